@@ -1,0 +1,98 @@
+//! Why an environment could not do something.
+
+use std::fmt;
+
+/// Why an operation on an environment failed. Messages are lowercase fragments that fit "could not …: ".
+#[derive(Debug, Clone)]
+pub enum EnvironmentError {
+    /// Something has to be installed, configured or permitted first; `remedy` is the exact command or setting.
+    Prerequisite {
+        /// What is missing.
+        message: String,
+        /// What to type or change.
+        remedy: String,
+    },
+    /// There is no such service here.
+    UnknownService {
+        /// As asked for.
+        service: String,
+        /// What exists.
+        known: Vec<String>,
+    },
+    /// This environment cannot, or may not, do that.
+    Unsupported {
+        /// What was asked for, and why it is not possible.
+        message: String,
+    },
+    /// The service was not ready in time.
+    NotReady {
+        /// Which service.
+        service: String,
+        /// The last answer it gave.
+        reason: String,
+        /// Its last log lines.
+        log: Vec<String>,
+    },
+    /// The service ended by itself.
+    Died {
+        /// Which service.
+        service: String,
+        /// Exit code or signal, in words.
+        how: String,
+        /// Its last log lines.
+        log: Vec<String>,
+    },
+    /// The action was carried out and had no effect.
+    NoEffect {
+        /// Which service.
+        service: String,
+        /// What was observed instead.
+        observed: String,
+    },
+    /// Anything else, with its cause in words.
+    Failed {
+        /// What failed and why.
+        message: String,
+    },
+}
+
+impl EnvironmentError {
+    /// Any other failure.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed { message: message.into() }
+    }
+
+    /// The remedy, where there is one.
+    pub fn remedy(&self) -> Option<&str> {
+        match self {
+            Self::Prerequisite { remedy, .. } => Some(remedy),
+            _ => None,
+        }
+    }
+
+    /// The last log lines of the service concerned.
+    pub fn log(&self) -> &[String] {
+        match self {
+            Self::NotReady { log, .. } | Self::Died { log, .. } => log,
+            _ => &[],
+        }
+    }
+}
+
+impl fmt::Display for EnvironmentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prerequisite { message, .. } | Self::Unsupported { message } | Self::Failed { message } => {
+                f.write_str(message)
+            }
+            Self::UnknownService { service, known } => {
+                write!(f, "there is no service `{service}` here; there are {}", known.join(", "))
+            }
+            Self::NotReady { service, reason, .. } => write!(f, "{service} did not become ready: {reason}"),
+            Self::Died { service, how, .. } => write!(f, "{service} ended by itself: {how}"),
+            Self::NoEffect { service, observed } => write!(f, "the action on {service} had no effect: {observed}"),
+        }
+    }
+}
+
+impl std::error::Error for EnvironmentError {}
