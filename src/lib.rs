@@ -1,1 +1,4 @@
 //! kscen
+pub mod diagnostic;
+pub mod scenario;
+pub mod source;
