@@ -90,11 +90,10 @@ impl Excerpt {
         let text = &source.text[range.clone()];
         // A stretch of several lines is shown by its first one.
         let start = place.span.start.clamp(range.start, range.end) - range.start;
-        let end = place
-            .span
-            .end
-            .clamp(range.start + start, range.start + text.trim_end().len().max(start))
-            - range.start;
+        let end = place.span.end.clamp(
+            range.start + start,
+            range.start + text.trim_end().len().max(start),
+        ) - range.start;
         let (before, rest) = text.split_at(start);
         let (marked, after) = rest.split_at(end - start);
         let mut line = visible(before);
@@ -114,7 +113,13 @@ impl Excerpt {
 /// One visible character for each character, so that columns stay true.
 fn visible(text: &str) -> String {
     text.chars()
-        .map(|c| if c != '\t' && is_harmful(c) { '\u{fffd}' } else { c })
+        .map(|c| {
+            if c != '\t' && is_harmful(c) {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
         .collect()
 }
 
@@ -208,7 +213,10 @@ error[second]: later
         let text = "é: \u{1b}[2J\u{202e}x";
         let problem = Problem::new("bad", "a \u{1b}[31m \u{9b} message").at(place(text, "x"));
         let shown = render(&[problem], false);
-        assert!(!shown.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{shown:?}");
+        assert!(
+            !shown.contains(['\u{1b}', '\u{9b}', '\u{202e}']),
+            "{shown:?}"
+        );
         assert!(shown.contains("--> a.yaml:1:9"), "{shown}");
     }
 
@@ -217,6 +225,9 @@ error[second]: later
         let text = format!("{}WRONG{}", "a".repeat(500_000), "b".repeat(500_000));
         let shown = render(&[Problem::new("bad", "m").at(place(&text, "WRONG"))], false);
         assert!(shown.len() < 2_000, "{}", shown.len());
-        assert!(shown.contains("WRONG") && shown.contains(":500001"), "{shown}");
+        assert!(
+            shown.contains("WRONG") && shown.contains(":500001"),
+            "{shown}"
+        );
     }
 }

@@ -67,7 +67,11 @@ fn is_decimal(text: &str) -> bool {
 }
 
 /// Holds the values of one YAML reader against the scalars that the other one saw.
-pub(super) fn disagreements(source: &Arc<SourceText>, index: &Index, value: &Value) -> Vec<Problem> {
+pub(super) fn disagreements(
+    source: &Arc<SourceText>,
+    index: &Index,
+    value: &Value,
+) -> Vec<Problem> {
     let mut check = Check {
         source,
         index,
@@ -126,7 +130,10 @@ impl Check<'_> {
                 return self.report(
                     Problem::new(
                         "number-too-large",
-                        format!("`{}` does not fit a whole number of 64 bits", shortened(text)),
+                        format!(
+                            "`{}` does not fit a whole number of 64 bits",
+                            shortened(text)
+                        ),
                     ),
                     span,
                     text,

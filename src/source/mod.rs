@@ -23,3 +23,6 @@ pub const MAX_BYTES: usize = 1 << 20;
 pub const MAX_DEPTH: usize = 64;
 /// The most values a file may hold, each use of an alias counted in full.
 pub const MAX_VALUES: usize = 50_000;
+
+#[cfg(test)]
+mod tests;

@@ -50,15 +50,18 @@ fn unreadable(source: &Arc<SourceText>, error: &serde_yaml::Error) -> Problem {
         .map_or(0, |at| source.offset(at.line(), at.column()));
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
-    Problem::new("yaml-unreadable", format!("not readable as YAML: {message}"))
-        .at(Place {
-            source: Arc::clone(source),
-            span: Span {
-                start: offset,
-                end: offset,
-            },
-        })
-        .help("put texts with special characters into quotes")
+    Problem::new(
+        "yaml-unreadable",
+        format!("not readable as YAML: {message}"),
+    )
+    .at(Place {
+        source: Arc::clone(source),
+        span: Span {
+            start: offset,
+            end: offset,
+        },
+    })
+    .help("put texts with special characters into quotes")
 }
 
 fn limited(mut problems: Vec<Problem>) -> Vec<Problem> {
@@ -66,7 +69,8 @@ fn limited(mut problems: Vec<Problem>) -> Vec<Problem> {
     if beyond > 0 {
         problems.truncate(MAX_PROBLEMS);
         if let Some(last) = problems.last_mut() {
-            last.notes.push(format!("and {beyond} more problems in this file"));
+            last.notes
+                .push(format!("and {beyond} more problems in this file"));
         }
     }
     problems

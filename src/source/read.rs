@@ -12,7 +12,11 @@ pub fn read(path: &Path) -> Result<Located, Vec<Problem>> {
     let bytes = load(path).map_err(|problem| vec![problem])?;
     match String::from_utf8(bytes) {
         Ok(text) => parse(path, text),
-        Err(error) => Err(vec![not_utf8(path, error.as_bytes(), error.utf8_error().valid_up_to())]),
+        Err(error) => Err(vec![not_utf8(
+            path,
+            error.as_bytes(),
+            error.utf8_error().valid_up_to(),
+        )]),
     }
 }
 
@@ -20,7 +24,10 @@ fn load(path: &Path) -> Result<Vec<u8>, Problem> {
     if path.is_dir() {
         return Err(Problem::new(
             "is-a-folder",
-            format!("{} is a folder, and one file is wanted here", path.display()),
+            format!(
+                "{} is a folder, and one file is wanted here",
+                path.display()
+            ),
         )
         .help("name a YAML file in it"));
     }
@@ -50,7 +57,10 @@ fn missing(path: &Path) -> Problem {
     /// More names are no help.
     const LISTED: usize = 10;
 
-    let problem = Problem::new("no-such-file", format!("there is no file {}", path.display()));
+    let problem = Problem::new(
+        "no-such-file",
+        format!("there is no file {}", path.display()),
+    );
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -65,18 +75,33 @@ fn missing(path: &Path) -> Problem {
         .collect();
     names.sort();
     let wanted = path.file_name().unwrap_or_default().to_string_lossy();
-    let stem = |name: &str| name.trim_end_matches(".yml").trim_end_matches(".yaml").to_owned();
-    let guess = did_you_mean(&wanted, names.iter().map(String::as_str))
-        .or_else(|| names.iter().map(String::as_str).find(|name| stem(name) == stem(&wanted)));
+    let stem = |name: &str| {
+        name.trim_end_matches(".yml")
+            .trim_end_matches(".yaml")
+            .to_owned()
+    };
+    let guess = did_you_mean(&wanted, names.iter().map(String::as_str)).or_else(|| {
+        names
+            .iter()
+            .map(String::as_str)
+            .find(|name| stem(name) == stem(&wanted))
+    });
     if let Some(guess) = guess {
-        return problem.help(format!("did you mean {}?", path.with_file_name(guess).display()));
+        return problem.help(format!(
+            "did you mean {}?",
+            path.with_file_name(guess).display()
+        ));
     }
     if names.is_empty() {
         return problem.help(format!("{} holds no YAML file", folder.display()));
     }
     let more = if names.len() > LISTED { ", …" } else { "" };
     names.truncate(LISTED);
-    problem.help(format!("{} holds {}{more}", folder.display(), names.join(", ")))
+    problem.help(format!(
+        "{} holds {}{more}",
+        folder.display(),
+        names.join(", ")
+    ))
 }
 
 fn not_utf8(path: &Path, bytes: &[u8], valid_up_to: usize) -> Problem {

@@ -22,7 +22,8 @@ pub(super) fn scan(source: &Arc<SourceText>) -> Result<Index, Vec<Problem>> {
             }
             Err(error) => {
                 let at = scan.byte(*error.marker());
-                scan.problems.push(syntax::explain(source, at, error.info()));
+                scan.problems
+                    .push(syntax::explain(source, at, error.info()));
                 Flow::Stop
             }
         };
@@ -132,7 +133,9 @@ impl<'a> Scan<'a> {
         if self.offsets.is_empty() {
             return marker.index().min(end);
         }
-        self.offsets.get(marker.index()).map_or(end, |&at| at as usize)
+        self.offsets
+            .get(marker.index())
+            .map_or(end, |&at| at as usize)
     }
 
     fn bytes(&self, start: Marker, end: Marker) -> Span {
@@ -254,7 +257,9 @@ impl<'a> Scan<'a> {
             self.problems.push(
                 Problem::new("merge-key", "merge keys (`<<`) are not supported")
                     .at(place)
-                    .help("write the keys out, or put shared steps into a fragment and `include` it"),
+                    .help(
+                        "write the keys out, or put shared steps into a fragment and `include` it",
+                    ),
             );
             return Key::Refused;
         }
@@ -289,7 +294,9 @@ impl<'a> Scan<'a> {
                         format!("the key `{text}` is given twice in the same mapping"),
                     )
                     .at(place)
-                    .note(format!("it was first given in line {line}, column {column}"))
+                    .note(format!(
+                        "it was first given in line {line}, column {column}"
+                    ))
                     .help("keep one of them; several actions of a kind are several list items"),
                 );
                 Key::Refused
@@ -360,7 +367,9 @@ impl<'a> Scan<'a> {
             self.problems.push(
                 Problem::new("key-not-text", "a list or mapping is used as a key")
                     .at(self.place(whole))
-                    .help("keys are plain texts; write a text that starts with `{` or `[` in quotes"),
+                    .help(
+                        "keys are plain texts; write a text that starts with `{` or `[` in quotes",
+                    ),
             );
             self.set_key(Key::Refused);
             return Flow::GoOn;
@@ -406,11 +415,14 @@ impl<'a> Scan<'a> {
         };
         if self.values > MAX_VALUES {
             self.problems.push(
-                Problem::new("too-many-values", format!("the file holds more than {MAX_VALUES} values"))
-                    .at(self.place(span))
-                    .label("reached here")
-                    .note("each use of an alias counts with everything it stands for")
-                    .help("keep bulk data in a file of its own and name it in the step"),
+                Problem::new(
+                    "too-many-values",
+                    format!("the file holds more than {MAX_VALUES} values"),
+                )
+                .at(self.place(span))
+                .label("reached here")
+                .note("each use of an alias counts with everything it stands for")
+                .help("keep bulk data in a file of its own and name it in the step"),
             );
             return Flow::Stop;
         }

@@ -17,13 +17,13 @@ pub(super) fn explain(source: &Arc<SourceText>, at: usize, info: &str) -> Proble
         return too_deep(place);
     }
     if let Some(span) = unquoted_reference(text, at) {
-        return Problem::new("unquoted-reference", "a `${…}` inside `{ }` or `[ ]` needs quotes")
-            .at(Place {
-                span,
-                ..place
-            })
-            .label("YAML takes this `{` for the start of a mapping")
-            .help(format!("write \"{}\"", source.slice(span)));
+        return Problem::new(
+            "unquoted-reference",
+            "a `${…}` inside `{ }` or `[ ]` needs quotes",
+        )
+        .at(Place { span, ..place })
+        .label("YAML takes this `{` for the start of a mapping")
+        .help(format!("write \"{}\"", source.slice(span)));
     }
     let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     if info.contains("tab") && text[line_start..].starts_with(|c: char| c.is_whitespace()) {
@@ -56,7 +56,9 @@ pub(super) fn too_deep(place: Place) -> Problem {
 /// The `${…}` whose brace the parser stumbled over: it ends plain texts only within `{ }` and `[ ]`.
 fn unquoted_reference(text: &str, at: usize) -> Option<Span> {
     let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    let line_end = text[at..].find('\n').map_or(text.len(), |length| at + length);
+    let line_end = text[at..]
+        .find('\n')
+        .map_or(text.len(), |length| at + length);
     // The parser stops at the brace, or just behind it.
     let looked_at = (at + 1).min(line_end);
     let looked_at = (looked_at..=line_end).find(|&end| text.is_char_boundary(end))?;
@@ -67,11 +69,24 @@ fn unquoted_reference(text: &str, at: usize) -> Option<Span> {
     if !in_flow || quoted {
         return None;
     }
-    let end = text[dollar..line_end].find('}').map(|length| dollar + length + 1)?;
+    let end = text[dollar..line_end]
+        .find('}')
+        .map(|length| dollar + length + 1)?;
     // Take along what is written directly before and after: `orders-${run.id}-x`.
     let stop = |c: char| c.is_whitespace() || "{}[],:\"'".contains(c);
-    let start = dollar - text[line_start..dollar].chars().rev().take_while(|&c| !stop(c)).map(char::len_utf8).sum::<usize>();
-    let end = end + text[end..line_end].chars().take_while(|&c| !stop(c)).map(char::len_utf8).sum::<usize>();
+    let start = dollar
+        - text[line_start..dollar]
+            .chars()
+            .rev()
+            .take_while(|&c| !stop(c))
+            .map(char::len_utf8)
+            .sum::<usize>();
+    let end = end
+        + text[end..line_end]
+            .chars()
+            .take_while(|&c| !stop(c))
+            .map(char::len_utf8)
+            .sum::<usize>();
     Some(Span { start, end })
 }
 
@@ -105,12 +120,22 @@ fn meaning(info: &str, at: Option<char>) -> (String, &'static str) {
             "text goes on after the closing quote",
             "put the whole text into quotes; inside double quotes write `\\\"` for a quote",
         )
-    } else if is("flow mapping") || is("flow sequence") || is("misplaced bracket") || is("only valid inside") {
+    } else if is("flow mapping")
+        || is("flow sequence")
+        || is("misplaced bracket")
+        || is("only valid inside")
+    {
         (
             "a `{ }` or `[ ]` is not well-formed here",
             "separate entries by commas, close each bracket, and put texts that hold `{ } [ ] ,` into quotes",
         )
-    } else if is("expected key") || is("indicator") || is("indentation") || is("simple key") || is("block sequence entries") || is("mapping keys are not allowed") {
+    } else if is("expected key")
+        || is("indicator")
+        || is("indentation")
+        || is("simple key")
+        || is("block sequence entries")
+        || is("mapping keys are not allowed")
+    {
         (
             "the indentation or structure does not fit what stands above",
             "align this line with its siblings; list items start with `- `, keys end with `:`",

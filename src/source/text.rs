@@ -51,7 +51,10 @@ impl SourceText {
             Some(&start) => start,
             None => return end_of_text..end_of_text,
         };
-        let end = self.line_starts.get(line).map_or(end_of_text, |&next| next - 1);
+        let end = self
+            .line_starts
+            .get(line)
+            .map_or(end_of_text, |&next| next - 1);
         let end = if self.text[start..end].ends_with('\r') {
             end - 1
         } else {

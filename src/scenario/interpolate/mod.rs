@@ -1,0 +1,7 @@
+//! `${…}` in scalars, resolved after YAML is parsed: keys are never touched, structure never comes out of a text.
+
+mod resolve;
+mod template;
+
+pub use resolve::{references, resolve};
+pub use template::{Part, Reference, Template, TemplateError, TemplateErrorKind, parse};
