@@ -71,42 +71,87 @@ fn render_one(problem: &Problem, renderer: &Renderer) -> String {
     } else {
         title.elements(elements)
     };
-    renderer.render(&[group])
+    let drawn = renderer.render(&[group]);
+    match (&excerpt, &name) {
+        (Some(excerpt), Some(name)) => excerpt.with_true_column(drawn, &harmless(name)),
+        _ => drawn,
+    }
 }
 
 /// The one source line that is shown, with the stretch to underline in it.
 struct Excerpt {
     line: String,
     number: usize,
+    column: usize,
     start: usize,
     end: usize,
 }
 
 impl Excerpt {
+    /// At most so many characters are shown before, within and after the marked stretch.
+    const SHOWN: usize = 60;
+
     fn of(place: &Place) -> Self {
         let source = &place.source;
-        let (number, _) = source.line_col(place.span.start);
+        let (number, column) = source.line_col(place.span.start);
         let range = source.line_range(number);
         let text = &source.text[range.clone()];
         // A stretch of several lines is shown by its first one.
         let start = place.span.start.clamp(range.start, range.end) - range.start;
-        let end = place.span.end.clamp(
-            range.start + start,
-            range.start + text.trim_end().len().max(start),
-        ) - range.start;
+        let last = text.trim_end().len().max(start);
+        let end = place
+            .span
+            .end
+            .saturating_sub(range.start)
+            .clamp(start, last);
         let (before, rest) = text.split_at(start);
         let (marked, after) = rest.split_at(end - start);
-        let mut line = visible(before);
+
+        let mut line = String::new();
+        match before.char_indices().rev().nth(Self::SHOWN - 1) {
+            Some((cut, _)) if cut > 0 => {
+                line.push('…');
+                line.push_str(&visible(&before[cut..]));
+            }
+            _ => line.push_str(&visible(before)),
+        }
         let start = line.len();
-        line.push_str(&visible(marked));
+        line.push_str(&shortened(marked));
         let end = line.len();
-        line.push_str(&visible(after));
+        // Behind a cut stretch nothing more is worth showing.
+        if !line.ends_with('…') {
+            line.push_str(&shortened(after));
+        }
         Self {
             line,
             number,
+            column,
             start,
             end,
         }
+    }
+
+    /// The drawing counts columns in the excerpt; where that was cut from a longer line, it is told the file's.
+    fn with_true_column(&self, drawn: String, name: &str) -> String {
+        let shown = self.line[..self.start].chars().count() + 1;
+        if shown == self.column {
+            return drawn;
+        }
+        let Some((title, rest)) = drawn.split_once("--> ") else {
+            return drawn;
+        };
+        let place = |column| format!("{name}:{}:{column}", self.number);
+        format!(
+            "{title}--> {}",
+            rest.replacen(&place(shown), &place(self.column), 1)
+        )
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(Excerpt::SHOWN) {
+        Some((cut, _)) => visible(&text[..cut]) + "…",
+        None => visible(text),
     }
 }
 
@@ -178,8 +223,8 @@ mod tests {
         ];
         let expected = "\
 error[no-file]: no such file
-  |
-  = help: look elsewhere
+ |
+ = help: look elsewhere
 
 error[unknown-key]: unknown key `stpes`
  --> a.yaml:2:1
@@ -226,7 +271,7 @@ error[second]: later
         let shown = render(&[Problem::new("bad", "m").at(place(&text, "WRONG"))], false);
         assert!(shown.len() < 2_000, "{}", shown.len());
         assert!(
-            shown.contains("WRONG") && shown.contains(":500001"),
+            shown.contains("WRONG") && shown.contains("--> a.yaml:1:500001\n"),
             "{shown}"
         );
     }

@@ -86,8 +86,11 @@ impl<T: PartialOrd> Predicate<T> {
         self.min.as_ref().is_none_or(|min| value >= min)
             && self.max.as_ref().is_none_or(|max| value <= max)
             && self.equals.as_ref().is_none_or(|equals| value == equals)
-            // Compared with itself to refuse what equals nothing.
-            && self.not.as_ref().is_none_or(|not| value == value && value != not)
+            && self.not.as_ref().is_none_or(|not| {
+                value
+                    .partial_cmp(not)
+                    .is_some_and(std::cmp::Ordering::is_ne)
+            })
     }
 
     /// Whether no value at all can pass, as far as its bounds say: `{ min: 5, max: 2 }`.

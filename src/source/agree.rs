@@ -117,28 +117,6 @@ impl Check<'_> {
             signed.or_else(|| value.as_u64().map(i128::from))
         };
         let agreed = match (Core::of(text), value) {
-            (Core::Float(number), _) if !number.is_finite() => {
-                return self.report(
-                    Problem::new("number-not-finite", format!("`{text}` is no finite number")),
-                    span,
-                    text,
-                );
-            }
-            (Core::Integer(number), _)
-                if number.is_none_or(|n| n > u64::MAX.into() || n < i64::MIN.into()) =>
-            {
-                return self.report(
-                    Problem::new(
-                        "number-too-large",
-                        format!(
-                            "`{}` does not fit a whole number of 64 bits",
-                            shortened(text)
-                        ),
-                    ),
-                    span,
-                    text,
-                );
-            }
             (Core::Null, Value::Null) => true,
             (Core::Bool(one), Value::Bool(other)) => one == *other,
             (Core::Integer(one), Value::Number(_)) => one == integer(value),
@@ -152,23 +130,41 @@ impl Check<'_> {
     }
 
     fn ambiguous(&mut self, span: Span, text: &str) {
-        let problem = Problem::new(
-            "ambiguous-value",
-            format!("YAML readers disagree about what `{}` is", shortened(text)),
-        );
-        self.report(problem, span, text);
-    }
-
-    fn report(&mut self, problem: Problem, span: Span, text: &str) {
         let place = Place {
             source: Arc::clone(self.source),
             span,
         };
-        self.problems.push(problem.at(place).help(format!(
-            "if it is a text, write it in quotes: \"{}\"",
-            shortened(text)
-        )));
+        let shown = shortened(text);
+        self.problems.push(
+            Problem::new(
+                "ambiguous-value",
+                format!("YAML readers disagree about what `{shown}` is"),
+            )
+            .at(place)
+            .help(format!("if it is a text, write it in quotes: \"{shown}\"")),
+        );
     }
+}
+
+/// What is wrong with an unquoted number that no program could use: not finite, or larger than 64 bits.
+pub(super) fn unusable_number(text: &str) -> Option<Problem> {
+    let shown = shortened(text);
+    let problem = match Core::of(text) {
+        Core::Float(number) if !number.is_finite() => Problem::new(
+            "number-not-finite",
+            format!("`{shown}` is no finite number"),
+        ),
+        Core::Integer(number)
+            if number.is_none_or(|n| n > u64::MAX.into() || n < i64::MIN.into()) =>
+        {
+            Problem::new(
+                "number-too-large",
+                format!("`{shown}` does not fit a whole number of 64 bits"),
+            )
+        }
+        _ => return None,
+    };
+    Some(problem.help(format!("if it is a text, write it in quotes: \"{shown}\"")))
 }
 
 fn shortened(text: &str) -> String {

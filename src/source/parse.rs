@@ -1,11 +1,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Located, MAX_BYTES, SourceText, Span, agree, scan};
+use super::{Located, MAX_BYTES, MAX_PROBLEMS, SourceText, Span, agree, scan};
 use crate::diagnostic::{Place, Problem};
-
-/// Problems of form that are reported one by one; what is beyond is only counted.
-const MAX_PROBLEMS: usize = 100;
 
 /// Reads a YAML document; `name` is what the user calls it.
 pub fn parse(name: &Path, text: String) -> Result<Located, Vec<Problem>> {

@@ -9,7 +9,7 @@ use crate::diagnostic::{Place, Problem, did_you_mean};
 
 /// Reads a YAML file. What the system refuses comes back as a problem with a remedy, like what is wrong in the file.
 pub fn read(path: &Path) -> Result<Located, Vec<Problem>> {
-    let bytes = load(path).map_err(|problem| vec![problem])?;
+    let bytes = load(path)?;
     match String::from_utf8(bytes) {
         Ok(text) => parse(path, text),
         Err(error) => Err(vec![not_utf8(
@@ -20,35 +20,36 @@ pub fn read(path: &Path) -> Result<Located, Vec<Problem>> {
     }
 }
 
-fn load(path: &Path) -> Result<Vec<u8>, Problem> {
+fn load(path: &Path) -> Result<Vec<u8>, Vec<Problem>> {
     if path.is_dir() {
-        return Err(Problem::new(
-            "is-a-folder",
-            format!(
-                "{} is a folder, and one file is wanted here",
-                path.display()
-            ),
-        )
-        .help("name a YAML file in it"));
+        let message = format!(
+            "{} is a folder, and one file is wanted here",
+            path.display()
+        );
+        return Err(vec![
+            Problem::new("is-a-folder", message).help("name a YAML file in it"),
+        ]);
     }
     let mut bytes = Vec::new();
     let limit = MAX_BYTES as u64 + 4; // one more than allowed, and a byte order mark
     File::open(path)
         .and_then(|file| file.take(limit).read_to_end(&mut bytes))
-        .map_err(|error| match error.kind() {
-            ErrorKind::NotFound => missing(path),
-            ErrorKind::PermissionDenied => Problem::new(
-                "file-not-readable",
-                format!("no permission to read {}", path.display()),
-            )
-            .help("give this user the right to read it"),
-            _ => Problem::new(
-                "file-not-readable",
-                format!("cannot read {}: {error}", path.display()),
-            ),
+        .map_err(|error| {
+            vec![match error.kind() {
+                ErrorKind::NotFound => missing(path),
+                ErrorKind::PermissionDenied => Problem::new(
+                    "file-not-readable",
+                    format!("no permission to read {}", path.display()),
+                )
+                .help("give this user the right to read it"),
+                _ => Problem::new(
+                    "file-not-readable",
+                    format!("cannot read {}: {error}", path.display()),
+                ),
+            }]
         })?;
     if bytes.len() as u64 == limit {
-        return Err(too_large(path));
+        return Err(vec![too_large(path)]);
     }
     Ok(bytes)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
-use super::agree::Core;
+use super::agree::{Core, unusable_number};
 use super::index::{Entry, Index, Node, Shape};
 use super::syntax;
 use super::{MAX_DEPTH, MAX_VALUES, SourceText, Span};
@@ -12,6 +12,10 @@ use crate::diagnostic::{Place, Problem};
 
 /// Reads the form of a document: where each value stands. Reports everything that is wrong with the form, not only the first.
 pub(super) fn scan(source: &Arc<SourceText>) -> Result<Index, Vec<Problem>> {
+    let unprintable = syntax::unprintable(source);
+    if !unprintable.is_empty() {
+        return Err(unprintable);
+    }
     let mut scan = Scan::new(source);
     let mut parser = Parser::new_from_str(&source.text);
     while let Some(next) = parser.next_event() {
@@ -204,9 +208,20 @@ impl<'a> Scan<'a> {
         if tag.is_none() {
             return;
         }
-        let before = &self.source.text[self.previous_end.min(value.start)..value.start];
-        let start = value.start - before.len() + before.rfind('!').unwrap_or(before.len());
-        let written = self.source.text[start..value.start].trim_end();
+        let text = &self.source.text;
+        // A scalar starts with its tag or anchor, a collection behind it.
+        let start = match text[value.start..value.end].chars().next() {
+            Some('!') => value.start,
+            Some('&') => value.start + text[value.start..].find('!').unwrap_or(0),
+            _ => {
+                let before = &text[self.previous_end.min(value.start)..value.start];
+                value.start - before.len() + before.rfind('!').unwrap_or(before.len())
+            }
+        };
+        let written = text[start..]
+            .split(|c: char| c.is_whitespace() || "{}[],".contains(c))
+            .next()
+            .unwrap_or_default();
         let whole = self.source.slice(Span { start, ..value });
         let whole = whole.lines().next().unwrap_or_default();
         let help = if written.starts_with("!=") {
@@ -247,6 +262,9 @@ impl<'a> Scan<'a> {
             }) if plain && text.is_empty() => *key,
             _ => span,
         };
+        if plain && let Some(problem) = unusable_number(&text) {
+            self.problems.push(problem.at(self.place(span)));
+        }
         let extent = Extent { size: 1, height: 0 };
         self.finish(span, Shape::Scalar { text, plain }, anchor, extent)
     }

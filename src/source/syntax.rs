@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{MAX_DEPTH, SourceText, Span};
+use super::{MAX_DEPTH, MAX_PROBLEMS, SourceText, Span};
 use crate::diagnostic::{Place, Problem};
 
 /// Says what a syntax error of the YAML parser means to somebody who writes scenarios.
@@ -25,15 +25,14 @@ pub(super) fn explain(source: &Arc<SourceText>, at: usize, info: &str) -> Proble
         .label("YAML takes this `{` for the start of a mapping")
         .help(format!("write \"{}\"", source.slice(span)));
     }
-    let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    if info.contains("tab") && text[line_start..].starts_with(|c: char| c.is_whitespace()) {
-        let indent = &text[line_start..at.max(line_start)];
-        let tab = line_start + indent.find('\t').unwrap_or(indent.len());
+    if info.contains("tab")
+        && let Some(tab) = indenting_tab(text, at)
+    {
         return Problem::new("tab-indentation", "a tab is used for indentation")
             .at(Place {
                 span: Span {
                     start: tab,
-                    end: (tab + 1).min(text.len()),
+                    end: tab + 1,
                 },
                 ..place
             })
@@ -41,6 +40,32 @@ pub(super) fn explain(source: &Arc<SourceText>, at: usize, info: &str) -> Proble
     }
     let (message, help) = meaning(info, text[at..].chars().next());
     Problem::new("yaml-syntax", message).at(place).help(help)
+}
+
+/// The characters that YAML does not allow in a file (specification 1.2.2, section 5.1).
+pub(super) fn unprintable(source: &Arc<SourceText>) -> Vec<Problem> {
+    let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{85}' | ' '..='~' | '\u{a0}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..);
+    let found = source.text.char_indices().filter(|&(_, c)| !allowed(c));
+    found
+        .take(MAX_PROBLEMS)
+        .map(|(at, c)| {
+            Problem::new(
+                "control-character",
+                format!("the control character U+{:04X} in the file", u32::from(c)),
+            )
+            .at(Place {
+                source: Arc::clone(source),
+                span: Span {
+                    start: at,
+                    end: at + c.len_utf8(),
+                },
+            })
+            .help(format!(
+                "remove it, or write it as an escape in a text in double quotes: \"\\u{:04x}\"",
+                u32::from(c)
+            ))
+        })
+        .collect()
 }
 
 /// A document that nests deeper than anybody can read.
@@ -53,40 +78,36 @@ pub(super) fn too_deep(place: Place) -> Problem {
     .label("this is one level too many")
 }
 
-/// The `${…}` whose brace the parser stumbled over: it ends plain texts only within `{ }` and `[ ]`.
+/// The tab that indents the line of an error, or the line after it: the parser may stop before the line break.
+fn indenting_tab(text: &str, at: usize) -> Option<usize> {
+    let mut start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    for line in text[start..].split_inclusive('\n').take(2) {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        if line[indent..].starts_with('\t') {
+            return Some(start + indent);
+        }
+        start += line.len();
+    }
+    None
+}
+
+/// The `${…}` whose brace the parser stumbled over, as braces end plain texts within `{ }` and `[ ]`. Takes along what is written
+/// directly before and after: `orders-${run.id}-x`.
 fn unquoted_reference(text: &str, at: usize) -> Option<Span> {
-    let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    let line_end = text[at..]
-        .find('\n')
-        .map_or(text.len(), |length| at + length);
-    // The parser stops at the brace, or just behind it.
-    let looked_at = (at + 1).min(line_end);
-    let looked_at = (looked_at..=line_end).find(|&end| text.is_char_boundary(end))?;
-    let dollar = line_start + text[line_start..looked_at].rfind("${")?;
-    let before = &text[line_start..dollar];
-    let in_flow = before.contains(['{', '[']) || before.trim().is_empty();
-    let quoted = before.matches('"').count() % 2 == 1 || before.matches('\'').count() % 2 == 1;
-    if !in_flow || quoted {
+    let dollar = text[..at].strip_suffix('$')?.len();
+    let closing = text[at..].strip_prefix('{')?.find(['}', '\n'])? + at + 1;
+    if text[closing..].starts_with('\n') {
         return None;
     }
-    let end = text[dollar..line_end]
-        .find('}')
-        .map(|length| dollar + length + 1)?;
-    // Take along what is written directly before and after: `orders-${run.id}-x`.
-    let stop = |c: char| c.is_whitespace() || "{}[],:\"'".contains(c);
-    let start = dollar
-        - text[line_start..dollar]
-            .chars()
-            .rev()
-            .take_while(|&c| !stop(c))
-            .map(char::len_utf8)
-            .sum::<usize>();
-    let end = end
-        + text[end..line_end]
-            .chars()
-            .take_while(|&c| !stop(c))
-            .map(char::len_utf8)
-            .sum::<usize>();
+    let ends = |c: char| c.is_whitespace() || "{}[],\"'".contains(c);
+    let start = text[..dollar]
+        .char_indices()
+        .rev()
+        .find(|&(_, c)| ends(c))
+        .map_or(0, |(at, c)| at + c.len_utf8());
+    let end = text[closing + 1..]
+        .find(ends)
+        .map_or(text.len(), |length| closing + 1 + length);
     Some(Span { start, end })
 }
 

@@ -92,6 +92,6 @@ mod tests {
         assert_eq!(text.line_col(999), (3, 2));
         assert_eq!(&text.text[text.line_range(1)], "a: é✓x");
         assert_eq!(text.line_range(2).len(), 0);
-        assert_eq!(text.line_range(9), 14..14);
+        assert_eq!(text.line_range(9), 13..13);
     }
 }

@@ -55,7 +55,7 @@ impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (number, unit) = UNITS
             .into_iter()
-            .filter(|&(_, size)| self.0 > 0 && self.0 % size == 0)
+            .filter(|&(_, size)| self.0 > 0 && self.0.is_multiple_of(size))
             .map(|(unit, size)| (self.0 / size, unit))
             .min_by_key(|(number, _)| *number)
             .unwrap_or((self.0, "B"));

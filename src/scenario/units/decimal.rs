@@ -47,8 +47,18 @@ impl Decimal {
 
     /// The nearest floating-point number.
     pub(super) fn to_f64(self) -> f64 {
-        // Both parts are exact up to 2^53, so this is correctly rounded for anything a person writes.
-        self.digits as f64 / 10f64.powi(self.places.try_into().unwrap_or(i32::MAX))
+        self.shifted(0)
+    }
+
+    /// The number divided by 100, rounded once: 99.9 % is 0.999.
+    pub(super) fn percent(self) -> f64 {
+        self.shifted(2)
+    }
+
+    fn shifted(self, places: u32) -> f64 {
+        // Both parts are exact up to 2^53 and 10^22, so the division rounds correctly for anything a person writes.
+        let places = self.places.saturating_add(places);
+        self.digits as f64 / 10f64.powi(places.try_into().unwrap_or(i32::MAX))
     }
 
     pub(super) fn is_whole(self) -> bool {

@@ -88,7 +88,7 @@ impl fmt::Display for Length {
             // The largest unit that is not below one, with up to three decimal places where that is exact.
             for (name, size) in &UNITS[4..] {
                 let size = u128::from(*size);
-                if nanos >= size && nanos * 1000 % size == 0 {
+                if nanos >= size && (nanos * 1000).is_multiple_of(size) {
                     return write_decimal(f, nanos, size, name);
                 }
             }

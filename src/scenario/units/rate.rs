@@ -107,7 +107,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Rate>(), Err(error), "{text}");
         }
-        let error = serde_json::from_str::<Rate>("500").expect_err("no rate");
+        let error = serde_json::from_value::<Rate>(serde_json::json!(500)).expect_err("no rate");
         assert_eq!(error.to_string(), "500 what? write 500/s");
     }
 }

@@ -28,11 +28,11 @@ impl FromStr for Share {
             "%" => {}
             _ => return Err(UnitError::Malformed),
         }
-        let percent = number.to_f64();
-        if percent > 100.0 {
+        let share = number.percent();
+        if share > 1.0 {
             return Err(UnitError::TooLarge);
         }
-        Ok(Self(percent / 100.0))
+        Ok(Self(share))
     }
 }
 
@@ -64,7 +64,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Share>(), Err(error), "{text}");
         }
-        let error = serde_json::from_str::<Share>("0.5").expect_err("no share");
+        let error = serde_json::from_value::<Share>(serde_json::json!(0.5)).expect_err("no share");
         assert_eq!(error.to_string(), "0.5 what? write 0.5%");
     }
 }
