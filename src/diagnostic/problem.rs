@@ -1,5 +1,6 @@
 use std::cmp::Ordering;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
@@ -112,10 +113,10 @@ impl Problem {
 
     /// By file, line and column; what has no place comes first.
     pub fn by_place(&self, other: &Self) -> Ordering {
-        let key = |problem: &Self| {
+        fn key(problem: &Problem) -> Option<(&Path, usize)> {
             let place = problem.at.as_ref()?;
-            Some((place.source.name.clone(), place.span.start))
-        };
+            Some((&place.source.name, place.span.start))
+        }
         key(self).cmp(&key(other))
     }
 }

@@ -1,7 +1,7 @@
 /// The candidate that somebody who wrote `word` most probably meant, if one is close enough.
 ///
-/// Close means at most one edit (insert, delete, replace, swap neighbours) for every three letters, case and `-`/`_` aside. Words
-/// of one or two letters have no neighbours worth guessing.
+/// Close means at most one edit (insert, delete, replace, swap neighbours) for every three letters of the longer word,
+/// case and `-`/`_` aside.
 pub fn did_you_mean<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,

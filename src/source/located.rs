@@ -37,6 +37,16 @@ impl Located {
         self.nearest(pointer, true)
     }
 
+    /// The place of a part of a value as it is written, such as one `${…}` of several; of the whole value where the part is not found.
+    pub fn place_within(&self, pointer: &str, part: &str) -> Place {
+        let mut place = self.place(pointer);
+        if let Some(at) = self.source.slice(place.span).find(part) {
+            place.span.start += at;
+            place.span.end = place.span.start + part.len();
+        }
+        place
+    }
+
     fn nearest(&self, pointer: &str, by_key: bool) -> Place {
         let mut pointer = pointer;
         let mut exact = true;

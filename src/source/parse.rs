@@ -14,15 +14,17 @@ pub fn parse(name: &Path, text: String) -> Result<Located, Vec<Problem>> {
         return Err(vec![too_large(name)]);
     }
     let source = Arc::new(SourceText::new(name.to_path_buf(), text));
-    let index = scan::scan(&source).map_err(limited)?;
+    let index = scan::scan(&source)?;
     let value: serde_json::Value =
         serde_yaml::from_str(&source.text).map_err(|error| vec![unreadable(&source, &error)])?;
     if value.is_null() {
         return Err(vec![scan::empty(&source)]);
     }
-    let problems = agree::disagreements(&source, &index, &value);
+    let mut problems = agree::disagreements(&source, &index, &value);
     if !problems.is_empty() {
-        return Err(limited(problems));
+        let unlisted = problems.len().saturating_sub(MAX_PROBLEMS);
+        problems.truncate(MAX_PROBLEMS);
+        return Err(scan::with_rest(problems, unlisted));
     }
     Ok(Located {
         source,
@@ -59,16 +61,4 @@ fn unreadable(source: &Arc<SourceText>, error: &serde_yaml::Error) -> Problem {
         },
     })
     .help("put texts with special characters into quotes")
-}
-
-fn limited(mut problems: Vec<Problem>) -> Vec<Problem> {
-    let beyond = problems.len().saturating_sub(MAX_PROBLEMS);
-    if beyond > 0 {
-        problems.truncate(MAX_PROBLEMS);
-        if let Some(last) = problems.last_mut() {
-            last.notes
-                .push(format!("and {beyond} more problems in this file"));
-        }
-    }
-    problems
 }

@@ -87,6 +87,8 @@ fn every_value_has_its_place() {
     assert_eq!(key.source.slice(key.span), "topic");
     let element = located.key_place("/steps/1");
     assert_eq!(element.source.slice(element.span), "wait: 5s");
+    let part = located.place_within("/steps/0/produce", "\"a/b\"");
+    assert_eq!(part.line_col(), (4, 23));
     assert!(located.span("/steps/7").is_none());
     assert!(located.key_span("/steps/1").is_none());
     assert!(located.span("steps").is_none());
