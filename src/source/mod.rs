@@ -22,7 +22,7 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// The deepest accepted nesting.
 pub const MAX_DEPTH: usize = 64;
 /// The most values a file may hold, each use of an alias counted in full.
-pub const MAX_VALUES: usize = 50_000;
+pub const MAX_VALUES: usize = 20_000;
 /// Problems of form that are reported one by one; what is beyond is only counted.
 const MAX_PROBLEMS: usize = 100;
 

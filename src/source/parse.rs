@@ -1,8 +1,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Located, MAX_BYTES, MAX_PROBLEMS, SourceText, Span, agree, scan};
-use crate::diagnostic::{Place, Problem};
+use super::{Located, MAX_BYTES, MAX_PROBLEMS, SourceText, agree, scan, syntax};
+use crate::diagnostic::Problem;
 
 /// Reads a YAML document; `name` is what the user calls it.
 pub fn parse(name: &Path, text: String) -> Result<Located, Vec<Problem>> {
@@ -49,16 +49,5 @@ fn unreadable(source: &Arc<SourceText>, error: &serde_yaml::Error) -> Problem {
         .map_or(0, |at| source.offset(at.line(), at.column()));
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
-    Problem::new(
-        "yaml-unreadable",
-        format!("not readable as YAML: {message}"),
-    )
-    .at(Place {
-        source: Arc::clone(source),
-        span: Span {
-            start: offset,
-            end: offset,
-        },
-    })
-    .help("put texts with special characters into quotes")
+    syntax::explain(source, offset, message)
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::{MAX_DEPTH, MAX_PROBLEMS, SourceText, Span};
 use crate::diagnostic::{Place, Problem};
 
-/// Says what a syntax error of the YAML parser means to somebody who writes scenarios.
+/// Says what a syntax error of a YAML parser means to somebody who writes scenarios.
 pub(super) fn explain(source: &Arc<SourceText>, at: usize, info: &str) -> Problem {
     let text = &source.text;
     let place = Place {
@@ -42,16 +42,21 @@ pub(super) fn explain(source: &Arc<SourceText>, at: usize, info: &str) -> Proble
     Problem::new("yaml-syntax", message).at(place).help(help)
 }
 
-/// The characters that YAML does not allow in a file (specification 1.2.2, section 5.1).
+/// The characters that YAML does not allow in a file (specification 1.2.2, section 5.1), and those that only some readers take for
+/// line breaks.
 pub(super) fn unprintable(source: &Arc<SourceText>) -> Vec<Problem> {
-    let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{85}' | ' '..='~' | '\u{a0}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..);
+    let allowed = |c: char| match c {
+        '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => false,
+        '\t' | '\n' | '\r' | ' '..='~' => true,
+        c => c >= '\u{a0}',
+    };
     let found = source.text.char_indices().filter(|&(_, c)| !allowed(c));
     found
         .take(MAX_PROBLEMS)
         .map(|(at, c)| {
             Problem::new(
                 "control-character",
-                format!("the control character U+{:04X} in the file", u32::from(c)),
+                format!("the invisible character U+{:04X} in the file", u32::from(c)),
             )
             .at(Place {
                 source: Arc::clone(source),
@@ -129,6 +134,16 @@ fn meaning(info: &str, at: Option<char>) -> (String, &'static str) {
             "`>` and `|` start a text of several lines",
             "put a text that starts with `>` or `|` into quotes; for a check write `{ min: … }` or `{ max: … }`",
         )
+    } else if is("comments must be separated") {
+        (
+            "`#` starts a comment only after a space",
+            "put a space before `#`, or the text that holds it into quotes",
+        )
+    } else if is("comment intercepting") {
+        (
+            "a comment stands within a text of several lines",
+            "move the comment above the text, or check the indentation of this line",
+        )
     } else if is("quoted scalar, found unexpected end of stream") {
         ("a quoted text is not closed", "add the closing quote")
     } else if is("unknown escape") || is("hexadecimal") || is("Unicode character escape") {
@@ -144,6 +159,7 @@ fn meaning(info: &str, at: Option<char>) -> (String, &'static str) {
     } else if is("flow mapping")
         || is("flow sequence")
         || is("misplaced bracket")
+        || is("node content")
         || is("only valid inside")
     {
         (
