@@ -141,7 +141,11 @@ impl Check<'_> {
                 format!("YAML readers disagree about what `{shown}` is"),
             )
             .at(place)
-            .help(format!("if it is a text, write it in quotes: \"{shown}\"")),
+            .help(if text.starts_with('0') {
+                format!("write a number without leading zeros, or a text in quotes: \"{shown}\"")
+            } else {
+                format!("if it is a text, write it in quotes: \"{shown}\"")
+            }),
         );
     }
 }

@@ -14,33 +14,42 @@ use crate::diagnostic::{Place, Problem};
 
 /// Reads the form of a document: where each value stands. Reports everything that is wrong with the form, not only the first.
 pub(super) fn scan(source: &Arc<SourceText>) -> Result<Index, Vec<Problem>> {
+    /// Forgiven mistakes, each of which costs another pass, and the size up to which passes are cheap.
+    const PASSES: usize = 20;
+    const CHEAP: usize = 64 * 1024;
+
     let unprintable = syntax::unprintable(source);
     if !unprintable.is_empty() {
         return Err(unprintable);
     }
-    let mut scan = Scan::new(source);
-    let mut parser = Parser::new_from_str(&source.text);
-    while let Some(next) = parser.next_event() {
-        let go_on = match next {
-            Ok((event, at)) => {
-                let span = scan.bytes(at.start, at.end);
-                scan.event(event, span)
-            }
-            Err(error) => {
-                let at = scan.byte(*error.marker());
-                scan.problems
-                    .push(syntax::explain(source, at, error.info()));
-                Flow::Stop
-            }
-        };
-        if go_on == Flow::Stop {
-            break;
+    // Who leaves out the quotes of one `${…}` leaves them out of all: forgive each, so that all are reported at once.
+    let mut forgiven = Vec::new();
+    let mut text = source.text.clone();
+    loop {
+        let mut scan = Scan::new(source);
+        scan.run(&text);
+        let unquoted = scan
+            .problems
+            .last()
+            .filter(|p| p.code == "unquoted-reference");
+        if let Some(span) = unquoted.and_then(|problem| Some(problem.at.as_ref()?.span))
+            && forgiven.len() < PASSES
+            && text.len() <= CHEAP
+        {
+            let masked = text[span.start..span.end]
+                .replace('{', "(")
+                .replace('}', ")");
+            text.replace_range(span.start..span.end, &masked);
+            forgiven.extend(scan.problems.pop());
+            continue;
         }
-    }
-    match scan.root {
-        Some(root) if scan.problems.is_empty() => Ok(Index::new(scan.nodes, root)),
-        _ if scan.problems.is_empty() => Err(vec![empty(source)]),
-        _ => Err(with_rest(scan.problems, scan.unreported)),
+        if forgiven.is_empty() && scan.problems.is_empty() {
+            let root = scan.root.ok_or_else(|| vec![empty(source)])?;
+            return Ok(Index::new(scan.nodes, root));
+        }
+        forgiven.append(&mut scan.problems);
+        forgiven.sort_by(Problem::by_place);
+        return Err(with_rest(forgiven, scan.unreported));
     }
 }
 
@@ -143,6 +152,27 @@ impl<'a> Scan<'a> {
             previous_end: 0,
             problems: Vec::new(),
             unreported: 0,
+        }
+    }
+
+    /// Reads a text with the same places as the source's.
+    fn run(&mut self, text: &str) {
+        let mut parser = Parser::new_from_str(text);
+        while let Some(next) = parser.next_event() {
+            let flow = match next {
+                Ok((event, at)) => {
+                    let span = self.bytes(at.start, at.end);
+                    self.event(event, span)
+                }
+                Err(error) => {
+                    let at = self.byte(*error.marker());
+                    self.report(syntax::explain(self.source, at, error.info()));
+                    Flow::Stop
+                }
+            };
+            if flow == Flow::Stop {
+                break;
+            }
         }
     }
 

@@ -157,6 +157,7 @@ fn meaning(info: &str, at: Option<char>) -> (String, &'static str) {
             "put the whole text into quotes; inside double quotes write `\\\"` for a quote",
         )
     } else if is("flow mapping")
+        || is("flow construct")
         || is("flow sequence")
         || is("misplaced bracket")
         || is("node content")
@@ -185,6 +186,7 @@ fn meaning(info: &str, at: Option<char>) -> (String, &'static str) {
     } else if is("unexpected character") {
         return (
             match at {
+                Some('`') => "a text cannot start with a backtick".to_owned(),
                 Some(c) => format!("a text cannot start with `{c}`"),
                 None => "a text cannot start here".to_owned(),
             },

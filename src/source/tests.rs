@@ -121,6 +121,21 @@ name: again
 }
 
 #[test]
+fn all_unquoted_references_are_reported() {
+    let text = "a: [${x}, é-${y}-z]\nb: { c: ${x}, c: \"${x}\", d: ${z\n}\n";
+    assert_eq!(
+        codes(text),
+        [
+            "unquoted-reference 1:5",
+            "unquoted-reference 1:11",
+            "unquoted-reference 2:9",
+            "duplicate-key 2:15",
+            "yaml-syntax 2:30",
+        ]
+    );
+}
+
+#[test]
 fn every_broken_form_has_its_code_and_place() {
     let mut wrong = Vec::new();
     for (text, expected) in [
