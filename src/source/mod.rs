@@ -18,7 +18,7 @@ pub use read::read;
 pub use text::{SourceText, Span};
 
 /// The longest accepted file. Bulk data belongs in files that a scenario names.
-pub const MAX_BYTES: usize = 1 << 20;
+pub const MAX_BYTES: usize = 512 * 1024;
 /// The deepest accepted nesting.
 pub const MAX_DEPTH: usize = 64;
 /// The most values a file may hold, each use of an alias counted in full.

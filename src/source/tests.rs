@@ -196,7 +196,7 @@ fn hostile_documents_end_early() {
         "{a: ".repeat(10_000),
         "- ".repeat(10_000),
         "? ".repeat(10_000),
-        (0..1_300).map(|n| format!("{}a:\n", " ".repeat(n))).collect(),
+        (0..900).map(|n| format!("{}a:\n", " ".repeat(n))).collect(),
         "a: &a [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]\nb: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[*a]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]\n".to_owned(),
     ] {
         assert_eq!(bad(&deep)[0].code, "too-deep", "{}", &deep[..20]);
