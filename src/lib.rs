@@ -7,4 +7,7 @@
 //!        source/            validate/  plan/  execute/  record/   judge/    report/
 //! ```
 
+pub mod diagnostic;
 pub mod environment;
+pub mod scenario;
+pub mod source;

@@ -1,0 +1,219 @@
+use serde_json::{Map, Value};
+
+use super::template::{Part, Reference, parse};
+
+/// All references in a value, each with the JSON pointer of its scalar, in the order of the document. Malformed texts are left out:
+/// [`resolve`] reports them.
+pub fn references(value: &Value) -> Vec<(String, Reference)> {
+    let mut found = Vec::new();
+    collect(value, &mut String::new(), &mut found);
+    found
+}
+
+fn collect(value: &Value, pointer: &mut String, found: &mut Vec<(String, Reference)>) {
+    match value {
+        Value::String(text) => {
+            if let Ok(template) = parse(text) {
+                found.extend(template.references().map(|r| (pointer.clone(), r.clone())));
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                within(pointer, &index.to_string(), |pointer| {
+                    collect(item, pointer, found)
+                });
+            }
+        }
+        Value::Object(map) => {
+            for (key, item) in map {
+                within(pointer, key, |pointer| collect(item, pointer, found));
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Replaces every reference in the scalars of a value; keys stay as they are.
+///
+/// A text that is exactly one `${x}` becomes the value of x with its type; elsewhere the value is written into the text. `lookup` gives
+/// the value or says why there is none; [`Reference::default`] is its business. All failures are returned, each with the JSON
+/// pointer of its scalar.
+pub fn resolve(
+    value: &Value,
+    lookup: &mut dyn FnMut(&Reference) -> Result<Value, String>,
+) -> Result<Value, Vec<(String, String)>> {
+    let mut resolver = Resolver {
+        lookup,
+        pointer: String::new(),
+        failures: Vec::new(),
+    };
+    let resolved = resolver.value(value);
+    if resolver.failures.is_empty() {
+        Ok(resolved)
+    } else {
+        Err(resolver.failures)
+    }
+}
+
+struct Resolver<'a> {
+    lookup: &'a mut dyn FnMut(&Reference) -> Result<Value, String>,
+    pointer: String,
+    failures: Vec<(String, String)>,
+}
+
+impl Resolver<'_> {
+    fn value(&mut self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => self.text(text),
+            Value::Array(items) => {
+                let each = items.iter().enumerate();
+                Value::Array(
+                    each.map(|(index, item)| self.child(&index.to_string(), item))
+                        .collect(),
+                )
+            }
+            Value::Object(map) => {
+                let mut resolved = Map::with_capacity(map.len());
+                for (key, item) in map {
+                    resolved.insert(key.clone(), self.child(key, item));
+                }
+                Value::Object(resolved)
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        }
+    }
+
+    fn child(&mut self, token: &str, value: &Value) -> Value {
+        let length = self.pointer.len();
+        push_token(&mut self.pointer, token);
+        let resolved = self.value(value);
+        self.pointer.truncate(length);
+        resolved
+    }
+
+    fn text(&mut self, text: &str) -> Value {
+        let template = match parse(text) {
+            Ok(template) => template,
+            Err(error) => return self.fail(error.to_string()),
+        };
+        if let Some(reference) = template.single() {
+            return match (self.lookup)(reference) {
+                Ok(value) => value,
+                Err(message) => self.fail(message),
+            };
+        }
+        let mut out = String::with_capacity(text.len());
+        for part in &template.parts {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Reference(reference) => {
+                    match (self.lookup)(reference).and_then(|value| written(reference, value)) {
+                        Ok(text) => out.push_str(&text),
+                        Err(message) => {
+                            self.fail(message);
+                        }
+                    }
+                }
+            }
+        }
+        Value::String(out)
+    }
+
+    fn fail(&mut self, message: String) -> Value {
+        self.failures.push((self.pointer.clone(), message));
+        Value::Null
+    }
+}
+
+/// A value within a longer text.
+fn written(reference: &Reference, value: Value) -> Result<String, String> {
+    let what = match value {
+        Value::String(text) => return Ok(text),
+        Value::Number(_) | Value::Bool(_) => return Ok(value.to_string()),
+        Value::Null => "null",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    };
+    Err(format!(
+        "`{}` is {what}, which cannot be part of a text",
+        reference.raw
+    ))
+}
+
+fn within(pointer: &mut String, token: &str, visit: impl FnOnce(&mut String)) {
+    let length = pointer.len();
+    push_token(pointer, token);
+    visit(pointer);
+    pointer.truncate(length);
+}
+
+fn push_token(pointer: &mut String, token: &str) {
+    pointer.push('/');
+    for c in token.chars() {
+        match c {
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            c => pointer.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn lookup(reference: &Reference) -> Result<Value, String> {
+        match reference.name().as_str() {
+            "n" => Ok(json!(1000)),
+            "on" => Ok(json!(true)),
+            "t" => Ok(json!("orders-${n}")),
+            "list" => Ok(json!([1, 2])),
+            name => match &reference.default {
+                Some(default) => Ok(json!(default)),
+                None => Err(format!("no value named `{name}`")),
+            },
+        }
+    }
+
+    #[test]
+    fn types_are_kept_and_texts_filled() {
+        let value = json!({
+            "${n}": "${n}",
+            "a/b": ["${on}", "x-${n}-${on}", "${t}", "$${n}", 7, null],
+            "list": "${list}",
+            "env": "${env.X:-fallback}",
+        });
+        let expected = json!({
+            "${n}": 1000,
+            "a/b": [true, "x-1000-true", "orders-${n}", "${n}", 7, null],
+            "list": [1, 2],
+            "env": "fallback",
+        });
+        assert_eq!(resolve(&value, &mut lookup), Ok(expected));
+        let found: Vec<_> = references(&value)
+            .into_iter()
+            .map(|(pointer, reference)| (pointer, reference.raw))
+            .collect();
+        assert_eq!(found[0], ("/${n}".to_owned(), "${n}".to_owned()));
+        assert_eq!(found[2], ("/a~1b/1".to_owned(), "${n}".to_owned()));
+        assert_eq!(found.len(), 7);
+    }
+
+    #[test]
+    fn all_failures_are_reported() {
+        let value = json!({"a": "${x}", "b": ["in ${list}", "${", "${y} ${z}"]});
+        let failures = resolve(&value, &mut lookup).expect_err("nothing is known");
+        let pointers: Vec<_> = failures
+            .iter()
+            .map(|(pointer, _)| pointer.as_str())
+            .collect();
+        assert_eq!(pointers, ["/a", "/b/0", "/b/1", "/b/2", "/b/2"]);
+        assert_eq!(failures[0].1, "no value named `x`");
+        assert_eq!(
+            failures[1].1,
+            "`${list}` is a list, which cannot be part of a text"
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! The scenario language as types.
+
+pub mod interpolate;
+pub mod predicate;
+pub mod units;
