@@ -1,1 +1,7 @@
-fn main() {}
+//! The `kscen` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kscen::cli::main().into()
+}

@@ -1,5 +1,15 @@
 //! The scenario language as types.
 
+mod envelope;
+mod guarantee;
 pub mod interpolate;
+mod modifiers;
+mod needs;
 pub mod predicate;
+pub mod schema;
 pub mod units;
+
+pub use envelope::{Envelope, Fragment};
+pub use guarantee::Guarantee;
+pub use modifiers::{Items, Modifiers, OnFailure, Retry};
+pub use needs::{NeedsClause, ServiceNeed};

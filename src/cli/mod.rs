@@ -1,0 +1,69 @@
+//! The command line: one file per subcommand. Only here is anything printed, and only `main` exits.
+
+mod check;
+mod completions;
+mod exit;
+mod list;
+mod output;
+mod plan;
+mod results;
+mod run;
+mod schema;
+mod select;
+mod signals;
+mod stage;
+mod steps;
+mod terminal;
+mod variables;
+
+pub use exit::Exit;
+
+use clap::{Parser, Subcommand};
+use output::{Color, Output};
+
+/// Declarative benchmarks and failure tests for Kafka.
+///
+/// A scenario is a YAML file of steps: produce at a rate, pause a broker, expect that nothing was lost. kscen runs it
+/// against a real Kafka and accounts for every message.
+#[derive(Parser)]
+#[command(name = "kscen", version, max_term_width = 100)]
+struct Cli {
+    /// When to use colour.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    color: Color,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Args),
+    Check(check::Args),
+    Plan(plan::Args),
+    List(list::Args),
+    Steps(steps::Args),
+    Schema(schema::Args),
+    Completions(completions::Args),
+}
+
+/// Runs the program.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; clap knows where each belongs.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Pass };
+        }
+    };
+    let output = Output::new(cli.color);
+    match cli.command {
+        Command::Run(args) => run::run(&args, &output),
+        Command::Check(args) => check::run(&args, &output),
+        Command::Plan(args) => plan::run(&args, &output),
+        Command::List(args) => list::run(&args, &output),
+        Command::Steps(args) => steps::run(&args, &output),
+        Command::Schema(args) => schema::run(&args, &output),
+        Command::Completions(args) => completions::run(&args),
+    }
+}

@@ -1,0 +1,77 @@
+//! Where text goes: people read stderr, data goes to stdout.
+
+use crate::diagnostic::{Problem, render};
+use clap::ValueEnum;
+use std::io::{IsTerminal, Write};
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How text may look.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    /// Whether colour may be used on stderr.
+    pub color: bool,
+    /// Whether stderr is a terminal that can redraw lines.
+    pub terminal: bool,
+    /// Whether symbols beyond ASCII may be used.
+    pub unicode: bool,
+}
+
+impl Output {
+    /// Looks at the terminal and the environment.
+    pub fn new(color: Color) -> Self {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let dumb = variable("TERM").is_some_and(|term| term == "dumb");
+        let terminal = std::io::stderr().is_terminal() && !dumb;
+        let unicode = ["LC_ALL", "LC_CTYPE", "LANG"]
+            .iter()
+            .find_map(|name| variable(name))
+            .is_some_and(|locale| locale.to_lowercase().replace('-', "").contains("utf8"));
+        let color = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && variable("NO_COLOR").is_none(),
+        };
+        Self { color, terminal, unicode }
+    }
+
+    /// Prints problems for people.
+    pub fn problems(&self, problems: &[Problem]) {
+        self.line(render(problems, self.color).trim_end());
+        let errors = problems.iter().filter(|problem| problem.is_error()).count();
+        if errors > 1 {
+            self.line(&format!("\n{errors} problems"));
+        }
+    }
+
+    /// Prints a line for people.
+    pub fn line(&self, text: &str) {
+        // Where stderr is closed there is nobody to tell.
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+
+    /// Prints requested data.
+    pub fn data(&self, text: &str) {
+        // A closed pipe (`kscen list | head`) is the reader's choice.
+        let _ = writeln!(std::io::stdout().lock(), "{text}");
+    }
+
+    /// A text in a colour of the terminal: 31 red, 32 green, 33 yellow, 36 cyan, 2 dim, 1 bold.
+    pub fn paint(&self, code: u8, text: &str) -> String {
+        if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    /// The Unicode symbol, or its ASCII fallback.
+    pub fn symbol<'a>(&self, unicode: &'a str, ascii: &'a str) -> &'a str {
+        if self.unicode { unicode } else { ascii }
+    }
+}

@@ -1,0 +1,246 @@
+//! `kscen run`
+
+use super::results::{FolderWriter, NdjsonWriter, RESULT, create};
+use super::select::Selection;
+use super::stage::ProjectStage;
+use super::terminal::Terminal;
+use super::variables::Variables;
+use super::{Exit, Output, signals};
+use crate::diagnostic::Problem;
+use crate::execute::interrupt::Interrupt;
+use crate::execute::{Job, Watcher, execute};
+use crate::plan::{Plan, plans};
+use crate::project::{Project, permit};
+use crate::record::{Outcome, Quantity, Record};
+use clap::{Args as ClapArgs, ValueEnum};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Runs scenarios and judges them.
+#[derive(ClapArgs)]
+pub struct Args {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    variables: Variables,
+    /// The environment to run on: a name in kscen.yaml; `local` always exists.
+    #[arg(long, value_name = "NAME", env = "KSCEN_ENV")]
+    env: Option<String>,
+    /// What is written while running.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Folder that gets one folder for each run.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+    /// Leaves topics, groups and connectors there.
+    #[arg(long)]
+    keep: bool,
+    /// Permits deleting things that kscen did not create.
+    #[arg(long)]
+    allow_delete: bool,
+    /// Treats scenarios of a folder whose needs are not met as errors.
+    #[arg(long)]
+    strict: bool,
+    /// Runs each scenario this often.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repeat: u32,
+}
+
+/// What is written while running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Lines for people, on stderr.
+    Human,
+    /// Events, one JSON object a line, on stdout; lines for people stay on stderr.
+    Json,
+}
+
+/// A scenario that is not run, and why.
+struct NotRun {
+    label: String,
+    why: String,
+}
+
+pub(super) fn run(args: &Args, output: &Output) -> Exit {
+    let (project, todo, not_run) = match prepare(args) {
+        Ok(prepared) => prepared,
+        Err(problems) => {
+            output.problems(&problems);
+            return Exit::Usage;
+        }
+    };
+    if todo.is_empty() && not_run.is_empty() {
+        output.line("no scenario is selected");
+        return Exit::Nothing;
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.line(&format!("cannot start: {error}"));
+            return Exit::Broken;
+        }
+    };
+    runtime.block_on(all(args, output, project, todo, &not_run))
+}
+
+type Prepared = (Project, Vec<Plan>, Vec<NotRun>);
+
+/// Plans everything before anything starts.
+fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
+    let project = Project::load(std::path::Path::new("."), args.env.as_deref())?;
+    let selected = args.selection.files()?;
+    let options = args.variables.options(&project, true)?;
+    let (mut todo, mut not_run, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+    for file in &selected.files {
+        for _ in 0..args.repeat {
+            let plans = match plans(file, &options) {
+                Ok(plans) => plans,
+                Err(found) => {
+                    problems.extend(found);
+                    break;
+                }
+            };
+            for plan in plans {
+                match permit(&plan, &project) {
+                    Ok(()) => todo.push(plan),
+                    Err(refused) if selected.named || args.strict => problems.extend(refused),
+                    Err(refused) => {
+                        let why = refused.first().map(|problem| problem.message.clone()).unwrap_or_default();
+                        not_run.push(NotRun { label: plan.label(), why });
+                    }
+                }
+            }
+        }
+    }
+    if problems.is_empty() { Ok((project, todo, not_run)) } else { Err(problems) }
+}
+
+async fn all(args: &Args, output: &Output, project: Project, todo: Vec<Plan>, not_run: &[NotRun]) -> Exit {
+    let started = Instant::now();
+    let interrupt = match signals::listen(*output) {
+        Ok(interrupt) => interrupt,
+        Err(error) => {
+            output.line(&format!("cannot listen for signals: {error}"));
+            return Exit::Broken;
+        }
+    };
+    let mut stage = match ProjectStage::new(project) {
+        Ok(stage) => stage,
+        Err(error) => {
+            output.line(&format!("cannot make a folder for data: {error}"));
+            return Exit::Broken;
+        }
+    };
+    let mut exit = Exit::Pass;
+    let mut done: Vec<(String, PathBuf, Record)> = Vec::new();
+    let total = todo.len();
+    for plan in todo {
+        if interrupt.asked().times > 0 {
+            break;
+        }
+        let label = plan.label();
+        match one(args, output, plan, &mut stage, interrupt.clone()).await {
+            Ok((folder, record)) => {
+                exit = exit.worse(Exit::of(&record));
+                done.push((label, folder, record));
+            }
+            Err(error) => {
+                output.line(&format!("{label}: {error}"));
+                exit = exit.worse(Exit::Broken);
+            }
+        }
+    }
+    if let Err(error) = stage.close().await {
+        output.line(&format!("the environment was not stopped cleanly: {error}"));
+        exit = exit.worse(Exit::Unclean);
+    }
+    for skipped in not_run {
+        output.line(&format!("{} {}: {}", output.paint(33, "not run"), skipped.label, skipped.why));
+    }
+    if done.is_empty() && exit == Exit::Pass {
+        return Exit::Nothing;
+    }
+    last_line(output, exit, &done, total, started.elapsed().as_secs_f64());
+    exit
+}
+
+async fn one(
+    args: &Args,
+    output: &Output,
+    plan: Plan,
+    stage: &mut ProjectStage,
+    interrupt: Interrupt,
+) -> std::io::Result<(PathBuf, Record)> {
+    let folder = create(&args.results, &plan.bindings.run_id)?;
+    let mut watchers: Vec<Box<dyn Watcher>> = vec![Box::new(FolderWriter::open(&folder)?)];
+    if args.format == Format::Json {
+        watchers.push(Box::new(NdjsonWriter));
+    }
+    watchers.push(Box::new(Terminal::new(*output, plan.title(), plan.bindings.secrets_shown())));
+    let job = Job {
+        plan,
+        folder: folder.clone(),
+        watchers,
+        interrupt,
+        keep: args.keep,
+        allow_delete: args.allow_delete,
+    };
+    let record = execute(job, stage).await;
+    Ok((folder, record))
+}
+
+fn last_line(output: &Output, exit: Exit, done: &[(String, PathBuf, Record)], total: usize, seconds: f64) {
+    let dot = output.symbol("·", "-");
+    if done.len() > 1 || done.len() < total {
+        output.line("");
+        for (label, folder, record) in done {
+            let outcome = record.verdict.as_ref().map_or(Outcome::Error, |verdict| verdict.outcome);
+            let word = output.paint(color(outcome), &format!("{:11}", outcome.word()));
+            let time = Quantity::seconds(record.run.duration);
+            output.line(&format!("{word} {label}  {time}  {}", folder.join(RESULT).display()));
+            if let Some(verdict) = &record.verdict {
+                for reason in verdict.reasons.iter().take(5) {
+                    output.line(&format!("            {reason}"));
+                }
+            }
+        }
+    }
+    let word = match exit {
+        Exit::Pass => output.paint(32, "PASS"),
+        Exit::Fail => {
+            let unknown = done.iter().all(|(_, _, record)| {
+                record.verdict.as_ref().is_none_or(|verdict| verdict.outcome != Outcome::Fail)
+            });
+            output.paint(31, if unknown { "UNKNOWN" } else { "FAIL" })
+        }
+        Exit::Unclean => output.paint(33, "UNCLEAN"),
+        Exit::Signal(_) => output.paint(33, "INTERRUPTED"),
+        _ => output.paint(31, "ERROR"),
+    };
+    let checks: usize = done
+        .iter()
+        .filter_map(|(_, _, record)| record.verdict.as_ref())
+        .map(|verdict| verdict.passed + verdict.failed + verdict.unknown)
+        .sum();
+    let runs = done.len();
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    let place = match done {
+        [(_, folder, _)] => format!(" {dot} {}", folder.join(RESULT).display()),
+        _ => String::new(),
+    };
+    output.line(&format!(
+        "{word} {checks} check{} {dot} {runs} run{} {dot} {}{place}",
+        plural(checks),
+        plural(runs),
+        Quantity::seconds(seconds)
+    ));
+}
+
+/// The terminal colour of an outcome.
+pub fn color(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Pass => 32,
+        Outcome::Fail | Outcome::Error => 31,
+        Outcome::Unknown | Outcome::Unclean | Outcome::Interrupted => 33,
+    }
+}

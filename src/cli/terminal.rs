@@ -1,0 +1,287 @@
+//! A run as a person follows it: permanent lines, and live lines below them on a terminal.
+
+use super::Output;
+use crate::diagnostic::{Place, Problem, render};
+use crate::execute::Watcher;
+use crate::record::{
+    CheckOutcome, CheckRecord, Event, EventKind, Failure, Location, Progress, Quantity, Record, Section, StepRecord,
+    StepStatus, Unit,
+};
+use crate::source::{SourceText, Span};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Where nothing else is printed, a line after this time says that the run lives.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Prints a run.
+pub struct Terminal {
+    output: Output,
+    title: String,
+    live: MultiProgress,
+    bars: BTreeMap<String, ProgressBar>,
+    figures: BTreeMap<String, Progress>,
+    last: Instant,
+    failed: Vec<Problem>,
+    secrets: Vec<String>,
+}
+
+impl Terminal {
+    /// Prints a run of that title; secrets are never shown.
+    pub fn new(output: Output, title: String, secrets: Vec<String>) -> Self {
+        let target = if output.terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Self {
+            output,
+            title,
+            live: MultiProgress::with_draw_target(target),
+            bars: BTreeMap::new(),
+            figures: BTreeMap::new(),
+            last: Instant::now(),
+            failed: Vec::new(),
+            secrets,
+        }
+    }
+
+    /// One permanent line, above the live ones.
+    fn line(&mut self, text: &str) {
+        self.last = Instant::now();
+        let text = redact(text, &self.secrets);
+        if self.output.terminal {
+            // Its own line writer is silent when it draws nothing, so it is only used where it draws.
+            self.live.suspend(|| self.output.line(&text));
+        } else {
+            self.output.line(&text);
+        }
+    }
+
+    fn started(&mut self, id: &str, title: &str, section: Section, background: bool) {
+        if self.output.terminal {
+            let bar = self.live.add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {elapsed:.dim}") {
+                bar.set_style(style);
+            }
+            bar.set_message(format!("{id}  {title}"));
+            bar.enable_steady_tick(Duration::from_millis(120));
+            self.bars.insert(id.to_owned(), bar);
+        } else {
+            let beside = if background { " (background)" } else { "" };
+            let _ = section;
+            self.line(&format!("  {} {id}: {title}{beside}", self.output.symbol("▸", ">")));
+        }
+    }
+
+    fn progress(&mut self, id: &str, figures: &Progress) {
+        if let Some(bar) = self.bars.get(id) {
+            bar.set_message(format!("{id}  {}", describe(figures, self.output.symbol("·", "-"))));
+        }
+        self.figures.insert(id.to_owned(), figures.clone());
+        if !self.output.terminal && self.last.elapsed() >= HEARTBEAT {
+            let running: Vec<String> =
+                self.figures.iter().map(|(id, figures)| format!("{id}: {}", describe(figures, "-"))).collect();
+            self.line(&format!("  ... {}", running.join("; ")));
+        }
+    }
+
+    fn ended(&mut self, step: &StepRecord) {
+        if let Some(bar) = self.bars.remove(&step.id) {
+            bar.finish_and_clear();
+            self.live.remove(&bar);
+        }
+        self.figures.remove(&step.id);
+        let (color, symbol) = match step.status {
+            StepStatus::Done => (32, self.output.symbol("✓", "ok")),
+            StepStatus::Failed => (31, self.output.symbol("✗", "FAILED")),
+            StepStatus::Error => (31, self.output.symbol("✗", "ERROR")),
+            StepStatus::Skipped => (2, self.output.symbol("○", "skipped")),
+            StepStatus::Stopped => (33, self.output.symbol("■", "stopped")),
+        };
+        let time = Quantity::seconds(step.ended - step.started);
+        let figures = headline(step);
+        let figures = if figures.is_empty() { String::new() } else { format!("  {figures}") };
+        let symbol = self.output.paint(color, symbol);
+        let time = self.output.paint(2, &time.to_string());
+        self.line(&format!("  {symbol} {}  {}  {time}{figures}", step.id, step.title));
+        if let Some(failure) = &step.failure {
+            let problem = problem_of(failure);
+            // A failed expectation is told by its checks, which name the very line.
+            if step.verb != "expect" || failure.code != "expectation" {
+                let text = render(std::slice::from_ref(&problem), self.output.color);
+                self.line(text.trim_end());
+                self.log(&failure.log);
+                self.failed.push(problem);
+            }
+        }
+    }
+
+    fn log(&mut self, lines: &[String]) {
+        for line in lines {
+            let line = format!("    | {}", crate::diagnostic::harmless(line));
+            self.line(&line);
+        }
+    }
+
+    fn check(&mut self, check: &CheckRecord) {
+        if check.outcome == CheckOutcome::Pass {
+            return;
+        }
+        let word = if check.outcome == CheckOutcome::Fail { "check-failed" } else { "check-unknown" };
+        let mut problem = Problem::new(
+            word,
+            format!("{}: expected {}, observed {}", check.subject, check.demand, check.observed),
+        )
+        .label(format!("observed {}", check.observed));
+        if let Some(place) = check.at.as_ref().and_then(place) {
+            problem = problem.at(place);
+        }
+        for sample in &check.samples {
+            problem = problem.note(sample.clone());
+        }
+        let text = render(std::slice::from_ref(&problem), self.output.color);
+        self.line(text.trim_end());
+        self.failed.push(problem);
+    }
+
+    fn over(&mut self, steps: usize) {
+        for (_, bar) in std::mem::take(&mut self.bars) {
+            bar.finish_and_clear();
+        }
+        // What failed long ago is out of sight by now.
+        if !self.failed.is_empty() && steps > 8 {
+            self.line("");
+            let failed = std::mem::take(&mut self.failed);
+            let text = render(&failed, self.output.color);
+            self.line(text.trim_end());
+        }
+    }
+}
+
+impl Watcher for Terminal {
+    fn event(&mut self, event: &Event, record: Option<&Record>) {
+        match &event.kind {
+            EventKind::RunStarted { info, .. } => {
+                let dot = self.output.symbol("·", "-");
+                let title = self.output.paint(1, &self.title);
+                self.line(&format!("{title} {dot} run {} {dot} seed {}", info.id, info.seed));
+            }
+            EventKind::Note { text } => self.line(&format!("  {}", self.output.paint(2, text))),
+            EventKind::Warning { text } => {
+                self.line(&format!("  {} {text}", self.output.paint(33, "warning:")));
+            }
+            EventKind::EnvironmentReady { info, took } => {
+                let version = info.kafka_version.as_deref().map(|version| format!(" Kafka {version},")).unwrap_or_default();
+                let plural = if info.brokers == 1 { "" } else { "s" };
+                self.line(&format!(
+                    "  {} {}:{version} {} broker{plural}, ready in {}",
+                    self.output.paint(32, self.output.symbol("✓", "ok")),
+                    info.name,
+                    info.brokers,
+                    Quantity::seconds(*took)
+                ));
+            }
+            EventKind::StepStarted { id, section, title, background, .. } => {
+                self.started(id, title, *section, *background);
+            }
+            EventKind::Progress { id, figures } => self.progress(id, figures),
+            EventKind::StepEnded { record } => self.ended(record),
+            EventKind::Check { record } => self.check(record),
+            EventKind::Leftover { text } => {
+                self.line(&format!("  {} {text}", self.output.paint(33, "left behind:")));
+            }
+            EventKind::RunFailed { failure } => {
+                let problem = problem_of(failure);
+                let text = render(&[problem], self.output.color);
+                self.line(text.trim_end());
+                self.log(&failure.log);
+            }
+            EventKind::RunEnded { .. } => self.over(record.map_or(0, |record| record.steps.len())),
+            EventKind::BrokerConfig { .. }
+            | EventKind::StepPrepared { .. }
+            | EventKind::Fault { .. }
+            | EventKind::Sample { .. }
+            | EventKind::Delivery { .. }
+            | EventKind::Mark { .. }
+            | EventKind::Log { .. }
+            | EventKind::Interrupted { .. } => {}
+        }
+    }
+}
+
+/// Replaces every secret by dots.
+pub fn redact(text: &str, secrets: &[String]) -> String {
+    secrets.iter().filter(|secret| !secret.is_empty()).fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+}
+
+fn describe(figures: &Progress, dot: &str) -> String {
+    let done = Quantity::count(figures.done);
+    let total = figures.total.map(|total| format!("/{}", Quantity::count(total))).unwrap_or_default();
+    let mut parts = vec![format!("{done}{total} {}", figures.what)];
+    if let Some(rate) = figures.rate {
+        parts.push(Quantity::new(rate, Unit::Rate).to_string());
+    }
+    if let Some(p99) = figures.p99 {
+        parts.push(format!("p99 {}", Quantity::seconds(p99)));
+    }
+    if let Some(backlog) = figures.backlog {
+        parts.push(format!("{} waiting", Quantity::count(backlog)));
+    }
+    if figures.failed > 0 {
+        parts.push(format!("{} failed", Quantity::count(figures.failed)));
+    }
+    parts.join(&format!(" {dot} "))
+}
+
+/// The figures that matter most of a step, in a line.
+fn headline(step: &StepRecord) -> String {
+    let mut parts = Vec::new();
+    if let Some(report) = &step.produced {
+        parts.push(format!("{} acknowledged", Quantity::count(report.acked)));
+        for (count, what) in [(report.failed_total(), "failed"), (report.unknown_total(), "unknown")] {
+            if count > 0 {
+                parts.push(format!("{} {what}", Quantity::count(count)));
+            }
+        }
+        let latency = crate::record::latency::LatencySummary::of(&report.response_latency.total());
+        if latency.n > 0 {
+            parts.push(format!("p99 {}", Quantity::seconds(latency.p99_us as f64 / 1e6)));
+        }
+        let (gap, endless) = report.unavailability();
+        if gap > 0 {
+            let at_least = if endless { "≥ " } else { "" };
+            parts.push(format!("unavailable {at_least}{}", Quantity::seconds(gap as f64 / 1e6)));
+        }
+    }
+    if let Some(report) = &step.consumed {
+        parts.push(format!("{} read", Quantity::count(report.read)));
+    }
+    for name in ["effect_after", "ready_after", "rows"] {
+        if let Some(quantity) = step.metrics.get(name) {
+            parts.push(format!("{} {quantity}", name.replace('_', " ")));
+        }
+    }
+    parts.join(", ")
+}
+
+fn problem_of(failure: &Failure) -> Problem {
+    let code: &'static str = if failure.at.is_some() { "step-failed" } else { "run-failed" };
+    let mut problem = Problem::new(code, format!("{} ({})", failure.message, failure.code));
+    if let Some(place) = failure.at.as_ref().and_then(place) {
+        problem = problem.at(place);
+    }
+    if let Some(help) = &failure.help {
+        problem = problem.help(help.clone());
+    }
+    problem
+}
+
+/// The line of a location, read again: the run only keeps where things stand.
+fn place(at: &Location) -> Option<Place> {
+    let text = std::fs::read_to_string(&at.file).ok()?;
+    let source = Arc::new(SourceText::new(Path::new(&at.file), text));
+    let start = source.offset(at.line, at.column)?;
+    let rest = source.text.get(start..)?;
+    let length = rest.find('\n').unwrap_or(rest.len());
+    Some(Place { source, span: Span { start, end: start + rest[..length].trim_end().len().max(1) } })
+}

@@ -1,0 +1,75 @@
+//! Variables from the command line, files and the environment.
+
+use crate::diagnostic::Problem;
+use crate::plan::Options;
+use crate::project::Project;
+use crate::source;
+use clap::Args;
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+
+/// Sets variables of scenarios.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Variables {
+    /// Sets a variable; the value is read as YAML: `--var messages=500`.
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub vars: Vec<String>,
+    /// A YAML file of variables.
+    #[arg(long, value_name = "FILE")]
+    pub vars_file: Option<PathBuf>,
+    /// Permits includes from outside the project.
+    #[arg(long)]
+    pub allow_outside: bool,
+    /// Seed of every random choice.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+impl Variables {
+    /// Collects variables by precedence: `--var`, `--vars-file`, `KSCEN_VAR_*`, the environment's.
+    ///
+    /// # Errors
+    /// A variable without value, a value that is not YAML, a file that cannot be read.
+    pub fn options(&self, project: &Project, need_secrets: bool) -> Result<Options, Vec<Problem>> {
+        let mut given = Map::new();
+        for text in &self.vars {
+            let (name, value) = text.split_once('=').ok_or_else(|| {
+                vec![Problem::new("bad-variable", format!("--var {text}: there is no value")).help("write --var NAME=VALUE")]
+            })?;
+            given.insert(name.to_owned(), scalar(name, value)?);
+        }
+        let file = match &self.vars_file {
+            None => Map::new(),
+            Some(path) => match source::read(path)?.value {
+                Value::Object(vars) => vars,
+                _ => {
+                    return Err(vec![Problem::new(
+                        "bad-variables-file",
+                        format!("{} has to be a map of variables", path.display()),
+                    )]);
+                }
+            },
+        };
+        let mut environment = Map::new();
+        for (key, value) in std::env::vars() {
+            if let Some(name) = key.strip_prefix("KSCEN_VAR_") {
+                environment.insert(name.to_owned(), scalar(name, &value)?);
+            }
+        }
+        Ok(Options {
+            vars: vec![given, file, environment, project.entry.vars.clone()],
+            seed: self.seed,
+            allow_outside: self.allow_outside,
+            project: Some(project.folder.clone()),
+            need_secrets,
+        })
+    }
+}
+
+/// A value as YAML reads it: `5` is a number, `five` a text.
+fn scalar(name: &str, text: &str) -> Result<Value, Vec<Problem>> {
+    if text.is_empty() {
+        return Ok(Value::String(String::new()));
+    }
+    source::parse(Path::new(&format!("--var {name}")), text.to_owned()).map(|located| located.value)
+}

@@ -1,0 +1,235 @@
+//! Runs one plan from its first event to its verdict.
+
+use super::clock::RunClock;
+use super::interrupt::Interrupt;
+use super::journal::Journal;
+use super::live::LiveSteps;
+use super::owned::Owned;
+use super::recorder::{Recorder, Watcher};
+use super::run::Run;
+use super::undo::UndoStack;
+use super::walk::Walker;
+use super::{cleanup, excerpts, machine, sampler};
+use crate::environment::{Environment, EnvironmentError, Needs};
+use crate::judge;
+use crate::ledger::RunIdentity;
+use crate::plan::Plan;
+use crate::record::{EventKind, Failure, Folder, Record, RunInfo, Verdict};
+use futures_util::future::BoxFuture;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+/// Provides environments to runs: starts them, or hands out one that already runs.
+pub trait Stage: Send {
+    /// An environment that meets the needs.
+    fn acquire<'a>(
+        &'a mut self,
+        needs: &'a Needs,
+        note: &'a (dyn Fn(String) + Sync),
+    ) -> BoxFuture<'a, Result<Arc<dyn Environment>, EnvironmentError>>;
+
+    /// The run no longer needs it.
+    fn release<'a>(&'a mut self, needs: &'a Needs) -> BoxFuture<'a, Result<(), EnvironmentError>>;
+
+    /// Where faults on this environment are journalled; `None` where they cannot outlive the program.
+    fn journal(&self) -> Option<PathBuf>;
+}
+
+/// What a run is started with.
+pub struct Job {
+    /// The plan.
+    pub plan: Plan,
+    /// The run's folder; exists.
+    pub folder: PathBuf,
+    /// Everyone who watches.
+    pub watchers: Vec<Box<dyn Watcher>>,
+    /// Hears Ctrl-C.
+    pub interrupt: Interrupt,
+    /// Whether topics and the like stay.
+    pub keep: bool,
+    /// Whether things that kscen did not make may be deleted.
+    pub allow_delete: bool,
+}
+
+/// Keeps what the judge needs, while watchers see the same events.
+struct Tee(Arc<Mutex<Folder>>);
+
+impl Watcher for Tee {
+    fn event(&mut self, event: &crate::record::Event, _: Option<&Record>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(event);
+    }
+}
+
+/// Runs a plan and returns its record with the verdict. Never fails: what goes wrong is in the record.
+pub async fn execute(job: Job, stage: &mut dyn Stage) -> Record {
+    let Job { plan, folder, mut watchers, interrupt, keep, allow_delete } = job;
+    let clock = RunClock::start();
+    let folded = Arc::new(Mutex::new(Folder::default()));
+    watchers.insert(0, Box::new(Tee(Arc::clone(&folded))));
+    let recorder = Recorder::start(&plan.bindings.run_id, clock, watchers);
+    recorder.emit(opening(&plan));
+
+    let needs = plan.needs.clone();
+    let started = Instant::now();
+    let mut waiting = interrupt.clone();
+    let acquired = tokio::select! {
+        acquired = async {
+            let note = |text: String| recorder.note(text);
+            stage.acquire(&needs, &note).await
+        } => Some(acquired),
+        _ = waiting.at_least(1) => None,
+    };
+    match acquired {
+        Some(Ok(environment)) => {
+            let info = Box::new(environment.info());
+            recorder.emit(EventKind::EnvironmentReady { info, took: started.elapsed().as_secs_f64() });
+            let journal = stage.journal().map_or_else(|| Ok(Journal::none()), |path| Journal::open(&path));
+            match journal {
+                Ok(journal) => {
+                    let journal = Arc::new(journal);
+                    let run = Arc::new(Run {
+                        endpoints: environment.endpoints(),
+                        plan,
+                        clock,
+                        recorder: recorder.clone(),
+                        environment,
+                        identity: RunIdentity::new(rand::random()),
+                        live: LiveSteps::default(),
+                        undo: UndoStack::new(Arc::clone(&journal)),
+                        owned: Owned::default(),
+                        folder,
+                        allow_delete,
+                        admin: OnceLock::new(),
+                    });
+                    let clean = perform(&run, interrupt, keep, &folded).await;
+                    if clean {
+                        journal.remove();
+                    }
+                }
+                Err(error) => recorder.emit(EventKind::RunFailed {
+                    failure: failure("journal", format!("the undo journal cannot be written: {error}"), None, Vec::new()),
+                }),
+            }
+            if let Err(error) = stage.release(&needs).await {
+                recorder.emit(EventKind::Leftover { text: format!("the environment: {error}") });
+            }
+        }
+        Some(Err(error)) => recorder.emit(EventKind::RunFailed {
+            failure: failure(
+                "environment",
+                error.to_string(),
+                error.remedy().map(str::to_owned),
+                error.log().to_vec(),
+            ),
+        }),
+        None => recorder.emit(EventKind::Interrupted { code: interrupt.asked().code }),
+    }
+    conclude(recorder, clock, &folded)
+}
+
+fn opening(plan: &Plan) -> EventKind {
+    let mut steps = 0;
+    plan.walk(&mut |_| steps += 1);
+    EventKind::RunStarted {
+        info: Box::new(RunInfo {
+            id: plan.bindings.run_id.clone(),
+            seed: plan.bindings.seed,
+            name: plan.envelope.name.clone(),
+            description: plan.envelope.description.clone(),
+            file: plan.file.display().to_string(),
+            tags: plan.envelope.tags.clone(),
+            guarantee: plan.envelope.guarantee,
+            matrix: plan.cell.clone(),
+            started: jiff::Timestamp::now().to_string(),
+            duration: 0.0,
+            kscen: env!("CARGO_PKG_VERSION").to_owned(),
+        }),
+        machine: machine::machine(),
+        steps,
+    }
+}
+
+fn failure(code: &str, message: String, help: Option<String>, log: Vec<String>) -> Failure {
+    Failure { code: code.to_owned(), message, help, at: None, log }
+}
+
+/// Runs the sections. Returns whether no fault is left in force.
+async fn perform(run: &Arc<Run>, interrupt: Interrupt, keep: bool, folded: &Mutex<Folder>) -> bool {
+    let sampler = tokio::spawn(sampler::sample(Arc::clone(run)));
+    super::conditions::note(run).await;
+    let walker = Walker::new(Arc::clone(run));
+    let mut waiting = interrupt.clone();
+    let sections = async {
+        if walker.list(&run.plan.setup).await {
+            walker.list(&run.plan.steps).await;
+        }
+    };
+    tokio::pin!(sections);
+    tokio::select! {
+        () = &mut sections => {}
+        asked = waiting.at_least(1) => {
+            run.recorder.emit(EventKind::Interrupted { code: asked.code });
+            walker.halt();
+            sections.await;
+        }
+    }
+    let mut stuck = run.undo.undo_all(run.environment.as_ref(), run.clock, &run.recorder).await;
+    let mut waiting = interrupt.clone();
+    let finish = async {
+        walker.finish().await;
+        if !walker.is_halted() {
+            crate::step::expect::implied_deliveries(run).await;
+        }
+    };
+    tokio::pin!(finish);
+    tokio::select! {
+        () = &mut finish => {}
+        asked = waiting.at_least(1), if interrupt.asked().times == 0 => {
+            run.recorder.emit(EventKind::Interrupted { code: asked.code });
+            walker.halt();
+            finish.await;
+        }
+    }
+    let mut twice = interrupt.clone();
+    let finally = walker.afterwards();
+    tokio::select! {
+        _ = async { finally.list(&run.plan.finally).await; finally.finish().await; } => {}
+        _ = twice.at_least(2) => finally.halt(),
+    }
+    stuck.extend(run.undo.undo_all(run.environment.as_ref(), run.clock, &run.recorder).await);
+    sampler.abort();
+    let faults = record(folded).map(|record| record.faults).unwrap_or_default();
+    excerpts::keep(run, &faults).await;
+    for text in &stuck {
+        run.recorder.emit(EventKind::Leftover { text: format!("not undone: {text}") });
+    }
+    if !keep {
+        for text in cleanup::clean(run).await {
+            run.recorder.emit(EventKind::Leftover { text });
+        }
+    }
+    stuck.is_empty()
+}
+
+fn record(folded: &Mutex<Folder>) -> Option<Record> {
+    folded.lock().unwrap_or_else(PoisonError::into_inner).record().cloned()
+}
+
+/// Judges the record, says so, and waits until everyone has heard it.
+fn conclude(recorder: Recorder, clock: RunClock, folded: &Mutex<Folder>) -> Record {
+    let duration = clock.now();
+    recorder.sync();
+    let verdict = record(folded).map_or_else(
+        || Verdict {
+            outcome: crate::record::Outcome::Error,
+            passed: 0,
+            failed: 0,
+            unknown: 0,
+            reasons: vec!["the run left no record".to_owned()],
+        },
+        |record| judge::verdict(&record),
+    );
+    recorder.emit(EventKind::RunEnded { verdict, duration });
+    recorder.finish().expect("the run's first event made a record, and the recorder's thread does not panic")
+}

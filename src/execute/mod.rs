@@ -1,0 +1,30 @@
+//! Carries out plans: walks the steps, keeps background steps, undoes faults, cleans up.
+
+mod cleanup;
+mod clock;
+mod conditions;
+mod context;
+mod engine;
+mod excerpts;
+pub mod interrupt;
+pub mod journal;
+mod live;
+mod machine;
+mod owned;
+mod recorder;
+mod run;
+mod sampler;
+mod stop;
+mod task;
+mod undo;
+mod walk;
+
+pub use clock::RunClock;
+pub use context::StepContext;
+pub use engine::{Job, Stage, execute};
+pub use live::LiveStep;
+pub use owned::{Owned, Resource};
+pub use recorder::{Recorder, Watcher};
+pub use run::Run;
+pub use stop::{Stop, StopSignal};
+pub use undo::{Undo, UndoStack, undo};

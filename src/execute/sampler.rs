@@ -1,0 +1,32 @@
+//! Samples services and running steps, once a second.
+
+use super::run::Run;
+use crate::record::{EventKind, ServiceSample};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::MissedTickBehavior;
+
+/// Samples until it is dropped (aborted).
+pub(super) async fn sample(run: Arc<Run>) {
+    let services = run.environment.services();
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tick.tick().await;
+        let mut samples = BTreeMap::new();
+        for service in &services {
+            // A service that cannot be observed for a moment leaves a gap, not a zero.
+            let Ok(state) = run.environment.state(&service.name).await else { continue };
+            let usage = run.environment.usage(&service.name).await.ok().flatten();
+            let sample = ServiceSample { at: run.clock.now(), lifecycle: state.lifecycle, usage };
+            samples.insert(service.name.clone(), sample);
+        }
+        if !samples.is_empty() {
+            run.recorder.emit(EventKind::Sample { services: samples });
+        }
+        for (id, figures) in run.live.progress() {
+            run.recorder.emit(EventKind::Progress { id, figures });
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! One step while it runs: attempts, time limit, stop, record.
+
+use super::context::StepContext;
+use super::run::{LiveValues, Run};
+use super::stop::{Stop, StopSignal, Stopper, stopper};
+use crate::plan::{Bindings, Origin, PlannedStep};
+use crate::record::{EventKind, Failure, Section, StepRecord, StepStatus};
+use crate::scenario::Modifiers;
+use crate::step::{AnyStep, ErrorKind, StepError, StepOutcome, VerbEntry};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How long a step that was asked to end may take to put its figures in order.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A planned step without its children, owned, so that it can run beside others.
+pub(super) struct Task {
+    pub id: String,
+    pub entry: &'static VerbEntry,
+    pub section: Section,
+    pub origin: Origin,
+    pub title: String,
+    pub timeout: Duration,
+    pub modifiers: Modifiers,
+    pub stops_on_failure: bool,
+    step: Arc<dyn AnyStep>,
+    dynamic: Option<Value>,
+    bindings: Arc<Bindings>,
+}
+
+/// How a step ended.
+pub(super) struct Ended {
+    pub record: StepRecord,
+    pub error: Option<ErrorKind>,
+}
+
+impl Task {
+    pub fn of(step: &PlannedStep) -> Self {
+        Self {
+            id: step.id.clone(),
+            entry: step.entry,
+            section: step.section,
+            origin: step.origin.clone(),
+            title: step.title.clone(),
+            timeout: step.timeout,
+            modifiers: step.modifiers.clone(),
+            stops_on_failure: step.stops_on_failure(),
+            step: Arc::clone(&step.step),
+            dynamic: step.dynamic.clone(),
+            bindings: Arc::clone(&step.bindings),
+        }
+    }
+
+    /// Announces the step.
+    pub fn announce(&self, run: &Run) {
+        run.recorder.emit(EventKind::StepStarted {
+            id: self.id.clone(),
+            verb: self.entry.verb.to_owned(),
+            section: self.section,
+            title: self.title.clone(),
+            background: self.modifiers.background,
+        });
+    }
+
+    /// Runs the step to its end, whatever that is.
+    pub async fn run(self, run: Arc<Run>, outer: StopSignal, prepared: oneshot::Sender<f64>) -> Ended {
+        self.announce(&run);
+        let started = run.clock.now();
+        let mut prepared = Some(prepared);
+        let mut prepared_at = None;
+        let attempts = self.modifiers.retry.as_ref().map_or(0, |retry| retry.times.0);
+        let mut attempt = 0;
+        let result = loop {
+            let result = self.attempt(&run, outer.clone(), &mut prepared, &mut prepared_at).await;
+            let again = match &result {
+                Err(error) => error.kind != ErrorKind::Interrupted && attempt < attempts && outer.reason().is_none(),
+                Ok(_) => false,
+            };
+            if !again {
+                break result;
+            }
+            attempt += 1;
+            if let Some(pause) = self.modifiers.retry.as_ref().and_then(|retry| retry.every) {
+                tokio::time::sleep(pause.0).await;
+            }
+        };
+        self.close(&run, started, prepared_at, result)
+    }
+
+    async fn attempt(
+        &self,
+        run: &Arc<Run>,
+        mut outer: StopSignal,
+        prepared: &mut Option<oneshot::Sender<f64>>,
+        prepared_at: &mut Option<f64>,
+    ) -> Result<StepOutcome, StepError> {
+        let step = self.resolved(run)?;
+        let (inner, signal) = stopper();
+        let mut cx = StepContext {
+            run: Arc::clone(run),
+            id: self.id.clone(),
+            prefix: self.bindings.prefix.clone(),
+            origin: self.origin.clone(),
+            background: self.modifiers.background,
+            stop: signal,
+            prepared: prepared.take(),
+            prepared_at: None,
+        };
+        let result = limited(step.run(&mut cx), self.timeout, &mut outer, &inner).await;
+        *prepared = cx.prepared.take();
+        *prepared_at = cx.prepared_at.or(*prepared_at);
+        result.unwrap_or_else(|late| Err(late.error(self)))
+    }
+
+    /// The step, decoded again where it depends on what only running shows.
+    fn resolved(&self, run: &Run) -> Result<Arc<dyn AnyStep>, StepError> {
+        let Some(body) = &self.dynamic else { return Ok(Arc::clone(&self.step)) };
+        let value = self.bindings.resolve(body, &LiveValues(run)).map_err(|errors| {
+            let (pointer, message) = errors.into_iter().next().unwrap_or_default();
+            StepError::broken("unresolved-reference", message).at(pointer)
+        })?;
+        (self.entry.decode)((self.entry.normalise)(value))
+            .map(Arc::from)
+            .map_err(|error| StepError::broken("bad-value", error.message).at(error.pointer))
+    }
+
+    /// The record of a step that is over.
+    fn close(
+        &self,
+        run: &Run,
+        started: f64,
+        prepared: Option<f64>,
+        result: Result<StepOutcome, StepError>,
+    ) -> Ended {
+        let (outcome, error) = match result {
+            Ok(outcome) => (outcome, None),
+            Err(mut error) => (error.outcome.take().map(|outcome| *outcome).unwrap_or_default(), Some(error)),
+        };
+        let status = match error.as_ref().map(|error| error.kind) {
+            None => StepStatus::Done,
+            Some(ErrorKind::Check) => StepStatus::Failed,
+            Some(ErrorKind::Interrupted) => StepStatus::Stopped,
+            Some(ErrorKind::Broken | ErrorKind::InvalidLoad | ErrorKind::NoEffect) => StepStatus::Error,
+        };
+        let kind = error.as_ref().map(|error| error.kind);
+        let failure = error.filter(|error| error.kind != ErrorKind::Interrupted).map(|error| Failure {
+            code: error.code.to_owned(),
+            at: Some(self.origin.key_location(error.pointer.as_deref().unwrap_or(""))),
+            message: error.message,
+            help: error.help,
+            log: error.log,
+        });
+        let record = StepRecord {
+            id: self.id.clone(),
+            verb: self.entry.verb.to_owned(),
+            section: self.section,
+            title: self.title.clone(),
+            at: self.origin.key_location(""),
+            background: self.modifiers.background,
+            status,
+            started,
+            prepared,
+            ended: run.clock.now(),
+            failure,
+            metrics: outcome.metrics,
+            produced: outcome.produced,
+            consumed: outcome.consumed,
+            details: outcome.details,
+        };
+        run.live.end(&self.id, record.clone());
+        run.recorder.emit(EventKind::StepEnded { record: Box::new(record.clone()) });
+        Ended { record, error: kind }
+    }
+
+    /// The record of a step that is not run.
+    pub fn skip(&self, run: &Run, why: &str) {
+        let now = run.clock.now();
+        let ended = self.close(run, now, None, Ok(StepOutcome::default().details(serde_json::json!({ "skipped": why }))));
+        let record = StepRecord { status: StepStatus::Skipped, ..ended.record };
+        run.live.end(&self.id, record);
+    }
+}
+
+/// A step that did not end when it was asked to.
+enum Late {
+    Timeout(Duration),
+    Stopped,
+}
+
+impl Late {
+    fn error(self, task: &Task) -> StepError {
+        match self {
+            Self::Timeout(limit) => StepError::broken(
+                "timeout",
+                format!("`{}` took longer than {}", task.id, crate::record::Quantity::seconds(limit.as_secs_f64())),
+            )
+            .help("raise its `timeout`, or find out what it waits for"),
+            Self::Stopped => StepError::interrupted(),
+        }
+    }
+}
+
+/// Runs a step's future within its limit; asks it to end, grants it some grace, and then gives it up.
+async fn limited(
+    future: impl Future<Output = Result<StepOutcome, StepError>>,
+    limit: Duration,
+    outer: &mut StopSignal,
+    inner: &Stopper,
+) -> Result<Result<StepOutcome, StepError>, Late> {
+    tokio::pin!(future);
+    let deadline = tokio::time::sleep(limit);
+    tokio::pin!(deadline);
+    let mut asked = None;
+    let timed_out = loop {
+        tokio::select! {
+            result = &mut future => return Ok(result),
+            () = &mut deadline => { inner.stop(Stop::Timeout); break true; }
+            reason = next(outer, asked) => {
+                asked = Some(reason);
+                inner.stop(reason);
+                if reason == Stop::Now { break false; }
+            }
+        }
+    };
+    match tokio::time::timeout(GRACE, &mut future).await {
+        // A step that ends in good order after its time was up has still taken too long.
+        Ok(Ok(outcome)) if timed_out => Ok(Err(StepError::broken(
+            "timeout",
+            format!("took longer than {}", crate::record::Quantity::seconds(limit.as_secs_f64())),
+        )
+        .help("raise its `timeout`, or find out what it waits for")
+        .after(outcome))),
+        Ok(Err(error)) if timed_out && error.kind == ErrorKind::Interrupted => Err(Late::Timeout(limit)),
+        Ok(result) => Ok(result),
+        Err(_) if timed_out => Err(Late::Timeout(limit)),
+        Err(_) => Err(Late::Stopped),
+    }
+}
+
+/// The next reason to end that is more urgent than the last.
+async fn next(signal: &mut StopSignal, last: Option<Stop>) -> Stop {
+    match last {
+        None => signal.asked().await,
+        Some(Stop::RunEnd) => signal.at_least(Stop::Timeout).await,
+        Some(_) => signal.at_least(Stop::Now).await,
+    }
+}

@@ -1,0 +1,10 @@
+//! Judges records. Everything here is pure: the same record always gives the same verdict.
+
+mod decide;
+pub mod delivery;
+pub mod measure;
+pub mod phases;
+mod verdict;
+
+pub use decide::decide;
+pub use verdict::verdict;

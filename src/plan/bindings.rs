@@ -1,0 +1,304 @@
+//! What `${…}` stands for.
+
+use super::origin::Origin;
+use crate::diagnostic::{Problem, did_you_mean};
+use crate::environment::Endpoints;
+use crate::record::{Unit, metric};
+use crate::scenario::interpolate::{self, Reference};
+use crate::step::Scope;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// First words of references that are not variables.
+pub const RESERVED: &[&str] =
+    &["run", "matrix", "env", "secrets", "steps", "kafka", "connect", "postgres", "item", "index", "vars"];
+
+/// The values that are fixed before the run starts.
+#[derive(Clone, Debug, Default)]
+pub struct Bindings {
+    /// Variables, resolved.
+    pub vars: Map<String, Value>,
+    /// This run's cell of the matrix.
+    pub matrix: BTreeMap<String, Value>,
+    /// The run's id.
+    pub run_id: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// Secrets by name; `None` where one is declared and not set.
+    pub secrets: BTreeMap<String, Option<String>>,
+    /// The item and index of an enclosing `for_each`.
+    pub item: Option<(Value, usize)>,
+    /// Prefix of ids inside the same fragment.
+    pub prefix: String,
+}
+
+/// What is only known while running.
+pub trait Live: Send + Sync {
+    /// A metric of a step, as it is used in texts and numbers.
+    ///
+    /// # Errors
+    /// Says why there is no value.
+    fn metric(&self, step: &str, path: &[String]) -> Result<Value, String>;
+    /// Addresses of the environment.
+    fn endpoints(&self) -> Endpoints;
+}
+
+/// Stands in for what is only known while running, with values of the right type.
+struct Placeholder;
+
+impl Live for Placeholder {
+    fn metric(&self, _: &str, path: &[String]) -> Result<Value, String> {
+        let unit = path.first().and_then(|name| metric::named(name)).map_or(Unit::Count, |metric| metric.unit);
+        Ok(match unit {
+            Unit::Count => json!(1),
+            Unit::Duration => json!("1s"),
+            Unit::Rate => json!("1/s"),
+            Unit::Bytes => json!("1B"),
+            Unit::Share => json!("1%"),
+        })
+    }
+
+    fn endpoints(&self) -> Endpoints {
+        Endpoints {
+            bootstrap: "127.0.0.1:9092".to_owned(),
+            connect: Some("http://127.0.0.1:8083".to_owned()),
+            postgres: Some("postgres://127.0.0.1:5432/app".to_owned()),
+            ..Endpoints::default()
+        }
+    }
+}
+
+impl Bindings {
+    /// The bindings inside a `for_each`.
+    #[must_use]
+    pub fn with_item(&self, item: Value, index: usize) -> Arc<Self> {
+        Arc::new(Self { item: Some((item, index)), ..self.clone() })
+    }
+
+    /// Whether a value refers to what is only known while running.
+    pub fn is_dynamic(value: &Value) -> bool {
+        interpolate::references(value).iter().any(|(_, reference)| {
+            matches!(reference.path.first().map(String::as_str), Some("steps" | "kafka" | "connect" | "postgres"))
+        })
+    }
+
+    /// Checks every reference in `value`; reports the ones that stand for nothing.
+    pub fn check(&self, value: &Value, origin: &Origin, scope: Option<&Scope>, problems: &mut Vec<Problem>) -> bool {
+        let before = problems.len();
+        for (pointer, reference) in interpolate::references(value) {
+            if let Err(problem) = self.check_reference(&reference, scope) {
+                problems.push(problem.at(origin.place(&pointer)));
+            }
+        }
+        problems.len() == before
+    }
+
+    fn check_reference(&self, reference: &Reference, scope: Option<&Scope>) -> Result<(), Problem> {
+        let words: Vec<&str> = reference.path.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["steps", id, path @ ..] => scope.map_or(Ok(()), |scope| self.check_metric(id, path, scope)),
+            _ => self.lookup(reference, &Placeholder).map(|_| ()).map_err(|message| {
+                let mut problem = Problem::new(code_of(&words), message);
+                if let Some(help) = self.remedy(&words) {
+                    problem = problem.help(help);
+                }
+                problem
+            }),
+        }
+    }
+
+    fn check_metric(&self, id: &str, path: &[&str], scope: &Scope) -> Result<(), Problem> {
+        let full = format!("{}{id}", self.prefix);
+        let Some(step) = scope.steps.get(&full) else {
+            let known = scope.steps.keys().filter_map(|known| known.strip_prefix(self.prefix.as_str()));
+            let problem = Problem::new("unknown-step", format!("there is no step with the id `{id}`"));
+            return Err(match did_you_mean(id, known) {
+                Some(similar) => problem.help(format!("did you mean `{similar}`?")),
+                None => problem,
+            });
+        };
+        let names: Vec<&str> = metric::of_verb(step.verb).map(|metric| metric.name).collect();
+        let known = match path {
+            [name] => names
+                .contains(name)
+                .then_some(())
+                .filter(|()| metric::named(name).is_some_and(|metric| metric.shape == metric::Shape::Single)),
+            [name, statistic @ ..] => (names.contains(name) && metric::is_statistic(&statistic.join("."))).then_some(()),
+            [] => None,
+        };
+        known.ok_or_else(|| {
+            let problem = Problem::new(
+                "unknown-metric",
+                format!("`{}` is no metric of a `{}` step", path.join("."), step.verb),
+            );
+            match path.first().and_then(|name| did_you_mean(name, names.iter().copied())) {
+                Some(similar) if path.first() == Some(&similar) => {
+                    problem.help(format!("name a statistic, such as `{similar}.p99`"))
+                }
+                Some(similar) => problem.help(format!("did you mean `{similar}`?")),
+                None => problem.help(format!("its metrics are {}", names.join(", "))),
+            }
+        })
+    }
+
+    fn remedy(&self, words: &[&str]) -> Option<String> {
+        match words {
+            ["env", name, ..] => Some(format!("set it, or give a default: ${{env.{name}:-default}}")),
+            ["secrets", name, ..] => Some(format!("declare it: `secrets: [{name}]`, and set KSCEN_SECRET_{name}")),
+            ["matrix", name, ..] => did_you_mean(name, self.matrix.keys().map(String::as_str))
+                .map(|similar| format!("did you mean `matrix.{similar}`?")),
+            ["item" | "index", ..] => Some("only steps with `for_each` have it".to_owned()),
+            [name, ..] => {
+                let candidates = self.vars.keys().map(String::as_str).chain(RESERVED.iter().copied());
+                did_you_mean(name, candidates).map(|similar| format!("did you mean `{similar}`?")).or_else(|| {
+                    Some(if self.vars.is_empty() {
+                        format!("declare it under `vars`, or pass --var {name}=VALUE")
+                    } else {
+                        format!(
+                            "the variables are {}",
+                            self.vars.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+                        )
+                    })
+                })
+            }
+            [] => None,
+        }
+    }
+
+    /// Replaces every reference; what is only known while running is stood in for.
+    ///
+    /// # Errors
+    /// Pointers and messages of references that stand for nothing.
+    pub fn resolve_static(&self, value: &Value) -> Result<Value, Vec<(String, String)>> {
+        self.resolve(value, &Placeholder)
+    }
+
+    /// Replaces every reference.
+    ///
+    /// # Errors
+    /// Pointers and messages of references that stand for nothing.
+    pub fn resolve(&self, value: &Value, live: &dyn Live) -> Result<Value, Vec<(String, String)>> {
+        interpolate::resolve(value, &mut |reference| self.lookup(reference, live))
+    }
+
+    fn lookup(&self, reference: &Reference, live: &dyn Live) -> Result<Value, String> {
+        let words: Vec<&str> = reference.path.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["run", "id"] => Ok(json!(self.run_id)),
+            ["run", "seed"] => Ok(json!(self.seed)),
+            ["run", other, ..] => Err(format!("a run has `id` and `seed`, no `{other}`")),
+            ["matrix", name, rest @ ..] => {
+                let value = self.matrix.get(*name).ok_or_else(|| format!("there is no matrix value `{name}`"))?;
+                descend(value, rest)
+            }
+            ["env", name] => match (std::env::var(name), &reference.default) {
+                (Ok(value), _) => Ok(json!(value)),
+                (Err(_), Some(default)) => Ok(json!(default)),
+                (Err(_), None) => Err(format!("the environment variable `{name}` is not set")),
+            },
+            ["secrets", name] => match self.secrets.get(*name) {
+                Some(Some(secret)) => Ok(json!(secret)),
+                Some(None) => Err(format!("the secret `{name}` is not set: KSCEN_SECRET_{name} is missing")),
+                None => Err(format!("the secret `{name}` is not declared")),
+            },
+            ["steps", id, ..] => live.metric(&format!("{}{id}", self.prefix), &reference.path[2..]),
+            ["kafka", "bootstrap"] => Ok(json!(live.endpoints().bootstrap)),
+            ["connect", "url"] => address(live.endpoints().connect, "Kafka Connect"),
+            ["postgres", "url"] => address(live.endpoints().postgres, "PostgreSQL"),
+            ["item", rest @ ..] => match &self.item {
+                Some((item, _)) => descend(item, rest),
+                None => Err("there is no `item` here".to_owned()),
+            },
+            ["index"] => match &self.item {
+                Some((_, index)) => Ok(json!(index)),
+                None => Err("there is no `index` here".to_owned()),
+            },
+            ["vars", name, rest @ ..] | [name, rest @ ..] => {
+                let value = self.vars.get(*name).ok_or_else(|| format!("there is no variable `{name}`"))?;
+                descend(value, rest)
+            }
+            [] => Err("an empty reference stands for nothing".to_owned()),
+        }
+    }
+
+    /// Binds `raw` variables: resolves references between them, in whichever order they stand.
+    pub fn bind_vars(&mut self, raw: &Map<String, Value>, origin: &Origin, problems: &mut Vec<Problem>) {
+        let mut pending: BTreeSet<&String> = raw.keys().collect();
+        for name in raw.keys().filter(|name| RESERVED.contains(&name.as_str())) {
+            problems.push(
+                Problem::new("reserved-name", format!("`{name}` has a meaning of its own and cannot be a variable"))
+                    .at(origin.key_place(&format!("/{name}"))),
+            );
+        }
+        // Each round binds what depends on nothing unbound; a round that binds nothing leaves only cycles.
+        loop {
+            let ready: Vec<&String> = pending
+                .iter()
+                .copied()
+                .filter(|name| {
+                    let depends = variables(&raw[name.as_str()]);
+                    !depends.iter().any(|other| pending.iter().any(|pending| *pending == other))
+                })
+                .collect();
+            if ready.is_empty() {
+                break;
+            }
+            for name in ready {
+                pending.remove(name);
+                let pointer = origin.key(name);
+                if self.check(&raw[name.as_str()], &pointer, None, problems)
+                    && let Ok(value) = self.resolve_static(&raw[name.as_str()])
+                {
+                    self.vars.insert(name.clone(), value);
+                } else {
+                    // Bound to something all the same, so that its uses do not repeat the problem.
+                    self.vars.insert(name.clone(), Value::Null);
+                }
+            }
+        }
+        for name in pending {
+            self.vars.insert(name.clone(), Value::Null);
+            let through = variables(&raw[name.as_str()]).into_iter().collect::<Vec<_>>().join("`, `");
+            problems.push(
+                Problem::new("variable-cycle", format!("`{name}` refers to itself through `{through}`"))
+                    .at(origin.key(name).place("")),
+            );
+        }
+    }
+}
+
+fn code_of(words: &[&str]) -> &'static str {
+    match words.first() {
+        Some(&"env") => "unset-environment",
+        Some(&"secrets") => "unknown-secret",
+        Some(&"matrix") => "unknown-matrix-value",
+        _ => "unknown-variable",
+    }
+}
+
+fn variables(value: &Value) -> BTreeSet<String> {
+    interpolate::references(value)
+        .into_iter()
+        .filter_map(|(_, reference)| match reference.path.as_slice() {
+            [first, second, ..] if first == "vars" => Some(second.clone()),
+            [first, ..] if !RESERVED.contains(&first.as_str()) => Some(first.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn descend(value: &Value, path: &[&str]) -> Result<Value, String> {
+    path.iter()
+        .try_fold(value, |value, key| match value {
+            Value::Object(object) => object.get(*key),
+            Value::Array(items) => key.parse::<usize>().ok().and_then(|index| items.get(index)),
+            _ => None,
+        })
+        .cloned()
+        .ok_or_else(|| format!("it has no `{}`", path.join(".")))
+}
+
+fn address(url: Option<String>, what: &str) -> Result<Value, String> {
+    url.map(Value::String).ok_or_else(|| format!("this environment has no {what}"))
+}

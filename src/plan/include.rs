@@ -1,0 +1,164 @@
+//! Fragments: files of steps that scenarios bring in.
+
+use super::bindings::Bindings;
+use super::expand::{Expander, Frame, is_variable};
+use super::origin::Origin;
+use super::planned::PlannedStep;
+use crate::diagnostic::{Problem, did_you_mean};
+use crate::scenario::schema::fragment_schema;
+use crate::source::{self, Located};
+use crate::validate::{Findings, SchemaCheck};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Fragments that were read, and where they may come from.
+pub struct Includes {
+    /// The folder that paths must not leave; `None` where leaving it is permitted.
+    root: Option<PathBuf>,
+    check: Option<SchemaCheck>,
+    read: BTreeMap<PathBuf, Option<(Arc<Located>, Arc<Findings>)>>,
+    open: Vec<PathBuf>,
+}
+
+impl Includes {
+    /// Fragments below `root`, or from anywhere.
+    pub fn new(root: Option<PathBuf>) -> Self {
+        Self { root, check: None, read: BTreeMap::new(), open: Vec::new() }
+    }
+
+    /// Finds the file that `path`, written in `from`, means.
+    fn find(&self, path: &str, from: &Path) -> Result<PathBuf, Problem> {
+        let named = from.parent().unwrap_or(Path::new("")).join(path);
+        if let Some(root) = &self.root {
+            let outside = || {
+                Problem::new("include-outside", format!("`{path}` lies outside the project"))
+                    .note(format!("the project is {}", root.display()))
+                    .help("move the fragment into the project, or permit it with --allow-outside")
+            };
+            let absolute = named.canonicalize().map_err(|error| missing(path, &named, &error))?;
+            let root = root.canonicalize().map_err(|_| outside())?;
+            if !absolute.starts_with(&root) {
+                return Err(outside());
+            }
+        }
+        Ok(named)
+    }
+
+    fn load(&mut self, file: &Path, problems: &mut Vec<Problem>) -> Option<(Arc<Located>, Arc<Findings>)> {
+        if let Some(known) = self.read.get(file) {
+            return known.clone();
+        }
+        let loaded = match source::read(file) {
+            Ok(document) => {
+                let check = self.check.get_or_insert_with(|| SchemaCheck::new(fragment_schema()));
+                let mut findings = check.check(&document);
+                problems.append(&mut findings.problems);
+                Some((Arc::new(document), Arc::new(findings)))
+            }
+            Err(mut found) => {
+                problems.append(&mut found);
+                None
+            }
+        };
+        self.read.insert(file.to_owned(), loaded.clone());
+        loaded
+    }
+}
+
+fn missing(path: &str, named: &Path, error: &std::io::Error) -> Problem {
+    Problem::new("include-missing", format!("`{path}` cannot be included: {error}"))
+        .note(format!("looked for {}", named.display()))
+        .help("paths are relative to the file that includes")
+}
+
+/// Expands the fragment that `body` names; its ids become `id.…`.
+pub(super) fn expand(
+    expander: &mut Expander<'_>,
+    body: &Value,
+    id: &str,
+    origin: &Origin,
+    frame: &Frame,
+) -> Vec<PlannedStep> {
+    let body = if body.is_string() { serde_json::json!({ "file": body }) } else { body.clone() };
+    if frame.findings.touch(&origin.pointer) || !frame.bindings.check(&body, origin, None, expander.problems) {
+        return Vec::new();
+    }
+    let Ok(body) = frame.bindings.resolve_static(&body) else { return Vec::new() };
+    let Some(path) = body.get("file").and_then(Value::as_str) else { return Vec::new() };
+    let file = match expander.includes.find(path, &origin.document.source.name) {
+        Ok(file) => file,
+        Err(problem) => {
+            expander.problems.push(problem.at(origin.place("/file")));
+            return Vec::new();
+        }
+    };
+    if expander.includes.open.contains(&file) || file == origin.document.source.name {
+        let chain: Vec<_> = expander.includes.open.iter().map(|file| file.display().to_string()).collect();
+        expander.problems.push(
+            Problem::new("include-cycle", format!("`{path}` includes itself"))
+                .at(origin.place("/file"))
+                .note(format!("through {}", chain.join(" → "))),
+        );
+        return Vec::new();
+    }
+    let Some((document, findings)) = expander.includes.load(&file, expander.problems) else { return Vec::new() };
+    let root = Origin::root(Arc::clone(&document));
+    let empty = Map::new();
+    let defaults = document.value.get("vars").and_then(Value::as_object).unwrap_or(&empty);
+    let passed = body.get("vars").and_then(Value::as_object).unwrap_or(&empty);
+    let raw = merge(defaults, passed, origin, &root, expander.problems);
+    let mut bindings = Bindings {
+        vars: Map::new(),
+        prefix: format!("{id}."),
+        item: None,
+        ..(*frame.bindings).clone()
+    };
+    bindings.bind_vars(&raw, &root.key("vars"), expander.problems);
+    expander.includes.open.push(file);
+    let inner = Frame { bindings: Arc::new(bindings), findings, ..frame.clone() };
+    let steps = expander.list(document.value.get("steps").unwrap_or(&Value::Null), &root.key("steps"), &inner);
+    expander.includes.open.pop();
+    steps
+}
+
+/// Passed values over defaults; only declared variables can be passed, and those without default must be.
+fn merge(
+    defaults: &Map<String, Value>,
+    passed: &Map<String, Value>,
+    origin: &Origin,
+    root: &Origin,
+    problems: &mut Vec<Problem>,
+) -> Map<String, Value> {
+    for name in passed.keys().filter(|name| !defaults.contains_key(*name)) {
+        let mut problem = Problem::new("unknown-variable", format!("the fragment has no variable `{name}`"));
+        if let Some(similar) = did_you_mean(name, defaults.keys().map(String::as_str)) {
+            problem = problem.help(format!("did you mean `{similar}`?"));
+        }
+        problems.push(problem.at(origin.key_place(&format!("/vars/{name}"))));
+    }
+    let mut merged = Map::new();
+    for (name, default) in defaults {
+        if !is_variable(name) {
+            problems.push(
+                Problem::new("reserved-name", format!("`{name}` cannot be the name of a variable"))
+                    .at(root.key("vars").key_place(&format!("/{name}"))),
+            );
+        }
+        match passed.get(name).unwrap_or(default) {
+            Value::Null => {
+                problems.push(
+                    Problem::new("missing-variable", format!("the fragment needs a value for `{name}`"))
+                        .at(origin.key_place(""))
+                        .help(format!("pass it: vars: {{ {name}: … }}")),
+                );
+                merged.insert(name.clone(), Value::Null);
+            }
+            value => {
+                merged.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    merged
+}

@@ -1,0 +1,16 @@
+//! Plans: scenarios with every name bound, every step decoded and checked, and what they need.
+
+pub mod bindings;
+pub mod condition;
+mod expand;
+mod include;
+pub mod matrix;
+mod origin;
+mod planned;
+mod scenario;
+mod timeout;
+
+pub use bindings::{Bindings, Live};
+pub use origin::Origin;
+pub use planned::{Children, PlannedStep};
+pub use scenario::{Options, Plan, plans};

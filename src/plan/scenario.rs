@@ -1,0 +1,249 @@
+//! From a file to the plans of its cells.
+
+use super::bindings::Bindings;
+use super::expand::{Expander, Frame, check_steps};
+use super::include::Includes;
+use super::matrix::{self, Cell};
+use super::origin::Origin;
+use super::planned::PlannedStep;
+use super::timeout;
+use crate::diagnostic::{Problem, did_you_mean};
+use crate::environment::Needs;
+use crate::record::Section;
+use crate::scenario::schema::scenario_schema;
+use crate::scenario::{Envelope, Guarantee, NeedsClause};
+use crate::source::{self, Located};
+use crate::step::Scope;
+use crate::validate::{Findings, SchemaCheck};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What the command line and the environment bring to a plan.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Variables by precedence, strongest first: `--var`, `--vars-file`, `KSCEN_VAR_*`, the environment's.
+    pub vars: Vec<Map<String, Value>>,
+    /// Seed of every random choice; chosen where absent.
+    pub seed: Option<u64>,
+    /// Whether fragments may come from outside the project.
+    pub allow_outside: bool,
+    /// The folder that holds the project.
+    pub project: Option<PathBuf>,
+    /// Whether missing secrets are errors: not where the scenario is only looked at.
+    pub need_secrets: bool,
+}
+
+/// A scenario for one cell of its matrix, ready to run.
+pub struct Plan {
+    /// The scenario's file as the user named it.
+    pub file: PathBuf,
+    /// The document's top level.
+    pub envelope: Arc<Envelope>,
+    /// The cell.
+    pub cell: Cell,
+    /// The fixed values.
+    pub bindings: Arc<Bindings>,
+    /// Steps that prepare.
+    pub setup: Vec<PlannedStep>,
+    /// The scenario itself.
+    pub steps: Vec<PlannedStep>,
+    /// Steps that always run.
+    pub finally: Vec<PlannedStep>,
+    /// All steps by id.
+    pub scope: Scope,
+    /// What all steps and the scenario need.
+    pub needs: Needs,
+    /// Where `needs` stands, for messages.
+    pub origin: Origin,
+}
+
+impl Plan {
+    /// The scenario's name, with its cell where it has a matrix.
+    pub fn title(&self) -> String {
+        if self.cell.is_empty() {
+            self.envelope.name.clone()
+        } else {
+            format!("{} [{}]", self.envelope.name, matrix::label(&self.cell))
+        }
+    }
+
+    /// The file, with the cell: the name in JUnit reports and summaries.
+    pub fn label(&self) -> String {
+        if self.cell.is_empty() {
+            self.file.display().to_string()
+        } else {
+            format!("{} [{}]", self.file.display(), matrix::label(&self.cell))
+        }
+    }
+
+    /// The scenario's guarantee.
+    pub fn guarantee(&self) -> Option<Guarantee> {
+        self.envelope.guarantee
+    }
+
+    /// Every step, nested ones included, in order.
+    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a PlannedStep)) {
+        for step in self.setup.iter().chain(&self.steps).chain(&self.finally) {
+            step.walk(visit);
+        }
+    }
+}
+
+/// Plans a file: one plan for each cell of its matrix.
+///
+/// # Errors
+/// All problems of the file at once, sorted by place. Nothing was started, and nothing outside the file system touched.
+pub fn plans(file: &Path, options: &Options) -> Result<Vec<Plan>, Vec<Problem>> {
+    let document = Arc::new(source::read(file)?);
+    let mut findings = SchemaCheck::new(scenario_schema()).check(&document);
+    let mut problems = std::mem::take(&mut findings.problems);
+    let plans = plan_cells(file, &document, &Arc::new(findings), options, &mut problems);
+    if problems.iter().any(Problem::is_error) {
+        tidy(&mut problems);
+        return Err(problems);
+    }
+    Ok(plans)
+}
+
+/// Sorts problems by place and drops repetitions: every cell of a matrix finds the same ones.
+fn tidy(problems: &mut Vec<Problem>) {
+    problems.sort_by(Problem::by_place);
+    let mut seen = std::collections::BTreeSet::new();
+    problems.retain(|problem| seen.insert(problem.to_string()));
+}
+
+fn plan_cells(
+    file: &Path,
+    document: &Arc<Located>,
+    findings: &Arc<Findings>,
+    options: &Options,
+    problems: &mut Vec<Problem>,
+) -> Vec<Plan> {
+    if !document.value.is_object() {
+        return Vec::new();
+    }
+    let root = Origin::root(Arc::clone(document));
+    let empty = Map::new();
+    let matrix = document.value.get("matrix").and_then(Value::as_object).unwrap_or(&empty);
+    let cells = matrix::cells(matrix, &root.key("matrix"), problems);
+    let envelope: Option<Arc<Envelope>> = serde_json::from_value(document.value.clone()).ok().map(Arc::new);
+    let project = options.project.clone().or_else(|| file.parent().map(Path::to_owned));
+    let mut includes = Includes::new(if options.allow_outside { None } else { project });
+    cells
+        .into_iter()
+        .filter_map(|cell| {
+            plan_cell(file, &root, envelope.clone(), cell, findings, options, &mut includes, problems)
+        })
+        .collect()
+}
+
+#[allow(clippy::too_many_arguments, reason = "each is a different thing, used once")]
+fn plan_cell(
+    file: &Path,
+    root: &Origin,
+    envelope: Option<Arc<Envelope>>,
+    cell: Cell,
+    findings: &Arc<Findings>,
+    options: &Options,
+    includes: &mut Includes,
+    problems: &mut Vec<Problem>,
+) -> Option<Plan> {
+    let document = &root.document.value;
+    let bindings = Arc::new(bind(root, &cell, options, problems));
+    let mut expander = Expander::new(includes, problems);
+    let mut sections = [Section::Setup, Section::Steps, Section::Finally].map(|section| {
+        let frame =
+            Frame { section, bindings: Arc::clone(&bindings), findings: Arc::clone(findings), nesting: 0 };
+        let list = document.get(section.key()).unwrap_or(&Value::Null);
+        expander.list(list, &root.key(section.key()), &frame)
+    });
+    let scope = std::mem::take(&mut expander.scope);
+    let guarantee = envelope.as_ref().and_then(|envelope| envelope.guarantee);
+    timeout::follow(&mut sections);
+    for steps in &sections {
+        check_steps(steps, &scope, guarantee, problems);
+    }
+    let needs = union_needs(document, root, &sections, problems);
+    let [setup, steps, finally] = sections;
+    Some(Plan {
+        file: file.to_owned(),
+        envelope: envelope?,
+        cell,
+        bindings,
+        setup,
+        steps,
+        finally,
+        scope,
+        needs,
+        origin: root.clone(),
+    })
+}
+
+fn bind(root: &Origin, cell: &Cell, options: &Options, problems: &mut Vec<Problem>) -> Bindings {
+    let document = &root.document.value;
+    let empty = Map::new();
+    let mut raw = document.get("vars").and_then(Value::as_object).unwrap_or(&empty).clone();
+    let seed = options.seed.unwrap_or_else(rand::random);
+    for (strength, layer) in options.vars.iter().enumerate().rev() {
+        for (name, value) in layer {
+            // Only --var is aimed at one scenario; the other layers may hold variables of other ones.
+            if !raw.contains_key(name) && strength == 0 {
+                let mut problem = Problem::new("unknown-variable", format!("--var {name}: the scenario has no variable `{name}`"));
+                if let Some(similar) = did_you_mean(name, raw.keys().map(String::as_str)) {
+                    problem = problem.help(format!("did you mean `{similar}`?"));
+                }
+                problems.push(problem.at(root.key_place("/vars")));
+            } else if raw.contains_key(name) {
+                raw.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    let secrets = document
+        .get("secrets")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(|name| {
+            let value = std::env::var(format!("KSCEN_SECRET_{name}")).ok();
+            let value = if options.need_secrets { value } else { value.or_else(|| Some("secret".to_owned())) };
+            (name.to_owned(), value)
+        })
+        .collect::<BTreeMap<_, _>>();
+    let mut bindings = Bindings {
+        matrix: cell.clone(),
+        run_id: new_run_id(),
+        seed,
+        secrets,
+        ..Bindings::default()
+    };
+    bindings.bind_vars(&raw, &root.key("vars"), problems);
+    bindings
+}
+
+/// A run's id: sortable by time, short enough for a topic name, unlike any other.
+fn new_run_id() -> String {
+    let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
+    format!("{now}-{:04x}", rand::random::<u16>())
+}
+
+fn union_needs(
+    document: &Value,
+    root: &Origin,
+    sections: &[Vec<PlannedStep>; 3],
+    problems: &mut Vec<Problem>,
+) -> Needs {
+    let mut needs = match document.get("needs").map(|clause| serde_json::from_value::<NeedsClause>(clause.clone())) {
+        Some(Ok(clause)) => clause.resolve().unwrap_or_else(|(field, message)| {
+            problems.push(Problem::new("bad-value", message).at(root.place(&format!("/needs/{field}"))));
+            Needs::default()
+        }),
+        _ => Needs::default(),
+    };
+    for step in sections.iter().flatten() {
+        step.walk(&mut |step| needs.union(&step.needs));
+    }
+    needs
+}

@@ -1,0 +1,20 @@
+//! The account of messages between senders and readers.
+
+use crate::ledger::LedgerReport;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Senders, readers, and where each message went.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct DeliveryRecord {
+    /// Ids of the sending steps; their union was sent.
+    pub from: Vec<String>,
+    /// Ids of the reading steps; their union was read.
+    pub to: Vec<String>,
+    /// Whether the readers had reached the log's end when it was settled; if not, unread messages are unknown, not lost.
+    pub drained: bool,
+    /// Why it was not drained.
+    pub missing_evidence: Option<String>,
+    /// The counts and the first samples of each class.
+    pub ledger: LedgerReport,
+}

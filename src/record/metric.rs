@@ -1,0 +1,130 @@
+//! The metrics: one registry that drives schema, expectations, thresholds, reports, comparison and `${steps.X.metric}`.
+
+use super::unit::Unit;
+
+/// Which direction of change is an improvement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// Less is better.
+    Lower,
+    /// More is better.
+    Higher,
+    /// Neither.
+    Neutral,
+}
+
+/// How a metric is shaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One number.
+    Single,
+    /// A distribution, of which a statistic has to be named: see [`STATISTICS`].
+    Distribution,
+}
+
+/// A metric of a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Name in scenarios and results.
+    pub name: &'static str,
+    /// Unit.
+    pub unit: Unit,
+    /// One number or a distribution.
+    pub shape: Shape,
+    /// Verbs that have it.
+    pub verbs: &'static [&'static str],
+    /// Which way is better.
+    pub better: Better,
+    /// What it is.
+    pub doc: &'static str,
+}
+
+/// The statistics of a distribution.
+pub const STATISTICS: &[(&str, &str)] = &[
+    ("mean", "arithmetic mean"),
+    ("p50", "median"),
+    ("p90", "90th percentile"),
+    ("p95", "95th percentile"),
+    ("p99", "99th percentile"),
+    ("p99.9", "99.9th percentile"),
+    ("max", "largest value"),
+];
+
+const PRODUCE: &[&str] = &["produce"];
+const CONSUME: &[&str] = &["consume"];
+const LOADS: &[&str] = &["produce", "consume"];
+/// Verbs that disturb something.
+pub const FAULTS: &[&str] = &["pause", "resume", "stop", "start", "restart", "kill", "wipe", "network"];
+const SQL: &[&str] = &["sql"];
+
+const fn single(
+    name: &'static str,
+    unit: Unit,
+    verbs: &'static [&'static str],
+    better: Better,
+    doc: &'static str,
+) -> Metric {
+    Metric { name, unit, shape: Shape::Single, verbs, better, doc }
+}
+
+const fn distribution(name: &'static str, verbs: &'static [&'static str], doc: &'static str) -> Metric {
+    Metric { name, unit: Unit::Duration, shape: Shape::Distribution, verbs, better: Better::Lower, doc }
+}
+
+/// Every metric.
+pub const METRICS: &[Metric] = &[
+    single("offered_rate", Unit::Rate, PRODUCE, Better::Neutral, "messages handed to the client per second of the schedule"),
+    single("ack_rate", Unit::Rate, PRODUCE, Better::Higher, "acknowledgements per second, first send to last acknowledgement"),
+    single("read_rate", Unit::Rate, CONSUME, Better::Higher, "messages read per second, first to last message"),
+    single("sent", Unit::Count, PRODUCE, Better::Neutral, "messages handed to the client"),
+    single("acked", Unit::Count, PRODUCE, Better::Higher, "messages acknowledged by the broker (with acks=0: written to the socket)"),
+    single("failed", Unit::Count, PRODUCE, Better::Lower, "messages that were definitely not written"),
+    single("unknown", Unit::Count, PRODUCE, Better::Lower, "messages that may or may not have been written (timed out or errored after they were sent)"),
+    single("read", Unit::Count, CONSUME, Better::Higher, "messages read"),
+    single("bytes", Unit::Bytes, LOADS, Better::Neutral, "bytes of the values acknowledged or read"),
+    distribution("schedule_delay", PRODUCE, "from the time a message was due until it was handed to the client"),
+    distribution("ack_latency", PRODUCE, "from handing over a message until its acknowledgement"),
+    distribution("response_latency", PRODUCE, "from the time a message was due until its acknowledgement"),
+    distribution("end_to_end_latency", CONSUME, "from the time a message was due until the reader saw it"),
+    single("queue_full_time", Unit::Duration, PRODUCE, Better::Lower, "time in which the client's queue was full: back-pressure"),
+    single("unavailability", Unit::Duration, PRODUCE, Better::Lower, "longest gap between acknowledgements while messages were due"),
+    single("max_lag", Unit::Count, CONSUME, Better::Lower, "largest distance to the log's end seen at one of the samples, one a second"),
+    single("rebalances", Unit::Count, CONSUME, Better::Lower, "rebalances the group went through after the first assignment"),
+    single("schema_violations", Unit::Count, CONSUME, Better::Lower, "messages that did not validate against the step's schema"),
+    single("effect_after", Unit::Duration, FAULTS, Better::Neutral, "from asking for the fault until its effect was proved"),
+    single("ready_after", Unit::Duration, FAULTS, Better::Lower, "from the start of what comes up again until it answered as ready"),
+    single("recovery_time", Unit::Duration, FAULTS, Better::Lower, "from undoing the fault until the first acknowledgement or read, worst over the loads that it hit"),
+    single("lag_recovery_time", Unit::Duration, FAULTS, Better::Lower, "from undoing the fault until the readers' lag was back to its level before, worst over the readers"),
+    single("rows", Unit::Count, SQL, Better::Neutral, "rows that the statements changed or returned"),
+    single("statements", Unit::Count, SQL, Better::Neutral, "statements that were executed"),
+    distribution("statement_latency", SQL, "from the time a statement was due until its commit"),
+    single("duration", Unit::Duration, &[], Better::Neutral, "from the step's start to its end; every step has it"),
+];
+
+/// Metrics of a verb, in registry order.
+pub fn of_verb(verb: &str) -> impl Iterator<Item = &'static Metric> + '_ {
+    METRICS.iter().filter(move |metric| metric.verbs.is_empty() || metric.verbs.contains(&verb))
+}
+
+/// The metric of that name.
+pub fn named(name: &str) -> Option<&'static Metric> {
+    METRICS.iter().find(|metric| metric.name == name)
+}
+
+/// Whether a statistic of that name exists.
+pub fn is_statistic(name: &str) -> bool {
+    STATISTICS.iter().any(|(known, _)| *known == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_and_documented() {
+        let names: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), METRICS.len());
+        assert!(METRICS.iter().all(|metric| !metric.doc.is_empty()));
+    }
+}

@@ -1,0 +1,121 @@
+//! The record of a run: everything that verdict and reports are made from.
+
+use super::check::CheckRecord;
+use super::delivery::DeliveryRecord;
+use super::fault::FaultRecord;
+use super::service::ServiceRecord;
+use super::step::{Failure, StepRecord};
+use super::verdict::Verdict;
+use crate::environment::{EnvironmentInfo, LogLine};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of the format of `result.json`; raised when a reader of the former one would misunderstand it.
+pub const FORMAT: u32 = 1;
+
+/// Which run this is.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RunInfo {
+    /// Unique id, also the name of its folder.
+    pub id: String,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// The scenario's `name`.
+    pub name: String,
+    /// The scenario's `description`.
+    pub description: Option<String>,
+    /// The scenario's file, as named on the command line.
+    pub file: String,
+    /// The scenario's tags.
+    pub tags: Vec<String>,
+    /// The guarantee it is judged by.
+    pub guarantee: Option<crate::scenario::Guarantee>,
+    /// This run's cell of the matrix.
+    pub matrix: BTreeMap<String, serde_json::Value>,
+    /// Start of the run, RFC 3339.
+    pub started: String,
+    /// Seconds from start to end.
+    pub duration: f64,
+    /// kscen's version.
+    pub kscen: String,
+}
+
+/// The machine that kscen ran on.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Machine {
+    /// Processor model.
+    pub cpu: String,
+    /// Online CPUs.
+    pub cpus: usize,
+    /// Memory in bytes.
+    pub memory: u64,
+    /// Kernel and operating system.
+    pub system: String,
+}
+
+/// Something that happened at one moment: a rebalance, a change of leader, a warning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Mark {
+    /// Seconds since the run's start.
+    pub at: f64,
+    /// What kind of thing, such as `rebalance` or `warning`.
+    pub kind: String,
+    /// What happened.
+    pub text: String,
+}
+
+/// Log lines that were kept, and why.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct LogExcerpt {
+    /// Service, or `client` for librdkafka's own.
+    pub source: String,
+    /// Why it was kept, such as `around fault outage`.
+    pub reason: String,
+    /// The lines.
+    pub lines: Vec<LogLine>,
+}
+
+/// The whole record of a run, stored as `result.json`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Record {
+    /// Version of this format: see [`FORMAT`].
+    pub format: u32,
+    /// Which run.
+    pub run: RunInfo,
+    /// Where it ran.
+    pub environment: Option<EnvironmentInfo>,
+    /// On which machine.
+    pub machine: Machine,
+    /// Effective broker properties that matter for the verdict, by service.
+    pub broker_config: BTreeMap<String, BTreeMap<String, String>>,
+    /// Steps in the order they ended.
+    pub steps: Vec<StepRecord>,
+    /// Faults in the order they were applied.
+    pub faults: Vec<FaultRecord>,
+    /// Accounts of messages.
+    pub deliveries: Vec<DeliveryRecord>,
+    /// Services and what they used.
+    pub services: Vec<ServiceRecord>,
+    /// Checks in the order they were decided.
+    pub checks: Vec<CheckRecord>,
+    /// Moments worth a line in a chart.
+    pub marks: Vec<Mark>,
+    /// Log lines around faults and anomalies.
+    pub logs: Vec<LogExcerpt>,
+    /// Why the run could not start or go on, where that is no step's failure.
+    pub failure: Option<Failure>,
+    /// What could not be cleaned up.
+    pub leftovers: Vec<String>,
+    /// The signal's exit code, where somebody ended the run.
+    pub interrupted: Option<i32>,
+    /// What follows; `None` while the run goes on.
+    pub verdict: Option<Verdict>,
+}
+
+impl Record {
+    /// The step of that id.
+    pub fn step(&self, id: &str) -> Option<&StepRecord> {
+        self.steps.iter().find(|step| step.id == id)
+    }
+}

@@ -1,0 +1,97 @@
+//! What a step did.
+
+use super::check::Location;
+use super::unit::Quantity;
+use crate::load::{ConsumeReport, ProduceReport};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Which part of the scenario a step belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Section {
+    /// Preparation.
+    Setup,
+    /// The scenario itself.
+    Steps,
+    /// Runs whatever happened before.
+    Finally,
+}
+
+impl Section {
+    /// The key of the scenario file.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Setup => "setup",
+            Self::Steps => "steps",
+            Self::Finally => "finally",
+        }
+    }
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepStatus {
+    /// It did what it says.
+    Done,
+    /// A check of it failed.
+    Failed,
+    /// It could not do what it says.
+    Error,
+    /// Its `if` was false, or the run ended before it.
+    Skipped,
+    /// It was ended by an interrupt or by the run's end.
+    Stopped,
+}
+
+/// Why a step did not end well.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Failure {
+    /// Stable code, such as `delivery-timeout`.
+    pub code: String,
+    /// What happened, in words.
+    pub message: String,
+    /// What to do about it, where known.
+    pub help: Option<String>,
+    /// The line that states what failed.
+    pub at: Option<Location>,
+    /// Last log lines of what failed.
+    pub log: Vec<String>,
+}
+
+/// A step's record. Times are seconds since the run's start.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct StepRecord {
+    /// Given id, or one made from verb and position.
+    pub id: String,
+    /// The verb.
+    pub verb: String,
+    /// Which part of the scenario it belongs to.
+    pub section: Section,
+    /// One line that says what it does.
+    pub title: String,
+    /// Where it stands in the file.
+    pub at: Location,
+    /// Whether it ran beside the following steps.
+    pub background: bool,
+    /// How it ended.
+    pub status: StepStatus,
+    /// When it started.
+    pub started: f64,
+    /// When it was prepared (connected, positioned), for steps that prepare.
+    pub prepared: Option<f64>,
+    /// When it ended.
+    pub ended: f64,
+    /// Why it did not end well.
+    pub failure: Option<Failure>,
+    /// Single figures of the step by metric name.
+    pub metrics: BTreeMap<String, Quantity>,
+    /// What a `produce` step measured.
+    pub produced: Option<Box<ProduceReport>>,
+    /// What a `consume` step measured.
+    pub consumed: Option<Box<ConsumeReport>>,
+    /// Whatever else the verb has to report (an HTTP answer, rows), as JSON.
+    pub details: serde_json::Value,
+}

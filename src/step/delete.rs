@@ -1,0 +1,110 @@
+//! The verb `delete`.
+
+use super::{CheckContext, Step, StepError, StepOutcome};
+use crate::diagnostic::Problem;
+use crate::environment::{Capability, Needs};
+use crate::execute::{Resource, StepContext};
+use crate::scenario::units::Count;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Records of a topic to delete.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Records {
+    /// The topic.
+    topic: String,
+    /// Deletes the records of every partition before this offset; all up to the log's end where absent.
+    #[serde(default)]
+    before: Option<Count>,
+    /// Only this partition.
+    #[serde(default)]
+    partition: Option<Count>,
+}
+
+/// Deletes a topic, a consumer group, or records of a topic. What this run did not make is deleted only with `--allow-delete`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Delete {
+    /// Name of a topic.
+    #[serde(default)]
+    topic: Option<String>,
+    /// Name of a consumer group without members.
+    #[serde(default)]
+    group: Option<String>,
+    /// Records of a topic before an offset.
+    #[serde(default)]
+    records: Option<Records>,
+}
+
+impl Step for Delete {
+    const VERB: &'static str = "delete";
+    const EXAMPLE: &'static str = "delete: { records: { topic: \"orders-${run.id}\", before: 100 } }";
+
+    fn needs(&self) -> Needs {
+        Needs::kafka().with(Capability::Topics)
+    }
+
+    fn check(&self, cx: &mut CheckContext<'_>) {
+        let given = [self.topic.is_some(), self.group.is_some(), self.records.is_some()];
+        if given.iter().filter(|given| **given).count() != 1 {
+            cx.report(
+                "",
+                Problem::new("delete-what", "`delete` deletes one thing").help("give `topic`, `group` or `records`"),
+            );
+        }
+    }
+
+    fn describe(&self) -> String {
+        match (&self.topic, &self.group, &self.records) {
+            (Some(topic), ..) => format!("delete topic {topic}"),
+            (_, Some(group), _) => format!("delete group {group}"),
+            (_, _, Some(records)) => match records.before {
+                Some(before) => format!("delete records of {} before offset {}", records.topic, before.0),
+                None => format!("delete all records of {}", records.topic),
+            },
+            _ => "delete".to_owned(),
+        }
+    }
+
+    async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
+        let admin = cx.admin()?;
+        let broken = |error: crate::kafka::KafkaFailure| StepError::broken("delete", error.to_string());
+        if let Some(topic) = &self.topic {
+            let resource = Resource::Topic(topic.clone());
+            permit(cx, &resource, &format!("topic {topic}"))?;
+            admin.delete_topic(topic).await.map_err(broken)?;
+            cx.run.owned.remove(&resource);
+        } else if let Some(group) = &self.group {
+            let resource = Resource::Group(group.clone());
+            permit(cx, &resource, &format!("group {group}"))?;
+            admin.delete_group(group).await.map_err(broken)?;
+            cx.run.owned.remove(&resource);
+        } else if let Some(records) = &self.records {
+            permit(cx, &Resource::Topic(records.topic.clone()), &format!("records of {}", records.topic))?;
+            let partition = records.partition.and_then(|partition| i32::try_from(partition.0).ok());
+            let before = records.before.and_then(|before| i64::try_from(before.0).ok());
+            let mut ends: BTreeMap<i32, i64> = admin
+                .end_offsets(&records.topic)
+                .await
+                .map_err(broken)?
+                .into_iter()
+                .filter(|(number, _)| partition.is_none_or(|only| only == *number))
+                .collect();
+            if let Some(before) = before {
+                ends.values_mut().for_each(|end| *end = before.min(*end));
+            }
+            admin.delete_records(&records.topic, &ends).await.map_err(broken)?;
+        }
+        Ok(StepOutcome::default())
+    }
+}
+
+fn permit(cx: &StepContext, resource: &Resource, what: &str) -> Result<(), StepError> {
+    if cx.run.owned.contains(resource) || cx.run.allow_delete {
+        return Ok(());
+    }
+    Err(StepError::broken("not-ours", format!("this run did not make {what}"))
+        .help("permit the deletion with --allow-delete"))
+}

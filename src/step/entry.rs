@@ -1,0 +1,157 @@
+//! What a verb is, and how the registry holds it.
+
+use super::{CheckContext, Facts, REGISTRY, StepError, StepOutcome};
+use crate::environment::Needs;
+use crate::execute::StepContext;
+use futures_util::future::BoxFuture;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A verb of the language. Its type's doc comment is its reference page, its fields' doc comments describe the fields.
+pub trait Step: DeserializeOwned + JsonSchema + Send + Sync + 'static {
+    /// The key in a scenario file.
+    const VERB: &'static str;
+    /// A step that uses it, as YAML: shown by `kscen steps VERB`, and checked against the schema by a test.
+    const EXAMPLE: &'static str;
+    /// Whether it may run in the background.
+    const BACKGROUND: bool = false;
+    /// Whether `retry` makes sense.
+    const RETRY: bool = true;
+    /// Whether the run goes on by default when it fails.
+    const CONTINUES: bool = false;
+
+    /// Rewrites short forms (`wait: 5s`) into the one that is decoded.
+    fn normalise(body: Value) -> Value {
+        body
+    }
+
+    /// What it needs of the environment.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    /// What other steps may rely on.
+    fn facts(&self) -> Facts {
+        Facts::default()
+    }
+
+    /// Checks that the types cannot express; purely, without touching anything.
+    fn check(&self, cx: &mut CheckContext<'_>) {
+        let _ = cx;
+    }
+
+    /// One line that says what it will do, as a lowercase phrase: `produce 1,000 messages to orders at 100/s`.
+    fn describe(&self) -> String;
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// Says what failed, whether that is a failed check or a run that cannot go on, and where in the file.
+    fn run(&self, cx: &mut StepContext) -> impl Future<Output = Result<StepOutcome, StepError>> + Send;
+}
+
+/// A [`Step`] whose type is erased.
+pub trait AnyStep: Send + Sync {
+    /// See [`Step::needs`].
+    fn needs(&self) -> Needs;
+    /// See [`Step::facts`].
+    fn facts(&self) -> Facts;
+    /// See [`Step::check`].
+    fn check(&self, cx: &mut CheckContext<'_>);
+    /// See [`Step::describe`].
+    fn describe(&self) -> String;
+    /// See [`Step::run`].
+    fn run<'a>(&'a self, cx: &'a mut StepContext) -> BoxFuture<'a, Result<StepOutcome, StepError>>;
+}
+
+impl<T: Step> AnyStep for T {
+    fn needs(&self) -> Needs {
+        Step::needs(self)
+    }
+
+    fn facts(&self) -> Facts {
+        Step::facts(self)
+    }
+
+    fn check(&self, cx: &mut CheckContext<'_>) {
+        Step::check(self, cx);
+    }
+
+    fn describe(&self) -> String {
+        Step::describe(self)
+    }
+
+    fn run<'a>(&'a self, cx: &'a mut StepContext) -> BoxFuture<'a, Result<StepOutcome, StepError>> {
+        Box::pin(Step::run(self, cx))
+    }
+}
+
+/// Why a step's body could not be decoded.
+#[derive(Debug)]
+pub struct DecodeError {
+    /// JSON pointer within the body.
+    pub pointer: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// A verb in the registry.
+pub struct VerbEntry {
+    /// The key in a scenario file.
+    pub verb: &'static str,
+    /// An example as YAML.
+    pub example: &'static str,
+    /// Whether it may run in the background.
+    pub background: bool,
+    /// Whether `retry` makes sense.
+    pub retry: bool,
+    /// Whether the run goes on by default when it fails.
+    pub continues: bool,
+    /// Its schema, with the reference as descriptions.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Rewrites short forms.
+    pub normalise: fn(Value) -> Value,
+    /// Decodes a normalised, interpolated body.
+    pub decode: fn(Value) -> Result<Box<dyn AnyStep>, DecodeError>,
+}
+
+/// The registry entry of a verb.
+pub(super) const fn entry<T: Step>() -> VerbEntry {
+    VerbEntry {
+        verb: T::VERB,
+        example: T::EXAMPLE,
+        background: T::BACKGROUND,
+        retry: T::RETRY,
+        continues: T::CONTINUES,
+        schema: T::json_schema,
+        normalise: T::normalise,
+        decode: decode::<T>,
+    }
+}
+
+fn decode<T: Step>(body: Value) -> Result<Box<dyn AnyStep>, DecodeError> {
+    match serde_path_to_error::deserialize::<_, T>(body) {
+        Ok(step) => Ok(Box::new(step)),
+        Err(error) => Err(DecodeError { pointer: pointer(error.path()), message: error.inner().to_string() }),
+    }
+}
+
+/// A path of serde as a JSON pointer.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(format!("/{index}")),
+            Segment::Map { key } | Segment::Enum { variant: key } => {
+                Some(format!("/{}", key.replace('~', "~0").replace('/', "~1")))
+            }
+            Segment::Unknown => None,
+        })
+        .collect()
+}
+
+/// The entry of that verb.
+pub fn verb(name: &str) -> Option<&'static VerbEntry> {
+    REGISTRY.iter().find(|entry| entry.verb == name)
+}

@@ -1,0 +1,48 @@
+//! What steps may know of each other before anything runs.
+
+use crate::record::Section;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What other steps may rely on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// Topic that is written or read.
+    pub topic: Option<String>,
+    /// Consumer group that is used.
+    pub group: Option<String>,
+    /// Messages, rows or requests in all, where that is fixed.
+    pub total: Option<u64>,
+    /// Length of a fixed schedule.
+    pub planned: Option<Duration>,
+    /// Whether it ends by itself.
+    pub ends: bool,
+    /// Service, connector or step that it disturbs.
+    pub disturbs: Option<String>,
+    /// Time beyond the planned length that its default timeout allows; `None` for the default of control verbs.
+    pub allowance: Option<Duration>,
+    /// Step that it waits for: its default timeout contains that step's.
+    pub follows: Option<String>,
+}
+
+/// A step as seen by the others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScopeStep {
+    /// The verb.
+    pub verb: &'static str,
+    /// Which part of the scenario.
+    pub section: Section,
+    /// Position in the order of execution.
+    pub order: usize,
+    /// Whether it runs in the background.
+    pub background: bool,
+    /// What others may rely on; `None` where the step could not be decoded, and nothing follows from that.
+    pub facts: Option<Facts>,
+}
+
+/// All steps of a plan by id.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// By id as seen from outside fragments.
+    pub steps: BTreeMap<String, ScopeStep>,
+}

@@ -1,0 +1,35 @@
+//! What a step did, as it goes into the record.
+
+use crate::load::{ConsumeReport, ProduceReport};
+use crate::record::Quantity;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What a step did.
+#[derive(Clone, Debug, Default)]
+pub struct StepOutcome {
+    /// Single figures by metric name; what follows from the reports below is derived, not repeated here.
+    pub metrics: BTreeMap<String, Quantity>,
+    /// What a load measured.
+    pub produced: Option<Box<ProduceReport>>,
+    /// What a reader measured.
+    pub consumed: Option<Box<ConsumeReport>>,
+    /// Whatever else there is to report.
+    pub details: Value,
+}
+
+impl StepOutcome {
+    /// Adds a figure.
+    #[must_use]
+    pub fn metric(mut self, name: &str, quantity: Quantity) -> Self {
+        self.metrics.insert(name.to_owned(), quantity);
+        self
+    }
+
+    /// Sets the details.
+    #[must_use]
+    pub fn details(mut self, details: Value) -> Self {
+        self.details = details;
+        self
+    }
+}

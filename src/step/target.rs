@@ -1,0 +1,98 @@
+//! What a fault acts on.
+
+use crate::scenario::units::Count;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+use std::fmt;
+
+/// A service by name or by the role it plays when the step runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceTarget {
+    /// By name: `kafka`, `kafka-2`, `connect`, `postgres`.
+    Named(String),
+    /// The leader of a partition.
+    LeaderOf {
+        /// Topic.
+        topic: String,
+        /// Partition.
+        partition: i32,
+    },
+    /// The active KRaft controller.
+    Controller,
+    /// The coordinator of a consumer group.
+    CoordinatorOf(String),
+    /// Any broker, chosen by the run's seed.
+    AnyBroker,
+}
+
+impl fmt::Display for ServiceTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => f.write_str(name),
+            Self::LeaderOf { topic, partition } => write!(f, "the leader of {topic}/{partition}"),
+            Self::Controller => f.write_str("the active controller"),
+            Self::CoordinatorOf(group) => write!(f, "the coordinator of group {group}"),
+            Self::AnyBroker => f.write_str("any broker"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ServiceTarget {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(name) => Ok(Self::Named(name)),
+            Value::Object(role) if role.len() == 1 => {
+                let (key, value) = role.into_iter().next().expect("it has one entry");
+                Self::from_role(&key, &value).map_err(de::Error::custom)
+            }
+            _ => Err(de::Error::custom(EXPECTED)),
+        }
+    }
+}
+
+const EXPECTED: &str = "a service name, or one of { leader_of: TOPIC/PARTITION }, { controller: true }, \
+                        { coordinator_of: GROUP }, { any: broker }";
+
+impl ServiceTarget {
+    fn from_role(key: &str, value: &Value) -> Result<Self, String> {
+        match (key, value) {
+            ("leader_of", Value::String(text)) => {
+                let (topic, partition) =
+                    text.rsplit_once('/').ok_or_else(|| format!("`{text}` names no partition; write TOPIC/PARTITION"))?;
+                let partition =
+                    partition.parse().map_err(|_| format!("`{partition}` is not a partition number"))?;
+                Ok(Self::LeaderOf { topic: topic.to_owned(), partition })
+            }
+            ("controller", Value::Bool(true)) => Ok(Self::Controller),
+            ("coordinator_of", Value::String(group)) => Ok(Self::CoordinatorOf(group.clone())),
+            ("any", Value::String(word)) if word == "broker" => Ok(Self::AnyBroker),
+            _ => Err(format!("expected {EXPECTED}")),
+        }
+    }
+}
+
+impl JsonSchema for ServiceTarget {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ServiceTarget".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A service by name (`kafka`, `kafka-2`, `connect`, `postgres`) or by role: { leader_of: TOPIC/PARTITION }, { controller: true }, { coordinator_of: GROUP }, { any: broker }.",
+            "type": ["string", "object"],
+            "properties": {
+                "leader_of": { "type": "string", "description": "the leader of a partition, as TOPIC/PARTITION" },
+                "controller": { "const": true, "description": "the active KRaft controller" },
+                "coordinator_of": { "type": "string", "description": "the coordinator of a consumer group" },
+                "any": { "enum": ["broker"], "description": "any broker, chosen by the run's seed" }
+            },
+            "additionalProperties": false,
+            "minProperties": 1,
+            "maxProperties": 1
+        })
+    }
+}
+
+/// A member of a background reader's group, counted from 0.
+pub type Member = Count;

@@ -1,0 +1,121 @@
+//! The verb `topic`.
+
+use super::{CheckContext, Facts, Step, StepError, StepOutcome};
+use crate::diagnostic::Problem;
+use crate::environment::{Capability, Needs};
+use crate::execute::{Resource, StepContext};
+use crate::scenario::units::Count;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Creates a topic and waits until every broker knows its leaders. It is deleted at the end of the run, unless `--keep`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Topic {
+    /// Its name. Use `${run.id}` in it, so that runs do not meet.
+    pub name: String,
+    /// Number of partitions.
+    #[serde(default)]
+    pub partitions: Option<Count>,
+    /// Replication factor; the broker's default where absent.
+    #[serde(default)]
+    pub replication: Option<Count>,
+    /// Topic properties, such as `min.insync.replicas`.
+    #[serde(default)]
+    pub config: BTreeMap<String, Value>,
+    /// Deletes an existing topic of that name first.
+    #[serde(default)]
+    pub recreate: bool,
+    /// Leaves the topic there after the run.
+    #[serde(default)]
+    pub keep: bool,
+}
+
+/// Kafka's limit, and what its metrics can tell apart.
+pub(super) fn check_topic_name(pointer: &str, name: &str, cx: &mut CheckContext<'_>) {
+    let legal = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+    let why = if name.is_empty() {
+        "it is empty"
+    } else if name == "." || name == ".." {
+        "it is a path"
+    } else if name.len() > 249 {
+        "it is longer than 249 characters"
+    } else if !name.chars().all(legal) {
+        "topic names consist of ASCII letters, digits, `.`, `_` and `-`"
+    } else {
+        return;
+    };
+    cx.report(pointer, Problem::new("bad-topic-name", format!("`{name}` cannot be a topic: {why}")));
+}
+
+impl Step for Topic {
+    const VERB: &'static str = "topic";
+    const EXAMPLE: &'static str = "topic: { name: \"orders-${run.id}\", partitions: 3, config: { min.insync.replicas: 1 } }";
+
+    fn normalise(body: Value) -> Value {
+        match body {
+            Value::String(name) => json!({ "name": name }),
+            other => other,
+        }
+    }
+
+    fn needs(&self) -> Needs {
+        let brokers = self.replication.map_or(1, |count| u32::try_from(count.0).unwrap_or(u32::MAX));
+        let needs = Needs { brokers, ..Needs::default() }.with(Capability::Topics);
+        if self.recreate { needs.with(Capability::Delete) } else { needs }
+    }
+
+    fn facts(&self) -> Facts {
+        Facts { topic: Some(self.name.clone()), ..Facts::default() }
+    }
+
+    fn check(&self, cx: &mut CheckContext<'_>) {
+        check_topic_name("/name", &self.name, cx);
+        for (field, count) in [("/partitions", self.partitions), ("/replication", self.replication)] {
+            if count.is_some_and(|count| count.0 == 0 || count.0 > 10_000) {
+                cx.report(field, Problem::new("out-of-range", "this has to be between 1 and 10,000"));
+            }
+        }
+        for (key, value) in &self.config {
+            if value.is_array() || value.is_object() || value.is_null() {
+                cx.report(&format!("/config/{key}"), Problem::new("bad-value", format!("`{key}` needs a single value")));
+            }
+        }
+    }
+
+    fn describe(&self) -> String {
+        let partitions = self.partitions.map_or(1, |count| count.0);
+        let plural = if partitions == 1 { "" } else { "s" };
+        format!("create topic {} with {partitions} partition{plural}", self.name)
+    }
+
+    async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
+        let admin = cx.admin()?;
+        if self.recreate {
+            admin
+                .delete_topic(&self.name)
+                .await
+                .map_err(|error| StepError::broken("delete-topic", error.to_string()))?;
+        }
+        let config: BTreeMap<String, String> = self
+            .config
+            .iter()
+            .map(|(key, value)| (key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+            .collect();
+        let partitions = self.partitions.map_or(1, |count| i32::try_from(count.0).unwrap_or(i32::MAX));
+        let replication = self.replication.map_or(-1, |count| i32::try_from(count.0).unwrap_or(i32::MAX));
+        let resource = Resource::Topic(self.name.clone());
+        if !self.keep {
+            cx.run.owned.add(resource.clone());
+        }
+        if let Err(error) = admin.create_topic(&self.name, partitions, replication, &config).await {
+            // Somebody else's topic is not ours to delete.
+            cx.run.owned.remove(&resource);
+            return Err(StepError::broken("create-topic", format!("topic `{}`: {error}", self.name))
+                .help("with `recreate: true` an existing topic is replaced; `${run.id}` in the name avoids that"));
+        }
+        Ok(StepOutcome::default())
+    }
+}
