@@ -1,0 +1,35 @@
+//! Real Kafka, Connect and PostgreSQL as supervised child processes of kscen.
+//!
+//! ```text
+//! LocalConfig + Needs → version, Java, jars → Cluster (ids, ports, settings) → Service* → LocalStack
+//! ```
+//!
+//! Linux only: it relies on parent-death signals and `/proc`.
+
+mod cache;
+mod cds;
+mod cluster;
+mod config;
+mod environment;
+mod format;
+mod jars;
+mod java;
+mod jvm;
+mod logs;
+mod maven;
+mod ports;
+mod preexec;
+mod probe;
+mod process;
+mod procfs;
+mod properties;
+mod readiness;
+mod remedy;
+mod service;
+mod spawner;
+mod stack;
+mod usage;
+mod version;
+
+pub use config::{Jvm, LocalConfig, Timeouts};
+pub use stack::LocalStack;
