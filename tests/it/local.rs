@@ -62,7 +62,7 @@ async fn every_action_takes_effect_and_says_how_it_is_known() {
     assert_eq!(lifecycle().await, Lifecycle::Stopped);
     assert_eq!(stack.state("kafka-1").await.expect("a state").exit_code, Some(137));
     assert!(matches!(act(Action::Stop).await, Err(EnvironmentError::NoEffect { .. })));
-    assert!(matches!(stack.wait_ready("kafka-1", LONG).await, Err(EnvironmentError::Died { .. })));
+    assert!(matches!(stack.wait_ready("kafka-1", LONG).await, Err(EnvironmentError::NotReady { .. })));
     act(Action::Start).await.expect("started");
     stack.wait_ready("kafka-1", LONG).await.expect("ready after kill");
 

@@ -68,7 +68,8 @@ impl Question {
 /// Waits until `service` answers its question rightly.
 ///
 /// # Errors
-/// [`EnvironmentError::Died`] as soon as it ends, [`EnvironmentError::NotReady`] after `timeout`.
+/// [`EnvironmentError::Died`] as soon as it ends by itself, [`EnvironmentError::NotReady`] as soon as it was ended, or
+/// after `timeout`.
 pub(super) async fn wait_ready(service: &Service, question: &Question, timeout: Duration) -> EnvironmentResult<()> {
     let deadline = Instant::now() + timeout;
     let mut reason = "it has not been asked yet".to_owned();
@@ -86,7 +87,7 @@ pub(super) async fn wait_ready(service: &Service, question: &Question, timeout: 
             biased;
             ended = life.ended() => {
                 if service.life().is_some_and(|now| now.pid() == life.pid()) {
-                    return Err(service.died(&ended));
+                    return Err(service.over(&ended));
                 }
             }
             answer = attempt => match answer {

@@ -249,8 +249,11 @@ impl Service {
         last_words(&self.description.launch.log)
     }
 
-    /// The error for a life that ended by itself.
-    pub(super) fn died(&self, ended: &Ended) -> EnvironmentError {
+    /// The error for a life that is over, by itself or because that was asked for.
+    pub(super) fn over(&self, ended: &Ended) -> EnvironmentError {
+        if lock(&self.lives).asked_to_end {
+            return self.not_ready(format!("it is down: {}", ended.how));
+        }
         EnvironmentError::Died { service: self.name().to_owned(), how: ended.how.clone(), log: self.last_words() }
     }
 
