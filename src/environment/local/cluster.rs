@@ -5,7 +5,6 @@ use super::ports::Port;
 use super::properties::Properties;
 use crate::environment::{Controllers, EnvironmentError, EnvironmentResult};
 use std::collections::BTreeMap;
-use std::io;
 
 /// Node ids of dedicated controllers start here.
 const FIRST_CONTROLLER: i32 = 101;
@@ -51,7 +50,7 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    fn reserve(behind_proxy: bool) -> io::Result<Self> {
+    fn reserve(behind_proxy: bool) -> EnvironmentResult<Self> {
         let proxy = if behind_proxy { Some(Port::reserve()?) } else { None };
         Ok(Self { port: Port::reserve()?, proxy })
     }
@@ -85,13 +84,12 @@ impl Cluster {
         extra: &BTreeMap<String, String>,
         proxied: bool,
     ) -> EnvironmentResult<Self> {
-        let no_port = |error: io::Error| EnvironmentError::failed(format!("could not reserve a port: {error}"));
         // Two voters would need both for a majority, so a cluster of two has one.
         let voters = if brokers >= 3 { 3 } else { 1 };
         let mut nodes = Vec::new();
         if controllers == Controllers::Dedicated {
             for (index, id) in (1..=voters).zip(FIRST_CONTROLLER..) {
-                let quorum = Some(Endpoint::reserve(proxied).map_err(no_port)?);
+                let quorum = Some(Endpoint::reserve(proxied)?);
                 nodes.push(Node { name: format!("controller-{index}"), id, clients: None, brokers: None, quorum });
             }
         }
@@ -100,9 +98,9 @@ impl Cluster {
             nodes.push(Node {
                 name: format!("kafka-{index}"),
                 id,
-                clients: Some(Endpoint::reserve(proxied).map_err(no_port)?),
-                brokers: if proxied { Some(Endpoint::reserve(true).map_err(no_port)?) } else { None },
-                quorum: if votes { Some(Endpoint::reserve(proxied).map_err(no_port)?) } else { None },
+                clients: Some(Endpoint::reserve(proxied)?),
+                brokers: if proxied { Some(Endpoint::reserve(true)?) } else { None },
+                quorum: if votes { Some(Endpoint::reserve(proxied)?) } else { None },
             });
         }
         let settings = settings(config.timeouts, brokers, &[&config.config, extra])?;

@@ -38,7 +38,7 @@ pub struct LocalConfig {
     pub kafka: String,
     /// Kafka's default timeouts (`kafka`), or short ones for development (`fast`).
     pub timeouts: Timeouts,
-    /// Maximum heap of each Kafka process, such as `512m` (Java's -Xmx). By default 256m with `c1` and 1g with `c2`.
+    /// Maximum heap of each broker and controller, such as `512m` (Java's -Xmx). By default 256m with `c1` and 1g with `c2`.
     #[schemars(regex(pattern = r"^[0-9]+[kKmMgG]$"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heap: Option<String>,

@@ -1,5 +1,7 @@
 //! The local stack as an [`Environment`].
 
+use super::connect::Connect;
+use super::postgres::Postgres;
 use super::stack::LocalStack;
 use crate::environment::{
     Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, LogLine, LogQuery,
@@ -16,7 +18,12 @@ impl Environment for LocalStack {
     }
 
     fn endpoints(&self) -> Endpoints {
-        Endpoints { bootstrap: self.cluster.bootstrap(), ..Endpoints::default() }
+        Endpoints {
+            bootstrap: self.cluster.bootstrap(),
+            connect: self.connect.as_ref().map(Connect::url),
+            postgres: self.postgres.as_ref().map(Postgres::url),
+            ..Endpoints::default()
+        }
     }
 
     fn services(&self) -> Vec<ServiceInfo> {

@@ -1,7 +1,7 @@
 //! Kafka's jars: fetched once into the cache, or those of an installation.
 
 use super::cache::{cache_dir, once};
-use super::maven::copy_dependencies;
+use super::maven::{Goal, fetch};
 use crate::environment::{EnvironmentError, EnvironmentResult};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ impl Jars {
             progress(format!("fetching Kafka {version} with Maven (50 MB, the first time only)"));
             let pom = if version.starts_with("3.") { KAFKA_3 } else { KAFKA_4 };
             let what = format!("Kafka {version}");
-            copy_dependencies(&what, pom, &[("kafka.version", version)], scratch).await?;
+            fetch(Goal::Copy, &what, pom, &[("kafka.version", version)], scratch).await?;
             progress(format!("fetched Kafka {version} in {:.0} s", began.elapsed().as_secs_f64()));
             Ok(())
         })

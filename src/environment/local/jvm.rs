@@ -1,10 +1,12 @@
 //! The command line of a Kafka process.
 
 use super::config::{Jvm, LocalConfig};
+use super::format::bootstrap_checkpoint;
 use super::jars::Jars;
 use super::java::Java;
 use super::spawner::Launch;
-use std::io;
+use super::stack::cannot_write;
+use crate::environment::EnvironmentResult;
 use std::path::{Path, PathBuf};
 
 const LOG4J: &str = include_str!("../../../stack/log4j.properties");
@@ -19,6 +21,8 @@ pub(super) struct Runtime {
     pub(super) jars: Jars,
     /// Flags of the virtual machine.
     pub(super) flags: Vec<String>,
+    /// For Kafka 4: the file that sets the feature versions of a new cluster.
+    pub(super) bootstrap: Option<PathBuf>,
     logging: PathBuf,
 }
 
@@ -26,12 +30,20 @@ impl Runtime {
     /// Writes the set-up of logging below `dir` and collects the rest.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub(super) fn new(java: Java, jars: Jars, config: &LocalConfig, dir: &Path) -> io::Result<Self> {
+    /// The file cannot be written, or Kafka's own storage tool fails.
+    pub(super) async fn new(
+        java: Java,
+        jars: Jars,
+        config: &LocalConfig,
+        dir: &Path,
+        progress: &(dyn Fn(String) + Sync),
+    ) -> EnvironmentResult<Self> {
         let (name, text) = if jars.major() >= 4 { ("log4j2.xml", LOG4J2) } else { ("log4j.properties", LOG4J) };
         let logging = dir.join(name);
-        std::fs::write(&logging, text)?;
-        Ok(Self { java, jars, flags: flags(config), logging })
+        std::fs::write(&logging, text).map_err(|error| cannot_write(&logging, &error))?;
+        let mut runtime = Self { java, jars, flags: flags(config), bootstrap: None, logging };
+        runtime.bootstrap = bootstrap_checkpoint(&runtime, progress).await?;
+        Ok(runtime)
     }
 
     /// How to start a main class; `extra` are further flags of the virtual machine.

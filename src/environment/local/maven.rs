@@ -7,13 +7,23 @@ use crate::environment::{EnvironmentError, EnvironmentResult};
 use std::fs;
 use std::path::Path;
 
-/// Copies the dependencies of an embedded pom into a folder.
+/// What to do with the dependencies of a pom.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Goal {
+    /// Copies the jars.
+    Copy,
+    /// Unpacks the jars.
+    Unpack,
+}
+
+/// Brings the dependencies of an embedded pom into a folder.
 ///
 /// `what` names them in messages. Maven itself is found on the PATH and uses the user's settings (mirrors, proxies).
 ///
 /// # Errors
 /// Maven is missing, the registry cannot be reached, the version does not exist: each with its own message.
-pub(super) async fn copy_dependencies(
+pub(super) async fn fetch(
+    goal: Goal,
     what: &str,
     pom: &str,
     settings: &[(&str, &str)],
@@ -35,7 +45,11 @@ pub(super) async fn copy_dependencies(
         pom_file.display().to_string(),
     ];
     args.extend(settings.iter().map(|(name, value)| format!("-D{name}={value}")));
-    args.extend(["dependency:copy-dependencies".to_owned(), format!("-DoutputDirectory={}", folder.display())]);
+    let goal = match goal {
+        Goal::Copy => "dependency:copy-dependencies",
+        Goal::Unpack => "dependency:unpack-dependencies",
+    };
+    args.extend([goal.to_owned(), format!("-DoutputDirectory={}", folder.display())]);
     let log = scratch.path().join("mvn.log");
     let directory = scratch.path().to_owned();
     let life = Life::start(Launch { program, args, directory, log: log.clone(), ..Launch::default() })

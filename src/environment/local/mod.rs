@@ -6,18 +6,22 @@
 //!
 //! Linux only: it relies on parent-death signals and `/proc`.
 
+mod broker;
 mod cache;
 mod cds;
 mod cluster;
 mod config;
+mod connect;
 mod environment;
 mod format;
+mod info;
 mod jars;
 mod java;
 mod jvm;
 mod logs;
 mod maven;
 mod ports;
+mod postgres;
 mod preexec;
 mod probe;
 mod process;

@@ -1,5 +1,6 @@
 //! Free TCP ports that stay ours while a broker is down.
 
+use crate::environment::{EnvironmentError, EnvironmentResult};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
@@ -21,7 +22,7 @@ impl Port {
     ///
     /// # Errors
     /// No port is free, or sockets cannot be made at all.
-    pub(super) fn reserve() -> io::Result<Self> {
+    pub(super) fn reserve() -> EnvironmentResult<Self> {
         let outgoing = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
         let candidates = candidates(&outgoing);
         let start = rand::random_range(0..candidates.len());
@@ -32,7 +33,7 @@ impl Port {
                 Err(error) => last = error,
             }
         }
-        Err(last)
+        Err(EnvironmentError::failed(format!("could not reserve a port: {last}")))
     }
 
     fn try_reserve(number: u16) -> io::Result<Self> {

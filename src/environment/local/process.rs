@@ -1,6 +1,6 @@
 //! One life of a child process, from its start to its end.
 
-use super::procfs::{Stat, thread_states};
+use super::procfs::{Stat, children, thread_states};
 use super::spawner::{Launch, spawn};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -29,6 +29,7 @@ pub(super) struct Ended {
 #[derive(Debug)]
 pub(super) struct Life {
     pid: i32,
+    has_children: bool,
     ended: watch::Receiver<Option<Ended>>,
     /// Whether the process id has been given back to the kernel; signals are sent under this lock, so that they
     /// never reach a stranger that got the same id.
@@ -41,7 +42,7 @@ impl Life {
     /// # Errors
     /// It cannot be started at all; a process that starts and fails is a life that ends.
     pub(super) async fn start(launch: Launch) -> io::Result<Self> {
-        let program = launch.program.clone();
+        let (program, has_children) = (launch.program.clone(), launch.has_children);
         let child = spawn(launch)
             .await
             .map_err(|error| io::Error::new(error.kind(), format!("cannot start {}: {error}", program.display())))?;
@@ -52,7 +53,7 @@ impl Life {
         std::thread::Builder::new()
             .name(format!("kscen-wait-{pid}"))
             .spawn(move || sender.send_replace(Some(await_end(child, pid, &shared))))?;
-        Ok(Self { pid, ended, reaped })
+        Ok(Self { pid, has_children, ended, reaped })
     }
 
     /// The process id.
@@ -84,6 +85,19 @@ impl Life {
         !*reaped && kill(Pid::from_raw(self.pid), signal).is_ok()
     }
 
+    /// Its child processes, where it works through them.
+    pub(super) fn family(&self) -> Vec<i32> {
+        if self.has_children { children(self.pid) } else { Vec::new() }
+    }
+
+    /// Sends a signal to the process, and then, when it cannot start any more, to its child processes.
+    fn signal_all(&self, signal: Signal) {
+        self.signal(signal);
+        for child in self.family() {
+            let _ = kill(Pid::from_raw(child), signal); // it may have ended meanwhile
+        }
+    }
+
     /// Whether the kernel holds all threads stopped.
     pub(super) fn is_stopped(&self) -> bool {
         Stat::of(self.pid).is_some_and(|stat| stat.state == 'T')
@@ -91,13 +105,17 @@ impl Life {
 
     /// Stops all threads (SIGSTOP) and says what the kernel then shows; `Err` is what it showed instead.
     pub(super) async fn freeze(&self) -> Result<String, String> {
-        self.signal(Signal::SIGSTOP);
+        self.signal_all(Signal::SIGSTOP);
         // The kernel has no event for this that leaves the child's exit to others, so its own state is read.
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
-            let states = thread_states(self.pid);
+            let family = self.family();
+            let states: Vec<char> = [self.pid].iter().chain(&family).flat_map(|pid| thread_states(*pid)).collect();
             if !states.is_empty() && states.iter().all(|state| *state == 'T') {
-                return Ok(format!("process {}: all {} threads in state T (stopped)", self.pid, states.len()));
+                let children =
+                    if family.is_empty() { String::new() } else { format!(" and {} children", family.len()) };
+                let threads = states.len();
+                return Ok(format!("process {}{children}: all {threads} threads in state T (stopped)", self.pid));
             }
             if let Some(ended) = self.try_ended() {
                 return Err(format!("process {} ended: {}", self.pid, ended.how));
@@ -112,7 +130,7 @@ impl Life {
 
     /// Lets all threads go on (SIGCONT), like [`Life::freeze`].
     pub(super) async fn thaw(&self) -> Result<String, String> {
-        self.signal(Signal::SIGCONT);
+        self.signal_all(Signal::SIGCONT);
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
             match Stat::of(self.pid) {
@@ -132,7 +150,7 @@ impl Life {
     pub(super) async fn stop(&self, signal: Signal, grace: Duration) -> (Ended, String) {
         let asked = Instant::now();
         self.signal(signal);
-        self.signal(Signal::SIGCONT); // a stopped process sees the request only when it goes on
+        self.signal_all(Signal::SIGCONT); // a stopped process sees the request only when it goes on
         if let Some(ended) = self.ended_within(grace).await {
             let after = ended.at.saturating_duration_since(asked).as_secs_f64();
             let proof = format!("process {} ended {after:.2} s after {signal}: {}", self.pid, ended.how);
@@ -145,7 +163,14 @@ impl Life {
 
     /// Ends the process at once (SIGKILL) and waits until it is gone.
     pub(super) async fn kill(&self) -> Ended {
+        let frozen = self.has_children && self.signal(Signal::SIGSTOP); // no new children from here on
+        let family = self.family();
         self.signal(Signal::SIGKILL);
+        if frozen {
+            for child in family {
+                let _ = kill(Pid::from_raw(child), Signal::SIGKILL); // it may have ended with its parent
+            }
+        }
         self.ended().await
     }
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 pub(super) struct Stat {
     /// `R` running, `S` sleeping, `T` stopped, `Z` ended but not yet waited for …
     pub(super) state: char,
-    /// Session id: the process id of the ancestor that called setsid.
-    pub(super) session: i32,
+    /// Process id of the parent.
+    pub(super) parent: i32,
     /// User and system time, in clock ticks.
     pub(super) ticks: u64,
     /// The same of children it has waited for.
@@ -25,7 +25,7 @@ impl Stat {
         let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
         Some(Self {
             state: fields.first()?.chars().next()?,
-            session: fields.get(3)?.parse().ok()?,
+            parent: fields.get(1)?.parse().ok()?,
             ticks: number(11)? + number(12)?,
             children_ticks: number(13)? + number(14)?,
         })
@@ -48,13 +48,13 @@ pub(super) fn thread_states(pid: i32) -> Vec<char> {
         .collect()
 }
 
-/// Process ids of a session, its leader included.
-pub(super) fn session_members(leader: i32) -> Vec<i32> {
+/// Process ids of the direct children of a process.
+pub(super) fn children(parent: i32) -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| *pid == leader || Stat::of(*pid).is_some_and(|stat| stat.session == leader))
+        .filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.parent == parent))
         .collect()
 }
 
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn stat_survives_a_hostile_process_name() {
         let text = "42 (a) R (b) T 1 42 41 0 -1 4194560 1 2 3 4 70 30 5 6 20 0 1 0 100 1 1 1";
-        let expected = Stat { state: 'T', session: 41, ticks: 100, children_ticks: 11 };
+        let expected = Stat { state: 'T', parent: 1, ticks: 100, children_ticks: 11 };
         assert_eq!(Stat::parse(text), Some(expected));
         assert_eq!(Stat::parse("42 (x"), None);
     }

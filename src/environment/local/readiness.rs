@@ -28,6 +28,16 @@ pub(super) enum Question {
         /// The port it binds.
         port: u16,
     },
+    /// A Connect worker: its REST interface lists the connectors, which it does once the herder has joined its group.
+    Connect {
+        /// The port it binds.
+        port: u16,
+    },
+    /// PostgreSQL: it accepts a connection.
+    Postgres {
+        /// The port it binds.
+        port: u16,
+    },
 }
 
 /// Why an answer is not the right one.
@@ -61,8 +71,37 @@ impl Question {
                 probe::answers(*port, PATIENCE).await.map_err(later)?;
                 if listens_on(pid, *port) { Ok(()) } else { Err(stranger(port)) }
             }
+            Self::Connect { port } => {
+                let url = format!("http://127.0.0.1:{port}/connectors");
+                let request =
+                    async { reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?.get(url).send().await };
+                let status = request.await.map_err(|error| NotYet::Later(in_words(&error)))?.status();
+                match status.as_u16() {
+                    _ if !listens_on(pid, *port) => Err(stranger(port)),
+                    200 => Ok(()),
+                    _ => Err(NotYet::Later(format!("its REST interface answers {status}"))),
+                }
+            }
+            Self::Postgres { port } => {
+                let config = format!("host=127.0.0.1 port={port} user=postgres dbname=postgres connect_timeout=1");
+                let connect = tokio::time::timeout(PATIENCE, tokio_postgres::connect(&config, tokio_postgres::NoTls));
+                let answer = connect.await.map_err(|_| NotYet::Later("no answer within 1 s".to_owned()))?;
+                drop(answer.map_err(|error| NotYet::Later(in_words(&error)))?);
+                if listens_on(pid, *port) { Ok(()) } else { Err(stranger(port)) }
+            }
         }
     }
+}
+
+/// An error with its causes, which these clients leave out of their first line.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
 }
 
 /// Waits until `service` answers its question rightly.

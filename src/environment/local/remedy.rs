@@ -9,6 +9,8 @@ pub(super) enum Package {
     Java(u32),
     /// Maven.
     Maven,
+    /// The decompressor `xz`, which `tar` calls.
+    Xz,
 }
 
 /// The command to type.
@@ -18,6 +20,7 @@ pub(super) fn install(package: Package) -> String {
     command(package, manager).map_or_else(
         || match package {
             Package::Java(version) => format!("install Java {version} from https://adoptium.net and set JAVA_HOME"),
+            Package::Xz => "install `xz` (XZ Utils) and put it on the PATH".to_owned(),
             Package::Maven => "install Maven from https://maven.apache.org and put `mvn` on the PATH".to_owned(),
         },
         |command| format!("{root}{command}"),
@@ -36,6 +39,11 @@ fn command(package: Package, manager: Option<&str>) -> Option<String> {
         ("pacman", Package::Maven) => "pacman -S --noconfirm maven".to_owned(),
         ("zypper", Package::Java(version)) => format!("zypper install -y java-{version}-openjdk-headless"),
         ("zypper", Package::Maven) => "zypper install -y maven".to_owned(),
+        ("apt-get", Package::Xz) => "apt-get install -y xz-utils".to_owned(),
+        ("dnf", Package::Xz) => "dnf install -y xz".to_owned(),
+        ("apk", Package::Xz) => "apk add xz".to_owned(),
+        ("pacman", Package::Xz) => "pacman -S --noconfirm xz".to_owned(),
+        ("zypper", Package::Xz) => "zypper install -y xz".to_owned(),
         _ => return None,
     })
 }

@@ -8,13 +8,14 @@ use super::usage::{cpus, disk, footprint};
 use crate::environment::{
     Action, Effect, EnvironmentError, EnvironmentResult, Lifecycle, LogLine, LogQuery, ServiceInfo, ServiceState, Usage,
 };
+use futures_util::future::BoxFuture;
 use nix::sys::signal::Signal;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Prepares an empty data folder, so that the service starts fresh.
-pub(super) type Format = Box<dyn Fn() -> std::io::Result<()> + Send + Sync>;
+pub(super) type Format = Box<dyn Fn() -> BoxFuture<'static, std::io::Result<()>> + Send + Sync>;
 
 /// What a service is, before it has started.
 pub(super) struct Description {
@@ -22,16 +23,12 @@ pub(super) struct Description {
     pub(super) info: ServiceInfo,
     /// How to start it.
     pub(super) launch: Launch,
-    /// Its data, erased by `wipe`.
-    pub(super) data: PathBuf,
-    /// Makes the data folder anew.
-    pub(super) format: Format,
+    /// Its data and how to make them anew; `None` where it keeps nothing on disk.
+    pub(super) data: Option<(PathBuf, Format)>,
     /// The signal that asks it to end.
     pub(super) stop_signal: Signal,
     /// How long it may take to end before it is killed.
     pub(super) grace: Duration,
-    /// Whether it consists of several processes (PostgreSQL).
-    pub(super) has_children: bool,
 }
 
 /// A service with its present and past lives.
@@ -100,14 +97,14 @@ impl Service {
         Ok(life)
     }
 
-    /// Empties the data folder and makes it fit for a first start.
+    /// Empties the data folder and makes it fit for a first start. Without data there is nothing to do.
     ///
     /// # Errors
     /// The file system refuses.
-    pub(super) fn format(&self) -> EnvironmentResult<()> {
-        (self.description.format)().map_err(|error| {
-            EnvironmentError::failed(format!("could not prepare the data of {}: {error}", self.name()))
-        })
+    pub(super) async fn format(&self) -> EnvironmentResult<()> {
+        let Some((_, format)) = &self.description.data else { return Ok(()) };
+        let failed = |error| format!("could not prepare the data of {}: {error}", self.name());
+        format().await.map_err(|error| EnvironmentError::failed(failed(error)))
     }
 
     /// Does `action` and proves it; see [`crate::environment::Environment::act`].
@@ -146,11 +143,16 @@ impl Service {
                 Ok(Effect { requested, effective: Instant::now(), down: None, proof })
             }
             Action::Restart | Action::Wipe => {
+                if action == Action::Wipe && self.description.data.is_none() {
+                    let message =
+                        format!("{} keeps its data in Kafka; there is nothing of its own to erase", self.name());
+                    return Err(EnvironmentError::Unsupported { message });
+                }
                 let how = if action == Action::Restart { Action::Stop } else { Action::Kill };
                 let (ended, mut proof) = self.end(how).await?;
                 if action == Action::Wipe {
-                    self.format()?;
-                    proof.push_str(&format!("; {} erased", self.description.data.display()));
+                    self.format().await?;
+                    proof.push_str("; its data are erased");
                 }
                 proof = format!("{proof}; {}", self.begin().await?);
                 Ok(Effect { requested, effective: Instant::now(), down: Some(ended.at), proof })
@@ -223,7 +225,7 @@ impl Service {
         };
         let ended = life.as_ref().and_then(|life| life.try_ended());
         let now = match (&life, &ended) {
-            (Some(life), None) => footprint(life.pid(), self.description.has_children),
+            (Some(life), None) => footprint(life.pid(), &life.family()),
             _ => super::usage::Footprint::default(),
         };
         Usage {
@@ -231,7 +233,7 @@ impl Service {
             cpus: cpus(),
             memory: now.anonymous,
             working_set: now.resident,
-            disk: Some(disk(&self.description.data)),
+            disk: self.description.data.as_ref().map(|(folder, _)| disk(folder)),
         }
     }
 

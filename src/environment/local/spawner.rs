@@ -26,6 +26,8 @@ pub(super) struct Launch {
     pub(super) log: PathBuf,
     /// User and group to run as, where not this process's.
     pub(super) user: Option<(u32, u32)>,
+    /// Whether it works through child processes of its own (PostgreSQL), which are then frozen and killed with it.
+    pub(super) has_children: bool,
 }
 
 struct Request {

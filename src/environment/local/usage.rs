@@ -1,6 +1,6 @@
 //! CPU, memory and disk of a service, from `/proc` and the file system.
 
-use super::procfs::{Stat, session_members, status_bytes};
+use super::procfs::{Stat, status_bytes};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -16,11 +16,10 @@ pub(super) struct Footprint {
     pub(super) resident: u64,
 }
 
-/// Footprint of a process that leads a session, together with the other processes of that session.
-pub(super) fn footprint(leader: i32, has_children: bool) -> Footprint {
-    let members = if has_children { session_members(leader) } else { vec![leader] };
+/// Footprint of a process and of those it consists of beside itself.
+pub(super) fn footprint(leader: i32, family: &[i32]) -> Footprint {
     let mut sum = Footprint::default();
-    for pid in members {
+    for &pid in [leader].iter().chain(family) {
         if let Some(stat) = Stat::of(pid) {
             sum.ticks += stat.ticks + if pid == leader { stat.children_ticks } else { 0 };
         }
@@ -57,7 +56,7 @@ mod tests {
 
     #[test]
     fn this_process_has_a_footprint() {
-        let mine = footprint(i32::try_from(std::process::id()).expect("a pid"), false);
+        let mine = footprint(i32::try_from(std::process::id()).expect("a pid"), &[]);
         assert!(mine.anonymous > 0 && mine.resident >= mine.anonymous);
     }
 
