@@ -3,7 +3,12 @@
 //! Without Java these tests cannot run; they then fail, unless `KSCEN_SKIP_KAFKA=1` says that this is known.
 
 use kscen::environment::local::{LocalConfig, LocalStack, Timeouts};
-use kscen::environment::{Action, Environment, EnvironmentError, Lifecycle, LogQuery, Needs};
+use kscen::environment::{
+    Action, Capability, Direction, Environment, EnvironmentError, Lifecycle, LogQuery, Needs, NetworkFault,
+    NetworkFaultKind, Peers,
+};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -136,4 +141,85 @@ fn no_broker_survives_a_killed_kscen() {
         assert!(std::time::Instant::now() < deadline, "broker {pid} is still there");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+fn fault(service: &str, kind: NetworkFaultKind, between: Peers) -> NetworkFault {
+    NetworkFault { service: service.to_owned(), kind, between, direction: Direction::Both }
+}
+
+/// Node ids of the brokers that a fresh client sees.
+fn brokers_seen(stack: &LocalStack, limit: Duration) -> Result<Vec<i32>, String> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", stack.endpoints().bootstrap).set("group.id", "kscen-test");
+    let consumer: BaseConsumer = config.create().expect("a valid configuration");
+    let metadata = consumer.fetch_metadata(None, limit).map_err(|error| error.to_string())?;
+    Ok(metadata.brokers().iter().map(|broker| broker.id()).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn network_faults_are_felt_by_clients_and_end_when_healed() {
+    if skipped("network_faults_are_felt_by_clients_and_end_when_healed") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let needs = Needs::kafka().with(Capability::NetworkCut);
+    let stack = start(&fast(), &needs, &dir.path().join("run")).await;
+    assert_eq!(brokers_seen(&stack, LONG), Ok(vec![1]));
+
+    let cut = fault("kafka-1", NetworkFaultKind::Cut, Peers::Clients);
+    let effect = stack.disturb(&cut).await.expect("cut");
+    assert!(effect.proof.contains("no answer"), "{}", effect.proof);
+    assert!(brokers_seen(&stack, Duration::from_millis(500)).is_err());
+    stack.heal(&cut).await.expect("healed");
+    stack.heal(&cut).await.expect("healing twice is no error");
+    assert_eq!(brokers_seen(&stack, LONG), Ok(vec![1]));
+
+    let one_way = NetworkFault { direction: Direction::Out, ..cut };
+    stack.disturb(&one_way).await.expect("cut one way");
+    assert!(brokers_seen(&stack, Duration::from_millis(500)).is_err());
+    stack.heal(&one_way).await.expect("healed");
+
+    let delay = Duration::from_millis(150);
+    let delayed = fault("kafka-1", NetworkFaultKind::Delay(delay), Peers::Clients);
+    stack.disturb(&delayed).await.expect("delayed");
+    let began = std::time::Instant::now();
+    assert_eq!(brokers_seen(&stack, LONG), Ok(vec![1]));
+    assert!(began.elapsed() >= 2 * delay, "there and back");
+    stack.heal(&delayed).await.expect("healed");
+
+    let reset = fault("kafka-1", NetworkFaultKind::Reset, Peers::Clients);
+    let effect = stack.disturb(&reset).await.expect("reset");
+    assert!(effect.proof.contains("refused"), "{}", effect.proof);
+    assert!(brokers_seen(&stack, Duration::from_millis(500)).is_err());
+    stack.heal(&reset).await.expect("healed");
+    assert_eq!(brokers_seen(&stack, LONG), Ok(vec![1]));
+
+    let alone = fault("kafka-1", NetworkFaultKind::Cut, Peers::Brokers);
+    assert!(matches!(stack.disturb(&alone).await, Err(EnvironmentError::Unsupported { .. })));
+    stack.shutdown().await.expect("shut down");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_cut_off_from_the_others_is_fenced_and_returns() {
+    if skipped("a_broker_cut_off_from_the_others_is_fenced_and_returns") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let needs = Needs { brokers: 3, ..Needs::kafka().with(Capability::NetworkCut) };
+    let stack = start(&fast(), &needs, &dir.path().join("run")).await;
+    assert_eq!(stack.services().len(), 3);
+    let cut = fault("kafka-2", NetworkFaultKind::Cut, Peers::Brokers);
+    stack.disturb(&cut).await.expect("cut");
+    let deadline = std::time::Instant::now() + LONG;
+    // kafka-2 itself still answers clients with what it last knew; the others do not list it.
+    while !brokers_seen(&stack, LONG).is_ok_and(|mut ids| {
+        ids.sort_unstable();
+        ids == [1, 3]
+    }) {
+        assert!(std::time::Instant::now() < deadline, "kafka-2 was not fenced");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stack.heal(&cut).await.expect("healed");
+    stack.wait_ready("kafka-2", LONG).await.expect("back");
+    stack.shutdown().await.expect("shut down");
 }

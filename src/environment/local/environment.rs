@@ -37,7 +37,7 @@ impl Environment for LocalStack {
     fn disturb<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
         async move {
             self.member(&fault.service)?;
-            Err(no_proxies())
+            self.network.as_ref().ok_or_else(no_proxies)?.disturb(fault).await
         }
         .boxed()
     }
@@ -45,7 +45,7 @@ impl Environment for LocalStack {
     fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
         async move {
             self.member(&fault.service)?;
-            Err(no_proxies())
+            self.network.as_ref().ok_or_else(no_proxies)?.heal(fault)
         }
         .boxed()
     }

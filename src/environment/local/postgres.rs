@@ -210,7 +210,8 @@ mod tests {
 
     #[test]
     fn a_closed_parent_closes_a_folder() {
-        let dir = tempfile::tempdir().expect("a folder"); // mode 0700
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("ours");
         fs::create_dir(dir.path().join("sub")).expect("writable");
         assert!(!open_to_all(&dir.path().join("sub")));
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("ours");

@@ -73,29 +73,44 @@ pub(super) fn ticks_per_second() -> f64 {
 /// Whether a socket that listens on a TCP port belongs to the process. This is what proves that an answer on that
 /// port is the process's own and not a stranger's.
 pub(super) fn listens_on(pid: i32, port: u16) -> bool {
-    let inodes: Vec<String> = ["tcp", "tcp6"]
-        .iter()
-        .filter_map(|table| fs::read_to_string(format!("/proc/{pid}/net/{table}")).ok())
-        .flat_map(|table| listening_inodes(&table, port))
-        .collect();
-    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    !inodes.is_empty()
-        && descriptors.flatten().any(|descriptor| {
-            fs::read_link(descriptor.path()).is_ok_and(|target| inodes.iter().any(|inode| target == Path::new(inode)))
-        })
+    owns_socket(pid, |socket| socket.state == "0A" && socket.local == port)
 }
 
-fn listening_inodes(table: &str, port: u16) -> Vec<String> {
-    let local = format!(":{port:04X}");
-    table
-        .lines()
-        .skip(1)
-        .filter_map(|line| {
-            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-            let listening = *fields.get(3)? == "0A" && fields.get(1)?.ends_with(&local);
-            listening.then(|| format!("socket:[{}]", fields.get(9).copied().unwrap_or_default()))
+/// Whether the process opened the connection from one local port to another.
+pub(super) fn connects_from(pid: i32, from: u16, to: u16) -> bool {
+    owns_socket(pid, |socket| socket.local == from && socket.remote == to)
+}
+
+/// A line of `/proc/net/tcp`.
+struct Socket<'a> {
+    local: u16,
+    remote: u16,
+    /// Hexadecimal: `0A` listens.
+    state: &'a str,
+    inode: &'a str,
+}
+
+impl<'a> Socket<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let port = |index: usize| u16::from_str_radix(fields.get(index)?.rsplit_once(':')?.1, 16).ok();
+        Some(Self { local: port(1)?, remote: port(2)?, state: fields.get(3)?, inode: fields.get(9)? })
+    }
+}
+
+fn owns_socket(pid: i32, wanted: impl Fn(&Socket<'_>) -> bool) -> bool {
+    let mut links = Vec::new();
+    // Java uses sockets for both families, which are listed with the second.
+    for table in ["tcp", "tcp6"] {
+        let Ok(table) = fs::read_to_string(format!("/proc/{pid}/net/{table}")) else { continue };
+        let sockets = table.lines().filter_map(Socket::parse).filter(&wanted);
+        links.extend(sockets.map(|socket| format!("socket:[{}]", socket.inode)));
+    }
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    !links.is_empty()
+        && descriptors.flatten().any(|descriptor| {
+            fs::read_link(descriptor.path()).is_ok_and(|target| links.iter().any(|link| target == Path::new(link)))
         })
-        .collect()
 }
 
 #[cfg(test)]
@@ -124,5 +139,8 @@ mod tests {
         let me = i32::try_from(std::process::id()).expect("pid");
         assert!(listens_on(me, port));
         assert!(!listens_on(1, port));
+        let client = std::net::TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
+        let from = client.local_addr().expect("bound").port();
+        assert!(connects_from(me, from, port) && !connects_from(me, from, from));
     }
 }

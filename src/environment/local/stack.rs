@@ -7,11 +7,12 @@ use super::connect::Connect;
 use super::info::Facts;
 use super::java::Java;
 use super::jvm::Runtime;
+use super::network::Network;
 use super::postgres::Postgres;
 use super::readiness::{Question, seen_by, wait_ready, warm_up_groups};
 use super::service::Service;
 use super::version;
-use crate::environment::{EnvironmentError, EnvironmentInfo, EnvironmentResult, Needs};
+use crate::environment::{Capability, EnvironmentError, EnvironmentInfo, EnvironmentResult, Needs};
 use futures_util::future::{join_all, try_join_all};
 use nix::sys::signal::Signal;
 use std::fs;
@@ -27,6 +28,7 @@ pub(super) const START: Duration = Duration::from_secs(120);
 pub struct LocalStack {
     pub(super) info: EnvironmentInfo,
     pub(super) cluster: Cluster,
+    pub(super) network: Option<Network>,
     pub(super) connect: Option<Connect>,
     pub(super) postgres: Option<Postgres>,
     pub(super) members: Vec<Member>,
@@ -65,8 +67,9 @@ impl LocalStack {
         fs::create_dir_all(&run_dir).map_err(|error| cannot_write(&run_dir, &error))?;
         let runtime = Runtime::new(java, jars, config, &run_dir, progress).await?;
         let archive = broker::archive(&runtime, &run_dir, progress).await;
+        let proxied = [Capability::NetworkCut, Capability::NetworkShape].iter().any(|c| needs.capabilities.contains(c));
         let controllers = needs.controllers.unwrap_or_default();
-        let cluster = Cluster::plan(config, brokers, controllers, &needs.broker_config, false)?;
+        let cluster = Cluster::plan(config, brokers, controllers, &needs.broker_config, proxied)?;
         let mut facts = Facts::of_kafka(config, &cluster, &runtime, !archive.is_empty());
         let mut members = Vec::new();
         for node in &cluster.nodes {
@@ -87,8 +90,14 @@ impl LocalStack {
             members.push(planned.member(&runtime, &cluster.bootstrap(), &archive, &run_dir)?);
             connect = Some(planned);
         }
+        let mut network = None;
+        if proxied {
+            facts.add("network", "clients, brokers and controllers connect through proxies");
+            let services: Vec<_> = members.iter().map(|member| Arc::clone(&member.service)).collect();
+            network = Some(Network::start(&cluster, &services).await?);
+        }
         let info = facts.into_info(&runtime, &cluster);
-        let stack = Self { info, cluster, connect, postgres, members, run_dir, keep_data: config.keep_data };
+        let stack = Self { info, cluster, network, connect, postgres, members, run_dir, keep_data: config.keep_data };
         stack.bring_up(progress).await?;
         Ok(stack)
     }
