@@ -6,6 +6,7 @@
 mod action;
 mod error;
 mod facts;
+pub mod local;
 mod needs;
 
 pub use action::{Action, Direction, Effect, NetworkFault, NetworkFaultKind, Peers};

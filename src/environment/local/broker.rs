@@ -1,0 +1,89 @@
+//! A node of the cluster as a service.
+
+use super::cds;
+use super::cluster::{Cluster, Node};
+use super::config::LocalConfig;
+use super::format::Format;
+use super::jvm::Runtime;
+use super::readiness::{Question, wait_ready, warm_up_groups};
+use super::service::{Description, Service};
+use super::stack::{Member, START, cannot_write};
+use crate::environment::{Action, EnvironmentError, EnvironmentResult, ServiceInfo};
+use futures_util::FutureExt;
+use futures_util::future::ready;
+use nix::sys::signal::Signal;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a broker may take to end on request. The last voter of a quorum cannot finish and is killed then.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// The service of a node. `archive` are further flags of the virtual machine.
+///
+/// # Errors
+/// Its settings cannot be written below `run_dir`.
+pub(super) fn member(
+    cluster: &Cluster,
+    node: &Node,
+    runtime: &Runtime,
+    archive: &[String],
+    run_dir: &Path,
+) -> EnvironmentResult<Member> {
+    let dir = run_dir.join(&node.name);
+    fs::create_dir_all(&dir).map_err(|error| cannot_write(&dir, &error))?;
+    let (data, settings) = (dir.join("data"), dir.join("server.properties"));
+    let properties = cluster.properties(node, &data);
+    fs::write(&settings, properties.render()).map_err(|error| cannot_write(&settings, &error))?;
+    let format =
+        Format { data: data.clone(), cluster: cluster.id.clone(), node: node.id, bootstrap: runtime.bootstrap.clone() };
+    let service = Service::new(Description {
+        info: ServiceInfo { name: node.name.clone(), node_id: Some(node.id), controllable: true },
+        launch: runtime.launch("kafka.Kafka", &[settings.display().to_string()], archive, &dir, &dir.join("kafka.log")),
+        data: Some((data, Box::new(move || ready(format.apply()).boxed()))),
+        stop_signal: Signal::SIGTERM,
+        grace: GRACE,
+    });
+    let question = match (&node.clients, &node.quorum) {
+        (Some(clients), _) => {
+            Question::Broker { port: clients.port.number(), id: node.id, cluster: cluster.id.clone() }
+        }
+        (None, Some(quorum)) => Question::Controller { port: quorum.port.number() },
+        (None, None) => return Err(EnvironmentError::failed(format!("{} has no role", node.name))),
+    };
+    Ok(Member { service: Arc::new(service), question })
+}
+
+/// The flags that make brokers start from a class-data archive. A broker of its own is started for the rehearsal.
+pub(super) async fn archive(runtime: &Runtime, run_dir: &Path, progress: &(dyn Fn(String) + Sync)) -> Vec<String> {
+    cds::flags(runtime, "broker", progress, async |flags| {
+        let scratch = run_dir.join("rehearsal");
+        let (_cluster, broker) = lone_broker(runtime, &flags, &scratch).await?;
+        broker.service.act(Action::Stop).await?;
+        fs::remove_dir_all(&scratch).map_err(|error| cannot_write(&scratch, &error))
+    })
+    .await
+}
+
+/// A broker for a rehearsal, ready. It ends when it is dropped.
+///
+/// # Errors
+/// It does not start.
+pub(super) async fn lone_broker(
+    runtime: &Runtime,
+    flags: &[String],
+    scratch: &Path,
+) -> EnvironmentResult<(Cluster, Member)> {
+    let cluster = Cluster::plan(&LocalConfig::default(), 1, Default::default(), &BTreeMap::new(), false)?;
+    let node = cluster.nodes.first().ok_or_else(|| EnvironmentError::failed("a cluster without nodes"))?;
+    let broker = member(&cluster, node, runtime, flags, scratch)?;
+    broker.service.format().await?;
+    broker.service.start().await?;
+    wait_ready(&broker.service, &broker.question, START).await?;
+    if let Question::Broker { port, .. } = broker.question {
+        warm_up_groups(&broker.service, port, START).await?;
+    }
+    Ok((cluster, broker))
+}

@@ -1,0 +1,91 @@
+//! The local stack as an [`Environment`].
+
+use super::connect::Connect;
+use super::postgres::Postgres;
+use super::stack::LocalStack;
+use crate::environment::{
+    Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, LogLine, LogQuery,
+    NetworkFault, ServiceInfo, ServiceState, Usage,
+};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Environment for LocalStack {
+    fn info(&self) -> EnvironmentInfo {
+        self.info.clone()
+    }
+
+    fn endpoints(&self) -> Endpoints {
+        Endpoints {
+            bootstrap: self.cluster.bootstrap(),
+            connect: self.connect.as_ref().map(Connect::url),
+            postgres: self.postgres.as_ref().map(Postgres::url),
+            ..Endpoints::default()
+        }
+    }
+
+    fn services(&self) -> Vec<ServiceInfo> {
+        self.members.iter().map(|member| member.service.info().clone()).collect()
+    }
+
+    fn act<'a>(&'a self, service: &'a str, action: Action) -> BoxFuture<'a, EnvironmentResult<Effect>> {
+        async move { self.member(service)?.service.act(action).await }.boxed()
+    }
+
+    fn disturb<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
+        async move {
+            self.member(&fault.service)?;
+            self.network.as_ref().ok_or_else(no_proxies)?.disturb(fault).await
+        }
+        .boxed()
+    }
+
+    fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
+        async move {
+            self.member(&fault.service)?;
+            self.network.as_ref().ok_or_else(no_proxies)?.heal(fault)
+        }
+        .boxed()
+    }
+
+    fn wait_ready<'a>(&'a self, service: &'a str, timeout: Duration) -> BoxFuture<'a, EnvironmentResult<()>> {
+        async move { self.wait_member(self.member(service)?, timeout).await }.boxed()
+    }
+
+    fn state<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<ServiceState>> {
+        async move { Ok(self.member(service)?.service.state()) }.boxed()
+    }
+
+    fn usage<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<Option<Usage>>> {
+        async move {
+            let service = Arc::clone(&self.member(service)?.service);
+            off_thread(move || Ok(Some(service.usage()))).await
+        }
+        .boxed()
+    }
+
+    fn logs<'a>(&'a self, service: &'a str, query: LogQuery) -> BoxFuture<'a, EnvironmentResult<Vec<LogLine>>> {
+        async move {
+            let service = Arc::clone(&self.member(service)?.service);
+            off_thread(move || service.logs(query)).await
+        }
+        .boxed()
+    }
+
+    fn shutdown<'a>(&'a self) -> BoxFuture<'a, EnvironmentResult<()>> {
+        self.end().boxed()
+    }
+}
+
+/// Reads files without holding up the control threads.
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> EnvironmentResult<T> + Send + 'static,
+) -> EnvironmentResult<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| EnvironmentError::failed(error.to_string()))?
+}
+
+fn no_proxies() -> EnvironmentError {
+    EnvironmentError::Unsupported { message: "this stack was started without network faults in its needs".to_owned() }
+}

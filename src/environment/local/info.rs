@@ -1,0 +1,67 @@
+//! What a report states about a local stack.
+
+use super::cluster::Cluster;
+use super::config::{LocalConfig, Timeouts};
+use super::connect::Connect;
+use super::jvm::Runtime;
+use super::postgres;
+use super::properties::Properties;
+use crate::environment::{EnvironmentInfo, EnvironmentKind};
+use std::collections::BTreeMap;
+
+/// Collects versions, flags and every setting that differs from the programs' defaults.
+pub(super) struct Facts(BTreeMap<String, String>);
+
+impl Facts {
+    /// The facts about Kafka. `archived` says whether it starts from a class-data archive.
+    pub(super) fn of_kafka(config: &LocalConfig, cluster: &Cluster, runtime: &Runtime, archived: bool) -> Self {
+        let mut facts = Self(BTreeMap::new());
+        facts.add("java", format!("{} ({})", runtime.java.version, runtime.java.program.display()));
+        facts.add("jvm flags", runtime.flags.join(" "));
+        facts.add("class-data archive", if archived { "used" } else { "none" });
+        facts.add("jars", runtime.jars.origin.as_str());
+        facts.add("cluster id", cluster.id.as_str());
+        facts.add("timeouts", if config.timeouts == Timeouts::Fast { "fast" } else { "kafka" });
+        let voters = cluster.nodes.iter().filter(|node| node.quorum.is_some());
+        let voters: Vec<&str> = voters.map(|node| node.name.as_str()).collect();
+        facts.add("controllers", voters.join(", "));
+        facts.settings("broker", &cluster.settings);
+        facts
+    }
+
+    /// Adds the facts about Connect.
+    pub(super) fn with_connect(&mut self, connect: &Connect) {
+        self.add("debezium", connect.debezium);
+        self.settings("connect", &connect.settings);
+    }
+
+    /// Adds the facts about PostgreSQL.
+    pub(super) fn with_postgres(&mut self) {
+        self.add("postgres", postgres::VERSION);
+        for (name, value) in postgres::SETTINGS.iter().filter(|(name, _)| !name.contains("directories")) {
+            self.add(&format!("postgres {name}"), *value);
+        }
+    }
+
+    /// Adds one fact.
+    pub(super) fn add(&mut self, name: &str, value: impl Into<String>) {
+        self.0.insert(name.to_owned(), value.into());
+    }
+
+    fn settings(&mut self, of: &str, settings: &Properties) {
+        for (name, value) in settings.iter() {
+            self.add(&format!("{of} {name}"), value);
+        }
+    }
+
+    /// All of it.
+    pub(super) fn into_info(self, runtime: &Runtime, cluster: &Cluster) -> EnvironmentInfo {
+        EnvironmentInfo {
+            name: "local".to_owned(),
+            kind: EnvironmentKind::Local,
+            kafka_version: Some(runtime.jars.version.clone()),
+            brokers: u32::try_from(cluster.brokers().count()).unwrap_or(u32::MAX),
+            facts: self.0,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Fetching jars by their Maven coordinates.
+
+use super::process::Life;
+use super::remedy::{Package, install, on_path};
+use super::spawner::Launch;
+use crate::environment::{EnvironmentError, EnvironmentResult};
+use std::fs;
+use std::path::Path;
+
+/// What to do with the dependencies of a pom.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Goal {
+    /// Copies the jars.
+    Copy,
+    /// Unpacks the jars.
+    Unpack,
+}
+
+/// Brings the dependencies of an embedded pom into a folder.
+///
+/// `what` names them in messages. Maven itself is found on the PATH and uses the user's settings (mirrors, proxies).
+///
+/// # Errors
+/// Maven is missing, the registry cannot be reached, the version does not exist: each with its own message.
+pub(super) async fn fetch(
+    goal: Goal,
+    what: &str,
+    pom: &str,
+    settings: &[(&str, &str)],
+    folder: &Path,
+) -> EnvironmentResult<()> {
+    let program = on_path("mvn").ok_or_else(|| EnvironmentError::Prerequisite {
+        message: format!("Maven is not installed (no `mvn` on the PATH), and {what} has to be fetched once"),
+        remedy: install(Package::Maven),
+    })?;
+    let failed = |error: std::io::Error| EnvironmentError::failed(format!("could not fetch {what}: {error}"));
+    let scratch = tempfile::tempdir().map_err(failed)?;
+    let pom_file = scratch.path().join("pom.xml");
+    fs::write(&pom_file, pom).map_err(failed)?;
+    let mut args = vec![
+        "-B".to_owned(),
+        "-q".to_owned(),
+        "-Dstyle.color=never".to_owned(),
+        "-f".to_owned(),
+        pom_file.display().to_string(),
+    ];
+    args.extend(settings.iter().map(|(name, value)| format!("-D{name}={value}")));
+    let goal = match goal {
+        Goal::Copy => "dependency:copy-dependencies",
+        Goal::Unpack => "dependency:unpack-dependencies",
+    };
+    args.extend([goal.to_owned(), format!("-DoutputDirectory={}", folder.display())]);
+    let log = scratch.path().join("mvn.log");
+    let directory = scratch.path().to_owned();
+    let life = Life::start(Launch { program, args, directory, log: log.clone(), ..Launch::default() })
+        .await
+        .map_err(failed)?;
+    let ended = life.ended().await;
+    if ended.code == 0 && fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Ok(());
+    }
+    let output = fs::read(&log).unwrap_or_default();
+    Err(explain(what, &String::from_utf8_lossy(&output), &ended.how))
+}
+
+/// Turns Maven's output into an error that says what to do.
+fn explain(what: &str, output: &str, how: &str) -> EnvironmentError {
+    let lines: Vec<String> = output.lines().map(plain).filter(|line| !line.trim().is_empty()).collect();
+    let errors: Vec<&String> = lines.iter().filter(|line| line.contains("ERROR")).collect();
+    let told = if errors.is_empty() { lines.iter().rev().take(6).rev().collect() } else { errors };
+    let told: Vec<&str> = told.iter().take(6).map(|line| line.trim_start_matches("[ERROR]").trim()).collect();
+    let told = told.join("\n  ");
+    let has = |words: &[&str]| words.iter().any(|word| output.contains(word));
+    if has(&["Could not find artifact", "was not found in"]) && !has(&["Could not transfer", "Unknown host"]) {
+        return EnvironmentError::Prerequisite {
+            message: format!("{what} does not exist in the Maven registry:\n  {told}"),
+            remedy: "use a version that was published".to_owned(),
+        };
+    }
+    if has(&["Could not transfer", "Unknown host", "Connection refused", "timed out", "PKIX", "Network is unreachable"])
+    {
+        return EnvironmentError::Prerequisite {
+            message: format!("the Maven registry cannot be reached to fetch {what}:\n  {told}"),
+            remedy: "check the network and the proxies and mirrors in ~/.m2/settings.xml, or set KAFKA_HOME to an \
+                     unpacked Kafka"
+                .to_owned(),
+        };
+    }
+    EnvironmentError::failed(format!("Maven could not fetch {what} ({how}):\n  {told}"))
+}
+
+/// A line without ANSI escape sequences, which Maven prints in batch mode too.
+fn plain(line: &str) -> String {
+    let mut out = String::new();
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' {
+            chars.by_ref().find(char::is_ascii_alphabetic);
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maven_failures_are_told_apart() {
+        let missing = "\u{1b}[1;31m[ERROR]\u{1b}[m Could not find artifact org.apache.kafka:kafka_2.13:jar:9.9.9";
+        let error = explain("Kafka 9.9.9", missing, "exit code 1");
+        assert!(error.to_string().starts_with("Kafka 9.9.9 does not exist"), "{error}");
+        assert!(!error.to_string().contains('\u{1b}'));
+        let unreachable = "[ERROR] Could not transfer artifact x from/to y: Unknown host y";
+        assert!(
+            explain("Kafka 3.6.1", unreachable, "exit code 1").remedy().is_some_and(|r| r.contains("settings.xml"))
+        );
+        let other = explain("Kafka 3.6.1", "[ERROR] disk full", "exit code 1").to_string();
+        assert_eq!(other, "Maven could not fetch Kafka 3.6.1 (exit code 1):\n  disk full");
+    }
+}

@@ -1,0 +1,42 @@
+//! Real Kafka, Connect and PostgreSQL as supervised child processes of kscen.
+//!
+//! ```text
+//! LocalConfig + Needs → version, Java, jars → Cluster (ids, ports, settings) → Service* → LocalStack
+//! ```
+//!
+//! Linux only: it relies on parent-death signals and `/proc`.
+
+mod broker;
+mod cache;
+mod cds;
+mod cluster;
+mod config;
+mod connect;
+mod environment;
+mod format;
+mod info;
+mod jars;
+mod java;
+mod jvm;
+mod logs;
+mod maven;
+mod network;
+mod ports;
+mod postgres;
+mod preexec;
+mod probe;
+mod process;
+mod procfs;
+mod properties;
+mod proxy;
+mod readiness;
+mod remedy;
+mod service;
+mod shape;
+mod spawner;
+mod stack;
+mod usage;
+mod version;
+
+pub use config::{Jvm, LocalConfig, Timeouts};
+pub use stack::LocalStack;

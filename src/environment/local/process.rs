@@ -1,0 +1,267 @@
+//! One life of a child process, from its start to its end.
+
+use super::procfs::{Stat, children, thread_states};
+use super::spawner::{Launch, spawn};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How a life ended.
+#[derive(Clone, Debug)]
+pub(super) struct Ended {
+    /// Exit code, or 128 + signal.
+    pub(super) code: i32,
+    /// The same in words.
+    pub(super) how: String,
+    /// CPU time of the whole life, in clock ticks.
+    pub(super) ticks: u64,
+    /// When it was gone.
+    pub(super) at: Instant,
+}
+
+/// A running child process, or one that has ended. Dropping it kills the process.
+#[derive(Debug)]
+pub(super) struct Life {
+    pid: i32,
+    has_children: bool,
+    ended: watch::Receiver<Option<Ended>>,
+    /// Whether the process id has been given back to the kernel; signals are sent under this lock, so that they
+    /// never reach a stranger that got the same id.
+    reaped: Arc<Mutex<bool>>,
+}
+
+impl Life {
+    /// Starts a process.
+    ///
+    /// # Errors
+    /// It cannot be started at all; a process that starts and fails is a life that ends.
+    pub(super) async fn start(launch: Launch) -> io::Result<Self> {
+        let (program, has_children) = (launch.program.clone(), launch.has_children);
+        let child = spawn(launch)
+            .await
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot start {}: {error}", program.display())))?;
+        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+        let (sender, ended) = watch::channel(None);
+        let reaped = Arc::new(Mutex::new(false));
+        let shared = Arc::clone(&reaped);
+        std::thread::Builder::new()
+            .name(format!("kscen-wait-{pid}"))
+            .spawn(move || sender.send_replace(Some(await_end(child, pid, &shared))))?;
+        Ok(Self { pid, has_children, ended, reaped })
+    }
+
+    /// The process id.
+    pub(super) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn try_ended(&self) -> Option<Ended> {
+        self.ended.borrow().clone()
+    }
+
+    /// Waits for the end.
+    pub(super) async fn ended(&self) -> Ended {
+        let mut ended = self.ended.clone();
+        let lost = || Ended { code: -1, how: "its end was not observed".into(), ticks: 0, at: Instant::now() };
+        // The sender is dropped only after it has sent; the error branch cannot hide an end.
+        ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone()).unwrap_or_else(lost)
+    }
+
+    /// Waits for the end, at most for `limit`.
+    pub(super) async fn ended_within(&self, limit: Duration) -> Option<Ended> {
+        tokio::time::timeout(limit, self.ended()).await.ok()
+    }
+
+    /// Sends a signal; `false` where the process is gone.
+    pub(super) fn signal(&self, signal: Signal) -> bool {
+        let reaped = lock(&self.reaped);
+        !*reaped && kill(Pid::from_raw(self.pid), signal).is_ok()
+    }
+
+    /// Its child processes, where it works through them.
+    pub(super) fn family(&self) -> Vec<i32> {
+        if self.has_children { children(self.pid) } else { Vec::new() }
+    }
+
+    /// Sends a signal to the process, and then, when it cannot start any more, to its child processes.
+    fn signal_all(&self, signal: Signal) {
+        self.signal(signal);
+        for child in self.family() {
+            let _ = kill(Pid::from_raw(child), signal); // it may have ended meanwhile
+        }
+    }
+
+    /// Whether the kernel holds all threads stopped.
+    pub(super) fn is_stopped(&self) -> bool {
+        Stat::of(self.pid).is_some_and(|stat| stat.state == 'T')
+    }
+
+    /// Stops all threads (SIGSTOP) and says what the kernel then shows; `Err` is what it showed instead.
+    pub(super) async fn freeze(&self) -> Result<String, String> {
+        self.signal_all(Signal::SIGSTOP);
+        // The kernel has no event for this that leaves the child's exit to others, so its own state is read.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            let family = self.family();
+            let states: Vec<char> = [self.pid].iter().chain(&family).flat_map(|pid| thread_states(*pid)).collect();
+            if !states.is_empty() && states.iter().all(|state| *state == 'T') {
+                let children =
+                    if family.is_empty() { String::new() } else { format!(" and {} children", family.len()) };
+                let threads = states.len();
+                return Ok(format!("process {}{children}: all {threads} threads in state T (stopped)", self.pid));
+            }
+            if let Some(ended) = self.try_ended() {
+                return Err(format!("process {} ended: {}", self.pid, ended.how));
+            }
+            if Instant::now() > deadline {
+                let states: String = states.into_iter().collect();
+                return Err(format!("process {} is not stopped 5 s after SIGSTOP, threads: {states}", self.pid));
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Lets all threads go on (SIGCONT), like [`Life::freeze`].
+    pub(super) async fn thaw(&self) -> Result<String, String> {
+        self.signal_all(Signal::SIGCONT);
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            match Stat::of(self.pid) {
+                Some(Stat { state, .. }) if state != 'T' && state != 'Z' => {
+                    return Ok(format!("process {} is in state {state} (no longer stopped)", self.pid));
+                }
+                None => return Err(format!("process {} is gone", self.pid)),
+                Some(_) if Instant::now() > deadline => {
+                    return Err(format!("process {} is still stopped 5 s after SIGCONT", self.pid));
+                }
+                Some(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        }
+    }
+
+    /// Asks the process to end with `signal`, and kills it after `grace`.
+    pub(super) async fn stop(&self, signal: Signal, grace: Duration) -> (Ended, String) {
+        let asked = Instant::now();
+        self.signal(signal);
+        self.signal_all(Signal::SIGCONT); // a stopped process sees the request only when it goes on
+        if let Some(ended) = self.ended_within(grace).await {
+            let after = ended.at.saturating_duration_since(asked).as_secs_f64();
+            let proof = format!("process {} ended {after:.2} s after {signal}: {}", self.pid, ended.how);
+            return (ended, proof);
+        }
+        let ended = self.kill().await;
+        let proof = format!("process {} ignored {signal} for {} s and was killed", self.pid, grace.as_secs());
+        (ended, proof)
+    }
+
+    /// Ends the process at once (SIGKILL) and waits until it is gone.
+    pub(super) async fn kill(&self) -> Ended {
+        let frozen = self.has_children && self.signal(Signal::SIGSTOP); // no new children from here on
+        let family = self.family();
+        self.signal(Signal::SIGKILL);
+        if frozen {
+            for child in family {
+                let _ = kill(Pid::from_raw(child), Signal::SIGKILL); // it may have ended with its parent
+            }
+        }
+        self.ended().await
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+}
+
+/// Waits for the process, reads its last figures while it is a zombie, and only then gives its id back.
+fn await_end(mut child: Child, pid: i32, reaped: &Mutex<bool>) -> Ended {
+    while waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(nix::Error::EINTR) {}
+    let at = Instant::now();
+    let ticks = Stat::of(pid).map_or(0, |stat| stat.ticks + stat.children_ticks);
+    let mut reaped = lock(reaped);
+    let status = child.wait();
+    *reaped = true;
+    match status {
+        Ok(status) => Ended { code: exit_code(status), how: in_words(status), ticks, at },
+        Err(error) => Ended { code: -1, how: error.to_string(), ticks, at },
+    }
+}
+
+fn exit_code(status: ExitStatus) -> i32 {
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
+}
+
+fn in_words(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(number)) => match Signal::try_from(number) {
+            Ok(signal) => format!("ended by {signal}"),
+            Err(_) => format!("ended by signal {number}"),
+        },
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+/// Locks; a panic elsewhere does not make these plain values wrong.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn start(script: &str, dir: &tempfile::TempDir) -> Life {
+        let launch = Launch {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+            directory: dir.path().into(),
+            log: dir.path().join("log"),
+            ..Launch::default()
+        };
+        Life::start(launch).await.expect("a shell starts")
+    }
+
+    #[tokio::test]
+    async fn exits_and_signals_are_told_apart() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let life = start("echo hello; exit 3", &dir).await;
+        let ended = life.ended().await;
+        assert_eq!((ended.code, ended.how.as_str()), (3, "exit code 3"));
+        assert_eq!(std::fs::read_to_string(dir.path().join("log")).expect("a log"), "hello\n");
+        let life = start("exec sleep 1000", &dir).await;
+        assert_eq!(life.kill().await.code, 137);
+        assert!(!life.signal(Signal::SIGTERM), "no signal after the end");
+    }
+
+    #[tokio::test]
+    async fn a_frozen_process_is_stopped_by_continuing_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let life = start("exec sleep 1000", &dir).await;
+        assert!(life.freeze().await.expect("stops").contains("state T"));
+        assert!(life.is_stopped());
+        assert!(life.thaw().await.is_ok());
+        assert!(life.freeze().await.is_ok());
+        let (ended, proof) = life.stop(Signal::SIGTERM, Duration::from_secs(60)).await;
+        assert_eq!(ended.code, 143, "{proof}");
+    }
+
+    #[tokio::test]
+    async fn a_process_that_ignores_the_request_is_killed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let life = start("trap '' TERM; echo ready; while :; do sleep 1; done", &dir).await;
+        while std::fs::read_to_string(dir.path().join("log")).unwrap_or_default().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let (ended, proof) = life.stop(Signal::SIGTERM, Duration::from_millis(50)).await;
+        assert_eq!(ended.code, 137, "{proof}");
+    }
+}

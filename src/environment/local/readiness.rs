@@ -1,0 +1,184 @@
+//! Waiting until a service is ready, by asking it.
+
+use super::probe;
+use super::procfs::listens_on;
+use super::service::Service;
+use crate::environment::{EnvironmentError, EnvironmentResult};
+use std::time::{Duration, Instant};
+
+/// Between two questions.
+const INTERVAL: Duration = Duration::from_millis(10);
+/// For one answer.
+const PATIENCE: Duration = Duration::from_millis(1000);
+
+/// What a service has to answer to be ready.
+#[derive(Clone, Debug)]
+pub(super) enum Question {
+    /// A broker: its metadata show this cluster, and itself among the brokers that are not fenced.
+    Broker {
+        /// The port it binds, not a proxy's.
+        port: u16,
+        /// Its node id.
+        id: i32,
+        /// The cluster's id.
+        cluster: String,
+    },
+    /// A controller: it answers on its own port.
+    Controller {
+        /// The port it binds.
+        port: u16,
+    },
+    /// A Connect worker: its REST interface lists the connectors, which it does once the herder has joined its group.
+    Connect {
+        /// The port it binds.
+        port: u16,
+    },
+    /// PostgreSQL: it accepts a connection.
+    Postgres {
+        /// The port it binds.
+        port: u16,
+    },
+}
+
+/// Why an answer is not the right one.
+pub(super) enum NotYet {
+    /// Ask again.
+    Later(String),
+    /// It will never be right.
+    Never(String),
+}
+
+impl Question {
+    /// Asks once.
+    async fn ask(&self, pid: i32) -> Result<(), NotYet> {
+        let later = |error: std::io::Error| NotYet::Later(error.to_string());
+        let stranger = |port: &u16| NotYet::Never(format!("another process answers on its port {port}"));
+        match self {
+            Self::Broker { port, id, cluster } => {
+                let metadata = match probe::metadata(*port, PATIENCE).await {
+                    Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Err(stranger(port)),
+                    answer => answer.map_err(later)?,
+                };
+                if metadata.cluster.as_deref() != Some(cluster) {
+                    return Err(stranger(port));
+                }
+                if metadata.brokers.contains(id) {
+                    return Ok(());
+                }
+                Err(NotYet::Later(format!("it is fenced; unfenced are {:?}", metadata.brokers)))
+            }
+            Self::Controller { port } => {
+                probe::answers(*port, PATIENCE).await.map_err(later)?;
+                if listens_on(pid, *port) { Ok(()) } else { Err(stranger(port)) }
+            }
+            Self::Connect { port } => {
+                let url = format!("http://127.0.0.1:{port}/connectors");
+                let request =
+                    async { reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?.get(url).send().await };
+                let status = request.await.map_err(|error| NotYet::Later(in_words(&error)))?.status();
+                match status.as_u16() {
+                    _ if !listens_on(pid, *port) => Err(stranger(port)),
+                    200 => Ok(()),
+                    _ => Err(NotYet::Later(format!("its REST interface answers {status}"))),
+                }
+            }
+            Self::Postgres { port } => {
+                let config = format!("host=127.0.0.1 port={port} user=postgres dbname=postgres connect_timeout=1");
+                let connect = tokio::time::timeout(PATIENCE, tokio_postgres::connect(&config, tokio_postgres::NoTls));
+                let answer = connect.await.map_err(|_| NotYet::Later("no answer within 1 s".to_owned()))?;
+                drop(answer.map_err(|error| NotYet::Later(in_words(&error)))?);
+                if listens_on(pid, *port) { Ok(()) } else { Err(stranger(port)) }
+            }
+        }
+    }
+}
+
+/// An error with its causes, which these clients leave out of their first line.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
+
+/// Waits until `service` answers its question rightly.
+///
+/// # Errors
+/// [`EnvironmentError::Died`] as soon as it ends by itself, [`EnvironmentError::NotReady`] as soon as it was ended, or
+/// after `timeout`.
+pub(super) async fn wait_ready(service: &Service, question: &Question, timeout: Duration) -> EnvironmentResult<()> {
+    let deadline = Instant::now() + timeout;
+    let mut reason = "it has not been asked yet".to_owned();
+    loop {
+        let life = service.life().ok_or_else(|| service.not_ready("it was never started".to_owned()))?;
+        // An action elsewhere may replace this life; then the next round asks the new one.
+        let attempt = async {
+            let answer = question.ask(life.pid()).await;
+            if answer.is_err() {
+                tokio::time::sleep(INTERVAL).await;
+            }
+            answer
+        };
+        tokio::select! {
+            biased;
+            ended = life.ended() => {
+                if service.life().is_some_and(|now| now.pid() == life.pid()) {
+                    return Err(service.over(&ended));
+                }
+            }
+            answer = attempt => match answer {
+                Ok(()) => return Ok(()),
+                Err(NotYet::Never(why)) => return Err(EnvironmentError::failed(format!("{}: {why}", service.name()))),
+                Err(NotYet::Later(why)) => reason = why,
+            },
+            () = tokio::time::sleep_until(deadline.into()) => {}
+        }
+        if Instant::now() >= deadline {
+            let frozen = if life.is_stopped() { " (it is paused)" } else { "" };
+            return Err(service.not_ready(format!("{reason}{frozen} after {:.1} s", timeout.as_secs_f64())));
+        }
+    }
+}
+
+/// Waits until the other brokers, as far as they answer, see broker `id` unfenced. Its own view may be old just after
+/// it was paused.
+///
+/// # Errors
+/// [`EnvironmentError::NotReady`] after `timeout`.
+pub(super) async fn seen_by(service: &Service, id: i32, others: &[u16], timeout: Duration) -> EnvironmentResult<()> {
+    let deadline = Instant::now() + timeout;
+    for port in others {
+        while let Ok(metadata) = probe::metadata(*port, PATIENCE).await {
+            if metadata.brokers.contains(&id) {
+                break;
+            }
+            if Instant::now() >= deadline {
+                return Err(service.not_ready("the other brokers see it fenced".to_owned()));
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the cluster create its topic of committed offsets now, so that the first group does not wait for it.
+///
+/// # Errors
+/// [`EnvironmentError::NotReady`] after `timeout`.
+pub(super) async fn warm_up_groups(service: &Service, port: u16, timeout: Duration) -> EnvironmentResult<()> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let reason = match probe::coordinator(port, "kscen-warm-up", PATIENCE).await {
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) => "there is no group coordinator".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() >= deadline {
+            return Err(service.not_ready(reason));
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}

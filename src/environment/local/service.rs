@@ -1,0 +1,266 @@
+//! A supervised service: a process with its lives, its data and what can be done to it.
+
+use super::logs::{last_words, read};
+use super::process::{Ended, Life, lock};
+use super::procfs::ticks_per_second;
+use super::spawner::Launch;
+use super::usage::{cpus, disk, footprint};
+use crate::environment::{
+    Action, Effect, EnvironmentError, EnvironmentResult, Lifecycle, LogLine, LogQuery, ServiceInfo, ServiceState, Usage,
+};
+use futures_util::future::BoxFuture;
+use nix::sys::signal::Signal;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Prepares an empty data folder, so that the service starts fresh.
+pub(super) type Format = Box<dyn Fn() -> BoxFuture<'static, std::io::Result<()>> + Send + Sync>;
+
+/// What a service is, before it has started.
+pub(super) struct Description {
+    /// Name and node id.
+    pub(super) info: ServiceInfo,
+    /// How to start it.
+    pub(super) launch: Launch,
+    /// Its data and how to make them anew; `None` where it keeps nothing on disk.
+    pub(super) data: Option<(PathBuf, Format)>,
+    /// The signal that asks it to end.
+    pub(super) stop_signal: Signal,
+    /// How long it may take to end before it is killed.
+    pub(super) grace: Duration,
+}
+
+/// A service with its present and past lives.
+pub(super) struct Service {
+    description: Description,
+    lives: Mutex<Lives>,
+    /// Held during an action, so that actions on one service follow each other.
+    acting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Lives {
+    current: Option<Arc<Life>>,
+    started: u32,
+    /// Whether the end of the current life was asked for.
+    asked_to_end: bool,
+    /// CPU time of ended lives, in clock ticks.
+    spent: u64,
+    /// Exit code of the last life that ended and was succeeded by another.
+    last_exit: Option<i32>,
+}
+
+impl Service {
+    /// A service that has not started yet.
+    pub(super) fn new(description: Description) -> Self {
+        Self { description, lives: Mutex::default(), acting: tokio::sync::Mutex::default() }
+    }
+
+    /// Name and node id.
+    pub(super) fn info(&self) -> &ServiceInfo {
+        &self.description.info
+    }
+
+    /// Full name.
+    pub(super) fn name(&self) -> &str {
+        &self.description.info.name
+    }
+
+    /// The present life, or the last one.
+    pub(super) fn life(&self) -> Option<Arc<Life>> {
+        lock(&self.lives).current.clone()
+    }
+
+    /// Whether it is alive and not frozen.
+    pub(super) fn is_running(&self) -> bool {
+        self.life().is_some_and(|life| life.try_ended().is_none() && !life.is_stopped())
+    }
+
+    /// Starts a life.
+    ///
+    /// # Errors
+    /// The process cannot be started.
+    pub(super) async fn start(&self) -> EnvironmentResult<Arc<Life>> {
+        let life = Life::start(self.description.launch.clone())
+            .await
+            .map_err(|error| EnvironmentError::failed(format!("{}: {error}", self.name())))?;
+        let life = Arc::new(life);
+        let mut lives = lock(&self.lives);
+        if let Some(ended) = lives.current.take().and_then(|life| life.try_ended()) {
+            lives.spent += ended.ticks;
+            lives.last_exit = Some(ended.code);
+        }
+        lives.started += 1;
+        lives.asked_to_end = false;
+        lives.current = Some(Arc::clone(&life));
+        Ok(life)
+    }
+
+    /// Empties the data folder and makes it fit for a first start. Without data there is nothing to do.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub(super) async fn format(&self) -> EnvironmentResult<()> {
+        let Some((_, format)) = &self.description.data else { return Ok(()) };
+        let failed = |error| format!("could not prepare the data of {}: {error}", self.name());
+        format().await.map_err(|error| EnvironmentError::failed(failed(error)))
+    }
+
+    /// Does `action` and proves it; see [`crate::environment::Environment::act`].
+    ///
+    /// # Errors
+    /// See there.
+    pub(super) async fn act(&self, action: Action) -> EnvironmentResult<Effect> {
+        let _alone = self.acting.lock().await;
+        let requested = Instant::now();
+        match action {
+            Action::Pause => {
+                let life = self.alive()?;
+                if life.is_stopped() {
+                    return Err(self.no_effect("it was paused already"));
+                }
+                let proof = life.freeze().await.map_err(|observed| self.no_effect(observed))?;
+                Ok(Effect { requested, effective: Instant::now(), down: None, proof })
+            }
+            Action::Resume => {
+                let life = self.alive()?;
+                if !life.is_stopped() {
+                    return Err(self.no_effect("it was not paused"));
+                }
+                let proof = life.thaw().await.map_err(|observed| self.no_effect(observed))?;
+                Ok(Effect { requested, effective: Instant::now(), down: None, proof })
+            }
+            Action::Stop | Action::Kill => {
+                let (ended, proof) = self.end(action).await?;
+                Ok(Effect { requested, effective: ended.at, down: None, proof })
+            }
+            Action::Start => {
+                if self.life().is_some_and(|life| life.try_ended().is_none()) {
+                    return Err(self.no_effect("it was running already"));
+                }
+                let proof = self.begin().await?;
+                Ok(Effect { requested, effective: Instant::now(), down: None, proof })
+            }
+            Action::Restart | Action::Wipe => {
+                if action == Action::Wipe && self.description.data.is_none() {
+                    let message =
+                        format!("{} keeps its data in Kafka; there is nothing of its own to erase", self.name());
+                    return Err(EnvironmentError::Unsupported { message });
+                }
+                let how = if action == Action::Restart { Action::Stop } else { Action::Kill };
+                let (ended, mut proof) = self.end(how).await?;
+                if action == Action::Wipe {
+                    self.format().await?;
+                    proof.push_str("; its data are erased");
+                }
+                proof = format!("{proof}; {}", self.begin().await?);
+                Ok(Effect { requested, effective: Instant::now(), down: Some(ended.at), proof })
+            }
+        }
+    }
+
+    async fn begin(&self) -> EnvironmentResult<String> {
+        Ok(format!("started as process {}", self.start().await?.pid()))
+    }
+
+    async fn end(&self, how: Action) -> EnvironmentResult<(Ended, String)> {
+        let life = self.alive()?;
+        lock(&self.lives).asked_to_end = true;
+        if how == Action::Stop {
+            return Ok(life.stop(self.description.stop_signal, self.description.grace).await);
+        }
+        let ended = life.kill().await;
+        let proof = format!("process {} is gone: {}", life.pid(), ended.how);
+        Ok((ended, proof))
+    }
+
+    fn alive(&self) -> EnvironmentResult<Arc<Life>> {
+        let life = self.life().ok_or_else(|| self.no_effect("it was never started"))?;
+        match life.try_ended() {
+            None => Ok(life),
+            Some(ended) => Err(self.no_effect(format!("it was not running: {}", ended.how))),
+        }
+    }
+
+    fn no_effect(&self, observed: impl Into<String>) -> EnvironmentError {
+        EnvironmentError::NoEffect { service: self.name().to_owned(), observed: observed.into() }
+    }
+
+    /// Ends it for good: by request where its data is kept, else at once.
+    pub(super) async fn shutdown(&self, gently: bool) {
+        let _alone = self.acting.lock().await;
+        let Some(life) = self.life() else { return };
+        lock(&self.lives).asked_to_end = true;
+        if gently {
+            life.stop(self.description.stop_signal, self.description.grace).await;
+        } else {
+            life.kill().await;
+        }
+    }
+
+    /// What it is doing.
+    pub(super) fn state(&self) -> ServiceState {
+        let lives = lock(&self.lives);
+        let ended = lives.current.as_ref().and_then(|life| life.try_ended());
+        let lifecycle = match (&lives.current, &ended) {
+            (Some(life), None) if life.is_stopped() => Lifecycle::Paused,
+            (Some(_), None) => Lifecycle::Running,
+            (Some(_), Some(_)) if !lives.asked_to_end => Lifecycle::Exited,
+            _ => Lifecycle::Stopped,
+        };
+        ServiceState {
+            lifecycle,
+            identity: lives.current.as_ref().map_or_else(String::new, |life| life.pid().to_string()),
+            restarts: lives.started.saturating_sub(1),
+            exit_code: ended.map(|ended| ended.code).or(lives.last_exit),
+        }
+    }
+
+    /// Its resources so far. Walks the data folder, so call it off the control threads.
+    pub(super) fn usage(&self) -> Usage {
+        let (life, spent) = {
+            let lives = lock(&self.lives);
+            (lives.current.clone(), lives.spent)
+        };
+        let ended = life.as_ref().and_then(|life| life.try_ended());
+        let now = match (&life, &ended) {
+            (Some(life), None) => footprint(life.pid(), &life.family()),
+            _ => super::usage::Footprint::default(),
+        };
+        Usage {
+            cpu_seconds: (spent + ended.map_or(now.ticks, |ended| ended.ticks)) as f64 / ticks_per_second(),
+            cpus: cpus(),
+            memory: now.anonymous,
+            working_set: now.resident,
+            disk: self.description.data.as_ref().map(|(folder, _)| disk(folder)),
+        }
+    }
+
+    /// Lines of its log. Reads the file, so call it off the control threads.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(super) fn logs(&self, query: LogQuery) -> EnvironmentResult<Vec<LogLine>> {
+        read(&self.description.launch.log, query)
+            .map_err(|error| EnvironmentError::failed(format!("could not read the log of {}: {error}", self.name())))
+    }
+
+    /// The last lines of its log that explain an end.
+    pub(super) fn last_words(&self) -> Vec<String> {
+        last_words(&self.description.launch.log)
+    }
+
+    /// The error for a life that is over, by itself or because that was asked for.
+    pub(super) fn over(&self, ended: &Ended) -> EnvironmentError {
+        if lock(&self.lives).asked_to_end {
+            return self.not_ready(format!("it is down: {}", ended.how));
+        }
+        EnvironmentError::Died { service: self.name().to_owned(), how: ended.how.clone(), log: self.last_words() }
+    }
+
+    /// The error for a service that is not ready in time.
+    pub(super) fn not_ready(&self, reason: String) -> EnvironmentError {
+        EnvironmentError::NotReady { service: self.name().to_owned(), reason, log: self.last_words() }
+    }
+}
