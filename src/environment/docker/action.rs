@@ -126,18 +126,20 @@ impl Deed<'_> {
             self.stack.engine.ask(&what, |docker| async move { docker.stop_container(id, options()).await }).await?;
         }
         let died = self.event(id, "die").await;
-        if let Some(policy) = before.restart_policy() {
-            let mark = self.mark;
+        let policy = before.restart_policy();
+        if policy.is_some() {
             let started = |seen: &Seen| seen.container == id && seen.action == "start";
-            if self.stack.watch.after(mark, POLICY_PATIENCE, started).await.is_some() {
-                return Err(
-                    self.no_effect(format!("its restart policy `{policy}` started it again; set `restart: \"no\"`"))
-                );
-            }
+            self.stack.watch.after(self.mark, POLICY_PATIENCE, started).await;
         }
         let after = self.stack.inspect(self.member).await?;
         if !after.is_down() || after.id() != id {
-            return Err(self.no_effect(format!("it ended and somebody started it again; it is {}", after.status())));
+            let culprit = policy.map_or_else(
+                || "somebody started it again".to_owned(),
+                |policy| {
+                    format!("its restart policy `{policy}` or somebody else started it again; set `restart: \"no\"`")
+                },
+            );
+            return Err(self.no_effect(format!("it ended, and {culprit}")));
         }
         Ok(self.effect(died.as_ref(), None, &format!("down with {}", after.ending()), &after))
     }

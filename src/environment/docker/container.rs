@@ -110,11 +110,6 @@ impl Container {
         probes.last()?.output.as_deref().map(str::trim).filter(|output| !output.is_empty())
     }
 
-    /// How often a restart policy started it again.
-    pub(super) fn policy_restarts(&self) -> u32 {
-        self.0.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or_default()
-    }
-
     /// The restart policy, where it has one that restarts.
     pub(super) fn restart_policy(&self) -> Option<String> {
         let name = self.0.host_config.as_ref()?.restart_policy.as_ref()?.name?;
@@ -125,10 +120,6 @@ impl Container {
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         let variables = self.0.config.as_ref()?.env.as_ref()?;
         variables.iter().find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
-    }
-
-    pub(super) fn label(&self, name: &str) -> Option<&str> {
-        self.0.config.as_ref()?.labels.as_ref()?.get(name).map(String::as_str)
     }
 
     /// The networks it is connected to.

@@ -1,0 +1,3 @@
+//! Tests against real services, in one binary.
+
+mod docker;
