@@ -4,6 +4,7 @@
 //! containers and somebody else's cluster stays below it.
 
 mod action;
+pub mod docker;
 mod error;
 mod facts;
 pub mod local;

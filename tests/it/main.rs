@@ -1,4 +1,5 @@
-//! Tests against real programs: the installed binary, a real Kafka.
+//! Tests against real programs: the installed binary, a real Kafka, real containers.
 #![allow(missing_docs)]
 
+mod docker;
 mod local;

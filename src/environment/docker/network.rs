@@ -1,0 +1,212 @@
+//! Cutting a service off: disconnecting its container from networks, and connecting it again as it was.
+//!
+//! Docker has no means to delay, throttle, reset or cut one way only: `netem` is missing from many kernels, and rules
+//! inside a container vanish when it restarts. Such faults are refused rather than approximated.
+
+use super::container::Container;
+use super::recipe::{HealRecipe, Repair, endpoint_definition};
+use super::roles::Role;
+use super::stack::{DockerStack, Member};
+use super::watch::{self, Seen};
+use crate::environment::{
+    Direction, Effect, EnvironmentError, EnvironmentResult, NetworkFault, NetworkFaultKind, Peers,
+};
+use bollard::models::NetworkDisconnectRequest;
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+const EVENT_PATIENCE: Duration = Duration::from_secs(5);
+
+impl DockerStack {
+    /// How to undo `fault`, to be written down before it is applied.
+    ///
+    /// # Errors
+    /// The fault is not possible here, see [`Environment::disturb`](crate::environment::Environment::disturb).
+    pub async fn recipe_for_network(&self, fault: &NetworkFault) -> EnvironmentResult<HealRecipe> {
+        let member = self.member(&fault.service)?;
+        let container = self.inspect(member).await?;
+        let networks = self.networks_to_cut(member, &container, fault)?;
+        let own = container.networks();
+        let endpoints: BTreeMap<_, _> = networks
+            .iter()
+            .filter_map(|network| Some((network.clone(), endpoint_definition(&container, own.get(network.as_str())?))))
+            .collect();
+        Ok(self.recipe(member, &container, Repair::Reconnect(endpoints)))
+    }
+
+    pub(super) async fn cut(&self, fault: &NetworkFault) -> EnvironmentResult<Effect> {
+        let member = self.member(&fault.service)?;
+        let recipe = self.recipe_for_network(fault).await?;
+        let Repair::Reconnect(networks) = &recipe.repair else {
+            return Err(EnvironmentError::failed("a cut without networks"));
+        };
+        let networks: Vec<String> = networks.keys().cloned().collect();
+        self.cuts().insert(member.name().to_owned(), recipe.clone());
+        let mark = self.watch.mark();
+        let requested = Instant::now();
+        let mut last = None;
+        for network in &networks {
+            last = self.disconnect(member, network, mark).await?.or(last);
+        }
+        let after = self.inspect(member).await?;
+        if let Some(left) = networks.iter().find(|network| after.networks().contains_key(network.as_str())) {
+            return Err(no_effect(member, format!("it is still connected to {left}")));
+        }
+        // The engine moves published ports to a network that is left: clients would go on as before.
+        let open = after.0.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
+        if fault.between == Peers::Clients && open.into_iter().flatten().any(|(_, bindings)| bindings.is_some()) {
+            let left: Vec<_> = after.networks().keys().map(|name| (*name).to_owned()).collect();
+            recipe.apply(&self.engine).await?;
+            self.cuts().remove(member.name());
+            return Err(no_effect(
+                member,
+                format!(
+                    "its ports are still published through {}; make that network `internal: true`",
+                    left.join(", ")
+                ),
+            ));
+        }
+        Ok(effect(
+            requested,
+            last.as_ref(),
+            format!("container {} is disconnected from {}", after.short_id(), networks.join(", ")),
+        ))
+    }
+
+    pub(super) async fn mend(&self, fault: &NetworkFault) -> EnvironmentResult<Effect> {
+        let member = self.member(&fault.service)?;
+        let requested = Instant::now();
+        let Some(recipe) = self.cuts().get(member.name()).cloned() else {
+            let proof = "nothing was cut".to_owned();
+            return Ok(Effect { requested, effective: requested, down: None, proof });
+        };
+        let mark = self.watch.mark();
+        let done = recipe.apply(&self.engine).await?;
+        self.cuts().remove(member.name());
+        let id = self.inspect(member).await?.id().to_owned();
+        let wanted = |seen: &Seen| seen.container == id && seen.action == "connect";
+        let seen =
+            if done.starts_with("connected") { self.watch.after(mark, EVENT_PATIENCE, wanted).await } else { None };
+        Ok(effect(requested, seen.as_ref(), done))
+    }
+
+    /// Cuts again where a start connected the container by itself, as newer engines do.
+    pub(super) async fn keep_cut(&self, member: &Member) -> EnvironmentResult<()> {
+        let Some(HealRecipe { repair: Repair::Reconnect(networks), .. }) = self.cuts().get(member.name()).cloned()
+        else {
+            return Ok(());
+        };
+        let container = self.inspect(member).await?;
+        let connected = container.networks();
+        let mark = self.watch.mark();
+        for network in networks.keys().filter(|network| connected.contains_key(network.as_str())) {
+            self.disconnect(member, network, mark).await?;
+        }
+        Ok(())
+    }
+
+    async fn disconnect(&self, member: &Member, network: &str, mark: usize) -> EnvironmentResult<Option<Seen>> {
+        let id = member.id();
+        let what = format!("disconnect {} from the network {network}", member.name());
+        self.engine
+            .ask(&what, |docker| {
+                let request = NetworkDisconnectRequest { container: id.clone(), force: Some(false) };
+                async move { docker.disconnect_network(network, request).await }
+            })
+            .await?;
+        let wanted = |seen: &Seen| {
+            seen.container == id
+                && seen.action == "disconnect"
+                && seen.network.as_deref().is_none_or(|name| name == network)
+        };
+        Ok(self.watch.after(mark, EVENT_PATIENCE, wanted).await)
+    }
+
+    fn cuts(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, HealRecipe>> {
+        self.cuts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn networks_to_cut(
+        &self,
+        member: &Member,
+        container: &Container,
+        fault: &NetworkFault,
+    ) -> EnvironmentResult<Vec<String>> {
+        if fault.kind != NetworkFaultKind::Cut {
+            return Err(unsupported(format!(
+                "`fault: {}` is not possible on containers, `cut` is; run this scenario on a `local` environment",
+                fault.kind.word()
+            )));
+        }
+        if fault.direction != Direction::Both {
+            return Err(unsupported("containers can only be cut off both ways, not one way".to_owned()));
+        }
+        let name = member.name();
+        let networks: Vec<String> = container.networks().keys().map(|network| (*network).to_owned()).collect();
+        if networks.is_empty() {
+            return Err(no_effect(member, "it is connected to no network; was it cut off before?".to_owned()));
+        }
+        if networks.iter().any(|network| matches!(network.as_str(), "host" | "none")) {
+            return Err(unsupported(format!("{name} uses the host's own network, which cannot be cut off")));
+        }
+        let peers =
+            self.members.iter().filter(|other| matches!(other.part.role, Role::Broker | Role::Controller)).count();
+        let is_node = matches!(member.part.role, Role::Broker | Role::Controller);
+        match fault.between {
+            Peers::Brokers if !is_node => {
+                Err(unsupported(format!("{name} is no broker, so `between: brokers` means nothing")))
+            }
+            Peers::Brokers if peers < 2 => {
+                Err(unsupported(format!("{name} is the only broker, there are no others to cut it off from")))
+            }
+            Peers::Clients if !is_node || peers < 2 => Ok(networks),
+            between => {
+                let (inner, outer) = split(container, networks);
+                if inner.is_empty() || outer.is_empty() {
+                    return Err(unsupported(format!(
+                        "{name} reaches clients and other brokers over the same networks; give the brokers a network of their \
+                         own, with an alias that exists only there, and advertise that alias to them"
+                    )));
+                }
+                Ok(if between == Peers::Brokers { inner } else { outer })
+            }
+        }
+    }
+}
+
+/// The networks over which brokers reach this one, by the name it advertises to them, and the others.
+fn split(container: &Container, networks: Vec<String>) -> (Vec<String>, Vec<String>) {
+    let host = inter_broker_host(container);
+    let endpoints = container.networks();
+    networks.into_iter().partition(|network| {
+        let Some(host) = host.as_deref() else { return true };
+        let names = endpoints.get(network.as_str()).map(|endpoint| (&endpoint.aliases, &endpoint.dns_names));
+        let Some((aliases, dns_names)) = names else { return true };
+        aliases.iter().chain(dns_names).flatten().any(|name| name == host) || container.name() == host
+    })
+}
+
+/// Host of the listener that brokers use among themselves.
+fn inter_broker_host(container: &Container) -> Option<String> {
+    let listener = container.variable("KAFKA_INTER_BROKER_LISTENER_NAME")?;
+    let advertised = container.variable("KAFKA_ADVERTISED_LISTENERS")?;
+    advertised.split(',').find_map(|entry| {
+        let (name, address) = entry.trim().split_once("://")?;
+        let (host, _) = address.rsplit_once(':')?;
+        name.eq_ignore_ascii_case(listener).then(|| host.to_owned())
+    })
+}
+
+fn effect(requested: Instant, seen: Option<&Seen>, proof: String) -> Effect {
+    let effective = seen.map_or_else(Instant::now, |seen| watch::instant(seen.at, requested));
+    Effect { requested, effective, down: None, proof }
+}
+
+fn unsupported(message: String) -> EnvironmentError {
+    EnvironmentError::Unsupported { message }
+}
+
+fn no_effect(member: &Member, observed: String) -> EnvironmentError {
+    EnvironmentError::NoEffect { service: member.name().to_owned(), observed }
+}

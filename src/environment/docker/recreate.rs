@@ -1,0 +1,235 @@
+//! A container's definition, taken from the container: enough to make it again without the compose file.
+
+use super::container::Container;
+use super::engine::{Engine, status};
+use super::project::{self, PROJECT};
+use super::recipe::endpoint_definition;
+use crate::environment::{EnvironmentError, EnvironmentResult};
+use bollard::models::{ContainerCreateBody, EndpointSettings, NetworkingConfig, VolumeCreateRequest};
+use bollard::query_parameters::{
+    CreateContainerOptions, ListContainersOptions, RemoveContainerOptions, RemoveVolumeOptions,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+
+/// All that makes a container what it is, its data excepted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Recreation {
+    name: String,
+    body: ContainerCreateBody,
+    pub(super) networks: BTreeMap<String, EndpointSettings>,
+    volumes: Vec<VolumeCreateRequest>,
+}
+
+/// Where data of Kafka and PostgreSQL lies when their settings do not say.
+const DATA_FOLDERS: [(&str, &str); 2] =
+    [("KAFKA_LOG_DIRS", "/var/lib/kafka/data"), ("PGDATA", "/var/lib/postgresql/data")];
+
+impl Recreation {
+    /// Reads the definition and makes sure that erasing the container's data is possible and touches nobody else's.
+    ///
+    /// # Errors
+    /// Data in a folder of the host, a volume that is shared or not of this project, or an image that is gone.
+    pub(super) async fn read(engine: &Engine, project: &str, container: &Container) -> EnvironmentResult<Self> {
+        let name = container.name().to_owned();
+        let definition = container.0.clone();
+        let (Some(config), Some(host_config)) = (definition.config, definition.host_config) else {
+            return Err(EnvironmentError::failed(format!("the engine tells no definition of {name}")));
+        };
+        refuse_host_folders(container)?;
+        let image = same_image(engine, config.image.as_deref(), definition.image.as_deref()).await?;
+        let networks: BTreeMap<_, _> = container
+            .networks()
+            .into_iter()
+            .map(|(network, endpoint)| (network.to_owned(), endpoint_definition(container, endpoint)))
+            .collect();
+        // Only one network can be given at creation before API 1.44; the others are connected before the start.
+        let first =
+            host_config.network_mode.as_ref().and_then(|mode| Some((mode.clone(), networks.get(mode)?.clone())));
+        let body = ContainerCreateBody {
+            // By default the host name is the container's id, which the new one has its own of.
+            hostname: config.hostname.filter(|hostname| *hostname != container.short_id()),
+            domainname: config.domainname,
+            user: config.user,
+            attach_stdin: config.attach_stdin,
+            attach_stdout: config.attach_stdout,
+            attach_stderr: config.attach_stderr,
+            exposed_ports: config.exposed_ports,
+            tty: config.tty,
+            open_stdin: config.open_stdin,
+            stdin_once: config.stdin_once,
+            env: config.env,
+            cmd: config.cmd,
+            healthcheck: config.healthcheck,
+            args_escaped: config.args_escaped,
+            image: Some(image),
+            volumes: config.volumes,
+            working_dir: config.working_dir,
+            entrypoint: config.entrypoint,
+            network_disabled: config.network_disabled,
+            on_build: config.on_build,
+            labels: config.labels,
+            stop_signal: config.stop_signal,
+            stop_timeout: config.stop_timeout,
+            shell: config.shell,
+            host_config: Some(host_config),
+            networking_config: first.map(|(network, endpoint)| NetworkingConfig {
+                endpoints_config: Some(HashMap::from([(network, endpoint)])),
+            }),
+        };
+        let volumes = volumes(engine, project, container).await?;
+        Ok(Self { name, body, networks, volumes })
+    }
+
+    /// The volumes that are erased, for messages.
+    pub(super) fn volume_names(&self) -> String {
+        let names: Vec<_> = self.volumes.iter().filter_map(|volume| volume.name.as_deref()).collect();
+        if names.is_empty() { "none by name".to_owned() } else { names.join(", ") }
+    }
+}
+
+/// Removes the container (it must be down) with its data: its own layer, its unnamed volumes and the named ones.
+pub(super) async fn remove(engine: &Engine, container: &str, recreation: &Recreation) -> EnvironmentResult<()> {
+    let name = &recreation.name;
+    engine
+        .ask(&format!("remove the container {name}"), |docker| async move {
+            docker.remove_container(container, Some(RemoveContainerOptions { v: true, force: true, link: false })).await
+        })
+        .await?;
+    for volume in recreation.volumes.iter().filter_map(|volume| volume.name.as_deref()) {
+        let answer = engine
+            .try_ask(|docker| async move { docker.remove_volume(volume, None::<RemoveVolumeOptions>).await })
+            .await;
+        match answer {
+            Ok(()) => {}
+            Err(error) if status(&error) == Some(404) => {}
+            Err(error) => return Err(engine.explain(&format!("remove the volume {volume}"), &error)),
+        }
+    }
+    Ok(())
+}
+
+/// Makes the volumes (an existing one is kept) and the container, without starting it.
+pub(super) async fn create(engine: &Engine, recreation: &Recreation) -> EnvironmentResult<()> {
+    for volume in &recreation.volumes {
+        let what = format!("make the volume {}", volume.name.as_deref().unwrap_or_default());
+        engine
+            .ask(&what, |docker| {
+                let volume = volume.clone();
+                async move { docker.create_volume(volume).await }
+            })
+            .await?;
+    }
+    let options = CreateContainerOptions { name: Some(recreation.name.clone()), ..Default::default() };
+    engine
+        .ask(&format!("make the container {}", recreation.name), |docker| {
+            let (options, body) = (options.clone(), recreation.body.clone());
+            async move { docker.create_container(Some(options), body).await }
+        })
+        .await?;
+    Ok(())
+}
+
+/// The image by name while the name still means the image in use, else by its id.
+async fn same_image(engine: &Engine, name: Option<&str>, id: Option<&str>) -> EnvironmentResult<String> {
+    let (name, id) = (name.unwrap_or_default(), id.unwrap_or_default());
+    let named = engine.try_ask(|docker| async move { docker.inspect_image(name).await }).await;
+    if named.is_ok_and(|image| image.id.as_deref() == Some(id)) {
+        return Ok(name.to_owned());
+    }
+    engine
+        .ask(&format!("find the image {name} that the container was made from"), |docker| async move {
+            docker.inspect_image(id).await
+        })
+        .await?;
+    Ok(id.to_owned())
+}
+
+fn refuse_host_folders(container: &Container) -> EnvironmentResult<()> {
+    let data: Vec<&str> = DATA_FOLDERS
+        .iter()
+        .flat_map(|(variable, folder)| container.variable(variable).unwrap_or(folder).split(','))
+        .collect();
+    for mount in container.0.mounts.iter().flatten().filter(|mount| mount.typ.as_deref() == Some("bind")) {
+        let destination = mount.destination.as_deref().unwrap_or_default();
+        let covers = |folder: &&str| {
+            let rest = folder.strip_prefix(destination);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                || destination.starts_with(&format!("{folder}/"))
+        };
+        if data.iter().any(|folder| covers(folder)) {
+            return Err(EnvironmentError::Unsupported {
+                message: format!(
+                    "the data of {} lies in a folder of the host ({}), and `wipe` erases only volumes; give {destination} a \
+                     volume in the compose file",
+                    container.name(),
+                    mount.source.as_deref().unwrap_or_default()
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The named volumes that hold the container's data. Unnamed ones go with the container.
+async fn volumes(engine: &Engine, project: &str, container: &Container) -> EnvironmentResult<Vec<VolumeCreateRequest>> {
+    let mut requests = Vec::new();
+    let mounts = container.0.mounts.iter().flatten();
+    for mount in mounts.filter(|mount| mount.typ.as_deref() == Some("volume") && mount.rw != Some(false)) {
+        let Some(name) = mount.name.as_deref() else { continue };
+        let volume = engine
+            .ask(&format!("inspect the volume {name}"), |docker| async move { docker.inspect_volume(name).await })
+            .await?;
+        if is_unnamed(name) && !volume.labels.contains_key(PROJECT) {
+            continue;
+        }
+        if volume.labels.get(PROJECT).is_none_or(|owner| owner != project) {
+            return Err(EnvironmentError::Unsupported {
+                message: format!(
+                    "the volume {name} of {} does not belong to the project `{project}` (it is `external`), so `wipe` \
+                     leaves it alone; let the compose file own it",
+                    container.name()
+                ),
+            });
+        }
+        if let Some(other) = other_user(engine, container, name).await? {
+            return Err(EnvironmentError::Unsupported {
+                message: format!("the volume {name} is used by {other} too, so `wipe` leaves it alone"),
+            });
+        }
+        requests.push(VolumeCreateRequest {
+            name: Some(name.to_owned()),
+            driver: Some(volume.driver),
+            driver_opts: Some(volume.options),
+            labels: Some(volume.labels),
+            cluster_volume_spec: None,
+        });
+    }
+    Ok(requests)
+}
+
+/// The engine names a volume that nobody named by 64 hexadecimal digits.
+fn is_unnamed(volume: &str) -> bool {
+    volume.len() == 64 && volume.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+async fn other_user(engine: &Engine, container: &Container, volume: &str) -> EnvironmentResult<Option<String>> {
+    let options = ListContainersOptions {
+        all: true,
+        filters: Some(HashMap::from([("volume".to_owned(), vec![volume.to_owned()])])),
+        ..Default::default()
+    };
+    let users = engine
+        .ask("list the users of a volume", |docker| {
+            let options = options.clone();
+            async move { docker.list_containers(Some(options)).await }
+        })
+        .await?;
+    let mut others = users.into_iter().filter(|user| user.id.as_deref() != Some(container.id()));
+    Ok(others.next().map(|other| other.names.unwrap_or_default().join(", ").trim_start_matches('/').to_owned()))
+}
+
+/// Whether the container of this definition exists.
+pub(super) async fn exists(engine: &Engine, recreation: &Recreation) -> EnvironmentResult<Option<Container>> {
+    project::inspect(engine, &recreation.name).await
+}

@@ -1,0 +1,168 @@
+//! What the engine itself says happened, and when.
+//!
+//! A task follows the engine's events. They prove effects and date them; they also tell who ended a container:
+//! a `kill` before its `die` means that the engine was asked to.
+
+use super::engine::Engine;
+use bollard::models::{EventMessage, EventMessageTypeEnum};
+use bollard::query_parameters::EventsOptions;
+use futures_util::StreamExt;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How often a broken stream is opened again; a restarting engine takes a second or more.
+const REOPEN_EVERY: Duration = Duration::from_millis(250);
+/// The events that are of use; health checks would fill the engine's short memory of 256 otherwise.
+const KINDS: [&str; 11] =
+    ["pause", "unpause", "kill", "die", "oom", "start", "stop", "restart", "destroy", "connect", "disconnect"];
+
+/// One event of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// By the engine's clock, brought to this machine's.
+    pub(super) at: SystemTime,
+    /// Full container id.
+    pub(super) container: String,
+    /// `die`, `disconnect` …
+    pub(super) action: String,
+    /// For `connect` and `disconnect`.
+    pub(super) network: Option<String>,
+}
+
+/// The events since attaching.
+pub(super) struct Watch {
+    seen: Arc<Mutex<Vec<Seen>>>,
+    /// Counts changes of `seen`, so that an event can be awaited.
+    changed: watch::Receiver<u64>,
+    interruptions: Arc<Mutex<Vec<SystemTime>>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Watch {
+    /// Follows the events from now on.
+    pub(super) fn start(engine: Engine) -> Self {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let interruptions = Arc::new(Mutex::new(Vec::new()));
+        let (changes, changed) = watch::channel(0);
+        let task = tokio::spawn(follow(engine, Arc::clone(&seen), Arc::clone(&interruptions), changes));
+        Self { seen, changed, interruptions, task }
+    }
+
+    /// A point in the events; later ones are those of what is done next.
+    pub(super) fn mark(&self) -> usize {
+        self.events(|seen| seen.len())
+    }
+
+    fn events<T>(&self, read: impl FnOnce(&[Seen]) -> T) -> T {
+        read(&self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits for the first event after `mark` that `wanted` accepts, at most `patience`.
+    pub(super) async fn after(&self, mark: usize, patience: Duration, wanted: impl Fn(&Seen) -> bool) -> Option<Seen> {
+        let mut changed = self.changed.clone();
+        let search = async {
+            loop {
+                changed.borrow_and_update();
+                if let Some(found) = self.events(|seen| seen.iter().skip(mark).find(|seen| wanted(seen)).cloned()) {
+                    return Some(found);
+                }
+                changed.changed().await.ok()?;
+            }
+        };
+        tokio::time::timeout(patience, search).await.ok().flatten()
+    }
+
+    /// How often a container was started since attaching.
+    pub(super) fn starts(&self, container: &str) -> u32 {
+        let starts = self
+            .events(|seen| seen.iter().filter(|seen| seen.container == container && seen.action == "start").count());
+        u32::try_from(starts).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the last end of a container was asked for through the engine, by whomever.
+    pub(super) fn was_asked_to_end(&self, container: &str) -> bool {
+        self.events(|seen| {
+            let own = seen.iter().rev().filter(|seen| seen.container == container);
+            own.map(|seen| seen.action.as_str())
+                .take_while(|action| *action != "start")
+                .any(|action| matches!(action, "kill" | "stop"))
+        })
+    }
+
+    /// When the engine went away since `since`, if it did.
+    pub(super) fn interrupted_since(&self, since: SystemTime) -> Option<SystemTime> {
+        let interruptions = self.interruptions.lock().unwrap_or_else(PoisonError::into_inner);
+        interruptions.iter().copied().find(|at| *at >= since)
+    }
+}
+
+async fn follow(
+    engine: Engine,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    interruptions: Arc<Mutex<Vec<SystemTime>>>,
+    changes: watch::Sender<u64>,
+) {
+    let mut since = engine.engine_time(SystemTime::now());
+    loop {
+        let mut stream = engine.docker.events(Some(EventsOptions {
+            since: Some(unix_seconds(since)),
+            until: None,
+            filters: Some(HashMap::from([
+                ("type".to_owned(), vec!["container".to_owned(), "network".to_owned()]),
+                ("event".to_owned(), KINDS.iter().map(|kind| (*kind).to_owned()).collect()),
+            ])),
+        }));
+        while let Some(Ok(message)) = stream.next().await {
+            let Some(mut event) = read(message) else { continue };
+            since = event.at + Duration::from_nanos(1);
+            event.at = engine.local_time(event.at);
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            // `since` is inclusive in some engines: a reopened stream may repeat the last event.
+            if seen.last() != Some(&event) {
+                seen.push(event);
+            }
+            drop(seen);
+            changes.send_modify(|changes| *changes += 1);
+        }
+        interruptions.lock().unwrap_or_else(PoisonError::into_inner).push(SystemTime::now());
+        tokio::time::sleep(REOPEN_EVERY).await;
+        while engine.docker.ping().await.is_err() {
+            tokio::time::sleep(REOPEN_EVERY).await;
+        }
+    }
+}
+
+fn unix_seconds(time: SystemTime) -> String {
+    let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("{}.{:09}", since_epoch.as_secs(), since_epoch.subsec_nanos())
+}
+
+fn read(message: EventMessage) -> Option<Seen> {
+    let nanos = u64::try_from(message.time_nano?).ok()?;
+    let actor = message.actor?;
+    let attributes = actor.attributes.unwrap_or_default();
+    let of_network = message.typ == Some(EventMessageTypeEnum::NETWORK);
+    Some(Seen {
+        at: SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos),
+        container: if of_network { attributes.get("container")?.clone() } else { actor.id? },
+        action: message.action?,
+        network: of_network.then(|| attributes.get("name").cloned()).flatten(),
+    })
+}
+
+/// Brings a time of day to the monotonic clock, between `earliest` and now: where the engine's clock is off by more
+/// than the action took, the bound is nearer to the truth.
+pub(super) fn instant(at: SystemTime, earliest: Instant) -> Instant {
+    let now = Instant::now();
+    let age = SystemTime::now().duration_since(at).unwrap_or_default();
+    now.checked_sub(age).unwrap_or(earliest).clamp(earliest, now)
+}

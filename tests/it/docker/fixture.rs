@@ -1,0 +1,137 @@
+//! A compose project of the test's own, on free ports, removed with its data at the end.
+
+use kscen::environment::docker::{DockerConfig, DockerStack};
+use kscen::environment::{Endpoints, Environment, Needs};
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The compose project; `compose down` when dropped.
+pub(crate) struct Project {
+    pub(crate) name: String,
+    compose: Vec<&'static str>,
+    file: PathBuf,
+    variables: Vec<(&'static str, String)>,
+}
+
+/// Why the tests cannot run here; in CI that is a failure, elsewhere a notice.
+fn unable(reason: &str) -> Option<Project> {
+    assert!(std::env::var("CI").is_err(), "the Docker tests cannot run in CI: {reason}");
+    eprintln!("\nSKIPPED: the Docker environment was not tested: {reason}\n");
+    None
+}
+
+fn succeeds(command: &[&str]) -> bool {
+    Command::new(command[0]).args(&command[1..]).output().is_ok_and(|output| output.status.success())
+}
+
+impl Project {
+    /// Brings Kafka, PostgreSQL and Connect up; `None` where there is no engine, said aloud.
+    pub(crate) fn up() -> Option<Self> {
+        if !succeeds(&["docker", "version"]) {
+            return unable("no Docker engine answers; .ci/docker-engine installs and starts one");
+        }
+        let images = ["kscen/kafka:3.6.1", "kscen/connect:3.6.1", "kscen/postgres:15"];
+        if let Some(image) = images.iter().find(|image| !succeeds(&["docker", "image", "inspect", image])) {
+            return unable(&format!("there is no image {image}; stack/build-images.sh builds it"));
+        }
+        let v2: &[&str] = &["docker", "compose"];
+        let commands = [v2, &["docker-compose"]];
+        let Some(compose) = commands.into_iter().find(|command| succeeds(&[command, &["version"][..]].concat())) else {
+            return unable("there is neither `docker compose` nor `docker-compose`");
+        };
+        let [kafka, connect, postgres] = images;
+        let variables = vec![
+            ("KAFKA_IMAGE", kafka.to_owned()),
+            ("CONNECT_IMAGE", connect.to_owned()),
+            ("POSTGRES_IMAGE", postgres.to_owned()),
+            ("KAFKA_PORT", free_port()),
+            ("CONNECT_PORT", free_port()),
+            ("POSTGRES_PORT", free_port()),
+        ];
+        let project = Self {
+            name: format!("kscen-test-{}", std::process::id()),
+            compose: compose.to_vec(),
+            file: Path::new(env!("CARGO_MANIFEST_DIR")).join("stack/docker-compose.yml"),
+            variables,
+        };
+        let output = project.compose(&["up", "-d", "kafka", "postgres", "connect"]);
+        assert!(output.status.success(), "compose up: {}", String::from_utf8_lossy(&output.stderr));
+        Some(project)
+    }
+
+    pub(crate) fn compose(&self, arguments: &[&str]) -> Output {
+        Command::new(self.compose[0])
+            .args(&self.compose[1..])
+            .args(["-p", &self.name, "-f"])
+            .arg(&self.file)
+            .args(arguments)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .output()
+            .expect("compose was found above")
+    }
+
+    pub(crate) fn config(&self) -> DockerConfig {
+        DockerConfig { compose: Some(self.file.clone()), project: self.name.clone(), services: BTreeMap::new() }
+    }
+
+    /// Attaches without configured endpoints: they have to be found.
+    pub(crate) async fn attach(&self, needs: &Needs) -> DockerStack {
+        match DockerStack::attach("docker", &self.config(), Endpoints::default(), needs).await {
+            Ok(stack) => stack,
+            Err(error) => panic!("attach: {error}; remedy: {:?}", error.remedy()),
+        }
+    }
+
+    /// Container name of a service of this project.
+    pub(crate) fn container(&self, service: &str) -> String {
+        let filter = [
+            format!("label=com.docker.compose.project={}", self.name),
+            format!("label=com.docker.compose.service={service}"),
+        ];
+        docker(&["ps", "-a", "--filter", &filter[0], "--filter", &filter[1], "--format", "{{.Names}}"])
+    }
+
+    /// Makes a further container with the labels of this project, for stacks that are not in order.
+    pub(crate) fn add(&self, service: &str, folder: &str, name: &str) {
+        let project = format!("com.docker.compose.project={}", self.name);
+        let service = format!("com.docker.compose.service={service}");
+        let folder = format!("com.docker.compose.project.working_dir={folder}");
+        let labels = ["--label", &project, "--label", &service, "--label", &folder];
+        docker(&[&["run", "-d", "--name", name], &labels[..], &["kscen/kafka:3.6.1", "sleep", "600"]].concat());
+    }
+
+    /// The folder label that compose put on this project's containers.
+    pub(crate) fn folder(&self) -> String {
+        let format = "{{index .Config.Labels \"com.docker.compose.project.working_dir\"}}";
+        docker(&["inspect", "--format", format, &self.container("kafka")])
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        self.compose(&["down", "-v", "-t", "1"]);
+    }
+}
+
+/// Runs the docker client, which has to succeed.
+pub(crate) fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker").args(arguments).output().expect("docker was found above");
+    assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn free_port() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound address").port().to_string()
+}
+
+/// Waits until all named services are ready, naming the one that is not.
+pub(crate) async fn ready(stack: &DockerStack, services: &[&str]) {
+    for service in services {
+        if let Err(error) = stack.wait_ready(service, std::time::Duration::from_secs(90)).await {
+            panic!("{error}\n{}", error.log().join("\n"));
+        }
+    }
+}
