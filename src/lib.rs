@@ -1,1 +1,6 @@
 //! kscen
+
+pub mod kafka;
+pub mod ledger;
+pub mod load;
+pub mod record;

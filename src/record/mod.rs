@@ -1,0 +1,4 @@
+//! What a run measured.
+
+pub mod latency;
+pub mod series;
