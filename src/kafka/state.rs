@@ -7,6 +7,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 /// Where a reader starts on a partition without a committed offset.
@@ -50,6 +51,7 @@ pub struct ClientState {
     pub(super) commit_on_revoke: bool,
     group: Mutex<(GroupView, VecDeque<Rebalance>)>,
     last_error: Mutex<Option<String>>,
+    producer_id: AtomicBool,
 }
 
 impl ClientState {
@@ -62,6 +64,7 @@ impl ClientState {
             commit_on_revoke: false,
             group: Mutex::default(),
             last_error: Mutex::default(),
+            producer_id: AtomicBool::new(false),
         }
     }
 
@@ -97,6 +100,20 @@ impl ClientState {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
             .clone()
+    }
+
+    /// Reads from the client's statistics whether an idempotent producer has its id.
+    pub(super) fn statistics(&self, json: &[u8]) {
+        if !self.has_producer_id()
+            && memchr::memmem::find(json, b"\"idemp_state\":\"Assigned\"").is_some()
+        {
+            self.producer_id.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether an idempotent producer has its id: before that it sends nothing.
+    pub fn has_producer_id(&self) -> bool {
+        self.producer_id.load(Ordering::Acquire)
     }
 
     pub(super) fn assigned(&self, partitions: BTreeMap<i32, i64>) {
@@ -137,7 +154,9 @@ impl ClientContext for ClientState {
         self.note_error(format!("{error}: {reason}"));
     }
 
-    fn stats_raw(&self, _: &[u8]) {}
+    fn stats_raw(&self, json: &[u8]) {
+        self.statistics(json);
+    }
 }
 
 impl ProducerContext for ClientState {

@@ -40,7 +40,8 @@ impl SenderAccount {
     /// The transaction of these sequences was aborted: nobody may read them as committed.
     pub fn transaction_aborted(&mut self, sequences: Range<u64>) {
         for sequence in sequences {
-            if self.acked.remove(sequence) {
+            // An aborted transaction settles even what was in doubt.
+            if self.acked.remove(sequence) || self.unknown.remove(sequence) {
                 self.aborted.insert(sequence);
             }
         }

@@ -1,1 +1,20 @@
-//! x
+//! Load: how messages come to be, are sent on a schedule, and are read back.
+//!
+//! Everything here runs on plain threads; the control plane awaits [`produce::Live`] and
+//! [`consume::Live`].
+
+pub mod clock;
+mod error;
+pub mod gaps;
+pub mod health;
+pub mod keys;
+pub mod payload;
+pub mod produce;
+pub mod schedule;
+
+pub use clock::RunClock;
+pub use error::LoadError;
+pub use keys::KeySpec;
+pub use payload::PayloadSpec;
+pub use produce::{ProduceJob, ProduceReport, ProduceSpec};
+pub use schedule::{Schedule, Stage};

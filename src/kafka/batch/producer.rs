@@ -302,6 +302,10 @@ impl BatchProducer {
                             .context()
                             .note_error(format!("{name}: {reason}"));
                     }
+                    RD_KAFKA_EVENT_STATS => {
+                        let json = CStr::from_ptr(rd_kafka_event_stats(event));
+                        self.client().context().statistics(json.to_bytes());
+                    }
                     _ => {}
                 }
                 rd_kafka_event_destroy(event);
