@@ -19,6 +19,7 @@ fn identity(producer: u16, sequence: u64) -> Identity {
         sequence,
         due_us: 0,
         body_crc: 0,
+        warmup: false,
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`consume::Live`].
 
 pub mod clock;
+pub mod consume;
 mod error;
 pub mod gaps;
 pub mod health;
@@ -13,6 +14,7 @@ pub mod produce;
 pub mod schedule;
 
 pub use clock::RunClock;
+pub use consume::{ConsumeJob, ConsumeReport, ConsumeSpec};
 pub use error::LoadError;
 pub use keys::KeySpec;
 pub use payload::PayloadSpec;

@@ -323,6 +323,7 @@ impl Worker {
             sequence: number.sequence,
             due_us: number.due_us,
             body_crc: rendered.body_crc,
+            warmup: paced && self.spec.schedule.is_warmup(index),
         };
         let in_header = rendered.carrier == Carrier::Header || rendered.tombstone;
         let buffer = match (slot, in_slab) {
@@ -369,7 +370,6 @@ impl Worker {
             Partitioning::RoundRobin => (index % self.partitions.max(1) as u64) as i32,
             Partitioning::Fixed(partition) => partition,
         };
-        let warmup = paced && self.spec.schedule.is_warmup(index);
         self.planned.push(Planned {
             slot,
             partition,
@@ -380,7 +380,7 @@ impl Worker {
                 due_us,
                 handed_us: 0,
                 bytes,
-                warmup,
+                warmup: identity.warmup,
             },
         });
         self.next += 1;
