@@ -7,7 +7,20 @@
 //!        source/            validate/  plan/  execute/  record/   judge/    report/
 //! ```
 
+pub mod cli;
 pub mod diagnostic;
 pub mod environment;
+pub mod execute;
+pub mod judge;
+pub mod kafka;
+pub mod ledger;
+pub mod load;
+pub mod plan;
+pub mod project;
+pub mod record;
+pub mod reference;
 pub mod scenario;
+pub mod schemas;
 pub mod source;
+pub mod step;
+pub mod validate;

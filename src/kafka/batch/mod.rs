@@ -1,0 +1,11 @@
+//! The batch calls of librdkafka behind a safe interface. Nothing outside this folder is `unsafe`.
+
+mod consumer;
+mod native;
+mod producer;
+mod queue;
+
+pub use consumer::{BatchConsumer, Incoming, Notice};
+pub(crate) use native::dump;
+pub use native::{controller_id, error_name};
+pub use producer::{BatchProducer, Outcome, Report, Submission};

@@ -1,0 +1,80 @@
+//! Small questions to librdkafka that its Rust wrapper does not ask.
+#![allow(unsafe_code)]
+
+use crate::kafka::KafkaFailure;
+use rdkafka::bindings::*;
+use rdkafka::client::Client;
+use rdkafka::config::NativeClientConfig;
+use std::collections::BTreeMap;
+use std::ffi::{CStr, c_char, c_int};
+use std::ptr::null;
+use std::time::Duration;
+
+/// Kafka's own name of an error code, such as `UNKNOWN_TOPIC_OR_PART`; client-side ones begin with `_`.
+pub fn error_name(code: i32) -> String {
+    let (mut list, mut count): (*const rd_kafka_err_desc, usize) = (null(), 0);
+    // SAFETY: librdkafka stores a pointer to its static table of `count` entries, whose codes are
+    // read as plain integers and whose names are static strings or null.
+    unsafe {
+        rd_kafka_get_err_descs(&mut list, &mut count);
+        for entry in std::slice::from_raw_parts(list, count) {
+            if entry.code as i32 == code && !entry.name.is_null() {
+                return text(entry.name);
+            }
+        }
+    }
+    format!("ERROR_{code}")
+}
+
+/// Every property that the client knows, with its value in `config`; lists of lists excepted.
+pub(crate) fn dump(config: &NativeClientConfig) -> BTreeMap<String, String> {
+    let mut properties = BTreeMap::new();
+    // SAFETY: both dumps return `count` strings, alternating name and value, owned by the caller
+    // until `rd_kafka_conf_dump_free`; the default topic configuration belongs to `config`.
+    unsafe {
+        let topic = rd_kafka_conf_get_default_topic_conf(config.ptr());
+        for global in [true, false] {
+            let mut count = 0;
+            let pairs = match global {
+                true => rd_kafka_conf_dump(config.ptr(), &mut count),
+                false if topic.is_null() => continue,
+                false => rd_kafka_topic_conf_dump(topic, &mut count),
+            };
+            for pair in std::slice::from_raw_parts(pairs, count).chunks_exact(2) {
+                properties.insert(text(pair[0]), text(pair[1]));
+            }
+            rd_kafka_conf_dump_free(pairs, count);
+        }
+    }
+    properties
+}
+
+/// The id of the cluster's controller, if a broker told it within the time.
+pub fn controller_id<C: rdkafka::ClientContext>(
+    client: &Client<C>,
+    timeout: Duration,
+) -> Option<i32> {
+    // SAFETY: the handle is valid for as long as the client is borrowed.
+    let id = unsafe { rd_kafka_controllerid(client.native_ptr(), timeout.as_millis() as c_int) };
+    (id >= 0).then_some(id)
+}
+
+pub(super) fn invalid(reason: &str) -> KafkaFailure {
+    KafkaFailure::Request {
+        action: "create the client".into(),
+        code: "_INVALID_ARG".into(),
+        detail: reason.into(),
+    }
+}
+
+/// SAFETY: `string` must be null or end with a zero byte.
+pub(super) unsafe fn text(string: *const c_char) -> String {
+    if string.is_null() {
+        return String::new();
+    }
+    // SAFETY: by the caller's promise.
+    unsafe { CStr::from_ptr(string) }
+        .to_string_lossy()
+        .trim()
+        .to_owned()
+}

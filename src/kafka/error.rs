@@ -1,0 +1,85 @@
+//! Failures of the client library, named as Kafka names them.
+
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaRespErr;
+use std::fmt;
+
+/// What the client library could not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KafkaFailure {
+    /// A property is unknown to the client or has a value it does not accept.
+    Property {
+        /// The name as it was given.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+        /// The name that was probably meant.
+        suggestion: Option<String>,
+    },
+    /// A request failed or timed out.
+    Request {
+        /// What was attempted, as in "failed to …".
+        action: String,
+        /// Kafka's name of the error, such as `UNKNOWN_TOPIC_OR_PART`.
+        code: String,
+        /// More about it.
+        detail: String,
+    },
+}
+
+impl KafkaFailure {
+    pub(crate) fn request(action: impl Into<String>, error: &KafkaError) -> Self {
+        let code = error
+            .rdkafka_error_code()
+            .map_or_else(|| "_FAIL".to_owned(), |code| error_name(code as i32));
+        Self::Request {
+            action: action.into(),
+            code,
+            detail: error.to_string(),
+        }
+    }
+
+    pub(crate) fn code(action: impl Into<String>, code: RDKafkaRespErr) -> Self {
+        let detail = rdkafka::types::RDKafkaErrorCode::from(code).to_string();
+        Self::Request {
+            action: action.into(),
+            code: error_name(code as i32),
+            detail,
+        }
+    }
+
+    /// Kafka's name of the error, where there is one.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Property { .. } => None,
+            Self::Request { code, .. } => Some(code),
+        }
+    }
+}
+
+impl fmt::Display for KafkaFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Property {
+                name,
+                reason,
+                suggestion,
+            } => {
+                write!(f, "client property `{name}`: {reason}")?;
+                match suggestion {
+                    Some(meant) => write!(f, "; did you mean `{meant}`?"),
+                    None => Ok(()),
+                }
+            }
+            Self::Request {
+                action,
+                code,
+                detail,
+            } => write!(f, "failed to {action}: {code} ({detail})"),
+        }
+    }
+}
+
+impl std::error::Error for KafkaFailure {}
+
+pub use super::batch::error_name;

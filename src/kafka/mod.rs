@@ -1,0 +1,17 @@
+//! Thin wrappers over librdkafka: configuration, the batch calls, administration.
+
+mod batch;
+mod client;
+mod error;
+mod logs;
+mod offsets;
+mod state;
+
+pub use batch::{
+    BatchConsumer, BatchProducer, Incoming, Notice, Outcome, Report, Submission, controller_id,
+};
+pub use client::{ClientSettings, Role};
+pub use error::{KafkaFailure, error_name};
+pub use logs::{ClientLog, ClientLogs, LogSink};
+pub use offsets::OffsetReader;
+pub use state::{ClientState, GroupView, Rebalance, StartAt};

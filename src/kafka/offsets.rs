@@ -1,0 +1,138 @@
+//! The ends of a topic's partitions.
+
+use super::{ClientSettings, ClientState, KafkaFailure, LogSink, Role};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+impl ConsumerContext for ClientState {}
+
+/// Asks for the first and last offsets of partitions.
+pub struct OffsetReader {
+    client: BaseConsumer<ClientState>,
+}
+
+impl OffsetReader {
+    /// A client of its own. With `read_committed`, ends are last stable offsets: messages of open
+    /// transactions lie behind them.
+    pub fn new(
+        properties: &BTreeMap<String, String>,
+        read_committed: bool,
+        logs: LogSink,
+    ) -> Result<Self, KafkaFailure> {
+        let mut settings = ClientSettings::new(Role::Admin)?;
+        settings.set_all(properties)?;
+        settings.set(
+            "isolation.level",
+            if read_committed {
+                "read_committed"
+            } else {
+                "read_uncommitted"
+            },
+        )?;
+        settings
+            .set("group.id", "kscen-offsets")?
+            .set("enable.auto.commit", "false")?;
+        let (config, _) = settings.build()?;
+        let client = config
+            .create_with_context(ClientState::new("offsets", logs))
+            .map_err(|error| KafkaFailure::request("create a client", &error))?;
+        Ok(Self { client })
+    }
+
+    /// The partitions of a topic, once the cluster knows it and every one of them has a leader.
+    pub fn partitions(&self, topic: &str, timeout: Duration) -> Result<Vec<i32>, KafkaFailure> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let failure = match self.client.fetch_metadata(Some(topic), timeout) {
+                Ok(metadata) => {
+                    let found = metadata.topics().iter().find(|found| found.name() == topic);
+                    match found {
+                        Some(found) if found.error().is_none() && !found.partitions().is_empty() => {
+                            if found.partitions().iter().all(|partition| partition.leader() >= 0) {
+                                return Ok(found.partitions().iter().map(|partition| partition.id()).collect());
+                            }
+                            KafkaFailure::Request {
+                                action: format!("find a leader for every partition of `{topic}`"),
+                                code: "LEADER_NOT_AVAILABLE".into(),
+                                detail: "an election is going on or replicas are offline".into(),
+                            }
+                        }
+                        found => KafkaFailure::code(
+                            format!("find topic `{topic}`"),
+                            found
+                                .and_then(|found| found.error())
+                                .unwrap_or(rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART),
+                        ),
+                    }
+                }
+                Err(error) => KafkaFailure::request(format!("find topic `{topic}`"), &error),
+            };
+            if Instant::now() >= deadline || failure.name() == Some("TOPIC_AUTHORIZATION_FAILED") {
+                return Err(failure);
+            }
+            // Nothing announces a change of metadata; a short pause between questions.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The first offset of each partition.
+    pub fn starts(
+        &self,
+        topic: &str,
+        partitions: &[i32],
+        timeout: Duration,
+    ) -> Result<BTreeMap<i32, i64>, KafkaFailure> {
+        self.ask(topic, partitions, Offset::Beginning, timeout)
+    }
+
+    /// The offset behind the last message of each partition.
+    pub fn ends(
+        &self,
+        topic: &str,
+        partitions: &[i32],
+        timeout: Duration,
+    ) -> Result<BTreeMap<i32, i64>, KafkaFailure> {
+        self.ask(topic, partitions, Offset::End, timeout)
+    }
+
+    fn ask(
+        &self,
+        topic: &str,
+        partitions: &[i32],
+        which: Offset,
+        timeout: Duration,
+    ) -> Result<BTreeMap<i32, i64>, KafkaFailure> {
+        let failed =
+            |error| KafkaFailure::request(format!("list the offsets of `{topic}`"), &error);
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for partition in partitions {
+            list.add_partition_offset(topic, *partition, which)
+                .map_err(failed)?;
+        }
+        // The protocol's special timestamps -1 and -2 stand for the end and the beginning.
+        let answer = self
+            .client
+            .offsets_for_times(list, timeout)
+            .map_err(failed)?;
+        let mut offsets = BTreeMap::new();
+        for element in answer.elements() {
+            element.error().map_err(failed)?;
+            if let Offset::Offset(offset) = element.offset() {
+                offsets.insert(element.partition(), offset);
+            }
+        }
+        match partitions
+            .iter()
+            .find(|partition| !offsets.contains_key(partition))
+        {
+            None => Ok(offsets),
+            Some(partition) => Err(KafkaFailure::Request {
+                action: format!("list the offsets of `{topic}`"),
+                code: "_NO_OFFSET".into(),
+                detail: format!("the broker gave none for partition {partition}"),
+            }),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What callbacks of a client leave behind for its owner.
+
+use super::LogSink;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::ProducerContext;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+/// Where a reader starts on a partition without a committed offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartAt {
+    /// At the first offset that exists.
+    Start,
+    /// Behind the last one.
+    End,
+}
+
+/// A group member's view of its assignment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupView {
+    /// Assigned partitions and the offsets they were assigned at.
+    pub assigned: BTreeMap<i32, i64>,
+    /// Assignments received so far, empty ones included.
+    pub assignments: u64,
+    /// Revocations received so far.
+    pub revocations: u64,
+    /// Revocations after the member had already been thrown out of its group.
+    pub losses: u64,
+}
+
+/// A change of assignment, in the order in which it happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rebalance {
+    /// Partitions were added, each at an offset.
+    Assigned(BTreeMap<i32, i64>),
+    /// Partitions were taken away.
+    Revoked(Vec<i32>),
+}
+
+/// Shared between a client's owner and its callbacks.
+#[derive(Debug)]
+pub struct ClientState {
+    name: String,
+    logs: LogSink,
+    /// For a group member: where to start, and whether to commit positions before a revocation.
+    pub(super) start_at: StartAt,
+    pub(super) commit_on_revoke: bool,
+    group: Mutex<(GroupView, VecDeque<Rebalance>)>,
+    last_error: Mutex<Option<String>>,
+    producer_id: AtomicBool,
+}
+
+impl ClientState {
+    /// State of a client called `name`, whose log lines go to `logs`.
+    pub fn new(name: impl Into<String>, logs: LogSink) -> Self {
+        Self {
+            name: name.into(),
+            logs,
+            start_at: StartAt::Start,
+            commit_on_revoke: false,
+            group: Mutex::default(),
+            last_error: Mutex::default(),
+            producer_id: AtomicBool::new(false),
+        }
+    }
+
+    /// For a group member: where partitions without a committed offset start, and whether the
+    /// positions are committed before partitions are given away.
+    pub fn for_group(mut self, start_at: StartAt, commit_on_revoke: bool) -> Self {
+        self.start_at = start_at;
+        self.commit_on_revoke = commit_on_revoke;
+        self
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (GroupView, VecDeque<Rebalance>)> {
+        self.group
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub(super) fn log_line(&self, level: u8, facility: &str, message: &str) {
+        self.logs.put(&self.name, level, facility, message);
+    }
+
+    pub(super) fn note_error(&self, error: String) {
+        self.log_line(3, "ERROR", &error);
+        *self
+            .last_error
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(error);
+    }
+
+    /// The client's last error of its own, such as "all brokers down".
+    pub fn last_error(&self) -> Option<String> {
+        self.last_error
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .clone()
+    }
+
+    /// Reads from the client's statistics whether an idempotent producer has its id.
+    pub(super) fn statistics(&self, json: &[u8]) {
+        if !self.has_producer_id()
+            && memchr::memmem::find(json, b"\"idemp_state\":\"Assigned\"").is_some()
+        {
+            self.producer_id.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether an idempotent producer has its id: before that it sends nothing.
+    pub fn has_producer_id(&self) -> bool {
+        self.producer_id.load(Ordering::Acquire)
+    }
+
+    pub(super) fn assigned(&self, partitions: BTreeMap<i32, i64>) {
+        let mut group = self.lock();
+        group.0.assignments += 1;
+        group.0.assigned.extend(&partitions);
+        group.1.push_back(Rebalance::Assigned(partitions));
+    }
+
+    pub(super) fn revoked(&self, partitions: Vec<i32>, lost: bool) {
+        let mut group = self.lock();
+        group.0.revocations += 1;
+        group.0.losses += u64::from(lost);
+        group
+            .0
+            .assigned
+            .retain(|partition, _| !partitions.contains(partition));
+        group.1.push_back(Rebalance::Revoked(partitions));
+    }
+
+    /// The member's present view of its assignment.
+    pub fn group(&self) -> GroupView {
+        self.lock().0.clone()
+    }
+
+    /// Takes the changes since the last call.
+    pub fn take_rebalances(&self) -> Vec<Rebalance> {
+        self.lock().1.drain(..).collect()
+    }
+}
+
+impl ClientContext for ClientState {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.log_line(level as u8, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.note_error(format!("{error}: {reason}"));
+    }
+
+    fn stats_raw(&self, json: &[u8]) {
+        self.statistics(json);
+    }
+}
+
+impl ProducerContext for ClientState {
+    /// The slot that a message was sent from.
+    type DeliveryOpaque = usize;
+
+    /// Only reached while the wrapper discards a client; reports are otherwise read in batches.
+    fn delivery(&self, _: &DeliveryResult<'_>, _: usize) {}
+}

@@ -1,0 +1,162 @@
+//! Where each acknowledged message went, in about one byte a message.
+
+use std::collections::BTreeMap;
+
+/// Past this the account stops recording places; the classes stay exact, samples lose their place.
+const BUDGET_BYTES: usize = 4 << 20;
+
+/// Partition and offset of acknowledged sequences, delta- and run-length-coded per partition in
+/// the order of their acknowledgement.
+#[derive(Debug, Clone, Default)]
+pub struct AckedOffsets {
+    partitions: BTreeMap<i32, Track>,
+    bytes: usize,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Track {
+    code: Vec<u8>,
+    last: (u64, i64),
+    /// The steps that have not been written yet: sequence step, offset step, repetitions.
+    pending: (i64, i64, u64),
+}
+
+impl AckedOffsets {
+    /// Notes that `sequence` was written at `offset`.
+    pub fn push(&mut self, partition: i32, sequence: u64, offset: i64) {
+        if self.bytes > BUDGET_BYTES {
+            return;
+        }
+        let track = self.partitions.entry(partition).or_default();
+        let step = (
+            sequence.wrapping_sub(track.last.0) as i64,
+            offset.wrapping_sub(track.last.1),
+        );
+        track.last = (sequence, offset);
+        if (track.pending.0, track.pending.1) == step && track.pending.2 > 0 {
+            track.pending.2 += 1;
+            return;
+        }
+        let before = track.code.len();
+        track.flush();
+        track.pending = (step.0, step.1, 1);
+        self.bytes += track.code.len() - before;
+    }
+
+    /// Calls `found` with sequence, partition and offset of everything that was noted.
+    pub fn for_each(&self, mut found: impl FnMut(u64, i32, i64)) {
+        for (partition, track) in &self.partitions {
+            let mut track = track.clone();
+            track.flush();
+            let (mut sequence, mut offset) = (0u64, 0i64);
+            let mut code = track.code.iter().copied();
+            while let Some(head) = read_varint(&mut code) {
+                let sequence_step = unzigzag(head >> 2);
+                let offset_step = if head & 2 == 0 {
+                    1
+                } else {
+                    unzigzag(read_varint(&mut code).unwrap_or(0))
+                };
+                let times = if head & 1 == 0 {
+                    1
+                } else {
+                    read_varint(&mut code).unwrap_or(1)
+                };
+                for _ in 0..times {
+                    sequence = sequence.wrapping_add(sequence_step as u64);
+                    offset = offset.wrapping_add(offset_step);
+                    found(sequence, *partition, offset);
+                }
+            }
+        }
+    }
+
+    /// Whether every acknowledgement was noted.
+    pub fn is_complete(&self) -> bool {
+        self.bytes <= BUDGET_BYTES
+    }
+
+    /// Bytes held on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        self.partitions
+            .values()
+            .map(|track| track.code.capacity() + 64)
+            .sum()
+    }
+}
+
+impl Track {
+    fn flush(&mut self) {
+        let (sequence_step, offset_step, times) = self.pending;
+        if times == 0 {
+            return;
+        }
+        let flags = u64::from(offset_step != 1) << 1 | u64::from(times > 1);
+        // Steps of 2^61 do not occur: sequences count from zero.
+        write_varint(&mut self.code, zigzag(sequence_step) << 2 | flags);
+        if offset_step != 1 {
+            write_varint(&mut self.code, zigzag(offset_step));
+        }
+        if times > 1 {
+            write_varint(&mut self.code, times);
+        }
+        self.pending.2 = 0;
+    }
+}
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
+fn write_varint(code: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        code.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    code.push(value as u8);
+}
+
+fn read_varint(code: &mut impl Iterator<Item = u8>) -> Option<u64> {
+    let (mut value, mut shift) = (0u64, 0);
+    loop {
+        let byte = code.next()?;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+        shift += 7;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+    #[test]
+    fn returns_what_was_noted() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let (mut offsets, mut ends, mut model) =
+            (AckedOffsets::default(), [7i64, 100, 0], Vec::new());
+        for sequence in 0..50_000u64 {
+            let partition = rng.random_range(0..3usize);
+            if sequence % 1000 == 0 {
+                ends[partition] += 2;
+            }
+            // Some acknowledgements overtake others.
+            let sequence = sequence ^ u64::from(rng.random_range(0..50) == 0);
+            offsets.push(partition as i32, sequence, ends[partition]);
+            model.push((sequence, partition as i32, ends[partition]));
+            ends[partition] += 1;
+        }
+        let mut read = Vec::new();
+        offsets.for_each(|sequence, partition, offset| read.push((sequence, partition, offset)));
+        model.sort_by_key(|entry| (entry.1, entry.2));
+        assert_eq!(read, model);
+        assert!(offsets.heap_bytes() < 120_000, "{}", offsets.heap_bytes());
+    }
+}

@@ -1,0 +1,81 @@
+//! One producer's side of the account.
+
+use super::{AckedOffsets, PagedBitmap};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What became of everything that one producer sent.
+#[derive(Clone, Default)]
+pub struct SenderAccount {
+    /// The producer's number within the run.
+    pub producer: u16,
+    /// The topic it wrote to.
+    pub topic: String,
+    /// Sequences 0..sent were used.
+    pub sent: u64,
+    /// Acknowledged by the broker.
+    pub acked: PagedBitmap,
+    /// Reported as definitely not written.
+    pub failed: PagedBitmap,
+    /// Timed out or failed after they may have been written.
+    pub unknown: PagedBitmap,
+    /// Part of a transaction that was aborted.
+    pub aborted: PagedBitmap,
+    /// Where the acknowledged ones went.
+    pub offsets: AckedOffsets,
+    /// When a sequence was due, in µs since the epoch.
+    pub due_us: Option<Arc<dyn Fn(u64) -> i64 + Send + Sync>>,
+}
+
+impl SenderAccount {
+    /// An account of nothing yet.
+    pub fn new(producer: u16, topic: impl Into<String>) -> Self {
+        Self {
+            producer,
+            topic: topic.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The transaction of these sequences was aborted: nobody may read them as committed.
+    pub fn transaction_aborted(&mut self, sequences: Range<u64>) {
+        for sequence in sequences {
+            // An aborted transaction settles even what was in doubt.
+            if self.acked.remove(sequence) || self.unknown.remove(sequence) {
+                self.aborted.insert(sequence);
+            }
+        }
+    }
+
+    /// Whether the transaction of these sequences was committed is not known.
+    pub fn transaction_in_doubt(&mut self, sequences: Range<u64>) {
+        for sequence in sequences {
+            if self.acked.remove(sequence) {
+                self.unknown.insert(sequence);
+            }
+        }
+    }
+
+    /// Bytes held on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        let bitmaps = [&self.acked, &self.failed, &self.unknown, &self.aborted];
+        bitmaps
+            .iter()
+            .map(|bitmap| bitmap.heap_bytes())
+            .sum::<usize>()
+            + self.offsets.heap_bytes()
+    }
+}
+
+impl std::fmt::Debug for SenderAccount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SenderAccount")
+            .field("producer", &self.producer)
+            .field("sent", &self.sent)
+            .field("acked", &self.acked.len())
+            .field("failed", &self.failed.len())
+            .field("unknown", &self.unknown.len())
+            .field("aborted", &self.aborted.len())
+            .finish_non_exhaustive()
+    }
+}

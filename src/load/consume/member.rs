@@ -1,0 +1,268 @@
+//! One member's thread.
+
+use super::job::Shared;
+use super::report::{LifeEnd, RebalanceEvent};
+use super::{Commit, Tapped};
+use crate::kafka::{BatchConsumer, ClientState, Incoming, Notice, Rebalance};
+use crate::ledger::{IDENTITY_HEADER, Identity, IdentityError, Seen, Sighting};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+/// How long a member waits for messages before it looks for orders.
+const TURN: Duration = Duration::from_millis(100);
+
+/// What a member is told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    Run = 0,
+    Stop = 1,
+    Kill = 2,
+}
+
+/// A member's orders.
+#[derive(Debug, Default)]
+pub(super) struct Orders(AtomicU8);
+
+impl Orders {
+    pub(super) fn give(&self, order: Order) {
+        self.0.store(order as u8, Ordering::Release);
+    }
+
+    fn get(&self) -> Order {
+        match self.0.load(Ordering::Acquire) {
+            0 => Order::Run,
+            1 => Order::Stop,
+            _ => Order::Kill,
+        }
+    }
+}
+
+pub(super) struct Member {
+    pub(super) shared: Arc<Shared>,
+    pub(super) orders: Arc<Orders>,
+    pub(super) number: usize,
+    pub(super) life: usize,
+    pub(super) consumer: BatchConsumer,
+}
+
+impl Member {
+    /// Reads until it is told otherwise, or cannot go on.
+    pub(super) fn run(mut self) {
+        let state = self.consumer.client().context().clone();
+        let mut positions = BTreeMap::new();
+        let mut uncommitted = 0;
+        let end = loop {
+            match self.orders.get() {
+                Order::Run => {}
+                Order::Stop => break LifeEnd::Stopped,
+                Order::Kill => break LifeEnd::Killed,
+            }
+            let (shared, number, life) = (&self.shared, self.number, self.life);
+            let mut fatal = None;
+            let count = self.consumer.read(
+                TURN,
+                |batch| {
+                    note_rebalances(shared, number, &state, &mut positions);
+                    record(shared, life, batch, &mut positions);
+                },
+                |notice| match notice {
+                    Notice::End { partition, offset } => {
+                        shared.books().account.advanced(partition, offset);
+                        shared.live.notify();
+                    }
+                    Notice::Error {
+                        name,
+                        reason,
+                        fatal: is_fatal,
+                    } => {
+                        // Without its topic or the right to read it there is nothing to wait for.
+                        let hopeless = is_fatal || name.ends_with("AUTHORIZATION_FAILED");
+                        if hopeless {
+                            fatal = Some(format!("{name}: {reason}"));
+                        }
+                        *shared.books().errors.entry(name).or_default() += 1;
+                    }
+                },
+            );
+            note_rebalances(shared, number, &state, &mut positions);
+            uncommitted += count as u64;
+            let due = match shared.spec.commit {
+                Commit::After => uncommitted > 0,
+                Commit::Every(messages) => uncommitted >= messages.max(1),
+                Commit::Auto | Commit::None => false,
+            };
+            if due && shared.spec.group.is_some() {
+                let result = self.consumer.commit(&shared.spec.topic, &positions, true);
+                shared.books().committed(result);
+                uncommitted = 0;
+            }
+            if let Some(fatal) = fatal {
+                shared.books().fatal.get_or_insert(fatal);
+                shared.live.failed.store(true, Ordering::Release);
+                break LifeEnd::Failed;
+            }
+        };
+        let commits = matches!(self.shared.spec.commit, Commit::After | Commit::Every(_));
+        match end {
+            LifeEnd::Killed => self.consumer.abandon(),
+            LifeEnd::Stopped | LifeEnd::Failed => {
+                if commits
+                    && self.shared.spec.group.is_some()
+                    && uncommitted > 0
+                    && end == LifeEnd::Stopped
+                {
+                    let result = self
+                        .consumer
+                        .commit(&self.shared.spec.topic, &positions, true);
+                    self.shared.books().committed(result);
+                }
+                if let Err(failure) = self.consumer.close() {
+                    *self
+                        .shared
+                        .books()
+                        .errors
+                        .entry(failure.name().unwrap_or("_FAIL").to_owned())
+                        .or_default() += 1;
+                }
+            }
+        }
+        note_rebalances(&self.shared, self.number, &state, &mut positions);
+        let now_us = self.shared.clock.now_us();
+        self.shared.books().end_life(self.life, now_us, end);
+        self.shared.live.alive.fetch_sub(1, Ordering::AcqRel);
+        self.shared.live.notify();
+    }
+}
+
+fn note_rebalances(
+    shared: &Shared,
+    member: usize,
+    state: &ClientState,
+    positions: &mut BTreeMap<i32, i64>,
+) {
+    let rebalances = state.take_rebalances();
+    if rebalances.is_empty() {
+        return;
+    }
+    let time_us = shared.clock.now_us();
+    let mut books = shared.books();
+    for rebalance in rebalances {
+        let mut event = RebalanceEvent {
+            time_us,
+            member,
+            assigned: BTreeMap::new(),
+            revoked: Vec::new(),
+        };
+        match rebalance {
+            Rebalance::Assigned(assigned) => {
+                for (partition, offset) in assigned.iter().filter(|(_, offset)| **offset >= 0) {
+                    books.account.assigned(*partition, *offset);
+                }
+                event.assigned = assigned;
+            }
+            Rebalance::Revoked(revoked) => {
+                positions.retain(|partition, _| !revoked.contains(partition));
+                event.revoked = revoked;
+            }
+        }
+        books.rebalances.push(event);
+    }
+    drop(books);
+    shared.live.notify();
+}
+
+fn record(
+    shared: &Shared,
+    life: usize,
+    batch: &[Incoming<'_>],
+    positions: &mut BTreeMap<i32, i64>,
+) {
+    let now_us = shared.clock.now_us();
+    let at_us = shared.clock.to_epoch_us(now_us);
+    let (mut read, mut bytes) = (0, 0);
+    let mut tapped = Vec::new();
+    let mut books = shared.books();
+    let mut position = (-1, 0);
+    for message in batch {
+        let identity = identity_of(message);
+        let seen = books.account.record(&Sighting {
+            partition: message.partition,
+            offset: message.offset,
+            at_us,
+            identity,
+        });
+        bytes += message.payload.map_or(0, <[u8]>::len) as u64;
+        read += u64::from(seen != Seen::Other(crate::ledger::Class::Redelivered));
+        if let (true, Ok((identity, _))) = (seen.is_fresh() && shared.measures(), identity)
+            && !identity.warmup
+        {
+            let latency_us = at_us - identity.due_us;
+            books.latency.record(
+                (identity.due_us - shared.clock.epoch_us()).max(0) as u64,
+                latency_us,
+            );
+        }
+        if position.0 != message.partition {
+            if position.0 >= 0 {
+                positions.insert(position.0, position.1);
+            }
+            position.0 = message.partition;
+        }
+        position.1 = message.offset + 1;
+        if shared.spec.tap.is_some() {
+            tapped.push((identity.ok().map(|found| found.0), seen));
+        }
+    }
+    positions.insert(position.0, position.1);
+    let second = books.seconds.at(now_us);
+    second.read += read;
+    second.bytes += bytes;
+    books.first_read_us.get_or_insert(now_us);
+    books.last_read_us = Some(now_us);
+    books.lives[life].first_read_us.get_or_insert(now_us);
+    drop(books);
+    let total = shared.live.read.fetch_add(read, Ordering::Relaxed) + read;
+    shared
+        .live
+        .delivered
+        .fetch_add(batch.len() as u64, Ordering::Relaxed);
+    shared.live.bytes.fetch_add(bytes, Ordering::Relaxed);
+    shared.live.last_read_us.store(now_us, Ordering::Relaxed);
+    if let Some(tap) = &shared.spec.tap {
+        for (message, (identity, seen)) in batch.iter().zip(tapped) {
+            tap(&Tapped {
+                partition: message.partition,
+                offset: message.offset,
+                timestamp_ms: message.timestamp_ms(),
+                key: message.key,
+                payload: message.payload,
+                identity,
+                seen,
+            });
+        }
+    }
+    if shared.spec.until.count.is_some_and(|count| total >= count) {
+        shared.live.until_reached.store(true, Ordering::Release);
+    }
+    shared.live.notify();
+}
+
+/// The identity in the payload or, where there is none, in a header.
+pub(crate) fn identity_of(message: &Incoming<'_>) -> Result<(Identity, bool), IdentityError> {
+    match message.payload.map(Identity::find) {
+        None | Some(Err(IdentityError::Absent)) => {}
+        Some(found) => return found,
+    }
+    let headers = message.headers();
+    let value = headers
+        .iter()
+        .find(|(name, _)| name.to_bytes() == IDENTITY_HEADER.as_bytes());
+    let Some((_, Some(value))) = value else {
+        return Err(IdentityError::Absent);
+    };
+    let identity = Identity::decode(value)?;
+    let intact = crc32fast::hash(message.payload.unwrap_or_default()) == identity.body_crc;
+    Ok((identity, intact))
+}

@@ -1,0 +1,98 @@
+//! What to read.
+
+use crate::kafka::LogSink;
+use crate::ledger::{Identity, RunIdentity, Seen};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a reader starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// At the first message that exists; in a group, where nothing is committed.
+    Start,
+    /// Behind the last message; in a group, where nothing is committed.
+    End,
+    /// At the group's committed offset; at the first message where there is none.
+    Committed,
+}
+
+/// When a reader ends by itself: at the first of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Until {
+    /// After so many different messages.
+    pub count: Option<u64>,
+    /// After so long without a message.
+    pub idle: Option<Duration>,
+    /// At the end offsets as they were when the reader was prepared.
+    pub drained: bool,
+}
+
+/// When a group's offsets are committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Commit {
+    /// After the messages have been processed, batch by batch, waiting for the answer.
+    #[default]
+    After,
+    /// By the client, every five seconds unless configured otherwise.
+    Auto,
+    /// Never.
+    None,
+    /// After each n-th message.
+    Every(u64),
+}
+
+/// A message as it passes by.
+#[derive(Debug, Clone, Copy)]
+pub struct Tapped<'a> {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its timestamp in ms since the epoch.
+    pub timestamp_ms: Option<i64>,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its payload; none in a tombstone.
+    pub payload: Option<&'a [u8]>,
+    /// Whose it is, if it says so.
+    pub identity: Option<Identity>,
+    /// What the ledger made of it.
+    pub seen: Seen,
+}
+
+/// Called with every message, on the reading threads.
+pub type Tap = Arc<dyn Fn(&Tapped<'_>) + Send + Sync>;
+
+/// What to read.
+#[derive(Clone)]
+pub struct ConsumeSpec {
+    /// The name of the step; names threads and log lines.
+    pub name: String,
+    /// The topic.
+    pub topic: String,
+    /// Where to start.
+    pub from: From,
+    /// The consumer group; without one all partitions are read by one client.
+    pub group: Option<String>,
+    /// How many clients; more than one only in a group.
+    pub members: usize,
+    /// When to end.
+    pub until: Until,
+    /// When to commit; only in a group.
+    pub commit: Commit,
+    /// Whether only messages of committed transactions are delivered.
+    pub read_committed: bool,
+    /// Whether rebalances are cooperative: only partitions that move stop.
+    pub cooperative: bool,
+    /// Properties of the connection: `bootstrap.servers`, security.
+    pub connection: BTreeMap<String, String>,
+    /// Properties of the consumer.
+    pub config: BTreeMap<String, String>,
+    /// The run whose messages are accounted for.
+    pub run: Arc<RunIdentity>,
+    /// Sees every message.
+    pub tap: Option<Tap>,
+    /// Where client log lines go.
+    pub logs: LogSink,
+}

@@ -1,0 +1,79 @@
+//! What to send.
+
+use crate::kafka::LogSink;
+use crate::ledger::RunIdentity;
+use crate::load::{KeySpec, PayloadSpec, Schedule};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Whose acknowledgement a message needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Acks {
+    /// Nobody's: written to the socket counts as acknowledged.
+    None,
+    /// The leader's.
+    Leader,
+    /// That of all in-sync replicas.
+    #[default]
+    All,
+}
+
+/// Who chooses the partition of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Partitioning {
+    /// The client: by murmur2 of the key as in Java, sticky without a key.
+    #[default]
+    Client,
+    /// One partition after the other.
+    RoundRobin,
+    /// Always this one.
+    Fixed(i32),
+}
+
+/// Sending in transactions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TransactionSpec {
+    /// Messages in each.
+    pub per: u64,
+    /// Share of transactions, 0 to 1, that are aborted.
+    pub abort_share: f64,
+    /// `transactional.id`; producers after the first append their number.
+    pub id: String,
+}
+
+/// What to send, to where, and when.
+#[derive(Debug, Clone)]
+pub struct ProduceSpec {
+    /// The name of the step; names threads and log lines.
+    pub name: String,
+    /// Where to.
+    pub topic: String,
+    /// When.
+    pub schedule: Schedule,
+    /// Clients that share the schedule: producer k of n sends messages k, k+n, k+2n, …
+    pub producers: usize,
+    /// The payloads.
+    pub payload: PayloadSpec,
+    /// The keys.
+    pub key: KeySpec,
+    /// Headers of every message, besides the identity's. They cost the zero-copy path.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The partitions.
+    pub partitioning: Partitioning,
+    /// The acknowledgements.
+    pub acks: Acks,
+    /// Whether the broker sorts out repeated batches.
+    pub idempotent: bool,
+    /// In transactions, if at all.
+    pub transaction: Option<TransactionSpec>,
+    /// Properties of the connection: `bootstrap.servers`, security.
+    pub connection: BTreeMap<String, String>,
+    /// Properties of the producer: compression, linger and whatever else.
+    pub config: BTreeMap<String, String>,
+    /// The run that the messages belong to.
+    pub run: Arc<RunIdentity>,
+    /// Decides everything that is random.
+    pub seed: u64,
+    /// Where client log lines go.
+    pub logs: LogSink,
+}
