@@ -1,6 +1,6 @@
 //! Runs one plan from its first event to its verdict.
 
-use super::clock::RunClock;
+use crate::load::RunClock;
 use super::interrupt::Interrupt;
 use super::journal::Journal;
 use super::live::LiveSteps;

@@ -1,7 +1,6 @@
 //! Carries out plans: walks the steps, keeps background steps, undoes faults, cleans up.
 
 mod cleanup;
-mod clock;
 mod conditions;
 mod context;
 mod engine;
@@ -19,7 +18,7 @@ mod task;
 mod undo;
 mod walk;
 
-pub use clock::RunClock;
+pub use crate::load::RunClock;
 pub use context::StepContext;
 pub use engine::{Job, Stage, execute};
 pub use live::LiveStep;

@@ -1,6 +1,6 @@
 //! Where events go: numbered, timed, and handed to everyone who watches.
 
-use super::clock::RunClock;
+use crate::load::RunClock;
 use crate::record::event::VERSION;
 use crate::record::{Event, EventKind, Folder, Record};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};

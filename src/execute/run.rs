@@ -1,18 +1,21 @@
 //! What all steps of a run share.
 
-use super::clock::RunClock;
+use crate::load::RunClock;
 use super::live::LiveSteps;
 use super::owned::Owned;
 use super::recorder::Recorder;
 use super::undo::UndoStack;
 use crate::environment::{Endpoints, Environment};
-use crate::kafka::Admin;
+use crate::kafka::{Admin, LogSink};
 use crate::ledger::RunIdentity;
 use crate::plan::{Live, Plan};
+use crate::record::{Folder, Record};
 use crate::scenario::Guarantee;
+use crate::step::StepError;
 use serde_json::Value;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What all steps of a run share.
 pub struct Run {
@@ -38,6 +41,9 @@ pub struct Run {
     pub folder: PathBuf,
     /// Whether things that kscen did not make may be deleted.
     pub allow_delete: bool,
+    /// Where the lines of all clients' logs go.
+    pub client_logs: LogSink,
+    pub(super) folded: Arc<Mutex<Folder>>,
     pub(super) admin: OnceLock<Arc<Admin>>,
 }
 
@@ -45,6 +51,32 @@ impl Run {
     /// The run's id.
     pub fn id(&self) -> &str {
         &self.plan.bindings.run_id
+    }
+
+    /// The record so far.
+    pub fn snapshot(&self) -> Option<Record> {
+        self.recorder.sync();
+        self.folded.lock().unwrap_or_else(PoisonError::into_inner).record().cloned()
+    }
+
+    /// Properties that every client of the run needs.
+    pub fn connection(&self) -> BTreeMap<String, String> {
+        let mut properties = self.endpoints.client_config.clone();
+        properties.insert("bootstrap.servers".to_owned(), self.endpoints.bootstrap.clone());
+        properties
+    }
+
+    /// The administrative client, made when it is first needed.
+    ///
+    /// # Errors
+    /// Where it cannot be created from the environment's client properties.
+    pub fn admin(&self) -> Result<Arc<Admin>, StepError> {
+        if let Some(admin) = self.admin.get() {
+            return Ok(Arc::clone(admin));
+        }
+        let admin = Admin::new(&self.connection(), self.client_logs.clone())
+            .map_err(|error| StepError::broken("admin-client", error.to_string()))?;
+        Ok(Arc::clone(self.admin.get_or_init(|| Arc::new(admin))))
     }
 
     /// The scenario's guarantee.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::clock::RunClock;
+use crate::load::RunClock;
 use super::journal::Journal;
 use super::recorder::Recorder;
 

@@ -52,6 +52,24 @@ impl RunClock {
         self.epoch_us() + us as i64
     }
 
+    /// Time since the origin in s.
+    pub fn now(&self) -> f64 {
+        self.at(Instant::now())
+    }
+
+    /// The time since the origin, in s, of an instant; negative for earlier ones.
+    pub fn at(&self, instant: Instant) -> f64 {
+        match instant.checked_duration_since(self.origin) {
+            Some(since) => since.as_secs_f64(),
+            None => -self.origin.duration_since(instant).as_secs_f64(),
+        }
+    }
+
+    /// A time of the run, in s, on the wall clock of its origin.
+    pub fn wall(&self, at: f64) -> SystemTime {
+        if at >= 0.0 { self.wall + Duration::from_secs_f64(at) } else { self.wall - Duration::from_secs_f64(-at) }
+    }
+
     /// How far the wall clock has moved against the monotonic one since the origin, in µs.
     pub fn wall_drift_us(&self) -> i64 {
         let now = Self {

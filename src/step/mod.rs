@@ -6,6 +6,7 @@ mod entry;
 mod error;
 mod fault;
 mod facts;
+mod metrics;
 mod outcome;
 mod target;
 

@@ -33,3 +33,26 @@ impl StepOutcome {
         self
     }
 }
+
+impl StepOutcome {
+    /// As a step's record, for measuring before the step has ended.
+    pub fn as_step(&self, id: &str) -> crate::record::StepRecord {
+        crate::record::StepRecord {
+            id: id.to_owned(),
+            verb: String::new(),
+            section: crate::record::Section::Steps,
+            title: String::new(),
+            at: crate::record::Location { file: String::new(), line: 0, column: 0 },
+            background: false,
+            status: crate::record::StepStatus::Done,
+            started: 0.0,
+            prepared: None,
+            ended: 0.0,
+            failure: None,
+            metrics: self.metrics.clone(),
+            produced: self.produced.clone(),
+            consumed: self.consumed.clone(),
+            details: Value::Null,
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The verb `consume`.
+
+mod reader;
+
+pub use reader::Reader;
+
+use super::metrics::MetricChecks;
+use super::produce::{check_config, plain};
+use super::topic::check_topic_name;
+use super::{CheckContext, Facts, Step, StepError, StepOutcome};
+use crate::diagnostic::Problem;
+use crate::environment::Needs;
+use crate::execute::{Resource, Stop, StepContext};
+use crate::load::consume::{Commit as LoadCommit, From as LoadFrom, Until as LoadUntil};
+use crate::load::{ConsumeJob, ConsumeSpec};
+use crate::scenario::Guarantee;
+use crate::scenario::units::{Count, Length};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Reads a topic and accounts for every message. In the background, without `until`, it reads until `steps` end and then drains.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Consume {
+    /// The topic.
+    pub topic: String,
+    /// Where to start; in a group, where nothing is committed.
+    #[serde(default)]
+    pub from: From,
+    /// Consumer group; without one, a single client reads all partitions.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Number of members of the group; 1 by default.
+    #[serde(default)]
+    pub members: Option<Count>,
+    /// When it ends by itself; the first that is reached.
+    #[serde(default)]
+    pub until: Option<Until>,
+    /// When offsets are committed; `after` processing by default.
+    #[serde(default)]
+    pub commit: Commit,
+    /// `isolation.level`.
+    #[serde(default)]
+    pub isolation: Isolation,
+    /// How partitions move in a rebalance.
+    #[serde(default)]
+    pub rebalance: Rebalance,
+    /// How long the drain at the end of `steps` may take; 30s by default.
+    #[serde(default)]
+    pub drain: Option<Length>,
+    /// Further client properties, under their librdkafka or Java names.
+    #[serde(default)]
+    pub config: BTreeMap<String, Value>,
+    /// Checks of the step's own metrics, made at its end.
+    #[serde(default)]
+    #[schemars(schema_with = "thresholds_schema")]
+    pub thresholds: MetricChecks,
+}
+
+fn thresholds_schema(generator: &mut SchemaGenerator) -> Schema {
+    MetricChecks::schema("consume", generator)
+}
+
+/// Where a reader starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum From {
+    /// At the first message that exists.
+    #[default]
+    Start,
+    /// Behind the last message.
+    End,
+    /// At the group's committed offset.
+    Committed,
+}
+
+/// When a reader ends.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Until {
+    /// After so many different messages; must be reached.
+    #[serde(default)]
+    pub count: Option<Count>,
+    /// After so long without a message.
+    #[serde(default)]
+    pub idle: Option<Length>,
+    /// At the end offsets as they are when the reader starts.
+    #[serde(default)]
+    pub drained: bool,
+}
+
+/// How partitions move in a rebalance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rebalance {
+    /// Every member gives up everything first (`range`).
+    #[default]
+    Eager,
+    /// Only partitions that move stop (`cooperative-sticky`).
+    Cooperative,
+}
+
+/// `isolation.level`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// All messages.
+    #[default]
+    ReadUncommitted,
+    /// Only messages of committed transactions.
+    ReadCommitted,
+}
+
+/// When offsets are committed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Commit(LoadCommit);
+
+impl<'de> Deserialize<'de> for Commit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Ok(Self(match &value {
+            Value::String(word) if word == "after" => LoadCommit::After,
+            Value::String(word) if word == "auto" => LoadCommit::Auto,
+            Value::String(word) if word == "none" => LoadCommit::None,
+            Value::Object(map) if map.len() == 1 && map.contains_key("every") => {
+                let count: Count = serde_json::from_value(map["every"].clone()).map_err(de::Error::custom)?;
+                LoadCommit::Every(count.0.max(1))
+            }
+            _ => return Err(de::Error::custom("expected after, auto, none or { every: N }")),
+        }))
+    }
+}
+
+impl JsonSchema for Commit {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Commit".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let count = generator.subschema_for::<Count>();
+        json_schema!({
+            "if": { "type": "string" },
+            "then": { "enum": ["after", "auto", "none"] },
+            "else": {
+                "type": "object",
+                "properties": { "every": { "description": "After each n-th message.", "allOf": [count] } },
+                "required": ["every"],
+                "additionalProperties": false
+            }
+        })
+    }
+}
+
+/// How long the drain may take.
+const DRAIN: Duration = Duration::from_secs(30);
+/// What a reader may take before its time limit, where nothing says when it ends.
+const UNPLANNED: Duration = Duration::from_secs(24 * 3600);
+
+impl Step for Consume {
+    const VERB: &'static str = "consume";
+    const EXAMPLE: &'static str = "consume: { topic: \"orders-${run.id}\", from: start }\nbackground: true";
+    const BACKGROUND: bool = true;
+    const RETRY: bool = false;
+
+    fn needs(&self) -> Needs {
+        Needs::kafka()
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            topic: Some(self.topic.clone()),
+            group: self.group.clone(),
+            total: self.until.and_then(|until| until.count).map(|count| count.0),
+            ends: self.until.is_some(),
+            allowance: Some(UNPLANNED),
+            ..Facts::default()
+        }
+    }
+
+    fn check(&self, cx: &mut CheckContext<'_>) {
+        check_topic_name("/topic", &self.topic, cx);
+        if self.until.is_none() && !cx.background {
+            cx.report(
+                "",
+                Problem::new("no-end", "this reader has no end, and nothing follows it")
+                    .help("add `until: { drained: true }` or `until: { count: 1000 }`, or `background: true`"),
+            );
+        }
+        if let Some(until) = self.until
+            && until.count.is_none()
+            && until.idle.is_none()
+            && !until.drained
+        {
+            cx.report("/until", Problem::new("no-end", "until what?").help("give `count`, `idle` or `drained: true`"));
+        }
+        if self.group.is_none() {
+            let only_groups = [
+                ("/members", self.members.is_some_and(|members| members.0 != 1), "members"),
+                ("/from", self.from == From::Committed, "committed offsets"),
+                ("/commit", self.commit != Commit::default() && self.commit.0 != LoadCommit::None, "commits"),
+            ];
+            for (pointer, wrong, what) in only_groups {
+                if wrong {
+                    cx.report(
+                        pointer,
+                        Problem::new("no-group", format!("only a consumer group has {what}")).help("add `group:`"),
+                    );
+                }
+            }
+        }
+        if self.members.is_some_and(|members| members.0 == 0 || members.0 > 256) {
+            cx.report("/members", Problem::new("out-of-range", "a group has 1 to 256 members"));
+        }
+        if cx.guarantee == Some(Guarantee::ExactlyOnce) && self.isolation != Isolation::ReadCommitted {
+            cx.report(
+                "",
+                Problem::new("contradiction", "`guarantee: exactly-once` needs readers that see only committed messages")
+                    .help("add `isolation: read_committed`"),
+            );
+        }
+        check_config(&self.config, crate::kafka::Role::Consumer, cx);
+        self.thresholds.check("/thresholds", Self::VERB, cx);
+    }
+
+    fn describe(&self) -> String {
+        let group = self.group.as_ref().map(|group| format!(" as group {group}")).unwrap_or_default();
+        let members = self.members.map(|members| format!(" with {} members", members.0)).unwrap_or_default();
+        format!("read {}{group}{members}", self.topic)
+    }
+
+    async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
+        let defect = |error: tokio::task::JoinError| StepError::broken("defect", error.to_string());
+        let spec = self.spec(cx);
+        if let Some(group) = &self.group {
+            cx.run.owned.add(Resource::Group(group.clone()));
+        }
+        let clock = cx.run.clock;
+        let preparing = tokio::task::spawn_blocking(move || ConsumeJob::prepare(spec, clock));
+        let job = preparing
+            .await
+            .map_err(defect)?
+            .map_err(|error| StepError::broken("prepare-reader", error.to_string()))?;
+        let live = job.live();
+        let total = self.until.and_then(|until| until.count).map(|count| count.0);
+        let reader = Arc::new(Reader::new(job, total));
+        cx.show(reader.clone());
+        cx.prepared();
+        let stop = tokio::select! {
+            () = live.finished() => None,
+            reason = cx.stop.asked() => Some(reason),
+        };
+        if stop == Some(Stop::RunEnd) {
+            // What was stopped on the way is undone before the drain, as any other fault.
+            reader.revive().await?;
+            reader.drain(self.drain.map_or(DRAIN, |drain| drain.0)).await?;
+        }
+        let report = reader.join().await?;
+        let (fatal, reached) = (report.fatal.clone(), report.until_reached);
+        let outcome = StepOutcome { consumed: Some(Box::new(report)), ..StepOutcome::default() };
+        match (fatal, stop) {
+            (Some(fatal), _) => return Err(StepError::broken("reader-ended", fatal).after(outcome)),
+            (None, Some(Stop::Now | Stop::Timeout)) => return Err(StepError::interrupted().after(outcome)),
+            _ => {}
+        }
+        if let (Some(total), Some(false)) = (total, reached) {
+            let read = outcome.consumed.as_ref().map_or(0, |report| report.read);
+            return Err(StepError::check("count-not-reached", format!("{read} of {total} messages were read"))
+                .at("/until/count")
+                .after(outcome));
+        }
+        self.thresholds.settle("/thresholds", outcome, cx)
+    }
+}
+
+impl Consume {
+    fn spec(&self, cx: &StepContext) -> ConsumeSpec {
+        let until = self.until.map(|until| LoadUntil {
+            count: until.count.map(|count| count.0),
+            idle: until.idle.map(|idle| idle.0),
+            drained: until.drained,
+        });
+        ConsumeSpec {
+            name: cx.id.clone(),
+            topic: self.topic.clone(),
+            from: match self.from {
+                From::Start => LoadFrom::Start,
+                From::End => LoadFrom::End,
+                From::Committed => LoadFrom::Committed,
+            },
+            group: self.group.clone(),
+            members: self.members.and_then(|count| usize::try_from(count.0).ok()).unwrap_or(1),
+            until: until.unwrap_or_default(),
+            commit: if self.group.is_some() { self.commit.0 } else { LoadCommit::None },
+            read_committed: self.isolation == Isolation::ReadCommitted,
+            cooperative: self.rebalance == Rebalance::Cooperative,
+            connection: cx.run.connection(),
+            config: plain(&self.config),
+            run: Arc::clone(&cx.run.identity),
+            tap: None,
+            logs: cx.run.client_logs.clone(),
+        }
+    }
+}

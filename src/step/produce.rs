@@ -1,0 +1,406 @@
+//! The verb `produce`.
+
+mod keys;
+mod payload;
+mod sender;
+
+pub use sender::Sender;
+pub(super) use sender::rate_since;
+
+use super::metrics::MetricChecks;
+use super::topic::check_topic_name;
+use super::{CheckContext, ErrorKind, Facts, Step, StepError, StepOutcome};
+use crate::diagnostic::Problem;
+use crate::environment::{Capability, Needs};
+use crate::execute::{Stop, StepContext};
+use crate::load::produce::{Acks, LoadValidity, TransactionSpec};
+use crate::load::{ProduceJob, ProduceSpec, Schedule, Stage};
+use crate::scenario::units::{Bytes, Count, Length, Rate, Share};
+use keys::Key;
+use payload::Payload;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Sends messages on a fixed schedule, whatever the system does (open loop), and accounts for the outcome of each.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Produce {
+    /// The topic.
+    pub topic: String,
+    /// Messages per second, such as `1000/s`; as fast as it goes where absent.
+    #[serde(default)]
+    pub rate: Option<Rate>,
+    /// Length of the schedule.
+    #[serde(default, rename = "for")]
+    pub length: Option<Length>,
+    /// Number of messages.
+    #[serde(default)]
+    pub count: Option<Count>,
+    /// Parts of a schedule, one after the other, instead of `rate`.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub stages: Option<Vec<StageClause>>,
+    /// Size of each value; 1 KiB by default, where the payload does not decide.
+    #[serde(default)]
+    pub size: Option<Bytes>,
+    /// What the values are; random bytes by default.
+    #[serde(default)]
+    pub payload: Payload,
+    /// What the keys are; those of the payload by default (CDC events have one), else none.
+    #[serde(default)]
+    pub key: Key,
+    /// Headers of each message.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Which acknowledgement each message waits for: 0, 1 or all (the default).
+    #[serde(default)]
+    pub acks: Option<AcksWord>,
+    /// `enable.idempotence`; as in Java true by default where `acks` is all.
+    #[serde(default)]
+    pub idempotent: Option<bool>,
+    /// Sends in transactions.
+    #[serde(default)]
+    pub transactional: Option<Transactional>,
+    /// `compression.type`.
+    #[serde(default)]
+    pub compression: Option<Compression>,
+    /// Number of producers that share the schedule; 1 by default.
+    #[serde(default)]
+    pub producers: Option<Count>,
+    /// Further client properties, under their librdkafka or Java names.
+    #[serde(default)]
+    pub config: BTreeMap<String, Value>,
+    /// Checks of the step's own metrics, made at its end.
+    #[serde(default)]
+    #[schemars(schema_with = "thresholds_schema")]
+    pub thresholds: MetricChecks,
+}
+
+fn thresholds_schema(generator: &mut SchemaGenerator) -> Schema {
+    MetricChecks::schema("produce", generator)
+}
+
+/// A part of a schedule.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StageClause {
+    /// Messages per second; with `to`, at the start of a ramp.
+    pub rate: Rate,
+    /// Messages per second at the end of a ramp.
+    #[serde(default)]
+    pub to: Option<Rate>,
+    /// How long it lasts.
+    #[serde(rename = "for")]
+    pub length: Length,
+    /// Whether its messages are left out of latencies; they count for integrity all the same.
+    #[serde(default)]
+    pub warmup: bool,
+}
+
+/// Sends in transactions.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Transactional {
+    /// Messages in each transaction.
+    pub per: Count,
+    /// Share of transactions that are aborted on purpose.
+    #[serde(default)]
+    pub abort: Option<Share>,
+    /// `transactional.id`; made from run and step where absent.
+    #[serde(default)]
+    pub id: Option<String>,
+}
+
+/// `compression.type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// None.
+    None,
+    /// gzip.
+    Gzip,
+    /// Snappy.
+    Snappy,
+    /// LZ4.
+    Lz4,
+    /// Zstandard.
+    Zstd,
+}
+
+/// `0`, `1` or `all`, quoted or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcksWord(pub Acks);
+
+impl<'de> Deserialize<'de> for AcksWord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let word = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        match word.as_str() {
+            "0" => Ok(Self(Acks::None)),
+            "1" => Ok(Self(Acks::Leader)),
+            "all" | "-1" => Ok(Self(Acks::All)),
+            other => Err(de::Error::custom(format!("`acks` is 0, 1 or all, not `{other}`"))),
+        }
+    }
+}
+
+impl JsonSchema for AcksWord {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Acks".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": ["all", 1, 0, "1", "0", -1, "-1"] })
+    }
+}
+
+/// Size of a value where nothing says otherwise.
+const SIZE: u64 = 1024;
+/// `delivery.timeout.ms` of the Java client.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
+/// What a load without a schedule may take before its time limit.
+const UNPLANNED: Duration = Duration::from_secs(3600);
+
+impl Step for Produce {
+    const VERB: &'static str = "produce";
+    const EXAMPLE: &'static str = "produce: { topic: \"orders-${run.id}\", rate: 1000/s, for: 10s, acks: all }";
+    const BACKGROUND: bool = true;
+    const RETRY: bool = false;
+
+    fn needs(&self) -> Needs {
+        Needs::kafka().with(Capability::Produce)
+    }
+
+    fn facts(&self) -> Facts {
+        let schedule = self.schedule();
+        let planned = schedule.as_ref().and_then(Schedule::length);
+        Facts {
+            topic: Some(self.topic.clone()),
+            total: schedule.as_ref().and_then(Schedule::total),
+            allowance: Some(self.delivery_timeout() + Duration::from_secs(30) + planned.map_or(UNPLANNED, |_| Duration::ZERO)),
+            planned,
+            ends: true,
+            ..Facts::default()
+        }
+    }
+
+    fn check(&self, cx: &mut CheckContext<'_>) {
+        check_topic_name("/topic", &self.topic, cx);
+        self.check_schedule(cx);
+        self.check_client(cx);
+        self.payload.check(self.size, cx);
+        self.thresholds.check("/thresholds", Self::VERB, cx);
+        if self.producers.is_some_and(|producers| producers.0 == 0 || producers.0 > 256) {
+            cx.report("/producers", Problem::new("out-of-range", "there can be 1 to 256 producers"));
+        }
+    }
+
+    fn describe(&self) -> String {
+        let what = match (self.count, self.length) {
+            (Some(count), _) => format!("{} messages", crate::record::Quantity::count(count.0)),
+            (None, Some(length)) => format!("messages for {length}"),
+            (None, None) => "messages".to_owned(),
+        };
+        let pace = match (&self.rate, &self.stages) {
+            (Some(rate), _) => format!("at {rate}"),
+            (None, Some(stages)) => format!("in {} stages", stages.len()),
+            (None, None) => "as fast as it goes".to_owned(),
+        };
+        format!("produce {what} to {} {pace}", self.topic)
+    }
+
+    async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
+        let spec = self.spec(cx)?;
+        let mut job = tokio::task::spawn_blocking(move || ProduceJob::prepare(spec))
+            .await
+            .map_err(|error| StepError::broken("defect", error.to_string()))?
+            .map_err(|error| StepError::broken("prepare-load", error.to_string()))?;
+        let live = job.live();
+        let sender = Arc::new(Sender::new(Arc::clone(&live)));
+        cx.show(sender.clone());
+        cx.prepared();
+        job.start(cx.run.clock).map_err(|error| StepError::broken("start-load", error.to_string()))?;
+        let mut stopped = false;
+        tokio::select! {
+            () = live.finished() => {}
+            _ = cx.stop.at_least(Stop::Timeout) => {
+                job.stop();
+                stopped = true;
+            }
+        }
+        let (report, accounts) = tokio::task::spawn_blocking(move || job.join())
+            .await
+            .map_err(|error| StepError::broken("defect", error.to_string()))?;
+        sender.settle(accounts);
+        let fatal = report.fatal.clone();
+        let validity = report.validity.clone();
+        let outcome = StepOutcome { produced: Some(Box::new(report)), ..StepOutcome::default() };
+        if stopped {
+            return Err(StepError::interrupted().after(outcome));
+        }
+        if let Some(fatal) = fatal {
+            return Err(StepError::broken("load-ended", fatal).after(outcome));
+        }
+        if let LoadValidity::Invalid { reason } = validity {
+            return Err(StepError::new(ErrorKind::InvalidLoad, "invalid-load", reason)
+                .help("lower the rate, or give the generator more CPU: what it measured says nothing about the broker")
+                .after(outcome));
+        }
+        self.thresholds.settle("/thresholds", outcome, cx)
+    }
+}
+
+impl Produce {
+    /// The schedule; `None` where the fields contradict each other, which the check reports.
+    fn schedule(&self) -> Option<Schedule> {
+        if let Some(stages) = &self.stages {
+            return Some(Schedule::stages(stages.iter().map(|stage| Stage {
+                from: stage.rate.0,
+                to: stage.to.unwrap_or(stage.rate).0,
+                length: stage.length.0,
+                warmup: stage.warmup,
+            })));
+        }
+        match (self.rate, self.count, self.length) {
+            (Some(rate), Some(count), None) => Some(Schedule::constant(rate.0, count.0)),
+            (Some(rate), None, Some(length)) => Some(Schedule::constant_for(rate.0, length.0)),
+            (None, count, length) if count.is_some() || length.is_some() => Some(Schedule::Unlimited {
+                count: count.map(|count| count.0),
+                length: length.map(|length| length.0),
+            }),
+            _ => None,
+        }
+    }
+
+    fn check_schedule(&self, cx: &mut CheckContext<'_>) {
+        if self.stages.is_some() {
+            for (field, given) in
+                [("/rate", self.rate.is_some()), ("/count", self.count.is_some()), ("/for", self.length.is_some())]
+            {
+                if given {
+                    cx.report(field, Problem::new("two-schedules", "`stages` already say how much is sent and when"));
+                }
+            }
+        } else if self.rate.is_some() && self.count.is_some() && self.length.is_some() {
+            cx.report("/for", Problem::new("two-schedules", "with a rate, `count` and `for` both fix the end; give one"));
+        } else if self.count.is_none() && self.length.is_none() {
+            cx.report("", Problem::new("no-end", "this load has no end").help("add `count: 1000` or `for: 10s`"));
+        }
+        if self.count.is_some_and(|count| count.0 == 0) {
+            cx.report("/count", Problem::new("out-of-range", "0 messages are no load"));
+        }
+    }
+
+    fn check_client(&self, cx: &mut CheckContext<'_>) {
+        let acks = self.acks.map_or(Acks::All, |acks| acks.0);
+        if self.idempotent == Some(true) && acks != Acks::All {
+            cx.report(
+                "/idempotent",
+                Problem::new("contradiction", "an idempotent producer needs `acks: all`").help("change `acks`, or set `idempotent: false`"),
+            );
+        }
+        let in_flight = ["max.in.flight.requests.per.connection", "max.in.flight"]
+            .iter()
+            .find_map(|name| self.config.get_key_value(*name));
+        if let Some((name, value)) = in_flight
+            && self.is_idempotent()
+            && number(value).is_some_and(|number| number > 5)
+        {
+            cx.report(
+                &format!("/config/{name}"),
+                Problem::new("contradiction", "an idempotent producer has at most 5 requests in flight"),
+            );
+        }
+        if self.transactional.is_some() && (self.idempotent == Some(false) || acks != Acks::All) {
+            cx.report(
+                "/transactional",
+                Problem::new("contradiction", "transactions need `acks: all` and an idempotent producer"),
+            );
+        }
+        if self.transactional.as_ref().is_some_and(|transactional| transactional.per.0 == 0) {
+            cx.report("/transactional/per", Problem::new("out-of-range", "a transaction has at least one message"));
+        }
+        check_config(&self.config, crate::kafka::Role::Producer, cx);
+    }
+
+    fn is_idempotent(&self) -> bool {
+        let acks = self.acks.map_or(Acks::All, |acks| acks.0);
+        self.idempotent.unwrap_or(acks == Acks::All)
+    }
+
+    fn delivery_timeout(&self) -> Duration {
+        ["delivery.timeout.ms", "message.timeout.ms"]
+            .iter()
+            .find_map(|name| self.config.get(*name).and_then(number))
+            .map_or(DELIVERY_TIMEOUT, Duration::from_millis)
+    }
+
+    fn spec(&self, cx: &StepContext) -> Result<ProduceSpec, StepError> {
+        let schedule = self.schedule().ok_or_else(|| StepError::broken("no-end", "this load has no schedule"))?;
+        let size = self.size.map_or(SIZE, |size| size.0);
+        let mut config = plain(&self.config);
+        if let Some(compression) = self.compression {
+            config.insert("compression.type".to_owned(), format!("{compression:?}").to_lowercase());
+        }
+        let transaction = self.transactional.as_ref().map(|transactional| TransactionSpec {
+            per: transactional.per.0,
+            abort_share: transactional.abort.map_or(0.0, |share| share.0),
+            id: transactional.id.clone().unwrap_or_else(|| format!("kscen-{}-{}", cx.run.id(), cx.id)),
+        });
+        Ok(ProduceSpec {
+            name: cx.id.clone(),
+            topic: self.topic.clone(),
+            schedule,
+            producers: self.producers.and_then(|count| usize::try_from(count.0).ok()).unwrap_or(1),
+            payload: self.payload.spec(size, &cx.origin)?,
+            key: self.key.0.clone(),
+            headers: self.headers.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect(),
+            partitioning: Default::default(),
+            acks: self.acks.map_or(Acks::All, |acks| acks.0),
+            idempotent: self.is_idempotent(),
+            transaction,
+            connection: cx.run.connection(),
+            config,
+            run: Arc::clone(&cx.run.identity),
+            seed: cx.run.plan.bindings.seed,
+            logs: cx.run.client_logs.clone(),
+        })
+    }
+}
+
+fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok()))
+}
+
+/// Client properties as texts.
+pub(super) fn plain(config: &BTreeMap<String, Value>) -> BTreeMap<String, String> {
+    config
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect()
+}
+
+/// Refuses client properties that do not exist, or whose value the client does not accept.
+pub(super) fn check_config(config: &BTreeMap<String, Value>, role: crate::kafka::Role, cx: &mut CheckContext<'_>) {
+    if config.is_empty() {
+        return;
+    }
+    let Ok(mut settings) = crate::kafka::ClientSettings::new(role) else { return };
+    for (name, value) in plain(config) {
+        if let Err(crate::kafka::KafkaFailure::Property { name, reason, suggestion }) = settings.set(&name, &value) {
+            let problem = Problem::new("client-property", format!("`{name}`: {reason}"));
+            let pointer = format!("/config/{}", name.replace('~', "~0").replace('/', "~1"));
+            cx.report(
+                &pointer,
+                match suggestion {
+                    Some(suggestion) => problem.help(format!("did you mean `{suggestion}`?")),
+                    None => problem.help("the names are those of librdkafka's CONFIGURATION.md, or the Java client's"),
+                },
+            );
+        }
+    }
+}

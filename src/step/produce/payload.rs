@@ -1,0 +1,126 @@
+//! `payload:` of `produce`.
+
+use crate::diagnostic::Problem;
+use crate::load::PayloadSpec;
+use crate::plan::Origin;
+use crate::scenario::units::{Bytes, Share};
+use crate::step::{CheckContext, StepError};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// What values are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Payload {
+    /// Random bytes, of which a share repeats.
+    Random(Share),
+    /// Always this text, untouched.
+    Fixed(String),
+    /// A text with placeholders such as `{{sequence}}`.
+    Template(String),
+    /// The lines of a file, over and over; the path is relative to the scenario.
+    File(PathBuf),
+}
+
+impl Default for Payload {
+    fn default() -> Self {
+        Self::Random(Share(0.0))
+    }
+}
+
+const EXPECTED: &str = "random, or one of { compressible: SHARE }, { fixed: TEXT }, { template: TEXT }, { file: PATH }";
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let refused = || de::Error::custom(format!("expected {EXPECTED}"));
+        match &value {
+            Value::String(word) if word == "random" => Ok(Self::default()),
+            Value::Object(map) if map.len() == 1 => {
+                let (name, value) = map.iter().next().ok_or_else(refused)?;
+                match (name.as_str(), value) {
+                    ("compressible", _) => {
+                        serde_json::from_value(value.clone()).map(Self::Random).map_err(de::Error::custom)
+                    }
+                    ("fixed", Value::String(text)) => Ok(Self::Fixed(text.clone())),
+                    ("template", Value::String(text)) => Ok(Self::Template(text.clone())),
+                    ("file", Value::String(path)) => Ok(Self::File(path.into())),
+                    _ => Err(refused()),
+                }
+            }
+            _ => Err(refused()),
+        }
+    }
+}
+
+impl JsonSchema for Payload {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Payload".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let share = generator.subschema_for::<Share>();
+        json_schema!({
+            "if": { "type": "string" },
+            "then": { "enum": ["random"] },
+            "else": {
+                "type": "object",
+                "properties": {
+                    "compressible": { "description": "Random bytes of which this share repeats and compresses away.", "allOf": [share] },
+                    "fixed": { "type": "string", "description": "Always this text, untouched." },
+                    "template": { "type": "string", "description": "A text with placeholders such as {{sequence}}." },
+                    "file": { "type": "string", "description": "The lines of a file, over and over; relative to the scenario." }
+                },
+                "additionalProperties": false,
+                "minProperties": 1,
+                "maxProperties": 1
+            }
+        })
+    }
+}
+
+/// What a message has to have room for where it is random: its identity.
+const LEAST: u64 = 40;
+/// Kafka's default `message.max.bytes`, many times over.
+const MOST: u64 = 256 * 1024 * 1024;
+
+impl Payload {
+    /// Refuses sizes that do not fit.
+    pub fn check(&self, size: Option<Bytes>, cx: &mut CheckContext<'_>) {
+        let Some(size) = size else { return };
+        match self {
+            Self::Random(_) if size.0 < LEAST => cx.report(
+                "/size",
+                Problem::new("out-of-range", format!("a message needs {LEAST} bytes for its identity"))
+                    .help("with `payload: { fixed: … }` the identity travels in a header, and any size is possible"),
+            ),
+            _ if size.0 > MOST => {
+                cx.report("/size", Problem::new("out-of-range", "a message of more than 256 MiB is no Kafka message"));
+            }
+            Self::Fixed(_) | Self::Template(_) | Self::File(_) => {
+                cx.report("/size", Problem::new("does-not-apply", "the payload itself decides its size"));
+            }
+            Self::Random(_) => {}
+        }
+    }
+
+    /// As the load wants it.
+    ///
+    /// # Errors
+    /// A size that this machine cannot address.
+    pub fn spec(&self, size: u64, origin: &Origin) -> Result<PayloadSpec, StepError> {
+        Ok(match self {
+            Self::Random(share) => PayloadSpec::Random {
+                size: usize::try_from(size).map_err(|error| StepError::broken("size", error.to_string()))?,
+                compressibility: share.0,
+            },
+            Self::Fixed(text) => PayloadSpec::Fixed(text.clone().into_bytes()),
+            Self::Template(text) => PayloadSpec::Template(text.clone()),
+            Self::File(path) => {
+                let folder = origin.document.source.name.parent().unwrap_or(Path::new(""));
+                PayloadSpec::Lines(folder.join(path))
+            }
+        })
+    }
+}
