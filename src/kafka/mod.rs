@@ -1,5 +1,6 @@
 //! Thin wrappers over librdkafka: configuration, the batch calls, administration.
 
+mod admin;
 mod batch;
 mod client;
 mod error;
@@ -7,6 +8,10 @@ mod logs;
 mod offsets;
 mod state;
 
+pub use admin::{
+    Admin, BrokerView, ClusterView, ConfigSource, ConfigValue, GroupDescription, GroupMember,
+    PartitionLag, PartitionOffsets, PartitionView, TopicView,
+};
 pub use batch::{
     BatchConsumer, BatchProducer, Incoming, Notice, Outcome, Report, Submission, controller_id,
 };

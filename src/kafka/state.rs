@@ -105,7 +105,7 @@ impl ClientState {
     /// Reads from the client's statistics whether an idempotent producer has its id.
     pub(super) fn statistics(&self, json: &[u8]) {
         if !self.has_producer_id()
-            && memchr::memmem::find(json, b"\"idemp_state\":\"Assigned\"").is_some()
+            && memchr::memmem::find(json, b"\"idemp_state\": \"Assigned\"").is_some()
         {
             self.producer_id.store(true, Ordering::Release);
         }

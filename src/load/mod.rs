@@ -20,3 +20,6 @@ pub use keys::KeySpec;
 pub use payload::PayloadSpec;
 pub use produce::{ProduceJob, ProduceReport, ProduceSpec};
 pub use schedule::{Schedule, Stage};
+
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,10 @@ impl PayloadSpec {
 
 /// The text with room for an identity as first field, if it is a JSON object.
 fn with_field(text: &[u8]) -> Option<Vec<u8>> {
-    let rest = text.trim_ascii_start().strip_prefix(b"{")?;
+    let rest = text
+        .trim_ascii_start()
+        .strip_prefix(b"{")
+        .filter(|rest| !rest.starts_with(b"{"))?;
     let comma = if rest.trim_ascii_start().starts_with(b"}") {
         ""
     } else {
