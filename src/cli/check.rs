@@ -39,8 +39,8 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         output.line("no scenario is selected");
         return Exit::Nothing;
     }
-    let options = Project::load(std::path::Path::new("."), None)
-        .and_then(|project| args.variables.options(&project, false));
+    let options =
+        Project::load(std::path::Path::new("."), None).and_then(|project| args.variables.options(&project, false));
     let options = match options {
         Ok(options) => options,
         Err(problems) => return refuse(&problems, args.format, output),

@@ -177,14 +177,8 @@ async fn one(
         watchers.push(Box::new(NdjsonWriter));
     }
     watchers.push(Box::new(Terminal::new(*output, plan.title(), plan.bindings.secrets_shown())));
-    let job = Job {
-        plan,
-        folder: folder.clone(),
-        watchers,
-        interrupt,
-        keep: args.keep,
-        allow_delete: args.allow_delete,
-    };
+    let job =
+        Job { plan, folder: folder.clone(), watchers, interrupt, keep: args.keep, allow_delete: args.allow_delete };
     let record = execute(job, stage).await;
     Ok((folder, record))
 }
@@ -208,9 +202,9 @@ fn last_line(output: &Output, exit: Exit, done: &[(String, PathBuf, Record)], to
     let word = match exit {
         Exit::Pass => output.paint(32, "PASS"),
         Exit::Fail => {
-            let unknown = done.iter().all(|(_, _, record)| {
-                record.verdict.as_ref().is_none_or(|verdict| verdict.outcome != Outcome::Fail)
-            });
+            let unknown = done
+                .iter()
+                .all(|(_, _, record)| record.verdict.as_ref().is_none_or(|verdict| verdict.outcome != Outcome::Fail));
             output.paint(31, if unknown { "UNKNOWN" } else { "FAIL" })
         }
         Exit::Unclean => output.paint(33, "UNCLEAN"),

@@ -52,9 +52,7 @@ impl ProjectStage {
                 let folder = self.scratch.path().join(format!("stack-{}", self.stacks));
                 Arc::new(LocalStack::start(config, needs, &folder, note).await?)
             }
-            Kind::Docker(config) => {
-                Arc::new(DockerStack::attach(&self.project.name, config, endpoints, needs).await?)
-            }
+            Kind::Docker(config) => Arc::new(DockerStack::attach(&self.project.name, config, endpoints, needs).await?),
             Kind::Remote => Arc::new(RemoteCluster::attach(&self.project.name, endpoints, needs).await?),
         })
     }
@@ -67,7 +65,9 @@ impl Stage for ProjectStage {
         note: &'a (dyn Fn(String) + Sync),
     ) -> BoxFuture<'a, Result<Arc<dyn Environment>, EnvironmentError>> {
         Box::pin(async move {
-            if let Some((_, environment)) = self.shared.iter().find(|(known, _)| !needs.private && same_stack(known, needs)) {
+            if let Some((_, environment)) =
+                self.shared.iter().find(|(known, _)| !needs.private && same_stack(known, needs))
+            {
                 return Ok(Arc::clone(environment));
             }
             // One stack at a time: two would disturb each other's figures.
@@ -99,7 +99,8 @@ impl Stage for ProjectStage {
 /// Whether a stack started for `known` also serves `needs`. The capabilities that shape the stack are the network ones.
 fn same_stack(known: &Needs, needs: &Needs) -> bool {
     use crate::environment::Capability::{NetworkCut, NetworkShape};
-    let network = |needs: &Needs| [NetworkCut, NetworkShape].iter().any(|capability| needs.capabilities.contains(capability));
+    let network =
+        |needs: &Needs| [NetworkCut, NetworkShape].iter().any(|capability| needs.capabilities.contains(capability));
     !known.private
         && known.brokers >= needs.brokers
         && known.controllers == needs.controllers

@@ -10,7 +10,7 @@ use crate::record::{
 use crate::source::{SourceText, Span};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -128,11 +128,9 @@ impl Terminal {
             return;
         }
         let word = if check.outcome == CheckOutcome::Fail { "check-failed" } else { "check-unknown" };
-        let mut problem = Problem::new(
-            word,
-            format!("{}: expected {}, observed {}", check.subject, check.demand, check.observed),
-        )
-        .label(format!("observed {}", check.observed));
+        let mut problem =
+            Problem::new(word, format!("{}: expected {}, observed {}", check.subject, check.demand, check.observed))
+                .label(format!("observed {}", check.observed));
         if let Some(place) = check.at.as_ref().and_then(place) {
             problem = problem.at(place);
         }
@@ -171,7 +169,8 @@ impl Watcher for Terminal {
                 self.line(&format!("  {} {text}", self.output.paint(33, "warning:")));
             }
             EventKind::EnvironmentReady { info, took } => {
-                let version = info.kafka_version.as_deref().map(|version| format!(" Kafka {version},")).unwrap_or_default();
+                let version =
+                    info.kafka_version.as_deref().map(|version| format!(" Kafka {version},")).unwrap_or_default();
                 let plural = if info.brokers == 1 { "" } else { "s" };
                 self.line(&format!(
                     "  {} {}:{version} {} broker{plural}, ready in {}",
@@ -279,9 +278,10 @@ fn problem_of(failure: &Failure) -> Problem {
 /// The line of a location, read again: the run only keeps where things stand.
 fn place(at: &Location) -> Option<Place> {
     let text = std::fs::read_to_string(&at.file).ok()?;
-    let source = Arc::new(SourceText::new(Path::new(&at.file), text));
-    let start = source.offset(at.line, at.column)?;
+    let source = Arc::new(SourceText::new(PathBuf::from(&at.file), text));
+    let start = source.offset(at.line, at.column);
     let rest = source.text.get(start..)?;
-    let length = rest.find('\n').unwrap_or(rest.len());
-    Some(Place { source, span: Span { start, end: start + rest[..length].trim_end().len().max(1) } })
+    let line = rest.lines().next().unwrap_or_default();
+    let end = start + line.trim_end().len().max(1);
+    Some(Place { source, span: Span { start, end } })
 }

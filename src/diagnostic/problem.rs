@@ -140,10 +140,7 @@ impl std::error::Error for Problem {}
 /// The machine-readable form: always the same keys, `null` where nothing is known.
 impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let file = self
-            .at
-            .as_ref()
-            .map(|place| place.source.name.to_string_lossy());
+        let file = self.at.as_ref().map(|place| place.source.name.to_string_lossy());
         let position = self.at.as_ref().map(Place::line_col);
         let mut out = serializer.serialize_struct("Problem", 9)?;
         out.serialize_field("severity", &self.severity)?;

@@ -14,11 +14,7 @@ use super::{Place, Problem, Severity};
 ///    |     ^^^^^^^ did you mean `produce`?
 /// ```
 pub fn render(problems: &[Problem], color: bool) -> String {
-    let renderer = if color {
-        Renderer::styled()
-    } else {
-        Renderer::plain()
-    };
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let mut sorted: Vec<&Problem> = problems.iter().collect();
     sorted.sort_by(|a, b| a.by_place(b));
     let mut out = String::new();
@@ -37,14 +33,9 @@ fn render_one(problem: &Problem, renderer: &Renderer) -> String {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let title = level
-        .primary_title(harmless(&problem.message))
-        .id(problem.code);
+    let title = level.primary_title(harmless(&problem.message)).id(problem.code);
     let excerpt = problem.at.as_ref().map(Excerpt::of);
-    let name = problem
-        .at
-        .as_ref()
-        .map(|place| place.source.name.to_string_lossy());
+    let name = problem.at.as_ref().map(|place| place.source.name.to_string_lossy());
     let mut elements: Vec<Element<'_>> = Vec::new();
     if let (Some(excerpt), Some(name)) = (&excerpt, &name) {
         let mut annotation = AnnotationKind::Primary.span(excerpt.start..excerpt.end);
@@ -66,11 +57,8 @@ fn render_one(problem: &Problem, renderer: &Renderer) -> String {
     if let Some(help) = &problem.help {
         elements.push(Level::HELP.message(harmless(help)).into());
     }
-    let group = if elements.is_empty() {
-        annotate_snippets::Group::with_title(title)
-    } else {
-        title.elements(elements)
-    };
+    let group =
+        if elements.is_empty() { annotate_snippets::Group::with_title(title) } else { title.elements(elements) };
     let drawn = renderer.render(&[group]);
     match (&excerpt, &name) {
         (Some(excerpt), Some(name)) => excerpt.with_true_column(drawn, &harmless(name)),
@@ -99,11 +87,7 @@ impl Excerpt {
         // A stretch of several lines is shown by its first one.
         let start = place.span.start.clamp(range.start, range.end) - range.start;
         let last = text.trim_end().len().max(start);
-        let end = place
-            .span
-            .end
-            .saturating_sub(range.start)
-            .clamp(start, last);
+        let end = place.span.end.saturating_sub(range.start).clamp(start, last);
         let (before, rest) = text.split_at(start);
         let (marked, after) = rest.split_at(end - start);
 
@@ -122,13 +106,7 @@ impl Excerpt {
         if !line.ends_with('…') {
             line.push_str(&shortened(after));
         }
-        Self {
-            line,
-            number,
-            column,
-            start,
-            end,
-        }
+        Self { line, number, column, start, end }
     }
 
     /// The drawing counts columns in the excerpt; where that was cut from a longer line, it is told the file's.
@@ -141,10 +119,7 @@ impl Excerpt {
             return drawn;
         };
         let place = |column| format!("{name}:{}:{column}", self.number);
-        format!(
-            "{title}--> {}",
-            rest.replacen(&place(shown), &place(self.column), 1)
-        )
+        format!("{title}--> {}", rest.replacen(&place(shown), &place(self.column), 1))
     }
 }
 
@@ -157,15 +132,7 @@ fn shortened(text: &str) -> String {
 
 /// One visible character for each character, so that columns stay true.
 fn visible(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c != '\t' && is_harmful(c) {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
+    text.chars().map(|c| if c != '\t' && is_harmful(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// A text that comes from outside, made safe to show on a terminal: control characters and those that reorder text are written as
@@ -202,10 +169,7 @@ mod tests {
         let start = text.find(marked).expect("the text holds it");
         Place {
             source: Arc::new(SourceText::new(PathBuf::from("a.yaml"), text.to_owned())),
-            span: Span {
-                start,
-                end: start + marked.len(),
-            },
+            span: Span { start, end: start + marked.len() },
         }
     }
 
@@ -242,10 +206,7 @@ error[second]: later
   |     ^^^^^^^^
 ";
         assert_eq!(render(&problems, false), expected);
-        assert_eq!(
-            problems[1].to_string(),
-            "a.yaml:2:1: error[unknown-key]: unknown key `stpes`"
-        );
+        assert_eq!(problems[1].to_string(), "a.yaml:2:1: error[unknown-key]: unknown key `stpes`");
         let json = serde_json::to_value(&problems[1]).expect("a problem is plain data");
         assert_eq!(json["line"], 2);
         assert_eq!(json["column"], 1);
@@ -258,10 +219,7 @@ error[second]: later
         let text = "é: \u{1b}[2J\u{202e}x";
         let problem = Problem::new("bad", "a \u{1b}[31m \u{9b} message").at(place(text, "x"));
         let shown = render(&[problem], false);
-        assert!(
-            !shown.contains(['\u{1b}', '\u{9b}', '\u{202e}']),
-            "{shown:?}"
-        );
+        assert!(!shown.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{shown:?}");
         assert!(shown.contains("--> a.yaml:1:9"), "{shown}");
     }
 
@@ -270,9 +228,6 @@ error[second]: later
         let text = format!("{}WRONG{}", "a".repeat(500_000), "b".repeat(500_000));
         let shown = render(&[Problem::new("bad", "m").at(place(&text, "WRONG"))], false);
         assert!(shown.len() < 2_000, "{}", shown.len());
-        assert!(
-            shown.contains("WRONG") && shown.contains("--> a.yaml:1:500001\n"),
-            "{shown}"
-        );
+        assert!(shown.contains("WRONG") && shown.contains("--> a.yaml:1:500001\n"), "{shown}");
     }
 }

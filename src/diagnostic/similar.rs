@@ -2,10 +2,7 @@
 ///
 /// Close means at most one edit (insert, delete, replace, swap neighbours) for every three letters of the longer word,
 /// case and `-`/`_` aside.
-pub fn did_you_mean<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Longer words are not typos of a name, and the distance is quadratic.
     const LONGEST: usize = 200;
 

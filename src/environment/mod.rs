@@ -9,6 +9,7 @@ mod error;
 mod facts;
 pub mod local;
 mod needs;
+pub mod remote;
 
 pub use action::{Action, Direction, Effect, NetworkFault, NetworkFaultKind, Peers};
 pub use error::EnvironmentError;

@@ -34,13 +34,22 @@ pub(super) async fn note(run: &Run) {
         return;
     }
     let Ok(admin) = run.admin() else { return };
-    match admin.broker_configs().await {
-        Ok(configs) => {
-            for (broker, mut config) in configs {
-                config.retain(|key, _| PROPERTIES.contains(&key.as_str()));
-                run.recorder.emit(EventKind::BrokerConfig { service: format!("kafka-{broker}"), config });
+    let warn = |error| run.recorder.warn(format!("the brokers' configuration cannot be read: {error}"));
+    let brokers = match admin.cluster().await {
+        Ok(view) => view.brokers,
+        Err(error) => return warn(error),
+    };
+    for broker in brokers {
+        match admin.broker_config(broker.id).await {
+            Ok(config) => {
+                let config = config
+                    .into_iter()
+                    .filter(|(key, _)| PROPERTIES.contains(&key.as_str()))
+                    .filter_map(|(key, value)| Some((key, value.value?)))
+                    .collect();
+                run.recorder.emit(EventKind::BrokerConfig { service: format!("kafka-{}", broker.id), config });
             }
+            Err(error) => warn(error),
         }
-        Err(error) => run.recorder.warn(format!("the brokers' configuration cannot be read: {error}")),
     }
 }

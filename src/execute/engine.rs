@@ -1,6 +1,5 @@
 //! Runs one plan from its first event to its verdict.
 
-use crate::load::RunClock;
 use super::interrupt::Interrupt;
 use super::journal::Journal;
 use super::live::LiveSteps;
@@ -12,13 +11,18 @@ use super::walk::Walker;
 use super::{cleanup, excerpts, machine, sampler};
 use crate::environment::{Environment, EnvironmentError, Needs};
 use crate::judge;
+use crate::kafka::LogSink;
 use crate::ledger::RunIdentity;
+use crate::load::RunClock;
 use crate::plan::Plan;
 use crate::record::{EventKind, Failure, Folder, Record, RunInfo, Verdict};
 use futures_util::future::BoxFuture;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
+
+/// Lines of librdkafka's log that are kept.
+const CLIENT_LINES: usize = 2000;
 
 /// Provides environments to runs: starts them, or hands out one that already runs.
 pub trait Stage: Send {
@@ -85,6 +89,7 @@ pub async fn execute(job: Job, stage: &mut dyn Stage) -> Record {
             let info = Box::new(environment.info());
             recorder.emit(EventKind::EnvironmentReady { info, took: started.elapsed().as_secs_f64() });
             let journal = stage.journal().map_or_else(|| Ok(Journal::none()), |path| Journal::open(&path));
+            let (logs, client_logs) = LogSink::bounded(CLIENT_LINES);
             match journal {
                 Ok(journal) => {
                     let journal = Arc::new(journal);
@@ -100,15 +105,23 @@ pub async fn execute(job: Job, stage: &mut dyn Stage) -> Record {
                         owned: Owned::default(),
                         folder,
                         allow_delete,
+                        client_logs: logs,
+                        folded: Arc::clone(&folded),
                         admin: OnceLock::new(),
                     });
                     let clean = perform(&run, interrupt, keep, &folded).await;
+                    excerpts::keep_client(&run, client_logs.take());
                     if clean {
                         journal.remove();
                     }
                 }
                 Err(error) => recorder.emit(EventKind::RunFailed {
-                    failure: failure("journal", format!("the undo journal cannot be written: {error}"), None, Vec::new()),
+                    failure: failure(
+                        "journal",
+                        format!("the undo journal cannot be written: {error}"),
+                        None,
+                        Vec::new(),
+                    ),
                 }),
             }
             if let Err(error) = stage.release(&needs).await {
@@ -116,12 +129,7 @@ pub async fn execute(job: Job, stage: &mut dyn Stage) -> Record {
             }
         }
         Some(Err(error)) => recorder.emit(EventKind::RunFailed {
-            failure: failure(
-                "environment",
-                error.to_string(),
-                error.remedy().map(str::to_owned),
-                error.log().to_vec(),
-            ),
+            failure: failure("environment", error.to_string(), error.remedy().map(str::to_owned), error.log().to_vec()),
         }),
         None => recorder.emit(EventKind::Interrupted { code: interrupt.asked().code }),
     }

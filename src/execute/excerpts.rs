@@ -1,7 +1,8 @@
 //! Keeps the log lines around each fault.
 
 use super::run::Run;
-use crate::environment::LogQuery;
+use crate::environment::{LogLine, LogQuery};
+use crate::kafka::ClientLog;
 use crate::record::{EventKind, FaultRecord, LogExcerpt};
 
 /// Seconds before and after a fault whose log lines are kept.
@@ -25,8 +26,23 @@ pub(super) async fn keep(run: &Run, faults: &[FaultRecord]) {
             && !lines.is_empty()
         {
             let reason = format!("around {} of {} by {}", fault.action, fault.target, fault.step);
-            run.recorder
-                .emit(EventKind::Log { excerpt: LogExcerpt { source: fault.target.clone(), reason, lines } });
+            run.recorder.emit(EventKind::Log { excerpt: LogExcerpt { source: fault.target.clone(), reason, lines } });
         }
     }
+}
+
+/// Keeps the log of the clients.
+pub(super) fn keep_client(run: &Run, lines: Vec<ClientLog>) {
+    if lines.is_empty() {
+        return;
+    }
+    let lines = lines
+        .into_iter()
+        .map(|line| LogLine {
+            at_ms: u64::try_from(line.time_us / 1000).ok(),
+            text: format!("{} {}: {}", line.client, line.facility, line.message),
+        })
+        .collect();
+    let excerpt = LogExcerpt { source: "client".to_owned(), reason: "librdkafka's own log".to_owned(), lines };
+    run.recorder.emit(EventKind::Log { excerpt });
 }

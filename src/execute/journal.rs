@@ -104,7 +104,8 @@ mod tests {
         journal.announce(2, &undo("kafka-2")).expect("writes");
         journal.announce(3, &undo("kafka-3")).expect("writes");
         journal.strike(2);
-        std::fs::write(&path, [std::fs::read(&path).expect("reads"), b"{\"announce\":{\"num".to_vec()].concat()).expect("writes");
+        std::fs::write(&path, [std::fs::read(&path).expect("reads"), b"{\"announce\":{\"num".to_vec()].concat())
+            .expect("writes");
         let open = open_faults(&path).expect("reads");
         assert_eq!(open, vec![(3, undo("kafka-3")), (1, undo("kafka-1"))]);
         journal.remove();

@@ -21,9 +21,9 @@ pub trait LiveStep: Send + Sync {
     /// Acts on one member of a reader, or on all.
     fn act<'a>(&'a self, action: Action, member: Option<usize>) -> BoxFuture<'a, Result<Effect, StepError>> {
         let _ = member;
-        Box::pin(async move {
-            Err(StepError::broken("not-a-reader", format!("this step cannot be {}ed", action.verb())))
-        })
+        Box::pin(
+            async move { Err(StepError::broken("not-a-reader", format!("this step cannot be {}ed", action.verb()))) },
+        )
     }
     /// The step's own type, for steps that know each other.
     fn as_any(&self) -> &dyn Any;

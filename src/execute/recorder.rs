@@ -31,10 +31,8 @@ impl Recorder {
     /// Starts a recorder with its watchers.
     pub fn start(run: &str, clock: RunClock, watchers: Vec<Box<dyn Watcher>>) -> Self {
         let (sender, receiver) = channel();
-        let worker = std::thread::Builder::new()
-            .name("recorder".to_owned())
-            .spawn(move || watch(&receiver, watchers))
-            .ok();
+        let worker =
+            std::thread::Builder::new().name("recorder".to_owned()).spawn(move || watch(&receiver, watchers)).ok();
         Self { run: run.into(), clock, sender, worker: Arc::new(Mutex::new(worker)) }
     }
 

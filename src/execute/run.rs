@@ -1,6 +1,5 @@
 //! What all steps of a run share.
 
-use crate::load::RunClock;
 use super::live::LiveSteps;
 use super::owned::Owned;
 use super::recorder::Recorder;
@@ -8,14 +7,19 @@ use super::undo::UndoStack;
 use crate::environment::{Endpoints, Environment};
 use crate::kafka::{Admin, LogSink};
 use crate::ledger::RunIdentity;
+use crate::load::RunClock;
 use crate::plan::{Live, Plan};
 use crate::record::{Folder, Record};
 use crate::scenario::Guarantee;
 use crate::step::StepError;
 use serde_json::Value;
-use std::path::PathBuf;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// How long one administrative request may take.
+const ADMIN_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What all steps of a run share.
 pub struct Run {
@@ -74,7 +78,7 @@ impl Run {
         if let Some(admin) = self.admin.get() {
             return Ok(Arc::clone(admin));
         }
-        let admin = Admin::new(&self.connection(), self.client_logs.clone())
+        let admin = Admin::new(&self.connection(), ADMIN_PATIENCE, self.client_logs.clone())
             .map_err(|error| StepError::broken("admin-client", error.to_string()))?;
         Ok(Arc::clone(self.admin.get_or_init(|| Arc::new(admin))))
     }

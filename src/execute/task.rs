@@ -86,7 +86,7 @@ impl Task {
                 tokio::time::sleep(pause.0).await;
             }
         };
-        self.close(&run, started, prepared_at, result)
+        self.close(&run, started, prepared_at, result, None)
     }
 
     async fn attempt(
@@ -133,13 +133,14 @@ impl Task {
         started: f64,
         prepared: Option<f64>,
         result: Result<StepOutcome, StepError>,
+        skipped: Option<StepStatus>,
     ) -> Ended {
         let (outcome, error) = match result {
             Ok(outcome) => (outcome, None),
             Err(mut error) => (error.outcome.take().map(|outcome| *outcome).unwrap_or_default(), Some(error)),
         };
         let status = match error.as_ref().map(|error| error.kind) {
-            None => StepStatus::Done,
+            None => skipped.unwrap_or(StepStatus::Done),
             Some(ErrorKind::Check) => StepStatus::Failed,
             Some(ErrorKind::Interrupted) => StepStatus::Stopped,
             Some(ErrorKind::Broken | ErrorKind::InvalidLoad | ErrorKind::NoEffect) => StepStatus::Error,
@@ -176,10 +177,8 @@ impl Task {
 
     /// The record of a step that is not run.
     pub fn skip(&self, run: &Run, why: &str) {
-        let now = run.clock.now();
-        let ended = self.close(run, now, None, Ok(StepOutcome::default().details(serde_json::json!({ "skipped": why }))));
-        let record = StepRecord { status: StepStatus::Skipped, ..ended.record };
-        run.live.end(&self.id, record);
+        let outcome = StepOutcome::default().details(serde_json::json!({ "skipped": why }));
+        self.close(run, run.clock.now(), None, Ok(outcome), Some(StepStatus::Skipped));
     }
 }
 

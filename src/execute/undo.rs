@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::load::RunClock;
 use super::journal::Journal;
 use super::recorder::Recorder;
+use crate::load::RunClock;
 
 /// How a fault is undone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

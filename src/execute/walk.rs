@@ -7,6 +7,7 @@ use crate::plan::{Children, PlannedStep, condition, matrix};
 use crate::record::{StepRecord, StepStatus};
 use crate::step::ErrorKind;
 use futures_util::future::BoxFuture;
+use minijinja::value::Serde;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -108,7 +109,11 @@ impl Walker {
             task.skip(&self.run, "a step inside it failed");
             return false;
         }
-        if task.modifiers.background { self.background(task, step.facts.ends).await } else { self.foreground(task).await }
+        if task.modifiers.background {
+            self.background(task, step.facts.ends).await
+        } else {
+            self.foreground(task).await
+        }
     }
 
     fn condition(&self, step: &PlannedStep) -> Result<bool, String> {
@@ -121,19 +126,18 @@ impl Walker {
             .iter()
             .filter_map(|record| {
                 let id = record.id.strip_prefix(&step.bindings.prefix)?;
-                Some((id.to_owned(), minijinja::Value::from_serialize(crate::judge::measure::for_condition(record))))
+                Some((id.to_owned(), minijinja::Value::from(Serde(crate::judge::measure::for_condition(record)))))
             })
             .collect();
         let names = BTreeMap::from([
             ("failed", minijinja::Value::from(failed)),
             ("always", minijinja::Value::from(true)),
             ("environment", minijinja::Value::from(self.run.environment.info().kind.to_string())),
-            ("vars", minijinja::Value::from_serialize(&step.bindings.vars)),
-            ("matrix", minijinja::Value::from_serialize(&step.bindings.matrix)),
-            ("steps", minijinja::Value::from_serialize(steps)),
+            ("vars", minijinja::Value::from(Serde(&step.bindings.vars))),
+            ("matrix", minijinja::Value::from(Serde(&step.bindings.matrix))),
+            ("steps", minijinja::Value::from(Serde(steps))),
         ]);
-        condition::evaluate(text, &names)
-            .map_err(|error| format!("{error} [{}]", matrix::label(&self.run.plan.cell)))
+        condition::evaluate(text, &names).map_err(|error| format!("{error} [{}]", matrix::label(&self.run.plan.cell)))
     }
 
     async fn foreground(&self, task: Task) -> bool {

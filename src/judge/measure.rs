@@ -71,7 +71,11 @@ fn produced(
         "failed" => count(report.failed_total()),
         "unknown" => count(report.unknown_total()),
         "bytes" => Observed::Number(Quantity::new(report.bytes as f64, Unit::Bytes)),
-        "offered_rate" => rate(report.sent, report.start_us, report.schedule_end_us.map_or(report.last_send_us, |end| end.max(report.last_send_us))),
+        "offered_rate" => rate(
+            report.sent,
+            report.start_us,
+            report.schedule_end_us.map_or(report.last_send_us, |end| end.max(report.last_send_us)),
+        ),
         "ack_rate" => rate(report.acked, report.start_us, report.end_us),
         "queue_full_time" => Observed::Number(Quantity::seconds(seconds_of(report.queue_full_us))),
         "unavailability" => {
@@ -93,9 +97,8 @@ fn produced_during(report: &ProduceReport, name: &str, spans: &[Range<f64>]) -> 
             .iter()
             .filter_map(|gap| {
                 let end = gap.end_us.unwrap_or(report.end_us);
-                let touches = spans
-                    .iter()
-                    .any(|span| seconds_of(gap.start_us) < span.end && seconds_of(end) > span.start);
+                let touches =
+                    spans.iter().any(|span| seconds_of(gap.start_us) < span.end && seconds_of(end) > span.start);
                 touches.then(|| (end.saturating_sub(gap.start_us), gap.end_us.is_none()))
             })
             .max();
@@ -123,9 +126,7 @@ fn produced_during(report: &ProduceReport, name: &str, spans: &[Range<f64>]) -> 
         "failed" => count(sum(|second| second.failed)),
         "unknown" => count(sum(|second| second.unknown)),
         "bytes" => Observed::Number(Quantity::new(sum(|second| second.bytes) as f64, Unit::Bytes)),
-        "queue_full_time" => {
-            Observed::Number(Quantity::seconds(seconds_of(sum(|second| second.queue_full_us))))
-        }
+        "queue_full_time" => Observed::Number(Quantity::seconds(seconds_of(sum(|second| second.queue_full_us)))),
         "offered_rate" => per_second(sum(|second| second.sent)),
         "ack_rate" => per_second(sum(|second| second.acked)),
         _ => return None,
@@ -241,7 +242,12 @@ fn lag_recovery_time(record: &Record, step: &StepRecord) -> Observed {
         };
         for report in record.steps.iter().filter_map(|step| step.consumed.as_ref()) {
             let lag = |second: &u64| {
-                report.seconds.seconds.get(second).filter(|sample| !sample.lag.is_empty()).map(|sample| sample.lag.values().sum::<i64>())
+                report
+                    .seconds
+                    .seconds
+                    .get(second)
+                    .filter(|sample| !sample.lag.is_empty())
+                    .map(|sample| sample.lag.values().sum::<i64>())
             };
             let before = (0..effective as u64).rev().find_map(|second| lag(&second)).unwrap_or(0);
             let mut after = report.seconds.seconds.keys().filter(|second| **second as f64 >= undone);

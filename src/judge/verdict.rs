@@ -22,10 +22,7 @@ pub fn verdict(record: &Record) -> Verdict {
     for check in &record.checks {
         if check.outcome != CheckOutcome::Pass {
             let place = check.at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();
-            reasons.push(format!(
-                "{}: expected {}, observed {}{place}",
-                check.subject, check.demand, check.observed
-            ));
+            reasons.push(format!("{}: expected {}, observed {}{place}", check.subject, check.demand, check.observed));
         }
     }
     reasons.extend(record.leftovers.iter().cloned());

@@ -41,7 +41,6 @@ const CONSUMER: &[(&str, &str)] = &[
     ("partition.assignment.strategy", "range"),
     ("fetch.queue.backoff.ms", "5"), // 1 s would throttle a reader that catches up
     ("queued.max.messages.kbytes", "32768"),
-    ("enable.partition.eof", "true"),
 ];
 
 /// Names of the Java client whose value librdkafka takes under another name, or in another unit.
@@ -59,12 +58,7 @@ const RENAMED: &[(&str, &str, u64)] = &[
 ];
 
 /// Values that are never shown.
-const SECRET: &[&str] = &[
-    "password",
-    "secret",
-    "sasl.oauthbearer.config",
-    "ssl.key.pem",
-];
+const SECRET: &[&str] = &["password", "secret", "sasl.oauthbearer.config", "ssl.key.pem"];
 
 /// A client's properties before it is created.
 #[derive(Debug, Clone)]
@@ -85,13 +79,8 @@ impl ClientSettings {
             Role::Admin => &[],
         };
         let defaults = COMMON.iter().chain(own);
-        let properties = defaults
-            .map(|(name, value)| (name.to_string(), value.to_string()))
-            .collect();
-        Ok(Self {
-            properties,
-            known: super::batch::dump(&native),
-        })
+        let properties = defaults.map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        Ok(Self { properties, known: super::batch::dump(&native) })
     }
 
     /// Sets a property, under its librdkafka or its Java name. A name that the client does not know
@@ -115,11 +104,7 @@ impl ClientSettings {
         }
         // Values that librdkafka does not list back (functions, lists) can still be set.
         if !self.known.contains_key(name) && !accepts(name, value) {
-            let names = self
-                .known
-                .keys()
-                .map(String::as_str)
-                .chain(RENAMED.iter().map(|(java, _, _)| *java));
+            let names = self.known.keys().map(String::as_str).chain(RENAMED.iter().map(|(java, _, _)| *java));
             let nearest = names
                 .map(|known| (strsim::damerau_levenshtein(known, name), known))
                 .filter(|(distance, known)| *distance <= known.len() / 3)
@@ -160,11 +145,7 @@ impl ClientSettings {
         config.set_log_level(RDKafkaLogLevel::Info);
         let native = config.create_native_config().map_err(|error| match error {
             rdkafka::error::KafkaError::ClientConfig(_, reason, name, _) => {
-                KafkaFailure::Property {
-                    name,
-                    reason,
-                    suggestion: None,
-                }
+                KafkaFailure::Property { name, reason, suggestion: None }
             }
             other => KafkaFailure::request("configure the client", &other),
         })?;
@@ -189,10 +170,7 @@ fn aliases(name: &str) -> &'static [&'static str] {
 }
 
 fn accepts(name: &str, value: &str) -> bool {
-    ClientConfig::new()
-        .set(name, value)
-        .create_native_config()
-        .is_ok()
+    ClientConfig::new().set(name, value).create_native_config().is_ok()
 }
 
 #[cfg(test)]
@@ -203,21 +181,14 @@ mod tests {
     fn unknown_names_are_refused_with_the_nearest_known_one() {
         let mut settings = ClientSettings::new(Role::Producer).unwrap();
         let error = settings.set("liger.ms", "5").unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "client property `liger.ms`: there is no such property; did you mean `linger.ms`?"
-        );
+        assert_eq!(error, "client property `liger.ms`: there is no such property; did you mean `linger.ms`?");
         assert!(settings.set("linger.ms", "soon").unwrap().build().is_err());
     }
 
     #[test]
     fn effective_values_are_read_back() {
         let mut settings = ClientSettings::new(Role::Producer).unwrap();
-        settings
-            .set("buffer.memory", "1048576")
-            .unwrap()
-            .set("sasl.password", "hush")
-            .unwrap();
+        settings.set("buffer.memory", "1048576").unwrap().set("sasl.password", "hush").unwrap();
         settings.set("max.in.flight", "1").unwrap();
         let (_, effective) = settings.build().unwrap();
         assert_eq!(effective["queue.buffering.max.kbytes"], "1024");

@@ -29,23 +29,17 @@ pub enum KafkaFailure {
 
 impl KafkaFailure {
     pub(crate) fn request(action: impl Into<String>, error: &KafkaError) -> Self {
-        let code = error
-            .rdkafka_error_code()
-            .map_or_else(|| "_FAIL".to_owned(), |code| error_name(code as i32));
-        Self::Request {
-            action: action.into(),
-            code,
-            detail: error.to_string(),
-        }
+        let code = match error {
+            KafkaError::AdminOp(code) => Some(*code),
+            other => other.rdkafka_error_code(),
+        };
+        let code = code.map_or_else(|| "_FAIL".to_owned(), |code| error_name(code as i32));
+        Self::Request { action: action.into(), code, detail: error.to_string() }
     }
 
     pub(crate) fn code(action: impl Into<String>, code: RDKafkaRespErr) -> Self {
         let detail = rdkafka::types::RDKafkaErrorCode::from(code).to_string();
-        Self::Request {
-            action: action.into(),
-            code: error_name(code as i32),
-            detail,
-        }
+        Self::Request { action: action.into(), code: error_name(code as i32), detail }
     }
 
     /// Kafka's name of the error, where there is one.
@@ -60,22 +54,14 @@ impl KafkaFailure {
 impl fmt::Display for KafkaFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Property {
-                name,
-                reason,
-                suggestion,
-            } => {
+            Self::Property { name, reason, suggestion } => {
                 write!(f, "client property `{name}`: {reason}")?;
                 match suggestion {
                     Some(meant) => write!(f, "; did you mean `{meant}`?"),
                     None => Ok(()),
                 }
             }
-            Self::Request {
-                action,
-                code,
-                detail,
-            } => write!(f, "failed to {action}: {code} ({detail})"),
+            Self::Request { action, code, detail } => write!(f, "failed to {action}: {code} ({detail})"),
         }
     }
 }

@@ -41,21 +41,13 @@ impl LogSink {
     pub fn bounded(capacity: usize) -> (Self, ClientLogs) {
         let (sender, receiver) = sync_channel(capacity);
         let dropped = Arc::new(AtomicU64::new(0));
-        (
-            Self {
-                sender: Some(sender),
-                dropped: dropped.clone(),
-            },
-            ClientLogs { receiver, dropped },
-        )
+        (Self { sender: Some(sender), dropped: dropped.clone() }, ClientLogs { receiver, dropped })
     }
 
     pub(super) fn put(&self, client: &str, level: u8, facility: &str, message: &str) {
         let Some(sender) = &self.sender else { return };
         let line = ClientLog {
-            time_us: SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .map_or(0, |d| d.as_micros() as i64),
+            time_us: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64),
             client: client.to_owned(),
             level,
             facility: facility.to_owned(),

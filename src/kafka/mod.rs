@@ -6,15 +6,14 @@ mod client;
 mod error;
 mod logs;
 mod offsets;
+mod roles;
 mod state;
 
 pub use admin::{
-    Admin, BrokerView, ClusterView, ConfigSource, ConfigValue, GroupDescription, GroupMember,
-    PartitionLag, PartitionOffsets, PartitionView, TopicView,
+    Admin, BrokerView, ClusterView, ConfigSource, ConfigValue, GroupDescription, GroupMember, PartitionLag,
+    PartitionOffsets, PartitionView, TopicView,
 };
-pub use batch::{
-    BatchConsumer, BatchProducer, Incoming, Notice, Outcome, Report, Submission, controller_id,
-};
+pub use batch::{BatchConsumer, BatchProducer, Incoming, Outcome, Problem, Report, Submission, controller_id};
 pub use client::{ClientSettings, Role};
 pub use error::{KafkaFailure, error_name};
 pub use logs::{ClientLog, ClientLogs, LogSink};

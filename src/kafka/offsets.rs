@@ -23,17 +23,8 @@ impl OffsetReader {
     ) -> Result<Self, KafkaFailure> {
         let mut settings = ClientSettings::new(Role::Admin)?;
         settings.set_all(properties)?;
-        settings.set(
-            "isolation.level",
-            if read_committed {
-                "read_committed"
-            } else {
-                "read_uncommitted"
-            },
-        )?;
-        settings
-            .set("group.id", "kscen-offsets")?
-            .set("enable.auto.commit", "false")?;
+        settings.set("isolation.level", if read_committed { "read_committed" } else { "read_uncommitted" })?;
+        settings.set("group.id", "kscen-offsets")?.set("enable.auto.commit", "false")?;
         let (config, _) = settings.build()?;
         let client = config
             .create_with_context(ClientState::new("offsets", logs))
@@ -88,12 +79,7 @@ impl OffsetReader {
     }
 
     /// The offset behind the last message of each partition.
-    pub fn ends(
-        &self,
-        topic: &str,
-        partitions: &[i32],
-        timeout: Duration,
-    ) -> Result<BTreeMap<i32, i64>, KafkaFailure> {
+    pub fn ends(&self, topic: &str, partitions: &[i32], timeout: Duration) -> Result<BTreeMap<i32, i64>, KafkaFailure> {
         self.ask(topic, partitions, Offset::End, timeout)
     }
 
@@ -104,18 +90,13 @@ impl OffsetReader {
         which: Offset,
         timeout: Duration,
     ) -> Result<BTreeMap<i32, i64>, KafkaFailure> {
-        let failed =
-            |error| KafkaFailure::request(format!("list the offsets of `{topic}`"), &error);
+        let failed = |error| KafkaFailure::request(format!("list the offsets of `{topic}`"), &error);
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {
-            list.add_partition_offset(topic, *partition, which)
-                .map_err(failed)?;
+            list.add_partition_offset(topic, *partition, which).map_err(failed)?;
         }
         // The protocol's special timestamps -1 and -2 stand for the end and the beginning.
-        let answer = self
-            .client
-            .offsets_for_times(list, timeout)
-            .map_err(failed)?;
+        let answer = self.client.offsets_for_times(list, timeout).map_err(failed)?;
         let mut offsets = BTreeMap::new();
         for element in answer.elements() {
             element.error().map_err(failed)?;
@@ -123,10 +104,7 @@ impl OffsetReader {
                 offsets.insert(element.partition(), offset);
             }
         }
-        match partitions
-            .iter()
-            .find(|partition| !offsets.contains_key(partition))
-        {
+        match partitions.iter().find(|partition| !offsets.contains_key(partition)) {
             None => Ok(offsets),
             Some(partition) => Err(KafkaFailure::Request {
                 action: format!("list the offsets of `{topic}`"),

@@ -52,6 +52,7 @@ pub struct ClientState {
     group: Mutex<(GroupView, VecDeque<Rebalance>)>,
     last_error: Mutex<Option<String>>,
     producer_id: AtomicBool,
+    processed: Mutex<BTreeMap<i32, i64>>,
 }
 
 impl ClientState {
@@ -65,6 +66,7 @@ impl ClientState {
             group: Mutex::default(),
             last_error: Mutex::default(),
             producer_id: AtomicBool::new(false),
+            processed: Mutex::default(),
         }
     }
 
@@ -77,9 +79,7 @@ impl ClientState {
     }
 
     fn lock(&self) -> MutexGuard<'_, (GroupView, VecDeque<Rebalance>)> {
-        self.group
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.group.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     pub(super) fn log_line(&self, level: u8, facility: &str, message: &str) {
@@ -88,25 +88,27 @@ impl ClientState {
 
     pub(super) fn note_error(&self, error: String) {
         self.log_line(3, "ERROR", &error);
-        *self
-            .last_error
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(error);
+        *self.last_error.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(error);
     }
 
     /// The client's last error of its own, such as "all brokers down".
     pub fn last_error(&self) -> Option<String> {
-        self.last_error
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .clone()
+        self.last_error.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// States up to where messages have been processed: what a revocation may commit. The client's
+    /// own position runs ahead of it by what it has fetched for a batch.
+    pub fn processed(&self, positions: &BTreeMap<i32, i64>) {
+        self.processed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone_from(positions);
+    }
+
+    pub(super) fn processed_up_to(&self, partition: i32) -> Option<i64> {
+        self.processed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(&partition).copied()
     }
 
     /// Reads from the client's statistics whether an idempotent producer has its id.
     pub(super) fn statistics(&self, json: &[u8]) {
-        if !self.has_producer_id()
-            && memchr::memmem::find(json, b"\"idemp_state\": \"Assigned\"").is_some()
-        {
+        if !self.has_producer_id() && memchr::memmem::find(json, b"\"idemp_state\": \"Assigned\"").is_some() {
             self.producer_id.store(true, Ordering::Release);
         }
     }
@@ -127,10 +129,7 @@ impl ClientState {
         let mut group = self.lock();
         group.0.revocations += 1;
         group.0.losses += u64::from(lost);
-        group
-            .0
-            .assigned
-            .retain(|partition, _| !partitions.contains(partition));
+        group.0.assigned.retain(|partition, _| !partitions.contains(partition));
         group.1.push_back(Rebalance::Revoked(partitions));
     }
 

@@ -28,10 +28,7 @@ impl AckedOffsets {
             return;
         }
         let track = self.partitions.entry(partition).or_default();
-        let step = (
-            sequence.wrapping_sub(track.last.0) as i64,
-            offset.wrapping_sub(track.last.1),
-        );
+        let step = (sequence.wrapping_sub(track.last.0) as i64, offset.wrapping_sub(track.last.1));
         track.last = (sequence, offset);
         if (track.pending.0, track.pending.1) == step && track.pending.2 > 0 {
             track.pending.2 += 1;
@@ -52,16 +49,8 @@ impl AckedOffsets {
             let mut code = track.code.iter().copied();
             while let Some(head) = read_varint(&mut code) {
                 let sequence_step = unzigzag(head >> 2);
-                let offset_step = if head & 2 == 0 {
-                    1
-                } else {
-                    unzigzag(read_varint(&mut code).unwrap_or(0))
-                };
-                let times = if head & 1 == 0 {
-                    1
-                } else {
-                    read_varint(&mut code).unwrap_or(1)
-                };
+                let offset_step = if head & 2 == 0 { 1 } else { unzigzag(read_varint(&mut code).unwrap_or(0)) };
+                let times = if head & 1 == 0 { 1 } else { read_varint(&mut code).unwrap_or(1) };
                 for _ in 0..times {
                     sequence = sequence.wrapping_add(sequence_step as u64);
                     offset = offset.wrapping_add(offset_step);
@@ -78,10 +67,7 @@ impl AckedOffsets {
 
     /// Bytes held on the heap.
     pub fn heap_bytes(&self) -> usize {
-        self.partitions
-            .values()
-            .map(|track| track.code.capacity() + 64)
-            .sum()
+        self.partitions.values().map(|track| track.code.capacity() + 64).sum()
     }
 }
 
@@ -140,8 +126,7 @@ mod tests {
     #[test]
     fn returns_what_was_noted() {
         let mut rng = StdRng::seed_from_u64(1);
-        let (mut offsets, mut ends, mut model) =
-            (AckedOffsets::default(), [7i64, 100, 0], Vec::new());
+        let (mut offsets, mut ends, mut model) = (AckedOffsets::default(), [7i64, 100, 0], Vec::new());
         for sequence in 0..50_000u64 {
             let partition = rng.random_range(0..3usize);
             if sequence % 1000 == 0 {

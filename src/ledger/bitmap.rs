@@ -36,10 +36,7 @@ impl Page {
 
     fn insert(&mut self, bit: u64) -> bool {
         if let Page::Empty = self {
-            *self = Page::Partial(Box::new(Partial {
-                count: 0,
-                words: [0; WORDS],
-            }));
+            *self = Page::Partial(Box::new(Partial { count: 0, words: [0; WORDS] }));
         }
         let Page::Partial(page) = self else {
             return false;
@@ -59,10 +56,7 @@ impl Page {
 
     fn remove(&mut self, bit: u64) -> bool {
         if let Page::Full = self {
-            *self = Page::Partial(Box::new(Partial {
-                count: PAGE_BITS as u32,
-                words: [u64::MAX; WORDS],
-            }));
+            *self = Page::Partial(Box::new(Partial { count: PAGE_BITS as u32, words: [u64::MAX; WORDS] }));
         }
         let Page::Partial(page) = self else {
             return false;
@@ -187,8 +181,7 @@ impl PagedBitmap {
 
     /// Whether the value is in the set.
     pub fn contains(&self, value: u64) -> bool {
-        self.page(value / PAGE_BITS)
-            .is_some_and(|page| page.contains(value % PAGE_BITS))
+        self.page(value / PAGE_BITS).is_some_and(|page| page.contains(value % PAGE_BITS))
     }
 
     /// Adds everything that is in `other`.
@@ -200,11 +193,7 @@ impl PagedBitmap {
     }
 
     fn pages(&self) -> impl Iterator<Item = (u64, &Page)> {
-        let dense = self
-            .dense
-            .iter()
-            .enumerate()
-            .map(|(index, page)| (index as u64, page));
+        let dense = self.dense.iter().enumerate().map(|(index, page)| (index as u64, page));
         dense.chain(self.sparse.iter().map(|(index, page)| (*index, page)))
     }
 
@@ -231,17 +220,10 @@ impl PagedBitmap {
         const EMPTY: Page = Page::Empty;
         self.pages()
             .filter(|(_, page)| !matches!(page, Page::Empty))
-            .map(move |(index, page)| {
-                (
-                    index,
-                    page,
-                    other.and_then(|o| o.page(index)).unwrap_or(&EMPTY),
-                )
-            })
+            .map(move |(index, page)| (index, page, other.and_then(|o| o.page(index)).unwrap_or(&EMPTY)))
             // Two complete pages are the common case: decide them with one comparison.
             .filter(move |(_, mine, theirs)| {
-                !matches!((mine, theirs), (Page::Full, Page::Full))
-                    || operation(u64::MAX, u64::MAX) != 0
+                !matches!((mine, theirs), (Page::Full, Page::Full)) || operation(u64::MAX, u64::MAX) != 0
             })
             .flat_map(move |(index, mine, theirs)| {
                 (0..WORDS).flat_map(move |word| {
@@ -253,10 +235,7 @@ impl PagedBitmap {
 
     /// Bytes held on the heap.
     pub fn heap_bytes(&self) -> usize {
-        let partial = self
-            .pages()
-            .filter(|(_, page)| matches!(page, Page::Partial(_)))
-            .count();
+        let partial = self.pages().filter(|(_, page)| matches!(page, Page::Partial(_))).count();
         partial * std::mem::size_of::<Partial>()
             + self.dense.capacity() * std::mem::size_of::<Page>()
             + self.sparse.len() * (std::mem::size_of::<Page>() + 16)
@@ -314,10 +293,7 @@ mod tests {
         assert_eq!(set.len(), model.len() as u64);
         assert!(set.iter().eq(model.iter().copied()));
         let other: PagedBitmap = model.iter().copied().filter(|v| v % 3 == 0).collect();
-        assert!(
-            set.difference(&other)
-                .eq(model.iter().copied().filter(|v| v % 3 != 0))
-        );
+        assert!(set.difference(&other).eq(model.iter().copied().filter(|v| v % 3 != 0)));
         assert!(set.intersection(&other).eq(other.iter()));
         let mut union = other.clone();
         union.union_with(&set);

@@ -174,10 +174,7 @@ mod tests {
     #[test]
     fn every_single_flipped_bit_is_noticed() {
         let body = b"the body";
-        let identity = Identity {
-            body_crc: crc32fast::hash(body),
-            ..SAMPLE
-        };
+        let identity = Identity { body_crc: crc32fast::hash(body), ..SAMPLE };
         let mut payload = identity.encode().to_vec();
         payload.extend_from_slice(body);
         assert_eq!(Identity::find(&payload), Ok((identity, true)));
@@ -190,16 +187,9 @@ mod tests {
 
     #[test]
     fn json_field() {
-        let mut payload = format!(
-            "{{\"a\":1,\"kscen\":\"{}\",\"b\":2}}",
-            "0".repeat(IDENTITY_HEX)
-        )
-        .into_bytes();
+        let mut payload = format!("{{\"a\":1,\"kscen\":\"{}\",\"b\":2}}", "0".repeat(IDENTITY_HEX)).into_bytes();
         let start = field_position(&payload).unwrap();
-        let identity = Identity {
-            body_crc: body_crc_around(&payload, start),
-            ..SAMPLE
-        };
+        let identity = Identity { body_crc: body_crc_around(&payload, start), ..SAMPLE };
         identity.write_hex(&mut payload[start..start + IDENTITY_HEX]);
         assert_eq!(Identity::find(&payload), Ok((identity, true)));
         payload[3] ^= 1;

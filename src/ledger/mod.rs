@@ -7,6 +7,7 @@ mod acked_offsets;
 mod bitmap;
 mod class;
 mod identity;
+mod incoming;
 mod reader;
 mod report;
 mod run;
@@ -18,13 +19,13 @@ pub use acked_offsets::AckedOffsets;
 pub use bitmap::PagedBitmap;
 pub use class::Class;
 pub use identity::{
-    IDENTITY_BYTES, IDENTITY_FIELD, IDENTITY_HEADER, IDENTITY_HEX, Identity, IdentityError,
-    body_crc_around, field_position,
+    IDENTITY_BYTES, IDENTITY_FIELD, IDENTITY_HEADER, IDENTITY_HEX, Identity, IdentityError, body_crc_around,
+    field_position,
 };
 pub use reader::{ReaderAccount, Seen, Sighting};
 pub use report::{Attribution, ClassReport, LedgerReport, Sample};
 pub use run::{ProducerTicket, RunIdentity};
-pub use scan::Evidence;
+pub use scan::{Evidence, scan};
 pub use sender::SenderAccount;
 pub use settle::Ledger;
 

@@ -83,12 +83,7 @@ pub(super) struct PartitionSeen {
 
 impl ReaderAccount {
     /// An account of nothing yet.
-    pub fn new(
-        run: Arc<RunIdentity>,
-        topic: impl Into<String>,
-        group: Option<String>,
-        read_committed: bool,
-    ) -> Self {
+    pub fn new(run: Arc<RunIdentity>, topic: impl Into<String>, group: Option<String>, read_committed: bool) -> Self {
         Self {
             run,
             topic: topic.into(),
@@ -100,6 +95,11 @@ impl ReaderAccount {
             classes: BTreeMap::new(),
             read: 0,
         }
+    }
+
+    /// The nonce of the run whose messages are accounted for.
+    pub fn nonce(&self) -> u64 {
+        self.run.nonce()
     }
 
     /// The reader begins to read a partition at `position`.
@@ -128,20 +128,13 @@ impl ReaderAccount {
 
     /// Next offset to read, by partition.
     pub fn positions(&self) -> BTreeMap<i32, i64> {
-        self.partitions
-            .iter()
-            .map(|(partition, entry)| (*partition, entry.position))
-            .collect()
+        self.partitions.iter().map(|(partition, entry)| (*partition, entry.position)).collect()
     }
 
     /// Whether every end offset set by [`drain_to`](Self::drain_to) has been reached. False before.
     pub fn is_drained(&self) -> bool {
-        let mut ends = self
-            .partitions
-            .values()
-            .filter_map(|entry| entry.end.map(|end| entry.position >= end));
-        ends.next()
-            .is_some_and(|first| first && ends.all(|reached| reached))
+        let mut ends = self.partitions.values().filter_map(|entry| entry.end.map(|end| entry.position >= end));
+        ends.next().is_some_and(|first| first && ends.all(|reached| reached))
     }
 
     /// Enters a message into the account.
@@ -157,11 +150,7 @@ impl ReaderAccount {
             other => {
                 let class = if first_read {
                     entry.others.insert(sighting.offset as u64);
-                    if other == Err(IdentityError::Damaged) {
-                        Class::Corrupted
-                    } else {
-                        Class::Foreign
-                    }
+                    if other == Err(IdentityError::Damaged) { Class::Corrupted } else { Class::Foreign }
                 } else {
                     Class::Redelivered
                 };
@@ -172,11 +161,7 @@ impl ReaderAccount {
             return self.note(Class::Redelivered, Some(identity), sighting);
         }
         let Some(producer) = self.producer(&identity) else {
-            self.partitions
-                .entry(sighting.partition)
-                .or_default()
-                .others
-                .insert(sighting.offset as u64);
+            self.partitions.entry(sighting.partition).or_default().others.insert(sighting.offset as u64);
             return self.note(Class::Phantom, Some(identity), sighting);
         };
         if !producer.seen.insert(identity.sequence) {
@@ -204,11 +189,7 @@ impl ReaderAccount {
             if self.producers.len() <= index {
                 self.producers.resize_with(index + 1, || None);
             }
-            self.producers[index] = Some(Box::new(ProducerSeen {
-                sent,
-                seen: PagedBitmap::new(),
-                next: Vec::new(),
-            }));
+            self.producers[index] = Some(Box::new(ProducerSeen { sent, seen: PagedBitmap::new(), next: Vec::new() }));
         }
         let producer = self.producers[index].as_mut()?;
         (identity.sequence < producer.sent.load(Ordering::Acquire)).then_some(producer)
@@ -232,15 +213,8 @@ impl ReaderAccount {
 
     /// Bytes held on the heap by bitmaps.
     pub fn heap_bytes(&self) -> usize {
-        let producers = self
-            .producers
-            .iter()
-            .flatten()
-            .map(|producer| producer.seen.heap_bytes());
-        let partitions = self
-            .partitions
-            .values()
-            .map(|p| p.offsets.heap_bytes() + p.others.heap_bytes());
+        let producers = self.producers.iter().flatten().map(|producer| producer.seen.heap_bytes());
+        let partitions = self.partitions.values().map(|p| p.offsets.heap_bytes() + p.others.heap_bytes());
         producers.chain(partitions).sum()
     }
 }

@@ -90,9 +90,7 @@ impl LedgerReport {
 
     /// The first messages of a class.
     pub fn samples(&self, class: Class) -> &[Sample] {
-        self.classes
-            .get(&class)
-            .map_or(&[], |report| &report.samples)
+        self.classes.get(&class).map_or(&[], |report| &report.samples)
     }
 
     pub(super) fn add(&mut self, class: Class, limit: usize, sample: Sample) {

@@ -25,10 +25,7 @@ pub struct ProducerTicket {
 impl RunIdentity {
     /// A run without producers.
     pub fn new(nonce: u64) -> Arc<Self> {
-        Arc::new(Self {
-            nonce,
-            sent: RwLock::default(),
-        })
+        Arc::new(Self { nonce, sent: RwLock::default() })
     }
 
     /// The number that tells this run's messages from another's.
@@ -38,10 +35,7 @@ impl RunIdentity {
 
     /// Takes the next producer number; `None` after 65,536 of them.
     pub fn register(&self) -> Option<ProducerTicket> {
-        let mut producers = self
-            .sent
-            .write()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut producers = self.sent.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         let producer = u16::try_from(producers.len()).ok()?;
         let sent = Arc::new(AtomicU64::new(0));
         producers.push(sent.clone());
@@ -50,10 +44,7 @@ impl RunIdentity {
 
     /// The count of a producer, if it is one of this run.
     pub(crate) fn counter(&self, producer: u16) -> Option<Arc<AtomicU64>> {
-        let producers = self
-            .sent
-            .read()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let producers = self.sent.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         producers.get(usize::from(producer)).cloned()
     }
 }

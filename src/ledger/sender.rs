@@ -30,11 +30,7 @@ pub struct SenderAccount {
 impl SenderAccount {
     /// An account of nothing yet.
     pub fn new(producer: u16, topic: impl Into<String>) -> Self {
-        Self {
-            producer,
-            topic: topic.into(),
-            ..Self::default()
-        }
+        Self { producer, topic: topic.into(), ..Self::default() }
     }
 
     /// The transaction of these sequences was aborted: nobody may read them as committed.
@@ -59,11 +55,7 @@ impl SenderAccount {
     /// Bytes held on the heap.
     pub fn heap_bytes(&self) -> usize {
         let bitmaps = [&self.acked, &self.failed, &self.unknown, &self.aborted];
-        bitmaps
-            .iter()
-            .map(|bitmap| bitmap.heap_bytes())
-            .sum::<usize>()
-            + self.offsets.heap_bytes()
+        bitmaps.iter().map(|bitmap| bitmap.heap_bytes()).sum::<usize>() + self.offsets.heap_bytes()
     }
 }
 

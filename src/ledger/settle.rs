@@ -22,11 +22,7 @@ impl<'a> Ledger<'a> {
         senders: impl IntoIterator<Item = &'a SenderAccount>,
         readers: impl IntoIterator<Item = &'a ReaderAccount>,
     ) -> Self {
-        Self {
-            senders: senders.into_iter().collect(),
-            readers: readers.into_iter().collect(),
-            sample_limit: 100,
-        }
+        Self { senders: senders.into_iter().collect(), readers: readers.into_iter().collect(), sample_limit: 100 }
     }
 
     /// Keeps up to `limit` samples of each class (100 unless told).
@@ -39,10 +35,7 @@ impl<'a> Ledger<'a> {
     pub fn missing(&self) -> HashMap<u16, PagedBitmap> {
         let mut missing = HashMap::new();
         for sender in &self.senders {
-            let set: PagedBitmap = sender
-                .acked
-                .difference(&self.seen_by_any(sender.producer))
-                .collect();
+            let set: PagedBitmap = sender.acked.difference(&self.seen_by_any(sender.producer)).collect();
             if !set.is_empty() {
                 missing.insert(sender.producer, set);
             }
@@ -62,9 +55,7 @@ impl<'a> Ledger<'a> {
                 let entry = report.classes.entry(*class).or_default();
                 entry.count += found.count;
                 let room = self.sample_limit.saturating_sub(entry.samples.len());
-                entry
-                    .samples
-                    .extend(found.samples.iter().take(room).cloned());
+                entry.samples.extend(found.samples.iter().take(room).cloned());
             }
         }
         for sender in &self.senders {
@@ -112,18 +103,13 @@ impl<'a> Ledger<'a> {
             attribution: None,
         };
         for sequence in aborted_read.iter() {
-            report.add(
-                Class::AbortedRead,
-                self.sample_limit,
-                sample(sequence, places.get(&sequence).copied()),
-            );
+            report.add(Class::AbortedRead, self.sample_limit, sample(sequence, places.get(&sequence).copied()));
         }
         for sequence in phantoms.iter() {
             report.add(Class::Phantom, self.sample_limit, sample(sequence, None));
         }
         for sequence in missing.iter() {
-            let found = evidence
-                .and_then(|evidence| evidence.found.get(&(sender.producer, sequence)).copied());
+            let found = evidence.and_then(|evidence| evidence.found.get(&(sender.producer, sequence)).copied());
             let place = found.or_else(|| places.get(&sequence).copied());
             let partition = place.and_then(|place| joined.get(&(sender.topic.clone(), place.0)));
             if let (Some(place), Some(partition)) = (place, partition)
@@ -138,15 +124,11 @@ impl<'a> Ledger<'a> {
                 continue;
             }
             if let Some(evidence) = evidence {
-                let below = place
-                    .is_some_and(|(partition, offset)| evidence.is_below_start(partition, offset));
+                let below = place.is_some_and(|(partition, offset)| evidence.is_below_start(partition, offset));
                 let (attribution, counter) = match (found, below) {
                     (Some(_), _) => (Attribution::InLogNotRead, &mut report.lost_in_log_not_read),
                     (None, true) => (Attribution::BelowLogStart, &mut report.lost_below_log_start),
-                    (None, false) => (
-                        Attribution::MissingFromLog,
-                        &mut report.lost_missing_from_log,
-                    ),
+                    (None, false) => (Attribution::MissingFromLog, &mut report.lost_missing_from_log),
                 };
                 *counter += 1;
                 sample.attribution = Some(attribution);
@@ -165,43 +147,20 @@ impl<'a> Ledger<'a> {
         if self.readers.len() < 2 {
             return;
         }
-        let producers = self
-            .readers
-            .iter()
-            .map(|reader| reader.producers.len())
-            .max()
-            .unwrap_or(0);
-        let distinct: u64 = (0..producers)
-            .map(|producer| self.seen_by_any(producer as u16).len())
-            .sum();
-        let copies: u64 = joined
-            .values()
-            .map(|partition| partition.offsets.len() - partition.others.len())
-            .sum();
+        let producers = self.readers.iter().map(|reader| reader.producers.len()).max().unwrap_or(0);
+        let distinct: u64 = (0..producers).map(|producer| self.seen_by_any(producer as u16).len()).sum();
+        let copies: u64 = joined.values().map(|partition| partition.offsets.len() - partition.others.len()).sum();
         if let Some(duplicated) = copies.checked_sub(distinct).filter(|count| *count > 0) {
             report.classes.entry(Class::Duplicated).or_default().count = duplicated;
         }
         // The same offset read by two readers is a second delivery only if they are one group.
         let group = self.readers[0].group.as_ref();
-        if group.is_some()
-            && self
-                .readers
-                .iter()
-                .all(|reader| reader.group.as_ref() == group)
-        {
-            let separately: u64 = self
-                .readers
-                .iter()
-                .flat_map(|reader| reader.partitions.values())
-                .map(|p| p.offsets.len())
-                .sum();
-            let together: u64 = joined
-                .values()
-                .map(|partition| partition.offsets.len())
-                .sum();
+        if group.is_some() && self.readers.iter().all(|reader| reader.group.as_ref() == group) {
+            let separately: u64 =
+                self.readers.iter().flat_map(|reader| reader.partitions.values()).map(|p| p.offsets.len()).sum();
+            let together: u64 = joined.values().map(|partition| partition.offsets.len()).sum();
             if separately > together {
-                report.classes.entry(Class::Redelivered).or_default().count +=
-                    separately - together;
+                report.classes.entry(Class::Redelivered).or_default().count += separately - together;
             }
         }
     }
@@ -224,10 +183,7 @@ impl<'a> Ledger<'a> {
         let mut joined = Joined::new();
         for reader in &self.readers {
             for (partition, seen) in &reader.partitions {
-                joined
-                    .entry((reader.topic.clone(), *partition))
-                    .or_default()
-                    .join(seen);
+                joined.entry((reader.topic.clone(), *partition)).or_default().join(seen);
             }
         }
         joined
@@ -235,11 +191,8 @@ impl<'a> Ledger<'a> {
 }
 
 fn is_drained(joined: &Joined) -> bool {
-    let mut ends = joined
-        .values()
-        .filter_map(|partition| partition.end.map(|end| partition.position >= end));
-    ends.next()
-        .is_some_and(|first| first && ends.all(|reached| reached))
+    let mut ends = joined.values().filter_map(|partition| partition.end.map(|end| partition.position >= end));
+    ends.next().is_some_and(|first| first && ends.all(|reached| reached))
 }
 
 impl PartitionSeen {

@@ -13,14 +13,7 @@ struct Entry {
 }
 
 fn identity(producer: u16, sequence: u64) -> Identity {
-    Identity {
-        nonce: NONCE,
-        producer,
-        sequence,
-        due_us: 0,
-        body_crc: 0,
-        warmup: false,
-    }
+    Identity { nonce: NONCE, producer, sequence, due_us: 0, body_crc: 0, warmup: false }
 }
 
 fn pick(rng: &mut impl Rng, pool: &mut Vec<(u16, u64)>, count: usize) -> BTreeSet<(u16, u64)> {
@@ -31,10 +24,7 @@ fn pick(rng: &mut impl Rng, pool: &mut Vec<(u16, u64)>, count: usize) -> BTreeSe
 fn found(report: &LedgerReport, class: Class) -> BTreeSet<(u16, u64)> {
     let samples = report.samples(class);
     assert_eq!(samples.len() as u64, report.count(class), "{class}");
-    samples
-        .iter()
-        .map(|s| (s.producer.unwrap(), s.sequence.unwrap()))
-        .collect()
+    samples.iter().map(|s| (s.producer.unwrap(), s.sequence.unwrap())).collect()
 }
 
 /// Random mixes of every class, injected into a clean log; each must come back by name.
@@ -54,9 +44,7 @@ fn two_hundred_random_mixes_are_accounted_exactly() {
             sender.sent = each;
             senders.push(sender);
         }
-        let mut pool: Vec<(u16, u64)> = (0..producers)
-            .flat_map(|p| (0..each).map(move |s| (p, s)))
-            .collect();
+        let mut pool: Vec<(u16, u64)> = (0..producers).flat_map(|p| (0..each).map(move |s| (p, s))).collect();
         let mut some = |pool: &mut Vec<_>| {
             let count = rng.random_range(0..=100);
             pick(&mut rng, pool, count)
@@ -74,11 +62,8 @@ fn two_hundred_random_mixes_are_accounted_exactly() {
         let aborted_hidden = some(&mut pool);
         let aborted_read = some(&mut pool);
         let reordered = some(&mut pool);
-        let (foreign, damaged, invented) = (
-            rng.random_range(0..100u64),
-            rng.random_range(0..100u64),
-            rng.random_range(0..100u64),
-        );
+        let (foreign, damaged, invented) =
+            (rng.random_range(0..100u64), rng.random_range(0..100u64), rng.random_range(0..100u64));
 
         // The log, as it would be written: per producer in order, interleaved at random.
         let mut logs: Vec<Vec<Entry>> = vec![Vec::new(); partitions as usize];
@@ -91,9 +76,8 @@ fn two_hundred_random_mixes_are_accounted_exactly() {
             evidence.log_start.insert(p, 200);
             ends[p as usize] = 200;
         }
-        while let Some(producer) = (0..producers)
-            .filter(|p| next[usize::from(*p)] < each)
-            .min_by_key(|_| rng.random::<u32>())
+        while let Some(producer) =
+            (0..producers).filter(|p| next[usize::from(*p)] < each).min_by_key(|_| rng.random::<u32>())
         {
             let id = (producer, next[usize::from(producer)]);
             next[usize::from(producer)] += 1;
@@ -113,9 +97,7 @@ fn two_hundred_random_mixes_are_accounted_exactly() {
                 sender.offsets.push(partition, id.1, 1_000_000);
             } else if below_start.contains(&id) {
                 sender.acked.insert(id.1);
-                sender
-                    .offsets
-                    .push(partition, id.1, rng.random_range(100..200));
+                sender.offsets.push(partition, id.1, rng.random_range(100..200));
             } else if skipped.contains(&id) {
                 sender.acked.insert(id.1);
                 let offset = write(&mut logs, &mut ends, partition, None, gap);
@@ -133,32 +115,17 @@ fn two_hundred_random_mixes_are_accounted_exactly() {
                     _ => sender.acked.insert(id.1),
                 };
                 let intact = !corrupted.contains(&id);
-                let offset = write(
-                    &mut logs,
-                    &mut ends,
-                    partition,
-                    Some(good.map(|(i, _)| (i, intact))),
-                    gap,
-                );
+                let offset = write(&mut logs, &mut ends, partition, Some(good.map(|(i, _)| (i, intact))), gap);
                 sender.offsets.push(partition, id.1, offset);
                 for late in delayed.remove(&(producer, partition)).unwrap_or_default() {
-                    write(
-                        &mut logs,
-                        &mut ends,
-                        partition,
-                        Some(Ok((identity(late.0, late.1), true))),
-                        false,
-                    );
+                    write(&mut logs, &mut ends, partition, Some(Ok((identity(late.0, late.1), true))), false);
                     really_reordered.insert(late);
                 }
                 if duplicated.contains(&id) {
                     write(&mut logs, &mut ends, partition, Some(good), false);
                 }
                 if redelivered.contains(&id) {
-                    logs[partition as usize].push(Entry {
-                        offset,
-                        identity: good,
-                    });
+                    logs[partition as usize].push(Entry { offset, identity: good });
                 }
             }
         }
@@ -166,13 +133,7 @@ fn two_hundred_random_mixes_are_accounted_exactly() {
         for ((_, partition), late) in &mut last {
             late.sort();
             for id in late {
-                write(
-                    &mut logs,
-                    &mut ends,
-                    *partition,
-                    Some(Ok((identity(id.0, id.1), true))),
-                    false,
-                );
+                write(&mut logs, &mut ends, *partition, Some(Ok((identity(id.0, id.1), true))), false);
             }
         }
         for n in 0..foreign.max(damaged).max(invented) {
@@ -188,24 +149,15 @@ fn two_hundred_random_mixes_are_accounted_exactly() {
                 insert(if n % 2 == 0 {
                     Err(IdentityError::Absent)
                 } else {
-                    Ok((
-                        Identity {
-                            nonce: 1,
-                            ..identity(0, n)
-                        },
-                        true,
-                    ))
+                    Ok((Identity { nonce: 1, ..identity(0, n) }, true))
                 });
             }
             if n < damaged {
                 insert(Err(IdentityError::Damaged));
             }
             if n < invented {
-                let (producer, sequence) = if n % 2 == 0 {
-                    (0, each + n * 1_000_000_007)
-                } else {
-                    (1000 + n as u16, 3)
-                };
+                let (producer, sequence) =
+                    if n % 2 == 0 { (0, each + n * 1_000_000_007) } else { (1000 + n as u16, 3) };
                 insert(Ok((identity(producer, sequence), true)));
             }
         }
@@ -224,72 +176,27 @@ fn two_hundred_random_mixes_are_accounted_exactly() {
             }
             reader.advanced(partition as i32, ends[partition]);
         }
-        let ends: BTreeMap<i32, i64> = ends
-            .iter()
-            .enumerate()
-            .map(|(p, end)| (p as i32, *end))
-            .collect();
+        let ends: BTreeMap<i32, i64> = ends.iter().enumerate().map(|(p, end)| (p as i32, *end)).collect();
         reader.drain_to(&ends);
         let ledger = Ledger::new(&senders, [&reader]).with_samples(100_000);
         let report = ledger.settle(Some(&evidence));
 
-        let union = |sets: &[&BTreeSet<(u16, u64)>]| -> BTreeSet<_> {
-            sets.iter().flat_map(|s| s.iter().copied()).collect()
-        };
+        let union =
+            |sets: &[&BTreeSet<(u16, u64)>]| -> BTreeSet<_> { sets.iter().flat_map(|s| s.iter().copied()).collect() };
         assert!(report.drained);
-        assert_eq!(
-            found(&report, Class::Lost),
-            union(&[&lost, &below_start, &skipped]),
-            "seed {seed}"
-        );
-        assert_eq!(
-            report.lost_missing_from_log,
-            lost.len() as u64,
-            "seed {seed}"
-        );
-        assert_eq!(
-            report.lost_below_log_start,
-            below_start.len() as u64,
-            "seed {seed}"
-        );
-        assert_eq!(
-            report.lost_in_log_not_read,
-            skipped.len() as u64,
-            "seed {seed}"
-        );
+        assert_eq!(found(&report, Class::Lost), union(&[&lost, &below_start, &skipped]), "seed {seed}");
+        assert_eq!(report.lost_missing_from_log, lost.len() as u64, "seed {seed}");
+        assert_eq!(report.lost_below_log_start, below_start.len() as u64, "seed {seed}");
+        assert_eq!(report.lost_in_log_not_read, skipped.len() as u64, "seed {seed}");
         assert_eq!(found(&report, Class::Skipped), skipped, "seed {seed}");
         assert_eq!(found(&report, Class::Duplicated), duplicated, "seed {seed}");
-        assert_eq!(
-            found(&report, Class::Redelivered),
-            redelivered,
-            "seed {seed}"
-        );
-        assert_eq!(
-            found(&report, Class::Reordered),
-            really_reordered,
-            "seed {seed}"
-        );
-        assert_eq!(
-            found(&report, Class::AbortedRead),
-            aborted_read,
-            "seed {seed}"
-        );
-        assert_eq!(
-            report.count(Class::Corrupted),
-            corrupted.len() as u64 + damaged,
-            "seed {seed}"
-        );
+        assert_eq!(found(&report, Class::Redelivered), redelivered, "seed {seed}");
+        assert_eq!(found(&report, Class::Reordered), really_reordered, "seed {seed}");
+        assert_eq!(found(&report, Class::AbortedRead), aborted_read, "seed {seed}");
+        assert_eq!(report.count(Class::Corrupted), corrupted.len() as u64 + damaged, "seed {seed}");
         assert_eq!(report.count(Class::Foreign), foreign, "seed {seed}");
-        assert_eq!(
-            report.count(Class::Phantom),
-            invented + failed_but_written.len() as u64,
-            "seed {seed}"
-        );
-        assert_eq!(
-            report.unknown_read,
-            unknown_written.len() as u64,
-            "seed {seed}"
-        );
+        assert_eq!(report.count(Class::Phantom), invented + failed_but_written.len() as u64, "seed {seed}");
+        assert_eq!(report.unknown_read, unknown_written.len() as u64, "seed {seed}");
         assert_eq!(report.count(Class::Unread), 0);
     }
 }
@@ -327,12 +234,7 @@ fn clean_sender(run: &std::sync::Arc<RunIdentity>, messages: u64) -> SenderAccou
 
 fn read(reader: &mut ReaderAccount, offset: i64, sequence: u64) -> Seen {
     let identity = Ok((identity(0, sequence), true));
-    reader.record(&Sighting {
-        partition: 0,
-        offset,
-        at_us: 0,
-        identity,
-    })
+    reader.record(&Sighting { partition: 0, offset, at_us: 0, identity })
 }
 
 #[test]
@@ -343,24 +245,10 @@ fn nothing_is_lost_before_the_drain_is_finished() {
     (0..8).for_each(|n| assert!(read(&mut reader, n, n as u64).is_fresh()));
     reader.drain_to(&BTreeMap::from([(0, 10), (1, 0)]));
     let report = Ledger::new([&sender], [&reader]).settle(None);
-    assert_eq!(
-        (
-            report.count(Class::Lost),
-            report.count(Class::Unread),
-            report.drained
-        ),
-        (0, 2, false)
-    );
+    assert_eq!((report.count(Class::Lost), report.count(Class::Unread), report.drained), (0, 2, false));
     reader.advanced(0, 10);
     let report = Ledger::new([&sender], [&reader]).settle(None);
-    assert_eq!(
-        (
-            report.count(Class::Lost),
-            report.count(Class::Unread),
-            report.drained
-        ),
-        (2, 0, true)
-    );
+    assert_eq!((report.count(Class::Lost), report.count(Class::Unread), report.drained), (2, 0, true));
 }
 
 #[test]
@@ -371,39 +259,25 @@ fn a_new_assignment_excuses_what_it_jumps_over() {
     reader.assigned(0, 2);
     (2..4).for_each(|n| _ = read(&mut reader, n, n as u64));
     reader.assigned(0, 6);
-    [6, 9]
-        .into_iter()
-        .for_each(|n| _ = read(&mut reader, n, n as u64));
+    [6, 9].into_iter().for_each(|n| _ = read(&mut reader, n, n as u64));
     reader.drain_to(&BTreeMap::from([(0, 10)]));
-    let evidence = Evidence {
-        log_start: BTreeMap::from([(0, 0)]),
-        found: (0..10).map(|n| ((0, n), (0, n as i64))).collect(),
-    };
+    let evidence =
+        Evidence { log_start: BTreeMap::from([(0, 0)]), found: (0..10).map(|n| ((0, n), (0, n as i64))).collect() };
     let report = Ledger::new([&sender], [&reader]).settle(Some(&evidence));
     assert_eq!(report.before_start, 2);
-    assert_eq!(
-        found(&report, Class::Lost),
-        BTreeSet::from([(0, 4), (0, 5), (0, 7), (0, 8)])
-    );
-    assert_eq!(
-        found(&report, Class::Skipped),
-        BTreeSet::from([(0, 7), (0, 8)])
-    );
+    assert_eq!(found(&report, Class::Lost), BTreeSet::from([(0, 4), (0, 5), (0, 7), (0, 8)]));
+    assert_eq!(found(&report, Class::Skipped), BTreeSet::from([(0, 7), (0, 8)]));
 }
 
 #[test]
 fn a_union_of_readers_counts_what_none_of_them_sees_alone() {
     let run = RunIdentity::new(NONCE);
     let sender = clean_sender(&run, 10);
-    let mut readers: Vec<_> = (0..2)
-        .map(|_| ReaderAccount::new(run.clone(), "t", Some("g".into()), false))
-        .collect();
+    let mut readers: Vec<_> = (0..2).map(|_| ReaderAccount::new(run.clone(), "t", Some("g".into()), false)).collect();
     (0..6).for_each(|n| _ = read(&mut readers[0], n, n as u64));
     (4..10).for_each(|n| _ = read(&mut readers[1], n, n as u64));
     read(&mut readers[1], 10, 0);
-    readers
-        .iter_mut()
-        .for_each(|reader| reader.drain_to(&BTreeMap::from([(0, 11)])));
+    readers.iter_mut().for_each(|reader| reader.drain_to(&BTreeMap::from([(0, 11)])));
     let report = Ledger::new([&sender], &readers).settle(None);
     assert_eq!(report.count(Class::Lost), 0);
     assert_eq!(report.distinct, 10);
@@ -416,18 +290,13 @@ fn a_union_of_readers_counts_what_none_of_them_sees_alone() {
 #[ignore = "a hundred million messages: minutes in a debug build"]
 fn memory_of_a_hundred_million_messages() {
     const MESSAGES: u64 = 100_000_000;
-    for (name, producers, partitions, keep, limit_mib) in [
-        ("in order", 1u64, 1u64, 1.0, 4.0),
-        ("1 % lost", 1, 1, 0.99, 40.0),
-        ("8 x 12", 8, 12, 1.0, 40.0),
-    ] {
+    for (name, producers, partitions, keep, limit_mib) in
+        [("in order", 1u64, 1u64, 1.0, 4.0), ("1 % lost", 1, 1, 0.99, 40.0), ("8 x 12", 8, 12, 1.0, 40.0)]
+    {
         let mut rng = StdRng::seed_from_u64(1);
         let run = RunIdentity::new(NONCE);
         let tickets: Vec<_> = (0..producers).map(|_| run.register().unwrap()).collect();
-        let mut senders: Vec<_> = tickets
-            .iter()
-            .map(|t| SenderAccount::new(t.producer, "t"))
-            .collect();
+        let mut senders: Vec<_> = tickets.iter().map(|t| SenderAccount::new(t.producer, "t")).collect();
         let mut reader = ReaderAccount::new(run, "t", None, false);
         let (mut ends, mut peak) = (vec![0i64; partitions as usize], 0);
         let started = std::time::Instant::now();
@@ -438,41 +307,22 @@ fn memory_of_a_hundred_million_messages() {
             let sender = &mut senders[producer];
             sender.sent = sequence + 1;
             sender.acked.insert(sequence);
-            sender
-                .offsets
-                .push(partition as i32, sequence, ends[partition]);
+            sender.offsets.push(partition as i32, sequence, ends[partition]);
             if keep == 1.0 || rng.random_bool(keep) {
                 let identity = Ok((identity(producer as u16, sequence), true));
-                reader.record(&Sighting {
-                    partition: partition as i32,
-                    offset: ends[partition],
-                    at_us: 0,
-                    identity,
-                });
+                reader.record(&Sighting { partition: partition as i32, offset: ends[partition], at_us: 0, identity });
             }
             ends[partition] += 1;
             if n % 1_000_000 == 0 {
-                peak = peak.max(
-                    reader.heap_bytes()
-                        + senders.iter().map(SenderAccount::heap_bytes).sum::<usize>(),
-                );
+                peak = peak.max(reader.heap_bytes() + senders.iter().map(SenderAccount::heap_bytes).sum::<usize>());
             }
         }
-        reader.drain_to(
-            &ends
-                .iter()
-                .enumerate()
-                .map(|(p, end)| (p as i32, *end))
-                .collect(),
-        );
+        reader.drain_to(&ends.iter().enumerate().map(|(p, end)| (p as i32, *end)).collect());
         (0..partitions as i32).for_each(|p| reader.advanced(p, ends[p as usize]));
         let report = Ledger::new(&senders, [&reader]).settle(None);
         let mib = peak as f64 / f64::from(1 << 20);
         let ns = started.elapsed().as_nanos() as f64 / MESSAGES as f64;
-        println!(
-            "{name}: {mib:.2} MiB, {ns:.1} ns a message, {} lost",
-            report.count(Class::Lost)
-        );
+        println!("{name}: {mib:.2} MiB, {ns:.1} ns a message, {} lost", report.count(Class::Lost));
         assert!(mib < limit_mib, "{name}: {mib} MiB");
     }
 }

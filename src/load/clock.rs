@@ -13,10 +13,7 @@ pub struct RunClock {
 impl RunClock {
     /// A clock whose origin is now.
     pub fn start() -> Self {
-        Self {
-            origin: Instant::now(),
-            wall: SystemTime::now(),
-        }
+        Self { origin: Instant::now(), wall: SystemTime::now() }
     }
 
     /// Time since the origin in ns.
@@ -72,10 +69,7 @@ impl RunClock {
 
     /// How far the wall clock has moved against the monotonic one since the origin, in µs.
     pub fn wall_drift_us(&self) -> i64 {
-        let now = Self {
-            origin: self.origin,
-            wall: SystemTime::now(),
-        };
+        let now = Self { origin: self.origin, wall: SystemTime::now() };
         now.epoch_us() - self.to_epoch_us(self.now_us())
     }
 }

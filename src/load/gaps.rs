@@ -40,10 +40,7 @@ impl GapWatch {
     pub(crate) fn acked(&mut self, now_us: u64, due_us: u64) {
         let start_us = self.last_ack_us.max(due_us);
         if now_us.saturating_sub(start_us) > THRESHOLD_US {
-            self.gaps.push(AckGap {
-                start_us,
-                end_us: Some(now_us),
-            });
+            self.gaps.push(AckGap { start_us, end_us: Some(now_us) });
         }
         self.last_ack_us = now_us;
     }
@@ -52,10 +49,7 @@ impl GapWatch {
     pub(crate) fn ended(&mut self, now_us: u64, due_us: u64) {
         let start_us = self.last_ack_us.max(due_us);
         if now_us.saturating_sub(start_us) > THRESHOLD_US {
-            self.gaps.push(AckGap {
-                start_us,
-                end_us: None,
-            });
+            self.gaps.push(AckGap { start_us, end_us: None });
         }
     }
 
@@ -87,14 +81,9 @@ pub(crate) fn intersect(mut all: Vec<Vec<AckGap>>) -> Vec<AckGap> {
 
 /// The first acknowledgement after a time of the run.
 pub fn first_ack_after(gaps: &[AckGap], at_us: u64) -> FirstAck {
-    match gaps
-        .iter()
-        .find(|gap| gap.start_us <= at_us && gap.end_us.is_none_or(|end| end > at_us))
-    {
+    match gaps.iter().find(|gap| gap.start_us <= at_us && gap.end_us.is_none_or(|end| end > at_us)) {
         None => FirstAck::WithinThreshold,
-        Some(AckGap {
-            end_us: Some(end), ..
-        }) => FirstAck::At(*end),
+        Some(AckGap { end_us: Some(end), .. }) => FirstAck::At(*end),
         Some(_) => FirstAck::Never,
     }
 }
@@ -114,27 +103,12 @@ mod tests {
         let gaps = watch.finish();
         assert_eq!(
             gaps,
-            [
-                AckGap {
-                    start_us: 10_010_000,
-                    end_us: Some(13_000_000)
-                },
-                AckGap {
-                    start_us: 14_000_000,
-                    end_us: None
-                }
-            ]
+            [AckGap { start_us: 10_010_000, end_us: Some(13_000_000) }, AckGap { start_us: 14_000_000, end_us: None }]
         );
         assert_eq!(first_ack_after(&gaps, 12_000_000), FirstAck::At(13_000_000));
-        assert_eq!(
-            first_ack_after(&gaps, 13_500_000),
-            FirstAck::WithinThreshold
-        );
+        assert_eq!(first_ack_after(&gaps, 13_500_000), FirstAck::WithinThreshold);
         assert_eq!(first_ack_after(&gaps, 15_000_000), FirstAck::Never);
-        let other = vec![AckGap {
-            start_us: 11_000_000,
-            end_us: Some(12_000_000),
-        }];
+        let other = vec![AckGap { start_us: 11_000_000, end_us: Some(12_000_000) }];
         assert_eq!(intersect(vec![gaps, other.clone()]), other);
     }
 }

@@ -44,11 +44,7 @@ impl KeySource {
             KeySpec::RoundRobin(0) | KeySpec::Uniform(0) => return None,
             _ => None,
         };
-        Some(Self {
-            spec: spec.clone(),
-            zipf,
-            rng: StdRng::seed_from_u64(seed),
-        })
+        Some(Self { spec: spec.clone(), zipf, rng: StdRng::seed_from_u64(seed) })
     }
 
     /// Whether the payload decides.
@@ -66,10 +62,7 @@ impl KeySource {
             }
             KeySpec::RoundRobin(keys) => index % keys,
             KeySpec::Uniform(keys) => self.rng.random_range(0..*keys),
-            KeySpec::Zipfian { .. } => self
-                .zipf
-                .as_ref()
-                .map_or(0, |zipf| zipf.sample(&mut self.rng) as u64 - 1),
+            KeySpec::Zipfian { .. } => self.zipf.as_ref().map_or(0, |zipf| zipf.sample(&mut self.rng) as u64 - 1),
         };
         // Writing to a vector cannot fail.
         let _ = write!(out, "key-{number:08}");
@@ -95,17 +88,10 @@ mod tests {
 
     #[test]
     fn distributions() {
-        assert!(
-            counts(KeySpec::RoundRobin(10))
-                .values()
-                .all(|count| *count == 1000)
-        );
+        assert!(counts(KeySpec::RoundRobin(10)).values().all(|count| *count == 1000));
         let uniform = counts(KeySpec::Uniform(10));
         assert!(uniform.len() == 10 && uniform.values().all(|count| (800..1200).contains(count)));
-        let zipfian = counts(KeySpec::Zipfian {
-            keys: 1000,
-            exponent: 1.0,
-        });
+        let zipfian = counts(KeySpec::Zipfian { keys: 1000, exponent: 1.0 });
         let first = zipfian[b"key-00000000".as_slice()] as f64;
         let tenth = zipfian[b"key-00000009".as_slice()] as f64;
         assert!((6.0..15.0).contains(&(first / tenth)), "{first} / {tenth}");

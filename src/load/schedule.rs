@@ -49,52 +49,28 @@ impl Schedule {
     /// `count` messages at a constant rate.
     pub fn constant(rate: f64, count: u64) -> Self {
         let length = Duration::from_secs_f64((count as f64 / rate).clamp(0.0, 1e9));
-        let mut schedule = Self::stages([Stage {
-            from: rate,
-            to: rate,
-            length,
-            warmup: false,
-        }]);
+        let mut schedule = Self::stages([Stage { from: rate, to: rate, length, warmup: false }]);
         if let Self::Paced(paced) = &mut schedule {
             // The count is what was asked for; the length above may round it down by one.
             paced.total = count;
-            paced
-                .stages
-                .iter_mut()
-                .for_each(|placed| placed.count = count);
+            paced.stages.iter_mut().for_each(|placed| placed.count = count);
         }
         schedule
     }
 
     /// A constant rate for some time.
     pub fn constant_for(rate: f64, length: Duration) -> Self {
-        Self::stages([Stage {
-            from: rate,
-            to: rate,
-            length,
-            warmup: false,
-        }])
+        Self::stages([Stage { from: rate, to: rate, length, warmup: false }])
     }
 
     /// Stages, one after the other.
     pub fn stages(stages: impl IntoIterator<Item = Stage>) -> Self {
-        let mut paced = Paced {
-            stages: Vec::new(),
-            total: 0,
-            length_ns: 0,
-        };
+        let mut paced = Paced { stages: Vec::new(), total: 0, length_ns: 0 };
         for stage in stages {
             let seconds = stage.length.as_secs_f64();
             // A tiny surplus keeps 0.1 s × 10/s from being rounded down to nothing.
-            let count = ((stage.from + stage.to) / 2.0 * seconds + 1e-6)
-                .floor()
-                .max(0.0) as u64;
-            paced.stages.push(Placed {
-                stage,
-                start_ns: paced.length_ns,
-                first: paced.total,
-                count,
-            });
+            let count = ((stage.from + stage.to) / 2.0 * seconds + 1e-6).floor().max(0.0) as u64;
+            paced.stages.push(Placed { stage, start_ns: paced.length_ns, first: paced.total, count });
             paced.total += count;
             paced.length_ns += stage.length.as_nanos() as u64;
         }
@@ -122,11 +98,7 @@ impl Schedule {
         let Self::Paced(paced) = self else {
             return None;
         };
-        let placed = paced.stages.get(
-            paced
-                .stages
-                .partition_point(|placed| placed.first + placed.count <= index),
-        )?;
+        let placed = paced.stages.get(paced.stages.partition_point(|placed| placed.first + placed.count <= index))?;
         Some(placed.due_ns(index - placed.first))
     }
 
@@ -137,11 +109,7 @@ impl Schedule {
         let mut high = paced.total;
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.due_ns(middle).is_some_and(|due| due <= elapsed_ns) {
-                low = middle + 1
-            } else {
-                high = middle
-            }
+            if self.due_ns(middle).is_some_and(|due| due <= elapsed_ns) { low = middle + 1 } else { high = middle }
         }
         low
     }
@@ -151,21 +119,14 @@ impl Schedule {
         let Self::Paced(paced) = self else {
             return false;
         };
-        let position = paced
-            .stages
-            .partition_point(|placed| placed.first + placed.count <= index);
-        paced
-            .stages
-            .get(position)
-            .is_some_and(|placed| placed.stage.warmup)
+        let position = paced.stages.partition_point(|placed| placed.first + placed.count <= index);
+        paced.stages.get(position).is_some_and(|placed| placed.stage.warmup)
     }
 }
 
 impl Placed {
     fn due_ns(&self, index: u64) -> u64 {
-        let Stage {
-            from, to, length, ..
-        } = self.stage;
+        let Stage { from, to, length, .. } = self.stage;
         let seconds = length.as_secs_f64();
         let wanted = index as f64;
         let at = if from == to {
@@ -199,32 +160,14 @@ mod tests {
         assert_eq!(schedule.due_ns(1_000_000_000), None);
         assert_eq!(schedule.total(), Some(1_000_000_000));
         assert_eq!(Schedule::constant(7.0, 10).total(), Some(10));
-        assert_eq!(
-            Schedule::constant_for(10.0, Duration::from_millis(100)).total(),
-            Some(1)
-        );
+        assert_eq!(Schedule::constant_for(10.0, Duration::from_millis(100)).total(), Some(1));
     }
 
     #[test]
     fn ramps_follow_their_area() {
-        let up = Stage {
-            from: 0.0,
-            to: 1000.0,
-            length: seconds(10),
-            warmup: true,
-        };
-        let flat = Stage {
-            from: 1000.0,
-            to: 1000.0,
-            length: seconds(5),
-            warmup: false,
-        };
-        let down = Stage {
-            from: 1000.0,
-            to: 0.0,
-            length: seconds(10),
-            warmup: false,
-        };
+        let up = Stage { from: 0.0, to: 1000.0, length: seconds(10), warmup: true };
+        let flat = Stage { from: 1000.0, to: 1000.0, length: seconds(5), warmup: false };
+        let down = Stage { from: 1000.0, to: 0.0, length: seconds(10), warmup: false };
         let schedule = Schedule::stages([up, flat, down]);
         assert_eq!(schedule.total(), Some(15_000));
         // Half of the time of a ramp from zero is a quarter of its messages.
@@ -232,9 +175,7 @@ mod tests {
         assert_eq!(schedule.due_ns(5000), Some(10_000_000_000));
         assert_eq!(schedule.due_ns(10_000), Some(15_000_000_000));
         assert!(schedule.is_warmup(4999) && !schedule.is_warmup(5000));
-        let all: Vec<u64> = (0..15_000)
-            .filter_map(|index| schedule.due_ns(index))
-            .collect();
+        let all: Vec<u64> = (0..15_000).filter_map(|index| schedule.due_ns(index)).collect();
         assert_eq!(all.len(), 15_000);
         assert!(all.is_sorted());
         for index in [0, 1, 777, 5000, 14_999] {

@@ -12,30 +12,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn connection() -> BTreeMap<String, String> {
-    let bootstrap =
-        std::env::var("KSCEN_TEST_BOOTSTRAP").expect("KSCEN_TEST_BOOTSTRAP names a broker");
+    let bootstrap = std::env::var("KSCEN_TEST_BOOTSTRAP").expect("KSCEN_TEST_BOOTSTRAP names a broker");
     BTreeMap::from([("bootstrap.servers".to_owned(), bootstrap)])
 }
 
 fn topic(name: &str, partitions: i32) -> String {
     let nonce: u32 = rand::random();
     let name = format!("{name}-{nonce:08x}");
-    let admin: AdminClient<_> = connection()
-        .into_iter()
-        .collect::<rdkafka::ClientConfig>()
-        .create()
-        .expect("an admin client");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let admin: AdminClient<_> =
+        connection().into_iter().collect::<rdkafka::ClientConfig>().create().expect("an admin client");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
-    let created = runtime
-        .block_on(admin.create_topics([&new], &AdminOptions::new()))
-        .expect("an answer");
-    created
-        .into_iter()
-        .for_each(|result| _ = result.expect("a topic"));
+    let created = runtime.block_on(admin.create_topics([&new], &AdminOptions::new())).expect("an answer");
+    created.into_iter().for_each(|result| _ = result.expect("a topic"));
     name
 }
 
@@ -45,10 +34,7 @@ fn produce(run: &Arc<RunIdentity>, topic: &str, schedule: Schedule) -> ProduceSp
         topic: topic.into(),
         schedule,
         producers: 1,
-        payload: PayloadSpec::Random {
-            size: 100,
-            compressibility: 0.5,
-        },
+        payload: PayloadSpec::Random { size: 100, compressibility: 0.5 },
         key: KeySpec::None,
         headers: Vec::new(),
         partitioning: Partitioning::Client,
@@ -82,10 +68,7 @@ fn consume(run: &Arc<RunIdentity>, topic: &str) -> ConsumeSpec {
     }
 }
 
-fn run_both(
-    spec: ProduceSpec,
-    reader: ConsumeSpec,
-) -> (ProduceReport, ConsumeReport, LedgerReport) {
+fn run_both(spec: ProduceSpec, reader: ConsumeSpec) -> (ProduceReport, ConsumeReport, LedgerReport) {
     let clock = RunClock::start();
     let mut reader = ConsumeJob::prepare(reader, clock).expect("a reader");
     let mut load = ProduceJob::prepare(spec).expect("a load");
@@ -100,10 +83,7 @@ fn run_both(
 fn print(name: &str, produced: &ProduceReport, consumed: &ConsumeReport, ledger: &LedgerReport) {
     let summary = |series: &crate::record::latency::LatencySeries| {
         let s = LatencySummary::of(&series.total());
-        format!(
-            "n {} mean {:.0} p50 {} p99 {} max {}",
-            s.n, s.mean_us, s.p50_us, s.p99_us, s.max_us
-        )
+        format!("n {} mean {:.0} p50 {} p99 {} max {}", s.n, s.mean_us, s.p50_us, s.p99_us, s.max_us)
     };
     println!("== {name}: {:?}", produced.validity);
     println!(
@@ -141,11 +121,7 @@ fn print(name: &str, produced: &ProduceReport, consumed: &ConsumeReport, ledger:
         ledger.unknown_read,
         ledger.aborted,
         ledger.distinct,
-        ledger
-            .classes
-            .iter()
-            .map(|(class, report)| (class, report.count))
-            .collect::<Vec<_>>()
+        ledger.classes.iter().map(|(class, report)| (class, report.count)).collect::<Vec<_>>()
     );
 }
 
@@ -177,18 +153,8 @@ fn unlimited() {
     for size in [100, 1024] {
         let run = RunIdentity::new(rand::random());
         let topic = topic("unlimited", 3);
-        let mut spec = produce(
-            &run,
-            &topic,
-            Schedule::Unlimited {
-                count: Some(300_000),
-                length: None,
-            },
-        );
-        spec.payload = PayloadSpec::Random {
-            size,
-            compressibility: 0.5,
-        };
+        let mut spec = produce(&run, &topic, Schedule::Unlimited { count: Some(300_000), length: None });
+        spec.payload = PayloadSpec::Random { size, compressibility: 0.5 };
         spec.config.insert("linger.ms".into(), "5".into());
         spec.config.insert("batch.size".into(), "262144".into());
         let (produced, consumed, ledger) = run_both(spec, consume(&run, &topic));

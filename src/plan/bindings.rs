@@ -76,6 +76,11 @@ impl Bindings {
         Arc::new(Self { item: Some((item, index)), ..self.clone() })
     }
 
+    /// Values of secrets, which are never shown.
+    pub fn secrets_shown(&self) -> Vec<String> {
+        self.secrets.values().flatten().cloned().collect()
+    }
+
     /// Whether a value refers to what is only known while running.
     pub fn is_dynamic(value: &Value) -> bool {
         interpolate::references(value).iter().any(|(_, reference)| {
@@ -124,14 +129,14 @@ impl Bindings {
                 .contains(name)
                 .then_some(())
                 .filter(|()| metric::named(name).is_some_and(|metric| metric.shape == metric::Shape::Single)),
-            [name, statistic @ ..] => (names.contains(name) && metric::is_statistic(&statistic.join("."))).then_some(()),
+            [name, statistic @ ..] => {
+                (names.contains(name) && metric::is_statistic(&statistic.join("."))).then_some(())
+            }
             [] => None,
         };
         known.ok_or_else(|| {
-            let problem = Problem::new(
-                "unknown-metric",
-                format!("`{}` is no metric of a `{}` step", path.join("."), step.verb),
-            );
+            let problem =
+                Problem::new("unknown-metric", format!("`{}` is no metric of a `{}` step", path.join("."), step.verb));
             match path.first().and_then(|name| did_you_mean(name, names.iter().copied())) {
                 Some(similar) if path.first() == Some(&similar) => {
                     problem.help(format!("name a statistic, such as `{similar}.p99`"))

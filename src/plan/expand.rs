@@ -69,9 +69,7 @@ impl<'a> Expander<'a> {
             return;
         };
         let Value::Array(items) = items.clone() else {
-            self.problems.push(
-                Problem::new("not-a-list", "`for_each` needs a list").at(origin.place("/for_each")),
-            );
+            self.problems.push(Problem::new("not-a-list", "`for_each` needs a list").at(origin.place("/for_each")));
             return;
         };
         for (index, item) in items.into_iter().enumerate() {
@@ -100,9 +98,12 @@ impl<'a> Expander<'a> {
         let first = verbs.next();
         if let (Some((first, _)), Some((second, _))) = (first, verbs.next()) {
             self.problems.push(
-                Problem::new("two-verbs", format!("a step has one verb; this one has `{}` and `{}`", first.verb, second.verb))
-                    .at(origin.key_place(&format!("/{}", second.verb)))
-                    .help("make two steps of it"),
+                Problem::new(
+                    "two-verbs",
+                    format!("a step has one verb; this one has `{}` and `{}`", first.verb, second.verb),
+                )
+                .at(origin.key_place(&format!("/{}", second.verb)))
+                .help("make two steps of it"),
             );
             return None;
         }
@@ -152,9 +153,8 @@ impl<'a> Expander<'a> {
             if let Value::String(text) = &condition
                 && let Err(error) = super::condition::check(text)
             {
-                self.problems.push(
-                    Problem::new("bad-condition", error.message).at(origin.place("/if")).help(error.help),
-                );
+                self.problems
+                    .push(Problem::new("bad-condition", error.message).at(origin.place("/if")).help(error.help));
                 return None;
             }
             resolved.insert("if".to_owned(), condition);
@@ -228,7 +228,8 @@ impl<'a> Expander<'a> {
         }
         if frame.nesting >= MAX_NESTING {
             self.problems.push(
-                Problem::new("nested-too-deep", format!("steps are nested more than {MAX_NESTING} deep")).at(origin.place("")),
+                Problem::new("nested-too-deep", format!("steps are nested more than {MAX_NESTING} deep"))
+                    .at(origin.place("")),
             );
             return None;
         }
@@ -240,9 +241,7 @@ impl<'a> Expander<'a> {
             Ok(step) => Arc::from(step),
             Err(error) => {
                 if !frame.findings.touch(&origin.pointer) {
-                    self.problems.push(
-                        Problem::new("bad-value", error.message).at(origin.place(&error.pointer)),
-                    );
+                    self.problems.push(Problem::new("bad-value", error.message).at(origin.place(&error.pointer)));
                 }
                 return None;
             }

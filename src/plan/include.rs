@@ -109,12 +109,7 @@ pub(super) fn expand(
     let defaults = document.value.get("vars").and_then(Value::as_object).unwrap_or(&empty);
     let passed = body.get("vars").and_then(Value::as_object).unwrap_or(&empty);
     let raw = merge(defaults, passed, origin, &root, expander.problems);
-    let mut bindings = Bindings {
-        vars: Map::new(),
-        prefix: format!("{id}."),
-        item: None,
-        ..(*frame.bindings).clone()
-    };
+    let mut bindings = Bindings { vars: Map::new(), prefix: format!("{id}."), item: None, ..(*frame.bindings).clone() };
     bindings.bind_vars(&raw, &root.key("vars"), expander.problems);
     expander.includes.open.push(file);
     let inner = Frame { bindings: Arc::new(bindings), findings, ..frame.clone() };

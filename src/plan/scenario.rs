@@ -133,9 +133,7 @@ fn plan_cells(
     let mut includes = Includes::new(if options.allow_outside { None } else { project });
     cells
         .into_iter()
-        .filter_map(|cell| {
-            plan_cell(file, &root, envelope.clone(), cell, findings, options, &mut includes, problems)
-        })
+        .filter_map(|cell| plan_cell(file, &root, envelope.clone(), cell, findings, options, &mut includes, problems))
         .collect()
 }
 
@@ -154,8 +152,7 @@ fn plan_cell(
     let bindings = Arc::new(bind(root, &cell, options, problems));
     let mut expander = Expander::new(includes, problems);
     let mut sections = [Section::Setup, Section::Steps, Section::Finally].map(|section| {
-        let frame =
-            Frame { section, bindings: Arc::clone(&bindings), findings: Arc::clone(findings), nesting: 0 };
+        let frame = Frame { section, bindings: Arc::clone(&bindings), findings: Arc::clone(findings), nesting: 0 };
         let list = document.get(section.key()).unwrap_or(&Value::Null);
         expander.list(list, &root.key(section.key()), &frame)
     });
@@ -190,7 +187,8 @@ fn bind(root: &Origin, cell: &Cell, options: &Options, problems: &mut Vec<Proble
         for (name, value) in layer {
             // Only --var is aimed at one scenario; the other layers may hold variables of other ones.
             if !raw.contains_key(name) && strength == 0 {
-                let mut problem = Problem::new("unknown-variable", format!("--var {name}: the scenario has no variable `{name}`"));
+                let mut problem =
+                    Problem::new("unknown-variable", format!("--var {name}: the scenario has no variable `{name}`"));
                 if let Some(similar) = did_you_mean(name, raw.keys().map(String::as_str)) {
                     problem = problem.help(format!("did you mean `{similar}`?"));
                 }
@@ -212,13 +210,7 @@ fn bind(root: &Origin, cell: &Cell, options: &Options, problems: &mut Vec<Proble
             (name.to_owned(), value)
         })
         .collect::<BTreeMap<_, _>>();
-    let mut bindings = Bindings {
-        matrix: cell.clone(),
-        run_id: new_run_id(),
-        seed,
-        secrets,
-        ..Bindings::default()
-    };
+    let mut bindings = Bindings { matrix: cell.clone(), run_id: new_run_id(), seed, secrets, ..Bindings::default() };
     bindings.bind_vars(&raw, &root.key("vars"), problems);
     bindings
 }

@@ -54,10 +54,8 @@ impl Project {
         let bindings = Bindings::default();
         let mut problems = Vec::new();
         // Only the chosen environment's variables have to be set; the others' references are resolved when they are chosen.
-        let chosen = environment
-            .or_else(|| document.value.get("default").and_then(Value::as_str))
-            .unwrap_or("local")
-            .to_owned();
+        let chosen =
+            environment.or_else(|| document.value.get("default").and_then(Value::as_str)).unwrap_or("local").to_owned();
         let mut value = document.value.clone();
         if let Some(entry) = value.pointer_mut(&format!("/environments/{chosen}")) {
             let place = origin.at(&format!("/environments/{chosen}"));

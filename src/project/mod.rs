@@ -3,7 +3,9 @@
 mod environments;
 mod load;
 mod permit;
+mod state;
 
 pub use environments::{Allow, EnvironmentEntry, Kind, ProjectFile, RemoteConfig};
 pub use load::{Project, find};
 pub use permit::{Refusal, permit};
+pub use state::journal_path;

@@ -80,7 +80,11 @@ fn refusals(needs: &Needs, project: &Project) -> Vec<Refusal> {
     if !matches!(project.kind, Kind::Local(_)) && needs.log_dir.is_some() {
         found.push(Refusal {
             code: "cannot-limit-disk",
-            message: format!("only `local` environments can limit the size of the log directory, and `{}` is {}", project.name, project.kind.plain()),
+            message: format!(
+                "only `local` environments can limit the size of the log directory, and `{}` is {}",
+                project.name,
+                project.kind.plain()
+            ),
             help: Some("run it with --env local".to_owned()),
         });
     }

@@ -76,11 +76,7 @@ fn apply(record: &mut Record, event: &Event) {
             }
         }
         EventKind::Delivery { record: delivery } => {
-            match record
-                .deliveries
-                .iter_mut()
-                .find(|known| known.from == delivery.from && known.to == delivery.to)
-            {
+            match record.deliveries.iter_mut().find(|known| known.from == delivery.from && known.to == delivery.to) {
                 Some(known) => known.clone_from(delivery),
                 None => record.deliveries.push((**delivery).clone()),
             }

@@ -68,11 +68,7 @@ impl LatencySummary {
         let quantile = |q| histogram.value_at_quantile(q);
         Self {
             n: histogram.len(),
-            mean_us: if histogram.is_empty() {
-                0.0
-            } else {
-                histogram.mean()
-            },
+            mean_us: if histogram.is_empty() { 0.0 } else { histogram.mean() },
             p50_us: quantile(0.5),
             p90_us: quantile(0.9),
             p95_us: quantile(0.95),
@@ -152,12 +148,7 @@ struct OpenSlice {
 
 impl Default for LatencyRecorder {
     fn default() -> Self {
-        Self {
-            open: Vec::new(),
-            hot: 0,
-            uses: 0,
-            series: LatencySeries::default(),
-        }
+        Self { open: Vec::new(), hot: 0, uses: 0, series: LatencySeries::default() }
     }
 }
 
@@ -178,11 +169,7 @@ impl LatencyRecorder {
         self.series.sum_us = self.series.sum_us.saturating_add(latency);
         self.series.max_us = self.series.max_us.max(latency);
         let number = due_us / SLICE_US;
-        if self
-            .open
-            .get(self.hot)
-            .is_none_or(|slice| slice.number != number)
-        {
+        if self.open.get(self.hot).is_none_or(|slice| slice.number != number) {
             self.open_slice(number);
         }
         self.open[self.hot].histogram.saturating_record(latency);
@@ -195,17 +182,9 @@ impl LatencyRecorder {
             self.hot = index;
         } else if self.open.len() < OPEN {
             self.hot = self.open.len();
-            self.open.push(OpenSlice {
-                number,
-                used: 0,
-                histogram: histogram(),
-            });
+            self.open.push(OpenSlice { number, used: 0, histogram: histogram() });
         } else {
-            let oldest = self
-                .open
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, slice)| slice.used);
+            let oldest = self.open.iter().enumerate().min_by_key(|(_, slice)| slice.used);
             self.hot = oldest.map_or(0, |(index, _)| index);
             close(&mut self.open[self.hot], &mut self.series);
             self.open[self.hot].number = number;
@@ -224,11 +203,8 @@ impl LatencyRecorder {
 }
 
 fn close(slice: &mut OpenSlice, series: &mut LatencySeries) {
-    let recorded: Slice = slice
-        .histogram
-        .iter_recorded()
-        .map(|v| (v.value_iterated_to(), v.count_at_value()))
-        .collect();
+    let recorded: Slice =
+        slice.histogram.iter_recorded().map(|v| (v.value_iterated_to(), v.count_at_value())).collect();
     if !recorded.is_empty() {
         merge_slices(series.slices.entry(slice.number).or_default(), recorded);
     }
@@ -245,20 +221,13 @@ mod tests {
         for n in 0..10_000u64 {
             // One message a millisecond; those due in [3 s, 5 s) wait until 5 s.
             let due = n * 1000;
-            let latency = if (3_000_000..5_000_000).contains(&due) {
-                5_000_000 - due
-            } else {
-                800
-            };
+            let latency = if (3_000_000..5_000_000).contains(&due) { 5_000_000 - due } else { 800 };
             recorder.record(due, latency as i64);
         }
         recorder.record(0, -5);
         recorder.record(0, 2 * LIMIT_US as i64);
         let series = recorder.snapshot();
-        assert_eq!(
-            (series.len(), series.negative, series.clipped),
-            (10_002, 1, 1)
-        );
+        assert_eq!((series.len(), series.negative, series.clipped), (10_002, 1, 1));
         let fault = LatencySummary::of(&series.between(3_000_000..5_000_000));
         assert_eq!(fault.n, 2000);
         assert!((1_980_000..2_020_000).contains(&fault.max_us), "{fault:?}");
@@ -267,9 +236,6 @@ mod tests {
         twice.merge(series.clone());
         assert_eq!(twice.len(), 2 * series.len());
         let text = serde_json::to_string(&series).unwrap();
-        assert_eq!(
-            serde_json::from_str::<LatencySeries>(&text).unwrap(),
-            series
-        );
+        assert_eq!(serde_json::from_str::<LatencySeries>(&text).unwrap(), series);
     }
 }

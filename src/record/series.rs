@@ -66,9 +66,7 @@ pub struct TimeLine<T> {
 
 impl<T> Default for TimeLine<T> {
     fn default() -> Self {
-        Self {
-            seconds: BTreeMap::new(),
-        }
+        Self { seconds: BTreeMap::new() }
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The unit of a metric. Numbers of a [`Quantity`] are in the base that the variant names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
     /// A number of things.
@@ -111,10 +111,8 @@ fn duration(seconds: f64) -> String {
 }
 
 fn bytes(value: f64) -> String {
-    const UNITS: [(&str, f64); 4] =
-        [("GiB", 1_073_741_824.0), ("MiB", 1_048_576.0), ("KiB", 1024.0), ("B", 1.0)];
-    let (name, size) =
-        UNITS.into_iter().find(|(_, size)| value.abs() >= *size).unwrap_or(("B", 1.0));
+    const UNITS: [(&str, f64); 4] = [("GiB", 1_073_741_824.0), ("MiB", 1_048_576.0), ("KiB", 1024.0), ("B", 1.0)];
+    let (name, size) = UNITS.into_iter().find(|(_, size)| value.abs() >= *size).unwrap_or(("B", 1.0));
     format!("{}{name}", short(value / size))
 }
 

@@ -28,35 +28,21 @@ const KEYS: [&str; 4] = ["min", "max", "equals", "not"];
 impl<T> Predicate<T> {
     /// Passes for this value only.
     pub fn equals(value: T) -> Self {
-        Self {
-            equals: Some(value),
-            ..Self::none()
-        }
+        Self { equals: Some(value), ..Self::none() }
     }
 
     /// Passes up to this value.
     pub fn at_most(value: T) -> Self {
-        Self {
-            max: Some(value),
-            ..Self::none()
-        }
+        Self { max: Some(value), ..Self::none() }
     }
 
     /// Passes from this value on.
     pub fn at_least(value: T) -> Self {
-        Self {
-            min: Some(value),
-            ..Self::none()
-        }
+        Self { min: Some(value), ..Self::none() }
     }
 
     fn none() -> Self {
-        Self {
-            min: None,
-            max: None,
-            equals: None,
-            not: None,
-        }
+        Self { min: None, max: None, equals: None, not: None }
     }
 
     /// The same condition on another type, such as seconds instead of durations.
@@ -86,21 +72,13 @@ impl<T: PartialOrd> Predicate<T> {
         self.min.as_ref().is_none_or(|min| value >= min)
             && self.max.as_ref().is_none_or(|max| value <= max)
             && self.equals.as_ref().is_none_or(|equals| value == equals)
-            && self.not.as_ref().is_none_or(|not| {
-                value
-                    .partial_cmp(not)
-                    .is_some_and(std::cmp::Ordering::is_ne)
-            })
+            && self.not.as_ref().is_none_or(|not| value.partial_cmp(not).is_some_and(std::cmp::Ordering::is_ne))
     }
 
     /// Whether no value at all can pass, as far as its bounds say: `{ min: 5, max: 2 }`.
     pub fn is_contradictory(&self) -> bool {
         let crossed = matches!((&self.min, &self.max), (Some(min), Some(max)) if min > max);
-        crossed
-            || self
-                .equals
-                .as_ref()
-                .is_some_and(|equals| !self.holds(equals))
+        crossed || self.equals.as_ref().is_some_and(|equals| !self.holds(equals))
     }
 }
 
@@ -189,9 +167,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for PredicateVisitor<T> {
             empty = false;
         }
         if empty {
-            return Err(A::Error::custom(
-                "a check needs a value: write a bare value, or min, max, equals or not",
-            ));
+            return Err(A::Error::custom("a check needs a value: write a bare value, or min, max, equals or not"));
         }
         Ok(predicate)
     }
@@ -228,21 +204,10 @@ fn comparison(text: &str) -> Option<String> {
         (">", "min"),
         ("=", "equals"),
     ];
-    let (rest, key) = operators
-        .iter()
-        .find_map(|(operator, key)| Some((text.strip_prefix(operator)?.trim(), key)))?;
-    let strictly =
-        matches!(text.chars().next(), Some('<' | '>')) && !text[1..].starts_with(['=', '>']);
-    let bounds = if strictly {
-        " (bounds are inclusive)"
-    } else {
-        ""
-    };
-    Some(format!(
-        "`{}` is a text, not a comparison: write {{ {key}: {} }}{bounds}",
-        harmless(text),
-        harmless(rest)
-    ))
+    let (rest, key) = operators.iter().find_map(|(operator, key)| Some((text.strip_prefix(operator)?.trim(), key)))?;
+    let strictly = matches!(text.chars().next(), Some('<' | '>')) && !text[1..].starts_with(['=', '>']);
+    let bounds = if strictly { " (bounds are inclusive)" } else { "" };
+    Some(format!("`{}` is a text, not a comparison: write {{ {key}: {} }}{bounds}", harmless(text), harmless(rest)))
 }
 
 impl<T: JsonSchema> JsonSchema for Predicate<T> {
@@ -288,79 +253,33 @@ mod tests {
         assert_eq!(holding(json!(0)), ("= 0".into(), vec![0]));
         assert_eq!(holding(json!({"min": 8})), ("≥ 8".into(), vec![8, 9]));
         assert_eq!(holding(json!({"max": 1})), ("≤ 1".into(), vec![0, 1]));
-        assert_eq!(
-            holding(json!({"min": 2, "max": 4, "not": 3})),
-            ("2..4 and ≠ 3".into(), vec![2, 4])
-        );
-        let length: Predicate<Length> =
-            serde_json::from_value(json!({"max": "30s"})).expect("a check");
+        assert_eq!(holding(json!({"min": 2, "max": 4, "not": 3})), ("2..4 and ≠ 3".into(), vec![2, 4]));
+        let length: Predicate<Length> = serde_json::from_value(json!({"max": "30s"})).expect("a check");
         assert_eq!(length.to_string(), "≤ 30s");
-        assert_eq!(
-            serde_json::to_value(&length).expect("plain"),
-            json!({"max": "30s"})
-        );
-        assert_eq!(
-            serde_json::to_value(Predicate::equals(Count(3))).expect("plain"),
-            json!(3)
-        );
-        assert!(
-            Predicate {
-                min: Some(5),
-                max: Some(2),
-                equals: None,
-                not: None
-            }
-            .is_contradictory()
-        );
+        assert_eq!(serde_json::to_value(&length).expect("plain"), json!({"max": "30s"}));
+        assert_eq!(serde_json::to_value(Predicate::equals(Count(3))).expect("plain"), json!(3));
+        assert!(Predicate { min: Some(5), max: Some(2), equals: None, not: None }.is_contradictory());
         assert!(!Predicate::at_most(1.0).holds(&f64::NAN));
-        let not = Predicate {
-            not: Some(1.0),
-            ..Predicate::none()
-        };
+        let not = Predicate { not: Some(1.0), ..Predicate::none() };
         assert!(!not.holds(&f64::NAN) && not.holds(&2.0));
     }
 
     #[test]
     fn refuses_with_a_remedy() {
         for (json, message) in [
-            (
-                json!("!= 5"),
-                "`!= 5` is a text, not a comparison: write { not: 5 }",
-            ),
-            (
-                json!("< 3"),
-                "`< 3` is a text, not a comparison: write { max: 3 } (bounds are inclusive)",
-            ),
-            (
-                json!(">=3"),
-                "`>=3` is a text, not a comparison: write { min: 3 }",
-            ),
-            (
-                json!({}),
-                "a check needs a value: write a bare value, or min, max, equals or not",
-            ),
-            (
-                json!({"mim": 3}),
-                "unknown key `mim` in a check; did you mean `min`?",
-            ),
-            (
-                json!({"gt": 3}),
-                "unknown key `gt` in a check; did you mean `min`?",
-            ),
-            (
-                json!({"colour": 3}),
-                "unknown key `colour` in a check; known are min, max, equals and not",
-            ),
+            (json!("!= 5"), "`!= 5` is a text, not a comparison: write { not: 5 }"),
+            (json!("< 3"), "`< 3` is a text, not a comparison: write { max: 3 } (bounds are inclusive)"),
+            (json!(">=3"), "`>=3` is a text, not a comparison: write { min: 3 }"),
+            (json!({}), "a check needs a value: write a bare value, or min, max, equals or not"),
+            (json!({"mim": 3}), "unknown key `mim` in a check; did you mean `min`?"),
+            (json!({"gt": 3}), "unknown key `gt` in a check; did you mean `min`?"),
+            (json!({"colour": 3}), "unknown key `colour` in a check; known are min, max, equals and not"),
             (json!(-1), "a count cannot be negative: -1"),
-            (
-                json!([1]),
-                "invalid type: sequence, expected a value, or a mapping with min, max, equals or not",
-            ),
+            (json!([1]), "invalid type: sequence, expected a value, or a mapping with min, max, equals or not"),
         ] {
             assert_eq!(count(json.clone()), Err(message.to_owned()), "{json}");
         }
-        let error =
-            serde_json::from_value::<Predicate<Length>>(json!({"max": 30})).expect_err("no unit");
+        let error = serde_json::from_value::<Predicate<Length>>(json!({"max": 30})).expect_err("no unit");
         assert_eq!(error.to_string(), "30 what? write 30s");
     }
 
@@ -368,20 +287,10 @@ mod tests {
     fn the_schema_takes_both_forms() {
         let schema = schemars::schema_for!(Predicate<Length>);
         let validator = jsonschema::validator_for(schema.as_value()).expect("a valid schema");
-        for good in [
-            json!("30s"),
-            json!({"max": "30s"}),
-            json!("${limit}"),
-            json!({"min": "${a}"}),
-        ] {
+        for good in [json!("30s"), json!({"max": "30s"}), json!("${limit}"), json!({"min": "${a}"})] {
             assert!(validator.is_valid(&good), "{good}");
         }
-        for bad in [
-            json!(30),
-            json!({"max": 30}),
-            json!({}),
-            json!({"mx": "1s"}),
-        ] {
+        for bad in [json!(30), json!({"max": 30}), json!({}), json!({"mx": "1s"})] {
             assert_eq!(validator.iter_errors(&bad).count(), 1, "{bad}");
         }
     }

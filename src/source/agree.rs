@@ -57,8 +57,7 @@ fn is_decimal(text: &str) -> bool {
     };
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let mantissa_ok =
-        digits(whole) && digits(fraction) && !(whole.is_empty() && fraction.is_empty());
+    let mantissa_ok = digits(whole) && digits(fraction) && !(whole.is_empty() && fraction.is_empty());
     let exponent_ok = exponent.is_none_or(|exponent| {
         let exponent = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
         !exponent.is_empty() && digits(exponent)
@@ -67,16 +66,8 @@ fn is_decimal(text: &str) -> bool {
 }
 
 /// Holds the values of one YAML reader against the scalars that the other one saw.
-pub(super) fn disagreements(
-    source: &Arc<SourceText>,
-    index: &Index,
-    value: &Value,
-) -> Vec<Problem> {
-    let mut check = Check {
-        source,
-        index,
-        problems: Vec::new(),
-    };
+pub(super) fn disagreements(source: &Arc<SourceText>, index: &Index, value: &Value) -> Vec<Problem> {
+    let mut check = Check { source, index, problems: Vec::new() };
     check.node(index.root(), value);
     check.problems
 }
@@ -130,22 +121,16 @@ impl Check<'_> {
     }
 
     fn ambiguous(&mut self, span: Span, text: &str) {
-        let place = Place {
-            source: Arc::clone(self.source),
-            span,
-        };
+        let place = Place { source: Arc::clone(self.source), span };
         let shown = shortened(text);
         self.problems.push(
-            Problem::new(
-                "ambiguous-value",
-                format!("YAML readers disagree about what `{shown}` is"),
-            )
-            .at(place)
-            .help(if text.starts_with('0') {
-                format!("write a number without leading zeros, or a text in quotes: \"{shown}\"")
-            } else {
-                format!("if it is a text, write it in quotes: \"{shown}\"")
-            }),
+            Problem::new("ambiguous-value", format!("YAML readers disagree about what `{shown}` is")).at(place).help(
+                if text.starts_with('0') {
+                    format!("write a number without leading zeros, or a text in quotes: \"{shown}\"")
+                } else {
+                    format!("if it is a text, write it in quotes: \"{shown}\"")
+                },
+            ),
         );
     }
 }
@@ -154,17 +139,11 @@ impl Check<'_> {
 pub(super) fn unusable_number(text: &str) -> Option<Problem> {
     let shown = shortened(text);
     let problem = match Core::of(text) {
-        Core::Float(number) if !number.is_finite() => Problem::new(
-            "number-not-finite",
-            format!("`{shown}` is no finite number"),
-        ),
-        Core::Integer(number)
-            if number.is_none_or(|n| n > u64::MAX.into() || n < i64::MIN.into()) =>
-        {
-            Problem::new(
-                "number-too-large",
-                format!("`{shown}` does not fit a whole number of 64 bits"),
-            )
+        Core::Float(number) if !number.is_finite() => {
+            Problem::new("number-not-finite", format!("`{shown}` is no finite number"))
+        }
+        Core::Integer(number) if number.is_none_or(|n| n > u64::MAX.into() || n < i64::MIN.into()) => {
+            Problem::new("number-too-large", format!("`{shown}` does not fit a whole number of 64 bits"))
         }
         _ => return None,
     };

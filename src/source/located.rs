@@ -62,9 +62,6 @@ impl Located {
                 None => break Span { start: 0, end: 0 },
             }
         };
-        Place {
-            source: Arc::clone(&self.source),
-            span,
-        }
+        Place { source: Arc::clone(&self.source), span }
     }
 }

@@ -26,27 +26,18 @@ pub fn parse(name: &Path, text: String) -> Result<Located, Vec<Problem>> {
         problems.truncate(MAX_PROBLEMS);
         return Err(scan::with_rest(problems, unlisted));
     }
-    Ok(Located {
-        source,
-        value,
-        index: Arc::new(index),
-    })
+    Ok(Located { source, value, index: Arc::new(index) })
 }
 
 /// The file is longer than anything that a person writes.
 pub(super) fn too_large(name: &Path) -> Problem {
-    Problem::new(
-        "file-too-large",
-        format!("{} is larger than {} KiB", name.display(), MAX_BYTES / 1024),
-    )
-    .help("keep bulk data in a file of its own and name it in the step")
+    Problem::new("file-too-large", format!("{} is larger than {} KiB", name.display(), MAX_BYTES / 1024))
+        .help("keep bulk data in a file of its own and name it in the step")
 }
 
 /// What only the second reader objects to.
 fn unreadable(source: &Arc<SourceText>, error: &serde_yaml::Error) -> Problem {
-    let offset = error
-        .location()
-        .map_or(0, |at| source.offset(at.line(), at.column()));
+    let offset = error.location().map_or(0, |at| source.offset(at.line(), at.column()));
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
     syntax::explain(source, offset, message)

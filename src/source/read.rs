@@ -12,42 +12,27 @@ pub fn read(path: &Path) -> Result<Located, Vec<Problem>> {
     let bytes = load(path)?;
     match String::from_utf8(bytes) {
         Ok(text) => parse(path, text),
-        Err(error) => Err(vec![not_utf8(
-            path,
-            error.as_bytes(),
-            error.utf8_error().valid_up_to(),
-        )]),
+        Err(error) => Err(vec![not_utf8(path, error.as_bytes(), error.utf8_error().valid_up_to())]),
     }
 }
 
 fn load(path: &Path) -> Result<Vec<u8>, Vec<Problem>> {
     if path.is_dir() {
-        let message = format!(
-            "{} is a folder, and one file is wanted here",
-            path.display()
-        );
-        return Err(vec![
-            Problem::new("is-a-folder", message).help("name a YAML file in it"),
-        ]);
+        let message = format!("{} is a folder, and one file is wanted here", path.display());
+        return Err(vec![Problem::new("is-a-folder", message).help("name a YAML file in it")]);
     }
     let mut bytes = Vec::new();
     let limit = MAX_BYTES as u64 + 4; // one more than allowed, and a byte order mark
-    File::open(path)
-        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
-        .map_err(|error| {
-            vec![match error.kind() {
-                ErrorKind::NotFound => missing(path),
-                ErrorKind::PermissionDenied => Problem::new(
-                    "file-not-readable",
-                    format!("no permission to read {}", path.display()),
-                )
-                .help("give this user the right to read it"),
-                _ => Problem::new(
-                    "file-not-readable",
-                    format!("cannot read {}: {error}", path.display()),
-                ),
-            }]
-        })?;
+    File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(|error| {
+        vec![match error.kind() {
+            ErrorKind::NotFound => missing(path),
+            ErrorKind::PermissionDenied => {
+                Problem::new("file-not-readable", format!("no permission to read {}", path.display()))
+                    .help("give this user the right to read it")
+            }
+            _ => Problem::new("file-not-readable", format!("cannot read {}: {error}", path.display())),
+        }]
+    })?;
     if bytes.len() as u64 == limit {
         return Err(vec![too_large(path)]);
     }
@@ -58,10 +43,7 @@ fn missing(path: &Path) -> Problem {
     /// More names are no help.
     const LISTED: usize = 10;
 
-    let problem = Problem::new(
-        "no-such-file",
-        format!("there is no file {}", path.display()),
-    );
+    let problem = Problem::new("no-such-file", format!("there is no file {}", path.display()));
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -76,33 +58,18 @@ fn missing(path: &Path) -> Problem {
         .collect();
     names.sort();
     let wanted = path.file_name().unwrap_or_default().to_string_lossy();
-    let stem = |name: &str| {
-        name.trim_end_matches(".yml")
-            .trim_end_matches(".yaml")
-            .to_owned()
-    };
-    let guess = did_you_mean(&wanted, names.iter().map(String::as_str)).or_else(|| {
-        names
-            .iter()
-            .map(String::as_str)
-            .find(|name| stem(name) == stem(&wanted))
-    });
+    let stem = |name: &str| name.trim_end_matches(".yml").trim_end_matches(".yaml").to_owned();
+    let guess = did_you_mean(&wanted, names.iter().map(String::as_str))
+        .or_else(|| names.iter().map(String::as_str).find(|name| stem(name) == stem(&wanted)));
     if let Some(guess) = guess {
-        return problem.help(format!(
-            "did you mean {}?",
-            path.with_file_name(guess).display()
-        ));
+        return problem.help(format!("did you mean {}?", path.with_file_name(guess).display()));
     }
     if names.is_empty() {
         return problem.help(format!("{} holds no YAML file", folder.display()));
     }
     let more = if names.len() > LISTED { ", …" } else { "" };
     names.truncate(LISTED);
-    problem.help(format!(
-        "{} holds {}{more}",
-        folder.display(),
-        names.join(", ")
-    ))
+    problem.help(format!("{} holds {}{more}", folder.display(), names.join(", ")))
 }
 
 fn not_utf8(path: &Path, bytes: &[u8], valid_up_to: usize) -> Problem {
@@ -118,10 +85,7 @@ fn not_utf8(path: &Path, bytes: &[u8], valid_up_to: usize) -> Problem {
     problem
         .at(Place {
             source: Arc::new(SourceText::new(path.to_path_buf(), text)),
-            span: Span {
-                start: valid_up_to,
-                end: valid_up_to + '\u{fffd}'.len_utf8(),
-            },
+            span: Span { start: valid_up_to, end: valid_up_to + '\u{fffd}'.len_utf8() },
         })
         .label(format!("the byte 0x{byte:02x} is no UTF-8"))
 }

@@ -28,17 +28,12 @@ pub(super) fn scan(source: &Arc<SourceText>) -> Result<Index, Vec<Problem>> {
     loop {
         let mut scan = Scan::new(source);
         scan.run(&text);
-        let unquoted = scan
-            .problems
-            .last()
-            .filter(|p| p.code == "unquoted-reference");
+        let unquoted = scan.problems.last().filter(|p| p.code == "unquoted-reference");
         if let Some(span) = unquoted.and_then(|problem| Some(problem.at.as_ref()?.span))
             && forgiven.len() < PASSES
             && text.len() <= CHEAP
         {
-            let masked = text[span.start..span.end]
-                .replace('{', "(")
-                .replace('}', ")");
+            let masked = text[span.start..span.end].replace('{', "(").replace('}', ")");
             text.replace_range(span.start..span.end, &masked);
             forgiven.extend(scan.problems.pop());
             continue;
@@ -65,10 +60,7 @@ pub(super) fn with_rest(mut listed: Vec<Problem>, unlisted: usize) -> Vec<Proble
 /// A file without content.
 pub(super) fn empty(source: &Arc<SourceText>) -> Problem {
     Problem::new("empty-file", "the file holds no YAML value")
-        .at(Place {
-            source: Arc::clone(source),
-            span: Span { start: 0, end: 0 },
-        })
+        .at(Place { source: Arc::clone(source), span: Span { start: 0, end: 0 } })
         .help("a scenario starts with `name:` and `steps:`; `kscen new` writes one to begin with")
 }
 
@@ -114,11 +106,7 @@ struct Frame {
 
 enum Content {
     Sequence(Vec<usize>),
-    Mapping {
-        entries: Vec<Entry>,
-        seen: HashMap<String, Span>,
-        key: Key,
-    },
+    Mapping { entries: Vec<Entry>, seen: HashMap<String, Span>, key: Key },
 }
 
 /// What a mapping waits for.
@@ -189,9 +177,7 @@ impl<'a> Scan<'a> {
         if self.offsets.is_empty() {
             return marker.index().min(end);
         }
-        self.offsets
-            .get(marker.index())
-            .map_or(end, |&at| at as usize)
+        self.offsets.get(marker.index()).map_or(end, |&at| at as usize)
     }
 
     fn bytes(&self, start: Marker, end: Marker) -> Span {
@@ -199,17 +185,11 @@ impl<'a> Scan<'a> {
         let end = self.byte(end).max(start);
         // Block scalars and mappings end where the next thing begins: leave the white space out.
         let text = self.source.text[start..end].trim_end();
-        Span {
-            start,
-            end: start + text.len(),
-        }
+        Span { start, end: start + text.len() }
     }
 
     fn place(&self, span: Span) -> Place {
-        Place {
-            source: Arc::clone(self.source),
-            span,
-        }
+        Place { source: Arc::clone(self.source), span }
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Flow {
@@ -225,18 +205,12 @@ impl<'a> Scan<'a> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.tag(tag.as_deref(), span);
-                let content = Content::Mapping {
-                    entries: Vec::new(),
-                    seen: HashMap::new(),
-                    key: Key::Awaited,
-                };
+                let content = Content::Mapping { entries: Vec::new(), seen: HashMap::new(), key: Key::Awaited };
                 self.start(content, anchor, span)
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(span),
             Event::Alias(anchor) => self.alias(anchor, span),
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {
-                Flow::GoOn
-            }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Flow::GoOn,
         };
         self.previous_end = self.previous_end.max(span.end);
         flow

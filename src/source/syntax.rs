@@ -8,34 +8,22 @@ pub(super) fn explain(source: &Arc<SourceText>, at: usize, info: &str) -> Proble
     let text = &source.text;
     let place = Place {
         source: Arc::clone(source),
-        span: Span {
-            start: at,
-            end: at + text[at..].chars().next().map_or(0, char::len_utf8),
-        },
+        span: Span { start: at, end: at + text[at..].chars().next().map_or(0, char::len_utf8) },
     };
     if info.contains("recursion limit") {
         return too_deep(place);
     }
     if let Some(span) = unquoted_reference(text, at) {
-        return Problem::new(
-            "unquoted-reference",
-            "a `${…}` inside `{ }` or `[ ]` needs quotes",
-        )
-        .at(Place { span, ..place })
-        .label("YAML takes this `{` for the start of a mapping")
-        .help(format!("write \"{}\"", source.slice(span)));
+        return Problem::new("unquoted-reference", "a `${…}` inside `{ }` or `[ ]` needs quotes")
+            .at(Place { span, ..place })
+            .label("YAML takes this `{` for the start of a mapping")
+            .help(format!("write \"{}\"", source.slice(span)));
     }
     if info.contains("tab")
         && let Some(tab) = indenting_tab(text, at)
     {
         return Problem::new("tab-indentation", "a tab is used for indentation")
-            .at(Place {
-                span: Span {
-                    start: tab,
-                    end: tab + 1,
-                },
-                ..place
-            })
+            .at(Place { span: Span { start: tab, end: tab + 1 }, ..place })
             .help("indent with spaces: YAML does not say how wide a tab is");
     }
     let (message, help) = meaning(info, text[at..].chars().next());
@@ -54,33 +42,21 @@ pub(super) fn unprintable(source: &Arc<SourceText>) -> Vec<Problem> {
     found
         .take(MAX_PROBLEMS)
         .map(|(at, c)| {
-            Problem::new(
-                "control-character",
-                format!("the invisible character U+{:04X} in the file", u32::from(c)),
-            )
-            .at(Place {
-                source: Arc::clone(source),
-                span: Span {
-                    start: at,
-                    end: at + c.len_utf8(),
-                },
-            })
-            .help(format!(
-                "remove it, or write it as an escape in a text in double quotes: \"\\u{:04x}\"",
-                u32::from(c)
-            ))
+            Problem::new("control-character", format!("the invisible character U+{:04X} in the file", u32::from(c)))
+                .at(Place { source: Arc::clone(source), span: Span { start: at, end: at + c.len_utf8() } })
+                .help(format!(
+                    "remove it, or write it as an escape in a text in double quotes: \"\\u{:04x}\"",
+                    u32::from(c)
+                ))
         })
         .collect()
 }
 
 /// A document that nests deeper than anybody can read.
 pub(super) fn too_deep(place: Place) -> Problem {
-    Problem::new(
-        "too-deep",
-        format!("the file nests deeper than {MAX_DEPTH} levels"),
-    )
-    .at(place)
-    .label("this is one level too many")
+    Problem::new("too-deep", format!("the file nests deeper than {MAX_DEPTH} levels"))
+        .at(place)
+        .label("this is one level too many")
 }
 
 /// The tab that indents the line of an error, or the line after it: the parser may stop before the line break.
@@ -105,14 +81,8 @@ fn unquoted_reference(text: &str, at: usize) -> Option<Span> {
         return None;
     }
     let ends = |c: char| c.is_whitespace() || "{}[],\"'".contains(c);
-    let start = text[..dollar]
-        .char_indices()
-        .rev()
-        .find(|&(_, c)| ends(c))
-        .map_or(0, |(at, c)| at + c.len_utf8());
-    let end = text[closing + 1..]
-        .find(ends)
-        .map_or(text.len(), |length| closing + 1 + length);
+    let start = text[..dollar].char_indices().rev().find(|&(_, c)| ends(c)).map_or(0, |(at, c)| at + c.len_utf8());
+    let end = text[closing + 1..].find(ends).map_or(text.len(), |length| closing + 1 + length);
     Some(Span { start, end })
 }
 
@@ -135,10 +105,7 @@ fn meaning(info: &str, at: Option<char>) -> (String, &'static str) {
             "put a text that starts with `>` or `|` into quotes; for a check write `{ min: … }` or `{ max: … }`",
         )
     } else if is("comments must be separated") {
-        (
-            "`#` starts a comment only after a space",
-            "put a space before `#`, or the text that holds it into quotes",
-        )
+        ("`#` starts a comment only after a space", "put a space before `#`, or the text that holds it into quotes")
     } else if is("comment intercepting") {
         (
             "a comment stands within a text of several lines",
@@ -179,10 +146,7 @@ fn meaning(info: &str, at: Option<char>) -> (String, &'static str) {
             "align this line with its siblings; list items start with `- `, keys end with `:`",
         )
     } else if is("document start") || is("document-start") {
-        (
-            "something follows the end of the document",
-            "align this line with the keys above it",
-        )
+        ("something follows the end of the document", "align this line with the keys above it")
     } else if is("unexpected character") {
         return (
             match at {

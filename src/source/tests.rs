@@ -70,10 +70,7 @@ fn every_value_has_its_place() {
     assert_eq!(at("/nämé"), (1, 7, "Ünïcode ✓".into()));
     assert_eq!(at("/steps/0/id"), (3, 9, "load".into()));
     assert_eq!(at("/steps/0/produce/x~1y~0z/1"), (4, 43, "22".into()));
-    assert_eq!(
-        at("/steps/0/produce"),
-        (4, 14, "{ topic: \"a/b\", \"x/y~z\": [1, 22] }".into())
-    );
+    assert_eq!(at("/steps/0/produce"), (4, 14, "{ topic: \"a/b\", \"x/y~z\": [1, 22] }".into()));
     assert_eq!(at("/steps/1"), (5, 5, "wait: 5s".into()));
     assert_eq!(at("/use"), (9, 6, "*s".into()));
     assert_eq!(at("/use/deep/v"), (8, 14, "1".into()));
@@ -206,10 +203,7 @@ fn hostile_documents_end_early() {
     assert_eq!(bad(&"x".repeat(MAX_BYTES + 1))[0].code, "file-too-large");
     let repeated = bad(&"a: 1\n".repeat(10_000));
     assert_eq!(repeated.len(), 100);
-    assert_eq!(
-        repeated[99].notes.last().map(String::as_str),
-        Some("and 9899 more problems in this file")
-    );
+    assert_eq!(repeated[99].notes.last().map(String::as_str), Some("and 9899 more problems in this file"));
 }
 
 #[test]
@@ -242,10 +236,7 @@ error[duplicate-key]: the key `retry` is given twice in the same mapping
 "
     );
     assert_eq!(
-        render(
-            &bad("vars: { topic: x }\nsetup: [ { topic: a-${topic} } ]\n"),
-            false
-        ),
+        render(&bad("vars: { topic: x }\nsetup: [ { topic: a-${topic} } ]\n"), false),
         "\
 error[unquoted-reference]: a `${…}` inside `{ }` or `[ ]` needs quotes
  --> a.yaml:2:19
@@ -270,34 +261,20 @@ fn files_that_cannot_be_read_come_with_a_remedy() {
         Ok(_) => panic!("{name} was read"),
         Err(mut problems) => problems.remove(0),
     };
-    assert_eq!(
-        read(&path("broker-restart.yaml")).expect("good").value,
-        json!({"name": "x"})
-    );
+    assert_eq!(read(&path("broker-restart.yaml")).expect("good").value, json!({"name": "x"}));
 
     let typo = problem("broker-restrat.yaml");
     assert_eq!(typo.code, "no-such-file");
-    assert!(
-        typo.help
-            .is_some_and(|help| help.ends_with("broker-restart.yaml?"))
-    );
+    assert!(typo.help.is_some_and(|help| help.ends_with("broker-restart.yaml?")));
     let other = problem("something.yaml");
-    assert!(
-        other
-            .help
-            .is_some_and(|help| help.contains("holds broker-restart.yaml, huge.yaml"))
-    );
+    assert!(other.help.is_some_and(|help| help.contains("holds broker-restart.yaml, huge.yaml")));
     assert_eq!(problem("no/such.yaml").code, "no-such-file");
     assert_eq!(problem("").code, "is-a-folder");
     assert_eq!(problem("huge.yaml").code, "file-too-large");
     let latin = problem("latin.yaml");
     assert_eq!(latin.code, "not-utf8");
     assert_eq!(latin.at.map(|place| place.line_col()), Some((1, 10)));
-    assert!(
-        problem("wide.yaml")
-            .help
-            .is_some_and(|help| help.contains("UTF-16"))
-    );
+    assert!(problem("wide.yaml").help.is_some_and(|help| help.contains("UTF-16")));
 }
 
 /// Whatever is done to a file, it is read or refused with places that lie within it.
@@ -362,27 +339,15 @@ fn mutilated_files_never_panic() {
         let text: String = text.into_iter().collect();
         match parse(Path::new("a.yaml"), text.clone()) {
             Ok(located) => {
-                for pointer in [
-                    "",
-                    "/steps/1/wait/count",
-                    "/vars/topic",
-                    "/steps/0/produce/rate",
-                ] {
+                for pointer in ["", "/steps/1/wait/count", "/vars/topic", "/steps/0/produce/rate"] {
                     let span = located.place(pointer).span;
-                    assert!(
-                        located.source.text.get(span.start..span.end).is_some(),
-                        "{text}"
-                    );
+                    assert!(located.source.text.get(span.start..span.end).is_some(), "{text}");
                 }
             }
             Err(problems) => {
                 assert!(!problems.is_empty());
                 let shown = render(&problems, false);
-                assert_eq!(
-                    shown.matches("--> a.yaml:").count(),
-                    problems.len(),
-                    "{text}\n{shown}"
-                );
+                assert_eq!(shown.matches("--> a.yaml:").count(), problems.len(), "{text}\n{shown}");
             }
         }
     }

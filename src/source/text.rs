@@ -23,14 +23,9 @@ pub struct SourceText {
 impl SourceText {
     /// A text under a name.
     pub fn new(name: PathBuf, text: String) -> Self {
-        let line_starts = std::iter::once(0)
-            .chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1))
-            .collect();
-        Self {
-            name,
-            text,
-            line_starts,
-        }
+        let line_starts =
+            std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1)).collect();
+        Self { name, text, line_starts }
     }
 
     /// Line and column of a byte offset, both counted from 1, the column in characters. An offset past the end is the end.
@@ -51,15 +46,8 @@ impl SourceText {
             Some(&start) => start,
             None => return end_of_text..end_of_text,
         };
-        let end = self
-            .line_starts
-            .get(line)
-            .map_or(end_of_text, |&next| next - 1);
-        let end = if self.text[start..end].ends_with('\r') {
-            end - 1
-        } else {
-            end
-        };
+        let end = self.line_starts.get(line).map_or(end_of_text, |&next| next - 1);
+        let end = if self.text[start..end].ends_with('\r') { end - 1 } else { end };
         start..end
     }
 

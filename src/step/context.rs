@@ -37,11 +37,7 @@ impl<'a> CheckContext<'a> {
         let scope = self.scope;
         let Some((_, step)) = self.lookup(id) else {
             let prefix = self.prefix;
-            let known: Vec<&str> = scope
-                .steps
-                .keys()
-                .filter_map(|known| known.strip_prefix(prefix))
-                .collect();
+            let known: Vec<&str> = scope.steps.keys().filter_map(|known| known.strip_prefix(prefix)).collect();
             let mut problem = Problem::new("unknown-step", format!("there is no step with the id `{id}`"));
             problem = match did_you_mean(id, known.iter().copied()) {
                 Some(similar) => problem.help(format!("did you mean `{similar}`?")),

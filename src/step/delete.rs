@@ -86,10 +86,11 @@ impl Step for Delete {
             let partition = records.partition.and_then(|partition| i32::try_from(partition.0).ok());
             let before = records.before.and_then(|before| i64::try_from(before.0).ok());
             let mut ends: BTreeMap<i32, i64> = admin
-                .end_offsets(&records.topic)
+                .offsets(&records.topic)
                 .await
                 .map_err(broken)?
                 .into_iter()
+                .map(|(number, offsets)| (number, offsets.end))
                 .filter(|(number, _)| partition.is_none_or(|only| only == *number))
                 .collect();
             if let Some(before) = before {

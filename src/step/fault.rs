@@ -4,7 +4,7 @@ use super::target::ServiceTarget;
 use super::{CheckContext, Facts, StepError, StepOutcome};
 use crate::diagnostic::{Problem, did_you_mean};
 use crate::environment::{Action, Capability, Effect, Needs};
-use crate::execute::{Stop, StepContext, Undo};
+use crate::execute::{StepContext, Stop, Undo};
 use crate::record::{EventKind, FaultRecord, Quantity};
 use crate::scenario::units::{Count, Length};
 use schemars::JsonSchema;
@@ -126,10 +126,14 @@ impl Fault {
         match (&self.service, &self.step) {
             (None, None) => cx.report(
                 "",
-                Problem::new("no-target", format!("`{action}` needs something to act on")).help("add `service:` or `step:`"),
+                Problem::new("no-target", format!("`{action}` needs something to act on"))
+                    .help("add `service:` or `step:`"),
             ),
             (Some(_), Some(_)) => {
-                cx.report("", Problem::new("two-targets", format!("`{action}` acts on one thing: a service or a step")));
+                cx.report(
+                    "",
+                    Problem::new("two-targets", format!("`{action}` acts on one thing: a service or a step")),
+                );
             }
             (Some(target), None) => target.check("/service", cx),
             (None, Some(step)) => {
@@ -152,7 +156,10 @@ impl Fault {
         if cx.background && self.hold.is_none() && action.undo().is_some() {
             cx.report(
                 "",
-                Problem::new("endless-background", format!("a background `{action}` needs `for`: else it is over at once")),
+                Problem::new(
+                    "endless-background",
+                    format!("a background `{action}` needs `for`: else it is over at once"),
+                ),
             );
         }
     }
@@ -266,12 +273,7 @@ impl Fault {
     }
 
     /// Waits until the service is up again: (when, seconds since its process runs).
-    async fn come_up(
-        &self,
-        service: &str,
-        since: Instant,
-        cx: &StepContext,
-    ) -> Result<Option<(f64, f64)>, StepError> {
+    async fn come_up(&self, service: &str, since: Instant, cx: &StepContext) -> Result<Option<(f64, f64)>, StepError> {
         if self.until == Until::Running {
             return Ok(None);
         }
@@ -312,7 +314,8 @@ impl Fault {
         };
         if let Some(undone) = undone {
             record.undone = Some(cx.run.clock.at(undone.effective));
-            outcome = outcome.metric("ready_after", Quantity::seconds((undone.effective - undone.requested).as_secs_f64()));
+            outcome =
+                outcome.metric("ready_after", Quantity::seconds((undone.effective - undone.requested).as_secs_f64()));
             cx.run.recorder.emit(EventKind::Fault { record });
         }
         Ok(outcome)
@@ -361,8 +364,11 @@ impl ServiceTarget {
     /// A name or role that nothing here has.
     pub async fn resolve(&self, cx: &StepContext) -> Result<String, StepError> {
         let services = cx.run.environment.services();
-        let brokers: Vec<&str> =
-            services.iter().map(|service| service.name.as_str()).filter(|name| name.starts_with("kafka-") && *name != "kafka-ui").collect();
+        let brokers: Vec<&str> = services
+            .iter()
+            .map(|service| service.name.as_str())
+            .filter(|name| name.starts_with("kafka-") && *name != "kafka-ui")
+            .collect();
         let node = match self {
             Self::Named(name) if name == "kafka" => {
                 return match brokers.as_slice() {
@@ -391,14 +397,12 @@ impl ServiceTarget {
                 });
             }
             Self::LeaderOf { topic, partition } => cx.admin()?.leader(topic, *partition).await,
-            Self::Controller => cx.admin()?.controller().await,
+            Self::Controller => cx.admin()?.quorum_leader().await,
             Self::CoordinatorOf(group) => cx.admin()?.coordinator(group).await,
         }
         .map_err(|error| StepError::broken("unknown-role", format!("{self} cannot be found: {error}")))?;
-        services
-            .iter()
-            .find(|service| service.node_id == Some(node))
-            .map(|service| service.name.clone())
-            .ok_or_else(|| StepError::broken("unknown-node", format!("{self} is node {node}, which is no service here")))
+        services.iter().find(|service| service.node_id == Some(node)).map(|service| service.name.clone()).ok_or_else(
+            || StepError::broken("unknown-node", format!("{self} is node {node}, which is no service here")),
+        )
     }
 }

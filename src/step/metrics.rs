@@ -55,14 +55,17 @@ impl MetricChecks {
     pub fn parse(map: &Map<String, Value>) -> Result<Self, String> {
         let mut checks = Vec::new();
         for (name, value) in map {
-            let metric = metric::named(name).ok_or_else(|| unknown("metric", name, metric::METRICS.iter().map(|metric| metric.name)))?;
+            let metric = metric::named(name)
+                .ok_or_else(|| unknown("metric", name, metric::METRICS.iter().map(|metric| metric.name)))?;
             if metric.shape == Shape::Single {
                 let demand = demand(metric.unit, value).map_err(|error| format!("{name}: {error}"))?;
                 checks.push(MetricCheck { metric, statistic: None, demand, pointer: format!("/{name}") });
                 continue;
             }
             let Value::Object(statistics) = value else {
-                return Err(format!("{name} is a distribution: name a statistic, as in `{name}: {{ p99: {{ max: … }} }}`"));
+                return Err(format!(
+                    "{name} is a distribution: name a statistic, as in `{name}: {{ p99: {{ max: … }} }}`"
+                ));
             };
             for (statistic, value) in statistics {
                 if !metric::is_statistic(statistic) {
@@ -103,7 +106,9 @@ impl MetricChecks {
                     Shape::Distribution => {
                         let statistics: Map<String, Value> = STATISTICS
                             .iter()
-                            .map(|(name, doc)| ((*name).to_owned(), serde_json::json!({ "description": doc, "allOf": [check] })))
+                            .map(|(name, doc)| {
+                                ((*name).to_owned(), serde_json::json!({ "description": doc, "allOf": [check] }))
+                            })
                             .collect();
                         serde_json::json!({
                             "description": metric.doc,
@@ -124,10 +129,8 @@ impl MetricChecks {
         for check in &self.0 {
             if !check.metric.verbs.is_empty() && !check.metric.verbs.contains(&verb) {
                 let names = metric::of_verb(verb).map(|metric| metric.name);
-                let problem = Problem::new(
-                    "unknown-metric",
-                    format!("a `{verb}` step has no metric `{}`", check.metric.name),
-                );
+                let problem =
+                    Problem::new("unknown-metric", format!("a `{verb}` step has no metric `{}`", check.metric.name));
                 let help = format!("its metrics are {}", names.collect::<Vec<_>>().join(", "));
                 cx.report(&format!("{pointer}{}", check.pointer), problem.help(help));
             }
@@ -165,7 +168,9 @@ impl MetricChecks {
         if failed == 0 {
             return Ok(outcome);
         }
-        Err(StepError::check("threshold", format!("{failed} of {} thresholds not met", self.0.len())).at(pointer).after(outcome))
+        Err(StepError::check("threshold", format!("{failed} of {} thresholds not met", self.0.len()))
+            .at(pointer)
+            .after(outcome))
     }
 }
 

@@ -4,8 +4,8 @@
 mod context;
 mod entry;
 mod error;
-mod fault;
 mod facts;
+mod fault;
 mod metrics;
 mod outcome;
 mod target;

@@ -1,6 +1,5 @@
 //! What a fault acts on.
 
-use crate::scenario::units::Count;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
@@ -58,10 +57,10 @@ impl ServiceTarget {
     fn from_role(key: &str, value: &Value) -> Result<Self, String> {
         match (key, value) {
             ("leader_of", Value::String(text)) => {
-                let (topic, partition) =
-                    text.rsplit_once('/').ok_or_else(|| format!("`{text}` names no partition; write TOPIC/PARTITION"))?;
-                let partition =
-                    partition.parse().map_err(|_| format!("`{partition}` is not a partition number"))?;
+                let (topic, partition) = text
+                    .rsplit_once('/')
+                    .ok_or_else(|| format!("`{text}` names no partition; write TOPIC/PARTITION"))?;
+                let partition = partition.parse().map_err(|_| format!("`{partition}` is not a partition number"))?;
                 Ok(Self::LeaderOf { topic: topic.to_owned(), partition })
             }
             ("controller", Value::Bool(true)) => Ok(Self::Controller),
@@ -93,6 +92,3 @@ impl JsonSchema for ServiceTarget {
         })
     }
 }
-
-/// A member of a background reader's group, counted from 0.
-pub type Member = Count;

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Creates a topic and waits until every broker knows its leaders. It is deleted at the end of the run, unless `--keep`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -32,6 +33,9 @@ pub struct Topic {
     #[serde(default)]
     pub keep: bool,
 }
+
+/// How long every broker may take to know the leaders of a new topic.
+const LEADERS: Duration = Duration::from_secs(30);
 
 /// Kafka's limit, and what its metrics can tell apart.
 pub(super) fn check_topic_name(pointer: &str, name: &str, cx: &mut CheckContext<'_>) {
@@ -116,6 +120,11 @@ impl Step for Topic {
             return Err(StepError::broken("create-topic", format!("topic `{}`: {error}", self.name))
                 .help("with `recreate: true` an existing topic is replaced; `${run.id}` in the name avoids that"));
         }
+        // The answer comes before every broker has heard of the topic.
+        admin
+            .await_leaders(&self.name, LEADERS)
+            .await
+            .map_err(|error| StepError::broken("topic-leaders", error.to_string()))?;
         Ok(StepOutcome::default())
     }
 }

@@ -59,7 +59,7 @@ pub fn of(error: &ValidationError<'_>, node: Option<&Value>) -> Problem {
             };
             let given = shown(value);
             // A unit's own remedy says more than a type: "10 what? write 10s".
-            match (advice(node), value) {
+            match (advice(node), value.as_ref()) {
                 (Some(advice), Value::Number(number)) => {
                     Problem::new("missing-unit", format!("{number} what? {advice}"))
                 }
@@ -76,10 +76,7 @@ pub fn of(error: &ValidationError<'_>, node: Option<&Value>) -> Problem {
         }
         ValidationErrorKind::Enum { options } => {
             let words: Vec<String> = options.as_array().into_iter().flatten().map(plain).collect();
-            let problem = Problem::new(
-                "unknown-word",
-                format!("{} is not one of {}", shown(value), words.join(", ")),
-            );
+            let problem = Problem::new("unknown-word", format!("{} is not one of {}", shown(value), words.join(", ")));
             match value.as_str().and_then(|word| did_you_mean(word, words.iter().map(String::as_str))) {
                 Some(similar) => problem.help(format!("did you mean `{similar}`?")),
                 None => problem,

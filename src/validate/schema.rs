@@ -25,9 +25,9 @@ pub struct Findings {
 impl Findings {
     /// Whether something at or below `pointer` is wrong.
     pub fn touch(&self, pointer: &str) -> bool {
-        self.broken.iter().any(|broken| {
-            broken.strip_prefix(pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+        self.broken
+            .iter()
+            .any(|broken| broken.strip_prefix(pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Admin;
 use crate::kafka::{KafkaFailure, controller_id};
+use rdkafka::consumer::Consumer;
 use rdkafka::metadata::MetadataTopic;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,16 +56,12 @@ pub struct ClusterView {
 impl ClusterView {
     /// Partitions without a leader.
     pub fn offline_partitions(&self) -> usize {
-        self.partitions()
-            .filter(|partition| partition.leader.is_none())
-            .count()
+        self.partitions().filter(|partition| partition.leader.is_none()).count()
     }
 
     /// Partitions of which a replica is not in sync.
     pub fn under_replicated(&self) -> usize {
-        self.partitions()
-            .filter(|partition| partition.isr.len() < partition.replicas.len())
-            .count()
+        self.partitions().filter(|partition| partition.isr.len() < partition.replicas.len()).count()
     }
 
     fn partitions(&self) -> impl Iterator<Item = &PartitionView> {
@@ -111,11 +108,7 @@ impl Admin {
                 id: client.fetch_cluster_id(own.timeout),
                 brokers,
                 controller: controller_id(client, own.timeout),
-                topics: metadata
-                    .topics()
-                    .iter()
-                    .map(|topic| (topic.name().to_owned(), topic.into()))
-                    .collect(),
+                topics: metadata.topics().iter().map(|topic| (topic.name().to_owned(), topic.into())).collect(),
             })
         })
         .await
@@ -126,20 +119,13 @@ impl Admin {
         let name = name.to_owned();
         self.blocking(move |own| {
             let metadata = own
-                .client
-                .inner()
+                .asker
                 .fetch_metadata(Some(&name), own.timeout)
-                .map_err(|error| {
-                    KafkaFailure::request(format!("describe topic `{name}`"), &error)
-                })?;
+                .map_err(|error| KafkaFailure::request(format!("describe topic `{name}`"), &error))?;
             let topic = metadata.topics().iter().find(|topic| topic.name() == name);
             match topic.and_then(MetadataTopic::error) {
-                None => Ok(topic
-                    .filter(|topic| !topic.partitions().is_empty())
-                    .map(TopicView::from)),
-                Some(rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => {
-                    Ok(None)
-                }
+                None => Ok(topic.filter(|topic| !topic.partitions().is_empty()).map(TopicView::from)),
+                Some(rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(None),
                 Some(code) => Err(KafkaFailure::code(format!("describe topic `{name}`"), code)),
             }
         })
@@ -153,34 +139,21 @@ impl Admin {
         let brokers = self.cluster().await?.brokers;
         for broker in brokers {
             let (topic, address) = (topic.to_owned(), format!("{}:{}", broker.host, broker.port));
-            self.blocking(move |own| own.await_leaders_at(&topic, &address, deadline))
-                .await?;
+            self.blocking(move |own| own.await_leaders_at(&topic, &address, deadline)).await?;
         }
         Ok(())
     }
 
-    fn await_leaders_at(
-        &self,
-        topic: &str,
-        address: &str,
-        deadline: Instant,
-    ) -> Result<(), KafkaFailure> {
-        use rdkafka::consumer::Consumer;
+    fn await_leaders_at(&self, topic: &str, address: &str, deadline: Instant) -> Result<(), KafkaFailure> {
         loop {
             // A new client asks the one broker it knows; an old one would ask any.
             let asker = self.asker(&[("bootstrap.servers", address)])?;
-            let left = deadline
-                .saturating_duration_since(Instant::now())
-                .max(Duration::from_millis(1));
+            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
             let metadata = asker.fetch_metadata(Some(topic), left.min(self.timeout));
             let complete = metadata.as_ref().is_ok_and(|metadata| {
                 let topic = metadata.topics().iter().find(|found| found.name() == topic);
                 topic.is_some_and(|topic| {
-                    !topic.partitions().is_empty()
-                        && topic
-                            .partitions()
-                            .iter()
-                            .all(|partition| partition.leader() >= 0)
+                    !topic.partitions().is_empty() && topic.partitions().iter().all(|partition| partition.leader() >= 0)
                 })
             });
             match (complete, Instant::now() < deadline) {
@@ -189,9 +162,7 @@ impl Admin {
                 (false, true) => std::thread::sleep(Duration::from_millis(50)),
                 (false, false) => {
                     return Err(KafkaFailure::Request {
-                        action: format!(
-                            "find a leader for every partition of `{topic}` at {address}"
-                        ),
+                        action: format!("find a leader for every partition of `{topic}` at {address}"),
                         code: "LEADER_NOT_AVAILABLE".into(),
                         detail: "the broker did not learn of them in time".into(),
                     });

@@ -34,27 +34,13 @@ pub struct ConfigValue {
 
 impl Admin {
     /// The effective configuration of a topic.
-    pub async fn topic_config(
-        &self,
-        topic: &str,
-    ) -> Result<BTreeMap<String, ConfigValue>, KafkaFailure> {
-        self.config(
-            format!("describe the configuration of topic `{topic}`"),
-            ResourceSpecifier::Topic(topic),
-        )
-        .await
+    pub async fn topic_config(&self, topic: &str) -> Result<BTreeMap<String, ConfigValue>, KafkaFailure> {
+        self.config(format!("describe the configuration of topic `{topic}`"), ResourceSpecifier::Topic(topic)).await
     }
 
     /// The effective configuration of a broker.
-    pub async fn broker_config(
-        &self,
-        id: i32,
-    ) -> Result<BTreeMap<String, ConfigValue>, KafkaFailure> {
-        self.config(
-            format!("describe the configuration of broker {id}"),
-            ResourceSpecifier::Broker(id),
-        )
-        .await
+    pub async fn broker_config(&self, id: i32) -> Result<BTreeMap<String, ConfigValue>, KafkaFailure> {
+        self.config(format!("describe the configuration of broker {id}"), ResourceSpecifier::Broker(id)).await
     }
 
     async fn config(
@@ -62,22 +48,16 @@ impl Admin {
         action: String,
         resource: ResourceSpecifier<'_>,
     ) -> Result<BTreeMap<String, ConfigValue>, KafkaFailure> {
-        let answer = self
-            .client
-            .describe_configs([&resource], &self.options())
-            .await;
+        let answer = self.client.describe_configs([&resource], &self.options()).await;
         let answers = answer.map_err(|error| KafkaFailure::request(action.clone(), &error))?;
         let mut values = BTreeMap::new();
         for resource in answers {
-            let resource = resource.map_err(|code| {
-                KafkaFailure::request(action.clone(), &rdkafka::error::KafkaError::AdminOp(code))
-            })?;
+            let resource = resource
+                .map_err(|code| KafkaFailure::request(action.clone(), &rdkafka::error::KafkaError::AdminOp(code)))?;
             for entry in resource.entries {
                 let source = match entry.source {
                     NativeSource::DynamicTopic => ConfigSource::Topic,
-                    NativeSource::DynamicBroker | NativeSource::DynamicDefaultBroker => {
-                        ConfigSource::DynamicBroker
-                    }
+                    NativeSource::DynamicBroker | NativeSource::DynamicDefaultBroker => ConfigSource::DynamicBroker,
                     NativeSource::StaticBroker => ConfigSource::StaticBroker,
                     NativeSource::Default => ConfigSource::Default,
                     NativeSource::Unknown => ConfigSource::Unknown,

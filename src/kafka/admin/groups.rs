@@ -48,35 +48,22 @@ impl Admin {
     pub async fn group(&self, name: &str) -> Result<GroupDescription, KafkaFailure> {
         let name = name.to_owned();
         self.blocking(move |own| {
-            let answer = own
-                .client
-                .inner()
-                .fetch_group_list(Some(&name), own.timeout);
-            let list = answer.map_err(|error| {
-                KafkaFailure::request(format!("describe group `{name}`"), &error)
-            })?;
-            let dead = GroupDescription {
-                state: "Dead".into(),
-                protocol: String::new(),
-                members: Vec::new(),
-            };
-            Ok(list
-                .groups()
-                .iter()
-                .find(|group| group.name() == name)
-                .map_or(dead, |group| GroupDescription {
-                    state: group.state().to_owned(),
-                    protocol: group.protocol().to_owned(),
-                    members: group
-                        .members()
-                        .iter()
-                        .map(|member| GroupMember {
-                            id: member.id().to_owned(),
-                            client_id: member.client_id().to_owned(),
-                            host: member.client_host().to_owned(),
-                        })
-                        .collect(),
-                }))
+            let answer = own.client.inner().fetch_group_list(Some(&name), own.timeout);
+            let list = answer.map_err(|error| KafkaFailure::request(format!("describe group `{name}`"), &error))?;
+            let dead = GroupDescription { state: "Dead".into(), protocol: String::new(), members: Vec::new() };
+            Ok(list.groups().iter().find(|group| group.name() == name).map_or(dead, |group| GroupDescription {
+                state: group.state().to_owned(),
+                protocol: group.protocol().to_owned(),
+                members: group
+                    .members()
+                    .iter()
+                    .map(|member| GroupMember {
+                        id: member.id().to_owned(),
+                        client_id: member.client_id().to_owned(),
+                        host: member.client_host().to_owned(),
+                    })
+                    .collect(),
+            }))
         })
         .await
     }
@@ -88,33 +75,21 @@ impl Admin {
     }
 
     /// Committed offsets and lag of a group on a topic, by partition.
-    pub async fn lag(
-        &self,
-        group: &str,
-        topic: &str,
-    ) -> Result<BTreeMap<i32, PartitionLag>, KafkaFailure> {
+    pub async fn lag(&self, group: &str, topic: &str) -> Result<BTreeMap<i32, PartitionLag>, KafkaFailure> {
         let ends = self.offsets(topic).await?;
         let (group, topic) = (group.to_owned(), topic.to_owned());
         let partitions: Vec<i32> = ends.keys().copied().collect();
         let committed = self
             .blocking(move |own| {
                 let asker = own.asker(&[("group.id", &group), ("enable.auto.commit", "false")])?;
-                committed(&asker, &topic, &partitions, own.timeout).map_err(|error| {
-                    KafkaFailure::request(format!("read the offsets of group `{group}`"), &error)
-                })
+                committed(&asker, &topic, &partitions, own.timeout)
+                    .map_err(|error| KafkaFailure::request(format!("read the offsets of group `{group}`"), &error))
             })
             .await?;
         let lag = ends.into_iter().map(|(partition, ends)| {
             let committed = committed.get(&partition).copied();
             let lag = committed.map(|committed| (ends.end - committed).max(0));
-            (
-                partition,
-                PartitionLag {
-                    committed,
-                    end: ends.end,
-                    lag,
-                },
-            )
+            (partition, PartitionLag { committed, end: ends.end, lag })
         });
         Ok(lag.collect())
     }
@@ -131,10 +106,7 @@ impl Admin {
                 match committed(&asker, "kscen", &[0], Duration::from_millis(500)) {
                     Ok(_) => return Ok(()),
                     Err(error) if Instant::now() >= deadline => {
-                        return Err(KafkaFailure::request(
-                            format!("find the coordinator of group `{group}`"),
-                            &error,
-                        ));
+                        return Err(KafkaFailure::request(format!("find the coordinator of group `{group}`"), &error));
                     }
                     Err(_) => std::thread::sleep(Duration::from_millis(20)),
                 }
@@ -151,15 +123,9 @@ fn committed(
     timeout: Duration,
 ) -> Result<BTreeMap<i32, i64>, rdkafka::error::KafkaError> {
     let mut list = TopicPartitionList::with_capacity(partitions.len());
-    partitions
-        .iter()
-        .for_each(|partition| _ = list.add_partition(topic, *partition));
+    partitions.iter().for_each(|partition| _ = list.add_partition(topic, *partition));
     let answer = asker.committed_offsets(list, timeout)?;
     let elements = answer.elements();
-    let offsets = elements
-        .iter()
-        .map(|element| (element.partition(), element.offset().to_raw()));
-    Ok(offsets
-        .filter_map(|(partition, offset)| Some((partition, offset.filter(|offset| *offset >= 0)?)))
-        .collect())
+    let offsets = elements.iter().map(|element| (element.partition(), element.offset().to_raw()));
+    Ok(offsets.filter_map(|(partition, offset)| Some((partition, offset.filter(|offset| *offset >= 0)?))).collect())
 }

@@ -54,19 +54,10 @@ impl Admin {
         let failed = |error| KafkaFailure::request(format!("delete records of `{topic}`"), &error);
         let mut list = TopicPartitionList::with_capacity(before.len());
         for (partition, offset) in before {
-            let offset = if *offset < 0 {
-                Offset::End
-            } else {
-                Offset::Offset(*offset)
-            };
-            list.add_partition_offset(topic, *partition, offset)
-                .map_err(failed)?;
+            let offset = if *offset < 0 { Offset::End } else { Offset::Offset(*offset) };
+            list.add_partition_offset(topic, *partition, offset).map_err(failed)?;
         }
-        let answer = self
-            .client
-            .delete_records(&list, &self.options())
-            .await
-            .map_err(failed)?;
+        let answer = self.client.delete_records(&list, &self.options()).await.map_err(failed)?;
         let mut left = BTreeMap::new();
         for element in answer.elements() {
             element.error().map_err(failed)?;
@@ -76,10 +67,7 @@ impl Admin {
     }
 
     /// The ends of every partition of a topic.
-    pub async fn offsets(
-        &self,
-        topic: &str,
-    ) -> Result<BTreeMap<i32, PartitionOffsets>, KafkaFailure> {
+    pub async fn offsets(&self, topic: &str) -> Result<BTreeMap<i32, PartitionOffsets>, KafkaFailure> {
         let topic = topic.to_owned();
         self.blocking(move |own| {
             let all = OffsetReader::new(&own.connection, false, own.logs.clone())?;
@@ -89,16 +77,8 @@ impl Admin {
             let stable = stable.ends(&topic, &partitions, own.timeout)?;
             let ends = all.ends(&topic, &partitions, own.timeout)?;
             let ends = partitions.into_iter().map(|partition| {
-                let of =
-                    |offsets: &BTreeMap<i32, i64>| offsets.get(&partition).copied().unwrap_or(-1);
-                (
-                    partition,
-                    PartitionOffsets {
-                        start: of(&starts),
-                        end: of(&ends),
-                        stable: of(&stable),
-                    },
-                )
+                let of = |offsets: &BTreeMap<i32, i64>| offsets.get(&partition).copied().unwrap_or(-1);
+                (partition, PartitionOffsets { start: of(&starts), end: of(&ends), stable: of(&stable) })
             });
             Ok(ends.collect())
         })
@@ -106,15 +86,10 @@ impl Admin {
     }
 }
 
-pub(super) fn one(
-    action: String,
-    answer: Result<Vec<TopicResult>, KafkaError>,
-) -> Result<(), KafkaFailure> {
+pub(super) fn one(action: String, answer: Result<Vec<TopicResult>, KafkaError>) -> Result<(), KafkaFailure> {
     let results = answer.map_err(|error| KafkaFailure::request(action.clone(), &error))?;
     for result in results {
-        result.map_err(|(_, code)| {
-            KafkaFailure::request(action.clone(), &KafkaError::AdminOp(code))
-        })?;
+        result.map_err(|(_, code)| KafkaFailure::request(action.clone(), &KafkaError::AdminOp(code)))?;
     }
     Ok(())
 }

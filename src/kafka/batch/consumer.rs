@@ -15,6 +15,8 @@ use std::mem::ManuallyDrop;
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
+/// "No offset" in a list of partitions: nothing is committed for it.
+const NO_OFFSET: i64 = -1001;
 const OK: Code = Code::RD_KAFKA_RESP_ERR_NO_ERROR;
 /// Messages taken from librdkafka with one call.
 const BATCH: usize = 1000;
@@ -54,9 +56,7 @@ impl<'a> Incoming<'a> {
                 return found;
             }
             let (mut name, mut value, mut size) = (null(), null(), 0);
-            while rd_kafka_header_get_all(headers, found.len(), &mut name, &mut value, &mut size)
-                == OK
-            {
+            while rd_kafka_header_get_all(headers, found.len(), &mut name, &mut value, &mut size) == OK {
                 found.push((CStr::from_ptr(name), bytes(value, size)));
             }
         }
@@ -64,25 +64,15 @@ impl<'a> Incoming<'a> {
     }
 }
 
-/// Something other than a message.
+/// A problem that the client reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// The reader has reached the end of a partition, which lies at this offset.
-    End {
-        /// The partition.
-        partition: i32,
-        /// The offset that the next message will have, at the earliest.
-        offset: i64,
-    },
-    /// The client reports a problem.
-    Error {
-        /// Kafka's name of the error.
-        name: String,
-        /// What it says about it.
-        reason: String,
-        /// Whether the client cannot go on.
-        fatal: bool,
-    },
+pub struct Problem {
+    /// Kafka's name of the error.
+    pub name: String,
+    /// What it says about it.
+    pub reason: String,
+    /// Whether the client cannot go on.
+    pub fatal: bool,
 }
 
 /// A consumer that reads in batches.
@@ -97,6 +87,9 @@ unsafe impl Send for BatchConsumer {}
 
 impl BatchConsumer {
     /// A consumer that is neither assigned nor subscribed.
+    ///
+    /// `enable.partition.eof` must be off: the batch call takes the end of a partition for a message
+    /// and moves the client's position one too far, so that the next message can be skipped.
     pub fn new(config: &ClientConfig, state: ClientState) -> Result<Self, KafkaFailure> {
         let failed = |error| KafkaFailure::request("create the consumer", &error);
         let native = config.create_native_config().map_err(failed)?;
@@ -107,8 +100,7 @@ impl BatchConsumer {
             rd_kafka_conf_set_error_cb(native.ptr(), Some(error_callback));
             rd_kafka_conf_set_rebalance_cb(native.ptr(), Some(rebalance_callback));
         }
-        let client =
-            Client::new(config, native, RDKafkaType::RD_KAFKA_CONSUMER, state).map_err(failed)?;
+        let client = Client::new(config, native, RDKafkaType::RD_KAFKA_CONSUMER, state).map_err(failed)?;
         // SAFETY: the handle is valid; the queue is a reference of our own.
         let queue = unsafe {
             rd_kafka_poll_set_consumer(client.native_ptr());
@@ -117,11 +109,7 @@ impl BatchConsumer {
                 queue => Queue::new(queue).map_err(|error| invalid(&error.to_string()))?,
             }
         };
-        Ok(Self {
-            client: ManuallyDrop::new(client),
-            queue: Some(queue),
-            messages: Vec::with_capacity(BATCH),
-        })
+        Ok(Self { client: ManuallyDrop::new(client), queue: Some(queue), messages: Vec::with_capacity(BATCH) })
     }
 
     /// The client itself: metadata, watermarks, state.
@@ -138,26 +126,18 @@ impl BatchConsumer {
         let mut list = TopicPartitionList::new();
         list.add_topic_unassigned(topic);
         // SAFETY: handle and list are valid; the list is copied.
-        check("subscribe", unsafe {
-            rd_kafka_subscribe(self.rk(), list.ptr())
-        })
+        check("subscribe", unsafe { rd_kafka_subscribe(self.rk(), list.ptr()) })
     }
 
     /// Reads exactly these partitions from these offsets, without a group.
     pub fn assign(&self, topic: &str, positions: &BTreeMap<i32, i64>) -> Result<(), KafkaFailure> {
         let list = list_of(topic, positions)?;
         // SAFETY: handle and list are valid; the list is copied.
-        check("assign partitions", unsafe {
-            rd_kafka_assign(self.rk(), list.ptr())
-        })
+        check("assign partitions", unsafe { rd_kafka_assign(self.rk(), list.ptr()) })
     }
 
     /// The offset that is read next, by partition; partitions without one yet are absent.
-    pub fn positions(
-        &self,
-        topic: &str,
-        partitions: impl Iterator<Item = i32>,
-    ) -> BTreeMap<i32, i64> {
+    pub fn positions(&self, topic: &str, partitions: impl Iterator<Item = i32>) -> BTreeMap<i32, i64> {
         let mut list = TopicPartitionList::new();
         partitions.for_each(|partition| _ = list.add_partition(topic, partition));
         // SAFETY: handle and list are valid; the call fills in offsets.
@@ -166,20 +146,13 @@ impl BatchConsumer {
     }
 
     /// Commits these offsets. `wait` for the group's answer, or leave it to the background.
-    pub fn commit(
-        &self,
-        topic: &str,
-        offsets: &BTreeMap<i32, i64>,
-        wait: bool,
-    ) -> Result<(), KafkaFailure> {
+    pub fn commit(&self, topic: &str, offsets: &BTreeMap<i32, i64>, wait: bool) -> Result<(), KafkaFailure> {
         if offsets.is_empty() {
             return Ok(());
         }
         let list = list_of(topic, offsets)?;
         // SAFETY: handle and list are valid; the list is copied.
-        check("commit offsets", unsafe {
-            rd_kafka_commit(self.rk(), list.ptr(), c_int::from(!wait))
-        })
+        check("commit offsets", unsafe { rd_kafka_commit(self.rk(), list.ptr(), c_int::from(!wait)) })
     }
 
     /// Reads what there is, waiting for the first message at most `timeout`. `sink` gets up to a
@@ -188,7 +161,7 @@ impl BatchConsumer {
         &mut self,
         timeout: Duration,
         mut sink: impl FnMut(&[Incoming<'_>]),
-        mut notice: impl FnMut(Notice),
+        mut problem: impl FnMut(Problem),
     ) -> usize {
         let mut count = self.fetch();
         if count == 0 && !timeout.is_zero() {
@@ -211,13 +184,8 @@ impl BatchConsumer {
                         payload: bytes(native.payload, native.len),
                         native,
                     });
-                } else if native.err == Code::RD_KAFKA_RESP_ERR__PARTITION_EOF {
-                    notice(Notice::End {
-                        partition: native.partition,
-                        offset: native.offset,
-                    });
                 } else {
-                    notice(Notice::Error {
+                    problem(Problem {
                         name: error_name(native.err as i32),
                         reason: text(rd_kafka_message_errstr(native)),
                         fatal: native.err == Code::RD_KAFKA_RESP_ERR__FATAL,
@@ -242,8 +210,7 @@ impl BatchConsumer {
         // SAFETY: the vector has room for BATCH pointers; as many as returned have been written.
         // Timeout zero takes what is there.
         unsafe {
-            let count =
-                rd_kafka_consume_batch_queue(queue.queue, 0, self.messages.as_mut_ptr(), BATCH);
+            let count = rd_kafka_consume_batch_queue(queue.queue, 0, self.messages.as_mut_ptr(), BATCH);
             self.messages.set_len(usize::try_from(count).unwrap_or(0));
         }
         self.messages.len()
@@ -252,9 +219,7 @@ impl BatchConsumer {
     /// Leaves the group, committing first where the client was told to, and ends.
     pub fn close(self) -> Result<(), KafkaFailure> {
         // SAFETY: the handle is valid; callbacks run inside of the call.
-        check("leave the group", unsafe {
-            rd_kafka_consumer_close(self.rk())
-        })
+        check("leave the group", unsafe { rd_kafka_consumer_close(self.rk()) })
     }
 
     /// Ends as a crash would: nothing is committed, the group is not told.
@@ -294,14 +259,8 @@ fn list_of(topic: &str, offsets: &BTreeMap<i32, i64>) -> Result<TopicPartitionLi
 
 fn offsets_in(list: &TopicPartitionList) -> BTreeMap<i32, i64> {
     let elements = list.elements();
-    let offsets = elements
-        .iter()
-        .map(|element| (element.partition(), element.offset()));
-    offsets
-        .filter_map(|(partition, offset)| {
-            Some((partition, offset.to_raw().filter(|raw| *raw >= 0)?))
-        })
-        .collect()
+    let offsets = elements.iter().map(|element| (element.partition(), element.offset()));
+    offsets.filter_map(|(partition, offset)| Some((partition, offset.to_raw().filter(|raw| *raw >= 0)?))).collect()
 }
 
 /// SAFETY: `data` must be null or point to `size` bytes that live for 'a.
@@ -310,12 +269,7 @@ unsafe fn bytes<'a>(data: *const c_void, size: usize) -> Option<&'a [u8]> {
     (!data.is_null()).then(|| unsafe { std::slice::from_raw_parts(data.cast(), size) })
 }
 
-unsafe extern "C" fn log_callback(
-    rk: *const rd_kafka_t,
-    level: c_int,
-    facility: *const c_char,
-    line: *const c_char,
-) {
+unsafe extern "C" fn log_callback(rk: *const rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
     // SAFETY: librdkafka passes its own handle and two strings; the opaque pointer is null while the
     // client is being created and the client's state afterwards.
     unsafe {
@@ -325,12 +279,7 @@ unsafe extern "C" fn log_callback(
     }
 }
 
-unsafe extern "C" fn error_callback(
-    _: *mut rd_kafka_t,
-    code: c_int,
-    reason: *const c_char,
-    opaque: *mut c_void,
-) {
+unsafe extern "C" fn error_callback(_: *mut rd_kafka_t, code: c_int, reason: *const c_char, opaque: *mut c_void) {
     // SAFETY: `opaque` is the client's state, which outlives the client.
     if let Some(state) = unsafe { opaque.cast::<ClientState>().as_ref() } {
         // SAFETY: the reason is a string that lives for the call.
@@ -351,54 +300,41 @@ unsafe extern "C" fn rebalance_callback(
         let Some(state) = opaque.cast::<ClientState>().as_ref() else {
             return;
         };
-        let elements = std::slice::from_raw_parts_mut((*list).elems, (*list).cnt as usize);
-        let cooperative =
-            CStr::from_ptr(rd_kafka_rebalance_protocol(rk)).to_bytes() == b"COOPERATIVE";
+        let elements = match (*list).cnt {
+            // An empty list has no array at all.
+            0 => &mut [],
+            count => std::slice::from_raw_parts_mut((*list).elems, count as usize),
+        };
+        let cooperative = CStr::from_ptr(rd_kafka_rebalance_protocol(rk)).to_bytes() == b"COOPERATIVE";
         if code == Code::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             rd_kafka_committed(rk, list, REBALANCE_QUERY_MS);
             for element in elements.iter_mut().filter(|element| element.offset < 0) {
                 let (mut low, mut high) = (-1, -1);
                 let (topic, partition) = (element.topic, element.partition);
-                let answer = rd_kafka_query_watermark_offsets(
-                    rk,
-                    topic,
-                    partition,
-                    &mut low,
-                    &mut high,
-                    REBALANCE_QUERY_MS,
-                );
+                let answer =
+                    rd_kafka_query_watermark_offsets(rk, topic, partition, &mut low, &mut high, REBALANCE_QUERY_MS);
                 if answer == OK {
-                    element.offset = if state.start_at == StartAt::Start {
-                        low
-                    } else {
-                        high
-                    };
+                    element.offset = if state.start_at == StartAt::Start { low } else { high };
                 }
             }
             match cooperative {
                 true => drop_error(rd_kafka_incremental_assign(rk, list)),
                 false => _ = rd_kafka_assign(rk, list),
             }
-            state.assigned(
-                elements
-                    .iter()
-                    .map(|element| (element.partition, element.offset))
-                    .collect(),
-            );
+            state.assigned(elements.iter().map(|element| (element.partition, element.offset)).collect());
         } else {
             let lost = rd_kafka_assignment_lost(rk) == 1;
             if state.commit_on_revoke && !lost {
-                rd_kafka_position(rk, list);
+                for element in elements.iter_mut() {
+                    element.offset = state.processed_up_to(element.partition).unwrap_or(NO_OFFSET);
+                }
                 rd_kafka_commit(rk, list, 0);
             }
             match cooperative {
                 true => drop_error(rd_kafka_incremental_unassign(rk, list)),
                 false => _ = rd_kafka_assign(rk, null()),
             }
-            state.revoked(
-                elements.iter().map(|element| element.partition).collect(),
-                lost,
-            );
+            state.revoked(elements.iter().map(|element| element.partition).collect(), lost);
         }
     }
 }

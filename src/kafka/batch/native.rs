@@ -50,21 +50,14 @@ pub(crate) fn dump(config: &NativeClientConfig) -> BTreeMap<String, String> {
 }
 
 /// The id of the cluster's controller, if a broker told it within the time.
-pub fn controller_id<C: rdkafka::ClientContext>(
-    client: &Client<C>,
-    timeout: Duration,
-) -> Option<i32> {
+pub fn controller_id<C: rdkafka::ClientContext>(client: &Client<C>, timeout: Duration) -> Option<i32> {
     // SAFETY: the handle is valid for as long as the client is borrowed.
     let id = unsafe { rd_kafka_controllerid(client.native_ptr(), timeout.as_millis() as c_int) };
     (id >= 0).then_some(id)
 }
 
 pub(super) fn invalid(reason: &str) -> KafkaFailure {
-    KafkaFailure::Request {
-        action: "create the client".into(),
-        code: "_INVALID_ARG".into(),
-        detail: reason.into(),
-    }
+    KafkaFailure::Request { action: "create the client".into(), code: "_INVALID_ARG".into(), detail: reason.into() }
 }
 
 /// SAFETY: `string` must be null or end with a zero byte.
@@ -73,8 +66,5 @@ pub(super) unsafe fn text(string: *const c_char) -> String {
         return String::new();
     }
     // SAFETY: by the caller's promise.
-    unsafe { CStr::from_ptr(string) }
-        .to_string_lossy()
-        .trim()
-        .to_owned()
+    unsafe { CStr::from_ptr(string) }.to_string_lossy().trim().to_owned()
 }

@@ -70,25 +70,14 @@ unsafe impl Send for BatchProducer {}
 
 impl BatchProducer {
     /// Prepares `slots` buffers for sending to `topic`.
-    pub fn new(
-        producer: BaseProducer<ClientState>,
-        topic: &str,
-        slots: u32,
-    ) -> Result<Self, KafkaFailure> {
+    pub fn new(producer: BaseProducer<ClientState>, topic: &str, slots: u32) -> Result<Self, KafkaFailure> {
         let name = CString::new(topic).map_err(|_| invalid("a topic's name holds no zero byte"))?;
         let rk = producer.client().native_ptr();
         // SAFETY: the producer's handle is valid; both results are references of our own.
-        let (topic, queue) = unsafe {
-            (
-                rd_kafka_topic_new(rk, name.as_ptr(), null_mut()),
-                Queue::new(rd_kafka_queue_get_main(rk)),
-            )
-        };
+        let (topic, queue) =
+            unsafe { (rd_kafka_topic_new(rk, name.as_ptr(), null_mut()), Queue::new(rd_kafka_queue_get_main(rk))) };
         if topic.is_null() {
-            return Err(invalid(&format!(
-                "`{}` is not a valid topic name",
-                name.to_string_lossy()
-            )));
+            return Err(invalid(&format!("`{}` is not a valid topic name", name.to_string_lossy())));
         }
         Ok(Self {
             producer: Some(producer),
@@ -121,36 +110,21 @@ impl BatchProducer {
 
     /// Hands messages over. `refused` is told the index and error code of each that was not taken;
     /// there is no delivery report for those. Either all slots of a batch have buffers or none has.
-    pub fn submit(
-        &mut self,
-        batch: &[Submission<'_>],
-        mut refused: impl FnMut(usize, i32),
-    ) -> usize {
-        let copied = batch
-            .first()
-            .is_some_and(|first| first.slot >= self.slots());
+    pub fn submit(&mut self, batch: &[Submission<'_>], mut refused: impl FnMut(usize, i32)) -> usize {
+        let copied = batch.first().is_some_and(|first| first.slot >= self.slots());
         let flags = RD_KAFKA_MSG_F_PARTITION | if copied { RD_KAFKA_MSG_F_COPY } else { 0 };
         self.messages.clear();
         for message in batch {
-            assert_eq!(
-                message.slot >= self.slots(),
-                copied,
-                "a batch mixes slots with and without buffer"
-            );
+            assert_eq!(message.slot >= self.slots(), copied, "a batch mixes slots with and without buffer");
             let body = match copied {
                 true => message.body.unwrap_or_default(),
                 false => {
                     let in_flight = &mut self.in_flight[message.slot as usize];
-                    assert!(
-                        !std::mem::replace(in_flight, true),
-                        "the slot is on its way already"
-                    );
+                    assert!(!std::mem::replace(in_flight, true), "the slot is on its way already");
                     &self.slab[message.slot as usize]
                 }
             };
-            let key = message.key.map_or((null_mut(), 0), |key| {
-                (key.as_ptr().cast_mut().cast(), key.len())
-            });
+            let key = message.key.map_or((null_mut(), 0), |key| (key.as_ptr().cast_mut().cast(), key.len()));
             self.messages.push(rd_kafka_message_t {
                 err: OK,
                 rkt: null_mut(),
@@ -167,16 +141,9 @@ impl BatchProducer {
         // SAFETY: without F_COPY librdkafka reads the body until the delivery report: it lies in
         // `slab`, whose vector is neither changed nor dropped while `in_flight`, and which outlives
         // the client. Keys and copied bodies live across the call. librdkafka does not write to them.
-        let taken = unsafe {
-            rd_kafka_produce_batch(self.topic, -1, flags, self.messages.as_mut_ptr(), count)
-        };
+        let taken = unsafe { rd_kafka_produce_batch(self.topic, -1, flags, self.messages.as_mut_ptr(), count) };
         if taken < count {
-            for (index, message) in self
-                .messages
-                .iter()
-                .enumerate()
-                .filter(|(_, message)| message.err != OK)
-            {
+            for (index, message) in self.messages.iter().enumerate().filter(|(_, message)| message.err != OK) {
                 if let Some(in_flight) = self.in_flight.get_mut(batch[index].slot as usize) {
                     *in_flight = false;
                 }
@@ -195,11 +162,8 @@ impl BatchProducer {
         body: Option<&[u8]>,
         headers: &[(&CStr, &[u8])],
     ) -> Result<(), i32> {
-        let part = |bytes: Option<&[u8]>| {
-            bytes.map_or((null_mut::<c_void>(), 0), |b| {
-                (b.as_ptr().cast_mut().cast(), b.len())
-            })
-        };
+        let part =
+            |bytes: Option<&[u8]>| bytes.map_or((null_mut::<c_void>(), 0), |b| (b.as_ptr().cast_mut().cast(), b.len()));
         let ((body, body_len), (key, key_len)) = (part(body), part(key));
         // SAFETY: the list of arguments has the types that each tag documents and is ended by END;
         // F_COPY copies the body, the call copies the key; headers belong to librdkafka only if
@@ -207,13 +171,7 @@ impl BatchProducer {
         let code = unsafe {
             let list = rd_kafka_headers_new(headers.len());
             for (name, value) in headers {
-                rd_kafka_header_add(
-                    list,
-                    name.as_ptr(),
-                    -1,
-                    value.as_ptr().cast(),
-                    value.len() as isize,
-                );
+                rd_kafka_header_add(list, name.as_ptr(), -1, value.as_ptr().cast(), value.len() as isize);
             }
             use rd_kafka_vtype_t::*;
             let code = rd_kafka_producev(
@@ -267,11 +225,7 @@ impl BatchProducer {
                 }
                 match rd_kafka_event_type(event) {
                     RD_KAFKA_EVENT_DR => loop {
-                        let count = rd_kafka_event_message_array(
-                            event,
-                            self.reports.as_mut_ptr(),
-                            self.reports.len(),
-                        );
+                        let count = rd_kafka_event_message_array(event, self.reports.as_mut_ptr(), self.reports.len());
                         if count == 0 {
                             break;
                         }
@@ -288,19 +242,13 @@ impl BatchProducer {
                     RD_KAFKA_EVENT_LOG => {
                         let (mut facility, mut line, mut level) = (null(), null(), 0);
                         if rd_kafka_event_log(event, &mut facility, &mut line, &mut level) == 0 {
-                            self.client().context().log_line(
-                                level as u8,
-                                &text(facility),
-                                &text(line),
-                            );
+                            self.client().context().log_line(level as u8, &text(facility), &text(line));
                         }
                     }
                     RD_KAFKA_EVENT_ERROR => {
                         let name = error_name(rd_kafka_event_error(event) as i32);
                         let reason = text(rd_kafka_event_error_string(event));
-                        self.client()
-                            .context()
-                            .note_error(format!("{name}: {reason}"));
+                        self.client().context().note_error(format!("{name}: {reason}"));
                     }
                     RD_KAFKA_EVENT_STATS => {
                         let json = CStr::from_ptr(rd_kafka_event_stats(event));
@@ -334,10 +282,5 @@ unsafe fn report(message: *const rd_kafka_message_t) -> Report {
         (code, _) => Outcome::Unknown(code as i32),
     };
     let slot = (message._private as usize).wrapping_sub(1) as u32;
-    Report {
-        slot,
-        outcome,
-        partition: message.partition,
-        offset: message.offset,
-    }
+    Report { slot, outcome, partition: message.partition, offset: message.offset }
 }

@@ -28,24 +28,13 @@ impl Queue {
         let one = 1u64.to_ne_bytes();
         // SAFETY: the payload is copied by the call; the descriptor outlives the registration,
         // which `drop` ends first.
-        unsafe {
-            rd_kafka_queue_io_event_enable(
-                queue,
-                signal.as_raw_fd(),
-                one.as_ptr().cast(),
-                one.len(),
-            )
-        };
+        unsafe { rd_kafka_queue_io_event_enable(queue, signal.as_raw_fd(), one.as_ptr().cast(), one.len()) };
         Ok(Self { queue, signal })
     }
 
     /// Waits until something has been put into the queue, at most `timeout`.
     pub(super) fn wait(&self, timeout: Duration) {
-        let mut poll = libc::pollfd {
-            fd: self.signal.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
+        let mut poll = libc::pollfd { fd: self.signal.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         let limit = libc::timespec {
             tv_sec: timeout.as_secs() as libc::time_t,
             tv_nsec: libc::c_long::from(timeout.subsec_nanos()),
@@ -54,11 +43,7 @@ impl Queue {
         unsafe {
             if libc::ppoll(&mut poll, 1, &limit, null()) > 0 {
                 let mut counter = [0u8; 8];
-                libc::read(
-                    self.signal.as_raw_fd(),
-                    counter.as_mut_ptr().cast(),
-                    counter.len(),
-                );
+                libc::read(self.signal.as_raw_fd(), counter.as_mut_ptr().cast(), counter.len());
             }
         }
     }

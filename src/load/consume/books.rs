@@ -41,13 +41,7 @@ impl Books {
     }
 
     pub(super) fn begin_life(&mut self, member: usize, start_us: u64) -> usize {
-        self.lives.push(Life {
-            member,
-            start_us,
-            first_read_us: None,
-            end_us: None,
-            end: None,
-        });
+        self.lives.push(Life { member, start_us, first_read_us: None, end_us: None, end: None });
         self.lives.len() - 1
     }
 
@@ -59,12 +53,7 @@ impl Books {
     pub(super) fn committed(&mut self, result: Result<(), crate::kafka::KafkaFailure>) {
         match result {
             Ok(()) => self.commits += 1,
-            Err(failure) => {
-                *self
-                    .commit_errors
-                    .entry(failure.name().unwrap_or("_FAIL").to_owned())
-                    .or_default() += 1
-            }
+            Err(failure) => *self.commit_errors.entry(failure.name().unwrap_or("_FAIL").to_owned()).or_default() += 1,
         }
     }
 }

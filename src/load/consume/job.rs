@@ -5,9 +5,7 @@ use super::live::LiveConsume;
 use super::member::{Member, Order, Orders};
 use super::report::ConsumeReport;
 use super::{Commit, ConsumeSpec, From, monitor};
-use crate::kafka::{
-    BatchConsumer, ClientSettings, ClientState, KafkaFailure, OffsetReader, Role, StartAt,
-};
+use crate::kafka::{BatchConsumer, ClientSettings, ClientState, KafkaFailure, OffsetReader, Role, StartAt};
 use crate::ledger::ReaderAccount;
 use crate::load::health::process_cpu_us;
 use crate::load::{LoadError, RunClock};
@@ -33,9 +31,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {
-        self.books
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.books.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Whether latencies count: not for what had been waiting in the log before the reader came.
@@ -63,12 +59,7 @@ impl ConsumeJob {
         let offsets = OffsetReader::new(&spec.connection, spec.read_committed, spec.logs.clone())?;
         let partitions = offsets.partitions(&spec.topic, PREPARE_LIMIT)?;
         let ends = offsets.ends(&spec.topic, &partitions, PREPARE_LIMIT)?;
-        let account = ReaderAccount::new(
-            spec.run.clone(),
-            spec.topic.clone(),
-            spec.group.clone(),
-            spec.read_committed,
-        );
+        let account = ReaderAccount::new(spec.run.clone(), spec.topic.clone(), spec.group.clone(), spec.read_committed);
         let until_ends = spec.until.drained.then(|| ends.clone());
         let shared = Arc::new(Shared {
             books: Mutex::new(Books::new(account)),
@@ -80,25 +71,14 @@ impl ConsumeJob {
             spec,
         });
         let (_, effective_config) = settings(&shared.spec, 0)?.build()?;
-        let members = (0..shared.spec.members)
-            .map(|_| (Arc::default(), None))
-            .collect();
-        let mut job = Self {
-            shared,
-            members,
-            monitor: None,
-            offsets,
-            effective_config,
-            cpu_us: process_cpu_us(),
-            start_us,
-        };
+        let members = (0..shared.spec.members).map(|_| (Arc::default(), None)).collect();
+        let mut job =
+            Self { shared, members, monitor: None, offsets, effective_config, cpu_us: process_cpu_us(), start_us };
         let positions = match job.shared.spec.from {
             From::End => ends,
-            From::Start | From::Committed => job.offsets.starts(
-                &job.shared.spec.topic,
-                &job.shared.partitions,
-                PREPARE_LIMIT,
-            )?,
+            From::Start | From::Committed => {
+                job.offsets.starts(&job.shared.spec.topic, &job.shared.partitions, PREPARE_LIMIT)?
+            }
         };
         for number in 0..job.members.len() {
             job.launch(number, &positions)?;
@@ -106,15 +86,10 @@ impl ConsumeJob {
         if job.shared.spec.group.is_some() {
             job.await_assignment()?;
         }
-        job.shared
-            .prepared_us
-            .store(clock.now_us().max(1), Ordering::Relaxed);
+        job.shared.prepared_us.store(clock.now_us().max(1), Ordering::Relaxed);
         let watched = job.shared.clone();
-        let watcher = OffsetReader::new(
-            &watched.spec.connection,
-            watched.spec.read_committed,
-            watched.spec.logs.clone(),
-        )?;
+        let watcher =
+            OffsetReader::new(&watched.spec.connection, watched.spec.read_committed, watched.spec.logs.clone())?;
         let monitor = std::thread::Builder::new()
             .name("consume-monitor".to_owned())
             .spawn(move || monitor::watch(&watched, &watcher, until_ends));
@@ -126,48 +101,28 @@ impl ConsumeJob {
     fn launch(&mut self, number: usize, positions: &BTreeMap<i32, i64>) -> Result<(), LoadError> {
         let spec = &self.shared.spec;
         let (config, _) = settings(spec, number)?.build()?;
-        let start_at = if spec.from == From::End {
-            StartAt::End
-        } else {
-            StartAt::Start
-        };
+        let start_at = if spec.from == From::End { StartAt::End } else { StartAt::Start };
         let commits = matches!(spec.commit, Commit::After | Commit::Every(_));
-        let state = ClientState::new(format!("{}-{number}", spec.name), spec.logs.clone())
-            .for_group(start_at, commits);
+        let state = ClientState::new(format!("{}-{number}", spec.name), spec.logs.clone()).for_group(start_at, commits);
         let consumer = BatchConsumer::new(&config, state)?;
         match &spec.group {
             Some(_) => consumer.subscribe(&spec.topic)?,
             None => {
                 // Without cached metadata the assignment would wait half a second for it.
-                let metadata = consumer
-                    .client()
-                    .fetch_metadata(Some(&spec.topic), PREPARE_LIMIT);
+                let metadata = consumer.client().fetch_metadata(Some(&spec.topic), PREPARE_LIMIT);
                 metadata.map_err(|error| KafkaFailure::request("fetch metadata", &error))?;
                 let mut books = self.shared.books();
-                positions
-                    .iter()
-                    .for_each(|(partition, offset)| books.account.assigned(*partition, *offset));
+                positions.iter().for_each(|(partition, offset)| books.account.assigned(*partition, *offset));
                 drop(books);
                 consumer.assign(&spec.topic, positions)?;
             }
         }
-        let life = self
-            .shared
-            .books()
-            .begin_life(number, self.shared.clock.now_us());
+        let life = self.shared.books().begin_life(number, self.shared.clock.now_us());
         self.shared.live.alive.fetch_add(1, Ordering::AcqRel);
         let orders: Arc<Orders> = Arc::default();
-        let member = Member {
-            shared: self.shared.clone(),
-            orders: orders.clone(),
-            number,
-            life,
-            consumer,
-        };
+        let member = Member { shared: self.shared.clone(), orders: orders.clone(), number, life, consumer };
         let name = format!("consume-{number}");
-        let thread = std::thread::Builder::new()
-            .name(name)
-            .spawn(move || member.run());
+        let thread = std::thread::Builder::new().name(name).spawn(move || member.run());
         self.members[number] = (orders, Some(thread.map_err(LoadError::Thread)?));
         Ok(())
     }
@@ -179,17 +134,12 @@ impl ConsumeJob {
         let complete = live.wait_until(deadline, || live.is_failed() || self.is_assigned());
         let books = self.shared.books();
         match (&books.fatal, complete) {
-            (Some(fatal), _) => Err(LoadError::Spec(format!(
-                "the reader could not join its group: {fatal}"
-            ))),
+            (Some(fatal), _) => Err(LoadError::Spec(format!("the reader could not join its group: {fatal}"))),
             (None, true) => Ok(()),
             (None, false) => Err(LoadError::Kafka(KafkaFailure::Request {
                 action: "join the group".into(),
                 code: "_TIMED_OUT".into(),
-                detail: format!(
-                    "not every partition was assigned within {} s",
-                    PREPARE_LIMIT.as_secs()
-                ),
+                detail: format!("not every partition was assigned within {} s", PREPARE_LIMIT.as_secs()),
             })),
         }
     }
@@ -243,9 +193,7 @@ impl ConsumeJob {
                 && thread.join().is_err()
             {
                 let mut books = self.shared.books();
-                books.fatal.get_or_insert_with(|| {
-                    "a reading thread ended by a defect of the program".to_owned()
-                });
+                books.fatal.get_or_insert_with(|| "a reading thread ended by a defect of the program".to_owned());
             }
         }
     }
@@ -265,19 +213,12 @@ impl ConsumeJob {
     pub fn start(&mut self, member: Option<usize>) -> Result<(), LoadError> {
         let positions = self.shared.books().account.positions();
         for number in 0..self.members.len() {
-            let finished = self.members[number]
-                .1
-                .as_ref()
-                .is_none_or(|thread| thread.is_finished());
+            let finished = self.members[number].1.as_ref().is_none_or(|thread| thread.is_finished());
             if member.is_none_or(|member| member == number) && finished {
                 self.launch(number, &positions)?;
             }
         }
-        if self.shared.spec.group.is_some() {
-            self.await_assignment()
-        } else {
-            Ok(())
-        }
+        if self.shared.spec.group.is_some() { self.await_assignment() } else { Ok(()) }
     }
 
     /// Takes the end offsets (with `read_committed`, the last stable ones) and waits until they are
@@ -286,13 +227,8 @@ impl ConsumeJob {
     pub fn drain(&mut self, deadline: Instant) -> bool {
         let mut ends = None;
         while ends.is_none() && Instant::now() < deadline {
-            let limit = deadline
-                .saturating_duration_since(Instant::now())
-                .min(Duration::from_secs(5));
-            ends = self
-                .offsets
-                .ends(&self.shared.spec.topic, &self.shared.partitions, limit)
-                .ok();
+            let limit = deadline.saturating_duration_since(Instant::now()).min(Duration::from_secs(5));
+            ends = self.offsets.ends(&self.shared.spec.topic, &self.shared.partitions, limit).ok();
         }
         let drained = match ends {
             None => false,
@@ -300,9 +236,7 @@ impl ConsumeJob {
                 self.shared.books().account.drain_to(&ends);
                 let live = &self.shared.live;
                 live.wait_until(deadline, || {
-                    live.is_failed()
-                        || live.alive() == 0
-                        || self.shared.books().account.is_drained()
+                    live.is_failed() || live.alive() == 0 || self.shared.books().account.is_drained()
                 });
                 self.shared.books().account.is_drained()
             }
@@ -317,12 +251,7 @@ impl ConsumeJob {
         let end_us = self.shared.clock.now_us();
         self.finish_monitor();
         let shared = &self.shared;
-        let fresh = ReaderAccount::new(
-            shared.spec.run.clone(),
-            shared.spec.topic.clone(),
-            None,
-            false,
-        );
+        let fresh = ReaderAccount::new(shared.spec.run.clone(), shared.spec.topic.clone(), None, false);
         let mut books = std::mem::replace(&mut *shared.books(), Books::new(fresh));
         let until = shared.spec.until;
         let has_until = until.count.is_some() || until.idle.is_some() || until.drained;
@@ -350,9 +279,7 @@ impl ConsumeJob {
             effective_config: self.effective_config.clone(),
             fatal: books.fatal,
         };
-        report
-            .health
-            .finish(self.cpu_us, end_us.saturating_sub(self.start_us));
+        report.health.finish(self.cpu_us, end_us.saturating_sub(self.start_us));
         (report, books.account)
     }
 
@@ -391,27 +318,13 @@ fn settings(spec: &ConsumeSpec, number: usize) -> Result<ClientSettings, LoadErr
     settings.set("group.id", spec.group.as_deref().unwrap_or("kscen-reader"))?;
     let auto = spec.commit == Commit::Auto && spec.group.is_some();
     settings.set("enable.auto.commit", if auto { "true" } else { "false" })?;
-    settings.set(
-        "auto.offset.reset",
-        if spec.from == From::End {
-            "latest"
-        } else {
-            "earliest"
-        },
-    )?;
-    settings.set(
-        "isolation.level",
-        if spec.read_committed {
-            "read_committed"
-        } else {
-            "read_uncommitted"
-        },
-    )?;
+    settings.set("auto.offset.reset", if spec.from == From::End { "latest" } else { "earliest" })?;
+    settings.set("isolation.level", if spec.read_committed { "read_committed" } else { "read_uncommitted" })?;
     if spec.cooperative {
         settings.set("partition.assignment.strategy", "cooperative-sticky")?;
     }
     settings.set_all(&spec.config)?;
-    // The reader relies on it to know that it has reached the end.
-    settings.set("enable.partition.eof", "true")?;
+    // It would move positions one too far: see `BatchConsumer::new`.
+    settings.set("enable.partition.eof", "false")?;
     Ok(settings)
 }

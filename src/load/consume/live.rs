@@ -24,27 +24,15 @@ pub struct LiveConsume {
 
 impl LiveConsume {
     pub(super) fn notify(&self) {
-        *self
-            .turn
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner()) += 1;
+        *self.turn.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) += 1;
         self.turn.1.notify_all();
         self.changed.notify_waiters();
     }
 
     /// Blocks until `condition` holds, looking again whenever something has changed.
-    pub(super) fn wait_until(
-        &self,
-        deadline: Instant,
-        mut condition: impl FnMut() -> bool,
-    ) -> bool {
+    pub(super) fn wait_until(&self, deadline: Instant, mut condition: impl FnMut() -> bool) -> bool {
         loop {
-            let turn = *self
-                .turn
-                .0
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            let turn = *self.turn.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             if condition() {
                 return true;
             }
@@ -52,18 +40,10 @@ impl LiveConsume {
             if left.is_zero() {
                 return false;
             }
-            let guard = self
-                .turn
-                .0
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            let guard = self.turn.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             // Time alone can also change the answer.
             let left = left.min(Duration::from_millis(100));
-            drop(
-                self.turn
-                    .1
-                    .wait_timeout_while(guard, left, |now| *now == turn),
-            );
+            drop(self.turn.1.wait_timeout_while(guard, left, |now| *now == turn));
         }
     }
 
@@ -90,10 +70,7 @@ impl LiveConsume {
     /// Messages between position and end by partition, as of the last second in which the cluster
     /// answered.
     pub fn lag(&self) -> BTreeMap<i32, i64> {
-        self.lag
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .clone()
+        self.lag.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
     /// Members that are running.

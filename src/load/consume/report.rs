@@ -97,3 +97,21 @@ pub struct ConsumeReport {
     /// The error after which the reader could not go on.
     pub fatal: Option<String>,
 }
+
+impl ConsumeReport {
+    /// When the first message after a time of the run was received: in the lives that began later, exactly; else to the second.
+    pub fn first_read_after(&self, at_us: u64) -> Option<u64> {
+        let exact = self.lives.iter().filter_map(|life| life.first_read_us).filter(|first| *first >= at_us).min();
+        let second = self
+            .seconds
+            .seconds
+            .range(at_us / 1_000_000..)
+            .find(|(_, sample)| sample.read > 0)
+            .map(|(second, _)| (second * 1_000_000).max(at_us));
+        match (exact, second) {
+            // A life that began in that very second is what the second's messages belong to.
+            (Some(exact), Some(second)) if exact / 1_000_000 <= second / 1_000_000 => Some(exact),
+            (exact, second) => second.or(exact),
+        }
+    }
+}

@@ -17,24 +17,18 @@ impl Lines {
             let rendered = rendered(&line, has_field);
             (line, rendered)
         };
-        Self {
-            lines: lines.into_iter().map(prepare).collect(),
-        }
+        Self { lines: lines.into_iter().map(prepare).collect() }
     }
 
     pub(super) fn read(path: &Path) -> Result<Self, LoadError> {
-        let content =
-            std::fs::read(path).map_err(|error| LoadError::File(path.to_owned(), error))?;
+        let content = std::fs::read(path).map_err(|error| LoadError::File(path.to_owned(), error))?;
         let lines: Vec<_> = content
             .split(|byte| *byte == b'\n')
             .map(|line| line.trim_ascii_end().to_vec())
             .filter(|line| !line.is_empty())
             .collect();
         if lines.is_empty() {
-            return Err(LoadError::Spec(format!(
-                "`{}` has no lines to send",
-                path.display()
-            )));
+            return Err(LoadError::Spec(format!("`{}` has no lines to send", path.display())));
         }
         Ok(Self::of(lines, true))
     }

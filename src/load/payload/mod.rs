@@ -73,19 +73,11 @@ pub(crate) struct Number {
 
 impl PayloadSpec {
     /// The source for producer number `share` of `shares`.
-    pub(crate) fn source(
-        &self,
-        seed: u64,
-        share: u64,
-        shares: u64,
-    ) -> Result<Box<dyn PayloadSource>, LoadError> {
+    pub(crate) fn source(&self, seed: u64, share: u64, shares: u64) -> Result<Box<dyn PayloadSource>, LoadError> {
         let own_seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(share);
         let _ = shares;
         Ok(match self {
-            Self::Random {
-                size,
-                compressibility,
-            } => Box::new(random::Random::new(*size, *compressibility, own_seed)?),
+            Self::Random { size, compressibility } => Box::new(random::Random::new(*size, *compressibility, own_seed)?),
             Self::Fixed(bytes) => Box::new(lines::Lines::of(vec![bytes.clone()], false)),
             Self::Template(text) => Box::new(template::Template::parse(text, own_seed)?),
             Self::Lines(path) => Box::new(lines::Lines::read(path)?),
@@ -95,20 +87,9 @@ impl PayloadSpec {
 
 /// The text with room for an identity as first field, if it is a JSON object.
 fn with_field(text: &[u8]) -> Option<Vec<u8>> {
-    let rest = text
-        .trim_ascii_start()
-        .strip_prefix(b"{")
-        .filter(|rest| !rest.starts_with(b"{"))?;
-    let comma = if rest.trim_ascii_start().starts_with(b"}") {
-        ""
-    } else {
-        ","
-    };
-    let mut with = format!(
-        "{{\"{IDENTITY_FIELD}\":\"{}\"{comma}",
-        "0".repeat(IDENTITY_HEX)
-    )
-    .into_bytes();
+    let rest = text.trim_ascii_start().strip_prefix(b"{").filter(|rest| !rest.starts_with(b"{"))?;
+    let comma = if rest.trim_ascii_start().starts_with(b"}") { "" } else { "," };
+    let mut with = format!("{{\"{IDENTITY_FIELD}\":\"{}\"{comma}", "0".repeat(IDENTITY_HEX)).into_bytes();
     with.extend_from_slice(rest);
     Some(with)
 }
@@ -116,15 +97,9 @@ fn with_field(text: &[u8]) -> Option<Vec<u8>> {
 /// Finds the room for an identity in a finished payload and sums up the rest of it.
 fn rendered(body: &[u8], has_field: bool) -> Rendered {
     match field_position(body).filter(|_| has_field) {
-        Some(start) => Rendered {
-            carrier: Carrier::Field(start),
-            body_crc: body_crc_around(body, start),
-            tombstone: false,
-        },
-        None => Rendered {
-            carrier: Carrier::Header,
-            body_crc: crc32fast::hash(body),
-            tombstone: false,
-        },
+        Some(start) => {
+            Rendered { carrier: Carrier::Field(start), body_crc: body_crc_around(body, start), tombstone: false }
+        }
+        None => Rendered { carrier: Carrier::Header, body_crc: crc32fast::hash(body), tombstone: false },
     }
 }

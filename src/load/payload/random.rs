@@ -24,15 +24,9 @@ impl Random {
             )));
         }
         if !(0.0..=1.0).contains(&compressibility) {
-            return Err(LoadError::Spec(format!(
-                "a compressibility of {compressibility} is not between 0 and 1"
-            )));
+            return Err(LoadError::Spec(format!("a compressibility of {compressibility} is not between 0 and 1")));
         }
-        Ok(Self {
-            size,
-            compressibility,
-            rng: StdRng::seed_from_u64(seed),
-        })
+        Ok(Self { size, compressibility, rng: StdRng::seed_from_u64(seed) })
     }
 }
 
@@ -45,16 +39,11 @@ impl PayloadSource for Random {
         body.resize(self.size, b'.');
         for block in body[IDENTITY_BYTES..].chunks_mut(BLOCK) {
             // Rounding at random keeps the share exact on average.
-            let random =
-                block.len() as f64 * (1.0 - self.compressibility) + self.rng.random::<f64>();
+            let random = block.len() as f64 * (1.0 - self.compressibility) + self.rng.random::<f64>();
             let random = (random as usize).min(block.len());
             self.rng.fill_bytes(&mut block[..random]);
         }
         let body_crc = crc32fast::hash(&body[IDENTITY_BYTES..]);
-        Rendered {
-            carrier: Carrier::Prefix,
-            body_crc,
-            tombstone: false,
-        }
+        Rendered { carrier: Carrier::Prefix, body_crc, tombstone: false }
     }
 }

@@ -39,19 +39,15 @@ pub(super) struct Template {
 
 impl Template {
     pub(super) fn parse(text: &str, seed: u64) -> Result<Self, LoadError> {
-        let with =
-            with_field(text.as_bytes()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let with = with_field(text.as_bytes()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let has_field = with.is_some();
         let text = with.as_deref().unwrap_or(text);
         let (mut parts, mut rest) = (Vec::new(), text);
         while let Some((before, after)) = rest.split_once("{{") {
             let Some((name, after)) = after.split_once("}}") else {
-                return Err(LoadError::Spec(
-                    "the payload template has `{{` without `}}`".into(),
-                ));
+                return Err(LoadError::Spec("the payload template has `{{` without `}}`".into()));
             };
-            let Some((_, value)) = PLACEHOLDERS.iter().find(|(known, _)| *known == name.trim())
-            else {
+            let Some((_, value)) = PLACEHOLDERS.iter().find(|(known, _)| *known == name.trim()) else {
                 let known: Vec<_> = PLACEHOLDERS.iter().map(|(name, _)| *name).collect();
                 return Err(LoadError::Spec(format!(
                     "the payload template has no placeholder `{}`; there are {}",
@@ -64,11 +60,7 @@ impl Template {
             rest = after;
         }
         parts.push(Part::Text(rest.as_bytes().to_vec()));
-        Ok(Self {
-            parts,
-            has_field,
-            rng: StdRng::seed_from_u64(seed),
-        })
+        Ok(Self { parts, has_field, rng: StdRng::seed_from_u64(seed) })
     }
 }
 
@@ -107,30 +99,15 @@ mod tests {
 
     #[test]
     fn placeholders_are_filled_and_unknown_ones_refused() {
-        let number = Number {
-            producer: 2,
-            sequence: 7,
-            index: 16,
-            due_us: 5_000_000,
-        };
-        let mut template =
-            Template::parse(r#"{"n":{{sequence}},"t":{{ time_ms }},"id":"{{uuid}}"}"#, 1).unwrap();
+        let number = Number { producer: 2, sequence: 7, index: 16, due_us: 5_000_000 };
+        let mut template = Template::parse(r#"{"n":{{sequence}},"t":{{ time_ms }},"id":"{{uuid}}"}"#, 1).unwrap();
         let mut body = Vec::new();
         template.render(number, &mut body, &mut Vec::new());
         let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(
-            (value["n"].as_u64(), value["t"].as_u64()),
-            (Some(7), Some(5000))
-        );
-        assert_eq!(
-            value["kscen"].as_str().unwrap().len(),
-            crate::ledger::IDENTITY_HEX
-        );
+        assert_eq!((value["n"].as_u64(), value["t"].as_u64()), (Some(7), Some(5000)));
+        assert_eq!(value["kscen"].as_str().unwrap().len(), crate::ledger::IDENTITY_HEX);
         assert_eq!(value["id"].as_str().unwrap().len(), 36);
-        assert!(
-            Template::parse("{{sequenz}}", 1)
-                .is_err_and(|error| error.to_string().contains("`sequenz`"))
-        );
+        assert!(Template::parse("{{sequenz}}", 1).is_err_and(|error| error.to_string().contains("`sequenz`")));
         assert_eq!(with_field(b"{ }").unwrap().last(), Some(&b'}'));
     }
 }

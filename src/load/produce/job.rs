@@ -6,9 +6,7 @@ use super::tally::Tally;
 use super::transaction::Transactions;
 use super::worker::{Parts, Worker};
 use super::{Acks, ProduceSpec};
-use crate::kafka::{
-    BatchProducer, ClientSettings, ClientState, KafkaFailure, OffsetReader, Role, error_name,
-};
+use crate::kafka::{BatchProducer, ClientSettings, ClientState, KafkaFailure, OffsetReader, Role, error_name};
 use crate::ledger::SenderAccount;
 use crate::load::gaps::{AckGap, intersect};
 use crate::load::health::{GeneratorHealth, process_cpu_us};
@@ -38,12 +36,7 @@ pub struct ProduceJob {
 
 enum State {
     Prepared(Vec<Worker>),
-    Running {
-        threads: Vec<JoinHandle<Worker>>,
-        clock: RunClock,
-        start_ns: u64,
-        cpu_us: u64,
-    },
+    Running { threads: Vec<JoinHandle<Worker>>, clock: RunClock, start_ns: u64, cpu_us: u64 },
     Joined,
 }
 
@@ -55,10 +48,7 @@ impl ProduceJob {
         let offsets = OffsetReader::new(&spec.connection, false, spec.logs.clone())?;
         let partitions = offsets.partitions(&spec.topic, PREPARE_LIMIT)?.len() as i32;
         let spec = Arc::new(spec);
-        let live = Arc::new(LiveProduce::new(
-            spec.schedule.clone(),
-            spec.producers as u64,
-        ));
+        let live = Arc::new(LiveProduce::new(spec.schedule.clone(), spec.producers as u64));
         let (mut workers, mut effective_config) = (Vec::new(), BTreeMap::new());
         for share in 0..spec.producers as u64 {
             let (settings, id) = settings(&spec, share)?;
@@ -71,18 +61,11 @@ impl ProduceJob {
             let producer = BatchProducer::new(client, &spec.topic, slots(&spec))?;
             if id.is_some() {
                 let ready = producer.client().init_transactions(PREPARE_LIMIT);
-                ready.map_err(|error| {
-                    KafkaFailure::request("acquire the transactional producer id", &error)
-                })?;
+                ready.map_err(|error| KafkaFailure::request("acquire the transactional producer id", &error))?;
             }
-            let limit = effective
-                .get("message.timeout.ms")
-                .and_then(|ms| ms.parse().ok())
-                .unwrap_or(120_000);
-            let ticket = spec
-                .run
-                .register()
-                .ok_or_else(|| LoadError::Spec("a run has at most 65536 producers".into()))?;
+            let limit = effective.get("message.timeout.ms").and_then(|ms| ms.parse().ok()).unwrap_or(120_000);
+            let ticket =
+                spec.run.register().ok_or_else(|| LoadError::Spec("a run has at most 65536 producers".into()))?;
             let account = SenderAccount::new(ticket.producer, spec.topic.clone());
             let transactions = spec.transaction.clone();
             workers.push(Worker::new(Parts {
@@ -90,16 +73,13 @@ impl ProduceJob {
                 shares: spec.producers as u64,
                 ticket,
                 producer,
-                payload: spec
-                    .payload
-                    .source(spec.seed, share, spec.producers as u64)?,
+                payload: spec.payload.source(spec.seed, share, spec.producers as u64)?,
                 keys: KeySource::new(&spec.key, spec.seed.wrapping_add(share))
                     .ok_or_else(|| LoadError::Spec("keys need at least one value".into()))?,
                 partitions,
                 live: live.clone(),
                 tally: Tally::new(account),
-                transactions: transactions
-                    .map(|t| Transactions::new(t, spec.seed.wrapping_add(share))),
+                transactions: transactions.map(|t| Transactions::new(t, spec.seed.wrapping_add(share))),
                 outcome_limit: Duration::from_millis(limit) + Duration::from_secs(10),
                 headers: headers(&spec)?,
                 spec: spec.clone(),
@@ -109,12 +89,7 @@ impl ProduceJob {
         for worker in &mut workers {
             worker.acquire_id(deadline)?;
         }
-        Ok(Self {
-            spec,
-            live,
-            effective_config,
-            state: State::Prepared(workers),
-        })
+        Ok(Self { spec, live, effective_config, state: State::Prepared(workers) })
     }
 
     /// Starts the schedule, now.
@@ -131,20 +106,13 @@ impl ProduceJob {
                 let due = spec.schedule.due_ns(sequence * shares + share).unwrap_or(0);
                 clock.to_epoch_us((start_ns + due) / 1000)
             }));
-            let thread = std::thread::Builder::new()
-                .name(format!("produce-{share}"))
-                .spawn(move || {
-                    worker.run(clock, start_ns);
-                    worker
-                });
+            let thread = std::thread::Builder::new().name(format!("produce-{share}")).spawn(move || {
+                worker.run(clock, start_ns);
+                worker
+            });
             threads.push(thread.map_err(LoadError::Thread)?);
         }
-        self.state = State::Running {
-            threads,
-            clock,
-            start_ns,
-            cpu_us: process_cpu_us(),
-        };
+        self.state = State::Running { threads, clock, start_ns, cpu_us: process_cpu_us() };
         Ok(())
     }
 
@@ -168,29 +136,17 @@ impl ProduceJob {
     /// started reports nothing sent.
     pub fn join(mut self) -> (ProduceReport, Vec<SenderAccount>) {
         match std::mem::replace(&mut self.state, State::Joined) {
-            State::Running {
-                threads,
-                clock,
-                start_ns,
-                cpu_us,
-            } => {
-                let joined = threads
-                    .into_iter()
-                    .map(JoinHandle::join)
-                    .collect::<Vec<_>>();
+            State::Running { threads, clock, start_ns, cpu_us } => {
+                let joined = threads.into_iter().map(JoinHandle::join).collect::<Vec<_>>();
                 let lost = joined.iter().filter(|result| result.is_err()).count();
                 let workers = joined.into_iter().flatten().collect();
                 let mut result = self.report(workers, clock, start_ns, cpu_us);
                 if lost > 0 {
-                    result.0.fatal.get_or_insert(format!(
-                        "{lost} producer threads ended by a defect of the program"
-                    ));
+                    result.0.fatal.get_or_insert(format!("{lost} producer threads ended by a defect of the program"));
                 }
                 result
             }
-            State::Prepared(_) | State::Joined => {
-                self.report(Vec::new(), RunClock::start(), 0, process_cpu_us())
-            }
+            State::Prepared(_) | State::Joined => self.report(Vec::new(), RunClock::start(), 0, process_cpu_us()),
         }
     }
 
@@ -202,11 +158,7 @@ impl ProduceJob {
         cpu_us: u64,
     ) -> (ProduceReport, Vec<SenderAccount>) {
         let (start_us, end_us) = (start_ns / 1000, clock.now_us());
-        let length_us = self
-            .spec
-            .schedule
-            .length()
-            .map(|length| length.as_micros() as u64);
+        let length_us = self.spec.schedule.length().map(|length| length.as_micros() as u64);
         let paced = matches!(self.spec.schedule, Schedule::Paced(_));
         let schedule_end_us = length_us.filter(|_| paced).map(|length| start_us + length);
         let stopped = self.live.stop.load(Ordering::Relaxed);
@@ -231,6 +183,7 @@ impl ProduceJob {
             response_latency: LatencySeries::default(),
             ack_gaps: Vec::new(),
             queue_full_us: 0,
+            transaction_wait_us: 0,
             health: GeneratorHealth::default(),
             effective_config: self.effective_config.clone(),
             fatal: None,
@@ -250,29 +203,17 @@ impl ProduceJob {
             report.bytes += tally.bytes;
             report.last_send_us = report.last_send_us.max(tally.last_send_us);
             report.queue_full_us += tally.queue_full_us;
-            for (codes, named) in [
-                (&tally.failed, &mut report.failed),
-                (&tally.unknown, &mut report.unknown),
-            ] {
-                codes.iter().for_each(|(code, count)| {
-                    *named.entry(error_name(*code)).or_default() += count
-                });
+            report.transaction_wait_us += tally.transaction_wait_us;
+            for (codes, named) in [(&tally.failed, &mut report.failed), (&tally.unknown, &mut report.unknown)] {
+                codes.iter().for_each(|(code, count)| *named.entry(error_name(*code)).or_default() += count);
             }
             for (second, sample) in &tally.seconds.seconds {
-                report
-                    .seconds
-                    .seconds
-                    .entry(*second)
-                    .or_default()
-                    .add(sample);
+                report.seconds.seconds.entry(*second).or_default().add(sample);
             }
             report.schedule_delay.merge(tally.schedule_delay.snapshot());
             report.ack_latency.merge(tally.ack_latency.snapshot());
-            report
-                .response_latency
-                .merge(tally.response_latency.snapshot());
-            report.health.longest_pause_us =
-                report.health.longest_pause_us.max(worker.pauses.longest_us);
+            report.response_latency.merge(tally.response_latency.snapshot());
+            report.health.longest_pause_us = report.health.longest_pause_us.max(worker.pauses.longest_us);
             report.health.pauses += worker.pauses.pauses;
             report.health.clock_steps = report.health.clock_steps.max(worker.pauses.clock_steps);
             if let Some(transactions) = &worker.transactions {
@@ -284,59 +225,41 @@ impl ProduceJob {
             accounts.push(worker.tally.account);
         }
         report.ack_gaps = intersect(gaps);
-        report
-            .health
-            .finish(cpu_us, end_us.saturating_sub(start_us));
-        let cut_us = if stopped {
-            report.last_send_us.saturating_sub(start_us)
-        } else {
-            u64::MAX / 1000
-        };
-        report.due = if paced {
-            self.spec.schedule.due_count(cut_us.saturating_mul(1000))
-        } else {
-            report.sent
-        };
+        report.health.finish(cpu_us, end_us.saturating_sub(start_us));
+        let cut_us = if stopped { report.last_send_us.saturating_sub(start_us) } else { u64::MAX / 1000 };
+        report.due = if paced { self.spec.schedule.due_count(cut_us.saturating_mul(1000)) } else { report.sent };
         if paced {
             for (second, sample) in &mut report.seconds.seconds {
                 let until = |us: u64| {
-                    self.spec
-                        .schedule
-                        .due_count(us.saturating_sub(start_us).min(cut_us).saturating_mul(1000))
+                    self.spec.schedule.due_count(us.saturating_sub(start_us).min(cut_us).saturating_mul(1000))
                 };
                 // A time before the start has nothing due, not the message due at the start itself.
-                let before = if second * 1_000_000 <= start_us {
-                    0
-                } else {
-                    until(second * 1_000_000 - 1)
-                };
+                let before = if second * 1_000_000 <= start_us { 0 } else { until(second * 1_000_000 - 1) };
                 sample.due = until((second + 1) * 1_000_000 - 1).saturating_sub(before);
             }
-            report.validity = validity(&report, on_time);
+            report.validity = validity(&report, on_time, self.spec.producers as f64);
         }
         (report, accounts)
     }
 }
 
 /// The load is invalid where the generator, and not a full queue, kept it from being offered.
-fn validity(report: &ProduceReport, on_time: u64) -> LoadValidity {
+fn validity(report: &ProduceReport, on_time: u64, producers: f64) -> LoadValidity {
     if report.due == 0 || report.fatal.is_some() {
         return LoadValidity::Valid;
     }
     let missing = 1.0 - on_time as f64 / report.due as f64;
-    let planned_us = report
-        .schedule_end_us
-        .unwrap_or(report.end_us)
-        .saturating_sub(report.start_us)
-        .max(1);
-    let full = report.queue_full_us as f64 / planned_us as f64;
+    let planned_us = report.schedule_end_us.unwrap_or(report.end_us).saturating_sub(report.start_us).max(1);
+    // Where the system holds the producers up, the load stays valid: that is back-pressure.
+    let held_us = (report.queue_full_us + report.transaction_wait_us) as f64 / producers;
+    let full = held_us / planned_us as f64;
     if missing <= 0.01 || full >= missing * 0.5 {
         return LoadValidity::Valid;
     }
     LoadValidity::Invalid {
         reason: format!(
-            "only {:.1} % of the messages were offered within the schedule, and a full client queue ({:.1} % of the \
-             time) does not explain it: the generator could not keep up; lower the rate or use more producers",
+            "only {:.1} % of the messages were offered within the schedule, and back-pressure ({:.1} % of \
+             the time) does not explain it: the generator could not keep up; lower the rate or use more producers",
             (1.0 - missing) * 100.0,
             full * 100.0
         ),
@@ -356,9 +279,7 @@ fn check(spec: &ProduceSpec) -> Result<(), LoadError> {
             return refuse("transactions need an idempotent producer");
         }
         if transaction.per == 0 || !(0.0..=1.0).contains(&transaction.abort_share) {
-            return refuse(
-                "a transaction needs at least one message, and a share of aborts between 0 and 1",
-            );
+            return refuse("a transaction needs at least one message, and a share of aborts between 0 and 1");
         }
     }
     Ok(())
@@ -373,16 +294,15 @@ fn settings(spec: &ProduceSpec, share: u64) -> Result<(ClientSettings, Option<St
         Acks::Leader => "1",
         Acks::All => "all",
     };
-    settings.set("acks", acks)?.set(
-        "enable.idempotence",
-        if spec.idempotent { "true" } else { "false" },
-    )?;
+    settings.set("acks", acks)?.set("enable.idempotence", if spec.idempotent { "true" } else { "false" })?;
     let id = spec.transaction.as_ref().map(|transaction| match share {
         0 => transaction.id.clone(),
         _ => format!("{}-{share}", transaction.id),
     });
     if let Some(id) = &id {
         settings.set("transactional.id", id)?;
+        // librdkafka wants a delivery to end before the transaction does (60 s, as in Java).
+        settings.set("message.timeout.ms", "60000")?;
     } else if spec.idempotent {
         // Statistics tell when the producer id has arrived.
         settings.set("statistics.interval.ms", "200")?;
@@ -404,10 +324,7 @@ fn slots(spec: &ProduceSpec) -> u32 {
 fn headers(spec: &ProduceSpec) -> Result<Vec<(CString, Vec<u8>)>, LoadError> {
     let header = |(name, value): &(String, Vec<u8>)| match CString::new(name.as_bytes()) {
         Ok(name) => Ok((name, value.clone())),
-        Err(_) => Err(LoadError::Spec(format!(
-            "the header name `{}` holds a zero byte",
-            name.escape_debug()
-        ))),
+        Err(_) => Err(LoadError::Spec(format!("the header name `{}` holds a zero byte", name.escape_debug()))),
     };
     spec.headers.iter().map(header).collect()
 }

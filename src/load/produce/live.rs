@@ -48,24 +48,25 @@ impl LiveProduce {
         self.changed.notify_waiters();
     }
 
+    /// Messages of the whole schedule, where that is fixed.
+    pub fn total(&self) -> Option<u64> {
+        self.schedule.total()
+    }
+
     /// Messages that are due by now.
     pub fn due(&self) -> u64 {
         match (self.started.get(), &self.schedule) {
             (None, _) => 0,
-            (Some((clock, start)), Schedule::Paced(_)) => self
-                .schedule
-                .due_count(clock.now_ns().saturating_sub(*start)),
+            (Some((clock, start)), Schedule::Paced(_)) => {
+                self.schedule.due_count(clock.now_ns().saturating_sub(*start))
+            }
             (Some(_), Schedule::Unlimited { .. }) => self.sent(),
         }
     }
 
     /// The share of the schedule, 0 to 1, that is due; `None` where it has no defined end.
     pub fn progress(&self) -> Option<f64> {
-        match (
-            self.schedule.total(),
-            self.schedule.length(),
-            self.started.get(),
-        ) {
+        match (self.schedule.total(), self.schedule.length(), self.started.get()) {
             (Some(0), ..) => Some(1.0),
             (Some(total), ..) => Some(self.due() as f64 / total as f64),
             (None, Some(length), Some((clock, start))) => {
@@ -99,8 +100,7 @@ impl LiveProduce {
 
     /// Messages without an outcome.
     pub fn in_flight(&self) -> u64 {
-        self.sent()
-            .saturating_sub(self.acked() + self.failed() + self.unknown())
+        self.sent().saturating_sub(self.acked() + self.failed() + self.unknown())
     }
 
     /// Payload bytes handed to the client.

@@ -64,6 +64,8 @@ pub struct ProduceReport {
     pub ack_gaps: Vec<AckGap>,
     /// Time in which the client's queue was full, in µs, summed over producers.
     pub queue_full_us: u64,
+    /// Time in which complete transactions waited for their end, in µs, summed over producers.
+    pub transaction_wait_us: u64,
     /// How well the generator itself did.
     pub health: GeneratorHealth,
     /// What the client really worked with. Names as in librdkafka's documentation.
@@ -78,14 +80,10 @@ impl ProduceReport {
     /// The longest time without an acknowledgement, in µs; the flag tells that it never ended, so
     /// that it was at least this long.
     pub fn unavailability(&self) -> (u64, bool) {
-        let lengths = self.ack_gaps.iter().map(|gap| {
-            (
-                gap.end_us
-                    .unwrap_or(self.end_us)
-                    .saturating_sub(gap.start_us),
-                gap.end_us.is_none(),
-            )
-        });
+        let lengths = self
+            .ack_gaps
+            .iter()
+            .map(|gap| (gap.end_us.unwrap_or(self.end_us).saturating_sub(gap.start_us), gap.end_us.is_none()));
         lengths.max().unwrap_or((0, false))
     }
 

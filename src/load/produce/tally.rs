@@ -35,6 +35,7 @@ pub(super) struct Tally {
     pub(super) gaps: GapWatch,
     pub(super) last_send_us: u64,
     pub(super) queue_full_us: u64,
+    pub(super) transaction_wait_us: u64,
 }
 
 impl Tally {
@@ -54,16 +55,14 @@ impl Tally {
             gaps: GapWatch::default(),
             last_send_us: 0,
             queue_full_us: 0,
+            transaction_wait_us: 0,
         }
     }
 
     /// A message was handed over.
     pub(super) fn handed(&mut self, flight: &Flight, paced: bool) {
         if paced && !flight.warmup {
-            self.schedule_delay.record(
-                flight.due_us,
-                flight.handed_us as i64 - flight.due_us as i64,
-            );
+            self.schedule_delay.record(flight.due_us, flight.handed_us as i64 - flight.due_us as i64);
         }
     }
 
@@ -74,15 +73,11 @@ impl Tally {
                 self.acked += 1;
                 self.account.acked.insert(flight.sequence);
                 if report.offset >= 0 {
-                    self.account
-                        .offsets
-                        .push(report.partition, flight.sequence, report.offset);
+                    self.account.offsets.push(report.partition, flight.sequence, report.offset);
                 }
                 if !flight.warmup {
-                    self.ack_latency
-                        .record(flight.due_us, now_us as i64 - flight.handed_us as i64);
-                    self.response_latency
-                        .record(flight.due_us, now_us as i64 - flight.due_us as i64);
+                    self.ack_latency.record(flight.due_us, now_us as i64 - flight.handed_us as i64);
+                    self.response_latency.record(flight.due_us, now_us as i64 - flight.due_us as i64);
                 }
             }
             Outcome::Failed(code) => {

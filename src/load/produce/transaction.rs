@@ -25,22 +25,11 @@ pub(super) struct Transactions {
 
 impl Transactions {
     pub(super) fn new(spec: TransactionSpec, seed: u64) -> Self {
-        Self {
-            spec,
-            rng: StdRng::seed_from_u64(seed),
-            first: None,
-            committed: 0,
-            aborted: 0,
-            uncertain: 0,
-        }
+        Self { spec, rng: StdRng::seed_from_u64(seed), first: None, committed: 0, aborted: 0, uncertain: 0 }
     }
 
     /// Begins a transaction unless one is open.
-    pub(super) fn ensure_open(
-        &mut self,
-        producer: &BatchProducer,
-        next: u64,
-    ) -> Result<(), KafkaFailure> {
+    pub(super) fn ensure_open(&mut self, producer: &BatchProducer, next: u64) -> Result<(), KafkaFailure> {
         if self.first.is_none() {
             let begun = producer.client().begin_transaction();
             begun.map_err(|error| KafkaFailure::request("begin a transaction", &error))?;
@@ -51,9 +40,7 @@ impl Transactions {
 
     /// How many more messages the open transaction takes.
     pub(super) fn room(&self, next: u64) -> u64 {
-        self.first.map_or(self.spec.per, |first| {
-            self.spec.per.saturating_sub(next - first)
-        })
+        self.first.map_or(self.spec.per, |first| self.spec.per.saturating_sub(next - first))
     }
 
     /// Ends the open transaction, in which every message has its outcome by now. Its effect on the
@@ -122,8 +109,7 @@ fn retry(mut attempt: impl FnMut(Duration) -> Result<(), KafkaError>) -> Result<
     let deadline = Instant::now() + END_LIMIT;
     loop {
         match attempt(Duration::from_secs(10)) {
-            Err(KafkaError::Transaction(error))
-                if error.is_retriable() && Instant::now() < deadline => {}
+            Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
             result => return result,
         }
     }

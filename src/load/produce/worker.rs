@@ -44,11 +44,7 @@ enum Way {
     /// From this scratch buffer, copied.
     Copy(usize),
     /// From this scratch buffer, with headers. Without a body it is a tombstone.
-    Headers {
-        scratch: usize,
-        identity: Option<[u8; IDENTITY_BYTES]>,
-        tombstone: bool,
-    },
+    Headers { scratch: usize, identity: Option<[u8; IDENTITY_BYTES]>, tombstone: bool },
 }
 
 pub(super) struct Worker {
@@ -81,6 +77,8 @@ pub(super) struct Worker {
     headers: Vec<(CString, Vec<u8>)>,
     in_flight: u64,
     full_since_us: Option<u64>,
+    /// Since when a complete transaction waits for its end.
+    ending_since_us: Option<u64>,
 }
 
 /// Everything that a worker needs from outside.
@@ -132,15 +130,12 @@ impl Worker {
             headers: parts.headers,
             in_flight: 0,
             full_since_us: None,
+            ending_since_us: None,
         };
         if worker.payload.repeats() {
             for slot in 0..slots {
-                let number = Number {
-                    producer: worker.ticket.producer,
-                    sequence: 0,
-                    index: u64::from(slot),
-                    due_us: 0,
-                };
+                let number =
+                    Number { producer: worker.ticket.producer, sequence: 0, index: u64::from(slot), due_us: 0 };
                 if let Some(buffer) = worker.producer.buffer(slot) {
                     let rendered = worker.payload.render(number, buffer, &mut Vec::new());
                     worker.prepared[slot as usize] = Some(rendered);
@@ -160,12 +155,7 @@ impl Worker {
                 return Err(KafkaFailure::Request {
                     action: "acquire the producer id".into(),
                     code: "_TIMED_OUT".into(),
-                    detail: self
-                        .producer
-                        .client()
-                        .context()
-                        .last_error()
-                        .unwrap_or_default(),
+                    detail: self.producer.client().context().last_error().unwrap_or_default(),
                 });
             }
             self.producer.wait(Duration::from_millis(100));
@@ -183,10 +173,7 @@ impl Worker {
         let mut give_up_at = None;
         let mut woken_ns = clock.now_ns();
         loop {
-            generating = generating
-                && !self.live.stop.load(Relaxed)
-                && self.fatal.is_none()
-                && !self.is_done();
+            generating = generating && !self.live.stop.load(Relaxed) && self.fatal.is_none() && !self.is_done();
             if generating {
                 self.fill();
             }
@@ -201,8 +188,7 @@ impl Worker {
                 break;
             }
             if !generating {
-                let limit =
-                    *give_up_at.get_or_insert(now_ns + self.outcome_limit.as_nanos() as u64);
+                let limit = *give_up_at.get_or_insert(now_ns + self.outcome_limit.as_nanos() as u64);
                 if now_ns > limit {
                     self.abandon();
                     break;
@@ -225,16 +211,11 @@ impl Worker {
 
     fn is_done(&self) -> bool {
         match &self.spec.schedule {
-            Schedule::Paced(_) => self
-                .spec
-                .schedule
-                .total()
-                .is_some_and(|total| self.index() >= total),
+            Schedule::Paced(_) => self.spec.schedule.total().is_some_and(|total| self.index() >= total),
             Schedule::Unlimited { count, length } => {
                 count.is_some_and(|count| self.index() >= count)
                     || length.is_some_and(|length| {
-                        self.clock.now_ns().saturating_sub(self.start_ns)
-                            >= length.as_nanos() as u64
+                        self.clock.now_ns().saturating_sub(self.start_ns) >= length.as_nanos() as u64
                     })
             }
         }
@@ -292,24 +273,15 @@ impl Worker {
             Some(slot) if self.headers.is_empty() => match self.prepared[slot as usize] {
                 Some(rendered) => (rendered, true),
                 None => {
-                    let buffer = self
-                        .producer
-                        .buffer(slot)
-                        .expect("a free slot is not in flight");
+                    let buffer = self.producer.buffer(slot).expect("a free slot is not in flight");
                     buffer.clear();
-                    (
-                        self.payload.render(number, buffer, &mut self.key_bytes),
-                        true,
-                    )
+                    (self.payload.render(number, buffer, &mut self.key_bytes), true)
                 }
             },
             _ => {
                 let buffer = &mut self.scratch[position];
                 buffer.clear();
-                (
-                    self.payload.render(number, buffer, &mut self.key_bytes),
-                    false,
-                )
+                (self.payload.render(number, buffer, &mut self.key_bytes), false)
             }
         };
         let mut has_key = self.key_bytes.len() > key_start;
@@ -327,10 +299,7 @@ impl Worker {
         };
         let in_header = rendered.carrier == Carrier::Header || rendered.tombstone;
         let buffer = match (slot, in_slab) {
-            (Some(slot), true) => self
-                .producer
-                .buffer(slot)
-                .expect("a free slot is not in flight"),
+            (Some(slot), true) => self.producer.buffer(slot).expect("a free slot is not in flight"),
             _ => &mut self.scratch[position],
         };
         match rendered.carrier {
@@ -345,11 +314,7 @@ impl Worker {
         }
         let way = if in_header || !self.headers.is_empty() {
             let identity = in_header.then(|| identity.encode());
-            Way::Headers {
-                scratch: position,
-                identity,
-                tombstone: rendered.tombstone,
-            }
+            Way::Headers { scratch: position, identity, tombstone: rendered.tombstone }
         } else if in_slab {
             Way::Slab
         } else {
@@ -375,13 +340,7 @@ impl Worker {
             partition,
             key: has_key.then(|| key_start..self.key_bytes.len()),
             way,
-            flight: Flight {
-                sequence: self.next,
-                due_us,
-                handed_us: 0,
-                bytes,
-                warmup: identity.warmup,
-            },
+            flight: Flight { sequence: self.next, due_us, handed_us: 0, bytes, warmup: identity.warmup },
         });
         self.next += 1;
     }
@@ -397,27 +356,17 @@ impl Worker {
         while done < self.planned.len() && refused.last().is_none_or(|last| last.1 != QUEUE_FULL) {
             let kind = std::mem::discriminant(&self.planned[done].way);
             let rest = &self.planned[done..];
-            let run = rest
-                .iter()
-                .position(|planned| std::mem::discriminant(&planned.way) != kind)
-                .unwrap_or(rest.len());
+            let run =
+                rest.iter().position(|planned| std::mem::discriminant(&planned.way) != kind).unwrap_or(rest.len());
             let run = &rest[..run];
             let key = |planned: &Planned| planned.key.clone().map(|key| &self.key_bytes[key]);
             if let Way::Headers { .. } = run[0].way {
                 for (index, planned) in run.iter().enumerate() {
-                    let Way::Headers {
-                        scratch,
-                        identity,
-                        tombstone,
-                    } = planned.way
-                    else {
+                    let Way::Headers { scratch, identity, tombstone } = planned.way else {
                         continue;
                     };
-                    let mut headers: Vec<(&std::ffi::CStr, &[u8])> = self
-                        .headers
-                        .iter()
-                        .map(|(name, value)| (name.as_c_str(), value.as_slice()))
-                        .collect();
+                    let mut headers: Vec<(&std::ffi::CStr, &[u8])> =
+                        self.headers.iter().map(|(name, value)| (name.as_c_str(), value.as_slice())).collect();
                     let name = CString::new(IDENTITY_HEADER).expect("a constant without zero byte");
                     if let Some(identity) = &identity {
                         headers.push((&name, identity));
@@ -433,9 +382,7 @@ impl Worker {
                     if let Err(code) = sent {
                         refused.push((done + index, code));
                         if code == QUEUE_FULL {
-                            refused.extend(
-                                (index + 1..run.len()).map(|rest| (done + rest, QUEUE_FULL)),
-                            );
+                            refused.extend((index + 1..run.len()).map(|rest| (done + rest, QUEUE_FULL)));
                             break;
                         }
                     }
@@ -447,15 +394,10 @@ impl Worker {
                         slot: planned.slot,
                         partition: planned.partition,
                         key: key(planned),
-                        body: if let Way::Copy(scratch) = planned.way {
-                            Some(&self.scratch[scratch])
-                        } else {
-                            None
-                        },
+                        body: if let Way::Copy(scratch) = planned.way { Some(&self.scratch[scratch]) } else { None },
                     })
                     .collect();
-                self.producer
-                    .submit(&batch, |index, code| refused.push((done + index, code)));
+                self.producer.submit(&batch, |index, code| refused.push((done + index, code)));
             }
             done += run.len();
         }
@@ -469,9 +411,7 @@ impl Worker {
         let mut kept = Vec::new();
         let (mut sent, mut bytes, mut failed) = (0, 0, 0);
         for (index, mut planned) in std::mem::take(&mut self.planned).into_iter().enumerate() {
-            let code = refused
-                .next_if(|refused| refused.0 == index)
-                .map(|refused| refused.1);
+            let code = refused.next_if(|refused| refused.0 == index).map(|refused| refused.1);
             if index >= offered || code == Some(QUEUE_FULL) {
                 kept.push(planned);
                 continue;
@@ -482,12 +422,7 @@ impl Worker {
             sent += 1;
             bytes += u64::from(planned.flight.bytes);
             if let Some(code) = code {
-                let report = Report {
-                    slot: planned.slot,
-                    outcome: Outcome::Failed(code),
-                    partition: -1,
-                    offset: -1,
-                };
+                let report = Report { slot: planned.slot, outcome: Outcome::Failed(code), partition: -1, offset: -1 };
                 self.tally.outcome(&planned.flight, &report, now_us);
                 self.release(planned.slot);
                 failed += 1;
@@ -505,9 +440,7 @@ impl Worker {
             (true, Some(since)) | (false, Some(since)) => {
                 self.tally.queue_full_us += now_us - since;
                 self.tally.seconds.at(now_us).queue_full_us += now_us - since;
-                self.live
-                    .queue_full_ns
-                    .fetch_add((now_us - since) * 1000, Relaxed);
+                self.live.queue_full_ns.fetch_add((now_us - since) * 1000, Relaxed);
                 self.full_since_us = is_full.then_some(now_us);
             }
             (false, None) => {}
@@ -515,9 +448,11 @@ impl Worker {
         if sent == 0 {
             return;
         }
-        let end_us = self.spec.schedule.length().map_or(u64::MAX, |length| {
-            self.start_ns / 1000 + length.as_micros() as u64 + GRACE_US
-        });
+        let end_us = self
+            .spec
+            .schedule
+            .length()
+            .map_or(u64::MAX, |length| self.start_ns / 1000 + length.as_micros() as u64 + GRACE_US);
         self.tally.on_time += if now_us <= end_us { sent } else { 0 };
         self.tally.sent += sent;
         self.tally.bytes += bytes;
@@ -536,26 +471,12 @@ impl Worker {
     }
 
     fn release(&mut self, slot: u32) {
-        if slot < self.producer.slots() {
-            self.free.push(slot)
-        } else {
-            self.free_copies.push(slot)
-        }
+        if slot < self.producer.slots() { self.free.push(slot) } else { self.free_copies.push(slot) }
     }
 
     /// Takes in the outcomes that have arrived.
     fn collect(&mut self) {
-        let Self {
-            producer,
-            tally,
-            flights,
-            free,
-            free_copies,
-            live,
-            clock,
-            in_flight,
-            ..
-        } = self;
+        let Self { producer, tally, flights, free, free_copies, live, clock, in_flight, .. } = self;
         let slots = producer.slots();
         let mut saw_fatal = false;
         producer.reports(|batch| {
@@ -575,11 +496,7 @@ impl Worker {
                     }
                     Outcome::Unknown(_) => unknown += 1,
                 }
-                if report.slot < slots {
-                    free.push(report.slot)
-                } else {
-                    free_copies.push(report.slot)
-                }
+                if report.slot < slots { free.push(report.slot) } else { free_copies.push(report.slot) }
             }
             *in_flight = in_flight.saturating_sub(batch.len() as u64);
             if acked > 0 {
@@ -604,10 +521,7 @@ impl Worker {
     fn note_fatal(&mut self) {
         if self.fatal.is_none() {
             let error = self.producer.client().client().fatal_error();
-            self.fatal = Some(error.map_or_else(
-                || "the client cannot go on".to_owned(),
-                |(_, reason)| reason,
-            ));
+            self.fatal = Some(error.map_or_else(|| "the client cannot go on".to_owned(), |(_, reason)| reason));
         }
     }
 
@@ -616,21 +530,22 @@ impl Worker {
         let Some(transactions) = &mut self.transactions else {
             return Ok(());
         };
-        let complete = last || transactions.room(self.next) == 0;
-        if complete && self.in_flight == 0 && self.planned.is_empty() {
-            let ended = transactions.end(&self.producer, self.next, &mut self.tally.account);
-            return ended.map_err(|failure| failure.to_string());
+        if !last && transactions.room(self.next) > 0 {
+            return Ok(());
         }
-        Ok(())
+        let since_us = *self.ending_since_us.get_or_insert_with(|| self.clock.now_us());
+        if self.in_flight > 0 || !self.planned.is_empty() {
+            return Ok(());
+        }
+        let ended = transactions.end(&self.producer, self.next, &mut self.tally.account);
+        self.tally.transaction_wait_us += self.clock.now_us() - since_us;
+        self.ending_since_us = None;
+        ended.map_err(|failure| failure.to_string())
     }
 
     /// Waits for the next thing to do; returns the time from which on this thread is to blame.
     fn rest(&mut self, generating: bool, woken_ns: u64, now_ns: u64) -> u64 {
-        let blocked = !self.planned.is_empty()
-            || self
-                .transactions
-                .as_ref()
-                .is_some_and(|t| t.room(self.next) == 0);
+        let blocked = !self.planned.is_empty() || self.transactions.as_ref().is_some_and(|t| t.room(self.next) == 0);
         let wake_ns = match &self.spec.schedule {
             _ if !generating => now_ns + 50_000_000,
             _ if blocked => now_ns + 1_000_000,
@@ -647,17 +562,14 @@ impl Worker {
         }
         let now_ns = self.clock.now_ns();
         if generating && !blocked {
-            self.pauses
-                .observe(&self.clock, wake_ns / 1000, now_ns / 1000);
+            self.pauses.observe(&self.clock, wake_ns / 1000, now_ns / 1000);
         }
         now_ns
     }
 
     /// The time for outcomes is over: what has none is unknown.
     fn abandon(&mut self) {
-        self.producer
-            .client()
-            .purge(PurgeConfig::default().queue().inflight());
+        self.producer.client().purge(PurgeConfig::default().queue().inflight());
         for _ in 0..20 {
             self.producer.wait(Duration::from_millis(50));
             self.collect();
@@ -668,12 +580,7 @@ impl Worker {
         let now_us = self.clock.now_us();
         for planned in std::mem::take(&mut self.planned) {
             let outcome = Outcome::Failed(QUEUE_FULL);
-            let report = Report {
-                slot: planned.slot,
-                outcome,
-                partition: -1,
-                offset: -1,
-            };
+            let report = Report { slot: planned.slot, outcome, partition: -1, offset: -1 };
             self.tally.outcome(&planned.flight, &report, now_us);
             self.tally.sent += 1;
             self.live.sent.fetch_add(1, Relaxed);
@@ -681,15 +588,9 @@ impl Worker {
         }
         if self.in_flight > 0 {
             let timed_out = Outcome::Unknown(Code::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT as i32);
-            let idle: std::collections::HashSet<u32> =
-                self.free.iter().chain(&self.free_copies).copied().collect();
+            let idle: std::collections::HashSet<u32> = self.free.iter().chain(&self.free_copies).copied().collect();
             for slot in (0..self.flights.len() as u32).filter(|slot| !idle.contains(slot)) {
-                let report = Report {
-                    slot,
-                    outcome: timed_out,
-                    partition: -1,
-                    offset: -1,
-                };
+                let report = Report { slot, outcome: timed_out, partition: -1, offset: -1 };
                 let flight = self.flights[slot as usize];
                 self.tally.outcome(&flight, &report, now_us);
                 self.live.unknown.fetch_add(1, Relaxed);

@@ -19,9 +19,7 @@ fn collect(value: &Value, pointer: &mut String, found: &mut Vec<(String, Referen
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                within(pointer, &index.to_string(), |pointer| {
-                    collect(item, pointer, found)
-                });
+                within(pointer, &index.to_string(), |pointer| collect(item, pointer, found));
             }
         }
         Value::Object(map) => {
@@ -42,17 +40,9 @@ pub fn resolve(
     value: &Value,
     lookup: &mut dyn FnMut(&Reference) -> Result<Value, String>,
 ) -> Result<Value, Vec<(String, String)>> {
-    let mut resolver = Resolver {
-        lookup,
-        pointer: String::new(),
-        failures: Vec::new(),
-    };
+    let mut resolver = Resolver { lookup, pointer: String::new(), failures: Vec::new() };
     let resolved = resolver.value(value);
-    if resolver.failures.is_empty() {
-        Ok(resolved)
-    } else {
-        Err(resolver.failures)
-    }
+    if resolver.failures.is_empty() { Ok(resolved) } else { Err(resolver.failures) }
 }
 
 struct Resolver<'a> {
@@ -67,10 +57,7 @@ impl Resolver<'_> {
             Value::String(text) => self.text(text),
             Value::Array(items) => {
                 let each = items.iter().enumerate();
-                Value::Array(
-                    each.map(|(index, item)| self.child(&index.to_string(), item))
-                        .collect(),
-                )
+                Value::Array(each.map(|(index, item)| self.child(&index.to_string(), item)).collect())
             }
             Value::Object(map) => {
                 let mut resolved = Map::with_capacity(map.len());
@@ -134,10 +121,7 @@ fn written(reference: &Reference, value: Value) -> Result<String, String> {
         Value::Array(_) => "a list",
         Value::Object(_) => "a mapping",
     };
-    Err(format!(
-        "`{}` is {what}, which cannot be part of a text",
-        reference.raw
-    ))
+    Err(format!("`{}` is {what}, which cannot be part of a text", reference.raw))
 }
 
 fn within(pointer: &mut String, token: &str, visit: impl FnOnce(&mut String)) {
@@ -192,10 +176,8 @@ mod tests {
             "env": "fallback",
         });
         assert_eq!(resolve(&value, &mut lookup), Ok(expected));
-        let found: Vec<_> = references(&value)
-            .into_iter()
-            .map(|(pointer, reference)| (pointer, reference.raw))
-            .collect();
+        let found: Vec<_> =
+            references(&value).into_iter().map(|(pointer, reference)| (pointer, reference.raw)).collect();
         assert_eq!(found[0], ("/${n}".to_owned(), "${n}".to_owned()));
         assert_eq!(found[2], ("/a~1b/1".to_owned(), "${n}".to_owned()));
         assert_eq!(found.len(), 7);
@@ -205,15 +187,9 @@ mod tests {
     fn all_failures_are_reported() {
         let value = json!({"a": "${x}", "b": ["in ${list}", "${", "${y} ${z}"]});
         let failures = resolve(&value, &mut lookup).expect_err("nothing is known");
-        let pointers: Vec<_> = failures
-            .iter()
-            .map(|(pointer, _)| pointer.as_str())
-            .collect();
+        let pointers: Vec<_> = failures.iter().map(|(pointer, _)| pointer.as_str()).collect();
         assert_eq!(pointers, ["/a", "/b/0", "/b/1", "/b/2", "/b/2"]);
         assert_eq!(failures[0].1, "no value named `x`");
-        assert_eq!(
-            failures[1].1,
-            "`${list}` is a list, which cannot be part of a text"
-        );
+        assert_eq!(failures[1].1, "`${list}` is a list, which cannot be part of a text");
     }
 }

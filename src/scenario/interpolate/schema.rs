@@ -18,10 +18,7 @@ impl Transform for AdmitReferences {
         let Some(object) = schema.as_object_mut() else {
             return;
         };
-        if object
-            .get("if")
-            .is_some_and(|condition| condition == &holds_reference())
-        {
+        if object.get("if").is_some_and(|condition| condition == &holds_reference()) {
             return;
         }
         if is_choice(object) {
@@ -47,14 +44,9 @@ fn holds_reference() -> Value {
 
 /// An `enum`, or the `oneOf` of constants that a documented Rust enum becomes. A lone constant is none: it tells other schemas apart.
 fn is_choice(object: &Map<String, Value>) -> bool {
-    let one_of_constants = object
-        .get("oneOf")
-        .and_then(Value::as_array)
-        .is_some_and(|branches| {
-            branches
-                .iter()
-                .all(|branch| branch.get("const").is_some() || branch.get("enum").is_some())
-        });
+    let one_of_constants = object.get("oneOf").and_then(Value::as_array).is_some_and(|branches| {
+        branches.iter().all(|branch| branch.get("const").is_some() || branch.get("enum").is_some())
+    });
     object.contains_key("enum") || one_of_constants
 }
 
@@ -123,23 +115,12 @@ mod tests {
         let validator = jsonschema::validator_for(schema.as_value()).expect("a valid schema");
         let mistakes = |json: Value| -> Vec<String> {
             let errors = validator.iter_errors(&json);
-            errors
-                .map(|error| error.instance_path().to_string())
-                .collect()
+            errors.map(|error| error.instance_path().to_string()).collect()
         };
         let good = json!({ "partitions": 3, "idempotent": true, "compression": "zstd", "mode": "one", "topic": "t" });
         let referring = json!({ "partitions": "${p}", "idempotent": "${i}", "compression": "${c}", "mode": "${m}", "topic": "${t}" });
         assert!(mistakes(good).is_empty() && mistakes(referring).is_empty());
         let bad = json!({ "partitions": "3", "idempotent": "yes", "compression": "zip", "mode": 1, "topic": 5 });
-        assert_eq!(
-            mistakes(bad),
-            [
-                "/partitions",
-                "/idempotent",
-                "/compression",
-                "/mode",
-                "/topic"
-            ]
-        );
+        assert_eq!(mistakes(bad), ["/partitions", "/idempotent", "/compression", "/mode", "/topic"]);
     }
 }

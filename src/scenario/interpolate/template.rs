@@ -67,17 +67,13 @@ impl fmt::Display for TemplateError {
                 f.write_str("`${` is not closed by `}`; write `$${` for the characters themselves")
             }
             TemplateErrorKind::Empty => f.write_str("a name is missing in `${…}`"),
-            TemplateErrorKind::Character(' ') => {
-                f.write_str("no spaces in `${…}`: write `${name}`")
-            }
+            TemplateErrorKind::Character(' ') => f.write_str("no spaces in `${…}`: write `${name}`"),
             TemplateErrorKind::Character(c) => write!(
                 f,
                 "`{}` cannot stand in the name of a reference; names are like `steps.load.acked`",
                 c.escape_debug()
             ),
-            TemplateErrorKind::Nested => {
-                f.write_str("a reference within a reference is not supported")
-            }
+            TemplateErrorKind::Nested => f.write_str("a reference within a reference is not supported"),
         }
     }
 }
@@ -182,9 +178,7 @@ fn check_name(name: &str) -> Result<(), (usize, TemplateErrorKind)> {
     if index.is_empty() {
         return Ok(());
     }
-    let digits = index
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
+    let digits = index.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     match digits {
         Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => Ok(()),
         _ => Err((word.len(), TemplateErrorKind::Character('['))),
@@ -200,20 +194,12 @@ mod tests {
         let template = parse("a-${run.id}-$${x}$${env.X:-de fault}$").expect("well-formed");
         assert_eq!(template.references().count(), 1);
         let template = parse("a-${run.id}-$${x}${env.X:-de fault}$").expect("well-formed");
-        let [
-            Part::Text(first),
-            Part::Reference(id),
-            Part::Text(middle),
-            Part::Reference(env),
-            Part::Text(last),
-        ] = template.parts.as_slice()
+        let [Part::Text(first), Part::Reference(id), Part::Text(middle), Part::Reference(env), Part::Text(last)] =
+            template.parts.as_slice()
         else {
             panic!("{template:?}");
         };
-        assert_eq!(
-            (first.as_str(), middle.as_str(), last.as_str()),
-            ("a-", "-${x}", "$")
-        );
+        assert_eq!((first.as_str(), middle.as_str(), last.as_str()), ("a-", "-${x}", "$"));
         assert_eq!(id.path, ["run", "id"]);
         assert_eq!((id.raw.as_str(), id.range.clone()), ("${run.id}", 2..11));
         assert_eq!(env.path, ["env", "X"]);
@@ -223,10 +209,7 @@ mod tests {
             indexed.single().map(|reference| reference.path.clone()),
             Some(vec!["steps".into(), "load[0]".into(), "ack-rate".into()])
         );
-        assert_eq!(
-            parse("").expect("nothing").parts,
-            [Part::Text(String::new())]
-        );
+        assert_eq!(parse("").expect("nothing").parts, [Part::Text(String::new())]);
         assert_eq!(parse("5$ {x}").expect("nothing").references().count(), 0);
     }
 

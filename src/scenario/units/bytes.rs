@@ -42,10 +42,7 @@ impl FromStr for Bytes {
             "KB" => "kB",
             unit => unit,
         };
-        let &(_, size) = UNITS
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .ok_or(UnitError::Malformed)?;
+        let &(_, size) = UNITS.iter().find(|(name, _)| *name == unit).ok_or(UnitError::Malformed)?;
         Ok(Self(number.times(size)?))
     }
 }

@@ -18,9 +18,10 @@ impl FromStr for Count {
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
         // Underscores separate digits, so they stand between two of them.
-        let grouped = text.as_bytes().windows(3).filter(|around| {
-            around[1] == b'_' && around[0].is_ascii_digit() && around[2].is_ascii_digit()
-        });
+        let grouped = text
+            .as_bytes()
+            .windows(3)
+            .filter(|around| around[1] == b'_' && around[0].is_ascii_digit() && around[2].is_ascii_digit());
         if grouped.count() != text.matches('_').count() {
             return Err(UnitError::Malformed);
         }
@@ -69,9 +70,7 @@ impl Visitor<'_> for CountVisitor {
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Count, E> {
-        u64::try_from(number)
-            .map(Count)
-            .map_err(|_| E::custom(format!("a count cannot be negative: {number}")))
+        u64::try_from(number).map(Count).map_err(|_| E::custom(format!("a count cannot be negative: {number}")))
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Count, E> {
@@ -80,9 +79,7 @@ impl Visitor<'_> for CountVisitor {
         if number.fract() == 0.0 && (0.0..=EXACT).contains(&number) {
             return Ok(Count(number as u64)); // `1e3` is a thousand
         }
-        Err(E::custom(format!(
-            "a count is a whole number, and {number} is none"
-        )))
+        Err(E::custom(format!("a count is a whole number, and {number} is none")))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Count, E> {
@@ -123,8 +120,7 @@ mod tests {
 
     #[test]
     fn reads_numbers_and_texts() {
-        let validator = jsonschema::validator_for(schemars::schema_for!(Count).as_value())
-            .expect("a valid schema");
+        let validator = jsonschema::validator_for(schemars::schema_for!(Count).as_value()).expect("a valid schema");
         for (json, count) in [
             (json!(0), 0),
             (json!(1000), 1000),
@@ -136,34 +132,18 @@ mod tests {
             (json!(u64::MAX), u64::MAX),
         ] {
             assert!(validator.is_valid(&json), "{json}");
-            let read: Count =
-                serde_json::from_value(json.clone()).unwrap_or_else(|e| panic!("{json}: {e}"));
+            let read: Count = serde_json::from_value(json.clone()).unwrap_or_else(|e| panic!("{json}: {e}"));
             assert_eq!(read, Count(count), "{json}");
         }
         for (json, message) in [
             (json!(-1), "a count cannot be negative: -1"),
             (json!(1.5), "a count is a whole number, and 1.5 is none"),
             (json!("1.5"), "a count is a whole number, and `1.5` is none"),
-            (
-                json!("many"),
-                "`many` is not a count: write it like 1000, 1_000 or 10k",
-            ),
-            (
-                json!("_1"),
-                "`_1` is not a count: write it like 1000, 1_000 or 10k",
-            ),
-            (
-                json!("1__0"),
-                "`1__0` is not a count: write it like 1000, 1_000 or 10k",
-            ),
-            (
-                json!("99999999999999999999"),
-                "`99999999999999999999` is too large for a count",
-            ),
-            (
-                json!(true),
-                "invalid type: boolean `true`, expected a count such as 1000 or 10k",
-            ),
+            (json!("many"), "`many` is not a count: write it like 1000, 1_000 or 10k"),
+            (json!("_1"), "`_1` is not a count: write it like 1000, 1_000 or 10k"),
+            (json!("1__0"), "`1__0` is not a count: write it like 1000, 1_000 or 10k"),
+            (json!("99999999999999999999"), "`99999999999999999999` is too large for a count"),
+            (json!(true), "invalid type: boolean `true`, expected a count such as 1000 or 10k"),
         ] {
             let error = serde_json::from_value::<Count>(json.clone()).expect_err("no count");
             assert_eq!(error.to_string(), message, "{json}");

@@ -13,9 +13,7 @@ impl Decimal {
         if text.starts_with('-') {
             return Err(UnitError::Negative);
         }
-        let end = text
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(text.len());
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, rest) = text.split_at(end);
         let (whole, fraction) = match number.split_once('.') {
             Some((_, "")) => return Err(UnitError::Malformed),

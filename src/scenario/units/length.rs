@@ -26,11 +26,11 @@ const LONGEST: u64 = 36_525 * UNITS[0].1;
 impl Quantity for Length {
     const WHAT: &'static str = "a duration";
     const PATTERN: &'static str = r"(?=[0-9])([0-9]+(\.[0-9]+)?d)?([0-9]+(\.[0-9]+)?h)?([0-9]+(\.[0-9]+)?m)?([0-9]+(\.[0-9]+)?s)?([0-9]+(\.[0-9]+)?ms)?([0-9]+(\.[0-9]+)?[uµμ]s)?([0-9]+ns)?";
-    const EXAMPLES: &'static [&'static str] =
-        &["10s", "1m30s", "500ms", "200us", "1.5s", "1h", "7d"];
+    const EXAMPLES: &'static [&'static str] = &["10s", "1m30s", "500ms", "200us", "1.5s", "1h", "7d"];
     const USUAL_UNIT: &'static str = "s";
     const UNITS: &'static str = "ns, us, ms, s, m, h, d";
-    const DESCRIPTION: &'static str = "A length of time with its unit: ns, us, ms, s, m (minutes), h or d. Parts add up, the largest first: 1m30s.";
+    const DESCRIPTION: &'static str =
+        "A length of time with its unit: ns, us, ms, s, m (minutes), h or d. Parts add up, the largest first: 1m30s.";
 }
 
 /// Parts add up, the largest unit first; only the last part may have a fraction.
@@ -43,19 +43,14 @@ impl FromStr for Length {
         let mut next_unit = 0;
         loop {
             let (number, after) = Decimal::cut(rest)?;
-            let end = after
-                .find(|c: char| c.is_ascii_digit() || c == '.')
-                .unwrap_or(after.len());
+            let end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
             let (unit, after) = after.split_at(end);
             let unit = match unit {
                 "" => return Err(UnitError::NoUnit),
                 "µs" | "μs" => "us", // the micro sign and the Greek letter
                 unit => unit,
             };
-            let at = UNITS
-                .iter()
-                .position(|&(name, _)| name == unit)
-                .ok_or(UnitError::Malformed)?;
+            let at = UNITS.iter().position(|&(name, _)| name == unit).ok_or(UnitError::Malformed)?;
             if at < next_unit {
                 return Err(UnitError::OutOfOrder);
             }
@@ -117,12 +112,7 @@ fn write_decimal(f: &mut fmt::Formatter<'_>, value: u128, size: u128, unit: &str
     }
     let width = size.ilog10() as usize;
     let fraction = format!("{fraction:0width$}");
-    write!(
-        f,
-        "{}.{}{unit}",
-        value / size,
-        fraction.trim_end_matches('0')
-    )
+    write!(f, "{}.{}{unit}", value / size, fraction.trim_end_matches('0'))
 }
 
 impl From<Duration> for Length {
@@ -180,20 +170,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Length>(), Err(error), "{text}");
         }
-        let message = |json: serde_json::Value| {
-            serde_json::from_value::<Length>(json)
-                .expect_err("no duration")
-                .to_string()
-        };
+        let message =
+            |json: serde_json::Value| serde_json::from_value::<Length>(json).expect_err("no duration").to_string();
         assert_eq!(message(serde_json::json!(10)), "10 what? write 10s");
         assert_eq!(message(serde_json::json!("10")), "10 what? write 10s");
         assert_eq!(
             message(serde_json::json!("1M")),
             "`1M` is not a duration: write it like 10s (units: ns, us, ms, s, m, h, d)"
         );
-        assert_eq!(
-            message(serde_json::json!(true)),
-            "invalid type: boolean `true`, expected a duration such as 10s"
-        );
+        assert_eq!(message(serde_json::json!(true)), "invalid type: boolean `true`, expected a duration such as 10s");
     }
 }

@@ -47,16 +47,9 @@ impl UnitError {
         let text = crate::diagnostic::harmless(text);
         match self {
             Self::NoUnit => format!("{text} what? write {text}{}", Q::USUAL_UNIT),
-            Self::Malformed => format!(
-                "`{text}` is not {}: write it like {example} (units: {})",
-                Q::WHAT,
-                Q::UNITS
-            ),
+            Self::Malformed => format!("`{text}` is not {}: write it like {example} (units: {})", Q::WHAT, Q::UNITS),
             Self::OutOfOrder => {
-                format!(
-                    "`{text}` is not {}: each unit once, the largest first, like {example}",
-                    Q::WHAT
-                )
+                format!("`{text}` is not {}: each unit once, the largest first, like {example}", Q::WHAT)
             }
             Self::Negative => format!("{} cannot be negative: `{text}`", Q::WHAT),
             Self::Zero => format!("{} must be above zero: `{text}`", Q::WHAT),
@@ -84,9 +77,7 @@ impl fmt::Display for UnitError {
 impl std::error::Error for UnitError {}
 
 /// Decodes the written form; numbers without a unit get told what to write.
-pub(super) fn deserialize<'de, Q: Quantity, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Q, D::Error> {
+pub(super) fn deserialize<'de, Q: Quantity, D: Deserializer<'de>>(deserializer: D) -> Result<Q, D::Error> {
     deserializer.deserialize_any(Written(PhantomData))
 }
 
@@ -100,28 +91,19 @@ impl<Q: Quantity> Visitor<'_> for Written<Q> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Q, E> {
-        text.parse()
-            .map_err(|error: UnitError| E::custom(error.explain::<Q>(text)))
+        text.parse().map_err(|error: UnitError| E::custom(error.explain::<Q>(text)))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Q, E> {
-        Err(E::custom(
-            UnitError::NoUnit.explain::<Q>(&number.to_string()),
-        ))
+        Err(E::custom(UnitError::NoUnit.explain::<Q>(&number.to_string())))
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Q, E> {
-        Err(E::custom(
-            UnitError::Negative.explain::<Q>(&number.to_string()),
-        ))
+        Err(E::custom(UnitError::Negative.explain::<Q>(&number.to_string())))
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Q, E> {
-        let error = if number < 0.0 {
-            UnitError::Negative
-        } else {
-            UnitError::NoUnit
-        };
+        let error = if number < 0.0 { UnitError::Negative } else { UnitError::NoUnit };
         Err(E::custom(error.explain::<Q>(&number.to_string())))
     }
 }
@@ -170,12 +152,7 @@ pub(super) use written_as_text;
 #[cfg(test)]
 pub(super) fn check_written_form<Q>()
 where
-    Q: Quantity
-        + PartialEq
-        + fmt::Debug
-        + serde::Serialize
-        + serde::de::DeserializeOwned
-        + schemars::JsonSchema,
+    Q: Quantity + PartialEq + fmt::Debug + serde::Serialize + serde::de::DeserializeOwned + schemars::JsonSchema,
 {
     let schema = schemars::schema_for!(Q);
     let validator = jsonschema::validator_for(schema.as_value()).expect("a valid schema");
@@ -188,13 +165,8 @@ where
         assert_eq!(again, value, "{example} printed as {printed}");
     }
     assert!(validator.is_valid(&serde_json::json!("${x}")));
-    for bad in [
-        "", "x", "-1s", "1e3", "NaN", "inf", "5 s", "10s10s!", " ", "1..5s",
-    ] {
-        assert!(
-            !validator.is_valid(&serde_json::json!(bad)),
-            "{bad} by schema"
-        );
+    for bad in ["", "x", "-1s", "1e3", "NaN", "inf", "5 s", "10s10s!", " ", "1..5s"] {
+        assert!(!validator.is_valid(&serde_json::json!(bad)), "{bad} by schema");
         assert!(bad.parse::<Q>().is_err(), "{bad} by parser");
     }
 }

@@ -17,11 +17,11 @@ const HIGHEST: f64 = 1e12;
 impl Quantity for Rate {
     const WHAT: &'static str = "a rate";
     const PATTERN: &'static str = r"[0-9]+(\.[0-9]+)?[kM]?/[smh]";
-    const EXAMPLES: &'static [&'static str] =
-        &["500/s", "10k/s", "1.5k/s", "1M/s", "90/m", "100/h"];
+    const EXAMPLES: &'static [&'static str] = &["500/s", "10k/s", "1.5k/s", "1M/s", "90/m", "100/h"];
     const USUAL_UNIT: &'static str = "/s";
     const UNITS: &'static str = "/s, /m, /h, with k or M before them";
-    const DESCRIPTION: &'static str = "How often per second, minute or hour: 500/s, 10k/s, 1M/s, 90/m, 100/h. k is 1000, M is 1,000,000.";
+    const DESCRIPTION: &'static str =
+        "How often per second, minute or hour: 500/s, 10k/s, 1M/s, 90/m, 100/h. k is 1000, M is 1,000,000.";
 }
 
 impl FromStr for Rate {
@@ -34,11 +34,7 @@ impl FromStr for Rate {
         }
         let (prefix, per) = unit.split_once('/').ok_or(UnitError::Malformed)?;
         let find = |table: &[(&str, f64)], name| {
-            table
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|&(_, factor)| factor)
-                .ok_or(UnitError::Malformed)
+            table.iter().find(|(known, _)| *known == name).map(|&(_, factor)| factor).ok_or(UnitError::Malformed)
         };
         let rate = number.to_f64() * find(&PREFIXES, prefix)? / find(&PER, per)?;
         if rate <= 0.0 {

@@ -13,9 +13,7 @@ impl Scan<'_> {
             self.report(
                 Problem::new("merge-key", "merge keys (`<<`) are not supported")
                     .at(place)
-                    .help(
-                        "write the keys out, or put shared steps into a fragment and `include` it",
-                    ),
+                    .help("write the keys out, or put shared steps into a fragment and `include` it"),
             );
             return Key::Refused;
         }
@@ -30,11 +28,7 @@ impl Scan<'_> {
             self.report(problem);
             return Key::Refused;
         }
-        let Some(Frame {
-            content: Content::Mapping { seen, .. },
-            ..
-        }) = self.open.last_mut()
-        else {
+        let Some(Frame { content: Content::Mapping { seen, .. }, .. }) = self.open.last_mut() else {
             return Key::Refused;
         };
         match seen.entry(text.clone()) {
@@ -45,15 +39,10 @@ impl Scan<'_> {
             Slot::Occupied(slot) => {
                 let (line, column) = self.source.line_col(slot.get().start);
                 self.report(
-                    Problem::new(
-                        "duplicate-key",
-                        format!("the key `{text}` is given twice in the same mapping"),
-                    )
-                    .at(place)
-                    .note(format!(
-                        "it was first given in line {line}, column {column}"
-                    ))
-                    .help("keep one of them; several actions of a kind are several list items"),
+                    Problem::new("duplicate-key", format!("the key `{text}` is given twice in the same mapping"))
+                        .at(place)
+                        .note(format!("it was first given in line {line}, column {column}"))
+                        .help("keep one of them; several actions of a kind are several list items"),
                 );
                 Key::Refused
             }
@@ -61,24 +50,11 @@ impl Scan<'_> {
     }
 
     pub(super) fn awaits_key(&self) -> bool {
-        matches!(
-            self.open.last(),
-            Some(Frame {
-                content: Content::Mapping {
-                    key: Key::Awaited,
-                    ..
-                },
-                ..
-            })
-        )
+        matches!(self.open.last(), Some(Frame { content: Content::Mapping { key: Key::Awaited, .. }, .. }))
     }
 
     pub(super) fn set_key(&mut self, new: Key) {
-        if let Some(Frame {
-            content: Content::Mapping { key, .. },
-            ..
-        }) = self.open.last_mut()
-        {
+        if let Some(Frame { content: Content::Mapping { key, .. }, .. }) = self.open.last_mut() {
             *key = new;
         }
     }

@@ -8,13 +8,7 @@ use crate::source::{MAX_DEPTH, MAX_VALUES, Span, syntax};
 
 /// Values: built as they end, within limits.
 impl Scan<'_> {
-    pub(super) fn scalar(
-        &mut self,
-        text: String,
-        style: ScalarStyle,
-        anchor: usize,
-        span: Span,
-    ) -> Flow {
+    pub(super) fn scalar(&mut self, text: String, style: ScalarStyle, anchor: usize, span: Span) -> Flow {
         let plain = style == ScalarStyle::Plain;
         if self.awaits_key() {
             let key = self.key(text, plain, span);
@@ -23,14 +17,11 @@ impl Scan<'_> {
         }
         let span = match self.open.last() {
             // Nothing is written: point to the key that has no value.
-            Some(Frame {
-                content:
-                    Content::Mapping {
-                        key: Key::Named(_, key),
-                        ..
-                    },
-                ..
-            }) if plain && text.is_empty() => *key,
+            Some(Frame { content: Content::Mapping { key: Key::Named(_, key), .. }, .. })
+                if plain && text.is_empty() =>
+            {
+                *key
+            }
             _ => span,
         };
         if plain && let Some(problem) = unusable_number(&text) {
@@ -44,12 +35,7 @@ impl Scan<'_> {
         if self.open.len() >= MAX_DEPTH {
             return self.too_deep(span);
         }
-        self.open.push(Frame {
-            span,
-            anchor,
-            extent: Extent { size: 1, height: 0 },
-            content,
-        });
+        self.open.push(Frame { span, anchor, extent: Extent { size: 1, height: 0 }, content });
         Flow::GoOn
     }
 
@@ -72,17 +58,12 @@ impl Scan<'_> {
             Some(last) if !closed_by_bracket => self.nodes[last].span.end,
             _ => span.end,
         };
-        let whole = Span {
-            start: frame.span.start,
-            end: end.max(frame.span.end),
-        };
+        let whole = Span { start: frame.span.start, end: end.max(frame.span.end) };
         if self.awaits_key() {
             self.report(
                 Problem::new("key-not-text", "a list or mapping is used as a key")
                     .at(self.place(whole))
-                    .help(
-                        "keys are plain texts; write a text that starts with `{` or `[` in quotes",
-                    ),
+                    .help("keys are plain texts; write a text that starts with `{` or `[` in quotes"),
             );
             self.set_key(Key::Refused);
             return Flow::GoOn;
@@ -106,12 +87,7 @@ impl Scan<'_> {
                     .at(self.place(span))
                     .label("the value would contain itself without end"),
             );
-            return self.finish(
-                span,
-                Shape::Sequence(Vec::new()),
-                0,
-                Extent { size: 1, height: 0 },
-            );
+            return self.finish(span, Shape::Sequence(Vec::new()), 0, Extent { size: 1, height: 0 });
         };
         if self.open.len() + extent.height > MAX_DEPTH {
             return self.too_deep(span);
@@ -127,14 +103,11 @@ impl Scan<'_> {
         };
         if self.values > MAX_VALUES {
             self.report(
-                Problem::new(
-                    "too-many-values",
-                    format!("the file holds more than {MAX_VALUES} values"),
-                )
-                .at(self.place(span))
-                .label("reached here")
-                .note("each use of an alias counts with everything it stands for")
-                .help("keep bulk data in a file of its own and name it in the step"),
+                Problem::new("too-many-values", format!("the file holds more than {MAX_VALUES} values"))
+                    .at(self.place(span))
+                    .label("reached here")
+                    .note("each use of an alias counts with everything it stands for")
+                    .help("keep bulk data in a file of its own and name it in the step"),
             );
             return Flow::Stop;
         }
@@ -153,11 +126,7 @@ impl Scan<'_> {
             Content::Sequence(items) => items.push(id),
             Content::Mapping { entries, key, .. } => {
                 if let Key::Named(key, key_span) = std::mem::replace(key, Key::Awaited) {
-                    entries.push(Entry {
-                        key,
-                        key_span,
-                        value: id,
-                    });
+                    entries.push(Entry { key, key_span, value: id });
                 }
             }
         }

@@ -20,10 +20,8 @@ impl Scan<'_> {
                 value.start - before.len() + before.rfind('!').unwrap_or(before.len())
             }
         };
-        let written = text[start..]
-            .split(|c: char| c.is_whitespace() || "{}[],".contains(c))
-            .next()
-            .unwrap_or_default();
+        let written =
+            text[start..].split(|c: char| c.is_whitespace() || "{}[],".contains(c)).next().unwrap_or_default();
         let whole = self.source.slice(Span { start, ..value });
         let whole = whole.lines().next().unwrap_or_default();
         let help = if written.starts_with("!=") {
@@ -32,16 +30,10 @@ impl Scan<'_> {
             format!("for a text write it in quotes: \"{whole}\"")
         };
         self.report(
-            Problem::new(
-                "unknown-tag",
-                format!("`{written}` is a YAML tag, and scenarios have none"),
-            )
-            .at(self.place(Span {
-                start,
-                end: start + written.len(),
-            }))
-            .label("everything from `!` to the next space is a tag")
-            .help(help),
+            Problem::new("unknown-tag", format!("`{written}` is a YAML tag, and scenarios have none"))
+                .at(self.place(Span { start, end: start + written.len() }))
+                .label("everything from `!` to the next space is a tag")
+                .help(help),
         );
     }
 }

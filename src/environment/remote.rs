@@ -1,0 +1,141 @@
+//! Somebody else's cluster: observed through its own protocol, touched only where it is allowed.
+
+use super::{
+    Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult,
+    LogLine, LogQuery, Needs, NetworkFault, ServiceInfo, ServiceState, Usage,
+};
+use crate::kafka::{Admin, LogSink};
+use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long the cluster may take to answer at the start.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A cluster that kscen did not start and has no hands on.
+pub struct RemoteCluster {
+    name: String,
+    endpoints: Endpoints,
+    brokers: Vec<i32>,
+    services: Vec<ServiceInfo>,
+}
+
+impl RemoteCluster {
+    /// Asks the cluster who it is, and holds it against the needs.
+    ///
+    /// # Errors
+    /// A cluster that does not answer, with the client's own words (authentication, certificates), or that lacks what is needed.
+    pub async fn attach(name: &str, endpoints: Endpoints, needs: &Needs) -> EnvironmentResult<Self> {
+        let mut connection = endpoints.client_config.clone();
+        connection.insert("bootstrap.servers".to_owned(), endpoints.bootstrap.clone());
+        let (logs, client) = LogSink::bounded(100);
+        let failed = |error: crate::kafka::KafkaFailure| EnvironmentError::failed(format!("`{name}`: {error}"));
+        let admin = Admin::new(&connection, PATIENCE, logs).map_err(failed)?;
+        let view = match admin.cluster().await {
+            Ok(view) => view,
+            Err(error) => {
+                // What went wrong with TLS or SASL stands in the client's log, not in the failed request.
+                let said: Vec<String> = client.take().into_iter().map(|line| line.message).collect();
+                let why = said.last().map(|line| format!(": {line}")).unwrap_or_default();
+                return Err(EnvironmentError::Prerequisite {
+                    message: format!("the brokers at {} do not answer: {error}{why}", endpoints.bootstrap),
+                    remedy: "check `kafka.bootstrap` and `kafka.config` of this environment in kscen.yaml".to_owned(),
+                });
+            }
+        };
+        let brokers: Vec<i32> = view.brokers.iter().map(|broker| broker.id).collect();
+        let here = u32::try_from(brokers.len()).unwrap_or(u32::MAX);
+        if here < needs.brokers {
+            return Err(EnvironmentError::Unsupported {
+                message: format!("`{name}` has {here} brokers; the scenario needs {}", needs.brokers),
+            });
+        }
+        verify(name, &admin, &brokers, needs).await?;
+        let services = brokers
+            .iter()
+            .map(|id| ServiceInfo { name: format!("kafka-{id}"), node_id: Some(*id), controllable: false })
+            .collect();
+        Ok(Self { name: name.to_owned(), endpoints, brokers, services })
+    }
+
+    fn no_hands<T>(&self, what: &str) -> EnvironmentResult<T> {
+        Err(EnvironmentError::Unsupported {
+            message: format!("`{}` is remote: {what} is not possible there", self.name),
+        })
+    }
+}
+
+/// Holds the brokers' properties against the needs.
+async fn verify(name: &str, admin: &Admin, brokers: &[i32], needs: &Needs) -> EnvironmentResult<()> {
+    if needs.broker_config.is_empty() {
+        return Ok(());
+    }
+    for broker in brokers {
+        let config = admin
+            .broker_config(*broker)
+            .await
+            .map_err(|error| EnvironmentError::failed(format!("`{name}`: {error}")))?;
+        for (key, wanted) in &needs.broker_config {
+            let value = config.get(key).and_then(|value| value.value.as_deref());
+            if value != Some(wanted) {
+                let found = value.unwrap_or("not set");
+                return Err(EnvironmentError::Unsupported {
+                    message: format!("broker {broker} of `{name}` has {key}={found}; the scenario needs {wanted}"),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Environment for RemoteCluster {
+    fn info(&self) -> EnvironmentInfo {
+        EnvironmentInfo {
+            name: self.name.clone(),
+            kind: EnvironmentKind::Remote,
+            kafka_version: None,
+            brokers: u32::try_from(self.brokers.len()).unwrap_or(u32::MAX),
+            facts: BTreeMap::from([("bootstrap".to_owned(), self.endpoints.bootstrap.clone())]),
+        }
+    }
+
+    fn endpoints(&self) -> Endpoints {
+        self.endpoints.clone()
+    }
+
+    fn services(&self) -> Vec<ServiceInfo> {
+        self.services.clone()
+    }
+
+    fn act<'a>(&'a self, _: &'a str, action: Action) -> BoxFuture<'a, EnvironmentResult<Effect>> {
+        Box::pin(async move { self.no_hands(action.verb()) })
+    }
+
+    fn disturb<'a>(&'a self, _: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
+        Box::pin(async move { self.no_hands("disturbing the network") })
+    }
+
+    fn heal<'a>(&'a self, _: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
+        Box::pin(async move { self.no_hands("disturbing the network") })
+    }
+
+    fn wait_ready<'a>(&'a self, _: &'a str, _: Duration) -> BoxFuture<'a, EnvironmentResult<()>> {
+        Box::pin(async move { self.no_hands("waiting for a service") })
+    }
+
+    fn state<'a>(&'a self, _: &'a str) -> BoxFuture<'a, EnvironmentResult<ServiceState>> {
+        Box::pin(async move { self.no_hands("looking at a process") })
+    }
+
+    fn usage<'a>(&'a self, _: &'a str) -> BoxFuture<'a, EnvironmentResult<Option<Usage>>> {
+        Box::pin(async move { Ok(None) })
+    }
+
+    fn logs<'a>(&'a self, _: &'a str, _: LogQuery) -> BoxFuture<'a, EnvironmentResult<Vec<LogLine>>> {
+        Box::pin(async move { self.no_hands("reading logs") })
+    }
+
+    fn shutdown<'a>(&'a self) -> BoxFuture<'a, EnvironmentResult<()>> {
+        Box::pin(async move { Ok(()) })
+    }
+}

@@ -1,0 +1,150 @@
+//! `expect: step`: metrics of a step that has ended.
+
+use super::Checked;
+use crate::diagnostic::Problem;
+use crate::execute::StepContext;
+use crate::judge::phases::{self, Phase};
+use crate::judge;
+use crate::record::{Observed, Section};
+use crate::step::metrics::MetricChecks;
+use crate::step::{CheckContext, StepError};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// Metrics of a step that has ended.
+#[derive(Clone, Debug)]
+pub struct StepSubject {
+    /// The step.
+    pub id: String,
+    /// Over which part of the run.
+    pub during: Option<String>,
+    /// The checks.
+    pub checks: MetricChecks,
+}
+
+impl<'de> Deserialize<'de> for StepSubject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut map = Map::deserialize(deserializer)?;
+        let mut text = |key: &str| match map.remove(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(de::Error::custom(format!("`{key}` is a text, not {other}"))),
+        };
+        let id = text("id")?.ok_or_else(|| de::Error::missing_field("id"))?;
+        let during = text("during")?;
+        let checks = MetricChecks::parse(&map).map_err(de::Error::custom)?;
+        Ok(Self { id, during, checks })
+    }
+}
+
+impl JsonSchema for StepSubject {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "StepSubject".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut properties = Map::new();
+        properties.insert(
+            "id".to_owned(),
+            serde_json::json!({ "type": "string", "description": "Id of the step." }),
+        );
+        properties.insert(
+            "during".to_owned(),
+            serde_json::json!({
+                "type": "string",
+                "description": "Over which part of the run: steady, fault, recovery, or the id of a step; all of it where absent."
+            }),
+        );
+        properties.extend(MetricChecks::properties("", generator));
+        json_schema!({
+            "type": "object",
+            "properties": properties,
+            "required": ["id"],
+            "additionalProperties": false
+        })
+    }
+}
+
+fn phase(word: &str) -> Option<Phase> {
+    Phase::ALL.into_iter().find(|phase| phase.to_string() == word)
+}
+
+impl StepSubject {
+    pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
+        let Some(step) = cx.step(&format!("{pointer}/id"), &self.id, &[]) else { return };
+        self.checks.check(pointer, step.verb, cx);
+        if self.checks.0.is_empty() {
+            cx.report(pointer, Problem::new("expect-what", format!("nothing is expected of `{}`", self.id)));
+        }
+        if step.order > cx.order {
+            cx.report(&format!("{pointer}/id"), Problem::new("starts-later", format!("`{}` starts only after this step", self.id)));
+        }
+        let ends = step.facts.as_ref().is_none_or(|facts| facts.ends);
+        if step.background && !ends && cx.section != Section::Finally {
+            cx.report(
+                &format!("{pointer}/id"),
+                Problem::new("never-ends", format!("`{}` ends only after `steps`, so it has no figures yet", self.id))
+                    .help("give it `thresholds`, which are checked at its end, or expect it in `finally`"),
+            );
+        }
+        if let Some(during) = &self.during
+            && phase(during).is_none()
+        {
+            cx.step(&format!("{pointer}/during"), during, &[]);
+        }
+        let recovery = self.checks.0.iter().find(|check| check.metric.name == "recovery_time");
+        if let Some(check) = recovery
+            && !cx.scope.steps.values().any(|step| step.verb == "produce" || step.verb == "consume")
+        {
+            cx.report(
+                &format!("{pointer}{}", check.pointer),
+                Problem::new("no-samples", "recovery is measured on loads, and this scenario has none")
+                    .help("add a background `produce`"),
+            );
+        }
+    }
+
+    pub async fn look(&self, pointer: &str, cx: &mut StepContext) -> Result<Vec<Checked>, StepError> {
+        let id = cx.full_id(&self.id);
+        let run = cx.run.clone();
+        // A load that is about to end has figures in a moment.
+        let ended = cx
+            .unless_stopped(async {
+                while run.live.get(&id).is_some() && run.live.record(&id).is_none() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                run.live.record(&id)
+            })
+            .await?;
+        let record = run.snapshot();
+        let spans = match (&self.during, &record) {
+            (Some(during), Some(record)) => Some(match phase(during) {
+                Some(phase) => phases::spans(record, phase),
+                None => phases::spans_of_step(record, &cx.full_id(during)),
+            }),
+            _ => None,
+        };
+        let during = self.during.as_ref().map(|during| format!(" during {during}")).unwrap_or_default();
+        Ok(self
+            .checks
+            .0
+            .iter()
+            .map(|check| {
+                let observed = match (&record, &ended) {
+                    (Some(record), Some(step)) => judge::measure::observe(
+                        record,
+                        step,
+                        check.metric.name,
+                        check.statistic.as_deref(),
+                        spans.as_deref(),
+                    ),
+                    _ => Observed::Nothing { reason: "the step did not run".to_owned() },
+                };
+                let subject = format!("{} {}{during}", self.id, check.name());
+                Checked::new(subject, check.demand.clone(), observed, format!("{pointer}{}", check.pointer))
+            })
+            .collect())
+    }
+}
