@@ -7,4 +7,5 @@
 //!        source/            validate/  plan/  execute/  record/   judge/    report/
 //! ```
 
+pub mod connect;
 pub mod environment;
