@@ -8,4 +8,6 @@
 //! ```
 
 pub mod connect;
+pub mod database;
+pub mod debezium;
 pub mod environment;

@@ -248,7 +248,8 @@ mod tests {
     }
 
     const CONFLICT: &str = "HTTP/1.1 409 Conflict\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n{\"error_code\":409,\"message\":\"Cannot complete request momentarily due to rebalance\"}";
-    const EARLY: &str = "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Type: text/html\r\n\r\n<html>404</html>";
+    const EARLY: &str =
+        "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Type: text/html\r\n\r\n<html>404</html>";
     const LIST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n[\"a\"]";
     const MISSING: &str = "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n{\"error_code\":404,\"message\":\"Connector x not found\"}";
 

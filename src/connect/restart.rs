@@ -203,9 +203,9 @@ impl Watch {
     }
 
     fn running(&self, status: &ConnectorStatus) -> bool {
-        self.subjects.iter().all(|(wanted, _)| {
-            states(status).any(|(subject, state, _)| subject == *wanted && state == State::Running)
-        })
+        self.subjects
+            .iter()
+            .all(|(wanted, _)| states(status).any(|(subject, state, _)| subject == *wanted && state == State::Running))
     }
 
     /// Every subject left the state it had before; the time of the first departure and the words for it.
@@ -216,10 +216,8 @@ impl Watch {
             let seen: Vec<&Transition> = self.transitions.iter().filter(|seen| seen.subject == *subject).collect();
             let departure = seen.iter().find(|seen| seen.state != *before)?;
             first = first.min(departure.at_us);
-            let path: Vec<String> = seen
-                .iter()
-                .map(|seen| format!("{} at {:.3} s", seen.state, seen.at_us as f64 / 1e6))
-                .collect();
+            let path: Vec<String> =
+                seen.iter().map(|seen| format!("{} at {:.3} s", seen.state, seen.at_us as f64 / 1e6)).collect();
             words.push(format!("{subject}: {}", path.join(" → ")));
         }
         Some((first, words.join("; ")))

@@ -225,9 +225,8 @@ mod tests {
 
     #[test]
     fn no_tasks_is_not_running_and_new_states_are_tolerated() {
-        let status = status(
-            r#"{"name":"pg","connector":{"state":"HIBERNATING","worker_id":"h:1"},"tasks":[],"type":"source"}"#,
-        );
+        let status =
+            status(r#"{"name":"pg","connector":{"state":"HIBERNATING","worker_id":"h:1"},"tasks":[],"type":"source"}"#);
         assert_eq!(status.connector.state, State::Unknown);
         assert!(!status.is_running());
     }
