@@ -232,7 +232,12 @@ impl Watch {
                 "restarting `{}` (includeTasks={}, onlyFailed={})",
                 status.name, scope.include_tasks, scope.only_failed
             );
-            let observed = format!("{status} in all of {} reads over {:.1} s", self.polls, waited.as_secs_f64());
+            let mut observed = format!("{status} in all of {} reads over {:.1} s", self.polls, waited.as_secs_f64());
+            if !scope.include_tasks {
+                observed.push_str(
+                    "; Connect publishes no state while it restarts the instance alone, restart the tasks too",
+                );
+            }
             return ConnectError::NoEffect { action, observed };
         }
         ConnectError::NotInTime { wanted: "RUNNING after the restart".to_owned(), last: status.to_string(), waited }

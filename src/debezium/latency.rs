@@ -77,8 +77,9 @@ struct Series {
 
 impl Series {
     fn new() -> Self {
-        // Grows as needed; three significant digits.
-        let histogram = Histogram::new(3).expect("3 is a valid number of significant digits");
+        // Up to an hour, three significant digits; longer ones count as an hour.
+        let histogram = Histogram::new_with_bounds(1, 3_600_000_000, 3)
+            .expect("1 < an hour in microseconds, and 3 digits are valid");
         Self { histogram, negative: 0 }
     }
 
