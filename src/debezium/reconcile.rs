@@ -23,12 +23,35 @@ pub struct Expectation<'a> {
     pub claimed: Option<&'a HashSet<u32>>,
     /// The tables that the connector captures; `None`: all of the account.
     pub tables: Option<&'a BTreeSet<TableName>>,
-    /// The reader has reached the end of every partition: what was not seen is lost. Otherwise it is unread.
+    /// The reader has reached the end of every partition. What it has not seen then is lost where the connector has passed it,
+    /// which a later change's arrival or `confirmed` shows; otherwise it is unread.
     pub drained: bool,
+    /// How far the connector has confirmed: `confirmed_flush_lsn` of its slot, `Lsn(u64::MAX)` where the slot is gone and
+    /// nothing can arrive any more. A FAILED or slow connector has lost nothing yet: its slot keeps it.
+    pub confirmed: Option<Lsn>,
     /// The connector follows each delete with a tombstone (`tombstones.on.delete`, its default).
     pub tombstones: bool,
     /// Offenders kept of each class.
     pub samples: usize,
+}
+
+impl Expectation<'_> {
+    /// Position of the last change that has to arrive. A reader that has seen it, or a later one, need not wait for more.
+    pub fn last_change(&self) -> Option<Lsn> {
+        let wanted = |transaction: &CommittedTransaction| self.claims(transaction);
+        self.transactions.iter().rev().filter(|transaction| wanted(transaction)).find_map(|transaction| {
+            transaction.changes.iter().rev().find(|change| self.wants(change)).map(|change| change.lsn)
+        })
+    }
+
+    fn claims(&self, transaction: &CommittedTransaction) -> bool {
+        self.claimed.is_none_or(|claimed| claimed.contains(&transaction.xid))
+    }
+
+    /// Debezium skips truncations by default; they matter for what a snapshot finds only.
+    fn wants(&self, change: &RowChange) -> bool {
+        change.op != RowOp::Truncate && self.tables.is_none_or(|tables| tables.contains(&change.relation.name))
+    }
 }
 
 /// A change of the account with what became of it.
@@ -66,6 +89,8 @@ struct Ledger<'a> {
     bereaved: HashMap<(std::sync::Arc<str>, i32, String), RowAnomaly>,
     /// Index in `result.replays` of the stretch that is going on in a partition.
     replaying: HashMap<(std::sync::Arc<str>, i32), usize>,
+    /// The furthest change that arrived as an event of its own.
+    last_streamed: Option<usize>,
     result: Reconciliation,
 }
 
@@ -80,17 +105,16 @@ impl<'a> Ledger<'a> {
             latest: HashMap::new(),
             bereaved: HashMap::new(),
             replaying: HashMap::new(),
+            last_streamed: None,
             result: Reconciliation::default(),
         };
         for transaction in expectation.transactions {
-            let claimed = expectation.claimed.is_none_or(|claimed| claimed.contains(&transaction.xid));
+            let claimed = expectation.claims(transaction);
             let mut counted = false;
             for change in &transaction.changes {
                 let table = &change.relation.name;
                 ledger.relations.insert(table, &change.relation);
-                let captured = expectation.tables.is_none_or(|tables| tables.contains(table));
-                // Debezium skips truncations by default; they matter for what a snapshot finds only.
-                let wanted = claimed && captured && change.op != RowOp::Truncate;
+                let wanted = claimed && expectation.wants(change);
                 if wanted {
                     ledger.result.expected.add(change.op);
                     counted = true;
@@ -160,6 +184,7 @@ impl<'a> Ledger<'a> {
         // More than one only for tables without key: which of the equal rows it is makes no difference.
         let open = found.iter().copied().find(|index| !self.entries[*index].settled);
         let index = open.unwrap_or(found[0]);
+        self.last_streamed = self.last_streamed.max(Some(index));
         if !self.entries[index].wanted {
             self.result.foreign += 1;
             self.entries[index].settled = true;
@@ -258,15 +283,19 @@ impl<'a> Ledger<'a> {
     }
 
     fn settle_missing(mut self) -> Reconciliation {
-        let class = if self.expectation.drained { RowClass::Lost } else { RowClass::Unread };
-        let mut rows = HashSet::new();
-        for entry in self.entries.iter().filter(|entry| entry.wanted && !entry.settled) {
-            rows.insert((&entry.change.relation.name, entry.change.key.as_str()));
+        let confirmed = self.expectation.confirmed.unwrap_or_default();
+        let mut lost_rows = HashSet::new();
+        for (index, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.wanted && !entry.settled) {
+            // A connector sends in the order of commits: what arrived later, or was confirmed, has passed this change.
+            let passed =
+                self.last_streamed.is_some_and(|last| index < last) || entry.transaction.commit_lsn < confirmed;
+            let class = if self.expectation.drained && passed { RowClass::Lost } else { RowClass::Unread };
+            if class == RowClass::Lost {
+                lost_rows.insert((&entry.change.relation.name, entry.change.key.as_str()));
+            }
             self.result.note(self.expectation.samples, class, || of_change(entry, class));
         }
-        if class == RowClass::Lost {
-            self.result.lost_rows = rows.len() as u64;
-        }
+        self.result.lost_rows = lost_rows.len() as u64;
         self.result
     }
 

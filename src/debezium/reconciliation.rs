@@ -9,9 +9,9 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RowClass {
-    /// Committed, and never arrived although the reader reached the end.
+    /// Committed, and never arrived although the connector has passed it and the reader reached the end.
     Lost,
-    /// Committed, not seen yet: the reader has not reached the end. Unknown, not lost.
+    /// Committed, not seen yet: the reader has not reached the end, or the connector has not come so far. Unknown, not lost.
     Unread,
     /// The same change as a second record. Legal in at-least-once.
     Duplicated,
@@ -166,7 +166,7 @@ pub struct Reconciliation {
     pub lost: u64,
     /// Rows (distinct keys) with lost changes.
     pub lost_rows: u64,
-    /// Of these, not seen yet because the reader has not reached the end.
+    /// Of these, not seen yet: reader or connector have not come so far.
     pub unread: u64,
     /// Second records of the same change.
     pub duplicated: u64,
