@@ -2,6 +2,7 @@
 
 mod client;
 mod config;
+mod deploy;
 mod error;
 mod lifecycle;
 mod offsets;
@@ -11,6 +12,7 @@ mod validation;
 
 pub use client::{ConnectClient, Patience, RetryCounts, WorkerInfo};
 pub use config::{ConnectorConfig, Redactor, config_from_json};
+pub use deploy::Deployment;
 pub use error::{ConnectError, ConnectResult, FieldProblem};
 pub use lifecycle::Applied;
 pub use offsets::ConnectorOffset;

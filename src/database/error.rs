@@ -115,6 +115,15 @@ pub enum DatabaseError {
         /// How long was waited.
         waited: Duration,
     },
+    /// Nobody came to read a replication slot.
+    SlotIdle {
+        /// Its name.
+        slot: String,
+        /// Whether it exists at all.
+        exists: bool,
+        /// How long was waited.
+        waited: Duration,
+    },
     /// The server's data is not what its interface promises.
     Unreadable {
         /// What.
@@ -140,6 +149,10 @@ impl fmt::Display for DatabaseError {
             }
             Self::Lost { cause } => write!(f, "the connection to PostgreSQL broke: {cause}"),
             Self::Sql(failure) => failure.fmt(f),
+            Self::SlotIdle { slot, exists, waited } => {
+                let what = if *exists { "is read by nobody" } else { "does not exist" };
+                write!(f, "replication slot `{slot}` {what} after {:.1} s", waited.as_secs_f64())
+            }
             Self::SlotInUse { slot, active_pid, waited } => {
                 write!(f, "replication slot `{slot}` is still in use after {:.1} s", waited.as_secs_f64())?;
                 active_pid.map_or(Ok(()), |pid| write!(f, " by server process {pid}"))

@@ -66,6 +66,12 @@ impl Repetition {
         Ok(Self { plan, database: database.clone(), workers })
     }
 
+    /// The highest `$n` that the statements mention.
+    pub fn parameters(&self) -> Option<usize> {
+        let statements = self.workers.first()?.statements.iter();
+        statements.map(|statement| statement.params().len()).max()
+    }
+
     /// Runs the schedule from `start`. `parameters` gives the values of a repetition; `done` sees every outcome as it becomes known.
     /// `stop` ends the load before the next repetition. Latencies count from the due time ([`SqlRecord::response_us`]).
     ///
@@ -80,6 +86,11 @@ impl Repetition {
         done: &(dyn Fn(SqlRecord) + Send + Sync),
         stop: &AtomicBool,
     ) -> DatabaseResult<()> {
+        let given = parameters(0).len();
+        if let Some(wanted) = self.parameters().filter(|wanted| *wanted > given) {
+            let message = format!("the statements mention ${wanted}, but only {given} parameters are given");
+            return Err(DatabaseError::Misuse { message });
+        }
         let next = AtomicU64::new(0);
         let shared = Shared { plan: &self.plan, database: &self.database, next: &next, start, parameters, done, stop };
         let runs = self.workers.into_iter().map(|worker| shared.drive(worker));

@@ -20,7 +20,7 @@ pub use error::{DatabaseError, DatabaseResult, SqlFailure};
 pub use load::{LoadPlan, Repetition};
 pub use lsn::Lsn;
 pub use query::QueryResult;
-pub use record::{SqlOutcome, SqlRecord};
+pub use record::{SqlOutcome, SqlRecord, claimed};
 pub use relation::{Column, Relation, TableName};
 pub use run::{ScriptFailure, ScriptRun};
 pub use script::{Statement, split};

@@ -68,6 +68,26 @@ impl Session {
         Ok(self.slots().await?.into_iter().find(|slot| slot.name == name))
     }
 
+    /// Waits until somebody reads the slot: a connector's status may say RUNNING before, or still, when nobody does.
+    ///
+    /// # Errors
+    /// [`DatabaseError::SlotIdle`] after `timeout`.
+    pub async fn wait_slot_active(&self, name: &str, timeout: Duration) -> DatabaseResult<ReplicationSlot> {
+        let started = Instant::now();
+        loop {
+            let slot = self.slot(name).await?;
+            let exists = slot.is_some();
+            if let Some(slot) = slot.filter(|slot| slot.active) {
+                return Ok(slot);
+            }
+            let waited = started.elapsed();
+            if waited >= timeout {
+                return Err(DatabaseError::SlotIdle { slot: name.to_owned(), exists, waited });
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    }
+
     /// Creates a logical slot with `pgoutput`. Changes committed from the position returned on will be in it.
     ///
     /// Waits for transactions that are open now.

@@ -104,7 +104,8 @@ fn is_wrapper(object: &Row) -> bool {
     object.len() == 2 && object.contains_key("payload") && is_schema
 }
 
-fn ignored(envelope: &Row) -> Option<Ignored> {
+/// Tells apart what Debezium writes beside changes.
+pub(super) fn ignored(envelope: &Row) -> Option<Ignored> {
     let has = |field: &str| envelope.contains_key(field);
     let text = |field: &str| envelope.get(field).and_then(Value::as_str);
     if text("op") == Some("m") {

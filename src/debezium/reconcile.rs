@@ -132,7 +132,10 @@ impl<'a> Ledger<'a> {
 
     fn take(&mut self, read: &ReadEvent, snapshots: &mut SnapshotRows) {
         if !self.seen.insert((read.topic.clone(), read.partition, read.offset)) {
-            let anomaly = at_record(read, RowClass::Redelivered, TableName::new("", &*read.topic), String::new());
+            let anomaly = match &read.kind {
+                ReadKind::Change(event) => self.about(read, event, RowClass::Redelivered, ""),
+                _ => at_record(read, RowClass::Redelivered, TableName::new("", ""), String::new()),
+            };
             self.result.note(self.expectation.samples, RowClass::Redelivered, || anomaly);
             return;
         }

@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_postgres::types::Type;
 
+/// Key, value, and the change it carries (transaction, change).
+type Record = (Value, Option<Value>, Option<(usize, usize)>);
+
 struct World {
     transactions: Vec<CommittedTransaction>,
-    /// Key and value of each record, with the change it carries (transaction, change).
-    records: Vec<(Value, Option<Value>, Option<(usize, usize)>)>,
+    records: Vec<Record>,
 }
 
 fn relation() -> Arc<Relation> {
@@ -76,7 +78,7 @@ fn world(rng: &mut StdRng) -> World {
     world
 }
 
-fn read(records: &[(Value, Option<Value>, Option<(usize, usize)>)]) -> Vec<ReadEvent> {
+fn read(records: &[Record]) -> Vec<ReadEvent> {
     let bytes = |value: &Value| value.to_string().into_bytes();
     records
         .iter()

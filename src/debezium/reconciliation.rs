@@ -114,7 +114,10 @@ pub struct RowAnomaly {
 impl fmt::Display for RowAnomaly {
     /// `lost: public.orders id=7, insert in transaction 745 at 0/16B3748`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.class, self.table)?;
+        write!(f, "{}:", self.class)?;
+        if !self.table.table.is_empty() {
+            write!(f, " {}", self.table)?;
+        }
         if !self.key.is_empty() {
             write!(f, " {}", self.key)?;
         }

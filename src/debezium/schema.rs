@@ -1,5 +1,6 @@
 //! The form of an envelope, checked against `schemas/debezium-envelope.json`.
 
+use super::decode::{ignored, unwrap_schema};
 use jsonschema::Validator;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,12 @@ impl EnvelopeSchema {
             Err(error) => vec![Violation { path: String::new(), message: format!("not JSON: {error}") }],
             Ok(value) => self.check_value(&value),
         }
+    }
+
+    /// True for what Debezium writes beside changes (heartbeats, transaction metadata): no envelope is to be expected there.
+    pub fn is_exempt(value: &[u8]) -> bool {
+        let value = serde_json::from_slice::<Value>(value).map(unwrap_schema);
+        value.ok().as_ref().and_then(Value::as_object).is_some_and(|value| ignored(value).is_some())
     }
 
     /// All violations in a parsed message.
@@ -122,5 +129,7 @@ mod tests {
         assert!(violations.iter().all(|violation| !violation.message.contains("secret")), "{violations:?}");
         assert_eq!(EnvelopeSchema::debezium().check(Some(b"{")).len(), 1);
         assert!(EnvelopeSchema::debezium().check(None).is_empty());
+        assert!(EnvelopeSchema::is_exempt(br#"{"schema": {"type": "struct"}, "payload": {"ts_ms": 1}}"#));
+        assert!(!EnvelopeSchema::is_exempt(value.to_string().as_bytes()));
     }
 }
