@@ -1,6 +1,6 @@
 //! Records of Debezium's topics into events.
 
-use super::envelope::{ChangeEvent, Row};
+use super::envelope::{ChangeEvent, Origin, Row, RowImage};
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub enum ReadKind {
     /// A null value after a delete, which lets compaction remove the key.
     Tombstone {
         /// The record's key.
-        key: Option<Row>,
+        key: Option<RowImage>,
     },
     /// Nothing about a row.
     Ignored(Ignored),
@@ -62,25 +62,34 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// Reads a record's key and value, with or without the converter's schemas.
-///
-/// # Errors
-/// [`DecodeError`] where the value is no JSON or no envelope.
-pub fn decode(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<ReadKind, DecodeError> {
-    let fail = |message: String| DecodeError { message };
-    let key = match key.map(|bytes| parse(bytes, "key")).transpose()? {
-        Some(Value::Object(key)) => Some(key),
-        Some(_) | None => None,
-    };
-    let mut envelope = match value.map(|bytes| parse(bytes, "value")).transpose()? {
-        None | Some(Value::Null) => return Ok(ReadKind::Tombstone { key }),
-        Some(Value::Object(envelope)) => envelope,
-        Some(_) => return Err(fail("the value is no JSON object".to_owned())),
-    };
-    if let Some(ignored) = ignored(&envelope) {
-        return Ok(ReadKind::Ignored(ignored));
+/// Reads records; keeps what consecutive events have in common only once.
+#[derive(Debug, Default)]
+pub struct EventDecoder {
+    origin: Option<Arc<Origin>>,
+}
+
+impl EventDecoder {
+    /// Reads a record's key and value, with or without the converter's schemas.
+    ///
+    /// # Errors
+    /// [`DecodeError`] where the value is no JSON or no envelope.
+    pub fn decode(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<ReadKind, DecodeError> {
+        let fail = |message: String| DecodeError { message };
+        let key = match key.map(|bytes| parse(bytes, "key")).transpose()? {
+            Some(Value::Object(key)) => Some(RowImage::of(&key)),
+            Some(_) | None => None,
+        };
+        let envelope = match value.map(|bytes| parse(bytes, "value")).transpose()? {
+            None | Some(Value::Null) => return Ok(ReadKind::Tombstone { key }),
+            Some(Value::Object(envelope)) => envelope,
+            Some(_) => return Err(fail("the value is no JSON object".to_owned())),
+        };
+        if let Some(ignored) = ignored(&envelope) {
+            return Ok(ReadKind::Ignored(ignored));
+        }
+        let event = ChangeEvent::from_envelope(key, &envelope, &mut self.origin).map_err(fail)?;
+        Ok(ReadKind::Change(Box::new(event)))
     }
-    ChangeEvent::from_envelope(key, &mut envelope).map(|event| ReadKind::Change(Box::new(event))).map_err(fail)
 }
 
 fn parse(bytes: &[u8], what: &str) -> Result<Value, DecodeError> {
@@ -130,6 +139,10 @@ mod tests {
     use crate::database::Lsn;
     use serde_json::json;
 
+    fn decode(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<ReadKind, DecodeError> {
+        EventDecoder::default().decode(key, value)
+    }
+
     fn change(value: &Value) -> ChangeEvent {
         let key = json!({"id": 1}).to_string();
         match decode(Some(key.as_bytes()), Some(value.to_string().as_bytes())).unwrap() {
@@ -164,7 +177,7 @@ mod tests {
         assert_eq!((event.op, event.source.tx_id, event.source.lsn), (Op::Create, Some(745), Some(Lsn(24_023_128))));
         assert_eq!(event.source.sequence, [None, Some(24_023_128)]);
         assert_eq!(event.source.ts_us, Some(1_700_000_000_100_000));
-        assert_eq!(event.after.unwrap()["payload"], json!(2));
+        assert_eq!(event.after.unwrap().row()["payload"], json!(2));
     }
 
     #[test]

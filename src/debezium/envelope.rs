@@ -2,9 +2,46 @@
 
 use crate::database::{Lsn, TableName};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// A row as Debezium writes it: column to value.
 pub type Row = Map<String, Value>;
+
+/// A row kept as text: a snapshot has hundreds of thousands, and a parsed map takes five times the memory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RowImage(Box<str>);
+
+impl RowImage {
+    /// Keeps a row.
+    pub fn of(row: &Row) -> Self {
+        Self(serde_json::to_string(row).expect("a JSON object is JSON").into_boxed_str())
+    }
+
+    /// The row again.
+    pub fn row(&self) -> Row {
+        serde_json::from_str(&self.0).expect("the text was written by `of`")
+    }
+
+    /// The row as JSON text; equal rows of one producer have equal texts.
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What all events of a table have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Connector kind, `postgresql`.
+    pub connector: String,
+    /// Debezium's version.
+    pub version: String,
+    /// The `topic.prefix`.
+    pub name: String,
+    /// Database.
+    pub database: String,
+    /// Schema and table.
+    pub table: TableName,
+}
 
 /// What an event says happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,16 +72,8 @@ pub enum Snapshot {
 /// Where a change comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Source {
-    /// Connector kind, `postgresql`.
-    pub connector: String,
-    /// Debezium's version.
-    pub version: String,
-    /// The `topic.prefix`.
-    pub name: String,
-    /// Database.
-    pub database: String,
-    /// Schema and table.
-    pub table: TableName,
+    /// Connector, database and table; shared among events.
+    pub origin: Arc<Origin>,
     /// Transaction id, lower 32 bits.
     pub tx_id: Option<u64>,
     /// Position of the change; for snapshot rows the position of the snapshot.
@@ -55,7 +84,7 @@ pub struct Source {
     /// Whether a snapshot read it.
     pub snapshot: Snapshot,
     /// `[position of the last commit before, position of this change]`, as the version writes it.
-    pub sequence: Vec<Option<u64>>,
+    pub sequence: [Option<u64>; 2],
 }
 
 /// The event's place in its transaction, with `provide.transaction.metadata`.
@@ -73,13 +102,13 @@ pub struct TransactionInfo {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChangeEvent {
     /// The record's key: the primary key's columns; `None` for tables without one.
-    pub key: Option<Row>,
+    pub key: Option<RowImage>,
     /// What happened.
     pub op: Op,
     /// The row before; with the default replica identity only its key.
-    pub before: Option<Row>,
+    pub before: Option<RowImage>,
     /// The row after.
-    pub after: Option<Row>,
+    pub after: Option<RowImage>,
     /// Where it comes from.
     pub source: Source,
     /// When the connector processed it, by its own clock, microseconds since the Unix epoch (to the millisecond before Debezium 2.6).
@@ -93,7 +122,11 @@ impl ChangeEvent {
     ///
     /// # Errors
     /// What is missing or of another kind, by JSON pointer.
-    pub(super) fn from_envelope(key: Option<Row>, envelope: &mut Row) -> Result<Self, String> {
+    pub(super) fn from_envelope(
+        key: Option<RowImage>,
+        envelope: &Row,
+        known: &mut Option<Arc<Origin>>,
+    ) -> Result<Self, String> {
         let op = match envelope.get("op").and_then(Value::as_str) {
             Some("c") => Op::Create,
             Some("u") => Op::Update,
@@ -106,7 +139,7 @@ impl ChangeEvent {
         let before = row(envelope, "before")?;
         let after = row(envelope, "after")?;
         let source = match envelope.get("source") {
-            Some(Value::Object(source)) => Source::from_block(source)?,
+            Some(Value::Object(source)) => Source::from_block(source, known)?,
             _ => return Err("/source is missing".to_owned()),
         };
         let transaction = envelope.get("transaction").and_then(Value::as_object).map(|block| TransactionInfo {
@@ -119,15 +152,27 @@ impl ChangeEvent {
 }
 
 impl Source {
-    fn from_block(block: &Row) -> Result<Self, String> {
+    /// Schema and table.
+    pub fn table(&self) -> &TableName {
+        &self.origin.table
+    }
+
+    fn from_block(block: &Row, known: &mut Option<Arc<Origin>>) -> Result<Self, String> {
         let text = |field: &str| block.get(field).and_then(Value::as_str).map(str::to_owned);
         let required = |field: &str| text(field).ok_or_else(|| format!("/source/{field} is missing"));
-        Ok(Self {
+        let origin = Origin {
             connector: required("connector")?,
             version: text("version").unwrap_or_default(),
             name: text("name").unwrap_or_default(),
             database: text("db").unwrap_or_default(),
             table: TableName::new(text("schema").unwrap_or_default(), required("table")?),
+        };
+        let origin = match known {
+            Some(known) if **known == origin => Arc::clone(known),
+            _ => Arc::clone(known.insert(Arc::new(origin))),
+        };
+        Ok(Self {
+            origin,
             tx_id: block.get("txId").and_then(Value::as_u64),
             lsn: block.get("lsn").and_then(Value::as_u64).map(Lsn),
             ts_us: time_us(block),
@@ -143,10 +188,10 @@ impl Source {
     }
 }
 
-fn row(envelope: &mut Row, field: &str) -> Result<Option<Row>, String> {
-    match envelope.remove(field) {
+fn row(envelope: &Row, field: &str) -> Result<Option<RowImage>, String> {
+    match envelope.get(field) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(row)) => Ok(Some(row)),
+        Some(Value::Object(row)) => Ok(Some(RowImage::of(row))),
         Some(_) => Err(format!("/{field} is neither a row nor null")),
     }
 }
@@ -158,10 +203,10 @@ fn time_us(block: &Row) -> Option<i64> {
 }
 
 /// A JSON array inside a JSON string: `"[\"24023128\",\"24023128\"]"`, its items strings or null.
-fn sequence(value: Option<&Value>) -> Result<Vec<Option<u64>>, String> {
-    let Some(Value::String(text)) = value else { return Ok(Vec::new()) };
+fn sequence(value: Option<&Value>) -> Result<[Option<u64>; 2], String> {
+    let Some(Value::String(text)) = value else { return Ok([None; 2]) };
     let items: Vec<Value> =
         serde_json::from_str(text).map_err(|_| "/source/sequence is no JSON array in a string".to_owned())?;
-    let number = |item: Value| item.as_u64().or_else(|| item.as_str().and_then(|text| text.parse().ok()));
-    Ok(items.into_iter().map(number).collect())
+    let number = |item: &Value| item.as_u64().or_else(|| item.as_str().and_then(|text| text.parse().ok()));
+    Ok([items.first().and_then(number), items.get(1).and_then(number)])
 }

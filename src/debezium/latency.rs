@@ -45,14 +45,14 @@ pub struct CdcLatency {
 pub fn cdc_latency(transactions: &[CommittedTransaction], events: &[ReadEvent]) -> CdcLatency {
     let commits: HashMap<u32, i64> =
         transactions.iter().map(|transaction| (transaction.xid, transaction.committed_us)).collect();
-    let mut arrived: HashSet<(&TableName, Option<Lsn>, String)> = HashSet::new();
+    let mut arrived: HashSet<(&TableName, Option<Lsn>, &str)> = HashSet::new();
     let [mut to_connector, mut to_reader, mut whole] = [Series::new(), Series::new(), Series::new()];
     for read in events {
         let ReadKind::Change(event) = &read.kind else { continue };
         let streamed =
             matches!(event.op, Op::Create | Op::Update | Op::Delete) && event.source.snapshot == Snapshot::No;
-        let key = event.key.as_ref().map(|key| serde_json::Value::Object(key.clone()).to_string()).unwrap_or_default();
-        if !streamed || !arrived.insert((&event.source.table, event.source.lsn, key)) {
+        let key = event.key.as_ref().map_or("", |key| key.as_json());
+        if !streamed || !arrived.insert((event.source.table(), event.source.lsn, key)) {
             continue;
         }
         // Only what the account knows: the connector's copy of the commit time has milliseconds.

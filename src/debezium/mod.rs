@@ -11,8 +11,8 @@ mod snapshot;
 mod value;
 
 pub use connector_config::{PostgresConnector, postgres_config, safe_name};
-pub use decode::{DecodeError, Ignored, ReadEvent, ReadKind, decode};
-pub use envelope::{ChangeEvent, Op, Row, Snapshot, Source, TransactionInfo};
+pub use decode::{DecodeError, EventDecoder, Ignored, ReadEvent, ReadKind};
+pub use envelope::{ChangeEvent, Op, Origin, Row, RowImage, Snapshot, Source, TransactionInfo};
 pub use latency::{CdcLatency, LatencySummary, cdc_latency};
 pub use reconcile::{Expectation, reconcile};
 pub use reconciliation::{ChangeCounts, Reconciliation, Replay, RowAnomaly, RowClass};

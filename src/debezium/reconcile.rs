@@ -5,7 +5,7 @@
 //! account and the same events always give the same result.
 
 use super::decode::{ReadEvent, ReadKind};
-use super::envelope::{ChangeEvent, Op, Row, Snapshot};
+use super::envelope::{ChangeEvent, Op, RowImage, Snapshot};
 use super::reconciliation::{Reconciliation, Replay, RowAnomaly, RowClass};
 use super::snapshot::SnapshotRows;
 use super::value::{compare_rows, key_text, plain};
@@ -130,7 +130,7 @@ impl<'a> Ledger<'a> {
         ledger
     }
 
-    fn take(&mut self, read: &ReadEvent, snapshots: &mut SnapshotRows) {
+    fn take<'e>(&mut self, read: &'e ReadEvent, snapshots: &mut SnapshotRows<'e>) {
         if !self.seen.insert((read.topic.clone(), read.partition, read.offset)) {
             let anomaly = match &read.kind {
                 ReadKind::Change(event) => self.about(read, event, RowClass::Redelivered, ""),
@@ -169,7 +169,7 @@ impl<'a> Ledger<'a> {
     }
 
     fn streamed(&mut self, read: &ReadEvent, event: &ChangeEvent) {
-        let table = &event.source.table;
+        let table = event.source.table();
         let lsn = event.source.lsn.unwrap_or_default();
         let (from, to) = self.expectation.window;
         let key = self.key_of(event);
@@ -239,7 +239,7 @@ impl<'a> Ledger<'a> {
             Some(format!("the database has it in transaction {}", entry.transaction.xid))
         } else {
             match (&entry.change.after, &event.after) {
-                (Some(row), Some(after)) => match compare_rows(&entry.change.relation, row, after) {
+                (Some(row), Some(after)) => match compare_rows(&entry.change.relation, row, &after.row()) {
                     Ok(not_compared) => {
                         self.result.values_not_compared += u64::from(not_compared);
                         None
@@ -305,8 +305,9 @@ impl<'a> Ledger<'a> {
     /// The row's key as the account writes it.
     fn key_of(&self, event: &ChangeEvent) -> String {
         let Some(key) = &event.key else { return String::new() };
-        match self.relations.get(&event.source.table) {
+        match self.relations.get(event.source.table()) {
             Some(relation) if relation.has_key() => {
+                let key = key.row();
                 let values: Vec<Option<String>> = relation
                     .columns
                     .iter()
@@ -320,7 +321,7 @@ impl<'a> Ledger<'a> {
     }
 
     fn about(&self, read: &ReadEvent, event: &ChangeEvent, class: RowClass, detail: &str) -> RowAnomaly {
-        let mut anomaly = at_record(read, class, event.source.table.clone(), detail.to_owned());
+        let mut anomaly = at_record(read, class, event.source.table().clone(), detail.to_owned());
         anomaly.key = self.key_of(event);
         anomaly.op = match event.op {
             Op::Create => Some(RowOp::Insert),
@@ -367,9 +368,9 @@ pub(super) fn at_record(read: &ReadEvent, class: RowClass, table: TableName, det
     }
 }
 
-fn raw_key(key: Option<&Row>) -> String {
-    let parts: Vec<String> =
-        key.into_iter().flatten().map(|(column, value)| format!("{column}={}", plain(value))).collect();
+fn raw_key(key: Option<&RowImage>) -> String {
+    let Some(key) = key else { return String::new() };
+    let parts: Vec<String> = key.row().iter().map(|(column, value)| format!("{column}={}", plain(value))).collect();
     parts.join(", ")
 }
 

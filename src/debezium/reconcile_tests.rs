@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::database::{Cell, Column};
-use crate::debezium::decode;
+use crate::debezium::EventDecoder;
 use rand::prelude::*;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
@@ -88,7 +88,7 @@ fn read(records: &[Record]) -> Vec<ReadEvent> {
             partition: 0,
             offset: offset as i64,
             read_us: 1,
-            kind: decode(Some(&bytes(key)), value.as_ref().map(bytes).as_deref()).unwrap(),
+            kind: EventDecoder::default().decode(Some(&bytes(key)), value.as_ref().map(bytes).as_deref()).unwrap(),
         })
         .collect()
 }

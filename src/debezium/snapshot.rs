@@ -4,42 +4,41 @@
 //! missing from it because it had been deleted covers its changes as well.
 
 use super::decode::ReadEvent;
-use super::envelope::{ChangeEvent, Row, Snapshot};
+use super::envelope::{ChangeEvent, RowImage, Snapshot};
 use super::reconcile::{Entry, at_record};
 use super::reconciliation::{Reconciliation, RowClass};
 use super::value::compare_rows;
 use crate::database::{Lsn, RowOp, TableName};
 use std::collections::HashMap;
 
-struct SnapshotRow {
+struct SnapshotRow<'e> {
     lsn: Lsn,
     incremental: bool,
-    row: Row,
-    read: ReadEvent,
+    row: Option<&'e RowImage>,
+    read: &'e ReadEvent,
 }
 
 /// The rows that snapshots read.
 #[derive(Default)]
-pub(super) struct SnapshotRows {
-    rows: HashMap<(TableName, String), Vec<SnapshotRow>>,
+pub(super) struct SnapshotRows<'e> {
+    rows: HashMap<&'e TableName, HashMap<String, Vec<SnapshotRow<'e>>>>,
     /// The last initial snapshot of each table.
-    positions: HashMap<TableName, Lsn>,
+    positions: HashMap<&'e TableName, Lsn>,
     last: Option<Lsn>,
 }
 
-impl SnapshotRows {
-    pub(super) fn add(&mut self, read: &ReadEvent, event: &ChangeEvent, key: String) {
+impl<'e> SnapshotRows<'e> {
+    pub(super) fn add(&mut self, read: &'e ReadEvent, event: &'e ChangeEvent, key: String) {
         let lsn = event.source.lsn.unwrap_or_default();
-        let table = &event.source.table;
+        let table = event.source.table();
         let incremental = event.source.snapshot == Snapshot::Incremental;
         if !incremental {
-            let position = self.positions.entry(table.clone()).or_insert(lsn);
+            let position = self.positions.entry(table).or_insert(lsn);
             *position = (*position).max(lsn);
             self.last = self.last.max(Some(lsn));
         }
-        let place = ReadEvent { kind: super::ReadKind::Tombstone { key: None }, ..read.clone() };
-        let row = SnapshotRow { lsn, incremental, row: event.after.clone().unwrap_or_default(), read: place };
-        self.rows.entry((table.clone(), key)).or_default().push(row);
+        let row = SnapshotRow { lsn, incremental, row: event.after.as_ref(), read };
+        self.rows.entry(table).or_default().entry(key).or_default().push(row);
     }
 
     /// Settles the changes that snapshots stand for, and holds the rows read against the account.
@@ -58,7 +57,7 @@ impl SnapshotRows {
         }
         let mut covered: Vec<usize> = Vec::new();
         for ((table, key), history) in &histories {
-            match self.rows.get(&((*table).clone(), (*key).to_owned())) {
+            match self.rows.get(*table).and_then(|rows| rows.get(*key)) {
                 Some(rows) => {
                     for row in rows {
                         match state_shown(entries, history, row) {
@@ -66,7 +65,7 @@ impl SnapshotRows {
                             Shown::Before => {}
                             Shown::Never(difference) => {
                                 let table = (*table).clone();
-                                let mut anomaly = at_record(&row.read, RowClass::WrongContent, table, difference);
+                                let mut anomaly = at_record(row.read, RowClass::WrongContent, table, difference);
                                 anomaly.key = (*key).to_owned();
                                 anomaly.lsn = Some(row.lsn);
                                 result.note(samples, RowClass::WrongContent, || anomaly);
@@ -108,19 +107,20 @@ enum Shown {
 
 /// Which state of its row does a snapshot show? The last one committed before the snapshot; where its position is no sharp border
 /// (a slot older than the snapshot, an incremental snapshot) the first one after it that fits.
-fn state_shown(entries: &[Entry<'_>], history: &[usize], row: &SnapshotRow) -> Shown {
+fn state_shown(entries: &[Entry<'_>], history: &[usize], row: &SnapshotRow<'_>) -> Shown {
     let border = if row.incremental {
         history.len()
     } else {
         history.partition_point(|index| entries[*index].transaction.commit_lsn < row.lsn)
     };
-    let fits = |place: &usize| {
-        let change = entries[history[*place]].change;
-        change.after.as_ref().map(|after| compare_rows(&change.relation, after, &row.row))
+    let shown = row.row.map(RowImage::row).unwrap_or_default();
+    let fits = |place: usize| {
+        let change = entries[history[place]].change;
+        change.after.as_ref().map(|after| compare_rows(&change.relation, after, &shown))
     };
     let mut difference = None;
     for place in (0..border).rev().chain(border..history.len()) {
-        match fits(&place) {
+        match fits(place) {
             Some(Ok(_)) => return Shown::After(place),
             Some(Err(words)) => difference = difference.or(Some(words)),
             None => {}
