@@ -337,3 +337,42 @@ fn what_the_connector_has_not_reached_is_unread_not_lost() {
         assert_eq!((result.unread, result.lost as usize), (0, missing));
     });
 }
+
+/// A connector that lost its offsets: it streams up to a point, is away, and starts over with a snapshot.
+#[test]
+fn a_second_snapshot_does_not_cover_deletes_of_rows_that_were_sent_before() {
+    for_many(|rng, mut world| {
+        let border = rng.random_range(0..world.transactions.len());
+        let sent = rng.random_range(0..=border);
+        let alive = |last: usize| {
+            let mut rows: BTreeMap<String, Vec<Cell>> = BTreeMap::new();
+            for change in world.transactions[..=last].iter().flat_map(|transaction| &transaction.changes) {
+                match &change.after {
+                    Some(after) => rows.insert(change.key.clone(), after.clone()),
+                    None => rows.remove(&change.key),
+                };
+            }
+            rows
+        };
+        let (before, now) = (alive(sent), alive(border));
+        let after = |limit: usize| move |record: &Record| record.2.is_some_and(|(tx, _)| tx > limit);
+        let streamed_again = world.records.iter().position(after(border));
+        if now.is_empty() || streamed_again.is_none() {
+            return; // no row tells where the snapshot was, or nothing tells that the connector is past it
+        }
+        let stream = world.records.split_off(streamed_again.unwrap());
+        let cut = world.records.iter().position(after(sent)).unwrap_or(world.records.len());
+        world.records.truncate(cut);
+        let lsn = world.transactions[border].commit_lsn.0 + 4;
+        world.records.extend(now.values().map(|after| {
+            let key: i64 = after[0].text().unwrap().parse().unwrap();
+            (json!({"id": key}), Some(envelope("r", key, after[1].text(), 0, lsn, "true")), None)
+        }));
+        world.records.extend(stream);
+        let never_told = before.keys().filter(|key| !now.contains_key(*key)).count() as u64;
+        let result = settle(&world.transactions, &read(&world.records));
+        let expected = if never_told > 0 { vec![(RowClass::Lost, never_told)] } else { vec![] };
+        assert_eq!(faults(&result), expected);
+        assert!(result.samples.iter().all(|sample| sample.op == Some(RowOp::Delete)));
+    });
+}

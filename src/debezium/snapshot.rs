@@ -1,7 +1,8 @@
 //! What a snapshot stands for.
 //!
 //! A snapshot reads each row once, in the state it has then. Such an event covers every earlier change of the row; a row that is
-//! missing from it because it had been deleted covers its changes as well.
+//! missing from it because it had been deleted covers its changes as well, unless it had been sent before: a connector
+//! that starts over with a new snapshot (its offsets were not committed) never sends the deletes in between.
 
 use super::decode::ReadEvent;
 use super::envelope::{ChangeEvent, RowImage, Snapshot};
@@ -80,8 +81,13 @@ impl<'e> SnapshotRows<'e> {
                     let emptied = truncated.get(*table).is_some_and(|all| {
                         all.iter().any(|index| index > last && entries[*index].transaction.commit_lsn < position)
                     });
-                    if entries[*last].change.op == RowOp::Delete || emptied {
+                    if emptied {
                         covered.extend(&history[..before]);
+                    } else if entries[*last].change.op == RowOp::Delete {
+                        // Whoever had been shown the row keeps it for ever unless told of its end: that delete is not covered.
+                        let shown = history[..before].iter().rev().find(|index| entries[**index].settled);
+                        let kept = shown.is_some_and(|index| entries[*index].change.op != RowOp::Delete);
+                        covered.extend(&history[..before - usize::from(kept)]);
                     }
                 }
             }
