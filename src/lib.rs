@@ -8,6 +8,9 @@
 //! ```
 
 pub mod cli;
+pub mod connect;
+pub mod database;
+pub mod debezium;
 pub mod diagnostic;
 pub mod environment;
 pub mod execute;

@@ -1,0 +1,292 @@
+//! Requests to Kafka Connect: addresses, repetition while it cannot answer yet, errors with its own message.
+
+use super::{ConnectError, ConnectResult};
+use reqwest::{Method, StatusCode, Url};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a request is repeated while Connect says that it cannot answer *yet*.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// In all, for one request.
+    pub limit: Duration,
+    /// First pause; doubles up to a second.
+    pub pause: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { limit: Duration::from_secs(30), pause: Duration::from_millis(50) }
+    }
+}
+
+/// How often requests had to be repeated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RetryCounts {
+    /// HTTP 409: a rebalance, or a configuration that is just being changed.
+    pub rebalancing: u64,
+    /// HTTP 404 or 503 of a web server whose resources are not registered yet.
+    pub starting: u64,
+}
+
+/// What a worker says about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkerInfo {
+    /// Version of Kafka Connect.
+    pub version: String,
+    /// Source commit.
+    pub commit: String,
+    /// Cluster id of the Kafka behind it.
+    pub kafka_cluster_id: String,
+}
+
+/// A client of Kafka Connect's REST interface. Cheap to clone; clones count retries together.
+#[derive(Clone, Debug)]
+pub struct ConnectClient {
+    http: reqwest::Client,
+    base: Url,
+    patience: Patience,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    rebalancing: AtomicU64,
+    starting: AtomicU64,
+}
+
+/// Connect answers errors with this; anything else comes from a web server that is not Connect yet.
+#[derive(Deserialize)]
+struct ErrorBody {
+    message: String,
+}
+
+enum Answer {
+    Done(StatusCode, Vec<u8>),
+    Later { rebalancing: bool, message: String },
+}
+
+impl ConnectClient {
+    /// A client for the worker at `base_url`, such as `http://127.0.0.1:8083`; a path in it is kept.
+    ///
+    /// # Errors
+    /// [`ConnectError::Misuse`] where `base_url` is no http(s) URL.
+    pub fn new(base_url: &str) -> ConnectResult<Self> {
+        let misuse = |why: String| ConnectError::Misuse {
+            message: format!(
+                "`{base_url}` is not the address of a Connect worker: {why}; write it like http://localhost:8083"
+            ),
+        };
+        let base = Url::parse(base_url).map_err(|error| misuse(error.to_string()))?;
+        if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
+            return Err(misuse("the scheme is neither http nor https".to_owned()));
+        }
+        // A worker answers a forwarded request only after 90 s at worst; less would hide its own message.
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(95))
+            .connect_timeout(Duration::from_secs(5))
+            .no_proxy()
+            .build()
+            .map_err(|error| misuse(causes(&error)))?;
+        Ok(Self { http, base, patience: Patience::default(), counts: Arc::default() })
+    }
+
+    /// The same client with other patience.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How often requests had to be repeated so far.
+    pub fn retries(&self) -> RetryCounts {
+        RetryCounts {
+            rebalancing: self.counts.rebalancing.load(Ordering::Relaxed),
+            starting: self.counts.starting.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Version of the worker and the cluster it works for.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn worker(&self) -> ConnectResult<WorkerInfo> {
+        self.get(&[]).await
+    }
+
+    /// Waits until the worker answers requests about connectors, which it does only once it has joined its group.
+    ///
+    /// # Errors
+    /// [`ConnectError::NotInTime`] with the last reason.
+    pub async fn wait_ready(&self, timeout: Duration) -> ConnectResult<WorkerInfo> {
+        let started = Instant::now();
+        loop {
+            let last = match self.list().await {
+                Ok(_) => return self.worker().await,
+                Err(error) => error.to_string(),
+            };
+            if started.elapsed() >= timeout {
+                return Err(ConnectError::NotInTime { wanted: "a ready worker".to_owned(), last, waited: timeout });
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> ConnectResult<T> {
+        let url = self.url(path, &[]);
+        let (_, body) = self.send(Method::GET, url.clone(), None).await?;
+        decode(&url, &body)
+    }
+
+    /// Sends a request and returns its status and body; statuses of 400 and above are errors.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<&Value>,
+    ) -> ConnectResult<(StatusCode, Vec<u8>)> {
+        let started = Instant::now();
+        let mut pause = self.patience.pause;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.attempt(method.clone(), url.clone(), body).await? {
+                Answer::Done(status, body) => return Ok((status, body)),
+                Answer::Later { rebalancing, message } => {
+                    let counter = if rebalancing { &self.counts.rebalancing } else { &self.counts.starting };
+                    counter.fetch_add(1, Ordering::Relaxed);
+                    let waited = started.elapsed();
+                    if waited + pause > self.patience.limit {
+                        return Err(if rebalancing {
+                            ConnectError::Rebalancing { attempts, waited, message }
+                        } else {
+                            ConnectError::NotInTime { wanted: format!("an answer of {url}"), last: message, waited }
+                        });
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, method: Method, url: Url, body: Option<&Value>) -> ConnectResult<Answer> {
+        let mut request = self.http.request(method, url.clone()).header("Accept", "application/json");
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let unreachable =
+            |error: reqwest::Error| ConnectError::Unreachable { url: url.to_string(), cause: causes(&error) };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(unreachable)?.to_vec();
+        if status.is_success() {
+            return Ok(Answer::Done(status, body));
+        }
+        let own = serde_json::from_slice::<ErrorBody>(&body).ok().map(|body| body.message);
+        let message = own.clone().unwrap_or_else(|| format!("HTTP {status}"));
+        match (status, own) {
+            (StatusCode::CONFLICT, _) => Ok(Answer::Later { rebalancing: true, message }),
+            (StatusCode::NOT_FOUND, None) | (StatusCode::SERVICE_UNAVAILABLE, _) => {
+                Ok(Answer::Later { rebalancing: false, message })
+            }
+            (StatusCode::NOT_FOUND, Some(message)) => Err(ConnectError::NotFound { message }),
+            _ => Err(ConnectError::Refused { status: status.as_u16(), message }),
+        }
+    }
+
+    /// The address of a resource; each segment is escaped.
+    pub(super) fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+}
+
+pub(super) fn decode<T: DeserializeOwned>(url: &Url, body: &[u8]) -> ConnectResult<T> {
+    serde_json::from_slice(body)
+        .map_err(|error| ConnectError::Unreadable { url: url.to_string(), cause: error.to_string() })
+}
+
+/// reqwest's own message names the URL only; the reason ("connection refused") is in its sources.
+fn causes(error: &reqwest::Error) -> String {
+    let mut deepest: &dyn std::error::Error = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// Answers the given responses in turn, one a connection.
+    async fn scripted(responses: Vec<&'static str>) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            for response in responses {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let mut buffer = [0u8; 4096];
+                let _ = socket.read(&mut buffer).await.unwrap();
+                socket.write_all(response.as_bytes()).await.unwrap();
+            }
+        });
+        format!("http://{address}")
+    }
+
+    const CONFLICT: &str = "HTTP/1.1 409 Conflict\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n{\"error_code\":409,\"message\":\"Cannot complete request momentarily due to rebalance\"}";
+    const EARLY: &str =
+        "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Type: text/html\r\n\r\n<html>404</html>";
+    const LIST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n[\"a\"]";
+    const MISSING: &str = "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n{\"error_code\":404,\"message\":\"Connector x not found\"}";
+
+    fn quick() -> Patience {
+        Patience { limit: Duration::from_secs(5), pause: Duration::from_millis(1) }
+    }
+
+    #[tokio::test]
+    async fn conflicts_and_early_404_are_repeated_and_counted() {
+        let client = ConnectClient::new(&scripted(vec![EARLY, CONFLICT, CONFLICT, LIST]).await).unwrap();
+        let client = client.with_patience(quick());
+        assert_eq!(client.list().await.unwrap(), ["a"]);
+        assert_eq!(client.retries(), RetryCounts { rebalancing: 2, starting: 1 });
+    }
+
+    #[tokio::test]
+    async fn a_rebalance_that_does_not_end_is_an_error_with_connects_words() {
+        let client = ConnectClient::new(&scripted(vec![CONFLICT; 3]).await).unwrap();
+        let client =
+            client.with_patience(Patience { limit: Duration::from_millis(4), pause: Duration::from_millis(3) });
+        let error = client.list().await.unwrap_err();
+        assert!(matches!(error, ConnectError::Rebalancing { .. }), "{error}");
+        assert!(error.to_string().contains("due to rebalance"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_404_of_connect_itself_is_an_answer() {
+        let client = ConnectClient::new(&scripted(vec![MISSING]).await).unwrap();
+        let error = client.list().await.unwrap_err();
+        assert!(matches!(&error, ConnectError::NotFound { message } if message == "Connector x not found"));
+    }
+
+    #[test]
+    fn names_are_escaped_and_base_paths_kept() {
+        let client = ConnectClient::new("http://h:1/connect/").unwrap();
+        let url = client.url(&["connectors", "a/b c", "status"], &[("x", "1")]);
+        assert_eq!(url.as_str(), "http://h:1/connect/connectors/a%2Fb%20c/status?x=1");
+        assert!(ConnectClient::new("localhost:8083").is_err());
+    }
+}

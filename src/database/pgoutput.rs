@@ -1,0 +1,255 @@
+//! Messages of PostgreSQL's `pgoutput` plugin, protocol version 1
+//! ([Logical Replication Message Formats](https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html)).
+
+use super::{DatabaseError, DatabaseResult, Lsn};
+
+/// The value of a column in a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// NULL.
+    Null,
+    /// The value in PostgreSQL's text form.
+    Text(String),
+    /// A large value that the update left as it was; the log does not repeat it.
+    Unchanged,
+}
+
+impl Cell {
+    /// The text, where there is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Null | Self::Unchanged => None,
+        }
+    }
+}
+
+pub(super) struct RelationMessage {
+    pub(super) id: u32,
+    pub(super) schema: String,
+    pub(super) table: String,
+    /// Replica identity is FULL: every column is flagged as key.
+    pub(super) full: bool,
+    pub(super) columns: Vec<ColumnMessage>,
+}
+
+pub(super) struct ColumnMessage {
+    pub(super) key: bool,
+    pub(super) name: String,
+    pub(super) type_oid: u32,
+    pub(super) type_modifier: i32,
+}
+
+pub(super) enum Message {
+    /// Position of the commit record, microseconds since the Unix epoch, transaction id.
+    Begin {
+        commit_lsn: Lsn,
+        committed_us: i64,
+        xid: u32,
+    },
+    /// Position after the commit record.
+    Commit {
+        end_lsn: Lsn,
+    },
+    Relation(RelationMessage),
+    Insert {
+        relation: u32,
+        new: Vec<Cell>,
+    },
+    /// `old` where the replica identity changed or is FULL.
+    Update {
+        relation: u32,
+        old: Option<Vec<Cell>>,
+        new: Vec<Cell>,
+    },
+    Delete {
+        relation: u32,
+        old: Vec<Cell>,
+    },
+    Truncate {
+        relations: Vec<u32>,
+    },
+    /// Origin, type and logical messages: no rows in them.
+    Other,
+}
+
+/// PostgreSQL counts from 2000-01-01.
+const EPOCH_OFFSET_US: i64 = 946_684_800_000_000;
+
+pub(super) fn parse(data: &[u8]) -> DatabaseResult<Message> {
+    let mut reader = Reader(data);
+    let message = match reader.u8()? {
+        b'B' => Message::Begin {
+            commit_lsn: Lsn(reader.u64()?),
+            committed_us: reader.u64()?.cast_signed() + EPOCH_OFFSET_US,
+            xid: reader.u32()?,
+        },
+        b'C' => {
+            reader.take(1 + 8)?;
+            Message::Commit { end_lsn: Lsn(reader.u64()?) }
+        }
+        b'R' => Message::Relation(reader.relation()?),
+        b'I' => {
+            let relation = reader.u32()?;
+            reader.expect(b'N')?;
+            Message::Insert { relation, new: reader.tuple()? }
+        }
+        b'U' => {
+            let relation = reader.u32()?;
+            let (old, marker) = match reader.u8()? {
+                b'K' | b'O' => (Some(reader.tuple()?), reader.u8()?),
+                marker => (None, marker),
+            };
+            if marker != b'N' {
+                return Err(unreadable(format!("an update has a tuple of kind {:?}", char::from(marker))));
+            }
+            Message::Update { relation, old, new: reader.tuple()? }
+        }
+        b'D' => {
+            let relation = reader.u32()?;
+            reader.take(1)?;
+            Message::Delete { relation, old: reader.tuple()? }
+        }
+        b'T' => {
+            let count = reader.u32()?;
+            reader.take(1)?;
+            Message::Truncate { relations: (0..count).map(|_| reader.u32()).collect::<DatabaseResult<_>>()? }
+        }
+        b'O' | b'Y' | b'M' => Message::Other,
+        other => return Err(unreadable(format!("a message of kind {:?}", char::from(other)))),
+    };
+    Ok(message)
+}
+
+fn unreadable(what: String) -> DatabaseError {
+    DatabaseError::Unreadable { message: format!("the database's change stream is not understood: {what}") }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> DatabaseResult<&'a [u8]> {
+        let (head, tail) =
+            self.0.split_at_checked(length).ok_or_else(|| unreadable("a message is too short".to_owned()))?;
+        self.0 = tail;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> DatabaseResult<[u8; N]> {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(self.take(N)?);
+        Ok(bytes)
+    }
+
+    fn u8(&mut self) -> DatabaseResult<u8> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    fn u16(&mut self) -> DatabaseResult<u16> {
+        Ok(u16::from_be_bytes(self.array()?))
+    }
+
+    fn u32(&mut self) -> DatabaseResult<u32> {
+        Ok(u32::from_be_bytes(self.array()?))
+    }
+
+    fn u64(&mut self) -> DatabaseResult<u64> {
+        Ok(u64::from_be_bytes(self.array()?))
+    }
+
+    fn expect(&mut self, marker: u8) -> DatabaseResult<()> {
+        let found = self.u8()?;
+        if found == marker { Ok(()) } else { Err(unreadable(format!("a tuple of kind {:?}", char::from(found)))) }
+    }
+
+    fn string(&mut self) -> DatabaseResult<String> {
+        let end = memchr::memchr(0, self.0).ok_or_else(|| unreadable("a name does not end".to_owned()))?;
+        let text = String::from_utf8_lossy(self.take(end)?).into_owned();
+        self.take(1)?;
+        Ok(text)
+    }
+
+    fn relation(&mut self) -> DatabaseResult<RelationMessage> {
+        let id = self.u32()?;
+        let schema = self.string()?;
+        let table = self.string()?;
+        let full = self.u8()? == b'f';
+        let count = self.u16()?;
+        let mut columns = Vec::with_capacity(count.into());
+        for _ in 0..count {
+            let key = self.u8()? & 1 == 1;
+            let name = self.string()?;
+            columns.push(ColumnMessage { key, name, type_oid: self.u32()?, type_modifier: self.u32()?.cast_signed() });
+        }
+        Ok(RelationMessage { id, schema, table, full, columns })
+    }
+
+    fn tuple(&mut self) -> DatabaseResult<Vec<Cell>> {
+        let count = self.u16()?;
+        let mut cells = Vec::with_capacity(count.into());
+        for _ in 0..count {
+            cells.push(match self.u8()? {
+                b'n' => Cell::Null,
+                b'u' => Cell::Unchanged,
+                b't' => {
+                    let length = self.u32()? as usize;
+                    Cell::Text(String::from_utf8_lossy(self.take(length)?).into_owned())
+                }
+                other => return Err(unreadable(format!("a column of kind {:?}", char::from(other)))),
+            });
+        }
+        Ok(cells)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tuple(cells: &[Option<&str>]) -> Vec<u8> {
+        let mut out = (cells.len() as u16).to_be_bytes().to_vec();
+        for cell in cells {
+            match cell {
+                None => out.push(b'n'),
+                Some(text) => {
+                    out.push(b't');
+                    out.extend((text.len() as u32).to_be_bytes());
+                    out.extend(text.as_bytes());
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn an_update_with_its_old_key_is_read() {
+        let mut data = vec![b'U', 0, 0, 0, 7, b'K'];
+        data.extend(tuple(&[Some("1"), None]));
+        data.push(b'N');
+        data.extend(tuple(&[Some("2"), Some("x")]));
+        let Message::Update { relation: 7, old: Some(old), new } = parse(&data).unwrap() else { panic!() };
+        assert_eq!(old, [Cell::Text("1".into()), Cell::Null]);
+        assert_eq!(new, [Cell::Text("2".into()), Cell::Text("x".into())]);
+    }
+
+    #[test]
+    fn every_truncation_of_a_message_is_an_error_not_a_panic() {
+        let mut data = vec![b'I', 0, 0, 0, 7, b'N'];
+        data.extend(tuple(&[Some("1"), None, Some("abc")]));
+        assert!(parse(&data).is_ok());
+        for length in 0..data.len() {
+            assert!(parse(&data[..length]).is_err(), "{length}");
+        }
+        assert!(parse(b"?").is_err());
+    }
+
+    #[test]
+    fn commit_times_are_in_unix_microseconds() {
+        let mut data = vec![b'B'];
+        data.extend(5u64.to_be_bytes());
+        data.extend(1_000_000u64.to_be_bytes());
+        data.extend(42u32.to_be_bytes());
+        let Message::Begin { commit_lsn: Lsn(5), committed_us, xid: 42 } = parse(&data).unwrap() else { panic!() };
+        assert_eq!(committed_us, 946_684_801_000_000);
+    }
+}

@@ -1,0 +1,228 @@
+//! Text of SQL into statements.
+
+use super::{DatabaseError, DatabaseResult};
+
+/// One statement of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// Its text, without the semicolon and without what surrounds it.
+    pub text: String,
+    /// Line of its first character in the script, from 1.
+    pub line: u32,
+}
+
+/// What a statement does to the transaction around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Begin,
+    Commit,
+    Rollback,
+    /// Cannot run inside a transaction block, or ends transactions by itself.
+    Outside,
+    /// Changes which tables exist.
+    Definition,
+    Ordinary,
+}
+
+impl Statement {
+    pub(super) fn role(&self) -> Role {
+        let words: Vec<String> = without_comments(&self.text)
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .filter(|word| !word.is_empty())
+            .take(6)
+            .map(str::to_ascii_lowercase)
+            .collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["rollback", "to", ..] | ["rollback", "work" | "transaction", "to", ..] => Role::Ordinary,
+            ["rollback" | "commit", "prepared", ..] | ["prepare", "transaction", ..] => Role::Outside,
+            ["begin", ..] | ["start", "transaction", ..] => Role::Begin,
+            ["commit" | "end", ..] => Role::Commit,
+            ["rollback" | "abort", ..] => Role::Rollback,
+            ["vacuum" | "call" | "reindex" | "cluster" | "checkpoint", ..]
+            | ["alter", "system", ..]
+            | ["create" | "drop", "database" | "tablespace" | "subscription", ..] => Role::Outside,
+            ["create" | "drop", rest @ ..] if rest.contains(&"concurrently") => Role::Outside,
+            ["create" | "alter" | "drop", ..] => Role::Definition,
+            _ => Role::Ordinary,
+        }
+    }
+}
+
+/// Splits a script at its semicolons, those in strings, identifiers, dollar quotes and comments excepted.
+///
+/// # Errors
+/// [`DatabaseError::Misuse`] for a quote or comment that does not end, with its line, and for `COPY … FROM STDIN`.
+pub fn split(script: &str) -> DatabaseResult<Vec<Statement>> {
+    let mut statements = Vec::new();
+    let mut start = 0;
+    let mut at = 0;
+    while at < script.len() {
+        if script.as_bytes()[at] == b';' {
+            push(&mut statements, script, start, at)?;
+            at += 1;
+            start = at;
+        } else {
+            at = skip_token(script, at)?;
+        }
+    }
+    push(&mut statements, script, start, script.len())?;
+    Ok(statements)
+}
+
+fn push(statements: &mut Vec<Statement>, script: &str, start: usize, end: usize) -> DatabaseResult<()> {
+    let raw = &script[start..end];
+    let bare = without_comments(raw);
+    if bare.trim().is_empty() {
+        return Ok(());
+    }
+    let lead = raw.len() - raw.trim_start().len();
+    let line = line_of(script, start + lead);
+    let lower = bare.to_ascii_lowercase();
+    if lower.trim_start().starts_with("copy") && lower.contains("from stdin") {
+        return Err(DatabaseError::Misuse {
+            message: format!(
+                "line {line}: COPY FROM STDIN is not possible in a script; use INSERT or COPY FROM a file of the server"
+            ),
+        });
+    }
+    statements.push(Statement { text: raw.trim().to_owned(), line });
+    Ok(())
+}
+
+fn line_of(script: &str, at: usize) -> u32 {
+    script[..at].bytes().filter(|byte| *byte == b'\n').count() as u32 + 1
+}
+
+/// The index after the token that begins at `at`: a quoted thing or comment as a whole, anything else one character.
+fn skip_token(script: &str, at: usize) -> DatabaseResult<usize> {
+    let rest = &script[at..];
+    let bytes = rest.as_bytes();
+    let open = |what: &str| DatabaseError::Misuse {
+        message: format!("line {}: {what} that begins here does not end", line_of(script, at)),
+    };
+    let length = match bytes[0] {
+        b'-' if rest.starts_with("--") => Some(rest.find('\n').unwrap_or(rest.len())),
+        b'/' if rest.starts_with("/*") => Some(comment_length(rest).ok_or_else(|| open("the comment"))?),
+        b'\'' => {
+            // E'…' knows backslashes; the E must be a word of its own.
+            let before: Vec<char> = script[..at].chars().rev().take(2).collect();
+            let escapes = matches!(before.first(), Some('e' | 'E'))
+                && before.get(1).is_none_or(|c| !c.is_alphanumeric() && *c != '_');
+            Some(quoted_length(rest, b'\'', escapes).ok_or_else(|| open("the string"))?)
+        }
+        b'"' => Some(quoted_length(rest, b'"', false).ok_or_else(|| open("the quoted name"))?),
+        b'$' if !script[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') => match dollar_tag(rest) {
+            Some(tag) => {
+                let body = rest[tag.len()..].find(tag).ok_or_else(|| open("the dollar-quoted text"))?;
+                Some(body + 2 * tag.len())
+            }
+            None => None,
+        },
+        _ => None,
+    };
+    let one = rest.chars().next().map_or(1, char::len_utf8);
+    Ok(at + length.unwrap_or(one))
+}
+
+/// Comments nest in PostgreSQL.
+fn comment_length(rest: &str) -> Option<usize> {
+    let bytes = rest.as_bytes();
+    let (mut depth, mut at) = (0u32, 0);
+    while at + 1 < bytes.len() {
+        match &bytes[at..at + 2] {
+            b"/*" => (depth, at) = (depth + 1, at + 2),
+            b"*/" => {
+                (depth, at) = (depth - 1, at + 2);
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// A doubled quote is seen as two quoted things in a row, which splits the same.
+fn quoted_length(rest: &str, quote: u8, escapes: bool) -> Option<usize> {
+    let bytes = rest.as_bytes();
+    let mut at = 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' if escapes => at += 2,
+            byte if byte == quote => return Some(at + 1),
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// `$$` or `$tag$`; `$1` is a parameter.
+fn dollar_tag(rest: &str) -> Option<&str> {
+    let end = rest[1..].find('$')? + 1;
+    let tag = &rest[1..end];
+    let valid = tag.chars().all(|c| c.is_alphanumeric() || c == '_') && !tag.starts_with(|c: char| c.is_ascii_digit());
+    valid.then(|| &rest[..=end])
+}
+
+fn without_comments(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        let rest = &text[at..];
+        // What does not end was reported when the script was split.
+        let next = skip_token(text, at).unwrap_or(text.len());
+        if rest.starts_with("--") || rest.starts_with("/*") {
+            out.push(' ');
+        } else {
+            out.push_str(&text[at..next]);
+        }
+        at = next;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(script: &str) -> Vec<String> {
+        split(script).unwrap().into_iter().map(|statement| statement.text).collect()
+    }
+
+    #[test]
+    fn only_real_semicolons_split() {
+        let script = "INSERT INTO a VALUES (';', 'it''s;');\n-- c;\nSELECT \"x;y\" /* ; /* ; */ ; */ ;\n\
+            DO $f$ BEGIN PERFORM 1; END $f$; SELECT E'\\';', $1;; ";
+        assert_eq!(
+            texts(script),
+            [
+                "INSERT INTO a VALUES (';', 'it''s;')",
+                "-- c;\nSELECT \"x;y\" /* ; /* ; */ ; */",
+                "DO $f$ BEGIN PERFORM 1; END $f$",
+                "SELECT E'\\';', $1",
+            ]
+        );
+        assert_eq!(texts("  -- nothing\n"), Vec::<String>::new());
+        assert_eq!(split("\n\n SELECT 1").unwrap()[0].line, 3);
+    }
+
+    #[test]
+    fn what_does_not_end_is_named_with_its_line() {
+        assert!(split("SELECT 1;\nSELECT 'x").unwrap_err().to_string().starts_with("line 2: the string"));
+        assert!(split("/* /* */").unwrap_err().to_string().contains("the comment"));
+        assert!(split("COPY t FROM stdin;").is_err());
+    }
+
+    #[test]
+    fn roles_are_read_from_the_first_words() {
+        let role = |text: &str| Statement { text: text.into(), line: 1 }.role();
+        assert_eq!(role("-- x\n begin work"), Role::Begin);
+        assert_eq!(role("ROLLBACK TO SAVEPOINT a"), Role::Ordinary);
+        assert_eq!(role("END"), Role::Commit);
+        assert_eq!(role("CREATE UNIQUE INDEX CONCURRENTLY i ON t (a)"), Role::Outside);
+        assert_eq!(role("CREATE TABLE begin (a int)"), Role::Definition);
+        assert_eq!(role("INSERT INTO commit VALUES (1)"), Role::Ordinary);
+    }
+}

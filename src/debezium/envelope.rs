@@ -1,0 +1,212 @@
+//! The envelope around a row's change. Fields are found by name, never by order; what versions write differently is read either way.
+
+use crate::database::{Lsn, TableName};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// A row as Debezium writes it: column to value.
+pub type Row = Map<String, Value>;
+
+/// A row kept as text: a snapshot has hundreds of thousands, and a parsed map takes five times the memory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RowImage(Box<str>);
+
+impl RowImage {
+    /// Keeps a row.
+    pub fn of(row: &Row) -> Self {
+        Self(serde_json::to_string(row).expect("a JSON object is JSON").into_boxed_str())
+    }
+
+    /// The row again.
+    pub fn row(&self) -> Row {
+        serde_json::from_str(&self.0).expect("the text was written by `of`")
+    }
+
+    /// The row as JSON text; equal rows of one producer have equal texts.
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What all events of a table have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Connector kind, `postgresql`.
+    pub connector: String,
+    /// Debezium's version.
+    pub version: String,
+    /// The `topic.prefix`.
+    pub name: String,
+    /// Database.
+    pub database: String,
+    /// Schema and table.
+    pub table: TableName,
+}
+
+/// What an event says happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// `c`: inserted.
+    Create,
+    /// `u`: updated.
+    Update,
+    /// `d`: deleted.
+    Delete,
+    /// `r`: read by a snapshot.
+    Read,
+    /// `t`: the table was truncated.
+    Truncate,
+}
+
+/// Which part of a snapshot an event belongs to. Versions write a boolean or a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Snapshot {
+    /// Streamed from the log.
+    No,
+    /// Read by the initial snapshot (`true`, `first`, `last`, `first_in_data_collection`, …).
+    Initial,
+    /// Read by an incremental snapshot, while the log is streamed.
+    Incremental,
+}
+
+/// Where a change comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// Connector, database and table; shared among events.
+    pub origin: Arc<Origin>,
+    /// Transaction id, lower 32 bits.
+    pub tx_id: Option<u64>,
+    /// Position of the change; for snapshot rows the position of the snapshot.
+    pub lsn: Option<Lsn>,
+    /// Time of the commit by the database's clock (of the reading, for snapshot rows), microseconds since the Unix epoch, to the
+    /// millisecond before Debezium 2.6.
+    pub ts_us: Option<i64>,
+    /// Whether a snapshot read it.
+    pub snapshot: Snapshot,
+    /// `[position of the last commit before, position of this change]`, as the version writes it.
+    pub sequence: [Option<u64>; 2],
+}
+
+/// The event's place in its transaction, with `provide.transaction.metadata`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TransactionInfo {
+    /// Debezium's id of the transaction, `txId:lsn`.
+    pub id: String,
+    /// Place among all events of the transaction, from 1.
+    pub total_order: Option<u64>,
+    /// Place among those of the table, from 1.
+    pub data_collection_order: Option<u64>,
+}
+
+/// A change of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChangeEvent {
+    /// The record's key: the primary key's columns; `None` for tables without one.
+    pub key: Option<RowImage>,
+    /// What happened.
+    pub op: Op,
+    /// The row before; with the default replica identity only its key.
+    pub before: Option<RowImage>,
+    /// The row after.
+    pub after: Option<RowImage>,
+    /// Where it comes from.
+    pub source: Source,
+    /// When the connector processed it, by its own clock, microseconds since the Unix epoch (to the millisecond before Debezium 2.6).
+    pub ts_us: Option<i64>,
+    /// Its place in its transaction.
+    pub transaction: Option<TransactionInfo>,
+}
+
+impl ChangeEvent {
+    /// Reads an envelope that is free of its schema wrapper.
+    ///
+    /// # Errors
+    /// What is missing or of another kind, by JSON pointer.
+    pub(super) fn from_envelope(
+        key: Option<RowImage>,
+        envelope: &Row,
+        known: &mut Option<Arc<Origin>>,
+    ) -> Result<Self, String> {
+        let op = match envelope.get("op").and_then(Value::as_str) {
+            Some("c") => Op::Create,
+            Some("u") => Op::Update,
+            Some("d") => Op::Delete,
+            Some("r") => Op::Read,
+            Some("t") => Op::Truncate,
+            Some(other) => return Err(format!("/op is {other:?}, not one of c, u, d, r, t")),
+            None => return Err("/op is missing".to_owned()),
+        };
+        let before = row(envelope, "before")?;
+        let after = row(envelope, "after")?;
+        let source = match envelope.get("source") {
+            Some(Value::Object(source)) => Source::from_block(source, known)?,
+            _ => return Err("/source is missing".to_owned()),
+        };
+        let transaction = envelope.get("transaction").and_then(Value::as_object).map(|block| TransactionInfo {
+            id: block.get("id").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            total_order: block.get("total_order").and_then(Value::as_u64),
+            data_collection_order: block.get("data_collection_order").and_then(Value::as_u64),
+        });
+        Ok(Self { key, op, before, after, source, ts_us: time_us(envelope), transaction })
+    }
+}
+
+impl Source {
+    /// Schema and table.
+    pub fn table(&self) -> &TableName {
+        &self.origin.table
+    }
+
+    fn from_block(block: &Row, known: &mut Option<Arc<Origin>>) -> Result<Self, String> {
+        let text = |field: &str| block.get(field).and_then(Value::as_str).map(str::to_owned);
+        let required = |field: &str| text(field).ok_or_else(|| format!("/source/{field} is missing"));
+        let origin = Origin {
+            connector: required("connector")?,
+            version: text("version").unwrap_or_default(),
+            name: text("name").unwrap_or_default(),
+            database: text("db").unwrap_or_default(),
+            table: TableName::new(text("schema").unwrap_or_default(), required("table")?),
+        };
+        let origin = match known {
+            Some(known) if **known == origin => Arc::clone(known),
+            _ => Arc::clone(known.insert(Arc::new(origin))),
+        };
+        Ok(Self {
+            origin,
+            tx_id: block.get("txId").and_then(Value::as_u64),
+            lsn: block.get("lsn").and_then(Value::as_u64).map(Lsn),
+            ts_us: time_us(block),
+            snapshot: match block.get("snapshot") {
+                None | Some(Value::Null | Value::Bool(false)) => Snapshot::No,
+                Some(Value::String(word)) if word == "false" => Snapshot::No,
+                Some(Value::String(word)) if word == "incremental" => Snapshot::Incremental,
+                Some(Value::Bool(true) | Value::String(_)) => Snapshot::Initial,
+                Some(_) => return Err("/source/snapshot is neither a word nor a boolean".to_owned()),
+            },
+            sequence: sequence(block.get("sequence"))?,
+        })
+    }
+}
+
+fn row(envelope: &Row, field: &str) -> Result<Option<RowImage>, String> {
+    match envelope.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(row)) => Ok(Some(RowImage::of(row))),
+        Some(_) => Err(format!("/{field} is neither a row nor null")),
+    }
+}
+
+/// `ts_us` where the version has it, else `ts_ms`.
+fn time_us(block: &Row) -> Option<i64> {
+    let field = |name: &str| block.get(name).and_then(Value::as_i64);
+    field("ts_us").or_else(|| field("ts_ms").map(|ms| ms.saturating_mul(1000)))
+}
+
+/// A JSON array inside a JSON string: `"[\"24023128\",\"24023128\"]"`, its items strings or null.
+fn sequence(value: Option<&Value>) -> Result<[Option<u64>; 2], String> {
+    let Some(Value::String(text)) = value else { return Ok([None; 2]) };
+    let items: Vec<Value> =
+        serde_json::from_str(text).map_err(|_| "/source/sequence is no JSON array in a string".to_owned())?;
+    let number = |item: &Value| item.as_u64().or_else(|| item.as_str().and_then(|text| text.parse().ok()));
+    Ok([items.first().and_then(number), items.get(1).and_then(number)])
+}
