@@ -223,3 +223,33 @@ async fn a_broker_cut_off_from_the_others_is_fenced_and_returns() {
     stack.wait_ready("kafka-2", LONG).await.expect("back");
     stack.shutdown().await.expect("shut down");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limited_log_directory_survives_restarts_and_is_gone_afterwards() {
+    let test = "a_limited_log_directory_survives_restarts_and_is_gone_afterwards";
+    if skipped(test) {
+        return;
+    }
+    if !nix::unistd::geteuid().is_root() {
+        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: mounting needs root");
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let run_dir = dir.path().join("run");
+    let needs = Needs { log_dir: Some(64 << 20), ..Needs::kafka() };
+    let stack = start(&fast(), &needs, &run_dir).await;
+    let data = stack.info().facts["log directory of kafka-1"].split_once(", ").expect("a path").1.to_owned();
+    let data = Path::new(&data);
+    assert!(data.join("__consumer_offsets-0").is_dir());
+    assert!(!run_dir.join("kafka-1/data/meta.properties").exists(), "not in the machine's own mount table");
+    stack.act("kafka-1", Action::Kill).await.expect("killed");
+    stack.act("kafka-1", Action::Start).await.expect("started");
+    stack.wait_ready("kafka-1", LONG).await.expect("ready");
+    assert!(data.join("__consumer_offsets-0").is_dir(), "its data survived");
+    let usage = stack.usage("kafka-1").await.expect("usage").expect("known");
+    assert!(usage.disk.is_some_and(|disk| disk > 0));
+    let full = std::fs::write(data.join("ballast"), vec![0; 65 << 20]);
+    assert_eq!(full.expect_err("there is no room").kind(), std::io::ErrorKind::StorageFull);
+    stack.shutdown().await.expect("shut down");
+    assert!(!run_dir.exists() && !data.exists());
+}

@@ -20,6 +20,7 @@ mod java;
 mod jvm;
 mod logs;
 mod maven;
+mod mounts;
 mod network;
 mod ports;
 mod postgres;
