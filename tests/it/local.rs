@@ -2,13 +2,16 @@
 //!
 //! Without Java these tests cannot run; they then fail, unless `KSCEN_SKIP_KAFKA=1` says that this is known.
 
-use kscen::environment::local::{LocalConfig, LocalStack, Timeouts};
+use kscen::environment::local::{Attached, LocalConfig, LocalStack, Timeouts, supervise};
 use kscen::environment::{
     Action, Capability, Direction, Environment, EnvironmentError, Lifecycle, LogQuery, Needs, NetworkFault,
     NetworkFaultKind, Peers,
 };
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -252,4 +255,54 @@ async fn a_limited_log_directory_survives_restarts_and_is_gone_afterwards() {
     assert_eq!(full.expect_err("there is no room").kind(), std::io::ErrorKind::StorageFull);
     stack.shutdown().await.expect("shut down");
     assert!(!run_dir.exists() && !data.exists());
+}
+
+/// Not a test: the supervisor process of the next test.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the helper process of a_supervised_stack_outlives_its_starter"]
+async fn helper_that_supervises() {
+    let name = std::env::var("KSCEN_TEST_STACK").expect("set by the test that starts this process");
+    supervise(&name, std::io::stdin(), std::io::stdout()).await.expect("a stack");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervised_stack_outlives_its_starter() {
+    if skipped("a_supervised_stack_outlives_its_starter") {
+        return;
+    }
+    let name = format!("test-{}", std::process::id());
+    let program = Path::new("/usr/bin/env");
+    let exe = std::env::current_exe().expect("this test").into_os_string();
+    let mut args: Vec<OsString> = vec![format!("KSCEN_TEST_STACK={name}").into(), exe];
+    args.extend(["--exact", "local::helper_that_supervises", "--ignored", "--nocapture"].map(OsString::from));
+    let up = async || Attached::start(&name, &fast(), &Needs::kafka(), program, &args, &|_| {}).await;
+
+    assert!(Attached::find(&name).await.expect("an answer").is_none());
+    let stack = up().await.expect("up");
+    assert!(up().await.is_err_and(|error| error.to_string().contains("running already")));
+    assert_eq!(stack.unmet(&Needs::kafka()), None);
+    assert!(stack.unmet(&Needs { brokers: 3, ..Needs::kafka() }).is_some());
+    let effect = stack.act("kafka-1", Action::Pause).await.expect("paused");
+    assert!(effect.proof.contains("state T") && effect.effective >= effect.requested);
+    assert!(matches!(stack.act("kafka-1", Action::Pause).await, Err(EnvironmentError::NoEffect { .. })));
+    stack.act("kafka-1", Action::Resume).await.expect("resumed");
+    stack.wait_ready("kafka-1", LONG).await.expect("ready");
+    assert!(stack.usage("kafka-1").await.expect("usage").is_some_and(|usage| usage.memory > 0));
+    stack.shutdown().await.expect("let go");
+
+    // A supervisor that is killed takes its broker with it and does not stand in the way of the next.
+    let broker = stack.state("kafka-1").await.expect("it goes on").identity;
+    let gone =
+        || !std::fs::read_to_string(format!("/proc/{broker}/cmdline")).unwrap_or_default().contains("kafka.Kafka");
+    let supervisor = Pid::from_raw(i32::try_from(stack.supervisor()).expect("a pid"));
+    kill(supervisor, Signal::SIGKILL).expect("killed");
+    let deadline = std::time::Instant::now() + LONG;
+    while !gone() {
+        assert!(std::time::Instant::now() < deadline, "broker {broker} is still there");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(Attached::find(&name).await.expect("an answer").is_none());
+    let stack = up().await.expect("up again");
+    stack.down().await.expect("down");
+    assert!(matches!(stack.state("kafka-1").await, Err(EnvironmentError::Failed { .. })));
 }

@@ -63,7 +63,8 @@ impl LocalStack {
     ) -> EnvironmentResult<Self> {
         let brokers = broker_count(config, needs)?;
         check_services(needs)?;
-        let jars = version::choose(config, needs, progress).await?;
+        let config = &version::resolve(config, needs)?;
+        let jars = version::jars(config, progress).await?;
         let java = Java::find(&jars.version)?;
         let run_dir = std::path::absolute(run_dir).map_err(|error| cannot_write(run_dir, &error))?;
         fs::create_dir_all(&run_dir).map_err(|error| cannot_write(&run_dir, &error))?;
