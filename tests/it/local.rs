@@ -364,7 +364,8 @@ async fn capture_changes(config: LocalConfig) {
     stack.act("postgres", Action::Resume).await.expect("resumed");
     stack.wait_ready("postgres", LONG).await.expect("ready after resume");
     for action in [Action::Restart, Action::Kill] {
-        stack.act("postgres", action).await.expect("ended");
+        let effect = stack.act("postgres", action).await.expect("ended");
+        eprintln!("{action}: {}", effect.proof);
         if action == Action::Kill {
             stack.act("postgres", Action::Start).await.expect("started");
         }

@@ -9,7 +9,7 @@ use super::readiness::{Question, wait_ready, warm_up_groups};
 use super::service::{Description, Service};
 use super::spawner::limit_folder;
 use super::stack::{Member, START, cannot_write};
-use crate::environment::{Action, EnvironmentError, EnvironmentResult, ServiceInfo};
+use crate::environment::{EnvironmentError, EnvironmentResult, ServiceInfo};
 use futures_util::FutureExt;
 use futures_util::future::ready;
 use nix::sys::signal::Signal;
@@ -86,7 +86,7 @@ pub(super) async fn archive(runtime: &Runtime, run_dir: &Path, progress: &(dyn F
     cds::flags(runtime, "broker", progress, async |flags| {
         let scratch = run_dir.join("rehearsal");
         let (_cluster, broker) = lone_broker(runtime, &flags, &scratch).await?;
-        broker.service.act(Action::Stop).await?;
+        broker.service.stop_within(cds::WRITING).await;
         fs::remove_dir_all(&scratch).map_err(|error| cannot_write(&scratch, &error))
     })
     .await

@@ -11,7 +11,7 @@ use super::properties::Properties;
 use super::readiness::{Question, wait_ready};
 use super::service::{Description, Service};
 use super::stack::{Member, START, cannot_write};
-use crate::environment::{Action, EnvironmentResult, ServiceInfo};
+use crate::environment::{EnvironmentResult, ServiceInfo};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -105,7 +105,7 @@ impl Connect {
             let worker = self.member(runtime, &cluster.bootstrap(), &flags, &scratch)?;
             worker.service.start().await?;
             wait_ready(&worker.service, &worker.question, START).await?;
-            worker.service.act(Action::Stop).await?;
+            worker.service.stop_within(cds::WRITING).await;
             broker.service.shutdown(false).await;
             fs::remove_dir_all(&scratch).map_err(|error| cannot_write(&scratch, &error))
         })

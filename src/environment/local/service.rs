@@ -199,6 +199,13 @@ impl Service {
         }
     }
 
+    /// Asks it to end and gives it `grace`; how it ended.
+    pub(super) async fn stop_within(&self, grace: Duration) -> Option<Ended> {
+        let life = self.life()?;
+        lock(&self.lives).asked_to_end = true;
+        Some(life.stop(self.description.stop_signal, grace).await.0)
+    }
+
     /// What it is doing.
     pub(super) fn state(&self) -> ServiceState {
         let lives = lock(&self.lives);
