@@ -48,6 +48,7 @@ pub(super) fn member(
         launch: runtime.launch("kafka.Kafka", &[settings.display().to_string()], archive, &dir, &dir.join("kafka.log")),
         data: Some((data, Box::new(move || ready(format.apply()).boxed()))),
         stop_signal: Signal::SIGTERM,
+        end_signal: Signal::SIGKILL,
         grace: GRACE,
     });
     let question = match (&node.clients, &node.quorum) {

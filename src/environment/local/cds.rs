@@ -39,7 +39,7 @@ where
     }
     let Ok(archive) = location(runtime, role) else { return Vec::new() };
     let made = once(&archive, async |scratch: &Path| {
-        progress(format!("preparing a class-data archive for {role} (the first time only, about 5 s)"));
+        progress(format!("preparing a class-data archive for {role} (the first time only, about 10 s)"));
         rehearse(vec![format!("-XX:ArchiveClassesAtExit={}", scratch.display())]).await?;
         if scratch.exists() { Ok(()) } else { Err(EnvironmentError::failed("Java wrote no archive")) }
     })

@@ -87,6 +87,7 @@ impl Connect {
             launch: runtime.launch(WORKER, &[file.display().to_string()], &flags, &dir, &dir.join("connect.log")),
             data: None,
             stop_signal: Signal::SIGTERM,
+            end_signal: Signal::SIGKILL,
             grace: Duration::from_secs(30),
         });
         Ok(Member { service: Arc::new(service), question: Question::Connect { port: self.port.number() } })

@@ -105,6 +105,7 @@ impl Postgres {
             launch: Launch { has_children: true, ..self.launch("postgres", args, &log) },
             data: Some((data, Box::new(format))),
             stop_signal: Signal::SIGINT, // "fast": does not wait for clients to leave
+            end_signal: Signal::SIGQUIT, // at once, but it gives its shared memory back
             // A replication client that does not confirm everything holds it up for a minute; containers get 10 s too.
             grace: Duration::from_secs(10),
         });

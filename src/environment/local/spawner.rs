@@ -2,6 +2,7 @@
 
 use super::mounts::Mounts;
 use super::preexec::tie_to_parent;
+use nix::sched::{CloneFlags, unshare};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -80,6 +81,9 @@ async fn ask<T>(request: impl FnOnce(oneshot::Sender<io::Result<T>>) -> Request)
 }
 
 fn serve(requests: &mpsc::Receiver<Request>) {
+    // PostgreSQL's System V shared memory outlives a killed server, unless it is in a namespace that ends with us.
+    // Only root may do this; nothing else here depends on it.
+    let _ = unshare(CloneFlags::CLONE_NEWIPC);
     let mut mounts = Mounts::default();
     while let Ok(request) = requests.recv() {
         match request {

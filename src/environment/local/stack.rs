@@ -76,15 +76,14 @@ impl LocalStack {
         let mut facts = Facts::of_kafka(config, &cluster, &runtime, !archive.is_empty());
         let mut members = Vec::new();
         for node in &cluster.nodes {
-            let limited = match needs.log_dir.filter(|_| node.clients.is_some()) {
-                Some(bytes) => {
-                    let seen = broker::limit_data(&run_dir, node, bytes).await?;
-                    facts.add(&format!("log directory of {}", node.name), format!("{bytes} bytes, {}", seen.display()));
-                    Some(seen)
-                }
-                None => None,
-            };
-            members.push(broker::member(&cluster, node, &runtime, &archive, &run_dir, limited)?);
+            let mut seen = None;
+            if let Some(bytes) = needs.log_dir.filter(|_| node.clients.is_some()) {
+                seen = Some(broker::limit_data(&run_dir, node, bytes).await?);
+                facts.add("log directory limit", format!("{bytes} bytes"));
+            }
+            let folder = seen.clone().unwrap_or_else(|| broker::data_folder(&run_dir, node));
+            facts.add(&format!("log directory {}", node.name), folder.display().to_string());
+            members.push(broker::member(&cluster, node, &runtime, &archive, &run_dir, seen)?);
         }
         let mut postgres = None;
         if needs.services.contains("postgres") {
