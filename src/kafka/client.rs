@@ -41,7 +41,6 @@ const CONSUMER: &[(&str, &str)] = &[
     ("partition.assignment.strategy", "range"),
     ("fetch.queue.backoff.ms", "5"), // 1 s would throttle a reader that catches up
     ("queued.max.messages.kbytes", "32768"),
-    ("enable.partition.eof", "true"),
 ];
 
 /// Names of the Java client whose value librdkafka takes under another name, or in another unit.

@@ -29,9 +29,11 @@ pub enum KafkaFailure {
 
 impl KafkaFailure {
     pub(crate) fn request(action: impl Into<String>, error: &KafkaError) -> Self {
-        let code = error
-            .rdkafka_error_code()
-            .map_or_else(|| "_FAIL".to_owned(), |code| error_name(code as i32));
+        let code = match error {
+            KafkaError::AdminOp(code) => Some(*code),
+            other => other.rdkafka_error_code(),
+        };
+        let code = code.map_or_else(|| "_FAIL".to_owned(), |code| error_name(code as i32));
         Self::Request {
             action: action.into(),
             code,

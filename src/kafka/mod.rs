@@ -13,7 +13,7 @@ pub use admin::{
     PartitionLag, PartitionOffsets, PartitionView, TopicView,
 };
 pub use batch::{
-    BatchConsumer, BatchProducer, Incoming, Notice, Outcome, Report, Submission, controller_id,
+    BatchConsumer, BatchProducer, Incoming, Outcome, Problem, Report, Submission, controller_id,
 };
 pub use client::{ClientSettings, Role};
 pub use error::{KafkaFailure, error_name};

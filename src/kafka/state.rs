@@ -52,6 +52,7 @@ pub struct ClientState {
     group: Mutex<(GroupView, VecDeque<Rebalance>)>,
     last_error: Mutex<Option<String>>,
     producer_id: AtomicBool,
+    processed: Mutex<BTreeMap<i32, i64>>,
 }
 
 impl ClientState {
@@ -65,6 +66,7 @@ impl ClientState {
             group: Mutex::default(),
             last_error: Mutex::default(),
             producer_id: AtomicBool::new(false),
+            processed: Mutex::default(),
         }
     }
 
@@ -100,6 +102,23 @@ impl ClientState {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
             .clone()
+    }
+
+    /// States up to where messages have been processed: what a revocation may commit. The client's
+    /// own position runs ahead of it by what it has fetched for a batch.
+    pub fn processed(&self, positions: &BTreeMap<i32, i64>) {
+        self.processed
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .clone_from(positions);
+    }
+
+    pub(super) fn processed_up_to(&self, partition: i32) -> Option<i64> {
+        self.processed
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .get(&partition)
+            .copied()
     }
 
     /// Reads from the client's statistics whether an idempotent producer has its id.

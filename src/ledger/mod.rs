@@ -7,6 +7,7 @@ mod acked_offsets;
 mod bitmap;
 mod class;
 mod identity;
+mod incoming;
 mod reader;
 mod report;
 mod run;
@@ -24,7 +25,7 @@ pub use identity::{
 pub use reader::{ReaderAccount, Seen, Sighting};
 pub use report::{Attribution, ClassReport, LedgerReport, Sample};
 pub use run::{ProducerTicket, RunIdentity};
-pub use scan::Evidence;
+pub use scan::{Evidence, scan};
 pub use sender::SenderAccount;
 pub use settle::Ledger;
 

@@ -102,6 +102,11 @@ impl ReaderAccount {
         }
     }
 
+    /// The nonce of the run whose messages are accounted for.
+    pub fn nonce(&self) -> u64 {
+        self.run.nonce()
+    }
+
     /// The reader begins to read a partition at `position`.
     pub fn assigned(&mut self, partition: i32, position: i64) {
         let entry = self.partitions.entry(partition).or_default();

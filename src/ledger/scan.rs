@@ -1,6 +1,11 @@
 //! A fresh read of the log, to say where lost messages went missing.
 
+use super::{Identity, PagedBitmap};
+use crate::kafka::{
+    BatchConsumer, ClientSettings, ClientState, KafkaFailure, LogSink, OffsetReader, Role,
+};
 use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
 /// What a fresh read of the log found.
 #[derive(Debug, Clone, Default)]
@@ -18,4 +23,86 @@ impl Evidence {
             .get(&partition)
             .is_some_and(|start| offset < *start)
     }
+}
+
+/// Reads the whole of `topic` with a client of its own and looks for the `missing` sequences (by
+/// producer) of the run with this `nonce`. Blocks, at most for `limit`; fails if the end is not
+/// reached by then, because half a read proves nothing.
+pub fn scan(
+    connection: &BTreeMap<String, String>,
+    topic: &str,
+    nonce: u64,
+    missing: &HashMap<u16, PagedBitmap>,
+    read_committed: bool,
+    limit: Duration,
+) -> Result<Evidence, KafkaFailure> {
+    let deadline = Instant::now() + limit;
+    let logs = LogSink::default();
+    let offsets = OffsetReader::new(connection, read_committed, logs.clone())?;
+    let partitions = offsets.partitions(topic, limit)?;
+    let log_start = offsets.starts(topic, &partitions, limit)?;
+    let ends = offsets.ends(topic, &partitions, limit)?;
+    let mut settings = ClientSettings::new(Role::Consumer)?;
+    settings.set_all(connection)?;
+    settings
+        .set("group.id", "kscen-scan")?
+        .set("enable.auto.commit", "false")?;
+    settings.set("auto.offset.reset", "earliest")?;
+    settings.set(
+        "isolation.level",
+        if read_committed {
+            "read_committed"
+        } else {
+            "read_uncommitted"
+        },
+    )?;
+    let mut consumer = BatchConsumer::new(&settings.build()?.0, ClientState::new("scan", logs))?;
+    let metadata = consumer.client().fetch_metadata(Some(topic), limit);
+    metadata.map_err(|error| KafkaFailure::request("fetch metadata", &error))?;
+    consumer.assign(topic, &log_start)?;
+
+    let mut evidence = Evidence {
+        log_start,
+        found: HashMap::new(),
+    };
+    let mut reached = evidence.log_start.clone();
+    while ends
+        .iter()
+        .any(|(partition, end)| reached.get(partition).is_none_or(|at| at < end))
+    {
+        if Instant::now() >= deadline {
+            return Err(KafkaFailure::Request {
+                action: format!("read `{topic}` from its beginning"),
+                code: "_TIMED_OUT".into(),
+                detail: format!("the end was not reached within {} s", limit.as_secs()),
+            });
+        }
+        let count = consumer.read(
+            Duration::from_millis(100),
+            |batch| {
+                for message in batch {
+                    reached.insert(message.partition, message.offset + 1);
+                    let Ok((identity, _)) = Identity::of(message) else {
+                        continue;
+                    };
+                    let wanted = missing
+                        .get(&identity.producer)
+                        .is_some_and(|set| set.contains(identity.sequence));
+                    if wanted && identity.nonce == nonce {
+                        let place = (message.partition, message.offset);
+                        evidence
+                            .found
+                            .entry((identity.producer, identity.sequence))
+                            .or_insert(place);
+                    }
+                }
+            },
+            |_| {},
+        );
+        if count == 0 {
+            // The client also passes what it does not deliver, such as the markers of transactions.
+            reached.extend(consumer.positions(topic, partitions.iter().copied()));
+        }
+    }
+    Ok(evidence)
 }

@@ -196,3 +196,211 @@ fn unlimited() {
         assert_clean(&ledger);
     }
 }
+
+/// Everything that administration promises, on one topic and one group.
+#[test]
+#[ignore = "needs a broker"]
+fn administration() {
+    use crate::kafka::{Admin, ConfigSource};
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let limit = Duration::from_secs(20);
+    let admin = Admin::new(&connection(), limit, LogSink::default()).expect("an admin client");
+    let name = format!("admin-{:08x}", rand::random::<u32>());
+    let config = BTreeMap::from([("retention.ms".to_owned(), "604800000".to_owned())]);
+    runtime.block_on(async {
+        admin
+            .create_topic(&name, 3, 1, &config)
+            .await
+            .expect("created");
+        admin.await_leaders(&name, limit).await.expect("leaders");
+        let again = admin.create_topic(&name, 3, 1, &config).await.unwrap_err();
+        assert_eq!(again.name(), Some("TOPIC_ALREADY_EXISTS"));
+        let effective = admin.topic_config(&name).await.expect("config");
+        assert_eq!(
+            effective["retention.ms"].value.as_deref(),
+            Some("604800000")
+        );
+        assert_eq!(effective["retention.ms"].source, ConfigSource::Topic);
+        let cluster = admin.cluster().await.expect("cluster");
+        println!(
+            "{:?} {:?} {:?}",
+            cluster.id, cluster.controller, cluster.brokers
+        );
+        assert_eq!(
+            (cluster.offline_partitions(), cluster.under_replicated()),
+            (0, 0)
+        );
+        let broker = admin
+            .broker_config(cluster.brokers[0].id)
+            .await
+            .expect("broker config");
+        println!("{:?}", broker["inter.broker.protocol.version"]);
+        assert!(
+            admin
+                .topic("no-such-topic")
+                .await
+                .expect("an answer")
+                .is_none()
+        );
+        admin
+            .warm_coordinator("admin-group", limit)
+            .await
+            .expect("coordinator");
+        assert_eq!(
+            admin.group("admin-group").await.expect("group").state,
+            "Dead"
+        );
+    });
+    let run = RunIdentity::new(rand::random());
+    let mut reader = consume(&run, &name);
+    reader.group = Some(format!("{name}-group"));
+    reader.until.count = Some(300);
+    let clock = RunClock::start();
+    let mut reader = ConsumeJob::prepare(reader, clock).expect("a reader");
+    let mut load = ProduceJob::prepare(produce(
+        &run,
+        &name,
+        Schedule::Unlimited {
+            count: Some(300),
+            length: None,
+        },
+    ))
+    .expect("a load");
+    load.start(clock).expect("threads");
+    runtime.block_on(reader.live().finished());
+    let group = runtime
+        .block_on(admin.group(&format!("{name}-group")))
+        .expect("group");
+    println!("{group:?}");
+    assert_eq!((group.state.as_str(), group.members.len()), ("Stable", 1));
+    reader.stop(None);
+    load.join();
+    runtime.block_on(async {
+        let lag = admin
+            .lag(&format!("{name}-group"), &name)
+            .await
+            .expect("lag");
+        println!("{lag:?}");
+        assert!(lag.values().all(|lag| lag.lag == Some(0)));
+        assert_eq!(lag.values().map(|lag| lag.end).sum::<i64>(), 300);
+        let left = admin
+            .delete_records(&name, &BTreeMap::from([(0, -1)]))
+            .await
+            .expect("deleted");
+        let offsets = admin.offsets(&name).await.expect("offsets");
+        assert_eq!(
+            (offsets[&0].start, offsets[&0].end),
+            (left[&0], lag[&0].end)
+        );
+        admin
+            .delete_group(&format!("{name}-group"))
+            .await
+            .expect("deleted");
+        admin.delete_topic(&name).await.expect("deleted");
+    });
+}
+
+fn ledger_of(
+    senders: &[crate::ledger::SenderAccount],
+    account: &crate::ledger::ReaderAccount,
+) -> LedgerReport {
+    let ledger = Ledger::new(senders, [account]);
+    let missing = ledger.missing();
+    if missing.is_empty() {
+        return ledger.settle(None);
+    }
+    let limit = Duration::from_secs(30);
+    let nonce = account.nonce();
+    let evidence =
+        crate::ledger::scan(&connection(), &account.topic, nonce, &missing, false, limit)
+            .expect("a complete scan");
+    ledger.settle(Some(&evidence))
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn transactions() {
+    for read_committed in [true, false] {
+        let run = RunIdentity::new(rand::random());
+        let topic = topic("transactions", 3);
+        let mut spec = produce(&run, &topic, Schedule::constant(2000.0, 4000));
+        spec.transaction = Some(produce::TransactionSpec {
+            per: 100,
+            abort_share: 0.5,
+            id: topic.clone(),
+        });
+        let mut reader = consume(&run, &topic);
+        reader.read_committed = read_committed;
+        let (produced, consumed, ledger) = run_both(spec, reader);
+        print("transactions", &produced, &consumed, &ledger);
+        assert!(
+            ledger.drained && ledger.classes.is_empty(),
+            "{:?}",
+            ledger.classes
+        );
+        assert_eq!(
+            ledger.distinct,
+            ledger.acked + if read_committed { 0 } else { ledger.aborted }
+        );
+        assert_eq!(
+            produced.committed_transactions + produced.aborted_transactions,
+            40
+        );
+        assert_eq!(ledger.aborted, produced.aborted_transactions * 100);
+        assert_eq!(ledger.acked, produced.committed_transactions * 100);
+    }
+}
+
+/// Members come and go, in order and not; with a commit after each batch nothing is lost.
+#[test]
+#[ignore = "needs a broker"]
+fn group_with_lives() {
+    for cooperative in [false, true] {
+        let run = RunIdentity::new(rand::random());
+        let topic = topic("group", 4);
+        let mut spec = consume(&run, &topic);
+        spec.group = Some(topic.clone());
+        spec.members = 3;
+        spec.cooperative = cooperative;
+        spec.config
+            .insert("session.timeout.ms".into(), "3000".into());
+        spec.config
+            .insert("heartbeat.interval.ms".into(), "300".into());
+        let clock = RunClock::start();
+        let mut reader = ConsumeJob::prepare(spec, clock).expect("a reader");
+        let mut load = ProduceJob::prepare(produce(&run, &topic, Schedule::constant(500.0, 4000)))
+            .expect("a load");
+        load.start(clock).expect("threads");
+        std::thread::sleep(Duration::from_secs(1));
+        reader.stop(Some(0));
+        std::thread::sleep(Duration::from_secs(1));
+        reader.kill(Some(1));
+        reader.start(Some(0)).expect("assigned");
+        std::thread::sleep(Duration::from_secs(1));
+        reader.kill(None);
+        reader.start(None).expect("assigned");
+        let (produced, senders) = load.join();
+        let drained = reader.drain(Instant::now() + Duration::from_secs(30));
+        let (consumed, account) = reader.join();
+        let ledger = ledger_of(&senders, &account);
+        print("group", &produced, &consumed, &ledger);
+        for event in &consumed.rebalances {
+            println!("{event:?}");
+        }
+        println!("{:?}", consumed.lives);
+        println!("{:?}", ledger.samples(Class::Lost));
+        assert!(drained);
+        assert_eq!((ledger.acked, ledger.distinct), (4000, 4000));
+        assert!(
+            ledger
+                .classes
+                .keys()
+                .all(|class| *class == Class::Redelivered),
+            "{:?}",
+            ledger.classes
+        );
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::Admin;
 use crate::kafka::{KafkaFailure, controller_id};
+use rdkafka::consumer::Consumer;
 use rdkafka::metadata::MetadataTopic;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -126,8 +127,7 @@ impl Admin {
         let name = name.to_owned();
         self.blocking(move |own| {
             let metadata = own
-                .client
-                .inner()
+                .asker
                 .fetch_metadata(Some(&name), own.timeout)
                 .map_err(|error| {
                     KafkaFailure::request(format!("describe topic `{name}`"), &error)
@@ -165,7 +165,6 @@ impl Admin {
         address: &str,
         deadline: Instant,
     ) -> Result<(), KafkaFailure> {
-        use rdkafka::consumer::Consumer;
         loop {
             // A new client asks the one broker it knows; an old one would ask any.
             let asker = self.asker(&[("bootstrap.servers", address)])?;

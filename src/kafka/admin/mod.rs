@@ -21,6 +21,8 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Admin {
     client: Arc<AdminClient<ClientState>>,
+    /// Describes topics: a consumer's question, unlike a producer's, does not create the topic.
+    asker: Arc<BaseConsumer<ClientState>>,
     connection: Arc<BTreeMap<String, String>>,
     logs: LogSink,
     timeout: Duration,
@@ -39,8 +41,10 @@ impl Admin {
         let client = config
             .create_with_context(ClientState::new("admin", logs.clone()))
             .map_err(|error| KafkaFailure::request("create the admin client", &error))?;
+        let asker = asker(connection, &[], logs.clone())?;
         Ok(Self {
             client: Arc::new(client),
+            asker: Arc::new(asker),
             connection: Arc::new(connection.clone()),
             logs,
             timeout,
@@ -55,15 +59,7 @@ impl Admin {
 
     /// A consumer that only asks; `extra` properties on top of the connection's.
     fn asker(&self, extra: &[(&str, &str)]) -> Result<BaseConsumer<ClientState>, KafkaFailure> {
-        let mut settings = ClientSettings::new(Role::Admin)?;
-        settings.set_all(self.connection.iter())?;
-        for (name, value) in extra {
-            settings.set(name, value)?;
-        }
-        let (config, _) = settings.build()?;
-        config
-            .create_with_context(ClientState::new("admin", self.logs.clone()))
-            .map_err(|error| KafkaFailure::request("create a client", &error))
+        asker(&self.connection, extra, self.logs.clone())
     }
 
     /// Runs a blocking question on a thread of the runtime made for that.
@@ -81,4 +77,21 @@ impl Admin {
             })
         })
     }
+}
+
+fn asker(
+    connection: &BTreeMap<String, String>,
+    extra: &[(&str, &str)],
+    logs: LogSink,
+) -> Result<BaseConsumer<ClientState>, KafkaFailure> {
+    let mut settings = ClientSettings::new(Role::Admin)?;
+    settings.set_all(connection)?;
+    settings.set("group.id", "kscen-admin")?;
+    for (name, value) in extra {
+        settings.set(name, value)?;
+    }
+    let (config, _) = settings.build()?;
+    config
+        .create_with_context(ClientState::new("admin", logs))
+        .map_err(|error| KafkaFailure::request("create a client", &error))
 }

@@ -15,6 +15,8 @@ use std::mem::ManuallyDrop;
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
+/// "No offset" in a list of partitions: nothing is committed for it.
+const NO_OFFSET: i64 = -1001;
 const OK: Code = Code::RD_KAFKA_RESP_ERR_NO_ERROR;
 /// Messages taken from librdkafka with one call.
 const BATCH: usize = 1000;
@@ -64,25 +66,15 @@ impl<'a> Incoming<'a> {
     }
 }
 
-/// Something other than a message.
+/// A problem that the client reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// The reader has reached the end of a partition, which lies at this offset.
-    End {
-        /// The partition.
-        partition: i32,
-        /// The offset that the next message will have, at the earliest.
-        offset: i64,
-    },
-    /// The client reports a problem.
-    Error {
-        /// Kafka's name of the error.
-        name: String,
-        /// What it says about it.
-        reason: String,
-        /// Whether the client cannot go on.
-        fatal: bool,
-    },
+pub struct Problem {
+    /// Kafka's name of the error.
+    pub name: String,
+    /// What it says about it.
+    pub reason: String,
+    /// Whether the client cannot go on.
+    pub fatal: bool,
 }
 
 /// A consumer that reads in batches.
@@ -97,6 +89,9 @@ unsafe impl Send for BatchConsumer {}
 
 impl BatchConsumer {
     /// A consumer that is neither assigned nor subscribed.
+    ///
+    /// `enable.partition.eof` must be off: the batch call takes the end of a partition for a message
+    /// and moves the client's position one too far, so that the next message can be skipped.
     pub fn new(config: &ClientConfig, state: ClientState) -> Result<Self, KafkaFailure> {
         let failed = |error| KafkaFailure::request("create the consumer", &error);
         let native = config.create_native_config().map_err(failed)?;
@@ -188,7 +183,7 @@ impl BatchConsumer {
         &mut self,
         timeout: Duration,
         mut sink: impl FnMut(&[Incoming<'_>]),
-        mut notice: impl FnMut(Notice),
+        mut problem: impl FnMut(Problem),
     ) -> usize {
         let mut count = self.fetch();
         if count == 0 && !timeout.is_zero() {
@@ -211,13 +206,8 @@ impl BatchConsumer {
                         payload: bytes(native.payload, native.len),
                         native,
                     });
-                } else if native.err == Code::RD_KAFKA_RESP_ERR__PARTITION_EOF {
-                    notice(Notice::End {
-                        partition: native.partition,
-                        offset: native.offset,
-                    });
                 } else {
-                    notice(Notice::Error {
+                    problem(Problem {
                         name: error_name(native.err as i32),
                         reason: text(rd_kafka_message_errstr(native)),
                         fatal: native.err == Code::RD_KAFKA_RESP_ERR__FATAL,
@@ -351,7 +341,11 @@ unsafe extern "C" fn rebalance_callback(
         let Some(state) = opaque.cast::<ClientState>().as_ref() else {
             return;
         };
-        let elements = std::slice::from_raw_parts_mut((*list).elems, (*list).cnt as usize);
+        let elements = match (*list).cnt {
+            // An empty list has no array at all.
+            0 => &mut [],
+            count => std::slice::from_raw_parts_mut((*list).elems, count as usize),
+        };
         let cooperative =
             CStr::from_ptr(rd_kafka_rebalance_protocol(rk)).to_bytes() == b"COOPERATIVE";
         if code == Code::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
@@ -388,7 +382,11 @@ unsafe extern "C" fn rebalance_callback(
         } else {
             let lost = rd_kafka_assignment_lost(rk) == 1;
             if state.commit_on_revoke && !lost {
-                rd_kafka_position(rk, list);
+                for element in elements.iter_mut() {
+                    element.offset = state
+                        .processed_up_to(element.partition)
+                        .unwrap_or(NO_OFFSET);
+                }
                 rd_kafka_commit(rk, list, 0);
             }
             match cooperative {

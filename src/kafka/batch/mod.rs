@@ -5,7 +5,7 @@ mod native;
 mod producer;
 mod queue;
 
-pub use consumer::{BatchConsumer, Incoming, Notice};
+pub use consumer::{BatchConsumer, Incoming, Problem};
 pub(crate) use native::dump;
 pub use native::{controller_id, error_name};
 pub use producer::{BatchProducer, Outcome, Report, Submission};

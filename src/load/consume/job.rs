@@ -411,7 +411,7 @@ fn settings(spec: &ConsumeSpec, number: usize) -> Result<ClientSettings, LoadErr
         settings.set("partition.assignment.strategy", "cooperative-sticky")?;
     }
     settings.set_all(&spec.config)?;
-    // The reader relies on it to know that it has reached the end.
-    settings.set("enable.partition.eof", "true")?;
+    // It would move positions one too far: see `BatchConsumer::new`.
+    settings.set("enable.partition.eof", "false")?;
     Ok(settings)
 }

@@ -3,9 +3,9 @@
 use super::job::Shared;
 use super::report::{LifeEnd, RebalanceEvent};
 use super::{Commit, Tapped};
-use crate::kafka::{BatchConsumer, ClientState, Incoming, Notice, Rebalance};
-use crate::ledger::{IDENTITY_HEADER, Identity, IdentityError, Seen, Sighting};
-use std::collections::BTreeMap;
+use crate::kafka::{BatchConsumer, ClientState, Incoming, Rebalance};
+use crate::ledger::{Identity, Seen, Sighting};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -47,11 +47,53 @@ pub(super) struct Member {
     pub(super) consumer: BatchConsumer,
 }
 
+/// How far a member has come on the partitions that are its own.
+#[derive(Default)]
+struct Progress {
+    owned: BTreeSet<i32>,
+    positions: BTreeMap<i32, i64>,
+}
+
+impl Progress {
+    fn give_up(&mut self, partitions: &[i32]) {
+        self.owned
+            .retain(|partition| !partitions.contains(partition));
+        self.positions
+            .retain(|partition, _| !partitions.contains(partition));
+    }
+
+    /// What arrives after its partition was given away must not be committed: it has a new owner.
+    fn advance(&mut self, shared: &Shared, (partition, next): (i32, i64)) {
+        if shared.spec.group.is_none() || self.owned.contains(&partition) {
+            self.positions.insert(partition, next);
+        }
+    }
+}
+
 impl Member {
+    /// Takes in what the client has passed without delivering it, such as the markers of transactions.
+    fn advance(&self, progress: &Progress) {
+        let topic = &self.shared.spec.topic;
+        let positions = match self.shared.spec.group {
+            Some(_) => self
+                .consumer
+                .positions(topic, progress.owned.iter().copied()),
+            None => self
+                .consumer
+                .positions(topic, self.shared.partitions.iter().copied()),
+        };
+        let mut books = self.shared.books();
+        positions
+            .iter()
+            .for_each(|(partition, position)| books.account.advanced(*partition, *position));
+        drop(books);
+        self.shared.live.notify();
+    }
+
     /// Reads until it is told otherwise, or cannot go on.
     pub(super) fn run(mut self) {
         let state = self.consumer.client().context().clone();
-        let mut positions = BTreeMap::new();
+        let mut progress = Progress::default();
         let mut uncommitted = 0;
         let end = loop {
             match self.orders.get() {
@@ -64,29 +106,22 @@ impl Member {
             let count = self.consumer.read(
                 TURN,
                 |batch| {
-                    note_rebalances(shared, number, &state, &mut positions);
-                    record(shared, life, batch, &mut positions);
+                    note_rebalances(shared, number, &state, &mut progress);
+                    record(shared, life, batch, &mut progress);
+                    state.processed(&progress.positions);
                 },
-                |notice| match notice {
-                    Notice::End { partition, offset } => {
-                        shared.books().account.advanced(partition, offset);
-                        shared.live.notify();
+                |problem| {
+                    // Without its topic or the right to read it there is nothing to wait for.
+                    if problem.fatal || problem.name.ends_with("AUTHORIZATION_FAILED") {
+                        fatal = Some(format!("{}: {}", problem.name, problem.reason));
                     }
-                    Notice::Error {
-                        name,
-                        reason,
-                        fatal: is_fatal,
-                    } => {
-                        // Without its topic or the right to read it there is nothing to wait for.
-                        let hopeless = is_fatal || name.ends_with("AUTHORIZATION_FAILED");
-                        if hopeless {
-                            fatal = Some(format!("{name}: {reason}"));
-                        }
-                        *shared.books().errors.entry(name).or_default() += 1;
-                    }
+                    *shared.books().errors.entry(problem.name).or_default() += 1;
                 },
             );
-            note_rebalances(shared, number, &state, &mut positions);
+            note_rebalances(shared, number, &state, &mut progress);
+            if count == 0 {
+                self.advance(&progress);
+            }
             uncommitted += count as u64;
             let due = match shared.spec.commit {
                 Commit::After => uncommitted > 0,
@@ -94,7 +129,9 @@ impl Member {
                 Commit::Auto | Commit::None => false,
             };
             if due && shared.spec.group.is_some() {
-                let result = self.consumer.commit(&shared.spec.topic, &positions, true);
+                let result = self
+                    .consumer
+                    .commit(&shared.spec.topic, &progress.positions, true);
                 shared.books().committed(result);
                 uncommitted = 0;
             }
@@ -113,9 +150,9 @@ impl Member {
                     && uncommitted > 0
                     && end == LifeEnd::Stopped
                 {
-                    let result = self
-                        .consumer
-                        .commit(&self.shared.spec.topic, &positions, true);
+                    let result =
+                        self.consumer
+                            .commit(&self.shared.spec.topic, &progress.positions, true);
                     self.shared.books().committed(result);
                 }
                 if let Err(failure) = self.consumer.close() {
@@ -128,7 +165,7 @@ impl Member {
                 }
             }
         }
-        note_rebalances(&self.shared, self.number, &state, &mut positions);
+        note_rebalances(&self.shared, self.number, &state, &mut progress);
         let now_us = self.shared.clock.now_us();
         self.shared.books().end_life(self.life, now_us, end);
         self.shared.live.alive.fetch_sub(1, Ordering::AcqRel);
@@ -136,12 +173,7 @@ impl Member {
     }
 }
 
-fn note_rebalances(
-    shared: &Shared,
-    member: usize,
-    state: &ClientState,
-    positions: &mut BTreeMap<i32, i64>,
-) {
+fn note_rebalances(shared: &Shared, member: usize, state: &ClientState, progress: &mut Progress) {
     let rebalances = state.take_rebalances();
     if rebalances.is_empty() {
         return;
@@ -160,10 +192,11 @@ fn note_rebalances(
                 for (partition, offset) in assigned.iter().filter(|(_, offset)| **offset >= 0) {
                     books.account.assigned(*partition, *offset);
                 }
+                progress.owned.extend(assigned.keys());
                 event.assigned = assigned;
             }
             Rebalance::Revoked(revoked) => {
-                positions.retain(|partition, _| !revoked.contains(partition));
+                progress.give_up(&revoked);
                 event.revoked = revoked;
             }
         }
@@ -173,12 +206,7 @@ fn note_rebalances(
     shared.live.notify();
 }
 
-fn record(
-    shared: &Shared,
-    life: usize,
-    batch: &[Incoming<'_>],
-    positions: &mut BTreeMap<i32, i64>,
-) {
+fn record(shared: &Shared, life: usize, batch: &[Incoming<'_>], progress: &mut Progress) {
     let now_us = shared.clock.now_us();
     let at_us = shared.clock.to_epoch_us(now_us);
     let (mut read, mut bytes) = (0, 0);
@@ -186,7 +214,7 @@ fn record(
     let mut books = shared.books();
     let mut position = (-1, 0);
     for message in batch {
-        let identity = identity_of(message);
+        let identity = Identity::of(message);
         let seen = books.account.record(&Sighting {
             partition: message.partition,
             offset: message.offset,
@@ -206,7 +234,7 @@ fn record(
         }
         if position.0 != message.partition {
             if position.0 >= 0 {
-                positions.insert(position.0, position.1);
+                progress.advance(shared, position);
             }
             position.0 = message.partition;
         }
@@ -215,7 +243,7 @@ fn record(
             tapped.push((identity.ok().map(|found| found.0), seen));
         }
     }
-    positions.insert(position.0, position.1);
+    progress.advance(shared, position);
     let second = books.seconds.at(now_us);
     second.read += read;
     second.bytes += bytes;
@@ -247,22 +275,4 @@ fn record(
         shared.live.until_reached.store(true, Ordering::Release);
     }
     shared.live.notify();
-}
-
-/// The identity in the payload or, where there is none, in a header.
-pub(crate) fn identity_of(message: &Incoming<'_>) -> Result<(Identity, bool), IdentityError> {
-    match message.payload.map(Identity::find) {
-        None | Some(Err(IdentityError::Absent)) => {}
-        Some(found) => return found,
-    }
-    let headers = message.headers();
-    let value = headers
-        .iter()
-        .find(|(name, _)| name.to_bytes() == IDENTITY_HEADER.as_bytes());
-    let Some((_, Some(value))) = value else {
-        return Err(IdentityError::Absent);
-    };
-    let identity = Identity::decode(value)?;
-    let intact = crc32fast::hash(message.payload.unwrap_or_default()) == identity.body_crc;
-    Ok((identity, intact))
 }

@@ -231,6 +231,7 @@ impl ProduceJob {
             response_latency: LatencySeries::default(),
             ack_gaps: Vec::new(),
             queue_full_us: 0,
+            transaction_wait_us: 0,
             health: GeneratorHealth::default(),
             effective_config: self.effective_config.clone(),
             fatal: None,
@@ -250,6 +251,7 @@ impl ProduceJob {
             report.bytes += tally.bytes;
             report.last_send_us = report.last_send_us.max(tally.last_send_us);
             report.queue_full_us += tally.queue_full_us;
+            report.transaction_wait_us += tally.transaction_wait_us;
             for (codes, named) in [
                 (&tally.failed, &mut report.failed),
                 (&tally.unknown, &mut report.unknown),
@@ -312,14 +314,14 @@ impl ProduceJob {
                 };
                 sample.due = until((second + 1) * 1_000_000 - 1).saturating_sub(before);
             }
-            report.validity = validity(&report, on_time);
+            report.validity = validity(&report, on_time, self.spec.producers as f64);
         }
         (report, accounts)
     }
 }
 
 /// The load is invalid where the generator, and not a full queue, kept it from being offered.
-fn validity(report: &ProduceReport, on_time: u64) -> LoadValidity {
+fn validity(report: &ProduceReport, on_time: u64, producers: f64) -> LoadValidity {
     if report.due == 0 || report.fatal.is_some() {
         return LoadValidity::Valid;
     }
@@ -329,14 +331,16 @@ fn validity(report: &ProduceReport, on_time: u64) -> LoadValidity {
         .unwrap_or(report.end_us)
         .saturating_sub(report.start_us)
         .max(1);
-    let full = report.queue_full_us as f64 / planned_us as f64;
+    // Where the system holds the producers up, the load stays valid: that is back-pressure.
+    let held_us = (report.queue_full_us + report.transaction_wait_us) as f64 / producers;
+    let full = held_us / planned_us as f64;
     if missing <= 0.01 || full >= missing * 0.5 {
         return LoadValidity::Valid;
     }
     LoadValidity::Invalid {
         reason: format!(
-            "only {:.1} % of the messages were offered within the schedule, and a full client queue ({:.1} % of the \
-             time) does not explain it: the generator could not keep up; lower the rate or use more producers",
+            "only {:.1} % of the messages were offered within the schedule, and back-pressure ({:.1} % of \
+             the time) does not explain it: the generator could not keep up; lower the rate or use more producers",
             (1.0 - missing) * 100.0,
             full * 100.0
         ),
@@ -383,6 +387,8 @@ fn settings(spec: &ProduceSpec, share: u64) -> Result<(ClientSettings, Option<St
     });
     if let Some(id) = &id {
         settings.set("transactional.id", id)?;
+        // librdkafka wants a delivery to end before the transaction does (60 s, as in Java).
+        settings.set("message.timeout.ms", "60000")?;
     } else if spec.idempotent {
         // Statistics tell when the producer id has arrived.
         settings.set("statistics.interval.ms", "200")?;

@@ -64,6 +64,8 @@ pub struct ProduceReport {
     pub ack_gaps: Vec<AckGap>,
     /// Time in which the client's queue was full, in µs, summed over producers.
     pub queue_full_us: u64,
+    /// Time in which complete transactions waited for their end, in µs, summed over producers.
+    pub transaction_wait_us: u64,
     /// How well the generator itself did.
     pub health: GeneratorHealth,
     /// What the client really worked with. Names as in librdkafka's documentation.

@@ -35,6 +35,7 @@ pub(super) struct Tally {
     pub(super) gaps: GapWatch,
     pub(super) last_send_us: u64,
     pub(super) queue_full_us: u64,
+    pub(super) transaction_wait_us: u64,
 }
 
 impl Tally {
@@ -54,6 +55,7 @@ impl Tally {
             gaps: GapWatch::default(),
             last_send_us: 0,
             queue_full_us: 0,
+            transaction_wait_us: 0,
         }
     }
 

@@ -81,6 +81,8 @@ pub(super) struct Worker {
     headers: Vec<(CString, Vec<u8>)>,
     in_flight: u64,
     full_since_us: Option<u64>,
+    /// Since when a complete transaction waits for its end.
+    ending_since_us: Option<u64>,
 }
 
 /// Everything that a worker needs from outside.
@@ -132,6 +134,7 @@ impl Worker {
             headers: parts.headers,
             in_flight: 0,
             full_since_us: None,
+            ending_since_us: None,
         };
         if worker.payload.repeats() {
             for slot in 0..slots {
@@ -616,12 +619,19 @@ impl Worker {
         let Some(transactions) = &mut self.transactions else {
             return Ok(());
         };
-        let complete = last || transactions.room(self.next) == 0;
-        if complete && self.in_flight == 0 && self.planned.is_empty() {
-            let ended = transactions.end(&self.producer, self.next, &mut self.tally.account);
-            return ended.map_err(|failure| failure.to_string());
+        if !last && transactions.room(self.next) > 0 {
+            return Ok(());
         }
-        Ok(())
+        let since_us = *self
+            .ending_since_us
+            .get_or_insert_with(|| self.clock.now_us());
+        if self.in_flight > 0 || !self.planned.is_empty() {
+            return Ok(());
+        }
+        let ended = transactions.end(&self.producer, self.next, &mut self.tally.account);
+        self.tally.transaction_wait_us += self.clock.now_us() - since_us;
+        self.ending_since_us = None;
+        ended.map_err(|failure| failure.to_string())
     }
 
     /// Waits for the next thing to do; returns the time from which on this thread is to blame.
