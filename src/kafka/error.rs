@@ -50,6 +50,12 @@ impl KafkaFailure {
         }
     }
 
+    /// Whether asking again cannot help.
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.name()
+            .is_none_or(|name| name.ends_with("AUTHORIZATION_FAILED") || name == "_AUTHENTICATION")
+    }
+
     /// Kafka's name of the error, where there is one.
     pub fn name(&self) -> Option<&str> {
         match self {
