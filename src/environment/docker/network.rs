@@ -86,9 +86,8 @@ impl DockerStack {
         self.cuts().remove(member.name());
         let id = self.inspect(member).await?.id().to_owned();
         let wanted = |seen: &Seen| seen.container == id && seen.action == "connect";
-        let seen =
-            if done.starts_with("connected") { self.watch.after(mark, EVENT_PATIENCE, wanted).await } else { None };
-        Ok(effect(requested, seen.as_ref(), done))
+        let seen = if done.changed { self.watch.after(mark, EVENT_PATIENCE, wanted).await } else { None };
+        Ok(effect(requested, seen.as_ref(), done.words))
     }
 
     /// Cuts again where a start connected the container by itself, as newer engines do.

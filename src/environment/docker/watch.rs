@@ -141,6 +141,25 @@ async fn follow(
     }
 }
 
+/// Whether a container was asked to end within the last `span` and has not done so yet, by what the engine remembers.
+pub(super) async fn is_ending(engine: &Engine, container: &str, span: Duration) -> bool {
+    let now = engine.engine_time(SystemTime::now());
+    let kinds = ["kill", "die", "start"];
+    let mut stream = engine.docker.events(Some(EventsOptions {
+        since: Some(unix_seconds(now - span)),
+        until: Some(unix_seconds(now)),
+        filters: Some(HashMap::from([
+            ("container".to_owned(), vec![container.to_owned()]),
+            ("event".to_owned(), kinds.iter().map(|kind| (*kind).to_owned()).collect()),
+        ])),
+    }));
+    let mut last = None;
+    while let Some(Ok(message)) = stream.next().await {
+        last = message.action.or(last);
+    }
+    last.as_deref() == Some("kill")
+}
+
 fn unix_seconds(time: SystemTime) -> String {
     let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     format!("{}.{:09}", since_epoch.as_secs(), since_epoch.subsec_nanos())
