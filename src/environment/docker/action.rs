@@ -78,8 +78,17 @@ impl Deed<'_> {
     }
 
     /// The effect at the time of the engine's event; without an event (an engine that restarted) at the time of its proof.
+    /// A life's start and end are dated by the container's state: its event comes after the engine has tidied up.
     fn effect(&self, seen: Option<&Seen>, down: Option<&Seen>, state: &str, container: &Container) -> Effect {
-        let time = |seen: &Seen| watch::instant(seen.at, self.requested);
+        let time = |seen: &Seen| {
+            let exact = match seen.action.as_str() {
+                "die" if seen.container == container.id() => container.finished_at(),
+                "start" => container.started_at(),
+                _ => None,
+            };
+            let exact = exact.map(|at| self.stack.engine.local_time(at)).filter(|at| *at <= seen.at);
+            watch::instant(exact.unwrap_or(seen.at), self.requested)
+        };
         let source = match seen {
             Some(seen) => format!("the engine's event `{}` at {}", seen.action, clock(seen)),
             None => "no event of the engine, only its state".to_owned(),

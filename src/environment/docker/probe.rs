@@ -4,6 +4,7 @@ use super::container::Container;
 use super::roles::Role;
 use super::stack::Member;
 use crate::environment::Endpoints;
+use postgres_native_tls::MakeTlsConnector;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub(super) enum Probe {
     /// A GET request that has to be answered with success.
     Http { client: reqwest::Client, url: String },
     /// A session that has to be accepted.
-    Postgres { url: String },
+    Postgres { url: String, tls: MakeTlsConnector },
 }
 
 impl Probe {
@@ -33,7 +34,7 @@ impl Probe {
             Role::Controller => None,
             Role::Connect => http(format!("{}/connectors", endpoints.connect.as_ref()?)),
             Role::KafkaUi => http(format!("{}/actuator/health", endpoints.kafka_ui.as_ref()?)),
-            Role::Postgres => Some(Self::Postgres { url: endpoints.postgres.clone()? }),
+            Role::Postgres => Some(Self::Postgres { url: endpoints.postgres.clone()?, tls: any_certificate()? }),
         }
     }
 
@@ -74,7 +75,7 @@ impl Probe {
                 let answer = client.get(url).timeout(PATIENCE).send().await.map_err(|error| innermost(&error))?;
                 if answer.status().is_success() { Ok(()) } else { Err(format!("{url} answers {}", answer.status())) }
             }
-            Self::Postgres { url } => match tokio::time::timeout(PATIENCE, ask_postgres(url)).await {
+            Self::Postgres { url, tls } => match tokio::time::timeout(PATIENCE, ask_postgres(url, tls.clone())).await {
                 Ok(answer) => answer,
                 Err(_) => Err(format!("PostgreSQL did not answer within {} s", PATIENCE.as_secs())),
             },
@@ -93,16 +94,15 @@ fn ask_broker(client: &BaseConsumer, node_id: Option<i32>) -> Result<(), String>
     }
 }
 
-async fn ask_postgres(url: &str) -> Result<(), String> {
-    // As with libpq's default: TLS where the server offers it, whatever its certificate.
-    let tls = native_tls::TlsConnector::builder()
-        .danger_accept_invalid_certs(true)
-        .danger_accept_invalid_hostnames(true)
-        .build()
-        .map_err(|error| error.to_string())?;
-    let (client, connection) = tokio_postgres::connect(url, postgres_native_tls::MakeTlsConnector::new(tls))
-        .await
-        .map_err(|error| innermost(&error))?;
+/// As with libpq's default: TLS where the server offers it, whatever its certificate.
+fn any_certificate() -> Option<MakeTlsConnector> {
+    let mut builder = native_tls::TlsConnector::builder();
+    builder.danger_accept_invalid_certs(true).danger_accept_invalid_hostnames(true).disable_built_in_roots(true);
+    builder.build().ok().map(MakeTlsConnector::new)
+}
+
+async fn ask_postgres(url: &str, tls: MakeTlsConnector) -> Result<(), String> {
+    let (client, connection) = tokio_postgres::connect(url, tls).await.map_err(|error| innermost(&error))?;
     let connection = tokio::spawn(connection);
     let answer = client.simple_query("SELECT 1").await.map(drop).map_err(|error| innermost(&error));
     drop(client);

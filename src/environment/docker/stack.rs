@@ -38,7 +38,7 @@ pub(super) struct Member {
     pub(super) node_id: Option<i32>,
     /// The last one is the present one.
     containers: Mutex<Vec<String>>,
-    meter: Mutex<Meter>,
+    meter: Meter,
     /// Of containers that are gone.
     earlier_log: Mutex<Vec<LogLine>>,
 }
@@ -49,7 +49,7 @@ impl Member {
             part,
             node_id,
             containers: Mutex::new(vec![container]),
-            meter: Mutex::default(),
+            meter: Meter::default(),
             earlier_log: Mutex::default(),
         }
     }
@@ -71,7 +71,7 @@ impl Member {
         self.containers.lock().unwrap_or_else(PoisonError::into_inner).push(container.to_owned());
     }
 
-    pub(super) fn meter(&self) -> &Mutex<Meter> {
+    pub(super) fn meter(&self) -> &Meter {
         &self.meter
     }
 
