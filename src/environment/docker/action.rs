@@ -20,6 +20,9 @@ const GRACE: i32 = 30;
 impl DockerStack {
     pub(super) async fn carry_out(&self, member: &Member, action: Action) -> EnvironmentResult<Effect> {
         let before = self.inspect(member).await?;
+        if matches!(action, Action::Pause | Action::Resume | Action::Stop | Action::Kill) && self.died(&before) {
+            return Err(self.death(member, &before).await);
+        }
         refuse_futile(member, &before, action)?;
         let deed = Deed { stack: self, member, action, mark: self.watch.mark(), requested: Instant::now() };
         let effect = match action {

@@ -1,6 +1,7 @@
 //! The environment: members of the project and what can be done to them.
 
 use super::container::Container;
+use super::disk::Disk;
 use super::engine::Engine;
 use super::project;
 use super::recipe::{HealRecipe, Repair};
@@ -39,6 +40,7 @@ pub(super) struct Member {
     /// The last one is the present one.
     containers: Mutex<Vec<String>>,
     meter: Meter,
+    disk: Disk,
     /// Of containers that are gone.
     earlier_log: Mutex<Vec<LogLine>>,
 }
@@ -50,6 +52,7 @@ impl Member {
             node_id,
             containers: Mutex::new(vec![container]),
             meter: Meter::default(),
+            disk: Disk::default(),
             earlier_log: Mutex::default(),
         }
     }
@@ -73,6 +76,10 @@ impl Member {
 
     pub(super) fn meter(&self) -> &Meter {
         &self.meter
+    }
+
+    pub(super) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     pub(super) fn earlier_log(&self) -> &Mutex<Vec<LogLine>> {

@@ -93,6 +93,7 @@ impl DockerStack {
             let fresh = sampled.wait_for(|at| at.is_some() && *at >= started);
             let _ = tokio::time::timeout(PATIENCE, fresh).await;
         }
+        let disk = member.disk().bytes(&self.engine, &container).await;
         let account = meter.account.lock().unwrap_or_else(PoisonError::into_inner);
         let memory = |bytes: u64| if container.is_down() { 0 } else { bytes };
         Ok(Some(Usage {
@@ -100,7 +101,7 @@ impl DockerStack {
             cpus: allowed_cpus(container.0.host_config.as_ref(), account.online_cpus),
             memory: memory(account.memory),
             working_set: memory(account.working_set),
-            disk: None,
+            disk,
         }))
     }
 }

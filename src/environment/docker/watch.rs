@@ -38,6 +38,8 @@ pub(super) struct Watch {
     /// Counts changes of `seen`, so that an event can be awaited.
     changed: watch::Receiver<u64>,
     interruptions: Arc<Mutex<Vec<SystemTime>>>,
+    /// When following began.
+    pub(super) since: SystemTime,
     task: JoinHandle<()>,
 }
 
@@ -53,8 +55,9 @@ impl Watch {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let interruptions = Arc::new(Mutex::new(Vec::new()));
         let (changes, changed) = watch::channel(0);
-        let task = tokio::spawn(follow(engine, Arc::clone(&seen), Arc::clone(&interruptions), changes));
-        Self { seen, changed, interruptions, task }
+        let since = SystemTime::now();
+        let task = tokio::spawn(follow(engine, since, Arc::clone(&seen), Arc::clone(&interruptions), changes));
+        Self { seen, changed, interruptions, since, task }
     }
 
     /// A point in the events; later ones are those of what is done next.
@@ -107,11 +110,12 @@ impl Watch {
 
 async fn follow(
     engine: Engine,
+    since: SystemTime,
     seen: Arc<Mutex<Vec<Seen>>>,
     interruptions: Arc<Mutex<Vec<SystemTime>>>,
     changes: watch::Sender<u64>,
 ) {
-    let mut since = engine.engine_time(SystemTime::now());
+    let mut since = engine.engine_time(since);
     loop {
         let mut stream = engine.docker.events(Some(EventsOptions {
             since: Some(unix_seconds(since)),

@@ -95,6 +95,8 @@ async fn usage_and_log_outlive_a_restart(stack: &DockerStack) {
     assert!(before.cpu_seconds > 0.1 && before.cpus >= 1.0, "{before:?}");
     assert!((50 << 20..2 << 30).contains(&before.memory) && before.working_set >= before.memory, "{before:?}");
 
+    assert!(before.disk.is_some_and(|bytes| bytes > 4096), "{before:?}");
+
     let restarted = SystemTime::now();
     stack.act("kafka-1", Action::Restart).await.expect("a restart");
     ready(stack, &["kafka-1"]).await;
