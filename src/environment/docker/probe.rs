@@ -75,11 +75,10 @@ impl Probe {
             Self::Broker { own, others, node_id } => {
                 let (own, others, node_id) = (Arc::clone(own), others.clone(), *node_id);
                 let asked = tokio::task::spawn_blocking(move || {
-                    listed(&own, node_id).and_then(|known| match others {
-                        // None of the others answering is no reason to doubt this one.
-                        Some(others) if known => Ok(listed(&others, node_id).unwrap_or(true)),
-                        _ => Ok(known),
-                    })
+                    let known = listed(&own, node_id)?;
+                    // None of the others answering is no reason to doubt this one.
+                    let agreed = others.and_then(|others| listed(&others, node_id).ok()).unwrap_or(true);
+                    Ok::<bool, String>(known && agreed)
                 });
                 match asked.await.map_err(|error| error.to_string())?? {
                     true => Ok(()),
