@@ -16,8 +16,9 @@ use tokio::task::JoinHandle;
 /// How often a broken stream is opened again; a restarting engine takes a second or more.
 const REOPEN_EVERY: Duration = Duration::from_millis(250);
 /// The events that are of use; health checks would fill the engine's short memory of 256 otherwise.
-const KINDS: [&str; 11] =
-    ["pause", "unpause", "kill", "die", "oom", "start", "stop", "restart", "destroy", "connect", "disconnect"];
+const KINDS: [&str; 9] = ["pause", "unpause", "kill", "stop", "die", PODMAN_DIE, "start", "connect", "disconnect"];
+/// What Docker calls `die`.
+const PODMAN_DIE: &str = "died";
 
 /// One event of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,7 +149,7 @@ async fn follow(
 /// Whether a container was asked to end within the last `span` and has not done so yet, by what the engine remembers.
 pub(super) async fn is_ending(engine: &Engine, container: &str, span: Duration) -> bool {
     let now = engine.engine_time(SystemTime::now());
-    let kinds = ["kill", "die", "start"];
+    let kinds = ["kill", "die", PODMAN_DIE, "start"];
     let mut stream = engine.docker.events(Some(EventsOptions {
         since: Some(unix_seconds(now - span)),
         until: Some(unix_seconds(now)),
@@ -177,7 +178,7 @@ fn read(message: EventMessage) -> Option<Seen> {
     Some(Seen {
         at: SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos),
         container: if of_network { attributes.get("container")?.clone() } else { actor.id? },
-        action: message.action?,
+        action: message.action.map(|action| if action == PODMAN_DIE { "die".to_owned() } else { action })?,
         network: of_network.then(|| attributes.get("name").cloned()).flatten(),
     })
 }
