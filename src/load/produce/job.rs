@@ -318,7 +318,7 @@ fn slots(spec: &ProduceSpec) -> u32 {
         PayloadSpec::Fixed(bytes) => bytes.len(),
         _ => 4096,
     };
-    (SLAB_BYTES / spec.producers / size.max(1)).clamp(512, 8192) as u32
+    (SLAB_BYTES / spec.producers / size.max(1)).clamp(16, 8192) as u32
 }
 
 fn headers(spec: &ProduceSpec) -> Result<Vec<(CString, Vec<u8>)>, LoadError> {
