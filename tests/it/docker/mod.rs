@@ -3,7 +3,7 @@
 //! One test, since all its parts share one stack that takes ten seconds to start; each part leaves it healthy.
 
 mod crash;
-mod fixture;
+pub(crate) mod fixture;
 
 use fixture::{Project, docker, ready};
 use kscen::environment::docker::{DockerStack, HealRecipe, heal_from};
