@@ -8,6 +8,7 @@ mod bitmap;
 mod class;
 mod identity;
 mod incoming;
+pub mod injection;
 mod reader;
 mod report;
 mod run;

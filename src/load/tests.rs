@@ -78,6 +78,8 @@ fn consume(run: &Arc<RunIdentity>, topic: &str) -> ConsumeSpec {
         config: BTreeMap::new(),
         run: run.clone(),
         tap: None,
+        tamper: None,
+        sample_limit: 10_000,
         logs: LogSink::default(),
     }
 }
@@ -307,7 +309,7 @@ fn ledger_of(
     senders: &[crate::ledger::SenderAccount],
     account: &crate::ledger::ReaderAccount,
 ) -> LedgerReport {
-    let ledger = Ledger::new(senders, [account]);
+    let ledger = Ledger::new(senders, [account]).with_samples(10_000);
     let missing = ledger.missing();
     if missing.is_empty() {
         return ledger.settle(None);
@@ -637,4 +639,55 @@ fn bad_input_becomes_counted_outcomes() {
     let mut spec = produce(&run, &topic, Schedule::constant(1.0, 1));
     spec.config.insert("compresion.type".into(), "lz4".into());
     println!("{}", ProduceJob::prepare(spec).err().expect("an error"));
+}
+
+/// What `selfcheck` does.
+#[test]
+#[ignore = "needs a broker"]
+fn injected_anomalies_are_reported_exactly() {
+    use crate::ledger::injection::{InjectionPlan, inject};
+    for seed in 0..5 {
+        let run = RunIdentity::new(rand::random());
+        let topic = topic("injection", 3);
+        let inside = [
+            Class::Lost,
+            Class::Skipped,
+            Class::Duplicated,
+            Class::Redelivered,
+            Class::Reordered,
+            Class::Corrupted,
+            Class::Phantom,
+            Class::Foreign,
+        ];
+        let anomalies = inside
+            .into_iter()
+            .enumerate()
+            .map(|(n, class)| (class, (seed * 7 + n as u64 * 13) % 60))
+            .collect();
+        let plan = InjectionPlan {
+            messages: 5000,
+            anomalies,
+            partitions: 3,
+            seed,
+        };
+        let injected = inject(&connection(), &topic, &run, &plan).expect("written");
+        let mut spec = consume(&run, &topic);
+        let deliveries = injected.deliveries.clone();
+        spec.tamper = Some(Arc::new(move |partition, offset| {
+            *deliveries.get(&(partition, offset)).unwrap_or(&1)
+        }));
+        let mut reader = ConsumeJob::prepare(spec, RunClock::start()).expect("a reader");
+        assert!(reader.drain(Instant::now() + Duration::from_secs(30)));
+        let (_, account) = reader.join();
+        let report = ledger_of(std::slice::from_ref(&injected.sender), &account);
+        assert_eq!(injected.mismatches(&report), [], "seed {seed}");
+        println!(
+            "{:?}",
+            report
+                .classes
+                .iter()
+                .map(|(class, found)| (class, found.count))
+                .collect::<Vec<_>>()
+        );
+    }
 }

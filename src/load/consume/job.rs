@@ -63,12 +63,13 @@ impl ConsumeJob {
         let offsets = OffsetReader::new(&spec.connection, spec.read_committed, spec.logs.clone())?;
         let partitions = offsets.partitions(&spec.topic, PREPARE_LIMIT)?;
         let ends = offsets.ends(&spec.topic, &partitions, PREPARE_LIMIT)?;
-        let account = ReaderAccount::new(
+        let mut account = ReaderAccount::new(
             spec.run.clone(),
             spec.topic.clone(),
             spec.group.clone(),
             spec.read_committed,
         );
+        account.sample_limit = spec.sample_limit;
         let until_ends = spec.until.drained.then(|| ends.clone());
         let shared = Arc::new(Shared {
             books: Mutex::new(Books::new(account)),

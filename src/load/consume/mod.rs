@@ -11,4 +11,4 @@ mod spec;
 pub use job::ConsumeJob;
 pub use live::LiveConsume;
 pub use report::{ConsumeReport, Life, LifeEnd, RebalanceEvent};
-pub use spec::{Commit, ConsumeSpec, From, Tap, Tapped, Until};
+pub use spec::{Commit, ConsumeSpec, From, Tamper, Tap, Tapped, Until};

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 /// How long the cluster may take to answer while a load is prepared.
 const PREPARE_LIMIT: Duration = Duration::from_secs(20);
 /// Memory of all slabs together.
-const SLAB_BYTES: usize = 8 << 20;
+const SLAB_BYTES: usize = 16 << 20;
 
 /// A load: prepared, started, joined.
 pub struct ProduceJob {
@@ -51,7 +51,6 @@ impl ProduceJob {
     /// Connects, fetches metadata, acquires producer ids and fills the slabs; sends nothing. Blocks.
     pub fn prepare(spec: ProduceSpec) -> Result<Self, LoadError> {
         check(&spec)?;
-        let deadline = Instant::now() + PREPARE_LIMIT;
         let offsets = OffsetReader::new(&spec.connection, false, spec.logs.clone())?;
         let partitions = offsets.partitions(&spec.topic, PREPARE_LIMIT)?.len() as i32;
         let spec = Arc::new(spec);
@@ -106,6 +105,7 @@ impl ProduceJob {
             }));
             effective_config = effective;
         }
+        let deadline = Instant::now() + PREPARE_LIMIT;
         for worker in &mut workers {
             worker.acquire_id(deadline)?;
         }
@@ -404,7 +404,7 @@ fn slots(spec: &ProduceSpec) -> u32 {
         PayloadSpec::Fixed(bytes) => bytes.len(),
         _ => 4096,
     };
-    (SLAB_BYTES / spec.producers / size.max(1)).clamp(512, 8192) as u32
+    (SLAB_BYTES / spec.producers / size.max(1)).clamp(8, 8192) as u32
 }
 
 fn headers(spec: &ProduceSpec) -> Result<Vec<(CString, Vec<u8>)>, LoadError> {
