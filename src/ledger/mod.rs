@@ -9,6 +9,7 @@ mod class;
 mod identity;
 mod incoming;
 pub mod injection;
+pub mod matching;
 mod reader;
 mod report;
 mod run;

@@ -691,3 +691,36 @@ fn injected_anomalies_are_reported_exactly() {
         );
     }
 }
+
+/// `KSCEN_TEST_FORBIDDEN` names a topic that nobody may write to or read.
+#[test]
+#[ignore = "needs a broker with an authorizer"]
+fn forbidden_topics_are_named() {
+    let topic = std::env::var("KSCEN_TEST_FORBIDDEN").expect("KSCEN_TEST_FORBIDDEN names a topic");
+    let run = RunIdentity::new(rand::random());
+    let clock = RunClock::start();
+    match ProduceJob::prepare(produce(&run, &topic, Schedule::constant(100.0, 100))) {
+        Err(error) => println!("produce: {error}"),
+        Ok(mut load) => {
+            load.start(clock).expect("threads");
+            let (produced, _) = load.join();
+            println!(
+                "{:?} {:?} {:?} {:?}",
+                produced.failed, produced.unknown, produced.fatal, produced.validity
+            );
+            assert_eq!(
+                produced.failed.get("TOPIC_AUTHORIZATION_FAILED"),
+                Some(&100)
+            );
+        }
+    }
+    match ConsumeJob::prepare(consume(&run, &topic), clock) {
+        Err(error) => println!("consume: {error}"),
+        Ok(mut reader) => {
+            reader.drain(Instant::now() + Duration::from_secs(5));
+            let (consumed, _) = reader.join();
+            println!("{:?} {:?}", consumed.errors, consumed.fatal);
+            assert!(consumed.fatal.is_some());
+        }
+    }
+}
