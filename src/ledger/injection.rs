@@ -56,6 +56,9 @@ pub struct Mismatch {
     pub invented: Vec<(u16, u64)>,
 }
 
+/// The identities of each class.
+type Truth = BTreeMap<Class, BTreeSet<(u16, u64)>>;
+
 struct Write {
     partition: i32,
     payload: Vec<u8>,
@@ -159,11 +162,7 @@ pub fn inject(
 }
 
 /// The messages to write, in order, and what is wrong with them.
-fn script(
-    plan: &InjectionPlan,
-    nonce: u64,
-    producer: u16,
-) -> (Vec<Write>, BTreeMap<Class, BTreeSet<(u16, u64)>>) {
+fn script(plan: &InjectionPlan, nonce: u64, producer: u16) -> (Vec<Write>, Truth) {
     let mut rng = StdRng::seed_from_u64(plan.seed);
     let count = |class| plan.anomalies.get(&class).copied().unwrap_or(0);
     // A late message needs a later one in its partition: anomalies stay out of the last quarter.

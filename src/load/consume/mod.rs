@@ -6,6 +6,7 @@ mod live;
 mod member;
 mod monitor;
 mod report;
+mod settings;
 mod spec;
 
 pub use job::ConsumeJob;
