@@ -24,6 +24,7 @@ pub mod record;
 pub mod reference;
 pub mod scenario;
 pub mod schemas;
+pub mod selfcheck;
 pub mod source;
 pub mod step;
 pub mod validate;

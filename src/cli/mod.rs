@@ -10,6 +10,7 @@ mod results;
 mod run;
 mod schema;
 mod select;
+mod selfcheck;
 mod signals;
 mod stage;
 mod steps;
@@ -43,6 +44,7 @@ enum Command {
     List(list::Args),
     Steps(steps::Args),
     Schema(schema::Args),
+    Selfcheck(selfcheck::Args),
     Completions(completions::Args),
 }
 
@@ -64,6 +66,7 @@ pub fn main() -> Exit {
         Command::List(args) => list::run(&args, &output),
         Command::Steps(args) => steps::run(&args, &output),
         Command::Schema(args) => schema::run(&args, &output),
+        Command::Selfcheck(args) => selfcheck::run(&args, &output),
         Command::Completions(args) => completions::run(&args),
     }
 }

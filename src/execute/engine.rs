@@ -152,6 +152,7 @@ fn opening(plan: &Plan) -> EventKind {
             started: jiff::Timestamp::now().to_string(),
             duration: 0.0,
             kscen: env!("CARGO_PKG_VERSION").to_owned(),
+            selfcheck: crate::selfcheck::last(),
         }),
         machine: machine::machine(),
         steps,

@@ -5,7 +5,10 @@ use std::io;
 use std::path::PathBuf;
 
 /// The folder for state of this user: `$XDG_STATE_HOME/kscen`, or `~/.local/state/kscen`.
-fn folder() -> io::Result<PathBuf> {
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn state_folder() -> io::Result<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = variable("XDG_STATE_HOME")
         .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
@@ -22,5 +25,5 @@ fn folder() -> io::Result<PathBuf> {
 pub fn journal_path(project: &Project) -> io::Result<PathBuf> {
     let place = std::path::absolute(&project.folder)?;
     let key = crc32fast::hash(place.to_string_lossy().as_bytes());
-    Ok(folder()?.join(format!("{}-{key:08x}.undo", project.name)))
+    Ok(state_folder()?.join(format!("{}-{key:08x}.undo", project.name)))
 }
