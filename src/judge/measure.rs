@@ -188,7 +188,7 @@ fn latency(series: &LatencySeries, statistic: &str, spans: Option<&[Range<f64>]>
             for span in spans {
                 let span = (span.start.max(0.0) * 1e6) as u64..(span.end.max(0.0) * 1e6) as u64;
                 // Two histograms of the same bounds always merge.
-                let _ = merged.add(series.between(span));
+                let _ = merged.add(series.within(span));
             }
             LatencySummary::of(&merged)
         }

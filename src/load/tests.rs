@@ -162,3 +162,300 @@ fn unlimited() {
         assert_clean(&ledger);
     }
 }
+
+/// Everything that administration promises, on one topic and one group.
+#[test]
+#[ignore = "needs a broker"]
+fn administration() {
+    use crate::kafka::{Admin, ConfigSource};
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let limit = Duration::from_secs(20);
+    let admin = Admin::new(&connection(), limit, LogSink::default()).expect("an admin client");
+    let name = format!("admin-{:08x}", rand::random::<u32>());
+    let config = BTreeMap::from([("retention.ms".to_owned(), "604800000".to_owned())]);
+    runtime.block_on(async {
+        admin.create_topic(&name, 3, 1, &config).await.expect("created");
+        admin.await_leaders(&name, limit).await.expect("leaders");
+        let again = admin.create_topic(&name, 3, 1, &config).await.unwrap_err();
+        assert_eq!(again.name(), Some("TOPIC_ALREADY_EXISTS"));
+        let effective = admin.topic_config(&name).await.expect("config");
+        assert_eq!(effective["retention.ms"].value.as_deref(), Some("604800000"));
+        assert_eq!(effective["retention.ms"].source, ConfigSource::Topic);
+        let cluster = admin.cluster().await.expect("cluster");
+        println!("{:?} {:?} {:?}", cluster.id, cluster.controller, cluster.brokers);
+        assert_eq!((cluster.offline_partitions(), cluster.under_replicated()), (0, 0));
+        let broker = admin.broker_config(cluster.brokers[0].id).await.expect("broker config");
+        println!("{:?}", broker["inter.broker.protocol.version"]);
+        assert!(admin.topic(&format!("no-such-{name}")).await.expect("an answer").is_none());
+        admin.warm_coordinator("admin-group", limit).await.expect("coordinator");
+        assert_eq!(admin.group("admin-group").await.expect("group").state, "Dead");
+    });
+    let run = RunIdentity::new(rand::random());
+    let mut reader = consume(&run, &name);
+    reader.group = Some(format!("{name}-group"));
+    reader.until.count = Some(300);
+    let clock = RunClock::start();
+    let mut reader = ConsumeJob::prepare(reader, clock).expect("a reader");
+    let mut load = ProduceJob::prepare(produce(&run, &name, Schedule::Unlimited { count: Some(300), length: None }))
+        .expect("a load");
+    load.start(clock).expect("threads");
+    runtime.block_on(reader.live().finished());
+    let group = runtime.block_on(admin.group(&format!("{name}-group"))).expect("group");
+    println!("{group:?}");
+    assert_eq!((group.state.as_str(), group.members.len()), ("Stable", 1));
+    reader.stop(None);
+    load.join();
+    runtime.block_on(async {
+        let lag = admin.lag(&format!("{name}-group"), &name).await.expect("lag");
+        println!("{lag:?}");
+        assert!(lag.values().all(|lag| lag.lag == Some(0)));
+        assert_eq!(lag.values().map(|lag| lag.end).sum::<i64>(), 300);
+        let left = admin.delete_records(&name, &BTreeMap::from([(0, -1)])).await.expect("deleted");
+        let offsets = admin.offsets(&name).await.expect("offsets");
+        assert_eq!((offsets[&0].start, offsets[&0].end), (left[&0], lag[&0].end));
+        admin.delete_group(&format!("{name}-group")).await.expect("deleted");
+        admin.delete_topic(&name).await.expect("deleted");
+    });
+}
+
+fn ledger_of(senders: &[crate::ledger::SenderAccount], account: &crate::ledger::ReaderAccount) -> LedgerReport {
+    let ledger = Ledger::new(senders, [account]);
+    let missing = ledger.missing();
+    if missing.is_empty() {
+        return ledger.settle(None);
+    }
+    let limit = Duration::from_secs(30);
+    let nonce = account.nonce();
+    let evidence =
+        crate::ledger::scan(&connection(), &account.topic, nonce, &missing, false, limit).expect("a complete scan");
+    ledger.settle(Some(&evidence))
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn transactions() {
+    for read_committed in [true, false] {
+        let run = RunIdentity::new(rand::random());
+        let topic = topic("transactions", 3);
+        let mut spec = produce(&run, &topic, Schedule::constant(2000.0, 4000));
+        spec.transaction = Some(produce::TransactionSpec { per: 100, abort_share: 0.5, id: topic.clone() });
+        let mut reader = consume(&run, &topic);
+        reader.read_committed = read_committed;
+        let (produced, consumed, ledger) = run_both(spec, reader);
+        print("transactions", &produced, &consumed, &ledger);
+        assert!(ledger.drained && ledger.classes.is_empty(), "{:?}", ledger.classes);
+        assert_eq!(ledger.distinct, ledger.acked + if read_committed { 0 } else { ledger.aborted });
+        assert_eq!(produced.committed_transactions + produced.aborted_transactions, 40);
+        assert_eq!(ledger.aborted, produced.aborted_transactions * 100);
+        assert_eq!(ledger.acked, produced.committed_transactions * 100);
+    }
+}
+
+/// Members come and go, in order and not; with a commit after each batch nothing is lost.
+#[test]
+#[ignore = "needs a broker"]
+fn group_with_lives() {
+    for cooperative in [false, true] {
+        let run = RunIdentity::new(rand::random());
+        let topic = topic("group", 4);
+        let mut spec = consume(&run, &topic);
+        spec.group = Some(topic.clone());
+        spec.members = 3;
+        spec.cooperative = cooperative;
+        spec.config.insert("session.timeout.ms".into(), "3000".into());
+        spec.config.insert("heartbeat.interval.ms".into(), "300".into());
+        let clock = RunClock::start();
+        let mut reader = ConsumeJob::prepare(spec, clock).expect("a reader");
+        let mut load = ProduceJob::prepare(produce(&run, &topic, Schedule::constant(500.0, 4000))).expect("a load");
+        load.start(clock).expect("threads");
+        std::thread::sleep(Duration::from_secs(1));
+        reader.stop(Some(0));
+        std::thread::sleep(Duration::from_secs(1));
+        reader.kill(Some(1));
+        reader.start(Some(0)).expect("assigned");
+        std::thread::sleep(Duration::from_secs(1));
+        reader.kill(None);
+        reader.start(None).expect("assigned");
+        let (produced, senders) = load.join();
+        let drained = reader.drain(Instant::now() + Duration::from_secs(30));
+        let (consumed, account) = reader.join();
+        let ledger = ledger_of(&senders, &account);
+        print("group", &produced, &consumed, &ledger);
+        for event in &consumed.rebalances {
+            println!("{event:?}");
+        }
+        println!("{:?}", consumed.lives);
+        println!("{:?}", ledger.samples(Class::Lost));
+        assert!(drained);
+        assert_eq!((ledger.acked, ledger.distinct), (4000, 4000));
+        assert!(ledger.classes.keys().all(|class| *class == Class::Redelivered), "{:?}", ledger.classes);
+    }
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn change_events() {
+    use payload::cdc::{CdcSpec, Table};
+    let run = RunIdentity::new(rand::random());
+    let topic = topic("cdc", 3);
+    let mut spec = produce(&run, &topic, Schedule::Unlimited { count: Some(30_000), length: None });
+    spec.payload = PayloadSpec::Cdc(CdcSpec { snapshot_rows: 5000, ..CdcSpec::streaming(Table::Comments) });
+    spec.key = KeySpec::Payload;
+    spec.producers = 2;
+    let tombstones = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let mut reader = consume(&run, &topic);
+    let counter = tombstones.clone();
+    reader.tap = Some(Arc::new(move |message| {
+        counter.fetch_add(u64::from(message.payload.is_none()), std::sync::atomic::Ordering::Relaxed);
+        assert!(message.identity.is_some() && message.key.is_some());
+    }));
+    let (produced, consumed, ledger) = run_both(spec, reader);
+    print("cdc", &produced, &consumed, &ledger);
+    assert_clean(&ledger);
+    let tombstones = tombstones.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(tombstones > 500, "{tombstones}");
+}
+
+/// Stops the broker's process for some time and lets it go on. `KSCEN_TEST_BROKER_PID` names it.
+fn pause_broker(length: Duration) {
+    use nix::sys::signal::{Signal, kill};
+    let pid = std::env::var("KSCEN_TEST_BROKER_PID").expect("KSCEN_TEST_BROKER_PID names the broker's process");
+    let pid = nix::unistd::Pid::from_raw(pid.parse().expect("a number"));
+    kill(pid, Signal::SIGSTOP).expect("a process that can be stopped");
+    std::thread::sleep(length);
+    kill(pid, Signal::SIGCONT).expect("a process that goes on");
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn a_pause_shows_in_its_own_phase_only() {
+    let run = RunIdentity::new(rand::random());
+    let topic = topic("pause", 3);
+    let clock = RunClock::start();
+    let mut reader = ConsumeJob::prepare(consume(&run, &topic), clock).expect("a reader");
+    let mut load = ProduceJob::prepare(produce(&run, &topic, Schedule::constant(1000.0, 9000))).expect("a load");
+    load.start(clock).expect("threads");
+    std::thread::sleep(Duration::from_secs(3));
+    let from_us = clock.now_us();
+    pause_broker(Duration::from_secs(3));
+    let until_us = clock.now_us();
+    let (produced, senders) = load.join();
+    assert!(reader.drain(Instant::now() + Duration::from_secs(30)));
+    let (consumed, account) = reader.join();
+    let ledger = ledger_of(&senders, &account);
+    print("pause", &produced, &consumed, &ledger);
+    println!("fault {from_us}..{until_us} gaps {:?} {:?}", produced.ack_gaps, produced.unavailability());
+    let response = &produced.response_latency;
+    // What was on its way at the beginning belongs to the fault.
+    let from_us = from_us - 50_000;
+    let steady = response.within(0..from_us);
+    let fault = response.touching(from_us..until_us);
+    let recovery = response.within(until_us..u64::MAX);
+    for (name, phase) in [("steady", &steady), ("fault", &fault), ("recovery", &recovery)] {
+        println!("{name} {:?}", LatencySummary::of(phase));
+    }
+    assert!(steady.max() < 1_000_000 && fault.max() >= 2_900_000 && recovery.max() < 1_000_000);
+    assert_clean(&ledger);
+    let (gap, open) = produced.unavailability();
+    assert!((2_900_000..3_500_000).contains(&gap) && !open, "{gap}");
+    println!("after {:?}", gaps::first_ack_after(&produced.ack_gaps, until_us));
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn a_full_queue_is_back_pressure_and_a_timeout_is_unknown() {
+    let run = RunIdentity::new(rand::random());
+    let topic = topic("full", 3);
+    let clock = RunClock::start();
+    let mut reader = ConsumeJob::prepare(consume(&run, &topic), clock).expect("a reader");
+    let mut spec = produce(&run, &topic, Schedule::constant(5000.0, 20_000));
+    spec.payload = PayloadSpec::Random { size: 1024, compressibility: 0.0 };
+    spec.config.insert("buffer.memory".into(), "2097152".into());
+    spec.config.insert("delivery.timeout.ms".into(), "2000".into());
+    spec.config.insert("request.timeout.ms".into(), "1000".into());
+    let mut load = ProduceJob::prepare(spec).expect("a load");
+    load.start(clock).expect("threads");
+    std::thread::sleep(Duration::from_secs(1));
+    pause_broker(Duration::from_secs(6));
+    let (produced, senders) = load.join();
+    reader.drain(Instant::now() + Duration::from_secs(30));
+    let (consumed, account) = reader.join();
+    let ledger = ledger_of(&senders, &account);
+    print("full", &produced, &consumed, &ledger);
+    assert!(produced.queue_full_us > 1_000_000);
+    assert!(produced.unknown_total() + produced.failed_total() > 0);
+    assert_eq!(produced.sent, produced.acked + produced.unknown_total() + produced.failed_total());
+    assert!(ledger.classes.is_empty(), "{:?}", ledger.classes);
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn a_broker_that_never_comes_back_ends_the_load() {
+    let run = RunIdentity::new(rand::random());
+    let topic = topic("never", 1);
+    let mut spec = produce(&run, &topic, Schedule::constant(200.0, 400));
+    spec.config.insert("delivery.timeout.ms".into(), "3000".into());
+    let clock = RunClock::start();
+    let mut load = ProduceJob::prepare(spec).expect("a load");
+    load.start(clock).expect("threads");
+    std::thread::sleep(Duration::from_millis(500));
+    let pausing = std::thread::spawn(|| pause_broker(Duration::from_secs(9)));
+    let (produced, _) = load.join();
+    println!(
+        "{} {} {:?} {:?} {} us, gaps {:?} {:?}",
+        produced.sent,
+        produced.acked,
+        produced.failed,
+        produced.unknown,
+        produced.end_us,
+        produced.ack_gaps,
+        produced.unavailability()
+    );
+    assert!(produced.unavailability().1, "an outage that did not end");
+    assert_eq!(produced.sent, produced.acked + produced.unknown_total() + produced.failed_total());
+    pausing.join().expect("no panic");
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn bad_input_becomes_counted_outcomes() {
+    let run = RunIdentity::new(rand::random());
+    // Too large for the client, and too large for the broker.
+    for (limit, name) in [("10000", "MSG_SIZE_TOO_LARGE"), ("3000000", "MSG_SIZE_TOO_LARGE")] {
+        let topic = topic("large", 1);
+        let mut spec = produce(&run, &topic, Schedule::constant(100.0, 20));
+        spec.payload = PayloadSpec::Random { size: 2_000_000, compressibility: 0.0 };
+        spec.config.insert("max.request.size".into(), limit.into());
+        let clock = RunClock::start();
+        let mut load = ProduceJob::prepare(spec).expect("a load");
+        load.start(clock).expect("threads");
+        let (produced, _) = load.join();
+        println!("{limit}: {:?} {:?} {:?}", produced.failed, produced.unknown, produced.fatal);
+        assert_eq!(produced.failed.get(name), Some(&20));
+    }
+    // Deleted under load.
+    let topic = topic("deleted", 3);
+    let mut spec = produce(&run, &topic, Schedule::constant(500.0, 2000));
+    spec.config.insert("delivery.timeout.ms".into(), "5000".into());
+    let clock = RunClock::start();
+    let mut reader = ConsumeJob::prepare(consume(&run, &topic), clock).expect("a reader");
+    let mut load = ProduceJob::prepare(spec).expect("a load");
+    load.start(clock).expect("threads");
+    std::thread::sleep(Duration::from_secs(1));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let admin =
+        crate::kafka::Admin::new(&connection(), Duration::from_secs(10), LogSink::default()).expect("an admin client");
+    runtime.block_on(admin.delete_topic(&topic)).expect("deleted");
+    let (produced, senders) = load.join();
+    let drained = reader.drain(Instant::now() + Duration::from_secs(3));
+    let (consumed, account) = reader.join();
+    print("deleted", &produced, &consumed, &Ledger::new(&senders, [&account]).settle(None));
+    println!("drained {drained}");
+    assert_eq!(produced.sent, produced.acked + produced.unknown_total() + produced.failed_total());
+    // A topic that is not there, a property that does not exist.
+    let missing = ProduceJob::prepare(produce(&run, "kscen-no-such-topic", Schedule::constant(1.0, 1)));
+    println!("{}", missing.err().expect("an error"));
+    let mut spec = produce(&run, &topic, Schedule::constant(1.0, 1));
+    spec.config.insert("compresion.type".into(), "lz4".into());
+    println!("{}", ProduceJob::prepare(spec).err().expect("an error"));
+}

@@ -157,7 +157,7 @@ fn refuse_host_folders(container: &Container) -> EnvironmentResult<()> {
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
                 || destination.starts_with(&format!("{folder}/"))
         };
-        if data.iter().any(|folder| covers(folder)) {
+        if data.iter().any(covers) {
             return Err(EnvironmentError::Unsupported {
                 message: format!(
                     "the data of {} lies in a folder of the host ({}), and `wipe` erases only volumes; give {destination} a \

@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long the cluster may take to answer while a load is prepared.
-const PREPARE_LIMIT: Duration = Duration::from_secs(30);
+const PREPARE_LIMIT: Duration = Duration::from_secs(20);
 /// Memory of all slabs together.
 const SLAB_BYTES: usize = 8 << 20;
 
