@@ -2,19 +2,26 @@
 
 mod check;
 mod completions;
+mod control;
+mod down;
 mod exit;
 mod list;
 mod output;
 mod plan;
+mod repair;
 mod results;
 mod run;
 mod schema;
+mod scratch;
 mod select;
 mod selfcheck;
 mod signals;
 mod stage;
+mod status;
 mod steps;
 mod terminal;
+mod undo;
+mod up;
 mod variables;
 
 pub use exit::Exit;
@@ -40,6 +47,12 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Up(up::Args),
+    Down(down::Args),
+    Status(status::Args),
+    Undo(undo::Args),
+    #[command(hide = true)]
+    Supervise(up::SuperviseArgs),
     Plan(plan::Args),
     List(list::Args),
     Steps(steps::Args),
@@ -62,6 +75,11 @@ pub fn main() -> Exit {
     match cli.command {
         Command::Run(args) => run::run(&args, &output),
         Command::Check(args) => check::run(&args, &output),
+        Command::Up(args) => up::run(&args, &output),
+        Command::Down(args) => down::run(&args, &output),
+        Command::Status(args) => status::run(&args, &output),
+        Command::Undo(args) => undo::run(&args, &output),
+        Command::Supervise(args) => up::supervisor(&args),
         Command::Plan(args) => plan::run(&args, &output),
         Command::List(args) => list::run(&args, &output),
         Command::Steps(args) => steps::run(&args, &output),

@@ -80,7 +80,10 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
             return Exit::Broken;
         }
     };
-    runtime.block_on(all(args, output, project, todo, &not_run))
+    let exit = runtime.block_on(all(args, output, project, todo, &not_run));
+    // A client that waits for a dead broker must not hold up the end.
+    runtime.shutdown_background();
+    exit
 }
 
 type Prepared = (Project, Vec<Plan>, Vec<NotRun>);

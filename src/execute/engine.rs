@@ -164,61 +164,74 @@ fn failure(code: &str, message: String, help: Option<String>, log: Vec<String>) 
 }
 
 /// Runs the sections. Returns whether no fault is left in force.
+///
+/// Asked to end once, everything after the load goes on: faults are undone, `finally` runs, what was made is deleted.
+/// Asked twice, whatever is being waited for is abandoned, and faults are undone.
 async fn perform(run: &Arc<Run>, interrupt: Interrupt, keep: bool, folded: &Mutex<Folder>) -> bool {
     let sampler = tokio::spawn(sampler::sample(Arc::clone(run)));
-    super::conditions::note(run).await;
     let walker = Walker::new(Arc::clone(run));
-    let mut waiting = interrupt.clone();
-    let sections = async {
-        if walker.list(&run.plan.setup).await {
-            walker.list(&run.plan.steps).await;
+    let finally = Walker::new(Arc::clone(run));
+    let mut once = interrupt.clone();
+    let mut twice = interrupt;
+    let course = async {
+        let body = body(run, &walker);
+        tokio::pin!(body);
+        tokio::select! {
+            () = &mut body => {}
+            asked = once.at_least(1) => {
+                run.recorder.emit(EventKind::Interrupted { code: asked.code });
+                walker.halt();
+                body.await;
+            }
         }
+        let _ = undo(run, true).await;
+        finally.inherit(&walker);
+        finally.list(&run.plan.finally).await;
+        finally.finish().await;
     };
-    tokio::pin!(sections);
-    tokio::select! {
-        () = &mut sections => {}
-        asked = waiting.at_least(1) => {
-            run.recorder.emit(EventKind::Interrupted { code: asked.code });
-            walker.halt();
-            sections.await;
-        }
-    }
-    let mut stuck = run.undo.undo_all(run.environment.as_ref(), run.clock, &run.recorder).await;
-    let mut waiting = interrupt.clone();
-    let finish = async {
-        walker.finish().await;
-        if !walker.is_halted() {
-            crate::step::expect::implied_deliveries(run).await;
-        }
+    let abandoned = tokio::select! {
+        () = course => false,
+        _ = twice.at_least(2) => true,
     };
-    tokio::pin!(finish);
-    tokio::select! {
-        () = &mut finish => {}
-        asked = waiting.at_least(1), if interrupt.asked().times == 0 => {
-            run.recorder.emit(EventKind::Interrupted { code: asked.code });
-            walker.halt();
-            finish.await;
-        }
-    }
-    let mut twice = interrupt.clone();
-    let finally = walker.afterwards();
-    tokio::select! {
-        _ = async { finally.list(&run.plan.finally).await; finally.finish().await; } => {}
-        _ = twice.at_least(2) => finally.halt(),
-    }
-    stuck.extend(run.undo.undo_all(run.environment.as_ref(), run.clock, &run.recorder).await);
+    walker.abandon();
+    finally.abandon();
+    let stuck = undo(run, true).await;
     sampler.abort();
-    let faults = record(folded).map(|record| record.faults).unwrap_or_default();
-    excerpts::keep(run, &faults).await;
     for text in &stuck {
         run.recorder.emit(EventKind::Leftover { text: format!("not undone: {text}") });
     }
-    if !keep {
-        for text in cleanup::clean(run).await {
-            run.recorder.emit(EventKind::Leftover { text });
+    if !abandoned {
+        let tidy = async {
+            let faults = record(folded).map(|record| record.faults).unwrap_or_default();
+            excerpts::keep(run, &faults).await;
+            if !keep {
+                for text in cleanup::clean(run).await {
+                    run.recorder.emit(EventKind::Leftover { text });
+                }
+            }
+        };
+        tokio::select! {
+            () = tidy => {}
+            _ = twice.at_least(2) => {}
         }
     }
     stuck.is_empty()
+}
+
+/// `setup` and `steps`, up to the end of what runs in the background.
+async fn body(run: &Arc<Run>, walker: &Walker) {
+    walker.unless_halted(super::conditions::note(run)).await;
+    if walker.list(&run.plan.setup).await {
+        walker.list(&run.plan.steps).await;
+    }
+    // What could not be undone now is tried once more at the end, and told then.
+    let _ = undo(run, false).await;
+    walker.finish().await;
+    walker.unless_halted(crate::step::expect::implied_deliveries(run)).await;
+}
+
+async fn undo(run: &Run, held_too: bool) -> Vec<String> {
+    run.undo.undo_all(run.environment.as_ref(), run.clock, &run.recorder, held_too).await
 }
 
 fn record(folded: &Mutex<Folder>) -> Option<Record> {

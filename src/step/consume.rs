@@ -178,6 +178,7 @@ impl Step for Consume {
             group: self.group.clone(),
             total: self.until.and_then(|until| until.count).map(|count| count.0),
             ends: self.until.is_some(),
+            judges: !self.thresholds.0.is_empty(),
             allowance: Some(UNPLANNED),
             ..Facts::default()
         }

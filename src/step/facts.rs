@@ -21,6 +21,8 @@ pub struct Facts {
     pub disturbs: Option<String>,
     /// Time beyond the planned length that its default timeout allows; `None` for the default of control verbs.
     pub allowance: Option<Duration>,
+    /// Whether it judges what the cluster did.
+    pub judges: bool,
     /// Step that it waits for: its default timeout contains that step's.
     pub follows: Option<String>,
 }
