@@ -28,10 +28,8 @@ pub fn permit(plan: &Plan, project: &Project) -> Result<(), Vec<Problem>> {
             problems.push(refusal.problem().at(step.origin.key_place("")));
         }
     });
-    if plan.envelope.guarantee.is_some() {
-        for refusal in falsified(true, project) {
-            problems.push(refusal.problem().at(plan.origin.key_place("/guarantee")));
-        }
+    if let Some(refusal) = falsified(plan.envelope.guarantee.is_some(), project) {
+        problems.push(refusal.problem().at(plan.origin.key_place("/guarantee")));
     }
     if let Ok(needs) = plan.envelope.needs.as_ref().map_or(Ok(Needs::default()), |needs| needs.resolve()) {
         for refusal in refusals(&needs, project) {
