@@ -22,11 +22,13 @@ pub struct MockConfig {
     /// Number of brokers.
     #[schemars(range(min = 1, max = 16))]
     pub brokers: u32,
+    /// Topics that exist, each with four partitions: a mock cluster cannot be asked to create one.
+    pub topics: Vec<String>,
 }
 
 impl Default for MockConfig {
     fn default() -> Self {
-        Self { brokers: 1 }
+        Self { brokers: 1, topics: Vec::new() }
     }
 }
 
@@ -51,7 +53,12 @@ impl MockStack {
             .create()
             .map_err(|error| failed(error.to_string()))?;
         let bootstrap = match owner.client().mock_cluster() {
-            Some(cluster) => cluster.bootstrap_servers(),
+            Some(cluster) => {
+                for topic in &config.topics {
+                    cluster.create_topic(topic, 4, 1).map_err(|error| failed(format!("topic {topic}: {error}")))?;
+                }
+                cluster.bootstrap_servers()
+            }
             None => return Err(failed("the client has none".to_owned())),
         };
         Ok(Self { name: name.to_owned(), brokers: config.brokers, bootstrap, _owner: owner })
