@@ -2,4 +2,6 @@
 #![allow(missing_docs)]
 
 mod docker;
+mod interrupt;
 mod local;
+mod program;
