@@ -153,6 +153,10 @@ async fn all(args: &Args, output: &Output, project: Project, todo: Vec<Plan>, no
             }
         }
     }
+    if interrupt.asked().times > 0 {
+        // Also between two runs, or after the last one.
+        exit = exit.worse(Exit::Signal(u8::try_from(interrupt.asked().code).unwrap_or(130)));
+    }
     if let Err(error) = stage.close().await {
         output.line(&format!("the environment was not stopped cleanly: {error}"));
         exit = exit.worse(Exit::Unclean);

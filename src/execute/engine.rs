@@ -6,7 +6,7 @@ use super::live::LiveSteps;
 use super::owned::Owned;
 use super::recorder::{Recorder, Watcher};
 use super::run::Run;
-use super::undo::UndoStack;
+use super::undo::{PATIENCE as UNDO_PATIENCE, UndoStack};
 use super::walk::Walker;
 use super::{cleanup, excerpts, machine, sampler};
 use crate::environment::{Environment, EnvironmentError, Needs};
@@ -18,8 +18,9 @@ use crate::plan::Plan;
 use crate::record::{EventKind, Failure, Folder, Record, RunInfo, Verdict};
 use futures_util::future::BoxFuture;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Lines of librdkafka's log that are kept.
 const CLIENT_LINES: usize = 2000;
@@ -172,7 +173,8 @@ async fn perform(run: &Arc<Run>, interrupt: Interrupt, keep: bool, folded: &Mute
     let walker = Walker::new(Arc::clone(run));
     let finally = Walker::new(Arc::clone(run));
     let mut once = interrupt.clone();
-    let mut twice = interrupt;
+    let mut twice = interrupt.clone();
+    let told = AtomicBool::new(false);
     let course = async {
         let body = body(run, &walker);
         tokio::pin!(body);
@@ -180,11 +182,12 @@ async fn perform(run: &Arc<Run>, interrupt: Interrupt, keep: bool, folded: &Mute
             () = &mut body => {}
             asked = once.at_least(1) => {
                 run.recorder.emit(EventKind::Interrupted { code: asked.code });
+                told.store(true, Ordering::Relaxed);
                 walker.halt();
                 body.await;
             }
         }
-        let _ = undo(run, true).await;
+        let _ = undo(run, true, true).await;
         finally.inherit(&walker);
         finally.list(&run.plan.finally).await;
         finally.finish().await;
@@ -195,7 +198,8 @@ async fn perform(run: &Arc<Run>, interrupt: Interrupt, keep: bool, folded: &Mute
     };
     walker.abandon();
     finally.abandon();
-    let stuck = undo(run, true).await;
+    // Who asks twice does not want to wait until a service is ready.
+    let stuck = undo(run, true, !abandoned).await;
     sampler.abort();
     for text in &stuck {
         run.recorder.emit(EventKind::Leftover { text: format!("not undone: {text}") });
@@ -215,6 +219,11 @@ async fn perform(run: &Arc<Run>, interrupt: Interrupt, keep: bool, folded: &Mute
             _ = twice.at_least(2) => {}
         }
     }
+    // During `finally` or later: the run was over, but whoever asked has to learn that it was heard.
+    let asked = interrupt.asked();
+    if asked.times > 0 && !told.load(Ordering::Relaxed) {
+        run.recorder.emit(EventKind::Interrupted { code: asked.code });
+    }
     stuck.is_empty()
 }
 
@@ -223,15 +232,18 @@ async fn body(run: &Arc<Run>, walker: &Walker) {
     walker.unless_halted(super::conditions::note(run)).await;
     if walker.list(&run.plan.setup).await {
         walker.list(&run.plan.steps).await;
+    } else {
+        walker.skip(&run.plan.steps);
     }
     // What could not be undone now is tried once more at the end, and told then.
-    let _ = undo(run, false).await;
+    let _ = undo(run, false, true).await;
     walker.finish().await;
     walker.unless_halted(crate::step::expect::implied_deliveries(run)).await;
 }
 
-async fn undo(run: &Run, held_too: bool) -> Vec<String> {
-    run.undo.undo_all(run.environment.as_ref(), run.clock, &run.recorder, held_too).await
+async fn undo(run: &Run, held_too: bool, until_ready: bool) -> Vec<String> {
+    let patience = if until_ready { UNDO_PATIENCE } else { Duration::ZERO };
+    run.undo.undo_all(run.environment.as_ref(), run.clock, &run.recorder, held_too, patience).await
 }
 
 fn record(folded: &Mutex<Folder>) -> Option<Record> {

@@ -67,8 +67,8 @@ pub struct UndoStack {
     journal: Arc<Journal>,
 }
 
-/// How long undoing one fault may take, readiness included.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a service may take to be ready again.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 impl UndoStack {
     /// An empty stack with its journal.
@@ -147,13 +147,14 @@ impl UndoStack {
     }
 
     /// Undoes what is in force and not meant to stay, last first; those that a running step holds only where
-    /// `held_too`. Returns what could not be undone.
+    /// `held_too`. A `patience` of zero does not wait until services are ready. Returns what could not be undone.
     pub async fn undo_all(
         &self,
         environment: &dyn Environment,
         clock: RunClock,
         recorder: &Recorder,
         held_too: bool,
+        patience: Duration,
     ) -> Vec<String> {
         let due = |open: &Open| open.fate == Fate::Open || (held_too && open.fate == Fate::Held);
         let mut tried = Vec::new();
@@ -163,7 +164,7 @@ impl UndoStack {
             let next = self.lock().iter().rfind(|open| due(open) && !tried.contains(&open.number)).cloned();
             let Some(open) = next else { return failures };
             tried.push(open.number);
-            match open.entry.undo(environment).await {
+            match open.entry.undo(environment, patience).await {
                 Ok(undone) => {
                     self.strike(open.number);
                     let record = FaultRecord {
@@ -181,15 +182,15 @@ impl UndoStack {
 
 impl Journalled {
     /// Undoes the fault in the run that applied it.
-    async fn undo(&self, environment: &dyn Environment) -> EnvironmentResult<Undone> {
+    async fn undo(&self, environment: &dyn Environment, patience: Duration) -> EnvironmentResult<Undone> {
         if let (Some(recipe), Undo::Act { service, .. }) = (&self.recipe, &self.undo) {
             // A recipe also brings back what no longer exists, such as a container in the middle of a wipe.
             crate::environment::docker::heal_from(recipe).await?;
             let effective = Instant::now();
-            environment.wait_ready(service, PATIENCE).await?;
+            ready(environment, service, patience).await?;
             return Ok(Undone { effective, ready: Instant::now(), acted: true });
         }
-        undo(environment, &self.undo).await
+        undo(environment, &self.undo, patience).await
     }
 }
 
@@ -208,7 +209,7 @@ pub struct Undone {
 ///
 /// # Errors
 /// What the environment says.
-pub async fn undo(environment: &dyn Environment, undo: &Undo) -> EnvironmentResult<Undone> {
+pub async fn undo(environment: &dyn Environment, undo: &Undo, patience: Duration) -> EnvironmentResult<Undone> {
     match undo {
         Undo::Act { service, action } => {
             let state = environment.state(service).await?.lifecycle;
@@ -224,7 +225,7 @@ pub async fn undo(environment: &dyn Environment, undo: &Undo) -> EnvironmentResu
                 None => Instant::now(),
             };
             if matches!(state, Lifecycle::Paused | Lifecycle::Running) || wanted.is_some() {
-                environment.wait_ready(service, PATIENCE).await?;
+                ready(environment, service, patience).await?;
             }
             Ok(Undone { effective, ready: Instant::now(), acted: wanted.is_some() })
         }
@@ -233,6 +234,10 @@ pub async fn undo(environment: &dyn Environment, undo: &Undo) -> EnvironmentResu
             Ok(Undone { effective: effect.effective, ready: Instant::now(), acted: true })
         }
     }
+}
+
+async fn ready(environment: &dyn Environment, service: &str, patience: Duration) -> EnvironmentResult<()> {
+    if patience.is_zero() { Ok(()) } else { environment.wait_ready(service, patience).await }
 }
 
 /// Undoes a fault of a run that is gone: by its recipe where it has one, else on `environment`, where that still runs.
@@ -246,7 +251,7 @@ pub async fn undo_journalled(entry: &Journalled, environment: Option<&dyn Enviro
     let Some(environment) = environment else {
         return Ok("its stack is gone, and the fault with it".to_owned());
     };
-    match undo(environment, &entry.undo).await {
+    match undo(environment, &entry.undo, PATIENCE).await {
         Ok(undone) if undone.acted => Ok("undone".to_owned()),
         Ok(_) => Ok("it was no longer in force".to_owned()),
         // Another stack of the same name: this one never had the service that was disturbed.

@@ -93,15 +93,24 @@ impl Walker {
     pub fn list<'a>(&'a self, steps: &'a [PlannedStep]) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             for (index, step) in steps.iter().enumerate() {
-                if self.is_halted() || !self.one(step).await {
-                    for rest in &steps[index + 1..] {
-                        Task::of(rest).skip(&self.run, "the run ended before it");
-                    }
+                if self.is_halted() {
+                    self.skip(&steps[index..]);
+                    return false;
+                }
+                if !self.one(step).await {
+                    self.skip(&steps[index + 1..]);
                     return false;
                 }
             }
             true
         })
+    }
+
+    /// Records steps that are not run because of what happened before them.
+    pub fn skip(&self, steps: &[PlannedStep]) {
+        for step in steps {
+            Task::of(step).skip(&self.run, "the run ended before it");
+        }
     }
 
     async fn one(&self, step: &PlannedStep) -> bool {

@@ -22,7 +22,7 @@ struct Track {
 }
 
 impl AckedOffsets {
-    /// Notes that `sequence` was written at `offset`.
+    /// Notes that `sequence` was written at `offset`; -1 where only its partition is known (`acks: 0`).
     pub fn push(&mut self, partition: i32, sequence: u64, offset: i64) {
         if self.bytes > BUDGET_BYTES {
             return;

@@ -2,5 +2,7 @@
 #![allow(missing_docs)]
 
 mod docker;
+mod interrupt;
 mod local;
+mod program;
 mod suites;
