@@ -55,6 +55,7 @@ const RENAMED: &[(&str, &str, u64)] = &[
     ("metadata.max.age.ms", "metadata.max.age.ms", 1),
     ("delivery.timeout.ms", "message.timeout.ms", 1),
     ("linger.ms", "linger.ms", 1),
+    ("compression.type", "compression.codec", 1),
 ];
 
 /// Values that are never shown.

@@ -155,6 +155,8 @@ impl JsonSchema for Commit {
     }
 }
 
+/// How many messages of each class the account names; all are counted.
+const SAMPLES: usize = 100;
 /// How long the drain may take.
 const DRAIN: Duration = Duration::from_secs(30);
 /// What a reader may take before its time limit, where nothing says when it ends.
@@ -301,6 +303,8 @@ impl Consume {
             config: plain(&self.config),
             run: Arc::clone(&cx.run.identity),
             tap: None,
+            tamper: None,
+            sample_limit: SAMPLES,
             logs: cx.run.client_logs.clone(),
         }
     }

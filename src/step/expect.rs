@@ -2,6 +2,7 @@
 
 mod cluster;
 mod delivery;
+mod drift;
 mod group;
 mod many;
 mod service;

@@ -5,3 +5,4 @@ mod check;
 mod docker;
 mod goldens;
 mod local;
+mod suites;

@@ -1,6 +1,7 @@
 //! The environment: members of the project and what can be done to them.
 
 use super::container::Container;
+use super::disk::Disk;
 use super::engine::Engine;
 use super::project;
 use super::recipe::{HealRecipe, Repair};
@@ -38,7 +39,8 @@ pub(super) struct Member {
     pub(super) node_id: Option<i32>,
     /// The last one is the present one.
     containers: Mutex<Vec<String>>,
-    meter: Mutex<Meter>,
+    meter: Meter,
+    disk: Disk,
     /// Of containers that are gone.
     earlier_log: Mutex<Vec<LogLine>>,
 }
@@ -49,7 +51,8 @@ impl Member {
             part,
             node_id,
             containers: Mutex::new(vec![container]),
-            meter: Mutex::default(),
+            meter: Meter::default(),
+            disk: Disk::default(),
             earlier_log: Mutex::default(),
         }
     }
@@ -71,8 +74,12 @@ impl Member {
         self.containers.lock().unwrap_or_else(PoisonError::into_inner).push(container.to_owned());
     }
 
-    pub(super) fn meter(&self) -> &Mutex<Meter> {
+    pub(super) fn meter(&self) -> &Meter {
         &self.meter
+    }
+
+    pub(super) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     pub(super) fn earlier_log(&self) -> &Mutex<Vec<LogLine>> {
