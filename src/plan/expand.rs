@@ -242,6 +242,8 @@ impl<'a> Expander<'a> {
         let id = full;
         let origin = origin.key(entry.verb);
         if frame.findings.touch(&origin.pointer) && !nests(entry) {
+            // It cannot be decoded; its names can be looked up all the same.
+            frame.bindings.check(body, &origin, None, self.problems);
             return None;
         }
         if frame.nesting >= MAX_NESTING {

@@ -3,6 +3,9 @@
 
 mod check;
 mod docker;
+mod editor;
 mod goldens;
 mod local;
+mod schemas;
 mod suites;
+mod verbs;
