@@ -223,10 +223,11 @@ impl Bindings {
                 (Err(_), Some(default)) => Ok(json!(default)),
                 (Err(_), None) => Err(format!("the environment variable `{name}` is not set")),
             },
-            ["secrets", name] => match self.secrets.get(*name) {
-                Some(Some(secret)) => Ok(json!(secret)),
-                Some(None) => Err(format!("the secret `{name}` is not set: KSCEN_SECRET_{name} is missing")),
-                None => Err(format!("the secret `{name}` is not declared")),
+            ["secrets", name] => match (self.secrets.get(*name), &reference.default) {
+                (Some(Some(secret)), _) => Ok(json!(secret)),
+                (Some(None), Some(default)) => Ok(json!(default)),
+                (Some(None), None) => Err(format!("the secret `{name}` is not set: KSCEN_SECRET_{name} is missing")),
+                (None, _) => Err(format!("the secret `{name}` is not declared")),
             },
             ["steps", id, ..] => live.metric(&format!("{}{id}", self.prefix), &reference.path[2..]),
             ["kafka", "bootstrap"] => Ok(json!(live.endpoints().bootstrap)),
