@@ -73,6 +73,10 @@ macro_rules! action_verb {
                 Fault::normalise(body)
             }
 
+            fn short() -> Option<serde_json::Value> {
+                Some(Fault::short())
+            }
+
             fn needs(&self) -> Needs {
                 self.0.needs(Action::$name)
             }
@@ -104,6 +108,11 @@ impl Fault {
             Value::String(service) => json!({ "service": service }),
             other => other,
         }
+    }
+
+    /// See [`super::Step::short`].
+    pub fn short() -> Value {
+        json!({ "type": "string", "description": "The service." })
     }
 
     /// See [`super::Step::needs`].

@@ -68,6 +68,10 @@ impl Step for Topic {
         }
     }
 
+    fn short() -> Option<Value> {
+        Some(json!({ "type": "string", "description": "The name of a topic, created with the defaults of the broker." }))
+    }
+
     fn needs(&self) -> Needs {
         let brokers = self.replication.map_or(1, |count| u32::try_from(count.0).unwrap_or(u32::MAX));
         let needs = Needs { brokers, ..Needs::default() }.with(Capability::Topics);
