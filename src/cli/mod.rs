@@ -6,6 +6,8 @@ mod exit;
 mod list;
 mod output;
 mod plan;
+mod report;
+mod reports;
 mod results;
 mod run;
 mod schema;
@@ -43,6 +45,7 @@ enum Command {
     List(list::Args),
     Steps(steps::Args),
     Schema(schema::Args),
+    Report(report::Args),
     Completions(completions::Args),
 }
 
@@ -64,6 +67,7 @@ pub fn main() -> Exit {
         Command::List(args) => list::run(&args, &output),
         Command::Steps(args) => steps::run(&args, &output),
         Command::Schema(args) => schema::run(&args, &output),
+        Command::Report(args) => report::run(&args, &output),
         Command::Completions(args) => completions::run(&args),
     }
 }
