@@ -22,6 +22,7 @@ pub mod plan;
 pub mod project;
 pub mod record;
 pub mod reference;
+pub mod report;
 pub mod scenario;
 pub mod schemas;
 pub mod selfcheck;

@@ -9,6 +9,8 @@ mod list;
 mod output;
 mod plan;
 mod repair;
+mod report;
+mod reports;
 mod results;
 mod run;
 mod schema;
@@ -58,6 +60,7 @@ enum Command {
     Steps(steps::Args),
     Schema(schema::Args),
     Selfcheck(selfcheck::Args),
+    Report(report::Args),
     Completions(completions::Args),
 }
 
@@ -85,6 +88,7 @@ pub fn main() -> Exit {
         Command::Steps(args) => steps::run(&args, &output),
         Command::Schema(args) => schema::run(&args, &output),
         Command::Selfcheck(args) => selfcheck::run(&args, &output),
+        Command::Report(args) => report::run(&args, &output),
         Command::Completions(args) => completions::run(&args),
     }
 }

@@ -1,0 +1,30 @@
+//! Reports from stored records alone: a typed view of a run or of many, templates that only format it, and bytes.
+
+pub mod advice;
+pub mod chart;
+mod command;
+mod html;
+pub mod judged;
+mod junit;
+mod markdown;
+mod output;
+mod reporter;
+mod score;
+mod stored;
+mod suite;
+mod suite_record;
+mod summary;
+mod svg;
+mod templates;
+mod timeline;
+mod view;
+
+pub use command::command;
+pub use junit::junit;
+pub use output::OutputFile;
+pub use reporter::{Reporter, RunReports};
+pub use stored::{Collection, Stored, Unusable, load};
+pub use suite::SuiteView;
+pub use suite_record::{NotRun, SUITE, SuiteRecord};
+pub use templates::Templates;
+pub use view::RunView;
