@@ -1,6 +1,7 @@
 //! What has to be undone: every fault that is in force, last first.
 
-use crate::environment::{Action, Environment, NetworkFault};
+use crate::connect::{ConnectClient, ConnectError};
+use crate::environment::{Action, Environment, EnvironmentError, NetworkFault};
 use crate::record::{EventKind, FaultRecord};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,11 @@ pub enum Undo {
         service: String,
         /// The repairing action.
         action: Action,
+    },
+    /// Resumes a connector.
+    Resume {
+        /// Its name.
+        connector: String,
     },
     /// Heals the network.
     Heal {
@@ -89,8 +95,17 @@ impl UndoStack {
             Undo::Act { service: disturbed, action: repair } => {
                 disturbed == service && (*repair == action || matches!(action, Action::Restart | Action::Wipe))
             }
-            Undo::Heal { .. } => false,
+            Undo::Resume { .. } | Undo::Heal { .. } => false,
         };
+        self.take(repaired)
+    }
+
+    /// Strikes every fault that ends when the connector goes on, and returns their records.
+    pub fn resumed(&self, connector: &str) -> Vec<FaultRecord> {
+        self.take(|undo| matches!(undo, Undo::Resume { connector: disturbed } if disturbed == connector))
+    }
+
+    fn take(&self, repaired: impl Fn(&Undo) -> bool) -> Vec<FaultRecord> {
         let (done, left): (Vec<_>, Vec<_>) = self.lock().drain(..).partition(|open| repaired(&open.undo));
         *self.lock() = left;
         done.into_iter()
@@ -140,6 +155,18 @@ pub async fn undo(
             let effect = environment.act(service, *action).await?;
             environment.wait_ready(service, PATIENCE).await?;
             Ok((effect.effective, Some(std::time::Instant::now())))
+        }
+        Undo::Resume { connector } => {
+            let failed = |error: ConnectError| EnvironmentError::failed(error.to_string());
+            let url = environment.endpoints().connect.unwrap_or_default();
+            let connect = ConnectClient::new(&url).map_err(failed)?;
+            match connect.resume(connector, PATIENCE).await {
+                // A connector that was deleted is not held by anything any more.
+                Ok(_) | Err(ConnectError::NotFound { .. }) => {}
+                Err(error) => return Err(failed(error)),
+            }
+            let now = std::time::Instant::now();
+            Ok((now, Some(now)))
         }
         Undo::Heal { fault } => {
             let effect = environment.heal(fault).await?;
