@@ -13,7 +13,7 @@ mod validation;
 pub use client::{ConnectClient, Patience, RetryCounts, WorkerInfo};
 pub use config::{ConnectorConfig, Redactor, config_from_json};
 pub use deploy::Deployment;
-pub use error::{ConnectError, ConnectResult, FieldProblem};
+pub use error::{ConnectError, ConnectResult, FieldProblem, short_trace};
 pub use lifecycle::Applied;
 pub use offsets::ConnectorOffset;
 pub use restart::{EffectProbe, RestartEvidence, RestartScope, Subject, Transition};

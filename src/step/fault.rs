@@ -123,7 +123,12 @@ impl Fault {
 
     /// See [`super::Step::facts`].
     pub fn facts(&self) -> Facts {
-        let target = self.service.as_ref().map(ToString::to_string).or_else(|| self.connector.clone()).or_else(|| self.step.clone());
+        let target = self
+            .service
+            .as_ref()
+            .map(ToString::to_string)
+            .or_else(|| self.connector.clone())
+            .or_else(|| self.step.clone());
         Facts { planned: self.hold.map(|hold| hold.0), disturbs: target, ends: self.hold.is_some(), ..Facts::default() }
     }
 

@@ -1,10 +1,10 @@
 //! What Kafka Connect refuses, as a step's failure.
 
-use crate::connect::{ConnectError, Redactor};
+use crate::connect::{ConnectError, Redactor, short_trace};
 use crate::execute::StepContext;
 use crate::step::{ErrorKind, StepError};
 
-/// Frames of a Java trace that are shown.
+/// Lines of a Java trace that are shown.
 const TRACE_LINES: usize = 12;
 
 /// The failure, with everything that explains it: problems by field, the trace of a failed task, the worker's log where it is silent.
@@ -21,7 +21,7 @@ pub(in crate::step) async fn failure(error: ConnectError, redactor: &Redactor, c
         ConnectError::Failed { trace, .. } => {
             let trace = redactor.text(trace);
             StepError::check("connector-failed", message)
-                .with_log(trace.lines().take(TRACE_LINES).map(str::to_owned).collect())
+                .with_log(short_trace(&trace, TRACE_LINES))
         }
         ConnectError::NoEffect { .. } => StepError::new(ErrorKind::NoEffect, "no-effect", message),
         ConnectError::Unreachable { .. } | ConnectError::NotInTime { .. } | ConnectError::Rebalancing { .. } => {

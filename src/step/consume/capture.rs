@@ -53,9 +53,10 @@ impl Capture {
     pub fn take(&self, message: &Tapped<'_>) {
         let read_us = self.clock.to_epoch_us(self.clock.now_us());
         if let Some(schema) = &self.schema {
-            let exempt = message.payload.is_some_and(|payload| self.decode && EnvelopeSchema::is_exempt(payload));
-            let found = if exempt { Vec::new() } else { schema.check(message.payload) };
-            if !found.is_empty() {
+            let found = schema.check(message.payload);
+            // Heartbeats and the like are no envelopes, and need not be.
+            let exempt = || message.payload.is_some_and(|payload| self.decode && EnvelopeSchema::is_exempt(payload));
+            if !found.is_empty() && !exempt() {
                 self.violations.fetch_add(1, Ordering::Relaxed);
                 self.note_violation(message, &found);
             }

@@ -1,6 +1,7 @@
 //! `expect: connector`.
 
 use super::Checked;
+use crate::connect::short_trace;
 use crate::diagnostic::{Problem, did_you_mean};
 use crate::execute::StepContext;
 use crate::record::{CheckOutcome, Demand, Observed, Quantity, Unit};
@@ -120,10 +121,11 @@ impl ConnectorSubject {
             let traces = status.tasks.iter().filter_map(|task| task.trace.as_ref()).chain(&status.connector.trace);
             let mut samples = vec![status.to_string()];
             for trace in traces {
-                samples.extend(redactor.text(trace).lines().take(TRACE_LINES).map(str::to_owned));
+                samples.extend(short_trace(&redactor.text(trace), TRACE_LINES));
             }
-            for check in checked.iter_mut().filter(|check| check.outcome() != CheckOutcome::Pass) {
-                check.samples.clone_from(&samples);
+            // Once is enough.
+            if let Some(check) = checked.iter_mut().find(|check| check.outcome() != CheckOutcome::Pass) {
+                check.samples = samples;
             }
         }
         Ok(checked)
