@@ -174,7 +174,10 @@ mod tests {
     fn a_trace_is_shown_by_its_causes() {
         let trace = "org.apache.kafka.X: outer\n\tat a.b(C.java:1)\n\tat d.e\nCaused by: java.Y: inner\n\t... 3 more\n";
         assert_eq!(first_lines(trace, 3), "org.apache.kafka.X: outer; Caused by: java.Y: inner");
-        assert_eq!(short_trace(trace, 9), ["org.apache.kafka.X: outer", "  at a.b(C.java:1)", "Caused by: java.Y: inner"]);
+        assert_eq!(
+            short_trace(trace, 9),
+            ["org.apache.kafka.X: outer", "  at a.b(C.java:1)", "Caused by: java.Y: inner"]
+        );
     }
 
     #[test]
