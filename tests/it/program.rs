@@ -46,7 +46,10 @@ impl Project {
         let folder = tempfile::tempdir().expect("a folder");
         let name = format!("test-{}", folder.path().file_name().expect("a name").to_string_lossy().replace('.', ""));
         let project = Self { folder, name };
-        project.write("kscen.yaml", &format!("default: {0}\nenvironments:\n  {0}:\n    local: {{ {local} }}\n", project.name));
+        project.write(
+            "kscen.yaml",
+            &format!("default: {0}\nenvironments:\n  {0}:\n    local: {{ {local} }}\n", project.name),
+        );
         fs::create_dir(project.path("tmp")).expect("a folder");
         project
     }
@@ -226,6 +229,27 @@ impl Terminal {
         let pid = i32::try_from(self.child.id()).expect("a process id");
         kill(Pid::from_raw(pid), signal).expect("the process is there");
         self
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until the events of a run, as they are on disk, contain the text in the latest run's folder.
+    #[track_caller]
+    pub fn await_event(&mut self, project: &Project, text: &str) -> &mut Self {
+        let deadline = Instant::now() + LONG;
+        loop {
+            let mut folders: Vec<_> =
+                fs::read_dir(project.path("results")).expect("a folder").flatten().map(|entry| entry.path()).collect();
+            folders.sort();
+            let events = folders.last().and_then(|folder| fs::read_to_string(folder.join("events.ndjson")).ok());
+            if events.is_some_and(|events| events.contains(text)) {
+                return self;
+            }
+            assert!(Instant::now() < deadline, "no event with {text}:\n{}", self.shown);
+            std::thread::sleep(Duration::from_millis(20)); // the file system is not asked to tell
+        }
     }
 
     /// Waits for the end; everything that was shown, and how it ended.
