@@ -114,7 +114,7 @@ impl Walker {
     }
 
     async fn one(&self, step: &PlannedStep) -> bool {
-        let task = Task::of(step);
+        let mut task = Task::of(step);
         match self.condition(step) {
             Ok(true) => {}
             Ok(false) => {
@@ -132,10 +132,12 @@ impl Walker {
             Children::None => true,
             Children::Sequence(steps) => {
                 task.announce(&self.run);
+                task.announced = true;
                 self.list(steps).await
             }
             Children::Branches(branches) => {
                 task.announce(&self.run);
+                task.announced = true;
                 let results = futures_util::future::join_all(branches.iter().map(|branch| self.list(branch))).await;
                 results.into_iter().all(|fine| fine)
             }

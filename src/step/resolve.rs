@@ -81,6 +81,7 @@ impl ServiceTarget {
                 });
             }
             Self::LeaderOf { topic, partition } => cx.admin()?.leader(topic, *partition).await,
+            Self::FollowerOf { topic, partition, number } => cx.admin()?.follower(topic, *partition, *number).await,
             Self::Controller => cx.admin()?.quorum_leader().await,
             Self::CoordinatorOf(group) => cx.admin()?.coordinator(group).await,
         }

@@ -3,12 +3,16 @@
 
 mod cdc;
 mod check;
+mod cluster;
 mod docker;
 mod editor;
 mod goldens;
 mod interrupt;
+mod jars;
 mod local;
+mod loss;
 mod program;
 mod schemas;
 mod suites;
+mod undo;
 mod verbs;

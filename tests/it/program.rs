@@ -231,6 +231,27 @@ impl Terminal {
         self
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until the events of a run, as they are on disk, contain the text in the latest run's folder.
+    #[track_caller]
+    pub fn await_event(&mut self, project: &Project, text: &str) -> &mut Self {
+        let deadline = Instant::now() + LONG;
+        loop {
+            let mut folders: Vec<_> =
+                fs::read_dir(project.path("results")).expect("a folder").flatten().map(|entry| entry.path()).collect();
+            folders.sort();
+            let events = folders.last().and_then(|folder| fs::read_to_string(folder.join("events.ndjson")).ok());
+            if events.is_some_and(|events| events.contains(text)) {
+                return self;
+            }
+            assert!(Instant::now() < deadline, "no event with {text}:\n{}", self.shown);
+            std::thread::sleep(Duration::from_millis(20)); // the file system is not asked to tell
+        }
+    }
+
     /// Waits for the end; everything that was shown, and how it ended.
     #[track_caller]
     pub fn end(mut self) -> (ExitStatus, String) {
