@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Only here is anything printed, and only `main` exits.
 
 mod check;
+mod compare;
 mod completions;
 mod exit;
 mod list;
@@ -46,6 +47,7 @@ enum Command {
     Steps(steps::Args),
     Schema(schema::Args),
     Report(report::Args),
+    Compare(compare::Args),
     Completions(completions::Args),
 }
 
@@ -68,6 +70,7 @@ pub fn main() -> Exit {
         Command::Steps(args) => steps::run(&args, &output),
         Command::Schema(args) => schema::run(&args, &output),
         Command::Report(args) => report::run(&args, &output),
+        Command::Compare(args) => compare::run(&args, &output),
         Command::Completions(args) => completions::run(&args),
     }
 }

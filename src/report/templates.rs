@@ -15,6 +15,8 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("run.md", include_str!("../../reports/templates/run.md.hbs")),
     ("suite.md", include_str!("../../reports/templates/suite.md.hbs")),
     ("summary.md", include_str!("../../reports/templates/summary.md.hbs")),
+    ("performance-baseline.md", include_str!("../../reports/templates/performance-baseline.md.hbs")),
+    ("delivery-guarantees.md", include_str!("../../reports/templates/delivery-guarantees.md.hbs")),
 ];
 
 /// Compiled templates for HTML and for Markdown, which escape differently.
