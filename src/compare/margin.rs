@@ -31,8 +31,10 @@ impl Margin {
 
 /// Metrics and their margins, by the beginning of their names; the first that fits counts.
 const MARGINS: &[(&str, Margin)] = &[
+    ("acked", Margin { share: 0.05, absolute: 0.0 }),
+    ("ready_after", Margin { share: 0.3, absolute: 1.0 }),
+    ("read", Margin { share: 0.05, absolute: 0.0 }),
     ("ack_rate", Margin { share: 0.05, absolute: 0.0 }),
-    ("read_rate", Margin { share: 0.05, absolute: 0.0 }),
     ("response_latency", Margin { share: 0.25, absolute: 0.005 }),
     ("ack_latency", Margin { share: 0.25, absolute: 0.005 }),
     ("end_to_end_latency", Margin { share: 0.25, absolute: 0.005 }),
@@ -42,7 +44,6 @@ const MARGINS: &[(&str, Margin)] = &[
     ("unavailability", Margin { share: 0.3, absolute: 1.0 }),
     ("recovery_time", Margin { share: 0.3, absolute: 1.0 }),
     ("lag_recovery_time", Margin { share: 0.3, absolute: 2.0 }),
-    ("ready_after", Margin { share: 0.3, absolute: 1.0 }),
     ("max_lag", Margin { share: 0.5, absolute: 1000.0 }),
     ("rebalances", Margin { share: 0.0, absolute: 1.0 }),
     ("peak memory", Margin { share: 0.15, absolute: 16_777_216.0 }),
