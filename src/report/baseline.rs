@@ -169,7 +169,9 @@ fn environments(records: &[&Record]) -> Vec<EnvironmentRow> {
                 environment.kind, environment.brokers
             ));
             let known = ["java", "jvm flags", "timeouts", "engine", "debezium", "postgres"];
-            parts.extend(known.iter().filter_map(|name| Some(format!("{name}: {}", environment.facts.get(*name)?))));
+            // The path of the program, in parentheses, says nothing elsewhere.
+            let fact = |name: &&str| Some(format!("{name}: {}", environment.facts.get(*name)?.split(" (").next()?));
+            parts.extend(known.iter().filter_map(fact));
         }
         parts.push(format!("kscen {}", record.run.kscen));
         let what = parts.join("; ");
