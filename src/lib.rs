@@ -26,6 +26,7 @@ pub mod reference;
 pub mod report;
 pub mod scenario;
 pub mod schemas;
+pub mod selfcheck;
 pub mod source;
 pub mod step;
 pub mod validate;

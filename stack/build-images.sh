@@ -50,12 +50,12 @@ if missing kscen/java:17; then
     build kscen/java:17 java --build-arg "BASE=$base"
 fi
 if missing "kscen/kafka:$kafka"; then
-    mvn -q -B -f "$here/images/kafka/pom.xml" -Dkafka.version="$kafka" \
+    mvn -q -B -Dstyle.color=never -f "$here/images/kafka/pom.xml" -Dkafka.version="$kafka" \
         dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$scratch/kafka/libs"
     build "kscen/kafka:$kafka" kafka
 fi
 if missing "kscen/connect:$kafka"; then
-    mvn -q -B -f "$here/images/connect/pom.xml" -Ddebezium.version="$debezium" \
+    mvn -q -B -Dstyle.color=never -f "$here/images/connect/pom.xml" -Ddebezium.version="$debezium" \
         dependency:unpack -DoutputDirectory="$scratch/connect/plugins"
     build "kscen/connect:$kafka" connect --build-arg "KAFKA=kscen/kafka:$kafka"
 fi

@@ -79,7 +79,10 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
             return Exit::Broken;
         }
     };
-    runtime.block_on(all(args, output, project, todo, not_run, reports))
+    let exit = runtime.block_on(all(args, output, project, todo, not_run, reports));
+    // A client that waits for a dead broker must not hold up the end.
+    runtime.shutdown_background();
+    exit
 }
 
 type Prepared = (Project, Vec<Plan>, Vec<NotRun>);
@@ -165,6 +168,10 @@ async fn all(
                 exit = exit.worse(Exit::Broken);
             }
         }
+    }
+    if interrupt.asked().times > 0 {
+        // Also between two runs, or after the last one.
+        exit = exit.worse(Exit::Signal(u8::try_from(interrupt.asked().code).unwrap_or(130)));
     }
     if let Err(error) = stage.close().await {
         output.line(&format!("the environment was not stopped cleanly: {error}"));

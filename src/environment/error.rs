@@ -1,9 +1,11 @@
 //! Why an environment could not do something.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Why an operation on an environment failed. Messages are lowercase fragments that fit "could not …: ".
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EnvironmentError {
     /// Something has to be installed, configured or permitted first; `remedy` is the exact command or setting.
     Prerequisite {

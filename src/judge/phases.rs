@@ -4,6 +4,7 @@
 //! as ready and every load it hit has been answered again is *recovery*, all else is *steady*.
 
 use crate::load::gaps::{FirstAck, first_ack_after};
+use crate::record::latency::SLICE_US;
 use crate::record::{FaultRecord, Record, StepRecord};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -89,7 +90,7 @@ pub fn spans(record: &Record, phase: Phase) -> Vec<Range<f64>> {
     let end = record.run.duration;
     let faults = merged(record.faults.iter().filter_map(|fault| {
         let (from, to) = fault.disturbed(end)?;
-        Some(from..to.max(from))
+        Some(widened(from..to.max(from)))
     }));
     if phase == Phase::Fault {
         return faults;
@@ -112,6 +113,12 @@ pub fn spans(record: &Record, phase: Phase) -> Vec<Range<f64>> {
     }
     let disturbed = merged(faults.into_iter().chain(recoveries));
     subtract(std::iter::once(0.0..end).collect(), &disturbed)
+}
+
+/// A span to whole slices of the latency series, outwards: a slice that a fault touches belongs to the fault and to nothing else.
+fn widened(span: Range<f64>) -> Range<f64> {
+    let slice = SLICE_US as f64 / 1e6;
+    (span.start / slice).floor() * slice..(span.end / slice).ceil() * slice
 }
 
 /// The spans of one step's faults, or of a step itself where it is none.

@@ -42,6 +42,11 @@ impl KafkaFailure {
         Self::Request { action: action.into(), code: error_name(code as i32), detail }
     }
 
+    /// Whether asking again cannot help.
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.name().is_none_or(|name| name.ends_with("AUTHORIZATION_FAILED") || name == "_AUTHENTICATION")
+    }
+
     /// Kafka's name of the error, where there is one.
     pub fn name(&self) -> Option<&str> {
         match self {

@@ -60,7 +60,7 @@ impl OffsetReader {
                 }
                 Err(error) => KafkaFailure::request(format!("find topic `{topic}`"), &error),
             };
-            if Instant::now() >= deadline || failure.name() == Some("TOPIC_AUTHORIZATION_FAILED") {
+            if Instant::now() >= deadline || failure.is_lasting() {
                 return Err(failure);
             }
             // Nothing announces a change of metadata; a short pause between questions.
@@ -75,12 +75,33 @@ impl OffsetReader {
         partitions: &[i32],
         timeout: Duration,
     ) -> Result<BTreeMap<i32, i64>, KafkaFailure> {
-        self.ask(topic, partitions, Offset::Beginning, timeout)
+        self.insist(topic, partitions, Offset::Beginning, timeout)
     }
 
     /// The offset behind the last message of each partition.
     pub fn ends(&self, topic: &str, partitions: &[i32], timeout: Duration) -> Result<BTreeMap<i32, i64>, KafkaFailure> {
-        self.ask(topic, partitions, Offset::End, timeout)
+        self.insist(topic, partitions, Offset::End, timeout)
+    }
+
+    /// Asks again while leaders move, as they do after a broker has been away.
+    fn insist(
+        &self,
+        topic: &str,
+        partitions: &[i32],
+        which: Offset,
+        timeout: Duration,
+    ) -> Result<BTreeMap<i32, i64>, KafkaFailure> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.ask(topic, partitions, which, left.max(Duration::from_millis(100))) {
+                Err(failure) if Instant::now() >= deadline || failure.is_lasting() => {
+                    return Err(failure);
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+                answer => return answer,
+            }
+        }
     }
 
     fn ask(

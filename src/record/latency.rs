@@ -80,20 +80,31 @@ impl LatencySummary {
 }
 
 impl LatencySeries {
-    /// The histogram of messages due in a span of the run, in µs. Slices that the span touches count
-    /// as a whole.
-    pub fn between(&self, span_us: Range<u64>) -> Histogram<u64> {
+    /// The histogram, in µs, of messages due in slices that the span touches: for the time of a
+    /// fault, which what was already on its way at its beginning belongs to as well.
+    pub fn touching(&self, span_us: Range<u64>) -> Histogram<u64> {
+        self.merged(span_us.start / SLICE_US..span_us.end.div_ceil(SLICE_US))
+    }
+
+    /// The histogram, in µs, of messages due in slices that lie in the span as a whole: for the time
+    /// between faults.
+    pub fn within(&self, span_us: Range<u64>) -> Histogram<u64> {
+        self.merged(span_us.start.div_ceil(SLICE_US)..span_us.end / SLICE_US)
+    }
+
+    fn merged(&self, slices: Range<u64>) -> Histogram<u64> {
         let mut merged = histogram();
-        let slices = span_us.start / SLICE_US..span_us.end.div_ceil(SLICE_US);
-        for (value, count) in self.slices.range(slices).flat_map(|(_, slice)| slice) {
-            merged.saturating_record_n(*value, *count);
+        if slices.start < slices.end {
+            for (value, count) in self.slices.range(slices).flat_map(|(_, slice)| slice) {
+                merged.saturating_record_n(*value, *count);
+            }
         }
         merged
     }
 
     /// The histogram of everything.
     pub fn total(&self) -> Histogram<u64> {
-        self.between(0..u64::MAX)
+        self.within(0..u64::MAX)
     }
 
     /// How many messages.
@@ -131,7 +142,7 @@ fn merge_slices(into: &mut Slice, other: Slice) {
 }
 
 /// Records latencies at a few nanoseconds each.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct LatencyRecorder {
     open: Vec<OpenSlice>,
     hot: usize,
@@ -144,12 +155,6 @@ struct OpenSlice {
     number: u64,
     used: u64,
     histogram: Histogram<u64>,
-}
-
-impl Default for LatencyRecorder {
-    fn default() -> Self {
-        Self { open: Vec::new(), hot: 0, uses: 0, series: LatencySeries::default() }
-    }
 }
 
 impl LatencyRecorder {
@@ -228,10 +233,10 @@ mod tests {
         recorder.record(0, 2 * LIMIT_US as i64);
         let series = recorder.snapshot();
         assert_eq!((series.len(), series.negative, series.clipped), (10_002, 1, 1));
-        let fault = LatencySummary::of(&series.between(3_000_000..5_000_000));
+        let fault = LatencySummary::of(&series.touching(3_000_000..5_000_000));
         assert_eq!(fault.n, 2000);
         assert!((1_980_000..2_020_000).contains(&fault.max_us), "{fault:?}");
-        assert!(series.between(5_000_000..u64::MAX).max() < 820);
+        assert!(series.within(5_000_000..u64::MAX).max() < 820);
         let mut twice = series.clone();
         twice.merge(series.clone());
         assert_eq!(twice.len(), 2 * series.len());

@@ -161,7 +161,7 @@ fn latencies(record: &Record, step: u64) -> Option<Panel> {
             let mut merged = histogram();
             for series in &all {
                 // Two histograms of the same bounds always merge.
-                let _ = merged.add(series.between(bin * width..(bin + 1) * width));
+                let _ = merged.add(series.touching(bin * width..(bin + 1) * width));
             }
             LatencySummary::of(&merged)
         })

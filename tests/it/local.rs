@@ -2,13 +2,16 @@
 //!
 //! Without Java these tests cannot run; they then fail, unless `KSCEN_SKIP_KAFKA=1` says that this is known.
 
-use kscen::environment::local::{LocalConfig, LocalStack, Timeouts};
+use kscen::environment::local::{Attached, LocalConfig, LocalStack, Timeouts, supervise};
 use kscen::environment::{
     Action, Capability, Direction, Environment, EnvironmentError, Lifecycle, LogQuery, Needs, NetworkFault,
     NetworkFaultKind, Peers,
 };
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -222,4 +225,173 @@ async fn a_broker_cut_off_from_the_others_is_fenced_and_returns() {
     stack.heal(&cut).await.expect("healed");
     stack.wait_ready("kafka-2", LONG).await.expect("back");
     stack.shutdown().await.expect("shut down");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limited_log_directory_survives_restarts_and_is_gone_afterwards() {
+    let test = "a_limited_log_directory_survives_restarts_and_is_gone_afterwards";
+    if skipped(test) {
+        return;
+    }
+    if !nix::unistd::geteuid().is_root() {
+        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: mounting needs root");
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let run_dir = dir.path().join("run");
+    let needs = Needs { log_dir: Some(64 << 20), ..Needs::kafka() };
+    let stack = start(&fast(), &needs, &run_dir).await;
+    let data = stack.info().facts["log directory kafka-1"].clone();
+    let data = Path::new(&data);
+    assert!(data.join("__consumer_offsets-0").is_dir());
+    assert!(!run_dir.join("kafka-1/data/meta.properties").exists(), "not in the machine's own mount table");
+    stack.act("kafka-1", Action::Kill).await.expect("killed");
+    stack.act("kafka-1", Action::Start).await.expect("started");
+    stack.wait_ready("kafka-1", LONG).await.expect("ready");
+    assert!(data.join("__consumer_offsets-0").is_dir(), "its data survived");
+    let usage = stack.usage("kafka-1").await.expect("usage").expect("known");
+    assert!(usage.disk.is_some_and(|disk| disk > 0));
+    let full = std::fs::write(data.join("ballast"), vec![0; 65 << 20]);
+    assert_eq!(full.expect_err("there is no room").kind(), std::io::ErrorKind::StorageFull);
+    stack.shutdown().await.expect("shut down");
+    assert!(!run_dir.exists() && !data.exists());
+}
+
+/// Not a test: the supervisor process of the next test.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the helper process of a_supervised_stack_outlives_its_starter"]
+async fn helper_that_supervises() {
+    let name = std::env::var("KSCEN_TEST_STACK").expect("set by the test that starts this process");
+    supervise(&name, std::io::stdin(), std::io::stdout()).await.expect("a stack");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervised_stack_outlives_its_starter() {
+    if skipped("a_supervised_stack_outlives_its_starter") {
+        return;
+    }
+    let name = format!("test-{}", std::process::id());
+    let program = Path::new("/usr/bin/env");
+    let exe = std::env::current_exe().expect("this test").into_os_string();
+    let mut args: Vec<OsString> = vec![format!("KSCEN_TEST_STACK={name}").into(), exe];
+    args.extend(["--exact", "local::helper_that_supervises", "--ignored", "--nocapture"].map(OsString::from));
+    let up = async || Attached::start(&name, &fast(), &Needs::kafka(), program, &args, &|_| {}).await;
+
+    assert!(Attached::find(&name).await.expect("an answer").is_none());
+    let stack = up().await.expect("up");
+    assert!(up().await.is_err_and(|error| error.to_string().contains("running already")));
+    assert_eq!(stack.unmet(&Needs::kafka()), None);
+    assert!(stack.unmet(&Needs { brokers: 3, ..Needs::kafka() }).is_some());
+    let effect = stack.act("kafka-1", Action::Pause).await.expect("paused");
+    assert!(effect.proof.contains("state T") && effect.effective >= effect.requested);
+    assert!(matches!(stack.act("kafka-1", Action::Pause).await, Err(EnvironmentError::NoEffect { .. })));
+    stack.act("kafka-1", Action::Resume).await.expect("resumed");
+    stack.wait_ready("kafka-1", LONG).await.expect("ready");
+    assert!(stack.usage("kafka-1").await.expect("usage").is_some_and(|usage| usage.memory > 0));
+    stack.shutdown().await.expect("let go");
+
+    // A supervisor that is killed takes its broker with it and does not stand in the way of the next.
+    let broker = stack.state("kafka-1").await.expect("it goes on").identity;
+    let gone =
+        || !std::fs::read_to_string(format!("/proc/{broker}/cmdline")).unwrap_or_default().contains("kafka.Kafka");
+    let supervisor = Pid::from_raw(i32::try_from(stack.supervisor()).expect("a pid"));
+    kill(supervisor, Signal::SIGKILL).expect("killed");
+    let deadline = std::time::Instant::now() + LONG;
+    while !gone() {
+        assert!(std::time::Instant::now() < deadline, "broker {broker} is still there");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(Attached::find(&name).await.expect("an answer").is_none());
+    let stack = up().await.expect("up again");
+    stack.down().await.expect("down");
+    assert!(matches!(stack.state("kafka-1").await, Err(EnvironmentError::Failed { .. })));
+}
+
+/// Connects to the stack's database; the connection is driven in the background.
+async fn database(stack: &LocalStack) -> tokio_postgres::Client {
+    let url = stack.endpoints().postgres.expect("a database");
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("connected");
+    tokio::spawn(connection);
+    client
+}
+
+/// Whether Debezium reads the database now.
+async fn is_replicating(stack: &LocalStack) -> bool {
+    let query = "select count(*) from pg_replication_slots where active";
+    let row = database(stack).await.query_one(query, &[]).await.expect("a count");
+    row.get::<_, i64>(0) == 1
+}
+
+async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = std::time::Instant::now() + LONG;
+    while !condition().await {
+        assert!(std::time::Instant::now() < deadline, "never became true: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn capture_changes(config: LocalConfig) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let needs = Needs::kafka().service("connect").service("postgres");
+    let stack = start(&config, &needs, &dir.path().join("run")).await;
+    let url = stack.endpoints().connect.expect("a worker");
+    let port = stack.endpoints().postgres.expect("a database");
+    let port = port.rsplit_once(':').and_then(|(_, rest)| rest.split('/').next()).expect("a port").to_owned();
+    let plan = "create table t (id int primary key); insert into t select generate_series(1, 10)";
+    database(&stack).await.batch_execute(plan).await.expect("a table");
+    let connector = serde_json::json!({ "name": "pg", "config": {
+        "connector.class": "io.debezium.connector.postgresql.PostgresConnector", "plugin.name": "pgoutput",
+        "database.hostname": "127.0.0.1", "database.port": port, "database.user": "postgres",
+        "database.password": "", "database.dbname": "postgres", "topic.prefix": "cdc",
+        "retriable.restart.connector.wait.ms": "500" } });
+    let client = reqwest::Client::new();
+    let answer = client.post(format!("{url}/connectors")).json(&connector).send().await.expect("an answer");
+    assert_eq!(answer.status(), 201, "{:?}", answer.text().await);
+    eventually("Debezium streams", async || is_replicating(&stack).await).await;
+
+    // The worker: killed and started, it goes on by itself.
+    stack.act("connect", Action::Kill).await.expect("killed");
+    eventually("the slot is free", async || !is_replicating(&stack).await).await;
+    assert!(matches!(stack.act("connect", Action::Wipe).await, Err(EnvironmentError::Unsupported { .. })));
+    stack.act("connect", Action::Start).await.expect("started");
+    stack.wait_ready("connect", LONG).await.expect("ready");
+    eventually("Debezium streams again", async || is_replicating(&stack).await).await;
+
+    // The database: paused with all of its processes, then ended and started.
+    let effect = stack.act("postgres", Action::Pause).await.expect("paused");
+    assert!(effect.proof.contains("children"), "{}", effect.proof);
+    assert!(stack.wait_ready("postgres", Duration::from_millis(300)).await.is_err());
+    stack.act("postgres", Action::Resume).await.expect("resumed");
+    stack.wait_ready("postgres", LONG).await.expect("ready after resume");
+    for action in [Action::Restart, Action::Kill] {
+        stack.act("postgres", action).await.expect("ended");
+        if action == Action::Kill {
+            stack.act("postgres", Action::Start).await.expect("started");
+        }
+        stack.wait_ready("postgres", LONG).await.expect("ready again");
+        let rows = database(&stack).await.query("select * from t", &[]).await.expect("rows");
+        assert_eq!(rows.len(), 10, "committed rows survive {action}");
+    }
+    stack.act("postgres", Action::Wipe).await.expect("wiped");
+    stack.wait_ready("postgres", LONG).await.expect("ready after wipe");
+    assert!(database(&stack).await.query("select * from t", &[]).await.is_err(), "the table is gone");
+    let usage = stack.usage("postgres").await.expect("usage").expect("known");
+    assert!(usage.cpu_seconds > 0.0 && usage.memory > 0 && usage.disk.is_some_and(|disk| disk > 10 << 20));
+    let log = stack.logs("postgres", LogQuery::default()).await.expect("a log");
+    assert!(log.iter().any(|line| line.text.contains("ready to accept connections") && line.at_ms.is_some()));
+    stack.shutdown().await.expect("shut down");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn debezium_captures_changes_through_faults_on_kafka_3() {
+    if !skipped("debezium_captures_changes_through_faults_on_kafka_3") {
+        capture_changes(fast()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn debezium_captures_changes_through_faults_on_kafka_4() {
+    if !skipped("debezium_captures_changes_through_faults_on_kafka_4") {
+        capture_changes(LocalConfig { kafka: "4.3.1".to_owned(), ..fast() }).await;
+    }
 }

@@ -1,5 +1,13 @@
 //! Tests against real programs: the installed binary, a real Kafka, real containers.
 #![allow(missing_docs)]
 
+mod check;
 mod docker;
+mod editor;
+mod goldens;
+mod interrupt;
 mod local;
+mod program;
+mod schemas;
+mod suites;
+mod verbs;

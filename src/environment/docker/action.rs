@@ -1,6 +1,7 @@
 //! Pause, kill and the like, each proved by the engine's state and dated by its events.
 
 use super::container::Container;
+use super::project;
 use super::recreate::{self, Recreation};
 use super::stack::{DockerStack, Member};
 use super::watch::{self, Seen};
@@ -8,10 +9,10 @@ use crate::environment::{Action, Effect, EnvironmentError, EnvironmentResult};
 use bollard::query_parameters::{
     KillContainerOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions,
 };
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long after the engine carried something out its event may take to arrive.
-const EVENT_PATIENCE: Duration = Duration::from_secs(5);
+const EVENT_PATIENCE: Duration = Duration::from_secs(2);
 /// A restart policy starts a container again 0.1 s after its end; this long it is watched for that.
 const POLICY_PATIENCE: Duration = Duration::from_millis(500);
 /// Seconds between SIGTERM and SIGKILL where the container does not define its own; Kafka needs more than Docker's 10.
@@ -20,8 +21,18 @@ const GRACE: i32 = 30;
 impl DockerStack {
     pub(super) async fn carry_out(&self, member: &Member, action: Action) -> EnvironmentResult<Effect> {
         let before = self.inspect(member).await?;
+        if matches!(action, Action::Pause | Action::Resume | Action::Stop | Action::Kill) && self.died(&before) {
+            return Err(self.death(member, &before).await);
+        }
         refuse_futile(member, &before, action)?;
-        let deed = Deed { stack: self, member, action, mark: self.watch.mark(), requested: Instant::now() };
+        let deed = Deed {
+            stack: self,
+            member,
+            action,
+            mark: self.watch.mark(),
+            requested: Instant::now(),
+            began: SystemTime::now(),
+        };
         let effect = match action {
             Action::Pause => deed.pause(&before).await,
             Action::Resume => deed.resume(&before).await,
@@ -61,6 +72,14 @@ struct Deed<'a> {
     action: Action,
     mark: usize,
     requested: Instant,
+    /// The same by the time of day.
+    began: SystemTime,
+}
+
+/// When something happened, and who says so.
+struct Moment {
+    at: Option<SystemTime>,
+    source: String,
 }
 
 impl Deed<'_> {
@@ -77,18 +96,27 @@ impl Deed<'_> {
         EnvironmentError::NoEffect { service: self.member.name().to_owned(), observed: observed.into() }
     }
 
-    /// The effect at the time of the engine's event; without an event (an engine that restarted) at the time of its proof.
-    fn effect(&self, seen: Option<&Seen>, down: Option<&Seen>, state: &str, container: &Container) -> Effect {
-        let time = |seen: &Seen| watch::instant(seen.at, self.requested);
-        let source = match seen {
-            Some(seen) => format!("the engine's event `{}` at {}", seen.action, clock(seen)),
-            None => "no event of the engine, only its state".to_owned(),
-        };
+    /// Dates what an event tells. A life's start and end are dated by the container's state, where that is of this action:
+    /// the event comes when the engine has tidied up. Without an event (Podman, an engine that restarted) only that is left.
+    fn moment(&self, seen: Option<Seen>, exact: Option<SystemTime>) -> Moment {
+        let exact = exact.map(|at| self.stack.engine.local_time(at)).filter(|at| *at >= self.began);
+        match (exact, seen) {
+            (exact, Some(seen)) => {
+                let at = exact.filter(|at| *at <= seen.at).unwrap_or(seen.at);
+                Moment { at: Some(at), source: format!("the engine's event `{}` at {}", seen.action, clock(seen.at)) }
+            }
+            (Some(at), None) => Moment { at: Some(at), source: format!("since {} by its state", clock(at)) },
+            (None, None) => Moment { at: None, source: "by its state".to_owned() },
+        }
+    }
+
+    fn effect(&self, moment: &Moment, down: Option<Moment>, state: &str, container: &Container) -> Effect {
+        let instant = |moment: &Moment| moment.at.map(|at| watch::instant(at, self.requested));
         Effect {
             requested: self.requested,
-            effective: seen.map_or_else(Instant::now, time),
-            down: down.map(time),
-            proof: format!("container {} is {state}; {source}", container.short_id()),
+            effective: instant(moment).unwrap_or_else(Instant::now),
+            down: down.as_ref().and_then(instant),
+            proof: format!("container {} is {state}; {}", container.short_id(), moment.source),
         }
     }
 
@@ -100,7 +128,7 @@ impl Deed<'_> {
             return Err(self.no_effect(format!("the engine paused it, yet it is {}", after.status())));
         }
         let seen = self.event(id, "pause").await;
-        Ok(self.effect(seen.as_ref(), None, "paused", &after))
+        Ok(self.effect(&self.moment(seen, None), None, "paused", &after))
     }
 
     async fn resume(&self, before: &Container) -> EnvironmentResult<Effect> {
@@ -111,7 +139,7 @@ impl Deed<'_> {
             return Err(self.no_effect(format!("the engine resumed it, yet it is {}", after.status())));
         }
         let seen = self.event(id, "unpause").await;
-        Ok(self.effect(seen.as_ref(), None, "running", &after))
+        Ok(self.effect(&self.moment(seen, None), None, "running", &after))
     }
 
     /// Stop and kill: the container has to be down and to stay down.
@@ -141,7 +169,8 @@ impl Deed<'_> {
             );
             return Err(self.no_effect(format!("it ended, and {culprit}")));
         }
-        Ok(self.effect(died.as_ref(), None, &format!("down with {}", after.ending()), &after))
+        let moment = self.moment(died, after.finished_at());
+        Ok(self.effect(&moment, None, &format!("down with {}", after.ending()), &after))
     }
 
     async fn start(&self, before: &Container) -> EnvironmentResult<Effect> {
@@ -162,12 +191,12 @@ impl Deed<'_> {
             docker.restart_container(id, Some(RestartContainerOptions { signal: None, t: grace(before) })).await
         });
         ask.await?;
-        let down = if before.is_down() { None } else { self.event(id, "die").await };
+        let down = self.down(before).await?;
         self.started(id, down).await
     }
 
     /// The container is up again: running, and started after this action began.
-    async fn started(&self, id: &str, down: Option<Seen>) -> EnvironmentResult<Effect> {
+    async fn started(&self, id: &str, down: Option<Moment>) -> EnvironmentResult<Effect> {
         let seen = self.event(id, "start").await;
         let after = self.stack.inspect(self.member).await?;
         if after.is_down() {
@@ -176,7 +205,17 @@ impl Deed<'_> {
         if !after.is_running() {
             return Err(self.no_effect(format!("it is {}", after.status())));
         }
-        Ok(self.effect(seen.as_ref(), down.as_ref(), "running", &after))
+        Ok(self.effect(&self.moment(seen, after.started_at()), down, "running", &after))
+    }
+
+    /// When the old life ended, for actions that begin a new one; `None` where there was none.
+    async fn down(&self, before: &Container) -> EnvironmentResult<Option<Moment>> {
+        if before.is_down() {
+            return Ok(None);
+        }
+        let died = self.event(before.id(), "die").await;
+        let ended = project::inspect(&self.stack.engine, before.id()).await?.and_then(|old| old.finished_at());
+        Ok(Some(self.moment(died, ended)))
     }
 
     async fn wipe(&self, before: &Container) -> EnvironmentResult<Effect> {
@@ -190,11 +229,12 @@ impl Deed<'_> {
             });
         }
         let recreation = Recreation::read(engine, &stack.project, before).await?;
+        recreate::rehearse(engine, &recreation).await?;
         if !before.is_down() {
             let options = || Some(KillContainerOptions { signal: "SIGKILL".to_owned() });
             engine.ask(&self.what(), |docker| async move { docker.kill_container(old, options()).await }).await?;
         }
-        let down = if before.is_down() { None } else { self.event(old, "die").await };
+        let down = self.down(before).await?;
         stack.keep_log(self.member, old).await;
         recreate::remove(engine, old, &recreation).await?;
         recreate::create(engine, &recreation).await?;
@@ -219,10 +259,11 @@ impl Deed<'_> {
 
 /// The container's own grace period, else ours.
 fn grace(container: &Container) -> Option<i32> {
-    let own = container.0.config.as_ref().and_then(|config| config.stop_timeout);
+    // Podman says 0 where none is defined.
+    let own = container.0.config.as_ref().and_then(|config| config.stop_timeout).filter(|seconds| *seconds > 0);
     Some(own.and_then(|seconds| i32::try_from(seconds).ok()).unwrap_or(GRACE))
 }
 
-fn clock(seen: &Seen) -> String {
-    jiff::Timestamp::try_from(seen.at).map(|time| format!("{time:.3}")).unwrap_or_default()
+fn clock(at: SystemTime) -> String {
+    jiff::Timestamp::try_from(at).map(|time| format!("{time:.3}")).unwrap_or_default()
 }

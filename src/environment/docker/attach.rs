@@ -156,6 +156,7 @@ fn check(config: &DockerConfig, found: &[(Member, Container)], needs: &Needs) ->
         .iter()
         .map(|(member, container)| match container.is_paused() {
             true => format!("{} is paused", member.name()),
+            false if container.finished_at().is_none() => format!("{} was never started", member.name()),
             false => format!("{} is {} ({})", member.name(), container.status(), container.ending()),
         })
         .collect();

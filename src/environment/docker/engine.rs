@@ -196,6 +196,12 @@ fn explain(address: &EngineAddress, what: &str, error: &EngineError) -> Environm
             remedy: "sudo systemctl start docker (or set DOCKER_HOST to where the engine listens)".to_owned(),
         };
     }
+    if let EngineError::JsonDataError { .. } | EngineError::APIVersionParseError {} = error {
+        return EnvironmentError::Prerequisite {
+            message: format!("what answers at {address} does not speak the Docker Engine API: {}", words(error)),
+            remedy: "set DOCKER_HOST to where the engine listens".to_owned(),
+        };
+    }
     let lost = matches!(
         error,
         EngineError::HyperLegacyError { .. } | EngineError::HyperResponseError { .. } | EngineError::IOError { .. }

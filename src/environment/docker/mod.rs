@@ -9,6 +9,7 @@ mod address;
 mod attach;
 mod config;
 mod container;
+mod disk;
 mod engine;
 mod logs;
 mod network;

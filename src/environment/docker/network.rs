@@ -55,14 +55,15 @@ impl DockerStack {
         }
         // The engine moves published ports to a network that is left: clients would go on as before.
         let open = after.0.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
-        if fault.between == Peers::Clients && open.into_iter().flatten().any(|(_, bindings)| bindings.is_some()) {
+        let moved = fault.between == Peers::Clients && !after.networks().is_empty();
+        if moved && open.into_iter().flatten().any(|(_, bindings)| bindings.is_some()) {
             let left: Vec<_> = after.networks().keys().map(|name| (*name).to_owned()).collect();
             recipe.apply(&self.engine).await?;
             self.cuts().remove(member.name());
             return Err(no_effect(
                 member,
                 format!(
-                    "its ports are still published through {}; make that network `internal: true`",
+                    "its ports are published through {} now; cut it off from the brokers too, or use a `local` environment",
                     left.join(", ")
                 ),
             ));
@@ -86,9 +87,8 @@ impl DockerStack {
         self.cuts().remove(member.name());
         let id = self.inspect(member).await?.id().to_owned();
         let wanted = |seen: &Seen| seen.container == id && seen.action == "connect";
-        let seen =
-            if done.starts_with("connected") { self.watch.after(mark, EVENT_PATIENCE, wanted).await } else { None };
-        Ok(effect(requested, seen.as_ref(), done))
+        let seen = if done.changed { self.watch.after(mark, EVENT_PATIENCE, wanted).await } else { None };
+        Ok(effect(requested, seen.as_ref(), done.words))
     }
 
     /// Cuts again where a start connected the container by itself, as newer engines do.
@@ -209,4 +209,34 @@ fn unsupported(message: String) -> EnvironmentError {
 
 fn no_effect(member: &Member, observed: String) -> EnvironmentError {
     EnvironmentError::NoEffect { service: member.name().to_owned(), observed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::container::Container;
+    use super::split;
+
+    fn broker(inner_host: &str) -> Container {
+        let inspected = serde_json::json!({
+            "Id": "0123456789abcdef",
+            "Name": "/p-kafka-1-1",
+            "Config": { "Env": [
+                "KAFKA_INTER_BROKER_LISTENER_NAME=INTERNAL",
+                format!("KAFKA_ADVERTISED_LISTENERS=EXTERNAL://127.0.0.1:9092,INTERNAL://{inner_host}:29092"),
+            ] },
+            "NetworkSettings": { "Networks": {
+                "p_edge": { "Aliases": ["kafka-1", "0123456789ab"] },
+                "p_inner": { "Aliases": ["kafka-1", "kafka-1.int", "0123456789ab"] },
+            } },
+        });
+        Container(serde_json::from_value(inspected).expect("an inspected container"))
+    }
+
+    #[test]
+    fn brokers_meet_on_the_networks_where_their_listener_has_its_name() {
+        let split = |host| split(&broker(host), vec!["p_edge".to_owned(), "p_inner".to_owned()]);
+        assert_eq!(split("kafka-1.int"), (vec!["p_inner".to_owned()], vec!["p_edge".to_owned()]));
+        // The name of the service resolves everywhere: no network is the brokers' own.
+        assert!(split("kafka-1").1.is_empty());
+    }
 }

@@ -4,6 +4,7 @@ use super::container::Container;
 use super::roles::Role;
 use super::stack::Member;
 use crate::environment::Endpoints;
+use postgres_native_tls::MakeTlsConnector;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::sync::Arc;
@@ -16,12 +17,13 @@ const TOPIC: &str = "__consumer_offsets";
 
 /// The way to ask one service.
 pub(super) enum Probe {
-    /// A metadata request that has to name the broker itself as a member of the cluster.
-    Broker { client: Arc<BaseConsumer>, node_id: Option<i32> },
+    /// A metadata request that has to name the broker itself as a member of the cluster; where there are other brokers
+    /// they have to agree, since a broker that is cut off from them goes on believing in what it last knew.
+    Broker { own: Arc<BaseConsumer>, others: Option<Arc<BaseConsumer>>, node_id: Option<i32> },
     /// A GET request that has to be answered with success.
     Http { client: reqwest::Client, url: String },
     /// A session that has to be accepted.
-    Postgres { url: String },
+    Postgres { url: String, tls: MakeTlsConnector },
 }
 
 impl Probe {
@@ -33,7 +35,7 @@ impl Probe {
             Role::Controller => None,
             Role::Connect => http(format!("{}/connectors", endpoints.connect.as_ref()?)),
             Role::KafkaUi => http(format!("{}/actuator/health", endpoints.kafka_ui.as_ref()?)),
-            Role::Postgres => Some(Self::Postgres { url: endpoints.postgres.clone()? }),
+            Role::Postgres => Some(Self::Postgres { url: endpoints.postgres.clone()?, tls: any_certificate()? }),
         }
     }
 
@@ -42,21 +44,26 @@ impl Probe {
             endpoints.bootstrap.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
         let own = container.published();
         let port = |address: &str| address.rsplit(':').next().map(str::to_owned);
-        // The broker's own entry where it can be told by its published port: another one's answer proves less.
-        let entry = bootstrap.iter().find(|entry| own.iter().any(|(_, address)| port(address) == port(entry)));
-        let servers = entry.map(|entry| (*entry).to_owned()).unwrap_or_else(|| bootstrap.join(","));
-        let mut config = ClientConfig::new();
-        for (key, value) in &endpoints.client_config {
-            config.set(key, value);
+        let (mine, others): (Vec<&str>, Vec<&str>) =
+            bootstrap.iter().partition(|entry| own.iter().any(|(_, address)| port(address) == port(entry)));
+        let client = |servers: &[&str]| {
+            let mut config = ClientConfig::new();
+            for (key, value) in &endpoints.client_config {
+                config.set(key, value);
+            }
+            config
+                .set("bootstrap.servers", servers.join(","))
+                .set("client.id", "kscen-readiness")
+                .set("reconnect.backoff.ms", "20")
+                .set("reconnect.backoff.max.ms", "100");
+            config.create().ok().map(Arc::new)
+        };
+        // Behind a port that is not published, any broker's answer has to do.
+        if mine.is_empty() {
+            return Some(Self::Broker { own: client(&bootstrap)?, others: None, node_id: member.node_id });
         }
-        let client = config
-            .set("bootstrap.servers", servers)
-            .set("client.id", "kscen-readiness")
-            .set("reconnect.backoff.ms", "20")
-            .set("reconnect.backoff.max.ms", "100")
-            .create()
-            .ok()?;
-        Some(Self::Broker { client: Arc::new(client), node_id: member.node_id })
+        let others = if others.is_empty() { None } else { client(&others) };
+        Some(Self::Broker { own: client(&mine)?, others, node_id: member.node_id })
     }
 
     /// Asks once.
@@ -65,16 +72,24 @@ impl Probe {
     /// The answer, or why there was none, in words.
     pub(super) async fn ask(&self) -> Result<(), String> {
         match self {
-            Self::Broker { client, node_id } => {
-                let (client, node_id) = (Arc::clone(client), *node_id);
-                let asked = tokio::task::spawn_blocking(move || ask_broker(&client, node_id));
-                asked.await.map_err(|error| error.to_string())?
+            Self::Broker { own, others, node_id } => {
+                let (own, others, node_id) = (Arc::clone(own), others.clone(), *node_id);
+                let asked = tokio::task::spawn_blocking(move || {
+                    let known = listed(&own, node_id)?;
+                    // None of the others answering is no reason to doubt this one.
+                    let agreed = others.and_then(|others| listed(&others, node_id).ok()).unwrap_or(true);
+                    Ok::<bool, String>(known && agreed)
+                });
+                match asked.await.map_err(|error| error.to_string())?? {
+                    true => Ok(()),
+                    false => Err("the cluster does not list this broker (it is fenced)".to_owned()),
+                }
             }
             Self::Http { client, url } => {
                 let answer = client.get(url).timeout(PATIENCE).send().await.map_err(|error| innermost(&error))?;
                 if answer.status().is_success() { Ok(()) } else { Err(format!("{url} answers {}", answer.status())) }
             }
-            Self::Postgres { url } => match tokio::time::timeout(PATIENCE, ask_postgres(url)).await {
+            Self::Postgres { url, tls } => match tokio::time::timeout(PATIENCE, ask_postgres(url, tls.clone())).await {
                 Ok(answer) => answer,
                 Err(_) => Err(format!("PostgreSQL did not answer within {} s", PATIENCE.as_secs())),
             },
@@ -82,27 +97,21 @@ impl Probe {
     }
 }
 
-fn ask_broker(client: &BaseConsumer, node_id: Option<i32>) -> Result<(), String> {
+/// Whether the brokers asked list the one with this id (any, where it is not known).
+fn listed(client: &BaseConsumer, node_id: Option<i32>) -> Result<bool, String> {
     let metadata = client.fetch_metadata(Some(TOPIC), PATIENCE).map_err(|error| format!("no metadata: {error}"))?;
-    match node_id {
-        Some(id) if !metadata.brokers().iter().any(|broker| broker.id() == id) => {
-            Err(format!("the cluster does not list broker {id} yet (it is fenced)"))
-        }
-        None if metadata.brokers().is_empty() => Err("the cluster lists no broker yet".to_owned()),
-        _ => Ok(()),
-    }
+    Ok(metadata.brokers().iter().any(|broker| node_id.is_none_or(|id| broker.id() == id)))
 }
 
-async fn ask_postgres(url: &str) -> Result<(), String> {
-    // As with libpq's default: TLS where the server offers it, whatever its certificate.
-    let tls = native_tls::TlsConnector::builder()
-        .danger_accept_invalid_certs(true)
-        .danger_accept_invalid_hostnames(true)
-        .build()
-        .map_err(|error| error.to_string())?;
-    let (client, connection) = tokio_postgres::connect(url, postgres_native_tls::MakeTlsConnector::new(tls))
-        .await
-        .map_err(|error| innermost(&error))?;
+/// As with libpq's default: TLS where the server offers it, whatever its certificate.
+fn any_certificate() -> Option<MakeTlsConnector> {
+    let mut builder = native_tls::TlsConnector::builder();
+    builder.danger_accept_invalid_certs(true).danger_accept_invalid_hostnames(true).disable_built_in_roots(true);
+    builder.build().ok().map(MakeTlsConnector::new)
+}
+
+async fn ask_postgres(url: &str, tls: MakeTlsConnector) -> Result<(), String> {
+    let (client, connection) = tokio_postgres::connect(url, tls).await.map_err(|error| innermost(&error))?;
     let connection = tokio::spawn(connection);
     let answer = client.simple_query("SELECT 1").await.map(drop).map_err(|error| innermost(&error));
     drop(client);

@@ -83,12 +83,23 @@ impl DockerStack {
         })
     }
 
+    /// Whether a container ended while kscen was attached, without having been asked to or with its engine.
+    pub(super) fn died(&self, container: &Container) -> bool {
+        let ended = container.finished_at().map(|at| self.engine.local_time(at));
+        let asked =
+            self.watch.was_asked_to_end(container.id()) && self.watch.interrupted_since(self.watch.since).is_none();
+        container.is_down() && ended.is_some_and(|at| at >= self.watch.since) && !asked
+    }
+
     /// The error for a container that ended, with its last words.
     pub(super) async fn death(&self, member: &Member, container: &Container) -> EnvironmentError {
         let mut how = container.ending();
         let since = container.started_at().map_or(SystemTime::UNIX_EPOCH, |at| self.engine.local_time(at));
         if self.watch.interrupted_since(since).is_some() {
-            how.push_str("; the Docker engine restarted meanwhile, which ends containers that have no restart policy");
+            how.push_str(&format!(
+                "; the Docker engine restarted meanwhile, and ended what has no restart policy (docker start {} brings it back)",
+                container.name()
+            ));
         }
         EnvironmentError::Died { service: member.name().to_owned(), how, log: self.last_lines(member).await }
     }

@@ -5,11 +5,14 @@ use super::container::{Container, short};
 use super::engine::{Engine, status};
 use super::project;
 use super::recreate::{self, Recreation};
-use crate::environment::EnvironmentResult;
+use super::watch;
+use crate::environment::{EnvironmentError, EnvironmentResult};
 use bollard::models::{EndpointSettings, NetworkConnectRequest};
-use bollard::query_parameters::StartContainerOptions;
+use bollard::query_parameters::{StartContainerOptions, WaitContainerOptions};
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What brings one service back, whatever state it is found in. Made before the fault by
 /// [`DockerStack::recipe_for_action`](super::DockerStack::recipe_for_action) or
@@ -39,14 +42,52 @@ pub(super) enum Repair {
     Recreate(Box<Recreation>),
 }
 
-/// Repairs what the fault of this recipe broke. Does nothing where nothing is broken, so it may be repeated.
-/// Returns what was done, in words.
+/// Between two looks at a container. The engine finishes a request whose sender was killed, so what looks healthy may
+/// still be about to be paused, disconnected or removed.
+const SETTLE: Duration = Duration::from_millis(500);
+/// A container that needs repair again each time has another problem than the fault.
+const LOOKS: usize = 6;
+/// How far back a request to end the container is looked for: longer than any usual grace period.
+const GRACE_PERIODS: Duration = Duration::from_secs(90);
+
+/// Repairs what the fault of this recipe broke, and looks again until nothing is left to do. Does nothing where nothing
+/// is broken, so it may be repeated. Returns what was done, in words; takes half a second at least.
 ///
 /// # Errors
 /// No engine at the recorded address, or the engine's refusal.
 pub async fn heal_from(recipe: &HealRecipe) -> EnvironmentResult<String> {
     let engine = Engine::connect(EngineAddress::recorded(&recipe.engine)).await?;
-    recipe.apply(&engine).await
+    recipe.await_pending_end(&engine).await?;
+    let mut done = recipe.apply(&engine).await?;
+    for _ in 0..LOOKS {
+        tokio::time::sleep(SETTLE).await;
+        let again = recipe.apply(&engine).await?;
+        if !again.changed {
+            return Ok(done.words);
+        }
+        done = again;
+    }
+    Err(EnvironmentError::NoEffect {
+        service: recipe.service.clone(),
+        observed: format!("its container {} does not stay healthy: {} and again", recipe.container, done.words),
+    })
+}
+
+/// What a repair did.
+#[derive(Clone, Debug)]
+pub(super) struct Done {
+    pub(super) changed: bool,
+    pub(super) words: String,
+}
+
+impl Done {
+    fn changed(words: String) -> Self {
+        Self { changed: true, words }
+    }
+
+    fn unchanged(words: String) -> Self {
+        Self { changed: false, words }
+    }
 }
 
 impl HealRecipe {
@@ -62,8 +103,8 @@ impl HealRecipe {
         }
     }
 
-    /// [`heal_from`] on an engine that is connected already.
-    pub(super) async fn apply(&self, engine: &Engine) -> EnvironmentResult<String> {
+    /// Repairs once.
+    pub(super) async fn apply(&self, engine: &Engine) -> EnvironmentResult<Done> {
         match &self.repair {
             Repair::Run => run(engine, &self.find(engine).await?).await,
             Repair::Reconnect(networks) => reconnect(engine, &self.find(engine).await?, networks).await,
@@ -78,6 +119,22 @@ impl HealRecipe {
         }
     }
 
+    /// A container that was asked to stop may take its whole grace period to do so; only then can it be started.
+    async fn await_pending_end(&self, engine: &Engine) -> EnvironmentResult<()> {
+        if matches!(self.repair, Repair::Reconnect(_)) {
+            return Ok(());
+        }
+        let Some(container) = project::inspect(engine, &self.container).await? else { return Ok(()) };
+        if container.is_down() || !watch::is_ending(engine, container.id(), GRACE_PERIODS).await {
+            return Ok(());
+        }
+        let id = container.id();
+        // A killed container's code comes as an error; all that matters is that it ended.
+        let mut ended = engine.docker.wait_container(id, None::<WaitContainerOptions>);
+        let _ = tokio::time::timeout(GRACE_PERIODS, ended.next()).await;
+        Ok(())
+    }
+
     /// The container by its name, else whatever plays its service now.
     async fn find(&self, engine: &Engine) -> EnvironmentResult<Container> {
         if let Some(container) = project::inspect(engine, &self.container).await? {
@@ -86,26 +143,26 @@ impl HealRecipe {
         let id = project::only_container(engine, &self.project, &self.service).await?;
         match project::inspect(engine, &id).await? {
             Some(container) => Ok(container),
-            None => Err(crate::environment::EnvironmentError::failed(format!("the container {} vanished", short(&id)))),
+            None => Err(EnvironmentError::failed(format!("the container {} vanished", short(&id)))),
         }
     }
 }
 
-async fn run(engine: &Engine, container: &Container) -> EnvironmentResult<String> {
+async fn run(engine: &Engine, container: &Container) -> EnvironmentResult<Done> {
     let (id, name) = (container.id(), container.name());
     if container.is_paused() {
         let what = format!("resume {name}");
         engine.ask(&what, |docker| async move { docker.unpause_container(id).await }).await?;
-        return Ok(format!("resumed {name}"));
+        return Ok(Done::changed(format!("resumed {name}")));
     }
     if container.is_down() {
         let what = format!("start {name}");
         engine
             .ask(&what, |docker| async move { docker.start_container(id, None::<StartContainerOptions>).await })
             .await?;
-        return Ok(format!("started {name}"));
+        return Ok(Done::changed(format!("started {name}")));
     }
-    Ok(format!("{name} was running"))
+    Ok(Done::unchanged(format!("{name} was running")))
 }
 
 /// Connects the container to those of `networks` that it is not connected to.
@@ -113,7 +170,7 @@ pub(super) async fn reconnect(
     engine: &Engine,
     container: &Container,
     networks: &BTreeMap<String, EndpointSettings>,
-) -> EnvironmentResult<String> {
+) -> EnvironmentResult<Done> {
     let name = container.name();
     let connected = container.networks();
     let mut restored = Vec::new();
@@ -134,8 +191,8 @@ pub(super) async fn reconnect(
         }
     }
     Ok(match restored.as_slice() {
-        [] => format!("{name} was connected"),
-        restored => format!("connected {name} to {}", join(restored.iter())),
+        [] => Done::unchanged(format!("{name} was connected")),
+        restored => Done::changed(format!("connected {name} to {}", join(restored.iter()))),
     })
 }
 

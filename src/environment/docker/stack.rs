@@ -1,6 +1,7 @@
 //! The environment: members of the project and what can be done to them.
 
 use super::container::Container;
+use super::disk::Disk;
 use super::engine::Engine;
 use super::project;
 use super::recipe::{HealRecipe, Repair};
@@ -9,8 +10,8 @@ use super::roles::Part;
 use super::usage::Meter;
 use super::watch::Watch;
 use crate::environment::{
-    Action, Capability, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, LogLine,
-    LogQuery, NetworkFault, ServiceInfo, ServiceState, Usage,
+    Action, Capability, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Intended,
+    LogLine, LogQuery, NetworkFault, ServiceInfo, ServiceState, Usage,
 };
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -38,7 +39,8 @@ pub(super) struct Member {
     pub(super) node_id: Option<i32>,
     /// The last one is the present one.
     containers: Mutex<Vec<String>>,
-    meter: Mutex<Meter>,
+    meter: Meter,
+    disk: Disk,
     /// Of containers that are gone.
     earlier_log: Mutex<Vec<LogLine>>,
 }
@@ -49,7 +51,8 @@ impl Member {
             part,
             node_id,
             containers: Mutex::new(vec![container]),
-            meter: Mutex::default(),
+            meter: Meter::default(),
+            disk: Disk::default(),
             earlier_log: Mutex::default(),
         }
     }
@@ -71,8 +74,12 @@ impl Member {
         self.containers.lock().unwrap_or_else(PoisonError::into_inner).push(container.to_owned());
     }
 
-    pub(super) fn meter(&self) -> &Mutex<Meter> {
+    pub(super) fn meter(&self) -> &Meter {
         &self.meter
+    }
+
+    pub(super) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     pub(super) fn earlier_log(&self) -> &Mutex<Vec<LogLine>> {
@@ -156,6 +163,15 @@ impl Environment for DockerStack {
             controllable: true,
         };
         self.members.iter().map(service).collect()
+    }
+
+    fn recipe<'a>(&'a self, fault: Intended<'a>) -> BoxFuture<'a, EnvironmentResult<Option<HealRecipe>>> {
+        Box::pin(async move {
+            match fault {
+                Intended::Act(service, action) => self.recipe_for_action(service, action).await,
+                Intended::Disturb(fault) => self.recipe_for_network(fault).await.map(Some),
+            }
+        })
     }
 
     fn act<'a>(&'a self, service: &'a str, action: Action) -> BoxFuture<'a, EnvironmentResult<Effect>> {

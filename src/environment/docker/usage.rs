@@ -1,64 +1,108 @@
 //! CPU and memory of a container, from the engine's reading of its cgroup (v1 or v2).
 
-use super::container::Container;
+use super::engine::{Engine, parse_time};
 use super::stack::{DockerStack, Member};
 use crate::environment::{EnvironmentResult, Usage};
 use bollard::models::{ContainerStatsResponse, HostConfig};
 use bollard::query_parameters::StatsOptions;
 use futures_util::StreamExt;
-use std::sync::PoisonError;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-/// CPU time over the lives of a service: each life has a cgroup of its own that counts from zero.
-#[derive(Debug, Default)]
+/// A running container is sampled every second; where the first sample takes longer, the figures are older.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Follows the engine's samples of one service, from when its usage is first asked for.
+#[derive(Default)]
 pub(super) struct Meter {
-    /// Container and start of the life last seen.
-    life: Option<(String, Option<SystemTime>)>,
-    /// Of that life, in seconds.
+    account: Arc<Mutex<Account>>,
+    feed: Mutex<Option<Feed>>,
+}
+
+/// The stream of samples of one container.
+struct Feed {
+    container: String,
+    /// Time of the latest sample, by the engine's clock.
+    sampled: watch::Receiver<Option<SystemTime>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// CPU time over the lives of a service: each has a cgroup of its own, whose counter begins at zero.
+#[derive(Debug, Default)]
+struct Account {
+    /// Of the present life, in seconds.
     current: f64,
-    /// Of all lives before it, in seconds, each up to when it was last looked at.
+    /// Of all lives before it, in seconds, each up to its last sample.
     earlier: f64,
-    cpus: f64,
+    online_cpus: f64,
+    memory: u64,
+    working_set: u64,
+}
+
+impl Account {
+    fn enter(&mut self, stats: &ContainerStatsResponse) {
+        let cpu = stats.cpu_stats.as_ref();
+        let nanos = cpu.and_then(|cpu| cpu.cpu_usage.as_ref()?.total_usage).unwrap_or_default();
+        let seconds = nanos as f64 / 1e9;
+        if seconds < self.current {
+            self.earlier += self.current;
+        }
+        self.current = seconds;
+        self.online_cpus = f64::from(cpu.and_then(|cpu| cpu.online_cpus).unwrap_or_default()).max(self.online_cpus);
+        (self.memory, self.working_set) = memory(stats);
+    }
 }
 
 impl Meter {
-    fn enter(&mut self, life: (String, Option<SystemTime>)) {
-        if self.life.as_ref() != Some(&life) {
-            self.earlier += self.current;
-            self.current = 0.0;
-            self.life = Some(life);
+    /// The feed of this container; a new one where there is none or the service got another container.
+    fn follow(&self, engine: &Engine, container: &str) -> watch::Receiver<Option<SystemTime>> {
+        let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(feed) = feed.as_ref().filter(|feed| feed.container == container && !feed.task.is_finished()) {
+            return feed.sampled.clone();
         }
+        let (samples, sampled) = watch::channel(None);
+        let (docker, id, account) = (engine.docker.clone(), container.to_owned(), Arc::clone(&self.account));
+        let task = tokio::spawn(async move {
+            let mut stream = docker.stats(&id, Some(StatsOptions { stream: true, one_shot: false }));
+            while let Some(Ok(stats)) = stream.next().await {
+                account.lock().unwrap_or_else(PoisonError::into_inner).enter(&stats);
+                samples.send_replace(stats.read.as_deref().and_then(parse_time));
+            }
+        });
+        *feed = Some(Feed { container: container.to_owned(), sampled: sampled.clone(), task });
+        sampled
     }
 }
 
 impl DockerStack {
     pub(super) async fn read_usage(&self, member: &Member) -> EnvironmentResult<Option<Usage>> {
         let container = self.inspect(member).await?;
-        let stats = if container.is_down() { None } else { self.stats(member, &container).await? };
-        let mut meter = member.meter().lock().unwrap_or_else(PoisonError::into_inner);
-        let mut usage = Usage::default();
-        if let Some(stats) = stats {
-            meter.enter((container.id().to_owned(), container.started_at()));
-            let cpu = stats.cpu_stats.as_ref();
-            let nanos = cpu.and_then(|cpu| cpu.cpu_usage.as_ref()?.total_usage).unwrap_or_default();
-            meter.current = nanos as f64 / 1e9;
-            let online = cpu.and_then(|cpu| cpu.online_cpus).unwrap_or(1);
-            meter.cpus = allowed_cpus(container.0.host_config.as_ref(), f64::from(online));
-            (usage.memory, usage.working_set) = memory(&stats);
+        let meter = member.meter();
+        if !container.is_down() {
+            let mut sampled = meter.follow(&self.engine, container.id());
+            let started = container.started_at();
+            // Not a sample of the life before this one.
+            let fresh = sampled.wait_for(|at| at.is_some() && *at >= started);
+            let _ = tokio::time::timeout(PATIENCE, fresh).await;
         }
-        usage.cpu_seconds = meter.earlier + meter.current;
-        usage.cpus = meter.cpus;
-        Ok(Some(usage))
-    }
-
-    async fn stats(&self, member: &Member, container: &Container) -> EnvironmentResult<Option<ContainerStatsResponse>> {
-        let options = StatsOptions { stream: false, one_shot: true };
-        match self.engine.docker.stats(container.id(), Some(options)).next().await {
-            Some(Ok(stats)) => Ok(Some(stats)),
-            None => Ok(None),
-            Some(Err(error)) if super::engine::status(&error) == Some(404) => Ok(None),
-            Some(Err(error)) => Err(self.engine.explain(&format!("read the usage of {}", member.name()), &error)),
-        }
+        let disk = member.disk().bytes(&self.engine, &container).await;
+        let account = meter.account.lock().unwrap_or_else(PoisonError::into_inner);
+        let memory = |bytes: u64| if container.is_down() { 0 } else { bytes };
+        Ok(Some(Usage {
+            cpu_seconds: account.earlier + account.current,
+            cpus: allowed_cpus(container.0.host_config.as_ref(), account.online_cpus),
+            memory: memory(account.memory),
+            working_set: memory(account.working_set),
+            disk,
+        }))
     }
 }
 

@@ -16,8 +16,9 @@ use tokio::task::JoinHandle;
 /// How often a broken stream is opened again; a restarting engine takes a second or more.
 const REOPEN_EVERY: Duration = Duration::from_millis(250);
 /// The events that are of use; health checks would fill the engine's short memory of 256 otherwise.
-const KINDS: [&str; 11] =
-    ["pause", "unpause", "kill", "die", "oom", "start", "stop", "restart", "destroy", "connect", "disconnect"];
+const KINDS: [&str; 9] = ["pause", "unpause", "kill", "stop", "die", PODMAN_DIE, "start", "connect", "disconnect"];
+/// What Docker calls `die`.
+const PODMAN_DIE: &str = "died";
 
 /// One event of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(super) struct Watch {
     /// Counts changes of `seen`, so that an event can be awaited.
     changed: watch::Receiver<u64>,
     interruptions: Arc<Mutex<Vec<SystemTime>>>,
+    /// When following began.
+    pub(super) since: SystemTime,
     task: JoinHandle<()>,
 }
 
@@ -53,8 +56,9 @@ impl Watch {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let interruptions = Arc::new(Mutex::new(Vec::new()));
         let (changes, changed) = watch::channel(0);
-        let task = tokio::spawn(follow(engine, Arc::clone(&seen), Arc::clone(&interruptions), changes));
-        Self { seen, changed, interruptions, task }
+        let since = SystemTime::now();
+        let task = tokio::spawn(follow(engine, since, Arc::clone(&seen), Arc::clone(&interruptions), changes));
+        Self { seen, changed, interruptions, since, task }
     }
 
     /// A point in the events; later ones are those of what is done next.
@@ -107,11 +111,12 @@ impl Watch {
 
 async fn follow(
     engine: Engine,
+    since: SystemTime,
     seen: Arc<Mutex<Vec<Seen>>>,
     interruptions: Arc<Mutex<Vec<SystemTime>>>,
     changes: watch::Sender<u64>,
 ) {
-    let mut since = engine.engine_time(SystemTime::now());
+    let mut since = engine.engine_time(since);
     loop {
         let mut stream = engine.docker.events(Some(EventsOptions {
             since: Some(unix_seconds(since)),
@@ -141,6 +146,25 @@ async fn follow(
     }
 }
 
+/// Whether a container was asked to end within the last `span` and has not done so yet, by what the engine remembers.
+pub(super) async fn is_ending(engine: &Engine, container: &str, span: Duration) -> bool {
+    let now = engine.engine_time(SystemTime::now());
+    let kinds = ["kill", "die", PODMAN_DIE, "start"];
+    let mut stream = engine.docker.events(Some(EventsOptions {
+        since: Some(unix_seconds(now - span)),
+        until: Some(unix_seconds(now)),
+        filters: Some(HashMap::from([
+            ("container".to_owned(), vec![container.to_owned()]),
+            ("event".to_owned(), kinds.iter().map(|kind| (*kind).to_owned()).collect()),
+        ])),
+    }));
+    let mut last = None;
+    while let Some(Ok(message)) = stream.next().await {
+        last = message.action.or(last);
+    }
+    last.as_deref() == Some("kill")
+}
+
 fn unix_seconds(time: SystemTime) -> String {
     let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     format!("{}.{:09}", since_epoch.as_secs(), since_epoch.subsec_nanos())
@@ -154,7 +178,7 @@ fn read(message: EventMessage) -> Option<Seen> {
     Some(Seen {
         at: SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos),
         container: if of_network { attributes.get("container")?.clone() } else { actor.id? },
-        action: message.action?,
+        action: message.action.map(|action| if action == PODMAN_DIE { "die".to_owned() } else { action })?,
         network: of_network.then(|| attributes.get("name").cloned()).flatten(),
     })
 }

@@ -6,9 +6,12 @@ use super::jvm::Runtime;
 use crate::environment::{EnvironmentError, EnvironmentResult};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Dynamic archives came with this Java.
 const FIRST_JAVA: u32 = 13;
+/// How long a process may take to write the archive at its end; seconds, on a busy machine many.
+pub(super) const WRITING: Duration = Duration::from_secs(180);
 
 /// Where the archive for `role` belongs; it fits one Java, one class path and one set of flags only.
 fn location(runtime: &Runtime, role: &str) -> EnvironmentResult<PathBuf> {
@@ -21,7 +24,7 @@ fn location(runtime: &Runtime, role: &str) -> EnvironmentResult<PathBuf> {
 /// The flags that use the archive for `role`, which is made first where absent.
 ///
 /// `rehearse` is given extra flags, starts a process with them, has it load what it needs and ends it by SIGTERM, at
-/// which Java writes the archive. Whatever goes wrong means no archive, never a failed start.
+/// which Java writes the archive. Whatever goes wrong is told to `progress` and means no archive, never a failed start.
 pub(super) async fn flags<F>(
     runtime: &Runtime,
     role: &str,
@@ -36,7 +39,7 @@ where
     }
     let Ok(archive) = location(runtime, role) else { return Vec::new() };
     let made = once(&archive, async |scratch: &Path| {
-        progress(format!("preparing a class-data archive for {role} (the first time only, about 5 s)"));
+        progress(format!("preparing a class-data archive for {role} (the first time only, about 10 s)"));
         rehearse(vec![format!("-XX:ArchiveClassesAtExit={}", scratch.display())]).await?;
         if scratch.exists() { Ok(()) } else { Err(EnvironmentError::failed("Java wrote no archive")) }
     })
@@ -49,6 +52,9 @@ where
             "-Xlog:cds=off".to_owned(),
             "-Xlog:cds+dynamic=off".to_owned(),
         ],
-        Err(_) => Vec::new(),
+        Err(error) => {
+            progress(format!("going on without a class-data archive for {role}: {error}"));
+            Vec::new()
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::properties::Properties;
 use super::readiness::{Question, wait_ready};
 use super::service::{Description, Service};
 use super::stack::{Member, START, cannot_write};
-use crate::environment::{Action, EnvironmentResult, ServiceInfo};
+use crate::environment::{EnvironmentResult, ServiceInfo};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -87,6 +87,7 @@ impl Connect {
             launch: runtime.launch(WORKER, &[file.display().to_string()], &flags, &dir, &dir.join("connect.log")),
             data: None,
             stop_signal: Signal::SIGTERM,
+            end_signal: Signal::SIGKILL,
             grace: Duration::from_secs(30),
         });
         Ok(Member { service: Arc::new(service), question: Question::Connect { port: self.port.number() } })
@@ -105,7 +106,7 @@ impl Connect {
             let worker = self.member(runtime, &cluster.bootstrap(), &flags, &scratch)?;
             worker.service.start().await?;
             wait_ready(&worker.service, &worker.question, START).await?;
-            worker.service.act(Action::Stop).await?;
+            worker.service.stop_within(cds::WRITING).await;
             broker.service.shutdown(false).await;
             fs::remove_dir_all(&scratch).map_err(|error| cannot_write(&scratch, &error))
         })

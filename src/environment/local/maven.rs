@@ -68,7 +68,10 @@ fn explain(what: &str, output: &str, how: &str) -> EnvironmentError {
     let lines: Vec<String> = output.lines().map(plain).filter(|line| !line.trim().is_empty()).collect();
     let errors: Vec<&String> = lines.iter().filter(|line| line.contains("ERROR")).collect();
     let told = if errors.is_empty() { lines.iter().rev().take(6).rev().collect() } else { errors };
-    let told: Vec<&str> = told.iter().take(6).map(|line| line.trim_start_matches("[ERROR]").trim()).collect();
+    let advice = ["To see the full", "Re-run Maven", "For more information", "[Help", "After correcting"];
+    let told = told.iter().map(|line| line.trim_start_matches("[ERROR]").trim());
+    let told = told.filter(|line| !line.is_empty() && !advice.iter().any(|advice| line.starts_with(advice)));
+    let told: Vec<&str> = told.take(6).collect();
     let told = told.join("\n  ");
     let has = |words: &[&str]| words.iter().any(|word| output.contains(word));
     if has(&["Could not find artifact", "was not found in"]) && !has(&["Could not transfer", "Unknown host"]) {
@@ -117,7 +120,8 @@ mod tests {
         assert!(
             explain("Kafka 3.6.1", unreachable, "exit code 1").remedy().is_some_and(|r| r.contains("settings.xml"))
         );
-        let other = explain("Kafka 3.6.1", "[ERROR] disk full", "exit code 1").to_string();
+        let other =
+            explain("Kafka 3.6.1", "[ERROR] disk full\n[ERROR] \n[ERROR] Re-run Maven", "exit code 1").to_string();
         assert_eq!(other, "Maven could not fetch Kafka 3.6.1 (exit code 1):\n  disk full");
     }
 }

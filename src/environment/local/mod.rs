@@ -6,6 +6,7 @@
 //!
 //! Linux only: it relies on parent-death signals and `/proc`.
 
+mod attached;
 mod broker;
 mod cache;
 mod cds;
@@ -20,7 +21,9 @@ mod java;
 mod jvm;
 mod logs;
 mod maven;
+mod mounts;
 mod network;
+mod offer;
 mod ports;
 mod postgres;
 mod preexec;
@@ -35,8 +38,12 @@ mod service;
 mod shape;
 mod spawner;
 mod stack;
+mod supervisor;
 mod usage;
 mod version;
+mod wire;
 
+pub use attached::Attached;
 pub use config::{Jvm, LocalConfig, Timeouts};
 pub use stack::LocalStack;
+pub use supervisor::supervise;

@@ -105,7 +105,9 @@ impl Postgres {
             launch: Launch { has_children: true, ..self.launch("postgres", args, &log) },
             data: Some((data, Box::new(format))),
             stop_signal: Signal::SIGINT, // "fast": does not wait for clients to leave
-            grace: Duration::from_secs(30),
+            end_signal: Signal::SIGQUIT, // at once, but it gives its shared memory back
+            // A replication client that does not confirm everything holds it up for a minute; containers get 10 s too.
+            grace: Duration::from_secs(10),
         });
         Ok(Member { service: Arc::new(service), question: Question::Postgres { port: self.port.number() } })
     }

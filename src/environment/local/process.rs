@@ -110,7 +110,9 @@ impl Life {
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
             let family = self.family();
-            let states: Vec<char> = [self.pid].iter().chain(&family).flat_map(|pid| thread_states(*pid)).collect();
+            let all = [self.pid].into_iter().chain(family.iter().copied());
+            // A child that has ended, and that its stopped parent cannot wait for, runs no more either.
+            let states: Vec<char> = all.flat_map(thread_states).filter(|state| *state != 'Z').collect();
             if !states.is_empty() && states.iter().all(|state| *state == 'T') {
                 let children =
                     if family.is_empty() { String::new() } else { format!(" and {} children", family.len()) };

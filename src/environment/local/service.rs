@@ -27,6 +27,8 @@ pub(super) struct Description {
     pub(super) data: Option<(PathBuf, Format)>,
     /// The signal that asks it to end.
     pub(super) stop_signal: Signal,
+    /// The signal that ends it when its data are thrown away.
+    pub(super) end_signal: Signal,
     /// How long it may take to end before it is killed.
     pub(super) grace: Duration,
 }
@@ -195,8 +197,15 @@ impl Service {
         if gently {
             life.stop(self.description.stop_signal, self.description.grace).await;
         } else {
-            life.kill().await;
+            life.stop(self.description.end_signal, Duration::from_secs(5)).await;
         }
+    }
+
+    /// Asks it to end and gives it `grace`; how it ended.
+    pub(super) async fn stop_within(&self, grace: Duration) -> Option<Ended> {
+        let life = self.life()?;
+        lock(&self.lives).asked_to_end = true;
+        Some(life.stop(self.description.stop_signal, grace).await.0)
     }
 
     /// What it is doing.

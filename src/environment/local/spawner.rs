@@ -1,6 +1,8 @@
 //! The one thread that forks all children, because a child's parent-death signal is tied to a thread.
 
+use super::mounts::Mounts;
 use super::preexec::tie_to_parent;
+use nix::sched::{CloneFlags, unshare};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -30,9 +32,10 @@ pub(super) struct Launch {
     pub(super) has_children: bool,
 }
 
-struct Request {
-    launch: Launch,
-    reply: oneshot::Sender<io::Result<Child>>,
+enum Request {
+    Fork(Launch, oneshot::Sender<io::Result<Child>>),
+    Limit(PathBuf, u64, oneshot::Sender<io::Result<PathBuf>>),
+    Release(PathBuf, oneshot::Sender<io::Result<()>>),
 }
 
 /// Starts a child that dies with this process, whatever ends it.
@@ -40,6 +43,27 @@ struct Request {
 /// # Errors
 /// The executable or the log file cannot be opened, or the machine is out of processes.
 pub(super) async fn spawn(launch: Launch) -> io::Result<Child> {
+    ask(|reply| Request::Fork(launch, reply)).await
+}
+
+/// Puts a file system of `bytes` on a folder, for children started from then on. The path returned shows its content
+/// to this process. See [`Mounts`].
+///
+/// # Errors
+/// The right to mount is missing.
+pub(super) async fn limit_folder(folder: PathBuf, bytes: u64) -> io::Result<PathBuf> {
+    ask(|reply| Request::Limit(folder, bytes, reply)).await
+}
+
+/// Takes such a file system away.
+///
+/// # Errors
+/// There is none.
+pub(super) async fn release_folder(folder: PathBuf) -> io::Result<()> {
+    ask(|reply| Request::Release(folder, reply)).await
+}
+
+async fn ask<T>(request: impl FnOnce(oneshot::Sender<io::Result<T>>) -> Request) -> io::Result<T> {
     static SPAWNER: OnceLock<mpsc::Sender<Request>> = OnceLock::new();
     let requests = match SPAWNER.get() {
         Some(requests) => requests,
@@ -52,16 +76,26 @@ pub(super) async fn spawn(launch: Launch) -> io::Result<Child> {
     };
     let (reply, answer) = oneshot::channel();
     let gone = || io::Error::other("the thread that starts processes has ended");
-    requests.send(Request { launch, reply }).map_err(|_| gone())?;
+    requests.send(request(reply)).map_err(|_| gone())?;
     answer.await.map_err(|_| gone())?
 }
 
 fn serve(requests: &mpsc::Receiver<Request>) {
-    while let Ok(Request { launch, reply }) = requests.recv() {
-        if let Err(Ok(mut child)) = reply.send(fork(&launch)) {
-            // Nobody waits for it any more: the caller was cancelled.
-            let _ = child.kill();
-            let _ = child.wait();
+    // PostgreSQL's System V shared memory outlives a killed server, unless it is in a namespace that ends with us.
+    // Only root may do this; nothing else here depends on it.
+    let _ = unshare(CloneFlags::CLONE_NEWIPC);
+    let mut mounts = Mounts::default();
+    while let Ok(request) = requests.recv() {
+        match request {
+            Request::Fork(launch, reply) => {
+                if let Err(Ok(mut child)) = reply.send(fork(&launch)) {
+                    // Nobody waits for it any more: the caller was cancelled.
+                    let _ = child.kill();
+                    let _ = child.wait();
+                }
+            }
+            Request::Limit(folder, bytes, reply) => drop(reply.send(mounts.limit(&folder, bytes))),
+            Request::Release(folder, reply) => drop(reply.send(mounts.release(&folder))),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::network::Network;
 use super::postgres::Postgres;
 use super::readiness::{Question, seen_by, wait_ready, warm_up_groups};
 use super::service::Service;
+use super::spawner::release_folder;
 use super::version;
 use crate::environment::{Capability, EnvironmentError, EnvironmentInfo, EnvironmentResult, Needs};
 use futures_util::future::{join_all, try_join_all};
@@ -33,6 +34,7 @@ pub struct LocalStack {
     pub(super) postgres: Option<Postgres>,
     pub(super) members: Vec<Member>,
     run_dir: PathBuf,
+    limited: bool,
     keep_data: bool,
 }
 
@@ -61,7 +63,8 @@ impl LocalStack {
     ) -> EnvironmentResult<Self> {
         let brokers = broker_count(config, needs)?;
         check_services(needs)?;
-        let jars = version::choose(config, needs, progress).await?;
+        let config = &version::resolve(config, needs)?;
+        let jars = version::jars(config, progress).await?;
         let java = Java::find(&jars.version)?;
         let run_dir = std::path::absolute(run_dir).map_err(|error| cannot_write(run_dir, &error))?;
         fs::create_dir_all(&run_dir).map_err(|error| cannot_write(&run_dir, &error))?;
@@ -73,7 +76,14 @@ impl LocalStack {
         let mut facts = Facts::of_kafka(config, &cluster, &runtime, !archive.is_empty());
         let mut members = Vec::new();
         for node in &cluster.nodes {
-            members.push(broker::member(&cluster, node, &runtime, &archive, &run_dir)?);
+            let mut seen = None;
+            if let Some(bytes) = needs.log_dir.filter(|_| node.clients.is_some()) {
+                seen = Some(broker::limit_data(&run_dir, node, bytes).await?);
+                facts.add("log directory limit", format!("{bytes} bytes"));
+            }
+            let folder = seen.clone().unwrap_or_else(|| broker::data_folder(&run_dir, node));
+            facts.add(&format!("log directory {}", node.name), folder.display().to_string());
+            members.push(broker::member(&cluster, node, &runtime, &archive, &run_dir, seen)?);
         }
         let mut postgres = None;
         if needs.services.contains("postgres") {
@@ -97,7 +107,9 @@ impl LocalStack {
             network = Some(Network::start(&cluster, &services).await?);
         }
         let info = facts.into_info(&runtime, &cluster);
-        let stack = Self { info, cluster, network, connect, postgres, members, run_dir, keep_data: config.keep_data };
+        let limited = needs.log_dir.is_some();
+        let stack =
+            Self { limited, info, cluster, network, connect, postgres, members, run_dir, keep_data: config.keep_data };
         stack.bring_up(progress).await?;
         Ok(stack)
     }
@@ -177,6 +189,12 @@ impl LocalStack {
             return Ok(());
         }
         join_all(self.members.iter().map(|member| member.service.shutdown(false))).await;
+        if self.limited {
+            for node in self.cluster.brokers() {
+                // Removing the folder takes the mount away too, so this needs no success.
+                let _ = release_folder(broker::data_folder(&self.run_dir, node)).await;
+            }
+        }
         match fs::remove_dir_all(&self.run_dir) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(EnvironmentError::failed(format!("could not remove {}: {error}", self.run_dir.display())))

@@ -8,33 +8,59 @@ use std::path::PathBuf;
 /// Versions that are tried, after the configured one, for a scenario whose `needs` exclude that.
 const KNOWN: [&str; 2] = ["3.6.1", "4.3.1"];
 
-/// The jars of a Kafka that the scenario accepts: those of `KAFKA_HOME`, else fetched ones.
+/// The configuration with a Kafka that the scenario accepts: an installation, or a version to fetch.
 ///
 /// # Errors
-/// No version fits, or its jars are not to be had.
-pub(super) async fn choose(
-    config: &LocalConfig,
-    needs: &Needs,
-    progress: &(dyn Fn(String) + Sync),
-) -> EnvironmentResult<Jars> {
+/// No version fits.
+pub(super) fn resolve(config: &LocalConfig, needs: &Needs) -> EnvironmentResult<LocalConfig> {
     let admits = |version: &str| needs.kafka.as_ref().is_none_or(|range| range.admits(version));
+    let unsupported = |message: String| EnvironmentError::Unsupported { message };
     let variable = || std::env::var_os("KAFKA_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
     if let Some(home) = config.kafka_home.clone().or_else(variable) {
-        let jars = Jars::installed(&home)?;
-        if admits(&jars.version) {
-            return Ok(jars);
+        let version = Jars::installed(&home)?.version;
+        if admits(&version) {
+            return Ok(LocalConfig { kafka: version, kafka_home: Some(home), ..config.clone() });
         }
-        return Err(EnvironmentError::Unsupported {
-            message: format!("the scenario does not accept Kafka {}, which is in {}", jars.version, home.display()),
-        });
+        let message = format!("the scenario does not accept Kafka {version}, which is in {}", home.display());
+        return Err(unsupported(message));
     }
-    let version = [config.kafka.as_str()].into_iter().chain(KNOWN).find(|version| admits(version));
-    let version = version.ok_or_else(|| EnvironmentError::Unsupported {
-        message: format!(
+    match [config.kafka.as_str()].into_iter().chain(KNOWN).find(|version| admits(version)) {
+        Some(version) => Ok(LocalConfig { kafka: version.to_owned(), ..config.clone() }),
+        None => Err(unsupported(format!(
             "the scenario accepts neither the configured Kafka {} nor {}; set `kafka` in kscen.yaml to one it accepts",
             config.kafka,
             KNOWN.join(" nor ")
-        ),
-    })?;
-    Jars::fetched(version, progress).await
+        ))),
+    }
+}
+
+/// The jars of a configuration that [`resolve`] returned.
+///
+/// # Errors
+/// They are not to be had.
+pub(super) async fn jars(config: &LocalConfig, progress: &(dyn Fn(String) + Sync)) -> EnvironmentResult<Jars> {
+    match &config.kafka_home {
+        Some(home) => Jars::installed(home),
+        None => Jars::fetched(&config.kafka, progress).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_the_scenario_accepts_is_chosen() {
+        let chosen = |range: &str| {
+            let config = LocalConfig { kafka: "3.9.1".to_owned(), ..LocalConfig::default() };
+            let needs = Needs { kafka: range.parse().ok(), ..Needs::kafka() };
+            resolve(&config, &needs).map(|config| config.kafka).map_err(|error| error.to_string())
+        };
+        if std::env::var_os("KAFKA_HOME").is_none() {
+            assert_eq!(chosen(">=3"), Ok("3.9.1".to_owned()));
+            assert_eq!(chosen("3.6"), Ok("3.6.1".to_owned()));
+            assert_eq!(chosen(">=4"), Ok("4.3.1".to_owned()));
+            assert!(chosen("3.7").is_err_and(|error| error.contains("3.9.1 nor 3.6.1 nor 4.3.1")));
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Payloads: what messages carry besides their identity.
 
+pub mod cdc;
 mod lines;
 mod random;
 mod template;
@@ -25,6 +26,8 @@ pub enum PayloadSpec {
     Template(String),
     /// The lines of a file, over and over. Identity as with `Template`.
     Lines(PathBuf),
+    /// Change events as Debezium writes them, with the identity as an additional field `kscen`.
+    Cdc(cdc::CdcSpec),
 }
 
 /// Where a message carries its identity.
@@ -75,12 +78,12 @@ impl PayloadSpec {
     /// The source for producer number `share` of `shares`.
     pub(crate) fn source(&self, seed: u64, share: u64, shares: u64) -> Result<Box<dyn PayloadSource>, LoadError> {
         let own_seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(share);
-        let _ = shares;
         Ok(match self {
             Self::Random { size, compressibility } => Box::new(random::Random::new(*size, *compressibility, own_seed)?),
             Self::Fixed(bytes) => Box::new(lines::Lines::of(vec![bytes.clone()], false)),
             Self::Template(text) => Box::new(template::Template::parse(text, own_seed)?),
             Self::Lines(path) => Box::new(lines::Lines::read(path)?),
+            Self::Cdc(spec) => Box::new(cdc::Cdc::new(spec, seed, share, shares)?),
         })
     }
 }

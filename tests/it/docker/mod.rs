@@ -2,7 +2,8 @@
 //!
 //! One test, since all its parts share one stack that takes ten seconds to start; each part leaves it healthy.
 
-mod fixture;
+mod crash;
+pub(crate) mod fixture;
 
 use fixture::{Project, docker, ready};
 use kscen::environment::docker::{DockerStack, HealRecipe, heal_from};
@@ -29,6 +30,7 @@ async fn containers_of_a_compose_project() {
     usage_and_log_outlive_a_restart(&stack).await;
     a_cut_broker_is_unreachable_until_healed(&stack).await;
     another_process_can_heal(&project, &needs).await;
+    crash::any_instant(&project, &cut()).await;
     a_death_is_told_with_its_last_words(&project, &stack).await;
     a_kill_that_somebody_undoes_is_an_error(&project, &stack).await;
     a_wipe_leaves_nothing_but_the_definition(&project, &stack).await;
@@ -92,6 +94,8 @@ async fn usage_and_log_outlive_a_restart(stack: &DockerStack) {
     let before = stack.usage("kafka-1").await.expect("usage").expect("a container has usage");
     assert!(before.cpu_seconds > 0.1 && before.cpus >= 1.0, "{before:?}");
     assert!((50 << 20..2 << 30).contains(&before.memory) && before.working_set >= before.memory, "{before:?}");
+
+    assert!(before.disk.is_some_and(|bytes| bytes > 4096), "{before:?}");
 
     let restarted = SystemTime::now();
     stack.act("kafka-1", Action::Restart).await.expect("a restart");
@@ -241,18 +245,18 @@ async fn stacks_that_are_not_in_order_are_refused(project: &Project) {
     project.add("kafka", &project.folder(), &extra);
     let scaled = refusal(Needs::kafka()).await;
     assert!(scaled.contains("2 containers") && scaled.contains("--scale kafka=1"), "{scaled}");
-    docker(&["rm", "-f", &extra]);
+    docker(&["rm", "-f", "-v", &extra]);
 
     project.add("web", "/elsewhere", &extra);
     let ambiguous = refusal(Needs::kafka()).await;
     assert!(ambiguous.contains("ambiguous") && ambiguous.contains("/elsewhere"), "{ambiguous}");
-    docker(&["rm", "-f", &extra]);
+    docker(&["rm", "-f", "-v", &extra]);
 
     project.add("kafka-ui", &project.folder(), &extra);
     let stack = project.attach(&Needs::kafka()).await;
     let error = stack.wait_ready("kafka-ui", Duration::from_secs(5)).await.expect_err("no health check");
     assert!(error.remedy().is_some_and(|remedy| remedy.contains("healthcheck")), "{error}");
-    docker(&["rm", "-f", &extra]);
+    docker(&["rm", "-f", "-v", &extra]);
 }
 
 fn cut() -> NetworkFault {

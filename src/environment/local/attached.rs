@@ -1,0 +1,191 @@
+//! A stack that a supervisor owns, as an [`Environment`].
+
+use super::config::LocalConfig;
+use super::offer::Wanted;
+use super::supervisor::Place;
+use super::version;
+use super::wire::{Answer, Call, Description, Report, WireEffect};
+use crate::environment::{
+    Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, LogLine, LogQuery,
+    Needs, NetworkFault, ServiceInfo, ServiceState, Usage,
+};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+
+/// A running stack that outlives this process. Shutting it down as an environment only lets go of it; see
+/// [`Attached::down`].
+pub struct Attached {
+    socket: PathBuf,
+    description: Description,
+}
+
+impl Attached {
+    /// The running stack of that name, if there is one.
+    ///
+    /// # Errors
+    /// Something answers that is not a supervisor of this version.
+    pub async fn find(name: &str) -> EnvironmentResult<Option<Self>> {
+        let socket = Place::of(name)?.socket;
+        let gone = [
+            io::ErrorKind::NotFound,
+            io::ErrorKind::ConnectionRefused,
+            // It is ending just now.
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::BrokenPipe,
+            io::ErrorKind::UnexpectedEof,
+        ];
+        let answer = match exchange(&socket, &Call::Describe).await {
+            Err(error) if gone.contains(&error.kind()) => return Ok(None),
+            answer => answer.map_err(|error| unreachable(&socket, &error))?,
+        };
+        let description = serde_json::from_value(answer?).map_err(|error| unreachable(&socket, &error.into()))?;
+        Ok(Some(Self { socket, description }))
+    }
+
+    /// Starts a supervisor with a stack in the background and waits until the stack is ready.
+    ///
+    /// `program` with `args` must run [`super::supervise`] with the same name on its standard input and output.
+    ///
+    /// # Errors
+    /// Those of [`super::LocalStack::start`]; a stack of that name is running already.
+    pub async fn start(
+        name: &str,
+        config: &LocalConfig,
+        needs: &Needs,
+        program: &Path,
+        args: &[OsString],
+        progress: &(dyn Fn(String) + Sync),
+    ) -> EnvironmentResult<Self> {
+        let place = Place::of(name)?;
+        let failed = |error: io::Error| EnvironmentError::failed(format!("could not start the supervisor: {error}"));
+        let wanted = Wanted::new(version::resolve(config, needs)?, needs);
+        let mut command = std::process::Command::new(program);
+        command.args(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&place.log).map_err(failed)?);
+        let mut supervisor = tokio::process::Command::from(command).spawn().map_err(failed)?;
+        let line = serde_json::to_string(&wanted).map_err(|error| failed(error.into()))?;
+        if let Some(mut stdin) = supervisor.stdin.take() {
+            stdin.write_all(format!("{line}\n").as_bytes()).await.map_err(failed)?;
+        }
+        let Some(stdout) = supervisor.stdout.take() else { return Err(failed(io::ErrorKind::BrokenPipe.into())) };
+        let mut lines = BufReader::new(stdout).lines();
+        while let Some(line) = lines.next_line().await.map_err(failed)? {
+            match serde_json::from_str(&line) {
+                Ok(Report::Progress(line)) => progress(line),
+                Ok(Report::Failed(error)) => return Err(error),
+                Ok(Report::Ready) => {
+                    return Self::find(name).await?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()));
+                }
+                Err(_) => {} // something else wrote to its standard output
+            }
+        }
+        let words = std::fs::read_to_string(&place.log).unwrap_or_default();
+        Err(EnvironmentError::failed(format!("the supervisor ended before the stack was ready: {}", words.trim())))
+    }
+
+    /// Why this stack does not suit a scenario; `None` where it does.
+    pub fn unmet(&self, needs: &Needs) -> Option<String> {
+        self.description.wanted.unmet(&self.description.info, &self.description.services, needs)
+    }
+
+    /// Process id of the supervisor.
+    pub fn supervisor(&self) -> u32 {
+        self.description.supervisor
+    }
+
+    /// Ends the stack and its supervisor.
+    ///
+    /// # Errors
+    /// The supervisor does not answer, or could not remove everything.
+    pub async fn down(&self) -> EnvironmentResult<()> {
+        self.call(Call::Shutdown).await
+    }
+
+    async fn call<T: DeserializeOwned>(&self, request: Call) -> EnvironmentResult<T> {
+        call(&self.socket, request).await
+    }
+
+    async fn effect(&self, request: Call) -> EnvironmentResult<Effect> {
+        let requested = Instant::now();
+        Ok(self.call::<WireEffect>(request).await?.since(requested))
+    }
+}
+
+impl Environment for Attached {
+    fn info(&self) -> EnvironmentInfo {
+        self.description.info.clone()
+    }
+
+    fn endpoints(&self) -> Endpoints {
+        self.description.endpoints.clone()
+    }
+
+    fn services(&self) -> Vec<ServiceInfo> {
+        self.description.services.clone()
+    }
+
+    fn act<'a>(&'a self, service: &'a str, action: Action) -> BoxFuture<'a, EnvironmentResult<Effect>> {
+        self.effect(Call::Act(service.to_owned(), action)).boxed()
+    }
+
+    fn disturb<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
+        self.effect(Call::Disturb(fault.clone())).boxed()
+    }
+
+    fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
+        self.effect(Call::Heal(fault.clone())).boxed()
+    }
+
+    fn wait_ready<'a>(&'a self, service: &'a str, timeout: Duration) -> BoxFuture<'a, EnvironmentResult<()>> {
+        let limit = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self.call(Call::WaitReady(service.to_owned(), limit)).boxed()
+    }
+
+    fn state<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<ServiceState>> {
+        self.call(Call::State(service.to_owned())).boxed()
+    }
+
+    fn usage<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<Option<Usage>>> {
+        self.call(Call::Usage(service.to_owned())).boxed()
+    }
+
+    fn logs<'a>(&'a self, service: &'a str, query: LogQuery) -> BoxFuture<'a, EnvironmentResult<Vec<LogLine>>> {
+        self.call(Call::Logs(service.to_owned(), query.into())).boxed()
+    }
+
+    /// Lets go of the stack, which goes on.
+    fn shutdown<'a>(&'a self) -> BoxFuture<'a, EnvironmentResult<()>> {
+        async { Ok(()) }.boxed()
+    }
+}
+
+async fn call<T: DeserializeOwned>(socket: &Path, request: Call) -> EnvironmentResult<T> {
+    let value = exchange(socket, &request).await.map_err(|error| unreachable(socket, &error))??;
+    serde_json::from_value(value).map_err(|error| unreachable(socket, &error.into()))
+}
+
+async fn exchange(socket: &Path, request: &Call) -> io::Result<Answer> {
+    let mut stream = UnixStream::connect(socket).await?;
+    let mut line = serde_json::to_string(request)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes()).await?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).await?;
+    if answer.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended without an answer"));
+    }
+    Ok(serde_json::from_str(&answer)?)
+}
+
+fn unreachable(socket: &Path, error: &io::Error) -> EnvironmentError {
+    EnvironmentError::failed(format!("the supervisor at {} cannot be used: {error}", socket.display()))
+}

@@ -1,0 +1,97 @@
+//! What a supervisor and those who use its stack say to each other: one JSON line there, one back, per connection.
+
+use super::offer::Wanted;
+use crate::environment::{
+    Action, Effect, Endpoints, EnvironmentError, EnvironmentInfo, LogQuery, NetworkFault, ServiceInfo,
+};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Call {
+    Describe,
+    Act(String, Action),
+    Disturb(NetworkFault),
+    Heal(NetworkFault),
+    /// The time limit is in milliseconds.
+    WaitReady(String, u64),
+    State(String),
+    Usage(String),
+    Logs(String, Lines),
+    /// Ends the stack and the supervisor.
+    Shutdown,
+}
+
+/// What a stack is, fixed for its life.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Description {
+    pub(super) info: EnvironmentInfo,
+    pub(super) endpoints: Endpoints,
+    pub(super) services: Vec<ServiceInfo>,
+    pub(super) wanted: Wanted,
+    /// Process id of the supervisor.
+    pub(super) supervisor: u32,
+}
+
+/// The answer to a call; the value's type depends on the call.
+pub(super) type Answer = Result<serde_json::Value, EnvironmentError>;
+
+/// What a supervisor says to the process that started it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Report {
+    Progress(String),
+    Ready,
+    Failed(EnvironmentError),
+}
+
+/// [`Effect`] without points in time that mean nothing to another process; times are microseconds after the request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WireEffect {
+    effective: u64,
+    down: Option<u64>,
+    proof: String,
+}
+
+impl From<Effect> for WireEffect {
+    fn from(effect: Effect) -> Self {
+        let after = |at: Instant| micros(at.saturating_duration_since(effect.requested));
+        Self { effective: after(effect.effective), down: effect.down.map(after), proof: effect.proof }
+    }
+}
+
+impl WireEffect {
+    /// The effect as seen by who asked at `requested`.
+    pub(super) fn since(self, requested: Instant) -> Effect {
+        let at = |after: u64| requested + Duration::from_micros(after);
+        Effect { requested, effective: at(self.effective), down: self.down.map(at), proof: self.proof }
+    }
+}
+
+/// [`LogQuery`] with times in milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Lines {
+    since: Option<u64>,
+    until: Option<u64>,
+    tail: Option<usize>,
+}
+
+impl From<LogQuery> for Lines {
+    fn from(query: LogQuery) -> Self {
+        let millis = |time: SystemTime| micros(time.duration_since(UNIX_EPOCH).unwrap_or_default()) / 1000;
+        Self { since: query.since.map(millis), until: query.until.map(millis), tail: query.tail }
+    }
+}
+
+impl From<Lines> for LogQuery {
+    fn from(lines: Lines) -> Self {
+        let time = |millis: u64| UNIX_EPOCH + Duration::from_millis(millis);
+        Self { since: lines.since.map(time), until: lines.until.map(time), tail: lines.tail }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
