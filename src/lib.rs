@@ -8,6 +8,7 @@
 //! ```
 
 pub mod cli;
+pub mod compare;
 pub mod connect;
 pub mod database;
 pub mod debezium;

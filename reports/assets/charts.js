@@ -55,12 +55,6 @@
     }
     ctx.restore();
   };
-  const ticks = panel => {
-    const values = panel.series.flatMap(s => s.values).filter(v => v !== null && (!panel.log || v > 0));
-    if (!panel.log) return null;
-    const low = Math.floor(Math.log10(Math.min(...values))), high = Math.max(Math.ceil(Math.log10(Math.max(...values))), low + 1);
-    return [10 ** low, 10 ** high];
-  };
   const drawn = [];
   const draw = () => {
     drawn.splice(0).forEach(u => u.destroy());
@@ -68,7 +62,6 @@
       const host = document.getElementById("live-" + panel.id);
       const left = narrow() ? 54 : 70, right = narrow() ? 8 : 14;
       const axis = { stroke: color("--soft"), grid: { stroke: color("--rule"), width: 1 }, ticks: { stroke: color("--rule"), width: 1, size: 4 }, font: "11px system-ui, sans-serif", gap: 4 };
-      const range = ticks(panel);
       const unit = write[panel.unit];
       const options = {
         width: host.clientWidth, height: 150, padding: [8, right, 0, 0],
@@ -76,11 +69,11 @@
         legend: { live: true },
         scales: {
           x: { time: false, range: [0, line.end] },
-          y: panel.log ? { distr: 3, range } : { range: (u, min, max) => [0, max > 0 ? max * 1.08 : 1] },
+          y: { distr: panel.log ? 3 : 1, range: panel.range },
         },
         axes: [
           { ...axis, size: 26, values: (u, at) => at.map(v => v + "s") },
-          { ...axis, size: left, values: (u, at) => at.map(v => v === null || (panel.log && Math.abs(Math.log10(v) % 1) > 1e-6) ? null : unit(v)) },
+          { ...axis, size: left, splits: () => panel.ticks, filter: (u, at) => at, values: (u, at) => at.map(unit) },
         ],
         series: [
           { label: "at", value: (u, v) => v === null ? "–" : v.toFixed(1) + "s" },

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Only here is anything printed, and only `main` exits.
 
 mod check;
+mod compare;
 mod completions;
 mod control;
 mod down;
@@ -61,6 +62,7 @@ enum Command {
     Schema(schema::Args),
     Selfcheck(selfcheck::Args),
     Report(report::Args),
+    Compare(compare::Args),
     Completions(completions::Args),
 }
 
@@ -89,6 +91,7 @@ pub fn main() -> Exit {
         Command::Schema(args) => schema::run(&args, &output),
         Command::Selfcheck(args) => selfcheck::run(&args, &output),
         Command::Report(args) => report::run(&args, &output),
+        Command::Compare(args) => compare::run(&args, &output),
         Command::Completions(args) => completions::run(&args),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Exit, Output};
 use crate::diagnostic::Problem;
-use crate::report::{Collection, OutputFile, Reporter, RunReports, load};
+use crate::report::{Collection, DELIVERY, OutputFile, PERFORMANCE, Reporter, RunReports, baseline, load};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,10 @@ pub struct Args {
     /// File of the report; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Writes reports/performance-baseline.md and reports/delivery-guarantees.md, with charts, from the newest run of
+    /// each scenario; --out names another folder.
+    #[arg(long, conflicts_with = "format")]
+    baseline: bool,
     /// Folder of templates that replace the embedded ones by name.
     #[arg(long, value_name = "DIR")]
     templates: Option<PathBuf>,
@@ -60,6 +64,9 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
     };
     let found = load(&args.paths);
     name_unusable(&found, output);
+    if args.baseline {
+        return baselines(args, &reporter, &found, output);
+    }
     if found.runs.is_empty() && found.not_run.is_empty() {
         output.line("there is no result to report on");
         return Exit::Nothing;
@@ -75,6 +82,20 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
             Exit::Usage
         }
     }
+}
+
+/// Writes the baseline reports, also when nothing ran: they then say so.
+fn baselines(args: &Args, reporter: &Reporter, found: &Collection, output: &Output) -> Exit {
+    let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("reports"));
+    let written = baseline(found, reporter).and_then(|files| files.iter().try_for_each(|file| store(file, &folder)));
+    if let Err(problem) = written {
+        output.problems(&[problem]);
+        return Exit::Usage;
+    }
+    for name in [PERFORMANCE, DELIVERY] {
+        output.line(&format!("report {}", folder.join(name).display()));
+    }
+    Exit::Pass
 }
 
 /// Says which files are left out.

@@ -57,6 +57,10 @@ pub struct Panel {
     pub x: Vec<f64>,
     /// The lines.
     pub series: Vec<Series>,
+    /// Lower and upper end of the value axis.
+    pub range: (f64, f64),
+    /// Where the value axis has ticks.
+    pub ticks: Vec<f64>,
 }
 
 /// One line. Lines differ by colour and by pattern, so that no reader depends on colour.
@@ -73,7 +77,7 @@ pub struct Series {
 }
 
 /// Patterns of lines, by number.
-const DASHES: [&[u8]; 4] = [&[], &[6, 3], &[2, 3], &[8, 3, 2, 3]];
+const DASHES: [&[u8]; 4] = [&[], &[9, 4], &[2, 5], &[9, 4, 2, 4]];
 
 impl Series {
     /// A line with the colour and the pattern of a number, from 0.
@@ -88,8 +92,15 @@ impl Series {
 }
 
 impl Panel {
-    /// Lower and upper end of the value axis.
-    pub fn range(&self) -> (f64, f64) {
+    /// The panel with these lines, its axis fitted to them; none where there is nothing to draw.
+    pub fn with(mut self, series: impl IntoIterator<Item = Series>) -> Option<Self> {
+        self.series = series.into_iter().filter(|series| !series.is_empty()).collect();
+        self.range = self.fitted_range();
+        self.ticks = self.fitted_ticks();
+        (!self.series.is_empty()).then_some(self)
+    }
+
+    fn fitted_range(&self) -> (f64, f64) {
         let values = || {
             self.series
                 .iter()
@@ -121,9 +132,8 @@ impl Panel {
         if self.unit == Unit::Count { step.max(1.0).ceil() } else { step }
     }
 
-    /// Where the value axis has ticks.
-    pub fn ticks(&self) -> Vec<f64> {
-        let (low, high) = self.range();
+    fn fitted_ticks(&self) -> Vec<f64> {
+        let (low, high) = self.range;
         if self.log {
             let decades = (high / low).log10().round() as i32;
             let every = (decades / 5 + 1).max(1);

@@ -61,6 +61,8 @@ pub fn client_properties(step: &StepRecord, config: &BTreeMap<String, String>) -
     let value = |name: &str, value: &String| match (name, value.as_str()) {
         ("acks", "-1") => "all".to_owned(),
         ("compression.type", "inherit") => "none".to_owned(),
+        ("auto.offset.reset", "smallest" | "beginning") => "earliest".to_owned(),
+        ("auto.offset.reset", "largest" | "end") => "latest".to_owned(),
         _ => value.clone(),
     };
     // A reader without a group still has a name for one inside the client.
@@ -151,7 +153,7 @@ fn of_consumer(name: &str, value: &str) -> Option<Meaning> {
         ("enable.auto.commit", _) => {
             (WARN, "offsets are committed by time: after a crash messages can be skipped or repeated")
         }
-        ("auto.offset.reset", "latest" | "largest" | "end") => {
+        ("auto.offset.reset", "latest") => {
             (WARN, "a group without a committed offset skips what was written before it joined")
         }
         ("auto.offset.reset", _) => {

@@ -1,6 +1,7 @@
 //! Reports from stored records alone: a typed view of a run or of many, templates that only format it, and bytes.
 
 pub mod advice;
+mod baseline;
 pub mod chart;
 mod command;
 mod html;
@@ -17,8 +18,9 @@ mod summary;
 mod svg;
 mod templates;
 mod timeline;
-mod view;
+pub mod view;
 
+pub use baseline::{DELIVERY, PERFORMANCE, baseline};
 pub use command::command;
 pub use junit::junit;
 pub use output::OutputFile;
@@ -28,3 +30,6 @@ pub use suite::SuiteView;
 pub use suite_record::{NotRun, SUITE, SuiteRecord};
 pub use templates::Templates;
 pub use view::RunView;
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,7 @@ impl Score {
         if self.made == 0 {
             return "–".to_owned();
         }
-        format!("{:.0} ({} of {})", 100.0 * f64::from(self.passed) / f64::from(self.made), self.passed, self.made)
+        format!("{:.0} · {}/{}", 100.0 * f64::from(self.passed) / f64::from(self.made), self.passed, self.made)
     }
 }
 

@@ -160,7 +160,11 @@ fn spark(view: &RunView) -> (String, Vec<(String, String)>) {
 
 /// A path relative to a folder, with `/` between its parts and characters of URLs encoded.
 pub fn relative(home: &Path, target: &Path) -> String {
-    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // An empty path means this folder, and has no absolute form of its own.
+    let absolute = |path: &Path| {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+    };
     let (home, target) = (absolute(home), absolute(target));
     let common = home.components().zip(target.components()).take_while(|(a, b)| a == b).count();
     let up = home.components().skip(common).map(|_| Component::ParentDir);

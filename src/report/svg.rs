@@ -48,7 +48,7 @@ fn open(out: &mut String, height: f64, title: &str) {
 }
 
 fn draw(out: &mut String, timeline: &Timeline, panel: &Panel, top: f64) {
-    let (low, high) = panel.range();
+    let (low, high) = panel.range;
     let x = |at: f64| LEFT + (at / timeline.end).clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT);
     let y = |value: f64| {
         let share = if panel.log { (value / low).log10() / (high / low).log10() } else { (value - low) / (high - low) };
@@ -66,8 +66,8 @@ fn draw(out: &mut String, timeline: &Timeline, panel: &Panel, top: f64) {
             escape(&band.label)
         );
     }
-    for tick in panel.ticks() {
-        let at = y(tick);
+    for tick in &panel.ticks {
+        let at = y(*tick);
         let _ = write!(
             out,
             "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
@@ -75,7 +75,7 @@ fn draw(out: &mut String, timeline: &Timeline, panel: &Panel, top: f64) {
             WIDTH - RIGHT,
             LEFT - 7.0,
             at + 3.5,
-            panel.write(tick)
+            panel.write(*tick)
         );
     }
     for tick in seconds(timeline.end) {

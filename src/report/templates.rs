@@ -3,7 +3,7 @@
 use super::markdown;
 use crate::diagnostic::Problem;
 use crate::source::{SourceText, Span};
-use handlebars::{Handlebars, RenderError, TemplateError};
+use handlebars::{Handlebars, RenderError, RenderErrorReason, TemplateError};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("run.md", include_str!("../../reports/templates/run.md.hbs")),
     ("suite.md", include_str!("../../reports/templates/suite.md.hbs")),
     ("summary.md", include_str!("../../reports/templates/summary.md.hbs")),
+    ("performance-baseline.md", include_str!("../../reports/templates/performance-baseline.md.hbs")),
+    ("delivery-guarantees.md", include_str!("../../reports/templates/delivery-guarantees.md.hbs")),
 ];
 
 /// Compiled templates for HTML and for Markdown, which escape differently.
@@ -82,9 +84,12 @@ impl Templates {
     }
 
     fn of_rendering(&self, error: &RenderError, name: &str) -> Problem {
-        let problem =
-            Problem::new("bad-template", format!("the template {name} cannot be rendered: {}", error.reason()))
-                .help("templates see the fields of the report's view only; compare with the embedded template");
+        let why = match error.reason() {
+            RenderErrorReason::MissingVariable(Some(path)) => format!("there is no `{path}` to show"),
+            reason => reason.to_string(),
+        };
+        let problem = Problem::new("bad-template", format!("the template {name} cannot be rendered: {why}"))
+            .help("templates see the fields of the report's view only; compare with the embedded template");
         let name = error.template_name.as_deref().unwrap_or(name);
         let file = format!("{name}.hbs");
         let source = self.sources.iter().find(|source| source.name.file_name().is_some_and(|found| *found == *file));
@@ -151,6 +156,6 @@ mod tests {
         std::fs::write(&path, "# title\n\n{{nonsense}}\n").unwrap();
         let templates = Templates::with(Some(folder.path())).unwrap();
         let problem = templates.render("run.md", &serde_json::json!({})).unwrap_err();
-        assert!(problem.at.as_ref().unwrap().to_string().ends_with("run.md.hbs:3:3"), "{problem}");
+        assert!(problem.at.as_ref().unwrap().to_string().contains("run.md.hbs:3:"), "{problem}");
     }
 }

@@ -104,12 +104,7 @@ fn all_bins(record: &Record, step: u64) -> Vec<u64> {
 }
 
 fn panel(id: &'static str, title: &'static str, note: &'static str, unit: Unit, x: Vec<f64>) -> Panel {
-    Panel { id, title, note, unit, log: false, x, series: Vec::new() }
-}
-
-fn filled(mut panel: Panel, series: impl IntoIterator<Item = Series>) -> Option<Panel> {
-    panel.series = series.into_iter().filter(|series| !series.is_empty()).collect();
-    (!panel.series.is_empty()).then_some(panel)
+    Panel { id, title, note, unit, log: false, x, series: Vec::new(), range: (0.0, 1.0), ticks: Vec::new() }
 }
 
 fn rates(record: &Record, step: u64) -> Option<Panel> {
@@ -144,7 +139,7 @@ fn rates(record: &Record, step: u64) -> Option<Panel> {
         series.push(Series::numbered("failed or unknown", 3, failed.rates(&bins)));
     }
     let panel = panel("rate", "Rate", "messages per second", Unit::Rate, axis(&bins, step));
-    filled(panel, series)
+    panel.with(series)
 }
 
 fn latencies(record: &Record, step: u64) -> Option<Panel> {
@@ -180,20 +175,17 @@ fn latencies(record: &Record, step: u64) -> Option<Panel> {
     let x = bins.map(|bin| (bin as f64 + 0.5) * width as f64 / 1e6).collect();
     let mut panel = panel("latency", "Latency", note, Unit::Duration, x);
     panel.log = true;
-    filled(
-        panel,
-        [
-            Series::numbered("p50", 0, line(|summary| summary.p50_us)),
-            Series::numbered("p99", 1, line(|summary| summary.p99_us)),
-            Series::numbered("max", 2, line(|summary| summary.max_us)),
-        ],
-    )
+    panel.with([
+        Series::numbered("p50", 0, line(|summary| summary.p50_us)),
+        Series::numbered("p99", 1, line(|summary| summary.p99_us)),
+        Series::numbered("max", 2, line(|summary| summary.max_us)),
+    ])
 }
 
 fn backlog(record: &Record, step: u64) -> Option<Panel> {
     let (mut in_flight, mut lag): (BTreeMap<u64, f64>, BTreeMap<u64, f64>) = Default::default();
     // Within a step the largest counts; over loads they add up.
-    let mut add = |into: &mut BTreeMap<u64, f64>, values: BTreeMap<u64, f64>| {
+    let add = |into: &mut BTreeMap<u64, f64>, values: BTreeMap<u64, f64>| {
         values.into_iter().for_each(|(bin, value)| *into.entry(bin).or_default() += value);
     };
     for report in produced(record) {
@@ -216,7 +208,7 @@ fn backlog(record: &Record, step: u64) -> Option<Panel> {
     let line = |of: &BTreeMap<u64, f64>| bins.iter().map(|bin| of.get(bin).copied()).collect();
     let series = [Series::numbered("in flight", 0, line(&in_flight)), Series::numbered("lag", 1, line(&lag))];
     let panel = panel("backlog", "Backlog", "messages waiting", Unit::Count, axis(&bins, step));
-    filled(panel, series)
+    panel.with(series)
 }
 
 fn cpu(record: &Record, step: u64) -> Option<Panel> {
@@ -231,7 +223,7 @@ fn cpu(record: &Record, step: u64) -> Option<Panel> {
         Series::numbered(service.name.clone(), number, line)
     });
     let panel = panel("cpu", "CPU", "share of the CPUs a service may use", Unit::Share, axis(&bins, step));
-    filled(panel, series)
+    panel.with(series)
 }
 
 fn memory(record: &Record, step: u64) -> Option<Panel> {
@@ -267,5 +259,5 @@ fn of_services(
             Series::numbered(service.name.clone(), number, bins.iter().map(|bin| values.get(bin).copied()).collect())
         })
         .collect();
-    filled(panel, series)
+    panel.with(series)
 }

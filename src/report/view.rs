@@ -11,13 +11,13 @@ mod phases;
 mod steps;
 
 pub use checks::CheckRow;
-pub use conditions::{ConditionGroup, Property};
+pub use conditions::ConditionGroup;
 pub use faults::FaultRow;
 pub use headlines::{Headline, cpu_peak, memory_peak, response_time};
 pub use ledger::LedgerView;
 pub use logs::LogView;
 pub use outcome::OutcomeView;
-pub use phases::{PhaseRow, PhaseTable};
+pub use phases::PhaseTable;
 pub use steps::StepBar;
 
 use super::advice::{Advice, advise};
