@@ -29,4 +29,4 @@ pub use owned::{Owned, Resource};
 pub use recorder::{Recorder, Watcher};
 pub use run::Run;
 pub use stop::{Stop, StopSignal};
-pub use undo::{Undo, UndoStack, undo};
+pub use undo::{Fate, Journalled, Undo, UndoStack, Undone, undo, undo_journalled};

@@ -79,7 +79,7 @@ fn produced(
             report.start_us,
             report.schedule_end_us.map_or(report.last_send_us, |end| end.max(report.last_send_us)),
         ),
-        "ack_rate" => rate(report.acked, report.start_us, report.end_us),
+        "ack_rate" => rate(report.acked, report.start_us, report.last_ack_us),
         "queue_full_time" => Observed::Number(Quantity::seconds(seconds_of(report.queue_full_us))),
         "unavailability" => {
             let (longest, endless) = report.unavailability();
@@ -137,7 +137,9 @@ fn produced_during(report: &ProduceReport, name: &str, spans: &[Range<f64>]) -> 
 }
 
 fn overlap(span: &Range<f64>, report: &ProduceReport) -> f64 {
-    (span.end.min(seconds_of(report.end_us)) - span.start.max(seconds_of(report.start_us))).max(0.0)
+    (span.end.min(seconds_of(report.last_ack_us.max(report.last_send_us)))
+        - span.start.max(seconds_of(report.start_us)))
+    .max(0.0)
 }
 
 fn consumed(

@@ -177,6 +177,8 @@ impl JsonSchema for Commit {
     }
 }
 
+/// How many messages of each class the account names; all are counted.
+const SAMPLES: usize = 100;
 /// How long the drain may take.
 const DRAIN: Duration = Duration::from_secs(30);
 /// What a reader may take before its time limit, where nothing says when it ends.
@@ -198,6 +200,7 @@ impl Step for Consume {
             group: self.group.clone(),
             total: self.until.and_then(|until| until.count).map(|count| count.0),
             ends: self.until.is_some(),
+            judges: !self.thresholds.0.is_empty(),
             captures: self.decode.is_some(),
             allowance: Some(UNPLANNED),
             ..Facts::default()
@@ -398,6 +401,8 @@ impl Consume {
             config: plain(&self.config),
             run: Arc::clone(&cx.run.identity),
             tap: None,
+            tamper: None,
+            sample_limit: SAMPLES,
             logs: cx.run.client_logs.clone(),
         }
     }

@@ -4,6 +4,7 @@ mod changes;
 mod cluster;
 mod connector;
 mod delivery;
+mod drift;
 mod group;
 mod many;
 mod service;
@@ -131,6 +132,7 @@ impl Step for Expect {
             planned: Some(patience + self.hold.map_or(Duration::ZERO, |hold| hold.0)),
             follows: self.delivery.iter().flat_map(Many::iter).find_map(DeliverySubject::first_sender),
             ends: true,
+            judges: true,
             ..Facts::default()
         }
     }

@@ -2,9 +2,9 @@
 
 use super::target::ServiceTarget;
 use super::{CheckContext, Facts, StepError, StepOutcome};
-use crate::diagnostic::{Problem, did_you_mean};
-use crate::environment::{Action, Capability, Effect, Needs};
-use crate::execute::{StepContext, Stop, Undo};
+use crate::diagnostic::Problem;
+use crate::environment::{Action, Capability, Effect, Intended, Needs};
+use crate::execute::{Fate, StepContext, Stop, Undo};
 use crate::record::{EventKind, FaultRecord, Quantity};
 use crate::scenario::units::{Count, Length};
 use schemars::JsonSchema;
@@ -76,6 +76,10 @@ macro_rules! action_verb {
                 Fault::normalise(body)
             }
 
+            fn short() -> Option<serde_json::Value> {
+                Some(Fault::short())
+            }
+
             fn needs(&self) -> Needs {
                 self.0.needs(Action::$name)
             }
@@ -107,6 +111,11 @@ impl Fault {
             Value::String(service) => json!({ "service": service }),
             other => other,
         }
+    }
+
+    /// See [`super::Step::short`].
+    pub fn short() -> Value {
+        json!({ "type": "string", "description": "The service." })
     }
 
     /// See [`super::Step::needs`].
@@ -211,7 +220,7 @@ impl Fault {
 
     async fn on_service(&self, action: Action, service: &str, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let run = cx.run.clone();
-        let mut record = FaultRecord {
+        let record = FaultRecord {
             step: cx.id.clone(),
             target: service.to_owned(),
             action: action.verb().to_owned(),
@@ -219,23 +228,35 @@ impl Fault {
             ..FaultRecord::default()
         };
         // A restart or wipe that is interrupted half-way leaves the service down: starting it repairs that.
-        let repair = action.undo().or(action.brings_up().then_some(match action {
-            Action::Resume => Action::Resume,
-            _ => Action::Start,
-        }));
-        let number = match repair {
+        let action_to_undo =
+            action.undo().or(matches!(action, Action::Restart | Action::Wipe).then_some(Action::Start));
+        let number = match action_to_undo {
             Some(repair) => {
+                let fate = match (self.leave, self.hold) {
+                    (true, None) => Fate::Stays,
+                    _ => Fate::Held,
+                };
+                let recipe = run.environment.recipe(Intended::Act(service, action)).await?;
                 let undo = Undo::Act { service: service.to_owned(), action: repair };
-                run.undo.announce(undo, record.clone(), self.leave).map_err(|error| {
-                    StepError::broken("journal", format!("the undo journal cannot be written: {error}"))
-                })?
+                run.undo.announce(undo, recipe, record.clone(), fate).map_err(journal_error)?
             }
-            None => 0,
+            None => u64::MAX,
         };
-        let effect = match run.environment.act(service, action).await {
-            Ok(effect) => effect,
-            Err(error) => return Err(error.into()),
-        };
+        let result = self.carry_out(action, service, number, record, cx).await;
+        run.undo.let_go(number);
+        result
+    }
+
+    async fn carry_out(
+        &self,
+        action: Action,
+        service: &str,
+        number: u64,
+        mut record: FaultRecord,
+        cx: &mut StepContext,
+    ) -> Result<StepOutcome, StepError> {
+        let run = cx.run.clone();
+        let effect = run.environment.act(service, action).await?;
         self.note(action, &effect, &mut record, cx);
         run.undo.update(number, &record);
         let mut outcome = StepOutcome::default().metric(
@@ -249,34 +270,34 @@ impl Fault {
             if let Some((_, after)) = ready {
                 outcome = outcome.metric("ready_after", Quantity::seconds(after));
             }
-            for mut earlier in run.undo.undone_by(service, action) {
-                if earlier.requested < record.requested {
-                    earlier.undone = Some(run.clock.at(effect.effective));
-                    earlier.ready = record.ready;
-                    run.recorder.emit(EventKind::Fault { record: earlier });
-                }
+            for mut earlier in run.undo.undone_by(service, action, number) {
+                earlier.undone = Some(run.clock.at(effect.effective));
+                earlier.ready = record.ready;
+                run.recorder.emit(EventKind::Fault { record: earlier });
             }
-            run.undo.strike(number);
             if matches!(action, Action::Restart | Action::Wipe) {
+                run.undo.strike(number);
                 record.undone = Some(run.clock.at(effect.effective));
                 run.recorder.emit(EventKind::Fault { record });
             }
         } else if let (Some(hold), Some(undo)) = (self.hold, action.undo()) {
-            let held = Instant::now();
             tokio::select! {
                 () = tokio::time::sleep(hold.0.saturating_sub(effect.effective.elapsed())) => {}
-                _ = cx.stop.at_least(Stop::Now) => {}
+                _ = cx.stop.at_least(Stop::Timeout) => {}
             }
             let undone = run.environment.act(service, undo).await?;
             record.undone = Some(run.clock.at(undone.effective));
             run.recorder.emit(EventKind::Fault { record: record.clone() });
+            run.undo.update(number, &record);
             if let Some((at, after)) = self.come_up(service, undone.effective, cx).await? {
                 record.ready = Some(at);
                 outcome = outcome.metric("ready_after", Quantity::seconds(after));
             }
             run.undo.strike(number);
             run.recorder.emit(EventKind::Fault { record });
-            let _ = held;
+        }
+        if cx.stop.reason() == Some(Stop::Now) {
+            return Err(StepError::interrupted().after(outcome));
         }
         Ok(outcome)
     }
@@ -341,87 +362,7 @@ impl Fault {
     }
 }
 
-impl ServiceTarget {
-    /// What acting on it needs.
-    pub fn needs(&self) -> Needs {
-        match self {
-            Self::Named(name) if name == "connect" || name == "postgres" || name == "kafka-ui" => {
-                Needs::default().service(name)
-            }
-            Self::Named(name) => {
-                let number = name.strip_prefix("kafka-").and_then(|number| number.parse().ok()).unwrap_or(1);
-                Needs { brokers: number, ..Needs::default() }
-            }
-            _ => Needs::kafka(),
-        }
-    }
-
-    /// Refuses names that no environment has.
-    pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
-        let Self::Named(name) = self else { return };
-        const FIXED: [&str; 4] = ["kafka", "connect", "postgres", "kafka-ui"];
-        let numbered = ["kafka-", "controller-"]
-            .iter()
-            .any(|prefix| name.strip_prefix(prefix).is_some_and(|number| number.parse::<u16>().is_ok_and(|n| n > 0)));
-        if numbered || FIXED.contains(&name.as_str()) {
-            return;
-        }
-        let problem = Problem::new("unknown-service", format!("there is no service `{name}`"));
-        let candidates = ["kafka", "kafka-1", "kafka-2", "kafka-3", "controller-1", "connect", "postgres", "kafka-ui"];
-        cx.report(
-            pointer,
-            match did_you_mean(name, candidates) {
-                Some(similar) => problem.help(format!("did you mean `{similar}`?")),
-                None => problem.help("services are kafka, kafka-1 …, controller-1 …, connect, postgres and kafka-ui"),
-            },
-        );
-    }
-
-    /// The full name of the service that is meant now.
-    ///
-    /// # Errors
-    /// A name or role that nothing here has.
-    pub async fn resolve(&self, cx: &StepContext) -> Result<String, StepError> {
-        let services = cx.run.environment.services();
-        let brokers: Vec<&str> = services
-            .iter()
-            .map(|service| service.name.as_str())
-            .filter(|name| name.starts_with("kafka-") && *name != "kafka-ui")
-            .collect();
-        let node = match self {
-            Self::Named(name) if name == "kafka" => {
-                return match brokers.as_slice() {
-                    [only] => Ok((*only).to_owned()),
-                    _ => Err(StepError::broken(
-                        "ambiguous-service",
-                        format!("`kafka` is ambiguous: there are {} brokers", brokers.len()),
-                    )
-                    .help(format!("name one: {}", brokers.join(", ")))),
-                };
-            }
-            Self::Named(name) => {
-                return if services.iter().any(|service| service.name == *name) {
-                    Ok(name.clone())
-                } else {
-                    let known = services.iter().map(|service| service.name.clone()).collect();
-                    Err(crate::environment::EnvironmentError::UnknownService { service: name.clone(), known }.into())
-                };
-            }
-            Self::AnyBroker => {
-                use rand::{RngExt, SeedableRng};
-                let seed = cx.run.plan.bindings.seed ^ u64::from(crc32fast::hash(cx.id.as_bytes()));
-                let index = rand::rngs::StdRng::seed_from_u64(seed).random_range(0..brokers.len().max(1));
-                return brokers.get(index).map(|name| (*name).to_owned()).ok_or_else(|| {
-                    StepError::broken("no-broker", "this environment has no broker that can be acted on")
-                });
-            }
-            Self::LeaderOf { topic, partition } => cx.admin()?.leader(topic, *partition).await,
-            Self::Controller => cx.admin()?.quorum_leader().await,
-            Self::CoordinatorOf(group) => cx.admin()?.coordinator(group).await,
-        }
-        .map_err(|error| StepError::broken("unknown-role", format!("{self} cannot be found: {error}")))?;
-        services.iter().find(|service| service.node_id == Some(node)).map(|service| service.name.clone()).ok_or_else(
-            || StepError::broken("unknown-node", format!("{self} is node {node}, which is no service here")),
-        )
-    }
+/// The error for a fault that cannot be journalled, and is therefore not applied.
+pub(super) fn journal_error(error: std::io::Error) -> StepError {
+    StepError::broken("journal", format!("the undo journal cannot be written, so nothing is disturbed: {error}"))
 }

@@ -8,6 +8,7 @@ mod facts;
 mod fault;
 mod metrics;
 mod outcome;
+mod resolve;
 mod target;
 
 pub use context::CheckContext;

@@ -2,5 +2,17 @@
 #![allow(missing_docs)]
 
 mod cdc;
+mod check;
+mod cluster;
 mod docker;
+mod editor;
+mod goldens;
+mod interrupt;
+mod jars;
 mod local;
+mod loss;
+mod program;
+mod schemas;
+mod suites;
+mod undo;
+mod verbs;

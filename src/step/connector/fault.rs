@@ -3,7 +3,7 @@
 use super::act;
 use crate::diagnostic::Problem;
 use crate::environment::Action;
-use crate::execute::{StepContext, Stop, Undo};
+use crate::execute::{Fate, StepContext, Stop, Undo};
 use crate::record::{EventKind, FaultRecord, Quantity};
 use crate::step::fault::{Fault, Until};
 use crate::step::{CheckContext, StepError, StepOutcome};
@@ -52,14 +52,23 @@ impl Fault {
         let holds = matches!(action, Action::Pause | Action::Stop);
         let number = if holds {
             let undo = Undo::Resume { connector: connector.to_owned() };
-            let announced = run.undo.announce(undo, record.clone(), self.leave);
+            let fate = match (self.leave, self.hold) {
+                (true, _) => Fate::Stays,
+                (false, Some(_)) => Fate::Held,
+                (false, None) => Fate::Open,
+            };
+            let announced = run.undo.announce(undo, None, record.clone(), fate);
             announced.map_err(|error| {
                 StepError::broken("journal", format!("the undo journal cannot be written: {error}"))
             })?
         } else {
             0
         };
-        let effect = act(connector, action, cx).await.map_err(|error| error.at("/connector"))?;
+        let effect = act(connector, action, cx).await.map_err(|error| error.at("/connector"));
+        if effect.is_err() {
+            run.undo.let_go(number);
+        }
+        let effect = effect?;
         self.note(action, &effect, &mut record, cx);
         run.undo.update(number, &record);
         let seconds = |from: Instant, to: Instant| Quantity::seconds(to.saturating_duration_since(from).as_secs_f64());
@@ -74,7 +83,11 @@ impl Fault {
                 () = tokio::time::sleep(hold.0.saturating_sub(effect.effective.elapsed())) => {}
                 _ = cx.stop.at_least(Stop::Now) => {}
             }
-            let undone = act(connector, Action::Resume, cx).await.map_err(|error| error.at("/connector"))?;
+            let undone = act(connector, Action::Resume, cx).await.map_err(|error| error.at("/connector"));
+            if undone.is_err() {
+                run.undo.let_go(number);
+            }
+            let undone = undone?;
             record.undone = Some(run.clock.at(undone.requested));
             record.ready = Some(run.clock.at(undone.effective));
             outcome = outcome.metric("ready_after", seconds(undone.requested, undone.effective));
