@@ -12,6 +12,7 @@ mod sql;
 mod step;
 mod topic;
 
+pub(super) use changes::arrive;
 pub use delivery::implied_deliveries;
 
 use super::{CheckContext, Facts, Step, StepError, StepOutcome};

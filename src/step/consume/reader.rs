@@ -58,6 +58,11 @@ impl Reader {
         .ok_or_else(|| StepError::broken("not-running", "the reader has ended"))
     }
 
+    /// Whether it still reads.
+    pub fn is_running(&self) -> bool {
+        matches!(&*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Running(_))
+    }
+
     /// What it keeps of the messages themselves.
     pub fn capture(&self) -> Option<&Arc<Capture>> {
         self.capture.as_ref()

@@ -344,10 +344,22 @@ pub async fn implied_deliveries(run: &Arc<Run>) {
             Err(error) => run.recorder.warn(format!("the delivery to {reader} cannot be settled: {}", error.message)),
         }
     }
+    let decodes = |id: &String| steps.get(id).and_then(|step| step.facts.as_ref()).is_some_and(|facts| facts.captures);
+    let writers = steps.iter().filter(|(id, step)| step.verb == "sql" && run.live.get(id).is_some());
+    let writers: Vec<String> = writers.map(|(id, _)| id.clone()).collect();
+    for (reader, _) in of("consume").into_iter().filter(|(id, _)| decodes(id)) {
+        if writers.is_empty() || settled.iter().any(|(_, to)| to.contains(&reader)) {
+            continue;
+        }
+        match changes::settle(run, writers.clone(), vec![reader.clone()], Instant::now() + PATIENCE).await {
+            Ok(record) => imply(run, guarantee, record),
+            Err(error) => run.recorder.warn(format!("the delivery to {reader} cannot be settled: {}", error.message)),
+        }
+    }
 }
 
 fn imply(run: &Run, guarantee: Guarantee, record: DeliveryRecord) {
-    for class in forbidden(guarantee, is_ordered(run, &record.from)) {
+    for class in forbidden(guarantee, record.changes.is_some() || is_ordered(run, &record.from)) {
         let subject = format!("{guarantee} from {} to {}: {class}", record.from.join(", "), record.to.join(", "));
         let check = with_samples(Checked::new(subject, none(), observed(&record.ledger, class), ""), &record, class);
         let outcome = judge::decide(&check.demand, &check.observed);
