@@ -125,7 +125,8 @@ impl<'a> Ledger<'a> {
                 continue;
             }
             if let Some(evidence) = evidence {
-                let below = place.is_some_and(|(partition, offset)| offset >= 0 && evidence.is_below_start(partition, offset));
+                let below =
+                    place.is_some_and(|(partition, offset)| offset >= 0 && evidence.is_below_start(partition, offset));
                 let (attribution, counter) = match (found, below) {
                     (Some(_), _) => (Attribution::InLogNotRead, &mut report.lost_in_log_not_read),
                     (None, true) => (Attribution::BelowLogStart, &mut report.lost_below_log_start),

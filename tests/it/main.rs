@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod check;
+mod clean;
 mod docker;
 mod editor;
 mod goldens;
@@ -10,4 +11,5 @@ mod local;
 mod program;
 mod schemas;
 mod suites;
+mod twins;
 mod verbs;

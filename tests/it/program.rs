@@ -46,7 +46,10 @@ impl Project {
         let folder = tempfile::tempdir().expect("a folder");
         let name = format!("test-{}", folder.path().file_name().expect("a name").to_string_lossy().replace('.', ""));
         let project = Self { folder, name };
-        project.write("kscen.yaml", &format!("default: {0}\nenvironments:\n  {0}:\n    local: {{ {local} }}\n", project.name));
+        project.write(
+            "kscen.yaml",
+            &format!("default: {0}\nenvironments:\n  {0}:\n    local: {{ {local} }}\n", project.name),
+        );
         fs::create_dir(project.path("tmp")).expect("a folder");
         project
     }
