@@ -7,6 +7,7 @@ mod control;
 mod down;
 mod exit;
 mod list;
+mod live;
 mod output;
 mod plan;
 mod repair;

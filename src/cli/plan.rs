@@ -86,7 +86,11 @@ fn line(step: &PlannedStep, depth: usize, output: &Output) {
     if let Some(condition) = &step.modifiers.condition {
         notes.push(format!("if {condition}"));
     }
-    notes.push(format!("at most {}", Quantity::seconds(step.timeout.as_secs_f64())));
+    if step.entry.verb == "consume" && !step.facts.ends && step.modifiers.timeout.is_none() {
+        notes.push("until `steps` end".to_owned());
+    } else {
+        notes.push(format!("at most {}", Quantity::seconds(step.timeout.as_secs_f64())));
+    }
     output.data(&format!("{}{:20} {}  ({})", "  ".repeat(depth), step.id, step.title, notes.join(", ")));
     match &step.children {
         Children::None => {}

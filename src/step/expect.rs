@@ -7,6 +7,7 @@ mod delivery;
 mod drift;
 mod group;
 mod many;
+mod matched;
 mod service;
 mod sql;
 mod step;
@@ -223,7 +224,14 @@ fn check_all<T>(name: &str, subjects: &Option<Many<T>>, cx: &mut CheckContext<'_
 impl Expect {
     /// Whether everything expected is about what is over: looking again shows nothing new.
     fn is_settled_once(&self) -> bool {
-        self.topic.is_none() && self.group.is_none() && self.service.is_none() && self.cluster.is_none() && self.connector.is_none() && self.sql.is_none()
+        let changes = self.delivery.iter().flat_map(Many::iter).any(DeliverySubject::changes);
+        !changes
+            && self.topic.is_none()
+            && self.group.is_none()
+            && self.service.is_none()
+            && self.cluster.is_none()
+            && self.connector.is_none()
+            && self.sql.is_none()
     }
 
     /// Looks at every subject once.

@@ -3,6 +3,7 @@
 
 mod cdc;
 mod check;
+mod clean;
 mod cluster;
 mod docker;
 mod editor;
@@ -14,5 +15,6 @@ mod loss;
 mod program;
 mod schemas;
 mod suites;
+mod twins;
 mod undo;
 mod verbs;

@@ -136,6 +136,7 @@ impl LiveStep for Reader {
             total: self.total,
             what: "read".to_owned(),
             rate: rate_since(&self.last, done),
+            p99: self.live.p99_us().map(|us| us as f64 / 1e6),
             backlog,
             ..Progress::default()
         }
