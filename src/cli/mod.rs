@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod exit;
 mod list;
+mod new;
 mod output;
 mod plan;
 mod results;
@@ -41,6 +42,7 @@ enum Command {
     Check(check::Args),
     Plan(plan::Args),
     List(list::Args),
+    New(new::Args),
     Steps(steps::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -62,6 +64,7 @@ pub fn main() -> Exit {
         Command::Check(args) => check::run(&args, &output),
         Command::Plan(args) => plan::run(&args, &output),
         Command::List(args) => list::run(&args, &output),
+        Command::New(args) => new::run(&args, &output),
         Command::Steps(args) => steps::run(&args, &output),
         Command::Schema(args) => schema::run(&args, &output),
         Command::Completions(args) => completions::run(&args),

@@ -7,5 +7,6 @@ mod editor;
 mod goldens;
 mod local;
 mod schemas;
+mod starting;
 mod suites;
 mod verbs;
