@@ -26,7 +26,8 @@ pub fn text(schema: &Value) -> String {
 /// Makes editors explain a field rather than its type: of a field's own description and the one of the definition it refers to, they show
 /// the latter. Scalar types are written out in the field; the others lose their description.
 fn for_editors(mut schema: Value) -> Value {
-    let Some(Value::Object(mut definitions)) = schema.as_object_mut().and_then(|root| root.remove("definitions")) else {
+    let Some(Value::Object(mut definitions)) = schema.as_object_mut().and_then(|root| root.remove("definitions"))
+    else {
         return schema;
     };
     let scalars: Map<String, Value> = definitions
@@ -50,11 +51,7 @@ fn for_editors(mut schema: Value) -> Value {
     schema
 }
 
-fn write_out(
-    node: &mut Value,
-    scalars: &Map<String, Value>,
-    described: &mut std::collections::BTreeSet<String>,
-) {
+fn write_out(node: &mut Value, scalars: &Map<String, Value>, described: &mut std::collections::BTreeSet<String>) {
     match node {
         Value::Object(object) => {
             let name = object

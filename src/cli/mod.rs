@@ -1,20 +1,31 @@
 //! The command line: one file per subcommand. Only here is anything printed, and only `main` exits.
 
 mod check;
+mod compare;
 mod completions;
+mod control;
+mod down;
 mod exit;
 mod list;
 mod new;
 mod output;
 mod plan;
+mod repair;
+mod report;
+mod reports;
 mod results;
 mod run;
 mod schema;
+mod scratch;
 mod select;
+mod selfcheck;
 mod signals;
 mod stage;
+mod status;
 mod steps;
 mod terminal;
+mod undo;
+mod up;
 mod variables;
 
 pub use exit::Exit;
@@ -40,11 +51,20 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Up(up::Args),
+    Down(down::Args),
+    Status(status::Args),
+    Undo(undo::Args),
+    #[command(hide = true)]
+    Supervise(up::SuperviseArgs),
     Plan(plan::Args),
     List(list::Args),
     New(new::Args),
     Steps(steps::Args),
     Schema(schema::Args),
+    Selfcheck(selfcheck::Args),
+    Report(report::Args),
+    Compare(compare::Args),
     Completions(completions::Args),
 }
 
@@ -62,11 +82,19 @@ pub fn main() -> Exit {
     match cli.command {
         Command::Run(args) => run::run(&args, &output),
         Command::Check(args) => check::run(&args, &output),
+        Command::Up(args) => up::run(&args, &output),
+        Command::Down(args) => down::run(&args, &output),
+        Command::Status(args) => status::run(&args, &output),
+        Command::Undo(args) => undo::run(&args, &output),
+        Command::Supervise(args) => up::supervisor(&args),
         Command::Plan(args) => plan::run(&args, &output),
         Command::List(args) => list::run(&args, &output),
         Command::New(args) => new::run(&args, &output),
         Command::Steps(args) => steps::run(&args, &output),
         Command::Schema(args) => schema::run(&args, &output),
+        Command::Selfcheck(args) => selfcheck::run(&args, &output),
+        Command::Report(args) => report::run(&args, &output),
+        Command::Compare(args) => compare::run(&args, &output),
         Command::Completions(args) => completions::run(&args),
     }
 }

@@ -41,6 +41,10 @@ impl FolderWriter {
         if !matches!(event.kind, EventKind::Progress { .. }) {
             serde_json::to_writer(&mut self.events, event)?;
             self.events.write_all(b"\n")?;
+            // What happened last before a crash is what its reader looks for.
+            if !matches!(event.kind, EventKind::Sample { .. }) {
+                self.events.flush()?;
+            }
         }
         if matches!(event.kind, EventKind::StepEnded { .. } | EventKind::RunEnded { .. } | EventKind::RunFailed { .. })
             && let Some(record) = record

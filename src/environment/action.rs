@@ -135,3 +135,12 @@ pub struct NetworkFault {
     /// Which way is concerned.
     pub direction: Direction,
 }
+
+/// A fault that is about to be applied.
+#[derive(Clone, Copy, Debug)]
+pub enum Intended<'a> {
+    /// An action on a service, by its full name.
+    Act(&'a str, Action),
+    /// A network fault.
+    Disturb(&'a NetworkFault),
+}

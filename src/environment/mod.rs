@@ -8,10 +8,11 @@ pub mod docker;
 mod error;
 mod facts;
 pub mod local;
+pub mod mock;
 mod needs;
 pub mod remote;
 
-pub use action::{Action, Direction, Effect, NetworkFault, NetworkFaultKind, Peers};
+pub use action::{Action, Direction, Effect, Intended, NetworkFault, NetworkFaultKind, Peers};
 pub use error::EnvironmentError;
 pub use facts::{
     Endpoints, EnvironmentInfo, EnvironmentKind, Lifecycle, LogLine, LogQuery, ServiceInfo, ServiceState, Usage,
@@ -37,6 +38,16 @@ pub trait Environment: Send + Sync {
 
     /// The services that exist here, in start order.
     fn services(&self) -> Vec<ServiceInfo>;
+
+    /// How another process undoes `fault`, to be written down before it is applied; `None` where it needs nothing but the
+    /// environment itself to do so.
+    ///
+    /// # Errors
+    /// An unknown service, or a fault that is not possible here.
+    fn recipe<'a>(&'a self, fault: Intended<'a>) -> BoxFuture<'a, EnvironmentResult<Option<docker::HealRecipe>>> {
+        let _ = fault;
+        Box::pin(async { Ok(None) })
+    }
 
     /// Does `action` to `service` and returns once its effect is proved (a paused process is stopped
     /// according to the kernel, a killed one is gone), not when it was asked for. It does not wait for readiness: see [`Environment::wait_ready`].

@@ -1,12 +1,13 @@
 //! Runs one plan from its first event to its verdict.
 
+use super::changes::Changes;
 use super::interrupt::Interrupt;
 use super::journal::Journal;
 use super::live::LiveSteps;
 use super::owned::Owned;
 use super::recorder::{Recorder, Watcher};
 use super::run::Run;
-use super::undo::UndoStack;
+use super::undo::{PATIENCE as UNDO_PATIENCE, UndoStack};
 use super::walk::Walker;
 use super::{cleanup, excerpts, machine, sampler};
 use crate::environment::{Environment, EnvironmentError, Needs};
@@ -18,8 +19,9 @@ use crate::plan::Plan;
 use crate::record::{EventKind, Failure, Folder, Record, RunInfo, Verdict};
 use futures_util::future::BoxFuture;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Lines of librdkafka's log that are kept.
 const CLIENT_LINES: usize = 2000;
@@ -103,6 +105,7 @@ pub async fn execute(job: Job, stage: &mut dyn Stage) -> Record {
                         live: LiveSteps::default(),
                         undo: UndoStack::new(Arc::clone(&journal)),
                         owned: Owned::default(),
+                        changes: Changes::default(),
                         folder,
                         allow_delete,
                         client_logs: logs,
@@ -152,6 +155,7 @@ fn opening(plan: &Plan) -> EventKind {
             started: jiff::Timestamp::now().to_string(),
             duration: 0.0,
             kscen: env!("CARGO_PKG_VERSION").to_owned(),
+            selfcheck: crate::selfcheck::last(),
         }),
         machine: machine::machine(),
         steps,
@@ -163,61 +167,88 @@ fn failure(code: &str, message: String, help: Option<String>, log: Vec<String>) 
 }
 
 /// Runs the sections. Returns whether no fault is left in force.
+///
+/// Asked to end once, everything after the load goes on: faults are undone, `finally` runs, what was made is deleted.
+/// Asked twice, whatever is being waited for is abandoned, and faults are undone.
 async fn perform(run: &Arc<Run>, interrupt: Interrupt, keep: bool, folded: &Mutex<Folder>) -> bool {
     let sampler = tokio::spawn(sampler::sample(Arc::clone(run)));
-    super::conditions::note(run).await;
     let walker = Walker::new(Arc::clone(run));
-    let mut waiting = interrupt.clone();
-    let sections = async {
-        if walker.list(&run.plan.setup).await {
-            walker.list(&run.plan.steps).await;
-        }
-    };
-    tokio::pin!(sections);
-    tokio::select! {
-        () = &mut sections => {}
-        asked = waiting.at_least(1) => {
-            run.recorder.emit(EventKind::Interrupted { code: asked.code });
-            walker.halt();
-            sections.await;
-        }
-    }
-    let mut stuck = run.undo.undo_all(run.environment.as_ref(), run.clock, &run.recorder).await;
-    let mut waiting = interrupt.clone();
-    let finish = async {
-        walker.finish().await;
-        if !walker.is_halted() {
-            crate::step::expect::implied_deliveries(run).await;
-        }
-    };
-    tokio::pin!(finish);
-    tokio::select! {
-        () = &mut finish => {}
-        asked = waiting.at_least(1), if interrupt.asked().times == 0 => {
-            run.recorder.emit(EventKind::Interrupted { code: asked.code });
-            walker.halt();
-            finish.await;
-        }
-    }
+    let finally = Walker::new(Arc::clone(run));
+    let mut once = interrupt.clone();
     let mut twice = interrupt.clone();
-    let finally = walker.afterwards();
-    tokio::select! {
-        _ = async { finally.list(&run.plan.finally).await; finally.finish().await; } => {}
-        _ = twice.at_least(2) => finally.halt(),
-    }
-    stuck.extend(run.undo.undo_all(run.environment.as_ref(), run.clock, &run.recorder).await);
+    let told = AtomicBool::new(false);
+    let course = async {
+        let body = body(run, &walker);
+        tokio::pin!(body);
+        tokio::select! {
+            () = &mut body => {}
+            asked = once.at_least(1) => {
+                run.recorder.emit(EventKind::Interrupted { code: asked.code });
+                told.store(true, Ordering::Relaxed);
+                walker.halt();
+                body.await;
+            }
+        }
+        let _ = undo(run, true, true).await;
+        finally.inherit(&walker);
+        finally.list(&run.plan.finally).await;
+        finally.finish().await;
+    };
+    let abandoned = tokio::select! {
+        () = course => false,
+        _ = twice.at_least(2) => true,
+    };
+    walker.abandon();
+    finally.abandon();
+    // Who asks twice does not want to wait until a service is ready.
+    let stuck = undo(run, true, !abandoned).await;
     sampler.abort();
-    let faults = record(folded).map(|record| record.faults).unwrap_or_default();
-    excerpts::keep(run, &faults).await;
     for text in &stuck {
         run.recorder.emit(EventKind::Leftover { text: format!("not undone: {text}") });
     }
-    if !keep {
-        for text in cleanup::clean(run).await {
-            run.recorder.emit(EventKind::Leftover { text });
+    if !abandoned {
+        let tidy = async {
+            let faults = record(folded).map(|record| record.faults).unwrap_or_default();
+            excerpts::keep(run, &faults).await;
+            if let Some(text) = cleanup::close_account(run).await {
+                run.recorder.emit(EventKind::Leftover { text });
+            }
+            if !keep {
+                for text in cleanup::clean(run).await {
+                    run.recorder.emit(EventKind::Leftover { text });
+                }
+            }
+        };
+        tokio::select! {
+            () = tidy => {}
+            _ = twice.at_least(2) => {}
         }
     }
+    // During `finally` or later: the run was over, but whoever asked has to learn that it was heard.
+    let asked = interrupt.asked();
+    if asked.times > 0 && !told.load(Ordering::Relaxed) {
+        run.recorder.emit(EventKind::Interrupted { code: asked.code });
+    }
     stuck.is_empty()
+}
+
+/// `setup` and `steps`, up to the end of what runs in the background.
+async fn body(run: &Arc<Run>, walker: &Walker) {
+    walker.unless_halted(super::conditions::note(run)).await;
+    if walker.list(&run.plan.setup).await {
+        walker.list(&run.plan.steps).await;
+    } else {
+        walker.skip(&run.plan.steps);
+    }
+    // What could not be undone now is tried once more at the end, and told then.
+    let _ = undo(run, false, true).await;
+    walker.finish().await;
+    walker.unless_halted(crate::step::expect::implied_deliveries(run)).await;
+}
+
+async fn undo(run: &Run, held_too: bool, until_ready: bool) -> Vec<String> {
+    let patience = if until_ready { UNDO_PATIENCE } else { Duration::ZERO };
+    run.undo.undo_all(run.environment.as_ref(), run.clock, &run.recorder, held_too, patience).await
 }
 
 fn record(folded: &Mutex<Folder>) -> Option<Record> {

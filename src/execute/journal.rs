@@ -3,7 +3,7 @@
 //! One line of JSON for each announcement and each strike, synced before the fault is applied. A torn last line was
 //! never acted on and is ignored.
 
-use super::undo::Undo;
+use super::undo::Journalled;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Line {
-    Announce { number: u64, undo: Undo },
+    Announce { number: u64, entry: Journalled },
     Strike { number: u64 },
 }
 
@@ -48,8 +48,8 @@ impl Journal {
         file.sync_data()
     }
 
-    pub(super) fn announce(&self, number: u64, undo: &Undo) -> io::Result<()> {
-        self.write(&Line::Announce { number, undo: undo.clone() })
+    pub(super) fn announce(&self, number: u64, entry: &Journalled) -> io::Result<()> {
+        self.write(&Line::Announce { number, entry: entry.clone() })
     }
 
     pub(super) fn strike(&self, number: u64) {
@@ -69,7 +69,7 @@ impl Journal {
 ///
 /// # Errors
 /// Where the file cannot be read. A missing journal is an empty one.
-pub fn open_faults(path: &Path) -> io::Result<Vec<(u64, Undo)>> {
+pub fn open_faults(path: &Path) -> io::Result<Vec<Journalled>> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -78,27 +78,32 @@ pub fn open_faults(path: &Path) -> io::Result<Vec<(u64, Undo)>> {
     let mut open = BTreeMap::new();
     for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
         match line {
-            Line::Announce { number, undo } => {
-                open.insert(number, undo);
+            Line::Announce { number, entry } => {
+                open.insert(number, entry);
             }
             Line::Strike { number } => {
                 open.remove(&number);
             }
         }
     }
-    Ok(open.into_iter().rev().collect())
+    Ok(open.into_values().rev().collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::environment::Action;
+    use crate::execute::Undo;
 
     #[test]
     fn what_was_announced_and_not_struck_is_open_even_after_a_torn_write() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("undo.journal");
-        let undo = |service: &str| Undo::Act { service: service.to_owned(), action: Action::Resume };
+        let undo = |service: &str| Journalled {
+            fault: format!("pause of {service}"),
+            undo: Undo::Act { service: service.to_owned(), action: Action::Resume },
+            recipe: None,
+        };
         let journal = Journal::open(&path).expect("opens");
         journal.announce(1, &undo("kafka-1")).expect("writes");
         journal.announce(2, &undo("kafka-2")).expect("writes");
@@ -107,7 +112,7 @@ mod tests {
         std::fs::write(&path, [std::fs::read(&path).expect("reads"), b"{\"announce\":{\"num".to_vec()].concat())
             .expect("writes");
         let open = open_faults(&path).expect("reads");
-        assert_eq!(open, vec![(3, undo("kafka-3")), (1, undo("kafka-1"))]);
+        assert_eq!(open, vec![undo("kafka-3"), undo("kafka-1")]);
         journal.remove();
         assert!(open_faults(&path).expect("reads").is_empty());
     }

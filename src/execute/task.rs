@@ -25,6 +25,8 @@ pub(super) struct Task {
     pub timeout: Duration,
     pub modifiers: Modifiers,
     pub stops_on_failure: bool,
+    /// Whether it was announced before its children.
+    pub announced: bool,
     step: Arc<dyn AnyStep>,
     dynamic: Option<Value>,
     bindings: Arc<Bindings>,
@@ -47,6 +49,7 @@ impl Task {
             timeout: step.timeout,
             modifiers: step.modifiers.clone(),
             stops_on_failure: step.stops_on_failure(),
+            announced: false,
             step: Arc::clone(&step.step),
             dynamic: step.dynamic.clone(),
             bindings: Arc::clone(&step.bindings),
@@ -66,7 +69,9 @@ impl Task {
 
     /// Runs the step to its end, whatever that is.
     pub async fn run(self, run: Arc<Run>, outer: StopSignal, prepared: oneshot::Sender<f64>) -> Ended {
-        self.announce(&run);
+        if !self.announced {
+            self.announce(&run);
+        }
         let started = run.clock.now();
         let mut prepared = Some(prepared);
         let mut prepared_at = None;
@@ -166,6 +171,7 @@ impl Task {
             ended: run.clock.now(),
             failure,
             metrics: outcome.metrics,
+            latencies: outcome.latencies,
             produced: outcome.produced,
             consumed: outcome.consumed,
             details: outcome.details,

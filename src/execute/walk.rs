@@ -10,8 +10,9 @@ use futures_util::future::BoxFuture;
 use minijinja::value::Serde;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{oneshot, watch};
+use tokio::task::AbortHandle;
 
 /// A step that runs beside the others.
 struct Background {
@@ -19,6 +20,7 @@ struct Background {
     ends: bool,
     stopper: Stopper,
     ended: watch::Receiver<bool>,
+    task: Option<AbortHandle>,
 }
 
 /// Walks the sections of one run.
@@ -44,22 +46,46 @@ impl Walker {
         }
     }
 
-    /// A walker for `finally`: it knows whether something failed, and nothing that was stopped before stops it.
-    pub fn afterwards(&self) -> Self {
-        let next = Self::new(Arc::clone(&self.run));
-        next.failed.store(self.failed.load(Ordering::Relaxed), Ordering::Relaxed);
-        next
+    /// Learns from an earlier walker whether something failed; nothing that stopped the earlier one stops this one.
+    pub fn inherit(&self, earlier: &Self) {
+        self.failed.fetch_or(earlier.failed.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Ends the foreground as soon as possible.
+    /// Waits for `future`, or until everything has to end.
+    pub async fn unless_halted(&self, future: impl Future<Output = ()>) {
+        let mut halt = self.foreground_signal.clone();
+        tokio::select! {
+            () = future => {}
+            _ = halt.at_least(Stop::Now) => {}
+        }
+    }
+
+    fn backgrounds(&self) -> MutexGuard<'_, Vec<Background>> {
+        self.backgrounds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends everything as soon as possible; the load before all else.
     pub fn halt(&self) {
         self.halted.store(true, Ordering::Relaxed);
         self.failed.store(true, Ordering::Relaxed);
         self.foreground.stop(Stop::Now);
+        for background in self.backgrounds().iter() {
+            background.stopper.stop(Stop::Now);
+        }
     }
 
-    /// Whether the foreground was ended.
-    pub fn is_halted(&self) -> bool {
+    /// Gives up the steps that run in the background; the foreground is given up by dropping its future.
+    pub fn abandon(&self) {
+        self.halt();
+        for background in self.backgrounds().drain(..) {
+            if let Some(task) = background.task {
+                task.abort();
+            }
+        }
+    }
+
+    /// Whether everything was told to end.
+    fn is_halted(&self) -> bool {
         self.halted.load(Ordering::Relaxed)
     }
 
@@ -67,10 +93,12 @@ impl Walker {
     pub fn list<'a>(&'a self, steps: &'a [PlannedStep]) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             for (index, step) in steps.iter().enumerate() {
-                if self.is_halted() || !self.one(step).await {
-                    for rest in &steps[index + 1..] {
-                        Task::of(rest).skip(&self.run, "the run ended before it");
-                    }
+                if self.is_halted() {
+                    self.skip(&steps[index..]);
+                    return false;
+                }
+                if !self.one(step).await {
+                    self.skip(&steps[index + 1..]);
                     return false;
                 }
             }
@@ -78,8 +106,15 @@ impl Walker {
         })
     }
 
+    /// Records steps that are not run because of what happened before them.
+    pub fn skip(&self, steps: &[PlannedStep]) {
+        for step in steps {
+            Task::of(step).skip(&self.run, "the run ended before it");
+        }
+    }
+
     async fn one(&self, step: &PlannedStep) -> bool {
-        let task = Task::of(step);
+        let mut task = Task::of(step);
         match self.condition(step) {
             Ok(true) => {}
             Ok(false) => {
@@ -97,10 +132,12 @@ impl Walker {
             Children::None => true,
             Children::Sequence(steps) => {
                 task.announce(&self.run);
+                task.announced = true;
                 self.list(steps).await
             }
             Children::Branches(branches) => {
                 task.announce(&self.run);
+                task.announced = true;
                 let results = futures_util::future::join_all(branches.iter().map(|branch| self.list(branch))).await;
                 results.into_iter().all(|fine| fine)
             }
@@ -163,11 +200,11 @@ impl Walker {
         let (stopper, signal) = stopper();
         let (prepared, mut when_prepared) = oneshot::channel();
         let (over, mut ended) = watch::channel(false);
-        let background = Background { id: task.id.clone(), ends, stopper, ended: ended.clone() };
-        self.backgrounds.lock().unwrap_or_else(PoisonError::into_inner).push(background);
+        let background = Background { id: task.id.clone(), ends, stopper, ended: ended.clone(), task: None };
+        self.backgrounds().push(background);
         let (failed, halted) = (Arc::clone(&self.failed), Arc::clone(&self.halted));
         let (foreground, run) = (self.foreground.clone(), Arc::clone(&self.run));
-        tokio::spawn(async move {
+        let spawned = tokio::spawn(async move {
             let stops = task.stops_on_failure;
             let result = task.run(run, signal, prepared).await;
             if is_bad(&result.record) {
@@ -179,6 +216,9 @@ impl Walker {
             }
             over.send_replace(true);
         });
+        if let Some(background) = self.backgrounds().last_mut() {
+            background.task = Some(spawned.abort_handle());
+        }
         let mut halt = self.foreground_signal.clone();
         tokio::select! {
             Ok(_) = &mut when_prepared => true,
@@ -189,32 +229,37 @@ impl Walker {
 
     /// Ends the background: what ends by itself is joined, readers drain; all end at once after a halt.
     pub async fn finish(&self) {
-        let backgrounds = std::mem::take(&mut *self.backgrounds.lock().unwrap_or_else(PoisonError::into_inner));
+        // They stay in the list, so that whoever gives up waiting can still abandon them.
+        let ends: Vec<_> = self.backgrounds().iter().filter(|one| one.ends).map(|one| one.ended.clone()).collect();
         let mut halt = self.foreground_signal.clone();
-        for background in backgrounds.iter().filter(|background| background.ends) {
-            let mut ended = background.ended.clone();
+        for mut ended in ends {
             tokio::select! {
                 _ = ended.wait_for(|over| *over) => {}
                 _ = halt.at_least(Stop::Now) => {}
             }
         }
         let reason = if self.is_halted() { Stop::Now } else { Stop::RunEnd };
-        for background in &backgrounds {
-            background.stopper.stop(reason);
-        }
-        for background in &backgrounds {
-            let mut ended = background.ended.clone();
+        let all: Vec<_> = self
+            .backgrounds()
+            .iter()
+            .map(|one| {
+                one.stopper.stop(reason);
+                (one.id.clone(), one.stopper.clone(), one.ended.clone())
+            })
+            .collect();
+        for (_, stopper, ended) in &all {
+            let mut ended = ended.clone();
             tokio::select! {
                 _ = ended.wait_for(|over| *over) => {}
-                _ = async {
+                () = async {
                     halt.at_least(Stop::Now).await;
-                    background.stopper.stop(Stop::Now);
+                    stopper.stop(Stop::Now);
                     std::future::pending::<()>().await;
                 } => {}
             }
         }
-        for background in backgrounds {
-            let id = background.id;
+        self.backgrounds().clear();
+        for (id, ..) in all {
             if self.run.live.record(&id).is_none() {
                 self.run.recorder.warn(format!("{id} left no record"));
             }

@@ -36,6 +36,9 @@ pub fn observe(
     {
         return observed;
     }
+    if let (Some(series), Some(statistic)) = (step.latencies.get(name), statistic) {
+        return latency(series, statistic, spans);
+    }
     match step.metrics.get(&statistic.map_or_else(|| name.to_owned(), |statistic| format!("{name}.{statistic}"))) {
         Some(quantity) => Observed::Number(*quantity),
         None => nothing("the step did not measure it"),
@@ -273,6 +276,10 @@ fn alone(step: &StepRecord, name: &str, statistic: Option<&str>) -> Option<Quant
     };
     match observed {
         Some(Observed::Number(quantity) | Observed::AtLeast(quantity)) => Some(quantity),
+        _ if step.latencies.contains_key(name) => match latency(&step.latencies[name], statistic?, None) {
+            Observed::Number(quantity) => Some(quantity),
+            _ => None,
+        },
         _ if name == "duration" => Some(Quantity::seconds(step.ended - step.started)),
         _ => step.metrics.get(name).copied(),
     }

@@ -196,6 +196,6 @@ mod tests {
         assert_eq!(effective["max.in.flight.requests.per.connection"], "1");
         assert_eq!(effective["message.timeout.ms"], "120000");
         assert_eq!(effective["sasl.password"], "[hidden]");
-        assert!(effective.contains_key("retries"));
+        assert!(effective.contains_key("message.send.max.retries"));
     }
 }

@@ -1,10 +1,11 @@
-//! Which node plays which role now: leader, controller, coordinator.
+//! Which node plays which role now: leader, follower, controller, coordinator.
 //!
-//! librdkafka names a partition's leader, but neither a KRaft quorum's leader nor a group's coordinator; those two are asked for
-//! with one hand-written request each (KIP-595, KIP-699). Faults by role only exist where kscen runs the brokers itself, so
-//! plain connections suffice.
+//! Roles are asked for with hand-written requests (Metadata, DescribeQuorum of KIP-595, FindCoordinator), sent to all
+//! bootstrap servers at once: the first answer counts, so that a broker that is paused does not hold up a fault on
+//! another one. Faults by role only exist where kscen has its hands on the brokers, so plain connections suffice.
 
 use super::{Admin, KafkaFailure};
+use futures_util::future::select_ok;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,16 +16,43 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// No answer to these questions comes near this size.
 const LONGEST: usize = 1 << 20;
 
+/// Who has a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Replicas {
+    leader: i32,
+    /// All replicas, the preferred leader first.
+    all: Vec<i32>,
+}
+
 impl Admin {
     /// The node that leads a partition.
     ///
     /// # Errors
     /// A topic or partition that does not exist or has no leader now.
     pub async fn leader(&self, topic: &str, partition: i32) -> Result<i32, KafkaFailure> {
-        let view = self.topic(topic).await?;
-        view.and_then(|view| view.partitions.into_iter().find(|known| known.id == partition)?.leader).ok_or_else(|| {
-            failure(&format!("find the leader of {topic}/{partition}"), "it does not exist or has no leader now")
-        })
+        let action = format!("find the leader of {topic}/{partition}");
+        Ok(self.replicas(&action, topic, partition).await?.leader)
+    }
+
+    /// The node that has the n-th replica, from 1 and in the order of the assignment, that does not lead.
+    ///
+    /// # Errors
+    /// A topic or partition that does not exist or has no leader now, or not so many replicas.
+    pub async fn follower(&self, topic: &str, partition: i32, number: usize) -> Result<i32, KafkaFailure> {
+        let action = format!("find follower {number} of {topic}/{partition}");
+        let replicas = self.replicas(&action, topic, partition).await?;
+        let mut followers = replicas.all.iter().filter(|node| **node != replicas.leader);
+        followers
+            .nth(number.saturating_sub(1))
+            .copied()
+            .ok_or_else(|| failure(&action, &format!("it has {} replicas", replicas.all.len())))
+    }
+
+    async fn replicas(&self, action: &str, topic: &str, partition: i32) -> Result<Replicas, KafkaFailure> {
+        let mut body = 1_i32.to_be_bytes().to_vec();
+        string(&mut body, topic);
+        let parse = |answer: &[u8]| parse_metadata(answer, partition).filter(|replicas| replicas.leader >= 0);
+        self.ask_any(action, "it does not exist or has no leader now", (3, 1, false), &body, parse).await
     }
 
     /// The node that leads the quorum of controllers.
@@ -35,10 +63,8 @@ impl Admin {
         let mut body = vec![2];
         compact(&mut body, "__cluster_metadata");
         body.extend([2, 0, 0, 0, 0, 0, 0, 0]);
-        let answer = self.ask_any("find the active controller", 55, 0, true, &body).await?;
-        parse_quorum(&answer)
-            .filter(|node| *node >= 0)
-            .ok_or_else(|| failure("find the active controller", "there is none now"))
+        let parse = |answer: &[u8]| parse_quorum(answer).filter(|node| *node >= 0);
+        self.ask_any("find the active controller", "there is none now", (55, 0, true), &body, parse).await
     }
 
     /// The node that coordinates a consumer group.
@@ -47,33 +73,41 @@ impl Admin {
     /// No broker that can tell, or no coordinator now.
     pub async fn coordinator(&self, group: &str) -> Result<i32, KafkaFailure> {
         let mut body = Vec::new();
-        // Group names are far shorter than 32 KiB.
-        body.extend(u16::try_from(group.len()).unwrap_or(0).to_be_bytes());
-        body.extend(group.as_bytes());
+        string(&mut body, group);
         body.push(0);
         let action = format!("find the coordinator of group `{group}`");
-        let answer = self.ask_any(&action, 10, 2, false, &body).await?;
-        parse_coordinator(&answer).filter(|node| *node >= 0).ok_or_else(|| failure(&action, "there is none now"))
+        let parse = |answer: &[u8]| parse_coordinator(answer).filter(|node| *node >= 0);
+        self.ask_any(&action, "there is none now", (10, 2, false), &body, parse).await
     }
 
-    async fn ask_any(
+    /// Asks all bootstrap servers and takes the first answer that says something; `nothing` is told where none does.
+    async fn ask_any<T>(
         &self,
         action: &str,
-        api: i16,
-        version: i16,
-        flexible: bool,
+        nothing: &str,
+        (api, version, flexible): (i16, i16, bool),
         body: &[u8],
-    ) -> Result<Vec<u8>, KafkaFailure> {
-        let mut last = "there is no broker".to_owned();
-        for broker in self.cluster().await?.brokers {
-            let address = format!("{}:{}", broker.host, broker.port);
-            match tokio::time::timeout(PATIENCE, ask(&address, api, version, flexible, body)).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => last = format!("{address}: {error}"),
-                Err(_) => last = format!("{address}: no answer"),
-            }
+        parse: impl Fn(&[u8]) -> Option<T> + Copy,
+    ) -> Result<T, KafkaFailure> {
+        let servers = self.connection.get("bootstrap.servers").map_or("", String::as_str);
+        let asked: Vec<_> = servers
+            .split(',')
+            .map(str::trim)
+            .filter(|address| !address.is_empty())
+            .map(|address| {
+                Box::pin(async move {
+                    match tokio::time::timeout(PATIENCE, ask(address, api, version, flexible, body)).await {
+                        Ok(Ok(answer)) => parse(&answer).ok_or_else(|| nothing.to_owned()),
+                        Ok(Err(error)) => Err(format!("{address}: {error}")),
+                        Err(_) => Err(format!("{address}: no answer")),
+                    }
+                })
+            })
+            .collect();
+        if asked.is_empty() {
+            return Err(failure(action, "there is no broker"));
         }
-        Err(failure(action, &last))
+        select_ok(asked).await.map(|(answer, _)| answer).map_err(|last: String| failure(action, &last))
     }
 }
 
@@ -110,6 +144,70 @@ async fn ask(address: &str, api: i16, version: i16, flexible: bool, body: &[u8])
 fn compact(into: &mut Vec<u8>, text: &str) {
     into.push(u8::try_from(text.len() + 1).unwrap_or(u8::MAX));
     into.extend(text.as_bytes());
+}
+
+/// A text with its length.
+fn string(into: &mut Vec<u8>, text: &str) {
+    // Names of topics and groups are far shorter than 32 KiB.
+    into.extend(u16::try_from(text.len()).unwrap_or(0).to_be_bytes());
+    into.extend(text.as_bytes());
+}
+
+/// Reads an answer from its start; `None` where it is too short.
+struct Answer<'a>(&'a [u8]);
+
+impl Answer<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    fn i16(&mut self) -> Option<i16> {
+        self.take().map(i16::from_be_bytes)
+    }
+
+    fn i32(&mut self) -> Option<i32> {
+        self.take().map(i32::from_be_bytes)
+    }
+
+    /// Skips a text that may be null.
+    fn skip_string(&mut self) -> Option<()> {
+        let length = usize::try_from(self.i16()?.max(0)).ok()?;
+        self.0 = self.0.get(length..)?;
+        Some(())
+    }
+
+    fn numbers(&mut self) -> Option<Vec<i32>> {
+        (0..self.i32()?).map(|_| self.i32()).collect()
+    }
+}
+
+/// Metadata answer, version 1, for one topic: brokers, controller, topics of (error, name, internal, partitions).
+fn parse_metadata(answer: &[u8], partition: i32) -> Option<Replicas> {
+    let mut answer = Answer(answer);
+    for _ in 0..answer.i32()? {
+        answer.i32()?;
+        answer.skip_string()?;
+        answer.i32()?;
+        answer.skip_string()?;
+    }
+    answer.i32()?;
+    let (topics, error) = (answer.i32()?, answer.i16()?);
+    if topics != 1 || error != 0 {
+        return None;
+    }
+    answer.skip_string()?;
+    answer.take::<1>()?;
+    for _ in 0..answer.i32()? {
+        answer.i16()?;
+        let (id, leader) = (answer.i32()?, answer.i32()?);
+        let (all, _in_sync) = (answer.numbers()?, answer.numbers()?);
+        if id == partition {
+            return Some(Replicas { leader, all });
+        }
+    }
+    None
 }
 
 /// DescribeQuorum answer, version 0: error, topics of (name, partitions of (index, error, leader, …)).

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Past this the account stops recording places; the classes stay exact, samples lose their place.
-const BUDGET_BYTES: usize = 4 << 20;
+const BUDGET_BYTES: usize = 2 << 20;
 
 /// Partition and offset of acknowledged sequences, delta- and run-length-coded per partition in
 /// the order of their acknowledgement.
@@ -22,7 +22,7 @@ struct Track {
 }
 
 impl AckedOffsets {
-    /// Notes that `sequence` was written at `offset`.
+    /// Notes that `sequence` was written at `offset`; -1 where only its partition is known (`acks: 0`).
     pub fn push(&mut self, partition: i32, sequence: u64, offset: i64) {
         if self.bytes > BUDGET_BYTES {
             return;

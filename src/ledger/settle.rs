@@ -98,7 +98,7 @@ impl<'a> Ledger<'a> {
             producer: Some(sender.producer),
             sequence: Some(sequence),
             partition: place.map(|place| place.0),
-            offset: place.map(|place| place.1),
+            offset: place.map(|place| place.1).filter(|offset| *offset >= 0),
             time_us: sender.due_us.as_ref().map(|due| due(sequence)),
             attribution: None,
         };
@@ -113,6 +113,7 @@ impl<'a> Ledger<'a> {
             let place = found.or_else(|| places.get(&sequence).copied());
             let partition = place.and_then(|place| joined.get(&(sender.topic.clone(), place.0)));
             if let (Some(place), Some(partition)) = (place, partition)
+                && place.1 >= 0
                 && partition.start.is_some_and(|start| place.1 < start)
             {
                 report.before_start += 1;
@@ -124,7 +125,8 @@ impl<'a> Ledger<'a> {
                 continue;
             }
             if let Some(evidence) = evidence {
-                let below = place.is_some_and(|(partition, offset)| evidence.is_below_start(partition, offset));
+                let below =
+                    place.is_some_and(|(partition, offset)| offset >= 0 && evidence.is_below_start(partition, offset));
                 let (attribution, counter) = match (found, below) {
                     (Some(_), _) => (Attribution::InLogNotRead, &mut report.lost_in_log_not_read),
                     (None, true) => (Attribution::BelowLogStart, &mut report.lost_below_log_start),

@@ -269,9 +269,10 @@ impl Bindings {
         let mut pending: BTreeMap<&String, BTreeSet<String>> =
             raw.iter().map(|(name, value)| (name, variables(value))).collect();
         loop {
-            let (ready, blocked): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut pending)
-                .into_iter()
-                .partition(|(_, depends)| !depends.iter().any(|other| raw.contains_key(other) && !self.is_bound(other)));
+            let (ready, blocked): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                std::mem::take(&mut pending).into_iter().partition(|(_, depends)| {
+                    !depends.iter().any(|other| raw.contains_key(other) && !self.is_bound(other))
+                });
             pending = blocked;
             if ready.is_empty() {
                 break;
@@ -299,9 +300,11 @@ impl Bindings {
                     Arc::make_mut(&mut self.vars).insert(name.to_owned(), value);
                     return;
                 }
-                Err(failures) => problems.extend(failures.into_iter().map(|(pointer, message)| {
-                    Problem::new("bad-reference", message).at(place.place(&pointer))
-                })),
+                Err(failures) => problems.extend(
+                    failures
+                        .into_iter()
+                        .map(|(pointer, message)| Problem::new("bad-reference", message).at(place.place(&pointer))),
+                ),
             }
         }
         Arc::make_mut(&mut self.vars).insert(name.to_owned(), Value::Null);

@@ -147,7 +147,8 @@ impl<'a> Expander<'a> {
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
         let condition = raw.remove("if");
-        if Modifiers::KEYS.iter().any(|key| object.contains_key(*key) && frame.findings.touch(&origin.key(key).pointer)) {
+        if Modifiers::KEYS.iter().any(|key| object.contains_key(*key) && frame.findings.touch(&origin.key(key).pointer))
+        {
             return None;
         }
         let mut fine = true;

@@ -149,7 +149,8 @@ fn plan_cells(
         plans.push(plan);
         if planned > MAX_PLANNED {
             let message = format!("all cells of the matrix together make more than {MAX_PLANNED} steps");
-            problems.push(Problem::new("too-many-steps", message).at(root.key_place("/matrix")).help("make it smaller"));
+            problems
+                .push(Problem::new("too-many-steps", message).at(root.key_place("/matrix")).help("make it smaller"));
             break;
         }
     }

@@ -19,8 +19,12 @@ pub struct Facts {
     pub ends: bool,
     /// Service, connector or step that it disturbs.
     pub disturbs: Option<String>,
+    /// Whether it decodes change events, so that the database's own account is needed.
+    pub captures: bool,
     /// Time beyond the planned length that its default timeout allows; `None` for the default of control verbs.
     pub allowance: Option<Duration>,
+    /// Whether it judges what the cluster did.
+    pub judges: bool,
     /// Step that it waits for: its default timeout contains that step's.
     pub follows: Option<String>,
 }

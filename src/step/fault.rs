@@ -2,9 +2,9 @@
 
 use super::target::ServiceTarget;
 use super::{CheckContext, Facts, StepError, StepOutcome};
-use crate::diagnostic::{Problem, did_you_mean};
-use crate::environment::{Action, Capability, Effect, Needs};
-use crate::execute::{StepContext, Stop, Undo};
+use crate::diagnostic::Problem;
+use crate::environment::{Action, Capability, Effect, Intended, Needs};
+use crate::execute::{Fate, StepContext, Stop, Undo};
 use crate::record::{EventKind, FaultRecord, Quantity};
 use crate::scenario::units::{Count, Length};
 use schemars::JsonSchema;
@@ -33,6 +33,9 @@ pub struct Fault {
     /// The service.
     #[serde(default)]
     pub service: Option<ServiceTarget>,
+    /// The name of a connector. A restart includes its tasks, and is proved by their states or by the slot's new connection.
+    #[serde(default)]
+    pub connector: Option<String>,
     /// The id of a background `consume` step.
     #[serde(default)]
     pub step: Option<String>,
@@ -117,6 +120,9 @@ impl Fault {
 
     /// See [`super::Step::needs`].
     pub fn needs(&self, action: Action) -> Needs {
+        if self.connector.is_some() {
+            return Needs::default().service("connect").with(Capability::Faults);
+        }
         let Some(target) = &self.service else { return Needs::default() };
         let capability = if action == Action::Wipe { Capability::Wipe } else { Capability::Faults };
         let mut needs = target.needs().with(capability);
@@ -126,17 +132,26 @@ impl Fault {
 
     /// See [`super::Step::facts`].
     pub fn facts(&self) -> Facts {
-        let target = self.service.as_ref().map(ToString::to_string).or_else(|| self.step.clone());
+        let target = self
+            .service
+            .as_ref()
+            .map(ToString::to_string)
+            .or_else(|| self.connector.clone())
+            .or_else(|| self.step.clone());
         Facts { planned: self.hold.map(|hold| hold.0), disturbs: target, ends: self.hold.is_some(), ..Facts::default() }
     }
 
     /// See [`super::Step::check`].
     pub fn check(&self, action: Action, cx: &mut CheckContext<'_>) {
+        if self.connector.is_some() {
+            self.check_connector(action, cx);
+        }
         match (&self.service, &self.step) {
+            _ if self.connector.is_some() => {}
             (None, None) => cx.report(
                 "",
                 Problem::new("no-target", format!("`{action}` needs something to act on"))
-                    .help("add `service:` or `step:`"),
+                    .help("add `service:`, `connector:` or `step:`"),
             ),
             (Some(_), Some(_)) => {
                 cx.report(
@@ -155,7 +170,7 @@ impl Fault {
         if self.member.is_some() && self.step.is_none() {
             cx.report("/member", Problem::new("no-members", "only a background `consume` step has members"));
         }
-        if self.hold.is_some() && action.undo().is_none() {
+        if self.hold.is_some() && action.undo().is_none() && self.connector.is_none() {
             cx.report(
                 "/for",
                 Problem::new("nothing-to-undo", format!("`{action}` is not undone, so it cannot last `for` a time"))
@@ -176,6 +191,7 @@ impl Fault {
     /// See [`super::Step::describe`].
     pub fn describe(&self, action: Action) -> String {
         let target = match (&self.service, &self.step, self.member) {
+            _ if self.connector.is_some() => format!("connector {}", self.connector.as_deref().unwrap_or_default()),
             (Some(target), ..) => target.to_string(),
             (None, Some(step), Some(member)) => format!("member {} of {step}", member.0),
             (None, Some(step), None) => step.clone(),
@@ -189,6 +205,9 @@ impl Fault {
 
     /// See [`super::Step::run`].
     pub async fn run(&self, action: Action, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
+        if let Some(connector) = &self.connector {
+            return self.on_connector(action, connector, cx).await;
+        }
         match (&self.service, &self.step) {
             (Some(target), _) => {
                 let service = target.resolve(cx).await.map_err(|error| error.at("/service"))?;
@@ -201,7 +220,7 @@ impl Fault {
 
     async fn on_service(&self, action: Action, service: &str, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let run = cx.run.clone();
-        let mut record = FaultRecord {
+        let record = FaultRecord {
             step: cx.id.clone(),
             target: service.to_owned(),
             action: action.verb().to_owned(),
@@ -209,23 +228,35 @@ impl Fault {
             ..FaultRecord::default()
         };
         // A restart or wipe that is interrupted half-way leaves the service down: starting it repairs that.
-        let repair = action.undo().or(action.brings_up().then_some(match action {
-            Action::Resume => Action::Resume,
-            _ => Action::Start,
-        }));
-        let number = match repair {
+        let action_to_undo =
+            action.undo().or(matches!(action, Action::Restart | Action::Wipe).then_some(Action::Start));
+        let number = match action_to_undo {
             Some(repair) => {
+                let fate = match (self.leave, self.hold) {
+                    (true, None) => Fate::Stays,
+                    _ => Fate::Held,
+                };
+                let recipe = run.environment.recipe(Intended::Act(service, action)).await?;
                 let undo = Undo::Act { service: service.to_owned(), action: repair };
-                run.undo.announce(undo, record.clone(), self.leave).map_err(|error| {
-                    StepError::broken("journal", format!("the undo journal cannot be written: {error}"))
-                })?
+                run.undo.announce(undo, recipe, record.clone(), fate).map_err(journal_error)?
             }
-            None => 0,
+            None => u64::MAX,
         };
-        let effect = match run.environment.act(service, action).await {
-            Ok(effect) => effect,
-            Err(error) => return Err(error.into()),
-        };
+        let result = self.carry_out(action, service, number, record, cx).await;
+        run.undo.let_go(number);
+        result
+    }
+
+    async fn carry_out(
+        &self,
+        action: Action,
+        service: &str,
+        number: u64,
+        mut record: FaultRecord,
+        cx: &mut StepContext,
+    ) -> Result<StepOutcome, StepError> {
+        let run = cx.run.clone();
+        let effect = run.environment.act(service, action).await?;
         self.note(action, &effect, &mut record, cx);
         run.undo.update(number, &record);
         let mut outcome = StepOutcome::default().metric(
@@ -239,39 +270,39 @@ impl Fault {
             if let Some((_, after)) = ready {
                 outcome = outcome.metric("ready_after", Quantity::seconds(after));
             }
-            for mut earlier in run.undo.undone_by(service, action) {
-                if earlier.requested < record.requested {
-                    earlier.undone = Some(run.clock.at(effect.effective));
-                    earlier.ready = record.ready;
-                    run.recorder.emit(EventKind::Fault { record: earlier });
-                }
+            for mut earlier in run.undo.undone_by(service, action, number) {
+                earlier.undone = Some(run.clock.at(effect.effective));
+                earlier.ready = record.ready;
+                run.recorder.emit(EventKind::Fault { record: earlier });
             }
-            run.undo.strike(number);
             if matches!(action, Action::Restart | Action::Wipe) {
+                run.undo.strike(number);
                 record.undone = Some(run.clock.at(effect.effective));
                 run.recorder.emit(EventKind::Fault { record });
             }
         } else if let (Some(hold), Some(undo)) = (self.hold, action.undo()) {
-            let held = Instant::now();
             tokio::select! {
                 () = tokio::time::sleep(hold.0.saturating_sub(effect.effective.elapsed())) => {}
-                _ = cx.stop.at_least(Stop::Now) => {}
+                _ = cx.stop.at_least(Stop::Timeout) => {}
             }
             let undone = run.environment.act(service, undo).await?;
             record.undone = Some(run.clock.at(undone.effective));
             run.recorder.emit(EventKind::Fault { record: record.clone() });
+            run.undo.update(number, &record);
             if let Some((at, after)) = self.come_up(service, undone.effective, cx).await? {
                 record.ready = Some(at);
                 outcome = outcome.metric("ready_after", Quantity::seconds(after));
             }
             run.undo.strike(number);
             run.recorder.emit(EventKind::Fault { record });
-            let _ = held;
+        }
+        if cx.stop.reason() == Some(Stop::Now) {
+            return Err(StepError::interrupted().after(outcome));
         }
         Ok(outcome)
     }
 
-    fn note(&self, action: Action, effect: &Effect, record: &mut FaultRecord, cx: &StepContext) {
+    pub(super) fn note(&self, action: Action, effect: &Effect, record: &mut FaultRecord, cx: &StepContext) {
         record.requested = cx.run.clock.at(effect.requested);
         record.effective = Some(cx.run.clock.at(effect.down.unwrap_or(effect.effective)));
         record.proof.clone_from(&effect.proof);
@@ -331,87 +362,7 @@ impl Fault {
     }
 }
 
-impl ServiceTarget {
-    /// What acting on it needs.
-    pub fn needs(&self) -> Needs {
-        match self {
-            Self::Named(name) if name == "connect" || name == "postgres" || name == "kafka-ui" => {
-                Needs::default().service(name)
-            }
-            Self::Named(name) => {
-                let number = name.strip_prefix("kafka-").and_then(|number| number.parse().ok()).unwrap_or(1);
-                Needs { brokers: number, ..Needs::default() }
-            }
-            _ => Needs::kafka(),
-        }
-    }
-
-    /// Refuses names that no environment has.
-    pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
-        let Self::Named(name) = self else { return };
-        const FIXED: [&str; 4] = ["kafka", "connect", "postgres", "kafka-ui"];
-        let numbered = ["kafka-", "controller-"]
-            .iter()
-            .any(|prefix| name.strip_prefix(prefix).is_some_and(|number| number.parse::<u16>().is_ok_and(|n| n > 0)));
-        if numbered || FIXED.contains(&name.as_str()) {
-            return;
-        }
-        let problem = Problem::new("unknown-service", format!("there is no service `{name}`"));
-        let candidates = ["kafka", "kafka-1", "kafka-2", "kafka-3", "controller-1", "connect", "postgres", "kafka-ui"];
-        cx.report(
-            pointer,
-            match did_you_mean(name, candidates) {
-                Some(similar) => problem.help(format!("did you mean `{similar}`?")),
-                None => problem.help("services are kafka, kafka-1 …, controller-1 …, connect, postgres and kafka-ui"),
-            },
-        );
-    }
-
-    /// The full name of the service that is meant now.
-    ///
-    /// # Errors
-    /// A name or role that nothing here has.
-    pub async fn resolve(&self, cx: &StepContext) -> Result<String, StepError> {
-        let services = cx.run.environment.services();
-        let brokers: Vec<&str> = services
-            .iter()
-            .map(|service| service.name.as_str())
-            .filter(|name| name.starts_with("kafka-") && *name != "kafka-ui")
-            .collect();
-        let node = match self {
-            Self::Named(name) if name == "kafka" => {
-                return match brokers.as_slice() {
-                    [only] => Ok((*only).to_owned()),
-                    _ => Err(StepError::broken(
-                        "ambiguous-service",
-                        format!("`kafka` is ambiguous: there are {} brokers", brokers.len()),
-                    )
-                    .help(format!("name one: {}", brokers.join(", ")))),
-                };
-            }
-            Self::Named(name) => {
-                return if services.iter().any(|service| service.name == *name) {
-                    Ok(name.clone())
-                } else {
-                    let known = services.iter().map(|service| service.name.clone()).collect();
-                    Err(crate::environment::EnvironmentError::UnknownService { service: name.clone(), known }.into())
-                };
-            }
-            Self::AnyBroker => {
-                use rand::{RngExt, SeedableRng};
-                let seed = cx.run.plan.bindings.seed ^ u64::from(crc32fast::hash(cx.id.as_bytes()));
-                let index = rand::rngs::StdRng::seed_from_u64(seed).random_range(0..brokers.len().max(1));
-                return brokers.get(index).map(|name| (*name).to_owned()).ok_or_else(|| {
-                    StepError::broken("no-broker", "this environment has no broker that can be acted on")
-                });
-            }
-            Self::LeaderOf { topic, partition } => cx.admin()?.leader(topic, *partition).await,
-            Self::Controller => cx.admin()?.quorum_leader().await,
-            Self::CoordinatorOf(group) => cx.admin()?.coordinator(group).await,
-        }
-        .map_err(|error| StepError::broken("unknown-role", format!("{self} cannot be found: {error}")))?;
-        services.iter().find(|service| service.node_id == Some(node)).map(|service| service.name.clone()).ok_or_else(
-            || StepError::broken("unknown-node", format!("{self} is node {node}, which is no service here")),
-        )
-    }
+/// The error for a fault that cannot be journalled, and is therefore not applied.
+pub(super) fn journal_error(error: std::io::Error) -> StepError {
+    StepError::broken("journal", format!("the undo journal cannot be written, so nothing is disturbed: {error}"))
 }

@@ -8,6 +8,7 @@ mod facts;
 mod fault;
 mod metrics;
 mod outcome;
+mod resolve;
 mod target;
 
 pub use context::CheckContext;
@@ -31,6 +32,8 @@ verbs! {
     delete::Delete,
     produce::Produce,
     consume::Consume,
+    sql::Sql,
+    connector::Connector,
     wait::Wait,
     join::Join,
     expect::Expect,

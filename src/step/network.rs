@@ -1,10 +1,11 @@
 //! The verb `network`.
 
+use super::fault::journal_error;
 use super::target::ServiceTarget;
 use super::{CheckContext, Facts, Step, StepError, StepOutcome};
 use crate::diagnostic::Problem;
-use crate::environment::{Capability, Direction, Needs, NetworkFault, NetworkFaultKind, Peers};
-use crate::execute::{Stop, StepContext, Undo};
+use crate::environment::{Capability, Direction, Intended, Needs, NetworkFault, NetworkFaultKind, Peers};
+use crate::execute::{Fate, StepContext, Stop, Undo};
 use crate::record::{EventKind, FaultRecord, Quantity};
 use crate::scenario::units::{Length, Rate};
 use schemars::JsonSchema;
@@ -131,29 +132,49 @@ impl Step for Network {
             requested: run.clock.now(),
             ..FaultRecord::default()
         };
+        let recipe = run.environment.recipe(Intended::Disturb(&fault)).await?;
+        let fate = if self.hold.is_some() { Fate::Held } else { Fate::Open };
         let number = run
             .undo
-            .announce(Undo::Heal { fault: fault.clone() }, record.clone(), false)
-            .map_err(|error| StepError::broken("journal", format!("the undo journal cannot be written: {error}")))?;
-        let effect = run.environment.disturb(&fault).await?;
+            .announce(Undo::Heal { fault: fault.clone() }, recipe, record.clone(), fate)
+            .map_err(journal_error)?;
+        let result = self.carry_out(&fault, number, &mut record, cx).await;
+        run.undo.let_go(number);
+        result
+    }
+}
+
+impl Network {
+    async fn carry_out(
+        &self,
+        fault: &NetworkFault,
+        number: u64,
+        record: &mut FaultRecord,
+        cx: &mut StepContext,
+    ) -> Result<StepOutcome, StepError> {
+        let run = cx.run.clone();
+        let effect = run.environment.disturb(fault).await?;
         record.requested = run.clock.at(effect.requested);
         record.effective = Some(run.clock.at(effect.effective));
         record.proof.clone_from(&effect.proof);
         run.recorder.emit(EventKind::Fault { record: record.clone() });
-        run.undo.update(number, &record);
+        run.undo.update(number, record);
         cx.prepared();
         let outcome = StepOutcome::default()
             .metric("effect_after", Quantity::seconds((effect.effective - effect.requested).as_secs_f64()));
         let Some(hold) = self.hold else { return Ok(outcome) };
         tokio::select! {
             () = tokio::time::sleep(hold.0.saturating_sub(effect.effective.elapsed())) => {}
-            _ = cx.stop.at_least(Stop::Now) => {}
+            _ = cx.stop.at_least(Stop::Timeout) => {}
         }
-        let healed = run.environment.heal(&fault).await?;
+        let healed = run.environment.heal(fault).await?;
         record.undone = Some(run.clock.at(healed.effective));
         record.ready = record.undone;
         run.undo.strike(number);
-        run.recorder.emit(EventKind::Fault { record });
+        run.recorder.emit(EventKind::Fault { record: record.clone() });
+        if cx.stop.reason() == Some(Stop::Now) {
+            return Err(StepError::interrupted().after(outcome));
+        }
         Ok(outcome)
     }
 }

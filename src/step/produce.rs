@@ -183,6 +183,7 @@ impl Step for Produce {
             total: schedule.as_ref().and_then(Schedule::total),
             allowance: Some(self.delivery_timeout() + Duration::from_secs(30) + planned.map_or(UNPLANNED, |_| Duration::ZERO)),
             planned,
+            judges: !self.thresholds.0.is_empty(),
             ends: true,
             ..Facts::default()
         }

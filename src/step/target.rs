@@ -17,6 +17,15 @@ pub enum ServiceTarget {
         /// Partition.
         partition: i32,
     },
+    /// A replica of a partition that does not lead it.
+    FollowerOf {
+        /// Topic.
+        topic: String,
+        /// Partition.
+        partition: i32,
+        /// Which one, from 1, in the order of the assignment.
+        number: usize,
+    },
     /// The active KRaft controller.
     Controller,
     /// The coordinator of a consumer group.
@@ -30,6 +39,7 @@ impl fmt::Display for ServiceTarget {
         match self {
             Self::Named(name) => f.write_str(name),
             Self::LeaderOf { topic, partition } => write!(f, "the leader of {topic}/{partition}"),
+            Self::FollowerOf { topic, partition, number } => write!(f, "follower {number} of {topic}/{partition}"),
             Self::Controller => f.write_str("the active controller"),
             Self::CoordinatorOf(group) => write!(f, "the coordinator of group {group}"),
             Self::AnyBroker => f.write_str("any broker"),
@@ -50,7 +60,8 @@ impl<'de> Deserialize<'de> for ServiceTarget {
     }
 }
 
-const EXPECTED: &str = "a service name, or one of { leader_of: TOPIC/PARTITION }, { controller: true }, \
+const EXPECTED: &str = "a service name, or one of { leader_of: TOPIC/PARTITION }, { follower_of: TOPIC/PARTITION/1 }, \
+                        { controller: true }, \
                         { coordinator_of: GROUP }, { any: broker }";
 
 impl ServiceTarget {
@@ -62,6 +73,19 @@ impl ServiceTarget {
                     .ok_or_else(|| format!("`{text}` names no partition; write TOPIC/PARTITION"))?;
                 let partition = partition.parse().map_err(|_| format!("`{partition}` is not a partition number"))?;
                 Ok(Self::LeaderOf { topic: topic.to_owned(), partition })
+            }
+            ("follower_of", Value::String(text)) => {
+                let mut parts = text.split('/');
+                let named = (parts.next(), parts.next(), parts.next(), parts.next());
+                let (Some(topic), Some(partition), number, None) = named else {
+                    return Err(format!("`{text}` names no partition; write TOPIC/PARTITION/1"));
+                };
+                let partition = partition.parse().map_err(|_| format!("`{partition}` is not a partition number"))?;
+                let number = number.unwrap_or("1");
+                match number.parse() {
+                    Ok(number @ 1..) => Ok(Self::FollowerOf { topic: topic.to_owned(), partition, number }),
+                    _ => Err(format!("`{number}` is not the number of a follower; they count from 1")),
+                }
             }
             ("controller", Value::Bool(true)) => Ok(Self::Controller),
             ("coordinator_of", Value::String(group)) => Ok(Self::CoordinatorOf(group.clone())),
@@ -78,10 +102,11 @@ impl JsonSchema for ServiceTarget {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "A service by name (`kafka`, `kafka-2`, `connect`, `postgres`) or by role: { leader_of: TOPIC/PARTITION }, { controller: true }, { coordinator_of: GROUP }, { any: broker }.",
+            "description": "A service by name (`kafka`, `kafka-2`, `connect`, `postgres`) or by role: { leader_of: TOPIC/PARTITION }, { follower_of: TOPIC/PARTITION/1 }, { controller: true }, { coordinator_of: GROUP }, { any: broker }.",
             "type": ["string", "object"],
             "properties": {
                 "leader_of": { "type": "string", "description": "the leader of a partition, as TOPIC/PARTITION" },
+                "follower_of": { "type": "string", "description": "a replica of a partition that does not lead it, as TOPIC/PARTITION/1 for the first in the order of the assignment" },
                 "controller": { "const": true, "description": "the active KRaft controller" },
                 "coordinator_of": { "type": "string", "description": "the coordinator of a consumer group" },
                 "any": { "enum": ["broker"], "description": "any broker, chosen by the run's seed" }

@@ -34,9 +34,10 @@ pub fn worth_saying(found: Vec<Finding>, document: &Located, schema: &Value) -> 
 fn is_misspelt(finding: &Finding, found: &[Finding]) -> bool {
     let Some(missing) = &finding.missing else { return false };
     found.iter().filter(|other| other.unknown).any(|other| {
-        other.pointer.rsplit_once('/').is_some_and(|(owner, key)| {
-            owner == finding.pointer && did_you_mean(key, [missing.as_str()]).is_some()
-        })
+        other
+            .pointer
+            .rsplit_once('/')
+            .is_some_and(|(owner, key)| owner == finding.pointer && did_you_mean(key, [missing.as_str()]).is_some())
     })
 }
 

@@ -201,8 +201,10 @@ fn pattern_missed(pattern: &str, value: &Value, spot: &Spot<'_>) -> Problem {
                 "boolean" => text == "true" || text == "false",
                 _ => text.parse::<f64>().is_ok(),
             });
-            let problem =
-                Problem::new("wrong-type", format!("{name} has to be {}, not the text {}", article(kind), shown(value)));
+            let problem = Problem::new(
+                "wrong-type",
+                format!("{name} has to be {}, not the text {}", article(kind), shown(value)),
+            );
             match value.as_str() {
                 _ if unquoted => problem.help("write it without quotes"),
                 Some("yes" | "Yes" | "YES" | "on" | "On" | "ON") if kind == "boolean" => problem.help("write true"),
@@ -210,9 +212,7 @@ fn pattern_missed(pattern: &str, value: &Value, spot: &Spot<'_>) -> Problem {
                 _ => problem,
             }
         }
-        (_, Some(advice)) => {
-            Problem::new("bad-value", format!("{} is no value for {name}", shown(value))).help(advice)
-        }
+        (_, Some(advice)) => Problem::new("bad-value", format!("{} is no value for {name}", shown(value))).help(advice),
         _ => Problem::new("bad-value", format!("{} does not match `{pattern}`", shown(value))),
     }
 }

@@ -36,7 +36,8 @@ fn each_mistake_has_its_message() {
     let mut wrong = Vec::new();
     let mut seen = 0;
     for file in files("scenarios/invalid", "yaml") {
-        let is_golden = !file.ends_with("kscen.yaml") && !file.parent().is_some_and(|folder| folder.ends_with("fragments"));
+        let is_golden =
+            !file.ends_with("kscen.yaml") && !file.parent().is_some_and(|folder| folder.ends_with("fragments"));
         if !is_golden {
             continue;
         }
@@ -72,7 +73,9 @@ fn each_code_has_a_golden_file() {
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for piece in flat.split("Problem::new(").skip(1) {
-            let Some(code) = piece.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else { continue };
+            let Some(code) = piece.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else {
+                continue;
+            };
             if !goldens.contains(code) && !without.contains(code) {
                 missing.push(format!("{code} ({})", file.strip_prefix(root()).unwrap_or(&file).display()));
             }
@@ -157,6 +160,11 @@ fn hostile_documents_are_refused() {
         let printed = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{name}: {printed}");
         let located = printed.contains(&format!("--> {file}:")) || printed.contains("error[file-too-large]");
-        assert!(located && printed.len() < 100_000, "{name}: {} bytes, {}", printed.len(), &printed[..printed.len().min(500)]);
+        assert!(
+            located && printed.len() < 100_000,
+            "{name}: {} bytes, {}",
+            printed.len(),
+            &printed[..printed.len().min(500)]
+        );
     }
 }

@@ -70,7 +70,10 @@ impl Server {
             "hover": { "contentFormat": ["markdown"] },
             "completion": { "completionItem": { "snippetSupport": true } },
         } });
-        server.request("initialize", json!({ "processId": std::process::id(), "rootUri": uri(root()), "capabilities": capabilities }));
+        server.request(
+            "initialize",
+            json!({ "processId": std::process::id(), "rootUri": uri(root()), "capabilities": capabilities }),
+        );
         server.notify("initialized", json!({}));
         // Nothing is fetched: the schemas are those that the files name.
         let settings = json!({ "yaml": { "validate": true, "completion": true, "hover": true, "schemaStore": { "enable": false } } });
@@ -126,11 +129,17 @@ impl Server {
         while !self.diagnostics.contains_key(uri) {
             self.next();
         }
-        self.diagnostics[uri].iter().map(|one| format!("{}: {}", one["range"]["start"]["line"], one["message"])).collect()
+        self.diagnostics[uri]
+            .iter()
+            .map(|one| format!("{}: {}", one["range"]["start"]["line"], one["message"]))
+            .collect()
     }
 
     fn at(&mut self, method: &str, uri: &str, line: usize, character: usize) -> Value {
-        self.request(method, json!({ "textDocument": { "uri": uri }, "position": { "line": line, "character": character } }))
+        self.request(
+            method,
+            json!({ "textDocument": { "uri": uri }, "position": { "line": line, "character": character } }),
+        )
     }
 
     fn completions(&mut self, uri: &str, line: usize, character: usize) -> Vec<String> {

@@ -1,12 +1,19 @@
 //! Tests against real programs: the installed binary, a real Kafka, real containers.
 #![allow(missing_docs)]
 
+mod cdc;
 mod check;
+mod cluster;
 mod docker;
 mod editor;
 mod goldens;
+mod interrupt;
+mod jars;
 mod local;
+mod loss;
+mod program;
 mod schemas;
 mod starting;
 mod suites;
+mod undo;
 mod verbs;

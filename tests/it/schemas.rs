@@ -46,7 +46,12 @@ fn each_schema_refuses_at_the_right_place() {
         ("scenario", step(json!({ "wait": "5s", "timeout": null })), "/steps/0/timeout", "type"),
         ("fragment", json!({ "name": "x", "steps": [{ "wait": "5s" }] }), "", "additionalProperties"),
         ("fragment", json!({ "vars": {} }), "", "required"),
-        ("project", json!({ "environments": { "x": { "remote": {}, "allow": ["everything"] } } }), "/environments/x/allow/0", "oneOf"),
+        (
+            "project",
+            json!({ "environments": { "x": { "remote": {}, "allow": ["everything"] } } }),
+            "/environments/x/allow/0",
+            "oneOf",
+        ),
         ("project", json!({ "enviroments": {} }), "", "additionalProperties"),
         ("result", json!({}), "", "required"),
         ("event", json!({ "v": 1, "run": "r", "at": 0.0, "event": "no-such-event" }), "", "oneOf"),

@@ -9,7 +9,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Verbs that no shipped scenario uses, and why.
-const UNUSED: &[(&str, &str)] = &[("resume", "comes with the fault scenarios"), ("kill", "comes with the fault scenarios"), ("network", "comes with the fault scenarios")];
+const UNUSED: &[(&str, &str)] = &[
+    ("resume", "comes with the fault scenarios"),
+    ("kill", "comes with the fault scenarios"),
+    ("network", "comes with the fault scenarios"),
+];
 
 #[test]
 fn the_reference_is_what_the_types_say() {
@@ -78,8 +82,11 @@ fn every_verb_is_used_by_a_shipped_scenario() {
         }
     }
     let excused: BTreeSet<&str> = UNUSED.iter().map(|(verb, _)| *verb).collect();
-    let unused: Vec<&str> =
-        REGISTRY.iter().map(|entry| entry.verb).filter(|verb| !used.contains(*verb) && !excused.contains(verb)).collect();
+    let unused: Vec<&str> = REGISTRY
+        .iter()
+        .map(|entry| entry.verb)
+        .filter(|verb| !used.contains(*verb) && !excused.contains(verb))
+        .collect();
     assert!(unused.is_empty(), "no shipped scenario uses {}", unused.join(", "));
 }
 
@@ -91,9 +98,13 @@ fn every_file_of_a_verb_is_registered() {
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        let is_verb = text.contains("impl Step for") && stem != "fault" || text.lines().any(|line| line.starts_with("action_verb!"));
+        let is_verb = text.contains("impl Step for") && stem != "fault"
+            || text.lines().any(|line| line.starts_with("action_verb!"));
         if is_verb {
-            assert!(REGISTRY.iter().any(|entry| entry.verb == stem), "src/step/{stem}.rs is not in the list of src/step/mod.rs");
+            assert!(
+                REGISTRY.iter().any(|entry| entry.verb == stem),
+                "src/step/{stem}.rs is not in the list of src/step/mod.rs"
+            );
         }
     }
 }
@@ -191,7 +202,8 @@ fn adding_a_verb_is_a_file_and_a_line() {
     let scenario = copy.path().join("hello.yaml");
     std::fs::write(&scenario, "name: Hello\nsteps:\n  - greet: { name: Ada }\n").expect("a file");
     let run = |arguments: &[&str]| {
-        let output = std::process::Command::new(&program).current_dir(copy.path()).args(arguments).output().expect("it runs");
+        let output =
+            std::process::Command::new(&program).current_dir(copy.path()).args(arguments).output().expect("it runs");
         (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     };
     let (code, page) = run(&["steps", "greet"]);

@@ -10,8 +10,8 @@ use super::roles::Part;
 use super::usage::Meter;
 use super::watch::Watch;
 use crate::environment::{
-    Action, Capability, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, LogLine,
-    LogQuery, NetworkFault, ServiceInfo, ServiceState, Usage,
+    Action, Capability, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Intended,
+    LogLine, LogQuery, NetworkFault, ServiceInfo, ServiceState, Usage,
 };
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -163,6 +163,15 @@ impl Environment for DockerStack {
             controllable: true,
         };
         self.members.iter().map(service).collect()
+    }
+
+    fn recipe<'a>(&'a self, fault: Intended<'a>) -> BoxFuture<'a, EnvironmentResult<Option<HealRecipe>>> {
+        Box::pin(async move {
+            match fault {
+                Intended::Act(service, action) => self.recipe_for_action(service, action).await,
+                Intended::Disturb(fault) => self.recipe_for_network(fault).await.map(Some),
+            }
+        })
     }
 
     fn act<'a>(&'a self, service: &'a str, action: Action) -> BoxFuture<'a, EnvironmentResult<Effect>> {

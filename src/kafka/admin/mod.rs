@@ -23,7 +23,7 @@ pub struct Admin {
     client: Arc<AdminClient<ClientState>>,
     /// Describes topics: a consumer's question, unlike a producer's, does not create the topic.
     asker: Arc<BaseConsumer<ClientState>>,
-    connection: Arc<BTreeMap<String, String>>,
+    pub(in crate::kafka) connection: Arc<BTreeMap<String, String>>,
     logs: LogSink,
     timeout: Duration,
 }

@@ -72,7 +72,8 @@ impl Tally {
             Outcome::Acked => {
                 self.acked += 1;
                 self.account.acked.insert(flight.sequence);
-                if report.offset >= 0 {
+                // Without acknowledgements the partition is known and the offset is -1.
+                if report.partition >= 0 {
                     self.account.offsets.push(report.partition, flight.sequence, report.offset);
                 }
                 if !flight.warmup {

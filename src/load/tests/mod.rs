@@ -353,3 +353,28 @@ fn injected_anomalies_are_reported_exactly() {
         println!("{:?}", report.classes.iter().map(|(class, found)| (class, found.count)).collect::<Vec<_>>());
     }
 }
+
+/// Resident memory of this process in MiB, at its highest: `VmHWM` of `/proc/self/status`.
+fn peak_memory_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("a status");
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("a peak");
+    line.split_whitespace().nth(1).expect("a figure").parse::<u64>().expect("a number") / 1024
+}
+
+/// The size of the snapshot suite: `cargo test --release … large_snapshot`.
+#[test]
+#[ignore = "needs a broker with 5 GB of disk"]
+fn large_snapshot_in_little_memory() {
+    use payload::cdc::{CdcSpec, Table};
+    let run = RunIdentity::new(rand::random());
+    let topic = topic("snapshot", 3);
+    let mut spec = produce(&run, &topic, Schedule::Unlimited { count: Some(895_000), length: None });
+    spec.payload = PayloadSpec::Cdc(CdcSpec::snapshot(Table::Videos));
+    spec.key = KeySpec::Payload;
+    let (produced, consumed, ledger) = run_both(spec, consume(&run, &topic));
+    print("snapshot", &produced, &consumed, &ledger);
+    assert_clean(&ledger);
+    let peak = peak_memory_mib();
+    println!("peak {peak} MiB, {} MB", produced.bytes / 1_000_000);
+    assert!(peak < 256, "{peak} MiB");
+}

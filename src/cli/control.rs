@@ -1,0 +1,45 @@
+//! What the commands that look after an environment have in common.
+
+use super::{Exit, Output};
+use crate::environment::{EnvironmentError, EnvironmentResult};
+use crate::project::Project;
+use std::path::Path;
+
+/// Runs a command on the chosen environment and tells its error.
+pub fn run(
+    environment: Option<&str>,
+    output: &Output,
+    command: impl AsyncFnOnce(Project) -> EnvironmentResult<Exit>,
+) -> Exit {
+    let project = match Project::load(Path::new("."), environment) {
+        Ok(project) => project,
+        Err(problems) => {
+            output.problems(&problems);
+            return Exit::Usage;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.line(&format!("cannot start: {error}"));
+            return Exit::Broken;
+        }
+    };
+    let result = runtime.block_on(command(project));
+    runtime.shutdown_background();
+    result.unwrap_or_else(|error| {
+        tell(output, &error);
+        Exit::Broken
+    })
+}
+
+/// Prints an error of an environment with its remedy and the log lines that explain it.
+pub fn tell(output: &Output, error: &EnvironmentError) {
+    output.line(&format!("{}: {error}", output.paint(31, "error")));
+    for line in error.log() {
+        output.line(&format!("  | {line}"));
+    }
+    if let Some(remedy) = error.remedy() {
+        output.line(&format!("  = help: {remedy}"));
+    }
+}

@@ -1,0 +1,56 @@
+//! Repairs what a killed run left behind.
+
+use crate::environment::{Environment, EnvironmentError, EnvironmentResult};
+use crate::execute::journal::open_faults;
+use crate::execute::undo_journalled;
+use crate::project::{Busy, Project, journal_path};
+use std::io;
+
+/// Undoes the faults of an earlier run, where there are any, and says so. Returns how many there were.
+///
+/// # Errors
+/// A fault that cannot be undone; it stays in the journal.
+pub async fn repair(
+    project: &Project,
+    environment: Option<&dyn Environment>,
+    note: &(impl Fn(String) + ?Sized),
+) -> EnvironmentResult<usize> {
+    let path = journal_path(project).map_err(unusable)?;
+    let open = open_faults(&path).map_err(unusable)?;
+    let mut failures = Vec::new();
+    for entry in &open {
+        match undo_journalled(entry, environment).await {
+            Ok(done) => note(format!("{} of an earlier run: {done}", entry.fault)),
+            Err(error) => failures.push(format!("{}: {error}", entry.fault)),
+        }
+    }
+    if !failures.is_empty() {
+        return Err(EnvironmentError::Prerequisite {
+            message: format!("faults of an earlier run are still in force: {}", failures.join("; ")),
+            remedy: format!("repair the environment, then `kscen undo --env {}`", project.name),
+        });
+    }
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(error)),
+        _ => Ok(open.len()),
+    }
+}
+
+/// The error for a folder of state that cannot be used.
+pub fn unusable(error: io::Error) -> EnvironmentError {
+    EnvironmentError::failed(format!("the undo journal cannot be used: {error}"))
+}
+
+/// The error for an environment that somebody else uses.
+pub fn busy(name: &str, busy: &Busy) -> EnvironmentError {
+    match busy {
+        Busy::Taken(pid) => {
+            let who = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+            EnvironmentError::Prerequisite {
+                message: format!("the environment `{name}` is in use by {who}"),
+                remedy: "wait until that run is over, or end it".to_owned(),
+            }
+        }
+        Busy::Unusable(error) => EnvironmentError::failed(format!("the lock of `{name}` cannot be used: {error}")),
+    }
+}

@@ -1,0 +1,115 @@
+//! `kscen status`
+
+use super::{Exit, Output, control};
+use crate::connect::ConnectClient;
+use crate::environment::docker::DockerStack;
+use crate::environment::local::Attached;
+use crate::environment::remote::RemoteCluster;
+use crate::environment::{Environment, EnvironmentError, EnvironmentResult, Needs};
+use crate::kafka::{Admin, LogSink};
+use crate::project::{Kind, Project};
+use clap::Args as ClapArgs;
+use std::time::Duration;
+
+/// How long one question may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Shows what runs: services, brokers, topics, and connectors with each of their tasks.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// The environment: a name in kscen.yaml; `local` always exists.
+    #[arg(long, value_name = "NAME", env = "KSCEN_ENV")]
+    env: Option<String>,
+}
+
+pub(super) fn run(args: &Args, output: &Output) -> Exit {
+    control::run(args.env.as_deref(), output, async |project| status(&project, output).await)
+}
+
+async fn status(project: &Project, output: &Output) -> EnvironmentResult<Exit> {
+    let environment = attach(project).await?;
+    let info = environment.info();
+    let version = info.kafka_version.map(|version| format!(", Kafka {version}")).unwrap_or_default();
+    output.data(&format!("{} ({}{version})", project.name, info.kind));
+    services(environment.as_ref(), output).await;
+    let kafka = kafka(environment.as_ref(), output).await;
+    let connect = connectors(environment.as_ref(), output).await;
+    Ok(match (kafka, connect) {
+        (Ok(true), Ok(true)) => Exit::Pass,
+        (Ok(_), Ok(_)) => Exit::Fail,
+        (Err(error), _) | (_, Err(error)) => return Err(EnvironmentError::failed(error)),
+    })
+}
+
+async fn attach(project: &Project) -> EnvironmentResult<Box<dyn Environment>> {
+    let needs = Needs::default();
+    Ok(match &project.kind {
+        Kind::Local(_) => {
+            Box::new(Attached::find(&project.name).await?.ok_or_else(|| EnvironmentError::Prerequisite {
+                message: "no stack is running".to_owned(),
+                remedy: "start one with `kscen up`; `kscen run` alone starts and stops its own".to_owned(),
+            })?)
+        }
+        Kind::Docker(config) => {
+            Box::new(DockerStack::attach(&project.name, config, project.endpoints(), &needs).await?)
+        }
+        Kind::Mock(_) => {
+            return Err(EnvironmentError::Unsupported {
+                message: "a mock cluster lives only as long as a run".to_owned(),
+            });
+        }
+        Kind::Remote => Box::new(RemoteCluster::attach(&project.name, project.endpoints(), &needs).await?),
+    })
+}
+
+async fn services(environment: &dyn Environment, output: &Output) {
+    for service in environment.services() {
+        let what = match environment.state(&service.name).await {
+            Ok(state) => format!("{} {}", state.lifecycle, state.identity),
+            Err(_) => "not kscen's to look at".to_owned(),
+        };
+        output.data(&format!("  {:14} {what}", service.name));
+    }
+}
+
+/// Prints brokers and topics; returns whether every partition has its leader and all its replicas.
+async fn kafka(environment: &dyn Environment, output: &Output) -> Result<bool, String> {
+    let endpoints = environment.endpoints();
+    let mut connection = endpoints.client_config;
+    connection.insert("bootstrap.servers".to_owned(), endpoints.bootstrap.clone());
+    let (logs, _client) = LogSink::bounded(50);
+    let admin = Admin::new(&connection, PATIENCE, logs).map_err(|error| error.to_string())?;
+    let view = admin.cluster().await.map_err(|error| error.to_string())?;
+    output.data(&format!("kafka {}", endpoints.bootstrap));
+    for broker in &view.brokers {
+        output.data(&format!("  broker {:<7} {}:{}", broker.id, broker.host, broker.port));
+    }
+    let (offline, behind) = (view.offline_partitions(), view.under_replicated());
+    output.data(&format!("  partitions     {offline} offline, {behind} under-replicated"));
+    for (name, topic) in view.topics.iter().filter(|(name, _)| !name.starts_with("__")) {
+        let replicas = topic.partitions.iter().map(|partition| partition.replicas.len()).max().unwrap_or(0);
+        output.data(&format!("  topic {name}: {} partitions, replication {replicas}", topic.partitions.len()));
+    }
+    Ok(offline == 0 && behind == 0)
+}
+
+/// Prints connectors task by task; returns whether all of them run.
+async fn connectors(environment: &dyn Environment, output: &Output) -> Result<bool, String> {
+    let Some(url) = environment.endpoints().connect else { return Ok(true) };
+    let client = ConnectClient::new(&url).map_err(|error| error.to_string())?;
+    output.data(&format!("connect {url}"));
+    let mut fine = true;
+    for name in client.list().await.map_err(|error| error.to_string())? {
+        let status = client.status(&name).await.map_err(|error| error.to_string())?;
+        fine &= status.is_running();
+        output.data(&format!("  connector {name}: {}", status.connector.state));
+        for task in &status.tasks {
+            output.data(&format!("    task {}: {} on {}", task.id, task.state, task.worker_id));
+            // The first line names the exception; the rest is a stack trace.
+            if let Some(line) = task.trace.as_deref().and_then(|trace| trace.lines().next()) {
+                output.data(&format!("      {line}"));
+            }
+        }
+    }
+    Ok(fine)
+}

@@ -1,0 +1,36 @@
+//! `kscen undo`
+
+use super::repair::{busy, repair};
+use super::{Exit, Output, control};
+use crate::environment::local::Attached;
+use crate::environment::{Environment, EnvironmentResult};
+use crate::project::{Kind, Project, RunLock};
+use clap::Args as ClapArgs;
+
+/// Repairs what a killed run left behind: resumes what it paused, starts what it stopped, heals the network.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// The environment: a name in kscen.yaml; `local` always exists.
+    #[arg(long, value_name = "NAME", env = "KSCEN_ENV")]
+    env: Option<String>,
+}
+
+pub(super) fn run(args: &Args, output: &Output) -> Exit {
+    control::run(args.env.as_deref(), output, async |project| match undo(&project, output).await? {
+        0 => {
+            output.line("nothing to undo");
+            Ok(Exit::Pass)
+        }
+        _ => Ok(Exit::Pass),
+    })
+}
+
+async fn undo(project: &Project, output: &Output) -> EnvironmentResult<usize> {
+    let _lock = RunLock::take(project).map_err(|taken| busy(&project.name, &taken))?;
+    let attached = match project.kind {
+        Kind::Local(_) => Attached::find(&project.name).await?,
+        Kind::Docker(_) | Kind::Remote | Kind::Mock(_) => None,
+    };
+    let environment = attached.as_ref().map(|attached| attached as &dyn Environment);
+    repair(project, environment, &|line: String| output.line(&line)).await
+}

@@ -1,0 +1,96 @@
+//! `kscen up`, and the supervisor process that it starts
+
+use super::{Exit, Output, control};
+use crate::environment::local::{Attached, supervise};
+use crate::environment::{Capability, Environment, EnvironmentError, EnvironmentResult, Needs};
+use crate::project::{Kind, Project};
+use clap::Args as ClapArgs;
+use std::ffi::OsString;
+
+/// Starts a local stack that stays up between runs; `kscen run` uses it where it suits.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// The environment: a name in kscen.yaml; `local` always exists.
+    #[arg(long, value_name = "NAME", env = "KSCEN_ENV")]
+    env: Option<String>,
+    /// Number of brokers.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3))]
+    brokers: u32,
+    /// Kafka versions that will do, such as `3.6` or `>=4`.
+    #[arg(long, value_name = "RANGE")]
+    kafka: Option<String>,
+    /// Another service beside Kafka.
+    #[arg(long = "with", value_name = "SERVICE", value_parser = ["connect", "postgres"])]
+    with: Vec<String>,
+    /// Puts proxies between everything and the brokers, so that network faults are possible.
+    #[arg(long)]
+    network: bool,
+}
+
+/// The body of the process that keeps the stack.
+#[derive(ClapArgs)]
+pub struct SuperviseArgs {
+    /// Name of the stack.
+    name: String,
+}
+
+pub(super) fn run(args: &Args, output: &Output) -> Exit {
+    control::run(args.env.as_deref(), output, async |project| up(args, &project, output).await)
+}
+
+async fn up(args: &Args, project: &Project, output: &Output) -> EnvironmentResult<Exit> {
+    let Kind::Local(config) = &project.kind else { return Err(not_local(project, "start")) };
+    let mut needs = Needs { brokers: args.brokers.max(1), ..Needs::kafka() };
+    if let Some(text) = &args.kafka {
+        needs.kafka = Some(text.parse().map_err(|error| EnvironmentError::Prerequisite {
+            message: format!("`{text}` is no range of versions: {error}"),
+            remedy: "write `3.6` or `>=3.6, <5`".to_owned(),
+        })?);
+    }
+    for service in &args.with {
+        needs = needs.service(service);
+    }
+    if args.network {
+        needs = needs.with(Capability::NetworkShape);
+    }
+    if let Some(running) = Attached::find(&project.name).await? {
+        return match running.unmet(&needs) {
+            None => {
+                output.line(&format!("running already: {}", running.endpoints().bootstrap));
+                Ok(Exit::Pass)
+            }
+            Some(reason) => Err(EnvironmentError::Prerequisite {
+                message: format!("another stack is kept already: {reason}"),
+                remedy: "stop it with `kscen down`".to_owned(),
+            }),
+        };
+    }
+    let program = std::env::current_exe()
+        .map_err(|error| EnvironmentError::failed(format!("this program cannot be found: {error}")))?;
+    let command = [OsString::from("supervise"), OsString::from(&project.name)];
+    let note = |line: String| output.line(&format!("  {line}"));
+    let stack = Attached::start(&project.name, config, &needs, &program, &command, &note).await?;
+    output.line(&format!("up: `kscen run` uses it, `kscen down` stops it (supervisor {})", stack.supervisor()));
+    output.data(&stack.endpoints().bootstrap);
+    Ok(Exit::Pass)
+}
+
+/// The error for what is only done to local stacks.
+pub(super) fn not_local(project: &Project, verb: &str) -> EnvironmentError {
+    EnvironmentError::Prerequisite {
+        message: format!("`{}` is {}: kscen does not {verb} it", project.name, project.kind.plain()),
+        remedy: match project.kind {
+            Kind::Docker(_) => "use `docker compose`, or `kscen … --env local`".to_owned(),
+            _ => "use --env local".to_owned(),
+        },
+    }
+}
+
+/// Keeps a stack until it is told to end.
+pub(super) fn supervisor(args: &SuperviseArgs) -> Exit {
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() else {
+        return Exit::Broken;
+    };
+    let result = runtime.block_on(supervise(&args.name, std::io::stdin(), std::io::stdout()));
+    if result.is_ok() { Exit::Pass } else { Exit::Broken }
+}

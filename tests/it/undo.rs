@@ -1,0 +1,73 @@
+//! A kept stack: up, status, down; and faults that outlive the run that applied them.
+
+use crate::program::{Project, skipped};
+use nix::sys::signal::Signal;
+
+const FREEZE: &str = r#"
+name: Freeze
+vars: { topic: "orders-${run.id}" }
+setup:
+  - topic: { name: "${topic}" }
+steps:
+  - id: cut
+    network: { service: kafka, fault: delay, by: 10ms }
+  - id: freeze
+    pause: { service: kafka, for: 10m }
+"#;
+const PROBE: &str = r#"
+name: Probe
+vars: { topic: "orders-${run.id}" }
+setup:
+  - topic: { name: "${topic}" }
+steps:
+  - id: load
+    produce: { topic: "${topic}", count: 10 }
+"#;
+
+#[test]
+fn what_a_killed_run_left_in_force_is_undone_by_undo_and_by_the_next_run() {
+    if skipped("what_a_killed_run_left_in_force_is_undone_by_undo_and_by_the_next_run") {
+        return;
+    }
+    let project = Project::fast();
+    project.write("freeze.yaml", FREEZE);
+    project.write("probe.yaml", PROBE);
+    project.run(&["down"]).exits(0).says("no stack is running");
+    project.run(&["status"]).exits(3).says("kscen up");
+    project.run(&["undo"]).exits(0).says("nothing to undo");
+    project.run(&["up", "--network"]).exits(0);
+    project.run(&["up", "--network"]).exits(0).says("running already");
+    project.run(&["up", "--brokers", "3"]).exits(3).says("kscen down");
+    project.run(&["run", "probe.yaml"]).exits(0).says("using the stack that `kscen up` keeps");
+    project.run(&["status"]).exits(0).says("kafka-1        running").says("broker 1");
+
+    // One run at a time; whoever comes second is told who was first.
+    let mut first = project.on_terminal(&["run", "freeze.yaml"]);
+    first.until("freeze: pause").until("freeze");
+    let pid = first.pid().to_string();
+    project.run(&["run", "probe.yaml"]).exits(3).says(&format!("in use by process {pid}"));
+    project.run(&["undo"]).exits(3).says(&pid);
+    project.run(&["down"]).exits(3).says(&pid);
+    first.await_event(&project, "\"action\":\"pause\"");
+    first.signal(Signal::SIGKILL);
+    drop(first.end());
+
+    project.run(&["undo"]).exits(0).says("pause of kafka-1 of an earlier run: undone").says("network delay of kafka-1");
+    project.run(&["undo"]).exits(0).says("nothing to undo");
+    project.run(&["status"]).exits(0).says("kafka-1        running");
+
+    let mut second = project.on_terminal(&["run", "freeze.yaml"]);
+    second.until("freeze: pause").await_event(&project, "\"action\":\"pause\"").signal(Signal::SIGKILL);
+    drop(second.end());
+    project.run(&["run", "probe.yaml"]).exits(0).says("pause of kafka-1 of an earlier run: undone");
+
+    // A run that is interrupted leaves nothing to repair.
+    let mut third = project.on_terminal(&["run", "freeze.yaml"]);
+    third.until("freeze: pause").ctrl_c();
+    let (status, shown) = third.end();
+    assert_eq!(status.code(), Some(130), "{shown}");
+    project.run(&["undo"]).exits(0).says("nothing to undo");
+
+    project.run(&["down"]).exits(0).says("stopped");
+    project.await_no_processes();
+}
