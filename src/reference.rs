@@ -1,10 +1,13 @@
 //! The reference of the verbs, generated from the types: for the terminal and for `docs/`.
 
-use crate::scenario::schema::tidy;
+mod field;
+
 use crate::step::{REGISTRY, VerbEntry};
-use schemars::generate::SchemaSettings;
-use serde_json::Value;
+use field::{Field, description, fields, schema, short_form};
 use std::fmt::Write;
+
+/// The widest line of a page in the terminal, in characters.
+const WIDTH: usize = 100;
 
 /// The first sentence of a verb's description.
 pub fn summary(entry: &VerbEntry) -> String {
@@ -12,121 +15,136 @@ pub fn summary(entry: &VerbEntry) -> String {
     text.split_once(". ").map_or(text.clone(), |(first, _)| format!("{first}."))
 }
 
-/// A verb's page: description, fields with types, example.
+/// A verb's page for the terminal: description, fields with types, example.
 pub fn page(entry: &VerbEntry) -> String {
     let schema = schema(entry);
-    let mut page = format!("## {}\n\n{}\n", entry.verb, description(&schema));
+    let mut page = format!("{}\n\n{}\n", entry.verb, wrapped(&description(&schema), 0));
     let fields = fields(&schema);
     if !fields.is_empty() {
+        let width = width(&fields, 0);
         page.push('\n');
-        let width = fields.iter().map(|field| field.0.len()).max().unwrap_or(0);
-        for (name, kind, text) in fields {
-            // Writing to a string cannot fail.
-            let _ = writeln!(page, "- `{name}`{} {kind}: {text}", " ".repeat(width - name.len()));
-        }
+        fields.iter().for_each(|field| line(field, 2, width, &mut page));
     }
-    let notes = [
-        (entry.background, "It may run in the `background`."),
-        (entry.continues, "The run goes on when it fails, unless `on_failure: stop`."),
-        (!entry.retry, "It cannot be retried."),
-    ];
-    for (_, note) in notes.iter().filter(|(applies, _)| *applies) {
+    if let Some(short) = short_form(&schema) {
+        let _ = write!(page, "\n{}", wrapped(&format!("In short, `{}: …` with {short}", entry.verb), 0));
+    }
+    for note in notes(entry) {
         let _ = write!(page, "\n{note}");
     }
-    let example = entry.example.lines().enumerate().fold(String::new(), |mut text, (index, line)| {
-        let _ = writeln!(text, "{}{line}", if index == 0 { "- " } else { "  " });
-        text
-    });
-    let _ = write!(page, "\n```yaml\n{example}```\n");
+    if fields.iter().any(Field::is_checked) {
+        let _ = write!(page, "\nA check is a value, or a map of min, max, equals and not: lost: 0, p99: {{ max: 50ms }}.");
+    }
+    let _ = write!(page, "\n\nExample\n\n{}", example(entry, "  "));
     page
 }
 
 /// The pages of all verbs, as `docs/verbs.md` holds them.
 pub fn all() -> String {
-    let mut text = String::from("# The verbs\n\nGenerated from the types; the same text as `kscen steps VERB`.\n");
+    let mut text = String::from(
+        "# The verbs\n\nGenerated from the types; `kscen steps VERB` prints the same. Every step may also have the modifiers `id`, \
+         `name`, `if`, `timeout`, `retry`, `background`, `for_each` and `on_failure`. \
+         A check is a value, which has to be met exactly, or a map of `min`, `max`, `equals` and `not`.\n",
+    );
     for entry in REGISTRY {
-        let _ = write!(text, "\n{}", page(entry));
-    }
-    text
-}
-
-fn schema(entry: &VerbEntry) -> Value {
-    let mut generator = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = false).into_generator();
-    let mut schema = (entry.schema)(&mut generator).to_value();
-    let mut definitions: serde_json::Map<String, Value> = generator.take_definitions(true).into_iter().collect();
-    tidy(&mut schema);
-    definitions.values_mut().for_each(tidy);
-    if let Value::Object(object) = &mut schema {
-        object.insert("definitions".to_owned(), Value::Object(definitions));
-    }
-    schema
-}
-
-fn description(schema: &Value) -> String {
-    schema.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ")
-}
-
-/// Name, type and description of each field.
-fn fields(schema: &Value) -> Vec<(String, String, String)> {
-    let object = schema.get("then").filter(|then| then.get("properties").is_some()).unwrap_or(schema);
-    let required: Vec<&str> =
-        object.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-    object
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .map(|(name, field)| {
-            let kind = kind(schema, field);
-            let kind = if required.contains(&name.as_str()) { format!("{kind}, required") } else { kind };
-            (name.clone(), format!("({kind})"), description(field))
-        })
-        .collect()
-}
-
-/// The type of a field in a word or two.
-fn kind(root: &Value, field: &Value) -> String {
-    let referenced = field
-        .get("$ref")
-        .or_else(|| field.pointer("/allOf/0/$ref"))
-        .and_then(Value::as_str)
-        .and_then(|reference| reference.rsplit('/').next());
-    if let Some(name) = referenced {
-        let definition = root.pointer(&format!("/definitions/{name}"));
-        let words = definition.map(words).unwrap_or_default();
-        return if words.is_empty() { spaced(name) } else { words.join(" | ") };
-    }
-    let choices = words(field);
-    if !choices.is_empty() {
-        return choices.join(" | ");
-    }
-    match field.get("type") {
-        Some(Value::String(kind)) => kind.clone(),
-        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" | "),
-        _ => "any".to_owned(),
-    }
-}
-
-/// The words of a choice.
-fn words(schema: &Value) -> Vec<String> {
-    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    if let Some(Value::Array(choices)) = schema.get("enum") {
-        return choices.iter().map(plain).collect();
-    }
-    if let Some(Value::Array(choices)) = schema.get("oneOf") {
-        return choices.iter().filter_map(|choice| choice.get("const")).map(plain).collect();
-    }
-    schema.get("else").map(words).unwrap_or_default()
-}
-
-/// `ServiceTarget` as `service target`.
-fn spaced(name: &str) -> String {
-    let mut text = String::new();
-    for letter in name.chars() {
-        if letter.is_uppercase() && !text.is_empty() {
-            text.push(' ');
+        let schema = schema(entry);
+        let _ = write!(text, "\n## {}\n\n{}\n", entry.verb, description(&schema));
+        let fields = fields(&schema);
+        if !fields.is_empty() {
+            text.push('\n');
+            fields.iter().for_each(|field| bullet(field, 0, &mut text));
         }
-        text.extend(letter.to_lowercase());
+        if let Some(short) = short_form(&schema) {
+            let _ = write!(text, "\nIn short, `{}: …` with {short}\n", entry.verb);
+        }
+        let notes = notes(entry).join(" ");
+        if !notes.is_empty() {
+            let _ = write!(text, "\n{notes}\n");
+        }
+        let _ = write!(text, "\n```yaml\n{}```\n", example(entry, ""));
     }
     text
+}
+
+fn notes(entry: &VerbEntry) -> Vec<&'static str> {
+    [
+        (entry.background, "It may run in the background (`background: true`)."),
+        (entry.continues, "The run goes on when it fails, unless `on_failure: stop`."),
+        (!entry.retry, "It cannot be retried."),
+    ]
+    .into_iter()
+    .filter_map(|(applies, note)| applies.then_some(note))
+    .collect()
+}
+
+/// The example as an item of a list of steps. Writing to a string cannot fail, here and above.
+fn example(entry: &VerbEntry, indent: &str) -> String {
+    entry.example.lines().enumerate().fold(String::new(), |mut text, (index, line)| {
+        let _ = writeln!(text, "{indent}{}{line}", if index == 0 { "- " } else { "  " });
+        text
+    })
+}
+
+fn bullet(field: &Field, depth: usize, text: &mut String) {
+    let _ = writeln!(text, "{}- `{}` ({}): {}", "  ".repeat(depth), field.name, field.kind(), field.text);
+    field.inner.iter().for_each(|inner| bullet(inner, depth + 1, text));
+}
+
+/// The width of the column of names.
+fn width(fields: &[Field], depth: usize) -> usize {
+    fields
+        .iter()
+        .map(|field| (depth * 2 + field.name.chars().count()).max(width(&field.inner, depth + 1)))
+        .max()
+        .unwrap_or(0)
+}
+
+fn line(field: &Field, indent: usize, width: usize, page: &mut String) {
+    let column = width + 4;
+    let name = format!("{}{}", " ".repeat(indent), field.name);
+    let text = wrapped(&format!("{} ({})", field.text, field.kind()), column);
+    let _ = writeln!(page, "{name:column$}{}", text.trim_start());
+    field.inner.iter().for_each(|inner| line(inner, indent + 2, width, page));
+}
+
+/// A text in lines of at most [`WIDTH`], each indented.
+fn wrapped(text: &str, indent: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is one from the start");
+        if !line.is_empty() && indent + line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines.iter().map(|line| format!("{}{line}", " ".repeat(indent))).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::step::verb;
+
+    #[test]
+    fn a_page_says_what_can_be_written() {
+        let page = page(verb("produce").expect("a verb"));
+        for part in [
+            "  topic ",
+            "(text, required)",
+            "(one of all, 1, 0, -1)",
+            "(rate, such as 500/s)",
+            "(list of maps)",
+            "    warmup ",
+            "It may run in the background",
+            "  - produce:",
+        ] {
+            // Wherever lines are broken.
+            let found = page.contains(part) || page.split_whitespace().collect::<Vec<_>>().join(" ").contains(part);
+            assert!(found, "{part} is missing in\n{page}");
+        }
+        assert!(page.lines().all(|line| line.chars().count() <= WIDTH + 20), "{page}");
+    }
 }

@@ -8,6 +8,7 @@ mod down;
 mod exit;
 mod list;
 mod live;
+mod new;
 mod output;
 mod plan;
 mod repair;
@@ -59,6 +60,7 @@ enum Command {
     Supervise(up::SuperviseArgs),
     Plan(plan::Args),
     List(list::Args),
+    New(new::Args),
     Steps(steps::Args),
     Schema(schema::Args),
     Selfcheck(selfcheck::Args),
@@ -88,6 +90,7 @@ pub fn main() -> Exit {
         Command::Supervise(args) => up::supervisor(&args),
         Command::Plan(args) => plan::run(&args, &output),
         Command::List(args) => list::run(&args, &output),
+        Command::New(args) => new::run(&args, &output),
         Command::Steps(args) => steps::run(&args, &output),
         Command::Schema(args) => schema::run(&args, &output),
         Command::Selfcheck(args) => selfcheck::run(&args, &output),

@@ -6,7 +6,9 @@ use super::{Exit, Output};
 use crate::environment::Needs;
 use crate::plan::{Children, Plan, PlannedStep, plans};
 use crate::project::{Project, permit};
-use crate::record::{Quantity, Section};
+use crate::plan::schedule;
+use crate::record::Section;
+use crate::scenario::units::Length;
 use clap::Args as ClapArgs;
 use std::time::Duration;
 
@@ -63,22 +65,29 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 
 fn show(plan: &Plan, project: &Project, output: &Output) {
     output.data(&output.paint(1, &plan.title()));
-    output.data(&format!("  {}", plan.file.display()));
-    output.data(&format!("  on {} ({}): {}", project.name, project.kind.plain(), needs(&plan.needs)));
-    let seconds = planned(plan).as_secs_f64();
-    output.data(&format!("  schedules fixed in the file take {}", Quantity::seconds(seconds)));
+    output.data(&format!("  file     {}", plan.file.display()));
+    let kind = project.kind.plain().to_string();
+    let of_kind = if kind == project.name { String::new() } else { format!(" ({kind})") };
+    output.data(&format!("  on       {}{of_kind}", project.name));
+    output.data(&format!("  needs    {}", needs(&plan.needs)));
+    output.data(&format!("  takes    {} at least, by its own schedules", length(schedule::length(plan))));
+    let mut width = 0;
+    plan.walk(&mut |step| width = width.max(step.id.chars().count()));
     for (section, steps) in
         [(Section::Setup, &plan.setup), (Section::Steps, &plan.steps), (Section::Finally, &plan.finally)]
     {
         if !steps.is_empty() {
             output.data(&format!("  {}", section.key()));
-            steps.iter().for_each(|step| line(step, 2, output));
+            steps.iter().for_each(|step| line(step, 2, width.min(WIDEST), output));
         }
     }
     output.data("");
 }
 
-fn line(step: &PlannedStep, depth: usize, output: &Output) {
+/// Longer ids push their line to the right.
+const WIDEST: usize = 28;
+
+fn line(step: &PlannedStep, depth: usize, width: usize, output: &Output) {
     let mut notes = Vec::new();
     if step.modifiers.background {
         notes.push("in the background".to_owned());
@@ -86,19 +95,22 @@ fn line(step: &PlannedStep, depth: usize, output: &Output) {
     if let Some(condition) = &step.modifiers.condition {
         notes.push(format!("if {condition}"));
     }
-    if step.entry.verb == "consume" && !step.facts.ends && step.modifiers.timeout.is_none() {
-        notes.push("until `steps` end".to_owned());
-    } else {
-        notes.push(format!("at most {}", Quantity::seconds(step.timeout.as_secs_f64())));
+    if let Some(retry) = &step.modifiers.retry {
+        notes.push(format!("up to {} times more", retry.times));
     }
-    output.data(&format!("{}{:20} {}  ({})", "  ".repeat(depth), step.id, step.title, notes.join(", ")));
+    if let Some(timeout) = &step.modifiers.timeout {
+        notes.push(format!("at most {timeout}"));
+    }
+    let notes = if notes.is_empty() { String::new() } else { format!("  ({})", notes.join(", ")) };
+    let indent = "  ".repeat(depth);
+    output.data(&format!("{indent}{:width$}  {}{}", step.id, step.title, output.paint(2, &notes)));
     match &step.children {
         Children::None => {}
-        Children::Sequence(steps) => steps.iter().for_each(|step| line(step, depth + 1, output)),
+        Children::Sequence(steps) => steps.iter().for_each(|step| line(step, depth + 1, width, output)),
         Children::Branches(branches) => {
             for (index, branch) in branches.iter().enumerate() {
-                output.data(&format!("{}branch {}", "  ".repeat(depth + 1), index + 1));
-                branch.iter().for_each(|step| line(step, depth + 2, output));
+                output.data(&format!("{indent}  branch {}", index + 1));
+                branch.iter().for_each(|step| line(step, depth + 2, width, output));
             }
         }
     }
@@ -108,18 +120,18 @@ fn needs(needs: &Needs) -> String {
     let brokers = needs.brokers.max(1);
     let mut parts = vec![format!("{brokers} broker{}", if brokers == 1 { "" } else { "s" })];
     parts.extend(needs.services.iter().cloned());
-    parts.extend(needs.capabilities.iter().map(ToString::to_string));
+    let allowed = needs.capabilities.iter().map(ToString::to_string).collect::<Vec<_>>();
+    if !allowed.is_empty() {
+        parts.push(format!("permission for {}", allowed.join(", ")));
+    }
     if needs.private {
         parts.push("a stack of its own".to_owned());
     }
-    parts.join(", ")
+    parts.join(" · ")
 }
 
-/// The fixed times of foreground steps, and of background loads, of which the longest counts.
-fn planned(plan: &Plan) -> Duration {
-    let steps = || plan.setup.iter().chain(&plan.steps).chain(&plan.finally);
-    let of = |step: &PlannedStep| step.facts.planned.unwrap_or_default();
-    let foreground: Duration = steps().filter(|step| !step.modifiers.background).map(of).sum();
-    let background = steps().filter(|step| step.modifiers.background).map(of).max().unwrap_or_default();
-    foreground.max(background)
+/// A length for people: in whole seconds, unless it is shorter.
+fn length(length: Duration) -> String {
+    let seconds = Duration::from_secs_f64(length.as_secs_f64().round());
+    Length(if seconds.is_zero() { Duration::from_millis(length.as_millis() as u64) } else { seconds }).to_string()
 }

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 /// Selects scenario files.
 #[derive(Args, Clone, Debug)]
 pub struct Selection {
-    /// Scenario files or folders of them.
-    #[arg(required = true)]
+    /// Scenario files or folders of them; with --tag, the folder `scenarios` by default.
+    #[arg(required_unless_present = "tags")]
     pub paths: Vec<PathBuf>,
     /// Only scenarios with one of these tags.
     #[arg(long = "tag", value_name = "TAG")]
@@ -29,11 +29,12 @@ impl Selection {
     /// Finds the files.
     ///
     /// # Errors
-    /// A path that does not exist.
+    /// A tag that no scenario has, but a similar one.
     pub fn files(&self) -> Result<Selected, Vec<Problem>> {
         let mut files = Vec::new();
         let mut named = self.tags.is_empty();
-        for path in &self.paths {
+        let usual = [PathBuf::from("scenarios")];
+        for path in if self.paths.is_empty() { &usual[..] } else { &self.paths } {
             if path.is_dir() {
                 named = false;
                 let mut found = scenarios_in(path);
@@ -43,6 +44,9 @@ impl Selection {
                 files.push(path.clone());
             }
         }
+        // A file that is named twice is meant once.
+        let mut seen = std::collections::BTreeSet::new();
+        files.retain(|file| seen.insert(file.clone()));
         if !self.tags.is_empty() {
             let tagged: Vec<(PathBuf, Vec<String>)> =
                 files.into_iter().map(|file| (file.clone(), tags(&file))).collect();
@@ -67,13 +71,14 @@ impl Selection {
     }
 }
 
-/// The scenarios directly in a folder: YAML files that have `steps` and a `name`, which fragments do not.
+/// The YAML files directly in a folder; fragments live in folders of their own.
 fn scenarios_in(folder: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(folder)
         .into_iter()
         .flatten()
         .filter_map(Result::ok)
         .map(|entry| entry.path())
+        .map(|path| path.strip_prefix(".").map(Path::to_owned).unwrap_or(path))
         .filter(|path| {
             path.is_file() && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
         })

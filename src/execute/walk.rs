@@ -170,7 +170,7 @@ impl Walker {
             ("failed", minijinja::Value::from(failed)),
             ("always", minijinja::Value::from(true)),
             ("environment", minijinja::Value::from(self.run.environment.info().kind.to_string())),
-            ("vars", minijinja::Value::from(Serde(&step.bindings.vars))),
+            ("vars", minijinja::Value::from(Serde(&*step.bindings.vars))),
             ("matrix", minijinja::Value::from(Serde(&step.bindings.matrix))),
             ("steps", minijinja::Value::from(Serde(steps))),
         ]);

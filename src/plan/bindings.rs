@@ -18,7 +18,7 @@ pub const RESERVED: &[&str] =
 #[derive(Clone, Debug, Default)]
 pub struct Bindings {
     /// Variables, resolved.
-    pub vars: Map<String, Value>,
+    pub vars: Arc<Map<String, Value>>,
     /// This run's cell of the matrix.
     pub matrix: BTreeMap<String, Value>,
     /// The run's id.
@@ -283,7 +283,7 @@ impl Bindings {
         }
         report_cycles(&pending, origin, problems);
         for name in pending.into_keys() {
-            self.vars.insert(name.clone(), Value::Null);
+            Arc::make_mut(&mut self.vars).insert(name.clone(), Value::Null);
             self.broken.insert(name.clone());
         }
     }
@@ -297,7 +297,7 @@ impl Bindings {
         if self.check(value, &place, None, problems) {
             match self.resolve_static(value) {
                 Ok(value) => {
-                    self.vars.insert(name.to_owned(), value);
+                    Arc::make_mut(&mut self.vars).insert(name.to_owned(), value);
                     return;
                 }
                 Err(failures) => problems.extend(
@@ -307,7 +307,7 @@ impl Bindings {
                 ),
             }
         }
-        self.vars.insert(name.to_owned(), Value::Null);
+        Arc::make_mut(&mut self.vars).insert(name.to_owned(), Value::Null);
         self.broken.insert(name.to_owned());
     }
 }

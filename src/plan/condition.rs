@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn conditions_are_checked_and_evaluated() {
         let vars = serde_json::json!({ "topic": "t" }).as_object().expect("a map").clone();
-        let bindings = Bindings { vars, ..Bindings::default() };
+        let bindings = Bindings { vars: std::sync::Arc::new(vars), ..Bindings::default() };
         let wrong = |text: &str| check(text, &bindings).expect_err("it is wrong");
         for fine in ["failed and environment == 'local'", "steps.load.acked > 5", "vars.topic == 't'", "always"] {
             assert!(check(fine, &bindings).is_ok(), "{fine}");

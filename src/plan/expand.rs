@@ -64,7 +64,7 @@ impl<'a> Expander<'a> {
             self.enter_broken(object, "", origin, frame);
             return;
         };
-        let Some(modifiers) = self.modifiers(object, origin, frame, entry) else {
+        let Some(modifiers) = self.modifiers(object, origin, frame, entry, false) else {
             self.enter_broken(object, entry.verb, origin, frame);
             return;
         };
@@ -82,7 +82,7 @@ impl<'a> Expander<'a> {
             }
             let frame = Frame { bindings: frame.bindings.with_item(item, index), ..frame.clone() };
             // The modifiers may use the item.
-            let Some(modifiers) = self.modifiers(object, origin, &frame, entry) else { return };
+            let Some(modifiers) = self.modifiers(object, origin, &frame, entry, true) else { return };
             into.extend(self.instance(entry, body, modifiers, Some(index), origin, &frame));
         }
     }
@@ -131,16 +131,19 @@ impl<'a> Expander<'a> {
         first
     }
 
+    /// The modifiers of a step; of one with `for_each` first that one alone, then the others in each `turn`, as they may use the item.
     fn modifiers(
         &mut self,
         object: &Map<String, Value>,
         origin: &Origin,
         frame: &Frame,
         entry: &VerbEntry,
+        turn: bool,
     ) -> Option<Modifiers> {
+        let repeats = object.contains_key("for_each");
         let mut raw: Map<String, Value> = object
             .iter()
-            .filter(|(key, _)| Modifiers::KEYS.contains(&key.as_str()))
+            .filter(|(key, _)| Modifiers::KEYS.contains(&key.as_str()) && (!repeats || (*key == "for_each") != turn))
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
         let condition = raw.remove("if");
@@ -150,17 +153,10 @@ impl<'a> Expander<'a> {
         }
         let mut fine = true;
         for (key, value) in &raw {
-            // `name` and `timeout` may use the item of `for_each`, which is not bound yet on the first pass.
-            if frame.bindings.item.is_none() && raw.contains_key("for_each") && key != "for_each" {
-                continue;
-            }
             fine &= frame.bindings.check(value, &origin.key(key), None, self.problems);
         }
         if !fine {
             return None;
-        }
-        if frame.bindings.item.is_none() && raw.contains_key("for_each") {
-            raw.retain(|key, _| key == "for_each");
         }
         let mut resolved = self.resolved(&Value::Object(raw), origin, frame)?;
         if let (Some(condition), Value::Object(resolved)) = (condition, &mut resolved) {

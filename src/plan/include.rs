@@ -132,7 +132,7 @@ pub(super) fn expand(
     let passed = body.get("vars").and_then(Value::as_object).unwrap_or(&empty);
     let (raw, broken) = merge(defaults, passed, origin, &root, expander.problems);
     let prefix = format!("{id}.");
-    let mut bindings = Bindings { vars: Map::new(), prefix, item: None, broken, ..(*frame.bindings).clone() };
+    let mut bindings = Bindings { vars: Arc::default(), prefix, item: None, broken, ..(*frame.bindings).clone() };
     bindings.bind_vars(&raw, &root.key("vars"), expander.problems);
     expander.includes.open.push(file);
     let inner = Frame { bindings: Arc::new(bindings), findings, ..frame.clone() };

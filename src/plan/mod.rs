@@ -8,6 +8,9 @@ pub mod matrix;
 mod origin;
 mod planned;
 mod scenario;
+pub mod schedule;
+#[cfg(test)]
+mod tests;
 mod timeout;
 
 pub use bindings::{Bindings, Live};

@@ -95,7 +95,7 @@ impl Plan {
 static SCENARIO: LazyLock<SchemaCheck> = LazyLock::new(|| SchemaCheck::new(scenario_schema()));
 
 /// Most steps that all cells of a matrix may have together.
-const MAX_PLANNED: usize = 50_000;
+const MAX_PLANNED: usize = 20_000;
 
 /// Plans a file: one plan for each cell of its matrix.
 ///

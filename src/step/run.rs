@@ -57,11 +57,6 @@ impl Step for Run {
         }
     }
 
-    fn short() -> Option<Value> {
-        let command = "A program and its arguments, such as [ls, -l]; for a shell write [sh, -c, \"…\"].";
-        Some(json!({ "type": "array", "description": command, "items": { "type": "string" }, "minItems": 1 }))
-    }
-
     fn facts(&self) -> Facts {
         Facts { ends: true, ..Facts::default() }
     }

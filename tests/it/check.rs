@@ -6,6 +6,8 @@ use std::path::Path;
 
 /// Codes without a golden file, and why.
 const WITHOUT: &[(&str, &str)] = &[
+    ("file-exists", "of `kscen new`, which its own test covers"),
+    ("file-not-writable", "of `kscen new`, which its own test covers"),
     ("file-not-readable", "depends on the user who runs the test: root reads everything"),
     ("file-too-large", "the file would be as large as the limit; the test of hostile documents makes it"),
 ];

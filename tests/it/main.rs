@@ -14,6 +14,7 @@ mod local;
 mod loss;
 mod program;
 mod schemas;
+mod starting;
 mod suites;
 mod twins;
 mod undo;
