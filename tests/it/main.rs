@@ -7,5 +7,7 @@ mod interrupt;
 mod jars;
 mod local;
 mod loss;
+mod outcomes;
 mod program;
+mod remote;
 mod undo;
