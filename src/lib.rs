@@ -8,6 +8,7 @@
 //! ```
 
 pub mod cli;
+pub mod compare;
 pub mod connect;
 pub mod database;
 pub mod debezium;
@@ -22,8 +23,10 @@ pub mod plan;
 pub mod project;
 pub mod record;
 pub mod reference;
+pub mod report;
 pub mod scenario;
 pub mod schemas;
+pub mod selfcheck;
 pub mod source;
 pub mod step;
 pub mod validate;

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Only here is anything printed, and only `main` exits.
 
 mod check;
+mod compare;
 mod completions;
 mod control;
 mod down;
@@ -9,11 +10,14 @@ mod list;
 mod output;
 mod plan;
 mod repair;
+mod report;
+mod reports;
 mod results;
 mod run;
 mod schema;
 mod scratch;
 mod select;
+mod selfcheck;
 mod signals;
 mod stage;
 mod status;
@@ -56,6 +60,9 @@ enum Command {
     List(list::Args),
     Steps(steps::Args),
     Schema(schema::Args),
+    Selfcheck(selfcheck::Args),
+    Report(report::Args),
+    Compare(compare::Args),
     Completions(completions::Args),
 }
 
@@ -82,6 +89,9 @@ pub fn main() -> Exit {
         Command::List(args) => list::run(&args, &output),
         Command::Steps(args) => steps::run(&args, &output),
         Command::Schema(args) => schema::run(&args, &output),
+        Command::Selfcheck(args) => selfcheck::run(&args, &output),
+        Command::Report(args) => report::run(&args, &output),
+        Command::Compare(args) => compare::run(&args, &output),
         Command::Completions(args) => completions::run(&args),
     }
 }

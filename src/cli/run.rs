@@ -1,5 +1,6 @@
 //! `kscen run`
 
+use super::reports::{ReportOptions, Reports};
 use super::results::{FolderWriter, NdjsonWriter, RESULT, create};
 use super::select::Selection;
 use super::stage::ProjectStage;
@@ -12,8 +13,9 @@ use crate::execute::{Job, Watcher, execute};
 use crate::plan::{Plan, plans};
 use crate::project::{Project, permit};
 use crate::record::{Outcome, Quantity, Record};
+use crate::report::NotRun;
 use clap::{Args as ClapArgs, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Runs scenarios and judges them.
@@ -23,6 +25,8 @@ pub struct Args {
     selection: Selection,
     #[command(flatten)]
     variables: Variables,
+    #[command(flatten)]
+    reports: ReportOptions,
     /// The environment to run on: a name in kscen.yaml; `local` always exists.
     #[arg(long, value_name = "NAME", env = "KSCEN_ENV")]
     env: Option<String>,
@@ -55,14 +59,9 @@ enum Format {
     Json,
 }
 
-/// A scenario that is not run, and why.
-struct NotRun {
-    label: String,
-    why: String,
-}
-
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
-    let (project, todo, not_run) = match prepare(args) {
+    let prepared = Reports::open(&args.reports).and_then(|reports| Ok((prepare(args)?, reports)));
+    let ((project, todo, not_run), reports) = match prepared {
         Ok(prepared) => prepared,
         Err(problems) => {
             output.problems(&problems);
@@ -80,7 +79,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
             return Exit::Broken;
         }
     };
-    let exit = runtime.block_on(all(args, output, project, todo, &not_run));
+    let exit = runtime.block_on(all(args, output, project, todo, not_run, reports));
     // A client that waits for a dead broker must not hold up the end.
     runtime.shutdown_background();
     exit
@@ -109,7 +108,7 @@ fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
                     Err(refused) if selected.named || args.strict => problems.extend(refused),
                     Err(refused) => {
                         let why = refused.first().map(|problem| problem.message.clone()).unwrap_or_default();
-                        not_run.push(NotRun { label: plan.label(), why });
+                        not_run.push(NotRun { label: plan.label(), file: file.display().to_string(), why });
                     }
                 }
             }
@@ -118,7 +117,14 @@ fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
     if problems.is_empty() { Ok((project, todo, not_run)) } else { Err(problems) }
 }
 
-async fn all(args: &Args, output: &Output, project: Project, todo: Vec<Plan>, not_run: &[NotRun]) -> Exit {
+async fn all(
+    args: &Args,
+    output: &Output,
+    project: Project,
+    todo: Vec<Plan>,
+    not_run: Vec<NotRun>,
+    reports: Reports,
+) -> Exit {
     let started = Instant::now();
     let interrupt = match signals::listen(*output) {
         Ok(interrupt) => interrupt,
@@ -137,14 +143,24 @@ async fn all(args: &Args, output: &Output, project: Project, todo: Vec<Plan>, no
     let mut exit = Exit::Pass;
     let mut done: Vec<(String, PathBuf, Record)> = Vec::new();
     let total = todo.len();
+    let suite = (total + not_run.len() > 1).then(|| suite_id(&todo));
+    let results = suite.as_ref().map_or_else(|| args.results.clone(), |id| args.results.join(id));
+    let mut page = None;
     for plan in todo {
         if interrupt.asked().times > 0 {
             break;
         }
         let label = plan.label();
-        match one(args, output, plan, &mut stage, interrupt.clone()).await {
+        match one(args, output, plan, &results, &mut stage, interrupt.clone()).await {
             Ok((folder, record)) => {
                 exit = exit.worse(Exit::of(&record));
+                match reports.run(&folder, &record) {
+                    Ok(written) => page = written,
+                    Err(problem) => {
+                        output.problems(&[problem]);
+                        exit = exit.worse(Exit::Broken);
+                    }
+                }
                 done.push((label, folder, record));
             }
             Err(error) => {
@@ -161,13 +177,21 @@ async fn all(args: &Args, output: &Output, project: Project, todo: Vec<Plan>, no
         output.line(&format!("the environment was not stopped cleanly: {error}"));
         exit = exit.worse(Exit::Unclean);
     }
-    for skipped in not_run {
+    for skipped in &not_run {
         output.line(&format!("{} {}: {}", output.paint(33, "not run"), skipped.label, skipped.why));
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    match reports.all(suite.as_deref().map(|id| (results.as_path(), id)), &done, not_run, seconds) {
+        Ok(written) => page = written.or(page.filter(|_| suite.is_none())),
+        Err(problem) => {
+            output.problems(&[problem]);
+            exit = exit.worse(Exit::Broken);
+        }
     }
     if done.is_empty() && exit == Exit::Pass {
         return Exit::Nothing;
     }
-    last_line(output, exit, &done, total, started.elapsed().as_secs_f64());
+    last_line(output, exit, &done, total, seconds, page);
     exit
 }
 
@@ -175,10 +199,11 @@ async fn one(
     args: &Args,
     output: &Output,
     plan: Plan,
+    results: &Path,
     stage: &mut ProjectStage,
     interrupt: Interrupt,
 ) -> std::io::Result<(PathBuf, Record)> {
-    let folder = create(&args.results, &plan.bindings.run_id)?;
+    let folder = create(results, &plan.bindings.run_id)?;
     let mut watchers: Vec<Box<dyn Watcher>> = vec![Box::new(FolderWriter::open(&folder)?)];
     if args.format == Format::Json {
         watchers.push(Box::new(NdjsonWriter));
@@ -190,7 +215,19 @@ async fn one(
     Ok((folder, record))
 }
 
-fn last_line(output: &Output, exit: Exit, done: &[(String, PathBuf, Record)], total: usize, seconds: f64) {
+/// The suite's folder: named after its first run, in which it sorts like a run.
+fn suite_id(todo: &[Plan]) -> String {
+    todo.first().map_or_else(|| "suite".to_owned(), |plan| format!("{}-suite", plan.bindings.run_id))
+}
+
+fn last_line(
+    output: &Output,
+    exit: Exit,
+    done: &[(String, PathBuf, Record)],
+    total: usize,
+    seconds: f64,
+    page: Option<PathBuf>,
+) {
     let dot = output.symbol("·", "-");
     if done.len() > 1 || done.len() < total {
         output.line("");
@@ -225,9 +262,10 @@ fn last_line(output: &Output, exit: Exit, done: &[(String, PathBuf, Record)], to
         .sum();
     let runs = done.len();
     let plural = |count: usize| if count == 1 { "" } else { "s" };
-    let place = match done {
-        [(_, folder, _)] => format!(" {dot} {}", folder.join(RESULT).display()),
-        _ => String::new(),
+    let place = match (page, done) {
+        (Some(page), _) => format!(" {dot} report {}", page.display()),
+        (None, [(_, folder, _)]) => format!(" {dot} {}", folder.join(RESULT).display()),
+        (None, _) => String::new(),
     };
     output.line(&format!(
         "{word} {checks} check{} {dot} {runs} run{} {dot} {}{place}",

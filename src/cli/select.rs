@@ -52,7 +52,7 @@ impl Selection {
                     && let Some(similar) = did_you_mean(tag, known.iter().map(String::as_str))
                 {
                     return Err(vec![
-                        Problem::new("unknown-tag", format!("no scenario has the tag `{tag}`"))
+                        Problem::new("no-such-tag", format!("no scenario has the tag `{tag}`"))
                             .help(format!("did you mean `{similar}`?")),
                     ]);
                 }

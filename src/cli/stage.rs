@@ -4,6 +4,7 @@ use super::repair::{self, repair};
 use super::scratch::Scratch;
 use crate::environment::docker::DockerStack;
 use crate::environment::local::{Attached, LocalStack};
+use crate::environment::mock::MockStack;
 use crate::environment::remote::RemoteCluster;
 use crate::environment::{Environment, EnvironmentError, EnvironmentResult, Needs};
 use crate::execute::Stage;
@@ -67,6 +68,10 @@ impl ProjectStage {
             Kind::Docker(config) => {
                 self.alone(note, None).await?;
                 Arc::new(DockerStack::attach(&project.name, config, endpoints, needs).await?)
+            }
+            Kind::Mock(config) => {
+                let environment = Arc::new(MockStack::start(&project.name, config)?);
+                return Ok(Shared { needs: needs.clone(), environment, journal: None });
             }
             Kind::Remote => {
                 self.alone(note, None).await?;

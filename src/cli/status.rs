@@ -53,6 +53,11 @@ async fn attach(project: &Project) -> EnvironmentResult<Box<dyn Environment>> {
         Kind::Docker(config) => {
             Box::new(DockerStack::attach(&project.name, config, project.endpoints(), &needs).await?)
         }
+        Kind::Mock(_) => {
+            return Err(EnvironmentError::Unsupported {
+                message: "a mock cluster lives only as long as a run".to_owned(),
+            });
+        }
         Kind::Remote => Box::new(RemoteCluster::attach(&project.name, project.endpoints(), &needs).await?),
     })
 }

@@ -29,7 +29,7 @@ async fn undo(project: &Project, output: &Output) -> EnvironmentResult<usize> {
     let _lock = RunLock::take(project).map_err(|taken| busy(&project.name, &taken))?;
     let attached = match project.kind {
         Kind::Local(_) => Attached::find(&project.name).await?,
-        Kind::Docker(_) | Kind::Remote => None,
+        Kind::Docker(_) | Kind::Remote | Kind::Mock(_) => None,
     };
     let environment = attached.as_ref().map(|attached| attached as &dyn Environment);
     repair(project, environment, &|line: String| output.line(&line)).await

@@ -140,6 +140,22 @@ impl fmt::Display for ConnectError {
 
 impl std::error::Error for ConnectError {}
 
+/// A Java trace as people read it: each exception with the frame that threw it, at most `limit` lines.
+pub fn short_trace(trace: &str, limit: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut thrown = false;
+    for line in trace.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("... ")) {
+        if !line.starts_with("at ") {
+            lines.push(line.to_owned());
+            thrown = true;
+        } else if std::mem::take(&mut thrown) {
+            lines.push(format!("  {line}"));
+        }
+    }
+    lines.truncate(limit);
+    lines
+}
+
 /// The message of a Java trace without its frames: the exception and its causes, at most `limit` of them.
 fn first_lines(trace: &str, limit: usize) -> String {
     let lines: Vec<&str> = trace
@@ -158,6 +174,10 @@ mod tests {
     fn a_trace_is_shown_by_its_causes() {
         let trace = "org.apache.kafka.X: outer\n\tat a.b(C.java:1)\n\tat d.e\nCaused by: java.Y: inner\n\t... 3 more\n";
         assert_eq!(first_lines(trace, 3), "org.apache.kafka.X: outer; Caused by: java.Y: inner");
+        assert_eq!(
+            short_trace(trace, 9),
+            ["org.apache.kafka.X: outer", "  at a.b(C.java:1)", "Caused by: java.Y: inner"]
+        );
     }
 
     #[test]

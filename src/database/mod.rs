@@ -23,5 +23,5 @@ pub use query::QueryResult;
 pub use record::{SqlOutcome, SqlRecord, claimed};
 pub use relation::{Column, Relation, TableName};
 pub use run::{ScriptFailure, ScriptRun};
-pub use script::{Statement, split};
+pub use script::{Statement, by_definition, split};
 pub use slot::{DROP_PATIENCE, ReplicationSlot, SlotProbe};

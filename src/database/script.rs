@@ -49,6 +49,28 @@ impl Statement {
     }
 }
 
+/// Cuts a script behind each definition outside of a transaction, so that whoever watches tables can look at the new ones before
+/// anything is written to them.
+pub fn by_definition(statements: &[Statement]) -> Vec<&[Statement]> {
+    let mut chunks = Vec::new();
+    let (mut from, mut open) = (0, false);
+    for (index, statement) in statements.iter().enumerate() {
+        match statement.role() {
+            Role::Begin => open = true,
+            Role::Commit | Role::Rollback => open = false,
+            Role::Definition if !open => {
+                chunks.push(&statements[from..=index]);
+                from = index + 1;
+            }
+            Role::Definition | Role::Outside | Role::Ordinary => {}
+        }
+    }
+    if from < statements.len() {
+        chunks.push(&statements[from..]);
+    }
+    chunks
+}
+
 /// Splits a script at its semicolons, those in strings, identifiers, dollar quotes and comments excepted.
 ///
 /// # Errors

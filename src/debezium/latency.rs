@@ -41,26 +41,48 @@ pub struct CdcLatency {
     pub commit_to_reader: LatencySummary,
 }
 
-/// Measures the first arrival of each streamed change; duplicates and snapshot rows have no latency.
-pub fn cdc_latency(transactions: &[CommittedTransaction], events: &[ReadEvent]) -> CdcLatency {
+/// The first arrival of a streamed change. Times in microseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// When it was committed, by the database's clock, from the account.
+    pub committed_us: i64,
+    /// When the connector processed it, by its clock (whole milliseconds before Debezium 2.6).
+    pub connector_us: Option<i64>,
+    /// When the reader had it.
+    pub read_us: i64,
+}
+
+/// The first arrivals of streamed changes, in the order of reading; duplicates and snapshot rows have no latency, and only what the
+/// account knows has one: the connector's copy of the commit time has milliseconds.
+pub fn arrivals<'a>(
+    transactions: &[CommittedTransaction],
+    events: &'a [ReadEvent],
+) -> impl Iterator<Item = Arrival> + use<'a> {
     let commits: HashMap<u32, i64> =
         transactions.iter().map(|transaction| (transaction.xid, transaction.committed_us)).collect();
     let mut arrived: HashSet<(&TableName, Option<Lsn>, &str)> = HashSet::new();
-    let [mut to_connector, mut to_reader, mut whole] = [Series::new(), Series::new(), Series::new()];
-    for read in events {
-        let ReadKind::Change(event) = &read.kind else { continue };
+    events.iter().filter_map(move |read| {
+        let ReadKind::Change(event) = &read.kind else { return None };
         let streamed =
             matches!(event.op, Op::Create | Op::Update | Op::Delete) && event.source.snapshot == Snapshot::No;
         let key = event.key.as_ref().map_or("", |key| key.as_json());
         if !streamed || !arrived.insert((event.source.table(), event.source.lsn, key)) {
-            continue;
+            return None;
         }
-        // Only what the account knows: the connector's copy of the commit time has milliseconds.
-        let Some(committed) = event.source.tx_id.and_then(|xid| commits.get(&(xid as u32))) else { continue };
-        whole.record(read.read_us - committed);
-        if let Some(connector) = event.ts_us {
-            to_connector.record(connector - committed);
-            to_reader.record(read.read_us - connector);
+        // The lower 32 bits are what the account has.
+        let committed_us = *commits.get(&(event.source.tx_id? as u32))?;
+        Some(Arrival { committed_us, connector_us: event.ts_us, read_us: read.read_us })
+    })
+}
+
+/// Measures the [`arrivals`].
+pub fn cdc_latency(transactions: &[CommittedTransaction], events: &[ReadEvent]) -> CdcLatency {
+    let [mut to_connector, mut to_reader, mut whole] = [Series::new(), Series::new(), Series::new()];
+    for arrival in arrivals(transactions, events) {
+        whole.record(arrival.read_us - arrival.committed_us);
+        if let Some(connector) = arrival.connector_us {
+            to_connector.record(connector - arrival.committed_us);
+            to_reader.record(arrival.read_us - connector);
         }
     }
     CdcLatency {

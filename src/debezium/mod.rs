@@ -13,7 +13,7 @@ mod value;
 pub use connector_config::{PostgresConnector, postgres_config, safe_name};
 pub use decode::{DecodeError, EventDecoder, Ignored, ReadEvent, ReadKind};
 pub use envelope::{ChangeEvent, Op, Origin, Row, RowImage, Snapshot, Source, TransactionInfo};
-pub use latency::{CdcLatency, LatencySummary, cdc_latency};
+pub use latency::{Arrival, CdcLatency, LatencySummary, arrivals, cdc_latency};
 pub use reconcile::{Expectation, reconcile};
 pub use reconciliation::{ChangeCounts, Reconciliation, Replay, RowAnomaly, RowClass};
 pub use schema::{ENVELOPE_SCHEMA, EnvelopeSchema, Violation};

@@ -8,6 +8,7 @@ pub mod docker;
 mod error;
 mod facts;
 pub mod local;
+pub mod mock;
 mod needs;
 pub mod remote;
 

@@ -33,10 +33,46 @@ fn name(resource: &Resource) -> String {
 }
 
 async fn delete(run: &Run, resource: &Resource) -> Result<(), String> {
-    let admin = run.admin().map_err(|error| error.message)?;
+    let database = async || {
+        let database = run.database().map_err(|error| error.message)?;
+        database.connect_within(PATIENCE / 2).await.map_err(|error| error.to_string())
+    };
     match resource {
-        Resource::Topic(name) => admin.delete_topic(name).await.map_err(|error| error.to_string()),
-        Resource::Group(name) => admin.delete_group(name).await.map_err(|error| error.to_string()),
-        Resource::Connector(_) | Resource::Slot(_) | Resource::Publication(_) => Ok(()),
+        Resource::Topic(name) => {
+            let admin = run.admin().map_err(|error| error.message)?;
+            admin.delete_topic(name).await.map_err(|error| error.to_string())
+        }
+        Resource::Group(name) => {
+            let admin = run.admin().map_err(|error| error.message)?;
+            admin.delete_group(name).await.map_err(|error| error.to_string())
+        }
+        Resource::Connector(name) => {
+            let connect = run.connect().map_err(|error| error.message)?;
+            connect.delete(name, PATIENCE).await.map(drop).map_err(|error| error.to_string())
+        }
+        Resource::Slot(name) => {
+            let session = database().await?;
+            if session.drop_slot(name, PATIENCE / 4).await.is_ok() {
+                return Ok(());
+            }
+            // A connector that could not be deleted, or hangs, keeps its slot: the log must not be pinned for that.
+            session.disconnect_slot(name).await.map_err(|error| error.to_string())?;
+            session.drop_slot(name, PATIENCE / 4).await.map(drop).map_err(|error| error.to_string())
+        }
+        Resource::Publication(name) => {
+            let dropped = database().await?.drop_publication(name).await;
+            dropped.map(drop).map_err(|error| error.to_string())
+        }
     }
+}
+
+/// Closes the database's account, also where the run's things are kept: its slot would pin the database's log.
+pub(super) async fn close_account(run: &Run) -> Option<String> {
+    let error = match tokio::time::timeout(PATIENCE, run.changes.close()).await {
+        Ok(Ok(())) => return None,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no answer".to_owned(),
+    };
+    let name = run.account_name();
+    Some(format!("replication slot and publication {name} were not dropped: {error}"))
 }

@@ -1,5 +1,6 @@
 //! Runs one plan from its first event to its verdict.
 
+use super::changes::Changes;
 use super::interrupt::Interrupt;
 use super::journal::Journal;
 use super::live::LiveSteps;
@@ -104,6 +105,7 @@ pub async fn execute(job: Job, stage: &mut dyn Stage) -> Record {
                         live: LiveSteps::default(),
                         undo: UndoStack::new(Arc::clone(&journal)),
                         owned: Owned::default(),
+                        changes: Changes::default(),
                         folder,
                         allow_delete,
                         client_logs: logs,
@@ -153,6 +155,7 @@ fn opening(plan: &Plan) -> EventKind {
             started: jiff::Timestamp::now().to_string(),
             duration: 0.0,
             kscen: env!("CARGO_PKG_VERSION").to_owned(),
+            selfcheck: crate::selfcheck::last(),
         }),
         machine: machine::machine(),
         steps,
@@ -207,6 +210,9 @@ async fn perform(run: &Arc<Run>, interrupt: Interrupt, keep: bool, folded: &Mute
         let tidy = async {
             let faults = record(folded).map(|record| record.faults).unwrap_or_default();
             excerpts::keep(run, &faults).await;
+            if let Some(text) = cleanup::close_account(run).await {
+                run.recorder.emit(EventKind::Leftover { text });
+            }
             if !keep {
                 for text in cleanup::clean(run).await {
                     run.recorder.emit(EventKind::Leftover { text });

@@ -1,5 +1,6 @@
 //! Carries out plans: walks the steps, keeps background steps, undoes faults, cleans up.
 
+mod changes;
 mod cleanup;
 mod conditions;
 mod context;
@@ -13,12 +14,14 @@ mod owned;
 mod recorder;
 mod run;
 mod sampler;
+mod services;
 mod stop;
 mod task;
 mod undo;
 mod walk;
 
 pub use crate::load::RunClock;
+pub use changes::{Capture, Changes};
 pub use context::StepContext;
 pub use engine::{Job, Stage, execute};
 pub use live::LiveStep;

@@ -1,5 +1,6 @@
 //! What all steps of a run share.
 
+use super::changes::Changes;
 use super::live::LiveSteps;
 use super::owned::Owned;
 use super::recorder::Recorder;
@@ -41,6 +42,8 @@ pub struct Run {
     pub undo: UndoStack,
     /// What the run made.
     pub owned: Owned,
+    /// What the database committed.
+    pub changes: Changes,
     /// The run's folder: result, logs, events.
     pub folder: PathBuf,
     /// Whether things that kscen did not make may be deleted.

@@ -171,6 +171,7 @@ impl Task {
             ended: run.clock.now(),
             failure,
             metrics: outcome.metrics,
+            latencies: outcome.latencies,
             produced: outcome.produced,
             consumed: outcome.consumed,
             details: outcome.details,

@@ -2,6 +2,7 @@
 
 use super::journal::Journal;
 use super::recorder::Recorder;
+use crate::connect::{ConnectClient, ConnectError};
 use crate::environment::docker::HealRecipe;
 use crate::environment::{Action, Environment, EnvironmentError, EnvironmentResult, Lifecycle, NetworkFault};
 use crate::load::RunClock;
@@ -21,6 +22,11 @@ pub enum Undo {
         service: String,
         /// The repairing action.
         action: Action,
+    },
+    /// Resumes a connector.
+    Resume {
+        /// Its name.
+        connector: String,
     },
     /// Heals the network.
     Heal {
@@ -128,8 +134,17 @@ impl UndoStack {
             Undo::Act { service: disturbed, action: repair } => {
                 open.number < before && disturbed == service && (*repair == action || action != Action::Resume)
             }
-            Undo::Heal { .. } => false,
+            Undo::Resume { .. } | Undo::Heal { .. } => false,
         };
+        self.take(repaired)
+    }
+
+    /// Strikes every fault that ends when the connector goes on, and returns their records.
+    pub fn resumed(&self, connector: &str) -> Vec<FaultRecord> {
+        self.take(|open| matches!(&open.entry.undo, Undo::Resume { connector: disturbed } if disturbed == connector))
+    }
+
+    fn take(&self, repaired: impl Fn(&Open) -> bool) -> Vec<FaultRecord> {
         let mut done = Vec::new();
         self.lock().retain(|open| {
             let struck = repaired(open);
@@ -228,6 +243,18 @@ pub async fn undo(environment: &dyn Environment, undo: &Undo, patience: Duration
                 ready(environment, service, patience).await?;
             }
             Ok(Undone { effective, ready: Instant::now(), acted: wanted.is_some() })
+        }
+        Undo::Resume { connector } => {
+            let failed = |error: ConnectError| EnvironmentError::failed(error.to_string());
+            let url = environment.endpoints().connect.unwrap_or_default();
+            let connect = ConnectClient::new(&url).map_err(failed)?;
+            match connect.resume(connector, patience).await {
+                // A connector that was deleted is not held by anything any more.
+                Ok(_) | Err(ConnectError::NotFound { .. }) => {}
+                Err(error) => return Err(failed(error)),
+            }
+            let now = Instant::now();
+            Ok(Undone { effective: now, ready: now, acted: true })
         }
         Undo::Heal { fault } => {
             let effect = environment.heal(fault).await?;

@@ -36,6 +36,9 @@ pub fn observe(
     {
         return observed;
     }
+    if let (Some(series), Some(statistic)) = (step.latencies.get(name), statistic) {
+        return latency(series, statistic, spans);
+    }
     match step.metrics.get(&statistic.map_or_else(|| name.to_owned(), |statistic| format!("{name}.{statistic}"))) {
         Some(quantity) => Observed::Number(*quantity),
         None => nothing("the step did not measure it"),
@@ -76,7 +79,7 @@ fn produced(
             report.start_us,
             report.schedule_end_us.map_or(report.last_send_us, |end| end.max(report.last_send_us)),
         ),
-        "ack_rate" => rate(report.acked, report.start_us, report.end_us),
+        "ack_rate" => rate(report.acked, report.start_us, report.last_ack_us),
         "queue_full_time" => Observed::Number(Quantity::seconds(seconds_of(report.queue_full_us))),
         "unavailability" => {
             let (longest, endless) = report.unavailability();
@@ -134,7 +137,9 @@ fn produced_during(report: &ProduceReport, name: &str, spans: &[Range<f64>]) -> 
 }
 
 fn overlap(span: &Range<f64>, report: &ProduceReport) -> f64 {
-    (span.end.min(seconds_of(report.end_us)) - span.start.max(seconds_of(report.start_us))).max(0.0)
+    (span.end.min(seconds_of(report.last_ack_us.max(report.last_send_us)))
+        - span.start.max(seconds_of(report.start_us)))
+    .max(0.0)
 }
 
 fn consumed(
@@ -271,6 +276,10 @@ fn alone(step: &StepRecord, name: &str, statistic: Option<&str>) -> Option<Quant
     };
     match observed {
         Some(Observed::Number(quantity) | Observed::AtLeast(quantity)) => Some(quantity),
+        _ if step.latencies.contains_key(name) => match latency(&step.latencies[name], statistic?, None) {
+            Observed::Number(quantity) => Some(quantity),
+            _ => None,
+        },
         _ if name == "duration" => Some(Quantity::seconds(step.ended - step.started)),
         _ => step.metrics.get(name).copied(),
     }

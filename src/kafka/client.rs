@@ -55,6 +55,7 @@ const RENAMED: &[(&str, &str, u64)] = &[
     ("metadata.max.age.ms", "metadata.max.age.ms", 1),
     ("delivery.timeout.ms", "message.timeout.ms", 1),
     ("linger.ms", "linger.ms", 1),
+    ("compression.type", "compression.codec", 1),
 ];
 
 /// Values that are never shown.
@@ -195,6 +196,6 @@ mod tests {
         assert_eq!(effective["max.in.flight.requests.per.connection"], "1");
         assert_eq!(effective["message.timeout.ms"], "120000");
         assert_eq!(effective["sasl.password"], "[hidden]");
-        assert!(effective.contains_key("retries"));
+        assert!(effective.contains_key("message.send.max.retries"));
     }
 }

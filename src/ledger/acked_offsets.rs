@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Past this the account stops recording places; the classes stay exact, samples lose their place.
-const BUDGET_BYTES: usize = 4 << 20;
+const BUDGET_BYTES: usize = 2 << 20;
 
 /// Partition and offset of acknowledged sequences, delta- and run-length-coded per partition in
 /// the order of their acknowledgement.

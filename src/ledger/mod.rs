@@ -8,6 +8,8 @@ mod bitmap;
 mod class;
 mod identity;
 mod incoming;
+pub mod injection;
+pub mod matching;
 mod reader;
 mod report;
 mod run;

@@ -97,6 +97,17 @@ impl ReaderAccount {
         }
     }
 
+    /// An account of the same positions and ends that has seen no message.
+    pub(super) fn without_messages(&self, run: Arc<RunIdentity>) -> Self {
+        let mut empty = Self::new(run, self.topic.clone(), self.group.clone(), self.read_committed);
+        empty.sample_limit = self.sample_limit;
+        for (number, seen) in &self.partitions {
+            let (start, position, end) = (seen.start, seen.position, seen.end);
+            empty.partitions.insert(*number, PartitionSeen { start, position, end, ..PartitionSeen::default() });
+        }
+        empty
+    }
+
     /// The nonce of the run whose messages are accounted for.
     pub fn nonce(&self) -> u64 {
         self.run.nonce()

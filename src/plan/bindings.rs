@@ -1,6 +1,6 @@
 //! What `${…}` stands for.
 
-use super::origin::Origin;
+use super::origin::{Origin, escape};
 use crate::diagnostic::{Problem, did_you_mean};
 use crate::environment::Endpoints;
 use crate::record::{Unit, metric};
@@ -31,6 +31,8 @@ pub struct Bindings {
     pub item: Option<(Value, usize)>,
     /// Prefix of ids inside the same fragment.
     pub prefix: String,
+    /// Variables whose own definition is wrong: what uses them is not worth a problem of its own.
+    pub broken: BTreeSet<String>,
 }
 
 /// What is only known while running.
@@ -90,13 +92,24 @@ impl Bindings {
 
     /// Checks every reference in `value`; reports the ones that stand for nothing.
     pub fn check(&self, value: &Value, origin: &Origin, scope: Option<&Scope>, problems: &mut Vec<Problem>) -> bool {
-        let before = problems.len();
+        let mut fine = true;
+        for (pointer, error) in interpolate::malformed(value) {
+            problems.push(Problem::new("bad-reference", error.to_string()).at(origin.place(&pointer)));
+            fine = false;
+        }
         for (pointer, reference) in interpolate::references(value) {
             if let Err(problem) = self.check_reference(&reference, scope) {
-                problems.push(problem.at(origin.place(&pointer)));
+                problems.push(problem.at(origin.place_within(&pointer, &reference.raw)));
+                fine = false;
+            } else if self.is_broken(&reference) {
+                fine = false;
             }
         }
-        problems.len() == before
+        fine
+    }
+
+    fn is_broken(&self, reference: &Reference) -> bool {
+        variable(reference).is_some_and(|name| self.broken.contains(name))
     }
 
     fn check_reference(&self, reference: &Reference, scope: Option<&Scope>) -> Result<(), Problem> {
@@ -116,13 +129,16 @@ impl Bindings {
     fn check_metric(&self, id: &str, path: &[&str], scope: &Scope) -> Result<(), Problem> {
         let full = format!("{}{id}", self.prefix);
         let Some(step) = scope.steps.get(&full) else {
-            let known = scope.steps.keys().filter_map(|known| known.strip_prefix(self.prefix.as_str()));
+            let known = scope.ids(&self.prefix);
             let problem = Problem::new("unknown-step", format!("there is no step with the id `{id}`"));
             return Err(match did_you_mean(id, known) {
                 Some(similar) => problem.help(format!("did you mean `{similar}`?")),
                 None => problem,
             });
         };
+        if step.verb.is_empty() {
+            return Ok(());
+        }
         let names: Vec<&str> = metric::of_verb(step.verb).map(|metric| metric.name).collect();
         let known = match path {
             [name] => names
@@ -135,8 +151,11 @@ impl Bindings {
             [] => None,
         };
         known.ok_or_else(|| {
-            let problem =
-                Problem::new("unknown-metric", format!("`{}` is no metric of a `{}` step", path.join("."), step.verb));
+            let message = match path {
+                [] => format!("`${{steps.{id}}}` names no metric of `{id}`"),
+                path => format!("`{}` is no metric of a `{}` step", path.join("."), step.verb),
+            };
+            let problem = Problem::new("unknown-metric", message);
             match path.first().and_then(|name| did_you_mean(name, names.iter().copied())) {
                 Some(similar) if path.first() == Some(&similar) => {
                     problem.help(format!("name a statistic, such as `{similar}.p99`"))
@@ -149,11 +168,14 @@ impl Bindings {
 
     fn remedy(&self, words: &[&str]) -> Option<String> {
         match words {
-            ["env", name, ..] => Some(format!("set it, or give a default: ${{env.{name}:-default}}")),
-            ["secrets", name, ..] => Some(format!("declare it: `secrets: [{name}]`, and set KSCEN_SECRET_{name}")),
+            ["env", name] => Some(format!("set it, or give a default: ${{env.{name}:-default}}")),
+            ["secrets", name] => Some(format!("declare it: `secrets: [{name}]`, and set KSCEN_SECRET_{name}")),
             ["matrix", name, ..] => did_you_mean(name, self.matrix.keys().map(String::as_str))
                 .map(|similar| format!("did you mean `matrix.{similar}`?")),
-            ["item" | "index", ..] => Some("only steps with `for_each` have it".to_owned()),
+            ["item" | "index", ..] if self.item.is_none() => Some("only steps with `for_each` have it".to_owned()),
+            ["vars", name, ..] => did_you_mean(name, self.vars.keys().map(String::as_str))
+                .map(|similar| format!("did you mean `{similar}`?")),
+            [name, ..] if RESERVED.contains(name) || self.vars.contains_key(*name) => None,
             [name, ..] => {
                 let candidates = self.vars.keys().map(String::as_str).chain(RESERVED.iter().copied());
                 did_you_mean(name, candidates).map(|similar| format!("did you mean `{similar}`?")).or_else(|| {
@@ -192,7 +214,6 @@ impl Bindings {
         match words.as_slice() {
             ["run", "id"] => Ok(json!(self.run_id)),
             ["run", "seed"] => Ok(json!(self.seed)),
-            ["run", other, ..] => Err(format!("a run has `id` and `seed`, no `{other}`")),
             ["matrix", name, rest @ ..] => {
                 let value = self.matrix.get(*name).ok_or_else(|| format!("there is no matrix value `{name}`"))?;
                 descend(value, rest)
@@ -202,10 +223,11 @@ impl Bindings {
                 (Err(_), Some(default)) => Ok(json!(default)),
                 (Err(_), None) => Err(format!("the environment variable `{name}` is not set")),
             },
-            ["secrets", name] => match self.secrets.get(*name) {
-                Some(Some(secret)) => Ok(json!(secret)),
-                Some(None) => Err(format!("the secret `{name}` is not set: KSCEN_SECRET_{name} is missing")),
-                None => Err(format!("the secret `{name}` is not declared")),
+            ["secrets", name] => match (self.secrets.get(*name), &reference.default) {
+                (Some(Some(secret)), _) => Ok(json!(secret)),
+                (Some(None), Some(default)) => Ok(json!(default)),
+                (Some(None), None) => Err(format!("the secret `{name}` is not set: KSCEN_SECRET_{name} is missing")),
+                (None, _) => Err(format!("the secret `{name}` is not declared")),
             },
             ["steps", id, ..] => live.metric(&format!("{}{id}", self.prefix), &reference.path[2..]),
             ["kafka", "bootstrap"] => Ok(json!(live.endpoints().bootstrap)),
@@ -219,58 +241,119 @@ impl Bindings {
                 Some((_, index)) => Ok(json!(index)),
                 None => Err("there is no `index` here".to_owned()),
             },
-            ["vars", name, rest @ ..] | [name, rest @ ..] => {
-                let value = self.vars.get(*name).ok_or_else(|| format!("there is no variable `{name}`"))?;
-                descend(value, rest)
-            }
+            ["vars", name, rest @ ..] => self.variable(name, rest),
+            [name, rest @ ..] if !RESERVED.contains(name) => self.variable(name, rest),
+            [name, rest @ ..] => Err(match namespace(name) {
+                Some(known) if rest.is_empty() => format!("`${{{name}}}` alone is no value: {known}"),
+                Some(known) => format!("`{name}` has no `{}`: {known}", rest.join(".")),
+                None => format!("`{name}` stands for nothing here"),
+            }),
             [] => Err("an empty reference stands for nothing".to_owned()),
         }
     }
 
+    fn variable(&self, name: &str, path: &[&str]) -> Result<Value, String> {
+        let value = self.vars.get(name).ok_or_else(|| format!("there is no variable `{name}`"))?;
+        descend(value, path).map_err(|error| format!("`{name}` is {value}: {error}"))
+    }
+
     /// Binds `raw` variables: resolves references between them, in whichever order they stand.
     pub fn bind_vars(&mut self, raw: &Map<String, Value>, origin: &Origin, problems: &mut Vec<Problem>) {
-        let mut pending: BTreeSet<&String> = raw.keys().collect();
         for name in raw.keys().filter(|name| RESERVED.contains(&name.as_str())) {
             problems.push(
                 Problem::new("reserved-name", format!("`{name}` has a meaning of its own and cannot be a variable"))
-                    .at(origin.key_place(&format!("/{name}"))),
+                    .at(origin.key_place(&format!("/{}", escape(name)))),
             );
         }
         // Each round binds what depends on nothing unbound; a round that binds nothing leaves only cycles.
+        let mut pending: BTreeMap<&String, BTreeSet<String>> =
+            raw.iter().map(|(name, value)| (name, variables(value))).collect();
         loop {
-            let ready: Vec<&String> = pending
-                .iter()
-                .copied()
-                .filter(|name| {
-                    let depends = variables(&raw[name.as_str()]);
-                    !depends.iter().any(|other| pending.iter().any(|pending| *pending == other))
-                })
-                .collect();
+            let (ready, blocked): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                std::mem::take(&mut pending).into_iter().partition(|(_, depends)| {
+                    !depends.iter().any(|other| raw.contains_key(other) && !self.is_bound(other))
+                });
+            pending = blocked;
             if ready.is_empty() {
                 break;
             }
-            for name in ready {
-                pending.remove(name);
-                let pointer = origin.key(name);
-                if self.check(&raw[name.as_str()], &pointer, None, problems)
-                    && let Ok(value) = self.resolve_static(&raw[name.as_str()])
-                {
-                    self.vars.insert(name.clone(), value);
-                } else {
-                    // Bound to something all the same, so that its uses do not repeat the problem.
-                    self.vars.insert(name.clone(), Value::Null);
-                }
+            for name in ready.into_keys() {
+                self.bind(name, &raw[name.as_str()], origin, problems);
             }
         }
-        for name in pending {
+        report_cycles(&pending, origin, problems);
+        for name in pending.into_keys() {
             self.vars.insert(name.clone(), Value::Null);
-            let through = variables(&raw[name.as_str()]).into_iter().collect::<Vec<_>>().join("`, `");
-            problems.push(
-                Problem::new("variable-cycle", format!("`{name}` refers to itself through `{through}`"))
-                    .at(origin.key(name).place("")),
-            );
+            self.broken.insert(name.clone());
         }
     }
+
+    fn is_bound(&self, name: &str) -> bool {
+        self.vars.contains_key(name)
+    }
+
+    fn bind(&mut self, name: &str, value: &Value, origin: &Origin, problems: &mut Vec<Problem>) {
+        let place = origin.key(name);
+        if self.check(value, &place, None, problems) {
+            match self.resolve_static(value) {
+                Ok(value) => {
+                    self.vars.insert(name.to_owned(), value);
+                    return;
+                }
+                Err(failures) => problems.extend(
+                    failures
+                        .into_iter()
+                        .map(|(pointer, message)| Problem::new("bad-reference", message).at(place.place(&pointer))),
+                ),
+            }
+        }
+        self.vars.insert(name.to_owned(), Value::Null);
+        self.broken.insert(name.to_owned());
+    }
+}
+
+/// Reports each cycle once, at the variable that stands first in it.
+fn report_cycles(pending: &BTreeMap<&String, BTreeSet<String>>, origin: &Origin, problems: &mut Vec<Problem>) {
+    let mut told = BTreeSet::new();
+    for start in pending.keys() {
+        // Everything pending refers to something pending, so this walk runs into a cycle.
+        let mut path: Vec<&String> = Vec::new();
+        let mut at = *start;
+        while !path.contains(&at) {
+            path.push(at);
+            let Some((next, _)) = pending.iter().find(|(name, _)| pending[at].contains(name.as_str())) else { break };
+            at = next;
+        }
+        let Some(begin) = path.iter().position(|name| *name == at) else { continue };
+        let cycle = &path[begin..];
+        if cycle.iter().any(|name| told.contains(*name)) {
+            continue;
+        }
+        told.extend(cycle.iter().copied());
+        let round = cycle.iter().chain(&[cycle[0]]).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" → ");
+        let message = match cycle {
+            [only] => format!("the variable `{only}` refers to itself"),
+            _ => format!("the variable `{}` refers to itself: {round}", cycle[0]),
+        };
+        problems.push(Problem::new("variable-cycle", message).at(origin.key(cycle[0]).place("")));
+    }
+}
+
+/// What a reserved word can be followed by.
+fn namespace(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "run" => "write `${run.id}` or `${run.seed}`",
+        "kafka" => "write `${kafka.bootstrap}`",
+        "connect" => "write `${connect.url}`",
+        "postgres" => "write `${postgres.url}`",
+        "vars" => "write `${vars.NAME}`, or just `${NAME}`",
+        "matrix" => "write `${matrix.NAME}`",
+        "env" => "write `${env.NAME}`",
+        "secrets" => "write `${secrets.NAME}`",
+        "steps" => "write `${steps.ID.METRIC}`",
+        "index" => "write `${index}`",
+        _ => return None,
+    })
 }
 
 fn code_of(words: &[&str]) -> &'static str {
@@ -285,12 +368,17 @@ fn code_of(words: &[&str]) -> &'static str {
 fn variables(value: &Value) -> BTreeSet<String> {
     interpolate::references(value)
         .into_iter()
-        .filter_map(|(_, reference)| match reference.path.as_slice() {
-            [first, second, ..] if first == "vars" => Some(second.clone()),
-            [first, ..] if !RESERVED.contains(&first.as_str()) => Some(first.clone()),
-            _ => None,
-        })
+        .filter_map(|(_, reference)| variable(&reference).map(str::to_owned))
         .collect()
+}
+
+/// The variable that a reference uses, if it is one.
+fn variable(reference: &Reference) -> Option<&str> {
+    match reference.path.as_slice() {
+        [first, second, ..] if first == "vars" => Some(second),
+        [first, ..] if !RESERVED.contains(&first.as_str()) => Some(first),
+        _ => None,
+    }
 }
 
 fn descend(value: &Value, path: &[&str]) -> Result<Value, String> {

@@ -1,5 +1,8 @@
 //! The expressions of `if:`.
 
+use super::bindings::Bindings;
+use crate::diagnostic::did_you_mean;
+use crate::step::Scope;
 use minijinja::{Environment, Value};
 use std::collections::BTreeMap;
 
@@ -15,23 +18,79 @@ pub struct ConditionError {
     pub help: String,
 }
 
-/// Checks an expression without evaluating it.
+/// Checks an expression without evaluating it: its syntax, and every name but those of steps.
 ///
 /// # Errors
 /// A syntax error, or a name that does not exist.
-pub fn check(text: &str) -> Result<(), ConditionError> {
+pub fn check(text: &str, bindings: &Bindings) -> Result<(), ConditionError> {
+    for path in names_in(text)? {
+        let mut words = path.split('.');
+        match (words.next(), words.next()) {
+            (Some("vars"), Some(name)) => known("variable", name, bindings.vars.keys().map(String::as_str))?,
+            (Some("matrix"), Some(name)) => known("matrix value", name, bindings.matrix.keys().map(String::as_str))?,
+            (Some(name), _) if !NAMES.contains(&name) => return Err(unknown_name(name, bindings)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Checks the steps that an expression, which is right otherwise, refers to.
+///
+/// # Errors
+/// An id that does not exist.
+pub fn check_steps(text: &str, scope: &Scope, prefix: &str) -> Result<(), ConditionError> {
+    for path in names_in(text)? {
+        if let Some(id) = path.strip_prefix("steps.").and_then(|path| path.split('.').next())
+            && !scope.steps.contains_key(&format!("{prefix}{id}"))
+        {
+            known("step with the id", id, scope.ids(prefix).collect::<Vec<_>>().into_iter())?;
+        }
+    }
+    Ok(())
+}
+
+/// The dotted names that an expression uses.
+fn names_in(text: &str) -> Result<Vec<String>, ConditionError> {
     let environment = environment();
     let expression = environment.compile_expression(text).map_err(|error| ConditionError {
         message: format!("`{text}` is not an expression: {}", error.detail().unwrap_or("syntax error")),
-        help: "write it like `environment == 'docker' and not failed`".to_owned(),
+        help: if text.contains("${") {
+            "names stand without `${…}` in a condition: `vars.x == 'y'`".to_owned()
+        } else {
+            "write it like `environment == 'docker' and not failed`".to_owned()
+        },
     })?;
-    match expression.undeclared_variables(false).into_iter().find(|name| !NAMES.contains(&name.as_str())) {
-        None => Ok(()),
-        Some(unknown) => Err(ConditionError {
-            message: format!("`{unknown}` is not known in a condition"),
-            help: format!("the names are {}; a variable is `vars.{unknown}`", NAMES.join(", ")),
-        }),
+    let mut names: Vec<String> = expression.undeclared_variables(true).into_iter().collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn known<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Result<(), ConditionError> {
+    if known.clone().any(|known| known == name) {
+        return Ok(());
     }
+    let all = known.clone().collect::<Vec<_>>().join(", ");
+    let help = match did_you_mean(name, known) {
+        Some(similar) => format!("did you mean `{similar}`?"),
+        None if all.is_empty() && what.starts_with("step") => "give the step you mean an `id`".to_owned(),
+        None if all.is_empty() => format!("the file declares no {what}"),
+        None => format!("there is {all}"),
+    };
+    Err(ConditionError { message: format!("there is no {what} `{name}`"), help })
+}
+
+fn unknown_name(name: &str, bindings: &Bindings) -> ConditionError {
+    let help = if bindings.vars.contains_key(name) {
+        format!("a variable is `vars.{name}`")
+    } else if bindings.matrix.contains_key(name) {
+        format!("a value of the matrix is `matrix.{name}`")
+    } else if let Some(similar) = did_you_mean(name, NAMES.iter().copied()) {
+        format!("did you mean `{similar}`?")
+    } else {
+        format!("the names are {}", NAMES.join(", "))
+    };
+    ConditionError { message: format!("`{name}` is not known in a condition"), help }
 }
 
 /// Evaluates an expression.
@@ -56,10 +115,20 @@ mod tests {
 
     #[test]
     fn conditions_are_checked_and_evaluated() {
-        assert!(check("failed and environment == 'local'").is_ok());
-        assert!(check("steps.load.acked > 5").is_ok());
-        assert_eq!(check("oops > 5").expect_err("unknown").message, "`oops` is not known in a condition");
-        assert!(check("failed and").is_err());
+        let vars = serde_json::json!({ "topic": "t" }).as_object().expect("a map").clone();
+        let bindings = Bindings { vars, ..Bindings::default() };
+        let wrong = |text: &str| check(text, &bindings).expect_err("it is wrong");
+        for fine in ["failed and environment == 'local'", "steps.load.acked > 5", "vars.topic == 't'", "always"] {
+            assert!(check(fine, &bindings).is_ok(), "{fine}");
+        }
+        assert_eq!(wrong("oops > 5").message, "`oops` is not known in a condition");
+        assert_eq!(wrong("topic == 't'").help, "a variable is `vars.topic`");
+        assert_eq!(wrong("vars.topc == 't'").help, "did you mean `topic`?");
+        assert_eq!(wrong("matrix.x").message, "there is no matrix value `x`");
+        assert!(wrong("${vars.topic}").help.contains("without `${…}`"));
+        assert!(check("failed and", &bindings).is_err());
+        let error = check_steps("steps.load.acked > 5", &Scope::default(), "").expect_err("no such step");
+        assert_eq!(error.message, "there is no step with the id `load`");
         let names = BTreeMap::from([("failed", Value::from(true)), ("environment", Value::from("local"))]);
         assert_eq!(evaluate("failed and environment == 'local'", &names), Ok(true));
         assert_eq!(evaluate("not failed", &names), Ok(false));

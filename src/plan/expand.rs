@@ -5,12 +5,13 @@ use super::include::Includes;
 use super::origin::{Origin, escape};
 use super::planned::{Children, PlannedStep};
 use super::timeout;
-use crate::diagnostic::Problem;
+use crate::diagnostic::{Place, Problem, did_you_mean};
 use crate::record::Section;
 use crate::scenario::{Guarantee, Items, Modifiers};
 use crate::step::{self, CheckContext, Scope, ScopeStep, VerbEntry};
 use crate::validate::Findings;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Most steps a plan may have: a `for_each` over a huge list is a mistake.
@@ -27,6 +28,9 @@ pub struct Expander<'a> {
     /// Where problems go.
     pub problems: &'a mut Vec<Problem>,
     order: usize,
+    /// Whether there are too many steps: what comes now is left out.
+    full: bool,
+    places: BTreeMap<String, Place>,
 }
 
 /// Where the expansion is.
@@ -40,7 +44,7 @@ pub(super) struct Frame {
 
 impl<'a> Expander<'a> {
     pub fn new(includes: &'a mut Includes, problems: &'a mut Vec<Problem>) -> Self {
-        Self { scope: Scope::default(), includes, problems, order: 0 }
+        Self { scope: Scope::default(), includes, problems, order: 0, full: false, places: BTreeMap::new() }
     }
 
     /// Expands a list of steps.
@@ -56,12 +60,12 @@ impl<'a> Expander<'a> {
     }
 
     fn step(&mut self, object: &Map<String, Value>, origin: &Origin, frame: &Frame, into: &mut Vec<PlannedStep>) {
-        let Some((entry, body)) = self.the_verb(object, origin) else { return };
+        let Some((entry, body)) = self.the_verb(object, origin, frame) else {
+            self.enter_broken(object, "", origin, frame);
+            return;
+        };
         let Some(modifiers) = self.modifiers(object, origin, frame, entry) else {
-            // The step cannot be planned, but its id exists: nobody should be told otherwise.
-            if let Some(Value::String(id)) = object.get("id") {
-                self.enter(format!("{}{id}", frame.bindings.prefix), entry, frame, false, None, origin);
-            }
+            self.enter_broken(object, entry.verb, origin, frame);
             return;
         };
         let Some(Items(items)) = &modifiers.for_each else {
@@ -73,12 +77,7 @@ impl<'a> Expander<'a> {
             return;
         };
         for (index, item) in items.into_iter().enumerate() {
-            if self.order >= MAX_STEPS {
-                self.problems.push(
-                    Problem::new("too-many-steps", format!("this makes more than {MAX_STEPS} steps"))
-                        .at(origin.place("/for_each"))
-                        .help("shorten the list"),
-                );
+            if self.full {
                 return;
             }
             let frame = Frame { bindings: frame.bindings.with_item(item, index), ..frame.clone() };
@@ -88,15 +87,29 @@ impl<'a> Expander<'a> {
         }
     }
 
+    /// Enters the id of a step that cannot be planned: it exists, and nobody should be told otherwise.
+    fn enter_broken(&mut self, object: &Map<String, Value>, verb: &'static str, origin: &Origin, frame: &Frame) {
+        let Some(Value::String(id)) = object.get("id") else { return };
+        let background =
+            object.get("background").is_some_and(|value| value != &Value::Bool(false)) || misspelt_background(object);
+        let id = Id { full: format!("{}{id}", frame.bindings.prefix), given: Some(id), place: origin.place("/id") };
+        self.enter(id, verb, background, frame);
+    }
+
     /// The one verb of a step.
     fn the_verb<'o>(
         &mut self,
         object: &'o Map<String, Value>,
         origin: &Origin,
+        frame: &Frame,
     ) -> Option<(&'static VerbEntry, &'o Value)> {
         let mut verbs = object.iter().filter_map(|(key, body)| step::verb(key).map(|entry| (entry, body)));
         let first = verbs.next();
-        if let (Some((first, _)), Some((second, _))) = (first, verbs.next()) {
+        if let (Some((first, body)), Some((second, _))) = (first, verbs.next()) {
+            if body.is_null() && frame.findings.touch(&origin.key(first.verb).pointer) {
+                // Its keys are not indented, and one of them happens to be the name of a verb.
+                return Some((first, body));
+            }
             self.problems.push(
                 Problem::new(
                     "two-verbs",
@@ -131,7 +144,8 @@ impl<'a> Expander<'a> {
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
         let condition = raw.remove("if");
-        if raw.keys().any(|key| frame.findings.touch(&format!("{}/{key}", origin.pointer))) {
+        if Modifiers::KEYS.iter().any(|key| object.contains_key(*key) && frame.findings.touch(&origin.key(key).pointer))
+        {
             return None;
         }
         let mut fine = true;
@@ -148,10 +162,10 @@ impl<'a> Expander<'a> {
         if frame.bindings.item.is_none() && raw.contains_key("for_each") {
             raw.retain(|key, _| key == "for_each");
         }
-        let mut resolved = frame.bindings.resolve_static(&Value::Object(raw)).ok()?;
+        let mut resolved = self.resolved(&Value::Object(raw), origin, frame)?;
         if let (Some(condition), Value::Object(resolved)) = (condition, &mut resolved) {
             if let Value::String(text) = &condition
-                && let Err(error) = super::condition::check(text)
+                && let Err(error) = super::condition::check(text, &frame.bindings)
             {
                 self.problems
                     .push(Problem::new("bad-condition", error.message).at(origin.place("/if")).help(error.help));
@@ -160,14 +174,31 @@ impl<'a> Expander<'a> {
             resolved.insert("if".to_owned(), condition);
         }
         match serde_path_to_error::deserialize::<_, Modifiers>(resolved) {
-            Ok(modifiers) => {
+            Ok(mut modifiers) => {
                 self.check_modifiers(&modifiers, entry, origin);
+                // Somebody who misspelt it wanted it: others need not be told that the step is not in the background.
+                modifiers.background |= misspelt_background(object);
                 Some(modifiers)
             }
             Err(error) => {
                 let key = error.path().to_string();
                 self.problems
                     .push(Problem::new("bad-value", error.inner().to_string()).at(origin.place(&format!("/{key}"))));
+                None
+            }
+        }
+    }
+
+    /// The value with its references replaced; reports the ones that do not fit into their text.
+    fn resolved(&mut self, value: &Value, origin: &Origin, frame: &Frame) -> Option<Value> {
+        match frame.bindings.resolve_static(value) {
+            Ok(value) => Some(value),
+            Err(failures) => {
+                self.problems.extend(
+                    failures
+                        .into_iter()
+                        .map(|(pointer, message)| Problem::new("bad-reference", message).at(origin.place(&pointer))),
+                );
                 None
             }
         }
@@ -206,24 +237,14 @@ impl<'a> Expander<'a> {
         origin: &Origin,
         frame: &Frame,
     ) -> Option<PlannedStep> {
-        let prefix = &frame.bindings.prefix;
-        let place = index.map(|index| format!("[{index}]")).unwrap_or_default();
-        let id = match &modifiers.id {
-            Some(id) => format!("{prefix}{id}{place}"),
-            None => {
-                let base = format!("{prefix}{}-{}", entry.verb, origin.location("").line);
-                let mut id = format!("{base}{place}");
-                let mut copy = 2;
-                while self.scope.steps.contains_key(&id) {
-                    id = format!("{base}.{copy}{place}");
-                    copy += 1;
-                }
-                id
-            }
-        };
+        let id = self.id(entry, &modifiers, index, origin, frame);
+        let full = id.full.clone();
+        let order = self.enter(id, entry.verb, modifiers.background, frame)?;
+        let id = full;
         let origin = origin.key(entry.verb);
-        let order = self.enter(id.clone(), entry, frame, modifiers.background, modifiers.id.as_deref(), &origin)?;
         if frame.findings.touch(&origin.pointer) && !nests(entry) {
+            // It cannot be decoded; its names can be looked up all the same.
+            frame.bindings.check(body, &origin, None, self.problems);
             return None;
         }
         if frame.nesting >= MAX_NESTING {
@@ -236,7 +257,7 @@ impl<'a> Expander<'a> {
         if !nests(entry) && !frame.bindings.check(body, &origin, None, self.problems) {
             return None;
         }
-        let decodable = if nests(entry) { body.clone() } else { frame.bindings.resolve_static(body).ok()? };
+        let decodable = if nests(entry) { body.clone() } else { self.resolved(body, &origin, frame)? };
         let step = match (entry.decode)((entry.normalise)(decodable)) {
             Ok(step) => Arc::from(step),
             Err(error) => {
@@ -287,29 +308,73 @@ impl<'a> Expander<'a> {
         }
     }
 
-    /// Enters a step into the scope; `None` where its id is taken.
-    fn enter(
-        &mut self,
-        id: String,
-        entry: &'static VerbEntry,
-        frame: &Frame,
-        background: bool,
-        given: Option<&str>,
+    /// The id that a step has: given, or made from verb and line.
+    fn id<'m>(
+        &self,
+        entry: &VerbEntry,
+        modifiers: &'m Modifiers,
+        index: Option<usize>,
         origin: &Origin,
-    ) -> Option<usize> {
-        if self.scope.steps.contains_key(&id) {
+        frame: &Frame,
+    ) -> Id<'m> {
+        let prefix = &frame.bindings.prefix;
+        let index = index.map(|index| format!("[{index}]")).unwrap_or_default();
+        if let Some(given) = &modifiers.id {
+            return Id { full: format!("{prefix}{given}{index}"), given: Some(given), place: origin.place("/id") };
+        }
+        let base = format!("{prefix}{}-{}", entry.verb, origin.location("").line);
+        let mut full = format!("{base}{index}");
+        let mut copy = 2;
+        while self.scope.steps.contains_key(&full) {
+            full = format!("{base}.{copy}{index}");
+            copy += 1;
+        }
+        Id { full, given: None, place: origin.place("") }
+    }
+
+    /// Enters a step into the scope; `None` where its id is taken or there are too many steps.
+    fn enter(&mut self, id: Id<'_>, verb: &'static str, background: bool, frame: &Frame) -> Option<usize> {
+        if self.full {
+            return None;
+        }
+        if self.order >= MAX_STEPS {
+            self.full = true;
             self.problems.push(
-                Problem::new("duplicate-id", format!("there is another step with the id `{}`", given.unwrap_or(&id)))
-                    .at(origin.key_place("")),
+                Problem::new("too-many-steps", format!("this makes more than {MAX_STEPS} steps"))
+                    .at(id.place)
+                    .help("shorten the lists of `for_each`, or include fewer fragments"),
+            );
+            return None;
+        }
+        if let Some(first) = self.places.get(&id.full) {
+            let shown = id.given.unwrap_or(&id.full);
+            self.problems.push(
+                Problem::new("duplicate-id", format!("there is another step with the id `{shown}`"))
+                    .at(id.place)
+                    .note(format!("the first one is at {first}"))
+                    .help("an id names one step of the file; choose another"),
             );
             return None;
         }
         let order = self.order;
         self.order += 1;
-        let step = ScopeStep { verb: entry.verb, section: frame.section, order, background, facts: None };
-        self.scope.steps.insert(id, step);
+        let named = id.given.is_some();
+        let step = ScopeStep { verb, named, section: frame.section, order, background, facts: None };
+        self.places.insert(id.full.clone(), id.place);
+        self.scope.steps.insert(id.full, step);
         Some(order)
     }
+}
+
+/// The id of a step, and where it stands.
+struct Id<'a> {
+    full: String,
+    given: Option<&'a str>,
+    place: Place,
+}
+
+fn misspelt_background(object: &Map<String, Value>) -> bool {
+    object.keys().any(|key| key != "background" && did_you_mean(key, ["background"]).is_some())
 }
 
 /// Verbs whose body holds steps, which are interpolated on their own.
@@ -330,6 +395,13 @@ pub(super) fn check_steps(
 ) {
     for step in steps {
         step.walk(&mut |step| {
+            if let Some(condition) = &step.modifiers.condition
+                && let Err(error) = super::condition::check_steps(condition, scope, &step.bindings.prefix)
+            {
+                // The body's key stands beside `if`.
+                let place = step.origin.beside("if").place("");
+                problems.push(Problem::new("bad-condition", error.message).at(place).help(error.help));
+            }
             if let Some(body) = &step.dynamic
                 && !step.bindings.check(body, &step.origin, Some(scope), problems)
             {

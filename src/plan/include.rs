@@ -9,8 +9,8 @@ use crate::scenario::schema::fragment_schema;
 use crate::source::{self, Located};
 use crate::validate::{Findings, SchemaCheck};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 /// Fragments that were read, and where they may come from.
@@ -37,6 +37,12 @@ impl Includes {
                     .note(format!("the project is {}", root.display()))
                     .help("move the fragment into the project, or permit it with --allow-outside")
             };
+            // First by its name, so that what lies outside is not even looked for; then by what links lead to.
+            let written = |path: &Path| std::path::absolute(path).map(|path| without_dots(&path));
+            let inside = matches!((written(&named), written(root)), (Ok(named), Ok(root)) if named.starts_with(&root));
+            if !inside {
+                return Err(outside());
+            }
             let absolute = named.canonicalize().map_err(|error| missing(path, &named, &error))?;
             let root = root.canonicalize().map_err(|_| outside())?;
             if !absolute.starts_with(&root) {
@@ -67,6 +73,21 @@ impl Includes {
     }
 }
 
+/// A path with its `.` and `..` worked off, by name alone.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
 fn missing(path: &str, named: &Path, error: &std::io::Error) -> Problem {
     Problem::new("include-missing", format!("`{path}` cannot be included: {error}"))
         .note(format!("looked for {}", named.display()))
@@ -81,6 +102,7 @@ pub(super) fn expand(
     origin: &Origin,
     frame: &Frame,
 ) -> Vec<PlannedStep> {
+    let at_file = if body.is_string() { "" } else { "/file" };
     let body = if body.is_string() { serde_json::json!({ "file": body }) } else { body.clone() };
     if frame.findings.touch(&origin.pointer) || !frame.bindings.check(&body, origin, None, expander.problems) {
         return Vec::new();
@@ -90,16 +112,16 @@ pub(super) fn expand(
     let file = match expander.includes.find(path, &origin.document.source.name) {
         Ok(file) => file,
         Err(problem) => {
-            expander.problems.push(problem.at(origin.place("/file")));
+            expander.problems.push(problem.at(origin.place(at_file)));
             return Vec::new();
         }
     };
     if expander.includes.open.contains(&file) || file == origin.document.source.name {
         let chain: Vec<_> = expander.includes.open.iter().map(|file| file.display().to_string()).collect();
         expander.problems.push(
-            Problem::new("include-cycle", format!("`{path}` includes itself"))
-                .at(origin.place("/file"))
-                .note(format!("through {}", chain.join(" → "))),
+            Problem::new("include-cycle", format!("`{path}` is being included already"))
+                .at(origin.place(at_file))
+                .note(format!("the includes are {} → {}", chain.join(" → "), file.display())),
         );
         return Vec::new();
     }
@@ -108,8 +130,9 @@ pub(super) fn expand(
     let empty = Map::new();
     let defaults = document.value.get("vars").and_then(Value::as_object).unwrap_or(&empty);
     let passed = body.get("vars").and_then(Value::as_object).unwrap_or(&empty);
-    let raw = merge(defaults, passed, origin, &root, expander.problems);
-    let mut bindings = Bindings { vars: Map::new(), prefix: format!("{id}."), item: None, ..(*frame.bindings).clone() };
+    let (raw, broken) = merge(defaults, passed, origin, &root, expander.problems);
+    let prefix = format!("{id}.");
+    let mut bindings = Bindings { vars: Map::new(), prefix, item: None, broken, ..(*frame.bindings).clone() };
     bindings.bind_vars(&raw, &root.key("vars"), expander.problems);
     expander.includes.open.push(file);
     let inner = Frame { bindings: Arc::new(bindings), findings, ..frame.clone() };
@@ -118,14 +141,14 @@ pub(super) fn expand(
     steps
 }
 
-/// Passed values over defaults; only declared variables can be passed, and those without default must be.
+/// Passed values over defaults, and the variables that have neither; only declared ones can be passed.
 fn merge(
     defaults: &Map<String, Value>,
     passed: &Map<String, Value>,
     origin: &Origin,
     root: &Origin,
     problems: &mut Vec<Problem>,
-) -> Map<String, Value> {
+) -> (Map<String, Value>, BTreeSet<String>) {
     for name in passed.keys().filter(|name| !defaults.contains_key(*name)) {
         let mut problem = Problem::new("unknown-variable", format!("the fragment has no variable `{name}`"));
         if let Some(similar) = did_you_mean(name, defaults.keys().map(String::as_str)) {
@@ -134,6 +157,7 @@ fn merge(
         problems.push(problem.at(origin.key_place(&format!("/vars/{name}"))));
     }
     let mut merged = Map::new();
+    let mut broken = BTreeSet::new();
     for (name, default) in defaults {
         if !is_variable(name) {
             problems.push(
@@ -149,11 +173,12 @@ fn merge(
                         .help(format!("pass it: vars: {{ {name}: … }}")),
                 );
                 merged.insert(name.clone(), Value::Null);
+                broken.insert(name.clone());
             }
             value => {
                 merged.insert(name.clone(), value.clone());
             }
         }
     }
-    merged
+    (merged, broken)
 }

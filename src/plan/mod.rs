@@ -11,6 +11,6 @@ mod scenario;
 mod timeout;
 
 pub use bindings::{Bindings, Live};
-pub use origin::Origin;
+pub use origin::{Origin, escape};
 pub use planned::{Children, PlannedStep};
 pub use scenario::{Options, Plan, plans};

@@ -32,9 +32,21 @@ impl Origin {
         self.at(&format!("/{}", escape(key)))
     }
 
+    /// The node of another key of the same map.
+    #[must_use]
+    pub fn beside(&self, key: &str) -> Self {
+        let owner = self.pointer.rsplit_once('/').map_or("", |(owner, _)| owner).to_owned();
+        Self { document: Arc::clone(&self.document), pointer: owner }.key(key)
+    }
+
     /// The place of the value at a relative pointer.
     pub fn place(&self, relative: &str) -> Place {
         self.document.place(&format!("{}{relative}", self.pointer))
+    }
+
+    /// The place of a part of the value at a relative pointer, such as one `${…}` of several.
+    pub fn place_within(&self, relative: &str, part: &str) -> Place {
+        self.document.place_within(&format!("{}{relative}", self.pointer), part)
     }
 
     /// The place of the key at a relative pointer.

@@ -18,7 +18,7 @@ use crate::validate::{Findings, SchemaCheck};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// What the command line and the environment bring to a plan.
 #[derive(Clone, Debug, Default)]
@@ -91,13 +91,19 @@ impl Plan {
     }
 }
 
+/// The schema of scenarios, compiled once.
+static SCENARIO: LazyLock<SchemaCheck> = LazyLock::new(|| SchemaCheck::new(scenario_schema()));
+
+/// Most steps that all cells of a matrix may have together.
+const MAX_PLANNED: usize = 50_000;
+
 /// Plans a file: one plan for each cell of its matrix.
 ///
 /// # Errors
 /// All problems of the file at once, sorted by place. Nothing was started, and nothing outside the file system touched.
 pub fn plans(file: &Path, options: &Options) -> Result<Vec<Plan>, Vec<Problem>> {
     let document = Arc::new(source::read(file)?);
-    let mut findings = SchemaCheck::new(scenario_schema()).check(&document);
+    let mut findings = SCENARIO.check(&document);
     let mut problems = std::mem::take(&mut findings.problems);
     let plans = plan_cells(file, &document, &Arc::new(findings), options, &mut problems);
     if problems.iter().any(Problem::is_error) {
@@ -131,10 +137,24 @@ fn plan_cells(
     let envelope: Option<Arc<Envelope>> = serde_json::from_value(document.value.clone()).ok().map(Arc::new);
     let project = options.project.clone().or_else(|| file.parent().map(Path::to_owned));
     let mut includes = Includes::new(if options.allow_outside { None } else { project });
-    cells
-        .into_iter()
-        .filter_map(|cell| plan_cell(file, &root, envelope.clone(), cell, findings, options, &mut includes, problems))
-        .collect()
+    let mut plans = Vec::new();
+    let mut planned = 0;
+    for cell in cells {
+        let Some(plan) = plan_cell(file, &root, envelope.clone(), cell, findings, options, &mut includes, problems)
+        else {
+            // What stops one cell from being planned stops the others.
+            break;
+        };
+        planned += plan.scope.steps.len();
+        plans.push(plan);
+        if planned > MAX_PLANNED {
+            let message = format!("all cells of the matrix together make more than {MAX_PLANNED} steps");
+            problems
+                .push(Problem::new("too-many-steps", message).at(root.key_place("/matrix")).help("make it smaller"));
+            break;
+        }
+    }
+    plans
 }
 
 #[allow(clippy::too_many_arguments, reason = "each is a different thing, used once")]

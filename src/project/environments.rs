@@ -3,6 +3,7 @@
 use crate::environment::EnvironmentKind;
 use crate::environment::docker::DockerConfig;
 use crate::environment::local::LocalConfig;
+use crate::environment::mock::MockConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -59,7 +60,7 @@ pub struct Address {
     pub url: String,
 }
 
-/// One environment: exactly one of `local`, `docker` and `remote`, and addresses where they are not implied.
+/// One environment: exactly one of `local`, `docker`, `remote` and `mock`, and addresses where they are not implied.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnvironmentEntry {
@@ -72,6 +73,9 @@ pub struct EnvironmentEntry {
     /// Somebody else's cluster.
     #[serde(default)]
     pub remote: Option<RemoteConfig>,
+    /// librdkafka's mock cluster: for tests of kscen itself; nothing can be judged on it.
+    #[serde(default)]
+    pub mock: Option<MockConfig>,
     /// What may be done in a remote environment; nothing else is.
     #[serde(default)]
     pub allow: Vec<Allow>,
@@ -101,6 +105,8 @@ pub enum Kind {
     Docker(DockerConfig),
     /// Somebody else's cluster.
     Remote,
+    /// librdkafka's mock cluster.
+    Mock(MockConfig),
 }
 
 impl EnvironmentEntry {
@@ -111,10 +117,11 @@ impl EnvironmentEntry {
 
     /// Its kind; `None` where the file names none or several.
     pub fn kind(&self) -> Option<Kind> {
-        match (&self.local, &self.docker, &self.remote) {
-            (Some(local), None, None) => Some(Kind::Local(local.clone())),
-            (None, Some(docker), None) => Some(Kind::Docker(docker.clone())),
-            (None, None, Some(_)) => Some(Kind::Remote),
+        match (&self.local, &self.docker, &self.remote, &self.mock) {
+            (Some(local), None, None, None) => Some(Kind::Local(local.clone())),
+            (None, Some(docker), None, None) => Some(Kind::Docker(docker.clone())),
+            (None, None, Some(_), None) => Some(Kind::Remote),
+            (None, None, None, Some(mock)) => Some(Kind::Mock(mock.clone())),
             _ => None,
         }
     }
@@ -127,6 +134,7 @@ impl Kind {
             Self::Local(_) => EnvironmentKind::Local,
             Self::Docker(_) => EnvironmentKind::Docker,
             Self::Remote => EnvironmentKind::Remote,
+            Self::Mock(_) => EnvironmentKind::Mock,
         }
     }
 }

@@ -105,7 +105,7 @@ impl Project {
         let Some(kind) = entry.kind() else {
             return Err(problem(
                 "environment-kind",
-                format!("`{name}` has to be exactly one of `local`, `docker` and `remote`"),
+                format!("`{name}` has to be exactly one of `local`, `docker`, `remote` and `mock`"),
                 "",
             ));
         };

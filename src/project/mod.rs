@@ -8,4 +8,4 @@ mod state;
 pub use environments::{Allow, EnvironmentEntry, Kind, ProjectFile, RemoteConfig};
 pub use load::{Project, find};
 pub use permit::{Refusal, permit};
-pub use state::{Busy, RunLock, journal_path};
+pub use state::{Busy, RunLock, journal_path, state_folder};

@@ -24,16 +24,28 @@ pub struct Refusal {
 pub fn permit(plan: &Plan, project: &Project) -> Result<(), Vec<Problem>> {
     let mut problems = Vec::new();
     plan.walk(&mut |step| {
-        for refusal in refusals(&step.needs, project) {
+        for refusal in refusals(&step.needs, project).into_iter().chain(falsified(step.facts.judges, project)) {
             problems.push(refusal.problem().at(step.origin.key_place("")));
         }
     });
+    if let Some(refusal) = falsified(plan.envelope.guarantee.is_some(), project) {
+        problems.push(refusal.problem().at(plan.origin.key_place("/guarantee")));
+    }
     if let Ok(needs) = plan.envelope.needs.as_ref().map_or(Ok(Needs::default()), |needs| needs.resolve()) {
         for refusal in refusals(&needs, project) {
             problems.push(refusal.problem().at(plan.origin.key_place("/needs")));
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// A mock cluster drops messages silently and knows no idempotence: whatever is judged there, the verdict could be wrong.
+fn falsified(judges: bool, project: &Project) -> Option<Refusal> {
+    (judges && matches!(project.kind, Kind::Mock(_))).then(|| Refusal {
+        code: "mock-cannot-judge",
+        message: format!("`{}` is a mock cluster: nothing can be judged on it", project.name),
+        help: Some("run it with --env local".to_owned()),
+    })
 }
 
 impl Refusal {
@@ -96,6 +108,11 @@ fn refused(capability: Capability, project: &Project) -> Option<Refusal> {
     let granted = |allow: Allow| project.entry.allow.contains(&allow);
     match &project.kind {
         Kind::Local(_) => None,
+        Kind::Mock(_) => (capability != Capability::Produce && capability != Capability::Usage).then(|| Refusal {
+            code: "cannot-on-mock",
+            message: format!("`{name}` is a mock cluster, which has no {capability}"),
+            help: Some("run it with --env local".to_owned()),
+        }),
         Kind::Docker(_) => (capability == Capability::NetworkShape).then(|| Refusal {
             code: "cannot-shape-network",
             message: format!("`{name}` is docker, which can cut a service from its networks, but not delay or throttle it, nor cut one direction"),

@@ -7,7 +7,10 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 /// The folder for state of this user: `$XDG_STATE_HOME/kscen`, or `~/.local/state/kscen`.
-fn folder() -> io::Result<PathBuf> {
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn state_folder() -> io::Result<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = variable("XDG_STATE_HOME")
         .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
@@ -20,9 +23,9 @@ fn folder() -> io::Result<PathBuf> {
 /// A file of an environment. A kept local stack is known by its name alone; other environments are those of one project.
 fn file(project: &Project, extension: &str) -> io::Result<PathBuf> {
     let name = &project.name;
-    Ok(folder()?.join(match project.kind {
+    Ok(state_folder()?.join(match project.kind {
         Kind::Local(_) => format!("{name}.{extension}"),
-        Kind::Docker(_) | Kind::Remote => {
+        Kind::Docker(_) | Kind::Remote | Kind::Mock(_) => {
             let place = std::path::absolute(&project.folder)?;
             let place = std::fs::canonicalize(&place).unwrap_or(place);
             format!("{name}-{:08x}.{extension}", crc32fast::hash(place.as_os_str().as_encoded_bytes()))

@@ -1,5 +1,6 @@
 //! The account of messages between senders and readers.
 
+use crate::debezium::Reconciliation;
 use crate::ledger::LedgerReport;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,9 @@ pub struct DeliveryRecord {
     pub drained: bool,
     /// Why it was not drained.
     pub missing_evidence: Option<String>,
+    /// For changes of a database: what became of each row's change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Box<Reconciliation>>,
     /// The counts and the first samples of each class.
     pub ledger: LedgerReport,
 }

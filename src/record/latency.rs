@@ -142,7 +142,7 @@ fn merge_slices(into: &mut Slice, other: Slice) {
 }
 
 /// Records latencies at a few nanoseconds each.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct LatencyRecorder {
     open: Vec<OpenSlice>,
     hot: usize,
@@ -155,12 +155,6 @@ struct OpenSlice {
     number: u64,
     used: u64,
     histogram: Histogram<u64>,
-}
-
-impl Default for LatencyRecorder {
-    fn default() -> Self {
-        Self { open: Vec::new(), hot: 0, uses: 0, series: LatencySeries::default() }
-    }
 }
 
 impl LatencyRecorder {

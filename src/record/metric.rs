@@ -109,6 +109,16 @@ pub const METRICS: &[Metric] = &[
     distribution("schedule_delay", PRODUCE, "from the time a message was due until it was handed to the client"),
     distribution("ack_latency", PRODUCE, "from handing over a message until its acknowledgement"),
     distribution("response_latency", PRODUCE, "from the time a message was due until its acknowledgement"),
+    distribution(
+        "cdc_latency",
+        CONSUME,
+        "with `decode: debezium`: from a change's commit, by the database's clock, until the reader had its event",
+    ),
+    distribution(
+        "capture_latency",
+        CONSUME,
+        "with `decode: debezium`: from a change's commit until the connector processed it, by the clocks of both",
+    ),
     distribution("end_to_end_latency", CONSUME, "from the time a message was due until the reader saw it"),
     single(
         "queue_full_time",

@@ -7,6 +7,7 @@ use super::service::ServiceRecord;
 use super::step::{Failure, StepRecord};
 use super::verdict::Verdict;
 use crate::environment::{EnvironmentInfo, LogLine};
+use crate::selfcheck::Stamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,6 +40,9 @@ pub struct RunInfo {
     pub duration: f64,
     /// kscen's version.
     pub kscen: String,
+    /// The last self-check of the ledger on this machine.
+    #[serde(default)]
+    pub selfcheck: Option<Stamp>,
 }
 
 /// The machine that kscen ran on.

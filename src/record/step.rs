@@ -1,6 +1,7 @@
 //! What a step did.
 
 use super::check::Location;
+use super::latency::LatencySeries;
 use super::unit::Quantity;
 use crate::load::{ConsumeReport, ProduceReport};
 use schemars::JsonSchema;
@@ -88,6 +89,9 @@ pub struct StepRecord {
     pub failure: Option<Failure>,
     /// Single figures of the step by metric name.
     pub metrics: BTreeMap<String, Quantity>,
+    /// Latencies by metric name, for verbs that are neither `produce` nor `consume`, or that measure more than those.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub latencies: BTreeMap<String, LatencySeries>,
     /// What a `produce` step measured.
     pub produced: Option<Box<ProduceReport>>,
     /// What a `consume` step measured.

@@ -1,24 +1,31 @@
 //! The verb `consume`.
 
+mod capture;
 mod reader;
 
+pub use capture::{Capture, Events};
 pub use reader::Reader;
 
 use super::metrics::MetricChecks;
 use super::produce::{check_config, plain};
+use super::sql::beside;
 use super::topic::check_topic_name;
 use super::{CheckContext, Facts, Step, StepError, StepOutcome};
+use crate::debezium::{EnvelopeSchema, arrivals};
 use crate::diagnostic::Problem;
 use crate::environment::Needs;
 use crate::execute::{Resource, Stop, StepContext};
-use crate::load::consume::{Commit as LoadCommit, From as LoadFrom, Until as LoadUntil};
+use crate::load::consume::{Commit as LoadCommit, From as LoadFrom, Tap, Until as LoadUntil};
 use crate::load::{ConsumeJob, ConsumeSpec};
+use crate::record::Quantity;
+use crate::record::latency::LatencyRecorder;
 use crate::scenario::Guarantee;
 use crate::scenario::units::{Count, Length};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +59,12 @@ pub struct Consume {
     /// How long the drain at the end of `steps` may take; 30s by default.
     #[serde(default)]
     pub drain: Option<Length>,
+    /// What the messages are: `debezium` reads them as change events, so that `expect: delivery` can hold them against a `sql` step.
+    #[serde(default)]
+    pub decode: Option<Decode>,
+    /// A JSON schema that each message's value has to meet; the path is relative to the scenario. See the metric `schema_violations`.
+    #[serde(default)]
+    pub schema: Option<PathBuf>,
     /// Further client properties, under their librdkafka or Java names.
     #[serde(default)]
     pub config: BTreeMap<String, Value>,
@@ -91,6 +104,14 @@ pub struct Until {
     /// At the end offsets as they are when the reader starts.
     #[serde(default)]
     pub drained: bool,
+}
+
+/// How messages are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decode {
+    /// Debezium's change events, in JSON.
+    Debezium,
 }
 
 /// How partitions move in a rebalance.
@@ -155,6 +176,8 @@ impl JsonSchema for Commit {
     }
 }
 
+/// How many messages of each class the account names; all are counted.
+const SAMPLES: usize = 100;
 /// How long the drain may take.
 const DRAIN: Duration = Duration::from_secs(30);
 /// What a reader may take before its time limit, where nothing says when it ends.
@@ -176,6 +199,8 @@ impl Step for Consume {
             group: self.group.clone(),
             total: self.until.and_then(|until| until.count).map(|count| count.0),
             ends: self.until.is_some(),
+            judges: !self.thresholds.0.is_empty(),
+            captures: self.decode.is_some(),
             allowance: Some(UNPLANNED),
             ..Facts::default()
         }
@@ -222,6 +247,11 @@ impl Step for Consume {
                     .help("add `isolation: read_committed`"),
             );
         }
+        if let Some(file) = &self.schema
+            && let Err(error) = read_schema(&beside(&cx.origin.document.source.name, file))
+        {
+            cx.report("/schema", Problem::new("bad-schema", error));
+        }
         check_config(&self.config, crate::kafka::Role::Consumer, cx);
         self.thresholds.check("/thresholds", Self::VERB, cx);
     }
@@ -234,7 +264,9 @@ impl Step for Consume {
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let defect = |error: tokio::task::JoinError| StepError::broken("defect", error.to_string());
-        let spec = self.spec(cx);
+        let capture = self.capture(cx)?.map(Arc::new);
+        let mut spec = self.spec(cx);
+        spec.tap = capture.clone().map(|capture| -> Tap { Arc::new(move |message| capture.take(message)) });
         if let Some(group) = &self.group {
             cx.run.owned.add(Resource::Group(group.clone()));
         }
@@ -246,7 +278,7 @@ impl Step for Consume {
             .map_err(|error| StepError::broken("prepare-reader", error.to_string()))?;
         let live = job.live();
         let total = self.until.and_then(|until| until.count).map(|count| count.0);
-        let reader = Arc::new(Reader::new(job, total));
+        let reader = Arc::new(Reader::new(job, total, capture.clone()));
         cx.show(reader.clone());
         cx.prepared();
         let stop = tokio::select! {
@@ -264,7 +296,10 @@ impl Step for Consume {
         }
         let report = reader.join().await?;
         let (fatal, reached) = (report.fatal.clone(), report.until_reached);
-        let outcome = StepOutcome { consumed: Some(Box::new(report)), ..StepOutcome::default() };
+        let mut outcome = StepOutcome { consumed: Some(Box::new(report)), ..StepOutcome::default() };
+        if let Some(capture) = &capture {
+            measure(capture, &mut outcome, cx).await;
+        }
         match (fatal, stop) {
             (Some(fatal), _) => return Err(StepError::broken("reader-ended", fatal).after(outcome)),
             (None, Some(Stop::Now | Stop::Timeout)) => return Err(StepError::interrupted().after(outcome)),
@@ -280,7 +315,64 @@ impl Step for Consume {
     }
 }
 
+/// Adds what the messages were: schema violations, and how long changes took from their commit.
+async fn measure(capture: &Capture, outcome: &mut StepOutcome, cx: &StepContext) {
+    let mut details = Map::new();
+    if let Some((count, samples)) = capture.violations() {
+        outcome.metrics.insert("schema_violations".to_owned(), Quantity::count(count));
+        details.insert("schema_violations".to_owned(), json!(samples));
+    }
+    if capture.decodes() {
+        let clock = cx.run.clock;
+        let measured = cx.run.changes.read(|transactions, _| {
+            capture.events(|read| {
+                let [mut whole, mut captured] = [LatencyRecorder::default(), LatencyRecorder::default()];
+                for arrival in arrivals(transactions, read.events) {
+                    let committed_us = u64::try_from(arrival.committed_us - clock.epoch_us()).unwrap_or(0);
+                    whole.record(committed_us, arrival.read_us - arrival.committed_us);
+                    if let Some(connector_us) = arrival.connector_us {
+                        captured.record(committed_us, connector_us - arrival.committed_us);
+                    }
+                }
+                (whole.snapshot(), captured.snapshot())
+            })
+        });
+        match tokio::time::timeout(DRAIN, measured).await {
+            Ok(Ok(Some((whole, captured)))) => {
+                outcome.latencies.insert("cdc_latency".to_owned(), whole);
+                outcome.latencies.insert("capture_latency".to_owned(), captured);
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => cx.run.recorder.warn(format!("the latency of changes cannot be measured: {error}")),
+            Err(_) => cx.run.recorder.warn("the latency of changes cannot be measured: the database does not answer"),
+        }
+    }
+    if !details.is_empty() {
+        outcome.details = Value::Object(details);
+    }
+}
+
+fn read_schema(path: &Path) -> Result<EnvelopeSchema, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
+    let schema = serde_json::from_str(&text).map_err(|error| format!("`{}` is no JSON: {error}", path.display()))?;
+    EnvelopeSchema::new(&schema).map_err(|error| format!("`{}` is no JSON schema: {error}", path.display()))
+}
+
 impl Consume {
+    /// What looks at the messages themselves, where the step asks for that.
+    fn capture(&self, cx: &StepContext) -> Result<Option<Capture>, StepError> {
+        if self.decode.is_none() && self.schema.is_none() {
+            return Ok(None);
+        }
+        let schema = self
+            .schema
+            .as_ref()
+            .map(|file| read_schema(&beside(&cx.origin.document.source.name, file)))
+            .transpose()
+            .map_err(|error| StepError::broken("bad-schema", error).at("/schema"))?;
+        Ok(Some(Capture::new(&self.topic, cx.run.clock, self.decode.is_some(), schema)))
+    }
+
     fn spec(&self, cx: &StepContext) -> ConsumeSpec {
         let until = self.until.map(|until| LoadUntil {
             count: until.count.map(|count| count.0),
@@ -305,6 +397,8 @@ impl Consume {
             config: plain(&self.config),
             run: Arc::clone(&cx.run.identity),
             tap: None,
+            tamper: None,
+            sample_limit: SAMPLES,
             logs: cx.run.client_logs.clone(),
         }
     }

@@ -37,7 +37,7 @@ impl<'a> CheckContext<'a> {
         let scope = self.scope;
         let Some((_, step)) = self.lookup(id) else {
             let prefix = self.prefix;
-            let known: Vec<&str> = scope.steps.keys().filter_map(|known| known.strip_prefix(prefix)).collect();
+            let known: Vec<&str> = scope.ids(prefix).collect();
             let mut problem = Problem::new("unknown-step", format!("there is no step with the id `{id}`"));
             problem = match did_you_mean(id, known.iter().copied()) {
                 Some(similar) => problem.help(format!("did you mean `{similar}`?")),
@@ -47,7 +47,7 @@ impl<'a> CheckContext<'a> {
             self.report(pointer, problem);
             return None;
         };
-        if !verbs.is_empty() && !verbs.contains(&step.verb) {
+        if !verbs.is_empty() && !step.verb.is_empty() && !verbs.contains(&step.verb) {
             let problem =
                 Problem::new("wrong-verb", format!("`{id}` is a `{}` step, not {}", step.verb, alternatives(verbs)));
             self.report(pointer, problem);

@@ -33,30 +33,40 @@ pub struct Delete {
     /// Name of a consumer group without members.
     #[serde(default)]
     group: Option<String>,
+    /// Name of a connector; its replication slot and publication stay until the end of the run.
+    #[serde(default)]
+    connector: Option<String>,
     /// Records of a topic before an offset.
     #[serde(default)]
     records: Option<Records>,
 }
+
+/// How long a connector may stay listed after its deletion.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 impl Step for Delete {
     const VERB: &'static str = "delete";
     const EXAMPLE: &'static str = "delete: { records: { topic: \"orders-${run.id}\", before: 100 } }";
 
     fn needs(&self) -> Needs {
-        Needs::kafka().with(Capability::Topics)
+        let needs = Needs::kafka().with(Capability::Topics);
+        if self.connector.is_some() { needs.service("connect") } else { needs }
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {
-        let given = [self.topic.is_some(), self.group.is_some(), self.records.is_some()];
+        let given = [self.topic.is_some(), self.group.is_some(), self.connector.is_some(), self.records.is_some()];
         if given.iter().filter(|given| **given).count() != 1 {
             cx.report(
                 "",
-                Problem::new("delete-what", "`delete` deletes one thing").help("give `topic`, `group` or `records`"),
+                Problem::new("delete-what", "`delete` deletes one thing").help("give `topic`, `group`, `connector` or `records`"),
             );
         }
     }
 
     fn describe(&self) -> String {
+        if let Some(connector) = &self.connector {
+            return format!("delete connector {connector}");
+        }
         match (&self.topic, &self.group, &self.records) {
             (Some(topic), ..) => format!("delete topic {topic}"),
             (_, Some(group), _) => format!("delete group {group}"),
@@ -80,6 +90,12 @@ impl Step for Delete {
             let resource = Resource::Group(group.clone());
             permit(cx, &resource, &format!("group {group}"))?;
             admin.delete_group(group).await.map_err(broken)?;
+            cx.run.owned.remove(&resource);
+        } else if let Some(connector) = &self.connector {
+            let resource = Resource::Connector(connector.clone());
+            permit(cx, &resource, &format!("connector {connector}"))?;
+            let deleted = cx.run.connect()?.delete(connector, PATIENCE).await;
+            deleted.map_err(|error| StepError::broken("delete", error.to_string()).at("/connector"))?;
             cx.run.owned.remove(&resource);
         } else if let Some(records) = &self.records {
             permit(cx, &Resource::Topic(records.topic.clone()), &format!("records of {}", records.topic))?;

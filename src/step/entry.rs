@@ -4,7 +4,7 @@ use super::{CheckContext, Facts, REGISTRY, StepError, StepOutcome};
 use crate::environment::Needs;
 use crate::execute::StepContext;
 use futures_util::future::BoxFuture;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -24,6 +24,11 @@ pub trait Step: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// Rewrites short forms (`wait: 5s`) into the one that is decoded.
     fn normalise(body: Value) -> Value {
         body
+    }
+
+    /// The JSON schema of the short form, for whatever is not a map; `None` where there is none or the type's own schema has it.
+    fn short() -> Option<Value> {
+        None
     }
 
     /// What it needs of the environment.
@@ -124,10 +129,23 @@ pub(super) const fn entry<T: Step>() -> VerbEntry {
         background: T::BACKGROUND,
         retry: T::RETRY,
         continues: T::CONTINUES,
-        schema: T::json_schema,
+        schema: schema::<T>,
         normalise: T::normalise,
         decode: decode::<T>,
     }
+}
+
+fn schema<T: Step>(generator: &mut SchemaGenerator) -> Schema {
+    let long = T::json_schema(generator);
+    let Some(short) = T::short() else { return long };
+    let mut long = long.to_value();
+    let description = long.as_object_mut().and_then(|long| long.remove("description"));
+    // One branch or the other, chosen by the type alone: anyOf would report the problems of both.
+    let mut both = json_schema!({ "if": { "type": "object" }, "then": long, "else": short });
+    if let Some(description) = description {
+        both.insert("description".to_owned(), description);
+    }
+    both
 }
 
 fn decode<T: Step>(body: Value) -> Result<Box<dyn AnyStep>, DecodeError> {

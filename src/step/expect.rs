@@ -1,10 +1,14 @@
 //! The verb `expect`.
 
+mod changes;
 mod cluster;
+mod connector;
 mod delivery;
+mod drift;
 mod group;
 mod many;
 mod service;
+mod sql;
 mod step;
 mod topic;
 
@@ -18,12 +22,14 @@ use crate::judge;
 use crate::record::{CheckOutcome, CheckRecord, Demand, EventKind, Observed};
 use crate::scenario::units::Length;
 use cluster::ClusterSubject;
+use connector::ConnectorSubject;
 use delivery::DeliverySubject;
 use group::GroupSubject;
 use many::Many;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use service::ServiceSubject;
+use sql::SqlSubject;
 use std::time::{Duration, Instant};
 use step::StepSubject;
 use topic::TopicSubject;
@@ -50,6 +56,12 @@ pub struct Expect {
     /// The cluster: brokers, controller, partitions.
     #[serde(default)]
     cluster: Option<Many<ClusterSubject>>,
+    /// A connector: its state and those of its tasks.
+    #[serde(default)]
+    connector: Option<Many<ConnectorSubject>>,
+    /// What a query returns.
+    #[serde(default)]
+    sql: Option<Many<SqlSubject>>,
     /// The checks have to hold at some moment within this time.
     #[serde(default)]
     within: Option<Length>,
@@ -100,6 +112,12 @@ impl Step for Expect {
         if self.topic.is_some() || self.group.is_some() || self.cluster.is_some() {
             needs.union(&Needs::kafka());
         }
+        if self.connector.is_some() {
+            needs.union(&Needs::default().service("connect"));
+        }
+        if self.sql.is_some() {
+            needs.union(&Needs::default().service("postgres"));
+        }
         for service in self.service.iter().flat_map(Many::iter) {
             needs.union(&service.needs());
         }
@@ -113,6 +131,7 @@ impl Step for Expect {
             planned: Some(patience + self.hold.map_or(Duration::ZERO, |hold| hold.0)),
             follows: self.delivery.iter().flat_map(Many::iter).find_map(DeliverySubject::first_sender),
             ends: true,
+            judges: true,
             ..Facts::default()
         }
     }
@@ -125,12 +144,14 @@ impl Step for Expect {
             self.step.is_some(),
             self.service.is_some(),
             self.cluster.is_some(),
+            self.connector.is_some(),
+            self.sql.is_some(),
         ];
         if !subjects.contains(&true) {
             cx.report(
                 "",
                 Problem::new("expect-what", "nothing is expected")
-                    .help("name a subject: delivery, topic, group, step, service or cluster"),
+                    .help("name a subject: delivery, topic, group, step, service, cluster, connector or sql"),
             );
         }
         if cx.background && self.hold.is_none() {
@@ -145,6 +166,8 @@ impl Step for Expect {
         check_all("step", &self.step, cx, StepSubject::check);
         check_all("service", &self.service, cx, ServiceSubject::check);
         check_all("cluster", &self.cluster, cx, ClusterSubject::check);
+        check_all("connector", &self.connector, cx, ConnectorSubject::check);
+        check_all("sql", &self.sql, cx, SqlSubject::check);
     }
 
     fn describe(&self) -> String {
@@ -155,6 +178,8 @@ impl Step for Expect {
         parts.extend(self.step.iter().flat_map(Many::iter).map(|step| format!("step {}", step.id)));
         parts.extend(self.service.iter().flat_map(Many::iter).map(|service| format!("service {}", service.name)));
         parts.extend(self.cluster.iter().map(|_| "the cluster".to_owned()));
+        parts.extend(self.connector.iter().flat_map(Many::iter).map(|connector| format!("connector {}", connector.name)));
+        parts.extend(self.sql.iter().flat_map(Many::iter).map(|_| "a query".to_owned()));
         format!("expect of {}", parts.join(", "))
     }
 
@@ -197,7 +222,7 @@ fn check_all<T>(name: &str, subjects: &Option<Many<T>>, cx: &mut CheckContext<'_
 impl Expect {
     /// Whether everything expected is about what is over: looking again shows nothing new.
     fn is_settled_once(&self) -> bool {
-        self.topic.is_none() && self.group.is_none() && self.service.is_none() && self.cluster.is_none()
+        self.topic.is_none() && self.group.is_none() && self.service.is_none() && self.cluster.is_none() && self.connector.is_none() && self.sql.is_none()
     }
 
     /// Looks at every subject once.
@@ -221,6 +246,12 @@ impl Expect {
         }
         for (pointer, subject) in self.cluster.iter().flat_map(Many::located) {
             checked.extend(subject.look(&format!("/cluster{pointer}"), cx).await?);
+        }
+        for (pointer, subject) in self.connector.iter().flat_map(Many::located) {
+            checked.extend(subject.look(&format!("/connector{pointer}"), cx).await?);
+        }
+        for (pointer, subject) in self.sql.iter().flat_map(Many::located) {
+            checked.extend(subject.look(&format!("/sql{pointer}"), cx).await?);
         }
         Ok(checked)
     }

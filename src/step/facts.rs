@@ -19,8 +19,12 @@ pub struct Facts {
     pub ends: bool,
     /// Service, connector or step that it disturbs.
     pub disturbs: Option<String>,
+    /// Whether it decodes change events, so that the database's own account is needed.
+    pub captures: bool,
     /// Time beyond the planned length that its default timeout allows; `None` for the default of control verbs.
     pub allowance: Option<Duration>,
+    /// Whether it judges what the cluster did.
+    pub judges: bool,
     /// Step that it waits for: its default timeout contains that step's.
     pub follows: Option<String>,
 }
@@ -28,8 +32,10 @@ pub struct Facts {
 /// A step as seen by the others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScopeStep {
-    /// The verb.
+    /// The verb; empty where the step has none that is known.
     pub verb: &'static str,
+    /// Whether its author gave it the id.
+    pub named: bool,
     /// Which part of the scenario.
     pub section: Section,
     /// Position in the order of execution.
@@ -45,4 +51,11 @@ pub struct ScopeStep {
 pub struct Scope {
     /// By id as seen from outside fragments.
     pub steps: BTreeMap<String, ScopeStep>,
+}
+
+impl Scope {
+    /// The ids that steps with that prefix can refer to each other by: those that somebody gave.
+    pub fn ids<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.steps.iter().filter(|(_, step)| step.named).filter_map(move |(id, _)| id.strip_prefix(prefix))
+    }
 }

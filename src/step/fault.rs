@@ -33,6 +33,9 @@ pub struct Fault {
     /// The service.
     #[serde(default)]
     pub service: Option<ServiceTarget>,
+    /// The name of a connector. A restart includes its tasks, and is proved by their states or by the slot's new connection.
+    #[serde(default)]
+    pub connector: Option<String>,
     /// The id of a background `consume` step.
     #[serde(default)]
     pub step: Option<String>,
@@ -73,6 +76,10 @@ macro_rules! action_verb {
                 Fault::normalise(body)
             }
 
+            fn short() -> Option<serde_json::Value> {
+                Some(Fault::short())
+            }
+
             fn needs(&self) -> Needs {
                 self.0.needs(Action::$name)
             }
@@ -106,8 +113,16 @@ impl Fault {
         }
     }
 
+    /// See [`super::Step::short`].
+    pub fn short() -> Value {
+        json!({ "type": "string", "description": "The service." })
+    }
+
     /// See [`super::Step::needs`].
     pub fn needs(&self, action: Action) -> Needs {
+        if self.connector.is_some() {
+            return Needs::default().service("connect").with(Capability::Faults);
+        }
         let Some(target) = &self.service else { return Needs::default() };
         let capability = if action == Action::Wipe { Capability::Wipe } else { Capability::Faults };
         let mut needs = target.needs().with(capability);
@@ -117,17 +132,26 @@ impl Fault {
 
     /// See [`super::Step::facts`].
     pub fn facts(&self) -> Facts {
-        let target = self.service.as_ref().map(ToString::to_string).or_else(|| self.step.clone());
+        let target = self
+            .service
+            .as_ref()
+            .map(ToString::to_string)
+            .or_else(|| self.connector.clone())
+            .or_else(|| self.step.clone());
         Facts { planned: self.hold.map(|hold| hold.0), disturbs: target, ends: self.hold.is_some(), ..Facts::default() }
     }
 
     /// See [`super::Step::check`].
     pub fn check(&self, action: Action, cx: &mut CheckContext<'_>) {
+        if self.connector.is_some() {
+            self.check_connector(action, cx);
+        }
         match (&self.service, &self.step) {
+            _ if self.connector.is_some() => {}
             (None, None) => cx.report(
                 "",
                 Problem::new("no-target", format!("`{action}` needs something to act on"))
-                    .help("add `service:` or `step:`"),
+                    .help("add `service:`, `connector:` or `step:`"),
             ),
             (Some(_), Some(_)) => {
                 cx.report(
@@ -146,7 +170,7 @@ impl Fault {
         if self.member.is_some() && self.step.is_none() {
             cx.report("/member", Problem::new("no-members", "only a background `consume` step has members"));
         }
-        if self.hold.is_some() && action.undo().is_none() {
+        if self.hold.is_some() && action.undo().is_none() && self.connector.is_none() {
             cx.report(
                 "/for",
                 Problem::new("nothing-to-undo", format!("`{action}` is not undone, so it cannot last `for` a time"))
@@ -167,6 +191,7 @@ impl Fault {
     /// See [`super::Step::describe`].
     pub fn describe(&self, action: Action) -> String {
         let target = match (&self.service, &self.step, self.member) {
+            _ if self.connector.is_some() => format!("connector {}", self.connector.as_deref().unwrap_or_default()),
             (Some(target), ..) => target.to_string(),
             (None, Some(step), Some(member)) => format!("member {} of {step}", member.0),
             (None, Some(step), None) => step.clone(),
@@ -180,6 +205,9 @@ impl Fault {
 
     /// See [`super::Step::run`].
     pub async fn run(&self, action: Action, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
+        if let Some(connector) = &self.connector {
+            return self.on_connector(action, connector, cx).await;
+        }
         match (&self.service, &self.step) {
             (Some(target), _) => {
                 let service = target.resolve(cx).await.map_err(|error| error.at("/service"))?;
@@ -274,7 +302,7 @@ impl Fault {
         Ok(outcome)
     }
 
-    fn note(&self, action: Action, effect: &Effect, record: &mut FaultRecord, cx: &StepContext) {
+    pub(super) fn note(&self, action: Action, effect: &Effect, record: &mut FaultRecord, cx: &StepContext) {
         record.requested = cx.run.clock.at(effect.requested);
         record.effective = Some(cx.run.clock.at(effect.down.unwrap_or(effect.effective)));
         record.proof.clone_from(&effect.proof);

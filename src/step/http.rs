@@ -70,6 +70,10 @@ impl Step for Http {
         }
     }
 
+    fn short() -> Option<Value> {
+        Some(json!({ "type": "string", "description": "A URL that answers with a 2xx status." }))
+    }
+
     fn check(&self, cx: &mut CheckContext<'_>) {
         if !self.url.starts_with("http://") && !self.url.starts_with("https://") {
             cx.report(

@@ -32,6 +32,10 @@ impl Step for Logs {
         }
     }
 
+    fn short() -> Option<Value> {
+        Some(json!({ "type": "string", "description": "The service." }))
+    }
+
     fn needs(&self) -> Needs {
         self.service.needs().with(Capability::Logs)
     }

@@ -32,6 +32,8 @@ verbs! {
     delete::Delete,
     produce::Produce,
     consume::Consume,
+    sql::Sql,
+    connector::Connector,
     wait::Wait,
     join::Join,
     expect::Expect,

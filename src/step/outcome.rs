@@ -2,6 +2,7 @@
 
 use crate::load::{ConsumeReport, ProduceReport};
 use crate::record::Quantity;
+use crate::record::latency::LatencySeries;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -10,6 +11,8 @@ use std::collections::BTreeMap;
 pub struct StepOutcome {
     /// Single figures by metric name; what follows from the reports below is derived, not repeated here.
     pub metrics: BTreeMap<String, Quantity>,
+    /// Latencies by metric name.
+    pub latencies: BTreeMap<String, LatencySeries>,
     /// What a load measured.
     pub produced: Option<Box<ProduceReport>>,
     /// What a reader measured.
@@ -50,6 +53,7 @@ impl StepOutcome {
             ended: 0.0,
             failure: None,
             metrics: self.metrics.clone(),
+            latencies: self.latencies.clone(),
             produced: self.produced.clone(),
             consumed: self.consumed.clone(),
             details: Value::Null,

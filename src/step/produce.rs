@@ -183,6 +183,7 @@ impl Step for Produce {
             total: schedule.as_ref().and_then(Schedule::total),
             allowance: Some(self.delivery_timeout() + Duration::from_secs(30) + planned.map_or(UNPLANNED, |_| Duration::ZERO)),
             planned,
+            judges: !self.thresholds.0.is_empty(),
             ends: true,
             ..Facts::default()
         }
@@ -391,7 +392,8 @@ pub(super) fn check_config(config: &BTreeMap<String, Value>, role: crate::kafka:
     }
     let Ok(mut settings) = crate::kafka::ClientSettings::new(role) else { return };
     for (name, value) in plain(config) {
-        if let Err(crate::kafka::KafkaFailure::Property { name, reason, suggestion }) = settings.set(&name, &value) {
+        let built = settings.set(&name, &value).map(|_| ()).and_then(|()| settings.build().map(|_| ()));
+        if let Err(crate::kafka::KafkaFailure::Property { name, reason, suggestion }) = built {
             let problem = Problem::new("client-property", format!("`{name}`: {reason}"));
             let pointer = format!("/config/{}", name.replace('~', "~0").replace('/', "~1"));
             cx.report(

@@ -3,7 +3,7 @@
 use super::{CheckContext, Facts, Step, StepError, StepOutcome};
 use crate::diagnostic::Problem;
 use crate::execute::{Stop, StepContext};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -11,9 +11,11 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Runs a command. It finds the environment's addresses in KSCEN_KAFKA_BOOTSTRAP, KSCEN_CONNECT_URL and KSCEN_POSTGRES_URL.
+/// Runs a command. It finds the environment's addresses in KSCEN_KAFKA_BOOTSTRAP, KSCEN_CONNECT_URL and KSCEN_POSTGRES_URL,
+/// and on a local stack the broker's log directory in KSCEN_LOG_DIR (KSCEN_LOG_DIR_1 … where there are several brokers).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = admit_list)]
 pub struct Run {
     /// A program and its arguments; nothing is expanded, because no shell is involved.
     command: Vec<String>,
@@ -26,6 +28,18 @@ pub struct Run {
     /// A text that its standard output must contain.
     #[serde(default)]
     contains: Option<String>,
+}
+
+/// `run: [program, argument]` is the short form of `run: { command: [program, argument] }`.
+fn admit_list(schema: &mut Schema) {
+    let long = std::mem::take(schema);
+    let description = long.get("description").cloned().unwrap_or_default();
+    *schema = json_schema!({
+        "description": description,
+        "if": { "type": "array" },
+        "then": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+        "else": long
+    });
 }
 
 /// Most bytes kept of each output.
@@ -41,6 +55,11 @@ impl Step for Run {
             Value::Array(command) => json!({ "command": command }),
             other => other,
         }
+    }
+
+    fn short() -> Option<Value> {
+        let command = "A program and its arguments, such as [ls, -l]; for a shell write [sh, -c, \"…\"].";
+        Some(json!({ "type": "array", "description": command, "items": { "type": "string" }, "minItems": 1 }))
     }
 
     fn facts(&self) -> Facts {
@@ -105,6 +124,7 @@ impl Run {
             .env("KSCEN_KAFKA_BOOTSTRAP", &endpoints.bootstrap)
             .env("KSCEN_CONNECT_URL", endpoints.connect.as_deref().unwrap_or_default())
             .env("KSCEN_POSTGRES_URL", endpoints.postgres.as_deref().unwrap_or_default())
+            .envs(log_directories(cx))
             .envs(&self.env)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -113,6 +133,19 @@ impl Run {
         command.spawn().map_err(|error| {
             StepError::broken("run", format!("`{program}` cannot be started: {error}")).at("/command/0")
         })
+    }
+}
+
+/// Where the brokers keep their data on this machine, if they do: KSCEN_LOG_DIR where there is one broker, KSCEN_LOG_DIR_1 … else.
+fn log_directories(cx: &StepContext) -> Vec<(String, String)> {
+    let facts = cx.run.environment.info().facts;
+    let found: Vec<_> = facts
+        .iter()
+        .filter_map(|(name, folder)| Some((name.strip_prefix("log directory kafka-")?, folder.clone())))
+        .collect();
+    match found.as_slice() {
+        [(_, only)] => vec![("KSCEN_LOG_DIR".to_owned(), only.clone())],
+        several => several.iter().map(|(id, folder)| (format!("KSCEN_LOG_DIR_{id}"), folder.clone())).collect(),
     }
 }
 

@@ -29,6 +29,9 @@ pub struct Topic {
     /// Deletes an existing topic of that name first.
     #[serde(default)]
     pub recreate: bool,
+    /// Is content with a topic of that name that exists already, whatever it looks like.
+    #[serde(default)]
+    pub existing: bool,
     /// Leaves the topic there after the run.
     #[serde(default)]
     pub keep: bool,
@@ -65,6 +68,10 @@ impl Step for Topic {
         }
     }
 
+    fn short() -> Option<Value> {
+        Some(json!({ "type": "string", "description": "The name of a topic, created with the defaults of the broker." }))
+    }
+
     fn needs(&self) -> Needs {
         let brokers = self.replication.map_or(1, |count| u32::try_from(count.0).unwrap_or(u32::MAX));
         let needs = Needs { brokers, ..Needs::default() }.with(Capability::Topics);
@@ -77,6 +84,9 @@ impl Step for Topic {
 
     fn check(&self, cx: &mut CheckContext<'_>) {
         check_topic_name("/name", &self.name, cx);
+        if self.recreate && self.existing {
+            cx.report("/existing", Problem::new("contradiction", "an existing topic is either replaced or left as it is"));
+        }
         for (field, count) in [("/partitions", self.partitions), ("/replication", self.replication)] {
             if count.is_some_and(|count| count.0 == 0 || count.0 > 10_000) {
                 cx.report(field, Problem::new("out-of-range", "this has to be between 1 and 10,000"));
@@ -102,6 +112,12 @@ impl Step for Topic {
                 .delete_topic(&self.name)
                 .await
                 .map_err(|error| StepError::broken("delete-topic", error.to_string()))?;
+        }
+        if self.existing {
+            let view = admin.topic(&self.name).await;
+            if view.map_err(|error| StepError::broken("describe-topic", error.to_string()))?.is_some() {
+                return Ok(StepOutcome::default());
+            }
         }
         let config: BTreeMap<String, String> = self
             .config

@@ -1,6 +1,7 @@
 //! Runs the JSON schema over a document and collects what it finds, located.
 
-use super::message;
+use super::follow;
+use super::message::{self, Spot};
 use crate::diagnostic::Problem;
 use crate::source::Located;
 use jsonschema::Validator;
@@ -31,6 +32,18 @@ impl Findings {
     }
 }
 
+/// What the schema found at one place, before it is decided what is worth saying.
+pub(super) struct Finding {
+    /// JSON pointer of what is wrong: of the key itself where a key is unknown.
+    pub pointer: String,
+    /// The key that is missing.
+    pub missing: Option<String>,
+    /// Whether the key is unknown.
+    pub unknown: bool,
+    /// What to say.
+    pub problem: Problem,
+}
+
 impl SchemaCheck {
     /// Prepares a schema that the program generated itself.
     ///
@@ -43,45 +56,57 @@ impl SchemaCheck {
 
     /// Checks a document.
     pub fn check(&self, document: &Located) -> Findings {
-        let mut findings = Findings::default();
+        let mut found = Vec::new();
         for error in self.validator.iter_errors(&document.value) {
             let pointer = error.instance_path().to_string();
-            let node = schema_node(&self.schema, &error.evaluation_path().to_string());
-            if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
-                for key in unexpected {
-                    let at = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
-                    let problem = message::unknown_key(key, &pointer, node).at(document.key_place(&at));
-                    findings.problems.push(problem);
-                    findings.broken.push(at);
+            let spot = self.spot(&pointer, &error.evaluation_path().to_string());
+            match error.kind() {
+                ValidationErrorKind::AdditionalProperties { unexpected } => {
+                    for key in unexpected {
+                        let at = format!("{pointer}/{}", crate::plan::escape(key));
+                        let problem = message::unknown_key(key, &spot).at(document.key_place(&at));
+                        found.push(Finding { pointer: at, missing: None, unknown: true, problem });
+                    }
                 }
-                continue;
+                ValidationErrorKind::Required { property } => {
+                    let problem = message::of(&error, &spot).at(document.key_place(&pointer));
+                    let missing = property.as_str().map(str::to_owned);
+                    found.push(Finding { pointer, missing, unknown: false, problem });
+                }
+                _ => {
+                    let problem = message::of(&error, &spot).at(document.place(&pointer));
+                    found.push(Finding { pointer, missing: None, unknown: false, problem });
+                }
             }
-            let place = match error.kind() {
-                ValidationErrorKind::Required { .. } => document.key_place(&pointer),
-                _ => document.place(&pointer),
-            };
-            findings.problems.push(message::of(&error, node).at(place));
-            findings.broken.push(pointer);
         }
-        findings
+        let broken = found.iter().map(|finding| finding.pointer.clone()).collect();
+        let problems = follow::worth_saying(found, document, &self.schema);
+        Findings { problems, broken }
     }
-}
 
-/// The schema object that an error's keyword stands in; follows `$ref`s on the way.
-fn schema_node<'a>(root: &'a Value, evaluation_path: &str) -> Option<&'a Value> {
-    let mut segments: Vec<&str> = evaluation_path.split('/').skip(1).collect();
-    segments.pop();
-    let mut node = root;
-    for segment in segments {
-        let segment = segment.replace("~1", "/").replace("~0", "~");
-        node = if segment == "$ref" {
-            root.pointer(node.get("$ref")?.as_str()?.strip_prefix('#')?)?
-        } else {
-            match node {
-                Value::Array(items) => items.get(segment.parse::<usize>().ok()?)?,
-                _ => node.get(&segment)?,
-            }
-        };
+    /// The schema object that an error's keyword stands in; follows `$ref`s on the way.
+    fn spot<'a>(&'a self, pointer: &'a str, evaluation_path: &str) -> Spot<'a> {
+        let mut spot = Spot { pointer, node: None, definition: None, or_map: false };
+        let mut segments: Vec<&str> = evaluation_path.split('/').skip(1).collect();
+        segments.pop();
+        let mut node = &self.schema;
+        for segment in segments {
+            spot.or_map = segment == "else" && node.pointer("/if/type").is_some_and(|kind| kind == "object");
+            let key = segment.replace("~1", "/").replace("~0", "~");
+            let next = if key == "$ref" {
+                let target = node.get("$ref").and_then(Value::as_str);
+                spot.definition = target.and_then(|target| target.rsplit('/').next());
+                target.and_then(|target| self.schema.pointer(target.strip_prefix('#')?))
+            } else {
+                match node {
+                    Value::Array(items) => key.parse::<usize>().ok().and_then(|index| items.get(index)),
+                    _ => node.get(&key),
+                }
+            };
+            let Some(next) = next else { return spot };
+            node = next;
+        }
+        spot.node = Some(node);
+        spot
     }
-    Some(node)
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_secs(120);
 
 /// Whether these tests are switched off, which is said loudly.
-fn skipped(test: &str) -> bool {
+pub(crate) fn skipped(test: &str) -> bool {
     let skip = std::env::var_os("KSCEN_SKIP_KAFKA").is_some_and(|value| value == "1");
     if skip {
         let _ = writeln!(std::io::stderr(), "SKIPPED {test}: KSCEN_SKIP_KAFKA=1, nothing was checked on a real Kafka");

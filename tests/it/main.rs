@@ -1,8 +1,12 @@
 //! Tests against real programs: the installed binary, a real Kafka, real containers.
 #![allow(missing_docs)]
 
+mod cdc;
+mod check;
 mod cluster;
 mod docker;
+mod editor;
+mod goldens;
 mod interrupt;
 mod jars;
 mod local;
@@ -10,4 +14,7 @@ mod loss;
 mod outcomes;
 mod program;
 mod remote;
+mod schemas;
+mod suites;
 mod undo;
+mod verbs;

@@ -229,6 +229,7 @@ impl Deed<'_> {
             });
         }
         let recreation = Recreation::read(engine, &stack.project, before).await?;
+        recreate::rehearse(engine, &recreation).await?;
         if !before.is_down() {
             let options = || Some(KillContainerOptions { signal: "SIGKILL".to_owned() });
             engine.ask(&self.what(), |docker| async move { docker.kill_container(old, options()).await }).await?;
@@ -258,7 +259,8 @@ impl Deed<'_> {
 
 /// The container's own grace period, else ours.
 fn grace(container: &Container) -> Option<i32> {
-    let own = container.0.config.as_ref().and_then(|config| config.stop_timeout);
+    // Podman says 0 where none is defined.
+    let own = container.0.config.as_ref().and_then(|config| config.stop_timeout).filter(|seconds| *seconds > 0);
     Some(own.and_then(|seconds| i32::try_from(seconds).ok()).unwrap_or(GRACE))
 }
 

@@ -55,7 +55,8 @@ impl DockerStack {
         }
         // The engine moves published ports to a network that is left: clients would go on as before.
         let open = after.0.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
-        if fault.between == Peers::Clients && open.into_iter().flatten().any(|(_, bindings)| bindings.is_some()) {
+        let moved = fault.between == Peers::Clients && !after.networks().is_empty();
+        if moved && open.into_iter().flatten().any(|(_, bindings)| bindings.is_some()) {
             let left: Vec<_> = after.networks().keys().map(|name| (*name).to_owned()).collect();
             recipe.apply(&self.engine).await?;
             self.cuts().remove(member.name());

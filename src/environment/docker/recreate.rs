@@ -33,10 +33,14 @@ impl Recreation {
     pub(super) async fn read(engine: &Engine, project: &str, container: &Container) -> EnvironmentResult<Self> {
         let name = container.name().to_owned();
         let definition = container.0.clone();
-        let (Some(config), Some(host_config)) = (definition.config, definition.host_config) else {
+        let (Some(config), Some(mut host_config)) = (definition.config, definition.host_config) else {
             return Err(EnvironmentError::failed(format!("the engine tells no definition of {name}")));
         };
         refuse_host_folders(container)?;
+        // Podman shows a limit as `RLIMIT_NOFILE` and takes it as `nofile`.
+        for limit in host_config.ulimits.iter_mut().flatten() {
+            limit.name = limit.name.as_deref().map(|name| name.trim_start_matches("RLIMIT_").to_lowercase());
+        }
         let image = same_image(engine, config.image.as_deref(), definition.image.as_deref()).await?;
         let networks: BTreeMap<_, _> = container
             .networks()
@@ -107,6 +111,28 @@ pub(super) async fn remove(engine: &Engine, container: &str, recreation: &Recrea
         }
     }
     Ok(())
+}
+
+/// Makes and removes a container of this definition, so that one which the engine refuses is found out before the
+/// present container is gone.
+pub(super) async fn rehearse(engine: &Engine, recreation: &Recreation) -> EnvironmentResult<()> {
+    let name = format!("{}-rehearsal", recreation.name);
+    let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
+    // Without labels nobody takes it for the service.
+    let body = ContainerCreateBody { labels: None, ..recreation.body.clone() };
+    let what = format!("make a container like {}", recreation.name);
+    let made = engine
+        .ask(&what, |docker| {
+            let (options, body) = (options.clone(), body.clone());
+            async move { docker.create_container(Some(options), body).await }
+        })
+        .await?;
+    let id = made.id.as_str();
+    engine
+        .ask(&format!("remove the container {name}"), |docker| async move {
+            docker.remove_container(id, Some(RemoveContainerOptions { v: true, force: true, link: false })).await
+        })
+        .await
 }
 
 /// Makes the volumes (an existing one is kept) and the container, without starting it.

@@ -1,27 +1,24 @@
 //! Reading batches.
 #![allow(unsafe_code)]
 
+use super::callbacks::{error_callback, log_callback, rebalance_callback};
 use super::native::{error_name, invalid, text};
 use super::queue::Queue;
-use crate::kafka::{ClientState, KafkaFailure, StartAt};
+use crate::kafka::{ClientState, KafkaFailure};
 use rdkafka::bindings::*;
 use rdkafka::client::Client;
 use rdkafka::config::ClientConfig;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::{RDKafkaRespErr as Code, RDKafkaType};
 use std::collections::BTreeMap;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
-/// "No offset" in a list of partitions: nothing is committed for it.
-const NO_OFFSET: i64 = -1001;
 const OK: Code = Code::RD_KAFKA_RESP_ERR_NO_ERROR;
 /// Messages taken from librdkafka with one call.
 const BATCH: usize = 1000;
-/// How long questions inside a rebalance may take before the assignment goes on without an answer.
-const REBALANCE_QUERY_MS: c_int = 5000;
 
 /// A message as it was fetched; it lives as long as the batch.
 #[derive(Debug, Clone, Copy)]
@@ -267,82 +264,4 @@ fn offsets_in(list: &TopicPartitionList) -> BTreeMap<i32, i64> {
 unsafe fn bytes<'a>(data: *const c_void, size: usize) -> Option<&'a [u8]> {
     // SAFETY: by the caller's promise.
     (!data.is_null()).then(|| unsafe { std::slice::from_raw_parts(data.cast(), size) })
-}
-
-unsafe extern "C" fn log_callback(rk: *const rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
-    // SAFETY: librdkafka passes its own handle and two strings; the opaque pointer is null while the
-    // client is being created and the client's state afterwards.
-    unsafe {
-        if let Some(state) = rd_kafka_opaque(rk).cast::<ClientState>().as_ref() {
-            state.log_line(level as u8, &text(facility), &text(line));
-        }
-    }
-}
-
-unsafe extern "C" fn error_callback(_: *mut rd_kafka_t, code: c_int, reason: *const c_char, opaque: *mut c_void) {
-    // SAFETY: `opaque` is the client's state, which outlives the client.
-    if let Some(state) = unsafe { opaque.cast::<ClientState>().as_ref() } {
-        // SAFETY: the reason is a string that lives for the call.
-        state.note_error(format!("{}: {}", error_name(code), unsafe { text(reason) }));
-    }
-}
-
-/// Serves a rebalance: positions are made explicit before partitions are taken over, and committed
-/// before they are given away, so that both are known.
-unsafe extern "C" fn rebalance_callback(
-    rk: *mut rd_kafka_t,
-    code: Code,
-    list: *mut rd_kafka_topic_partition_list_t,
-    opaque: *mut c_void,
-) {
-    // SAFETY: `opaque` is the client's state; `list` is valid for the call and holds `cnt` elements.
-    unsafe {
-        let Some(state) = opaque.cast::<ClientState>().as_ref() else {
-            return;
-        };
-        let elements = match (*list).cnt {
-            // An empty list has no array at all.
-            0 => &mut [],
-            count => std::slice::from_raw_parts_mut((*list).elems, count as usize),
-        };
-        let cooperative = CStr::from_ptr(rd_kafka_rebalance_protocol(rk)).to_bytes() == b"COOPERATIVE";
-        if code == Code::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            rd_kafka_committed(rk, list, REBALANCE_QUERY_MS);
-            for element in elements.iter_mut().filter(|element| element.offset < 0) {
-                let (mut low, mut high) = (-1, -1);
-                let (topic, partition) = (element.topic, element.partition);
-                let answer =
-                    rd_kafka_query_watermark_offsets(rk, topic, partition, &mut low, &mut high, REBALANCE_QUERY_MS);
-                if answer == OK {
-                    element.offset = if state.start_at == StartAt::Start { low } else { high };
-                }
-            }
-            match cooperative {
-                true => drop_error(rd_kafka_incremental_assign(rk, list)),
-                false => _ = rd_kafka_assign(rk, list),
-            }
-            state.assigned(elements.iter().map(|element| (element.partition, element.offset)).collect());
-        } else {
-            let lost = rd_kafka_assignment_lost(rk) == 1;
-            if state.commit_on_revoke && !lost {
-                for element in elements.iter_mut() {
-                    element.offset = state.processed_up_to(element.partition).unwrap_or(NO_OFFSET);
-                }
-                rd_kafka_commit(rk, list, 0);
-            }
-            match cooperative {
-                true => drop_error(rd_kafka_incremental_unassign(rk, list)),
-                false => _ = rd_kafka_assign(rk, null()),
-            }
-            state.revoked(elements.iter().map(|element| element.partition).collect(), lost);
-        }
-    }
-}
-
-/// SAFETY: `error` must be null or owned by the caller.
-unsafe fn drop_error(error: *mut rd_kafka_error_t) {
-    if !error.is_null() {
-        // SAFETY: by the caller's promise.
-        unsafe { rd_kafka_error_destroy(error) };
-    }
 }

@@ -1,5 +1,6 @@
 //! The batch calls of librdkafka behind a safe interface. Nothing outside this folder is `unsafe`.
 
+mod callbacks;
 mod consumer;
 mod native;
 mod producer;

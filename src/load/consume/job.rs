@@ -4,8 +4,9 @@ use super::books::Books;
 use super::live::LiveConsume;
 use super::member::{Member, Order, Orders};
 use super::report::ConsumeReport;
+use super::settings::{check, settings};
 use super::{Commit, ConsumeSpec, From, monitor};
-use crate::kafka::{BatchConsumer, ClientSettings, ClientState, KafkaFailure, OffsetReader, Role, StartAt};
+use crate::kafka::{BatchConsumer, ClientState, KafkaFailure, OffsetReader, StartAt};
 use crate::ledger::ReaderAccount;
 use crate::load::health::process_cpu_us;
 use crate::load::{LoadError, RunClock};
@@ -59,7 +60,9 @@ impl ConsumeJob {
         let offsets = OffsetReader::new(&spec.connection, spec.read_committed, spec.logs.clone())?;
         let partitions = offsets.partitions(&spec.topic, PREPARE_LIMIT)?;
         let ends = offsets.ends(&spec.topic, &partitions, PREPARE_LIMIT)?;
-        let account = ReaderAccount::new(spec.run.clone(), spec.topic.clone(), spec.group.clone(), spec.read_committed);
+        let mut account =
+            ReaderAccount::new(spec.run.clone(), spec.topic.clone(), spec.group.clone(), spec.read_committed);
+        account.sample_limit = spec.sample_limit;
         let until_ends = spec.until.drained.then(|| ends.clone());
         let shared = Arc::new(Shared {
             books: Mutex::new(Books::new(account)),
@@ -298,33 +301,4 @@ impl Drop for ConsumeJob {
         self.end(None, Order::Stop);
         self.finish_monitor();
     }
-}
-
-fn check(spec: &ConsumeSpec) -> Result<(), LoadError> {
-    let refuse = |reason: &str| Err(LoadError::Spec(reason.to_owned()));
-    match (&spec.group, spec.members, spec.from) {
-        (_, 0, _) => refuse("a reader needs at least one member"),
-        (None, 2.., _) => refuse("several members need a `group` to share the partitions"),
-        (None, _, From::Committed) => refuse("`from: committed` needs a `group`"),
-        _ => Ok(()),
-    }
-}
-
-fn settings(spec: &ConsumeSpec, number: usize) -> Result<ClientSettings, LoadError> {
-    let mut settings = ClientSettings::new(Role::Consumer)?;
-    settings.set_all(&spec.connection)?;
-    settings.set("client.id", &format!("kscen-{}-{number}", spec.name))?;
-    // Without a group nothing is committed, and the name is never used.
-    settings.set("group.id", spec.group.as_deref().unwrap_or("kscen-reader"))?;
-    let auto = spec.commit == Commit::Auto && spec.group.is_some();
-    settings.set("enable.auto.commit", if auto { "true" } else { "false" })?;
-    settings.set("auto.offset.reset", if spec.from == From::End { "latest" } else { "earliest" })?;
-    settings.set("isolation.level", if spec.read_committed { "read_committed" } else { "read_uncommitted" })?;
-    if spec.cooperative {
-        settings.set("partition.assignment.strategy", "cooperative-sticky")?;
-    }
-    settings.set_all(&spec.config)?;
-    // It would move positions one too far: see `BatchConsumer::new`.
-    settings.set("enable.partition.eof", "false")?;
-    Ok(settings)
 }

@@ -188,9 +188,16 @@ fn record(shared: &Shared, life: usize, batch: &[Incoming<'_>], progress: &mut P
     let mut books = shared.books();
     let mut position = (-1, 0);
     for message in batch {
+        let times = shared.spec.tamper.as_ref().map_or(1, |tamper| tamper(message.partition, message.offset));
+        if times == 0 {
+            continue;
+        }
         let identity = Identity::of(message);
-        let seen =
-            books.account.record(&Sighting { partition: message.partition, offset: message.offset, at_us, identity });
+        let sighting = Sighting { partition: message.partition, offset: message.offset, at_us, identity };
+        let seen = books.account.record(&sighting);
+        for _ in 1..times {
+            books.account.record(&sighting);
+        }
         bytes += message.payload.map_or(0, <[u8]>::len) as u64;
         read += u64::from(seen != Seen::Other(crate::ledger::Class::Redelivered));
         if let (true, Ok((identity, _))) = (seen.is_fresh() && shared.measures(), identity)

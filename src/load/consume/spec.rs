@@ -64,6 +64,10 @@ pub struct Tapped<'a> {
 /// Called with every message, on the reading threads.
 pub type Tap = Arc<dyn Fn(&Tapped<'_>) + Send + Sync>;
 
+/// How often the account takes in each message (partition, offset): for the self-check, which
+/// makes a reader skip and repeat.
+pub type Tamper = Arc<dyn Fn(i32, i64) -> u8 + Send + Sync>;
+
 /// What to read.
 #[derive(Clone)]
 pub struct ConsumeSpec {
@@ -93,6 +97,10 @@ pub struct ConsumeSpec {
     pub run: Arc<RunIdentity>,
     /// Sees every message.
     pub tap: Option<Tap>,
+    /// Makes the reader skip or repeat messages; only for the self-check.
+    pub tamper: Option<Tamper>,
+    /// How many samples of each class the account keeps.
+    pub sample_limit: usize,
     /// Where client log lines go.
     pub logs: LogSink,
 }

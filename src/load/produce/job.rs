@@ -1,21 +1,21 @@
 //! A load from preparation to report.
 
+use super::ProduceSpec;
 use super::live::LiveProduce;
 use super::report::{LoadValidity, ProduceReport};
+use super::settings::{check, headers, settings, slots};
 use super::tally::Tally;
 use super::transaction::Transactions;
 use super::worker::{Parts, Worker};
-use super::{Acks, ProduceSpec};
-use crate::kafka::{BatchProducer, ClientSettings, ClientState, KafkaFailure, OffsetReader, Role, error_name};
+use crate::kafka::{BatchProducer, ClientState, KafkaFailure, OffsetReader, error_name};
 use crate::ledger::SenderAccount;
 use crate::load::gaps::{AckGap, intersect};
 use crate::load::health::{GeneratorHealth, process_cpu_us};
 use crate::load::keys::KeySource;
-use crate::load::{LoadError, PayloadSpec, RunClock, Schedule};
+use crate::load::{LoadError, RunClock, Schedule};
 use crate::record::latency::LatencySeries;
 use rdkafka::producer::Producer;
 use std::collections::BTreeMap;
-use std::ffi::CString;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -23,8 +23,6 @@ use std::time::{Duration, Instant};
 
 /// How long the cluster may take to answer while a load is prepared.
 const PREPARE_LIMIT: Duration = Duration::from_secs(20);
-/// Memory of all slabs together.
-const SLAB_BYTES: usize = 8 << 20;
 
 /// A load: prepared, started, joined.
 pub struct ProduceJob {
@@ -44,7 +42,6 @@ impl ProduceJob {
     /// Connects, fetches metadata, acquires producer ids and fills the slabs; sends nothing. Blocks.
     pub fn prepare(spec: ProduceSpec) -> Result<Self, LoadError> {
         check(&spec)?;
-        let deadline = Instant::now() + PREPARE_LIMIT;
         let offsets = OffsetReader::new(&spec.connection, false, spec.logs.clone())?;
         let partitions = offsets.partitions(&spec.topic, PREPARE_LIMIT)?.len() as i32;
         let spec = Arc::new(spec);
@@ -86,6 +83,7 @@ impl ProduceJob {
             }));
             effective_config = effective;
         }
+        let deadline = Instant::now() + PREPARE_LIMIT;
         for worker in &mut workers {
             worker.acquire_id(deadline)?;
         }
@@ -167,6 +165,7 @@ impl ProduceJob {
             start_us,
             schedule_end_us,
             last_send_us: 0,
+            last_ack_us: self.live.last_ack_us(),
             end_us,
             due: 0,
             sent: 0,
@@ -264,67 +263,4 @@ fn validity(report: &ProduceReport, on_time: u64, producers: f64) -> LoadValidit
             full * 100.0
         ),
     }
-}
-
-fn check(spec: &ProduceSpec) -> Result<(), LoadError> {
-    let refuse = |reason: &str| Err(LoadError::Spec(reason.to_owned()));
-    if spec.producers == 0 {
-        return refuse("a load needs at least one producer");
-    }
-    if spec.idempotent && spec.acks != Acks::All {
-        return refuse("an idempotent producer needs `acks: all`");
-    }
-    if let Some(transaction) = &spec.transaction {
-        if !spec.idempotent {
-            return refuse("transactions need an idempotent producer");
-        }
-        if transaction.per == 0 || !(0.0..=1.0).contains(&transaction.abort_share) {
-            return refuse("a transaction needs at least one message, and a share of aborts between 0 and 1");
-        }
-    }
-    Ok(())
-}
-
-/// The producer's properties, and its transactional id if it has one.
-fn settings(spec: &ProduceSpec, share: u64) -> Result<(ClientSettings, Option<String>), LoadError> {
-    let mut settings = ClientSettings::new(Role::Producer)?;
-    settings.set_all(&spec.connection)?;
-    let acks = match spec.acks {
-        Acks::None => "0",
-        Acks::Leader => "1",
-        Acks::All => "all",
-    };
-    settings.set("acks", acks)?.set("enable.idempotence", if spec.idempotent { "true" } else { "false" })?;
-    let id = spec.transaction.as_ref().map(|transaction| match share {
-        0 => transaction.id.clone(),
-        _ => format!("{}-{share}", transaction.id),
-    });
-    if let Some(id) = &id {
-        settings.set("transactional.id", id)?;
-        // librdkafka wants a delivery to end before the transaction does (60 s, as in Java).
-        settings.set("message.timeout.ms", "60000")?;
-    } else if spec.idempotent {
-        // Statistics tell when the producer id has arrived.
-        settings.set("statistics.interval.ms", "200")?;
-    }
-    settings.set("client.id", &format!("kscen-{}-{share}", spec.name))?;
-    settings.set_all(&spec.config)?;
-    Ok((settings, id))
-}
-
-fn slots(spec: &ProduceSpec) -> u32 {
-    let size = match &spec.payload {
-        PayloadSpec::Random { size, .. } => *size,
-        PayloadSpec::Fixed(bytes) => bytes.len(),
-        _ => 4096,
-    };
-    (SLAB_BYTES / spec.producers / size.max(1)).clamp(512, 8192) as u32
-}
-
-fn headers(spec: &ProduceSpec) -> Result<Vec<(CString, Vec<u8>)>, LoadError> {
-    let header = |(name, value): &(String, Vec<u8>)| match CString::new(name.as_bytes()) {
-        Ok(name) => Ok((name, value.clone())),
-        Err(_) => Err(LoadError::Spec(format!("the header name `{}` holds a zero byte", name.escape_debug()))),
-    };
-    spec.headers.iter().map(header).collect()
 }

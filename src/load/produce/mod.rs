@@ -1,8 +1,12 @@
 //! Sending on a schedule.
 
+mod collect;
+mod hand_over;
 mod job;
 mod live;
+mod plan;
 mod report;
+mod settings;
 mod spec;
 mod tally;
 mod transaction;

@@ -32,7 +32,10 @@ pub struct ProduceReport {
     pub schedule_end_us: Option<u64>,
     /// When the last message was handed over, in µs of the run.
     pub last_send_us: u64,
-    /// When the last outcome was known, in µs of the run.
+    /// When the last acknowledgement came, in µs of the run; 0 without any.
+    #[serde(default)]
+    pub last_ack_us: u64,
+    /// When the load was over and its clients closed, in µs of the run.
     pub end_us: u64,
     /// Messages that the schedule holds, up to the moment it was stopped.
     pub due: u64,

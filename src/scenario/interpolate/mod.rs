@@ -4,6 +4,6 @@ mod resolve;
 mod schema;
 mod template;
 
-pub use resolve::{references, resolve};
+pub use resolve::{malformed, references, resolve};
 pub use schema::AdmitReferences;
 pub use template::{Part, Reference, Template, TemplateError, TemplateErrorKind, parse};

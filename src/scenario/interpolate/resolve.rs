@@ -1,30 +1,41 @@
 use serde_json::{Map, Value};
 
-use super::template::{Part, Reference, parse};
+use super::template::{Part, Reference, TemplateError, parse};
 
 /// All references in a value, each with the JSON pointer of its scalar, in the order of the document. Malformed texts are left out:
-/// [`resolve`] reports them.
+/// see [`malformed`].
 pub fn references(value: &Value) -> Vec<(String, Reference)> {
     let mut found = Vec::new();
-    collect(value, &mut String::new(), &mut found);
+    texts(value, &mut String::new(), &mut |pointer, text| {
+        if let Ok(template) = parse(text) {
+            found.extend(template.references().map(|reference| (pointer.to_owned(), reference.clone())));
+        }
+    });
     found
 }
 
-fn collect(value: &Value, pointer: &mut String, found: &mut Vec<(String, Reference)>) {
-    match value {
-        Value::String(text) => {
-            if let Ok(template) = parse(text) {
-                found.extend(template.references().map(|r| (pointer.clone(), r.clone())));
-            }
+/// All texts whose references cannot be read, each with its JSON pointer.
+pub fn malformed(value: &Value) -> Vec<(String, TemplateError)> {
+    let mut found = Vec::new();
+    texts(value, &mut String::new(), &mut |pointer, text| {
+        if let Err(error) = parse(text) {
+            found.push((pointer.to_owned(), error));
         }
+    });
+    found
+}
+
+fn texts(value: &Value, pointer: &mut String, visit: &mut dyn FnMut(&str, &str)) {
+    match value {
+        Value::String(text) => visit(pointer, text),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                within(pointer, &index.to_string(), |pointer| collect(item, pointer, found));
+                within(pointer, &index.to_string(), |pointer| texts(item, pointer, visit));
             }
         }
         Value::Object(map) => {
             for (key, item) in map {
-                within(pointer, key, |pointer| collect(item, pointer, found));
+                within(pointer, key, |pointer| texts(item, pointer, visit));
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}

@@ -1,5 +1,6 @@
 //! A reader while it runs, and its account afterwards.
 
+use super::Capture;
 use crate::environment::{Action, Effect};
 use crate::execute::LiveStep;
 use crate::ledger::ReaderAccount;
@@ -24,16 +25,18 @@ pub struct Reader {
     live: Arc<LiveConsume>,
     state: Arc<Mutex<State>>,
     total: Option<u64>,
+    capture: Option<Arc<Capture>>,
     last: Mutex<(Instant, u64, Option<f64>)>,
 }
 
 impl Reader {
     /// A reader that runs, with the number of messages that it ends after.
-    pub fn new(job: ConsumeJob, total: Option<u64>) -> Self {
+    pub fn new(job: ConsumeJob, total: Option<u64>, capture: Option<Arc<Capture>>) -> Self {
         Self {
             live: job.live(),
             state: Arc::new(Mutex::new(State::Running(Box::new(job)))),
             total,
+            capture,
             last: Mutex::new((Instant::now(), 0, None)),
         }
     }
@@ -53,6 +56,11 @@ impl Reader {
         .await
         .map_err(|error| StepError::broken("defect", error.to_string()))?
         .ok_or_else(|| StepError::broken("not-running", "the reader has ended"))
+    }
+
+    /// What it keeps of the messages themselves.
+    pub fn capture(&self) -> Option<&Arc<Capture>> {
+        self.capture.as_ref()
     }
 
     /// Starts members that were stopped or killed.

@@ -1,11 +1,11 @@
 //! `expect: delivery`: the account of messages between senders and readers.
 
-use super::{Checked, PATIENCE};
+use super::{Checked, PATIENCE, changes};
 use crate::diagnostic::Problem;
 use crate::execute::{LiveStep, Run, StepContext};
 use crate::judge;
 use crate::judge::delivery::{describe, forbidden, none, observed};
-use crate::ledger::{Class, Evidence, Ledger, LedgerReport, PagedBitmap, ReaderAccount, SenderAccount, scan};
+use crate::ledger::{Class, Evidence, Ledger, PagedBitmap, ReaderAccount, SenderAccount, scan};
 use crate::record::{CheckRecord, DeliveryRecord, EventKind, Unit};
 use crate::scenario::Guarantee;
 use crate::scenario::predicate::Predicate;
@@ -114,9 +114,18 @@ impl DeliverySubject {
 
     pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
         let mut topics = Vec::new();
-        for (key, ids, verb) in [("from", &self.from, "produce"), ("to", &self.to, "consume")] {
+        let of_changes = self.is_of_changes(|id| cx.lookup(id).map(|(_, step)| step.verb));
+        let senders: &[&str] = if of_changes { &["sql"] } else { &["produce"] };
+        for (key, ids, verbs) in [("from", &self.from, senders), ("to", &self.to, &["consume"])] {
             for id in ids {
-                let Some(step) = cx.step(&format!("{pointer}/{key}"), id, &[verb]) else { continue };
+                let Some(step) = cx.step(&format!("{pointer}/{key}"), id, verbs) else { continue };
+                if of_changes && key == "to" && step.facts.as_ref().is_some_and(|facts| !facts.captures) {
+                    cx.report(
+                        &format!("{pointer}/to"),
+                        Problem::new("not-decoded", format!("`{id}` does not read change events"))
+                            .help(format!("add `decode: debezium` to `{id}`")),
+                    );
+                }
                 if step.order > cx.order {
                     cx.report(
                         &format!("{pointer}/{key}"),
@@ -145,32 +154,49 @@ impl DeliverySubject {
             );
         }
         for (class, value) in &self.classes {
+            if of_changes && matches!(class, Class::Skipped | Class::AbortedRead) {
+                cx.report(
+                    &format!("{pointer}/{}", class.name()),
+                    Problem::new("does-not-apply", format!("changes of a database cannot be `{class}`")),
+                );
+            }
             if let Err(error) = demand(Unit::Count, value) {
                 cx.report(&format!("{pointer}/{}", class.name()), Problem::new("bad-value", error));
             }
         }
     }
 
+    /// Whether the senders are `sql` steps; the first one decides.
+    fn is_of_changes<'a>(&self, verb: impl Fn(&str) -> Option<&'a str>) -> bool {
+        self.from.first().and_then(|id| verb(id)) == Some("sql")
+    }
+
     pub async fn look(&self, pointer: &str, cx: &mut StepContext, deadline: Instant) -> Result<Vec<Checked>, StepError> {
         let full = |ids: &[String]| ids.iter().map(|id| cx.full_id(id)).collect::<Vec<_>>();
         let (from, to) = (full(&self.from), full(&self.to));
         let run = Arc::clone(&cx.run);
-        let record = cx.unless_stopped(settle(&run, from, to, deadline)).await??;
+        let of_changes = self.is_of_changes(|id| run.plan.scope.steps.get(&cx.full_id(id)).map(|step| step.verb));
+        let record = if of_changes {
+            cx.unless_stopped(changes::settle(&run, from, to, deadline)).await??
+        } else {
+            cx.unless_stopped(settle(&run, from, to, deadline)).await??
+        };
         let mut checked = Vec::new();
         for (class, value) in &self.classes {
             let demand = demand(Unit::Count, value).map_err(|error| StepError::broken("bad-value", error))?;
             let observed = observed(&record.ledger, *class);
             checked.push(with_samples(
                 Checked::new(format!("delivery.{class}"), demand, observed, format!("{pointer}/{}", class.name())),
-                &record.ledger,
+                &record,
                 *class,
             ));
         }
         if let Some(guarantee) = run.guarantee().filter(|_| self.classes.is_empty()) {
-            for class in forbidden(guarantee, is_ordered(&run, &record.from)) {
+            // A source task has one request in flight, so each row's changes keep their order.
+            for class in forbidden(guarantee, of_changes || is_ordered(&run, &record.from)) {
                 let observed = observed(&record.ledger, class);
                 let check = Checked::new(format!("delivery.{class}"), none(), observed, pointer);
-                checked.push(with_samples(check, &record.ledger, class));
+                checked.push(with_samples(check, &record, class));
             }
         }
         run.recorder.emit(EventKind::Delivery { record: Box::new(record) });
@@ -181,9 +207,14 @@ impl DeliverySubject {
 /// How many samples a failed check prints; the record keeps more.
 const PRINTED: usize = 5;
 
-fn with_samples(mut check: Checked, ledger: &LedgerReport, class: Class) -> Checked {
-    if check.outcome() != crate::record::CheckOutcome::Pass {
-        check.samples.extend(ledger.samples(class).iter().take(PRINTED).map(|sample| describe(class, sample)));
+fn with_samples(mut check: Checked, record: &DeliveryRecord, class: Class) -> Checked {
+    if check.outcome() == crate::record::CheckOutcome::Pass {
+        return check;
+    }
+    if record.changes.is_some() {
+        check.samples = changes::samples(record, class, PRINTED);
+    } else {
+        check.samples.extend(record.ledger.samples(class).iter().take(PRINTED).map(|sample| describe(class, sample)));
     }
     check
 }
@@ -241,7 +272,7 @@ async fn settle(
             Err(error) => run.recorder.warn(format!("where the missing messages are cannot be said: {error}")),
         }
     }
-    Ok(DeliveryRecord { drained: ledger.drained, from, to, missing_evidence: missing, ledger })
+    Ok(DeliveryRecord { drained: ledger.drained, from, to, missing_evidence: missing, changes: None, ledger })
 }
 
 fn sent(senders: &[Arc<dyn LiveStep>]) -> Vec<&SenderAccount> {
@@ -318,7 +349,7 @@ pub async fn implied_deliveries(run: &Arc<Run>) {
 fn imply(run: &Run, guarantee: Guarantee, record: DeliveryRecord) {
     for class in forbidden(guarantee, is_ordered(run, &record.from)) {
         let subject = format!("{guarantee} from {} to {}: {class}", record.from.join(", "), record.to.join(", "));
-        let check = with_samples(Checked::new(subject, none(), observed(&record.ledger, class), ""), &record.ledger, class);
+        let check = with_samples(Checked::new(subject, none(), observed(&record.ledger, class), ""), &record, class);
         let outcome = judge::decide(&check.demand, &check.observed);
         let at = Some(run.plan.origin.key_location("/guarantee"));
         let check = CheckRecord {

@@ -1,6 +1,7 @@
 //! `expect: service`.
 
 use super::Checked;
+use super::drift::Drift;
 use crate::diagnostic::Problem;
 use crate::environment::{Capability, LogQuery, Needs};
 use crate::execute::StepContext;
@@ -13,6 +14,7 @@ use crate::step::{CheckContext, StepError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use std::ops::Range;
 
 /// A line that must, or must not, be in a log.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -54,6 +56,9 @@ pub struct ServiceSubject {
     /// What its log must or must not hold.
     #[serde(default)]
     log: Option<LogCheck>,
+    /// Change of `memory` or `cpu` between the first and the last part of the run so far.
+    #[serde(default)]
+    drift: Option<Drift>,
 }
 
 impl ServiceSubject {
@@ -62,7 +67,7 @@ impl ServiceSubject {
         if self.log.is_some() {
             needs = needs.with(Capability::Logs);
         }
-        if self.memory.is_some() || self.cpu.is_some() || self.disk.is_some() {
+        if self.drift.is_some() || self.memory.is_some() || self.cpu.is_some() || self.disk.is_some() {
             needs = needs.with(Capability::Usage);
         }
         needs
@@ -79,7 +84,7 @@ impl ServiceSubject {
 
     pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
         self.name.check(&format!("{pointer}/name"), cx);
-        if self.state.is_none() && self.log.is_none() && self.numbers().iter().all(|(_, _, value)| value.is_none()) {
+        if self.state.is_none() && self.log.is_none() && self.drift.is_none() && self.numbers().iter().all(|(_, _, value)| value.is_none()) {
             cx.report(pointer, Problem::new("expect-what", format!("nothing is expected of {}", self.name)));
         }
         for (field, unit, value) in self.numbers() {
@@ -88,6 +93,13 @@ impl ServiceSubject {
             {
                 cx.report(&format!("{pointer}/{field}"), Problem::new("bad-value", error));
             }
+        }
+        if let Some(drift) = &self.drift
+            && drift.of != "memory"
+            && drift.of != "cpu"
+        {
+            let problem = Problem::new("unknown-metric", format!("`{}` is no figure of a service", drift.of));
+            cx.report(&format!("{pointer}/drift/of"), problem.help("the figures are memory and cpu"));
         }
         if let Some(state) = &self.state
             && !["running", "paused", "stopped", "exited"].contains(&state.as_str())
@@ -126,6 +138,11 @@ impl ServiceSubject {
             let demand = demand(unit, value).map_err(|error| StepError::broken("bad-value", error))?;
             checked.push(Checked::new(format!("service {service} {field}"), demand, observed, format!("{pointer}/{field}")));
         }
+        if let (Some(drift), Some(record)) = (&self.drift, &record) {
+            let observed = drift.observe(&(0.0..record.run.duration), |span| mean(record, &service, &drift.of, &span));
+            let subject = format!("service {service} drift of {}", drift.of);
+            checked.push(Checked::new(subject, drift.demand(), observed, format!("{pointer}/drift")));
+        }
         if let Some(log) = &self.log {
             checked.extend(self.look_at_log(log, &service, pointer, cx).await?);
         }
@@ -157,6 +174,24 @@ impl ServiceSubject {
             })
             .collect())
     }
+}
+
+/// The mean of a figure over a part of the run.
+fn mean(record: &Record, service: &str, figure: &str, span: &Range<f64>) -> Observed {
+    let nothing = |reason: &str| Observed::Nothing { reason: reason.to_owned() };
+    let Some(service) = record.services.iter().find(|known| known.name == service) else {
+        return nothing("the service was never sampled");
+    };
+    let (values, unit): (Vec<f64>, Unit) = if figure == "cpu" {
+        (service.cpu_shares(span.start, span.end).into_iter().map(|(_, share)| share).collect(), Unit::Share)
+    } else {
+        let samples = service.samples.iter().filter(|sample| span.contains(&sample.at));
+        (samples.filter_map(|sample| Some(sample.usage?.memory as f64)).collect(), Unit::Bytes)
+    };
+    if values.is_empty() {
+        return nothing("there are no samples");
+    }
+    Observed::Number(Quantity::new(values.iter().sum::<f64>() / values.len() as f64, unit))
 }
 
 /// What a service used, from the samples of the run.

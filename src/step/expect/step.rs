@@ -1,16 +1,19 @@
 //! `expect: step`: metrics of a step that has ended.
 
 use super::Checked;
+use super::drift::Drift;
 use crate::diagnostic::Problem;
 use crate::execute::StepContext;
 use crate::judge::phases::{self, Phase};
 use crate::judge;
-use crate::record::{Observed, Section};
+use crate::record::metric::{self, Shape};
+use crate::record::{Observed, Section, StepRecord};
 use crate::step::metrics::MetricChecks;
 use crate::step::{CheckContext, StepError};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
+use std::ops::Range;
 use std::time::Duration;
 
 /// Metrics of a step that has ended.
@@ -20,6 +23,8 @@ pub struct StepSubject {
     pub id: String,
     /// Over which part of the run.
     pub during: Option<String>,
+    /// Change between the first and the last part of the step.
+    pub drift: Option<Drift>,
     /// The checks.
     pub checks: MetricChecks,
 }
@@ -34,8 +39,12 @@ impl<'de> Deserialize<'de> for StepSubject {
         };
         let id = text("id")?.ok_or_else(|| de::Error::missing_field("id"))?;
         let during = text("during")?;
+        let drift = match map.remove("drift") {
+            None => None,
+            Some(drift) => Some(serde_json::from_value(drift).map_err(de::Error::custom)?),
+        };
         let checks = MetricChecks::parse(&map).map_err(de::Error::custom)?;
-        Ok(Self { id, during, checks })
+        Ok(Self { id, during, drift, checks })
     }
 }
 
@@ -57,6 +66,11 @@ impl JsonSchema for StepSubject {
                 "description": "Over which part of the run: steady, fault, recovery, or the id of a step; all of it where absent."
             }),
         );
+        let drift = generator.subschema_for::<Drift>();
+        properties.insert(
+            "drift".to_owned(),
+            serde_json::json!({ "description": "Change between the first and the last part of the step.", "allOf": [drift] }),
+        );
         properties.extend(MetricChecks::properties("", generator));
         json_schema!({
             "type": "object",
@@ -71,12 +85,40 @@ fn phase(word: &str) -> Option<Phase> {
     Phase::ALL.into_iter().find(|phase| phase.to_string() == word)
 }
 
+/// A metric and its statistic.
+fn split(figure: &str) -> (&str, Option<&str>) {
+    figure.split_once('.').map_or((figure, None), |(name, statistic)| (name, Some(statistic)))
+}
+
+/// The time in which a step measured: its schedule, for a load.
+fn measured(step: &StepRecord) -> Range<f64> {
+    match &step.produced {
+        Some(report) => report.start_us as f64 / 1e6..report.last_send_us as f64 / 1e6,
+        None => step.prepared.unwrap_or(step.started)..step.ended,
+    }
+}
+
 impl StepSubject {
     pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
         let Some(step) = cx.step(&format!("{pointer}/id"), &self.id, &[]) else { return };
         self.checks.check(pointer, step.verb, cx);
-        if self.checks.0.is_empty() {
+        if self.checks.0.is_empty() && self.drift.is_none() {
             cx.report(pointer, Problem::new("expect-what", format!("nothing is expected of `{}`", self.id)));
+        }
+        if let Some(drift) = &self.drift {
+            let (name, statistic) = split(&drift.of);
+            let known = metric::of_verb(step.verb).find(|metric| metric.name == name);
+            let fits = known.is_some_and(|metric| match metric.shape {
+                Shape::Single => statistic.is_none(),
+                Shape::Distribution => statistic.is_some_and(metric::is_statistic),
+            });
+            if !fits {
+                cx.report(
+                    &format!("{pointer}/drift/of"),
+                    Problem::new("unknown-metric", format!("`{}` is no figure of a `{}` step", drift.of, step.verb))
+                        .help("name a metric and, of a distribution, a statistic, such as `response_latency.p95`"),
+                );
+            }
         }
         if step.order > cx.order {
             cx.report(&format!("{pointer}/id"), Problem::new("starts-later", format!("`{}` starts only after this step", self.id)));
@@ -127,6 +169,19 @@ impl StepSubject {
             _ => None,
         };
         let during = self.during.as_ref().map(|during| format!(" during {during}")).unwrap_or_default();
+        let drift = self.drift.as_ref().map(|drift| {
+            let observed = match (&record, &ended) {
+                (Some(record), Some(step)) => {
+                    let (name, statistic) = split(&drift.of);
+                    drift.observe(&measured(step), |span| {
+                        judge::measure::observe(record, step, name, statistic, Some(&[span]))
+                    })
+                }
+                _ => Observed::Nothing { reason: "the step did not run".to_owned() },
+            };
+            let subject = format!("{} drift of {}", self.id, drift.of);
+            Checked::new(subject, drift.demand(), observed, format!("{pointer}/drift"))
+        });
         Ok(self
             .checks
             .0
@@ -145,6 +200,7 @@ impl StepSubject {
                 let subject = format!("{} {}{during}", self.id, check.name());
                 Checked::new(subject, check.demand.clone(), observed, format!("{pointer}{}", check.pointer))
             })
+            .chain(drift)
             .collect())
     }
 }

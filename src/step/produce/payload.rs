@@ -2,12 +2,13 @@
 
 use crate::diagnostic::Problem;
 use crate::load::PayloadSpec;
+use crate::load::payload::cdc::{CdcSpec, Table};
 use crate::plan::Origin;
-use crate::scenario::units::{Bytes, Share};
+use crate::scenario::units::{Bytes, Count, Share};
 use crate::step::{CheckContext, StepError};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// What values are.
@@ -21,6 +22,71 @@ pub enum Payload {
     Template(String),
     /// The lines of a file, over and over; the path is relative to the scenario.
     File(PathBuf),
+    /// Change events as Debezium writes them.
+    Cdc(Cdc),
+}
+
+/// Change events of one table, as Debezium's PostgreSQL connector writes them: consistent, seeded, with the row's key.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cdc {
+    /// The table.
+    pub table: Table,
+    /// So many events are reads of a snapshot (`op: r`) before changes are streamed; `all` streams nothing.
+    #[serde(default)]
+    #[schemars(schema_with = "snapshot_schema")]
+    pub snapshot: Option<Value>,
+    /// Share of inserts among streamed changes; 25 % by default.
+    #[serde(default)]
+    pub inserts: Option<Share>,
+    /// Share of updates; 70 % by default.
+    #[serde(default)]
+    pub updates: Option<Share>,
+    /// Share of deletes, each followed by a tombstone; 5 % by default.
+    #[serde(default)]
+    pub deletes: Option<Share>,
+    /// Smallest event; 1000B by default.
+    #[serde(default)]
+    pub min: Option<Bytes>,
+    /// Largest event; 10KB by default.
+    #[serde(default)]
+    pub max: Option<Bytes>,
+}
+
+fn snapshot_schema(generator: &mut SchemaGenerator) -> Schema {
+    let count = generator.subschema_for::<Count>();
+    json_schema!({ "if": { "const": "all" }, "then": true, "else": count })
+}
+
+impl Cdc {
+    fn snapshot_rows(&self) -> Result<u64, String> {
+        match &self.snapshot {
+            None => Ok(0),
+            Some(Value::String(word)) if word == "all" => Ok(u64::MAX),
+            Some(count) => {
+                serde_json::from_value::<Count>(count.clone()).map(|count| count.0).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    fn spec(&self) -> Result<CdcSpec, String> {
+        let usual = CdcSpec::streaming(self.table);
+        let bytes = |bytes: Option<Bytes>, usual: usize| {
+            bytes.map_or(Ok(usual), |bytes| usize::try_from(bytes.0)).map_err(|error| error.to_string())
+        };
+        let shares = [self.inserts, self.updates, self.deletes];
+        let mix = if shares.iter().all(Option::is_none) {
+            usual.mix
+        } else {
+            shares.map(|share| share.map_or(0.0, |share| share.0))
+        };
+        Ok(CdcSpec {
+            table: self.table,
+            snapshot_rows: self.snapshot_rows()?,
+            mix,
+            size: (bytes(self.min, usual.size.0)?, bytes(self.max, usual.size.1)?),
+        })
+    }
 }
 
 impl Default for Payload {
@@ -29,7 +95,8 @@ impl Default for Payload {
     }
 }
 
-const EXPECTED: &str = "random, or one of { compressible: SHARE }, { fixed: TEXT }, { template: TEXT }, { file: PATH }";
+const EXPECTED: &str =
+    "random, or one of { compressible: SHARE }, { fixed: TEXT }, { template: TEXT }, { file: PATH }, { cdc: TABLE }";
 
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -46,6 +113,10 @@ impl<'de> Deserialize<'de> for Payload {
                     ("fixed", Value::String(text)) => Ok(Self::Fixed(text.clone())),
                     ("template", Value::String(text)) => Ok(Self::Template(text.clone())),
                     ("file", Value::String(path)) => Ok(Self::File(path.into())),
+                    ("cdc", value) => {
+                        let clause = if value.is_string() { json!({ "table": value }) } else { value.clone() };
+                        serde_json::from_value(clause).map(Self::Cdc).map_err(de::Error::custom)
+                    }
                     _ => Err(refused()),
                 }
             }
@@ -61,6 +132,8 @@ impl JsonSchema for Payload {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let share = generator.subschema_for::<Share>();
+        let table = generator.subschema_for::<Table>();
+        let cdc = generator.subschema_for::<Cdc>();
         json_schema!({
             "if": { "type": "string" },
             "then": { "enum": ["random"] },
@@ -70,7 +143,11 @@ impl JsonSchema for Payload {
                     "compressible": { "description": "Random bytes of which this share repeats and compresses away.", "allOf": [share] },
                     "fixed": { "type": "string", "description": "Always this text, untouched." },
                     "template": { "type": "string", "description": "A text with placeholders such as {{sequence}}." },
-                    "file": { "type": "string", "description": "The lines of a file, over and over; relative to the scenario." }
+                    "file": { "type": "string", "description": "The lines of a file, over and over; relative to the scenario." },
+                    "cdc": {
+                        "description": "Change events as Debezium's PostgreSQL connector writes them, of videos, users or comments, 1 to 10 KB.",
+                        "if": { "type": "string" }, "then": table, "else": cdc
+                    }
                 },
                 "additionalProperties": false,
                 "minProperties": 1,
@@ -88,6 +165,11 @@ const MOST: u64 = 256 * 1024 * 1024;
 impl Payload {
     /// Refuses sizes that do not fit.
     pub fn check(&self, size: Option<Bytes>, cx: &mut CheckContext<'_>) {
+        if let Self::Cdc(cdc) = self
+            && let Err(error) = cdc.spec().and_then(|spec| spec.check().map_err(|error| error.to_string()))
+        {
+            cx.report("/payload/cdc", Problem::new("bad-payload", error));
+        }
         let Some(size) = size else { return };
         match self {
             Self::Random(_) if size.0 < LEAST => cx.report(
@@ -98,7 +180,7 @@ impl Payload {
             _ if size.0 > MOST => {
                 cx.report("/size", Problem::new("out-of-range", "a message of more than 256 MiB is no Kafka message"));
             }
-            Self::Fixed(_) | Self::Template(_) | Self::File(_) => {
+            Self::Fixed(_) | Self::Template(_) | Self::File(_) | Self::Cdc(_) => {
                 cx.report("/size", Problem::new("does-not-apply", "the payload itself decides its size"));
             }
             Self::Random(_) => {}
@@ -121,6 +203,7 @@ impl Payload {
                 let folder = origin.document.source.name.parent().unwrap_or(Path::new(""));
                 PayloadSpec::Lines(folder.join(path))
             }
+            Self::Cdc(cdc) => PayloadSpec::Cdc(cdc.spec().map_err(|error| StepError::broken("bad-payload", error))?),
         })
     }
 }

@@ -6,6 +6,10 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Projects that this process has brought up: each gets a name of its own.
+static PROJECTS: AtomicU32 = AtomicU32::new(0);
 
 /// The compose project; `compose down` when dropped.
 pub(crate) struct Project {
@@ -51,7 +55,7 @@ impl Project {
             ("POSTGRES_PORT", free_port()),
         ];
         let project = Self {
-            name: format!("kscen-test-{}", std::process::id()),
+            name: format!("kscen-test-{}-{}", std::process::id(), PROJECTS.fetch_add(1, Ordering::Relaxed)),
             compose: compose.to_vec(),
             file: Path::new(env!("CARGO_MANIFEST_DIR")).join("stack/docker-compose.yml"),
             variables,
@@ -70,6 +74,23 @@ impl Project {
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .output()
             .expect("compose was found above")
+    }
+
+    /// A `kscen.yaml` whose environment `docker` is this project.
+    pub(crate) fn project_file(&self) -> String {
+        let port = |name: &str| {
+            self.variables.iter().find(|(known, _)| *known == name).map(|(_, port)| port.as_str()).unwrap_or_default()
+        };
+        format!(
+            "environments:\n  docker:\n    docker: {{ project: {}, compose: \"{}\" }}\n    \
+             kafka: {{ bootstrap: \"127.0.0.1:{}\" }}\n    connect: {{ url: \"http://127.0.0.1:{}\" }}\n    \
+             postgres: {{ url: \"postgres://postgres:postgres@127.0.0.1:{}/app\" }}\n",
+            self.name,
+            self.file.display(),
+            port("KAFKA_PORT"),
+            port("CONNECT_PORT"),
+            port("POSTGRES_PORT"),
+        )
     }
 
     pub(crate) fn config(&self) -> DockerConfig {

@@ -3,7 +3,7 @@
 //! One test, since all its parts share one stack that takes ten seconds to start; each part leaves it healthy.
 
 mod crash;
-mod fixture;
+pub(crate) mod fixture;
 
 use fixture::{Project, docker, ready};
 use kscen::environment::docker::{DockerStack, HealRecipe, heal_from};
@@ -245,18 +245,18 @@ async fn stacks_that_are_not_in_order_are_refused(project: &Project) {
     project.add("kafka", &project.folder(), &extra);
     let scaled = refusal(Needs::kafka()).await;
     assert!(scaled.contains("2 containers") && scaled.contains("--scale kafka=1"), "{scaled}");
-    docker(&["rm", "-f", &extra]);
+    docker(&["rm", "-f", "-v", &extra]);
 
     project.add("web", "/elsewhere", &extra);
     let ambiguous = refusal(Needs::kafka()).await;
     assert!(ambiguous.contains("ambiguous") && ambiguous.contains("/elsewhere"), "{ambiguous}");
-    docker(&["rm", "-f", &extra]);
+    docker(&["rm", "-f", "-v", &extra]);
 
     project.add("kafka-ui", &project.folder(), &extra);
     let stack = project.attach(&Needs::kafka()).await;
     let error = stack.wait_ready("kafka-ui", Duration::from_secs(5)).await.expect_err("no health check");
     assert!(error.remedy().is_some_and(|remedy| remedy.contains("healthcheck")), "{error}");
-    docker(&["rm", "-f", &extra]);
+    docker(&["rm", "-f", "-v", &extra]);
 }
 
 fn cut() -> NetworkFault {

@@ -66,6 +66,26 @@ impl CdcSpec {
     pub fn snapshot(table: Table) -> Self {
         Self { snapshot_rows: u64::MAX, ..Self::streaming(table) }
     }
+
+    /// Whether such events can be made.
+    ///
+    /// # Errors
+    /// Sizes or shares that no stream of changes can have.
+    pub fn check(&self) -> Result<(), LoadError> {
+        let (smallest, largest) = self.size;
+        if smallest < FRAME.1 + 50 || largest < smallest {
+            return Err(LoadError::Spec(format!(
+                "change events between {smallest} and {largest} bytes are not possible: the envelope alone has about {}",
+                FRAME.1
+            )));
+        }
+        if self.mix.iter().any(|share| *share < 0.0) || self.mix[0] <= 0.0 && self.snapshot_rows == 0 {
+            return Err(LoadError::Spec(
+                "a stream of changes needs a share of inserts or a snapshot to start from".into(),
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// The changes that one producer sends.
@@ -87,18 +107,8 @@ const FRAME: (usize, usize) = (590, 850);
 
 impl Cdc {
     pub(super) fn new(spec: &CdcSpec, seed: u64, share: u64, shares: u64) -> Result<Self, LoadError> {
+        spec.check()?;
         let (smallest, largest) = spec.size;
-        if smallest < FRAME.1 + 50 || largest < smallest {
-            return Err(LoadError::Spec(format!(
-                "change events between {smallest} and {largest} bytes are not possible: the envelope alone has about {}",
-                FRAME.1
-            )));
-        }
-        if spec.mix.iter().any(|share| *share < 0.0) || spec.mix[0] <= 0.0 && spec.snapshot_rows == 0 {
-            return Err(LoadError::Spec(
-                "a stream of changes needs a share of inserts or a snapshot to start from".into(),
-            ));
-        }
         let least = smallest - FRAME.0;
         // An update holds two rows, a snapshot one.
         let rows = if spec.snapshot_rows == u64::MAX { 1 } else { 2 };

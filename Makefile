@@ -1,0 +1,79 @@
+# `make help` lists every target with its purpose.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+ENV ?= local
+KSCEN := target/release/kscen
+RUN := $(KSCEN) run --env $(ENV)
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+
+.PHONY: help
+help: ## Lists the targets
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  %-24s %s\n", $$1, $$2}'
+
+.PHONY: prerequisites
+prerequisites: ## Installs, or says how to install, what is needed to build and run
+	@scripts/prerequisites
+
+.PHONY: build
+build: prerequisites ## Builds kscen (release)
+	$(CARGO) build --release --locked
+
+.PHONY: demo
+demo: build ## Runs the restart of a broker under load on a local Kafka that kscen starts itself
+	$(KSCEN) run scenarios/broker-restart.yaml
+
+.PHONY: test
+test: prerequisites ## Runs all tests, those on a real Kafka included
+	$(CARGO) test --locked
+
+.PHONY: lint
+lint: ## Formatting and clippy
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+
+.PHONY: bless
+bless: ## Rewrites generated files: schemas, reference, golden messages
+	BLESS=1 $(CARGO) test --locked
+
+.PHONY: start-kafka
+start-kafka: build ## Keeps a stack running (ENV=docker: the compose stack)
+ifeq ($(ENV),docker)
+	$(COMPOSE) -p kscen -f stack/docker-compose.yml up -d
+else
+	$(KSCEN) up --env $(ENV)
+endif
+
+.PHONY: stop-kafka
+stop-kafka: ## Stops the stack that start-kafka keeps
+ifeq ($(ENV),docker)
+	$(COMPOSE) -p kscen -f stack/docker-compose.yml stop
+else
+	$(KSCEN) down --env $(ENV)
+endif
+
+.PHONY: status-kafka
+status-kafka: build ## Brokers, topics and services
+	$(KSCEN) status --env $(ENV)
+
+.PHONY: create-topics
+create-topics: build ## Creates the topics for change data on the running stack
+	$(RUN) --keep scenarios/create-topics.yaml
+
+.PHONY: test-kafka-performance
+test-kafka-performance: build ## Runs the performance suite
+	$(RUN) scenarios --tag performance
+
+.PHONY: test-kafka-delivery
+test-kafka-delivery: build ## Runs the delivery suite
+	$(RUN) scenarios --tag delivery
+
+.PHONY: test-kafka
+test-kafka: build ## Runs the setup, performance and delivery suites
+	$(RUN) scenarios --tag setup --tag performance --tag delivery
+
+.PHONY: clean
+clean: ## Removes build output and results
+	$(CARGO) clean
+	find results -mindepth 1 ! -name README.md -delete

@@ -1,0 +1,100 @@
+(() => {
+  "use strict";
+  const source = document.getElementById("timeline");
+  if (!source || !window.uPlot) return;
+  const line = JSON.parse(source.textContent);
+  const root = document.documentElement;
+  const color = name => getComputedStyle(root).getPropertyValue(name).trim();
+  const narrow = () => window.innerWidth <= 640;
+  const short = v => {
+    const a = Math.abs(v);
+    if (a === 0) return "0";
+    const digits = a >= 100 ? 0 : a >= 10 ? 1 : a >= 1 ? 2 : 3;
+    const text = v.toFixed(digits);
+    const trimmed = text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+    return a >= 1000 ? Number(trimmed).toLocaleString("en-US") : trimmed;
+  };
+  const write = {
+    count: short,
+    rate: v => short(v) + "/s",
+    share: v => short(v * 100) + "%",
+    duration: v => { const a = Math.abs(v); return a === 0 ? "0" : a < 1e-3 ? short(v * 1e6) + "us" : a < 1 ? short(v * 1e3) + "ms" : short(v) + "s"; },
+    bytes: v => { for (const [u, n] of [["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 1024]]) if (Math.abs(v) >= n) return short(v / n) + u; return short(v) + "B"; },
+  };
+  const fade = (hex, alpha) => {
+    const n = parseInt(hex.slice(1), 16);
+    return `rgba(${n >> 16 & 255},${n >> 8 & 255},${n & 255},${alpha})`;
+  };
+  const bands = u => {
+    const { ctx, bbox: { top, height, left, width } } = u;
+    const px = devicePixelRatio || 1;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(left, top, width, height);
+    ctx.clip();
+    for (const band of line.bands) {
+      const from = u.valToPos(band.from, "x", true), to = u.valToPos(band.to, "x", true);
+      const fault = band.kind === "fault", wide = Math.max(to - from, 2 * px);
+      ctx.fillStyle = fade(color(fault ? "--fault" : "--recovery"), fault ? .28 : .2);
+      ctx.fillRect(from, top, wide, height);
+      if (fault) {
+        ctx.fillStyle = fade(color("--fault"), .8);
+        ctx.fillRect(from, top, px, height);
+        ctx.fillRect(from + wide - px, top, px, height);
+      }
+    }
+    ctx.strokeStyle = color("--mark");
+    ctx.lineWidth = px;
+    ctx.setLineDash([2 * px, 3 * px]);
+    for (const mark of line.marks) {
+      const at = u.valToPos(mark.at, "x", true);
+      ctx.beginPath();
+      ctx.moveTo(at, top);
+      ctx.lineTo(at, top + height);
+      ctx.stroke();
+    }
+    ctx.restore();
+  };
+  const drawn = [];
+  const draw = () => {
+    drawn.splice(0).forEach(u => u.destroy());
+    for (const panel of line.panels) {
+      const host = document.getElementById("live-" + panel.id);
+      const left = narrow() ? 54 : 70, right = narrow() ? 8 : 14;
+      const axis = { stroke: color("--soft"), grid: { stroke: color("--rule"), width: 1 }, ticks: { stroke: color("--rule"), width: 1, size: 4 }, font: "11px system-ui, sans-serif", gap: 4 };
+      const unit = write[panel.unit];
+      const options = {
+        width: host.clientWidth, height: 150, padding: [8, right, 0, 0],
+        cursor: { sync: { key: "run" }, y: false, drag: { x: false, y: false }, points: { size: 6 } },
+        legend: { live: true },
+        scales: {
+          x: { time: false, range: [0, line.end] },
+          y: { distr: panel.log ? 3 : 1, range: panel.range },
+        },
+        axes: [
+          { ...axis, size: 26, values: (u, at) => at.map(v => v + "s") },
+          { ...axis, size: left, splits: () => panel.ticks, filter: (u, at) => at, values: (u, at) => at.map(unit) },
+        ],
+        series: [
+          { label: "at", value: (u, v) => v === null ? "–" : v.toFixed(1) + "s" },
+          ...panel.series.map(s => ({
+            label: s.label, stroke: color("--c" + s.color), width: 1.8, dash: s.dash, spanGaps: false,
+            points: { show: false }, value: (u, v) => v === null ? "–" : unit(v),
+          })),
+        ],
+        hooks: { drawClear: [bands] },
+      };
+      drawn.push(new uPlot(options, [panel.x, ...panel.series.map(s => s.values)], host));
+    }
+  };
+  root.classList.add("js");
+  draw();
+  let width = window.innerWidth, waiting;
+  window.addEventListener("resize", () => {
+    if (window.innerWidth === width) return;
+    width = window.innerWidth;
+    clearTimeout(waiting);
+    waiting = setTimeout(draw, 120);
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+})();

@@ -1,0 +1,80 @@
+//! The figures of many runs, by scenario, cell and metric.
+
+use crate::judge::measure::observe;
+use crate::ledger::Class;
+use crate::record::metric::{Better, Shape, of_verb};
+use crate::record::{Observed, Outcome, Record, Unit};
+use crate::report::Stored;
+use crate::report::view::{cell, cpu_peak, memory_peak};
+use std::collections::BTreeMap;
+
+/// A scenario and a cell of its matrix.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cell {
+    /// The scenario's file, without its folder.
+    pub scenario: String,
+    /// The cell of the matrix; empty without one.
+    pub cell: String,
+}
+
+/// One metric over the repeats of a cell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Samples {
+    /// Its unit.
+    pub unit: Unit,
+    /// Which way is better.
+    pub better: Better,
+    /// One value for each run that measured it.
+    pub values: Vec<f64>,
+}
+
+/// Statistics of distributions that are compared; the largest value is too noisy for that.
+const STATISTICS: [&str; 4] = ["mean", "p50", "p95", "p99"];
+
+/// Collects every figure of the runs that came to an end. A metric is named `step: metric`.
+pub fn collect(runs: &[Stored]) -> BTreeMap<Cell, BTreeMap<String, Samples>> {
+    let mut all: BTreeMap<Cell, BTreeMap<String, Samples>> = BTreeMap::new();
+    for stored in runs {
+        let record = &stored.record;
+        let file = std::path::Path::new(&record.run.file).file_name().unwrap_or_default();
+        let key = Cell { scenario: file.to_string_lossy().into_owned(), cell: cell(record) };
+        let metrics = all.entry(key).or_default();
+        for (name, unit, better, value) in figures(record) {
+            let samples = metrics.entry(name).or_insert_with(|| Samples { unit, better, values: Vec::new() });
+            samples.values.push(value);
+        }
+    }
+    all
+}
+
+type Figure = (String, Unit, Better, f64);
+
+fn figures(record: &Record) -> Vec<Figure> {
+    let passed = record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass);
+    let mut figures = vec![("passed".to_owned(), Unit::Count, Better::Higher, f64::from(u8::from(passed)))];
+    for step in &record.steps {
+        for metric in of_verb(&step.verb).filter(|metric| metric.better != Better::Neutral) {
+            let statistics: Vec<Option<&str>> = match metric.shape {
+                Shape::Single => vec![None],
+                Shape::Distribution => STATISTICS.into_iter().map(Some).collect(),
+            };
+            for statistic in statistics {
+                if let Observed::Number(quantity) = observe(record, step, metric.name, statistic, None) {
+                    let name = statistic.map_or_else(|| metric.name.to_owned(), |s| format!("{}.{s}", metric.name));
+                    figures.push((format!("{}: {name}", step.id), quantity.unit, metric.better, quantity.value));
+                }
+            }
+        }
+    }
+    for delivery in record.deliveries.iter().filter(|delivery| delivery.drained) {
+        for class in Class::ALL.into_iter().filter(|class| *class != Class::Foreign) {
+            let name = format!("{} → {}: {class}", delivery.from.join(", "), delivery.to.join(", "));
+            figures.push((name, Unit::Count, Better::Lower, delivery.ledger.count(class) as f64));
+        }
+    }
+    let peaks = [("peak memory", Unit::Bytes, memory_peak(record)), ("peak CPU", Unit::Share, cpu_peak(record))];
+    for (name, unit, peak) in peaks {
+        figures.extend(peak.map(|peak| (name.to_owned(), unit, Better::Lower, peak)));
+    }
+    figures
+}

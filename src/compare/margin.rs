@@ -1,0 +1,62 @@
+//! Margins: how far two values may lie apart and still count as the same.
+
+use crate::record::{Quantity, Unit};
+
+/// A margin: a share of the former value or an absolute one, whichever is larger.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Margin {
+    /// Share of the former value.
+    pub share: f64,
+    /// Absolute, in the unit's base.
+    pub absolute: f64,
+}
+
+impl Margin {
+    /// The margin around a value.
+    pub fn around(self, value: f64) -> f64 {
+        (value.abs() * self.share).max(self.absolute)
+    }
+
+    /// The margin in words.
+    pub fn describe(self, unit: Unit) -> String {
+        if self.share == 0.0 && self.absolute == 0.0 {
+            return "none".to_owned();
+        }
+        if self.absolute == 0.0 {
+            return format!("{:.0}%", self.share * 100.0);
+        }
+        format!("{:.0}% or {}", self.share * 100.0, Quantity::new(self.absolute, unit))
+    }
+}
+
+/// Metrics and their margins, by the beginning of their names; the first that fits counts.
+const MARGINS: &[(&str, Margin)] = &[
+    ("acked", Margin { share: 0.05, absolute: 0.0 }),
+    ("ready_after", Margin { share: 0.3, absolute: 1.0 }),
+    ("read", Margin { share: 0.05, absolute: 0.0 }),
+    ("ack_rate", Margin { share: 0.05, absolute: 0.0 }),
+    ("response_latency", Margin { share: 0.25, absolute: 0.005 }),
+    ("ack_latency", Margin { share: 0.25, absolute: 0.005 }),
+    ("end_to_end_latency", Margin { share: 0.25, absolute: 0.005 }),
+    ("schedule_delay", Margin { share: 0.25, absolute: 0.005 }),
+    ("statement_latency", Margin { share: 0.25, absolute: 0.005 }),
+    ("queue_full_time", Margin { share: 0.25, absolute: 0.5 }),
+    ("unavailability", Margin { share: 0.3, absolute: 1.0 }),
+    ("recovery_time", Margin { share: 0.3, absolute: 1.0 }),
+    ("lag_recovery_time", Margin { share: 0.3, absolute: 2.0 }),
+    ("max_lag", Margin { share: 0.5, absolute: 1000.0 }),
+    ("rebalances", Margin { share: 0.0, absolute: 1.0 }),
+    ("peak memory", Margin { share: 0.15, absolute: 16_777_216.0 }),
+    ("peak CPU", Margin { share: 0.25, absolute: 0.1 }),
+    ("duplicated", Margin { share: 0.5, absolute: 10.0 }),
+    ("redelivered", Margin { share: 0.5, absolute: 10.0 }),
+];
+
+/// The margin of a metric. What is not listed has none: a lost message more is a difference.
+pub fn margin(metric: &str) -> Margin {
+    let name = metric.rsplit(": ").next().unwrap_or(metric);
+    MARGINS
+        .iter()
+        .find(|(start, _)| name.starts_with(start))
+        .map_or(Margin { share: 0.0, absolute: 0.0 }, |(_, margin)| *margin)
+}

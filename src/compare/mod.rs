@@ -1,0 +1,12 @@
+//! Run against run: metric by metric same, different or undecided, against stated margins and with the noise of repeats.
+
+mod collect;
+mod comparison;
+mod decide;
+mod margin;
+pub mod statistics;
+
+pub use collect::{Cell, Samples, collect};
+pub use comparison::{Comparison, Row, compare};
+pub use decide::{Decision, REPEATS, decide};
+pub use margin::{Margin, margin};

@@ -1,0 +1,34 @@
+//! From a specification to a client's properties.
+
+use super::{Commit, ConsumeSpec, From};
+use crate::kafka::{ClientSettings, Role};
+use crate::load::LoadError;
+
+pub(super) fn check(spec: &ConsumeSpec) -> Result<(), LoadError> {
+    let refuse = |reason: &str| Err(LoadError::Spec(reason.to_owned()));
+    match (&spec.group, spec.members, spec.from) {
+        (_, 0, _) => refuse("a reader needs at least one member"),
+        (None, 2.., _) => refuse("several members need a `group` to share the partitions"),
+        (None, _, From::Committed) => refuse("`from: committed` needs a `group`"),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn settings(spec: &ConsumeSpec, number: usize) -> Result<ClientSettings, LoadError> {
+    let mut settings = ClientSettings::new(Role::Consumer)?;
+    settings.set_all(&spec.connection)?;
+    settings.set("client.id", &format!("kscen-{}-{number}", spec.name))?;
+    // Without a group nothing is committed, and the name is never used.
+    settings.set("group.id", spec.group.as_deref().unwrap_or("kscen-reader"))?;
+    let auto = spec.commit == Commit::Auto && spec.group.is_some();
+    settings.set("enable.auto.commit", if auto { "true" } else { "false" })?;
+    settings.set("auto.offset.reset", if spec.from == From::End { "latest" } else { "earliest" })?;
+    settings.set("isolation.level", if spec.read_committed { "read_committed" } else { "read_uncommitted" })?;
+    if spec.cooperative {
+        settings.set("partition.assignment.strategy", "cooperative-sticky")?;
+    }
+    settings.set_all(&spec.config)?;
+    // It would move positions one too far: see `BatchConsumer::new`.
+    settings.set("enable.partition.eof", "false")?;
+    Ok(settings)
+}

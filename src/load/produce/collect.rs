@@ -1,0 +1,107 @@
+//! Taking in the outcomes of messages.
+
+use super::worker::{FATAL, QUEUE_FULL, Worker};
+use crate::kafka::{Outcome, Report};
+use rdkafka::producer::{Producer, PurgeConfig};
+use rdkafka::types::RDKafkaRespErr as Code;
+use std::collections::HashSet;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+impl Worker {
+    pub(super) fn release(&mut self, slot: u32) {
+        if slot < self.producer.slots() { self.free.push(slot) } else { self.free_copies.push(slot) }
+    }
+
+    /// Takes in the outcomes that have arrived.
+    pub(super) fn collect(&mut self) {
+        let Self { producer, tally, flights, free, free_copies, live, clock, in_flight, .. } = self;
+        let slots = producer.slots();
+        let mut saw_fatal = false;
+        producer.reports(|batch| {
+            let now_us = clock.now_us();
+            let (mut acked, mut failed, mut unknown, mut oldest_us) = (0, 0, 0, u64::MAX);
+            for report in batch {
+                let flight = flights[report.slot as usize];
+                tally.outcome(&flight, report, now_us);
+                match report.outcome {
+                    Outcome::Acked => {
+                        acked += 1;
+                        oldest_us = oldest_us.min(flight.due_us);
+                    }
+                    Outcome::Failed(code) => {
+                        failed += 1;
+                        saw_fatal |= code == FATAL;
+                    }
+                    Outcome::Unknown(_) => unknown += 1,
+                }
+                if report.slot < slots { free.push(report.slot) } else { free_copies.push(report.slot) }
+            }
+            *in_flight = in_flight.saturating_sub(batch.len() as u64);
+            if acked > 0 {
+                tally.gaps.acked(now_us, oldest_us);
+                live.last_ack_us.store(now_us, Relaxed);
+            }
+            let second = tally.seconds.at(now_us);
+            second.acked += acked;
+            second.failed += failed;
+            second.unknown += unknown;
+            second.in_flight = *in_flight;
+            live.acked.fetch_add(acked, Relaxed);
+            live.failed.fetch_add(failed, Relaxed);
+            live.unknown.fetch_add(unknown, Relaxed);
+            live.notify();
+        });
+        if saw_fatal {
+            self.note_fatal();
+        }
+    }
+
+    pub(super) fn note_fatal(&mut self) {
+        if self.fatal.is_none() {
+            let error = self.producer.client().client().fatal_error();
+            self.fatal = Some(error.map_or_else(|| "the client cannot go on".to_owned(), |(_, reason)| reason));
+        }
+    }
+
+    /// The time for outcomes is over: what has none is unknown.
+    pub(super) fn abandon(&mut self) {
+        self.producer.client().purge(PurgeConfig::default().queue().inflight());
+        for _ in 0..20 {
+            self.producer.wait(Duration::from_millis(50));
+            self.collect();
+            if self.in_flight == 0 {
+                break;
+            }
+        }
+        let now_us = self.clock.now_us();
+        for planned in std::mem::take(&mut self.planned) {
+            let outcome = Outcome::Failed(QUEUE_FULL);
+            let report = Report { slot: planned.slot, outcome, partition: -1, offset: -1 };
+            self.tally.outcome(&planned.flight, &report, now_us);
+            self.tally.sent += 1;
+            self.live.sent.fetch_add(1, Relaxed);
+            self.live.failed.fetch_add(1, Relaxed);
+        }
+        if self.in_flight > 0 {
+            let timed_out = Outcome::Unknown(Code::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT as i32);
+            let idle: HashSet<u32> = self.free.iter().chain(&self.free_copies).copied().collect();
+            for slot in (0..self.flights.len() as u32).filter(|slot| !idle.contains(slot)) {
+                let report = Report { slot, outcome: timed_out, partition: -1, offset: -1 };
+                let flight = self.flights[slot as usize];
+                self.tally.outcome(&flight, &report, now_us);
+                self.live.unknown.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    /// When the oldest message without acknowledgement was due, for an outage that never ended.
+    pub(super) fn oldest_unacked_us(&self) -> Option<u64> {
+        let account = &self.tally.account;
+        let due = account.due_us.as_ref()?;
+        let last_ack_us = self.live.last_ack_us.load(Relaxed);
+        let unacked = account.failed.iter().chain(account.unknown.iter());
+        let due_us = unacked.map(|sequence| (due(sequence) - self.clock.epoch_us()).max(0) as u64);
+        due_us.filter(|due| *due >= last_ack_us).min()
+    }
+}

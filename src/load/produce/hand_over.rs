@@ -1,0 +1,139 @@
+//! Handing messages over to the client.
+
+use super::plan::{Planned, Way};
+use super::worker::{FATAL, QUEUE_FULL, Worker};
+use crate::kafka::{Outcome, Report, Submission};
+use crate::ledger::IDENTITY_HEADER;
+use crate::load::Schedule;
+use std::ffi::CString;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Later than this behind the schedule's end is late.
+const GRACE_US: u64 = 100_000;
+
+impl Worker {
+    /// Hands over what is planned, in order, until the client's queue is full.
+    pub(super) fn submit(&mut self) {
+        if self.planned.is_empty() {
+            return;
+        }
+        let now_us = self.clock.now_us();
+        let mut refused: Vec<(usize, i32)> = Vec::new();
+        let mut done = 0;
+        while done < self.planned.len() && refused.last().is_none_or(|last| last.1 != QUEUE_FULL) {
+            let kind = std::mem::discriminant(&self.planned[done].way);
+            let rest = &self.planned[done..];
+            let run =
+                rest.iter().position(|planned| std::mem::discriminant(&planned.way) != kind).unwrap_or(rest.len());
+            let run = &rest[..run];
+            let key = |planned: &Planned| planned.key.clone().map(|key| &self.key_bytes[key]);
+            if let Way::Headers { .. } = run[0].way {
+                for (index, planned) in run.iter().enumerate() {
+                    let Way::Headers { scratch, identity, tombstone } = planned.way else {
+                        continue;
+                    };
+                    let mut headers: Vec<(&std::ffi::CStr, &[u8])> =
+                        self.headers.iter().map(|(name, value)| (name.as_c_str(), value.as_slice())).collect();
+                    let name = CString::new(IDENTITY_HEADER).expect("a constant without zero byte");
+                    if let Some(identity) = &identity {
+                        headers.push((&name, identity));
+                    }
+                    let body = (!tombstone).then_some(self.scratch[scratch].as_slice());
+                    let sent = self.producer.submit_with_headers(
+                        planned.slot,
+                        planned.partition,
+                        key(planned),
+                        body,
+                        &headers,
+                    );
+                    if let Err(code) = sent {
+                        refused.push((done + index, code));
+                        if code == QUEUE_FULL {
+                            refused.extend((index + 1..run.len()).map(|rest| (done + rest, QUEUE_FULL)));
+                            break;
+                        }
+                    }
+                }
+            } else {
+                let batch: Vec<Submission> = run
+                    .iter()
+                    .map(|planned| Submission {
+                        slot: planned.slot,
+                        partition: planned.partition,
+                        key: key(planned),
+                        body: if let Way::Copy(scratch) = planned.way { Some(&self.scratch[scratch]) } else { None },
+                    })
+                    .collect();
+                self.producer.submit(&batch, |index, code| refused.push((done + index, code)));
+            }
+            done += run.len();
+        }
+        self.account_for(done, &refused, now_us);
+    }
+
+    /// Enters what was handed over; keeps what the full queue did not take.
+    pub(super) fn account_for(&mut self, offered: usize, refused: &[(usize, i32)], now_us: u64) {
+        let paced = matches!(self.spec.schedule, Schedule::Paced(_));
+        let mut refused = refused.iter().peekable();
+        let mut kept = Vec::new();
+        let (mut sent, mut bytes, mut failed) = (0, 0, 0);
+        for (index, mut planned) in std::mem::take(&mut self.planned).into_iter().enumerate() {
+            let code = refused.next_if(|refused| refused.0 == index).map(|refused| refused.1);
+            if index >= offered || code == Some(QUEUE_FULL) {
+                kept.push(planned);
+                continue;
+            }
+            planned.flight.handed_us = now_us;
+            self.tally.handed(&planned.flight, paced);
+            self.flights[planned.slot as usize] = planned.flight;
+            sent += 1;
+            bytes += u64::from(planned.flight.bytes);
+            if let Some(code) = code {
+                let report = Report { slot: planned.slot, outcome: Outcome::Failed(code), partition: -1, offset: -1 };
+                self.tally.outcome(&planned.flight, &report, now_us);
+                self.release(planned.slot);
+                failed += 1;
+                if code == FATAL {
+                    self.note_fatal();
+                }
+            } else {
+                self.in_flight += 1;
+            }
+        }
+        let is_full = !kept.is_empty();
+        self.planned = kept;
+        match (is_full, self.full_since_us) {
+            (true, None) => self.full_since_us = Some(now_us),
+            (true, Some(since)) | (false, Some(since)) => {
+                self.tally.queue_full_us += now_us - since;
+                self.tally.seconds.at(now_us).queue_full_us += now_us - since;
+                self.live.queue_full_ns.fetch_add((now_us - since) * 1000, Relaxed);
+                self.full_since_us = is_full.then_some(now_us);
+            }
+            (false, None) => {}
+        }
+        if sent == 0 {
+            return;
+        }
+        let end_us = self
+            .spec
+            .schedule
+            .length()
+            .map_or(u64::MAX, |length| self.start_ns / 1000 + length.as_micros() as u64 + GRACE_US);
+        self.tally.on_time += if now_us <= end_us { sent } else { 0 };
+        self.tally.sent += sent;
+        self.tally.bytes += bytes;
+        self.tally.last_send_us = now_us;
+        let second = self.tally.seconds.at(now_us);
+        second.sent += sent;
+        second.bytes += bytes;
+        second.failed += failed;
+        second.in_flight = self.in_flight;
+        self.live.sent.fetch_add(sent, Relaxed);
+        self.live.bytes.fetch_add(bytes, Relaxed);
+        self.live.failed.fetch_add(failed, Relaxed);
+        if failed > 0 {
+            self.live.notify();
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Making messages ready to be handed over.
+
+use super::Partitioning;
+use super::tally::Flight;
+use super::worker::{BATCH, Worker};
+use crate::ledger::{IDENTITY_BYTES, IDENTITY_HEX, Identity};
+use crate::load::Schedule;
+use crate::load::payload::{Carrier, Number};
+use std::ops::Range;
+
+/// A message that is ready to be handed over.
+pub(super) struct Planned {
+    pub(super) slot: u32,
+    pub(super) partition: i32,
+    pub(super) key: Option<Range<usize>>,
+    pub(super) way: Way,
+    pub(super) flight: Flight,
+}
+
+/// How a message is handed over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From the slab, without copying.
+    Slab,
+    /// From this scratch buffer, copied.
+    Copy(usize),
+    /// From this scratch buffer, with headers. Without a body it is a tombstone.
+    Headers { scratch: usize, identity: Option<[u8; IDENTITY_BYTES]>, tombstone: bool },
+}
+
+impl Worker {
+    /// Makes messages ready: all that are due, up to a batch.
+    pub(super) fn fill(&mut self) {
+        if !self.planned.is_empty() {
+            return;
+        }
+        let room = match &mut self.transactions {
+            None => BATCH as u64,
+            Some(transactions) => match transactions.ensure_open(&self.producer, self.next) {
+                Ok(()) => transactions.room(self.next),
+                Err(failure) => {
+                    self.fatal = Some(failure.to_string());
+                    return;
+                }
+            },
+        };
+        self.key_bytes.clear();
+        let now_ns = self.clock.now_ns();
+        let paced = matches!(self.spec.schedule, Schedule::Paced(_));
+        for _ in 0..room.min(BATCH as u64) {
+            let index = self.index();
+            let due_ns = match &self.spec.schedule {
+                Schedule::Paced(_) => match self.spec.schedule.due_ns(index) {
+                    Some(due) if due + self.start_ns <= now_ns => due + self.start_ns,
+                    _ => break,
+                },
+                Schedule::Unlimited { count, .. } if count.is_some_and(|count| index >= count) => {
+                    break;
+                }
+                // Without a schedule nothing has to go on while the slab is on its way.
+                Schedule::Unlimited { .. } if self.free.is_empty() => break,
+                Schedule::Unlimited { .. } => now_ns,
+            };
+            self.plan(index, due_ns / 1000, paced);
+        }
+        self.ticket.raise(self.next);
+    }
+
+    pub(super) fn plan(&mut self, index: u64, due_us: u64, paced: bool) {
+        let number = Number {
+            producer: self.ticket.producer,
+            sequence: self.next,
+            index,
+            due_us: self.clock.to_epoch_us(due_us),
+        };
+        let position = self.planned.len();
+        let key_start = self.key_bytes.len();
+        let slot = self.free.pop();
+        // A message with headers cannot use the slab; the slot is then only its number.
+        let (rendered, in_slab) = match slot {
+            Some(slot) if self.headers.is_empty() => match self.prepared[slot as usize] {
+                Some(rendered) => (rendered, true),
+                None => {
+                    let buffer = self.producer.buffer(slot).expect("a free slot is not in flight");
+                    buffer.clear();
+                    (self.payload.render(number, buffer, &mut self.key_bytes), true)
+                }
+            },
+            _ => {
+                let buffer = &mut self.scratch[position];
+                buffer.clear();
+                (self.payload.render(number, buffer, &mut self.key_bytes), false)
+            }
+        };
+        let mut has_key = self.key_bytes.len() > key_start;
+        if !self.keys.is_from_payload() {
+            self.key_bytes.truncate(key_start);
+            has_key = self.keys.append(index, &mut self.key_bytes);
+        }
+        let identity = Identity {
+            nonce: self.spec.run.nonce(),
+            producer: number.producer,
+            sequence: number.sequence,
+            due_us: number.due_us,
+            body_crc: rendered.body_crc,
+            warmup: paced && self.spec.schedule.is_warmup(index),
+        };
+        let in_header = rendered.carrier == Carrier::Header || rendered.tombstone;
+        let buffer = match (slot, in_slab) {
+            (Some(slot), true) => self.producer.buffer(slot).expect("a free slot is not in flight"),
+            _ => &mut self.scratch[position],
+        };
+        match rendered.carrier {
+            Carrier::Prefix => buffer[..IDENTITY_BYTES].copy_from_slice(&identity.encode()),
+            Carrier::Field(start) => identity.write_hex(&mut buffer[start..start + IDENTITY_HEX]),
+            Carrier::Header => {}
+        }
+        let bytes = buffer.len() as u32;
+        if in_header && in_slab {
+            let body = std::mem::take(buffer);
+            self.scratch[position] = body;
+        }
+        let way = if in_header || !self.headers.is_empty() {
+            let identity = in_header.then(|| identity.encode());
+            Way::Headers { scratch: position, identity, tombstone: rendered.tombstone }
+        } else if in_slab {
+            Way::Slab
+        } else {
+            Way::Copy(position)
+        };
+        let slot = match (slot, way) {
+            (Some(slot), Way::Slab) => slot,
+            (unused, _) => {
+                self.free.extend(unused);
+                self.free_copies.pop().unwrap_or_else(|| {
+                    self.flights.push(Flight::default());
+                    self.flights.len() as u32 - 1
+                })
+            }
+        };
+        let partition = match self.spec.partitioning {
+            Partitioning::Client => -1,
+            Partitioning::RoundRobin => (index % self.partitions.max(1) as u64) as i32,
+            Partitioning::Fixed(partition) => partition,
+        };
+        self.planned.push(Planned {
+            slot,
+            partition,
+            key: has_key.then_some(key_start..self.key_bytes.len()),
+            way,
+            flight: Flight { sequence: self.next, due_us, handed_us: 0, bytes, warmup: identity.warmup },
+        });
+        self.next += 1;
+    }
+}

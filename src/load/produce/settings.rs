@@ -1,0 +1,72 @@
+//! From a specification to a client's properties.
+
+use super::{Acks, ProduceSpec};
+use crate::kafka::{ClientSettings, Role};
+use crate::load::{LoadError, PayloadSpec};
+use std::ffi::CString;
+
+/// Memory of all slabs together.
+const SLAB_BYTES: usize = 16 << 20;
+
+pub(super) fn check(spec: &ProduceSpec) -> Result<(), LoadError> {
+    let refuse = |reason: &str| Err(LoadError::Spec(reason.to_owned()));
+    if spec.producers == 0 {
+        return refuse("a load needs at least one producer");
+    }
+    if spec.idempotent && spec.acks != Acks::All {
+        return refuse("an idempotent producer needs `acks: all`");
+    }
+    if let Some(transaction) = &spec.transaction {
+        if !spec.idempotent {
+            return refuse("transactions need an idempotent producer");
+        }
+        if transaction.per == 0 || !(0.0..=1.0).contains(&transaction.abort_share) {
+            return refuse("a transaction needs at least one message, and a share of aborts between 0 and 1");
+        }
+    }
+    Ok(())
+}
+
+/// The producer's properties, and its transactional id if it has one.
+pub(super) fn settings(spec: &ProduceSpec, share: u64) -> Result<(ClientSettings, Option<String>), LoadError> {
+    let mut settings = ClientSettings::new(Role::Producer)?;
+    settings.set_all(&spec.connection)?;
+    let acks = match spec.acks {
+        Acks::None => "0",
+        Acks::Leader => "1",
+        Acks::All => "all",
+    };
+    settings.set("acks", acks)?.set("enable.idempotence", if spec.idempotent { "true" } else { "false" })?;
+    let id = spec.transaction.as_ref().map(|transaction| match share {
+        0 => transaction.id.clone(),
+        _ => format!("{}-{share}", transaction.id),
+    });
+    if let Some(id) = &id {
+        settings.set("transactional.id", id)?;
+        // librdkafka wants a delivery to end before the transaction does (60 s, as in Java).
+        settings.set("message.timeout.ms", "60000")?;
+    } else if spec.idempotent {
+        // Statistics tell when the producer id has arrived.
+        settings.set("statistics.interval.ms", "200")?;
+    }
+    settings.set("client.id", &format!("kscen-{}-{share}", spec.name))?;
+    settings.set_all(&spec.config)?;
+    Ok((settings, id))
+}
+
+pub(super) fn slots(spec: &ProduceSpec) -> u32 {
+    let size = match &spec.payload {
+        PayloadSpec::Random { size, .. } => *size,
+        PayloadSpec::Fixed(bytes) => bytes.len(),
+        _ => 4096,
+    };
+    (SLAB_BYTES / spec.producers / size.max(1)).clamp(8, 8192) as u32
+}
+
+pub(super) fn headers(spec: &ProduceSpec) -> Result<Vec<(CString, Vec<u8>)>, LoadError> {
+    let header = |(name, value): &(String, Vec<u8>)| match CString::new(name.as_bytes()) {
+        Ok(name) => Ok((name, value.clone())),
+        Err(_) => Err(LoadError::Spec(format!("the header name `{}` holds a zero byte", name.escape_debug()))),
+    };
+    spec.headers.iter().map(header).collect()
+}

@@ -1,0 +1,226 @@
+//! The two baseline reports, from the newest run of each scenario and cell. What did not run says so.
+
+mod expected;
+mod figures;
+mod patterns;
+mod section;
+
+use super::advice::advise;
+use super::judged::judged;
+use super::output::OutputFile;
+use super::reporter::Reporter;
+use super::stored::{Collection, Stored};
+use super::svg;
+use super::timeline::timeline;
+use super::view::{cell, started};
+use crate::diagnostic::Problem;
+use crate::record::{Quantity, Record, Unit};
+use expected::{Kind, expected};
+use patterns::Pattern;
+use section::{RunSection, Section};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Name of the performance report.
+pub const PERFORMANCE: &str = "performance-baseline.md";
+/// Name of the delivery report.
+pub const DELIVERY: &str = "delivery-guarantees.md";
+
+/// One baseline report.
+#[derive(Serialize)]
+struct BaselineView {
+    /// Start of the newest run in it.
+    newest: String,
+    /// Scenarios and how many of them ran, passed and failed.
+    ran: usize,
+    passed: usize,
+    failed: usize,
+    not_run: usize,
+    /// Machines and versions, each with the runs that it holds for.
+    environments: Vec<EnvironmentRow>,
+    sections: Vec<Section>,
+    judged: Vec<JudgedRow>,
+    advice: Vec<AdviceRow>,
+    patterns: Vec<Pattern>,
+    brokers: Vec<u32>,
+    single_broker: bool,
+}
+
+#[derive(Serialize)]
+struct EnvironmentRow {
+    what: String,
+    runs: usize,
+}
+
+#[derive(Serialize)]
+struct JudgedRow {
+    symbol: &'static str,
+    name: String,
+    value: String,
+    meaning: &'static str,
+    of: String,
+}
+
+#[derive(Serialize)]
+struct AdviceRow {
+    text: &'static str,
+    triggers: Vec<String>,
+}
+
+/// Both reports with their charts.
+///
+/// # Errors
+/// A template that cannot be rendered, at its line.
+pub fn baseline(found: &Collection, reporter: &Reporter) -> Result<Vec<OutputFile>, Problem> {
+    let newest = newest(found);
+    let mut files = Vec::new();
+    for (kind, name) in [(Kind::Performance, PERFORMANCE), (Kind::Delivery, DELIVERY)] {
+        let (view, charts) = view(kind, &newest, found);
+        files.push(OutputFile::new(name, reporter.templates().render(name, &view)?));
+        files.extend(charts);
+    }
+    Ok(files)
+}
+
+/// The newest run of each scenario and cell, in the order of their files.
+fn newest(found: &Collection) -> Vec<&Stored> {
+    let mut by_cell: BTreeMap<(String, String), &Stored> = BTreeMap::new();
+    for stored in &found.runs {
+        // Runs come in the order of their start, so the last one stays.
+        by_cell.insert((stem(&stored.record), cell(&stored.record)), stored);
+    }
+    by_cell.into_values().collect()
+}
+
+/// The scenario's file without folders and extension.
+fn stem(record: &Record) -> String {
+    let path = std::path::Path::new(&record.run.file);
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn view(kind: Kind, newest: &[&Stored], found: &Collection) -> (BaselineView, Vec<OutputFile>) {
+    let mut charts = Vec::new();
+    let mut used: Vec<&Record> = Vec::new();
+    let mut sections = Vec::new();
+    for expectation in expected(kind, newest.iter().map(|stored| &stored.record)) {
+        let runs: Vec<&Stored> =
+            newest.iter().copied().filter(|stored| stem(&stored.record) == expectation.stem).collect();
+        let shown = runs
+            .iter()
+            .map(|stored| {
+                let chart = chart(&stored.record);
+                used.push(&stored.record);
+                let path = chart.as_ref().map(|file| file.path.display().to_string()).unwrap_or_default();
+                charts.extend(chart);
+                RunSection::of(&stored.record, path)
+            })
+            .collect();
+        let file = runs.first().map(|stored| stored.record.run.file.clone());
+        let why = found.not_run.iter().find(|not_run| not_run.file.contains(&expectation.stem)).map(|n| n.why.clone());
+        sections.push(Section::of(expectation, file, shown, why));
+    }
+    let passed = sections.iter().filter(|section| section.tone == "good").count();
+    let not_run = sections.iter().filter(|section| section.runs.is_empty()).count();
+    let mut brokers: Vec<u32> = used.iter().filter_map(|record| Some(record.environment.as_ref()?.brokers)).collect();
+    brokers.sort_unstable();
+    brokers.dedup();
+    let view = BaselineView {
+        newest: used.iter().map(|record| started(record)).max().unwrap_or_else(|| "no run".to_owned()),
+        ran: sections.len() - not_run,
+        passed,
+        failed: sections.len() - not_run - passed,
+        not_run,
+        environments: environments(&used),
+        judged: judged_rows(&used),
+        advice: advice_rows(&used),
+        patterns: patterns::patterns(&used),
+        single_broker: brokers == [1],
+        brokers,
+        sections,
+    };
+    (view, charts)
+}
+
+fn chart(record: &Record) -> Option<OutputFile> {
+    let line = timeline(record);
+    let name = format!("{} {}", stem(record), cell(record));
+    let safe: String = name.trim().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let title = format!("{} {}", record.run.name, cell(record));
+    (!line.panels.is_empty())
+        .then(|| OutputFile::new(format!("charts/{safe}.svg"), svg::file(&line, title.trim()).into_bytes()))
+}
+
+fn environments(records: &[&Record]) -> Vec<EnvironmentRow> {
+    let mut rows: Vec<EnvironmentRow> = Vec::new();
+    for record in records {
+        let machine = &record.machine;
+        let mut parts = vec![format!(
+            "{}, {} CPUs, {}, {}",
+            machine.cpu,
+            machine.cpus,
+            Quantity::new(machine.memory as f64, Unit::Bytes),
+            machine.system
+        )];
+        if let Some(environment) = &record.environment {
+            let version = environment.kafka_version.as_deref().unwrap_or("of unknown version");
+            let plural = if environment.brokers == 1 { "" } else { "s" };
+            parts.push(format!(
+                "{} environment, Kafka {version}, {} broker{plural}",
+                environment.kind, environment.brokers
+            ));
+            let known = ["java", "jvm flags", "timeouts", "engine", "debezium", "postgres"];
+            // The path of the program, in parentheses, says nothing elsewhere.
+            let fact = |name: &&str| Some(format!("{name}: {}", environment.facts.get(*name)?.split(" (").next()?));
+            parts.extend(known.iter().filter_map(fact));
+        }
+        parts.push(format!("kscen {}", record.run.kscen));
+        let what = parts.join("; ");
+        match rows.iter_mut().find(|row| row.what == what) {
+            Some(row) => row.runs += 1,
+            None => rows.push(EnvironmentRow { what, runs: 1 }),
+        }
+    }
+    rows
+}
+
+fn judged_rows(records: &[&Record]) -> Vec<JudgedRow> {
+    let mut rows: Vec<(JudgedRow, Vec<String>)> = Vec::new();
+    for record in records {
+        for property in judged(record) {
+            let of = match record.broker_config.contains_key(&property.owner) {
+                true => property.owner.clone(),
+                false => stem(record),
+            };
+            let same = |(row, _): &&mut (JudgedRow, Vec<String>)| {
+                row.name == property.name && row.value == property.value && row.meaning == property.meaning
+            };
+            match rows.iter_mut().find(same) {
+                Some((_, owners)) if owners.contains(&of) => {}
+                Some((_, owners)) => owners.push(of),
+                None => {
+                    let (symbol, meaning) = (property.symbol, property.meaning);
+                    let row =
+                        JudgedRow { symbol, name: property.name, value: property.value, meaning, of: String::new() };
+                    rows.push((row, vec![of]));
+                }
+            }
+        }
+    }
+    rows.sort_by(|(a, _), (b, _)| (&a.name, &a.value).cmp(&(&b.name, &b.value)));
+    rows.into_iter().map(|(row, owners)| JudgedRow { of: owners.join(", "), ..row }).collect()
+}
+
+fn advice_rows(records: &[&Record]) -> Vec<AdviceRow> {
+    let mut rows: Vec<AdviceRow> = Vec::new();
+    for record in records {
+        let name = [stem(record), cell(record)].join(" ");
+        for advice in advise(record) {
+            let trigger = format!("{}: {}", name.trim(), advice.trigger);
+            match rows.iter_mut().find(|row| row.text == advice.text) {
+                Some(row) => row.triggers.push(trigger),
+                None => rows.push(AdviceRow { text: advice.text, triggers: vec![trigger] }),
+            }
+        }
+    }
+    rows
+}

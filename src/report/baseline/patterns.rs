@@ -1,0 +1,100 @@
+//! How clients come back after each kind of failure, with the values that were in effect and what was measured.
+
+use super::stem;
+use crate::judge::measure::observe;
+use crate::record::{Observed, Record, StepRecord};
+use serde::Serialize;
+
+/// What happens, in order, and what was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pattern {
+    pub title: &'static str,
+    pub steps: Vec<String>,
+    /// What was measured; says so where nothing was.
+    pub measured: String,
+}
+
+/// All patterns.
+pub fn patterns(records: &[&Record]) -> Vec<Pattern> {
+    vec![
+        Pattern {
+            title: "Broker restart",
+            steps: vec![
+                "The producer loses its connection.".to_owned(),
+                format!("It keeps messages in its buffer{}.", value(records, "broker-restart", "buffer.memory", "queue.buffering.max.kbytes", " KiB")),
+                format!(
+                    "It connects again with growing pauses{}{}.",
+                    value(records, "broker-restart", "reconnect.backoff.ms", "reconnect.backoff.ms", ""),
+                    value(records, "broker-restart", "reconnect.backoff.max.ms", "reconnect.backoff.max.ms", "")
+                ),
+                format!(
+                    "Once the broker is back it sends what it kept; what waited longer than its delivery timeout{} fails.",
+                    value(records, "broker-restart", "delivery.timeout.ms", "message.timeout.ms", "")
+                ),
+                "A request whose answer was lost is sent again: without idempotence that can leave a duplicate, with it the broker drops the copy.".to_owned(),
+            ],
+            measured: measured(records, "broker-restart"),
+        },
+        Pattern {
+            title: "Consumer restart",
+            steps: vec![
+                "The consumer processes, then commits the offset of the next message to read.".to_owned(),
+                "It commits a last time and leaves its group; a consumer that crashes does neither, and its group waits for session.timeout.ms.".to_owned(),
+                "After its return it fetches the committed offset and goes on exactly there: that offset is the next one to read.".to_owned(),
+                "What was processed after the last commit is delivered again. Committing by hand after processing is at-least-once, not exactly-once.".to_owned(),
+            ],
+            measured: measured(records, "consumer-restart"),
+        },
+        Pattern {
+            title: "Network partition",
+            steps: vec![
+                "Connections stay open and nothing answers.".to_owned(),
+                format!(
+                    "A request without an answer times out{}; shorter partitions pass without any error.",
+                    value(records, "network-partition", "request.timeout.ms", "request.timeout.ms", "")
+                ),
+                "After the partition the producer sends again what was not answered, and what it kept meanwhile.".to_owned(),
+                "What was written but not answered before the partition can be there twice, unless the producer is idempotent.".to_owned(),
+            ],
+            measured: measured(records, "network-partition"),
+        },
+    ]
+}
+
+fn runs<'a>(records: &[&'a Record], scenario: &str) -> Vec<&'a Record> {
+    records.iter().copied().filter(|record| stem(record) == scenario).collect()
+}
+
+/// ` (name=value)` where a producer of the scenario had it.
+fn value(records: &[&Record], scenario: &str, name: &str, native: &str, unit: &str) -> String {
+    let of = |step: &StepRecord| step.produced.as_ref()?.effective_config.get(native).cloned();
+    let value = runs(records, scenario).into_iter().flat_map(|record| &record.steps).find_map(of);
+    value.map(|value| format!(" ({name}={value}{unit})")).unwrap_or_default()
+}
+
+fn measured(records: &[&Record], scenario: &str) -> String {
+    let mut parts = Vec::new();
+    for record in runs(records, scenario) {
+        let name = crate::report::view::cell(record);
+        let name = if name.is_empty() { String::new() } else { format!("{name}: ") };
+        let lost: u64 = record.deliveries.iter().map(|d| d.ledger.count(crate::ledger::Class::Lost)).sum();
+        let again: u64 = record
+            .deliveries
+            .iter()
+            .map(|d| {
+                d.ledger.count(crate::ledger::Class::Duplicated) + d.ledger.count(crate::ledger::Class::Redelivered)
+            })
+            .sum();
+        let recovered = record.steps.iter().find_map(|step| match observe(record, step, "recovery_time", None, None) {
+            Observed::Nothing { .. } | Observed::Unknown { .. } => None,
+            observed => Some(format!(", recovered in {observed}")),
+        });
+        if !record.deliveries.is_empty() {
+            let settled = record.deliveries.iter().all(|delivery| delivery.drained);
+            let lost = if settled { lost.to_string() } else { "unknown".to_owned() };
+            parts
+                .push(format!("{name}{lost} lost, {again} duplicated or redelivered{}", recovered.unwrap_or_default()));
+        }
+    }
+    if parts.is_empty() { "not measured: the scenario did not run".to_owned() } else { parts.join("; ") }
+}

@@ -1,0 +1,199 @@
+//! A scenario's part of a baseline report.
+
+use super::expected::Expected;
+use super::figures::{Figure, disk, figures};
+use crate::judge::delivery::observed;
+use crate::judge::measure::observe;
+use crate::ledger::Class;
+use crate::record::{Observed, Quantity, Record, Unit};
+use crate::report::command;
+use crate::report::judged::client_properties;
+use crate::report::view::{CheckRow, OutcomeView, cell, cpu_peak, memory_peak, response_time, started};
+use serde::Serialize;
+
+/// One scenario.
+#[derive(Clone, Debug, Serialize)]
+pub struct Section {
+    pub title: String,
+    pub criterion: String,
+    pub behaviour: String,
+    /// The verdict over all cells: a word, a symbol, a tone.
+    pub word: &'static str,
+    pub symbol: &'static str,
+    pub tone: &'static str,
+    /// The command that runs it.
+    pub command: String,
+    /// Why it did not run, where that is known.
+    pub why: String,
+    /// The newest run of each cell.
+    pub runs: Vec<RunSection>,
+}
+
+/// The newest run of a cell.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunSection {
+    pub cell: String,
+    pub id: String,
+    pub started: String,
+    pub outcome: OutcomeView,
+    pub reasons: Vec<String>,
+    pub configuration: Vec<Figure>,
+    pub figures: Vec<Figure>,
+    pub checks: Vec<CheckRow>,
+    pub chart: String,
+    /// The columns of the summary.
+    pub summary: Summary,
+}
+
+/// The columns of both reports' summaries; `–` where nothing was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    pub acked: String,
+    pub rate: String,
+    pub mean: String,
+    pub p50: String,
+    pub p95: String,
+    pub p99: String,
+    pub errors: String,
+    pub lost: String,
+    pub loss: String,
+    pub duplicated: String,
+    pub duplicate_rate: String,
+    pub unavailable: String,
+    pub recovery: String,
+    pub cpu: String,
+    pub memory: String,
+    pub disk: String,
+    pub ready: String,
+}
+
+impl Section {
+    /// The part of a scenario; `file` is where it was run from.
+    pub fn of(expected: Expected, file: Option<String>, runs: Vec<RunSection>, why: Option<String>) -> Self {
+        let worst = runs
+            .iter()
+            .map(|run| run.outcome.clone())
+            .max_by_key(|outcome| ["good", "warn", "bad"].iter().position(|tone| *tone == outcome.tone))
+            .unwrap_or_else(OutcomeView::not_run);
+        Self {
+            command: command(&file.unwrap_or_else(|| format!("scenarios/{}.yaml", expected.stem))),
+            title: expected.title,
+            criterion: expected.criterion,
+            behaviour: expected.behaviour,
+            word: worst.word,
+            symbol: worst.symbol,
+            tone: worst.tone,
+            why: why.unwrap_or_default(),
+            runs,
+        }
+    }
+}
+
+impl RunSection {
+    /// The part of a run, with its chart's path.
+    pub fn of(record: &Record, chart: String) -> Self {
+        Self {
+            cell: cell(record),
+            id: record.run.id.clone(),
+            started: started(record),
+            outcome: OutcomeView::of(record),
+            reasons: record.verdict.as_ref().map(|verdict| verdict.reasons.clone()).unwrap_or_default(),
+            configuration: configuration(record),
+            figures: figures(record),
+            checks: record.checks.iter().map(CheckRow::of).collect(),
+            chart,
+            summary: Summary::of(record),
+        }
+    }
+}
+
+/// What was done: each load and fault, and the client properties that matter.
+fn configuration(record: &Record) -> Vec<Figure> {
+    let mut rows = Vec::new();
+    for step in &record.steps {
+        if let Some(config) = step.produced.as_ref().map(|report| &report.effective_config) {
+            rows.push(Figure { name: step.id.clone(), value: step.title.clone() });
+            let told =
+                ["acks", "enable.idempotence", "retries", "delivery.timeout.ms", "linger.ms", "compression.type"];
+            for (name, value) in client_properties(step, config).into_iter().filter(|(name, _)| told.contains(name)) {
+                rows.push(Figure { name: format!("{} {name}", step.id), value });
+            }
+        } else if let Some(report) = &step.consumed {
+            let group = report.group.as_ref().map(|group| format!(" in group {group}")).unwrap_or_default();
+            rows.push(Figure { name: step.id.clone(), value: format!("{}{group}", step.title) });
+        } else if record.faults.iter().any(|fault| fault.step == step.id) {
+            rows.push(Figure { name: step.id.clone(), value: step.title.clone() });
+        }
+    }
+    for fault in &record.faults {
+        let name = format!("{} took effect on {}", fault.action, fault.target);
+        rows.push(Figure { name, value: fault.proof.clone() });
+    }
+    rows
+}
+
+impl Summary {
+    fn of(record: &Record) -> Self {
+        let loads: Vec<_> = record.steps.iter().filter(|step| step.produced.is_some()).collect();
+        let none = || "–".to_owned();
+        let reports = || loads.iter().filter_map(|step| step.produced.as_ref());
+        let acked: u64 = reports().map(|report| report.acked).sum();
+        let errors: u64 = reports().map(|report| report.failed_total() + report.unknown_total()).sum();
+        let latency = response_time(record);
+        let us = |us: f64| if latency.n == 0 { none() } else { Quantity::seconds(us / 1e6).to_string() };
+        let rate = match loads[..] {
+            [load] => number(&observe(record, load, "ack_rate", None, None)),
+            _ => none(),
+        };
+        let worst = |metric: &str| {
+            let all = record.steps.iter().map(|step| observe(record, step, metric, None, None));
+            let numbers = all.filter_map(|observed| match &observed {
+                Observed::Number(quantity) | Observed::AtLeast(quantity) => {
+                    Some((quantity.value, observed.to_string()))
+                }
+                _ => None,
+            });
+            numbers.max_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(none, |(_, text)| text)
+        };
+        let total = |class: Class| {
+            let counts = record.deliveries.iter().map(|delivery| match observed(&delivery.ledger, class) {
+                Observed::Number(quantity) => Some(quantity.value),
+                _ => None,
+            });
+            counts.sum::<Option<f64>>().filter(|_| !record.deliveries.is_empty())
+        };
+        let owed: u64 = record.deliveries.iter().map(|delivery| delivery.ledger.acked).sum();
+        let count = |value: Option<f64>| value.map_or_else(none, |value| Quantity::new(value, Unit::Count).to_string());
+        let share = |value: Option<f64>| {
+            let share = value.filter(|_| owed > 0).map(|value| value / owed as f64);
+            share.map_or_else(none, |share| Quantity::new(share, Unit::Share).to_string())
+        };
+        let (lost, duplicated) = (total(Class::Lost), total(Class::Duplicated));
+        Self {
+            acked: if loads.is_empty() { none() } else { Quantity::count(acked).to_string() },
+            rate,
+            mean: us(latency.mean_us),
+            p50: us(latency.p50_us as f64),
+            p95: us(latency.p95_us as f64),
+            p99: us(latency.p99_us as f64),
+            errors: if loads.is_empty() { none() } else { Quantity::count(errors).to_string() },
+            lost: count(lost),
+            loss: share(lost),
+            duplicated: count(duplicated),
+            duplicate_rate: share(duplicated),
+            unavailable: worst("unavailability"),
+            recovery: worst("recovery_time"),
+            cpu: cpu_peak(record).map_or_else(none, |peak| Quantity::new(peak, Unit::Share).to_string()),
+            memory: memory_peak(record).map_or_else(none, |peak| Quantity::new(peak, Unit::Bytes).to_string()),
+            disk: disk(record).unwrap_or_else(none),
+            ready: worst("ready_after"),
+        }
+    }
+}
+
+fn number(observed: &Observed) -> String {
+    match observed {
+        Observed::Nothing { .. } => "–".to_owned(),
+        other => other.to_string(),
+    }
+}

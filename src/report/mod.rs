@@ -1,0 +1,35 @@
+//! Reports from stored records alone: a typed view of a run or of many, templates that only format it, and bytes.
+
+pub mod advice;
+mod baseline;
+pub mod chart;
+mod command;
+mod html;
+pub mod judged;
+mod junit;
+mod markdown;
+mod output;
+mod reporter;
+mod score;
+mod stored;
+mod suite;
+mod suite_record;
+mod summary;
+mod svg;
+mod templates;
+mod timeline;
+pub mod view;
+
+pub use baseline::{DELIVERY, PERFORMANCE, baseline};
+pub use command::command;
+pub use junit::junit;
+pub use output::OutputFile;
+pub use reporter::{Reporter, RunReports};
+pub use stored::{Collection, Stored, Unusable, load};
+pub use suite::SuiteView;
+pub use suite_record::{NotRun, SUITE, SuiteRecord};
+pub use templates::Templates;
+pub use view::RunView;
+
+#[cfg(test)]
+mod tests;

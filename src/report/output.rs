@@ -1,0 +1,37 @@
+//! What a report consists of: bytes under names. Reporters return them, one owner writes them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// One file of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputFile {
+    /// Path relative to the report's folder.
+    pub path: PathBuf,
+    /// Content.
+    pub bytes: Vec<u8>,
+}
+
+impl OutputFile {
+    /// A file.
+    pub fn new(path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) -> Self {
+        Self { path: path.into(), bytes: bytes.into() }
+    }
+
+    /// Writes it under a folder, whole or not at all.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn write(&self, folder: &Path) -> io::Result<PathBuf> {
+        let path = folder.join(&self.path);
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(parent)?;
+        let mut file = tempfile::Builder::new().prefix(".report").tempfile_in(parent)?;
+        io::Write::write_all(&mut file, &self.bytes)?;
+        // A report is for everyone who may read its folder; temporary files are not.
+        #[cfg(unix)]
+        std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        file.persist(&path)?;
+        Ok(path)
+    }
+}

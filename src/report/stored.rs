@@ -1,0 +1,160 @@
+//! Finds and reads stored results. What cannot be used is named and left out; the rest is rendered.
+
+use super::suite_record::{NotRun, SUITE, SuiteRecord};
+use crate::record::Record;
+use crate::record::run::FORMAT;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// Name of a record's file.
+const RESULT: &str = "result.json";
+/// How deep results are looked for: a folder of suites of runs.
+const DEPTH: usize = 3;
+
+/// A stored run.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The folder that holds it.
+    pub folder: PathBuf,
+    /// The record.
+    pub record: Record,
+}
+
+/// A file that is no usable result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// Why.
+    pub why: String,
+}
+
+/// All that was found.
+#[derive(Clone, Debug, Default)]
+pub struct Collection {
+    /// Runs, in the order of their start.
+    pub runs: Vec<Stored>,
+    /// What suites did not run.
+    pub not_run: Vec<NotRun>,
+    /// What was left out.
+    pub unusable: Vec<Unusable>,
+}
+
+/// Reads results: files, folders of runs, folders of folders of them.
+pub fn load(paths: &[PathBuf]) -> Collection {
+    let mut found = Collection::default();
+    for path in paths {
+        if path.is_dir() {
+            folder(path, DEPTH, &mut found);
+        } else {
+            file(path, &mut found);
+        }
+    }
+    found.runs.sort_by(|a, b| (&a.record.run.started, &a.folder).cmp(&(&b.record.run.started, &b.folder)));
+    found.runs.dedup_by(|a, b| a.folder == b.folder && a.record.run.id == b.record.run.id);
+    found
+}
+
+fn folder(path: &Path, depth: usize, found: &mut Collection) {
+    if path.join(RESULT).exists() {
+        return file(&path.join(RESULT), found);
+    }
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) => return found.unusable.push(Unusable { path: path.to_owned(), why: error.to_string() }),
+    };
+    let mut entries: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    entries.sort();
+    if path.join("events.ndjson").exists() {
+        let why = format!("there is no {RESULT}: the run ended before its first step");
+        return found.unusable.push(Unusable { path: path.to_owned(), why });
+    }
+    for entry in entries {
+        let hidden = entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if hidden || entry.is_symlink() {
+            continue;
+        }
+        if entry.is_dir() && depth > 0 {
+            folder(&entry, depth - 1, found);
+        } else if entry.file_name().is_some_and(|name| name == SUITE) {
+            suite(&entry, found);
+        } else if entry.extension().is_some_and(|extension| extension == "json") {
+            file(&entry, found);
+        }
+    }
+}
+
+fn suite(path: &Path, found: &mut Collection) {
+    match read(path, SuiteRecord::FORMAT).and_then(|value| {
+        serde_json::from_value::<SuiteRecord>(value).map_err(|error| format!("it is not what kscen writes: {error}"))
+    }) {
+        Ok(suite) => found.not_run.extend(suite.not_run),
+        Err(why) => found.unusable.push(Unusable { path: path.to_owned(), why }),
+    }
+}
+
+fn file(path: &Path, found: &mut Collection) {
+    match record(path) {
+        Ok(record) => {
+            let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+            found.runs.push(Stored { folder, record });
+        }
+        Err(why) => found.unusable.push(Unusable { path: path.to_owned(), why }),
+    }
+}
+
+/// Reads one record.
+fn record(path: &Path) -> Result<Record, String> {
+    let value = read(path, FORMAT)?;
+    serde_json::from_value(value).map_err(|error| format!("it is not what kscen writes: {error}"))
+}
+
+fn read(path: &Path, newest: u32) -> Result<Value, String> {
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
+        if error.is_eof() { "it is truncated".to_owned() } else { format!("it is not JSON: {error}") }
+    })?;
+    match value.get("format").and_then(Value::as_u64) {
+        None => Err("it is not a result of kscen: it has no `format`".to_owned()),
+        Some(format) if format > u64::from(newest) => {
+            Err(format!("it has format {format}, this kscen reads up to {newest}: use a newer kscen"))
+        }
+        Some(_) => Ok(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        put("a/result.json", "{\"format\": 1, \"run\": {");
+        put("b/result.json", "{\"hello\": 1}");
+        put("c/result.json", "{\"format\": 99}");
+        put("d/result.json", "{\"format\": 1, \"run\": 5}");
+        put("e/events.ndjson", "");
+        put("notes.json", "[]");
+        let good = include_str!("../../tests/goldens/record.json");
+        put("suite/f/result.json", good);
+        let found = load(&[folder.path().to_owned(), folder.path().join("nowhere")]);
+        assert_eq!(found.runs.len(), 1);
+        let whys: Vec<String> = found
+            .unusable
+            .iter()
+            .map(|unusable| format!("{}: {}", unusable.path.file_name().unwrap().to_string_lossy(), unusable.why))
+            .collect();
+        assert_eq!(whys.len(), 7, "{whys:#?}");
+        let expected =
+            ["truncated", "no `format`", "use a newer kscen", "not what kscen writes", "first step", "no `format`"];
+        for (why, expected) in whys.iter().zip(expected) {
+            assert!(why.contains(expected), "{why} should say {expected}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+use super::*;
+use crate::record::{CheckOutcome, LogExcerpt, Outcome, Record};
+use std::path::{Path, PathBuf};
+
+const RECORD: &str = include_str!("../../tests/goldens/record.json");
+
+fn record() -> Record {
+    serde_json::from_str(RECORD).unwrap()
+}
+
+fn stored(record: Record) -> Stored {
+    Stored { folder: PathBuf::from("results").join(&record.run.id), record }
+}
+
+/// Compares with a checked-in file; `BLESS=1` rewrites it.
+fn golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, expected, "{name} differs; BLESS=1 rewrites it");
+}
+
+#[test]
+fn markdown_junit_and_the_chart_are_as_they_were() {
+    let reporter = Reporter::new(None).unwrap();
+    let (text, chart) = reporter.run_markdown(&stored(record()), "chart.svg").unwrap();
+    golden("report.md", &text);
+    golden("chart.svg", std::str::from_utf8(&chart.unwrap().bytes).unwrap());
+    golden("junit.xml", &reporter.junit(&many()).unwrap());
+    golden("suite.md", &reporter.suite_markdown(&many(), "Kafka scenarios", Path::new("results")).unwrap());
+}
+
+/// A run that passed, one that failed, one that broke, one that was cut off, and a scenario that was not run.
+fn many() -> Collection {
+    let with = |id: &str, change: fn(&mut Record)| {
+        let mut record = record();
+        record.run.id = id.to_owned();
+        change(&mut record);
+        if record.verdict.is_some() {
+            record.verdict = Some(crate::judge::verdict(&record));
+        }
+        stored(record)
+    };
+    let runs = vec![
+        with("pass", |_| {}),
+        with("fail", |record| record.checks[0].outcome = CheckOutcome::Fail),
+        with("unclean", |record| record.leftovers.push("topic orders could not be deleted".to_owned())),
+        with("cut", |record| record.verdict = None),
+    ];
+    let not_run = NotRun {
+        label: "scenarios/disk-full.yaml".to_owned(),
+        file: "scenarios/disk-full.yaml".to_owned(),
+        why: "it needs a volume of limited size".to_owned(),
+    };
+    Collection { runs, not_run: vec![not_run], unusable: Vec::new() }
+}
+
+#[test]
+fn junit_tells_failures_from_errors() {
+    let xml = Reporter::new(None).unwrap().junit(&many()).unwrap();
+    assert!(xml.contains("tests=\"5\" skipped=\"1\" failures=\"1\" errors=\"2\""), "{xml}");
+    assert_eq!(many().runs[1].record.verdict.as_ref().unwrap().outcome, Outcome::Fail);
+}
+
+/// Every text that comes from outside says something hostile.
+fn nasty() -> Record {
+    const EVIL: &str = "</script></title><script>alert(1)</script><img src=x onerror=alert(2)>\" onload=\"x\" | [a](javascript:x) \
+        ```\n\n# heading\n<!-- \u{1b}[2J {{evil}} &#x3c; ]]> \u{0} `";
+    let mut record = record();
+    record.run.name = EVIL.to_owned();
+    record.run.description = Some(EVIL.to_owned());
+    record.run.file = EVIL.to_owned();
+    record.run.tags = vec!["delivery".to_owned(), EVIL.to_owned()];
+    record.run.matrix.insert(EVIL.to_owned(), EVIL.into());
+    record.machine.cpu = EVIL.to_owned();
+    record.services[0].name = format!("kafka{EVIL}");
+    record.faults[0].target = EVIL.to_owned();
+    record.faults[0].proof = EVIL.to_owned();
+    record.logs.push(LogExcerpt {
+        source: EVIL.to_owned(),
+        reason: EVIL.to_owned(),
+        lines: record.logs[0].lines.clone(),
+    });
+    for log in &mut record.logs {
+        log.lines[0].text = EVIL.to_owned();
+    }
+    for step in &mut record.steps {
+        step.id = format!("{}{EVIL}", step.id);
+        step.title = EVIL.to_owned();
+    }
+    record.checks[0].outcome = CheckOutcome::Fail;
+    record.checks[0].samples = vec![EVIL.to_owned()];
+    record.marks.push(crate::record::Mark { at: 1.0, kind: EVIL.to_owned(), text: EVIL.to_owned() });
+    let config = record.broker_config.values_mut().next().unwrap();
+    config.insert(EVIL.to_owned(), EVIL.to_owned());
+    record.verdict = Some(crate::judge::verdict(&record));
+    record
+}
+
+#[test]
+fn hostile_texts_break_out_of_nothing() {
+    let reporter = Reporter::new(None).unwrap();
+    let run = stored(nasty());
+    let found = Collection {
+        runs: vec![run.clone()],
+        not_run: vec![NotRun { label: nasty().run.name, file: nasty().run.name, why: nasty().run.name }],
+        unusable: vec![Unusable { path: nasty().run.name.into(), why: nasty().run.name }],
+    };
+    let html = reporter.run_html(&run.record).unwrap();
+    let suite = reporter.suite_html(&found, "Suite", Path::new("results")).unwrap();
+    assert_eq!(html.matches("<script").count(), 3, "only the page's own scripts");
+    assert_eq!(html.matches("</script>").count(), 3);
+    assert_eq!(suite.matches("<script").count(), 0);
+    for page in [&html, &suite] {
+        assert!(!page.contains("<img"), "no element from outside");
+        // In the page's data the quote is escaped as JSON wants it.
+        assert!(!page.replace("\\\"", "").contains("\" onload"), "no attribute from outside");
+    }
+    let (markdown, chart) = reporter.run_markdown(&run, "chart.svg").unwrap();
+    let chart = String::from_utf8(chart.unwrap().bytes).unwrap();
+    assert!(!chart.contains("<script") && !chart.contains("<img") && !chart.contains('\u{1b}'));
+    let suite = reporter.suite_markdown(&found, "Suite", Path::new("results")).unwrap();
+    let mut texts = vec![markdown, suite, reporter.summary(&found, "Suite", Path::new("")).unwrap()];
+    for file in baseline(&found, &reporter).unwrap() {
+        texts.push(String::from_utf8(file.bytes).unwrap());
+    }
+    for text in texts.iter().filter(|text| text.starts_with('#')) {
+        let outside: String = outside_of_code(text);
+        assert!(!outside.contains("<script") && !outside.contains("<img") && !outside.contains("<!--"), "{outside}");
+        assert!(!outside.replace("\\]", "").contains("](javascript"), "no link from outside");
+        assert!(!outside.lines().any(|line| line.starts_with("# heading")), "no heading from outside");
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{0}'));
+    }
+    assert!(reporter.junit(&found).unwrap().matches("<testcase").count() == 2);
+}
+
+/// A Markdown text without its blocks of code.
+fn outside_of_code(text: &str) -> String {
+    let mut fence: Option<String> = None;
+    let mut kept = String::new();
+    for line in text.lines() {
+        let ticks: String = line.chars().take_while(|c| *c == '`').collect();
+        match &fence {
+            None if ticks.len() >= 3 => fence = Some(ticks),
+            Some(open) if line == *open => fence = None,
+            Some(_) => {}
+            None => {
+                kept.push_str(line);
+                kept.push('\n');
+            }
+        }
+    }
+    assert_eq!(fence, None, "every block of code is closed");
+    kept
+}
+
+#[test]
+fn what_did_not_run_says_so() {
+    let reporter = Reporter::new(None).unwrap();
+    let files = baseline(&Collection::default(), &reporter).unwrap();
+    assert_eq!(files.len(), 2);
+    for file in files {
+        let text = String::from_utf8(file.bytes).unwrap();
+        assert!(text.contains("**Not run.**") && text.contains("kscen run scenarios/"));
+        assert!(!text.contains("PASS"), "nothing is claimed");
+    }
+}
+
+#[test]
+fn every_page_works_alone() {
+    let html = Reporter::new(None).unwrap().run_html(&record()).unwrap();
+    for outside in ["src=\"http", "href=\"http", "@import", "url(http", "fetch("] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    assert!(html.contains("class=\"fault\""), "the fault is drawn");
+}

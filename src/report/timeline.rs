@@ -1,0 +1,263 @@
+//! The time line of a run: rates, latencies, backlog, and what the services used.
+
+use super::chart::{Band, MarkLine, Panel, Series, Timeline};
+use crate::environment::Lifecycle;
+use crate::judge::phases::{Phase, spans};
+use crate::load::{ConsumeReport, ProduceReport};
+use crate::record::latency::{LatencySummary, histogram};
+use crate::record::{Record, ServiceSample, Unit};
+use std::collections::BTreeMap;
+
+/// Most points of a line; longer runs are drawn in coarser steps.
+const POINTS: f64 = 900.0;
+
+/// Draws a run.
+pub fn timeline(record: &Record) -> Timeline {
+    let end = record.run.duration.max(0.001);
+    let step = (end / POINTS).ceil().max(1.0) as u64;
+    let panels = [rates(record, step), latencies(record, step), backlog(record, step), cpu(record, step)]
+        .into_iter()
+        .chain([memory(record, step), disk(record, step)])
+        .flatten()
+        .collect();
+    Timeline { end, bands: bands(record), marks: marks(record), panels }
+}
+
+fn produced(record: &Record) -> impl Iterator<Item = &ProduceReport> {
+    record.steps.iter().filter_map(|step| step.produced.as_deref())
+}
+
+fn consumed(record: &Record) -> impl Iterator<Item = &ConsumeReport> {
+    record.steps.iter().filter_map(|step| step.consumed.as_deref())
+}
+
+/// Faults from the request to their undoing, and the recovery after each.
+fn bands(record: &Record) -> Vec<Band> {
+    let end = record.run.duration;
+    let faults = record.faults.iter().map(|fault| Band {
+        kind: "fault",
+        label: format!("{} {}", fault.action, fault.target),
+        from: fault.requested,
+        to: fault.undone.unwrap_or(end).max(fault.requested),
+    });
+    let recoveries = spans(record, Phase::Recovery).into_iter().map(|span| Band {
+        kind: "recovery",
+        label: "recovery".to_owned(),
+        from: span.start,
+        to: span.end,
+    });
+    faults.chain(recoveries).collect()
+}
+
+/// Rebalances after the first assignment, and whatever the run marked.
+fn marks(record: &Record) -> Vec<MarkLine> {
+    let mut marks: Vec<MarkLine> = record
+        .marks
+        .iter()
+        .map(|mark| MarkLine { at: mark.at, kind: mark.kind.clone(), label: mark.text.clone() })
+        .collect();
+    for step in &record.steps {
+        let Some(report) = &step.consumed else { continue };
+        for rebalance in &report.rebalances {
+            let (kind, what) = if rebalance.revoked.is_empty() {
+                ("assignment", format!("{} partitions assigned", rebalance.assigned.len()))
+            } else {
+                ("rebalance", format!("{} partitions revoked", rebalance.revoked.len()))
+            };
+            marks.push(MarkLine {
+                at: rebalance.time_us as f64 / 1e6,
+                kind: kind.to_owned(),
+                label: format!("{}, member {}: {what}", step.id, rebalance.member),
+            });
+        }
+    }
+    marks.sort_by(|a, b| a.at.total_cmp(&b.at));
+    marks
+}
+
+/// Sums by step of the axis, with the seconds in which the thing counted was going on.
+#[derive(Default)]
+struct Bins(BTreeMap<u64, (f64, f64)>);
+
+impl Bins {
+    fn add(&mut self, second: u64, step: u64, value: f64, from: f64, to: f64) {
+        let covered = (to.min(second as f64 + 1.0) - from.max(second as f64)).clamp(0.0, 1.0);
+        let bin = self.0.entry(second / step).or_default();
+        bin.0 += value;
+        bin.1 = (bin.1 + covered).min(step as f64);
+    }
+
+    /// Per second of what was covered. Slivers of a second say nothing.
+    fn rates(&self, bins: &[u64]) -> Vec<Option<f64>> {
+        bins.iter()
+            .map(|bin| self.0.get(bin).filter(|(_, covered)| *covered >= 0.2).map(|(sum, covered)| sum / covered))
+            .collect()
+    }
+}
+
+fn axis(bins: &[u64], step: u64) -> Vec<f64> {
+    bins.iter().map(|bin| (*bin as f64 + 0.5) * step as f64).collect()
+}
+
+fn all_bins(record: &Record, step: u64) -> Vec<u64> {
+    (0..=(record.run.duration as u64) / step).collect()
+}
+
+fn panel(id: &'static str, title: &'static str, note: &'static str, unit: Unit, x: Vec<f64>) -> Panel {
+    Panel { id, title, note, unit, log: false, x, series: Vec::new(), range: (0.0, 1.0), ticks: Vec::new() }
+}
+
+fn rates(record: &Record, step: u64) -> Option<Panel> {
+    let (mut offered, mut acked, mut read, mut failed) =
+        (Bins::default(), Bins::default(), Bins::default(), Bins::default());
+    for report in produced(record) {
+        let (start, sent, end) =
+            (report.start_us as f64 / 1e6, report.last_send_us as f64 / 1e6, report.end_us as f64 / 1e6);
+        for second in start as u64..=end as u64 {
+            let sample = report.seconds.seconds.get(&second).cloned().unwrap_or_default();
+            offered.add(second, step, sample.sent as f64, start, sent);
+            acked.add(second, step, sample.acked as f64, start, end);
+            failed.add(second, step, (sample.failed + sample.unknown) as f64, start, end);
+        }
+    }
+    for report in consumed(record) {
+        let (Some(first), Some(last)) = (report.first_read_us, report.last_read_us) else { continue };
+        let (first, last) = (first as f64 / 1e6, last as f64 / 1e6);
+        for second in first as u64..=last as u64 {
+            let sample = report.seconds.seconds.get(&second).cloned().unwrap_or_default();
+            read.add(second, step, sample.read as f64, first, last);
+        }
+    }
+    let bins = all_bins(record, step);
+    let any_failed = failed.0.values().any(|(sum, _)| *sum > 0.0);
+    let mut series = vec![
+        Series::numbered("offered", 0, offered.rates(&bins)),
+        Series::numbered("acknowledged", 1, acked.rates(&bins)),
+        Series::numbered("read", 2, read.rates(&bins)),
+    ];
+    if any_failed {
+        series.push(Series::numbered("failed or unknown", 3, failed.rates(&bins)));
+    }
+    let panel = panel("rate", "Rate", "messages per second", Unit::Rate, axis(&bins, step));
+    panel.with(series)
+}
+
+fn latencies(record: &Record, step: u64) -> Option<Panel> {
+    let sent: Vec<_> = produced(record).map(|report| &report.response_latency).collect();
+    let (note, all) = if sent.iter().any(|series| !series.is_empty()) {
+        ("response time, due → acknowledged, by the time a message was due, log scale", sent)
+    } else {
+        (
+            "end to end, due → read, by the time a message was due, log scale",
+            consumed(record).map(|report| &report.end_to_end_latency).collect(),
+        )
+    };
+    // Half seconds show the shape of an outage in a short run.
+    let width = if step == 1 && record.run.duration <= 60.0 { 500_000 } else { step * 1_000_000 };
+    let bins = 0..=(record.run.duration * 1e6) as u64 / width;
+    let summaries: Vec<LatencySummary> = bins
+        .clone()
+        .map(|bin| {
+            let mut merged = histogram();
+            for series in &all {
+                // Two histograms of the same bounds always merge.
+                let _ = merged.add(series.touching(bin * width..(bin + 1) * width));
+            }
+            LatencySummary::of(&merged)
+        })
+        .collect();
+    let line = |of: fn(&LatencySummary) -> u64| {
+        summaries
+            .iter()
+            .map(|summary| (summary.n > 0).then(|| of(summary).max(1) as f64 / 1e6))
+            .collect::<Vec<Option<f64>>>()
+    };
+    let x = bins.map(|bin| (bin as f64 + 0.5) * width as f64 / 1e6).collect();
+    let mut panel = panel("latency", "Latency", note, Unit::Duration, x);
+    panel.log = true;
+    panel.with([
+        Series::numbered("p50", 0, line(|summary| summary.p50_us)),
+        Series::numbered("p99", 1, line(|summary| summary.p99_us)),
+        Series::numbered("max", 2, line(|summary| summary.max_us)),
+    ])
+}
+
+fn backlog(record: &Record, step: u64) -> Option<Panel> {
+    let (mut in_flight, mut lag): (BTreeMap<u64, f64>, BTreeMap<u64, f64>) = Default::default();
+    // Within a step the largest counts; over loads they add up.
+    let add = |into: &mut BTreeMap<u64, f64>, values: BTreeMap<u64, f64>| {
+        values.into_iter().for_each(|(bin, value)| *into.entry(bin).or_default() += value);
+    };
+    for report in produced(record) {
+        let mut own: BTreeMap<u64, f64> = BTreeMap::new();
+        for (second, sample) in &report.seconds.seconds {
+            let bin = own.entry(second / step).or_default();
+            *bin = bin.max(sample.in_flight as f64);
+        }
+        add(&mut in_flight, own);
+    }
+    for report in consumed(record) {
+        let mut own: BTreeMap<u64, f64> = BTreeMap::new();
+        for (second, sample) in report.seconds.seconds.iter().filter(|(_, sample)| !sample.lag.is_empty()) {
+            let bin = own.entry(second / step).or_default();
+            *bin = bin.max(sample.lag.values().sum::<i64>() as f64);
+        }
+        add(&mut lag, own);
+    }
+    let bins = all_bins(record, step);
+    let line = |of: &BTreeMap<u64, f64>| bins.iter().map(|bin| of.get(bin).copied()).collect();
+    let series = [Series::numbered("in flight", 0, line(&in_flight)), Series::numbered("lag", 1, line(&lag))];
+    let panel = panel("backlog", "Backlog", "messages waiting", Unit::Count, axis(&bins, step));
+    panel.with(series)
+}
+
+fn cpu(record: &Record, step: u64) -> Option<Panel> {
+    let bins = all_bins(record, step);
+    let series = record.services.iter().enumerate().map(|(number, service)| {
+        let mut means: BTreeMap<u64, (f64, u32)> = BTreeMap::new();
+        for (at, share) in service.cpu_shares(0.0, f64::INFINITY) {
+            let bin = means.entry(at as u64 / step).or_default();
+            *bin = (bin.0 + share, bin.1 + 1);
+        }
+        let line = bins.iter().map(|bin| means.get(bin).map(|(sum, n)| sum / f64::from(*n))).collect();
+        Series::numbered(service.name.clone(), number, line)
+    });
+    let panel = panel("cpu", "CPU", "share of the CPUs a service may use", Unit::Share, axis(&bins, step));
+    panel.with(series)
+}
+
+fn memory(record: &Record, step: u64) -> Option<Panel> {
+    let panel = panel("memory", "Memory", "anonymous memory of a service", Unit::Bytes, Vec::new());
+    of_services(record, step, panel, |sample| {
+        (sample.lifecycle != Lifecycle::Stopped && sample.lifecycle != Lifecycle::Exited)
+            .then(|| sample.usage.map(|usage| usage.memory as f64))
+            .flatten()
+            .filter(|memory| *memory > 0.0)
+    })
+}
+
+fn disk(record: &Record, step: u64) -> Option<Panel> {
+    let panel = panel("disk", "Disk", "bytes of a service's data", Unit::Bytes, Vec::new());
+    of_services(record, step, panel, |sample| sample.usage.and_then(|usage| usage.disk).map(|disk| disk as f64))
+}
+
+fn of_services(
+    record: &Record,
+    step: u64,
+    mut panel: Panel,
+    of: impl Fn(&ServiceSample) -> Option<f64>,
+) -> Option<Panel> {
+    let bins = all_bins(record, step);
+    panel.x = axis(&bins, step);
+    let series: Vec<Series> = record
+        .services
+        .iter()
+        .enumerate()
+        .map(|(number, service)| {
+            let values: BTreeMap<u64, f64> =
+                service.samples.iter().filter_map(|sample| Some((sample.at as u64 / step, of(sample)?))).collect();
+            Series::numbered(service.name.clone(), number, bins.iter().map(|bin| values.get(bin).copied()).collect())
+        })
+        .collect();
+    panel.with(series)
+}

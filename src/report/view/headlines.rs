@@ -1,0 +1,117 @@
+//! The figures that matter most of a run.
+
+use crate::judge::delivery::observed;
+use crate::judge::measure::observe;
+use crate::ledger::Class;
+use crate::record::latency::{LatencySummary, histogram};
+use crate::record::{Observed, Quantity, Record, Unit};
+use serde::Serialize;
+
+/// One figure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Headline {
+    /// What it is.
+    pub name: String,
+    /// The figure.
+    pub value: String,
+    /// `good`, `bad`, `warn`, or `plain` where it is neither.
+    pub tone: &'static str,
+}
+
+pub(super) fn headlines(record: &Record) -> Vec<Headline> {
+    let mut lines = Vec::new();
+    let mut add = |name: &str, value: String, tone: &'static str| {
+        lines.push(Headline { name: name.to_owned(), value, tone });
+    };
+    let loads: Vec<_> = record.steps.iter().filter(|step| step.produced.is_some()).collect();
+    if !loads.is_empty() {
+        let acked: u64 = loads.iter().filter_map(|step| step.produced.as_ref()).map(|report| report.acked).sum();
+        add("acknowledged", Quantity::count(acked).to_string(), "plain");
+    }
+    if let [load] = loads[..]
+        && let Observed::Number(rate) = observe(record, load, "ack_rate", None, None)
+    {
+        add("ack rate", rate.to_string(), "plain");
+    }
+    if !record.deliveries.is_empty() {
+        for class in [Class::Lost, Class::Duplicated] {
+            let (value, tone) = total(record, class);
+            add(class.name(), value, tone);
+        }
+    }
+    if let Some((longest, value)) = worst(record, "unavailability").filter(|(longest, _)| *longest > 0.0) {
+        add("unavailable", value, if longest > 0.0 { "warn" } else { "plain" });
+    }
+    if let Some((_, value)) = worst(record, "recovery_time") {
+        add("recovered in", value, "plain");
+    }
+    let latency = response_time(record);
+    if latency.n > 0 {
+        add("p99", us(latency.p99_us), "plain");
+    }
+    if let Some(peak) = memory_peak(record) {
+        add("peak memory", Quantity::new(peak, Unit::Bytes).to_string(), "plain");
+    }
+    lines
+}
+
+fn us(us: u64) -> String {
+    Quantity::seconds(us as f64 / 1e6).to_string()
+}
+
+/// The messages of a class over all accounts.
+fn total(record: &Record, class: Class) -> (String, &'static str) {
+    let mut sum = 0.0;
+    for delivery in &record.deliveries {
+        match observed(&delivery.ledger, class) {
+            Observed::Number(count) => sum += count.value,
+            _ => return ("unknown".to_owned(), "warn"),
+        }
+    }
+    let bad = if class == Class::Lost { "bad" } else { "warn" };
+    (Quantity::new(sum, Unit::Count).to_string(), if sum > 0.0 { bad } else { "good" })
+}
+
+/// The largest value of a duration over all steps that have it.
+fn worst(record: &Record, metric: &str) -> Option<(f64, String)> {
+    let observations = record.steps.iter().map(|step| observe(record, step, metric, None, None));
+    let numbers = observations.filter_map(|observed| match &observed {
+        Observed::Number(quantity) | Observed::AtLeast(quantity) => Some((quantity.value, observed.to_string())),
+        _ => None,
+    });
+    numbers.max_by(|a, b| a.0.total_cmp(&b.0))
+}
+
+/// The response time (due → acknowledged) over all loads.
+pub fn response_time(record: &Record) -> LatencySummary {
+    let mut merged = histogram();
+    for report in record.steps.iter().filter_map(|step| step.produced.as_ref()) {
+        // Two histograms of the same bounds always merge.
+        let _ = merged.add(report.response_latency.total());
+    }
+    LatencySummary::of(&merged)
+}
+
+/// The most anonymous memory of any one broker, in bytes; without brokers, of any service.
+pub fn memory_peak(record: &Record) -> Option<f64> {
+    of_brokers(record)
+        .flat_map(|service| &service.samples)
+        .filter_map(|sample| sample.usage)
+        .map(|usage| usage.memory as f64)
+        .filter(|memory| *memory > 0.0)
+        .reduce(f64::max)
+}
+
+/// The largest share of its CPUs that any one broker used within a second.
+pub fn cpu_peak(record: &Record) -> Option<f64> {
+    of_brokers(record)
+        .flat_map(|service| service.cpu_shares(0.0, f64::INFINITY))
+        .map(|(_, share)| share)
+        .reduce(f64::max)
+}
+
+fn of_brokers(record: &Record) -> impl Iterator<Item = &crate::record::ServiceRecord> {
+    let broker = |name: &str| name.starts_with("kafka") && name != "kafka-ui";
+    let any = record.services.iter().any(|service| broker(&service.name));
+    record.services.iter().filter(move |service| !any || broker(&service.name))
+}

@@ -1,0 +1,94 @@
+//! Figures by phase: a figure over the whole run hides an outage.
+
+use crate::judge::measure::observe;
+use crate::judge::phases::{Phase, spans};
+use crate::record::{Observed, Quantity, Record, StepRecord, Unit};
+use serde::Serialize;
+
+/// The figures of one load.
+#[derive(Clone, Debug, Serialize)]
+pub struct PhaseTable {
+    /// The load and what it does.
+    pub load: String,
+    /// Headings: the phases that there were, and the whole run.
+    pub phases: Vec<String>,
+    /// The rows.
+    pub rows: Vec<PhaseRow>,
+}
+
+/// One figure.
+#[derive(Clone, Debug, Serialize)]
+pub struct PhaseRow {
+    /// What it is.
+    pub name: &'static str,
+    /// By phase.
+    pub values: Vec<String>,
+}
+
+/// Name, metric and statistic of each row.
+type Rows = &'static [(&'static str, &'static str, Option<&'static str>)];
+
+const PRODUCED: Rows = &[
+    ("offered", "offered_rate", None),
+    ("acknowledged", "ack_rate", None),
+    ("response time p50", "response_latency", Some("p50")),
+    ("response time p95", "response_latency", Some("p95")),
+    ("response time p99", "response_latency", Some("p99")),
+    ("response time max", "response_latency", Some("max")),
+    ("schedule delay p99", "schedule_delay", Some("p99")),
+    ("failed", "failed", None),
+    ("unknown", "unknown", None),
+    ("queue full", "queue_full_time", None),
+    ("unavailable", "unavailability", None),
+];
+
+const CONSUMED: Rows = &[
+    ("end to end p50", "end_to_end_latency", Some("p50")),
+    ("end to end p95", "end_to_end_latency", Some("p95")),
+    ("end to end p99", "end_to_end_latency", Some("p99")),
+    ("end to end max", "end_to_end_latency", Some("max")),
+    ("largest lag", "max_lag", None),
+];
+
+pub(super) fn tables(record: &Record) -> Vec<PhaseTable> {
+    let phases: Vec<_> =
+        Phase::ALL.into_iter().map(|phase| (phase, spans(record, phase))).filter(|(_, of)| !of.is_empty()).collect();
+    let headings = phases.iter().map(|(phase, spans)| {
+        let length: f64 = spans.iter().map(|span| span.end - span.start).sum();
+        format!("{phase} ({})", Quantity::seconds(length))
+    });
+    // Without a fault there is only one phase, which the whole run says as well.
+    let split = phases.len() > 1;
+    let headings: Vec<String> =
+        headings.filter(|_| split).chain([format!("whole run ({})", Quantity::seconds(record.run.duration))]).collect();
+    let table = |step: &StepRecord, rows: Rows| PhaseTable {
+        load: format!("{}: {}", step.id, step.title),
+        phases: headings.clone(),
+        rows: rows
+            .iter()
+            .map(|(name, metric, statistic)| {
+                let during = phases.iter().filter(|_| split).map(|(_, spans)| Some(spans.as_slice()));
+                let values =
+                    during.chain([None]).map(|spans| write(observe(record, step, metric, *statistic, spans))).collect();
+                PhaseRow { name, values }
+            })
+            .collect(),
+    };
+    record
+        .steps
+        .iter()
+        .filter_map(|step| match (&step.produced, &step.consumed) {
+            (Some(_), _) => Some(table(step, PRODUCED)),
+            (_, Some(_)) => Some(table(step, CONSUMED)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn write(observed: Observed) -> String {
+    match observed {
+        Observed::Nothing { .. } => "–".to_owned(),
+        Observed::Number(Quantity { value, unit: Unit::Duration }) if value == 0.0 => "0".to_owned(),
+        other => other.to_string(),
+    }
+}

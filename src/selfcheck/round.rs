@@ -1,0 +1,134 @@
+//! One round: inject, read, settle, compare.
+
+use crate::kafka::{Admin, KafkaFailure, LogSink};
+use crate::ledger::injection::{InjectionPlan, Mismatch, inject};
+use crate::ledger::{Class, Ledger, RunIdentity, scan};
+use crate::load::consume::{Commit, From as Start, Until};
+use crate::load::{ConsumeJob, ConsumeSpec, LoadError, RunClock};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Classes that can be injected.
+const CLASSES: [Class; 8] = [
+    Class::Lost,
+    Class::Skipped,
+    Class::Duplicated,
+    Class::Redelivered,
+    Class::Reordered,
+    Class::Corrupted,
+    Class::Phantom,
+    Class::Foreign,
+];
+/// Messages of each round.
+const MESSAGES: u64 = 5000;
+/// Partitions of each round's topic.
+const PARTITIONS: i32 = 3;
+/// How long reading back may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What a round injected, and what was reported otherwise.
+#[derive(Debug)]
+pub struct Round {
+    /// Its seed.
+    pub seed: u64,
+    /// Anomalies by class.
+    pub injected: BTreeMap<Class, u64>,
+    /// Classes that were not reported as injected; empty where all is well.
+    pub mismatches: Vec<Mismatch>,
+}
+
+/// Why a round could not be carried out.
+#[derive(Debug)]
+pub enum SelfcheckError {
+    /// The cluster refused something.
+    Kafka(KafkaFailure),
+    /// The reader could not be prepared.
+    Load(LoadError),
+    /// The log was not read to its end in time.
+    NotDrained,
+}
+
+impl fmt::Display for SelfcheckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kafka(error) => error.fmt(f),
+            Self::Load(error) => error.fmt(f),
+            Self::NotDrained => write!(f, "the log was not read to its end within {} s", LIMIT.as_secs()),
+        }
+    }
+}
+
+impl std::error::Error for SelfcheckError {}
+
+impl From<KafkaFailure> for SelfcheckError {
+    fn from(error: KafkaFailure) -> Self {
+        Self::Kafka(error)
+    }
+}
+
+impl From<LoadError> for SelfcheckError {
+    fn from(error: LoadError) -> Self {
+        Self::Load(error)
+    }
+}
+
+/// Carries out one round with its own topic, which it deletes. A round of seed 0 injects nothing.
+///
+/// # Errors
+/// A cluster that does not do what the round needs: nothing is proved then.
+pub async fn check(connection: &BTreeMap<String, String>, seed: u64) -> Result<Round, SelfcheckError> {
+    let topic = format!("kscen-selfcheck-{:08x}-{seed}", rand::random::<u32>());
+    let admin = Admin::new(connection, LIMIT, LogSink::default())?;
+    admin.create_topic(&topic, PARTITIONS, 1, &BTreeMap::new()).await?;
+    admin.await_leaders(&topic, LIMIT).await?;
+    let (connection, name) = (connection.clone(), topic.clone());
+    let round = tokio::task::spawn_blocking(move || inject_and_read(&connection, &name, seed)).await;
+    admin.delete_topic(&topic).await?;
+    // A panic of the round is a defect of the program and has already been printed.
+    round.unwrap_or(Err(SelfcheckError::NotDrained))
+}
+
+fn anomalies(seed: u64) -> BTreeMap<Class, u64> {
+    if seed == 0 {
+        return BTreeMap::new();
+    }
+    CLASSES.into_iter().zip(0..).map(|(class, number)| (class, (seed * 7 + number * 13) % 60)).collect()
+}
+
+fn inject_and_read(connection: &BTreeMap<String, String>, topic: &str, seed: u64) -> Result<Round, SelfcheckError> {
+    let run = RunIdentity::new(rand::random());
+    let anomalies = anomalies(seed);
+    let plan = InjectionPlan { messages: MESSAGES, anomalies: anomalies.clone(), partitions: PARTITIONS, seed };
+    let injected = inject(connection, topic, &run, &plan)?;
+    let deliveries = injected.deliveries.clone();
+    let spec = ConsumeSpec {
+        name: "selfcheck".to_owned(),
+        topic: topic.to_owned(),
+        from: Start::Start,
+        group: None,
+        members: 1,
+        until: Until::default(),
+        commit: Commit::None,
+        read_committed: false,
+        cooperative: false,
+        connection: connection.clone(),
+        config: BTreeMap::new(),
+        run: Arc::clone(&run),
+        tap: None,
+        tamper: Some(Arc::new(move |partition, offset| deliveries.get(&(partition, offset)).copied().unwrap_or(1))),
+        sample_limit: MESSAGES as usize,
+        logs: LogSink::default(),
+    };
+    let mut reader = ConsumeJob::prepare(spec, RunClock::start())?;
+    let drained = reader.drain(Instant::now() + LIMIT);
+    let (_, account) = reader.join();
+    if !drained {
+        return Err(SelfcheckError::NotDrained);
+    }
+    let ledger = Ledger::new([&injected.sender], [&account]).with_samples(MESSAGES as usize);
+    let evidence = scan(connection, topic, run.nonce(), &ledger.missing(), false, LIMIT)?;
+    let mismatches = injected.mismatches(&ledger.settle(Some(&evidence)));
+    Ok(Round { seed, injected: anomalies, mismatches })
+}

@@ -1,0 +1,179 @@
+//! Change data capture on the local stack: a real PostgreSQL, Kafka Connect and Debezium.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ENVIRONMENT: &str = "default: local\nenvironments: { local: { local: { timeouts: fast } } }\n";
+
+/// A run of the program in a folder of its own.
+struct Outcome {
+    code: Option<i32>,
+    said: String,
+}
+
+fn run(folder: &Path, scenarios: &[(&str, &str)]) -> Outcome {
+    std::fs::write(folder.join("kscen.yaml"), ENVIRONMENT).expect("writes");
+    let files: Vec<PathBuf> = scenarios
+        .iter()
+        .map(|(name, text)| {
+            let file = folder.join(name);
+            std::fs::write(&file, text).expect("writes");
+            file
+        })
+        .collect();
+    let output = Command::new(env!("CARGO_BIN_EXE_kscen"))
+        .arg("run")
+        .args(files)
+        .current_dir(folder)
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("kscen starts");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Outcome { code: output.status.code(), said }
+}
+
+/// A shipped scenario, with the schema that it names beside it.
+fn shipped(name: &str, folder: &Path) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let schema = std::fs::read_to_string(root.join("schemas/debezium-envelope.json")).expect("the schema");
+    std::fs::write(folder.join("debezium-envelope.json"), schema).expect("writes");
+    let text = std::fs::read_to_string(root.join("scenarios").join(name)).expect("the scenario");
+    text.replace("../schemas/", "")
+}
+
+/// What a run made is gone: connectors, slots, publications.
+const CLEAN: &str = r#"
+name: Nothing is left
+steps:
+  - http: { url: "${connect.url}/connectors", contains: "[]" }
+  - expect:
+      sql:
+        - { query: SELECT slot_name FROM pg_replication_slots, rows: [] }
+        - { query: SELECT pubname FROM pg_publication, rows: [] }
+"#;
+
+#[test]
+fn a_connector_restart_loses_nothing_and_leaves_nothing() {
+    if super::local::skipped("a_connector_restart_loses_nothing_and_leaves_nothing") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let recovery = shipped("debezium-recovery.yaml", folder.path());
+    let outcome = run(folder.path(), &[("recovery.yaml", &recovery), ("clean.yaml", CLEAN)]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.said);
+}
+
+const SABOTAGE: &str = r#"
+name: A slot that is dropped behind the connector's back loses rows
+guarantee: at-least-once
+vars: { connector: "sabotage-${run.id}" }
+setup:
+  - sql: CREATE TABLE orders (id integer PRIMARY KEY, item text)
+  - connector:
+      name: "${connector}"
+      debezium: { tables: [orders] }
+      config: { slot.name: kscen_sabotaged }
+      until: streaming
+steps:
+  - id: reader
+    background: true
+    consume: { topic: "${connector}.public.orders", decode: debezium }
+  - id: before
+    sql: { statement: "INSERT INTO orders VALUES ($1::int, 'before')", params: ["{{sequence}}"], count: 3 }
+  - wait: { step: reader, count: 3 }
+  - stop: { connector: "${connector}" }
+  - sql: SELECT pg_drop_replication_slot('kscen_sabotaged')
+  - id: unseen
+    sql: { statement: "INSERT INTO orders VALUES ($1::int + 100, 'unseen')", params: ["{{sequence}}"], count: 4 }
+  - sql: SELECT pg_create_logical_replication_slot('kscen_sabotaged', 'pgoutput')
+  - start: { connector: "${connector}" }
+  - id: after
+    sql: { statement: "INSERT INTO orders VALUES ($1::int + 200, 'after')", params: ["{{sequence}}"], count: 3 }
+  - expect:
+      delivery: { from: [before, unseen, after], to: reader }
+      within: 60s
+"#;
+
+#[test]
+fn rows_lost_with_a_dropped_slot_are_named_by_primary_key() {
+    if super::local::skipped("rows_lost_with_a_dropped_slot_are_named_by_primary_key") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let outcome = run(folder.path(), &[("sabotage.yaml", SABOTAGE)]);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.said);
+    assert!(outcome.said.contains("delivery.lost: expected 0, observed 4"), "{}", outcome.said);
+    for id in 100..104 {
+        assert!(outcome.said.contains(&format!("lost: public.orders id={id}, insert")), "{id}: {}", outcome.said);
+    }
+    assert!(!outcome.said.contains("lost: public.orders id=0,"), "{}", outcome.said);
+}
+
+const REFUSED: &str = r#"
+name: A connector whose configuration is refused
+setup:
+  - connector:
+      name: "refused-${run.id}"
+      debezium: { tables: [orders] }
+      config:
+        plugin.name: telepathy
+        max.batch.size: many
+steps:
+  - wait: 1ms
+"#;
+
+const FAILED_TASK: &str = r#"
+name: A RUNNING connector whose task is FAILED
+vars: { connector: "failed-${run.id}" }
+setup:
+  - sql: CREATE TABLE orders (id integer PRIMARY KEY)
+  - sql: SELECT pg_create_physical_replication_slot('kscen_taken')
+  - connector:
+      name: "${connector}"
+      debezium: { tables: [orders] }
+      config: { slot.name: kscen_taken, errors.max.retries: 0, slot.max.retries: 0 }
+      until: accepted
+steps:
+  - expect:
+      connector: { name: "${connector}", state: RUNNING, failed_tasks: 1 }
+      within: 60s
+  - expect:
+      connector: { name: "${connector}", failed_tasks: 0 }
+finally:
+  - sql: DROP TABLE orders; SELECT pg_drop_replication_slot('kscen_taken')
+"#;
+
+const WRONG_SQL: &str = r#"
+name: A statement that the server refuses
+steps:
+  - sql: |
+      SELECT 1;
+      INSERT INTO nowhere
+        VALUES (1)
+"#;
+
+#[test]
+fn what_connect_and_postgres_refuse_is_shown_in_their_words() {
+    if super::local::skipped("what_connect_and_postgres_refuse_is_shown_in_their_words") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let scenarios =
+        [("refused.yaml", REFUSED), ("failed.yaml", FAILED_TASK), ("sql.yaml", WRONG_SQL), ("clean.yaml", CLEAN)];
+    let outcome = run(folder.path(), &scenarios);
+    assert_eq!(outcome.code, Some(3), "a refused configuration is the worst: {}", outcome.said);
+    for expected in [
+        "plugin.name: The 'plugin.name' value is invalid",
+        "max.batch.size: The 'max.batch.size' value is invalid",
+        "refused.yaml:8:9",
+        "RUNNING, task 0 FAILED",
+        "DebeziumException: Creation of replication slot failed",
+        "relation \"nowhere\" does not exist (SQLSTATE 42P01)",
+        "2 | INSERT INTO nowhere",
+        "sql.yaml:4:",
+    ] {
+        assert!(outcome.said.contains(expected), "`{expected}` is missing:\n{}", outcome.said);
+    }
+    let clean = outcome.said.lines().any(|line| line.starts_with("PASS") && line.contains("clean.yaml"));
+    assert!(clean, "{}", outcome.said);
+}

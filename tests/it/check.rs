@@ -1,0 +1,168 @@
+//! What is refused before anything starts: one file and its exact message for each kind of mistake.
+
+use crate::goldens::{Printed, compare, files, kscen, root};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Codes without a golden file, and why.
+const WITHOUT: &[(&str, &str)] = &[
+    ("file-not-readable", "depends on the user who runs the test: root reads everything"),
+    ("file-too-large", "the file would be as large as the limit; the test of hostile documents makes it"),
+];
+
+/// Runs the command that the file states (`# $ kscen …`), or `kscen check FILE`, in the file's folder.
+fn refused(file: &Path) -> Printed {
+    let bytes = std::fs::read(file).expect("a file of the project");
+    let text = String::from_utf8_lossy(&bytes);
+    let name = file.file_name().and_then(|name| name.to_str()).expect("a plain name");
+    let stated = text.lines().take_while(|line| line.starts_with('#')).find_map(|line| line.strip_prefix("# $ kscen "));
+    let arguments: Vec<&str> = stated.map_or_else(|| vec!["check", name], |stated| stated.split(' ').collect());
+    kscen(file.parent().expect("it is in a folder"), &arguments)
+}
+
+/// The codes in printed problems: `error[unknown-verb]: …`.
+fn codes(printed: &str) -> BTreeSet<String> {
+    printed
+        .lines()
+        .filter_map(|line| line.strip_prefix("error[")?.split_once(']'))
+        .map(|(code, _)| code.to_owned())
+        .collect()
+}
+
+#[test]
+fn each_mistake_has_its_message() {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for file in files("scenarios/invalid", "yaml") {
+        let is_golden =
+            !file.ends_with("kscen.yaml") && !file.parent().is_some_and(|folder| folder.ends_with("fragments"));
+        if !is_golden {
+            continue;
+        }
+        seen += 1;
+        let name = file.file_stem().and_then(|name| name.to_str()).expect("a plain name");
+        let first = std::fs::read(&file).expect("a file of the project");
+        if !first.starts_with(b"# ") {
+            wrong.push(format!("{name}: the file starts with a comment that says what is wrong"));
+        }
+        let printed = refused(&file);
+        if printed.code != Some(2) || !printed.stdout.is_empty() {
+            wrong.push(format!("{name}: exit {:?}, stdout {:?}", printed.code, printed.stdout));
+        }
+        if codes(&printed.stderr) != BTreeSet::from([name.to_owned()]) {
+            wrong.push(format!("{name}: the codes are {:?}\n{}", codes(&printed.stderr), printed.stderr));
+        }
+        wrong.extend(compare(&file.with_extension("err"), &printed.stderr));
+    }
+    assert!(seen >= 40, "{seen} files");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_code_has_a_golden_file() {
+    let goldens: BTreeSet<String> = files("scenarios/invalid", "err")
+        .iter()
+        .filter_map(|file| file.file_stem()?.to_str().map(str::to_owned))
+        .collect();
+    let without: BTreeSet<&str> = WITHOUT.iter().map(|(code, _)| *code).collect();
+    let mut missing = Vec::new();
+    for file in files("src", "rs") {
+        let text = std::fs::read_to_string(&file).expect("a file of the project");
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for piece in flat.split("Problem::new(").skip(1) {
+            let Some(code) = piece.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else {
+                continue;
+            };
+            if !goldens.contains(code) && !without.contains(code) {
+                missing.push(format!("{code} ({})", file.strip_prefix(root()).unwrap_or(&file).display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no file in scenarios/invalid/ shows {}", missing.join(", "));
+    let both: Vec<_> = goldens.iter().filter(|code| without.contains(code.as_str())).collect();
+    assert!(both.is_empty(), "{both:?} have a golden file after all");
+}
+
+/// One file, ten mistakes, from syntax-like ones to steps that do not fit each other: all of them are told at once.
+#[test]
+fn ten_mistakes_are_ten_problems_and_nothing_is_reached() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    // The only address of the project is the test's own; whoever connects is seen.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.set_nonblocking(true).expect("a socket");
+    let address = listener.local_addr().expect("it is bound");
+    let project = format!(
+        "default: watched\nenvironments:\n  watched:\n    remote: {{}}\n    allow: [produce, topics]\n    kafka: {{ bootstrap: \"{address}\" }}\n"
+    );
+    std::fs::write(folder.path().join("kscen.yaml"), project).expect("a file");
+    let fixture = root().join("tests/it/fixtures/ten-mistakes.yaml");
+    std::fs::copy(&fixture, folder.path().join("ten-mistakes.yaml")).expect("a copy");
+
+    let printed = kscen(folder.path(), &["check", "ten-mistakes.yaml"]);
+    assert_eq!(printed.code, Some(2));
+    assert_eq!(printed.stderr.matches("\nerror[").count() + 1, 10, "{}", printed.stderr);
+    assert_eq!(printed.stderr.matches("--> ten-mistakes.yaml:").count(), 10, "{}", printed.stderr);
+    assert!(codes(&printed.stderr).len() >= 9, "{:?}", codes(&printed.stderr));
+    assert_eq!(compare(&fixture.with_extension("err"), &printed.stderr), None);
+    // As data, for editors and for other programs.
+    let printed = kscen(folder.path(), &["check", "--format", "json", "ten-mistakes.yaml"]);
+    let problems: Vec<serde_json::Value> =
+        printed.stdout.lines().map(|line| serde_json::from_str(line).expect("a line is an object")).collect();
+    assert_eq!((printed.code, problems.len()), (Some(2), 10));
+    assert!(problems.iter().all(|problem| problem["line"].is_u64() && problem["code"].is_string()), "{problems:?}");
+    let nobody = listener.accept().expect_err("nobody connects");
+    assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+/// Files that were written to hurt: refused, with a place, in little memory.
+#[test]
+fn hostile_documents_are_refused() {
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
+    let mut random = StdRng::seed_from_u64(3);
+    let mut laughs = String::from("name: x\nvars:\n  a0: &a0 [ha, ha]\n");
+    for level in 1..40 {
+        laughs.push_str(&format!("  a{level}: &a{level} [*a{0}, *a{0}, *a{0}]\n", level - 1));
+    }
+    let deep_block: String = (0..3000).map(|depth| format!("{}a:\n", " ".repeat(depth))).take(700).collect();
+    let printable: Vec<u8> = (0..300_000).map(|_| random.random_range(b' '..=b'~')).collect();
+    let bytes: Vec<u8> = (0..300_000).map(|_| random.random_range(0..=255_u8)).collect();
+    let scalar = format!("name: \"{}\"\nsteps:\n  - wait: 5s\n", "x".repeat(10_000_000));
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("laughs", laughs.into_bytes()),
+        ("brackets", format!("name: {}\n", "[".repeat(10_000)).into_bytes()),
+        ("braces", format!("name: {}\n", "{a: ".repeat(10_000)).into_bytes()),
+        ("indentation", deep_block.into_bytes()),
+        ("dashes", format!("name: x\nsteps:\n  {}wait: 5s\n", "- ".repeat(10_000)).into_bytes()),
+        ("scalar", scalar.into_bytes()),
+        ("printable", printable),
+        ("bytes", bytes),
+        ("quotes", "\"".repeat(300_000).into_bytes()),
+        ("questions", "? ".repeat(100_000).into_bytes()),
+        ("anchors", "&a ".repeat(100_000).into_bytes()),
+        ("references", format!("name: x\nsteps:\n  - wait: \"{}\"\n", "${".repeat(50_000)).into_bytes()),
+        ("keys", (0..60_000).map(|n| format!("k{n}: 1\n")).collect::<String>().into_bytes()),
+        ("nothing", vec![0; 300_000]),
+    ];
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    for (name, content) in cases {
+        let file = format!("{name}.yaml");
+        std::fs::write(folder.path().join(&file), content).expect("a file");
+        // 512 MiB of address space, code and libraries included: what needs more is ended by the system.
+        let limited = format!("ulimit -v 524288; exec \"$0\" check {file}");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &limited, env!("CARGO_BIN_EXE_kscen")])
+            .current_dir(folder.path())
+            .output()
+            .expect("a shell");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{name}: {printed}");
+        let located = printed.contains(&format!("--> {file}:")) || printed.contains("error[file-too-large]");
+        assert!(
+            located && printed.len() < 100_000,
+            "{name}: {} bytes, {}",
+            printed.len(),
+            &printed[..printed.len().min(500)]
+        );
+    }
+}

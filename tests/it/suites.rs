@@ -1,0 +1,59 @@
+//! The shipped suites, run by the binary as a user runs them.
+
+use crate::docker::fixture::Project;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The binary in a working directory of its own, where results and the project file are.
+pub(crate) struct Kscen {
+    folder: tempfile::TempDir,
+}
+
+impl Kscen {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str], variables: &[(&str, String)]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_kscen"))
+            .current_dir(self.folder.path())
+            .args(arguments)
+            .envs(variables.iter().map(|(name, value)| (*name, value)))
+            .output()
+            .expect("the binary starts")
+    }
+}
+
+/// The shipped scenarios.
+pub(crate) fn scenarios() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
+}
+
+pub(crate) fn assert_passes(output: &Output) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.lines().last().is_some_and(|line| line.starts_with("PASS")), "{text}");
+}
+
+#[test]
+fn the_delivery_suite_passes_on_local_processes() {
+    let kscen = Kscen::new();
+    let scenarios = scenarios();
+    let output = kscen.run(&["run", &scenarios.to_string_lossy(), "--tag", "delivery", "--strict"], &[]);
+    assert_passes(&output);
+}
+
+#[test]
+fn the_delivery_suite_passes_on_containers() {
+    let Some(project) = Project::up() else { return };
+    let kscen = Kscen::new();
+    std::fs::write(kscen.folder().join("kscen.yaml"), project.project_file()).expect("writes");
+    let scenarios = scenarios();
+    let arguments = ["run", "--env", "docker", &scenarios.to_string_lossy(), "--tag", "delivery", "--strict"];
+    let output = kscen.run(&arguments, &[]);
+    assert_passes(&output);
+}
