@@ -12,6 +12,32 @@ use std::time::Duration;
 /// How long the cluster may take to answer at the start.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long the client may take to say why.
+const COMPLAINT: Duration = Duration::from_secs(5);
+
+/// The error for brokers that do not answer, with the client's own words and what they call for.
+fn refusal(bootstrap: &str, error: &str, said: &str) -> EnvironmentError {
+    let lower = said.to_lowercase();
+    let (what, remedy) = if lower.contains("certificate") || lower.contains("ssl handshake") {
+        (
+            "their certificate is not trusted or TLS is not spoken there",
+            "check `ssl.ca.location` and `security.protocol` in `kafka.config` of this environment in kscen.yaml",
+        )
+    } else if lower.contains("authentication") || lower.contains("sasl") {
+        (
+            "they refuse the user name or password",
+            "check `sasl.username`, `sasl.password` and `sasl.mechanism` in `kafka.config` of this environment in kscen.yaml",
+        )
+    } else {
+        ("they do not answer", "check `kafka.bootstrap` and `kafka.config` of this environment in kscen.yaml")
+    };
+    let words = if said.is_empty() { error } else { said };
+    EnvironmentError::Prerequisite {
+        message: format!("the brokers at {bootstrap} cannot be used: {what}: {words}"),
+        remedy: remedy.to_owned(),
+    }
+}
+
 /// A cluster that kscen did not start and has no hands on.
 pub struct RemoteCluster {
     name: String,
@@ -28,19 +54,14 @@ impl RemoteCluster {
     pub async fn attach(name: &str, endpoints: Endpoints, needs: &Needs) -> EnvironmentResult<Self> {
         let mut connection = endpoints.client_config.clone();
         connection.insert("bootstrap.servers".to_owned(), endpoints.bootstrap.clone());
-        let (logs, client) = LogSink::bounded(100);
+        let (logs, _lines) = LogSink::bounded(100);
         let failed = |error: crate::kafka::KafkaFailure| EnvironmentError::failed(format!("`{name}`: {error}"));
         let admin = Admin::new(&connection, PATIENCE, logs).map_err(failed)?;
         let view = match admin.cluster().await {
             Ok(view) => view,
             Err(error) => {
-                // What went wrong with TLS or SASL stands in the client's log, not in the failed request.
-                let said: Vec<String> = client.take().into_iter().map(|line| line.message).collect();
-                let why = said.last().map(|line| format!(": {line}")).unwrap_or_default();
-                return Err(EnvironmentError::Prerequisite {
-                    message: format!("the brokers at {} do not answer: {error}{why}", endpoints.bootstrap),
-                    remedy: "check `kafka.bootstrap` and `kafka.config` of this environment in kscen.yaml".to_owned(),
-                });
+                let said = admin.complaint(COMPLAINT).await.unwrap_or_default();
+                return Err(refusal(&endpoints.bootstrap, &error.to_string(), &said));
             }
         };
         let brokers: Vec<i32> = view.brokers.iter().map(|broker| broker.id).collect();

@@ -295,6 +295,10 @@ impl Step for Consume {
             }
             reader.drain(patience).await?;
         }
+        if stop.is_none() && self.until.is_some_and(|until| until.count.is_none()) {
+            // Nothing can be called lost unless the reader is known to have reached the log's end.
+            reader.drain(self.drain.map_or(DRAIN, |drain| drain.0)).await?;
+        }
         let report = reader.join().await?;
         let (fatal, reached) = (report.fatal.clone(), report.until_reached);
         let mut outcome = StepOutcome { consumed: Some(Box::new(report)), ..StepOutcome::default() };

@@ -12,7 +12,7 @@ pub use topics::PartitionOffsets;
 
 use super::{ClientSettings, ClientState, KafkaFailure, LogSink, Role};
 use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +45,29 @@ impl Admin {
             logs,
             timeout,
         })
+    }
+
+    /// What the client itself has to say about brokers that do not answer: a refused password or certificate is an event
+    /// of the connection, not the answer to a request. `None` where it says nothing before `limit`.
+    pub async fn complaint(&self, limit: Duration) -> Option<String> {
+        let asked = self
+            .blocking(move |own| {
+                let deadline = std::time::Instant::now() + limit;
+                let mut said = None;
+                while std::time::Instant::now() < deadline {
+                    // Asking makes it connect; polling makes it tell.
+                    let _ = own.asker.client().fetch_metadata(None, Duration::from_millis(300));
+                    let _ = own.asker.poll(Duration::from_millis(50));
+                    said = own.asker.client().context().last_error().or(said);
+                    let reason = said.as_deref().unwrap_or_default().to_lowercase();
+                    if ["authentication", "ssl", "sasl", "certificate"].iter().any(|word| reason.contains(word)) {
+                        break;
+                    }
+                }
+                Ok(said)
+            })
+            .await;
+        asked.ok().flatten()
     }
 
     fn options(&self) -> AdminOptions {
