@@ -6,7 +6,7 @@ use crate::execute::{LiveStep, Run, StepContext};
 use crate::judge;
 use crate::judge::delivery::{describe, forbidden, none, observed};
 use crate::ledger::matching::Matching;
-use crate::ledger::{Class, Evidence, Ledger, LedgerReport, PagedBitmap, ReaderAccount, SenderAccount, scan};
+use crate::ledger::{Class, Evidence, Ledger, PagedBitmap, ReaderAccount, SenderAccount, scan};
 use crate::record::{CheckRecord, DeliveryRecord, EventKind, Unit};
 use crate::scenario::Guarantee;
 use crate::scenario::predicate::Predicate;
