@@ -61,6 +61,10 @@ endif
 status-kafka: build ## Brokers, topics and services
 	$(KSCEN) status --env $(ENV)
 
+.PHONY: status-cdc
+status-cdc: build ## Whether each connector runs, task by task, and whether Kafka UI answers
+	$(KSCEN) status --env $(ENV) --cdc
+
 .PHONY: create-topics
 create-topics: build ## Creates the topics for change data on the running stack
 	$(RUN) --keep scenarios/create-topics.yaml
@@ -76,6 +80,10 @@ test-kafka-delivery: build ## Runs the delivery suite
 .PHONY: test-kafka
 test-kafka: build ## Runs the setup, performance and delivery suites
 	$(RUN) scenarios --tag setup --tag performance --tag delivery
+
+.PHONY: kafka-reports
+kafka-reports: build ## Renders reports/*.md with charts and recommendations from the stored results
+	$(KSCEN) report --baseline results --out reports
 
 .PHONY: clean
 clean: ## Removes build output and results
