@@ -32,7 +32,8 @@ pub fn page(entry: &VerbEntry) -> String {
         let _ = write!(page, "\n{note}");
     }
     if fields.iter().any(Field::is_checked) {
-        let _ = write!(page, "\nA check is a value, or a map of min, max, equals and not: lost: 0, p99: {{ max: 50ms }}.");
+        let _ =
+            write!(page, "\nA check is a value, or a map of min, max, equals and not: lost: 0, p99: {{ max: 50ms }}.");
     }
     let _ = write!(page, "\n\nExample\n\n{}", example(entry, "  "));
     page

@@ -70,7 +70,9 @@ fn titles(plan: &Plan) -> Vec<&str> {
 
 #[test]
 fn variables_come_from_the_strongest_layer() {
-    let draft = Draft::new("name: x\nvars: { a: 1, b: 1, c: 1, d: 1, all: \"${a}${b}${c}${d}\" }\nsteps:\n  - topic: \"t${all}\"\n");
+    let draft = Draft::new(
+        "name: x\nvars: { a: 1, b: 1, c: 1, d: 1, all: \"${a}${b}${c}${d}\" }\nsteps:\n  - topic: \"t${all}\"\n",
+    );
     assert_eq!(titles(&draft.plan()), ["create topic t1111 with 1 partition"]);
     // --var, --vars-file, KSCEN_VAR_*, environments.X.vars
     let draft = draft
@@ -93,13 +95,17 @@ fn a_lone_reference_keeps_its_type() {
     assert_eq!(titles(&plan)[1..], ["create topic t-a-0 with 1 partition", "create topic t-b-1 with 1 partition"]);
     assert_eq!(plan.steps[0].facts.total, Some(5));
     // A list is no part of a text, and a text is no count.
-    let wrong = Draft::new("name: x\nvars: { list: [a], word: many }\nsteps:\n  - topic: \"t-${list}\"\n  - produce: { topic: t, count: \"${word}\" }\n");
+    let wrong = Draft::new(
+        "name: x\nvars: { list: [a], word: many }\nsteps:\n  - topic: \"t-${list}\"\n  - produce: { topic: t, count: \"${word}\" }\n",
+    );
     assert_eq!(wrong.problems(), [("bad-reference", 4), ("bad-value", 5)]);
 }
 
 #[test]
 fn loops_give_each_turn_an_id_and_modifiers_of_its_own() {
-    let draft = Draft::steps("  - id: pause\n    name: \"turn ${index}\"\n    for_each: [1s, 2s]\n    timeout: \"${item}\"\n    wait: \"${item}\"\n");
+    let draft = Draft::steps(
+        "  - id: pause\n    name: \"turn ${index}\"\n    for_each: [1s, 2s]\n    timeout: \"${item}\"\n    wait: \"${item}\"\n",
+    );
     let plan = draft.plan();
     assert_eq!(ids(&plan), ["pause[0]", "pause[1]"]);
     assert_eq!(titles(&plan), ["turn 0", "turn 1"]);
@@ -109,16 +115,23 @@ fn loops_give_each_turn_an_id_and_modifiers_of_its_own() {
 
 #[test]
 fn a_matrix_gives_a_plan_for_each_cell() {
-    let draft = Draft::new("name: x\nmatrix: { acks: [1, all], size: [1KiB, 1MB] }\nsteps:\n  - produce: { topic: t, count: 5, acks: \"${matrix.acks}\", size: \"${matrix.size}\" }\n");
+    let draft = Draft::new(
+        "name: x\nmatrix: { acks: [1, all], size: [1KiB, 1MB] }\nsteps:\n  - produce: { topic: t, count: 5, acks: \"${matrix.acks}\", size: \"${matrix.size}\" }\n",
+    );
     let plans = draft.plans();
     let cells: Vec<String> = plans.iter().map(Plan::title).collect();
-    assert_eq!(cells, ["x [acks=1,size=1KiB]", "x [acks=1,size=1MB]", "x [acks=all,size=1KiB]", "x [acks=all,size=1MB]"]);
+    assert_eq!(
+        cells,
+        ["x [acks=1,size=1KiB]", "x [acks=1,size=1MB]", "x [acks=all,size=1KiB]", "x [acks=all,size=1MB]"]
+    );
     assert_ne!(plans[0].bindings.run_id, plans[1].bindings.run_id);
     // What is wrong in every cell is told once.
     let wrong = Draft::new("name: x\nmatrix: { n: [1, 2, 3] }\nsteps:\n  - join: nobody\n");
     assert_eq!(wrong.problems(), [("unknown-step", 4)]);
     // What is wrong in one cell is told all the same.
-    let wrong = Draft::new("name: x\nmatrix: { acks: [all, 1] }\nsteps:\n  - produce: { topic: t, count: 5, idempotent: true, acks: \"${matrix.acks}\" }\n");
+    let wrong = Draft::new(
+        "name: x\nmatrix: { acks: [all, 1] }\nsteps:\n  - produce: { topic: t, count: 5, idempotent: true, acks: \"${matrix.acks}\" }\n",
+    );
     assert_eq!(wrong.problems(), [("contradiction", 4)]);
 }
 
@@ -146,8 +159,10 @@ fn fragments_have_ids_and_variables_of_their_own() {
 
 #[test]
 fn fragments_see_nothing_that_is_not_passed() {
-    let draft = Draft::new("name: x\nvars: { topic: t }\nsteps:\n  - include: { file: part.yaml, vars: { topc: t } }\n")
-        .file("part.yaml", "vars: { topic: , other: 5 }\nsteps:\n  - topic: \"${topic}\"\n  - topic: \"${hidden}\"\n");
+    let draft = Draft::new(
+        "name: x\nvars: { topic: t }\nsteps:\n  - include: { file: part.yaml, vars: { topc: t } }\n",
+    )
+    .file("part.yaml", "vars: { topic: , other: 5 }\nsteps:\n  - topic: \"${topic}\"\n  - topic: \"${hidden}\"\n");
     let mut codes: Vec<&str> = draft.problems().into_iter().map(|(code, _)| code).collect();
     codes.sort_unstable();
     assert_eq!(codes, ["missing-variable", "unknown-variable", "unknown-variable"]);
@@ -168,7 +183,8 @@ fn includes_stay_in_the_project_unless_permitted() {
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink("../part.yaml", draft.folder.path().join("project/link.yaml")).expect("a link");
-        std::fs::write(draft.folder.path().join("project/other.yaml"), "name: x\nsteps:\n  - include: link.yaml\n").expect("a file");
+        std::fs::write(draft.folder.path().join("project/other.yaml"), "name: x\nsteps:\n  - include: link.yaml\n")
+            .expect("a file");
         let problems = plans(&draft.folder.path().join("project/other.yaml"), &draft.options).err().unwrap_or_default();
         assert_eq!(problems[0].code, "include-outside");
     }
@@ -178,7 +194,9 @@ fn includes_stay_in_the_project_unless_permitted() {
 
 #[test]
 fn branches_are_planned_beside_each_other() {
-    let plan = Draft::steps("  - parallel:\n      - - wait: 2s\n        - wait: 3s\n      - - wait: 4s\n  - wait: 1s\n").plan();
+    let plan =
+        Draft::steps("  - parallel:\n      - - wait: 2s\n        - wait: 3s\n      - - wait: 4s\n  - wait: 1s\n")
+            .plan();
     assert!(matches!(&plan.steps[0].children, Children::Branches(branches) if branches.len() == 2));
     assert_eq!(schedule::length(&plan), Duration::from_secs(6));
     // The limit of a step contains those of its branches.
@@ -202,11 +220,14 @@ fn conditions_are_checked_where_they_stand() {
 
 #[test]
 fn secrets_have_to_be_set_where_they_are_needed() {
-    let mut draft = Draft::new("name: x\nsecrets: [KSCEN_TEST_UNSET]\nsteps:\n  - run: [echo, \"${secrets.KSCEN_TEST_UNSET}\"]\n");
+    let mut draft =
+        Draft::new("name: x\nsecrets: [KSCEN_TEST_UNSET]\nsteps:\n  - run: [echo, \"${secrets.KSCEN_TEST_UNSET}\"]\n");
     draft.plan();
     draft.options.need_secrets = true;
     assert_eq!(draft.problems(), [("unknown-secret", 4)]);
-    let mut draft = Draft::new("name: x\nsecrets: [KSCEN_TEST_UNSET]\nsteps:\n  - run: [echo, \"${secrets.KSCEN_TEST_UNSET:-nobody}\"]\n");
+    let mut draft = Draft::new(
+        "name: x\nsecrets: [KSCEN_TEST_UNSET]\nsteps:\n  - run: [echo, \"${secrets.KSCEN_TEST_UNSET:-nobody}\"]\n",
+    );
     draft.options.need_secrets = true;
     assert_eq!(titles(&draft.plan()), ["run echo nobody"]);
 }
@@ -220,7 +241,8 @@ fn one_mistake_is_one_problem() {
     assert_eq!(Draft::steps(broken).problems(), [("unknown-verb", 4)]);
     let broken = "  - id: load\n    background: true\n    timeout: 5\n    produce: { topic: t, count: 5 }\n  - wait: { step: load, count: 3 }\n";
     assert_eq!(Draft::steps(broken).problems(), [("missing-unit", 5)]);
-    let broken = "  - id: load\n    background: true\n    produce: { topic: t, count: 5 }\n    wait: 5s\n  - join: load\n";
+    let broken =
+        "  - id: load\n    background: true\n    produce: { topic: t, count: 5 }\n    wait: 5s\n  - join: load\n";
     assert_eq!(Draft::steps(broken).problems(), [("two-verbs", 6)]);
     // A variable that is wrong is wrong once, however often it is used.
     let broken = "name: x\nvars: { a: \"${b}\", b: \"${a}\", c: \"${a}-x\" }\nsteps:\n  - topic: \"${a}\"\n  - topic: \"${c}\"\n";
@@ -241,14 +263,18 @@ fn growth_is_bounded() {
     let mut draft = Draft::steps("  - include: f0.yaml\n");
     for level in 0..14 {
         let next = level + 1;
-        draft = draft.file(&format!("f{level}.yaml"), &format!("steps:\n  - include: f{next}.yaml\n  - include: f{next}.yaml\n"));
+        draft = draft.file(
+            &format!("f{level}.yaml"),
+            &format!("steps:\n  - include: f{next}.yaml\n  - include: f{next}.yaml\n"),
+        );
     }
     let draft = draft.file("f14.yaml", "steps:\n  - wait: 1s\n");
     assert!(draft.problems().iter().all(|(code, _)| *code == "too-many-steps"), "{:?}", draft.problems());
     // Many cells of many steps.
     let cells: Vec<usize> = (0..200).collect();
     let list: Vec<usize> = (0..1000).collect();
-    let draft = Draft::new(&format!("name: x\nmatrix: {{ n: {cells:?} }}\nsteps:\n  - wait: 1ms\n    for_each: {list:?}\n"));
+    let draft =
+        Draft::new(&format!("name: x\nmatrix: {{ n: {cells:?} }}\nsteps:\n  - wait: 1ms\n    for_each: {list:?}\n"));
     assert_eq!(draft.problems(), [("too-many-steps", 2)]);
 }
 
@@ -262,7 +288,8 @@ fn line_ends_and_byte_order_marks_change_nothing() {
 
 #[test]
 fn options_hold_whole_values() {
-    let mut draft = Draft::new("name: x\nvars: { list: [] }\nsteps:\n  - topic: \"${item}\"\n    for_each: \"${list}\"\n");
+    let mut draft =
+        Draft::new("name: x\nvars: { list: [] }\nsteps:\n  - topic: \"${item}\"\n    for_each: \"${list}\"\n");
     assert_eq!(ids(&draft.plan()).len(), 0);
     draft.options.vars = vec![Map::from_iter([("list".to_owned(), json!(["a", "b"]))])];
     assert_eq!(ids(&draft.plan()).len(), 2);

@@ -93,7 +93,8 @@ fn inside(root: &Value, node: &Value, depth: usize) -> Vec<Field> {
 
 /// Bounds of a check, or statistics of a distribution: the same everywhere.
 fn is_check(properties: &Map<String, Value>) -> bool {
-    properties.contains_key("p99") || properties.keys().all(|key| matches!(key.as_str(), "min" | "max" | "equals" | "not"))
+    properties.contains_key("p99")
+        || properties.keys().all(|key| matches!(key.as_str(), "min" | "max" | "equals" | "not"))
 }
 
 fn resolved<'a>(root: &'a Value, node: &'a Value) -> &'a Value {
@@ -124,7 +125,8 @@ fn kind(root: &Value, field: &Value) -> String {
         let (then, other) = (kind(root, then), kind(root, other));
         return if then == other || other == "anything" { then } else { format!("{other}, or {}", article(&then)) };
     }
-    if definition.get("properties").and_then(Value::as_object).is_some_and(|statistics| statistics.contains_key("p99")) {
+    if definition.get("properties").and_then(Value::as_object).is_some_and(|statistics| statistics.contains_key("p99"))
+    {
         return "checks of mean, p50 … p99.9, max".to_owned();
     }
     let plain = |kind: &str| match kind {
@@ -141,9 +143,7 @@ fn kind(root: &Value, field: &Value) -> String {
     };
     match definition.get("type") {
         Some(Value::String(kind)) => plain(kind).to_owned(),
-        Some(Value::Array(kinds)) => {
-            kinds.iter().filter_map(Value::as_str).map(plain).collect::<Vec<_>>().join(" or ")
-        }
+        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).map(plain).collect::<Vec<_>>().join(" or "),
         _ => "anything".to_owned(),
     }
 }
@@ -157,7 +157,9 @@ fn words(schema: &Value) -> Vec<String> {
     let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut words: Vec<String> = match (schema.get("enum"), schema.get("oneOf")) {
         (Some(Value::Array(choices)), _) => choices.iter().map(plain).collect(),
-        (None, Some(Value::Array(choices))) => choices.iter().filter_map(|choice| choice.get("const")).map(plain).collect(),
+        (None, Some(Value::Array(choices))) => {
+            choices.iter().filter_map(|choice| choice.get("const")).map(plain).collect()
+        }
         _ => Vec::new(),
     };
     let mut seen = std::collections::BTreeSet::new();

@@ -6,7 +6,10 @@ use crate::goldens::kscen;
 fn a_new_scenario_is_valid_and_never_overwrites() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let made = kscen(folder.path(), &["new", "orders"]);
-    assert_eq!((made.code, made.stderr.as_str()), (Some(0), "wrote orders.yaml\nrun it with `kscen run orders.yaml`\n"));
+    assert_eq!(
+        (made.code, made.stderr.as_str()),
+        (Some(0), "wrote orders.yaml\nrun it with `kscen run orders.yaml`\n")
+    );
     let text = std::fs::read_to_string(folder.path().join("orders.yaml")).expect("it was written");
     assert!(!text.contains("{file}") && !text.contains("{schema}"), "{text}");
     assert_eq!(kscen(folder.path(), &["check", "orders.yaml"]).stderr, "ok 1 scenario\n");
