@@ -28,6 +28,10 @@ demo: build ## Runs the restart of a broker under load on a local Kafka that ksc
 test: prerequisites ## Runs all tests, those on a real Kafka included
 	$(CARGO) test --locked
 
+.PHONY: bench
+bench: prerequisites ## Side by side with Kafka's own tools and librdkafka's; PAIRS=9, PARTS='produce consume …'; writes docs/benchmarks.md
+	$(CARGO) bench --locked --bench peers -- $(PARTS)
+
 .PHONY: lint
 lint: ## Formatting and clippy
 	$(CARGO) fmt --check

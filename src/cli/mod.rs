@@ -7,6 +7,7 @@ mod control;
 mod down;
 mod exit;
 mod list;
+mod live;
 mod new;
 mod output;
 mod plan;

@@ -1,14 +1,14 @@
 //! A run as a person follows it: permanent lines, and live lines below them on a terminal.
 
 use super::Output;
+use super::live::LiveLines;
 use crate::diagnostic::{Place, Problem, render};
 use crate::execute::Watcher;
 use crate::record::{
-    CheckOutcome, CheckRecord, Event, EventKind, Failure, Location, Progress, Quantity, Record, Section, StepRecord,
-    StepStatus, Unit,
+    CheckOutcome, CheckRecord, Event, EventKind, Failure, Location, Progress, Quantity, Record, StepRecord, StepStatus,
+    Unit,
 };
 use crate::source::{SourceText, Span};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,12 +17,14 @@ use std::time::{Duration, Instant};
 /// Where nothing else is printed, a line after this time says that the run lives.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
+/// An environment that is ready within less, in seconds, was there before.
+const KEPT: f64 = 0.01;
+
 /// Prints a run.
 pub struct Terminal {
     output: Output,
     title: String,
-    live: MultiProgress,
-    bars: BTreeMap<String, ProgressBar>,
+    live: LiveLines,
     figures: BTreeMap<String, Progress>,
     last: Instant,
     failed: Vec<Problem>,
@@ -32,12 +34,10 @@ pub struct Terminal {
 impl Terminal {
     /// Prints a run of that title; secrets are never shown.
     pub fn new(output: Output, title: String, secrets: Vec<String>) -> Self {
-        let target = if output.terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Self {
             output,
             title,
-            live: MultiProgress::with_draw_target(target),
-            bars: BTreeMap::new(),
+            live: LiveLines::new(output),
             figures: BTreeMap::new(),
             last: Instant::now(),
             failed: Vec::new(),
@@ -50,33 +50,23 @@ impl Terminal {
         self.last = Instant::now();
         let text = redact(text, &self.secrets);
         if self.output.terminal {
-            // Its own line writer is silent when it draws nothing, so it is only used where it draws.
-            self.live.suspend(|| self.output.line(&text));
+            self.live.above(&text);
         } else {
             self.output.line(&text);
         }
     }
 
-    fn started(&mut self, id: &str, title: &str, section: Section, background: bool) {
+    fn started(&mut self, id: &str, title: &str, background: bool, planned: Option<f64>) {
         if self.output.terminal {
-            let bar = self.live.add(ProgressBar::new_spinner());
-            if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {elapsed:.dim}") {
-                bar.set_style(style);
-            }
-            bar.set_message(format!("{id}  {title}"));
-            bar.enable_steady_tick(Duration::from_millis(120));
-            self.bars.insert(id.to_owned(), bar);
+            self.live.start(id, &redact(title, &self.secrets), planned);
         } else {
             let beside = if background { " (background)" } else { "" };
-            let _ = section;
             self.line(&format!("  {} {id}: {title}{beside}", self.output.symbol("▸", ">")));
         }
     }
 
     fn progress(&mut self, id: &str, figures: &Progress) {
-        if let Some(bar) = self.bars.get(id) {
-            bar.set_message(format!("{id}  {}", describe(figures, self.output.symbol("·", "-"))));
-        }
+        self.live.say(id, describe(figures, self.output.symbol("·", "-")));
         self.figures.insert(id.to_owned(), figures.clone());
         if !self.output.terminal && self.last.elapsed() >= HEARTBEAT {
             let running: Vec<String> =
@@ -86,10 +76,7 @@ impl Terminal {
     }
 
     fn ended(&mut self, step: &StepRecord) {
-        if let Some(bar) = self.bars.remove(&step.id) {
-            bar.finish_and_clear();
-            self.live.remove(&bar);
-        }
+        self.live.end(&step.id);
         self.figures.remove(&step.id);
         let (color, symbol) = match step.status {
             StepStatus::Done => (32, self.output.symbol("✓", "ok")),
@@ -143,9 +130,7 @@ impl Terminal {
     }
 
     fn over(&mut self, steps: usize) {
-        for (_, bar) in std::mem::take(&mut self.bars) {
-            bar.finish_and_clear();
-        }
+        self.live.clear();
         // What failed long ago is out of sight by now.
         if !self.failed.is_empty() && steps > 8 {
             self.line("");
@@ -172,16 +157,18 @@ impl Watcher for Terminal {
                 let version =
                     info.kafka_version.as_deref().map(|version| format!(" Kafka {version},")).unwrap_or_default();
                 let plural = if info.brokers == 1 { "" } else { "s" };
+                // The stack of the scenario before serves this one as well.
+                let ready =
+                    if *took < KEPT { "up".to_owned() } else { format!("ready in {}", Quantity::seconds(*took)) };
                 self.line(&format!(
-                    "  {} {}:{version} {} broker{plural}, ready in {}",
+                    "  {} {}:{version} {} broker{plural}, {ready}",
                     self.output.paint(32, self.output.symbol("✓", "ok")),
                     info.name,
                     info.brokers,
-                    Quantity::seconds(*took)
                 ));
             }
-            EventKind::StepStarted { id, section, title, background, .. } => {
-                self.started(id, title, *section, *background);
+            EventKind::StepStarted { id, title, background, planned, .. } => {
+                self.started(id, title, *background, *planned);
             }
             EventKind::Progress { id, figures } => self.progress(id, figures),
             EventKind::StepEnded { record } => self.ended(record),

@@ -1,6 +1,7 @@
 //! The figures of many runs, by scenario, cell and metric.
 
 use crate::judge::measure::observe;
+use crate::judge::phases::{Phase, spans};
 use crate::ledger::Class;
 use crate::record::metric::{Better, Shape, of_verb};
 use crate::record::{Observed, Outcome, Record, Unit};
@@ -52,6 +53,8 @@ type Figure = (String, Unit, Better, f64);
 fn figures(record: &Record) -> Vec<Figure> {
     let passed = record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass);
     let mut figures = vec![("passed".to_owned(), Unit::Count, Better::Higher, f64::from(u8::from(passed)))];
+    // How long an outage was has metrics of its own; latencies are compared where nothing was disturbed.
+    let steady = spans(record, Phase::Steady);
     for step in &record.steps {
         for metric in of_verb(&step.verb).filter(|metric| metric.better != Better::Neutral) {
             let statistics: Vec<Option<&str>> = match metric.shape {
@@ -59,8 +62,13 @@ fn figures(record: &Record) -> Vec<Figure> {
                 Shape::Distribution => STATISTICS.into_iter().map(Some).collect(),
             };
             for statistic in statistics {
-                if let Observed::Number(quantity) = observe(record, step, metric.name, statistic, None) {
-                    let name = statistic.map_or_else(|| metric.name.to_owned(), |s| format!("{}.{s}", metric.name));
+                let disturbed = statistic.is_some() && !record.faults.is_empty();
+                let during = disturbed.then_some(steady.as_slice());
+                if let Observed::Number(quantity) = observe(record, step, metric.name, statistic, during) {
+                    let name = statistic.map_or_else(
+                        || metric.name.to_owned(),
+                        |s| format!("{}.{s}{}", metric.name, if disturbed { " (steady)" } else { "" }),
+                    );
                     figures.push((format!("{}: {name}", step.id), quantity.unit, metric.better, quantity.value));
                 }
             }

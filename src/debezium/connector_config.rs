@@ -42,8 +42,6 @@ pub fn postgres_config(wanted: &PostgresConnector<'_>, user: &ConnectorConfig) -
         // The default, all_tables, needs a superuser and makes updates of tables without key fail.
         ("publication.autocreate.mode", "filtered".to_owned()),
         ("snapshot.mode", "initial".to_owned()),
-        // Back after a database outage in a second instead of the default ten.
-        ("retriable.restart.connector.wait.ms", "1000".to_owned()),
     ]
     .into_iter()
     .map(|(property, value)| (property.to_owned(), value))

@@ -1,6 +1,5 @@
 //! The database's account of a run, shared by all its `sql` steps, and the connectors that capture from it.
 
-use crate::connect::ConnectorConfig;
 use crate::database::{ChangeAccount, CommittedTransaction, Database, DatabaseResult, Lsn, TableName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -12,8 +11,6 @@ pub struct Capture {
     pub slot: String,
     /// It follows each delete with a tombstone.
     pub tombstones: bool,
-    /// Its configuration as it was sent, secrets included.
-    pub config: ConnectorConfig,
 }
 
 struct Open {
@@ -48,6 +45,11 @@ impl Changes {
         };
         let refused = open.account.watch_all().await?;
         Ok(refused.into_iter().filter(|table| open.refused.insert(table.clone())).collect())
+    }
+
+    /// Whether a `sql` step has opened the account.
+    pub async fn is_open(&self) -> bool {
+        self.open.lock().await.is_some()
     }
 
     /// Reads on, and shows all transactions so far with the window that the account covers; `None` where no account is open.

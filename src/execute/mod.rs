@@ -25,6 +25,7 @@ pub use changes::{Capture, Changes};
 pub use context::StepContext;
 pub use engine::{Job, Stage, execute};
 pub use live::LiveStep;
+pub use machine::machine;
 pub use owned::{Owned, Resource};
 pub use recorder::{Recorder, Watcher};
 pub use run::Run;

@@ -64,6 +64,7 @@ impl Task {
             section: self.section,
             title: self.title.clone(),
             background: self.modifiers.background,
+            planned: self.step.facts().planned.map(|planned| planned.as_secs_f64()),
         });
     }
 

@@ -15,6 +15,15 @@ pub enum MatchBy {
     Json(Vec<String>),
 }
 
+/// By what both sides of a pipeline are matched; the output may have the value in another place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matching {
+    /// Where the input has it.
+    pub input: MatchBy,
+    /// Where the output has it.
+    pub output: MatchBy,
+}
+
 impl MatchBy {
     /// Reads a JSON path of names and indexes, such as `$.after.id` or `items[0].id`.
     pub fn path(path: &str) -> Result<Self, String> {
@@ -56,7 +65,7 @@ impl MatchBy {
 /// Collects both sides while they are read, in whatever order, and matches them at the end.
 #[derive(Debug)]
 pub struct Matcher {
-    by: MatchBy,
+    by: Matching,
     sides: Mutex<Sides>,
 }
 
@@ -75,7 +84,7 @@ struct Place {
 
 impl Matcher {
     /// A matcher without messages.
-    pub fn new(by: MatchBy) -> Self {
+    pub fn new(by: Matching) -> Self {
         Self { by, sides: Mutex::default() }
     }
 
@@ -85,27 +94,31 @@ impl Matcher {
 
     /// A message of the run at the input; false where it lacks the value to match by.
     pub fn input(&self, identity: Identity, key: Option<&[u8]>, payload: Option<&[u8]>) -> bool {
-        let Some(value) = self.by.value(key, payload) else {
+        let Some(value) = self.by.input.value(key, payload) else {
             return false;
         };
         self.sides().inputs.entry(value).or_default().push_back(identity);
         true
     }
 
-    /// A message at the output.
+    /// A message at the output, once for each offset.
     pub fn output(&self, partition: i32, offset: i64, at_us: i64, key: Option<&[u8]>, payload: Option<&[u8]>) {
-        let value = self.by.value(key, payload);
+        let value = self.by.output.value(key, payload);
         self.sides().outputs.push((value, Place { partition, offset, at_us }));
     }
 
     /// Gives every output the identity of its input: the n-th output of a value that of its n-th
     /// input, further ones that of its last. What matches no input is foreign. `read` is the account
-    /// of the reader at the output; the result goes into the ledger in its place.
+    /// of the reader at the output, who decides which outputs count and how many came again; the
+    /// result goes into the ledger in its place.
     pub fn settle(&self, run: Arc<RunIdentity>, read: &ReaderAccount) -> ReaderAccount {
         let mut sides = self.sides();
         let mut account = read.without_messages(run);
+        if let Some(redelivered) = read.classes.get(&super::Class::Redelivered) {
+            account.classes.insert(super::Class::Redelivered, redelivered.clone());
+        }
         let outputs = std::mem::take(&mut sides.outputs);
-        for (value, place) in outputs {
+        for (value, place) in outputs.into_iter().filter(|(_, place)| read.has_read(place.partition, place.offset)) {
             let inputs = value.and_then(|value| sides.inputs.get_mut(&value));
             let identity = match inputs {
                 None => Err(super::IdentityError::Absent),
@@ -126,7 +139,7 @@ impl Matcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Class, Ledger, SenderAccount};
+    use crate::ledger::{Class, IdentityError, Ledger, SenderAccount};
     use std::collections::BTreeMap;
 
     #[test]
@@ -137,9 +150,10 @@ mod tests {
         let mut sender = SenderAccount::new(ticket.producer, "in");
         sender.sent = 6;
         sender.acked = (0..6).collect();
-        let matcher = Matcher::new(MatchBy::path("$.after.id").unwrap());
+        let by = |path| MatchBy::path(path).unwrap();
+        let matcher = Matcher::new(Matching { input: by("$.after.id"), output: by("$.id") });
         let output = |offset: i64, id: &str| {
-            let payload = format!("{{\"after\":{{\"id\":{id}}},\"extra\":true}}");
+            let payload = format!("{{\"id\":{id},\"extra\":true}}");
             matcher.output(0, offset, 0, None, Some(payload.as_bytes()));
         };
         // Outputs may be seen before their inputs; 3 is lost, 4 comes twice, 99 was never put in.
@@ -155,7 +169,9 @@ mod tests {
         }
         let mut read = ReaderAccount::new(run.clone(), "out", None, false);
         read.assigned(0, 0);
-        read.advanced(0, 8);
+        for offset in 0..8 {
+            read.record(&Sighting { partition: 0, offset, at_us: 0, identity: Err(IdentityError::Absent) });
+        }
         read.drain_to(&BTreeMap::from([(0, 8)]));
         let account = matcher.settle(run, &read);
         let report = Ledger::new([&sender], [&account]).settle(None);

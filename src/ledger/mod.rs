@@ -27,7 +27,7 @@ pub use identity::{
 pub use reader::{ReaderAccount, Seen, Sighting};
 pub use report::{Attribution, ClassReport, LedgerReport, Sample};
 pub use run::{ProducerTicket, RunIdentity};
-pub use scan::{Evidence, scan};
+pub use scan::{Evidence, read_through, scan};
 pub use sender::SenderAccount;
 pub use settle::Ledger;
 

@@ -148,6 +148,11 @@ impl ReaderAccount {
         ends.next().is_some_and(|first| first && ends.all(|reached| reached))
     }
 
+    /// Whether it has read this offset.
+    pub fn has_read(&self, partition: i32, offset: i64) -> bool {
+        self.partitions.get(&partition).is_some_and(|seen| seen.offsets.contains(offset as u64))
+    }
+
     /// Enters a message into the account.
     pub fn record(&mut self, sighting: &Sighting) -> Seen {
         self.read += 1;

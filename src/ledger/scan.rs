@@ -1,7 +1,7 @@
 //! A fresh read of the log, to say where lost messages went missing.
 
 use super::{Identity, PagedBitmap};
-use crate::kafka::{BatchConsumer, ClientSettings, ClientState, KafkaFailure, LogSink, OffsetReader, Role};
+use crate::kafka::{BatchConsumer, ClientSettings, ClientState, Incoming, KafkaFailure, LogSink, OffsetReader, Role};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,26 @@ pub fn scan(
     read_committed: bool,
     limit: Duration,
 ) -> Result<Evidence, KafkaFailure> {
+    let mut found = HashMap::new();
+    let log_start = read_through(connection, topic, read_committed, limit, |message| {
+        let Ok((identity, _)) = Identity::of(message) else { return };
+        let wanted = missing.get(&identity.producer).is_some_and(|set| set.contains(identity.sequence));
+        if wanted && identity.nonce == nonce {
+            found.entry((identity.producer, identity.sequence)).or_insert((message.partition, message.offset));
+        }
+    })?;
+    Ok(Evidence { log_start, found })
+}
+
+/// Reads the whole of `topic`, as far as it reaches now, with a client of its own; the first offset
+/// of each partition. Blocks, at most for `limit`.
+pub fn read_through(
+    connection: &BTreeMap<String, String>,
+    topic: &str,
+    read_committed: bool,
+    limit: Duration,
+    mut see: impl FnMut(&Incoming<'_>),
+) -> Result<BTreeMap<i32, i64>, KafkaFailure> {
     let deadline = Instant::now() + limit;
     let logs = LogSink::default();
     let offsets = OffsetReader::new(connection, read_committed, logs.clone())?;
@@ -48,8 +68,7 @@ pub fn scan(
     metadata.map_err(|error| KafkaFailure::request("fetch metadata", &error))?;
     consumer.assign(topic, &log_start)?;
 
-    let mut evidence = Evidence { log_start, found: HashMap::new() };
-    let mut reached = evidence.log_start.clone();
+    let mut reached = log_start.clone();
     while ends.iter().any(|(partition, end)| reached.get(partition).is_none_or(|at| at < end)) {
         if Instant::now() >= deadline {
             return Err(KafkaFailure::Request {
@@ -63,14 +82,7 @@ pub fn scan(
             |batch| {
                 for message in batch {
                     reached.insert(message.partition, message.offset + 1);
-                    let Ok((identity, _)) = Identity::of(message) else {
-                        continue;
-                    };
-                    let wanted = missing.get(&identity.producer).is_some_and(|set| set.contains(identity.sequence));
-                    if wanted && identity.nonce == nonce {
-                        let place = (message.partition, message.offset);
-                        evidence.found.entry((identity.producer, identity.sequence)).or_insert(place);
-                    }
+                    see(message);
                 }
             },
             |_| {},
@@ -80,5 +92,5 @@ pub fn scan(
             reached.extend(consumer.positions(topic, partitions.iter().copied()));
         }
     }
-    Ok(evidence)
+    Ok(log_start)
 }

@@ -78,6 +78,9 @@ pub enum EventKind {
         title: String,
         /// Whether it runs beside the following steps.
         background: bool,
+        /// Seconds that the scenario fixes for it, if any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        planned: Option<f64>,
     },
     /// A step is prepared: what comes next may rely on it.
     StepPrepared {

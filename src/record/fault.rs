@@ -25,8 +25,9 @@ pub struct FaultRecord {
 }
 
 impl FaultRecord {
-    /// The time during which the target was disturbed, `[effective, undone)`; open ends reach to `end`.
+    /// The time during which the target was disturbed, from the request (a service that stops in good order refuses work before it
+    /// is gone) to the undoing; open ends reach to `end`.
     pub fn disturbed(&self, end: f64) -> Option<(f64, f64)> {
-        self.effective.map(|effective| (effective, self.undone.unwrap_or(end)))
+        self.effective.map(|_| (self.requested, self.undone.unwrap_or(end)))
     }
 }

@@ -180,6 +180,16 @@ impl LatencyRecorder {
         self.open[self.hot].histogram.saturating_record(latency);
     }
 
+    /// The histogram, in µs, of the latest slices: about a second.
+    pub fn recent(&self) -> Histogram<u64> {
+        let mut merged = histogram();
+        for slice in &self.open {
+            // All of them have the same constant bounds.
+            let _ = merged.add(&slice.histogram);
+        }
+        merged
+    }
+
     fn open_slice(&mut self, number: u64) {
         self.uses += 1;
         let uses = self.uses;

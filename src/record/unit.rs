@@ -105,8 +105,20 @@ fn duration(seconds: f64) -> String {
     } else if magnitude < 120.0 {
         format!("{}s", short(seconds))
     } else {
-        let whole = seconds.round();
-        format!("{}m{:02}s", (whole / 60.0).floor(), whole % 60.0)
+        let sign = if seconds < 0.0 { "-" } else { "" };
+        format!("{sign}{}", clock(magnitude.round() as u64))
+    }
+}
+
+/// Whole seconds as `4s`, `5m01s`, `2h05m` or `24h`: at most two units, and none that is zero at the end.
+pub fn clock(seconds: u64) -> String {
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes, rest) {
+        (0, 0, rest) => format!("{rest}s"),
+        (0, minutes, 0) => format!("{minutes}m"),
+        (0, minutes, rest) => format!("{minutes}m{rest:02}s"),
+        (hours, 0, _) => format!("{hours}h"),
+        (hours, minutes, _) => format!("{hours}h{minutes:02}m"),
     }
 }
 
@@ -129,6 +141,9 @@ mod tests {
             (Quantity::seconds(0.000_2), "200us"),
             (Quantity::seconds(2.104), "2.1s"),
             (Quantity::seconds(301.0), "5m01s"),
+            (Quantity::seconds(300.0), "5m"),
+            (Quantity::seconds(86_400.0), "24h"),
+            (Quantity::seconds(-3_905.0), "-1h05m"),
             (Quantity::new(999.7, Unit::Rate), "1000/s"),
             (Quantity::new(12_345.6, Unit::Rate), "12,346/s"),
             (Quantity::new(1536.0, Unit::Bytes), "1.5KiB"),

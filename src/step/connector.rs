@@ -194,7 +194,6 @@ impl Connector {
             Capture {
                 slot: slot.to_owned(),
                 tombstones: config.get("tombstones.on.delete").is_none_or(|value| value != "false"),
-                config: config.clone(),
             },
         );
         Ok(())

@@ -8,6 +8,7 @@ pub use reader::Reader;
 
 use super::metrics::MetricChecks;
 use super::produce::{check_config, plain};
+use super::expect::arrive;
 use super::sql::beside;
 use super::topic::check_topic_name;
 use super::{CheckContext, Facts, Step, StepError, StepOutcome};
@@ -27,7 +28,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Reads a topic and accounts for every message. In the background, without `until`, it reads until `steps` end and then drains.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -288,7 +289,11 @@ impl Step for Consume {
         if stop == Some(Stop::RunEnd) {
             // What was stopped on the way is undone before the drain, as any other fault.
             reader.revive().await?;
-            reader.drain(self.drain.map_or(DRAIN, |drain| drain.0)).await?;
+            let patience = self.drain.map_or(DRAIN, |drain| drain.0);
+            if let Some(capture) = capture.as_ref().filter(|capture| capture.decodes()) {
+                arrive(&cx.run, capture, &reader, Instant::now() + patience).await?;
+            }
+            reader.drain(patience).await?;
         }
         let report = reader.join().await?;
         let (fatal, reached) = (report.fatal.clone(), report.until_reached);
@@ -316,6 +321,9 @@ async fn measure(capture: &Capture, outcome: &mut StepOutcome, cx: &StepContext)
     let mut details = Map::new();
     if let Some((count, samples)) = capture.violations() {
         outcome.metrics.insert("schema_violations".to_owned(), Quantity::count(count));
+        if let Some(first) = samples.first() {
+            cx.run.recorder.warn(format!("{count} messages break the schema, first {first}"));
+        }
         details.insert("schema_violations".to_owned(), json!(samples));
     }
     if capture.decodes() {

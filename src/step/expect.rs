@@ -7,11 +7,13 @@ mod delivery;
 mod drift;
 mod group;
 mod many;
+mod matched;
 mod service;
 mod sql;
 mod step;
 mod topic;
 
+pub(super) use changes::arrive;
 pub use delivery::implied_deliveries;
 
 use super::{CheckContext, Facts, Step, StepError, StepOutcome};
@@ -222,7 +224,14 @@ fn check_all<T>(name: &str, subjects: &Option<Many<T>>, cx: &mut CheckContext<'_
 impl Expect {
     /// Whether everything expected is about what is over: looking again shows nothing new.
     fn is_settled_once(&self) -> bool {
-        self.topic.is_none() && self.group.is_none() && self.service.is_none() && self.cluster.is_none() && self.connector.is_none() && self.sql.is_none()
+        let changes = self.delivery.iter().flat_map(Many::iter).any(DeliverySubject::changes);
+        !changes
+            && self.topic.is_none()
+            && self.group.is_none()
+            && self.service.is_none()
+            && self.cluster.is_none()
+            && self.connector.is_none()
+            && self.sql.is_none()
     }
 
     /// Looks at every subject once.

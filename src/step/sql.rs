@@ -391,3 +391,14 @@ fn statements(text: &str) -> Result<Vec<Statement>, String> {
 pub(super) fn beside(file: &Path, path: &Path) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::excerpt;
+
+    #[test]
+    fn the_mark_stands_below_the_place() {
+        assert_eq!(excerpt(Some("INSERT INTO nowhere"), 12, Some(13)), "\n  12 | INSERT INTO nowhere\n                   ^");
+        assert_eq!(excerpt(None, 3, None), "\n  in line 3");
+    }
+}

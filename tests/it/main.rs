@@ -3,6 +3,7 @@
 
 mod cdc;
 mod check;
+mod clean;
 mod cluster;
 mod docker;
 mod editor;
@@ -15,5 +16,6 @@ mod program;
 mod schemas;
 mod starting;
 mod suites;
+mod twins;
 mod undo;
 mod verbs;

@@ -46,13 +46,24 @@ impl Runtime {
         Ok(runtime)
     }
 
+    /// How to start a command-line tool with `flags` of the virtual machine instead of the services' own.
+    pub(super) fn tool(&self, main: &str, flags: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.java.program);
+        let logging = format!("-D{}=file:{}", self.logging_property(), self.logging.display());
+        command.args(flags).args([&logging, "-cp", &self.jars.class_path(), main]).env_remove("CLASSPATH");
+        command
+    }
+
+    fn logging_property(&self) -> &'static str {
+        if self.jars.major() >= 4 { "log4j2.configurationFile" } else { "log4j.configuration" }
+    }
+
     /// How to start a main class; `extra` are further flags of the virtual machine.
     pub(super) fn launch(&self, main: &str, args: &[String], extra: &[String], dir: &Path, log: &Path) -> Launch {
         let mut all = self.flags.clone();
         all.extend_from_slice(extra);
-        let logging = if self.jars.major() >= 4 { "log4j2.configurationFile" } else { "log4j.configuration" };
         all.extend([
-            format!("-D{logging}=file:{}", self.logging.display()),
+            format!("-D{}=file:{}", self.logging_property(), self.logging.display()),
             "-cp".to_owned(),
             self.jars.class_path(),
             main.to_owned(),

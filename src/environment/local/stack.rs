@@ -33,6 +33,7 @@ pub struct LocalStack {
     pub(super) connect: Option<Connect>,
     pub(super) postgres: Option<Postgres>,
     pub(super) members: Vec<Member>,
+    runtime: Runtime,
     run_dir: PathBuf,
     limited: bool,
     keep_data: bool,
@@ -108,10 +109,25 @@ impl LocalStack {
         }
         let info = facts.into_info(&runtime, &cluster);
         let limited = needs.log_dir.is_some();
-        let stack =
-            Self { limited, info, cluster, network, connect, postgres, members, run_dir, keep_data: config.keep_data };
+        let stack = Self {
+            limited,
+            info,
+            cluster,
+            network,
+            connect,
+            postgres,
+            members,
+            runtime,
+            run_dir,
+            keep_data: config.keep_data,
+        };
         stack.bring_up(progress).await?;
         Ok(stack)
+    }
+
+    /// One of Kafka's own command-line tools, by its main class, on the Java and the jars of this stack.
+    pub fn tool(&self, main: &str, flags: &[&str]) -> std::process::Command {
+        self.runtime.tool(main, flags)
     }
 
     /// Starts everything at once; Connect waits for the brokers by itself.

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// How long the cluster may take to answer, and a group to assign its partitions.
 const PREPARE_LIMIT: Duration = Duration::from_secs(60);
+/// A drain without a message for so long looks for records that were deleted.
+const STALL: Duration = Duration::from_secs(1);
 
 /// What the threads of a reader share.
 pub(super) struct Shared {
@@ -238,14 +240,32 @@ impl ConsumeJob {
             Some(ends) => {
                 self.shared.books().account.drain_to(&ends);
                 let live = &self.shared.live;
-                live.wait_until(deadline, || {
-                    live.is_failed() || live.alive() == 0 || self.shared.books().account.is_drained()
-                });
+                let over = || live.is_failed() || live.alive() == 0 || self.shared.books().account.is_drained();
+                loop {
+                    let delivered = live.delivered();
+                    let turn = deadline.min(Instant::now() + STALL);
+                    if live.wait_until(turn, over) || Instant::now() >= deadline {
+                        break;
+                    }
+                    if live.delivered() == delivered {
+                        self.pass_deleted(deadline);
+                    }
+                }
                 self.shared.books().account.is_drained()
             }
         };
         self.shared.books().drained = Some(drained);
         drained
+    }
+
+    /// Positions below the start of the log move there: nothing is left to be read before it, and the client does not
+    /// tell that it has moved until it delivers something.
+    fn pass_deleted(&self, deadline: Instant) {
+        let limit = deadline.saturating_duration_since(Instant::now()).min(STALL);
+        if let Ok(starts) = self.offsets.starts(&self.shared.spec.topic, &self.shared.partitions, limit) {
+            let mut books = self.shared.books();
+            starts.iter().for_each(|(partition, start)| books.account.advanced(*partition, *start));
+        }
     }
 
     /// Ends what still runs in order, and returns the report with the account for the ledger. Blocks.

@@ -13,6 +13,7 @@ pub struct LiveConsume {
     pub(super) delivered: AtomicU64,
     pub(super) bytes: AtomicU64,
     pub(super) last_read_us: AtomicU64,
+    pub(super) p99_us: AtomicU64,
     pub(super) alive: AtomicU64,
     pub(super) until_reached: AtomicBool,
     pub(super) failed: AtomicBool,
@@ -65,6 +66,11 @@ impl LiveConsume {
     /// When the last message was received, in µs of the run; 0 before the first.
     pub fn last_read_us(&self) -> u64 {
         self.last_read_us.load(Ordering::Relaxed)
+    }
+
+    /// 99th percentile, in µs, of the latest end-to-end latencies; `None` before the first.
+    pub fn p99_us(&self) -> Option<u64> {
+        Some(self.p99_us.load(Ordering::Relaxed)).filter(|us| *us > 0)
     }
 
     /// Messages between position and end by partition, as of the last second in which the cluster

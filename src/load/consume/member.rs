@@ -218,6 +218,9 @@ fn record(shared: &Shared, life: usize, batch: &[Incoming<'_>], progress: &mut P
         }
     }
     progress.advance(shared, position);
+    if books.last_read_us.is_none_or(|last| last / 1_000_000 != now_us / 1_000_000) {
+        shared.live.p99_us.store(books.latency.recent().value_at_quantile(0.99), Ordering::Relaxed);
+    }
     let second = books.seconds.at(now_us);
     second.read += read;
     second.bytes += bytes;

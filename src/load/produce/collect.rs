@@ -42,6 +42,10 @@ impl Worker {
                 tally.gaps.acked(now_us, oldest_us);
                 live.last_ack_us.store(now_us, Relaxed);
             }
+            if now_us / 1_000_000 != tally.shown_second {
+                tally.shown_second = now_us / 1_000_000;
+                live.p99_us.store(tally.response_latency.recent().value_at_quantile(0.99), Relaxed);
+            }
             let second = tally.seconds.at(now_us);
             second.acked += acked;
             second.failed += failed;

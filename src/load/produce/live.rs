@@ -17,6 +17,7 @@ pub struct LiveProduce {
     pub(super) bytes: AtomicU64,
     pub(super) queue_full_ns: AtomicU64,
     pub(super) last_ack_us: AtomicU64,
+    pub(super) p99_us: AtomicU64,
     pub(super) running: AtomicU64,
     pub(super) stop: AtomicBool,
     changed: Notify,
@@ -34,6 +35,7 @@ impl LiveProduce {
             bytes: AtomicU64::new(0),
             queue_full_ns: AtomicU64::new(0),
             last_ack_us: AtomicU64::new(0),
+            p99_us: AtomicU64::new(0),
             running: AtomicU64::new(producers),
             stop: AtomicBool::new(false),
             changed: Notify::new(),
@@ -116,6 +118,11 @@ impl LiveProduce {
     /// When the last acknowledgement came, in µs of the run; 0 before the first.
     pub fn last_ack_us(&self) -> u64 {
         self.last_ack_us.load(Ordering::Relaxed)
+    }
+
+    /// 99th percentile, in µs, of the latest response latencies; `None` before the first.
+    pub fn p99_us(&self) -> Option<u64> {
+        Some(self.p99_us.load(Ordering::Relaxed)).filter(|us| *us > 0)
     }
 
     /// Whether every producer has ended.

@@ -88,7 +88,7 @@ pub(super) fn tables(record: &Record) -> Vec<PhaseTable> {
 fn write(observed: Observed) -> String {
     match observed {
         Observed::Nothing { .. } => "–".to_owned(),
-        Observed::Number(Quantity { value, unit: Unit::Duration }) if value == 0.0 => "0".to_owned(),
+        Observed::Number(Quantity { value: 0.0, unit: Unit::Duration }) => "0".to_owned(),
         other => other.to_string(),
     }
 }

@@ -58,6 +58,11 @@ impl Reader {
         .ok_or_else(|| StepError::broken("not-running", "the reader has ended"))
     }
 
+    /// Whether it still reads.
+    pub fn is_running(&self) -> bool {
+        matches!(&*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Running(_))
+    }
+
     /// What it keeps of the messages themselves.
     pub fn capture(&self) -> Option<&Arc<Capture>> {
         self.capture.as_ref()
@@ -131,6 +136,7 @@ impl LiveStep for Reader {
             total: self.total,
             what: "read".to_owned(),
             rate: rate_since(&self.last, done),
+            p99: self.live.p99_us().map(|us| us as f64 / 1e6),
             backlog,
             ..Progress::default()
         }

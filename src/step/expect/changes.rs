@@ -6,6 +6,7 @@ use crate::execute::{LiveStep, Run};
 use crate::ledger::{Class, ClassReport, LedgerReport, Sample};
 use crate::record::DeliveryRecord;
 use crate::step::StepError;
+use crate::step::connector::redactor;
 use crate::step::consume::{Capture, Reader};
 use crate::step::sql::{Claims, Writer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Pause between two looks at readers and connectors.
-const GLANCE: Duration = Duration::from_millis(50);
+const GLANCE: Duration = Duration::from_millis(150);
 /// Offenders kept of each class.
 const SAMPLES: usize = 50;
 
@@ -59,7 +60,8 @@ pub(super) async fn settle(
     let mut passed_since: Option<Instant> = None;
     let (mut changes, drained) = loop {
         // Asked before the readers are drained: what the connector has confirmed is in the log by then.
-        let confirmed = confirmed(run).await;
+        // Of a reader that has ended it says nothing.
+        let confirmed = if readers.iter().all(|reader| reader.is_running()) { confirmed(run).await } else { None };
         let patience = deadline.saturating_duration_since(Instant::now());
         let mut drained = true;
         for reader in &readers {
@@ -89,7 +91,9 @@ pub(super) async fn settle(
         ));
     }
     if changes.unread > 0 {
-        missing.get_or_insert_with(|| "the connector has not come so far".to_owned());
+        let states = states(run).await;
+        run.recorder.warn(format!("{} changes have not arrived: {states}", changes.unread));
+        missing.get_or_insert_with(|| format!("the connector has not come so far: {states}"));
     }
     if changes.missing_tombstones > 0 {
         let count = changes.missing_tombstones;
@@ -111,6 +115,28 @@ pub(super) async fn settle(
         changes: Some(Box::new(changes)),
         ledger,
     })
+}
+
+/// Lets a reader wait for what the connector still has to send of the changes committed so far, at most until `deadline`: the end of
+/// the log says nothing about those.
+pub(in crate::step) async fn arrive(
+    run: &Run,
+    capture: &Arc<Capture>,
+    reader: &Reader,
+    deadline: Instant,
+) -> Result<(), StepError> {
+    let everything = Claims { unattributed: true, ..Claims::default() };
+    let captures = [Arc::clone(capture)];
+    while run.changes.is_open().await && Instant::now() < deadline {
+        let confirmed = confirmed(run).await;
+        let drained = reader.drain(deadline.saturating_duration_since(Instant::now())).await?;
+        let evidence = Evidence { claims: &everything, captures: &captures, drained, confirmed };
+        if evidence.passed(run).await? {
+            return Ok(());
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+    Ok(())
 }
 
 fn claims(run: &Run, from: &[String]) -> Claims {
@@ -141,6 +167,22 @@ async fn confirmed(run: &Run) -> Option<Lsn> {
         })
         .min()
         .flatten()
+}
+
+/// What the connectors of the run say about themselves.
+async fn states(run: &Run) -> String {
+    let mut words = Vec::new();
+    for name in run.changes.captures().keys() {
+        let Ok(connect) = run.connect() else { continue };
+        words.push(match connect.status(name).await {
+            Ok(status) => match status.failure() {
+                Some(failure) => redactor(&connect, name).await.text(&failure.to_string()),
+                None => status.to_string(),
+            },
+            Err(error) => error.to_string(),
+        });
+    }
+    if words.is_empty() { "no connector of this run captures".to_owned() } else { words.join("; ") }
 }
 
 impl Evidence<'_> {

@@ -1,11 +1,12 @@
 //! `expect: delivery`: the account of messages between senders and readers.
 
-use super::{Checked, PATIENCE, changes};
+use super::{Checked, PATIENCE, changes, matched};
 use crate::diagnostic::Problem;
 use crate::execute::{LiveStep, Run, StepContext};
 use crate::judge;
 use crate::judge::delivery::{describe, forbidden, none, observed};
-use crate::ledger::{Class, Evidence, Ledger, PagedBitmap, ReaderAccount, SenderAccount, scan};
+use crate::ledger::matching::Matching;
+use crate::ledger::{Class, Evidence, Ledger, LedgerReport, PagedBitmap, ReaderAccount, SenderAccount, scan};
 use crate::record::{CheckRecord, DeliveryRecord, EventKind, Unit};
 use crate::scenario::Guarantee;
 use crate::scenario::predicate::Predicate;
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 pub struct DeliverySubject {
     from: Vec<String>,
     to: Vec<String>,
+    matching: Option<Matching>,
     classes: Vec<(Class, Value)>,
 }
 
@@ -46,6 +48,7 @@ impl<'de> Deserialize<'de> for DeliverySubject {
         let mut map = Map::deserialize(deserializer)?;
         let from = ids(map.remove("from"), "from").map_err(de::Error::custom)?;
         let to = ids(map.remove("to"), "to").map_err(de::Error::custom)?;
+        let matching = map.remove("match").map(matched::parse).transpose().map_err(de::Error::custom)?;
         let mut classes = Vec::new();
         for (name, value) in map {
             let class = Class::ALL
@@ -54,7 +57,7 @@ impl<'de> Deserialize<'de> for DeliverySubject {
                 .ok_or_else(|| de::Error::custom(format!("there is no class `{name}`")))?;
             classes.push((class, value));
         }
-        Ok(Self { from, to, classes })
+        Ok(Self { from, to, matching, classes })
     }
 }
 
@@ -90,6 +93,7 @@ impl JsonSchema for DeliverySubject {
                 serde_json::json!({ "description": text, "type": ["string", "array"], "items": { "type": "string" }, "minItems": 1 }),
             );
         }
+        properties.insert("match".to_owned(), matched::schema());
         for class in Class::ALL {
             properties.insert(class.name().to_owned(), serde_json::json!({ "description": doc(class), "allOf": [count] }));
         }
@@ -104,6 +108,11 @@ impl JsonSchema for DeliverySubject {
 }
 
 impl DeliverySubject {
+    /// Whether another look can show something new: what a pipeline still has to write.
+    pub fn changes(&self) -> bool {
+        self.matching.is_some()
+    }
+
     pub fn first_sender(&self) -> Option<String> {
         self.from.first().cloned()
     }
@@ -139,10 +148,11 @@ impl DeliverySubject {
         }
         let written: Vec<_> = topics.iter().filter(|(key, ..)| *key == "from").map(|(.., topic)| topic).collect();
         for (_, id, topic) in topics.iter().filter(|(key, ..)| *key == "to") {
-            if !written.is_empty() && !written.contains(&topic) {
+            if self.matching.is_none() && !written.is_empty() && !written.contains(&topic) {
                 cx.report(
                     &format!("{pointer}/to"),
-                    Problem::new("no-samples", format!("`{id}` reads {topic}, to which none of the senders writes")),
+                    Problem::new("no-samples", format!("`{id}` reads {topic}, to which none of the senders writes"))
+                        .help("where a pipeline writes it, `match:` says how its output is recognised"),
                 );
             }
         }
@@ -179,7 +189,7 @@ impl DeliverySubject {
         let record = if of_changes {
             cx.unless_stopped(changes::settle(&run, from, to, deadline)).await??
         } else {
-            cx.unless_stopped(settle(&run, from, to, deadline)).await??
+            cx.unless_stopped(settle(&run, from, to, self.matching.as_ref(), deadline)).await??
         };
         let mut checked = Vec::new();
         for (class, value) in &self.classes {
@@ -192,8 +202,10 @@ impl DeliverySubject {
             ));
         }
         if let Some(guarantee) = run.guarantee().filter(|_| self.classes.is_empty()) {
-            // A source task has one request in flight, so each row's changes keep their order.
-            for class in forbidden(guarantee, of_changes || is_ordered(&run, &record.from)) {
+            // A source task has one request in flight, so each row's changes keep their order. A pipeline may distribute
+            // messages over partitions anew: it owes nobody their order.
+            let owed = forbidden(guarantee, of_changes || is_ordered(&run, &record.from));
+            for class in owed.into_iter().filter(|class| self.matching.is_none() || *class != Class::Reordered) {
                 let observed = observed(&record.ledger, class);
                 let check = Checked::new(format!("delivery.{class}"), none(), observed, pointer);
                 checked.push(with_samples(check, &record, class));
@@ -235,6 +247,7 @@ async fn settle(
     run: &Arc<Run>,
     from: Vec<String>,
     to: Vec<String>,
+    matching: Option<&Matching>,
     deadline: Instant,
 ) -> Result<DeliveryRecord, StepError> {
     let mut missing = None;
@@ -259,6 +272,10 @@ async fn settle(
     let readers: Vec<Arc<dyn LiveStep>> = to.iter().filter_map(|id| run.live.get(id)).collect();
     let sent = sent(&senders);
     let reading: Vec<&Reader> = readers.iter().filter_map(|step| step.as_any().downcast_ref()).collect();
+    if let Some(matching) = matching {
+        let ledger = matched::settle(run, &sent, &reading, matching).await?;
+        return Ok(DeliveryRecord { drained: ledger.drained, from, to, missing_evidence: missing, ledger, changes: None });
+    }
     let settle = |evidence: Option<&Evidence>| {
         with_accounts(&reading, Vec::new(), &mut |read| {
             let ledger = Ledger::new(sent.iter().copied(), read.iter().copied());
@@ -339,7 +356,19 @@ pub async fn implied_deliveries(run: &Arc<Run>) {
             continue;
         }
         let deadline = Instant::now() + PATIENCE;
-        match settle(run, from, vec![reader.clone()], deadline).await {
+        match settle(run, from, vec![reader.clone()], None, deadline).await {
+            Ok(record) => imply(run, guarantee, record),
+            Err(error) => run.recorder.warn(format!("the delivery to {reader} cannot be settled: {}", error.message)),
+        }
+    }
+    let decodes = |id: &String| steps.get(id).and_then(|step| step.facts.as_ref()).is_some_and(|facts| facts.captures);
+    let writers = steps.iter().filter(|(id, step)| step.verb == "sql" && run.live.get(id).is_some());
+    let writers: Vec<String> = writers.map(|(id, _)| id.clone()).collect();
+    for (reader, _) in of("consume").into_iter().filter(|(id, _)| decodes(id)) {
+        if writers.is_empty() || settled.iter().any(|(_, to)| to.contains(&reader)) {
+            continue;
+        }
+        match changes::settle(run, writers.clone(), vec![reader.clone()], Instant::now() + PATIENCE).await {
             Ok(record) => imply(run, guarantee, record),
             Err(error) => run.recorder.warn(format!("the delivery to {reader} cannot be settled: {}", error.message)),
         }
@@ -347,7 +376,7 @@ pub async fn implied_deliveries(run: &Arc<Run>) {
 }
 
 fn imply(run: &Run, guarantee: Guarantee, record: DeliveryRecord) {
-    for class in forbidden(guarantee, is_ordered(run, &record.from)) {
+    for class in forbidden(guarantee, record.changes.is_some() || is_ordered(run, &record.from)) {
         let subject = format!("{guarantee} from {} to {}: {class}", record.from.join(", "), record.to.join(", "));
         let check = with_samples(Checked::new(subject, none(), observed(&record.ledger, class), ""), &record, class);
         let outcome = judge::decide(&check.demand, &check.observed);

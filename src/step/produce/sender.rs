@@ -52,7 +52,7 @@ impl LiveStep for Sender {
             total: self.live.total(),
             what: "acknowledged".to_owned(),
             rate: rate_since(&self.last, done),
-            p99: None,
+            p99: self.live.p99_us().map(|us| us as f64 / 1e6),
             backlog: Some(self.live.in_flight()),
             failed: self.live.failed() + self.live.unknown(),
         }

@@ -1,0 +1,73 @@
+//! Side by side with Kafka's own tools and with librdkafka's: `make bench`.
+//!
+//! One local broker; the programs take turns on it, in pairs, each as a process of its own. What is asked for is named by
+//! words on the command line (`produce consume verified pace ledger`, all by default). Figures are kept in
+//! `results/bench.json`, and `docs/benchmarks.md` is written anew from all that are there.
+
+mod broker;
+mod consume;
+mod figures;
+mod ledger;
+mod pace;
+mod peers;
+mod process;
+mod produce;
+mod report;
+mod scenario;
+mod verified;
+
+use broker::Broker;
+use figures::Figures;
+use peers::Peers;
+use std::error::Error;
+use std::path::Path;
+
+/// Whatever stops a benchmark: there is nobody to hand it to but the person at the terminal.
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// The parts, in the order in which they run.
+const PARTS: [&str; 5] = ["produce", "consume", "verified", "pace", "ledger"];
+
+fn main() -> Outcome<()> {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    if let Some(unknown) = words.iter().find(|word| !PARTS.contains(&word.as_str())) {
+        return Err(format!("there is no part `{unknown}`; the parts are {}", PARTS.join(", ")).into());
+    }
+    let parts: Vec<&str> =
+        PARTS.into_iter().filter(|part| words.is_empty() || words.iter().any(|word| word == part)).collect();
+    let pairs = number("PAIRS", 9)?;
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut figures = Figures::load(&project.join("results/bench.json"))?;
+    if parts.contains(&"ledger") {
+        figures.set("ledger", ledger::measure()?)?;
+    }
+    if parts.iter().any(|part| *part != "ledger") {
+        let peers = Peers::build()?;
+        let broker = Broker::start()?;
+        figures.describe(&broker, &peers)?;
+        for part in parts {
+            eprintln!("{part}: {pairs} rounds");
+            match part {
+                "produce" => figures.set(part, produce::measure(&broker, &peers, pairs)?)?,
+                "consume" => figures.set(part, consume::measure(&broker, &peers, pairs)?)?,
+                "verified" => figures.set(part, verified::measure(&broker, pairs)?)?,
+                "pace" => figures.set(part, pace::measure(&broker, pairs)?)?,
+                _ => {}
+            }
+        }
+        broker.stop()?;
+    }
+    let document = project.join("docs/benchmarks.md");
+    std::fs::create_dir_all(project.join("docs"))?;
+    std::fs::write(&document, report::render(&figures))?;
+    eprintln!("wrote {}", document.display());
+    Ok(())
+}
+
+/// A number from the environment.
+fn number(name: &str, default: u64) -> Outcome<u64> {
+    match std::env::var(name) {
+        Ok(text) => text.parse().map_err(|_| format!("{name}={text} is not a number").into()),
+        Err(_) => Ok(default),
+    }
+}

@@ -1,0 +1,162 @@
+//! `docs/benchmarks.md`.
+
+use crate::figures::{Case, Figures, Sample, Series};
+use crate::ledger::Account;
+use crate::pace::Pace;
+use serde_json::Value;
+use std::fmt::Write as _;
+
+const HEAD: &str = "# Side by side with Kafka's own tools
+
+Written by `make bench`; do not edit. Each program runs as a process of its own against one local broker, in turn, round
+after round, so that whatever else the machine does hits all of them. CPU is user and system time of the whole process
+from start to end, divided by the number of messages: starting up, connecting and, in kscen's case, judging are included.
+Memory is the process's peak (`VmHWM`). Throughput is what each program reports about itself. All clients work with the
+same settings: 6 partitions, `linger.ms=5`, `batch.size=65536`, 32 MiB of buffer, no compression, 5 requests in flight,
+idempotence with `acks=all`. Tables show the median and, in brackets, the smallest and the largest figure; ratios are
+medians of the rounds' own ratios.
+";
+
+const PRODUCE: &str = "kscen accounts for the outcome of every message and records three latencies of each; the others \
+count. `kafka-producer-perf-test` also records one latency.";
+const CONSUME: &str = "kscen checks identity, checksum and order of every message and enters it into the ledger; the \
+others count. Because a ledger only knows what its own run has sent, kscen sends first in the same process; it is charged \
+with the CPU time of the whole process, starting and judging included, except for the `produce` step. Its peak of memory \
+is that of sending and reading. `-B 1000` makes `rdkafka_performance` read in batches, as kscen does.";
+const VERIFIED: &str = "kscen sends, reads everything back at the same time and judges. Its throughput is the number of \
+messages divided by the time from the first send to the end of the run, when the verdict is there.";
+
+/// The whole document.
+pub fn render(figures: &Figures) -> String {
+    let mut text = HEAD.to_owned();
+    setting(&mut text, figures.get("setting"));
+    for (part, title, words) in [
+        ("produce", "Producing", PRODUCE),
+        ("consume", "Consuming", CONSUME),
+        ("verified", "Verified against unverified", VERIFIED),
+    ] {
+        if let Some(cases) = measured::<Vec<Case>>(figures, part) {
+            let _ = write!(text, "\n## {title}\n\n{words}\n\n{}", when(figures, part));
+            cases.iter().for_each(|case| table(&mut text, case));
+            commands(&mut text, &cases);
+        }
+    }
+    if let Some(pace) = measured::<Pace>(figures, "pace") {
+        let _ = write!(text, "\n## Keeping the schedule\n\n{}", when(figures, "pace"));
+        schedule(&mut text, &pace);
+    }
+    if let Some(accounts) = measured::<Vec<Account>>(figures, "ledger") {
+        let _ = write!(text, "\n## Memory of the ledger, 100 million messages\n\n{}", when(figures, "ledger"));
+        let _ = writeln!(text, "| traffic | peak | time a message | lost | found lost |\n|---|---:|---:|---:|---:|");
+        for Account { name, mib, ns, lost, made_lost } in accounts {
+            let _ = writeln!(text, "| {name} | {mib:.2} MiB | {ns:.0} ns | {made_lost} | {lost} |");
+        }
+    }
+    text
+}
+
+fn measured<T: serde::de::DeserializeOwned>(figures: &Figures, part: &str) -> Option<T> {
+    serde_json::from_value(figures.get(part).get("measured")?.clone()).ok()
+}
+
+fn when(figures: &Figures, part: &str) -> String {
+    let word = |name: &str| figures.get(part)[name].as_str().unwrap_or_default().to_owned();
+    format!("Measured {}, load average then {}.\n\n", word("time"), word("load"))
+}
+
+fn setting(text: &mut String, setting: &Value) {
+    let word = |pointer: &str| setting.pointer(pointer).and_then(Value::as_str).unwrap_or("?").to_owned();
+    let number = |pointer: &str| setting.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    let _ = write!(
+        text,
+        "\nMachine: {} CPUs ({}), {} GiB, {}. Clients and broker share it. kscen {}, librdkafka {}, Kafka {} on Java {} \
+         (broker: G1, 1 GiB heap; tools: the flags of Kafka's scripts).\n",
+        number("/machine/cpus"),
+        word("/machine/cpu"),
+        number("/machine/memory") >> 30,
+        word("/machine/system"),
+        word("/kscen"),
+        word("/librdkafka"),
+        word("/kafka"),
+        word("/java"),
+    );
+}
+
+fn table(text: &mut String, case: &Case) {
+    let rounds = case.series.iter().map(|series| series.samples.len()).min().unwrap_or(0);
+    let _ = writeln!(text, "### {}\n\n{rounds} rounds of {} messages.\n", case.name, case.messages);
+    let _ = writeln!(text, "| program | messages/s | CPU µs/message | peak MiB | kscen's throughput | kscen's CPU |");
+    let _ = writeln!(text, "|---|---:|---:|---:|---:|---:|");
+    let Some((own, _)) = case.series.split_first() else { return };
+    for series in &case.series {
+        let ratio = |field: fn(&Sample) -> f64| match series.program == own.program {
+            true => String::new(),
+            false => format!("{:.2} ×", median(ratios(own, series, field))),
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} |",
+            series.program,
+            spread(series, |sample| sample.rate, 0),
+            spread(series, |sample| sample.cpu_us, 2),
+            spread(series, |sample| sample.peak_mib, 0),
+            ratio(|sample| sample.rate),
+            ratio(|sample| sample.cpu_us),
+        );
+    }
+    text.push('\n');
+}
+
+fn ratios(own: &Series, other: &Series, field: fn(&Sample) -> f64) -> Vec<f64> {
+    own.samples.iter().zip(&other.samples).map(|(own, other)| field(own) / field(other)).collect()
+}
+
+fn spread(series: &Series, field: fn(&Sample) -> f64, digits: usize) -> String {
+    numbers(series.samples.iter().map(field).collect(), digits)
+}
+
+fn numbers(values: Vec<f64>, digits: usize) -> String {
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    format!("{:.digits$} ({least:.digits$}–{most:.digits$})", median(values))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        count if count % 2 == 1 => values[count / 2],
+        count => (values[count / 2 - 1] + values[count / 2]) / 2.0,
+    }
+}
+
+fn commands(text: &mut String, cases: &[Case]) {
+    let _ = writeln!(text, "The commands, of the last run of each program:\n\n```sh");
+    let mut seen: Vec<&str> = Vec::new();
+    for series in cases.iter().flat_map(|case| &case.series) {
+        if !seen.contains(&series.program.as_str()) {
+            seen.push(&series.program);
+            let _ = writeln!(text, "{}", series.command);
+        }
+    }
+    let _ = writeln!(text, "```");
+}
+
+fn schedule(text: &mut String, pace: &Pace) {
+    let _ = writeln!(
+        text,
+        "At 1000/s the p99 of schedule delay (due → handed to the client), in µs, beside a bare loop on the same machine and \
+         broker that sleeps 200 µs at a time:\n\n| | µs |\n|---|---:|\n| kscen | {} |\n| the loop, same schedule | {} |\n| the \
+         loop, lateness of its sleeps alone | {} |\n",
+        numbers(pace.kscen_p99_us.clone(), 0),
+        numbers(pace.timer_p99_us.clone(), 0),
+        numbers(pace.oversleep_p99_us.clone(), 0),
+    );
+    let percent = |values: &[f64]| numbers(values.iter().map(|value| value * 100.0).collect(), 3);
+    let _ = writeln!(
+        text,
+        "At 100,000/s of 100 B, deviation from the target in %: the worst whole second {}, the whole {}.",
+        percent(&pace.worst_second),
+        percent(&pace.whole),
+    );
+}
