@@ -98,6 +98,9 @@ fn line(step: &PlannedStep, depth: usize, width: usize, output: &Output) {
     if let Some(retry) = &step.modifiers.retry {
         notes.push(format!("up to {} times more", retry.times));
     }
+    if step.entry.verb == "consume" && !step.facts.ends && step.modifiers.timeout.is_none() {
+        notes.push("until `steps` end".to_owned());
+    }
     if let Some(timeout) = &step.modifiers.timeout {
         notes.push(format!("at most {timeout}"));
     }

@@ -69,6 +69,13 @@ fn each_code_has_a_golden_file() {
     let without: BTreeSet<&str> = WITHOUT.iter().map(|(code, _)| *code).collect();
     let mut missing = Vec::new();
     for file in files("src", "rs") {
+        // What is wrong with where reports go, or with their templates, is no mistake in a scenario.
+        let of_reports = file.starts_with(root().join("src/report"))
+            || file.ends_with("cli/report.rs")
+            || file.ends_with("cli/reports.rs");
+        if of_reports {
+            continue;
+        }
         let text = std::fs::read_to_string(&file).expect("a file of the project");
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
