@@ -8,6 +8,7 @@ mod editor;
 mod goldens;
 mod interrupt;
 mod local;
+mod pipeline;
 mod program;
 mod schemas;
 mod suites;
