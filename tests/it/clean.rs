@@ -33,7 +33,9 @@ steps:
 fn shipped(name: &str, edit: (&str, &str)) -> String {
     let text = std::fs::read_to_string(scenarios().join(format!("{name}.yaml"))).expect("a shipped scenario");
     assert!(text.contains(edit.0), "{name} has `{}`", edit.0);
-    text.replace(edit.0, edit.1).replace("rate: 100/s", "rate: 400/s, size: 100B")
+    text.replace(edit.0, edit.1)
+        .replace("rate: 100/s,", "rate: 400/s, size: 100B,")
+        .replace("rate: 100/s\n", "rate: 400/s\n      size: 100B\n")
 }
 
 #[test]

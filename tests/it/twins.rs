@@ -21,7 +21,7 @@ struct Twin {
 }
 
 /// The same scenario in less time.
-const QUICK: (&str, &str) = ("rate: 100/s", "rate: 400/s, size: 100B");
+const QUICK: (&str, &str) = ("rate: 100/s,", "rate: 400/s, size: 100B,");
 /// A check that cannot become true is not waited for so long.
 const IMPATIENT: (&str, &str) = ("within: 30s", "within: 5s");
 
@@ -31,7 +31,7 @@ const TWINS: [Twin; 6] = [
         name: "unacknowledged",
         of: "broker-restart",
         edits: &[
-            QUICK,
+            ("rate: 100/s\n", "rate: 400/s\n      size: 100B\n"),
             ("idempotent: [false, true]", "idempotent: [false]"),
             ("acks: all", "acks: 0"),
             (
