@@ -41,6 +41,13 @@ impl LiveLines {
         }
     }
 
+    /// A step is prepared: its planned time begins.
+    pub fn prepared(&self, id: &str) {
+        if let Some(bar) = self.bars.get(id) {
+            bar.reset_elapsed();
+        }
+    }
+
     /// What a step has to say now.
     pub fn say(&self, id: &str, text: String) {
         if let Some(bar) = self.bars.get(id) {
@@ -75,9 +82,9 @@ impl LiveLines {
     fn style(&self, planned: Option<f64>) -> ProgressStyle {
         // What does not fit in the terminal's width is cut off, so that a line stays a line.
         let template = if self.output.color {
-            "  {spinner:.cyan} {prefix:.bold}  {time:>4.dim}  {wide_msg}"
+            "  {spinner:.cyan} {prefix:.bold}  {time:9.dim}  {wide_msg}"
         } else {
-            "  {spinner} {prefix}  {time:>4}  {wide_msg}"
+            "  {spinner} {prefix}  {time:9}  {wide_msg}"
         };
         let ticks = self.output.symbol("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ", "-\\|/ ");
         let total = planned.map(|planned| clock(planned.round() as u64));

@@ -170,6 +170,7 @@ impl Watcher for Terminal {
             EventKind::StepStarted { id, title, background, planned, .. } => {
                 self.started(id, title, *background, *planned);
             }
+            EventKind::StepPrepared { id } => self.live.prepared(id),
             EventKind::Progress { id, figures } => self.progress(id, figures),
             EventKind::StepEnded { record } => self.ended(record),
             EventKind::Check { record } => self.check(record),
@@ -184,7 +185,6 @@ impl Watcher for Terminal {
             }
             EventKind::RunEnded { .. } => self.over(record.map_or(0, |record| record.steps.len())),
             EventKind::BrokerConfig { .. }
-            | EventKind::StepPrepared { .. }
             | EventKind::Fault { .. }
             | EventKind::Sample { .. }
             | EventKind::Delivery { .. }

@@ -18,7 +18,7 @@ steps:
     consume: { topic: "${topic}", group: "moves-${run.id}", members: 3, rebalance: eager }
   - id: load
     background: true
-    produce: { topic: "${topic}", rate: 400/s, count: 2000 }
+    produce: { topic: "${topic}", rate: 400/s, count: 2000, size: 100B }
   - wait: { step: reader, count: 200 }
   - stop: { step: reader, member: 1, for: 500ms }
   - stop: { step: reader, member: 0, for: 500ms }
@@ -33,7 +33,9 @@ steps:
 fn shipped(name: &str, edit: (&str, &str)) -> String {
     let text = std::fs::read_to_string(scenarios().join(format!("{name}.yaml"))).expect("a shipped scenario");
     assert!(text.contains(edit.0), "{name} has `{}`", edit.0);
-    text.replace(edit.0, edit.1).replace("rate: 100/s", "rate: 400/s")
+    text.replace(edit.0, edit.1)
+        .replace("rate: 100/s,", "rate: 400/s, size: 100B,")
+        .replace("rate: 100/s\n", "rate: 400/s\n      size: 100B\n")
 }
 
 #[test]
@@ -47,7 +49,7 @@ fn clean_runs_report_no_anomaly() {
         ("broker", shipped("broker-restart", ("idempotent: [false, true]", "idempotent: [true]"))),
         ("eager", REBALANCES.to_owned()),
         ("cooperative", REBALANCES.replace("eager", "cooperative")),
-        ("transactions", shipped("transactions", ("rate: 200/s", "rate: 400/s"))),
+        ("transactions", shipped("transactions", ("rate: 200/s", "rate: 400/s, size: 100B"))),
         ("groups", shipped("consumer-groups", ("count: 500", "count: 1000"))),
     ];
     let project = Project::fast();

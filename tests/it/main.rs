@@ -13,6 +13,7 @@ mod jars;
 mod local;
 mod loss;
 mod outcomes;
+mod pipeline;
 mod program;
 mod remote;
 mod schemas;

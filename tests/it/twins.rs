@@ -21,7 +21,7 @@ struct Twin {
 }
 
 /// The same scenario in less time.
-const QUICK: (&str, &str) = ("rate: 100/s", "rate: 400/s");
+const QUICK: (&str, &str) = ("rate: 100/s,", "rate: 400/s, size: 100B,");
 /// A check that cannot become true is not waited for so long.
 const IMPATIENT: (&str, &str) = ("within: 30s", "within: 5s");
 
@@ -31,7 +31,7 @@ const TWINS: [Twin; 6] = [
         name: "unacknowledged",
         of: "broker-restart",
         edits: &[
-            QUICK,
+            ("rate: 100/s\n", "rate: 400/s\n      size: 100B\n"),
             ("idempotent: [false, true]", "idempotent: [false]"),
             ("acks: all", "acks: 0"),
             (
@@ -71,8 +71,8 @@ const TWINS: [Twin; 6] = [
         // A producer that gives up while the broker is frozen, although it would come back.
         name: "impatient-producer",
         of: "network-partition",
-        edits: &[("acks: all }", "acks: all, config: { delivery.timeout.ms: 6000 } }")],
-        fails: &["load failed"],
+        edits: &[("acks: all }", "acks: all, size: 100B, config: { delivery.timeout.ms: 6000 } }")],
+        fails: &["load failed", "load unknown"],
         sample: "",
     },
     Twin {
@@ -98,7 +98,11 @@ const TWINS: [Twin; 6] = [
         // A reader that reads from the beginning again.
         name: "reader-that-repeats",
         of: "transactions",
-        edits: &[("commit: after", "commit: none"), ("for: 2s", "for: 500ms")],
+        edits: &[
+            ("commit: after", "commit: none"),
+            ("rate: 200/s", "rate: 400/s, size: 100B"),
+            ("for: 2s", "for: 500ms"),
+        ],
         fails: &["delivery.redelivered"],
         sample: "redelivered: producer 0, sequence",
     },
