@@ -35,7 +35,7 @@ fn kscen(broker: &Broker, case: &mut Case, size: u64) -> Outcome<String> {
     let topic = scenario::topic("consume");
     let (setup, config, count) = (scenario::setup(&topic), scenario::producer_config(), case.messages);
     let text = format!(
-        "name: consume\n{setup}steps:\n  - id: load\n    produce: {{ topic: {topic}, count: {count}, size: {size}, \
+        "name: consume\n{setup}steps:\n  - id: load\n    produce: {{ topic: {topic}, count: {count}, size: {size}B, \
          {config} }}\n  - id: reader\n    consume: {{ topic: {topic}, from: start, group: {topic}, commit: auto, \
          until: {{ count: {count} }} }}\n"
     );

@@ -58,7 +58,7 @@ fn produce(broker: &Broker, rate: &str, seconds: u64) -> Outcome<ProduceReport> 
     let (setup, config) = (scenario::setup(&topic), scenario::producer_config());
     let text = format!(
         "name: pace\n{setup}steps:\n  - id: load\n    produce: {{ topic: {topic}, rate: {rate}, for: {seconds}s, \
-         size: 100, {config} }}\n"
+         size: 100B, {config} }}\n"
     );
     let mut run = scenario::kscen(broker, "pace", &text)?;
     broker.delete(&topic)?;

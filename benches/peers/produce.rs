@@ -28,18 +28,12 @@ pub fn measure(broker: &Broker, peers: &Peers, rounds: u64) -> Outcome<Vec<Case>
     Ok(cases)
 }
 
-/// As in Java, a producer that waits for all replicas is idempotent.
-fn idempotent(acks: &str) -> bool {
-    acks == "all"
-}
-
 fn kscen(broker: &Broker, case: &mut Case, size: u64, acks: &str) -> Outcome<()> {
     let topic = scenario::topic("kscen");
-    let (setup, config, count, idempotent) =
-        (scenario::setup(&topic), scenario::producer_config(), case.messages, idempotent(acks));
+    let (setup, config, count) = (scenario::setup(&topic), scenario::producer_config(), case.messages);
     let text = format!(
-        "name: produce\n{setup}steps:\n  - id: load\n    produce: {{ topic: {topic}, count: {count}, size: {size}, \
-         acks: {acks}, idempotent: {idempotent}, {config} }}\n"
+        "name: produce\n{setup}steps:\n  - id: load\n    produce: {{ topic: {topic}, count: {count}, size: {size}B, \
+         acks: {acks}, {config} }}\n"
     );
     let run = scenario::kscen(broker, "produce", &text)?;
     let produced = run.record.step("load").and_then(|step| step.produced.as_ref()).ok_or("the run has no load")?;
@@ -57,7 +51,7 @@ fn librdkafka(broker: &Broker, peers: &Peers, case: &mut Case, size: u64, acks: 
     let mut command = Command::new(&peers.rdkafka_performance);
     let properties = [
         ("acks", acks),
-        ("enable.idempotence", if idempotent(acks) { "true" } else { "false" }),
+        ("enable.idempotence", "false"),
         ("max.in.flight.requests.per.connection", "5"),
         ("queue.buffering.max.kbytes", "32768"),
         ("queue.buffering.max.messages", "0"),
@@ -92,7 +86,7 @@ pub fn producer_performance(broker: &Broker, messages: u64, size: u64, acks: &st
     command.args(["--topic", &topic, "--num-records", &messages.to_string(), "--record-size", &size.to_string()]);
     command.args(["--throughput", "-1", "--producer-props"]);
     command.arg(format!("bootstrap.servers={}", broker.bootstrap())).arg(format!("acks={acks}"));
-    command.arg(format!("enable.idempotence={}", idempotent(acks)));
+    command.arg("enable.idempotence=false");
     command.args(PRODUCER.map(|(name, value)| format!("{name}={value}")));
     let command_line = shown(&command);
     let taken = run(command)?;

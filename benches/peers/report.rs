@@ -13,7 +13,8 @@ after round, so that whatever else the machine does hits all of them. CPU is use
 from start to end, divided by the number of messages: starting up, connecting and, in kscen's case, judging are included.
 Memory is the process's peak (`VmHWM`). Throughput is what each program reports about itself. All clients work with the
 same settings: 6 partitions, `linger.ms=5`, `batch.size=65536`, 32 MiB of buffer, no compression, 5 requests in flight,
-idempotence with `acks=all`. Tables show the median and, in brackets, the smallest and the largest figure; ratios are
+no idempotence (with it librdkafka 2.12 polls without pause while a partition's request is on its way, so that CPU time
+would measure how long the broker takes). Tables show the median and, in brackets, the smallest and the largest figure; ratios are
 medians of the rounds' own ratios.
 ";
 

@@ -28,10 +28,10 @@ fn kscen(broker: &Broker, case: &mut Case, size: u64) -> Outcome<()> {
     let topic = scenario::topic("verified");
     let (setup, config, count) = (scenario::setup(&topic), scenario::producer_config(), case.messages);
     let text = format!(
-        "name: verified\nguarantee: exactly-once\n{setup}steps:\n  - id: reader\n    background: true\n    consume: \
-         {{ topic: {topic}, from: start, isolation: read_committed }}\n  - id: load\n    produce: {{ topic: {topic}, \
-         count: {count}, size: {size}, acks: all, idempotent: true, {config} }}\n  - expect:\n      delivery: {{ from: \
-         load, to: reader, lost: 0, duplicated: 0, reordered: 0, corrupted: 0 }}\n      within: 60s\n"
+        "name: verified\n{setup}steps:\n  - id: reader\n    background: true\n    consume: \
+         {{ topic: {topic}, from: start }}\n  - id: load\n    produce: {{ topic: {topic}, \
+         count: {count}, size: {size}B, acks: all, {config} }}\n  - expect:\n      delivery: {{ from: \
+         load, to: reader, lost: 0, duplicated: 0, corrupted: 0, phantom: 0 }}\n      within: 60s\n"
     );
     let run = scenario::kscen(broker, "verified", &text)?;
     let produced = run.record.step("load").and_then(|step| step.produced.as_ref()).ok_or("the run has no load")?;

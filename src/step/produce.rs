@@ -239,6 +239,9 @@ impl Step for Produce {
         sender.settle(accounts);
         let fatal = report.fatal.clone();
         let validity = report.validity.clone();
+        if let Some(warning) = crate::judge::invalid_tail(&report) {
+            cx.run.recorder.warn(format!("{}: {warning}", cx.id));
+        }
         let outcome = StepOutcome { produced: Some(Box::new(report)), ..StepOutcome::default() };
         if stopped {
             return Err(StepError::interrupted().after(outcome));

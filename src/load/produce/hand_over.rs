@@ -77,7 +77,8 @@ impl Worker {
         let mut refused = refused.iter().peekable();
         let mut kept = Vec::new();
         let (mut sent, mut bytes, mut failed) = (0, 0, 0);
-        for (index, mut planned) in std::mem::take(&mut self.planned).into_iter().enumerate() {
+        let mut offer = std::mem::take(&mut self.planned);
+        for (index, mut planned) in offer.drain(..).enumerate() {
             let code = refused.next_if(|refused| refused.0 == index).map(|refused| refused.1);
             if index >= offered || code == Some(QUEUE_FULL) {
                 kept.push(planned);
@@ -101,7 +102,8 @@ impl Worker {
             }
         }
         let is_full = !kept.is_empty();
-        self.planned = kept;
+        // The emptied one keeps its memory for the next batch.
+        self.planned = if is_full { kept } else { offer };
         match (is_full, self.full_since_us) {
             (true, None) => self.full_since_us = Some(now_us),
             (true, Some(since)) | (false, Some(since)) => {

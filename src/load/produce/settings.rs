@@ -60,7 +60,9 @@ pub(super) fn slots(spec: &ProduceSpec) -> u32 {
         PayloadSpec::Fixed(bytes) => bytes.len(),
         _ => 4096,
     };
-    (SLAB_BYTES / spec.producers / size.max(1)).clamp(8, 8192) as u32
+    // Enough to keep the broker busy, and little enough to stay in the processor's cache.
+    let most = if size < 512 { 8192 } else { 4096 };
+    (SLAB_BYTES / spec.producers / size.max(1)).clamp(8, most) as u32
 }
 
 pub(super) fn headers(spec: &ProduceSpec) -> Result<Vec<(CString, Vec<u8>)>, LoadError> {

@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 pub(super) const BATCH: usize = 256;
 /// Shortest time between two rounds of a paced load.
 const QUANTUM_NS: u64 = 200_000;
+/// How long a load without a schedule leaves acknowledgements uncollected once everything it may send is on its way: waking
+/// up for each of the broker's answers costs more than the messages in it. Its latencies are that coarse.
+const COALESCE: Duration = Duration::from_millis(1);
 pub(super) const QUEUE_FULL: i32 = Code::RD_KAFKA_RESP_ERR__QUEUE_FULL as i32;
 pub(super) const FATAL: i32 = Code::RD_KAFKA_RESP_ERR__FATAL as i32;
 
@@ -228,7 +231,10 @@ impl Worker {
                 Some(due) => (due + self.start_ns).max(woken_ns + QUANTUM_NS),
                 None => now_ns,
             },
-            Schedule::Unlimited { .. } if self.free.is_empty() => now_ns + 10_000_000,
+            Schedule::Unlimited { .. } if self.free.is_empty() => {
+                std::thread::sleep(COALESCE);
+                now_ns + 10_000_000
+            }
             Schedule::Unlimited { .. } => now_ns,
         };
         if wake_ns > now_ns {
