@@ -63,7 +63,7 @@ status-kafka: build ## Brokers, topics and services
 
 .PHONY: status-cdc
 status-cdc: build ## Whether each connector runs, task by task, and whether Kafka UI answers
-	$(KSCEN) status --env $(ENV) --cdc
+	$(KSCEN) status --env $(ENV)
 
 .PHONY: create-topics
 create-topics: build ## Creates the topics for change data on the running stack

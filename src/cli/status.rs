@@ -95,21 +95,26 @@ async fn kafka(environment: &dyn Environment, output: &Output) -> Result<bool, S
 
 /// Prints connectors task by task; returns whether all of them run.
 async fn connectors(environment: &dyn Environment, output: &Output) -> Result<bool, String> {
-    let Some(url) = environment.endpoints().connect else { return Ok(true) };
-    let client = ConnectClient::new(&url).map_err(|error| error.to_string())?;
-    output.data(&format!("connect {url}"));
+    let endpoints = environment.endpoints();
     let mut fine = true;
-    for name in client.list().await.map_err(|error| error.to_string())? {
-        let status = client.status(&name).await.map_err(|error| error.to_string())?;
-        fine &= status.is_running();
-        output.data(&format!("  connector {name}: {}", status.connector.state));
-        for task in &status.tasks {
-            output.data(&format!("    task {}: {} on {}", task.id, task.state, task.worker_id));
-            // The first line names the exception; the rest is a stack trace.
-            if let Some(line) = task.trace.as_deref().and_then(|trace| trace.lines().next()) {
-                output.data(&format!("      {line}"));
+    if let Some(url) = endpoints.connect {
+        output.data(&format!("connect {url}"));
+        let client = ConnectClient::new(&url).map_err(|error| error.to_string())?;
+        for connector in client.overview().await.map_err(|error| error.to_string())? {
+            fine &= connector.is_well();
+            for line in connector.to_string().lines() {
+                output.data(&format!("  {line}"));
             }
         }
+    }
+    if let Some(url) = endpoints.kafka_ui {
+        let client = reqwest::Client::builder().timeout(PATIENCE).build().map_err(|error| error.to_string())?;
+        let answer = client.get(&url).send().await;
+        let what = match &answer {
+            Ok(answer) => answer.status().to_string(),
+            Err(error) => format!("no answer: {error}"),
+        };
+        output.data(&format!("kafka-ui {url}: {what}"));
     }
     Ok(fine)
 }
