@@ -113,7 +113,7 @@ setup:
   - topic: { name: "${topic}" }
 steps:
   - id: load
-    produce: { topic: "${topic}", rate: 50000k/s, for: 2s, size: 100B }
+    produce: { topic: "${topic}", rate: 2000k/s, for: 500ms, size: 100B }
 "#,
     );
     assert_eq!(finished.code, 3, "{}", finished.err);

@@ -159,6 +159,15 @@ impl Project {
     }
 }
 
+impl Drop for Project {
+    /// A test that failed half-way leaves no stack running.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.command(&["down"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        }
+    }
+}
+
 impl AsRef<Path> for Project {
     fn as_ref(&self) -> &Path {
         self.folder.path()
