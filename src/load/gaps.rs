@@ -32,17 +32,35 @@ pub enum FirstAck {
 #[derive(Debug, Default)]
 pub(crate) struct GapWatch {
     last_ack_us: u64,
+    /// Since when, and until when at least, messages waited that were given up at last.
+    in_vain: Option<(u64, u64)>,
     gaps: Vec<AckGap>,
 }
 
 impl GapWatch {
     /// At `now`, messages were acknowledged of which the first was due at `due_us`.
     pub(crate) fn acked(&mut self, now_us: u64, due_us: u64) {
-        let start_us = self.last_ack_us.max(due_us);
-        if now_us.saturating_sub(start_us) > THRESHOLD_US {
-            self.gaps.push(AckGap { start_us, end_us: Some(now_us) });
+        let mut start_us = self.last_ack_us.max(due_us);
+        match self.in_vain.take() {
+            // This one was due while others still waited: it is the end of their wait as well.
+            Some((since_us, until_us)) if due_us <= until_us => start_us = start_us.min(since_us),
+            Some((since_us, until_us)) => self.push(since_us, until_us),
+            None => {}
         }
+        self.push(start_us, now_us);
         self.last_ack_us = now_us;
+    }
+
+    fn push(&mut self, start_us: u64, end_us: u64) {
+        if end_us.saturating_sub(start_us) > THRESHOLD_US {
+            self.gaps.push(AckGap { start_us, end_us: Some(end_us) });
+        }
+    }
+
+    /// At `now`, messages were given up because no answer came, the first of them due at `due_us`.
+    pub(crate) fn given_up(&mut self, now_us: u64, due_us: u64) {
+        let since_us = self.in_vain.map_or(u64::MAX, |(since_us, _)| since_us).min(self.last_ack_us.max(due_us));
+        self.in_vain = Some((since_us, now_us));
     }
 
     /// The load ends at `now` with messages that were never acknowledged, the first due at `due_us`.
@@ -91,6 +109,20 @@ pub fn first_ack_after(gaps: &[AckGap], at_us: u64) -> FirstAck {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_given_up_belong_to_the_outage() {
+        let mut watch = GapWatch::default();
+        watch.acked(3_000_000, 2_999_000);
+        watch.given_up(9_020_000, 3_020_000);
+        watch.given_up(12_990_000, 6_990_000);
+        watch.acked(13_000_000, 7_000_000);
+        // Given up, and nothing due for a while: the outage is known to have lasted so long, and no longer.
+        watch.given_up(26_000_000, 20_000_000);
+        watch.acked(60_001_000, 60_000_000);
+        let gap = |start_us, end_us| AckGap { start_us, end_us: Some(end_us) };
+        assert_eq!(watch.finish(), [gap(3_020_000, 13_000_000), gap(20_000_000, 26_000_000)]);
+    }
 
     #[test]
     fn a_gap_needs_a_message_that_waits() {

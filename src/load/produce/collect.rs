@@ -8,6 +8,8 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+const TIMED_OUT: i32 = Code::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT as i32;
+
 impl Worker {
     pub(super) fn release(&mut self, slot: u32) {
         if slot < self.producer.slots() { self.free.push(slot) } else { self.free_copies.push(slot) }
@@ -20,7 +22,8 @@ impl Worker {
         let mut saw_fatal = false;
         producer.reports(|batch| {
             let now_us = clock.now_us();
-            let (mut acked, mut failed, mut unknown, mut oldest_us) = (0, 0, 0, u64::MAX);
+            let (mut acked, mut failed, mut unknown) = (0, 0, 0);
+            let (mut oldest_us, mut given_up_us) = (u64::MAX, u64::MAX);
             for report in batch {
                 let flight = flights[report.slot as usize];
                 tally.outcome(&flight, report, now_us);
@@ -32,12 +35,22 @@ impl Worker {
                     Outcome::Failed(code) => {
                         failed += 1;
                         saw_fatal |= code == FATAL;
+                        // What the broker refuses, it has answered.
+                        if code == TIMED_OUT {
+                            given_up_us = given_up_us.min(flight.due_us);
+                        }
                     }
-                    Outcome::Unknown(_) => unknown += 1,
+                    Outcome::Unknown(_) => {
+                        unknown += 1;
+                        given_up_us = given_up_us.min(flight.due_us);
+                    }
                 }
                 if report.slot < slots { free.push(report.slot) } else { free_copies.push(report.slot) }
             }
             *in_flight = in_flight.saturating_sub(batch.len() as u64);
+            if given_up_us < u64::MAX {
+                tally.gaps.given_up(now_us, given_up_us);
+            }
             if acked > 0 {
                 tally.gaps.acked(now_us, oldest_us);
                 live.last_ack_us.store(now_us, Relaxed);
