@@ -111,14 +111,17 @@ impl Project {
         Terminal { child, keyboard, lines, shown: String::new() }
     }
 
-    /// The records of all runs so far, in the order of their ids.
+    /// The records of all runs so far, those of suites included, in the order of their folders.
     pub fn records(&self) -> Vec<Value> {
-        let mut folders: Vec<_> = fs::read_dir(self.path("results"))
-            .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-            .unwrap_or_default();
-        folders.sort();
-        folders
-            .iter()
+        let inside = |folder: PathBuf| -> Vec<PathBuf> {
+            let mut inside: Vec<_> =
+                fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+            inside.sort();
+            inside
+        };
+        inside(self.path("results"))
+            .into_iter()
+            .flat_map(|folder| if folder.join("result.json").exists() { vec![folder] } else { inside(folder) })
             .filter_map(|folder| fs::read(folder.join("result.json")).ok())
             .map(|bytes| serde_json::from_slice(&bytes).expect("a whole record"))
             .collect()
