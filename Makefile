@@ -39,7 +39,7 @@ lint: ## Formatting and clippy
 
 .PHONY: bless
 bless: ## Rewrites generated files: schemas, reference, golden messages
-	BLESS=1 $(CARGO) test --locked
+	BLESS=1 $(CARGO) test --locked --lib --test it -- report:: check:: schemas:: verbs:: --test-threads=1
 
 .PHONY: start-kafka
 start-kafka: build ## Keeps a stack running (ENV=docker: the compose stack)
