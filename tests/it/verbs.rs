@@ -168,7 +168,7 @@ impl Step for Greet {
 #[ignore = "compiles the program a second time, about two minutes; run it with --ignored"]
 fn adding_a_verb_is_a_file_and_a_line() {
     let copy = tempfile::tempdir().expect("a scratch folder");
-    for part in ["src", "stack", "schemas", "reports", "Cargo.toml", "Cargo.lock"] {
+    for part in ["src", "benches", "stack", "schemas", "reports", "Cargo.toml", "Cargo.lock"] {
         copy_all(&root().join(part), &copy.path().join(part));
     }
     let rewrite = |file: &str, from: &str, to: &str| {
