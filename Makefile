@@ -26,7 +26,7 @@ demo: build ## Runs the restart of a broker under load on a local Kafka that ksc
 
 .PHONY: test
 test: prerequisites ## Runs all tests, those on a real Kafka included
-	$(CARGO) test --locked
+	$(CARGO) test --locked --lib --bins --tests
 
 .PHONY: bench
 bench: prerequisites ## Side by side with Kafka's own tools and librdkafka's; PAIRS=9, PARTS='produce consume …'; writes docs/benchmarks.md
