@@ -252,10 +252,10 @@ impl Terminal {
     pub fn await_event(&mut self, project: &Project, text: &str) -> &mut Self {
         let deadline = Instant::now() + LONG;
         loop {
-            let mut folders: Vec<_> =
-                fs::read_dir(project.path("results")).expect("a folder").flatten().map(|entry| entry.path()).collect();
-            folders.sort();
-            let events = folders.last().and_then(|folder| fs::read_to_string(folder.join("events.ndjson")).ok());
+            // Another run may have a newer folder: the run's own id is in its first line.
+            let id = self.shown.split_once(" run ").and_then(|(_, rest)| rest.split_whitespace().next());
+            let file = id.map(|id| project.path("results").join(id).join("events.ndjson"));
+            let events = file.and_then(|file| fs::read_to_string(file).ok());
             if events.is_some_and(|events| events.contains(text)) {
                 return self;
             }

@@ -47,12 +47,23 @@ fn the_delivery_suite_passes_on_local_processes() {
     assert_passes(&output);
 }
 
-/// The delivery scenarios that need nothing but Kafka: the same files as on local processes, unmodified.
-const ON_CONTAINERS: [&str; 5] =
-    ["broker-restart", "consumer-restart", "consumer-broker-restart", "network-partition", "consumer-groups"];
+/// The delivery scenarios of one broker: the same files as on local processes, unmodified.
+const ON_CONTAINERS: [&str; 11] = [
+    "broker-restart",
+    "consumer-restart",
+    "consumer-broker-restart",
+    "consumer-crash",
+    "consumer-groups",
+    "network-partition",
+    "transactions",
+    "debezium-recovery",
+    "debezium-broker-restart",
+    "debezium-worker-crash",
+    "envelope",
+];
 
 #[test]
-fn the_delivery_scenarios_of_kafka_pass_on_containers() {
+fn the_delivery_scenarios_of_one_broker_pass_on_containers() {
     let Some(project) = Project::up() else { return };
     let kscen = Kscen::new();
     std::fs::write(kscen.folder().join("kscen.yaml"), project.project_file()).expect("writes");
