@@ -64,7 +64,7 @@ pub(super) fn slots(spec: &ProduceSpec) -> u32 {
     };
     // Five requests in flight and one that fills keep the connection busy; more only leaves the processor's cache.
     let batch = spec.config.get("batch.size").and_then(|text| text.parse::<usize>().ok()).unwrap_or(BATCH_SIZE);
-    let wanted = (6 * batch / size.max(1)).clamp(2048, 8192);
+    let wanted = (6 * batch / size.max(1)).clamp(1024, 8192);
     (SLAB_BYTES / spec.producers / size.max(1)).clamp(8, wanted) as u32
 }
 
