@@ -10,7 +10,7 @@ use crate::scenario;
 use std::process::Command;
 
 /// Size of the values and number of messages.
-const TASKS: [(u64, u64); 2] = [(100, 1_500_000), (1024, 400_000)];
+const TASKS: [(u64, u64); 2] = [(100, 2_000_000), (1024, 500_000)];
 
 /// All programs read the same topic, one after the other.
 pub fn measure(broker: &Broker, peers: &Peers, rounds: u64) -> Outcome<Vec<Case>> {
@@ -63,7 +63,7 @@ fn librdkafka(broker: &Broker, peers: &Peers, case: &mut Case, topic: &str, batc
         command.args(["-X", property]);
     }
     let command_line = shown(&command);
-    let taken = run(command)?;
+    let taken = run(command, |_| false)?;
     let rate = number_before(&taken.text, " msgs/s (").ok_or_else(|| unread(&taken.text))?;
     let name = if batches { "rdkafka_performance -B 1000" } else { "rdkafka_performance" };
     case.enter(name, command_line, Sample::new(rate, case.messages, &taken));
@@ -75,7 +75,7 @@ fn java(broker: &Broker, case: &mut Case, topic: &str) -> Outcome<()> {
     command.args(["--topic", topic, "--messages", &case.messages.to_string()]);
     command.args(["--bootstrap-server", &broker.bootstrap(), "--timeout", "60000"]);
     let command_line = shown(&command);
-    let taken = run(command)?;
+    let taken = run(command, |_| false)?;
     // start.time, end.time, data.consumed.in.MB, MB.sec, data.consumed.in.nMsg, nMsg.sec, rebalance.time.ms, fetch.time.ms,
     // fetch.MB.sec, fetch.nMsg.sec
     let line = taken.text.lines().rfind(|line| line.split(", ").count() == 10 && !line.contains("start.time"));

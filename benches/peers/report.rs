@@ -48,7 +48,7 @@ pub fn render(figures: &Figures) -> String {
     }
     if let Some(accounts) = measured::<Vec<Account>>(figures, "ledger") {
         let _ = write!(text, "\n## Memory of the ledger, 100 million messages\n\n{}", when(figures, "ledger"));
-        let _ = writeln!(text, "| traffic | peak | time a message | lost | found lost |\n|---|---:|---:|---:|---:|");
+        let _ = writeln!(text, "| traffic | peak | CPU a message | lost | found lost |\n|---|---:|---:|---:|---:|");
         for Account { name, mib, ns, lost, made_lost } in accounts {
             let _ = writeln!(text, "| {name} | {mib:.2} MiB | {ns:.0} ns | {made_lost} | {lost} |");
         }

@@ -12,7 +12,7 @@ pub struct Run {
     pub taken: Taken,
     /// Its `result.json`.
     pub record: Record,
-    /// The command.
+    /// The command, with the scenario as comment.
     pub command: String,
 }
 
@@ -39,8 +39,9 @@ pub fn kscen(broker: &Broker, name: &str, text: &str) -> Outcome<Run> {
     std::fs::write(broker.folder().join(&file), text)?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_kscen"));
     command.args(["run", &file, "--keep", "--results"]).arg(&results).current_dir(broker.folder());
-    let command_line = shown(&command).replace(&*results.to_string_lossy(), "DIR");
-    let taken = run(command)?;
+    let mut command_line = shown(&command).replace(&*results.to_string_lossy(), "DIR");
+    text.lines().for_each(|line| command_line.push_str(&format!("\n#   {line}")));
+    let taken = run(command, |_| false)?;
     let folder = std::fs::read_dir(&results)?.flatten().next().ok_or("the run left no folder")?.path();
     let record: Record = serde_json::from_slice(&std::fs::read(folder.join("result.json"))?)?;
     std::fs::remove_dir_all(&results)?;

@@ -8,12 +8,15 @@ use std::time::{Duration, Instant, SystemTime};
 pub struct RunClock {
     origin: Instant,
     wall: SystemTime,
+    /// `wall` in µs since the epoch, which every single message is told.
+    epoch_us: i64,
 }
 
 impl RunClock {
     /// A clock whose origin is now.
     pub fn start() -> Self {
-        Self { origin: Instant::now(), wall: SystemTime::now() }
+        let (origin, wall) = (Instant::now(), SystemTime::now());
+        Self { origin, wall, epoch_us: since_epoch_us(wall) }
     }
 
     /// Time since the origin in ns.
@@ -38,10 +41,7 @@ impl RunClock {
 
     /// The origin in µs since the epoch.
     pub fn epoch_us(&self) -> i64 {
-        match self.wall.duration_since(SystemTime::UNIX_EPOCH) {
-            Ok(since) => since.as_micros() as i64,
-            Err(before) => -(before.duration().as_micros() as i64),
-        }
+        self.epoch_us
     }
 
     /// A time of the run in µs since the epoch.
@@ -69,7 +69,13 @@ impl RunClock {
 
     /// How far the wall clock has moved against the monotonic one since the origin, in µs.
     pub fn wall_drift_us(&self) -> i64 {
-        let now = Self { origin: self.origin, wall: SystemTime::now() };
-        now.epoch_us() - self.to_epoch_us(self.now_us())
+        since_epoch_us(SystemTime::now()) - self.to_epoch_us(self.now_us())
+    }
+}
+
+fn since_epoch_us(wall: SystemTime) -> i64 {
+    match wall.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => since.as_micros() as i64,
+        Err(before) => -(before.duration().as_micros() as i64),
     }
 }

@@ -19,6 +19,7 @@ pub struct LiveConsume {
     pub(super) failed: AtomicBool,
     pub(super) lag: Mutex<BTreeMap<i32, i64>>,
     changed: Notify,
+    ended: Notify,
     /// The same event for threads.
     turn: (Mutex<u64>, Condvar),
 }
@@ -28,6 +29,9 @@ impl LiveConsume {
         *self.turn.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) += 1;
         self.turn.1.notify_all();
         self.changed.notify_waiters();
+        if self.is_until_reached() || self.is_failed() {
+            self.ended.notify_waiters();
+        }
     }
 
     /// Blocks until `condition` holds, looking again whenever something has changed.
@@ -110,8 +114,17 @@ impl LiveConsume {
         }
     }
 
-    /// Waits until the reader has ended by itself.
+    /// Waits until the reader has ended by itself. Unlike [`reached`](Self::reached) it is not woken by each message.
     pub async fn finished(&self) {
-        self.reached(|_| false).await;
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if self.is_until_reached() || self.is_failed() {
+                return;
+            }
+            // A failure is noted before it is announced.
+            let _ = tokio::time::timeout(Duration::from_millis(100), ended).await;
+        }
     }
 }

@@ -21,6 +21,7 @@ pub struct LiveProduce {
     pub(super) running: AtomicU64,
     pub(super) stop: AtomicBool,
     changed: Notify,
+    ended: Notify,
 }
 
 impl LiveProduce {
@@ -39,6 +40,7 @@ impl LiveProduce {
             running: AtomicU64::new(producers),
             stop: AtomicBool::new(false),
             changed: Notify::new(),
+            ended: Notify::new(),
         }
     }
 
@@ -48,6 +50,9 @@ impl LiveProduce {
 
     pub(super) fn notify(&self) {
         self.changed.notify_waiters();
+        if self.is_finished() {
+            self.ended.notify_waiters();
+        }
     }
 
     /// Messages of the whole schedule, where that is fixed.
@@ -147,8 +152,13 @@ impl LiveProduce {
         }
     }
 
-    /// Waits until the load has ended.
+    /// Waits until the load has ended. Unlike [`reached`](Self::reached) it is not woken by each acknowledgement.
     pub async fn finished(&self) {
-        self.reached(|_| false).await;
+        let ended = self.ended.notified();
+        tokio::pin!(ended);
+        ended.as_mut().enable();
+        if !self.is_finished() {
+            ended.await;
+        }
     }
 }

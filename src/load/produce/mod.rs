@@ -8,6 +8,7 @@ mod plan;
 mod report;
 mod settings;
 mod spec;
+mod sticky;
 mod tally;
 mod transaction;
 mod worker;

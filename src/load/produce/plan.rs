@@ -28,6 +28,11 @@ pub(super) enum Way {
     Headers { scratch: usize, identity: Option<[u8; IDENTITY_BYTES]>, tombstone: bool },
 }
 
+/// Fewer messages at once are left to the client.
+const LARGE: usize = 32;
+/// How long acknowledgements may stay away before the client chooses partitions again.
+const HESITATION_US: u64 = 100_000;
+
 impl Worker {
     /// Makes messages ready: all that are due, up to a batch.
     pub(super) fn fill(&mut self) {
@@ -64,6 +69,21 @@ impl Worker {
             self.plan(index, due_ns / 1000, paced);
         }
         self.ticket.raise(self.next);
+        self.keep_together(now_ns / 1000);
+    }
+
+    /// Gives the messages without key of a large batch one partition, as the client would: a random one, for as long as
+    /// it keeps to one. Left to the client, each message costs the choice again, and two looks at the clock.
+    fn keep_together(&mut self, now_us: u64) {
+        let Some(sticky) = &mut self.sticky else { return };
+        // The client knows which partitions have no leader: where the broker hesitates, the choice is the client's.
+        let hesitates = self.in_flight > 0 && now_us.saturating_sub(self.live.last_ack_us()) > HESITATION_US;
+        if self.planned.len() < LARGE || hesitates {
+            return;
+        }
+        let partition = sticky.at(now_us, self.partitions);
+        let unkeyed = self.planned.iter_mut().filter(|planned| planned.partition < 0 && planned.key.is_none());
+        unkeyed.for_each(|planned| planned.partition = partition);
     }
 
     pub(super) fn plan(&mut self, index: u64, due_us: u64, paced: bool) {

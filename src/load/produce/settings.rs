@@ -7,6 +7,8 @@ use std::ffi::CString;
 
 /// Memory of all slabs together.
 const SLAB_BYTES: usize = 16 << 20;
+/// `batch.size` where nothing else is set.
+const BATCH_SIZE: usize = 16_384;
 
 pub(super) fn check(spec: &ProduceSpec) -> Result<(), LoadError> {
     let refuse = |reason: &str| Err(LoadError::Spec(reason.to_owned()));
@@ -60,9 +62,10 @@ pub(super) fn slots(spec: &ProduceSpec) -> u32 {
         PayloadSpec::Fixed(bytes) => bytes.len(),
         _ => 4096,
     };
-    // Enough to keep the broker busy, and little enough to stay in the processor's cache.
-    let most = if size < 512 { 8192 } else { 4096 };
-    (SLAB_BYTES / spec.producers / size.max(1)).clamp(8, most) as u32
+    // Five requests in flight and one that fills keep the connection busy; more only leaves the processor's cache.
+    let batch = spec.config.get("batch.size").and_then(|text| text.parse::<usize>().ok()).unwrap_or(BATCH_SIZE);
+    let wanted = (6 * batch / size.max(1)).clamp(1024, 8192);
+    (SLAB_BYTES / spec.producers / size.max(1)).clamp(8, wanted) as u32
 }
 
 pub(super) fn headers(spec: &ProduceSpec) -> Result<Vec<(CString, Vec<u8>)>, LoadError> {

@@ -3,6 +3,7 @@
 use super::ProduceSpec;
 use super::live::LiveProduce;
 use super::plan::Planned;
+use super::sticky::Sticky;
 use super::tally::{Flight, Tally};
 use super::transaction::Transactions;
 use crate::kafka::{BatchProducer, KafkaFailure};
@@ -38,6 +39,7 @@ pub(super) struct Worker {
     pub(super) payload: Box<dyn PayloadSource>,
     pub(super) keys: KeySource,
     pub(super) partitions: i32,
+    pub(super) sticky: Option<Sticky>,
     pub(super) live: Arc<LiveProduce>,
     pub(super) tally: Tally,
     pub(super) transactions: Option<Transactions>,
@@ -84,6 +86,7 @@ impl Worker {
     pub(super) fn new(parts: Parts) -> Self {
         let slots = parts.producer.slots();
         let mut worker = Self {
+            sticky: Sticky::new(&parts.spec, parts.share),
             spec: parts.spec,
             share: parts.share,
             shares: parts.shares,
