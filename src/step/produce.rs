@@ -242,6 +242,14 @@ impl Step for Produce {
         if let Some(warning) = crate::judge::invalid_tail(&report) {
             cx.run.recorder.warn(format!("{}: {warning}", cx.id));
         }
+        if !stopped && fatal.is_none() && report.sent < report.due {
+            cx.run.recorder.warn(format!(
+                "{}: stopped long behind its schedule, after {} of {} messages: the rate asked for is out of reach",
+                cx.id,
+                crate::record::Quantity::count(report.sent),
+                crate::record::Quantity::count(report.due),
+            ));
+        }
         let outcome = StepOutcome { produced: Some(Box::new(report)), ..StepOutcome::default() };
         if stopped {
             return Err(StepError::interrupted().after(outcome));

@@ -249,9 +249,11 @@ fn validity(report: &ProduceReport, on_time: u64, producers: f64) -> LoadValidit
     }
     let missing = 1.0 - on_time as f64 / report.due as f64;
     let planned_us = report.schedule_end_us.unwrap_or(report.end_us).saturating_sub(report.start_us).max(1);
-    // Where the system holds the producers up, the load stays valid: that is back-pressure.
-    let held_us = (report.queue_full_us + report.transaction_wait_us) as f64 / producers;
-    let full = held_us / planned_us as f64;
+    // Where the system holds the producers up, the load stays valid: that is back-pressure. A system that answers nobody
+    // holds them up as well, whether or not their queues are full; a generator that stood still itself does not count.
+    let waited_us = (report.queue_full_us + report.transaction_wait_us) as f64 / producers;
+    let outage_us = report.unavailability().0.saturating_sub(report.health.longest_pause_us) as f64;
+    let full = waited_us.max(outage_us) / planned_us as f64;
     if missing <= 0.01 || full >= missing * 0.5 {
         return LoadValidity::Valid;
     }

@@ -26,6 +26,13 @@ const QUANTUM_NS: u64 = 200_000;
 /// How long a load without a schedule leaves acknowledgements uncollected once everything it may send is on its way: waking
 /// up for each of the broker's answers costs more than the messages in it. Its latencies are that coarse.
 const COALESCE: Duration = Duration::from_millis(1);
+/// A producer that has not offered its schedule after this many times its length and [`OVERTIME`] stops: what it was asked
+/// for is out of reach.
+const OVERTIME_FACTOR: u64 = 2;
+/// See [`OVERTIME_FACTOR`].
+const OVERTIME: Duration = Duration::from_secs(10);
+/// Longer waits for an acknowledgement are the system's outage, which a schedule outlives.
+const OUTAGE_NS: u64 = 1_000_000_000;
 pub(super) const QUEUE_FULL: i32 = Code::RD_KAFKA_RESP_ERR__QUEUE_FULL as i32;
 pub(super) const FATAL: i32 = Code::RD_KAFKA_RESP_ERR__FATAL as i32;
 
@@ -60,6 +67,8 @@ pub(super) struct Worker {
     pub(super) headers: Vec<(CString, Vec<u8>)>,
     pub(super) in_flight: u64,
     pub(super) full_since_us: Option<u64>,
+    /// How long the system has not answered at all, in ns.
+    pub(super) outage_ns: u64,
     /// Since when a complete transaction waits for its end.
     pub(super) ending_since_us: Option<u64>,
 }
@@ -114,6 +123,7 @@ impl Worker {
             headers: parts.headers,
             in_flight: 0,
             full_since_us: None,
+            outage_ns: 0,
             ending_since_us: None,
         };
         if worker.payload.repeats() {
@@ -156,8 +166,13 @@ impl Worker {
         let mut generating = true;
         let mut give_up_at = None;
         let mut woken_ns = clock.now_ns();
+        let mut looked_ns = woken_ns;
         loop {
-            generating = generating && !self.live.stop.load(Relaxed) && self.fatal.is_none() && !self.is_done();
+            generating = generating
+                && !self.live.stop.load(Relaxed)
+                && self.fatal.is_none()
+                && !self.is_done()
+                && !self.is_out_of_reach(looked_ns);
             if generating {
                 self.fill();
             }
@@ -168,6 +183,8 @@ impl Worker {
             }
             let now_ns = clock.now_ns();
             self.pauses.observe(&clock, woken_ns / 1000, now_ns / 1000);
+            self.watch_outage(looked_ns, now_ns);
+            looked_ns = now_ns;
             if !generating && self.in_flight == 0 && self.planned.is_empty() {
                 break;
             }
@@ -202,6 +219,22 @@ impl Worker {
                         self.clock.now_ns().saturating_sub(self.start_ns) >= length.as_nanos() as u64
                     })
             }
+        }
+    }
+
+    /// Whether the rest of the schedule would only make a lost case longer.
+    fn is_out_of_reach(&self, now_ns: u64) -> bool {
+        let Schedule::Paced(_) = self.spec.schedule else { return false };
+        let length = self.spec.schedule.length().unwrap_or_default();
+        let limit_ns = (length.as_nanos() as u64).saturating_mul(OVERTIME_FACTOR) + OVERTIME.as_nanos() as u64;
+        now_ns.saturating_sub(self.start_ns) > limit_ns.saturating_add(self.outage_ns)
+    }
+
+    /// Adds the time since the last look where the system is not answering.
+    fn watch_outage(&mut self, looked_ns: u64, now_ns: u64) {
+        let silent_ns = now_ns.saturating_sub((self.live.last_ack_us() * 1000).max(self.start_ns));
+        if self.in_flight > 0 && silent_ns > OUTAGE_NS {
+            self.outage_ns += now_ns - looked_ns;
         }
     }
 
