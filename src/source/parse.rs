@@ -1,8 +1,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Located, MAX_BYTES, MAX_PROBLEMS, SourceText, agree, scan, syntax};
-use crate::diagnostic::Problem;
+use super::{Located, MAX_BYTES, MAX_PROBLEMS, SourceText, Span, agree, scan, syntax};
+use crate::diagnostic::{Place, Problem};
 
 /// Reads a YAML document; `name` is what the user calls it.
 pub fn parse(name: &Path, text: String) -> Result<Located, Vec<Problem>> {
@@ -11,7 +11,7 @@ pub fn parse(name: &Path, text: String) -> Result<Located, Vec<Problem>> {
         None => text,
     };
     if text.len() > MAX_BYTES {
-        return Err(vec![too_large(name)]);
+        return Err(vec![too_large(name, text)]);
     }
     let source = Arc::new(SourceText::new(name.to_path_buf(), text));
     let index = scan::scan(&source)?;
@@ -29,9 +29,13 @@ pub fn parse(name: &Path, text: String) -> Result<Located, Vec<Problem>> {
     Ok(Located { source, value, index: Arc::new(index) })
 }
 
-/// The file is longer than anything that a person writes.
-pub(super) fn too_large(name: &Path) -> Problem {
+/// The file is longer than anything that a person writes; `text` is as much of it as was read.
+pub(super) fn too_large(name: &Path, text: String) -> Problem {
+    let source = Arc::new(SourceText::new(name.to_path_buf(), text));
+    let limit = (0..=MAX_BYTES.min(source.text.len())).rfind(|at| source.text.is_char_boundary(*at)).unwrap_or(0);
     Problem::new("file-too-large", format!("{} is larger than {} KiB", name.display(), MAX_BYTES / 1024))
+        .at(Place { source, span: Span { start: limit, end: limit } })
+        .label("the limit is reached here")
         .help("keep bulk data in a file of its own and name it in the step")
 }
 

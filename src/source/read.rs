@@ -34,7 +34,7 @@ fn load(path: &Path) -> Result<Vec<u8>, Vec<Problem>> {
         }]
     })?;
     if bytes.len() as u64 == limit {
-        return Err(vec![too_large(path)]);
+        return Err(vec![too_large(path, String::from_utf8_lossy(&bytes).into_owned())]);
     }
     Ok(bytes)
 }

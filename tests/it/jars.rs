@@ -3,17 +3,24 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-/// `java` with Kafka's classes, for one version; the jars are there once kscen has run a broker.
-pub fn java(version: &str) -> Command {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Kafka's classes, for one version; the jars are there once kscen has run a broker.
+pub fn class_path(version: &str) -> String {
     let cache = variable("KSCEN_CACHE")
         .or_else(|| variable("XDG_CACHE_HOME").map(|folder| folder.join("kscen")))
         .or_else(|| variable("HOME").map(|home| home.join(".cache/kscen")))
         .expect("a cache folder");
+    cache.join("kafka").join(version).join("*").to_string_lossy().into_owned()
+}
+
+/// `java` with Kafka's classes.
+pub fn java(version: &str) -> Command {
     let program = variable("JAVA_HOME").map_or_else(|| PathBuf::from("java"), |home| home.join("bin/java"));
     let mut command = Command::new(program);
-    let jars = cache.join("kafka").join(version).join("*");
-    command.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp"]).arg(jars);
+    command.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp"]).arg(class_path(version));
     command
 }
 

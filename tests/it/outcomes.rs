@@ -1,5 +1,6 @@
 //! Loads that cannot do what they were asked for end as counted, named outcomes.
 
+use crate::jars;
 use crate::program::{Finished, Project, skipped};
 use serde_json::Value;
 
@@ -120,6 +121,44 @@ steps:
     assert_eq!(load(&record)["failure"]["code"], "invalid-load", "{}", load(&record)["failure"]);
     assert!(count(&record, "acked") > 0, "what it did is kept");
     project.run(&["down"]).exits(0);
+}
+
+#[test]
+fn a_permission_withdrawn_under_load_is_counted_and_named() {
+    if skipped("a_permission_withdrawn_under_load_is_counted_and_named") {
+        return;
+    }
+    let project = Project::with(
+        "timeouts: fast, config: { authorizer.class.name: org.apache.kafka.metadata.authorizer.StandardAuthorizer, \
+         allow.everyone.if.no.acl.found: \"true\", super.users: \"User:nobody\" }",
+    );
+    let (finished, record) = run(
+        &project,
+        "forbidden",
+        r#"
+name: A permission is withdrawn under load
+vars: { topic: "secret-${run.id}" }
+setup:
+  - topic: { name: "${topic}" }
+steps:
+  - id: load
+    background: true
+    produce: { topic: "${topic}", rate: 100/s, for: 6s, config: { delivery.timeout.ms: 3000 } }
+  - wait: { step: load, count: 100 }
+  - run:
+      command: [sh, -c, 'java -cp "$JARS" kafka.admin.AclCommand --bootstrap-server "$KSCEN_KAFKA_BOOTSTRAP" --add
+        --deny-principal User:ANONYMOUS --operation Write --topic "$TOPIC" --force']
+      env: { TOPIC: "${topic}", JARS: "JARS_HERE" }
+  - join: load
+  - expect: { step: { id: load, acked: 600 } }
+"#
+        .replace("JARS_HERE", &jars::class_path("3.6.1"))
+        .as_str(),
+    );
+    assert_eq!(finished.code, 1, "{}", finished.err);
+    let outcomes = count(&record, "acked") + count(&record, "failed") + count(&record, "unknown");
+    assert_eq!((count(&record, "sent"), outcomes), (600, 600), "{}", errors(&record));
+    assert!(errors(&record).contains("TOPIC_AUTHORIZATION_FAILED"), "{}", errors(&record));
 }
 
 #[test]
