@@ -13,12 +13,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+/// A fragment, and what its check found.
+type Fragment = (Arc<Located>, Arc<Findings>);
+
 /// Fragments that were read, and where they may come from.
 pub struct Includes {
     /// The folder that paths must not leave; `None` where leaving it is permitted.
     root: Option<PathBuf>,
     check: Option<SchemaCheck>,
-    read: BTreeMap<PathBuf, Option<(Arc<Located>, Arc<Findings>)>>,
+    /// `None` for a file with problems, which were told when it was read.
+    read: BTreeMap<PathBuf, Option<Fragment>>,
     open: Vec<PathBuf>,
 }
 
@@ -52,7 +56,7 @@ impl Includes {
         Ok(named)
     }
 
-    fn load(&mut self, file: &Path, problems: &mut Vec<Problem>) -> Option<(Arc<Located>, Arc<Findings>)> {
+    fn load(&mut self, file: &Path, problems: &mut Vec<Problem>) -> Option<Fragment> {
         if let Some(known) = self.read.get(file) {
             return known.clone();
         }

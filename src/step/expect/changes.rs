@@ -69,7 +69,8 @@ pub(super) async fn settle(
         }
         let late = Instant::now() >= deadline;
         let evidence = Evidence { claims: &claims, captures: &captures, drained, confirmed };
-        if !late && !(drained && evidence.passed(run).await?) {
+        let passed = drained && evidence.passed(run).await?;
+        if !late && !passed {
             tokio::time::sleep(GLANCE).await;
             continue;
         }

@@ -208,7 +208,7 @@ fn used(record: &Record, service: &str, field: &str) -> Observed {
     };
     match field {
         "memory" => bytes(usages().map(|usage| usage.memory).max()),
-        "disk" => bytes(usages().filter_map(|usage| usage.disk).last()),
+        "disk" => bytes(usages().filter_map(|usage| usage.disk).next_back()),
         "cpu" => {
             let shares = service.cpu_shares(0.0, f64::MAX);
             if shares.is_empty() {
