@@ -126,7 +126,11 @@ impl Bindings {
         }
     }
 
-    fn check_metric(&self, id: &str, path: &[&str], scope: &Scope) -> Result<(), Problem> {
+    /// Checks that a step of that id exists and has the metric, with a statistic where it is a distribution.
+    ///
+    /// # Errors
+    /// Names what there is instead.
+    pub(super) fn check_metric(&self, id: &str, path: &[&str], scope: &Scope) -> Result<(), Problem> {
         let full = format!("{}{id}", self.prefix);
         let Some(step) = scope.steps.get(&full) else {
             let known = scope.ids(&self.prefix);
