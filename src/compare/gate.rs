@@ -45,7 +45,8 @@ pub fn measured(record: &Record, step: &str, metric: &Metric, statistic: Option<
     let Some(step) = record.step(step) else {
         return Observed::Unknown { reason: "the step has not ended".to_owned() };
     };
-    let steady = (metric.shape == Shape::Distribution && !record.faults.is_empty()).then(|| spans(record, Phase::Steady));
+    let steady =
+        (metric.shape == Shape::Distribution && !record.faults.is_empty()).then(|| spans(record, Phase::Steady));
     observe(record, step, metric.name, statistic, steady.as_deref())
 }
 
@@ -194,11 +195,12 @@ mod tests {
         let record: Record =
             serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a stored record");
         let step = record.steps.iter().find(|step| step.produced.is_some()).expect("a load");
-        let metric = named("ack_rate").expect("a metric");
-        let Observed::Number(now) = measured(&record, &step.id, metric, None) else { panic!("it has a rate") };
-        let mut gated = gated("ack_rate", &[now.value], 0.05);
+        let metric = named("acked").expect("a metric");
+        let Observed::Number(now) = measured(&record, &step.id, metric, None) else { panic!("it has a count") };
+        let mut gated = gated("acked", &[now.value], 0.05);
         gated.step = step.id.clone();
-        let mut gate = Gate { baseline: "b".to_owned(), runs: 1, conditions: vec![conditions(&record)], metrics: vec![gated] };
+        let mut gate =
+            Gate { baseline: "b".to_owned(), runs: 1, conditions: vec![conditions(&record)], metrics: vec![gated] };
         assert_eq!(gate.checks(&record)[0].outcome, CheckOutcome::Pass);
         assert_eq!(gate.foreign(&record), None);
         gate.metrics[0].before = vec![now.value * 2.0];

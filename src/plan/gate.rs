@@ -53,8 +53,10 @@ impl Comparing<'_> {
         if problems.len() > known {
             return None;
         }
-        let runs = self.runs(&clause.baseline).map_err(|problem| problems.push(problem.at(origin.place("/baseline")))).ok()?;
-        let mut gate = Gate { baseline: clause.baseline, runs: runs.len(), conditions: Vec::new(), metrics: Vec::new() };
+        let runs =
+            self.runs(&clause.baseline).map_err(|problem| problems.push(problem.at(origin.place("/baseline")))).ok()?;
+        let mut gate =
+            Gate { baseline: clause.baseline, runs: runs.len(), conditions: Vec::new(), metrics: Vec::new() };
         gate.conditions = runs.iter().map(|stored| conditions(&stored.record)).collect();
         gate.conditions.dedup();
         for mut gated in named {
@@ -99,7 +101,8 @@ impl Comparing<'_> {
         // A step whose verb is wrong has a problem of its own.
         let metric = metric.ok_or_else(|| Problem::new("unknown-metric", format!("`{name}` names no metric")))?;
         if metric.better == Better::Neutral {
-            let directed = METRICS.iter().filter(|other| other.better != Better::Neutral && other.verbs == metric.verbs);
+            let directed =
+                METRICS.iter().filter(|other| other.better != Better::Neutral && other.verbs == metric.verbs);
             let others: Vec<&str> = directed.map(|other| other.name).collect();
             let problem = Problem::new(
                 "no-direction",
@@ -138,9 +141,9 @@ impl Comparing<'_> {
         let (mine, others): (Vec<Stored>, Vec<Stored>) = runs.into_iter().partition(|stored| {
             Path::new(&stored.record.run.file).file_name() == file && stored.record.run.matrix == *self.cell
         });
-        let (passed, failed): (Vec<Stored>, Vec<Stored>) = mine.into_iter().partition(|stored| {
-            stored.record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass)
-        });
+        let (passed, failed): (Vec<Stored>, Vec<Stored>) = mine
+            .into_iter()
+            .partition(|stored| stored.record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass));
         if !passed.is_empty() {
             return Ok(passed);
         }
