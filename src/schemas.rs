@@ -2,6 +2,7 @@
 
 use crate::project::ProjectFile;
 use crate::record::{Event, Record};
+use crate::report::SuiteRecord;
 use crate::scenario::schema::{fragment_schema, generate, scenario_schema};
 use serde_json::{Map, Value};
 
@@ -12,6 +13,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("fragment", fragment_schema()),
         ("project", generate::<ProjectFile>()),
         ("result", generate::<Record>()),
+        ("suite", generate::<SuiteRecord>()),
         ("event", generate::<Event>()),
     ];
     schemas.map(|(name, schema)| (name, for_editors(schema))).into()

@@ -70,6 +70,11 @@ fn show(plan: &Plan, project: &Project, output: &Output) {
     let of_kind = if kind == project.name { String::new() } else { format!(" ({kind})") };
     output.data(&format!("  on       {}{of_kind}", project.name));
     output.data(&format!("  needs    {}", needs(&plan.needs)));
+    if let Some(gate) = &plan.gate {
+        let metrics: Vec<&str> = gate.metrics.iter().map(|gated| gated.name.as_str()).collect();
+        let runs = if gate.runs == 1 { "" } else { "s" };
+        output.data(&format!("  compares {} with {}, {} run{runs}", metrics.join(", "), gate.baseline, gate.runs));
+    }
     output.data(&format!("  takes    {} at least, by its own schedules", length(schedule::length(plan))));
     let mut width = 0;
     plan.walk(&mut |step| width = width.max(step.id.chars().count()));

@@ -10,7 +10,7 @@ use super::{Exit, Output, signals};
 use crate::diagnostic::Problem;
 use crate::execute::interrupt::Interrupt;
 use crate::execute::{Job, Watcher, execute};
-use crate::plan::{Plan, plans};
+use crate::plan::{Options, Plan, plans};
 use crate::project::{Project, permit};
 use crate::record::{Outcome, Quantity, Record};
 use crate::report::NotRun;
@@ -45,6 +45,9 @@ pub struct Args {
     /// Treats scenarios of a folder whose needs are not met as errors.
     #[arg(long)]
     strict: bool,
+    /// Leaves `compare:` aside: a scenario has to run before its first baseline exists.
+    #[arg(long)]
+    no_compare: bool,
     /// Runs each scenario this often.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: u32,
@@ -91,7 +94,7 @@ type Prepared = (Project, Vec<Plan>, Vec<NotRun>);
 fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
     let project = Project::load(std::path::Path::new("."), args.env.as_deref())?;
     let selected = args.selection.files()?;
-    let options = args.variables.options(&project, true)?;
+    let options = Options { no_compare: args.no_compare, ..args.variables.options(&project, true)? };
     let (mut todo, mut not_run, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     for file in &selected.files {
         for _ in 0..args.repeat {

@@ -22,6 +22,8 @@ enum Which {
     Project,
     /// result.json.
     Result,
+    /// suite.json.
+    Suite,
     /// The events of `--format json`.
     Event,
 }
@@ -32,6 +34,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         Which::Fragment => "fragment",
         Which::Project => "project",
         Which::Result => "result",
+        Which::Suite => "suite",
         Which::Event => "event",
     };
     if let Some((_, schema)) = schemas::all().into_iter().find(|(known, _)| *known == name) {

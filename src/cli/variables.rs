@@ -65,6 +65,7 @@ impl Variables {
             allow_outside: self.allow_outside,
             project: Some(project.folder.clone()),
             need_secrets,
+            no_compare: false,
         })
     }
 }

@@ -3,10 +3,12 @@
 mod collect;
 mod comparison;
 mod decide;
+mod gate;
 mod margin;
 pub mod statistics;
 
 pub use collect::{Cell, Samples, collect};
 pub use comparison::{Comparison, Row, compare};
 pub use decide::{Decision, REPEATS, decide};
+pub use gate::{Gate, Gated, conditions, measured};
 pub use margin::{Margin, margin};

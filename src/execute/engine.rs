@@ -244,6 +244,18 @@ async fn body(run: &Arc<Run>, walker: &Walker) {
     let _ = undo(run, false, true).await;
     walker.finish().await;
     walker.unless_halted(crate::step::expect::implied_deliveries(run)).await;
+    walker.unless_halted(compare(run)).await;
+}
+
+/// Holds the run against the baseline of its scenario.
+async fn compare(run: &Run) {
+    let (Some(gate), Some(record)) = (&run.plan.gate, run.snapshot()) else { return };
+    if let Some(text) = gate.foreign(&record) {
+        run.recorder.warn(text);
+    }
+    for check in gate.checks(&record) {
+        run.recorder.emit(EventKind::Check { record: Box::new(check) });
+    }
 }
 
 async fn undo(run: &Run, held_too: bool, until_ready: bool) -> Vec<String> {

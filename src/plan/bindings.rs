@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// First words of references that are not variables.
 pub const RESERVED: &[&str] =
-    &["run", "matrix", "env", "secrets", "steps", "kafka", "connect", "postgres", "item", "index", "vars"];
+    &["run", "matrix", "env", "secrets", "steps", "kafka", "connect", "postgres", "kafka_ui", "item", "index", "vars"];
 
 /// The values that are fixed before the run starts.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +66,7 @@ impl Live for Placeholder {
             bootstrap: "127.0.0.1:9092".to_owned(),
             connect: Some("http://127.0.0.1:8083".to_owned()),
             postgres: Some("postgres://127.0.0.1:5432/app".to_owned()),
+            kafka_ui: Some("http://127.0.0.1:8081".to_owned()),
             ..Endpoints::default()
         }
     }
@@ -86,7 +87,10 @@ impl Bindings {
     /// Whether a value refers to what is only known while running.
     pub fn is_dynamic(value: &Value) -> bool {
         interpolate::references(value).iter().any(|(_, reference)| {
-            matches!(reference.path.first().map(String::as_str), Some("steps" | "kafka" | "connect" | "postgres"))
+            matches!(
+                reference.path.first().map(String::as_str),
+                Some("steps" | "kafka" | "connect" | "postgres" | "kafka_ui")
+            )
         })
     }
 
@@ -126,7 +130,11 @@ impl Bindings {
         }
     }
 
-    fn check_metric(&self, id: &str, path: &[&str], scope: &Scope) -> Result<(), Problem> {
+    /// Checks that a step of that id exists and has the metric, with a statistic where it is a distribution.
+    ///
+    /// # Errors
+    /// Names what there is instead.
+    pub(super) fn check_metric(&self, id: &str, path: &[&str], scope: &Scope) -> Result<(), Problem> {
         let full = format!("{}{id}", self.prefix);
         let Some(step) = scope.steps.get(&full) else {
             let known = scope.ids(&self.prefix);
@@ -232,6 +240,7 @@ impl Bindings {
             ["steps", id, ..] => live.metric(&format!("{}{id}", self.prefix), &reference.path[2..]),
             ["kafka", "bootstrap"] => Ok(json!(live.endpoints().bootstrap)),
             ["connect", "url"] => address(live.endpoints().connect, "Kafka Connect"),
+            ["kafka_ui", "url"] => address(live.endpoints().kafka_ui, "Kafka UI"),
             ["postgres", "url"] => address(live.endpoints().postgres, "PostgreSQL"),
             ["item", rest @ ..] => match &self.item {
                 Some((item, _)) => descend(item, rest),
@@ -346,6 +355,7 @@ fn namespace(word: &str) -> Option<&'static str> {
         "kafka" => "write `${kafka.bootstrap}`",
         "connect" => "write `${connect.url}`",
         "postgres" => "write `${postgres.url}`",
+        "kafka_ui" => "write `${kafka_ui.url}`",
         "vars" => "write `${vars.NAME}`, or just `${NAME}`",
         "matrix" => "write `${matrix.NAME}`",
         "env" => "write `${env.NAME}`",

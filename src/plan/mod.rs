@@ -3,6 +3,7 @@
 pub mod bindings;
 pub mod condition;
 mod expand;
+mod gate;
 mod include;
 pub mod matrix;
 mod origin;

@@ -2,11 +2,13 @@
 
 use super::bindings::Bindings;
 use super::expand::{Expander, Frame, check_steps};
+use super::gate::Comparing;
 use super::include::Includes;
 use super::matrix::{self, Cell};
 use super::origin::Origin;
 use super::planned::PlannedStep;
 use super::timeout;
+use crate::compare::Gate;
 use crate::diagnostic::{Problem, did_you_mean};
 use crate::environment::Needs;
 use crate::record::Section;
@@ -33,6 +35,8 @@ pub struct Options {
     pub project: Option<PathBuf>,
     /// Whether missing secrets are errors: not where the scenario is only looked at.
     pub need_secrets: bool,
+    /// Whether `compare:` is left aside: a scenario has to run before its first baseline exists.
+    pub no_compare: bool,
 }
 
 /// A scenario for one cell of its matrix, ready to run.
@@ -55,6 +59,8 @@ pub struct Plan {
     pub scope: Scope,
     /// What all steps and the scenario need.
     pub needs: Needs,
+    /// What the run is compared with.
+    pub gate: Option<Gate>,
     /// Where `needs` stands, for messages.
     pub origin: Origin,
 }
@@ -183,6 +189,9 @@ fn plan_cell(
         check_steps(steps, &scope, guarantee, problems);
     }
     let needs = union_needs(document, root, &sections, problems);
+    let clause = document.get("compare").filter(|_| !options.no_compare && !findings.touch("/compare"));
+    let comparing = Comparing { file, cell: &cell, bindings: &bindings, scope: &scope };
+    let gate = clause.and_then(|clause| comparing.gate(clause, &root.key("compare"), problems));
     let [setup, steps, finally] = sections;
     Some(Plan {
         file: file.to_owned(),
@@ -194,6 +203,7 @@ fn plan_cell(
         finally,
         scope,
         needs,
+        gate,
         origin: root.clone(),
     })
 }

@@ -294,3 +294,39 @@ fn options_hold_whole_values() {
     draft.options.vars = vec![Map::from_iter([("list".to_owned(), json!(["a", "b"]))])];
     assert_eq!(ids(&draft.plan()).len(), 2);
 }
+
+#[test]
+fn a_baseline_is_read_before_anything_runs() {
+    let stored = include_str!("../../tests/goldens/record.json");
+    let scenario = |compare: &str| {
+        Draft::new(&format!(
+            "name: Draft\nvars: {{ where: stored }}\nmatrix: {{ idempotent: [false] }}\ncompare:\n{compare}\nsteps:\n  - id: load\n    produce: \
+             {{ topic: t, count: 5 }}\n"
+        ))
+        .file("stored/one.json", &stored.replace("scenarios/broker-restart.yaml", "elsewhere/scenario.yaml"))
+        .file("other/one.json", stored)
+        .file("other/two.json", "{")
+    };
+    let good = scenario(
+        "  baseline: ${where}\n  metrics: { load.acked: default, load.response_latency.p50: { absolute: 5ms } }",
+    );
+    let gate = good.plan().gate.expect("a gate");
+    assert_eq!((gate.runs, gate.metrics.len()), (1, 2));
+    assert_eq!(gate.metrics[0].before, [1000.0]);
+    assert_eq!((gate.metrics[1].margin.share, gate.metrics[1].margin.absolute), (0.0, 0.005));
+
+    for (compare, expected) in [
+        ("  baseline: nowhere\n  metrics: { load.acked: 5% }", vec![("no-baseline", 5)]),
+        ("  baseline: other\n  metrics: { load.acked: 5% }", vec![("no-baseline", 5)]),
+        ("  baseline: stored\n  metrics: { lod.acked: 5% }", vec![("unknown-step", 6)]),
+        ("  baseline: stored\n  metrics: { load: 5% }", vec![("unknown-metric", 6)]),
+        ("  baseline: stored\n  metrics: { load.sent: 5% }", vec![("no-direction", 6)]),
+        ("  baseline: stored\n  metrics: { load.acked: { absolute: 5ms } }", vec![("bad-value", 6)]),
+        ("  baseline: \"${kafka.bootstrap}\"\n  metrics: { load.acked: 5% }", vec![("bad-value", 4)]),
+    ] {
+        assert_eq!(scenario(compare).problems(), expected, "{compare}");
+    }
+    let mut first = scenario("  baseline: nowhere\n  metrics: { load.acked: 5% }");
+    first.options.no_compare = true;
+    assert!(first.plan().gate.is_none());
+}

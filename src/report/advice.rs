@@ -137,7 +137,9 @@ const RULES: &[Rule] = &[
         text: "Look for pauses of garbage collection, flushes of the disk and neighbours on the machine: the tail is far from the median.",
         trigger: |record| {
             let latency = response_time(record);
-            let undisturbed = record.faults.is_empty();
+            // A long outage is a tail of its own, whether a fault made it or the broker ended by itself.
+            let undisturbed =
+                record.faults.is_empty() && largest(record, "unavailability").is_none_or(|(seconds, _)| seconds < 1.0);
             (undisturbed && latency.p99_us > 100_000 && latency.p99_us > 10 * latency.p50_us).then(|| {
                 format!(
                     "p99 {} with p50 {} (threshold: p99 > 100ms and > 10 × p50)",

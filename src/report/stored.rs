@@ -110,6 +110,10 @@ fn record(path: &Path) -> Result<Record, String> {
 }
 
 fn read(path: &Path, newest: u32) -> Result<Value, String> {
+    // Reading a pipe would wait for whoever writes into it.
+    if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
     let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
         if error.is_eof() { "it is truncated".to_owned() } else { format!("it is not JSON: {error}") }

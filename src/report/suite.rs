@@ -51,7 +51,7 @@ pub struct SuiteRow {
     /// Its acknowledgements over time, as the points of a line in a box of 120 × 24; empty without a load.
     pub spark: String,
     /// The faults, as x and width in the same box.
-    pub spark_bands: Vec<(String, String)>,
+    pub spark_bands: Vec<(String, String, &'static str)>,
 }
 
 /// A scenario that was not run.
@@ -129,7 +129,7 @@ impl SuiteView {
 }
 
 /// The acknowledged (else the read) rate as points, and the disturbed stretches.
-fn spark(view: &RunView) -> (String, Vec<(String, String)>) {
+fn spark(view: &RunView) -> (String, Vec<(String, String, &'static str)>) {
     const WIDTH: f64 = 120.0;
     const HEIGHT: f64 = 24.0;
     let end = view.timeline.end;
@@ -152,7 +152,7 @@ fn spark(view: &RunView) -> (String, Vec<(String, String)>) {
         .iter()
         .map(|band| {
             let width = ((band.to - band.from) / end * WIDTH).max(1.0);
-            (format!("{:.1}", band.from / end * WIDTH), format!("{width:.1}"))
+            (format!("{:.1}", band.from / end * WIDTH), format!("{width:.1}"), band.kind)
         })
         .collect();
     (points.join(" "), bands)

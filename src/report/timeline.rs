@@ -4,7 +4,7 @@ use super::chart::{Band, MarkLine, Panel, Series, Timeline};
 use crate::environment::Lifecycle;
 use crate::judge::phases::{Phase, spans};
 use crate::load::{ConsumeReport, ProduceReport};
-use crate::record::latency::{LatencySummary, histogram};
+use crate::record::latency::{LatencySummary, SLICE_US, histogram};
 use crate::record::{Record, ServiceSample, Unit};
 use std::collections::BTreeMap;
 
@@ -40,11 +40,12 @@ fn bands(record: &Record) -> Vec<Band> {
         from: fault.requested,
         to: fault.undone.unwrap_or(end).max(fault.requested),
     });
-    let recoveries = spans(record, Phase::Recovery).into_iter().map(|span| Band {
-        kind: "recovery",
-        label: "recovery".to_owned(),
-        from: span.start,
-        to: span.end,
+    // The phase begins with the slice of the latencies after the fault; the band is drawn from the undoing itself.
+    let slice = SLICE_US as f64 / 1e6;
+    let recoveries = spans(record, Phase::Recovery).into_iter().map(|span| {
+        let undone = record.faults.iter().filter_map(|fault| fault.undone);
+        let from = undone.filter(|at| (0.0..slice).contains(&(span.start - at))).fold(span.start, f64::min);
+        Band { kind: "recovery", label: "recovery".to_owned(), from, to: span.end }
     });
     faults.chain(recoveries).collect()
 }

@@ -36,6 +36,11 @@ pub struct Envelope {
     #[serde(default)]
     #[schemars(schema_with = "matrix_schema")]
     pub matrix: Map<String, Value>,
+    /// A stored baseline that the run is compared with.
+    // Decoded for each cell, once references are resolved.
+    #[serde(default)]
+    #[schemars(with = "Option<super::CompareClause>")]
+    pub compare: Option<Value>,
     /// Steps that prepare; a failure ends the run.
     #[serde(default)]
     #[schemars(with = "Vec<super::schema::StepSchema>")]

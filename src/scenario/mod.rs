@@ -1,5 +1,6 @@
 //! The scenario language as types.
 
+mod compare;
 mod envelope;
 mod guarantee;
 pub mod interpolate;
@@ -9,6 +10,7 @@ pub mod predicate;
 pub mod schema;
 pub mod units;
 
+pub use compare::{CompareClause, MarginClause};
 pub use envelope::{Envelope, Fragment};
 pub use guarantee::Guarantee;
 pub use modifiers::{Items, Modifiers, OnFailure, Retry};

@@ -339,6 +339,10 @@ impl Fault {
         };
         self.note(action, &effect, &mut record, cx);
         cx.prepared();
+        for mut earlier in self.ended_by(action, &record.target, cx) {
+            earlier.undone = Some(cx.run.clock.at(effect.effective));
+            cx.run.recorder.emit(EventKind::Fault { record: earlier });
+        }
         let mut outcome = StepOutcome::default()
             .metric("effect_after", Quantity::seconds((effect.effective - effect.requested).as_secs_f64()));
         let undone = match (self.hold, action.undo()) {
@@ -359,6 +363,21 @@ impl Fault {
             cx.run.recorder.emit(EventKind::Fault { record });
         }
         Ok(outcome)
+    }
+}
+
+impl Fault {
+    /// The faults of a reader that `action` ends: all of them, or the last one where it is about one member.
+    fn ended_by(&self, action: Action, reader: &str, cx: &StepContext) -> Vec<FaultRecord> {
+        let ends = |fault: &FaultRecord| {
+            [Action::Pause, Action::Stop, Action::Kill]
+                .into_iter()
+                .any(|earlier| earlier.verb() == fault.action && earlier.undo() == Some(action))
+        };
+        let faults = cx.run.snapshot().map(|record| record.faults).unwrap_or_default();
+        let open =
+            faults.into_iter().rev().filter(|fault| fault.target == reader && fault.undone.is_none() && ends(fault));
+        open.take(if self.member.is_some() { 1 } else { usize::MAX }).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests against real programs: the installed binary, a real Kafka, real containers.
 #![allow(missing_docs)]
 
+mod baseline;
 mod cdc;
 mod check;
 mod clean;

@@ -54,6 +54,13 @@ fn each_schema_refuses_at_the_right_place() {
         ),
         ("project", json!({ "enviroments": {} }), "", "additionalProperties"),
         ("result", json!({}), "", "required"),
+        ("suite", json!({ "format": 1 }), "", "required"),
+        (
+            "scenario",
+            json!({ "name": "x", "compare": { "baseline": "b", "metrics": { "load.acked": 5 } }, "steps": [{ "wait": "5s" }] }),
+            "/compare/metrics/load.acked",
+            "type",
+        ),
         ("event", json!({ "v": 1, "run": "r", "at": 0.0, "event": "no-such-event" }), "", "oneOf"),
     ];
     for (name, document, path, keyword) in cases {

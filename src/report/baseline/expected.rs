@@ -30,7 +30,7 @@ type Row = (&'static str, &'static str, &'static str, &'static str);
 const PERFORMANCE: &[Row] = &[
     (
         "throughput",
-        "Throughput",
+        "Throughput (SC-001)",
         "at least 1,000 messages a second acknowledged for 60 s, response time p95 and mean below 100 ms, none lost",
         "CDC messages are offered slightly above 1,000/s, so that the bound means something",
     ),
@@ -48,7 +48,7 @@ const PERFORMANCE: &[Row] = &[
     ),
     (
         "snapshot",
-        "Snapshot of 895,000 CDC events",
+        "Snapshot of 895,000 CDC events (SC-005)",
         "no errors, broker memory below 2 GB, CPU below 80 % of the machine",
         "895,000 snapshot events as fast as they go, then streaming changes",
     ),
@@ -60,7 +60,7 @@ const PERFORMANCE: &[Row] = &[
     ),
     (
         "startup",
-        "Start of the broker",
+        "Start of the broker (SC-002)",
         "ready within 10 s, cold (fresh data) and warm (existing data)",
         "the broker is started and asked until it answers",
     ),
@@ -167,7 +167,8 @@ pub fn expected<'a>(kind: Kind, records: impl Iterator<Item = &'a Record>) -> Ve
                 stem,
                 title: record.run.name.clone(),
                 criterion: "what the scenario's checks state".to_owned(),
-                behaviour: record.run.description.clone().unwrap_or_default().trim().to_owned(),
+                // The template ends the sentence.
+                behaviour: record.run.description.clone().unwrap_or_default().trim().trim_end_matches('.').to_owned(),
             });
         }
     }

@@ -40,7 +40,7 @@ const READ: &[(&str, Option<&str>, &str)] = &[
     ("end_to_end_latency", Some("p50"), "end to end p50"),
     ("end_to_end_latency", Some("p99"), "end to end p99"),
     ("max_lag", None, "largest lag"),
-    ("rebalances", None, "changes of assignment"),
+    ("rebalances", None, "rebalances"),
 ];
 
 /// The same of faults.
@@ -62,7 +62,9 @@ pub fn figures(record: &Record) -> Vec<Figure> {
             _ if step.metrics.contains_key("ready_after") => FAULT,
             _ => continue,
         };
-        for (metric, statistic, name) in rows {
+        // As fast as it goes, nothing is offered at a rate.
+        let scheduled = step.produced.as_ref().is_none_or(|report| report.schedule_end_us.is_some());
+        for (metric, statistic, name) in rows.iter().filter(|(metric, ..)| scheduled || *metric != "offered_rate") {
             if let Some(value) = measured(record, step, metric, *statistic) {
                 all.push(Figure { name: format!("{} {name}", step.id), value });
             }

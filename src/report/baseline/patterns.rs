@@ -23,9 +23,13 @@ pub fn patterns(records: &[&Record]) -> Vec<Pattern> {
                 "The producer loses its connection.".to_owned(),
                 format!("It keeps messages in its buffer{}.", value(records, "broker-restart", "buffer.memory", "queue.buffering.max.kbytes", " KiB")),
                 format!(
-                    "It connects again with growing pauses{}{}.",
-                    value(records, "broker-restart", "reconnect.backoff.ms", "reconnect.backoff.ms", ""),
-                    value(records, "broker-restart", "reconnect.backoff.max.ms", "reconnect.backoff.max.ms", "")
+                    "It connects again with growing pauses{}.",
+                    [
+                        value(records, "broker-restart", "reconnect.backoff.ms", "reconnect.backoff.ms", ""),
+                        value(records, "broker-restart", "reconnect.backoff.max.ms", "reconnect.backoff.max.ms", "")
+                    ]
+                    .concat()
+                    .replace(") (", ", ")
                 ),
                 format!(
                     "Once the broker is back it sends what it kept; what waited longer than its delivery timeout{} fails.",

@@ -119,7 +119,8 @@ fn configuration(record: &Record) -> Vec<Figure> {
                 rows.push(Figure { name: format!("{} {name}", step.id), value });
             }
         } else if let Some(report) = &step.consumed {
-            let group = report.group.as_ref().map(|group| format!(" in group {group}")).unwrap_or_default();
+            let untold = report.group.as_ref().filter(|group| !step.title.contains(group.as_str()));
+            let group = untold.map(|group| format!(" as group {group}")).unwrap_or_default();
             rows.push(Figure { name: step.id.clone(), value: format!("{}{group}", step.title) });
         } else if record.faults.iter().any(|fault| fault.step == step.id) {
             rows.push(Figure { name: step.id.clone(), value: step.title.clone() });

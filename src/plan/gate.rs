@@ -1,0 +1,188 @@
+//! From `compare:` to the metrics that are held against a stored baseline, read before anything starts.
+
+use super::bindings::Bindings;
+use super::matrix::Cell;
+use super::origin::{Origin, escape};
+use crate::compare::{Gate, Gated, Margin, conditions, margin, measured};
+use crate::diagnostic::Problem;
+use crate::record::metric::{Better, METRICS, Metric, named};
+use crate::record::{Observed, Outcome, Unit};
+use crate::report::{Collection, Stored, load};
+use crate::scenario::units::{Bytes, Count, Length, Rate};
+use crate::scenario::{CompareClause, MarginClause};
+use crate::step::Scope;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// What a `compare:` is planned for.
+pub(super) struct Comparing<'a> {
+    /// The scenario's file.
+    pub file: &'a Path,
+    /// The cell of the matrix.
+    pub cell: &'a Cell,
+    /// Variables and the like.
+    pub bindings: &'a Bindings,
+    /// All steps.
+    pub scope: &'a Scope,
+}
+
+impl Comparing<'_> {
+    /// Reads the baseline and names what is compared; reports what cannot be. `None` where there is no gate, or a problem.
+    pub fn gate(&self, clause: &Value, origin: &Origin, problems: &mut Vec<Problem>) -> Option<Gate> {
+        if !self.bindings.check(clause, origin, Some(self.scope), problems) {
+            return None;
+        }
+        if Bindings::is_dynamic(clause) {
+            let problem = Problem::new("bad-value", "the baseline is read before anything runs")
+                .help("use variables, `matrix` and `env` only");
+            problems.push(problem.at(origin.key_place("")));
+            return None;
+        }
+        // What is left to fail here was reported above, or by the schema.
+        let clause: CompareClause = serde_json::from_value(self.bindings.resolve_static(clause).ok()?).ok()?;
+        let known = problems.len();
+        let named: Vec<_> = clause
+            .metrics
+            .iter()
+            .filter_map(|(name, margin)| {
+                let place = origin.at("/metrics").key(name);
+                self.metric(name, margin).map_err(|problem| problems.push(problem.at(place.key_place("")))).ok()
+            })
+            .collect();
+        if problems.len() > known {
+            return None;
+        }
+        let runs =
+            self.runs(&clause.baseline).map_err(|problem| problems.push(problem.at(origin.place("/baseline")))).ok()?;
+        let mut gate =
+            Gate { baseline: clause.baseline, runs: runs.len(), conditions: Vec::new(), metrics: Vec::new() };
+        gate.conditions = runs.iter().map(|stored| conditions(&stored.record)).collect();
+        gate.conditions.dedup();
+        for mut gated in named {
+            let place = origin.at("/metrics").key(&gated.name);
+            gated.at = place.key_location("");
+            gated.before = runs
+                .iter()
+                .filter_map(|stored| {
+                    match measured(&stored.record, &gated.step, gated.metric, gated.statistic.as_deref()) {
+                        Observed::Number(quantity) => Some(quantity.value),
+                        _ => None,
+                    }
+                })
+                .collect();
+            if gated.before.is_empty() {
+                let message = format!("the baseline {} has no `{}`", gate.baseline, gated.name);
+                let help = "leave the metric out, or store a run of the scenario as it is now";
+                problems.push(Problem::new("no-baseline", message).help(help).at(place.key_place("")));
+            }
+            gate.metrics.push(gated);
+        }
+        (problems.len() == known).then_some(gate)
+    }
+
+    fn metric(&self, name: &str, margin_clause: &MarginClause) -> Result<Gated, Problem> {
+        // Ids may hold dots themselves: `warm-up.load`.
+        let step = self
+            .scope
+            .steps
+            .keys()
+            .filter(|id| name.strip_prefix(id.as_str()).is_some_and(|rest| rest.starts_with('.')))
+            .max_by_key(|id| id.len())
+            .map(String::as_str)
+            .or_else(|| name.split('.').next())
+            .unwrap_or(name);
+        let path: Vec<&str> = name[step.len()..].split('.').skip(1).collect();
+        self.bindings.check_metric(step, &path, self.scope)?;
+        let (metric, statistic) = match path.as_slice() {
+            [metric, statistic @ ..] => (named(metric), (!statistic.is_empty()).then(|| statistic.join("."))),
+            [] => (None, None),
+        };
+        // A step whose verb is wrong has a problem of its own.
+        let metric = metric.ok_or_else(|| Problem::new("unknown-metric", format!("`{name}` names no metric")))?;
+        if metric.better == Better::Neutral {
+            let directed =
+                METRICS.iter().filter(|other| other.better != Better::Neutral && other.verbs == metric.verbs);
+            let others: Vec<&str> = directed.map(|other| other.name).collect();
+            let problem = Problem::new(
+                "no-direction",
+                format!("`{}` has no direction: neither more nor less of it is worse", metric.name),
+            );
+            return Err(if others.is_empty() {
+                problem.help("demand a bound with `expect`")
+            } else {
+                problem.help(format!("compare one of {}, or demand a bound with `expect`", others.join(", ")))
+            });
+        }
+        Ok(Gated {
+            name: name.to_owned(),
+            step: step.to_owned(),
+            metric,
+            statistic,
+            margin: stated(metric, name, margin_clause)?,
+            before: Vec::new(),
+            at: crate::record::Location { file: String::new(), line: 0, column: 0 },
+        })
+    }
+
+    /// The baseline's runs of this scenario and cell that passed.
+    fn runs(&self, baseline: &str) -> Result<Vec<Stored>, Problem> {
+        let path: PathBuf = self.file.parent().unwrap_or(Path::new("")).join(baseline);
+        let shown = path.display();
+        let remedy = format!(
+            "make one: `kscen run {} --no-compare`, and copy the result.json of its run there",
+            self.file.display()
+        );
+        if !path.exists() {
+            return Err(Problem::new("no-baseline", format!("there is no baseline {shown}")).help(remedy));
+        }
+        let Collection { runs, unusable, .. } = load(std::slice::from_ref(&path));
+        let file = self.file.file_name();
+        let (mine, others): (Vec<Stored>, Vec<Stored>) = runs.into_iter().partition(|stored| {
+            Path::new(&stored.record.run.file).file_name() == file && stored.record.run.matrix == *self.cell
+        });
+        let (passed, failed): (Vec<Stored>, Vec<Stored>) = mine
+            .into_iter()
+            .partition(|stored| stored.record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass));
+        if !passed.is_empty() {
+            return Ok(passed);
+        }
+        let what = if failed.is_empty() { "holds no run of this scenario" } else { "holds no run that passed" };
+        let cell = if self.cell.is_empty() { String::new() } else { format!(" [{}]", super::matrix::label(self.cell)) };
+        let mut problem = Problem::new("no-baseline", format!("the baseline {shown} {what}{cell}")).help(remedy);
+        let mut known: Vec<&str> = others.iter().map(|stored| stored.record.run.file.as_str()).collect();
+        known.sort_unstable();
+        known.dedup();
+        if !known.is_empty() {
+            problem = problem.note(format!("it holds runs of {}", known.join(", ")));
+        }
+        for left_out in unusable.iter().take(5) {
+            problem = problem.note(format!("{}: {}", left_out.path.display(), left_out.why));
+        }
+        Err(problem)
+    }
+}
+
+fn stated(metric: &Metric, name: &str, clause: &MarginClause) -> Result<Margin, Problem> {
+    let MarginClause::Stated { share, absolute } = clause else {
+        return Ok(margin(metric.name));
+    };
+    let absolute = absolute.as_ref().map_or(Ok(0.0), |value| {
+        in_base(metric.unit, value).map_err(|message| Problem::new("bad-value", format!("{}: {message}", escape(name))))
+    })?;
+    Ok(Margin { share: share.map_or(0.0, |share| share.0), absolute })
+}
+
+/// A value as written, in the unit's base.
+fn in_base(unit: Unit, value: &Value) -> Result<f64, String> {
+    fn read<T: DeserializeOwned>(value: &Value, base: impl FnOnce(T) -> f64) -> Result<f64, String> {
+        serde_json::from_value(value.clone()).map(base).map_err(|error| error.to_string())
+    }
+    match unit {
+        Unit::Count => read(value, |count: Count| count.0 as f64),
+        Unit::Duration => read(value, |length: Length| length.0.as_secs_f64()),
+        Unit::Rate => read(value, |rate: Rate| rate.0),
+        Unit::Bytes => read(value, |bytes: Bytes| bytes.0 as f64),
+        Unit::Share => Err("a share has no absolute margin".to_owned()),
+    }
+}
