@@ -4,6 +4,7 @@
 
 mod crash;
 pub(crate) mod fixture;
+mod killed;
 
 use fixture::{Project, docker, ready};
 use kscen::environment::docker::{DockerStack, HealRecipe, heal_from};
