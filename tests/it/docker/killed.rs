@@ -92,6 +92,7 @@ async fn undo_heals_what_a_killed_run_left_whenever_it_was_killed() {
     assert!(times < 4 || repaired > 0, "{SEED}={seed}: no instant hit a fault");
     // And the next run finds nothing in its way.
     project.run(&["run", "--env", "docker", "faults.yaml"]).exits(0);
+    super::leftover::what_pins_the_log_is_dropped(&project, &stack).await;
 }
 
 fn start(project: &Project) -> Child {
