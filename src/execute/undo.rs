@@ -197,14 +197,16 @@ impl UndoStack {
             }
             // Only now: a service that was resumed is not ready while it is still cut off.
             for (open, effective) in repaired {
-                if let Err(error) = open.entry.undo.until_ready(environment, patience).await {
-                    failures.push(open.failure(&error));
-                    continue;
-                }
+                let ready = open.entry.undo.until_ready(environment, patience).await;
                 self.strike(open.number);
+                if let Err(error) = &ready {
+                    // Undone it is: to try again would change nothing.
+                    let text = format!("after {} was undone: {error}", open.entry.fault);
+                    recorder.emit(EventKind::Leftover { text });
+                }
                 let record = FaultRecord {
                     undone: open.record.undone.or(Some(clock.at(effective))),
-                    ready: Some(clock.now()),
+                    ready: ready.is_ok().then(|| clock.now()),
                     ..open.record
                 };
                 recorder.emit(EventKind::Fault { record });
