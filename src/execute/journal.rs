@@ -143,7 +143,8 @@ mod tests {
             recipe: None,
         };
         let journal = Journal::open(&path).expect("opens");
-        let numbers = ["kafka-1", "kafka-2", "kafka-3"].map(|service| journal.announce(&undo(service)).expect("writes"));
+        let numbers =
+            ["kafka-1", "kafka-2", "kafka-3"].map(|service| journal.announce(&undo(service)).expect("writes"));
         journal.strike(numbers[1]);
         std::fs::write(&path, [std::fs::read(&path).expect("reads"), b"{\"announce\":{\"num".to_vec()].concat())
             .expect("writes");

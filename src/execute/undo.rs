@@ -6,7 +6,9 @@ use super::owned::Resource;
 use super::recorder::Recorder;
 use crate::connect::{ConnectClient, ConnectError};
 use crate::environment::docker::HealRecipe;
-use crate::environment::{Action, Endpoints, Environment, EnvironmentError, EnvironmentResult, Lifecycle, NetworkFault};
+use crate::environment::{
+    Action, Endpoints, Environment, EnvironmentError, EnvironmentResult, Lifecycle, NetworkFault,
+};
 use crate::load::RunClock;
 use crate::record::{EventKind, FaultRecord};
 use serde::{Deserialize, Serialize};
@@ -245,7 +247,11 @@ pub(super) struct Undone {
 
 impl Undo {
     /// Undoes the fault, whatever state its service is found in; where that needs another service, it may take `patience`.
-    pub(super) async fn carry_out(&self, environment: &dyn Environment, patience: Duration) -> EnvironmentResult<Undone> {
+    pub(super) async fn carry_out(
+        &self,
+        environment: &dyn Environment,
+        patience: Duration,
+    ) -> EnvironmentResult<Undone> {
         match self {
             Self::Act { service, action } => {
                 let state = environment.state(service).await?.lifecycle;

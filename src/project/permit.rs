@@ -56,7 +56,10 @@ fn out_of_reach(facts: &Facts, project: &Project) -> Option<Refusal> {
     let of_network = matches!(facts.fault, Some(FaultKind::Cut | FaultKind::Shape));
     (of_network && matches!(project.kind, Kind::Local(_))).then(|| Refusal {
         code: "cannot-reach-network",
-        message: format!("`{}` is local: the network is disturbed by proxies, which brokers and controllers have, not {service}", project.name),
+        message: format!(
+            "`{}` is local: the network is disturbed by proxies, which brokers and controllers have, not {service}",
+            project.name
+        ),
         help: Some("disturb the broker's connections instead; a `cut` is possible with --env docker".to_owned()),
     })
 }
