@@ -3,7 +3,7 @@
 use super::select::Selection;
 use super::variables::Variables;
 use super::{Exit, Output};
-use crate::environment::Needs;
+use crate::environment::{EnvironmentKind, Needs, means};
 use crate::plan::schedule;
 use crate::plan::{Children, Plan, PlannedStep, plans};
 use crate::project::{Project, permit};
@@ -66,8 +66,8 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 fn show(plan: &Plan, project: &Project, output: &Output) {
     output.data(&output.paint(1, &plan.title()));
     output.data(&format!("  file     {}", plan.file.display()));
-    let kind = project.kind.plain().to_string();
-    let of_kind = if kind == project.name { String::new() } else { format!(" ({kind})") };
+    let kind = project.kind.plain();
+    let of_kind = if kind.to_string() == project.name { String::new() } else { format!(" ({kind})") };
     output.data(&format!("  on       {}{of_kind}", project.name));
     output.data(&format!("  needs    {}", needs(&plan.needs)));
     if let Some(gate) = &plan.gate {
@@ -83,7 +83,7 @@ fn show(plan: &Plan, project: &Project, output: &Output) {
     {
         if !steps.is_empty() {
             output.data(&format!("  {}", section.key()));
-            steps.iter().for_each(|step| line(step, 2, width.min(WIDEST), output));
+            steps.iter().for_each(|step| line(step, 2, width.min(WIDEST), kind, output));
         }
     }
     output.data("");
@@ -92,7 +92,7 @@ fn show(plan: &Plan, project: &Project, output: &Output) {
 /// Longer ids push their line to the right.
 const WIDEST: usize = 28;
 
-fn line(step: &PlannedStep, depth: usize, width: usize, output: &Output) {
+fn line(step: &PlannedStep, depth: usize, width: usize, kind: EnvironmentKind, output: &Output) {
     let mut notes = Vec::new();
     if step.modifiers.background {
         notes.push("in the background".to_owned());
@@ -106,6 +106,9 @@ fn line(step: &PlannedStep, depth: usize, width: usize, output: &Output) {
     if step.entry.verb == "consume" && !step.facts.ends && step.modifiers.timeout.is_none() {
         notes.push("until `steps` end".to_owned());
     }
+    if let Some(means) = step.facts.fault.and_then(|fault| means(kind, fault)) {
+        notes.push(means.to_owned());
+    }
     if let Some(timeout) = &step.modifiers.timeout {
         notes.push(format!("at most {timeout}"));
     }
@@ -114,11 +117,11 @@ fn line(step: &PlannedStep, depth: usize, width: usize, output: &Output) {
     output.data(&format!("{indent}{:width$}  {}{}", step.id, step.title, output.paint(2, &notes)));
     match &step.children {
         Children::None => {}
-        Children::Sequence(steps) => steps.iter().for_each(|step| line(step, depth + 1, width, output)),
+        Children::Sequence(steps) => steps.iter().for_each(|step| line(step, depth + 1, width, kind, output)),
         Children::Branches(branches) => {
             for (index, branch) in branches.iter().enumerate() {
                 output.data(&format!("{indent}  branch {}", index + 1));
-                branch.iter().for_each(|step| line(step, depth + 2, width, output));
+                branch.iter().for_each(|step| line(step, depth + 2, width, kind, output));
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::environment::{Environment, EnvironmentError, EnvironmentResult};
 use crate::execute::journal::open_faults;
 use crate::execute::undo_journalled;
-use crate::project::{Busy, Project, journal_path};
+use crate::project::{Busy, Kind, Project, journal_path};
 use std::io;
 
 /// Undoes the faults of an earlier run, where there are any, and says so. Returns how many there were.
@@ -18,10 +18,15 @@ pub async fn repair(
     let path = journal_path(project).map_err(unusable)?;
     let open = open_faults(&path).map_err(unusable)?;
     let mut failures = Vec::new();
-    for entry in &open {
-        match undo_journalled(entry, environment).await {
-            Ok(done) => note(format!("{} of an earlier run: {done}", entry.fault)),
-            Err(error) => failures.push(format!("{}: {error}", entry.fault)),
+    if environment.is_none() && matches!(project.kind, Kind::Local(_)) {
+        open.iter().for_each(|entry| note(format!("{} of an earlier run: gone with its stack", entry.fault)));
+    } else {
+        let endpoints = environment.map_or_else(|| project.endpoints(), Environment::endpoints);
+        for (entry, result) in undo_journalled(&open, environment, &endpoints).await {
+            match result {
+                Ok(done) => note(format!("{} of an earlier run: {done}", entry.fault)),
+                Err(error) => failures.push(format!("{}: {error}", entry.fault)),
+            }
         }
     }
     if !failures.is_empty() {

@@ -8,6 +8,7 @@ pub mod docker;
 mod error;
 mod facts;
 pub mod local;
+mod means;
 pub mod mock;
 mod needs;
 pub mod remote;
@@ -17,6 +18,7 @@ pub use error::EnvironmentError;
 pub use facts::{
     Endpoints, EnvironmentInfo, EnvironmentKind, Lifecycle, LogLine, LogQuery, ServiceInfo, ServiceState, Usage,
 };
+pub use means::{FaultKind, means};
 pub use needs::{Capability, Controllers, Needs, VersionRange};
 
 use futures_util::future::BoxFuture;

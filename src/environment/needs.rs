@@ -19,9 +19,9 @@ pub enum Capability {
     Faults,
     /// Erase a service's data.
     Wipe,
-    /// Cut and reset a service's connections.
+    /// Cut a service off from its clients.
     NetworkCut,
-    /// Delay or throttle a service's connections, or disturb one direction only.
+    /// Delay, throttle or reset a service's connections, or disturb one direction or those of brokers only.
     NetworkShape,
     /// Read logs of services.
     Logs,
@@ -38,7 +38,7 @@ impl fmt::Display for Capability {
             Self::Faults => "faults",
             Self::Wipe => "wipe",
             Self::NetworkCut => "network cut",
-            Self::NetworkShape => "network delay and throttle",
+            Self::NetworkShape => "network faults beyond a cut",
             Self::Logs => "logs",
             Self::Usage => "usage",
         })

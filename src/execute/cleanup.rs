@@ -2,6 +2,9 @@
 
 use super::owned::Resource;
 use super::run::Run;
+use crate::connect::ConnectClient;
+use crate::database::Database;
+use crate::environment::Endpoints;
 use std::time::Duration;
 
 /// How long deleting one thing may take.
@@ -10,33 +13,21 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Deletes everything the run made; returns what is left, and why.
 pub(super) async fn clean(run: &Run) -> Vec<String> {
     let mut left = Vec::new();
-    for resource in run.owned.take() {
-        let result = tokio::time::timeout(PATIENCE, delete(run, &resource)).await;
-        let (name, error) = match (result, name(&resource)) {
-            (Ok(Ok(())), _) => continue,
-            (Ok(Err(error)), name) => (name, error),
-            (Err(_), name) => (name, "no answer".to_owned()),
+    for resource in run.owned.all() {
+        let error = match tokio::time::timeout(PATIENCE, delete(run, &resource)).await {
+            Ok(Ok(())) => {
+                run.owned.remove(&resource);
+                continue;
+            }
+            Ok(Err(error)) => error,
+            Err(_) => "no answer".to_owned(),
         };
-        left.push(format!("{name} was not deleted: {error}"));
+        left.push(format!("{resource} was not deleted: {error}"));
     }
     left
 }
 
-fn name(resource: &Resource) -> String {
-    match resource {
-        Resource::Topic(name) => format!("topic {name}"),
-        Resource::Group(name) => format!("group {name}"),
-        Resource::Connector(name) => format!("connector {name}"),
-        Resource::Slot(name) => format!("replication slot {name}"),
-        Resource::Publication(name) => format!("publication {name}"),
-    }
-}
-
 async fn delete(run: &Run, resource: &Resource) -> Result<(), String> {
-    let database = async || {
-        let database = run.database().map_err(|error| error.message)?;
-        database.connect_within(PATIENCE / 2).await.map_err(|error| error.to_string())
-    };
     match resource {
         Resource::Topic(name) => {
             let admin = run.admin().map_err(|error| error.message)?;
@@ -46,22 +37,40 @@ async fn delete(run: &Run, resource: &Resource) -> Result<(), String> {
             let admin = run.admin().map_err(|error| error.message)?;
             admin.delete_group(name).await.map_err(|error| error.to_string())
         }
+        Resource::Connector(_) | Resource::Slot(_) | Resource::Publication(_) => {
+            delete_external(resource, &run.endpoints).await.map(drop)
+        }
+    }
+}
+
+/// Deletes what is not Kafka's. False where it did not exist any more.
+///
+/// # Errors
+/// Why it could not be deleted, in words.
+pub(super) async fn delete_external(resource: &Resource, endpoints: &Endpoints) -> Result<bool, String> {
+    let database = async || {
+        let url = endpoints.postgres.as_deref().unwrap_or_default();
+        let database = Database::from_url(url).map_err(|error| error.to_string())?;
+        database.connect_within(PATIENCE / 2).await.map_err(|error| error.to_string())
+    };
+    match resource {
+        Resource::Topic(_) | Resource::Group(_) => Err("only the run that made it deletes it".to_owned()),
         Resource::Connector(name) => {
-            let connect = run.connect().map_err(|error| error.message)?;
-            connect.delete(name, PATIENCE).await.map(drop).map_err(|error| error.to_string())
+            let url = endpoints.connect.as_deref().unwrap_or_default();
+            let connect = ConnectClient::new(url).map_err(|error| error.to_string())?;
+            connect.delete(name, PATIENCE).await.map_err(|error| error.to_string())
         }
         Resource::Slot(name) => {
             let session = database().await?;
-            if session.drop_slot(name, PATIENCE / 4).await.is_ok() {
-                return Ok(());
+            if let Ok(dropped) = session.drop_slot(name, PATIENCE / 4).await {
+                return Ok(dropped);
             }
             // A connector that could not be deleted, or hangs, keeps its slot: the log must not be pinned for that.
             session.disconnect_slot(name).await.map_err(|error| error.to_string())?;
-            session.drop_slot(name, PATIENCE / 4).await.map(drop).map_err(|error| error.to_string())
+            session.drop_slot(name, PATIENCE / 4).await.map_err(|error| error.to_string())
         }
         Resource::Publication(name) => {
-            let dropped = database().await?.drop_publication(name).await;
-            dropped.map(drop).map_err(|error| error.to_string())
+            database().await?.drop_publication(name).await.map_err(|error| error.to_string())
         }
     }
 }
@@ -69,7 +78,10 @@ async fn delete(run: &Run, resource: &Resource) -> Result<(), String> {
 /// Closes the database's account, also where the run's things are kept: its slot would pin the database's log.
 pub(super) async fn close_account(run: &Run) -> Option<String> {
     let error = match tokio::time::timeout(PATIENCE, run.changes.close()).await {
-        Ok(Ok(())) => return None,
+        Ok(Ok(())) => {
+            run.account().iter().for_each(|resource| run.owned.remove(resource));
+            return None;
+        }
         Ok(Err(error)) => error.to_string(),
         Err(_) => "no answer".to_owned(),
     };

@@ -104,7 +104,7 @@ pub async fn execute(job: Job, stage: &mut dyn Stage) -> Record {
                         identity: RunIdentity::new(rand::random()),
                         live: LiveSteps::default(),
                         undo: UndoStack::new(Arc::clone(&journal)),
-                        owned: Owned::default(),
+                        owned: Owned::new(Arc::clone(&journal)),
                         changes: Changes::default(),
                         folder,
                         allow_delete,
@@ -112,11 +112,9 @@ pub async fn execute(job: Job, stage: &mut dyn Stage) -> Record {
                         folded: Arc::clone(&folded),
                         admin: OnceLock::new(),
                     });
-                    let clean = perform(&run, interrupt, keep, &folded).await;
+                    perform(&run, interrupt, keep, &folded).await;
                     excerpts::keep_client(&run, client_logs.take());
-                    if clean {
-                        journal.remove();
-                    }
+                    journal.close();
                 }
                 Err(error) => recorder.emit(EventKind::RunFailed {
                     failure: failure(
@@ -166,11 +164,11 @@ fn failure(code: &str, message: String, help: Option<String>, log: Vec<String>) 
     Failure { code: code.to_owned(), message, help, at: None, log }
 }
 
-/// Runs the sections. Returns whether no fault is left in force.
+/// Runs the sections. What could not be undone or dropped stays in the journal.
 ///
 /// Asked to end once, everything after the load goes on: faults are undone, `finally` runs, what was made is deleted.
 /// Asked twice, whatever is being waited for is abandoned, and faults are undone.
-async fn perform(run: &Arc<Run>, interrupt: Interrupt, keep: bool, folded: &Mutex<Folder>) -> bool {
+async fn perform(run: &Arc<Run>, interrupt: Interrupt, keep: bool, folded: &Mutex<Folder>) {
     let sampler = tokio::spawn(sampler::sample(Arc::clone(run)));
     let walker = Walker::new(Arc::clone(run));
     let finally = Walker::new(Arc::clone(run));
@@ -213,7 +211,9 @@ async fn perform(run: &Arc<Run>, interrupt: Interrupt, keep: bool, folded: &Mute
             if let Some(text) = cleanup::close_account(run).await {
                 run.recorder.emit(EventKind::Leftover { text });
             }
-            if !keep {
+            if keep {
+                run.owned.keep();
+            } else {
                 for text in cleanup::clean(run).await {
                     run.recorder.emit(EventKind::Leftover { text });
                 }
@@ -229,7 +229,6 @@ async fn perform(run: &Arc<Run>, interrupt: Interrupt, keep: bool, folded: &Mute
     if asked.times > 0 && !told.load(Ordering::Relaxed) {
         run.recorder.emit(EventKind::Interrupted { code: asked.code });
     }
-    stuck.is_empty()
 }
 
 /// `setup` and `steps`, up to the end of what runs in the background.

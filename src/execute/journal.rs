@@ -5,11 +5,11 @@
 
 use super::undo::Journalled;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -20,48 +20,81 @@ enum Line {
 
 /// A journal that is being written.
 pub struct Journal {
-    file: Mutex<Option<File>>,
+    state: Mutex<State>,
     path: PathBuf,
+}
+
+struct State {
+    file: Option<File>,
+    next: u64,
+    open: BTreeSet<u64>,
 }
 
 impl Journal {
     /// Creates or continues the journal at `path`.
     ///
     /// # Errors
-    /// Where the file cannot be opened.
+    /// Where the file cannot be read or opened.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self { file: Mutex::new(Some(file)), path: path.to_owned() })
+        let open: BTreeSet<u64> = read(path)?.into_keys().collect();
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        if file.metadata()?.len() > 0 {
+            // What follows a torn line must not become a part of it.
+            file.write_all(b"\n")?;
+        }
+        let next = open.last().map_or(1, |last| last + 1);
+        Ok(Self { state: Mutex::new(State { file: Some(file), next, open }), path: path.to_owned() })
     }
 
     /// A journal that keeps nothing: for environments whose faults cannot outlive the program, because the services end with it.
     pub fn none() -> Self {
-        Self { file: Mutex::new(None), path: PathBuf::new() }
+        Self { state: Mutex::new(State { file: None, next: 1, open: BTreeSet::new() }), path: PathBuf::new() }
     }
 
-    fn write(&self, line: &Line) -> io::Result<()> {
-        let mut guard = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(file) = guard.as_mut() else { return Ok(()) };
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number for something that is not journalled.
+    pub(super) fn number(&self) -> u64 {
+        let mut state = self.lock();
+        state.next += 1;
+        state.next - 1
+    }
+
+    /// Writes down how to undo what is about to be done; the number strikes it out again.
+    pub(super) fn announce(&self, entry: &Journalled) -> io::Result<u64> {
+        let number = self.number();
+        let mut state = self.lock();
+        state.write(&Line::Announce { number, entry: entry.clone() })?;
+        state.open.insert(number);
+        Ok(number)
+    }
+
+    pub(super) fn strike(&self, number: u64) {
+        let mut state = self.lock();
+        if state.open.remove(&number) {
+            // A strike that is not written makes a later undo do something harmless a second time.
+            let _ = state.write(&Line::Strike { number });
+        }
+    }
+
+    /// Ends the journal, which is removed where nothing in it is in force any more.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        if state.file.take().is_some() && state.open.is_empty() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl State {
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        let Some(file) = self.file.as_mut() else { return Ok(()) };
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
         file.write_all(&bytes)?;
         file.sync_data()
-    }
-
-    pub(super) fn announce(&self, number: u64, entry: &Journalled) -> io::Result<()> {
-        self.write(&Line::Announce { number, entry: entry.clone() })
-    }
-
-    pub(super) fn strike(&self, number: u64) {
-        // A strike that is not written makes a later undo do something harmless a second time.
-        let _ = self.write(&Line::Strike { number });
-    }
-
-    /// Removes the journal; for runs that leave nothing open.
-    pub fn remove(&self) {
-        if self.file.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
-            let _ = std::fs::remove_file(&self.path);
-        }
     }
 }
 
@@ -70,9 +103,14 @@ impl Journal {
 /// # Errors
 /// Where the file cannot be read. A missing journal is an empty one.
 pub fn open_faults(path: &Path) -> io::Result<Vec<Journalled>> {
+    Ok(read(path)?.into_values().rev().collect())
+}
+
+/// What is in force, by number.
+fn read(path: &Path) -> io::Result<BTreeMap<u64, Journalled>> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(error) => return Err(error),
     };
     let mut open = BTreeMap::new();
@@ -86,7 +124,7 @@ pub fn open_faults(path: &Path) -> io::Result<Vec<Journalled>> {
             }
         }
     }
-    Ok(open.into_values().rev().collect())
+    Ok(open)
 }
 
 #[cfg(test)]
@@ -105,15 +143,24 @@ mod tests {
             recipe: None,
         };
         let journal = Journal::open(&path).expect("opens");
-        journal.announce(1, &undo("kafka-1")).expect("writes");
-        journal.announce(2, &undo("kafka-2")).expect("writes");
-        journal.announce(3, &undo("kafka-3")).expect("writes");
-        journal.strike(2);
+        let numbers =
+            ["kafka-1", "kafka-2", "kafka-3"].map(|service| journal.announce(&undo(service)).expect("writes"));
+        journal.strike(numbers[1]);
         std::fs::write(&path, [std::fs::read(&path).expect("reads"), b"{\"announce\":{\"num".to_vec()].concat())
             .expect("writes");
-        let open = open_faults(&path).expect("reads");
-        assert_eq!(open, vec![undo("kafka-3"), undo("kafka-1")]);
-        journal.remove();
-        assert!(open_faults(&path).expect("reads").is_empty());
+        assert_eq!(open_faults(&path).expect("reads"), vec![undo("kafka-3"), undo("kafka-1")]);
+
+        // A later run goes on behind the torn line, and what it does not know about stays.
+        let next = Journal::open(&path).expect("opens");
+        let number = next.announce(&undo("connect")).expect("writes");
+        assert_eq!(open_faults(&path).expect("reads"), vec![undo("connect"), undo("kafka-3"), undo("kafka-1")]);
+        next.strike(number);
+        next.close();
+        assert_eq!(open_faults(&path).expect("reads"), vec![undo("kafka-3"), undo("kafka-1")]);
+
+        let last = Journal::open(&path).expect("opens");
+        numbers.into_iter().for_each(|number| last.strike(number));
+        last.close();
+        assert!(!path.exists(), "nothing is in force any more");
     }
 }

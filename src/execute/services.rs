@@ -1,5 +1,6 @@
 //! Clients of the services beside Kafka.
 
+use super::owned::Resource;
 use super::run::Run;
 use crate::connect::ConnectClient;
 use crate::database::Database;
@@ -44,5 +45,11 @@ impl Run {
     /// Name of the slot and publication through which this run reads what the database committed.
     pub fn account_name(&self) -> String {
         crate::debezium::safe_name(&format!("kscen_{}_account", self.id()))
+    }
+
+    /// What lies in the database for that.
+    pub fn account(&self) -> [Resource; 2] {
+        let name = self.account_name();
+        [Resource::Slot(name.clone()), Resource::Publication(name)]
     }
 }

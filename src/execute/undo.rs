@@ -1,14 +1,17 @@
 //! What has to be undone: every fault that is in force, last first.
 
+use super::cleanup;
 use super::journal::Journal;
+use super::owned::Resource;
 use super::recorder::Recorder;
 use crate::connect::{ConnectClient, ConnectError};
 use crate::environment::docker::HealRecipe;
-use crate::environment::{Action, Environment, EnvironmentError, EnvironmentResult, Lifecycle, NetworkFault};
+use crate::environment::{
+    Action, Endpoints, Environment, EnvironmentError, EnvironmentResult, Lifecycle, NetworkFault,
+};
 use crate::load::RunClock;
 use crate::record::{EventKind, FaultRecord};
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +35,11 @@ pub enum Undo {
     Heal {
         /// The fault.
         fault: NetworkFault,
+    },
+    /// Deletes what a run made and could not delete itself.
+    Delete {
+        /// What it made.
+        resource: Resource,
     },
 }
 
@@ -69,7 +77,6 @@ struct Open {
 /// The faults in force, and their journal on disk.
 pub struct UndoStack {
     open: Mutex<Vec<Open>>,
-    next: AtomicU64,
     journal: Arc<Journal>,
 }
 
@@ -79,7 +86,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 impl UndoStack {
     /// An empty stack with its journal.
     pub fn new(journal: Arc<Journal>) -> Self {
-        Self { open: Mutex::default(), next: AtomicU64::new(1), journal }
+        Self { open: Mutex::default(), journal }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Open>> {
@@ -97,12 +104,9 @@ impl UndoStack {
         record: FaultRecord,
         fate: Fate,
     ) -> std::io::Result<u64> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
         let fault = format!("{} of {}", record.action, record.target);
         let entry = Journalled { fault, undo, recipe: recipe.map(Box::new) };
-        if fate != Fate::Stays {
-            self.journal.announce(number, &entry)?;
-        }
+        let number = if fate == Fate::Stays { self.journal.number() } else { self.journal.announce(&entry)? };
         self.lock().push(Open { number, entry, record, fate });
         Ok(number)
     }
@@ -134,7 +138,7 @@ impl UndoStack {
             Undo::Act { service: disturbed, action: repair } => {
                 open.number < before && disturbed == service && (*repair == action || action != Action::Resume)
             }
-            Undo::Resume { .. } | Undo::Heal { .. } => false,
+            Undo::Resume { .. } | Undo::Heal { .. } | Undo::Delete { .. } => false,
         };
         self.take(repaired)
     }
@@ -172,117 +176,136 @@ impl UndoStack {
         patience: Duration,
     ) -> Vec<String> {
         let due = |open: &Open| open.fate == Fate::Open || (held_too && open.fate == Fate::Held);
-        let mut tried = Vec::new();
         let mut failures = Vec::new();
-        loop {
-            // It stays on the stack until it is undone: whoever is interrupted here can be followed by another.
-            let next = self.lock().iter().rfind(|open| due(open) && !tried.contains(&open.number)).cloned();
-            let Some(open) = next else { return failures };
-            tried.push(open.number);
-            match open.entry.undo(environment, patience).await {
-                Ok(undone) => {
-                    self.strike(open.number);
-                    let record = FaultRecord {
-                        undone: open.record.undone.or(Some(clock.at(undone.effective))),
-                        ready: Some(clock.at(undone.ready)),
-                        ..open.record
-                    };
-                    recorder.emit(EventKind::Fault { record });
+        // A connector can be resumed only when its worker is up again, and is resumed last.
+        for connectors in [false, true] {
+            let mut tried = Vec::new();
+            let mut repaired = Vec::new();
+            let next = |tried: &[u64]| {
+                let wanted = |open: &&Open| {
+                    due(open)
+                        && matches!(open.entry.undo, Undo::Resume { .. }) == connectors
+                        && !tried.contains(&open.number)
+                };
+                // It stays on the stack until it is undone: whoever is interrupted here can be followed by another.
+                self.lock().iter().rev().find(wanted).cloned()
+            };
+            while let Some(open) = next(&tried) {
+                tried.push(open.number);
+                match open.entry.undo(environment, patience).await {
+                    Ok(effective) => repaired.push((open, effective)),
+                    Err(error) => failures.push(open.failure(&error)),
                 }
-                Err(error) => failures.push(format!("{} of {}: {error}", open.record.action, open.record.target)),
+            }
+            // Only now: a service that was resumed is not ready while it is still cut off.
+            for (open, effective) in repaired {
+                let ready = open.entry.undo.until_ready(environment, patience).await;
+                self.strike(open.number);
+                if let Err(error) = &ready {
+                    // Undone it is: to try again would change nothing.
+                    let text = format!("after {} was undone: {error}", open.entry.fault);
+                    recorder.emit(EventKind::Leftover { text });
+                }
+                let record = FaultRecord {
+                    undone: open.record.undone.or(Some(clock.at(effective))),
+                    ready: ready.is_ok().then(|| clock.now()),
+                    ..open.record
+                };
+                recorder.emit(EventKind::Fault { record });
             }
         }
+        failures
+    }
+}
+
+impl Open {
+    fn failure(&self, error: &EnvironmentError) -> String {
+        format!("{} of {}: {error}", self.record.action, self.record.target)
     }
 }
 
 impl Journalled {
-    /// Undoes the fault in the run that applied it.
-    async fn undo(&self, environment: &dyn Environment, patience: Duration) -> EnvironmentResult<Undone> {
-        if let (Some(recipe), Undo::Act { service, .. }) = (&self.recipe, &self.undo) {
+    /// Undoes the fault in the run that applied it, without waiting until its service is ready. Returns when.
+    async fn undo(&self, environment: &dyn Environment, patience: Duration) -> EnvironmentResult<Instant> {
+        if let (Some(recipe), Undo::Act { .. }) = (&self.recipe, &self.undo) {
             // A recipe also brings back what no longer exists, such as a container in the middle of a wipe.
             crate::environment::docker::heal_from(recipe).await?;
-            let effective = Instant::now();
-            ready(environment, service, patience).await?;
-            return Ok(Undone { effective, ready: Instant::now(), acted: true });
+            return Ok(Instant::now());
         }
-        undo(environment, &self.undo, patience).await
+        Ok(self.undo.carry_out(environment, patience).await?.effective)
     }
 }
 
 /// When a fault was undone.
 #[derive(Clone, Copy, Debug)]
-pub struct Undone {
+pub(super) struct Undone {
     /// When the repair took effect.
-    pub effective: Instant,
-    /// When the service was ready.
-    pub ready: Instant,
+    pub(super) effective: Instant,
     /// Whether there was something to repair.
-    pub acted: bool,
+    pub(super) acted: bool,
 }
 
-/// Undoes one fault, whatever state its service is found in; used at the end of a run and by `kscen undo`.
-///
-/// # Errors
-/// What the environment says.
-pub async fn undo(environment: &dyn Environment, undo: &Undo, patience: Duration) -> EnvironmentResult<Undone> {
-    match undo {
-        Undo::Act { service, action } => {
-            let state = environment.state(service).await?.lifecycle;
-            let wanted = match (action, state) {
-                // A process that is down is not brought up by the undoing of a pause: if somebody is to start it, that
-                // stands in the journal too.
-                (_, Lifecycle::Paused) => Some(Action::Resume),
-                (Action::Resume, _) | (_, Lifecycle::Running) => None,
-                (action, Lifecycle::Stopped | Lifecycle::Exited) => Some(*action),
-            };
-            let effective = match wanted {
-                Some(action) => environment.act(service, action).await?.effective,
-                None => Instant::now(),
-            };
-            if matches!(state, Lifecycle::Paused | Lifecycle::Running) || wanted.is_some() {
-                ready(environment, service, patience).await?;
+impl Undo {
+    /// Undoes the fault, whatever state its service is found in; where that needs another service, it may take `patience`.
+    pub(super) async fn carry_out(
+        &self,
+        environment: &dyn Environment,
+        patience: Duration,
+    ) -> EnvironmentResult<Undone> {
+        match self {
+            Self::Act { service, action } => {
+                let state = environment.state(service).await?.lifecycle;
+                let wanted = match (action, state) {
+                    // A process that is down is not brought up by the undoing of a pause: if somebody is to start it, that
+                    // stands in the journal too.
+                    (_, Lifecycle::Paused) => Some(Action::Resume),
+                    (Action::Resume, _) | (_, Lifecycle::Running) => None,
+                    (action, Lifecycle::Stopped | Lifecycle::Exited) => Some(*action),
+                };
+                let effective = match wanted {
+                    Some(action) => environment.act(service, action).await?.effective,
+                    None => Instant::now(),
+                };
+                Ok(Undone { effective, acted: wanted.is_some() })
             }
-            Ok(Undone { effective, ready: Instant::now(), acted: wanted.is_some() })
-        }
-        Undo::Resume { connector } => {
-            let failed = |error: ConnectError| EnvironmentError::failed(error.to_string());
-            let url = environment.endpoints().connect.unwrap_or_default();
-            let connect = ConnectClient::new(&url).map_err(failed)?;
-            match connect.resume(connector, patience).await {
-                // A connector that was deleted is not held by anything any more.
-                Ok(_) | Err(ConnectError::NotFound { .. }) => {}
-                Err(error) => return Err(failed(error)),
+            Self::Resume { connector } => {
+                let acted = resume(connector, &environment.endpoints(), patience).await?;
+                Ok(Undone { effective: Instant::now(), acted })
             }
-            let now = Instant::now();
-            Ok(Undone { effective: now, ready: now, acted: true })
+            Self::Delete { resource } => {
+                let acted = cleanup::delete_external(resource, &environment.endpoints()).await;
+                let acted = acted.map_err(EnvironmentError::failed)?;
+                Ok(Undone { effective: Instant::now(), acted })
+            }
+            Self::Heal { fault } => {
+                let effect = environment.heal(fault).await?;
+                Ok(Undone { effective: effect.effective, acted: true })
+            }
         }
-        Undo::Heal { fault } => {
-            let effect = environment.heal(fault).await?;
-            Ok(Undone { effective: effect.effective, ready: Instant::now(), acted: true })
+    }
+
+    /// Waits until the service is ready that the fault had disturbed, where it runs again. A `patience` of zero does not wait.
+    pub(super) async fn until_ready(&self, environment: &dyn Environment, patience: Duration) -> EnvironmentResult<()> {
+        let Self::Act { service, action } = self else { return Ok(()) };
+        if patience.is_zero() {
+            return Ok(());
         }
+        let state = environment.state(service).await?.lifecycle;
+        if *action == Action::Resume && matches!(state, Lifecycle::Stopped | Lifecycle::Exited) {
+            return Ok(());
+        }
+        environment.wait_ready(service, patience).await
     }
 }
 
-async fn ready(environment: &dyn Environment, service: &str, patience: Duration) -> EnvironmentResult<()> {
-    if patience.is_zero() { Ok(()) } else { environment.wait_ready(service, patience).await }
-}
-
-/// Undoes a fault of a run that is gone: by its recipe where it has one, else on `environment`, where that still runs.
-///
-/// # Errors
-/// What the environment says.
-pub async fn undo_journalled(entry: &Journalled, environment: Option<&dyn Environment>) -> EnvironmentResult<String> {
-    if let Some(recipe) = &entry.recipe {
-        return crate::environment::docker::heal_from(recipe).await;
-    }
-    let Some(environment) = environment else {
-        return Ok("its stack is gone, and the fault with it".to_owned());
-    };
-    match undo(environment, &entry.undo, PATIENCE).await {
-        Ok(undone) if undone.acted => Ok("undone".to_owned()),
-        Ok(_) => Ok("it was no longer in force".to_owned()),
-        // Another stack of the same name: this one never had the service that was disturbed.
-        Err(EnvironmentError::UnknownService { .. }) => Ok("its service is gone, and the fault with it".to_owned()),
-        Err(error) => Err(error),
+/// Resumes a connector, and waits until it runs. False where there is none any more.
+pub(super) async fn resume(connector: &str, endpoints: &Endpoints, patience: Duration) -> EnvironmentResult<bool> {
+    let failed = |error: ConnectError| EnvironmentError::failed(error.to_string());
+    let url = endpoints.connect.as_deref().unwrap_or_default();
+    match ConnectClient::new(url).map_err(failed)?.resume(connector, patience).await {
+        Ok(_) => Ok(true),
+        // A connector that was deleted is not held by anything any more.
+        Err(ConnectError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(failed(error)),
     }
 }

@@ -3,8 +3,9 @@
 use super::environments::{Allow, Kind};
 use super::load::Project;
 use crate::diagnostic::Problem;
-use crate::environment::{Capability, Needs};
+use crate::environment::{Capability, FaultKind, Needs};
 use crate::plan::Plan;
+use crate::step::Facts;
 
 /// Why an environment cannot or may not do something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,8 @@ pub struct Refusal {
 pub fn permit(plan: &Plan, project: &Project) -> Result<(), Vec<Problem>> {
     let mut problems = Vec::new();
     plan.walk(&mut |step| {
-        for refusal in refusals(&step.needs, project).into_iter().chain(falsified(step.facts.judges, project)) {
+        let refusals = refusals(&step.needs, project).into_iter();
+        for refusal in refusals.chain(falsified(step.facts.judges, project)).chain(out_of_reach(&step.facts, project)) {
             problems.push(refusal.problem().at(step.origin.key_place("")));
         }
     });
@@ -45,6 +47,20 @@ fn falsified(judges: bool, project: &Project) -> Option<Refusal> {
         code: "mock-cannot-judge",
         message: format!("`{}` is a mock cluster: nothing can be judged on it", project.name),
         help: Some("run it with --env local".to_owned()),
+    })
+}
+
+/// On a local environment only brokers and controllers have kscen's proxy in front of them.
+fn out_of_reach(facts: &Facts, project: &Project) -> Option<Refusal> {
+    let service = facts.disturbs.as_deref().filter(|service| ["connect", "postgres"].contains(service))?;
+    let of_network = matches!(facts.fault, Some(FaultKind::Cut | FaultKind::Shape));
+    (of_network && matches!(project.kind, Kind::Local(_))).then(|| Refusal {
+        code: "cannot-reach-network",
+        message: format!(
+            "`{}` is local: the network is disturbed by proxies, which brokers and controllers have, not {service}",
+            project.name
+        ),
+        help: Some("disturb the broker's connections instead; a `cut` is possible with --env docker".to_owned()),
     })
 }
 
@@ -115,7 +131,7 @@ fn refused(capability: Capability, project: &Project) -> Option<Refusal> {
         }),
         Kind::Docker(_) => (capability == Capability::NetworkShape).then(|| Refusal {
             code: "cannot-shape-network",
-            message: format!("`{name}` is docker, which can cut a service from its networks, but not delay or throttle it, nor cut one direction"),
+            message: format!("`{name}` is docker, which can cut a service off from everyone, but not delay, throttle or reset its connections, nor cut one direction or other brokers only"),
             help: Some("run it with --env local".to_owned()),
         }),
         Kind::Remote => {

@@ -9,6 +9,7 @@ use act::{act, probe};
 pub(super) use act::redactor;
 pub(super) use failure::failure;
 
+use super::fault::journal_error;
 use super::sql::beside;
 use super::{CheckContext, Facts, Step, StepError, StepOutcome};
 use crate::connect::{Applied, ConnectClient, ConnectResult, ConnectorConfig, EffectProbe, Redactor, config_from_json};
@@ -157,8 +158,8 @@ impl Connector {
         Ok(config)
     }
 
-    /// What does not exist yet is this run's: connector, slot, publication. Known before they are made, so that they are dropped
-    /// whatever happens.
+    /// What does not exist yet is this run's: connector, slot, publication. Written down before they are made, so that they are
+    /// dropped whatever happens.
     async fn own(&self, connect: &ConnectClient, config: &ConnectorConfig, cx: &StepContext) -> Result<(), StepError> {
         let redactor = Redactor::of(config);
         let listed = match connect.list().await {
@@ -167,7 +168,7 @@ impl Connector {
         };
         let owned = &cx.run.owned;
         if !listed.contains(&self.name) {
-            owned.add(Resource::Connector(self.name.clone()));
+            owned.announce(Resource::Connector(self.name.clone())).map_err(journal_error)?;
         }
         let of_postgres = config.get("connector.class").is_some_and(|class| class.ends_with("PostgresConnector"));
         if !of_postgres || cx.run.endpoints.postgres.is_none() {
@@ -184,10 +185,10 @@ impl Connector {
         let (has_slot, publications) =
             present.await.map_err(|error| StepError::broken("database", error.to_string()))?;
         if !has_slot {
-            owned.add(Resource::Slot(slot.to_owned()));
+            owned.announce(Resource::Slot(slot.to_owned())).map_err(journal_error)?;
         }
         if !publications.iter().any(|name| name == publication) {
-            owned.add(Resource::Publication(publication.to_owned()));
+            owned.announce(Resource::Publication(publication.to_owned())).map_err(journal_error)?;
         }
         cx.run.changes.captured_by(
             &self.name,

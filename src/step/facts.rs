@@ -1,5 +1,6 @@
 //! What steps may know of each other before anything runs.
 
+use crate::environment::FaultKind;
 use crate::record::Section;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub struct Facts {
     pub ends: bool,
     /// Service, connector or step that it disturbs.
     pub disturbs: Option<String>,
+    /// What it does to a service or to its connections.
+    pub fault: Option<FaultKind>,
     /// Whether it decodes change events, so that the database's own account is needed.
     pub captures: bool,
     /// Time beyond the planned length that its default timeout allows; `None` for the default of control verbs.

@@ -3,7 +3,7 @@
 use super::target::ServiceTarget;
 use super::{CheckContext, Facts, StepError, StepOutcome};
 use crate::diagnostic::Problem;
-use crate::environment::{Action, Capability, Effect, Intended, Needs};
+use crate::environment::{Action, Capability, Effect, FaultKind, Intended, Needs};
 use crate::execute::{Fate, StepContext, Stop, Undo};
 use crate::record::{EventKind, FaultRecord, Quantity};
 use crate::scenario::units::{Count, Length};
@@ -85,7 +85,7 @@ macro_rules! action_verb {
             }
 
             fn facts(&self) -> Facts {
-                self.0.facts()
+                self.0.facts(Action::$name)
             }
 
             fn check(&self, cx: &mut CheckContext<'_>) {
@@ -131,14 +131,20 @@ impl Fault {
     }
 
     /// See [`super::Step::facts`].
-    pub fn facts(&self) -> Facts {
+    pub fn facts(&self, action: Action) -> Facts {
         let target = self
             .service
             .as_ref()
             .map(ToString::to_string)
             .or_else(|| self.connector.clone())
             .or_else(|| self.step.clone());
-        Facts { planned: self.hold.map(|hold| hold.0), disturbs: target, ends: self.hold.is_some(), ..Facts::default() }
+        Facts {
+            planned: self.hold.map(|hold| hold.0),
+            disturbs: target,
+            fault: self.service.as_ref().map(|_| FaultKind::Act(action)),
+            ends: self.hold.is_some(),
+            ..Facts::default()
+        }
     }
 
     /// See [`super::Step::check`].

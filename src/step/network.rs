@@ -4,7 +4,7 @@ use super::fault::journal_error;
 use super::target::ServiceTarget;
 use super::{CheckContext, Facts, Step, StepError, StepOutcome};
 use crate::diagnostic::Problem;
-use crate::environment::{Capability, Direction, Intended, Needs, NetworkFault, NetworkFaultKind, Peers};
+use crate::environment::{Capability, Direction, FaultKind, Intended, Needs, NetworkFault, NetworkFaultKind, Peers};
 use crate::execute::{Fate, StepContext, Stop, Undo};
 use crate::record::{EventKind, FaultRecord, Quantity};
 use crate::scenario::units::{Length, Rate};
@@ -51,6 +51,11 @@ pub struct Network {
 }
 
 impl Network {
+    /// Cut off from everyone, both ways: all that every environment with hands on its services can do.
+    fn is_plain(&self) -> bool {
+        self.fault == Kind::Cut && self.direction == Direction::Both && self.between == Peers::Clients
+    }
+
     fn kind(&self) -> Option<NetworkFaultKind> {
         Some(match self.fault {
             Kind::Cut => NetworkFaultKind::Cut,
@@ -69,16 +74,18 @@ impl Step for Network {
     const RETRY: bool = false;
 
     fn needs(&self) -> Needs {
-        let shaped = matches!(self.fault, Kind::Delay | Kind::Throttle)
-            || self.direction != Direction::Both
-            || self.between == Peers::Brokers;
-        self.service.needs().with(if shaped { Capability::NetworkShape } else { Capability::NetworkCut })
+        self.service.needs().with(if self.is_plain() { Capability::NetworkCut } else { Capability::NetworkShape })
     }
 
     fn facts(&self) -> Facts {
         Facts {
             planned: self.hold.map(|hold| hold.0),
             disturbs: Some(self.service.to_string()),
+            fault: Some(if self.fault == Kind::Cut && self.direction == Direction::Both {
+                FaultKind::Cut
+            } else {
+                FaultKind::Shape
+            }),
             ends: self.hold.is_some(),
             ..Facts::default()
         }

@@ -5,6 +5,7 @@ mod writer;
 
 pub use writer::{Claims, Writer};
 
+use super::fault::journal_error;
 use super::metrics::MetricChecks;
 use super::{CheckContext, Facts, Step, StepError, StepOutcome};
 use crate::database::{
@@ -365,6 +366,9 @@ async fn watch(database: &Database, cx: &mut StepContext) -> Result<(), StepErro
     }
     let run = cx.run.clone();
     let name = run.account_name();
+    for resource in run.account() {
+        run.owned.announce(resource).map_err(journal_error)?;
+    }
     let refused = match cx.unless_stopped(run.changes.watch(database, &name)).await? {
         Ok(refused) => refused,
         Err(error @ DatabaseError::Sql(_)) => {

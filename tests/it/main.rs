@@ -13,6 +13,7 @@ mod interrupt;
 mod jars;
 mod local;
 mod loss;
+mod means;
 mod outcomes;
 mod pipeline;
 mod program;

@@ -1,6 +1,7 @@
 //! Pause, kill and the like, each proved by the engine's state and dated by its events.
 
 use super::container::Container;
+use super::freezer;
 use super::project;
 use super::recreate::{self, Recreation};
 use super::stack::{DockerStack, Member};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant, SystemTime};
 const EVENT_PATIENCE: Duration = Duration::from_secs(2);
 /// A restart policy starts a container again 0.1 s after its end; this long it is watched for that.
 const POLICY_PATIENCE: Duration = Duration::from_millis(500);
+/// A pause takes some ten milliseconds.
+const PAUSE_PATIENCE: Duration = Duration::from_secs(10);
 /// Seconds between SIGTERM and SIGKILL where the container does not define its own; Kafka needs more than Docker's 10.
 const GRACE: i32 = 30;
 
@@ -122,7 +125,15 @@ impl Deed<'_> {
 
     async fn pause(&self, before: &Container) -> EnvironmentResult<Effect> {
         let id = before.id();
-        self.stack.engine.ask(&self.what(), |docker| async move { docker.pause_container(id).await }).await?;
+        // Neither kscen's own process in the container nor a health check may be about to start.
+        let _still = self.member.disk().still().await;
+        freezer::quiet(&self.stack.engine, before).await?;
+        let what = self.what();
+        let pause = self.stack.engine.ask(&what, |docker| async move { docker.pause_container(id).await });
+        match tokio::time::timeout(PAUSE_PATIENCE, pause).await {
+            Ok(answer) => answer?,
+            Err(_) => freezer::unstick(&self.stack.engine, before.name()).await?,
+        }
         let after = self.stack.inspect(self.member).await?;
         if !after.is_paused() {
             return Err(self.no_effect(format!("the engine paused it, yet it is {}", after.status())));

@@ -8,6 +8,7 @@ use super::project;
 use super::roles::{self, Role};
 use super::stack::{DockerStack, Member};
 use super::watch::Watch;
+use crate::diagnostic::did_you_mean;
 use crate::environment::{
     Capability, Controllers, Endpoints, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult, Needs,
 };
@@ -81,13 +82,17 @@ async fn find(engine: &Engine, config: &DockerConfig) -> EnvironmentResult<Vec<(
     let services = project::services(engine, project).await?;
     if services.is_empty() {
         let others: Vec<_> = project::names(engine).await?.into_iter().collect();
+        let similar = did_you_mean(project, others.iter().map(String::as_str)).map(str::to_owned);
         let others = match others.as_slice() {
             [] => "the engine has no compose project at all".to_owned(),
             names => format!("there are {}", names.join(", ")),
         };
         return Err(EnvironmentError::Prerequisite {
             message: format!("there is no container of a compose project `{project}` at {}; {others}", engine.address),
-            remedy: config.compose_up(&[]),
+            remedy: match similar {
+                Some(similar) => format!("did you mean `docker: {{ project: {similar} }}`?"),
+                None => config.compose_up(&[]),
+            },
         });
     }
     let folders = project::folders(&services);
@@ -122,9 +127,19 @@ async fn find(engine: &Engine, config: &DockerConfig) -> EnvironmentResult<Vec<(
 
 fn check(config: &DockerConfig, found: &[(Member, Container)], needs: &Needs) -> EnvironmentResult<()> {
     let of_role = |role: Role| found.iter().filter(move |(member, _)| member.part.role == role);
-    let known = || found.iter().map(|(member, _)| member.name().to_owned()).collect();
+    let known = || found.iter().map(|(member, _)| member.name().to_owned()).collect::<Vec<_>>();
     if let Some(missing) = needs.services.iter().find(|name| !found.iter().any(|(member, _)| member.name() == *name)) {
-        return Err(EnvironmentError::UnknownService { service: missing.clone(), known: known() });
+        return Err(EnvironmentError::Prerequisite {
+            message: format!(
+                "the compose project `{}` has no container for `{missing}`, only for {}",
+                config.project,
+                known().join(", ")
+            ),
+            remedy: format!(
+                "{}, or name the compose service that plays this part: docker: {{ services: {{ {missing}: … }} }}",
+                config.compose_up(&[missing])
+            ),
+        });
     }
     let brokers = of_role(Role::Broker).count();
     if brokers < needs.brokers as usize {

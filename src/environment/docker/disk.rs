@@ -16,6 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct Disk(tokio::sync::Mutex<Option<(Instant, Option<u64>)>>);
 
 impl Disk {
+    /// Nothing is measured while this is held.
+    pub(super) async fn still(&self) -> impl Drop + '_ {
+        self.0.lock().await
+    }
+
     /// The bytes, at most ten seconds old; while the container does not run, those of when it did.
     pub(super) async fn bytes(&self, engine: &Engine, container: &Container) -> Option<u64> {
         let mut last = self.0.lock().await;

@@ -11,6 +11,7 @@ mod config;
 mod container;
 mod disk;
 mod engine;
+mod freezer;
 mod logs;
 mod network;
 mod probe;

@@ -3,6 +3,7 @@
 use super::address::EngineAddress;
 use super::container::{Container, short};
 use super::engine::{Engine, status};
+use super::freezer;
 use super::project;
 use super::recreate::{self, Recreation};
 use super::watch;
@@ -57,6 +58,7 @@ const GRACE_PERIODS: Duration = Duration::from_secs(90);
 /// No engine at the recorded address, or the engine's refusal.
 pub async fn heal_from(recipe: &HealRecipe) -> EnvironmentResult<String> {
     let engine = Engine::connect(EngineAddress::recorded(&recipe.engine)).await?;
+    freezer::unstick(&engine, &recipe.container).await?;
     recipe.await_pending_end(&engine).await?;
     let mut done = recipe.apply(&engine).await?;
     for _ in 0..LOOKS {

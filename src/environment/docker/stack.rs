@@ -88,7 +88,7 @@ impl Member {
 }
 
 impl DockerStack {
-    /// What containers offer; delay and throttle they do not ([`Capability::NetworkShape`]).
+    /// What containers offer; [`Capability::NetworkShape`] they do not.
     pub const CAPABILITIES: [Capability; 8] = [
         Capability::Produce,
         Capability::Topics,

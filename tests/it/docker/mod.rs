@@ -4,6 +4,8 @@
 
 mod crash;
 pub(crate) mod fixture;
+mod killed;
+mod leftover;
 
 use fixture::{Project, docker, ready};
 use kscen::environment::docker::{DockerStack, HealRecipe, heal_from};
