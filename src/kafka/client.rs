@@ -34,6 +34,7 @@ const PRODUCER: &[(&str, &str)] = &[
     ("linger.ms", "0"),
     ("batch.size", "16384"),
     ("message.max.bytes", "1048576"),
+    ("statistics.interval.ms", "1000"), // they tell whether the client still knows a broker
     ("partitioner", "murmur2_random"),
 ];
 const CONSUMER: &[(&str, &str)] = &[
@@ -41,6 +42,7 @@ const CONSUMER: &[(&str, &str)] = &[
     ("partition.assignment.strategy", "range"),
     ("fetch.queue.backoff.ms", "5"), // 1 s would throttle a reader that catches up
     ("queued.max.messages.kbytes", "32768"),
+    ("statistics.interval.ms", "1000"), // they tell whether the client still knows a broker
 ];
 
 /// Names of the Java client whose value librdkafka takes under another name, or in another unit.

@@ -13,7 +13,7 @@ pub use admin::{
     Admin, BrokerView, ClusterView, ConfigSource, ConfigValue, GroupDescription, GroupMember, PartitionLag,
     PartitionOffsets, PartitionView, TopicView,
 };
-pub use batch::{BatchConsumer, BatchProducer, Incoming, Outcome, Problem, Report, Submission, controller_id};
+pub use batch::{BatchConsumer, BatchProducer, Incoming, Outcome, Problem, Report, Submission, controller_id, revive};
 pub use client::{ClientSettings, Role};
 pub use error::{KafkaFailure, error_name};
 pub use logs::{ClientLog, ClientLogs, LogSink};

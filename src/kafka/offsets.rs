@@ -1,10 +1,13 @@
 //! The ends of a topic's partitions.
 
-use super::{ClientSettings, ClientState, KafkaFailure, LogSink, Role};
+use super::{ClientSettings, ClientState, KafkaFailure, LogSink, Role, revive};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+/// A question that is not answered in this time is asked anew, and of whoever answers then.
+const TURN: Duration = Duration::from_secs(5);
 
 impl ConsumerContext for ClientState {}
 
@@ -36,7 +39,8 @@ impl OffsetReader {
     pub fn partitions(&self, topic: &str, timeout: Duration) -> Result<Vec<i32>, KafkaFailure> {
         let deadline = Instant::now() + timeout;
         loop {
-            let failure = match self.client.fetch_metadata(Some(topic), timeout) {
+            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            let failure = match self.client.fetch_metadata(Some(topic), left.min(TURN)) {
                 Ok(metadata) => {
                     let found = metadata.topics().iter().find(|found| found.name() == topic);
                     match found {
@@ -58,7 +62,10 @@ impl OffsetReader {
                         ),
                     }
                 }
-                Err(error) => KafkaFailure::request(format!("find topic `{topic}`"), &error),
+                Err(error) => {
+                    revive(self.client.client());
+                    KafkaFailure::request(format!("find topic `{topic}`"), &error)
+                }
             };
             if Instant::now() >= deadline || failure.is_lasting() {
                 return Err(failure);
@@ -94,11 +101,14 @@ impl OffsetReader {
         let deadline = Instant::now() + timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.ask(topic, partitions, which, left.max(Duration::from_millis(100))) {
+            match self.ask(topic, partitions, which, left.clamp(Duration::from_millis(100), TURN)) {
                 Err(failure) if Instant::now() >= deadline || failure.is_lasting() => {
                     return Err(failure);
                 }
-                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+                Err(_) => {
+                    revive(self.client.client());
+                    std::thread::sleep(Duration::from_millis(50));
+                }
                 answer => return answer,
             }
         }

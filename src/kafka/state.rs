@@ -52,6 +52,7 @@ pub struct ClientState {
     group: Mutex<(GroupView, VecDeque<Rebalance>)>,
     last_error: Mutex<Option<String>>,
     producer_id: AtomicBool,
+    stranded: AtomicBool,
     processed: Mutex<BTreeMap<i32, i64>>,
 }
 
@@ -66,6 +67,7 @@ impl ClientState {
             group: Mutex::default(),
             last_error: Mutex::default(),
             producer_id: AtomicBool::new(false),
+            stranded: AtomicBool::new(false),
             processed: Mutex::default(),
         }
     }
@@ -106,8 +108,11 @@ impl ClientState {
         self.processed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(&partition).copied()
     }
 
-    /// Reads from the client's statistics whether an idempotent producer has its id.
+    /// Reads from the client's statistics whether it knows a broker, and whether an idempotent producer has its id.
     pub(super) fn statistics(&self, json: &[u8]) {
+        let mentions = |source: &str| memchr::memmem::find(json, source.as_bytes()).is_some();
+        let knows_a_broker = mentions(r#""source":"learned""#) || mentions(r#""source":"configured""#);
+        self.stranded.store(!knows_a_broker, Ordering::Release);
         if !self.has_producer_id() && memchr::memmem::find(json, b"\"idemp_state\": \"Assigned\"").is_some() {
             self.producer_id.store(true, Ordering::Release);
         }
@@ -116,6 +121,16 @@ impl ClientState {
     /// Whether an idempotent producer has its id: before that it sends nothing.
     pub fn has_producer_id(&self) -> bool {
         self.producer_id.load(Ordering::Acquire)
+    }
+
+    /// Whether the client has no broker left to ask, according to its last statistics; see [`revive`](super::revive).
+    pub fn is_stranded(&self) -> bool {
+        self.stranded.load(Ordering::Acquire)
+    }
+
+    /// It was given brokers again.
+    pub fn revived(&self) {
+        self.stranded.store(false, Ordering::Release);
     }
 
     pub(super) fn assigned(&self, partitions: BTreeMap<i32, i64>) {
@@ -164,4 +179,22 @@ impl ProducerContext for ClientState {
 
     /// Only reached while the wrapper discards a client; reports are otherwise read in batches.
     fn delivery(&self, _: &DeliveryResult<'_>, _: usize) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_without_brokers_is_stranded() {
+        let state = ClientState::new("reader", LogSink::default());
+        let broker =
+            |source: &str| format!(r#"{{"brokers":{{ "b": {{ "name":"b", "nodeid":1, "source":"{source}" }} }}}}"#);
+        for (source, stranded) in [("learned", false), ("logical", true), ("configured", false), ("internal", true)] {
+            state.statistics(broker(source).as_bytes());
+            assert_eq!(state.is_stranded(), stranded, "{source}");
+        }
+        state.revived();
+        assert!(!state.is_stranded());
+    }
 }

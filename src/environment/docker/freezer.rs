@@ -2,7 +2,7 @@
 //!
 //! An engine that freezes a container while it starts a process in it (a health check, `docker exec`) waits for that frozen process
 //! and answers nothing about the container any more, not even `unpause` (seen with 20.10). So a pause waits for a quiet moment,
-//! and where it happens all the same, the container's processes are let go by the kernel's own freezer.
+//! and where it happens all the same, kscen says what lets the container go.
 
 use super::container::Container;
 use super::engine::{Engine, parse_time};
@@ -10,7 +10,6 @@ use super::project;
 use crate::environment::{EnvironmentError, EnvironmentResult};
 use bollard::query_parameters::ListContainersOptions;
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 /// Longer than an engine takes to look at a container, however busy.
@@ -52,38 +51,22 @@ fn due(container: &Container) -> Option<SystemTime> {
 /// Makes sure that the engine answers about the container, so that it can be repaired.
 ///
 /// # Errors
-/// It does not, and the container's freezer cannot be reached: with the remedy.
+/// It does not: with the remedy, which is the host's administrator's to apply. kscen writes to no kernel interface of a host.
 pub(super) async fn unstick(engine: &Engine, name: &str) -> EnvironmentResult<()> {
-    let look = || tokio::time::timeout(STUCK, project::inspect(engine, name));
-    if look().await.is_ok() {
+    if tokio::time::timeout(STUCK, project::inspect(engine, name)).await.is_ok() {
         return Ok(());
     }
     let id = id_of(engine, name).await?;
-    let thawed = engine.address.socket().is_some()
-        && freezers(&id).into_iter().any(|(file, word)| std::fs::write(file, word).is_ok());
-    if thawed && look().await.is_ok() {
-        return Ok(());
-    }
     Err(EnvironmentError::Prerequisite {
         message: format!(
-            "the Docker engine answers nothing about the container {name}: it froze it while a process (a health check) was being \
-             started in it"
+            "the Docker engine answers nothing about the container {name}: it froze it while a process (a health check, `docker \
+             exec`) was being started in it"
         ),
         remedy: format!(
-            "sudo sh -c 'echo THAWED > /sys/fs/cgroup/freezer/docker/{id}/freezer.state' (cgroup v2: \
-             echo 0 > /sys/fs/cgroup/system.slice/docker-{id}.scope/cgroup.freeze), then kscen undo"
+            "let it go, as root: echo THAWED > /sys/fs/cgroup/freezer/docker/{id}/freezer.state (with cgroup v2: echo 0 > \
+             /sys/fs/cgroup/system.slice/docker-{id}.scope/cgroup.freeze); then `kscen undo`"
         ),
     })
-}
-
-/// Where the kernel's freezer of a container may be, with the word that thaws it: cgroup v1 and v2, without and with systemd.
-fn freezers(id: &str) -> [(PathBuf, &'static str); 4] {
-    [
-        (format!("/sys/fs/cgroup/freezer/docker/{id}/freezer.state").into(), "THAWED"),
-        (format!("/sys/fs/cgroup/freezer/system.slice/docker-{id}.scope/freezer.state").into(), "THAWED"),
-        (format!("/sys/fs/cgroup/docker/{id}/cgroup.freeze").into(), "0"),
-        (format!("/sys/fs/cgroup/system.slice/docker-{id}.scope/cgroup.freeze").into(), "0"),
-    ]
 }
 
 /// The full id, by the list of containers: that is answered also while one of them is stuck.

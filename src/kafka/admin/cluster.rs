@@ -1,7 +1,7 @@
 //! The cluster as its metadata describes it.
 
 use super::Admin;
-use crate::kafka::{KafkaFailure, controller_id};
+use crate::kafka::{KafkaFailure, controller_id, revive};
 use rdkafka::consumer::Consumer;
 use rdkafka::metadata::MetadataTopic;
 use schemars::JsonSchema;
@@ -93,6 +93,7 @@ impl Admin {
             let client = own.client.inner();
             let metadata = client
                 .fetch_metadata(None, own.timeout)
+                .inspect_err(|_| revive(client))
                 .map_err(|error| KafkaFailure::request("fetch the cluster's metadata", &error))?;
             let mut brokers: Vec<_> = metadata
                 .brokers()
@@ -121,6 +122,7 @@ impl Admin {
             let metadata = own
                 .asker
                 .fetch_metadata(Some(&name), own.timeout)
+                .inspect_err(|_| revive(own.asker.client()))
                 .map_err(|error| KafkaFailure::request(format!("describe topic `{name}`"), &error))?;
             let topic = metadata.topics().iter().find(|topic| topic.name() == name);
             match topic.and_then(MetadataTopic::error) {

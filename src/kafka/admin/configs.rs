@@ -48,7 +48,7 @@ impl Admin {
         action: String,
         resource: ResourceSpecifier<'_>,
     ) -> Result<BTreeMap<String, ConfigValue>, KafkaFailure> {
-        let answer = self.client.describe_configs([&resource], &self.options()).await;
+        let answer = self.heard(self.client.describe_configs([&resource], &self.options()).await);
         let answers = answer.map_err(|error| KafkaFailure::request(action.clone(), &error))?;
         let mut values = BTreeMap::new();
         for resource in answers {

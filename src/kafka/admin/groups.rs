@@ -48,7 +48,7 @@ impl Admin {
     pub async fn group(&self, name: &str) -> Result<GroupDescription, KafkaFailure> {
         let name = name.to_owned();
         self.blocking(move |own| {
-            let answer = own.client.inner().fetch_group_list(Some(&name), own.timeout);
+            let answer = own.heard(own.client.inner().fetch_group_list(Some(&name), own.timeout));
             let list = answer.map_err(|error| KafkaFailure::request(format!("describe group `{name}`"), &error))?;
             let dead = GroupDescription { state: "Dead".into(), protocol: String::new(), members: Vec::new() };
             Ok(list.groups().iter().find(|group| group.name() == name).map_or(dead, |group| GroupDescription {
@@ -70,7 +70,7 @@ impl Admin {
 
     /// Deletes a group that has no members.
     pub async fn delete_group(&self, name: &str) -> Result<(), KafkaFailure> {
-        let answer = self.client.delete_groups(&[name], &self.options()).await;
+        let answer = self.heard(self.client.delete_groups(&[name], &self.options()).await);
         one(format!("delete group `{name}`"), answer)
     }
 

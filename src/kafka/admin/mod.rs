@@ -10,9 +10,10 @@ pub use configs::{ConfigSource, ConfigValue};
 pub use groups::{GroupDescription, GroupMember, PartitionLag};
 pub use topics::PartitionOffsets;
 
-use super::{ClientSettings, ClientState, KafkaFailure, LogSink, Role};
+use super::{ClientSettings, ClientState, KafkaFailure, LogSink, Role, revive};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +69,11 @@ impl Admin {
             })
             .await;
         asked.ok().flatten()
+    }
+
+    /// A request that failed may have had nobody to go to: the next one has.
+    fn heard<T>(&self, answer: Result<T, KafkaError>) -> Result<T, KafkaError> {
+        answer.inspect_err(|_| revive(self.client.inner()))
     }
 
     fn options(&self) -> AdminOptions {

@@ -34,13 +34,13 @@ impl Admin {
         for (key, value) in config {
             topic = topic.set(key, value);
         }
-        let answer = self.client.create_topics([&topic], &self.options()).await;
+        let answer = self.heard(self.client.create_topics([&topic], &self.options()).await);
         one(format!("create topic `{name}`"), answer)
     }
 
     /// Deletes a topic.
     pub async fn delete_topic(&self, name: &str) -> Result<(), KafkaFailure> {
-        let answer = self.client.delete_topics(&[name], &self.options()).await;
+        let answer = self.heard(self.client.delete_topics(&[name], &self.options()).await);
         one(format!("delete topic `{name}`"), answer)
     }
 
@@ -57,7 +57,7 @@ impl Admin {
             let offset = if *offset < 0 { Offset::End } else { Offset::Offset(*offset) };
             list.add_partition_offset(topic, *partition, offset).map_err(failed)?;
         }
-        let answer = self.client.delete_records(&list, &self.options()).await.map_err(failed)?;
+        let answer = self.heard(self.client.delete_records(&list, &self.options()).await).map_err(failed)?;
         let mut left = BTreeMap::new();
         for element in answer.elements() {
             element.error().map_err(failed)?;

@@ -42,6 +42,21 @@ pub(super) unsafe extern "C" fn error_callback(
     }
 }
 
+pub(super) unsafe extern "C" fn statistics_callback(
+    _: *mut rd_kafka_t,
+    json: *mut c_char,
+    size: usize,
+    opaque: *mut c_void,
+) -> c_int {
+    // SAFETY: `opaque` is the client's state, which outlives the client; `json` holds `size` bytes for the call.
+    unsafe {
+        if let Some(state) = opaque.cast::<ClientState>().as_ref() {
+            state.statistics(std::slice::from_raw_parts(json.cast::<u8>(), size));
+        }
+    }
+    0 // librdkafka frees it
+}
+
 /// Serves a rebalance: positions are made explicit before partitions are taken over, and committed
 /// before they are given away, so that both are known.
 pub(super) unsafe extern "C" fn rebalance_callback(

@@ -1,7 +1,7 @@
 //! Reading batches.
 #![allow(unsafe_code)]
 
-use super::callbacks::{error_callback, log_callback, rebalance_callback};
+use super::callbacks::{error_callback, log_callback, rebalance_callback, statistics_callback};
 use super::native::{error_name, invalid, text};
 use super::queue::Queue;
 use crate::kafka::{ClientState, KafkaFailure};
@@ -95,6 +95,7 @@ impl BatchConsumer {
         unsafe {
             rd_kafka_conf_set_log_cb(native.ptr(), Some(log_callback));
             rd_kafka_conf_set_error_cb(native.ptr(), Some(error_callback));
+            rd_kafka_conf_set_stats_cb(native.ptr(), Some(statistics_callback));
             rd_kafka_conf_set_rebalance_cb(native.ptr(), Some(rebalance_callback));
         }
         let client = Client::new(config, native, RDKafkaType::RD_KAFKA_CONSUMER, state).map_err(failed)?;

@@ -8,5 +8,5 @@ mod queue;
 
 pub use consumer::{BatchConsumer, Incoming, Problem};
 pub(crate) use native::dump;
-pub use native::{controller_id, error_name};
+pub use native::{controller_id, error_name, revive};
 pub use producer::{BatchProducer, Outcome, Report, Submission};

@@ -56,6 +56,26 @@ pub fn controller_id<C: rdkafka::ClientContext>(client: &Client<C>, timeout: Dur
     (id >= 0).then_some(id)
 }
 
+/// Gives a client its bootstrap servers again.
+///
+/// librdkafka (2.10 to 2.13) forgets every broker that a metadata response does not list. A broker that has just started may
+/// list none for a moment, not even itself; the client then knows nobody and asks nobody for good, whereas Java's
+/// client would go back to its bootstrap servers (librdkafka's issue 5301). For a client that knows brokers it does nothing
+/// that the next metadata response does not take back.
+pub fn revive<C: rdkafka::ClientContext>(client: &Client<C>) {
+    let mut servers = [0 as c_char; 4096];
+    let mut size = servers.len();
+    // SAFETY: the handle and its configuration are valid for as long as the client is borrowed; `size` is the buffer's, and
+    // what was written ends with a zero byte.
+    unsafe {
+        let config = rd_kafka_conf(client.native_ptr());
+        let got = rd_kafka_conf_get(config, c"bootstrap.servers".as_ptr(), servers.as_mut_ptr(), &mut size);
+        if got == rd_kafka_conf_res_t::RD_KAFKA_CONF_OK && size <= servers.len() {
+            rd_kafka_brokers_add(client.native_ptr(), servers.as_ptr());
+        }
+    }
+}
+
 pub(super) fn invalid(reason: &str) -> KafkaFailure {
     KafkaFailure::Request { action: "create the client".into(), code: "_INVALID_ARG".into(), detail: reason.into() }
 }

@@ -6,7 +6,7 @@ use super::plan::Planned;
 use super::sticky::Sticky;
 use super::tally::{Flight, Tally};
 use super::transaction::Transactions;
-use crate::kafka::{BatchProducer, KafkaFailure};
+use crate::kafka::{BatchProducer, KafkaFailure, revive};
 use crate::ledger::ProducerTicket;
 use crate::load::health::PauseWatch;
 use crate::load::keys::KeySource;
@@ -178,6 +178,7 @@ impl Worker {
             }
             self.submit();
             self.collect();
+            self.keep_connected();
             if let Err(failure) = self.end_transaction(!generating) {
                 self.fatal = Some(failure);
             }
@@ -228,6 +229,14 @@ impl Worker {
         let length = self.spec.schedule.length().unwrap_or_default();
         let limit_ns = (length.as_nanos() as u64).saturating_mul(OVERTIME_FACTOR) + OVERTIME.as_nanos() as u64;
         now_ns.saturating_sub(self.start_ns) > limit_ns.saturating_add(self.outage_ns)
+    }
+
+    fn keep_connected(&self) {
+        let client = self.producer.client().client();
+        if client.context().is_stranded() {
+            revive(client);
+            client.context().revived();
+        }
     }
 
     /// Adds the time since the last look where the system is not answering.
