@@ -128,8 +128,9 @@ impl ClientState {
         self.stranded.load(Ordering::Acquire)
     }
 
-    /// It was given brokers again.
+    /// It was given brokers again, which stands in its log.
     pub fn revived(&self) {
+        self.log_line(4, "REVIVE", "knew no broker any more; was given its bootstrap servers again");
         self.stranded.store(false, Ordering::Release);
     }
 
