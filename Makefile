@@ -78,8 +78,8 @@ test-kafka-delivery: build ## Runs the delivery suite
 	$(RUN) scenarios --tag delivery
 
 .PHONY: test-kafka
-test-kafka: build ## Runs the setup, performance and delivery suites
-	$(RUN) scenarios --tag setup --tag performance --tag delivery
+test-kafka: build ## Runs the setup, performance, delivery and edge suites
+	$(RUN) scenarios --tag setup --tag performance --tag delivery --tag edge
 
 .PHONY: kafka-reports
 kafka-reports: build ## Renders reports/*.md with charts and recommendations from the stored results

@@ -2,7 +2,7 @@
 //!
 //! One local broker; the programs take turns on it, in pairs, each as a process of its own. What is asked for is named by
 //! words on the command line (`produce consume verified pace ledger`, all by default). Figures are kept in
-//! `results/bench.json`, and `docs/benchmarks.md` is written anew from all that are there.
+//! `target/bench.json`, and `docs/benchmarks.md` is written anew from all that are there.
 
 mod broker;
 mod consume;
@@ -37,7 +37,7 @@ fn main() -> Outcome<()> {
         PARTS.into_iter().filter(|part| words.is_empty() || words.iter().any(|word| word == part)).collect();
     let pairs = number("PAIRS", 9)?;
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut figures = Figures::load(&project.join("results/bench.json"))?;
+    let mut figures = Figures::load(&project.join("target/bench.json"))?;
     if parts.contains(&"ledger") {
         figures.set("ledger", ledger::measure()?)?;
     }

@@ -1,10 +1,11 @@
 //! The figures of many runs, by scenario, cell and metric.
 
+use super::margin::UNPACED;
 use crate::judge::measure::observe;
 use crate::judge::phases::{Phase, spans};
 use crate::ledger::Class;
 use crate::record::metric::{Better, Shape, of_verb};
-use crate::record::{Observed, Outcome, Record, Unit};
+use crate::record::{Observed, Outcome, Record, StepRecord, Unit};
 use crate::report::Stored;
 use crate::report::view::{cell, cpu_peak, memory_peak};
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ pub struct Samples {
 
 /// Statistics of distributions that are compared; the largest value is too noisy for that.
 const STATISTICS: [&str; 4] = ["mean", "p50", "p95", "p99"];
+/// A percentile with fewer samples beyond it says more about them than about the system, and is not compared.
+const BEYOND: f64 = 50.0;
 
 /// Collects every figure of the runs that came to an end. A metric is named `step: metric`.
 pub fn collect(runs: &[Stored]) -> BTreeMap<Cell, BTreeMap<String, Samples>> {
@@ -46,6 +49,11 @@ pub fn collect(runs: &[Stored]) -> BTreeMap<Cell, BTreeMap<String, Samples>> {
         }
     }
     all
+}
+
+/// Whether the step is a load as fast as it goes: it measures what the machine has to give at that moment.
+fn is_unpaced(step: &StepRecord) -> bool {
+    step.produced.as_ref().is_some_and(|report| report.schedule_end_us.is_none())
 }
 
 type Figure = (String, Unit, Better, f64);
@@ -64,11 +72,21 @@ fn figures(record: &Record) -> Vec<Figure> {
             for statistic in statistics {
                 let disturbed = statistic.is_some() && !record.faults.is_empty();
                 let during = disturbed.then_some(steady.as_slice());
+                let rare = match statistic {
+                    Some("p95") => 0.05,
+                    Some("p99") => 0.01,
+                    _ => 1.0,
+                };
+                let n = observe(record, step, metric.name, Some("n"), during);
+                if matches!(n, Observed::Number(n) if n.value * rare < BEYOND) && rare < 1.0 {
+                    continue;
+                }
                 if let Observed::Number(quantity) = observe(record, step, metric.name, statistic, during) {
                     let name = statistic.map_or_else(
                         || metric.name.to_owned(),
                         |s| format!("{}.{s}{}", metric.name, if disturbed { " (steady)" } else { "" }),
                     );
+                    let name = if is_unpaced(step) { format!("{name}{UNPACED}") } else { name };
                     figures.push((format!("{}: {name}", step.id), quantity.unit, metric.better, quantity.value));
                 }
             }

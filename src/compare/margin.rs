@@ -33,6 +33,7 @@ impl Margin {
 const MARGINS: &[(&str, Margin)] = &[
     ("acked", Margin { share: 0.05, absolute: 0.0 }),
     ("ready_after", Margin { share: 0.3, absolute: 1.0 }),
+    ("read_rate", Margin { share: 0.15, absolute: 0.0 }),
     ("read", Margin { share: 0.05, absolute: 0.0 }),
     ("ack_rate", Margin { share: 0.05, absolute: 0.0 }),
     ("response_latency", Margin { share: 0.25, absolute: 0.005 }),
@@ -40,11 +41,13 @@ const MARGINS: &[(&str, Margin)] = &[
     ("end_to_end_latency", Margin { share: 0.25, absolute: 0.005 }),
     ("schedule_delay", Margin { share: 0.25, absolute: 0.005 }),
     ("statement_latency", Margin { share: 0.25, absolute: 0.005 }),
+    ("cdc_latency", Margin { share: 0.25, absolute: 0.25 }),
+    ("capture_latency", Margin { share: 0.25, absolute: 0.25 }),
     ("queue_full_time", Margin { share: 0.25, absolute: 0.5 }),
     ("unavailability", Margin { share: 0.3, absolute: 1.0 }),
     ("recovery_time", Margin { share: 0.3, absolute: 1.0 }),
     ("lag_recovery_time", Margin { share: 0.3, absolute: 2.0 }),
-    ("max_lag", Margin { share: 0.5, absolute: 1000.0 }),
+    ("max_lag", Margin { share: 1.0, absolute: 1000.0 }),
     ("rebalances", Margin { share: 0.0, absolute: 1.0 }),
     ("peak memory", Margin { share: 0.15, absolute: 16_777_216.0 }),
     ("peak CPU", Margin { share: 0.25, absolute: 0.1 }),
@@ -52,11 +55,29 @@ const MARGINS: &[(&str, Margin)] = &[
     ("redelivered", Margin { share: 0.5, absolute: 10.0 }),
 ];
 
+/// Ends the name of a metric of a load as fast as it goes.
+pub const UNPACED: &str = " (unpaced)";
+/// What such a load measures is what a shared machine has to give at that moment: its margins are wider by this factor.
+const UNPACED_FACTOR: f64 = 3.0;
+
 /// The margin of a metric. What is not listed has none: a lost message more is a difference.
 pub fn margin(metric: &str) -> Margin {
     let name = metric.rsplit(": ").next().unwrap_or(metric);
-    MARGINS
+    let Margin { share, absolute } = MARGINS
         .iter()
         .find(|(start, _)| name.starts_with(start))
-        .map_or(Margin { share: 0.0, absolute: 0.0 }, |(_, margin)| *margin)
+        .map_or(Margin { share: 0.0, absolute: 0.0 }, |(_, margin)| *margin);
+    Margin { share: if name.ends_with(UNPACED) { share * UNPACED_FACTOR } else { share }, absolute }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_as_fast_as_it_goes_has_wider_margins() {
+        assert!((margin("load: ack_rate").share - 0.05).abs() < 1e-9);
+        assert!((margin("load: ack_rate (unpaced)").share - 0.15).abs() < 1e-9);
+        assert_eq!(margin("load → reader: lost"), Margin { share: 0.0, absolute: 0.0 });
+    }
 }

@@ -202,6 +202,7 @@ fn latency(series: &LatencySeries, statistic: &str, spans: Option<&[Range<f64>]>
         return nothing("there were no messages");
     }
     let us = match statistic {
+        "n" => return count(summary.n),
         "mean" => summary.mean_us,
         "p50" => summary.p50_us as f64,
         "p90" => summary.p90_us as f64,

@@ -143,21 +143,21 @@ setup:
 steps:
   - id: load
     background: true
-    produce: { topic: "${topic}", rate: 100/s, for: 6s, config: { delivery.timeout.ms: 3000 } }
+    produce: { topic: "${topic}", rate: 50/s, for: 15s, config: { delivery.timeout.ms: 3000 } }
   - wait: { step: load, count: 100 }
   - run:
       command: [sh, -c, 'java -cp "$JARS" kafka.admin.AclCommand --bootstrap-server "$KSCEN_KAFKA_BOOTSTRAP" --add
         --deny-principal User:ANONYMOUS --operation Write --topic "$TOPIC" --force']
       env: { TOPIC: "${topic}", JARS: "JARS_HERE" }
   - join: load
-  - expect: { step: { id: load, acked: 600 } }
+  - expect: { step: { id: load, acked: 750 } }
 "#
         .replace("JARS_HERE", &jars::class_path("3.6.1"))
         .as_str(),
     );
     assert_eq!(finished.code, 1, "{}", finished.err);
     let outcomes = count(&record, "acked") + count(&record, "failed") + count(&record, "unknown");
-    assert_eq!((count(&record, "sent"), outcomes), (600, 600), "{}", errors(&record));
+    assert_eq!((count(&record, "sent"), outcomes), (750, 750), "{}", errors(&record));
     assert!(errors(&record).contains("TOPIC_AUTHORIZATION_FAILED"), "{}", errors(&record));
 }
 
@@ -183,6 +183,7 @@ steps:
 "#,
     );
     assert!([1, 3].contains(&finished.code), "{} {}", finished.code, finished.err);
+    assert!(load(&record)["produced"].is_object(), "the load began: {}", finished.err);
     assert!(count(&record, "acked") > 0, "{}", errors(&record));
     let outcomes = count(&record, "acked") + count(&record, "failed") + count(&record, "unknown");
     assert_eq!(outcomes, count(&record, "sent"), "{}", errors(&record));

@@ -1,7 +1,7 @@
 //! How to repair what a fault broke, as data: written down before the fault, usable by another process after it.
 
 use super::address::EngineAddress;
-use super::container::{Container, short};
+use super::container::Container;
 use super::engine::{Engine, status};
 use super::freezer;
 use super::project;
@@ -108,13 +108,19 @@ impl HealRecipe {
     /// Repairs once.
     pub(super) async fn apply(&self, engine: &Engine) -> EnvironmentResult<Done> {
         match &self.repair {
-            Repair::Run => run(engine, &self.find(engine).await?).await,
-            Repair::Reconnect(networks) => reconnect(engine, &self.find(engine).await?, networks).await,
+            Repair::Run => match self.find(engine).await? {
+                Some(container) => run(engine, &container).await,
+                None => Ok(self.gone()),
+            },
+            Repair::Reconnect(networks) => match self.find(engine).await? {
+                Some(container) => reconnect(engine, &container, networks).await,
+                None => Ok(self.gone()),
+            },
             Repair::Recreate(recreation) => {
                 if project::inspect(engine, &self.container).await?.is_none() {
                     recreate::create(engine, recreation).await?;
                 }
-                let container = self.find(engine).await?;
+                let Some(container) = self.find(engine).await? else { return Ok(self.gone()) };
                 reconnect(engine, &container, &recreation.networks).await?;
                 run(engine, &container).await
             }
@@ -137,16 +143,20 @@ impl HealRecipe {
         Ok(())
     }
 
-    /// The container by its name, else whatever plays its service now.
-    async fn find(&self, engine: &Engine) -> EnvironmentResult<Container> {
+    /// The container by its name, else whatever plays its service now; `None` where somebody has removed the service.
+    async fn find(&self, engine: &Engine) -> EnvironmentResult<Option<Container>> {
         if let Some(container) = project::inspect(engine, &self.container).await? {
-            return Ok(container);
+            return Ok(Some(container));
+        }
+        if !project::services(engine, &self.project).await?.contains_key(&self.service) {
+            return Ok(None);
         }
         let id = project::only_container(engine, &self.project, &self.service).await?;
-        match project::inspect(engine, &id).await? {
-            Some(container) => Ok(container),
-            None => Err(EnvironmentError::failed(format!("the container {} vanished", short(&id)))),
-        }
+        project::inspect(engine, &id).await
+    }
+
+    fn gone(&self) -> Done {
+        Done::unchanged(format!("the container {} is gone, and the fault with it", self.container))
     }
 }
 
