@@ -242,12 +242,13 @@ impl Step for Produce {
         if let Some(warning) = crate::judge::invalid_tail(&report) {
             cx.run.recorder.warn(format!("{}: {warning}", cx.id));
         }
-        if !stopped && fatal.is_none() && report.sent < report.due {
+        let wanted = self.schedule().and_then(|schedule| schedule.total()).unwrap_or(0);
+        if !stopped && fatal.is_none() && report.sent < wanted {
             cx.run.recorder.warn(format!(
-                "{}: stopped long behind its schedule, after {} of {} messages: the rate asked for is out of reach",
+                "{}: stopped after {} of {} messages: the broker had stopped answering, or the rate is out of reach",
                 cx.id,
                 crate::record::Quantity::count(report.sent),
-                crate::record::Quantity::count(report.due),
+                crate::record::Quantity::count(wanted),
             ));
         }
         let outcome = StepOutcome { produced: Some(Box::new(report)), ..StepOutcome::default() };

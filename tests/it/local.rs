@@ -243,12 +243,13 @@ async fn a_limited_log_directory_survives_restarts_and_is_gone_afterwards() {
     let stack = start(&fast(), &needs, &run_dir).await;
     let data = stack.info().facts["log directory kafka-1"].clone();
     let data = Path::new(&data);
-    assert!(data.join("__consumer_offsets-0").is_dir());
+    let identity = || std::fs::read_to_string(data.join("meta.properties")).expect("the broker's data");
+    let before = identity();
     assert!(!run_dir.join("kafka-1/data/meta.properties").exists(), "not in the machine's own mount table");
     stack.act("kafka-1", Action::Kill).await.expect("killed");
     stack.act("kafka-1", Action::Start).await.expect("started");
     stack.wait_ready("kafka-1", LONG).await.expect("ready");
-    assert!(data.join("__consumer_offsets-0").is_dir(), "its data survived");
+    assert_eq!(identity(), before, "its data survived");
     let usage = stack.usage("kafka-1").await.expect("usage").expect("known");
     assert!(usage.disk.is_some_and(|disk| disk > 0));
     let full = std::fs::write(data.join("ballast"), vec![0; 65 << 20]);

@@ -104,6 +104,27 @@ steps:
     assert_eq!((count(&record, "sent"), outcomes), (300, 300), "{}", errors(&record));
     assert!(record["faults"][0]["undone"].is_number(), "the broker is up again: {}", record["faults"]);
 
+    let (_, record) = run(
+        &project,
+        "endless",
+        r#"
+name: The broker does not come back, and the load would go on for hours
+vars: { topic: "endless-${run.id}" }
+setup:
+  - topic: { name: "${topic}" }
+steps:
+  - id: load
+    background: true
+    produce: { topic: "${topic}", count: 50000000, size: 100B, config: { delivery.timeout.ms: 2000 } }
+  - wait: { step: load, count: 5000 }
+  - kill: { service: kafka }
+  - join: load
+"#,
+    );
+    let outcomes = count(&record, "acked") + count(&record, "failed") + count(&record, "unknown");
+    assert_eq!(count(&record, "sent"), outcomes, "{}", errors(&record));
+    assert!(outcomes < 50_000_000, "it ended early: {}", errors(&record));
+
     let (finished, record) = run(
         &project,
         "impossible",

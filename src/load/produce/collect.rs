@@ -19,7 +19,7 @@ impl Worker {
     pub(super) fn collect(&mut self) {
         let Self { producer, tally, flights, free, free_copies, live, clock, in_flight, .. } = self;
         let slots = producer.slots();
-        let mut saw_fatal = false;
+        let (mut saw_fatal, mut answered) = (false, false);
         producer.reports(|batch| {
             let now_us = clock.now_us();
             let (mut acked, mut failed, mut unknown) = (0, 0, 0);
@@ -38,6 +38,8 @@ impl Worker {
                         // What the broker refuses, it has answered.
                         if code == TIMED_OUT {
                             given_up_us = given_up_us.min(flight.due_us);
+                        } else {
+                            answered = true;
                         }
                     }
                     Outcome::Unknown(_) => {
@@ -51,6 +53,7 @@ impl Worker {
             if given_up_us < u64::MAX {
                 tally.gaps.given_up(now_us, given_up_us);
             }
+            answered |= acked > 0;
             if acked > 0 {
                 tally.gaps.acked(now_us, oldest_us);
                 live.last_ack_us.store(now_us, Relaxed);
@@ -69,6 +72,9 @@ impl Worker {
             live.unknown.fetch_add(unknown, Relaxed);
             live.notify();
         });
+        if answered {
+            self.waiting_since_ns = None;
+        }
         if saw_fatal {
             self.note_fatal();
         }

@@ -69,6 +69,9 @@ pub(super) struct Worker {
     pub(super) full_since_us: Option<u64>,
     /// How long the system has not answered at all, in ns.
     pub(super) outage_ns: u64,
+    /// Since when an answer of the broker has been waited for, and for how long, in ns.
+    pub(super) waiting_since_ns: Option<u64>,
+    pub(super) silent_ns: u64,
     /// Since when a complete transaction waits for its end.
     pub(super) ending_since_us: Option<u64>,
 }
@@ -124,6 +127,8 @@ impl Worker {
             in_flight: 0,
             full_since_us: None,
             outage_ns: 0,
+            waiting_since_ns: None,
+            silent_ns: 0,
             ending_since_us: None,
         };
         if worker.payload.repeats() {
@@ -223,8 +228,12 @@ impl Worker {
         }
     }
 
-    /// Whether the rest of the schedule would only make a lost case longer.
+    /// Whether the rest would only make a lost case longer: the broker has not answered for longer than a message may take, or
+    /// the schedule is far behind.
     fn is_out_of_reach(&self, now_ns: u64) -> bool {
+        if self.silent_ns > self.outcome_limit.as_nanos() as u64 {
+            return true;
+        }
         let Schedule::Paced(_) = self.spec.schedule else { return false };
         let length = self.spec.schedule.length().unwrap_or_default();
         let limit_ns = (length.as_nanos() as u64).saturating_mul(OVERTIME_FACTOR) + OVERTIME.as_nanos() as u64;
@@ -239,10 +248,13 @@ impl Worker {
         }
     }
 
-    /// Adds the time since the last look where the system is not answering.
+    /// Notes for how long the broker has not answered, and adds the time since the last look to the outage.
     fn watch_outage(&mut self, looked_ns: u64, now_ns: u64) {
-        let silent_ns = now_ns.saturating_sub((self.live.last_ack_us() * 1000).max(self.start_ns));
-        if self.in_flight > 0 && silent_ns > OUTAGE_NS {
+        if self.waiting_since_ns.is_none() && self.in_flight > 0 {
+            self.waiting_since_ns = Some(now_ns);
+        }
+        self.silent_ns = self.waiting_since_ns.map_or(0, |since| now_ns.saturating_sub(since));
+        if self.silent_ns > OUTAGE_NS {
             self.outage_ns += now_ns - looked_ns;
         }
     }
