@@ -72,13 +72,15 @@ fn figures(record: &Record) -> Vec<Figure> {
             for statistic in statistics {
                 let disturbed = statistic.is_some() && !record.faults.is_empty();
                 let during = disturbed.then_some(steady.as_slice());
-                let rare = match statistic {
-                    Some("p95") => 0.05,
-                    Some("p99") => 0.01,
-                    _ => 1.0,
+                let beyond = match statistic {
+                    Some("p95") => Some(0.05),
+                    Some("p99") => Some(0.01),
+                    _ => None,
                 };
-                let n = observe(record, step, metric.name, Some("n"), during);
-                if matches!(n, Observed::Number(n) if n.value * rare < BEYOND) && rare < 1.0 {
+                if let Some(share) = beyond
+                    && let Observed::Number(n) = observe(record, step, metric.name, Some("n"), during)
+                    && n.value * share < BEYOND
+                {
                     continue;
                 }
                 if let Observed::Number(quantity) = observe(record, step, metric.name, statistic, during) {

@@ -13,7 +13,10 @@ pub use admin::{
     Admin, BrokerView, ClusterView, ConfigSource, ConfigValue, GroupDescription, GroupMember, PartitionLag,
     PartitionOffsets, PartitionView, TopicView,
 };
-pub use batch::{BatchConsumer, BatchProducer, Incoming, Outcome, Problem, Report, Submission, controller_id, revive};
+pub(crate) use batch::revive;
+pub use batch::{
+    BatchConsumer, BatchProducer, Incoming, Outcome, Problem, Report, Submission, controller_id, keep_connected,
+};
 pub use client::{ClientSettings, Role};
 pub use error::{KafkaFailure, error_name};
 pub use logs::{ClientLog, ClientLogs, LogSink};

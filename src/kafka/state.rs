@@ -123,7 +123,7 @@ impl ClientState {
         self.producer_id.load(Ordering::Acquire)
     }
 
-    /// Whether the client has no broker left to ask, according to its last statistics; see [`revive`](super::revive).
+    /// Whether the client has no broker left to ask, according to its last statistics; see [`keep_connected`](super::keep_connected).
     pub fn is_stranded(&self) -> bool {
         self.stranded.load(Ordering::Acquire)
     }

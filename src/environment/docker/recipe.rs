@@ -107,20 +107,18 @@ impl HealRecipe {
 
     /// Repairs once.
     pub(super) async fn apply(&self, engine: &Engine) -> EnvironmentResult<Done> {
+        if let Repair::Recreate(recreation) = &self.repair
+            && project::inspect(engine, &self.container).await?.is_none()
+        {
+            recreate::create(engine, recreation).await?;
+        }
+        let Some(container) = self.find(engine).await? else {
+            return Ok(Done::unchanged(format!("the container {} is gone, and the fault with it", self.container)));
+        };
         match &self.repair {
-            Repair::Run => match self.find(engine).await? {
-                Some(container) => run(engine, &container).await,
-                None => Ok(self.gone()),
-            },
-            Repair::Reconnect(networks) => match self.find(engine).await? {
-                Some(container) => reconnect(engine, &container, networks).await,
-                None => Ok(self.gone()),
-            },
+            Repair::Run => run(engine, &container).await,
+            Repair::Reconnect(networks) => reconnect(engine, &container, networks).await,
             Repair::Recreate(recreation) => {
-                if project::inspect(engine, &self.container).await?.is_none() {
-                    recreate::create(engine, recreation).await?;
-                }
-                let Some(container) = self.find(engine).await? else { return Ok(self.gone()) };
                 reconnect(engine, &container, &recreation.networks).await?;
                 run(engine, &container).await
             }
@@ -153,10 +151,6 @@ impl HealRecipe {
         }
         let id = project::only_container(engine, &self.project, &self.service).await?;
         project::inspect(engine, &id).await
-    }
-
-    fn gone(&self) -> Done {
-        Done::unchanged(format!("the container {} is gone, and the fault with it", self.container))
     }
 }
 

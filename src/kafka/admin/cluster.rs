@@ -91,9 +91,8 @@ impl Admin {
     pub async fn cluster(&self) -> Result<ClusterView, KafkaFailure> {
         self.blocking(|own| {
             let client = own.client.inner();
-            let metadata = client
-                .fetch_metadata(None, own.timeout)
-                .inspect_err(|_| revive(client))
+            let metadata = own
+                .heard(client.fetch_metadata(None, own.timeout))
                 .map_err(|error| KafkaFailure::request("fetch the cluster's metadata", &error))?;
             let mut brokers: Vec<_> = metadata
                 .brokers()

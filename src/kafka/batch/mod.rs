@@ -7,6 +7,6 @@ mod producer;
 mod queue;
 
 pub use consumer::{BatchConsumer, Incoming, Problem};
-pub(crate) use native::dump;
-pub use native::{controller_id, error_name, revive};
+pub use native::{controller_id, error_name, keep_connected};
+pub(crate) use native::{dump, revive};
 pub use producer::{BatchProducer, Outcome, Report, Submission};

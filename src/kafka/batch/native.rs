@@ -1,7 +1,7 @@
 //! Small questions to librdkafka that its Rust wrapper does not ask.
 #![allow(unsafe_code)]
 
-use crate::kafka::KafkaFailure;
+use crate::kafka::{ClientState, KafkaFailure};
 use rdkafka::bindings::*;
 use rdkafka::client::Client;
 use rdkafka::config::NativeClientConfig;
@@ -62,7 +62,7 @@ pub fn controller_id<C: rdkafka::ClientContext>(client: &Client<C>, timeout: Dur
 /// list none for a moment, not even itself; the client then knows nobody and asks nobody for good, whereas Java's
 /// client would go back to its bootstrap servers (librdkafka's issue 5301). For a client that knows brokers it does nothing
 /// that the next metadata response does not take back.
-pub fn revive<C: rdkafka::ClientContext>(client: &Client<C>) {
+pub(crate) fn revive<C: rdkafka::ClientContext>(client: &Client<C>) {
     let mut servers = [0 as c_char; 4096];
     let mut size = servers.len();
     // SAFETY: the handle and its configuration are valid for as long as the client is borrowed; `size` is the buffer's, and
@@ -73,6 +73,14 @@ pub fn revive<C: rdkafka::ClientContext>(client: &Client<C>) {
         if got == rd_kafka_conf_res_t::RD_KAFKA_CONF_OK && size <= servers.len() {
             rd_kafka_brokers_add(client.native_ptr(), servers.as_ptr());
         }
+    }
+}
+
+/// Revives a client that has no broker left to ask, according to its last statistics.
+pub fn keep_connected(client: &Client<ClientState>) {
+    if client.context().is_stranded() {
+        revive(client);
+        client.context().revived();
     }
 }
 

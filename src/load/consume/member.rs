@@ -3,7 +3,7 @@
 use super::job::Shared;
 use super::report::{LifeEnd, RebalanceEvent};
 use super::{Commit, Tapped};
-use crate::kafka::{BatchConsumer, ClientState, Incoming, Rebalance, revive};
+use crate::kafka::{BatchConsumer, ClientState, Incoming, Rebalance, keep_connected};
 use crate::ledger::{Identity, Seen, Sighting};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -111,10 +111,7 @@ impl Member {
                 },
             );
             note_rebalances(shared, number, &state, &mut progress);
-            if state.is_stranded() {
-                revive(self.consumer.client());
-                state.revived();
-            }
+            keep_connected(self.consumer.client());
             if count == 0 {
                 self.advance(&progress);
             }

@@ -6,7 +6,7 @@ use super::plan::Planned;
 use super::sticky::Sticky;
 use super::tally::{Flight, Tally};
 use super::transaction::Transactions;
-use crate::kafka::{BatchProducer, KafkaFailure, revive};
+use crate::kafka::{BatchProducer, KafkaFailure, keep_connected};
 use crate::ledger::ProducerTicket;
 use crate::load::health::PauseWatch;
 use crate::load::keys::KeySource;
@@ -69,9 +69,8 @@ pub(super) struct Worker {
     pub(super) full_since_us: Option<u64>,
     /// How long the system has not answered at all, in ns.
     pub(super) outage_ns: u64,
-    /// Since when an answer of the broker has been waited for, and for how long, in ns.
+    /// Since when an answer of the broker has been waited for, in ns of the run.
     pub(super) waiting_since_ns: Option<u64>,
-    pub(super) silent_ns: u64,
     /// Since when a complete transaction waits for its end.
     pub(super) ending_since_us: Option<u64>,
 }
@@ -128,7 +127,6 @@ impl Worker {
             full_since_us: None,
             outage_ns: 0,
             waiting_since_ns: None,
-            silent_ns: 0,
             ending_since_us: None,
         };
         if worker.payload.repeats() {
@@ -183,7 +181,7 @@ impl Worker {
             }
             self.submit();
             self.collect();
-            self.keep_connected();
+            keep_connected(self.producer.client().client());
             if let Err(failure) = self.end_transaction(!generating) {
                 self.fatal = Some(failure);
             }
@@ -231,7 +229,7 @@ impl Worker {
     /// Whether the rest would only make a lost case longer: the broker has not answered for longer than a message may take, or
     /// the schedule is far behind.
     fn is_out_of_reach(&self, now_ns: u64) -> bool {
-        if self.silent_ns > self.outcome_limit.as_nanos() as u64 {
+        if self.silent_ns(now_ns) > self.outcome_limit.as_nanos() as u64 {
             return true;
         }
         let Schedule::Paced(_) = self.spec.schedule else { return false };
@@ -240,21 +238,17 @@ impl Worker {
         now_ns.saturating_sub(self.start_ns) > limit_ns.saturating_add(self.outage_ns)
     }
 
-    fn keep_connected(&self) {
-        let client = self.producer.client().client();
-        if client.context().is_stranded() {
-            revive(client);
-            client.context().revived();
-        }
+    /// How long an answer of the broker has been waited for.
+    fn silent_ns(&self, now_ns: u64) -> u64 {
+        self.waiting_since_ns.map_or(0, |since| now_ns.saturating_sub(since))
     }
 
-    /// Notes for how long the broker has not answered, and adds the time since the last look to the outage.
+    /// Notes since when the broker has not answered, and adds the time since the last look to the outage.
     fn watch_outage(&mut self, looked_ns: u64, now_ns: u64) {
         if self.waiting_since_ns.is_none() && self.in_flight > 0 {
             self.waiting_since_ns = Some(now_ns);
         }
-        self.silent_ns = self.waiting_since_ns.map_or(0, |since| now_ns.saturating_sub(since));
-        if self.silent_ns > OUTAGE_NS {
+        if self.silent_ns(now_ns) > OUTAGE_NS {
             self.outage_ns += now_ns - looked_ns;
         }
     }
