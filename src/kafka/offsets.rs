@@ -37,6 +37,11 @@ impl OffsetReader {
 
     /// The partitions of a topic, once the cluster knows it and every one of them has a leader.
     pub fn partitions(&self, topic: &str, timeout: Duration) -> Result<Vec<i32>, KafkaFailure> {
+        Ok(self.leaders(topic, timeout)?.into_keys().collect())
+    }
+
+    /// The leader of each partition, once all have one.
+    pub fn leaders(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<i32, i32>, KafkaFailure> {
         let deadline = Instant::now() + timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
@@ -46,7 +51,8 @@ impl OffsetReader {
                     match found {
                         Some(found) if found.error().is_none() && !found.partitions().is_empty() => {
                             if found.partitions().iter().all(|partition| partition.leader() >= 0) {
-                                return Ok(found.partitions().iter().map(|partition| partition.id()).collect());
+                                let leaders = found.partitions().iter().map(|found| (found.id(), found.leader()));
+                                return Ok(leaders.collect());
                             }
                             KafkaFailure::Request {
                                 action: format!("find a leader for every partition of `{topic}`"),

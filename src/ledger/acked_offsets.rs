@@ -1,6 +1,7 @@
 //! Where each acknowledged message went, in about one byte a message.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Past this the account stops recording places; the classes stay exact, samples lose their place.
 const BUDGET_BYTES: usize = 2 << 20;
@@ -24,19 +25,20 @@ struct Track {
 impl AckedOffsets {
     /// Notes that `sequence` was written at `offset`; -1 where only its partition is known (`acks: 0`).
     pub fn push(&mut self, partition: i32, sequence: u64, offset: i64) {
-        if self.bytes > BUDGET_BYTES {
+        self.push_run(partition, sequence..sequence + 1, offset);
+    }
+
+    /// Notes that these sequences were written one after the other, the first of them at `offset`; -1 where only their
+    /// partition is known.
+    pub fn push_run(&mut self, partition: i32, sequences: Range<u64>, offset: i64) {
+        if self.bytes > BUDGET_BYTES || sequences.is_empty() {
             return;
         }
         let track = self.partitions.entry(partition).or_default();
-        let step = (sequence.wrapping_sub(track.last.0) as i64, offset.wrapping_sub(track.last.1));
-        track.last = (sequence, offset);
-        if (track.pending.0, track.pending.1) == step && track.pending.2 > 0 {
-            track.pending.2 += 1;
-            return;
-        }
         let before = track.code.len();
-        track.flush();
-        track.pending = (step.0, step.1, 1);
+        let jump = (sequences.start.wrapping_sub(track.last.0) as i64, offset.wrapping_sub(track.last.1));
+        track.step(jump, 1);
+        track.step((1, i64::from(offset >= 0)), sequences.end - sequences.start - 1);
         self.bytes += track.code.len() - before;
     }
 
@@ -72,6 +74,21 @@ impl AckedOffsets {
 }
 
 impl Track {
+    /// Goes so many equal steps on.
+    fn step(&mut self, (sequence, offset): (i64, i64), times: u64) {
+        if times == 0 {
+            return;
+        }
+        self.last.0 = self.last.0.wrapping_add_signed(sequence.wrapping_mul(times as i64));
+        self.last.1 = self.last.1.wrapping_add(offset.wrapping_mul(times as i64));
+        if (self.pending.0, self.pending.1) == (sequence, offset) && self.pending.2 > 0 {
+            self.pending.2 += times;
+            return;
+        }
+        self.flush();
+        self.pending = (sequence, offset, times);
+    }
+
     fn flush(&mut self) {
         let (sequence_step, offset_step, times) = self.pending;
         if times == 0 {
@@ -134,9 +151,12 @@ mod tests {
             }
             // Some acknowledgements overtake others.
             let sequence = sequence ^ u64::from(rng.random_range(0..50) == 0);
-            offsets.push(partition as i32, sequence, ends[partition]);
-            model.push((sequence, partition as i32, ends[partition]));
-            ends[partition] += 1;
+            let count = if rng.random_range(0..20) == 0 { 5 } else { 1 };
+            offsets.push_run(partition as i32, sequence..sequence + count, ends[partition]);
+            for n in 0..count {
+                model.push((sequence + n, partition as i32, ends[partition]));
+                ends[partition] += 1;
+            }
         }
         let mut read = Vec::new();
         offsets.for_each(|sequence, partition, offset| read.push((sequence, partition, offset)));

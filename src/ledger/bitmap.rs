@@ -4,6 +4,7 @@
 //! arrives in order therefore keeps one page at a time.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 const WORDS: usize = 1024;
 const PAGE_BITS: u64 = (WORDS * 64) as u64;
@@ -34,24 +35,21 @@ impl Page {
         }
     }
 
-    fn insert(&mut self, bit: u64) -> bool {
+    /// Adds the bits of `mask` to a word; returns how many of them are new.
+    fn insert(&mut self, word: usize, mask: u64) -> u32 {
         if let Page::Empty = self {
             *self = Page::Partial(Box::new(Partial { count: 0, words: [0; WORDS] }));
         }
         let Page::Partial(page) = self else {
-            return false;
+            return 0;
         };
-        let word = &mut page.words[(bit / 64) as usize];
-        let mask = 1u64 << (bit % 64);
-        if *word & mask != 0 {
-            return false;
-        }
-        *word |= mask;
-        page.count += 1;
+        let added = (mask & !page.words[word]).count_ones();
+        page.words[word] |= mask;
+        page.count += added;
         if u64::from(page.count) == PAGE_BITS {
             *self = Page::Full;
         }
-        true
+        added
     }
 
     fn remove(&mut self, bit: u64) -> bool {
@@ -164,7 +162,22 @@ impl PagedBitmap {
 
     /// Adds a value; false when it was there already.
     pub fn insert(&mut self, value: u64) -> bool {
-        let added = self.page_mut(value / PAGE_BITS).insert(value % PAGE_BITS);
+        self.insert_in_word(value / 64, 1 << (value % 64)) == 1
+    }
+
+    /// Adds every value of a range.
+    pub fn insert_range(&mut self, values: Range<u64>) {
+        let mut next = values.start;
+        while next < values.end {
+            let count = (64 - next % 64).min(values.end - next);
+            self.insert_in_word(next / 64, u64::MAX >> (64 - count) << (next % 64));
+            next += count;
+        }
+    }
+
+    fn insert_in_word(&mut self, word: u64, mask: u64) -> u32 {
+        let words = WORDS as u64;
+        let added = self.page_mut(word / words).insert((word % words) as usize, mask);
         self.len += u64::from(added);
         added
     }
@@ -284,10 +297,14 @@ mod tests {
                 1 => rng.random_range(0..70_000_000),
                 _ => step % 150_000,
             };
-            if rng.random_range(0..10) == 0 {
-                assert_eq!(set.remove(value), model.remove(&value));
-            } else {
-                assert_eq!(set.insert(value), model.insert(value));
+            match rng.random_range(0..10) {
+                0 => assert_eq!(set.remove(value), model.remove(&value)),
+                1 if step % 100 == 0 => {
+                    let range = value..value.saturating_add(rng.random_range(0..500));
+                    set.insert_range(range.clone());
+                    model.extend(range);
+                }
+                _ => assert_eq!(set.insert(value), model.insert(value)),
             }
         }
         assert_eq!(set.len(), model.len() as u64);

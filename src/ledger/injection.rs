@@ -107,7 +107,7 @@ pub fn inject(
             let (slot, body) = (next as u32, Some(write.payload.as_slice()));
             let mut code = None;
             let message = Submission { slot, partition: write.partition, key: None, body };
-            producer.submit(&[message], |_, refused| code = Some(refused));
+            producer.submit([message], |_, refused| code = Some(refused));
             if code.is_some() {
                 break;
             }

@@ -33,6 +33,15 @@ impl SenderAccount {
         Self { producer, topic: topic.into(), ..Self::default() }
     }
 
+    /// These sequences were acknowledged as written one after the other in a partition, the first of them at `offset`; -1
+    /// where the broker told no offset, and -1 as partition where not even that is known.
+    pub fn acknowledged(&mut self, sequences: Range<u64>, partition: i32, offset: i64) {
+        self.acked.insert_range(sequences.clone());
+        if partition >= 0 {
+            self.offsets.push_run(partition, sequences, offset);
+        }
+    }
+
     /// The transaction of these sequences was aborted: nobody may read them as committed.
     pub fn transaction_aborted(&mut self, sequences: Range<u64>) {
         for sequence in sequences {

@@ -160,24 +160,29 @@ struct OpenSlice {
 impl LatencyRecorder {
     /// Records the latency of a message that was due `due_us` after the start of the run.
     pub fn record(&mut self, due_us: u64, latency_us: i64) {
+        self.record_n(due_us, latency_us, 1);
+    }
+
+    /// Records the same for so many messages.
+    pub fn record_n(&mut self, due_us: u64, latency_us: i64, count: u64) {
         let latency = match u64::try_from(latency_us) {
             Ok(latency) if latency <= LIMIT_US => latency,
             Ok(_) => {
-                self.series.clipped += 1;
+                self.series.clipped += count;
                 LIMIT_US
             }
             Err(_) => {
-                self.series.negative += 1;
+                self.series.negative += count;
                 0
             }
         };
-        self.series.sum_us = self.series.sum_us.saturating_add(latency);
+        self.series.sum_us = self.series.sum_us.saturating_add(latency.saturating_mul(count));
         self.series.max_us = self.series.max_us.max(latency);
         let number = due_us / SLICE_US;
         if self.open.get(self.hot).is_none_or(|slice| slice.number != number) {
             self.open_slice(number);
         }
-        self.open[self.hot].histogram.saturating_record(latency);
+        self.open[self.hot].histogram.saturating_record_n(latency, count);
     }
 
     /// The histogram, in µs, of the latest slices: about a second.

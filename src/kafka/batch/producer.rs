@@ -110,8 +110,13 @@ impl BatchProducer {
 
     /// Hands messages over. `refused` is told the index and error code of each that was not taken;
     /// there is no delivery report for those. Either all slots of a batch have buffers or none has.
-    pub fn submit(&mut self, batch: &[Submission<'_>], mut refused: impl FnMut(usize, i32)) -> usize {
-        let copied = batch.first().is_some_and(|first| first.slot >= self.slots());
+    pub fn submit<'a>(
+        &mut self,
+        batch: impl IntoIterator<Item = Submission<'a>>,
+        mut refused: impl FnMut(usize, i32),
+    ) -> usize {
+        let mut batch = batch.into_iter().peekable();
+        let copied = batch.peek().is_some_and(|first| first.slot >= self.slots());
         let flags = RD_KAFKA_MSG_F_PARTITION | if copied { RD_KAFKA_MSG_F_COPY } else { 0 };
         self.messages.clear();
         for message in batch {
@@ -134,7 +139,7 @@ impl BatchProducer {
                 key: key.0,
                 key_len: key.1,
                 offset: 0,
-                _private: (message.slot as usize + 1) as *mut c_void,
+                _private: opaque(message.slot),
             });
         }
         let count = self.messages.len() as c_int;
@@ -144,7 +149,7 @@ impl BatchProducer {
         let taken = unsafe { rd_kafka_produce_batch(self.topic, -1, flags, self.messages.as_mut_ptr(), count) };
         if taken < count {
             for (index, message) in self.messages.iter().enumerate().filter(|(_, message)| message.err != OK) {
-                if let Some(in_flight) = self.in_flight.get_mut(batch[index].slot as usize) {
+                if let Some(in_flight) = self.in_flight.get_mut(slot_of(message) as usize) {
                     *in_flight = false;
                 }
                 refused(index, message.err as i32);
@@ -189,7 +194,7 @@ impl BatchProducer {
                 key,
                 key_len,
                 RD_KAFKA_VTYPE_OPAQUE,
-                (slot as usize + 1) as *mut c_void,
+                opaque(slot),
                 RD_KAFKA_VTYPE_HEADERS,
                 list,
                 RD_KAFKA_VTYPE_END,
@@ -274,13 +279,20 @@ impl Drop for BatchProducer {
 /// SAFETY: `message` must be a delivery report that is still owned by its event.
 unsafe fn report(message: *const rd_kafka_message_t) -> Report {
     // SAFETY: by the caller's promise.
-    let (message, status) = unsafe { (&*message, rd_kafka_message_status(message)) };
-    use rd_kafka_msg_status_t::*;
-    let outcome = match (message.err, status) {
-        (OK, _) => Outcome::Acked,
-        (code, RD_KAFKA_MSG_STATUS_NOT_PERSISTED) => Outcome::Failed(code as i32),
-        (code, _) => Outcome::Unknown(code as i32),
+    let (message, status) = unsafe { (&*message, || rd_kafka_message_status(message)) };
+    let outcome = match message.err {
+        OK => Outcome::Acked,
+        code if status() == rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED => Outcome::Failed(code as i32),
+        code => Outcome::Unknown(code as i32),
     };
-    let slot = (message._private as usize).wrapping_sub(1) as u32;
-    Report { slot, outcome, partition: message.partition, offset: message.offset }
+    Report { slot: slot_of(message), outcome, partition: message.partition, offset: message.offset }
+}
+
+/// What librdkafka carries for us: the slot, and never null.
+fn opaque(slot: u32) -> *mut c_void {
+    (slot as usize + 1) as *mut c_void
+}
+
+fn slot_of(message: &rd_kafka_message_t) -> u32 {
+    (message._private as usize).wrapping_sub(1) as u32
 }

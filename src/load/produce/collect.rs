@@ -49,6 +49,7 @@ impl Worker {
                 }
                 if report.slot < slots { free.push(report.slot) } else { free_copies.push(report.slot) }
             }
+            tally.settle(now_us);
             *in_flight = in_flight.saturating_sub(batch.len() as u64);
             if given_up_us < u64::MAX {
                 tally.gaps.given_up(now_us, given_up_us);

@@ -1,6 +1,6 @@
 //! Handing messages over to the client.
 
-use super::plan::{Planned, Way};
+use super::plan::{Planned, Scratch, Way};
 use super::worker::{FATAL, QUEUE_FULL, Worker};
 use crate::kafka::{Outcome, Report, Submission};
 use crate::ledger::IDENTITY_HEADER;
@@ -29,16 +29,17 @@ impl Worker {
             let key = |planned: &Planned| planned.key.clone().map(|key| &self.key_bytes[key]);
             if let Way::Headers { .. } = run[0].way {
                 for (index, planned) in run.iter().enumerate() {
-                    let Way::Headers { scratch, identity, tombstone } = planned.way else {
+                    let Way::Headers { scratch, carries_identity, tombstone } = planned.way else {
                         continue;
                     };
+                    let Scratch { body, identity } = &self.scratch[scratch];
                     let mut headers: Vec<(&std::ffi::CStr, &[u8])> =
                         self.headers.iter().map(|(name, value)| (name.as_c_str(), value.as_slice())).collect();
                     let name = CString::new(IDENTITY_HEADER).expect("a constant without zero byte");
-                    if let Some(identity) = &identity {
+                    if carries_identity {
                         headers.push((&name, identity));
                     }
-                    let body = (!tombstone).then_some(self.scratch[scratch].as_slice());
+                    let body = (!tombstone).then_some(body.as_slice());
                     let sent = self.producer.submit_with_headers(
                         planned.slot,
                         planned.partition,
@@ -55,16 +56,14 @@ impl Worker {
                     }
                 }
             } else {
-                let batch: Vec<Submission> = run
-                    .iter()
-                    .map(|planned| Submission {
-                        slot: planned.slot,
-                        partition: planned.partition,
-                        key: key(planned),
-                        body: if let Way::Copy(scratch) = planned.way { Some(&self.scratch[scratch]) } else { None },
-                    })
-                    .collect();
-                self.producer.submit(&batch, |index, code| refused.push((done + index, code)));
+                let scratch = &self.scratch;
+                let batch = run.iter().map(|planned| Submission {
+                    slot: planned.slot,
+                    partition: planned.partition,
+                    key: key(planned),
+                    body: if let Way::Copy(position) = planned.way { Some(&scratch[position].body) } else { None },
+                });
+                self.producer.submit(batch, |index, code| refused.push((done + index, code)));
             }
             done += run.len();
         }

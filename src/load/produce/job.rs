@@ -6,6 +6,7 @@ use super::report::{LoadValidity, ProduceReport};
 use super::settings::{check, headers, settings, slots};
 use super::tally::Tally;
 use super::transaction::Transactions;
+use super::window::Window;
 use super::worker::{Parts, Worker};
 use crate::kafka::{BatchProducer, ClientState, KafkaFailure, OffsetReader, error_name};
 use crate::ledger::SenderAccount;
@@ -15,7 +16,7 @@ use crate::load::keys::KeySource;
 use crate::load::{LoadError, RunClock, Schedule};
 use crate::record::latency::LatencySeries;
 use rdkafka::producer::Producer;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -43,7 +44,9 @@ impl ProduceJob {
     pub fn prepare(spec: ProduceSpec) -> Result<Self, LoadError> {
         check(&spec)?;
         let offsets = OffsetReader::new(&spec.connection, false, spec.logs.clone())?;
-        let partitions = offsets.partitions(&spec.topic, PREPARE_LIMIT)?.len() as i32;
+        let leaders = offsets.leaders(&spec.topic, PREPARE_LIMIT)?;
+        let partitions = leaders.len() as i32;
+        let brokers = leaders.values().collect::<BTreeSet<_>>().len();
         let spec = Arc::new(spec);
         let live = Arc::new(LiveProduce::new(spec.schedule.clone(), spec.producers as u64));
         let (mut workers, mut effective_config) = (Vec::new(), BTreeMap::new());
@@ -76,6 +79,7 @@ impl ProduceJob {
                 partitions,
                 live: live.clone(),
                 tally: Tally::new(account),
+                window: Window::new(&spec, &effective, brokers),
                 transactions: transactions.map(|t| Transactions::new(t, spec.seed.wrapping_add(share))),
                 outcome_limit: Duration::from_millis(limit) + Duration::from_secs(10),
                 headers: headers(&spec)?,

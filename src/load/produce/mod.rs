@@ -11,6 +11,7 @@ mod spec;
 mod sticky;
 mod tally;
 mod transaction;
+mod window;
 mod worker;
 
 pub use job::ProduceJob;

@@ -24,8 +24,19 @@ pub(super) enum Way {
     Slab,
     /// From this scratch buffer, copied.
     Copy(usize),
-    /// From this scratch buffer, with headers. Without a body it is a tombstone.
-    Headers { scratch: usize, identity: Option<[u8; IDENTITY_BYTES]>, tombstone: bool },
+    /// From this scratch buffer, with headers, its identity among them if it has no place in the body. Without a body it is
+    /// a tombstone.
+    Headers { scratch: usize, carries_identity: bool, tombstone: bool },
+}
+
+/// A message that does not lie in the slab.
+pub(super) struct Scratch {
+    pub(super) body: Vec<u8>,
+    pub(super) identity: [u8; IDENTITY_BYTES],
+}
+
+impl Scratch {
+    pub(super) const EMPTY: Self = Self { body: Vec::new(), identity: [0; IDENTITY_BYTES] };
 }
 
 /// Fewer messages at once are left to the client.
@@ -40,7 +51,7 @@ impl Worker {
             return;
         }
         let room = match &mut self.transactions {
-            None => BATCH as u64,
+            None => u64::MAX,
             Some(transactions) => match transactions.ensure_open(&self.producer, self.next) {
                 Ok(()) => transactions.room(self.next),
                 Err(failure) => {
@@ -52,7 +63,7 @@ impl Worker {
         self.key_bytes.clear();
         let now_ns = self.clock.now_ns();
         let paced = matches!(self.spec.schedule, Schedule::Paced(_));
-        for _ in 0..room.min(BATCH as u64) {
+        for _ in 0..room.min(self.room()).min(BATCH as u64) {
             let index = self.index();
             let due_ns = match &self.spec.schedule {
                 Schedule::Paced(_) => match self.spec.schedule.due_ns(index) {
@@ -62,14 +73,20 @@ impl Worker {
                 Schedule::Unlimited { count, .. } if count.is_some_and(|count| index >= count) => {
                     break;
                 }
-                // Without a schedule nothing has to go on while the slab is on its way.
-                Schedule::Unlimited { .. } if self.free.is_empty() => break,
                 Schedule::Unlimited { .. } => now_ns,
             };
             self.plan(index, due_ns / 1000, paced);
         }
         self.ticket.raise(self.next);
         self.keep_together(now_ns / 1000);
+    }
+
+    /// How many more messages may be on their way. With a schedule nothing holds them back: it has to go on.
+    pub(super) fn room(&self) -> u64 {
+        match &self.spec.schedule {
+            Schedule::Paced(_) => u64::MAX,
+            Schedule::Unlimited { .. } => self.window.room(self.in_flight).min(self.free.len() as u64),
+        }
     }
 
     /// Gives the messages without key of a large batch one partition, as the client would: a random one, for as long as
@@ -107,7 +124,7 @@ impl Worker {
                 }
             },
             _ => {
-                let buffer = &mut self.scratch[position];
+                let buffer = &mut self.scratch[position].body;
                 buffer.clear();
                 (self.payload.render(number, buffer, &mut self.key_bytes), false)
             }
@@ -128,7 +145,7 @@ impl Worker {
         let in_header = rendered.carrier == Carrier::Header || rendered.tombstone;
         let buffer = match (slot, in_slab) {
             (Some(slot), true) => self.producer.buffer(slot).expect("a free slot is not in flight"),
-            _ => &mut self.scratch[position],
+            _ => &mut self.scratch[position].body,
         };
         match rendered.carrier {
             Carrier::Prefix => buffer[..IDENTITY_BYTES].copy_from_slice(&identity.encode()),
@@ -138,11 +155,13 @@ impl Worker {
         let bytes = buffer.len() as u32;
         if in_header && in_slab {
             let body = std::mem::take(buffer);
-            self.scratch[position] = body;
+            self.scratch[position].body = body;
         }
         let way = if in_header || !self.headers.is_empty() {
-            let identity = in_header.then(|| identity.encode());
-            Way::Headers { scratch: position, identity, tombstone: rendered.tombstone }
+            if in_header {
+                self.scratch[position].identity = identity.encode();
+            }
+            Way::Headers { scratch: position, carries_identity: in_header, tombstone: rendered.tombstone }
         } else if in_slab {
             Way::Slab
         } else {

@@ -9,6 +9,8 @@ use std::ffi::CString;
 const SLAB_BYTES: usize = 16 << 20;
 /// `batch.size` where nothing else is set.
 const BATCH_SIZE: usize = 16_384;
+/// Larger messages are written from where they lie, not copied into the request first.
+const COPY_UP_TO: &str = "512";
 
 pub(super) fn check(spec: &ProduceSpec) -> Result<(), LoadError> {
     let refuse = |reason: &str| Err(LoadError::Spec(reason.to_owned()));
@@ -33,6 +35,10 @@ pub(super) fn check(spec: &ProduceSpec) -> Result<(), LoadError> {
 pub(super) fn settings(spec: &ProduceSpec, share: u64) -> Result<(ClientSettings, Option<String>), LoadError> {
     let mut settings = ClientSettings::new(Role::Producer)?;
     settings.set_all(&spec.connection)?;
+    // TLS would seal each piece of a request by itself.
+    if !settings.get("security.protocol").is_some_and(|protocol| protocol.to_ascii_uppercase().contains("SSL")) {
+        settings.set("message.copy.max.bytes", COPY_UP_TO)?;
+    }
     let acks = match spec.acks {
         Acks::None => "0",
         Acks::Leader => "1",
@@ -56,12 +62,18 @@ pub(super) fn settings(spec: &ProduceSpec, share: u64) -> Result<(ClientSettings
     Ok((settings, id))
 }
 
-pub(super) fn slots(spec: &ProduceSpec) -> u32 {
-    let size = match &spec.payload {
+/// About how many bytes a message has.
+pub(super) fn typical_size(spec: &ProduceSpec) -> usize {
+    match &spec.payload {
         PayloadSpec::Random { size, .. } => *size,
         PayloadSpec::Fixed(bytes) => bytes.len(),
         _ => 4096,
-    };
+    }
+}
+
+/// How many buffers a producer gets. A schedule goes on while all of them are on their way: then its messages are copied.
+pub(super) fn slots(spec: &ProduceSpec) -> u32 {
+    let size = typical_size(spec);
     // Five requests in flight and one that fills keep the connection busy; more only leaves the processor's cache.
     let batch = spec.config.get("batch.size").and_then(|text| text.parse::<usize>().ok()).unwrap_or(BATCH_SIZE);
     let wanted = (6 * batch / size.max(1)).clamp(1024, 8192);

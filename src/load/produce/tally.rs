@@ -6,6 +6,7 @@ use crate::load::gaps::GapWatch;
 use crate::record::latency::LatencyRecorder;
 use crate::record::series::{ProduceSecond, TimeLine};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A message between hand-over and outcome.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,6 +17,34 @@ pub(super) struct Flight {
     pub(super) handed_us: u64,
     pub(super) bytes: u32,
     pub(super) warmup: bool,
+}
+
+/// Acknowledged messages that follow each other in sequence and place: what is alike is entered at once.
+struct Run {
+    sequences: Range<u64>,
+    partition: i32,
+    /// Of the first.
+    offset: i64,
+}
+
+impl Run {
+    /// Takes the message in if it is the next one.
+    fn takes(&mut self, flight: &Flight, report: &Report) -> bool {
+        let place =
+            if self.offset < 0 { self.offset } else { self.offset + (flight.sequence - self.sequences.start) as i64 };
+        let follows =
+            flight.sequence == self.sequences.end && report.partition == self.partition && report.offset == place;
+        self.sequences.end += u64::from(follows);
+        follows
+    }
+}
+
+/// How many messages had the same times one after the other.
+#[derive(Default)]
+struct Alike {
+    due_us: u64,
+    handed_us: u64,
+    count: u64,
 }
 
 /// What one producer counts.
@@ -38,6 +67,8 @@ pub(super) struct Tally {
     pub(super) transaction_wait_us: u64,
     /// The second in which the live percentile was renewed.
     pub(super) shown_second: u64,
+    run: Option<Run>,
+    alike: Alike,
 }
 
 impl Tally {
@@ -59,6 +90,8 @@ impl Tally {
             queue_full_us: 0,
             transaction_wait_us: 0,
             shown_second: 0,
+            run: None,
+            alike: Alike::default(),
         }
     }
 
@@ -69,19 +102,22 @@ impl Tally {
         }
     }
 
-    /// A message has its outcome.
+    /// A message has its outcome. It is entered with the others that arrived at this time, by [`settle`](Self::settle).
     pub(super) fn outcome(&mut self, flight: &Flight, report: &Report, now_us: u64) {
         match report.outcome {
             Outcome::Acked => {
                 self.acked += 1;
-                self.account.acked.insert(flight.sequence);
-                // Without acknowledgements the partition is known and the offset is -1.
-                if report.partition >= 0 {
-                    self.account.offsets.push(report.partition, flight.sequence, report.offset);
+                if !self.run.as_mut().is_some_and(|run| run.takes(flight, report)) {
+                    self.enter_run();
+                    let sequences = flight.sequence..flight.sequence + 1;
+                    self.run = Some(Run { sequences, partition: report.partition, offset: report.offset });
                 }
                 if !flight.warmup {
-                    self.ack_latency.record(flight.due_us, now_us as i64 - flight.handed_us as i64);
-                    self.response_latency.record(flight.due_us, now_us as i64 - flight.due_us as i64);
+                    if (self.alike.due_us, self.alike.handed_us) != (flight.due_us, flight.handed_us) {
+                        self.enter_latencies(now_us);
+                        self.alike = Alike { due_us: flight.due_us, handed_us: flight.handed_us, count: 0 };
+                    }
+                    self.alike.count += 1;
                 }
             }
             Outcome::Failed(code) => {
@@ -93,5 +129,26 @@ impl Tally {
                 self.account.unknown.insert(flight.sequence);
             }
         }
+    }
+
+    /// All outcomes that arrived at this time have been told.
+    pub(super) fn settle(&mut self, now_us: u64) {
+        self.enter_run();
+        self.enter_latencies(now_us);
+    }
+
+    fn enter_run(&mut self) {
+        if let Some(run) = self.run.take() {
+            self.account.acknowledged(run.sequences, run.partition, run.offset);
+        }
+    }
+
+    fn enter_latencies(&mut self, now_us: u64) {
+        let Alike { due_us, handed_us, count } = self.alike;
+        if count > 0 {
+            self.ack_latency.record_n(due_us, now_us as i64 - handed_us as i64, count);
+            self.response_latency.record_n(due_us, now_us as i64 - due_us as i64, count);
+        }
+        self.alike.count = 0;
     }
 }

@@ -2,10 +2,11 @@
 
 use super::ProduceSpec;
 use super::live::LiveProduce;
-use super::plan::Planned;
+use super::plan::{Planned, Scratch};
 use super::sticky::Sticky;
 use super::tally::{Flight, Tally};
 use super::transaction::Transactions;
+use super::window::Window;
 use crate::kafka::{BatchProducer, KafkaFailure, keep_connected};
 use crate::ledger::ProducerTicket;
 use crate::load::health::PauseWatch;
@@ -23,9 +24,6 @@ use std::time::{Duration, Instant};
 pub(super) const BATCH: usize = 256;
 /// Shortest time between two rounds of a paced load.
 const QUANTUM_NS: u64 = 200_000;
-/// How long a load without a schedule leaves acknowledgements uncollected once everything it may send is on its way: waking
-/// up for each of the broker's answers costs more than the messages in it. Its latencies are that coarse.
-const COALESCE: Duration = Duration::from_millis(1);
 /// A producer that has not offered its schedule after this many times its length and [`OVERTIME`] stops: what it was asked
 /// for is out of reach.
 const OVERTIME_FACTOR: u64 = 2;
@@ -50,6 +48,7 @@ pub(super) struct Worker {
     pub(super) live: Arc<LiveProduce>,
     pub(super) tally: Tally,
     pub(super) transactions: Option<Transactions>,
+    pub(super) window: Window,
     pub(super) pauses: PauseWatch,
     pub(super) fatal: Option<String>,
     /// How long outcomes may take after the last send.
@@ -63,7 +62,7 @@ pub(super) struct Worker {
     pub(super) free_copies: Vec<u32>,
     pub(super) planned: Vec<Planned>,
     pub(super) key_bytes: Vec<u8>,
-    pub(super) scratch: Vec<Vec<u8>>,
+    pub(super) scratch: Vec<Scratch>,
     pub(super) headers: Vec<(CString, Vec<u8>)>,
     pub(super) in_flight: u64,
     pub(super) full_since_us: Option<u64>,
@@ -88,6 +87,7 @@ pub(super) struct Parts {
     pub(super) live: Arc<LiveProduce>,
     pub(super) tally: Tally,
     pub(super) transactions: Option<Transactions>,
+    pub(super) window: Window,
     pub(super) outcome_limit: Duration,
     pub(super) headers: Vec<(CString, Vec<u8>)>,
 }
@@ -109,6 +109,7 @@ impl Worker {
             live: parts.live,
             tally: parts.tally,
             transactions: parts.transactions,
+            window: parts.window,
             pauses: PauseWatch::default(),
             fatal: None,
             outcome_limit: parts.outcome_limit,
@@ -121,7 +122,7 @@ impl Worker {
             free_copies: Vec::new(),
             planned: Vec::with_capacity(BATCH),
             key_bytes: Vec::new(),
-            scratch: vec![Vec::new(); BATCH],
+            scratch: std::iter::repeat_with(|| Scratch::EMPTY).take(BATCH).collect(),
             headers: parts.headers,
             in_flight: 0,
             full_since_us: None,
@@ -282,8 +283,8 @@ impl Worker {
                 Some(due) => (due + self.start_ns).max(woken_ns + QUANTUM_NS),
                 None => now_ns,
             },
-            Schedule::Unlimited { .. } if self.free.is_empty() => {
-                std::thread::sleep(COALESCE);
+            Schedule::Unlimited { .. } if self.room() == 0 => {
+                std::thread::sleep(self.window.rest(self.tally.acked, now_ns));
                 now_ns + 10_000_000
             }
             Schedule::Unlimited { .. } => now_ns,
