@@ -10,7 +10,7 @@ use crate::scenario;
 use std::process::Command;
 
 /// Size of the values and number of messages.
-const TASKS: [(u64, u64); 2] = [(100, 2_000_000), (1024, 500_000)];
+const TASKS: [(u64, u64); 2] = [(100, 4_000_000), (1024, 1_000_000)];
 
 /// All programs read the same topic, one after the other.
 pub fn measure(broker: &Broker, peers: &Peers, rounds: u64) -> Outcome<Vec<Case>> {

@@ -9,7 +9,7 @@ use crate::scenario::{self, PRODUCER};
 use std::process::Command;
 
 /// Size of the values and number of messages.
-pub const TASKS: [(u64, u64); 2] = [(100, 2_000_000), (1024, 600_000)];
+pub const TASKS: [(u64, u64); 2] = [(100, 4_000_000), (1024, 1_000_000)];
 
 /// All programs take turns, at each size and with both kinds of acknowledgement.
 pub fn measure(broker: &Broker, peers: &Peers, rounds: u64) -> Outcome<Vec<Case>> {

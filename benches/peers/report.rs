@@ -14,8 +14,8 @@ from start to end, divided by the number of messages: starting up, connecting an
 Memory is the process's peak (`VmHWM`). Throughput is what each program reports about itself. All clients work with the
 same settings: 6 partitions, `linger.ms=5`, `batch.size=65536`, 32 MiB of buffer, no compression, 5 requests in flight,
 no idempotence (with it librdkafka 2.12 polls without pause while a partition's request is on its way, so that CPU time
-would measure how long the broker takes). Tables show the median and, in brackets, the smallest and the largest figure; ratios are
-medians of the rounds' own ratios.
+would measure how long the broker takes). kscen allocates with mimalloc, `rdkafka_performance` with the C library. Tables
+show the median and, in brackets, the smallest and the largest figure; ratios are medians of the rounds' own ratios.
 ";
 
 const PRODUCE: &str = "kscen accounts for the outcome of every message and records three latencies of each; the others \
@@ -144,14 +144,16 @@ fn commands(text: &mut String, cases: &[Case]) {
 }
 
 fn schedule(text: &mut String, pace: &Pace) {
+    let ratios = pace.kscen_p99_us.iter().zip(&pace.beside_p99_us).map(|(kscen, bare)| kscen / bare).collect();
     let _ = writeln!(
         text,
-        "At 1000/s the p99 of schedule delay (due → handed to the client), in µs, beside a bare loop on the same machine and \
-         broker that sleeps 200 µs at a time:\n\n| | µs |\n|---|---:|\n| kscen | {} |\n| the loop, same schedule | {} |\n| the \
-         loop, lateness of its sleeps alone | {} |\n",
+        "At 1000/s the p99 of schedule delay (due → handed to the client), and of a bare loop that looks every 200 µs whether \
+         something is due, in a process of its own on the same machine:\n\n| | µs |\n|---|---:|\n| kscen | {} |\n| the loop, at the \
+         same time | {} |\n| the loop while nothing else happens | {} |\n\nkscen's is {} of that of the loop at the same time.\n",
         numbers(pace.kscen_p99_us.clone(), 0),
-        numbers(pace.timer_p99_us.clone(), 0),
-        numbers(pace.oversleep_p99_us.clone(), 0),
+        numbers(pace.beside_p99_us.clone(), 0),
+        numbers(pace.alone_p99_us.clone(), 0),
+        format_args!("{:.2} ×", median(ratios)),
     );
     let percent = |values: &[f64]| numbers(values.iter().map(|value| value * 100.0).collect(), 3);
     let _ = writeln!(

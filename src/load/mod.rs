@@ -11,6 +11,7 @@ pub mod health;
 pub mod keys;
 pub mod payload;
 pub mod produce;
+mod punctual;
 pub mod schedule;
 
 pub use clock::RunClock;

@@ -19,7 +19,8 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("delivery-guarantees.md", include_str!("../../reports/templates/delivery-guarantees.md.hbs")),
 ];
 
-/// Compiled templates for HTML and for Markdown, which escape differently.
+/// Templates for HTML and for Markdown, which escape differently. The embedded ones are only compiled where they are rendered:
+/// that takes longer than the rendering.
 pub struct Templates {
     html: Handlebars<'static>,
     markdown: Handlebars<'static>,
@@ -27,14 +28,6 @@ pub struct Templates {
 }
 
 impl Templates {
-    /// The embedded templates.
-    ///
-    /// # Errors
-    /// Never in practice: a test compiles all of them.
-    pub fn embedded() -> Result<Self, Vec<Problem>> {
-        Self::with(None)
-    }
-
     /// The embedded templates, replaced by the files `NAME.hbs` of a folder where there are such.
     ///
     /// # Errors
@@ -48,20 +41,19 @@ impl Templates {
         let mut templates = Self { html, markdown, sources: Vec::new() };
         let mut problems = folder.map(unknown_files).unwrap_or_default();
         for (name, text) in EMBEDDED {
-            let source = match folder.map(|folder| folder.join(format!("{name}.hbs"))).filter(|path| path.exists()) {
-                None => SourceText::new(format!("{name}.hbs").into(), (*text).to_owned()),
-                Some(path) => match std::fs::read_to_string(&path) {
-                    Ok(text) => SourceText::new(path, text),
-                    Err(error) => {
-                        problems.push(Problem::new(
-                            "unreadable-template",
-                            format!("cannot read {}: {error}", path.display()),
-                        ));
-                        continue;
-                    }
-                },
+            let Some(path) = folder.map(|folder| folder.join(format!("{name}.hbs"))).filter(|path| path.exists())
+            else {
+                templates.sources.push(Arc::new(SourceText::new(format!("{name}.hbs").into(), (*text).to_owned())));
+                continue;
             };
-            let source = Arc::new(source);
+            let source = match std::fs::read_to_string(&path) {
+                Ok(text) => Arc::new(SourceText::new(path, text)),
+                Err(error) => {
+                    let reason = format!("cannot read {}: {error}", path.display());
+                    problems.push(Problem::new("unreadable-template", reason));
+                    continue;
+                }
+            };
             if let Err(error) = templates.engine(name).register_template_string(name, &source.text) {
                 problems.push(of_template(&error, &source));
             }
@@ -80,7 +72,11 @@ impl Templates {
     /// A template that asks for what the view does not have, at its line.
     pub fn render(&self, name: &str, view: &impl Serialize) -> Result<String, Problem> {
         let engine = if name.ends_with(".html") { &self.html } else { &self.markdown };
-        engine.render(name, view).map_err(|error| self.of_rendering(&error, name))
+        let rendered = match self.source(name) {
+            Some(source) if !engine.has_template(name) => engine.render_template(&source.text, view),
+            _ => engine.render(name, view),
+        };
+        rendered.map_err(|error| self.of_rendering(&error, name))
     }
 
     fn of_rendering(&self, error: &RenderError, name: &str) -> Problem {
@@ -91,12 +87,15 @@ impl Templates {
         let problem = Problem::new("bad-template", format!("the template {name} cannot be rendered: {why}"))
             .help("templates see the fields of the report's view only; compare with the embedded template");
         let name = error.template_name.as_deref().unwrap_or(name);
-        let file = format!("{name}.hbs");
-        let source = self.sources.iter().find(|source| source.name.file_name().is_some_and(|found| *found == *file));
-        match (source, error.line_no) {
+        match (self.source(name), error.line_no) {
             (Some(source), Some(line)) => at_line(problem, source, line, error.column_no),
             _ => problem,
         }
+    }
+
+    fn source(&self, name: &str) -> Option<&Arc<SourceText>> {
+        let file = format!("{name}.hbs");
+        self.sources.iter().find(|source| source.name.file_name().is_some_and(|found| *found == *file))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a child does between fork and exec. One of the two files of this crate with `unsafe`.
+//! What a child does between fork and exec. `unsafe` is only here, in `load/punctual.rs` and in `kafka/batch`.
 #![allow(unsafe_code)]
 
 use std::io;

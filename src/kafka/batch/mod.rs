@@ -1,4 +1,4 @@
-//! The batch calls of librdkafka behind a safe interface. Nothing outside this folder is `unsafe`.
+//! The batch calls of librdkafka behind a safe interface.
 
 mod callbacks;
 mod consumer;

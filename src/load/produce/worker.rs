@@ -12,6 +12,7 @@ use crate::ledger::ProducerTicket;
 use crate::load::health::PauseWatch;
 use crate::load::keys::KeySource;
 use crate::load::payload::{Number, PayloadSource, Rendered};
+use crate::load::punctual::make_punctual;
 use crate::load::{RunClock, Schedule};
 use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaRespErr as Code;
@@ -164,8 +165,9 @@ impl Worker {
 
     /// Sends everything and waits for every outcome.
     pub(super) fn run(&mut self, clock: RunClock, start_ns: u64) {
-        // Only precision is lost where the kernel refuses.
-        let _ = nix::sys::prctl::set_timerslack(1000);
+        if let Schedule::Paced(_) = self.spec.schedule {
+            make_punctual();
+        }
         (self.clock, self.start_ns) = (clock, start_ns);
         let mut generating = true;
         let mut give_up_at = None;
