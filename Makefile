@@ -28,6 +28,10 @@ demo: build ## Runs the restart of a broker under load on a local Kafka that ksc
 test: prerequisites ## Runs all tests, those on a real Kafka included
 	$(CARGO) test --locked --lib --bins --tests
 
+.PHONY: cases
+cases: ## Runs every scenario of tests/cases and writes docs/cases.md; CASES='v05 p' for some of them
+	scripts/cases $(CASES)
+
 .PHONY: bench
 bench: prerequisites ## Side by side with Kafka's own tools and librdkafka's; PAIRS=9, PARTS='produce consume …'; writes docs/benchmarks.md
 	$(CARGO) bench --locked --bench peers -- $(PARTS)

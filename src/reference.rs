@@ -2,7 +2,7 @@
 
 mod field;
 
-use crate::step::{REGISTRY, VerbEntry};
+use crate::verb::{Registry, VerbEntry};
 use field::{Field, description, fields, schema, short_form};
 use std::fmt::Write;
 
@@ -28,6 +28,7 @@ pub fn page(entry: &VerbEntry) -> String {
     if let Some(short) = short_form(&schema) {
         let _ = write!(page, "\n{}", wrapped(&format!("In short, `{}: …` with {short}", entry.verb), 0));
     }
+    let _ = write!(page, "\n{}", wrapped(&changes(entry), 0));
     for note in notes(entry) {
         let _ = write!(page, "\n{note}");
     }
@@ -40,13 +41,13 @@ pub fn page(entry: &VerbEntry) -> String {
 }
 
 /// The pages of all verbs, as `docs/verbs.md` holds them.
-pub fn all() -> String {
+pub fn all(verbs: Registry) -> String {
     let mut text = String::from(
         "# The verbs\n\nGenerated from the types; `kscen steps VERB` prints the same. Every step may also have the modifiers `id`, \
          `name`, `if`, `timeout`, `retry`, `background`, `for_each` and `on_failure`. \
          A check is a value, which has to be met exactly, or a map of `min`, `max`, `equals` and `not`.\n",
     );
-    for entry in REGISTRY {
+    for entry in verbs {
         let schema = schema(entry);
         let _ = write!(text, "\n## {}\n\n{}\n", entry.verb, description(&schema));
         let fields = fields(&schema);
@@ -57,6 +58,7 @@ pub fn all() -> String {
         if let Some(short) = short_form(&schema) {
             let _ = write!(text, "\nIn short, `{}: …` with {short}\n", entry.verb);
         }
+        let _ = write!(text, "\n{}\n", changes(entry));
         let notes = notes(entry).join(" ");
         if !notes.is_empty() {
             let _ = write!(text, "\n{notes}\n");
@@ -64,6 +66,15 @@ pub fn all() -> String {
         let _ = write!(text, "\n```yaml\n{}```\n", example(entry, ""));
     }
     text
+}
+
+/// What an environment has to grant for it.
+fn changes(entry: &VerbEntry) -> String {
+    let words: Vec<String> = entry.may.iter().map(|grant| format!("`{grant}`")).collect();
+    match words.as_slice() {
+        [] => "It changes nothing, and needs no grant.".to_owned(),
+        words => format!("Grants, as far as it uses them: {}.", words.join(", ")),
+    }
 }
 
 fn notes(entry: &VerbEntry) -> Vec<&'static str> {
@@ -127,11 +138,11 @@ fn wrapped(text: &str, indent: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::step::verb;
+    use crate::verbs::REGISTRY;
 
     #[test]
     fn a_page_says_what_can_be_written() {
-        let page = page(verb("produce").expect("a verb"));
+        let page = page(REGISTRY.verb("produce").expect("a verb"));
         for part in [
             "  topic ",
             "(text, required)",

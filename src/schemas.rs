@@ -1,20 +1,23 @@
 //! The published JSON schemas, generated from the types; `schemas/` holds them for editors, and a test compares.
 
+use crate::backup::manifest::Manifest;
 use crate::project::ProjectFile;
 use crate::record::{Event, Record};
 use crate::report::SuiteRecord;
-use crate::scenario::schema::{fragment_schema, generate, scenario_schema};
+use crate::scenario::schema::generate;
+use crate::validate::Language;
 use serde_json::{Map, Value};
 
 /// Every schema by the name of its file.
-pub fn all() -> Vec<(&'static str, Value)> {
+pub fn all(language: &Language) -> Vec<(&'static str, Value)> {
     let schemas = [
-        ("scenario", scenario_schema()),
-        ("fragment", fragment_schema()),
+        ("scenario", language.scenario_schema()),
+        ("fragment", language.fragment_schema()),
         ("project", generate::<ProjectFile>()),
         ("result", generate::<Record>()),
         ("suite", generate::<SuiteRecord>()),
         ("event", generate::<Event>()),
+        ("archive", generate::<Manifest>()),
     ];
     schemas.map(|(name, schema)| (name, for_editors(schema))).into()
 }

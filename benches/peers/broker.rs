@@ -1,9 +1,9 @@
 //! The broker that all programs take turns on.
 
 use crate::Outcome;
-use kscen::environment::local::{Jvm, LocalConfig, LocalStack};
-use kscen::environment::{Environment, Needs};
-use kscen::kafka::{Admin, LogSink};
+use kscen::testing::environment::local::{Jvm, LocalConfig, LocalStack};
+use kscen::testing::environment::{Environment, Needs};
+use kscen::testing::kafka::{Admin, LogSink};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -88,7 +88,7 @@ impl Figures {
     /// Notes versions and machine.
     pub fn describe(&mut self, broker: &Broker, peers: &Peers) -> Outcome<()> {
         let (kafka, java) = broker.versions();
-        let machine = kscen::execute::machine();
+        let machine = kscen::testing::machine();
         self.all.insert(
             "setting".to_owned(),
             json!({

@@ -1,7 +1,7 @@
 //! Memory of the ledger for a hundred million messages.
 
 use crate::Outcome;
-use kscen::ledger::{Class, Identity, Ledger, ReaderAccount, RunIdentity, SenderAccount, Sighting};
+use kscen::testing::accounting::{Class, Identity, Ledger, ReaderAccount, RunIdentity, SenderAccount, Sighting};
 use nix::sys::resource::{UsageWho, getrusage};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};

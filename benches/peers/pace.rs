@@ -3,8 +3,8 @@
 use crate::Outcome;
 use crate::broker::Broker;
 use crate::scenario;
-use kscen::load::ProduceReport;
-use kscen::record::latency::LatencySummary;
+use kscen::testing::record::LatencySummary;
+use kscen::testing::record::ProduceReport;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
@@ -74,7 +74,8 @@ fn produce(broker: &Broker, rate: &str, seconds: u64) -> Outcome<(ProduceReport,
 
 /// Seconds are those of the run; the first and the last are cut by the schedule, so their target is what was due in them.
 fn worst_second(report: &ProduceReport) -> f64 {
-    let seconds = report.seconds.seconds.values().filter(|second| second.due > 0);
+    let seconds = report.start_us / 1_000_000..=report.end_us / 1_000_000;
+    let seconds = seconds.filter_map(|second| report.timeline.sum(second * 1_000_000..(second + 1) * 1_000_000));
     let whole = seconds.filter(|second| second.due as f64 > FAST * 0.99);
     whole.map(|second| (second.sent as f64 / second.due as f64 - 1.0).abs()).fold(0.0, f64::max)
 }

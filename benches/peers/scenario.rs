@@ -3,7 +3,7 @@
 use crate::Outcome;
 use crate::broker::{Broker, PARTITIONS};
 use crate::process::{Taken, run, shown};
-use kscen::record::Record;
+use kscen::testing::record::Record;
 use std::process::Command;
 
 /// A finished run.

@@ -3,10 +3,13 @@
 use super::select::Selection;
 use super::variables::Variables;
 use super::{Exit, Output};
-use crate::diagnostic::Problem;
+use crate::ground::plural;
 use crate::plan::plans;
-use crate::project::Project;
+use crate::project::{authorize, permit};
+use crate::text::Problem;
+use crate::verbs::LANGUAGE;
 use clap::{Args as ClapArgs, ValueEnum};
+use std::collections::BTreeSet;
 
 /// Checks scenarios without starting anything.
 #[derive(ClapArgs)]
@@ -15,6 +18,10 @@ pub struct Args {
     selection: Selection,
     #[command(flatten)]
     variables: Variables,
+    /// The environment that the scenarios are held against: what it cannot do, or does not grant, is a problem. Without it, only what
+    /// the project's default environment does not grant.
+    #[arg(long, value_name = "NAME", env = "KSCEN_ENV")]
+    env: Option<String>,
     /// Format of the problems.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -39,27 +46,39 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         output.line("no scenario is selected");
         return Exit::Nothing;
     }
-    let options =
-        Project::load(std::path::Path::new("."), None).and_then(|project| args.variables.options(&project, false));
-    let options = match options {
-        Ok(options) => options,
+    let loaded = args
+        .variables
+        .project(args.env.as_deref())
+        .and_then(|project| Ok((args.variables.options(&project, false)?, project)));
+    let (options, project) = match loaded {
+        Ok(loaded) => loaded,
         Err(problems) => return refuse(&problems, args.format, output),
     };
+    let held = if args.env.is_some() { permit } else { authorize };
     let mut cells = 0;
     for file in &selected.files {
-        match plans(file, &options) {
-            Ok(plans) => cells += plans.len(),
+        match plans(file, &LANGUAGE, &options) {
+            Ok(plans) => {
+                cells += plans.len();
+                problems.extend(plans.iter().filter_map(|plan| held(plan, &project).err()).flatten());
+            }
             Err(found) => problems.extend(found),
         }
     }
+    distinct(&mut problems);
     if !problems.is_empty() {
         return refuse(&problems, args.format, output);
     }
     let files = selected.files.len();
-    let plural = if files == 1 { "" } else { "s" };
     let runs = if cells == files { String::new() } else { format!(", {cells} runs with their matrices") };
-    output.line(&format!("{} {files} scenario{plural}{runs}", output.paint(32, "ok")));
+    output.line(&format!("{} {}{runs}", output.paint(32, "ok"), plural(files, "scenario")));
     Exit::Pass
+}
+
+/// Every cell of a matrix finds the same.
+fn distinct(problems: &mut Vec<Problem>) {
+    let mut seen = BTreeSet::new();
+    problems.retain(|problem| seen.insert(problem.to_string()));
 }
 
 fn refuse(problems: &[Problem], format: Format, output: &Output) -> Exit {
@@ -68,7 +87,7 @@ fn refuse(problems: &[Problem], format: Format, output: &Output) -> Exit {
         Format::Json => {
             for problem in problems {
                 // A problem holds texts and numbers only.
-                output.data(&serde_json::to_string(problem).unwrap_or_default());
+                output.json(&serde_json::to_string(problem).unwrap_or_default());
             }
         }
     }

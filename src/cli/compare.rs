@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
     let comparison = compare(&before.runs, &after.runs);
     if args.format == Format::Json {
         // A comparison holds texts only.
-        output.data(&serde_json::to_string(&comparison).unwrap_or_default());
+        output.json(&serde_json::to_string(&comparison).unwrap_or_default());
     } else {
         show(&comparison, args.all, output);
     }

@@ -1,6 +1,6 @@
 //! `kscen completions`
 
-use super::{Cli, Exit};
+use super::{Cli, Exit, Output};
 use clap::{Args as ClapArgs, CommandFactory};
 use clap_complete::Shell;
 
@@ -11,7 +11,10 @@ pub struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args) -> Exit {
-    clap_complete::generate(args.shell, &mut Cli::command(), "kscen", &mut std::io::stdout());
+pub(super) fn run(args: &Args, output: &Output) -> Exit {
+    // The generator gives up on whom it cannot write to: it writes to memory.
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "kscen", &mut text);
+    output.data(String::from_utf8_lossy(&text).trim_end());
     Exit::Pass
 }

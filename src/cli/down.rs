@@ -3,8 +3,8 @@
 use super::repair::busy;
 use super::{Exit, Output, control, up};
 use crate::environment::EnvironmentResult;
-use crate::environment::local::Attached;
-use crate::project::{Kind, Project, RunLock, journal_path};
+use crate::environment::local::{Attached, LocalConfig};
+use crate::project::{Project, RunLock, journal_path};
 use clap::Args as ClapArgs;
 
 /// Stops the stack that `kscen up` started.
@@ -20,10 +20,10 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 }
 
 async fn down(project: &Project, output: &Output) -> EnvironmentResult<Exit> {
-    if !matches!(project.kind, Kind::Local(_)) {
+    if !project.kind.settings().is::<LocalConfig>() {
         return Err(up::not_local(project, "stop"));
     }
-    let Some(stack) = Attached::find(&project.name).await? else {
+    let Some(stack) = Attached::find(&project.site()).await? else {
         output.line("no stack is running");
         return Ok(Exit::Pass);
     };

@@ -18,7 +18,7 @@ pub enum Exit {
     Unclean,
     /// Nothing was selected.
     Nothing,
-    /// Ended by a signal: 130 or 143.
+    /// Ended by a signal: 129 (the terminal was closed), 130 or 143.
     Signal(u8),
 }
 

@@ -2,7 +2,6 @@
 
 use super::select::Selection;
 use super::{Exit, Output};
-use crate::source;
 use clap::Args as ClapArgs;
 use serde_json::Value;
 
@@ -28,7 +27,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
     let width = selected.files.iter().map(|file| file.display().to_string().len()).max().unwrap_or(0);
     let mut exit = Exit::Pass;
     for file in &selected.files {
-        match source::read(file) {
+        match crate::text::read(file) {
             Ok(document) => {
                 let name = document.value.get("name").and_then(Value::as_str).unwrap_or("(no name)");
                 let tags: Vec<&str> = document
@@ -39,7 +38,8 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
                     .flatten()
                     .filter_map(Value::as_str)
                     .collect();
-                output.data(&format!("{:width$}  {name}  [{}]", file.display().to_string(), tags.join(", ")));
+                let line = format!("{:width$}  {name}  [{}]", file.display().to_string(), tags.join(", "));
+                output.data(&line.replace(['\n', '\r'], " "));
             }
             Err(problems) => {
                 output.problems(&problems);

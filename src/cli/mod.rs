@@ -1,11 +1,16 @@
 //! The command line: one file per subcommand. Only here is anything printed, and only `main` exits.
 
+mod archive;
+mod backup;
 mod check;
 mod compare;
 mod completions;
 mod control;
 mod down;
 mod exit;
+#[cfg(test)]
+mod hour_tests;
+mod judge;
 mod list;
 mod live;
 mod new;
@@ -14,6 +19,7 @@ mod plan;
 mod repair;
 mod report;
 mod reports;
+mod restore;
 mod results;
 mod run;
 mod schema;
@@ -28,6 +34,7 @@ mod terminal;
 mod undo;
 mod up;
 mod variables;
+mod verify;
 
 pub use exit::Exit;
 
@@ -64,8 +71,13 @@ enum Command {
     Steps(steps::Args),
     Schema(schema::Args),
     Selfcheck(selfcheck::Args),
+    Judge(judge::Args),
     Report(report::Args),
     Compare(compare::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
+    Verify(verify::Args),
+    Archive(archive::Args),
     Completions(completions::Args),
 }
 
@@ -75,27 +87,45 @@ pub fn main() -> Exit {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; clap knows where each belongs.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Pass };
+            let printed = error.print();
+            return match printed {
+                _ if error.use_stderr() => Exit::Usage,
+                Ok(()) => Exit::Pass,
+                Err(_) => Exit::Broken,
+            };
         }
     };
     let output = Output::new(cli.color);
-    match cli.command {
-        Command::Run(args) => run::run(&args, &output),
-        Command::Check(args) => check::run(&args, &output),
-        Command::Up(args) => up::run(&args, &output),
-        Command::Down(args) => down::run(&args, &output),
-        Command::Status(args) => status::run(&args, &output),
-        Command::Undo(args) => undo::run(&args, &output),
+    let exit = run(cli.command, &output);
+    if Output::unwritten() {
+        output.line("what was asked for could not be written to standard output");
+        return exit.worse(Exit::Broken);
+    }
+    exit
+}
+
+fn run(command: Command, output: &Output) -> Exit {
+    match command {
+        Command::Run(args) => run::run(&args, output),
+        Command::Check(args) => check::run(&args, output),
+        Command::Up(args) => up::run(&args, output),
+        Command::Down(args) => down::run(&args, output),
+        Command::Status(args) => status::run(&args, output),
+        Command::Undo(args) => undo::run(&args, output),
         Command::Supervise(args) => up::supervisor(&args),
-        Command::Plan(args) => plan::run(&args, &output),
-        Command::List(args) => list::run(&args, &output),
-        Command::New(args) => new::run(&args, &output),
-        Command::Steps(args) => steps::run(&args, &output),
-        Command::Schema(args) => schema::run(&args, &output),
-        Command::Selfcheck(args) => selfcheck::run(&args, &output),
-        Command::Report(args) => report::run(&args, &output),
-        Command::Compare(args) => compare::run(&args, &output),
-        Command::Completions(args) => completions::run(&args),
+        Command::Plan(args) => plan::run(&args, output),
+        Command::List(args) => list::run(&args, output),
+        Command::New(args) => new::run(&args, output),
+        Command::Steps(args) => steps::run(&args, output),
+        Command::Schema(args) => schema::run(&args, output),
+        Command::Selfcheck(args) => selfcheck::run(&args, output),
+        Command::Judge(args) => judge::run(&args, output),
+        Command::Report(args) => report::run(&args, output),
+        Command::Compare(args) => compare::run(&args, output),
+        Command::Backup(args) => backup::run(&args, output),
+        Command::Restore(args) => restore::run(&args, output),
+        Command::Verify(args) => verify::run(&args, output),
+        Command::Archive(args) => archive::run(&args, output),
+        Command::Completions(args) => completions::run(&args, output),
     }
 }

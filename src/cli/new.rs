@@ -1,7 +1,7 @@
 //! `kscen new`
 
 use super::{Exit, Output};
-use crate::diagnostic::Problem;
+use crate::text::Problem;
 use clap::Args as ClapArgs;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};

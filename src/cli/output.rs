@@ -1,8 +1,12 @@
 //! Where text goes: people read stderr, data goes to stdout.
 
-use crate::diagnostic::{Problem, render};
+use crate::text::{Problem, for_terminal, harmless_json, render};
 use clap::ValueEnum;
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether requested data could not be written. A command has one standard output.
+static UNWRITTEN: AtomicBool = AtomicBool::new(false);
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -47,22 +51,38 @@ impl Output {
     /// Prints problems for people.
     pub fn problems(&self, problems: &[Problem]) {
         self.line(render(problems, self.color).trim_end());
-        let errors = problems.iter().filter(|problem| problem.is_error()).count();
-        if errors > 1 {
-            self.line(&format!("\n{errors} problems"));
+        if problems.len() > 1 {
+            self.line(&format!("\n{} problems", problems.len()));
         }
     }
 
-    /// Prints a line for people.
+    /// Prints a line for people. Whatever it is made of, no control sequence but kscen's own colours reaches the terminal.
     pub fn line(&self, text: &str) {
         // Where stderr is closed there is nobody to tell.
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        let _ = writeln!(std::io::stderr().lock(), "{}", for_terminal(text, self.color));
     }
 
-    /// Prints requested data.
+    /// Prints requested data for people.
     pub fn data(&self, text: &str) {
-        // A closed pipe (`kscen list | head`) is the reader's choice.
-        let _ = writeln!(std::io::stdout().lock(), "{text}");
+        self.raw(&for_terminal(text, self.color));
+    }
+
+    /// Prints requested JSON for programs. It says the same whatever stands in it, and no control sequence in a text reaches a terminal.
+    pub fn json(&self, text: &str) {
+        self.raw(&harmless_json(text));
+    }
+
+    /// Prints requested data for programs, byte by byte. Where that fails, the command has failed: see [`unwritten`](Self::unwritten).
+    fn raw(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+            UNWRITTEN.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether requested data could not be written: the disk is full, or whoever read it has closed the pipe.
+    pub fn unwritten() -> bool {
+        UNWRITTEN.load(Ordering::Relaxed)
     }
 
     /// A text in a colour of the terminal: 31 red, 32 green, 33 yellow, 36 cyan, 2 dim, 1 bold.

@@ -3,13 +3,17 @@
 use super::select::Selection;
 use super::variables::Variables;
 use super::{Exit, Output};
-use crate::environment::{EnvironmentKind, Needs, means};
-use crate::plan::schedule;
-use crate::plan::{Children, Plan, PlannedStep, plans};
+use crate::environment::AnyKind;
+use crate::ground::plural;
+use crate::plan::{Children, Plan, PlannedStep, plans, schedule};
 use crate::project::{Project, permit};
 use crate::record::Section;
 use crate::scenario::units::Length;
+use crate::text::Redactor;
+use crate::verb::Work;
+use crate::verbs::LANGUAGE;
 use clap::Args as ClapArgs;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Shows what will happen, what it needs and how long it takes, without starting anything.
@@ -25,11 +29,11 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
-    let refuse = |problems: Vec<crate::diagnostic::Problem>| {
+    let refuse = |problems: Vec<crate::text::Problem>| {
         output.problems(&problems);
         Exit::Usage
     };
-    let project = match Project::load(std::path::Path::new("."), args.env.as_deref()) {
+    let project = match args.variables.project(args.env.as_deref()) {
         Ok(project) => project,
         Err(problems) => return refuse(problems),
     };
@@ -47,12 +51,13 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
     }
     let mut exit = Exit::Pass;
     for file in &selected.files {
-        match plans(file, &options) {
+        match plans(file, &LANGUAGE, &options) {
             Ok(plans) => {
                 for plan in &plans {
-                    show(plan, &project, output);
+                    show(plan, &project, &Shown { output, redactor: &plan.redactor });
                     if let Err(problems) = permit(plan, &project) {
-                        output.problems(&problems);
+                        let problems = problems.into_iter().map(|problem| problem.redacted(&plan.redactor));
+                        output.problems(&problems.collect::<Vec<_>>());
                         exit = Exit::Usage;
                     }
                 }
@@ -63,17 +68,32 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
     exit
 }
 
-fn show(plan: &Plan, project: &Project, output: &Output) {
+/// Prints lines without secrets.
+struct Shown<'a> {
+    output: &'a Output,
+    redactor: &'a Redactor,
+}
+
+impl Shown<'_> {
+    fn data(&self, text: &str) {
+        self.output.data(&self.redactor.text(text));
+    }
+
+    fn paint(&self, code: u8, text: &str) -> String {
+        self.output.paint(code, text)
+    }
+}
+
+fn show(plan: &Plan, project: &Project, output: &Shown<'_>) {
     output.data(&output.paint(1, &plan.title()));
     output.data(&format!("  file     {}", plan.file.display()));
-    let kind = project.kind.plain();
-    let of_kind = if kind.to_string() == project.name { String::new() } else { format!(" ({kind})") };
+    let kind = project.kind.as_ref();
+    let of_kind = if kind.name() == project.name { String::new() } else { format!(" ({})", kind.name()) };
     output.data(&format!("  on       {}{of_kind}", project.name));
-    output.data(&format!("  needs    {}", needs(&plan.needs)));
+    output.data(&format!("  needs    {}", needs(plan)));
     if let Some(gate) = &plan.gate {
         let metrics: Vec<&str> = gate.metrics.iter().map(|gated| gated.name.as_str()).collect();
-        let runs = if gate.runs == 1 { "" } else { "s" };
-        output.data(&format!("  compares {} with {}, {} run{runs}", metrics.join(", "), gate.baseline, gate.runs));
+        output.data(&format!("  compares {} with {}, {}", metrics.join(", "), gate.baseline, plural(gate.runs, "run")));
     }
     output.data(&format!("  takes    {} at least, by its own schedules", length(schedule::length(plan))));
     let mut width = 0;
@@ -92,7 +112,7 @@ fn show(plan: &Plan, project: &Project, output: &Output) {
 /// Longer ids push their line to the right.
 const WIDEST: usize = 28;
 
-fn line(step: &PlannedStep, depth: usize, width: usize, kind: EnvironmentKind, output: &Output) {
+fn line(step: &PlannedStep, depth: usize, width: usize, kind: &dyn AnyKind, output: &Shown<'_>) {
     let mut notes = Vec::new();
     if step.modifiers.background {
         notes.push("in the background".to_owned());
@@ -103,10 +123,10 @@ fn line(step: &PlannedStep, depth: usize, width: usize, kind: EnvironmentKind, o
     if let Some(retry) = &step.modifiers.retry {
         notes.push(format!("up to {} times more", retry.times));
     }
-    if step.entry.verb == "consume" && !step.facts.ends && step.modifiers.timeout.is_none() {
+    if step.entry.work == Work::Reads && !step.facts.ends && step.modifiers.timeout.is_none() {
         notes.push("until `steps` end".to_owned());
     }
-    if let Some(means) = step.facts.fault.and_then(|fault| means(kind, fault)) {
+    if let Some(means) = step.facts.fault.and_then(|fault| kind.means(fault)) {
         notes.push(means.to_owned());
     }
     if let Some(timeout) = &step.modifiers.timeout {
@@ -127,13 +147,20 @@ fn line(step: &PlannedStep, depth: usize, width: usize, kind: EnvironmentKind, o
     }
 }
 
-fn needs(needs: &Needs) -> String {
+fn needs(plan: &Plan) -> String {
+    let needs = &plan.needs;
     let brokers = needs.brokers.max(1);
-    let mut parts = vec![format!("{brokers} broker{}", if brokers == 1 { "" } else { "s" })];
-    parts.extend(needs.services.iter().cloned());
-    let allowed = needs.capabilities.iter().map(ToString::to_string).collect::<Vec<_>>();
-    if !allowed.is_empty() {
-        parts.push(format!("permission for {}", allowed.join(", ")));
+    let mut parts = vec![plural(brokers as usize, "broker")];
+    parts.extend(needs.services.iter().map(ToString::to_string));
+    let able = needs.capabilities.iter().map(ToString::to_string).collect::<Vec<_>>();
+    if !able.is_empty() {
+        parts.push(format!("means for {}", able.join(", ")));
+    }
+    let mut granted = BTreeSet::new();
+    plan.walk(&mut |step| granted.extend(step.step.changes(&plan.scope)));
+    if !granted.is_empty() {
+        let words = granted.iter().map(ToString::to_string).collect::<Vec<_>>();
+        parts.push(format!("permission for {}", words.join(", ")));
     }
     if needs.private {
         parts.push("a stack of its own".to_owned());

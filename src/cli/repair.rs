@@ -1,9 +1,9 @@
 //! Repairs what a killed run left behind.
 
 use crate::environment::{Environment, EnvironmentError, EnvironmentResult};
-use crate::execute::journal::open_faults;
-use crate::execute::undo_journalled;
-use crate::project::{Busy, Kind, Project, journal_path};
+use crate::faults::journal::open_faults;
+use crate::faults::undo_journalled;
+use crate::project::{Busy, Project, journal_path};
 use std::io;
 
 /// Undoes the faults of an earlier run, where there are any, and says so. Returns how many there were.
@@ -18,7 +18,7 @@ pub async fn repair(
     let path = journal_path(project).map_err(unusable)?;
     let open = open_faults(&path).map_err(unusable)?;
     let mut failures = Vec::new();
-    if environment.is_none() && matches!(project.kind, Kind::Local(_)) {
+    if environment.is_none() && !project.kind.is_addressed() {
         open.iter().for_each(|entry| note(format!("{} of an earlier run: gone with its stack", entry.fault)));
     } else {
         let endpoints = environment.map_or_else(|| project.endpoints(), Environment::endpoints);
@@ -43,7 +43,7 @@ pub async fn repair(
 
 /// The error for a folder of state that cannot be used.
 pub fn unusable(error: io::Error) -> EnvironmentError {
-    EnvironmentError::failed(format!("the undo journal cannot be used: {error}"))
+    EnvironmentError::caused("the undo journal cannot be used", error)
 }
 
 /// The error for an environment that somebody else uses.
@@ -53,7 +53,7 @@ pub fn busy(name: &str, busy: &Busy) -> EnvironmentError {
             let who = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
             EnvironmentError::Prerequisite {
                 message: format!("the environment `{name}` is in use by {who}"),
-                remedy: "wait until that run is over, or end it".to_owned(),
+                remedy: "wait until that run is over (`kscen run --wait` does), or end it".to_owned(),
             }
         }
         Busy::Unusable(error) => EnvironmentError::failed(format!("the lock of `{name}` cannot be used: {error}")),

@@ -1,8 +1,9 @@
 //! `kscen report`
 
+use super::select::scenarios_in;
 use super::{Exit, Output};
-use crate::diagnostic::Problem;
-use crate::report::{Collection, DELIVERY, OutputFile, PERFORMANCE, Reporter, RunReports, baseline, load};
+use crate::report::{Collection, DELIVERY, Declared, OutputFile, PERFORMANCE, Reporter, RunReports, baseline, load};
+use crate::text::Problem;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,9 @@ pub struct Args {
     /// each scenario; --out names another folder.
     #[arg(long, conflicts_with = "format")]
     baseline: bool,
+    /// Folder of the scenarios that the baseline reports name also where they did not run.
+    #[arg(long, value_name = "DIR", default_value = "scenarios", requires = "baseline")]
+    scenarios: PathBuf,
     /// Folder of templates that replace the embedded ones by name.
     #[arg(long, value_name = "DIR")]
     templates: Option<PathBuf>,
@@ -87,7 +91,8 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 /// Writes the baseline reports, also when nothing ran: they then say so.
 fn baselines(args: &Args, reporter: &Reporter, found: &Collection, output: &Output) -> Exit {
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("reports"));
-    let written = baseline(found, reporter).and_then(|files| files.iter().try_for_each(|file| store(file, &folder)));
+    let written = baseline(found, &declared(&args.scenarios), reporter)
+        .and_then(|files| files.iter().try_for_each(|file| store(file, &folder)));
     if let Err(problem) = written {
         output.problems(&[problem]);
         return Exit::Usage;
@@ -96,6 +101,23 @@ fn baselines(args: &Args, reporter: &Reporter, found: &Collection, output: &Outp
         output.line(&format!("report {}", folder.join(name).display()));
     }
     Exit::Pass
+}
+
+/// The scenarios of a folder that declare a section of a baseline report. One that cannot be read shows when it is run.
+fn declared(folder: &Path) -> Vec<Declared> {
+    let mut files = scenarios_in(folder);
+    files.sort();
+    files
+        .into_iter()
+        .filter_map(|file| {
+            let clause = crate::text::read(&file).ok()?.value.get("report").cloned()?;
+            Some(Declared {
+                stem: file.file_stem()?.to_string_lossy().into_owned(),
+                file: file.display().to_string(),
+                clause: serde_json::from_value(clause).ok()?,
+            })
+        })
+        .collect()
 }
 
 /// Says which files are left out.

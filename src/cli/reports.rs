@@ -1,11 +1,12 @@
 //! The reports that `kscen run` leaves: beside each run's result, for the suite, for CI.
 
 use super::report::store;
-use crate::diagnostic::Problem;
+use crate::ground::private;
 use crate::record::Record;
 use crate::report::{Collection, NotRun, OutputFile, Reporter, RunReports, SUITE, Stored, SuiteRecord};
+use crate::text::Problem;
 use clap::{Args, ValueEnum};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -51,7 +52,7 @@ impl Reports {
         let reporter = Reporter::new(options.templates.as_deref())?;
         let open = |path: PathBuf| {
             // What an earlier run wrote stays until there is something new.
-            let opened = OpenOptions::new().create(true).append(true).open(&path);
+            let opened = private::options().create(true).append(true).open(&path);
             opened.map(|file| (path.clone(), file)).map_err(|error| {
                 vec![
                     Problem::new("unwritable", format!("cannot write {}: {error}", path.display()))

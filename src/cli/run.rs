@@ -1,19 +1,21 @@
 //! `kscen run`
 
 use super::reports::{ReportOptions, Reports};
-use super::results::{FolderWriter, NdjsonWriter, RESULT, create};
+use super::results::{FolderWriter, NdjsonWriter, create};
 use super::select::Selection;
 use super::stage::ProjectStage;
 use super::terminal::Terminal;
 use super::variables::Variables;
 use super::{Exit, Output, signals};
-use crate::diagnostic::Problem;
 use crate::execute::interrupt::Interrupt;
-use crate::execute::{Job, Watcher, execute};
+use crate::execute::{Job, execute};
+use crate::ground::plural;
 use crate::plan::{Options, Plan, plans};
 use crate::project::{Project, permit};
-use crate::record::{Outcome, Quantity, Record};
-use crate::report::NotRun;
+use crate::record::{Outcome, Quantity, Record, Watcher};
+use crate::report::{NotRun, RESULT};
+use crate::text::Problem;
+use crate::verbs::LANGUAGE;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -39,7 +41,10 @@ pub struct Args {
     /// Leaves topics, groups and connectors there.
     #[arg(long)]
     keep: bool,
-    /// Permits deleting things that kscen did not create.
+    /// Waits until another run that uses the environment is over, instead of ending.
+    #[arg(long)]
+    wait: bool,
+    /// Permits deleting things that kscen did not create, where the environment grants `delete`.
     #[arg(long)]
     allow_delete: bool,
     /// Treats scenarios of a folder whose needs are not met as errors.
@@ -92,13 +97,13 @@ type Prepared = (Project, Vec<Plan>, Vec<NotRun>);
 
 /// Plans everything before anything starts.
 fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
-    let project = Project::load(std::path::Path::new("."), args.env.as_deref())?;
+    let project = args.variables.project(args.env.as_deref())?;
     let selected = args.selection.files()?;
     let options = Options { no_compare: args.no_compare, ..args.variables.options(&project, true)? };
     let (mut todo, mut not_run, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     for file in &selected.files {
         for _ in 0..args.repeat {
-            let plans = match plans(file, &options) {
+            let plans = match plans(file, &LANGUAGE, &options) {
                 Ok(plans) => plans,
                 Err(found) => {
                     problems.extend(found);
@@ -111,7 +116,9 @@ fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
                     Err(refused) if selected.named || args.strict => problems.extend(refused),
                     Err(refused) => {
                         let why = refused.first().map(|problem| problem.message.clone()).unwrap_or_default();
-                        not_run.push(NotRun { label: plan.label(), file: file.display().to_string(), why });
+                        let [label, file, why] = [plan.label(), file.display().to_string(), why]
+                            .map(|text| plan.redactor.text(&text).into_owned());
+                        not_run.push(NotRun { label, file, why });
                     }
                 }
             }
@@ -137,7 +144,7 @@ async fn all(
         }
     };
     let mut stage = match ProjectStage::new(project) {
-        Ok(stage) => stage,
+        Ok(stage) => stage.waiting(args.wait),
         Err(error) => {
             output.line(&format!("cannot make a folder for data: {error}"));
             return Exit::Broken;
@@ -153,7 +160,7 @@ async fn all(
         if interrupt.asked().times > 0 {
             break;
         }
-        let label = plan.label();
+        let label = plan.redactor.text(&plan.label()).into_owned();
         match one(args, output, plan, &results, &mut stage, interrupt.clone()).await {
             Ok((folder, record)) => {
                 exit = exit.worse(Exit::of(&record));
@@ -209,11 +216,18 @@ async fn one(
     let folder = create(results, &plan.bindings.run_id)?;
     let mut watchers: Vec<Box<dyn Watcher>> = vec![Box::new(FolderWriter::open(&folder)?)];
     if args.format == Format::Json {
-        watchers.push(Box::new(NdjsonWriter));
+        watchers.push(Box::new(NdjsonWriter::default()));
     }
-    watchers.push(Box::new(Terminal::new(*output, plan.title(), plan.bindings.secrets_shown())));
-    let job =
-        Job { plan, folder: folder.clone(), watchers, interrupt, keep: args.keep, allow_delete: args.allow_delete };
+    watchers.push(Box::new(Terminal::new(*output, &plan)));
+    let job = Job {
+        plan,
+        folder: folder.clone(),
+        watchers,
+        interrupt,
+        keep: args.keep,
+        granted: stage.granted(),
+        allow_delete: args.allow_delete,
+    };
     let record = execute(job, stage).await;
     Ok((folder, record))
 }
@@ -264,16 +278,15 @@ fn last_line(
         .map(|verdict| verdict.passed + verdict.failed + verdict.unknown)
         .sum();
     let runs = done.len();
-    let plural = |count: usize| if count == 1 { "" } else { "s" };
     let place = match (page, done) {
         (Some(page), _) => format!(" {dot} report {}", page.display()),
         (None, [(_, folder, _)]) => format!(" {dot} {}", folder.join(RESULT).display()),
         (None, _) => String::new(),
     };
     output.line(&format!(
-        "{word} {checks} check{} {dot} {runs} run{} {dot} {}{place}",
-        plural(checks),
-        plural(runs),
+        "{word} {} {dot} {} {dot} {}{place}",
+        plural(checks, "check"),
+        plural(runs, "run"),
         Quantity::seconds(seconds)
     ));
 }

@@ -2,6 +2,7 @@
 
 use super::{Exit, Output};
 use crate::schemas;
+use crate::verbs::LANGUAGE;
 use clap::{Args as ClapArgs, ValueEnum};
 
 /// Prints the JSON schema of a file format.
@@ -37,8 +38,8 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         Which::Suite => "suite",
         Which::Event => "event",
     };
-    if let Some((_, schema)) = schemas::all().into_iter().find(|(known, _)| *known == name) {
-        output.data(&schemas::text(&schema));
+    if let Some((_, schema)) = schemas::all(&LANGUAGE).into_iter().find(|(known, _)| *known == name) {
+        output.json(&schemas::text(&schema));
     }
     Exit::Pass
 }

@@ -1,7 +1,9 @@
 //! The folder for data of a run, and the removal of those that killed runs left behind.
 
+use nix::fcntl::OFlag;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -49,11 +51,23 @@ fn sweep(base: &Path) {
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
             continue;
         }
-        let orphaned = File::open(entry.path().join(OWNER)).is_ok_and(|owner| owner.try_lock().is_ok());
+        let orphaned = is_own_folder(&entry.path()) && owner(&entry.path()).is_ok_and(|owner| owner.try_lock().is_ok());
         if orphaned {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
+}
+
+/// Whether it is a folder of this user: everybody may put something of such a name there.
+fn is_own_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == nix::unistd::geteuid().as_raw())
+}
+
+/// The lock of a folder's owner: a plain file, opened without waiting for anybody and without following a link.
+fn owner(folder: &Path) -> io::Result<File> {
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let file = File::options().read(true).custom_flags(flags).open(folder.join(OWNER))?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 #[cfg(test)]
@@ -71,5 +85,21 @@ mod tests {
         fs::create_dir(&foreign).expect("makes a folder");
         sweep(base.path());
         assert!(alive.path().is_dir() && foreign.is_dir() && !dead.exists());
+    }
+
+    #[test]
+    fn what_somebody_planted_is_neither_waited_for_nor_followed() {
+        let base = tempfile::tempdir().expect("a folder");
+        let [pipe, link] = ["kscen-pipe", "kscen-link"].map(|name| base.path().join(name));
+        fs::create_dir(&pipe).expect("makes a folder");
+        nix::unistd::mkfifo(&pipe.join(OWNER), nix::sys::stat::Mode::S_IRWXU).expect("makes a pipe");
+        let treasure = tempfile::tempdir().expect("a folder");
+        File::create(treasure.path().join(OWNER)).expect("writes");
+        std::os::unix::fs::symlink(treasure.path(), &link).expect("makes a link");
+        let inner = base.path().join("kscen-inner");
+        fs::create_dir(&inner).expect("makes a folder");
+        std::os::unix::fs::symlink(treasure.path().join(OWNER), inner.join(OWNER)).expect("makes a link");
+        sweep(base.path());
+        assert!(pipe.is_dir() && inner.is_dir() && treasure.path().join(OWNER).is_file());
     }
 }

@@ -1,7 +1,6 @@
 //! Which scenario files are meant.
 
-use crate::diagnostic::{Problem, did_you_mean};
-use crate::source;
+use crate::text::{Problem, did_you_mean};
 use clap::Args;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -72,7 +71,7 @@ impl Selection {
 }
 
 /// The YAML files directly in a folder; fragments live in folders of their own.
-fn scenarios_in(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn scenarios_in(folder: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(folder)
         .into_iter()
         .flatten()
@@ -88,7 +87,7 @@ fn scenarios_in(folder: &Path) -> Vec<PathBuf> {
 
 /// The tags of a scenario; none where the file cannot be read, which shows when it is run.
 pub fn tags(file: &Path) -> Vec<String> {
-    let Ok(document) = source::read(file) else { return Vec::new() };
+    let Ok(document) = crate::text::read(file) else { return Vec::new() };
     document
         .value
         .get("tags")

@@ -2,11 +2,13 @@
 
 use super::stage::ProjectStage;
 use super::{Exit, Output};
-use crate::environment::{Capability, Needs};
+use crate::accounting::Class;
+use crate::environment::{Grant, Needs};
 use crate::execute::Stage;
-use crate::ledger::Class;
 use crate::project::Project;
-use crate::selfcheck::{Round, Stamp, check, store};
+use crate::project::store_selfcheck;
+use crate::record::Stamp;
+use crate::selfcheck::{Round, check};
 use clap::Args as ClapArgs;
 
 /// Injects known loss, duplication, reordering, corruption and more into a real log, and proves that each is reported exactly.
@@ -21,7 +23,9 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
-    let project = match Project::load(std::path::Path::new("."), args.env.as_deref()) {
+    let loaded = Project::load(std::path::Path::new("."), args.env.as_deref())
+        .and_then(|project| project.permits(&[Grant::Produce, Grant::Topics]).map(|()| project));
+    let project = match loaded {
         Ok(project) => project,
         Err(problems) => {
             output.problems(&problems);
@@ -47,7 +51,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 
 async fn rounds(args: &Args, output: &Output, project: Project) -> Result<bool, Box<dyn std::error::Error>> {
     let mut stage = ProjectStage::new(project)?;
-    let needs = Needs::kafka().with(Capability::Produce).with(Capability::Topics);
+    let needs = Needs::kafka();
     let result = on_stage(args, output, &mut stage, &needs).await;
     stage.close().await?;
     result
@@ -61,8 +65,7 @@ async fn on_stage(
 ) -> Result<bool, Box<dyn std::error::Error>> {
     let environment = stage.acquire(needs, &|text| output.line(&format!("  {text}"))).await?;
     let endpoints = environment.endpoints();
-    let mut connection = endpoints.client_config.clone();
-    connection.insert("bootstrap.servers".to_owned(), endpoints.bootstrap.clone());
+    let connection = endpoints.connection();
     let (mut passed, mut anomalies) = (true, 0);
     for seed in 0..=args.rounds {
         let round = check(&connection, seed).await?;
@@ -78,7 +81,7 @@ async fn on_stage(
         rounds: args.rounds + 1,
         anomalies,
     };
-    if let Err(error) = store(&stamp) {
+    if let Err(error) = store_selfcheck(&stamp) {
         output.line(&format!("the result cannot be kept for reports: {error}"));
     }
     let word = if passed { output.paint(32, "PASS") } else { output.paint(31, "FAIL") };

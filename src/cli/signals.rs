@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM.
+//! Ctrl-C, SIGTERM, and the hang-up of a terminal that is closed.
 
 use super::Output;
 use crate::execute::interrupt::{Interrupt, interrupter};
@@ -10,7 +10,12 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Where the handlers cannot be installed.
 pub fn listen(output: Output) -> std::io::Result<Interrupt> {
     let (interrupter, interrupt) = interrupter();
-    for (kind, code) in [(SignalKind::interrupt(), 130), (SignalKind::terminate(), 143)] {
+    let signals = [(SignalKind::interrupt(), 130), (SignalKind::terminate(), 143), (SignalKind::hangup(), 129)];
+    for (kind, code) in signals {
+        // Who starts kscen with `nohup` wants it to outlive the terminal.
+        if kind == SignalKind::hangup() && is_ignored(kind) {
+            continue;
+        }
         let mut stream = signal(kind)?;
         let interrupter = interrupter.clone();
         tokio::spawn(async move {
@@ -27,4 +32,12 @@ pub fn listen(output: Output) -> std::io::Result<Interrupt> {
         });
     }
     Ok(interrupt)
+}
+
+/// Whether whoever started this process has told the kernel to ignore a signal.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (kind.as_raw_value() - 1) & 1 == 1
 }

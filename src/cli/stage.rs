@@ -2,16 +2,17 @@
 
 use super::repair::{self, repair};
 use super::scratch::Scratch;
-use crate::environment::docker::DockerStack;
-use crate::environment::local::{Attached, LocalStack};
-use crate::environment::mock::MockStack;
-use crate::environment::remote::RemoteCluster;
-use crate::environment::{Environment, EnvironmentError, EnvironmentResult, Needs};
+use crate::environment::{Environment, EnvironmentError, EnvironmentResult, Grant, Host, Needs, unmet};
 use crate::execute::Stage;
-use crate::project::{Kind, Project, RunLock, journal_path};
+use crate::project::{Busy, Project, RunLock, journal_path};
 use futures_util::future::BoxFuture;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Between two looks at a busy environment.
+const AGAIN: Duration = Duration::from_millis(300);
 
 type Note<'a> = &'a (dyn Fn(String) + Sync);
 
@@ -22,6 +23,8 @@ pub struct ProjectStage {
     shared: Option<Shared>,
     lock: Option<RunLock>,
     stacks: usize,
+    /// Whether a busy environment is waited for.
+    wait: bool,
 }
 
 /// An environment that serves one scenario after the other.
@@ -37,7 +40,19 @@ impl ProjectStage {
     /// # Errors
     /// Where no folder for data can be made.
     pub fn new(project: Project) -> std::io::Result<Self> {
-        Ok(Self { project, scratch: Scratch::new()?, shared: None, lock: None, stacks: 0 })
+        Ok(Self { project, scratch: Scratch::new()?, shared: None, lock: None, stacks: 0, wait: false })
+    }
+
+    /// Waits for an environment that another run has.
+    #[must_use]
+    pub fn waiting(mut self, wait: bool) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// What may be done on its environments.
+    pub fn granted(&self) -> BTreeSet<Grant> {
+        self.project.granted()
     }
 
     /// Stops what was started.
@@ -52,59 +67,64 @@ impl ProjectStage {
     }
 
     async fn start(&mut self, needs: &Needs, note: Note<'_>) -> EnvironmentResult<Shared> {
-        let project = self.project.clone();
-        let endpoints = project.endpoints();
-        let environment: Arc<dyn Environment> = match &project.kind {
-            Kind::Local(config) => {
-                if let Some(kept) = self.kept(needs, note).await? {
-                    return Ok(kept);
+        let (kind, site) = (Arc::clone(&self.project.kind), self.project.site());
+        let mut host = StageHost { stage: self, note, is_alone: false };
+        let environment = kind.attach(&site, needs, &mut host).await?;
+        let journal = if host.is_alone { Some(journal_path(&self.project).map_err(repair::unusable)?) } else { None };
+        Ok(Shared { needs: needs.clone(), environment, journal })
+    }
+}
+
+impl Shared {
+    fn serves(&self, needs: &Needs) -> bool {
+        unmet(&self.needs, &self.environment.info(), &self.environment.services(), needs).is_none()
+    }
+}
+
+/// What a kind of environment is given by the stage.
+struct StageHost<'a> {
+    stage: &'a mut ProjectStage,
+    note: Note<'a>,
+    /// Whether the environment outlives the program, so that faults on it are journalled.
+    is_alone: bool,
+}
+
+impl Host for StageHost<'_> {
+    fn note(&self, text: String) {
+        (self.note)(text);
+    }
+
+    fn folder(&mut self) -> PathBuf {
+        self.stage.stacks += 1;
+        self.stage.scratch.path().join(format!("stack-{}", self.stage.stacks))
+    }
+
+    fn alone<'a>(&'a mut self, environment: Option<&'a dyn Environment>) -> BoxFuture<'a, EnvironmentResult<()>> {
+        Box::pin(async move {
+            let project = &self.stage.project;
+            if self.stage.lock.is_none() {
+                self.stage.lock = Some(lock(project, self.stage.wait, self.note).await?);
+            }
+            self.is_alone = true;
+            repair(project, environment, &self.note).await.map(drop)
+        })
+    }
+}
+
+/// Takes the lock of an environment, where wanted when it is free.
+async fn lock(project: &Project, wait: bool, note: Note<'_>) -> EnvironmentResult<RunLock> {
+    let mut told = false;
+    loop {
+        match RunLock::take(project) {
+            Ok(lock) => return Ok(lock),
+            Err(busy @ Busy::Taken(_)) if wait => {
+                if !std::mem::replace(&mut told, true) {
+                    note(format!("waiting: {}", repair::busy(&project.name, &busy)));
                 }
-                self.stacks += 1;
-                let folder = self.scratch.path().join(format!("stack-{}", self.stacks));
-                let environment = Arc::new(LocalStack::start(config, needs, &folder, note).await?);
-                // Its services end with this program, and their faults with them.
-                return Ok(Shared { needs: needs.clone(), environment, journal: None });
+                tokio::time::sleep(AGAIN).await;
             }
-            Kind::Docker(config) => {
-                self.alone(note, None).await?;
-                Arc::new(DockerStack::attach(&project.name, config, endpoints, needs).await?)
-            }
-            Kind::Mock(config) => {
-                let environment = Arc::new(MockStack::start(&project.name, config)?);
-                return Ok(Shared { needs: needs.clone(), environment, journal: None });
-            }
-            Kind::Remote => {
-                self.alone(note, None).await?;
-                Arc::new(RemoteCluster::attach(&project.name, endpoints, needs).await?)
-            }
-        };
-        let journal = journal_path(&project).map_err(repair::unusable)?;
-        Ok(Shared { needs: needs.clone(), environment, journal: Some(journal) })
-    }
-
-    /// The stack that `kscen up` keeps running, where there is one that suits.
-    async fn kept(&mut self, needs: &Needs, note: Note<'_>) -> EnvironmentResult<Option<Shared>> {
-        if needs.private {
-            return Ok(None);
+            Err(busy) => return Err(repair::busy(&project.name, &busy)),
         }
-        let Some(attached) = Attached::find(&self.project.name).await? else { return Ok(None) };
-        if let Some(reason) = attached.unmet(needs) {
-            note(format!("the stack that `kscen up` keeps does not suit: {reason}; starting another"));
-            return Ok(None);
-        }
-        self.alone(note, Some(&attached)).await?;
-        note(format!("using the stack that `kscen up` keeps (supervisor {})", attached.supervisor()));
-        let journal = journal_path(&self.project).map_err(repair::unusable)?;
-        Ok(Some(Shared { needs: needs.clone(), environment: Arc::new(attached), journal: Some(journal) }))
-    }
-
-    /// Makes this the only run on the environment, and undoes what an earlier one left in force.
-    async fn alone(&mut self, note: Note<'_>, environment: Option<&Attached>) -> EnvironmentResult<()> {
-        if self.lock.is_none() {
-            self.lock = Some(RunLock::take(&self.project).map_err(|busy| repair::busy(&self.project.name, &busy))?);
-        }
-        let environment = environment.map(|attached| attached as &dyn Environment);
-        repair(&self.project, environment, &note).await.map(|_| ())
     }
 }
 
@@ -116,8 +136,7 @@ impl Stage for ProjectStage {
     ) -> BoxFuture<'a, Result<Arc<dyn Environment>, EnvironmentError>> {
         Box::pin(async move {
             if let Some(shared) = &self.shared
-                && !needs.private
-                && same_stack(&shared.needs, needs)
+                && shared.serves(needs)
             {
                 return Ok(Arc::clone(&shared.environment));
             }
@@ -137,19 +156,4 @@ impl Stage for ProjectStage {
     fn journal(&self) -> Option<PathBuf> {
         self.shared.as_ref()?.journal.clone()
     }
-}
-
-/// Whether a stack started for `known` also serves `needs`. The capabilities that shape the stack are the network ones.
-fn same_stack(known: &Needs, needs: &Needs) -> bool {
-    use crate::environment::Capability::{NetworkCut, NetworkShape};
-    let network =
-        |needs: &Needs| [NetworkCut, NetworkShape].iter().any(|capability| needs.capabilities.contains(capability));
-    !known.private
-        && known.brokers >= needs.brokers
-        && known.controllers == needs.controllers
-        && known.kafka == needs.kafka
-        && known.broker_config == needs.broker_config
-        && known.services.is_superset(&needs.services)
-        && known.log_dir == needs.log_dir
-        && (network(known) || !network(needs))
 }

@@ -2,12 +2,10 @@
 
 use super::{Exit, Output, control};
 use crate::connect::ConnectClient;
-use crate::environment::docker::DockerStack;
-use crate::environment::local::Attached;
-use crate::environment::remote::RemoteCluster;
-use crate::environment::{Environment, EnvironmentError, EnvironmentResult, Needs};
+use crate::environment::{Environment, EnvironmentError, EnvironmentResult};
 use crate::kafka::{Admin, LogSink};
-use crate::project::{Kind, Project};
+use crate::project::Project;
+use crate::wire::{Cluster, visibility};
 use clap::Args as ClapArgs;
 use std::time::Duration;
 
@@ -27,7 +25,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 }
 
 async fn status(project: &Project, output: &Output) -> EnvironmentResult<Exit> {
-    let environment = attach(project).await?;
+    let environment = control::attach(project).await?;
     let info = environment.info();
     let version = info.kafka_version.map(|version| format!(", Kafka {version}")).unwrap_or_default();
     output.data(&format!("{} ({}{version})", project.name, info.kind));
@@ -41,32 +39,11 @@ async fn status(project: &Project, output: &Output) -> EnvironmentResult<Exit> {
     })
 }
 
-async fn attach(project: &Project) -> EnvironmentResult<Box<dyn Environment>> {
-    let needs = Needs::default();
-    Ok(match &project.kind {
-        Kind::Local(_) => {
-            Box::new(Attached::find(&project.name).await?.ok_or_else(|| EnvironmentError::Prerequisite {
-                message: "no stack is running".to_owned(),
-                remedy: "start one with `kscen up`; `kscen run` alone starts and stops its own".to_owned(),
-            })?)
-        }
-        Kind::Docker(config) => {
-            Box::new(DockerStack::attach(&project.name, config, project.endpoints(), &needs).await?)
-        }
-        Kind::Mock(_) => {
-            return Err(EnvironmentError::Unsupported {
-                message: "a mock cluster lives only as long as a run".to_owned(),
-            });
-        }
-        Kind::Remote => Box::new(RemoteCluster::attach(&project.name, project.endpoints(), &needs).await?),
-    })
-}
-
 async fn services(environment: &dyn Environment, output: &Output) {
     for service in environment.services() {
         let what = match environment.state(&service.name).await {
             Ok(state) => format!("{} {}", state.lifecycle, state.identity),
-            Err(_) => "not kscen's to look at".to_owned(),
+            Err(_) => "kscen cannot see it in this environment".to_owned(),
         };
         output.data(&format!("  {:14} {what}", service.name));
     }
@@ -86,11 +63,17 @@ async fn kafka(environment: &dyn Environment, output: &Output) -> Result<bool, S
     }
     let (offline, behind) = (view.offline_partitions(), view.under_replicated());
     output.data(&format!("  partitions     {offline} offline, {behind} under-replicated"));
+    let all = Cluster::new(&connection, PATIENCE).map_err(|error| error.to_string())?;
+    let hidden = visibility::of_topics(&all).await.map_err(|error| error.to_string())?;
+    if let Some(refusal) = &hidden {
+        let needs = refusal.operation;
+        output.data(&format!("  unknown        topics that this principal may not see: it needs {needs} on Topic `*`"));
+    }
     for (name, topic) in view.topics.iter().filter(|(name, _)| !name.starts_with("__")) {
         let replicas = topic.partitions.iter().map(|partition| partition.replicas.len()).max().unwrap_or(0);
         output.data(&format!("  topic {name}: {} partitions, replication {replicas}", topic.partitions.len()));
     }
-    Ok(offline == 0 && behind == 0)
+    Ok(offline == 0 && behind == 0 && hidden.is_none())
 }
 
 /// Prints connectors task by task; returns whether all of them run.

@@ -1,9 +1,9 @@
 //! `kscen steps`
 
 use super::{Exit, Output};
-use crate::diagnostic::did_you_mean;
 use crate::reference;
-use crate::step::{REGISTRY, verb};
+use crate::text::did_you_mean;
+use crate::verbs::REGISTRY;
 use clap::Args as ClapArgs;
 
 /// Explains the verbs of the language.
@@ -21,7 +21,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         output.data("\n`kscen steps VERB` explains one, with an example.");
         return Exit::Pass;
     };
-    match verb(name) {
+    match REGISTRY.verb(name) {
         Some(entry) => {
             output.data(&reference::page(entry));
             Exit::Pass

@@ -2,15 +2,14 @@
 
 use super::Output;
 use super::live::LiveLines;
-use crate::diagnostic::{Place, Problem, render};
-use crate::execute::Watcher;
+use crate::ground::plural;
+use crate::plan::Plan;
 use crate::record::{
-    CheckOutcome, CheckRecord, Event, EventKind, Failure, Location, Progress, Quantity, Record, StepRecord, StepStatus,
-    Unit,
+    CheckOutcome, CheckRecord, EXPECTATION, Event, EventKind, Failure, Location, Progress, Quantity, Record,
+    StepRecord, StepStatus, Unit, Watcher,
 };
-use crate::source::{SourceText, Span};
+use crate::text::{Place, Problem, SourceText, Span, harmless, render};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,37 +27,42 @@ pub struct Terminal {
     figures: BTreeMap<String, Progress>,
     last: Instant,
     failed: Vec<Problem>,
-    secrets: Vec<String>,
+    sources: Vec<Arc<SourceText>>,
 }
 
 impl Terminal {
-    /// Prints a run of that title; secrets are never shown.
-    pub fn new(output: Output, title: String, secrets: Vec<String>) -> Self {
+    /// Prints a run of that plan; what it shows of the scenario's files is what was read when it was planned.
+    pub fn new(output: Output, plan: &Plan) -> Self {
         Self {
             output,
-            title,
+            title: plan.redactor.text(&plan.title()).into_owned(),
             live: LiveLines::new(output),
             figures: BTreeMap::new(),
             last: Instant::now(),
             failed: Vec::new(),
-            secrets,
+            sources: plan.sources(),
         }
     }
 
-    /// One permanent line, above the live ones.
+    /// One permanent line, above the live ones. What comes from outside has its line breaks in it: what follows them is indented, so
+    /// that nothing but kscen begins a line.
     fn line(&mut self, text: &str) {
+        self.drawn(&text.replace('\n', "\n        "));
+    }
+
+    /// Lines that are laid out already.
+    fn drawn(&mut self, text: &str) {
         self.last = Instant::now();
-        let text = redact(text, &self.secrets);
         if self.output.terminal {
-            self.live.above(&text);
+            self.live.above(text);
         } else {
-            self.output.line(&text);
+            self.output.line(text);
         }
     }
 
     fn started(&mut self, id: &str, title: &str, background: bool, planned: Option<f64>) {
         if self.output.terminal {
-            self.live.start(id, &redact(title, &self.secrets), planned);
+            self.live.start(&harmless(id), &harmless(title), planned);
         } else {
             let beside = if background { " (background)" } else { "" };
             self.line(&format!("  {} {id}: {title}{beside}", self.output.symbol("▸", ">")));
@@ -83,7 +87,7 @@ impl Terminal {
             StepStatus::Failed => (31, self.output.symbol("✗", "FAILED")),
             StepStatus::Error => (31, self.output.symbol("✗", "ERROR")),
             StepStatus::Skipped => (2, self.output.symbol("○", "skipped")),
-            StepStatus::Stopped => (33, self.output.symbol("■", "stopped")),
+            StepStatus::Stopped | StepStatus::Running => (33, self.output.symbol("■", "stopped")),
         };
         let time = Quantity::seconds(step.ended - step.started);
         let figures = headline(step);
@@ -92,11 +96,11 @@ impl Terminal {
         let time = self.output.paint(2, &time.to_string());
         self.line(&format!("  {symbol} {}  {}  {time}{figures}", step.id, step.title));
         if let Some(failure) = &step.failure {
-            let problem = problem_of(failure);
+            let problem = self.problem_of(failure);
             // A failed expectation is told by its checks, which name the very line.
-            if step.verb != "expect" || failure.code != "expectation" {
+            if failure.code != EXPECTATION {
                 let text = render(std::slice::from_ref(&problem), self.output.color);
-                self.line(text.trim_end());
+                self.drawn(text.trim_end());
                 self.log(&failure.log);
                 self.failed.push(problem);
             }
@@ -105,7 +109,7 @@ impl Terminal {
 
     fn log(&mut self, lines: &[String]) {
         for line in lines {
-            let line = format!("    | {}", crate::diagnostic::harmless(line));
+            let line = format!("    | {}", harmless(line));
             self.line(&line);
         }
     }
@@ -118,15 +122,37 @@ impl Terminal {
         let mut problem =
             Problem::new(word, format!("{}: expected {}, observed {}", check.subject, check.demand, check.observed))
                 .label(format!("observed {}", check.observed));
-        if let Some(place) = check.at.as_ref().and_then(place) {
+        if let Some(place) = check.at.as_ref().and_then(|at| self.place(at)) {
             problem = problem.at(place);
         }
         for sample in &check.samples {
             problem = problem.note(sample.clone());
         }
         let text = render(std::slice::from_ref(&problem), self.output.color);
-        self.line(text.trim_end());
+        self.drawn(text.trim_end());
         self.failed.push(problem);
+    }
+
+    fn problem_of(&self, failure: &Failure) -> Problem {
+        let code: &'static str = if failure.at.is_some() { "step-failed" } else { "run-failed" };
+        let mut problem = Problem::new(code, format!("{} ({})", failure.message, failure.code));
+        if let Some(place) = failure.at.as_ref().and_then(|at| self.place(at)) {
+            problem = problem.at(place);
+        }
+        if let Some(help) = &failure.help {
+            problem = problem.help(help.clone());
+        }
+        problem
+    }
+
+    /// The line of a location in the text that was run, which need not be what the file says by now.
+    fn place(&self, at: &Location) -> Option<Place> {
+        let source = self.sources.iter().find(|source| source.name.to_string_lossy() == at.file)?;
+        let start = source.offset(at.line, at.column);
+        let rest = source.text.get(start..)?;
+        let line = rest.lines().next().unwrap_or_default();
+        let end = start + line.trim_end().len().max(1);
+        Some(Place { source: Arc::clone(source), span: Span { start, end } })
     }
 
     fn over(&mut self, steps: usize) {
@@ -136,35 +162,38 @@ impl Terminal {
             self.line("");
             let failed = std::mem::take(&mut self.failed);
             let text = render(&failed, self.output.color);
-            self.line(text.trim_end());
+            self.drawn(text.trim_end());
         }
     }
 }
 
 impl Watcher for Terminal {
-    fn event(&mut self, event: &Event, record: Option<&Record>) {
+    /// Where nobody can be told any more, the result still says it.
+    fn event(&mut self, event: &Event, record: Option<&Record>) -> std::io::Result<()> {
         match &event.kind {
             EventKind::RunStarted { info, .. } => {
                 let dot = self.output.symbol("·", "-");
                 let title = self.output.paint(1, &self.title);
                 self.line(&format!("{title} {dot} run {} {dot} seed {}", info.id, info.seed));
             }
-            EventKind::Note { text } => self.line(&format!("  {}", self.output.paint(2, text))),
+            EventKind::Note { text } => self.line(&format!("  {}", self.output.paint(2, &harmless(text)))),
             EventKind::Warning { text } => {
-                self.line(&format!("  {} {text}", self.output.paint(33, "warning:")));
+                self.line(&format!("  {} {}", self.output.paint(33, "warning:"), harmless(text)));
+            }
+            EventKind::Incident { incident } => {
+                self.line(&format!("  {} {incident}", self.output.paint(33, "warning:")));
             }
             EventKind::EnvironmentReady { info, took } => {
                 let version =
                     info.kafka_version.as_deref().map(|version| format!(" Kafka {version},")).unwrap_or_default();
-                let plural = if info.brokers == 1 { "" } else { "s" };
                 // The stack of the scenario before serves this one as well.
                 let ready =
                     if *took < KEPT { "up".to_owned() } else { format!("ready in {}", Quantity::seconds(*took)) };
                 self.line(&format!(
-                    "  {} {}:{version} {} broker{plural}, {ready}",
+                    "  {} {}:{version} {}, {ready}",
                     self.output.paint(32, self.output.symbol("✓", "ok")),
                     info.name,
-                    info.brokers,
+                    plural(info.brokers as usize, "broker"),
                 ));
             }
             EventKind::StepStarted { id, title, background, planned, .. } => {
@@ -174,30 +203,31 @@ impl Watcher for Terminal {
             EventKind::Progress { id, figures } => self.progress(id, figures),
             EventKind::StepEnded { record } => self.ended(record),
             EventKind::Check { record } => self.check(record),
+            EventKind::StepRetried { id, attempt, reason } => {
+                let text = format!("{id}: attempt {attempt} follows, the one before failed: {reason}");
+                self.line(&format!("  {}", self.output.paint(2, &text)));
+            }
             EventKind::Leftover { text } => {
-                self.line(&format!("  {} {text}", self.output.paint(33, "left behind:")));
+                self.line(&format!("  {} {}", self.output.paint(33, "left behind:"), harmless(text)));
             }
             EventKind::RunFailed { failure } => {
-                let problem = problem_of(failure);
+                let problem = self.problem_of(failure);
                 let text = render(&[problem], self.output.color);
-                self.line(text.trim_end());
+                self.drawn(text.trim_end());
                 self.log(&failure.log);
             }
             EventKind::RunEnded { .. } => self.over(record.map_or(0, |record| record.steps.len())),
             EventKind::BrokerConfig { .. }
             | EventKind::Fault { .. }
             | EventKind::Sample { .. }
+            | EventKind::Strain { .. }
             | EventKind::Delivery { .. }
             | EventKind::Mark { .. }
             | EventKind::Log { .. }
             | EventKind::Interrupted { .. } => {}
         }
+        Ok(())
     }
-}
-
-/// Replaces every secret by dots.
-pub fn redact(text: &str, secrets: &[String]) -> String {
-    secrets.iter().filter(|secret| !secret.is_empty()).fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
 }
 
 fn describe(figures: &Progress, dot: &str) -> String {
@@ -248,27 +278,4 @@ fn headline(step: &StepRecord) -> String {
         }
     }
     parts.join(", ")
-}
-
-fn problem_of(failure: &Failure) -> Problem {
-    let code: &'static str = if failure.at.is_some() { "step-failed" } else { "run-failed" };
-    let mut problem = Problem::new(code, format!("{} ({})", failure.message, failure.code));
-    if let Some(place) = failure.at.as_ref().and_then(place) {
-        problem = problem.at(place);
-    }
-    if let Some(help) = &failure.help {
-        problem = problem.help(help.clone());
-    }
-    problem
-}
-
-/// The line of a location, read again: the run only keeps where things stand.
-fn place(at: &Location) -> Option<Place> {
-    let text = std::fs::read_to_string(&at.file).ok()?;
-    let source = Arc::new(SourceText::new(PathBuf::from(&at.file), text));
-    let start = source.offset(at.line, at.column);
-    let rest = source.text.get(start..)?;
-    let line = rest.lines().next().unwrap_or_default();
-    let end = start + line.trim_end().len().max(1);
-    Some(Place { source, span: Span { start, end } })
 }

@@ -2,9 +2,8 @@
 
 use super::repair::{busy, repair};
 use super::{Exit, Output, control};
-use crate::environment::local::Attached;
-use crate::environment::{Environment, EnvironmentResult};
-use crate::project::{Kind, Project, RunLock};
+use crate::environment::EnvironmentResult;
+use crate::project::{Project, RunLock};
 use clap::Args as ClapArgs;
 
 /// Repairs what a killed run left behind: resumes what it paused, starts what it stopped, heals the network.
@@ -27,10 +26,6 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 
 async fn undo(project: &Project, output: &Output) -> EnvironmentResult<usize> {
     let _lock = RunLock::take(project).map_err(|taken| busy(&project.name, &taken))?;
-    let attached = match project.kind {
-        Kind::Local(_) => Attached::find(&project.name).await?,
-        Kind::Docker(_) | Kind::Remote | Kind::Mock(_) => None,
-    };
-    let environment = attached.as_ref().map(|attached| attached as &dyn Environment);
-    repair(project, environment, &|line: String| output.line(&line)).await
+    let kept = project.kind.kept(&project.site()).await?;
+    repair(project, kept.as_deref(), &|line: String| output.line(&line)).await
 }

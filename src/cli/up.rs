@@ -1,9 +1,9 @@
 //! `kscen up`, and the supervisor process that it starts
 
 use super::{Exit, Output, control};
-use crate::environment::local::{Attached, supervise};
-use crate::environment::{Capability, Environment, EnvironmentError, EnvironmentResult, Needs};
-use crate::project::{Kind, Project};
+use crate::environment::local::{Attached, LocalConfig, supervise};
+use crate::environment::{Capability, Environment, EnvironmentError, EnvironmentResult, Needs, ServiceId};
+use crate::project::Project;
 use clap::Args as ClapArgs;
 use std::ffi::OsString;
 
@@ -39,7 +39,9 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 }
 
 async fn up(args: &Args, project: &Project, output: &Output) -> EnvironmentResult<Exit> {
-    let Kind::Local(config) = &project.kind else { return Err(not_local(project, "start")) };
+    let Some(config) = project.kind.settings().downcast_ref::<LocalConfig>() else {
+        return Err(not_local(project, "start"));
+    };
     let mut needs = Needs { brokers: args.brokers.max(1), ..Needs::kafka() };
     if let Some(text) = &args.kafka {
         needs.kafka = Some(text.parse().map_err(|error| EnvironmentError::Prerequisite {
@@ -47,14 +49,13 @@ async fn up(args: &Args, project: &Project, output: &Output) -> EnvironmentResul
             remedy: "write `3.6` or `>=3.6, <5`".to_owned(),
         })?);
     }
-    for service in &args.with {
-        needs = needs.service(service);
-    }
+    needs.services.extend(args.with.iter().filter_map(|service| service.parse::<ServiceId>().ok()));
     if args.network {
         needs = needs.with(Capability::NetworkShape);
     }
-    if let Some(running) = Attached::find(&project.name).await? {
-        return match running.unmet(&needs) {
+    let site = project.site();
+    if let Some(running) = Attached::find(&site).await? {
+        return match running.unmet(config, &site, &needs) {
             None => {
                 output.line(&format!("running already: {}", running.endpoints().bootstrap));
                 Ok(Exit::Pass)
@@ -65,11 +66,11 @@ async fn up(args: &Args, project: &Project, output: &Output) -> EnvironmentResul
             }),
         };
     }
-    let program = std::env::current_exe()
-        .map_err(|error| EnvironmentError::failed(format!("this program cannot be found: {error}")))?;
-    let command = [OsString::from("supervise"), OsString::from(&project.name)];
+    let program =
+        std::env::current_exe().map_err(|error| EnvironmentError::caused("this program cannot be found", error))?;
+    let command = [OsString::from("supervise"), OsString::from(Attached::name(&site))];
     let note = |line: String| output.line(&format!("  {line}"));
-    let stack = Attached::start(&project.name, config, &needs, &program, &command, &note).await?;
+    let stack = Attached::start(&site, config, &needs, &program, &command, &note).await?;
     output.line(&format!("up: `kscen run` uses it, `kscen down` stops it (supervisor {})", stack.supervisor()));
     output.data(&stack.endpoints().bootstrap);
     Ok(Exit::Pass)
@@ -78,11 +79,8 @@ async fn up(args: &Args, project: &Project, output: &Output) -> EnvironmentResul
 /// The error for what is only done to local stacks.
 pub(super) fn not_local(project: &Project, verb: &str) -> EnvironmentError {
     EnvironmentError::Prerequisite {
-        message: format!("`{}` is {}: kscen does not {verb} it", project.name, project.kind.plain()),
-        remedy: match project.kind {
-            Kind::Docker(_) => "use `docker compose`, or `kscen … --env local`".to_owned(),
-            _ => "use --env local".to_owned(),
-        },
+        message: format!("`{}` is {}: kscen does not {verb} it", project.name, project.kind.name()),
+        remedy: project.kind.between_runs().to_owned(),
     }
 }
 

@@ -1,9 +1,8 @@
 //! Variables from the command line, files and the environment.
 
-use crate::diagnostic::Problem;
 use crate::plan::Options;
 use crate::project::Project;
-use crate::source;
+use crate::text::Problem;
 use clap::Args;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -17,15 +16,26 @@ pub struct Variables {
     /// A YAML file of variables.
     #[arg(long, value_name = "FILE")]
     pub vars_file: Option<PathBuf>,
-    /// Permits includes from outside the project.
+    /// Permits files from outside the project: includes, SQL, payloads, baselines.
     #[arg(long)]
     pub allow_outside: bool,
+    /// Refuses scenarios that run commands on this machine.
+    #[arg(long, env = "KSCEN_NO_RUN", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_run: bool,
     /// Seed of every random choice.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 }
 
 impl Variables {
+    /// The project that applies here, without what the command line forbids.
+    ///
+    /// # Errors
+    /// See [`Project::load`].
+    pub fn project(&self, environment: Option<&str>) -> Result<Project, Vec<Problem>> {
+        Ok(Project { no_run: self.no_run, ..Project::load(Path::new("."), environment)? })
+    }
+
     /// Collects variables by precedence: `--var`, `--vars-file`, `KSCEN_VAR_*`, the environment's.
     ///
     /// # Errors
@@ -43,7 +53,7 @@ impl Variables {
         }
         let file = match &self.vars_file {
             None => Map::new(),
-            Some(path) => match source::read(path)?.value {
+            Some(path) => match crate::text::read(path)?.value {
                 Value::Object(vars) => vars,
                 _ => {
                     return Err(vec![Problem::new(
@@ -60,11 +70,12 @@ impl Variables {
             }
         }
         Ok(Options {
-            vars: vec![given, file, environment, project.entry.vars.clone()],
+            vars: vec![given, file, environment, project.entry.common.vars.clone()],
             seed: self.seed,
             allow_outside: self.allow_outside,
             project: Some(project.folder.clone()),
             need_secrets,
+            credentials: project.redactor(),
             no_compare: false,
         })
     }
@@ -75,5 +86,5 @@ fn scalar(name: &str, text: &str) -> Result<Value, Vec<Problem>> {
     if text.is_empty() {
         return Ok(Value::String(String::new()));
     }
-    source::parse(Path::new(&format!("--var {name}")), text.to_owned()).map(|located| located.value)
+    crate::text::parse(Path::new(&format!("--var {name}")), text.to_owned()).map(|located| located.value)
 }

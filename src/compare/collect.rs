@@ -1,10 +1,10 @@
 //! The figures of many runs, by scenario, cell and metric.
 
 use super::margin::UNPACED;
+use crate::accounting::Class;
 use crate::judge::measure::observe;
 use crate::judge::phases::{Phase, spans};
-use crate::ledger::Class;
-use crate::record::metric::{Better, Shape, of_verb};
+use crate::record::metric::{Better, Shape, of};
 use crate::record::{Observed, Outcome, Record, StepRecord, Unit};
 use crate::report::Stored;
 use crate::report::view::{cell, cpu_peak, memory_peak};
@@ -64,7 +64,7 @@ fn figures(record: &Record) -> Vec<Figure> {
     // How long an outage was has metrics of its own; latencies are compared where nothing was disturbed.
     let steady = spans(record, Phase::Steady);
     for step in &record.steps {
-        for metric in of_verb(&step.verb).filter(|metric| metric.better != Better::Neutral) {
+        for metric in of(step.work()).filter(|metric| metric.better != Better::Neutral) {
             let statistics: Vec<Option<&str>> = match metric.shape {
                 Shape::Single => vec![None],
                 Shape::Distribution => STATISTICS.into_iter().map(Some).collect(),

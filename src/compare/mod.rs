@@ -7,8 +7,7 @@ mod gate;
 mod margin;
 pub mod statistics;
 
-pub use collect::{Cell, Samples, collect};
 pub use comparison::{Comparison, Row, compare};
-pub use decide::{Decision, REPEATS, decide};
+pub use decide::Decision;
 pub use gate::{Gate, Gated, conditions, measured};
 pub use margin::{Margin, margin};

@@ -1,13 +1,12 @@
 //! Requests to Kafka Connect: addresses, repetition while it cannot answer yet, errors with its own message.
 
 use super::{ConnectError, ConnectResult};
+use crate::ground::{Cause, innermost};
 use reqwest::{Method, StatusCode, Url};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a request is repeated while Connect says that it cannot answer *yet*.
@@ -25,15 +24,6 @@ impl Default for Patience {
     }
 }
 
-/// How often requests had to be repeated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RetryCounts {
-    /// HTTP 409: a rebalance, or a configuration that is just being changed.
-    pub rebalancing: u64,
-    /// HTTP 404 or 503 of a web server whose resources are not registered yet.
-    pub starting: u64,
-}
-
 /// What a worker says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerInfo {
@@ -45,19 +35,12 @@ pub struct WorkerInfo {
     pub kafka_cluster_id: String,
 }
 
-/// A client of Kafka Connect's REST interface. Cheap to clone; clones count retries together.
+/// A client of Kafka Connect's REST interface. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ConnectClient {
     http: reqwest::Client,
     base: Url,
     patience: Patience,
-    counts: Arc<Counts>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    rebalancing: AtomicU64,
-    starting: AtomicU64,
 }
 
 /// Connect answers errors with this; anything else comes from a web server that is not Connect yet.
@@ -92,23 +75,8 @@ impl ConnectClient {
             .connect_timeout(Duration::from_secs(5))
             .no_proxy()
             .build()
-            .map_err(|error| misuse(causes(&error)))?;
-        Ok(Self { http, base, patience: Patience::default(), counts: Arc::default() })
-    }
-
-    /// The same client with other patience.
-    #[must_use]
-    pub fn with_patience(mut self, patience: Patience) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    /// How often requests had to be repeated so far.
-    pub fn retries(&self) -> RetryCounts {
-        RetryCounts {
-            rebalancing: self.counts.rebalancing.load(Ordering::Relaxed),
-            starting: self.counts.starting.load(Ordering::Relaxed),
-        }
+            .map_err(|error| misuse(innermost(&error).to_string()))?;
+        Ok(Self { http, base, patience: Patience::default() })
     }
 
     /// Version of the worker and the cluster it works for.
@@ -117,24 +85,6 @@ impl ConnectClient {
     /// See [`ConnectError`].
     pub async fn worker(&self) -> ConnectResult<WorkerInfo> {
         self.get(&[]).await
-    }
-
-    /// Waits until the worker answers requests about connectors, which it does only once it has joined its group.
-    ///
-    /// # Errors
-    /// [`ConnectError::NotInTime`] with the last reason.
-    pub async fn wait_ready(&self, timeout: Duration) -> ConnectResult<WorkerInfo> {
-        let started = Instant::now();
-        loop {
-            let last = match self.list().await {
-                Ok(_) => return self.worker().await,
-                Err(error) => error.to_string(),
-            };
-            if started.elapsed() >= timeout {
-                return Err(ConnectError::NotInTime { wanted: "a ready worker".to_owned(), last, waited: timeout });
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> ConnectResult<T> {
@@ -158,8 +108,6 @@ impl ConnectClient {
             match self.attempt(method.clone(), url.clone(), body).await? {
                 Answer::Done(status, body) => return Ok((status, body)),
                 Answer::Later { rebalancing, message } => {
-                    let counter = if rebalancing { &self.counts.rebalancing } else { &self.counts.starting };
-                    counter.fetch_add(1, Ordering::Relaxed);
                     let waited = started.elapsed();
                     if waited + pause > self.patience.limit {
                         return Err(if rebalancing {
@@ -181,7 +129,7 @@ impl ConnectClient {
             request = request.json(body);
         }
         let unreachable =
-            |error: reqwest::Error| ConnectError::Unreachable { url: url.to_string(), cause: causes(&error) };
+            |error: reqwest::Error| ConnectError::Unreachable { url: url.to_string(), cause: Cause::new(error) };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let body = response.bytes().await.map_err(unreachable)?.to_vec();
@@ -215,16 +163,7 @@ impl ConnectClient {
 
 pub(super) fn decode<T: DeserializeOwned>(url: &Url, body: &[u8]) -> ConnectResult<T> {
     serde_json::from_slice(body)
-        .map_err(|error| ConnectError::Unreadable { url: url.to_string(), cause: error.to_string() })
-}
-
-/// reqwest's own message names the URL only; the reason ("connection refused") is in its sources.
-fn causes(error: &reqwest::Error) -> String {
-    let mut deepest: &dyn std::error::Error = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
+        .map_err(|error| ConnectError::Unreadable { url: url.to_string(), cause: Cause::new(error) })
 }
 
 #[cfg(test)]
@@ -258,18 +197,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn conflicts_and_early_404_are_repeated_and_counted() {
+    async fn conflicts_and_early_404_are_repeated() {
         let client = ConnectClient::new(&scripted(vec![EARLY, CONFLICT, CONFLICT, LIST]).await).unwrap();
-        let client = client.with_patience(quick());
+        let client = ConnectClient { patience: quick(), ..client };
         assert_eq!(client.list().await.unwrap(), ["a"]);
-        assert_eq!(client.retries(), RetryCounts { rebalancing: 2, starting: 1 });
     }
 
     #[tokio::test]
     async fn a_rebalance_that_does_not_end_is_an_error_with_connects_words() {
         let client = ConnectClient::new(&scripted(vec![CONFLICT; 3]).await).unwrap();
-        let client =
-            client.with_patience(Patience { limit: Duration::from_millis(4), pause: Duration::from_millis(3) });
+        let client = ConnectClient {
+            patience: Patience { limit: Duration::from_millis(4), pause: Duration::from_millis(3) },
+            ..client
+        };
         let error = client.list().await.unwrap_err();
         assert!(matches!(error, ConnectError::Rebalancing { .. }), "{error}");
         assert!(error.to_string().contains("due to rebalance"), "{error}");

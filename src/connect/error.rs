@@ -1,7 +1,9 @@
 //! Why Kafka Connect did not do what was asked.
 
+use crate::ground::Cause;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ pub enum ConnectError {
         /// What was asked.
         url: String,
         /// The transport's reason.
-        cause: String,
+        cause: Cause,
     },
     /// Connect has no such connector, task or plugin.
     NotFound {
@@ -92,7 +94,7 @@ pub enum ConnectError {
         /// What was asked.
         url: String,
         /// What is wrong with the answer.
-        cause: String,
+        cause: Cause,
     },
     /// The arguments make no sense.
     Misuse {
@@ -138,7 +140,14 @@ impl fmt::Display for ConnectError {
     }
 }
 
-impl std::error::Error for ConnectError {}
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Unreachable { cause, .. } | Self::Unreadable { cause, .. } => Some(cause.error()),
+            _ => None,
+        }
+    }
+}
 
 /// A Java trace as people read it: each exception with the frame that threw it, at most `limit` lines.
 pub fn short_trace(trace: &str, limit: usize) -> Vec<String> {

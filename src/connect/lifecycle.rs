@@ -64,6 +64,31 @@ impl ConnectClient {
         Ok(if present.is_some() { Applied::Updated } else { Applied::Created })
     }
 
+    /// Gives a connector a configuration that it had before, without asking its plugin. False where there is no such connector any more.
+    ///
+    /// # Errors
+    /// Connect's refusal, or its last answer where it is busy with a rebalance for that long.
+    pub async fn restore(&self, name: &str, config: &ConnectorConfig, timeout: Duration) -> ConnectResult<bool> {
+        let started = std::time::Instant::now();
+        loop {
+            let sent = match self.config(name).await {
+                Ok(present) if present == *config => return Ok(true),
+                Ok(_) => {
+                    self.send(Method::PUT, self.url(&["connectors", name, "config"], &[]), Some(&json!(config))).await
+                }
+                Err(ConnectError::NotFound { .. }) => return Ok(false),
+                Err(error) => Err(error),
+            };
+            match sent {
+                Ok(_) => return Ok(true),
+                Err(ConnectError::Rebalancing { .. }) if started.elapsed() < timeout => {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Deletes the connector and returns once it is gone from the list. False where there was none.
     ///
     /// A database connector leaves its slot and publication behind; whoever made them drops them.

@@ -11,13 +11,11 @@ mod restart;
 mod status;
 mod validation;
 
-pub use client::{ConnectClient, Patience, RetryCounts, WorkerInfo};
+pub use client::ConnectClient;
 pub use config::{ConnectorConfig, Redactor, config_from_json};
-pub use deploy::Deployment;
 pub use error::{ConnectError, ConnectResult, FieldProblem, short_trace};
 pub use lifecycle::Applied;
-pub use offsets::ConnectorOffset;
-pub use overview::ConnectorReport;
-pub use restart::{EffectProbe, RestartEvidence, RestartScope, Subject, Transition};
-pub use status::{ConnectorState, ConnectorStatus, InstanceStatus, State, TaskStatus};
-pub use validation::Plugin;
+pub use restart::{EffectProbe, RestartEvidence, RestartScope};
+pub use status::{ConnectorStatus, State};
+#[cfg(test)]
+pub use status::{InstanceStatus, TaskStatus};

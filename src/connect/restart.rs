@@ -24,8 +24,6 @@ pub struct RestartScope {
 impl RestartScope {
     /// The instance and all tasks.
     pub const ALL: Self = Self { include_tasks: true, only_failed: false };
-    /// What is FAILED, instance or task.
-    pub const FAILED: Self = Self { include_tasks: true, only_failed: true };
 }
 
 /// Whose state changed.
@@ -295,10 +293,12 @@ mod tests {
         assert_eq!(words, "task 0: RUNNING at 0.000 s → RESTARTING at 0.020 s → RUNNING at 0.300 s");
     }
 
+    const FAILED: RestartScope = RestartScope { include_tasks: true, only_failed: true };
+
     #[test]
     fn only_failed_watches_what_failed() {
-        let watch = Watch::new(&status(State::Running, State::Failed), RestartScope::FAILED);
+        let watch = Watch::new(&status(State::Running, State::Failed), FAILED);
         assert_eq!(watch.subjects, [(Subject::Task(0), State::Failed)]);
-        assert!(Watch::new(&status(State::Running, State::Running), RestartScope::FAILED).subjects.is_empty());
+        assert!(Watch::new(&status(State::Running, State::Running), FAILED).subjects.is_empty());
     }
 }

@@ -11,12 +11,12 @@
 //! A step's share of the account is found by transaction id: see [`Session::run_script`] and [`SqlRecord::xid`](super::SqlRecord::xid).
 
 pub use super::pgoutput::Cell;
-use super::pgoutput::{Message, RelationMessage, parse};
 use super::relation::quote_identifier;
-use super::{Column, Database, DatabaseError, DatabaseResult, Lsn, Relation, Session, TableName};
+use super::rows::RowReader;
+use super::{Database, DatabaseError, DatabaseResult, Lsn, Relation, Session, TableName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,12 +38,14 @@ pub enum RowOp {
 /// as Debezium reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowChange {
-    /// The table.
+    /// The table, as it was then.
     pub relation: Arc<Relation>,
     /// What happened.
     pub op: RowOp,
     /// The row's key in words: see [`Relation::key_of`].
     pub key: String,
+    /// The row before, as far as the log has it: of deletes, and where the replica identity is FULL.
+    pub before: Option<Vec<Cell>>,
     /// The row afterwards; `None` for deletes.
     pub after: Option<Vec<Cell>>,
     /// Position of the change.
@@ -63,7 +65,11 @@ pub struct CommittedTransaction {
     pub changes: Vec<RowChange>,
 }
 
-/// An open account: a slot that keeps the log from now on, and the publication it reads.
+/// An open account: a slot that keeps the log from now on, and the publications it reads.
+///
+/// There are two publications. One has every change of the tables whose rows have an identity: to publish updates of others would make
+/// them fail. The other has the inserts and truncations of all tables, so that a table without identity, or one that was made a moment
+/// ago, is accounted for as well.
 #[derive(Debug)]
 pub struct ChangeAccount {
     database: Database,
@@ -71,13 +77,25 @@ pub struct ChangeAccount {
     name: String,
     opened_at: Lsn,
     read_to: Lsn,
-    /// Key columns by table, as far as known from the catalogue.
-    watched: BTreeMap<TableName, Vec<String>>,
-    relations: HashMap<u32, Arc<Relation>>,
+    rows: RowReader,
+}
+
+/// Tables of which something is not in the account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blind {
+    /// Updates and deletes before that position are not in the account.
+    pub changes_before: BTreeMap<TableName, Lsn>,
+    /// Rows of these were updated or deleted, which the log does not tell: they have no identity.
+    pub unseen: BTreeMap<TableName, u64>,
 }
 
 /// Rows per call of the slot function: bounds the memory of server and client.
 const CHUNK: i32 = 50_000;
+
+/// Name of the publication of inserts that belongs to an account.
+pub fn inserts_publication(account: &str) -> String {
+    format!("{account}_inserts")
+}
 
 impl ChangeAccount {
     /// Opens an account under `name`, for slot and publication alike (lower case letters, digits and `_`; carries the run's id).
@@ -86,12 +104,17 @@ impl ChangeAccount {
     /// The server's: `wal_level` is not `logical`, no slot is free, the user may not replicate.
     pub async fn open(database: &Database, name: &str) -> DatabaseResult<Self> {
         let session = database.connect().await?;
-        // The publication first: it has to exist at every position that the slot will be asked about.
+        // The publications first: they have to exist at every position that the slot will be asked about.
         session.create_publication(name, &[]).await?;
-        let opened_at = match session.create_slot(name).await {
+        let opened = async {
+            session.create_inserts_publication(&inserts_publication(name)).await?;
+            session.create_slot(name).await
+        };
+        let opened_at = match opened.await {
             Ok(opened_at) => opened_at,
             Err(error) => {
                 session.drop_publication(name).await?;
+                session.drop_publication(&inserts_publication(name)).await?;
                 return Err(error);
             }
         };
@@ -101,8 +124,7 @@ impl ChangeAccount {
             name: name.to_owned(),
             opened_at,
             read_to: opened_at,
-            watched: BTreeMap::new(),
-            relations: HashMap::new(),
+            rows: RowReader::default(),
         })
     }
 
@@ -116,44 +138,82 @@ impl ChangeAccount {
         self.read_to
     }
 
-    /// The tables watched.
-    pub fn tables(&self) -> impl Iterator<Item = &TableName> {
-        self.watched.keys()
-    }
-
-    /// Watches every table that has a key; call it again after tables were created. Returns the tables that cannot be watched because
-    /// publishing a table without replica identity would make its updates fail.
+    /// Watches every table there is now; call it again after tables were created or changed.
     ///
     /// # Errors
     /// The server's: not the owner of a table.
-    pub async fn watch_all(&mut self) -> DatabaseResult<Vec<TableName>> {
+    pub async fn watch_all(&mut self) -> DatabaseResult<()> {
         self.reconnect().await?;
-        let statement = "SELECT n.nspname::text, c.relname::text, \
-              c.relreplident = 'f' OR EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND \
-                ((c.relreplident = 'd' AND i.indisprimary) OR (c.relreplident = 'i' AND i.indisreplident))), \
-              ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY(i.indkey) \
-                WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY a.attnum), \
-              EXISTS (SELECT 1 FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid \
-                WHERE r.prrelid = c.oid AND p.pubname = $1) \
-            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-            WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
-        let rows = self.session.client.query(statement, &[&self.name]).await?;
-        let mut refused = Vec::new();
-        for row in rows {
-            let table = TableName::new(row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?);
-            if !row.try_get::<_, bool>(2)? {
-                refused.push(table);
-                continue;
-            }
+        let first = self.rows.watched.is_empty();
+        self.rows.types.extend(self.session.catalog_types().await?);
+        for table in self.session.catalog_tables(&self.name, &inserts_publication(&self.name)).await? {
+            let mut wanted = Vec::new();
             // Asked of the catalogue each time: a table that was dropped and created again has left the publication.
-            if !row.try_get::<_, bool>(4)? {
-                let statement =
-                    format!("ALTER PUBLICATION {} ADD TABLE {}", quote_identifier(&self.name), table.quoted());
+            if table.identified && !table.published {
+                wanted.push(self.name.clone());
+            }
+            if !table.inserts {
+                wanted.push(inserts_publication(&self.name));
+            }
+            for publication in &wanted {
+                let publication = quote_identifier(publication);
+                let statement = format!("ALTER PUBLICATION {publication} ADD TABLE {}", table.name.quoted());
                 self.session.client.batch_execute(&statement).await?;
             }
-            self.watched.insert(table, row.try_get(3)?);
+            let from = match (table.identified, wanted.contains(&self.name)) {
+                (false, _) => None,
+                (true, true) => {
+                    Some(if first { self.opened_at } else { self.position("pg_current_wal_insert_lsn").await? })
+                }
+                (true, false) => Some(self.opened_at),
+            };
+            let watched = self.rows.watched.entry(table.name).or_default();
+            if watched.primary.last() != Some(&table.primary) {
+                watched.primary.push(table.primary);
+            }
+            watched.ancestors = table.ancestors;
+            watched.changes_from = watched.changes_from.or(from);
+            if !table.identified {
+                watched.changed.get_or_insert(if first { table.changed } else { 0 });
+            }
         }
-        Ok(refused)
+        Ok(())
+    }
+
+    /// What the account does not know.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub async fn blind(&mut self) -> DatabaseResult<Blind> {
+        self.reconnect().await?;
+        let mut blind = Blind::default();
+        for (table, watched) in &self.rows.watched {
+            if let Some(from) = watched.changes_from.filter(|from| *from > self.opened_at) {
+                blind.changes_before.insert(table.clone(), from);
+            }
+        }
+        if self.rows.watched.values().any(|watched| watched.changes_from.is_none()) {
+            for table in self.session.catalog_tables(&self.name, &inserts_publication(&self.name)).await? {
+                let Some(watched) = self.rows.watched.get(&table.name).filter(|watched| watched.changes_from.is_none())
+                else {
+                    continue;
+                };
+                let unseen = table.changed - watched.changed.unwrap_or(0);
+                if let Some(unseen) = u64::try_from(unseen).ok().filter(|unseen| *unseen > 0) {
+                    blind.unseen.insert(table.name, unseen);
+                }
+            }
+        }
+        Ok(blind)
+    }
+
+    /// Bytes of log written since the account was last read.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub async fn behind(&mut self) -> DatabaseResult<u64> {
+        self.reconnect().await?;
+        Ok(self.position("pg_current_wal_flush_lsn").await?.0.saturating_sub(self.read_to.0))
     }
 
     /// The transactions committed since the last call, in order of commit, up to what is committed now.
@@ -165,40 +225,24 @@ impl ChangeAccount {
         let target = self.flushed().await?;
         let statement = format!(
             "SELECT lsn::text, data FROM pg_logical_slot_peek_binary_changes('{0}', '{target}', {CHUNK}, \
-             'proto_version', '1', 'publication_names', '{0}')",
-            self.name
+             'proto_version', '1', 'publication_names', '{0},{1}')",
+            self.name,
+            inserts_publication(&self.name)
         );
         let mut transactions = Vec::new();
         loop {
             let rows = self.session.client.query(&statement, &[]).await?;
-            let mut open: Option<CommittedTransaction> = None;
-            let mut end = None;
-            for row in &rows {
-                let lsn: String = row.try_get(0)?;
-                let lsn: Lsn = lsn.parse().map_err(|message| DatabaseError::Unreadable { message })?;
-                match parse(row.try_get(1)?)? {
-                    Message::Begin { commit_lsn, committed_us, xid } => {
-                        open = Some(CommittedTransaction { xid, commit_lsn, committed_us, changes: Vec::new() });
-                    }
-                    Message::Commit { end_lsn } => {
-                        transactions.extend(open.take().filter(|transaction| !transaction.changes.is_empty()));
-                        end = Some(end_lsn);
-                    }
-                    Message::Relation(message) => self.learn(message),
-                    message => {
-                        let changes = self.changes(message, lsn)?;
-                        if let Some(open) = &mut open {
-                            open.changes.extend(changes);
-                        }
-                    }
-                }
+            let end = self.rows.take(&rows, &mut transactions)?;
+            // Also where no transaction ended: the slot would keep the log of what the account is not interested in.
+            let confirmed = end.unwrap_or(target);
+            let advance = format!("SELECT pg_replication_slot_advance('{}', '{confirmed}')", self.name);
+            if end.is_some() || confirmed > self.read_to {
+                self.session.client.batch_execute(&advance).await?;
             }
-            let Some(end) = end else {
-                self.read_to = target;
+            if end.is_none() {
+                self.read_to = self.read_to.max(target);
                 return Ok(transactions);
-            };
-            let advance = format!("SELECT pg_replication_slot_advance('{}', '{end}')", self.name);
-            self.session.client.batch_execute(&advance).await?;
+            }
         }
     }
 
@@ -210,6 +254,7 @@ impl ChangeAccount {
         self.reconnect().await?;
         self.session.drop_slot(&self.name, super::DROP_PATIENCE).await?;
         self.session.drop_publication(&self.name).await?;
+        self.session.drop_publication(&inserts_publication(&self.name)).await?;
         Ok(())
     }
 
@@ -238,64 +283,4 @@ impl ChangeAccount {
         let row = self.session.client.query_one(&format!("SELECT {function}()::text"), &[]).await?;
         row.try_get::<_, String>(0)?.parse().map_err(|message| DatabaseError::Unreadable { message })
     }
-
-    fn learn(&mut self, message: RelationMessage) {
-        let name = TableName::new(message.schema, message.table);
-        let primary = self.watched.get(&name).filter(|columns| !columns.is_empty());
-        let columns = message
-            .columns
-            .into_iter()
-            .map(|column| Column {
-                key: primary.map_or(column.key && !message.full, |columns| columns.contains(&column.name)),
-                name: column.name,
-                type_oid: column.type_oid,
-                type_modifier: column.type_modifier,
-            })
-            .collect();
-        self.relations.insert(message.id, Arc::new(Relation { name, columns }));
-    }
-
-    fn changes(&self, message: Message, lsn: Lsn) -> DatabaseResult<Vec<RowChange>> {
-        let relation = |id: u32| {
-            self.relations.get(&id).cloned().ok_or_else(|| DatabaseError::Unreadable {
-                message: format!("the database's change stream names an unknown table {id}"),
-            })
-        };
-        let change = |relation: &Arc<Relation>, op, row: &[Cell], after| RowChange {
-            relation: Arc::clone(relation),
-            op,
-            key: key_of(relation, row),
-            after,
-            lsn,
-        };
-        Ok(match message {
-            Message::Insert { relation: id, new } => {
-                let relation = relation(id)?;
-                vec![change(&relation, RowOp::Insert, &new.clone(), Some(new))]
-            }
-            Message::Update { relation: id, old, new } => {
-                let relation = relation(id)?;
-                match old.filter(|old| key_of(&relation, old) != key_of(&relation, &new)) {
-                    Some(old) => vec![
-                        change(&relation, RowOp::Delete, &old, None),
-                        change(&relation, RowOp::Insert, &new.clone(), Some(new)),
-                    ],
-                    None => vec![change(&relation, RowOp::Update, &new.clone(), Some(new))],
-                }
-            }
-            Message::Delete { relation: id, old } => vec![change(&relation(id)?, RowOp::Delete, &old, None)],
-            Message::Truncate { relations } => relations
-                .into_iter()
-                .map(|id| {
-                    let relation = relation(id)?;
-                    Ok(RowChange { relation, op: RowOp::Truncate, key: String::new(), after: None, lsn })
-                })
-                .collect::<DatabaseResult<_>>()?,
-            Message::Begin { .. } | Message::Commit { .. } | Message::Relation(_) | Message::Other => Vec::new(),
-        })
-    }
-}
-
-fn key_of(relation: &Relation, row: &[Cell]) -> String {
-    relation.key_of(&row.iter().map(|cell| cell.text().map(str::to_owned)).collect::<Vec<_>>())
 }

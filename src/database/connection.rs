@@ -1,7 +1,7 @@
 //! Connections to PostgreSQL.
 
-use super::error::causes;
 use super::{DatabaseError, DatabaseResult};
+use crate::ground::{Cause, innermost};
 use std::fmt;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -81,7 +81,7 @@ impl Database {
         let rest = if others.is_empty() { plain.to_owned() } else { format!("{plain}?{}", others.join("&")) };
         let mut config: Config = rest
             .parse()
-            .map_err(|error| address(format!("the database's address is not understood: {}", causes(&error))))?;
+            .map_err(|error| address(format!("the database's address is not understood: {}", innermost(&error))))?;
         if config.get_hosts().is_empty() {
             return Err(address(
                 "the database's address names no host; write postgres://user@host:5432/database".into(),
@@ -135,20 +135,20 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Unreachable`].
     pub async fn connect(&self) -> DatabaseResult<Session> {
-        let unreachable = |error: &tokio_postgres::Error| DatabaseError::Unreachable {
+        let unreachable = |error: tokio_postgres::Error| DatabaseError::Unreachable {
             address: self.address(),
-            cause: causes(error),
+            cause: Cause::new(error),
             waited: Duration::ZERO,
         };
         match &self.tls {
             None => {
-                let (client, connection) = self.config.connect(NoTls).await.map_err(|error| unreachable(&error))?;
+                let (client, connection) = self.config.connect(NoTls).await.map_err(unreachable)?;
                 // The connection's error reaches the caller through the client's next call.
                 Ok(Session { client, driver: tokio::spawn(async { drop(connection.await) }) })
             }
             Some(tls) => {
                 let tls = postgres_native_tls::MakeTlsConnector::new(tls.clone());
-                let (client, connection) = self.config.connect(tls).await.map_err(|error| unreachable(&error))?;
+                let (client, connection) = self.config.connect(tls).await.map_err(unreachable)?;
                 Ok(Session { client, driver: tokio::spawn(async { drop(connection.await) }) })
             }
         }
@@ -168,7 +168,7 @@ impl Database {
             };
             let hopeless = ["password authentication failed", "does not exist", "no pg_hba.conf entry", "certificate"];
             let waited = started.elapsed();
-            if waited >= timeout || hopeless.iter().any(|reason| cause.contains(reason)) {
+            if waited >= timeout || hopeless.iter().any(|reason| cause.to_string().contains(reason)) {
                 return Err(DatabaseError::Unreachable { address: self.address(), cause, waited });
             }
             tokio::time::sleep(Duration::from_millis(50).min(timeout.saturating_sub(waited))).await;

@@ -1,7 +1,9 @@
 //! Why the database did not do what was asked.
 
+use crate::ground::Cause;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 use tokio_postgres::error::{DbError, ErrorPosition};
@@ -95,14 +97,14 @@ pub enum DatabaseError {
         /// Host and port.
         address: String,
         /// The last reason.
-        cause: String,
+        cause: Cause,
         /// How long it was tried.
         waited: Duration,
     },
     /// The connection broke.
     Lost {
         /// Why.
-        cause: String,
+        cause: Cause,
     },
     /// The server refused a statement.
     Sql(Box<SqlFailure>),
@@ -150,7 +152,7 @@ impl fmt::Display for DatabaseError {
             Self::Lost { cause } => write!(f, "the connection to PostgreSQL broke: {cause}"),
             Self::Sql(failure) => failure.fmt(f),
             Self::SlotIdle { slot, exists, waited } => {
-                let what = if *exists { "is read by nobody" } else { "does not exist" };
+                let what = if *exists { "has no reader" } else { "does not exist" };
                 write!(f, "replication slot `{slot}` {what} after {:.1} s", waited.as_secs_f64())
             }
             Self::SlotInUse { slot, active_pid, waited } => {
@@ -161,17 +163,24 @@ impl fmt::Display for DatabaseError {
     }
 }
 
-impl std::error::Error for DatabaseError {}
+impl Error for DatabaseError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Unreachable { cause, .. } | Self::Lost { cause } => Some(cause.error()),
+            _ => None,
+        }
+    }
+}
 
 impl From<tokio_postgres::Error> for DatabaseError {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
             // Class 57P: the server ends this session (shutdown, crash of another backend).
             Some(failure) if failure.code().code().starts_with("57P") => {
-                Self::Lost { cause: failure.message().to_owned() }
+                Self::Lost { cause: Cause::new(failure.message()) }
             }
             Some(failure) => Self::Sql(Box::new(failure.into())),
-            None => Self::Lost { cause: causes(&error) },
+            None => Self::Lost { cause: Cause::new(error) },
         }
     }
 }
@@ -181,15 +190,6 @@ impl DatabaseError {
     pub fn is_connection(&self) -> bool {
         matches!(self, Self::Lost { .. } | Self::Unreachable { .. })
     }
-}
-
-/// The message with its innermost reason.
-pub(super) fn causes(error: &tokio_postgres::Error) -> String {
-    let mut deepest: &dyn std::error::Error = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
 }
 
 #[cfg(test)]

@@ -1,27 +1,38 @@
 //! PostgreSQL: statements and their outcomes, and the database's own account of what was committed.
 
 mod account;
+mod catalog;
 mod connection;
 mod error;
 mod load;
 mod lsn;
 mod parameter;
 mod pgoutput;
+mod publication;
 mod query;
 mod record;
 mod relation;
+mod rows;
 mod run;
 mod script;
 mod slot;
 
-pub use account::{Cell, ChangeAccount, CommittedTransaction, RowChange, RowOp};
+pub use account::{Blind, Cell, ChangeAccount, CommittedTransaction, RowChange, RowOp, inserts_publication};
 pub use connection::{Database, Session};
 pub use error::{DatabaseError, DatabaseResult, SqlFailure};
 pub use load::{LoadPlan, Repetition};
 pub use lsn::Lsn;
+pub use publication::Publication;
+#[cfg(test)]
+pub use publication::Published;
 pub use query::QueryResult;
-pub use record::{SqlOutcome, SqlRecord, claimed};
-pub use relation::{Column, Relation, TableName};
-pub use run::{ScriptFailure, ScriptRun};
+pub use record::{SqlOutcome, SqlRecord};
+pub use relation::{Column, Relation, TableName, UserType};
+pub use run::ScriptFailure;
 pub use script::{Statement, by_definition, split};
-pub use slot::{DROP_PATIENCE, ReplicationSlot, SlotProbe};
+pub use slot::{DROP_PATIENCE, SlotProbe};
+
+/// Whether bytes are a message of logical replication: for fuzzing.
+pub(crate) fn is_change(bytes: &[u8]) -> bool {
+    pgoutput::parse(bytes).is_ok()
+}

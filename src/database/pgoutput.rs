@@ -81,7 +81,7 @@ pub(super) fn parse(data: &[u8]) -> DatabaseResult<Message> {
     let message = match reader.u8()? {
         b'B' => Message::Begin {
             commit_lsn: Lsn(reader.u64()?),
-            committed_us: reader.u64()?.cast_signed() + EPOCH_OFFSET_US,
+            committed_us: reader.u64()?.cast_signed().saturating_add(EPOCH_OFFSET_US),
             xid: reader.u32()?,
         },
         b'C' => {

@@ -27,7 +27,7 @@ impl QueryResult {
 }
 
 impl Session {
-    /// Runs one statement and returns its rows.
+    /// Runs one statement and returns its rows. It reads only: PostgreSQL refuses a statement that writes.
     ///
     /// # Errors
     /// The server's, as [`DatabaseError::Sql`](super::DatabaseError::Sql).
@@ -37,7 +37,11 @@ impl Session {
         let types: Vec<Type> = prepared.columns().iter().map(|column| column.type_().clone()).collect();
         let columns = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
         let mut rows = Vec::new();
-        for message in self.client.simple_query(statement).await? {
+        self.client.batch_execute("BEGIN READ ONLY").await?;
+        // The session is let go afterwards where it fails, and its transaction with it.
+        let answer = self.client.simple_query(statement).await?;
+        self.client.batch_execute("ROLLBACK").await?;
+        for message in answer {
             if let SimpleQueryMessage::Row(row) = message {
                 let cell = |(index, ty)| row.get(index).map_or(Value::Null, |text| json(text, ty));
                 rows.push(types.iter().enumerate().map(cell).collect());

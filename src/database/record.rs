@@ -3,7 +3,6 @@
 use super::SqlFailure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 
 /// How a transaction ended, as far as its client knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -54,16 +53,4 @@ impl SqlRecord {
     pub fn response_us(&self) -> u64 {
         self.done_us.saturating_sub(self.due_us)
     }
-
-    /// Microseconds from sent to the outcome: the latency of statements and commit alone.
-    pub fn commit_us(&self) -> u64 {
-        self.done_us.saturating_sub(self.sent_us)
-    }
-}
-
-/// Ids of the transactions whose changes have to arrive if they are in the account: the committed and the unknown ones. The account
-/// holds what was committed, so an unknown one that is in it took place, and one that is not did not.
-pub fn claimed(records: &[SqlRecord]) -> HashSet<u32> {
-    let may_be = |outcome: &SqlOutcome| matches!(outcome, SqlOutcome::Committed | SqlOutcome::Unknown { .. });
-    records.iter().filter(|record| may_be(&record.outcome)).filter_map(|record| record.xid).collect()
 }

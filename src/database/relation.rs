@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// A table's name with its schema.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -37,17 +38,31 @@ impl fmt::Display for TableName {
     }
 }
 
+/// A type that is not PostgreSQL's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum UserType {
+    /// It is one of PostgreSQL's own.
+    #[default]
+    No,
+    /// An enumeration.
+    Enum,
+    /// Another type, of an extension for example, by its name.
+    Named(Arc<str>),
+}
+
 /// A column of a [`Relation`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     /// Its name.
     pub name: String,
-    /// Object id of its type.
+    /// Object id of its type; of a domain, that of the type it is based on.
     pub type_oid: u32,
     /// Type modifier (length, precision and scale), -1 for none.
     pub type_modifier: i32,
     /// Part of the key that identifies a row: the primary key, else the replica identity's index, else nothing.
     pub key: bool,
+    /// What the type is where it is not PostgreSQL's own.
+    pub user_type: UserType,
 }
 
 /// A table as it was when a change was made.
@@ -57,6 +72,10 @@ pub struct Relation {
     pub name: TableName,
     /// Its columns in order.
     pub columns: Vec<Column>,
+    /// The partitioned tables that it is a part of, the nearest first.
+    pub ancestors: Vec<TableName>,
+    /// The log has the whole row before each change (replica identity FULL), else at most its key.
+    pub full: bool,
 }
 
 impl Relation {

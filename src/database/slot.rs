@@ -31,6 +31,15 @@ pub struct ReplicationSlot {
 }
 
 impl Session {
+    /// Position at which the log is written now.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub async fn wal_position(&self) -> DatabaseResult<Lsn> {
+        let row = self.client.query_one("SELECT pg_current_wal_insert_lsn()::text", &[]).await?;
+        row.try_get::<_, String>(0)?.parse().map_err(|message| DatabaseError::Unreadable { message })
+    }
+
     /// All replication slots of the server.
     ///
     /// # Errors
@@ -137,23 +146,6 @@ impl Session {
         Ok(!self.client.query(statement, &[&name]).await?.is_empty())
     }
 
-    /// Drops all slots whose names begin with `prefix` and returns their names. A failure does not keep the others from being dropped.
-    ///
-    /// # Errors
-    /// The first failure, after all were tried.
-    pub async fn drop_slots(&self, prefix: &str, patience: Duration) -> DatabaseResult<Vec<String>> {
-        let mut dropped = Vec::new();
-        let mut failure = None;
-        for slot in self.slots().await?.into_iter().filter(|slot| slot.name.starts_with(prefix)) {
-            match self.drop_slot(&slot.name, patience).await {
-                Ok(true) => dropped.push(slot.name),
-                Ok(false) => {}
-                Err(error) => failure = failure.or(Some(error)),
-            }
-        }
-        failure.map_or(Ok(dropped), Err)
-    }
-
     /// Names of all publications of this database.
     ///
     /// # Errors
@@ -173,6 +165,20 @@ impl Session {
         Ok(self.client.batch_execute(&format!("CREATE PUBLICATION {}{clause}", quote_identifier(name))).await?)
     }
 
+    /// Creates a publication of the inserts and truncations of all tables, those to come included. Where the user may not do that, of
+    /// none: the tables are added one by one.
+    pub(super) async fn create_inserts_publication(&self, name: &str) -> DatabaseResult<()> {
+        let create = |clause: &str| {
+            format!("CREATE PUBLICATION {}{clause} WITH (publish = 'insert, truncate')", quote_identifier(name))
+        };
+        match self.client.batch_execute(&create(" FOR ALL TABLES")).await {
+            Err(error) if error.code().is_some_and(|code| code.code() == "42501") => {
+                Ok(self.client.batch_execute(&create("")).await?)
+            }
+            done => Ok(done?),
+        }
+    }
+
     /// Drops a publication. False where there is none.
     ///
     /// # Errors
@@ -181,19 +187,6 @@ impl Session {
         let present = self.publications().await?.iter().any(|publication| publication == name);
         self.client.batch_execute(&format!("DROP PUBLICATION IF EXISTS {}", quote_identifier(name))).await?;
         Ok(present)
-    }
-
-    /// Drops all publications whose names begin with `prefix` and returns their names.
-    ///
-    /// # Errors
-    /// See [`DatabaseError`].
-    pub async fn drop_publications(&self, prefix: &str) -> DatabaseResult<Vec<String>> {
-        let mut names = self.publications().await?;
-        names.retain(|name| name.starts_with(prefix));
-        for name in &names {
-            self.drop_publication(name).await?;
-        }
-        Ok(names)
     }
 }
 

@@ -54,10 +54,27 @@ pub fn postgres_config(wanted: &PostgresConnector<'_>, user: &ConnectorConfig) -
     config
 }
 
-/// A name that PostgreSQL takes for a slot: lower case letters, digits and `_`, at most 63 characters.
+/// The longest name of a slot, in characters.
+const LONGEST: usize = 63;
+
+/// A name that PostgreSQL takes for a slot: lower case letters, digits and `_`, at most 63 characters. Longer texts that differ anywhere
+/// have different names.
 pub fn safe_name(text: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
-    text.chars().map(allowed).take(63).collect()
+    let name: String = text.chars().map(allowed).collect();
+    if name.len() > LONGEST { marked_name(&name, text) } else { name }
+}
+
+/// The name with a mark of `text`, so that it differs from the names of other texts.
+pub fn marked_name(name: &str, text: &str) -> String {
+    let mark = format!("_{:08x}", crc32fast::hash(text.as_bytes()));
+    let head: String = name.chars().take(LONGEST - mark.len()).collect();
+    format!("{head}{mark}")
+}
+
+/// The topic of a table's changes, as Debezium names it.
+pub fn topic_name(prefix: &str, table: &TableName) -> String {
+    super::rules::sanitised(&format!("{prefix}.{table}"))
 }
 
 /// The list holds regular expressions, and a dot in them is any character.
@@ -92,5 +109,10 @@ mod tests {
         assert_eq!((config["database.hostname"].as_str(), config["database.port"].as_str()), ("postgres", "5432"));
         assert_eq!(config["table.include.list"], "public\\.orders,sales\\.order\\-items");
         assert_eq!(safe_name("Run-7a.B"), "run_7a_b");
+        let long = "customer-platform-change-data-capture-orders-20260101-abcdef-primary";
+        let [a, b] = [safe_name(&format!("{long}-a")), safe_name(&format!("{long}-b"))];
+        assert!(a != b && a.len() == 63 && b.len() == 63, "{a} {b}");
+        assert_ne!(marked_name("a_b", "a-b"), marked_name("a_b", "a.b"));
+        assert_eq!(topic_name("cdc", &TableName::parse("public.Order Lines")), "cdc.public.Order_Lines");
     }
 }

@@ -2,7 +2,6 @@
 
 use super::envelope::{ChangeEvent, Origin, Row, RowImage};
 use serde_json::Value;
-use std::fmt;
 use std::sync::Arc;
 
 /// Records that carry no change of a row.
@@ -23,13 +22,38 @@ pub enum Ignored {
 pub enum ReadKind {
     /// A change.
     Change(Box<ChangeEvent>),
-    /// A null value after a delete, which lets compaction remove the key.
+    /// A record without value: after a delete it lets compaction remove the key.
     Tombstone {
         /// The record's key.
         key: Option<RowImage>,
     },
+    /// JSON that is no envelope: a flattened row, a message of an outbox, or something else.
+    Plain(Box<PlainRecord>),
     /// Nothing about a row.
     Ignored(Ignored),
+    /// Something that cannot be read; why, with a JSON pointer where there is a place.
+    Unreadable(Box<str>),
+}
+
+/// A record that is no envelope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainRecord {
+    /// The key as JSON text; a key that is no JSON becomes a JSON string.
+    pub key: Option<Box<str>>,
+    /// The value as JSON text; text that is no JSON becomes a JSON string.
+    pub value: Box<str>,
+}
+
+impl PlainRecord {
+    /// The key.
+    pub fn key(&self) -> Option<Value> {
+        serde_json::from_str(self.key.as_ref()?).ok()
+    }
+
+    /// The value.
+    pub fn value(&self) -> Value {
+        serde_json::from_str(&self.value).unwrap_or_default()
+    }
 }
 
 /// A record of a Debezium topic as a reader saw it.
@@ -47,21 +71,6 @@ pub struct ReadEvent {
     pub kind: ReadKind,
 }
 
-/// Why a record is no Debezium event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecodeError {
-    /// What is wrong, with a JSON pointer where there is a place.
-    pub message: String,
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not a Debezium event in JSON: {}", self.message)
-    }
-}
-
-impl std::error::Error for DecodeError {}
-
 /// Reads records; keeps what consecutive events have in common only once.
 #[derive(Debug, Default)]
 pub struct EventDecoder {
@@ -70,32 +79,52 @@ pub struct EventDecoder {
 
 impl EventDecoder {
     /// Reads a record's key and value, with or without the converter's schemas.
-    ///
-    /// # Errors
-    /// [`DecodeError`] where the value is no JSON or no envelope.
-    pub fn decode(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<ReadKind, DecodeError> {
-        let fail = |message: String| DecodeError { message };
-        let key = match key.map(|bytes| parse(bytes, "key")).transpose()? {
-            Some(Value::Object(key)) => Some(RowImage::of(&key)),
-            Some(_) | None => None,
+    pub fn decode(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> ReadKind {
+        let key = key.map(|bytes| parse(bytes).or_else(|_| text(bytes)));
+        let Some(bytes) = value else { return ReadKind::Tombstone { key: image(key) } };
+        let value = match parse(bytes).or_else(|why| text(bytes).map_err(|()| why)) {
+            Ok(value) => value,
+            Err(why) => return ReadKind::Unreadable(format!("the value is no JSON: {why}").into()),
         };
-        let envelope = match value.map(|bytes| parse(bytes, "value")).transpose()? {
-            None | Some(Value::Null) => return Ok(ReadKind::Tombstone { key }),
-            Some(Value::Object(envelope)) => envelope,
-            Some(_) => return Err(fail("the value is no JSON object".to_owned())),
-        };
-        if let Some(ignored) = ignored(&envelope) {
-            return Ok(ReadKind::Ignored(ignored));
+        match value {
+            Value::Null => ReadKind::Tombstone { key: image(key) },
+            Value::Object(envelope) => {
+                if let Some(ignored) = ignored(&envelope) {
+                    return ReadKind::Ignored(ignored);
+                }
+                if !(envelope.contains_key("op") && envelope.get("source").is_some_and(Value::is_object)) {
+                    return plain(key, &Value::Object(envelope));
+                }
+                match ChangeEvent::from_envelope(image(key), &envelope, &mut self.origin) {
+                    Ok(event) => ReadKind::Change(Box::new(event)),
+                    Err(why) => ReadKind::Unreadable(format!("not a Debezium event: {why}").into()),
+                }
+            }
+            other => plain(key, &other),
         }
-        let event = ChangeEvent::from_envelope(key, &envelope, &mut self.origin).map_err(fail)?;
-        Ok(ReadKind::Change(Box::new(event)))
     }
 }
 
-fn parse(bytes: &[u8], what: &str) -> Result<Value, DecodeError> {
-    serde_json::from_slice(bytes)
-        .map(unwrap_schema)
-        .map_err(|error| DecodeError { message: format!("the {what} is no JSON: {error}") })
+fn image(key: Option<Result<Value, ()>>) -> Option<RowImage> {
+    match key {
+        Some(Ok(Value::Object(key))) => Some(RowImage::of(&key)),
+        _ => None,
+    }
+}
+
+fn plain(key: Option<Result<Value, ()>>, value: &Value) -> ReadKind {
+    let key = key.and_then(Result::ok).map(|key| key.to_string().into());
+    ReadKind::Plain(Box::new(PlainRecord { key, value: value.to_string().into() }))
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(bytes).map(unwrap_schema).map_err(|error| error.to_string())
+}
+
+/// Text that is no JSON; bytes that are no text have a schema of their own, such as Avro's.
+fn text(bytes: &[u8]) -> Result<Value, ()> {
+    let text = std::str::from_utf8(bytes).map_err(|_| ())?;
+    if text.contains('\0') { Err(()) } else { Ok(Value::String(text.to_owned())) }
 }
 
 /// With `schemas.enable=true` the converter writes `{"schema": {…}, "payload": …}`.
@@ -139,13 +168,13 @@ mod tests {
     use crate::database::Lsn;
     use serde_json::json;
 
-    fn decode(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<ReadKind, DecodeError> {
+    fn decode(key: Option<&[u8]>, value: Option<&[u8]>) -> ReadKind {
         EventDecoder::default().decode(key, value)
     }
 
     fn change(value: &Value) -> ChangeEvent {
         let key = json!({"id": 1}).to_string();
-        match decode(Some(key.as_bytes()), Some(value.to_string().as_bytes())).unwrap() {
+        match decode(Some(key.as_bytes()), Some(value.to_string().as_bytes())) {
             ReadKind::Change(event) => *event,
             other => panic!("{other:?}"),
         }
@@ -198,12 +227,19 @@ mod tests {
 
     #[test]
     fn what_is_no_change_is_told_apart() {
-        let kind = |value: Value| decode(None, Some(value.to_string().as_bytes())).unwrap();
+        let kind = |value: Value| decode(None, Some(value.to_string().as_bytes()));
         assert_eq!(kind(json!({"ts_ms": 1})), ReadKind::Ignored(Ignored::Heartbeat));
         let begin = json!({"status": "BEGIN", "id": "745:1", "event_count": null});
         assert_eq!(kind(begin), ReadKind::Ignored(Ignored::TransactionMetadata));
-        assert_eq!(decode(None, None).unwrap(), ReadKind::Tombstone { key: None });
-        assert!(decode(None, Some(b"{\"a\":1}")).unwrap_err().to_string().contains("/op is missing"));
-        assert!(decode(None, Some(b"\x00\x00\x00\x00\x01")).unwrap_err().to_string().contains("no JSON"));
+        assert_eq!(decode(None, None), ReadKind::Tombstone { key: None });
+        let flat = decode(Some(b"id-7"), Some(b"{\"a\":1}"));
+        assert!(
+            matches!(&flat, ReadKind::Plain(record) if record.key() == Some(json!("id-7")) && &*record.value == "{\"a\":1}")
+        );
+        assert!(
+            matches!(decode(None, Some(b"\x00\x00\x00\x00\x01")), ReadKind::Unreadable(why) if why.contains("no JSON"))
+        );
+        let broken = json!({"op": "x", "source": {}});
+        assert!(matches!(kind(broken), ReadKind::Unreadable(why) if why.contains("/op")));
     }
 }

@@ -1,19 +1,19 @@
-//! Debezium's change events: reading them, checking their form, and holding them against the database's own account.
+//! Debezium's change events: reading them, checking their form, what a connector is told to deliver, and what its values mean.
 
 mod connector_config;
 mod decode;
 mod envelope;
 mod latency;
-mod reconcile;
-mod reconciliation;
+mod rules;
 mod schema;
-mod snapshot;
 mod value;
 
-pub use connector_config::{PostgresConnector, postgres_config, safe_name};
-pub use decode::{DecodeError, EventDecoder, Ignored, ReadEvent, ReadKind};
-pub use envelope::{ChangeEvent, Op, Origin, Row, RowImage, Snapshot, Source, TransactionInfo};
-pub use latency::{Arrival, CdcLatency, LatencySummary, arrivals, cdc_latency};
-pub use reconcile::{Expectation, reconcile};
-pub use reconciliation::{ChangeCounts, Reconciliation, Replay, RowAnomaly, RowClass};
-pub use schema::{ENVELOPE_SCHEMA, EnvelopeSchema, Violation};
+pub use connector_config::{PostgresConnector, marked_name, postgres_config, safe_name, topic_name};
+pub use decode::{EventDecoder, PlainRecord, ReadEvent, ReadKind};
+pub use envelope::{ChangeEvent, Op, Row, RowImage, Snapshot};
+#[cfg(test)]
+pub use envelope::{Origin, Source};
+pub use latency::arrivals;
+pub use rules::{CaptureRules, Deletes, Duty, Flat, Form, Outbox, PublicationFacts};
+pub use schema::{EnvelopeSchema, Violation};
+pub use value::{Agreement, canonical_json, canonical_text, canonical_value, compare, compare_rows, plain};

@@ -71,6 +71,18 @@ pub struct Effect {
     pub down: Option<Instant>,
     /// The observation, for example `process 4711 is in state T (stopped)`.
     pub proof: String,
+    /// For stop and restart: whether the service did not end in order within its grace period, and was killed.
+    pub forced: bool,
+}
+
+/// Whether a fault is in force at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grip {
+    /// It is; how that is known.
+    Holds(String),
+    /// It is not; what was seen instead.
+    Lost(String),
 }
 
 /// Which connections a network fault concerns.

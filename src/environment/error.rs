@@ -1,6 +1,8 @@
 //! Why an environment could not do something.
 
+use crate::ground::Cause;
 use serde::{Deserialize, Serialize};
+use std::error::Error;
 use std::fmt;
 
 /// Why an operation on an environment failed. Messages are lowercase fragments that fit "could not …: ".
@@ -51,17 +53,26 @@ pub enum EnvironmentError {
         /// What was observed instead.
         observed: String,
     },
-    /// Anything else, with its cause in words.
+    /// Anything else.
     Failed {
-        /// What failed and why.
+        /// What failed, and why where nothing else says it.
         message: String,
+        /// Why. A stored error has it in its message.
+        #[serde(skip)]
+        cause: Option<Cause>,
     },
 }
 
 impl EnvironmentError {
     /// Any other failure.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self::Failed { message: message.into() }
+        Self::Failed { message: message.into(), cause: None }
+    }
+
+    /// What failed because of another error, which is appended to the message.
+    pub fn caused(message: impl fmt::Display, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let cause = Cause::new(error);
+        Self::Failed { message: format!("{message}: {}", cause.error()), cause: Some(cause) }
     }
 
     /// The remedy, where there is one.
@@ -84,7 +95,7 @@ impl EnvironmentError {
 impl fmt::Display for EnvironmentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Prerequisite { message, .. } | Self::Unsupported { message } | Self::Failed { message } => {
+            Self::Prerequisite { message, .. } | Self::Unsupported { message } | Self::Failed { message, .. } => {
                 f.write_str(message)
             }
             Self::UnknownService { service, known } => {
@@ -97,4 +108,28 @@ impl fmt::Display for EnvironmentError {
     }
 }
 
-impl std::error::Error for EnvironmentError {}
+impl Error for EnvironmentError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed { cause, .. } => cause.as_ref().map(Cause::error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn a_cause_can_be_matched_on_and_reads_once() {
+        let error = EnvironmentError::caused("cannot write x", io::Error::from(io::ErrorKind::PermissionDenied));
+        assert_eq!(error.to_string(), "cannot write x: permission denied");
+        let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>()).expect("the error itself");
+        assert_eq!(cause.kind(), io::ErrorKind::PermissionDenied);
+        let stored = serde_json::to_string(&error).expect("it can be stored");
+        let back: EnvironmentError = serde_json::from_str(&stored).expect("and read");
+        assert_eq!((back.to_string(), back.source().is_none()), (error.to_string(), true));
+    }
+}

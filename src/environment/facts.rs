@@ -1,33 +1,33 @@
 //! What is known about an environment and its services.
 
+use super::Kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
-/// The kinds of environment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum EnvironmentKind {
-    /// Child processes of kscen.
-    Local,
-    /// Containers of a compose project.
-    Docker,
-    /// Somebody else's cluster.
-    Remote,
-    /// librdkafka's mock cluster; only for the program's own tests, never behind a verdict it could falsify.
-    Mock,
+/// The name of a kind of environment, as results keep it: also one that this version does not know.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct EnvironmentKind(Cow<'static, str>);
+
+impl EnvironmentKind {
+    /// The name of that kind.
+    pub fn of<K: Kind>() -> Self {
+        Self::named(K::NAME)
+    }
+
+    /// That name.
+    pub const fn named(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
 }
 
 impl fmt::Display for EnvironmentKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Local => "local",
-            Self::Docker => "docker",
-            Self::Remote => "remote",
-            Self::Mock => "mock",
-        })
+        f.write_str(&self.0)
     }
 }
 
@@ -61,6 +61,15 @@ pub struct Endpoints {
     pub postgres_from_connect: Option<String>,
     /// Base URL of Kafka UI.
     pub kafka_ui: Option<String>,
+}
+
+impl Endpoints {
+    /// Properties that every client of the cluster needs.
+    pub fn connection(&self) -> BTreeMap<String, String> {
+        let mut properties = self.client_config.clone();
+        properties.insert("bootstrap.servers".to_owned(), self.bootstrap.clone());
+        properties
+    }
 }
 
 /// A service of the environment.
@@ -110,6 +119,38 @@ pub struct ServiceState {
     pub restarts: u32,
     /// Exit code, or 128 + signal, of the last life that ended.
     pub exit_code: Option<i32>,
+}
+
+/// One life of a service at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incarnation {
+    /// What tells this life from all others of the service: a process id with the number of starts, a container id with its
+    /// start.
+    pub life: String,
+    /// What it is doing.
+    pub lifecycle: Lifecycle,
+    /// Exit code, or 128 + signal, where it has ended; of the life before where it runs again and that is known.
+    pub exit_code: Option<i32>,
+    /// When it came to this, where the environment keeps books of that.
+    pub since: Option<Instant>,
+    /// How often it was paused so far, where the environment counts it.
+    pub pauses: u64,
+    /// Why it ended last, where the environment tells more than the exit code.
+    pub cause: Option<String>,
+}
+
+impl From<ServiceState> for Incarnation {
+    fn from(state: ServiceState) -> Self {
+        let over = matches!(state.lifecycle, Lifecycle::Stopped | Lifecycle::Exited);
+        Self {
+            life: format!("{} (start {})", state.identity, state.restarts + 1),
+            lifecycle: state.lifecycle,
+            exit_code: state.exit_code.filter(|_| over),
+            since: None,
+            pauses: 0,
+            cause: None,
+        }
+    }
 }
 
 /// Resources of a service so far.

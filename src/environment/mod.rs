@@ -7,19 +7,34 @@ mod action;
 pub mod docker;
 mod error;
 mod facts;
+mod fault_kind;
+mod grant;
+mod kind;
+mod kinds;
 pub mod local;
-mod means;
 pub mod mock;
 mod needs;
+mod offer;
+mod recipe;
 pub mod remote;
+mod service_id;
+mod site;
 
-pub use action::{Action, Direction, Effect, Intended, NetworkFault, NetworkFaultKind, Peers};
+pub use action::{Action, Direction, Effect, Grip, Intended, NetworkFault, NetworkFaultKind, Peers};
 pub use error::EnvironmentError;
 pub use facts::{
-    Endpoints, EnvironmentInfo, EnvironmentKind, Lifecycle, LogLine, LogQuery, ServiceInfo, ServiceState, Usage,
+    Endpoints, EnvironmentInfo, EnvironmentKind, Incarnation, Lifecycle, LogLine, LogQuery, ServiceInfo, ServiceState,
+    Usage,
 };
-pub use means::{FaultKind, means};
+pub use fault_kind::FaultKind;
+pub use grant::Grant;
+pub use kind::{AnyKind, Host, Kind, KindEntry};
+pub use kinds::{KINDS, builtin, kind_named};
 pub use needs::{Capability, Controllers, Needs, VersionRange};
+pub use offer::unmet;
+pub use recipe::Recipe;
+pub use service_id::ServiceId;
+pub use site::{Refusal, Site};
 
 use futures_util::future::BoxFuture;
 use std::time::Duration;
@@ -30,8 +45,16 @@ pub type EnvironmentResult<T> = Result<T, EnvironmentError>;
 /// A started environment: what it offers, and the means to observe and disturb it.
 ///
 /// Services are named `kafka-1` … `kafka-N`, `controller-1` …, `connect`, `postgres`, `kafka-ui`. Names passed in
-/// are always these full names; aliases and roles are resolved by the caller.
+/// are always these full names; aliases and roles are resolved by the caller. What an environment leaves out is not possible there.
 pub trait Environment: Send + Sync {
+    /// The error for what this environment cannot do: `pause`, `a network fault`.
+    fn cannot(&self, what: &str) -> EnvironmentError {
+        let info = self.info();
+        EnvironmentError::Unsupported {
+            message: format!("`{}` is {}: {what} is not possible there", info.name, info.kind),
+        }
+    }
+
     /// Kind, versions and settings that a report has to state for its figures to be reproducible.
     fn info(&self) -> EnvironmentInfo;
 
@@ -46,7 +69,7 @@ pub trait Environment: Send + Sync {
     ///
     /// # Errors
     /// An unknown service, or a fault that is not possible here.
-    fn recipe<'a>(&'a self, fault: Intended<'a>) -> BoxFuture<'a, EnvironmentResult<Option<docker::HealRecipe>>> {
+    fn recipe<'a>(&'a self, fault: Intended<'a>) -> BoxFuture<'a, EnvironmentResult<Option<Recipe>>> {
         let _ = fault;
         Box::pin(async { Ok(None) })
     }
@@ -56,33 +79,80 @@ pub trait Environment: Send + Sync {
     ///
     /// # Errors
     /// An unknown service, an action this environment cannot do, or one that had no effect.
-    fn act<'a>(&'a self, service: &'a str, action: Action) -> BoxFuture<'a, EnvironmentResult<Effect>>;
+    fn act<'a>(&'a self, service: &'a str, action: Action) -> BoxFuture<'a, EnvironmentResult<Effect>> {
+        let _ = service;
+        Box::pin(async move { Err(self.cannot(action.verb())) })
+    }
 
     /// Applies a network fault; it lasts until [`Environment::heal`].
     ///
     /// # Errors
     /// See [`Environment::act`].
-    fn disturb<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>>;
+    fn disturb<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
+        let _ = fault;
+        Box::pin(async { Err(self.cannot("a network fault")) })
+    }
 
     /// Removes a network fault that [`Environment::disturb`] applied. Healing twice is not an error.
-    fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>>;
+    fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
+        let _ = fault;
+        Box::pin(async { Err(self.cannot("a network fault")) })
+    }
+
+    /// Whether a network fault that [`Environment::disturb`] applied is in force now: a look at that fault, not at whatever
+    /// else may be wrong.
+    ///
+    /// # Errors
+    /// It cannot be seen, which says nothing about the fault.
+    fn disturbed<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Grip>> {
+        let message = format!("this environment does not tell whether the network of {} is disturbed", fault.service);
+        Box::pin(async move { Err(EnvironmentError::Unsupported { message }) })
+    }
 
     /// Waits until the service itself answers as ready (a broker answers a metadata request and is unfenced,
     /// Connect's REST answers and the herder has joined, PostgreSQL accepts a connection).
     ///
     /// # Errors
     /// [`EnvironmentError::NotReady`] after `timeout`, [`EnvironmentError::Died`] as soon as the service ended, with its last log lines.
-    fn wait_ready<'a>(&'a self, service: &'a str, timeout: Duration) -> BoxFuture<'a, EnvironmentResult<()>>;
+    fn wait_ready<'a>(&'a self, service: &'a str, timeout: Duration) -> BoxFuture<'a, EnvironmentResult<()>> {
+        let _ = (service, timeout);
+        Box::pin(async { Err(self.cannot("waiting for a service")) })
+    }
 
     /// What the service is doing now.
-    fn state<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<ServiceState>>;
+    fn state<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<ServiceState>> {
+        let _ = service;
+        Box::pin(async { Err(self.cannot("looking at a service")) })
+    }
+
+    /// Which life of the service this is, and what it is doing: two of them differ where the service ended and was started
+    /// again in between, however short that took.
+    fn incarnation<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<Incarnation>> {
+        Box::pin(async move { self.state(service).await.map(Incarnation::from) })
+    }
+
+    /// Waits until the environment tells that something happened to one of its services; for ever where it does not tell.
+    fn happened<'a>(&'a self) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::pending())
+    }
 
     /// CPU, memory and disk of the service so far; `None` where this environment cannot know.
-    fn usage<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<Option<Usage>>>;
+    fn usage<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<Option<Usage>>> {
+        let _ = service;
+        Box::pin(async { Ok(None) })
+    }
 
     /// Lines of the service's log, oldest first.
-    fn logs<'a>(&'a self, service: &'a str, query: LogQuery) -> BoxFuture<'a, EnvironmentResult<Vec<LogLine>>>;
+    fn logs<'a>(&'a self, service: &'a str, query: LogQuery) -> BoxFuture<'a, EnvironmentResult<Vec<LogLine>>> {
+        let _ = (service, query);
+        Box::pin(async { Err(self.cannot("reading a log")) })
+    }
 
     /// Stops what this environment started and removes what it made. Safe to call twice.
-    fn shutdown<'a>(&'a self) -> BoxFuture<'a, EnvironmentResult<()>>;
+    fn shutdown<'a>(&'a self) -> BoxFuture<'a, EnvironmentResult<()>> {
+        Box::pin(async { Ok(()) })
+    }
 }
+
+#[cfg(test)]
+pub(crate) mod fake;

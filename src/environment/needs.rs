@@ -1,20 +1,15 @@
 //! What a plan needs of its environment.
 
+use super::ServiceId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// Something an environment may or may not be able, or allowed, to do.
+/// Something an environment may or may not be able to do. What may be done there is another question: see [`super::Grant`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Capability {
-    /// Write records to topics.
-    Produce,
-    /// Create topics, connectors and the like (deleted again at the end).
-    Topics,
-    /// Delete things that kscen did not create.
-    Delete,
     /// Pause, stop, start, restart and kill services.
     Faults,
     /// Erase a service's data.
@@ -32,9 +27,6 @@ pub enum Capability {
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Produce => "produce",
-            Self::Topics => "topics",
-            Self::Delete => "delete",
             Self::Faults => "faults",
             Self::Wipe => "wipe",
             Self::NetworkCut => "network cut",
@@ -130,12 +122,14 @@ pub struct Needs {
     pub kafka: Option<VersionRange>,
     /// Broker properties that must be in force.
     pub broker_config: BTreeMap<String, String>,
-    /// Services beside Kafka: `connect`, `postgres`, `kafka-ui`.
-    pub services: BTreeSet<String>,
+    /// Services beside Kafka.
+    pub services: BTreeSet<ServiceId>,
     /// Size limit of each broker's log directory, in bytes.
     pub log_dir: Option<u64>,
-    /// What must be possible and allowed.
+    /// What must be possible.
     pub capabilities: BTreeSet<Capability>,
+    /// The scenario calls its broker `kafka`, which says which one only where there is one.
+    pub only_broker: bool,
     /// The stack must not be shared with another scenario (a `wipe`, private broker settings).
     pub private: bool,
 }
@@ -155,8 +149,8 @@ impl Needs {
 
     /// Adds a service beside Kafka.
     #[must_use]
-    pub fn service(mut self, name: &str) -> Self {
-        self.services.insert(name.to_owned());
+    pub fn service(mut self, service: ServiceId) -> Self {
+        self.services.insert(service);
         self
     }
 
@@ -168,9 +162,10 @@ impl Needs {
             self.kafka.clone_from(&other.kafka);
         }
         self.broker_config.extend(other.broker_config.clone());
-        self.services.extend(other.services.clone());
+        self.services.extend(&other.services);
         self.log_dir = self.log_dir.or(other.log_dir);
         self.capabilities.extend(&other.capabilities);
+        self.only_broker |= other.only_broker;
         self.private |= other.private;
     }
 }

@@ -1,78 +1,144 @@
 //! Deletes what a run made.
 
-use super::owned::Resource;
-use super::run::Run;
-use crate::connect::ConnectClient;
-use crate::database::Database;
-use crate::environment::Endpoints;
+use crate::faults::{Resource, delete_external, restore_connector};
+use crate::kafka::KafkaFailure;
+use crate::moment;
+use crate::verb::Run;
+use crate::wire::{groups, removal};
 use std::time::Duration;
 
 /// How long deleting one thing may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A group is empty only when the sessions of members that were killed, or that are static, are over: after 45 s by default.
+const SESSIONS: Duration = Duration::from_secs(75);
+/// Between two tries to delete a group that is not empty.
+const AGAIN: Duration = Duration::from_millis(500);
+/// Kafka's name of that error.
+const NON_EMPTY: &str = "NON_EMPTY_GROUP";
 
 /// Deletes everything the run made; returns what is left, and why.
 pub(super) async fn clean(run: &Run) -> Vec<String> {
     let mut left = Vec::new();
+    // First of all: a connector may hold a slot that the run made.
+    for (connector, config) in run.owned.former() {
+        let restored = restore_connector(&connector, &config, &run.endpoints);
+        match tokio::time::timeout(PATIENCE + PATIENCE, restored).await {
+            Ok(Ok(_)) => run.owned.forget(&connector),
+            Ok(Err(error)) => left.push(format!("connector {connector} has not its former configuration: {error}")),
+            Err(_) => left.push(format!("connector {connector} has not its former configuration: no answer")),
+        }
+    }
     for resource in run.owned.all() {
-        let error = match tokio::time::timeout(PATIENCE, delete(run, &resource)).await {
+        let patience = if matches!(resource, Resource::Group(_)) { SESSIONS + PATIENCE } else { PATIENCE };
+        let error = match tokio::time::timeout(patience, delete(run, &resource)).await {
             Ok(Ok(())) => {
                 run.owned.remove(&resource);
                 continue;
             }
             Ok(Err(error)) => error,
-            Err(_) => "no answer".to_owned(),
+            Err(_) => Why::Unanswered("no answer".to_owned()),
         };
-        left.push(format!("{resource} was not deleted: {error}"));
+        match error {
+            // The cluster may not let go of it, and is itself removed when the runs are over: nothing is left behind.
+            Why::Refused(why) if !run.owned.outlives() => {
+                run.owned.remove(&resource);
+                run.recorder
+                    .note(format!("{resource} is removed with its stack: the cluster did not delete it: {why}"));
+            }
+            Why::Refused(why) | Why::Unanswered(why) => left.push(format!("{resource} was not deleted: {why}")),
+        }
     }
     left
 }
 
-async fn delete(run: &Run, resource: &Resource) -> Result<(), String> {
-    match resource {
-        Resource::Topic(name) => {
-            let admin = run.admin().map_err(|error| error.message)?;
-            admin.delete_topic(name).await.map_err(|error| error.to_string())
-        }
-        Resource::Group(name) => {
-            let admin = run.admin().map_err(|error| error.message)?;
-            admin.delete_group(name).await.map_err(|error| error.to_string())
-        }
-        Resource::Connector(_) | Resource::Slot(_) | Resource::Publication(_) => {
-            delete_external(resource, &run.endpoints).await.map(drop)
+/// What the run made and nobody had the time to delete.
+pub(super) fn left(run: &Run) -> Vec<String> {
+    let unchanged =
+        run.owned.former().into_iter().map(|(name, _)| format!("connector {name} has not its former configuration"));
+    let all = run.owned.all();
+    let undeleted = all.iter().map(|resource| format!("{resource} was not deleted"));
+    undeleted.chain(unchanged).map(|text| format!("{text}: the run was ended before that")).collect()
+}
+
+/// Why something was not deleted.
+enum Why {
+    /// The cluster answered, and did not do it.
+    Refused(String),
+    /// Nobody answered, or what answered is not Kafka.
+    Unanswered(String),
+}
+
+impl From<KafkaFailure> for Why {
+    fn from(error: KafkaFailure) -> Self {
+        // The client's own errors begin with an underscore.
+        match error.name() {
+            Some(name) if !name.starts_with('_') => Self::Refused(error.to_string()),
+            _ => Self::Unanswered(error.to_string()),
         }
     }
 }
 
-/// Deletes what is not Kafka's. False where it did not exist any more.
-///
-/// # Errors
-/// Why it could not be deleted, in words.
-pub(super) async fn delete_external(resource: &Resource, endpoints: &Endpoints) -> Result<bool, String> {
-    let database = async || {
-        let url = endpoints.postgres.as_deref().unwrap_or_default();
-        let database = Database::from_url(url).map_err(|error| error.to_string())?;
-        database.connect_within(PATIENCE / 2).await.map_err(|error| error.to_string())
-    };
+async fn delete(run: &Run, resource: &Resource) -> Result<(), Why> {
     match resource {
-        Resource::Topic(_) | Resource::Group(_) => Err("only the run that made it deletes it".to_owned()),
-        Resource::Connector(name) => {
-            let url = endpoints.connect.as_deref().unwrap_or_default();
-            let connect = ConnectClient::new(url).map_err(|error| error.to_string())?;
-            connect.delete(name, PATIENCE).await.map_err(|error| error.to_string())
-        }
-        Resource::Slot(name) => {
-            let session = database().await?;
-            if let Ok(dropped) = session.drop_slot(name, PATIENCE / 4).await {
-                return Ok(dropped);
+        Resource::Topic(name) => {
+            let admin = run.admin().map_err(|error| Why::Unanswered(error.message))?;
+            match admin.delete_topic(name).await {
+                // Somebody has deleted it already.
+                Err(error) if error.name() == Some("UNKNOWN_TOPIC_OR_PART") => Ok(()),
+                result => Ok(result?),
             }
-            // A connector that could not be deleted, or hangs, keeps its slot: the log must not be pinned for that.
-            session.disconnect_slot(name).await.map_err(|error| error.to_string())?;
-            session.drop_slot(name, PATIENCE / 4).await.map_err(|error| error.to_string())
         }
-        Resource::Publication(name) => {
-            database().await?.drop_publication(name).await.map_err(|error| error.to_string())
+        Resource::Group(name) => delete_group(run, name).await,
+        Resource::Connector(_) | Resource::Slot(_) | Resource::Publication(_) => {
+            delete_external(resource, &run.endpoints).await.map(drop).map_err(Why::Unanswered)
         }
     }
+}
+
+/// Removes from a group the members of this run that are still listed: static ones, and those that were killed. Where that
+/// cannot be done their sessions end by themselves.
+async fn remove_own_members(run: &Run, name: &str) {
+    let own = run.identity.names_in(name);
+    let Ok(cluster) = run.wire() else { return };
+    let Some(Ok(Some(group))) = groups::describe(&cluster, &[name]).await.remove(name) else { return };
+    let left: Vec<_> = group.members.iter().filter(|member| own.contains(&member.id)).collect();
+    if let Err(error) = removal::remove(&cluster, &group, &left).await {
+        run.recorder
+            .note(format!("members of the run stay in group {name} until their sessions end: {}", error.in_full()));
+    }
+}
+
+/// Deletes a group once it is empty. One that does not become so, because members that this run does not have are alive, stays:
+/// that says nothing about what was tested.
+async fn delete_group(run: &Run, name: &str) -> Result<(), Why> {
+    let admin = run.admin().map_err(|error| Why::Unanswered(error.message))?;
+    remove_own_members(run, name).await;
+    let deadline = moment::now() + SESSIONS;
+    let mut told = false;
+    loop {
+        let error = match admin.delete_group(name).await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.name().is_some_and(|code| code.contains(NON_EMPTY)) => error,
+            Err(error) => return Err(error.into()),
+        };
+        if moment::now() >= deadline {
+            let who = members_of(run, name).await.unwrap_or_else(|| error.to_string());
+            run.recorder.warn(format!("group {name} stays, because it still has members: {who}"));
+            return Ok(());
+        }
+        if !std::mem::replace(&mut told, true) {
+            let text = format!("group {name} is deleted once the sessions of its killed or static members are over");
+            run.recorder.note(text);
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Who is in a group, for people.
+async fn members_of(run: &Run, name: &str) -> Option<String> {
+    let group = groups::describe(&run.wire().ok()?, &[name]).await.remove(name)?.ok()??;
+    let members = group.members.iter().map(|member| format!("{} at {}", member.client, member.host));
+    Some(members.collect::<Vec<_>>().join(", ")).filter(|who| !who.is_empty())
 }
 
 /// Closes the database's account, also where the run's things are kept: its slot would pin the database's log.

@@ -1,7 +1,7 @@
 //! Reads from the running brokers the settings that a verdict depends on.
 
-use super::run::Run;
 use crate::record::EventKind;
+use crate::verb::Run;
 
 /// Broker properties worth keeping in every record.
 const PROPERTIES: &[&str] = &[
@@ -47,7 +47,10 @@ pub(super) async fn note(run: &Run) {
                     .filter(|(key, _)| PROPERTIES.contains(&key.as_str()))
                     .filter_map(|(key, value)| Some((key, value.value?)))
                     .collect();
-                run.recorder.emit(EventKind::BrokerConfig { service: format!("kafka-{}", broker.id), config });
+                let services = run.environment.services();
+                let named = services.into_iter().find(|service| service.node_id == Some(broker.id));
+                let service = named.map_or_else(|| format!("kafka-{}", broker.id), |service| service.name);
+                run.recorder.emit(EventKind::BrokerConfig { service, config });
             }
             Err(error) => warn(error),
         }

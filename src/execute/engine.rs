@@ -1,30 +1,33 @@
 //! Runs one plan from its first event to its verdict.
 
-use super::changes::Changes;
 use super::interrupt::Interrupt;
-use super::journal::Journal;
-use super::live::LiveSteps;
-use super::owned::Owned;
-use super::recorder::{Recorder, Watcher};
-use super::run::Run;
-use super::undo::{PATIENCE as UNDO_PATIENCE, UndoStack};
+use super::pulse::{Pids, Pulse};
 use super::walk::Walker;
-use super::{cleanup, excerpts, machine, sampler};
-use crate::environment::{Environment, EnvironmentError, Needs};
+use super::{cleanup, down, excerpts, machine, sampler};
+use crate::accounting::{Changes, RunIdentity, Settlements};
+use crate::environment::{Environment, EnvironmentError, Grant, Needs};
+use crate::faults::journal::Journal;
+use crate::faults::{Owned, PATIENCE as UNDO_PATIENCE, UndoStack};
 use crate::judge;
 use crate::kafka::LogSink;
-use crate::ledger::RunIdentity;
-use crate::load::RunClock;
+use crate::moment;
 use crate::plan::Plan;
-use crate::record::{EventKind, Failure, Folder, Record, RunInfo, Verdict};
+use crate::project::hide_addresses;
+use crate::record::{EventKind, Failure, Outcome, Record, Recorder, RunClock, RunInfo, Verdict, Watcher};
+use crate::verb::{LiveSteps, Run, ScenarioFacts};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Lines of librdkafka's log that are kept.
 const CLIENT_LINES: usize = 2000;
+/// Code of a run of which the result could not be written.
+const UNWRITTEN: &str = "result-unwritten";
 
 /// Provides environments to runs: starts them, or hands out one that already runs.
 pub trait Stage: Send {
@@ -54,30 +57,21 @@ pub struct Job {
     pub interrupt: Interrupt,
     /// Whether topics and the like stay.
     pub keep: bool,
+    /// What the environment grants.
+    pub granted: BTreeSet<Grant>,
     /// Whether things that kscen did not make may be deleted.
     pub allow_delete: bool,
 }
 
-/// Keeps what the judge needs, while watchers see the same events.
-struct Tee(Arc<Mutex<Folder>>);
-
-impl Watcher for Tee {
-    fn event(&mut self, event: &crate::record::Event, _: Option<&Record>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(event);
-    }
-}
-
 /// Runs a plan and returns its record with the verdict. Never fails: what goes wrong is in the record.
 pub async fn execute(job: Job, stage: &mut dyn Stage) -> Record {
-    let Job { plan, folder, mut watchers, interrupt, keep, allow_delete } = job;
+    let Job { plan, folder, watchers, interrupt, keep, granted, allow_delete } = job;
     let clock = RunClock::start();
-    let folded = Arc::new(Mutex::new(Folder::default()));
-    watchers.insert(0, Box::new(Tee(Arc::clone(&folded))));
-    let recorder = Recorder::start(&plan.bindings.run_id, clock, watchers);
+    let recorder = Recorder::start(&plan.bindings.run_id, clock, Arc::clone(&plan.redactor), watchers);
     recorder.emit(opening(&plan));
 
     let needs = plan.needs.clone();
-    let started = Instant::now();
+    let started = moment::now();
     let mut waiting = interrupt.clone();
     let acquired = tokio::select! {
         acquired = async {
@@ -88,31 +82,36 @@ pub async fn execute(job: Job, stage: &mut dyn Stage) -> Record {
     };
     match acquired {
         Some(Ok(environment)) => {
+            let endpoints = environment.endpoints();
+            recorder.hide(|redactor| hide_addresses(redactor, &endpoints));
             let info = Box::new(environment.info());
-            recorder.emit(EventKind::EnvironmentReady { info, took: started.elapsed().as_secs_f64() });
+            recorder.emit(EventKind::EnvironmentReady { info, took: moment::since(started).as_secs_f64() });
             let journal = stage.journal().map_or_else(|| Ok(Journal::none()), |path| Journal::open(&path));
             let (logs, client_logs) = LogSink::bounded(CLIENT_LINES);
             match journal {
                 Ok(journal) => {
                     let journal = Arc::new(journal);
                     let run = Arc::new(Run {
-                        endpoints: environment.endpoints(),
-                        plan,
+                        endpoints,
+                        scenario: facts(&plan),
                         clock,
                         recorder: recorder.clone(),
                         environment,
                         identity: RunIdentity::new(rand::random()),
                         live: LiveSteps::default(),
-                        undo: UndoStack::new(Arc::clone(&journal)),
+                        undo: UndoStack::new(Arc::clone(&journal), clock, recorder.clone()),
                         owned: Owned::new(Arc::clone(&journal)),
                         changes: Changes::default(),
+                        settlements: Settlements::default(),
                         folder,
+                        granted,
                         allow_delete,
                         client_logs: logs,
-                        folded: Arc::clone(&folded),
                         admin: OnceLock::new(),
+                        wire: OnceLock::new(),
                     });
-                    perform(&run, interrupt, keep, &folded).await;
+                    perform(&run, &plan, interrupt, keep).await;
+                    crate::delivery::write_accounts(&run);
                     excerpts::keep_client(&run, client_logs.take());
                     journal.close();
                 }
@@ -134,7 +133,18 @@ pub async fn execute(job: Job, stage: &mut dyn Stage) -> Record {
         }),
         None => recorder.emit(EventKind::Interrupted { code: interrupt.asked().code }),
     }
-    conclude(recorder, clock, &folded)
+    conclude(recorder, clock)
+}
+
+/// What the steps may know of the plan that they belong to.
+fn facts(plan: &Plan) -> ScenarioFacts {
+    ScenarioFacts {
+        run_id: plan.bindings.run_id.clone(),
+        seed: plan.bindings.seed,
+        scope: plan.scope.clone(),
+        guarantee: plan.guarantee(),
+        guarantee_at: plan.guarantee().map(|_| plan.origin.key_location("/guarantee")),
+    }
 }
 
 fn opening(plan: &Plan) -> EventKind {
@@ -149,18 +159,20 @@ fn opening(plan: &Plan) -> EventKind {
             file: plan.file.display().to_string(),
             tags: plan.envelope.tags.clone(),
             guarantee: plan.envelope.guarantee,
+            noise: plan.envelope.noise,
+            report: plan.envelope.report.clone(),
             matrix: plan.cell.clone(),
             started: jiff::Timestamp::now().to_string(),
             duration: 0.0,
             kscen: env!("CARGO_PKG_VERSION").to_owned(),
-            selfcheck: crate::selfcheck::last(),
+            selfcheck: crate::project::last_selfcheck(),
         }),
         machine: machine::machine(),
         steps,
     }
 }
 
-fn failure(code: &str, message: String, help: Option<String>, log: Vec<String>) -> Failure {
+pub(super) fn failure(code: &str, message: String, help: Option<String>, log: Vec<String>) -> Failure {
     Failure { code: code.to_owned(), message, help, at: None, log }
 }
 
@@ -168,32 +180,27 @@ fn failure(code: &str, message: String, help: Option<String>, log: Vec<String>) 
 ///
 /// Asked to end once, everything after the load goes on: faults are undone, `finally` runs, what was made is deleted.
 /// Asked twice, whatever is being waited for is abandoned, and faults are undone.
-async fn perform(run: &Arc<Run>, interrupt: Interrupt, keep: bool, folded: &Mutex<Folder>) {
-    let sampler = tokio::spawn(sampler::sample(Arc::clone(run)));
-    let walker = Walker::new(Arc::clone(run));
-    let finally = Walker::new(Arc::clone(run));
-    let mut once = interrupt.clone();
+async fn perform(run: &Arc<Run>, plan: &Plan, interrupt: Interrupt, keep: bool) {
+    let pids = Pids::default();
+    // A scripted environment has no Kafka and a time of its own, in which a thread has no place.
+    let real = !run.endpoints.bootstrap.is_empty();
+    let pulse = real.then(|| Pulse::start(run.clock, run.recorder.clone(), Arc::clone(&pids)));
+    let sampler = tokio::spawn(sampler::sample(Arc::clone(run), pids));
+    let watched = Arc::clone(run);
+    let watcher = tokio::spawn(async move { watched.undo.watch(watched.environment.as_ref()).await });
+    let walker = Walker::new(Arc::clone(run), plan.cell.clone());
+    let finally = Walker::new(Arc::clone(run), plan.cell.clone());
     let mut twice = interrupt.clone();
     let told = AtomicBool::new(false);
-    let course = async {
-        let body = body(run, &walker);
-        tokio::pin!(body);
-        tokio::select! {
-            () = &mut body => {}
-            asked = once.at_least(1) => {
-                run.recorder.emit(EventKind::Interrupted { code: asked.code });
-                told.store(true, Ordering::Relaxed);
-                walker.halt();
-                body.await;
-            }
-        }
-        let _ = undo(run, true, true).await;
-        finally.inherit(&walker);
-        finally.list(&run.plan.finally).await;
-        finally.finish().await;
-    };
+    let course = AssertUnwindSafe(course(run, plan, (&walker, &finally), interrupt.clone(), &told)).catch_unwind();
     let abandoned = tokio::select! {
-        () = course => false,
+        result = course => {
+            if result.is_err() {
+                let message = "kscen has a defect: it panicked between two steps".to_owned();
+                run.recorder.emit(EventKind::RunFailed { failure: failure("panic", message, None, Vec::new()) });
+            }
+            false
+        }
         _ = twice.at_least(2) => true,
     };
     walker.abandon();
@@ -201,27 +208,19 @@ async fn perform(run: &Arc<Run>, interrupt: Interrupt, keep: bool, folded: &Mute
     // Who asks twice does not want to wait until a service is ready.
     let stuck = undo(run, true, !abandoned).await;
     sampler.abort();
+    watcher.abort();
+    drop(pulse);
     for text in &stuck {
         run.recorder.emit(EventKind::Leftover { text: format!("not undone: {text}") });
     }
-    if !abandoned {
-        let tidy = async {
-            let faults = record(folded).map(|record| record.faults).unwrap_or_default();
-            excerpts::keep(run, &faults).await;
-            if let Some(text) = cleanup::close_account(run).await {
-                run.recorder.emit(EventKind::Leftover { text });
-            }
-            if keep {
-                run.owned.keep();
-            } else {
-                for text in cleanup::clean(run).await {
-                    run.recorder.emit(EventKind::Leftover { text });
-                }
-            }
-        };
-        tokio::select! {
-            () = tidy => {}
-            _ = twice.at_least(2) => {}
+    let tidied = tokio::select! {
+        biased;
+        _ = twice.at_least(2) => false,
+        () = tidy(run, keep) => true,
+    };
+    if !(tidied || keep) {
+        for text in cleanup::left(run) {
+            run.recorder.emit(EventKind::Leftover { text });
         }
     }
     // During `finally` or later: the run was over, but whoever asked has to learn that it was heard.
@@ -231,24 +230,76 @@ async fn perform(run: &Arc<Run>, interrupt: Interrupt, keep: bool, folded: &Mute
     }
 }
 
+/// All sections with what happens between them, by one walker for `setup` and `steps` and one for `finally`. Asked to end once,
+/// the first is halted, which is then `told`.
+async fn course(
+    run: &Arc<Run>,
+    plan: &Plan,
+    (walker, finally): (&Walker, &Walker),
+    mut interrupt: Interrupt,
+    told: &AtomicBool,
+) {
+    let body = body(run, plan, walker);
+    tokio::pin!(body);
+    tokio::select! {
+        () = &mut body => {}
+        asked = interrupt.at_least(1) => {
+            run.recorder.emit(EventKind::Interrupted { code: asked.code });
+            told.store(true, Ordering::Relaxed);
+            walker.halt();
+            body.await;
+        }
+    }
+    let _ = undo(run, true, true).await;
+    finally.inherit(walker);
+    finally.section(&plan.finally).await;
+    finally.finish().await;
+    if !told.load(Ordering::Relaxed) {
+        // What `finally` sent and read is owed as well.
+        finally.unless_halted(crate::delivery::implied_deliveries(run)).await;
+        crate::delivery::judged_anything(run);
+    }
+}
+
+/// Keeps the logs around faults, and deletes what the run made.
+async fn tidy(run: &Run, keep: bool) {
+    let faults = run.snapshot().map(|record| record.faults).unwrap_or_default();
+    excerpts::keep(run, &faults).await;
+    if let Some(text) = cleanup::close_account(run).await {
+        run.recorder.emit(EventKind::Leftover { text });
+    }
+    if keep {
+        return run.owned.keep();
+    }
+    for text in cleanup::clean(run).await {
+        run.recorder.emit(EventKind::Leftover { text });
+    }
+}
+
 /// `setup` and `steps`, up to the end of what runs in the background.
-async fn body(run: &Arc<Run>, walker: &Walker) {
+async fn body(run: &Arc<Run>, plan: &Plan, walker: &Walker) {
+    if let Some(failure) = down::dead(run, plan).await {
+        run.recorder.emit(EventKind::RunFailed { failure });
+        walker.skip(&plan.setup);
+        walker.skip(&plan.steps);
+        return;
+    }
     walker.unless_halted(super::conditions::note(run)).await;
-    if walker.list(&run.plan.setup).await {
-        walker.list(&run.plan.steps).await;
+    if walker.section(&plan.setup).await {
+        walker.section(&plan.steps).await;
     } else {
-        walker.skip(&run.plan.steps);
+        walker.skip(&plan.steps);
     }
     // What could not be undone now is tried once more at the end, and told then.
     let _ = undo(run, false, true).await;
     walker.finish().await;
-    walker.unless_halted(crate::step::expect::implied_deliveries(run)).await;
-    walker.unless_halted(compare(run)).await;
+    walker.unless_halted(crate::delivery::implied_deliveries(run)).await;
+    walker.unless_halted(compare(run, plan)).await;
 }
 
 /// Holds the run against the baseline of its scenario.
-async fn compare(run: &Run) {
-    let (Some(gate), Some(record)) = (&run.plan.gate, run.snapshot()) else { return };
+async fn compare(run: &Run, plan: &Plan) {
+    let (Some(gate), Some(record)) = (&plan.gate, run.snapshot()) else { return };
     if let Some(text) = gate.foreign(&record) {
         run.recorder.warn(text);
     }
@@ -259,20 +310,29 @@ async fn compare(run: &Run) {
 
 async fn undo(run: &Run, held_too: bool, until_ready: bool) -> Vec<String> {
     let patience = if until_ready { UNDO_PATIENCE } else { Duration::ZERO };
-    run.undo.undo_all(run.environment.as_ref(), run.clock, &run.recorder, held_too, patience).await
-}
-
-fn record(folded: &Mutex<Folder>) -> Option<Record> {
-    folded.lock().unwrap_or_else(PoisonError::into_inner).record().cloned()
+    run.undo.undo_all(held_too, patience).await
 }
 
 /// Judges the record, says so, and waits until everyone has heard it.
-fn conclude(recorder: Recorder, clock: RunClock, folded: &Mutex<Folder>) -> Record {
+fn conclude(recorder: Recorder, clock: RunClock) -> Record {
     let duration = clock.now();
-    recorder.sync();
-    let verdict = record(folded).map_or_else(
+    let mut record = recorder.snapshot();
+    if let Some(text) = recorder.untold()
+        && record.as_ref().is_none_or(|record| record.failure.is_none())
+    {
+        let help = Some("the run itself went on to its end; make room and run it again".to_owned());
+        recorder.emit(EventKind::RunFailed { failure: failure(UNWRITTEN, text, help, Vec::new()) });
+        record = recorder.snapshot();
+    }
+    let quiet = record.as_ref().filter(|record| record.failure.is_none() && record.interrupted.is_none());
+    let implied = quiet.map(judge::implied).unwrap_or_default();
+    if !implied.is_empty() {
+        implied.into_iter().for_each(|check| recorder.emit(EventKind::Check { record: Box::new(check) }));
+        record = recorder.snapshot();
+    }
+    let verdict = record.map_or_else(
         || Verdict {
-            outcome: crate::record::Outcome::Error,
+            outcome: Outcome::Error,
             passed: 0,
             failed: 0,
             unknown: 0,
@@ -281,5 +341,22 @@ fn conclude(recorder: Recorder, clock: RunClock, folded: &Mutex<Folder>) -> Reco
         |record| judge::verdict(&record),
     );
     recorder.emit(EventKind::RunEnded { verdict, duration });
-    recorder.finish().expect("the run's first event made a record, and the recorder's thread does not panic")
+    let mut record =
+        recorder.clone().finish().expect("the run's first event made a record, and what is folded survives a panic");
+    if let Some(text) = recorder.untold() {
+        distrust(&mut record, text);
+    }
+    record
+}
+
+/// The last words could not be written: whoever looks for the result finds none, or an older one.
+fn distrust(record: &mut Record, text: String) {
+    if let Some(verdict) = &mut record.verdict
+        && !verdict.reasons.contains(&text)
+    {
+        verdict.reasons.insert(0, text);
+        if verdict.outcome != Outcome::Interrupted {
+            verdict.outcome = Outcome::Error;
+        }
+    }
 }

@@ -1,9 +1,9 @@
 //! Keeps the log lines around each fault.
 
-use super::run::Run;
 use crate::environment::{LogLine, LogQuery};
 use crate::kafka::ClientLog;
 use crate::record::{EventKind, FaultRecord, LogExcerpt};
+use crate::verb::Run;
 
 /// Seconds before and after a fault whose log lines are kept.
 const MARGIN: f64 = 5.0;

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: once ends the load and heals, twice only undoes, three times leaves.
+//! Ctrl-C, SIGTERM and SIGHUP: once ends the load and heals, twice only undoes, three times leaves.
 
 use tokio::sync::watch;
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 pub struct Asked {
     /// How often.
     pub times: u8,
-    /// 128 + the first signal: 130 or 143.
+    /// 128 + the first signal: 129, 130 or 143.
     pub code: i32,
 }
 

@@ -1,14 +1,15 @@
 //! Samples services and running steps, once a second.
 
-use super::run::Run;
+use super::pulse::Pids;
 use crate::record::{EventKind, ServiceSample};
+use crate::verb::Run;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 /// Samples until it is dropped (aborted).
-pub(super) async fn sample(run: Arc<Run>) {
+pub(super) async fn sample(run: Arc<Run>, pids: Pids) {
     let services = run.environment.services();
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -18,6 +19,9 @@ pub(super) async fn sample(run: Arc<Run>) {
         for service in &services {
             // A service that cannot be observed for a moment leaves a gap, not a zero.
             let Ok(state) = run.environment.state(&service.name).await else { continue };
+            if let Ok(pid) = state.identity.parse() {
+                pids.lock().unwrap_or_else(PoisonError::into_inner).insert(service.name.clone(), pid);
+            }
             let usage = run.environment.usage(&service.name).await.ok().flatten();
             let sample = ServiceSample { at: run.clock.now(), lifecycle: state.lifecycle, usage };
             samples.insert(service.name.clone(), sample);

@@ -1,13 +1,17 @@
 //! One step while it runs: attempts, time limit, stop, record.
 
-use super::context::StepContext;
-use super::run::{LiveValues, Run};
-use super::stop::{Stop, StopSignal, Stopper, stopper};
-use crate::plan::{Bindings, Origin, PlannedStep};
-use crate::record::{EventKind, Failure, Section, StepRecord, StepStatus};
+use super::values::LiveValues;
+use crate::plan::{Bindings, PlannedStep};
+use crate::record::{EventKind, Failure, Location, Quantity, Section, StepRecord, StepStatus};
 use crate::scenario::Modifiers;
-use crate::step::{AnyStep, ErrorKind, StepError, StepOutcome, VerbEntry};
+use crate::text::Origin;
+use crate::verb::{
+    AnyStep, ErrorKind, Run, StepContext, StepError, StepOutcome, Stop, StopSignal, Stopper, VerbEntry, stopper,
+};
+use futures_util::FutureExt;
 use serde_json::Value;
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -25,8 +29,8 @@ pub(super) struct Task {
     pub timeout: Duration,
     pub modifiers: Modifiers,
     pub stops_on_failure: bool,
-    /// Whether it was announced before its children.
-    pub announced: bool,
+    /// When it was announced, where that was before the steps inside it ran.
+    announced: Option<f64>,
     step: Arc<dyn AnyStep>,
     dynamic: Option<Value>,
     bindings: Arc<Bindings>,
@@ -49,15 +53,16 @@ impl Task {
             timeout: step.timeout,
             modifiers: step.modifiers.clone(),
             stops_on_failure: step.stops_on_failure(),
-            announced: false,
+            announced: None,
             step: Arc::clone(&step.step),
             dynamic: step.dynamic.clone(),
             bindings: Arc::clone(&step.bindings),
         }
     }
 
-    /// Announces the step.
-    pub fn announce(&self, run: &Run) {
+    /// Announces the step: it starts.
+    pub fn announce(&mut self, run: &Run) {
+        self.announced = Some(run.clock.now());
         run.recorder.emit(EventKind::StepStarted {
             id: self.id.clone(),
             verb: self.entry.verb.to_owned(),
@@ -69,11 +74,10 @@ impl Task {
     }
 
     /// Runs the step to its end, whatever that is.
-    pub async fn run(self, run: Arc<Run>, outer: StopSignal, prepared: oneshot::Sender<f64>) -> Ended {
-        if !self.announced {
+    pub async fn run(mut self, run: Arc<Run>, outer: StopSignal, prepared: oneshot::Sender<f64>) -> Ended {
+        if self.announced.is_none() {
             self.announce(&run);
         }
-        let started = run.clock.now();
         let mut prepared = Some(prepared);
         let mut prepared_at = None;
         let attempts = self.modifiers.retry.as_ref().map_or(0, |retry| retry.times.0);
@@ -88,11 +92,19 @@ impl Task {
                 break result;
             }
             attempt += 1;
+            if let Err(error) = &result {
+                let (id, reason) = (self.id.clone(), error.message.clone());
+                run.recorder.emit(EventKind::StepRetried { id, attempt: attempt + 1, reason });
+            }
             if let Some(pause) = self.modifiers.retry.as_ref().and_then(|retry| retry.every) {
-                tokio::time::sleep(pause.0).await;
+                let mut stop = outer.clone();
+                tokio::select! {
+                    () = tokio::time::sleep(pause.0) => {}
+                    _ = stop.asked() => break result,
+                }
             }
         };
-        self.close(&run, started, prepared_at, result, None)
+        self.close(&run, prepared_at, result, None)
     }
 
     async fn attempt(
@@ -103,6 +115,8 @@ impl Task {
         prepared_at: &mut Option<f64>,
     ) -> Result<StepOutcome, StepError> {
         let step = self.resolved(run)?;
+        run.may(step.as_ref())?;
+        let earlier = run.live.attempts(&self.id).len();
         let (inner, signal) = stopper();
         let mut cx = StepContext {
             run: Arc::clone(run),
@@ -114,10 +128,17 @@ impl Task {
             prepared: prepared.take(),
             prepared_at: None,
         };
-        let result = limited(step.run(&mut cx), self.timeout, &mut outer, &inner).await;
+        let guarded = AssertUnwindSafe(step.run(&mut cx)).catch_unwind();
+        let guarded = async { guarded.await.unwrap_or_else(|panic| Err(defect(panic.as_ref()))) };
+        let result = limited(guarded, self.timeout, &mut outer, &inner).await;
         *prepared = cx.prepared.take();
         *prepared_at = cx.prepared_at.or(*prepared_at);
-        result.unwrap_or_else(|late| Err(late.error(self)))
+        result.unwrap_or_else(|late| {
+            // Its figures stay: a step that hangs is when they are needed most.
+            let attempts = run.live.attempts(&self.id);
+            let kept = attempts.get(earlier..).and_then(<[_]>::last).map(|live| live.given_up(run.clock.now_us()));
+            Err(kept.into_iter().fold(late.error(), StepError::after))
+        })
     }
 
     /// The step, decoded again where it depends on what only running shows.
@@ -136,10 +157,21 @@ impl Task {
     fn close(
         &self,
         run: &Run,
-        started: f64,
         prepared: Option<f64>,
         result: Result<StepOutcome, StepError>,
         skipped: Option<StepStatus>,
+    ) -> Ended {
+        self.close_at(run, prepared, result, skipped, None)
+    }
+
+    /// The same; `at` is where the file states what failed, where that is not in the step's body.
+    fn close_at(
+        &self,
+        run: &Run,
+        prepared: Option<f64>,
+        result: Result<StepOutcome, StepError>,
+        skipped: Option<StepStatus>,
+        at: Option<Location>,
     ) -> Ended {
         let (outcome, error) = match result {
             Ok(outcome) => (outcome, None),
@@ -152,9 +184,10 @@ impl Task {
             Some(ErrorKind::Broken | ErrorKind::InvalidLoad | ErrorKind::NoEffect) => StepStatus::Error,
         };
         let kind = error.as_ref().map(|error| error.kind);
+        let now = run.clock.now();
         let failure = error.filter(|error| error.kind != ErrorKind::Interrupted).map(|error| Failure {
             code: error.code.to_owned(),
-            at: Some(self.origin.key_location(error.pointer.as_deref().unwrap_or(""))),
+            at: at.or_else(|| Some(self.origin.key_location(error.pointer.as_deref().unwrap_or("")))),
             message: error.message,
             help: error.help,
             log: error.log,
@@ -167,14 +200,15 @@ impl Task {
             at: self.origin.key_location(""),
             background: self.modifiers.background,
             status,
-            started,
+            started: self.announced.unwrap_or(now),
             prepared,
-            ended: run.clock.now(),
+            ended: now,
             failure,
             metrics: outcome.metrics,
             latencies: outcome.latencies,
             produced: outcome.produced,
             consumed: outcome.consumed,
+            written: outcome.written,
             details: outcome.details,
         };
         run.live.end(&self.id, record.clone());
@@ -185,7 +219,17 @@ impl Task {
     /// The record of a step that is not run.
     pub fn skip(&self, run: &Run, why: &str) {
         let outcome = StepOutcome::default().details(serde_json::json!({ "skipped": why }));
-        self.close(run, run.clock.now(), None, Ok(outcome), Some(StepStatus::Skipped));
+        self.close(run, None, Ok(outcome), Some(StepStatus::Skipped));
+    }
+
+    /// The record of a step that cannot be run, for a reason that stands in the file at `at`.
+    pub fn refuse(&self, run: &Run, error: StepError, at: Location) -> Ended {
+        self.close_at(run, None, Err(error), None, Some(at))
+    }
+
+    /// The record of a step whose steps inside it took longer than it may.
+    pub fn give_up(&self, run: &Run, limit: Duration) -> Ended {
+        self.close(run, None, Err(Late::Timeout(limit).error()), None)
     }
 }
 
@@ -196,16 +240,22 @@ enum Late {
 }
 
 impl Late {
-    fn error(self, task: &Task) -> StepError {
+    fn error(self) -> StepError {
         match self {
-            Self::Timeout(limit) => StepError::broken(
-                "timeout",
-                format!("`{}` took longer than {}", task.id, crate::record::Quantity::seconds(limit.as_secs_f64())),
-            )
-            .help("raise its `timeout`, or find out what it waits for"),
+            Self::Timeout(limit) => {
+                let message = format!("it took longer than {}", Quantity::seconds(limit.as_secs_f64()));
+                StepError::broken("timeout", message).help("raise its `timeout`, or find out what it waits for")
+            }
             Self::Stopped => StepError::interrupted(),
         }
     }
+}
+
+/// The error for a step that panicked: kscen's own defect, which must not pass for a result.
+fn defect(panic: &(dyn Any + Send)) -> StepError {
+    let words = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    StepError::broken("panic", format!("kscen has a defect: {}", words.unwrap_or("it panicked")))
+        .help("report it with the scenario and the run's folder")
 }
 
 /// Runs a step's future within its limit; asks it to end, grants it some grace, and then gives it up.
@@ -232,13 +282,10 @@ async fn limited(
     };
     match tokio::time::timeout(GRACE, &mut future).await {
         // A step that ends in good order after its time was up has still taken too long.
-        Ok(Ok(outcome)) if timed_out => Ok(Err(StepError::broken(
-            "timeout",
-            format!("took longer than {}", crate::record::Quantity::seconds(limit.as_secs_f64())),
-        )
-        .help("raise its `timeout`, or find out what it waits for")
-        .after(outcome))),
-        Ok(Err(error)) if timed_out && error.kind == ErrorKind::Interrupted => Err(Late::Timeout(limit)),
+        Ok(Ok(outcome)) if timed_out => Ok(Err(Late::Timeout(limit).error().after(outcome))),
+        Ok(Err(error)) if timed_out && error.kind == ErrorKind::Interrupted => {
+            Ok(Err(StepError { outcome: error.outcome, ..Late::Timeout(limit).error() }))
+        }
         Ok(result) => Ok(result),
         Err(_) if timed_out => Err(Late::Timeout(limit)),
         Err(_) => Err(Late::Stopped),
@@ -246,7 +293,7 @@ async fn limited(
 }
 
 /// The next reason to end that is more urgent than the last.
-async fn next(signal: &mut StopSignal, last: Option<Stop>) -> Stop {
+pub(super) async fn next(signal: &mut StopSignal, last: Option<Stop>) -> Stop {
     match last {
         None => signal.asked().await,
         Some(Stop::RunEnd) => signal.at_least(Stop::Timeout).await,

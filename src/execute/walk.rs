@@ -1,16 +1,16 @@
 //! Walks the plan: foreground steps one after the other, background steps beside them.
 
-use super::run::Run;
-use super::stop::{Stop, StopSignal, Stopper, stopper};
-use super::task::{Ended, Task};
+use super::task::{Ended, Task, next};
+use crate::ground::lock;
 use crate::plan::{Children, PlannedStep, condition, matrix};
-use crate::record::{StepRecord, StepStatus};
-use crate::step::ErrorKind;
+use crate::record::{EventKind, Failure, StepRecord, StepStatus};
+use crate::verb::{ErrorKind, Run, StepError, Stop, StopSignal, Stopper, stopper};
 use futures_util::future::BoxFuture;
 use minijinja::value::Serde;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 
@@ -26,6 +26,8 @@ struct Background {
 /// Walks the sections of one run.
 pub(super) struct Walker {
     run: Arc<Run>,
+    /// The cell of the matrix, for messages.
+    cell: matrix::Cell,
     backgrounds: Mutex<Vec<Background>>,
     foreground: Stopper,
     foreground_signal: StopSignal,
@@ -34,10 +36,11 @@ pub(super) struct Walker {
 }
 
 impl Walker {
-    pub fn new(run: Arc<Run>) -> Self {
+    pub fn new(run: Arc<Run>, cell: matrix::Cell) -> Self {
         let (foreground, foreground_signal) = stopper();
         Self {
             run,
+            cell,
             backgrounds: Mutex::default(),
             foreground,
             foreground_signal,
@@ -61,7 +64,7 @@ impl Walker {
     }
 
     fn backgrounds(&self) -> MutexGuard<'_, Vec<Background>> {
-        self.backgrounds.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.backgrounds)
     }
 
     /// Ends everything as soon as possible; the load before all else.
@@ -89,15 +92,20 @@ impl Walker {
         self.halted.load(Ordering::Relaxed)
     }
 
-    /// Runs steps one after the other; returns false where the rest must not run.
-    pub fn list<'a>(&'a self, steps: &'a [PlannedStep]) -> BoxFuture<'a, bool> {
+    /// Runs a section; returns false where the rest must not run.
+    pub async fn section(&self, steps: &[PlannedStep]) -> bool {
+        self.list(steps, &self.foreground_signal).await
+    }
+
+    /// Runs steps one after the other until they are asked to end; returns false where the rest must not run.
+    fn list<'a>(&'a self, steps: &'a [PlannedStep], stop: &'a StopSignal) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             for (index, step) in steps.iter().enumerate() {
-                if self.is_halted() {
+                if self.is_halted() || is_over(stop) {
                     self.skip(&steps[index..]);
                     return false;
                 }
-                if !self.one(step).await {
+                if !self.one(step, stop).await {
                     self.skip(&steps[index + 1..]);
                     return false;
                 }
@@ -108,48 +116,90 @@ impl Walker {
 
     /// Records steps that are not run because of what happened before them.
     pub fn skip(&self, steps: &[PlannedStep]) {
-        for step in steps {
-            Task::of(step).skip(&self.run, "the run ended before it");
-        }
+        steps.iter().for_each(|step| self.leave_out(step, "the run ended before it"));
     }
 
-    async fn one(&self, step: &PlannedStep) -> bool {
+    /// Records that a step, and what is inside it, is not run.
+    fn leave_out(&self, step: &PlannedStep, why: &str) {
+        step.walk(&mut |step| Task::of(step).skip(&self.run, why));
+    }
+
+    async fn one(&self, step: &PlannedStep, stop: &StopSignal) -> bool {
         let mut task = Task::of(step);
         match self.condition(step) {
             Ok(true) => {}
             Ok(false) => {
-                task.skip(&self.run, "its condition is false");
+                self.leave_out(step, "its condition is false");
                 return true;
             }
             Err(message) => {
-                self.run.recorder.warn(format!("{}: the condition cannot be evaluated: {message}", task.id));
-                task.skip(&self.run, "its condition cannot be evaluated");
-                self.failed.store(true, Ordering::Relaxed);
-                return false;
+                let error = StepError::broken("bad-condition", format!("the condition cannot be evaluated: {message}"));
+                let at = step.origin.beside("if").location("");
+                let ended = task.refuse(&self.run, error.help("`if` decides over what has ended by then"), at);
+                step.walk_inside(&mut |inner| Task::of(inner).skip(&self.run, "what holds it did not run"));
+                return self.go_on(&ended, task.stops_on_failure);
             }
         }
-        let inside = match &step.children {
-            Children::None => true,
-            Children::Sequence(steps) => {
-                task.announce(&self.run);
-                task.announced = true;
-                self.list(steps).await
+        if !matches!(step.children, Children::None) {
+            task.announce(&self.run);
+            match self.inside(step, stop).await {
+                Inside::Done => {}
+                Inside::Failed => {
+                    task.skip(&self.run, "a step inside it failed");
+                    return !task.stops_on_failure && !self.is_halted() && !is_over(stop);
+                }
+                Inside::Late(limit) => {
+                    let ended = task.give_up(&self.run, limit);
+                    return self.go_on(&ended, task.stops_on_failure);
+                }
             }
-            Children::Branches(branches) => {
-                task.announce(&self.run);
-                task.announced = true;
-                let results = futures_util::future::join_all(branches.iter().map(|branch| self.list(branch))).await;
-                results.into_iter().all(|fine| fine)
-            }
-        };
-        if !inside {
-            task.skip(&self.run, "a step inside it failed");
-            return false;
         }
         if task.modifiers.background {
             self.background(task, step.facts.ends).await
         } else {
-            self.foreground(task).await
+            self.foreground(task, stop.clone()).await
+        }
+    }
+
+    /// Runs the steps inside a step, within its own `timeout` where it has one: each of them has one, too.
+    async fn inside(&self, step: &PlannedStep, stop: &StopSignal) -> Inside {
+        let Some(limit) = step.modifiers.timeout.map(|limit| limit.0) else {
+            return if self.children(step, stop).await { Inside::Done } else { Inside::Failed };
+        };
+        let (stopper, signal) = stopper();
+        let children = self.children(step, &signal);
+        let deadline = tokio::time::sleep(limit);
+        tokio::pin!(children, deadline);
+        let (mut outer, mut asked, mut is_late) = (stop.clone(), None, false);
+        let fine = loop {
+            tokio::select! {
+                fine = &mut children => break fine,
+                () = &mut deadline, if !is_late => {
+                    is_late = true;
+                    stopper.stop(Stop::Timeout);
+                }
+                reason = next(&mut outer, asked), if asked != Some(Stop::Now) => {
+                    asked = Some(reason);
+                    stopper.stop(reason);
+                }
+            }
+        };
+        match (is_late, fine) {
+            (true, _) => Inside::Late(limit),
+            (false, true) => Inside::Done,
+            (false, false) => Inside::Failed,
+        }
+    }
+
+    async fn children(&self, step: &PlannedStep, stop: &StopSignal) -> bool {
+        match &step.children {
+            Children::None => true,
+            Children::Sequence(steps) => self.list(steps, stop).await,
+            Children::Branches(branches) => {
+                let results =
+                    futures_util::future::join_all(branches.iter().map(|branch| self.list(branch, stop))).await;
+                results.into_iter().all(|fine| fine)
+            }
         }
     }
 
@@ -171,16 +221,16 @@ impl Walker {
             ("always", minijinja::Value::from(true)),
             ("environment", minijinja::Value::from(self.run.environment.info().kind.to_string())),
             ("vars", minijinja::Value::from(Serde(&*step.bindings.vars))),
-            ("matrix", minijinja::Value::from(Serde(&step.bindings.matrix))),
+            ("matrix", minijinja::Value::from(Serde(&*step.bindings.matrix))),
             ("steps", minijinja::Value::from(Serde(steps))),
         ]);
-        condition::evaluate(text, &names).map_err(|error| format!("{error} [{}]", matrix::label(&self.run.plan.cell)))
+        condition::evaluate(text, &names).map_err(|error| format!("{error} [{}]", matrix::label(&self.cell)))
     }
 
-    async fn foreground(&self, task: Task) -> bool {
+    async fn foreground(&self, task: Task, stop: StopSignal) -> bool {
         let stops = task.stops_on_failure;
         let (prepared, _) = oneshot::channel();
-        let ended = task.run(Arc::clone(&self.run), self.foreground_signal.clone(), prepared).await;
+        let ended = task.run(Arc::clone(&self.run), stop, prepared).await;
         self.go_on(&ended, stops)
     }
 
@@ -261,10 +311,27 @@ impl Walker {
         self.backgrounds().clear();
         for (id, ..) in all {
             if self.run.live.record(&id).is_none() {
-                self.run.recorder.warn(format!("{id} left no record"));
+                let message = format!("kscen has a defect: `{id}` ended and left no record");
+                let failure = Failure { code: "no-record".to_owned(), message, help: None, at: None, log: Vec::new() };
+                self.run.recorder.emit(EventKind::RunFailed { failure });
             }
         }
     }
+}
+
+/// How the steps inside a step ended.
+enum Inside {
+    /// The step goes on.
+    Done,
+    /// One of them failed, or the run ended before them.
+    Failed,
+    /// They took longer than the step may.
+    Late(Duration),
+}
+
+/// Whether steps were asked to end before they are done.
+fn is_over(stop: &StopSignal) -> bool {
+    stop.reason().is_some_and(|reason| reason >= Stop::Timeout)
 }
 
 fn is_bad(record: &StepRecord) -> bool {

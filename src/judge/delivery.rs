@@ -1,7 +1,7 @@
 //! What a guarantee demands of a delivery.
 
-use crate::ledger::{Attribution, Class, LedgerReport, Sample};
-use crate::record::{Demand, Observed, Quantity, Unit};
+use crate::accounting::{Attribution, Class, Sample, SentLine};
+use crate::record::{DeliveryRecord, Demand, Observed, Quantity, Unit};
 use crate::scenario::Guarantee;
 
 /// The classes that fail a delivery under a guarantee. `ordered` says whether the effective client configuration
@@ -29,18 +29,73 @@ pub fn none() -> Demand {
     Demand::Number { unit: Unit::Count, min: None, max: None, equals: Some(0.0), not: None }
 }
 
-/// How many messages of a class there are, as far as the account can tell.
-pub fn observed(ledger: &LedgerReport, class: Class) -> Observed {
-    let unread = ledger.count(Class::Unread);
-    if class == Class::Lost && !ledger.drained && unread > 0 {
-        return Observed::Unknown {
-            reason: format!("{} acknowledged messages were not read before the drain's end", Quantity::count(unread)),
-        };
-    }
-    if ledger.sent == 0 {
+/// How many messages of a class there are. A demand that is broken already is broken whatever else arrives; one that holds is met
+/// only where nothing more can arrive.
+pub fn observed(delivery: &DeliveryRecord, class: Class, demand: &Demand) -> Observed {
+    let ledger = &delivery.ledger;
+    if ledger.sent == 0 && delivery.incomplete.is_empty() {
         return Observed::Nothing { reason: "nothing was sent".to_owned() };
     }
-    Observed::Number(Quantity::count(ledger.count(class)))
+    let count = ledger.count(class);
+    let number = Observed::Number(Quantity::count(count));
+    if is_decided(demand, count as f64) {
+        return number;
+    }
+    match missing(delivery, class) {
+        Some(reason) => Observed::Unknown { reason },
+        None => number,
+    }
+}
+
+/// Whether more of the same cannot change what follows from the demand.
+fn is_decided(demand: &Demand, count: f64) -> bool {
+    match demand {
+        Demand::Number { min, max, equals, not, .. } => {
+            let broken = max.is_some_and(|max| count > max) || equals.is_some_and(|equals| count > equals);
+            let met = min.is_some_and(|min| count >= min) && max.is_none() && equals.is_none() && not.is_none();
+            broken || met
+        }
+        _ => false,
+    }
+}
+
+/// What is missing before the number of a class is final.
+fn missing(delivery: &DeliveryRecord, class: Class) -> Option<String> {
+    let ledger = &delivery.ledger;
+    if !delivery.incomplete.is_empty() {
+        return Some(delivery.incomplete.join("; "));
+    }
+    let unread = ledger.count(Class::Unread);
+    let why = || {
+        let known: Vec<String> = ledger.unread_because.iter().map(|(why, count)| why.describe(*count)).collect();
+        match known.is_empty() {
+            true => format!("{} acknowledged messages were not read before the drain's end", Quantity::count(unread)),
+            false => known.join("; "),
+        }
+    };
+    let idle: Vec<&SentLine> = ledger.sheet.sent.iter().filter(|line| line.owes_nothing()).collect();
+    if let Some(line) = idle.iter().find(|line| line.acked > 0) {
+        return Some(format!(
+            "nothing was observed: every acknowledged message of `{}` lies before the place at which the reader was asked to begin",
+            line.step
+        ));
+    }
+    match class {
+        Class::Unread => None,
+        Class::Lost if unread > 0 => Some(why()),
+        Class::Lost => idle
+            .iter()
+            // Where no guarantee is judged, a check that is stated may be about refusals: what is known not to be written cannot be lost.
+            .find(|line| delivery.guarantee.is_some() || line.failed < line.sent)
+            .map(|line| format!("nothing of `{}` was acknowledged", line.step)),
+        _ if !ledger.drained => {
+            Some("the reader did not come to the end of the log, where there may be more".to_owned())
+        }
+        _ if ledger.held_back => {
+            Some("an open transaction holds back the end of the log, behind which there may be more".to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// A sample as a person reads it.
@@ -65,6 +120,7 @@ pub fn describe(class: Class, sample: &Sample) -> String {
         Some(Attribution::MissingFromLog) => ": not in the log any more",
         Some(Attribution::BelowLogStart) => ": below the start of the log (retention or deleted records)",
         Some(Attribution::InLogNotRead) => ": in the log, but never read",
+        Some(Attribution::Unplaced) => ": not in the log, and the broker had not told where it put it",
         None => "",
     };
     format!("{class}: {}{where_}", parts.join(", "))
@@ -73,6 +129,9 @@ pub fn describe(class: Class, sample: &Sample) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounting::LedgerReport;
+    use crate::judge::decide;
+    use crate::record::CheckOutcome;
 
     #[test]
     fn guarantees_forbid_what_they_promise() {
@@ -86,13 +145,61 @@ mod tests {
         }
     }
 
+    fn delivery(ledger: LedgerReport) -> DeliveryRecord {
+        DeliveryRecord { ledger, ..DeliveryRecord::default() }
+    }
+
+    fn at_most(max: f64) -> Demand {
+        Demand::Number { unit: Unit::Count, min: None, max: Some(max), equals: None, not: None }
+    }
+
+    fn with(line: SentLine, drained: bool, counts: &[(Class, u64)]) -> DeliveryRecord {
+        let mut ledger = LedgerReport { sent: line.sent, acked: line.acked, drained, ..LedgerReport::default() };
+        ledger.sheet.sent.push(line);
+        for (class, count) in counts {
+            ledger.classes.entry(*class).or_default().count = *count;
+        }
+        delivery(ledger)
+    }
+
+    fn outcome(delivery: &DeliveryRecord, class: Class, demand: &Demand) -> CheckOutcome {
+        decide(demand, &observed(delivery, class, demand))
+    }
+
     #[test]
-    fn lost_is_unknown_while_messages_are_unread() {
-        let mut ledger = LedgerReport { sent: 10, acked: 10, ..LedgerReport::default() };
-        ledger.classes.entry(Class::Unread).or_default().count = 3;
-        assert!(matches!(observed(&ledger, Class::Lost), Observed::Unknown { .. }));
-        assert!(matches!(observed(&ledger, Class::Duplicated), Observed::Number(_)));
-        ledger.classes.clear();
-        assert!(matches!(observed(&ledger, Class::Lost), Observed::Number(_)));
+    fn a_bound_holds_only_where_nothing_more_can_arrive() {
+        let line = || SentLine { sent: 10, acked: 10, ..SentLine::default() };
+        let open = with(line(), false, &[(Class::Unread, 3), (Class::Duplicated, 2)]);
+        assert_eq!(outcome(&open, Class::Lost, &none()), CheckOutcome::Unknown);
+        assert_eq!(outcome(&open, Class::Corrupted, &none()), CheckOutcome::Unknown);
+        assert_eq!(outcome(&open, Class::Duplicated, &none()), CheckOutcome::Fail, "broken already");
+        assert_eq!(outcome(&open, Class::Duplicated, &at_most(2.0)), CheckOutcome::Unknown);
+        assert_eq!(outcome(&open, Class::Unread, &none()), CheckOutcome::Fail);
+        let read = with(line(), false, &[]);
+        assert_eq!(outcome(&read, Class::Lost, &none()), CheckOutcome::Pass, "every message was seen");
+        assert_eq!(outcome(&read, Class::Redelivered, &none()), CheckOutcome::Unknown);
+        let closed = with(line(), true, &[]);
+        assert_eq!(outcome(&closed, Class::Redelivered, &none()), CheckOutcome::Pass);
+        let mut held_back = closed.clone();
+        held_back.ledger.held_back = true;
+        assert_eq!(outcome(&held_back, Class::Duplicated, &none()), CheckOutcome::Unknown);
+        let mut skipped = closed;
+        skipped.incomplete.push("`b` did not run".to_owned());
+        assert_eq!(outcome(&skipped, Class::Lost, &none()), CheckOutcome::Unknown);
+    }
+
+    #[test]
+    fn where_nothing_is_owed_nothing_is_known() {
+        let excused = with(SentLine { sent: 10, acked: 10, excused: 10, ..SentLine::default() }, true, &[]);
+        assert_eq!(outcome(&excused, Class::Lost, &none()), CheckOutcome::Unknown);
+        let refused = with(SentLine { sent: 10, failed: 10, ..SentLine::default() }, true, &[]);
+        // What was refused cannot be lost; of a guarantee that says nothing.
+        assert_eq!(outcome(&refused, Class::Lost, &none()), CheckOutcome::Pass);
+        let guaranteed = DeliveryRecord { guarantee: Some(Guarantee::AtLeastOnce), ..refused.clone() };
+        assert_eq!(outcome(&guaranteed, Class::Lost, &none()), CheckOutcome::Unknown);
+        let in_doubt = with(SentLine { sent: 10, failed: 9, unknown: 1, ..SentLine::default() }, true, &[]);
+        assert_eq!(outcome(&in_doubt, Class::Lost, &none()), CheckOutcome::Unknown);
+        assert_eq!(outcome(&refused, Class::Phantom, &none()), CheckOutcome::Pass);
+        assert_eq!(outcome(&delivery(LedgerReport::default()), Class::Lost, &none()), CheckOutcome::Fail);
     }
 }

@@ -1,9 +1,14 @@
 //! Metrics of steps, from their records.
 
-use super::phases::{Recovered, hit};
-use crate::load::{ConsumeReport, ProduceReport};
+use super::during;
+use super::phases::whole_slices;
+use super::recovery::{lag_recovery_time, recovery_time};
 use crate::record::latency::{LatencySeries, LatencySummary};
-use crate::record::{FaultRecord, Observed, Quantity, Record, StepRecord, Unit, metric};
+use crate::record::series::Slice;
+use crate::record::slices::ConsumeSlice;
+use crate::record::{
+    ConsumeReport, Evidence, Observed, ProduceReport, Quantity, Record, StepRecord, StepStatus, Unit, metric,
+};
 use serde_json::{Map, Value, json};
 use std::ops::Range;
 
@@ -20,11 +25,19 @@ pub fn observe(
     {
         return nothing("there was no such phase");
     }
-    match name {
-        "recovery_time" => return recovery_time(record, step),
-        "lag_recovery_time" => return lag_recovery_time(record, step),
-        "duration" => return Observed::Number(Quantity::seconds(step.ended - step.started)),
-        _ => {}
+    // Latencies are kept by whole slices, all else is exact.
+    let slices = statistic.and(spans).map(|spans| whole_slices(record, spans));
+    let spans = slices.as_deref().or(spans);
+    let whole = match name {
+        "recovery_time" => Some(recovery_time(record, step)),
+        "lag_recovery_time" => Some(lag_recovery_time(record, step)),
+        "duration" => Some(Observed::Number(Quantity::seconds(step.ended - step.started))),
+        _ => None,
+    };
+    match (whole, spans) {
+        (Some(observed), None) => return observed,
+        (Some(_), Some(_)) => return only_whole(name),
+        (None, _) => {}
     }
     if let Some(report) = &step.produced
         && let Some(observed) = produced(report, name, statistic, spans)
@@ -40,20 +53,26 @@ pub fn observe(
         return latency(series, statistic, spans);
     }
     match step.metrics.get(&statistic.map_or_else(|| name.to_owned(), |statistic| format!("{name}.{statistic}"))) {
+        Some(_) if spans.is_some() => only_whole(name),
         Some(quantity) => Observed::Number(*quantity),
         None => nothing("the step did not measure it"),
     }
 }
 
-fn nothing(reason: &str) -> Observed {
+/// Figures that exist for the step as a whole say nothing about a part of the run.
+fn only_whole(name: &str) -> Observed {
+    Observed::unknown(format!("`{name}` is measured over the whole step, not over a part of the run"))
+}
+
+pub(super) fn nothing(reason: &str) -> Observed {
     Observed::Nothing { reason: reason.to_owned() }
 }
 
-fn count(value: u64) -> Observed {
+pub(super) fn count(value: u64) -> Observed {
     Observed::Number(Quantity::count(value))
 }
 
-fn seconds_of(us: u64) -> f64 {
+pub(super) fn seconds_of(us: u64) -> f64 {
     us as f64 / 1e6
 }
 
@@ -64,12 +83,16 @@ fn produced(
     spans: Option<&[Range<f64>]>,
 ) -> Option<Observed> {
     if let Some(spans) = spans
-        && let Some(observed) = produced_during(report, name, spans)
+        && let Some(observed) = during::produced(report, name, spans)
     {
         return Some(observed);
     }
     Some(match name {
         "sent" => count(report.sent),
+        // Of nothing, nothing can fail, wait or be acknowledged.
+        "acked" | "failed" | "unknown" | "unavailability" | "queue_full_time" if report.sent == 0 => {
+            nothing("no message was sent")
+        }
         "acked" => count(report.acked),
         "failed" => count(report.failed_total()),
         "unknown" => count(report.unknown_total()),
@@ -83,7 +106,7 @@ fn produced(
         "queue_full_time" => Observed::Number(Quantity::seconds(seconds_of(report.queue_full_us))),
         "unavailability" => {
             let (longest, endless) = report.unavailability();
-            open_ended(seconds_of(longest), endless)
+            unavailable(longest, endless)
         }
         "schedule_delay" => latency(&report.schedule_delay, statistic?, spans),
         "ack_latency" => latency(&report.ack_latency, statistic?, spans),
@@ -92,54 +115,14 @@ fn produced(
     })
 }
 
-/// Counts and rates within spans, to the second: a second belongs to a span where its middle does.
-fn produced_during(report: &ProduceReport, name: &str, spans: &[Range<f64>]) -> Option<Observed> {
-    if name == "unavailability" {
-        let worst = report
-            .ack_gaps
-            .iter()
-            .filter_map(|gap| {
-                let end = gap.end_us.unwrap_or(report.end_us);
-                let touches =
-                    spans.iter().any(|span| seconds_of(gap.start_us) < span.end && seconds_of(end) > span.start);
-                touches.then(|| (end.saturating_sub(gap.start_us), gap.end_us.is_none()))
-            })
-            .max();
-        let (longest, endless) = worst.unwrap_or((0, false));
-        return Some(open_ended(seconds_of(longest), endless));
-    }
-    let within = |second: &u64| {
-        let middle = *second as f64 + 0.5;
-        spans.iter().any(|span| span.contains(&middle))
+/// The longest time without an acknowledgement, which may not have ended.
+pub(super) fn unavailable(longest_us: u64, endless: bool) -> Observed {
+    let evidence = if endless {
+        Evidence::open("messages were never acknowledged, and the load ended before it was answered again")
+    } else {
+        Evidence::closed()
     };
-    let sum = |field: fn(&crate::record::series::ProduceSecond) -> u64| -> u64 {
-        report.seconds.seconds.iter().filter(|(second, _)| within(second)).map(|(_, sample)| field(sample)).sum()
-    };
-    let length: f64 = spans.iter().map(|span| overlap(span, report)).sum();
-    let per_second = |total: u64| {
-        if length > 0.0 {
-            Observed::Number(Quantity::new(total as f64 / length, Unit::Rate))
-        } else {
-            nothing("the load did not run in that phase")
-        }
-    };
-    Some(match name {
-        "sent" => count(sum(|second| second.sent)),
-        "acked" => count(sum(|second| second.acked)),
-        "failed" => count(sum(|second| second.failed)),
-        "unknown" => count(sum(|second| second.unknown)),
-        "bytes" => Observed::Number(Quantity::new(sum(|second| second.bytes) as f64, Unit::Bytes)),
-        "queue_full_time" => Observed::Number(Quantity::seconds(seconds_of(sum(|second| second.queue_full_us)))),
-        "offered_rate" => per_second(sum(|second| second.sent)),
-        "ack_rate" => per_second(sum(|second| second.acked)),
-        _ => return None,
-    })
-}
-
-fn overlap(span: &Range<f64>, report: &ProduceReport) -> f64 {
-    (span.end.min(seconds_of(report.last_ack_us.max(report.last_send_us)))
-        - span.start.max(seconds_of(report.start_us)))
-    .max(0.0)
+    evidence.rising(Quantity::seconds(seconds_of(longest_us)))
 }
 
 fn consumed(
@@ -148,6 +131,11 @@ fn consumed(
     statistic: Option<&str>,
     spans: Option<&[Range<f64>]>,
 ) -> Option<Observed> {
+    if let Some(spans) = spans
+        && let Some(observed) = during::consumed(report, name, spans)
+    {
+        return Some(observed);
+    }
     Some(match name {
         "read" => count(report.read),
         "bytes" => Observed::Number(Quantity::new(report.bytes as f64, Unit::Bytes)),
@@ -156,20 +144,17 @@ fn consumed(
             _ => nothing("nothing was read"),
         },
         "end_to_end_latency" => latency(&report.end_to_end_latency, statistic?, spans),
-        "max_lag" => report
-            .seconds
-            .seconds
-            .iter()
-            .filter(|(second, sample)| {
-                let middle = **second as f64 + 0.5;
-                !sample.lag.is_empty() && spans.is_none_or(|spans| spans.iter().any(|span| span.contains(&middle)))
-            })
-            .map(|(_, sample)| sample.lag.values().sum::<i64>())
-            .max()
-            .map_or_else(|| nothing("the lag was never sampled"), |lag| count(u64::try_from(lag).unwrap_or(0))),
-        "rebalances" => count(report.rebalances.len() as u64),
+        "max_lag" => largest_lag(report.timeline.iter()),
+        "rebalances" if report.group.is_none() => nothing("a reader without a group is never rebalanced"),
+        "rebalances" => count(report.rebalanced(|_| true)),
         _ => return None,
     })
+}
+
+/// The largest lag of the samples in these slices.
+pub(super) fn largest_lag<'a>(slices: impl Iterator<Item = Slice<'a, ConsumeSlice>>) -> Observed {
+    let largest = slices.filter_map(|slice| slice.sample.total_lag()).max();
+    largest.map_or_else(|| nothing("the lag was never sampled"), |lag| count(u64::try_from(lag).unwrap_or(0)))
 }
 
 fn rate(total: u64, start_us: u64, end_us: u64) -> Observed {
@@ -178,11 +163,6 @@ fn rate(total: u64, start_us: u64, end_us: u64) -> Observed {
         return nothing("there was too little to make a rate of");
     }
     Observed::Number(Quantity::new(total as f64 / elapsed, Unit::Rate))
-}
-
-fn open_ended(seconds: f64, endless: bool) -> Observed {
-    let quantity = Quantity::seconds(seconds);
-    if endless { Observed::AtLeast(quantity) } else { Observed::Number(quantity) }
 }
 
 fn latency(series: &LatencySeries, statistic: &str, spans: Option<&[Range<f64>]>) -> Observed {
@@ -215,59 +195,6 @@ fn latency(series: &LatencySeries, statistic: &str, spans: Option<&[Range<f64>]>
     Observed::Number(Quantity::seconds(us / 1e6))
 }
 
-fn faults_of<'a>(record: &'a Record, step: &'a StepRecord) -> impl Iterator<Item = &'a FaultRecord> {
-    record.faults.iter().filter(|fault| fault.step == step.id)
-}
-
-/// From undoing the fault until the first acknowledgement or read, worst over the loads that it hit.
-fn recovery_time(record: &Record, step: &StepRecord) -> Observed {
-    let mut worst: Option<(f64, bool)> = None;
-    for fault in faults_of(record, step) {
-        let Some(undone) = fault.undone else {
-            return Observed::Unknown { reason: "the fault is still in force".to_owned() };
-        };
-        for (_, recovered) in hit(&record.steps, fault) {
-            let this = match recovered {
-                Recovered::At(at) => (at - undone, false),
-                Recovered::Never(end) => (end - undone, true),
-                Recovered::NotConcerned => continue,
-            };
-            let before = worst.unwrap_or((0.0, false));
-            worst = Some((before.0.max(this.0), before.1 || this.1));
-        }
-    }
-    worst.map_or_else(|| nothing("no load was running"), |(seconds, endless)| open_ended(seconds.max(0.0), endless))
-}
-
-/// From undoing the fault until the readers' lag was back to its level before, worst over the readers.
-fn lag_recovery_time(record: &Record, step: &StepRecord) -> Observed {
-    let mut worst: Option<(f64, bool)> = None;
-    for fault in faults_of(record, step) {
-        let (Some(effective), Some(undone)) = (fault.effective, fault.undone) else {
-            return Observed::Unknown { reason: "the fault is still in force".to_owned() };
-        };
-        for report in record.steps.iter().filter_map(|step| step.consumed.as_ref()) {
-            let lag = |second: &u64| {
-                report
-                    .seconds
-                    .seconds
-                    .get(second)
-                    .filter(|sample| !sample.lag.is_empty())
-                    .map(|sample| sample.lag.values().sum::<i64>())
-            };
-            let before = (0..effective as u64).rev().find_map(|second| lag(&second)).unwrap_or(0);
-            let mut after = report.seconds.seconds.keys().filter(|second| **second as f64 >= undone);
-            let (seconds, endless) = match after.find(|second| lag(second).is_some_and(|lag| lag <= before)) {
-                Some(second) => ((*second as f64 - undone).max(0.0), false),
-                None => (record.run.duration - undone, true),
-            };
-            let known = worst.unwrap_or((0.0, false));
-            worst = Some((known.0.max(seconds), known.1 || endless));
-        }
-    }
-    worst.map_or_else(|| nothing("no reader was running"), |(seconds, endless)| open_ended(seconds, endless))
-}
-
 /// A step alone in an otherwise empty record: for figures that depend on no other step.
 fn alone(step: &StepRecord, name: &str, statistic: Option<&str>) -> Option<Quantity> {
     let observed = match (&step.produced, &step.consumed) {
@@ -275,13 +202,15 @@ fn alone(step: &StepRecord, name: &str, statistic: Option<&str>) -> Option<Quant
         (_, Some(report)) => consumed(report, name, statistic, None),
         _ => None,
     };
-    match observed {
-        Some(Observed::Number(quantity) | Observed::AtLeast(quantity)) => Some(quantity),
+    match observed.as_ref().and_then(Observed::quantity) {
+        Some(quantity) => Some(quantity),
         _ if step.latencies.contains_key(name) => match latency(&step.latencies[name], statistic?, None) {
             Observed::Number(quantity) => Some(quantity),
             _ => None,
         },
-        _ if name == "duration" => Some(Quantity::seconds(step.ended - step.started)),
+        _ if name == "duration" => {
+            (step.status != StepStatus::Skipped).then(|| Quantity::seconds(step.ended - step.started))
+        }
         _ => step.metrics.get(name).copied(),
     }
 }
@@ -294,7 +223,7 @@ pub fn for_reference(step: &StepRecord, path: &[String]) -> Result<Value, String
     let (name, statistic) = match path {
         [name] => (name, None),
         [name, rest @ ..] => (name, Some(rest.join("."))),
-        [] => return Err("which metric?".to_owned()),
+        [] => return Err("the reference names no metric".to_owned()),
     };
     let quantity = alone(step, name, statistic.as_deref())
         .ok_or_else(|| format!("`{}` did not measure `{}`", step.id, path.join(".")))?;
@@ -312,7 +241,7 @@ pub fn for_reference(step: &StepRecord, path: &[String]) -> Result<Value, String
 pub fn for_condition(step: &StepRecord) -> Map<String, Value> {
     let mut figures = Map::new();
     figures.insert("status".to_owned(), json!(step.status));
-    for metric in metric::of_verb(&step.verb) {
+    for metric in metric::of(step.work()) {
         if let Some(quantity) = alone(step, metric.name, None) {
             figures.insert(metric.name.to_owned(), json!(quantity.value));
         }

@@ -1,12 +1,19 @@
 //! Judges records. Everything here is pure: the same record always gives the same verdict.
 
+pub mod changes;
 mod decide;
 pub mod delivery;
+mod during;
+mod implied;
 pub mod measure;
+pub mod noise;
 pub mod phases;
+pub mod recovery;
+pub mod stored;
 mod tail;
 mod verdict;
 
 pub use decide::decide;
+pub use implied::implied;
 pub use tail::invalid_tail;
 pub use verdict::verdict;

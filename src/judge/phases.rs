@@ -1,15 +1,18 @@
 //! Phases: what was steady, what was disturbed, and what was recovering.
 //!
-//! Every fault splits the time line: from its effect to its undoing is *fault*, from there until the service answers
-//! as ready and every load it hit has been answered again is *recovery*, all else is *steady*.
+//! Every fault splits the time line: from when it was asked for until it was begun to undo it is *fault*, from there until the
+//! service answers as ready and every load it hit has been answered again is *recovery*, all else is *steady*.
 
-use crate::load::gaps::{FirstAck, first_ack_after};
+use super::recovery::{Recovered, hit};
 use crate::record::latency::SLICE_US;
-use crate::record::{FaultRecord, Record, StepRecord};
+use crate::record::{Record, StepRecord, StepStatus};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::Range;
+
+/// Verbs of which a step is the time in which its faults were in force, and not the time that it took.
+const LASTING: [&str; 7] = ["pause", "stop", "kill", "restart", "wipe", "network", "reassign"];
 
 /// A part of the time line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -38,59 +41,12 @@ impl fmt::Display for Phase {
     }
 }
 
-/// When a load was answered again after a fault.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Recovered {
-    /// At this second of the run.
-    At(f64),
-    /// Never, and the load ended at this second of the run.
-    Never(f64),
-    /// The load was not running then.
-    NotConcerned,
-}
-
-/// When a load was answered again after the fault was undone.
-pub fn recovered(load: &StepRecord, fault: &FaultRecord) -> Recovered {
-    let (Some(effective), Some(undone)) = (fault.effective, fault.undone) else { return Recovered::NotConcerned };
-    if let Some(report) = &load.produced {
-        // Times of the run are small against what an f64 holds exactly.
-        let (start, last_send, end) =
-            (report.start_us as f64 / 1e6, report.last_send_us as f64 / 1e6, report.end_us as f64 / 1e6);
-        if start > undone || last_send.max(end) < effective {
-            return Recovered::NotConcerned;
-        }
-        return match first_ack_after(&report.ack_gaps, (undone * 1e6) as u64) {
-            FirstAck::At(at) => Recovered::At(at as f64 / 1e6),
-            FirstAck::WithinThreshold => Recovered::At(undone),
-            FirstAck::Never => Recovered::Never(end),
-        };
-    }
-    if let Some(report) = &load.consumed
-        && fault.target == load.id
-    {
-        return match report.first_read_after((undone * 1e6) as u64) {
-            Some(at) => Recovered::At(at as f64 / 1e6),
-            None => Recovered::Never(load.ended),
-        };
-    }
-    Recovered::NotConcerned
-}
-
-/// The loads that a fault hit, with the time each was answered again.
-pub fn hit<'a>(steps: &'a [StepRecord], fault: &FaultRecord) -> Vec<(&'a StepRecord, Recovered)> {
-    steps
-        .iter()
-        .map(|step| (step, recovered(step, fault)))
-        .filter(|(_, recovered)| *recovered != Recovered::NotConcerned)
-        .collect()
-}
-
 /// The disjoint spans of one phase, in seconds of the run.
 pub fn spans(record: &Record, phase: Phase) -> Vec<Range<f64>> {
     let end = record.run.duration;
     let faults = merged(record.faults.iter().filter_map(|fault| {
         let (from, to) = fault.disturbed(end)?;
-        Some(widened(from..to.max(from)))
+        Some(from..to.max(from))
     }));
     if phase == Phase::Fault {
         return faults;
@@ -98,13 +54,15 @@ pub fn spans(record: &Record, phase: Phase) -> Vec<Range<f64>> {
     let recoveries = subtract(
         merged(record.faults.iter().filter_map(|fault| {
             let undone = fault.undone?;
-            let mut until = fault.ready.unwrap_or(undone);
-            for (_, recovered) in hit(&record.steps, fault) {
-                if let Recovered::At(at) | Recovered::Never(at) = recovered {
+            // From when it was begun to undo it, it may not have been in force any more.
+            let (_, from) = fault.disturbed(end)?;
+            let mut until = fault.ready.unwrap_or(undone).max(undone);
+            for (_, recovered) in hit(record, fault) {
+                if let Recovered::At(at) | Recovered::Never(at) | Recovered::NotYet(at) = recovered {
                     until = until.max(at);
                 }
             }
-            Some(undone..until)
+            Some(from..until)
         })),
         &faults,
     );
@@ -115,10 +73,19 @@ pub fn spans(record: &Record, phase: Phase) -> Vec<Range<f64>> {
     subtract(std::iter::once(0.0..end).collect(), &disturbed)
 }
 
-/// A span to whole slices of the latency series, outwards: a slice that a fault touches belongs to the fault and to nothing else.
-fn widened(span: Range<f64>) -> Range<f64> {
+/// Spans as whole slices of latencies: a slice that a fault touches belongs to the fault and to nothing else.
+pub(super) fn whole_slices(record: &Record, spans: &[Range<f64>]) -> Vec<Range<f64>> {
+    const JUST: f64 = 1e-9;
     let slice = SLICE_US as f64 / 1e6;
-    (span.start / slice).floor() * slice..(span.end / slice).ceil() * slice
+    let faults = self::spans(record, Phase::Fault);
+    let disturbed = |at: f64| faults.iter().any(|fault| fault.contains(&at));
+    let whole = |span: &Range<f64>| {
+        let (from, to) = (span.start / slice, span.end / slice);
+        let from = if disturbed(span.start + JUST) { from.floor() } else { from.ceil() };
+        let to = if disturbed(span.end - JUST) { to.ceil() } else { to.floor() };
+        from * slice..to * slice
+    };
+    merged(spans.iter().map(whole))
 }
 
 /// The spans of one step's faults, or of a step itself where it is none.
@@ -129,16 +96,19 @@ pub fn spans_of_step(record: &Record, id: &str) -> Vec<Range<f64>> {
             .faults
             .iter()
             .filter(|fault| fault.step == id)
-            .filter_map(|fault| fault.disturbed(end).map(|(from, to)| from..to)),
+            .flat_map(|fault| fault.spans(end))
+            .map(|(from, to)| from..to),
     );
     if !faults.is_empty() {
         return faults;
     }
-    record.step(id).map(|step| step.started..step.ended).into_iter().collect()
+    // What a fault did that was never in force is nothing that anybody can be told of, nor what a step did that did not run.
+    let ran = |step: &&StepRecord| step.status != StepStatus::Skipped && !LASTING.contains(&step.verb.as_str());
+    record.step(id).filter(ran).map(|step| step.started..step.ended).into_iter().collect()
 }
 
 /// Sorts spans and joins those that touch.
-fn merged(spans: impl Iterator<Item = Range<f64>>) -> Vec<Range<f64>> {
+pub(super) fn merged(spans: impl Iterator<Item = Range<f64>>) -> Vec<Range<f64>> {
     let mut spans: Vec<_> = spans.filter(|span| span.end > span.start).collect();
     spans.sort_by(|a, b| a.start.total_cmp(&b.start));
     let mut joined: Vec<Range<f64>> = Vec::new();
@@ -152,7 +122,7 @@ fn merged(spans: impl Iterator<Item = Range<f64>>) -> Vec<Range<f64>> {
 }
 
 /// What is left of `spans` without `holes`; both are sorted and disjoint.
-fn subtract(spans: Vec<Range<f64>>, holes: &[Range<f64>]) -> Vec<Range<f64>> {
+pub(super) fn subtract(spans: Vec<Range<f64>>, holes: &[Range<f64>]) -> Vec<Range<f64>> {
     let mut left = Vec::new();
     for span in spans {
         let mut from = span.start;
@@ -173,6 +143,18 @@ fn subtract(spans: Vec<Range<f64>>, holes: &[Range<f64>]) -> Vec<Range<f64>> {
 #[allow(clippy::single_range_in_vec_init, reason = "a list of one span is what is meant")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fault_that_was_never_in_force_has_no_time() {
+        let mut record: Record =
+            serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a stored record");
+        let fault = record.faults[0].step.clone();
+        assert_eq!(spans_of_step(&record, &fault).len(), 1);
+        record.faults.clear();
+        assert_eq!(spans_of_step(&record, &fault), []);
+        let other = record.steps.iter().find(|step| step.produced.is_some()).expect("a load").id.clone();
+        assert_eq!(spans_of_step(&record, &other).len(), 1);
+    }
 
     #[test]
     fn spans_are_joined_and_subtracted() {

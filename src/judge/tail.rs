@@ -1,9 +1,8 @@
 //! Which percentiles a pause of the generator itself has spoiled.
 
-use crate::load::ProduceReport;
-use crate::load::health::GeneratorHealth;
-use crate::record::Quantity;
+use crate::record::health::GeneratorHealth;
 use crate::record::latency::{LatencySeries, LatencySummary};
+use crate::record::{ProduceReport, Quantity};
 
 /// The percentiles of a load's latencies that say as much about the generator as about the system, in words; `None` where
 /// there are none.
@@ -24,6 +23,20 @@ pub fn invalid_tail(report: &ProduceReport) -> Option<String> {
             Quantity::seconds(report.health.longest_pause_us as f64 / 1e6),
             spoiled.join("; ")
         )
+    })
+}
+
+/// Why this percentile of a load's latencies cannot be told from the generator's own pauses; `None` where it can.
+pub(super) fn invalid(report: &ProduceReport, name: &str, statistic: Option<&str>) -> Option<String> {
+    let series = match name {
+        "response_latency" => &report.response_latency,
+        "ack_latency" => &report.ack_latency,
+        _ => return None,
+    };
+    let spoiled = spoiled(&report.health, &LatencySummary::of(&series.total()));
+    spoiled.contains(&statistic?).then(|| {
+        let pause = Quantity::seconds(report.health.longest_pause_us as f64 / 1e6);
+        format!("the generator itself paused {} times, for up to {pause}", report.health.pauses)
     })
 }
 

@@ -1,6 +1,6 @@
 //! The verdict on a run.
 
-use crate::record::{CheckOutcome, Outcome, Record, StepStatus, Verdict};
+use crate::record::{CheckOutcome, EXPECTATION, Outcome, Record, StepStatus, Verdict};
 
 /// Judges a record.
 pub fn verdict(record: &Record) -> Verdict {
@@ -14,26 +14,40 @@ pub fn verdict(record: &Record) -> Verdict {
     for step in &record.steps {
         // An `expect` that failed is told by its checks.
         if let (StepStatus::Error | StepStatus::Failed, Some(failure)) = (step.status, &step.failure)
-            && step.verb != "expect"
+            && failure.code != EXPECTATION
         {
             reasons.push(format!("{}: {}", step.id, failure.message));
         }
     }
+    for fault in &record.faults {
+        // A step that was still holding it has failed by itself.
+        if let (Some(why), false) = (&fault.ended_early, failed_by_itself(record, &fault.step)) {
+            reasons.push(format!(
+                "{}: {} of {} was not in force to its end: {why}",
+                fault.step, fault.action, fault.target
+            ));
+        }
+    }
+    let unasked = || record.incidents.iter().filter(|incident| !incident.expected);
+    reasons.extend(unasked().map(ToString::to_string));
     for check in &record.checks {
         if check.outcome != CheckOutcome::Pass {
             let place = check.at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();
             reasons.push(format!("{}: expected {}, observed {}{place}", check.subject, check.demand, check.observed));
         }
     }
+    let unjudged = unjudged(record);
+    reasons.extend(unjudged.clone());
     reasons.extend(record.leftovers.iter().cloned());
     let any = |status| record.steps.iter().any(|step| step.status == status);
+    let early = record.faults.iter().any(|fault| fault.ended_early.is_some());
     let outcome = if record.interrupted.is_some() {
         Outcome::Interrupted
-    } else if record.failure.is_some() || any(StepStatus::Error) {
+    } else if record.failure.is_some() || any(StepStatus::Error) || early {
         Outcome::Error
-    } else if failed > 0 || any(StepStatus::Failed) {
+    } else if failed > 0 || any(StepStatus::Failed) || unasked().next().is_some() {
         Outcome::Fail
-    } else if unknown > 0 {
+    } else if unknown > 0 || unjudged.is_some() {
         Outcome::Unknown
     } else if !record.leftovers.is_empty() {
         Outcome::Unclean
@@ -41,4 +55,78 @@ pub fn verdict(record: &Record) -> Verdict {
         Outcome::Pass
     };
     Verdict { outcome, passed, failed, unknown, reasons }
+}
+
+/// Why a run that broke nothing is no pass all the same: messages were moved and nothing was judged, or a guarantee was given
+/// and no delivery was there to judge it by. A run that only sets up or only disturbs something has nothing to judge; what
+/// senders are held to where nothing is stated, see [`super::implied()`].
+fn unjudged(record: &Record) -> Option<String> {
+    let loads: Vec<&str> = record
+        .steps
+        .iter()
+        .filter(|step| step.produced.is_some() || step.consumed.is_some())
+        .map(|step| step.id.as_str())
+        .collect();
+    match &record.run.guarantee {
+        Some(guarantee) if record.deliveries.is_empty() => Some(format!(
+            "guarantee {guarantee}: nothing was judged by it, because no sender and reader of the same topic both ran"
+        )),
+        None if record.checks.is_empty() && !loads.is_empty() => Some(format!(
+            "nothing was judged of what {} did: add an `expect`, `thresholds` or a `guarantee`",
+            loads.join(", ")
+        )),
+        _ => None,
+    }
+}
+
+fn failed_by_itself(record: &Record, step: &str) -> bool {
+    record.step(step).is_some_and(|step| step.failure.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Guarantee;
+
+    fn record(produced: bool, consumed: bool) -> Record {
+        let mut record: Record =
+            serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a stored record");
+        record.checks.clear();
+        record.faults.clear();
+        record.incidents.clear();
+        record.deliveries.clear();
+        record.leftovers.clear();
+        record.run.guarantee = None;
+        record.steps.retain(|step| {
+            let fine = matches!(step.status, StepStatus::Done);
+            fine && (produced || step.produced.is_none()) && (consumed || step.consumed.is_none())
+        });
+        record
+    }
+
+    #[test]
+    fn a_run_that_judged_nothing_is_no_pass() {
+        assert_eq!(verdict(&record(false, false)).outcome, Outcome::Pass, "it moved nothing");
+        assert_eq!(verdict(&record(false, true)).outcome, Outcome::Unknown, "it read, and nothing was stated");
+        let mut guaranteed = record(true, false);
+        guaranteed.run.guarantee = Some(Guarantee::AtLeastOnce);
+        assert_eq!(verdict(&guaranteed).outcome, Outcome::Unknown, "there was no delivery to judge");
+        assert!(super::super::implied(&guaranteed).is_empty());
+    }
+
+    #[test]
+    fn a_sender_of_which_nothing_is_stated_is_held_to_its_acknowledgements() {
+        let mut quiet = record(true, false);
+        let judged = |record: &Record| {
+            let mut record = record.clone();
+            record.checks = super::super::implied(&record);
+            verdict(&record).outcome
+        };
+        let load = quiet.steps.iter_mut().find_map(|step| step.produced.as_mut()).expect("a load");
+        (load.sent, load.acked) = (100, 100);
+        assert_eq!(judged(&quiet), Outcome::Pass);
+        let load = quiet.steps.iter_mut().find_map(|step| step.produced.as_mut()).expect("a load");
+        (load.sent, load.acked) = (100, 0);
+        assert_eq!(judged(&quiet), Outcome::Fail, "every message was refused");
+    }
 }

@@ -1,7 +1,7 @@
 //! Configuration of clients: the Java client's defaults, the user's properties over them, and what
 //! the client really works with.
 
-use super::KafkaFailure;
+use super::{KafkaFailure, is_of_environment};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use std::collections::BTreeMap;
 
@@ -137,6 +137,24 @@ impl ClientSettings {
         Ok(self)
     }
 
+    /// Sets the properties of a step, over those of the environment that it connects to.
+    ///
+    /// # Errors
+    /// A property that is the environment's: see [`is_of_environment`].
+    pub fn set_own(
+        &mut self,
+        own: &BTreeMap<String, String>,
+        connection: &BTreeMap<String, String>,
+    ) -> Result<&mut Self, KafkaFailure> {
+        match own.keys().find(|name| is_of_environment(name, connection)) {
+            Some(name) => {
+                let reason = "it is the environment's, and no step may set it".to_owned();
+                Err(KafkaFailure::Property { name: name.clone(), reason, suggestion: None })
+            }
+            None => self.set_all(own),
+        }
+    }
+
     /// The value that was set for a property, if any.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.properties.get(name).map(String::as_str)
@@ -144,7 +162,13 @@ impl ClientSettings {
 
     /// The configuration to create the client with, and every value that it will work with.
     pub fn build(&self) -> Result<(ClientConfig, BTreeMap<String, String>), KafkaFailure> {
-        let mut config: ClientConfig = self.properties.clone().into_iter().collect();
+        let mut properties = self.properties.clone();
+        // In the new group protocol the group assigns, and refuses a strategy of the client's: our default must not stand there.
+        let strategy = "partition.assignment.strategy";
+        if self.get("group.protocol") == Some("consumer") && self.get(strategy) == Some("range") {
+            properties.remove(strategy);
+        }
+        let mut config: ClientConfig = properties.into_iter().collect();
         config.set_log_level(RDKafkaLogLevel::Info);
         let native = config.create_native_config().map_err(|error| match error {
             rdkafka::error::KafkaError::ClientConfig(_, reason, name, _) => {

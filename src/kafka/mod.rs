@@ -2,23 +2,23 @@
 
 mod admin;
 mod batch;
+mod belongings;
 mod client;
 mod error;
 mod logs;
 mod offsets;
-mod roles;
+mod reread;
 mod state;
 
-pub use admin::{
-    Admin, BrokerView, ClusterView, ConfigSource, ConfigValue, GroupDescription, GroupMember, PartitionLag,
-    PartitionOffsets, PartitionView, TopicView,
-};
+#[cfg(test)]
+pub use admin::BrokerView;
+pub use admin::{Admin, ClusterView, PartitionLag};
 pub(crate) use batch::revive;
-pub use batch::{
-    BatchConsumer, BatchProducer, Incoming, Outcome, Problem, Report, Submission, controller_id, keep_connected,
-};
+pub use batch::{BatchConsumer, BatchProducer, Incoming, Outcome, Report, Submission, controller_id, keep_connected};
+pub use belongings::is_of_environment;
 pub use client::{ClientSettings, Role};
 pub use error::{KafkaFailure, error_name};
-pub use logs::{ClientLog, ClientLogs, LogSink};
+pub use logs::{ClientLog, LogSink};
 pub use offsets::OffsetReader;
-pub use state::{ClientState, GroupView, Rebalance, StartAt};
+pub use reread::{Seen, reread};
+pub use state::{ClientState, Rebalance, StartAt};

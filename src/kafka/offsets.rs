@@ -81,6 +81,13 @@ impl OffsetReader {
         }
     }
 
+    /// How many members a stable group has; `None` where it is not stable, or cannot be seen.
+    pub fn group_members(&self, group: &str, timeout: Duration) -> Option<usize> {
+        let list = self.client.fetch_group_list(Some(group), timeout).ok()?;
+        let found = list.groups().iter().find(|found| found.name() == group)?;
+        (found.state() == "Stable").then(|| found.members().len())
+    }
+
     /// The first offset of each partition.
     pub fn starts(
         &self,

@@ -130,7 +130,7 @@ impl ClientState {
 
     /// It was given brokers again, which stands in its log.
     pub fn revived(&self) {
-        self.log_line(4, "REVIVE", "knew no broker any more; was given its bootstrap servers again");
+        self.log_line(4, "REVIVE", "the client had lost every broker, and was given its bootstrap servers again");
         self.stranded.store(false, Ordering::Release);
     }
 
@@ -147,11 +147,6 @@ impl ClientState {
         group.0.losses += u64::from(lost);
         group.0.assigned.retain(|partition, _| !partitions.contains(partition));
         group.1.push_back(Rebalance::Revoked(partitions));
-    }
-
-    /// The member's present view of its assignment.
-    pub fn group(&self) -> GroupView {
-        self.lock().0.clone()
     }
 
     /// Takes the changes since the last call.

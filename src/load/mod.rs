@@ -3,24 +3,17 @@
 //! Everything here runs on plain threads; the control plane awaits [`produce::Live`] and
 //! [`consume::Live`].
 
-pub mod clock;
 pub mod consume;
 mod error;
-pub mod gaps;
-pub mod health;
-pub mod keys;
 pub mod payload;
 pub mod produce;
 mod punctual;
-pub mod schedule;
 
-pub use clock::RunClock;
-pub use consume::{ConsumeJob, ConsumeReport, ConsumeSpec};
+pub use crate::accounting::{KeySpec, Schedule, Stage};
+pub use consume::{ConsumeJob, ConsumeSpec};
 pub use error::LoadError;
-pub use keys::KeySpec;
 pub use payload::PayloadSpec;
-pub use produce::{ProduceJob, ProduceReport, ProduceSpec};
-pub use schedule::{Schedule, Stage};
+pub use produce::{ProduceJob, ProduceSpec};
 
 #[cfg(test)]
 mod tests;

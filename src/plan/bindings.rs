@@ -1,12 +1,12 @@
 //! What `${…}` stands for.
 
-use super::origin::{Origin, escape};
-use crate::diagnostic::{Problem, did_you_mean};
 use crate::environment::Endpoints;
 use crate::record::{Unit, metric};
-use crate::scenario::interpolate::{self, Reference};
-use crate::step::Scope;
+use crate::scenario::interpolate::{self, Budget, MOST_OF_ALL, Reference};
+use crate::text::{Origin, Problem, did_you_mean, short};
+use crate::verb::Scope;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,25 +14,32 @@ use std::sync::Arc;
 pub const RESERVED: &[&str] =
     &["run", "matrix", "env", "secrets", "steps", "kafka", "connect", "postgres", "kafka_ui", "item", "index", "vars"];
 
-/// The values that are fixed before the run starts.
+/// Problems of one file beyond which no more are looked for.
+pub(super) const MOST_PROBLEMS: usize = 200;
+/// Names that a message lists.
+const LISTED: usize = 20;
+
+/// The values that are fixed before the run starts. Every turn of a `for_each` has a copy: what can be large is shared.
 #[derive(Clone, Debug, Default)]
 pub struct Bindings {
     /// Variables, resolved.
     pub vars: Arc<Map<String, Value>>,
     /// This run's cell of the matrix.
-    pub matrix: BTreeMap<String, Value>,
+    pub matrix: Arc<BTreeMap<String, Value>>,
     /// The run's id.
     pub run_id: String,
     /// The run's seed.
     pub seed: u64,
     /// Secrets by name; `None` where one is declared and not set.
-    pub secrets: BTreeMap<String, Option<String>>,
+    pub secrets: Arc<BTreeMap<String, Option<String>>>,
     /// The item and index of an enclosing `for_each`.
     pub item: Option<(Value, usize)>,
     /// Prefix of ids inside the same fragment.
     pub prefix: String,
     /// Variables whose own definition is wrong: what uses them is not worth a problem of its own.
-    pub broken: BTreeSet<String>,
+    pub broken: Arc<BTreeSet<String>>,
+    /// What planning the scenario may still cost.
+    pub budget: Budget,
 }
 
 /// What is only known while running.
@@ -79,11 +86,6 @@ impl Bindings {
         Arc::new(Self { item: Some((item, index)), ..self.clone() })
     }
 
-    /// Values of secrets, which are never shown.
-    pub fn secrets_shown(&self) -> Vec<String> {
-        self.secrets.values().flatten().cloned().collect()
-    }
-
     /// Whether a value refers to what is only known while running.
     pub fn is_dynamic(value: &Value) -> bool {
         interpolate::references(value).iter().any(|(_, reference)| {
@@ -98,10 +100,16 @@ impl Bindings {
     pub fn check(&self, value: &Value, origin: &Origin, scope: Option<&Scope>, problems: &mut Vec<Problem>) -> bool {
         let mut fine = true;
         for (pointer, error) in interpolate::malformed(value) {
+            if problems.len() >= MOST_PROBLEMS {
+                return false;
+            }
             problems.push(Problem::new("bad-reference", error.to_string()).at(origin.place(&pointer)));
             fine = false;
         }
         for (pointer, reference) in interpolate::references(value) {
+            if problems.len() >= MOST_PROBLEMS {
+                return false;
+            }
             if let Err(problem) = self.check_reference(&reference, scope) {
                 problems.push(problem.at(origin.place_within(&pointer, &reference.raw)));
                 fine = false;
@@ -147,7 +155,7 @@ impl Bindings {
         if step.verb.is_empty() {
             return Ok(());
         }
-        let names: Vec<&str> = metric::of_verb(step.verb).map(|metric| metric.name).collect();
+        let names: Vec<&str> = metric::of(step.work).map(|metric| metric.name).collect();
         let known = match path {
             [name] => names
                 .contains(name)
@@ -190,10 +198,7 @@ impl Bindings {
                     Some(if self.vars.is_empty() {
                         format!("declare it under `vars`, or pass --var {name}=VALUE")
                     } else {
-                        format!(
-                            "the variables are {}",
-                            self.vars.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
-                        )
+                        format!("the variables are {}", some_of(self.vars.keys().map(String::as_str)))
                     })
                 })
             }
@@ -204,9 +209,17 @@ impl Bindings {
     /// Replaces every reference; what is only known while running is stood in for.
     ///
     /// # Errors
-    /// Pointers and messages of references that stand for nothing.
+    /// Pointers and messages of references that stand for nothing, and of a scenario that grows without end.
     pub fn resolve_static(&self, value: &Value) -> Result<Value, Vec<(String, String)>> {
-        self.resolve(value, &Placeholder)
+        let resolved = self.resolve(value, &Placeholder)?;
+        if self.budget.take(interpolate::size(&resolved)) {
+            return Ok(resolved);
+        }
+        let message = format!(
+            "with all references replaced the scenario takes more than {} MiB: use shorter values, fewer items or a smaller matrix",
+            MOST_OF_ALL >> 20
+        );
+        Err(vec![(String::new(), message)])
     }
 
     /// Replaces every reference.
@@ -217,14 +230,14 @@ impl Bindings {
         interpolate::resolve(value, &mut |reference| self.lookup(reference, live))
     }
 
-    fn lookup(&self, reference: &Reference, live: &dyn Live) -> Result<Value, String> {
+    fn lookup(&self, reference: &Reference, live: &dyn Live) -> Result<Cow<'_, Value>, String> {
         let words: Vec<&str> = reference.path.iter().map(String::as_str).collect();
-        match words.as_slice() {
+        let made = match words.as_slice() {
             ["run", "id"] => Ok(json!(self.run_id)),
             ["run", "seed"] => Ok(json!(self.seed)),
             ["matrix", name, rest @ ..] => {
                 let value = self.matrix.get(*name).ok_or_else(|| format!("there is no matrix value `{name}`"))?;
-                descend(value, rest)
+                return descend(value, rest).map(Cow::Borrowed);
             }
             ["env", name] => match (std::env::var(name), &reference.default) {
                 (Ok(value), _) => Ok(json!(value)),
@@ -243,108 +256,30 @@ impl Bindings {
             ["kafka_ui", "url"] => address(live.endpoints().kafka_ui, "Kafka UI"),
             ["postgres", "url"] => address(live.endpoints().postgres, "PostgreSQL"),
             ["item", rest @ ..] => match &self.item {
-                Some((item, _)) => descend(item, rest),
+                Some((item, _)) => return descend(item, rest).map(Cow::Borrowed),
                 None => Err("there is no `item` here".to_owned()),
             },
             ["index"] => match &self.item {
                 Some((_, index)) => Ok(json!(index)),
                 None => Err("there is no `index` here".to_owned()),
             },
-            ["vars", name, rest @ ..] => self.variable(name, rest),
-            [name, rest @ ..] if !RESERVED.contains(name) => self.variable(name, rest),
+            ["vars", name, rest @ ..] => return self.variable(name, rest).map(Cow::Borrowed),
+            [name, rest @ ..] if !RESERVED.contains(name) => {
+                return self.variable(name, rest).map(Cow::Borrowed);
+            }
             [name, rest @ ..] => Err(match namespace(name) {
                 Some(known) if rest.is_empty() => format!("`${{{name}}}` alone is no value: {known}"),
                 Some(known) => format!("`{name}` has no `{}`: {known}", rest.join(".")),
-                None => format!("`{name}` stands for nothing here"),
+                None => format!("`{name}` has no value here"),
             }),
-            [] => Err("an empty reference stands for nothing".to_owned()),
-        }
-    }
-
-    fn variable(&self, name: &str, path: &[&str]) -> Result<Value, String> {
-        let value = self.vars.get(name).ok_or_else(|| format!("there is no variable `{name}`"))?;
-        descend(value, path).map_err(|error| format!("`{name}` is {value}: {error}"))
-    }
-
-    /// Binds `raw` variables: resolves references between them, in whichever order they stand.
-    pub fn bind_vars(&mut self, raw: &Map<String, Value>, origin: &Origin, problems: &mut Vec<Problem>) {
-        for name in raw.keys().filter(|name| RESERVED.contains(&name.as_str())) {
-            problems.push(
-                Problem::new("reserved-name", format!("`{name}` has a meaning of its own and cannot be a variable"))
-                    .at(origin.key_place(&format!("/{}", escape(name)))),
-            );
-        }
-        // Each round binds what depends on nothing unbound; a round that binds nothing leaves only cycles.
-        let mut pending: BTreeMap<&String, BTreeSet<String>> =
-            raw.iter().map(|(name, value)| (name, variables(value))).collect();
-        loop {
-            let (ready, blocked): (BTreeMap<_, _>, BTreeMap<_, _>) =
-                std::mem::take(&mut pending).into_iter().partition(|(_, depends)| {
-                    !depends.iter().any(|other| raw.contains_key(other) && !self.is_bound(other))
-                });
-            pending = blocked;
-            if ready.is_empty() {
-                break;
-            }
-            for name in ready.into_keys() {
-                self.bind(name, &raw[name.as_str()], origin, problems);
-            }
-        }
-        report_cycles(&pending, origin, problems);
-        for name in pending.into_keys() {
-            Arc::make_mut(&mut self.vars).insert(name.clone(), Value::Null);
-            self.broken.insert(name.clone());
-        }
-    }
-
-    fn is_bound(&self, name: &str) -> bool {
-        self.vars.contains_key(name)
-    }
-
-    fn bind(&mut self, name: &str, value: &Value, origin: &Origin, problems: &mut Vec<Problem>) {
-        let place = origin.key(name);
-        if self.check(value, &place, None, problems) {
-            match self.resolve_static(value) {
-                Ok(value) => {
-                    Arc::make_mut(&mut self.vars).insert(name.to_owned(), value);
-                    return;
-                }
-                Err(failures) => problems.extend(
-                    failures
-                        .into_iter()
-                        .map(|(pointer, message)| Problem::new("bad-reference", message).at(place.place(&pointer))),
-                ),
-            }
-        }
-        Arc::make_mut(&mut self.vars).insert(name.to_owned(), Value::Null);
-        self.broken.insert(name.to_owned());
-    }
-}
-
-/// Reports each cycle once, at the variable that stands first in it.
-fn report_cycles(pending: &BTreeMap<&String, BTreeSet<String>>, origin: &Origin, problems: &mut Vec<Problem>) {
-    let mut told = BTreeSet::new();
-    for start in pending.keys() {
-        // Everything pending refers to something pending, so this walk runs into a cycle.
-        let mut path: Vec<&String> = Vec::new();
-        let mut at = *start;
-        while !path.contains(&at) {
-            path.push(at);
-            let Some((next, _)) = pending.iter().find(|(name, _)| pending[at].contains(name.as_str())) else { break };
-            at = next;
-        }
-        let Some(begin) = path.iter().position(|name| *name == at) else { continue };
-        let cycle = &path[begin..];
-        if cycle.iter().any(|name| told.contains(*name)) {
-            continue;
-        }
-        told.extend(cycle.iter().copied());
-        let round = cycle.iter().chain(&[cycle[0]]).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" → ");
-        let message = match cycle {
-            [only] => format!("the variable `{only}` refers to itself"),
-            _ => format!("the variable `{}` refers to itself: {round}", cycle[0]),
+            [] => Err("an empty reference has no value".to_owned()),
         };
-        problems.push(Problem::new("variable-cycle", message).at(origin.key(cycle[0]).place("")));
+        made.map(Cow::Owned)
+    }
+
+    fn variable(&self, name: &str, path: &[&str]) -> Result<&Value, String> {
+        let value = self.vars.get(name).ok_or_else(|| format!("there is no variable `{name}`"))?;
+        descend(value, path).map_err(|error| format!("`{name}` is {}: {error}", short(&value.to_string(), 200)))
     }
 }
 
@@ -375,15 +310,8 @@ fn code_of(words: &[&str]) -> &'static str {
     }
 }
 
-fn variables(value: &Value) -> BTreeSet<String> {
-    interpolate::references(value)
-        .into_iter()
-        .filter_map(|(_, reference)| variable(&reference).map(str::to_owned))
-        .collect()
-}
-
 /// The variable that a reference uses, if it is one.
-fn variable(reference: &Reference) -> Option<&str> {
+pub(super) fn variable(reference: &Reference) -> Option<&str> {
     match reference.path.as_slice() {
         [first, second, ..] if first == "vars" => Some(second),
         [first, ..] if !RESERVED.contains(&first.as_str()) => Some(first),
@@ -391,14 +319,22 @@ fn variable(reference: &Reference) -> Option<&str> {
     }
 }
 
-fn descend(value: &Value, path: &[&str]) -> Result<Value, String> {
+/// The first of many names, for a message.
+fn some_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<&str> = names.take(LISTED + 1).collect();
+    if names.len() > LISTED {
+        names[LISTED] = "…";
+    }
+    names.join(", ")
+}
+
+fn descend<'a>(value: &'a Value, path: &[&str]) -> Result<&'a Value, String> {
     path.iter()
         .try_fold(value, |value, key| match value {
             Value::Object(object) => object.get(*key),
             Value::Array(items) => key.parse::<usize>().ok().and_then(|index| items.get(index)),
             _ => None,
         })
-        .cloned()
         .ok_or_else(|| format!("it has no `{}`", path.join(".")))
 }
 

@@ -1,13 +1,18 @@
 //! The expressions of `if:`.
 
 use super::bindings::Bindings;
-use crate::diagnostic::did_you_mean;
-use crate::step::Scope;
+use crate::text::did_you_mean;
+use crate::verb::Scope;
 use minijinja::{Environment, Value};
 use std::collections::BTreeMap;
 
 /// The names an expression may use.
 pub const NAMES: &[&str] = &["failed", "always", "environment", "vars", "matrix", "steps"];
+
+/// The longest expression, in bytes: what a person reads at a glance, and far less than what would exhaust the stack.
+const LONGEST: usize = 1_000;
+/// Names that a message lists.
+const LISTED: usize = 20;
 
 /// Why an expression cannot be used.
 #[derive(Debug)]
@@ -52,6 +57,12 @@ pub fn check_steps(text: &str, scope: &Scope, prefix: &str) -> Result<(), Condit
 
 /// The dotted names that an expression uses.
 fn names_in(text: &str) -> Result<Vec<String>, ConditionError> {
+    if text.len() > LONGEST {
+        return Err(ConditionError {
+            message: format!("the expression has {} bytes, and the longest has {LONGEST}", text.len()),
+            help: "put what varies into `vars`, or several steps into an `include` with one `if`".to_owned(),
+        });
+    }
     let environment = environment();
     let expression = environment.compile_expression(text).map_err(|error| ConditionError {
         message: format!("`{text}` is not an expression: {}", error.detail().unwrap_or("syntax error")),
@@ -70,7 +81,11 @@ fn known<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clon
     if known.clone().any(|known| known == name) {
         return Ok(());
     }
-    let all = known.clone().collect::<Vec<_>>().join(", ");
+    let mut all: Vec<&str> = known.clone().take(LISTED + 1).collect();
+    if all.len() > LISTED {
+        all[LISTED] = "…";
+    }
+    let all = all.join(", ");
     let help = match did_you_mean(name, known) {
         Some(similar) => format!("did you mean `{similar}`?"),
         None if all.is_empty() && what.starts_with("step") => "give the step you mean an `id`".to_owned(),

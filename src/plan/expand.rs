@@ -1,21 +1,22 @@
 //! From the steps of a document to planned steps: ids, references, decoding, nesting.
 
-use super::bindings::{Bindings, RESERVED};
+use super::bindings::{Bindings, MOST_PROBLEMS, RESERVED};
 use super::include::Includes;
-use super::origin::{Origin, escape};
+use super::modifiers::misspelt_background;
 use super::planned::{Children, PlannedStep};
+use super::step_id::{Id, is_name};
 use super::timeout;
-use crate::diagnostic::{Place, Problem, did_you_mean};
 use crate::record::Section;
-use crate::scenario::{Guarantee, Items, Modifiers};
-use crate::step::{self, CheckContext, Scope, ScopeStep, VerbEntry};
+use crate::scenario::{Guarantee, Items, Modifiers, interpolate};
+use crate::text::{Origin, Place, Problem, escape};
 use crate::validate::Findings;
+use crate::verb::{CheckContext, Nesting, Scope, VerbEntry};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Most steps a plan may have: a `for_each` over a huge list is a mistake.
-const MAX_STEPS: usize = 10_000;
+pub(super) const MAX_STEPS: usize = 10_000;
 /// Steps inside steps inside steps.
 const MAX_NESTING: usize = 16;
 
@@ -27,10 +28,10 @@ pub struct Expander<'a> {
     pub includes: &'a mut Includes,
     /// Where problems go.
     pub problems: &'a mut Vec<Problem>,
-    order: usize,
+    pub(super) order: usize,
     /// Whether there are too many steps: what comes now is left out.
-    full: bool,
-    places: BTreeMap<String, Place>,
+    pub(super) full: bool,
+    pub(super) places: BTreeMap<String, Place>,
 }
 
 /// Where the expansion is.
@@ -52,6 +53,10 @@ impl<'a> Expander<'a> {
         let Value::Array(items) = list else { return Vec::new() };
         let mut steps = Vec::new();
         for (index, item) in items.iter().enumerate() {
+            self.full |= self.problems.len() >= MOST_PROBLEMS || self.includes.budget.is_spent();
+            if self.full {
+                break;
+            }
             if let Value::Object(object) = item {
                 self.step(object, &origin.at(&format!("/{index}")), frame, &mut steps);
             }
@@ -61,11 +66,11 @@ impl<'a> Expander<'a> {
 
     fn step(&mut self, object: &Map<String, Value>, origin: &Origin, frame: &Frame, into: &mut Vec<PlannedStep>) {
         let Some((entry, body)) = self.the_verb(object, origin, frame) else {
-            self.enter_broken(object, "", origin, frame);
+            self.enter_broken(object, None, origin, frame);
             return;
         };
         let Some(modifiers) = self.modifiers(object, origin, frame, entry, false) else {
-            self.enter_broken(object, entry.verb, origin, frame);
+            self.enter_broken(object, Some(entry), origin, frame);
             return;
         };
         let Some(Items(items)) = &modifiers.for_each else {
@@ -76,7 +81,17 @@ impl<'a> Expander<'a> {
             self.problems.push(Problem::new("not-a-list", "`for_each` needs a list").at(origin.place("/for_each")));
             return;
         };
+        if items.is_empty() {
+            let problem = Problem::new("empty-list", "`for_each` is an empty list: the step would never run");
+            self.problems.push(
+                problem
+                    .at(origin.place("/for_each"))
+                    .help("give it at least one item, or leave the step out with `if`"),
+            );
+            return;
+        }
         for (index, item) in items.into_iter().enumerate() {
+            self.full |= self.problems.len() >= MOST_PROBLEMS || self.includes.budget.is_spent();
             if self.full {
                 return;
             }
@@ -88,12 +103,12 @@ impl<'a> Expander<'a> {
     }
 
     /// Enters the id of a step that cannot be planned: it exists, and nobody should be told otherwise.
-    fn enter_broken(&mut self, object: &Map<String, Value>, verb: &'static str, origin: &Origin, frame: &Frame) {
+    fn enter_broken(&mut self, object: &Map<String, Value>, entry: Option<&VerbEntry>, origin: &Origin, frame: &Frame) {
         let Some(Value::String(id)) = object.get("id") else { return };
         let background =
             object.get("background").is_some_and(|value| value != &Value::Bool(false)) || misspelt_background(object);
         let id = Id { full: format!("{}{id}", frame.bindings.prefix), given: Some(id), place: origin.place("/id") };
-        self.enter(id, verb, background, frame);
+        self.enter(id, entry, background, frame);
     }
 
     /// The one verb of a step.
@@ -103,7 +118,8 @@ impl<'a> Expander<'a> {
         origin: &Origin,
         frame: &Frame,
     ) -> Option<(&'static VerbEntry, &'o Value)> {
-        let mut verbs = object.iter().filter_map(|(key, body)| step::verb(key).map(|entry| (entry, body)));
+        let known = self.includes.verbs();
+        let mut verbs = object.iter().filter_map(|(key, body)| known.verb(key).map(|entry| (entry, body)));
         let first = verbs.next();
         if let (Some((first, body)), Some((second, _))) = (first, verbs.next()) {
             if body.is_null() && frame.findings.touch(&origin.key(first.verb).pointer) {
@@ -120,7 +136,7 @@ impl<'a> Expander<'a> {
             );
             return None;
         }
-        let unknown = object.keys().any(|key| !Modifiers::KEYS.contains(&key.as_str()) && step::verb(key).is_none());
+        let unknown = object.keys().any(|key| !Modifiers::KEYS.contains(&key.as_str()) && known.verb(key).is_none());
         if first.is_none() && !unknown {
             self.problems.push(
                 Problem::new("no-verb", "this step does nothing: it has no verb")
@@ -131,62 +147,8 @@ impl<'a> Expander<'a> {
         first
     }
 
-    /// The modifiers of a step; of one with `for_each` first that one alone, then the others in each `turn`, as they may use the item.
-    fn modifiers(
-        &mut self,
-        object: &Map<String, Value>,
-        origin: &Origin,
-        frame: &Frame,
-        entry: &VerbEntry,
-        turn: bool,
-    ) -> Option<Modifiers> {
-        let repeats = object.contains_key("for_each");
-        let mut raw: Map<String, Value> = object
-            .iter()
-            .filter(|(key, _)| Modifiers::KEYS.contains(&key.as_str()) && (!repeats || (*key == "for_each") != turn))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
-        let condition = raw.remove("if");
-        if Modifiers::KEYS.iter().any(|key| object.contains_key(*key) && frame.findings.touch(&origin.key(key).pointer))
-        {
-            return None;
-        }
-        let mut fine = true;
-        for (key, value) in &raw {
-            fine &= frame.bindings.check(value, &origin.key(key), None, self.problems);
-        }
-        if !fine {
-            return None;
-        }
-        let mut resolved = self.resolved(&Value::Object(raw), origin, frame)?;
-        if let (Some(condition), Value::Object(resolved)) = (condition, &mut resolved) {
-            if let Value::String(text) = &condition
-                && let Err(error) = super::condition::check(text, &frame.bindings)
-            {
-                self.problems
-                    .push(Problem::new("bad-condition", error.message).at(origin.place("/if")).help(error.help));
-                return None;
-            }
-            resolved.insert("if".to_owned(), condition);
-        }
-        match serde_path_to_error::deserialize::<_, Modifiers>(resolved) {
-            Ok(mut modifiers) => {
-                self.check_modifiers(&modifiers, entry, origin);
-                // Somebody who misspelt it wanted it: others need not be told that the step is not in the background.
-                modifiers.background |= misspelt_background(object);
-                Some(modifiers)
-            }
-            Err(error) => {
-                let key = error.path().to_string();
-                self.problems
-                    .push(Problem::new("bad-value", error.inner().to_string()).at(origin.place(&format!("/{key}"))));
-                None
-            }
-        }
-    }
-
     /// The value with its references replaced; reports the ones that do not fit into their text.
-    fn resolved(&mut self, value: &Value, origin: &Origin, frame: &Frame) -> Option<Value> {
+    pub(super) fn resolved(&mut self, value: &Value, origin: &Origin, frame: &Frame) -> Option<Value> {
         match frame.bindings.resolve_static(value) {
             Ok(value) => Some(value),
             Err(failures) => {
@@ -197,30 +159,6 @@ impl<'a> Expander<'a> {
                 );
                 None
             }
-        }
-    }
-
-    fn check_modifiers(&mut self, modifiers: &Modifiers, entry: &VerbEntry, origin: &Origin) {
-        if modifiers.background && !entry.background {
-            self.problems.push(
-                Problem::new("no-background", format!("`{}` cannot run in the background", entry.verb))
-                    .at(origin.key_place("/background")),
-            );
-        }
-        if modifiers.retry.is_some() && !entry.retry {
-            self.problems.push(
-                Problem::new("no-retry", format!("`{}` cannot be retried: doing it again is not the same", entry.verb))
-                    .at(origin.key_place("/retry")),
-            );
-        }
-        if let Some(id) = &modifiers.id
-            && !is_name(id)
-        {
-            self.problems.push(
-                Problem::new("bad-id", format!("`{id}` cannot be an id"))
-                    .at(origin.place("/id"))
-                    .help("use letters, digits, `-` and `_`"),
-            );
         }
     }
 
@@ -235,10 +173,10 @@ impl<'a> Expander<'a> {
     ) -> Option<PlannedStep> {
         let id = self.id(entry, &modifiers, index, origin, frame);
         let full = id.full.clone();
-        let order = self.enter(id, entry.verb, modifiers.background, frame)?;
+        let order = self.enter(id, Some(entry), modifiers.background, frame)?;
         let id = full;
         let origin = origin.key(entry.verb);
-        if frame.findings.touch(&origin.pointer) && !nests(entry) {
+        if frame.findings.touch(&origin.pointer) && entry.nesting == Nesting::None {
             // It cannot be decoded; its names can be looked up all the same.
             frame.bindings.check(body, &origin, None, self.problems);
             return None;
@@ -250,10 +188,16 @@ impl<'a> Expander<'a> {
             );
             return None;
         }
-        if !nests(entry) && !frame.bindings.check(body, &origin, None, self.problems) {
+        if entry.nesting == Nesting::None && !frame.bindings.check(body, &origin, None, self.problems) {
             return None;
         }
-        let decodable = if nests(entry) { body.clone() } else { self.resolved(body, &origin, frame)? };
+        let decodable = if entry.nesting == Nesting::None {
+            self.resolved(body, &origin, frame)?
+        } else {
+            // What it holds is counted where its steps are planned; that it is copied, here.
+            frame.bindings.budget.take(interpolate::size(body));
+            body.clone()
+        };
         let step = match (entry.decode)((entry.normalise)(decodable)) {
             Ok(step) => Arc::from(step),
             Err(error) => {
@@ -263,13 +207,13 @@ impl<'a> Expander<'a> {
                 return None;
             }
         };
-        let step: Arc<dyn step::AnyStep> = step;
+        let step: Arc<dyn crate::verb::AnyStep> = step;
         let facts = step.facts();
         if let Some(entered) = self.scope.steps.get_mut(&id) {
             entered.facts = Some(facts.clone());
         }
         let children = self.children(entry, body, &id, &origin, frame);
-        let title = modifiers.name.clone().unwrap_or_else(|| step.describe());
+        let title = modifiers.name.clone().unwrap_or_else(|| step.describe()).replace(['\n', '\r'], " ");
         Some(PlannedStep {
             id,
             entry,
@@ -281,7 +225,7 @@ impl<'a> Expander<'a> {
             timeout: timeout::of(&modifiers, &facts),
             facts,
             step,
-            dynamic: (!nests(entry) && Bindings::is_dynamic(body)).then(|| body.clone()),
+            dynamic: (entry.nesting == Nesting::None && Bindings::is_dynamic(body)).then(|| body.clone()),
             bindings: Arc::clone(&frame.bindings),
             modifiers,
             children,
@@ -290,8 +234,8 @@ impl<'a> Expander<'a> {
 
     fn children(&mut self, entry: &VerbEntry, body: &Value, id: &str, origin: &Origin, frame: &Frame) -> Children {
         let inner = Frame { nesting: frame.nesting + 1, ..frame.clone() };
-        match entry.verb {
-            "parallel" => Children::Branches(
+        match entry.nesting {
+            Nesting::Branches => Children::Branches(
                 body.as_array()
                     .into_iter()
                     .flatten()
@@ -299,87 +243,10 @@ impl<'a> Expander<'a> {
                     .map(|(index, branch)| self.list(branch, &origin.at(&format!("/{index}")), &inner))
                     .collect(),
             ),
-            "include" => Children::Sequence(super::include::expand(self, body, id, origin, &inner)),
-            _ => Children::None,
+            Nesting::Fragment => Children::Sequence(super::include::expand(self, body, id, origin, &inner)),
+            Nesting::None => Children::None,
         }
     }
-
-    /// The id that a step has: given, or made from verb and line.
-    fn id<'m>(
-        &self,
-        entry: &VerbEntry,
-        modifiers: &'m Modifiers,
-        index: Option<usize>,
-        origin: &Origin,
-        frame: &Frame,
-    ) -> Id<'m> {
-        let prefix = &frame.bindings.prefix;
-        let index = index.map(|index| format!("[{index}]")).unwrap_or_default();
-        if let Some(given) = &modifiers.id {
-            return Id { full: format!("{prefix}{given}{index}"), given: Some(given), place: origin.place("/id") };
-        }
-        let base = format!("{prefix}{}-{}", entry.verb, origin.location("").line);
-        let mut full = format!("{base}{index}");
-        let mut copy = 2;
-        while self.scope.steps.contains_key(&full) {
-            full = format!("{base}.{copy}{index}");
-            copy += 1;
-        }
-        Id { full, given: None, place: origin.place("") }
-    }
-
-    /// Enters a step into the scope; `None` where its id is taken or there are too many steps.
-    fn enter(&mut self, id: Id<'_>, verb: &'static str, background: bool, frame: &Frame) -> Option<usize> {
-        if self.full {
-            return None;
-        }
-        if self.order >= MAX_STEPS {
-            self.full = true;
-            self.problems.push(
-                Problem::new("too-many-steps", format!("this makes more than {MAX_STEPS} steps"))
-                    .at(id.place)
-                    .help("shorten the lists of `for_each`, or include fewer fragments"),
-            );
-            return None;
-        }
-        if let Some(first) = self.places.get(&id.full) {
-            let shown = id.given.unwrap_or(&id.full);
-            self.problems.push(
-                Problem::new("duplicate-id", format!("there is another step with the id `{shown}`"))
-                    .at(id.place)
-                    .note(format!("the first one is at {first}"))
-                    .help("an id names one step of the file; choose another"),
-            );
-            return None;
-        }
-        let order = self.order;
-        self.order += 1;
-        let named = id.given.is_some();
-        let step = ScopeStep { verb, named, section: frame.section, order, background, facts: None };
-        self.places.insert(id.full.clone(), id.place);
-        self.scope.steps.insert(id.full, step);
-        Some(order)
-    }
-}
-
-/// The id of a step, and where it stands.
-struct Id<'a> {
-    full: String,
-    given: Option<&'a str>,
-    place: Place,
-}
-
-fn misspelt_background(object: &Map<String, Value>) -> bool {
-    object.keys().any(|key| key != "background" && did_you_mean(key, ["background"]).is_some())
-}
-
-/// Verbs whose body holds steps, which are interpolated on their own.
-fn nests(entry: &VerbEntry) -> bool {
-    entry.verb == "parallel" || entry.verb == "include"
-}
-
-fn is_name(id: &str) -> bool {
-    !id.is_empty() && id.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_'))
 }
 
 /// Checks of planned steps against each other.
@@ -391,6 +258,9 @@ pub(super) fn check_steps(
 ) {
     for step in steps {
         step.walk(&mut |step| {
+            if problems.len() >= MOST_PROBLEMS {
+                return;
+            }
             if let Some(condition) = &step.modifiers.condition
                 && let Err(error) = super::condition::check_steps(condition, scope, &step.bindings.prefix)
             {

@@ -2,18 +2,18 @@
 
 use super::bindings::Bindings;
 use super::matrix::Cell;
-use super::origin::{Origin, escape};
 use crate::compare::{Gate, Gated, Margin, conditions, margin, measured};
-use crate::diagnostic::Problem;
+use crate::ground::input::InputError;
 use crate::record::metric::{Better, METRICS, Metric, named};
 use crate::record::{Observed, Outcome, Unit};
 use crate::report::{Collection, Stored, load};
 use crate::scenario::units::{Bytes, Count, Length, Rate};
 use crate::scenario::{CompareClause, MarginClause};
-use crate::step::Scope;
+use crate::text::{Origin, Problem, escape};
+use crate::verb::Scope;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What a `compare:` is planned for.
 pub(super) struct Comparing<'a> {
@@ -53,8 +53,10 @@ impl Comparing<'_> {
         if problems.len() > known {
             return None;
         }
-        let runs =
-            self.runs(&clause.baseline).map_err(|problem| problems.push(problem.at(origin.place("/baseline")))).ok()?;
+        let runs = self
+            .runs(&clause.baseline, origin)
+            .map_err(|problem| problems.push(problem.at(origin.place("/baseline"))))
+            .ok()?;
         let mut gate =
             Gate { baseline: clause.baseline, runs: runs.len(), conditions: Vec::new(), metrics: Vec::new() };
         gate.conditions = runs.iter().map(|stored| conditions(&stored.record)).collect();
@@ -101,8 +103,7 @@ impl Comparing<'_> {
         // A step whose verb is wrong has a problem of its own.
         let metric = metric.ok_or_else(|| Problem::new("unknown-metric", format!("`{name}` names no metric")))?;
         if metric.better == Better::Neutral {
-            let directed =
-                METRICS.iter().filter(|other| other.better != Better::Neutral && other.verbs == metric.verbs);
+            let directed = METRICS.iter().filter(|other| other.better != Better::Neutral && other.work == metric.work);
             let others: Vec<&str> = directed.map(|other| other.name).collect();
             let problem = Problem::new(
                 "no-direction",
@@ -126,9 +127,12 @@ impl Comparing<'_> {
     }
 
     /// The baseline's runs of this scenario and cell that passed.
-    fn runs(&self, baseline: &str) -> Result<Vec<Stored>, Problem> {
-        let path: PathBuf = self.file.parent().unwrap_or(Path::new("")).join(baseline);
+    fn runs(&self, baseline: &str, origin: &Origin) -> Result<Vec<Stored>, Problem> {
+        let path = origin.path(Path::new(baseline));
         let shown = path.display();
+        if let Err(error @ InputError::Outside(_)) = origin.document.fence.admits(&path) {
+            return Err(Problem::new("no-baseline", origin.unreadable(Path::new(baseline), &error)));
+        }
         let remedy = format!(
             "make one: `kscen run {} --no-compare`, and copy the result.json of its run there",
             self.file.display()
@@ -183,6 +187,6 @@ fn in_base(unit: Unit, value: &Value) -> Result<f64, String> {
         Unit::Duration => read(value, |length: Length| length.0.as_secs_f64()),
         Unit::Rate => read(value, |rate: Rate| rate.0),
         Unit::Bytes => read(value, |bytes: Bytes| bytes.0 as f64),
-        Unit::Share => Err("a share has no absolute margin".to_owned()),
+        Unit::Share => Err("a share cannot have an `absolute` margin".to_owned()),
     }
 }

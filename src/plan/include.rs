@@ -2,15 +2,15 @@
 
 use super::bindings::Bindings;
 use super::expand::{Expander, Frame, is_variable};
-use super::origin::Origin;
 use super::planned::PlannedStep;
-use crate::diagnostic::{Problem, did_you_mean};
-use crate::scenario::schema::fragment_schema;
-use crate::source::{self, Located};
-use crate::validate::{Findings, SchemaCheck};
+use crate::ground::input::{Fence, InputError};
+use crate::scenario::interpolate::Budget;
+use crate::text::{Located, Origin, Problem, did_you_mean};
+use crate::validate::{Findings, Language};
+use crate::verb::Registry;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A fragment, and what its check found.
@@ -18,41 +18,36 @@ type Fragment = (Arc<Located>, Arc<Findings>);
 
 /// Fragments that were read, and where they may come from.
 pub struct Includes {
-    /// The folder that paths must not leave; `None` where leaving it is permitted.
-    root: Option<PathBuf>,
-    check: Option<SchemaCheck>,
+    /// The folder that paths must not leave.
+    fence: Fence,
+    language: &'static Language,
     /// `None` for a file with problems, which were told when it was read.
     read: BTreeMap<PathBuf, Option<Fragment>>,
     open: Vec<PathBuf>,
+    /// What planning may still cost, in all cells together.
+    pub(super) budget: Budget,
 }
 
 impl Includes {
-    /// Fragments below `root`, or from anywhere.
-    pub fn new(root: Option<PathBuf>) -> Self {
-        Self { root, check: None, read: BTreeMap::new(), open: Vec::new() }
+    /// Fragments inside the fence.
+    pub fn new(fence: Fence, language: &'static Language) -> Self {
+        Self { fence, language, read: BTreeMap::new(), open: Vec::new(), budget: Budget::default() }
+    }
+
+    /// The verbs of the language.
+    pub(super) fn verbs(&self) -> Registry {
+        self.language.verbs()
     }
 
     /// Finds the file that `path`, written in `from`, means.
     fn find(&self, path: &str, from: &Path) -> Result<PathBuf, Problem> {
         let named = from.parent().unwrap_or(Path::new("")).join(path);
-        if let Some(root) = &self.root {
-            let outside = || {
-                Problem::new("include-outside", format!("`{path}` lies outside the project"))
-                    .note(format!("the project is {}", root.display()))
-                    .help("move the fragment into the project, or permit it with --allow-outside")
-            };
-            // First by its name, so that what lies outside is not even looked for; then by what links lead to.
-            let written = |path: &Path| std::path::absolute(path).map(|path| without_dots(&path));
-            let inside = matches!((written(&named), written(root)), (Ok(named), Ok(root)) if named.starts_with(&root));
-            if !inside {
-                return Err(outside());
-            }
-            let absolute = named.canonicalize().map_err(|error| missing(path, &named, &error))?;
-            let root = root.canonicalize().map_err(|_| outside())?;
-            if !absolute.starts_with(&root) {
-                return Err(outside());
-            }
-        }
+        self.fence.admits(&named).map_err(|error| match error {
+            InputError::Outside(root) => Problem::new("include-outside", format!("`{path}` lies outside the project"))
+                .note(format!("the project is {}", root.display()))
+                .help("move the fragment into the project, or permit it with --allow-outside"),
+            error => missing(path, &named, &error),
+        })?;
         Ok(named)
     }
 
@@ -60,10 +55,10 @@ impl Includes {
         if let Some(known) = self.read.get(file) {
             return known.clone();
         }
-        let loaded = match source::read(file) {
-            Ok(document) => {
-                let check = self.check.get_or_insert_with(|| SchemaCheck::new(fragment_schema()));
-                let mut findings = check.check(&document);
+        let loaded = match crate::text::read(file) {
+            Ok(mut document) => {
+                document.fence = self.fence.clone();
+                let mut findings = self.language.fragments().check(&document);
                 problems.append(&mut findings.problems);
                 Some((Arc::new(document), Arc::new(findings)))
             }
@@ -77,22 +72,7 @@ impl Includes {
     }
 }
 
-/// A path with its `.` and `..` worked off, by name alone.
-fn without_dots(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                plain.pop();
-            }
-            Component::CurDir => {}
-            other => plain.push(other),
-        }
-    }
-    plain
-}
-
-fn missing(path: &str, named: &Path, error: &std::io::Error) -> Problem {
+fn missing(path: &str, named: &Path, error: &InputError) -> Problem {
     Problem::new("include-missing", format!("`{path}` cannot be included: {error}"))
         .note(format!("looked for {}", named.display()))
         .help("paths are relative to the file that includes")
@@ -136,7 +116,8 @@ pub(super) fn expand(
     let passed = body.get("vars").and_then(Value::as_object).unwrap_or(&empty);
     let (raw, broken) = merge(defaults, passed, origin, &root, expander.problems);
     let prefix = format!("{id}.");
-    let mut bindings = Bindings { vars: Arc::default(), prefix, item: None, broken, ..(*frame.bindings).clone() };
+    let mut bindings =
+        Bindings { vars: Arc::default(), prefix, item: None, broken: Arc::new(broken), ..(*frame.bindings).clone() };
     bindings.bind_vars(&raw, &root.key("vars"), expander.problems);
     expander.includes.open.push(file);
     let inner = Frame { bindings: Arc::new(bindings), findings, ..frame.clone() };

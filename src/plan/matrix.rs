@@ -1,7 +1,6 @@
 //! The cells of a matrix.
 
-use super::origin::Origin;
-use crate::diagnostic::Problem;
+use crate::text::{Origin, Problem};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 

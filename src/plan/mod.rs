@@ -4,17 +4,19 @@ pub mod bindings;
 pub mod condition;
 mod expand;
 mod gate;
+mod hidden;
 mod include;
 pub mod matrix;
-mod origin;
+mod modifiers;
 mod planned;
 mod scenario;
 pub mod schedule;
+mod step_id;
 #[cfg(test)]
 mod tests;
 mod timeout;
+mod variables;
 
 pub use bindings::{Bindings, Live};
-pub use origin::{Origin, escape};
 pub use planned::{Children, PlannedStep};
 pub use scenario::{Options, Plan, plans};

@@ -1,11 +1,11 @@
 //! A step of a plan.
 
 use super::bindings::Bindings;
-use super::origin::Origin;
 use crate::environment::Needs;
 use crate::record::Section;
 use crate::scenario::Modifiers;
-use crate::step::{AnyStep, Facts, VerbEntry};
+use crate::text::Origin;
+use crate::verb::{AnyStep, Facts, VerbEntry};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +66,11 @@ impl PlannedStep {
     /// This step and all inside it.
     pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
         visit(self);
+        self.walk_inside(visit);
+    }
+
+    /// All steps inside this one.
+    pub fn walk_inside<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
         match &self.children {
             Children::None => {}
             Children::Sequence(steps) => steps.iter().for_each(|step| step.walk(visit)),

@@ -3,24 +3,25 @@
 use super::bindings::Bindings;
 use super::expand::{Expander, Frame, check_steps};
 use super::gate::Comparing;
+use super::hidden;
 use super::include::Includes;
 use super::matrix::{self, Cell};
-use super::origin::Origin;
 use super::planned::PlannedStep;
 use super::timeout;
 use crate::compare::Gate;
-use crate::diagnostic::{Problem, did_you_mean};
 use crate::environment::Needs;
+use crate::ground::input::Fence;
 use crate::record::Section;
-use crate::scenario::schema::scenario_schema;
+use crate::scenario::interpolate::Budget;
 use crate::scenario::{Envelope, Guarantee, NeedsClause};
-use crate::source::{self, Located};
-use crate::step::Scope;
-use crate::validate::{Findings, SchemaCheck};
+use crate::text::{Located, Origin, Problem, Redactor, SourceText, did_you_mean};
+use crate::validate::{Findings, Language};
+use crate::verb::Scope;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 /// What the command line and the environment bring to a plan.
 #[derive(Clone, Debug, Default)]
@@ -29,12 +30,14 @@ pub struct Options {
     pub vars: Vec<Map<String, Value>>,
     /// Seed of every random choice; chosen where absent.
     pub seed: Option<u64>,
-    /// Whether fragments may come from outside the project.
+    /// Whether the files that a scenario names may lie outside the project.
     pub allow_outside: bool,
     /// The folder that holds the project.
     pub project: Option<PathBuf>,
-    /// Whether missing secrets are errors: not where the scenario is only looked at.
+    /// Whether secrets have to be set, and are used: where the scenario is only looked at, a word stands for each.
     pub need_secrets: bool,
+    /// Hides the environment's credentials.
+    pub credentials: Redactor,
     /// Whether `compare:` is left aside: a scenario has to run before its first baseline exists.
     pub no_compare: bool,
 }
@@ -63,16 +66,15 @@ pub struct Plan {
     pub gate: Option<Gate>,
     /// Where `needs` stands, for messages.
     pub origin: Origin,
+    /// Hides the scenario's secrets and the environment's credentials.
+    pub redactor: Arc<Redactor>,
 }
 
 impl Plan {
     /// The scenario's name, with its cell where it has a matrix.
     pub fn title(&self) -> String {
-        if self.cell.is_empty() {
-            self.envelope.name.clone()
-        } else {
-            format!("{} [{}]", self.envelope.name, matrix::label(&self.cell))
-        }
+        let name = one_line(&self.envelope.name);
+        if self.cell.is_empty() { name } else { format!("{name} [{}]", one_line(&matrix::label(&self.cell))) }
     }
 
     /// The file, with the cell: the name in JUnit reports and summaries.
@@ -80,7 +82,7 @@ impl Plan {
         if self.cell.is_empty() {
             self.file.display().to_string()
         } else {
-            format!("{} [{}]", self.file.display(), matrix::label(&self.cell))
+            format!("{} [{}]", self.file.display(), one_line(&matrix::label(&self.cell)))
         }
     }
 
@@ -95,10 +97,28 @@ impl Plan {
             step.walk(visit);
         }
     }
+
+    /// The texts that were read, without secrets: what places in the record refer to.
+    pub fn sources(&self) -> Vec<Arc<SourceText>> {
+        let mut sources: Vec<Arc<SourceText>> = vec![Arc::clone(&self.origin.document.source)];
+        self.walk(&mut |step| {
+            let source = &step.origin.document.source;
+            if !sources.iter().any(|known| Arc::ptr_eq(known, source)) {
+                sources.push(Arc::clone(source));
+            }
+        });
+        let hidden = |source: Arc<SourceText>| match self.redactor.blanked(&source.text) {
+            Cow::Borrowed(_) => source,
+            Cow::Owned(text) => Arc::new(SourceText::new(source.name.clone(), text)),
+        };
+        sources.into_iter().map(hidden).collect()
+    }
 }
 
-/// The schema of scenarios, compiled once.
-static SCENARIO: LazyLock<SchemaCheck> = LazyLock::new(|| SchemaCheck::new(scenario_schema()));
+/// What stands in a line must not begin another one.
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
+}
 
 /// Most steps that all cells of a matrix may have together.
 const MAX_PLANNED: usize = 20_000;
@@ -107,14 +127,17 @@ const MAX_PLANNED: usize = 20_000;
 ///
 /// # Errors
 /// All problems of the file at once, sorted by place. Nothing was started, and nothing outside the file system touched.
-pub fn plans(file: &Path, options: &Options) -> Result<Vec<Plan>, Vec<Problem>> {
-    let document = Arc::new(source::read(file)?);
-    let mut findings = SCENARIO.check(&document);
+pub fn plans(file: &Path, language: &'static Language, options: &Options) -> Result<Vec<Plan>, Vec<Problem>> {
+    let mut document = crate::text::read(file)?;
+    document.fence = if options.allow_outside { Fence::none() } else { Fence::of(file, options.project.as_deref()) };
+    let document = Arc::new(document);
+    let mut findings = language.scenarios().check(&document);
     let mut problems = std::mem::take(&mut findings.problems);
-    let plans = plan_cells(file, &document, &Arc::new(findings), options, &mut problems);
-    if problems.iter().any(Problem::is_error) {
+    let plans = plan_cells(file, language, &document, &Arc::new(findings), options, &mut problems);
+    if !problems.is_empty() {
         tidy(&mut problems);
-        return Err(problems);
+        let redactor = hidden::redactor(&document.value, None, options);
+        return Err(problems.into_iter().map(|problem| problem.redacted(&redactor)).collect());
     }
     Ok(plans)
 }
@@ -128,6 +151,7 @@ fn tidy(problems: &mut Vec<Problem>) {
 
 fn plan_cells(
     file: &Path,
+    language: &'static Language,
     document: &Arc<Located>,
     findings: &Arc<Findings>,
     options: &Options,
@@ -141,8 +165,7 @@ fn plan_cells(
     let matrix = document.value.get("matrix").and_then(Value::as_object).unwrap_or(&empty);
     let cells = matrix::cells(matrix, &root.key("matrix"), problems);
     let envelope: Option<Arc<Envelope>> = serde_json::from_value(document.value.clone()).ok().map(Arc::new);
-    let project = options.project.clone().or_else(|| file.parent().map(Path::to_owned));
-    let mut includes = Includes::new(if options.allow_outside { None } else { project });
+    let mut includes = Includes::new(document.fence.clone(), language);
     let mut plans = Vec::new();
     let mut planned = 0;
     for cell in cells {
@@ -175,7 +198,9 @@ fn plan_cell(
     problems: &mut Vec<Problem>,
 ) -> Option<Plan> {
     let document = &root.document.value;
-    let bindings = Arc::new(bind(root, &cell, options, problems));
+    let before = problems.len();
+    let bindings = Arc::new(bind(root, &cell, &includes.budget, options, problems));
+    let redactor = Arc::new(hidden::redactor(document, Some(&bindings), options));
     let mut expander = Expander::new(includes, problems);
     let mut sections = [Section::Setup, Section::Steps, Section::Finally].map(|section| {
         let frame = Frame { section, bindings: Arc::clone(&bindings), findings: Arc::clone(findings), nesting: 0 };
@@ -192,6 +217,11 @@ fn plan_cell(
     let clause = document.get("compare").filter(|_| !options.no_compare && !findings.touch("/compare"));
     let comparing = Comparing { file, cell: &cell, bindings: &bindings, scope: &scope };
     let gate = clause.and_then(|clause| comparing.gate(clause, &root.key("compare"), problems));
+    sections.iter().for_each(|steps| hidden::refuse_in_ids(steps, &redactor, problems));
+    if !redactor.is_empty() {
+        let found = problems.drain(before..).map(|problem| problem.redacted(&redactor)).collect::<Vec<_>>();
+        problems.extend(found);
+    }
     let [setup, steps, finally] = sections;
     Some(Plan {
         file: file.to_owned(),
@@ -205,10 +235,11 @@ fn plan_cell(
         needs,
         gate,
         origin: root.clone(),
+        redactor,
     })
 }
 
-fn bind(root: &Origin, cell: &Cell, options: &Options, problems: &mut Vec<Problem>) -> Bindings {
+fn bind(root: &Origin, cell: &Cell, budget: &Budget, options: &Options, problems: &mut Vec<Problem>) -> Bindings {
     let document = &root.document.value;
     let empty = Map::new();
     let mut raw = document.get("vars").and_then(Value::as_object).unwrap_or(&empty).clone();
@@ -228,19 +259,20 @@ fn bind(root: &Origin, cell: &Cell, options: &Options, problems: &mut Vec<Proble
             }
         }
     }
-    let secrets = document
-        .get("secrets")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
+    let secrets = hidden::names(document)
         .map(|name| {
-            let value = std::env::var(format!("KSCEN_SECRET_{name}")).ok();
-            let value = if options.need_secrets { value } else { value.or_else(|| Some("secret".to_owned())) };
+            // A word stands for each secret of a scenario that is only looked at, also for those that are set.
+            let value = if options.need_secrets {
+                std::env::var(format!("KSCEN_SECRET_{name}")).ok()
+            } else {
+                Some("secret".to_owned())
+            };
             (name.to_owned(), value)
         })
         .collect::<BTreeMap<_, _>>();
-    let mut bindings = Bindings { matrix: cell.clone(), run_id: new_run_id(), seed, secrets, ..Bindings::default() };
+    let (matrix, secrets) = (Arc::new(cell.clone()), Arc::new(secrets));
+    let budget = budget.clone();
+    let mut bindings = Bindings { matrix, run_id: new_run_id(), seed, secrets, budget, ..Bindings::default() };
     bindings.bind_vars(&raw, &root.key("vars"), problems);
     bindings
 }

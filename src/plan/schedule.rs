@@ -2,6 +2,7 @@
 
 use super::planned::{Children, PlannedStep};
 use super::scenario::Plan;
+use crate::verb::Work;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ fn walk(steps: &[PlannedStep], mut at: Duration, ends: &mut BTreeMap<String, Dur
             continue;
         }
         at += own;
-        if step.entry.verb == "join" {
+        if step.entry.work == Work::Joins {
             let joined = step.facts.follows.iter().map(|id| format!("{}{id}", step.bindings.prefix));
             at = joined.filter_map(|id| ends.get(&id).copied()).fold(at, Duration::max);
         }
@@ -42,5 +43,5 @@ fn walk(steps: &[PlannedStep], mut at: Duration, ends: &mut BTreeMap<String, Dur
 
 fn own(step: &PlannedStep) -> Duration {
     // What an expectation plans is patience: it is over as soon as it holds.
-    if step.entry.verb == "expect" { Duration::ZERO } else { step.facts.planned.unwrap_or_default() }
+    if step.entry.work == Work::Judges { Duration::ZERO } else { step.facts.planned.unwrap_or_default() }
 }

@@ -1,7 +1,8 @@
 //! Plans of small scenarios, written to a scratch folder: what becomes of references, loops, fragments, conditions and layers of variables.
 
 use super::{Children, Options, Plan, PlannedStep, plans, schedule};
-use crate::diagnostic::Problem;
+use crate::text::Problem;
+use crate::verbs::LANGUAGE;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -36,11 +37,11 @@ impl Draft {
     }
 
     fn result(&self) -> Result<Vec<Plan>, Vec<Problem>> {
-        plans(&self.folder.path().join("scenario.yaml"), &self.options)
+        plans(&self.folder.path().join("scenario.yaml"), &LANGUAGE, &self.options)
     }
 
     fn plans(&self) -> Vec<Plan> {
-        self.result().unwrap_or_else(|problems| panic!("{}", crate::diagnostic::render(&problems, false)))
+        self.result().unwrap_or_else(|problems| panic!("{}", crate::text::render(&problems, false)))
     }
 
     fn plan(&self) -> Plan {
@@ -111,6 +112,9 @@ fn loops_give_each_turn_an_id_and_modifiers_of_its_own() {
     assert_eq!(titles(&plan), ["turn 0", "turn 1"]);
     assert_eq!(plan.steps[1].timeout, Duration::from_secs(2));
     assert_eq!(Draft::steps("  - wait: \"${item}\"\n").problems(), [("unknown-variable", 3)]);
+    // A step that would never run passes for what it says.
+    let nothing = "name: x\nvars: { list: [] }\nsteps:\n  - wait: 1s\n    for_each: \"${list}\"\n";
+    assert_eq!(Draft::new(nothing).problems(), [("empty-list", 5)]);
 }
 
 #[test]
@@ -178,14 +182,15 @@ fn includes_stay_in_the_project_unless_permitted() {
         .file("project/scenario.yaml", "name: x\nsteps:\n  - include: ../part.yaml\n")
         .file("part.yaml", "steps:\n  - wait: 1s\n");
     let file = draft.folder.path().join("project/scenario.yaml");
-    let codes = |options: &Options| plans(&file, options).err().map(|problems| problems[0].code);
+    let codes = |options: &Options| plans(&file, &LANGUAGE, options).err().map(|problems| problems[0].code);
     assert_eq!(codes(&draft.options), Some("include-outside"));
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink("../part.yaml", draft.folder.path().join("project/link.yaml")).expect("a link");
         std::fs::write(draft.folder.path().join("project/other.yaml"), "name: x\nsteps:\n  - include: link.yaml\n")
             .expect("a file");
-        let problems = plans(&draft.folder.path().join("project/other.yaml"), &draft.options).err().unwrap_or_default();
+        let problems =
+            plans(&draft.folder.path().join("project/other.yaml"), &LANGUAGE, &draft.options).err().unwrap_or_default();
         assert_eq!(problems[0].code, "include-outside");
     }
     draft.options.allow_outside = true;
@@ -289,8 +294,8 @@ fn line_ends_and_byte_order_marks_change_nothing() {
 #[test]
 fn options_hold_whole_values() {
     let mut draft =
-        Draft::new("name: x\nvars: { list: [] }\nsteps:\n  - topic: \"${item}\"\n    for_each: \"${list}\"\n");
-    assert_eq!(ids(&draft.plan()).len(), 0);
+        Draft::new("name: x\nvars: { list: [z] }\nsteps:\n  - topic: \"${item}\"\n    for_each: \"${list}\"\n");
+    assert_eq!(ids(&draft.plan()).len(), 1);
     draft.options.vars = vec![Map::from_iter([("list".to_owned(), json!(["a", "b"]))])];
     assert_eq!(ids(&draft.plan()).len(), 2);
 }

@@ -2,7 +2,7 @@
 
 use super::planned::{Children, PlannedStep};
 use crate::scenario::Modifiers;
-use crate::step::Facts;
+use crate::verb::Facts;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,13 +1,12 @@
 //! The types of `kscen.yaml`.
 
-use crate::environment::EnvironmentKind;
-use crate::environment::docker::DockerConfig;
-use crate::environment::local::LocalConfig;
-use crate::environment::mock::MockConfig;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use crate::environment::{AnyKind, Grant, KINDS};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The project file, `kscen.yaml`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -21,25 +20,6 @@ pub struct ProjectFile {
     #[serde(default)]
     pub environments: BTreeMap<String, EnvironmentEntry>,
 }
-
-/// What may be done in a remote environment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Allow {
-    /// Write records to topics.
-    Produce,
-    /// Create topics; they are deleted again at the end of a run.
-    Topics,
-    /// Delete things that kscen did not create.
-    Delete,
-    /// Pause, stop, kill, disturb.
-    Faults,
-}
-
-/// Somebody else's cluster: nothing is started, and nothing done that `allow` does not grant.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RemoteConfig {}
 
 /// How Kafka is reached.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -60,25 +40,23 @@ pub struct Address {
     pub url: String,
 }
 
-/// One environment: exactly one of `local`, `docker`, `remote` and `mock`, and addresses where they are not implied.
+/// One environment: exactly one kind with its settings, and addresses where they are not implied.
+#[derive(Clone, Debug, Default)]
+pub struct EnvironmentEntry {
+    /// The kinds that the file names: one, unless it is wrong.
+    pub kinds: Vec<Arc<dyn AnyKind>>,
+    /// What stands beside them.
+    pub common: Common,
+}
+
+/// What every kind of environment may have in `kscen.yaml`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct EnvironmentEntry {
-    /// Real Kafka, Connect and PostgreSQL as child processes of kscen.
+pub struct Common {
+    /// What may be done there, and nothing else; where it is absent, everything in a `local`, `docker` or `mock` environment, and
+    /// nothing in a `remote` one.
     #[serde(default)]
-    pub local: Option<LocalConfig>,
-    /// Containers of a compose project, found by label.
-    #[serde(default)]
-    pub docker: Option<DockerConfig>,
-    /// Somebody else's cluster.
-    #[serde(default)]
-    pub remote: Option<RemoteConfig>,
-    /// librdkafka's mock cluster: for tests of kscen itself; nothing can be judged on it.
-    #[serde(default)]
-    pub mock: Option<MockConfig>,
-    /// What may be done in a remote environment; nothing else is.
-    #[serde(default)]
-    pub allow: Vec<Allow>,
+    pub allow: Option<Vec<Grant>>,
     /// How Kafka is reached.
     #[serde(default)]
     pub kafka: Option<KafkaAddress>,
@@ -96,45 +74,65 @@ pub struct EnvironmentEntry {
     pub vars: Map<String, Value>,
 }
 
-/// The kind of an environment with its settings.
-#[derive(Clone, Debug)]
-pub enum Kind {
-    /// Child processes.
-    Local(LocalConfig),
-    /// Containers.
-    Docker(DockerConfig),
-    /// Somebody else's cluster.
-    Remote,
-    /// librdkafka's mock cluster.
-    Mock(MockConfig),
+/// The names of all kinds, as a sentence enumerates them.
+pub(super) fn kind_names() -> String {
+    let names: Vec<String> = KINDS.iter().map(|entry| format!("`{}`", entry.name)).collect();
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}
+
+impl<'de> Deserialize<'de> for EnvironmentEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut rest = Map::deserialize(deserializer)?;
+        let mut kinds = Vec::new();
+        for entry in KINDS {
+            if let Some(settings) = rest.remove(entry.name) {
+                let kind = (entry.decode)(settings);
+                kinds.push(kind.map_err(|error| de::Error::custom(format!("{}: {error}", entry.name)))?);
+            }
+        }
+        let common = serde_json::from_value(Value::Object(rest)).map_err(de::Error::custom)?;
+        Ok(Self { kinds, common })
+    }
+}
+
+impl JsonSchema for EnvironmentEntry {
+    fn schema_name() -> Cow<'static, str> {
+        "EnvironmentEntry".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut properties = Map::new();
+        for entry in KINDS {
+            let settings = (entry.schema)(generator);
+            properties.insert(entry.name.to_owned(), json!({ "allOf": [settings], "description": entry.about }));
+        }
+        if let Some(Value::Object(common)) = Common::json_schema(generator).get("properties") {
+            properties.extend(common.clone());
+        }
+        json_schema!({
+            "type": "object",
+            "additionalProperties": false,
+            "properties": properties,
+            "description": format!("One environment: exactly one of {}, and addresses where they are not implied.", kind_names())
+        })
+    }
 }
 
 impl EnvironmentEntry {
-    /// The built-in `local` environment.
-    pub fn builtin() -> Self {
-        Self { local: Some(LocalConfig::default()), ..Self::default() }
+    /// The environment of that kind, with nothing else said about it.
+    pub fn of(kind: Arc<dyn AnyKind>) -> Self {
+        Self { kinds: vec![kind], common: Common::default() }
     }
 
     /// Its kind; `None` where the file names none or several.
-    pub fn kind(&self) -> Option<Kind> {
-        match (&self.local, &self.docker, &self.remote, &self.mock) {
-            (Some(local), None, None, None) => Some(Kind::Local(local.clone())),
-            (None, Some(docker), None, None) => Some(Kind::Docker(docker.clone())),
-            (None, None, Some(_), None) => Some(Kind::Remote),
-            (None, None, None, Some(mock)) => Some(Kind::Mock(mock.clone())),
+    pub fn kind(&self) -> Option<Arc<dyn AnyKind>> {
+        match self.kinds.as_slice() {
+            [kind] => Some(Arc::clone(kind)),
             _ => None,
-        }
-    }
-}
-
-impl Kind {
-    /// Without its settings.
-    pub fn plain(&self) -> EnvironmentKind {
-        match self {
-            Self::Local(_) => EnvironmentKind::Local,
-            Self::Docker(_) => EnvironmentKind::Docker,
-            Self::Remote => EnvironmentKind::Remote,
-            Self::Mock(_) => EnvironmentKind::Mock,
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Finds and reads `kscen.yaml`.
 
-use super::environments::{EnvironmentEntry, Kind, ProjectFile};
-use crate::diagnostic::{Problem, did_you_mean};
-use crate::environment::Endpoints;
-use crate::plan::{Bindings, Origin};
+use super::environments::{EnvironmentEntry, ProjectFile, kind_names};
+use crate::environment::{AnyKind, Endpoints, Grant, Site, builtin};
+use crate::ground::trust::distrust;
+use crate::plan::Bindings;
 use crate::scenario::schema::generate;
-use crate::source;
+use crate::text::{Origin, Problem, Redactor, did_you_mean};
 use crate::validate::SchemaCheck;
+use crate::verb::Registry;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,12 +21,16 @@ pub const FILE: &str = "kscen.yaml";
 pub struct Project {
     /// The folder of `kscen.yaml`, or the working directory where there is none.
     pub folder: PathBuf,
+    /// The folder of `kscen.yaml`, without links; `None` where there is none.
+    pub root: Option<PathBuf>,
     /// The name of the chosen environment.
     pub name: String,
     /// The chosen environment.
     pub entry: EnvironmentEntry,
     /// Its kind.
-    pub kind: Kind,
+    pub kind: Arc<dyn AnyKind>,
+    /// Whether commands are forbidden, whatever the environment grants.
+    pub no_run: bool,
 }
 
 /// The project file that applies in `folder`: the nearest one upwards.
@@ -45,8 +51,9 @@ impl Project {
         let Some(path) = find(folder) else {
             return Self::choose(ProjectFile::default(), folder.to_owned(), environment, None);
         };
-        let document = Arc::new(source::read(&path)?);
-        let findings = SchemaCheck::new(project_schema()).check(&document);
+        trusted(&path, folder)?;
+        let document = Arc::new(crate::text::read(&path)?);
+        let findings = SchemaCheck::new(project_schema(), Registry::EMPTY).check(&document);
         if !findings.problems.is_empty() {
             return Err(findings.problems);
         }
@@ -54,8 +61,10 @@ impl Project {
         let bindings = Bindings::default();
         let mut problems = Vec::new();
         // Only the chosen environment's variables have to be set; the others' references are resolved when they are chosen.
-        let chosen =
-            environment.or_else(|| document.value.get("default").and_then(Value::as_str)).unwrap_or("local").to_owned();
+        let chosen = environment
+            .or_else(|| document.value.get("default").and_then(Value::as_str))
+            .unwrap_or(builtin().0)
+            .to_owned();
         let mut value = document.value.clone();
         if let Some(entry) = value.pointer_mut(&format!("/environments/{chosen}")) {
             let place = origin.at(&format!("/environments/{chosen}"));
@@ -82,12 +91,13 @@ impl Project {
         environment: Option<&str>,
         origin: Option<&Origin>,
     ) -> Result<Self, Vec<Problem>> {
-        let name = environment.map(str::to_owned).or(file.default).unwrap_or_else(|| "local".to_owned());
+        let (built_in, kind) = builtin();
+        let name = environment.map(str::to_owned).or(file.default).unwrap_or_else(|| built_in.to_owned());
         let entry = match file.environments.get(&name) {
             Some(entry) => entry.clone(),
-            None if name == "local" => EnvironmentEntry::builtin(),
+            None if name == built_in => EnvironmentEntry::of(kind),
             None => {
-                let known = || file.environments.keys().map(String::as_str).chain(["local"]);
+                let known = || file.environments.keys().map(String::as_str).chain([built_in]);
                 let problem = Problem::new("unknown-environment", format!("there is no environment `{name}`"));
                 return Err(vec![match did_you_mean(&name, known()) {
                     Some(similar) => problem.help(format!("did you mean `{similar}`?")),
@@ -103,16 +113,35 @@ impl Project {
             }
         };
         let Some(kind) = entry.kind() else {
-            return Err(problem(
-                "environment-kind",
-                format!("`{name}` has to be exactly one of `local`, `docker`, `remote` and `mock`"),
-                "",
-            ));
+            return Err(problem("environment-kind", format!("`{name}` has to be exactly one of {}", kind_names()), ""));
         };
-        if matches!(kind, Kind::Docker(_) | Kind::Remote) && entry.kafka.is_none() {
+        if kind.is_addressed() && entry.common.kafka.is_none() {
             return Err(problem("missing-key", format!("`{name}` needs `kafka: {{ bootstrap: … }}`"), ""));
         }
-        Ok(Self { folder, name, entry, kind })
+        let root = origin.map(|_| std::fs::canonicalize(&folder).unwrap_or_else(|_| folder.clone()));
+        Ok(Self { folder, root, name, entry, kind, no_run: false })
+    }
+
+    /// The chosen environment, as its kind sees it.
+    pub fn site(&self) -> Site {
+        Site {
+            name: self.name.clone(),
+            folder: self.folder.clone(),
+            root: self.root.clone(),
+            endpoints: self.endpoints(),
+            granted: self.granted(),
+        }
+    }
+
+    /// What may be done in the chosen environment.
+    pub fn granted(&self) -> BTreeSet<Grant> {
+        let stated = self.entry.common.allow.as_deref();
+        stated.unwrap_or_else(|| self.kind.grants()).iter().copied().collect()
+    }
+
+    /// Hides the environment's credentials.
+    pub fn redactor(&self) -> Redactor {
+        super::credentials::redactor(&self.entry.common)
     }
 
     /// The addresses that the file gives.
@@ -120,7 +149,7 @@ impl Project {
         let url = |address: &Option<super::environments::Address>| {
             address.as_ref().map(|address| address.url.trim_end_matches('/').to_owned())
         };
-        let kafka = self.entry.kafka.clone().unwrap_or_default();
+        let kafka = self.entry.common.kafka.clone().unwrap_or_default();
         Endpoints {
             bootstrap: kafka.bootstrap,
             client_config: kafka
@@ -128,12 +157,31 @@ impl Project {
                 .into_iter()
                 .map(|(key, value)| (key, value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
                 .collect(),
-            connect: url(&self.entry.connect),
-            postgres: url(&self.entry.postgres),
+            connect: url(&self.entry.common.connect),
+            postgres: url(&self.entry.common.postgres),
             postgres_from_connect: None,
-            kafka_ui: url(&self.entry.kafka_ui),
+            kafka_ui: url(&self.entry.common.kafka_ui),
         }
     }
+}
+
+/// Refuses a project file that lies above the working directory and that somebody else can change: who puts one into `/tmp` would decide
+/// what runs there.
+fn trusted(path: &Path, folder: &Path) -> Result<(), Vec<Problem>> {
+    let here = std::path::absolute(folder).ok();
+    if std::path::absolute(path).ok().as_deref().and_then(Path::parent) == here.as_deref() {
+        return Ok(());
+    }
+    let why = match distrust(path) {
+        Ok(None) => return Ok(()),
+        Ok(Some(why)) => why,
+        Err(error) => format!("{} cannot be looked at: {error}", path.display()),
+    };
+    let message = format!("the project file {} is not used: {why}", path.display());
+    let help = format!(
+        "let it belong to you or to root and let nobody else write it, or put a {FILE} into the working directory"
+    );
+    Err(vec![Problem::new("foreign-project", message).help(help)])
 }
 
 /// The schema of `kscen.yaml`.

@@ -1,11 +1,20 @@
 //! `kscen.yaml`: which environments there are, and what may be done in them.
 
+mod credentials;
 mod environments;
 mod load;
 mod permit;
+mod selfcheck;
 mod state;
 
-pub use environments::{Allow, EnvironmentEntry, Kind, ProjectFile, RemoteConfig};
-pub use load::{Project, find};
-pub use permit::{Refusal, permit};
+pub use credentials::hide_addresses;
+pub use environments::ProjectFile;
+pub use load::Project;
+pub use permit::{authorize, permit};
+pub use selfcheck::{last_selfcheck, store_selfcheck};
 pub use state::{Busy, RunLock, journal_path, state_folder};
+
+#[cfg(test)]
+mod authority_tests;
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
 //! Where kscen keeps what has to outlive a run on this machine.
 
-use super::environments::Kind;
 use super::load::Project;
-use std::fs::{File, OpenOptions, TryLockError};
+use crate::ground::private;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The folder for state of this user: `$XDG_STATE_HOME/kscen`, or `~/.local/state/kscen`.
 ///
@@ -16,21 +16,15 @@ pub fn state_folder() -> io::Result<PathBuf> {
         .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "neither XDG_STATE_HOME nor HOME is set"))?;
     let folder = base.join("kscen");
-    std::fs::create_dir_all(&folder)?;
+    private::create_dir_all(&folder)?;
     Ok(folder)
 }
 
-/// A file of an environment. A kept local stack is known by its name alone; other environments are those of one project.
+/// A file of an environment: what is the same environment has the same file.
 fn file(project: &Project, extension: &str) -> io::Result<PathBuf> {
-    let name = &project.name;
-    Ok(state_folder()?.join(match project.kind {
-        Kind::Local(_) => format!("{name}.{extension}"),
-        Kind::Docker(_) | Kind::Remote | Kind::Mock(_) => {
-            let place = std::path::absolute(&project.folder)?;
-            let place = std::fs::canonicalize(&place).unwrap_or(place);
-            format!("{name}-{:08x}.{extension}", crc32fast::hash(place.as_os_str().as_encoded_bytes()))
-        }
-    }))
+    let identity = project.kind.identity(&project.site());
+    let mark = crc32fast::hash(identity.as_bytes());
+    Ok(state_folder()?.join(format!("{}-{mark:08x}.{extension}", project.kind.name())))
 }
 
 /// The undo journal of an environment.
@@ -38,7 +32,21 @@ fn file(project: &Project, extension: &str) -> io::Result<PathBuf> {
 /// # Errors
 /// Where the folder cannot be made.
 pub fn journal_path(project: &Project) -> io::Result<PathBuf> {
-    file(project, "undo")
+    let path = file(project, "undo")?;
+    adopt(&state_folder()?.join(earlier_name(project)?), &path)?;
+    Ok(path)
+}
+
+/// The journal's name in versions that kept one for each folder. What a local stack had in force has ended with it.
+fn earlier_name(project: &Project) -> io::Result<String> {
+    let place = std::path::absolute(&project.folder)?;
+    let place = std::fs::canonicalize(&place).unwrap_or(place);
+    Ok(format!("{}-{:08x}.undo", project.name, crc32fast::hash(place.as_os_str().as_encoded_bytes())))
+}
+
+/// What a run of a version before has left in force is undone by this one.
+fn adopt(earlier: &Path, path: &Path) -> io::Result<()> {
+    if earlier.is_file() && !path.exists() { std::fs::rename(earlier, path) } else { Ok(()) }
 }
 
 /// Why an environment cannot be had alone.
@@ -61,7 +69,7 @@ impl RunLock {
     /// Another process has it, or the file cannot be written.
     pub fn take(project: &Project) -> Result<Self, Busy> {
         let path = file(project, "lock").map_err(Busy::Unusable)?;
-        let mut file = OpenOptions::new()
+        let mut file = private::options()
             .create(true)
             .truncate(false)
             .read(true)
@@ -81,5 +89,24 @@ impl RunLock {
             }
             Err(TryLockError::Error(error)) => Err(Busy::Unusable(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_under_its_earlier_name_is_taken_over_once() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (earlier, path) = (dir.path().join("shop-0badcafe.undo"), dir.path().join("docker-12345678.undo"));
+        adopt(&earlier, &path).expect("nothing to take over");
+        assert!(!path.exists());
+        std::fs::write(&earlier, "left in force").expect("written");
+        adopt(&earlier, &path).expect("taken over");
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), "left in force");
+        std::fs::write(&earlier, "of another time").expect("written");
+        adopt(&earlier, &path).expect("what is there stays");
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), "left in force");
     }
 }

@@ -1,6 +1,7 @@
 //! A check: what was expected, what was observed, and what follows.
 
 use super::unit::{Quantity, Unit};
+use crate::text::Location;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -11,8 +12,15 @@ use std::fmt;
 pub enum Observed {
     /// A measured number.
     Number(Quantity),
-    /// At least this much: it had not ended when the observation did.
-    AtLeast(Quantity),
+    /// At least this much: more could still come.
+    AtLeast {
+        /// What was seen so far.
+        #[serde(flatten)]
+        quantity: Quantity,
+        /// What is missing for the whole.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        missing: Vec<String>,
+    },
     /// A word or a text, such as a state.
     Text(String),
     /// A truth.
@@ -35,7 +43,8 @@ impl fmt::Display for Observed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(quantity) => quantity.fmt(f),
-            Self::AtLeast(quantity) => write!(f, "≥ {quantity}"),
+            Self::AtLeast { quantity, missing } if missing.is_empty() => write!(f, "≥ {quantity}"),
+            Self::AtLeast { quantity, missing } => write!(f, "≥ {quantity} ({})", missing.join("; ")),
             Self::Text(text) => f.write_str(text),
             Self::Flag(flag) => flag.fmt(f),
             Self::Json(value) => value.fmt(f),
@@ -129,21 +138,4 @@ pub struct CheckRecord {
     pub at: Option<Location>,
     /// The first offending samples, one a line.
     pub samples: Vec<String>,
-}
-
-/// A place in a file, for people and links.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Location {
-    /// File as the user named it.
-    pub file: String,
-    /// Line, from 1.
-    pub line: usize,
-    /// Column, from 1.
-    pub column: usize,
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
-    }
 }

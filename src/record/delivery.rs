@@ -1,12 +1,12 @@
 //! The account of messages between senders and readers.
 
-use crate::debezium::Reconciliation;
-use crate::ledger::LedgerReport;
+use crate::accounting::{LedgerReport, Reconciliation};
+use crate::scenario::Guarantee;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Senders, readers, and where each message went.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct DeliveryRecord {
     /// Ids of the sending steps; their union was sent.
     pub from: Vec<String>,
@@ -16,6 +16,12 @@ pub struct DeliveryRecord {
     pub drained: bool,
     /// Why it was not drained.
     pub missing_evidence: Option<String>,
+    /// What is not known about senders that were named: which of them did not run, or were given up before their end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incomplete: Vec<String>,
+    /// The guarantee by which it was judged, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarantee: Option<Guarantee>,
     /// For changes of a database: what became of each row's change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Box<Reconciliation>>,

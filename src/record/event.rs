@@ -3,9 +3,11 @@
 use super::check::CheckRecord;
 use super::delivery::DeliveryRecord;
 use super::fault::FaultRecord;
+use super::incident::Incident;
 use super::run::{LogExcerpt, Machine, RunInfo};
 use super::service::ServiceSample;
 use super::step::{Failure, Section, StepRecord};
+use super::strain::MachineSample;
 use super::verdict::Verdict;
 use crate::environment::EnvironmentInfo;
 use schemars::JsonSchema;
@@ -87,6 +89,15 @@ pub enum EventKind {
         /// Its id.
         id: String,
     },
+    /// A step that failed is tried again: what its checks said so far does not count.
+    StepRetried {
+        /// Its id.
+        id: String,
+        /// Number of the attempt that follows, from 2.
+        attempt: u64,
+        /// Why the one before failed.
+        reason: String,
+    },
     /// Live figures of a running step.
     Progress {
         /// Its id.
@@ -104,10 +115,20 @@ pub enum EventKind {
         /// Its record so far.
         record: FaultRecord,
     },
+    /// A service did something unasked.
+    Incident {
+        /// What.
+        incident: Incident,
+    },
     /// Resources of services.
     Sample {
         /// By service.
         services: BTreeMap<String, ServiceSample>,
+    },
+    /// How available the machine was.
+    Strain {
+        /// About a second of it.
+        sample: Box<MachineSample>,
     },
     /// Messages were accounted for.
     Delivery {
@@ -143,7 +164,7 @@ pub enum EventKind {
     },
     /// Somebody asked the run to end.
     Interrupted {
-        /// The exit code of the signal: 130 or 143.
+        /// The exit code of the signal: 129, 130 or 143.
         code: i32,
     },
     /// The run is over.

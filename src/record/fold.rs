@@ -1,6 +1,7 @@
 //! Folds events into a record.
 
 use super::event::{Event, EventKind};
+use super::fault::FaultRecord;
 use super::run::{FORMAT, Mark, Record};
 use super::service::ServiceRecord;
 
@@ -22,9 +23,11 @@ impl Folder {
                 broker_config: Default::default(),
                 steps: Vec::new(),
                 faults: Vec::new(),
+                incidents: Vec::new(),
                 deliveries: Vec::new(),
                 services: Vec::new(),
                 checks: Vec::new(),
+                strain: Vec::new(),
                 marks: Vec::new(),
                 logs: Vec::new(),
                 failure: None,
@@ -50,6 +53,20 @@ impl Folder {
     }
 }
 
+/// Marks that are kept; all of them are in the events.
+const MARKS: usize = 10_000;
+/// Seconds before and after a fault whose samples of services stay as they are.
+const AROUND: f64 = 30.0;
+
+fn mark(record: &mut Record, at: f64, kind: &str, text: &str) {
+    let mark = match record.marks.len() {
+        MARKS => ("warning", "further marks are in the events only"),
+        kept if kept < MARKS => (kind, text),
+        _ => return,
+    };
+    record.marks.push(Mark { at, kind: mark.0.to_owned(), text: mark.1.to_owned() });
+}
+
 fn apply(record: &mut Record, event: &Event) {
     match &event.kind {
         EventKind::EnvironmentReady { info, .. } => record.environment = Some((**info).clone()),
@@ -66,9 +83,13 @@ fn apply(record: &mut Record, event: &Event) {
             }
         }
         EventKind::Sample { services } => {
+            let near = |fault: &FaultRecord, at: f64| {
+                let end = fault.ready.or(fault.undone).or(fault.effective).unwrap_or(fault.requested);
+                (fault.requested - AROUND..end + AROUND).contains(&at)
+            };
             for (name, sample) in services {
                 match record.services.iter_mut().find(|service| service.name == *name) {
-                    Some(service) => service.samples.push(*sample),
+                    Some(service) => service.push(*sample, |at| record.faults.iter().any(|fault| near(fault, at))),
                     None => {
                         record.services.push(ServiceRecord { name: name.clone(), samples: vec![*sample] });
                     }
@@ -81,13 +102,18 @@ fn apply(record: &mut Record, event: &Event) {
                 None => record.deliveries.push((**delivery).clone()),
             }
         }
-        EventKind::Check { record: check } => record.checks.push((**check).clone()),
-        EventKind::Mark { kind, text } => {
-            record.marks.push(Mark { at: event.at, kind: kind.clone(), text: text.clone() });
+        EventKind::StepRetried { id, .. } => record.checks.retain(|check| check.step != *id),
+        EventKind::Check { record: check } => {
+            record.incidents.iter_mut().for_each(|incident| incident.expected |= incident.is_expected_by(check));
+            record.checks.push((**check).clone());
         }
-        EventKind::Warning { text } => {
-            record.marks.push(Mark { at: event.at, kind: "warning".to_owned(), text: text.clone() });
+        EventKind::Incident { incident } => {
+            record.incidents.push(incident.clone());
+            mark(record, event.at, "unasked", &incident.to_string());
         }
+        EventKind::Strain { sample } => record.strain.push((**sample).clone()),
+        EventKind::Mark { kind, text } => mark(record, event.at, kind, text),
+        EventKind::Warning { text } => mark(record, event.at, "warning", text),
         EventKind::Log { excerpt } => record.logs.push(excerpt.clone()),
         EventKind::Leftover { text } => record.leftovers.push(text.clone()),
         EventKind::RunFailed { failure } => record.failure = Some(failure.clone()),

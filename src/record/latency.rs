@@ -1,18 +1,18 @@
 //! Latencies as histograms over slices of time.
 //!
-//! Each tenth of a second has an HDR histogram of its own (1 % resolution), so that percentiles of
-//! any phase come from merging and never from averaging. A message belongs to the slice in which it
-//! was **due**: what was due while the system stood still shows in that time, however late the
-//! answer came.
+//! Each slice has an HDR histogram of its own (1 % resolution), so that percentiles of any phase come from merging and never
+//! from averaging. A message belongs to the slice in which it was **due**: what was due while the system stood still shows in
+//! that time, however late the answer came.
 
+use super::counts::Counts;
+use super::detail::Detail;
+pub use super::series::SLICE_US;
+use super::series::{Sample as _, TimeLine};
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Length of a slice.
-pub const SLICE_US: u64 = 100_000;
 /// Latencies above one hour are clipped to it and counted.
 pub const LIMIT_US: u64 = 3_600_000_000;
 /// Slices that are kept open for fast recording.
@@ -23,14 +23,11 @@ pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LIMIT_US, 2).expect("constant bounds are valid")
 }
 
-/// One slice: `[value in µs, how many messages]`, ascending; values are the lowest of their bucket.
-pub type Slice = Vec<(u64, u64)>;
-
 /// Latencies in µs of messages by the time they were due.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LatencySeries {
-    /// Slices of 100 ms by number: slice n holds messages due in [n × 100 ms, (n+1) × 100 ms) of the run.
-    pub slices: BTreeMap<u64, Slice>,
+    /// A histogram for each slice of the run.
+    pub slices: TimeLine<Counts>,
     /// Sum of all latencies in µs, for an exact mean.
     pub sum_us: u64,
     /// The longest latency in µs, exact.
@@ -83,33 +80,30 @@ impl LatencySeries {
     /// The histogram, in µs, of messages due in slices that the span touches: for the time of a
     /// fault, which what was already on its way at its beginning belongs to as well.
     pub fn touching(&self, span_us: Range<u64>) -> Histogram<u64> {
-        self.merged(span_us.start / SLICE_US..span_us.end.div_ceil(SLICE_US))
+        let mut merged = histogram();
+        self.slices.touching(span_us).for_each(|slice| slice.sample.add_to(&mut merged));
+        merged
     }
 
     /// The histogram, in µs, of messages due in slices that lie in the span as a whole: for the time
     /// between faults.
     pub fn within(&self, span_us: Range<u64>) -> Histogram<u64> {
-        self.merged(span_us.start.div_ceil(SLICE_US)..span_us.end / SLICE_US)
-    }
-
-    fn merged(&self, slices: Range<u64>) -> Histogram<u64> {
         let mut merged = histogram();
-        if slices.start < slices.end {
-            for (value, count) in self.slices.range(slices).flat_map(|(_, slice)| slice) {
-                merged.saturating_record_n(*value, *count);
-            }
-        }
+        let slices = self.slices.touching(span_us.clone()).filter(|slice| slice.lies_in(&span_us));
+        slices.for_each(|slice| slice.sample.add_to(&mut merged));
         merged
     }
 
     /// The histogram of everything.
     pub fn total(&self) -> Histogram<u64> {
-        self.within(0..u64::MAX)
+        let mut merged = histogram();
+        self.slices.iter().for_each(|slice| slice.sample.add_to(&mut merged));
+        merged
     }
 
     /// How many messages.
     pub fn len(&self) -> u64 {
-        self.slices.values().flatten().map(|(_, count)| count).sum()
+        self.slices.iter().fold(0, |sum, slice| sum.saturating_add(slice.sample.total()))
     }
 
     /// Whether there are no messages.
@@ -118,27 +112,13 @@ impl LatencySeries {
     }
 
     /// Adds another series to this one.
-    pub fn merge(&mut self, other: LatencySeries) {
-        for (number, slice) in other.slices {
-            merge_slices(self.slices.entry(number).or_default(), slice);
-        }
+    pub fn merge(&mut self, other: &LatencySeries) {
+        self.slices.merge(&other.slices);
         self.sum_us = self.sum_us.saturating_add(other.sum_us);
         self.max_us = self.max_us.max(other.max_us);
-        self.clipped += other.clipped;
-        self.negative += other.negative;
+        self.clipped = self.clipped.saturating_add(other.clipped);
+        self.negative = self.negative.saturating_add(other.negative);
     }
-}
-
-fn merge_slices(into: &mut Slice, other: Slice) {
-    if into.is_empty() {
-        *into = other;
-        return;
-    }
-    let mut sums: BTreeMap<u64, u64> = into.drain(..).collect();
-    for (value, count) in other {
-        *sums.entry(value).or_default() += count;
-    }
-    into.extend(sums);
 }
 
 /// Records latencies at a few nanoseconds each.
@@ -158,6 +138,12 @@ struct OpenSlice {
 }
 
 impl LatencyRecorder {
+    /// A recorder whose series keeps apart what `detail` says.
+    pub fn kept_by(detail: Detail) -> Self {
+        let series = LatencySeries { slices: TimeLine::kept_by(detail), ..LatencySeries::default() };
+        Self { series, ..Self::default() }
+    }
+
     /// Records the latency of a message that was due `due_us` after the start of the run.
     pub fn record(&mut self, due_us: u64, latency_us: i64) {
         self.record_n(due_us, latency_us, 1);
@@ -223,10 +209,8 @@ impl LatencyRecorder {
 }
 
 fn close(slice: &mut OpenSlice, series: &mut LatencySeries) {
-    let recorded: Slice =
-        slice.histogram.iter_recorded().map(|v| (v.value_iterated_to(), v.count_at_value())).collect();
-    if !recorded.is_empty() {
-        merge_slices(series.slices.entry(slice.number).or_default(), recorded);
+    if !slice.histogram.is_empty() {
+        series.slices.whole(slice.number * SLICE_US).follow(&Counts::of(&slice.histogram));
     }
     slice.histogram.reset();
 }
@@ -253,7 +237,7 @@ mod tests {
         assert!((1_980_000..2_020_000).contains(&fault.max_us), "{fault:?}");
         assert!(series.within(5_000_000..u64::MAX).max() < 820);
         let mut twice = series.clone();
-        twice.merge(series.clone());
+        twice.merge(&series);
         assert_eq!(twice.len(), 2 * series.len());
         let text = serde_json::to_string(&series).unwrap();
         assert_eq!(serde_json::from_str::<LatencySeries>(&text).unwrap(), series);

@@ -31,8 +31,8 @@ pub struct Metric {
     pub unit: Unit,
     /// One number or a distribution.
     pub shape: Shape,
-    /// Verbs that have it.
-    pub verbs: &'static [&'static str],
+    /// What a verb does that has it; empty for a metric of every verb.
+    pub work: &'static [Work],
     /// Which way is better.
     pub better: Better,
     /// What it is.
@@ -50,25 +50,37 @@ pub const STATISTICS: &[(&str, &str)] = &[
     ("max", "largest value"),
 ];
 
-const PRODUCE: &[&str] = &["produce"];
-const CONSUME: &[&str] = &["consume"];
-const LOADS: &[&str] = &["produce", "consume"];
-/// Verbs that disturb something.
-pub const FAULTS: &[&str] = &["pause", "resume", "stop", "start", "restart", "kill", "wipe", "network"];
-const SQL: &[&str] = &["sql"];
-
-const fn single(
-    name: &'static str,
-    unit: Unit,
-    verbs: &'static [&'static str],
-    better: Better,
-    doc: &'static str,
-) -> Metric {
-    Metric { name, unit, shape: Shape::Single, verbs, better, doc }
+/// What the steps of a verb do, as far as others have to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Sends messages.
+    Sends,
+    /// Reads messages.
+    Reads,
+    /// Changes rows of a database.
+    ChangesRows,
+    /// Disturbs a service, a connection or a step, or ends such a disturbance.
+    Disturbs,
+    /// Judges what happened.
+    Judges,
+    /// Waits for the end of another step.
+    Joins,
+    /// Anything else.
+    Other,
 }
 
-const fn distribution(name: &'static str, verbs: &'static [&'static str], doc: &'static str) -> Metric {
-    Metric { name, unit: Unit::Duration, shape: Shape::Distribution, verbs, better: Better::Lower, doc }
+const PRODUCE: &[Work] = &[Work::Sends];
+const CONSUME: &[Work] = &[Work::Reads];
+const LOADS: &[Work] = &[Work::Sends, Work::Reads];
+const FAULTS: &[Work] = &[Work::Disturbs];
+const SQL: &[Work] = &[Work::ChangesRows];
+
+const fn single(name: &'static str, unit: Unit, work: &'static [Work], better: Better, doc: &'static str) -> Metric {
+    Metric { name, unit, shape: Shape::Single, work, better, doc }
+}
+
+const fn distribution(name: &'static str, work: &'static [Work], doc: &'static str) -> Metric {
+    Metric { name, unit: Unit::Duration, shape: Shape::Distribution, work, better: Better::Lower, doc }
 }
 
 /// Every metric.
@@ -189,9 +201,16 @@ pub const METRICS: &[Metric] = &[
     single("duration", Unit::Duration, &[], Better::Neutral, "from the step's start to its end; every step has it"),
 ];
 
-/// Metrics of a verb, in registry order.
-pub fn of_verb(verb: &str) -> impl Iterator<Item = &'static Metric> + '_ {
-    METRICS.iter().filter(move |metric| metric.verbs.is_empty() || metric.verbs.contains(&verb))
+impl Metric {
+    /// Whether the steps of a verb that does this have it.
+    pub fn is_of(&self, work: Work) -> bool {
+        self.work.is_empty() || self.work.contains(&work)
+    }
+}
+
+/// Metrics of the verbs that do this, in the order of the list.
+pub fn of(work: Work) -> impl Iterator<Item = &'static Metric> {
+    METRICS.iter().filter(move |metric| metric.is_of(work))
 }
 
 /// The metric of that name.

@@ -3,17 +3,19 @@
 use super::check::CheckRecord;
 use super::delivery::DeliveryRecord;
 use super::fault::FaultRecord;
+use super::incident::Incident;
 use super::service::ServiceRecord;
 use super::step::{Failure, StepRecord};
+use super::strain::MachineSample;
 use super::verdict::Verdict;
 use crate::environment::{EnvironmentInfo, LogLine};
-use crate::selfcheck::Stamp;
+use crate::record::Stamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Version of the format of `result.json`; raised when a reader of the former one would misunderstand it.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Which run this is.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +34,12 @@ pub struct RunInfo {
     pub tags: Vec<String>,
     /// The guarantee it is judged by.
     pub guarantee: Option<crate::scenario::Guarantee>,
+    /// What the scenario tells the baseline reports about itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<crate::scenario::ReportClause>,
+    /// What becomes of bounds on performance that are not met while the machine was not available.
+    #[serde(default)]
+    pub noise: crate::scenario::Noise,
     /// This run's cell of the matrix.
     pub matrix: BTreeMap<String, serde_json::Value>,
     /// Start of the run, RFC 3339.
@@ -97,12 +105,18 @@ pub struct Record {
     pub steps: Vec<StepRecord>,
     /// Faults in the order they were applied.
     pub faults: Vec<FaultRecord>,
+    /// What services did unasked, in the order in which it was seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<Incident>,
     /// Accounts of messages.
     pub deliveries: Vec<DeliveryRecord>,
     /// Services and what they used.
     pub services: Vec<ServiceRecord>,
     /// Checks in the order they were decided.
     pub checks: Vec<CheckRecord>,
+    /// How available the machine was, about once a second.
+    #[serde(default)]
+    pub strain: Vec<MachineSample>,
     /// Moments worth a line in a chart.
     pub marks: Vec<Mark>,
     /// Log lines around faults and anomalies.

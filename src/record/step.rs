@@ -1,9 +1,10 @@
 //! What a step did.
 
-use super::check::Location;
 use super::latency::LatencySeries;
+use super::metric::Work;
 use super::unit::Quantity;
-use crate::load::{ConsumeReport, ProduceReport};
+use crate::record::{ConsumeReport, ProduceReport, WriteReport};
+use crate::text::Location;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -45,6 +46,8 @@ pub enum StepStatus {
     Skipped,
     /// It was ended by an interrupt or by the run's end.
     Stopped,
+    /// It had not ended when it was looked at: its figures are those so far.
+    Running,
 }
 
 /// Why a step did not end well.
@@ -96,6 +99,29 @@ pub struct StepRecord {
     pub produced: Option<Box<ProduceReport>>,
     /// What a `consume` step measured.
     pub consumed: Option<Box<ConsumeReport>>,
+    /// What a `sql` step that repeats statements measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Box<WriteReport>>,
     /// Whatever else the verb has to report (an HTTP answer, rows), as JSON.
     pub details: serde_json::Value,
+}
+
+/// The code of a failure that is told by the checks of the step, each at its own line.
+pub const EXPECTATION: &str = "expectation";
+
+impl StepRecord {
+    /// What the step did, by what it left: a stored record knows its verb only by name.
+    pub fn work(&self) -> Work {
+        if self.produced.is_some() {
+            Work::Sends
+        } else if self.consumed.is_some() {
+            Work::Reads
+        } else if self.metrics.contains_key("rows") {
+            Work::ChangesRows
+        } else if self.metrics.contains_key("effect_after") {
+            Work::Disturbs
+        } else {
+            Work::Other
+        }
+    }
 }

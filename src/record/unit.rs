@@ -49,6 +49,9 @@ impl Quantity {
 
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.value.is_finite() {
+            return f.write_str("out of bounds");
+        }
         match self.unit {
             Unit::Count => f.write_str(&grouped(self.value)),
             Unit::Duration => f.write_str(&duration(self.value)),
@@ -61,6 +64,9 @@ impl fmt::Display for Quantity {
 
 /// `1,234,567`: whole numbers with separators, others with two digits.
 pub fn grouped(value: f64) -> String {
+    if !value.is_finite() {
+        return value.to_string();
+    }
     if value.fract() != 0.0 {
         return short(value);
     }

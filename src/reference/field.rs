@@ -1,7 +1,7 @@
 //! The fields of a verb, read off its schema.
 
 use crate::scenario::schema::tidy;
-use crate::step::VerbEntry;
+use crate::verb::VerbEntry;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 

@@ -1,8 +1,9 @@
 //! Recommendations: a table of rules over measured figures. Each names the figure and the threshold that triggered it.
 
 use super::view::{cpu_peak, response_time};
+use crate::accounting::Class;
 use crate::judge::measure::observe;
-use crate::ledger::Class;
+use crate::record::counts;
 use crate::record::{Observed, Quantity, Record, StepRecord, Unit};
 use serde::Serialize;
 
@@ -208,7 +209,7 @@ fn config<'a>(step: &'a StepRecord, name: &str) -> Option<&'a str> {
 }
 
 fn class(record: &Record, class: Class) -> u64 {
-    record.deliveries.iter().map(|delivery| delivery.ledger.count(class)).sum()
+    counts::sum(record.deliveries.iter().map(|delivery| delivery.ledger.count(class)))
 }
 
 fn us(us: u64) -> Quantity {
@@ -224,9 +225,6 @@ fn number(record: &Record, step: &StepRecord, metric: &str) -> Option<f64> {
 
 fn largest(record: &Record, metric: &str) -> Option<(f64, String)> {
     let observations = record.steps.iter().map(|step| observe(record, step, metric, None, None));
-    let numbers = observations.filter_map(|observed| match &observed {
-        Observed::Number(quantity) | Observed::AtLeast(quantity) => Some((quantity.value, observed.to_string())),
-        _ => None,
-    });
+    let numbers = observations.filter_map(|observed| Some((observed.quantity()?.value, observed.brief())));
     numbers.max_by(|a, b| a.0.total_cmp(&b.0))
 }

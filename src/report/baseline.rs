@@ -13,9 +13,11 @@ use super::stored::{Collection, Stored};
 use super::svg;
 use super::timeline::timeline;
 use super::view::{cell, started};
-use crate::diagnostic::Problem;
 use crate::record::{Quantity, Record, Unit};
-use expected::{Kind, expected};
+use crate::scenario::BaselineReport;
+use crate::text::Problem;
+pub use expected::Declared;
+use expected::expected;
 use patterns::Pattern;
 use section::{RunSection, Section};
 use serde::Serialize;
@@ -67,15 +69,15 @@ struct AdviceRow {
     triggers: Vec<String>,
 }
 
-/// Both reports with their charts.
+/// Both reports with their charts; `declared` are the scenarios that have a section even where they did not run.
 ///
 /// # Errors
 /// A template that cannot be rendered, at its line.
-pub fn baseline(found: &Collection, reporter: &Reporter) -> Result<Vec<OutputFile>, Problem> {
+pub fn baseline(found: &Collection, declared: &[Declared], reporter: &Reporter) -> Result<Vec<OutputFile>, Problem> {
     let newest = newest(found);
     let mut files = Vec::new();
-    for (kind, name) in [(Kind::Performance, PERFORMANCE), (Kind::Delivery, DELIVERY)] {
-        let (view, charts) = view(kind, &newest, found);
+    for (kind, name) in [(BaselineReport::Performance, PERFORMANCE), (BaselineReport::Delivery, DELIVERY)] {
+        let (view, charts) = view(kind, declared, &newest, found);
         files.push(OutputFile::new(name, reporter.templates().render(name, &view)?));
         files.extend(charts);
     }
@@ -98,11 +100,16 @@ fn stem(record: &Record) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn view(kind: Kind, newest: &[&Stored], found: &Collection) -> (BaselineView, Vec<OutputFile>) {
+fn view(
+    kind: BaselineReport,
+    declared: &[Declared],
+    newest: &[&Stored],
+    found: &Collection,
+) -> (BaselineView, Vec<OutputFile>) {
     let mut charts = Vec::new();
     let mut used: Vec<&Record> = Vec::new();
     let mut sections = Vec::new();
-    for expectation in expected(kind, newest.iter().map(|stored| &stored.record)) {
+    for expectation in expected(kind, declared, newest.iter().map(|stored| &stored.record)) {
         let runs: Vec<&Stored> =
             newest.iter().copied().filter(|stored| stem(&stored.record) == expectation.stem).collect();
         let shown = runs
@@ -115,7 +122,8 @@ fn view(kind: Kind, newest: &[&Stored], found: &Collection) -> (BaselineView, Ve
                 RunSection::of(&stored.record, path)
             })
             .collect();
-        let file = runs.first().map(|stored| stored.record.run.file.clone());
+        let ran = runs.first().map(|stored| stored.record.run.file.clone());
+        let file = ran.or_else(|| expectation.file.clone());
         let why = found.not_run.iter().find(|not_run| not_run.file.contains(&expectation.stem)).map(|n| n.why.clone());
         sections.push(Section::of(expectation, file, shown, why));
     }

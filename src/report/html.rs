@@ -4,7 +4,7 @@ use super::suite::SuiteView;
 use super::svg;
 use super::templates::Templates;
 use super::view::RunView;
-use crate::diagnostic::Problem;
+use crate::text::Problem;
 use serde::Serialize;
 
 const STYLE: &str =

@@ -127,7 +127,7 @@ fn of_producer(name: &str, value: &str, all: &BTreeMap<&str, String>) -> Option<
         ("acks", "1") => {
             (BAD, "the leader answers alone: what it acknowledged is lost if it fails before a follower has it")
         }
-        ("acks", _) => (BAD, "nothing is acknowledged: a message is lost without anybody noticing"),
+        ("acks", _) => (BAD, "nothing is acknowledged: a lost message is not noticed"),
         ("enable.idempotence", "true") => {
             (GOOD, "the broker drops what a retry sends twice, and keeps the order of each partition")
         }
@@ -190,7 +190,7 @@ fn of_broker(name: &str, value: &str, brokers: u32) -> Option<Meaning> {
         "auto.create.topics.enable" if value == "true" => {
             (WARN, "a mistyped topic name creates a topic with default settings")
         }
-        "auto.create.topics.enable" => (GOOD, "topics exist only where somebody made them"),
+        "auto.create.topics.enable" => (GOOD, "topics exist only where they were created"),
         "log.flush.interval.messages" if number < i64::MAX => {
             (WARN, "forced flushes cost throughput; Kafka relies on replication for durability")
         }

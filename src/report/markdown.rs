@@ -4,7 +4,7 @@ use super::output::OutputFile;
 use super::svg;
 use super::templates::Templates;
 use super::view::RunView;
-use crate::diagnostic::Problem;
+use crate::text::Problem;
 use serde::Serialize;
 
 #[derive(Serialize)]

@@ -2,6 +2,7 @@
 
 pub mod advice;
 mod baseline;
+mod bounds;
 pub mod chart;
 mod command;
 mod html;
@@ -9,6 +10,7 @@ pub mod judged;
 mod junit;
 mod markdown;
 mod output;
+mod rebuilt;
 mod reporter;
 mod score;
 mod stored;
@@ -20,16 +22,15 @@ mod templates;
 mod timeline;
 pub mod view;
 
-pub use baseline::{DELIVERY, PERFORMANCE, baseline};
+pub use baseline::{DELIVERY, Declared, PERFORMANCE, baseline};
 pub use command::command;
 pub use junit::junit;
 pub use output::OutputFile;
 pub use reporter::{Reporter, RunReports};
-pub use stored::{Collection, Stored, Unusable, load};
-pub use suite::SuiteView;
+pub use stored::{Collection, EVENTS, RESULT, Stored, load};
 pub use suite_record::{NotRun, SUITE, SuiteRecord};
-pub use templates::Templates;
-pub use view::RunView;
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;

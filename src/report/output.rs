@@ -1,5 +1,6 @@
 //! What a report consists of: bytes under names. Reporters return them, one owner writes them.
 
+use crate::ground::private;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -25,13 +26,8 @@ impl OutputFile {
     pub fn write(&self, folder: &Path) -> io::Result<PathBuf> {
         let path = folder.join(&self.path);
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(parent)?;
-        let mut file = tempfile::Builder::new().prefix(".report").tempfile_in(parent)?;
-        io::Write::write_all(&mut file, &self.bytes)?;
-        // A report is for everyone who may read its folder; temporary files are not.
-        #[cfg(unix)]
-        std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-        file.persist(&path)?;
+        private::create_dir_all(parent)?;
+        private::replace(&path, |writer| writer.write_all(&self.bytes))?;
         Ok(path)
     }
 }

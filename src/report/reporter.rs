@@ -6,8 +6,8 @@ use super::suite::SuiteView;
 use super::templates::Templates;
 use super::view::RunView;
 use super::{html, junit, markdown, summary};
-use crate::diagnostic::Problem;
 use crate::record::Record;
+use crate::text::Problem;
 use std::path::Path;
 
 /// Makes reports from records.

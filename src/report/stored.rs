@@ -1,13 +1,21 @@
 //! Finds and reads stored results. What cannot be used is named and left out; the rest is rendered.
 
+use super::bounds;
+use super::rebuilt::rebuilt;
 use super::suite_record::{NotRun, SUITE, SuiteRecord};
+use crate::ground::input;
 use crate::record::Record;
 use crate::record::run::FORMAT;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Name of a record's file.
-const RESULT: &str = "result.json";
+pub const RESULT: &str = "result.json";
+/// Name of the event stream's file.
+pub const EVENTS: &str = "events.ndjson";
+/// Most bytes of one stored file: an hour of a fast load takes a tenth.
+const MOST: u64 = 128 * 1024 * 1024;
 /// How deep results are looked for: a folder of suites of runs.
 const DEPTH: usize = 3;
 
@@ -56,8 +64,24 @@ pub fn load(paths: &[PathBuf]) -> Collection {
 }
 
 fn folder(path: &Path, depth: usize, found: &mut Collection) {
+    let events = path.join(EVENTS);
     if path.join(RESULT).exists() {
-        return file(&path.join(RESULT), found);
+        return match record(&path.join(RESULT)) {
+            // The run was cut off after this was written: its events tell more.
+            Ok(record) if record.verdict.is_none() && events.exists() => {
+                let record = from_events(path).unwrap_or(record);
+                found.runs.push(Stored { folder: path.to_owned(), record });
+            }
+            other => enter(&path.join(RESULT), other, found),
+        };
+    }
+    if events.exists() {
+        return match from_events(path) {
+            Ok(record) => found.runs.push(Stored { folder: path.to_owned(), record }),
+            Err(why) => {
+                found.unusable.push(Unusable { path: path.to_owned(), why: format!("there is no {RESULT}, and {why}") })
+            }
+        };
     }
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
@@ -65,10 +89,6 @@ fn folder(path: &Path, depth: usize, found: &mut Collection) {
     };
     let mut entries: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
     entries.sort();
-    if path.join("events.ndjson").exists() {
-        let why = format!("there is no {RESULT}: the run ended before its first step");
-        return found.unusable.push(Unusable { path: path.to_owned(), why });
-    }
     for entry in entries {
         let hidden = entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if hidden || entry.is_symlink() {
@@ -85,16 +105,18 @@ fn folder(path: &Path, depth: usize, found: &mut Collection) {
 }
 
 fn suite(path: &Path, found: &mut Collection) {
-    match read(path, SuiteRecord::FORMAT).and_then(|value| {
-        serde_json::from_value::<SuiteRecord>(value).map_err(|error| format!("it is not what kscen writes: {error}"))
-    }) {
+    match read(path, SuiteRecord::FORMAT).and_then(typed::<SuiteRecord>) {
         Ok(suite) => found.not_run.extend(suite.not_run),
         Err(why) => found.unusable.push(Unusable { path: path.to_owned(), why }),
     }
 }
 
 fn file(path: &Path, found: &mut Collection) {
-    match record(path) {
+    enter(path, record(path), found);
+}
+
+fn enter(path: &Path, record: Result<Record, String>, found: &mut Collection) {
+    match record {
         Ok(record) => {
             let folder = path.parent().unwrap_or(Path::new("")).to_owned();
             found.runs.push(Stored { folder, record });
@@ -105,21 +127,31 @@ fn file(path: &Path, found: &mut Collection) {
 
 /// Reads one record.
 fn record(path: &Path) -> Result<Record, String> {
-    let value = read(path, FORMAT)?;
-    serde_json::from_value(value).map_err(|error| format!("it is not what kscen writes: {error}"))
+    typed(read(path, FORMAT)?)
+}
+
+/// The record of a run that could not write it, from its events.
+fn from_events(folder: &Path) -> Result<Record, String> {
+    let record = rebuilt(folder, MOST)?;
+    let value = serde_json::to_value(record).map_err(|error| error.to_string())?;
+    typed(value)
+}
+
+/// A value as what it is, once its numbers are within bounds.
+fn typed<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+    bounds::check(&value).map_err(|error| format!("it is not what kscen writes: {error}"))?;
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| format!("it is not what kscen writes: {}: {}", error.path(), error.inner()))
 }
 
 fn read(path: &Path, newest: u32) -> Result<Value, String> {
-    // Reading a pipe would wait for whoever writes into it.
-    if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
-        return Err("it is not a regular file".to_owned());
-    }
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    let bytes = input::read(path, MOST).map_err(|error| error.to_string())?;
     let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
         if error.is_eof() { "it is truncated".to_owned() } else { format!("it is not JSON: {error}") }
     })?;
     match value.get("format").and_then(Value::as_u64) {
         None => Err("it is not a result of kscen: it has no `format`".to_owned()),
+        Some(0) => Err("it has format 0, which no kscen writes".to_owned()),
         Some(format) if format > u64::from(newest) => {
             Err(format!("it has format {format}, this kscen reads up to {newest}: use a newer kscen"))
         }
@@ -156,7 +188,7 @@ mod tests {
             .collect();
         assert_eq!(whys.len(), 7, "{whys:#?}");
         let expected =
-            ["truncated", "no `format`", "use a newer kscen", "not what kscen writes", "first step", "no `format`"];
+            ["truncated", "no `format`", "use a newer kscen", "not what kscen writes", "first event", "no `format`"];
         for (why, expected) in whys.iter().zip(expected) {
             assert!(why.contains(expected), "{why} should say {expected}");
         }

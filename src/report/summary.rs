@@ -2,7 +2,7 @@
 
 use super::suite::SuiteView;
 use super::templates::Templates;
-use crate::diagnostic::Problem;
+use crate::text::Problem;
 
 /// Markdown for the file that `GITHUB_STEP_SUMMARY` names.
 ///

@@ -97,27 +97,10 @@ fn draw(out: &mut String, timeline: &Timeline, panel: &Panel, top: f64) {
             escape(&mark.label)
         );
     }
-    let mut legend = WIDTH - RIGHT;
-    for series in panel.series.iter().rev() {
+    for series in &panel.series {
         line(out, panel, series, &x, &y);
-        let label = shorten(&series.label, 24);
-        // A character of the legend's size is about 6.2 wide.
-        legend -= label.chars().count() as f64 * 6.2;
-        let _ = write!(
-            out,
-            "<text class=\"legend\" x=\"{legend:.1}\" y=\"{:.1}\">{}</text><line class=\"line c{}\"{} x1=\"{:.1}\" \
-             x2=\"{:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"/>",
-            top + 19.0,
-            escape(&label),
-            series.color,
-            dash(series),
-            legend - 24.0,
-            legend - 5.0,
-            top + 15.5,
-            top + 15.5
-        );
-        legend -= 38.0;
     }
+    legend(out, panel, top);
     let _ = write!(
         out,
         "<text class=\"title\" x=\"14\" y=\"{:.1}\">{} <tspan class=\"note\">{}</tspan></text>",
@@ -125,6 +108,30 @@ fn draw(out: &mut String, timeline: &Timeline, panel: &Panel, top: f64) {
         escape(panel.title),
         escape(panel.note)
     );
+}
+
+/// The names of the lines, from the right.
+fn legend(out: &mut String, panel: &Panel, top: f64) {
+    let mut right = WIDTH - RIGHT;
+    for series in panel.series.iter().rev() {
+        let label = shorten(&series.label, 24);
+        // A character of the legend's size is about 6.2 wide.
+        right -= label.chars().count() as f64 * 6.2;
+        let _ = write!(
+            out,
+            "<text class=\"legend\" x=\"{right:.1}\" y=\"{:.1}\">{}</text><line class=\"line c{}\"{} x1=\"{:.1}\" \
+             x2=\"{:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"/>",
+            top + 19.0,
+            escape(&label),
+            series.color,
+            dash(series),
+            right - 24.0,
+            right - 5.0,
+            top + 15.5,
+            top + 15.5
+        );
+        right -= 38.0;
+    }
 }
 
 fn line(out: &mut String, panel: &Panel, series: &Series, x: &impl Fn(f64) -> f64, y: &impl Fn(f64) -> f64) {

@@ -1,13 +1,15 @@
 //! The templates: embedded, and replaceable by a folder of the same names.
 
 use super::markdown;
-use crate::diagnostic::Problem;
-use crate::source::{SourceText, Span};
+use crate::ground::input;
+use crate::text::{Problem, SourceText, Span};
 use handlebars::{Handlebars, RenderError, RenderErrorReason, TemplateError};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Most bytes of a template.
+const TEMPLATE: u64 = 1 << 20;
 /// Every template: name and embedded text.
 const EMBEDDED: &[(&str, &str)] = &[
     ("run.html", include_str!("../../reports/templates/run.html.hbs")),
@@ -46,7 +48,7 @@ impl Templates {
                 templates.sources.push(Arc::new(SourceText::new(format!("{name}.hbs").into(), (*text).to_owned())));
                 continue;
             };
-            let source = match std::fs::read_to_string(&path) {
+            let source = match input::text(&path, TEMPLATE) {
                 Ok(text) => Arc::new(SourceText::new(path, text)),
                 Err(error) => {
                     let reason = format!("cannot read {}: {error}", path.display());
@@ -111,7 +113,7 @@ fn at_line(problem: Problem, source: &Arc<SourceText>, line: usize, column: Opti
     let range = source.line_range(line.max(1));
     let start = column.map_or(range.start, |column| source.offset(line.max(1), column.max(1)));
     let span = Span { start: start.min(range.end), end: range.end.max(start) };
-    problem.at(crate::diagnostic::Place { source: Arc::clone(source), span })
+    problem.at(crate::text::Place { source: Arc::clone(source), span })
 }
 
 /// Files that replace nothing are mistakes: a typing error would otherwise go unnoticed.

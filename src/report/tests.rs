@@ -1,5 +1,7 @@
+use super::Declared;
 use super::*;
 use crate::record::{CheckOutcome, LogExcerpt, Outcome, Record};
+use crate::scenario::{BaselineReport, ReportClause};
 use std::path::{Path, PathBuf};
 
 const RECORD: &str = include_str!("../../tests/goldens/record.json");
@@ -106,7 +108,7 @@ fn hostile_texts_break_out_of_nothing() {
     let found = Collection {
         runs: vec![run.clone()],
         not_run: vec![NotRun { label: nasty().run.name, file: nasty().run.name, why: nasty().run.name }],
-        unusable: vec![Unusable { path: nasty().run.name.into(), why: nasty().run.name }],
+        unusable: vec![super::stored::Unusable { path: nasty().run.name.into(), why: nasty().run.name }],
     };
     let html = reporter.run_html(&run.record).unwrap();
     let suite = reporter.suite_html(&found, "Suite", Path::new("results")).unwrap();
@@ -123,7 +125,7 @@ fn hostile_texts_break_out_of_nothing() {
     assert!(!chart.contains("<script") && !chart.contains("<img") && !chart.contains('\u{1b}'));
     let suite = reporter.suite_markdown(&found, "Suite", Path::new("results")).unwrap();
     let mut texts = vec![markdown, suite, reporter.summary(&found, "Suite", Path::new("")).unwrap()];
-    for file in baseline(&found, &reporter).unwrap() {
+    for file in baseline(&found, &[], &reporter).unwrap() {
         texts.push(String::from_utf8(file.bytes).unwrap());
     }
     for text in texts.iter().filter(|text| text.starts_with('#')) {
@@ -159,7 +161,17 @@ fn outside_of_code(text: &str) -> String {
 #[test]
 fn what_did_not_run_says_so() {
     let reporter = Reporter::new(None).unwrap();
-    let files = baseline(&Collection::default(), &reporter).unwrap();
+    let declared = [BaselineReport::Performance, BaselineReport::Delivery].map(|baseline| Declared {
+        stem: "outage".to_owned(),
+        file: "scenarios/outage.yaml".to_owned(),
+        clause: ReportClause {
+            baseline,
+            title: "Outage".to_owned(),
+            criterion: "none lost".to_owned(),
+            behaviour: "the broker is away".to_owned(),
+        },
+    });
+    let files = baseline(&Collection::default(), &declared, &reporter).unwrap();
     assert_eq!(files.len(), 2);
     for file in files {
         let text = String::from_utf8(file.bytes).unwrap();

@@ -3,9 +3,9 @@
 use super::chart::{Band, MarkLine, Panel, Series, Timeline};
 use crate::environment::Lifecycle;
 use crate::judge::phases::{Phase, spans};
-use crate::load::{ConsumeReport, ProduceReport};
-use crate::record::latency::{LatencySummary, SLICE_US, histogram};
-use crate::record::{Record, ServiceSample, Unit};
+use crate::record::latency::{LatencySummary, histogram};
+use crate::record::series::TimeLine;
+use crate::record::{ConsumeReport, ProduceReport, Record, ServiceSample, Unit};
 use std::collections::BTreeMap;
 
 /// Most points of a line; longer runs are drawn in coarser steps.
@@ -40,12 +40,11 @@ fn bands(record: &Record) -> Vec<Band> {
         from: fault.requested,
         to: fault.undone.unwrap_or(end).max(fault.requested),
     });
-    // The phase begins with the slice of the latencies after the fault; the band is drawn from the undoing itself.
-    let slice = SLICE_US as f64 / 1e6;
-    let recoveries = spans(record, Phase::Recovery).into_iter().map(|span| {
-        let undone = record.faults.iter().filter_map(|fault| fault.undone);
-        let from = undone.filter(|at| (0.0..slice).contains(&(span.start - at))).fold(span.start, f64::min);
-        Band { kind: "recovery", label: "recovery".to_owned(), from, to: span.end }
+    let recoveries = spans(record, Phase::Recovery).into_iter().map(|span| Band {
+        kind: "recovery",
+        label: "recovery".to_owned(),
+        from: span.start,
+        to: span.end,
     });
     faults.chain(recoveries).collect()
 }
@@ -81,11 +80,31 @@ fn marks(record: &Record) -> Vec<MarkLine> {
 struct Bins(BTreeMap<u64, (f64, f64)>);
 
 impl Bins {
-    fn add(&mut self, second: u64, step: u64, value: f64, from: f64, to: f64) {
-        let covered = (to.min(second as f64 + 1.0) - from.max(second as f64)).clamp(0.0, 1.0);
-        let bin = self.0.entry(second / step).or_default();
-        bin.0 += value;
-        bin.1 = (bin.1 + covered).min(step as f64);
+    /// The thing counted was going on from one second of the run to another.
+    fn cover(&mut self, step: u64, from: f64, to: f64) {
+        let width = step as f64;
+        for bin in (from.max(0.0) / width) as u64..=(to.max(0.0) / width) as u64 {
+            let start = bin as f64 * width;
+            let covered = (to.min(start + width) - from.max(start)).clamp(0.0, width);
+            let known = self.0.entry(bin).or_default();
+            known.1 = (known.1 + covered).min(width);
+        }
+    }
+
+    /// Adds what was counted; a slice that lies in several steps is spread over them.
+    fn add<T>(&mut self, step: u64, slices: &TimeLine<T>, of: fn(&T) -> u64) {
+        let width = step * 1_000_000;
+        for slice in slices.iter() {
+            let (value, length) = (of(slice.sample) as f64, (slice.end_us - slice.start_us) as f64);
+            let past = self.0.last_key_value().map_or(0, |(bin, _)| bin + 1);
+            for bin in slice.start_us / width..((slice.end_us - 1) / width + 1).min(past) {
+                let within = slice.end_us.min((bin + 1) * width) - slice.start_us.max(bin * width);
+                // What lies outside of the time covered counts there: an acknowledgement after the load's end, say.
+                if let Some(known) = self.0.get_mut(&bin) {
+                    known.0 += value * within as f64 / length;
+                }
+            }
+        }
     }
 
     /// Per second of what was covered. Slivers of a second say nothing.
@@ -111,23 +130,22 @@ fn panel(id: &'static str, title: &'static str, note: &'static str, unit: Unit, 
 fn rates(record: &Record, step: u64) -> Option<Panel> {
     let (mut offered, mut acked, mut read, mut failed) =
         (Bins::default(), Bins::default(), Bins::default(), Bins::default());
+    // What reaches beyond the run's end has no place on the axis.
+    let last = record.run.duration;
     for report in produced(record) {
         let (start, sent, end) =
             (report.start_us as f64 / 1e6, report.last_send_us as f64 / 1e6, report.end_us as f64 / 1e6);
-        for second in start as u64..=end as u64 {
-            let sample = report.seconds.seconds.get(&second).cloned().unwrap_or_default();
-            offered.add(second, step, sample.sent as f64, start, sent);
-            acked.add(second, step, sample.acked as f64, start, end);
-            failed.add(second, step, (sample.failed + sample.unknown) as f64, start, end);
-        }
+        offered.cover(step, start, sent.min(last));
+        acked.cover(step, start, end.min(last));
+        failed.cover(step, start, end.min(last));
+        offered.add(step, &report.timeline, |slice| slice.sent);
+        acked.add(step, &report.timeline, |slice| slice.acked);
+        failed.add(step, &report.timeline, |slice| slice.failed.saturating_add(slice.unknown));
     }
     for report in consumed(record) {
-        let (Some(first), Some(last)) = (report.first_read_us, report.last_read_us) else { continue };
-        let (first, last) = (first as f64 / 1e6, last as f64 / 1e6);
-        for second in first as u64..=last as u64 {
-            let sample = report.seconds.seconds.get(&second).cloned().unwrap_or_default();
-            read.add(second, step, sample.read as f64, first, last);
-        }
+        let (Some(first), Some(until)) = (report.first_read_us, report.last_read_us) else { continue };
+        read.cover(step, first as f64 / 1e6, (until as f64 / 1e6).min(last));
+        read.add(step, &report.timeline, |slice| slice.read);
     }
     let bins = all_bins(record, step);
     let any_failed = failed.0.values().any(|(sum, _)| *sum > 0.0);
@@ -191,17 +209,17 @@ fn backlog(record: &Record, step: u64) -> Option<Panel> {
     };
     for report in produced(record) {
         let mut own: BTreeMap<u64, f64> = BTreeMap::new();
-        for (second, sample) in &report.seconds.seconds {
-            let bin = own.entry(second / step).or_default();
-            *bin = bin.max(sample.in_flight as f64);
+        for slice in report.timeline.iter() {
+            let bin = own.entry(slice.start_us / 1_000_000 / step).or_default();
+            *bin = bin.max(slice.sample.in_flight as f64);
         }
         add(&mut in_flight, own);
     }
     for report in consumed(record) {
         let mut own: BTreeMap<u64, f64> = BTreeMap::new();
-        for (second, sample) in report.seconds.seconds.iter().filter(|(_, sample)| !sample.lag.is_empty()) {
-            let bin = own.entry(second / step).or_default();
-            *bin = bin.max(sample.lag.values().sum::<i64>() as f64);
+        for (slice, total) in report.timeline.iter().filter_map(|slice| Some((slice, slice.sample.total_lag()?))) {
+            let bin = own.entry(slice.start_us / 1_000_000 / step).or_default();
+            *bin = bin.max(total as f64);
         }
         add(&mut lag, own);
     }

@@ -1,5 +1,6 @@
 //! One run as its reports show it: every figure and text ready, so that templates only format.
 
+mod changes;
 mod checks;
 mod conditions;
 mod faults;

@@ -2,6 +2,8 @@
 
 use super::guarantee::Guarantee;
 use super::needs::NeedsClause;
+use super::noise::Noise;
+use super::report::ReportClause;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -23,6 +25,9 @@ pub struct Envelope {
     /// Which anomalies fail a delivery where no class is named.
     #[serde(default)]
     pub guarantee: Option<Guarantee>,
+    /// What becomes of bounds on performance that are not met while the machine was not available.
+    #[serde(default)]
+    pub noise: Noise,
     /// What the environment must offer beyond what the verbs imply.
     #[serde(default)]
     pub needs: Option<NeedsClause>,
@@ -41,6 +46,9 @@ pub struct Envelope {
     #[serde(default)]
     #[schemars(with = "Option<super::CompareClause>")]
     pub compare: Option<Value>,
+    /// What the baseline reports say about this scenario.
+    #[serde(default)]
+    pub report: Option<ReportClause>,
     /// Steps that prepare; a failure ends the run.
     #[serde(default)]
     #[schemars(with = "Vec<super::schema::StepSchema>")]
@@ -58,6 +66,7 @@ pub struct Envelope {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "kscen fragment", rename = "Fragment")]
+#[expect(dead_code, reason = "decoded for its refusals; the steps are read from the document, with their places")]
 pub struct Fragment {
     /// What the fragment does.
     #[serde(default)]

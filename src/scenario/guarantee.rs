@@ -7,6 +7,7 @@ use std::fmt;
 /// Which anomalies fail a delivery where no class is named. Lost, corrupted, phantom and skipped messages always do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[expect(clippy::enum_variant_names, reason = "the terms of Kafka's documentation")]
 pub enum Guarantee {
     /// Duplicated and redelivered messages are counted, not failed; reordered ones fail where the effective
     /// client configuration promises order (idempotence, or one request in flight).

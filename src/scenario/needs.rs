@@ -1,7 +1,7 @@
 //! What a scenario says it needs of its environment.
 
 use super::units::{Bytes, Count};
-use crate::environment::{Controllers, Needs};
+use crate::environment::{Controllers, Needs, ServiceId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -59,16 +59,11 @@ impl NeedsClause {
         if let Some(range) = &self.kafka {
             needs.kafka = Some(range.parse().map_err(|error| ("kafka", error))?);
         }
-        for service in &self.services {
-            needs.services.insert(
-                match service {
-                    ServiceNeed::Connect => "connect",
-                    ServiceNeed::Postgres => "postgres",
-                    ServiceNeed::KafkaUi => "kafka-ui",
-                }
-                .to_owned(),
-            );
-        }
+        needs.services.extend(self.services.iter().map(|service| match service {
+            ServiceNeed::Connect => ServiceId::Connect,
+            ServiceNeed::Postgres => ServiceId::Postgres,
+            ServiceNeed::KafkaUi => ServiceId::KafkaUi,
+        }));
         for (key, value) in &self.broker_config {
             let text = match value {
                 Value::String(text) => text.clone(),

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::diagnostic::{did_you_mean, harmless};
+use crate::text::{did_you_mean, harmless};
 
 /// A condition on one value: a bare value (equals), or `{ min, max, equals, not }`, of which all that are given must hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,16 +29,6 @@ impl<T> Predicate<T> {
     /// Passes for this value only.
     pub fn equals(value: T) -> Self {
         Self { equals: Some(value), ..Self::none() }
-    }
-
-    /// Passes up to this value.
-    pub fn at_most(value: T) -> Self {
-        Self { max: Some(value), ..Self::none() }
-    }
-
-    /// Passes from this value on.
-    pub fn at_least(value: T) -> Self {
-        Self { min: Some(value), ..Self::none() }
     }
 
     fn none() -> Self {
@@ -76,7 +66,7 @@ impl<T: PartialOrd> Predicate<T> {
     }
 
     /// Whether no value at all can pass, as far as its bounds say: `{ min: 5, max: 2 }`.
-    pub fn is_contradictory(&self) -> bool {
+    fn is_contradictory(&self) -> bool {
         let crossed = matches!((&self.min, &self.max), (Some(min), Some(max)) if min > max);
         crossed || self.equals.as_ref().is_some_and(|equals| !self.holds(equals))
     }
@@ -119,7 +109,7 @@ impl<T: Serialize> Serialize for Predicate<T> {
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Predicate<T> {
+impl<'de, T: Deserialize<'de> + PartialOrd> Deserialize<'de> for Predicate<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(PredicateVisitor(PhantomData))
     }
@@ -127,7 +117,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Predicate<T> {
 
 struct PredicateVisitor<T>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for PredicateVisitor<T> {
+impl<'de, T: Deserialize<'de> + PartialOrd> Visitor<'de> for PredicateVisitor<T> {
     type Value = Predicate<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -168,6 +158,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for PredicateVisitor<T> {
         }
         if empty {
             return Err(A::Error::custom("a check needs a value: write a bare value, or min, max, equals or not"));
+        }
+        if predicate.is_contradictory() {
+            return Err(A::Error::custom("no value can pass this check: its bounds exclude each other"));
         }
         Ok(predicate)
     }
@@ -258,8 +251,10 @@ mod tests {
         assert_eq!(length.to_string(), "≤ 30s");
         assert_eq!(serde_json::to_value(&length).expect("plain"), json!({"max": "30s"}));
         assert_eq!(serde_json::to_value(Predicate::equals(Count(3))).expect("plain"), json!(3));
-        assert!(Predicate { min: Some(5), max: Some(2), equals: None, not: None }.is_contradictory());
-        assert!(!Predicate::at_most(1.0).holds(&f64::NAN));
+        for never in [json!({"min": 5, "max": 2}), json!({"equals": 3, "not": 3}), json!({"equals": 9, "max": 2})] {
+            assert!(count(never.clone()).unwrap_err().contains("exclude each other"), "{never}");
+        }
+        assert!(!Predicate { max: Some(1.0), ..Predicate::none() }.holds(&f64::NAN));
         let not = Predicate { not: Some(1.0), ..Predicate::none() };
         assert!(!not.holds(&f64::NAN) && not.holds(&2.0));
     }
@@ -280,7 +275,7 @@ mod tests {
             assert_eq!(count(json.clone()), Err(message.to_owned()), "{json}");
         }
         let error = serde_json::from_value::<Predicate<Length>>(json!({"max": 30})).expect_err("no unit");
-        assert_eq!(error.to_string(), "30 what? write 30s");
+        assert_eq!(error.to_string(), "`30` has no unit; write 30s");
     }
 
     #[test]

@@ -1,31 +1,29 @@
 //! The JSON schemas of scenario files, generated from the types.
 
-use super::envelope::{Envelope, Fragment};
-use super::interpolate::AdmitReferences;
 use super::modifiers::Modifiers;
-use crate::step::REGISTRY;
-use schemars::transform::Transform;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
-/// The schema of one step: all modifiers and all verbs as properties of one flat object. That exactly one verb is given
-/// is checked in [`crate::validate`], where the message can say more than `oneOf` does.
+pub use super::interpolate::AdmitReferences;
+
+/// The name of [`StepSchema`] among the definitions of a schema.
+pub const STEP: &str = "Step";
+
+/// The schema of one step: all modifiers as properties of one flat object, to which a language adds its verbs. That exactly
+/// one verb is given is checked when a plan is made, where the message can say more than `oneOf` does.
 pub struct StepSchema;
 
 impl JsonSchema for StepSchema {
     fn schema_name() -> Cow<'static, str> {
-        "Step".into()
+        STEP.into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut properties = match Modifiers::json_schema(generator).get("properties") {
+        let properties = match Modifiers::json_schema(generator).get("properties") {
             Some(Value::Object(modifiers)) => modifiers.clone(),
             _ => Map::new(),
         };
-        for entry in REGISTRY {
-            properties.insert(entry.verb.to_owned(), (entry.schema)(generator).to_value());
-        }
         schemars::json_schema!({
             "type": "object",
             "description": "One step: exactly one verb, and modifiers.",
@@ -35,32 +33,17 @@ impl JsonSchema for StepSchema {
     }
 }
 
-/// The schema of scenario files.
-pub fn scenario_schema() -> Value {
-    with_references(generate::<Envelope>())
-}
-
-/// The schema of fragments, which `include` brings in.
-pub fn fragment_schema() -> Value {
-    with_references(generate::<Fragment>())
-}
-
-/// Admits `${…}` wherever a step may have it.
-fn with_references(mut schema: Value) -> Value {
-    if let Some(Value::Object(definitions)) = schema.get_mut("definitions") {
-        for definition in definitions.values_mut() {
-            if let Ok(inner) = <&mut Schema>::try_from(definition) {
-                AdmitReferences.transform(inner);
-            }
-        }
-    }
-    schema
-}
-
 /// A schema in the shape that editors and messages want: no `null` branches of optional fields.
 pub fn generate<T: JsonSchema>() -> Value {
+    generate_with::<T>(|_| {})
+}
+
+/// [`generate`], with definitions that `prepare` makes beside those of the type.
+pub fn generate_with<T: JsonSchema>(prepare: impl FnOnce(&mut SchemaGenerator)) -> Value {
     let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = false);
-    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    let mut generator = settings.into_generator();
+    prepare(&mut generator);
+    let mut schema = generator.into_root_schema_for::<T>().to_value();
     tidy(&mut schema);
     schema
 }

@@ -1,10 +1,11 @@
 //! One round: inject, read, settle, compare.
 
+use crate::accounting::injection::{InjectionPlan, Mismatch, inject};
+use crate::accounting::{Class, Ledger, RunIdentity, scan};
 use crate::kafka::{Admin, KafkaFailure, LogSink};
-use crate::ledger::injection::{InjectionPlan, Mismatch, inject};
-use crate::ledger::{Class, Ledger, RunIdentity, scan};
 use crate::load::consume::{Commit, From as Start, Until};
-use crate::load::{ConsumeJob, ConsumeSpec, LoadError, RunClock};
+use crate::load::{ConsumeJob, ConsumeSpec, LoadError};
+use crate::record::{Detail, RunClock};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -117,9 +118,12 @@ fn inject_and_read(connection: &BTreeMap<String, String>, topic: &str, seed: u64
         config: BTreeMap::new(),
         run: Arc::clone(&run),
         tap: None,
+        counts_own: false,
+        senders_over: None,
         tamper: Some(Arc::new(move |partition, offset| deliveries.get(&(partition, offset)).copied().unwrap_or(1))),
         sample_limit: MESSAGES as usize,
         logs: LogSink::default(),
+        detail: Detail::default(),
     };
     let mut reader = ConsumeJob::prepare(spec, RunClock::start())?;
     let drained = reader.drain(Instant::now() + LIMIT);

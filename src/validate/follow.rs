@@ -1,19 +1,17 @@
 //! Which findings are worth saying: one mistake is one problem.
 
 use super::schema::Finding;
-use crate::diagnostic::{Problem, did_you_mean};
-use crate::plan::escape;
 use crate::scenario::Modifiers;
-use crate::source::Located;
-use crate::step::verb;
+use crate::text::{Located, Problem, did_you_mean, escape};
+use crate::verb::Registry;
 use serde_json::Value;
 
 /// Drops what only follows from something else.
-pub fn worth_saying(found: Vec<Finding>, document: &Located, schema: &Value) -> Vec<Problem> {
+pub fn worth_saying(found: Vec<Finding>, document: &Located, schema: &Value, verbs: Registry) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut said: Vec<String> = Vec::new();
     for finding in found.iter().filter(|finding| !finding.unknown) {
-        if let Some((problem, siblings)) = not_indented(finding, document, schema) {
+        if let Some((problem, siblings)) = not_indented(finding, document, schema, verbs) {
             problems.push(problem);
             said.push(finding.pointer.clone());
             said.extend(siblings);
@@ -42,10 +40,15 @@ fn is_misspelt(finding: &Finding, found: &[Finding]) -> bool {
 }
 
 /// A verb without a body, whose keys stand beside it instead of inside it.
-fn not_indented(finding: &Finding, document: &Located, schema: &Value) -> Option<(Problem, Vec<String>)> {
+fn not_indented(
+    finding: &Finding,
+    document: &Located,
+    schema: &Value,
+    verbs: Registry,
+) -> Option<(Problem, Vec<String>)> {
     let (owner, name) = finding.pointer.rsplit_once('/')?;
     let step = document.value.pointer(owner)?.as_object()?;
-    if !step.get(name)?.is_null() || verb(name).is_none() {
+    if !step.get(name)?.is_null() || verbs.verb(name).is_none() {
         return None;
     }
     let body = schema.pointer(&format!("/definitions/Step/properties/{name}"))?;

@@ -1,9 +1,9 @@
 //! Schema errors as messages with a code and a remedy.
 
 use super::unit;
-use crate::diagnostic::{Problem, did_you_mean};
 use crate::scenario::Modifiers;
-use crate::step::{REGISTRY, verb};
+use crate::text::{Problem, did_you_mean};
+use crate::verb::Registry;
 use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::{Map, Value};
@@ -18,6 +18,8 @@ pub struct Spot<'a> {
     pub definition: Option<&'a str>,
     /// Whether a map would have been checked otherwise: the long form of a short one.
     pub or_map: bool,
+    /// The verbs of the language.
+    pub verbs: Registry,
 }
 
 impl Spot<'_> {
@@ -47,7 +49,7 @@ impl Spot<'_> {
     fn is_step(&self) -> bool {
         self.properties().is_some_and(|known| {
             Modifiers::KEYS.iter().all(|key| known.contains_key(*key))
-                && REGISTRY.iter().all(|entry| known.contains_key(entry.verb))
+                && self.verbs.iter().all(|entry| known.contains_key(entry.verb))
         })
     }
 
@@ -72,7 +74,7 @@ pub fn unknown_key(key: &str, spot: &Spot<'_>) -> Problem {
         let problem = Problem::new("unknown-verb", format!("`{key}` is neither a verb nor a modifier"));
         return problem.help(similar.unwrap_or_else(|| "`kscen steps` lists the verbs".to_owned()));
     }
-    if spot.pointer.is_empty() && known.contains(&"steps") && verb(key).is_some() {
+    if spot.pointer.is_empty() && known.contains(&"steps") && spot.verbs.verb(key).is_some() {
         return Problem::new("misplaced-verb", format!("the verb `{key}` stands outside of `steps`"))
             .help(format!("write it as a list item below `steps:`, as `- {key}: …`"));
     }
@@ -169,7 +171,9 @@ fn wrong_type(kind: &TypeKind, value: &Value, spot: &Spot<'_>) -> Problem {
 fn type_help(kinds: &[String], value: &Value, spot: &Spot<'_>) -> Option<String> {
     let wants = |kind: &str| kinds.iter().any(|one| one == kind);
     match value {
-        Value::String(word) if spot.is_step() && verb(word).is_some() => Some(format!("write `- {word}: …`")),
+        Value::String(word) if spot.is_step() && spot.verbs.verb(word).is_some() => {
+            Some(format!("write `- {word}: …`"))
+        }
         _ if spot.is_step() => Some("write a verb and what it needs, such as `- wait: 5s`".to_owned()),
         Value::Number(_) | Value::Bool(_) if wants("string") => Some(format!("for a text write \"{value}\"")),
         _ if spot.advice().is_some_and(|advice| !advice.contains("${name}")) => spot.advice().map(str::to_owned),

@@ -1,8 +1,10 @@
 //! Documents against their JSON schema, with messages for people.
 
 mod follow;
+mod language;
 mod message;
 mod schema;
 mod unit;
 
+pub use language::Language;
 pub use schema::{Findings, SchemaCheck};

@@ -2,8 +2,8 @@
 
 use super::follow;
 use super::message::{self, Spot};
-use crate::diagnostic::Problem;
-use crate::source::Located;
+use crate::text::{Located, Problem};
+use crate::verb::Registry;
 use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
@@ -11,6 +11,7 @@ use serde_json::Value;
 /// A schema, ready to check documents.
 pub struct SchemaCheck {
     schema: Value,
+    verbs: Registry,
     validator: Validator,
 }
 
@@ -45,13 +46,13 @@ pub(super) struct Finding {
 }
 
 impl SchemaCheck {
-    /// Prepares a schema that the program generated itself.
+    /// Prepares a schema that the program generated itself; `verbs` are those of the steps in it.
     ///
     /// # Panics
     /// Where the schema is not valid, which a test excludes for each one.
-    pub fn new(schema: Value) -> Self {
+    pub fn new(schema: Value, verbs: Registry) -> Self {
         let validator = jsonschema::draft7::new(&schema).expect("a schema generated from the types is valid");
-        Self { schema, validator }
+        Self { schema, verbs, validator }
     }
 
     /// Checks a document.
@@ -63,7 +64,7 @@ impl SchemaCheck {
             match error.kind() {
                 ValidationErrorKind::AdditionalProperties { unexpected } => {
                     for key in unexpected {
-                        let at = format!("{pointer}/{}", crate::plan::escape(key));
+                        let at = format!("{pointer}/{}", crate::text::escape(key));
                         let problem = message::unknown_key(key, &spot).at(document.key_place(&at));
                         found.push(Finding { pointer: at, missing: None, unknown: true, problem });
                     }
@@ -80,13 +81,13 @@ impl SchemaCheck {
             }
         }
         let broken = found.iter().map(|finding| finding.pointer.clone()).collect();
-        let problems = follow::worth_saying(found, document, &self.schema);
+        let problems = follow::worth_saying(found, document, &self.schema, self.verbs);
         Findings { problems, broken }
     }
 
     /// The schema object that an error's keyword stands in; follows `$ref`s on the way.
     fn spot<'a>(&'a self, pointer: &'a str, evaluation_path: &str) -> Spot<'a> {
-        let mut spot = Spot { pointer, node: None, definition: None, or_map: false };
+        let mut spot = Spot { pointer, node: None, definition: None, or_map: false, verbs: self.verbs };
         let mut segments: Vec<&str> = evaluation_path.split('/').skip(1).collect();
         segments.pop();
         let mut node = &self.schema;

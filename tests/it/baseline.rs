@@ -86,7 +86,7 @@ fn kafka_uis_lag_has_to_be_the_brokers() {
         project.write(
             "kscen.yaml",
             &format!(
-                "{local}  seen:\n    remote: {{}}\n    allow: [produce, topics, delete]\n    kafka: {{ bootstrap: \"{bootstrap}\" }}\n    \
+                "{local}  seen:\n    remote: {{}}\n    allow: [produce, topics, groups, delete]\n    kafka: {{ bootstrap: \"{bootstrap}\" }}\n    \
                  kafka_ui: {{ url: \"http://127.0.0.1:{}\" }}\n",
                 kafka_ui(lag)
             ),

@@ -1,9 +1,10 @@
 //! Three brokers: roles, and what the loss of a node costs.
 
 use crate::program::{Project, skipped};
-use kscen::environment::local::{LocalConfig, LocalStack, Timeouts};
-use kscen::environment::{Controllers, Environment, Needs};
-use kscen::kafka::{Admin, LogSink};
+use kscen::testing::environment::local::{LocalConfig, LocalStack, Timeouts};
+use kscen::testing::environment::{Controllers, Environment, Needs};
+use kscen::testing::kafka::{Admin, LogSink};
+use kscen::testing::wire::{Cluster, groups, roles};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -92,34 +93,35 @@ fn what_only_the_dead_leader_had_is_reported_as_lost_with_its_place() {
 }
 
 /// What each role's request answers is held against what the cluster's own protocol says by other means.
-async fn roles(version: &str, controllers: Controllers) {
+async fn hold_roles(version: &str, controllers: Controllers) {
     let folder = tempfile::tempdir().expect("a folder");
     let config = LocalConfig { timeouts: Timeouts::Fast, kafka: version.to_owned(), ..LocalConfig::default() };
     let needs = Needs { brokers: 3, controllers: Some(controllers), ..Needs::kafka() };
     let stack = LocalStack::start(&config, &needs, &folder.path().join("run"), &|_| {}).await.expect("starts");
     let connection = BTreeMap::from([("bootstrap.servers".to_owned(), stack.endpoints().bootstrap)]);
     let admin = Admin::new(&connection, Duration::from_secs(15), LogSink::bounded(10).0).expect("a client");
+    let wire = Cluster::new(&connection, Duration::from_secs(15)).expect("a client");
     admin.create_topic("roles", 3, 3, &BTreeMap::new()).await.expect("created");
     admin.await_leaders("roles", Duration::from_secs(30)).await.expect("leaders");
     let view = admin.topic("roles").await.expect("a view").expect("it exists");
     for partition in &view.partitions {
-        let leader = admin.leader("roles", partition.id).await.expect("a leader");
+        let leader = roles::leader(&wire, "roles", partition.id).await.expect("a leader");
         assert_eq!(Some(leader), partition.leader);
         let followers =
-            [1, 2].map(async |number| admin.follower("roles", partition.id, number).await.expect("a follower"));
+            [1, 2].map(async |number| roles::follower(&wire, "roles", partition.id, number).await.expect("a follower"));
         for (follower, number) in futures_util::future::join_all(followers).await.into_iter().zip(1..) {
             assert_ne!(follower, leader);
             assert!(partition.replicas.contains(&follower), "follower {number} of {partition:?}");
         }
     }
-    assert!(admin.follower("roles", 0, 3).await.is_err(), "three replicas have two followers");
-    assert!(admin.leader("roles", 9).await.is_err(), "there are three partitions");
-    let controller = admin.quorum_leader().await.expect("a controller");
+    assert!(roles::follower(&wire, "roles", 0, 3).await.is_err(), "three replicas have two followers");
+    assert!(roles::leader(&wire, "roles", 9).await.is_err(), "there are three partitions");
+    let controller = roles::quorum_leader(&wire).await.expect("a controller");
     let nodes: Vec<_> = stack.services().into_iter().filter_map(|service| service.node_id).collect();
     assert!(nodes.contains(&controller), "{controller} of {nodes:?}");
     assert_eq!(controllers == Controllers::Dedicated, controller > 100, "{controller}");
     admin.warm_coordinator("readers", Duration::from_secs(30)).await.expect("a coordinator");
-    let coordinator = admin.coordinator("readers").await.expect("a coordinator");
+    let coordinator = groups::coordinator(&wire, "readers").await.expect("a coordinator");
     // Kafka's rule: the leader of the partition of __consumer_offsets that the group's name hashes to.
     let hash = "readers".bytes().fold(0_i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(i32::from(byte)));
     let offsets = admin.topic("__consumer_offsets").await.expect("a view").expect("it exists");
@@ -135,6 +137,6 @@ async fn roles_are_those_that_the_cluster_has_on_both_versions() {
     if skipped("roles_are_those_that_the_cluster_has_on_both_versions") {
         return;
     }
-    roles("3.6.1", Controllers::Combined).await;
-    roles("4.3.1", Controllers::Dedicated).await;
+    hold_roles("3.6.1", Controllers::Combined).await;
+    hold_roles("4.3.1", Controllers::Dedicated).await;
 }

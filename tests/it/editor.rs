@@ -210,7 +210,7 @@ fn editors_complete_explain_and_check() {
     let text = "# yaml-language-server: $schema=schemas/scenario.json\nname: Draft\nsteps:\n  - \n  - produce:\n      topic: orders\n      rate: 100/s\n      \n";
     server.open(&draft, text);
     let verbs = server.completions(&draft, 3, 4);
-    for entry in kscen::step::REGISTRY {
+    for entry in kscen::testing::REGISTRY {
         assert!(verbs.iter().any(|verb| verb == entry.verb), "`{}` is not offered, but {verbs:?}", entry.verb);
     }
     let fields = server.completions(&draft, 7, 6);

@@ -120,6 +120,117 @@ fn sigterm_is_an_interrupt_with_its_own_exit_code() {
     assert_eq!(step(&project.record(), "afterwards")["status"], "done");
 }
 
+/// What a closed ssh session sends.
+#[test]
+fn a_hang_up_is_an_interrupt_and_nohup_keeps_it_away() {
+    if skipped("a_hang_up_is_an_interrupt_and_nohup_keeps_it_away") {
+        return;
+    }
+    let project = Project::fast();
+    scenario(&project, "10m", "1ms");
+    let mut terminal = project.on_terminal(&["run", "run.yaml"]);
+    terminal.until("freeze: pause").signal(Signal::SIGHUP);
+    let (status, shown) = terminal.end();
+    assert_eq!(status.code(), Some(129), "{shown}");
+    let record = project.record();
+    assert_eq!(record["verdict"]["outcome"], "interrupted");
+    assert!(record["faults"][0]["undone"].is_number(), "{}", record["faults"]);
+    assert_eq!(step(&record, "afterwards")["status"], "done");
+    project.await_no_processes();
+
+    // Whoever starts it with `nohup` has told the kernel to ignore that signal; here a step sends it.
+    let project = mock();
+    let text = "name: Kept\nsteps:\n  - run: [sh, -c, \"kill -HUP $PPID\"]\n  - id: afterwards\n    wait: 1ms\n";
+    project.write("run.yaml", text);
+    let output = project.shell("trap '' HUP; exec \"$0\" run run.yaml").output().expect("a shell");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(step(&project.record(), "afterwards")["status"], "done");
+}
+
+/// A project that needs no real Kafka.
+fn mock() -> Project {
+    let project = Project::new();
+    project.write("kscen.yaml", "default: quick\nenvironments:\n  quick: { mock: {} }\n");
+    project
+}
+
+/// A process that is stopped cannot notice that kscen is gone, and those of PostgreSQL are not kscen's children.
+#[test]
+fn paused_services_of_every_kind_die_with_kscen() {
+    if skipped("paused_services_of_every_kind_die_with_kscen") {
+        return;
+    }
+    let project = Project::fast();
+    let pause = |service: &str| format!("    - [{{ pause: {{ service: {service}, for: 10m }} }}]\n");
+    let pauses: String = ["kafka", "connect", "postgres"].map(pause).concat();
+    project.write("run.yaml", &format!("name: Paused\nsteps:\n  - parallel:\n{pauses}"));
+    let mut terminal = project.on_terminal(&["run", "run.yaml"]);
+    terminal.until("pause");
+    for service in ["kafka-1", "connect", "postgres"] {
+        terminal.await_event(&project, &format!("\"target\":\"{service}\",\"action\":\"pause\""));
+    }
+    let postgres = project.processes().iter().filter(|line| line.contains("postgres")).count();
+    assert!(postgres >= 4, "PostgreSQL has processes of its own: {:#?}", project.processes());
+    terminal.signal(Signal::SIGKILL);
+    assert_eq!(terminal.end().0.signal(), Some(9));
+    project.await_no_processes();
+}
+
+/// A command that has run out of time is gone with everything that it has started; one that has ended leaves its step at once,
+/// whoever keeps its output open.
+#[test]
+fn commands_end_with_their_steps() {
+    let project = mock();
+    let sleeper = |name: &str| format!("bash -c 'exec -a {} sleep 3600'", project.path(name).display());
+    let leaves = format!("{} & echo $! > left; echo said", sleeper("left-running"));
+    let late = format!("{0} & (setsid {0} &); setsid {0} & {0}", sleeper("late-running"));
+    let scenario = serde_json::json!({
+        "name": "Commands",
+        "steps": [
+            { "id": "leaves", "run": ["bash", "-c", leaves] },
+            { "id": "late", "timeout": "2s", "run": ["bash", "-c", late] },
+        ],
+        "finally": [{ "run": ["sh", "-c", "kill $(cat left)"] }],
+    });
+    project.write("run.yaml", &scenario.to_string());
+    let finished = project.run(&["run", "run.yaml"]);
+    let record = project.record();
+    let leaves = step(&record, "leaves");
+    assert_eq!(leaves["status"], "done", "{}", finished.err);
+    assert_eq!(leaves["details"]["stdout"], "said\n");
+    assert!(
+        !["done", "skipped"].contains(&step(&record, "late")["status"].as_str().unwrap_or("done")),
+        "{}",
+        finished.err
+    );
+    project.await_no_processes();
+}
+
+/// What was asked for and cannot be written is never a PASS.
+#[test]
+fn a_run_whose_result_cannot_be_written_does_not_pass() {
+    let project = mock();
+    project.write("run.yaml", "name: Full\nsteps:\n  - wait: 10ms\n");
+    project.write("occupied", "");
+    for (script, code) in [
+        ("\"$0\" run run.yaml", 0),
+        ("\"$0\" run --format json run.yaml > /dev/full", 3),
+        ("\"$0\" run --results occupied run.yaml", 3),
+        ("\"$0\" run --junit occupied/junit.xml run.yaml", 2),
+        // A file system that takes no more: no file may grow beyond nothing.
+        ("ulimit -f 0; trap '' XFSZ; \"$0\" run run.yaml", 3),
+        // Whoever read it is gone.
+        ("mkfifo gone; (: < gone) & exec \"$0\" run --format json run.yaml > gone", 3),
+        // Nobody can be told; the result is there.
+        ("\"$0\" run run.yaml 2> /dev/full", 0),
+    ] {
+        let output = project.shell(script).output().expect("a shell");
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{script}\n{out}\n{err}");
+        assert!(code == 0 || !err.contains("PASS"), "{script}\n{err}");
+    }
+}
+
 #[test]
 fn a_killed_run_leaves_no_broker_and_the_next_one_removes_its_folder_ten_times_in_a_row() {
     if skipped("a_killed_run_leaves_no_broker_and_the_next_one_removes_its_folder_ten_times_in_a_row") {

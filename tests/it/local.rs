@@ -2,10 +2,10 @@
 //!
 //! Without Java these tests cannot run; they then fail, unless `KSCEN_SKIP_KAFKA=1` says that this is known.
 
-use kscen::environment::local::{Attached, LocalConfig, LocalStack, Timeouts, supervise};
-use kscen::environment::{
+use kscen::testing::environment::local::{Attached, LocalConfig, LocalStack, Timeouts, supervise};
+use kscen::testing::environment::{
     Action, Capability, Direction, Environment, EnvironmentError, Lifecycle, LogQuery, Needs, NetworkFault,
-    NetworkFaultKind, Peers,
+    NetworkFaultKind, Peers, ServiceId, Site,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -171,7 +171,7 @@ async fn network_faults_are_felt_by_clients_and_end_when_healed() {
 
     let cut = fault("kafka-1", NetworkFaultKind::Cut, Peers::Clients);
     let effect = stack.disturb(&cut).await.expect("cut");
-    assert!(effect.proof.contains("no answer"), "{}", effect.proof);
+    assert!(effect.proof.contains("did not answer"), "{}", effect.proof);
     assert!(brokers_seen(&stack, Duration::from_millis(500)).is_err());
     stack.heal(&cut).await.expect("healed");
     stack.heal(&cut).await.expect("healing twice is no error");
@@ -271,18 +271,19 @@ async fn a_supervised_stack_outlives_its_starter() {
     if skipped("a_supervised_stack_outlives_its_starter") {
         return;
     }
-    let name = format!("test-{}", std::process::id());
+    let site = Site { name: format!("test-{}", std::process::id()), ..Site::default() };
+    let name = Attached::name(&site);
     let program = Path::new("/usr/bin/env");
     let exe = std::env::current_exe().expect("this test").into_os_string();
     let mut args: Vec<OsString> = vec![format!("KSCEN_TEST_STACK={name}").into(), exe];
     args.extend(["--exact", "local::helper_that_supervises", "--ignored", "--nocapture"].map(OsString::from));
-    let up = async || Attached::start(&name, &fast(), &Needs::kafka(), program, &args, &|_| {}).await;
+    let up = async || Attached::start(&site, &fast(), &Needs::kafka(), program, &args, &|_| {}).await;
 
-    assert!(Attached::find(&name).await.expect("an answer").is_none());
+    assert!(Attached::find(&site).await.expect("an answer").is_none());
     let stack = up().await.expect("up");
     assert!(up().await.is_err_and(|error| error.to_string().contains("running already")));
-    assert_eq!(stack.unmet(&Needs::kafka()), None);
-    assert!(stack.unmet(&Needs { brokers: 3, ..Needs::kafka() }).is_some());
+    assert_eq!(stack.unmet(&fast(), &site, &Needs::kafka()), None);
+    assert!(stack.unmet(&fast(), &site, &Needs { brokers: 3, ..Needs::kafka() }).is_some());
     let effect = stack.act("kafka-1", Action::Pause).await.expect("paused");
     assert!(effect.proof.contains("state T") && effect.effective >= effect.requested);
     assert!(matches!(stack.act("kafka-1", Action::Pause).await, Err(EnvironmentError::NoEffect { .. })));
@@ -302,10 +303,15 @@ async fn a_supervised_stack_outlives_its_starter() {
         assert!(std::time::Instant::now() < deadline, "broker {broker} is still there");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(Attached::find(&name).await.expect("an answer").is_none());
+    assert!(Attached::find(&site).await.expect("an answer").is_none());
     let stack = up().await.expect("up again");
     stack.down().await.expect("down");
-    assert!(matches!(stack.state("kafka-1").await, Err(EnvironmentError::Failed { .. })));
+    // Its supervisor ends after its services.
+    let deadline = std::time::Instant::now() + LONG;
+    while !matches!(stack.state("kafka-1").await, Err(EnvironmentError::Failed { .. })) {
+        assert!(std::time::Instant::now() < deadline, "the supervisor still answers");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Connects to the stack's database; the connection is driven in the background.
@@ -333,20 +339,24 @@ async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
 
 async fn capture_changes(config: LocalConfig) {
     let dir = tempfile::tempdir().expect("a folder");
-    let needs = Needs::kafka().service("connect").service("postgres");
+    let needs = Needs::kafka().service(ServiceId::Connect).service(ServiceId::Postgres);
     let stack = start(&config, &needs, &dir.path().join("run")).await;
     let url = stack.endpoints().connect.expect("a worker");
-    let port = stack.endpoints().postgres.expect("a database");
-    let port = port.rsplit_once(':').and_then(|(_, rest)| rest.split('/').next()).expect("a port").to_owned();
+    let url_of_database: tokio_postgres::Config =
+        stack.endpoints().postgres.expect("a database").parse().expect("an address");
+    let port = url_of_database.get_ports().first().expect("a port").to_string();
+    let password = String::from_utf8_lossy(url_of_database.get_password().unwrap_or_default()).into_owned();
     let plan = "create table t (id int primary key); insert into t select generate_series(1, 10)";
     database(&stack).await.batch_execute(plan).await.expect("a table");
     let connector = serde_json::json!({ "name": "pg", "config": {
         "connector.class": "io.debezium.connector.postgresql.PostgresConnector", "plugin.name": "pgoutput",
         "database.hostname": "127.0.0.1", "database.port": port, "database.user": "postgres",
-        "database.password": "", "database.dbname": "postgres", "topic.prefix": "cdc",
+        "database.password": password, "database.dbname": "postgres", "topic.prefix": "cdc",
         "retriable.restart.connector.wait.ms": "500" } });
     let client = reqwest::Client::new();
     let answer = client.post(format!("{url}/connectors")).json(&connector).send().await.expect("an answer");
+    let anybody = format!("host=127.0.0.1 port={port} user=postgres dbname=postgres");
+    assert!(tokio_postgres::connect(&anybody, tokio_postgres::NoTls).await.is_err(), "the superuser has a password");
     assert_eq!(answer.status(), 201, "{:?}", answer.text().await);
     eventually("Debezium streams", async || is_replicating(&stack).await).await;
 

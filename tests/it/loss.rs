@@ -58,7 +58,7 @@ fn without_acknowledgements_a_crash_loses_messages_and_each_is_named() {
             for field in ["producer", "partition", "sequence"] {
                 assert!(sample[field].is_number(), "no {field} in {sample}");
             }
-            assert_eq!(sample["attribution"], "missing_from_log");
+            assert_eq!(sample["attribution"], "unplaced");
         }
     }
     assert!(ledger(&records[0])["classes"]["lost"]["count"].as_u64() > Some(0));

@@ -1,26 +1,40 @@
 //! Tests against real programs: the installed binary, a real Kafka, real containers.
 #![allow(missing_docs)]
 
+mod backup;
+mod backup_kill;
 mod baseline;
+mod cases;
 mod cdc;
 mod check;
 mod clean;
 mod cluster;
 mod docker;
 mod editor;
+mod fuzz;
 mod goldens;
+mod hostile;
 mod interrupt;
 mod jars;
+mod layers;
 mod local;
 mod loss;
 mod means;
+mod mutants;
+mod other_user;
 mod outcomes;
+mod ownership;
+mod pages;
 mod pipeline;
 mod program;
+mod reassign;
 mod remote;
+mod restore;
 mod schemas;
+mod secrets;
 mod starting;
 mod suites;
 mod twins;
 mod undo;
 mod verbs;
+mod wire;

@@ -45,8 +45,17 @@ fn what_a_broker_refuses_or_never_answers_is_counted_and_named() {
     let project = Project::with("timeouts: fast, config: { auto.create.topics.enable: \"false\" }");
     project.run(&["up"]).exits(0);
 
+    too_large(&project);
+    deleted_under_load(&project);
+    gone_for_good(&project);
+    gone_for_hours(&project);
+    impossible_rate(&project);
+    project.run(&["down"]).exits(0);
+}
+
+fn too_large(project: &Project) {
     let (finished, record) = run(
-        &project,
+        project,
         "large",
         r#"
 name: Too large for the topic
@@ -62,9 +71,11 @@ steps:
     assert_eq!(finished.code, 0, "{}", finished.err);
     assert_eq!((count(&record, "sent"), count(&record, "failed")), (20, 20));
     assert!(errors(&record).contains("MSG_SIZE_TOO_LARGE"), "{}", errors(&record));
+}
 
+fn deleted_under_load(project: &Project) {
     let (finished, record) = run(
-        &project,
+        project,
         "deleted",
         r#"
 name: The topic is deleted under load
@@ -85,9 +96,11 @@ steps:
     let outcomes = outcomes_of(&record);
     assert_eq!(outcomes, count(&record, "sent"), "{}", errors(&record));
     assert!(count(&record, "failed") + count(&record, "unknown") > 0, "{}", errors(&record));
+}
 
+fn gone_for_good(project: &Project) {
     let (finished, record) = run(
-        &project,
+        project,
         "gone",
         r#"
 name: The broker does not come back
@@ -108,9 +121,11 @@ steps:
     let outcomes = outcomes_of(&record);
     assert_eq!((count(&record, "sent"), outcomes), (300, 300), "{}", errors(&record));
     assert!(record["faults"][0]["undone"].is_number(), "the broker is up again: {}", record["faults"]);
+}
 
+fn gone_for_hours(project: &Project) {
     let (_, record) = run(
-        &project,
+        project,
         "endless",
         r#"
 name: The broker does not come back, and the load would go on for hours
@@ -129,9 +144,11 @@ steps:
     let outcomes = outcomes_of(&record);
     assert_eq!(count(&record, "sent"), outcomes, "{}", errors(&record));
     assert!(outcomes < 50_000_000, "it ended early: {}", errors(&record));
+}
 
+fn impossible_rate(project: &Project) {
     let (finished, record) = run(
-        &project,
+        project,
         "impossible",
         r#"
 name: More than a machine can offer
@@ -146,7 +163,6 @@ steps:
     assert_eq!(finished.code, 3, "{}", finished.err);
     assert_eq!(load(&record)["failure"]["code"], "invalid-load", "{}", load(&record)["failure"]);
     assert!(count(&record, "acked") > 0, "what it did is kept");
-    project.run(&["down"]).exits(0);
 }
 
 #[test]

@@ -69,6 +69,13 @@ impl Project {
         command
     }
 
+    /// A shell command in which `$0` is kscen.
+    pub fn shell(&self, script: &str) -> Command {
+        let mut command = Command::new("bash");
+        self.surround(&mut command).args(["-c", script, env!("CARGO_BIN_EXE_kscen")]);
+        command
+    }
+
     fn surround<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .current_dir(self.folder.path())
@@ -142,7 +149,10 @@ impl Project {
             .filter_map(|entry| {
                 let line = fs::read(entry.path().join("cmdline")).ok()?;
                 let line = String::from_utf8_lossy(&line).replace('\0', " ");
-                line.contains(&place).then(|| format!("{}: {line}", entry.file_name().to_string_lossy()))
+                // PostgreSQL's own processes do not show on their line where they work.
+                let works = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+                (line.contains(&place) || works.starts_with(self.folder.path()))
+                    .then(|| format!("{}: {line}", entry.file_name().to_string_lossy()))
             })
             .collect()
     }
@@ -186,7 +196,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    fn new(output: &Output) -> Self {
+    pub fn new(output: &Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -123,12 +123,12 @@ fn a_cluster_behind_sasl_and_tls_is_usable_and_each_mistake_has_its_own_words() 
         project.write("kscen.yaml", &text);
         project.run(&["run", "scenario.yaml", "--env", "theirs"])
     };
-    environment("right", "broker.pem", "produce, topics").exits(0);
+    environment("right", "broker.pem", "produce, topics, groups").exits(0);
     project.run(&["status", "--env", "theirs"]).exits(0).says("broker 1");
-    let wrong = environment("wrong", "broker.pem", "produce, topics").exits(3).says("password");
+    let wrong = environment("wrong", "broker.pem", "produce, topics, groups").exits(3).says("password");
     assert!(!wrong.err.contains("sasl.password: wrong"), "{}", wrong.err);
-    environment("right", "other.pem", "produce, topics").exits(3).says("certificate");
+    environment("right", "other.pem", "produce, topics, groups").exits(3).says("certificate");
     environment("right", "broker.pem", "produce").exits(2).says("does not allow `topics`");
     project.write("fault.yaml", "name: Fault\nsteps:\n  - pause: { service: kafka, for: 1s }\n");
-    project.run(&["run", "fault.yaml", "--env", "theirs"]).exits(2).says("no hands on its services");
+    project.run(&["run", "fault.yaml", "--env", "theirs"]).exits(2).says("does not control its services");
 }

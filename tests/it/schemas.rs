@@ -4,16 +4,20 @@ use crate::goldens::{compare, root};
 use serde_json::{Value, json};
 
 fn schema(name: &str) -> Value {
-    kscen::schemas::all().into_iter().find(|(known, _)| *known == name).expect("a schema of that name").1
+    kscen::testing::schemas::all(&kscen::testing::LANGUAGE)
+        .into_iter()
+        .find(|(known, _)| *known == name)
+        .expect("a schema of that name")
+        .1
 }
 
 #[test]
 fn files_hold_what_the_types_say() {
-    let wrong: Vec<String> = kscen::schemas::all()
+    let wrong: Vec<String> = kscen::testing::schemas::all(&kscen::testing::LANGUAGE)
         .into_iter()
         .filter_map(|(name, schema)| {
             jsonschema::draft7::new(&schema).unwrap_or_else(|error| panic!("{name} is no schema: {error}"));
-            compare(&root().join(format!("schemas/{name}.json")), &kscen::schemas::text(&schema))
+            compare(&root().join(format!("schemas/{name}.json")), &kscen::testing::schemas::text(&schema))
         })
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -41,7 +41,7 @@ fn listing_takes_what_there_is() {
 fn the_verbs_explain_themselves() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let all = kscen(folder.path(), &["steps"]);
-    for entry in kscen::step::REGISTRY {
+    for entry in kscen::testing::REGISTRY {
         assert!(all.stdout.lines().any(|line| line.starts_with(&format!("{} ", entry.verb))), "{}", entry.verb);
         let page = kscen(folder.path(), &["steps", entry.verb]);
         assert!(page.code == Some(0) && page.stdout.contains("Example"), "{}", page.stdout);

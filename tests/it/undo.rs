@@ -57,9 +57,15 @@ fn what_a_killed_run_left_in_force_is_undone_by_undo_and_by_the_next_run() {
     project.run(&["status"]).exits(0).says("kafka-1        running");
 
     let mut second = project.on_terminal(&["run", "freeze.yaml"]);
-    second.until("freeze: pause").await_event(&project, "\"action\":\"pause\"").signal(Signal::SIGKILL);
+    second.until("freeze: pause").await_event(&project, "\"action\":\"pause\"");
+    // Who waits comes next, whatever became of the one before.
+    let mut waiting = project.on_terminal(&["run", "--wait", "probe.yaml"]);
+    waiting.until("waiting: the environment");
+    second.signal(Signal::SIGKILL);
     drop(second.end());
-    project.run(&["run", "probe.yaml"]).exits(0).says("pause of kafka-1 of an earlier run: undone");
+    let (status, shown) = waiting.end();
+    assert_eq!(status.code(), Some(0), "{shown}");
+    assert!(shown.contains("pause of kafka-1 of an earlier run: undone"), "{shown}");
 
     // A run that is interrupted leaves nothing to repair.
     let mut third = project.on_terminal(&["run", "freeze.yaml"]);

@@ -20,6 +20,8 @@ const POLICY_PATIENCE: Duration = Duration::from_millis(500);
 const PAUSE_PATIENCE: Duration = Duration::from_secs(10);
 /// Seconds between SIGTERM and SIGKILL where the container does not define its own; Kafka needs more than Docker's 10.
 const GRACE: i32 = 30;
+/// How a container ends that did not end within its grace period.
+const KILLED: i32 = 137;
 
 impl DockerStack {
     pub(super) async fn carry_out(&self, member: &Member, action: Action) -> EnvironmentResult<Effect> {
@@ -119,6 +121,7 @@ impl Deed<'_> {
             requested: self.requested,
             effective: instant(moment).unwrap_or_else(Instant::now),
             down: down.as_ref().and_then(instant),
+            forced: false,
             proof: format!("container {} is {state}; {}", container.short_id(), moment.source),
         }
     }
@@ -173,15 +176,17 @@ impl Deed<'_> {
         let after = self.stack.inspect(self.member).await?;
         if !after.is_down() || after.id() != id {
             let culprit = policy.map_or_else(
-                || "somebody started it again".to_owned(),
+                || "it was started again from outside of this run".to_owned(),
                 |policy| {
-                    format!("its restart policy `{policy}` or somebody else started it again; set `restart: \"no\"`")
+                    format!("its restart policy `{policy}`, or somebody outside of this run, started it again; set `restart: \"no\"`")
                 },
             );
             return Err(self.no_effect(format!("it ended, and {culprit}")));
         }
         let moment = self.moment(died, after.finished_at());
-        Ok(self.effect(&moment, None, &format!("down with {}", after.ending()), &after))
+        let mut effect = self.effect(&moment, None, &format!("down with {}", after.ending()), &after);
+        effect.forced = self.action == Action::Stop && after.exit_code() == Some(KILLED);
+        Ok(effect)
     }
 
     async fn start(&self, before: &Container) -> EnvironmentResult<Effect> {
@@ -203,7 +208,10 @@ impl Deed<'_> {
         });
         ask.await?;
         let down = self.down(before).await?;
-        self.started(id, down).await
+        let died = self.event(id, "die").await;
+        let mut effect = self.started(id, down).await?;
+        effect.forced = died.and_then(|seen| seen.exit_code) == Some(KILLED);
+        Ok(effect)
     }
 
     /// The container is up again: running, and started after this action began.
@@ -258,6 +266,7 @@ impl Deed<'_> {
         engine
             .ask(&self.what(), |docker| async move { docker.start_container(id, None::<StartContainerOptions>).await })
             .await?;
+        recreate::tidy(engine, &recreation).await?;
         let mut effect = self.started(id, down).await?;
         effect.proof.push_str(&format!(
             "; it replaced {}, with its volumes erased ({})",

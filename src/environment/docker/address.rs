@@ -20,6 +20,12 @@ impl EngineAddress {
         Self { url: url.to_owned(), origin: "the undo journal".to_owned() }
     }
 
+    /// The address as it is the same for everybody who means the same engine: without links in the socket's path.
+    pub(super) fn canonical(&self) -> String {
+        let path = self.socket().and_then(|path| std::fs::canonicalize(path).ok());
+        path.map_or_else(|| self.url.clone(), |path| format!("unix://{}", path.display()))
+    }
+
     /// The socket's path, where it is one.
     pub(super) fn socket(&self) -> Option<&Path> {
         self.url.strip_prefix("unix://").map(Path::new)
@@ -28,7 +34,15 @@ impl EngineAddress {
 
 impl fmt::Display for EngineAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (from {})", self.url, self.origin)
+        // `DOCKER_HOST` may hold a password.
+        let shown = match self.url.split_once("://") {
+            Some((scheme, rest)) => match rest.rsplit_once('@') {
+                Some((_, host)) if scheme != "unix" => format!("{scheme}://***@{host}"),
+                _ => self.url.clone(),
+            },
+            None => self.url.clone(),
+        };
+        write!(f, "{shown} (from {})", self.origin)
     }
 }
 

@@ -8,11 +8,12 @@ use super::project;
 use super::roles::{self, Role};
 use super::stack::{DockerStack, Member};
 use super::watch::Watch;
-use crate::diagnostic::did_you_mean;
 use crate::environment::{
     Capability, Controllers, Endpoints, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult, Needs,
 };
+use crate::text::did_you_mean;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 impl DockerStack {
     /// Attaches to the running containers of a compose project. Endpoints that are not configured are read from the
@@ -29,6 +30,7 @@ impl DockerStack {
     ) -> EnvironmentResult<Self> {
         let engine = Engine::find().await?;
         // Before anything is looked at, so that no event after the look is missed.
+        let attached = Instant::now();
         let watch = Watch::start(engine.clone());
         let found = find(&engine, config).await?;
         check(config, &found, needs)?;
@@ -54,12 +56,12 @@ impl DockerStack {
             let image = container.0.config.as_ref().and_then(|config| config.image.clone()).unwrap_or_default();
             facts.insert(format!("image of {}", member.name()), image);
             if let Some(options) = container.variable("KAFKA_HEAP_OPTS") {
-                facts.insert(format!("jvm flags of {}", member.name()), options.to_owned());
+                facts.insert(format!("jvm flags of {}", member.name()), without_secrets(options));
             }
         }
         let info = EnvironmentInfo {
             name: name.to_owned(),
-            kind: EnvironmentKind::Docker,
+            kind: EnvironmentKind::of::<DockerConfig>(),
             kafka_version,
             brokers: u32::try_from(brokers).unwrap_or(u32::MAX),
             facts,
@@ -67,6 +69,7 @@ impl DockerStack {
         Ok(Self {
             engine,
             watch,
+            attached,
             project: config.project.clone(),
             members: found.into_iter().map(|(member, _)| member).collect(),
             info,
@@ -128,7 +131,7 @@ async fn find(engine: &Engine, config: &DockerConfig) -> EnvironmentResult<Vec<(
 fn check(config: &DockerConfig, found: &[(Member, Container)], needs: &Needs) -> EnvironmentResult<()> {
     let of_role = |role: Role| found.iter().filter(move |(member, _)| member.part.role == role);
     let known = || found.iter().map(|(member, _)| member.name().to_owned()).collect::<Vec<_>>();
-    if let Some(missing) = needs.services.iter().find(|name| !found.iter().any(|(member, _)| member.name() == *name)) {
+    if let Some(missing) = needs.services.iter().find(|id| !found.iter().any(|(member, _)| member.part.id == **id)) {
         return Err(EnvironmentError::Prerequisite {
             message: format!(
                 "the compose project `{}` has no container for `{missing}`, only for {}",
@@ -137,7 +140,7 @@ fn check(config: &DockerConfig, found: &[(Member, Container)], needs: &Needs) ->
             ),
             remedy: format!(
                 "{}, or name the compose service that plays this part: docker: {{ services: {{ {missing}: … }} }}",
-                config.compose_up(&[missing])
+                config.compose_up(&[&missing.to_string()])
             ),
         });
     }
@@ -161,7 +164,7 @@ fn check(config: &DockerConfig, found: &[(Member, Container)], needs: &Needs) ->
     }
     let needed = |member: &Member| match member.part.role {
         Role::Broker | Role::Controller => needs.brokers > 0,
-        _ => needs.services.contains(member.name()),
+        _ => needs.services.contains(&member.part.id),
     };
     let down: Vec<_> = found.iter().filter(|(member, container)| needed(member) && !container.is_running()).collect();
     if down.is_empty() {
@@ -224,4 +227,38 @@ fn client_address(container: &Container) -> Option<String> {
         .filter_map(|entry| Some(entry.trim().split_once("://")?.1))
         .find(|entry| is_published(entry));
     listener.map(str::to_owned).or_else(|| container.address_of(9092))
+}
+
+/// Flags of a Java virtual machine without the values of those that carry a credential.
+fn without_secrets(flags: &str) -> String {
+    const MARKS: [&str; 6] = ["password", "passphrase", "secret", "token", "credential", "jaas"];
+    let mut shown: Vec<String> = Vec::new();
+    // The quote that a hidden value goes on to.
+    let mut until = None;
+    for word in flags.split_whitespace() {
+        if let Some(quote) = until {
+            until = (!word.ends_with(quote)).then_some(quote);
+            continue;
+        }
+        match word.split_once('=') {
+            Some((name, value)) if MARKS.iter().any(|mark| name.to_lowercase().contains(mark)) => {
+                shown.push(format!("{name}=***"));
+                let quote = value.chars().next().filter(|first| matches!(first, '"' | '\''));
+                until = quote.filter(|quote| value.len() == 1 || !value.ends_with(*quote));
+            }
+            _ => shown.push(word.to_owned()),
+        }
+    }
+    shown.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_secrets;
+
+    #[test]
+    fn flags_that_carry_passwords_are_hidden() {
+        let flags = "-Xmx1g -Djavax.net.ssl.keyStorePassword=abc -Dx.token='a b c' -Dy=z";
+        assert_eq!(without_secrets(flags), "-Xmx1g -Djavax.net.ssl.keyStorePassword=*** -Dx.token=*** -Dy=z");
+    }
 }

@@ -7,7 +7,11 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::SystemTime;
+
+/// How an end at the memory limit is told: OOM is the word of Docker and of the kernel.
+pub(super) const OUT_OF_MEMORY: &str = "out of memory (OOM): the kernel killed it at its memory limit";
 
 /// An inspected container. Every field of the engine's answer is optional; here they are not.
 #[derive(Clone, Debug)]
@@ -78,6 +82,11 @@ impl Container {
         self.state()?.finished_at.as_deref().and_then(parse_time)
     }
 
+    /// Whether its last life ended for want of memory.
+    pub(super) fn was_out_of_memory(&self) -> bool {
+        self.state().and_then(|state| state.oom_killed) == Some(true)
+    }
+
     /// How it ended, in words.
     pub(super) fn ending(&self) -> String {
         let state = self.state();
@@ -88,8 +97,9 @@ impl Container {
             code @ 129..=192 => format!("exit code {code} (signal {})", code - 128),
             code => format!("exit code {code}"),
         };
-        if state.and_then(|state| state.oom_killed) == Some(true) {
-            words.push_str(", out of memory: the kernel killed it at its memory limit");
+        if self.was_out_of_memory() {
+            words.push_str(", ");
+            words.push_str(OUT_OF_MEMORY);
         }
         if let Some(error) = state.and_then(|state| state.error.as_deref()).filter(|error| !error.is_empty()) {
             words.push_str(", ");
@@ -151,6 +161,29 @@ impl Container {
         }
         published.sort();
         published
+    }
+
+    /// Whether a port of the machine leads to it.
+    pub(super) fn publishes(&self, port: u16) -> bool {
+        self.published().iter().any(|(_, address)| address.rsplit(':').next() == Some(port.to_string().as_str()))
+    }
+
+    /// Whether it has the machine's network, and with it all ports.
+    pub(super) fn is_on_host_network(&self) -> bool {
+        let mode = self.0.host_config.as_ref().and_then(|config| config.network_mode.as_deref());
+        mode == Some("host")
+    }
+
+    /// Its own addresses.
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        let own =
+            |endpoint: &&EndpointSettings| endpoint.ip_address.as_deref().and_then(|address| address.parse().ok());
+        self.networks().values().filter_map(own).collect()
+    }
+
+    /// A label of it.
+    pub(super) fn label(&self, name: &str) -> Option<&str> {
+        self.0.config.as_ref()?.labels.as_ref()?.get(name).map(String::as_str)
     }
 
     /// Where a client of this machine reaches the port `inside`.

@@ -2,6 +2,7 @@
 
 use super::address::{self, EngineAddress, Surroundings};
 use crate::environment::{EnvironmentError, EnvironmentResult};
+use crate::ground::innermost;
 use bollard::errors::Error as EngineError;
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use std::future::Future;
@@ -30,12 +31,16 @@ pub(super) struct Engine {
 impl Engine {
     /// Finds the engine as the Docker client would and connects.
     pub(super) async fn find() -> EnvironmentResult<Self> {
-        let address = address::find(&Surroundings {
+        Self::connect(Self::here()?).await
+    }
+
+    /// Where the engine is, as the Docker client would find it.
+    pub(super) fn here() -> EnvironmentResult<EngineAddress> {
+        address::find(&Surroundings {
             variable: &|name| std::env::var(name).ok(),
             exists: &|path| path.exists(),
             uid: nix::unistd::getuid().as_raw(),
-        })?;
-        Self::connect(address).await
+        })
     }
 
     /// Connects and agrees on a version.
@@ -150,11 +155,7 @@ pub(super) fn words(error: &EngineError) -> String {
     if let EngineError::DockerResponseServerError { message, .. } = error {
         return message.trim().to_owned();
     }
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
+    innermost(error).to_string()
 }
 
 fn is_unreachable(error: &EngineError) -> bool {
@@ -208,7 +209,7 @@ fn explain(address: &EngineAddress, what: &str, error: &EngineError) -> Environm
     );
     if lost {
         return EnvironmentError::failed(format!(
-            "the connection to the Docker engine at {address} broke while it was to {what} (did the engine restart?): {}",
+            "the connection to the Docker engine at {address} broke while it was to {what} (the engine may have restarted): {}",
             words(error)
         ));
     }

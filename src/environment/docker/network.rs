@@ -9,7 +9,7 @@ use super::roles::Role;
 use super::stack::{DockerStack, Member};
 use super::watch::{self, Seen};
 use crate::environment::{
-    Direction, Effect, EnvironmentError, EnvironmentResult, NetworkFault, NetworkFaultKind, Peers,
+    Direction, Effect, EnvironmentError, EnvironmentResult, Grip, NetworkFault, NetworkFaultKind, Peers,
 };
 use bollard::models::NetworkDisconnectRequest;
 use std::collections::BTreeMap;
@@ -26,11 +26,12 @@ impl DockerStack {
     pub async fn recipe_for_network(&self, fault: &NetworkFault) -> EnvironmentResult<HealRecipe> {
         let member = self.member(&fault.service)?;
         let container = self.inspect(member).await?;
-        let networks = self.networks_to_cut(member, &container, fault)?;
-        let own = container.networks();
-        let endpoints: BTreeMap<_, _> = networks
+        self.networks_to_cut(member, &container, fault)?;
+        // All of its networks: which of them have to go shows when the first is gone.
+        let endpoints: BTreeMap<_, _> = container
+            .networks()
             .iter()
-            .filter_map(|network| Some((network.clone(), endpoint_definition(&container, own.get(network.as_str())?))))
+            .map(|(network, endpoint)| ((*network).to_owned(), endpoint_definition(&container, endpoint)))
             .collect();
         Ok(self.recipe(member, &container, Repair::Reconnect(endpoints)))
     }
@@ -38,41 +39,59 @@ impl DockerStack {
     pub(super) async fn cut(&self, fault: &NetworkFault) -> EnvironmentResult<Effect> {
         let member = self.member(&fault.service)?;
         let recipe = self.recipe_for_network(fault).await?;
-        let Repair::Reconnect(networks) = &recipe.repair else {
-            return Err(EnvironmentError::failed("a cut without networks"));
-        };
-        let networks: Vec<String> = networks.keys().cloned().collect();
-        self.cuts().insert(member.name().to_owned(), recipe.clone());
+        let before = self.inspect(member).await?;
+        let mut networks = self.networks_to_cut(member, &before, fault)?;
+        self.cuts().insert(member.name().to_owned(), recipe.only(&networks));
         let mark = self.watch.mark();
         let requested = Instant::now();
         let mut last = None;
         for network in &networks {
             last = self.disconnect(member, network, mark).await?.or(last);
         }
-        let after = self.inspect(member).await?;
+        let mut after = self.inspect(member).await?;
+        let mut beside = String::new();
+        // The engine moves published ports to a network that is left, where it can: clients would go on as before.
+        if fault.between == Peers::Clients && has_ports(&after) {
+            let left: Vec<String> = after.networks().keys().map(|network| (*network).to_owned()).collect();
+            self.cuts().insert(member.name().to_owned(), recipe);
+            for network in &left {
+                last = self.disconnect(member, network, mark).await?.or(last);
+            }
+            beside = format!(
+                "; this engine published its ports through {} then, so it is cut off from there, too: other brokers do not \
+                 reach it either",
+                left.join(", ")
+            );
+            networks.extend(left);
+            after = self.inspect(member).await?;
+        }
         if let Some(left) = networks.iter().find(|network| after.networks().contains_key(network.as_str())) {
             return Err(no_effect(member, format!("it is still connected to {left}")));
-        }
-        // The engine moves published ports to a network that is left: clients would go on as before.
-        let open = after.0.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
-        let moved = fault.between == Peers::Clients && !after.networks().is_empty();
-        if moved && open.into_iter().flatten().any(|(_, bindings)| bindings.is_some()) {
-            let left: Vec<_> = after.networks().keys().map(|name| (*name).to_owned()).collect();
-            recipe.apply(&self.engine).await?;
-            self.cuts().remove(member.name());
-            return Err(no_effect(
-                member,
-                format!(
-                    "its ports are published through {} now; cut it off from the brokers too, or use a `local` environment",
-                    left.join(", ")
-                ),
-            ));
         }
         Ok(effect(
             requested,
             last.as_ref(),
-            format!("container {} is disconnected from {}", after.short_id(), networks.join(", ")),
+            format!("container {} is disconnected from {}{beside}", after.short_id(), networks.join(", ")),
         ))
+    }
+
+    /// Whether a service is still off the networks that it was cut off from.
+    pub(super) async fn is_cut(&self, fault: &NetworkFault) -> EnvironmentResult<Grip> {
+        let member = self.member(&fault.service)?;
+        let recipe = self.cuts().get(member.name()).cloned();
+        let Some(HealRecipe { repair: Repair::Reconnect(networks), .. }) = recipe else {
+            return Ok(Grip::Lost("it is cut off from nothing".to_owned()));
+        };
+        let container = self.inspect(member).await?;
+        let connected = container.networks();
+        let words = |network: &str, how: &str| format!("container {} is {how} {network}", container.short_id());
+        Ok(match networks.keys().find(|network| connected.contains_key(network.as_str())) {
+            Some(network) => Grip::Lost(words(network, "connected again to")),
+            None => {
+                let all: Vec<&str> = networks.keys().map(String::as_str).collect();
+                Grip::Holds(words(&all.join(", "), "disconnected from"))
+            }
+        })
     }
 
     pub(super) async fn mend(&self, fault: &NetworkFault) -> EnvironmentResult<Effect> {
@@ -80,7 +99,7 @@ impl DockerStack {
         let requested = Instant::now();
         let Some(recipe) = self.cuts().get(member.name()).cloned() else {
             let proof = "nothing was cut".to_owned();
-            return Ok(Effect { requested, effective: requested, down: None, proof });
+            return Ok(Effect { requested, effective: requested, down: None, proof, forced: false });
         };
         let mark = self.watch.mark();
         let done = recipe.apply(&self.engine).await?;
@@ -145,7 +164,7 @@ impl DockerStack {
         let name = member.name();
         let networks: Vec<String> = container.networks().keys().map(|network| (*network).to_owned()).collect();
         if networks.is_empty() {
-            return Err(no_effect(member, "it is connected to no network; was it cut off before?".to_owned()));
+            return Err(no_effect(member, "it is connected to no network; it may have been cut off before".to_owned()));
         }
         if networks.iter().any(|network| matches!(network.as_str(), "host" | "none")) {
             return Err(unsupported(format!("{name} uses the host's own network, which cannot be cut off")));
@@ -175,6 +194,12 @@ impl DockerStack {
     }
 }
 
+/// Whether a port of it is published, and it is on a network through which that can lead.
+fn has_ports(container: &Container) -> bool {
+    let ports = container.0.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
+    !container.networks().is_empty() && ports.into_iter().flatten().any(|(_, bindings)| bindings.is_some())
+}
+
 /// The networks over which brokers reach this one, by the name it advertises to them, and the others.
 fn split(container: &Container, networks: Vec<String>) -> (Vec<String>, Vec<String>) {
     let host = inter_broker_host(container);
@@ -200,7 +225,7 @@ fn inter_broker_host(container: &Container) -> Option<String> {
 
 fn effect(requested: Instant, seen: Option<&Seen>, proof: String) -> Effect {
     let effective = seen.map_or_else(Instant::now, |seen| watch::instant(seen.at, requested));
-    Effect { requested, effective, down: None, proof }
+    Effect { requested, effective, down: None, proof, forced: false }
 }
 
 fn unsupported(message: String) -> EnvironmentError {

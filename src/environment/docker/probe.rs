@@ -4,6 +4,7 @@ use super::container::Container;
 use super::roles::Role;
 use super::stack::Member;
 use crate::environment::Endpoints;
+use crate::ground::innermost;
 use postgres_native_tls::MakeTlsConnector;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -86,7 +87,8 @@ impl Probe {
                 }
             }
             Self::Http { client, url } => {
-                let answer = client.get(url).timeout(PATIENCE).send().await.map_err(|error| innermost(&error))?;
+                let answer =
+                    client.get(url).timeout(PATIENCE).send().await.map_err(|error| innermost(&error).to_string())?;
                 if answer.status().is_success() { Ok(()) } else { Err(format!("{url} answers {}", answer.status())) }
             }
             Self::Postgres { url, tls } => match tokio::time::timeout(PATIENCE, ask_postgres(url, tls.clone())).await {
@@ -111,18 +113,11 @@ fn any_certificate() -> Option<MakeTlsConnector> {
 }
 
 async fn ask_postgres(url: &str, tls: MakeTlsConnector) -> Result<(), String> {
-    let (client, connection) = tokio_postgres::connect(url, tls).await.map_err(|error| innermost(&error))?;
+    let (client, connection) =
+        tokio_postgres::connect(url, tls).await.map_err(|error| innermost(&error).to_string())?;
     let connection = tokio::spawn(connection);
-    let answer = client.simple_query("SELECT 1").await.map(drop).map_err(|error| innermost(&error));
+    let answer = client.simple_query("SELECT 1").await.map(drop).map_err(|error| innermost(&error).to_string());
     drop(client);
     connection.abort();
     answer
-}
-
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

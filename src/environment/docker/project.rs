@@ -83,7 +83,27 @@ pub(super) async fn inspect(engine: &Engine, container: &str) -> EnvironmentResu
     }
 }
 
-async fn list(engine: &Engine, filter: &str) -> EnvironmentResult<Vec<ContainerSummary>> {
+/// The containers of the engine, whosever they are, that publish a port of the machine.
+pub(super) async fn publishing(engine: &Engine, port: u16) -> EnvironmentResult<Vec<Container>> {
+    let options = ListContainersOptions {
+        filters: Some(HashMap::from([("publish".to_owned(), vec![port.to_string()])])),
+        ..Default::default()
+    };
+    let listed = engine
+        .ask("list the containers", |docker| {
+            let options = options.clone();
+            async move { docker.list_containers(Some(options)).await }
+        })
+        .await?;
+    let mut found = Vec::new();
+    for id in listed.iter().filter_map(|container| container.id.as_deref()) {
+        found.extend(inspect(engine, id).await?);
+    }
+    Ok(found)
+}
+
+/// The containers with a label, stopped ones included.
+pub(super) async fn list(engine: &Engine, filter: &str) -> EnvironmentResult<Vec<ContainerSummary>> {
     let options = ListContainersOptions {
         all: true,
         filters: Some(HashMap::from([("label".to_owned(), vec![filter.to_owned()])])),

@@ -25,7 +25,7 @@ impl DockerStack {
         if probe.is_none() && container.health().is_none() && !container.is_down() {
             return Err(EnvironmentError::Prerequisite {
                 message: format!(
-                    "nobody can tell when {} is ready: it has no address and no health check",
+                    "whether {} is ready cannot be checked: it has no address and no health check",
                     member.name()
                 ),
                 remedy: format!("give the compose service `{}` a `healthcheck:`", member.part.compose),
@@ -65,7 +65,7 @@ impl DockerStack {
         match container.status() {
             ContainerStateStatusEnum::CREATED => return Ok(Some("its container was never started".to_owned())),
             ContainerStateStatusEnum::RESTARTING => {
-                return Ok(Some(format!("its restart policy starts it again and again ({})", container.ending())));
+                return Ok(Some(format!("its restart policy restarts it repeatedly ({})", container.ending())));
             }
             _ if container.is_down() => return Err(self.death(member, container).await),
             _ => {}

@@ -29,12 +29,17 @@ pub struct HealRecipe {
     pub(super) service: String,
     /// Container name, which survives its re-creation.
     pub(super) container: String,
+    /// The container that was disturbed; a journal of an earlier version does not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<String>,
     pub(super) repair: Repair,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Repair {
+    /// Not paused. Whether it runs is not this fault's matter.
+    Resume,
     /// Running and not paused.
     Run,
     /// Connected to these networks as before.
@@ -58,7 +63,7 @@ const GRACE_PERIODS: Duration = Duration::from_secs(90);
 /// No engine at the recorded address, or the engine's refusal.
 pub async fn heal_from(recipe: &HealRecipe) -> EnvironmentResult<String> {
     let engine = Engine::connect(EngineAddress::recorded(&recipe.engine)).await?;
-    freezer::unstick(&engine, &recipe.container).await?;
+    freezer::unstick(&engine, recipe.id.as_deref().unwrap_or(&recipe.container)).await?;
     recipe.await_pending_end(&engine).await?;
     let mut done = recipe.apply(&engine).await?;
     for _ in 0..LOOKS {
@@ -93,44 +98,44 @@ impl Done {
 }
 
 impl HealRecipe {
-    /// What it repairs, in words, for `kscen undo` to announce.
-    pub fn describe(&self) -> String {
-        let container = &self.container;
-        match &self.repair {
-            Repair::Run => format!("resume or start the container {container}"),
-            Repair::Reconnect(networks) => {
-                format!("connect the container {container} to {}", join(networks.keys()))
-            }
-            Repair::Recreate(_) => format!("make the container {container} again and start it"),
+    /// The same for some of the networks alone.
+    pub(super) fn only(&self, networks: &[String]) -> Self {
+        let mut recipe = self.clone();
+        if let Repair::Reconnect(endpoints) = &mut recipe.repair {
+            endpoints.retain(|network, _| networks.contains(network));
         }
+        recipe
     }
 
     /// Repairs once.
     pub(super) async fn apply(&self, engine: &Engine) -> EnvironmentResult<Done> {
         if let Repair::Recreate(recreation) = &self.repair
-            && project::inspect(engine, &self.container).await?.is_none()
+            && self.find(engine).await?.is_none()
         {
-            recreate::create(engine, recreation).await?;
+            recreate::create(engine, &recreate::completed(engine, recreation).await?).await?;
         }
         let Some(container) = self.find(engine).await? else {
-            return Ok(Done::unchanged(format!("the container {} is gone, and the fault with it", self.container)));
+            return Ok(Done::unchanged(format!("nothing to undo: the container {} no longer exists", self.container)));
         };
         match &self.repair {
+            Repair::Resume => resume(engine, &container).await,
             Repair::Run => run(engine, &container).await,
             Repair::Reconnect(networks) => reconnect(engine, &container, networks).await,
             Repair::Recreate(recreation) => {
                 reconnect(engine, &container, &recreation.networks).await?;
-                run(engine, &container).await
+                let done = run(engine, &container).await?;
+                recreate::tidy(engine, recreation).await?;
+                Ok(done)
             }
         }
     }
 
     /// A container that was asked to stop may take its whole grace period to do so; only then can it be started.
     async fn await_pending_end(&self, engine: &Engine) -> EnvironmentResult<()> {
-        if matches!(self.repair, Repair::Reconnect(_)) {
+        if matches!(self.repair, Repair::Reconnect(_) | Repair::Resume) {
             return Ok(());
         }
-        let Some(container) = project::inspect(engine, &self.container).await? else { return Ok(()) };
+        let Some(container) = self.find(engine).await? else { return Ok(()) };
         if container.is_down() || !watch::is_ending(engine, container.id(), GRACE_PERIODS).await {
             return Ok(());
         }
@@ -141,25 +146,49 @@ impl HealRecipe {
         Ok(())
     }
 
-    /// The container by its name, else whatever plays its service now; `None` where somebody has removed the service.
+    /// The very container that was disturbed, by its id and the labels of its project, whatever it is called now; `None` where that is
+    /// gone. One that was made anew for the same service was neither paused nor stopped by this fault, but it has the same networks to be
+    /// connected to, and it is what a wipe makes.
     async fn find(&self, engine: &Engine) -> EnvironmentResult<Option<Container>> {
-        if let Some(container) = project::inspect(engine, &self.container).await? {
-            return Ok(Some(container));
+        if let Some(id) = &self.id {
+            let found =
+                project::inspect(engine, id).await?.filter(|found| found.id() == id && self.is_of_service(found));
+            if found.is_some() || matches!(self.repair, Repair::Run | Repair::Resume) {
+                return Ok(found);
+            }
         }
-        if !project::services(engine, &self.project).await?.contains_key(&self.service) {
-            return Ok(None);
+        let by_name = project::inspect(engine, &self.container).await?.filter(|found| self.is_of_service(found));
+        match by_name {
+            Some(container) => Ok(Some(container)),
+            None if !project::services(engine, &self.project).await?.contains_key(&self.service) => Ok(None),
+            None => {
+                let id = project::only_container(engine, &self.project, &self.service).await?;
+                project::inspect(engine, &id).await
+            }
         }
-        let id = project::only_container(engine, &self.project, &self.service).await?;
-        project::inspect(engine, &id).await
     }
+
+    /// Whether a container plays the service of this recipe, and not only has the name of one that did.
+    fn is_of_service(&self, container: &Container) -> bool {
+        container.label(project::PROJECT) == Some(self.project.as_str())
+            && container.label(project::SERVICE) == Some(self.service.as_str())
+    }
+}
+
+async fn resume(engine: &Engine, container: &Container) -> EnvironmentResult<Done> {
+    let (id, name) = (container.id(), container.name());
+    if !container.is_paused() {
+        return Ok(Done::unchanged(format!("{name} was not paused")));
+    }
+    let what = format!("resume {name}");
+    engine.ask(&what, |docker| async move { docker.unpause_container(id).await }).await?;
+    Ok(Done::changed(format!("resumed {name}")))
 }
 
 async fn run(engine: &Engine, container: &Container) -> EnvironmentResult<Done> {
     let (id, name) = (container.id(), container.name());
     if container.is_paused() {
-        let what = format!("resume {name}");
-        engine.ask(&what, |docker| async move { docker.unpause_container(id).await }).await?;
-        return Ok(Done::changed(format!("resumed {name}")));
+        return resume(engine, container).await;
     }
     if container.is_down() {
         let what = format!("start {name}");

@@ -12,10 +12,16 @@ use bollard::query_parameters::{
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
+/// Marks a container that kscen made for a moment: `PROJECT/SERVICE`. `kscen undo` finds by it what a killed run left.
+const OF_WIPE: &str = "dev.kscen.wipe";
+
 /// All that makes a container what it is, its data excepted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Recreation {
     name: String,
+    /// `PROJECT/SERVICE`; empty in a journal of an earlier version.
+    #[serde(default)]
+    mark: String,
     body: ContainerCreateBody,
     pub(super) networks: BTreeMap<String, EndpointSettings>,
     volumes: Vec<VolumeCreateRequest>,
@@ -82,7 +88,14 @@ impl Recreation {
             }),
         };
         let volumes = volumes(engine, project, container).await?;
-        Ok(Self { name, body, networks, volumes })
+        let mark = format!("{project}/{}", container.label(project::SERVICE).unwrap_or_default());
+        Ok(Self { name, mark, body, networks, volumes })
+    }
+
+    /// As it is written down: its variables may hold passwords, so the engine keeps them meanwhile, in a container of their own.
+    pub(super) fn without_environment(mut self) -> Self {
+        self.body.env = None;
+        self
     }
 
     /// The volumes that are erased, for messages.
@@ -114,12 +127,15 @@ pub(super) async fn remove(engine: &Engine, container: &str, recreation: &Recrea
 }
 
 /// Makes and removes a container of this definition, so that one which the engine refuses is found out before the
-/// present container is gone.
+/// present container is gone. Then makes one that keeps nothing but its variables, until [`tidy`].
 pub(super) async fn rehearse(engine: &Engine, recreation: &Recreation) -> EnvironmentResult<()> {
+    // A run that was killed at this point would be in the way of all later ones.
+    tidy(engine, recreation).await?;
     let name = format!("{}-rehearsal", recreation.name);
     let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
-    // Without labels nobody takes it for the service.
-    let body = ContainerCreateBody { labels: None, ..recreation.body.clone() };
+    // Without the labels of Compose nobody takes it for the service.
+    let labels = Some(HashMap::from([(OF_WIPE.to_owned(), recreation.mark.clone())]));
+    let body = ContainerCreateBody { labels: labels.clone(), ..recreation.body.clone() };
     let what = format!("make a container like {}", recreation.name);
     let made = engine
         .ask(&what, |docker| {
@@ -132,7 +148,66 @@ pub(super) async fn rehearse(engine: &Engine, recreation: &Recreation) -> Enviro
         .ask(&format!("remove the container {name}"), |docker| async move {
             docker.remove_container(id, Some(RemoveContainerOptions { v: true, force: true, link: false })).await
         })
+        .await?;
+    let own = &recreation.body;
+    let keeper = ContainerCreateBody {
+        image: own.image.clone(),
+        entrypoint: own.entrypoint.clone(),
+        cmd: own.cmd.clone(),
+        env: own.env.clone(),
+        labels,
+        ..Default::default()
+    };
+    let options = CreateContainerOptions { name: Some(format!("{}-variables", recreation.name)), ..Default::default() };
+    engine
+        .ask(&format!("keep the variables of {}", recreation.name), |docker| {
+            let (options, keeper) = (options.clone(), keeper.clone());
+            async move { docker.create_container(Some(options), keeper).await }
+        })
         .await
+        .map(drop)
+}
+
+/// Removes what [`rehearse`] made.
+pub(super) async fn tidy(engine: &Engine, recreation: &Recreation) -> EnvironmentResult<()> {
+    for id in of_wipe(engine, recreation).await? {
+        let id = id.as_str();
+        engine
+            .ask(&format!("remove the container {id}"), |docker| async move {
+                docker.remove_container(id, Some(RemoveContainerOptions { v: true, force: true, link: false })).await
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+/// The definition with the variables that the engine keeps for it.
+///
+/// # Errors
+/// There are none: then the container cannot be made as it was.
+pub(super) async fn completed(engine: &Engine, recreation: &Recreation) -> EnvironmentResult<Recreation> {
+    let mut whole = recreation.clone();
+    if whole.body.env.is_some() {
+        return Ok(whole);
+    }
+    let name = format!("{}-variables", recreation.name);
+    let keeper = project::inspect(engine, &name).await?.filter(|found| found.label(OF_WIPE) == Some(&recreation.mark));
+    let Some(keeper) = keeper else {
+        return Err(EnvironmentError::Prerequisite {
+            message: format!("the container {} is gone, and so is what kept its variables", recreation.name),
+            remedy: "make it again: docker compose up -d".to_owned(),
+        });
+    };
+    whole.body.env = Some(keeper.0.config.and_then(|config| config.env).unwrap_or_default());
+    Ok(whole)
+}
+
+async fn of_wipe(engine: &Engine, recreation: &Recreation) -> EnvironmentResult<Vec<String>> {
+    if recreation.mark.is_empty() {
+        return Ok(Vec::new());
+    }
+    let listed = project::list(engine, &format!("{OF_WIPE}={}", recreation.mark)).await?;
+    Ok(listed.into_iter().filter_map(|container| container.id).collect())
 }
 
 /// Makes the volumes (an existing one is kept) and the container, without starting it.

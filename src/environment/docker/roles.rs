@@ -1,6 +1,6 @@
 //! Which compose service plays which part.
 
-use crate::environment::{EnvironmentError, EnvironmentResult};
+use crate::environment::{EnvironmentError, EnvironmentResult, ServiceId};
 use std::collections::BTreeMap;
 
 /// The part a service plays.
@@ -16,6 +16,7 @@ pub(super) enum Role {
 /// A compose service with its name in scenarios.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
+    pub(super) id: ServiceId,
     /// In scenarios: `kafka-1`, `connect`.
     pub(super) name: String,
     /// In the compose file.
@@ -23,21 +24,31 @@ pub(super) struct Part {
     pub(super) role: Role,
 }
 
-/// Reads a name of the scenario language; `kafka` is `kafka-1`.
-fn role_of(name: &str) -> Option<(String, Role)> {
+impl Role {
+    fn of(id: ServiceId) -> Self {
+        match id {
+            ServiceId::Broker(_) => Self::Broker,
+            ServiceId::Controller(_) => Self::Controller,
+            ServiceId::Connect => Self::Connect,
+            ServiceId::Postgres => Self::Postgres,
+            ServiceId::KafkaUi => Self::KafkaUi,
+        }
+    }
+}
+
+impl Part {
+    fn new(id: ServiceId, compose: &str) -> Self {
+        Self { id, name: id.to_string(), compose: compose.to_owned(), role: Role::of(id) }
+    }
+}
+
+/// Reads a name that somebody gave a compose service: also `kafka` and `kafka1` for `kafka-1`.
+fn named(name: &str) -> Option<ServiceId> {
     let numbered = |prefix: &str| {
         let number = name.strip_prefix(prefix)?.trim_start_matches('-');
-        let number: u32 = if number.is_empty() { 1 } else { number.parse().ok()? };
-        (number > 0).then(|| format!("{prefix}-{number}"))
+        format!("{prefix}-{}", if number.is_empty() { "1" } else { number }).parse().ok()
     };
-    match name {
-        "connect" => Some((name.to_owned(), Role::Connect)),
-        "postgres" => Some((name.to_owned(), Role::Postgres)),
-        "kafka-ui" => Some((name.to_owned(), Role::KafkaUi)),
-        _ => numbered("kafka")
-            .map(|name| (name, Role::Broker))
-            .or_else(|| numbered("controller").map(|name| (name, Role::Controller))),
-    }
+    name.parse().ok().or_else(|| numbered("kafka")).or_else(|| numbered("controller"))
 }
 
 /// Gives each compose service its part: what the configuration names, and by their own names all others that have one.
@@ -48,7 +59,7 @@ fn role_of(name: &str) -> Option<(String, Role)> {
 pub(super) fn assign(configured: &BTreeMap<String, String>, existing: &[String]) -> EnvironmentResult<Vec<Part>> {
     let mut parts = Vec::new();
     for (name, compose) in configured {
-        let Some((name, role)) = role_of(name) else {
+        let Some(id) = named(name) else {
             return Err(EnvironmentError::Prerequisite {
                 message: format!("`services` of the environment names `{name}`, which is no part kscen knows"),
                 remedy: "use kafka-1 … kafka-N, controller-1 …, connect, postgres, kafka-ui".to_owned(),
@@ -57,16 +68,25 @@ pub(super) fn assign(configured: &BTreeMap<String, String>, existing: &[String])
         if !existing.contains(compose) {
             return Err(EnvironmentError::UnknownService { service: compose.clone(), known: existing.to_vec() });
         }
-        parts.push(Part { name, compose: compose.clone(), role });
+        if let Some(first) = parts.iter().find(|part: &&Part| part.compose == *compose) {
+            return Err(EnvironmentError::Prerequisite {
+                message: format!(
+                    "the same compose service `{compose}` is named twice, as {} and as {id}: one container cannot be both",
+                    first.name
+                ),
+                remedy: "give each part a service of its own under `services` of the environment".to_owned(),
+            });
+        }
+        parts.push(Part::new(id, compose));
     }
     for compose in existing {
         let configured = parts.iter().any(|part| part.compose == *compose);
-        if let Some((name, role)) = role_of(compose).filter(|_| !configured) {
-            parts.push(Part { name, compose: compose.clone(), role });
+        if let Some(id) = named(compose).filter(|_| !configured) {
+            parts.push(Part::new(id, compose));
         }
     }
-    parts.sort_by(|a, b| (a.role, number(&a.name), &a.name).cmp(&(b.role, number(&b.name), &b.name)));
-    if let Some(twice) = parts.windows(2).find(|pair| pair[0].name == pair[1].name) {
+    parts.sort_by_key(|part| (part.role, part.id));
+    if let Some(twice) = parts.windows(2).find(|pair| pair[0].id == pair[1].id) {
         return Err(EnvironmentError::Prerequisite {
             message: format!("both `{}` and `{}` would be {}", twice[0].compose, twice[1].compose, twice[0].name),
             remedy: format!(
@@ -76,10 +96,6 @@ pub(super) fn assign(configured: &BTreeMap<String, String>, existing: &[String])
         });
     }
     Ok(parts)
-}
-
-fn number(name: &str) -> u32 {
-    name.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -121,6 +137,8 @@ mod tests {
     fn wrong_parts_are_refused_with_what_exists() {
         assert!(names(&[], &["kafka", "kafka-1"]).is_err_and(|message| message.contains("`kafka` and `kafka-1`")));
         assert!(names(&[("kafka", "brokr")], &["broker"]).is_err_and(|message| message.contains("broker")));
+        let twice = names(&[("kafka-1", "broker"), ("kafka-2", "broker")], &["broker"]);
+        assert!(twice.is_err_and(|message| message.contains("as kafka-1 and as kafka-2")));
         assert!(names(&[("zookeeper", "zk")], &["zk"]).is_err_and(|message| message.contains("kafka-1 … kafka-N")));
     }
 }

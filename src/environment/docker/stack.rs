@@ -1,5 +1,6 @@
 //! The environment: members of the project and what can be done to them.
 
+use super::config::DockerConfig;
 use super::container::Container;
 use super::disk::Disk;
 use super::engine::Engine;
@@ -8,20 +9,22 @@ use super::recipe::{HealRecipe, Repair};
 use super::recreate::Recreation;
 use super::roles::Part;
 use super::usage::Meter;
-use super::watch::Watch;
+use super::watch::{self, Watch};
 use crate::environment::{
-    Action, Capability, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Intended,
-    LogLine, LogQuery, NetworkFault, ServiceInfo, ServiceState, Usage,
+    Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Grip, Incarnation,
+    Intended, LogLine, LogQuery, NetworkFault, Recipe, ServiceInfo, ServiceState, Usage,
 };
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A running compose project; see [`DockerStack::attach`].
 pub struct DockerStack {
     pub(super) engine: Engine,
     pub(super) watch: Watch,
+    /// When kscen attached: nothing that its events tell was before.
+    pub(super) attached: Instant,
     pub(super) project: String,
     /// In start order.
     pub(super) members: Vec<Member>,
@@ -88,18 +91,6 @@ impl Member {
 }
 
 impl DockerStack {
-    /// What containers offer; [`Capability::NetworkShape`] they do not.
-    pub const CAPABILITIES: [Capability; 8] = [
-        Capability::Produce,
-        Capability::Topics,
-        Capability::Delete,
-        Capability::Faults,
-        Capability::Wipe,
-        Capability::NetworkCut,
-        Capability::Logs,
-        Capability::Usage,
-    ];
-
     /// How to undo `action` on `service`, to be written down before it is carried out; `None` where it only brings
     /// the service up.
     ///
@@ -110,9 +101,11 @@ impl DockerStack {
         let container = self.inspect(member).await?;
         let repair = match action {
             Action::Resume | Action::Start => return Ok(None),
-            Action::Pause | Action::Stop | Action::Kill | Action::Restart => Repair::Run,
+            Action::Pause => Repair::Resume,
+            Action::Stop | Action::Kill | Action::Restart => Repair::Run,
             Action::Wipe => {
-                Repair::Recreate(Box::new(Recreation::read(&self.engine, &self.project, &container).await?))
+                let whole = Recreation::read(&self.engine, &self.project, &container).await?;
+                Repair::Recreate(Box::new(whole.without_environment()))
             }
         };
         Ok(Some(self.recipe(member, &container, repair)))
@@ -124,6 +117,7 @@ impl DockerStack {
             project: self.project.clone(),
             service: member.part.compose.clone(),
             container: container.name().to_owned(),
+            id: Some(container.id().to_owned()),
             repair,
         }
     }
@@ -165,12 +159,13 @@ impl Environment for DockerStack {
         self.members.iter().map(service).collect()
     }
 
-    fn recipe<'a>(&'a self, fault: Intended<'a>) -> BoxFuture<'a, EnvironmentResult<Option<HealRecipe>>> {
+    fn recipe<'a>(&'a self, fault: Intended<'a>) -> BoxFuture<'a, EnvironmentResult<Option<Recipe>>> {
         Box::pin(async move {
-            match fault {
-                Intended::Act(service, action) => self.recipe_for_action(service, action).await,
-                Intended::Disturb(fault) => self.recipe_for_network(fault).await.map(Some),
-            }
+            let recipe = match fault {
+                Intended::Act(service, action) => self.recipe_for_action(service, action).await?,
+                Intended::Disturb(fault) => Some(self.recipe_for_network(fault).await?),
+            };
+            recipe.map(|recipe| Recipe::of::<DockerConfig>(&recipe)).transpose()
         })
     }
 
@@ -184,6 +179,10 @@ impl Environment for DockerStack {
 
     fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
         Box::pin(self.mend(fault))
+    }
+
+    fn disturbed<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Grip>> {
+        Box::pin(self.is_cut(fault))
     }
 
     fn wait_ready<'a>(&'a self, service: &'a str, timeout: Duration) -> BoxFuture<'a, EnvironmentResult<()>> {
@@ -201,6 +200,29 @@ impl Environment for DockerStack {
                 exit_code: container.exit_code(),
             })
         })
+    }
+
+    /// By the start that the engine wrote down, which also tells lives apart where its events were missed.
+    fn incarnation<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<Incarnation>> {
+        Box::pin(async move {
+            let container = self.inspect(self.member(service)?).await?;
+            let started = container.started_at().and_then(|at| jiff::Timestamp::try_from(at).ok());
+            let since = started.map(|at| format!(" since {at}")).unwrap_or_default();
+            let past = self.watch.past(container.id());
+            let out_of_memory = past.out_of_memory || container.was_out_of_memory();
+            Ok(Incarnation {
+                life: format!("container {}{since}", container.short_id()),
+                lifecycle: container.lifecycle(self.watch.was_asked_to_end(container.id())),
+                exit_code: container.exit_code().or(past.exit_code),
+                since: past.since.map(|at| watch::instant(at, self.attached)),
+                pauses: past.pauses,
+                cause: out_of_memory.then(|| super::container::OUT_OF_MEMORY.to_owned()),
+            })
+        })
+    }
+
+    fn happened<'a>(&'a self) -> BoxFuture<'a, ()> {
+        Box::pin(self.watch.next())
     }
 
     fn usage<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<Option<Usage>>> {

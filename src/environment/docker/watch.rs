@@ -16,7 +16,8 @@ use tokio::task::JoinHandle;
 /// How often a broken stream is opened again; a restarting engine takes a second or more.
 const REOPEN_EVERY: Duration = Duration::from_millis(250);
 /// The events that are of use; health checks would fill the engine's short memory of 256 otherwise.
-const KINDS: [&str; 9] = ["pause", "unpause", "kill", "stop", "die", PODMAN_DIE, "start", "connect", "disconnect"];
+const KINDS: [&str; 10] =
+    ["pause", "unpause", "kill", "stop", "die", PODMAN_DIE, "oom", "start", "connect", "disconnect"];
 /// What Docker calls `die`.
 const PODMAN_DIE: &str = "died";
 
@@ -31,6 +32,21 @@ pub(super) struct Seen {
     pub(super) action: String,
     /// For `connect` and `disconnect`.
     pub(super) network: Option<String>,
+    /// For `die`.
+    pub(super) exit_code: Option<i32>,
+}
+
+/// What the engine's events say of a container so far.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    /// When it was last paused, resumed, started or ended.
+    pub(super) since: Option<SystemTime>,
+    /// How often it was paused.
+    pub(super) pauses: u64,
+    /// The exit code of its last end.
+    pub(super) exit_code: Option<i32>,
+    /// Whether the kernel ended a process of the life that ended last, for want of memory.
+    pub(super) out_of_memory: bool,
 }
 
 /// The events since attaching.
@@ -92,6 +108,20 @@ impl Watch {
         u32::try_from(starts).unwrap_or(u32::MAX)
     }
 
+    /// What happened to a container since attaching.
+    pub(super) fn past(&self, container: &str) -> Past {
+        self.events(|seen| past(seen.iter().filter(|seen| seen.container == container)))
+    }
+
+    /// Waits for the next event.
+    pub(super) async fn next(&self) {
+        let mut changed = self.changed.clone();
+        changed.borrow_and_update();
+        if changed.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Whether the last end of a container was asked for through the engine, by whomever.
     pub(super) fn was_asked_to_end(&self, container: &str) -> bool {
         self.events(|seen| {
@@ -107,6 +137,25 @@ impl Watch {
         let interruptions = self.interruptions.lock().unwrap_or_else(PoisonError::into_inner);
         interruptions.iter().copied().find(|at| *at >= since)
     }
+}
+
+fn past<'a>(events: impl Iterator<Item = &'a Seen>) -> Past {
+    let (mut past, mut short) = (Past::default(), false);
+    for seen in events {
+        match seen.action.as_str() {
+            "oom" => short = true,
+            "die" => {
+                past.exit_code = seen.exit_code;
+                past.out_of_memory = std::mem::take(&mut short);
+            }
+            "start" => short = false,
+            "pause" => past.pauses += 1,
+            "unpause" => {}
+            _ => continue,
+        }
+        past.since = Some(seen.at);
+    }
+    past
 }
 
 async fn follow(
@@ -174,12 +223,15 @@ fn read(message: EventMessage) -> Option<Seen> {
     let nanos = u64::try_from(message.time_nano?).ok()?;
     let actor = message.actor?;
     let attributes = actor.attributes.unwrap_or_default();
+    let exit_code = attributes.get("exitCode").or_else(|| attributes.get("containerExitCode"));
+    let exit_code = exit_code.and_then(|code| code.parse().ok());
     let of_network = message.typ == Some(EventMessageTypeEnum::NETWORK);
     Some(Seen {
         at: SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos),
         container: if of_network { attributes.get("container")?.clone() } else { actor.id? },
         action: message.action.map(|action| if action == PODMAN_DIE { "die".to_owned() } else { action })?,
         network: of_network.then(|| attributes.get("name").cloned()).flatten(),
+        exit_code,
     })
 }
 
@@ -189,4 +241,28 @@ pub(super) fn instant(at: SystemTime, earliest: Instant) -> Instant {
     let now = Instant::now();
     let age = SystemTime::now().duration_since(at).unwrap_or_default();
     now.checked_sub(age).unwrap_or(earliest).clamp(earliest, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_for_want_of_memory_is_told_from_others() {
+        let seen = |second: u64, action: &str, exit_code| Seen {
+            at: SystemTime::UNIX_EPOCH + Duration::from_secs(second),
+            container: "c".to_owned(),
+            action: action.to_owned(),
+            network: None,
+            exit_code,
+        };
+        let mut events = vec![seen(1, "pause", None), seen(2, "unpause", None), seen(3, "oom", None)];
+        events.extend([seen(4, "die", Some(137)), seen(5, "start", None)]);
+        let first = past(events.iter());
+        assert_eq!((first.pauses, first.exit_code, first.out_of_memory), (1, Some(137), true));
+        assert_eq!(first.since, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(5)));
+        events.push(seen(9, "kill", None));
+        events.push(seen(9, "die", Some(137)));
+        assert!(!past(events.iter()).out_of_memory, "this life was killed by somebody");
+    }
 }

@@ -6,14 +6,14 @@ use super::supervisor::Place;
 use super::version;
 use super::wire::{Answer, Call, Description, Report, WireEffect};
 use crate::environment::{
-    Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, LogLine, LogQuery,
-    Needs, NetworkFault, ServiceInfo, ServiceState, Usage,
+    Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Grip, LogLine,
+    LogQuery, Needs, NetworkFault, ServiceInfo, ServiceState, Site, Usage,
 };
+use crate::ground::private;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use std::ffi::OsString;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -29,12 +29,12 @@ pub struct Attached {
 }
 
 impl Attached {
-    /// The running stack of that name, if there is one.
+    /// The running stack of that environment of that project, if there is one.
     ///
     /// # Errors
     /// Something answers that is not a supervisor of this version.
-    pub async fn find(name: &str) -> EnvironmentResult<Option<Self>> {
-        let socket = Place::of(name)?.socket;
+    pub async fn find(site: &Site) -> EnvironmentResult<Option<Self>> {
+        let socket = Place::of(site)?.socket;
         let gone = [
             io::ErrorKind::NotFound,
             io::ErrorKind::ConnectionRefused,
@@ -45,32 +45,32 @@ impl Attached {
         ];
         let answer = match exchange(&socket, &Call::Describe).await {
             Err(error) if gone.contains(&error.kind()) => return Ok(None),
-            answer => answer.map_err(|error| unreachable(&socket, &error))?,
+            answer => answer.map_err(|error| unreachable(&socket, error))?,
         };
-        let description = serde_json::from_value(answer?).map_err(|error| unreachable(&socket, &error.into()))?;
+        let description = serde_json::from_value(answer?).map_err(|error| unreachable(&socket, error.into()))?;
         Ok(Some(Self { socket, description }))
     }
 
     /// Starts a supervisor with a stack in the background and waits until the stack is ready.
     ///
-    /// `program` with `args` must run [`super::supervise`] with the same name on its standard input and output.
+    /// `program` with `args` must run [`super::supervise`] with the name from [`Attached::name`] on its standard input and output.
     ///
     /// # Errors
     /// Those of [`super::LocalStack::start`]; a stack of that name is running already.
     pub async fn start(
-        name: &str,
+        site: &Site,
         config: &LocalConfig,
         needs: &Needs,
         program: &Path,
         args: &[OsString],
         progress: &(dyn Fn(String) + Sync),
     ) -> EnvironmentResult<Self> {
-        let place = Place::of(name)?;
-        let failed = |error: io::Error| EnvironmentError::failed(format!("could not start the supervisor: {error}"));
-        let wanted = Wanted::new(version::resolve(config, needs)?, needs);
+        let place = Place::of(site)?;
+        let failed = |error: io::Error| EnvironmentError::caused("could not start the supervisor", error);
+        let wanted = Wanted::new(version::resolve(config, needs)?, config, site.root.clone(), needs);
         let mut command = std::process::Command::new(program);
         command.args(args);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&place.log).map_err(failed)?);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(private::create(&place.log).map_err(failed)?);
         let mut supervisor = tokio::process::Command::from(command).spawn().map_err(failed)?;
         let line = serde_json::to_string(&wanted).map_err(|error| failed(error.into()))?;
         if let Some(mut stdin) = supervisor.stdin.take() {
@@ -83,7 +83,7 @@ impl Attached {
                 Ok(Report::Progress(line)) => progress(line),
                 Ok(Report::Failed(error)) => return Err(error),
                 Ok(Report::Ready) => {
-                    return Self::find(name).await?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()));
+                    return Self::find(site).await?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()));
                 }
                 Err(_) => {} // something else wrote to its standard output
             }
@@ -92,9 +92,15 @@ impl Attached {
         Err(EnvironmentError::failed(format!("the supervisor ended before the stack was ready: {}", words.trim())))
     }
 
-    /// Why this stack does not suit a scenario; `None` where it does.
-    pub fn unmet(&self, needs: &Needs) -> Option<String> {
-        self.description.wanted.unmet(&self.description.info, &self.description.services, needs)
+    /// Why this stack does not suit a scenario of that environment; `None` where it does.
+    pub fn unmet(&self, config: &LocalConfig, site: &Site, needs: &Needs) -> Option<String> {
+        let Description { info, services, wanted, .. } = &self.description;
+        wanted.unmet((info, services), (config, site.root.as_ref()), needs)
+    }
+
+    /// The name that a stack of that environment of that project has among those of this user.
+    pub fn name(site: &Site) -> String {
+        Place::name(site)
     }
 
     /// Process id of the supervisor.
@@ -145,6 +151,10 @@ impl Environment for Attached {
         self.effect(Call::Heal(fault.clone())).boxed()
     }
 
+    fn disturbed<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Grip>> {
+        self.call(Call::Disturbed(fault.clone())).boxed()
+    }
+
     fn wait_ready<'a>(&'a self, service: &'a str, timeout: Duration) -> BoxFuture<'a, EnvironmentResult<()>> {
         let limit = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         self.call(Call::WaitReady(service.to_owned(), limit)).boxed()
@@ -169,8 +179,8 @@ impl Environment for Attached {
 }
 
 async fn call<T: DeserializeOwned>(socket: &Path, request: Call) -> EnvironmentResult<T> {
-    let value = exchange(socket, &request).await.map_err(|error| unreachable(socket, &error))??;
-    serde_json::from_value(value).map_err(|error| unreachable(socket, &error.into()))
+    let value = exchange(socket, &request).await.map_err(|error| unreachable(socket, error))??;
+    serde_json::from_value(value).map_err(|error| unreachable(socket, error.into()))
 }
 
 async fn exchange(socket: &Path, request: &Call) -> io::Result<Answer> {
@@ -186,6 +196,6 @@ async fn exchange(socket: &Path, request: &Call) -> io::Result<Answer> {
     Ok(serde_json::from_str(&answer)?)
 }
 
-fn unreachable(socket: &Path, error: &io::Error) -> EnvironmentError {
-    EnvironmentError::failed(format!("the supervisor at {} cannot be used: {error}", socket.display()))
+fn unreachable(socket: &Path, error: io::Error) -> EnvironmentError {
+    EnvironmentError::caused(format!("the supervisor at {} cannot be used", socket.display()), error)
 }

@@ -36,10 +36,10 @@ pub(super) fn member(
     limited: Option<PathBuf>,
 ) -> EnvironmentResult<Member> {
     let dir = run_dir.join(&node.name);
-    fs::create_dir_all(&dir).map_err(|error| cannot_write(&dir, &error))?;
+    fs::create_dir_all(&dir).map_err(|error| cannot_write(&dir, error))?;
     let (data, settings) = (data_folder(run_dir, node), dir.join("server.properties"));
     let properties = cluster.properties(node, &data);
-    fs::write(&settings, properties.render()).map_err(|error| cannot_write(&settings, &error))?;
+    fs::write(&settings, properties.render()).map_err(|error| cannot_write(&settings, error))?;
     let data = limited.unwrap_or(data);
     let format =
         Format { data: data.clone(), cluster: cluster.id.clone(), node: node.id, bootstrap: runtime.bootstrap.clone() };
@@ -72,7 +72,7 @@ pub(super) fn data_folder(run_dir: &Path, node: &Node) -> PathBuf {
 /// [`EnvironmentError::Unsupported`] without the right to mount.
 pub(super) async fn limit_data(run_dir: &Path, node: &Node, bytes: u64) -> EnvironmentResult<PathBuf> {
     let folder = data_folder(run_dir, node);
-    fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, &error))?;
+    fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
     limit_folder(folder, bytes).await.map_err(|error| EnvironmentError::Unsupported {
         message: format!(
             "a size limit for the log directory of {} needs a file system of its own, and mounting one failed: {error}; \
@@ -88,7 +88,7 @@ pub(super) async fn archive(runtime: &Runtime, run_dir: &Path, progress: &(dyn F
         let scratch = run_dir.join("rehearsal");
         let (_cluster, broker) = lone_broker(runtime, &flags, &scratch).await?;
         broker.service.stop_within(cds::WRITING).await;
-        fs::remove_dir_all(&scratch).map_err(|error| cannot_write(&scratch, &error))
+        fs::remove_dir_all(&scratch).map_err(|error| cannot_write(&scratch, error))
     })
     .await
 }

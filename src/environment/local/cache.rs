@@ -1,6 +1,8 @@
 //! The per-user folder of things fetched or made once: jars, class-data archives, database binaries.
 
 use crate::environment::{EnvironmentError, EnvironmentResult};
+use crate::ground::private;
+use crate::ground::trust::distrust;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File};
 use std::io;
@@ -20,11 +22,18 @@ pub(super) fn cache_dir() -> EnvironmentResult<PathBuf> {
             remedy: "export KSCEN_CACHE=/some/folder".to_owned(),
         })?;
     let dir = std::path::absolute(&dir).unwrap_or(dir);
-    fs::create_dir_all(&dir).map_err(|error| EnvironmentError::Prerequisite {
+    private::create_dir_all(&dir).map_err(|error| EnvironmentError::Prerequisite {
         message: format!("the cache folder {} cannot be created: {error}", dir.display()),
         remedy: "export KSCEN_CACHE=/a/writable/folder".to_owned(),
     })?;
-    Ok(dir)
+    // Jars and programs of it are run.
+    match distrust(&dir) {
+        Ok(Some(why)) => Err(EnvironmentError::Prerequisite {
+            message: format!("the cache is not used: {why}"),
+            remedy: "export KSCEN_CACHE=/a/folder/of/your/own".to_owned(),
+        }),
+        _ => Ok(dir),
+    }
 }
 
 /// A folder or file of the cache that either exists complete or not at all.
@@ -41,7 +50,7 @@ where
     if path.exists() {
         return Ok(());
     }
-    let failed = |error: io::Error| EnvironmentError::failed(format!("cannot write {}: {error}", path.display()));
+    let failed = |error: io::Error| EnvironmentError::caused(format!("cannot write {}", path.display()), error);
     let parent = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(failed)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

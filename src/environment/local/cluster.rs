@@ -3,7 +3,7 @@
 use super::config::{LocalConfig, Timeouts};
 use super::ports::Port;
 use super::properties::Properties;
-use crate::environment::{Controllers, EnvironmentError, EnvironmentResult};
+use crate::environment::{Controllers, EnvironmentError, EnvironmentResult, ServiceId};
 use std::collections::BTreeMap;
 
 /// Node ids of dedicated controllers start here.
@@ -90,13 +90,19 @@ impl Cluster {
         if controllers == Controllers::Dedicated {
             for (index, id) in (1..=voters).zip(FIRST_CONTROLLER..) {
                 let quorum = Some(Endpoint::reserve(proxied)?);
-                nodes.push(Node { name: format!("controller-{index}"), id, clients: None, brokers: None, quorum });
+                nodes.push(Node {
+                    name: ServiceId::Controller(index).to_string(),
+                    id,
+                    clients: None,
+                    brokers: None,
+                    quorum,
+                });
             }
         }
         for (index, id) in (1..=brokers).zip(1..) {
             let votes = controllers == Controllers::Combined && index <= voters;
             nodes.push(Node {
-                name: format!("kafka-{index}"),
+                name: ServiceId::Broker(index).to_string(),
                 id,
                 clients: Some(Endpoint::reserve(proxied)?),
                 brokers: if proxied { Some(Endpoint::reserve(true)?) } else { None },

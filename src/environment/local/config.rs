@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// The version that is taken where none is asked for: the last patch release of Kafka 3. Those before 3.9.1 have known weaknesses in
+/// their clients and in SCRAM (CVE-2024-31141, CVE-2024-56128, CVE-2025-27817).
+pub(super) const KAFKA_3: &str = "3.9.2";
+
 /// Which timeouts the cluster runs with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -34,7 +38,7 @@ pub struct LocalConfig {
     /// Number of brokers, 1 to 3. A scenario that needs more gets more.
     #[schemars(range(min = 1, max = 3))]
     pub brokers: u32,
-    /// Kafka's version, such as `3.6.1`. A scenario whose `needs` exclude it gets another known one.
+    /// Kafka's version, such as `3.9.2` or `3.6.1`. A scenario whose `needs` exclude it gets another known one.
     pub kafka: String,
     /// Kafka's default timeouts (`kafka`), or short ones for development (`fast`).
     pub timeouts: Timeouts,
@@ -57,7 +61,7 @@ impl Default for LocalConfig {
     fn default() -> Self {
         Self {
             brokers: 1,
-            kafka: "3.6.1".to_owned(),
+            kafka: KAFKA_3.to_owned(),
             timeouts: Timeouts::default(),
             heap: None,
             jvm: Jvm::default(),

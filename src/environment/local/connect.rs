@@ -11,7 +11,7 @@ use super::properties::Properties;
 use super::readiness::{Question, wait_ready};
 use super::service::{Description, Service};
 use super::stack::{Member, START, cannot_write};
-use crate::environment::{EnvironmentResult, ServiceInfo};
+use crate::environment::{EnvironmentResult, ServiceId, ServiceInfo};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,8 @@ impl Connect {
             let what = format!("Debezium {debezium}");
             progress(format!("fetching {what} with Maven (7 MB, the first time only)"));
             // Each plugin has its own folder below the plugin path.
-            fetch(Goal::Copy, &what, DEBEZIUM, &[("debezium.version", debezium)], &scratch.join("postgres")).await
+            let (list, settings) = (format!("debezium-{debezium}"), [("debezium.version", debezium)]);
+            fetch(Goal::Copy, &what, &list, DEBEZIUM, &settings, &scratch.join("postgres")).await.map(drop)
         })
         .await?;
         Ok(Self { port: Port::reserve()?, debezium, settings: settings(timeouts, brokers), plugins })
@@ -71,7 +72,7 @@ impl Connect {
         run_dir: &Path,
     ) -> EnvironmentResult<Member> {
         let dir = run_dir.join("connect");
-        fs::create_dir_all(&dir).map_err(|error| cannot_write(&dir, &error))?;
+        fs::create_dir_all(&dir).map_err(|error| cannot_write(&dir, error))?;
         let file = dir.join("worker.properties");
         let mut properties = self.settings.clone();
         properties
@@ -79,11 +80,11 @@ impl Connect {
             .set("listeners", format!("http://{}", self.port.address()))
             .set("rest.advertised.host.name", "127.0.0.1")
             .set("plugin.path", self.plugins.display());
-        fs::write(&file, properties.render()).map_err(|error| cannot_write(&file, &error))?;
+        fs::write(&file, properties.render()).map_err(|error| cannot_write(&file, error))?;
         let mut flags = vec![HEAP.to_owned()];
         flags.extend_from_slice(archive);
         let service = Service::new(Description {
-            info: ServiceInfo { name: "connect".to_owned(), node_id: None, controllable: true },
+            info: ServiceInfo { name: ServiceId::Connect.to_string(), node_id: None, controllable: true },
             launch: runtime.launch(WORKER, &[file.display().to_string()], &flags, &dir, &dir.join("connect.log")),
             data: None,
             stop_signal: Signal::SIGTERM,
@@ -108,7 +109,7 @@ impl Connect {
             wait_ready(&worker.service, &worker.question, START).await?;
             worker.service.stop_within(cds::WRITING).await;
             broker.service.shutdown(false).await;
-            fs::remove_dir_all(&scratch).map_err(|error| cannot_write(&scratch, &error))
+            fs::remove_dir_all(&scratch).map_err(|error| cannot_write(&scratch, error))
         })
         .await
     }

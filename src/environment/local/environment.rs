@@ -4,8 +4,8 @@ use super::connect::Connect;
 use super::postgres::Postgres;
 use super::stack::LocalStack;
 use crate::environment::{
-    Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, LogLine, LogQuery,
-    NetworkFault, ServiceInfo, ServiceState, Usage,
+    Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Grip, Incarnation,
+    LogLine, LogQuery, NetworkFault, ServiceInfo, ServiceState, Usage,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -50,12 +50,28 @@ impl Environment for LocalStack {
         .boxed()
     }
 
+    fn disturbed<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Grip>> {
+        async move {
+            self.member(&fault.service)?;
+            self.network.as_ref().ok_or_else(no_proxies)?.disturbed(fault).await
+        }
+        .boxed()
+    }
+
     fn wait_ready<'a>(&'a self, service: &'a str, timeout: Duration) -> BoxFuture<'a, EnvironmentResult<()>> {
         async move { self.wait_member(self.member(service)?, timeout).await }.boxed()
     }
 
     fn state<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<ServiceState>> {
         async move { Ok(self.member(service)?.service.state()) }.boxed()
+    }
+
+    fn incarnation<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<Incarnation>> {
+        async move {
+            let service = &self.member(service)?.service;
+            Ok(Incarnation { since: service.ended_at(), ..Incarnation::from(service.state()) })
+        }
+        .boxed()
     }
 
     fn usage<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<Option<Usage>>> {

@@ -56,7 +56,7 @@ pub(super) async fn bootstrap_checkpoint(
     let path = cache_dir()?.join("format").join(format!("{}.checkpoint", runtime.jars.version));
     once(&path, async |result: &Path| {
         progress(format!("asking Kafka {} for its storage format (the first time only)", runtime.jars.version));
-        let failed = |error: io::Error| EnvironmentError::failed(format!("could not format storage: {error}"));
+        let failed = |error: io::Error| EnvironmentError::caused("could not format storage", error);
         let scratch = tempfile::tempdir().map_err(failed)?;
         let (settings, data) = (scratch.path().join("server.properties"), scratch.path().join("data"));
         let text = format!(

@@ -58,7 +58,7 @@ impl Facts {
     pub(super) fn into_info(self, runtime: &Runtime, cluster: &Cluster) -> EnvironmentInfo {
         EnvironmentInfo {
             name: "local".to_owned(),
-            kind: EnvironmentKind::Local,
+            kind: EnvironmentKind::of::<LocalConfig>(),
             kafka_version: Some(runtime.jars.version.clone()),
             brokers: u32::try_from(cluster.brokers().count()).unwrap_or(u32::MAX),
             facts: self.0,

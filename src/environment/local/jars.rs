@@ -3,6 +3,7 @@
 use super::cache::{cache_dir, once};
 use super::maven::{Goal, fetch};
 use crate::environment::{EnvironmentError, EnvironmentResult};
+use crate::ground::trust::distrust;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -32,6 +33,15 @@ impl Jars {
         };
         let libs = std::path::absolute(home.join("libs")).map_err(|error| no_kafka(&error.to_string()))?;
         let files = list(&libs).map_err(|error| no_kafka(&format!("{}: {error}", libs.display())))?;
+        for path in [libs.parent().unwrap_or(&libs), &libs].into_iter().chain(files.iter().map(PathBuf::as_path)) {
+            let doubt = distrust(path).map_err(|error| no_kafka(&format!("{}: {error}", path.display())))?;
+            if let Some(why) = doubt {
+                return Err(EnvironmentError::Prerequisite {
+                    message: format!("the Kafka in {} is not run: {why}", home.display()),
+                    remedy: "let it belong to you or to root, and let nobody else write there".to_owned(),
+                });
+            }
+        }
         let version = files
             .iter()
             .find_map(|file| core_version(file))
@@ -47,7 +57,7 @@ impl Jars {
         let well_formed = version.split('.').count() == 3 && version.split('.').all(|part| part.parse::<u32>().is_ok());
         if !well_formed {
             return Err(EnvironmentError::Unsupported {
-                message: format!("`{version}` is not a Kafka version; write it in full, such as 3.6.1"),
+                message: format!("`{version}` is not a Kafka version; write it in full, such as 3.9.2"),
             });
         }
         let folder = cache_dir()?.join("kafka").join(version);
@@ -56,13 +66,16 @@ impl Jars {
             progress(format!("fetching Kafka {version} with Maven (50 MB, the first time only)"));
             let pom = if version.starts_with("3.") { KAFKA_3 } else { KAFKA_4 };
             let what = format!("Kafka {version}");
-            fetch(Goal::Copy, &what, pom, &[("kafka.version", version)], scratch).await?;
+            let list = format!("kafka-{version}");
+            if !fetch(Goal::Copy, &what, &list, pom, &[("kafka.version", version)], scratch).await? {
+                progress(format!("kscen has no checksums of {what}: it is what the Maven registry says it is"));
+            }
             progress(format!("fetched Kafka {version} in {:.0} s", began.elapsed().as_secs_f64()));
             Ok(())
         })
         .await?;
         let files = list(&folder)
-            .map_err(|error| EnvironmentError::failed(format!("cannot read {}: {error}", folder.display())))?;
+            .map_err(|error| EnvironmentError::caused(format!("cannot read {}", folder.display()), error))?;
         if !files.iter().any(|file| core_version(file).is_some()) {
             return Err(EnvironmentError::Prerequisite {
                 message: format!("the cached jars in {} are incomplete", folder.display()),

@@ -47,7 +47,7 @@ impl Java {
         // Through links such as /usr/bin/java to the installation: its `release` file saves a start of Java.
         let program = program.canonicalize().unwrap_or(program);
         let version = released(&program).or_else(|| asked(&program)).ok_or_else(|| EnvironmentError::Prerequisite {
-            message: format!("{} does not tell its version; is it a working Java?", program.display()),
+            message: format!("{} printed no version, so it is not a working Java", program.display()),
             remedy: install(Package::Java(advised)),
         })?;
         let feature = feature(&version).ok_or_else(|| {

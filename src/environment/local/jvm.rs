@@ -40,7 +40,7 @@ impl Runtime {
     ) -> EnvironmentResult<Self> {
         let (name, text) = if jars.major() >= 4 { ("log4j2.xml", LOG4J2) } else { ("log4j.properties", LOG4J) };
         let logging = dir.join(name);
-        std::fs::write(&logging, text).map_err(|error| cannot_write(&logging, &error))?;
+        std::fs::write(&logging, text).map_err(|error| cannot_write(&logging, error))?;
         let mut runtime = Self { java, jars, flags: flags(config), bootstrap: None, logging };
         runtime.bootstrap = bootstrap_checkpoint(&runtime, progress).await?;
         Ok(runtime)

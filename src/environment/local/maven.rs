@@ -1,5 +1,6 @@
 //! Fetching jars by their Maven coordinates.
 
+use super::pinned;
 use super::process::Life;
 use super::remedy::{Package, install, on_path};
 use super::spawner::Launch;
@@ -18,28 +19,32 @@ pub(super) enum Goal {
 
 /// Brings the dependencies of an embedded pom into a folder.
 ///
-/// `what` names them in messages. Maven itself is found on the PATH and uses the user's settings (mirrors, proxies).
+/// `what` names them in messages, `list` the checksums that kscen has of them. Maven itself is found on the PATH and uses the user's
+/// settings (mirrors, proxies); a file without the registry's checksum is refused. Answers whether kscen's own checksums were held.
 ///
 /// # Errors
-/// Maven is missing, the registry cannot be reached, the version does not exist: each with its own message.
+/// Maven is missing, the registry cannot be reached, the version does not exist, a file is not what it should be: each with its own
+/// message.
 pub(super) async fn fetch(
     goal: Goal,
     what: &str,
+    list: &str,
     pom: &str,
     settings: &[(&str, &str)],
     folder: &Path,
-) -> EnvironmentResult<()> {
+) -> EnvironmentResult<bool> {
     let program = on_path("mvn").ok_or_else(|| EnvironmentError::Prerequisite {
         message: format!("Maven is not installed (no `mvn` on the PATH), and {what} has to be fetched once"),
         remedy: install(Package::Maven),
     })?;
-    let failed = |error: std::io::Error| EnvironmentError::failed(format!("could not fetch {what}: {error}"));
+    let failed = |error: std::io::Error| EnvironmentError::caused(format!("could not fetch {what}"), error);
     let scratch = tempfile::tempdir().map_err(failed)?;
     let pom_file = scratch.path().join("pom.xml");
     fs::write(&pom_file, pom).map_err(failed)?;
     let mut args = vec![
         "-B".to_owned(),
         "-q".to_owned(),
+        "-C".to_owned(), // a wrong or missing checksum is an error
         "-Dstyle.color=never".to_owned(),
         "-f".to_owned(),
         pom_file.display().to_string(),
@@ -57,7 +62,7 @@ pub(super) async fn fetch(
         .map_err(failed)?;
     let ended = life.ended().await;
     if ended.code == 0 && fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Ok(());
+        return pinned::verify(list, folder);
     }
     let output = fs::read(&log).unwrap_or_default();
     Err(explain(what, &String::from_utf8_lossy(&output), &ended.how))
@@ -78,6 +83,12 @@ fn explain(what: &str, output: &str, how: &str) -> EnvironmentError {
         return EnvironmentError::Prerequisite {
             message: format!("{what} does not exist in the Maven registry:\n  {told}"),
             remedy: "use a version that was published".to_owned(),
+        };
+    }
+    if has(&["Checksum validation failed", "ChecksumFailure"]) {
+        return EnvironmentError::Prerequisite {
+            message: format!("what the Maven registry sends for {what} does not have its checksum:\n  {told}"),
+            remedy: "do not use it: look at the registry or mirror in ~/.m2/settings.xml".to_owned(),
         };
     }
     if has(&["Could not transfer", "Unknown host", "Connection refused", "timed out", "PKIX", "Network is unreachable"])
@@ -116,6 +127,9 @@ mod tests {
         let error = explain("Kafka 9.9.9", missing, "exit code 1");
         assert!(error.to_string().starts_with("Kafka 9.9.9 does not exist"), "{error}");
         assert!(!error.to_string().contains('\u{1b}'));
+        let damaged =
+            "[ERROR] Could not transfer artifact x from/to y: Checksum validation failed, expected 1 but is 2";
+        assert!(explain("Kafka 3.9.2", damaged, "exit code 1").to_string().contains("does not have its checksum"));
         let unreachable = "[ERROR] Could not transfer artifact x from/to y: Unknown host y";
         assert!(
             explain("Kafka 3.6.1", unreachable, "exit code 1").remedy().is_some_and(|r| r.contains("settings.xml"))

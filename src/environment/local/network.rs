@@ -1,12 +1,12 @@
 //! Network faults on a local stack: proxies in front of every listener, and the faults in force on them.
 
 use super::cluster::{Cluster, Endpoint};
-use super::probe;
 use super::procfs::connects_from;
 use super::proxy::{Origin, Proxy, Route};
 use super::service::Service;
-use super::shape::Link;
-use crate::environment::{Effect, EnvironmentError, EnvironmentResult, NetworkFault, NetworkFaultKind, Peers};
+use super::shape::{Link, Shape};
+use crate::environment::{Effect, EnvironmentError, EnvironmentResult, Grip, NetworkFault, NetworkFaultKind, Peers};
+use crate::wire::{WireError, probe};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// How long a request through a cut link is watched for an answer that must not come.
 const SILENCE: Duration = Duration::from_millis(150);
+/// How long a request through a link that lets it pass may take, beyond the delays in force.
+const HEALTHY: Duration = Duration::from_secs(5);
 
 /// The proxies of a stack.
 pub(super) struct Network {
@@ -66,7 +68,7 @@ impl Network {
                     }),
                 };
                 let running = Proxy::start(route).await.map_err(|error| {
-                    EnvironmentError::failed(format!("could not start a proxy on port {listen}: {error}"))
+                    EnvironmentError::caused(format!("could not start a proxy on port {listen}"), error)
                 })?;
                 station.proxies.push((between, listen, running));
             }
@@ -74,19 +76,32 @@ impl Network {
         Ok(Self { stations })
     }
 
-    /// Applies a fault and shows its effect.
+    /// Applies a fault and shows its effect: what answered before is disturbed now.
     ///
     /// # Errors
-    /// The service has no such connections, or the fault shows no effect.
+    /// The service has no such connections or does not answer through them, or the fault shows no effect; then it is taken back.
     pub(super) async fn disturb(&self, fault: &NetworkFault) -> EnvironmentResult<Effect> {
         let station = self.station(fault)?;
+        station.answers(fault).await?;
         let requested = Instant::now();
         let connections = station.connections(fault.between);
-        station.link(fault.between).apply(&fault.kind, fault.direction, true);
-        let effective = Instant::now();
-        let observed = station.observe(fault).await?;
-        let proof = format!("{observed}; {connections} open connections concerned");
-        Ok(Effect { requested, effective, down: None, proof })
+        let link = station.link(fault.between);
+        link.apply(&fault.kind, fault.direction);
+        let mut effective = Instant::now();
+        match station.observe(fault).await {
+            Ok(observed) => {
+                if fault.kind == NetworkFaultKind::Cut {
+                    // What was on its way when the link was cut has arrived: from here on there is silence.
+                    effective = Instant::now();
+                }
+                let proof = format!("{observed}; {connections} open connections concerned");
+                Ok(Effect { requested, effective, down: None, proof, forced: false })
+            }
+            Err(error) => {
+                link.take_back(&fault.kind, fault.direction);
+                Err(error)
+            }
+        }
     }
 
     /// Takes a fault back.
@@ -96,9 +111,33 @@ impl Network {
     pub(super) fn heal(&self, fault: &NetworkFault) -> EnvironmentResult<Effect> {
         let station = self.station(fault)?;
         let requested = Instant::now();
-        station.link(fault.between).apply(&fault.kind, fault.direction, false);
-        let proof = format!("the proxies of {} pass bytes again", fault.service);
-        Ok(Effect { requested, effective: Instant::now(), down: None, proof })
+        let link = station.link(fault.between);
+        link.take_back(&fault.kind, fault.direction);
+        let proof = if link.shape() == Shape::default() {
+            format!("the proxies of {} pass bytes again", fault.service)
+        } else {
+            format!("other faults are still in force on the network of {}", fault.service)
+        };
+        Ok(Effect { requested, effective: Instant::now(), down: None, proof, forced: false })
+    }
+
+    /// Whether a fault is in force: the proxies have it, and a request through them shows it while the service could answer.
+    ///
+    /// # Errors
+    /// The service has no such connections.
+    pub(super) async fn disturbed(&self, fault: &NetworkFault) -> EnvironmentResult<Grip> {
+        let station = self.station(fault)?;
+        if !station.link(fault.between).has(&fault.kind, fault.direction) {
+            return Ok(Grip::Lost(format!("the proxies of {} do not have it in force", fault.service)));
+        }
+        if !station.service.is_running() {
+            return Ok(Grip::Holds(format!("the proxies of {} have it in force", fault.service)));
+        }
+        match station.observe(fault).await {
+            Ok(observed) => Ok(Grip::Holds(observed)),
+            Err(EnvironmentError::NoEffect { observed, .. }) => Ok(Grip::Lost(observed)),
+            Err(error) => Err(error),
+        }
     }
 
     fn station(&self, fault: &NetworkFault) -> EnvironmentResult<&Station> {
@@ -136,41 +175,76 @@ impl Station {
         self.proxies.iter().filter(|(peers, ..)| *peers == between).map(|(_, _, proxy)| proxy.connections()).sum()
     }
 
+    /// The port of a proxy that a fault concerns.
+    fn port(&self, between: Peers) -> EnvironmentResult<u16> {
+        let proxy = self.proxies.iter().find(|(peers, ..)| *peers == between);
+        proxy.map(|(_, port, _)| *port).ok_or_else(|| EnvironmentError::failed("there is no proxy"))
+    }
+
+    /// Shows that the service answers through its proxy: what is silent anyway cannot be disturbed.
+    async fn answers(&self, fault: &NetworkFault) -> EnvironmentResult<()> {
+        let no_effect = |observed: String| EnvironmentError::NoEffect { service: fault.service.clone(), observed };
+        let life = self.service.life();
+        match life.as_ref().map(|life| (life.try_ended(), life.is_stopped())) {
+            None => return Err(no_effect("it was never started".to_owned())),
+            Some((Some(ended), _)) => return Err(no_effect(format!("it is not running: {}", ended.how))),
+            Some((None, true)) => return Err(no_effect("it is paused, and silent anyway".to_owned())),
+            Some((None, false)) => {}
+        }
+        let shape = self.link(fault.between).shape();
+        if shape.is_closed() {
+            return Err(no_effect("its network is cut or refuses connections already".to_owned()));
+        }
+        let port = self.port(fault.between)?;
+        probe::answers(port, HEALTHY + 2 * shape.delay()).await.map_err(|error| {
+            no_effect(format!("it did not answer through port {port} before the fault either: {}", error.in_full()))
+        })
+    }
+
     /// Sends a request through the proxy and describes what came of it.
     async fn observe(&self, fault: &NetworkFault) -> EnvironmentResult<String> {
-        let Some((_, port, _)) = self.proxies.iter().find(|(between, ..)| *between == fault.between) else {
-            return Err(EnvironmentError::failed("there is no proxy"));
-        };
+        let port = self.port(fault.between)?;
         let no_effect = |observed: String| EnvironmentError::NoEffect { service: fault.service.clone(), observed };
         let limit = match fault.kind {
-            NetworkFaultKind::Delay(delay) => 2 * delay + Duration::from_secs(1),
-            _ => SILENCE,
+            NetworkFaultKind::Delay(_) | NetworkFaultKind::Throttle(_) => {
+                HEALTHY + 2 * self.link(fault.between).shape().delay()
+            }
+            NetworkFaultKind::Cut | NetworkFaultKind::Reset => SILENCE,
         };
         let began = Instant::now();
-        let mut answer = probe::answers(*port, limit).await;
+        let mut answer = probe::answers(port, limit).await;
         // The proxy closes its port a moment after it was told to; a connection in between is reset.
         while fault.kind == NetworkFaultKind::Reset
-            && answer.as_ref().err().map(io::Error::kind) != Some(io::ErrorKind::ConnectionRefused)
+            && answer.as_ref().err().and_then(WireError::io_kind) != Some(io::ErrorKind::ConnectionRefused)
             && began.elapsed() < Duration::from_secs(1)
         {
             tokio::time::sleep(Duration::from_millis(1)).await;
-            answer = probe::answers(*port, limit).await;
+            answer = probe::answers(port, limit).await;
         }
         let took = began.elapsed();
         match (&fault.kind, answer) {
-            (NetworkFaultKind::Cut, Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
-                Ok(format!("a request through port {port} had {error}"))
+            (NetworkFaultKind::Cut, Err(error)) if matches!(error, WireError::Timeout { .. }) => {
+                Ok(format!("a request through port {port}: {}", error.in_full()))
             }
-            (NetworkFaultKind::Cut, Err(error)) => Ok(format!("a request through port {port} failed: {error}")),
-            (NetworkFaultKind::Cut, Ok(())) => Err(no_effect("a request was answered".to_owned())),
             (NetworkFaultKind::Delay(delay), Ok(())) if took >= *delay => {
                 Ok(format!("a request through port {port} took {:.0} ms", took.as_secs_f64() * 1e3))
             }
-            (NetworkFaultKind::Delay(_), Ok(())) => Err(no_effect(format!("a request took only {took:.0?}"))),
-            (NetworkFaultKind::Delay(_), Err(error)) => Ok(format!("a request through port {port}: {error}")),
-            (NetworkFaultKind::Throttle(rate), _) => Ok(format!("port {port} passes {rate} bytes a second")),
-            (NetworkFaultKind::Reset, Err(error)) => Ok(format!("connecting to port {port}: {error}")),
-            (NetworkFaultKind::Reset, Ok(())) => Err(no_effect("a new connection was accepted".to_owned())),
+            (NetworkFaultKind::Throttle(rate), Ok(())) => Ok(format!("port {port} passes {rate} bytes a second")),
+            (NetworkFaultKind::Reset, Err(error)) if error.io_kind() == Some(io::ErrorKind::ConnectionRefused) => {
+                Ok(format!("connecting to port {port}: {}", error.in_full()))
+            }
+            (_, Ok(())) => Err(no_effect(format!("a request through port {port} was answered after {took:.0?}"))),
+            // Behind another cut, what a delay or a throttle does cannot be seen; the proxies have it all the same.
+            (NetworkFaultKind::Delay(_) | NetworkFaultKind::Throttle(_), Err(_))
+                if self.link(fault.between).shape().is_closed() =>
+            {
+                Ok(format!("port {port} lets nothing through at the moment"))
+            }
+            // A service that ended meanwhile shows nothing of its network.
+            (_, Err(error)) if !self.service.is_running() => {
+                Ok(format!("nobody answers on port {port}: {}", error.in_full()))
+            }
+            (_, Err(error)) => Err(no_effect(format!("a request through port {port} failed: {}", error.in_full()))),
         }
     }
 }

@@ -1,27 +1,36 @@
 //! What a running stack was started with, so that it can be told whether it suits another scenario.
 
 use super::config::LocalConfig;
-use crate::environment::{Capability, Controllers, EnvironmentInfo, Needs, ServiceInfo};
+use crate::environment::{Capability, Controllers, EnvironmentInfo, Needs, ServiceId, ServiceInfo, unmet};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// A stack to start, in a form that can be sent to a process of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Wanted {
+    /// The configuration, with the version that the needs accept.
     pub(super) config: LocalConfig,
+    /// The configuration as the project states it.
+    stated: LocalConfig,
+    /// The folder of the project's `kscen.yaml`, where it has one.
+    root: Option<PathBuf>,
     brokers: u32,
     controllers: Option<Controllers>,
     broker_config: BTreeMap<String, String>,
-    services: BTreeSet<String>,
+    services: BTreeSet<ServiceId>,
     log_dir: Option<u64>,
     capabilities: BTreeSet<Capability>,
 }
 
 impl Wanted {
     /// The configuration must name a version that the needs accept; see [`super::version::resolve`].
-    pub(super) fn new(config: LocalConfig, needs: &Needs) -> Self {
+    pub(super) fn new(config: LocalConfig, stated: &LocalConfig, root: Option<PathBuf>, needs: &Needs) -> Self {
         Self {
             config,
+            stated: super::version::stated(stated),
+            root,
             brokers: needs.brokers,
             controllers: needs.controllers,
             broker_config: needs.broker_config.clone(),
@@ -41,65 +50,65 @@ impl Wanted {
             services: self.services.clone(),
             log_dir: self.log_dir,
             capabilities: self.capabilities.clone(),
+            only_broker: false,
             private: false,
         }
     }
 
-    /// Why a stack started with this does not suit a scenario; `None` where it does.
-    pub(super) fn unmet(&self, info: &EnvironmentInfo, services: &[ServiceInfo], needs: &Needs) -> Option<String> {
-        if needs.private {
-            return Some("the scenario needs a stack of its own".to_owned());
+    /// Why a stack started with this does not suit a scenario of that project; `None` where it does.
+    pub(super) fn unmet(
+        &self,
+        (info, services): (&EnvironmentInfo, &[ServiceInfo]),
+        (config, root): (&LocalConfig, Option<&PathBuf>),
+        needs: &Needs,
+    ) -> Option<String> {
+        if self.root.as_ref() != root {
+            let owner = self.root.as_ref().map_or_else(|| "no project".to_owned(), |root| root.display().to_string());
+            return Some(format!("it belongs to another project ({owner})"));
         }
-        if needs.brokers > info.brokers {
-            return Some(format!("the scenario needs {} brokers, there are {}", needs.brokers, info.brokers));
+        let changed = differences(&self.stated, &super::version::stated(config));
+        if !changed.is_empty() {
+            return Some(format!(
+                "it was started with other settings than kscen.yaml has now ({})",
+                changed.join(", ")
+            ));
         }
-        let version = info.kafka_version.as_deref().unwrap_or_default();
-        if needs.kafka.as_ref().is_some_and(|range| !range.admits(version)) {
-            return Some(format!("the scenario does not accept Kafka {version}"));
-        }
-        if needs.controllers.is_some_and(|wanted| wanted != self.controllers.unwrap_or_default()) {
-            return Some("the controllers run elsewhere than the scenario needs them".to_owned());
-        }
-        if let Some(missing) = needs.services.iter().find(|name| services.iter().all(|service| service.name != **name))
-        {
-            return Some(format!("there is no service `{missing}`"));
-        }
-        if needs.log_dir.is_some() && needs.log_dir != self.log_dir {
-            return Some("the log directories have not the size that the scenario needs".to_owned());
-        }
-        for (name, value) in &needs.broker_config {
-            if info.facts.get(&format!("broker {name}")) != Some(value) {
-                return Some(format!("the brokers do not run with {name}={value}"));
-            }
-        }
-        let is_network =
-            |capability: &Capability| matches!(capability, Capability::NetworkCut | Capability::NetworkShape);
-        if needs.capabilities.iter().any(is_network) && !self.capabilities.iter().any(is_network) {
-            return Some("it was started without network faults".to_owned());
-        }
-        None
+        unmet(&self.needs(), info, services, needs)
     }
+}
+
+/// The keys whose values differ.
+fn differences(one: &LocalConfig, other: &LocalConfig) -> Vec<String> {
+    let [one, other] = [one, other].map(|config| serde_json::to_value(config).unwrap_or_default());
+    let keys =
+        |value: &Value| value.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect::<BTreeSet<_>>();
+    let all = keys(&one).union(&keys(&other)).cloned().collect::<Vec<_>>();
+    all.into_iter().filter(|key| one.get(key) != other.get(key)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::Timeouts;
     use super::*;
     use crate::environment::EnvironmentKind;
 
     #[test]
     fn a_stack_suits_what_it_offers_and_nothing_else() {
-        let wanted = Wanted::new(LocalConfig::default(), &Needs::kafka().service("connect"));
+        let config = LocalConfig::default();
+        let started_for = Needs::kafka().service(ServiceId::Connect);
+        let wanted = Wanted::new(config.clone(), &config, Some("/a".into()), &started_for);
         let info = EnvironmentInfo {
             name: "local".into(),
-            kind: EnvironmentKind::Local,
+            kind: EnvironmentKind::of::<LocalConfig>(),
             kafka_version: Some("3.6.1".into()),
             brokers: 1,
             facts: BTreeMap::from([("broker a".into(), "1".into())]),
         };
         let service = |name: &str| ServiceInfo { name: name.into(), node_id: None, controllable: true };
         let services = [service("kafka-1"), service("connect")];
-        let unmet = |needs: Needs| wanted.unmet(&info, &services, &needs);
-        assert_eq!(unmet(Needs::kafka().service("connect")), None);
+        let root = PathBuf::from("/a");
+        let unmet = |needs: Needs| wanted.unmet((&info, &services), (&config, Some(&root)), &needs);
+        assert_eq!(unmet(Needs::kafka().service(ServiceId::Connect)), None);
         assert_eq!(unmet(Needs { kafka: "3.6".parse().ok(), ..Needs::kafka() }), None);
         let setting = |value: &str| BTreeMap::from([("a".to_owned(), value.to_owned())]);
         assert_eq!(unmet(Needs { broker_config: setting("1"), ..Needs::kafka() }), None);
@@ -110,12 +119,50 @@ mod tests {
             Needs { broker_config: setting("2"), ..Needs::kafka() },
             Needs { log_dir: Some(1), ..Needs::kafka() },
             Needs { private: true, ..Needs::kafka() },
-            Needs::kafka().service("postgres"),
+            Needs::kafka().service(ServiceId::Postgres),
             Needs::kafka().with(Capability::NetworkCut),
         ] {
             assert!(unmet(needs.clone()).is_some(), "{needs:?}");
         }
         let json = serde_json::to_string(&wanted).expect("plain data");
         assert_eq!(serde_json::from_str::<Wanted>(&json).expect("the same"), wanted);
+    }
+
+    #[test]
+    fn a_stack_belongs_to_its_project_and_to_its_settings() {
+        let fast = LocalConfig { timeouts: Timeouts::Fast, ..LocalConfig::default() };
+        let wanted = Wanted::new(fast.clone(), &fast, Some("/a".into()), &Needs::kafka());
+        let info = EnvironmentInfo {
+            name: "local".into(),
+            kind: EnvironmentKind::of::<LocalConfig>(),
+            kafka_version: Some("3.6.1".into()),
+            brokers: 1,
+            facts: BTreeMap::new(),
+        };
+        let (own, other) = (PathBuf::from("/a"), PathBuf::from("/b"));
+        let unmet = |config: &LocalConfig, root| wanted.unmet((&info, &[]), (config, root), &Needs::kafka());
+        assert_eq!(unmet(&fast, Some(&own)), None);
+        assert!(unmet(&fast, Some(&other)).is_some_and(|why| why.contains("/a")));
+        assert!(unmet(&fast, None).is_some());
+        assert!(unmet(&LocalConfig::default(), Some(&own)).is_some_and(|why| why.contains("timeouts")));
+    }
+
+    #[test]
+    fn what_was_started_for_one_scenario_serves_another_only_as_it_is() {
+        let info = |brokers| EnvironmentInfo {
+            name: "local".into(),
+            kind: EnvironmentKind::of::<LocalConfig>(),
+            kafka_version: Some("4.3.1".into()),
+            brokers,
+            facts: BTreeMap::from([("broker a".into(), "1".into())]),
+        };
+        let serves = |known: Needs, brokers, needs: Needs| super::unmet(&known, &info(brokers), &[], &needs).is_none();
+        let set = || Needs { broker_config: BTreeMap::from([("a".to_owned(), "1".to_owned())]), ..Needs::kafka() };
+        let newer = || Needs { kafka: ">=4".parse().ok(), ..Needs::kafka() };
+        assert!(serves(Needs::kafka(), 3, Needs::kafka()) && serves(set(), 1, set()) && serves(newer(), 1, newer()));
+        assert!(!serves(set(), 1, Needs::kafka()), "its settings would be in the figures");
+        assert!(!serves(newer(), 1, Needs::kafka()), "its version, too");
+        assert!(!serves(Needs::kafka(), 3, Needs { only_broker: true, ..Needs::kafka() }));
+        assert!(!serves(Needs { private: true, ..Needs::kafka() }, 1, Needs::kafka()));
     }
 }

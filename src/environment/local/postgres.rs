@@ -9,12 +9,13 @@ use super::remedy::{Package, install, on_path};
 use super::service::{Description, Service};
 use super::spawner::Launch;
 use super::stack::{Member, cannot_write};
-use crate::environment::{EnvironmentError, EnvironmentResult, ServiceInfo};
+use crate::environment::{EnvironmentError, EnvironmentResult, ServiceId, ServiceInfo};
+use crate::ground::private;
 use futures_util::FutureExt;
 use nix::sys::signal::Signal;
 use nix::unistd::{Uid, User};
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +26,9 @@ pub(super) const VERSION: &str = "15.19.0";
 const POM: &str = include_str!("../../../stack/postgres.xml");
 /// Where root keeps what other users have to read; root's own cache is usually closed to them.
 const SYSTEM_CACHE: &str = "/var/cache/kscen";
+
+/// The file with the superuser's password, beside the data.
+const PASSWORD: &str = "password";
 
 /// Settings beside the place: what Debezium needs, and a log in the form that all services here have.
 pub(super) const SETTINGS: [(&str, &str); 7] = [
@@ -43,6 +47,8 @@ pub(super) struct Postgres {
     pub(super) port: Port,
     programs: PathBuf,
     dir: PathBuf,
+    /// The superuser's: whoever reaches the port of this machine is not the superuser for that.
+    password: String,
     /// PostgreSQL refuses to run as root.
     user: Option<(u32, u32)>,
     /// Where `dir` is not below the run's folder: removed at the end.
@@ -61,19 +67,25 @@ impl Postgres {
         let mut elsewhere = None;
         if user.is_some() && !open_to_all(run_dir) {
             let folder = tempfile::Builder::new().prefix("kscen-postgres-").tempdir();
-            let folder = folder.map_err(|error| cannot_write(&std::env::temp_dir(), &error))?;
+            let folder = folder.map_err(|error| cannot_write(&std::env::temp_dir(), error))?;
             dir = folder.path().join("postgres");
             elsewhere = Some(folder);
         }
+        let password = rand::random::<[u8; 16]>().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let prepare = || {
             fs::create_dir_all(&dir)?;
             if let Some(folder) = &elsewhere {
                 fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711))?;
             }
-            user.map_or(Ok(()), |(uid, gid)| chown(&dir, Some(uid), Some(gid)))
+            fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
+            // The program that makes the data reads it from there, each time that they are wiped.
+            let file = dir.join(PASSWORD);
+            private::create(&file)?.write_all(password.as_bytes())?;
+            let owned = |path: &Path| user.map_or(Ok(()), |(uid, gid)| chown(path, Some(uid), Some(gid)));
+            owned(&file).and_then(|()| owned(&dir))
         };
-        prepare().map_err(|error| cannot_write(&dir, &error))?;
-        Ok(Self { port: Port::reserve()?, programs, dir, user, _elsewhere: elsewhere })
+        prepare().map_err(|error| cannot_write(&dir, error))?;
+        Ok(Self { port: Port::reserve()?, programs, dir, password, user, _elsewhere: elsewhere })
     }
 
     /// The service. Its log stays below `run_dir` in any case.
@@ -82,7 +94,7 @@ impl Postgres {
     /// The folder of the log cannot be made.
     pub(super) fn member(&self, run_dir: &Path) -> EnvironmentResult<Member> {
         let logs = run_dir.join("postgres");
-        fs::create_dir_all(&logs).map_err(|error| cannot_write(&logs, &error))?;
+        fs::create_dir_all(&logs).map_err(|error| cannot_write(&logs, error))?;
         let (data, log) = (self.dir.join("data"), logs.join("postgres.log"));
         let mut args = vec!["-D".to_owned(), data.display().to_string()];
         let port = self.port.number().to_string();
@@ -91,9 +103,10 @@ impl Postgres {
         }
         let init = self.launch(
             "initdb",
-            ["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "-D"]
+            ["--no-sync", "--auth=scram-sha-256", "--username=postgres", "--encoding=UTF8", "--locale=C"]
                 .map(str::to_owned)
                 .into_iter()
+                .chain([format!("--pwfile={}", self.dir.join(PASSWORD).display()), "-D".to_owned()])
                 .chain([data.display().to_string()])
                 .collect(),
             &log,
@@ -101,7 +114,7 @@ impl Postgres {
         let folder = data.clone();
         let format = move || initialize(folder.clone(), init.clone()).boxed();
         let service = Service::new(Description {
-            info: ServiceInfo { name: "postgres".to_owned(), node_id: None, controllable: true },
+            info: ServiceInfo { name: ServiceId::Postgres.to_string(), node_id: None, controllable: true },
             launch: Launch { has_children: true, ..self.launch("postgres", args, &log) },
             data: Some((data, Box::new(format))),
             stop_signal: Signal::SIGINT, // "fast": does not wait for clients to leave
@@ -109,7 +122,10 @@ impl Postgres {
             // A replication client that does not confirm everything holds it up for a minute; containers get 10 s too.
             grace: Duration::from_secs(10),
         });
-        Ok(Member { service: Arc::new(service), question: Question::Postgres { port: self.port.number() } })
+        Ok(Member {
+            service: Arc::new(service),
+            question: Question::Postgres { port: self.port.number(), password: self.password.clone() },
+        })
     }
 
     fn launch(&self, program: &str, args: Vec<String>, log: &Path) -> Launch {
@@ -125,7 +141,7 @@ impl Postgres {
 
     /// The URL for clients.
     pub(super) fn url(&self) -> String {
-        format!("postgres://postgres@{}/postgres", self.port.address())
+        format!("postgres://postgres:{}@{}/postgres", self.password, self.port.address())
     }
 }
 
@@ -161,10 +177,11 @@ async fn programs(shared: bool, progress: &(dyn Fn(String) + Sync)) -> Environme
             }
         }
         let platform = if cfg!(target_arch = "aarch64") { "linux-arm64v8" } else { "linux-amd64" };
-        let packed = tempfile::tempdir().map_err(|error| cannot_write(&std::env::temp_dir(), &error))?;
+        let packed = tempfile::tempdir().map_err(|error| cannot_write(&std::env::temp_dir(), error))?;
         let versions = [("postgres.version", VERSION), ("platform", platform)];
-        fetch(Goal::Unpack, &format!("PostgreSQL {VERSION}"), POM, &versions, packed.path()).await?;
-        unpack(packed.path(), scratch).await.map_err(|error| cannot_write(scratch, &error))
+        let list = format!("postgres-{VERSION}-{platform}");
+        fetch(Goal::Unpack, &format!("PostgreSQL {VERSION}"), &list, POM, &versions, packed.path()).await?;
+        unpack(packed.path(), scratch).await.map_err(|error| cannot_write(scratch, error))
     })
     .await?;
     Ok(folder)

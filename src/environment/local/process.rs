@@ -1,6 +1,7 @@
 //! One life of a child process, from its start to its end.
 
 use super::procfs::{Stat, children, thread_states};
+use super::reaper;
 use super::spawner::{Launch, spawn};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -23,6 +24,15 @@ pub(super) struct Ended {
     pub(super) ticks: u64,
     /// When it was gone.
     pub(super) at: Instant,
+}
+
+/// How a process ended that was asked to.
+pub(super) struct End {
+    pub(super) ended: Ended,
+    /// What was observed.
+    pub(super) proof: String,
+    /// Whether it did not end within its grace period, and was killed.
+    pub(super) forced: bool,
 }
 
 /// A running child process, or one that has ended. Dropping it kills the process.
@@ -90,14 +100,6 @@ impl Life {
         if self.has_children { children(self.pid) } else { Vec::new() }
     }
 
-    /// Sends a signal to the process, and then, when it cannot start any more, to its child processes.
-    fn signal_all(&self, signal: Signal) {
-        self.signal(signal);
-        for child in self.family() {
-            let _ = kill(Pid::from_raw(child), signal); // it may have ended meanwhile
-        }
-    }
-
     /// Whether the kernel holds all threads stopped.
     pub(super) fn is_stopped(&self) -> bool {
         Stat::of(self.pid).is_some_and(|stat| stat.state == 'T')
@@ -105,11 +107,16 @@ impl Life {
 
     /// Stops all threads (SIGSTOP) and says what the kernel then shows; `Err` is what it showed instead.
     pub(super) async fn freeze(&self) -> Result<String, String> {
-        self.signal_all(Signal::SIGSTOP);
+        self.signal(Signal::SIGSTOP);
         // The kernel has no event for this that leaves the child's exit to others, so its own state is read.
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
+            // Once it is stopped it starts no more children; one that it had just started is seen in the next round.
             let family = self.family();
+            reaper::guard(&family).map_err(|error| format!("its child processes cannot be watched over: {error}"))?;
+            for child in &family {
+                let _ = kill(Pid::from_raw(*child), Signal::SIGSTOP); // it may have ended meanwhile
+            }
             let all = [self.pid].into_iter().chain(family.iter().copied());
             // A child that has ended, and that its stopped parent cannot wait for, runs no more either.
             let states: Vec<char> = all.flat_map(thread_states).filter(|state| *state != 'Z').collect();
@@ -132,7 +139,7 @@ impl Life {
 
     /// Lets all threads go on (SIGCONT), like [`Life::freeze`].
     pub(super) async fn thaw(&self) -> Result<String, String> {
-        self.signal_all(Signal::SIGCONT);
+        self.let_go_on();
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
             match Stat::of(self.pid) {
@@ -149,37 +156,53 @@ impl Life {
     }
 
     /// Asks the process to end with `signal`, and kills it after `grace`.
-    pub(super) async fn stop(&self, signal: Signal, grace: Duration) -> (Ended, String) {
+    pub(super) async fn stop(&self, signal: Signal, grace: Duration) -> End {
         let asked = Instant::now();
         self.signal(signal);
-        self.signal_all(Signal::SIGCONT); // a stopped process sees the request only when it goes on
+        self.let_go_on(); // a stopped process sees the request only when it goes on
         if let Some(ended) = self.ended_within(grace).await {
             let after = ended.at.saturating_duration_since(asked).as_secs_f64();
             let proof = format!("process {} ended {after:.2} s after {signal}: {}", self.pid, ended.how);
-            return (ended, proof);
+            return End { ended, proof, forced: false };
         }
         let ended = self.kill().await;
         let proof = format!("process {} ignored {signal} for {} s and was killed", self.pid, grace.as_secs());
-        (ended, proof)
+        End { ended, proof, forced: true }
+    }
+
+    /// Sends SIGCONT to the process and to its child processes.
+    fn let_go_on(&self) {
+        let family = self.family();
+        self.signal(Signal::SIGCONT);
+        for child in &family {
+            let _ = kill(Pid::from_raw(*child), Signal::SIGCONT); // it may have ended meanwhile
+        }
+        reaper::release(&family);
     }
 
     /// Ends the process at once (SIGKILL) and waits until it is gone.
     pub(super) async fn kill(&self) -> Ended {
+        self.kill_all();
+        self.ended().await
+    }
+
+    /// Sends SIGKILL to the process and to its child processes, without waiting.
+    pub(super) fn kill_all(&self) {
         let frozen = self.has_children && self.signal(Signal::SIGSTOP); // no new children from here on
         let family = self.family();
         self.signal(Signal::SIGKILL);
         if frozen {
-            for child in family {
-                let _ = kill(Pid::from_raw(child), Signal::SIGKILL); // it may have ended with its parent
+            for child in &family {
+                let _ = kill(Pid::from_raw(*child), Signal::SIGKILL); // it may have ended with its parent
             }
+            reaper::release(&family);
         }
-        self.ended().await
     }
 }
 
 impl Drop for Life {
     fn drop(&mut self) {
-        self.signal(Signal::SIGKILL);
+        self.kill_all();
     }
 }
 
@@ -252,8 +275,8 @@ mod tests {
         assert!(life.is_stopped());
         assert!(life.thaw().await.is_ok());
         assert!(life.freeze().await.is_ok());
-        let (ended, proof) = life.stop(Signal::SIGTERM, Duration::from_secs(60)).await;
-        assert_eq!(ended.code, 143, "{proof}");
+        let End { ended, proof, forced } = life.stop(Signal::SIGTERM, Duration::from_secs(60)).await;
+        assert_eq!((ended.code, forced), (143, false), "{proof}");
     }
 
     #[tokio::test]
@@ -263,7 +286,7 @@ mod tests {
         while std::fs::read_to_string(dir.path().join("log")).unwrap_or_default().is_empty() {
             tokio::task::yield_now().await;
         }
-        let (ended, proof) = life.stop(Signal::SIGTERM, Duration::from_millis(50)).await;
-        assert_eq!(ended.code, 137, "{proof}");
+        let End { ended, proof, forced } = life.stop(Signal::SIGTERM, Duration::from_millis(50)).await;
+        assert_eq!((ended.code, forced), (137, true), "{proof}");
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Stat {
     pub(super) ticks: u64,
     /// The same of children it has waited for.
     pub(super) children_ticks: u64,
+    /// When it started, in clock ticks since the machine did: with the id, what no other process has.
+    pub(super) started: u64,
 }
 
 impl Stat {
@@ -28,6 +30,7 @@ impl Stat {
             parent: fields.get(1)?.parse().ok()?,
             ticks: number(11)? + number(12)?,
             children_ticks: number(13)? + number(14)?,
+            started: number(19)?,
         })
     }
 
@@ -120,7 +123,7 @@ mod tests {
     #[test]
     fn stat_survives_a_hostile_process_name() {
         let text = "42 (a) R (b) T 1 42 41 0 -1 4194560 1 2 3 4 70 30 5 6 20 0 1 0 100 1 1 1";
-        let expected = Stat { state: 'T', parent: 1, ticks: 100, children_ticks: 11 };
+        let expected = Stat { state: 'T', parent: 1, ticks: 100, children_ticks: 11, started: 100 };
         assert_eq!(Stat::parse(text), Some(expected));
         assert_eq!(Stat::parse("42 (x"), None);
     }

@@ -1,9 +1,10 @@
 //! Waiting until a service is ready, by asking it.
 
-use super::probe;
 use super::procfs::listens_on;
 use super::service::Service;
 use crate::environment::{EnvironmentError, EnvironmentResult};
+use crate::ground::causes;
+use crate::wire::{WireError, probe};
 use std::time::{Duration, Instant};
 
 /// Between two questions.
@@ -37,6 +38,8 @@ pub(super) enum Question {
     Postgres {
         /// The port it binds.
         port: u16,
+        /// The superuser's password.
+        password: String,
     },
 }
 
@@ -51,21 +54,21 @@ pub(super) enum NotYet {
 impl Question {
     /// Asks once.
     async fn ask(&self, pid: i32) -> Result<(), NotYet> {
-        let later = |error: std::io::Error| NotYet::Later(error.to_string());
+        let later = |error: WireError| NotYet::Later(error.in_full());
         let stranger = |port: &u16| NotYet::Never(format!("another process answers on its port {port}"));
         match self {
             Self::Broker { port, id, cluster } => {
-                let metadata = match probe::metadata(*port, PATIENCE).await {
-                    Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Err(stranger(port)),
+                let view = match probe::view(*port, PATIENCE).await {
+                    Err(WireError::Malformed { .. }) => return Err(stranger(port)),
                     answer => answer.map_err(later)?,
                 };
-                if metadata.cluster.as_deref() != Some(cluster) {
+                if view.cluster.as_deref() != Some(cluster) {
                     return Err(stranger(port));
                 }
-                if metadata.brokers.contains(id) {
+                if view.brokers.contains(id) {
                     return Ok(());
                 }
-                Err(NotYet::Later(format!("it is fenced; unfenced are {:?}", metadata.brokers)))
+                Err(NotYet::Later(format!("it is fenced; unfenced are {:?}", view.brokers)))
             }
             Self::Controller { port } => {
                 probe::answers(*port, PATIENCE).await.map_err(later)?;
@@ -75,33 +78,24 @@ impl Question {
                 let url = format!("http://127.0.0.1:{port}/connectors");
                 let request =
                     async { reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?.get(url).send().await };
-                let status = request.await.map_err(|error| NotYet::Later(in_words(&error)))?.status();
+                let status = request.await.map_err(|error| NotYet::Later(causes(&error)))?.status();
                 match status.as_u16() {
                     _ if !listens_on(pid, *port) => Err(stranger(port)),
                     200 => Ok(()),
                     _ => Err(NotYet::Later(format!("its REST interface answers {status}"))),
                 }
             }
-            Self::Postgres { port } => {
-                let config = format!("host=127.0.0.1 port={port} user=postgres dbname=postgres connect_timeout=1");
+            Self::Postgres { port, password } => {
+                let config = format!(
+                    "host=127.0.0.1 port={port} user=postgres password={password} dbname=postgres connect_timeout=1"
+                );
                 let connect = tokio::time::timeout(PATIENCE, tokio_postgres::connect(&config, tokio_postgres::NoTls));
                 let answer = connect.await.map_err(|_| NotYet::Later("no answer within 1 s".to_owned()))?;
-                drop(answer.map_err(|error| NotYet::Later(in_words(&error)))?);
+                drop(answer.map_err(|error| NotYet::Later(causes(&error)))?);
                 if listens_on(pid, *port) { Ok(()) } else { Err(stranger(port)) }
             }
         }
     }
-}
-
-/// An error with its causes, which these clients leave out of their first line.
-fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    words
 }
 
 /// Waits until `service` answers its question rightly.
@@ -151,8 +145,8 @@ pub(super) async fn wait_ready(service: &Service, question: &Question, timeout: 
 pub(super) async fn seen_by(service: &Service, id: i32, others: &[u16], timeout: Duration) -> EnvironmentResult<()> {
     let deadline = Instant::now() + timeout;
     for port in others {
-        while let Ok(metadata) = probe::metadata(*port, PATIENCE).await {
-            if metadata.brokers.contains(&id) {
+        while let Ok(view) = probe::view(*port, PATIENCE).await {
+            if view.brokers.contains(&id) {
                 break;
             }
             if Instant::now() >= deadline {
@@ -172,9 +166,8 @@ pub(super) async fn warm_up_groups(service: &Service, port: u16, timeout: Durati
     let deadline = Instant::now() + timeout;
     loop {
         let reason = match probe::coordinator(port, "kscen-warm-up", PATIENCE).await {
-            Ok(Some(_)) => return Ok(()),
-            Ok(None) => "there is no group coordinator".to_owned(),
-            Err(error) => error.to_string(),
+            Ok(_) => return Ok(()),
+            Err(error) => error.in_full(),
         };
         if Instant::now() >= deadline {
             return Err(service.not_ready(reason));

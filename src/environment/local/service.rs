@@ -1,7 +1,7 @@
 //! A supervised service: a process with its lives, its data and what can be done to it.
 
 use super::logs::{last_words, read};
-use super::process::{Ended, Life, lock};
+use super::process::{End, Ended, Life, lock};
 use super::procfs::ticks_per_second;
 use super::spawner::Launch;
 use super::usage::{cpus, disk, footprint};
@@ -86,7 +86,7 @@ impl Service {
     pub(super) async fn start(&self) -> EnvironmentResult<Arc<Life>> {
         let life = Life::start(self.description.launch.clone())
             .await
-            .map_err(|error| EnvironmentError::failed(format!("{}: {error}", self.name())))?;
+            .map_err(|error| EnvironmentError::caused(self.name(), error))?;
         let life = Arc::new(life);
         let mut lives = lock(&self.lives);
         if let Some(ended) = lives.current.take().and_then(|life| life.try_ended()) {
@@ -123,7 +123,7 @@ impl Service {
                     return Err(self.no_effect("it was paused already"));
                 }
                 let proof = life.freeze().await.map_err(|observed| self.no_effect(observed))?;
-                Ok(Effect { requested, effective: Instant::now(), down: None, proof })
+                Ok(Effect { requested, effective: Instant::now(), down: None, proof, forced: false })
             }
             Action::Resume => {
                 let life = self.alive()?;
@@ -131,18 +131,18 @@ impl Service {
                     return Err(self.no_effect("it was not paused"));
                 }
                 let proof = life.thaw().await.map_err(|observed| self.no_effect(observed))?;
-                Ok(Effect { requested, effective: Instant::now(), down: None, proof })
+                Ok(Effect { requested, effective: Instant::now(), down: None, proof, forced: false })
             }
             Action::Stop | Action::Kill => {
-                let (ended, proof) = self.end(action).await?;
-                Ok(Effect { requested, effective: ended.at, down: None, proof })
+                let End { ended, proof, forced } = self.end(action).await?;
+                Ok(Effect { requested, effective: ended.at, down: None, proof, forced })
             }
             Action::Start => {
                 if self.life().is_some_and(|life| life.try_ended().is_none()) {
                     return Err(self.no_effect("it was running already"));
                 }
                 let proof = self.begin().await?;
-                Ok(Effect { requested, effective: Instant::now(), down: None, proof })
+                Ok(Effect { requested, effective: Instant::now(), down: None, proof, forced: false })
             }
             Action::Restart | Action::Wipe => {
                 if action == Action::Wipe && self.description.data.is_none() {
@@ -151,13 +151,13 @@ impl Service {
                     return Err(EnvironmentError::Unsupported { message });
                 }
                 let how = if action == Action::Restart { Action::Stop } else { Action::Kill };
-                let (ended, mut proof) = self.end(how).await?;
+                let End { ended, mut proof, forced } = self.end(how).await?;
                 if action == Action::Wipe {
                     self.format().await?;
                     proof.push_str("; its data are erased");
                 }
                 proof = format!("{proof}; {}", self.begin().await?);
-                Ok(Effect { requested, effective: Instant::now(), down: Some(ended.at), proof })
+                Ok(Effect { requested, effective: Instant::now(), down: Some(ended.at), proof, forced })
             }
         }
     }
@@ -166,7 +166,7 @@ impl Service {
         Ok(format!("started as process {}", self.start().await?.pid()))
     }
 
-    async fn end(&self, how: Action) -> EnvironmentResult<(Ended, String)> {
+    async fn end(&self, how: Action) -> EnvironmentResult<End> {
         let life = self.alive()?;
         lock(&self.lives).asked_to_end = true;
         if how == Action::Stop {
@@ -174,7 +174,7 @@ impl Service {
         }
         let ended = life.kill().await;
         let proof = format!("process {} is gone: {}", life.pid(), ended.how);
-        Ok((ended, proof))
+        Ok(End { ended, proof, forced: false })
     }
 
     fn alive(&self) -> EnvironmentResult<Arc<Life>> {
@@ -205,7 +205,7 @@ impl Service {
     pub(super) async fn stop_within(&self, grace: Duration) -> Option<Ended> {
         let life = self.life()?;
         lock(&self.lives).asked_to_end = true;
-        Some(life.stop(self.description.stop_signal, grace).await.0)
+        Some(life.stop(self.description.stop_signal, grace).await.ended)
     }
 
     /// What it is doing.
@@ -224,6 +224,11 @@ impl Service {
             restarts: lives.started.saturating_sub(1),
             exit_code: ended.map(|ended| ended.code).or(lives.last_exit),
         }
+    }
+
+    /// When its present life ended, where it has.
+    pub(super) fn ended_at(&self) -> Option<Instant> {
+        self.life()?.try_ended().map(|ended| ended.at)
     }
 
     /// Its resources so far. Walks the data folder, so call it off the control threads.
@@ -252,7 +257,7 @@ impl Service {
     /// The log cannot be read.
     pub(super) fn logs(&self, query: LogQuery) -> EnvironmentResult<Vec<LogLine>> {
         read(&self.description.launch.log, query)
-            .map_err(|error| EnvironmentError::failed(format!("could not read the log of {}: {error}", self.name())))
+            .map_err(|error| EnvironmentError::caused(format!("could not read the log of {}", self.name()), error))
     }
 
     /// The last lines of its log that explain an end.

@@ -27,22 +27,34 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Puts a fault in force, or takes it back.
-    pub(super) fn apply(&mut self, kind: &NetworkFaultKind, direction: Direction, on: bool) {
-        if *kind == NetworkFaultKind::Reset {
-            self.refuse = on;
-            self.resets += u64::from(on);
-            return;
-        }
-        let ways = [(&mut self.towards, Direction::Out), (&mut self.from, Direction::In)];
-        for (way, _) in ways.into_iter().filter(|(_, opposite)| *opposite != direction) {
-            match kind {
-                NetworkFaultKind::Cut => way.cut = on,
-                NetworkFaultKind::Delay(delay) => way.delay = if on { *delay } else { Duration::ZERO },
-                NetworkFaultKind::Throttle(rate) => way.throttle = on.then_some(*rate),
-                NetworkFaultKind::Reset => {}
+    /// What several faults come to that are in force at once: delays add up, the tightest throttle counts.
+    fn of(faults: &[(NetworkFaultKind, Direction)], resets: u64) -> Self {
+        let mut shape = Self { resets, ..Self::default() };
+        for (kind, direction) in faults {
+            let ways = [(&mut shape.towards, Direction::Out), (&mut shape.from, Direction::In)];
+            for (way, _) in ways.into_iter().filter(|(_, opposite)| opposite != direction) {
+                match kind {
+                    NetworkFaultKind::Cut => way.cut = true,
+                    NetworkFaultKind::Delay(delay) => way.delay += *delay,
+                    NetworkFaultKind::Throttle(rate) => {
+                        way.throttle = Some(way.throttle.map_or(*rate, |known| known.min(*rate)));
+                    }
+                    NetworkFaultKind::Reset => {}
+                }
             }
+            shape.refuse |= *kind == NetworkFaultKind::Reset;
         }
+        shape
+    }
+
+    /// Whether nothing passes, one way at least.
+    pub(super) fn is_closed(&self) -> bool {
+        self.refuse || self.towards.cut || self.from.cut
+    }
+
+    /// How much later an answer comes than its request would otherwise have had it.
+    pub(super) fn delay(&self) -> Duration {
+        self.towards.delay + self.from.delay
     }
 }
 
@@ -50,20 +62,48 @@ impl Shape {
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     shape: watch::Sender<Shape>,
+    /// The faults in force, each as often as it was applied: the last one that ends heals.
+    faults: Arc<Mutex<Vec<(NetworkFaultKind, Direction)>>>,
     /// When each way is free again, for throttling all connections together.
     free: Arc<[Mutex<Option<Instant>>; 2]>,
 }
 
 impl Default for Link {
     fn default() -> Self {
-        Self { shape: watch::Sender::default(), free: Arc::new([Mutex::new(None), Mutex::new(None)]) }
+        Self {
+            shape: watch::Sender::default(),
+            faults: Arc::default(),
+            free: Arc::new([Mutex::new(None), Mutex::new(None)]),
+        }
     }
 }
 
 impl Link {
-    /// Changes what is in force.
-    pub(super) fn apply(&self, kind: &NetworkFaultKind, direction: Direction, on: bool) {
-        self.shape.send_modify(|shape| shape.apply(kind, direction, on));
+    /// Puts a fault in force.
+    pub(super) fn apply(&self, kind: &NetworkFaultKind, direction: Direction) {
+        let mut faults = lock(&self.faults);
+        faults.push((kind.clone(), direction));
+        let reset = u64::from(*kind == NetworkFaultKind::Reset);
+        self.shape.send_modify(|shape| *shape = Shape::of(&faults, shape.resets + reset));
+    }
+
+    /// Takes a fault back, once. Others of its kind stay in force.
+    pub(super) fn take_back(&self, kind: &NetworkFaultKind, direction: Direction) {
+        let mut faults = lock(&self.faults);
+        if let Some(index) = faults.iter().position(|fault| *fault == (kind.clone(), direction)) {
+            faults.remove(index);
+        }
+        self.shape.send_modify(|shape| *shape = Shape::of(&faults, shape.resets));
+    }
+
+    /// Whether a fault is in force.
+    pub(super) fn has(&self, kind: &NetworkFaultKind, direction: Direction) -> bool {
+        lock(&self.faults).contains(&(kind.clone(), direction))
+    }
+
+    /// What is in force.
+    pub(super) fn shape(&self) -> Shape {
+        *self.shape.borrow()
     }
 
     /// What is in force, with a notice of changes.
@@ -135,21 +175,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_concerns_its_direction_only() {
-        let mut shape = Shape::default();
-        shape.apply(&NetworkFaultKind::Cut, Direction::In, true);
-        assert!(shape.towards.cut && !shape.from.cut);
-        shape.apply(&NetworkFaultKind::Delay(Duration::from_millis(5)), Direction::Both, true);
-        assert_eq!((shape.towards.delay, shape.from.delay), (Duration::from_millis(5), Duration::from_millis(5)));
-        shape.apply(&NetworkFaultKind::Cut, Direction::In, false);
-        shape.apply(&NetworkFaultKind::Delay(Duration::ZERO), Direction::Both, false);
-        assert_eq!(shape, Shape::default());
+    fn a_fault_concerns_its_direction_only_and_the_last_one_out_heals() {
+        let link = Link::default();
+        let (short, long) = (Duration::from_millis(5), Duration::from_millis(20));
+        link.apply(&NetworkFaultKind::Cut, Direction::In);
+        assert!(link.shape().towards.cut && !link.shape().from.cut);
+        link.apply(&NetworkFaultKind::Cut, Direction::Both);
+        link.take_back(&NetworkFaultKind::Cut, Direction::In);
+        assert!(link.shape().towards.cut && link.shape().from.cut, "the other cut is in force");
+        link.take_back(&NetworkFaultKind::Cut, Direction::In);
+        assert!(link.shape().is_closed(), "healing twice takes nothing from the other");
+        link.take_back(&NetworkFaultKind::Cut, Direction::Both);
+        link.apply(&NetworkFaultKind::Delay(short), Direction::Both);
+        link.apply(&NetworkFaultKind::Delay(long), Direction::Out);
+        link.apply(&NetworkFaultKind::Throttle(1000), Direction::In);
+        link.apply(&NetworkFaultKind::Throttle(50), Direction::In);
+        assert_eq!((link.shape().towards.delay, link.shape().from.delay), (short, short + long));
+        assert_eq!(link.shape().towards.throttle, Some(50));
+        link.take_back(&NetworkFaultKind::Throttle(50), Direction::In);
+        assert_eq!(link.shape().towards.throttle, Some(1000));
+        assert!(link.has(&NetworkFaultKind::Delay(long), Direction::Out));
+        for (kind, direction) in [
+            (NetworkFaultKind::Delay(short), Direction::Both),
+            (NetworkFaultKind::Delay(long), Direction::Out),
+            (NetworkFaultKind::Throttle(1000), Direction::In),
+        ] {
+            link.take_back(&kind, direction);
+        }
+        assert_eq!(link.shape(), Shape::default());
     }
 
     #[tokio::test]
     async fn throttling_is_shared_by_all_who_use_the_link() {
         let link = Link::default();
-        link.apply(&NetworkFaultKind::Throttle(10_000), Direction::Out, true);
+        link.apply(&NetworkFaultKind::Throttle(10_000), Direction::Out);
         let path = Path::new(vec![(link, Direction::Out)]);
         assert_eq!(path.portion(), 500);
         let sent = Instant::now();

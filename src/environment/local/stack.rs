@@ -13,9 +13,8 @@ use super::readiness::{Question, seen_by, wait_ready, warm_up_groups};
 use super::service::Service;
 use super::spawner::release_folder;
 use super::version;
-use crate::environment::{Capability, EnvironmentError, EnvironmentInfo, EnvironmentResult, Needs};
+use crate::environment::{Capability, EnvironmentError, EnvironmentInfo, EnvironmentResult, Needs, ServiceId};
 use futures_util::future::{join_all, try_join_all};
-use nix::sys::signal::Signal;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -67,8 +66,8 @@ impl LocalStack {
         let config = &version::resolve(config, needs)?;
         let jars = version::jars(config, progress).await?;
         let java = Java::find(&jars.version)?;
-        let run_dir = std::path::absolute(run_dir).map_err(|error| cannot_write(run_dir, &error))?;
-        fs::create_dir_all(&run_dir).map_err(|error| cannot_write(&run_dir, &error))?;
+        let run_dir = std::path::absolute(run_dir).map_err(|error| cannot_write(run_dir, error))?;
+        fs::create_dir_all(&run_dir).map_err(|error| cannot_write(&run_dir, error))?;
         let runtime = Runtime::new(java, jars, config, &run_dir, progress).await?;
         let archive = broker::archive(&runtime, &run_dir, progress).await;
         let proxied = [Capability::NetworkCut, Capability::NetworkShape].iter().any(|c| needs.capabilities.contains(c));
@@ -87,14 +86,14 @@ impl LocalStack {
             members.push(broker::member(&cluster, node, &runtime, &archive, &run_dir, seen)?);
         }
         let mut postgres = None;
-        if needs.services.contains("postgres") {
+        if needs.services.contains(&ServiceId::Postgres) {
             let planned = Postgres::plan(&run_dir, progress).await?;
             facts.with_postgres();
             members.push(planned.member(&run_dir)?);
             postgres = Some(planned);
         }
         let mut connect = None;
-        if needs.services.contains("connect") {
+        if needs.services.contains(&ServiceId::Connect) {
             let planned = Connect::plan(&runtime, config.timeouts, brokers, progress).await?;
             facts.with_connect(&planned);
             let archive = planned.archive(&runtime, &run_dir, progress).await;
@@ -213,7 +212,7 @@ impl LocalStack {
         }
         match fs::remove_dir_all(&self.run_dir) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(EnvironmentError::failed(format!("could not remove {}: {error}", self.run_dir.display())))
+                Err(EnvironmentError::caused(format!("could not remove {}", self.run_dir.display()), error))
             }
             _ => Ok(()),
         }
@@ -225,7 +224,7 @@ impl Drop for LocalStack {
     fn drop(&mut self) {
         let lives: Vec<_> = self.members.iter().filter_map(|member| member.service.life()).collect();
         for life in &lives {
-            life.signal(Signal::SIGKILL);
+            life.kill_all();
         }
         let deadline = Instant::now() + Duration::from_secs(5);
         while lives.iter().any(|life| life.try_ended().is_none()) && Instant::now() < deadline {
@@ -247,7 +246,7 @@ fn broker_count(config: &LocalConfig, needs: &Needs) -> EnvironmentResult<u32> {
 }
 
 fn check_services(needs: &Needs) -> EnvironmentResult<()> {
-    match needs.services.iter().find(|name| !["connect", "postgres"].contains(&name.as_str())) {
+    match needs.services.iter().find(|id| !matches!(id, ServiceId::Connect | ServiceId::Postgres)) {
         None => Ok(()),
         Some(name) => Err(EnvironmentError::Unsupported {
             message: format!("a local stack has no service `{name}`, only connect and postgres beside Kafka"),
@@ -256,6 +255,6 @@ fn check_services(needs: &Needs) -> EnvironmentResult<()> {
 }
 
 /// The error for a file or folder that cannot be written.
-pub(super) fn cannot_write(path: &Path, error: &io::Error) -> EnvironmentError {
-    EnvironmentError::failed(format!("cannot write {}: {error}", path.display()))
+pub(super) fn cannot_write(path: &Path, error: io::Error) -> EnvironmentError {
+    EnvironmentError::caused(format!("cannot write {}", path.display()), error)
 }

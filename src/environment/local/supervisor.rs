@@ -4,12 +4,14 @@ use super::cache::cache_dir;
 use super::offer::Wanted;
 use super::stack::LocalStack;
 use super::wire::{Answer, Call, Description, Report, WireEffect};
-use crate::environment::{Environment, EnvironmentError, EnvironmentResult};
+use crate::environment::{Environment, EnvironmentError, EnvironmentResult, Site};
+use crate::ground::private;
+use crate::ground::trust::own_folder;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 use std::fs;
 use std::io::{self, BufRead, Write};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener as Claim};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,6 +19,9 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+
+/// Held locked as long as a supervisor lives.
+type Claim = Flock<std::fs::File>;
 
 /// Where a supervised stack of a given name lives.
 #[derive(Clone, Debug)]
@@ -29,20 +34,33 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The place of the stack called `name`, such as the environment's name in `kscen.yaml`.
+    /// The place of the stack of an environment of a project.
     ///
     /// # Errors
-    /// There is no cache folder.
-    pub(super) fn of(name: &str) -> EnvironmentResult<Self> {
-        let safe: String =
-            name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect();
+    /// There is no cache folder, or the one for stacks is somebody else's.
+    pub(super) fn of(site: &Site) -> EnvironmentResult<Self> {
+        Self::named(&Self::name(site))
+    }
+
+    /// A name for files: that of the environment, with a mark of the project where there is one.
+    pub(super) fn name(site: &Site) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
+        let safe: String = site.name.chars().map(plain).collect();
+        match &site.root {
+            Some(root) => format!("{safe}-{:08x}", crc32fast::hash(root.as_os_str().as_encoded_bytes())),
+            None => safe,
+        }
+    }
+
+    fn named(name: &str) -> EnvironmentResult<Self> {
         let dir = cache_dir()?.join("stacks");
-        fs::create_dir_all(&dir)
-            .map_err(|error| EnvironmentError::failed(format!("cannot create {}: {error}", dir.display())))?;
+        // Whoever can speak to the supervisor can do everything to the stack.
+        let dir = own_folder(&dir)
+            .map_err(|error| EnvironmentError::caused(format!("cannot use {}", dir.display()), error))?;
         Ok(Self {
-            socket: dir.join(format!("{safe}.sock")),
-            log: dir.join(format!("{safe}.log")),
-            run_dir: dir.join(safe),
+            socket: dir.join(format!("{name}.sock")),
+            log: dir.join(format!("{name}.log")),
+            run_dir: dir.join(name),
         })
     }
 }
@@ -83,12 +101,12 @@ async fn prepare(
     input: impl io::Read,
     progress: &(dyn Fn(String) + Sync),
 ) -> EnvironmentResult<(LocalStack, UnixListener, Wanted, Place, Claim)> {
-    let failed = |what: &str, error: io::Error| EnvironmentError::failed(format!("{what}: {error}"));
+    let failed = |what: &str, error: io::Error| EnvironmentError::caused(what, error);
     let mut line = String::new();
     io::BufReader::new(input).read_line(&mut line).map_err(|error| failed("cannot read what is wanted", error))?;
     let wanted: Wanted =
         serde_json::from_str(&line).map_err(|error| failed("cannot read what is wanted", error.into()))?;
-    let place = Place::of(name)?;
+    let place = Place::named(name)?;
     let claim = exclusive(&place.socket).await.map_err(|error| failed("cannot claim the stack", error))?;
     let claim = claim.ok_or_else(|| EnvironmentError::failed(format!("the stack `{name}` is running already")))?;
     // What a supervisor left that was killed; the claim says that it is gone, and its children went with it.
@@ -106,14 +124,16 @@ async fn prepare(
     Ok((stack, listener, wanted, place, claim))
 }
 
-/// A claim that only one living process can have; `None` where another one has it, and goes on to have it for a second.
-/// As with ports it is an abstract socket, which needs no file and cannot be left behind.
+/// A claim that only one living process can have; `None` where another one has it, and goes on to have it for a second. It is a locked
+/// file in a folder that others cannot enter: an abstract socket, which needs none, could be taken by anybody.
 async fn exclusive(socket: &Path) -> io::Result<Option<Claim>> {
-    let name = SocketAddr::from_abstract_name(socket.as_os_str().as_encoded_bytes())?;
+    let path = socket.with_extension("lock");
     for _ in 0..50 {
-        match Claim::bind_addr(&name) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            claim => return claim.map(Some),
+        let file = private::options().create(true).truncate(false).write(true).open(&path)?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(claim) => return Ok(Some(claim)),
+            Err((_, Errno::EWOULDBLOCK)) => {}
+            Err((_, errno)) => return Err(errno.into()),
         }
         tokio::time::sleep(Duration::from_millis(20)).await; // it may be ending just now
     }
@@ -180,6 +200,7 @@ async fn perform(call: Call, stack: &LocalStack, wanted: &Wanted) -> Answer {
         Call::Act(service, action) => value(WireEffect::from(stack.act(&service, action).await?)),
         Call::Disturb(fault) => value(WireEffect::from(stack.disturb(&fault).await?)),
         Call::Heal(fault) => value(WireEffect::from(stack.heal(&fault).await?)),
+        Call::Disturbed(fault) => value(stack.disturbed(&fault).await?),
         Call::WaitReady(service, limit) => value(stack.wait_ready(&service, Duration::from_millis(limit)).await?),
         Call::State(service) => value(stack.state(&service).await?),
         Call::Usage(service) => value(stack.usage(&service).await?),

@@ -6,7 +6,17 @@ use crate::environment::{EnvironmentError, EnvironmentResult, Needs};
 use std::path::PathBuf;
 
 /// Versions that are tried, after the configured one, for a scenario whose `needs` exclude that.
-const KNOWN: [&str; 2] = ["3.6.1", "4.3.1"];
+const KNOWN: [&str; 3] = [super::config::KAFKA_3, "3.6.1", "4.3.1"];
+
+/// The configuration with the installation that the surroundings name, which is a setting like others.
+pub(super) fn stated(config: &LocalConfig) -> LocalConfig {
+    LocalConfig { kafka_home: home(config), ..config.clone() }
+}
+
+fn home(config: &LocalConfig) -> Option<PathBuf> {
+    let variable = || std::env::var_os("KAFKA_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    config.kafka_home.clone().or_else(variable)
+}
 
 /// The configuration with a Kafka that the scenario accepts: an installation, or a version to fetch.
 ///
@@ -15,8 +25,7 @@ const KNOWN: [&str; 2] = ["3.6.1", "4.3.1"];
 pub(super) fn resolve(config: &LocalConfig, needs: &Needs) -> EnvironmentResult<LocalConfig> {
     let admits = |version: &str| needs.kafka.as_ref().is_none_or(|range| range.admits(version));
     let unsupported = |message: String| EnvironmentError::Unsupported { message };
-    let variable = || std::env::var_os("KAFKA_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
-    if let Some(home) = config.kafka_home.clone().or_else(variable) {
+    if let Some(home) = home(config) {
         let version = Jars::installed(&home)?.version;
         if admits(&version) {
             return Ok(LocalConfig { kafka: version, kafka_home: Some(home), ..config.clone() });
@@ -60,7 +69,7 @@ mod tests {
             assert_eq!(chosen(">=3"), Ok("3.9.1".to_owned()));
             assert_eq!(chosen("3.6"), Ok("3.6.1".to_owned()));
             assert_eq!(chosen(">=4"), Ok("4.3.1".to_owned()));
-            assert!(chosen("3.7").is_err_and(|error| error.contains("3.9.1 nor 3.6.1 nor 4.3.1")));
+            assert!(chosen("3.7").is_err_and(|error| error.contains("3.9.1 nor 3.9.2 nor 3.6.1 nor 4.3.1")));
         }
     }
 }

@@ -15,6 +15,7 @@ pub(super) enum Call {
     Act(String, Action),
     Disturb(NetworkFault),
     Heal(NetworkFault),
+    Disturbed(NetworkFault),
     /// The time limit is in milliseconds.
     WaitReady(String, u64),
     State(String),
@@ -47,26 +48,45 @@ pub(super) enum Report {
     Failed(EnvironmentError),
 }
 
-/// [`Effect`] without points in time that mean nothing to another process; times are microseconds after the request.
+/// [`Effect`] by the wall clock, which both processes see: times in microseconds since the Unix epoch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct WireEffect {
+    requested: u64,
     effective: u64,
     down: Option<u64>,
     proof: String,
+    forced: bool,
 }
 
 impl From<Effect> for WireEffect {
     fn from(effect: Effect) -> Self {
-        let after = |at: Instant| micros(at.saturating_duration_since(effect.requested));
-        Self { effective: after(effect.effective), down: effect.down.map(after), proof: effect.proof }
+        let (now, wall) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+        let at = |at: Instant| micros(wall.saturating_sub(now.saturating_duration_since(at)));
+        Self {
+            requested: at(effect.requested),
+            effective: at(effect.effective),
+            down: effect.down.map(at),
+            proof: effect.proof,
+            forced: effect.forced,
+        }
     }
 }
 
 impl WireEffect {
-    /// The effect as seen by who asked at `requested`.
-    pub(super) fn since(self, requested: Instant) -> Effect {
-        let at = |after: u64| requested + Duration::from_micros(after);
-        Effect { requested, effective: at(self.effective), down: self.down.map(at), proof: self.proof }
+    /// The effect as seen by who asked at `asked`: nothing of it was before, or is still to come.
+    pub(super) fn since(self, asked: Instant) -> Effect {
+        let (now, wall) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+        let at = |us: u64| {
+            let age = wall.saturating_sub(Duration::from_micros(us));
+            now.checked_sub(age).unwrap_or(asked).clamp(asked, now)
+        };
+        Effect {
+            requested: at(self.requested),
+            effective: at(self.effective),
+            down: self.down.map(at),
+            proof: self.proof,
+            forced: self.forced,
+        }
     }
 }
 

@@ -33,11 +33,6 @@ pub struct ConfigValue {
 }
 
 impl Admin {
-    /// The effective configuration of a topic.
-    pub async fn topic_config(&self, topic: &str) -> Result<BTreeMap<String, ConfigValue>, KafkaFailure> {
-        self.config(format!("describe the configuration of topic `{topic}`"), ResourceSpecifier::Topic(topic)).await
-    }
-
     /// The effective configuration of a broker.
     pub async fn broker_config(&self, id: i32) -> Result<BTreeMap<String, ConfigValue>, KafkaFailure> {
         self.config(format!("describe the configuration of broker {id}"), ResourceSpecifier::Broker(id)).await
@@ -51,10 +46,10 @@ impl Admin {
         let answer = self.heard(self.client.describe_configs([&resource], &self.options()).await);
         let answers = answer.map_err(|error| KafkaFailure::request(action.clone(), &error))?;
         let mut values = BTreeMap::new();
-        for resource in answers {
-            let resource = resource
+        for answer in answers {
+            let described = answer
                 .map_err(|code| KafkaFailure::request(action.clone(), &rdkafka::error::KafkaError::AdminOp(code)))?;
-            for entry in resource.entries {
+            for entry in described.entries {
                 let source = match entry.source {
                     NativeSource::DynamicTopic => ConfigSource::Topic,
                     NativeSource::DynamicBroker | NativeSource::DynamicDefaultBroker => ConfigSource::DynamicBroker,
@@ -65,6 +60,21 @@ impl Admin {
                 let value = entry.value.filter(|_| !entry.is_sensitive);
                 values.insert(entry.name, ConfigValue { value, source });
             }
+        }
+        if values.is_empty() {
+            // Every resource has properties: an empty answer is one that was kept back.
+            let (kind, name) = match resource {
+                ResourceSpecifier::Topic(name) => ("Topic", name.to_owned()),
+                ResourceSpecifier::Broker(_) => ("Cluster", "kafka-cluster".to_owned()),
+                other => ("resource", format!("{other:?}")),
+            };
+            return Err(KafkaFailure::Request {
+                action,
+                code: "CONFIGURATION_NOT_SHOWN".into(),
+                detail: format!(
+                    "the cluster shows no property: the principal needs DESCRIBE_CONFIGS on {kind} `{name}`"
+                ),
+            });
         }
         Ok(values)
     }

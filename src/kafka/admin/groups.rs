@@ -37,6 +37,8 @@ pub struct GroupDescription {
 pub struct PartitionLag {
     /// The committed offset: the next one to read. Absent where nothing was committed.
     pub committed: Option<i64>,
+    /// The first offset that exists.
+    pub start: i64,
     /// The offset behind the last message.
     pub end: i64,
     /// Messages between the two; absent where nothing was committed.
@@ -89,7 +91,7 @@ impl Admin {
         let lag = ends.into_iter().map(|(partition, ends)| {
             let committed = committed.get(&partition).copied();
             let lag = committed.map(|committed| (ends.end - committed).max(0));
-            (partition, PartitionLag { committed, end: ends.end, lag })
+            (partition, PartitionLag { committed, start: ends.start, end: ends.end, lag })
         });
         Ok(lag.collect())
     }
@@ -125,7 +127,12 @@ fn committed(
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     partitions.iter().for_each(|partition| _ = list.add_partition(topic, *partition));
     let answer = asker.committed_offsets(list, timeout)?;
-    let elements = answer.elements();
-    let offsets = elements.iter().map(|element| (element.partition(), element.offset().to_raw()));
-    Ok(offsets.filter_map(|(partition, offset)| Some((partition, offset.filter(|offset| *offset >= 0)?))).collect())
+    let mut offsets = BTreeMap::new();
+    for element in answer.elements() {
+        element.error()?;
+        if let Some(offset) = element.offset().to_raw().filter(|offset| *offset >= 0) {
+            offsets.insert(element.partition(), offset);
+        }
+    }
+    Ok(offsets)
 }

@@ -5,10 +5,10 @@ mod configs;
 mod groups;
 mod topics;
 
-pub use cluster::{BrokerView, ClusterView, PartitionView, TopicView};
-pub use configs::{ConfigSource, ConfigValue};
-pub use groups::{GroupDescription, GroupMember, PartitionLag};
-pub use topics::PartitionOffsets;
+#[cfg(test)]
+pub use cluster::BrokerView;
+pub use cluster::ClusterView;
+pub use groups::PartitionLag;
 
 use super::{ClientSettings, ClientState, KafkaFailure, LogSink, Role, revive};
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -24,7 +24,7 @@ pub struct Admin {
     client: Arc<AdminClient<ClientState>>,
     /// Describes topics: a consumer's question, unlike a producer's, does not create the topic.
     asker: Arc<BaseConsumer<ClientState>>,
-    pub(in crate::kafka) connection: Arc<BTreeMap<String, String>>,
+    connection: Arc<BTreeMap<String, String>>,
     logs: LogSink,
     timeout: Duration,
 }
@@ -96,7 +96,7 @@ impl Admin {
             Err(KafkaFailure::Request {
                 action: "ask the cluster".into(),
                 code: "_FAIL".into(),
-                detail: format!("the question was cut short: {error}"),
+                detail: format!("the request was cut short: {error}"),
             })
         })
     }

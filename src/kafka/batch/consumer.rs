@@ -134,6 +134,21 @@ impl BatchConsumer {
         check("assign partitions", unsafe { rd_kafka_assign(self.rk(), list.ptr()) })
     }
 
+    /// Reads these partitions as well, from these offsets, without a group.
+    pub fn assign_also(&self, topic: &str, positions: &BTreeMap<i32, i64>) -> Result<(), KafkaFailure> {
+        let list = list_of(topic, positions)?;
+        // SAFETY: handle and list are valid; the list is copied; the error, if any, is destroyed once.
+        unsafe {
+            let error = rd_kafka_incremental_assign(self.rk(), list.ptr());
+            if error.is_null() {
+                return Ok(());
+            }
+            let code = rd_kafka_error_code(error);
+            rd_kafka_error_destroy(error);
+            check("assign more partitions", code)
+        }
+    }
+
     /// The offset that is read next, by partition; partitions without one yet are absent.
     pub fn positions(&self, topic: &str, partitions: impl Iterator<Item = i32>) -> BTreeMap<i32, i64> {
         let mut list = TopicPartitionList::new();
@@ -141,6 +156,20 @@ impl BatchConsumer {
         // SAFETY: handle and list are valid; the call fills in offsets.
         unsafe { rd_kafka_position(self.rk(), list.ptr()) };
         offsets_in(&list)
+    }
+
+    /// The name by which its group knows it; `None` before it has one.
+    pub fn member_id(&self) -> Option<String> {
+        // SAFETY: the handle is valid; the string is copied and given back once.
+        unsafe {
+            let name = rd_kafka_memberid(self.rk());
+            if name.is_null() {
+                return None;
+            }
+            let copy = text(name);
+            rd_kafka_mem_free(self.rk(), name.cast());
+            Some(copy).filter(|name| !name.is_empty())
+        }
     }
 
     /// Commits these offsets. `wait` for the group's answer, or leave it to the background.

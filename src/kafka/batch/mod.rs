@@ -6,7 +6,7 @@ mod native;
 mod producer;
 mod queue;
 
-pub use consumer::{BatchConsumer, Incoming, Problem};
+pub use consumer::{BatchConsumer, Incoming};
 pub use native::{controller_id, error_name, keep_connected};
 pub(crate) use native::{dump, revive};
 pub use producer::{BatchProducer, Outcome, Report, Submission};

@@ -1,16 +1,17 @@
 //! What all members of a reader write down together.
 
-use super::report::{Life, LifeEnd, RebalanceEvent};
-use crate::ledger::ReaderAccount;
+use crate::accounting::ReaderAccount;
 use crate::record::latency::LatencyRecorder;
-use crate::record::series::{ConsumeSecond, TimeLine};
+use crate::record::series::TimeLine;
+use crate::record::slices::ConsumeSlice;
+use crate::record::{Detail, Halt, Life, LifeEnd, RebalanceEvent};
 use std::collections::BTreeMap;
 
 /// What all members of a reader write down together, a batch at a time.
 pub(super) struct Books {
     pub(super) account: ReaderAccount,
     pub(super) latency: LatencyRecorder,
-    pub(super) seconds: TimeLine<ConsumeSecond>,
+    pub(super) timeline: TimeLine<ConsumeSlice>,
     pub(super) rebalances: Vec<RebalanceEvent>,
     pub(super) lives: Vec<Life>,
     pub(super) commits: u64,
@@ -23,11 +24,11 @@ pub(super) struct Books {
 }
 
 impl Books {
-    pub(super) fn new(account: ReaderAccount) -> Self {
+    pub(super) fn new(account: ReaderAccount, detail: &Detail) -> Self {
         Self {
             account,
-            latency: LatencyRecorder::default(),
-            seconds: TimeLine::default(),
+            latency: LatencyRecorder::kept_by(detail.clone()),
+            timeline: TimeLine::kept_by(detail.clone()),
             rebalances: Vec::new(),
             lives: Vec::new(),
             commits: 0,
@@ -41,8 +42,38 @@ impl Books {
     }
 
     pub(super) fn begin_life(&mut self, member: usize, start_us: u64) -> usize {
-        self.lives.push(Life { member, start_us, first_read_us: None, end_us: None, end: None });
+        self.lives.push(Life { member, start_us, first_read_us: None, halts: Vec::new(), end_us: None, end: None });
         self.lives.len() - 1
+    }
+
+    /// A member polls no more.
+    pub(super) fn halts(&mut self, life: usize, from_us: u64) {
+        self.lives[life].halts.push(Halt { from_us, ..Halt::default() });
+    }
+
+    /// A member that had halted polls again, or ends. It was taken out of its group where it did not poll for `expels_us`.
+    pub(super) fn goes_on(&mut self, life: usize, to_us: u64, expels_us: Option<u64>) {
+        if let Some(halt) = self.lives[life].halts.last_mut() {
+            halt.to_us = Some(to_us);
+            halt.expelled = expels_us.is_some_and(|limit| to_us.saturating_sub(halt.from_us) >= limit);
+        }
+    }
+
+    /// A member was assigned its part.
+    pub(super) fn assigned(&mut self, life: usize, at_us: u64) {
+        if let Some(halt) = self.lives[life].halts.last_mut().filter(|halt| halt.expelled) {
+            halt.assigned_us.get_or_insert(at_us);
+        }
+    }
+
+    /// A member received messages.
+    pub(super) fn received(&mut self, life: usize, at_us: u64) {
+        let life = &mut self.lives[life];
+        life.first_read_us.get_or_insert(at_us);
+        // What a client had fetched before it was taken out of its group is no sign that it is back.
+        if let Some(halt) = life.halts.last_mut().filter(|halt| !halt.expelled || halt.assigned_us.is_some()) {
+            halt.first_read_us.get_or_insert(at_us);
+        }
     }
 
     pub(super) fn end_life(&mut self, life: usize, end_us: u64, end: LifeEnd) {

@@ -3,52 +3,65 @@
 use super::books::Books;
 use super::live::LiveConsume;
 use super::member::{Member, Order, Orders};
-use super::report::ConsumeReport;
 use super::settings::{check, settings};
+use super::shared::Shared;
 use super::{Commit, ConsumeSpec, From, monitor};
+use crate::accounting::ReaderAccount;
 use crate::kafka::{BatchConsumer, ClientState, KafkaFailure, OffsetReader, StartAt};
-use crate::ledger::ReaderAccount;
-use crate::load::health::process_cpu_us;
-use crate::load::{LoadError, RunClock};
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use crate::load::LoadError;
+use crate::record::health::process_cpu_us;
+use crate::record::{ConsumeReport, RunClock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long the cluster may take to answer, and a group to assign its partitions.
-const PREPARE_LIMIT: Duration = Duration::from_secs(60);
-/// A drain without a message for so long looks for records that were deleted.
-const STALL: Duration = Duration::from_secs(1);
+pub(super) const PREPARE_LIMIT: Duration = Duration::from_secs(60);
+/// How long a group may take to assign its partitions anew: a member that was killed keeps its own until its session is over.
+#[cfg(test)]
+const RETURN_LIMIT: Duration = Duration::from_secs(120);
 
-/// What the threads of a reader share.
-pub(super) struct Shared {
-    pub(super) spec: ConsumeSpec,
-    pub(super) clock: RunClock,
-    pub(super) partitions: Vec<i32>,
-    pub(super) live: Arc<LiveConsume>,
-    books: Mutex<Books>,
-    pub(super) finished: AtomicBool,
-    pub(super) prepared_us: AtomicU64,
+/// Looks at a reader's figures while it runs.
+pub struct Onlooker {
+    shared: Arc<Shared>,
+    start_us: u64,
 }
 
-impl Shared {
-    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// Whether latencies count: not for what had been waiting in the log before the reader came.
-    pub(super) fn measures(&self) -> bool {
-        true
+impl Onlooker {
+    /// What the reader measured up to `now_us` of the run, latencies excepted.
+    pub(crate) fn so_far(&self, now_us: u64) -> ConsumeReport {
+        let (books, live) = (self.shared.books(), &self.shared.live);
+        let mut timeline = books.timeline.clone();
+        timeline.close();
+        ConsumeReport {
+            topic: self.shared.spec.topic.clone(),
+            group: self.shared.spec.group.clone(),
+            start_us: self.start_us,
+            assigned_us: self.shared.assigned_us(),
+            first_read_us: books.first_read_us,
+            last_read_us: books.last_read_us,
+            end_us: now_us,
+            read: live.read(),
+            delivered: live.delivered(),
+            bytes: live.bytes(),
+            timeline,
+            rebalances: books.rebalances.clone(),
+            lives: books.lives.clone(),
+            ..ConsumeReport::default()
+        }
     }
 }
 
 /// A reader: prepared (and reading from then on), stopped, killed, started again, drained, joined.
 pub struct ConsumeJob {
-    shared: Arc<Shared>,
-    members: Vec<(Arc<Orders>, Option<JoinHandle<()>>)>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) members: Vec<(Arc<Orders>, Option<JoinHandle<()>>)>,
     monitor: Option<JoinHandle<()>>,
-    offsets: OffsetReader,
+    pub(super) offsets: OffsetReader,
+    /// Of a reader that stops at the last stable offset: what asks for the end behind it.
+    pub(super) all_offsets: OnceLock<OffsetReader>,
     effective_config: BTreeMap<String, String>,
     cpu_us: u64,
     start_us: u64,
@@ -65,31 +78,35 @@ impl ConsumeJob {
         let mut account =
             ReaderAccount::new(spec.run.clone(), spec.topic.clone(), spec.group.clone(), spec.read_committed);
         account.sample_limit = spec.sample_limit;
+        account.step = spec.name.clone();
+        account.elsewhere = spec.from != From::Start;
         let until_ends = spec.until.drained.then(|| ends.clone());
-        let shared = Arc::new(Shared {
-            books: Mutex::new(Books::new(account)),
-            live: Arc::new(LiveConsume::default()),
-            finished: AtomicBool::new(false),
-            prepared_us: AtomicU64::new(0),
-            clock,
-            partitions,
-            spec,
-        });
-        let (_, effective_config) = settings(&shared.spec, 0)?.build()?;
+        let books = Books::new(account, &spec.detail);
+        let (_, effective_config) = settings(&spec, 0)?.build()?;
+        let shared = Arc::new(Shared::new(spec, clock, books, partitions, &effective_config));
         let members = (0..shared.spec.members).map(|_| (Arc::default(), None)).collect();
-        let mut job =
-            Self { shared, members, monitor: None, offsets, effective_config, cpu_us: process_cpu_us(), start_us };
+        let mut job = Self {
+            shared,
+            members,
+            monitor: None,
+            offsets,
+            all_offsets: OnceLock::new(),
+            effective_config,
+            cpu_us: process_cpu_us(),
+            start_us,
+        };
         let positions = match job.shared.spec.from {
             From::End => ends,
             From::Start | From::Committed => {
-                job.offsets.starts(&job.shared.spec.topic, &job.shared.partitions, PREPARE_LIMIT)?
+                job.offsets.starts(&job.shared.spec.topic, &job.shared.partitions(), PREPARE_LIMIT)?
             }
         };
+        job.shared.books().account.began_us = clock.to_epoch_us(clock.now_us());
         for number in 0..job.members.len() {
             job.launch(number, &positions)?;
         }
         if job.shared.spec.group.is_some() {
-            job.await_assignment()?;
+            job.await_assignment(PREPARE_LIMIT)?;
         }
         job.shared.prepared_us.store(clock.now_us().max(1), Ordering::Relaxed);
         let watched = job.shared.clone();
@@ -103,7 +120,7 @@ impl ConsumeJob {
     }
 
     /// Starts a member that does not run: its group or, without one, `positions` say where.
-    fn launch(&mut self, number: usize, positions: &BTreeMap<i32, i64>) -> Result<(), LoadError> {
+    pub(super) fn launch(&mut self, number: usize, positions: &BTreeMap<i32, i64>) -> Result<(), LoadError> {
         let spec = &self.shared.spec;
         let (config, _) = settings(spec, number)?.build()?;
         let start_at = if spec.from == From::End { StartAt::End } else { StartAt::Start };
@@ -123,8 +140,9 @@ impl ConsumeJob {
             }
         }
         let life = self.shared.books().begin_life(number, self.shared.clock.now_us());
-        self.shared.live.alive.fetch_add(1, Ordering::AcqRel);
+        self.shared.live.set_running(number, true);
         let orders: Arc<Orders> = Arc::default();
+        self.shared.live.halts.begins(number, Arc::clone(&orders));
         let member = Member { shared: self.shared.clone(), orders: orders.clone(), number, life, consumer };
         let name = format!("consume-{number}");
         let thread = std::thread::Builder::new().name(name).spawn(move || member.run());
@@ -132,53 +150,14 @@ impl ConsumeJob {
         Ok(())
     }
 
-    /// Waits until every partition is assigned to some member and every member has joined.
-    fn await_assignment(&self) -> Result<(), LoadError> {
-        let deadline = Instant::now() + PREPARE_LIMIT;
-        let live = &self.shared.live;
-        let complete = live.wait_until(deadline, || live.is_failed() || self.is_assigned());
-        let books = self.shared.books();
-        match (&books.fatal, complete) {
-            (Some(fatal), _) => Err(LoadError::Spec(format!("the reader could not join its group: {fatal}"))),
-            (None, true) => Ok(()),
-            (None, false) => Err(LoadError::Kafka(KafkaFailure::Request {
-                action: "join the group".into(),
-                code: "_TIMED_OUT".into(),
-                detail: format!("not every partition was assigned within {} s", PREPARE_LIMIT.as_secs()),
-            })),
-        }
-    }
-
-    /// Whether the running members together hold every partition, each after a rebalance of its own.
-    pub fn is_assigned(&self) -> bool {
-        let books = self.shared.books();
-        let mut held: BTreeMap<usize, Vec<i32>> = BTreeMap::new();
-        for event in &books.rebalances {
-            let partitions = held.entry(event.member).or_default();
-            partitions.retain(|partition| !event.revoked.contains(partition));
-            partitions.extend(event.assigned.keys());
-        }
-        let running = books.lives.iter().filter(|life| life.end.is_none());
-        let mut partitions: Vec<i32> = Vec::new();
-        for life in running {
-            match held.get(&life.member) {
-                Some(own) => partitions.extend(own),
-                None => return false,
-            }
-        }
-        partitions.sort_unstable();
-        partitions.dedup();
-        partitions.len() == self.shared.partitions.len()
-    }
-
     /// Figures while it runs.
     pub fn live(&self) -> Arc<LiveConsume> {
         self.shared.live.clone()
     }
 
-    /// What the clients really work with.
-    pub fn effective_config(&self) -> &BTreeMap<String, String> {
-        &self.effective_config
+    /// Looks at the reader's figures without holding it up.
+    pub(crate) fn onlooker(&self) -> Onlooker {
+        Onlooker { shared: self.shared.clone(), start_us: self.start_us }
     }
 
     /// Looks at the account as it is now.
@@ -186,8 +165,8 @@ impl ConsumeJob {
         look(&self.shared.books().account)
     }
 
-    fn end(&mut self, which: Option<usize>, order: Order) {
-        let chosen = |number: usize| which.is_none_or(|which| which == number);
+    pub(super) fn end(&mut self, which: Option<&BTreeSet<usize>>, order: Order) {
+        let chosen = |number: usize| which.is_none_or(|which| which.contains(&number));
         for (number, (orders, thread)) in self.members.iter().enumerate() {
             if chosen(number) && thread.is_some() {
                 orders.give(order);
@@ -203,69 +182,15 @@ impl ConsumeJob {
         }
     }
 
-    /// Ends one member or all of them in order: commits and leaves the group. Blocks until done.
-    pub fn stop(&mut self, member: Option<usize>) {
-        self.end(member, Order::Stop);
-    }
-
-    /// Ends one member or all of them as a crash would. Blocks until done.
-    pub fn kill(&mut self, member: Option<usize>) {
-        self.end(member, Order::Kill);
-    }
-
-    /// Starts one member or all of them again where they do not run; the figures go on. A reader
-    /// without a group goes on where it was. Blocks until it is assigned.
-    pub fn start(&mut self, member: Option<usize>) -> Result<(), LoadError> {
-        let positions = self.shared.books().account.positions();
-        for number in 0..self.members.len() {
-            let finished = self.members[number].1.as_ref().is_none_or(|thread| thread.is_finished());
-            if member.is_none_or(|member| member == number) && finished {
-                self.launch(number, &positions)?;
-            }
+    /// Starts all members again that do not run; the figures go on. A reader without a group goes on where it was. Blocks until
+    /// it is assigned.
+    #[cfg(test)]
+    pub fn start(&mut self) -> Result<(), LoadError> {
+        let down = (0..self.members.len()).filter(|number| !self.shared.live.running().contains(number)).collect();
+        if self.start_members(&down)? == 0 || self.shared.spec.group.is_none() {
+            return Ok(());
         }
-        if self.shared.spec.group.is_some() { self.await_assignment() } else { Ok(()) }
-    }
-
-    /// Takes the end offsets (with `read_committed`, the last stable ones) and waits until they are
-    /// reached, at most until `deadline`. Call it when the last outcome of every sender is known.
-    /// True when everything was reached.
-    pub fn drain(&mut self, deadline: Instant) -> bool {
-        let mut ends = None;
-        while ends.is_none() && Instant::now() < deadline {
-            let limit = deadline.saturating_duration_since(Instant::now()).min(Duration::from_secs(5));
-            ends = self.offsets.ends(&self.shared.spec.topic, &self.shared.partitions, limit).ok();
-        }
-        let drained = match ends {
-            None => false,
-            Some(ends) => {
-                self.shared.books().account.drain_to(&ends);
-                let live = &self.shared.live;
-                let over = || live.is_failed() || live.alive() == 0 || self.shared.books().account.is_drained();
-                loop {
-                    let delivered = live.delivered();
-                    let turn = deadline.min(Instant::now() + STALL);
-                    if live.wait_until(turn, over) || Instant::now() >= deadline {
-                        break;
-                    }
-                    if live.delivered() == delivered {
-                        self.pass_deleted(deadline);
-                    }
-                }
-                self.shared.books().account.is_drained()
-            }
-        };
-        self.shared.books().drained = Some(drained);
-        drained
-    }
-
-    /// Positions below the start of the log move there: nothing is left to be read before it, and the client does not
-    /// tell that it has moved until it delivers something.
-    fn pass_deleted(&self, deadline: Instant) {
-        let limit = deadline.saturating_duration_since(Instant::now()).min(STALL);
-        if let Ok(starts) = self.offsets.starts(&self.shared.spec.topic, &self.shared.partitions, limit) {
-            let mut books = self.shared.books();
-            starts.iter().for_each(|(partition, start)| books.account.advanced(*partition, *start));
-        }
+        self.await_assignment(RETURN_LIMIT)
     }
 
     /// Ends what still runs in order, and returns the report with the account for the ledger. Blocks.
@@ -273,15 +198,18 @@ impl ConsumeJob {
         self.end(None, Order::Stop);
         let end_us = self.shared.clock.now_us();
         self.finish_monitor();
+        self.shared.publish();
         let shared = &self.shared;
         let fresh = ReaderAccount::new(shared.spec.run.clone(), shared.spec.topic.clone(), None, false);
-        let mut books = std::mem::replace(&mut *shared.books(), Books::new(fresh));
+        let mut books = std::mem::replace(&mut *shared.books(), Books::new(fresh, &shared.spec.detail));
+        books.timeline.close();
         let until = shared.spec.until;
         let has_until = until.count.is_some() || until.idle.is_some() || until.drained;
         let mut report = ConsumeReport {
             topic: shared.spec.topic.clone(),
             group: shared.spec.group.clone(),
             start_us: self.start_us,
+            assigned_us: self.shared.assigned_us(),
             first_read_us: books.first_read_us,
             last_read_us: books.last_read_us,
             end_us,
@@ -289,7 +217,7 @@ impl ConsumeJob {
             delivered: shared.live.delivered(),
             bytes: shared.live.bytes(),
             end_to_end_latency: books.latency.snapshot(),
-            seconds: books.seconds,
+            timeline: books.timeline,
             rebalances: books.rebalances,
             lives: books.lives,
             commits: books.commits,

@@ -1,6 +1,7 @@
 //! Figures of a reader while it runs.
 
-use std::collections::BTreeMap;
+use super::halt::Halts;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -10,14 +11,19 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub struct LiveConsume {
     pub(super) read: AtomicU64,
+    /// Different messages of this run.
+    pub(super) own: AtomicU64,
     pub(super) delivered: AtomicU64,
     pub(super) bytes: AtomicU64,
     pub(super) last_read_us: AtomicU64,
     pub(super) p99_us: AtomicU64,
-    pub(super) alive: AtomicU64,
+    pub(super) running: Mutex<BTreeSet<usize>>,
     pub(super) until_reached: AtomicBool,
     pub(super) failed: AtomicBool,
+    /// Every sender is over and the log is read to its end, and `until` still asks for more.
+    pub(super) exhausted: AtomicBool,
     pub(super) lag: Mutex<BTreeMap<i32, i64>>,
+    pub(super) halts: Halts,
     changed: Notify,
     ended: Notify,
     /// The same event for threads.
@@ -29,7 +35,7 @@ impl LiveConsume {
         *self.turn.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) += 1;
         self.turn.1.notify_all();
         self.changed.notify_waiters();
-        if self.is_until_reached() || self.is_failed() {
+        if self.is_over() {
             self.ended.notify_waiters();
         }
     }
@@ -83,9 +89,43 @@ impl LiveConsume {
         self.lag.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
-    /// Members that are running.
+    pub(super) fn set_running(&self, member: usize, runs: bool) {
+        let mut running = self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if runs {
+            running.insert(member)
+        } else {
+            running.remove(&member)
+        };
+    }
+
+    /// The members that are running.
+    pub fn running(&self) -> BTreeSet<usize> {
+        self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// Members that hang, with how many messages each was handed before; the client of such a member goes on.
+    pub fn halted(&self) -> BTreeMap<usize, u64> {
+        self.halts.halted()
+    }
+
+    /// Makes running members hang, or go on. Blocks until they do so; false where one does not until `deadline`, and then all
+    /// of them go on.
+    pub fn halt(&self, members: &BTreeSet<usize>, halt: bool, deadline: Instant) -> bool {
+        self.halts.order(members, halt);
+        let done = || {
+            let halted = self.halted();
+            members.iter().all(|member| halted.contains_key(member) == halt)
+        };
+        let done = self.wait_until(deadline, done);
+        if !done {
+            self.halts.order(members, false);
+        }
+        done
+    }
+
+    /// How many members are running.
     pub fn alive(&self) -> u64 {
-        self.alive.load(Ordering::Acquire)
+        self.running().len() as u64
     }
 
     /// Whether what `until` asks for has been reached.
@@ -93,25 +133,24 @@ impl LiveConsume {
         self.until_reached.load(Ordering::Acquire)
     }
 
+    /// Whether there is nothing left to come, although `until` asks for more.
+    pub fn is_exhausted(&self) -> bool {
+        self.exhausted.load(Ordering::Acquire)
+    }
+
+    /// Different messages of this run received.
+    pub fn own(&self) -> u64 {
+        self.own.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has ended by itself.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_until_reached() || self.is_exhausted() || self.is_failed()
+    }
+
     /// Whether a client could not go on.
     pub fn is_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
-    }
-
-    /// Waits until `condition` holds for these figures; false if the reader ended by itself before.
-    pub async fn reached(&self, condition: impl Fn(&Self) -> bool) -> bool {
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if condition(self) {
-                return true;
-            }
-            if self.is_until_reached() || self.is_failed() {
-                return false;
-            }
-            let _ = tokio::time::timeout(Duration::from_millis(100), changed).await;
-        }
     }
 
     /// Waits until the reader has ended by itself. Unlike [`reached`](Self::reached) it is not woken by each message.
@@ -120,7 +159,7 @@ impl LiveConsume {
             let ended = self.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
-            if self.is_until_reached() || self.is_failed() {
+            if self.is_over() {
                 return;
             }
             // A failure is noted before it is announced.

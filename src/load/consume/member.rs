@@ -1,41 +1,68 @@
 //! One member's thread.
 
-use super::job::Shared;
-use super::report::{LifeEnd, RebalanceEvent};
+use super::shared::Shared;
 use super::{Commit, Tapped};
+use crate::accounting::{Class, Identity, Seen, Sighting};
 use crate::kafka::{BatchConsumer, ClientState, Incoming, Rebalance, keep_connected};
-use crate::ledger::{Identity, Seen, Sighting};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
+use crate::record::{LifeEnd, RebalanceEvent};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How long a member waits for messages before it looks for orders.
 const TURN: Duration = Duration::from_millis(100);
 
+/// A member that commits every so many messages commits the rest when no message has come for so long.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// How long a look at the topics may take.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// What a member is told to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Order {
-    Run = 0,
-    Stop = 1,
-    Kill = 2,
+    /// Poll.
+    #[default]
+    Run,
+    /// Poll no more, until told otherwise.
+    Halt,
+    /// Commit, leave the group, end.
+    Stop,
+    /// End without a word.
+    Kill,
 }
 
 /// A member's orders.
 #[derive(Debug, Default)]
-pub(super) struct Orders(AtomicU8);
+pub(super) struct Orders(Mutex<Order>, Condvar);
 
 impl Orders {
+    fn order(&self) -> MutexGuard<'_, Order> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn give(&self, order: Order) {
-        self.0.store(order as u8, Ordering::Release);
+        *self.order() = order;
+        self.1.notify_all();
+    }
+
+    /// Gives an order where another one holds: one that has to end does not halt first.
+    pub(super) fn change(&self, from: Order, to: Order) {
+        let mut order = self.order();
+        if *order == from {
+            *order = to;
+            self.1.notify_all();
+        }
     }
 
     fn get(&self) -> Order {
-        match self.0.load(Ordering::Acquire) {
-            0 => Order::Run,
-            1 => Order::Stop,
-            _ => Order::Kill,
-        }
+        *self.order()
+    }
+
+    /// Blocks while the order is to halt.
+    fn await_other(&self) {
+        drop(self.1.wait_while(self.order(), |order| *order == Order::Halt));
     }
 }
 
@@ -50,19 +77,38 @@ pub(super) struct Member {
 /// How far a member has come on the partitions that are its own.
 #[derive(Default)]
 struct Progress {
-    owned: BTreeSet<i32>,
+    /// With the offset at which each was given to it.
+    owned: BTreeMap<i32, i64>,
     positions: BTreeMap<i32, i64>,
+    /// Whether the group has given it something since its name there was asked for.
+    renamed: bool,
+    /// Messages since the last commit.
+    uncommitted: u64,
+    /// Whether the position has moved since then past what is no message.
+    passed: bool,
 }
 
 impl Progress {
     fn give_up(&mut self, partitions: &[i32]) {
-        self.owned.retain(|partition| !partitions.contains(partition));
+        self.owned.retain(|partition, _| !partitions.contains(partition));
         self.positions.retain(|partition, _| !partitions.contains(partition));
+    }
+
+    /// The client has come to these positions and has nothing more to hand over: what lies before them and was not handed over
+    /// is no message for this reader, such as the marker of a transaction, and the group need not look at it again.
+    fn pass(&mut self, positions: &BTreeMap<i32, i64>) {
+        for (partition, position) in positions {
+            let Some(given) = self.owned.get(partition) else { continue };
+            if position > self.positions.get(partition).unwrap_or(given) {
+                self.positions.insert(*partition, *position);
+                self.passed = true;
+            }
+        }
     }
 
     /// What arrives after its partition was given away must not be committed: it has a new owner.
     fn advance(&mut self, shared: &Shared, (partition, next): (i32, i64)) {
-        if shared.spec.group.is_none() || self.owned.contains(&partition) {
+        if shared.spec.group.is_none() || self.owned.contains_key(&partition) {
             self.positions.insert(partition, next);
         }
     }
@@ -70,26 +116,88 @@ impl Progress {
 
 impl Member {
     /// Takes in what the client has passed without delivering it, such as the markers of transactions.
-    fn advance(&self, progress: &Progress) {
+    fn advance(&self, progress: &mut Progress, state: &ClientState) {
         let topic = &self.shared.spec.topic;
         let positions = match self.shared.spec.group {
-            Some(_) => self.consumer.positions(topic, progress.owned.iter().copied()),
-            None => self.consumer.positions(topic, self.shared.partitions.iter().copied()),
+            Some(_) => self.consumer.positions(topic, progress.owned.keys().copied()),
+            None => self.consumer.positions(topic, self.shared.partitions().into_iter()),
         };
+        progress.pass(&positions);
+        if progress.passed {
+            state.processed(&progress.positions);
+        }
         let mut books = self.shared.books();
         positions.iter().for_each(|(partition, position)| books.account.advanced(*partition, *position));
         drop(books);
         self.shared.live.notify();
     }
 
+    /// Takes partitions that were added to the topic. A group's members ask for the topic themselves, which makes the group
+    /// assign anew; left to itself the client asks every five minutes.
+    fn follow_topic(&self, looked: &mut u64) {
+        let wanted = self.shared.look_again.load(Ordering::Acquire);
+        if self.shared.spec.group.is_some() && *looked < wanted {
+            *looked = wanted;
+            // Only a look at all topics counts for the group. Without an answer the next look follows.
+            let _ = self.consumer.client().fetch_metadata(None, LOOK);
+        }
+        let added = self.shared.take_added();
+        if !added.is_empty()
+            && let Err(failure) = self.consumer.assign_also(&self.shared.spec.topic, &added)
+        {
+            *self.shared.books().errors.entry(failure.name().unwrap_or("_FAIL").to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Polls no more until the order changes. The client's own threads go on: they fetch what there is room for, and send
+    /// heartbeats until the member has not polled for `max.poll.interval.ms`.
+    fn halt(&self) {
+        let (shared, number) = (&self.shared, self.number);
+        shared.books().halts(self.life, shared.clock.now_us());
+        shared.live.halts.set(number, true);
+        shared.live.notify();
+        self.orders.await_other();
+        shared.books().goes_on(self.life, shared.clock.now_us(), shared.expels_us);
+        shared.live.halts.set(number, false);
+        shared.live.notify();
+    }
+
+    /// Tells the run by which name the group knows this member.
+    fn name(&self) {
+        let Some(group) = &self.shared.spec.group else { return };
+        if let Some(name) = self.consumer.member_id() {
+            self.shared.spec.run.member_named(group, name);
+        }
+    }
+
+    /// Commits what is due: `quiet` says for how long no message has come, `last` that nothing more will.
+    fn commit(&self, progress: &mut Progress, quiet: Duration, last: bool) {
+        let spec = &self.shared.spec;
+        let some = progress.uncommitted > 0 || progress.passed;
+        let due = match spec.commit {
+            Commit::After => some,
+            Commit::Every(messages) => progress.uncommitted >= messages.max(1) || some && (last || quiet >= IDLE),
+            Commit::Auto | Commit::None => false,
+        };
+        if due && spec.group.is_some() {
+            let result = self.consumer.commit(&spec.topic, &progress.positions, true);
+            self.shared.books().committed(result);
+            (progress.uncommitted, progress.passed) = (0, false);
+        }
+    }
+
     /// Reads until it is told otherwise, or cannot go on.
     pub(super) fn run(mut self) {
         let state = self.consumer.client().context().clone();
         let mut progress = Progress::default();
-        let mut uncommitted = 0;
+        let (mut looked, mut heard) = (0, Instant::now());
         let end = loop {
             match self.orders.get() {
                 Order::Run => {}
+                Order::Halt => {
+                    self.halt();
+                    continue;
+                }
                 Order::Stop => break LifeEnd::Stopped,
                 Order::Kill => break LifeEnd::Killed,
             }
@@ -98,7 +206,7 @@ impl Member {
             let count = self.consumer.read(
                 TURN,
                 |batch| {
-                    note_rebalances(shared, number, &state, &mut progress);
+                    note_rebalances(shared, (number, life), &state, &mut progress);
                     record(shared, life, batch, &mut progress);
                     state.processed(&progress.positions);
                 },
@@ -110,50 +218,49 @@ impl Member {
                     *shared.books().errors.entry(problem.name).or_default() += 1;
                 },
             );
-            note_rebalances(shared, number, &state, &mut progress);
+            note_rebalances(shared, (number, life), &state, &mut progress);
+            self.follow_topic(&mut looked);
             keep_connected(self.consumer.client());
-            if count == 0 {
-                self.advance(&progress);
+            if std::mem::take(&mut progress.renamed) {
+                self.name();
             }
-            uncommitted += count as u64;
-            let due = match shared.spec.commit {
-                Commit::After => uncommitted > 0,
-                Commit::Every(messages) => uncommitted >= messages.max(1),
-                Commit::Auto | Commit::None => false,
-            };
-            if due && shared.spec.group.is_some() {
-                let result = self.consumer.commit(&shared.spec.topic, &progress.positions, true);
-                shared.books().committed(result);
-                uncommitted = 0;
+            match count {
+                0 => self.advance(&mut progress, &state),
+                _ => heard = Instant::now(),
             }
+            progress.uncommitted += count as u64;
+            self.commit(&mut progress, heard.elapsed(), false);
             if let Some(fatal) = fatal {
                 shared.books().fatal.get_or_insert(fatal);
                 shared.live.failed.store(true, Ordering::Release);
                 break LifeEnd::Failed;
             }
         };
-        let commits = matches!(self.shared.spec.commit, Commit::After | Commit::Every(_));
+        // What leaves without a word stays in the group's list, and so does a static member.
+        self.name();
         match end {
             LifeEnd::Killed => self.consumer.abandon(),
             LifeEnd::Stopped | LifeEnd::Failed => {
-                if commits && self.shared.spec.group.is_some() && uncommitted > 0 && end == LifeEnd::Stopped {
-                    let result = self.consumer.commit(&self.shared.spec.topic, &progress.positions, true);
-                    self.shared.books().committed(result);
+                if end == LifeEnd::Stopped {
+                    self.commit(&mut progress, Duration::ZERO, true);
                 }
                 if let Err(failure) = self.consumer.close() {
                     *self.shared.books().errors.entry(failure.name().unwrap_or("_FAIL").to_owned()).or_default() += 1;
                 }
             }
         }
-        note_rebalances(&self.shared, self.number, &state, &mut progress);
+        note_rebalances(&self.shared, (self.number, self.life), &state, &mut progress);
+        if let Some(group) = &self.shared.spec.group {
+            self.shared.spec.run.member_left(group, &self.shared.spec.name, self.number);
+        }
         let now_us = self.shared.clock.now_us();
         self.shared.books().end_life(self.life, now_us, end);
-        self.shared.live.alive.fetch_sub(1, Ordering::AcqRel);
+        self.shared.live.set_running(self.number, false);
         self.shared.live.notify();
     }
 }
 
-fn note_rebalances(shared: &Shared, member: usize, state: &ClientState, progress: &mut Progress) {
+fn note_rebalances(shared: &Shared, (member, life): (usize, usize), state: &ClientState, progress: &mut Progress) {
     let rebalances = state.take_rebalances();
     if rebalances.is_empty() {
         return;
@@ -167,15 +274,22 @@ fn note_rebalances(shared: &Shared, member: usize, state: &ClientState, progress
                 for (partition, offset) in assigned.iter().filter(|(_, offset)| **offset >= 0) {
                     books.account.assigned(*partition, *offset);
                 }
-                progress.owned.extend(assigned.keys());
+                progress.owned.extend(&assigned);
+                progress.renamed = true;
+                books.assigned(life, time_us);
                 event.assigned = assigned;
             }
+            // Nothing was taken from a member that had nothing.
+            Rebalance::Revoked(revoked) if revoked.is_empty() => continue,
             Rebalance::Revoked(revoked) => {
                 progress.give_up(&revoked);
                 event.revoked = revoked;
             }
         }
         books.rebalances.push(event);
+        if let Some(group) = &shared.spec.group {
+            shared.spec.run.member_holds(group, &shared.spec.name, member, progress.owned.keys().copied().collect());
+        }
     }
     drop(books);
     shared.live.notify();
@@ -184,7 +298,7 @@ fn note_rebalances(shared: &Shared, member: usize, state: &ClientState, progress
 fn record(shared: &Shared, life: usize, batch: &[Incoming<'_>], progress: &mut Progress) {
     let now_us = shared.clock.now_us();
     let at_us = shared.clock.to_epoch_us(now_us);
-    let (mut read, mut bytes) = (0, 0);
+    let (mut read, mut own, mut bytes) = (0, 0, 0);
     let mut tapped = Vec::new();
     let mut books = shared.books();
     let mut position = (-1, 0);
@@ -200,8 +314,10 @@ fn record(shared: &Shared, life: usize, batch: &[Incoming<'_>], progress: &mut P
             books.account.record(&sighting);
         }
         bytes += message.payload.map_or(0, <[u8]>::len) as u64;
-        read += u64::from(seen != Seen::Other(crate::ledger::Class::Redelivered));
-        if let (true, Ok((identity, _))) = (seen.is_fresh() && shared.measures(), identity)
+        // The same message again, at its place or at another, is no different one.
+        read += u64::from(!matches!(seen, Seen::Other(Class::Redelivered | Class::Duplicated)));
+        own += u64::from(seen.is_fresh());
+        if let (true, Ok((identity, _))) = (seen.is_fresh(), identity)
             && !identity.warmup
         {
             let latency_us = at_us - identity.due_us;
@@ -222,32 +338,40 @@ fn record(shared: &Shared, life: usize, batch: &[Incoming<'_>], progress: &mut P
     if books.last_read_us.is_none_or(|last| last / 1_000_000 != now_us / 1_000_000) {
         shared.live.p99_us.store(books.latency.recent().value_at_quantile(0.99), Ordering::Relaxed);
     }
-    let second = books.seconds.at(now_us);
-    second.read += read;
-    second.bytes += bytes;
+    let slice = books.timeline.at(now_us);
+    slice.read += read;
+    slice.bytes += bytes;
     books.first_read_us.get_or_insert(now_us);
     books.last_read_us = Some(now_us);
-    books.lives[life].first_read_us.get_or_insert(now_us);
+    books.received(life, now_us);
+    let member = books.lives[life].member;
     drop(books);
-    let total = shared.live.read.fetch_add(read, Ordering::Relaxed) + read;
+    shared.live.halts.handed(member, batch.len() as u64);
+    let read = shared.live.read.fetch_add(read, Ordering::Relaxed) + read;
+    let own = shared.live.own.fetch_add(own, Ordering::Relaxed) + own;
+    let total = if shared.spec.counts_own { own } else { read };
     shared.live.delivered.fetch_add(batch.len() as u64, Ordering::Relaxed);
     shared.live.bytes.fetch_add(bytes, Ordering::Relaxed);
     shared.live.last_read_us.store(now_us, Ordering::Relaxed);
     if let Some(tap) = &shared.spec.tap {
         for (message, (identity, seen)) in batch.iter().zip(tapped) {
-            tap(&Tapped {
-                partition: message.partition,
-                offset: message.offset,
-                timestamp_ms: message.timestamp_ms(),
-                key: message.key,
-                payload: message.payload,
-                identity,
-                seen,
-            });
+            tap(&tapped_as(message, identity, seen));
         }
     }
     if shared.spec.until.count.is_some_and(|count| total >= count) {
         shared.live.until_reached.store(true, Ordering::Release);
     }
     shared.live.notify();
+}
+
+fn tapped_as<'a>(message: &Incoming<'a>, identity: Option<Identity>, seen: Seen) -> Tapped<'a> {
+    Tapped {
+        partition: message.partition,
+        offset: message.offset,
+        timestamp_ms: message.timestamp_ms(),
+        key: message.key,
+        payload: message.payload,
+        identity,
+        seen,
+    }
 }

@@ -1,15 +1,20 @@
 //! Reading, alone or as the members of a group.
 
+mod assignment;
 mod books;
+mod capture;
+mod drain;
+mod halt;
 mod job;
 mod live;
 mod member;
+mod members;
 mod monitor;
-mod report;
 mod settings;
+mod shared;
 mod spec;
 
-pub use job::ConsumeJob;
+pub use capture::Capture;
+pub use job::{ConsumeJob, Onlooker};
 pub use live::LiveConsume;
-pub use report::{ConsumeReport, Life, LifeEnd, RebalanceEvent};
-pub use spec::{Commit, ConsumeSpec, From, Tamper, Tap, Tapped, Until};
+pub use spec::{Commit, ConsumeSpec, From, Over, Tap, Tapped, Until};

@@ -1,14 +1,17 @@
 //! Watches a reader from outside: lag, and the ends that depend on time or on the log.
 
-use super::job::Shared;
+use super::shared::Shared;
 use crate::kafka::OffsetReader;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How long the cluster may take to tell end offsets before a second's lag stays unknown.
 const ANSWER: Duration = Duration::from_secs(2);
+
+/// Every so many seconds a group is reminded of partitions that nobody holds.
+const REMIND: u64 = 5;
 
 /// Runs until the reader is finished.
 pub(super) fn watch(shared: &Arc<Shared>, offsets: &OffsetReader, until_ends: Option<BTreeMap<i32, i64>>) {
@@ -18,8 +21,12 @@ pub(super) fn watch(shared: &Arc<Shared>, offsets: &OffsetReader, until_ends: Op
         let idle = shared.spec.until.idle;
         shared.live.wait_until(wake, || {
             if let Some(ends) = &until_ends {
-                let positions = shared.books().account.positions();
-                if ends.iter().all(|(partition, end)| positions.get(partition).is_some_and(|at| at >= end)) {
+                let mut positions = shared.beside();
+                positions.push(shared.books().account.positions());
+                let reached = |partition, end| {
+                    positions.iter().any(|positions| positions.get(partition).is_some_and(|at| at >= end))
+                };
+                if ends.iter().all(|(partition, end)| reached(partition, end)) {
                     shared.live.until_reached.store(true, Ordering::Release);
                 }
             }
@@ -29,35 +36,72 @@ pub(super) fn watch(shared: &Arc<Shared>, offsets: &OffsetReader, until_ends: Op
                     shared.live.until_reached.store(true, Ordering::Release);
                 }
             }
-            shared.finished.load(Ordering::Acquire) || shared.live.is_until_reached()
+            shared.finished.load(Ordering::Acquire) || shared.live.is_over()
         });
-        if shared.finished.load(Ordering::Acquire) || shared.live.is_until_reached() {
+        if shared.finished.load(Ordering::Acquire) || shared.live.is_over() {
             sample(shared, offsets, Duration::from_millis(500));
             shared.live.notify();
             return;
         }
         if Instant::now() >= wake {
-            sample(shared, offsets, ANSWER);
+            // Asked first: what was sent before the senders were over lies before the ends that are asked for then.
+            let over =
+                shared.spec.until.count.is_some() && shared.spec.senders_over.as_ref().is_some_and(|over| over());
+            let read = sample(shared, offsets, ANSWER);
+            // A cluster that does not tell ends has no news of partitions either.
+            let grown = read.is_some() && follow_topic(shared, offsets, next_second);
+            if over && read == Some(true) && !grown && !shared.live.is_until_reached() {
+                shared.live.exhausted.store(true, Ordering::Release);
+                shared.live.notify();
+            }
             next_second = shared.clock.now_us() / 1_000_000 + 1;
         }
     }
 }
 
-fn sample(shared: &Shared, offsets: &OffsetReader, limit: Duration) {
-    // A sample belongs to the second that has just ended.
-    let at_us = shared.clock.now_us().saturating_sub(500_000);
-    let ends = offsets.ends(&shared.spec.topic, &shared.partitions, limit).unwrap_or_default();
+/// Looks for partitions that were added; whether it has found any, or could not look. A group is reminded of those that nobody
+/// holds.
+fn follow_topic(shared: &Shared, offsets: &OffsetReader, second: u64) -> bool {
+    let Ok(found) = offsets.partitions(&shared.spec.topic, ANSWER) else { return true };
+    let grown = shared.has_partitions(&found);
+    if let Some(group) = &shared.spec.group {
+        let held = shared.spec.run.held_by(group);
+        let missing = shared.live.alive() > 0 && found.iter().any(|partition| !held.contains(partition));
+        if grown || missing && second.is_multiple_of(REMIND) {
+            shared.look_again.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+    grown
+}
+
+/// Takes a sample of the lag; whether everything that there is has been read, `None` where the cluster does not tell.
+fn sample(shared: &Shared, offsets: &OffsetReader, limit: Duration) -> Option<bool> {
+    let ends = offsets.ends(&shared.spec.topic, &shared.partitions(), limit).unwrap_or_default();
+    shared.publish();
+    let beside = shared.beside();
+    // What another reader of the group holds is that one's to read.
+    let others: BTreeSet<i32> = match &shared.spec.group {
+        Some(group) => shared.spec.run.held_beside(group, &shared.spec.name),
+        None => BTreeSet::new(),
+    };
     let mut books = shared.books();
     let position = books.account.positions();
     let lag: BTreeMap<i32, i64> = ends
         .iter()
+        .filter(|(partition, _)| !others.contains(partition))
         .filter_map(|(partition, end)| Some((*partition, (end - position.get(partition)?).max(0))))
         .collect();
-    let second = books.seconds.at(at_us);
-    second.position = position;
-    second.lag = lag.clone();
+    let slice = books.timeline.at(shared.clock.now_us());
+    slice.position = position;
+    slice.lag = lag.clone();
+    // A position behind the end is one in a log that is gone.
+    let answered = !ends.is_empty();
+    let nothing_left = ends.iter().all(|(partition, end)| {
+        slice.position.get(partition) == Some(end) || beside.iter().any(|other| other.get(partition) == Some(end))
+    });
     drop(books);
     if !lag.is_empty() {
         *shared.live.lag.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = lag;
     }
+    answered.then_some(nothing_left)
 }

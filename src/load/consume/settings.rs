@@ -24,10 +24,17 @@ pub(super) fn settings(spec: &ConsumeSpec, number: usize) -> Result<ClientSettin
     settings.set("enable.auto.commit", if auto { "true" } else { "false" })?;
     settings.set("auto.offset.reset", if spec.from == From::End { "latest" } else { "earliest" })?;
     settings.set("isolation.level", if spec.read_committed { "read_committed" } else { "read_uncommitted" })?;
-    if spec.cooperative {
+    // The new protocol, in which the broker assigns, knows no strategy of the members.
+    let broker_assigns = spec.config.get("group.protocol").is_some_and(|name| name.eq_ignore_ascii_case("consumer"));
+    if spec.cooperative && !broker_assigns {
         settings.set("partition.assignment.strategy", "cooperative-sticky")?;
     }
-    settings.set_all(&spec.config)?;
+    settings.set_own(&spec.config, &spec.connection)?;
+    // Two members of the same name would fence each other.
+    if let Some(id) = settings.get("group.instance.id").filter(|_| spec.members > 1) {
+        let own = format!("{id}-{number}");
+        settings.set("group.instance.id", &own)?;
+    }
     // It would move positions one too far: see `BatchConsumer::new`.
     settings.set("enable.partition.eof", "false")?;
     Ok(settings)

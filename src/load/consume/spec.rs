@@ -1,7 +1,8 @@
 //! What to read.
 
+use crate::accounting::{Identity, RunIdentity, Seen};
 use crate::kafka::LogSink;
-use crate::ledger::{Identity, RunIdentity, Seen};
+use crate::record::Detail;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +39,7 @@ pub enum Commit {
     Auto,
     /// Never.
     None,
-    /// After each n-th message.
+    /// After each n-th message, and of the rest when none has come for a second.
     Every(u64),
 }
 
@@ -63,6 +64,9 @@ pub struct Tapped<'a> {
 
 /// Called with every message, on the reading threads.
 pub type Tap = Arc<dyn Fn(&Tapped<'_>) + Send + Sync>;
+
+/// Tells whether something is over.
+pub type Over = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// How often the account takes in each message (partition, offset): for the self-check, which
 /// makes a reader skip and repeat.
@@ -97,10 +101,16 @@ pub struct ConsumeSpec {
     pub run: Arc<RunIdentity>,
     /// Sees every message.
     pub tap: Option<Tap>,
+    /// Whether `until.count` counts this run's own messages alone: where a step of the run writes the topic.
+    pub counts_own: bool,
+    /// Tells whether every step that writes the topic is over; absent where nobody of this run writes it.
+    pub senders_over: Option<Over>,
     /// Makes the reader skip or repeat messages; only for the self-check.
     pub tamper: Option<Tamper>,
     /// How many samples of each class the account keeps.
     pub sample_limit: usize,
     /// Where client log lines go.
     pub logs: LogSink,
+    /// What the time line keeps apart.
+    pub detail: Detail,
 }

@@ -1,7 +1,11 @@
 //! Payloads that are given, one after the other.
 
 use super::{LoadError, Number, PayloadSource, Rendered, rendered, with_field};
+use crate::ground::input;
 use std::path::Path;
+
+/// Most bytes of a file of payloads: all of them are held in memory.
+pub(crate) const MOST_LINES: u64 = 256 << 20;
 
 /// Given payloads, over and over.
 pub(super) struct Lines {
@@ -21,7 +25,7 @@ impl Lines {
     }
 
     pub(super) fn read(path: &Path) -> Result<Self, LoadError> {
-        let content = std::fs::read(path).map_err(|error| LoadError::File(path.to_owned(), error))?;
+        let content = input::read(path, MOST_LINES).map_err(|error| LoadError::File(path.to_owned(), error.into()))?;
         let lines: Vec<_> = content
             .split(|byte| *byte == b'\n')
             .map(|line| line.trim_ascii_end().to_vec())

@@ -6,7 +6,8 @@ mod random;
 mod template;
 
 use super::LoadError;
-use crate::ledger::{IDENTITY_FIELD, IDENTITY_HEX, body_crc_around, field_position};
+use crate::accounting::{IDENTITY_FIELD, IDENTITY_HEX, body_crc_around, field_position};
+pub(crate) use lines::MOST_LINES;
 use std::path::PathBuf;
 
 /// What messages carry.

@@ -1,7 +1,7 @@
 //! Random bytes with a set compressibility.
 
 use super::{Carrier, LoadError, Number, PayloadSource, Rendered};
-use crate::ledger::IDENTITY_BYTES;
+use crate::accounting::IDENTITY_BYTES;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 

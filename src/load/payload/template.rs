@@ -105,7 +105,7 @@ mod tests {
         template.render(number, &mut body, &mut Vec::new());
         let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!((value["n"].as_u64(), value["t"].as_u64()), (Some(7), Some(5000)));
-        assert_eq!(value["kscen"].as_str().unwrap().len(), crate::ledger::IDENTITY_HEX);
+        assert_eq!(value["kscen"].as_str().unwrap().len(), crate::accounting::IDENTITY_HEX);
         assert_eq!(value["id"].as_str().unwrap().len(), 36);
         assert!(Template::parse("{{sequenz}}", 1).is_err_and(|error| error.to_string().contains("`sequenz`")));
         assert_eq!(with_field(b"{ }").unwrap().last(), Some(&b'}'));

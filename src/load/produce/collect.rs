@@ -17,16 +17,18 @@ impl Worker {
 
     /// Takes in the outcomes that have arrived.
     pub(super) fn collect(&mut self) {
-        let Self { producer, tally, flights, free, free_copies, live, clock, in_flight, .. } = self;
+        let Self { producer, books, tally, flights, free, free_copies, live, clock, in_flight, .. } = self;
         let slots = producer.slots();
         let (mut saw_fatal, mut answered) = (false, false);
         producer.reports(|batch| {
             let now_us = clock.now_us();
+            // Taken once a batch: others only look.
+            let mut account = books.account();
             let (mut acked, mut failed, mut unknown) = (0, 0, 0);
             let (mut oldest_us, mut given_up_us) = (u64::MAX, u64::MAX);
             for report in batch {
                 let flight = flights[report.slot as usize];
-                tally.outcome(&flight, report, now_us);
+                tally.outcome(&mut account, &flight, report, now_us);
                 match report.outcome {
                     Outcome::Acked => {
                         acked += 1;
@@ -49,25 +51,29 @@ impl Worker {
                 }
                 if report.slot < slots { free.push(report.slot) } else { free_copies.push(report.slot) }
             }
-            tally.settle(now_us);
+            tally.settle(&mut account, now_us);
+            drop(account);
             *in_flight = in_flight.saturating_sub(batch.len() as u64);
             if given_up_us < u64::MAX {
                 tally.gaps.given_up(now_us, given_up_us);
             }
             answered |= acked > 0;
             if acked > 0 {
-                tally.gaps.acked(now_us, oldest_us);
+                if tally.gaps.acked(now_us, oldest_us) {
+                    // Recovery ends here: what comes after is counted apart.
+                    tally.timeline.edge(now_us);
+                }
                 live.last_ack_us.store(now_us, Relaxed);
             }
             if now_us / 1_000_000 != tally.shown_second {
                 tally.shown_second = now_us / 1_000_000;
                 live.p99_us.store(tally.response_latency.recent().value_at_quantile(0.99), Relaxed);
             }
-            let second = tally.seconds.at(now_us);
-            second.acked += acked;
-            second.failed += failed;
-            second.unknown += unknown;
-            second.in_flight = *in_flight;
+            let slice = tally.timeline.at(now_us);
+            slice.acked += acked;
+            slice.failed += failed;
+            slice.unknown += unknown;
+            slice.in_flight = *in_flight;
             live.acked.fetch_add(acked, Relaxed);
             live.failed.fetch_add(failed, Relaxed);
             live.unknown.fetch_add(unknown, Relaxed);
@@ -99,10 +105,11 @@ impl Worker {
             }
         }
         let now_us = self.clock.now_us();
+        let mut account = self.books.account();
         for planned in std::mem::take(&mut self.planned) {
             let outcome = Outcome::Failed(QUEUE_FULL);
             let report = Report { slot: planned.slot, outcome, partition: -1, offset: -1 };
-            self.tally.outcome(&planned.flight, &report, now_us);
+            self.tally.outcome(&mut account, &planned.flight, &report, now_us);
             self.tally.sent += 1;
             self.live.sent.fetch_add(1, Relaxed);
             self.live.failed.fetch_add(1, Relaxed);
@@ -113,7 +120,7 @@ impl Worker {
             for slot in (0..self.flights.len() as u32).filter(|slot| !idle.contains(slot)) {
                 let report = Report { slot, outcome: timed_out, partition: -1, offset: -1 };
                 let flight = self.flights[slot as usize];
-                self.tally.outcome(&flight, &report, now_us);
+                self.tally.outcome(&mut account, &flight, &report, now_us);
                 self.live.unknown.fetch_add(1, Relaxed);
             }
         }
@@ -121,11 +128,10 @@ impl Worker {
 
     /// When the oldest message without acknowledgement was due, for an outage that never ended.
     pub(super) fn oldest_unacked_us(&self) -> Option<u64> {
-        let account = &self.tally.account;
-        let due = account.due_us.as_ref()?;
+        let account = self.books.account();
         let last_ack_us = self.live.last_ack_us.load(Relaxed);
         let unacked = account.failed.iter().chain(account.unknown.iter());
-        let due_us = unacked.map(|sequence| (due(sequence) - self.clock.epoch_us()).max(0) as u64);
-        due_us.filter(|due| *due >= last_ack_us).min()
+        let due_us = unacked.filter_map(|sequence| account.due_us(sequence));
+        due_us.map(|due| (due - self.clock.epoch_us()).max(0) as u64).filter(|due| *due >= last_ack_us).min()
     }
 }

@@ -2,8 +2,8 @@
 
 use super::plan::{Planned, Scratch, Way};
 use super::worker::{FATAL, QUEUE_FULL, Worker};
+use crate::accounting::IDENTITY_HEADER;
 use crate::kafka::{Outcome, Report, Submission};
-use crate::ledger::IDENTITY_HEADER;
 use crate::load::Schedule;
 use std::ffi::CString;
 use std::sync::atomic::Ordering::Relaxed;
@@ -90,7 +90,7 @@ impl Worker {
             bytes += u64::from(planned.flight.bytes);
             if let Some(code) = code {
                 let report = Report { slot: planned.slot, outcome: Outcome::Failed(code), partition: -1, offset: -1 };
-                self.tally.outcome(&planned.flight, &report, now_us);
+                self.tally.outcome(&mut self.books.account(), &planned.flight, &report, now_us);
                 self.release(planned.slot);
                 failed += 1;
                 if code == FATAL {
@@ -107,7 +107,7 @@ impl Worker {
             (true, None) => self.full_since_us = Some(now_us),
             (true, Some(since)) | (false, Some(since)) => {
                 self.tally.queue_full_us += now_us - since;
-                self.tally.seconds.at(now_us).queue_full_us += now_us - since;
+                self.tally.timeline.at(now_us).queue_full_us += now_us - since;
                 self.live.queue_full_ns.fetch_add((now_us - since) * 1000, Relaxed);
                 self.full_since_us = is_full.then_some(now_us);
             }
@@ -125,11 +125,11 @@ impl Worker {
         self.tally.sent += sent;
         self.tally.bytes += bytes;
         self.tally.last_send_us = now_us;
-        let second = self.tally.seconds.at(now_us);
-        second.sent += sent;
-        second.bytes += bytes;
-        second.failed += failed;
-        second.in_flight = self.in_flight;
+        let slice = self.tally.timeline.at(now_us);
+        slice.handed(sent, now_us);
+        slice.bytes += bytes;
+        slice.failed += failed;
+        slice.in_flight = self.in_flight;
         self.live.sent.fetch_add(sent, Relaxed);
         self.live.bytes.fetch_add(bytes, Relaxed);
         self.live.failed.fetch_add(failed, Relaxed);

@@ -1,20 +1,17 @@
 //! A load from preparation to report.
 
-use super::ProduceSpec;
 use super::live::LiveProduce;
-use super::report::{LoadValidity, ProduceReport};
 use super::settings::{check, headers, settings, slots};
-use super::tally::Tally;
 use super::transaction::Transactions;
 use super::window::Window;
 use super::worker::{Parts, Worker};
+use super::{ProduceSpec, SenderBooks};
+use crate::accounting::{Due, KeyPlan, KeySource, KeySpec, SenderAccount};
 use crate::kafka::{BatchProducer, ClientState, KafkaFailure, OffsetReader, error_name};
-use crate::ledger::SenderAccount;
-use crate::load::gaps::{AckGap, intersect};
-use crate::load::health::{GeneratorHealth, process_cpu_us};
-use crate::load::keys::KeySource;
-use crate::load::{LoadError, RunClock, Schedule};
-use crate::record::latency::LatencySeries;
+use crate::load::{LoadError, Schedule};
+use crate::record::gaps::{AckGap, intersect};
+use crate::record::health::process_cpu_us;
+use crate::record::{LoadValidity, ProduceReport, RunClock};
 use rdkafka::producer::Producer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,6 +19,8 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// Share of the time without a processor from which on a generator is starved.
+const STARVED: f64 = 0.1;
 /// How long the cluster may take to answer while a load is prepared.
 const PREPARE_LIMIT: Duration = Duration::from_secs(20);
 
@@ -29,6 +28,7 @@ const PREPARE_LIMIT: Duration = Duration::from_secs(20);
 pub struct ProduceJob {
     spec: Arc<ProduceSpec>,
     live: Arc<LiveProduce>,
+    books: Vec<Arc<SenderBooks>>,
     effective_config: BTreeMap<String, String>,
     state: State,
 }
@@ -49,7 +49,7 @@ impl ProduceJob {
         let brokers = leaders.values().collect::<BTreeSet<_>>().len();
         let spec = Arc::new(spec);
         let live = Arc::new(LiveProduce::new(spec.schedule.clone(), spec.producers as u64));
-        let (mut workers, mut effective_config) = (Vec::new(), BTreeMap::new());
+        let (mut workers, mut books, mut effective_config) = (Vec::new(), Vec::new(), BTreeMap::new());
         for share in 0..spec.producers as u64 {
             let (settings, id) = settings(&spec, share)?;
             let (config, effective) = settings.build()?;
@@ -66,11 +66,23 @@ impl ProduceJob {
             let limit = effective.get("message.timeout.ms").and_then(|ms| ms.parse().ok()).unwrap_or(120_000);
             let ticket =
                 spec.run.register().ok_or_else(|| LoadError::Spec("a run has at most 65536 producers".into()))?;
-            let account = SenderAccount::new(ticket.producer, spec.topic.clone());
+            let keys = KeyPlan {
+                spec: spec.key.clone(),
+                seed: spec.seed.wrapping_add(share),
+                share,
+                shares: spec.producers as u64,
+            };
+            let account = SenderAccount {
+                step: spec.name.clone(),
+                keys: Some(keys).filter(|keys| keys.spec != KeySpec::Payload),
+                ..SenderAccount::new(ticket.producer, spec.topic.clone())
+            };
+            books.push(Arc::new(SenderBooks::new(ticket.clone(), account)));
             let transactions = spec.transaction.clone();
             workers.push(Worker::new(Parts {
                 share,
                 shares: spec.producers as u64,
+                books: Arc::clone(&books[share as usize]),
                 ticket,
                 producer,
                 payload: spec.payload.source(spec.seed, share, spec.producers as u64)?,
@@ -78,7 +90,6 @@ impl ProduceJob {
                     .ok_or_else(|| LoadError::Spec("keys need at least one value".into()))?,
                 partitions,
                 live: live.clone(),
-                tally: Tally::new(account),
                 window: Window::new(&spec, &effective, brokers),
                 transactions: transactions.map(|t| Transactions::new(t, spec.seed.wrapping_add(share))),
                 outcome_limit: Duration::from_millis(limit) + Duration::from_secs(10),
@@ -87,11 +98,12 @@ impl ProduceJob {
             }));
             effective_config = effective;
         }
+        live.watch(workers.iter().map(|worker: &Worker| worker.tally.gaps.shared()).collect());
         let deadline = Instant::now() + PREPARE_LIMIT;
         for worker in &mut workers {
             worker.acquire_id(deadline)?;
         }
-        Ok(Self { spec, live, effective_config, state: State::Prepared(workers) })
+        Ok(Self { spec, live, books, effective_config, state: State::Prepared(workers) })
     }
 
     /// Starts the schedule, now.
@@ -104,10 +116,10 @@ impl ProduceJob {
         let mut threads = Vec::new();
         for mut worker in workers {
             let (spec, shares, share) = (worker.spec.clone(), worker.shares, worker.share);
-            worker.tally.account.due_us = Some(Arc::new(move |sequence| {
-                let due = spec.schedule.due_ns(sequence * shares + share).unwrap_or(0);
-                clock.to_epoch_us((start_ns + due) / 1000)
-            }));
+            if matches!(spec.schedule, Schedule::Paced(_)) {
+                let (schedule, epoch_us) = (spec.schedule.clone(), clock.epoch_us());
+                worker.books.account().due = Some(Due { schedule, share, shares, start_ns, epoch_us });
+            }
             let thread = std::thread::Builder::new().name(format!("produce-{share}")).spawn(move || {
                 worker.run(clock, start_ns);
                 worker
@@ -126,6 +138,17 @@ impl ProduceJob {
     /// What the clients really work with.
     pub fn effective_config(&self) -> &BTreeMap<String, String> {
         &self.effective_config
+    }
+
+    /// What each producer writes down.
+    pub fn books(&self) -> Vec<Arc<SenderBooks>> {
+        self.books.clone()
+    }
+
+    /// Ends the schedule early, and waits no longer than `limit` for outcomes: what has none by then is unknown.
+    pub fn stop_within(&self, clock: RunClock, limit: Duration) {
+        self.live.hurry_ns.store(clock.now_ns() + limit.as_nanos() as u64, Ordering::Relaxed);
+        self.stop();
     }
 
     /// Ends the schedule early. Outcomes of what was sent are still waited for.
@@ -168,82 +191,67 @@ impl ProduceJob {
             topic: self.spec.topic.clone(),
             start_us,
             schedule_end_us,
-            last_send_us: 0,
             last_ack_us: self.live.last_ack_us(),
             end_us,
-            due: 0,
-            sent: 0,
-            acked: 0,
-            failed: BTreeMap::new(),
-            unknown: BTreeMap::new(),
-            bytes: 0,
-            committed_transactions: 0,
-            aborted_transactions: 0,
-            uncertain_transactions: 0,
-            seconds: Default::default(),
-            schedule_delay: LatencySeries::default(),
-            ack_latency: LatencySeries::default(),
-            response_latency: LatencySeries::default(),
-            ack_gaps: Vec::new(),
-            queue_full_us: 0,
-            transaction_wait_us: 0,
-            health: GeneratorHealth::default(),
             effective_config: self.effective_config.clone(),
-            fatal: None,
-            validity: LoadValidity::Valid,
+            ..ProduceReport::default()
         };
-        let (mut accounts, mut gaps, mut on_time) = (Vec::new(), Vec::<Vec<AckGap>>::new(), 0);
+        let (mut gaps, mut on_time) = (Vec::<Vec<AckGap>>::new(), 0);
         for mut worker in workers {
             let oldest = worker.oldest_unacked_us();
-            let tally = &mut worker.tally;
             if let Some(oldest) = oldest {
-                tally.gaps.ended(end_us, oldest);
+                worker.tally.gaps.ended(end_us, oldest);
             }
-            gaps.push(std::mem::take(&mut tally.gaps).finish());
-            on_time += tally.on_time;
-            report.sent += tally.sent;
-            report.acked += tally.acked;
-            report.bytes += tally.bytes;
-            report.last_send_us = report.last_send_us.max(tally.last_send_us);
-            report.queue_full_us += tally.queue_full_us;
-            report.transaction_wait_us += tally.transaction_wait_us;
-            for (codes, named) in [(&tally.failed, &mut report.failed), (&tally.unknown, &mut report.unknown)] {
-                codes.iter().for_each(|(code, count)| *named.entry(error_name(*code)).or_default() += count);
-            }
-            for (second, sample) in &tally.seconds.seconds {
-                report.seconds.seconds.entry(*second).or_default().add(sample);
-            }
-            report.schedule_delay.merge(tally.schedule_delay.snapshot());
-            report.ack_latency.merge(tally.ack_latency.snapshot());
-            report.response_latency.merge(tally.response_latency.snapshot());
-            report.health.longest_pause_us = report.health.longest_pause_us.max(worker.pauses.longest_us);
-            report.health.pauses += worker.pauses.pauses;
-            report.health.clock_steps = report.health.clock_steps.max(worker.pauses.clock_steps);
-            if let Some(transactions) = &worker.transactions {
-                report.committed_transactions += transactions.committed;
-                report.aborted_transactions += transactions.aborted;
-                report.uncertain_transactions += transactions.uncertain;
-            }
-            report.fatal = report.fatal.take().or(worker.fatal.take());
-            accounts.push(worker.tally.account);
+            gaps.push(std::mem::take(&mut worker.tally.gaps).finish());
+            on_time += worker.tally.on_time;
+            take_in(&mut report, worker);
         }
         report.ack_gaps = intersect(gaps);
         report.health.finish(cpu_us, end_us.saturating_sub(start_us));
         let cut_us = if stopped { report.last_send_us.saturating_sub(start_us) } else { u64::MAX / 1000 };
         report.due = if paced { self.spec.schedule.due_count(cut_us.saturating_mul(1000)) } else { report.sent };
         if paced {
-            for (second, sample) in &mut report.seconds.seconds {
+            report.timeline.complete(|span_us, sample| {
                 let until = |us: u64| {
                     self.spec.schedule.due_count(us.saturating_sub(start_us).min(cut_us).saturating_mul(1000))
                 };
                 // A time before the start has nothing due, not the message due at the start itself.
-                let before = if second * 1_000_000 <= start_us { 0 } else { until(second * 1_000_000 - 1) };
-                sample.due = until((second + 1) * 1_000_000 - 1).saturating_sub(before);
-            }
+                let before = if span_us.start <= start_us { 0 } else { until(span_us.start - 1) };
+                sample.due = until(span_us.end - 1).saturating_sub(before);
+            });
             report.validity = validity(&report, on_time, self.spec.producers as f64);
         }
-        (report, accounts)
+        (report, self.books.iter().map(|books| books.snapshot()).collect())
     }
+}
+
+/// Adds what one producer counted.
+fn take_in(report: &mut ProduceReport, mut worker: Worker) {
+    let tally = &mut worker.tally;
+    report.sent += tally.sent;
+    report.acked += tally.acked;
+    report.bytes += tally.bytes;
+    report.last_send_us = report.last_send_us.max(tally.last_send_us);
+    report.queue_full_us += tally.queue_full_us;
+    report.transaction_wait_us += tally.transaction_wait_us;
+    for (codes, named) in [(&tally.failed, &mut report.failed), (&tally.unknown, &mut report.unknown)] {
+        codes.iter().for_each(|(code, count)| *named.entry(error_name(*code)).or_default() += count);
+    }
+    tally.timeline.close();
+    report.timeline.merge(&tally.timeline);
+    report.schedule_delay.merge(&tally.schedule_delay.snapshot());
+    report.ack_latency.merge(&tally.ack_latency.snapshot());
+    report.response_latency.merge(&tally.response_latency.snapshot());
+    report.health.longest_pause_us = report.health.longest_pause_us.max(worker.pauses.longest_us);
+    report.health.pauses += worker.pauses.pauses;
+    report.health.waited_us += worker.pauses.waited_us;
+    report.health.clock_steps = report.health.clock_steps.max(worker.pauses.clock_steps);
+    if let Some(transactions) = &worker.transactions {
+        report.committed_transactions += transactions.committed;
+        report.aborted_transactions += transactions.aborted;
+        report.uncertain_transactions += transactions.uncertain;
+    }
+    report.fatal = report.fatal.take().or(worker.fatal.take());
 }
 
 /// The load is invalid where the generator, and not a full queue, kept it from being offered.
@@ -258,6 +266,18 @@ fn validity(report: &ProduceReport, on_time: u64, producers: f64) -> LoadValidit
     let waited_us = (report.queue_full_us + report.transaction_wait_us) as f64 / producers;
     let outage_us = report.unavailability().0.saturating_sub(report.health.longest_pause_us) as f64;
     let full = waited_us.max(outage_us) / planned_us as f64;
+    // A generator without a processor does not empty its queue either: whatever filled that, the load was not offered.
+    let starved = report.health.waited_us as f64 / producers / report.health.elapsed_us.max(1) as f64;
+    if missing > 0.01 && starved >= STARVED.max(missing * 0.5) {
+        return LoadValidity::Invalid {
+            reason: format!(
+                "only {:.1} % of the messages were offered within the schedule, and for {:.1} % of the time the generator \
+                 was ready to run and had no processor: the machine was busy with something else",
+                (1.0 - missing) * 100.0,
+                starved * 100.0
+            ),
+        };
+    }
     if missing <= 0.01 || full >= missing * 0.5 {
         return LoadValidity::Valid;
     }

@@ -1,6 +1,8 @@
 //! Figures of a load while it runs.
 
-use crate::load::{RunClock, Schedule};
+use crate::load::Schedule;
+use crate::record::RunClock;
+use crate::record::gaps::{AckGap, SharedGaps, THRESHOLD_US, intersect};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Notify;
@@ -10,6 +12,7 @@ use tokio::sync::Notify;
 pub struct LiveProduce {
     schedule: Schedule,
     started: OnceLock<(RunClock, u64)>,
+    gaps: OnceLock<Vec<SharedGaps>>,
     pub(super) sent: AtomicU64,
     pub(super) acked: AtomicU64,
     pub(super) failed: AtomicU64,
@@ -20,6 +23,8 @@ pub struct LiveProduce {
     pub(super) p99_us: AtomicU64,
     pub(super) running: AtomicU64,
     pub(super) stop: AtomicBool,
+    /// From when on, in ns of the run, outcomes are not waited for any more.
+    pub(super) hurry_ns: AtomicU64,
     changed: Notify,
     ended: Notify,
 }
@@ -29,6 +34,7 @@ impl LiveProduce {
         Self {
             schedule,
             started: OnceLock::new(),
+            gaps: OnceLock::new(),
             sent: AtomicU64::new(0),
             acked: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -39,6 +45,7 @@ impl LiveProduce {
             p99_us: AtomicU64::new(0),
             running: AtomicU64::new(producers),
             stop: AtomicBool::new(false),
+            hurry_ns: AtomicU64::new(u64::MAX),
             changed: Notify::new(),
             ended: Notify::new(),
         }
@@ -46,6 +53,26 @@ impl LiveProduce {
 
     pub(super) fn start(&self, clock: RunClock, start_ns: u64) {
         let _ = self.started.set((clock, start_ns));
+    }
+
+    /// What watches the acknowledgements of each producer.
+    pub(super) fn watch(&self, gaps: Vec<SharedGaps>) {
+        let _ = self.gaps.set(gaps);
+    }
+
+    /// When the schedule began, in µs of the run; `None` before.
+    pub(crate) fn start_us(&self) -> Option<u64> {
+        self.started.get().map(|(_, start_ns)| start_ns / 1000)
+    }
+
+    /// The gaps between acknowledgements up to now; the last one is open where messages have waited for longer than 100 ms.
+    pub(crate) fn gaps(&self, now_us: u64) -> Vec<AckGap> {
+        let mut gaps = intersect(self.gaps.get().into_iter().flatten().map(SharedGaps::so_far).collect());
+        let since_us = self.last_ack_us().max(self.start_us().unwrap_or(now_us));
+        if self.in_flight() > 0 && now_us.saturating_sub(since_us) > THRESHOLD_US {
+            gaps.push(AckGap { start_us: since_us, end_us: None });
+        }
+        gaps
     }
 
     pub(super) fn notify(&self) {
@@ -115,11 +142,6 @@ impl LiveProduce {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Time in which the client's queue was full, in ns, summed over producers.
-    pub fn queue_full_ns(&self) -> u64 {
-        self.queue_full_ns.load(Ordering::Relaxed)
-    }
-
     /// When the last acknowledgement came, in µs of the run; 0 before the first.
     pub fn last_ack_us(&self) -> u64 {
         self.last_ack_us.load(Ordering::Relaxed)
@@ -133,23 +155,6 @@ impl LiveProduce {
     /// Whether every producer has ended.
     pub fn is_finished(&self) -> bool {
         self.running.load(Ordering::Acquire) == 0
-    }
-
-    /// Waits until `condition` holds for these figures; false if the load ended before it did.
-    pub async fn reached(&self, condition: impl Fn(&Self) -> bool) -> bool {
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if condition(self) {
-                return true;
-            }
-            if self.is_finished() {
-                return false;
-            }
-            // What depends on the clock alone changes without a message.
-            let _ = tokio::time::timeout(std::time::Duration::from_millis(20), changed).await;
-        }
     }
 
     /// Waits until the load has ended. Unlike [`reached`](Self::reached) it is not woken by each acknowledgement.

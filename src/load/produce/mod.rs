@@ -1,11 +1,11 @@
 //! Sending on a schedule.
 
+mod books;
 mod collect;
 mod hand_over;
 mod job;
 mod live;
 mod plan;
-mod report;
 mod settings;
 mod spec;
 mod sticky;
@@ -14,7 +14,7 @@ mod transaction;
 mod window;
 mod worker;
 
+pub use books::SenderBooks;
 pub use job::ProduceJob;
 pub use live::LiveProduce;
-pub use report::{LoadValidity, ProduceReport};
-pub use spec::{Acks, Partitioning, ProduceSpec, TransactionSpec};
+pub use spec::{Acks, ProduceSpec, TransactionSpec};

@@ -1,11 +1,10 @@
 //! Making messages ready to be handed over.
 
-use super::Partitioning;
 use super::tally::Flight;
 use super::worker::{BATCH, Worker};
-use crate::ledger::{IDENTITY_BYTES, IDENTITY_HEX, Identity};
+use crate::accounting::{IDENTITY_BYTES, IDENTITY_HEX, Identity};
 use crate::load::Schedule;
-use crate::load::payload::{Carrier, Number};
+use crate::load::payload::{Carrier, Number, Rendered};
 use std::ops::Range;
 
 /// A message that is ready to be handed over.
@@ -110,25 +109,9 @@ impl Worker {
             index,
             due_us: self.clock.to_epoch_us(due_us),
         };
-        let position = self.planned.len();
         let key_start = self.key_bytes.len();
         let slot = self.free.pop();
-        // A message with headers cannot use the slab; the slot is then only its number.
-        let (rendered, in_slab) = match slot {
-            Some(slot) if self.headers.is_empty() => match self.prepared[slot as usize] {
-                Some(rendered) => (rendered, true),
-                None => {
-                    let buffer = self.producer.buffer(slot).expect("a free slot is not in flight");
-                    buffer.clear();
-                    (self.payload.render(number, buffer, &mut self.key_bytes), true)
-                }
-            },
-            _ => {
-                let buffer = &mut self.scratch[position].body;
-                buffer.clear();
-                (self.payload.render(number, buffer, &mut self.key_bytes), false)
-            }
-        };
+        let (rendered, in_slab) = self.render(slot, number);
         let mut has_key = self.key_bytes.len() > key_start;
         if !self.keys.is_from_payload() {
             self.key_bytes.truncate(key_start);
@@ -142,31 +125,7 @@ impl Worker {
             body_crc: rendered.body_crc,
             warmup: paced && self.spec.schedule.is_warmup(index),
         };
-        let in_header = rendered.carrier == Carrier::Header || rendered.tombstone;
-        let buffer = match (slot, in_slab) {
-            (Some(slot), true) => self.producer.buffer(slot).expect("a free slot is not in flight"),
-            _ => &mut self.scratch[position].body,
-        };
-        match rendered.carrier {
-            Carrier::Prefix => buffer[..IDENTITY_BYTES].copy_from_slice(&identity.encode()),
-            Carrier::Field(start) => identity.write_hex(&mut buffer[start..start + IDENTITY_HEX]),
-            Carrier::Header => {}
-        }
-        let bytes = buffer.len() as u32;
-        if in_header && in_slab {
-            let body = std::mem::take(buffer);
-            self.scratch[position].body = body;
-        }
-        let way = if in_header || !self.headers.is_empty() {
-            if in_header {
-                self.scratch[position].identity = identity.encode();
-            }
-            Way::Headers { scratch: position, carries_identity: in_header, tombstone: rendered.tombstone }
-        } else if in_slab {
-            Way::Slab
-        } else {
-            Way::Copy(position)
-        };
+        let (bytes, way) = self.sign(slot.filter(|_| in_slab), &identity, &rendered);
         let slot = match (slot, way) {
             (Some(slot), Way::Slab) => slot,
             (unused, _) => {
@@ -177,18 +136,65 @@ impl Worker {
                 })
             }
         };
-        let partition = match self.spec.partitioning {
-            Partitioning::Client => -1,
-            Partitioning::RoundRobin => (index % self.partitions.max(1) as u64) as i32,
-            Partitioning::Fixed(partition) => partition,
-        };
         self.planned.push(Planned {
             slot,
-            partition,
+            partition: -1,
             key: has_key.then_some(key_start..self.key_bytes.len()),
             way,
             flight: Flight { sequence: self.next, due_us, handed_us: 0, bytes, warmup: identity.warmup },
         });
         self.next += 1;
+    }
+
+    /// Writes the payload: into the slab where that is possible, and whether it was. A message with headers cannot use it; a slot is then
+    /// only its number.
+    fn render(&mut self, slot: Option<u32>, number: Number) -> (Rendered, bool) {
+        match slot {
+            Some(slot) if self.headers.is_empty() => match self.prepared[slot as usize] {
+                Some(rendered) => (rendered, true),
+                None => {
+                    let buffer = self.producer.buffer(slot).expect("a free slot is not in flight");
+                    buffer.clear();
+                    (self.payload.render(number, buffer, &mut self.key_bytes), true)
+                }
+            },
+            _ => {
+                let buffer = &mut self.scratch[self.planned.len()].body;
+                buffer.clear();
+                (self.payload.render(number, buffer, &mut self.key_bytes), false)
+            }
+        }
+    }
+
+    /// Puts the identity where the payload has its place for it: in the slot of the slab, or in the scratch of the message. The bytes of
+    /// the payload, and how it goes to the client.
+    fn sign(&mut self, slab: Option<u32>, identity: &Identity, rendered: &Rendered) -> (u32, Way) {
+        let position = self.planned.len();
+        let in_header = rendered.carrier == Carrier::Header || rendered.tombstone;
+        let buffer = match slab {
+            Some(slot) => self.producer.buffer(slot).expect("a free slot is not in flight"),
+            None => &mut self.scratch[position].body,
+        };
+        match rendered.carrier {
+            Carrier::Prefix => buffer[..IDENTITY_BYTES].copy_from_slice(&identity.encode()),
+            Carrier::Field(start) => identity.write_hex(&mut buffer[start..start + IDENTITY_HEX]),
+            Carrier::Header => {}
+        }
+        let bytes = buffer.len() as u32;
+        if in_header && slab.is_some() {
+            let body = std::mem::take(buffer);
+            self.scratch[position].body = body;
+        }
+        let way = if in_header || !self.headers.is_empty() {
+            if in_header {
+                self.scratch[position].identity = identity.encode();
+            }
+            Way::Headers { scratch: position, carries_identity: in_header, tombstone: rendered.tombstone }
+        } else if slab.is_some() {
+            Way::Slab
+        } else {
+            Way::Copy(position)
+        };
+        (bytes, way)
     }
 }

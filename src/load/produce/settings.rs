@@ -58,7 +58,7 @@ pub(super) fn settings(spec: &ProduceSpec, share: u64) -> Result<(ClientSettings
         settings.set("statistics.interval.ms", "200")?;
     }
     settings.set("client.id", &format!("kscen-{}-{share}", spec.name))?;
-    settings.set_all(&spec.config)?;
+    settings.set_own(&spec.config, &spec.connection)?;
     Ok((settings, id))
 }
 

@@ -1,8 +1,9 @@
 //! What to send.
 
+use crate::accounting::RunIdentity;
 use crate::kafka::LogSink;
-use crate::ledger::RunIdentity;
 use crate::load::{KeySpec, PayloadSpec, Schedule};
+use crate::record::Detail;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,18 +17,6 @@ pub enum Acks {
     /// That of all in-sync replicas.
     #[default]
     All,
-}
-
-/// Who chooses the partition of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Partitioning {
-    /// The client: by murmur2 of the key as in Java, sticky without a key.
-    #[default]
-    Client,
-    /// One partition after the other.
-    RoundRobin,
-    /// Always this one.
-    Fixed(i32),
 }
 
 /// Sending in transactions.
@@ -58,8 +47,6 @@ pub struct ProduceSpec {
     pub key: KeySpec,
     /// Headers of every message, besides the identity's. They cost the zero-copy path.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// The partitions.
-    pub partitioning: Partitioning,
     /// The acknowledgements.
     pub acks: Acks,
     /// Whether the broker sorts out repeated batches.
@@ -76,4 +63,6 @@ pub struct ProduceSpec {
     pub seed: u64,
     /// Where client log lines go.
     pub logs: LogSink,
+    /// What the time line keeps apart.
+    pub detail: Detail,
 }

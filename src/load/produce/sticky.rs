@@ -1,6 +1,6 @@
 //! The partition of messages without key.
 
-use super::{Partitioning, ProduceSpec};
+use super::ProduceSpec;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -18,10 +18,8 @@ impl Sticky {
     /// `None` where the specification asks for partitions of its own, or for another behaviour of the client.
     pub(super) fn new(spec: &ProduceSpec, share: u64) -> Option<Self> {
         let is_default = |name: &str| !spec.config.contains_key(name) && !spec.connection.contains_key(name);
-        let as_is = spec.partitioning == Partitioning::Client
-            && spec.transaction.is_none()
-            && is_default("partitioner")
-            && is_default("sticky.partitioning.linger.ms");
+        let as_is =
+            spec.transaction.is_none() && is_default("partitioner") && is_default("sticky.partitioning.linger.ms");
         let rng = StdRng::seed_from_u64(spec.seed.wrapping_add(share));
         as_is.then_some(Self { rng, partition: 0, until_us: 0 })
     }

@@ -1,10 +1,12 @@
 //! What one producer counts.
 
+use crate::accounting::SenderAccount;
 use crate::kafka::{Outcome, Report};
-use crate::ledger::SenderAccount;
-use crate::load::gaps::GapWatch;
+use crate::record::Detail;
+use crate::record::gaps::GapWatch;
 use crate::record::latency::LatencyRecorder;
-use crate::record::series::{ProduceSecond, TimeLine};
+use crate::record::series::TimeLine;
+use crate::record::slices::ProduceSlice;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -49,7 +51,6 @@ struct Alike {
 
 /// What one producer counts.
 pub(super) struct Tally {
-    pub(super) account: SenderAccount,
     pub(super) sent: u64,
     /// Handed over before the schedule's end, or so little later that nobody would call it late.
     pub(super) on_time: u64,
@@ -57,7 +58,7 @@ pub(super) struct Tally {
     pub(super) bytes: u64,
     pub(super) failed: BTreeMap<i32, u64>,
     pub(super) unknown: BTreeMap<i32, u64>,
-    pub(super) seconds: TimeLine<ProduceSecond>,
+    pub(super) timeline: TimeLine<ProduceSlice>,
     pub(super) schedule_delay: LatencyRecorder,
     pub(super) ack_latency: LatencyRecorder,
     pub(super) response_latency: LatencyRecorder,
@@ -72,19 +73,19 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(account: SenderAccount) -> Self {
+    pub(super) fn new(detail: &Detail) -> Self {
+        let latencies = || LatencyRecorder::kept_by(detail.clone());
         Self {
-            account,
             sent: 0,
             on_time: 0,
             acked: 0,
             bytes: 0,
             failed: BTreeMap::new(),
             unknown: BTreeMap::new(),
-            seconds: TimeLine::default(),
-            schedule_delay: LatencyRecorder::default(),
-            ack_latency: LatencyRecorder::default(),
-            response_latency: LatencyRecorder::default(),
+            timeline: TimeLine::kept_by(detail.clone()),
+            schedule_delay: latencies(),
+            ack_latency: latencies(),
+            response_latency: latencies(),
             gaps: GapWatch::default(),
             last_send_us: 0,
             queue_full_us: 0,
@@ -103,12 +104,12 @@ impl Tally {
     }
 
     /// A message has its outcome. It is entered with the others that arrived at this time, by [`settle`](Self::settle).
-    pub(super) fn outcome(&mut self, flight: &Flight, report: &Report, now_us: u64) {
+    pub(super) fn outcome(&mut self, account: &mut SenderAccount, flight: &Flight, report: &Report, now_us: u64) {
         match report.outcome {
             Outcome::Acked => {
                 self.acked += 1;
                 if !self.run.as_mut().is_some_and(|run| run.takes(flight, report)) {
-                    self.enter_run();
+                    self.enter_run(account);
                     let sequences = flight.sequence..flight.sequence + 1;
                     self.run = Some(Run { sequences, partition: report.partition, offset: report.offset });
                 }
@@ -122,24 +123,24 @@ impl Tally {
             }
             Outcome::Failed(code) => {
                 *self.failed.entry(code).or_default() += 1;
-                self.account.failed.insert(flight.sequence);
+                account.failed.insert(flight.sequence);
             }
             Outcome::Unknown(code) => {
                 *self.unknown.entry(code).or_default() += 1;
-                self.account.unknown.insert(flight.sequence);
+                account.unknown.insert(flight.sequence);
             }
         }
     }
 
     /// All outcomes that arrived at this time have been told.
-    pub(super) fn settle(&mut self, now_us: u64) {
-        self.enter_run();
+    pub(super) fn settle(&mut self, account: &mut SenderAccount, now_us: u64) {
+        self.enter_run(account);
         self.enter_latencies(now_us);
     }
 
-    fn enter_run(&mut self) {
+    fn enter_run(&mut self, account: &mut SenderAccount) {
         if let Some(run) = self.run.take() {
-            self.account.acknowledged(run.sequences, run.partition, run.offset);
+            account.acknowledged(run.sequences, run.partition, run.offset);
         }
     }
 

@@ -1,8 +1,8 @@
 //! Sending in transactions.
 
-use super::TransactionSpec;
-use crate::kafka::{BatchProducer, KafkaFailure};
-use crate::ledger::SenderAccount;
+use super::{SenderBooks, TransactionSpec};
+use crate::accounting::SenderAccount;
+use crate::kafka::{BatchProducer, KafkaFailure, error_name};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rdkafka::error::KafkaError;
@@ -45,31 +45,35 @@ impl Transactions {
 
     /// Ends the open transaction, in which every message has its outcome by now. Its effect on the
     /// messages is entered into the account.
-    pub(super) fn end(
-        &mut self,
-        producer: &BatchProducer,
-        next: u64,
-        account: &mut SenderAccount,
-    ) -> Result<(), KafkaFailure> {
+    pub(super) fn end(&mut self, producer: &BatchProducer, next: u64, books: &SenderBooks) -> Result<(), KafkaFailure> {
         let Some(first) = self.first.take() else {
             return Ok(());
         };
         let messages = first..next;
+        // A client that cannot go on, as one that was fenced, asks for no commit any more: what was open is aborted by the
+        // coordinator, who did that before it let the other one in.
+        if let Some((code, reason)) = producer.client().client().fatal_error() {
+            self.aborted += 1;
+            books.account().transaction_aborted(messages);
+            return Err(KafkaFailure::Request {
+                action: "commit a transaction, which is aborted".into(),
+                code: error_name(code as i32),
+                detail: reason,
+            });
+        }
         let abort = self.rng.random_bool(self.spec.abort_share.clamp(0.0, 1.0));
         if abort {
-            return self.abort(producer, messages, account);
+            return self.abort(producer, messages, books);
         }
         match retry(|limit| producer.client().commit_transaction(limit)) {
             Ok(()) => {
                 self.committed += 1;
                 Ok(())
             }
-            Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
-                self.abort(producer, messages, account)
-            }
+            Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => self.abort(producer, messages, books),
             Err(error) => {
                 self.uncertain += 1;
-                account.transaction_in_doubt(messages);
+                books.account().transaction_in_doubt(messages);
                 Err(KafkaFailure::request("commit a transaction", &error))
             }
         }
@@ -79,18 +83,18 @@ impl Transactions {
         &mut self,
         producer: &BatchProducer,
         messages: Range<u64>,
-        account: &mut SenderAccount,
+        books: &SenderBooks,
     ) -> Result<(), KafkaFailure> {
         match retry(|limit| producer.client().abort_transaction(limit)) {
             Ok(()) => {
                 self.aborted += 1;
-                account.transaction_aborted(messages);
+                books.account().transaction_aborted(messages);
                 Ok(())
             }
             // It cannot be committed any more: the coordinator will abort it by its own time limit.
             Err(error) => {
                 self.aborted += 1;
-                account.transaction_aborted(messages);
+                books.account().transaction_aborted(messages);
                 Err(KafkaFailure::request("abort a transaction", &error))
             }
         }

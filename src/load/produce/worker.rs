@@ -1,19 +1,20 @@
 //! One producer's thread.
 
-use super::ProduceSpec;
 use super::live::LiveProduce;
 use super::plan::{Planned, Scratch};
 use super::sticky::Sticky;
 use super::tally::{Flight, Tally};
 use super::transaction::Transactions;
 use super::window::Window;
+use super::{ProduceSpec, SenderBooks};
+use crate::accounting::KeySource;
+use crate::accounting::ProducerTicket;
 use crate::kafka::{BatchProducer, KafkaFailure, keep_connected};
-use crate::ledger::ProducerTicket;
-use crate::load::health::PauseWatch;
-use crate::load::keys::KeySource;
+use crate::load::Schedule;
 use crate::load::payload::{Number, PayloadSource, Rendered};
 use crate::load::punctual::make_punctual;
-use crate::load::{RunClock, Schedule};
+use crate::record::RunClock;
+use crate::record::health::{PauseWatch, thread_waited_us};
 use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaRespErr as Code;
 use std::ffi::CString;
@@ -47,6 +48,7 @@ pub(super) struct Worker {
     pub(super) partitions: i32,
     pub(super) sticky: Option<Sticky>,
     pub(super) live: Arc<LiveProduce>,
+    pub(super) books: Arc<SenderBooks>,
     pub(super) tally: Tally,
     pub(super) transactions: Option<Transactions>,
     pub(super) window: Window,
@@ -86,7 +88,7 @@ pub(super) struct Parts {
     pub(super) keys: KeySource,
     pub(super) partitions: i32,
     pub(super) live: Arc<LiveProduce>,
-    pub(super) tally: Tally,
+    pub(super) books: Arc<SenderBooks>,
     pub(super) transactions: Option<Transactions>,
     pub(super) window: Window,
     pub(super) outcome_limit: Duration,
@@ -97,6 +99,7 @@ impl Worker {
     /// Fills the slab.
     pub(super) fn new(parts: Parts) -> Self {
         let slots = parts.producer.slots();
+        let detail = parts.spec.detail.clone();
         let mut worker = Self {
             sticky: Sticky::new(&parts.spec, parts.share),
             spec: parts.spec,
@@ -108,7 +111,8 @@ impl Worker {
             keys: parts.keys,
             partitions: parts.partitions,
             live: parts.live,
-            tally: parts.tally,
+            books: parts.books,
+            tally: Tally::new(&detail),
             transactions: parts.transactions,
             window: parts.window,
             pauses: PauseWatch::default(),
@@ -169,6 +173,7 @@ impl Worker {
             make_punctual();
         }
         (self.clock, self.start_ns) = (clock, start_ns);
+        let waited_us = thread_waited_us();
         let mut generating = true;
         let mut give_up_at = None;
         let mut woken_ns = clock.now_ns();
@@ -197,7 +202,7 @@ impl Worker {
             }
             if !generating {
                 let limit = *give_up_at.get_or_insert(now_ns + self.outcome_limit.as_nanos() as u64);
-                if now_ns > limit {
+                if now_ns > limit.min(self.live.hurry_ns.load(Relaxed)) {
                     self.abandon();
                     break;
                 }
@@ -205,9 +210,12 @@ impl Worker {
             woken_ns = self.rest(generating, woken_ns, now_ns);
         }
         if let Some(transactions) = &mut self.transactions {
-            transactions.give_up(self.next, &mut self.tally.account);
+            transactions.give_up(self.next, &mut self.books.account());
         }
-        self.tally.account.sent = self.next;
+        let mut account = self.books.account();
+        (account.sent, account.bytes, account.complete) = (self.next, self.tally.bytes, true);
+        drop(account);
+        self.pauses.waited_us = thread_waited_us().saturating_sub(waited_us);
         self.live.running.fetch_sub(1, Release);
         self.live.notify();
     }
@@ -268,7 +276,7 @@ impl Worker {
         if self.in_flight > 0 || !self.planned.is_empty() {
             return Ok(());
         }
-        let ended = transactions.end(&self.producer, self.next, &mut self.tally.account);
+        let ended = transactions.end(&self.producer, self.next, &self.books);
         self.tally.transaction_wait_us += self.clock.now_us() - since_us;
         self.ending_since_us = None;
         ended.map_err(|failure| failure.to_string())

@@ -1,6 +1,7 @@
 //! Broken brokers and bad input.
 
 use super::*;
+use crate::record::{RunClock, gaps};
 
 /// Stops the broker's process for some time and lets it go on. `KSCEN_TEST_BROKER_PID` names it.
 fn pause_broker(length: Duration) {

@@ -3,13 +3,14 @@
 mod faults;
 
 use super::consume::{Commit, From, Until};
-use super::produce::{Acks, Partitioning};
+use super::produce::Acks;
 use super::*;
+use crate::accounting::{Class, Ledger, LedgerReport, RunIdentity};
 use crate::kafka::LogSink;
-use crate::ledger::{Class, Ledger, LedgerReport, RunIdentity};
 use crate::record::latency::LatencySummary;
+use crate::record::{ConsumeReport, ProduceReport, RunClock};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,6 @@ fn produce(run: &Arc<RunIdentity>, topic: &str, schedule: Schedule) -> ProduceSp
         payload: PayloadSpec::Random { size: 100, compressibility: 0.5 },
         key: KeySpec::None,
         headers: Vec::new(),
-        partitioning: Partitioning::Client,
         acks: Acks::All,
         idempotent: true,
         transaction: None,
@@ -48,6 +48,7 @@ fn produce(run: &Arc<RunIdentity>, topic: &str, schedule: Schedule) -> ProduceSp
         run: run.clone(),
         seed: 1,
         logs: LogSink::default(),
+        detail: Default::default(),
     }
 }
 
@@ -66,9 +67,12 @@ fn consume(run: &Arc<RunIdentity>, topic: &str) -> ConsumeSpec {
         config: BTreeMap::new(),
         run: run.clone(),
         tap: None,
+        counts_own: false,
+        senders_over: None,
         tamper: None,
         sample_limit: 10_000,
         logs: LogSink::default(),
+        detail: Default::default(),
     }
 }
 
@@ -135,6 +139,11 @@ fn assert_clean(ledger: &LedgerReport) {
     assert_eq!(ledger.distinct, ledger.acked + ledger.unknown_read);
 }
 
+/// All members of a reader.
+fn all(reader: &ConsumeJob) -> BTreeSet<usize> {
+    (0..reader.members()).collect()
+}
+
 #[test]
 #[ignore = "needs a broker"]
 fn paced() {
@@ -146,8 +155,8 @@ fn paced() {
     print("paced", &produced, &consumed, &ledger);
     assert_clean(&ledger);
     assert_eq!(ledger.acked, 3000);
-    println!("{:?}", produced.seconds);
-    println!("{:?}", consumed.seconds);
+    println!("{:?}", produced.timeline);
+    println!("{:?}", consumed.timeline);
     println!("{}", serde_json::to_string(&produced).unwrap().len());
 }
 
@@ -171,7 +180,7 @@ fn unlimited() {
 #[test]
 #[ignore = "needs a broker"]
 fn administration() {
-    use crate::kafka::{Admin, ConfigSource};
+    use crate::kafka::Admin;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let limit = Duration::from_secs(20);
     let admin = Admin::new(&connection(), limit, LogSink::default()).expect("an admin client");
@@ -182,9 +191,6 @@ fn administration() {
         admin.await_leaders(&name, limit).await.expect("leaders");
         let again = admin.create_topic(&name, 3, 1, &config).await.unwrap_err();
         assert_eq!(again.name(), Some("TOPIC_ALREADY_EXISTS"));
-        let effective = admin.topic_config(&name).await.expect("config");
-        assert_eq!(effective["retention.ms"].value.as_deref(), Some("604800000"));
-        assert_eq!(effective["retention.ms"].source, ConfigSource::Topic);
         let cluster = admin.cluster().await.expect("cluster");
         println!("{:?} {:?} {:?}", cluster.id, cluster.controller, cluster.brokers);
         assert_eq!((cluster.offline_partitions(), cluster.under_replicated()), (0, 0));
@@ -207,7 +213,7 @@ fn administration() {
     let group = runtime.block_on(admin.group(&format!("{name}-group"))).expect("group");
     println!("{group:?}");
     assert_eq!((group.state.as_str(), group.members.len()), ("Stable", 1));
-    reader.stop(None);
+    reader.stop_members(&all(&reader));
     load.join();
     runtime.block_on(async {
         let lag = admin.lag(&format!("{name}-group"), &name).await.expect("lag");
@@ -222,7 +228,7 @@ fn administration() {
     });
 }
 
-fn ledger_of(senders: &[crate::ledger::SenderAccount], account: &crate::ledger::ReaderAccount) -> LedgerReport {
+fn ledger_of(senders: &[crate::accounting::SenderAccount], account: &crate::accounting::ReaderAccount) -> LedgerReport {
     let ledger = Ledger::new(senders, [account]).with_samples(10_000);
     let missing = ledger.missing();
     if missing.is_empty() {
@@ -231,7 +237,7 @@ fn ledger_of(senders: &[crate::ledger::SenderAccount], account: &crate::ledger::
     let limit = Duration::from_secs(30);
     let nonce = account.nonce();
     let evidence =
-        crate::ledger::scan(&connection(), &account.topic, nonce, &missing, false, limit).expect("a complete scan");
+        crate::accounting::scan(&connection(), &account.topic, nonce, &missing, false, limit).expect("a complete scan");
     ledger.settle(Some(&evidence))
 }
 
@@ -273,13 +279,13 @@ fn group_with_lives() {
         let mut load = ProduceJob::prepare(produce(&run, &topic, Schedule::constant(500.0, 4000))).expect("a load");
         load.start(clock).expect("threads");
         std::thread::sleep(Duration::from_secs(1));
-        reader.stop(Some(0));
+        reader.stop_members(&BTreeSet::from([0]));
         std::thread::sleep(Duration::from_secs(1));
-        reader.kill(Some(1));
-        reader.start(Some(0)).expect("assigned");
+        reader.kill_members(&BTreeSet::from([1]));
+        reader.start().expect("assigned");
         std::thread::sleep(Duration::from_secs(1));
-        reader.kill(None);
-        reader.start(None).expect("assigned");
+        reader.kill_members(&all(&reader));
+        reader.start().expect("assigned");
         let (produced, senders) = load.join();
         let drained = reader.drain(Instant::now() + Duration::from_secs(30));
         let (consumed, account) = reader.join();
@@ -324,7 +330,7 @@ fn change_events() {
 #[test]
 #[ignore = "needs a broker"]
 fn injected_anomalies_are_reported_exactly() {
-    use crate::ledger::injection::{InjectionPlan, inject};
+    use crate::accounting::injection::{InjectionPlan, inject};
     for seed in 0..5 {
         let run = RunIdentity::new(rand::random());
         let topic = topic("injection", 3);

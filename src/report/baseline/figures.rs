@@ -1,9 +1,10 @@
 //! The measured figures of a run, by name.
 
 use super::super::view::{cpu_peak, memory_peak};
-use crate::judge::delivery::observed;
+use crate::accounting::Class;
+use crate::judge::changes::observed;
+use crate::judge::delivery::none;
 use crate::judge::measure::observe;
-use crate::ledger::Class;
 use crate::record::{Observed, Quantity, Record, StepRecord, Unit};
 use serde::Serialize;
 
@@ -73,7 +74,7 @@ pub fn figures(record: &Record) -> Vec<Figure> {
     for delivery in &record.deliveries {
         let name = |what: &str| format!("{} → {}: {what}", delivery.from.join(", "), delivery.to.join(", "));
         for class in [Class::Lost, Class::Duplicated, Class::Redelivered, Class::Reordered] {
-            all.push(Figure { name: name(class.name()), value: observed(&delivery.ledger, class).to_string() });
+            all.push(Figure { name: name(class.name()), value: observed(delivery, class, &none()).to_string() });
         }
     }
     if let Some(peak) = cpu_peak(record) {

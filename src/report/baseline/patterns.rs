@@ -1,7 +1,9 @@
 //! How clients come back after each kind of failure, with the values that were in effect and what was measured.
 
 use super::stem;
+use crate::accounting::Class;
 use crate::judge::measure::observe;
+use crate::record::counts;
 use crate::record::{Observed, Record, StepRecord};
 use serde::Serialize;
 
@@ -81,14 +83,9 @@ fn measured(records: &[&Record], scenario: &str) -> String {
     for record in runs(records, scenario) {
         let name = crate::report::view::cell(record);
         let name = if name.is_empty() { String::new() } else { format!("{name}: ") };
-        let lost: u64 = record.deliveries.iter().map(|d| d.ledger.count(crate::ledger::Class::Lost)).sum();
-        let again: u64 = record
-            .deliveries
-            .iter()
-            .map(|d| {
-                d.ledger.count(crate::ledger::Class::Duplicated) + d.ledger.count(crate::ledger::Class::Redelivered)
-            })
-            .sum();
+        let counted = |class| counts::sum(record.deliveries.iter().map(|delivery| delivery.ledger.count(class)));
+        let lost = counted(Class::Lost);
+        let again = counted(Class::Duplicated).saturating_add(counted(Class::Redelivered));
         let recovered = record.steps.iter().find_map(|step| match observe(record, step, "recovery_time", None, None) {
             Observed::Nothing { .. } | Observed::Unknown { .. } => None,
             observed => Some(format!(", recovered in {observed}")),

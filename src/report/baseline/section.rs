@@ -2,9 +2,11 @@
 
 use super::expected::Expected;
 use super::figures::{Figure, disk, figures};
-use crate::judge::delivery::observed;
+use crate::accounting::Class;
+use crate::judge::changes::observed;
+use crate::judge::delivery;
 use crate::judge::measure::observe;
-use crate::ledger::Class;
+use crate::record::counts;
 use crate::record::{Observed, Quantity, Record, Unit};
 use crate::report::command;
 use crate::report::judged::client_properties;
@@ -138,8 +140,8 @@ impl Summary {
         let loads: Vec<_> = record.steps.iter().filter(|step| step.produced.is_some()).collect();
         let none = || "–".to_owned();
         let reports = || loads.iter().filter_map(|step| step.produced.as_ref());
-        let acked: u64 = reports().map(|report| report.acked).sum();
-        let errors: u64 = reports().map(|report| report.failed_total() + report.unknown_total()).sum();
+        let acked = counts::sum(reports().map(|report| report.acked));
+        let errors = counts::sum(reports().flat_map(|report| [report.failed_total(), report.unknown_total()]));
         let latency = response_time(record);
         let us = |us: f64| if latency.n == 0 { none() } else { Quantity::seconds(us / 1e6).to_string() };
         let rate = match loads[..] {
@@ -148,22 +150,17 @@ impl Summary {
         };
         let worst = |metric: &str| {
             let all = record.steps.iter().map(|step| observe(record, step, metric, None, None));
-            let numbers = all.filter_map(|observed| match &observed {
-                Observed::Number(quantity) | Observed::AtLeast(quantity) => {
-                    Some((quantity.value, observed.to_string()))
-                }
-                _ => None,
-            });
+            let numbers = all.filter_map(|observed| Some((observed.quantity()?.value, observed.brief())));
             numbers.max_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(none, |(_, text)| text)
         };
         let total = |class: Class| {
-            let counts = record.deliveries.iter().map(|delivery| match observed(&delivery.ledger, class) {
+            let counts = record.deliveries.iter().map(|settled| match observed(settled, class, &delivery::none()) {
                 Observed::Number(quantity) => Some(quantity.value),
                 _ => None,
             });
             counts.sum::<Option<f64>>().filter(|_| !record.deliveries.is_empty())
         };
-        let owed: u64 = record.deliveries.iter().map(|delivery| delivery.ledger.acked).sum();
+        let owed = counts::sum(record.deliveries.iter().map(|delivery| delivery.ledger.acked));
         let count = |value: Option<f64>| value.map_or_else(none, |value| Quantity::new(value, Unit::Count).to_string());
         let share = |value: Option<f64>| {
             let share = value.filter(|_| owed > 0).map(|value| value / owed as f64);

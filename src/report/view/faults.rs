@@ -1,6 +1,6 @@
 //! The faults and their times.
 
-use crate::judge::phases::{Recovered, hit};
+use crate::judge::recovery::{Recovered, hit};
 use crate::record::{Quantity, Record};
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ pub(super) fn rows(record: &Record) -> Vec<FaultRow> {
         .faults
         .iter()
         .map(|fault| {
-            let loads: Vec<String> = hit(&record.steps, fault)
+            let loads: Vec<String> = hit(record, fault)
                 .into_iter()
                 .map(|(load, recovered)| match recovered {
                     Recovered::At(time) => {
@@ -37,6 +37,8 @@ pub(super) fn rows(record: &Record) -> Vec<FaultRow> {
                         format!("{} at {time:.2}s (+{})", load.id, Quantity::seconds(after))
                     }
                     Recovered::Never(_) => format!("{} never", load.id),
+                    Recovered::NotYet(_) => format!("{} not yet", load.id),
+                    Recovered::Untold(why) => format!("{}: {why}", load.id),
                     Recovered::NotConcerned => load.id.clone(),
                 })
                 .collect();

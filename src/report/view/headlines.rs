@@ -1,8 +1,10 @@
 //! The figures that matter most of a run.
 
-use crate::judge::delivery::observed;
+use crate::accounting::Class;
+use crate::judge::changes::observed;
+use crate::judge::delivery::none;
 use crate::judge::measure::observe;
-use crate::ledger::Class;
+use crate::record::counts;
 use crate::record::latency::{LatencySummary, histogram};
 use crate::record::{Observed, Quantity, Record, Unit};
 use serde::Serialize;
@@ -25,7 +27,8 @@ pub(super) fn headlines(record: &Record) -> Vec<Headline> {
     };
     let loads: Vec<_> = record.steps.iter().filter(|step| step.produced.is_some()).collect();
     if !loads.is_empty() {
-        let acked: u64 = loads.iter().filter_map(|step| step.produced.as_ref()).map(|report| report.acked).sum();
+        let reports = loads.iter().filter_map(|step| step.produced.as_ref());
+        let acked = counts::sum(reports.map(|report| report.acked));
         add("acknowledged", Quantity::count(acked).to_string(), "plain");
     }
     if let [load] = loads[..]
@@ -63,7 +66,7 @@ fn us(us: u64) -> String {
 fn total(record: &Record, class: Class) -> (String, &'static str) {
     let mut sum = 0.0;
     for delivery in &record.deliveries {
-        match observed(&delivery.ledger, class) {
+        match observed(delivery, class, &none()) {
             Observed::Number(count) => sum += count.value,
             _ => return ("unknown".to_owned(), "warn"),
         }
@@ -75,10 +78,7 @@ fn total(record: &Record, class: Class) -> (String, &'static str) {
 /// The largest value of a duration over all steps that have it.
 fn worst(record: &Record, metric: &str) -> Option<(f64, String)> {
     let observations = record.steps.iter().map(|step| observe(record, step, metric, None, None));
-    let numbers = observations.filter_map(|observed| match &observed {
-        Observed::Number(quantity) | Observed::AtLeast(quantity) => Some((quantity.value, observed.to_string())),
-        _ => None,
-    });
+    let numbers = observations.filter_map(|observed| Some((observed.quantity()?.value, observed.brief())));
     numbers.max_by(|a, b| a.0.total_cmp(&b.0))
 }
 

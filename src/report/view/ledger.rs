@@ -1,7 +1,8 @@
 //! Where the messages went.
 
+use super::changes;
+use crate::accounting::{Class, ReadLine, SentLine};
 use crate::judge::delivery::describe;
-use crate::ledger::Class;
 use crate::record::{DeliveryRecord, Quantity};
 use serde::Serialize;
 
@@ -16,8 +17,59 @@ pub struct LedgerView {
     pub missing_evidence: String,
     /// Every count, in the order of a message's way.
     pub counts: Vec<Count>,
+    /// Where each acknowledged message went, a line for each sender; empty in results without a sheet.
+    pub sheet: Vec<SheetLine>,
+    /// What everything that was read turned out to be; columns with nothing in them are left out.
+    pub read: Vec<Count>,
+    /// Whether the columns add up; in words.
+    pub balance: String,
     /// The first anomalies.
     pub samples: Vec<String>,
+}
+
+/// Where the acknowledged messages of one sender went.
+#[derive(Clone, Debug, Serialize)]
+pub struct SheetLine {
+    /// The step.
+    pub step: String,
+    /// Acknowledged, then the columns that add up to it, in the order of the templates' heading.
+    pub columns: Vec<String>,
+}
+
+fn sheet_line(line: &SentLine) -> SheetLine {
+    let columns = [
+        line.acked,
+        line.read_once,
+        line.duplicated,
+        line.damaged,
+        line.lost,
+        line.unread,
+        line.superseded,
+        line.expired,
+        line.excused,
+    ];
+    SheetLine {
+        step: line.step.clone(),
+        columns: columns.iter().map(|count| Quantity::count(*count).to_string()).collect(),
+    }
+}
+
+fn read_columns(line: &ReadLine) -> Vec<Count> {
+    let columns = [
+        ("read", line.read, "plain"),
+        ("owed", line.owed, "plain"),
+        ("in doubt", line.in_doubt, "plain"),
+        ("copies", line.copies, "warn"),
+        ("redelivered", line.redelivered, "warn"),
+        ("by other readers", line.by_others, "plain"),
+        ("phantom", line.phantom, "bad"),
+        ("foreign", line.foreign, "plain"),
+        ("corrupted", line.corrupted, "bad"),
+        ("aborted", line.aborted, "plain"),
+        ("of other senders", line.of_others, "plain"),
+    ];
+    let there = columns.into_iter().filter(|(name, count, _)| *count > 0 || matches!(*name, "read" | "owed"));
+    there.map(|(name, count, tone)| Count { name, value: Quantity::count(count).to_string(), tone }).collect()
 }
 
 /// One count of the account.
@@ -34,6 +86,19 @@ pub struct Count {
 impl LedgerView {
     /// The view of an account.
     pub fn of(delivery: &DeliveryRecord) -> Self {
+        // Results of the first version have no sheet.
+        if let Some(changes) = delivery.changes.as_ref().filter(|changes| changes.version >= 2) {
+            return Self {
+                from: delivery.from.join(", "),
+                to: delivery.to.join(", "),
+                missing_evidence: delivery.missing_evidence.clone().unwrap_or_default(),
+                counts: changes::counts(changes),
+                sheet: Vec::new(),
+                read: Vec::new(),
+                balance: String::new(),
+                samples: changes::samples(changes),
+            };
+        }
         let ledger = &delivery.ledger;
         let outcomes = [
             ("sent", ledger.sent, "plain"),
@@ -62,11 +127,24 @@ impl LedgerView {
         Self {
             from: delivery.from.join(", "),
             to: delivery.to.join(", "),
-            missing_evidence: delivery.missing_evidence.clone().unwrap_or_default(),
+            missing_evidence: missing_evidence(delivery),
+            sheet: ledger.sheet.sent.iter().map(sheet_line).collect(),
+            read: if ledger.sheet.sent.is_empty() { Vec::new() } else { read_columns(&ledger.sheet.read) },
+            balance: ledger
+                .sheet
+                .imbalance()
+                .map_or_else(|| "The sheet balances.".to_owned(), |why| format!("THE SHEET DOES NOT BALANCE: {why}")),
             counts,
             samples,
         }
     }
+}
+
+fn missing_evidence(delivery: &DeliveryRecord) -> String {
+    let unread = delivery.ledger.unread_because.iter().map(|(why, count)| why.describe(*count));
+    let all: Vec<String> =
+        delivery.missing_evidence.iter().cloned().chain(delivery.incomplete.iter().cloned()).chain(unread).collect();
+    all.join("; ")
 }
 
 fn tone(class: Class) -> &'static str {

@@ -89,6 +89,6 @@ fn write(observed: Observed) -> String {
     match observed {
         Observed::Nothing { .. } => "–".to_owned(),
         Observed::Number(Quantity { value: 0.0, unit: Unit::Duration }) => "0".to_owned(),
-        other => other.to_string(),
+        other => other.brief(),
     }
 }

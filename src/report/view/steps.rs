@@ -1,6 +1,7 @@
 //! The steps as bars on the time line.
 
-use crate::record::{Quantity, Record, Section, StepStatus, metric};
+use crate::record::metric::Work;
+use crate::record::{Quantity, Record, Section, StepStatus};
 use serde::Serialize;
 
 /// One step.
@@ -38,7 +39,7 @@ pub(super) fn bars(record: &Record) -> Vec<StepBar> {
             let kind = match step.status {
                 StepStatus::Failed | StepStatus::Error => "bad",
                 StepStatus::Skipped => "skipped",
-                _ if metric::FAULTS.contains(&step.verb.as_str()) => "fault",
+                _ if step.work() == Work::Disturbs => "fault",
                 _ if step.produced.is_some() || step.consumed.is_some() => "load",
                 _ => "plain",
             };
@@ -48,6 +49,7 @@ pub(super) fn bars(record: &Record) -> Vec<StepBar> {
                 StepStatus::Error => "error",
                 StepStatus::Skipped => "skipped",
                 StepStatus::Stopped => "stopped",
+                StepStatus::Running => "running",
             };
             let (from, to) = (percent(step.started), percent(step.ended));
             let name_style = if from > 50.0 {

@@ -1,5 +1,7 @@
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
+use super::budget::{MOST_DEEP, MOST_OF_ONE, measure};
 use super::template::{Part, Reference, TemplateError, parse};
 
 /// All references in a value, each with the JSON pointer of its scalar, in the order of the document. Malformed texts are left out:
@@ -46,24 +48,34 @@ fn texts(value: &Value, pointer: &mut String, visit: &mut dyn FnMut(&str, &str))
 ///
 /// A text that is exactly one `${x}` becomes the value of x with its type; elsewhere the value is written into the text. `lookup` gives
 /// the value or says why there is none; [`Reference::default`] is its business. All failures are returned, each with the JSON
-/// pointer of its scalar.
-pub fn resolve(
+/// pointer of its scalar. A value that would become too large or too deep is given up.
+pub fn resolve<'v>(
     value: &Value,
-    lookup: &mut dyn FnMut(&Reference) -> Result<Value, String>,
+    lookup: &mut dyn FnMut(&Reference) -> Result<Cow<'v, Value>, String>,
 ) -> Result<Value, Vec<(String, String)>> {
-    let mut resolver = Resolver { lookup, pointer: String::new(), failures: Vec::new() };
+    let mut resolver =
+        Resolver { lookup, pointer: String::new(), depth: 0, size: 0, full: false, failures: Vec::new() };
     let resolved = resolver.value(value);
     if resolver.failures.is_empty() { Ok(resolved) } else { Err(resolver.failures) }
 }
 
-struct Resolver<'a> {
-    lookup: &'a mut dyn FnMut(&Reference) -> Result<Value, String>,
+struct Resolver<'a, 'v> {
+    lookup: &'a mut dyn FnMut(&Reference) -> Result<Cow<'v, Value>, String>,
     pointer: String,
+    /// How deep the pointer leads.
+    depth: usize,
+    /// Bytes of what was made so far.
+    size: usize,
+    /// Whether that is too much: what comes now is left out.
+    full: bool,
     failures: Vec<(String, String)>,
 }
 
-impl Resolver<'_> {
+impl<'v> Resolver<'_, 'v> {
     fn value(&mut self, value: &Value) -> Value {
+        if self.full {
+            return Value::Null;
+        }
         match value {
             Value::String(text) => self.text(text),
             Value::Array(items) => {
@@ -77,14 +89,36 @@ impl Resolver<'_> {
                 }
                 Value::Object(resolved)
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {
+                self.take(measure(value));
+                value.clone()
+            }
         }
+    }
+
+    /// Counts what is added to the result; `false` where it does not fit any more.
+    fn take(&mut self, (size, depth): (usize, usize)) -> bool {
+        self.size = self.size.saturating_add(size);
+        if self.full {
+            return false;
+        }
+        if self.size > MOST_OF_ONE {
+            self.full = true;
+            self.fail(format!("with its references replaced the value takes more than {} KiB", MOST_OF_ONE >> 10));
+        } else if self.depth + depth > MOST_DEEP {
+            self.full = true;
+            self.fail(format!("with its references replaced the value nests deeper than {MOST_DEEP} levels"));
+        }
+        !self.full
     }
 
     fn child(&mut self, token: &str, value: &Value) -> Value {
         let length = self.pointer.len();
         push_token(&mut self.pointer, token);
-        let resolved = self.value(value);
+        self.depth += 1;
+        // A key, and the place of the item itself.
+        let resolved = if self.take((token.len(), 0)) { self.value(value) } else { Value::Null };
+        self.depth -= 1;
         self.pointer.truncate(length);
         resolved
     }
@@ -96,17 +130,26 @@ impl Resolver<'_> {
         };
         if let Some(reference) = template.single() {
             return match (self.lookup)(reference) {
-                Ok(value) => value,
+                Ok(value) if self.take(measure(&value)) => value.into_owned(),
+                Ok(_) => Value::Null,
                 Err(message) => self.fail(message),
             };
         }
         let mut out = String::with_capacity(text.len());
+        self.take(measure(&Value::Null));
         for part in &template.parts {
+            if self.full {
+                break;
+            }
             match part {
-                Part::Text(text) => out.push_str(text),
+                Part::Text(text) => {
+                    self.take((text.len(), 0));
+                    out.push_str(text);
+                }
                 Part::Reference(reference) => {
                     match (self.lookup)(reference).and_then(|value| written(reference, value)) {
-                        Ok(text) => out.push_str(&text),
+                        Ok(text) if self.take((text.len(), 0)) => out.push_str(&text),
+                        Ok(_) => {}
                         Err(message) => {
                             self.fail(message);
                         }
@@ -124,13 +167,16 @@ impl Resolver<'_> {
 }
 
 /// A value within a longer text.
-fn written(reference: &Reference, value: Value) -> Result<String, String> {
+fn written<'v>(reference: &Reference, value: Cow<'v, Value>) -> Result<Cow<'v, str>, String> {
     let what = match value {
-        Value::String(text) => return Ok(text),
-        Value::Number(_) | Value::Bool(_) => return Ok(value.to_string()),
-        Value::Null => "null",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a mapping",
+        Cow::Borrowed(Value::String(text)) => return Ok(Cow::Borrowed(text)),
+        Cow::Owned(Value::String(text)) => return Ok(Cow::Owned(text)),
+        value => match &*value {
+            Value::Number(_) | Value::Bool(_) => return Ok(Cow::Owned(value.to_string())),
+            Value::Array(_) => "a list",
+            Value::Object(_) => "a mapping",
+            Value::Null | Value::String(_) => "null",
+        },
     };
     Err(format!("`{}` is {what}, which cannot be part of a text", reference.raw))
 }
@@ -159,8 +205,8 @@ mod tests {
 
     use super::*;
 
-    fn lookup(reference: &Reference) -> Result<Value, String> {
-        match reference.name().as_str() {
+    fn lookup(reference: &Reference) -> Result<Cow<'static, Value>, String> {
+        let value = match reference.path.join(".").as_str() {
             "n" => Ok(json!(1000)),
             "on" => Ok(json!(true)),
             "t" => Ok(json!("orders-${n}")),
@@ -169,7 +215,8 @@ mod tests {
                 Some(default) => Ok(json!(default)),
                 None => Err(format!("no value named `{name}`")),
             },
-        }
+        };
+        value.map(Cow::Owned)
     }
 
     #[test]
@@ -202,5 +249,31 @@ mod tests {
         assert_eq!(pointers, ["/a", "/b/0", "/b/1", "/b/2", "/b/2"]);
         assert_eq!(failures[0].1, "no value named `x`");
         assert_eq!(failures[1].1, "`${list}` is a list, which cannot be part of a text");
+    }
+
+    #[test]
+    fn what_would_grow_without_end_is_given_up() {
+        let long = Value::String("x".repeat(100_000));
+        let mut deep = json!(0);
+        for _ in 0..60 {
+            deep = json!([deep]);
+        }
+        let mut lookup = |reference: &Reference| {
+            Ok(match reference.path.join(".").as_str() {
+                "long" => Cow::Borrowed(&long),
+                _ => Cow::Borrowed(&deep),
+            })
+        };
+        let mut fails = |value: Value| resolve(&value, &mut lookup).expect_err("it is too much");
+        let texts = fails(json!({ "a": "${long}".repeat(1_000), "b": "${long}" }));
+        assert_eq!(
+            texts,
+            [("/a".to_owned(), "with its references replaced the value takes more than 1024 KiB".to_owned())]
+        );
+        let lists = fails(json!([vec!["${long}"; 1_000]]));
+        assert_eq!((lists.len(), lists[0].0.as_str()), (1, "/0/10"));
+        let nested = fails(json!({ "a": [{ "b": [[["${deep}"]]] }] }));
+        assert!(nested[0].1.contains("deeper than 64 levels"), "{nested:?}");
+        assert!(resolve(&json!(["${deep}", "${long}"]), &mut lookup).is_ok());
     }
 }

@@ -31,12 +31,7 @@ pub struct Reference {
     pub range: Range<usize>,
 }
 
-impl Reference {
-    /// The path as it is written: `steps.load.acked`.
-    pub fn name(&self) -> String {
-        self.path.join(".")
-    }
-}
+impl Reference {}
 
 /// Why a text holds no well-formed reference.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::UnitError;
 use super::decimal::Decimal;
-use crate::diagnostic::harmless;
+use crate::text::harmless;
 
 /// How many: `1000`, also written `1_000`, `10k` or `1.5M`. Whole and not negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -172,8 +172,8 @@ mod tests {
         }
         let message =
             |json: serde_json::Value| serde_json::from_value::<Length>(json).expect_err("no duration").to_string();
-        assert_eq!(message(serde_json::json!(10)), "10 what? write 10s");
-        assert_eq!(message(serde_json::json!("10")), "10 what? write 10s");
+        assert_eq!(message(serde_json::json!(10)), "`10` has no unit; write 10s");
+        assert_eq!(message(serde_json::json!("10")), "`10` has no unit; write 10s");
         assert_eq!(
             message(serde_json::json!("1M")),
             "`1M` is not a duration: write it like 10s (units: ns, us, ms, s, m, h, d)"

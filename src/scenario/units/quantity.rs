@@ -13,7 +13,7 @@ pub trait Quantity: Sized + FromStr<Err = UnitError> + fmt::Display {
     const PATTERN: &'static str;
     /// Written forms, the most typical one first.
     const EXAMPLES: &'static [&'static str];
-    /// What a bare number most probably wants behind it: `s` makes "10 what? write 10s".
+    /// What a bare number most probably wants behind it: `s` makes "`10` has no unit; write 10s".
     const USUAL_UNIT: &'static str;
     /// All the units, for messages: `ns, us, ms, s, m, h, d`.
     const UNITS: &'static str;
@@ -44,9 +44,9 @@ impl UnitError {
     /// The message for a text that was refused, with the remedy.
     pub fn explain<Q: Quantity>(self, text: &str) -> String {
         let example = Q::EXAMPLES[0];
-        let text = crate::diagnostic::harmless(text);
+        let text = crate::text::harmless(text);
         match self {
-            Self::NoUnit => format!("{text} what? write {text}{}", Q::USUAL_UNIT),
+            Self::NoUnit => format!("`{text}` has no unit; write {text}{}", Q::USUAL_UNIT),
             Self::Malformed => format!("`{text}` is not {}: write it like {example} (units: {})", Q::WHAT, Q::UNITS),
             Self::OutOfOrder => {
                 format!("`{text}` is not {}: each unit once, the largest first, like {example}", Q::WHAT)

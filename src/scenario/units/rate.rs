@@ -104,6 +104,6 @@ mod tests {
             assert_eq!(text.parse::<Rate>(), Err(error), "{text}");
         }
         let error = serde_json::from_value::<Rate>(serde_json::json!(500)).expect_err("no rate");
-        assert_eq!(error.to_string(), "500 what? write 500/s");
+        assert_eq!(error.to_string(), "`500` has no unit; write 500/s");
     }
 }

@@ -65,6 +65,6 @@ mod tests {
             assert_eq!(text.parse::<Share>(), Err(error), "{text}");
         }
         let error = serde_json::from_value::<Share>(serde_json::json!(0.5)).expect_err("no share");
-        assert_eq!(error.to_string(), "0.5 what? write 0.5%");
+        assert_eq!(error.to_string(), "`0.5` has no unit; write 0.5%");
     }
 }

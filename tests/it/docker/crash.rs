@@ -1,8 +1,8 @@
 //! `kill -9` of the process that applied faults, at any instant, and the repair by another from what it wrote down.
 
 use super::fixture::{Project, ready};
-use kscen::environment::docker::{DockerConfig, DockerStack, HealRecipe, heal_from};
-use kscen::environment::{Action, Endpoints, Environment, Lifecycle, Needs, NetworkFault};
+use kscen::testing::environment::docker::{DockerConfig, DockerStack, HealRecipe, heal_from};
+use kscen::testing::environment::{Action, Endpoints, Environment, Lifecycle, Needs, NetworkFault};
 use rand::RngExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

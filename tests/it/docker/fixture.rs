@@ -1,7 +1,7 @@
 //! A compose project of the test's own, on free ports, removed with its data at the end.
 
-use kscen::environment::docker::{DockerConfig, DockerStack};
-use kscen::environment::{Endpoints, Environment, Needs};
+use kscen::testing::environment::docker::{DockerConfig, DockerStack};
+use kscen::testing::environment::{Endpoints, Environment, Needs};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,15 @@ fn unable(reason: &str) -> Option<Project> {
 
 fn succeeds(command: &[&str]) -> bool {
     Command::new(command[0]).args(&command[1..]).output().is_ok_and(|output| output.status.success())
+}
+
+/// Whether a test on containers of that image cannot run here, which is said aloud.
+pub(crate) fn is_missing(image: &str) -> bool {
+    let missing = !succeeds(&["docker", "image", "inspect", image]);
+    if missing {
+        unable(&format!("no engine with the image {image}"));
+    }
+    missing
 }
 
 impl Project {

@@ -5,7 +5,7 @@
 
 use super::fixture::{Project as Compose, docker, ready};
 use crate::program::Project;
-use kscen::environment::Needs;
+use kscen::testing::environment::{Needs, ServiceId};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::fmt::Write as _;
@@ -49,7 +49,7 @@ enum Moment {
 #[tokio::test(flavor = "multi_thread")]
 async fn undo_heals_what_a_killed_run_left_whenever_it_was_killed() {
     let Some(compose) = Compose::up() else { return };
-    let stack = compose.attach(&Needs::kafka().service("connect").service("postgres")).await;
+    let stack = compose.attach(&Needs::kafka().service(ServiceId::Connect).service(ServiceId::Postgres)).await;
     ready(&stack, &["kafka-1", "postgres", "connect"]).await;
     let project = Project::new();
     project.write("kscen.yaml", &compose.project_file());

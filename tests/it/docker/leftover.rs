@@ -1,10 +1,10 @@
 //! What a killed run made in PostgreSQL and Connect, and `kscen undo`: a slot that is left behind pins the database's log.
 
 use crate::program::Project;
-use kscen::connect::{ConnectClient, State};
-use kscen::database::Database;
-use kscen::environment::Environment;
-use kscen::environment::docker::DockerStack;
+use kscen::testing::connect::{ConnectClient, State};
+use kscen::testing::database::Database;
+use kscen::testing::environment::Environment;
+use kscen::testing::environment::docker::DockerStack;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,7 @@ pub(super) async fn what_pins_the_log_is_dropped(project: &Project, stack: &Dock
     project.run(&["undo", "--env", "docker"]).exits(0).says("nothing to undo");
 
     let mut victim = start(project, "capture.yaml");
-    while stack.state("postgres").await.expect("a state").lifecycle != kscen::environment::Lifecycle::Paused {
+    while stack.state("postgres").await.expect("a state").lifecycle != kscen::testing::environment::Lifecycle::Paused {
         assert!(victim.try_wait().expect("a child").is_none(), "it ended before the last step");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -74,7 +74,7 @@ pub(super) async fn what_pins_the_log_is_dropped(project: &Project, stack: &Dock
     let undo = project.run(&["undo", "--env", "docker"]).exits(0).says("pause of postgres of an earlier run: resumed");
     let undo = undo.says("connector captured of an earlier run: deleted");
     assert_eq!(undo.err.matches("replication slot ").count(), 2, "the connector's and the account's: {}", undo.err);
-    assert_eq!(undo.err.matches("publication ").count(), 2, "{}", undo.err);
+    assert_eq!(undo.err.matches("publication ").count(), 3, "the connector's and the account's two: {}", undo.err);
     assert_eq!(made(&database).await, kept, "{}", undo.err);
     assert_eq!(connect.list().await.expect("a list"), ["kept"]);
     project.run(&["undo", "--env", "docker"]).exits(0).says("nothing to undo");

@@ -6,12 +6,13 @@ mod crash;
 pub(crate) mod fixture;
 mod killed;
 mod leftover;
+mod strangers;
 
 use fixture::{Project, docker, ready};
-use kscen::environment::docker::{DockerStack, HealRecipe, heal_from};
-use kscen::environment::{
+use kscen::testing::environment::docker::{DockerStack, HealRecipe, heal_from};
+use kscen::testing::environment::{
     Action, Capability, Direction, Endpoints, Environment, EnvironmentError, Lifecycle, LogQuery, Needs, NetworkFault,
-    NetworkFaultKind, Peers,
+    NetworkFaultKind, Peers, ServiceId,
 };
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -22,7 +23,7 @@ use std::time::{Duration, SystemTime};
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_of_a_compose_project() {
     let Some(project) = Project::up() else { return };
-    let needs = Needs::kafka().service("connect").service("postgres");
+    let needs = Needs::kafka().service(ServiceId::Connect).service(ServiceId::Postgres);
     let stack = project.attach(&needs).await;
     ready(&stack, &["kafka-1", "postgres", "connect"]).await;
 
@@ -105,7 +106,7 @@ async fn usage_and_log_outlive_a_restart(stack: &DockerStack) {
     let after = stack.usage("kafka-1").await.expect("usage").expect("a container has usage");
     assert!(after.cpu_seconds > before.cpu_seconds, "counted over both lives: {before:?} {after:?}");
 
-    let starts = |lines: Vec<kscen::environment::LogLine>| {
+    let starts = |lines: Vec<kscen::testing::environment::LogLine>| {
         lines.iter().filter(|line| line.at_ms.is_some() && line.text.contains("Kafka Server started")).count()
     };
     let since = LogQuery { since: Some(restarted), ..LogQuery::default() };
@@ -200,7 +201,11 @@ async fn a_wipe_leaves_nothing_but_the_definition(project: &Project, stack: &Doc
     let stack = project.attach(&Needs::kafka().with(Capability::Wipe)).await;
     let definition = || {
         let format = "{{.Config.Env}} {{.Config.Healthcheck}} {{.HostConfig.Binds}} {{.HostConfig.PortBindings}} {{.Config.Hostname}}";
-        docker(&["inspect", "--format", format, &project.container("kafka")])
+        let shown = docker(&["inspect", "--format", format, &project.container("kafka")]);
+        // The engine does not keep the order of variables.
+        let mut words: Vec<String> = shown.split([' ', '[', ']']).map(str::to_owned).collect();
+        words.sort();
+        words
     };
     let before = definition();
     let recipe = stack.recipe_for_action("kafka-1", Action::Wipe).await.expect("a recipe").expect("wiping needs one");
@@ -212,11 +217,28 @@ async fn a_wipe_leaves_nothing_but_the_definition(project: &Project, stack: &Doc
     let log = stack.logs("kafka-1", LogQuery::default()).await.expect("a log");
     assert!(log.iter().filter(|line| line.text.contains("Kafka Server started")).count() > 1, "the old log is kept");
 
-    // As after `kill -9` in the middle of a wipe: the container is gone, only its recipe is left.
-    let recipe: HealRecipe = serde_json::from_str(&serde_json::to_string(&recipe).expect("data")).expect("as written");
-    docker(&["rm", "-f", "-v", &project.container("kafka")]);
+    // As after `kill -9` in the middle of a wipe: the container is gone, only its recipe is left and what keeps its variables, of which
+    // the journal holds none; and a rehearsal.
+    let written = serde_json::to_string(&recipe).expect("data");
+    let recipe: HealRecipe = serde_json::from_str(&written).expect("as written");
+    let name = project.container("kafka");
+    let variables = docker(&["inspect", "--format", "{{range .Config.Env}}{{println .}}{{end}}", &name]);
+    let mark = format!("dev.kscen.wipe={}/kafka", project.name);
+    for (suffix, keeps) in [("variables", true), ("rehearsal", false)] {
+        let left = format!("{name}-{suffix}");
+        let mut create = vec!["create", "--name", &left, "--label", &mark];
+        for variable in variables.lines().filter(|line| keeps && !line.is_empty()) {
+            assert!(!written.contains(variable), "{variable} in {written}");
+            create.extend(["-e", variable]);
+        }
+        create.extend(["kscen/kafka:3.6.1", "true"]);
+        docker(&create);
+    }
+    docker(&["rm", "-f", "-v", &name]);
     heal_from(&recipe).await.expect("healing");
     assert_eq!(definition(), before);
+    let left = docker(&["ps", "-aq", "--filter", &format!("label={mark}")]);
+    assert_eq!(left.trim(), "", "nothing of the wipe is left");
     let stack = project.attach(&Needs::kafka()).await;
     ready(&stack, &["kafka-1"]).await;
     // Compose has to recognise the new container as its own, or `compose down` would leave it behind.
@@ -237,10 +259,10 @@ async fn stacks_that_are_not_in_order_are_refused(project: &Project) {
     assert!(error.remedy().is_some_and(|remedy| remedy.starts_with("docker compose -p kscen-nobody")), "{error}");
 
     assert!(refusal(Needs { brokers: 3, ..Needs::kafka() }).await.contains("1 brokers, 3 are needed"));
-    assert!(refusal(Needs::kafka().service("kafka-ui")).await.contains("`kafka-ui`"));
+    assert!(refusal(Needs::kafka().service(ServiceId::KafkaUi)).await.contains("`kafka-ui`"));
 
     docker(&["stop", "-t", "1", &project.container("postgres")]);
-    let half = refusal(Needs::kafka().service("postgres")).await;
+    let half = refusal(Needs::kafka().service(ServiceId::Postgres)).await;
     assert!(half.contains("postgres is exited") && half.contains("up -d postgres"), "{half}");
 
     let extra = format!("{}-extra", project.name);

@@ -2,7 +2,7 @@
 
 use super::Table;
 use super::tables::{Corpus, write_row};
-use crate::ledger::{IDENTITY_FIELD, IDENTITY_HEX};
+use crate::accounting::{IDENTITY_FIELD, IDENTITY_HEX};
 use std::io::Write;
 
 /// The kind of a change, with Debezium's letter.

@@ -9,7 +9,7 @@ mod rows;
 mod tables;
 
 use super::{Carrier, LoadError, Number, PayloadSource, Rendered};
-use crate::ledger::body_crc_around;
+use crate::accounting::body_crc_around;
 use envelope::{Envelope, Op};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -63,6 +63,7 @@ impl CdcSpec {
     }
 
     /// A snapshot of a table.
+    #[cfg(test)]
     pub fn snapshot(table: Table) -> Self {
         Self { snapshot_rows: u64::MAX, ..Self::streaming(table) }
     }

@@ -1,0 +1,77 @@
+//! Offending changes and records, named so that they can be found in the database and in the topic.
+
+use super::content::Told;
+use super::ledger::Entry;
+use super::reconciliation::{RowAnomaly, RowClass};
+use crate::database::{RowChange, RowOp, TableName};
+use crate::debezium::{Op, ReadEvent, Row, RowImage, plain};
+
+pub(super) fn of_change(entry: &Entry<'_>, class: RowClass) -> RowAnomaly {
+    RowAnomaly {
+        class,
+        table: entry.change.relation.name.clone(),
+        key: entry.change.key.clone(),
+        op: Some(entry.change.op),
+        xid: Some(entry.transaction.xid),
+        lsn: Some(entry.change.lsn),
+        committed_us: Some(entry.transaction.committed_us),
+        topic: None,
+        partition: None,
+        offset: None,
+        detail: String::new(),
+    }
+}
+
+pub(super) fn at_record(read: &ReadEvent, class: RowClass, detail: String) -> RowAnomaly {
+    RowAnomaly {
+        class,
+        table: TableName::new("", ""),
+        key: String::new(),
+        op: None,
+        xid: None,
+        lsn: None,
+        committed_us: None,
+        topic: Some(read.topic.to_string()),
+        partition: Some(read.partition),
+        offset: Some(read.offset),
+        detail,
+    }
+}
+
+/// An event whose change is known: named by the database's key.
+pub(super) fn of_event(change: &RowChange, told: &Told<'_>, class: RowClass, detail: &str) -> RowAnomaly {
+    let mut anomaly = about(told, class, detail);
+    anomaly.table = told.table.unwrap_or(&change.relation.name).clone();
+    anomaly.key.clone_from(&change.key);
+    anomaly.op = Some(change.op);
+    anomaly.lsn = Some(change.lsn);
+    anomaly
+}
+
+pub(super) fn about(told: &Told<'_>, class: RowClass, detail: &str) -> RowAnomaly {
+    let mut anomaly = at_record(told.read, class, detail.to_owned());
+    if let Some(table) = told.table {
+        anomaly.table = table.clone();
+    }
+    anomaly.key = told.key.as_ref().map(in_words).unwrap_or_default();
+    anomaly.op = match told.op {
+        Some(Op::Create) => Some(RowOp::Insert),
+        Some(Op::Update) => Some(RowOp::Update),
+        Some(Op::Delete) => Some(RowOp::Delete),
+        Some(Op::Truncate) => Some(RowOp::Truncate),
+        Some(Op::Read) | None => None,
+    };
+    anomaly.xid = told.xid;
+    anomaly.lsn = told.lsn;
+    anomaly.committed_us = told.ts_us;
+    anomaly
+}
+
+pub(super) fn raw_key(key: Option<&RowImage>) -> String {
+    key.map(|key| in_words(&key.row())).unwrap_or_default()
+}
+
+fn in_words(key: &Row) -> String {
+    let parts: Vec<String> = key.iter().map(|(column, value)| format!("{column}={}", plain(value))).collect();
+    parts.join(", ")
+}

@@ -1,0 +1,341 @@
+//! Records that are no envelopes: flattened rows and messages of an outbox.
+//!
+//! A flattened row says which state a row had, not which change made it so, unless the position is among its added fields. Without it
+//! records and changes are matched row by row, in the order of the row's history.
+
+use super::anomalies::at_record;
+use super::content::Told;
+use super::ledger::{Fate, Lane, Ledger};
+use super::reconciliation::RowClass;
+use super::scope::{Owed, Scope};
+use crate::database::{Cell, Lsn, RowChange, RowOp};
+use crate::debezium::{
+    Deletes, Flat, Form, Op, Outbox, PlainRecord, ReadEvent, ReadKind, Row, Snapshot, canonical_json, compare_rows,
+    plain,
+};
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+
+/// The changes of one row, in order, and the last that a record has shown.
+#[derive(Default)]
+struct History {
+    entries: Vec<usize>,
+    shown: Option<usize>,
+}
+
+type Histories<'a> = HashMap<(String, String), History>;
+
+impl Lane<'_> {
+    /// The topics that its records may be in.
+    pub(super) fn topics(&self) -> HashSet<String> {
+        let mut relations = HashSet::new();
+        let mut topics = HashSet::new();
+        for entry in &self.entries {
+            if let Form::Outbox(outbox) = self.scope.rules.form() {
+                topics.extend(
+                    cell(entry.change, &outbox.route_by).map(|by| outbox.topic.replace("${routedByValue}", by)),
+                );
+            } else if relations.insert(&entry.change.relation.name) {
+                topics.extend(self.scope.rules.topics(self.scope.name_of(&entry.change.relation)).unwrap_or_default());
+            }
+        }
+        topics
+    }
+}
+
+fn cell<'c>(change: &'c RowChange, column: &str) -> Option<&'c str> {
+    let index = change.relation.columns.iter().position(|known| known.name == column)?;
+    change.after.as_ref()?.get(index).and_then(Cell::text)
+}
+
+impl<'a> Ledger<'a> {
+    /// Settles the records of a lane that are no envelopes.
+    pub(super) fn take_flat(&mut self, lane: usize, records: &[&ReadEvent]) {
+        match self.lanes[lane].scope.rules.form().clone() {
+            Form::Envelope => {}
+            Form::Flat(flat) => self.take_rows(lane, &flat, records),
+            Form::Outbox(outbox) => self.take_messages(lane, &outbox, records),
+        }
+    }
+
+    fn take_rows(&mut self, lane: usize, flat: &Flat, records: &[&ReadEvent]) {
+        let mut histories = self.histories(lane);
+        for read in records {
+            match &read.kind {
+                ReadKind::Tombstone { key } => {
+                    if flat.deletes == Deletes::Tombstone
+                        && let Some(key) = key
+                    {
+                        let key = key.row();
+                        let told = self.told(read, Some(Op::Delete), Some(key.clone()), None, None);
+                        self.take_state(lane, &mut histories, &told, &key, true);
+                    }
+                }
+                ReadKind::Plain(record) => self.take_row(lane, flat, &mut histories, read, record),
+                _ => {}
+            }
+        }
+        self.cover_before(lane, &histories);
+    }
+
+    fn take_row<'e>(
+        &mut self,
+        lane: usize,
+        flat: &Flat,
+        histories: &mut Histories<'a>,
+        read: &'e ReadEvent,
+        record: &PlainRecord,
+    ) {
+        let Value::Object(mut row) = record.value() else {
+            self.result.sheet.corrupted += 1;
+            let detail = "a flattened row is a JSON object".to_owned();
+            self.note(RowClass::WrongContent, || at_record(read, RowClass::WrongContent, detail));
+            return;
+        };
+        let key = match record.key() {
+            Some(Value::Object(key)) => Some(key),
+            _ => None,
+        };
+        let lsn = flat.lsn.as_ref().and_then(|field| row.get(field)).and_then(Value::as_u64).map(Lsn);
+        let deleted = row.get(&format!("{}deleted", flat.prefix)).is_some_and(|flag| plain(flag) == "true");
+        let op = match flat.op.as_ref().and_then(|field| row.get(field)).and_then(Value::as_str) {
+            _ if deleted => Some(Op::Delete),
+            Some("c") => Some(Op::Create),
+            Some("u") => Some(Op::Update),
+            Some("d") => Some(Op::Delete),
+            Some("r") => Some(Op::Read),
+            _ => None,
+        };
+        row.retain(|field, _| !field.starts_with(&flat.prefix));
+        let identity = row.clone();
+        let (before, after) = if op == Some(Op::Delete) { (Some(row), None) } else { (None, Some(row)) };
+        let mut told = self.told(read, op, key, before, after);
+        match (lsn, op) {
+            (Some(lsn), Some(Op::Create | Op::Update | Op::Delete)) => {
+                told.lsn = Some(lsn);
+                self.streamed(lane, &told, Snapshot::No);
+            }
+            _ => self.take_state(lane, histories, &told, &identity, false),
+        }
+    }
+
+    fn told<'e>(
+        &self,
+        read: &'e ReadEvent,
+        op: Option<Op>,
+        key: Option<Row>,
+        before: Option<Row>,
+        after: Option<Row>,
+    ) -> Told<'e> {
+        Told { read, op, table: None, lsn: None, xid: None, ts_us: None, key, before, after }
+    }
+
+    fn histories(&self, lane: usize) -> Histories<'a> {
+        let lane = &self.lanes[lane];
+        let mut histories = Histories::default();
+        for (index, entry) in lane.entries.iter().enumerate() {
+            let change = entry.change;
+            let cells = change.after.as_ref().or(change.before.as_ref());
+            let whole = !change.relation.has_key();
+            if let Some(key) = cells.and_then(|cells| lane.scope.canonical_cells(&change.relation, cells, whole)) {
+                let table = lane.scope.name_of(&change.relation).to_string();
+                histories.entry((table, key)).or_default().entries.push(index);
+            }
+        }
+        histories
+    }
+
+    /// The history that a row belongs to: that of a table whose topic it was read from.
+    fn place_of(
+        &self,
+        lane: usize,
+        histories: &Histories<'a>,
+        read: &ReadEvent,
+        row: &Row,
+    ) -> Option<(String, String)> {
+        let lane = &self.lanes[lane];
+        let mut tried = HashSet::new();
+        for entry in lane.entries.iter().rev() {
+            let relation = &entry.change.relation;
+            if !tried.insert(std::sync::Arc::as_ptr(relation)) {
+                continue;
+            }
+            let table = lane.scope.name_of(relation);
+            if lane.scope.rules.topics(table).is_ok_and(|topics| !topics.iter().any(|topic| **topic == *read.topic)) {
+                continue;
+            }
+            if let Some(key) = lane.scope.canonical_row(relation, row, !relation.has_key()) {
+                let place = (table.to_string(), key);
+                if histories.contains_key(&place) {
+                    return Some(place);
+                }
+            }
+        }
+        None
+    }
+
+    /// A record that shows a state of a row.
+    fn take_state(&mut self, lane: usize, histories: &mut Histories<'a>, told: &Told<'_>, row: &Row, tombstone: bool) {
+        let place = self.place_of(lane, histories, told.read, row);
+        let history = place.and_then(|place| histories.get_mut(&place));
+        let found = history.and_then(|history| {
+            let lane = &self.lanes[lane];
+            let index = history.find(lane, told)?;
+            history.shown = Some(index);
+            Some((index, history.entries.clone()))
+        });
+        match found {
+            Some((index, _)) if self.lanes[lane].entries[index].owed == Owed::Foreign => {
+                self.lanes[lane].entries[index].fate = Fate::Once;
+                self.result.sheet.tombstones -= u64::from(tombstone);
+                self.foreign();
+            }
+            Some((index, history)) if told.op == Some(Op::Read) => {
+                self.result.snapshot_rows += 1;
+                self.result.sheet.snapshot_rows += 1;
+                for entry in history.into_iter().filter(|entry| *entry <= index) {
+                    self.lanes[lane].cover(entry);
+                }
+            }
+            Some((index, _)) => {
+                self.result.sheet.tombstones -= u64::from(tombstone);
+                let last = &mut self.lanes[lane].last_streamed;
+                *last = (*last).max(Some(index));
+                self.arrived(lane, index, told);
+            }
+            // A tombstone of a row that the account does not know removes nothing that anybody waits for.
+            None if tombstone => {}
+            None if told.op == Some(Op::Read) => {
+                self.result.snapshot_rows += 1;
+                self.result.sheet.snapshot_rows += 1;
+            }
+            None if told.op.is_some() => {
+                self.result.sheet.phantom += 1;
+                let detail = "the database committed no such change";
+                self.note(RowClass::Phantom, || super::anomalies::about(told, RowClass::Phantom, detail));
+            }
+            None => {
+                let transform = match self.lanes[lane].scope.rules.form() {
+                    Form::Flat(flat) => flat.transform.clone(),
+                    _ => String::new(),
+                };
+                let reason = format!(
+                    "flattened rows that no change explains may be of a snapshot: set transforms.{transform}.add.fields to op,source.lsn"
+                );
+                self.result.gap(None, &reason, 0, 1);
+            }
+        }
+    }
+
+    /// What was committed before the connector streamed was read by its snapshot, if the row came later in whatever state.
+    fn cover_before(&mut self, lane: usize, histories: &Histories<'a>) {
+        let Some(streaming) = self.expectation.connectors[lane].streaming_from else { return };
+        let lane = &mut self.lanes[lane];
+        for history in histories.values() {
+            let before =
+                history.entries.partition_point(|index| lane.entries[*index].transaction.commit_lsn < streaming);
+            let shown = history.entries.iter().rposition(|index| lane.entries[*index].has_arrived());
+            let gone = before > 0 && lane.entries[history.entries[before - 1]].change.op == RowOp::Delete;
+            let until = if gone { before } else { before.min(shown.unwrap_or(0)) };
+            for index in &history.entries[..until] {
+                lane.cover(*index);
+            }
+        }
+    }
+
+    fn take_messages(&mut self, lane: usize, outbox: &Outbox, records: &[&ReadEvent]) {
+        let mut waiting: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, entry) in self.lanes[lane].entries.iter().enumerate().filter(|(_, e)| e.change.op == RowOp::Insert)
+        {
+            let payload = cell(entry.change, &outbox.payload).map(canonical_payload).unwrap_or_default();
+            waiting.entry(payload).or_default().push(index);
+        }
+        for read in records {
+            let ReadKind::Plain(record) = &read.kind else { continue };
+            self.take_message(lane, outbox, &waiting, read, record);
+        }
+    }
+
+    fn take_message(
+        &mut self,
+        lane: usize,
+        outbox: &Outbox,
+        waiting: &HashMap<String, Vec<usize>>,
+        read: &ReadEvent,
+        record: &PlainRecord,
+    ) {
+        let value = record.value();
+        let payload = if outbox.envelope { value.get("payload").cloned().unwrap_or_default() } else { value };
+        let payload = match &payload {
+            Value::String(text) => canonical_payload(text),
+            other => canonical_payload(&other.to_string()),
+        };
+        let key = record.key().map(|key| plain(&key));
+        let lane_ref = &self.lanes[lane];
+        let all = waiting.get(&payload).map(Vec::as_slice).unwrap_or_default();
+        let same_key = |index: &&usize| cell(lane_ref.entries[**index].change, &outbox.key).map(str::to_owned) == key;
+        let open = |index: &&usize| !lane_ref.entries[**index].has_arrived();
+        let found = all.iter().filter(same_key).find(open).or_else(|| all.iter().find(same_key)).copied();
+        let Some(index) = found else {
+            let other = all.iter().find(open).copied();
+            let detail = match other {
+                Some(_) => "the record's key is not that of the outbox's row",
+                None => "the outbox has no such row",
+            };
+            if let Some(index) = other {
+                self.lanes[lane].entries[index].fate = Fate::Damaged;
+                self.result.sheet.corrupted += 1;
+                self.note(RowClass::WrongContent, || at_record(read, RowClass::WrongContent, detail.to_owned()));
+            } else {
+                self.result.sheet.phantom += 1;
+                self.note(RowClass::Phantom, || at_record(read, RowClass::Phantom, detail.to_owned()));
+            }
+            return;
+        };
+        if self.lanes[lane].entries[index].owed == Owed::Foreign {
+            self.lanes[lane].entries[index].fate = Fate::Once;
+            self.foreign();
+            return;
+        }
+        // Key and payload are equal; the other columns are not in the message.
+        let told = self.told(read, Some(Op::Create), None, None, None);
+        self.lanes[lane].last_streamed = self.lanes[lane].last_streamed.max(Some(index));
+        self.result.values_compared += 2;
+        self.arrived_well(lane, index, &told);
+    }
+}
+
+/// Payloads are often JSON, whose notation may change on the way.
+fn canonical_payload(text: &str) -> String {
+    canonical_json(text).unwrap_or_else(|| text.to_owned())
+}
+
+impl History {
+    /// The change whose state a record shows: the next one in order, else an earlier one that has not been seen, else one that has.
+    fn find(&self, lane: &Lane<'_>, told: &Told<'_>) -> Option<usize> {
+        let fits = |index: &&usize| lane.scope.shows(told, lane.entries[**index].change);
+        let open = |index: &&usize| !lane.entries[**index].has_arrived();
+        let later = |index: &&usize| self.shown.is_none_or(|shown| **index > shown);
+        let all = || self.entries.iter();
+        let found = all().filter(later).filter(open).find(fits);
+        let found = found.or_else(|| all().filter(open).find(fits)).or_else(|| all().find(fits));
+        // A state that the row never had belongs to the next change of the row, whose record it stands in for.
+        let same_kind =
+            |index: &&usize| (lane.entries[**index].change.op == RowOp::Delete) == (told.op == Some(Op::Delete));
+        found.or_else(|| all().filter(later).filter(open).find(same_kind)).or_else(|| all().find(same_kind)).copied()
+    }
+}
+
+impl Scope<'_> {
+    fn shows(&self, told: &Told<'_>, change: &RowChange) -> bool {
+        match (&change.after, &told.after) {
+            (None, None) => true,
+            (Some(cells), Some(row)) => {
+                let table = self.table(&change.relation);
+                let changed = |place: usize| table.changes(place);
+                compare_rows(&change.relation, cells, row, &self.rules.modes, false, &changed).is_ok()
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! From the changes that the database committed to the events that a reader saw: what became of each.
+//!
+//! A change and its event are matched by identity: position in the log (`source.lsn` is the position that kscen's own slot reports for the
+//! change), table, and primary key by type, which tells apart the rows that one log record may contain. Pure: the same account and the
+//! same events always give the same result.
+
+use super::anomalies::{about, at_record, raw_key};
+use super::content::Told;
+use super::reconciliation::{Reconciliation, RowAnomaly, RowClass, VERSION};
+use super::scope::{Expectation, Owed, Scope, concerns};
+use super::snapshot::SnapshotRows;
+use crate::database::{CommittedTransaction, Lsn, RowChange, RowOp, TableName};
+use crate::debezium::{ChangeEvent, Form, Op, ReadEvent, ReadKind};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// What has been seen of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Nothing,
+    /// Only with other content.
+    Damaged,
+    Once,
+    Repeated,
+    /// In a row that a snapshot read.
+    Covered,
+}
+
+/// A change that may arrive with a connector, with what became of it.
+pub(super) struct Entry<'a> {
+    pub(super) transaction: &'a CommittedTransaction,
+    pub(super) change: &'a RowChange,
+    pub(super) owed: Owed,
+    pub(super) fate: Fate,
+}
+
+impl Entry<'_> {
+    pub(super) fn has_arrived(&self) -> bool {
+        self.fate != Fate::Nothing
+    }
+}
+
+/// The changes of one connector.
+pub(super) struct Lane<'a> {
+    pub(super) scope: Scope<'a>,
+    pub(super) entries: Vec<Entry<'a>>,
+    /// First entry and number of entries at a position.
+    pub(super) by_lsn: HashMap<Lsn, (usize, usize)>,
+    pub(super) confirmed: Option<Lsn>,
+    /// Where the last initial snapshot was taken.
+    pub(super) snapshot: Option<Lsn>,
+    /// The last change of each row that has arrived.
+    pub(super) latest: HashMap<(&'a TableName, &'a str), usize>,
+    /// The furthest change that arrived as an event of its own.
+    pub(super) last_streamed: Option<usize>,
+    /// Where the next event is probably at home.
+    pub(super) next: usize,
+    /// The topics of its records, where they are no envelopes.
+    writes: HashSet<String>,
+}
+
+type Place = (Arc<str>, i32, String);
+
+pub(super) struct Ledger<'a> {
+    pub(super) expectation: &'a Expectation<'a>,
+    pub(super) lanes: Vec<Lane<'a>>,
+    /// Tables of the account.
+    pub(super) tables: HashSet<&'a TableName>,
+    /// Claimed changes whose topics nobody reads.
+    pub(super) elsewhere: Vec<(&'a RowChange, Owed)>,
+    /// The highest offset read of each partition; what is below was read before.
+    seen: HashMap<(Arc<str>, i32), HashSet<i64>>,
+    /// Deletes waiting for their tombstone, by topic, partition and key.
+    pub(super) bereaved: HashMap<Place, RowAnomaly>,
+    /// Index in `result.replays` of the stretch that is going on in a partition.
+    pub(super) replaying: HashMap<(Arc<str>, i32), usize>,
+    pub(super) result: Reconciliation,
+}
+
+/// Settles every change. `events` in the order in which the readers saw them, all topics together.
+pub fn reconcile(expectation: &Expectation<'_>, events: &[ReadEvent]) -> Reconciliation {
+    let mut ledger = Ledger::new(expectation, events);
+    let mut snapshots: Vec<SnapshotRows<'_>> = ledger.lanes.iter().map(|_| SnapshotRows::default()).collect();
+    let mut flat: Vec<Vec<&ReadEvent>> = ledger.lanes.iter().map(|_| Vec::new()).collect();
+    for event in events {
+        ledger.take(event, &mut snapshots, &mut flat);
+    }
+    for (index, records) in flat.into_iter().enumerate() {
+        ledger.take_flat(index, &records);
+    }
+    ledger.end_of_events();
+    let Ledger { lanes, result, .. } = &mut ledger;
+    for (lane, snapshots) in lanes.iter_mut().zip(snapshots) {
+        snapshots.settle(lane, result, expectation.samples);
+    }
+    ledger.close()
+}
+
+impl<'a> Ledger<'a> {
+    fn new(expectation: &'a Expectation<'a>, events: &[ReadEvent]) -> Self {
+        let lanes = expectation.connectors.iter().map(|connector| Lane {
+            scope: Scope::new(connector.rules, expectation.topics, events),
+            entries: Vec::new(),
+            by_lsn: HashMap::new(),
+            confirmed: connector.confirmed,
+            snapshot: None,
+            latest: HashMap::new(),
+            last_streamed: None,
+            next: 0,
+            writes: HashSet::new(),
+        });
+        let mut ledger = Self {
+            expectation,
+            lanes: lanes.collect(),
+            tables: HashSet::new(),
+            elsewhere: Vec::new(),
+            seen: HashMap::new(),
+            bereaved: HashMap::new(),
+            replaying: HashMap::new(),
+            result: Reconciliation { version: VERSION, drained: expectation.drained, ..Reconciliation::default() },
+        };
+        for transaction in expectation.transactions {
+            ledger.enter(transaction);
+        }
+        for lane in ledger.lanes.iter_mut().filter(|lane| *lane.scope.rules.form() != Form::Envelope) {
+            lane.writes = lane.topics();
+        }
+        ledger.result.sheet.read = events.len() as u64;
+        ledger
+    }
+
+    fn enter(&mut self, transaction: &'a CommittedTransaction) {
+        let claimed = self.expectation.claims(transaction);
+        let mut counted = false;
+        for change in &transaction.changes {
+            self.tables.insert(&change.relation.name);
+            let mut placed = false;
+            for lane in &mut self.lanes {
+                let owed = lane.scope.owed(change);
+                // Truncations that the connector does not tell of matter for what a snapshot finds only.
+                let silent = change.op == RowOp::Truncate && matches!(owed, Owed::Excused(_));
+                let owed = match owed {
+                    Owed::Elsewhere => continue,
+                    _ if !claimed || silent => Owed::Foreign,
+                    owed => owed,
+                };
+                placed = true;
+                self.result.sheet.committed += u64::from(owed != Owed::Foreign);
+                counted |= owed == Owed::Yes;
+                let index = lane.entries.len();
+                lane.by_lsn.entry(change.lsn).or_insert((index, 0)).1 += 1;
+                lane.entries.push(Entry { transaction, change, owed, fate: Fate::Nothing });
+            }
+            if claimed && !placed && change.op != RowOp::Truncate {
+                self.result.sheet.committed += 1;
+                self.elsewhere.push((change, Owed::Elsewhere));
+            }
+        }
+        self.result.transactions += u64::from(counted);
+    }
+
+    pub(super) fn note(&mut self, class: RowClass, anomaly: impl FnOnce() -> RowAnomaly) {
+        self.result.note(self.expectation.samples, class, anomaly);
+    }
+
+    fn take<'e>(&mut self, read: &'e ReadEvent, snapshots: &mut [SnapshotRows<'e>], flat: &mut [Vec<&'e ReadEvent>]) {
+        if !self.seen.entry((read.topic.clone(), read.partition)).or_default().insert(read.offset) {
+            self.result.sheet.redelivered += 1;
+            self.note(RowClass::Redelivered, || at_record(read, RowClass::Redelivered, String::new()));
+            return;
+        }
+        match &read.kind {
+            ReadKind::Ignored(_) => self.result.sheet.beside += 1,
+            ReadKind::Tombstone { key } => {
+                self.bereaved.remove(&(read.topic.clone(), read.partition, raw_key(key.as_ref())));
+                self.result.tombstones += 1;
+                self.result.sheet.tombstones += 1;
+                if let Some(index) = self.flat_lane(read) {
+                    flat[index].push(read);
+                }
+            }
+            ReadKind::Plain(_) => match self.flat_lane(read) {
+                Some(index) => flat[index].push(read),
+                None => self.unreadable(read, "not a Debezium event: /op and /source are missing"),
+            },
+            ReadKind::Unreadable(why) => self.unreadable(read, why),
+            ReadKind::Change(event) => self.change(read, event, snapshots),
+        }
+    }
+
+    fn change<'e>(&mut self, read: &'e ReadEvent, event: &'e ChangeEvent, snapshots: &mut [SnapshotRows<'e>]) {
+        let origin = &event.source.origin;
+        let lane = self.lanes.iter().position(|lane| concerns(lane.scope.rules, &origin.name));
+        let elsewhere = self.expectation.database.is_some_and(|name| origin.database != name);
+        let Some(index) = lane.filter(|_| !elsewhere) else {
+            self.foreign();
+            return;
+        };
+        self.tombstone_due(read, event, index);
+        if event.op == Op::Read {
+            self.result.snapshot_rows += 1;
+            self.result.sheet.snapshot_rows += 1;
+            snapshots[index].add(read, event);
+        } else {
+            self.streamed(index, &Told::of(read, event), event.source.snapshot);
+        }
+    }
+
+    /// Nothing may come between a delete and its tombstone but events of other rows.
+    fn tombstone_due(&mut self, read: &ReadEvent, event: &ChangeEvent, lane: usize) {
+        let place = (read.topic.clone(), read.partition, raw_key(event.key.as_ref()));
+        if let Some(anomaly) = self.bereaved.remove(&place) {
+            self.note(RowClass::MissingTombstone, || anomaly);
+        }
+        if event.op == Op::Delete && event.key.is_some() && self.lanes[lane].scope.rules.tombstones {
+            let anomaly = about(&Told::of(read, event), RowClass::MissingTombstone, "");
+            self.bereaved.insert(place, anomaly);
+        }
+    }
+
+    fn flat_lane(&self, read: &ReadEvent) -> Option<usize> {
+        let fits = |lane: &Lane<'_>| *lane.scope.rules.form() != Form::Envelope;
+        let only = self.lanes.iter().filter(|lane| fits(lane)).count() == 1;
+        self.lanes.iter().position(|lane| fits(lane) && (only || lane.writes.contains(&*read.topic)))
+    }
+
+    fn unreadable(&mut self, read: &ReadEvent, why: &str) {
+        let setting = self.lanes.iter().find_map(|lane| lane.scope.rules.unreadable.clone());
+        if let Some(setting) = setting {
+            self.result.gap(None, &setting, 0, 1);
+            return;
+        }
+        self.result.sheet.corrupted += 1;
+        self.note(RowClass::WrongContent, || at_record(read, RowClass::WrongContent, why.to_owned()));
+    }
+
+    pub(super) fn foreign(&mut self) {
+        self.result.foreign += 1;
+        self.result.sheet.foreign += 1;
+    }
+}

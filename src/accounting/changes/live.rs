@@ -1,0 +1,145 @@
+//! The database's account of a run, shared by all its `sql` steps, and the connectors that capture from it.
+
+use crate::connect::ConnectorConfig;
+use crate::database::{Blind, ChangeAccount, CommittedTransaction, Database, DatabaseResult, Lsn};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// What a connector of this run captures with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capture {
+    /// Its replication slot.
+    pub slot: String,
+    /// Its configuration, as it was given to Connect.
+    pub config: ConnectorConfig,
+    /// Position at which it was known to stream.
+    pub streaming_from: Option<Lsn>,
+    /// It had another configuration before, in this run.
+    pub reconfigured: bool,
+}
+
+/// The account so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// Every transaction.
+    pub transactions: &'a [CommittedTransaction],
+    /// Where the account begins and how far it was read.
+    pub window: (Lsn, Lsn),
+    /// What it does not know.
+    pub blind: &'a Blind,
+}
+
+struct Open {
+    account: ChangeAccount,
+    transactions: Vec<CommittedTransaction>,
+}
+
+type Shared = tokio::sync::Mutex<Option<Open>>;
+
+/// What the database committed while the run lasted. Empty until a `sql` step opens it, which it does where a reader of the plan
+/// decodes change events: an account needs a replication slot, and a scenario without capture should not.
+#[derive(Default)]
+pub struct Changes {
+    open: Arc<Shared>,
+    captures: Mutex<BTreeMap<String, Capture>>,
+}
+
+/// How often the account looks at how much log its slot keeps.
+const GLANCE: Duration = Duration::from_secs(1);
+/// It is read once there is that much, in bytes.
+const READ_AT: u64 = 1 << 20;
+/// It is read at least so often.
+const READ_EVERY: Duration = Duration::from_secs(5);
+
+impl Changes {
+    /// Opens the account under `name` where it is not open yet, and watches every table there is now.
+    ///
+    /// # Errors
+    /// See [`ChangeAccount::open`] and [`ChangeAccount::watch_all`].
+    pub async fn watch(&self, database: &Database, name: &str) -> DatabaseResult<()> {
+        let mut guard = self.open.lock().await;
+        let open = match &mut *guard {
+            Some(open) => open,
+            empty => {
+                let account = ChangeAccount::open(database, name).await?;
+                tokio::spawn(read_on(Arc::downgrade(&self.open)));
+                empty.insert(Open { account, transactions: Vec::new() })
+            }
+        };
+        open.account.watch_all().await
+    }
+
+    /// Whether a `sql` step has opened the account.
+    pub async fn is_open(&self) -> bool {
+        self.open.lock().await.is_some()
+    }
+
+    /// Reads on, and shows the account so far; `None` where no account is open.
+    ///
+    /// # Errors
+    /// See [`ChangeAccount::read`].
+    pub async fn read<R>(&self, look: impl FnOnce(Seen<'_>) -> R) -> DatabaseResult<Option<R>> {
+        let mut guard = self.open.lock().await;
+        let Some(open) = &mut *guard else { return Ok(None) };
+        let news = open.account.read().await?;
+        open.transactions.extend(news);
+        let blind = open.account.blind().await?;
+        let window = (open.account.opened_at(), open.account.read_to());
+        Ok(Some(look(Seen { transactions: &open.transactions, window, blind: &blind })))
+    }
+
+    /// Closes the account: its slot and publications are dropped.
+    ///
+    /// # Errors
+    /// See [`ChangeAccount::close`].
+    pub async fn close(&self) -> DatabaseResult<()> {
+        match self.open.lock().await.take() {
+            Some(open) => open.account.close().await,
+            None => Ok(()),
+        }
+    }
+
+    /// A connector of this run captures.
+    pub fn captured_by(&self, connector: &str, mut capture: Capture) {
+        let mut captures = self.captures.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = captures.get(connector) {
+            capture.reconfigured = before.reconfigured || before.config != capture.config;
+            capture.streaming_from = before.streaming_from;
+        }
+        captures.insert(connector.to_owned(), capture);
+    }
+
+    /// A connector of this run streams from now on.
+    pub fn streams_from(&self, connector: &str, lsn: Lsn) {
+        let mut captures = self.captures.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(capture) = captures.get_mut(connector) {
+            capture.streaming_from.get_or_insert(lsn);
+        }
+    }
+
+    /// The connectors of this run that capture, by name.
+    pub fn captures(&self) -> BTreeMap<String, Capture> {
+        self.captures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Keeps the account's slot near the end of the log while the run lasts: it would hold back what the database wants to remove.
+async fn read_on(shared: Weak<Shared>) {
+    let mut last = Instant::now();
+    loop {
+        tokio::time::sleep(GLANCE).await;
+        let Some(shared) = shared.upgrade() else { return };
+        let mut guard = shared.lock().await;
+        let Some(open) = &mut *guard else { return };
+        // What cannot be read now is read later: whoever needs the account hears of the reason.
+        let Ok(behind) = open.account.behind().await else { continue };
+        if behind < READ_AT && last.elapsed() < READ_EVERY {
+            continue;
+        }
+        if let Ok(news) = open.account.read().await {
+            open.transactions.extend(news);
+        }
+        last = Instant::now();
+    }
+}

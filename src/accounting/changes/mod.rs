@@ -1,0 +1,26 @@
+//! What became of every row's change: the database's account held against the events that readers saw.
+
+mod anomalies;
+mod closing;
+mod content;
+mod flat;
+mod ledger;
+mod live;
+mod placing;
+mod reconciliation;
+mod scope;
+mod sheet;
+mod snapshot;
+
+pub use ledger::reconcile;
+pub use live::{Capture, Changes};
+pub use reconciliation::{Reconciliation, RowAnomaly, RowClass};
+pub use scope::{Connector, Expectation};
+pub use sheet::{Excuse, Gap, NotCompared};
+#[cfg(test)]
+pub use {reconciliation::ChangeCounts, sheet::ChangeSheet};
+
+#[cfg(test)]
+mod history_tests;
+#[cfg(test)]
+mod oracle;

@@ -1,0 +1,194 @@
+//! Finds the change that an event is about, and puts both into their columns.
+
+use super::anomalies::{about, of_event};
+use super::content::{CERTAIN, Fit, Told};
+use super::ledger::{Fate, Lane, Ledger};
+use super::reconciliation::{Replay, RowClass};
+use super::scope::Owed;
+use crate::database::{Lsn, TableName};
+use crate::debezium::{Op, ReadEvent, Snapshot};
+
+impl Ledger<'_> {
+    /// The change that an event is about, and how well it fits.
+    fn find(&self, lane: usize, told: &Told<'_>) -> Option<(usize, Fit)> {
+        let lane = &self.lanes[lane];
+        let (first, count) = *lane.by_lsn.get(&told.lsn?)?;
+        // Rows of one log record arrive in its order, so the search begins behind the last one found.
+        let start = if (first..first + count).contains(&lane.next) { lane.next - first } else { 0 };
+        let mut best: Option<(Fit, bool, usize)> = None;
+        for index in (0..count).map(|offset| first + (start + offset) % count) {
+            let entry = &lane.entries[index];
+            if !told.is_about(&entry.change.relation) {
+                continue;
+            }
+            let Some(fit) = lane.scope.fit(told, entry.change) else { continue };
+            let open = !entry.has_arrived();
+            if best.is_none_or(|(known, was_open, _)| (fit, open) > (known, was_open)) {
+                best = Some((fit, open, index));
+                if fit == (Fit { identity: CERTAIN, op: true }) && open {
+                    break;
+                }
+            }
+        }
+        best.map(|(fit, _, index)| (index, fit))
+    }
+
+    pub(super) fn streamed(&mut self, lane: usize, told: &Told<'_>, snapshot: Snapshot) {
+        let Some((index, fit)) = self.find(lane, told) else {
+            self.homeless(told, snapshot);
+            return;
+        };
+        let lane_ref = &mut self.lanes[lane];
+        let own_key = lane_ref.scope.table(&lane_ref.entries[index].change.relation).own_key;
+        if own_key && told.op == Some(Op::Delete) && !fit.op {
+            // With a key of its own an update of that key is told as a delete and an insert.
+            self.result.sheet.beside += 1;
+            return;
+        }
+        lane_ref.next = index + 1;
+        lane_ref.last_streamed = lane_ref.last_streamed.max(Some(index));
+        if own_key && told.op == Some(Op::Update) && !fit.op {
+            // And an update of the table's key that leaves the record's key alone is told as an update.
+            let lsn = lane_ref.entries[index].change.lsn;
+            if let Some(old) = index.checked_sub(1).filter(|old| lane_ref.entries[*old].change.lsn == lsn)
+                && lane_ref.entries[old].fate == Fate::Nothing
+            {
+                lane_ref.entries[old].fate = Fate::Covered;
+            }
+        }
+        if lane_ref.entries[index].owed == Owed::Foreign {
+            lane_ref.entries[index].fate = Fate::Once;
+            lane_ref.in_order(index);
+            self.foreign();
+            return;
+        }
+        self.arrived(lane, index, told);
+    }
+
+    /// An event that is a change's.
+    pub(super) fn arrived(&mut self, lane: usize, index: usize, told: &Told<'_>) {
+        let lane_ref = &mut self.lanes[lane];
+        let entry = &lane_ref.entries[index];
+        let (change, transaction) = (entry.change, entry.transaction);
+        let table = lane_ref.scope.table(&change.relation);
+        let result = &mut self.result;
+        let mut skip = |column: &str, reason: &str| result.skip_value(&table.name, column, reason);
+        match lane_ref.scope.content(told, transaction, change, &mut skip) {
+            Ok(compared) => {
+                self.result.values_compared += u64::from(compared);
+                self.arrived_well(lane, index, told);
+            }
+            Err(difference) => {
+                if entry.fate == Fate::Nothing {
+                    lane_ref.entries[index].fate = Fate::Damaged;
+                    lane_ref.in_order(index);
+                }
+                self.result.sheet.corrupted += 1;
+                self.note(RowClass::WrongContent, || of_event(change, told, RowClass::WrongContent, &difference));
+            }
+        }
+    }
+
+    /// An event that is a change's and says what the database says.
+    pub(super) fn arrived_well(&mut self, lane: usize, index: usize, told: &Told<'_>) {
+        let lane_ref = &mut self.lanes[lane];
+        let entry = &mut lane_ref.entries[index];
+        let change = entry.change;
+        if matches!(entry.fate, Fate::Once | Fate::Repeated) {
+            entry.fate = Fate::Repeated;
+            self.result.sheet.copies += 1;
+            self.note(RowClass::Duplicated, || of_event(change, told, RowClass::Duplicated, ""));
+            self.replayed(told.read, change.lsn);
+            return;
+        }
+        entry.fate = Fate::Once;
+        let later = lane_ref.in_order(index).map(|later| lane_ref.entries[later].change.lsn);
+        self.replaying.remove(&(told.read.topic.clone(), told.read.partition));
+        self.result.sheet.owed += 1;
+        if let Some(later) = later {
+            let detail = format!("a later change of the row, at {later}, had arrived before");
+            self.note(RowClass::OutOfOrder, || of_event(change, told, RowClass::OutOfOrder, &detail));
+        }
+    }
+
+    /// An event without a change.
+    fn homeless(&mut self, told: &Told<'_>, snapshot: Snapshot) {
+        let (from, to) = self.expectation.window;
+        let lsn = told.lsn.unwrap_or_default();
+        if snapshot != Snapshot::No || lsn < from || lsn >= to {
+            self.foreign();
+            return;
+        }
+        if let Some(table) = told.table {
+            let blind = self.expectation.blind;
+            let late = blind.changes_before.get(table).is_some_and(|before| lsn < *before);
+            if late && matches!(told.op, Some(Op::Update | Op::Delete)) {
+                let reason =
+                    "its rows were changed in the moment in which it was created; create it in a step of its own";
+                self.result.gap(Some(table), reason, 0, 1);
+                return;
+            }
+            let known = self.tables.contains(table) || self.ancestor_is_known(table);
+            if !known && !self.tables.is_empty() && told.op != Some(Op::Truncate) {
+                self.result.gap(Some(table), "the account of the database has no changes of it", 0, 1);
+                return;
+            }
+            if !known || told.op == Some(Op::Truncate) {
+                self.foreign();
+                return;
+            }
+        }
+        self.result.sheet.phantom += 1;
+        self.note(RowClass::Phantom, || about(told, RowClass::Phantom, "the database committed no such change"));
+    }
+
+    fn ancestor_is_known(&self, table: &TableName) -> bool {
+        let transactions = self.expectation.transactions.iter();
+        transactions
+            .flat_map(|transaction| &transaction.changes)
+            .any(|change| change.relation.ancestors.contains(table))
+    }
+
+    fn replayed(&mut self, read: &ReadEvent, lsn: Lsn) {
+        let replays = &mut self.result.replays;
+        let index = *self.replaying.entry((read.topic.clone(), read.partition)).or_insert_with(|| {
+            replays.push(Replay {
+                topic: read.topic.to_string(),
+                partition: read.partition,
+                first_offset: read.offset,
+                events: 0,
+                from: lsn,
+                to: lsn,
+            });
+            replays.len() - 1
+        });
+        let replay = &mut replays[index];
+        replay.events += 1;
+        replay.from = replay.from.min(lsn);
+        replay.to = replay.to.max(lsn);
+    }
+}
+
+impl Lane<'_> {
+    /// A snapshot's row stands for the change.
+    pub(super) fn cover(&mut self, index: usize) {
+        let entry = &mut self.entries[index];
+        if entry.fate == Fate::Nothing {
+            entry.fate = Fate::Covered;
+        }
+    }
+
+    /// Notes the arrival of a change; the later change of the row that was faster, if one was.
+    pub(super) fn in_order(&mut self, index: usize) -> Option<usize> {
+        let change = self.entries[index].change;
+        if !change.relation.has_key() {
+            return None;
+        }
+        let latest = self.latest.entry((&change.relation.name, &change.key)).or_insert(index);
+        if *latest > index {
+            return Some(*latest);
+        }
+        *latest = index;
+        None
+    }
+}

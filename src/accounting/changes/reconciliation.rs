@@ -1,0 +1,299 @@
+//! The result of holding events against the database's account.
+
+use super::sheet::{ChangeSheet, Excuse, Gap, NotCompared};
+use crate::database::{Lsn, RowOp, TableName};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What can be wrong with a row's change on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowClass {
+    /// Committed, and never arrived although the connector has passed it and the reader reached the end.
+    Lost,
+    /// Committed, not seen yet: the reader has not reached the end, or the connector has not read that far. Unknown, not lost.
+    Unread,
+    /// The same change as a second record. Legal in at-least-once.
+    Duplicated,
+    /// The same record (topic, partition, offset) read a second time.
+    Redelivered,
+    /// Arrived after a later change of the same row.
+    OutOfOrder,
+    /// An event without a change in the database.
+    Phantom,
+    /// The event does not say what the database says.
+    WrongContent,
+    /// A delete that no tombstone followed, although the connector writes them.
+    MissingTombstone,
+}
+
+impl RowClass {
+    /// All classes, the worst first.
+    pub const ALL: [Self; 8] = [
+        Self::Lost,
+        Self::Phantom,
+        Self::WrongContent,
+        Self::OutOfOrder,
+        Self::Unread,
+        Self::MissingTombstone,
+        Self::Duplicated,
+        Self::Redelivered,
+    ];
+}
+
+impl fmt::Display for RowClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lost => "lost",
+            Self::Unread => "unread",
+            Self::Duplicated => "duplicated",
+            Self::Redelivered => "redelivered",
+            Self::OutOfOrder => "out of order",
+            Self::Phantom => "phantom",
+            Self::WrongContent => "wrong content",
+            Self::MissingTombstone => "missing tombstone",
+        })
+    }
+}
+
+/// Numbers of changes by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangeCounts {
+    /// Inserted rows.
+    pub inserts: u64,
+    /// Updated rows.
+    pub updates: u64,
+    /// Deleted rows.
+    pub deletes: u64,
+    /// Truncated tables, where the connector tells of them.
+    #[serde(default)]
+    pub truncations: u64,
+}
+
+impl ChangeCounts {
+    /// Counts one change.
+    pub fn add(&mut self, op: RowOp) {
+        match op {
+            RowOp::Insert => self.inserts += 1,
+            RowOp::Update => self.updates += 1,
+            RowOp::Delete => self.deletes += 1,
+            RowOp::Truncate => self.truncations += 1,
+        }
+    }
+
+    /// All kinds together.
+    pub fn total(&self) -> u64 {
+        self.inserts + self.updates + self.deletes + self.truncations
+    }
+}
+
+/// One offending change or event, named so that it can be found in the database and in the topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RowAnomaly {
+    /// What is wrong.
+    pub class: RowClass,
+    /// Table.
+    pub table: TableName,
+    /// Primary key in words, `id=7`.
+    pub key: String,
+    /// What happened to the row, where it is known.
+    pub op: Option<RowOp>,
+    /// Transaction id (lower 32 bits).
+    pub xid: Option<u32>,
+    /// Position of the change in the database's log.
+    pub lsn: Option<Lsn>,
+    /// Commit time by the database's clock, microseconds since the Unix epoch.
+    pub committed_us: Option<i64>,
+    /// Topic of the event, where there is one.
+    pub topic: Option<String>,
+    /// Partition of the event.
+    pub partition: Option<i32>,
+    /// Offset of the event.
+    pub offset: Option<i64>,
+    /// More in words; empty where the class says all.
+    pub detail: String,
+}
+
+impl fmt::Display for RowAnomaly {
+    /// `lost: public.orders id=7, insert in transaction 745 at 0/16B3748`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.class)?;
+        if !self.table.table.is_empty() {
+            write!(f, " {}", self.table)?;
+        }
+        if !self.key.is_empty() {
+            write!(f, " {}", self.key)?;
+        }
+        if let Some(op) = self.op {
+            write!(f, ", {}", format!("{op:?}").to_lowercase())?;
+        }
+        if let Some(xid) = self.xid {
+            write!(f, " in transaction {xid}")?;
+        }
+        if let Some(lsn) = self.lsn {
+            write!(f, " at {lsn}")?;
+        }
+        if let (Some(topic), Some(partition), Some(offset)) = (&self.topic, self.partition, self.offset) {
+            write!(f, ", record {topic}-{partition}@{offset}")?;
+        }
+        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+    }
+}
+
+/// A stretch of changes that a connector sent a second time, because it continued from an older position.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Replay {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// Offset of the first repeated record.
+    pub first_offset: i64,
+    /// Records repeated in a row.
+    pub events: u64,
+    /// Position in the database's log it went back to.
+    pub from: Lsn,
+    /// Position of the last repeated change.
+    pub to: Lsn,
+}
+
+/// Version of [`Reconciliation`]: what a column means does not change within one.
+pub const VERSION: u32 = 2;
+
+/// What became of every change. `expected = delivered + covered_by_snapshot + lost + unread`; see also the sheet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Reconciliation {
+    /// Version of this account; 0 in results of the first version, which have no sheet.
+    pub version: u32,
+    /// The readers had reached the end of every partition.
+    pub drained: bool,
+    /// Every change and every record in its column.
+    pub sheet: ChangeSheet,
+    /// Changes that do not have to arrive.
+    pub excused: Vec<Excuse>,
+    /// What is not judged: while there is any of it, nothing can be said to be complete.
+    pub unjudged: Vec<Gap>,
+    /// Values that were not compared.
+    pub not_compared: Vec<NotCompared>,
+    /// Values that were compared.
+    pub values_compared: u64,
+    /// Transactions with expected changes.
+    pub transactions: u64,
+    /// Changes that had to arrive.
+    pub expected: ChangeCounts,
+    /// Of these, arrived as an event of their own.
+    pub delivered: ChangeCounts,
+    /// Of these, contained in the rows that a snapshot read (a row inserted, then updated, before it: one event stands for both).
+    pub covered_by_snapshot: u64,
+    /// Of these, never arrived.
+    pub lost: u64,
+    /// Rows (distinct keys) with lost changes.
+    pub lost_rows: u64,
+    /// Of these, not seen yet: reader or connector have not come so far.
+    pub unread: u64,
+    /// Second records of the same change.
+    pub duplicated: u64,
+    /// Records read a second time.
+    pub redelivered: u64,
+    /// Changes that arrived after a later change of the same row.
+    pub out_of_order: u64,
+    /// Events without a change.
+    pub phantom: u64,
+    /// Events that disagree with the database.
+    pub wrong_content: u64,
+    /// Deletes without tombstone.
+    pub missing_tombstones: u64,
+    /// Tombstones read.
+    pub tombstones: u64,
+    /// Rows read by snapshots.
+    pub snapshot_rows: u64,
+    /// Events about changes of others: of other steps, other tables, or outside the time the account covers.
+    pub foreign: u64,
+    /// Column values whose form in the event is not understood or that the event leaves out; they count neither as right nor wrong.
+    pub values_not_compared: u64,
+    /// Duplicates explained: where the connector went back to.
+    pub replays: Vec<Replay>,
+    /// The first offenders of each class.
+    pub samples: Vec<RowAnomaly>,
+}
+
+impl Reconciliation {
+    /// Whether every change has its place, and none is missing.
+    pub fn is_complete(&self) -> bool {
+        self.sheet.lost + self.sheet.unread + self.sheet.unjudged == 0
+    }
+
+    /// Changes excused, for whatever reason.
+    pub(super) fn excuse(&mut self, table: &TableName, op: RowOp, reason: &str) {
+        self.sheet.excused += 1;
+        let same = |known: &&mut Excuse| known.op == op && known.table == *table && known.reason == reason;
+        match self.excused.iter_mut().find(same) {
+            Some(known) => known.changes += 1,
+            None => {
+                self.excused.push(Excuse { table: table.clone(), op, reason: reason.to_owned(), changes: 1 });
+            }
+        }
+    }
+
+    /// Something that is not judged: changes, records or both.
+    pub(super) fn gap(&mut self, table: Option<&TableName>, reason: &str, changes: u64, records: u64) {
+        self.sheet.unjudged += changes;
+        self.sheet.unjudged_records += records;
+        match self.unjudged.iter_mut().find(|known| known.table.as_ref() == table && known.reason == reason) {
+            Some(known) => {
+                known.changes += changes;
+                known.records += records;
+            }
+            None => self.unjudged.push(Gap { table: table.cloned(), reason: reason.to_owned(), changes, records }),
+        }
+    }
+
+    /// A value that is not compared.
+    pub(super) fn skip_value(&mut self, table: &TableName, column: &str, reason: &str) {
+        self.values_not_compared += 1;
+        let same = |known: &&mut NotCompared| known.column == column && known.table == *table && known.reason == reason;
+        match self.not_compared.iter_mut().find(same) {
+            Some(known) => known.values += 1,
+            None => self.not_compared.push(NotCompared {
+                table: table.clone(),
+                column: column.to_owned(),
+                reason: reason.to_owned(),
+                values: 1,
+            }),
+        }
+    }
+
+    /// Number of offences of a class.
+    pub fn count(&self, class: RowClass) -> u64 {
+        match class {
+            RowClass::Lost => self.lost,
+            RowClass::Unread => self.unread,
+            RowClass::Duplicated => self.duplicated,
+            RowClass::Redelivered => self.redelivered,
+            RowClass::OutOfOrder => self.out_of_order,
+            RowClass::Phantom => self.phantom,
+            RowClass::WrongContent => self.wrong_content,
+            RowClass::MissingTombstone => self.missing_tombstones,
+        }
+    }
+
+    /// Counts an offence and keeps it among the samples while its class has fewer than `limit`.
+    pub(super) fn note(&mut self, limit: usize, class: RowClass, describe: impl FnOnce() -> RowAnomaly) {
+        let seen = match class {
+            RowClass::Lost => &mut self.lost,
+            RowClass::Unread => &mut self.unread,
+            RowClass::Duplicated => &mut self.duplicated,
+            RowClass::Redelivered => &mut self.redelivered,
+            RowClass::OutOfOrder => &mut self.out_of_order,
+            RowClass::Phantom => &mut self.phantom,
+            RowClass::WrongContent => &mut self.wrong_content,
+            RowClass::MissingTombstone => &mut self.missing_tombstones,
+        };
+        *seen += 1;
+        if *seen <= limit as u64 {
+            self.samples.push(describe());
+        }
+    }
+}

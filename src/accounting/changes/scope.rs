@@ -1,0 +1,267 @@
+//! Which changes have to arrive with which connector.
+
+use crate::database::{Blind, Cell, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};
+use crate::debezium::{CaptureRules, Duty, Form, ReadEvent, ReadKind};
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A connector whose records the readers may have.
+#[derive(Clone, Copy, Debug)]
+pub struct Connector<'a> {
+    /// What it is told to deliver.
+    pub rules: &'a CaptureRules,
+    /// How far it has confirmed: `confirmed_flush_lsn` of its slot, `Lsn(u64::MAX)` where the slot is gone and nothing can arrive
+    /// any more. A FAILED or slow connector has lost nothing yet: its slot keeps it.
+    pub confirmed: Option<Lsn>,
+    /// Position at which it was known to stream; what was committed before may have been read by its snapshot.
+    pub streaming_from: Option<Lsn>,
+}
+
+/// What should have arrived, and what is known about the reading.
+#[derive(Clone, Copy, Debug)]
+pub struct Expectation<'a> {
+    /// The account: everything that was committed, by whomever, in order of commit.
+    pub transactions: &'a [CommittedTransaction],
+    /// Where the account begins and how far it was read. Events outside are nobody's phantoms.
+    pub window: (Lsn, Lsn),
+    /// What the account does not know.
+    pub blind: &'a Blind,
+    /// Ids of the transactions that have to arrive; `None`: all of the account.
+    pub claimed: Option<&'a HashSet<u32>>,
+    /// The database of the account; `None`: whatever events say.
+    pub database: Option<&'a str>,
+    /// The connectors that may write to the topics.
+    pub connectors: &'a [Connector<'a>],
+    /// The topics that were read; `None`: those of every table.
+    pub topics: Option<&'a BTreeSet<String>>,
+    /// The readers have reached the end of every partition. What they have not seen then is lost where the connector has passed it,
+    /// which a later change's arrival or its confirmation shows; otherwise it is unread.
+    pub drained: bool,
+    /// Offenders kept of each class.
+    pub samples: usize,
+}
+
+/// Whether a table's changes come to the readers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Read,
+    Elsewhere,
+    /// The setting by which that cannot be told.
+    Unknown(String),
+}
+
+/// What has to become of a change, with one connector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Owed {
+    /// It is another's; its event is foreign.
+    Foreign,
+    Yes,
+    /// It may arrive; if not, it is not judged.
+    Perhaps(Arc<str>),
+    /// It cannot arrive, and is not judged.
+    Barred(Arc<str>),
+    /// It does not arrive by a declaration.
+    Excused(Arc<str>),
+    /// Its topic is none of those that were read.
+    Elsewhere,
+}
+
+/// What the rules say of a table.
+pub(super) struct TableRules {
+    /// The name under which its changes are found in events.
+    pub(super) name: TableName,
+    /// Of each column, the setting that changes its values or leaves it out.
+    pub(super) columns: Vec<Option<String>>,
+    /// Its records have a key that is not the table's.
+    pub(super) own_key: bool,
+}
+
+impl TableRules {
+    pub(super) fn changes(&self, place: usize) -> bool {
+        self.columns[place].is_some()
+    }
+}
+
+type Cached = HashMap<(*const Relation, RowOp), Owed>;
+
+/// The scope of one connector: remembers what it has worked out.
+pub(super) struct Scope<'a> {
+    pub(super) rules: &'a CaptureRules,
+    topics: Option<&'a BTreeSet<String>>,
+    seen: HashSet<TableName>,
+    cached: RefCell<Cached>,
+    tables: RefCell<HashMap<*const Relation, Rc<TableRules>>>,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(rules: &'a CaptureRules, topics: Option<&'a BTreeSet<String>>, events: &[ReadEvent]) -> Self {
+        let seen = events.iter().filter_map(|read| match &read.kind {
+            ReadKind::Change(event) if concerns(rules, &event.source.origin.name) => Some(event.source.table()),
+            _ => None,
+        });
+        let mut tables: HashSet<TableName> = HashSet::new();
+        let mut last = None;
+        for table in seen {
+            if last != Some(table) {
+                tables.insert(table.clone());
+                last = Some(table);
+            }
+        }
+        Self { rules, topics, seen: tables, cached: RefCell::default(), tables: RefCell::default() }
+    }
+
+    /// The name under which a table's changes are found in events.
+    pub(super) fn name_of<'r>(&self, relation: &'r Relation) -> &'r TableName {
+        let named = std::iter::once(&relation.name).chain(&relation.ancestors).find(|name| self.seen.contains(*name));
+        named.unwrap_or_else(|| self.rules.published_as(relation))
+    }
+
+    /// What the rules say of a table; the relation lives as long as the account.
+    pub(super) fn table(&self, relation: &Relation) -> Rc<TableRules> {
+        let mut tables = self.tables.borrow_mut();
+        let known = tables.entry(std::ptr::from_ref(relation)).or_insert_with(|| {
+            let name = self.name_of(relation).clone();
+            let columns = relation.columns.iter().map(|column| self.rules.column(&name, &column.name).err()).collect();
+            let own_key = self.rules.has_own_key(&name);
+            Rc::new(TableRules { name, columns, own_key })
+        });
+        Rc::clone(known)
+    }
+
+    pub(super) fn place(&self, relation: &Relation) -> Place {
+        let Some(topics) = self.topics else { return Place::Read };
+        let mut unknown = None;
+        for name in std::iter::once(&relation.name).chain(&relation.ancestors) {
+            if self.seen.contains(name) {
+                return Place::Read;
+            }
+            match self.rules.topics(name) {
+                Ok(names) if names.iter().any(|name| topics.contains(name)) => return Place::Read,
+                Ok(_) => {}
+                // Nobody can say more of a connector that is not known than that it may use Debezium's naming.
+                Err(_) if self.rules.prefix.is_none() => {
+                    let end = format!(".{name}");
+                    if topics.iter().any(|topic| topic.ends_with(&end)) {
+                        return Place::Read;
+                    }
+                    let explained = |topic: &String| topic.matches('.').count() >= 2;
+                    if !topics.iter().all(explained) {
+                        unknown =
+                            Some("which tables it captures is not known: its connector is not of this run".to_owned());
+                    }
+                }
+                Err(setting) => {
+                    unknown = Some(format!("{setting} of connector {} decides its topic", self.rules.connector));
+                }
+            }
+        }
+        unknown.map_or(Place::Elsewhere, Place::Unknown)
+    }
+
+    /// What has to become of a change that is claimed.
+    pub(super) fn owed(&self, change: &RowChange) -> Owed {
+        if let Form::Outbox(outbox) = self.rules.form() {
+            return self.of_outbox(outbox, change);
+        }
+        let key = (Arc::as_ptr(&change.relation), change.op);
+        if let Some(known) = self.cached.borrow().get(&key) {
+            return known.clone();
+        }
+        let owed = match self.place(&change.relation) {
+            Place::Elsewhere => Owed::Elsewhere,
+            Place::Unknown(reason) => Owed::Perhaps(reason.into()),
+            Place::Read => self.by_rules(change),
+        };
+        self.cached.borrow_mut().insert(key, owed.clone());
+        owed
+    }
+
+    fn by_rules(&self, change: &RowChange) -> Owed {
+        if let Some(unreadable) = &self.rules.unreadable {
+            return Owed::Barred(unreadable.as_str().into());
+        }
+        match self.rules.duty(&change.relation, change.op) {
+            Duty::Owed => Owed::Yes,
+            Duty::Perhaps(why) => Owed::Perhaps(why.into()),
+            Duty::Barred(why) => Owed::Barred(why.into()),
+            Duty::Excused(why) => Owed::Excused(why.into()),
+        }
+    }
+
+    /// The topic of an outbox's message depends on its row.
+    fn of_outbox(&self, outbox: &crate::debezium::Outbox, change: &RowChange) -> Owed {
+        let column = |name: &str| {
+            let index = change.relation.columns.iter().position(|column| column.name == name)?;
+            change.after.as_ref()?.get(index).and_then(Cell::text)
+        };
+        if change.op != RowOp::Insert {
+            return self.by_rules(change);
+        }
+        let Some(topics) = self.topics else { return self.by_rules(change) };
+        let Some(routed) = column(&outbox.route_by) else { return Owed::Elsewhere };
+        if topics.contains(&outbox.topic.replace("${routedByValue}", routed)) {
+            self.by_rules(change)
+        } else {
+            Owed::Elsewhere
+        }
+    }
+}
+
+/// Whether events of that `topic.prefix` are a connector's.
+pub(super) fn concerns(rules: &CaptureRules, name: &str) -> bool {
+    rules.prefix.as_deref().is_none_or(|prefix| prefix == name)
+}
+
+impl Expectation<'_> {
+    pub(super) fn claims(&self, transaction: &CommittedTransaction) -> bool {
+        self.claimed.is_none_or(|claimed| claimed.contains(&transaction.xid))
+    }
+
+    /// Of the connectors that are known, those whose records may be in the topics that were read; where a topic has no such connector,
+    /// and all are unknown, one of which Debezium's defaults are assumed.
+    pub fn concerned<'c>(
+        &self,
+        known: Vec<Connector<'c>>,
+        assumed: &'c CaptureRules,
+        events: &[ReadEvent],
+    ) -> Vec<Connector<'c>> {
+        let mut relations: HashMap<&TableName, &Relation> = HashMap::new();
+        for change in self.transactions.iter().flat_map(|transaction| &transaction.changes) {
+            relations.insert(&change.relation.name, &change.relation);
+        }
+        let mut concerned: Vec<Connector<'c>> = known
+            .into_iter()
+            .filter(|connector| {
+                let scope = Scope::new(connector.rules, self.topics, events);
+                let outbox = matches!(connector.rules.form(), Form::Outbox(_));
+                outbox
+                    || !scope.seen.is_empty()
+                    || relations.values().any(|relation| scope.place(relation) != Place::Elsewhere)
+            })
+            .collect();
+        let stranger = events.iter().any(|read| match &read.kind {
+            ReadKind::Change(event) => {
+                !concerned.iter().any(|connector| concerns(connector.rules, &event.source.origin.name))
+            }
+            _ => false,
+        });
+        if concerned.is_empty() || stranger {
+            concerned.push(Connector { rules: assumed, confirmed: None, streaming_from: None });
+        }
+        concerned
+    }
+
+    /// Position of the last change that has to arrive, for each connector. A reader that has seen it, or a later one, need not wait.
+    pub fn last_changes(&self, events: &[ReadEvent]) -> Vec<Option<Lsn>> {
+        let last = |connector: &Connector<'_>| {
+            let scope = Scope::new(connector.rules, self.topics, events);
+            let claimed = self.transactions.iter().rev().filter(|transaction| self.claims(transaction));
+            claimed
+                .flat_map(|transaction| transaction.changes.iter().rev())
+                .find_map(|change| matches!(scope.owed(change), Owed::Yes | Owed::Perhaps(_)).then_some(change.lsn))
+        };
+        self.connectors.iter().map(last).collect()
+    }
+}

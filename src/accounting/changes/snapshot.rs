@@ -1,0 +1,285 @@
+//! What a snapshot stands for.
+//!
+//! A snapshot reads each row once, in the state it has then. Such an event covers every earlier change of the row; a row that is
+//! missing from it because it had been deleted covers its changes as well, unless it had been sent before: a connector
+//! that starts over with a new snapshot (its offsets were not committed) never sends the deletes in between.
+
+use super::anomalies::at_record;
+use super::ledger::{Entry, Fate, Lane};
+use super::reconciliation::{Reconciliation, RowClass};
+use super::scope::{Owed, Scope};
+use crate::database::{Lsn, Relation, RowOp, TableName};
+use crate::debezium::{ChangeEvent, ReadEvent, Row, RowImage, Snapshot, compare_rows};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+struct SnapshotRow<'e> {
+    lsn: Lsn,
+    incremental: bool,
+    row: Option<&'e RowImage>,
+    read: &'e ReadEvent,
+}
+
+/// The rows that snapshots read.
+#[derive(Default)]
+pub(super) struct SnapshotRows<'e> {
+    rows: HashMap<&'e TableName, Vec<SnapshotRow<'e>>>,
+    /// The last initial snapshot of each table.
+    positions: HashMap<&'e TableName, Lsn>,
+    last: Option<Lsn>,
+}
+
+/// A table's part of a lane.
+#[derive(Default)]
+struct Table<'a> {
+    relation: Option<&'a Relation>,
+    /// The changes of each row, by its key in one form.
+    histories: BTreeMap<String, Vec<usize>>,
+    /// Changes of rows without key, by the row's content in one form.
+    contents: HashMap<String, Vec<usize>>,
+    truncations: Vec<usize>,
+    /// Its rows cannot be told apart.
+    blurred: bool,
+}
+
+impl<'e> SnapshotRows<'e> {
+    pub(super) fn add(&mut self, read: &'e ReadEvent, event: &'e ChangeEvent) {
+        let lsn = event.source.lsn.unwrap_or_default();
+        let table = event.source.table();
+        let incremental = event.source.snapshot == Snapshot::Incremental;
+        if !incremental {
+            let position = self.positions.entry(table).or_insert(lsn);
+            *position = (*position).max(lsn);
+            self.last = self.last.max(Some(lsn));
+        }
+        self.rows.entry(table).or_default().push(SnapshotRow { lsn, incremental, row: event.after.as_ref(), read });
+    }
+
+    /// Settles the changes that snapshots stand for, and holds the rows read against the account.
+    pub(super) fn settle(self, lane: &mut Lane<'_>, result: &mut Reconciliation, samples: usize) {
+        if self.rows.is_empty() {
+            return;
+        }
+        lane.snapshot = self.last;
+        let mut covered = HashSet::new();
+        let tables = tables(lane);
+        for (name, mut table) in tables {
+            let none = Vec::new();
+            let shown = self.rows.get(name).unwrap_or(&none);
+            let keyed = table.relation.is_some_and(Relation::has_key);
+            let mut seen = HashSet::new();
+            for row in shown {
+                let Some(relation) = table.relation else { continue };
+                let Some(image) = row.row.map(RowImage::row) else { continue };
+                let Some(key) = canonical(lane, &table, relation, &image, !keyed) else {
+                    table.blurred = true;
+                    continue;
+                };
+                if keyed {
+                    table.show(lane, row, &image, &key, &mut covered, result, samples);
+                } else {
+                    table.show_content(lane, &key, &mut covered);
+                }
+                seen.insert(key);
+            }
+            let position = self.positions.get(name).copied().or(self.last);
+            if let Some(position) = position {
+                if keyed {
+                    table.absent(lane, &seen, position, &mut covered);
+                } else {
+                    table.ended(lane, position, &mut covered);
+                }
+            }
+            if table.blurred {
+                table.give_up(lane, name);
+            }
+        }
+        covered.into_iter().for_each(|index| lane.cover(index));
+    }
+}
+
+/// The key of a snapshot's row by the columns of the table as it is now; where columns were renamed since, as it was.
+fn canonical(lane: &Lane<'_>, table: &Table<'_>, relation: &Relation, row: &Row, whole: bool) -> Option<String> {
+    lane.scope.canonical_row(relation, row, whole).or_else(|| {
+        let mut tried = HashSet::new();
+        let all = table.histories.values().chain(table.contents.values()).flatten();
+        all.filter_map(|index| {
+            let relation = &lane.entries[*index].change.relation;
+            tried.insert(std::sync::Arc::as_ptr(relation)).then_some(relation)
+        })
+        .find_map(|relation| lane.scope.canonical_row(relation, row, whole))
+    })
+}
+
+fn tables<'a>(lane: &Lane<'a>) -> HashMap<&'a TableName, Table<'a>> {
+    let mut tables: HashMap<&TableName, Table<'_>> = HashMap::new();
+    for (index, entry) in lane.entries.iter().enumerate() {
+        let change = entry.change;
+        let table = tables.entry(lane.scope.name_of(&change.relation)).or_default();
+        if change.op == RowOp::Truncate {
+            table.truncations.push(index);
+            continue;
+        }
+        table.relation = Some(&*change.relation);
+        let cells = change.after.as_ref().or(change.before.as_ref());
+        let keyed = change.relation.has_key();
+        match cells.and_then(|cells| lane.scope.canonical_cells(&change.relation, cells, !keyed)) {
+            Some(key) if keyed => table.histories.entry(key).or_default().push(index),
+            Some(content) => table.contents.entry(content).or_default().push(index),
+            None => table.blurred = true,
+        }
+    }
+    tables
+}
+
+impl Table<'_> {
+    #[expect(clippy::too_many_arguments, reason = "a row, its place and where the findings go")]
+    fn show(
+        &self,
+        lane: &Lane<'_>,
+        row: &SnapshotRow<'_>,
+        image: &Row,
+        key: &str,
+        covered: &mut HashSet<usize>,
+        result: &mut Reconciliation,
+        samples: usize,
+    ) {
+        let Some(history) = self.histories.get(key) else { return };
+        match state_shown(&lane.scope, &lane.entries, history, row, image) {
+            Shown::After(place) => covered.extend(&history[..=place]),
+            Shown::Before => {}
+            Shown::Never(difference) => {
+                result.sheet.snapshot_rows -= 1;
+                result.sheet.corrupted += 1;
+                let change = lane.entries[history[0]].change;
+                let mut anomaly = at_record(row.read, RowClass::WrongContent, difference);
+                anomaly.table = change.relation.name.clone();
+                anomaly.key.clone_from(&change.key);
+                anomaly.lsn = Some(row.lsn);
+                result.note(samples, RowClass::WrongContent, || anomaly);
+            }
+        }
+    }
+
+    /// A row without key stands for one change that left a row of that content, and for those that led to it.
+    fn show_content(&self, lane: &Lane<'_>, content: &str, covered: &mut HashSet<usize>) {
+        let all = self.contents.get(content).into_iter().flatten();
+        let open = |index: &&usize| {
+            let entry = &lane.entries[**index];
+            entry.change.op != RowOp::Delete && entry.fate == Fate::Nothing && !covered.contains(*index)
+        };
+        if let Some(index) = all.copied().find(|index| open(&index)) {
+            self.chain(lane, index, covered);
+        }
+    }
+
+    fn chain(&self, lane: &Lane<'_>, mut index: usize, covered: &mut HashSet<usize>) {
+        loop {
+            covered.insert(index);
+            let change = lane.entries[index].change;
+            let Some(before) = change.before.as_ref().filter(|_| change.relation.full) else { return };
+            let Some(content) = lane.scope.canonical_cells(&change.relation, before, true) else { return };
+            let earlier = self.contents.get(&content).into_iter().flatten().rev().find(|earlier| {
+                let entry = &lane.entries[**earlier];
+                **earlier < index
+                    && entry.change.op != RowOp::Delete
+                    && entry.fate == Fate::Nothing
+                    && !covered.contains(*earlier)
+            });
+            let Some(earlier) = earlier else { return };
+            index = *earlier;
+        }
+    }
+
+    /// Rows without key that were deleted before the snapshot.
+    fn ended(&self, lane: &Lane<'_>, position: Lsn, covered: &mut HashSet<usize>) {
+        let mut deletes: Vec<usize> = self.contents.values().flatten().copied().collect();
+        deletes.retain(|index| {
+            let entry = &lane.entries[*index];
+            entry.change.op == RowOp::Delete && entry.fate == Fate::Nothing && entry.transaction.commit_lsn < position
+        });
+        deletes.sort_unstable();
+        for index in deletes {
+            self.chain(lane, index, covered);
+        }
+    }
+
+    /// Rows that a snapshot did not find because they had been deleted.
+    fn absent(&self, lane: &Lane<'_>, seen: &HashSet<String>, position: Lsn, covered: &mut HashSet<usize>) {
+        for (_, history) in self.histories.iter().filter(|(key, _)| !seen.contains(*key)) {
+            let before = history.partition_point(|index| lane.entries[*index].transaction.commit_lsn < position);
+            let Some(last) = history[..before].last() else { continue };
+            let emptied = self
+                .truncations
+                .iter()
+                .any(|index| index > last && lane.entries[*index].transaction.commit_lsn < position);
+            if emptied {
+                covered.extend(&history[..before]);
+            } else if lane.entries[*last].change.op == RowOp::Delete {
+                // Whoever had been shown the row keeps it for ever unless told of its end: that delete is not covered.
+                let shown = history[..before].iter().rev().find(|index| lane.entries[**index].has_arrived());
+                let kept = shown.is_some_and(|index| lane.entries[*index].change.op != RowOp::Delete);
+                covered.extend(&history[..before - usize::from(kept)]);
+            }
+        }
+    }
+
+    /// Nothing can be said of rows that cannot be told apart: what has not arrived may have been in the snapshot.
+    fn give_up(&self, lane: &mut Lane<'_>, name: &TableName) {
+        let reason = format!("a snapshot read {name}, whose rows cannot be told apart by the values in its events");
+        let reason: std::sync::Arc<str> = reason.into();
+        let name = name.clone();
+        let indexes: Vec<usize> = (0..lane.entries.len())
+            .filter(|index| *lane.scope.name_of(&lane.entries[*index].change.relation) == name)
+            .collect();
+        for index in indexes {
+            let entry = &mut lane.entries[index];
+            if entry.owed == Owed::Yes {
+                entry.owed = Owed::Perhaps(reason.clone());
+            }
+        }
+    }
+}
+
+enum Shown {
+    /// The row as this change of its history left it.
+    After(usize),
+    /// The row as it was before the account began.
+    Before,
+    /// No state that the row ever had.
+    Never(String),
+}
+
+/// Which state of its row does a snapshot show? The last one committed before the snapshot; where its position is no sharp border
+/// (a slot older than the snapshot, an incremental snapshot) the first one after it that fits.
+fn state_shown(
+    scope: &Scope<'_>,
+    entries: &[Entry<'_>],
+    history: &[usize],
+    row: &SnapshotRow<'_>,
+    shown: &Row,
+) -> Shown {
+    let border = if row.incremental {
+        history.len()
+    } else {
+        history.partition_point(|index| entries[*index].transaction.commit_lsn < row.lsn)
+    };
+    let fits = |place: usize| {
+        let change = entries[history[place]].change;
+        let table = scope.table(&change.relation);
+        let changed = |place: usize| table.changes(place);
+        let compare = |cells| compare_rows(&change.relation, cells, shown, &scope.rules.modes, false, &changed);
+        change.after.as_ref().map(|cells| compare(cells))
+    };
+    let mut difference = None;
+    for place in (0..border).rev().chain(border..history.len()) {
+        match fits(place) {
+            Some(Ok(_)) => return Shown::After(place),
+            Some(Err(words)) => difference = difference.or(Some(words)),
+            None => {}
+        }
+    }
+    if border == 0 {
+        return Shown::Before;
+    }
+    Shown::Never(difference.unwrap_or_else(|| "the snapshot shows a row that had been deleted".to_owned()))
+}

@@ -1,0 +1,235 @@
+//! Identity by content, for pipelines that rewrite payloads: what goes in is held against what comes
+//! out by key or by a value inside of the JSON payload.
+
+use super::{Identity, ReaderAccount, RunIdentity, Sighting};
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What input and output of a message have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MatchBy {
+    /// The key, byte by byte.
+    Key,
+    /// A value in the JSON payload, as path from its root.
+    Json(Vec<String>),
+}
+
+/// By what both sides of a pipeline are matched; the output may have the value in another place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matching {
+    /// Where the input has it.
+    pub input: MatchBy,
+    /// Where the output has it.
+    pub output: MatchBy,
+}
+
+impl MatchBy {
+    /// Reads a JSON path of names and indexes, such as `$.after.id` or `items[0].id`.
+    pub fn path(path: &str) -> Result<Self, String> {
+        let path = path.trim().trim_start_matches('$');
+        let path = path.strip_prefix(['.', '[']).unwrap_or(path);
+        let steps: Vec<String> = path
+            .split(['.', '['])
+            .map(|step| step.trim_end_matches(']').trim_matches(['\'', '"']).to_owned())
+            .collect();
+        match steps.iter().any(String::is_empty) {
+            true => Err(format!("`{path}` is not a path of names and indexes such as `$.after.id`")),
+            false => Ok(Self::Json(steps)),
+        }
+    }
+
+    /// The value of a message, hashed; `None` where it has none.
+    fn value(&self, key: Option<&[u8]>, payload: Option<&[u8]>) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        match self {
+            Self::Key => key?.hash(&mut hasher),
+            Self::Json(steps) => {
+                let root: serde_json::Value = serde_json::from_slice(payload?).ok()?;
+                let value = steps.iter().try_fold(&root, |value, step| match value {
+                    serde_json::Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+                    other => other.get(step),
+                })?;
+                // 1 and "1" are the same to a pipeline that changes types.
+                match value {
+                    serde_json::Value::Null => return None,
+                    serde_json::Value::String(text) => text.hash(&mut hasher),
+                    other => other.to_string().hash(&mut hasher),
+                }
+            }
+        }
+        Some(hasher.finish())
+    }
+}
+
+/// Collects both sides while they are read, in whatever order, and matches them at the end.
+#[derive(Debug)]
+pub struct Matcher {
+    by: Matching,
+    sides: Mutex<Sides>,
+}
+
+#[derive(Debug, Default)]
+struct Sides {
+    inputs: HashMap<u64, Vec<Identity>>,
+    outputs: Vec<Output>,
+}
+
+#[derive(Debug)]
+struct Output {
+    value: Option<u64>,
+    /// Where the pipeline has left it in.
+    identity: Option<Identity>,
+    place: Place,
+}
+
+/// Where and when a message was seen at the output.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// When, in µs since the epoch.
+    pub at_us: i64,
+}
+
+impl Matcher {
+    /// A matcher without messages.
+    pub fn new(by: Matching) -> Self {
+        Self { by, sides: Mutex::default() }
+    }
+
+    fn sides(&self) -> MutexGuard<'_, Sides> {
+        self.sides.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// A message of the run at the input; false where it lacks the value to match by.
+    pub fn input(&self, identity: Identity, key: Option<&[u8]>, payload: Option<&[u8]>) -> bool {
+        let Some(value) = self.by.input.value(key, payload) else {
+            return false;
+        };
+        self.sides().inputs.entry(value).or_default().push(identity);
+        true
+    }
+
+    /// A message at the output, once for each offset; with the identity of its input where the pipeline has left it in.
+    pub fn output(&self, place: Place, identity: Option<Identity>, key: Option<&[u8]>, payload: Option<&[u8]>) {
+        let value = self.by.output.value(key, payload);
+        self.sides().outputs.push(Output { value, identity, place });
+    }
+
+    /// Gives every output the identity of its input: the one that it carries, else the n-th output of a value that of its
+    /// n-th input, further ones that of its last. What matches no input is foreign. `read` is the account of the reader at the
+    /// output, who decides which outputs count and how many came again; the result goes into the ledger in its place. The
+    /// number tells how many inputs share their value with another, so that the order alone connects them with their outputs.
+    pub fn settle(&self, run: Arc<RunIdentity>, read: &ReaderAccount) -> (ReaderAccount, u64) {
+        let mut sides = self.sides();
+        let mut account = read.without_messages(run);
+        let redelivered = read.redelivered();
+        if redelivered.count > 0 {
+            account.read += redelivered.count;
+            account.strangers.insert(super::Class::Redelivered, redelivered);
+        }
+        let outputs = std::mem::take(&mut sides.outputs);
+        let mut next: HashMap<u64, usize> = HashMap::new();
+        let mut by_order: HashSet<u64> = HashSet::new();
+        for output in outputs.iter().filter(|output| read.has_read(output.place.partition, output.place.offset)) {
+            let found = output.value.and_then(|value| Some((value, sides.inputs.get(&value)?)));
+            let identity = found.and_then(|(value, inputs)| {
+                if let Some(carried) = output.identity.filter(|carried| inputs.contains(carried)) {
+                    return Some(carried);
+                }
+                by_order.insert(value);
+                let number = next.entry(value).or_default();
+                *number += 1;
+                inputs.get(*number - 1).or(inputs.last()).copied()
+            });
+            let Place { partition, offset, at_us } = output.place;
+            let identity = identity.map(|identity| (identity, true)).ok_or(super::IdentityError::Absent);
+            account.record(&Sighting { partition, offset, at_us, identity });
+        }
+        let shared = by_order.iter().filter_map(|value| sides.inputs.get(value)).filter(|inputs| inputs.len() > 1);
+        let ambiguous = shared.map(|inputs| inputs.len() as u64).sum();
+        (account, ambiguous)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounting::{Class, IdentityError, Ledger, SenderAccount};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_pipeline_is_checked_from_end_to_end() {
+        let run = RunIdentity::new(9);
+        let ticket = run.register().unwrap();
+        ticket.raise(6);
+        let mut sender = SenderAccount::new(ticket.producer, "in");
+        sender.sent = 6;
+        sender.acked = (0..6).collect();
+        let by = |path| MatchBy::path(path).unwrap();
+        let matcher = Matcher::new(Matching { input: by("$.after.id"), output: by("$.id") });
+        let output = |offset: i64, id: &str| {
+            let payload = format!("{{\"id\":{id},\"extra\":true}}");
+            matcher.output(Place { partition: 0, offset, at_us: 0 }, None, None, Some(payload.as_bytes()));
+        };
+        // Outputs may be seen before their inputs; 3 is lost, 4 comes twice, 99 was never put in.
+        ["0", "\"1\"", "2", "4", "4", "99", "5", "5"]
+            .iter()
+            .enumerate()
+            .for_each(|(offset, id)| output(offset as i64, id));
+        for (sequence, id) in [0u64, 1, 2, 3, 4, 5].into_iter().enumerate() {
+            let identity =
+                Identity { nonce: 9, producer: 0, sequence: sequence as u64, due_us: 0, body_crc: 0, warmup: false };
+            let payload = format!("{{\"after\":{{\"id\":{id}}}}}");
+            assert!(matcher.input(identity, None, Some(payload.as_bytes())));
+        }
+        let mut read = ReaderAccount::new(run.clone(), "out", None, false);
+        read.assigned(0, 0);
+        for offset in 0..8 {
+            read.record(&Sighting { partition: 0, offset, at_us: 0, identity: Err(IdentityError::Absent) });
+        }
+        read.drain_to(&BTreeMap::from([(0, 8)]));
+        let (account, ambiguous) = matcher.settle(run, &read);
+        assert_eq!(ambiguous, 0);
+        let report = Ledger::new([&sender], [&account]).settle(None);
+        let sequences = |class| report.samples(class).iter().map(|s| s.sequence.unwrap()).collect::<Vec<_>>();
+        assert!(report.drained);
+        assert_eq!(sequences(Class::Lost), [3]);
+        assert_eq!(sequences(Class::Duplicated), [4, 5]);
+        assert_eq!(report.count(Class::Foreign), 1);
+        assert!(MatchBy::path("$..id").is_err());
+        assert_eq!(MatchBy::path("$[0]['a']"), MatchBy::path("0.a"));
+    }
+    #[test]
+    fn inputs_that_share_a_value_are_told_apart_only_where_outputs_carry_identities() {
+        let run = RunIdentity::new(9);
+        let ticket = run.register().unwrap();
+        ticket.raise(3);
+        let identity = |sequence| Identity { nonce: 9, producer: 0, sequence, due_us: 0, body_crc: 0, warmup: false };
+        let settle = |carried: bool| {
+            let matcher = Matcher::new(Matching { input: MatchBy::Key, output: MatchBy::Key });
+            for (sequence, key) in [b"a", b"a", b"b"].into_iter().enumerate() {
+                matcher.input(identity(sequence as u64), Some(key), None);
+            }
+            let mut read = ReaderAccount::new(run.clone(), "out", None, false);
+            // The first `a` is missing, the second came twice.
+            for (offset, (key, sequence)) in [(b"a", 1), (b"a", 1), (b"b", 2)].into_iter().enumerate() {
+                let place = Place { partition: 0, offset: offset as i64, at_us: 0 };
+                matcher.output(place, carried.then(|| identity(sequence)), Some(key), None);
+                read.record(&Sighting {
+                    partition: 0,
+                    offset: offset as i64,
+                    at_us: 0,
+                    identity: Err(IdentityError::Absent),
+                });
+            }
+            let (account, ambiguous) = matcher.settle(run.clone(), &read);
+            (account.producer_seen(0).unwrap().seen.iter().collect::<Vec<_>>(), ambiguous)
+        };
+        assert_eq!(settle(true), (vec![1, 2], 0));
+        assert_eq!(settle(false).1, 2);
+    }
+}

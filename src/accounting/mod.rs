@@ -1,0 +1,54 @@
+//! What happened to every message.
+//!
+//! A sender keeps a [`SenderAccount`] of outcomes, a reader a [`ReaderAccount`] of what it saw;
+//! [`Ledger::settle`] holds one against the other and sorts every difference into a [`Class`].
+
+mod acked_offsets;
+pub mod archive;
+mod bitmap;
+mod bodies;
+pub mod changes;
+mod claims;
+mod class;
+mod identity;
+mod incoming;
+pub mod injection;
+mod keys;
+pub mod matching;
+mod packed;
+mod partition;
+mod reader;
+mod report;
+mod run;
+mod scan;
+mod schedule;
+mod sender;
+mod settlement;
+mod sheet;
+mod stored;
+mod terms;
+
+pub use acked_offsets::AckedOffsets;
+pub use bitmap::PagedBitmap;
+pub use changes::{Capture, Changes, Reconciliation};
+pub use claims::Claims;
+pub use class::Class;
+pub use identity::{
+    IDENTITY_BYTES, IDENTITY_FIELD, IDENTITY_HEADER, IDENTITY_HEX, Identity, IdentityError, body_crc_around,
+    field_position,
+};
+pub(crate) use keys::KeySource;
+pub use keys::{KeyPlan, KeySpec};
+pub use reader::{ReaderAccount, Seen, Sighting};
+pub use report::{Attribution, ClassReport, LedgerReport, Sample};
+pub use run::{Positions, ProducerTicket, RunIdentity};
+pub use scan::{Evidence, read_through, scan};
+pub use schedule::{Due, Schedule, Stage};
+pub use sender::SenderAccount;
+pub use settlement::Ledger;
+pub use sheet::{ReadLine, SentLine, Sheet};
+pub use stored::{ClassCheck, Settlement, Settlements};
+pub use terms::{Allowed, Policy, Terms};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! What ties the messages of one run together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// The run's nonce and, for each of its producers, how many messages it has handed over so far.
+///
+/// Producers raise their count *before* a message can reach the broker, so a reader can tell at
+/// once that an identity with a higher sequence was never sent.
+#[derive(Debug, Default)]
+pub struct RunIdentity {
+    nonce: u64,
+    sent: RwLock<Vec<Arc<AtomicU64>>>,
+    /// Which partitions the members of each group hold, over all steps of the run.
+    groups: Mutex<BTreeMap<String, BTreeMap<Member, BTreeSet<i32>>>>,
+    /// How far the readers of each group and topic have come, by their steps.
+    reached: Mutex<BTreeMap<(String, String), BTreeMap<String, Positions>>>,
+    /// The names that groups gave to members of this run, those that are gone included.
+    names: Mutex<BTreeMap<String, BTreeSet<String>>>,
+}
+
+/// The offset that is read next, by partition.
+pub type Positions = BTreeMap<i32, i64>;
+
+/// A member of a group: its step and its number.
+type Member = (String, usize);
+
+/// One producer's place in the run.
+#[derive(Debug, Clone)]
+pub struct ProducerTicket {
+    /// The producer's number within the run.
+    pub producer: u16,
+    /// How many sequence numbers it has used.
+    pub sent: Arc<AtomicU64>,
+}
+
+impl RunIdentity {
+    /// A run without producers.
+    pub fn new(nonce: u64) -> Arc<Self> {
+        Arc::new(Self { nonce, ..Self::default() })
+    }
+
+    /// The number that tells this run's messages from another's.
+    pub fn nonce(&self) -> u64 {
+        self.nonce
+    }
+
+    /// Takes the next producer number; `None` after 65,536 of them.
+    pub fn register(&self) -> Option<ProducerTicket> {
+        let mut producers = self.sent.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let producer = u16::try_from(producers.len()).ok()?;
+        let sent = Arc::new(AtomicU64::new(0));
+        producers.push(sent.clone());
+        Some(ProducerTicket { producer, sent })
+    }
+
+    fn groups(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<Member, BTreeSet<i32>>>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A member of a group has been given what it holds, which may be nothing.
+    pub fn member_holds(&self, group: &str, step: &str, number: usize, partitions: BTreeSet<i32>) {
+        self.groups().entry(group.to_owned()).or_default().insert((step.to_owned(), number), partitions);
+    }
+
+    /// A member of a group is gone.
+    pub fn member_left(&self, group: &str, step: &str, number: usize) {
+        if let Some(members) = self.groups().get_mut(group) {
+            members.remove(&(step.to_owned(), number));
+        }
+    }
+
+    /// A reader of a group has come so far in a topic.
+    pub fn reader_reached(&self, group: &str, topic: &str, step: &str, positions: Positions) {
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        reached.entry((group.to_owned(), topic.to_owned())).or_default().insert(step.to_owned(), positions);
+    }
+
+    /// How far the other readers of a group have come in a topic, as of the last second. What they have read is not left to be
+    /// read by `step`.
+    pub fn reached_beside(&self, group: &str, topic: &str, step: &str) -> Vec<Positions> {
+        let reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(readers) = reached.get(&(group.to_owned(), topic.to_owned())) else { return Vec::new() };
+        readers.iter().filter(|(other, _)| *other != step).map(|(_, positions)| positions.clone()).collect()
+    }
+
+    /// A group knows a member of this run by this name.
+    pub fn member_named(&self, group: &str, name: String) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.entry(group.to_owned()).or_default().insert(name);
+    }
+
+    /// The names by which a group knows, or knew, the members of this run.
+    pub fn names_in(&self, group: &str) -> BTreeSet<String> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).get(group).cloned().unwrap_or_default()
+    }
+
+    /// Whether a member of a group has been given anything, or nothing, since it came.
+    pub fn is_member(&self, group: &str, step: &str, number: usize) -> bool {
+        self.groups().get(group).is_some_and(|members| members.contains_key(&(step.to_owned(), number)))
+    }
+
+    /// What all members of a group hold together, whichever step they belong to.
+    pub fn held_by(&self, group: &str) -> BTreeSet<i32> {
+        self.groups().get(group).map(|members| members.values().flatten().copied().collect()).unwrap_or_default()
+    }
+
+    /// What members of other steps hold.
+    pub fn held_beside(&self, group: &str, step: &str) -> BTreeSet<i32> {
+        let groups = self.groups();
+        let Some(members) = groups.get(group) else { return BTreeSet::new() };
+        members.iter().filter(|((other, _), _)| other != step).flat_map(|(_, held)| held.iter().copied()).collect()
+    }
+
+    /// The count of a producer, if it is one of this run.
+    pub(crate) fn counter(&self, producer: u16) -> Option<Arc<AtomicU64>> {
+        let producers = self.sent.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        producers.get(usize::from(producer)).cloned()
+    }
+}
+
+impl ProducerTicket {
+    /// States that every sequence below `count` may now be on its way.
+    pub fn raise(&self, count: u64) {
+        self.sent.store(count, Ordering::Release);
+    }
+}

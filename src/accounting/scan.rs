@@ -1,0 +1,115 @@
+//! A fresh read of the log, to say where lost messages went missing.
+
+use super::{Identity, PagedBitmap};
+use crate::kafka::{BatchConsumer, ClientSettings, ClientState, Incoming, KafkaFailure, LogSink, OffsetReader, Role};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+/// What a fresh read of the log found.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The first offset of each partition that still exists.
+    pub log_start: BTreeMap<i32, i64>,
+    /// Partition and offset of the missing identities that are in the log after all.
+    #[serde(with = "pairs")]
+    pub found: HashMap<(u16, u64), (i32, i64)>,
+}
+
+impl Evidence {
+    /// Whether an offset has been removed by retention or by a deletion of records.
+    pub fn is_below_start(&self, partition: i32, offset: i64) -> bool {
+        self.log_start.get(&partition).is_some_and(|start| offset < *start)
+    }
+}
+
+/// Reads the whole of `topic` with a client of its own and looks for the `missing` sequences (by
+/// producer) of the run with this `nonce`. Blocks, at most for `limit`; fails if the end is not
+/// reached by then, because half a read proves nothing.
+pub fn scan(
+    connection: &BTreeMap<String, String>,
+    topic: &str,
+    nonce: u64,
+    missing: &HashMap<u16, PagedBitmap>,
+    read_committed: bool,
+    limit: Duration,
+) -> Result<Evidence, KafkaFailure> {
+    let mut found = HashMap::new();
+    let log_start = read_through(connection, topic, read_committed, limit, |message| {
+        let Ok((identity, _)) = Identity::of(message) else { return };
+        let wanted = missing.get(&identity.producer).is_some_and(|set| set.contains(identity.sequence));
+        if wanted && identity.nonce == nonce {
+            found.entry((identity.producer, identity.sequence)).or_insert((message.partition, message.offset));
+        }
+    })?;
+    Ok(Evidence { log_start, found })
+}
+
+/// Reads the whole of `topic`, as far as it reaches now, with a client of its own; the first offset
+/// of each partition. Blocks, at most for `limit`.
+pub fn read_through(
+    connection: &BTreeMap<String, String>,
+    topic: &str,
+    read_committed: bool,
+    limit: Duration,
+    mut see: impl FnMut(&Incoming<'_>),
+) -> Result<BTreeMap<i32, i64>, KafkaFailure> {
+    let deadline = Instant::now() + limit;
+    let logs = LogSink::default();
+    let offsets = OffsetReader::new(connection, read_committed, logs.clone())?;
+    let partitions = offsets.partitions(topic, limit)?;
+    let log_start = offsets.starts(topic, &partitions, limit)?;
+    let ends = offsets.ends(topic, &partitions, limit)?;
+    let mut settings = ClientSettings::new(Role::Consumer)?;
+    settings.set_all(connection)?;
+    settings.set("group.id", "kscen-scan")?.set("enable.auto.commit", "false")?;
+    settings.set("auto.offset.reset", "earliest")?;
+    settings.set("isolation.level", if read_committed { "read_committed" } else { "read_uncommitted" })?;
+    let mut consumer = BatchConsumer::new(&settings.build()?.0, ClientState::new("scan", logs))?;
+    let metadata = consumer.client().fetch_metadata(Some(topic), limit);
+    metadata.map_err(|error| KafkaFailure::request("fetch metadata", &error))?;
+    consumer.assign(topic, &log_start)?;
+
+    let mut reached = log_start.clone();
+    while ends.iter().any(|(partition, end)| reached.get(partition).is_none_or(|at| at < end)) {
+        if Instant::now() >= deadline {
+            return Err(KafkaFailure::Request {
+                action: format!("read `{topic}` from its beginning"),
+                code: "_TIMED_OUT".into(),
+                detail: format!("the end was not reached within {} s", limit.as_secs()),
+            });
+        }
+        let count = consumer.read(
+            Duration::from_millis(100),
+            |batch| {
+                for message in batch {
+                    reached.insert(message.partition, message.offset + 1);
+                    see(message);
+                }
+            },
+            |_| {},
+        );
+        if count == 0 {
+            // The client also passes what it does not deliver, such as the markers of transactions.
+            reached.extend(consumer.positions(topic, partitions.iter().copied()));
+        }
+    }
+    Ok(log_start)
+}
+
+/// JSON's maps have texts as keys: a list of pairs instead.
+mod pairs {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::collections::{BTreeMap, HashMap};
+
+    type Found = HashMap<(u16, u64), (i32, i64)>;
+
+    pub(super) fn serialize<S: Serializer>(found: &Found, serializer: S) -> Result<S::Ok, S::Error> {
+        let sorted: BTreeMap<_, _> = found.iter().collect();
+        sorted.into_iter().collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Found, D::Error> {
+        Ok(Vec::deserialize(deserializer)?.into_iter().collect())
+    }
+}

@@ -1,0 +1,101 @@
+//! One producer's side of the account.
+
+use super::{AckedOffsets, Due, KeyPlan, PagedBitmap};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// What became of everything that one producer sent.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct SenderAccount {
+    /// The step that it belongs to.
+    pub step: String,
+    /// The producer's number within the run.
+    pub producer: u16,
+    /// The topic it wrote to.
+    pub topic: String,
+    /// Sequences 0..sent were used.
+    pub sent: u64,
+    /// Payload bytes handed to the client.
+    pub bytes: u64,
+    /// Whether every message has its outcome.
+    pub complete: bool,
+    /// Acknowledged by the broker.
+    pub acked: PagedBitmap,
+    /// Reported as definitely not written.
+    pub failed: PagedBitmap,
+    /// Timed out or failed after they may have been written.
+    pub unknown: PagedBitmap,
+    /// Part of a transaction that was aborted.
+    pub aborted: PagedBitmap,
+    /// Where the acknowledged ones went.
+    pub offsets: AckedOffsets,
+    /// When each was due, where there is a schedule.
+    pub due: Option<Due>,
+    /// Which key each had, where that can be told.
+    pub keys: Option<KeyPlan>,
+}
+
+impl SenderAccount {
+    /// An account of nothing yet.
+    pub fn new(producer: u16, topic: impl Into<String>) -> Self {
+        Self { producer, topic: topic.into(), ..Self::default() }
+    }
+
+    /// When a message was due, in µs since the epoch; `None` without a schedule.
+    pub fn due_us(&self, sequence: u64) -> Option<i64> {
+        self.due.as_ref()?.at_us(sequence)
+    }
+
+    /// These sequences were acknowledged as written one after the other in a partition, the first of them at `offset`; -1
+    /// where the broker told no offset, and -1 as partition where not even that is known.
+    pub fn acknowledged(&mut self, sequences: Range<u64>, partition: i32, offset: i64) {
+        self.acked.insert_range(sequences.clone());
+        if partition >= 0 {
+            self.offsets.push_run(partition, sequences, offset);
+        }
+    }
+
+    /// The transaction of these sequences was aborted: nobody may read them as committed.
+    pub fn transaction_aborted(&mut self, sequences: Range<u64>) {
+        for sequence in sequences {
+            // An aborted transaction settles even what was in doubt.
+            if self.acked.remove(sequence) || self.unknown.remove(sequence) {
+                self.aborted.insert(sequence);
+            }
+        }
+    }
+
+    /// Whether the transaction of these sequences was committed is not known.
+    pub fn transaction_in_doubt(&mut self, sequences: Range<u64>) {
+        for sequence in sequences {
+            if self.acked.remove(sequence) {
+                self.unknown.insert(sequence);
+            }
+        }
+    }
+
+    /// Messages that have an outcome.
+    pub(super) fn outcomes(&self) -> u64 {
+        self.acked.len() + self.failed.len() + self.unknown.len() + self.aborted.len()
+    }
+
+    /// Bytes held on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        let bitmaps = [&self.acked, &self.failed, &self.unknown, &self.aborted];
+        bitmaps.iter().map(|bitmap| bitmap.heap_bytes()).sum::<usize>() + self.offsets.heap_bytes()
+    }
+}
+
+impl std::fmt::Debug for SenderAccount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SenderAccount")
+            .field("step", &self.step)
+            .field("producer", &self.producer)
+            .field("sent", &self.sent)
+            .field("acked", &self.acked.len())
+            .field("failed", &self.failed.len())
+            .field("unknown", &self.unknown.len())
+            .field("aborted", &self.aborted.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,133 @@
+//! What became of an acknowledged message that nobody has read.
+
+use super::joined::Joined;
+use super::successors::Successors;
+use crate::accounting::report::{Attribution, Why};
+use crate::accounting::{Evidence, SenderAccount, Terms};
+
+/// The column of a message that nobody has read.
+pub(super) enum Fate {
+    Lost { attribution: Option<Attribution>, skipped: bool },
+    Unread(Why),
+    Superseded,
+    Expired,
+    Excused,
+}
+
+impl Fate {
+    fn lost(attribution: Option<Attribution>) -> Self {
+        Self::Lost { attribution, skipped: false }
+    }
+}
+
+/// Everything that decides.
+pub(super) struct Search<'a> {
+    pub(super) evidence: Option<&'a Evidence>,
+    pub(super) joined: &'a Joined,
+    pub(super) terms: &'a Terms,
+    pub(super) successors: Option<Successors>,
+    /// Whether every reader was asked to begin elsewhere than at the first message.
+    pub(super) elsewhere: bool,
+    /// When the first of them began, in µs since the epoch.
+    pub(super) began_us: i64,
+    /// Payload bytes that were written in all.
+    pub(super) bytes: u64,
+}
+
+impl Search<'_> {
+    /// The fate of a message. `place` is where it was acknowledged, `found` where a fresh read of the log has found it.
+    pub(super) fn fate(
+        &self,
+        sender: &SenderAccount,
+        sequence: u64,
+        place: Option<(i32, i64)>,
+        found: Option<(i32, i64)>,
+    ) -> Fate {
+        let at = found.or(place).filter(|(_, offset)| *offset >= 0);
+        let partition = at.or(place).map(|place| place.0);
+        let seen = partition.and_then(|partition| self.joined.get(&sender.topic, partition));
+        let due_us = sender.due_us(sequence);
+        if let Some(fate) = self.before_start(sender, place.filter(|place| place.1 >= 0).or(found), due_us) {
+            return fate;
+        }
+        if let (Some((_, offset)), Some(seen)) = (at, seen)
+            && seen.end.is_some_and(|end| offset >= end)
+            && seen.high.is_some_and(|high| offset < high)
+        {
+            return Fate::Unread(Why::OpenTransaction);
+        }
+        let reached = match partition {
+            Some(_) => seen.is_some_and(|seen| seen.drained),
+            None => self.joined.is_drained(),
+        };
+        if !reached {
+            return Fate::Unread(Why::NotReached);
+        }
+        if let Some((_, offset)) = found {
+            if seen.is_some_and(|seen| seen.end.is_some_and(|end| offset >= end)) {
+                return Fate::Unread(Why::NotReached);
+            }
+            let skipped = seen.is_some_and(|seen| seen.skipped(offset));
+            return Fate::Lost { attribution: Some(Attribution::InLogNotRead), skipped };
+        }
+        self.gone(sender, sequence, at, due_us, seen.is_some_and(|seen| seen.restarted))
+    }
+
+    /// The fate of a message that was acknowledged before the place at which every reader was asked to begin. Where a copy of it
+    /// stands does not matter.
+    fn before_start(&self, sender: &SenderAccount, at: Option<(i32, i64)>, due_us: Option<i64>) -> Option<Fate> {
+        if !self.elsewhere {
+            return None;
+        }
+        let Some((partition, offset)) = at else {
+            // What was written only after the reader had begun does not lie before its start.
+            return due_us.is_none_or(|due_us| due_us < self.began_us).then_some(Fate::Unread(Why::PlaceUnknown));
+        };
+        let seen = self.joined.get(&sender.topic, partition)?;
+        if seen.start.is_none_or(|start| offset >= start) {
+            return None;
+        }
+        // Offsets of different logs cannot be compared, times can.
+        match (due_us, seen.restarted) {
+            (Some(due_us), _) => (due_us < self.began_us).then_some(Fate::Excused),
+            (None, false) => Some(Fate::Excused),
+            (None, true) => Some(Fate::Unread(Why::PlaceUnknown)),
+        }
+    }
+
+    /// The fate of a message that is not in the log any more.
+    fn gone(
+        &self,
+        sender: &SenderAccount,
+        sequence: u64,
+        at: Option<(i32, i64)>,
+        due_us: Option<i64>,
+        restarted: bool,
+    ) -> Fate {
+        let supersedes = self.terms.supersedes(&sender.topic);
+        let Some(evidence) = self.evidence else {
+            let may_go = supersedes || self.terms.expires(&sender.topic, due_us, self.bytes);
+            return if may_go { Fate::Unread(Why::NotSearched) } else { Fate::lost(None) };
+        };
+        if supersedes && !restarted {
+            let known = at.zip(self.successors.as_ref());
+            match known.and_then(|(at, successors)| successors.supersedes(sender.producer, sequence, at)) {
+                Some(true) => return Fate::Superseded,
+                Some(false) => {}
+                None => return Fate::Unread(Why::KeysUnknown),
+            }
+        }
+        match at {
+            // The start of a log says nothing about offsets of the one before.
+            Some((partition, offset)) if !restarted && evidence.is_below_start(partition, offset) => {
+                if self.terms.expires(&sender.topic, due_us, self.bytes) {
+                    Fate::Expired
+                } else {
+                    Fate::lost(Some(Attribution::BelowLogStart))
+                }
+            }
+            Some(_) => Fate::lost(Some(Attribution::MissingFromLog)),
+            None => Fate::lost(Some(Attribution::Unplaced)),
+        }
+    }
+}

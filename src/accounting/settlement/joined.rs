@@ -1,0 +1,86 @@
+//! The readers' partitions of one topic, joined.
+
+use crate::accounting::{PagedBitmap, ReaderAccount};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// What all readers together know of one partition.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    /// The first offset that anyone was responsible for.
+    pub(super) start: Option<i64>,
+    /// The furthest end that a drain took.
+    pub(super) end: Option<i64>,
+    /// What lay behind it in open transactions.
+    pub(super) high: Option<i64>,
+    /// Whether somebody has reached that end.
+    pub(super) drained: bool,
+    /// Whether its log has started over.
+    pub(super) restarted: bool,
+    position: i64,
+    offsets: PagedBitmap,
+    excused: Vec<Range<i64>>,
+}
+
+impl Place {
+    /// Whether the readers passed over this offset although it was theirs to read.
+    pub(super) fn skipped(&self, offset: i64) -> bool {
+        self.start.is_some_and(|start| offset >= start)
+            && offset < self.position
+            && !self.offsets.contains(offset as u64)
+            && !self.excused.iter().any(|range| range.contains(&offset))
+    }
+}
+
+/// Every partition that any reader has seen.
+#[derive(Debug, Default)]
+pub(super) struct Joined(BTreeMap<String, BTreeMap<i32, Place>>);
+
+impl Joined {
+    pub(super) fn of(readers: &[&ReaderAccount]) -> Self {
+        let mut all = Self::default();
+        for reader in readers {
+            let topic = all.0.entry(reader.topic.clone()).or_default();
+            for (number, seen) in &reader.partitions {
+                let place = topic.entry(*number).or_default();
+                place.start = [place.start, seen.start].into_iter().flatten().min();
+                if seen.end > place.end {
+                    (place.end, place.high) = (seen.end, seen.high);
+                }
+                place.position = place.position.max(seen.position);
+                place.restarted |= !seen.restarts.is_empty();
+                place.offsets.union_with(&seen.log.offsets);
+                place.excused.extend(seen.excused.iter().cloned());
+            }
+        }
+        // Only now is the furthest end known.
+        for reader in readers {
+            let Some(topic) = all.0.get_mut(&reader.topic) else { continue };
+            for (number, seen) in &reader.partitions {
+                let Some(place) = topic.get_mut(number) else { continue };
+                let reached = place.end.is_some_and(|end| seen.position >= end) && seen.overrun.is_none();
+                place.drained |= reached;
+            }
+        }
+        all
+    }
+
+    pub(super) fn get(&self, topic: &str, partition: i32) -> Option<&Place> {
+        self.0.get(topic)?.get(&partition)
+    }
+
+    fn ends(&self) -> impl Iterator<Item = bool> + '_ {
+        self.0.values().flat_map(BTreeMap::values).filter(|place| place.end.is_some()).map(|place| place.drained)
+    }
+
+    /// Whether every end that a drain took has been reached; false where none was taken.
+    pub(super) fn is_drained(&self) -> bool {
+        let mut ends = self.ends();
+        ends.next().is_some_and(|first| first && ends.all(|reached| reached))
+    }
+
+    /// Whether any end has been reached.
+    pub(super) fn is_anything_drained(&self) -> bool {
+        self.ends().any(|reached| reached)
+    }
+}

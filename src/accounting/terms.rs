@@ -1,0 +1,103 @@
+//! What a scenario declares about messages that may go.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A way for acknowledged messages to go that a check allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Allowed {
+    /// By retention, or by a deletion of records.
+    Expired,
+    /// By compaction, in favour of a later message of the same key.
+    Superseded,
+}
+
+/// What the scenario's own `topic` step says about how long messages stay.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// `cleanup.policy` names compaction.
+    pub compacts: bool,
+    /// `retention.ms`, where old messages may go.
+    pub retention_ms: Option<u64>,
+    /// `retention.bytes` of a partition, where old messages may go.
+    pub retention_bytes: Option<u64>,
+}
+
+impl Policy {
+    /// Reads a topic's configuration.
+    pub fn of(config: &BTreeMap<String, String>) -> Self {
+        let value = |name: &str| config.get(name).map(String::as_str);
+        let cleanup = value("cleanup.policy").unwrap_or("delete");
+        let deletes = cleanup.split(',').any(|word| word.trim() == "delete");
+        let limit = |name: &str| value(name).and_then(|text| text.parse().ok()).filter(|_| deletes);
+        Self {
+            compacts: cleanup.split(',').any(|word| word.trim() == "compact"),
+            retention_ms: limit("retention.ms"),
+            retention_bytes: limit("retention.bytes"),
+        }
+    }
+}
+
+/// What may happen to messages between senders and readers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// What the check allows.
+    pub allow: BTreeSet<Allowed>,
+    /// What the scenario declares, by topic.
+    pub policies: BTreeMap<String, Policy>,
+    /// When it is settled, in µs since the epoch.
+    pub now_us: i64,
+}
+
+impl Terms {
+    /// Whether a later message of the same key may have taken a message's place.
+    pub(super) fn supersedes(&self, topic: &str) -> bool {
+        self.allow.contains(&Allowed::Superseded) || self.policies.get(topic).is_some_and(|policy| policy.compacts)
+    }
+
+    /// Whether a message below the start of its log may have expired. `bytes` were written to the topic in all.
+    pub(super) fn expires(&self, topic: &str, due_us: Option<i64>, bytes: u64) -> bool {
+        if self.allow.contains(&Allowed::Expired) {
+            return true;
+        }
+        let Some(policy) = self.policies.get(topic) else { return false };
+        let aged = policy.retention_ms.zip(due_us).is_some_and(|(limit_ms, due_us)| {
+            u64::try_from(self.now_us.saturating_sub(due_us)).is_ok_and(|age_us| age_us / 1000 >= limit_ms)
+        });
+        // Retention keeps at least this much of each partition: with less in all of them nothing goes.
+        let outgrown = policy.retention_bytes.is_some_and(|limit| bytes > limit);
+        aged || outgrown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_policy_explains_expires() {
+        let config = |pairs: &[(&str, &str)]| {
+            Policy::of(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+        };
+        let terms = |policy| Terms {
+            policies: BTreeMap::from([("t".to_owned(), policy)]),
+            now_us: 10_000_000,
+            ..Terms::default()
+        };
+        let hour = terms(config(&[("retention.ms", "3600000")]));
+        assert!(!hour.expires("t", Some(0), u64::MAX), "ten seconds are no hour");
+        let second = terms(config(&[("retention.ms", "1000")]));
+        assert!(second.expires("t", Some(0), 0) && !second.expires("t", Some(9_500_000), 0));
+        assert!(!second.expires("t", None, 0), "the age is not known");
+        assert!(!second.expires("u", Some(0), 0), "another topic");
+        assert!(!terms(config(&[("retention.ms", "-1")])).expires("t", Some(0), 0));
+        let compact = config(&[("cleanup.policy", "compact"), ("retention.ms", "1")]);
+        assert!(compact.compacts && !terms(compact.clone()).expires("t", Some(0), 0));
+        assert!(terms(compact).supersedes("t"));
+        let bytes = terms(config(&[("retention.bytes", "1000")]));
+        assert!(bytes.expires("t", None, 1001) && !bytes.expires("t", None, 1000));
+        assert!(Terms { allow: BTreeSet::from([Allowed::Expired]), ..Terms::default() }.expires("t", None, 0));
+    }
+}

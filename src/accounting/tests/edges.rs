@@ -1,0 +1,115 @@
+//! Single situations, and the memory of large ones.
+
+use super::*;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::collections::BTreeMap;
+
+fn clean_sender(run: &std::sync::Arc<RunIdentity>, messages: u64) -> SenderAccount {
+    let ticket = run.register().unwrap();
+    ticket.raise(messages);
+    let mut sender = SenderAccount::new(ticket.producer, "t");
+    sender.sent = messages;
+    sender.complete = true;
+    for sequence in 0..messages {
+        sender.acked.insert(sequence);
+        sender.offsets.push(0, sequence, sequence as i64);
+    }
+    sender
+}
+
+fn read(reader: &mut ReaderAccount, offset: i64, sequence: u64) -> Seen {
+    let identity = Ok((identity(0, sequence), true));
+    reader.record(&Sighting { partition: 0, offset, at_us: 0, identity })
+}
+
+#[test]
+fn nothing_is_lost_before_the_drain_is_finished() {
+    let run = RunIdentity::new(NONCE);
+    let sender = clean_sender(&run, 10);
+    let mut reader = ReaderAccount::new(run, "t", None, false);
+    (0..8).for_each(|n| assert!(read(&mut reader, n, n as u64).is_fresh()));
+    reader.drain_to(&BTreeMap::from([(0, 10), (1, 0)]));
+    let report = Ledger::new([&sender], [&reader]).settle(None);
+    assert_eq!((report.count(Class::Lost), report.count(Class::Unread), report.drained), (0, 2, false));
+    reader.advanced(0, 10);
+    let report = Ledger::new([&sender], [&reader]).settle(None);
+    assert_eq!((report.count(Class::Lost), report.count(Class::Unread), report.drained), (2, 0, true));
+}
+
+#[test]
+fn a_new_assignment_excuses_what_it_jumps_over() {
+    let run = RunIdentity::new(NONCE);
+    let sender = clean_sender(&run, 10);
+    let mut reader = ReaderAccount::new(run, "t", Some("g".into()), false);
+    reader.elsewhere = true;
+    reader.assigned(0, 2);
+    (2..4).for_each(|n| _ = read(&mut reader, n, n as u64));
+    reader.assigned(0, 6);
+    [6, 9].into_iter().for_each(|n| _ = read(&mut reader, n, n as u64));
+    reader.drain_to(&BTreeMap::from([(0, 10)]));
+    let evidence =
+        Evidence { log_start: BTreeMap::from([(0, 0)]), found: (0..10).map(|n| ((0, n), (0, n as i64))).collect() };
+    let report = Ledger::new([&sender], [&reader]).settle(Some(&evidence));
+    assert_eq!(report.before_start, 2);
+    assert_eq!(found(&report, Class::Lost), BTreeSet::from([(0, 4), (0, 5), (0, 7), (0, 8)]));
+    assert_eq!(found(&report, Class::Skipped), BTreeSet::from([(0, 7), (0, 8)]));
+}
+
+#[test]
+fn a_union_of_readers_counts_what_none_of_them_sees_alone() {
+    let run = RunIdentity::new(NONCE);
+    let sender = clean_sender(&run, 10);
+    let mut readers: Vec<_> = (0..2).map(|_| ReaderAccount::new(run.clone(), "t", Some("g".into()), false)).collect();
+    (0..6).for_each(|n| _ = read(&mut readers[0], n, n as u64));
+    (4..10).for_each(|n| _ = read(&mut readers[1], n, n as u64));
+    read(&mut readers[1], 10, 0);
+    readers.iter_mut().for_each(|reader| reader.drain_to(&BTreeMap::from([(0, 11)])));
+    let report = Ledger::new([&sender], &readers).settle(None);
+    assert_eq!(report.count(Class::Lost), 0);
+    assert_eq!(report.distinct, 10);
+    assert_eq!(report.count(Class::Duplicated), 1);
+    assert_eq!(report.count(Class::Redelivered), 2);
+}
+
+/// Prints the figures; the targets are those of the design. `cargo test --release -- --ignored memory`.
+#[test]
+#[ignore = "a hundred million messages: minutes in a debug build"]
+fn memory_of_a_hundred_million_messages() {
+    const MESSAGES: u64 = 100_000_000;
+    for (name, producers, partitions, keep, limit_mib) in
+        [("in order", 1u64, 1u64, 1.0, 4.0), ("1 % lost", 1, 1, 0.99, 40.0), ("8 x 12", 8, 12, 1.0, 90.0)]
+    {
+        let mut rng = StdRng::seed_from_u64(1);
+        let run = RunIdentity::new(NONCE);
+        let tickets: Vec<_> = (0..producers).map(|_| run.register().unwrap()).collect();
+        let mut senders: Vec<_> = tickets.iter().map(|t| SenderAccount::new(t.producer, "t")).collect();
+        let mut reader = ReaderAccount::new(run, "t", None, false);
+        let (mut ends, mut peak) = (vec![0i64; partitions as usize], 0);
+        let started = std::time::Instant::now();
+        for n in 0..MESSAGES {
+            let (producer, sequence) = ((n % producers) as usize, n / producers);
+            let partition = rng.random_range(0..partitions) as usize;
+            tickets[producer].raise(sequence + 1);
+            let sender = &mut senders[producer];
+            sender.sent = sequence + 1;
+            sender.acked.insert(sequence);
+            sender.offsets.push(partition as i32, sequence, ends[partition]);
+            if keep == 1.0 || rng.random_bool(keep) {
+                let identity = Ok((identity(producer as u16, sequence), true));
+                reader.record(&Sighting { partition: partition as i32, offset: ends[partition], at_us: 0, identity });
+            }
+            ends[partition] += 1;
+            if n % 1_000_000 == 0 {
+                peak = peak.max(reader.heap_bytes() + senders.iter().map(SenderAccount::heap_bytes).sum::<usize>());
+            }
+        }
+        reader.drain_to(&ends.iter().enumerate().map(|(p, end)| (p as i32, *end)).collect());
+        (0..partitions as i32).for_each(|p| reader.advanced(p, ends[p as usize]));
+        let report = Ledger::new(&senders, [&reader]).settle(None);
+        let mib = peak as f64 / f64::from(1 << 20);
+        let ns = started.elapsed().as_nanos() as f64 / MESSAGES as f64;
+        println!("{name}: {mib:.2} MiB, {ns:.1} ns a message, {} lost", report.count(Class::Lost));
+        assert!(mib < limit_mib, "{name}: {mib} MiB");
+    }
+}

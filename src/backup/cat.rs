@@ -1,0 +1,111 @@
+//! The records of an archive, one after the other, as lines for people and programs.
+
+use super::archive::Archive;
+use super::batch::TimeStampType;
+use super::error::ArchiveError;
+use super::manifest::{Partition, Topic};
+use super::segments::Segments;
+use super::transactions::Committed;
+use base64::Engine;
+use serde::{Serialize, Serializer};
+
+/// Bytes: text where they are UTF-8, else an object `{"base64": …}`, so that the two cannot be confused.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes<'a>(pub &'a [u8]);
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(self.0) {
+            Ok(text) => serializer.serialize_str(text),
+            Err(_) => {
+                let text = base64::engine::general_purpose::STANDARD.encode(self.0);
+                serializer.collect_map([("base64", text)])
+            }
+        }
+    }
+}
+
+/// A record as one line of JSON.
+#[derive(Debug, Serialize)]
+pub struct Line<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// The time stamp, in ms since the epoch.
+    pub timestamp: i64,
+    /// `CreateTime` or `LogAppendTime`.
+    pub timestamp_type: &'static str,
+    /// The key.
+    pub key: Option<Bytes<'a>>,
+    /// The value.
+    pub value: Option<Bytes<'a>>,
+    /// Keys and values of the headers, in their order.
+    pub headers: Vec<(Bytes<'a>, Option<Bytes<'a>>)>,
+}
+
+/// Which records are meant.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Selection {
+    /// From this offset on.
+    pub from: i64,
+    /// At most so many.
+    pub most: Option<u64>,
+    /// Those of aborted and open transactions, too; not markers.
+    pub uncommitted: bool,
+}
+
+/// Hands the records of a partition to `each`, in the order of their offsets, until that says `false`. Returns how many there were.
+///
+/// # Errors
+/// The archive cannot be read, or is damaged.
+pub fn records(
+    archive: &Archive,
+    topic: &Topic,
+    partition: &Partition,
+    selection: Selection,
+    mut each: impl FnMut(Line<'_>) -> bool,
+) -> Result<u64, ArchiveError> {
+    let committed = Committed::of(partition);
+    let mut scratch = Vec::new();
+    let mut seen = 0;
+    for stored in Segments::new(archive, partition, selection.from) {
+        let stored = stored?;
+        let header = &stored.header;
+        if header.attributes.is_control() || (!selection.uncommitted && !committed.sees(header)) {
+            continue;
+        }
+        let timestamp_type = match header.attributes.time_stamp_type() {
+            TimeStampType::CreateTime => "CreateTime",
+            TimeStampType::LogAppendTime => "LogAppendTime",
+        };
+        let wrong = |error| stored.damaged(&error);
+        for record in stored.batch()?.records(&mut scratch).map_err(wrong)? {
+            let record = record.map_err(wrong)?;
+            if record.offset < selection.from {
+                continue;
+            }
+            if selection.most.is_some_and(|most| seen >= most) {
+                return Ok(seen);
+            }
+            let headers = record.headers().map(|header| (Bytes(header.key), header.value.map(Bytes)));
+            seen += 1;
+            let go_on = each(Line {
+                topic: &topic.name,
+                partition: partition.partition,
+                offset: record.offset,
+                timestamp: record.timestamp,
+                timestamp_type,
+                key: record.key.map(Bytes),
+                value: record.value.map(Bytes),
+                headers: headers.collect(),
+            });
+            if !go_on {
+                return Ok(seen);
+            }
+        }
+    }
+    Ok(seen)
+}

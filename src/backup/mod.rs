@@ -1,0 +1,43 @@
+//! Archives of topics: what a topic holds, kept byte for byte in a form that Kafka's own tools read.
+//!
+//! `docs/archive-format.md` describes an archive so that another program can read it. This room is a library: it prints nothing,
+//! parses no arguments and knows no verbs; progress is told as events.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `batch/` | Kafka's record batches: headers, records, codecs, patches, building |
+//! | `manifest/` | what an archive says of itself: topics, partitions, segments, gaps, groups |
+//! | `store/` | where an archive lies: files that are whole and on disk, or not there |
+//! | `restore/` | topics from an archive into a cluster, exactly once across crashes |
+//! | `target/` | what was restored, read again through librdkafka and held against the archive |
+//! | `translation.rs` | which offset each restored record has in its new place |
+//! | `writer/` | backup: topics from their leaders into an archive |
+//! | `verify/` | whether an archive is what it was when it was written |
+//! | `cat.rs` | the records of an archive, one after the other |
+//! | `gaps.rs`, `transactions.rs` | offsets without records; which transactions were aborted |
+//! | `archive.rs`, `segments.rs` | an archive in a store: its chain of manifests; the batches of a partition in order |
+
+mod archive;
+pub mod batch;
+pub mod cat;
+mod digest;
+mod error;
+mod gaps;
+pub mod manifest;
+pub mod restore;
+mod segments;
+mod store;
+pub mod target;
+mod transactions;
+pub mod translation;
+mod verify;
+mod writer;
+
+pub use archive::{Archive, FORMAT, Label, VERSION, folder_of, manifest_name, segment_name};
+pub use digest::{Digest, Hasher};
+pub use error::ArchiveError;
+pub use segments::{Position, SegmentReader, Segments, Stored};
+pub use store::{Entry, Folder, Lease, NewFile, Store, StoreError};
+pub use transactions::Committed;
+pub use verify::{Level, Problem, Report, verify};
+pub use writer::{BackupError, Event, Groups, Listener, OnGap, Options, backup, dry_run};

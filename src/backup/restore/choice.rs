@@ -1,0 +1,71 @@
+//! What a request chooses of an archive, for those who verify what came of it.
+
+use super::error::RestoreError;
+use super::folder;
+use super::plan;
+use super::request::{Groups, Renamed, Request};
+use super::select::Selection;
+use crate::backup::Archive;
+use crate::backup::batch::Header;
+use crate::backup::manifest::{Manifest, Partition};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Which records of a partition are wanted.
+pub(in crate::backup) struct Choice(Selection);
+
+impl Choice {
+    pub(in crate::backup) fn new(partition: &Partition, request: &Request) -> Self {
+        Self(plan::selection(partition, request))
+    }
+
+    /// Whether the restored partition ends before this offset or at it.
+    pub(in crate::backup) fn ends_before(&self, offset: i64) -> bool {
+        self.0.ends_before(offset).is_some()
+    }
+
+    /// Whether it ends before this record.
+    pub(in crate::backup) fn ends_at(&self, offset: i64, timestamp: i64) -> bool {
+        self.0.ends_at(offset, timestamp).is_some()
+    }
+
+    /// Whether any record of a batch is wanted.
+    pub(in crate::backup) fn has(&self, header: &Header) -> bool {
+        self.0.wants(header)
+    }
+}
+
+/// The manifest that a restore has read, and where the partitions of its target began: from its folder, where that is there.
+///
+/// # Errors
+/// The archive or the folder cannot be read.
+pub(in crate::backup) fn basis(
+    archive: &Archive,
+    request: &Request,
+    topic: &Renamed,
+) -> Result<(Manifest, BTreeMap<i32, i64>), RestoreError> {
+    match folder::begun(&request.state, &topic.to)? {
+        Some(state) => Ok((archive.manifest(state.asked.manifest)?.0, state.starts)),
+        None => Ok((plan::manifest(archive, request.until)?, BTreeMap::new())),
+    }
+}
+
+/// The requests by which topics were restored, from what was kept of them in this folder. A topic of which nothing is kept counts as
+/// restored as a whole, under its own name; without names, all of which something is kept.
+///
+/// # Errors
+/// The folder cannot be read, or keeps nothing.
+pub fn requests(root: &Path, topics: &[String]) -> Result<Vec<Request>, RestoreError> {
+    let names = if topics.is_empty() { folder::topics(root)? } else { topics.to_vec() };
+    if names.is_empty() {
+        let reason = format!("{} keeps nothing of a restore", root.display());
+        return Err(RestoreError::refused(reason, "name the topics, or the folder that the restore had as its state"));
+    }
+    let request = |name: String| {
+        Ok(match folder::begun(root, &name)? {
+            Some(state) => state.asked.request(Groups::Named(state.groups), root),
+            None => Request::new(vec![Renamed::same(&name)], root.to_owned()),
+        })
+    };
+    names.into_iter().map(request).collect()
+}

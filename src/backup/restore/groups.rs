@@ -1,0 +1,77 @@
+//! Where consumer groups go on reading.
+
+use super::error::RestoreError;
+use super::event::{Event, Listener};
+use super::request::Groups;
+use crate::backup::manifest::Manifest;
+use crate::backup::translation::Translation;
+use crate::wire::{Cluster, commit, groups};
+use std::collections::BTreeMap;
+
+/// The groups that get offsets, by name, with what they had committed for a topic.
+pub(super) fn of_topic(manifest: &Manifest, topic: &str, wanted: &Groups) -> BTreeMap<String, BTreeMap<i32, i64>> {
+    let groups = manifest.groups.iter().filter(|group| wanted.wants(&group.name));
+    groups
+        .filter_map(|group| {
+            let offsets = group.offsets.get(topic)?;
+            let offsets = offsets.iter().map(|(partition, committed)| (*partition, committed.offset)).collect();
+            Some((group.name.clone(), offsets))
+        })
+        .collect()
+}
+
+/// Refuses groups that are in use in the target: their members would go on where they are and commit over what is restored.
+///
+/// # Errors
+/// A group has members, is not in the archive though it was named, or may not be seen.
+pub(super) async fn check(cluster: &Cluster, manifest: &Manifest, wanted: &Groups) -> Result<(), RestoreError> {
+    if let Groups::Named(names) = wanted {
+        for name in names {
+            if !manifest.groups.iter().any(|group| group.name == *name) {
+                let reason = format!("the archive has no offsets of group `{name}`");
+                return Err(RestoreError::refused(reason, "leave it out, or restore from another archive"));
+            }
+        }
+    }
+    let names: Vec<&str> =
+        manifest.groups.iter().map(|group| group.name.as_str()).filter(|name| wanted.wants(name)).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    for (name, found) in groups::describe(cluster, &names).await {
+        let found = found.map_err(RestoreError::wire(format!("describing group `{name}`")))?;
+        let members = found.map_or(0, |group| group.members.len());
+        if members > 0 {
+            let reason = format!("group `{name}` has {members} members in the target");
+            return Err(RestoreError::refused(reason, "stop its members, or leave the group out"));
+        }
+    }
+    Ok(())
+}
+
+/// Commits the offsets of groups: each goes on at exactly the next record that was restored.
+///
+/// # Errors
+/// The target refuses.
+pub(super) async fn commit(
+    cluster: &Cluster,
+    topic: &str,
+    groups: &BTreeMap<String, BTreeMap<i32, i64>>,
+    tables: &BTreeMap<i32, Translation>,
+    listener: &Listener,
+) -> Result<(), RestoreError> {
+    for (group, committed) in groups {
+        let offsets: BTreeMap<i32, (i64, Option<String>)> = committed
+            .iter()
+            .filter_map(|(partition, offset)| Some((*partition, (tables.get(partition)?.position(*offset), None))))
+            .collect();
+        if offsets.is_empty() {
+            continue;
+        }
+        let during = RestoreError::wire(format!("committing the offsets of group `{group}`"));
+        commit::offsets(cluster, group, topic, &offsets).await.map_err(during)?;
+        let partitions = offsets.len();
+        listener.tell(Event::Committed { group: group.clone(), topic: topic.to_owned(), partitions });
+    }
+    Ok(())
+}

@@ -1,0 +1,350 @@
+//! Restoring topics from an archive: stored batches go into the target as they are, exactly once, whatever happens on the way.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `request.rs`, `event.rs`, `error.rs` | what is asked for, what is told, why it ends early |
+//! | `plan.rs`, `select.rs` | what of the archive will be written |
+//! | `prepare.rs`, `groups.rs` | the topic and the groups of the target |
+//! | `outgoing.rs`, `feed.rs` | batches in the form in which a broker takes them, made ahead on a thread of their own |
+//! | `partition.rs`, `lane.rs`, `tail.rs`, `checkpoint.rs` | one partition: windows, gaps, crashes |
+//! | `choice.rs` | the same choices for those who verify |
+//! | `folder.rs` | what is kept for the next attempt |
+
+mod checkpoint;
+mod choice;
+mod error;
+mod event;
+mod feed;
+mod folder;
+mod groups;
+mod lane;
+mod outgoing;
+mod pace;
+mod partition;
+mod plan;
+mod prepare;
+mod request;
+mod select;
+mod tail;
+#[cfg(test)]
+mod tests;
+
+pub use choice::requests;
+pub(super) use choice::{Choice, basis};
+pub use error::RestoreError;
+pub use event::{Event, Listener, Planned};
+pub(super) use plan::topic as source;
+pub use request::{Groups, Keep, Offsets, Renamed, Request, Until};
+
+use super::Archive;
+use super::manifest::{Manifest, Partition, State as Backup, Topic};
+use super::translation::Translation;
+use crate::wire::{Cluster, brokers};
+use folder::{Asked, State, StateFolder};
+use pace::Pace;
+use partition::{Job, Shared};
+use prepare::Wanted;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// What became of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The topic in the archive.
+    pub from: String,
+    /// The topic in the target.
+    pub topic: String,
+    /// Where the records of each partition went.
+    pub tables: BTreeMap<i32, Translation>,
+}
+
+/// Restores topics, or goes on with a restore that was interrupted: the same request with the same state folder. After a dry run
+/// the list is empty.
+///
+/// # Errors
+/// See [`RestoreError`]. What was stored until then stays, and the next attempt goes on behind it.
+pub async fn restore(
+    archive: &Archive,
+    cluster: &Cluster,
+    request: &Request,
+    listener: &Listener,
+) -> Result<Vec<Restored>, RestoreError> {
+    let manifest = read_manifest(archive, request.until).await?;
+    let view = brokers::describe(cluster).await.map_err(RestoreError::wire("describing the cluster"))?;
+    warn_of(&manifest, listener);
+    groups::check(cluster, &manifest, &request.groups).await?;
+    let shared = Shared {
+        archive: archive.clone(),
+        cluster: cluster.clone(),
+        pace: Pace::new(request.rate),
+        listener: listener.clone(),
+    };
+    let restore = Restore { shared: Arc::new(shared), request, view };
+    let mut restored = Vec::new();
+    for topic in &request.topics {
+        restored.extend(restore.topic(&manifest, topic).await?);
+    }
+    Ok(restored)
+}
+
+async fn read_manifest(archive: &Archive, until: Until) -> Result<Manifest, RestoreError> {
+    let archive = archive.clone();
+    blocking(move || plan::manifest(&archive, until)).await
+}
+
+/// Runs what reads files beside the timers and sockets.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RestoreError> + Send + 'static,
+) -> Result<T, RestoreError> {
+    let ended = |_| RestoreError::refused("a thread of the restore has ended early", "try again");
+    tokio::task::spawn_blocking(work).await.map_err(ended)?
+}
+
+fn warn_of(manifest: &Manifest, listener: &Listener) {
+    match manifest.state {
+        Backup::Complete => {}
+        Backup::Running => listener.warn("the newest backup of the archive is not complete: what it has is restored"),
+        Backup::Partial => {
+            listener.warn(format!("the archive is not complete: {}", manifest.missing.join("; ")));
+        }
+    }
+}
+
+/// A restore while it runs.
+struct Restore<'a> {
+    shared: Arc<Shared>,
+    request: &'a Request,
+    view: brokers::ClusterDescription,
+}
+
+impl Restore<'_> {
+    async fn topic(&self, manifest: &Manifest, renamed: &Renamed) -> Result<Option<Restored>, RestoreError> {
+        let (cluster, listener, request) = (&self.shared.cluster, &self.shared.listener, self.request);
+        let source = plan::topic(manifest, renamed)?;
+        let asked = Asked::new(self.shared.archive.id(), manifest.number, &self.view.id, renamed, request);
+        let folder = StateFolder::open(&request.state, &renamed.to)?;
+        let mut state = folder.read(&asked)?;
+        let found = prepare::find(cluster, &renamed.to).await?;
+        if let Some(before) = &state {
+            match &found {
+                // It was made, and the crash came before that was written down.
+                Some(found) if before.topic.is_none() => {
+                    if prepare::ends(cluster, found).await?.values().any(|end| *end > 0) {
+                        prepare::may_write(found, request)?;
+                    }
+                }
+                Some(found) if prepare::is_same(before, found) => {}
+                _ => {
+                    folder.clear()?;
+                    state = None;
+                }
+            }
+        }
+        // What is added to the archive after the first attempt does not change what is restored.
+        let pinned = match state.as_ref().map(|state| state.asked.manifest) {
+            Some(number) if number != manifest.number => {
+                let archive = self.shared.archive.clone();
+                Some(blocking(move || Ok(archive.manifest(number)?.0)).await?)
+            }
+            _ => None,
+        };
+        let source = pinned.as_ref().map_or(Ok(source), |pinned| plan::topic(pinned, renamed))?;
+        let planned = match &state {
+            Some(_) => Planned { largest: largest(source), ..Planned::default() },
+            None => self.plan(source, renamed).await?,
+        };
+        let wanted = Wanted { name: &renamed.to, source, largest: planned.largest, newest: newest(source) };
+        let mut state = match state {
+            Some(state) => {
+                let state_path = folder.path().display().to_string();
+                listener.tell(Event::Resumed { topic: renamed.to.clone(), state: state_path });
+                state
+            }
+            None => {
+                let Some(begun) = self.begin(&wanted, asked, found.as_ref(), &planned).await? else { return Ok(None) };
+                folder.write(&begun)?;
+                begun
+            }
+        };
+        if state.complete {
+            let tables = folder::tables(folder.path(), wanted_partitions(source, renamed))?;
+            return Ok(Some(Restored { from: renamed.from.clone(), topic: renamed.to.clone(), tables }));
+        }
+        self.ready(&wanted, &mut state, &folder).await?;
+        let tables = self.partitions(source, renamed, &state, &folder).await?;
+        self.finish(&wanted, manifest, &mut state, &tables).await?;
+        folder.write(&state)?;
+        Ok(Some(Restored { from: renamed.from.clone(), topic: renamed.to.clone(), tables }))
+    }
+
+    /// Reads the archive through, and holds what it would take against what is allowed.
+    async fn plan(&self, source: &Topic, renamed: &Renamed) -> Result<Planned, RestoreError> {
+        let (archive, request) = (self.shared.archive.clone(), self.request.clone());
+        let partitions: Vec<Partition> = wanted_partitions(source, renamed).cloned().collect();
+        let mut planned = Planned { from: renamed.from.clone(), topic: renamed.to.clone(), ..Planned::default() };
+        let planned = blocking(move || {
+            for partition in &partitions {
+                let selection = plan::selection(partition, &request);
+                let before = planned.inner;
+                plan::measure(&archive, partition, &selection, request.offsets, &mut planned)?;
+                let taken = planned.inner - before;
+                if taken > request.most_transactions {
+                    let reason = format!(
+                        "exact offsets of {}/{} take {taken} empty transactions, at about 2 ms each; {} are allowed",
+                        planned.from, partition.partition, request.most_transactions
+                    );
+                    return Err(RestoreError::refused(reason, "allow more, or restore with translated offsets"));
+                }
+            }
+            Ok(planned)
+        })
+        .await?;
+        if planned.retyped > 0 {
+            self.shared.listener.warn(format!(
+                "topic `{}`: {} records have times that the broker set (LogAppendTime): they keep their times, and are marked \
+                 as times of the producer, because Kafka takes no others",
+                renamed.to, planned.retyped
+            ));
+        }
+        self.shared.listener.tell(Event::Planned(planned.clone()));
+        Ok(planned)
+    }
+
+    /// Holds the target against the plan. Nothing of it changes here. `None` after a dry run.
+    async fn begin(
+        &self,
+        wanted: &Wanted<'_>,
+        asked: Asked,
+        found: Option<&crate::wire::topics::Topic>,
+        planned: &Planned,
+    ) -> Result<Option<State>, RestoreError> {
+        let (cluster, listener, request) = (&self.shared.cluster, &self.shared.listener, self.request);
+        if planned.largest > 0
+            && let Some(broker) = self.view.brokers.keys().next()
+        {
+            wanted.fits_brokers(cluster, *broker, listener).await?;
+        }
+        let (settings, starts, topic) = match found {
+            Some(found) => {
+                prepare::may_write(found, request)?;
+                wanted.fits(cluster, found).await?;
+                let starts = prepare::ends(cluster, found).await?;
+                (None, starts, found.id.map(|id| id.to_string()))
+            }
+            None => {
+                let settings = wanted.acceptable(cluster, self.replication(wanted), listener).await?;
+                (Some(settings), BTreeMap::new(), None)
+            }
+        };
+        let id = format!("kscen-restore-{:016x}", rand::random::<u64>());
+        let groups = Vec::new();
+        let state = State { asked, id, topic, starts, settings, groups, complete: false };
+        Ok((!request.dry_run).then_some(state))
+    }
+
+    /// As many replicas as asked for, else as many as the topic had and the target has brokers for.
+    fn replication(&self, wanted: &Wanted<'_>) -> Option<i16> {
+        let had = wanted.source.replication.min(self.view.brokers.len()).max(1);
+        self.request.replication.or_else(|| i16::try_from(had).ok())
+    }
+
+    /// Makes the topic where it is not there, and configures it for the time of the restore.
+    async fn ready(&self, wanted: &Wanted<'_>, state: &mut State, folder: &StateFolder) -> Result<(), RestoreError> {
+        let (cluster, listener) = (&self.shared.cluster, &self.shared.listener);
+        let Some(settings) = &state.settings else { return Ok(()) };
+        if state.topic.is_none() {
+            if prepare::find(cluster, wanted.name).await?.is_none() {
+                wanted.make(cluster, self.replication(wanted), settings, listener).await?;
+            }
+            state.topic = prepare::appeared(cluster, wanted.name, wanted.source.partitions.len()).await?;
+            folder.write(state)?;
+        }
+        wanted.configure_meanwhile(cluster, now(), self.request, listener).await
+    }
+
+    async fn partitions(
+        &self,
+        source: &Topic,
+        renamed: &Renamed,
+        state: &State,
+        folder: &StateFolder,
+    ) -> Result<BTreeMap<i32, Translation>, RestoreError> {
+        let turns = Arc::new(Semaphore::new(self.request.parallel.max(1)));
+        let mut running = JoinSet::new();
+        for partition in wanted_partitions(source, renamed) {
+            let job = Job {
+                topic: renamed.to.clone(),
+                source: partition.clone(),
+                selection: plan::selection(partition, self.request),
+                start: state.starts.get(&partition.partition).copied().unwrap_or(0),
+                exact: self.request.offsets == Offsets::Exact,
+                id: state.id.clone(),
+                state: folder.path().to_owned(),
+            };
+            let (shared, turns) = (self.shared.clone(), turns.clone());
+            running.spawn(async move {
+                let _turn = turns.acquire_owned().await;
+                partition::run(&shared, &job).await.map(|table| (job.source.partition, table))
+            });
+        }
+        let mut tables = BTreeMap::new();
+        // The others are stopped where one fails: the set is dropped.
+        while let Some(ended) = running.join_next().await {
+            let ended =
+                ended.map_err(|_| RestoreError::refused("a task of the restore has ended early", "try again"))?;
+            let (partition, table) = ended?;
+            tables.insert(partition, table);
+        }
+        Ok(tables)
+    }
+
+    async fn finish(
+        &self,
+        wanted: &Wanted<'_>,
+        manifest: &Manifest,
+        state: &mut State,
+        tables: &BTreeMap<i32, Translation>,
+    ) -> Result<(), RestoreError> {
+        let (cluster, listener, request) = (&self.shared.cluster, &self.shared.listener, self.request);
+        if let Some(settings) = &state.settings {
+            wanted.configure_finally(cluster, settings, request.hold_retention).await?;
+        }
+        if request.acls {
+            prepare::acls(cluster, wanted, listener).await?;
+        }
+        let groups = groups::of_topic(manifest, &wanted.source.name, &request.groups);
+        groups::commit(cluster, wanted.name, &groups, tables, listener).await?;
+        state.groups = groups.into_keys().collect();
+        state.complete = true;
+        Ok(())
+    }
+}
+
+pub(super) fn wanted_partitions<'a>(source: &'a Topic, renamed: &'a Renamed) -> impl Iterator<Item = &'a Partition> {
+    let wanted =
+        |partition: &&Partition| renamed.partitions.as_ref().is_none_or(|wanted| wanted.contains(&partition.partition));
+    source.partitions.iter().filter(wanted)
+}
+
+fn largest(source: &Topic) -> u64 {
+    source.partitions.iter().flat_map(|partition| &partition.segments).map(|segment| segment.largest).max().unwrap_or(0)
+}
+
+fn newest(source: &Topic) -> i64 {
+    source
+        .partitions
+        .iter()
+        .flat_map(|partition| &partition.segments)
+        .map(|segment| segment.max_time)
+        .max()
+        .unwrap_or(0)
+}
+
+/// In ms since the epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

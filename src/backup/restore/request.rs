@@ -1,0 +1,135 @@
+//! What is to be restored, and how.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// A restore.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Which topics.
+    pub topics: Vec<Renamed>,
+    /// Which moment of them.
+    pub until: Until,
+    /// Which offsets the records get.
+    pub offsets: Offsets,
+    /// Which records.
+    pub isolation: Keep,
+    /// Which groups get their offsets.
+    pub groups: Groups,
+    /// Whether ACLs that name a topic literally come back.
+    pub acls: bool,
+    /// Bytes per second over all partitions; `None` for no limit.
+    pub rate: Option<u64>,
+    /// Whether a topic that exists may be written into.
+    pub append: bool,
+    /// Whether retention stays off afterwards, so that old times are not deleted at once.
+    pub hold_retention: bool,
+    /// How many replicas a topic gets; `None` for as many as it had, or as the target has brokers.
+    pub replication: Option<i16>,
+    /// How many partitions are written at the same time.
+    pub parallel: usize,
+    /// The most empty transactions that exact offsets may take in one partition.
+    pub most_transactions: u64,
+    /// Whether nothing is written, and only what would be is told.
+    pub dry_run: bool,
+    /// The folder for checkpoints and tables of offsets.
+    pub state: PathBuf,
+}
+
+impl Request {
+    /// Everything of these topics, under their own names, with offsets of their own.
+    pub fn new(topics: Vec<Renamed>, state: PathBuf) -> Self {
+        Self {
+            topics,
+            until: Until::End,
+            offsets: Offsets::Translated,
+            isolation: Keep::Committed,
+            groups: Groups::None,
+            acls: false,
+            rate: None,
+            append: false,
+            hold_retention: false,
+            replication: None,
+            parallel: 4,
+            most_transactions: 100_000,
+            dry_run: false,
+            state,
+        }
+    }
+}
+
+/// A topic, and what it is called in the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renamed {
+    /// Its name in the archive.
+    pub from: String,
+    /// Its name in the target.
+    pub to: String,
+    /// Which partitions get records; `None` for all. Others stay empty.
+    pub partitions: Option<BTreeSet<i32>>,
+}
+
+impl Renamed {
+    /// Under the name that it has.
+    pub fn same(name: &str) -> Self {
+        Self { from: name.to_owned(), to: name.to_owned(), partitions: None }
+    }
+}
+
+/// Which moment of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Until {
+    /// Everything that the archive has.
+    End,
+    /// Each partition as it was before its first record with a later time stamp than this, in ms since the epoch.
+    Time(i64),
+    /// Each partition before this offset of the source.
+    Offset(i64),
+    /// What the archive had when this backup into it was complete.
+    Generation(u32),
+}
+
+/// Which offsets records get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Offsets {
+    /// One after the other; a table tells where each one went.
+    Translated,
+    /// Those that they had.
+    Exact,
+}
+
+/// Which records are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// Those that a reader of committed data sees.
+    Committed,
+    /// Those of aborted and open transactions, too, as if they had been sent without a transaction.
+    Everything,
+}
+
+/// Which groups get their offsets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Groups {
+    /// None.
+    None,
+    /// All that had committed offsets for the topics.
+    All,
+    /// These.
+    Named(Vec<String>),
+}
+
+impl Groups {
+    /// Whether this group gets its offsets.
+    pub fn wants(&self, name: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Named(names) => names.iter().any(|wanted| wanted == name),
+        }
+    }
+}

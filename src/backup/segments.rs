@@ -1,0 +1,212 @@
+//! The batches of a partition of an archive, in the order of their offsets.
+
+use super::archive::Archive;
+use super::batch::{Batch, BatchError, HEADER, Header};
+use super::digest::Hasher;
+use super::error::ArchiveError;
+use super::manifest::{Partition, Segment};
+use super::store::{Store, StoreError};
+use std::collections::VecDeque;
+use std::io::{BufReader, ErrorKind, Read};
+use std::sync::Arc;
+
+/// How much is read at once.
+const PIECE: usize = 256 << 10;
+/// The largest batch that is read. Kafka's own limit for a request is 100 MiB.
+const LARGEST: usize = 1 << 30;
+
+/// Where a batch stands in an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The path of the file.
+    pub file: String,
+    /// The byte at which it begins.
+    pub at: u64,
+}
+
+/// A batch of an archive; its checksum fits.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What its header says.
+    pub header: Header,
+    /// Where it stands.
+    pub position: Position,
+}
+
+impl Stored {
+    /// The batch.
+    ///
+    /// # Errors
+    /// None that reading it has not found already.
+    pub fn batch(&self) -> Result<Batch<'_>, ArchiveError> {
+        Batch::read(&self.bytes).map_err(|error| self.damaged(&error))
+    }
+
+    /// An error that names where the batch stands.
+    pub fn damaged(&self, error: &BatchError) -> ArchiveError {
+        ArchiveError::batch(&self.position.file, self.position.at, error)
+    }
+}
+
+/// The batches of one segment, held against what the manifest says of it: length, digest, and order of offsets. One batch is
+/// in memory at a time. After an error nothing follows.
+pub struct SegmentReader {
+    segment: Segment,
+    path: String,
+    reader: BufReader<Box<dyn Read + Send>>,
+    hasher: Option<Hasher>,
+    at: u64,
+    next: i64,
+    over: bool,
+}
+
+impl SegmentReader {
+    /// Opens a segment.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Damaged`] where it is not there, or the store's.
+    pub fn open(store: &dyn Store, segment: &Segment) -> Result<Self, ArchiveError> {
+        let path = store.path(&segment.file);
+        let reader = match store.open(&segment.file, 0) {
+            Err(error) if error.is_absent() => {
+                return Err(ArchiveError::damaged(&path, "it is not there, and the manifest lists it"));
+            }
+            opened => opened?,
+        };
+        let reader = BufReader::with_capacity(PIECE, reader);
+        let (next, hasher) = (segment.base, Some(Hasher::default()));
+        Ok(Self { segment: segment.clone(), path, reader, hasher, at: 0, next, over: false })
+    }
+
+    fn read(&mut self) -> Result<Option<Stored>, ArchiveError> {
+        let mut bytes = vec![0; HEADER];
+        let begun = self.at;
+        match self.fill(&mut bytes)? {
+            0 => return self.close().map(|()| None),
+            HEADER => {}
+            short => {
+                let error = BatchError::CutShort { needed: HEADER as u64, left: short as u64 };
+                return Err(ArchiveError::batch(&self.path, begun, &error));
+            }
+        }
+        let wrong = |error: BatchError| ArchiveError::batch(&self.path, begun, &error);
+        let header = Header::read(&bytes).map_err(wrong)?;
+        if header.size > LARGEST || begun + header.size as u64 > self.segment.bytes {
+            let left = self.segment.bytes.saturating_sub(begun);
+            return Err(wrong(BatchError::CutShort { needed: header.size as u64, left }));
+        }
+        bytes.resize(header.size, 0);
+        let read = HEADER + self.fill(&mut bytes[HEADER..])?;
+        let wrong = |error: BatchError| ArchiveError::batch(&self.path, begun, &error);
+        if read < header.size {
+            return Err(wrong(BatchError::CutShort { needed: header.size as u64, left: read as u64 }));
+        }
+        Batch::read(&bytes).and_then(|batch| batch.check()).map_err(wrong)?;
+        if header.base_offset < self.next || (begun == 0 && header.base_offset != self.segment.base) {
+            let reason = format!("the batch begins at offset {}, expected was {}", header.base_offset, self.next);
+            return Err(ArchiveError::Damaged { file: self.path.clone(), at: Some(begun), reason });
+        }
+        self.next = header.next_offset();
+        let position = Position { file: self.path.clone(), at: begun };
+        Ok(Some(Stored { bytes, header, position }))
+    }
+
+    /// Reads until the buffer is full or the file ends. Returns how much that was.
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.reader.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(StoreError::new("read", self.path.clone(), error).into()),
+            }
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..filled]);
+        }
+        self.at += filled as u64;
+        Ok(filled)
+    }
+
+    /// At the end of the file: it is as long, and the same, as when it was written.
+    fn close(&mut self) -> Result<(), ArchiveError> {
+        if self.at != self.segment.bytes {
+            let reason = format!("it has {} bytes, the manifest says {}", self.at, self.segment.bytes);
+            return Err(ArchiveError::Damaged { file: self.path.clone(), at: Some(self.at), reason });
+        }
+        if self.next != self.segment.end {
+            let reason = format!("it ends at offset {}, the manifest says {}", self.next, self.segment.end);
+            return Err(ArchiveError::Damaged { file: self.path.clone(), at: Some(self.at), reason });
+        }
+        match self.hasher.take().map(Hasher::finish) {
+            Some(digest) if digest != self.segment.sha256 => {
+                let reason = format!("its SHA-256 is {digest}, the manifest says {}", self.segment.sha256);
+                Err(ArchiveError::damaged(&self.path, reason))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Iterator for SegmentReader {
+    type Item = Result<Stored, ArchiveError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let read = self.read().transpose();
+        self.over = !matches!(read, Some(Ok(_)));
+        read
+    }
+}
+
+/// All batches of a partition that reach to an offset or beyond it.
+pub struct Segments {
+    store: Arc<dyn Store>,
+    waiting: VecDeque<Segment>,
+    reader: Option<SegmentReader>,
+    from: i64,
+    failed: bool,
+}
+
+impl Segments {
+    /// From the batch on that holds this offset, or the next one that exists. Segments before it are not read.
+    pub fn new(archive: &Archive, partition: &Partition, from: i64) -> Self {
+        let waiting = partition.segments.iter().filter(|segment| segment.end > from).cloned().collect();
+        Self { store: archive.store().clone(), waiting, reader: None, from, failed: false }
+    }
+
+    fn step(&mut self) -> Result<Option<Stored>, ArchiveError> {
+        loop {
+            let reader = match &mut self.reader {
+                Some(reader) => reader,
+                none => match self.waiting.pop_front() {
+                    Some(segment) => none.insert(SegmentReader::open(&*self.store, &segment)?),
+                    None => return Ok(None),
+                },
+            };
+            match reader.next().transpose()? {
+                Some(stored) if stored.header.next_offset() <= self.from => {}
+                Some(stored) => return Ok(Some(stored)),
+                None => self.reader = None,
+            }
+        }
+    }
+}
+
+impl Iterator for Segments {
+    type Item = Result<Stored, ArchiveError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let read = self.step().transpose();
+        self.failed = matches!(read, Some(Err(_)));
+        read
+    }
+}

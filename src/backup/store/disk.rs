@@ -1,0 +1,119 @@
+//! What a folder needs of a disk: each call is one thing that a power cut can come before or after.
+
+use super::Lease;
+use crate::ground::{input, private};
+use nix::fcntl::{Flock, FlockArg};
+use std::fmt::Debug;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// A file that is being written.
+pub(in crate::backup) trait DiskFile: Write + Send + Sync {
+    /// Puts its bytes where they survive a power cut; its name is the folder's matter.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// A file system.
+pub(in crate::backup) trait Disk: Debug + Send + Sync {
+    /// Whether there is a folder.
+    fn is_folder(&self, path: &Path) -> bool;
+    /// Makes one folder. One that is there is no error.
+    fn make_folder(&self, path: &Path) -> io::Result<()>;
+    /// Puts the names in a folder where they survive a power cut.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+    /// Creates a file, or empties the one that is there.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens a file for reading from a byte on.
+    fn open(&self, path: &Path, from: u64) -> io::Result<Box<dyn Read + Send>>;
+    /// Gives a file another name, in place of what had it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name, unless something has it.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// All files below a folder, with their lengths.
+    fn files(&self, folder: &Path) -> io::Result<Vec<(PathBuf, u64)>>;
+    /// Locks a file until the lock is dropped or the process ends.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Lease>>;
+}
+
+/// The file system of this machine.
+#[derive(Debug)]
+pub(super) struct System;
+
+impl DiskFile for File {
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+impl Disk for System {
+    fn is_folder(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
+
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        private::create_dir_all(path)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        let folder = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        File::open(folder)?.sync_all()
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(private::create(path)?))
+    }
+
+    fn open(&self, path: &Path, from: u64) -> io::Result<Box<dyn Read + Send>> {
+        // Somebody else may have made the archive: a pipe in it would wait for its writer.
+        let mut file = input::open(path, u64::MAX)?;
+        file.seek(SeekFrom::Start(from))?;
+        Ok(Box::new(file))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn files(&self, folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
+        fn walk(folder: &Path, found: &mut Vec<(PathBuf, u64)>) -> io::Result<()> {
+            let entries = match fs::read_dir(folder) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    walk(&entry.path(), found)?;
+                } else {
+                    found.push((entry.path(), entry.metadata()?.len()));
+                }
+            }
+            Ok(())
+        }
+        let mut found = Vec::new();
+        walk(folder, &mut found)?;
+        Ok(found)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Lease>> {
+        let file = private::options().write(true).create(true).truncate(false).open(path)?;
+        // The kernel gives it up when the process dies, however it does.
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| io::Error::from(error))?;
+        Ok(Box::new(Held(lock)))
+    }
+}
+
+struct Held(#[expect(dead_code, reason = "held until it is dropped")] Flock<File>);
+
+impl Lease for Held {}

@@ -1,0 +1,320 @@
+//! Verifying what was restored: the topic is read again through librdkafka, which has no code in common with the restore, and held
+//! against the archive record by record.
+
+mod difference;
+mod tally;
+
+pub use difference::Difference;
+
+use super::batch::BatchError;
+use super::manifest::{Manifest, Partition};
+use super::restore::{self, RestoreError};
+use super::{Archive, Digest, Segments};
+use crate::kafka::{Seen, reread};
+use crate::wire::{Cluster, committed};
+use restore::{Choice, Offsets, Renamed, Request};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use tally::{BLOCK, Borrowed, Plain, Tally};
+
+/// What came of the verification of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// The topic in the archive.
+    pub from: String,
+    /// The topic in the target.
+    pub topic: String,
+    /// The partitions.
+    pub partitions: Vec<PartitionVerified>,
+    /// Groups that would not go on at the next record: what is wrong with each.
+    pub groups: Vec<String>,
+}
+
+impl Verified {
+    /// Whether everything is there, and nothing else.
+    pub fn is_equal(&self) -> bool {
+        self.groups.is_empty() && self.partitions.iter().all(|partition| partition.difference.is_none())
+    }
+
+    /// The first thing that is not as it should be, in words.
+    pub fn first_difference(&self) -> Option<String> {
+        let record = self.partitions.iter().find_map(|partition| partition.difference.as_ref());
+        let record = record.map(|difference| format!("topic `{}`, {difference}", self.topic));
+        record.or_else(|| self.groups.first().cloned())
+    }
+
+    /// How many records the archive has of it.
+    pub fn records(&self) -> u64 {
+        self.partitions.iter().map(|partition| partition.records).sum()
+    }
+}
+
+/// What came of the verification of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PartitionVerified {
+    /// The partition.
+    pub partition: i32,
+    /// How many records the archive has of it.
+    pub records: u64,
+    /// The digest of what the archive has: offset in the target, time, kind of time, key, value and headers of each record.
+    pub expected: Digest,
+    /// The same of what the target has.
+    pub found: Digest,
+    /// The first difference.
+    pub difference: Option<Difference>,
+}
+
+/// A partition that is compared.
+struct Side {
+    choice: Choice,
+    partition: Partition,
+    /// Where the restored records begin in the target.
+    start: i64,
+    exact: bool,
+}
+
+/// Verifies topics as this request restored them. `properties` are those of the clients.
+///
+/// # Errors
+/// The archive or the target cannot be read.
+pub async fn verify(
+    archive: &Archive,
+    cluster: &Cluster,
+    properties: &BTreeMap<String, String>,
+    request: &Request,
+) -> Result<Vec<Verified>, RestoreError> {
+    let mut verified = Vec::new();
+    for topic in &request.topics {
+        verified.push(verify_topic(archive, cluster, properties, request, topic).await?);
+    }
+    Ok(verified)
+}
+
+async fn verify_topic(
+    archive: &Archive,
+    cluster: &Cluster,
+    properties: &BTreeMap<String, String>,
+    request: &Request,
+    topic: &Renamed,
+) -> Result<Verified, RestoreError> {
+    let (archive, renamed, asked, properties) = (archive.clone(), topic.clone(), request.clone(), properties.clone());
+    let (manifest, partitions) = restore::blocking(move || {
+        let (manifest, starts) = restore::basis(&archive, &asked, &renamed)?;
+        let partitions = verify_partitions(&archive, &manifest, &starts, &properties, &asked, &renamed)?;
+        Ok((manifest, partitions))
+    })
+    .await?;
+    let groups = verify_groups(cluster, &manifest, request, topic, &partitions).await?;
+    Ok(Verified {
+        from: topic.from.clone(),
+        topic: topic.to.clone(),
+        partitions: partitions.into_iter().map(|(verified, _)| verified).collect(),
+        groups,
+    })
+}
+
+/// The tables come from the archive alone, too: where each record has to be.
+type Compared = Vec<(PartitionVerified, super::translation::Translation)>;
+
+fn verify_partitions(
+    archive: &Archive,
+    manifest: &Manifest,
+    starts: &BTreeMap<i32, i64>,
+    properties: &BTreeMap<String, String>,
+    request: &Request,
+    topic: &Renamed,
+) -> Result<Compared, RestoreError> {
+    let source = restore::source(manifest, topic)?;
+    let exact = request.offsets == Offsets::Exact;
+    let sides: Vec<Side> = restore::wanted_partitions(source, topic)
+        .map(|partition| {
+            let start =
+                if exact { partition.first.max(0) } else { starts.get(&partition.partition).copied().unwrap_or(0) };
+            Side { choice: Choice::new(partition, request), partition: partition.clone(), start, exact }
+        })
+        .collect();
+    let from: BTreeMap<i32, i64> = sides.iter().map(|side| (side.partition.partition, side.start)).collect();
+    let mut found: BTreeMap<i32, Tally> = from.keys().map(|partition| (*partition, Tally::default())).collect();
+    let read = reread(properties, &topic.to, &from, |seen| {
+        if let Some(tally) = found.get_mut(&seen.partition) {
+            tally.add(borrowed(&seen));
+        }
+        ControlFlow::Continue(())
+    });
+    read.map_err(|failure| unread(&topic.to, &failure))?;
+    let mut verified = Vec::new();
+    for side in &sides {
+        let number = side.partition.partition;
+        let (expected, table) = side.expected(archive)?;
+        let found = found.remove(&number).unwrap_or_default().close();
+        let difference = match expected.differs_in(&found) {
+            None => None,
+            Some(block) => {
+                let one = side.block(archive, block)?;
+                let two = target_block(properties, &topic.to, number, &found, block)?;
+                difference::first(number, &one, &two)
+            }
+        };
+        let records = expected.records;
+        let (expected, found) = (expected.digest(), found.digest());
+        verified.push((PartitionVerified { partition: number, records, expected, found, difference }, table));
+    }
+    Ok(verified)
+}
+
+fn unread(topic: &str, failure: &crate::kafka::KafkaFailure) -> RestoreError {
+    RestoreError::refused(
+        format!("topic `{topic}` cannot be read again: {failure}"),
+        "look at the target, and try again",
+    )
+}
+
+fn borrowed<'a>(seen: &'a Seen<'a>) -> Borrowed<'a, impl ExactSizeIterator<Item = (&'a [u8], Option<&'a [u8]>)>> {
+    Borrowed {
+        offset: seen.offset,
+        timestamp: seen.timestamp,
+        appended: seen.appended,
+        key: seen.key,
+        value: seen.value,
+        headers: seen.headers.iter().copied(),
+    }
+}
+
+/// The records of a block in the target.
+fn target_block(
+    properties: &BTreeMap<String, String>,
+    topic: &str,
+    partition: i32,
+    tally: &Tally,
+    block: usize,
+) -> Result<Vec<Plain>, RestoreError> {
+    let Some(first) = tally.firsts.get(block) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    let read = reread(properties, topic, &BTreeMap::from([(partition, *first)]), |seen| {
+        found.push(borrowed(&seen).into_plain());
+        if found.len() as u64 == BLOCK { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    read.map_err(|failure| unread(topic, &failure)).map(|()| found)
+}
+
+impl Side {
+    /// Walks over the records that the target has to have, each with its offset in the source.
+    fn walk(
+        &self,
+        archive: &Archive,
+        mut take: impl FnMut(i64, super::batch::Record<'_>) -> ControlFlow<()>,
+    ) -> Result<(), RestoreError> {
+        let mut target = self.start;
+        let mut scratch = Vec::new();
+        for stored in Segments::new(archive, &self.partition, 0) {
+            let stored = stored?;
+            if self.choice.ends_before(stored.header.base_offset) {
+                break;
+            }
+            if stored.header.count == 0 || !self.choice.has(&stored.header) {
+                continue;
+            }
+            let damaged = |error: BatchError| RestoreError::from(stored.damaged(&error));
+            for record in stored.batch()?.records(&mut scratch).map_err(damaged)? {
+                let mut record = record.map_err(damaged)?;
+                if self.choice.ends_at(record.offset, record.timestamp) {
+                    return Ok(());
+                }
+                let source = record.offset;
+                record.offset = if self.exact { source } else { target };
+                target = record.offset + 1;
+                if take(source, record).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn expected(&self, archive: &Archive) -> Result<(Tally, super::translation::Translation), RestoreError> {
+        let mut tally = Tally::default();
+        let mut table = super::translation::Translation::starting_at(self.start);
+        self.walk(archive, |source, record| {
+            table.push(source, record.offset, 1);
+            tally.add(plain(&record));
+            ControlFlow::Continue(())
+        })?;
+        Ok((tally.close(), table))
+    }
+
+    /// The records of a block in the archive, with their offsets in the source.
+    fn block(&self, archive: &Archive, block: usize) -> Result<Vec<(i64, Plain)>, RestoreError> {
+        let (mut skipped, mut found) = (0, Vec::new());
+        self.walk(archive, |source, record| {
+            if skipped < block as u64 * BLOCK {
+                skipped += 1;
+            } else {
+                found.push((source, plain(&record).into_plain()));
+            }
+            if found.len() as u64 == BLOCK { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(found)
+    }
+}
+
+/// A record as it has to be in the target: its time is marked as the producer's, because Kafka takes no others.
+fn plain<'a>(
+    record: &super::batch::Record<'a>,
+) -> Borrowed<'a, impl ExactSizeIterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a>> {
+    Borrowed {
+        offset: record.offset,
+        timestamp: record.timestamp,
+        appended: false,
+        key: record.key,
+        value: record.value,
+        headers: record.headers().map(|header| (header.key, header.value)),
+    }
+}
+
+/// Holds what groups have committed in the target against where they have to go on.
+async fn verify_groups(
+    cluster: &Cluster,
+    manifest: &Manifest,
+    request: &Request,
+    topic: &Renamed,
+    partitions: &[(PartitionVerified, super::translation::Translation)],
+) -> Result<Vec<String>, RestoreError> {
+    let mut wrong = Vec::new();
+    for group in manifest.groups.iter().filter(|group| request.groups.wants(&group.name)) {
+        let Some(offsets) = group.offsets.get(&topic.from) else { continue };
+        let numbers: Vec<i32> = offsets.keys().copied().collect();
+        let during = RestoreError::wire(format!("asking for the offsets of group `{}`", group.name));
+        let mut found = committed::of(cluster, &group.name, &topic.to, &numbers).await.map_err(during)?;
+        for (number, committed) in offsets {
+            let Some((_, table)) = partitions.iter().find(|(verified, _)| verified.partition == *number) else {
+                continue;
+            };
+            let expected = next_record(table, committed.offset);
+            let during = RestoreError::wire(format!("asking for the offsets of group `{}`", group.name));
+            let found = found.remove(number).transpose().map_err(during)?.flatten().map(|found| found.offset);
+            // Behind the last record any offset up to the end reads the same: nothing.
+            let right = match (expected, found) {
+                (Some(expected), Some(found)) => found == expected,
+                (None, Some(found)) => found >= table.end(),
+                (_, None) => false,
+            };
+            if !right {
+                let words = |offset: Option<i64>| offset.map_or("nothing".to_owned(), |offset| offset.to_string());
+                wrong.push(format!(
+                    "group `{}`, partition {number}: it has committed {}, and the next record is at {}",
+                    group.name,
+                    words(found),
+                    expected.map_or(format!("{} or behind it", table.end()), |expected| expected.to_string())
+                ));
+            }
+        }
+    }
+    Ok(wrong)
+}
+
+/// The offset of the first restored record at this source offset or behind it.
+fn next_record(table: &super::translation::Translation, source: i64) -> Option<i64> {
+    let next = table.position(source);
+    (next < table.end()).then_some(next)
+}

@@ -1,0 +1,139 @@
+//! Whether an archive is what it was when it was written.
+
+mod chain;
+mod partition;
+
+use super::archive::Archive;
+use super::error::ArchiveError;
+use super::manifest::{Manifest, Partition, State, Topic};
+use crate::ground::lock;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+/// How closely an archive is looked at. Each level includes those before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// The chain of manifests, and that every file is there with its length.
+    Quick,
+    /// The SHA-256 of every file, and the checksum of every batch.
+    Full,
+    /// Every record is decoded; counts, gaps and transactions are computed anew.
+    Deep,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Problem {
+    /// The file.
+    pub file: String,
+    /// The byte in it from which on it is wrong, where one is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<u64>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// How closely it was looked at.
+    pub level: Level,
+    /// The manifest that rules; nothing where there is none that can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<u32>,
+    /// What that says of the backup.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+    /// How many files of batches it lists.
+    pub segments: u64,
+    /// How many batches were read.
+    pub batches: u64,
+    /// How many records were read; only `deep` reads them.
+    pub records: u64,
+    /// How many bytes were read.
+    pub bytes: u64,
+    /// What is wrong; empty for a sound archive.
+    pub problems: Vec<Problem>,
+}
+
+/// So many problems are listed: an archive on a broken disk has one for each batch.
+const MOST: usize = 1000;
+
+/// Looks at an archive. `threads` partitions are read at the same time.
+///
+/// # Errors
+/// Where the store cannot be read, or this is no archive, or one of a newer version. Damage is in the report.
+pub fn verify(archive: &Archive, level: Level, threads: usize) -> Result<Report, ArchiveError> {
+    let mut report = Report {
+        level,
+        manifest: None,
+        state: None,
+        segments: 0,
+        batches: 0,
+        records: 0,
+        bytes: 0,
+        problems: Vec::new(),
+    };
+    let manifest = match archive.newest() {
+        Ok(Some((manifest, _))) => manifest,
+        Ok(None) => {
+            let reason = "no backup into it has got so far as to write a manifest".to_owned();
+            return Err(ArchiveError::Absent { place: archive.store().place(), reason });
+        }
+        Err(error) => {
+            report.problems.push(problem(error)?);
+            return Ok(report);
+        }
+    };
+    report.manifest = Some(manifest.number);
+    report.state = Some(manifest.state);
+    report.segments = manifest.segments().count() as u64;
+    chain::check(archive, &manifest, &mut report.problems)?;
+    if level > Level::Quick {
+        read(archive, &manifest, &mut report, threads)?;
+    }
+    report.problems.sort();
+    report.problems.dedup();
+    report.problems.truncate(MOST);
+    Ok(report)
+}
+
+/// Damage as something for a report; what is no damage stays an error.
+fn problem(error: ArchiveError) -> Result<Problem, ArchiveError> {
+    match error {
+        ArchiveError::Damaged { file, at, reason } => Ok(Problem { file, at, reason }),
+        other => Err(other),
+    }
+}
+
+fn read(archive: &Archive, manifest: &Manifest, report: &mut Report, threads: usize) -> Result<(), ArchiveError> {
+    let all = manifest.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |partition| (topic, partition)));
+    let waiting: Mutex<VecDeque<(&Topic, &Partition)>> = Mutex::new(all.collect());
+    let level = report.level;
+    let found: Mutex<Result<&mut Report, ArchiveError>> = Mutex::new(Ok(report));
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let Some((topic, partition)) = lock(&waiting).pop_front() else { return };
+                    let looked = partition::check(archive, topic, partition, level);
+                    let mut found = lock(&found);
+                    match (looked, &mut *found) {
+                        (Ok(looked), Ok(report)) => {
+                            report.batches += looked.batches;
+                            report.records += looked.records;
+                            report.bytes += looked.bytes;
+                            report.problems.extend(looked.problems);
+                        }
+                        (Err(error), Ok(_)) => *found = Err(error),
+                        (_, Err(_)) => return,
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map(|_| ())
+}

@@ -1,0 +1,188 @@
+//! What a backup is made of, at one moment: groups first, then where each partition ends.
+
+use super::error::BackupError;
+use super::ledger::now;
+use super::options::{Groups, Options};
+use crate::backup::manifest::{Acl, Cluster as Source, Cut, Group, GroupOffset, Setting};
+use crate::wire::offsets::{At, Isolation, Offset};
+use crate::wire::{Cluster, WireError, acls, brokers, committed, configs, groups, offsets, topics};
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
+
+/// A topic, and where its partitions are cut.
+pub(super) struct CapturedTopic {
+    pub(super) topic: topics::Topic,
+    pub(super) config: Option<BTreeMap<String, Setting>>,
+    pub(super) compacted: bool,
+    /// The most bytes of a batch that the topic takes, where it is known.
+    pub(super) largest: Option<usize>,
+    pub(super) acls: Option<Vec<Acl>>,
+    pub(super) cuts: BTreeMap<i32, Cut>,
+}
+
+/// A moment of the topics.
+pub(super) struct Captured {
+    pub(super) cluster: Source,
+    pub(super) groups: Vec<Group>,
+    pub(super) groups_complete: bool,
+    pub(super) topics: Vec<CapturedTopic>,
+    pub(super) cut_width: i64,
+    /// What the principal may not see.
+    pub(super) notes: Vec<String>,
+}
+
+/// Captures the topics that are asked for.
+pub(super) async fn capture(cluster: &Cluster, options: &Options) -> Result<Captured, BackupError> {
+    let view = brokers::describe(cluster).await?;
+    let found = super::topics::find(cluster, &options.topics).await?;
+    let mut notes = Vec::new();
+    let described = join_all(found.values().map(|topic| describe(cluster, topic))).await;
+    let (groups, groups_complete) = capture_groups(cluster, &found, &options.groups).await?;
+    if !groups_complete {
+        notes.push("groups: without DESCRIBE on the cluster Kafka leaves out groups that may not be seen".to_owned());
+    }
+    let begun = now();
+    let cuts = join_all(found.values().map(|topic| cut(cluster, topic, options.max_messages))).await;
+    let cut_width = now() - begun;
+    let mut captured = Vec::new();
+    for ((topic, described), cuts) in found.into_values().zip(described).zip(cuts) {
+        let described = described?;
+        notes.extend(described.notes);
+        let value = |name: &str| described.config.as_ref()?.get(name)?.value.clone();
+        captured.push(CapturedTopic {
+            compacted: value("cleanup.policy").is_some_and(|policy| policy.contains("compact")),
+            largest: described.largest,
+            config: described.config,
+            acls: described.acls,
+            cuts: cuts?,
+            topic,
+        });
+    }
+    let cluster = Source { id: view.id, brokers: view.brokers.len() };
+    Ok(Captured { cluster, groups, groups_complete, topics: captured, cut_width, notes })
+}
+
+struct Described {
+    config: Option<BTreeMap<String, Setting>>,
+    largest: Option<usize>,
+    acls: Option<Vec<Acl>>,
+    notes: Vec<String>,
+}
+
+/// Configuration and ACLs; what may not be seen is a note.
+async fn describe(cluster: &Cluster, topic: &topics::Topic) -> Result<Described, BackupError> {
+    let mut notes = Vec::new();
+    let mut seen = |error: WireError| {
+        if !error.is_denied() {
+            return Err(error);
+        }
+        notes.push(error.to_string());
+        Ok(())
+    };
+    let (mut config, mut largest) = (None, None);
+    match configs::of_topic(cluster, &topic.name).await {
+        Ok(all) => {
+            let limit = all.get("max.message.bytes").and_then(|limit| limit.value.as_ref()?.parse().ok());
+            largest = limit;
+            config = Some(settings(all));
+        }
+        Err(error) => seen(error)?,
+    }
+    let mut rights = None;
+    match acls::of_topic(cluster, &topic.name).await {
+        Ok(found) => rights = found.map(|all| all.into_iter().map(acl).collect()),
+        Err(error) => seen(error)?,
+    }
+    Ok(Described { config, largest, acls: rights, notes })
+}
+
+/// All that is not Kafka's default.
+fn settings(all: BTreeMap<String, configs::Config>) -> BTreeMap<String, Setting> {
+    use configs::Source;
+    let set = all.into_iter().filter_map(|(name, config)| {
+        let source = match config.source {
+            Source::Topic => "topic",
+            Source::DynamicBroker | Source::StaticBroker => "broker",
+            Source::Default => return None,
+            Source::Other(_) => "other",
+        };
+        Some((name, Setting { value: config.value, source: source.to_owned() }))
+    });
+    set.collect()
+}
+
+fn acl(found: acls::TopicAcl) -> Acl {
+    Acl {
+        pattern: found.pattern,
+        resource: found.resource,
+        principal: found.principal,
+        host: found.host,
+        operation: found.operation,
+        permission: found.permission,
+    }
+}
+
+async fn capture_groups(
+    cluster: &Cluster,
+    topics: &BTreeMap<String, topics::Topic>,
+    wanted: &Groups,
+) -> Result<(Vec<Group>, bool), BackupError> {
+    let listed = match wanted {
+        Groups::None => return Ok((Vec::new(), true)),
+        _ => groups::list(cluster).await?,
+    };
+    let states = |name: &str| listed.groups.get(name).map_or("Dead".to_owned(), |group| group.state.clone());
+    let names: Vec<String> = match wanted {
+        Groups::Named(names) => names.clone(),
+        _ => listed.groups.keys().cloned().collect(),
+    };
+    let mut found = Vec::new();
+    for name in names {
+        let mut all = committed::all(cluster, &name).await?;
+        all.retain(|topic, _| topics.contains_key(topic));
+        if all.is_empty() && *wanted == Groups::All {
+            continue;
+        }
+        let offsets = all.into_iter().map(|(topic, partitions)| {
+            let partitions = partitions.into_iter().map(|(partition, found)| {
+                let committed::Committed { offset, leader_epoch } = found.committed;
+                (partition, GroupOffset { offset, leader_epoch, metadata: found.metadata })
+            });
+            (topic, partitions.collect())
+        });
+        found.push(Group { state: states(&name), offsets: offsets.collect(), name });
+    }
+    let complete = listed.complete || matches!(wanted, Groups::Named(_));
+    Ok((found, complete))
+}
+
+/// Where the partitions of a topic begin and end.
+async fn cut(cluster: &Cluster, topic: &topics::Topic, most: Option<u64>) -> Result<BTreeMap<i32, Cut>, BackupError> {
+    let partitions: Vec<i32> = topic.partitions.iter().map(|partition| partition.index).collect();
+    let ask = |at, isolation| offsets::list(cluster, &topic.name, &partitions, at, isolation);
+    let starts = every(ask(At::Start, Isolation::Uncommitted).await)?;
+    let ends = every(ask(At::End, Isolation::Uncommitted).await)?;
+    let at = now();
+    let stable = every(ask(At::End, Isolation::Committed).await)?;
+    let mut left = most.map(|most| i64::try_from(most).unwrap_or(i64::MAX));
+    let mut cuts = BTreeMap::new();
+    for partition in &topic.partitions {
+        let of = |all: &BTreeMap<i32, i64>| all.get(&partition.index).copied().unwrap_or(0);
+        let high_watermark = of(&ends);
+        // The log may have lost its beginning between the two answers.
+        let start = of(&starts).min(high_watermark);
+        let mut end = high_watermark;
+        if let Some(left) = &mut left {
+            end = end.min(start.saturating_add(*left));
+            *left -= end - start;
+        }
+        let last_stable_offset = of(&stable).min(high_watermark);
+        let leader_epoch = partition.leader_epoch;
+        cuts.insert(partition.index, Cut { start, end, high_watermark, last_stable_offset, leader_epoch, at });
+    }
+    Ok(cuts)
+}
+
+fn every(answers: BTreeMap<i32, Result<Option<Offset>, WireError>>) -> Result<BTreeMap<i32, i64>, WireError> {
+    answers.into_iter().map(|(partition, answer)| Ok((partition, answer?.map_or(0, |offset| offset.offset)))).collect()
+}

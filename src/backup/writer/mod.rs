@@ -1,0 +1,297 @@
+//! Backup: topics from their leaders into an archive.
+//!
+//! What is to be taken is fixed first: the offsets of groups, then where each partition ends. Partitions are then read a few at a
+//! time, each in order. Segments are synced before a manifest lists them, and the newest manifest is the only thing that knows how
+//! far a backup is: one that was killed goes on from there.
+
+mod capture;
+mod error;
+mod event;
+mod ledger;
+mod options;
+mod packer;
+mod rate;
+mod segment;
+pub(in crate::backup) mod sums;
+mod topics;
+mod transfer;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::BackupError;
+pub use event::{Event, Listener};
+pub use options::{Groups, OnGap, Options};
+
+use super::archive::{Archive, FORMAT, VERSION, folder_of};
+use super::digest::Digest;
+use super::error::ArchiveError;
+use super::manifest::{Cut, Manifest, Partition, State, Topic};
+use super::store::Store;
+use crate::wire::Cluster;
+use crate::wire::topics::TopicId;
+use capture::{Captured, CapturedTopic, capture};
+use ledger::{EVERY, Ledger, Place, now};
+use packer::{Job, Packer, TARGET};
+use rate::Rate;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
+use transfer::{Shared, Task, Worker};
+
+/// Backs topics up into the archive of a store; it is made where there is none, and gone on with where there is. Returns the last
+/// manifest: what is missing of what was asked for is in it.
+///
+/// ACL: READ and DESCRIBE on each Topic; DESCRIBE_CONFIGS on each Topic, DESCRIBE on each Group and on the Cluster for what goes
+/// beyond records.
+///
+/// # Errors
+/// Where nothing can be backed up, or the archive cannot be written. What was written until then stays, and is gone on with.
+pub async fn backup(
+    cluster: &Cluster,
+    store: Arc<dyn Store>,
+    options: Options,
+    listener: Listener,
+) -> Result<Manifest, BackupError> {
+    let lease = match store.lease() {
+        Err(error) if error.is_busy() => {
+            let reason = "a backup into it is at work".to_owned();
+            return Err(ArchiveError::Busy { place: store.place(), reason }.into());
+        }
+        lease => lease.map_err(ArchiveError::from)?,
+    };
+    let archive = match Archive::open(store.clone()) {
+        Err(ArchiveError::Absent { .. }) => None,
+        opened => Some(opened?),
+    };
+    let before = archive.as_ref().map(Archive::newest).transpose()?.flatten();
+    let captured = capture(cluster, &options).await?;
+    tell(&captured, &listener);
+    if let Some((before, _)) = before.as_ref().filter(|(before, _)| before.cluster.id != captured.cluster.id) {
+        return Err(BackupError::Request(format!(
+            "the archive at {} is of cluster {}, the topics are of cluster {}",
+            store.place(),
+            before.cluster.id,
+            captured.cluster.id
+        )));
+    }
+    let archive = match archive {
+        Some(archive) => archive,
+        None => Archive::create(store.clone(), &new_id())?,
+    };
+    let removed = sums::clean_up(&archive, before.as_ref().map(|(manifest, _)| manifest))?;
+    if let Some((manifest, _)) = &before {
+        listener(Event::Resumed { manifest: manifest.number, removed });
+    }
+    let topics = ids(&captured);
+    let limits = captured.topics.iter().map(|topic| (topic.compacted, topic.largest)).collect::<Vec<_>>();
+    let (manifest, places) = next_manifest(&archive, before, captured, &options);
+    let tasks = tasks(&archive, &manifest, &places, &topics, &limits, &options);
+    let ledger = Ledger::open(archive.clone(), manifest, EVERY, listener.clone())?;
+    let rate = Rate::new(options.rate);
+    let shared = Arc::new(Shared { cluster: cluster.clone(), options, rate, ledger, listener });
+    work(&shared, tasks).await?;
+    let last = shared.ledger.close()?;
+    sums::write(&archive, &last)?;
+    drop(lease);
+    Ok(last)
+}
+
+/// What a backup would take: the same capture, and nothing written. The partitions with their cuts, and how many offsets there
+/// are to take.
+///
+/// # Errors
+/// See [`backup`].
+pub async fn dry_run(
+    cluster: &Cluster,
+    store: Arc<dyn Store>,
+    options: &Options,
+    listener: &Listener,
+) -> Result<Manifest, BackupError> {
+    let archive = match Archive::open(store.clone()) {
+        Err(ArchiveError::Absent { .. }) if !store.list("").map_err(ArchiveError::from)?.is_empty() => {
+            let reason = "other things lie there".to_owned();
+            return Err(ArchiveError::Absent { place: store.place(), reason }.into());
+        }
+        Err(ArchiveError::Absent { .. }) => None,
+        opened => Some(opened?),
+    };
+    let before = archive.as_ref().map(Archive::newest).transpose()?.flatten();
+    let captured = capture(cluster, options).await?;
+    tell(&captured, listener);
+    let id = archive.as_ref().map_or_else(new_id, |archive| archive.id().to_owned());
+    Ok(next_of(&id, before, captured, options).0)
+}
+
+fn tell(captured: &Captured, listener: &Listener) {
+    let cuts = || captured.topics.iter().flat_map(|topic| topic.cuts.values());
+    listener(Event::Captured {
+        topics: captured.topics.len(),
+        partitions: cuts().count(),
+        offsets: cuts().map(|cut| cut.end.abs_diff(cut.start)).sum(),
+        groups: captured.groups.len(),
+        cut_width: captured.cut_width,
+    });
+}
+
+/// Each captured topic's id, in their order.
+fn ids(captured: &Captured) -> Vec<Option<TopicId>> {
+    captured.topics.iter().map(|topic| topic.topic.id).collect()
+}
+
+fn new_id() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+fn next_manifest(
+    archive: &Archive,
+    before: Option<(Manifest, Digest)>,
+    captured: Captured,
+    options: &Options,
+) -> (Manifest, Vec<usize>) {
+    next_of(archive.id(), before, captured, options)
+}
+
+/// The manifest that a backup begins with: what was there, with the new cuts. With the places of the captured topics in it.
+fn next_of(
+    id: &str,
+    before: Option<(Manifest, Digest)>,
+    captured: Captured,
+    options: &Options,
+) -> (Manifest, Vec<usize>) {
+    let (before, previous) = before.unzip();
+    let number = before.as_ref().map_or(1, |before| before.number + 1);
+    let generation = match &before {
+        Some(before) if before.state == State::Running => before.generation,
+        Some(before) => before.generation + 1,
+        None => 1,
+    };
+    let mut topics = before.map(|before| before.topics).unwrap_or_default();
+    let places = captured.topics.into_iter().map(|topic| enter(&mut topics, topic)).collect();
+    let manifest = Manifest {
+        format: FORMAT.to_owned(),
+        version: VERSION,
+        archive: id.to_owned(),
+        number,
+        previous,
+        generation,
+        state: State::Running,
+        missing: Vec::new(),
+        notes: captured.notes,
+        begun: now(),
+        written: now(),
+        program: concat!("kscen ", env!("CARGO_PKG_VERSION")).to_owned(),
+        cluster: captured.cluster,
+        request: options.request(),
+        cut_width: captured.cut_width,
+        groups: captured.groups,
+        groups_complete: captured.groups_complete,
+        topics,
+    };
+    (manifest, places)
+}
+
+/// Enters a topic as it is now. Returns its place.
+fn enter(topics: &mut Vec<Topic>, found: CapturedTopic) -> usize {
+    let id = found.topic.id.map(|id| id.to_string());
+    let folder = folder_of(&found.topic.name, id.as_deref());
+    let place = topics.iter().position(|topic| topic.folder == folder).unwrap_or(topics.len());
+    if place == topics.len() {
+        let (name, acls, config, replication) = (found.topic.name, None, None, 0);
+        topics.push(Topic { name, id, folder, replication, config, acls, partitions: Vec::new() });
+    }
+    let topic = &mut topics[place];
+    topic.replication = found.topic.partitions.first().map_or(0, |partition| partition.replicas.len());
+    topic.config = found.config;
+    topic.acls = found.acls;
+    for (number, cut) in found.cuts {
+        match topic.partitions.iter_mut().find(|partition| partition.partition == number) {
+            Some(partition) => partition.cut = Cut { end: cut.end.max(partition.next), ..cut },
+            None => topic.partitions.push(fresh(number, cut)),
+        }
+    }
+    topic.partitions.sort_by_key(|partition| partition.partition);
+    place
+}
+
+fn fresh(partition: i32, cut: Cut) -> Partition {
+    Partition {
+        partition,
+        next: cut.start,
+        first: cut.start,
+        cut,
+        last_epoch: None,
+        segments: Vec::new(),
+        gaps: Vec::new(),
+        missing: 0,
+        aborted: Vec::new(),
+        open: Vec::new(),
+    }
+}
+
+/// A task for each partition that has something to take, or to be asked about.
+fn tasks(
+    archive: &Archive,
+    manifest: &Manifest,
+    places: &[usize],
+    ids: &[Option<TopicId>],
+    limits: &[(bool, Option<usize>)],
+    options: &Options,
+) -> VecDeque<Task> {
+    let mut tasks = VecDeque::new();
+    for ((place, id), (compacted, largest)) in places.iter().zip(ids).zip(limits) {
+        let topic = &manifest.topics[*place];
+        // Of what was taken before it is asked whether the log still has it, also where nothing new is there.
+        let wanted = |part: &&Partition| part.next < part.cut.end || part.last_epoch.is_some();
+        for partition in topic.partitions.iter().filter(wanted) {
+            let job = Job {
+                store: archive.store().clone(),
+                folder: format!("{}/{}", topic.folder, partition.partition),
+                batching: options.batching,
+                compressor: options.compressor.clone(),
+                // The limit holds for a batch as it is stored; uncompressed it is never smaller, but for its header.
+                target: largest.map_or(TARGET, |largest| TARGET.min(largest.saturating_sub(256))),
+                segment: options.segment,
+                compacted: *compacted,
+                until: partition.cut.end,
+            };
+            let place = Place { topic: *place, partition: partition.partition };
+            let packer = Packer::new(job, partition);
+            tasks.push_back(Task { place, topic: topic.name.clone(), id: *id, packer });
+        }
+    }
+    tasks
+}
+
+/// Several workers take the tasks one after the other.
+async fn work(shared: &Arc<Shared>, tasks: VecDeque<Task>) -> Result<(), BackupError> {
+    let tasks = Arc::new(Mutex::new(tasks));
+    let mut workers = tokio::task::JoinSet::new();
+    for _ in 0..shared.options.parallel.max(1) {
+        let (mut worker, tasks) = (Worker::new(shared.clone()), tasks.clone());
+        workers.spawn(async move {
+            loop {
+                let task = crate::ground::lock(&tasks).pop_front();
+                match task {
+                    Some(task) => worker.take(task).await?,
+                    None => return Ok::<(), ArchiveError>(()),
+                }
+            }
+        });
+    }
+    // The first that cannot write ends all: dropping the set stops the others.
+    while let Some(ended) = workers.join_next().await {
+        match ended {
+            Ok(ended) => ended?,
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => return Err(BackupError::Request("the backup was cancelled".to_owned())),
+            },
+        }
+    }
+    Ok(())
+}
+
+/// The names of all files that a manifest lists.
+fn listed(manifest: &Manifest) -> BTreeSet<&str> {
+    manifest.segments().map(|(_, _, segment)| segment.file.as_str()).collect()
+}

@@ -1,0 +1,74 @@
+//! What a backup is asked for.
+
+use crate::backup::batch::{Codec, Compressor};
+use crate::backup::manifest::{Batching, Request};
+use std::time::Duration;
+
+/// How a backup is made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Names of topics, and patterns of names with `*` for any characters. A name that does not exist is an error, and so is a
+    /// pattern that fits none; patterns do not fit Kafka's own topics.
+    pub topics: Vec<String>,
+    /// The codec of batches that are repacked.
+    pub compressor: Compressor,
+    /// Which batches are kept as they are.
+    pub batching: Batching,
+    /// Which groups' offsets are kept.
+    pub groups: Groups,
+    /// At most so many offsets of each topic, from the first that is not in the archive.
+    pub max_messages: Option<u64>,
+    /// How many partitions are read at the same time.
+    pub parallel: usize,
+    /// At most so many bytes are fetched in a second.
+    pub rate: Option<u64>,
+    /// A file is closed when it is that long, in bytes.
+    pub segment: u64,
+    /// What is to be done where the log has lost offsets that were still to be taken.
+    pub on_gap: OnGap,
+    /// A partition that cannot be read for that long is given up.
+    pub patience: Duration,
+}
+
+impl Options {
+    /// The usual ones for these topics.
+    pub fn new(topics: Vec<String>) -> Self {
+        Self {
+            topics,
+            compressor: Compressor::new(Codec::Zstd),
+            batching: Batching::Auto,
+            groups: Groups::All,
+            max_messages: None,
+            parallel: 4,
+            rate: None,
+            segment: 64 << 20,
+            on_gap: OnGap::Record,
+            patience: Duration::from_secs(60),
+        }
+    }
+
+    /// As the manifest states it.
+    pub(super) fn request(&self) -> Request {
+        Request { topics: self.topics.clone(), compression: self.compressor.to_string(), batches: self.batching }
+    }
+}
+
+/// Which groups' offsets are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Groups {
+    /// Those of all that have committed something for the topics.
+    All,
+    /// Those of these.
+    Named(Vec<String>),
+    /// None.
+    None,
+}
+
+/// What is to be done where the log has lost offsets that were still to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnGap {
+    /// They are recorded as a gap with its reason.
+    Record,
+    /// The partition is given up there, and the archive is partial.
+    Stop,
+}

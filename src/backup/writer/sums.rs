@@ -1,0 +1,70 @@
+//! `SHA256SUMS`, which `sha256sum -c` reads, and what an interrupted backup left behind.
+
+use crate::backup::archive::{Archive, manifest_name};
+use crate::backup::digest::Digest;
+use crate::backup::error::ArchiveError;
+use crate::backup::manifest::Manifest;
+use crate::backup::store::{self, StoreError};
+use std::io::Write;
+
+/// The file of sums.
+pub(crate) const SUMS: &str = "SHA256SUMS";
+/// The longest one that is read.
+const LONGEST: u64 = 1 << 30;
+
+/// Writes the sums of everything that the archive now is: replaced in one step.
+pub(super) fn write(archive: &Archive, manifest: &Manifest) -> Result<(), ArchiveError> {
+    let store = &**archive.store();
+    let mut lines = String::new();
+    let mut add = |digest: &Digest, name: &str| lines.push_str(&format!("{digest}  {name}\n"));
+    add(&Digest::of(&store::read(store, "archive.json", LONGEST)?), "archive.json");
+    for number in archive.numbers()? {
+        let name = manifest_name(number);
+        add(&Digest::of(&store::read(store, &name, LONGEST)?), &name);
+    }
+    for (_, _, segment) in manifest.segments() {
+        add(&segment.sha256, &segment.file);
+    }
+    let mut file = store.create(SUMS)?;
+    let written = file.write_all(lines.as_bytes());
+    written.map_err(|error| StoreError::new("write", store.path(SUMS), error))?;
+    Ok(file.commit()?)
+}
+
+/// The names in the file of sums; nothing where there is none yet.
+pub(crate) fn names(archive: &Archive) -> Result<Vec<(String, String)>, ArchiveError> {
+    let store = &**archive.store();
+    let bytes = match store::read(store, SUMS, LONGEST) {
+        Err(error) if error.is_absent() => return Ok(Vec::new()),
+        read => read?,
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let mut names = Vec::new();
+    for line in text.lines() {
+        let wrong = || ArchiveError::damaged(&store.path(SUMS), format!("`{line}` is not a sum and a name"));
+        let (sum, name) = line.split_once("  ").ok_or_else(wrong)?;
+        names.push((sum.to_owned(), name.to_owned()));
+    }
+    Ok(names)
+}
+
+/// Removes files of an interrupted backup: those that are half-written, and segments that no manifest lists. A segment that the
+/// sums know, and the newest manifest does not, is no such file: a manifest is gone, and nothing is removed.
+pub(super) fn clean_up(archive: &Archive, newest: Option<&Manifest>) -> Result<usize, ArchiveError> {
+    let store = archive.store();
+    let listed = newest.map(super::listed).unwrap_or_default();
+    let known = names(archive)?;
+    let mut stray = Vec::new();
+    for entry in store.list("topics/")?.into_iter().filter(|entry| !listed.contains(entry.name.as_str())) {
+        if known.iter().any(|(_, name)| *name == entry.name) {
+            let reason = "it was part of the archive, and the newest manifest does not list it: a manifest is gone";
+            return Err(ArchiveError::damaged(&store.path(&entry.name), reason));
+        }
+        stray.push(entry.name);
+    }
+    for name in &stray {
+        store.remove(name)?;
+    }
+    store.sweep()?;
+    Ok(stray.len())
+}

@@ -1,0 +1,168 @@
+//! `kscen archive`
+
+use super::backup::store;
+use super::{Exit, Output};
+use crate::backup::cat::{Selection, records};
+use crate::backup::manifest::{Manifest, Topic};
+use crate::backup::{Archive, ArchiveError};
+use clap::{Args as ClapArgs, Subcommand};
+
+/// Looks into archives.
+#[derive(ClapArgs)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Lists the topics of an archive, or its backups.
+    List {
+        /// The folder of the archive.
+        #[arg(value_name = "ARCHIVE")]
+        archive: String,
+        /// Lists the backups that were made into it instead.
+        #[arg(long)]
+        generations: bool,
+    },
+    /// Shows the newest manifest, or another, as JSON.
+    Show {
+        /// The folder of the archive.
+        #[arg(value_name = "ARCHIVE")]
+        archive: String,
+        /// The number of the manifest.
+        #[arg(long, value_name = "NUMBER")]
+        manifest: Option<u32>,
+    },
+    /// Prints records, one JSON object a line: bytes that are not UTF-8 as `{"base64": …}`, null as null.
+    Cat {
+        /// The folder of the archive.
+        #[arg(value_name = "ARCHIVE")]
+        archive: String,
+        /// Only this topic.
+        #[arg(long)]
+        topic: Option<String>,
+        /// Only this partition.
+        #[arg(long)]
+        partition: Option<i32>,
+        /// From this offset on, in each partition.
+        #[arg(long, value_name = "OFFSET", default_value_t = 0)]
+        from: i64,
+        /// At most so many records of each partition.
+        #[arg(long, value_name = "COUNT")]
+        max_messages: Option<u64>,
+        /// Records of aborted and open transactions, too.
+        #[arg(long)]
+        uncommitted: bool,
+    },
+}
+
+pub(super) fn run(args: &Args, output: &Output) -> Exit {
+    let place = match &args.command {
+        Command::List { archive, .. } | Command::Show { archive, .. } | Command::Cat { archive, .. } => archive,
+    };
+    let store = match store(place) {
+        Ok(store) => store,
+        Err(reason) => {
+            output.line(&reason);
+            return Exit::Usage;
+        }
+    };
+    match Archive::open(store).and_then(|archive| look(&archive, &args.command, output)) {
+        Ok(exit) => exit,
+        Err(error) => {
+            output.line(&format!("{}: {error}", output.paint(31, "error")));
+            Exit::Broken
+        }
+    }
+}
+
+fn look(archive: &Archive, command: &Command, output: &Output) -> Result<Exit, ArchiveError> {
+    match command {
+        Command::List { generations: false, .. } => {
+            let manifest = archive.current()?;
+            manifest.topics.iter().for_each(|topic| list(topic, output));
+            Ok(Exit::Pass)
+        }
+        Command::List { generations: true, .. } => {
+            list_generations(archive, output)?;
+            Ok(Exit::Pass)
+        }
+        Command::Show { manifest, .. } => {
+            let shown = match manifest {
+                Some(number) => archive.manifest(*number)?.0,
+                None => archive.current()?,
+            };
+            // A manifest is texts, numbers and maps, which can always be written.
+            output.json(&serde_json::to_string_pretty(&shown).unwrap_or_default());
+            Ok(Exit::Pass)
+        }
+        Command::Cat { topic, partition, from, max_messages, uncommitted, .. } => {
+            let selection = Selection { from: *from, most: *max_messages, uncommitted: *uncommitted };
+            cat(archive, topic.as_deref(), *partition, selection, output)
+        }
+    }
+}
+
+fn list(topic: &Topic, output: &Output) {
+    let segments = || topic.partitions.iter().flat_map(|partition| &partition.segments);
+    let records: u64 = segments().map(|segment| segment.records).sum();
+    let bytes: u64 = segments().map(|segment| segment.bytes).sum();
+    let missing: u64 = topic.partitions.iter().map(|partition| partition.missing).sum();
+    let gaps = if missing > 0 { format!(", {missing} offsets without a record") } else { String::new() };
+    let (name, count) = (&topic.name, topic.partitions.len());
+    let id = topic.id.as_deref().unwrap_or("none");
+    output.data(&format!("{name} (id {id}): {count} partitions, {records} records, {bytes} bytes{gaps}"));
+}
+
+/// The last manifest of each backup.
+fn list_generations(archive: &Archive, output: &Output) -> Result<(), ArchiveError> {
+    let mut last: Option<Manifest> = None;
+    let tell = |manifest: &Manifest| {
+        let state = format!("{:?}", manifest.state).to_lowercase();
+        let time = jiff::Timestamp::from_millisecond(manifest.written).map(|time| time.to_string()).unwrap_or_default();
+        output.data(&format!(
+            "generation {}: manifest {}, {state}, {time}, {} records, {} bytes",
+            manifest.generation,
+            manifest.number,
+            manifest.records(),
+            manifest.bytes()
+        ));
+    };
+    for number in archive.numbers()? {
+        let (manifest, _) = archive.manifest(number)?;
+        if let Some(before) = last.filter(|before| before.generation != manifest.generation) {
+            tell(&before);
+        }
+        last = Some(manifest);
+    }
+    last.iter().for_each(tell);
+    Ok(())
+}
+
+fn cat(
+    archive: &Archive,
+    topic: Option<&str>,
+    partition: Option<i32>,
+    selection: Selection,
+    output: &Output,
+) -> Result<Exit, ArchiveError> {
+    let manifest = archive.current()?;
+    let mut found = false;
+    for of in manifest.topics.iter().filter(|found| topic.is_none_or(|topic| found.name == topic)) {
+        let meant = |number: i32| partition.is_none_or(|partition| partition == number);
+        for part in of.partitions.iter().filter(|part| meant(part.partition)) {
+            found = true;
+            records(archive, of, part, selection, |line| {
+                // A line is texts and numbers, which can always be written.
+                output.json(&serde_json::to_string(&line).unwrap_or_default());
+                !Output::unwritten()
+            })?;
+        }
+    }
+    if !found {
+        output.line("the archive has no such topic or partition");
+        return Ok(Exit::Nothing);
+    }
+    Ok(Exit::Pass)
+}

@@ -1,0 +1,227 @@
+//! `kscen backup`
+
+use super::{Exit, Output, control};
+use crate::backup::batch::Compressor;
+use crate::backup::manifest::{Batching, Manifest, State, codecs};
+use crate::backup::{BackupError, Event, Folder, Groups, Listener, OnGap, Options, Store, backup, dry_run};
+use crate::environment::{EnvironmentError, EnvironmentResult, Grant};
+use crate::ground::plural;
+use crate::project::Project;
+use crate::scenario::units::Bytes;
+use crate::wire::Cluster;
+use clap::{Args as ClapArgs, ValueEnum};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long one question to the cluster may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Backs topics up: every record, byte for byte, with configuration, ACLs and the offsets of groups.
+///
+/// The archive is made where there is none, and gone on with where there is: only what it does not hold yet is read. Exit code 0
+/// says that everything up to the cut is there, 1 that something is missing, which is named.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// Topics: names, and patterns with `*` for any characters.
+    #[arg(required = true, value_name = "TOPIC")]
+    topics: Vec<String>,
+    /// The folder of the archive.
+    #[arg(long, value_name = "FOLDER")]
+    to: String,
+    /// The codec of batches that are small or not compressed: `none`, `gzip`, `snappy`, `lz4` or `zstd`, `zstd:1` to `zstd:19`,
+    /// `gzip:1` to `gzip:9`.
+    #[arg(long, value_name = "CODEC", default_value = "zstd")]
+    compression: Compressor,
+    /// Which batches are kept as the broker has them.
+    #[arg(long, value_enum, default_value_t = Batches::Auto)]
+    batches: Batches,
+    /// Only the offsets of this group are kept; may be given several times.
+    #[arg(long = "group", value_name = "GROUP", conflicts_with = "no_groups")]
+    groups: Vec<String>,
+    /// No offsets of groups are kept.
+    #[arg(long)]
+    no_groups: bool,
+    /// At most so many offsets of each topic.
+    #[arg(long, value_name = "COUNT")]
+    max_messages: Option<u64>,
+    /// At most so much is read in a second, such as `50MB/s`.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    rate: Option<u64>,
+    /// How many partitions are read at the same time.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    parallel: u8,
+    /// Ends a partition where the log has lost records that were to be read; otherwise the gap is recorded.
+    #[arg(long)]
+    stop_on_gap: bool,
+    /// Says what would be read, and writes nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// What is written meanwhile.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// The environment: a name in kscen.yaml; `local` always exists.
+    #[arg(long, value_name = "NAME", env = "KSCEN_ENV")]
+    env: Option<String>,
+}
+
+/// Which batches are kept as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Batches {
+    /// Compressed ones of 64 KiB and more; others are merged and compressed.
+    Auto,
+    /// All.
+    Verbatim,
+    /// None: all get the codec of --compression.
+    Recompress,
+}
+
+/// What is written while a command works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Lines for people, on stderr.
+    Human,
+    /// One JSON object a line, on stdout.
+    Json,
+}
+
+pub(super) fn run(args: &Args, output: &Output) -> Exit {
+    let store = match store(&args.to) {
+        Ok(store) => store,
+        Err(reason) => {
+            output.line(&reason);
+            return Exit::Usage;
+        }
+    };
+    control::run(args.env.as_deref(), output, async |project| work(args, &project, store, output).await)
+}
+
+/// The store at a place that somebody named.
+pub(super) fn store(place: &str) -> Result<Arc<dyn Store>, String> {
+    match place.split_once("://") {
+        Some((scheme, _)) => Err(format!(
+            "`{place}` is no folder: archives lie in folders, and this kscen has no store for `{scheme}://`"
+        )),
+        None => Ok(Arc::new(Folder::new(place))),
+    }
+}
+
+/// `50MB/s`, in bytes.
+pub(super) fn rate(text: &str) -> Result<u64, String> {
+    let size = text.strip_suffix("/s").ok_or("a rate ends in `/s`, such as `50MB/s`")?;
+    let Bytes(bytes) = size.parse().map_err(|error| format!("{error}"))?;
+    if bytes == 0 { Err("a rate of nothing would never end".to_owned()) } else { Ok(bytes) }
+}
+
+fn options(args: &Args) -> Options {
+    Options {
+        compressor: args.compression.clone(),
+        batching: match args.batches {
+            Batches::Auto => Batching::Auto,
+            Batches::Verbatim => Batching::Verbatim,
+            Batches::Recompress => Batching::Recompress,
+        },
+        groups: match (args.no_groups, args.groups.is_empty()) {
+            (true, _) => Groups::None,
+            (false, true) => Groups::All,
+            (false, false) => Groups::Named(args.groups.clone()),
+        },
+        max_messages: args.max_messages,
+        rate: args.rate,
+        parallel: args.parallel.into(),
+        on_gap: if args.stop_on_gap { OnGap::Stop } else { OnGap::Record },
+        ..Options::new(args.topics.clone())
+    }
+}
+
+async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Output) -> EnvironmentResult<Exit> {
+    if let Err(problems) = project.permits(&[Grant::Backup]) {
+        output.problems(&problems);
+        return Ok(Exit::Usage);
+    }
+    let environment = control::attach(project).await?;
+    let failed = |error: BackupError| EnvironmentError::failed(error.to_string());
+    let cluster = Cluster::new(&environment.endpoints().connection(), PATIENCE);
+    let cluster = cluster.map_err(|error| EnvironmentError::failed(error.in_full()))?;
+    let (format, lines) = (args.format, *output);
+    let listener: Listener = Arc::new(move |event| tell(&event, format, &lines));
+    if args.dry_run {
+        let manifest = dry_run(&cluster, store, &options(args), &listener).await.map_err(failed)?;
+        if format == Format::Human {
+            would(&manifest, output);
+        }
+        return Ok(Exit::Pass);
+    }
+    let manifest = backup(&cluster, store, options(args), listener).await.map_err(failed)?;
+    if format == Format::Json {
+        output.json(
+            &serde_json::json!({ "event": "ended", "state": manifest.state, "manifest": manifest.number }).to_string(),
+        );
+    }
+    sum_up(&manifest, &args.to, output);
+    Ok(if manifest.state == State::Complete { Exit::Pass } else { Exit::Fail })
+}
+
+fn tell(event: &Event, format: Format, output: &Output) {
+    if format == Format::Json {
+        // An event is texts and numbers, which can always be written.
+        output.json(&serde_json::to_string(event).unwrap_or_default());
+        return;
+    }
+    match event {
+        Event::Captured { topics, partitions, offsets, groups, cut_width } => output.line(&format!(
+            "{}, {}, {offsets} offsets, {}; the cut took {cut_width} ms",
+            plural(*topics, "topic"),
+            plural(*partitions, "partition"),
+            plural(*groups, "group"),
+        )),
+        Event::Resumed { manifest, removed: 0 } => output.line(&format!("goes on after manifest {manifest}")),
+        Event::Resumed { manifest, removed } => output.line(&format!(
+            "goes on after manifest {manifest}; {} of an interrupted backup removed",
+            plural(*removed, "file")
+        )),
+        Event::Gap { topic, partition, from, until, reason } => {
+            let word = format!("{reason:?}").to_lowercase();
+            output.line(&format!("{topic}/{partition}: no records at offsets {from} to {}: {word}", until - 1));
+        }
+        Event::Retry { topic, partition, reason } => {
+            output.line(&format!("{topic}/{partition} is tried again: {reason}"));
+        }
+        Event::Missing { reason } => output.line(&format!("{}: {reason}", output.paint(31, "missing"))),
+        Event::Segment { .. } | Event::Partition { .. } | Event::Manifest { .. } => {}
+    }
+}
+
+fn would(manifest: &Manifest, output: &Output) {
+    let wanted = |topic: &&crate::backup::manifest::Topic| topic.partitions.iter().any(|part| part.next < part.cut.end);
+    for topic in manifest.topics.iter().filter(wanted) {
+        let left = topic.partitions.iter().map(|partition| partition.cut.end.abs_diff(partition.next)).sum::<u64>();
+        output.data(&format!("{}: {left} offsets in {}", topic.name, plural(topic.partitions.len(), "partition")));
+    }
+    for group in &manifest.groups {
+        output.data(&format!("group {}", group.name));
+    }
+}
+
+fn sum_up(manifest: &Manifest, place: &str, output: &Output) {
+    let fetched: u64 = manifest.segments().map(|(_, _, segment)| segment.fetched).sum();
+    let uncompressed: u64 = manifest.segments().map(|(_, _, segment)| segment.uncompressed).sum();
+    let bytes = manifest.bytes();
+    let saved = if uncompressed > 0 { 100.0 - 100.0 * bytes as f64 / uncompressed as f64 } else { 0.0 };
+    let codecs: Vec<String> = codecs(manifest).iter().map(ToString::to_string).collect();
+    let word = match manifest.state {
+        State::Complete => output.paint(32, "complete"),
+        State::Partial => output.paint(31, "partial"),
+        State::Running => "running".to_owned(),
+    };
+    output.line(&format!(
+        "{word}: {} records in {} of {place}, generation {}; {fetched} bytes at the broker, {bytes} here ({}), {saved:.1} % \
+         less than uncompressed",
+        manifest.records(),
+        plural(manifest.segments().count(), "file"),
+        manifest.generation,
+        codecs.join(", "),
+    ));
+    for note in &manifest.notes {
+        output.line(&format!("note: {note}"));
+    }
+}

@@ -1,0 +1,280 @@
+//! Deliveries from `sql` steps: every row's change against the events that the readers saw.
+
+use super::connectors::Known;
+use super::terms;
+use crate::accounting::Claims;
+use crate::accounting::changes::{Connector, Expectation, Reconciliation, reconcile};
+use crate::connect::Redactor;
+use crate::database::Lsn;
+use crate::debezium::{CaptureRules, Form, ReadEvent, ReadKind};
+use crate::load::consume::Capture;
+use crate::record::DeliveryRecord;
+use crate::verb::{Live, LiveReader, Run, StepError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Pause between two looks at readers and connectors.
+const GLANCE: Duration = Duration::from_millis(150);
+/// Offenders kept of each class.
+const SAMPLES: usize = 50;
+/// Time for changes on their way once a later one has arrived.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What is held against the account.
+struct Evidence<'a> {
+    claims: &'a Claims,
+    captures: &'a [Arc<Capture>],
+    known: &'a [Known],
+    drained: bool,
+    database: Option<String>,
+}
+
+/// Waits for the senders, then until every change has arrived, and settles what became of each.
+pub(crate) async fn settle(
+    run: &Arc<Run>,
+    from: Vec<String>,
+    to: Vec<String>,
+    deadline: Instant,
+) -> Result<DeliveryRecord, StepError> {
+    for id in &from {
+        while run.live.is_running(id) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    let claims = claims(run, &from);
+    let readers: Vec<Arc<dyn LiveReader>> = to.iter().filter_map(|id| run.live.reader(id)).collect();
+    let captures: Vec<Arc<Capture>> = readers.iter().filter_map(|reader| reader.capture()).collect();
+    let mut missing = (captures.len() < to.len()).then(|| "not every reader did start".to_owned());
+    if let Some(id) = from.iter().find(|id| run.live.attempts(id).is_empty()) {
+        missing.get_or_insert_with(|| format!("`{id}` did not start"));
+    }
+    let mut known = Known::of(run).await;
+    let (changes, drained) = wait(run, &claims, &readers, &captures, &mut known, deadline).await?;
+    if !drained {
+        missing.get_or_insert_with(|| "the readers did not reach the end of the log in time".to_owned());
+    }
+    if let Some(imbalance) = changes.sheet.imbalance() {
+        let message = format!("the sheet of this delivery does not balance: {imbalance}");
+        return Err(StepError::broken("sheet", message)
+            .help("this is a defect of kscen; please send the run's folder to its maintainers"));
+    }
+    tell(run, &changes, &mut missing).await;
+    let ledger = terms::ledger(&changes, drained && missing.is_none());
+    Ok(DeliveryRecord {
+        drained: ledger.drained,
+        from,
+        to,
+        missing_evidence: missing,
+        changes: Some(Box::new(changes)),
+        ledger,
+        ..DeliveryRecord::default()
+    })
+}
+
+/// Looks again and again until every change has its place, or time is up.
+async fn wait(
+    run: &Arc<Run>,
+    claims: &Claims,
+    readers: &[Arc<dyn LiveReader>],
+    captures: &[Arc<Capture>],
+    known: &mut [Known],
+    deadline: Instant,
+) -> Result<(Reconciliation, bool), StepError> {
+    let mut passed_since: Option<Instant> = None;
+    loop {
+        // Asked before the readers are drained: what the connector has confirmed is in the log by then.
+        // Of a reader that has ended it says nothing.
+        let running = readers.iter().all(|reader| reader.is_running());
+        Known::ask(known, run, running).await;
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let mut drained = true;
+        for reader in readers {
+            drained &= reader.drain(patience).await?;
+        }
+        let database = run.database().ok().map(|database| database.name().to_owned());
+        let evidence = Evidence { claims, captures, known, drained, database };
+        // Records that cannot be read do not become readable by waiting.
+        let unreadable = |read: &[ReadEvent]| read.iter().any(|read| matches!(read.kind, ReadKind::Unreadable(_)));
+        let hopeless = known.iter().any(|known| known.rules.unreadable.is_some())
+            && captures.iter().any(|capture| capture.events(unreadable));
+        let late = hopeless || Instant::now() >= deadline;
+        let flat = known.iter().any(|known| *known.rules.form() != Form::Envelope);
+        let passed = drained && evidence.passed(run).await?;
+        if !late && !passed && !flat {
+            tokio::time::sleep(GLANCE).await;
+            continue;
+        }
+        let changes = evidence.reconcile(run).await?;
+        let complete = changes.is_complete();
+        if passed {
+            passed_since.get_or_insert_with(Instant::now);
+        }
+        // Partitions are written side by side: a later change may be in the log a moment before an earlier one.
+        if late || (complete && drained) || passed_since.is_some_and(|since| since.elapsed() >= GRACE) {
+            return Ok((changes, drained));
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+}
+
+/// Says what deserves to be said of a delivery beside its figures.
+async fn tell(run: &Arc<Run>, changes: &Reconciliation, missing: &mut Option<String>) {
+    for replay in &changes.replays {
+        run.recorder.note(format!(
+            "{} changes came a second time, from {}-{}@{}: the connector went back to {} and repeated up to {}",
+            replay.events, replay.topic, replay.partition, replay.first_offset, replay.from, replay.to
+        ));
+    }
+    if changes.unread > 0 {
+        let states = states(run).await;
+        run.recorder.warn(format!("{} changes have not arrived: {states}", changes.unread));
+        missing.get_or_insert_with(|| format!("the connector has not read that far: {states}"));
+    }
+    if changes.missing_tombstones > 0 {
+        run.recorder.warn(format!("{} deletes were not followed by a tombstone", changes.missing_tombstones));
+    }
+    for gap in &changes.unjudged {
+        let gap = terms::gap(gap);
+        run.recorder.warn(format!("not judged: {gap}"));
+        missing.get_or_insert(gap);
+    }
+    if let Some(nothing) = terms::nothing_owed(changes) {
+        missing.get_or_insert(nothing);
+    }
+}
+
+/// Lets a reader wait for what the connector still has to send of the changes committed so far, at most until `deadline`: the end of
+/// the log says nothing about those.
+///
+/// # Errors
+/// Where the program has a defect, or the account cannot be read.
+pub async fn arrive(
+    run: &Run,
+    capture: &Arc<Capture>,
+    reader: &dyn LiveReader,
+    deadline: Instant,
+) -> Result<(), StepError> {
+    let everything = Claims { unattributed: true, ..Claims::default() };
+    let captures = [Arc::clone(capture)];
+    if !run.changes.is_open().await {
+        return Ok(());
+    }
+    let mut known = Known::of(run).await;
+    while run.changes.is_open().await && Instant::now() < deadline {
+        Known::ask(&mut known, run, true).await;
+        let drained = reader.drain(deadline.saturating_duration_since(Instant::now())).await?;
+        let evidence = Evidence { claims: &everything, captures: &captures, known: &known, drained, database: None };
+        // Records without position say only by their number whether all have come.
+        let flat = known.iter().any(|known| *known.rules.form() != Form::Envelope);
+        if evidence.passed(run).await? || (flat && evidence.reconcile(run).await?.is_complete()) {
+            return Ok(());
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+    Ok(())
+}
+
+fn claims(run: &Run, from: &[String]) -> Claims {
+    let mut all = Claims::default();
+    for live in from.iter().flat_map(|id| run.live.attempts(id)) {
+        if let Live::Writer(writer) = live {
+            let claims = writer.claims();
+            all.transactions.extend(claims.transactions);
+            all.unattributed |= claims.unattributed;
+        }
+    }
+    all
+}
+
+/// What the connectors of the run say about themselves.
+async fn states(run: &Run) -> String {
+    let mut words = Vec::new();
+    for name in run.changes.captures().keys() {
+        let Ok(connect) = run.connect() else { continue };
+        words.push(match connect.status(name).await {
+            Ok(status) => match status.failure() {
+                Some(failure) => {
+                    // Where the configuration cannot be read there is nothing to recognise secrets by.
+                    let config = connect.config(name).await;
+                    config.map(|config| Redactor::of(&config)).unwrap_or_default().text(&failure.to_string())
+                }
+                None => status.to_string(),
+            },
+            Err(error) => error.to_string(),
+        });
+    }
+    if words.is_empty() { "no connector of this run captures".to_owned() } else { words.join("; ") }
+}
+
+impl Evidence<'_> {
+    /// Whether the readers have seen the last change or a later one, or the connector has passed it.
+    async fn passed(&self, run: &Run) -> Result<bool, StepError> {
+        self.with(run, |expectation, events| {
+            let last = expectation.last_changes(events);
+            expectation.connectors.iter().zip(last).all(|(connector, last)| {
+                last.is_none() || furthest(connector.rules, events) >= last || connector.confirmed >= last
+            })
+        })
+        .await
+    }
+
+    /// What became of every change.
+    async fn reconcile(&self, run: &Run) -> Result<Reconciliation, StepError> {
+        self.with(run, reconcile).await
+    }
+
+    async fn with<R>(&self, run: &Run, look: impl Fn(&Expectation<'_>, &[ReadEvent]) -> R) -> Result<R, StepError> {
+        let topics: BTreeSet<String> = self.captures.iter().map(|capture| capture.topic().to_owned()).collect();
+        let assumed = CaptureRules::assumed();
+        let read = run.changes.read(|seen| {
+            all_events(self.captures, Vec::new(), &mut |events| {
+                let known: Vec<Connector<'_>> = self.known.iter().map(Known::connector).collect();
+                let base = Expectation {
+                    transactions: seen.transactions,
+                    window: seen.window,
+                    blind: seen.blind,
+                    claimed: (!self.claims.unattributed).then_some(&self.claims.transactions),
+                    database: self.database.as_deref(),
+                    connectors: &[],
+                    topics: Some(&topics),
+                    drained: self.drained,
+                    samples: SAMPLES,
+                };
+                let connectors = base.concerned(known, &assumed, events);
+                look(&Expectation { connectors: &connectors, ..base }, events)
+            })
+        });
+        read.await
+            .map_err(|error| {
+                StepError::broken("account", format!("what the database committed cannot be read: {error}"))
+            })?
+            .ok_or_else(|| {
+                StepError::broken("account", "no `sql` step has run, so nothing is known of what was committed")
+            })
+    }
+}
+
+/// The events of all readers, one reader after the other; rows of one table are never spread over readers of different topics.
+fn all_events<R>(captures: &[Arc<Capture>], events: Vec<ReadEvent>, look: &mut dyn FnMut(&[ReadEvent]) -> R) -> R {
+    match captures {
+        [] => look(&events),
+        // One reader is the usual case and needs no copy.
+        [only] if events.is_empty() => only.events(|read| look(read)),
+        [first, rest @ ..] => {
+            let mut events = events;
+            first.events(|read| events.extend_from_slice(read));
+            all_events(rest, events, look)
+        }
+    }
+}
+
+/// The furthest position that a connector has sent.
+fn furthest(rules: &CaptureRules, events: &[ReadEvent]) -> Option<Lsn> {
+    let of_it = |name: &String| rules.prefix.as_ref().is_none_or(|prefix| prefix == name);
+    let positions = events.iter().filter_map(|event| match &event.kind {
+        ReadKind::Change(change) if of_it(&change.source.origin.name) => change.source.lsn,
+        _ => None,
+    });
+    positions.max()
+}

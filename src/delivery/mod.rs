@@ -1,0 +1,27 @@
+//! Brings the accounts of senders and readers together: waits for the ones, drains the others, searches the log, settles, judges.
+
+mod accounts;
+mod changes;
+mod connectors;
+mod implied;
+mod judged;
+mod matched;
+mod order;
+mod partners;
+mod samples;
+mod settle;
+mod terms;
+
+pub use accounts::write_accounts;
+pub use changes::arrive;
+pub(crate) use changes::settle as settle_changes;
+pub use implied::{implied_deliveries, judged_anything};
+pub use judged::Settled;
+pub(crate) use order::is_ordered;
+use samples::samples;
+pub use settle::{Wanted, settle};
+
+use std::time::Duration;
+
+/// How long senders and readers are waited for, where `within` says nothing.
+pub const PATIENCE: Duration = Duration::from_secs(30);

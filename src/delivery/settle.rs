@@ -1,0 +1,183 @@
+//! Waits for senders, drains readers, and settles the account between them.
+
+use super::{PATIENCE, Settled, matched, partners};
+use crate::accounting::matching::Matching;
+use crate::accounting::{
+    Allowed, Evidence, LedgerReport, PagedBitmap, Policy, ReaderAccount, SenderAccount, Settlement, Terms, scan,
+};
+use crate::record::{DeliveryRecord, StepStatus};
+use crate::verb::{Live, Run, StepError};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Between whom an account is wanted, and what may happen to messages on the way.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Ids of the sending steps.
+    pub from: Vec<String>,
+    /// Ids of the reading steps; others that read as the same group are added.
+    pub to: Vec<String>,
+    /// How messages are recognised behind a pipeline that rewrites them.
+    pub matching: Option<Matching>,
+    /// Ways for messages to go that are no loss.
+    pub allow: BTreeSet<Allowed>,
+}
+
+/// Waits for the senders, drains the readers, and settles the account between them.
+///
+/// # Errors
+/// Where the program has a defect (an account that does not add up is one), or a pipeline's logs cannot be read.
+pub async fn settle(run: &Arc<Run>, wanted: Wanted, deadline: Instant) -> Result<Settled, StepError> {
+    for id in &wanted.from {
+        // The senders end by themselves, bounded by their own delivery timeout.
+        while run.live.is_running(id) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    let to = partners::of_group(run, &wanted.to);
+    let (readers, missing) = read(run, &to, deadline).await?;
+    let (senders, mut incomplete) = sent(run, &wanted.from);
+    incomplete.extend(absent(run, &to).map(|why| format!("{why}, so nothing is known of what it would have read")));
+    let terms =
+        Terms { allow: wanted.allow, policies: policies(run), now_us: run.clock.to_epoch_us(run.clock.now_us()) };
+    let (from, beside) = (wanted.from, beside(run, &senders));
+    let mut settlement = Settlement { from, to, senders, beside, readers, terms, ..Settlement::default() };
+    if let Some(matching) = &wanted.matching {
+        let matched = matched::accounts(run, &mut settlement, matching).await?;
+        settlement.readers = matched.readers;
+        incomplete.extend(matched.ambiguous);
+    } else {
+        let lost = settlement.ledger().missing();
+        if !lost.is_empty() {
+            match search(run, &settlement.senders, lost).await {
+                Ok(evidence) => settlement.evidence = Some(evidence),
+                Err(error) => run.recorder.warn(format!("where the missing messages are cannot be said: {error}")),
+            }
+        }
+    }
+    let ledger = settlement.report();
+    note_restarts(run, &settlement, &ledger);
+    let record = DeliveryRecord {
+        from: settlement.from.clone(),
+        to: settlement.to.clone(),
+        drained: ledger.drained,
+        missing_evidence: missing,
+        incomplete: incomplete.clone(),
+        ledger,
+        ..DeliveryRecord::default()
+    };
+    settlement.incomplete = incomplete;
+    balanced(run, Settled { record, settlement: Some(settlement) })
+}
+
+/// An account that does not add up is told, and is no account.
+fn balanced(run: &Run, settled: Settled) -> Result<Settled, StepError> {
+    let Some(imbalance) = settled.record.ledger.sheet.imbalance() else { return Ok(settled) };
+    settled.report(run);
+    Err(StepError::broken("unbalanced-account", format!("the account of this delivery does not add up: {imbalance}"))
+        .help("this is a defect of kscen: please send result.json and accounts.bin of this run to its maintainers"))
+}
+
+/// The accounts of the readers, once they have come to the end of the log or the time is up.
+async fn read(run: &Run, to: &[String], deadline: Instant) -> Result<(Vec<ReaderAccount>, Option<String>), StepError> {
+    let (mut accounts, mut missing) = (Vec::new(), Vec::new());
+    for id in to {
+        let Some(reader) = run.live.reader(id) else {
+            missing.push(format!("`{id}` did not start"));
+            continue;
+        };
+        let patience = deadline.saturating_duration_since(Instant::now());
+        if !reader.drain(patience).await? {
+            missing.push(match reader.is_running() {
+                true => format!("`{id}` did not reach the end of the log in time"),
+                false => format!("`{id}` had ended before it reached the end of the log"),
+            });
+        }
+        match reader.account() {
+            Some(account) => accounts.push(account),
+            None => missing.push(format!("what `{id}` had read is not known: it ended by a defect of the program")),
+        }
+    }
+    Ok((accounts, (!missing.is_empty()).then(|| missing.join("; "))))
+}
+
+/// What the senders sent, in all of their attempts, and what is not known about it.
+fn sent(run: &Run, from: &[String]) -> (Vec<SenderAccount>, Vec<String>) {
+    let (mut accounts, mut incomplete) = (Vec::new(), Vec::new());
+    incomplete.extend(absent(run, from).map(|why| format!("{why}, so nothing is known about its messages")));
+    for id in from {
+        for live in run.live.attempts(id) {
+            let Live::Sender(sender) = live else { continue };
+            let sent = sender.accounts();
+            if sent.iter().any(|account| !account.complete) {
+                incomplete.push(format!(
+                    "what became of all messages of `{id}` is not known: it was given up before its end"
+                ));
+            }
+            accounts.extend(sent);
+        }
+    }
+    (accounts, incomplete)
+}
+
+/// Those of the steps that did not run, and why.
+fn absent<'a>(run: &'a Run, ids: &'a [String]) -> impl Iterator<Item = String> + 'a {
+    ids.iter().filter(|id| run.live.get(id).is_none()).map(|id| {
+        let skipped = run.live.record(id).is_some_and(|record| record.status == StepStatus::Skipped);
+        format!("`{id}` {}", if skipped { "was skipped" } else { "did not run" })
+    })
+}
+
+/// The accounts of other senders to the same topics.
+fn beside(run: &Run, senders: &[SenderAccount]) -> Vec<SenderAccount> {
+    let topics: BTreeSet<&str> = senders.iter().map(|sender| sender.topic.as_str()).collect();
+    let all = run.live.senders();
+    let others = all.into_iter().flat_map(|sender| sender.accounts());
+    others
+        .filter(|other| topics.contains(other.topic.as_str()))
+        .filter(|other| senders.iter().all(|sender| sender.producer != other.producer))
+        .collect()
+}
+
+/// What `topic` steps that have run say about how long messages stay.
+fn policies(run: &Run) -> BTreeMap<String, Policy> {
+    let steps = run.scenario.scope.steps.iter();
+    steps
+        .filter(|(id, _)| run.live.record(id).is_some_and(|record| record.status == StepStatus::Done))
+        .filter_map(|(_, step)| {
+            let facts = step.facts.as_ref()?;
+            Some((facts.topic.clone()?, Policy::of(facts.topic_config.as_ref()?)))
+        })
+        .collect()
+}
+
+/// A fresh read of the senders' topics for the messages that nobody read.
+async fn search(
+    run: &Arc<Run>,
+    senders: &[SenderAccount],
+    lost: HashMap<u16, PagedBitmap>,
+) -> Result<Evidence, String> {
+    let topics: BTreeSet<String> = senders.iter().map(|account| account.topic.clone()).collect();
+    let mut topics = topics.into_iter();
+    let (topic, others) = (topics.next().ok_or("nothing was sent")?, topics.next());
+    if others.is_some() {
+        return Err("the senders write to several topics".to_owned());
+    }
+    let (connection, nonce) = (run.connection(), run.identity.nonce());
+    tokio::task::spawn_blocking(move || scan(&connection, &topic, nonce, &lost, false, PATIENCE))
+        .await
+        .map_err(|error| error.to_string())?
+        .map_err(|error| error.to_string())
+}
+
+fn note_restarts(run: &Run, settlement: &Settlement, ledger: &LedgerReport) {
+    for restart in &ledger.restarts {
+        run.recorder.note(format!(
+            "the log of partition {} started over under {}, noticed at offset {}: what was read before stays read",
+            restart.partition,
+            settlement.to.join(", "),
+            restart.offset
+        ));
+    }
+}

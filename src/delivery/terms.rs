@@ -1,0 +1,120 @@
+//! The account of changes in the terms of messages, and in words.
+
+use crate::accounting::changes::{Gap, Reconciliation, RowAnomaly, RowClass};
+use crate::accounting::{Class, ClassReport, LedgerReport, Sample};
+use crate::record::{DeliveryRecord, Quantity};
+use std::collections::BTreeMap;
+
+/// Each class of the ledger with what it means for a row's change.
+const CLASSES: [(Class, RowClass); 7] = [
+    (Class::Lost, RowClass::Lost),
+    (Class::Unread, RowClass::Unread),
+    (Class::Duplicated, RowClass::Duplicated),
+    (Class::Redelivered, RowClass::Redelivered),
+    (Class::Reordered, RowClass::OutOfOrder),
+    (Class::Corrupted, RowClass::WrongContent),
+    (Class::Phantom, RowClass::Phantom),
+];
+
+/// The same account in the terms of messages, for whoever compares deliveries of all kinds.
+pub(super) fn ledger(changes: &Reconciliation, complete: bool) -> LedgerReport {
+    let mut classes: BTreeMap<Class, ClassReport> = BTreeMap::new();
+    for (class, row) in CLASSES {
+        let count = changes.count(row);
+        if count > 0 {
+            let samples = changes.samples.iter().filter(|sample| sample.class == row).map(sample).collect();
+            classes.insert(class, ClassReport { count, samples });
+        }
+    }
+    if changes.foreign > 0 {
+        classes.insert(Class::Foreign, ClassReport { count: changes.foreign, samples: Vec::new() });
+    }
+    let expected = changes.expected.total();
+    LedgerReport {
+        sent: expected,
+        acked: expected,
+        read: changes.sheet.read,
+        distinct: changes.delivered.total() + changes.covered_by_snapshot,
+        drained: complete && changes.unread == 0 && changes.unjudged.is_empty(),
+        classes,
+        ..LedgerReport::default()
+    }
+}
+
+fn sample(anomaly: &RowAnomaly) -> Sample {
+    Sample {
+        producer: None,
+        sequence: None,
+        partition: anomaly.partition,
+        offset: anomaly.offset,
+        time_us: anomaly.committed_us,
+        attribution: None,
+    }
+}
+
+/// Why something is not judged, with how much of what.
+pub(super) fn gap(gap: &Gap) -> String {
+    let counted = |count: u64, what: &str| (count > 0).then(|| format!("{} {what}", Quantity::count(count)));
+    let parts: Vec<String> =
+        [counted(gap.changes, "changes"), counted(gap.records, "records")].into_iter().flatten().collect();
+    let what = if parts.is_empty() { "changes".to_owned() } else { parts.join(" and ") };
+    let table = gap.table.as_ref().map(|table| format!(" of {table}")).unwrap_or_default();
+    format!("{what}{table}: {}", gap.reason)
+}
+
+/// Where nothing had to arrive there is nothing to judge: why that is so.
+pub(super) fn nothing_owed(changes: &Reconciliation) -> Option<String> {
+    if changes.expected.total() > 0 {
+        return None;
+    }
+    let Some(excuse) = changes.excused.first() else {
+        return Some("the senders committed no change".to_owned());
+    };
+    let more = changes.excused.len() - 1;
+    let more = if more > 0 { format!(" (and {more} more reasons)") } else { String::new() };
+    let (count, table, reason) = (Quantity::count(excuse.changes), &excuse.table, &excuse.reason);
+    Some(format!("no change of the senders has to arrive: {count} of {table}, {reason}{more}"))
+}
+
+/// The first offenders of a class, by primary key.
+pub(crate) fn samples(record: &DeliveryRecord, class: Class, most: usize) -> Vec<String> {
+    // What is not proved to be lost is shown where `lost` is asked for and unknown.
+    let rows: Vec<RowClass> = CLASSES
+        .into_iter()
+        .filter(|(known, _)| *known == class || (class == Class::Lost && *known == Class::Unread))
+        .map(|(_, row)| row)
+        .collect();
+    let Some(changes) = &record.changes else { return Vec::new() };
+    let rows = changes.samples.iter().filter(|sample| rows.contains(&sample.class)).map(ToString::to_string);
+    let gaps = changes.unjudged.iter().map(|known| format!("not judged: {}", gap(known)));
+    if class == Class::Lost { rows.chain(gaps).take(most).collect() } else { rows.take(most).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::TableName;
+
+    #[test]
+    fn a_lost_row_is_named_by_its_key_in_both_accounts() {
+        let anomaly = RowAnomaly {
+            class: RowClass::Lost,
+            table: TableName::new("public", "orders"),
+            key: "id=7".to_owned(),
+            op: None,
+            xid: None,
+            lsn: None,
+            committed_us: None,
+            topic: None,
+            partition: None,
+            offset: None,
+            detail: String::new(),
+        };
+        let changes = Reconciliation { lost: 1, wrong_content: 2, samples: vec![anomaly], ..Reconciliation::default() };
+        let ledger = ledger(&changes, true);
+        assert_eq!((ledger.count(Class::Lost), ledger.count(Class::Corrupted)), (1, 2));
+        let record =
+            DeliveryRecord { drained: true, changes: Some(Box::new(changes)), ledger, ..DeliveryRecord::default() };
+        assert_eq!(samples(&record, Class::Lost, 5), ["lost: public.orders id=7"]);
+    }
+}

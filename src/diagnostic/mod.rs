@@ -1,9 +1,0 @@
-//! What is wrong with an input, and where: the one form that loading, checking, planning and running share.
-
-mod problem;
-mod render;
-mod similar;
-
-pub use problem::{Place, Problem, Severity};
-pub use render::{harmless, render};
-pub use similar::did_you_mean;

@@ -1,0 +1,224 @@
+//! What a kind of environment is.
+
+use super::{Environment, EnvironmentError, EnvironmentResult, FaultKind, Grant, Needs, Refusal, Site};
+use futures_util::future::BoxFuture;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::any::Any;
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A kind of environment. The type that implements it holds the settings under its name in `kscen.yaml`.
+///
+/// A kind states what it cannot do before anything starts ([`Kind::refusals`]), attaches to an environment or starts one
+/// ([`Kind::attach`]), and undoes what a run that was killed left in force ([`Kind::heal`]).
+pub trait Kind: DeserializeOwned + JsonSchema + Debug + Send + Sync + 'static {
+    /// The key in `kscen.yaml`, and the word in plans and results.
+    const NAME: &'static str;
+    /// One sentence for `kscen.yaml`'s schema.
+    const ABOUT: &'static str;
+    /// Whether `kscen.yaml` has to say where Kafka is reached, because kscen starts nothing.
+    const ADDRESSED: bool;
+    /// What may be done there where `kscen.yaml` does not say. What kscen started itself, and what is brought up for development, is
+    /// granted as a whole; somebody else's cluster is not.
+    const GRANTS: &'static [Grant] = &Grant::ALL;
+    /// What to do for an environment that runs on between runs, where `kscen up`, `down` or `status` cannot help.
+    const BETWEEN_RUNS: &'static str;
+
+    /// What it cannot or may not do of what is needed; empty where it can do it all.
+    fn refusals(&self, site: &Site, needs: &Needs) -> Vec<Refusal>;
+
+    /// Why something that may be granted cannot be done there at all.
+    fn lacks(&self, site: &Site, grant: Grant) -> Option<Refusal> {
+        let _ = (site, grant);
+        None
+    }
+
+    /// What an environment is, as text: environments of one identity share their lock and their undo journal, whatever folder they are
+    /// used from.
+    fn identity(&self, site: &Site) -> String {
+        let root = site.root.as_ref().map(|root| root.display().to_string());
+        format!("{} of {}", site.name, root.unwrap_or_default())
+    }
+
+    /// Why nothing may be judged there; `None` where a verdict means what it says.
+    fn falsifies(&self, site: &Site) -> Option<Refusal> {
+        let _ = site;
+        None
+    }
+
+    /// Why a fault that is possible there is not possible on this service.
+    fn out_of_reach(&self, site: &Site, fault: FaultKind, service: &str) -> Option<Refusal> {
+        let _ = (site, fault, service);
+        None
+    }
+
+    /// By what means it carries out a fault, in words for `kscen plan`; `None` where it cannot.
+    fn means(fault: FaultKind) -> Option<&'static str>;
+
+    /// An environment that meets the needs.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being used, with a remedy where there is one.
+    fn attach<'a>(
+        &'a self,
+        site: &'a Site,
+        needs: &'a Needs,
+        host: &'a mut dyn Host,
+    ) -> BoxFuture<'a, EnvironmentResult<Arc<dyn Environment>>>;
+
+    /// The environment that kscen itself keeps running between runs, where there is one.
+    ///
+    /// # Errors
+    /// It is there and cannot be used.
+    fn kept<'a>(&'a self, site: &'a Site) -> BoxFuture<'a, EnvironmentResult<Option<Arc<dyn Environment>>>> {
+        let _ = site;
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Undoes a fault from the recipe that [`Environment::recipe`] gave, in whatever state things are found; returns what was
+    /// done, in words. It may be repeated.
+    ///
+    /// # Errors
+    /// It cannot be undone now.
+    fn heal(recipe: Value) -> BoxFuture<'static, EnvironmentResult<String>> {
+        let _ = recipe;
+        let message = format!("`{}` environments leave nothing that needs a recipe", Self::NAME);
+        Box::pin(async move { Err(EnvironmentError::failed(message)) })
+    }
+}
+
+/// What a kind is given while it attaches.
+pub trait Host: Send + Sync {
+    /// Tells the user what takes time.
+    fn note(&self, text: String);
+
+    /// A folder for data that is removed after the program; a new one each time. It need not exist yet.
+    fn folder(&mut self) -> PathBuf;
+
+    /// Makes this run the only one on the environment, and undoes what an earlier run left in force. To be called before
+    /// anything that outlives the program is used: from then on faults are written down before they are applied. An
+    /// `environment` is needed where its faults are undone without a recipe.
+    fn alone<'a>(&'a mut self, environment: Option<&'a dyn Environment>) -> BoxFuture<'a, EnvironmentResult<()>>;
+}
+
+/// A [`Kind`] with its settings, whichever it is.
+pub trait AnyKind: Debug + Send + Sync {
+    /// See [`Kind::NAME`].
+    fn name(&self) -> &'static str;
+    /// See [`Kind::ADDRESSED`].
+    fn is_addressed(&self) -> bool;
+    /// See [`Kind::identity`].
+    fn identity(&self, site: &Site) -> String;
+    /// See [`Kind::BETWEEN_RUNS`].
+    fn between_runs(&self) -> &'static str;
+    /// See [`Kind::GRANTS`].
+    fn grants(&self) -> &'static [Grant];
+    /// See [`Kind::refusals`].
+    fn refusals(&self, site: &Site, needs: &Needs) -> Vec<Refusal>;
+    /// See [`Kind::lacks`].
+    fn lacks(&self, site: &Site, grant: Grant) -> Option<Refusal>;
+    /// See [`Kind::falsifies`].
+    fn falsifies(&self, site: &Site) -> Option<Refusal>;
+    /// See [`Kind::out_of_reach`].
+    fn out_of_reach(&self, site: &Site, fault: FaultKind, service: &str) -> Option<Refusal>;
+    /// See [`Kind::means`].
+    fn means(&self, fault: FaultKind) -> Option<&'static str>;
+    /// See [`Kind::attach`].
+    fn attach<'a>(
+        &'a self,
+        site: &'a Site,
+        needs: &'a Needs,
+        host: &'a mut dyn Host,
+    ) -> BoxFuture<'a, EnvironmentResult<Arc<dyn Environment>>>;
+    /// See [`Kind::kept`].
+    fn kept<'a>(&'a self, site: &'a Site) -> BoxFuture<'a, EnvironmentResult<Option<Arc<dyn Environment>>>>;
+    /// The settings, for commands that exist for one kind only.
+    fn settings(&self) -> &dyn Any;
+}
+
+impl<K: Kind> AnyKind for K {
+    fn name(&self) -> &'static str {
+        K::NAME
+    }
+
+    fn is_addressed(&self) -> bool {
+        K::ADDRESSED
+    }
+
+    fn identity(&self, site: &Site) -> String {
+        Kind::identity(self, site)
+    }
+
+    fn between_runs(&self) -> &'static str {
+        K::BETWEEN_RUNS
+    }
+
+    fn grants(&self) -> &'static [Grant] {
+        K::GRANTS
+    }
+
+    fn refusals(&self, site: &Site, needs: &Needs) -> Vec<Refusal> {
+        Kind::refusals(self, site, needs)
+    }
+
+    fn lacks(&self, site: &Site, grant: Grant) -> Option<Refusal> {
+        Kind::lacks(self, site, grant)
+    }
+
+    fn falsifies(&self, site: &Site) -> Option<Refusal> {
+        Kind::falsifies(self, site)
+    }
+
+    fn out_of_reach(&self, site: &Site, fault: FaultKind, service: &str) -> Option<Refusal> {
+        Kind::out_of_reach(self, site, fault, service)
+    }
+
+    fn means(&self, fault: FaultKind) -> Option<&'static str> {
+        K::means(fault)
+    }
+
+    fn attach<'a>(
+        &'a self,
+        site: &'a Site,
+        needs: &'a Needs,
+        host: &'a mut dyn Host,
+    ) -> BoxFuture<'a, EnvironmentResult<Arc<dyn Environment>>> {
+        Kind::attach(self, site, needs, host)
+    }
+
+    fn kept<'a>(&'a self, site: &'a Site) -> BoxFuture<'a, EnvironmentResult<Option<Arc<dyn Environment>>>> {
+        Kind::kept(self, site)
+    }
+
+    fn settings(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// A kind in the table.
+pub struct KindEntry {
+    /// See [`Kind::NAME`].
+    pub name: &'static str,
+    /// See [`Kind::ABOUT`].
+    pub about: &'static str,
+    /// The schema of its settings.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Decodes its settings.
+    pub decode: fn(Value) -> Result<Arc<dyn AnyKind>, serde_json::Error>,
+    /// See [`Kind::heal`].
+    pub heal: fn(Value) -> BoxFuture<'static, EnvironmentResult<String>>,
+}
+
+/// The table's entry of a kind.
+pub const fn entry<K: Kind>() -> KindEntry {
+    KindEntry {
+        name: K::NAME,
+        about: K::ABOUT,
+        schema: |generator| generator.subschema_for::<K>(),
+        decode: |settings| serde_json::from_value::<K>(settings).map(|kind| Arc::new(kind) as Arc<dyn AnyKind>),
+        heal: K::heal,
+    }
+}

@@ -1,0 +1,120 @@
+//! A cluster that is observed through its own protocol.
+
+use super::RemoteConfig;
+use crate::environment::{
+    Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult, Needs, ServiceInfo,
+};
+use crate::kafka::{Admin, LogSink};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long the cluster may take to answer at the start.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long the client may take to say why.
+const COMPLAINT: Duration = Duration::from_secs(5);
+
+/// The error for brokers that do not answer, with the client's own words and what they call for.
+fn refusal(bootstrap: &str, error: &str, said: &str) -> EnvironmentError {
+    let lower = said.to_lowercase();
+    let (what, remedy) = if lower.contains("certificate") || lower.contains("ssl handshake") {
+        (
+            "their certificate is not trusted or TLS is not spoken there",
+            "check `ssl.ca.location` and `security.protocol` in `kafka.config` of this environment in kscen.yaml",
+        )
+    } else if lower.contains("authentication") || lower.contains("sasl") {
+        (
+            "they refuse the user name or password",
+            "check `sasl.username`, `sasl.password` and `sasl.mechanism` in `kafka.config` of this environment in kscen.yaml",
+        )
+    } else {
+        ("they do not answer", "check `kafka.bootstrap` and `kafka.config` of this environment in kscen.yaml")
+    };
+    let words = if said.is_empty() { error } else { said };
+    EnvironmentError::Prerequisite {
+        message: format!("the brokers at {bootstrap} cannot be used: {what}: {words}"),
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// A cluster that kscen did not start and has no hands on.
+pub struct RemoteCluster {
+    name: String,
+    endpoints: Endpoints,
+    brokers: Vec<i32>,
+    services: Vec<ServiceInfo>,
+}
+
+impl RemoteCluster {
+    /// Asks the cluster who it is, and holds it against the needs.
+    ///
+    /// # Errors
+    /// A cluster that does not answer, with the client's own words (authentication, certificates), or that lacks what is needed.
+    pub async fn attach(name: &str, endpoints: Endpoints, needs: &Needs) -> EnvironmentResult<Self> {
+        let connection = endpoints.connection();
+        let (logs, _lines) = LogSink::bounded(100);
+        let failed = |error: crate::kafka::KafkaFailure| EnvironmentError::caused(format!("`{name}`"), error);
+        let admin = Admin::new(&connection, PATIENCE, logs).map_err(failed)?;
+        let view = match admin.cluster().await {
+            Ok(view) => view,
+            Err(error) => {
+                let said = admin.complaint(COMPLAINT).await.unwrap_or_default();
+                return Err(refusal(&endpoints.bootstrap, &error.to_string(), &said));
+            }
+        };
+        let brokers: Vec<i32> = view.brokers.iter().map(|broker| broker.id).collect();
+        let here = u32::try_from(brokers.len()).unwrap_or(u32::MAX);
+        if here < needs.brokers {
+            return Err(EnvironmentError::Unsupported {
+                message: format!("`{name}` has {here} brokers; the scenario needs {}", needs.brokers),
+            });
+        }
+        verify(name, &admin, &brokers, needs).await?;
+        let services = brokers
+            .iter()
+            .map(|id| ServiceInfo { name: format!("kafka-{id}"), node_id: Some(*id), controllable: false })
+            .collect();
+        Ok(Self { name: name.to_owned(), endpoints, brokers, services })
+    }
+}
+
+/// Holds the brokers' properties against the needs.
+async fn verify(name: &str, admin: &Admin, brokers: &[i32], needs: &Needs) -> EnvironmentResult<()> {
+    if needs.broker_config.is_empty() {
+        return Ok(());
+    }
+    for broker in brokers {
+        let config =
+            admin.broker_config(*broker).await.map_err(|error| EnvironmentError::caused(format!("`{name}`"), error))?;
+        for (key, wanted) in &needs.broker_config {
+            let value = config.get(key).and_then(|value| value.value.as_deref());
+            if value != Some(wanted) {
+                let found = value.unwrap_or("not set");
+                return Err(EnvironmentError::Unsupported {
+                    message: format!("broker {broker} of `{name}` has {key}={found}; the scenario needs {wanted}"),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Environment for RemoteCluster {
+    fn info(&self) -> EnvironmentInfo {
+        EnvironmentInfo {
+            name: self.name.clone(),
+            kind: EnvironmentKind::of::<RemoteConfig>(),
+            kafka_version: None,
+            brokers: u32::try_from(self.brokers.len()).unwrap_or(u32::MAX),
+            facts: BTreeMap::from([("bootstrap".to_owned(), self.endpoints.bootstrap.clone())]),
+        }
+    }
+
+    fn endpoints(&self) -> Endpoints {
+        self.endpoints.clone()
+    }
+
+    fn services(&self) -> Vec<ServiceInfo> {
+        self.services.clone()
+    }
+}

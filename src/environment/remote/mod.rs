@@ -1,0 +1,7 @@
+//! Somebody else's cluster: observed through its own protocol, touched only where it is allowed.
+
+mod cluster;
+mod kind;
+
+pub use cluster::RemoteCluster;
+pub use kind::RemoteConfig;

@@ -1,0 +1,187 @@
+//! Faults that are held: their end by time, timeout, Ctrl-C, and by the end of steps.
+
+use super::rehearsal::{Performance, Rehearsal};
+use crate::environment::fake::{Boot, FakeStack, Reaction};
+use crate::record::{Outcome, StepStatus};
+use std::time::Duration;
+
+/// A fault on each kind of target: the step, how it is applied, how it is undone.
+const TARGETS: [(&str, &str, &str); 4] =
+    [SERVICES[0], SERVICES[1], SERVICES[2], ("kill: { step: reader, for: 1h }", "kill reader", "start reader")];
+
+const SERVICES: [(&str, &str, &str); 3] = [
+    ("pause: { service: kafka-1, for: 1h }", "pause kafka-1", "resume kafka-1"),
+    ("kill: { service: kafka-1, for: 1h }", "kill kafka-1", "start kafka-1"),
+    ("network: { service: kafka-1, fault: cut, for: 1h }", "cut kafka-1", "heal kafka-1"),
+];
+
+fn held(fault: &str, modifiers: &str) -> Rehearsal {
+    Rehearsal::of(&format!(
+        "- {{ id: reader, background: true, consume: {{}} }}\n- {{ id: fault, {fault}{modifiers} }}\n- {{ id: after, probe: {{}} }}"
+    ))
+    .on(FakeStack::brokers(1).with_reader())
+}
+
+fn assert_healed(run: &Performance, at: &str, applied: &str, undone: &str) {
+    assert_eq!(run.calls(), [format!("0.0 {applied}"), format!("{at} {undone}")]);
+    assert!(run.environment.damage().is_empty(), "{:?}", run.environment.damage());
+    assert!(run.journalled().is_empty(), "{:?}", run.journalled());
+    let fault = run.fault("fault");
+    assert_eq!(fault.undone.map(|at| format!("{at:.1}")).as_deref(), Some(at));
+}
+
+#[test]
+fn a_fault_is_held_for_its_time_on_each_kind_of_target() {
+    for (fault, applied, undone) in TARGETS {
+        let run = held(fault, "").run();
+        assert_healed(&run, "3600.0", applied, undone);
+        assert_eq!(run.status("after"), StepStatus::Done, "{fault}");
+        assert_eq!(run.outcome(), Outcome::Pass, "{fault}: {:?}", run.reasons());
+    }
+}
+
+#[test]
+fn a_timeout_ends_a_held_fault_on_each_kind_of_target() {
+    for (fault, applied, undone) in TARGETS {
+        let run = held(fault, ", timeout: 7s").run();
+        assert_healed(&run, "7.0", applied, undone);
+        assert_eq!(run.status("fault"), StepStatus::Error, "{fault}");
+        assert_eq!(run.status("after"), StepStatus::Skipped, "{fault}");
+        assert_eq!(run.exit(), 3, "{fault}");
+    }
+}
+
+#[test]
+fn an_interrupt_ends_a_held_fault_on_each_kind_of_target() {
+    for (fault, applied, undone) in TARGETS {
+        let run = held(fault, "").interrupt(4.0).run();
+        assert_healed(&run, "4.0", applied, undone);
+        assert_eq!(run.exit(), 130, "{fault}");
+    }
+}
+
+#[test]
+fn a_fault_without_a_time_lasts_until_the_end_of_steps() {
+    for (fault, applied, undone) in SERVICES {
+        let run = held(&fault.replace(", for: 1h", ""), "").run();
+        assert_healed(&run, "0.0", applied, undone);
+        assert_eq!(run.outcome(), Outcome::Pass, "{fault}: {:?}", run.reasons());
+    }
+}
+
+#[test]
+fn the_inverse_verb_ends_a_fault() {
+    let run =
+        Rehearsal::of("- { id: fault, pause: kafka-1 }\n- wait: 5s\n- { id: end, resume: kafka-1 }\n- wait: 5s").run();
+    assert_eq!(run.calls(), ["0.0 pause kafka-1", "5.0 resume kafka-1"]);
+    assert_eq!(run.fault("fault").undone.map(f64::round), Some(5.0));
+}
+
+#[test]
+fn a_fault_that_is_to_be_left_stays() {
+    let run = Rehearsal::of("- { id: fault, kill: { service: kafka-1, leave: true } }").run();
+    assert_eq!(run.calls(), ["0.0 kill kafka-1"]);
+    assert_eq!(run.environment.damage(), ["kafka-1 is stopped"]);
+    assert!(run.journalled().is_empty());
+    assert_eq!(run.outcome(), Outcome::Pass);
+}
+
+#[test]
+fn a_fault_that_is_to_be_left_stays_after_an_interrupt() {
+    let run = Rehearsal::of("- { id: fault, kill: { service: kafka-1, leave: true } }\n- probe: { takes: 1h }")
+        .interrupt(3.0)
+        .run();
+    assert_eq!(run.calls(), ["0.0 kill kafka-1"]);
+}
+
+#[test]
+fn a_fault_in_the_background_lets_the_next_step_begin_when_it_is_in_force() {
+    let run = Rehearsal::of(
+        "- { id: fault, background: true, pause: { service: kafka-1, for: 10s } }\n- { id: a, probe: { takes: 2s } }",
+    )
+    .on(FakeStack::brokers(1).on("pause kafka-1", Reaction::Takes(Duration::from_secs(3))))
+    .run();
+    assert_eq!(run.prepared("fault"), Some(3.0));
+    assert_eq!(run.step("a").started.round(), 3.0);
+    assert_eq!(run.calls(), ["0.0 pause kafka-1", "13.0 resume kafka-1"]);
+}
+
+#[test]
+fn a_fault_in_the_background_is_held_until_its_time_is_up_though_steps_are_over() {
+    let run = Rehearsal::of("- { id: fault, background: true, pause: { service: kafka-1, for: 10s } }").run();
+    assert_eq!(run.calls(), ["0.0 pause kafka-1", "10.0 resume kafka-1"]);
+    assert_eq!(run.outcome(), Outcome::Pass);
+}
+
+#[test]
+fn a_fault_without_effect_is_an_error() {
+    let run = Rehearsal::of("- { id: a, pause: kafka-1 }\n- { id: b, pause: kafka-1 }").run();
+    assert_eq!(run.status("b"), StepStatus::Error);
+    assert_eq!(run.step("b").failure.as_ref().map(|failure| failure.code.as_str()), Some("no-effect"));
+    assert!(run.environment.damage().is_empty());
+    assert_eq!(run.exit(), 3);
+}
+
+#[test]
+fn a_fault_that_fails_leaves_nothing_to_undo() {
+    let run = Rehearsal::of("- { id: a, pause: kafka-1 }")
+        .on(FakeStack::brokers(1).fails("pause kafka-1", "no such process"))
+        .run();
+    assert_eq!(run.calls(), ["0.0 pause kafka-1"]);
+    assert_eq!(run.exit(), 3);
+    assert!(run.journalled().is_empty());
+}
+
+#[test]
+fn a_service_that_was_started_is_waited_for_until_it_is_ready() {
+    let run = Rehearsal::of("- { id: fault, restart: kafka-1 }")
+        .on(FakeStack::brokers(1).boot("kafka-1", Boot::After(Duration::from_secs(8))))
+        .run();
+    assert_eq!(run.step("fault").metrics["ready_after"].value.round(), 8.0);
+    assert_eq!(run.fault("fault").ready.map(f64::round), Some(8.0));
+}
+
+#[test]
+fn a_service_that_is_never_ready_again_fails_its_step() {
+    let run = Rehearsal::of("- { id: fault, timeout: 5m, restart: kafka-1 }")
+        .on(FakeStack::brokers(1).boot("kafka-1", Boot::Never))
+        .run();
+    assert_eq!(run.step("fault").failure.as_ref().map(|failure| failure.code.as_str()), Some("not-ready"));
+    assert_eq!(run.exit(), 3);
+}
+
+#[test]
+fn a_service_that_dies_while_it_starts_fails_its_step_at_once() {
+    let run = Rehearsal::of("- { id: fault, timeout: 5m, restart: kafka-1 }")
+        .on(FakeStack::brokers(1).boot("kafka-1", Boot::Dies(Duration::from_secs(2))).logs("kafka-1", "out of memory"))
+        .run();
+    let failure = run.step("fault").failure.as_ref().expect("it failed");
+    assert_eq!((failure.code.as_str(), failure.log.as_slice()), ("service-died", &["out of memory".to_owned()][..]));
+    assert_eq!(run.step("fault").ended.round(), 2.0);
+}
+
+#[test]
+fn the_log_around_a_fault_is_kept() {
+    let run = Rehearsal::of("- { id: fault, pause: { service: kafka-1, for: 1s } }")
+        .on(FakeStack::brokers(1).logs("kafka-1", "stopped for a second"))
+        .run();
+    let excerpt = run.record().logs.iter().find(|excerpt| excerpt.source == "kafka-1").expect("an excerpt");
+    assert_eq!(excerpt.lines[0].text, "stopped for a second");
+}
+
+#[test]
+fn a_load_that_is_given_up_while_the_broker_is_frozen_keeps_its_figures_and_what_is_unresolved_is_unknown() {
+    let run = Rehearsal::scenario(
+        "name: x\nsteps:\n  - { id: load, background: true, timeout: 8s, produce: {} }\n  - { id: before, wait: 3s }\n  \
+         - { id: frozen, pause: { service: kafka-1, for: 1h } }\n\
+         finally:\n  - { id: figures, expect: { step: { id: load, acked: { max: 31 }, unknown: { min: 100 } } } }\n",
+    )
+    .run();
+    assert_eq!(run.status("load"), StepStatus::Error, "it took longer than its timeout");
+    let produced = run.step("load").produced.as_ref().expect("its figures");
+    assert!((29..=31).contains(&produced.acked), "until it froze, three seconds: {}", produced.acked);
+    assert!(produced.sent > produced.acked);
+    assert_eq!(produced.unknown_total(), produced.sent - produced.acked, "nobody knows what became of them");
+    assert_eq!(run.status("figures"), StepStatus::Done, "{:?}", run.reasons());
+    assert_ne!(run.outcome(), Outcome::Pass);
+}

@@ -1,0 +1,14 @@
+//! The engine on a scripted environment, in paused time.
+
+pub(crate) mod rehearsal;
+
+mod background;
+mod crashes;
+mod exits;
+mod failing;
+mod faults;
+mod interrupts;
+mod nesting;
+mod truth;
+mod undoing;
+mod walking;

@@ -1,0 +1,47 @@
+//! Hands out the scripted environment.
+
+use crate::environment::fake::FakeStack;
+use crate::environment::{Environment, EnvironmentError, Needs};
+use crate::execute::Stage;
+use futures_util::future::BoxFuture;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A stage with one environment, which it does not start.
+pub(crate) struct FakeStage {
+    pub(super) environment: Arc<FakeStack>,
+    pub(super) journal: Option<PathBuf>,
+    /// How long the environment takes to be there.
+    pub(super) delay: Duration,
+    /// Why there is none.
+    pub(super) refusal: Option<EnvironmentError>,
+    /// Why it cannot be let go.
+    pub(super) stuck: Option<EnvironmentError>,
+}
+
+impl Stage for FakeStage {
+    fn acquire<'a>(
+        &'a mut self,
+        _: &'a Needs,
+        note: &'a (dyn Fn(String) + Sync),
+    ) -> BoxFuture<'a, Result<Arc<dyn Environment>, EnvironmentError>> {
+        Box::pin(async move {
+            note("the scripted environment starts".to_owned());
+            tokio::time::sleep(self.delay).await;
+            if let Some(error) = &self.refusal {
+                return Err(error.clone());
+            }
+            self.environment.begin();
+            Ok(Arc::clone(&self.environment) as Arc<dyn Environment>)
+        })
+    }
+
+    fn release<'a>(&'a mut self, _: &'a Needs) -> BoxFuture<'a, Result<(), EnvironmentError>> {
+        Box::pin(async move { self.stuck.clone().map_or(Ok(()), Err) })
+    }
+
+    fn journal(&self) -> Option<PathBuf> {
+        self.journal.clone()
+    }
+}

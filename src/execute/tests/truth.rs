@@ -1,0 +1,210 @@
+//! A fault is what was in force: what ends early, what acts on nobody, what overlaps, and what services do unasked.
+
+use super::rehearsal::{Performance, Rehearsal};
+use crate::environment::fake::FakeStack;
+use crate::record::{IncidentKind, Outcome, StepStatus};
+
+fn code<'a>(run: &'a Performance, step: &str) -> Option<&'a str> {
+    run.step(step).failure.as_ref().map(|failure| failure.code.as_str())
+}
+
+/// When the only fault of that step was in force, to the second.
+fn spans(run: &Performance, step: &str) -> Vec<(f64, f64)> {
+    let rounded = |(from, to): (f64, f64)| (from.round(), to.round());
+    run.fault(step).spans(f64::MAX).into_iter().map(rounded).collect()
+}
+
+fn incidents(run: &Performance) -> Vec<(&str, IncidentKind)> {
+    run.record().incidents.iter().map(|incident| (incident.service.as_str(), incident.kind)).collect()
+}
+
+#[test]
+fn a_pause_that_somebody_else_ends_is_told_and_counts_until_then() {
+    let run = Rehearsal::of("- { id: fault, pause: { service: kafka-1, for: 10s } }").wakes(4.0, "kafka-1").run();
+    assert_eq!(code(&run, "fault"), Some("not-in-force"));
+    assert_eq!(spans(&run, "fault"), [(0.0, 4.0)]);
+    assert_eq!(run.step("fault").ended.round(), 4.0, "nothing is held any more");
+    assert_eq!(run.calls(), ["0.0 pause kafka-1"]);
+    assert_eq!(incidents(&run), [("kafka-1", IncidentKind::Resumed)]);
+    assert_eq!(run.exit(), 3);
+}
+
+#[test]
+fn a_fault_is_in_force_for_exactly_the_time_that_was_asked() {
+    let steps = "- { id: pause, pause: { service: kafka-1, for: 3s } }\n\
+                 - { id: cut, network: { service: kafka-1, fault: cut, for: 2s } }\n\
+                 - { id: kill, kill: { service: kafka-1, for: 1s } }";
+    let run = Rehearsal::of(steps).run();
+    for (step, seconds) in [("pause", 3.0), ("cut", 2.0), ("kill", 1.0)] {
+        let [(from, to)] = run.fault(step).spans(f64::MAX)[..] else { panic!("{:?}", run.fault(step)) };
+        assert!((to - from - seconds).abs() < 0.005, "{step}: {:?}", run.fault(step));
+        assert!(run.fault(step).undone >= Some(to));
+    }
+}
+
+#[test]
+fn a_pause_until_further_notice_that_somebody_else_ends_is_told_though_its_step_was_over() {
+    let run = Rehearsal::of("- { id: fault, pause: kafka-1 }\n- wait: 9s").wakes(2.0, "kafka-1").run();
+    assert_eq!(run.status("fault"), StepStatus::Done);
+    assert_eq!(spans(&run, "fault"), [(0.0, 2.0)]);
+    assert!(run.reasons().iter().any(|reason| reason.contains("not in force to its end")), "{:?}", run.reasons());
+    assert_eq!(run.outcome(), Outcome::Error);
+    assert!(run.journalled().is_empty());
+}
+
+#[test]
+fn a_cut_that_somebody_else_mends_is_told() {
+    let run = Rehearsal::of("- { id: fault, network: { service: kafka-1, fault: cut, for: 10s } }").mends(5.4).run();
+    assert_eq!(code(&run, "fault"), Some("not-in-force"));
+    assert_eq!(spans(&run, "fault"), [(0.0, 5.0)]);
+    assert!(incidents(&run).is_empty());
+}
+
+#[test]
+fn a_service_that_dies_while_it_is_paused_is_not_started_by_the_end_of_the_pause() {
+    let run = Rehearsal::of("- { id: fault, pause: { service: kafka-1, for: 10s } }").dies(3.0, "kafka-1").run();
+    assert_eq!(code(&run, "fault"), Some("not-in-force"));
+    assert_eq!(run.calls(), ["0.0 pause kafka-1"]);
+    assert_eq!(incidents(&run), [("kafka-1", IncidentKind::Died)]);
+}
+
+#[test]
+fn a_service_that_dies_unasked_fails_the_run_and_is_named() {
+    let run = Rehearsal::of("- wait: 9s").dies(3.0, "kafka-1").run();
+    assert_eq!(incidents(&run), [("kafka-1", IncidentKind::Died)]);
+    assert_eq!(run.outcome(), Outcome::Fail);
+    assert!(run.reasons()[0].contains("kafka-1 died unasked at 3."), "{:?}", run.reasons());
+    assert!(run.record().marks.iter().any(|mark| mark.kind == "unasked"));
+}
+
+#[test]
+fn a_death_that_the_scenario_expects_is_explained_and_one_after_that_is_not() {
+    let steps = "- wait: 5s\n- expect: { service: { name: kafka-1, state: exited } }\n- wait: 5s";
+    let run = Rehearsal::of(steps).dies(3.0, "kafka-1").run();
+    assert_eq!(run.outcome(), Outcome::Pass, "{:?}", run.reasons());
+    let too_late = "- wait: 2s\n- expect: { service: { name: kafka-1, state: running } }\n- wait: 5s";
+    assert_eq!(Rehearsal::of(too_late).dies(3.0, "kafka-1").run().outcome(), Outcome::Fail);
+}
+
+#[test]
+fn a_service_that_dies_at_once_after_it_was_started_is_told() {
+    let run =
+        Rehearsal::of("- stop: kafka-1\n- wait: 1s\n- { start: { service: kafka-1, until: running } }\n- wait: 1s")
+            .dies(1.05, "kafka-1")
+            .run();
+    assert_eq!(incidents(&run), [("kafka-1", IncidentKind::Died)]);
+}
+
+#[test]
+fn faults_that_overlap_are_counted_and_the_last_one_heals() {
+    for (fault, applied, undone) in [
+        ("pause: { service: kafka-1, for: TIME }", "pause kafka-1", "resume kafka-1"),
+        ("network: { service: kafka-1, fault: cut, for: TIME }", "cut kafka-1", "heal kafka-1"),
+    ] {
+        let (long, short) = (fault.replace("TIME", "10s"), fault.replace("TIME", "2s"));
+        let steps = format!("- {{ id: long, background: true, {long} }}\n- wait: 1s\n- {{ id: short, {short} }}");
+        let run = Rehearsal::of(&steps).run();
+        assert_eq!(run.calls(), [format!("0.0 {applied}"), format!("10.0 {undone}")]);
+        assert_eq!((spans(&run, "long"), spans(&run, "short")), (vec![(0.0, 10.0)], vec![(1.0, 3.0)]));
+        assert_eq!(run.outcome(), Outcome::Pass, "{:?}", run.reasons());
+
+        let steps = format!("- {{ id: short, background: true, {short} }}\n- wait: 1s\n- {{ id: long, {long} }}");
+        let run = Rehearsal::of(&steps).run();
+        assert_eq!(run.calls(), [format!("0.0 {applied}"), format!("11.0 {undone}")]);
+        assert_eq!((spans(&run, "short"), spans(&run, "long")), (vec![(0.0, 2.0)], vec![(1.0, 11.0)]));
+        assert!(run.journalled().is_empty());
+    }
+}
+
+#[test]
+fn a_second_fault_on_what_is_left_so_changes_nothing() {
+    for fault in ["pause: kafka-1", "kill: kafka-1", "network: { service: kafka-1, fault: cut }"] {
+        let run = Rehearsal::of(&format!("- {{ id: a, {fault} }}\n- wait: 1s\n- {{ id: b, {fault} }}")).run();
+        assert_eq!(code(&run, "b"), Some("no-effect"), "{fault}");
+        assert_eq!(run.exit(), 3);
+        assert!(run.environment.damage().is_empty());
+    }
+}
+
+#[test]
+fn acting_on_nobody_has_no_effect_and_is_not_undone_later() {
+    let steps = "- { id: stop, stop: kafka-1 }\n- { id: a, on_failure: continue, kill: kafka-1 }\n\
+        - { id: b, on_failure: continue, restart: kafka-1 }\n- { id: c, on_failure: continue, pause: kafka-1 }\n\
+        - { id: d, on_failure: continue, resume: kafka-1 }\n- start: kafka-1\n- { id: e, on_failure: continue, start: kafka-1 }";
+    let run = Rehearsal::of(steps).run();
+    for step in ["a", "b", "c", "d", "e"] {
+        assert_eq!(code(&run, step), Some("no-effect"), "{step}");
+    }
+    assert_eq!(run.calls(), ["0.0 stop kafka-1", "0.0 start kafka-1"]);
+    assert_eq!(run.record().faults.len(), 1);
+}
+
+#[test]
+fn members_that_do_not_exist_or_do_not_run_cannot_be_ended_and_those_that_run_not_started() {
+    let on_reader = |id: &str, verb: &str, member: &str| {
+        format!("- {{ id: {id}, on_failure: continue, {verb}: {{ step: reader{member} }} }}\n")
+    };
+    let steps = "- { id: reader, background: true, consume: {} }\n".to_owned()
+        + &on_reader("ghost", "kill", ", member: 7")
+        + &on_reader("once", "stop", ", member: 0")
+        + &on_reader("twice", "stop", ", member: 0")
+        + &on_reader("back", "start", "")
+        + &on_reader("again", "start", "")
+        + &on_reader("nobody", "restart", ", member: 200");
+    let run = Rehearsal::of(&steps).on(FakeStack::brokers(1).with_reader()).run();
+    for step in ["ghost", "twice", "again", "nobody"] {
+        assert_eq!(code(&run, step), Some("no-effect"), "{step}");
+    }
+    assert_eq!((run.status("once"), run.status("back")), (StepStatus::Done, StepStatus::Done));
+    assert_eq!(run.record().faults.len(), 1);
+    assert_eq!(run.fault("once").members, [0]);
+}
+
+#[test]
+fn a_step_that_kills_what_another_holds_paused_ends_that_pause_by_name() {
+    let steps = "- { id: held, background: true, on_failure: continue, pause: { service: kafka-1, for: 10s } }\n\
+        - wait: 2s\n- { id: killer, kill: { service: kafka-1, for: 1s } }\n- wait: 10s";
+    let run = Rehearsal::of(steps).run();
+    assert_eq!(code(&run, "held"), Some("not-in-force"));
+    assert!(run.fault("held").ended_early.as_ref().is_some_and(|why| why.contains("killer")));
+    assert_eq!(spans(&run, "held"), [(0.0, 2.0)]);
+    assert_eq!(run.status("killer"), StepStatus::Done);
+    assert!(incidents(&run).is_empty(), "{:?}", incidents(&run));
+    assert!(run.environment.damage().is_empty());
+}
+
+#[test]
+fn a_scenario_may_end_its_own_fault_by_another() {
+    let steps = "- { id: frozen, pause: kafka-1 }\n- wait: 2s\n- { id: dead, kill: kafka-1 }\n- wait: 2s\n- start: kafka-1\n- wait: 1s";
+    let run = Rehearsal::of(steps).run();
+    assert_eq!((spans(&run, "frozen"), spans(&run, "dead")), (vec![(0.0, 2.0)], vec![(2.0, 4.0)]));
+    assert_eq!(run.outcome(), Outcome::Pass, "{:?}", run.reasons());
+    assert!(run.journalled().is_empty());
+}
+
+#[test]
+fn a_time_and_leave_contradict_each_other() {
+    let text = "name: x\nsteps: [{ pause: { service: kafka-1, for: 1s, leave: true } }]\n";
+    let refused = std::panic::catch_unwind(|| Rehearsal::scenario(text).plan());
+    assert!(refused.is_err());
+}
+
+#[test]
+fn a_service_that_is_down_before_the_run_is_named_at_once() {
+    let environment = FakeStack::brokers(2);
+    environment.die("kafka-2");
+    let run = Rehearsal::of("- { id: a, pause: kafka-1 }").on(environment).run();
+    assert_eq!(run.record().failure.as_ref().map(|failure| failure.code.as_str()), Some("service-down"));
+    assert!(run.reasons()[0].contains("kafka-2 is exited"), "{:?}", run.reasons());
+    assert_eq!((run.status("a"), run.exit()), (StepStatus::Skipped, 3));
+    assert!(run.calls().is_empty());
+}
+
+#[test]
+fn a_second_kill_of_what_another_step_holds_dead_has_no_effect() {
+    let steps = "- { id: first, background: true, kill: { service: kafka-1, for: 5s } }\n- wait: 1s\n\
+        - { id: second, on_failure: continue, kill: { service: kafka-1, for: 1s } }";
+    let run = Rehearsal::of(steps).run();
+    assert_eq!(code(&run, "second"), Some("no-effect"));
+    assert_eq!(spans(&run, "first"), [(0.0, 5.0)]);
+}

@@ -1,0 +1,104 @@
+//! Faults on the connections of a service.
+
+use super::service::is_down;
+use super::target::{Answer, Condition, Nature, Rank, Target, Undone};
+use super::undo::Undo;
+use crate::environment::{Effect, Environment, Grip, Intended, Lifecycle, NetworkFault, Recipe};
+use crate::moment;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Between two looks: each opens a connection, which a cut holds open.
+const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// A network fault.
+pub(crate) struct LinkFault {
+    environment: Arc<dyn Environment>,
+    fault: NetworkFault,
+}
+
+impl LinkFault {
+    /// A fault on the connections of the service that it names.
+    pub(crate) fn new(environment: Arc<dyn Environment>, fault: NetworkFault) -> Self {
+        Self { environment, fault }
+    }
+}
+
+impl Target for LinkFault {
+    fn name(&self) -> String {
+        self.fault.service.clone()
+    }
+
+    fn what(&self) -> String {
+        format!("network {}", self.fault.kind.word())
+    }
+
+    fn nature(&self) -> Nature {
+        Nature::Lasts
+    }
+
+    fn rank(&self) -> Rank {
+        Rank::Service
+    }
+
+    fn condition(&self) -> Option<Condition> {
+        Some(Condition::Outlives(Undo::Heal { fault: self.fault.clone() }))
+    }
+
+    fn lane(&self) -> String {
+        format!("network of {}", self.fault.service)
+    }
+
+    fn counts(&self) -> bool {
+        true
+    }
+
+    fn ends(&self, _: &Condition) -> bool {
+        false
+    }
+
+    /// The environment shows that the link works before it disturbs it.
+    fn check(&self) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn recipe(&self) -> Answer<'_, Option<Recipe>> {
+        Box::pin(async move { Ok(self.environment.recipe(Intended::Disturb(&self.fault)).await?) })
+    }
+
+    fn apply(&self) -> Answer<'_, Effect> {
+        Box::pin(async move { Ok(self.environment.disturb(&self.fault).await?) })
+    }
+
+    fn probe(&self) -> Answer<'_, Grip> {
+        Box::pin(async move { Ok(self.environment.disturbed(&self.fault).await?) })
+    }
+
+    fn pace(&self, age: Duration) -> Duration {
+        (age / 10).clamp(LOOK_EVERY.0, LOOK_EVERY.1)
+    }
+
+    /// That nothing answers is seen by waiting.
+    fn look_takes(&self) -> Duration {
+        Duration::from_millis(500)
+    }
+
+    fn undo(&self, _: Duration) -> Answer<'_, Undone> {
+        Box::pin(async move {
+            let effect = self.environment.heal(&self.fault).await?;
+            Ok(Undone { effective: effect.effective, acted: true })
+        })
+    }
+
+    fn ready(&self, patience: Duration) -> Answer<'_, Option<Instant>> {
+        Box::pin(async move {
+            let seen = self.environment.incarnation(&self.fault.service).await?.lifecycle;
+            // Whoever paused or ended the service meanwhile waits for it.
+            if is_down(seen) || seen == Lifecycle::Paused {
+                return Ok(None);
+            }
+            self.environment.wait_ready(&self.fault.service, patience).await?;
+            Ok(Some(moment::now()))
+        })
+    }
+}

@@ -1,0 +1,34 @@
+//! Faults: what is in force, how it is undone, and what a run made and has to delete.
+
+mod connector;
+mod delete;
+mod error;
+mod guard;
+mod hold;
+pub mod journal;
+mod lanes;
+mod leftover;
+mod link;
+mod owned;
+mod reader;
+mod reassignment;
+mod service;
+mod stack;
+mod target;
+mod unasked;
+mod undo;
+
+pub(crate) use connector::ConnectorFault;
+pub use delete::{delete_external, restore_connector};
+pub use error::FaultError;
+pub(crate) use hold::{Order, carry_out};
+pub use leftover::undo_journalled;
+pub(crate) use link::LinkFault;
+pub use owned::{Owned, Resource};
+pub use reader::Members;
+pub(crate) use reader::ReaderFault;
+pub(crate) use reassignment::ReassignFault;
+pub(crate) use service::ServiceFault;
+pub use stack::{PATIENCE, UndoStack};
+pub use target::Answer;
+pub(crate) use target::Target;

@@ -1,0 +1,308 @@
+//! What is in force, and how it is undone: the last one first.
+
+use super::error::FaultError;
+use super::journal::Journal;
+use super::lanes::Lanes;
+use super::target::{Condition, Rank, Target};
+use super::undo::{Journalled, Undo};
+use crate::environment::{Effect, NetworkFaultKind, Recipe};
+use crate::moment;
+use crate::record::{EventKind, FaultRecord, InForce, Recorder, RunClock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+/// How long a service may take to be ready again.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who undoes a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The step that applied it, while that step runs.
+    Held,
+    /// The inverse verb, or the end of `steps`.
+    Open,
+    /// Nobody: it is meant to stay.
+    Stays,
+}
+
+/// A fault that was announced.
+pub(super) struct Open {
+    pub(super) number: u64,
+    pub(super) target: Arc<dyn Target>,
+    pub(super) condition: Option<Condition>,
+    pub(super) recipe: Option<Box<Recipe>>,
+    pub(super) record: FaultRecord,
+    pub(super) fate: Fate,
+    /// Whether it has ended though nobody undid it; whoever holds it hears of that.
+    pub(super) lost: watch::Sender<bool>,
+    /// When it was last known to be in force, in seconds of the run.
+    pub(super) seen: f64,
+    pub(super) guard: Option<AbortHandle>,
+}
+
+/// The faults in force, and their journal on disk.
+pub struct UndoStack(pub(super) Arc<Stack>);
+
+/// What the parts of this room share.
+pub(super) struct Stack {
+    open: Mutex<Vec<Open>>,
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) journal: Arc<Journal>,
+    pub(super) clock: RunClock,
+    pub(super) recorder: Recorder,
+}
+
+impl UndoStack {
+    /// An empty stack with its journal.
+    pub fn new(journal: Arc<Journal>, clock: RunClock, recorder: Recorder) -> Self {
+        Self(Arc::new(Stack { open: Mutex::default(), lanes: Arc::default(), journal, clock, recorder }))
+    }
+
+    /// Undoes what is in force and not meant to stay, last first; those that a running step holds only where
+    /// `held_too`. A `patience` of zero does not wait until services are ready. Returns what could not be undone.
+    pub async fn undo_all(&self, held_too: bool, patience: Duration) -> Vec<String> {
+        let stack = &self.0;
+        let mut failures = Vec::new();
+        for rank in [Rank::Service, Rank::Topic, Rank::Connector, Rank::Reader] {
+            let mut tried = Vec::new();
+            let mut repaired = Vec::new();
+            while let Some((number, target)) = stack.next(rank, held_too, &tried) {
+                tried.push(number);
+                // It stays on the stack until it is undone: whoever is interrupted here can be followed by another.
+                match stack.undo(number, patience).await {
+                    Ok(Some(record)) => repaired.push((target, record)),
+                    Ok(None) => {}
+                    Err(error) => failures.push(format!("{} of {}: {error}", target.what(), target.name())),
+                }
+            }
+            // Only now: a service that was resumed is not ready while it is still cut off.
+            for (target, mut record) in repaired {
+                if patience.is_zero() || stack.is_hindered(&target.name()) {
+                    continue;
+                }
+                match target.ready(patience).await {
+                    Ok(Some(at)) if record.ended_early.is_none() => {
+                        record.ready = Some(stack.clock.at(at));
+                        stack.recorder.emit(EventKind::Fault { record });
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        // Undone it is: to try again would change nothing.
+                        let text = format!("after {} of {} was undone: {error}", target.what(), target.name());
+                        stack.recorder.emit(EventKind::Leftover { text });
+                    }
+                }
+            }
+        }
+        failures
+    }
+}
+
+impl Drop for UndoStack {
+    fn drop(&mut self) {
+        self.0.open().iter_mut().filter_map(|open| open.guard.take()).for_each(|guard| guard.abort());
+    }
+}
+
+impl Stack {
+    pub(super) fn open(&self) -> MutexGuard<'_, Vec<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes an entry, where it is still there.
+    pub(super) fn with<R>(&self, number: u64, change: impl FnOnce(&mut Open) -> R) -> Option<R> {
+        self.open().iter_mut().find(|open| open.number == number).map(change)
+    }
+
+    fn next(&self, rank: Rank, held_too: bool, tried: &[u64]) -> Option<(u64, Arc<dyn Target>)> {
+        let due = |open: &Open| open.fate == Fate::Open || (held_too && open.fate == Fate::Held);
+        let open = self.open();
+        let wanted = |open: &&Open| due(open) && open.target.rank() == rank && !tried.contains(&open.number);
+        open.iter().rev().find(wanted).map(|open| (open.number, Arc::clone(&open.target)))
+    }
+
+    /// The step that has already done the same, and whether it holds it at this moment.
+    pub(super) fn same(&self, target: &dyn Target) -> Option<(String, Fate)> {
+        let condition = target.condition()?;
+        let open = self.open();
+        let same = |open: &&Open| {
+            !*open.lost.borrow()
+                && open.record.effective.is_some()
+                && open.condition.as_ref() == Some(&condition)
+                && open.target.what() == target.what()
+        };
+        open.iter().rev().find(same).map(|open| (open.record.step.clone(), open.fate))
+    }
+
+    /// Announces a fault before it is applied: the journal holds it from now on.
+    pub(super) async fn announce(
+        &self,
+        step: &str,
+        target: &Arc<dyn Target>,
+        fate: Fate,
+        shared: bool,
+    ) -> Result<u64, FaultError> {
+        let record = FaultRecord {
+            step: step.to_owned(),
+            target: target.name(),
+            action: target.what(),
+            requested: self.clock.now(),
+            ..FaultRecord::default()
+        };
+        let condition = target.condition();
+        let recipe = if shared { self.recipe_of(&condition) } else { target.recipe().await?.map(Box::new) };
+        let fault = format!("{} of {}", record.action, record.target);
+        let number = match &condition {
+            Some(Condition::Outlives(undo)) if fate != Fate::Stays => {
+                let entry = Journalled { fault, undo: undo.clone(), recipe: recipe.clone() };
+                self.journal.announce(&entry).map_err(FaultError::Journal)?
+            }
+            _ => self.journal.number(),
+        };
+        let (lost, target) = (watch::Sender::new(false), Arc::clone(target));
+        self.open().push(Open { number, target, condition, recipe, record, fate, lost, seen: 0.0, guard: None });
+        Ok(number)
+    }
+
+    fn recipe_of(&self, condition: &Option<Condition>) -> Option<Box<Recipe>> {
+        self.open().iter().find(|open| open.condition == *condition)?.recipe.clone()
+    }
+
+    /// The fault has taken effect.
+    pub(super) fn took_effect(&self, number: u64, effect: &Effect) -> Option<FaultRecord> {
+        let from = self.clock.at(effect.down.unwrap_or(effect.effective));
+        let record = self.with(number, |open| {
+            // Which members of a reader were ended is known only now.
+            open.condition = open.target.condition();
+            open.seen = from;
+            let record = &mut open.record;
+            record.requested = self.clock.at(effect.requested);
+            record.effective = Some(from);
+            record.in_force = vec![InForce { from, to: None }];
+            record.proof.clone_from(&effect.proof);
+            record.forced = effect.forced;
+            record.members = open.target.members();
+            record.clone()
+        })?;
+        self.recorder.emit(EventKind::Fault { record: record.clone() });
+        if effect.forced {
+            let FaultRecord { action, target, .. } = &record;
+            self.recorder.warn(format!("{action} of {target}: it did not end in order in time, and was killed"));
+        }
+        Some(record)
+    }
+
+    /// The fault was seen in force no longer, although nobody had undone it. `at` is when it was last known to be.
+    pub(super) fn lose(&self, number: u64, at: f64, why: &str) {
+        let lost = self.with(number, |open| {
+            if open.lost.send_replace(true) || open.record.effective.is_none() {
+                return None;
+            }
+            open.record.end(at, at);
+            open.record.ended_early = Some(why.to_owned());
+            Some(open.record.clone())
+        });
+        if let Some(Some(record)) = lost {
+            let text = format!("{} of {} is no longer in force: {why}", record.action, record.target);
+            self.recorder.warn(text);
+            self.recorder.emit(EventKind::Fault { record });
+        }
+    }
+
+    /// Undoes a fault and strikes it. Where another one holds the target in the same state, that one undoes it in its time.
+    /// Returns its record; `None` where it had never taken effect.
+    pub(super) async fn undo(&self, number: u64, patience: Duration) -> Result<Option<FaultRecord>, FaultError> {
+        let Some(target) = self.with(number, |open| Arc::clone(&open.target)) else { return Ok(None) };
+        let mut turn = self.lanes.enter(target.lane()).await;
+        // From here on it may not be in force any more.
+        let begun = moment::now();
+        let effective = if self.is_shared(number) {
+            begun
+        } else {
+            let undone = target.undo(patience).await?;
+            turn.leaves(target.leaves(true).filter(|_| undone.acted));
+            undone.effective
+        };
+        drop(turn);
+        Ok(self.close(number, begun, effective))
+    }
+
+    /// Whether another fault in force has changed the same.
+    fn is_shared(&self, number: u64) -> bool {
+        let open = self.open();
+        let Some(own) = open.iter().find(|open| open.number == number) else { return false };
+        own.condition.is_some()
+            && open.iter().any(|other| {
+                other.number != number
+                    && other.condition == own.condition
+                    && other.record.effective.is_some()
+                    && !*other.lost.borrow()
+            })
+    }
+
+    /// A fault was undone: it is struck from stack and journal. `begun` is when that was begun, `effective` when it was done.
+    pub(super) fn close(&self, number: u64, begun: Instant, effective: Instant) -> Option<FaultRecord> {
+        let mut record = self.strike(number)?;
+        record.effective?;
+        if record.ended_early.is_none() {
+            record.end(self.clock.at(begun), self.clock.at(effective));
+            self.recorder.emit(EventKind::Fault { record: record.clone() });
+        }
+        Some(record)
+    }
+
+    /// A fault is over, or never took effect.
+    pub(super) fn strike(&self, number: u64) -> Option<FaultRecord> {
+        let mut open = self.open();
+        let index = open.iter().position(|open| open.number == number)?;
+        let struck = open.remove(index);
+        drop(open);
+        if let Some(guard) = struck.guard {
+            guard.abort();
+        }
+        self.journal.strike(number);
+        Some(struck.record)
+    }
+
+    /// Ends every other fault that carrying out `target` has ended, between the two times, and returns the records of those that
+    /// were over with their steps. A step that still holds one learns that it has been ended.
+    pub(super) fn ended_by(
+        &self,
+        target: &dyn Target,
+        step: &str,
+        own: Option<u64>,
+        (begun, at): (Instant, Instant),
+    ) -> Vec<FaultRecord> {
+        let ended: Vec<(u64, Fate)> = self
+            .open()
+            .iter()
+            .filter(|open| Some(open.number) != own && open.record.effective.is_some() && !*open.lost.borrow())
+            .filter(|open| open.condition.as_ref().is_some_and(|condition| target.ends(condition)))
+            .map(|open| (open.number, open.fate))
+            .collect();
+        let mut records = Vec::new();
+        for (number, fate) in ended {
+            if fate == Fate::Held {
+                let why = format!("step `{step}` did a `{}` of {} meanwhile", target.what(), target.name());
+                self.lose(number, self.clock.at(begun), &why);
+            } else {
+                records.extend(self.close(number, begun, at));
+            }
+        }
+        records
+    }
+
+    /// Whether another fault keeps a service from being ready.
+    pub(super) fn is_hindered(&self, service: &str) -> bool {
+        let silences = |open: &Open| match &open.condition {
+            Some(Condition::Outlives(Undo::Act { service: disturbed, .. })) => disturbed == service,
+            Some(Condition::Outlives(Undo::Heal { fault })) => {
+                fault.service == service && matches!(fault.kind, NetworkFaultKind::Cut | NetworkFaultKind::Reset)
+            }
+            _ => false,
+        };
+        self.open().iter().any(|open| silences(open) && open.record.effective.is_some() && !*open.lost.borrow())
+    }
+}

@@ -1,0 +1,148 @@
+//! What a fault acts on, and how it is applied, observed and undone there.
+
+use super::error::FaultError;
+use super::undo::Undo;
+use crate::environment::{Effect, Grip, Lifecycle, Recipe};
+use futures_util::future::BoxFuture;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// The answer of a target.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, FaultError>>;
+
+/// What kind of disturbance it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nature {
+    /// It lasts until it is undone: pause, stop, kill, a network fault.
+    Lasts,
+    /// It is over when it is done: restart, wipe.
+    Passes,
+    /// It ends others and is none itself: resume, start.
+    Repairs,
+}
+
+/// What a fault has changed. Two that changed the same are counted, and the last one undoes it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Condition {
+    /// It outlives this process, so it is journalled.
+    Outlives(Undo),
+    /// Members of a reader do not run.
+    Members {
+        /// The reader's step.
+        step: String,
+        /// Their numbers.
+        members: BTreeSet<usize>,
+    },
+    /// Members of a reader run and do not poll.
+    Halted {
+        /// The reader's step.
+        step: String,
+        /// Their numbers.
+        members: BTreeSet<usize>,
+    },
+}
+
+/// When a fault was undone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Undone {
+    /// When the repair took effect.
+    pub(crate) effective: Instant,
+    /// Whether there was something to repair.
+    pub(crate) acted: bool,
+}
+
+/// In which order what is in force is undone at the end: a connector can be resumed only when its worker is up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rank {
+    /// Services and their networks.
+    Service,
+    /// Topics, which brokers answer for.
+    Topic,
+    /// Connectors.
+    Connector,
+    /// Readers.
+    Reader,
+}
+
+/// Something that a fault acts on: a service, the connections of one, a connector, members of a reader.
+pub(crate) trait Target: Send + Sync {
+    /// Service, connector or step.
+    fn name(&self) -> String;
+
+    /// What is done, such as `pause` or `network cut`.
+    fn what(&self) -> String;
+
+    /// What kind of disturbance it is.
+    fn nature(&self) -> Nature;
+
+    /// When it is undone among others.
+    fn rank(&self) -> Rank;
+
+    /// What it changes, or would leave changed where it is interrupted half-way; `None` where that is nothing. For a reader
+    /// known only once it is applied.
+    fn condition(&self) -> Option<Condition>;
+
+    /// What follows each other: actions of one lane are carried out one after the other.
+    fn lane(&self) -> String {
+        self.name()
+    }
+
+    /// Whether a second one, while a step holds the first, is counted: it goes on when the first one ends. Where it cannot, because
+    /// there is nobody left to act on, it has no effect.
+    fn counts(&self) -> bool {
+        false
+    }
+
+    /// Members of a reader that are concerned.
+    fn members(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// Whether carrying it out ends what another fault has changed.
+    fn ends(&self, other: &Condition) -> bool;
+
+    /// What the service does once it is applied, or undone; `None` for what is no service.
+    fn leaves(&self, undone: bool) -> Option<Lifecycle> {
+        let _ = undone;
+        None
+    }
+
+    /// Shows that there is something to disturb: the target runs, and is not in that state already.
+    fn check(&self) -> Answer<'_, ()>;
+
+    /// How another process undoes it, where it has to be told more than the condition.
+    fn recipe(&self) -> Answer<'_, Option<Recipe>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Does it, and returns once its effect is proved.
+    fn apply(&self) -> Answer<'_, Effect>;
+
+    /// Looks whether it is in force: at this fault, not at whatever else may be wrong. An error says nothing about it.
+    fn probe(&self) -> Answer<'_, Grip>;
+
+    /// When what a look found lost had ended, where the environment keeps books of that.
+    fn ended(&self) -> Option<Instant> {
+        None
+    }
+
+    /// How long after the last look to look again, at that age of the fault.
+    fn pace(&self, age: Duration) -> Duration;
+
+    /// How long a look takes where the machine is not busy.
+    fn look_takes(&self) -> Duration {
+        Duration::from_millis(50)
+    }
+
+    /// Waits until it is over by itself, which most faults never are; returns when that was.
+    fn over(&self) -> Answer<'_, Instant> {
+        Box::pin(std::future::pending())
+    }
+
+    /// Undoes it, whatever state the target is found in; where that needs another service, it may take `patience`.
+    fn undo(&self, patience: Duration) -> Answer<'_, Undone>;
+
+    /// Waits until the target does its work again; returns when that was. Where it is down for another reason there is
+    /// nothing to wait for, and the answer is `None`.
+    fn ready(&self, patience: Duration) -> Answer<'_, Option<Instant>>;
+}

@@ -1,0 +1,123 @@
+//! What services do that nobody in the scenario asked for: they die, are started again, are frozen or woken by another hand.
+
+use super::lanes::Past;
+use super::service::is_down;
+use super::stack::UndoStack;
+use crate::environment::{Environment, Incarnation, Lifecycle};
+use crate::record::{EventKind, Incident, IncidentKind};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Between two looks at all services.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// A service as it was seen last.
+struct Known {
+    past: Past,
+    seen: Incarnation,
+}
+
+impl UndoStack {
+    /// Watches the services until it is dropped (aborted), and reports what was not done by this run's own steps.
+    pub async fn watch(&self, environment: &dyn Environment) {
+        let services: Vec<String> = environment.services().into_iter().map(|service| service.name).collect();
+        let mut known: BTreeMap<&str, Known> = BTreeMap::new();
+        loop {
+            for service in &services {
+                let Some(past) = self.0.lanes.past(service) else { continue };
+                // One that cannot be observed for a moment is compared with what comes after.
+                let Ok(seen) = environment.incarnation(service).await else { continue };
+                // A step acted meanwhile: what was seen belongs to that.
+                if self.0.lanes.past(service) != Some(past) {
+                    continue;
+                }
+                let now = Known { past, seen };
+                if let Some(kind) = known.get(service.as_str()).and_then(|before| unasked(before, &now)) {
+                    let incident = self.incident(service, kind, &now.seen);
+                    self.0.recorder.emit(EventKind::Incident { incident });
+                }
+                known.insert(service, now);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = environment.happened() => {}
+            }
+        }
+    }
+
+    /// What is reported, with the time at which the environment says that it happened.
+    fn incident(&self, service: &str, kind: IncidentKind, seen: &Incarnation) -> Incident {
+        let ended = matches!(kind, IncidentKind::Died | IncidentKind::Restarted);
+        Incident {
+            service: service.to_owned(),
+            at: seen.since.map_or_else(|| self.0.clock.now(), |since| self.0.clock.at(since)),
+            kind,
+            exit_code: seen.exit_code.filter(|_| ended),
+            cause: seen.cause.clone().filter(|_| ended),
+            expected: false,
+        }
+    }
+}
+
+/// What a service did between two looks that no step of this run did.
+fn unasked(before: &Known, now: &Known) -> Option<IncidentKind> {
+    let (was, is) = if before.past == now.past {
+        (before.seen.lifecycle, now.seen.lifecycle)
+    } else {
+        // A step acted on it: it has to be as that left it.
+        (now.past.left?, now.seen.lifecycle)
+    };
+    let same_life = before.past != now.past || before.seen.life == now.seen.life;
+    match (is_down(was), is_down(is)) {
+        (true, true) if same_life => None,
+        (_, true) => Some(IncidentKind::Died),
+        (true, false) => Some(IncidentKind::Started),
+        (false, false) if !same_life => Some(IncidentKind::Restarted),
+        (false, false) => match (was, is) {
+            (Lifecycle::Running, Lifecycle::Paused) => Some(IncidentKind::Paused),
+            (Lifecycle::Paused, Lifecycle::Running) => Some(IncidentKind::Resumed),
+            // It was paused and resumed between two looks.
+            _ if before.past == now.past && before.seen.pauses != now.seen.pauses => Some(IncidentKind::Paused),
+            _ => None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(turns: u64, left: Option<Lifecycle>, life: &str, lifecycle: Lifecycle) -> Known {
+        let seen =
+            Incarnation { life: life.to_owned(), lifecycle, exit_code: None, since: None, pauses: 0, cause: None };
+        Known { past: Past { turns, left }, seen }
+    }
+
+    #[test]
+    fn only_what_no_step_did_is_unasked() {
+        use Lifecycle::{Exited, Paused, Running, Stopped};
+        let quiet = |life, lifecycle| known(0, None, life, lifecycle);
+        assert_eq!(unasked(&quiet("a", Running), &quiet("a", Running)), None);
+        assert_eq!(unasked(&quiet("a", Running), &quiet("a", Exited)), Some(IncidentKind::Died));
+        assert_eq!(unasked(&quiet("a", Exited), &quiet("a", Exited)), None, "told once");
+        assert_eq!(unasked(&quiet("a", Running), &quiet("b", Running)), Some(IncidentKind::Restarted));
+        assert_eq!(unasked(&quiet("a", Exited), &quiet("b", Running)), Some(IncidentKind::Started));
+        assert_eq!(unasked(&quiet("a", Exited), &quiet("b", Exited)), Some(IncidentKind::Died), "up and down again");
+        assert_eq!(unasked(&quiet("a", Running), &quiet("a", Paused)), Some(IncidentKind::Paused));
+        assert_eq!(unasked(&quiet("a", Paused), &quiet("a", Running)), Some(IncidentKind::Resumed));
+
+        let mut blinked = quiet("a", Running);
+        blinked.seen.pauses = 1;
+        assert_eq!(unasked(&quiet("a", Running), &blinked), Some(IncidentKind::Paused), "too short to be seen");
+
+        let killed = known(1, Some(Stopped), "a", Stopped);
+        assert_eq!(unasked(&quiet("a", Running), &killed), None);
+        let started = known(2, Some(Running), "b", Running);
+        assert_eq!(unasked(&killed, &started), None);
+        assert_eq!(unasked(&killed, &known(2, Some(Running), "b", Exited)), Some(IncidentKind::Died), "at once");
+        let paused = known(3, Some(Paused), "b", Paused);
+        assert_eq!(unasked(&started, &paused), None);
+        assert_eq!(unasked(&started, &known(3, Some(Paused), "b", Running)), Some(IncidentKind::Resumed));
+        assert_eq!(unasked(&paused, &known(4, None, "b", Exited)), None, "the step that failed says so");
+    }
+}

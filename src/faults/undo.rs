@@ -1,0 +1,149 @@
+//! How a fault is undone, as data: written to the journal, usable by another process.
+
+use super::owned::Resource;
+use super::target::Undone;
+use crate::connect::{ConnectClient, ConnectError, ConnectorConfig};
+use crate::environment::{
+    Action, Endpoints, Environment, EnvironmentError, EnvironmentResult, Lifecycle, NetworkFault, Recipe,
+};
+use crate::moment;
+use crate::wire::{Cluster, WireError};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long the cluster may take to answer.
+const ASK: Duration = Duration::from_secs(10);
+
+/// How a fault is undone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Undo {
+    /// Acts on a service.
+    Act {
+        /// Full service name.
+        service: String,
+        /// The repairing action.
+        action: Action,
+    },
+    /// Resumes a connector.
+    Resume {
+        /// Its name.
+        connector: String,
+    },
+    /// Heals the network.
+    Heal {
+        /// The fault.
+        fault: NetworkFault,
+    },
+    /// Cancels moves of replicas that are going on.
+    Reassign {
+        /// The topic.
+        topic: String,
+        /// Its partitions that move.
+        partitions: Vec<i32>,
+    },
+    /// Gives a connector that was there before its former configuration back.
+    Restore {
+        /// Its name.
+        connector: String,
+        /// The configuration, credentials included.
+        config: ConnectorConfig,
+    },
+    /// Deletes what a run made and could not delete itself.
+    Delete {
+        /// What it made.
+        resource: Resource,
+    },
+}
+
+/// A fault as the journal keeps it: enough for another process to undo it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Journalled {
+    /// The fault in words: `pause of kafka-1`.
+    pub fault: String,
+    /// What undoes it.
+    pub undo: Undo,
+    /// How the environment undoes it without knowing of the run, where it has to be told.
+    pub recipe: Option<Box<Recipe>>,
+}
+
+impl Undo {
+    /// Undoes the fault, whatever state its service is found in; where that needs another service, it may take `patience`.
+    pub(super) async fn carry_out(
+        &self,
+        environment: &dyn Environment,
+        patience: Duration,
+    ) -> EnvironmentResult<Undone> {
+        match self {
+            Self::Act { service, action } => {
+                let state = environment.state(service).await?.lifecycle;
+                let wanted = match (action, state) {
+                    // A process that is down is not brought up by the undoing of a pause: if somebody is to start it, that
+                    // stands in the journal too.
+                    (_, Lifecycle::Paused) => Some(Action::Resume),
+                    (Action::Resume, _) | (_, Lifecycle::Running) => None,
+                    (action, Lifecycle::Stopped | Lifecycle::Exited) => Some(*action),
+                };
+                let effective = match wanted {
+                    Some(action) => environment.act(service, action).await?.effective,
+                    None => moment::now(),
+                };
+                Ok(Undone { effective, acted: wanted.is_some() })
+            }
+            Self::Resume { connector } => {
+                let acted = resume(connector, &environment.endpoints(), patience).await?;
+                Ok(Undone { effective: moment::now(), acted })
+            }
+            Self::Reassign { topic, partitions } => {
+                let acted = cancel_moves(topic, partitions, &environment.endpoints()).await?;
+                Ok(Undone { effective: moment::now(), acted })
+            }
+            Self::Restore { connector, config } => {
+                let acted = super::restore_connector(connector, config, &environment.endpoints()).await;
+                let acted = acted.map_err(EnvironmentError::failed)?;
+                Ok(Undone { effective: moment::now(), acted })
+            }
+            Self::Delete { resource } => {
+                let acted = super::delete_external(resource, &environment.endpoints()).await;
+                let acted = acted.map_err(EnvironmentError::failed)?;
+                Ok(Undone { effective: moment::now(), acted })
+            }
+            Self::Heal { fault } => {
+                let effect = environment.heal(fault).await?;
+                Ok(Undone { effective: effect.effective, acted: true })
+            }
+        }
+    }
+
+    /// Waits until the service is ready that the fault had disturbed, where it runs again. A `patience` of zero does not wait.
+    pub(super) async fn until_ready(&self, environment: &dyn Environment, patience: Duration) -> EnvironmentResult<()> {
+        let Self::Act { service, action } = self else { return Ok(()) };
+        if patience.is_zero() {
+            return Ok(());
+        }
+        let state = environment.state(service).await?.lifecycle;
+        if *action == Action::Resume && matches!(state, Lifecycle::Stopped | Lifecycle::Exited) {
+            return Ok(());
+        }
+        environment.wait_ready(service, patience).await
+    }
+}
+
+/// Cancels moves of replicas. False where nothing moves any more.
+pub(super) async fn cancel_moves(topic: &str, partitions: &[i32], endpoints: &Endpoints) -> EnvironmentResult<bool> {
+    let failed = |error: WireError| EnvironmentError::failed(error.in_full());
+    let cluster = Cluster::new(&endpoints.connection(), ASK).map_err(failed)?;
+    super::reassignment::cancel(&cluster, topic, partitions).await.map_err(failed)
+}
+
+/// Resumes a connector, and waits until it runs. False where there is none any more.
+pub(super) async fn resume(connector: &str, endpoints: &Endpoints, patience: Duration) -> EnvironmentResult<bool> {
+    let failed = |error: ConnectError| EnvironmentError::failed(error.to_string());
+    let url = endpoints.connect.as_deref().unwrap_or_default();
+    match ConnectClient::new(url).map_err(failed)?.resume(connector, patience).await {
+        Ok(_) => Ok(true),
+        // A connector that was deleted is not held by anything any more.
+        Err(ConnectError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(failed(error)),
+    }
+}

@@ -1,0 +1,12 @@
+//! What all rooms stand on: small things that each needs in one way only.
+
+mod causes;
+pub mod input;
+mod lock;
+mod plural;
+pub mod private;
+pub mod trust;
+
+pub(crate) use causes::{Cause, causes, in_full, innermost};
+pub(crate) use lock::lock;
+pub(crate) use plural::plural;

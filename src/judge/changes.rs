@@ -1,0 +1,93 @@
+//! How many changes of a class there are in a delivery, as far as the account can tell.
+
+use super::delivery;
+use crate::accounting::{Class, Reconciliation};
+use crate::record::{DeliveryRecord, Demand, Evidence, Observed, Quantity};
+
+/// What a delivery says about a class. While something is missing there may be more of it.
+pub fn observed(record: &DeliveryRecord, class: Class, demand: &Demand) -> Observed {
+    let Some(changes) = &record.changes else { return delivery::observed(record, class, demand) };
+    let count = Quantity::count(record.ledger.count(class));
+    match open(record, changes, class) {
+        // Of nothing at all there is not even a least number.
+        Some(missing) if changes.expected.total() == 0 && count.value == 0.0 => Observed::unknown(missing),
+        Some(missing) => Evidence::open(missing).rising(count),
+        None => Evidence::closed().rising(count),
+    }
+}
+
+/// Why more of a class may come to light.
+fn open(record: &DeliveryRecord, changes: &Reconciliation, class: Class) -> Option<String> {
+    let missing = || record.missing_evidence.clone().unwrap_or_else(|| "the account is not complete".to_owned());
+    let sheet = &changes.sheet;
+    // Results of the first version have no sheet.
+    let version_1 = changes.version < 2;
+    if changes.expected.total() == 0 {
+        return Some(missing());
+    }
+    if class == Class::Lost && changes.unread > 0 {
+        return Some(format!("{} changes have not been read: {}", Quantity::count(changes.unread), missing()));
+    }
+    if class == Class::Lost && !changes.unjudged.is_empty() {
+        return Some(format!("not judged: {}", missing()));
+    }
+    if sheet.unjudged_records > 0 {
+        return Some(format!("not judged: {}", missing()));
+    }
+    let incomplete = !record.drained && changes.unread == 0 && changes.unjudged.is_empty();
+    (!version_1 && (!changes.drained || incomplete)).then(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounting::changes::{ChangeCounts, Gap};
+    use crate::accounting::{ClassReport, LedgerReport};
+    use crate::judge::decide;
+    use crate::record::{CheckOutcome, Unit};
+
+    fn record(change: impl Fn(&mut Reconciliation)) -> DeliveryRecord {
+        let mut changes = Reconciliation {
+            version: 2,
+            drained: true,
+            expected: ChangeCounts { inserts: 5, ..ChangeCounts::default() },
+            ..Reconciliation::default()
+        };
+        change(&mut changes);
+        let mut ledger = LedgerReport { sent: 5, drained: changes.unread == 0, ..LedgerReport::default() };
+        if changes.lost > 0 {
+            ledger.classes.insert(Class::Lost, ClassReport { count: changes.lost, samples: Vec::new() });
+        }
+        DeliveryRecord {
+            drained: ledger.drained,
+            changes: Some(Box::new(changes)),
+            ledger,
+            ..DeliveryRecord::default()
+        }
+    }
+
+    fn outcome(class: Class, change: impl Fn(&mut Reconciliation)) -> CheckOutcome {
+        decide(&delivery::none(), &observed(&record(change), class, &delivery::none()))
+    }
+
+    #[test]
+    fn only_what_is_complete_passes() {
+        assert_eq!(outcome(Class::Lost, |_| {}), CheckOutcome::Pass);
+        assert_eq!(outcome(Class::Lost, |changes| changes.unread = 1), CheckOutcome::Unknown);
+        assert_eq!(outcome(Class::Lost, |changes| (changes.unread, changes.lost) = (1, 1)), CheckOutcome::Fail);
+        let gap = || Gap { table: None, reason: "a filter".to_owned(), changes: 0, records: 0 };
+        assert_eq!(outcome(Class::Lost, |changes| changes.unjudged.push(gap())), CheckOutcome::Unknown);
+        assert_eq!(outcome(Class::Phantom, |changes| changes.sheet.unjudged_records = 1), CheckOutcome::Unknown);
+        assert_eq!(outcome(Class::Phantom, |changes| changes.drained = false), CheckOutcome::Unknown);
+        assert_eq!(outcome(Class::Lost, |changes| changes.expected.inserts = 0), CheckOutcome::Unknown);
+    }
+
+    #[test]
+    fn a_bound_that_still_holds_is_unknown_while_more_may_come() {
+        let most = Demand::Number { unit: Unit::Count, min: None, max: Some(3.0), equals: None, not: None };
+        let some = record(|changes| (changes.lost, changes.unread) = (2, 1));
+        assert_eq!(decide(&most, &observed(&some, Class::Lost, &most)), CheckOutcome::Unknown);
+        let many = record(|changes| (changes.lost, changes.unread) = (4, 1));
+        assert_eq!(decide(&most, &observed(&many, Class::Lost, &most)), CheckOutcome::Fail);
+    }
+}

@@ -1,0 +1,244 @@
+//! Whose fault was it: a bound on performance that is not met while the machine was not available to kscen is unknown.
+//!
+//! What counts is that kscen itself could not run: it stood still, its sending and reading threads were ready and had no
+//! processor, a hypervisor or a quota took its time; or that other programs took the processors that local services waited for.
+//! That processors are busy is no reason: Kafka may use all of them. Checks of messages, rows and states are never excused.
+
+use super::decide::decide;
+use super::measure::observe;
+use super::phases::{merged, subtract};
+use super::tail;
+use crate::record::strain::MachineSample;
+use crate::record::{CheckOutcome, Demand, Observed, Quantity, Record, StepRecord, Unit};
+use crate::scenario::Noise;
+use std::ops::Range;
+
+/// A pause of kscen that counts, in seconds.
+const PAUSE: f64 = 0.2;
+/// Shares of a second that count.
+const WAITING: f64 = 0.25;
+const STEAL: f64 = 0.2;
+const THROTTLED: f64 = 0.2;
+const FOREIGN: f64 = 0.25;
+/// Seconds for which the threads of local services waited for a processor, in a second.
+const SERVED_LATE: f64 = 0.2;
+/// What waited while kscen could not run is served within this time, in seconds.
+const AFTERMATH: f64 = 1.0;
+
+/// The time that a sample spoils, and why; `None` where the machine was available.
+fn spoiled(sample: &MachineSample) -> Option<(Range<f64>, String)> {
+    let second = sample.from..sample.to;
+    let share = |share: f64| Quantity::new(share, Unit::Share);
+    let late: f64 = sample.services.values().sum();
+    if sample.pause >= PAUSE {
+        let why = format!("kscen stood still for {}", Quantity::seconds(sample.pause));
+        Some((sample.pause_end - sample.pause..sample.pause_end, why))
+    } else if sample.waiting >= WAITING {
+        let why = format!("its threads had no processor for {} of a second", share(sample.waiting));
+        Some((second, why))
+    } else if sample.steal >= STEAL {
+        Some((second, format!("the hypervisor took {} of the processors", share(sample.steal))))
+    } else if sample.throttled >= THROTTLED {
+        Some((second, format!("its quota stopped it for {} of a second", share(sample.throttled))))
+    } else if sample.foreign >= FOREIGN && late >= SERVED_LATE {
+        let late = Quantity::seconds(late);
+        let why = format!(
+            "other programs took {} of the processors, and the threads of the services waited {late} for one in a second",
+            share(sample.foreign)
+        );
+        Some((second, why))
+    } else {
+        None
+    }
+}
+
+/// Bounds on what a loaded machine changes.
+fn is_performance(name: &str, demand: &Demand) -> bool {
+    matches!(demand, Demand::Number { unit: Unit::Duration | Unit::Rate, .. }) || name == "max_lag"
+}
+
+/// The time that a figure is about: the load's own, or that of a step's faults and what came of them.
+fn window(record: &Record, step: &StepRecord, spans: Option<&[Range<f64>]>) -> Vec<Range<f64>> {
+    let seconds = |us: u64| us as f64 / 1e6;
+    let own = match (&step.produced, &step.consumed) {
+        (Some(report), _) => seconds(report.start_us)..seconds(report.end_us),
+        (_, Some(report)) => seconds(report.start_us)..seconds(report.end_us),
+        _ => {
+            let faults = record.faults.iter().filter(|fault| fault.step == step.id);
+            let from = faults.map(|fault| fault.requested).fold(step.started, f64::min);
+            from..record.run.duration
+        }
+    };
+    match spans {
+        None => vec![own],
+        Some(spans) => {
+            let within = spans.iter().map(|span| span.start.max(own.start)..span.end.min(own.end));
+            within.filter(|span| span.end > span.start).collect()
+        }
+    }
+}
+
+/// What was observed or, where it fails a bound on performance in a time in which the machine was not available, that it is
+/// unknown whose fault that was. Where the bound is broken in the rest of the time as well, it stays broken.
+pub fn excused(
+    record: &Record,
+    step: &StepRecord,
+    (name, statistic): (&str, Option<&str>),
+    spans: Option<&[Range<f64>]>,
+    demand: &Demand,
+    observed: Observed,
+) -> Observed {
+    let fails = |observed: &Observed| decide(demand, observed) == CheckOutcome::Fail;
+    if record.run.noise == Noise::Ignore
+        || observed.quantity().is_none()
+        || !is_performance(name, demand)
+        || !fails(&observed)
+    {
+        return observed;
+    }
+    let window = window(record, step, spans);
+    let touched = touched(record, &window);
+    if touched.is_empty() {
+        return match step.produced.as_ref().and_then(|report| tail::invalid(report, name, statistic)) {
+            Some(why) if spans.is_none() => unknown(&observed, &why),
+            _ => observed,
+        };
+    }
+    let spoiled = merged(touched.iter().map(|(span, _)| span.start..span.end + AFTERMATH));
+    let clean = subtract(merged(window.into_iter()), &spoiled);
+    if !clean.is_empty() && fails(&in_clean_time(record, step, (name, statistic), &clean, &spoiled)) {
+        return observed;
+    }
+    unknown(&observed, &told(&touched))
+}
+
+/// A change of a figure between two parts of the run: where it is larger than demanded, and the machine was not available in one of
+/// them, it is unknown whose fault that was. `figure` is one of the two.
+pub fn excused_change(
+    record: &Record,
+    parts: &[Range<f64>],
+    figure: &Observed,
+    demand: &Demand,
+    observed: Observed,
+) -> Observed {
+    let of_time = figure.quantity().is_some_and(|figure| matches!(figure.unit, Unit::Duration | Unit::Rate));
+    if record.run.noise == Noise::Ignore || !of_time || decide(demand, &observed) != CheckOutcome::Fail {
+        return observed;
+    }
+    let touched = touched(record, parts);
+    if touched.is_empty() { observed } else { unknown(&observed, &told(&touched)) }
+}
+
+/// The times within these spans in which the machine was not available, and why.
+fn touched(record: &Record, spans: &[Range<f64>]) -> Vec<(Range<f64>, String)> {
+    let within = |time: &Range<f64>| spans.iter().any(|span| span.start < time.end && span.end > time.start);
+    record.strain.iter().filter_map(spoiled).filter(|(time, _)| within(time)).collect()
+}
+
+/// Which time was spoiled, and by what.
+fn told(touched: &[(Range<f64>, String)]) -> String {
+    let longest = touched.iter().max_by(|a, b| (a.0.end - a.0.start).total_cmp(&(b.0.end - b.0.start)));
+    let why = longest.map_or_else(String::new, |(span, why)| format!("{why} at {:.1} s", span.start));
+    let seconds: f64 = touched.iter().map(|(span, _)| span.end - span.start).sum();
+    format!("{why}, and {} of this time are touched in all", Quantity::seconds(seconds))
+}
+
+fn unknown(observed: &Observed, why: &str) -> Observed {
+    Observed::unknown(format!(
+        "{}, but the machine was busy: {why}; on a machine of its own it can be judged, and with `noise: ignore` it fails",
+        observed.brief()
+    ))
+}
+
+/// The same figure over the time in which the machine was available.
+fn in_clean_time(
+    record: &Record,
+    step: &StepRecord,
+    (name, statistic): (&str, Option<&str>),
+    clean: &[Range<f64>],
+    spoiled: &[Range<f64>],
+) -> Observed {
+    let Some(report) = step.produced.as_ref().filter(|_| name == "unavailability") else {
+        return observe(record, step, name, statistic, Some(clean));
+    };
+    let seconds = |us: u64| us as f64 / 1e6;
+    let gaps = report.ack_gaps.iter().map(|gap| seconds(gap.start_us)..seconds(gap.end_us.unwrap_or(report.end_us)));
+    let apart = |gap: &Range<f64>| !spoiled.iter().any(|span| gap.start < span.end && gap.end > span.start);
+    let longest = gaps.filter(apart).map(|gap| gap.end - gap.start).fold(0.0, f64::max);
+    Observed::Number(Quantity::seconds(longest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::gaps::AckGap;
+    use crate::record::latency::LatencyRecorder;
+
+    const S: u64 = 1_000_000;
+
+    /// A load of 10 s whose messages took 1 ms, and those due in the fourth second as long as given.
+    fn record(strain: Vec<MachineSample>, slow_us: i64, elsewhere_us: i64) -> Record {
+        let mut record: Record =
+            serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a stored record");
+        record.steps.retain(|step| step.produced.is_some());
+        record.steps.truncate(1);
+        record.strain = strain;
+        record.run.duration = 12.0;
+        let report = record.steps[0].produced.as_mut().expect("a load");
+        (report.start_us, report.end_us, report.last_ack_us, report.last_send_us) = (0, 10 * S, 10 * S, 10 * S);
+        let mut latency = LatencyRecorder::default();
+        for ms in 0..10_000 {
+            let slow = (3000..4000).contains(&ms);
+            latency.record(ms * 1000, if slow { slow_us } else { elsewhere_us });
+        }
+        report.response_latency = latency.snapshot();
+        report.ack_gaps = vec![AckGap { start_us: 3 * S, end_us: Some(5 * S) }];
+        report.health = Default::default();
+        record
+    }
+
+    fn decided(record: &Record, name: &str, statistic: Option<&str>, max: f64) -> CheckOutcome {
+        let demand = Demand::Number { unit: Unit::Duration, min: None, max: Some(max), equals: None, not: None };
+        let step = &record.steps[0];
+        let observed = observe(record, step, name, statistic, None);
+        decide(&demand, &excused(record, step, (name, statistic), None, &demand, observed))
+    }
+
+    #[test]
+    fn a_bound_that_is_not_met_because_kscen_could_not_run_is_unknown() {
+        let frozen = MachineSample { from: 1.0, to: 4.1, pause: 1.1, pause_end: 4.1, ..MachineSample::default() };
+        let busy = MachineSample { from: 3.0, to: 4.0, pressure: 1.0, waiting: 0.1, ..MachineSample::default() };
+        let slow = |strain: Vec<MachineSample>| record(strain, 900_000, 1_000);
+        let p99 = |record: &Record| decided(record, "response_latency", Some("p99"), 0.02);
+        assert_eq!(p99(&slow(vec![])), CheckOutcome::Fail);
+        let services = std::collections::BTreeMap::from([("kafka-1".to_owned(), 1.5)]);
+        let own = MachineSample { services, ..busy.clone() };
+        let foreign = MachineSample { foreign: 0.6, ..own.clone() };
+        assert_eq!(p99(&slow(vec![busy])), CheckOutcome::Fail, "busy processors alone are no excuse");
+        assert_eq!(p99(&slow(vec![own])), CheckOutcome::Fail, "Kafka may wait for itself");
+        assert_eq!(p99(&slow(vec![foreign])), CheckOutcome::Unknown);
+        assert_eq!(p99(&slow(vec![frozen.clone()])), CheckOutcome::Unknown);
+        assert_eq!(decided(&slow(vec![frozen.clone()]), "unavailability", None, 1.0), CheckOutcome::Unknown);
+        // Broken in the rest of the time as well, asked to be ignored, or met.
+        assert_eq!(p99(&record(vec![frozen.clone()], 900_000, 30_000)), CheckOutcome::Fail);
+        let mut ignored = slow(vec![frozen.clone()]);
+        ignored.run.noise = Noise::Ignore;
+        assert_eq!(p99(&ignored), CheckOutcome::Fail);
+        assert_eq!(p99(&record(vec![frozen], 10_000, 1_000)), CheckOutcome::Pass);
+    }
+
+    #[test]
+    fn a_change_that_the_machine_can_have_made_is_unknown() {
+        let frozen = MachineSample { from: 3.0, to: 4.1, pause: 1.1, pause_end: 4.1, ..MachineSample::default() };
+        let record = record(vec![frozen], 900_000, 1_000);
+        let demand = Demand::Number { unit: Unit::Share, min: None, max: Some(1.0), equals: None, not: None };
+        let quadrupled = || Observed::Number(Quantity::new(3.0, Unit::Share));
+        let outcome = |parts: [Range<f64>; 2], figure: Quantity| {
+            let figure = Observed::Number(figure);
+            decide(&demand, &excused_change(&record, &parts, &figure, &demand, quadrupled()))
+        };
+        assert_eq!(outcome([0.0..2.0, 3.5..6.0], Quantity::seconds(0.1)), CheckOutcome::Unknown);
+        assert_eq!(outcome([0.0..2.0, 6.0..8.0], Quantity::seconds(0.1)), CheckOutcome::Fail, "not in these parts");
+        assert_eq!(outcome([0.0..2.0, 3.5..6.0], Quantity::new(1e9, Unit::Bytes)), CheckOutcome::Fail, "no time");
+    }
+}

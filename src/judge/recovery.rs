@@ -1,0 +1,291 @@
+//! Recovery: when what a fault hit worked again.
+//!
+//! A fault on a reader hits that reader. A fault on a service hits the loads and readers that ran both while it was in
+//! force and after it: of a broker every load, of Kafka Connect, a connector or PostgreSQL the readers of a
+//! pipeline, whose topics no `produce` step writes, of PostgreSQL the loads of the database too. A load that had ended, or whose acknowledgements say nothing about
+//! the broker, is no witness.
+
+use crate::record::gaps::{FirstAck, first_ack_after};
+use crate::record::{
+    ConsumeReport, Evidence, FaultRecord, Observed, Quantity, RebalanceEvent, Record, StepRecord, StepStatus,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// When a load or a reader worked again after a fault. Times are seconds of the run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recovered {
+    /// At this time.
+    At(f64),
+    /// It ended at this time, and had not worked again before.
+    Never(f64),
+    /// It runs, and had not worked again when it was looked at, at this time.
+    NotYet(f64),
+    /// Its figures cannot tell, for this reason.
+    Untold(&'static str),
+    /// The fault did not hit it.
+    NotConcerned,
+}
+
+/// What a fault acted on.
+enum Hit {
+    Reader,
+    Brokers,
+    /// Something between a database and a topic.
+    Pipeline,
+}
+
+fn hit_by(record: &Record, fault: &FaultRecord) -> Hit {
+    let target = fault.target.as_str();
+    let beside_kafka = ["connect", "postgres"].iter().any(|role| target.starts_with(role));
+    let is_service = record.services.is_empty() || record.services.iter().any(|service| service.name == target);
+    if record.steps.iter().any(|step| step.id == target && step.consumed.is_some()) {
+        Hit::Reader
+    } else if record.steps.iter().any(|step| step.produced.as_ref().is_some_and(|produced| produced.topic == target)) {
+        // A topic whose replicas were moved.
+        Hit::Brokers
+    } else if beside_kafka || !is_service {
+        // Neither a service nor a reader: a connector.
+        Hit::Pipeline
+    } else {
+        Hit::Brokers
+    }
+}
+
+/// When a load or a reader worked again after the fault was undone.
+pub fn recovered(record: &Record, load: &StepRecord, fault: &FaultRecord) -> Recovered {
+    let (Some(effective), Some(undone)) = (fault.effective, fault.undone) else { return Recovered::NotConcerned };
+    match (hit_by(record, fault), &load.consumed) {
+        (Hit::Reader, Some(report)) if load.id == fault.target => revived(load, report, fault).1,
+        (Hit::Reader, _) => Recovered::NotConcerned,
+        (Hit::Brokers, None) => answered(load, effective, undone),
+        (Hit::Pipeline, None) if fault.target.starts_with("postgres") => committed(load, effective, undone),
+        (Hit::Pipeline, None) => Recovered::NotConcerned,
+        (Hit::Brokers | Hit::Pipeline, Some(report)) => piped(record, load, report, effective, undone),
+    }
+}
+
+/// What had not happened when the load was last looked at.
+fn waiting(load: &StepRecord, until: f64) -> Recovered {
+    if load.status == StepStatus::Running { Recovered::NotYet(until) } else { Recovered::Never(until) }
+}
+
+/// A producer: the first acknowledgement of what waited for one.
+fn answered(load: &StepRecord, effective: f64, undone: f64) -> Recovered {
+    let Some(report) = &load.produced else { return Recovered::NotConcerned };
+    // Times of the run are small against what an f64 holds exactly.
+    let seconds = |us: u64| us as f64 / 1e6;
+    let end = seconds(report.end_us);
+    if seconds(report.start_us) > undone || seconds(report.last_send_us).max(end) < effective {
+        return Recovered::NotConcerned;
+    }
+    if report.acks() == Some("0") {
+        return Recovered::Untold("with acks=0 the broker acknowledges nothing");
+    }
+    match first_ack_after(&report.ack_gaps, (undone * 1e6) as u64) {
+        FirstAck::At(at) => Recovered::At(seconds(at)),
+        FirstAck::Never => waiting(load, end),
+        // No message waited when the fault was undone. An acknowledgement since then says that the next ones were answered.
+        FirstAck::WithinThreshold if seconds(report.last_ack_us) >= undone => Recovered::At(undone),
+        FirstAck::WithinThreshold if load.status == StepStatus::Running => Recovered::NotYet(end),
+        FirstAck::WithinThreshold => Recovered::NotConcerned,
+    }
+}
+
+/// A load of the database: the first commit of what waited for one.
+fn committed(load: &StepRecord, effective: f64, undone: f64) -> Recovered {
+    let Some(report) = &load.written else { return Recovered::NotConcerned };
+    let seconds = |us: u64| us as f64 / 1e6;
+    let end = seconds(report.end_us);
+    if seconds(report.start_us) > undone || end < effective {
+        return Recovered::NotConcerned;
+    }
+    match first_ack_after(&report.commit_gaps, (undone * 1e6) as u64) {
+        FirstAck::At(at) => Recovered::At(seconds(at)),
+        FirstAck::Never => waiting(load, end),
+        FirstAck::WithinThreshold if seconds(report.last_commit_us) >= undone => Recovered::At(undone),
+        FirstAck::WithinThreshold if load.status == StepStatus::Running => Recovered::NotYet(end),
+        FirstAck::WithinThreshold => Recovered::NotConcerned,
+    }
+}
+
+/// A member that is back: in a new life, or because it was resumed.
+struct Back {
+    /// From when, in µs of the run.
+    since_us: u64,
+    first_read_us: Option<u64>,
+    /// Its whole life, in µs of the run.
+    life: Range<u64>,
+}
+
+/// The members that a fault on a reader ended or paused, where they are back, by their number.
+fn back(report: &ConsumeReport, fault: &FaultRecord) -> BTreeMap<usize, Back> {
+    let requested_us = (fault.requested * 1e6) as u64;
+    let mut back = BTreeMap::new();
+    let hit = |member: &usize| fault.members.is_empty() || fault.members.contains(member);
+    for life in report.lives.iter().filter(|life| hit(&life.member)) {
+        let whole = life.start_us..life.end_us.unwrap_or(u64::MAX);
+        if fault.action == "pause" {
+            let halts = life.halts.iter().filter(|halt| halt.from_us >= requested_us);
+            for (halt, since_us) in halts.filter_map(|halt| Some((halt, halt.to_us?))) {
+                let first_read_us = halt.first_read_us;
+                back.entry(life.member).or_insert(Back { since_us, first_read_us, life: whole.clone() });
+            }
+        } else if life.start_us >= requested_us {
+            let (since_us, first_read_us) = (life.start_us, life.first_read_us);
+            back.entry(life.member).or_insert(Back { since_us, first_read_us, life: whole });
+        }
+    }
+    back
+}
+
+/// A reader of which members were stopped, killed or paused: each that came back and was assigned something has read. With the
+/// time at which the first of them was started again, or resumed.
+fn revived(load: &StepRecord, report: &ConsumeReport, fault: &FaultRecord) -> (Option<f64>, Recovered) {
+    let seconds = |us: u64| us as f64 / 1e6;
+    let back = back(report, fault);
+    let since = back.values().map(|back| seconds(back.since_us)).reduce(f64::min);
+    // What was assigned in this life, even before a pause, is there to be read, unless it was taken away before it came back.
+    let has_work = |member: usize, back: &Back| {
+        let mut held = BTreeSet::new();
+        let mut worked = report.group.is_none();
+        let of_life = |event: &&RebalanceEvent| event.member == member && back.life.contains(&event.time_us);
+        for event in report.rebalances.iter().filter(of_life) {
+            worked |= event.time_us >= back.since_us && !held.is_empty();
+            held.extend(event.assigned.keys());
+            held.retain(|partition| !event.revoked.contains(partition));
+            worked |= event.time_us >= back.since_us && !held.is_empty();
+        }
+        worked || !held.is_empty()
+    };
+    let mut at = None;
+    for (member, back) in &back {
+        match back.first_read_us {
+            Some(first) => at = Some(seconds(first).max(at.unwrap_or(0.0))),
+            None if has_work(*member, back) => {
+                let ended = if back.life.end == u64::MAX { load.ended } else { seconds(back.life.end) };
+                return (since, waiting(load, ended));
+            }
+            None => {}
+        }
+    }
+    (since, at.map_or_else(|| waiting(load, load.ended), Recovered::At))
+}
+
+/// A reader behind a pipeline that a `sql` step fed: its first message.
+fn piped(record: &Record, load: &StepRecord, report: &ConsumeReport, effective: f64, undone: f64) -> Recovered {
+    let written = |step: &StepRecord| step.produced.as_ref().is_some_and(|produced| produced.topic == report.topic);
+    let feeds = |step: &StepRecord| step.verb == "sql" && step.started < undone && step.ended > effective;
+    let ran = report.start_us as f64 / 1e6 <= undone && load.ended > undone;
+    if !ran || record.steps.iter().any(written) || !record.steps.iter().any(feeds) {
+        return Recovered::NotConcerned;
+    }
+    match report.first_read_after((undone * 1e6) as u64) {
+        Some(at) => Recovered::At(at as f64 / 1e6),
+        None => waiting(load, load.ended),
+    }
+}
+
+/// The loads and readers that a fault hit, with the time each worked again.
+pub fn hit<'a>(record: &'a Record, fault: &FaultRecord) -> Vec<(&'a StepRecord, Recovered)> {
+    record
+        .steps
+        .iter()
+        .map(|step| (step, recovered(record, step, fault)))
+        .filter(|(_, recovered)| *recovered != Recovered::NotConcerned)
+        .collect()
+}
+
+fn faults_of<'a>(record: &'a Record, step: &'a StepRecord) -> impl Iterator<Item = &'a FaultRecord> {
+    record.faults.iter().filter(|fault| fault.step == step.id)
+}
+
+/// The worst of several durations, of which some may not be over.
+#[derive(Default)]
+struct Worst {
+    seconds: Option<f64>,
+    evidence: Evidence,
+}
+
+impl Worst {
+    fn take(&mut self, seconds: f64) {
+        self.seconds = Some(self.seconds.unwrap_or(0.0).max(seconds));
+    }
+
+    fn observed(self, nobody: &str) -> Observed {
+        match self.seconds {
+            Some(seconds) => self.evidence.rising(Quantity::seconds(seconds)),
+            None => self.evidence.settled(Observed::nothing(nobody)),
+        }
+    }
+}
+
+/// From undoing a step's fault until the first acknowledgement or read, worst over the loads and readers that it hit.
+pub(super) fn recovery_time(record: &Record, step: &StepRecord) -> Observed {
+    let mut worst = Worst::default();
+    for fault in faults_of(record, step) {
+        let Some(undone) = fault.undone else {
+            return Observed::unknown("the fault is still in force");
+        };
+        for (load, recovered) in hit(record, fault) {
+            // A member of a group is back when its process runs; that it is assigned something is part of its recovery.
+            let since = match &load.consumed {
+                Some(report) if load.id == fault.target => revived(load, report, fault).0.unwrap_or(undone).min(undone),
+                _ => undone,
+            };
+            match recovered {
+                Recovered::At(at) => worst.take((at - since).max(0.0)),
+                Recovered::Never(end) => {
+                    worst.take((end - since).max(0.0));
+                    worst.evidence.lacks(format!("`{}` ended before it worked again", load.id));
+                }
+                Recovered::NotYet(now) => {
+                    worst.take((now - since).max(0.0));
+                    worst.evidence.lacks(format!("`{}` had not worked again yet", load.id));
+                }
+                Recovered::Untold(why) => worst.evidence.lacks(format!("`{}` cannot tell: {why}", load.id)),
+                Recovered::NotConcerned => {}
+            }
+        }
+    }
+    worst.observed("no load or reader that the fault could hit ran while it was in force and after it")
+}
+
+/// From undoing a step's fault until the lag of the readers that it hit was back to its level before, worst over the readers.
+/// The lag is sampled once a second.
+pub(super) fn lag_recovery_time(record: &Record, step: &StepRecord) -> Observed {
+    let mut worst = Worst::default();
+    for fault in faults_of(record, step) {
+        let (Some(effective), Some(undone)) = (fault.effective, fault.undone) else {
+            return Observed::unknown("the fault is still in force");
+        };
+        let on_reader = matches!(hit_by(record, fault), Hit::Reader);
+        for reader in &record.steps {
+            let Some(report) = &reader.consumed else { continue };
+            let ran = report.start_us as f64 / 1e6 <= effective && reader.ended > undone;
+            if !ran || (on_reader && reader.id != fault.target) {
+                continue;
+            }
+            match lag_back(report, effective, undone) {
+                Some(at) => worst.take((at - undone).max(0.0)),
+                None => {
+                    worst.take((reader.ended - undone).max(0.0));
+                    worst.evidence.lacks(format!("the lag of `{}` had not come back", reader.id));
+                }
+            }
+        }
+    }
+    worst.observed("no reader that the fault could hit ran before it and after it")
+}
+
+/// When a reader's lag was first seen at its level before the fault again. A sample lies in the slice that ends then; without
+/// one before the fault, the level is 0.
+fn lag_back(report: &ConsumeReport, effective: f64, undone: f64) -> Option<f64> {
+    let samples =
+        || report.timeline.iter().filter_map(|slice| Some((slice.end_us as f64 / 1e6, slice.sample.total_lag()?)));
+    let before = samples().take_while(|(at, _)| *at <= effective).last().map_or(0, |(_, lag)| lag);
+    samples().find(|(at, lag)| *at >= undone && *lag <= before).map(|(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests;

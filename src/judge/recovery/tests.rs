@@ -1,0 +1,191 @@
+//! Recovery of loads and readers.
+
+use super::*;
+use crate::record::gaps::AckGap;
+use crate::record::{Halt, Life, Location, ProduceReport, RebalanceEvent, Section};
+
+const S: u64 = 1_000_000;
+
+fn step(id: &str, verb: &str, started: u64, ended: u64) -> StepRecord {
+    StepRecord {
+        id: id.to_owned(),
+        verb: verb.to_owned(),
+        section: Section::Steps,
+        title: String::new(),
+        at: Location { file: String::new(), line: 0, column: 0 },
+        background: true,
+        status: StepStatus::Done,
+        started: started as f64,
+        prepared: None,
+        ended: ended as f64,
+        failure: None,
+        metrics: BTreeMap::new(),
+        latencies: BTreeMap::new(),
+        produced: None,
+        consumed: None,
+        written: None,
+        details: serde_json::Value::Null,
+    }
+}
+
+fn load(last_ack: u64, end: u64, gap: Option<(u64, Option<u64>)>) -> StepRecord {
+    let report = ProduceReport {
+        topic: "t".to_owned(),
+        sent: 100,
+        last_send_us: end * S,
+        last_ack_us: last_ack * S,
+        end_us: end * S,
+        ack_gaps: gap
+            .map(|(start, end)| AckGap { start_us: start * S, end_us: end.map(|end| end * S) })
+            .into_iter()
+            .collect(),
+        ..ProduceReport::default()
+    };
+    StepRecord { produced: Some(Box::new(report)), ..step("load", "produce", 0, end) }
+}
+
+/// A reader of which member 0 was killed at 9 s and started again at 11 s.
+fn reader(first_read: Option<u64>, assigned: bool) -> StepRecord {
+    let life = |start: u64, first: Option<u64>| Life {
+        member: 0,
+        start_us: start * S,
+        first_read_us: first.map(|first| first * S),
+        halts: Vec::new(),
+        end_us: None,
+        end: None,
+    };
+    let rebalance =
+        RebalanceEvent { time_us: 12 * S, member: 0, assigned: BTreeMap::from([(0, 5)]), revoked: Vec::new() };
+    let report = ConsumeReport {
+        topic: "t".to_owned(),
+        group: Some("g".to_owned()),
+        lives: vec![life(0, Some(1)), life(11, first_read)],
+        rebalances: assigned.then_some(rebalance).into_iter().collect(),
+        ..ConsumeReport::default()
+    };
+    let status = StepStatus::Running;
+    StepRecord { consumed: Some(Box::new(report)), status, ..step("reader", "consume", 0, 20) }
+}
+
+/// A fault on `target` from 9 s to 10 s, undone at `undone`.
+fn record(target: &str, undone: f64, steps: Vec<StepRecord>) -> Record {
+    let mut record: Record =
+        serde_json::from_str(include_str!("../../../tests/goldens/record.json")).expect("a stored record");
+    record.services.clear();
+    record.faults = vec![FaultRecord {
+        step: "outage".to_owned(),
+        target: target.to_owned(),
+        requested: 9.0,
+        effective: Some(9.0),
+        undone: Some(undone),
+        ..FaultRecord::default()
+    }];
+    record.steps = steps;
+    record.steps.push(step("outage", "kill", 9, 10));
+    record
+}
+
+fn observed(target: &str, undone: f64, steps: Vec<StepRecord>) -> Observed {
+    let record = record(target, undone, steps);
+    recovery_time(&record, record.step("outage").expect("it is there"))
+}
+
+fn is(observed: &Observed, seconds: f64) -> bool {
+    *observed == Observed::Number(Quantity::seconds(seconds))
+}
+
+#[test]
+fn only_a_load_that_met_the_fault_tells_of_its_recovery() {
+    let nothing = |observed: Observed| matches!(observed, Observed::Nothing { .. });
+    // It waited when the fault was undone, and was answered three seconds later.
+    assert!(is(&observed("kafka-1", 10.0, vec![load(20, 20, Some((9, Some(13))))]), 3.0));
+    // Nothing waited, and the next messages were answered.
+    assert!(is(&observed("kafka-1", 10.0, vec![load(20, 20, None)]), 0.0));
+    // It had ended before the fault, or while the fault was in force with all its messages acknowledged.
+    assert!(nothing(observed("kafka-1", 10.0, vec![load(8, 8, None)])));
+    assert!(nothing(observed("kafka-1", 15.0, vec![load(8, 12, None)])));
+    // A reader was killed, and a connector paused: a producer to a healthy broker says nothing about either.
+    assert!(nothing(observed("connect", 10.0, vec![load(20, 20, None)])));
+}
+
+#[test]
+fn what_never_came_back_is_unfinished_and_not_zero() {
+    let open = |observed: &Observed, seconds: f64| matches!(observed, Observed::AtLeast { quantity, .. } if quantity.value == seconds);
+    assert!(open(&observed("kafka-1", 10.0, vec![load(9, 16, Some((9, None)))]), 6.0));
+    let mut running = load(9, 16, None);
+    running.status = StepStatus::Running;
+    assert!(open(&observed("kafka-1", 10.0, vec![running]), 6.0));
+    let mut unacknowledged = load(20, 20, None);
+    let report = unacknowledged.produced.as_mut().expect("a report");
+    report.effective_config.insert("acks".to_owned(), "0".to_owned());
+    let told = observed("kafka-1", 10.0, vec![unacknowledged]);
+    assert!(matches!(&told, Observed::Unknown { reason } if reason.contains("acks=0")), "{told}");
+}
+
+#[test]
+fn a_killed_reader_is_back_when_it_is_assigned_and_reads() {
+    let [back, waiting, idle] = [(Some(15), true), (None, true), (None, false)]
+        .map(|(first, assigned)| observed("reader", 11.0, vec![load(20, 20, None), reader(first, assigned)]));
+    assert!(is(&back, 4.0), "{back}");
+    for observed in [waiting, idle] {
+        assert!(
+            matches!(&observed, Observed::AtLeast { quantity, .. } if quantity.value == 9.0),
+            "the load's acknowledgements are no recovery of the reader: {observed}"
+        );
+    }
+}
+
+#[test]
+fn lag_is_that_of_the_readers_that_met_the_fault() {
+    let sampled = |id: &str, end: u64, lags: &[(u64, i64)]| {
+        let mut report = ConsumeReport { topic: "t".to_owned(), ..ConsumeReport::default() };
+        for (second, lag) in lags {
+            report.timeline.at(second * S - 1).lag.insert(0, *lag);
+        }
+        StepRecord { consumed: Some(Box::new(report)), ..step(id, "consume", 0, end) }
+    };
+    let early = sampled("early", 5, &[(1, 0)]);
+    let reader = sampled("reader", 20, &[(8, 3), (10, 80), (11, 50), (12, 2), (13, 0)]);
+    let record = record("kafka-1", 10.0, vec![early, reader]);
+    let observed = lag_recovery_time(&record, record.step("outage").expect("it is there"));
+    assert!(is(&observed, 2.0), "{observed}");
+}
+
+#[test]
+fn a_load_of_the_database_recovers_with_its_first_commit() {
+    use crate::record::WriteReport;
+    use crate::record::gaps::AckGap;
+    let write = |last_commit: u64, end: u64, gap: Option<(u64, Option<u64>)>| {
+        let gaps = gap.map(|(from, to)| AckGap { start_us: from * S, end_us: to.map(|to| to * S) });
+        let report = WriteReport {
+            last_commit_us: last_commit * S,
+            end_us: end * S,
+            commit_gaps: gaps.into_iter().collect(),
+            ..WriteReport::default()
+        };
+        StepRecord { written: Some(Box::new(report)), ..step("load", "sql", 0, end) }
+    };
+    assert_eq!(committed(&write(20, 20, Some((5, Some(12)))), 5.0, 10.0), Recovered::At(12.0));
+    assert_eq!(committed(&write(20, 20, None), 5.0, 10.0), Recovered::At(10.0));
+    assert_eq!(committed(&write(4, 30, Some((5, None))), 5.0, 10.0), Recovered::Never(30.0));
+    assert_eq!(committed(&write(4, 4, None), 5.0, 10.0), Recovered::NotConcerned);
+}
+
+#[test]
+fn a_paused_member_is_back_when_it_reads_again() {
+    let paused = |read_again: Option<u64>, assigned: bool| {
+        let mut step = reader(None, assigned);
+        let report = step.consumed.as_mut().expect("a reader");
+        report.lives.truncate(1);
+        let halt =
+            Halt { from_us: 9 * S, to_us: Some(11 * S), first_read_us: read_again.map(|at| at * S), ..Halt::default() };
+        report.lives[0].halts.push(halt);
+        let mut record = record("reader", 11.0, vec![step]);
+        record.faults[0].action = "pause".to_owned();
+        record.faults[0].members = vec![0];
+        recovery_time(&record, record.step("outage").expect("it is there"))
+    };
+    assert!(is(&paused(Some(14), true), 3.0));
+    // It has partitions and has not read: a bound from below only.
+    assert!(paused(None, true).is_open());
+}

@@ -1,0 +1,92 @@
+//! What a reader keeps of change events, and of messages that break their schema.
+
+use super::Tapped;
+use crate::debezium::{EnvelopeSchema, EventDecoder, ReadEvent, Violation};
+use crate::record::RunClock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Samples kept of each kind of problem.
+const SAMPLES: usize = 20;
+
+/// What a reader's messages are, beyond the account.
+pub struct Capture {
+    topic: Arc<str>,
+    clock: RunClock,
+    decode: bool,
+    schema: Option<EnvelopeSchema>,
+    kept: Mutex<Kept>,
+    violations: AtomicU64,
+}
+
+#[derive(Default)]
+struct Kept {
+    decoder: EventDecoder,
+    events: Vec<ReadEvent>,
+    violation_samples: Vec<String>,
+}
+
+impl Capture {
+    /// Decodes messages of `topic`, holds them against a schema, or both.
+    pub fn new(topic: &str, clock: RunClock, decode: bool, schema: Option<EnvelopeSchema>) -> Self {
+        Self { topic: topic.into(), clock, decode, schema, kept: Mutex::default(), violations: AtomicU64::new(0) }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a message.
+    pub fn take(&self, message: &Tapped<'_>) {
+        let read_us = self.clock.to_epoch_us(self.clock.now_us());
+        if let Some(schema) = &self.schema {
+            let found = schema.check(message.payload);
+            // Heartbeats and the like are no envelopes, and need not be.
+            let exempt = || message.payload.is_some_and(|payload| self.decode && EnvelopeSchema::is_exempt(payload));
+            if !found.is_empty() && !exempt() {
+                self.violations.fetch_add(1, Ordering::Relaxed);
+                self.note_violation(message, &found);
+            }
+        }
+        if !self.decode {
+            return;
+        }
+        let mut kept = self.kept();
+        let kind = kept.decoder.decode(message.key, message.payload);
+        let topic = Arc::clone(&self.topic);
+        kept.events.push(ReadEvent { topic, partition: message.partition, offset: message.offset, read_us, kind });
+    }
+
+    fn note_violation(&self, message: &Tapped<'_>, found: &[Violation]) {
+        let mut kept = self.kept();
+        if kept.violation_samples.len() < SAMPLES {
+            let all: Vec<String> = found.iter().map(|found| format!("{} {}", found.path, found.message)).collect();
+            kept.violation_samples.push(format!("{}: {}", self.place(message), all.join("; ")));
+        }
+    }
+
+    fn place(&self, message: &Tapped<'_>) -> String {
+        format!("record {}-{}@{}", self.topic, message.partition, message.offset)
+    }
+
+    /// Whether it decodes.
+    pub fn decodes(&self) -> bool {
+        self.decode
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Looks at the events so far, in the order of reading.
+    pub fn events<R>(&self, look: impl FnOnce(&[ReadEvent]) -> R) -> R {
+        look(&self.kept().events)
+    }
+
+    /// Messages that broke the schema, with the first of them; `None` where there is no schema.
+    pub fn violations(&self) -> Option<(u64, Vec<String>)> {
+        self.schema.as_ref()?;
+        Some((self.violations.load(Ordering::Relaxed), self.kept().violation_samples.clone()))
+    }
+}

@@ -1,0 +1,111 @@
+//! What the threads of a reader share.
+
+use super::ConsumeSpec;
+use super::books::Books;
+use super::live::LiveConsume;
+use crate::accounting::Positions;
+use crate::record::RunClock;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What the threads of a reader share.
+pub(super) struct Shared {
+    pub(super) spec: ConsumeSpec,
+    pub(super) clock: RunClock,
+    pub(super) live: Arc<LiveConsume>,
+    books: Mutex<Books>,
+    partitions: Mutex<Vec<i32>>,
+    /// Partitions that were added to the topic and that the single reader has not taken yet.
+    added: Mutex<BTreeMap<i32, i64>>,
+    /// Raised when a group's members should look at the topic again.
+    pub(super) look_again: AtomicU64,
+    pub(super) finished: AtomicBool,
+    pub(super) prepared_us: AtomicU64,
+    /// A member that has not polled for so long was taken out of its group for certain, in µs; `None` without a group.
+    pub(super) expels_us: Option<u64>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        spec: ConsumeSpec,
+        clock: RunClock,
+        books: Books,
+        partitions: Vec<i32>,
+        effective_config: &BTreeMap<String, String>,
+    ) -> Self {
+        let longest_ms = effective_config.get("max.poll.interval.ms").and_then(|ms| ms.parse::<u64>().ok());
+        Self {
+            // The client looks every half second.
+            expels_us: longest_ms.filter(|_| spec.group.is_some()).map(|ms| (ms + 1000) * 1000),
+            spec,
+            clock,
+            live: Arc::default(),
+            books: Mutex::new(books),
+            partitions: Mutex::new(partitions),
+            added: Mutex::default(),
+            look_again: AtomicU64::new(0),
+            finished: AtomicBool::new(false),
+            prepared_us: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the other readers of the group how far this one has come.
+    pub(super) fn publish(&self) {
+        if let Some(group) = &self.spec.group {
+            let positions = self.books().account.positions();
+            self.spec.run.reader_reached(group, &self.spec.topic, &self.spec.name, positions);
+        }
+    }
+
+    /// How far the other readers of the group have come.
+    pub(super) fn beside(&self) -> Vec<Positions> {
+        let beside = |group: &String| self.spec.run.reached_beside(group, &self.spec.topic, &self.spec.name);
+        self.spec.group.as_ref().map(beside).unwrap_or_default()
+    }
+
+    /// Whether the ends of the log that a drain took are reached, by this reader or by others of its group.
+    pub(super) fn is_drained(&self) -> bool {
+        let beside = self.beside();
+        self.books().account.is_drained_beside(&beside)
+    }
+
+    /// When the group had given each member its first part, in µs of the run; 0 without a group, or before that.
+    pub(super) fn assigned_us(&self) -> u64 {
+        self.spec.group.as_ref().map_or(0, |_| self.prepared_us.load(Ordering::Relaxed))
+    }
+
+    /// Every partition of the topic that is known.
+    pub(super) fn partitions(&self) -> Vec<i32> {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The topic has these partitions now; true where some of them are new. What was written to a new one was written while
+    /// the reader was there, so all of it is the reader's, wherever it began.
+    pub(super) fn has_partitions(&self, found: &[i32]) -> bool {
+        let mut known = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        let new: Vec<i32> = found.iter().copied().filter(|partition| !known.contains(partition)).collect();
+        known.extend(&new);
+        drop(known);
+        if new.is_empty() {
+            return false;
+        }
+        let mut books = self.books();
+        new.iter().for_each(|partition| books.account.assigned(*partition, 0));
+        drop(books);
+        if self.spec.group.is_none() {
+            let mut added = self.added.lock().unwrap_or_else(PoisonError::into_inner);
+            added.extend(new.into_iter().map(|partition| (partition, 0)));
+        }
+        true
+    }
+
+    /// Takes the partitions that were added since the last call.
+    pub(super) fn take_added(&self) -> BTreeMap<i32, i64> {
+        std::mem::take(&mut *self.added.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,87 @@
+//! What happened to a service without anybody in the scenario having asked for it.
+
+use super::check::{CheckOutcome, CheckRecord, Demand};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What a service did unasked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum IncidentKind {
+    /// It ended.
+    Died,
+    /// It ended and was started again, by its restart policy or by another hand.
+    Restarted,
+    /// It was started by another hand.
+    Started,
+    /// Another hand froze it.
+    Paused,
+    /// Another hand let it go on.
+    Resumed,
+}
+
+/// Something that a service did unasked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Incident {
+    /// Full name of the service.
+    pub service: String,
+    /// When it happened, or was seen where the environment does not tell, in seconds since the run's start.
+    pub at: f64,
+    /// What it did.
+    pub kind: IncidentKind,
+    /// Exit code, or 128 + signal, where it ended and that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Why it ended, where more than the exit code is known: that it was out of memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Whether a check that passed afterwards expects exactly this of the service.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expected: bool,
+}
+
+impl Incident {
+    /// Whether a check that was decided afterwards says that this was to happen.
+    pub fn is_expected_by(&self, check: &CheckRecord) -> bool {
+        let about = |what: &str| check.subject == format!("service {} {what}", self.service);
+        let state = |wanted: &[&str]| match &check.demand {
+            Demand::Text(state) => about("state") && wanted.contains(&state.as_str()),
+            _ => false,
+        };
+        let restarts = match &check.demand {
+            Demand::Number { min, equals, .. } => {
+                about("restarts") && min.or(*equals).is_some_and(|least| least >= 1.0)
+            }
+            _ => false,
+        };
+        let said = match self.kind {
+            IncidentKind::Died => state(&["exited", "stopped"]),
+            IncidentKind::Restarted => restarts,
+            IncidentKind::Started => restarts || state(&["running"]),
+            IncidentKind::Paused => state(&["paused"]),
+            IncidentKind::Resumed => state(&["running"]),
+        };
+        said && check.outcome == CheckOutcome::Pass
+    }
+}
+
+impl fmt::Display for Incident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let did = match self.kind {
+            IncidentKind::Died => "died unasked",
+            IncidentKind::Restarted => "was restarted unasked",
+            IncidentKind::Started => "was started unasked",
+            IncidentKind::Paused => "was paused unasked",
+            IncidentKind::Resumed => "was resumed unasked",
+        };
+        write!(f, "{} {did} at {:.1} s", self.service, self.at)?;
+        if let Some(code) = self.exit_code {
+            write!(f, ", exit code {code}")?;
+        }
+        match &self.cause {
+            Some(cause) => write!(f, ", {cause}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What a scenario tells the baseline reports about itself.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which baseline report has a section about a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BaselineReport {
+    /// Throughput, latency, resources.
+    Performance,
+    /// What happens to messages under failures.
+    Delivery,
+}
+
+/// The scenario's section in a baseline report (`kscen report --baseline`), also where it has not run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportClause {
+    /// The report: `performance` or `delivery`.
+    pub baseline: BaselineReport,
+    /// Heading of the section.
+    #[schemars(length(min = 1))]
+    pub title: String,
+    /// What has to hold, as a phrase.
+    #[schemars(length(min = 1))]
+    pub criterion: String,
+    /// What happens, before anything is measured, as a phrase without a full stop.
+    #[schemars(length(min = 1))]
+    pub behaviour: String,
+}

@@ -1,0 +1,18 @@
+//! Text with positions: what was read, where each value stands in it, and what is wrong there.
+
+mod diagnostic;
+mod location;
+mod origin;
+mod redact;
+mod short;
+mod source;
+mod source_text;
+mod view;
+
+pub use diagnostic::{Place, Problem, did_you_mean, for_terminal, harmless, harmless_json, render};
+pub use location::Location;
+pub use origin::{Origin, escape};
+pub use redact::Redactor;
+pub(crate) use short::short;
+pub use source::{Located, MAX_DEPTH, MAX_VALUES, parse, read};
+pub use source_text::{SourceText, Span};

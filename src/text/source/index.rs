@@ -1,0 +1,88 @@
+use crate::text::Span;
+
+/// Where every value of a document stands: its tree without the values.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Index {
+    nodes: Vec<Node>,
+    root: usize,
+}
+
+/// One value.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) span: Span,
+    pub(super) shape: Shape,
+}
+
+/// What a value consists of; children are numbers of nodes. An alias has the children of its anchor.
+#[derive(Debug, Clone)]
+pub(super) enum Shape {
+    Scalar { text: String, plain: bool },
+    Sequence(Vec<usize>),
+    Mapping(Vec<Entry>),
+    Alias(usize),
+}
+
+/// One key of a mapping with its value.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) key_span: Span,
+    pub(super) value: usize,
+}
+
+/// A value that a pointer leads to.
+pub(super) struct Found<'a> {
+    pub(super) node: &'a Node,
+    /// The key that introduces it; an element of a sequence and the root have none.
+    pub(super) key_span: Option<Span>,
+}
+
+impl Index {
+    pub(super) fn new(nodes: Vec<Node>, root: usize) -> Self {
+        Self { nodes, root }
+    }
+
+    pub(super) fn root(&self) -> usize {
+        self.root
+    }
+
+    /// A node, seen through aliases where `id` is one.
+    pub(super) fn resolved(&self, id: usize) -> &Node {
+        let mut node = &self.nodes[id];
+        // An alias always points to an earlier node, so this ends.
+        while let Shape::Alias(target) = node.shape {
+            node = &self.nodes[target];
+        }
+        node
+    }
+
+    pub(super) fn node(&self, id: usize) -> &Node {
+        &self.nodes[id]
+    }
+
+    /// The value at a JSON pointer.
+    pub(super) fn find(&self, pointer: &str) -> Option<Found<'_>> {
+        let mut id = self.root;
+        let mut key_span = None;
+        if !pointer.is_empty() {
+            for token in pointer.strip_prefix('/')?.split('/') {
+                let token = token.replace("~1", "/").replace("~0", "~");
+                match &self.nodes.get(id).map(|_| self.resolved(id))?.shape {
+                    Shape::Sequence(items) => {
+                        id = *items.get(token.parse::<usize>().ok()?)?;
+                        key_span = None;
+                    }
+                    Shape::Mapping(entries) => {
+                        let entry = entries.iter().find(|entry| entry.key == token)?;
+                        id = entry.value;
+                        key_span = Some(entry.key_span);
+                    }
+                    Shape::Scalar { .. } | Shape::Alias(_) => return None,
+                }
+            }
+        }
+        let node = self.nodes.get(id)?;
+        Some(Found { node, key_span })
+    }
+}

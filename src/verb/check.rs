@@ -1,0 +1,94 @@
+//! What a step's check may look at, and how it reports.
+
+use super::facts::{Scope, ScopeStep};
+use crate::record::Section;
+use crate::scenario::Guarantee;
+use crate::text::{Origin, Problem, did_you_mean};
+
+/// Given to [`super::Step::check`].
+pub struct CheckContext<'a> {
+    /// All steps.
+    pub scope: &'a Scope,
+    /// Prefix of ids inside the same fragment; empty at the top level.
+    pub prefix: &'a str,
+    /// Position in the order of execution.
+    pub order: usize,
+    /// Which part of the scenario.
+    pub section: Section,
+    /// Whether the step runs in the background.
+    pub background: bool,
+    /// The scenario's guarantee.
+    pub guarantee: Option<Guarantee>,
+    /// Where the body stands.
+    pub origin: &'a Origin,
+    /// Where problems go.
+    pub problems: &'a mut Vec<Problem>,
+}
+
+impl<'a> CheckContext<'a> {
+    /// Reports a problem at a JSON pointer within the body.
+    pub fn report(&mut self, pointer: &str, problem: Problem) {
+        self.problems.push(problem.at(self.origin.place(pointer)));
+    }
+
+    /// The step that `id` refers to from here; reports where there is none or where its verb is not one of `verbs`.
+    pub fn step(&mut self, pointer: &str, id: &str, verbs: &[&str]) -> Option<&'a ScopeStep> {
+        let scope = self.scope;
+        let Some((_, step)) = self.lookup(id) else {
+            let prefix = self.prefix;
+            let known: Vec<&str> = scope.ids(prefix).collect();
+            let mut problem = Problem::new("unknown-step", format!("there is no step with the id `{id}`"));
+            problem = match did_you_mean(id, known.iter().copied()) {
+                Some(similar) => problem.help(format!("did you mean `{similar}`?")),
+                None if known.is_empty() => problem.help("give the step you mean an `id`"),
+                None => problem.help(format!("the ids are {}", known.join(", "))),
+            };
+            self.report(pointer, problem);
+            return None;
+        };
+        if !verbs.is_empty() && !step.verb.is_empty() && !verbs.contains(&step.verb) {
+            let problem =
+                Problem::new("wrong-verb", format!("`{id}` is a `{}` step, not {}", step.verb, alternatives(verbs)));
+            self.report(pointer, problem);
+            return None;
+        }
+        Some(step)
+    }
+
+    /// The step that `id` refers to from here, with its full id.
+    pub fn lookup(&self, id: &str) -> Option<(&'a str, &'a ScopeStep)> {
+        let full = format!("{}{id}", self.prefix);
+        self.scope.steps.get_key_value(&full).map(|(id, step)| (id.as_str(), step))
+    }
+
+    /// Like [`CheckContext::step`], and the step must run in the background and start before this one.
+    pub fn background_step(&mut self, pointer: &str, id: &str, verbs: &[&str]) -> Option<&'a ScopeStep> {
+        let step = self.step(pointer, id, verbs)?;
+        if !step.background {
+            self.report(
+                pointer,
+                Problem::new(
+                    "not-in-background",
+                    format!("`{id}` does not run in the background, so it has ended by then"),
+                )
+                .help(format!("add `background: true` to `{id}`")),
+            );
+            return None;
+        }
+        if step.order > self.order {
+            self.report(pointer, Problem::new("starts-later", format!("`{id}` starts only after this step")));
+            return None;
+        }
+        Some(step)
+    }
+}
+
+fn alternatives(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => format!("`{only}`"),
+        [most @ .., last] => {
+            format!("{} or `{last}`", most.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
+        }
+    }
+}

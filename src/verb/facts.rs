@@ -1,0 +1,96 @@
+//! What steps may know of each other before anything runs.
+
+use crate::environment::FaultKind;
+use crate::record::Section;
+use crate::record::metric::Work;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What other steps may rely on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// Topic that is written or read.
+    pub topic: Option<String>,
+    /// The configuration of a topic that is made.
+    pub topic_config: Option<BTreeMap<String, String>>,
+    /// Consumer group that is used.
+    pub group: Option<String>,
+    /// Connector that is made or changed.
+    pub connector: Option<String>,
+    /// Client properties that the step sets itself, by the names as written.
+    pub properties: Vec<String>,
+    /// Whether it reads committed messages only.
+    pub read_committed: bool,
+    /// Messages, rows or requests in all, where that is fixed.
+    pub total: Option<u64>,
+    /// Length of a fixed schedule.
+    pub planned: Option<Duration>,
+    /// Whether it ends by itself.
+    pub ends: bool,
+    /// Service, connector or step that it disturbs.
+    pub disturbs: Option<String>,
+    /// What it does to a service or to its connections.
+    pub fault: Option<FaultKind>,
+    /// Whether it decodes change events, so that the database's own account is needed.
+    pub captures: bool,
+    /// Time beyond the planned length that its default timeout allows; `None` for the default of control verbs.
+    pub allowance: Option<Duration>,
+    /// Whether it judges what the cluster did.
+    pub judges: bool,
+    /// Step that it waits for: its default timeout contains that step's.
+    pub follows: Option<String>,
+    /// Metrics of its verb that it cannot have as it is written, and why.
+    pub lacks: BTreeMap<&'static str, &'static str>,
+}
+
+/// A step as seen by the others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScopeStep {
+    /// The verb; empty where the step has none that is known.
+    pub verb: &'static str,
+    /// What steps of that verb do.
+    pub work: Work,
+    /// Whether its author gave it the id.
+    pub named: bool,
+    /// Which part of the scenario.
+    pub section: Section,
+    /// Position in the order of execution.
+    pub order: usize,
+    /// Whether it runs in the background.
+    pub background: bool,
+    /// What others may rely on; `None` where the step could not be decoded, and nothing follows from that.
+    pub facts: Option<Facts>,
+}
+
+/// All steps of a plan by id.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// By id as seen from outside fragments.
+    pub steps: BTreeMap<String, ScopeStep>,
+}
+
+impl Scope {
+    /// Whether a step of the scenario makes that topic.
+    pub fn makes_topic(&self, name: &str) -> bool {
+        self.facts().any(|facts| facts.topic_config.is_some() && facts.topic.as_deref() == Some(name))
+    }
+
+    /// Whether a step of the scenario uses that group.
+    pub fn uses_group(&self, name: &str) -> bool {
+        self.facts().any(|facts| facts.group.as_deref() == Some(name))
+    }
+
+    /// Whether a step of the scenario makes or changes that connector.
+    pub fn makes_connector(&self, name: &str) -> bool {
+        self.facts().any(|facts| facts.connector.as_deref() == Some(name))
+    }
+
+    fn facts(&self) -> impl Iterator<Item = &Facts> {
+        self.steps.values().filter_map(|step| step.facts.as_ref())
+    }
+
+    /// The ids that steps with that prefix can refer to each other by: those that somebody gave.
+    pub fn ids<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.steps.iter().filter(|(_, step)| step.named).filter_map(move |(id, _)| id.strip_prefix(prefix))
+    }
+}

@@ -1,0 +1,25 @@
+//! The contract of a verb: what it declares before a run, and what it may use while it runs.
+
+mod check;
+mod context;
+mod entry;
+mod error;
+mod facts;
+mod live;
+mod outcome;
+mod registry;
+mod run;
+mod services;
+mod stop;
+
+pub use crate::record::metric::Work;
+pub use check::CheckContext;
+pub use context::StepContext;
+pub use entry::{AnyStep, Nesting, Step, VerbEntry, entry};
+pub use error::{ErrorKind, StepError};
+pub use facts::{Facts, Scope, ScopeStep};
+pub use live::{Live, LiveReader, LiveSender, LiveStep, LiveSteps, LiveWriter, rate_since};
+pub use outcome::StepOutcome;
+pub use registry::Registry;
+pub use run::{Run, ScenarioFacts};
+pub use stop::{Stop, StopSignal, Stopper, stopper};

@@ -1,0 +1,64 @@
+//! What a step did, as it goes into the record.
+
+use crate::record::latency::LatencySeries;
+use crate::record::{ConsumeReport, ProduceReport, Quantity, WriteReport};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What a step did.
+#[derive(Clone, Debug, Default)]
+pub struct StepOutcome {
+    /// Single figures by metric name; what follows from the reports below is derived, not repeated here.
+    pub metrics: BTreeMap<String, Quantity>,
+    /// Latencies by metric name.
+    pub latencies: BTreeMap<String, LatencySeries>,
+    /// What a load measured.
+    pub produced: Option<Box<ProduceReport>>,
+    /// What a reader measured.
+    pub consumed: Option<Box<ConsumeReport>>,
+    /// What a load of a database measured.
+    pub written: Option<Box<WriteReport>>,
+    /// Whatever else there is to report.
+    pub details: Value,
+}
+
+impl StepOutcome {
+    /// Adds a figure.
+    #[must_use]
+    pub fn metric(mut self, name: &str, quantity: Quantity) -> Self {
+        self.metrics.insert(name.to_owned(), quantity);
+        self
+    }
+
+    /// Sets the details.
+    #[must_use]
+    pub fn details(mut self, details: Value) -> Self {
+        self.details = details;
+        self
+    }
+}
+
+impl StepOutcome {
+    /// As a step's record, for measuring before the step has ended.
+    pub fn as_step(&self, id: &str) -> crate::record::StepRecord {
+        crate::record::StepRecord {
+            id: id.to_owned(),
+            verb: String::new(),
+            section: crate::record::Section::Steps,
+            title: String::new(),
+            at: crate::record::Location { file: String::new(), line: 0, column: 0 },
+            background: false,
+            status: crate::record::StepStatus::Done,
+            started: 0.0,
+            prepared: None,
+            ended: 0.0,
+            failure: None,
+            metrics: self.metrics.clone(),
+            latencies: self.latencies.clone(),
+            produced: self.produced.clone(),
+            consumed: self.consumed.clone(),
+            written: self.written.clone(),
+            details: Value::Null,
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The verb `connector`.
+
+mod act;
+mod failure;
+mod fault;
+mod short;
+
+pub(super) use act::{probe, redactor};
+pub(super) use failure::failure;
+
+use super::fault::journal_error;
+use crate::accounting::Capture;
+use crate::connect::{Applied, ConnectClient, ConnectResult, ConnectorConfig, EffectProbe, Redactor, config_from_json};
+use crate::database::Database;
+use crate::environment::{Grant, Needs, ServiceId};
+use crate::faults::Resource;
+use crate::text::Problem;
+use crate::verb::{CheckContext, Facts, Scope, Step, StepContext, StepError, StepOutcome};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use short::Debezium;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Creates a connector in Kafka Connect, or changes one, and waits until it and its tasks run with that configuration. It is deleted at
+/// the end of the run, and with it the replication slot and the publication that it made, unless `--keep`; one that was there before
+/// gets its former configuration back.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Connector {
+    /// Its name. Use `${run.id}` in it, so that runs do not meet.
+    pub name: String,
+    /// Debezium for the environment's PostgreSQL, with everything but the tables filled in.
+    #[serde(default)]
+    debezium: Option<Debezium>,
+    /// A JSON file with the configuration, with or without `name` and `config` around it; the path is relative to the scenario.
+    #[serde(default)]
+    file: Option<PathBuf>,
+    /// Properties of the connector; they win over `debezium` and `file`.
+    #[serde(default)]
+    config: Map<String, Value>,
+    /// When the step is over.
+    #[serde(default)]
+    until: Until,
+}
+
+/// Most bytes of a file with a configuration.
+const CONFIGURATION: u64 = 1 << 20;
+
+/// When a `connector` step is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Until {
+    /// Connect has taken the configuration.
+    Accepted,
+    /// The connector and all its tasks are RUNNING.
+    #[default]
+    Running,
+    /// As `running`, and the replication slot is being read: the snapshot is over.
+    Streaming,
+}
+
+/// How long a connector may take to run.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+impl Step for Connector {
+    const VERB: &'static str = "connector";
+    const MAY: &'static [Grant] = &[Grant::Connectors, Grant::Topics];
+    const EXAMPLE: &'static str = "connector:\n  name: \"orders-${run.id}\"\n  debezium: { tables: [orders] }\n  config: { snapshot.mode: initial }";
+
+    fn needs(&self) -> Needs {
+        let needs = Needs::kafka().service(ServiceId::Connect);
+        if self.debezium.is_some() { needs.service(ServiceId::Postgres) } else { needs }
+    }
+
+    fn changes(&self, _: &Scope) -> Vec<Grant> {
+        if self.debezium.is_some() { vec![Grant::Connectors, Grant::Topics] } else { vec![Grant::Connectors] }
+    }
+
+    fn facts(&self) -> Facts {
+        Facts { connector: Some(self.name.clone()), planned: Some(PATIENCE), ends: true, ..Facts::default() }
+    }
+
+    fn check(&self, cx: &mut CheckContext<'_>) {
+        if self.name.is_empty() {
+            cx.report("/name", Problem::new("no-name", "a connector needs a name"));
+        }
+        if self.debezium.is_none() && self.file.is_none() && self.config.is_empty() {
+            cx.report(
+                "",
+                Problem::new("no-config", "the connector has no configuration")
+                    .help("give `debezium: { tables: [orders] }`, `config` or `file`"),
+            );
+        }
+        if let (Some(_), Some(_)) = (&self.debezium, &self.file) {
+            cx.report("/file", Problem::new("two-configs", "give `debezium` or `file`; `config` goes with either"));
+        }
+        if let Some(debezium) = &self.debezium {
+            debezium.check(cx);
+            self.check_address(cx);
+        }
+        if let Err(error) = config_from_json(&self.config) {
+            cx.report("/config", Problem::new("bad-value", error.to_string()));
+        }
+    }
+
+    fn describe(&self) -> String {
+        match &self.debezium {
+            Some(debezium) => format!("run connector {}: Debezium on {}", self.name, debezium.tables.join(", ")),
+            None => format!("run connector {}", self.name),
+        }
+    }
+
+    async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
+        let config = self.config(cx)?;
+        let redactor = Redactor::of(&config);
+        let connect = cx.run.connect()?;
+        self.own(&connect, &config, cx).await?;
+        if let (Some(debezium), Some(prefix)) = (&self.debezium, config.get("topic.prefix")) {
+            debezium.topics(prefix, cx).await?;
+        }
+        let done = cx.unless_stopped(self.deploy(&connect, &config, &cx.run.clone())).await?;
+        let deployed = match done {
+            Ok(details) => details,
+            Err(error) => return Err(failure(error, &redactor, cx).await),
+        };
+        if self.until == Until::Streaming {
+            let slot = config.get("slot.name").ok_or_else(|| {
+                StepError::broken("no-slot", "the configuration names no `slot.name` to wait for").at("/until")
+            })?;
+            let streaming = async {
+                let session = cx.run.database()?.connect_within(PATIENCE).await.map_err(not_streaming)?;
+                session.wait_slot_active(slot, PATIENCE).await.map_err(not_streaming)?;
+                session.wal_position().await.map_err(not_streaming)
+            };
+            cx.run.changes.streams_from(&self.name, streaming.await?);
+        }
+        Ok(StepOutcome::default().details(deployed))
+    }
+}
+
+fn not_streaming(error: crate::database::DatabaseError) -> StepError {
+    StepError::check("not-streaming", error.to_string()).at("/until")
+}
+
+impl Connector {
+    /// The whole configuration.
+    fn config(&self, cx: &StepContext) -> Result<ConnectorConfig, StepError> {
+        let bad = |pointer: &'static str| move |error: String| StepError::broken("connector-config", error).at(pointer);
+        let user = config_from_json(&self.config).map_err(|error| bad("/config")(error.to_string()))?;
+        if let Some(debezium) = &self.debezium {
+            return debezium.config(&self.name, &user, cx);
+        }
+        let mut config = match &self.file {
+            None => ConnectorConfig::new(),
+            Some(file) => {
+                let text = cx.origin.read_text(file, CONFIGURATION).map_err(bad("/file"))?;
+                let map: Map<String, Value> = serde_json::from_str(&text)
+                    .map_err(|error| bad("/file")(format!("`{}` is no JSON object: {error}", file.display())))?;
+                config_from_json(&map).map_err(|error| bad("/file")(error.to_string()))?
+            }
+        };
+        config.extend(user);
+        config.insert("name".to_owned(), self.name.clone());
+        Ok(config)
+    }
+
+    /// The short form fills in the environment's user and password: they are not sent to another server.
+    fn check_address(&self, cx: &mut CheckContext<'_>) {
+        const ADDRESS: [&str; 3] = ["database.hostname", "database.port", "database.sslmode"];
+        if self.config.contains_key("database.password") {
+            return;
+        }
+        for name in ADDRESS.into_iter().filter(|name| self.config.contains_key(*name)) {
+            let message = format!("`{name}` is the environment's: its credentials are not sent elsewhere");
+            let help = "give `database.user` and `database.password` as well, or leave it out";
+            cx.report(&format!("/config/{name}"), Problem::new("environment-property", message).help(help));
+        }
+    }
+
+    /// What does not exist yet is this run's: connector, slot, publication. Written down before they are made, so that they are
+    /// dropped whatever happens.
+    async fn own(&self, connect: &ConnectClient, config: &ConnectorConfig, cx: &StepContext) -> Result<(), StepError> {
+        let redactor = Redactor::of(config);
+        let listed = match connect.list().await {
+            Ok(listed) => listed,
+            Err(error) => return Err(failure(error, &redactor, cx).await),
+        };
+        let owned = &cx.run.owned;
+        let resource = Resource::Connector(self.name.clone());
+        if !listed.contains(&self.name) {
+            owned.announce(resource).map_err(journal_error)?;
+        } else if !owned.contains(&resource) {
+            match connect.config(&self.name).await {
+                Ok(former) => owned.remember(&self.name, &former).map_err(journal_error)?,
+                Err(error) => return Err(failure(error, &redactor, cx).await),
+            }
+        }
+        let of_postgres = config.get("connector.class").is_some_and(|class| class.ends_with("PostgresConnector"));
+        if !of_postgres || cx.run.endpoints.postgres.is_none() {
+            return Ok(());
+        }
+        // Debezium's own defaults.
+        let slot = config.get("slot.name").map_or("debezium", String::as_str);
+        let publication = config.get("publication.name").map_or("dbz_publication", String::as_str);
+        let database: Database = cx.run.database()?;
+        let present = async {
+            let session = database.connect_within(PATIENCE).await?;
+            Ok::<_, crate::database::DatabaseError>((
+                session.slot(slot).await?.is_some(),
+                session.publications().await?,
+            ))
+        };
+        let (has_slot, publications) =
+            present.await.map_err(|error| StepError::broken("database", error.to_string()))?;
+        if !has_slot {
+            owned.announce(Resource::Slot(slot.to_owned())).map_err(journal_error)?;
+        }
+        if !publications.iter().any(|name| name == publication) {
+            owned.announce(Resource::Publication(publication.to_owned())).map_err(journal_error)?;
+        }
+        cx.run.changes.captured_by(
+            &self.name,
+            Capture { slot: slot.to_owned(), config: config.clone(), streaming_from: None, reconfigured: false },
+        );
+        Ok(())
+    }
+
+    async fn deploy(
+        &self,
+        connect: &ConnectClient,
+        config: &ConnectorConfig,
+        run: &crate::verb::Run,
+    ) -> ConnectResult<Value> {
+        let started = Instant::now();
+        if self.until == Until::Accepted {
+            let applied: Applied = connect.apply(&self.name, config).await?;
+            return Ok(json!({ "applied": applied }));
+        }
+        let probe = probe(connect, &self.name, run).await;
+        let probe = probe.as_ref().map(|probe| probe as &dyn EffectProbe);
+        let deployment = connect.deploy(&self.name, config, probe, PATIENCE).await?;
+        Ok(json!({
+            "applied": deployment.applied,
+            "status": deployment.status.to_string(),
+            "restarted": deployment.restarted,
+            "running_after": started.elapsed().as_secs_f64(),
+            "config": Redactor::config(config),
+        }))
+    }
+}

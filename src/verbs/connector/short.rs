@@ -1,0 +1,89 @@
+//! `debezium:` of `connector`: the short form.
+
+use crate::connect::ConnectorConfig;
+use crate::database::TableName;
+use crate::debezium::{PostgresConnector, marked_name, postgres_config, safe_name, topic_name};
+use crate::scenario::units::Count;
+use crate::text::Problem;
+use crate::verb::{CheckContext, StepContext, StepError};
+use crate::verbs::topic::Wanted;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Debezium's connector for the environment's PostgreSQL. Address, slot, publication and the like are filled in; what `config` sets wins.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Debezium {
+    /// Tables to capture, `schema.table`; a table alone is in `public`.
+    pub tables: Vec<String>,
+    /// First part of the topics' names, `PREFIX.SCHEMA.TABLE`; the connector's name where absent.
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// Partitions of each table's topic, which is made before the connector so that readers find it; 1 by default.
+    #[serde(default)]
+    pub partitions: Option<Count>,
+}
+
+impl Debezium {
+    pub(super) fn check(&self, cx: &mut CheckContext<'_>) {
+        if self.tables.is_empty() {
+            cx.report("/debezium/tables", Problem::new("no-tables", "`debezium` needs at least one table to capture"));
+        }
+        for (index, table) in self.tables.iter().enumerate() {
+            if table.split('.').count() > 2 || table.split('.').any(str::is_empty) {
+                cx.report(
+                    &format!("/debezium/tables/{index}"),
+                    Problem::new("bad-table", format!("`{table}` is no table")).help("write `table` or `schema.table`"),
+                );
+            }
+        }
+    }
+
+    fn tables(&self) -> Vec<TableName> {
+        self.tables.iter().map(|table| TableName::parse(table)).collect()
+    }
+
+    /// The configuration, with `user`'s settings over the defaults.
+    pub(super) fn config(
+        &self,
+        name: &str,
+        user: &ConnectorConfig,
+        cx: &StepContext,
+    ) -> Result<ConnectorConfig, StepError> {
+        let database = cx.run.database()?;
+        // The slot carries the run's id, so that what a killed run leaves behind can be told apart.
+        let run = cx.run.id();
+        let wanted = if name.contains(run) { safe_name(name) } else { safe_name(&format!("kscen_{run}_{name}")) };
+        // Two connectors whose names differ only in what a slot's name does not allow have a slot each.
+        let captures = cx.run.changes.captures();
+        let taken = captures.iter().any(|(other, capture)| other != name && capture.slot == wanted);
+        let slot = if taken { marked_name(&wanted, name) } else { wanted };
+        Ok(postgres_config(
+            &PostgresConnector {
+                database: &database,
+                reached_as: cx.run.endpoints.postgres_from_connect.as_deref(),
+                slot: &slot,
+                topic_prefix: self.prefix.as_deref().unwrap_or(name),
+                tables: &self.tables(),
+            },
+            user,
+        ))
+    }
+
+    /// Makes the tables' topics where they do not exist, to be deleted with the run.
+    pub(super) async fn topics(&self, prefix: &str, cx: &StepContext) -> Result<(), StepError> {
+        let admin = cx.admin()?;
+        let broken = |error: crate::kafka::KafkaFailure| StepError::broken("create-topic", error.to_string());
+        let partitions = self.partitions.map_or(1, |count| i32::try_from(count.0).unwrap_or(i32::MAX));
+        for table in self.tables() {
+            let topic = topic_name(prefix, &table);
+            if admin.topic(&topic).await.map_err(broken)?.is_some() {
+                continue;
+            }
+            let config = BTreeMap::new();
+            Wanted { name: &topic, partitions, replication: -1, config: &config, keep: false }.make(cx).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,371 @@
+//! The verb `consume`.
+
+mod group;
+mod reader;
+mod senders;
+mod words;
+
+pub use reader::Reader;
+pub use words::{Commit, Decode, From, Isolation, Rebalance, Until};
+
+use super::client;
+use super::metrics::MetricChecks;
+use super::rights::{self, Use};
+use super::topic::check_topic_name;
+use crate::debezium::{EnvelopeSchema, arrivals};
+use crate::delivery::arrive;
+use crate::environment::{Grant, Needs};
+use crate::load::consume::{Capture, Commit as LoadCommit, From as LoadFrom, Tap, Until as LoadUntil};
+use crate::load::{ConsumeJob, ConsumeSpec};
+use crate::record::Quantity;
+use crate::record::latency::LatencyRecorder;
+use crate::scenario::Guarantee;
+use crate::scenario::units::{Count, Length};
+use crate::text::{Origin, Problem};
+use crate::verb::{
+    CheckContext, Facts, Live, LiveReader, Scope, Step, StepContext, StepError, StepOutcome, Stop, Work,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Reads a topic and accounts for every message. In the background, without `until`, it reads until `steps` end and then drains.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Consume {
+    /// The topic.
+    pub topic: String,
+    /// Where to start; in a group, where nothing is committed.
+    #[serde(default)]
+    pub from: From,
+    /// Consumer group; without one, a single client reads all partitions.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Number of members of the group; 1 by default.
+    #[serde(default)]
+    pub members: Option<Count>,
+    /// When it ends by itself; the first that is reached.
+    #[serde(default)]
+    pub until: Option<Until>,
+    /// When offsets are committed; `after` processing by default.
+    #[serde(default)]
+    pub commit: Commit,
+    /// `isolation.level`.
+    #[serde(default)]
+    pub isolation: Isolation,
+    /// How partitions move in a rebalance.
+    #[serde(default)]
+    pub rebalance: Rebalance,
+    /// How long the drain at the end of `steps` may take; 30s by default.
+    #[serde(default)]
+    pub drain: Option<Length>,
+    /// What the messages are: `debezium` reads them as change events, so that `expect: delivery` can hold them against a `sql` step.
+    #[serde(default)]
+    pub decode: Option<Decode>,
+    /// A JSON schema that each message's value has to meet; the path is relative to the scenario. See the metric `schema_violations`.
+    #[serde(default)]
+    pub schema: Option<PathBuf>,
+    /// Further client properties, under their librdkafka or Java names. Of several members each gets `group.instance.id` with its
+    /// number behind it: `worker-0`, `worker-1`.
+    #[serde(default)]
+    pub config: BTreeMap<String, Value>,
+    /// Checks of the step's own metrics, made at its end.
+    #[serde(default)]
+    #[schemars(schema_with = "MetricChecks::schema_of::<Consume>")]
+    pub thresholds: MetricChecks,
+}
+
+/// How many messages of each class the account names; all are counted.
+const SAMPLES: usize = 100;
+/// How long the drain may take.
+const DRAIN: Duration = Duration::from_secs(30);
+/// What a reader may take before its time limit, where nothing says when it ends.
+const UNPLANNED: Duration = Duration::from_secs(24 * 3600);
+
+impl Step for Consume {
+    const VERB: &'static str = "consume";
+    const MAY: &'static [Grant] = &[Grant::Groups];
+    const WORK: Work = Work::Reads;
+    const EXAMPLE: &'static str = "consume: { topic: \"orders-${run.id}\", from: start }\nbackground: true";
+    const BACKGROUND: bool = true;
+    const RETRY: bool = false;
+
+    fn needs(&self) -> Needs {
+        Needs::kafka()
+    }
+
+    fn changes(&self, _: &Scope) -> Vec<Grant> {
+        if self.group.is_some() { vec![Grant::Groups] } else { Vec::new() }
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            topic: Some(self.topic.clone()),
+            group: self.group.clone(),
+            properties: self.config.keys().cloned().collect(),
+            read_committed: self.isolation == Isolation::ReadCommitted,
+            total: self.until.and_then(|until| until.count).map(|count| count.0),
+            ends: self.until.is_some(),
+            judges: !self.thresholds.0.is_empty(),
+            captures: self.decode.is_some(),
+            allowance: Some(UNPLANNED),
+            lacks: self.lacks(),
+            ..Facts::default()
+        }
+    }
+
+    fn check(&self, cx: &mut CheckContext<'_>) {
+        check_topic_name("/topic", &self.topic, cx);
+        if self.until.is_none() && !cx.background {
+            cx.report(
+                "",
+                Problem::new("no-end", "this reader has no end: it runs in the foreground and has no `until`")
+                    .help("add `until: { drained: true }` or `until: { count: 1000 }`, or `background: true`"),
+            );
+        }
+        if let Some(until) = self.until
+            && until.count.is_none()
+            && until.idle.is_none()
+            && !until.drained
+        {
+            cx.report(
+                "/until",
+                Problem::new("no-end", "`until` needs a condition").help("give `count`, `idle` or `drained: true`"),
+            );
+        }
+        if self.group.is_none() {
+            let only_groups = [
+                ("/members", self.members.is_some_and(|members| members.0 != 1), "members"),
+                ("/from", self.from == From::Committed, "committed offsets"),
+                ("/commit", self.commit != Commit::default() && self.commit.0 != LoadCommit::None, "commits"),
+            ];
+            for (pointer, wrong, what) in only_groups {
+                if wrong {
+                    cx.report(
+                        pointer,
+                        Problem::new("no-group", format!("only a consumer group has {what}")).help("add `group:`"),
+                    );
+                }
+            }
+        }
+        if self.members.is_some_and(|members| members.0 == 0 || members.0 > 256) {
+            cx.report("/members", Problem::new("out-of-range", "a group has 1 to 256 members"));
+        }
+        if cx.guarantee == Some(Guarantee::ExactlyOnce) && self.isolation != Isolation::ReadCommitted {
+            cx.report(
+                "",
+                Problem::new(
+                    "contradiction",
+                    "`guarantee: exactly-once` needs readers that see only committed messages",
+                )
+                .help("add `isolation: read_committed`"),
+            );
+        }
+        if let Some(file) = &self.schema
+            && let Err(error) = read_schema(cx.origin, file)
+        {
+            cx.report("/schema", Problem::new("bad-schema", error));
+        }
+        client::check(&self.config, crate::kafka::Role::Consumer, cx);
+        self.thresholds.check("/thresholds", Self::VERB, Self::WORK, &self.facts().lacks, cx);
+    }
+
+    fn describe(&self) -> String {
+        let group = self.group.as_ref().map(|group| format!(" as group {group}")).unwrap_or_default();
+        let members = self.members.map(|members| format!(" with {} members", members.0)).unwrap_or_default();
+        format!("read {}{group}{members}", self.topic)
+    }
+
+    async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
+        let defect = |error: tokio::task::JoinError| StepError::broken("defect", error.to_string());
+        let capture = self.capture(cx)?.map(Arc::new);
+        let mut spec = self.spec(cx);
+        spec.tap = capture.clone().map(|capture| -> Tap { Arc::new(move |message| capture.take(message)) });
+        if let Some(group) = &self.group {
+            group::claim(group, cx).await?;
+        }
+        let (clock, counts_own) = (cx.run.clock, spec.counts_own);
+        let preparing = tokio::task::spawn_blocking(move || ConsumeJob::prepare(spec, clock));
+        let job = preparing.await.map_err(defect)?.map_err(|error| {
+            let error = StepError::broken("prepare-reader", error.to_string());
+            rights::explained(error, &self.topic, Use::Read(self.group.as_deref()))
+        })?;
+        let live = job.live();
+        let total = self.until.and_then(|until| until.count).map(|count| count.0);
+        let reader = Arc::new(Reader::new(job, total, capture.clone()));
+        cx.show(Live::Reader(reader.clone()));
+        cx.prepared();
+        let stop = tokio::select! {
+            () = live.finished() => None,
+            reason = cx.stop.asked() => Some(reason),
+        };
+        if stop == Some(Stop::RunEnd) {
+            // What was stopped on the way is undone before the drain, as any other fault.
+            reader.revive().await?;
+            let patience = self.drain.map_or(DRAIN, |drain| drain.0);
+            if let Some(capture) = capture.as_ref().filter(|capture| capture.decodes()) {
+                arrive(&cx.run, capture, reader.as_ref(), Instant::now() + patience).await?;
+            }
+            reader.drain(patience).await?;
+        }
+        if stop.is_none() && self.until.is_some_and(|until| until.count.is_none()) {
+            // Nothing can be called lost unless the reader is known to have reached the log's end.
+            reader.drain(self.drain.map_or(DRAIN, |drain| drain.0)).await?;
+        } else if stop.is_none() {
+            reader.note_end().await?;
+        }
+        let exhausted = live.is_exhausted();
+        let own = live.own();
+        let report = reader.join().await?;
+        if let Some(pauses) = report.pauses() {
+            cx.run.recorder.note(format!("{}: its figures contain that the scenario paused {pauses}", cx.id));
+        }
+        let (fatal, reached) = (report.fatal.clone(), report.until_reached);
+        let mut outcome = StepOutcome { consumed: Some(Box::new(report)), ..StepOutcome::default() };
+        if let Some(capture) = &capture {
+            measure(capture, &mut outcome, cx).await;
+        }
+        match (fatal, stop) {
+            (Some(fatal), _) => {
+                let error = StepError::broken("reader-ended", fatal);
+                return Err(rights::explained(error, &self.topic, Use::Read(self.group.as_deref())).after(outcome));
+            }
+            (None, Some(Stop::Now | Stop::Timeout)) => return Err(StepError::interrupted().after(outcome)),
+            _ => {}
+        }
+        if let (Some(total), Some(false)) = (total, reached) {
+            let read = if counts_own { own } else { outcome.consumed.as_ref().map_or(0, |report| report.read) };
+            let why = match exhausted {
+                true => ": every step that writes the topic is over, and the log is read to its end",
+                false => "",
+            };
+            return Err(StepError::check(
+                "count-not-reached",
+                format!("{read} of {total} different messages were read{why}"),
+            )
+            .at("/until/count")
+            .after(outcome));
+        }
+        self.thresholds.settle("/thresholds", outcome, cx)
+    }
+}
+
+/// Adds what the messages were: schema violations, and how long changes took from their commit.
+async fn measure(capture: &Capture, outcome: &mut StepOutcome, cx: &StepContext) {
+    let mut details = Map::new();
+    if let Some((count, samples)) = capture.violations() {
+        outcome.metrics.insert("schema_violations".to_owned(), Quantity::count(count));
+        if let Some(first) = samples.first() {
+            cx.run.recorder.warn(format!("{count} messages break the schema, first {first}"));
+        }
+        details.insert("schema_violations".to_owned(), json!(samples));
+    }
+    if capture.decodes() {
+        let clock = cx.run.clock;
+        let detail = cx.run.recorder.detail();
+        let measured = cx.run.changes.read(|seen| {
+            capture.events(|events| {
+                let [mut whole, mut captured] = [detail, detail].map(|detail| LatencyRecorder::kept_by(detail.clone()));
+                for arrival in arrivals(seen.transactions, events) {
+                    let committed_us = u64::try_from(arrival.committed_us - clock.epoch_us()).unwrap_or(0);
+                    whole.record(committed_us, arrival.read_us - arrival.committed_us);
+                    if let Some(connector_us) = arrival.connector_us {
+                        captured.record(committed_us, connector_us - arrival.committed_us);
+                    }
+                }
+                (whole.snapshot(), captured.snapshot())
+            })
+        });
+        match tokio::time::timeout(DRAIN, measured).await {
+            Ok(Ok(Some((whole, captured)))) => {
+                outcome.latencies.insert("cdc_latency".to_owned(), whole);
+                outcome.latencies.insert("capture_latency".to_owned(), captured);
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => cx.run.recorder.warn(format!("the latency of changes cannot be measured: {error}")),
+            Err(_) => cx.run.recorder.warn("the latency of changes cannot be measured: the database does not answer"),
+        }
+    }
+    if !details.is_empty() {
+        outcome.details = Value::Object(details);
+    }
+}
+
+/// Most bytes of a JSON schema.
+const SCHEMA: u64 = 4 << 20;
+
+fn read_schema(origin: &Origin, path: &Path) -> Result<EnvelopeSchema, String> {
+    let text = origin.read_text(path, SCHEMA)?;
+    let schema = serde_json::from_str(&text).map_err(|error| format!("`{}` is no JSON: {error}", path.display()))?;
+    EnvelopeSchema::new(&schema).map_err(|error| format!("`{}` is no JSON schema: {error}", path.display()))
+}
+
+impl Consume {
+    /// Metrics that this reader cannot have.
+    fn lacks(&self) -> BTreeMap<&'static str, &'static str> {
+        let mut lacks = BTreeMap::new();
+        if self.group.is_none() {
+            lacks.insert("rebalances", "a reader without a `group` is never rebalanced");
+        }
+        if self.decode.is_none() {
+            let only = "only a reader with `decode: debezium` measures it";
+            lacks.extend([("cdc_latency", only), ("capture_latency", only)]);
+        }
+        if self.schema.is_none() {
+            lacks.insert("schema_violations", "only a reader with a `schema` counts them");
+        }
+        lacks
+    }
+
+    /// What looks at the messages themselves, where the step asks for that.
+    fn capture(&self, cx: &StepContext) -> Result<Option<Capture>, StepError> {
+        if self.decode.is_none() && self.schema.is_none() {
+            return Ok(None);
+        }
+        let schema = self
+            .schema
+            .as_ref()
+            .map(|file| read_schema(&cx.origin, file))
+            .transpose()
+            .map_err(|error| StepError::broken("bad-schema", error).at("/schema"))?;
+        Ok(Some(Capture::new(&self.topic, cx.run.clock, self.decode.is_some(), schema)))
+    }
+
+    fn spec(&self, cx: &StepContext) -> ConsumeSpec {
+        let until = self.until.map(|until| LoadUntil {
+            count: until.count.map(|count| count.0),
+            idle: until.idle.map(|idle| idle.0),
+            drained: until.drained,
+        });
+        let senders_over = self.senders_over(cx);
+        ConsumeSpec {
+            name: cx.id.clone(),
+            topic: self.topic.clone(),
+            from: match self.from {
+                From::Start => LoadFrom::Start,
+                From::End => LoadFrom::End,
+                From::Committed => LoadFrom::Committed,
+            },
+            group: self.group.clone(),
+            members: self.members.and_then(|count| usize::try_from(count.0).ok()).unwrap_or(1),
+            until: until.unwrap_or_default(),
+            commit: if self.group.is_some() { self.commit.0 } else { LoadCommit::None },
+            read_committed: self.isolation == Isolation::ReadCommitted,
+            cooperative: self.rebalance == Rebalance::Cooperative,
+            connection: cx.run.connection(),
+            config: client::plain(&self.config),
+            run: Arc::clone(&cx.run.identity),
+            tap: None,
+            counts_own: senders_over.is_some(),
+            senders_over,
+            tamper: None,
+            sample_limit: SAMPLES,
+            logs: cx.run.client_logs.clone(),
+            detail: cx.run.recorder.detail().clone(),
+        }
+    }
+}

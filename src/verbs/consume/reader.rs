@@ -1,0 +1,257 @@
+//! A reader while it runs, and its account afterwards.
+
+use crate::accounting::ReaderAccount;
+use crate::faults::{Answer, FaultError, Members};
+use crate::load::ConsumeJob;
+use crate::load::consume::{Capture, LiveConsume, Onlooker};
+use crate::record::{ConsumeReport, Progress};
+use crate::verb::{LiveReader, LiveStep, StepError, StepOutcome, rate_since};
+use futures_util::future::BoxFuture;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long the cluster may take to say where a log ends.
+const NOTE: Duration = Duration::from_secs(5);
+/// How long a drain keeps others from the reader.
+const TURN: Duration = Duration::from_millis(500);
+/// How long a member may take to stop polling: it may wait for the answer to a commit.
+const HALT: Duration = Duration::from_secs(30);
+/// Between two looks at members that come back.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+enum State {
+    Running(Box<ConsumeJob>),
+    Over(Box<ReaderAccount>),
+    Lost,
+}
+
+/// A reader as other steps see it.
+pub struct Reader {
+    live: Arc<LiveConsume>,
+    onlooker: Onlooker,
+    members: usize,
+    state: Arc<Mutex<State>>,
+    total: Option<u64>,
+    capture: Option<Arc<Capture>>,
+    last: Mutex<(Instant, u64, Option<f64>)>,
+}
+
+impl Reader {
+    /// A reader that runs, with the number of messages that it ends after.
+    pub fn new(job: ConsumeJob, total: Option<u64>, capture: Option<Arc<Capture>>) -> Self {
+        Self {
+            live: job.live(),
+            onlooker: job.onlooker(),
+            members: job.members(),
+            state: Arc::new(Mutex::new(State::Running(Box::new(job)))),
+            total,
+            capture,
+            last: Mutex::new((Instant::now(), 0, None)),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the running job, on a thread that may block.
+    async fn with_job<R: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut ConsumeJob) -> R + Send + 'static,
+    ) -> Result<R, StepError> {
+        let state = Arc::clone(&self.state);
+        tokio::task::spawn_blocking(move || match &mut *state.lock().unwrap_or_else(PoisonError::into_inner) {
+            State::Running(job) => Some(act(job)),
+            State::Over(_) | State::Lost => None,
+        })
+        .await
+        .map_err(|error| StepError::broken("defect", error.to_string()))?
+        .ok_or_else(|| StepError::broken("not-running", "the reader has ended"))
+    }
+
+    /// Starts members that were stopped or killed.
+    ///
+    /// # Errors
+    /// Where the group cannot be joined again.
+    pub async fn revive(&self) -> Result<(), StepError> {
+        let all: BTreeSet<usize> = (0..self.members).collect();
+        let _ = self.halt_all(&self.live.halted().into_keys().collect(), false).await;
+        self.with_job(move |job| job.start_members(&all).map(drop))
+            .await?
+            .map_err(|error| StepError::broken("restart-reader", error.to_string()))
+    }
+
+    /// Makes members hang, or go on; false where one does not do so in time.
+    async fn halt_all(&self, members: &BTreeSet<usize>, halt: bool) -> bool {
+        let (live, members) = (Arc::clone(&self.live), members.clone());
+        let deadline = Instant::now() + HALT;
+        tokio::task::spawn_blocking(move || live.halt(&members, halt, deadline)).await.unwrap_or(false)
+    }
+
+    /// Says whether the reader, as far as it has come, has read the log to its end.
+    ///
+    /// # Errors
+    /// Where it has ended before.
+    pub async fn note_end(&self) -> Result<(), StepError> {
+        self.with_job(|job| job.note_end(NOTE)).await
+    }
+
+    /// Ends the reader.
+    ///
+    /// # Errors
+    /// Where it has ended before.
+    pub async fn join(&self) -> Result<ConsumeReport, StepError> {
+        let state = Arc::clone(&self.state);
+        tokio::task::spawn_blocking(move || {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            match std::mem::replace(&mut *state, State::Lost) {
+                State::Running(job) => {
+                    let (report, account) = job.join();
+                    *state = State::Over(Box::new(account));
+                    Some(report)
+                }
+                other => {
+                    *state = other;
+                    None
+                }
+            }
+        })
+        .await
+        .map_err(|error| StepError::broken("defect", error.to_string()))?
+        .ok_or_else(|| StepError::broken("not-running", "the reader has ended"))
+    }
+}
+
+impl LiveStep for Reader {
+    fn progress(&self) -> Progress {
+        let done = self.live.read();
+        let lag = self.live.lag();
+        let backlog = (!lag.is_empty()).then(|| u64::try_from(lag.values().sum::<i64>()).unwrap_or(0));
+        Progress {
+            done,
+            total: self.total,
+            what: "read".to_owned(),
+            rate: rate_since(&self.last, done),
+            p99: self.live.p99_us().map(|us| us as f64 / 1e6),
+            backlog,
+            ..Progress::default()
+        }
+    }
+
+    fn count(&self) -> u64 {
+        self.live.read()
+    }
+
+    fn share(&self) -> Option<f64> {
+        // Shares of counts are for display and thresholds; the counts themselves stay exact.
+        self.total.filter(|total| *total > 0).map(|total| self.live.read() as f64 / total as f64)
+    }
+
+    fn so_far(&self, now_us: u64) -> StepOutcome {
+        let report = Box::new(self.onlooker.so_far(now_us));
+        StepOutcome { consumed: Some(report), ..StepOutcome::default() }
+    }
+}
+
+impl LiveReader for Reader {
+    fn is_running(&self) -> bool {
+        matches!(&*self.state(), State::Running(_))
+    }
+
+    fn drain(&self, patience: Duration) -> BoxFuture<'_, Result<bool, StepError>> {
+        Box::pin(async move {
+            let deadline = Instant::now() + patience;
+            loop {
+                // Others may act on the reader between two turns: bring back members, without which there is no end.
+                let turn = deadline.min(Instant::now() + TURN);
+                match self.with_job(move |job| job.drain_on(turn)).await {
+                    Ok((drained, over)) if over || Instant::now() >= deadline => return Ok(drained),
+                    Ok(_) => tokio::time::sleep(LOOK_EVERY).await,
+                    Err(error) if error.code == "not-running" => {
+                        return Ok(self.account().is_some_and(|account| account.is_drained()));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        })
+    }
+
+    fn account(&self) -> Option<ReaderAccount> {
+        match &*self.state() {
+            State::Running(job) => Some(job.account(ReaderAccount::clone)),
+            State::Over(account) => Some((**account).clone()),
+            State::Lost => None,
+        }
+    }
+
+    fn capture(&self) -> Option<Arc<Capture>> {
+        self.capture.clone()
+    }
+}
+
+impl Members for Reader {
+    fn count(&self) -> usize {
+        self.members
+    }
+
+    fn running(&self) -> BTreeSet<usize> {
+        self.live.running()
+    }
+
+    fn halted(&self) -> BTreeMap<usize, u64> {
+        self.live.halted()
+    }
+
+    fn halt<'a>(&'a self, members: &'a BTreeSet<usize>, halt: bool) -> Answer<'a, ()> {
+        Box::pin(async move {
+            if self.halt_all(members, halt).await {
+                return Ok(());
+            }
+            let what = if halt { "stop polling" } else { "poll again" };
+            Err(not_back(format!("its members did not {what} within {} s", HALT.as_secs())))
+        })
+    }
+
+    fn end<'a>(&'a self, members: &'a BTreeSet<usize>, crash: bool) -> Answer<'a, ()> {
+        let members = members.clone();
+        let end =
+            move |job: &mut ConsumeJob| if crash { job.kill_members(&members) } else { job.stop_members(&members) };
+        Box::pin(async move { self.with_job(end).await.map_err(refused) })
+    }
+
+    fn start<'a>(&'a self, members: &'a BTreeSet<usize>) -> Answer<'a, ()> {
+        let members = members.clone();
+        let start = move |job: &mut ConsumeJob| job.start_members(&members);
+        Box::pin(async move {
+            let started = self.with_job(start).await.map_err(refused)?;
+            started.map(drop).map_err(|error| not_back(error.to_string()))
+        })
+    }
+
+    fn reading<'a>(&'a self, members: &'a BTreeSet<usize>, patience: Duration) -> Answer<'a, Instant> {
+        Box::pin(async move {
+            let deadline = Instant::now() + patience;
+            loop {
+                let wanted = members.clone();
+                let look = move |job: &mut ConsumeJob| job.reading_since(&wanted).map(|us| job.instant(us));
+                if let Some(since) = self.with_job(look).await.map_err(refused)? {
+                    return Ok(since);
+                }
+                if Instant::now() >= deadline {
+                    let waited = patience.as_secs();
+                    return Err(not_back(format!("its members are not assigned and reading after {waited} s")));
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        })
+    }
+}
+
+fn refused(error: StepError) -> FaultError {
+    FaultError::Reader { code: error.code, message: error.message }
+}
+
+fn not_back(message: String) -> FaultError {
+    FaultError::Reader { code: "restart-reader", message }
+}

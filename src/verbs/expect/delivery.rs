@@ -1,0 +1,282 @@
+//! `expect: delivery`: the account of messages between senders and readers.
+
+use super::{Checked, matched};
+use crate::accounting::matching::Matching;
+use crate::accounting::{Allowed, Class};
+use crate::delivery::{Settled, Wanted, settle, settle_changes};
+use crate::judge::delivery::none;
+use crate::record::metric::Work;
+use crate::record::{Demand, Unit};
+use crate::scenario::Guarantee;
+use crate::scenario::predicate::Predicate;
+use crate::scenario::units::Count;
+use crate::text::Problem;
+use crate::verb::{CheckContext, StepContext, StepError};
+use crate::verbs::metrics::demand;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Senders, readers, and how many messages of which class there may be between them.
+#[derive(Clone, Debug)]
+pub struct DeliverySubject {
+    from: Vec<String>,
+    to: Vec<String>,
+    matching: Option<Matching>,
+    allow: BTreeSet<Allowed>,
+    guarantee: Option<Promise>,
+    classes: Vec<(Class, Value)>,
+}
+
+/// The guarantee that a delivery is judged by, where that is not the scenario's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Promise {
+    /// None: only the classes that are named are checked.
+    None,
+    /// See [`Guarantee::AtLeastOnce`].
+    AtLeastOnce,
+    /// See [`Guarantee::AtMostOnce`].
+    AtMostOnce,
+    /// See [`Guarantee::ExactlyOnce`].
+    ExactlyOnce,
+}
+
+fn ids(value: Option<Value>, key: &str) -> Result<Vec<String>, String> {
+    let wrong = || format!("`{key}` is the id of a step, or a list of ids");
+    match value {
+        Some(Value::String(id)) => Ok(vec![id]),
+        Some(Value::Array(ids)) if !ids.is_empty() => {
+            ids.into_iter().map(|id| id.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+        }
+        Some(_) => Err(wrong()),
+        None => Err(format!("`{key}` is missing")),
+    }
+}
+
+impl<'de> Deserialize<'de> for DeliverySubject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut map = Map::deserialize(deserializer)?;
+        let from = ids(map.remove("from"), "from").map_err(de::Error::custom)?;
+        let to = ids(map.remove("to"), "to").map_err(de::Error::custom)?;
+        let matching = map.remove("match").map(matched::parse).transpose().map_err(de::Error::custom)?;
+        let allow = map
+            .remove("allow")
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(|_| de::Error::custom("`allow` is a list of `expired` and `superseded`"))?;
+        let guarantee = map
+            .remove("guarantee")
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(|_| de::Error::custom("`guarantee` is none, at-least-once, at-most-once or exactly-once"))?;
+        let mut classes = Vec::new();
+        for (name, value) in map {
+            let class = Class::ALL
+                .into_iter()
+                .find(|class| class.name() == name)
+                .ok_or_else(|| de::Error::custom(format!("there is no class `{name}`")))?;
+            classes.push((class, value));
+        }
+        Ok(Self { from, to, matching, allow: allow.unwrap_or_default(), guarantee, classes })
+    }
+}
+
+impl JsonSchema for DeliverySubject {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "DeliverySubject".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let count = generator.subschema_for::<Predicate<Count>>();
+        let documented = generator.subschema_for::<Class>();
+        let docs = documented
+            .as_value()
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|reference| reference.rsplit('/').next())
+            .and_then(|name| generator.definitions().get(name).cloned());
+        let doc = |class: Class| {
+            docs.as_ref()
+                .and_then(|definition| definition.get("oneOf"))
+                .and_then(Value::as_array)
+                .and_then(|choices| {
+                    choices.iter().find(|choice| choice.get("const").and_then(Value::as_str) == Some(class.name()))
+                })
+                .and_then(|choice| choice.get("description"))
+                .cloned()
+                .unwrap_or_default()
+        };
+        let mut properties = Map::new();
+        for (key, text) in
+            [("from", "The sending step, or a list: their union."), ("to", "The reading step, or a list: their union.")]
+        {
+            properties.insert(
+                key.to_owned(),
+                serde_json::json!({ "description": text, "type": ["string", "array"], "items": { "type": "string" }, "minItems": 1 }),
+            );
+        }
+        properties.insert("match".to_owned(), matched::schema());
+        properties.insert(
+            "allow".to_owned(),
+            serde_json::json!({
+                "description": "Ways for acknowledged messages to go that are no loss: `expired`, by retention or deletion of records; `superseded`, by compaction in favour of a later message of the same key. What the configuration of a `topic` step of the scenario explains is allowed as it is.",
+                "type": "array", "items": { "enum": ["expired", "superseded"] }, "minItems": 1
+            }),
+        );
+        properties.insert(
+            "guarantee".to_owned(),
+            serde_json::json!({
+                "description": "The guarantee that this delivery is judged by, where it is not the scenario's. `none` leaves the classes that are named.",
+                "enum": ["none", "at-least-once", "at-most-once", "exactly-once"]
+            }),
+        );
+        for class in Class::ALL {
+            properties
+                .insert(class.name().to_owned(), serde_json::json!({ "description": doc(class), "allOf": [count] }));
+        }
+        json_schema!({
+            "description": "Messages between senders and readers. The scenario's guarantee holds for it; a class that is named is checked as well.",
+            "type": "object",
+            "properties": properties,
+            "required": ["from", "to"],
+            "additionalProperties": false
+        })
+    }
+}
+
+impl DeliverySubject {
+    /// Whether another look can show something new: what a pipeline still has to write.
+    pub fn changes(&self) -> bool {
+        self.matching.is_some()
+    }
+
+    pub fn first_sender(&self) -> Option<String> {
+        self.from.first().cloned()
+    }
+
+    pub fn describe(&self) -> String {
+        format!("the delivery from {} to {}", self.from.join(", "), self.to.join(", "))
+    }
+
+    pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
+        let mut topics = Vec::new();
+        let of_changes = self.is_of_changes(|id| cx.lookup(id).map(|(_, step)| step.work));
+        let senders: &[&str] = if of_changes { &["sql"] } else { &["produce"] };
+        for (key, ids, verbs) in [("from", &self.from, senders), ("to", &self.to, &["consume"])] {
+            for id in ids {
+                let Some(step) = cx.step(&format!("{pointer}/{key}"), id, verbs) else { continue };
+                if of_changes && key == "to" && step.facts.as_ref().is_some_and(|facts| !facts.captures) {
+                    cx.report(
+                        &format!("{pointer}/to"),
+                        Problem::new("not-decoded", format!("`{id}` does not read change events"))
+                            .help(format!("add `decode: debezium` to `{id}`")),
+                    );
+                }
+                if step.order > cx.order {
+                    cx.report(
+                        &format!("{pointer}/{key}"),
+                        Problem::new("starts-later", format!("`{id}` starts only after this step")),
+                    );
+                }
+                if let Some(topic) = step.facts.as_ref().and_then(|facts| facts.topic.clone()) {
+                    topics.push((key, id.clone(), topic));
+                }
+            }
+        }
+        let written: Vec<_> = topics.iter().filter(|(key, ..)| *key == "from").map(|(.., topic)| topic).collect();
+        for (_, id, topic) in topics.iter().filter(|(key, ..)| *key == "to") {
+            if self.matching.is_none() && !written.is_empty() && !written.contains(&topic) {
+                cx.report(
+                    &format!("{pointer}/to"),
+                    Problem::new("no-samples", format!("`{id}` reads {topic}, to which none of the senders writes"))
+                        .help("where a pipeline writes it, `match:` says how its output is recognised"),
+                );
+            }
+        }
+        if self.classes.is_empty() && self.promised(cx.guarantee).is_none() {
+            cx.report(
+                pointer,
+                Problem::new("expect-what", "neither a class nor a guarantee says what may happen")
+                    .help("add `lost: 0`, or `guarantee: at-least-once` at the top"),
+            );
+        }
+        for (class, value) in &self.classes {
+            if of_changes && matches!(class, Class::Skipped | Class::AbortedRead) {
+                cx.report(
+                    &format!("{pointer}/{}", class.name()),
+                    Problem::new("does-not-apply", format!("changes of a database cannot be `{class}`")),
+                );
+            }
+            if let Err(error) = demand(Unit::Count, value) {
+                cx.report(&format!("{pointer}/{}", class.name()), Problem::new("bad-value", error));
+            }
+        }
+    }
+
+    /// Whether the senders are `sql` steps; the first one decides.
+    fn is_of_changes(&self, work: impl Fn(&str) -> Option<Work>) -> bool {
+        self.from.first().and_then(|id| work(id)) == Some(Work::ChangesRows)
+    }
+
+    pub async fn look(
+        &self,
+        pointer: &str,
+        cx: &mut StepContext,
+        deadline: Instant,
+    ) -> Result<Vec<Checked>, StepError> {
+        let full = |ids: &[String]| ids.iter().map(|id| cx.full_id(id)).collect::<Vec<_>>();
+        let (from, to) = (full(&self.from), full(&self.to));
+        let run = Arc::clone(&cx.run);
+        let of_changes = self.is_of_changes(|id| run.scenario.scope.steps.get(&cx.full_id(id)).map(|step| step.work));
+        let mut settled = if of_changes {
+            Settled::from(cx.unless_stopped(settle_changes(&run, from, to, deadline)).await??)
+        } else {
+            let wanted = Wanted { from, to, matching: self.matching.clone(), allow: self.allow.clone() };
+            cx.unless_stopped(settle(&run, wanted, deadline)).await??
+        };
+        settled.record.guarantee = self.promised(run.guarantee());
+        let mut checked = Vec::new();
+        for (class, value) in &self.classes {
+            let demand = demand(Unit::Count, value).map_err(|error| StepError::broken("bad-value", error))?;
+            checked.push(class_check(&mut settled, cx, &format!("{pointer}/{}", class.name()), *class, demand));
+        }
+        if let Some(guarantee) = settled.record.guarantee {
+            let named: Vec<Class> = self
+                .classes
+                .iter()
+                .filter(|(_, value)| value == &serde_json::json!(0))
+                .map(|(class, _)| *class)
+                .collect();
+            for class in settled.owed(&run, guarantee, self.matching.is_some()) {
+                if !named.contains(&class) {
+                    checked.push(class_check(&mut settled, cx, pointer, class, none()));
+                }
+            }
+        }
+        settled.report(&run);
+        Ok(checked)
+    }
+
+    /// The guarantee that it is judged by.
+    fn promised(&self, scenario: Option<Guarantee>) -> Option<Guarantee> {
+        match self.guarantee {
+            None => scenario,
+            Some(Promise::None) => None,
+            Some(Promise::AtLeastOnce) => Some(Guarantee::AtLeastOnce),
+            Some(Promise::AtMostOnce) => Some(Guarantee::AtMostOnce),
+            Some(Promise::ExactlyOnce) => Some(Guarantee::ExactlyOnce),
+        }
+    }
+}
+
+fn class_check(settled: &mut Settled, cx: &StepContext, pointer: &str, class: Class, demand: Demand) -> Checked {
+    let at = Some(cx.location(pointer));
+    let check = settled.judge(&cx.id, format!("delivery.{class}"), class, demand, at);
+    let mut checked = Checked::new(check.subject, check.demand, check.observed, pointer);
+    checked.samples = check.samples;
+    checked
+}

@@ -1,0 +1,230 @@
+//! `expect: service`.
+
+use super::Checked;
+use super::drift::Drift;
+use crate::environment::{Capability, LogQuery, Needs};
+use crate::record::{Demand, Observed, Quantity, Record, Unit};
+use crate::scenario::predicate::Predicate;
+use crate::scenario::units::{Bytes, Count, Share};
+use crate::text::Problem;
+use crate::verb::{CheckContext, StepContext, StepError};
+use crate::verbs::metrics::demand;
+use crate::verbs::target::ServiceTarget;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use std::ops::Range;
+
+/// A line that must, or must not, be in a log.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogCheck {
+    /// A text that some line has to contain.
+    #[serde(default)]
+    contains: Option<String>,
+    /// A text that no line may contain.
+    #[serde(default)]
+    lacks: Option<String>,
+}
+
+/// A service: what it does, what it used so far, what it wrote to its log.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSubject {
+    /// Its name or role.
+    pub name: ServiceTarget,
+    /// running, paused, stopped or exited.
+    #[serde(default)]
+    state: Option<String>,
+    /// Most anonymous memory at any sample of the run.
+    #[serde(default)]
+    #[schemars(with = "Option<Predicate<Bytes>>")]
+    memory: Option<Value>,
+    /// CPU as a share of what it may use, averaged over the run so far.
+    #[serde(default)]
+    #[schemars(with = "Option<Predicate<Share>>")]
+    cpu: Option<Value>,
+    /// Bytes of its data on disk at the last sample.
+    #[serde(default)]
+    #[schemars(with = "Option<Predicate<Bytes>>")]
+    disk: Option<Value>,
+    /// How often it was started again.
+    #[serde(default)]
+    #[schemars(with = "Option<Predicate<Count>>")]
+    restarts: Option<Value>,
+    /// What its log must or must not hold.
+    #[serde(default)]
+    log: Option<LogCheck>,
+    /// Change of `memory` or `cpu` between the first and the last part of the run so far.
+    #[serde(default)]
+    drift: Option<Drift>,
+}
+
+impl ServiceSubject {
+    pub fn needs(&self) -> Needs {
+        let mut needs = self.name.needs();
+        if self.log.is_some() {
+            needs = needs.with(Capability::Logs);
+        }
+        if self.drift.is_some() || self.memory.is_some() || self.cpu.is_some() || self.disk.is_some() {
+            needs = needs.with(Capability::Usage);
+        }
+        needs
+    }
+
+    fn numbers(&self) -> [(&'static str, Unit, &Option<Value>); 4] {
+        [
+            ("memory", Unit::Bytes, &self.memory),
+            ("cpu", Unit::Share, &self.cpu),
+            ("disk", Unit::Bytes, &self.disk),
+            ("restarts", Unit::Count, &self.restarts),
+        ]
+    }
+
+    pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
+        self.name.check(&format!("{pointer}/name"), cx);
+        if self.state.is_none()
+            && self.log.is_none()
+            && self.drift.is_none()
+            && self.numbers().iter().all(|(_, _, value)| value.is_none())
+        {
+            cx.report(pointer, Problem::new("expect-what", format!("nothing is expected of {}", self.name)));
+        }
+        for (field, unit, value) in self.numbers() {
+            if let Some(value) = value
+                && let Err(error) = demand(unit, value)
+            {
+                cx.report(&format!("{pointer}/{field}"), Problem::new("bad-value", error));
+            }
+        }
+        if let Some(drift) = &self.drift
+            && drift.of != "memory"
+            && drift.of != "cpu"
+        {
+            let problem = Problem::new("unknown-metric", format!("`{}` is no figure of a service", drift.of));
+            cx.report(&format!("{pointer}/drift/of"), problem.help("the figures are memory and cpu"));
+        }
+        if let Some(state) = &self.state
+            && !["running", "paused", "stopped", "exited"].contains(&state.as_str())
+        {
+            cx.report(
+                &format!("{pointer}/state"),
+                Problem::new("unknown-word", format!("`{state}` is no state of a service"))
+                    .help("the states are running, paused, stopped and exited"),
+            );
+        }
+    }
+
+    pub async fn look(&self, pointer: &str, cx: &mut StepContext) -> Result<Vec<Checked>, StepError> {
+        let service = self.name.resolve(cx).await.map_err(|error| error.at(format!("{pointer}/name")))?;
+        let mut checked = Vec::new();
+        let state = cx.run.environment.state(&service).await;
+        if let Some(wanted) = &self.state {
+            let observed = match &state {
+                Ok(state) => Observed::Text(state.lifecycle.to_string()),
+                Err(error) => Observed::Nothing { reason: error.to_string() },
+            };
+            let subject = format!("service {service} state");
+            checked.push(Checked::new(subject, Demand::Text(wanted.clone()), observed, format!("{pointer}/state")));
+        }
+        let record = cx.run.snapshot();
+        for (field, unit, value) in self.numbers() {
+            let Some(value) = value else { continue };
+            let observed = match (field, &record) {
+                ("restarts", _) => match &state {
+                    Ok(state) => Observed::Number(Quantity::count(u64::from(state.restarts))),
+                    Err(error) => Observed::Nothing { reason: error.to_string() },
+                },
+                (_, Some(record)) => used(record, &service, field),
+                (_, None) => Observed::Nothing { reason: "there is no record yet".to_owned() },
+            };
+            let demand = demand(unit, value).map_err(|error| StepError::broken("bad-value", error))?;
+            checked.push(Checked::new(
+                format!("service {service} {field}"),
+                demand,
+                observed,
+                format!("{pointer}/{field}"),
+            ));
+        }
+        if let (Some(drift), Some(record)) = (&self.drift, &record) {
+            let observed = drift.observe(&(0.0..record.run.duration), |span| mean(record, &service, &drift.of, &span));
+            let subject = format!("service {service} drift of {}", drift.of);
+            checked.push(Checked::new(subject, drift.demand(), observed, format!("{pointer}/drift")));
+        }
+        if let Some(log) = &self.log {
+            checked.extend(self.look_at_log(log, &service, pointer, cx).await?);
+        }
+        Ok(checked)
+    }
+
+    async fn look_at_log(
+        &self,
+        log: &LogCheck,
+        service: &str,
+        pointer: &str,
+        cx: &StepContext,
+    ) -> Result<Vec<Checked>, StepError> {
+        let query = LogQuery { since: Some(cx.run.clock.wall(0.0)), ..LogQuery::default() };
+        let lines = cx.run.environment.logs(service, query).await?;
+        Ok([("contains", &log.contains, true), ("lacks", &log.lacks, false)]
+            .into_iter()
+            .filter_map(|(field, text, wanted)| {
+                let text = text.as_ref()?;
+                let found = lines.iter().find(|line| line.text.contains(text.as_str()));
+                let mut check = Checked::new(
+                    format!("log of {service} has `{text}`"),
+                    Demand::Flag(wanted),
+                    Observed::Flag(found.is_some()),
+                    format!("{pointer}/log/{field}"),
+                );
+                check.samples.extend(found.filter(|_| !wanted).map(|line| line.text.clone()));
+                Some(check)
+            })
+            .collect())
+    }
+}
+
+/// The mean of a figure over a part of the run.
+fn mean(record: &Record, service: &str, figure: &str, span: &Range<f64>) -> Observed {
+    let nothing = |reason: &str| Observed::Nothing { reason: reason.to_owned() };
+    let Some(service) = record.services.iter().find(|known| known.name == service) else {
+        return nothing("the service was never sampled");
+    };
+    let (values, unit): (Vec<f64>, Unit) = if figure == "cpu" {
+        (service.cpu_shares(span.start, span.end).into_iter().map(|(_, share)| share).collect(), Unit::Share)
+    } else {
+        let samples = service.samples.iter().filter(|sample| span.contains(&sample.at));
+        (samples.filter_map(|sample| Some(sample.usage?.memory as f64)).collect(), Unit::Bytes)
+    };
+    if values.is_empty() {
+        return nothing("there are no samples");
+    }
+    Observed::Number(Quantity::new(values.iter().sum::<f64>() / values.len() as f64, unit))
+}
+
+/// What a service used, from the samples of the run.
+fn used(record: &Record, service: &str, field: &str) -> Observed {
+    let nothing = |reason: &str| Observed::Nothing { reason: reason.to_owned() };
+    let Some(service) = record.services.iter().find(|known| known.name == service) else {
+        return nothing("the service was never sampled");
+    };
+    let usages = || service.samples.iter().filter_map(|sample| sample.usage);
+    // Sizes are far below what an f64 holds exactly.
+    let bytes = |value: Option<u64>| match value {
+        Some(value) => Observed::Number(Quantity::new(value as f64, Unit::Bytes)),
+        None => nothing("this environment does not tell"),
+    };
+    match field {
+        "memory" => bytes(usages().map(|usage| usage.memory).max()),
+        "disk" => bytes(usages().filter_map(|usage| usage.disk).next_back()),
+        "cpu" => {
+            let shares = service.cpu_shares(0.0, f64::MAX);
+            if shares.is_empty() {
+                return nothing("there are fewer than two samples");
+            }
+            let mean = shares.iter().map(|(_, share)| share).sum::<f64>() / shares.len() as f64;
+            Observed::Number(Quantity::new(mean, Unit::Share))
+        }
+        other => nothing(&format!("`{other}` is not measured")),
+    }
+}

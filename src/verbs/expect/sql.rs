@@ -1,0 +1,109 @@
+//! `expect: sql`.
+
+use super::Checked;
+use crate::database::QueryResult;
+use crate::record::{CheckOutcome, Demand, Observed, Quantity, Unit};
+use crate::scenario::predicate::Predicate;
+use crate::scenario::units::Count;
+use crate::text::Problem;
+use crate::verb::{CheckContext, StepContext, StepError};
+use crate::verbs::metrics::demand;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use std::time::Duration;
+
+/// What a query returns.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqlSubject {
+    /// One statement that returns rows.
+    pub query: String,
+    /// The only value of the only row: a value, or bounds on a number, such as { min: 5 }.
+    #[serde(default)]
+    value: Option<Value>,
+    /// Number of rows.
+    #[serde(default)]
+    #[schemars(with = "Option<Predicate<Count>>")]
+    count: Option<Value>,
+    /// The rows, each a list of values in the order of the columns.
+    #[serde(default)]
+    rows: Option<Vec<Vec<Value>>>,
+}
+
+/// How long a database that is away is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Rows shown where they are not the expected ones.
+const SHOWN: usize = 5;
+
+impl SqlSubject {
+    pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
+        if self.value.is_none() && self.count.is_none() && self.rows.is_none() {
+            cx.report(
+                pointer,
+                Problem::new("expect-what", "`sql` holds no check").help("add `value`, `count` or `rows`"),
+            );
+        }
+        let numbers = [("count", &self.count), ("value", &self.value)];
+        for (field, value) in numbers {
+            if let Some(value) = value
+                && (field == "count" || value.is_object())
+                && let Err(error) = demand(Unit::Count, value)
+            {
+                cx.report(&format!("{pointer}/{field}"), Problem::new("bad-value", error));
+            }
+        }
+    }
+
+    pub async fn look(&self, pointer: &str, cx: &mut StepContext) -> Result<Vec<Checked>, StepError> {
+        let database = cx.run.database()?;
+        let query = async {
+            let session = database.connect_within(PATIENCE).await?;
+            session.query(&self.query).await
+        };
+        let result = cx
+            .unless_stopped(query)
+            .await?
+            .map_err(|error| StepError::broken("sql", error.to_string()).at(format!("{pointer}/query")))?;
+        let mut checked = Vec::new();
+        let subject =
+            |what: &str| format!("sql {what} of `{}`", self.query.split_whitespace().collect::<Vec<_>>().join(" "));
+        if let Some(wanted) = &self.value {
+            let (demand, observed) = value(wanted, &result)?;
+            checked.push(Checked::new(subject("value"), demand, observed, format!("{pointer}/value")));
+        }
+        if let Some(wanted) = &self.count {
+            let demand = demand(Unit::Count, wanted).map_err(|error| StepError::broken("bad-value", error))?;
+            let observed = Observed::Number(Quantity::count(result.rows.len() as u64));
+            checked.push(Checked::new(subject("rows"), demand, observed, format!("{pointer}/count")));
+        }
+        if let Some(wanted) = &self.rows {
+            let (demand, observed) =
+                (Demand::Json(serde_json::json!(wanted)), Observed::Json(serde_json::json!(result.rows)));
+            checked.push(Checked::new(subject("rows"), demand, observed, format!("{pointer}/rows")));
+        }
+        for check in checked.iter_mut().filter(|check| check.outcome() != CheckOutcome::Pass) {
+            check.samples.extend(result.rows.iter().take(SHOWN).map(|row| serde_json::json!(row).to_string()));
+        }
+        Ok(checked)
+    }
+}
+
+/// Bounds are held against a number, anything else has to be equal.
+fn value(wanted: &Value, result: &QueryResult) -> Result<(Demand, Observed), StepError> {
+    let found = result.scalar();
+    let missing =
+        || Observed::Nothing { reason: format!("the query returned {} rows, not one value", result.rows.len()) };
+    if wanted.is_object() {
+        let demand = demand(Unit::Count, wanted).map_err(|error| StepError::broken("bad-value", error))?;
+        let observed = match found {
+            None => missing(),
+            Some(found) => match found.as_f64() {
+                Some(number) => Observed::Number(Quantity::new(number, Unit::Count)),
+                None => Observed::Nothing { reason: format!("{found} is no number") },
+            },
+        };
+        return Ok((demand, observed));
+    }
+    Ok((Demand::Json(wanted.clone()), found.map_or_else(missing, |found| Observed::Json(found.clone()))))
+}

@@ -1,0 +1,270 @@
+//! Checks of a step's metrics: `thresholds` of loads, and `expect: step`.
+
+use crate::judge;
+use crate::record::metric::{self, Metric, STATISTICS, Shape, Work};
+use crate::record::{CheckOutcome, CheckRecord, Demand, EventKind, Observed, Unit};
+use crate::scenario::predicate::Predicate;
+use crate::scenario::units::{Bytes, Count, Length, Rate, Share};
+use crate::text::{Problem, did_you_mean};
+use crate::verb::{CheckContext, Step, StepContext, StepError, StepOutcome};
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// One check of a metric.
+#[derive(Clone, Debug)]
+pub struct MetricCheck {
+    /// The metric.
+    pub metric: &'static Metric,
+    /// Which statistic of a distribution.
+    pub statistic: Option<String>,
+    /// What is demanded.
+    pub demand: Demand,
+    /// JSON pointer of the check within the map.
+    pub pointer: String,
+}
+
+impl MetricCheck {
+    /// `response_latency.p95`
+    pub fn name(&self) -> String {
+        match &self.statistic {
+            Some(statistic) => format!("{}.{statistic}", self.metric.name),
+            None => self.metric.name.to_owned(),
+        }
+    }
+}
+
+/// Checks of metrics, by metric and, for distributions, by statistic.
+#[derive(Clone, Debug, Default)]
+pub struct MetricChecks(pub Vec<MetricCheck>);
+
+impl<'de> Deserialize<'de> for MetricChecks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = Map::deserialize(deserializer)?;
+        Self::parse(&map).map_err(de::Error::custom)
+    }
+}
+
+impl MetricChecks {
+    /// Reads checks from a map.
+    ///
+    /// # Errors
+    /// An unknown metric or statistic, a bound that is not in the metric's unit.
+    pub fn parse(map: &Map<String, Value>) -> Result<Self, String> {
+        let mut checks = Vec::new();
+        for (name, value) in map {
+            let metric = metric::named(name)
+                .ok_or_else(|| unknown("metric", name, metric::METRICS.iter().map(|metric| metric.name)))?;
+            if metric.shape == Shape::Single {
+                let demand = demand(metric.unit, value).map_err(|error| format!("{name}: {error}"))?;
+                checks.push(MetricCheck { metric, statistic: None, demand, pointer: format!("/{name}") });
+                continue;
+            }
+            let Value::Object(statistics) = value else {
+                return Err(format!(
+                    "{name} is a distribution: name a statistic, as in `{name}: {{ p99: {{ max: … }} }}`"
+                ));
+            };
+            for (statistic, value) in statistics {
+                if !metric::is_statistic(statistic) {
+                    return Err(unknown("statistic", statistic, STATISTICS.iter().map(|(name, _)| *name)));
+                }
+                let demand = demand(metric.unit, value).map_err(|error| format!("{name}.{statistic}: {error}"))?;
+                checks.push(MetricCheck {
+                    metric,
+                    statistic: Some(statistic.clone()),
+                    demand,
+                    pointer: format!("/{name}/{statistic}"),
+                });
+            }
+        }
+        Ok(Self(checks))
+    }
+
+    /// The schema for the metrics of a verb.
+    pub fn schema_of<S: Step>(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "properties": Self::properties(Some(S::WORK), generator),
+            "additionalProperties": false
+        })
+    }
+
+    /// The properties of a schema for the metrics of verbs that do this, or of all verbs.
+    pub fn properties(work: Option<Work>, generator: &mut SchemaGenerator) -> Map<String, Value> {
+        metric::METRICS
+            .iter()
+            .filter(|metric| work.is_none_or(|work| metric.is_of(work)))
+            .map(|metric| {
+                let check = predicate_schema(metric.unit, generator);
+                let schema = match metric.shape {
+                    Shape::Single => {
+                        serde_json::json!({ "description": metric.doc, "allOf": [check] })
+                    }
+                    Shape::Distribution => {
+                        let statistics: Map<String, Value> = STATISTICS
+                            .iter()
+                            .map(|(name, doc)| {
+                                ((*name).to_owned(), serde_json::json!({ "description": doc, "allOf": [check] }))
+                            })
+                            .collect();
+                        serde_json::json!({
+                            "description": metric.doc,
+                            "type": "object",
+                            "properties": statistics,
+                            "additionalProperties": false,
+                            "minProperties": 1
+                        })
+                    }
+                };
+                (metric.name.to_owned(), schema)
+            })
+            .collect()
+    }
+
+    /// Refuses metrics that the verb does not have, and those that the step `lacks` as it is written.
+    pub fn check(
+        &self,
+        pointer: &str,
+        verb: &str,
+        work: Work,
+        lacks: &BTreeMap<&'static str, &'static str>,
+        cx: &mut CheckContext<'_>,
+    ) {
+        for check in &self.0 {
+            if let Some(why) = lacks.get(check.metric.name) {
+                let problem = format!("this step has no `{}`: {why}", check.metric.name);
+                cx.report(&format!("{pointer}{}", check.pointer), Problem::new("does-not-apply", problem));
+            }
+            if !check.metric.is_of(work) {
+                let names = metric::of(work).map(|metric| metric.name);
+                let problem =
+                    Problem::new("unknown-metric", format!("a `{verb}` step has no metric `{}`", check.metric.name));
+                let help = format!("its metrics are {}", names.collect::<Vec<_>>().join(", "));
+                cx.report(&format!("{pointer}{}", check.pointer), problem.help(help));
+            }
+        }
+    }
+
+    /// Makes the checks on what the step measured, and fails it where one is not met.
+    ///
+    /// # Errors
+    /// A check that is not met, with the outcome attached.
+    pub fn settle(&self, pointer: &str, outcome: StepOutcome, cx: &StepContext) -> Result<StepOutcome, StepError> {
+        let mut failed = 0;
+        let record = cx.run.snapshot_with_running();
+        for check in &self.0 {
+            let observed = match &record {
+                Some(record) => {
+                    let step = outcome.as_step(&cx.id);
+                    let figure = (check.metric.name, check.statistic.as_deref());
+                    let observed = judge::measure::observe(record, &step, figure.0, figure.1, None);
+                    judge::noise::excused(record, &step, figure, None, &check.demand, observed)
+                }
+                None => Observed::unknown("the run left no record"),
+            };
+            let decided = judge::decide(&check.demand, &observed);
+            failed += usize::from(decided == CheckOutcome::Fail);
+            let record = CheckRecord {
+                step: cx.id.clone(),
+                subject: format!("{} {}", cx.id, check.name()),
+                demand: check.demand.clone(),
+                observed,
+                outcome: decided,
+                at: Some(cx.location(&format!("{pointer}{}", check.pointer))),
+                samples: Vec::new(),
+            };
+            cx.run.recorder.emit(EventKind::Check { record: Box::new(record) });
+        }
+        if failed == 0 {
+            return Ok(outcome);
+        }
+        Err(StepError::check("threshold", format!("{failed} of {} thresholds not met", self.0.len()))
+            .at(pointer)
+            .after(outcome))
+    }
+}
+
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    match did_you_mean(name, known) {
+        Some(similar) => format!("there is no {what} `{name}`; did you mean `{similar}`?"),
+        None => format!("there is no {what} `{name}`"),
+    }
+}
+
+/// The schema of a check in a unit.
+pub(super) fn predicate_schema(unit: Unit, generator: &mut SchemaGenerator) -> Schema {
+    match unit {
+        Unit::Count => generator.subschema_for::<Predicate<Count>>(),
+        Unit::Duration => generator.subschema_for::<Predicate<Length>>(),
+        Unit::Rate => generator.subschema_for::<Predicate<Rate>>(),
+        Unit::Bytes => generator.subschema_for::<Predicate<Bytes>>(),
+        Unit::Share => generator.subschema_for::<Predicate<Share>>(),
+    }
+}
+
+/// A check in a unit as a demand.
+///
+/// # Errors
+/// A bound in another unit, or a demand that a measured value never meets: exactly so many milliseconds.
+pub(super) fn demand(unit: Unit, value: &Value) -> Result<Demand, String> {
+    match unit {
+        Unit::Count => numeric(unit, value, |count: Count| count.0 as f64),
+        Unit::Duration => measured(unit, value, |length: Length| length.0.as_secs_f64()),
+        Unit::Rate => measured(unit, value, |rate: Rate| rate.0),
+        Unit::Bytes => measured(unit, value, |bytes: Bytes| bytes.0 as f64),
+        Unit::Share => measured(unit, value, |share: Share| share.0),
+    }
+}
+
+fn numeric<T>(unit: Unit, value: &Value, base: impl FnMut(T) -> f64) -> Result<Demand, String>
+where
+    Predicate<T>: DeserializeOwned,
+{
+    let predicate: Predicate<T> = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
+    let Predicate { min, max, equals, not } = predicate.map(base);
+    let nobody = match (min, max, equals, not) {
+        (Some(min), Some(max), ..) if min > max => "no value is at least `min` and at most `max`: swap the two",
+        (min, max, Some(equals), _) if min.is_some_and(|min| equals < min) || max.is_some_and(|max| equals > max) => {
+            "no value equals `equals` and is within `min` and `max`: drop one of them"
+        }
+        (_, _, Some(equals), Some(not)) if equals == not => "no value equals `equals` and differs from `not`",
+        _ => return Ok(Demand::Number { unit, min, max, equals, not }),
+    };
+    Err(nobody.to_owned())
+}
+
+fn measured<T>(unit: Unit, value: &Value, base: impl FnMut(T) -> f64) -> Result<Demand, String>
+where
+    Predicate<T>: DeserializeOwned,
+{
+    match numeric(unit, value, base)? {
+        Demand::Number { equals: Some(_), .. } => {
+            let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            Err(format!("a measured value is never exactly {shown}; write {{ max: {shown} }} or {{ min: {shown} }}"))
+        }
+        demand => Ok(demand),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_check_that_no_value_can_meet_is_refused() {
+        for impossible in [
+            json!({ "min": 5, "max": 1 }),
+            json!({ "equals": 3, "max": 1 }),
+            json!({ "equals": 3, "min": 4 }),
+            json!({ "equals": 3, "not": 3 }),
+        ] {
+            assert!(demand(Unit::Count, &impossible).is_err(), "{impossible}");
+        }
+        assert!(demand(Unit::Count, &json!({ "min": 1, "max": 1 })).is_ok());
+        assert!(demand(Unit::Duration, &json!({ "min": "2s", "max": "500ms" })).is_err());
+    }
+}

@@ -1,0 +1,353 @@
+//! The verb `produce`.
+
+mod keys;
+mod payload;
+mod sender;
+mod words;
+
+pub use sender::Sender;
+pub use words::{AcksWord, Compression, StageClause, Transactional};
+
+use super::client;
+use super::metrics::MetricChecks;
+use super::rights::{self, Use};
+use super::topic::check_topic_name;
+use crate::environment::{Grant, Needs};
+use crate::load::produce::{Acks, TransactionSpec};
+use crate::load::{ProduceJob, ProduceSpec, Schedule, Stage};
+use crate::record::LoadValidity;
+use crate::scenario::units::{Bytes, Count, Length, Rate};
+use crate::text::Problem;
+use crate::verb::{CheckContext, ErrorKind, Facts, Live, Step, StepContext, StepError, StepOutcome, Stop, Work};
+use keys::Key;
+use payload::Payload;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Sends messages on a fixed schedule, whatever the system does (open loop), and accounts for the outcome of each.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Produce {
+    /// The topic.
+    pub topic: String,
+    /// Messages per second, such as `1000/s`; as fast as it goes where absent.
+    #[serde(default)]
+    pub rate: Option<Rate>,
+    /// Length of the schedule.
+    #[serde(default, rename = "for")]
+    pub length: Option<Length>,
+    /// Number of messages.
+    #[serde(default)]
+    pub count: Option<Count>,
+    /// Parts of a schedule, one after the other, instead of `rate`.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub stages: Option<Vec<StageClause>>,
+    /// Size of each value; 1 KiB by default, where the payload does not decide.
+    #[serde(default)]
+    pub size: Option<Bytes>,
+    /// What the values are; random bytes by default.
+    #[serde(default)]
+    pub payload: Payload,
+    /// What the keys are; those of the payload by default (CDC events have one), else none.
+    #[serde(default)]
+    pub key: Key,
+    /// Headers of each message.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Which acknowledgement each message waits for: 0, 1 or all (the default).
+    #[serde(default)]
+    pub acks: Option<AcksWord>,
+    /// `enable.idempotence`; as in Java true by default where `acks` is all.
+    #[serde(default)]
+    pub idempotent: Option<bool>,
+    /// Sends in transactions.
+    #[serde(default)]
+    pub transactional: Option<Transactional>,
+    /// `compression.type`.
+    #[serde(default)]
+    pub compression: Option<Compression>,
+    /// Number of producers that share the schedule; 1 by default.
+    #[serde(default)]
+    pub producers: Option<Count>,
+    /// Further client properties, under their librdkafka or Java names.
+    #[serde(default)]
+    pub config: BTreeMap<String, Value>,
+    /// Checks of the step's own metrics, made at its end.
+    #[serde(default)]
+    #[schemars(schema_with = "MetricChecks::schema_of::<Produce>")]
+    pub thresholds: MetricChecks,
+}
+
+/// What only acknowledgements can tell.
+const UNACKNOWLEDGED: [&str; 3] = ["ack_latency", "response_latency", "unavailability"];
+/// Why a load has none of that.
+const NO_ACKS: &str = "with `acks: 0` the broker acknowledges nothing";
+/// Size of a value where nothing says otherwise.
+const SIZE: u64 = 1024;
+/// `delivery.timeout.ms` of the Java client.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a load that has to end waits for outcomes: less than the engine grants it.
+const UNRESOLVED: Duration = Duration::from_secs(5);
+/// What a load without a schedule may take before its time limit.
+const UNPLANNED: Duration = Duration::from_secs(3600);
+
+impl Step for Produce {
+    const VERB: &'static str = "produce";
+    const MAY: &'static [Grant] = &[Grant::Produce];
+    const WORK: Work = Work::Sends;
+    const EXAMPLE: &'static str = "produce: { topic: \"orders-${run.id}\", rate: 1000/s, for: 10s, acks: all }";
+    const BACKGROUND: bool = true;
+    const RETRY: bool = false;
+
+    fn needs(&self) -> Needs {
+        Needs::kafka()
+    }
+
+    fn facts(&self) -> Facts {
+        let schedule = self.schedule();
+        let planned = schedule.as_ref().and_then(Schedule::length);
+        Facts {
+            topic: Some(self.topic.clone()),
+            properties: self.config.keys().cloned().collect(),
+            total: schedule.as_ref().and_then(Schedule::total),
+            allowance: Some(
+                self.delivery_timeout() + Duration::from_secs(30) + planned.map_or(UNPLANNED, |_| Duration::ZERO),
+            ),
+            planned,
+            judges: !self.thresholds.0.is_empty(),
+            ends: true,
+            lacks: match self.acks {
+                Some(AcksWord(Acks::None)) => UNACKNOWLEDGED.map(|metric| (metric, NO_ACKS)).into(),
+                _ => BTreeMap::new(),
+            },
+            ..Facts::default()
+        }
+    }
+
+    fn check(&self, cx: &mut CheckContext<'_>) {
+        check_topic_name("/topic", &self.topic, cx);
+        self.check_schedule(cx);
+        self.check_client(cx);
+        self.payload.check(self.size, cx);
+        self.thresholds.check("/thresholds", Self::VERB, Self::WORK, &self.facts().lacks, cx);
+        if self.producers.is_some_and(|producers| producers.0 == 0 || producers.0 > 256) {
+            cx.report("/producers", Problem::new("out-of-range", "there can be 1 to 256 producers"));
+        }
+    }
+
+    fn describe(&self) -> String {
+        let what = match (self.count, self.length) {
+            (Some(count), _) => format!("{} messages", crate::record::Quantity::count(count.0)),
+            (None, Some(length)) => format!("messages for {length}"),
+            (None, None) => "messages".to_owned(),
+        };
+        let pace = match (&self.rate, &self.stages) {
+            (Some(rate), _) => format!("at {rate}"),
+            (None, Some(stages)) => format!("in {} stages", stages.len()),
+            (None, None) => "as fast as it goes".to_owned(),
+        };
+        format!("produce {what} to {} {pace}", self.topic)
+    }
+
+    async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
+        let spec = self.spec(cx)?;
+        let mut job = tokio::task::spawn_blocking(move || ProduceJob::prepare(spec))
+            .await
+            .map_err(|error| StepError::broken("defect", error.to_string()))?
+            .map_err(|error| StepError::broken("prepare-load", error.to_string()))
+            .map_err(|error| rights::explained(error, &self.topic, Use::Write))?;
+        let live = job.live();
+        cx.show(Live::Sender(Arc::new(Sender::new(&job, self.topic.clone()))));
+        cx.prepared();
+        job.start(cx.run.clock).map_err(|error| StepError::broken("start-load", error.to_string()))?;
+        let mut stopped = false;
+        tokio::select! {
+            () = live.finished() => {}
+            _ = cx.stop.at_least(Stop::Timeout) => {
+                job.stop_within(cx.run.clock, UNRESOLVED);
+                stopped = true;
+            }
+        }
+        let (report, _) = tokio::task::spawn_blocking(move || job.join())
+            .await
+            .map_err(|error| StepError::broken("defect", error.to_string()))?;
+        let fatal = report.fatal.clone();
+        let validity = report.validity.clone();
+        if let Some(warning) = crate::judge::invalid_tail(&report) {
+            cx.run.recorder.warn(format!("{}: {warning}", cx.id));
+        }
+        if let Some(why) = rights::refused(&report, cx).await {
+            cx.run.recorder.warn(format!("{}: {why}", cx.id));
+        }
+        let wanted = self.schedule().and_then(|schedule| schedule.total()).unwrap_or(0);
+        if !stopped && fatal.is_none() && report.sent < wanted {
+            cx.run.recorder.warn(format!(
+                "{}: stopped after {} of {} messages: the broker had stopped answering, or the rate is out of reach",
+                cx.id,
+                crate::record::Quantity::count(report.sent),
+                crate::record::Quantity::count(wanted),
+            ));
+        }
+        let outcome = StepOutcome { produced: Some(Box::new(report)), ..StepOutcome::default() };
+        if stopped {
+            return Err(StepError::interrupted().after(outcome));
+        }
+        if let Some(fatal) = fatal {
+            return Err(rights::explained(ended(fatal), &self.topic, Use::Write).after(outcome));
+        }
+        if let LoadValidity::Invalid { reason } = validity {
+            return Err(StepError::new(ErrorKind::InvalidLoad, "invalid-load", reason)
+                .help("lower the rate, or give the generator more CPU: what it measured says nothing about the broker")
+                .after(outcome));
+        }
+        self.thresholds.settle("/thresholds", outcome, cx)
+    }
+}
+
+impl Produce {
+    /// The schedule; `None` where the fields contradict each other, which the check reports.
+    fn schedule(&self) -> Option<Schedule> {
+        if let Some(stages) = &self.stages {
+            return Some(Schedule::stages(stages.iter().map(|stage| Stage {
+                from: stage.rate.0,
+                to: stage.to.unwrap_or(stage.rate).0,
+                length: stage.length.0,
+                warmup: stage.warmup,
+            })));
+        }
+        match (self.rate, self.count, self.length) {
+            (Some(rate), Some(count), None) => Some(Schedule::constant(rate.0, count.0)),
+            (Some(rate), None, Some(length)) => Some(Schedule::constant_for(rate.0, length.0)),
+            (None, count, length) if count.is_some() || length.is_some() => {
+                Some(Schedule::Unlimited { count: count.map(|count| count.0), length: length.map(|length| length.0) })
+            }
+            _ => None,
+        }
+    }
+
+    fn check_schedule(&self, cx: &mut CheckContext<'_>) {
+        if self.stages.is_some() {
+            for (field, given) in
+                [("/rate", self.rate.is_some()), ("/count", self.count.is_some()), ("/for", self.length.is_some())]
+            {
+                if given {
+                    cx.report(field, Problem::new("two-schedules", "`stages` already say how much is sent and when"));
+                }
+            }
+        } else if self.rate.is_some() && self.count.is_some() && self.length.is_some() {
+            cx.report(
+                "/for",
+                Problem::new("two-schedules", "with a rate, `count` and `for` both fix the end; give one"),
+            );
+        } else if self.count.is_none() && self.length.is_none() {
+            cx.report(
+                "",
+                Problem::new("no-end", "this load has no end: neither `count` nor `for` is given")
+                    .help("add `count: 1000` or `for: 10s`"),
+            );
+        }
+        if self.count.is_some_and(|count| count.0 == 0) {
+            cx.report(
+                "/count",
+                Problem::new("out-of-range", "`count: 0` sends nothing; a load has at least 1 message"),
+            );
+        }
+    }
+
+    fn check_client(&self, cx: &mut CheckContext<'_>) {
+        let acks = self.acks.map_or(Acks::All, |acks| acks.0);
+        if self.idempotent == Some(true) && acks != Acks::All {
+            cx.report(
+                "/idempotent",
+                Problem::new("contradiction", "an idempotent producer needs `acks: all`")
+                    .help("change `acks`, or set `idempotent: false`"),
+            );
+        }
+        let in_flight = ["max.in.flight.requests.per.connection", "max.in.flight"]
+            .iter()
+            .find_map(|name| self.config.get_key_value(*name));
+        if let Some((name, value)) = in_flight
+            && self.is_idempotent()
+            && number(value).is_some_and(|number| number > 5)
+        {
+            cx.report(
+                &format!("/config/{name}"),
+                Problem::new("contradiction", "an idempotent producer has at most 5 requests in flight"),
+            );
+        }
+        if self.transactional.is_some() && (self.idempotent == Some(false) || acks != Acks::All) {
+            cx.report(
+                "/transactional",
+                Problem::new("contradiction", "transactions need `acks: all` and an idempotent producer"),
+            );
+        }
+        if self.transactional.as_ref().is_some_and(|transactional| transactional.per.0 == 0) {
+            cx.report("/transactional/per", Problem::new("out-of-range", "a transaction has at least one message"));
+        }
+        client::check(&self.config, crate::kafka::Role::Producer, cx);
+    }
+
+    fn is_idempotent(&self) -> bool {
+        let acks = self.acks.map_or(Acks::All, |acks| acks.0);
+        self.idempotent.unwrap_or(acks == Acks::All)
+    }
+
+    fn delivery_timeout(&self) -> Duration {
+        ["delivery.timeout.ms", "message.timeout.ms"]
+            .iter()
+            .find_map(|name| self.config.get(*name).and_then(number))
+            .map_or(DELIVERY_TIMEOUT, Duration::from_millis)
+    }
+
+    fn spec(&self, cx: &StepContext) -> Result<ProduceSpec, StepError> {
+        let schedule = self.schedule().ok_or_else(|| StepError::broken("no-end", "this load has no schedule"))?;
+        let size = self.size.map_or(SIZE, |size| size.0);
+        let mut config = client::plain(&self.config);
+        if let Some(compression) = self.compression {
+            config.insert("compression.type".to_owned(), format!("{compression:?}").to_lowercase());
+        }
+        let transaction = self.transactional.as_ref().map(|transactional| TransactionSpec {
+            per: transactional.per.0,
+            abort_share: transactional.abort.map_or(0.0, |share| share.0),
+            id: transactional.id.clone().unwrap_or_else(|| format!("kscen-{}-{}", cx.run.id(), cx.id)),
+        });
+        Ok(ProduceSpec {
+            name: cx.id.clone(),
+            topic: self.topic.clone(),
+            schedule,
+            producers: self.producers.and_then(|count| usize::try_from(count.0).ok()).unwrap_or(1),
+            payload: self.payload.spec(size, &cx.origin)?,
+            key: self.key.0.clone(),
+            headers: self.headers.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect(),
+            acks: self.acks.map_or(Acks::All, |acks| acks.0),
+            idempotent: self.is_idempotent(),
+            transaction,
+            connection: cx.run.connection(),
+            config,
+            run: Arc::clone(&cx.run.identity),
+            seed: cx.run.scenario.seed,
+            logs: cx.run.client_logs.clone(),
+            detail: cx.run.recorder.detail().clone(),
+        })
+    }
+}
+
+/// Why a load could not go on.
+fn ended(fatal: String) -> StepError {
+    if ["FENCED", "INVALID_PRODUCER_EPOCH"].iter().any(|name| fatal.contains(name)) {
+        return StepError::broken("fenced", format!("the load was fenced: {fatal}")).help(
+            "another producer took over its transactional id; the transaction that was open is aborted, and its messages are \
+             not owed",
+        );
+    }
+    StepError::broken("load-ended", fatal)
+}
+
+fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok()))
+}

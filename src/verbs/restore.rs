@@ -1,0 +1,143 @@
+//! The verb `restore`.
+
+use super::archives::{check_name, store};
+use super::topic::check_topic_name;
+use crate::backup::Archive;
+use crate::backup::restore::{self, Event, Groups, Keep, Listener, Offsets, Renamed, Request, Until};
+use crate::environment::{Grant, Needs};
+use crate::faults::Resource;
+use crate::scenario::units::{Bytes, Count};
+use crate::text::Problem;
+use crate::verb::{CheckContext, Facts, Run, Step, StepContext, StepError, StepOutcome};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Restores a topic from an archive of the run: every record once, whatever happens on the way. Where an earlier step with the same
+/// request was interrupted, it goes on. The topic is made for it, and deleted again at the end of the run.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Restore {
+    /// The name of the archive.
+    from: String,
+    /// The topic in the archive.
+    topic: String,
+    /// The topic in the target; the same name where absent.
+    #[serde(default, rename = "as")]
+    to: Option<String>,
+    /// Only these partitions; the others stay empty.
+    #[serde(default)]
+    partitions: Option<Vec<Count>>,
+    /// Which offsets records get: `translated` (one after the other from 0) or `exact` (those that they had; gaps are filled with empty
+    /// transactions). `translated` where absent.
+    #[serde(default)]
+    offsets: Option<Offsets>,
+    /// Which records: `committed` (what a reader of committed data sees) or `everything` (those of aborted and open transactions,
+    /// too). `committed` where absent.
+    #[serde(default)]
+    isolation: Option<Keep>,
+    /// Each partition ends before this offset of the source.
+    #[serde(default)]
+    until_offset: Option<Count>,
+    /// What the archive had when its n-th backup was complete.
+    #[serde(default)]
+    generation: Option<Count>,
+    /// Whose offsets are set, so that they go on at the next record: names of groups of the archive. None where absent.
+    #[serde(default)]
+    groups: Vec<String>,
+    /// Writes into a topic that exists, too.
+    #[serde(default)]
+    append: bool,
+    /// At most so many bytes are written in a second.
+    #[serde(default)]
+    rate: Option<Bytes>,
+}
+
+/// Where a run keeps the checkpoints of restores from an archive.
+pub(super) fn state(run: &Run, archive: &str) -> PathBuf {
+    run.folder.join("restores").join(archive)
+}
+
+impl Restore {
+    fn target(&self) -> &str {
+        self.to.as_deref().unwrap_or(&self.topic)
+    }
+
+    fn request(&self, state: PathBuf) -> Request {
+        let number = |count: &Count| i32::try_from(count.0).unwrap_or(i32::MAX);
+        let partitions = self.partitions.as_ref().map(|all| all.iter().map(number).collect());
+        let renamed = Renamed { from: self.topic.clone(), to: self.target().to_owned(), partitions };
+        let usual = Request::new(vec![renamed], state);
+        Request {
+            until: match (self.until_offset, self.generation) {
+                (Some(offset), _) => Until::Offset(i64::try_from(offset.0).unwrap_or(i64::MAX)),
+                (None, Some(number)) => Until::Generation(u32::try_from(number.0).unwrap_or(u32::MAX)),
+                (None, None) => Until::End,
+            },
+            offsets: self.offsets.unwrap_or(usual.offsets),
+            isolation: self.isolation.unwrap_or(usual.isolation),
+            groups: if self.groups.is_empty() { Groups::None } else { Groups::Named(self.groups.clone()) },
+            append: self.append,
+            rate: self.rate.map(|bytes| bytes.0),
+            ..usual
+        }
+    }
+}
+
+impl Step for Restore {
+    const VERB: &'static str = "restore";
+    const MAY: &'static [Grant] = &[Grant::Restore];
+    const EXAMPLE: &'static str =
+        "restore: { from: archive, topic: \"orders-${run.id}\", as: \"restored-${run.id}\", offsets: exact }";
+    const BACKGROUND: bool = true;
+
+    fn needs(&self) -> Needs {
+        Needs::kafka()
+    }
+
+    fn facts(&self) -> Facts {
+        Facts { topic: Some(self.target().to_owned()), ends: true, ..Facts::default() }
+    }
+
+    fn check(&self, cx: &mut CheckContext<'_>) {
+        check_name("/from", &self.from, cx);
+        check_topic_name(if self.to.is_some() { "/as" } else { "/topic" }, self.target(), cx);
+        if self.until_offset.is_some() && self.generation.is_some() {
+            let problem = Problem::new("restore-until", "`restore` ends at one moment");
+            cx.report("", problem.help("give `until_offset` or `generation`"));
+        }
+        if self.rate.is_some_and(|rate| rate.0 == 0) {
+            cx.report("/rate", Problem::new("bad-value", "a rate of nothing would never end"));
+        }
+    }
+
+    fn describe(&self) -> String {
+        format!("restore {} from {} as {}", self.topic, self.from, self.target())
+    }
+
+    async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
+        let archive = Archive::open(store(&cx.run, &self.from));
+        let archive = archive.map_err(|error| StepError::broken("restore", error.to_string()).at("/from"))?;
+        let cluster = cx.run.wire()?;
+        let request = self.request(state(&cx.run, &self.from));
+        let (run, id) = (cx.run.clone(), cx.id.clone());
+        let listener = Listener::new(move |event| match event {
+            Event::Created { topic, .. } => run.owned.add(Resource::Topic(topic)),
+            Event::Warning { reason } => run.recorder.note(format!("{id}: {reason}")),
+            Event::Resumed { topic, .. } => run.recorder.note(format!("{id}: topic {topic} is gone on with")),
+            _ => {}
+        });
+        cx.prepared();
+        let done = cx.unless_stopped(restore::restore(&archive, &cluster, &request, &listener)).await?;
+        let restored = done.map_err(|error| {
+            let broken = StepError::broken("restore", error.in_full()).at("/topic");
+            match error.remedy() {
+                Some(remedy) => broken.help(remedy.to_owned()),
+                None => broken,
+            }
+        })?;
+        let records: i64 = restored.iter().flat_map(|topic| topic.tables.values()).map(|table| table.records()).sum();
+        Ok(StepOutcome::default().details(json!({ "topic": self.target(), "records": records })))
+    }
+}

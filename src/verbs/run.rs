@@ -1,0 +1,166 @@
+//! The verb `run`.
+
+mod family;
+mod output;
+
+use crate::environment::Grant;
+use crate::text::{Problem, short};
+use crate::verb::{CheckContext, Facts, Step, StepContext, StepError, StepOutcome, Stop};
+use family::{Family, MARK};
+use output::Output;
+use schemars::{JsonSchema, Schema, json_schema};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::process::Stdio;
+
+/// Runs a command. It finds the environment's addresses in KSCEN_KAFKA_BOOTSTRAP, KSCEN_CONNECT_URL and KSCEN_POSTGRES_URL,
+/// and on a local stack the broker's log directory in KSCEN_LOG_DIR (KSCEN_LOG_DIR_1 … where there are several brokers).
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = admit_list)]
+pub struct Run {
+    /// A program and its arguments; nothing is expanded, because no shell is involved.
+    command: Vec<String>,
+    /// Further environment variables.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    /// Expected exit status.
+    #[serde(default)]
+    status: i32,
+    /// A text that its standard output must contain.
+    #[serde(default)]
+    contains: Option<String>,
+}
+
+/// `run: [program, argument]` is the short form of `run: { command: [program, argument] }`.
+fn admit_list(schema: &mut Schema) {
+    let long = std::mem::take(schema);
+    let description = long.get("description").cloned().unwrap_or_default();
+    *schema = json_schema!({
+        "description": description,
+        "if": { "type": "array" },
+        "then": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+        "else": long
+    });
+}
+
+impl Step for Run {
+    const VERB: &'static str = "run";
+    const MAY: &'static [Grant] = &[Grant::Run];
+    const EXAMPLE: &'static str = "run: { command: [sh, -c, \"echo $KSCEN_KAFKA_BOOTSTRAP\"], contains: \":\" }";
+    const BACKGROUND: bool = true;
+
+    fn normalise(body: Value) -> Value {
+        match body {
+            Value::Array(command) => json!({ "command": command }),
+            other => other,
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        Facts { ends: true, ..Facts::default() }
+    }
+
+    fn check(&self, cx: &mut CheckContext<'_>) {
+        if self.command.first().is_none_or(String::is_empty) {
+            cx.report(
+                "/command",
+                Problem::new("no-command", "there is no program to run").help("write [program, argument]"),
+            );
+        }
+    }
+
+    fn describe(&self) -> String {
+        format!("run {}", self.command.join(" "))
+    }
+
+    async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
+        let broken = |error: std::io::Error| StepError::broken("run", error.to_string());
+        let (mut child, family) = self.spawn(cx)?;
+        cx.prepared();
+        let mut out = Output::of(child.stdout.take().map(|pipe| pipe.into_owned_fd()).transpose().map_err(broken)?)
+            .map_err(broken)?;
+        let mut err = Output::of(child.stderr.take().map(|pipe| pipe.into_owned_fd()).transpose().map_err(broken)?)
+            .map_err(broken)?;
+        let reading = async {
+            tokio::join!(out.follow(), err.follow());
+            std::future::pending::<Infallible>().await
+        };
+        let status = tokio::select! {
+            status = child.wait() => status,
+            never = reading => match never {},
+            // The command is killed, with all that it has started, when its family is dropped.
+            _ = cx.stop.at_least(Stop::Timeout) => return Err(StepError::interrupted()),
+        };
+        // The step is over when the command is; what it has left running may keep the pipes open, and runs on.
+        family.release();
+        out.drain();
+        err.drain();
+        let (out, err) = (out.text(), err.text());
+        let status = status.map_err(broken)?;
+        let outcome = StepOutcome::default().details(json!({
+            "status": status.code(),
+            "stdout": short(&out, 4000),
+            "stderr": short(&err, 4000),
+        }));
+        if status.code() != Some(self.status) {
+            let log = err.lines().rev().take(10).map(str::to_owned).collect::<Vec<_>>().into_iter().rev().collect();
+            return Err(StepError::check("exit-status", format!("expected exit status {}, got {status}", self.status))
+                .with_log(log)
+                .after(outcome));
+        }
+        match &self.contains {
+            Some(wanted) if !out.contains(wanted) => {
+                Err(StepError::check("output", format!("its output does not contain `{wanted}`: {}", short(&out, 500)))
+                    .at("/contains")
+                    .after(outcome))
+            }
+            _ => Ok(outcome),
+        }
+    }
+}
+
+impl Run {
+    fn spawn(&self, cx: &StepContext) -> Result<(tokio::process::Child, Family), StepError> {
+        let (program, arguments) =
+            self.command.split_first().ok_or_else(|| StepError::broken("no-command", "there is no program to run"))?;
+        let endpoints = &cx.run.endpoints;
+        let mark = format!("{}-{}-{:08x}", cx.run.id(), cx.id, rand::random::<u32>());
+        let mut command = tokio::process::Command::new(program);
+        command
+            .args(arguments)
+            .env("KSCEN_RUN_ID", cx.run.id())
+            .env("KSCEN_KAFKA_BOOTSTRAP", &endpoints.bootstrap)
+            .env("KSCEN_CONNECT_URL", endpoints.connect.as_deref().unwrap_or_default())
+            .env("KSCEN_POSTGRES_URL", endpoints.postgres.as_deref().unwrap_or_default())
+            .envs(log_directories(cx))
+            .envs(&self.env)
+            .env(MARK, &mark)
+            // A group of its own, so that all of it can be ended; Ctrl-C on the terminal is kscen's to hear.
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let child = command.spawn().map_err(|error| {
+            StepError::broken("run", format!("`{program}` cannot be started: {error}")).at("/command/0")
+        })?;
+        let family = Family::new(child.id(), mark);
+        Ok((child, family))
+    }
+}
+
+/// Where the brokers keep their data on this machine, if they do: KSCEN_LOG_DIR where there is one broker, KSCEN_LOG_DIR_1 … else.
+fn log_directories(cx: &StepContext) -> Vec<(String, String)> {
+    let facts = cx.run.environment.info().facts;
+    let found: Vec<_> = facts
+        .iter()
+        .filter_map(|(name, folder)| Some((name.strip_prefix("log directory kafka-")?, folder.clone())))
+        .collect();
+    match found.as_slice() {
+        [(_, only)] => vec![("KSCEN_LOG_DIR".to_owned(), only.clone())],
+        several => several.iter().map(|(id, folder)| (format!("KSCEN_LOG_DIR_{id}"), folder.clone())).collect(),
+    }
+}

@@ -1,0 +1,148 @@
+//! The verb `topic`.
+
+mod create;
+
+pub(super) use create::Wanted;
+
+use crate::environment::{Grant, Needs};
+use crate::scenario::units::Count;
+use crate::text::Problem;
+use crate::verb::{CheckContext, Facts, Scope, Step, StepContext, StepError, StepOutcome};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Creates a topic and waits until every broker knows its leaders. It is deleted at the end of the run, unless `--keep`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Topic {
+    /// Its name. Use `${run.id}` in it, so that runs do not meet.
+    pub name: String,
+    /// Number of partitions.
+    #[serde(default)]
+    pub partitions: Option<Count>,
+    /// Replication factor; the broker's default where absent.
+    #[serde(default)]
+    pub replication: Option<Count>,
+    /// Topic properties, such as `min.insync.replicas`.
+    #[serde(default)]
+    pub config: BTreeMap<String, Value>,
+    /// Deletes an existing topic of that name first. One that this run did not make is deleted only where the environment grants
+    /// `delete`, and with `--allow-delete`.
+    #[serde(default)]
+    pub recreate: bool,
+    /// Is content with a topic of that name that exists already, whatever it looks like.
+    #[serde(default)]
+    pub existing: bool,
+    /// Leaves the topic there after the run.
+    #[serde(default)]
+    pub keep: bool,
+}
+
+/// Kafka's limit, and what its metrics can tell apart.
+pub(super) fn check_topic_name(pointer: &str, name: &str, cx: &mut CheckContext<'_>) {
+    let legal = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+    let why = if name.is_empty() {
+        "it is empty"
+    } else if name == "." || name == ".." {
+        "it is a path"
+    } else if name.len() > 249 {
+        "it is longer than 249 characters"
+    } else if !name.chars().all(legal) {
+        "topic names consist of ASCII letters, digits, `.`, `_` and `-`"
+    } else {
+        return;
+    };
+    cx.report(pointer, Problem::new("bad-topic-name", format!("`{name}` cannot be a topic: {why}")));
+}
+
+impl Step for Topic {
+    const VERB: &'static str = "topic";
+    const MAY: &'static [Grant] = &[Grant::Topics, Grant::Delete];
+    const EXAMPLE: &'static str =
+        "topic: { name: \"orders-${run.id}\", partitions: 3, config: { min.insync.replicas: 1 } }";
+
+    fn normalise(body: Value) -> Value {
+        match body {
+            Value::String(name) => json!({ "name": name }),
+            other => other,
+        }
+    }
+
+    fn short() -> Option<Value> {
+        Some(
+            json!({ "type": "string", "description": "The name of a topic, created with the defaults of the broker." }),
+        )
+    }
+
+    fn needs(&self) -> Needs {
+        let brokers = self.replication.map_or(1, |count| u32::try_from(count.0).unwrap_or(u32::MAX));
+        Needs { brokers, ..Needs::default() }
+    }
+
+    fn changes(&self, _: &Scope) -> Vec<Grant> {
+        if self.recreate { vec![Grant::Topics, Grant::Delete] } else { vec![Grant::Topics] }
+    }
+
+    fn facts(&self) -> Facts {
+        // Of a topic that existed before nothing is declared.
+        let topic_config = (!self.existing).then(|| self.plain_config());
+        Facts { topic: Some(self.name.clone()), topic_config, ..Facts::default() }
+    }
+
+    fn check(&self, cx: &mut CheckContext<'_>) {
+        check_topic_name("/name", &self.name, cx);
+        if self.recreate && self.existing {
+            cx.report(
+                "/existing",
+                Problem::new("contradiction", "an existing topic is either replaced or left as it is"),
+            );
+        }
+        for (field, count) in [("/partitions", self.partitions), ("/replication", self.replication)] {
+            if count.is_some_and(|count| count.0 == 0 || count.0 > 10_000) {
+                cx.report(field, Problem::new("out-of-range", "this has to be between 1 and 10,000"));
+            }
+        }
+        for (key, value) in &self.config {
+            if value.is_array() || value.is_object() || value.is_null() {
+                cx.report(
+                    &format!("/config/{key}"),
+                    Problem::new("bad-value", format!("`{key}` needs a single value")),
+                );
+            }
+        }
+    }
+
+    fn describe(&self) -> String {
+        let partitions = self.partitions.map_or(1, |count| count.0);
+        let plural = if partitions == 1 { "" } else { "s" };
+        format!("create topic {} with {partitions} partition{plural}", self.name)
+    }
+
+    async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
+        if self.recreate {
+            create::clear(&self.name, cx).await?;
+        }
+        if self.existing {
+            let view = cx.admin()?.topic(&self.name).await;
+            if view.map_err(|error| StepError::broken("describe-topic", error.to_string()))?.is_some() {
+                return Ok(StepOutcome::default());
+            }
+        }
+        let config = self.plain_config();
+        let partitions = self.partitions.map_or(1, |count| i32::try_from(count.0).unwrap_or(i32::MAX));
+        let replication = self.replication.map_or(-1, |count| i32::try_from(count.0).unwrap_or(i32::MAX));
+        let wanted = Wanted { name: &self.name, partitions, replication, config: &config, keep: self.keep };
+        wanted.make(cx).await?;
+        Ok(StepOutcome::default())
+    }
+}
+
+impl Topic {
+    /// The topic's properties as texts.
+    fn plain_config(&self) -> BTreeMap<String, String> {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        self.config.iter().map(|(key, value)| (key.clone(), text(value))).collect()
+    }
+}

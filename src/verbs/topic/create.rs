@@ -1,0 +1,137 @@
+//! Makes a topic, so that it is known whose it is.
+
+use crate::faults::Resource;
+use crate::kafka::{Admin, KafkaFailure};
+use crate::moment;
+use crate::verb::{StepContext, StepError};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long every broker may take to know the leaders of a new topic, and to forget a deleted one.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks whether a deleted topic is gone.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A topic that is wanted.
+pub(in crate::verbs) struct Wanted<'a> {
+    pub name: &'a str,
+    pub partitions: i32,
+    /// -1 for the broker's default.
+    pub replication: i32,
+    pub config: &'a BTreeMap<String, String>,
+    /// Whether it stays after the run.
+    pub keep: bool,
+}
+
+impl Wanted<'_> {
+    /// Makes the topic and waits until every broker knows its leaders.
+    ///
+    /// It is this run's, to be deleted at its end, where the cluster has said that it made it. Where the answer to the request is lost
+    /// the run may have made it; that counts only because the topic was not there a moment before, and is looked up.
+    ///
+    /// # Errors
+    /// Code `create-topic`, also where a topic of that name exists; code `topic-leaders` where brokers do not learn of it.
+    pub(in crate::verbs) async fn make(&self, cx: &StepContext) -> Result<(), StepError> {
+        let admin = cx.admin()?;
+        let (owned, resource) = (&cx.run.owned, Resource::Topic(self.name.to_owned()));
+        let absent = match admin.topic(self.name).await {
+            Ok(view) => Some(view.is_none()),
+            Err(error) if is_denied(&error) => None,
+            Err(error) => return Err(StepError::broken("describe-topic", error.to_string())),
+        };
+        if absent == Some(false) && owned.contains(&resource) {
+            // An earlier try made it, and its answer was lost.
+            return self.await_leaders(&admin).await;
+        }
+        let (announced, keep) = (absent == Some(true) && !self.keep, self.keep);
+        if announced {
+            owned.add(resource.clone());
+        }
+        match admin.create_topic(self.name, self.partitions, self.replication, self.config).await {
+            Ok(()) if !keep => owned.add(resource),
+            Ok(()) => {}
+            Err(error) => {
+                if is_refusal(&error) {
+                    // Somebody else's topic is not ours to delete.
+                    owned.remove(&resource);
+                } else if !announced && !keep {
+                    let text = format!(
+                        "topic {} may have been made, and is left: nobody could see whether it was there",
+                        self.name
+                    );
+                    cx.run.recorder.warn(text);
+                }
+                return Err(self.failed(&error));
+            }
+        }
+        self.await_leaders(&admin).await
+    }
+
+    /// The answer comes before every broker has heard of the topic.
+    async fn await_leaders(&self, admin: &Admin) -> Result<(), StepError> {
+        let known = admin.await_leaders(self.name, PATIENCE).await;
+        known.map_err(|error| StepError::broken("topic-leaders", error.to_string()))
+    }
+
+    fn failed(&self, error: &KafkaFailure) -> StepError {
+        let failed = StepError::broken("create-topic", format!("topic `{}`: {error}", self.name));
+        failed.help(if is_denied(error) {
+            format!(
+                "the principal needs CREATE on Topic `{}` or on Cluster `kafka-cluster`; docs/acls.md lists what each verb needs",
+                self.name
+            )
+        } else {
+            "with `recreate: true` an existing topic is replaced; `${run.id}` in the name avoids that".to_owned()
+        })
+    }
+}
+
+/// Deletes a topic that exists, where that is permitted, and waits until it is gone.
+///
+/// # Errors
+/// Code `not-ours` where it is not this run's to delete.
+pub(super) async fn clear(name: &str, cx: &StepContext) -> Result<(), StepError> {
+    let admin = cx.admin()?;
+    let failed = |error: KafkaFailure| StepError::broken("delete-topic", error.to_string());
+    if admin.topic(name).await.map_err(failed)?.is_none() {
+        return Ok(());
+    }
+    let resource = Resource::Topic(name.to_owned());
+    cx.run.may_delete(&resource).map_err(|error| error.at("/recreate"))?;
+    admin.delete_topic(name).await.map_err(failed)?;
+    cx.run.owned.remove(&resource);
+    let deadline = moment::now() + PATIENCE;
+    while admin.topic(name).await.map_err(failed)?.is_some() && moment::now() < deadline {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
+fn is_denied(error: &KafkaFailure) -> bool {
+    error.name().is_some_and(|name| name.ends_with("AUTHORIZATION_FAILED"))
+}
+
+/// Whether the cluster has said no, as opposed to nothing: names with `_` in front are the client's own.
+fn is_refusal(error: &KafkaFailure) -> bool {
+    let uncertain = ["REQUEST_TIMED_OUT", "NETWORK_EXCEPTION", "UNKNOWN", "NOT_CONTROLLER"];
+    error.name().is_none_or(|name| name == "_INVALID_ARG" || !name.starts_with('_') && !uncertain.contains(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_cluster_says_is_a_refusal() {
+        let error =
+            |code: &str| KafkaFailure::Request { action: String::new(), code: code.to_owned(), detail: String::new() };
+        for code in
+            ["TOPIC_ALREADY_EXISTS", "TOPIC_AUTHORIZATION_FAILED", "INVALID_REPLICATION_FACTOR", "POLICY_VIOLATION"]
+        {
+            assert!(is_refusal(&error(code)), "{code}");
+        }
+        for code in ["_TIMED_OUT", "_TRANSPORT", "_FAIL", "REQUEST_TIMED_OUT", "UNKNOWN"] {
+            assert!(!is_refusal(&error(code)), "{code}");
+        }
+    }
+}

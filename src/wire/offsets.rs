@@ -1,0 +1,106 @@
+//! Offsets of partitions: where their logs begin and end, and where they were at a time.
+
+use super::cluster::Cluster;
+use super::error::WireError;
+use super::frame::text;
+use super::refusal::{Operation, Refusal, Subject};
+use super::routing::{Led, ask_leaders, rounds};
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, ListOffsetsResponse, TopicName};
+use std::collections::BTreeMap;
+
+/// Which offset is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// The first that exists.
+    Start,
+    /// The one behind the last message that the reader may see: see [`Isolation`].
+    End,
+    /// That of the first message with this time stamp or a later one, in ms since the epoch.
+    Time(i64),
+    /// That of the message with the largest time stamp.
+    MaxTime,
+}
+
+impl At {
+    fn timestamp(self) -> i64 {
+        match self {
+            Self::End => -1,
+            Self::Start => -2,
+            Self::MaxTime => -3,
+            Self::Time(time) => time.max(0),
+        }
+    }
+}
+
+/// What a reader may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// Everything that is replicated: the end is the high watermark.
+    Uncommitted,
+    /// Nothing behind the first message of an open transaction: the end is the last stable offset.
+    Committed,
+}
+
+/// An offset that a leader gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offset {
+    /// The offset.
+    pub offset: i64,
+    /// The leader epoch of the message there, where the broker knows it. A log that was cut back and written anew has another
+    /// epoch at the same offset.
+    pub leader_epoch: Option<i32>,
+    /// The message's time stamp in ms since the epoch, where a time was asked for.
+    pub timestamp: Option<i64>,
+}
+
+/// Asks the leaders of partitions for an offset. `None` where no message has such a time stamp.
+///
+/// The question names the leader epoch that metadata gave, so that a broker that was leader once does not answer.
+///
+/// ACL: DESCRIBE on the Topic.
+pub async fn list(
+    cluster: &Cluster,
+    topic: &str,
+    partitions: &[i32],
+    at: At,
+    isolation: Isolation,
+) -> BTreeMap<i32, Result<Option<Offset>, WireError>> {
+    let deadline = cluster.deadline();
+    let build = |led: &[Led]| request(topic, led, at, isolation);
+    let read = |answer| read(topic, answer);
+    rounds(partitions.iter().copied(), deadline, |open| async move {
+        ask_leaders(cluster, topic, &open, deadline, build, read).await
+    })
+    .await
+}
+
+fn request(topic: &str, led: &[Led], at: At, isolation: Isolation) -> ListOffsetsRequest {
+    let partitions = led.iter().map(|led| {
+        ListOffsetsPartition::default()
+            .with_partition_index(led.partition)
+            .with_current_leader_epoch(led.epoch)
+            .with_timestamp(at.timestamp())
+    });
+    let topic = ListOffsetsTopic::default().with_name(TopicName(text(topic))).with_partitions(partitions.collect());
+    ListOffsetsRequest::default()
+        .with_replica_id(BrokerId(-1))
+        .with_isolation_level(i8::from(isolation == Isolation::Committed))
+        .with_topics(vec![topic])
+}
+
+fn read(topic: &str, answer: ListOffsetsResponse) -> BTreeMap<i32, Result<Option<Offset>, WireError>> {
+    let of_topic = answer.topics.into_iter().filter(|found| &**found.name == topic);
+    let answers = of_topic.flat_map(|found| found.partitions).map(|partition| {
+        let subject = Subject::Partition(topic.to_owned(), partition.partition_index);
+        let checked = Refusal::check(partition.error_code, None, "list the offsets of", Operation::Describe, subject);
+        let offset = Offset {
+            offset: partition.offset,
+            leader_epoch: Some(partition.leader_epoch).filter(|epoch| *epoch >= 0),
+            timestamp: Some(partition.timestamp).filter(|time| *time >= 0),
+        };
+        let found = checked.map(|()| (offset.offset >= 0).then_some(offset)).map_err(WireError::from);
+        (partition.partition_index, found)
+    });
+    answers.collect()
+}

@@ -1,0 +1,83 @@
+//! Which node plays which role now: leader, follower, controller, coordinator.
+
+use super::cluster::{Cluster, never, nobody};
+use super::error::WireError;
+use super::frame::text;
+use super::refusal::{Operation, Refusal, Subject};
+use super::routing::insist;
+use super::topics::{self, Partition};
+use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
+use kafka_protocol::messages::{DescribeQuorumRequest, DescribeQuorumResponse, TopicName};
+
+/// The topic of the controllers' own log.
+const QUORUM: &str = "__cluster_metadata";
+
+/// The node that leads a partition.
+///
+/// ACL: DESCRIBE on the Topic.
+///
+/// # Errors
+/// A topic or partition that does not exist or has no leader.
+pub async fn leader(cluster: &Cluster, topic: &str, partition: i32) -> Result<i32, WireError> {
+    Ok(led(cluster, topic, partition).await?.0)
+}
+
+/// The node that has the n-th replica, from 1 and in the order of the assignment, that does not lead.
+///
+/// ACL: DESCRIBE on the Topic.
+///
+/// # Errors
+/// A topic or partition that does not exist or has no leader, or not so many replicas.
+pub async fn follower(cluster: &Cluster, topic: &str, partition: i32, number: usize) -> Result<i32, WireError> {
+    let (leader, found) = led(cluster, topic, partition).await?;
+    let mut followers = found.replicas.iter().filter(|node| **node != leader);
+    followers.nth(number.saturating_sub(1)).copied().ok_or_else(|| {
+        let reason = format!("it has {} replicas", found.replicas.len());
+        never(&format!("follower {number} of {topic}/{partition}"), &reason)
+    })
+}
+
+/// A partition with its leader.
+async fn led(cluster: &Cluster, topic: &str, partition: i32) -> Result<(i32, Partition), WireError> {
+    let deadline = cluster.deadline();
+    insist(deadline, || async move {
+        let wanted = format!("the leader of {topic}/{partition}");
+        let found = topics::once(cluster, &[topic], deadline).await?.remove(topic);
+        let topic = found.ok_or_else(|| nobody(&wanted, "no broker knows the topic"))??;
+        let found = topic.partitions.into_iter().find(|found| found.index == partition);
+        let found = found.ok_or_else(|| never(&wanted, "the topic has no such partition"))?;
+        let leader = found.leader.ok_or_else(|| nobody(&wanted, "it has none now"))?;
+        Ok((leader, found))
+    })
+    .await
+}
+
+/// The node that leads the quorum of controllers.
+///
+/// ACL: DESCRIBE on the Cluster.
+///
+/// # Errors
+/// No broker that can tell, or no leader.
+pub async fn quorum_leader(cluster: &Cluster) -> Result<i32, WireError> {
+    let deadline = cluster.deadline();
+    insist(deadline, || async move {
+        let partition = PartitionData::default().with_partition_index(0);
+        let topic = TopicData::default().with_topic_name(TopicName(text(QUORUM))).with_partitions(vec![partition]);
+        let request = DescribeQuorumRequest::default().with_topics(vec![topic]);
+        cluster.ask_any(&request, deadline, read_quorum).await
+    })
+    .await
+}
+
+fn read_quorum(answer: DescribeQuorumResponse) -> Result<i32, WireError> {
+    const ACTION: &str = "find the active controller of";
+    let check = |code, message| Refusal::check(code, message, ACTION, Operation::Describe, Subject::Cluster);
+    check(answer.error_code, answer.error_message.as_deref())?;
+    let partition = answer.topics.iter().flat_map(|topic| &topic.partitions).next();
+    let Some(partition) = partition else { return Err(nobody("the active controller", "the answer names none")) };
+    check(partition.error_code, partition.error_message.as_deref())?;
+    match partition.leader_id.0 {
+        -1 => Err(nobody("the active controller", "there is none now")),
+        id => Ok(id),
+    }
+}

@@ -1,0 +1,360 @@
+//! Topics that come back: through a restore, read again by librdkafka, with groups that go on, over kills and with sabotage.
+
+use crate::program::skipped;
+use kscen::testing::backup::manifest::Batching;
+use kscen::testing::backup::restore::{
+    Event, Groups, Listener, Offsets, Renamed, Request, Restored, requests, restore,
+};
+use kscen::testing::backup::target::{Verified, verify};
+use kscen::testing::backup::{Archive, Folder, Options, Store, backup};
+use kscen::testing::environment::local::{LocalConfig, LocalStack, Timeouts};
+use kscen::testing::environment::{Environment, Needs};
+use kscen::testing::kafka::{Admin, LogSink};
+use kscen::testing::wire::{Cluster, commit, deletion};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage, ToBytes};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const LONG: Duration = Duration::from_secs(60);
+const TIME: i64 = 1_700_000_000_000;
+
+type Properties = BTreeMap<String, String>;
+
+/// What the tests of a version share.
+struct Bench {
+    properties: Properties,
+    wire: Cluster,
+    archive: Archive,
+    state: std::path::PathBuf,
+}
+
+fn producer(properties: &Properties, more: &[(&str, &str)]) -> BaseProducer {
+    let mut config: ClientConfig = properties.clone().into_iter().collect();
+    for (name, value) in more {
+        config.set(*name, *value);
+    }
+    config.create().expect("a producer")
+}
+
+/// Keys and values of every kind, and headers that repeat; every third record has none.
+fn send(producer: &BaseProducer, topic: &str, partition: i32, index: i64) {
+    let text = format!("value {index} ").repeat(10);
+    let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).timestamp(TIME + index * 1000);
+    match index % 7 {
+        0 => {}
+        1 => record = record.payload(b""),
+        _ => record = record.payload(text.as_bytes()),
+    }
+    if index % 4 > 0 {
+        record = record.key(if index % 4 == 1 { &b""[..] } else { &[0, 255, 7] });
+    }
+    if index % 3 > 0 {
+        let header = |key, value| Header { key, value };
+        let headers =
+            OwnedHeaders::new().insert(header("b", Some("1"))).insert(header("a", None)).insert(header("b", Some("")));
+        record = record.headers(headers);
+    }
+    producer.send(record).expect("queued");
+}
+
+/// Plain batches in several codecs, transactions that are committed and aborted, and a topic with the broker's times.
+fn fill(properties: &Properties) {
+    for (round, codec) in ["none", "zstd", "lz4", "gzip", "snappy"].into_iter().enumerate() {
+        let plain = producer(properties, &[("compression.codec", codec), ("linger.ms", "20")]);
+        for index in 0..200 {
+            send(&plain, "orders", i32::from(index % 2 == 1), round as i64 * 1000 + index);
+            send(&plain, "logs", 0, index);
+        }
+        plain.flush(LONG).expect("sent");
+        let transactional = producer(properties, &[("transactional.id", "tx")]);
+        transactional.init_transactions(LONG).expect("initialised");
+        for number in 0..4 {
+            transactional.begin_transaction().expect("begun");
+            for index in 0..3 {
+                send(&transactional, "orders", 0, 10_000 + round as i64 * 100 + number * 10 + index);
+            }
+            transactional.flush(LONG).expect("sent");
+            let abort = number % 2 == 1;
+            let ended =
+                if abort { transactional.abort_transaction(LONG) } else { transactional.commit_transaction(LONG) };
+            ended.expect("ended");
+        }
+    }
+}
+
+fn reader(properties: &Properties, group: &str) -> BaseConsumer {
+    let mut config: ClientConfig = properties.clone().into_iter().collect();
+    config.set("group.id", group).set("isolation.level", "read_committed").set("enable.partition.eof", "true");
+    config.set("enable.auto.commit", "false");
+    config.set("auto.offset.reset", "error").create().expect("a reader")
+}
+
+/// The records from an offset on, up to the end or to this many.
+fn read(reader: &BaseConsumer, topic: &str, partition: i32, from: Offset, most: usize) -> Vec<OwnedMessage> {
+    let mut assignment = TopicPartitionList::new();
+    assignment.add_partition_offset(topic, partition, from).expect("added");
+    reader.assign(&assignment).expect("assigned");
+    let (mut found, deadline) = (Vec::new(), Instant::now() + LONG);
+    while found.len() < most {
+        assert!(Instant::now() < deadline, "{topic} cannot be read");
+        match reader.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => found.push(message.detach()),
+            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => break,
+            Some(Err(error)) => panic!("{error}"),
+            None => {}
+        }
+    }
+    found
+}
+
+/// Which record a group reads next, by what it has committed.
+fn next_of(properties: &Properties, group: &str, topic: &str) -> (i64, Option<Vec<u8>>) {
+    let reader = reader(properties, group);
+    let found = read(&reader, topic, 0, Offset::Stored, 1);
+    let message = found.first().expect("a record");
+    (message.timestamp().to_millis().expect("a time"), message.payload().map(<[u8]>::to_vec))
+}
+
+impl Bench {
+    fn request(&self, from: &str, to: &str) -> Request {
+        let renamed = Renamed { to: to.to_owned(), ..Renamed::same(from) };
+        Request::new(vec![renamed], self.state.clone())
+    }
+
+    async fn restore(&self, request: &Request) -> (Vec<Restored>, Vec<Event>) {
+        let events: Arc<Mutex<Vec<Event>>> = Arc::default();
+        let seen = events.clone();
+        let listener = Listener::new(move |event| seen.lock().expect("no panic").push(event));
+        let restored = restore(&self.archive, &self.wire, request, &listener).await;
+        let restored = restored.unwrap_or_else(|error| panic!("{}", error.in_full()));
+        let events = events.lock().expect("no panic").clone();
+        (restored, events)
+    }
+
+    async fn verify(&self, request: &Request) -> Verified {
+        let verified = verify(&self.archive, &self.wire, &self.properties, request).await;
+        verified.unwrap_or_else(|error| panic!("{}", error.in_full())).remove(0)
+    }
+}
+
+/// Everything comes back, at translated and at exact offsets, and a group goes on at the same record.
+async fn hold_both_kinds_of_offsets(bench: &Bench) {
+    let expected = next_of(&bench.properties, "billing", "orders");
+    for (name, offsets) in [("translated", Offsets::Translated), ("exact", Offsets::Exact)] {
+        let mut request = bench.request("orders", name);
+        request.offsets = offsets;
+        request.groups = Groups::Named(vec!["billing".to_owned()]);
+        let (restored, events) = bench.restore(&request).await;
+        let Some(Event::Planned(planned)) = events.iter().find(|event| matches!(event, Event::Planned(_))) else {
+            panic!("nothing was planned: {events:?}");
+        };
+        assert_eq!(planned.left_out, 30, "aborted in ten transactions");
+        assert_eq!(planned.leading, if offsets == Offsets::Exact { 20 } else { 0 });
+        assert_eq!(restored[0].tables.values().map(|table| table.records()).sum::<i64>() as u64, planned.records);
+        let verified = bench.verify(&request).await;
+        assert_eq!((verified.first_difference(), verified.records()), (None, planned.records), "{name}");
+        assert_eq!(next_of(&bench.properties, "billing", name), expected, "{name}");
+        // The same again changes nothing: it is complete.
+        bench.restore(&request).await;
+        assert!(bench.verify(&request).await.is_equal());
+    }
+}
+
+/// Times of the broker stay, and are told to be marked as the producer's.
+async fn hold_append_times(bench: &Bench) {
+    let request = bench.request("logs", "logs-again");
+    let (_, events) = bench.restore(&request).await;
+    let told = |event: &Event| matches!(event, Event::Warning { reason } if reason.contains("LogAppendTime"));
+    assert!(events.iter().any(told), "{events:?}");
+    assert_eq!(bench.verify(&request).await.first_difference(), None);
+}
+
+/// A topic that exists is not written into, and nothing of it changes.
+async fn hold_refusal(bench: &Bench) {
+    let mut request = bench.request("orders", "orders");
+    request.state = bench.state.join("elsewhere");
+    let refused = restore(&bench.archive, &bench.wire, &request, &Listener::new(|_| {})).await;
+    let error = refused.expect_err("it exists").in_full();
+    assert_eq!(error, "topic `orders` exists in the target");
+}
+
+/// What each sabotage of one record is found to be.
+/// Where a record is left out, the next one stands in its place.
+const SABOTAGES: [(&str, &str); 5] =
+    [("flipped", "value"), ("left-out", "time"), ("empty", "value"), ("reordered", "headers"), ("later", "time")];
+
+/// The record that is hit: the third has a value and headers, the fourth is a tombstone.
+fn third(how: &str) -> usize {
+    if how == "empty" { 3 } else { 2 }
+}
+
+fn sabotage(properties: &Properties, how: &str, messages: &[OwnedMessage]) {
+    let producer = producer(properties, &[]);
+    for (index, message) in messages.iter().enumerate() {
+        let hit = index == third(how);
+        if hit && how == "left-out" {
+            continue;
+        }
+        let mut value = message.payload().map(<[u8]>::to_vec);
+        let mut time = message.timestamp().to_millis().expect("a time");
+        let mut headers: Vec<(String, Option<Vec<u8>>)> = message.headers().map_or(Vec::new(), |headers| {
+            headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+        });
+        match how {
+            "flipped" if hit => value.as_mut().expect("a value")[3] ^= 1,
+            "empty" if hit => value = Some(Vec::new()),
+            "reordered" if hit => headers.swap(0, 2),
+            "later" if hit => time += 1,
+            _ => {}
+        }
+        let mut record = BaseRecord::<[u8], [u8]>::to(how).partition(1).timestamp(time);
+        if let Some(value) = &value {
+            record = record.payload(value);
+        }
+        if let Some(key) = message.key() {
+            record = record.key(key);
+        }
+        let mut owned = OwnedHeaders::new();
+        for (key, value) in &headers {
+            owned = owned.insert(Header { key, value: value.as_deref().map(ToBytes::to_bytes) });
+        }
+        producer.send(record.headers(owned)).expect("queued");
+    }
+    producer.flush(LONG).expect("sent");
+}
+
+/// A restore that went wrong in a small thing is found, and the thing is named.
+async fn hold_sabotage(bench: &Bench) {
+    let settings = BTreeMap::from([("retention.ms".to_owned(), "-1".to_owned())]);
+    let admin = Admin::new(&bench.properties, LONG, LogSink::bounded(10).0).expect("a client");
+    for (how, field) in SABOTAGES {
+        admin.create_topic(how, 2, 1, &settings).await.expect("created");
+        admin.await_leaders(how, LONG).await.expect("leaders");
+        let properties = bench.properties.clone();
+        let work = move || {
+            let messages = read(&reader(&properties, "copy"), "translated", 1, Offset::Beginning, usize::MAX);
+            sabotage(&properties, how, &messages);
+        };
+        tokio::task::spawn_blocking(work).await.expect("no panic");
+        let mut request = bench.request("orders", how);
+        request.topics[0].partitions = Some([1].into());
+        let verified = bench.verify(&request).await;
+        let difference = verified.partitions[0].difference.clone().expect("found");
+        assert_eq!((difference.field, difference.target), (field, third(how) as i64), "{difference}");
+    }
+    let mut request = bench.request("orders", "translated");
+    request.groups = Groups::Named(vec!["billing".to_owned()]);
+    assert!(bench.verify(&request).await.is_equal());
+    let shifted = BTreeMap::from([(0, (0, None))]);
+    commit::offsets(&bench.wire, "billing", "translated", &shifted).await.expect("committed");
+    let verified = bench.verify(&request).await;
+    assert!(verified.first_difference().is_some_and(|words| words.contains("it has committed 0")), "{verified:?}");
+}
+
+/// Restores that are killed, and gone on with until they are complete, have everything once.
+async fn hold_kills(bench: &Bench, folder: &Path) {
+    let bootstrap = &bench.properties["bootstrap.servers"];
+    let project = format!(
+        "environments:\n  here:\n    remote: {{}}\n    kafka: {{ bootstrap: \"{bootstrap}\" }}\n    allow: [restore]\n"
+    );
+    std::fs::write(folder.join("kscen.yaml"), project).expect("written");
+    for offsets in ["translated", "exact"] {
+        let topic = format!("killed-{offsets}");
+        let state = bench.state.join("killed");
+        let run = || {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kscen"));
+            command.env("XDG_STATE_HOME", folder.join("xdg")).current_dir(folder).args([
+                "restore",
+                "archive",
+                "--env",
+                "here",
+                "--parallel",
+                "1",
+            ]);
+            command.arg(format!("orders={topic}")).args(["--offsets", offsets, "--rate", "20kB/s"]);
+            command.arg("--state").arg(&state);
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+            command
+        };
+        for millis in [300_u64, 450, 600, 800, 1000] {
+            let mut child = run().spawn().expect("it starts");
+            // The instants are arbitrary: whatever has happened by then, the end has to be the same.
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            child.kill().expect("killed");
+            child.wait().expect("ended");
+        }
+        let output = tokio::task::spawn_blocking({
+            let mut command = run();
+            move || command.output().expect("it starts")
+        });
+        let output = output.await.expect("no panic");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let request = requests(&state, std::slice::from_ref(&topic)).expect("its state").remove(0);
+        let verified = bench.verify(&request).await;
+        assert_eq!(verified.first_difference(), None, "{topic}");
+        assert!(verified.records() > 0);
+    }
+}
+
+async fn hold(version: &str) {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let config = LocalConfig { kafka: version.to_owned(), timeouts: Timeouts::Fast, ..LocalConfig::default() };
+    let (needs, folder) = (Needs::kafka(), scratch.path().join("stack"));
+    let stack = LocalStack::start(&config, &needs, &folder, &|_| {}).await.expect("a broker");
+    let properties = stack.endpoints().connection();
+    let admin = Admin::new(&properties, LONG, LogSink::bounded(10).0).expect("a client");
+    let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let settings = BTreeMap::from([setting("retention.ms", "-1")]);
+    admin.create_topic("orders", 2, 1, &settings).await.expect("created");
+    let settings = BTreeMap::from([setting("message.timestamp.type", "LogAppendTime")]);
+    admin.create_topic("logs", 1, 1, &settings).await.expect("created");
+    admin.await_leaders("orders", LONG).await.expect("leaders");
+    admin.await_leaders("logs", LONG).await.expect("leaders");
+    let filled = properties.clone();
+    tokio::task::spawn_blocking(move || {
+        fill(&filled);
+        let reader = reader(&filled, "billing");
+        let mut offsets = TopicPartitionList::new();
+        // Inside of what a transaction has left: after the first 100 plain records of partition 0 come transactions.
+        offsets.add_partition_offset("orders", 0, Offset::Offset(105)).expect("added");
+        reader.commit(&offsets, CommitMode::Sync).expect("committed");
+    })
+    .await
+    .expect("no panic");
+    let wire = Cluster::new(&properties, LONG).expect("valid properties");
+    let deleted = deletion::before(&wire, "orders", &BTreeMap::from([(0, 20)])).await;
+    assert!(deleted.values().all(Result::is_ok), "{deleted:?}");
+    let store: Arc<dyn Store> = Arc::new(Folder::new(scratch.path().join("archive")));
+    // Batches as they are: there are many small ones, so that a kill has something to interrupt.
+    let mut options = Options::new(vec!["orders".to_owned(), "logs".to_owned()]);
+    options.batching = Batching::Verbatim;
+    backup(&wire, store.clone(), options, Arc::new(|_| {})).await.expect("backed up");
+    let archive = Archive::open(store).expect("an archive");
+    let bench = Bench { properties, wire, archive, state: scratch.path().join("state") };
+    hold_both_kinds_of_offsets(&bench).await;
+    hold_append_times(&bench).await;
+    hold_refusal(&bench).await;
+    hold_sabotage(&bench).await;
+    hold_kills(&bench, scratch.path()).await;
+    stack.shutdown().await.expect("stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_come_back_record_for_record_on_kafka_3() {
+    if !skipped("topics_come_back_record_for_record_on_kafka_3") {
+        hold("3.6.1").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_come_back_record_for_record_on_kafka_4() {
+    if !skipped("topics_come_back_record_for_record_on_kafka_4") {
+        hold("4.3.1").await;
+    }
+}

@@ -1,0 +1,159 @@
+//! No byte that kscen writes holds a secret: results, reports, events, logs, the terminal, `plan` and `check`.
+
+use crate::program::Project;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What every encoding changes somewhere.
+const SECRET: &str = "tok/en\"ü +42-hunter";
+/// A credential of `kscen.yaml`.
+const PASSWORD: &str = "pass-of-the-database";
+/// Parts of both, plain and encoded, that stand nowhere else.
+const TRACES: [&str; 9] = [
+    "tok/en",
+    "tok%2Fen",
+    "tok\\/en",
+    "2-hunter",
+    "2%2Dhunter",
+    "dG9rL2Vu",
+    "746f6b2f",
+    "pass-of-the-database",
+    "of%2Dthe%2D",
+];
+
+/// The secret, or what is made of it, in every text field that this environment can run.
+const SCENARIO: &str = r#"
+name: 'All of tok/en"ü +42-hunter'
+description: 'Holds tok/en"ü +42-hunter'
+tags: ['tok/en"ü +42-hunter']
+secrets: [TOKEN]
+vars: { TOKEN: 'tok/en"ü +42-hunter', other: "x${secrets.TOKEN}y" }
+matrix: { cell: ['tok/en"ü +42-hunter'] }
+steps:
+  - run: { command: [sh, -c, 'echo "$A"; echo "$0" >&2; exit 1', "${secrets.TOKEN}"], env: { A: "${other}" }, contains: "${TOKEN}" }
+    on_failure: continue
+  - run: { command: [sh, -c, "echo $A; echo $A | base64; echo $A | od -An -tx1 | tr -d ' '; echo $A | fold -w5"], env: { A: "${secrets.TOKEN}" } }
+    on_failure: continue
+  - run: { command: [sh, -c, 'head -c 3990 /dev/zero | tr "\0" x; echo "$A"'], env: { A: "${secrets.TOKEN}" } }
+  - run: { command: [echo, nothing], contains: "${secrets.TOKEN}" }
+    on_failure: continue
+  - run: ["/nowhere/${secrets.TOKEN}"]
+    on_failure: continue
+  - http: { method: POST, url: "http://ADDRESS/?a=tok%2Fen%22%C3%BC%20%2B42-hunter", headers: { X-Token: "x" }, body: { token: "${secrets.TOKEN}" }, contains: "${secrets.TOKEN}-" }
+    on_failure: continue
+  - http: { method: POST, url: "http://u:tok%2Fen%22%C3%BC%20%2B42-hunter@127.0.0.1:1/", body: "${secrets.TOKEN}" }
+    on_failure: continue
+  - produce: { topic: t, count: 5, key: { constant: "${secrets.TOKEN}" }, headers: { h: "${secrets.TOKEN}" }, size: 100B, config: { "client.id": "${secrets.TOKEN}" } }
+    on_failure: continue
+  - wait: 1ms
+    if: vars.TOKEN == "tok/en\"ü +42-hunter"
+  - wait: 1ms
+    if: vars.TOKEN + 1 == "tok/en\"ü +42-hunter"
+    on_failure: continue
+"#;
+
+/// What cannot run here is told in problems, with the lines that they are about.
+const REFUSED: &str = r#"
+name: 'Refused tok/en"ü +42-hunter'
+secrets: [TOKEN]
+vars: { TOKEN: 'tok/en"ü +42-hunter' }
+steps:
+  - produce: { topic: t, rate: "${TOKEN}", for: 5s }
+  - wait: 'tok/en"ü +42-hunter'
+  - run: [echo, 'tok/en"ü +42-hunter', "${nothing}"]
+"#;
+
+/// Answers every request with the token.
+fn echo() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            let _ = stream.read(&mut [0; 4096]);
+            let body = serde_json::json!({ "you sent": SECRET, "as a list": [&SECRET[..7], &SECRET[7..]] }).to_string();
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
+        }
+    });
+    address
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        if entry.path().is_dir() {
+            files(&entry.path(), found);
+        } else {
+            found.push(entry.path());
+        }
+    }
+}
+
+fn holds_none(what: &str, bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for trace in TRACES {
+        if let Some(at) = text.find(trace) {
+            let from = (0..=at.saturating_sub(120)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            panic!("{what} holds `{trace}`: …{}…", text[from..].chars().take(300).collect::<String>());
+        }
+    }
+}
+
+#[test]
+fn no_byte_that_is_written_holds_a_secret() {
+    let project = Project::new();
+    let environment =
+        format!("{{ mock: {{ topics: [t] }}, postgres: {{ url: 'postgres://app:{PASSWORD}@127.0.0.1:1/app' }} }}");
+    project.write("kscen.yaml", &format!("default: quiet\nenvironments:\n  quiet: {environment}\n"));
+    project.write("all.yaml", &SCENARIO.replace("ADDRESS", &echo()));
+    project.write("refused.yaml", REFUSED);
+    let inputs = ["kscen.yaml", "all.yaml", "refused.yaml"].map(|name| project.path(name));
+    let run = |args: &[&str]| {
+        // Whatever others may read by default: results are their owner's alone.
+        let mut command = Command::new("sh");
+        let kscen = project.command(args);
+        command.args(["-c", "umask 000; exec \"$@\"", "sh"]).arg(kscen.get_program()).args(args);
+        command.current_dir(kscen.get_current_dir().expect("a folder"));
+        command.envs(kscen.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        command.env("KSCEN_SECRET_TOKEN", SECRET).env_remove("KSCEN_ENV");
+        let output = command.output().expect("kscen runs");
+        holds_none(&format!("standard output of {args:?}"), &output.stdout);
+        holds_none(&format!("standard error of {args:?}"), &output.stderr);
+        output
+    };
+    let output = run(&["run", "all.yaml", "--format", "json", "--junit", "junit.xml", "--results", "results"]);
+    let events = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(events.contains("\"event\":\"run-ended\"") && events.contains("***"), "{output:?}");
+    assert!(events.contains("you sent"), "the answer was read: {events}");
+    assert!(events.contains("\"acked\":5"), "the messages were sent: {events}");
+    for args in [
+        &["run", "refused.yaml", "all.yaml"][..],
+        &["plan", "all.yaml"],
+        &["plan", "refused.yaml"],
+        &["check", "refused.yaml"],
+        &["check", "refused.yaml", "--format", "json"],
+        &["report", "results", "--format", "markdown", "--out", "-"],
+        &["report", "results", "--format", "junit", "--out", "-"],
+        &["compare", "results", "results", "--all"],
+    ] {
+        run(args);
+    }
+    let mut found = Vec::new();
+    files(&project.path(""), &mut found);
+    let written: Vec<_> = found.into_iter().filter(|file| !inputs.contains(file)).collect();
+    let names: Vec<String> =
+        written.iter().map(|file| file.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect();
+    for name in ["result.json", "events.ndjson", "report.html", "report.md", "junit.xml"] {
+        assert!(names.iter().any(|known| known == name), "{name} is one of {names:?}");
+    }
+    for file in written {
+        holds_none(&file.display().to_string(), &fs::read(&file).expect("reads"));
+        let mode = fs::metadata(&file).expect("it is there").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.display());
+    }
+}
