@@ -2,7 +2,7 @@
 
 use super::{Exit, Output, control};
 use crate::environment::local::{Attached, LocalConfig, supervise};
-use crate::environment::{Capability, Environment, EnvironmentError, EnvironmentResult, Needs, ServiceId};
+use crate::environment::{Capability, Controllers, Environment, EnvironmentError, EnvironmentResult, Needs, ServiceId};
 use crate::project::Project;
 use clap::Args as ClapArgs;
 use std::ffi::OsString;
@@ -16,6 +16,9 @@ pub struct Args {
     /// Number of brokers.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3))]
     brokers: u32,
+    /// Runs the controllers as processes of their own, so that a fault of a broker never hits the active controller.
+    #[arg(long)]
+    dedicated_controllers: bool,
     /// Kafka versions that will do, such as `3.6` or `>=4`.
     #[arg(long, value_name = "RANGE")]
     kafka: Option<String>,
@@ -48,6 +51,9 @@ async fn up(args: &Args, project: &Project, output: &Output) -> EnvironmentResul
             message: format!("`{text}` is no range of versions: {error}"),
             remedy: "write `3.6` or `>=3.6, <5`".to_owned(),
         })?);
+    }
+    if args.dedicated_controllers {
+        needs.controllers = Some(Controllers::Dedicated);
     }
     needs.services.extend(args.with.iter().filter_map(|service| service.parse::<ServiceId>().ok()));
     if args.network {

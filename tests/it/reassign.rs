@@ -33,7 +33,7 @@ steps:
 
 const FROZEN: &str = r#"
 name: Frozen
-needs: { brokers: 3 }
+needs: { brokers: 3, controllers: dedicated }
 setup:
   - topic: { name: moved, partitions: 1, replication: 1, keep: true }
 steps:
@@ -45,7 +45,7 @@ steps:
 
 const AGAIN: &str = r#"
 name: Again
-needs: { brokers: 3 }
+needs: { brokers: 3, controllers: dedicated }
 steps:
   - resume: { service: kafka-3 }
   - reassign: { topic: moved, to: [1, 2, 3] }
@@ -70,7 +70,7 @@ fn a_move_that_is_given_up_or_left_by_a_killed_run_is_cancelled() {
     let tried = faults.iter().find(|fault| fault["step"] == "tried").expect("it took effect");
     assert!(tried["undone"].is_number(), "{tried}");
 
-    project.run(&["up", "--brokers", "3"]).exits(0);
+    project.run(&["up", "--brokers", "3", "--dedicated-controllers"]).exits(0);
 
     let mut killed = project.on_terminal(&["run", "frozen.yaml"]);
     killed.until("move: move").await_event(&project, "\"action\":\"reassign\"");
