@@ -3,8 +3,8 @@
 //! The whole program is one sentence, and the modules say it:
 //!
 //! ```text
-//! text → Source → Located → Checked → Plan → Event* → Record → Verdict → View → bytes
-//!        source/            validate/  plan/  execute/  record/   judge/    report/
+//! text → Located → Checked → Plan → Event* → Record → Verdict → View → bytes
+//! text/   validate/  plan/  execute/  record/   judge/    report/
 //! ```
 
 pub(crate) mod accounting;
@@ -71,7 +71,7 @@ pub mod testing {
     }
     /// Of the room `plan`.
     pub mod plan {
-        pub use crate::plan::{Options, plans};
+        pub use crate::plan::{PlanOptions, plans};
     }
     /// Of the room `record`.
     pub mod record {

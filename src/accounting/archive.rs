@@ -22,7 +22,7 @@ const MOST: u64 = 512 << 20;
 
 /// The accounts of a run.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Archive {
+pub struct StoredAccounts {
     /// The run.
     pub run: String,
     /// The version of kscen that wrote it.
@@ -33,7 +33,7 @@ pub struct Archive {
 
 /// Why accounts cannot be read or written.
 #[derive(Debug)]
-pub enum ArchiveError {
+pub enum AccountsError {
     /// The file cannot be read or written.
     Io(io::Error),
     /// It is no file of accounts.
@@ -46,7 +46,7 @@ pub enum ArchiveError {
     TooLarge,
 }
 
-impl fmt::Display for ArchiveError {
+impl fmt::Display for AccountsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => error.fmt(f),
@@ -60,7 +60,7 @@ impl fmt::Display for ArchiveError {
     }
 }
 
-impl std::error::Error for ArchiveError {
+impl std::error::Error for AccountsError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
@@ -69,7 +69,7 @@ impl std::error::Error for ArchiveError {
     }
 }
 
-impl From<io::Error> for ArchiveError {
+impl From<io::Error> for AccountsError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
@@ -94,17 +94,17 @@ impl<W: Write> Write for Bounded<W> {
     }
 }
 
-impl Archive {
+impl StoredAccounts {
     /// Writes the file.
     ///
     /// # Errors
     /// Where it cannot be written, or there is more than a file takes.
-    pub fn write(&self, path: &Path) -> Result<(), ArchiveError> {
+    pub fn write(&self, path: &Path) -> Result<(), AccountsError> {
         let mut out = Bounded { inner: ZlibEncoder::new(Vec::new(), Compression::fast()), left: MOST };
         if let Err(error) = serde_json::to_writer(&mut out, self) {
             return Err(match error.io_error_kind() {
-                Some(io::ErrorKind::FileTooLarge) => ArchiveError::TooLarge,
-                _ => ArchiveError::Io(error.into()),
+                Some(io::ErrorKind::FileTooLarge) => AccountsError::TooLarge,
+                _ => AccountsError::Io(error.into()),
             });
         }
         let body = out.inner.finish()?;
@@ -122,16 +122,16 @@ impl Archive {
     ///
     /// # Errors
     /// Where it cannot be read, is no file of accounts, of another version, or damaged.
-    pub fn read(path: &Path) -> Result<Self, ArchiveError> {
+    pub fn read(path: &Path) -> Result<Self, AccountsError> {
         let bytes = crate::ground::input::read(path, MOST).map_err(io::Error::from)?;
-        let damaged = |what: &str| ArchiveError::Damaged(what.to_owned());
+        let damaged = |what: &str| AccountsError::Damaged(what.to_owned());
         if bytes.len() < HEADER || &bytes[..8] != MAGIC {
-            return Err(ArchiveError::Foreign);
+            return Err(AccountsError::Foreign);
         }
         let number = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
         let version = number(8);
         if version != VERSION {
-            return Err(ArchiveError::Version(version));
+            return Err(AccountsError::Version(version));
         }
         let length = u64::from(number(12)) | u64::from(number(16)) << 32;
         let body = &bytes[HEADER..];
@@ -143,8 +143,8 @@ impl Archive {
         }
         let mut text = Vec::new();
         let mut decoder = ZlibDecoder::new(body).take(MOST + 1);
-        decoder.read_to_end(&mut text).map_err(|error| ArchiveError::Damaged(error.to_string()))?;
-        serde_json::from_slice(&text).map_err(|error| ArchiveError::Damaged(error.to_string()))
+        decoder.read_to_end(&mut text).map_err(|error| AccountsError::Damaged(error.to_string()))?;
+        serde_json::from_slice(&text).map_err(|error| AccountsError::Damaged(error.to_string()))
     }
 }
 
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::accounting::{ReaderAccount, RunIdentity, SenderAccount, Sighting};
 
-    fn archive() -> Archive {
+    fn archive() -> StoredAccounts {
         let run = RunIdentity::new(7);
         let ticket = run.register().unwrap();
         ticket.raise(100);
@@ -173,7 +173,7 @@ mod tests {
         }
         reader.drain_to(&std::collections::BTreeMap::from([(0, 100)]));
         let settlement = Settlement { senders: vec![sender], readers: vec![reader], ..Settlement::default() };
-        Archive { run: "r".to_owned(), kscen: "0".to_owned(), settlements: vec![settlement] }
+        StoredAccounts { run: "r".to_owned(), kscen: "0".to_owned(), settlements: vec![settlement] }
     }
 
     #[test]
@@ -182,7 +182,7 @@ mod tests {
         let path = folder.path().join(FILE);
         let written = archive();
         written.write(&path).unwrap();
-        let read = Archive::read(&path).unwrap();
+        let read = StoredAccounts::read(&path).unwrap();
         let report = read.settlements[0].report();
         assert_eq!(report, written.settlements[0].report());
         assert_eq!((report.acked, report.count(crate::accounting::Class::Lost)), (100, 10));
@@ -199,9 +199,9 @@ mod tests {
             let mut damaged = whole.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             std::fs::write(&path, damaged).unwrap();
-            assert!(Archive::read(&path).is_err(), "bit {bit}");
+            assert!(StoredAccounts::read(&path).is_err(), "bit {bit}");
         }
         std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-        assert!(matches!(Archive::read(&path), Err(ArchiveError::Damaged(_))));
+        assert!(matches!(StoredAccounts::read(&path), Err(AccountsError::Damaged(_))));
     }
 }

@@ -1,7 +1,9 @@
 //! Known anomalies written into a real log, to prove that the ledger finds exactly these.
 
 use super::{Class, IDENTITY_BYTES, Identity, LedgerReport, RunIdentity, SenderAccount};
-use crate::kafka::{BatchProducer, ClientSettings, ClientState, KafkaFailure, LogSink, Outcome, Role, Submission};
+use crate::kafka::{
+    BatchProducer, ClientRole, ClientSettings, ClientState, KafkaFailure, LogSink, SendOutcome, Submission,
+};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -88,7 +90,7 @@ pub fn inject(
     sender.complete = true;
     sender.acked = (0..plan.messages).collect();
 
-    let mut settings = ClientSettings::new(Role::Producer)?;
+    let mut settings = ClientSettings::new(ClientRole::Producer)?;
     settings.set_all(connection)?;
     let client = settings
         .build()?
@@ -119,7 +121,7 @@ pub fn inject(
         producer.reports(|reports| {
             for report in reports {
                 let write = &writes[report.slot as usize];
-                if let Outcome::Failed(code) | Outcome::Unknown(code) = report.outcome {
+                if let SendOutcome::Failed(code) | SendOutcome::Unknown(code) = report.outcome {
                     failure = Some(crate::kafka::error_name(code));
                 }
                 if let Some(sequence) = write.sequence {

@@ -1,8 +1,8 @@
 //! One reader's side of the account: a single consumer, or all members of a group together.
 
 use super::bodies::Bodies;
+use super::ledger_report::{ClassReport, MessageSample};
 use super::partition::PartitionSeen;
-use super::report::{ClassReport, Sample};
 use super::{Class, Identity, IdentityError, PagedBitmap, Positions, RunIdentity};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub struct Sighting {
 
 /// What a sighting turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
+pub enum SightingKind {
     /// The first sight of a message of this run, in order and intact.
     Fresh,
     /// The first sight of a message of this run, with something to note about it.
@@ -33,10 +33,10 @@ pub enum Seen {
     Other(Class),
 }
 
-impl Seen {
+impl SightingKind {
     /// Whether the message is one of this run, intact, and had not been seen before.
     pub fn is_fresh(self) -> bool {
-        matches!(self, Seen::Fresh | Seen::FreshBut(_))
+        matches!(self, SightingKind::Fresh | SightingKind::FreshBut(_))
     }
 }
 
@@ -214,7 +214,7 @@ impl ReaderAccount {
 
     /// Enters a message into the account. Identity decides what it is; its offset only tells a copy from the same place
     /// read again.
-    pub fn record(&mut self, sighting: &Sighting) -> Seen {
+    pub fn record(&mut self, sighting: &Sighting) -> SightingKind {
         self.read += 1;
         let entry = self.partitions.entry(sighting.partition).or_default();
         let new_place = entry.enter(sighting.offset);
@@ -253,10 +253,10 @@ impl ReaderAccount {
                 self.displaced(sighting, Some(identity));
             }
             if in_order {
-                return Seen::Fresh;
+                return SightingKind::Fresh;
             }
             self.note_of(Class::Reordered, identity, sighting);
-            return Seen::FreshBut(Class::Reordered);
+            return SightingKind::FreshBut(Class::Reordered);
         } else if producer.bodies.differs(identity.sequence, identity.body_crc) {
             // Under the same identity, but not the same message.
             if new_place { Class::Corrupted } else { Class::Redelivered }
@@ -269,7 +269,7 @@ impl ReaderAccount {
             entry.log.others.insert(sighting.offset as u64);
         }
         producer.note(class, identity, sighting, self.sample_limit);
-        Seen::Other(class)
+        SightingKind::Other(class)
     }
 
     /// Another message than this one was read at this place before: only another log explains that. `own` is the message
@@ -289,15 +289,15 @@ impl ReaderAccount {
         }
     }
 
-    fn note_of(&mut self, class: Class, identity: Identity, sighting: &Sighting) -> Seen {
+    fn note_of(&mut self, class: Class, identity: Identity, sighting: &Sighting) -> SightingKind {
         if let Some(Some(producer)) = self.producers.get_mut(usize::from(identity.producer)) {
             producer.note(class, identity, sighting, self.sample_limit);
         }
-        Seen::Other(class)
+        SightingKind::Other(class)
     }
 
     /// Notes a message that is no producer's of this run.
-    fn stranger(&mut self, class: Class, new_place: bool, sighting: &Sighting) -> Seen {
+    fn stranger(&mut self, class: Class, new_place: bool, sighting: &Sighting) -> SightingKind {
         let held_own = self.partitions.get(&sighting.partition).is_some_and(|entry| entry.held_own(sighting.offset));
         let class = if new_place || held_own { class } else { Class::Redelivered };
         if new_place && let Some(entry) = self.partitions.get_mut(&sighting.partition) {
@@ -307,7 +307,7 @@ impl ReaderAccount {
         }
         let identity = sighting.identity.ok().map(|found| found.0).filter(|found| found.nonce == self.run.nonce());
         note(self.strangers.entry(class).or_default(), identity, sighting, self.sample_limit);
-        Seen::Other(class)
+        SightingKind::Other(class)
     }
 
     /// The account of a producer, provided that it is one of this run.
@@ -380,7 +380,7 @@ fn close_earlier(entry: &mut PartitionSeen, producers: &[Option<Box<ProducerSeen
 fn note(report: &mut ClassReport, identity: Option<Identity>, sighting: &Sighting, limit: usize) {
     report.count += 1;
     if report.samples.len() < limit {
-        report.samples.push(Sample {
+        report.samples.push(MessageSample {
             producer: identity.map(|identity| identity.producer),
             sequence: identity.map(|identity| identity.sequence),
             partition: Some(sighting.partition),

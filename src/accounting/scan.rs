@@ -1,14 +1,16 @@
 //! A fresh read of the log, to say where lost messages went missing.
 
 use super::{Identity, PagedBitmap};
-use crate::kafka::{BatchConsumer, ClientSettings, ClientState, Incoming, KafkaFailure, LogSink, OffsetReader, Role};
+use crate::kafka::{
+    BatchConsumer, ClientRole, ClientSettings, ClientState, Incoming, KafkaFailure, LogSink, OffsetReader,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 /// What a fresh read of the log found.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Evidence {
+pub struct LogEvidence {
     /// The first offset of each partition that still exists.
     pub log_start: BTreeMap<i32, i64>,
     /// Partition and offset of the missing identities that are in the log after all.
@@ -16,7 +18,7 @@ pub struct Evidence {
     pub found: HashMap<(u16, u64), (i32, i64)>,
 }
 
-impl Evidence {
+impl LogEvidence {
     /// Whether an offset has been removed by retention or by a deletion of records.
     pub fn is_below_start(&self, partition: i32, offset: i64) -> bool {
         self.log_start.get(&partition).is_some_and(|start| offset < *start)
@@ -33,7 +35,7 @@ pub fn scan(
     missing: &HashMap<u16, PagedBitmap>,
     read_committed: bool,
     limit: Duration,
-) -> Result<Evidence, KafkaFailure> {
+) -> Result<LogEvidence, KafkaFailure> {
     let mut found = HashMap::new();
     let log_start = read_through(connection, topic, read_committed, limit, |message| {
         let Ok((identity, _)) = Identity::of(message) else { return };
@@ -42,7 +44,7 @@ pub fn scan(
             found.entry((identity.producer, identity.sequence)).or_insert((message.partition, message.offset));
         }
     })?;
-    Ok(Evidence { log_start, found })
+    Ok(LogEvidence { log_start, found })
 }
 
 /// Reads the whole of `topic`, as far as it reaches now, with a client of its own; the first offset
@@ -60,7 +62,7 @@ pub fn read_through(
     let partitions = offsets.partitions(topic, limit)?;
     let log_start = offsets.starts(topic, &partitions, limit)?;
     let ends = offsets.ends(topic, &partitions, limit)?;
-    let mut settings = ClientSettings::new(Role::Consumer)?;
+    let mut settings = ClientSettings::new(ClientRole::Consumer)?;
     settings.set_all(connection)?;
     settings.set("group.id", "kscen-scan")?.set("enable.auto.commit", "false")?;
     settings.set("auto.offset.reset", "earliest")?;

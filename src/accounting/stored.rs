@@ -1,6 +1,6 @@
 //! Accounts as data: all that a delivery was settled from, so that it can be settled again.
 
-use super::{Class, Evidence, KeySpec, Ledger, LedgerReport, ReaderAccount, SenderAccount, Terms};
+use super::{Class, KeySpec, Ledger, LedgerReport, LogEvidence, ReaderAccount, SenderAccount, Terms};
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +20,7 @@ pub struct Settlement {
     /// What was read.
     pub readers: Vec<ReaderAccount>,
     /// What a fresh read of the log found, where there was one.
-    pub evidence: Option<Evidence>,
+    pub evidence: Option<LogEvidence>,
     /// What the scenario declares about messages that may go.
     pub terms: Terms,
     /// What is not known about senders that were named.

@@ -2,7 +2,7 @@
 
 use super::digest::Digest;
 use super::error::ArchiveError;
-use super::manifest::{Manifest, Topic};
+use super::manifest::{KeptTopic, Manifest};
 use super::store::{self, Store};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -183,7 +183,7 @@ pub fn folder_of(name: &str, id: Option<&str>) -> String {
 }
 
 /// The name of the segment of a topic's partition that begins at this offset.
-pub fn segment_name(topic: &Topic, partition: i32, base: i64) -> String {
+pub fn segment_name(topic: &KeptTopic, partition: i32, base: i64) -> String {
     format!("{}/{partition}/{base:020}.log", topic.folder)
 }
 

@@ -3,17 +3,17 @@
 use super::archive::Archive;
 use super::batch::TimeStampType;
 use super::error::ArchiveError;
-use super::manifest::{Partition, Topic};
+use super::manifest::{KeptPartition, KeptTopic};
 use super::segments::Segments;
-use super::transactions::Committed;
+use super::transactions::CommittedRecords;
 use base64::Engine;
 use serde::{Serialize, Serializer};
 
 /// Bytes: text where they are UTF-8, else an object `{"base64": …}`, so that the two cannot be confused.
 #[derive(Clone, Copy, Debug)]
-pub struct Bytes<'a>(pub &'a [u8]);
+pub struct ShownBytes<'a>(pub &'a [u8]);
 
-impl Serialize for Bytes<'_> {
+impl Serialize for ShownBytes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(self.0) {
             Ok(text) => serializer.serialize_str(text),
@@ -27,7 +27,7 @@ impl Serialize for Bytes<'_> {
 
 /// A record as one line of JSON.
 #[derive(Debug, Serialize)]
-pub struct Line<'a> {
+pub struct RecordLine<'a> {
     /// The topic.
     pub topic: &'a str,
     /// The partition.
@@ -39,16 +39,16 @@ pub struct Line<'a> {
     /// `CreateTime` or `LogAppendTime`.
     pub timestamp_type: &'static str,
     /// The key.
-    pub key: Option<Bytes<'a>>,
+    pub key: Option<ShownBytes<'a>>,
     /// The value.
-    pub value: Option<Bytes<'a>>,
+    pub value: Option<ShownBytes<'a>>,
     /// Keys and values of the headers, in their order.
-    pub headers: Vec<(Bytes<'a>, Option<Bytes<'a>>)>,
+    pub headers: Vec<(ShownBytes<'a>, Option<ShownBytes<'a>>)>,
 }
 
 /// Which records are meant.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Selection {
+pub struct CatSelection {
     /// From this offset on.
     pub from: i64,
     /// At most so many.
@@ -63,12 +63,12 @@ pub struct Selection {
 /// The archive cannot be read, or is damaged.
 pub fn records(
     archive: &Archive,
-    topic: &Topic,
-    partition: &Partition,
-    selection: Selection,
-    mut each: impl FnMut(Line<'_>) -> bool,
+    topic: &KeptTopic,
+    partition: &KeptPartition,
+    selection: CatSelection,
+    mut each: impl FnMut(RecordLine<'_>) -> bool,
 ) -> Result<u64, ArchiveError> {
-    let committed = Committed::of(partition);
+    let committed = CommittedRecords::of(partition);
     let mut scratch = Vec::new();
     let mut seen = 0;
     for stored in Segments::new(archive, partition, selection.from) {
@@ -90,16 +90,16 @@ pub fn records(
             if selection.most.is_some_and(|most| seen >= most) {
                 return Ok(seen);
             }
-            let headers = record.headers().map(|header| (Bytes(header.key), header.value.map(Bytes)));
+            let headers = record.headers().map(|header| (ShownBytes(header.key), header.value.map(ShownBytes)));
             seen += 1;
-            let go_on = each(Line {
+            let go_on = each(RecordLine {
                 topic: &topic.name,
                 partition: partition.partition,
                 offset: record.offset,
                 timestamp: record.timestamp,
                 timestamp_type,
-                key: record.key.map(Bytes),
-                value: record.value.map(Bytes),
+                key: record.key.map(ShownBytes),
+                value: record.value.map(ShownBytes),
                 headers: headers.collect(),
             });
             if !go_on {

@@ -1,6 +1,6 @@
 //! Offsets without a record.
 
-use crate::backup::manifest::{Gap, GapReason, Partition};
+use crate::backup::manifest::{GapReason, KeptPartition, OffsetGap};
 
 /// So many runs are listed one by one; a compacted topic can have millions.
 const LISTED: usize = 1000;
@@ -8,13 +8,13 @@ const LISTED: usize = 1000;
 /// The gaps of a partition, up to an offset.
 #[derive(Clone, Debug, Default)]
 pub(in crate::backup) struct Gaps {
-    listed: Vec<Gap>,
+    listed: Vec<OffsetGap>,
     missing: u64,
 }
 
 impl Gaps {
     /// As an archive left them.
-    pub(in crate::backup) fn of(partition: &Partition) -> Self {
+    pub(in crate::backup) fn of(partition: &KeptPartition) -> Self {
         Self { listed: partition.gaps.clone(), missing: partition.missing }
     }
 
@@ -27,12 +27,12 @@ impl Gaps {
         let full = self.listed.len() >= LISTED;
         match self.listed.last_mut() {
             Some(last) if last.until == from && last.reason == reason => last.until = until,
-            _ if !full => self.listed.push(Gap { from, until, reason }),
+            _ if !full => self.listed.push(OffsetGap { from, until, reason }),
             _ => {}
         }
     }
 
-    pub(in crate::backup) fn listed(&self) -> Vec<Gap> {
+    pub(in crate::backup) fn listed(&self) -> Vec<OffsetGap> {
         self.listed.clone()
     }
 

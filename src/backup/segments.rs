@@ -4,7 +4,7 @@ use super::archive::Archive;
 use super::batch::{Batch, BatchError, HEADER, Header};
 use super::digest::Hasher;
 use super::error::ArchiveError;
-use super::manifest::{Partition, Segment};
+use super::manifest::{KeptPartition, Segment};
 use super::store::{Store, StoreError};
 use std::collections::VecDeque;
 use std::io::{BufReader, ErrorKind, Read};
@@ -17,7 +17,7 @@ const LARGEST: usize = 1 << 30;
 
 /// Where a batch stands in an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position {
+pub struct BatchPosition {
     /// The path of the file.
     pub file: String,
     /// The byte at which it begins.
@@ -26,16 +26,16 @@ pub struct Position {
 
 /// A batch of an archive; its checksum fits.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct StoredBatch {
     /// Its bytes.
     pub bytes: Vec<u8>,
     /// What its header says.
     pub header: Header,
     /// Where it stands.
-    pub position: Position,
+    pub position: BatchPosition,
 }
 
-impl Stored {
+impl StoredBatch {
     /// The batch.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl SegmentReader {
         Ok(Self { segment: segment.clone(), path, reader, hasher, at: 0, next, over: false })
     }
 
-    fn read(&mut self) -> Result<Option<Stored>, ArchiveError> {
+    fn read(&mut self) -> Result<Option<StoredBatch>, ArchiveError> {
         let mut bytes = vec![0; HEADER];
         let begun = self.at;
         match self.fill(&mut bytes)? {
@@ -109,8 +109,8 @@ impl SegmentReader {
             return Err(ArchiveError::Damaged { file: self.path.clone(), at: Some(begun), reason });
         }
         self.next = header.next_offset();
-        let position = Position { file: self.path.clone(), at: begun };
-        Ok(Some(Stored { bytes, header, position }))
+        let position = BatchPosition { file: self.path.clone(), at: begun };
+        Ok(Some(StoredBatch { bytes, header, position }))
     }
 
     /// Reads until the buffer is full or the file ends. Returns how much that was.
@@ -152,7 +152,7 @@ impl SegmentReader {
 }
 
 impl Iterator for SegmentReader {
-    type Item = Result<Stored, ArchiveError>;
+    type Item = Result<StoredBatch, ArchiveError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.over {
@@ -175,12 +175,12 @@ pub struct Segments {
 
 impl Segments {
     /// From the batch on that holds this offset, or the next one that exists. Segments before it are not read.
-    pub fn new(archive: &Archive, partition: &Partition, from: i64) -> Self {
+    pub fn new(archive: &Archive, partition: &KeptPartition, from: i64) -> Self {
         let waiting = partition.segments.iter().filter(|segment| segment.end > from).cloned().collect();
         Self { store: archive.store().clone(), waiting, reader: None, from, failed: false }
     }
 
-    fn step(&mut self) -> Result<Option<Stored>, ArchiveError> {
+    fn step(&mut self) -> Result<Option<StoredBatch>, ArchiveError> {
         loop {
             let reader = match &mut self.reader {
                 Some(reader) => reader,
@@ -199,7 +199,7 @@ impl Segments {
 }
 
 impl Iterator for Segments {
-    type Item = Result<Stored, ArchiveError>;
+    type Item = Result<StoredBatch, ArchiveError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed {

@@ -1,20 +1,20 @@
 //! Which transactions were aborted, and which are open: told by the markers in the log.
 
 use crate::backup::batch::{Batch, BatchError, Control, Header};
-use crate::backup::manifest::{AbortedRange, OpenTransaction, Partition};
+use crate::backup::manifest::{AbortedRange, KeptPartition, OpenTransaction};
 use std::collections::BTreeMap;
 
 /// The transactions of a partition, up to an offset.
 #[derive(Clone, Debug, Default)]
-pub(in crate::backup) struct Transactions {
+pub(in crate::backup) struct PartitionTransactions {
     /// The first record of each producer without a marker yet.
     open: BTreeMap<i64, i64>,
     aborted: Vec<AbortedRange>,
 }
 
-impl Transactions {
+impl PartitionTransactions {
     /// As an archive left them.
-    pub(in crate::backup) fn of(partition: &Partition) -> Self {
+    pub(in crate::backup) fn of(partition: &KeptPartition) -> Self {
         let open = partition.open.iter().map(|open| (open.producer_id, open.first)).collect();
         Self { open, aborted: partition.aborted.clone() }
     }
@@ -62,16 +62,16 @@ impl Transactions {
 
 /// Which records of a partition a reader of committed data sees.
 #[derive(Clone, Debug, Default)]
-pub struct Committed {
+pub struct CommittedRecords {
     /// By producer: the first record and the marker of each aborted transaction, ascending.
     aborted: BTreeMap<i64, Vec<(i64, i64)>>,
     /// By producer: the first record of an open one.
     open: BTreeMap<i64, i64>,
 }
 
-impl Committed {
+impl CommittedRecords {
     /// Of a partition of an archive.
-    pub fn of(partition: &Partition) -> Self {
+    pub fn of(partition: &KeptPartition) -> Self {
         let mut aborted: BTreeMap<i64, Vec<(i64, i64)>> = BTreeMap::new();
         for range in &partition.aborted {
             aborted.entry(range.producer_id).or_default().push((range.first, range.marker));

@@ -12,7 +12,7 @@ const TRAILER: usize = 12;
 
 /// Offsets that follow each other in the source and in the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
+pub struct OffsetRun {
     /// The first offset in the source.
     pub source: i64,
     /// The first offset in the target.
@@ -24,7 +24,7 @@ pub struct Run {
 /// The offsets of one partition. Exact at every offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Translation {
-    runs: Vec<Run>,
+    runs: Vec<OffsetRun>,
     end: i64,
 }
 
@@ -50,7 +50,7 @@ impl Translation {
     pub fn push(&mut self, source: i64, target: i64, length: i64) {
         match self.runs.last_mut() {
             Some(run) if run.source + run.length == source && run.target + run.length == target => run.length += length,
-            _ => self.runs.push(Run { source, target, length }),
+            _ => self.runs.push(OffsetRun { source, target, length }),
         }
         self.end = target + length;
     }
@@ -61,7 +61,7 @@ impl Translation {
     }
 
     /// The runs, ascending.
-    pub fn runs(&self) -> &[Run] {
+    pub fn runs(&self) -> &[OffsetRun] {
         &self.runs
     }
 
@@ -113,7 +113,7 @@ impl Translation {
         }
         let (rest, end) = rest.split_last_chunk::<8>().ok_or(Unsound)?;
         let (runs, left) = rest.as_chunks::<RUN>();
-        let runs: Vec<Run> = runs
+        let runs: Vec<OffsetRun> = runs
             .iter()
             .map(|run| {
                 let [source, target, length] = [0, 8, 16].map(|at| {
@@ -121,7 +121,7 @@ impl Translation {
                     field.copy_from_slice(&run[at..at + 8]);
                     i64::from_be_bytes(field)
                 });
-                Run { source, target, length }
+                OffsetRun { source, target, length }
             })
             .collect();
         let ordered = runs.windows(2).all(|pair| {

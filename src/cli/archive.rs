@@ -2,8 +2,8 @@
 
 use super::backup::store;
 use super::{Exit, Output};
-use crate::backup::cat::{Selection, records};
-use crate::backup::manifest::{Manifest, Topic};
+use crate::backup::cat::{CatSelection, records};
+use crate::backup::manifest::{KeptTopic, Manifest};
 use crate::backup::{Archive, ArchiveError};
 use clap::{Args as ClapArgs, Subcommand};
 
@@ -34,7 +34,7 @@ enum Command {
         #[arg(long, value_name = "NUMBER")]
         manifest: Option<u32>,
     },
-    /// Prints records, one JSON object a line: bytes that are not UTF-8 as `{"base64": …}`, null as null.
+    /// Prints records, one JSON object a line: bytes that are not UTF-8 as `{"base64": …}`, null.
     Cat {
         /// The folder of the archive.
         #[arg(value_name = "ARCHIVE")]
@@ -98,13 +98,13 @@ fn look(archive: &Archive, command: &Command, output: &Output) -> Result<Exit, A
             Ok(Exit::Pass)
         }
         Command::Cat { topic, partition, from, max_messages, uncommitted, .. } => {
-            let selection = Selection { from: *from, most: *max_messages, uncommitted: *uncommitted };
+            let selection = CatSelection { from: *from, most: *max_messages, uncommitted: *uncommitted };
             cat(archive, topic.as_deref(), *partition, selection, output)
         }
     }
 }
 
-fn list(topic: &Topic, output: &Output) {
+fn list(topic: &KeptTopic, output: &Output) {
     let segments = || topic.partitions.iter().flat_map(|partition| &partition.segments);
     let records: u64 = segments().map(|segment| segment.records).sum();
     let bytes: u64 = segments().map(|segment| segment.bytes).sum();
@@ -144,7 +144,7 @@ fn cat(
     archive: &Archive,
     topic: Option<&str>,
     partition: Option<i32>,
-    selection: Selection,
+    selection: CatSelection,
     output: &Output,
 ) -> Result<Exit, ArchiveError> {
     let manifest = archive.current()?;

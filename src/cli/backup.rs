@@ -2,13 +2,15 @@
 
 use super::{Exit, Output, control};
 use crate::backup::batch::Compressor;
-use crate::backup::manifest::{Batching, Manifest, State, codecs};
-use crate::backup::{BackupError, Event, Folder, Groups, Listener, OnGap, Options, Store, backup, dry_run};
+use crate::backup::manifest::{BackupState, Batching, Manifest, codecs};
+use crate::backup::{
+    BackupError, BackupEvent, BackupListener, BackupOptions, FolderStore, KeptGroups, OnGap, Store, backup, dry_run,
+};
 use crate::environment::{EnvironmentError, EnvironmentResult, Grant};
 use crate::ground::plural;
 use crate::project::Project;
 use crate::scenario::units::Bytes;
-use crate::wire::Cluster;
+use crate::wire::WireCluster;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,8 +59,8 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
     /// What is written meanwhile.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = ProgressFormat::Human)]
+    format: ProgressFormat,
     /// The environment: a name in kscen.yaml; `local` always exists.
     #[arg(long, value_name = "NAME", env = "KSCEN_ENV")]
     env: Option<String>,
@@ -77,7 +79,7 @@ enum Batches {
 
 /// What is written while a command works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
+pub(super) enum ProgressFormat {
     /// Lines for people, on stderr.
     Human,
     /// One JSON object a line, on stdout.
@@ -101,7 +103,7 @@ pub(super) fn store(place: &str) -> Result<Arc<dyn Store>, String> {
         Some((scheme, _)) => Err(format!(
             "`{place}` is no folder: archives lie in folders, and this kscen has no store for `{scheme}://`"
         )),
-        None => Ok(Arc::new(Folder::new(place))),
+        None => Ok(Arc::new(FolderStore::new(place))),
     }
 }
 
@@ -112,8 +114,8 @@ pub(super) fn rate(text: &str) -> Result<u64, String> {
     if bytes == 0 { Err("a rate of nothing would never end".to_owned()) } else { Ok(bytes) }
 }
 
-fn options(args: &Args) -> Options {
-    Options {
+fn options(args: &Args) -> BackupOptions {
+    BackupOptions {
         compressor: args.compression.clone(),
         batching: match args.batches {
             Batches::Auto => Batching::Auto,
@@ -121,15 +123,15 @@ fn options(args: &Args) -> Options {
             Batches::Recompress => Batching::Recompress,
         },
         groups: match (args.no_groups, args.groups.is_empty()) {
-            (true, _) => Groups::None,
-            (false, true) => Groups::All,
-            (false, false) => Groups::Named(args.groups.clone()),
+            (true, _) => KeptGroups::None,
+            (false, true) => KeptGroups::All,
+            (false, false) => KeptGroups::Named(args.groups.clone()),
         },
         max_messages: args.max_messages,
         rate: args.rate,
         parallel: args.parallel.into(),
         on_gap: if args.stop_on_gap { OnGap::Stop } else { OnGap::Record },
-        ..Options::new(args.topics.clone())
+        ..BackupOptions::new(args.topics.clone())
     }
 }
 
@@ -140,59 +142,60 @@ async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Ou
     }
     let environment = control::attach(project).await?;
     let failed = |error: BackupError| EnvironmentError::failed(error.to_string());
-    let cluster = Cluster::new(&environment.endpoints().connection(), PATIENCE);
+    let cluster = WireCluster::new(&environment.endpoints().connection(), PATIENCE);
     let cluster = cluster.map_err(|error| EnvironmentError::failed(error.in_full()))?;
     let (format, lines) = (args.format, *output);
-    let listener: Listener = Arc::new(move |event| tell(&event, format, &lines));
+    let listener: BackupListener = Arc::new(move |event| tell(&event, format, &lines));
     if args.dry_run {
         let manifest = dry_run(&cluster, store, &options(args), &listener).await.map_err(failed)?;
-        if format == Format::Human {
+        if format == ProgressFormat::Human {
             would(&manifest, output);
         }
         return Ok(Exit::Pass);
     }
     let manifest = backup(&cluster, store, options(args), listener).await.map_err(failed)?;
-    if format == Format::Json {
+    if format == ProgressFormat::Json {
         output.json(
             &serde_json::json!({ "event": "ended", "state": manifest.state, "manifest": manifest.number }).to_string(),
         );
     }
     sum_up(&manifest, &args.to, output);
-    Ok(if manifest.state == State::Complete { Exit::Pass } else { Exit::Fail })
+    Ok(if manifest.state == BackupState::Complete { Exit::Pass } else { Exit::Fail })
 }
 
-fn tell(event: &Event, format: Format, output: &Output) {
-    if format == Format::Json {
+fn tell(event: &BackupEvent, format: ProgressFormat, output: &Output) {
+    if format == ProgressFormat::Json {
         // An event is texts and numbers, which can always be written.
         output.json(&serde_json::to_string(event).unwrap_or_default());
         return;
     }
     match event {
-        Event::Captured { topics, partitions, offsets, groups, cut_width } => output.line(&format!(
+        BackupEvent::Captured { topics, partitions, offsets, groups, cut_width } => output.line(&format!(
             "{}, {}, {offsets} offsets, {}; the cut took {cut_width} ms",
             plural(*topics, "topic"),
             plural(*partitions, "partition"),
             plural(*groups, "group"),
         )),
-        Event::Resumed { manifest, removed: 0 } => output.line(&format!("goes on after manifest {manifest}")),
-        Event::Resumed { manifest, removed } => output.line(&format!(
+        BackupEvent::Resumed { manifest, removed: 0 } => output.line(&format!("goes on after manifest {manifest}")),
+        BackupEvent::Resumed { manifest, removed } => output.line(&format!(
             "goes on after manifest {manifest}; {} of an interrupted backup removed",
             plural(*removed, "file")
         )),
-        Event::Gap { topic, partition, from, until, reason } => {
+        BackupEvent::Gap { topic, partition, from, until, reason } => {
             let word = format!("{reason:?}").to_lowercase();
             output.line(&format!("{topic}/{partition}: no records at offsets {from} to {}: {word}", until - 1));
         }
-        Event::Retry { topic, partition, reason } => {
+        BackupEvent::Retry { topic, partition, reason } => {
             output.line(&format!("{topic}/{partition} is tried again: {reason}"));
         }
-        Event::Missing { reason } => output.line(&format!("{}: {reason}", output.paint(31, "missing"))),
-        Event::Segment { .. } | Event::Partition { .. } | Event::Manifest { .. } => {}
+        BackupEvent::Missing { reason } => output.line(&format!("{}: {reason}", output.paint(31, "missing"))),
+        BackupEvent::Segment { .. } | BackupEvent::Partition { .. } | BackupEvent::Manifest { .. } => {}
     }
 }
 
 fn would(manifest: &Manifest, output: &Output) {
-    let wanted = |topic: &&crate::backup::manifest::Topic| topic.partitions.iter().any(|part| part.next < part.cut.end);
+    let wanted =
+        |topic: &&crate::backup::manifest::KeptTopic| topic.partitions.iter().any(|part| part.next < part.cut.end);
     for topic in manifest.topics.iter().filter(wanted) {
         let left = topic.partitions.iter().map(|partition| partition.cut.end.abs_diff(partition.next)).sum::<u64>();
         output.data(&format!("{}: {left} offsets in {}", topic.name, plural(topic.partitions.len(), "partition")));
@@ -209,9 +212,9 @@ fn sum_up(manifest: &Manifest, place: &str, output: &Output) {
     let saved = if uncompressed > 0 { 100.0 - 100.0 * bytes as f64 / uncompressed as f64 } else { 0.0 };
     let codecs: Vec<String> = codecs(manifest).iter().map(ToString::to_string).collect();
     let word = match manifest.state {
-        State::Complete => output.paint(32, "complete"),
-        State::Partial => output.paint(31, "partial"),
-        State::Running => "running".to_owned(),
+        BackupState::Complete => output.paint(32, "complete"),
+        BackupState::Partial => output.paint(31, "partial"),
+        BackupState::Running => "running".to_owned(),
     };
     output.line(&format!(
         "{word}: {} records in {} of {place}, generation {}; {fetched} bytes at the broker, {bytes} here ({}), {saved:.1} % \

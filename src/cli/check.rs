@@ -23,13 +23,13 @@ pub struct Args {
     #[arg(long, value_name = "NAME", env = "KSCEN_ENV")]
     env: Option<String>,
     /// Format of the problems.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = ProblemFormat::Human)]
+    format: ProblemFormat,
 }
 
 /// Format of problems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum ProblemFormat {
     /// For people, on stderr.
     Human,
     /// One JSON object a line, on stdout.
@@ -81,10 +81,10 @@ fn distinct(problems: &mut Vec<Problem>) {
     problems.retain(|problem| seen.insert(problem.to_string()));
 }
 
-fn refuse(problems: &[Problem], format: Format, output: &Output) -> Exit {
+fn refuse(problems: &[Problem], format: ProblemFormat, output: &Output) -> Exit {
     match format {
-        Format::Human => output.problems(problems),
-        Format::Json => {
+        ProblemFormat::Human => output.problems(problems),
+        ProblemFormat::Json => {
             for problem in problems {
                 // A problem holds texts and numbers only.
                 output.json(&serde_json::to_string(problem).unwrap_or_default());

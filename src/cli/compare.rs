@@ -2,7 +2,7 @@
 
 use super::report::name_unusable;
 use super::{Exit, Output};
-use crate::compare::{Comparison, Decision, Row, compare};
+use crate::compare::{Comparison, Decision, MetricRow, compare};
 use crate::report::load;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
@@ -60,8 +60,8 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 }
 
 fn show(comparison: &Comparison, all: bool, output: &Output) {
-    let shown = |row: &&Row| all || row.decision != Decision::Same;
-    let width = |of: fn(&Row) -> &str| {
+    let shown = |row: &&MetricRow| all || row.decision != Decision::Same;
+    let width = |of: fn(&MetricRow) -> &str| {
         comparison.rows.iter().filter(shown).map(|row| of(row).chars().count()).max().unwrap_or(0)
     };
     let metric = width(|row| &row.metric);

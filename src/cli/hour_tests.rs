@@ -5,7 +5,7 @@ use crate::environment::{Lifecycle, Usage};
 use crate::record::latency::LatencyRecorder;
 use crate::record::series::{SLICE_US, TimeLine};
 use crate::record::slices::{ConsumeSlice, ProduceSlice};
-use crate::record::{Detail, Event, EventKind, FaultRecord, Folder, Record, ServiceSample, StepRecord, Watcher};
+use crate::record::{Detail, Event, EventKind, FaultRecord, Record, RecordFold, ServiceSample, StepRecord, Watcher};
 use crate::report::{EVENTS, RESULT, load};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -85,7 +85,7 @@ fn write(folder: &Path, draws: u64) -> usize {
     let detail = Detail::default();
     let steps = measured(&detail, draws, &former);
     let mut writer = FolderWriter::open(folder).expect("opens");
-    let mut folded = Folder::default();
+    let mut folded = RecordFold::default();
     let mut tell = |at: f64, kind: EventKind| {
         let event = Event { v: 1, run: former.run.id.clone(), at, kind };
         folded.take(&event);

@@ -12,7 +12,7 @@ mod exit;
 mod hour_tests;
 mod judge;
 mod list;
-mod live;
+mod live_lines;
 mod new;
 mod output;
 mod plan;

@@ -17,8 +17,8 @@ pub struct Args {
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// Format of the report.
-    #[arg(long, value_enum, default_value_t = Format::Html)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Html)]
+    format: ReportFormat,
     /// File of the report; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -39,7 +39,7 @@ pub struct Args {
 
 /// Format of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum ReportFormat {
     /// One self-contained page.
     Html,
     /// Markdown with charts as SVG files beside it.
@@ -48,7 +48,7 @@ pub enum Format {
     Junit,
 }
 
-impl Format {
+impl ReportFormat {
     fn file(self) -> &'static str {
         match self {
             Self::Html => "report.html",
@@ -144,16 +144,16 @@ fn write(args: &Args, reporter: &Reporter, found: &Collection, output: &Output) 
     };
     let mut files = Vec::new();
     let text = match (args.format, single) {
-        (Format::Junit, _) => reporter.junit(found)?,
-        (Format::Html, Some(run)) => reporter.run_html(&run.record)?,
-        (Format::Markdown, Some(run)) => {
+        (ReportFormat::Junit, _) => reporter.junit(found)?,
+        (ReportFormat::Html, Some(run)) => reporter.run_html(&run.record)?,
+        (ReportFormat::Markdown, Some(run)) => {
             let chart = if stem == "report" { "chart.svg".to_owned() } else { format!("{stem}.svg") };
             let (text, chart) = reporter.run_markdown(run, &chart)?;
             files.extend(chart);
             text
         }
         (format, None) => {
-            let html = format == Format::Html;
+            let html = format == ReportFormat::Html;
             if !to_stdout {
                 // The suite's report links to the page of each run.
                 for run in &found.runs {

@@ -3,7 +3,7 @@
 use super::report::store;
 use crate::ground::private;
 use crate::record::Record;
-use crate::report::{Collection, NotRun, OutputFile, Reporter, RunReports, SUITE, Stored, SuiteRecord};
+use crate::report::{Collection, NotRun, OutputFile, Reporter, RunReports, SUITE, StoredResult, SuiteRecord};
 use crate::text::Problem;
 use clap::{Args, ValueEnum};
 use std::fs::File;
@@ -95,7 +95,8 @@ impl Reports {
         not_run: Vec<NotRun>,
         duration: f64,
     ) -> Result<Option<PathBuf>, Problem> {
-        let runs = done.iter().map(|(_, folder, record)| Stored { folder: folder.clone(), record: record.clone() });
+        let runs =
+            done.iter().map(|(_, folder, record)| StoredResult { folder: folder.clone(), record: record.clone() });
         let found = Collection { runs: runs.collect(), not_run, unusable: Vec::new() };
         let title = "Kafka scenarios";
         let mut page = None;

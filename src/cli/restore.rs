@@ -1,17 +1,18 @@
 //! `kscen restore`
 
-use super::backup::{Format, rate, store};
+use super::backup::{ProgressFormat, rate, store};
 use super::{Exit, Output, control};
 use crate::backup::restore::{
-    Event, Groups, Keep, Listener, Offsets, Planned, Renamed, Request, RestoreError, Restored,
+    Keep, Offsets, PlannedTopic, Renamed, RestoreError, RestoreEvent, RestoreListener, RestoreRequest, Restored,
+    RestoredGroups,
 };
-use crate::backup::restore::{Until, restore};
+use crate::backup::restore::{RestorePoint, restore};
 use crate::backup::target;
 use crate::backup::{Archive, Store};
 use crate::environment::{EnvironmentError, EnvironmentResult, Grant};
 use crate::ground::plural;
 use crate::project::{Project, state_folder};
-use crate::wire::{Cluster, brokers};
+use crate::wire::{WireCluster, brokers};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -57,8 +58,8 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
     /// What is written meanwhile.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = ProgressFormat::Human)]
+    format: ProgressFormat,
 }
 
 /// What of an archive, and where to.
@@ -79,7 +80,7 @@ struct Choice {
     /// Up to where: `offset:N` for each partition, `generation:N` for what the archive had after its N-th backup, or a moment
     /// such as `2026-11-28T20:00:00Z`: each partition then ends before its first record with a later time.
     #[arg(long, value_name = "WHERE", value_parser = until)]
-    until: Option<Until>,
+    until: Option<RestorePoint>,
     /// Takes the records of aborted and open transactions, too.
     #[arg(long)]
     uncommitted: bool,
@@ -106,19 +107,19 @@ enum OffsetMode {
     Exact,
 }
 
-fn until(text: &str) -> Result<Until, String> {
+fn until(text: &str) -> Result<RestorePoint, String> {
     if let Some(number) = text.strip_prefix("offset:") {
-        return number.parse().map(Until::Offset).map_err(|_| format!("`{number}` is not an offset"));
+        return number.parse().map(RestorePoint::Offset).map_err(|_| format!("`{number}` is not an offset"));
     }
     if let Some(number) = text.strip_prefix("generation:") {
         return number
             .parse()
-            .map(Until::Generation)
+            .map(RestorePoint::Generation)
             .map_err(|_| format!("`{number}` is not the number of a generation"));
     }
     let time: Result<jiff::Timestamp, _> = text.parse();
     let wrong = |error| format!("it is neither `offset:N` nor `generation:N` nor a moment with its zone: {error}");
-    time.map(|time| Until::Time(time.as_millisecond())).map_err(wrong)
+    time.map(|time| RestorePoint::Time(time.as_millisecond())).map_err(wrong)
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
@@ -150,25 +151,29 @@ pub(super) fn failed(error: &RestoreError) -> EnvironmentError {
 /// What is needed to restore.
 struct Ready {
     archive: Archive,
-    cluster: Cluster,
+    cluster: WireCluster,
     properties: BTreeMap<String, String>,
-    request: Request,
+    request: RestoreRequest,
 }
 
 /// Opens the archive, and the cluster with the properties of its clients.
 pub(super) async fn open(
     project: &Project,
     store: Arc<dyn Store>,
-) -> EnvironmentResult<(Archive, Cluster, BTreeMap<String, String>)> {
+) -> EnvironmentResult<(Archive, WireCluster, BTreeMap<String, String>)> {
     let environment = control::attach(project).await?;
     let properties = environment.endpoints().connection();
-    let cluster = Cluster::new(&properties, PATIENCE).map_err(|error| EnvironmentError::failed(error.in_full()))?;
+    let cluster = WireCluster::new(&properties, PATIENCE).map_err(|error| EnvironmentError::failed(error.in_full()))?;
     let archive = Archive::open(store).map_err(|error| failed(&error.into()))?;
     Ok((archive, cluster, properties))
 }
 
 /// The folder for checkpoints: the one that was given, or kscen's own for this archive and this cluster.
-pub(super) async fn state(given: Option<&PathBuf>, archive: &Archive, cluster: &Cluster) -> EnvironmentResult<PathBuf> {
+pub(super) async fn state(
+    given: Option<&PathBuf>,
+    archive: &Archive,
+    cluster: &WireCluster,
+) -> EnvironmentResult<PathBuf> {
     if let Some(folder) = given {
         return Ok(folder.clone());
     }
@@ -190,19 +195,19 @@ impl Choice {
         };
         let topics = self.topics.iter().cloned().chain(all).map(|topic| self.renamed(&topic)).collect();
         let state = state(self.state.as_ref(), &archive, &cluster).await?;
-        let request = Request {
-            until: self.until.unwrap_or(Until::End),
+        let request = RestoreRequest {
+            until: self.until.unwrap_or(RestorePoint::End),
             offsets: match self.offsets {
                 OffsetMode::Translated => Offsets::Translated,
                 OffsetMode::Exact => Offsets::Exact,
             },
             isolation: if self.uncommitted { Keep::Everything } else { Keep::Committed },
             groups: match (self.all_groups, self.groups.is_empty()) {
-                (true, _) => Groups::All,
-                (false, true) => Groups::None,
-                (false, false) => Groups::Named(self.groups.clone()),
+                (true, _) => RestoredGroups::All,
+                (false, true) => RestoredGroups::None,
+                (false, false) => RestoredGroups::Named(self.groups.clone()),
             },
-            ..Request::new(topics, state)
+            ..RestoreRequest::new(topics, state)
         };
         Ok(Ready { archive, cluster, properties, request })
     }
@@ -217,7 +222,7 @@ impl Choice {
 
 async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Output) -> EnvironmentResult<Exit> {
     let Ready { archive, cluster, properties, request } = args.choice.ready(project, store).await?;
-    let request = Request {
+    let request = RestoreRequest {
         rate: args.rate,
         append: args.append,
         acls: args.acls,
@@ -229,7 +234,7 @@ async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Ou
         ..request
     };
     let (format, lines) = (args.format, *output);
-    let listener = Listener::new(move |event| tell(&event, format, &lines));
+    let listener = RestoreListener::new(move |event| tell(&event, format, &lines));
     let restored = restore(&archive, &cluster, &request, &listener).await.map_err(|error| failed(&error))?;
     for topic in &restored {
         sum_up(topic, &request, args.format, output);
@@ -241,27 +246,27 @@ async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Ou
     Ok(report(&verified, args.format, output))
 }
 
-fn tell(event: &Event, format: Format, output: &Output) {
-    if format == Format::Json {
+fn tell(event: &RestoreEvent, format: ProgressFormat, output: &Output) {
+    if format == ProgressFormat::Json {
         // An event is texts and numbers, which can always be written.
         output.json(&serde_json::to_string(event).unwrap_or_default());
         return;
     }
     match event {
-        Event::Planned(planned) => plan(planned, output),
-        Event::Warning { reason } => output.line(&format!("{}: {reason}", output.paint(33, "note"))),
-        Event::Created { topic, partitions } => {
+        RestoreEvent::Planned(planned) => plan(planned, output),
+        RestoreEvent::Warning { reason } => output.line(&format!("{}: {reason}", output.paint(33, "note"))),
+        RestoreEvent::Created { topic, partitions } => {
             output.line(&format!("topic {topic} created with {}", plural(*partitions, "partition")));
         }
-        Event::Resumed { topic, state } => output.line(&format!("topic {topic} is gone on with, from {state}")),
-        Event::Committed { group, topic, partitions } => {
+        RestoreEvent::Resumed { topic, state } => output.line(&format!("topic {topic} is gone on with, from {state}")),
+        RestoreEvent::Committed { group, topic, partitions } => {
             output.line(&format!("group {group} goes on in {} of {topic}", plural(*partitions, "partition")));
         }
-        Event::Stored { .. } | Event::Completed { .. } => {}
+        RestoreEvent::Stored { .. } | RestoreEvent::Completed { .. } => {}
     }
 }
 
-fn plan(planned: &Planned, output: &Output) {
+fn plan(planned: &PlannedTopic, output: &Output) {
     let mut words = format!(
         "{} → {}: up to {} records of {}, {} bytes",
         planned.from,
@@ -282,10 +287,10 @@ fn plan(planned: &Planned, output: &Output) {
     output.line(&words);
 }
 
-fn sum_up(restored: &Restored, request: &Request, format: Format, output: &Output) {
+fn sum_up(restored: &Restored, request: &RestoreRequest, format: ProgressFormat, output: &Output) {
     let records: i64 = restored.tables.values().map(|table| table.records()).sum();
     let folder = request.state.join(&restored.topic);
-    if format == Format::Json {
+    if format == ProgressFormat::Json {
         let ended = serde_json::json!({
             "event": "restored", "from": restored.from, "topic": restored.topic, "records": records, "tables": folder,
         });
@@ -297,9 +302,9 @@ fn sum_up(restored: &Restored, request: &Request, format: Format, output: &Outpu
 }
 
 /// Tells what came of a verification.
-pub(super) fn report(verified: &[target::Verified], format: Format, output: &Output) -> Exit {
+pub(super) fn report(verified: &[target::Verified], format: ProgressFormat, output: &Output) -> Exit {
     for topic in verified {
-        if format == Format::Json {
+        if format == ProgressFormat::Json {
             // The same.
             output.json(&serde_json::to_string(topic).unwrap_or_default());
             continue;

@@ -115,7 +115,7 @@ impl Watcher for NdjsonWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Folder;
+    use crate::record::RecordFold;
     use crate::report::load;
     use std::os::unix::fs::PermissionsExt;
 
@@ -138,7 +138,7 @@ mod tests {
         let run = |steps| {
             let folder = tempfile::tempdir().expect("a folder");
             let mut writer = FolderWriter::open(folder.path()).expect("opens");
-            let (mut folded, mut told) = (Folder::default(), 0);
+            let (mut folded, mut told) = (RecordFold::default(), 0);
             for event in events(steps) {
                 folded.take(&event);
                 writer.event(&event, folded.record()).expect("writes");

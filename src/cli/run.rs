@@ -8,9 +8,9 @@ use super::terminal::Terminal;
 use super::variables::Variables;
 use super::{Exit, Output, signals};
 use crate::execute::interrupt::Interrupt;
-use crate::execute::{Job, execute};
+use crate::execute::{RunJob, execute};
 use crate::ground::plural;
-use crate::plan::{Options, Plan, plans};
+use crate::plan::{Plan, PlanOptions, plans};
 use crate::project::{Project, permit};
 use crate::record::{Outcome, Quantity, Record, Watcher};
 use crate::report::{NotRun, RESULT};
@@ -99,7 +99,7 @@ type Prepared = (Project, Vec<Plan>, Vec<NotRun>);
 fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
     let project = args.variables.project(args.env.as_deref())?;
     let selected = args.selection.files()?;
-    let options = Options { no_compare: args.no_compare, ..args.variables.options(&project, true)? };
+    let options = PlanOptions { no_compare: args.no_compare, ..args.variables.options(&project, true)? };
     let (mut todo, mut not_run, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     for file in &selected.files {
         for _ in 0..args.repeat {
@@ -219,7 +219,7 @@ async fn one(
         watchers.push(Box::new(NdjsonWriter::default()));
     }
     watchers.push(Box::new(Terminal::new(*output, &plan)));
-    let job = Job {
+    let job = RunJob {
         plan,
         folder: folder.clone(),
         watchers,

@@ -4,7 +4,7 @@ use super::stage::ProjectStage;
 use super::{Exit, Output};
 use crate::accounting::Class;
 use crate::environment::{Grant, Needs};
-use crate::execute::Stage;
+use crate::execute::EnvironmentSource;
 use crate::project::Project;
 use crate::project::store_selfcheck;
 use crate::record::Stamp;

@@ -3,7 +3,7 @@
 use super::repair::{self, repair};
 use super::scratch::Scratch;
 use crate::environment::{Environment, EnvironmentError, EnvironmentResult, Grant, Host, Needs, unmet};
-use crate::execute::Stage;
+use crate::execute::EnvironmentSource;
 use crate::project::{Busy, Project, RunLock, journal_path};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
@@ -128,7 +128,7 @@ async fn lock(project: &Project, wait: bool, note: Note<'_>) -> EnvironmentResul
     }
 }
 
-impl Stage for ProjectStage {
+impl EnvironmentSource for ProjectStage {
     fn acquire<'a>(
         &'a mut self,
         needs: &'a Needs,

@@ -5,7 +5,7 @@ use crate::connect::ConnectClient;
 use crate::environment::{Environment, EnvironmentError, EnvironmentResult};
 use crate::kafka::{Admin, LogSink};
 use crate::project::Project;
-use crate::wire::{Cluster, visibility};
+use crate::wire::{WireCluster, visibility};
 use clap::Args as ClapArgs;
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ async fn kafka(environment: &dyn Environment, output: &Output) -> Result<bool, S
     }
     let (offline, behind) = (view.offline_partitions(), view.under_replicated());
     output.data(&format!("  partitions     {offline} offline, {behind} under-replicated"));
-    let all = Cluster::new(&connection, PATIENCE).map_err(|error| error.to_string())?;
+    let all = WireCluster::new(&connection, PATIENCE).map_err(|error| error.to_string())?;
     let hidden = visibility::of_topics(&all).await.map_err(|error| error.to_string())?;
     if let Some(refusal) = &hidden {
         let needs = refusal.operation;

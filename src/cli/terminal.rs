@@ -1,14 +1,14 @@
 //! A run as a person follows it: permanent lines, and live lines below them on a terminal.
 
 use super::Output;
-use super::live::LiveLines;
+use super::live_lines::LiveLines;
 use crate::ground::plural;
 use crate::plan::Plan;
 use crate::record::{
-    CheckOutcome, CheckRecord, EXPECTATION, Event, EventKind, Failure, Location, Progress, Quantity, Record,
-    StepRecord, StepStatus, Unit, Watcher,
+    CheckOutcome, CheckRecord, EXPECTATION, Event, EventKind, Failure, Progress, Quantity, Record, StepRecord,
+    StepStatus, Unit, Watcher,
 };
-use crate::text::{Place, Problem, SourceText, Span, harmless, render};
+use crate::text::{Location, Place, Problem, SourceText, Span, harmless, render};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! Variables from the command line, files and the environment.
 
-use crate::plan::Options;
+use crate::plan::PlanOptions;
 use crate::project::Project;
 use crate::text::Problem;
 use clap::Args;
@@ -40,7 +40,7 @@ impl Variables {
     ///
     /// # Errors
     /// A variable without value, a value that is not YAML, a file that cannot be read.
-    pub fn options(&self, project: &Project, need_secrets: bool) -> Result<Options, Vec<Problem>> {
+    pub fn options(&self, project: &Project, need_secrets: bool) -> Result<PlanOptions, Vec<Problem>> {
         let mut given = Map::new();
         for text in &self.vars {
             let (name, value) = text.split_once('=').ok_or_else(|| {
@@ -69,7 +69,7 @@ impl Variables {
                 environment.insert(name.to_owned(), scalar(name, &value)?);
             }
         }
-        Ok(Options {
+        Ok(PlanOptions {
             vars: vec![given, file, environment, project.entry.common.vars.clone()],
             seed: self.seed,
             allow_outside: self.allow_outside,

@@ -1,9 +1,9 @@
 //! `kscen verify`
 
-use super::backup::{Format, store};
+use super::backup::{ProgressFormat, store};
 use super::{Exit, Output, control, restore};
 use crate::backup::restore::requests;
-use crate::backup::{Archive, Level, Report, Store, target, verify};
+use crate::backup::{Archive, Level, Store, VerifyReport, target, verify};
 use crate::ground::plural;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
@@ -34,8 +34,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME", env = "KSCEN_ENV")]
     env: Option<String>,
     /// How what is found is written.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = ProgressFormat::Human)]
+    format: ProgressFormat,
 }
 
 /// How closely.
@@ -69,8 +69,8 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         Ok(report) => {
             match args.format {
                 // A report is texts and numbers, which can always be written.
-                Format::Json => output.json(&serde_json::to_string(&report).unwrap_or_default()),
-                Format::Human => tell(&report, output),
+                ProgressFormat::Json => output.json(&serde_json::to_string(&report).unwrap_or_default()),
+                ProgressFormat::Human => tell(&report, output),
             }
             if report.problems.is_empty() { Exit::Pass } else { Exit::Fail }
         }
@@ -95,7 +95,7 @@ fn target(args: &Args, store: Arc<dyn Store>, output: &Output) -> Exit {
     })
 }
 
-fn tell(report: &Report, output: &Output) {
+fn tell(report: &VerifyReport, output: &Output) {
     for problem in &report.problems {
         let at = problem.at.map(|at| format!(" at byte {at}")).unwrap_or_default();
         output.data(&format!("{}: {}{at}: {}", output.paint(31, "damaged"), problem.file, problem.reason));

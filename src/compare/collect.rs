@@ -4,15 +4,15 @@ use super::margin::UNPACED;
 use crate::accounting::Class;
 use crate::judge::measure::observe;
 use crate::judge::phases::{Phase, spans};
-use crate::record::metric::{Better, Shape, of};
+use crate::record::metric::{Better, MetricShape, of};
 use crate::record::{Observed, Outcome, Record, StepRecord, Unit};
-use crate::report::Stored;
+use crate::report::StoredResult;
 use crate::report::view::{cell, cpu_peak, memory_peak};
 use std::collections::BTreeMap;
 
 /// A scenario and a cell of its matrix.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cell {
+pub struct ComparedCell {
     /// The scenario's file, without its folder.
     pub scenario: String,
     /// The cell of the matrix; empty without one.
@@ -36,12 +36,12 @@ const STATISTICS: [&str; 4] = ["mean", "p50", "p95", "p99"];
 const BEYOND: f64 = 50.0;
 
 /// Collects every figure of the runs that came to an end. A metric is named `step: metric`.
-pub fn collect(runs: &[Stored]) -> BTreeMap<Cell, BTreeMap<String, Samples>> {
-    let mut all: BTreeMap<Cell, BTreeMap<String, Samples>> = BTreeMap::new();
+pub fn collect(runs: &[StoredResult]) -> BTreeMap<ComparedCell, BTreeMap<String, Samples>> {
+    let mut all: BTreeMap<ComparedCell, BTreeMap<String, Samples>> = BTreeMap::new();
     for stored in runs {
         let record = &stored.record;
         let file = std::path::Path::new(&record.run.file).file_name().unwrap_or_default();
-        let key = Cell { scenario: file.to_string_lossy().into_owned(), cell: cell(record) };
+        let key = ComparedCell { scenario: file.to_string_lossy().into_owned(), cell: cell(record) };
         let metrics = all.entry(key).or_default();
         for (name, unit, better, value) in figures(record) {
             let samples = metrics.entry(name).or_insert_with(|| Samples { unit, better, values: Vec::new() });
@@ -66,8 +66,8 @@ fn figures(record: &Record) -> Vec<Figure> {
     for step in &record.steps {
         for metric in of(step.work()).filter(|metric| metric.better != Better::Neutral) {
             let statistics: Vec<Option<&str>> = match metric.shape {
-                Shape::Single => vec![None],
-                Shape::Distribution => STATISTICS.into_iter().map(Some).collect(),
+                MetricShape::Single => vec![None],
+                MetricShape::Distribution => STATISTICS.into_iter().map(Some).collect(),
             };
             for statistic in statistics {
                 let disturbed = statistic.is_some() && !record.faults.is_empty();

@@ -1,12 +1,12 @@
 //! The comparison of two sets of runs.
 
-use super::collect::{Cell, Samples, collect};
+use super::collect::{ComparedCell, Samples, collect};
 use super::decide::{Decision, decide};
 use super::margin::margin;
 use super::statistics::median;
 use crate::record::Quantity;
 use crate::record::metric::Better;
-use crate::report::Stored;
+use crate::report::StoredResult;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -14,14 +14,14 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
     /// One row for each metric that both sides have.
-    pub rows: Vec<Row>,
+    pub rows: Vec<MetricRow>,
     /// Scenarios and cells that only one side ran, metrics that only one side measured.
     pub alone: Vec<String>,
 }
 
 /// One metric.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub struct MetricRow {
     /// Scenario and cell.
     pub scenario: String,
     /// The metric.
@@ -44,13 +44,13 @@ pub struct Row {
 
 impl Comparison {
     /// The metrics that are different and worse.
-    pub fn regressions(&self) -> impl Iterator<Item = &Row> {
+    pub fn regressions(&self) -> impl Iterator<Item = &MetricRow> {
         self.rows.iter().filter(|row| row.regression)
     }
 }
 
 /// Compares runs with runs, by scenario and cell.
-pub fn compare(before: &[Stored], after: &[Stored]) -> Comparison {
+pub fn compare(before: &[StoredResult], after: &[StoredResult]) -> Comparison {
     let (before, mut after) = (collect(before), collect(after));
     let mut comparison = Comparison { rows: Vec::new(), alone: Vec::new() };
     for (cell, metrics) in before {
@@ -64,12 +64,12 @@ pub fn compare(before: &[Stored], after: &[Stored]) -> Comparison {
     comparison
 }
 
-fn label(cell: &Cell) -> String {
+fn label(cell: &ComparedCell) -> String {
     if cell.cell.is_empty() { cell.scenario.clone() } else { format!("{} [{}]", cell.scenario, cell.cell) }
 }
 
 fn pair(
-    cell: &Cell,
+    cell: &ComparedCell,
     before: BTreeMap<String, Samples>,
     mut after: BTreeMap<String, Samples>,
     comparison: &mut Comparison,
@@ -83,7 +83,7 @@ fn pair(
     comparison.alone.extend(after.keys().map(|metric| format!("{}, {metric}: only in the second", label(cell))));
 }
 
-fn row(scenario: String, metric: String, before: &Samples, after: &Samples) -> Option<Row> {
+fn row(scenario: String, metric: String, before: &Samples, after: &Samples) -> Option<MetricRow> {
     let margin = margin(&metric);
     let (old, new) = (median(&before.values)?, median(&after.values)?);
     let (decision, evidence) = decide(&before.values, &after.values, margin);
@@ -93,7 +93,7 @@ fn row(scenario: String, metric: String, before: &Samples, after: &Samples) -> O
         Better::Neutral => false,
     };
     let write = |value: f64| Quantity::new(value, before.unit).to_string();
-    Some(Row {
+    Some(MetricRow {
         scenario,
         before: write(old),
         after: write(new),

@@ -5,8 +5,9 @@ use super::margin::Margin;
 use super::statistics::median;
 use crate::judge::measure::observe;
 use crate::judge::phases::{Phase, spans};
-use crate::record::metric::{Better, Metric, Shape};
-use crate::record::{CheckOutcome, CheckRecord, Demand, Location, Observed, Quantity, Record};
+use crate::record::metric::{Better, Metric, MetricShape};
+use crate::record::{CheckOutcome, CheckRecord, Demand, Observed, Quantity, Record};
+use crate::text::Location;
 
 /// The metrics that a scenario holds against a baseline.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ pub fn measured(record: &Record, step: &str, metric: &Metric, statistic: Option<
         return Observed::Unknown { reason: "the step has not ended".to_owned() };
     };
     let steady =
-        (metric.shape == Shape::Distribution && !record.faults.is_empty()).then(|| spans(record, Phase::Steady));
+        (metric.shape == MetricShape::Distribution && !record.faults.is_empty()).then(|| spans(record, Phase::Steady));
     observe(record, step, metric.name, statistic, steady.as_deref())
 }
 

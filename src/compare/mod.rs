@@ -7,7 +7,7 @@ mod gate;
 mod margin;
 pub mod statistics;
 
-pub use comparison::{Comparison, Row, compare};
+pub use comparison::{Comparison, MetricRow, compare};
 pub use decide::Decision;
 pub use gate::{Gate, Gated, conditions, measured};
 pub use margin::{Margin, margin};

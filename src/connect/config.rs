@@ -42,13 +42,13 @@ pub fn config_from_json(map: &Map<String, Value>) -> ConnectResult<ConnectorConf
 
 /// Hides the secrets of a configuration, in the configuration itself and in any text that repeats them (traces, messages).
 #[derive(Clone, Debug, Default)]
-pub struct Redactor {
+pub struct ConfigRedactor {
     secrets: Vec<String>,
 }
 
 const HIDDEN: &str = "********";
 
-impl Redactor {
+impl ConfigRedactor {
     /// Learns the secret values of `config`: those of properties whose name says so.
     pub fn of(config: &ConnectorConfig) -> Self {
         let mut secrets: Vec<String> = config
@@ -108,10 +108,10 @@ mod tests {
             ("database.user".to_owned(), "app".to_owned()),
             ("x.password".to_owned(), "${file:/s:p}".to_owned()),
         ]);
-        let shown = Redactor::config(&config);
+        let shown = ConfigRedactor::config(&config);
         assert_eq!(shown["database.password"], HIDDEN);
         assert_eq!(shown["database.user"], "app");
         assert_eq!(shown["x.password"], "${file:/s:p}");
-        assert_eq!(Redactor::of(&config).text("bad password hunter22!"), "bad password ********!");
+        assert_eq!(ConfigRedactor::of(&config).text("bad password hunter22!"), "bad password ********!");
     }
 }

@@ -1,7 +1,7 @@
 //! Creating, changing and ending connectors.
 
 use super::validation::class_of;
-use super::{ConnectClient, ConnectError, ConnectResult, ConnectorConfig, ConnectorStatus, Redactor, State};
+use super::{ConfigRedactor, ConnectClient, ConnectError, ConnectResult, ConnectorConfig, ConnectorStatus, State};
 use reqwest::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ impl ConnectClient {
         self.get(&["connectors"]).await
     }
 
-    /// The connector's configuration as Connect keeps it, secrets included: see [`Redactor`].
+    /// The connector's configuration as Connect keeps it, secrets included: see [`ConfigRedactor`].
     ///
     /// # Errors
     /// [`ConnectError::NotFound`].
@@ -44,7 +44,7 @@ impl ConnectClient {
     pub async fn apply(&self, name: &str, config: &ConnectorConfig) -> ConnectResult<Applied> {
         let mut wanted = config.clone();
         wanted.insert("name".to_owned(), name.to_owned());
-        let redactor = Redactor::of(&wanted);
+        let redactor = ConfigRedactor::of(&wanted);
         let mut fields = self.validate(name, &wanted).await?;
         if !fields.is_empty() {
             for message in fields.iter_mut().flat_map(|field| &mut field.messages) {
@@ -149,7 +149,7 @@ impl ConnectClient {
         .await
     }
 
-    /// Configurations of the connector's tasks, by number, secrets included: see [`Redactor`].
+    /// Configurations of the connector's tasks, by number, secrets included: see [`ConfigRedactor`].
     ///
     /// # Errors
     /// [`ConnectError::NotFound`].

@@ -12,7 +12,7 @@ mod status;
 mod validation;
 
 pub use client::ConnectClient;
-pub use config::{ConnectorConfig, Redactor, config_from_json};
+pub use config::{ConfigRedactor, ConnectorConfig, config_from_json};
 pub use error::{ConnectError, ConnectResult, FieldProblem, short_trace};
 pub use lifecycle::Applied;
 pub use restart::{EffectProbe, RestartEvidence, RestartScope};

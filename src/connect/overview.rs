@@ -1,6 +1,6 @@
 //! All connectors and their tasks in words, for people who ask how things are.
 
-use super::{ConnectClient, ConnectResult, ConnectorStatus, Redactor, short_trace};
+use super::{ConfigRedactor, ConnectClient, ConnectResult, ConnectorStatus, short_trace};
 use std::fmt;
 
 /// Lines of a trace that are shown.
@@ -49,7 +49,7 @@ impl ConnectClient {
                 Err(super::ConnectError::NotFound { .. }) => continue,
                 Err(error) => return Err(error),
             };
-            let redactor = self.config(&name).await.map(|config| Redactor::of(&config)).unwrap_or_default();
+            let redactor = self.config(&name).await.map(|config| ConfigRedactor::of(&config)).unwrap_or_default();
             let instance = status.connector.trace.as_ref().map(|trace| ("connector".to_owned(), trace));
             let tasks =
                 status.tasks.iter().filter_map(|task| Some((format!("task {}", task.id), task.trace.as_ref()?)));

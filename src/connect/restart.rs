@@ -29,14 +29,14 @@ impl RestartScope {
 /// Whose state changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Subject {
+pub enum RestartSubject {
     /// The connector instance.
     Connector,
     /// The task of that number.
     Task(u32),
 }
 
-impl fmt::Display for Subject {
+impl fmt::Display for RestartSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connector => f.write_str("connector"),
@@ -51,7 +51,7 @@ pub struct Transition {
     /// Microseconds since the request was sent.
     pub at_us: u64,
     /// Whose state.
-    pub subject: Subject,
+    pub subject: RestartSubject,
     /// The state.
     pub state: State,
     /// On which worker, `host:port`.
@@ -166,7 +166,7 @@ impl ConnectClient {
 
 /// The states seen so far of what is to be restarted.
 struct Watch {
-    subjects: Vec<(Subject, State)>,
+    subjects: Vec<(RestartSubject, State)>,
     transitions: Vec<Transition>,
     polls: u64,
 }
@@ -179,13 +179,13 @@ impl Watch {
         watch.subjects = states(before)
             .map(|(subject, state, _)| (subject, state))
             .filter(|(subject, state)| {
-                let in_scope = scope.include_tasks || *subject == Subject::Connector;
+                let in_scope = scope.include_tasks || *subject == RestartSubject::Connector;
                 in_scope && (!scope.only_failed || *state == State::Failed)
             })
             .collect();
         // Where tasks are restarted they are the proof; the instance may be back before it is read.
-        if watch.subjects.iter().any(|(subject, _)| *subject != Subject::Connector) {
-            watch.subjects.retain(|(subject, _)| *subject != Subject::Connector);
+        if watch.subjects.iter().any(|(subject, _)| *subject != RestartSubject::Connector) {
+            watch.subjects.retain(|(subject, _)| *subject != RestartSubject::Connector);
         }
         watch
     }
@@ -242,9 +242,9 @@ impl Watch {
     }
 }
 
-fn states(status: &ConnectorStatus) -> impl Iterator<Item = (Subject, State, &str)> {
-    let instance = (Subject::Connector, status.connector.state, status.connector.worker_id.as_str());
-    let tasks = status.tasks.iter().map(|task| (Subject::Task(task.id), task.state, task.worker_id.as_str()));
+fn states(status: &ConnectorStatus) -> impl Iterator<Item = (RestartSubject, State, &str)> {
+    let instance = (RestartSubject::Connector, status.connector.state, status.connector.worker_id.as_str());
+    let tasks = status.tasks.iter().map(|task| (RestartSubject::Task(task.id), task.state, task.worker_id.as_str()));
     std::iter::once(instance).chain(tasks)
 }
 
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn only_failed_watches_what_failed() {
         let watch = Watch::new(&status(State::Running, State::Failed), FAILED);
-        assert_eq!(watch.subjects, [(Subject::Task(0), State::Failed)]);
+        assert_eq!(watch.subjects, [(RestartSubject::Task(0), State::Failed)]);
         assert!(Watch::new(&status(State::Running, State::Running), FAILED).subjects.is_empty());
     }
 }

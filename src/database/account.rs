@@ -10,7 +10,7 @@
 //!
 //! A step's share of the account is found by transaction id: see [`Session::run_script`] and [`SqlRecord::xid`](super::SqlRecord::xid).
 
-pub use super::pgoutput::Cell;
+pub use super::pgoutput::ColumnValue;
 use super::relation::quote_identifier;
 use super::rows::RowReader;
 use super::{Database, DatabaseError, DatabaseResult, Lsn, Relation, Session, TableName};
@@ -45,9 +45,9 @@ pub struct RowChange {
     /// The row's key in words: see [`Relation::key_of`].
     pub key: String,
     /// The row before, as far as the log has it: of deletes, and where the replica identity is FULL.
-    pub before: Option<Vec<Cell>>,
+    pub before: Option<Vec<ColumnValue>>,
     /// The row afterwards; `None` for deletes.
-    pub after: Option<Vec<Cell>>,
+    pub after: Option<Vec<ColumnValue>>,
     /// Position of the change.
     pub lsn: Lsn,
 }

@@ -1,7 +1,7 @@
 //! Statements repeated on an open-loop schedule.
 
 use super::parameter::Parameter;
-use super::run::{outcome_before_commit, outcome_of_commit};
+use super::script_run::{outcome_before_commit, outcome_of_commit};
 use super::{Database, DatabaseError, DatabaseResult, Session, SqlOutcome, SqlRecord};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

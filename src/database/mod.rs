@@ -13,11 +13,11 @@ mod query;
 mod record;
 mod relation;
 mod rows;
-mod run;
 mod script;
+mod script_run;
 mod slot;
 
-pub use account::{Blind, Cell, ChangeAccount, CommittedTransaction, RowChange, RowOp, inserts_publication};
+pub use account::{Blind, ChangeAccount, ColumnValue, CommittedTransaction, RowChange, RowOp, inserts_publication};
 pub use connection::{Database, Session};
 pub use error::{DatabaseError, DatabaseResult, SqlFailure};
 pub use load::{LoadPlan, Repetition};
@@ -28,8 +28,8 @@ pub use publication::Published;
 pub use query::QueryResult;
 pub use record::{SqlOutcome, SqlRecord};
 pub use relation::{Column, Relation, TableName, UserType};
-pub use run::ScriptFailure;
 pub use script::{Statement, by_definition, split};
+pub use script_run::ScriptFailure;
 pub use slot::{DROP_PATIENCE, SlotProbe};
 
 /// Whether bytes are a message of logical replication: for fuzzing.

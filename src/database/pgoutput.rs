@@ -5,7 +5,7 @@ use super::{DatabaseError, DatabaseResult, Lsn};
 
 /// The value of a column in a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cell {
+pub enum ColumnValue {
     /// NULL.
     Null,
     /// The value in PostgreSQL's text form.
@@ -14,7 +14,7 @@ pub enum Cell {
     Unchanged,
 }
 
-impl Cell {
+impl ColumnValue {
     /// The text, where there is one.
     pub fn text(&self) -> Option<&str> {
         match self {
@@ -40,7 +40,7 @@ pub(super) struct ColumnMessage {
     pub(super) type_modifier: i32,
 }
 
-pub(super) enum Message {
+pub(super) enum ReplicationMessage {
     /// Position of the commit record, microseconds since the Unix epoch, transaction id.
     Begin {
         commit_lsn: Lsn,
@@ -54,17 +54,17 @@ pub(super) enum Message {
     Relation(RelationMessage),
     Insert {
         relation: u32,
-        new: Vec<Cell>,
+        new: Vec<ColumnValue>,
     },
     /// `old` where the replica identity changed or is FULL.
     Update {
         relation: u32,
-        old: Option<Vec<Cell>>,
-        new: Vec<Cell>,
+        old: Option<Vec<ColumnValue>>,
+        new: Vec<ColumnValue>,
     },
     Delete {
         relation: u32,
-        old: Vec<Cell>,
+        old: Vec<ColumnValue>,
     },
     Truncate {
         relations: Vec<u32>,
@@ -76,23 +76,23 @@ pub(super) enum Message {
 /// PostgreSQL counts from 2000-01-01.
 const EPOCH_OFFSET_US: i64 = 946_684_800_000_000;
 
-pub(super) fn parse(data: &[u8]) -> DatabaseResult<Message> {
+pub(super) fn parse(data: &[u8]) -> DatabaseResult<ReplicationMessage> {
     let mut reader = Reader(data);
     let message = match reader.u8()? {
-        b'B' => Message::Begin {
+        b'B' => ReplicationMessage::Begin {
             commit_lsn: Lsn(reader.u64()?),
             committed_us: reader.u64()?.cast_signed().saturating_add(EPOCH_OFFSET_US),
             xid: reader.u32()?,
         },
         b'C' => {
             reader.take(1 + 8)?;
-            Message::Commit { end_lsn: Lsn(reader.u64()?) }
+            ReplicationMessage::Commit { end_lsn: Lsn(reader.u64()?) }
         }
-        b'R' => Message::Relation(reader.relation()?),
+        b'R' => ReplicationMessage::Relation(reader.relation()?),
         b'I' => {
             let relation = reader.u32()?;
             reader.expect(b'N')?;
-            Message::Insert { relation, new: reader.tuple()? }
+            ReplicationMessage::Insert { relation, new: reader.tuple()? }
         }
         b'U' => {
             let relation = reader.u32()?;
@@ -103,19 +103,19 @@ pub(super) fn parse(data: &[u8]) -> DatabaseResult<Message> {
             if marker != b'N' {
                 return Err(unreadable(format!("an update has a tuple of kind {:?}", char::from(marker))));
             }
-            Message::Update { relation, old, new: reader.tuple()? }
+            ReplicationMessage::Update { relation, old, new: reader.tuple()? }
         }
         b'D' => {
             let relation = reader.u32()?;
             reader.take(1)?;
-            Message::Delete { relation, old: reader.tuple()? }
+            ReplicationMessage::Delete { relation, old: reader.tuple()? }
         }
         b'T' => {
             let count = reader.u32()?;
             reader.take(1)?;
-            Message::Truncate { relations: (0..count).map(|_| reader.u32()).collect::<DatabaseResult<_>>()? }
+            ReplicationMessage::Truncate { relations: (0..count).map(|_| reader.u32()).collect::<DatabaseResult<_>>()? }
         }
-        b'O' | b'Y' | b'M' => Message::Other,
+        b'O' | b'Y' | b'M' => ReplicationMessage::Other,
         other => return Err(unreadable(format!("a message of kind {:?}", char::from(other)))),
     };
     Ok(message)
@@ -184,16 +184,16 @@ impl<'a> Reader<'a> {
         Ok(RelationMessage { id, schema, table, full, columns })
     }
 
-    fn tuple(&mut self) -> DatabaseResult<Vec<Cell>> {
+    fn tuple(&mut self) -> DatabaseResult<Vec<ColumnValue>> {
         let count = self.u16()?;
         let mut cells = Vec::with_capacity(count.into());
         for _ in 0..count {
             cells.push(match self.u8()? {
-                b'n' => Cell::Null,
-                b'u' => Cell::Unchanged,
+                b'n' => ColumnValue::Null,
+                b'u' => ColumnValue::Unchanged,
                 b't' => {
                     let length = self.u32()? as usize;
-                    Cell::Text(String::from_utf8_lossy(self.take(length)?).into_owned())
+                    ColumnValue::Text(String::from_utf8_lossy(self.take(length)?).into_owned())
                 }
                 other => return Err(unreadable(format!("a column of kind {:?}", char::from(other)))),
             });
@@ -227,9 +227,9 @@ mod tests {
         data.extend(tuple(&[Some("1"), None]));
         data.push(b'N');
         data.extend(tuple(&[Some("2"), Some("x")]));
-        let Message::Update { relation: 7, old: Some(old), new } = parse(&data).unwrap() else { panic!() };
-        assert_eq!(old, [Cell::Text("1".into()), Cell::Null]);
-        assert_eq!(new, [Cell::Text("2".into()), Cell::Text("x".into())]);
+        let ReplicationMessage::Update { relation: 7, old: Some(old), new } = parse(&data).unwrap() else { panic!() };
+        assert_eq!(old, [ColumnValue::Text("1".into()), ColumnValue::Null]);
+        assert_eq!(new, [ColumnValue::Text("2".into()), ColumnValue::Text("x".into())]);
     }
 
     #[test]
@@ -249,7 +249,9 @@ mod tests {
         data.extend(5u64.to_be_bytes());
         data.extend(1_000_000u64.to_be_bytes());
         data.extend(42u32.to_be_bytes());
-        let Message::Begin { commit_lsn: Lsn(5), committed_us, xid: 42 } = parse(&data).unwrap() else { panic!() };
+        let ReplicationMessage::Begin { commit_lsn: Lsn(5), committed_us, xid: 42 } = parse(&data).unwrap() else {
+            panic!()
+        };
         assert_eq!(committed_us, 946_684_801_000_000);
     }
 }

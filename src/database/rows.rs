@@ -1,9 +1,10 @@
 //! From the messages of the log to transactions with their rows.
 
 use super::catalog::CatalogType;
-use super::pgoutput::{Message, RelationMessage, parse};
+use super::pgoutput::{RelationMessage, ReplicationMessage, parse};
 use super::{
-    Cell, Column, CommittedTransaction, DatabaseError, DatabaseResult, Lsn, Relation, RowChange, RowOp, TableName,
+    Column, ColumnValue, CommittedTransaction, DatabaseError, DatabaseResult, Lsn, Relation, RowChange, RowOp,
+    TableName,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -42,14 +43,14 @@ impl RowReader {
             let lsn: String = row.try_get(0)?;
             let lsn: Lsn = lsn.parse().map_err(|message| DatabaseError::Unreadable { message })?;
             match parse(row.try_get(1)?)? {
-                Message::Begin { commit_lsn, committed_us, xid } => {
+                ReplicationMessage::Begin { commit_lsn, committed_us, xid } => {
                     open = Some(CommittedTransaction { xid, commit_lsn, committed_us, changes: Vec::new() });
                 }
-                Message::Commit { end_lsn } => {
+                ReplicationMessage::Commit { end_lsn } => {
                     transactions.extend(open.take().filter(|transaction| !transaction.changes.is_empty()));
                     end = Some(end_lsn);
                 }
-                Message::Relation(message) => self.learn(message),
+                ReplicationMessage::Relation(message) => self.learn(message),
                 message => {
                     let changes = self.changes(message, lsn)?;
                     if let Some(open) = &mut open {
@@ -89,13 +90,13 @@ impl RowReader {
         self.relations.insert(message.id, Arc::new(Relation { name, columns, ancestors, full: message.full }));
     }
 
-    fn changes(&self, message: Message, lsn: Lsn) -> DatabaseResult<Vec<RowChange>> {
+    fn changes(&self, message: ReplicationMessage, lsn: Lsn) -> DatabaseResult<Vec<RowChange>> {
         let relation = |id: u32| {
             self.relations.get(&id).cloned().ok_or_else(|| DatabaseError::Unreadable {
                 message: format!("the database's change stream names an unknown table {id}"),
             })
         };
-        let change = |relation: &Arc<Relation>, op, row: &[Cell], before, after| RowChange {
+        let change = |relation: &Arc<Relation>, op, row: &[ColumnValue], before, after| RowChange {
             relation: Arc::clone(relation),
             op,
             key: key_of(relation, row),
@@ -104,14 +105,14 @@ impl RowReader {
             lsn,
         };
         Ok(match message {
-            Message::Insert { relation: id, new } => {
+            ReplicationMessage::Insert { relation: id, new } => {
                 vec![change(&relation(id)?, RowOp::Insert, &new.clone(), None, Some(new))]
             }
-            Message::Update { relation: id, old, mut new } => {
+            ReplicationMessage::Update { relation: id, old, mut new } => {
                 let relation = relation(id)?;
                 // With replica identity FULL the old row has the values that the update left as they were.
                 for (cell, old) in new.iter_mut().zip(old.iter().flatten()) {
-                    if relation.full && *cell == Cell::Unchanged {
+                    if relation.full && *cell == ColumnValue::Unchanged {
                         *cell = old.clone();
                     }
                 }
@@ -123,21 +124,24 @@ impl RowReader {
                     old => vec![change(&relation, RowOp::Update, &new.clone(), old, Some(new))],
                 }
             }
-            Message::Delete { relation: id, old } => {
+            ReplicationMessage::Delete { relation: id, old } => {
                 vec![change(&relation(id)?, RowOp::Delete, &old.clone(), Some(old), None)]
             }
-            Message::Truncate { relations } => relations
+            ReplicationMessage::Truncate { relations } => relations
                 .into_iter()
                 .map(|id| {
                     let relation = relation(id)?;
                     Ok(RowChange { relation, op: RowOp::Truncate, key: String::new(), before: None, after: None, lsn })
                 })
                 .collect::<DatabaseResult<_>>()?,
-            Message::Begin { .. } | Message::Commit { .. } | Message::Relation(_) | Message::Other => Vec::new(),
+            ReplicationMessage::Begin { .. }
+            | ReplicationMessage::Commit { .. }
+            | ReplicationMessage::Relation(_)
+            | ReplicationMessage::Other => Vec::new(),
         })
     }
 }
 
-fn key_of(relation: &Relation, row: &[Cell]) -> String {
+fn key_of(relation: &Relation, row: &[ColumnValue]) -> String {
     relation.key_of(&row.iter().map(|cell| cell.text().map(str::to_owned)).collect::<Vec<_>>())
 }

@@ -13,7 +13,7 @@ pub struct Statement {
 
 /// What a statement does to the transaction around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum StatementRole {
     Begin,
     Commit,
     Rollback,
@@ -25,7 +25,7 @@ pub(super) enum Role {
 }
 
 impl Statement {
-    pub(super) fn role(&self) -> Role {
+    pub(super) fn role(&self) -> StatementRole {
         let words: Vec<String> = without_comments(&self.text)
             .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
             .filter(|word| !word.is_empty())
@@ -34,17 +34,17 @@ impl Statement {
             .collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.as_slice() {
-            ["rollback", "to", ..] | ["rollback", "work" | "transaction", "to", ..] => Role::Ordinary,
-            ["rollback" | "commit", "prepared", ..] | ["prepare", "transaction", ..] => Role::Outside,
-            ["begin", ..] | ["start", "transaction", ..] => Role::Begin,
-            ["commit" | "end", ..] => Role::Commit,
-            ["rollback" | "abort", ..] => Role::Rollback,
+            ["rollback", "to", ..] | ["rollback", "work" | "transaction", "to", ..] => StatementRole::Ordinary,
+            ["rollback" | "commit", "prepared", ..] | ["prepare", "transaction", ..] => StatementRole::Outside,
+            ["begin", ..] | ["start", "transaction", ..] => StatementRole::Begin,
+            ["commit" | "end", ..] => StatementRole::Commit,
+            ["rollback" | "abort", ..] => StatementRole::Rollback,
             ["vacuum" | "call" | "reindex" | "cluster" | "checkpoint", ..]
             | ["alter", "system", ..]
-            | ["create" | "drop", "database" | "tablespace" | "subscription", ..] => Role::Outside,
-            ["create" | "drop", rest @ ..] if rest.contains(&"concurrently") => Role::Outside,
-            ["create" | "alter" | "drop", ..] => Role::Definition,
-            _ => Role::Ordinary,
+            | ["create" | "drop", "database" | "tablespace" | "subscription", ..] => StatementRole::Outside,
+            ["create" | "drop", rest @ ..] if rest.contains(&"concurrently") => StatementRole::Outside,
+            ["create" | "alter" | "drop", ..] => StatementRole::Definition,
+            _ => StatementRole::Ordinary,
         }
     }
 }
@@ -56,13 +56,13 @@ pub fn by_definition(statements: &[Statement]) -> Vec<&[Statement]> {
     let (mut from, mut open) = (0, false);
     for (index, statement) in statements.iter().enumerate() {
         match statement.role() {
-            Role::Begin => open = true,
-            Role::Commit | Role::Rollback => open = false,
-            Role::Definition if !open => {
+            StatementRole::Begin => open = true,
+            StatementRole::Commit | StatementRole::Rollback => open = false,
+            StatementRole::Definition if !open => {
                 chunks.push(&statements[from..=index]);
                 from = index + 1;
             }
-            Role::Definition | Role::Outside | Role::Ordinary => {}
+            StatementRole::Definition | StatementRole::Outside | StatementRole::Ordinary => {}
         }
     }
     if from < statements.len() {
@@ -240,11 +240,11 @@ mod tests {
     #[test]
     fn roles_are_read_from_the_first_words() {
         let role = |text: &str| Statement { text: text.into(), line: 1 }.role();
-        assert_eq!(role("-- x\n begin work"), Role::Begin);
-        assert_eq!(role("ROLLBACK TO SAVEPOINT a"), Role::Ordinary);
-        assert_eq!(role("END"), Role::Commit);
-        assert_eq!(role("CREATE UNIQUE INDEX CONCURRENTLY i ON t (a)"), Role::Outside);
-        assert_eq!(role("CREATE TABLE begin (a int)"), Role::Definition);
-        assert_eq!(role("INSERT INTO commit VALUES (1)"), Role::Ordinary);
+        assert_eq!(role("-- x\n begin work"), StatementRole::Begin);
+        assert_eq!(role("ROLLBACK TO SAVEPOINT a"), StatementRole::Ordinary);
+        assert_eq!(role("END"), StatementRole::Commit);
+        assert_eq!(role("CREATE UNIQUE INDEX CONCURRENTLY i ON t (a)"), StatementRole::Outside);
+        assert_eq!(role("CREATE TABLE begin (a int)"), StatementRole::Definition);
+        assert_eq!(role("INSERT INTO commit VALUES (1)"), StatementRole::Ordinary);
     }
 }

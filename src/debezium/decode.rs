@@ -1,6 +1,6 @@
 //! Records of Debezium's topics into events.
 
-use super::envelope::{ChangeEvent, Origin, Row, RowImage};
+use super::envelope::{ChangeEvent, RowImage, RowValues, TableOrigin};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ pub struct ReadEvent {
 /// Reads records; keeps what consecutive events have in common only once.
 #[derive(Debug, Default)]
 pub struct EventDecoder {
-    origin: Option<Arc<Origin>>,
+    origin: Option<Arc<TableOrigin>>,
 }
 
 impl EventDecoder {
@@ -136,14 +136,14 @@ pub(super) fn unwrap_schema(value: Value) -> Value {
 }
 
 /// A table may have columns of these names; Connect's schema is an object with a `type`, a column's value is not.
-fn is_wrapper(object: &Row) -> bool {
+fn is_wrapper(object: &RowValues) -> bool {
     let schema = object.get("schema");
     let is_schema = schema.is_some_and(|schema| schema.is_null() || schema.get("type").is_some_and(Value::is_string));
     object.len() == 2 && object.contains_key("payload") && is_schema
 }
 
 /// Tells apart what Debezium writes beside changes.
-pub(super) fn ignored(envelope: &Row) -> Option<Ignored> {
+pub(super) fn ignored(envelope: &RowValues) -> Option<Ignored> {
     let has = |field: &str| envelope.contains_key(field);
     let text = |field: &str| envelope.get(field).and_then(Value::as_str);
     if text("op") == Some("m") {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// A row as Debezium writes it: column to value.
-pub type Row = Map<String, Value>;
+pub type RowValues = Map<String, Value>;
 
 /// A row kept as text: a snapshot has hundreds of thousands, and a parsed map takes five times the memory.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -13,12 +13,12 @@ pub struct RowImage(Box<str>);
 
 impl RowImage {
     /// Keeps a row.
-    pub fn of(row: &Row) -> Self {
+    pub fn of(row: &RowValues) -> Self {
         Self(serde_json::to_string(row).expect("a JSON object is JSON").into_boxed_str())
     }
 
     /// The row again.
-    pub fn row(&self) -> Row {
+    pub fn row(&self) -> RowValues {
         serde_json::from_str(&self.0).expect("the text was written by `of`")
     }
 
@@ -30,7 +30,7 @@ impl RowImage {
 
 /// What all events of a table have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct TableOrigin {
     /// Connector kind, `postgresql`.
     pub connector: String,
     /// Debezium's version.
@@ -71,9 +71,9 @@ pub enum Snapshot {
 
 /// Where a change comes from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Source {
+pub struct ChangeSource {
     /// Connector, database and table; shared among events.
-    pub origin: Arc<Origin>,
+    pub origin: Arc<TableOrigin>,
     /// Transaction id, lower 32 bits.
     pub tx_id: Option<u64>,
     /// Position of the change; for snapshot rows the position of the snapshot.
@@ -110,7 +110,7 @@ pub struct ChangeEvent {
     /// The row after.
     pub after: Option<RowImage>,
     /// Where it comes from.
-    pub source: Source,
+    pub source: ChangeSource,
     /// When the connector processed it, by its own clock, microseconds since the Unix epoch (to the millisecond before Debezium 2.6).
     pub ts_us: Option<i64>,
     /// Its place in its transaction.
@@ -124,8 +124,8 @@ impl ChangeEvent {
     /// What is missing or of another kind, by JSON pointer.
     pub(super) fn from_envelope(
         key: Option<RowImage>,
-        envelope: &Row,
-        known: &mut Option<Arc<Origin>>,
+        envelope: &RowValues,
+        known: &mut Option<Arc<TableOrigin>>,
     ) -> Result<Self, String> {
         let op = match envelope.get("op").and_then(Value::as_str) {
             Some("c") => Op::Create,
@@ -139,7 +139,7 @@ impl ChangeEvent {
         let before = row(envelope, "before")?;
         let after = row(envelope, "after")?;
         let source = match envelope.get("source") {
-            Some(Value::Object(source)) => Source::from_block(source, known)?,
+            Some(Value::Object(source)) => ChangeSource::from_block(source, known)?,
             _ => return Err("/source is missing".to_owned()),
         };
         let transaction = envelope.get("transaction").and_then(Value::as_object).map(|block| TransactionInfo {
@@ -151,16 +151,16 @@ impl ChangeEvent {
     }
 }
 
-impl Source {
+impl ChangeSource {
     /// Schema and table.
     pub fn table(&self) -> &TableName {
         &self.origin.table
     }
 
-    fn from_block(block: &Row, known: &mut Option<Arc<Origin>>) -> Result<Self, String> {
+    fn from_block(block: &RowValues, known: &mut Option<Arc<TableOrigin>>) -> Result<Self, String> {
         let text = |field: &str| block.get(field).and_then(Value::as_str).map(str::to_owned);
         let required = |field: &str| text(field).ok_or_else(|| format!("/source/{field} is missing"));
-        let origin = Origin {
+        let origin = TableOrigin {
             connector: required("connector")?,
             version: text("version").unwrap_or_default(),
             name: text("name").unwrap_or_default(),
@@ -188,7 +188,7 @@ impl Source {
     }
 }
 
-fn row(envelope: &Row, field: &str) -> Result<Option<RowImage>, String> {
+fn row(envelope: &RowValues, field: &str) -> Result<Option<RowImage>, String> {
     match envelope.get(field) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(row)) => Ok(Some(RowImage::of(row))),
@@ -197,7 +197,7 @@ fn row(envelope: &Row, field: &str) -> Result<Option<RowImage>, String> {
 }
 
 /// `ts_us` where the version has it, else `ts_ms`.
-fn time_us(block: &Row) -> Option<i64> {
+fn time_us(block: &RowValues) -> Option<i64> {
     let field = |name: &str| block.get(name).and_then(Value::as_i64);
     field("ts_us").or_else(|| field("ts_ms").map(|ms| ms.saturating_mul(1000)))
 }

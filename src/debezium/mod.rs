@@ -10,9 +10,9 @@ mod value;
 
 pub use connector_config::{PostgresConnector, marked_name, postgres_config, safe_name, topic_name};
 pub use decode::{EventDecoder, PlainRecord, ReadEvent, ReadKind};
-pub use envelope::{ChangeEvent, Op, Row, RowImage, Snapshot};
+pub use envelope::{ChangeEvent, Op, RowImage, RowValues, Snapshot};
 #[cfg(test)]
-pub use envelope::{Origin, Source};
+pub use envelope::{ChangeSource, TableOrigin};
 pub use latency::arrivals;
 pub use rules::{CaptureRules, Deletes, Duty, Flat, Form, Outbox, PublicationFacts};
 pub use schema::{EnvelopeSchema, Violation};

@@ -1,16 +1,16 @@
 //! The accounts of a run, written beside its result.
 
-use crate::accounting::archive::{Archive, FILE};
-use crate::verb::Run;
+use crate::accounting::archive::{FILE, StoredAccounts};
+use crate::verb::SharedRun;
 
 /// Writes what every delivery was settled from. Where that fails, the result stands, and `kscen judge` says that there are no
 /// accounts.
-pub fn write_accounts(run: &Run) {
+pub fn write_accounts(run: &SharedRun) {
     let settlements = run.settlements.take();
     if settlements.is_empty() {
         return;
     }
-    let archive = Archive { run: run.id().to_owned(), kscen: env!("CARGO_PKG_VERSION").to_owned(), settlements };
+    let archive = StoredAccounts { run: run.id().to_owned(), kscen: env!("CARGO_PKG_VERSION").to_owned(), settlements };
     if let Err(error) = archive.write(&run.folder.join(FILE)) {
         run.recorder.warn(format!("the accounts were not written to {FILE}: {error}"));
     }

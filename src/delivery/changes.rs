@@ -3,13 +3,13 @@
 use super::connectors::Known;
 use super::terms;
 use crate::accounting::Claims;
-use crate::accounting::changes::{Connector, Expectation, Reconciliation, reconcile};
-use crate::connect::Redactor;
+use crate::accounting::changes::{Expectation, Reconciliation, ScopedConnector, reconcile};
+use crate::connect::ConfigRedactor;
 use crate::database::Lsn;
 use crate::debezium::{CaptureRules, Form, ReadEvent, ReadKind};
 use crate::load::consume::Capture;
 use crate::record::DeliveryRecord;
-use crate::verb::{Live, LiveReader, Run, StepError};
+use crate::verb::{Live, LiveReader, SharedRun, StepError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ struct Evidence<'a> {
 
 /// Waits for the senders, then until every change has arrived, and settles what became of each.
 pub(crate) async fn settle(
-    run: &Arc<Run>,
+    run: &Arc<SharedRun>,
     from: Vec<String>,
     to: Vec<String>,
     deadline: Instant,
@@ -74,7 +74,7 @@ pub(crate) async fn settle(
 
 /// Looks again and again until every change has its place, or time is up.
 async fn wait(
-    run: &Arc<Run>,
+    run: &Arc<SharedRun>,
     claims: &Claims,
     readers: &[Arc<dyn LiveReader>],
     captures: &[Arc<Capture>],
@@ -119,7 +119,7 @@ async fn wait(
 }
 
 /// Says what deserves to be said of a delivery beside its figures.
-async fn tell(run: &Arc<Run>, changes: &Reconciliation, missing: &mut Option<String>) {
+async fn tell(run: &Arc<SharedRun>, changes: &Reconciliation, missing: &mut Option<String>) {
     for replay in &changes.replays {
         run.recorder.note(format!(
             "{} changes came a second time, from {}-{}@{}: the connector went back to {} and repeated up to {}",
@@ -150,7 +150,7 @@ async fn tell(run: &Arc<Run>, changes: &Reconciliation, missing: &mut Option<Str
 /// # Errors
 /// Where the program has a defect, or the account cannot be read.
 pub async fn arrive(
-    run: &Run,
+    run: &SharedRun,
     capture: &Arc<Capture>,
     reader: &dyn LiveReader,
     deadline: Instant,
@@ -175,7 +175,7 @@ pub async fn arrive(
     Ok(())
 }
 
-fn claims(run: &Run, from: &[String]) -> Claims {
+fn claims(run: &SharedRun, from: &[String]) -> Claims {
     let mut all = Claims::default();
     for live in from.iter().flat_map(|id| run.live.attempts(id)) {
         if let Live::Writer(writer) = live {
@@ -188,7 +188,7 @@ fn claims(run: &Run, from: &[String]) -> Claims {
 }
 
 /// What the connectors of the run say about themselves.
-async fn states(run: &Run) -> String {
+async fn states(run: &SharedRun) -> String {
     let mut words = Vec::new();
     for name in run.changes.captures().keys() {
         let Ok(connect) = run.connect() else { continue };
@@ -197,7 +197,7 @@ async fn states(run: &Run) -> String {
                 Some(failure) => {
                     // Where the configuration cannot be read there is nothing to recognise secrets by.
                     let config = connect.config(name).await;
-                    config.map(|config| Redactor::of(&config)).unwrap_or_default().text(&failure.to_string())
+                    config.map(|config| ConfigRedactor::of(&config)).unwrap_or_default().text(&failure.to_string())
                 }
                 None => status.to_string(),
             },
@@ -209,7 +209,7 @@ async fn states(run: &Run) -> String {
 
 impl Evidence<'_> {
     /// Whether the readers have seen the last change or a later one, or the connector has passed it.
-    async fn passed(&self, run: &Run) -> Result<bool, StepError> {
+    async fn passed(&self, run: &SharedRun) -> Result<bool, StepError> {
         self.with(run, |expectation, events| {
             let last = expectation.last_changes(events);
             expectation.connectors.iter().zip(last).all(|(connector, last)| {
@@ -220,16 +220,20 @@ impl Evidence<'_> {
     }
 
     /// What became of every change.
-    async fn reconcile(&self, run: &Run) -> Result<Reconciliation, StepError> {
+    async fn reconcile(&self, run: &SharedRun) -> Result<Reconciliation, StepError> {
         self.with(run, reconcile).await
     }
 
-    async fn with<R>(&self, run: &Run, look: impl Fn(&Expectation<'_>, &[ReadEvent]) -> R) -> Result<R, StepError> {
+    async fn with<R>(
+        &self,
+        run: &SharedRun,
+        look: impl Fn(&Expectation<'_>, &[ReadEvent]) -> R,
+    ) -> Result<R, StepError> {
         let topics: BTreeSet<String> = self.captures.iter().map(|capture| capture.topic().to_owned()).collect();
         let assumed = CaptureRules::assumed();
         let read = run.changes.read(|seen| {
             all_events(self.captures, Vec::new(), &mut |events| {
-                let known: Vec<Connector<'_>> = self.known.iter().map(Known::connector).collect();
+                let known: Vec<ScopedConnector<'_>> = self.known.iter().map(Known::connector).collect();
                 let base = Expectation {
                     transactions: seen.transactions,
                     window: seen.window,

@@ -1,10 +1,10 @@
 //! The connectors whose events readers may have: their effective configuration, and how far they have come.
 
-use crate::accounting::changes::Connector;
+use crate::accounting::changes::ScopedConnector;
 use crate::connect::ConnectorConfig;
 use crate::database::{Lsn, Session};
 use crate::debezium::{CaptureRules, PublicationFacts};
-use crate::verb::Run;
+use crate::verb::SharedRun;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) struct Known {
 
 impl Known {
     /// All connectors of PostgreSQL: those of the run, and others that Kafka Connect has.
-    pub(super) async fn of(run: &Run) -> Vec<Self> {
+    pub(super) async fn of(run: &SharedRun) -> Vec<Self> {
         let captures = run.changes.captures();
         let mut configs: BTreeMap<String, ConnectorConfig> =
             captures.iter().map(|(name, capture)| (name.clone(), capture.config.clone())).collect();
@@ -53,7 +53,7 @@ impl Known {
 
     /// Asks the database how far each has confirmed; a slot that is gone delivers nothing any more. `matters`: whether the answer says
     /// anything about what readers have.
-    pub(super) async fn ask(known: &mut [Self], run: &Run, matters: bool) {
+    pub(super) async fn ask(known: &mut [Self], run: &SharedRun, matters: bool) {
         known.iter_mut().for_each(|known| known.confirmed = None);
         let Some(database) = run.database().ok().filter(|_| matters && !known.is_empty()) else { return };
         let Ok(session) = database.connect().await else { return };
@@ -68,12 +68,12 @@ impl Known {
     }
 
     /// For an account.
-    pub(super) fn connector(&self) -> Connector<'_> {
-        Connector { rules: &self.rules, confirmed: self.confirmed, streaming_from: self.streaming_from }
+    pub(super) fn connector(&self) -> ScopedConnector<'_> {
+        ScopedConnector { rules: &self.rules, confirmed: self.confirmed, streaming_from: self.streaming_from }
     }
 }
 
-async fn effective(run: &Run) -> BTreeMap<String, ConnectorConfig> {
+async fn effective(run: &SharedRun) -> BTreeMap<String, ConnectorConfig> {
     let mut configs = BTreeMap::new();
     let Ok(connect) = run.connect() else { return configs };
     for name in connect.list().await.unwrap_or_default() {

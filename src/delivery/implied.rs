@@ -1,19 +1,19 @@
 //! What follows from the scenario's guarantee for deliveries that no `expect` was about.
 
-use super::{PATIENCE, Settled, Wanted, changes, partners, settle};
+use super::{PATIENCE, Settled, WantedDelivery, changes, partners, settle};
 use crate::record::metric::Work;
 use crate::record::{
     CheckOutcome, CheckRecord, DeliveryRecord, Demand, EventKind, Failure, Observed, StepRecord, Unit,
 };
 use crate::scenario::Guarantee;
-use crate::verb::{Run, StepError};
+use crate::verb::{SharedRun, StepError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Settles and judges, by the scenario's guarantee, every pair of a sender and a reader (or group) of the same topic that no
 /// `expect` was about.
-pub async fn implied_deliveries(run: &Arc<Run>) {
+pub async fn implied_deliveries(run: &Arc<SharedRun>) {
     let Some(guarantee) = run.guarantee() else { return };
     let settled = deliveries(run);
     let senders = steps(run, Work::Sends);
@@ -35,14 +35,14 @@ pub async fn implied_deliveries(run: &Arc<Run>) {
         if from.is_empty() {
             continue;
         }
-        let wanted = Wanted { from: from.clone(), to: unit.clone(), ..Wanted::default() };
+        let wanted = WantedDelivery { from: from.clone(), to: unit.clone(), ..WantedDelivery::default() };
         let result = settle(run, wanted, Instant::now() + PATIENCE).await;
         conclude(run, guarantee, &from, &unit, result);
     }
     implied_changes(run, guarantee, &settled).await;
 }
 
-async fn implied_changes(run: &Arc<Run>, guarantee: Guarantee, settled: &[DeliveryRecord]) {
+async fn implied_changes(run: &Arc<SharedRun>, guarantee: Guarantee, settled: &[DeliveryRecord]) {
     let scope = &run.scenario.scope.steps;
     let decodes = |id: &String| scope.get(id).and_then(|step| step.facts.as_ref()).is_some_and(|facts| facts.captures);
     let writers = scope.iter().filter(|(id, step)| step.work == Work::ChangesRows && run.live.get(id).is_some());
@@ -58,7 +58,7 @@ async fn implied_changes(run: &Arc<Run>, guarantee: Guarantee, settled: &[Delive
 }
 
 /// Says that the guarantee judged nothing, where that is so: a promise about nothing is not kept.
-pub fn judged_anything(run: &Run) {
+pub fn judged_anything(run: &SharedRun) {
     let Some(guarantee) = run.guarantee() else { return };
     if deliveries(run).iter().any(|delivery| delivery.guarantee.is_some()) {
         return;
@@ -67,12 +67,12 @@ pub fn judged_anything(run: &Run) {
     unknown(run, format!("{guarantee}: deliveries that were judged"), reason);
 }
 
-fn deliveries(run: &Run) -> Vec<DeliveryRecord> {
+fn deliveries(run: &SharedRun) -> Vec<DeliveryRecord> {
     run.snapshot().map(|record| record.deliveries).unwrap_or_default()
 }
 
 /// Steps that do so and have begun, with their topic.
-fn steps(run: &Run, work: Work) -> Vec<(String, String)> {
+fn steps(run: &SharedRun, work: Work) -> Vec<(String, String)> {
     let begun = run.scenario.scope.steps.iter();
     begun
         .filter(|(id, step)| step.work == work && run.live.get(id).is_some())
@@ -81,7 +81,7 @@ fn steps(run: &Run, work: Work) -> Vec<(String, String)> {
 }
 
 /// Whether a sender began only when all these readers were over: its messages are not theirs to read.
-fn came_later(run: &Run, sender: &str, readers: &[String]) -> bool {
+fn came_later(run: &SharedRun, sender: &str, readers: &[String]) -> bool {
     let ended: Option<Vec<f64>> = readers.iter().map(|id| run.live.record(id).map(|record| record.ended)).collect();
     let begun = run.live.record(sender).map(|record: StepRecord| record.prepared.unwrap_or(record.started));
     match (ended, begun) {
@@ -90,7 +90,7 @@ fn came_later(run: &Run, sender: &str, readers: &[String]) -> bool {
     }
 }
 
-fn conclude(run: &Run, guarantee: Guarantee, from: &[String], to: &[String], result: Result<Settled, StepError>) {
+fn conclude(run: &SharedRun, guarantee: Guarantee, from: &[String], to: &[String], result: Result<Settled, StepError>) {
     match result {
         Ok(settled) => settled.imply(run, guarantee),
         Err(error) if error.code == "unbalanced-account" => {
@@ -106,7 +106,7 @@ fn conclude(run: &Run, guarantee: Guarantee, from: &[String], to: &[String], res
 }
 
 /// A check of the guarantee for which evidence is missing.
-fn unknown(run: &Run, subject: String, reason: String) {
+fn unknown(run: &SharedRun, subject: String, reason: String) {
     let demand = Demand::Number { unit: Unit::Count, min: Some(1.0), max: None, equals: None, not: None };
     let check = CheckRecord {
         step: String::new(),

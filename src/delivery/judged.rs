@@ -5,9 +5,10 @@ use crate::accounting::{Class, ClassCheck, Settlement};
 use crate::judge;
 use crate::judge::changes::observed;
 use crate::judge::delivery::{forbidden, none};
-use crate::record::{CheckOutcome, CheckRecord, DeliveryRecord, Demand, EventKind, Location};
+use crate::record::{CheckOutcome, CheckRecord, DeliveryRecord, Demand, EventKind};
 use crate::scenario::Guarantee;
-use crate::verb::Run;
+use crate::text::Location;
+use crate::verb::SharedRun;
 
 /// A settled delivery.
 pub struct Settled {
@@ -40,7 +41,7 @@ impl Settled {
 
     /// The classes that it owes a guarantee to be without. A source task has one request in flight, so each row's changes keep
     /// their order. A pipeline may distribute messages over partitions anew: it does not promise their order.
-    pub fn owed(&self, run: &Run, guarantee: Guarantee, through_a_pipeline: bool) -> Vec<Class> {
+    pub fn owed(&self, run: &SharedRun, guarantee: Guarantee, through_a_pipeline: bool) -> Vec<Class> {
         let ordered = self.record.changes.is_some() || super::is_ordered(run, &self.record.from);
         let mut classes = forbidden(guarantee, ordered);
         classes.retain(|class| !through_a_pipeline || *class != Class::Reordered);
@@ -48,7 +49,7 @@ impl Settled {
     }
 
     /// Reports the account, and keeps what it was settled from.
-    pub fn report(self, run: &Run) {
+    pub fn report(self, run: &SharedRun) {
         if let Some(settlement) = self.settlement {
             run.settlements.keep(settlement);
         }
@@ -56,7 +57,7 @@ impl Settled {
     }
 
     /// Judges it by the scenario's guarantee, and reports both.
-    pub(super) fn imply(mut self, run: &Run, guarantee: Guarantee) {
+    pub(super) fn imply(mut self, run: &SharedRun, guarantee: Guarantee) {
         self.record.guarantee = Some(guarantee);
         let (from, to) = (self.record.from.join(", "), self.record.to.join(", "));
         for class in self.owed(run, guarantee, false) {

@@ -3,7 +3,7 @@
 use super::PATIENCE;
 use crate::accounting::matching::{Matcher, Matching, Place};
 use crate::accounting::{AckedOffsets, Identity, ReaderAccount, Settlement, read_through};
-use crate::verb::{Run, StepError};
+use crate::verb::{SharedRun, StepError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(super) struct Matched {
 
 /// Both logs are read again: the input's for the identities, the output's for the values at the offsets that the readers saw.
 pub(super) async fn accounts(
-    run: &Arc<Run>,
+    run: &Arc<SharedRun>,
     settlement: &mut Settlement,
     matching: &Matching,
 ) -> Result<Matched, StepError> {
@@ -45,7 +45,7 @@ pub(super) async fn accounts(
 }
 
 fn read_both(
-    run: &Run,
+    run: &SharedRun,
     inputs: &BTreeSet<String>,
     output: &str,
     read_committed: bool,

@@ -19,7 +19,7 @@ pub use implied::{implied_deliveries, judged_anything};
 pub use judged::Settled;
 pub(crate) use order::is_ordered;
 use samples::samples;
-pub use settle::{Wanted, settle};
+pub use settle::{WantedDelivery, settle};
 
 use std::time::Duration;
 

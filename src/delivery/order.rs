@@ -1,9 +1,9 @@
 //! Whether a load promises the order of its messages.
 
-use crate::verb::Run;
+use crate::verb::SharedRun;
 
 /// Whether the senders' effective configuration promises order.
-pub(crate) fn is_ordered(run: &Run, senders: &[String]) -> bool {
+pub(crate) fn is_ordered(run: &SharedRun, senders: &[String]) -> bool {
     senders.iter().all(|id| {
         run.live.record(id).and_then(|record| record.produced).is_some_and(|report| {
             let value = |name: &str| report.effective_config.get(name).map(String::as_str);

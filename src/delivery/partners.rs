@@ -1,10 +1,10 @@
 //! Who reads together: a group reads as one, whichever steps its members belong to.
 
 use crate::record::metric::Work;
-use crate::verb::{Run, ScopeStep};
+use crate::verb::{ScopeStep, SharedRun};
 
 /// The readers, and every other step of the run that has read the same topic as a member of the same group.
-pub(super) fn of_group(run: &Run, readers: &[String]) -> Vec<String> {
+pub(super) fn of_group(run: &SharedRun, readers: &[String]) -> Vec<String> {
     let steps = &run.scenario.scope.steps;
     let mut all = readers.to_vec();
     for place in readers.iter().filter_map(|id| place_of(steps.get(id)?)).collect::<Vec<_>>() {

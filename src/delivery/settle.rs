@@ -3,17 +3,17 @@
 use super::{PATIENCE, Settled, matched, partners};
 use crate::accounting::matching::Matching;
 use crate::accounting::{
-    Allowed, Evidence, LedgerReport, PagedBitmap, Policy, ReaderAccount, SenderAccount, Settlement, Terms, scan,
+    Allowed, LedgerReport, LogEvidence, PagedBitmap, Policy, ReaderAccount, SenderAccount, Settlement, Terms, scan,
 };
 use crate::record::{DeliveryRecord, StepStatus};
-use crate::verb::{Live, Run, StepError};
+use crate::verb::{Live, SharedRun, StepError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Between whom an account is wanted, and what may happen to messages on the way.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct WantedDelivery {
     /// Ids of the sending steps.
     pub from: Vec<String>,
     /// Ids of the reading steps; others that read as the same group are added.
@@ -28,7 +28,7 @@ pub struct Wanted {
 ///
 /// # Errors
 /// Where the program has a defect (an account that does not add up is one), or a pipeline's logs cannot be read.
-pub async fn settle(run: &Arc<Run>, wanted: Wanted, deadline: Instant) -> Result<Settled, StepError> {
+pub async fn settle(run: &Arc<SharedRun>, wanted: WantedDelivery, deadline: Instant) -> Result<Settled, StepError> {
     for id in &wanted.from {
         // The senders end by themselves, bounded by their own delivery timeout.
         while run.live.is_running(id) {
@@ -72,7 +72,7 @@ pub async fn settle(run: &Arc<Run>, wanted: Wanted, deadline: Instant) -> Result
 }
 
 /// An account that does not add up is told, and is no account.
-fn balanced(run: &Run, settled: Settled) -> Result<Settled, StepError> {
+fn balanced(run: &SharedRun, settled: Settled) -> Result<Settled, StepError> {
     let Some(imbalance) = settled.record.ledger.sheet.imbalance() else { return Ok(settled) };
     settled.report(run);
     Err(StepError::broken("unbalanced-account", format!("the account of this delivery does not add up: {imbalance}"))
@@ -80,7 +80,11 @@ fn balanced(run: &Run, settled: Settled) -> Result<Settled, StepError> {
 }
 
 /// The accounts of the readers, once they have come to the end of the log or the time is up.
-async fn read(run: &Run, to: &[String], deadline: Instant) -> Result<(Vec<ReaderAccount>, Option<String>), StepError> {
+async fn read(
+    run: &SharedRun,
+    to: &[String],
+    deadline: Instant,
+) -> Result<(Vec<ReaderAccount>, Option<String>), StepError> {
     let (mut accounts, mut missing) = (Vec::new(), Vec::new());
     for id in to {
         let Some(reader) = run.live.reader(id) else {
@@ -103,7 +107,7 @@ async fn read(run: &Run, to: &[String], deadline: Instant) -> Result<(Vec<Reader
 }
 
 /// What the senders sent, in all of their attempts, and what is not known about it.
-fn sent(run: &Run, from: &[String]) -> (Vec<SenderAccount>, Vec<String>) {
+fn sent(run: &SharedRun, from: &[String]) -> (Vec<SenderAccount>, Vec<String>) {
     let (mut accounts, mut incomplete) = (Vec::new(), Vec::new());
     incomplete.extend(absent(run, from).map(|why| format!("{why}, so nothing is known about its messages")));
     for id in from {
@@ -122,7 +126,7 @@ fn sent(run: &Run, from: &[String]) -> (Vec<SenderAccount>, Vec<String>) {
 }
 
 /// Those of the steps that did not run, and why.
-fn absent<'a>(run: &'a Run, ids: &'a [String]) -> impl Iterator<Item = String> + 'a {
+fn absent<'a>(run: &'a SharedRun, ids: &'a [String]) -> impl Iterator<Item = String> + 'a {
     ids.iter().filter(|id| run.live.get(id).is_none()).map(|id| {
         let skipped = run.live.record(id).is_some_and(|record| record.status == StepStatus::Skipped);
         format!("`{id}` {}", if skipped { "was skipped" } else { "did not run" })
@@ -130,7 +134,7 @@ fn absent<'a>(run: &'a Run, ids: &'a [String]) -> impl Iterator<Item = String> +
 }
 
 /// The accounts of other senders to the same topics.
-fn beside(run: &Run, senders: &[SenderAccount]) -> Vec<SenderAccount> {
+fn beside(run: &SharedRun, senders: &[SenderAccount]) -> Vec<SenderAccount> {
     let topics: BTreeSet<&str> = senders.iter().map(|sender| sender.topic.as_str()).collect();
     let all = run.live.senders();
     let others = all.into_iter().flat_map(|sender| sender.accounts());
@@ -141,7 +145,7 @@ fn beside(run: &Run, senders: &[SenderAccount]) -> Vec<SenderAccount> {
 }
 
 /// What `topic` steps that have run say about how long messages stay.
-fn policies(run: &Run) -> BTreeMap<String, Policy> {
+fn policies(run: &SharedRun) -> BTreeMap<String, Policy> {
     let steps = run.scenario.scope.steps.iter();
     steps
         .filter(|(id, _)| run.live.record(id).is_some_and(|record| record.status == StepStatus::Done))
@@ -154,10 +158,10 @@ fn policies(run: &Run) -> BTreeMap<String, Policy> {
 
 /// A fresh read of the senders' topics for the messages that nobody read.
 async fn search(
-    run: &Arc<Run>,
+    run: &Arc<SharedRun>,
     senders: &[SenderAccount],
     lost: HashMap<u16, PagedBitmap>,
-) -> Result<Evidence, String> {
+) -> Result<LogEvidence, String> {
     let topics: BTreeSet<String> = senders.iter().map(|account| account.topic.clone()).collect();
     let mut topics = topics.into_iter();
     let (topic, others) = (topics.next().ok_or("nothing was sent")?, topics.next());
@@ -171,7 +175,7 @@ async fn search(
         .map_err(|error| error.to_string())
 }
 
-fn note_restarts(run: &Run, settlement: &Settlement, ledger: &LedgerReport) {
+fn note_restarts(run: &SharedRun, settlement: &Settlement, ledger: &LedgerReport) {
     for restart in &ledger.restarts {
         run.recorder.note(format!(
             "the log of partition {} started over under {}, noticed at offset {}: what was read before stays read",

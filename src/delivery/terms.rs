@@ -1,7 +1,7 @@
 //! The account of changes in the terms of messages, and in words.
 
 use crate::accounting::changes::{Gap, Reconciliation, RowAnomaly, RowClass};
-use crate::accounting::{Class, ClassReport, LedgerReport, Sample};
+use crate::accounting::{Class, ClassReport, LedgerReport, MessageSample};
 use crate::record::{DeliveryRecord, Quantity};
 use std::collections::BTreeMap;
 
@@ -41,8 +41,8 @@ pub(super) fn ledger(changes: &Reconciliation, complete: bool) -> LedgerReport {
     }
 }
 
-fn sample(anomaly: &RowAnomaly) -> Sample {
-    Sample {
+fn sample(anomaly: &RowAnomaly) -> MessageSample {
+    MessageSample {
         producer: None,
         sequence: None,
         partition: anomaly.partition,

@@ -3,7 +3,7 @@
 use crate::faults::{Resource, delete_external, restore_connector};
 use crate::kafka::KafkaFailure;
 use crate::moment;
-use crate::verb::Run;
+use crate::verb::SharedRun;
 use crate::wire::{groups, removal};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 const NON_EMPTY: &str = "NON_EMPTY_GROUP";
 
 /// Deletes everything the run made; returns what is left, and why.
-pub(super) async fn clean(run: &Run) -> Vec<String> {
+pub(super) async fn clean(run: &SharedRun) -> Vec<String> {
     let mut left = Vec::new();
     // First of all: a connector may hold a slot that the run made.
     for (connector, config) in run.owned.former() {
@@ -52,7 +52,7 @@ pub(super) async fn clean(run: &Run) -> Vec<String> {
 }
 
 /// What the run made and nobody had the time to delete.
-pub(super) fn left(run: &Run) -> Vec<String> {
+pub(super) fn left(run: &SharedRun) -> Vec<String> {
     let unchanged =
         run.owned.former().into_iter().map(|(name, _)| format!("connector {name} has not its former configuration"));
     let all = run.owned.all();
@@ -78,7 +78,7 @@ impl From<KafkaFailure> for Why {
     }
 }
 
-async fn delete(run: &Run, resource: &Resource) -> Result<(), Why> {
+async fn delete(run: &SharedRun, resource: &Resource) -> Result<(), Why> {
     match resource {
         Resource::Topic(name) => {
             let admin = run.admin().map_err(|error| Why::Unanswered(error.message))?;
@@ -97,7 +97,7 @@ async fn delete(run: &Run, resource: &Resource) -> Result<(), Why> {
 
 /// Removes from a group the members of this run that are still listed: static ones, and those that were killed. Where that
 /// cannot be done their sessions end by themselves.
-async fn remove_own_members(run: &Run, name: &str) {
+async fn remove_own_members(run: &SharedRun, name: &str) {
     let own = run.identity.names_in(name);
     let Ok(cluster) = run.wire() else { return };
     let Some(Ok(Some(group))) = groups::describe(&cluster, &[name]).await.remove(name) else { return };
@@ -110,7 +110,7 @@ async fn remove_own_members(run: &Run, name: &str) {
 
 /// Deletes a group once it is empty. One that does not become so, because members that this run does not have are alive, stays:
 /// that says nothing about what was tested.
-async fn delete_group(run: &Run, name: &str) -> Result<(), Why> {
+async fn delete_group(run: &SharedRun, name: &str) -> Result<(), Why> {
     let admin = run.admin().map_err(|error| Why::Unanswered(error.message))?;
     remove_own_members(run, name).await;
     let deadline = moment::now() + SESSIONS;
@@ -135,14 +135,14 @@ async fn delete_group(run: &Run, name: &str) -> Result<(), Why> {
 }
 
 /// Who is in a group, for people.
-async fn members_of(run: &Run, name: &str) -> Option<String> {
+async fn members_of(run: &SharedRun, name: &str) -> Option<String> {
     let group = groups::describe(&run.wire().ok()?, &[name]).await.remove(name)?.ok()??;
     let members = group.members.iter().map(|member| format!("{} at {}", member.client, member.host));
     Some(members.collect::<Vec<_>>().join(", ")).filter(|who| !who.is_empty())
 }
 
 /// Closes the database's account, also where the run's things are kept: its slot would pin the database's log.
-pub(super) async fn close_account(run: &Run) -> Option<String> {
+pub(super) async fn close_account(run: &SharedRun) -> Option<String> {
     let error = match tokio::time::timeout(PATIENCE, run.changes.close()).await {
         Ok(Ok(())) => {
             run.account().iter().for_each(|resource| run.owned.remove(resource));

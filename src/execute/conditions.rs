@@ -1,7 +1,7 @@
 //! Reads from the running brokers the settings that a verdict depends on.
 
 use crate::record::EventKind;
-use crate::verb::Run;
+use crate::verb::SharedRun;
 
 /// Broker properties worth keeping in every record.
 const PROPERTIES: &[&str] = &[
@@ -29,7 +29,7 @@ const PROPERTIES: &[&str] = &[
 ];
 
 /// Keeps the effective configuration of every broker. One that does not answer is left out with a warning.
-pub(super) async fn note(run: &Run) {
+pub(super) async fn note(run: &SharedRun) {
     if run.endpoints.bootstrap.is_empty() {
         return;
     }

@@ -4,11 +4,11 @@ use super::engine::failure;
 use crate::environment::{FaultKind, Lifecycle};
 use crate::plan::Plan;
 use crate::record::Failure;
-use crate::verb::Run;
+use crate::verb::SharedRun;
 
 /// A service that the scenario needs and that is down before anything was done to it. Whatever came of a run on the others would
 /// say little, and a step that waits for it would explain itself by something else.
-pub(super) async fn dead(run: &Run, plan: &Plan) -> Option<Failure> {
+pub(super) async fn dead(run: &SharedRun, plan: &Plan) -> Option<Failure> {
     for service in run.environment.services() {
         if service.node_id.is_none() && !plan.needs.services.iter().any(|needed| needed.to_string() == service.name) {
             continue;

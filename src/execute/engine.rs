@@ -14,7 +14,7 @@ use crate::moment;
 use crate::plan::Plan;
 use crate::project::hide_addresses;
 use crate::record::{EventKind, Failure, Outcome, Record, Recorder, RunClock, RunInfo, Verdict, Watcher};
-use crate::verb::{LiveSteps, Run, ScenarioFacts};
+use crate::verb::{LiveSteps, ScenarioFacts, SharedRun};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ const CLIENT_LINES: usize = 2000;
 const UNWRITTEN: &str = "result-unwritten";
 
 /// Provides environments to runs: starts them, or hands out one that already runs.
-pub trait Stage: Send {
+pub trait EnvironmentSource: Send {
     /// An environment that meets the needs.
     fn acquire<'a>(
         &'a mut self,
@@ -46,7 +46,7 @@ pub trait Stage: Send {
 }
 
 /// What a run is started with.
-pub struct Job {
+pub struct RunJob {
     /// The plan.
     pub plan: Plan,
     /// The run's folder; exists.
@@ -64,8 +64,8 @@ pub struct Job {
 }
 
 /// Runs a plan and returns its record with the verdict. Never fails: what goes wrong is in the record.
-pub async fn execute(job: Job, stage: &mut dyn Stage) -> Record {
-    let Job { plan, folder, watchers, interrupt, keep, granted, allow_delete } = job;
+pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
+    let RunJob { plan, folder, watchers, interrupt, keep, granted, allow_delete } = job;
     let clock = RunClock::start();
     let recorder = Recorder::start(&plan.bindings.run_id, clock, Arc::clone(&plan.redactor), watchers);
     recorder.emit(opening(&plan));
@@ -91,7 +91,7 @@ pub async fn execute(job: Job, stage: &mut dyn Stage) -> Record {
             match journal {
                 Ok(journal) => {
                     let journal = Arc::new(journal);
-                    let run = Arc::new(Run {
+                    let run = Arc::new(SharedRun {
                         endpoints,
                         scenario: facts(&plan),
                         clock,
@@ -180,7 +180,7 @@ pub(super) fn failure(code: &str, message: String, help: Option<String>, log: Ve
 ///
 /// Asked to end once, everything after the load goes on: faults are undone, `finally` runs, what was made is deleted.
 /// Asked twice, whatever is being waited for is abandoned, and faults are undone.
-async fn perform(run: &Arc<Run>, plan: &Plan, interrupt: Interrupt, keep: bool) {
+async fn perform(run: &Arc<SharedRun>, plan: &Plan, interrupt: Interrupt, keep: bool) {
     let pids = Pids::default();
     // A scripted environment has no Kafka and a time of its own, in which a thread has no place.
     let real = !run.endpoints.bootstrap.is_empty();
@@ -233,7 +233,7 @@ async fn perform(run: &Arc<Run>, plan: &Plan, interrupt: Interrupt, keep: bool) 
 /// All sections with what happens between them, by one walker for `setup` and `steps` and one for `finally`. Asked to end once,
 /// the first is halted, which is then `told`.
 async fn course(
-    run: &Arc<Run>,
+    run: &Arc<SharedRun>,
     plan: &Plan,
     (walker, finally): (&Walker, &Walker),
     mut interrupt: Interrupt,
@@ -262,7 +262,7 @@ async fn course(
 }
 
 /// Keeps the logs around faults, and deletes what the run made.
-async fn tidy(run: &Run, keep: bool) {
+async fn tidy(run: &SharedRun, keep: bool) {
     let faults = run.snapshot().map(|record| record.faults).unwrap_or_default();
     excerpts::keep(run, &faults).await;
     if let Some(text) = cleanup::close_account(run).await {
@@ -277,7 +277,7 @@ async fn tidy(run: &Run, keep: bool) {
 }
 
 /// `setup` and `steps`, up to the end of what runs in the background.
-async fn body(run: &Arc<Run>, plan: &Plan, walker: &Walker) {
+async fn body(run: &Arc<SharedRun>, plan: &Plan, walker: &Walker) {
     if let Some(failure) = down::dead(run, plan).await {
         run.recorder.emit(EventKind::RunFailed { failure });
         walker.skip(&plan.setup);
@@ -298,7 +298,7 @@ async fn body(run: &Arc<Run>, plan: &Plan, walker: &Walker) {
 }
 
 /// Holds the run against the baseline of its scenario.
-async fn compare(run: &Run, plan: &Plan) {
+async fn compare(run: &SharedRun, plan: &Plan) {
     let (Some(gate), Some(record)) = (&plan.gate, run.snapshot()) else { return };
     if let Some(text) = gate.foreign(&record) {
         run.recorder.warn(text);
@@ -308,7 +308,7 @@ async fn compare(run: &Run, plan: &Plan) {
     }
 }
 
-async fn undo(run: &Run, held_too: bool, until_ready: bool) -> Vec<String> {
+async fn undo(run: &SharedRun, held_too: bool, until_ready: bool) -> Vec<String> {
     let patience = if until_ready { UNDO_PATIENCE } else { Duration::ZERO };
     run.undo.undo_all(held_too, patience).await
 }

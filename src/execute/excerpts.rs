@@ -3,7 +3,7 @@
 use crate::environment::{LogLine, LogQuery};
 use crate::kafka::ClientLog;
 use crate::record::{EventKind, FaultRecord, LogExcerpt};
-use crate::verb::Run;
+use crate::verb::SharedRun;
 
 /// Seconds before and after a fault whose log lines are kept.
 const MARGIN: f64 = 5.0;
@@ -11,7 +11,7 @@ const MARGIN: f64 = 5.0;
 const LINES: usize = 200;
 
 /// Keeps the log lines of every disturbed service around each fault.
-pub(super) async fn keep(run: &Run, faults: &[FaultRecord]) {
+pub(super) async fn keep(run: &SharedRun, faults: &[FaultRecord]) {
     for fault in faults {
         if !run.environment.services().iter().any(|service| service.name == fault.target) {
             continue;
@@ -32,7 +32,7 @@ pub(super) async fn keep(run: &Run, faults: &[FaultRecord]) {
 }
 
 /// Keeps the log of the clients.
-pub(super) fn keep_client(run: &Run, lines: Vec<ClientLog>) {
+pub(super) fn keep_client(run: &SharedRun, lines: Vec<ClientLog>) {
     if lines.is_empty() {
         return;
     }

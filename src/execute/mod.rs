@@ -13,7 +13,7 @@ mod task;
 mod values;
 mod walk;
 
-pub use engine::{Job, Stage, execute};
+pub use engine::{EnvironmentSource, RunJob, execute};
 pub use machine::machine;
 
 #[cfg(test)]

@@ -2,14 +2,14 @@
 
 use super::pulse::Pids;
 use crate::record::{EventKind, ServiceSample};
-use crate::verb::Run;
+use crate::verb::SharedRun;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 /// Samples until it is dropped (aborted).
-pub(super) async fn sample(run: Arc<Run>, pids: Pids) {
+pub(super) async fn sample(run: Arc<SharedRun>, pids: Pids) {
     let services = run.environment.services();
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);

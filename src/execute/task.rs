@@ -2,11 +2,11 @@
 
 use super::values::LiveValues;
 use crate::plan::{Bindings, PlannedStep};
-use crate::record::{EventKind, Failure, Location, Quantity, Section, StepRecord, StepStatus};
+use crate::record::{EventKind, Failure, Quantity, Section, StepRecord, StepStatus};
 use crate::scenario::Modifiers;
-use crate::text::Origin;
+use crate::text::{Location, Origin};
 use crate::verb::{
-    AnyStep, ErrorKind, Run, StepContext, StepError, StepOutcome, Stop, StopSignal, Stopper, VerbEntry, stopper,
+    AnyStep, ErrorKind, SharedRun, StepContext, StepError, StepOutcome, Stop, StopSignal, Stopper, VerbEntry, stopper,
 };
 use futures_util::FutureExt;
 use serde_json::Value;
@@ -37,7 +37,7 @@ pub(super) struct Task {
 }
 
 /// How a step ended.
-pub(super) struct Ended {
+pub(super) struct TaskEnd {
     pub record: StepRecord,
     pub error: Option<ErrorKind>,
 }
@@ -61,7 +61,7 @@ impl Task {
     }
 
     /// Announces the step: it starts.
-    pub fn announce(&mut self, run: &Run) {
+    pub fn announce(&mut self, run: &SharedRun) {
         self.announced = Some(run.clock.now());
         run.recorder.emit(EventKind::StepStarted {
             id: self.id.clone(),
@@ -74,7 +74,7 @@ impl Task {
     }
 
     /// Runs the step to its end, whatever that is.
-    pub async fn run(mut self, run: Arc<Run>, outer: StopSignal, prepared: oneshot::Sender<f64>) -> Ended {
+    pub async fn run(mut self, run: Arc<SharedRun>, outer: StopSignal, prepared: oneshot::Sender<f64>) -> TaskEnd {
         if self.announced.is_none() {
             self.announce(&run);
         }
@@ -109,7 +109,7 @@ impl Task {
 
     async fn attempt(
         &self,
-        run: &Arc<Run>,
+        run: &Arc<SharedRun>,
         mut outer: StopSignal,
         prepared: &mut Option<oneshot::Sender<f64>>,
         prepared_at: &mut Option<f64>,
@@ -142,7 +142,7 @@ impl Task {
     }
 
     /// The step, decoded again where it depends on what only running shows.
-    fn resolved(&self, run: &Run) -> Result<Arc<dyn AnyStep>, StepError> {
+    fn resolved(&self, run: &SharedRun) -> Result<Arc<dyn AnyStep>, StepError> {
         let Some(body) = &self.dynamic else { return Ok(Arc::clone(&self.step)) };
         let value = self.bindings.resolve(body, &LiveValues(run)).map_err(|errors| {
             let (pointer, message) = errors.into_iter().next().unwrap_or_default();
@@ -156,23 +156,23 @@ impl Task {
     /// The record of a step that is over.
     fn close(
         &self,
-        run: &Run,
+        run: &SharedRun,
         prepared: Option<f64>,
         result: Result<StepOutcome, StepError>,
         skipped: Option<StepStatus>,
-    ) -> Ended {
+    ) -> TaskEnd {
         self.close_at(run, prepared, result, skipped, None)
     }
 
     /// The same; `at` is where the file states what failed, where that is not in the step's body.
     fn close_at(
         &self,
-        run: &Run,
+        run: &SharedRun,
         prepared: Option<f64>,
         result: Result<StepOutcome, StepError>,
         skipped: Option<StepStatus>,
         at: Option<Location>,
-    ) -> Ended {
+    ) -> TaskEnd {
         let (outcome, error) = match result {
             Ok(outcome) => (outcome, None),
             Err(mut error) => (error.outcome.take().map(|outcome| *outcome).unwrap_or_default(), Some(error)),
@@ -213,22 +213,22 @@ impl Task {
         };
         run.live.end(&self.id, record.clone());
         run.recorder.emit(EventKind::StepEnded { record: Box::new(record.clone()) });
-        Ended { record, error: kind }
+        TaskEnd { record, error: kind }
     }
 
     /// The record of a step that is not run.
-    pub fn skip(&self, run: &Run, why: &str) {
+    pub fn skip(&self, run: &SharedRun, why: &str) {
         let outcome = StepOutcome::default().details(serde_json::json!({ "skipped": why }));
         self.close(run, None, Ok(outcome), Some(StepStatus::Skipped));
     }
 
     /// The record of a step that cannot be run, for a reason that stands in the file at `at`.
-    pub fn refuse(&self, run: &Run, error: StepError, at: Location) -> Ended {
+    pub fn refuse(&self, run: &SharedRun, error: StepError, at: Location) -> TaskEnd {
         self.close_at(run, None, Err(error), None, Some(at))
     }
 
     /// The record of a step whose steps inside it took longer than it may.
-    pub fn give_up(&self, run: &Run, limit: Duration) -> Ended {
+    pub fn give_up(&self, run: &SharedRun, limit: Duration) -> TaskEnd {
         self.close(run, None, Err(Late::Timeout(limit).error()), None)
     }
 }

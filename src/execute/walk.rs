@@ -1,10 +1,10 @@
 //! Walks the plan: foreground steps one after the other, background steps beside them.
 
-use super::task::{Ended, Task, next};
+use super::task::{Task, TaskEnd, next};
 use crate::ground::lock;
 use crate::plan::{Children, PlannedStep, condition, matrix};
 use crate::record::{EventKind, Failure, StepRecord, StepStatus};
-use crate::verb::{ErrorKind, Run, StepError, Stop, StopSignal, Stopper, stopper};
+use crate::verb::{ErrorKind, SharedRun, StepError, Stop, StopSignal, Stopper, stopper};
 use futures_util::future::BoxFuture;
 use minijinja::value::Serde;
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ struct Background {
 
 /// Walks the sections of one run.
 pub(super) struct Walker {
-    run: Arc<Run>,
+    run: Arc<SharedRun>,
     /// The cell of the matrix, for messages.
     cell: matrix::Cell,
     backgrounds: Mutex<Vec<Background>>,
@@ -36,7 +36,7 @@ pub(super) struct Walker {
 }
 
 impl Walker {
-    pub fn new(run: Arc<Run>, cell: matrix::Cell) -> Self {
+    pub fn new(run: Arc<SharedRun>, cell: matrix::Cell) -> Self {
         let (foreground, foreground_signal) = stopper();
         Self {
             run,
@@ -234,7 +234,7 @@ impl Walker {
         self.go_on(&ended, stops)
     }
 
-    fn go_on(&self, ended: &Ended, stops: bool) -> bool {
+    fn go_on(&self, ended: &TaskEnd, stops: bool) -> bool {
         if is_bad(&ended.record) {
             self.failed.store(true, Ordering::Relaxed);
         }

@@ -6,7 +6,7 @@
 
 use super::error::FaultError;
 use super::guard;
-use super::stack::{Fate, PATIENCE, Stack, UndoStack};
+use super::stack::{PATIENCE, Stack, UndoStack, UndoneBy};
 use super::target::{Nature, Rank, Target};
 use crate::environment::{Effect, Grip};
 use crate::moment;
@@ -68,8 +68,8 @@ struct Held<'a> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.stack.with(self.number, |open| {
-            if open.fate == Fate::Held {
-                open.fate = Fate::Open;
+            if open.fate == UndoneBy::Held {
+                open.fate = UndoneBy::Open;
             }
         });
     }
@@ -82,7 +82,7 @@ async fn last(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<Done, FaultError> {
     let target = &order.target;
-    let fate = if order.leave && order.hold.is_none() { Fate::Stays } else { Fate::Held };
+    let fate = if order.leave && order.hold.is_none() { UndoneBy::Stays } else { UndoneBy::Held };
     let mut turn = stack.lanes.enter(target.lane()).await;
     let shared = shared(stack, target.as_ref())?;
     if shared.is_none() {
@@ -168,7 +168,7 @@ async fn ended(
 fn shared(stack: &Stack, target: &dyn Target) -> Result<Option<String>, FaultError> {
     match stack.same(target) {
         None => Ok(None),
-        Some((step, Fate::Held)) if target.counts() => Ok(Some(step)),
+        Some((step, UndoneBy::Held)) if target.counts() => Ok(Some(step)),
         Some((step, _)) => {
             let observed = format!("step `{step}` did a `{}` before, which is still in force", target.what());
             Err(FaultError::no_effect(&target.name(), observed))
@@ -192,7 +192,7 @@ async fn pass(stack: &Arc<Stack>, order: &Order, in_force: impl FnOnce() + Send)
     let target = &order.target;
     let mut turn = stack.lanes.enter(target.lane()).await;
     target.check().await?;
-    let number = stack.announce(&order.step, target, Fate::Held, false).await?;
+    let number = stack.announce(&order.step, target, UndoneBy::Held, false).await?;
     // Interrupted half-way, it leaves the target down: that is undone at the end of `steps`.
     let held = Held { stack, number };
     let effect = target.apply().await?;

@@ -21,7 +21,7 @@ struct Lane {
 
 /// What kscen has done on a lane so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Past {
+pub(super) struct LanePast {
     pub(super) turns: u64,
     pub(super) left: Option<Lifecycle>,
 }
@@ -50,10 +50,10 @@ impl Lanes {
     }
 
     /// What kscen has done there; `None` while it is about it, and nothing that is seen there means anything.
-    pub(super) fn past(&self, lane: &str) -> Option<Past> {
+    pub(super) fn past(&self, lane: &str) -> Option<LanePast> {
         match self.all().get(lane) {
-            None => Some(Past::default()),
-            Some(lane) => (!lane.busy).then_some(Past { turns: lane.turns, left: lane.left }),
+            None => Some(LanePast::default()),
+            Some(lane) => (!lane.busy).then_some(LanePast { turns: lane.turns, left: lane.left }),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::target::{Answer, Condition, Nature, Rank, Target, Undone};
 use super::undo::Undo;
 use crate::environment::{Effect, Grip};
 use crate::moment;
-use crate::wire::{Cluster, WireError, reassignments, topics};
+use crate::wire::{WireCluster, WireError, reassignments, topics};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ const SETTLE: Duration = Duration::from_secs(3);
 
 /// A move.
 pub(crate) struct ReassignFault {
-    cluster: Cluster,
+    cluster: WireCluster,
     topic: String,
     /// The brokers that each partition is to be on, the preferred leader first.
     moves: BTreeMap<i32, Vec<i32>>,
@@ -43,7 +43,7 @@ enum Progress {
 impl ReassignFault {
     /// A move of these partitions to these brokers.
     pub(crate) fn new(
-        cluster: Cluster,
+        cluster: WireCluster,
         topic: String,
         moves: BTreeMap<i32, Vec<i32>>,
         progress: impl Fn(String) + Send + Sync + 'static,
@@ -55,7 +55,7 @@ impl ReassignFault {
         self.moves.keys().copied().collect()
     }
 
-    async fn described(&self) -> Result<topics::Topic, WireError> {
+    async fn described(&self) -> Result<topics::DescribedTopic, WireError> {
         let found = topics::describe(&self.cluster, &[&self.topic]).await?.remove(&self.topic);
         let unknown = || WireError::Nobody {
             wanted: format!("topic `{}`", self.topic),
@@ -174,13 +174,13 @@ impl ReassignFault {
 ///
 /// # Errors
 /// A refusal, or nobody answers.
-pub(super) async fn cancel(cluster: &Cluster, topic: &str, partitions: &[i32]) -> Result<bool, WireError> {
+pub(super) async fn cancel(cluster: &WireCluster, topic: &str, partitions: &[i32]) -> Result<bool, WireError> {
     let moves = partitions.iter().map(|partition| (*partition, None)).collect();
     let mut acted = false;
     for answer in reassignments::alter(cluster, topic, &moves).await.into_values() {
         match answer {
             Ok(()) => acted = true,
-            Err(error) if error.refusal().is_some_and(crate::wire::Refusal::is_absent) => {}
+            Err(error) if error.refusal().is_some_and(crate::wire::MissingRight::is_absent) => {}
             Err(error) => return Err(error),
         }
     }

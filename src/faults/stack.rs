@@ -18,7 +18,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Who undoes a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum UndoneBy {
     /// The step that applied it, while that step runs.
     Held,
     /// The inverse verb, or the end of `steps`.
@@ -34,7 +34,7 @@ pub(super) struct Open {
     pub(super) condition: Option<Condition>,
     pub(super) recipe: Option<Box<Recipe>>,
     pub(super) record: FaultRecord,
-    pub(super) fate: Fate,
+    pub(super) fate: UndoneBy,
     /// Whether it has ended though nobody undid it; whoever holds it hears of that.
     pub(super) lost: watch::Sender<bool>,
     /// When it was last known to be in force, in seconds of the run.
@@ -117,14 +117,14 @@ impl Stack {
     }
 
     fn next(&self, rank: Rank, held_too: bool, tried: &[u64]) -> Option<(u64, Arc<dyn Target>)> {
-        let due = |open: &Open| open.fate == Fate::Open || (held_too && open.fate == Fate::Held);
+        let due = |open: &Open| open.fate == UndoneBy::Open || (held_too && open.fate == UndoneBy::Held);
         let open = self.open();
         let wanted = |open: &&Open| due(open) && open.target.rank() == rank && !tried.contains(&open.number);
         open.iter().rev().find(wanted).map(|open| (open.number, Arc::clone(&open.target)))
     }
 
     /// The step that has already done the same, and whether it holds it at this moment.
-    pub(super) fn same(&self, target: &dyn Target) -> Option<(String, Fate)> {
+    pub(super) fn same(&self, target: &dyn Target) -> Option<(String, UndoneBy)> {
         let condition = target.condition()?;
         let open = self.open();
         let same = |open: &&Open| {
@@ -141,7 +141,7 @@ impl Stack {
         &self,
         step: &str,
         target: &Arc<dyn Target>,
-        fate: Fate,
+        fate: UndoneBy,
         shared: bool,
     ) -> Result<u64, FaultError> {
         let record = FaultRecord {
@@ -155,7 +155,7 @@ impl Stack {
         let recipe = if shared { self.recipe_of(&condition) } else { target.recipe().await?.map(Box::new) };
         let fault = format!("{} of {}", record.action, record.target);
         let number = match &condition {
-            Some(Condition::Outlives(undo)) if fate != Fate::Stays => {
+            Some(Condition::Outlives(undo)) if fate != UndoneBy::Stays => {
                 let entry = Journalled { fault, undo: undo.clone(), recipe: recipe.clone() };
                 self.journal.announce(&entry).map_err(FaultError::Journal)?
             }
@@ -275,7 +275,7 @@ impl Stack {
         own: Option<u64>,
         (begun, at): (Instant, Instant),
     ) -> Vec<FaultRecord> {
-        let ended: Vec<(u64, Fate)> = self
+        let ended: Vec<(u64, UndoneBy)> = self
             .open()
             .iter()
             .filter(|open| Some(open.number) != own && open.record.effective.is_some() && !*open.lost.borrow())
@@ -284,7 +284,7 @@ impl Stack {
             .collect();
         let mut records = Vec::new();
         for (number, fate) in ended {
-            if fate == Fate::Held {
+            if fate == UndoneBy::Held {
                 let why = format!("step `{step}` did a `{}` of {} meanwhile", target.what(), target.name());
                 self.lose(number, self.clock.at(begun), &why);
             } else {

@@ -1,6 +1,6 @@
 //! What services do that nobody in the scenario asked for: they die, are started again, are frozen or woken by another hand.
 
-use super::lanes::Past;
+use super::lanes::LanePast;
 use super::service::is_down;
 use super::stack::UndoStack;
 use crate::environment::{Environment, Incarnation, Lifecycle};
@@ -13,7 +13,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A service as it was seen last.
 struct Known {
-    past: Past,
+    past: LanePast,
     seen: Incarnation,
 }
 
@@ -90,7 +90,7 @@ mod tests {
     fn known(turns: u64, left: Option<Lifecycle>, life: &str, lifecycle: Lifecycle) -> Known {
         let seen =
             Incarnation { life: life.to_owned(), lifecycle, exit_code: None, since: None, pauses: 0, cause: None };
-        Known { past: Past { turns, left }, seen }
+        Known { past: LanePast { turns, left }, seen }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::environment::{
     Action, Endpoints, Environment, EnvironmentError, EnvironmentResult, Lifecycle, NetworkFault, Recipe,
 };
 use crate::moment;
-use crate::wire::{Cluster, WireError};
+use crate::wire::{WireCluster, WireError};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -132,7 +132,7 @@ impl Undo {
 /// Cancels moves of replicas. False where nothing moves any more.
 pub(super) async fn cancel_moves(topic: &str, partitions: &[i32], endpoints: &Endpoints) -> EnvironmentResult<bool> {
     let failed = |error: WireError| EnvironmentError::failed(error.in_full());
-    let cluster = Cluster::new(&endpoints.connection(), ASK).map_err(failed)?;
+    let cluster = WireCluster::new(&endpoints.connection(), ASK).map_err(failed)?;
     super::reassignment::cancel(&cluster, topic, partitions).await.map_err(failed)
 }
 

@@ -1,6 +1,6 @@
 //! What a guarantee demands of a delivery.
 
-use crate::accounting::{Attribution, Class, Sample, SentLine};
+use crate::accounting::{Attribution, Class, MessageSample, SentLine};
 use crate::record::{DeliveryRecord, Demand, Observed, Quantity, Unit};
 use crate::scenario::Guarantee;
 
@@ -99,7 +99,7 @@ fn missing(delivery: &DeliveryRecord, class: Class) -> Option<String> {
 }
 
 /// A sample as a person reads it.
-pub fn describe(class: Class, sample: &Sample) -> String {
+pub fn describe(class: Class, sample: &MessageSample) -> String {
     let mut parts = Vec::new();
     if let Some(producer) = sample.producer {
         parts.push(format!("producer {producer}"));

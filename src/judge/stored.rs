@@ -2,7 +2,7 @@
 
 use super::decide;
 use super::delivery::observed;
-use crate::accounting::archive::{Archive, FILE};
+use crate::accounting::archive::{FILE, StoredAccounts};
 use crate::accounting::{ClassCheck, Settlement};
 use crate::record::{CheckRecord, DeliveryRecord, Record};
 use std::fmt;
@@ -60,7 +60,7 @@ pub fn again(record: &Record, folder: &Path) -> Finding {
     if messages == 0 && !path.exists() {
         return Finding::Nothing;
     }
-    let archive = match Archive::read(&path) {
+    let archive = match StoredAccounts::read(&path) {
         Ok(archive) => archive,
         Err(error) => return Finding::Unreadable { reason: error.to_string() },
     };
@@ -163,7 +163,8 @@ mod tests {
         let outcome = CheckOutcome::Unknown;
         record.checks =
             vec![CheckRecord { step, subject, demand: none(), observed, outcome, at: None, samples: Vec::new() }];
-        let archive = Archive { run: record.run.id.clone(), kscen: String::new(), settlements: vec![settlement] };
+        let archive =
+            StoredAccounts { run: record.run.id.clone(), kscen: String::new(), settlements: vec![settlement] };
         archive.write(&folder.join(FILE)).unwrap();
         record
     }

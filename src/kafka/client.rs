@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// What a client is for; decides which defaults apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum ClientRole {
     /// Sends.
     Producer,
     /// Reads.
@@ -72,14 +72,14 @@ pub struct ClientSettings {
 
 impl ClientSettings {
     /// The defaults for a role.
-    pub fn new(role: Role) -> Result<Self, KafkaFailure> {
+    pub fn new(role: ClientRole) -> Result<Self, KafkaFailure> {
         let native = ClientConfig::new()
             .create_native_config()
             .map_err(|error| KafkaFailure::request("create a client configuration", &error))?;
         let own = match role {
-            Role::Producer => PRODUCER,
-            Role::Consumer => CONSUMER,
-            Role::Admin => &[],
+            ClientRole::Producer => PRODUCER,
+            ClientRole::Consumer => CONSUMER,
+            ClientRole::Admin => &[],
         };
         let defaults = COMMON.iter().chain(own);
         let properties = defaults.map(|(name, value)| (name.to_string(), value.to_string())).collect();
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn unknown_names_are_refused_with_the_nearest_known_one() {
-        let mut settings = ClientSettings::new(Role::Producer).unwrap();
+        let mut settings = ClientSettings::new(ClientRole::Producer).unwrap();
         let error = settings.set("liger.ms", "5").unwrap_err().to_string();
         assert_eq!(error, "client property `liger.ms`: there is no such property; did you mean `linger.ms`?");
         assert!(settings.set("linger.ms", "soon").unwrap().build().is_err());
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn effective_values_are_read_back() {
-        let mut settings = ClientSettings::new(Role::Producer).unwrap();
+        let mut settings = ClientSettings::new(ClientRole::Producer).unwrap();
         settings.set("buffer.memory", "1048576").unwrap().set("sasl.password", "hush").unwrap();
         settings.set("max.in.flight", "1").unwrap();
         let (_, effective) = settings.build().unwrap();

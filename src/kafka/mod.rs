@@ -14,11 +14,13 @@ mod state;
 pub use admin::BrokerView;
 pub use admin::{Admin, ClusterView, PartitionLag};
 pub(crate) use batch::revive;
-pub use batch::{BatchConsumer, BatchProducer, Incoming, Outcome, Report, Submission, controller_id, keep_connected};
+pub use batch::{
+    BatchConsumer, BatchProducer, DeliveryReport, Incoming, SendOutcome, Submission, controller_id, keep_connected,
+};
 pub use belongings::is_of_environment;
-pub use client::{ClientSettings, Role};
+pub use client::{ClientRole, ClientSettings};
 pub use error::{KafkaFailure, error_name};
 pub use logs::{ClientLog, LogSink};
 pub use offsets::OffsetReader;
-pub use reread::{Seen, reread};
-pub use state::{ClientState, Rebalance, StartAt};
+pub use reread::{RereadMessage, reread};
+pub use state::{AssignmentChange, ClientState, StartAt};

@@ -1,6 +1,6 @@
 //! The ends of a topic's partitions.
 
-use super::{ClientSettings, ClientState, KafkaFailure, LogSink, Role, revive};
+use super::{ClientRole, ClientSettings, ClientState, KafkaFailure, LogSink, revive};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ impl OffsetReader {
         read_committed: bool,
         logs: LogSink,
     ) -> Result<Self, KafkaFailure> {
-        let mut settings = ClientSettings::new(Role::Admin)?;
+        let mut settings = ClientSettings::new(ClientRole::Admin)?;
         settings.set_all(properties)?;
         settings.set("isolation.level", if read_committed { "read_committed" } else { "read_uncommitted" })?;
         settings.set("group.id", "kscen-offsets")?.set("enable.auto.commit", "false")?;

@@ -1,6 +1,6 @@
 //! Reading partitions from one offset to their ends: every message once, with everything that it has.
 
-use super::client::{ClientSettings, Role};
+use super::client::{ClientRole, ClientSettings};
 use super::error::KafkaFailure;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -16,7 +16,7 @@ const TURN: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A message with everything that it has.
-pub struct Seen<'a> {
+pub struct RereadMessage<'a> {
     /// Its partition.
     pub partition: i32,
     /// Its offset.
@@ -44,7 +44,7 @@ pub fn reread(
     properties: &BTreeMap<String, String>,
     topic: &str,
     from: &BTreeMap<i32, i64>,
-    mut take: impl FnMut(Seen<'_>) -> ControlFlow<()>,
+    mut take: impl FnMut(RereadMessage<'_>) -> ControlFlow<()>,
 ) -> Result<(), KafkaFailure> {
     let consumer = consumer(properties)?;
     let failed = |error: &KafkaError| KafkaFailure::request("read the topic again", error);
@@ -81,7 +81,7 @@ pub fn reread(
 }
 
 fn consumer(properties: &BTreeMap<String, String>) -> Result<BaseConsumer, KafkaFailure> {
-    let mut settings = ClientSettings::new(Role::Consumer)?;
+    let mut settings = ClientSettings::new(ClientRole::Consumer)?;
     settings.set_all(properties)?;
     for (name, value) in [
         ("group.id", "kscen-reread"), // never joined, and nothing is committed
@@ -117,14 +117,14 @@ fn is_final(code: rdkafka::types::RDKafkaErrorCode) -> bool {
     )
 }
 
-fn seen<'a>(message: &'a BorrowedMessage<'_>) -> Seen<'a> {
+fn seen<'a>(message: &'a BorrowedMessage<'_>) -> RereadMessage<'a> {
     let (timestamp, appended) = match message.timestamp() {
         Timestamp::NotAvailable => (-1, false),
         Timestamp::CreateTime(time) => (time, false),
         Timestamp::LogAppendTime(time) => (time, true),
     };
     let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-    Seen {
+    RereadMessage {
         partition: message.partition(),
         offset: message.offset(),
         timestamp,

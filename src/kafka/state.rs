@@ -34,7 +34,7 @@ pub struct GroupView {
 
 /// A change of assignment, in the order in which it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rebalance {
+pub enum AssignmentChange {
     /// Partitions were added, each at an offset.
     Assigned(BTreeMap<i32, i64>),
     /// Partitions were taken away.
@@ -49,7 +49,7 @@ pub struct ClientState {
     /// For a group member: where to start, and whether to commit positions before a revocation.
     pub(super) start_at: StartAt,
     pub(super) commit_on_revoke: bool,
-    group: Mutex<(GroupView, VecDeque<Rebalance>)>,
+    group: Mutex<(GroupView, VecDeque<AssignmentChange>)>,
     last_error: Mutex<Option<String>>,
     producer_id: AtomicBool,
     stranded: AtomicBool,
@@ -80,7 +80,7 @@ impl ClientState {
         self
     }
 
-    fn lock(&self) -> MutexGuard<'_, (GroupView, VecDeque<Rebalance>)> {
+    fn lock(&self) -> MutexGuard<'_, (GroupView, VecDeque<AssignmentChange>)> {
         self.group.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
@@ -138,7 +138,7 @@ impl ClientState {
         let mut group = self.lock();
         group.0.assignments += 1;
         group.0.assigned.extend(&partitions);
-        group.1.push_back(Rebalance::Assigned(partitions));
+        group.1.push_back(AssignmentChange::Assigned(partitions));
     }
 
     pub(super) fn revoked(&self, partitions: Vec<i32>, lost: bool) {
@@ -146,11 +146,11 @@ impl ClientState {
         group.0.revocations += 1;
         group.0.losses += u64::from(lost);
         group.0.assigned.retain(|partition, _| !partitions.contains(partition));
-        group.1.push_back(Rebalance::Revoked(partitions));
+        group.1.push_back(AssignmentChange::Revoked(partitions));
     }
 
     /// Takes the changes since the last call.
-    pub fn take_rebalances(&self) -> Vec<Rebalance> {
+    pub fn take_rebalances(&self) -> Vec<AssignmentChange> {
         self.lock().1.drain(..).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! Load: how messages come to be, are sent on a schedule, and are read back.
 //!
-//! Everything here runs on plain threads; the control plane awaits [`produce::Live`] and
-//! [`consume::Live`].
+//! Everything here runs on plain threads; the control plane awaits [`produce::LiveProduce`] and
+//! [`consume::LiveConsume`].
 
 pub mod consume;
 mod error;
@@ -9,7 +9,6 @@ pub mod payload;
 pub mod produce;
 mod punctual;
 
-pub use crate::accounting::{KeySpec, Schedule, Stage};
 pub use consume::{ConsumeJob, ConsumeSpec};
 pub use error::LoadError;
 pub use payload::PayloadSpec;

@@ -43,7 +43,7 @@ pub struct Bindings {
 }
 
 /// What is only known while running.
-pub trait Live: Send + Sync {
+pub trait RunValues: Send + Sync {
     /// A metric of a step, as it is used in texts and numbers.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ pub trait Live: Send + Sync {
 /// Stands in for what is only known while running, with values of the right type.
 struct Placeholder;
 
-impl Live for Placeholder {
+impl RunValues for Placeholder {
     fn metric(&self, _: &str, path: &[String]) -> Result<Value, String> {
         let unit = path.first().and_then(|name| metric::named(name)).map_or(Unit::Count, |metric| metric.unit);
         Ok(match unit {
@@ -160,7 +160,7 @@ impl Bindings {
             [name] => names
                 .contains(name)
                 .then_some(())
-                .filter(|()| metric::named(name).is_some_and(|metric| metric.shape == metric::Shape::Single)),
+                .filter(|()| metric::named(name).is_some_and(|metric| metric.shape == metric::MetricShape::Single)),
             [name, statistic @ ..] => {
                 (names.contains(name) && metric::is_statistic(&statistic.join("."))).then_some(())
             }
@@ -226,11 +226,11 @@ impl Bindings {
     ///
     /// # Errors
     /// Pointers and messages of references that stand for nothing.
-    pub fn resolve(&self, value: &Value, live: &dyn Live) -> Result<Value, Vec<(String, String)>> {
+    pub fn resolve(&self, value: &Value, live: &dyn RunValues) -> Result<Value, Vec<(String, String)>> {
         interpolate::resolve(value, &mut |reference| self.lookup(reference, live))
     }
 
-    fn lookup(&self, reference: &Reference, live: &dyn Live) -> Result<Cow<'_, Value>, String> {
+    fn lookup(&self, reference: &Reference, live: &dyn RunValues) -> Result<Cow<'_, Value>, String> {
         let words: Vec<&str> = reference.path.iter().map(String::as_str).collect();
         let made = match words.as_slice() {
             ["run", "id"] => Ok(json!(self.run_id)),

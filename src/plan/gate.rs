@@ -6,7 +6,7 @@ use crate::compare::{Gate, Gated, Margin, conditions, margin, measured};
 use crate::ground::input::InputError;
 use crate::record::metric::{Better, METRICS, Metric, named};
 use crate::record::{Observed, Outcome, Unit};
-use crate::report::{Collection, Stored, load};
+use crate::report::{Collection, StoredResult, load};
 use crate::scenario::units::{Bytes, Count, Length, Rate};
 use crate::scenario::{CompareClause, MarginClause};
 use crate::text::{Origin, Problem, escape};
@@ -122,12 +122,12 @@ impl Comparing<'_> {
             statistic,
             margin: stated(metric, name, margin_clause)?,
             before: Vec::new(),
-            at: crate::record::Location { file: String::new(), line: 0, column: 0 },
+            at: crate::text::Location { file: String::new(), line: 0, column: 0 },
         })
     }
 
     /// The baseline's runs of this scenario and cell that passed.
-    fn runs(&self, baseline: &str, origin: &Origin) -> Result<Vec<Stored>, Problem> {
+    fn runs(&self, baseline: &str, origin: &Origin) -> Result<Vec<StoredResult>, Problem> {
         let path = origin.path(Path::new(baseline));
         let shown = path.display();
         if let Err(error @ InputError::Outside(_)) = origin.document.fence.admits(&path) {
@@ -142,10 +142,10 @@ impl Comparing<'_> {
         }
         let Collection { runs, unusable, .. } = load(std::slice::from_ref(&path));
         let file = self.file.file_name();
-        let (mine, others): (Vec<Stored>, Vec<Stored>) = runs.into_iter().partition(|stored| {
+        let (mine, others): (Vec<StoredResult>, Vec<StoredResult>) = runs.into_iter().partition(|stored| {
             Path::new(&stored.record.run.file).file_name() == file && stored.record.run.matrix == *self.cell
         });
-        let (passed, failed): (Vec<Stored>, Vec<Stored>) = mine
+        let (passed, failed): (Vec<StoredResult>, Vec<StoredResult>) = mine
             .into_iter()
             .partition(|stored| stored.record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass));
         if !passed.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::bindings::Bindings;
 use super::planned::PlannedStep;
-use super::scenario::Options;
+use super::scenario::PlanOptions;
 use crate::text::{Problem, Redactor};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ pub(super) fn names(document: &Value) -> impl Iterator<Item = &str> {
 
 /// Hides the values of all names under `secrets:`: of KSCEN_SECRET_NAME, of the environment variable of that name, of the
 /// scenario's variable of that name in every layer; and the environment's credentials.
-pub(super) fn redactor(document: &Value, bindings: Option<&Bindings>, options: &Options) -> Redactor {
+pub(super) fn redactor(document: &Value, bindings: Option<&Bindings>, options: &PlanOptions) -> Redactor {
     let mut values = Vec::new();
     for name in names(document) {
         values.extend(

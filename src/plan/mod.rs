@@ -17,6 +17,6 @@ mod tests;
 mod timeout;
 mod variables;
 
-pub use bindings::{Bindings, Live};
+pub use bindings::{Bindings, RunValues};
 pub use planned::{Children, PlannedStep};
-pub use scenario::{Options, Plan, plans};
+pub use scenario::{Plan, PlanOptions, plans};

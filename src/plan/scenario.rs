@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 /// What the command line and the environment bring to a plan.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct PlanOptions {
     /// Variables by precedence, strongest first: `--var`, `--vars-file`, `KSCEN_VAR_*`, the environment's.
     pub vars: Vec<Map<String, Value>>,
     /// Seed of every random choice; chosen where absent.
@@ -127,7 +127,7 @@ const MAX_PLANNED: usize = 20_000;
 ///
 /// # Errors
 /// All problems of the file at once, sorted by place. Nothing was started, and nothing outside the file system touched.
-pub fn plans(file: &Path, language: &'static Language, options: &Options) -> Result<Vec<Plan>, Vec<Problem>> {
+pub fn plans(file: &Path, language: &'static Language, options: &PlanOptions) -> Result<Vec<Plan>, Vec<Problem>> {
     let mut document = crate::text::read(file)?;
     document.fence = if options.allow_outside { Fence::none() } else { Fence::of(file, options.project.as_deref()) };
     let document = Arc::new(document);
@@ -154,7 +154,7 @@ fn plan_cells(
     language: &'static Language,
     document: &Arc<Located>,
     findings: &Arc<Findings>,
-    options: &Options,
+    options: &PlanOptions,
     problems: &mut Vec<Problem>,
 ) -> Vec<Plan> {
     if !document.value.is_object() {
@@ -193,7 +193,7 @@ fn plan_cell(
     envelope: Option<Arc<Envelope>>,
     cell: Cell,
     findings: &Arc<Findings>,
-    options: &Options,
+    options: &PlanOptions,
     includes: &mut Includes,
     problems: &mut Vec<Problem>,
 ) -> Option<Plan> {
@@ -239,7 +239,7 @@ fn plan_cell(
     })
 }
 
-fn bind(root: &Origin, cell: &Cell, budget: &Budget, options: &Options, problems: &mut Vec<Problem>) -> Bindings {
+fn bind(root: &Origin, cell: &Cell, budget: &Budget, options: &PlanOptions, problems: &mut Vec<Problem>) -> Bindings {
     let document = &root.document.value;
     let empty = Map::new();
     let mut raw = document.get("vars").and_then(Value::as_object).unwrap_or(&empty).clone();

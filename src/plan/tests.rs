@@ -1,6 +1,6 @@
 //! Plans of small scenarios, written to a scratch folder: what becomes of references, loops, fragments, conditions and layers of variables.
 
-use super::{Children, Options, Plan, PlannedStep, plans, schedule};
+use super::{Children, Plan, PlanOptions, PlannedStep, plans, schedule};
 use crate::text::Problem;
 use crate::verbs::LANGUAGE;
 use serde_json::{Map, Value, json};
@@ -9,12 +9,12 @@ use std::time::Duration;
 /// A scenario with fragments beside it, in a folder of its own.
 struct Draft {
     folder: tempfile::TempDir,
-    options: Options,
+    options: PlanOptions,
 }
 
 impl Draft {
     fn new(scenario: &str) -> Self {
-        let draft = Self { folder: tempfile::tempdir().expect("a scratch folder"), options: Options::default() };
+        let draft = Self { folder: tempfile::tempdir().expect("a scratch folder"), options: PlanOptions::default() };
         draft.file("scenario.yaml", scenario)
     }
 
@@ -182,7 +182,7 @@ fn includes_stay_in_the_project_unless_permitted() {
         .file("project/scenario.yaml", "name: x\nsteps:\n  - include: ../part.yaml\n")
         .file("part.yaml", "steps:\n  - wait: 1s\n");
     let file = draft.folder.path().join("project/scenario.yaml");
-    let codes = |options: &Options| plans(&file, &LANGUAGE, options).err().map(|problems| problems[0].code);
+    let codes = |options: &PlanOptions| plans(&file, &LANGUAGE, options).err().map(|problems| problems[0].code);
     assert_eq!(codes(&draft.options), Some("include-outside"));
     #[cfg(unix)]
     {

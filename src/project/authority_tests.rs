@@ -2,7 +2,7 @@
 
 use super::{Project, authorize, permit};
 use crate::environment::Grant::{self, *};
-use crate::plan::{Options, plans};
+use crate::plan::{PlanOptions, plans};
 use crate::text::Problem;
 use crate::verbs::{LANGUAGE, REGISTRY};
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ fn refused(environment: &str, scenario: &str) -> Vec<Problem> {
     let folder = project(environment);
     let file = folder.path().join("scenario.yaml");
     std::fs::write(&file, format!("name: x\n{scenario}\n")).expect("it can be written");
-    let plans = plans(&file, &LANGUAGE, &Options::default());
+    let plans = plans(&file, &LANGUAGE, &PlanOptions::default());
     let plan =
         plans.unwrap_or_else(|problems| panic!("{scenario}: {}", crate::text::render(&problems, false))).remove(0);
     let project = Project::load(folder.path(), Some("e")).expect("a project");
@@ -136,7 +136,7 @@ fn a_fragment_is_refused_in_its_own_file() {
     std::fs::write(folder.path().join("part.yaml"), "steps:\n  - run: [\"true\"]\n").expect("it can be written");
     let file = folder.path().join("scenario.yaml");
     std::fs::write(&file, "name: x\nsteps:\n  - include: part.yaml\n").expect("it can be written");
-    let plan = plans(&file, &LANGUAGE, &Options::default());
+    let plan = plans(&file, &LANGUAGE, &PlanOptions::default());
     let plan = plan.unwrap_or_else(|problems| panic!("{}", crate::text::render(&problems, false))).remove(0);
     let project = Project::load(folder.path(), Some("e")).expect("a project");
     let problems = permit(&plan, &project).expect_err("it is refused");
@@ -171,7 +171,7 @@ fn a_step_cannot_log_in_elsewhere() {
             );
             std::fs::write(&file, scenario).expect("it can be written");
             // Where the clients connect is refused in every environment, before one is known.
-            let (problems, code) = match plans(&file, &LANGUAGE, &Options::default()) {
+            let (problems, code) = match plans(&file, &LANGUAGE, &PlanOptions::default()) {
                 Err(problems) => (problems, "client-property"),
                 Ok(mut plan) => {
                     let project = Project::load(folder.path(), Some("e")).expect("a project");

@@ -35,7 +35,7 @@ pub struct KafkaAddress {
 /// A base URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Address {
+pub struct BaseUrl {
     /// The URL.
     pub url: String,
 }
@@ -62,13 +62,13 @@ pub struct Common {
     pub kafka: Option<KafkaAddress>,
     /// Kafka Connect's REST interface.
     #[serde(default)]
-    pub connect: Option<Address>,
+    pub connect: Option<BaseUrl>,
     /// The database, as `postgres://user:password@host:port/name`.
     #[serde(default)]
-    pub postgres: Option<Address>,
+    pub postgres: Option<BaseUrl>,
     /// Kafka UI.
     #[serde(default)]
-    pub kafka_ui: Option<Address>,
+    pub kafka_ui: Option<BaseUrl>,
     /// Variables that scenarios get here.
     #[serde(default)]
     pub vars: Map<String, Value>,

@@ -146,7 +146,7 @@ impl Project {
 
     /// The addresses that the file gives.
     pub fn endpoints(&self) -> Endpoints {
-        let url = |address: &Option<super::environments::Address>| {
+        let url = |address: &Option<super::environments::BaseUrl>| {
             address.as_ref().map(|address| address.url.trim_end_matches('/').to_owned())
         };
         let kafka = self.entry.common.kafka.clone().unwrap_or_default();

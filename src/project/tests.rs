@@ -1,7 +1,7 @@
 //! What each kind of environment permits, held against plans of small scenarios.
 
 use super::{Project, permit};
-use crate::plan::{Options, plans};
+use crate::plan::{PlanOptions, plans};
 use crate::verbs::LANGUAGE;
 use tempfile::TempDir;
 
@@ -26,7 +26,7 @@ fn refused(scenario: &str) -> [Vec<&'static str>; 4] {
     let folder = folder();
     let file = folder.path().join("scenario.yaml");
     std::fs::write(&file, format!("name: x\n{scenario}\n")).expect("it can be written");
-    let plans = plans(&file, &LANGUAGE, &Options::default());
+    let plans = plans(&file, &LANGUAGE, &PlanOptions::default());
     let plan = plans.unwrap_or_else(|problems| panic!("{}", crate::text::render(&problems, false))).remove(0);
     ["local", "containers", "theirs", "pretend"].map(|environment| {
         let project = Project::load(folder.path(), Some(environment)).expect("a project");

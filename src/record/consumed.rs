@@ -39,7 +39,7 @@ pub struct Halt {
 
 /// One life of a member, from its start to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Life {
+pub struct MemberLife {
     /// The member, from 0.
     pub member: usize,
     /// When it began, in µs of the run.
@@ -103,7 +103,7 @@ pub struct ConsumeReport {
     /// Changes of assignment, the first ones included.
     pub rebalances: Vec<RebalanceEvent>,
     /// The lives of all members.
-    pub lives: Vec<Life>,
+    pub lives: Vec<MemberLife>,
     /// Commits that the group accepted.
     pub commits: u64,
     /// Commits that failed, by Kafka's name of the error.

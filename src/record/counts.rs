@@ -1,7 +1,7 @@
 //! A histogram as few numbers: what one slice of a latency series holds.
 
 use super::latency::{LIMIT_US, histogram};
-use super::series::Sample;
+use super::series::SliceSample;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
@@ -93,7 +93,7 @@ fn encoded(histogram: &Histogram<u64>) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-impl Sample for Counts {
+impl SliceSample for Counts {
     fn follow(&mut self, later: &Self) {
         if self.0.is_empty() {
             self.0.clone_from(&later.0);

@@ -4,7 +4,7 @@ use super::check::CheckRecord;
 use super::delivery::DeliveryRecord;
 use super::fault::FaultRecord;
 use super::incident::Incident;
-use super::run::{LogExcerpt, Machine, RunInfo};
+use super::run_record::{LogExcerpt, Machine, RunInfo};
 use super::service::ServiceSample;
 use super::step::{Failure, Section, StepRecord};
 use super::strain::MachineSample;

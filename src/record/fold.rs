@@ -2,16 +2,16 @@
 
 use super::event::{Event, EventKind};
 use super::fault::FaultRecord;
-use super::run::{FORMAT, Mark, Record};
+use super::run_record::{FORMAT, Mark, Record};
 use super::service::ServiceRecord;
 
 /// Folds the events of one run into its [`Record`].
 #[derive(Default)]
-pub struct Folder {
+pub struct RecordFold {
     record: Option<Record>,
 }
 
-impl Folder {
+impl RecordFold {
     /// Takes one event. Events before `run-started` are dropped: there is nothing they belong to.
     pub fn take(&mut self, event: &Event) {
         if let EventKind::RunStarted { info, machine, .. } = &event.kind {

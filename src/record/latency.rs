@@ -7,7 +7,7 @@
 use super::counts::Counts;
 use super::detail::Detail;
 pub use super::series::SLICE_US;
-use super::series::{Sample as _, TimeLine};
+use super::series::{SliceSample as _, TimeLine};
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

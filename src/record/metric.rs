@@ -15,7 +15,7 @@ pub enum Better {
 
 /// How a metric is shaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum MetricShape {
     /// One number.
     Single,
     /// A distribution, of which a statistic has to be named: see [`STATISTICS`].
@@ -30,7 +30,7 @@ pub struct Metric {
     /// Unit.
     pub unit: Unit,
     /// One number or a distribution.
-    pub shape: Shape,
+    pub shape: MetricShape,
     /// What a verb does that has it; empty for a metric of every verb.
     pub work: &'static [Work],
     /// Which way is better.
@@ -76,11 +76,11 @@ const FAULTS: &[Work] = &[Work::Disturbs];
 const SQL: &[Work] = &[Work::ChangesRows];
 
 const fn single(name: &'static str, unit: Unit, work: &'static [Work], better: Better, doc: &'static str) -> Metric {
-    Metric { name, unit, shape: Shape::Single, work, better, doc }
+    Metric { name, unit, shape: MetricShape::Single, work, better, doc }
 }
 
 const fn distribution(name: &'static str, work: &'static [Work], doc: &'static str) -> Metric {
-    Metric { name, unit: Unit::Duration, shape: Shape::Distribution, work, better: Better::Lower, doc }
+    Metric { name, unit: Unit::Duration, shape: MetricShape::Distribution, work, better: Better::Lower, doc }
 }
 
 /// Every metric.

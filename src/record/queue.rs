@@ -12,14 +12,14 @@ const MOST: usize = 8_192;
 const CROWDED: usize = 256;
 
 /// What waits.
-pub(super) enum Message {
+pub(super) enum QueueItem {
     Event(Box<Event>),
     Sync(SyncSender<()>),
 }
 
 #[derive(Default)]
 struct Waiting {
-    messages: VecDeque<Message>,
+    messages: VecDeque<QueueItem>,
     /// Samples of services that were left out since it was last asked.
     left_out: u64,
     closed: bool,
@@ -27,13 +27,13 @@ struct Waiting {
 
 /// A queue for many who report and one who writes.
 #[derive(Default)]
-pub(super) struct Queue {
+pub(super) struct RecordQueue {
     waiting: Mutex<Waiting>,
     filled: Condvar,
     freed: Condvar,
 }
 
-impl Queue {
+impl RecordQueue {
     /// Adds an event. Live figures and samples are left out while others wait: newer ones come in a second, and samples are counted.
     /// Everything else waits until there is room. After the end nobody listens any more, and nothing is lost by that.
     pub(super) fn event(&self, event: Event) {
@@ -52,7 +52,7 @@ impl Queue {
             waiting = self.freed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         if !waiting.closed {
-            waiting.messages.push_back(Message::Event(Box::new(event)));
+            waiting.messages.push_back(QueueItem::Event(Box::new(event)));
             self.filled.notify_one();
         }
     }
@@ -61,14 +61,14 @@ impl Queue {
     pub(super) fn sync(&self, done: SyncSender<()>) -> bool {
         let mut waiting = lock(&self.waiting);
         if !waiting.closed {
-            waiting.messages.push_back(Message::Sync(done));
+            waiting.messages.push_back(QueueItem::Sync(done));
             self.filled.notify_one();
         }
         !waiting.closed
     }
 
     /// The next one; waits for it. With it, how many samples were left out before. `None` where nobody reports any more.
-    pub(super) fn next(&self) -> Option<(Message, u64)> {
+    pub(super) fn next(&self) -> Option<(QueueItem, u64)> {
         let mut waiting = lock(&self.waiting);
         loop {
             if let Some(message) = waiting.messages.pop_front() {
@@ -91,7 +91,7 @@ impl Queue {
 }
 
 /// Ends the queue when the last one who reports, or the one who writes, is gone.
-pub(super) struct End(pub(super) Arc<Queue>, pub(super) Side);
+pub(super) struct QueueEnd(pub(super) Arc<RecordQueue>, pub(super) Side);
 
 /// Who is gone.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,7 +100,7 @@ pub(super) enum Side {
     Writer,
 }
 
-impl Drop for End {
+impl Drop for QueueEnd {
     fn drop(&mut self) {
         self.0.end();
         if self.1 == Side::Writer {

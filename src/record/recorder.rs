@@ -2,9 +2,9 @@
 
 use super::detail::Detail;
 use super::event::{Event, EventKind, VERSION};
-use super::queue::{End, Message, Queue, Side};
+use super::queue::{QueueEnd, QueueItem, RecordQueue, Side};
 use super::redact::redacted;
-use super::{Folder, Record, RunClock};
+use super::{Record, RecordFold, RunClock};
 use crate::ground::lock;
 use crate::text::Redactor;
 use std::io;
@@ -26,8 +26,8 @@ pub trait Watcher: Send {
 struct Shared {
     run: Arc<str>,
     clock: RunClock,
-    queue: Arc<Queue>,
-    folded: Arc<Mutex<Folder>>,
+    queue: Arc<RecordQueue>,
+    folded: Arc<Mutex<RecordFold>>,
     untold: Arc<Mutex<Option<String>>>,
 }
 
@@ -38,15 +38,15 @@ pub struct Recorder {
     detail: Detail,
     redactor: Arc<RwLock<Arc<Redactor>>>,
     worker: Arc<Mutex<Option<JoinHandle<()>>>>,
-    _end: Arc<End>,
+    _end: Arc<QueueEnd>,
 }
 
 impl Recorder {
     /// Starts a recorder with its watchers. No text that `redactor` hides reaches one of them, or the record.
     pub fn start(run: &str, clock: RunClock, redactor: Arc<Redactor>, watchers: Vec<Box<dyn Watcher>>) -> Self {
-        let queue: Arc<Queue> = Arc::default();
-        let reporters = End(Arc::clone(&queue), Side::Reporters);
-        let writer = End(Arc::clone(&queue), Side::Writer);
+        let queue: Arc<RecordQueue> = Arc::default();
+        let reporters = QueueEnd(Arc::clone(&queue), Side::Reporters);
+        let writer = QueueEnd(Arc::clone(&queue), Side::Writer);
         let shared = Shared { run: run.into(), clock, queue, folded: Arc::default(), untold: Arc::default() };
         let redactor = Arc::new(RwLock::new(redactor));
         let (own, hides) = (shared.clone(), Arc::clone(&redactor));
@@ -150,10 +150,10 @@ impl Shared {
                 self.tell(self.born(EventKind::Warning { text }), &mut watchers);
             }
             match message {
-                Message::Sync(done) => {
+                QueueItem::Sync(done) => {
                     let _ = done.send(());
                 }
-                Message::Event(event) => {
+                QueueItem::Event(event) => {
                     let Event { v, run, at, kind } = *event;
                     let last = matches!(kind, EventKind::RunEnded { .. });
                     let hides = Arc::clone(&redactor.read().unwrap_or_else(PoisonError::into_inner));

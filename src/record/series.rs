@@ -22,7 +22,7 @@ const OPEN: u64 = 5_000;
 const SETTLE_EVERY: u64 = 1_000;
 
 /// What is kept of one slice.
-pub trait Sample: Clone + Default {
+pub trait SliceSample: Clone + Default {
     /// Adds what happened in the slice that follows.
     fn follow(&mut self, later: &Self);
     /// Adds what somebody else did in the same slice.
@@ -148,7 +148,7 @@ impl<T> TimeLine<T> {
     }
 }
 
-impl<T: Sample> TimeLine<T> {
+impl<T: SliceSample> TimeLine<T> {
     /// The sample of the time `at_us` of the run, to be added to.
     pub fn at(&mut self, at_us: u64) -> &mut T {
         let tick = at_us / TICK_US;

@@ -1,6 +1,6 @@
 //! What loads and readers did in a slice of the run.
 
-use super::series::Sample;
+use super::series::SliceSample;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ impl ProduceSlice {
     }
 }
 
-impl Sample for ProduceSlice {
+impl SliceSample for ProduceSlice {
     fn follow(&mut self, later: &Self) {
         self.add(later);
         self.in_flight = self.in_flight.max(later.in_flight);
@@ -111,7 +111,7 @@ impl ConsumeSlice {
     }
 }
 
-impl Sample for ConsumeSlice {
+impl SliceSample for ConsumeSlice {
     fn follow(&mut self, later: &Self) {
         self.read = self.read.saturating_add(later.read);
         self.bytes = self.bytes.saturating_add(later.bytes);

@@ -2,7 +2,7 @@
 //! of faults and steps. The former form, samples by the number of their slice, is read as well.
 
 use super::counts::Counts;
-use super::series::{SLICE, Sample, TimeLine};
+use super::series::{SLICE, SliceSample, TimeLine};
 use super::slices::{ConsumeSlice, ProduceSlice};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{DeserializeOwned, Error, MapAccess, SeqAccess, Visitor};
@@ -46,7 +46,7 @@ impl<T: Serialize> Serialize for TimeLine<T> {
     }
 }
 
-impl<'de, T: Sample + Former + DeserializeOwned> Deserialize<'de> for TimeLine<T> {
+impl<'de, T: SliceSample + Former + DeserializeOwned> Deserialize<'de> for TimeLine<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Slices(PhantomData))
     }
@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for Units {
 
 struct Slices<T>(PhantomData<T>);
 
-impl<T: Sample + Former + DeserializeOwned> Slices<T> {
+impl<T: SliceSample + Former + DeserializeOwned> Slices<T> {
     fn enter<E: Error>(line: &mut TimeLine<T>, start: u64, ticks: u64, sample: T) -> Result<(), E> {
         if line.len() >= MOST {
             return Err(E::custom(format!("a time line has more than {MOST} slices")));
@@ -90,7 +90,7 @@ impl<T: Sample + Former + DeserializeOwned> Slices<T> {
     }
 }
 
-impl<'de, T: Sample + Former + DeserializeOwned> Visitor<'de> for Slices<T> {
+impl<'de, T: SliceSample + Former + DeserializeOwned> Visitor<'de> for Slices<T> {
     type Value = TimeLine<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,7 +9,7 @@ use super::advice::advise;
 use super::judged::judged;
 use super::output::OutputFile;
 use super::reporter::Reporter;
-use super::stored::{Collection, Stored};
+use super::stored::{Collection, StoredResult};
 use super::svg;
 use super::timeline::timeline;
 use super::view::{cell, started};
@@ -19,7 +19,7 @@ use crate::text::Problem;
 pub use expected::Declared;
 use expected::expected;
 use patterns::Pattern;
-use section::{RunSection, Section};
+use section::{BaselineSection, RunSection};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ struct BaselineView {
     not_run: usize,
     /// Machines and versions, each with the runs that it holds for.
     environments: Vec<EnvironmentRow>,
-    sections: Vec<Section>,
+    sections: Vec<BaselineSection>,
     judged: Vec<JudgedRow>,
     advice: Vec<AdviceRow>,
     patterns: Vec<Pattern>,
@@ -85,8 +85,8 @@ pub fn baseline(found: &Collection, declared: &[Declared], reporter: &Reporter) 
 }
 
 /// The newest run of each scenario and cell, in the order of their files.
-fn newest(found: &Collection) -> Vec<&Stored> {
-    let mut by_cell: BTreeMap<(String, String), &Stored> = BTreeMap::new();
+fn newest(found: &Collection) -> Vec<&StoredResult> {
+    let mut by_cell: BTreeMap<(String, String), &StoredResult> = BTreeMap::new();
     for stored in &found.runs {
         // Runs come in the order of their start, so the last one stays.
         by_cell.insert((stem(&stored.record), cell(&stored.record)), stored);
@@ -103,14 +103,14 @@ fn stem(record: &Record) -> String {
 fn view(
     kind: BaselineReport,
     declared: &[Declared],
-    newest: &[&Stored],
+    newest: &[&StoredResult],
     found: &Collection,
 ) -> (BaselineView, Vec<OutputFile>) {
     let mut charts = Vec::new();
     let mut used: Vec<&Record> = Vec::new();
     let mut sections = Vec::new();
     for expectation in expected(kind, declared, newest.iter().map(|stored| &stored.record)) {
-        let runs: Vec<&Stored> =
+        let runs: Vec<&StoredResult> =
             newest.iter().copied().filter(|stored| stem(&stored.record) == expectation.stem).collect();
         let shown = runs
             .iter()
@@ -125,7 +125,7 @@ fn view(
         let ran = runs.first().map(|stored| stored.record.run.file.clone());
         let file = ran.or_else(|| expectation.file.clone());
         let why = found.not_run.iter().find(|not_run| not_run.file.contains(&expectation.stem)).map(|n| n.why.clone());
-        sections.push(Section::of(expectation, file, shown, why));
+        sections.push(BaselineSection::of(expectation, file, shown, why));
     }
     let passed = sections.iter().filter(|section| section.tone == "good").count();
     let not_run = sections.iter().filter(|section| section.runs.is_empty()).count();

@@ -1,7 +1,7 @@
 //! Results as somebody else would write them: of the right types, with numbers of all sizes.
 
-use super::{Collection, Reporter, RunReports, Stored, load};
-use crate::accounting::archive::{Archive, FILE};
+use super::{Collection, Reporter, RunReports, StoredResult, load};
+use crate::accounting::archive::{FILE, StoredAccounts};
 use crate::accounting::{Identity, ReaderAccount, RunIdentity, SenderAccount, Settlement, Sighting};
 use crate::compare::compare;
 use crate::judge::stored::again;
@@ -64,12 +64,12 @@ fn accounts(run: &str) -> Value {
     }
     reader.drain_to(&BTreeMap::from([(0, 100)]));
     let settlement = Settlement { senders: vec![sender], readers: vec![reader], ..Settlement::default() };
-    let archive = Archive { run: run.to_owned(), kscen: "0".to_owned(), settlements: vec![settlement] };
+    let archive = StoredAccounts { run: run.to_owned(), kscen: "0".to_owned(), settlements: vec![settlement] };
     serde_json::to_value(archive).expect("plain data")
 }
 
 /// Everything that is made of a stored result.
-fn render(folder: &Path, before: &[Stored]) -> bool {
+fn render(folder: &Path, before: &[StoredResult]) -> bool {
     let found: Collection = load(&[folder.to_owned()]);
     let reporter = Reporter::new(None).expect("embedded templates");
     let Some(stored) = found.runs.first() else {
@@ -120,7 +120,7 @@ fn results_of_the_right_types_are_rendered_or_refused() {
                 *place = number(&mut random, place);
             }
         }
-        if let Ok(archive) = serde_json::from_value::<Archive>(archive) {
+        if let Ok(archive) = serde_json::from_value::<StoredAccounts>(archive) {
             archive.write(&folder.path().join(FILE)).expect("writes");
             judged += 1;
         }

@@ -27,7 +27,7 @@ pub use command::command;
 pub use junit::junit;
 pub use output::OutputFile;
 pub use reporter::{Reporter, RunReports};
-pub use stored::{Collection, EVENTS, RESULT, Stored, load};
+pub use stored::{Collection, EVENTS, RESULT, StoredResult, load};
 pub use suite_record::{NotRun, SUITE, SuiteRecord};
 
 #[cfg(test)]

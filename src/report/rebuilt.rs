@@ -3,7 +3,7 @@
 use super::stored::EVENTS;
 use crate::ground::input;
 use crate::record::event::VERSION;
-use crate::record::{Event, EventKind, Folder, Record};
+use crate::record::{Event, EventKind, Record, RecordFold};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub(super) fn rebuilt(folder: &Path, limit: u64) -> Result<Record, String> {
     // Of more than the limit the beginning is read.
     let file = input::open(&path, u64::MAX).map_err(|error| format!("{EVENTS}: {error}"))?;
     let mut lines = BufReader::new(file.take(limit));
-    let (mut folded, mut line, mut unreadable) = (Folder::default(), Vec::new(), 0_usize);
+    let (mut folded, mut line, mut unreadable) = (RecordFold::default(), Vec::new(), 0_usize);
     let mut at = 0.0;
     loop {
         line.clear();

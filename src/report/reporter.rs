@@ -1,7 +1,7 @@
 //! All formats behind one door: records in, bytes out.
 
 use super::output::OutputFile;
-use super::stored::{Collection, Stored};
+use super::stored::{Collection, StoredResult};
 use super::suite::SuiteView;
 use super::templates::Templates;
 use super::view::RunView;
@@ -63,7 +63,7 @@ impl Reporter {
     ///
     /// # Errors
     /// A template that cannot be rendered, at its line.
-    pub fn run_markdown(&self, stored: &Stored, chart: &str) -> Result<(String, Option<OutputFile>), Problem> {
+    pub fn run_markdown(&self, stored: &StoredResult, chart: &str) -> Result<(String, Option<OutputFile>), Problem> {
         markdown::run(&RunView::of(&stored.record), chart, &self.templates)
     }
 

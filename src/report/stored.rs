@@ -5,7 +5,7 @@ use super::rebuilt::rebuilt;
 use super::suite_record::{NotRun, SUITE, SuiteRecord};
 use crate::ground::input;
 use crate::record::Record;
-use crate::record::run::FORMAT;
+use crate::record::run_record::FORMAT;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ const DEPTH: usize = 3;
 
 /// A stored run.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct StoredResult {
     /// The folder that holds it.
     pub folder: PathBuf,
     /// The record.
@@ -41,7 +41,7 @@ pub struct Unusable {
 #[derive(Clone, Debug, Default)]
 pub struct Collection {
     /// Runs, in the order of their start.
-    pub runs: Vec<Stored>,
+    pub runs: Vec<StoredResult>,
     /// What suites did not run.
     pub not_run: Vec<NotRun>,
     /// What was left out.
@@ -70,14 +70,14 @@ fn folder(path: &Path, depth: usize, found: &mut Collection) {
             // The run was cut off after this was written: its events tell more.
             Ok(record) if record.verdict.is_none() && events.exists() => {
                 let record = from_events(path).unwrap_or(record);
-                found.runs.push(Stored { folder: path.to_owned(), record });
+                found.runs.push(StoredResult { folder: path.to_owned(), record });
             }
             other => enter(&path.join(RESULT), other, found),
         };
     }
     if events.exists() {
         return match from_events(path) {
-            Ok(record) => found.runs.push(Stored { folder: path.to_owned(), record }),
+            Ok(record) => found.runs.push(StoredResult { folder: path.to_owned(), record }),
             Err(why) => {
                 found.unusable.push(Unusable { path: path.to_owned(), why: format!("there is no {RESULT}, and {why}") })
             }
@@ -119,7 +119,7 @@ fn enter(path: &Path, record: Result<Record, String>, found: &mut Collection) {
     match record {
         Ok(record) => {
             let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-            found.runs.push(Stored { folder, record });
+            found.runs.push(StoredResult { folder, record });
         }
         Err(why) => found.unusable.push(Unusable { path: path.to_owned(), why }),
     }

@@ -10,8 +10,8 @@ fn record() -> Record {
     serde_json::from_str(RECORD).unwrap()
 }
 
-fn stored(record: Record) -> Stored {
-    Stored { folder: PathBuf::from("results").join(&record.run.id), record }
+fn stored(record: Record) -> StoredResult {
+    StoredResult { folder: PathBuf::from("results").join(&record.run.id), record }
 }
 
 /// Compares with a checked-in file; `BLESS=1` rewrites it.

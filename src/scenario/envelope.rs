@@ -1,9 +1,9 @@
 //! The top level of a scenario file and of a fragment.
 
+use super::baseline_notes::ReportClause;
 use super::guarantee::Guarantee;
 use super::needs::NeedsClause;
 use super::noise::Noise;
-use super::report::ReportClause;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};

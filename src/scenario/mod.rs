@@ -1,5 +1,6 @@
 //! The scenario language as types.
 
+mod baseline_notes;
 mod compare;
 mod envelope;
 mod guarantee;
@@ -8,14 +9,13 @@ mod modifiers;
 mod needs;
 mod noise;
 pub mod predicate;
-mod report;
 pub mod schema;
 pub mod units;
 
+pub use baseline_notes::{BaselineReport, ReportClause};
 pub use compare::{CompareClause, MarginClause};
 pub use envelope::{Envelope, Fragment};
 pub use guarantee::Guarantee;
 pub use modifiers::{Items, Modifiers, OnFailure};
 pub use needs::NeedsClause;
 pub use noise::Noise;
-pub use report::{BaselineReport, ReportClause};

@@ -3,7 +3,7 @@
 use crate::accounting::injection::{InjectionPlan, Mismatch, inject};
 use crate::accounting::{Class, Ledger, RunIdentity, scan};
 use crate::kafka::{Admin, KafkaFailure, LogSink};
-use crate::load::consume::{Commit, From as Start, Until};
+use crate::load::consume::{CommitMode, ReadFrom as Start, ReadLimit};
 use crate::load::{ConsumeJob, ConsumeSpec, LoadError};
 use crate::record::{Detail, RunClock};
 use std::collections::BTreeMap;
@@ -110,8 +110,8 @@ fn inject_and_read(connection: &BTreeMap<String, String>, topic: &str, seed: u64
         from: Start::Start,
         group: None,
         members: 1,
-        until: Until::default(),
-        commit: Commit::None,
+        until: ReadLimit::default(),
+        commit: CommitMode::None,
         read_committed: false,
         cooperative: false,
         connection: connection.clone(),

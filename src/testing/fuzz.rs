@@ -1,14 +1,14 @@
 //! Everything that reads what somebody else may have written, as functions of bytes: each takes any bytes, and may refuse them, but not
 //! panic, hang or take more memory than a machine has. `fuzz/` runs them with coverage, a test with seeds and mutations.
 
-use crate::accounting::archive::Archive;
+use crate::accounting::archive::StoredAccounts;
 use crate::backup::batch::Batches;
 use crate::backup::manifest::Manifest;
 use crate::compare::compare;
 use crate::database::is_change;
 use crate::debezium::EventDecoder;
 use crate::faults::journal::open_faults;
-use crate::plan::{Bindings, Options, condition, plans};
+use crate::plan::{Bindings, PlanOptions, condition, plans};
 use crate::report::{RESULT, Reporter, RunReports, load};
 use crate::scenario::interpolate;
 use crate::scenario::predicate::Predicate;
@@ -21,10 +21,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A reader of bytes.
-pub type Target = fn(&[u8]);
+pub type FuzzTarget = fn(&[u8]);
 
 /// All of them by name.
-pub const TARGETS: &[(&str, Target)] = &[
+pub const TARGETS: &[(&str, FuzzTarget)] = &[
     ("loader", loader),
     ("expression", expression),
     ("units", units),
@@ -51,7 +51,7 @@ fn in_file(name: &str, bytes: &[u8], read: impl FnOnce(PathBuf)) {
 /// A scenario, from text to plan; what is wrong is drawn.
 pub fn loader(bytes: &[u8]) {
     in_file("scenario.yaml", bytes, |file| {
-        if let Err(problems) = plans(&file, &LANGUAGE, &Options::default()) {
+        if let Err(problems) = plans(&file, &LANGUAGE, &PlanOptions::default()) {
             render(&problems, true);
         }
     });
@@ -106,7 +106,7 @@ pub fn result(bytes: &[u8]) {
 /// The accounts of a run.
 pub fn accounts(bytes: &[u8]) {
     in_file("accounts.bin", bytes, |file| {
-        if let Ok(archive) = Archive::read(&file) {
+        if let Ok(archive) = StoredAccounts::read(&file) {
             archive.settlements.iter().for_each(|settlement| drop(settlement.report()));
         }
     });

@@ -5,7 +5,7 @@
 //! cannot be told from other text, so the secret's own forms are searched for. Where a text was cut, the beginning of a secret is one.
 
 use super::short::CUT;
-use super::view::View;
+use super::view::DecodedView;
 use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -153,7 +153,7 @@ impl Redactor {
     fn found(&self, text: &str) -> Vec<Range<usize>> {
         let Some(search) = &self.search else { return Vec::new() };
         let mut found: Vec<Range<usize>> = Vec::new();
-        for view in View::all(text) {
+        for view in DecodedView::all(text) {
             for hit in search.find_overlapping_iter(view.bytes()) {
                 let (before, after) = self.patterns[hit.pattern().as_usize()].around;
                 found.push(view.origin(hit.start() + before..hit.end() - after));
@@ -211,7 +211,7 @@ fn forms(secret: &str, patterns: &mut BTreeSet<Pattern>) {
         }
     };
     plain(secret.as_bytes().to_vec());
-    plain(View::joined(secret).bytes().to_vec());
+    plain(DecodedView::joined(secret).bytes().to_vec());
     // The lines of a key or a certificate may be told one by one.
     for line in secret.lines().map(str::trim).filter(|line| line.len() >= 2 * TELLING && line.len() < secret.len()) {
         // What frames it is known to everybody.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// Bytes, and where in the original text each of them comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct View {
+pub(super) struct DecodedView {
     bytes: Vec<u8>,
     from: Vec<Range<usize>>,
 }
@@ -15,7 +15,7 @@ type Decoded = Option<(Vec<u8>, usize)>;
 /// Reads one encoded character.
 type Decoder = fn(&[u8]) -> Decoded;
 
-impl View {
+impl DecodedView {
     /// The text as it is.
     fn plain(text: &str) -> Self {
         Self { bytes: text.as_bytes().to_vec(), from: (0..text.len()).map(|at| at..at + 1).collect() }

@@ -1,13 +1,13 @@
 //! Which findings are worth saying: one mistake is one problem.
 
-use super::schema::Finding;
+use super::schema::SchemaFinding;
 use crate::scenario::Modifiers;
 use crate::text::{Located, Problem, did_you_mean, escape};
 use crate::verb::Registry;
 use serde_json::Value;
 
 /// Drops what only follows from something else.
-pub fn worth_saying(found: Vec<Finding>, document: &Located, schema: &Value, verbs: Registry) -> Vec<Problem> {
+pub fn worth_saying(found: Vec<SchemaFinding>, document: &Located, schema: &Value, verbs: Registry) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut said: Vec<String> = Vec::new();
     for finding in found.iter().filter(|finding| !finding.unknown) {
@@ -29,7 +29,7 @@ pub fn worth_saying(found: Vec<Finding>, document: &Located, schema: &Value, ver
 }
 
 /// Whether the missing key is there after all, with a typo, which is reported itself.
-fn is_misspelt(finding: &Finding, found: &[Finding]) -> bool {
+fn is_misspelt(finding: &SchemaFinding, found: &[SchemaFinding]) -> bool {
     let Some(missing) = &finding.missing else { return false };
     found.iter().filter(|other| other.unknown).any(|other| {
         other
@@ -41,7 +41,7 @@ fn is_misspelt(finding: &Finding, found: &[Finding]) -> bool {
 
 /// A verb without a body, whose keys stand beside it instead of inside it.
 fn not_indented(
-    finding: &Finding,
+    finding: &SchemaFinding,
     document: &Located,
     schema: &Value,
     verbs: Registry,

@@ -34,7 +34,7 @@ impl Findings {
 }
 
 /// What the schema found at one place, before it is decided what is worth saying.
-pub(super) struct Finding {
+pub(super) struct SchemaFinding {
     /// JSON pointer of what is wrong: of the key itself where a key is unknown.
     pub pointer: String,
     /// The key that is missing.
@@ -66,17 +66,17 @@ impl SchemaCheck {
                     for key in unexpected {
                         let at = format!("{pointer}/{}", crate::text::escape(key));
                         let problem = message::unknown_key(key, &spot).at(document.key_place(&at));
-                        found.push(Finding { pointer: at, missing: None, unknown: true, problem });
+                        found.push(SchemaFinding { pointer: at, missing: None, unknown: true, problem });
                     }
                 }
                 ValidationErrorKind::Required { property } => {
                     let problem = message::of(&error, &spot).at(document.key_place(&pointer));
                     let missing = property.as_str().map(str::to_owned);
-                    found.push(Finding { pointer, missing, unknown: false, problem });
+                    found.push(SchemaFinding { pointer, missing, unknown: false, problem });
                 }
                 _ => {
                     let problem = message::of(&error, &spot).at(document.place(&pointer));
-                    found.push(Finding { pointer, missing: None, unknown: false, problem });
+                    found.push(SchemaFinding { pointer, missing: None, unknown: false, problem });
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Why a value is no quantity, in the words of its own type.
 
-use crate::scenario::units::{Bytes, Count, Length, Quantity, Rate, Share};
+use crate::scenario::units::{Bytes, Count, Length, Rate, Share, UnitValue};
 use serde_json::Value;
 
 /// What is wrong with a value where the definition of that name is wanted, and whether only its unit is missing.
@@ -18,7 +18,7 @@ pub fn explain(definition: &str, value: &Value) -> Option<(&'static str, String)
     }
 }
 
-fn why<Q: Quantity>(value: &Value) -> Option<(&'static str, String)> {
+fn why<Q: UnitValue>(value: &Value) -> Option<(&'static str, String)> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),

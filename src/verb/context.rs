@@ -1,11 +1,11 @@
 //! What a running step may use.
 
 use super::live::Live;
-use super::run::Run;
+use super::shared_run::SharedRun;
 use super::stop::{Stop, StopSignal};
 use crate::kafka::Admin;
-use crate::record::{EventKind, Location};
-use crate::text::Origin;
+use crate::record::EventKind;
+use crate::text::{Location, Origin};
 use crate::verb::StepError;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 /// Given to [`crate::verb::Step::run`].
 pub struct StepContext {
     /// What all steps share.
-    pub run: Arc<Run>,
+    pub run: Arc<SharedRun>,
     /// The step's id.
     pub id: String,
     /// Prefix of ids inside the same fragment.

@@ -8,8 +8,8 @@ mod facts;
 mod live;
 mod outcome;
 mod registry;
-mod run;
 mod services;
+mod shared_run;
 mod stop;
 
 pub use crate::record::metric::Work;
@@ -21,5 +21,5 @@ pub use facts::{Facts, Scope, ScopeStep};
 pub use live::{Live, LiveReader, LiveSender, LiveStep, LiveSteps, LiveWriter, rate_since};
 pub use outcome::StepOutcome;
 pub use registry::Registry;
-pub use run::{Run, ScenarioFacts};
+pub use shared_run::{ScenarioFacts, SharedRun};
 pub use stop::{Stop, StopSignal, Stopper, stopper};

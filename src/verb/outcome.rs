@@ -46,7 +46,7 @@ impl StepOutcome {
             verb: String::new(),
             section: crate::record::Section::Steps,
             title: String::new(),
-            at: crate::record::Location { file: String::new(), line: 0, column: 0 },
+            at: crate::text::Location { file: String::new(), line: 0, column: 0 },
             background: false,
             status: crate::record::StepStatus::Done,
             started: 0.0,

@@ -1,6 +1,6 @@
 //! Clients of the services beside Kafka.
 
-use super::Run;
+use super::SharedRun;
 use crate::connect::ConnectClient;
 use crate::database::Database;
 use crate::environment::LogQuery;
@@ -10,7 +10,7 @@ use crate::verb::StepError;
 /// Lines of a service's log that go with a failure.
 const LOG_LINES: usize = 15;
 
-impl Run {
+impl SharedRun {
     /// Kafka Connect's REST interface.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! The archives of a run.
 
-use crate::backup::{Event, Folder, Listener, Store};
+use crate::backup::{BackupEvent, BackupListener, FolderStore, Store};
 use crate::text::Problem;
-use crate::verb::{CheckContext, Run, StepContext};
+use crate::verb::{CheckContext, SharedRun, StepContext};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,27 +19,27 @@ pub(super) fn check_name(pointer: &str, name: &str, cx: &mut CheckContext<'_>) {
 }
 
 /// Where an archive of this name lies.
-pub(super) fn folder(run: &Run, name: &str) -> PathBuf {
+pub(super) fn folder(run: &SharedRun, name: &str) -> PathBuf {
     run.folder.join("archives").join(name)
 }
 
 /// The same as a store.
-pub(super) fn store(run: &Run, name: &str) -> Arc<dyn Store> {
-    Arc::new(Folder::new(folder(run, name)))
+pub(super) fn store(run: &SharedRun, name: &str) -> Arc<dyn Store> {
+    Arc::new(FolderStore::new(folder(run, name)))
 }
 
 /// Notes what happens during a backup in the run's record.
-pub(super) fn listener(cx: &StepContext) -> Listener {
+pub(super) fn listener(cx: &StepContext) -> BackupListener {
     let (run, id) = (cx.run.clone(), cx.id.clone());
     Arc::new(move |event| {
         let words = match event {
-            Event::Gap { topic, partition, from, until, reason } => {
+            BackupEvent::Gap { topic, partition, from, until, reason } => {
                 let reason = format!("{reason:?}").to_lowercase();
                 format!("{topic}/{partition} has no records at offsets {from} to {}: {reason}", until - 1)
             }
-            Event::Retry { topic, partition, reason } => format!("{topic}/{partition} is tried again: {reason}"),
-            Event::Missing { reason } => format!("missing: {reason}"),
-            Event::Resumed { manifest, .. } => format!("goes on after manifest {manifest}"),
+            BackupEvent::Retry { topic, partition, reason } => format!("{topic}/{partition} is tried again: {reason}"),
+            BackupEvent::Missing { reason } => format!("missing: {reason}"),
+            BackupEvent::Resumed { manifest, .. } => format!("goes on after manifest {manifest}"),
             _ => return,
         };
         run.recorder.note(format!("{id}: {words}"));

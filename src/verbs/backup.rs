@@ -2,8 +2,8 @@
 
 use super::archives::{check_name, listener, store};
 use crate::backup::batch::Compressor;
-use crate::backup::manifest::{Batching, Manifest, State};
-use crate::backup::{BackupError, Groups, OnGap, Options, backup};
+use crate::backup::manifest::{BackupState, Batching, Manifest};
+use crate::backup::{BackupError, BackupOptions, KeptGroups, OnGap, backup};
 use crate::environment::{Grant, Needs};
 use crate::scenario::units::{Bytes, Count};
 use crate::text::Problem;
@@ -79,21 +79,21 @@ enum Gap {
 }
 
 impl Backup {
-    fn options(&self) -> Result<Options, String> {
-        let usual = Options::new(self.topics.clone());
+    fn options(&self) -> Result<BackupOptions, String> {
+        let usual = BackupOptions::new(self.topics.clone());
         let compressor: Option<Compressor> = self
             .compression
             .as_deref()
             .map(str::parse)
             .transpose()
             .map_err(|error: crate::backup::batch::UnknownCodec| error.to_string())?;
-        Ok(Options {
+        Ok(BackupOptions {
             compressor: compressor.unwrap_or_else(|| usual.compressor.clone()),
             batching: self.batches,
             groups: match &self.groups {
-                None | Some(Choice::Word(Word::All)) => Groups::All,
-                Some(Choice::Word(Word::None)) => Groups::None,
-                Some(Choice::Named(names)) => Groups::Named(names.clone()),
+                None | Some(Choice::Word(Word::All)) => KeptGroups::All,
+                Some(Choice::Word(Word::None)) => KeptGroups::None,
+                Some(Choice::Named(names)) => KeptGroups::Named(names.clone()),
             },
             max_messages: self.max_messages.map(|count| count.0),
             rate: self.rate.map(|bytes| bytes.0),
@@ -159,7 +159,7 @@ impl Step for Backup {
             StepError::broken("backup", error.to_string()).at(place)
         })?;
         let outcome = StepOutcome::default().details(told(&manifest));
-        if manifest.state == State::Complete {
+        if manifest.state == BackupState::Complete {
             return Ok(outcome);
         }
         let missing = manifest.missing.join("; ");

@@ -1,6 +1,6 @@
 //! A step's own client properties.
 
-use crate::kafka::{ClientSettings, KafkaFailure, Role};
+use crate::kafka::{ClientRole, ClientSettings, KafkaFailure};
 use crate::text::Problem;
 use crate::verb::CheckContext;
 use serde_json::Value;
@@ -8,20 +8,20 @@ use std::collections::BTreeMap;
 
 /// Properties that a word of the verb sets, because kscen keeps its books by them: set past that word they would make the
 /// books wrong.
-const BY_WORD: &[(Role, &str, &str)] = &[
-    (Role::Consumer, "group.id", "`group` names the consumer group"),
-    (Role::Consumer, "isolation.level", "`isolation` says which messages are read"),
+const BY_WORD: &[(ClientRole, &str, &str)] = &[
+    (ClientRole::Consumer, "group.id", "`group` names the consumer group"),
+    (ClientRole::Consumer, "isolation.level", "`isolation` says which messages are read"),
     (
-        Role::Consumer,
+        ClientRole::Consumer,
         "enable.auto.commit",
         "`commit` says when offsets are committed; `commit: auto` leaves it to the client",
     ),
-    (Role::Consumer, "auto.offset.reset", "`from` says where the reader starts"),
-    (Role::Consumer, "enable.partition.eof", "the end of a partition is asked for by other means"),
-    (Role::Producer, "acks", "`acks` says which acknowledgement a message waits for"),
-    (Role::Producer, "request.required.acks", "`acks` says which acknowledgement a message waits for"),
-    (Role::Producer, "enable.idempotence", "`idempotent` says whether the producer is idempotent"),
-    (Role::Producer, "transactional.id", "`transactional: { id: … }` makes transactions of that id"),
+    (ClientRole::Consumer, "auto.offset.reset", "`from` says where the reader starts"),
+    (ClientRole::Consumer, "enable.partition.eof", "the end of a partition is asked for by other means"),
+    (ClientRole::Producer, "acks", "`acks` says which acknowledgement a message waits for"),
+    (ClientRole::Producer, "request.required.acks", "`acks` says which acknowledgement a message waits for"),
+    (ClientRole::Producer, "enable.idempotence", "`idempotent` says whether the producer is idempotent"),
+    (ClientRole::Producer, "transactional.id", "`transactional: { id: … }` makes transactions of that id"),
 ];
 
 /// Client properties as texts.
@@ -33,7 +33,7 @@ pub(super) fn plain(config: &BTreeMap<String, Value>) -> BTreeMap<String, String
 }
 
 /// Refuses client properties that do not exist, whose value the client does not accept, or that a word of the verb sets.
-pub(super) fn check(config: &BTreeMap<String, Value>, role: Role, cx: &mut CheckContext<'_>) {
+pub(super) fn check(config: &BTreeMap<String, Value>, role: ClientRole, cx: &mut CheckContext<'_>) {
     if config.is_empty() {
         return;
     }

@@ -10,7 +10,9 @@ pub(super) use failure::failure;
 
 use super::fault::journal_error;
 use crate::accounting::Capture;
-use crate::connect::{Applied, ConnectClient, ConnectResult, ConnectorConfig, EffectProbe, Redactor, config_from_json};
+use crate::connect::{
+    Applied, ConfigRedactor, ConnectClient, ConnectResult, ConnectorConfig, EffectProbe, config_from_json,
+};
 use crate::database::Database;
 use crate::environment::{Grant, Needs, ServiceId};
 use crate::faults::Resource;
@@ -42,7 +44,7 @@ pub struct Connector {
     config: Map<String, Value>,
     /// When the step is over.
     #[serde(default)]
-    until: Until,
+    until: ConnectorUntil,
 }
 
 /// Most bytes of a file with a configuration.
@@ -51,7 +53,7 @@ const CONFIGURATION: u64 = 1 << 20;
 /// When a `connector` step is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Until {
+pub enum ConnectorUntil {
     /// Connect has taken the configuration.
     Accepted,
     /// The connector and all its tasks are RUNNING.
@@ -114,7 +116,7 @@ impl Step for Connector {
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let config = self.config(cx)?;
-        let redactor = Redactor::of(&config);
+        let redactor = ConfigRedactor::of(&config);
         let connect = cx.run.connect()?;
         self.own(&connect, &config, cx).await?;
         if let (Some(debezium), Some(prefix)) = (&self.debezium, config.get("topic.prefix")) {
@@ -125,7 +127,7 @@ impl Step for Connector {
             Ok(details) => details,
             Err(error) => return Err(failure(error, &redactor, cx).await),
         };
-        if self.until == Until::Streaming {
+        if self.until == ConnectorUntil::Streaming {
             let slot = config.get("slot.name").ok_or_else(|| {
                 StepError::broken("no-slot", "the configuration names no `slot.name` to wait for").at("/until")
             })?;
@@ -182,7 +184,7 @@ impl Connector {
     /// What does not exist yet is this run's: connector, slot, publication. Written down before they are made, so that they are
     /// dropped whatever happens.
     async fn own(&self, connect: &ConnectClient, config: &ConnectorConfig, cx: &StepContext) -> Result<(), StepError> {
-        let redactor = Redactor::of(config);
+        let redactor = ConfigRedactor::of(config);
         let listed = match connect.list().await {
             Ok(listed) => listed,
             Err(error) => return Err(failure(error, &redactor, cx).await),
@@ -231,10 +233,10 @@ impl Connector {
         &self,
         connect: &ConnectClient,
         config: &ConnectorConfig,
-        run: &crate::verb::Run,
+        run: &crate::verb::SharedRun,
     ) -> ConnectResult<Value> {
         let started = Instant::now();
-        if self.until == Until::Accepted {
+        if self.until == ConnectorUntil::Accepted {
             let applied: Applied = connect.apply(&self.name, config).await?;
             return Ok(json!({ "applied": applied }));
         }
@@ -246,7 +248,7 @@ impl Connector {
             "status": deployment.status.to_string(),
             "restarted": deployment.restarted,
             "running_after": started.elapsed().as_secs_f64(),
-            "config": Redactor::config(config),
+            "config": ConfigRedactor::config(config),
         }))
     }
 }

@@ -6,7 +6,7 @@ mod senders;
 mod words;
 
 pub use reader::Reader;
-pub use words::{Commit, Decode, From, Isolation, Rebalance, Until};
+pub use words::{Commit, Decode, From, Isolation, ReadUntil, Rebalance};
 
 use super::client;
 use super::metrics::MetricChecks;
@@ -15,7 +15,7 @@ use super::topic::check_topic_name;
 use crate::debezium::{EnvelopeSchema, arrivals};
 use crate::delivery::arrive;
 use crate::environment::{Grant, Needs};
-use crate::load::consume::{Capture, Commit as LoadCommit, From as LoadFrom, Tap, Until as LoadUntil};
+use crate::load::consume::{Capture, CommitMode as LoadCommit, ReadFrom as LoadFrom, ReadLimit as LoadUntil, Tap};
 use crate::load::{ConsumeJob, ConsumeSpec};
 use crate::record::Quantity;
 use crate::record::latency::LatencyRecorder;
@@ -50,7 +50,7 @@ pub struct Consume {
     pub members: Option<Count>,
     /// When it ends by itself; the first that is reached.
     #[serde(default)]
-    pub until: Option<Until>,
+    pub until: Option<ReadUntil>,
     /// When offsets are committed; `after` processing by default.
     #[serde(default)]
     pub commit: Commit,
@@ -170,7 +170,7 @@ impl Step for Consume {
         {
             cx.report("/schema", Problem::new("bad-schema", error));
         }
-        client::check(&self.config, crate::kafka::Role::Consumer, cx);
+        client::check(&self.config, crate::kafka::ClientRole::Consumer, cx);
         self.thresholds.check("/thresholds", Self::VERB, Self::WORK, &self.facts().lacks, cx);
     }
 

@@ -3,7 +3,7 @@
 use super::connector::{failure, probe, redactor};
 use super::consume::Consume;
 use super::target::ServiceTarget;
-use crate::connect::Redactor;
+use crate::connect::ConfigRedactor;
 use crate::environment::{Action, Capability, FaultKind, Grant, Needs, ServiceId};
 use crate::faults::{self, ConnectorFault, FaultError, Order, ReaderFault, ServiceFault, Target};
 use crate::record::Quantity;
@@ -317,7 +317,7 @@ async fn explain(error: FaultError, connector: Option<&str>, cx: &StepContext) -
         FaultError::Connect(error) => {
             let redactor = match (cx.run.connect(), connector) {
                 (Ok(connect), Some(name)) => redactor(&connect, name).await,
-                _ => Redactor::default(),
+                _ => ConfigRedactor::default(),
             };
             failure(*error, &redactor, cx).await
         }

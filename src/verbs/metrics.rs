@@ -1,7 +1,7 @@
 //! Checks of a step's metrics: `thresholds` of loads, and `expect: step`.
 
 use crate::judge;
-use crate::record::metric::{self, Metric, STATISTICS, Shape, Work};
+use crate::record::metric::{self, Metric, MetricShape, STATISTICS, Work};
 use crate::record::{CheckOutcome, CheckRecord, Demand, EventKind, Observed, Unit};
 use crate::scenario::predicate::Predicate;
 use crate::scenario::units::{Bytes, Count, Length, Rate, Share};
@@ -57,7 +57,7 @@ impl MetricChecks {
         for (name, value) in map {
             let metric = metric::named(name)
                 .ok_or_else(|| unknown("metric", name, metric::METRICS.iter().map(|metric| metric.name)))?;
-            if metric.shape == Shape::Single {
+            if metric.shape == MetricShape::Single {
                 let demand = demand(metric.unit, value).map_err(|error| format!("{name}: {error}"))?;
                 checks.push(MetricCheck { metric, statistic: None, demand, pointer: format!("/{name}") });
                 continue;
@@ -100,10 +100,10 @@ impl MetricChecks {
             .map(|metric| {
                 let check = predicate_schema(metric.unit, generator);
                 let schema = match metric.shape {
-                    Shape::Single => {
+                    MetricShape::Single => {
                         serde_json::json!({ "description": metric.doc, "allOf": [check] })
                     }
-                    Shape::Distribution => {
+                    MetricShape::Distribution => {
                         let statistics: Map<String, Value> = STATISTICS
                             .iter()
                             .map(|(name, doc)| {

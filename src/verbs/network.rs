@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// How the network misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum NetworkWay {
     /// Nothing passes and nobody is told.
     Cut,
     /// Each byte arrives later, by `by`.
@@ -32,7 +32,7 @@ pub struct Network {
     /// The service.
     service: ServiceTarget,
     /// How.
-    fault: Kind,
+    fault: NetworkWay,
     /// Whose connections.
     #[serde(default)]
     between: Peers,
@@ -53,16 +53,16 @@ pub struct Network {
 impl Network {
     /// Cut off both ways: all that every environment with hands on its services can do.
     fn is_plain(&self) -> bool {
-        self.fault == Kind::Cut && self.direction == Direction::Both
+        self.fault == NetworkWay::Cut && self.direction == Direction::Both
     }
 
     fn kind(&self) -> Option<NetworkFaultKind> {
         Some(match self.fault {
-            Kind::Cut => NetworkFaultKind::Cut,
-            Kind::Reset => NetworkFaultKind::Reset,
-            Kind::Delay => NetworkFaultKind::Delay(self.by?.0),
+            NetworkWay::Cut => NetworkFaultKind::Cut,
+            NetworkWay::Reset => NetworkFaultKind::Reset,
+            NetworkWay::Delay => NetworkFaultKind::Delay(self.by?.0),
             // A rate is positive and below 10^12.
-            Kind::Throttle => NetworkFaultKind::Throttle(self.to?.0 as u64),
+            NetworkWay::Throttle => NetworkFaultKind::Throttle(self.to?.0 as u64),
         })
     }
 }
@@ -83,7 +83,7 @@ impl Step for Network {
         Facts {
             planned: self.hold.map(|hold| hold.0),
             disturbs: Some(self.service.to_string()),
-            fault: Some(if self.fault == Kind::Cut && self.direction == Direction::Both {
+            fault: Some(if self.fault == NetworkWay::Cut && self.direction == Direction::Both {
                 FaultKind::Cut
             } else {
                 FaultKind::Shape
@@ -96,8 +96,10 @@ impl Step for Network {
     fn check(&self, cx: &mut CheckContext<'_>) {
         self.service.check("/service", cx);
         let missing = match self.fault {
-            Kind::Delay if self.by.is_none() => Some(("by: 50ms", "`fault: delay` needs `by`, the time to delay by")),
-            Kind::Throttle if self.to.is_none() => {
+            NetworkWay::Delay if self.by.is_none() => {
+                Some(("by: 50ms", "`fault: delay` needs `by`, the time to delay by"))
+            }
+            NetworkWay::Throttle if self.to.is_none() => {
                 Some(("to: 100k/s", "`fault: throttle` needs `to`, the bytes per second to pass"))
             }
             _ => None,
@@ -105,10 +107,10 @@ impl Step for Network {
         if let Some((field, question)) = missing {
             cx.report("", Problem::new("missing-key", question).help(format!("add `{field}`")));
         }
-        if self.by.is_some() && self.fault != Kind::Delay {
+        if self.by.is_some() && self.fault != NetworkWay::Delay {
             cx.report("/by", Problem::new("does-not-apply", "only `fault: delay` has `by`"));
         }
-        if self.to.is_some() && self.fault != Kind::Throttle {
+        if self.to.is_some() && self.fault != NetworkWay::Throttle {
             cx.report("/to", Problem::new("does-not-apply", "only `fault: throttle` has `to`"));
         }
         if cx.background && self.hold.is_none() {
@@ -121,10 +123,10 @@ impl Step for Network {
 
     fn describe(&self) -> String {
         let kind = match (self.fault, self.by, self.to) {
-            (Kind::Cut, ..) => "cut".to_owned(),
-            (Kind::Reset, ..) => "reset".to_owned(),
-            (Kind::Delay, by, _) => format!("delay by {}", by.map(|by| by.to_string()).unwrap_or_default()),
-            (Kind::Throttle, _, to) => format!("throttle to {}", to.map(|to| to.to_string()).unwrap_or_default()),
+            (NetworkWay::Cut, ..) => "cut".to_owned(),
+            (NetworkWay::Reset, ..) => "reset".to_owned(),
+            (NetworkWay::Delay, by, _) => format!("delay by {}", by.map(|by| by.to_string()).unwrap_or_default()),
+            (NetworkWay::Throttle, _, to) => format!("throttle to {}", to.map(|to| to.to_string()).unwrap_or_default()),
         };
         let whose = match self.between {
             Peers::Clients => "clients",

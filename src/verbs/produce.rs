@@ -12,9 +12,10 @@ use super::client;
 use super::metrics::MetricChecks;
 use super::rights::{self, Use};
 use super::topic::check_topic_name;
+use crate::accounting::{Schedule, Stage};
 use crate::environment::{Grant, Needs};
 use crate::load::produce::{Acks, TransactionSpec};
-use crate::load::{ProduceJob, ProduceSpec, Schedule, Stage};
+use crate::load::{ProduceJob, ProduceSpec};
 use crate::record::LoadValidity;
 use crate::scenario::units::{Bytes, Count, Length, Rate};
 use crate::text::Problem;
@@ -289,7 +290,7 @@ impl Produce {
         if self.transactional.as_ref().is_some_and(|transactional| transactional.per.0 == 0) {
             cx.report("/transactional/per", Problem::new("out-of-range", "a transaction has at least one message"));
         }
-        client::check(&self.config, crate::kafka::Role::Producer, cx);
+        client::check(&self.config, crate::kafka::ClientRole::Producer, cx);
     }
 
     fn is_idempotent(&self) -> bool {

@@ -3,12 +3,14 @@
 use super::archives::{check_name, store};
 use super::topic::check_topic_name;
 use crate::backup::Archive;
-use crate::backup::restore::{self, Event, Groups, Keep, Listener, Offsets, Renamed, Request, Until};
+use crate::backup::restore::{
+    self, Keep, Offsets, Renamed, RestoreEvent, RestoreListener, RestorePoint, RestoreRequest, RestoredGroups,
+};
 use crate::environment::{Grant, Needs};
 use crate::faults::Resource;
 use crate::scenario::units::{Bytes, Count};
 use crate::text::Problem;
-use crate::verb::{CheckContext, Facts, Run, Step, StepContext, StepError, StepOutcome};
+use crate::verb::{CheckContext, Facts, SharedRun, Step, StepContext, StepError, StepOutcome};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -55,7 +57,7 @@ pub struct Restore {
 }
 
 /// Where a run keeps the checkpoints of restores from an archive.
-pub(super) fn state(run: &Run, archive: &str) -> PathBuf {
+pub(super) fn state(run: &SharedRun, archive: &str) -> PathBuf {
     run.folder.join("restores").join(archive)
 }
 
@@ -64,20 +66,24 @@ impl Restore {
         self.to.as_deref().unwrap_or(&self.topic)
     }
 
-    fn request(&self, state: PathBuf) -> Request {
+    fn request(&self, state: PathBuf) -> RestoreRequest {
         let number = |count: &Count| i32::try_from(count.0).unwrap_or(i32::MAX);
         let partitions = self.partitions.as_ref().map(|all| all.iter().map(number).collect());
         let renamed = Renamed { from: self.topic.clone(), to: self.target().to_owned(), partitions };
-        let usual = Request::new(vec![renamed], state);
-        Request {
+        let usual = RestoreRequest::new(vec![renamed], state);
+        RestoreRequest {
             until: match (self.until_offset, self.generation) {
-                (Some(offset), _) => Until::Offset(i64::try_from(offset.0).unwrap_or(i64::MAX)),
-                (None, Some(number)) => Until::Generation(u32::try_from(number.0).unwrap_or(u32::MAX)),
-                (None, None) => Until::End,
+                (Some(offset), _) => RestorePoint::Offset(i64::try_from(offset.0).unwrap_or(i64::MAX)),
+                (None, Some(number)) => RestorePoint::Generation(u32::try_from(number.0).unwrap_or(u32::MAX)),
+                (None, None) => RestorePoint::End,
             },
             offsets: self.offsets.unwrap_or(usual.offsets),
             isolation: self.isolation.unwrap_or(usual.isolation),
-            groups: if self.groups.is_empty() { Groups::None } else { Groups::Named(self.groups.clone()) },
+            groups: if self.groups.is_empty() {
+                RestoredGroups::None
+            } else {
+                RestoredGroups::Named(self.groups.clone())
+            },
             append: self.append,
             rate: self.rate.map(|bytes| bytes.0),
             ..usual
@@ -122,10 +128,10 @@ impl Step for Restore {
         let cluster = cx.run.wire()?;
         let request = self.request(state(&cx.run, &self.from));
         let (run, id) = (cx.run.clone(), cx.id.clone());
-        let listener = Listener::new(move |event| match event {
-            Event::Created { topic, .. } => run.owned.add(Resource::Topic(topic)),
-            Event::Warning { reason } => run.recorder.note(format!("{id}: {reason}")),
-            Event::Resumed { topic, .. } => run.recorder.note(format!("{id}: topic {topic} is gone on with")),
+        let listener = RestoreListener::new(move |event| match event {
+            RestoreEvent::Created { topic, .. } => run.owned.add(Resource::Topic(topic)),
+            RestoreEvent::Warning { reason } => run.recorder.note(format!("{id}: {reason}")),
+            RestoreEvent::Resumed { topic, .. } => run.recorder.note(format!("{id}: topic {topic} is gone on with")),
             _ => {}
         });
         cx.prepared();

@@ -7,7 +7,7 @@ use crate::environment::Grant;
 use crate::text::{Problem, short};
 use crate::verb::{CheckContext, Facts, Step, StepContext, StepError, StepOutcome, Stop};
 use family::{Family, MARK};
-use output::Output;
+use output::CommandOutput;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -80,10 +80,12 @@ impl Step for Run {
         let broken = |error: std::io::Error| StepError::broken("run", error.to_string());
         let (mut child, family) = self.spawn(cx)?;
         cx.prepared();
-        let mut out = Output::of(child.stdout.take().map(|pipe| pipe.into_owned_fd()).transpose().map_err(broken)?)
-            .map_err(broken)?;
-        let mut err = Output::of(child.stderr.take().map(|pipe| pipe.into_owned_fd()).transpose().map_err(broken)?)
-            .map_err(broken)?;
+        let mut out =
+            CommandOutput::of(child.stdout.take().map(|pipe| pipe.into_owned_fd()).transpose().map_err(broken)?)
+                .map_err(broken)?;
+        let mut err =
+            CommandOutput::of(child.stderr.take().map(|pipe| pipe.into_owned_fd()).transpose().map_err(broken)?)
+                .map_err(broken)?;
         let reading = async {
             tokio::join!(out.follow(), err.follow());
             std::future::pending::<Infallible>().await

@@ -1,9 +1,9 @@
 //! Access control lists of topics, in Kafka's words.
 
-use super::cluster::Cluster;
+use super::cluster::WireCluster;
 use super::error::WireError;
 use super::frame::{Malformed, text};
-use super::refusal::{Operation, Refusal, Subject};
+use super::refusal::{MissingRight, Operation, RightSubject};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::{CreateAclsRequest, DescribeAclsRequest, DescribeAclsResponse};
@@ -53,7 +53,7 @@ pub struct TopicAcl {
 ///
 /// # Errors
 /// A refusal, an answer with numbers that have no word here, or no broker answers.
-pub async fn of_topic(cluster: &Cluster, topic: &str) -> Result<Option<Vec<TopicAcl>>, WireError> {
+pub async fn of_topic(cluster: &WireCluster, topic: &str) -> Result<Option<Vec<TopicAcl>>, WireError> {
     let request = DescribeAclsRequest::default()
         .with_resource_type_filter(TOPIC)
         .with_resource_name_filter(Some(text(topic)))
@@ -67,7 +67,7 @@ pub async fn of_topic(cluster: &Cluster, topic: &str) -> Result<Option<Vec<Topic
         return Ok(None);
     }
     let message = answer.error_message.as_deref();
-    Refusal::check(answer.error_code, message, "list the ACLs of", Operation::Describe, Subject::Cluster)?;
+    MissingRight::check(answer.error_code, message, "list the ACLs of", Operation::Describe, RightSubject::Cluster)?;
     let mut found = read(&answer).map_err(|number| WireError::Malformed {
         address: cluster.address_of(-1),
         request: "DescribeAcls",
@@ -104,7 +104,7 @@ fn read(answer: &DescribeAclsResponse) -> Result<Vec<TopicAcl>, i8> {
 /// # Errors
 /// A word that Kafka does not have, the first refusal, or no broker answers. A cluster without an authorizer refuses with
 /// `SECURITY_DISABLED`.
-pub async fn create(cluster: &Cluster, acls: &[TopicAcl]) -> Result<(), WireError> {
+pub async fn create(cluster: &WireCluster, acls: &[TopicAcl]) -> Result<(), WireError> {
     let number = |words: &[(i8, &str)], word: &str| {
         let found = words.iter().find(|(_, known)| *known == word).map(|(number, _)| *number);
         let reason = || format!("`{word}` is no word of Kafka's ACLs");
@@ -125,7 +125,7 @@ pub async fn create(cluster: &Cluster, acls: &[TopicAcl]) -> Result<(), WireErro
     let read = |answer: kafka_protocol::messages::CreateAclsResponse| {
         for found in answer.results {
             let message = found.error_message.as_deref();
-            Refusal::check(found.error_code, message, "create ACLs of", Operation::Alter, Subject::Cluster)?;
+            MissingRight::check(found.error_code, message, "create ACLs of", Operation::Alter, RightSubject::Cluster)?;
         }
         Ok(())
     };

@@ -7,14 +7,14 @@ const DEFAULT_PORT: u16 = 9092;
 
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Address {
+pub struct BrokerAddress {
     /// A name or an IP address, without brackets.
     pub host: String,
     /// The port.
     pub port: u16,
 }
 
-impl Address {
+impl BrokerAddress {
     /// A port of this machine.
     pub fn local(port: u16) -> Self {
         Self { host: "127.0.0.1".to_owned(), port }
@@ -36,7 +36,7 @@ impl Address {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for BrokerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host.contains(':') {
             true => write!(f, "[{}]:{}", self.host, self.port),
@@ -59,12 +59,12 @@ mod tests {
             ("[::1]", "::1", 9092),
             ("::1", "::1", 9092),
         ] {
-            let address = Address::parse(text);
-            assert_eq!(address, Some(Address { host: host.to_owned(), port }), "{text}");
+            let address = BrokerAddress::parse(text);
+            assert_eq!(address, Some(BrokerAddress { host: host.to_owned(), port }), "{text}");
         }
         for text in ["", ":9092", "kafka:port", "kafka:99999"] {
-            assert_eq!(Address::parse(text), None, "{text}");
+            assert_eq!(BrokerAddress::parse(text), None, "{text}");
         }
-        assert_eq!(Address::parse("[::1]:1").map(|address| address.to_string()).as_deref(), Some("[::1]:1"));
+        assert_eq!(BrokerAddress::parse("[::1]:1").map(|address| address.to_string()).as_deref(), Some("[::1]:1"));
     }
 }

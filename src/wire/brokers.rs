@@ -1,9 +1,9 @@
 //! The cluster as a whole: its id, its brokers, and what the principal may do with it.
 
-use super::address::Address;
-use super::cluster::Cluster;
+use super::address::BrokerAddress;
+use super::cluster::WireCluster;
 use super::error::WireError;
-use super::refusal::{Authorised, Operation, Refusal, Subject};
+use super::refusal::{Authorised, MissingRight, Operation, RightSubject};
 use kafka_protocol::messages::DescribeClusterRequest;
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub struct ClusterDescription {
     /// The broker that stands for the controller: in KRaft any of them.
     pub controller: Option<i32>,
     /// Where the brokers that are not fenced listen, by node id.
-    pub brokers: BTreeMap<i32, Address>,
+    pub brokers: BTreeMap<i32, BrokerAddress>,
     /// What the principal may do with the cluster; `None` where it may not even describe it, or the broker does not tell.
     pub authorised: Option<Authorised>,
 }
@@ -26,17 +26,17 @@ pub struct ClusterDescription {
 ///
 /// # Errors
 /// No broker answers, or none of 2.8 or newer.
-pub async fn describe(cluster: &Cluster) -> Result<ClusterDescription, WireError> {
+pub async fn describe(cluster: &WireCluster) -> Result<ClusterDescription, WireError> {
     let request = DescribeClusterRequest::default().with_include_cluster_authorized_operations(true);
     let read = |answer: kafka_protocol::messages::DescribeClusterResponse| {
         let message = answer.error_message.as_deref();
-        Refusal::check(answer.error_code, message, "describe", Operation::Describe, Subject::Cluster)?;
+        MissingRight::check(answer.error_code, message, "describe", Operation::Describe, RightSubject::Cluster)?;
         Ok(answer)
     };
     let answer = cluster.ask_any(&request, cluster.deadline(), read).await?;
     let brokers = answer.brokers.into_iter().filter_map(|broker| {
         let port = u16::try_from(broker.port).ok()?;
-        Some((broker.broker_id.0, Address { host: broker.host.to_string(), port }))
+        Some((broker.broker_id.0, BrokerAddress { host: broker.host.to_string(), port }))
     });
     Ok(ClusterDescription {
         id: answer.cluster_id.to_string(),

@@ -1,9 +1,9 @@
 //! A cluster: one connection for each broker, and who is asked what.
 
-use super::address::Address;
+use super::address::BrokerAddress;
 use super::connection::{Connection, Dialer};
 use super::error::WireError;
-use super::frame::Call;
+use super::frame::ApiCall;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse};
 use std::collections::BTreeMap;
@@ -20,27 +20,27 @@ type Slot = Arc<tokio::sync::Mutex<Option<Connection>>>;
 
 /// A cluster, and the connections to its brokers. Cheap to clone; clones share the connections.
 #[derive(Clone)]
-pub struct Cluster {
+pub struct WireCluster {
     shared: Arc<Shared>,
 }
 
 struct Shared {
     dialer: Dialer,
-    bootstrap: Vec<Address>,
+    bootstrap: Vec<BrokerAddress>,
     timeout: Duration,
-    slots: Mutex<BTreeMap<Address, Slot>>,
+    slots: Mutex<BTreeMap<BrokerAddress, Slot>>,
     known: Mutex<Known>,
 }
 
 /// What was learned of the cluster.
 #[derive(Default)]
 struct Known {
-    brokers: BTreeMap<i32, Address>,
+    brokers: BTreeMap<i32, BrokerAddress>,
     /// Who answered last.
-    willing: Option<Address>,
+    willing: Option<BrokerAddress>,
 }
 
-impl Cluster {
+impl WireCluster {
     /// A cluster behind `bootstrap.servers` of these client properties. Nothing is asked yet; each of the functions of this
     /// room gets `timeout` as a whole.
     ///
@@ -53,7 +53,7 @@ impl Cluster {
         let bootstrap = servers
             .split(',')
             .filter(|server| !server.trim().is_empty())
-            .map(|server| Address::parse(server).ok_or_else(|| wrong(format!("`{server}` is not `host:port`"))))
+            .map(|server| BrokerAddress::parse(server).ok_or_else(|| wrong(format!("`{server}` is not `host:port`"))))
             .collect::<Result<Vec<_>, _>>()?;
         if bootstrap.is_empty() {
             return Err(wrong("it names no broker".to_owned()));
@@ -77,13 +77,18 @@ impl Cluster {
         self.shared.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn slot(&self, address: &Address) -> Slot {
+    fn slot(&self, address: &BrokerAddress) -> Slot {
         let mut slots = self.shared.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.entry(address.clone()).or_default().clone()
     }
 
     /// Asks the broker at this address over the one connection that there is to it.
-    async fn ask_at<R: Call>(&self, address: &Address, request: &R, deadline: Instant) -> Result<R::Answer, WireError> {
+    async fn ask_at<R: ApiCall>(
+        &self,
+        address: &BrokerAddress,
+        request: &R,
+        deadline: Instant,
+    ) -> Result<R::Answer, WireError> {
         let begun = Instant::now();
         let limit = deadline.saturating_duration_since(begun).min(TURN);
         let left = || limit.saturating_sub(begun.elapsed());
@@ -112,7 +117,7 @@ impl Cluster {
     ///
     /// # Errors
     /// The most telling of the errors.
-    pub(super) async fn ask_any<R: Call, T>(
+    pub(super) async fn ask_any<R: ApiCall, T>(
         &self,
         request: &R,
         deadline: Instant,
@@ -121,7 +126,7 @@ impl Cluster {
         self.ask_in_turn(request, deadline, STAGGER, read).await
     }
 
-    async fn ask_in_turn<R: Call, T>(
+    async fn ask_in_turn<R: ApiCall, T>(
         &self,
         request: &R,
         deadline: Instant,
@@ -162,9 +167,9 @@ impl Cluster {
         }
     }
 
-    fn candidates(&self) -> Vec<Address> {
+    fn candidates(&self) -> Vec<BrokerAddress> {
         let known = self.known();
-        let mut all: Vec<Address> = Vec::new();
+        let mut all: Vec<BrokerAddress> = Vec::new();
         for address in known.willing.iter().chain(&self.shared.bootstrap).chain(known.brokers.values()) {
             if !all.contains(address) {
                 all.push(address.clone());
@@ -174,8 +179,8 @@ impl Cluster {
     }
 
     /// Where a broker is, for messages.
-    pub(super) fn address_of(&self, id: i32) -> Address {
-        let unknown = || Address { host: format!("broker {id}"), port: 0 };
+    pub(super) fn address_of(&self, id: i32) -> BrokerAddress {
+        let unknown = || BrokerAddress { host: format!("broker {id}"), port: 0 };
         self.known().brokers.get(&id).cloned().unwrap_or_else(unknown)
     }
 
@@ -183,7 +188,7 @@ impl Cluster {
     ///
     /// # Errors
     /// [`WireError::Nobody`] where the cluster does not list it; else what a request can end in.
-    pub(super) async fn ask_broker<R: Call>(
+    pub(super) async fn ask_broker<R: ApiCall>(
         &self,
         id: i32,
         request: &R,
@@ -201,7 +206,7 @@ impl Cluster {
     /// A connection to this broker that nobody else uses: what is asked on it may take long and have large answers.
     ///
     /// # Errors
-    /// See [`Cluster::ask_broker`] and [`Dialer::connect`].
+    /// See [`WireCluster::ask_broker`] and [`Dialer::connect`].
     pub(super) async fn dial(&self, id: i32) -> Result<Connection, WireError> {
         let deadline = self.deadline();
         let address = self.locate(id, deadline).await?;
@@ -212,7 +217,7 @@ impl Cluster {
         result
     }
 
-    async fn locate(&self, id: i32, deadline: Instant) -> Result<Address, WireError> {
+    async fn locate(&self, id: i32, deadline: Instant) -> Result<BrokerAddress, WireError> {
         let known = self.known().brokers.get(&id).cloned();
         if let Some(address) = known {
             return Ok(address);
@@ -225,8 +230,8 @@ impl Cluster {
     /// Asks whoever passes on to the controller: in KRaft every broker does. `read` refuses the answer of one that does not.
     ///
     /// # Errors
-    /// See [`Cluster::ask_any`].
-    pub(super) async fn ask_controller<R: Call, T>(
+    /// See [`WireCluster::ask_any`].
+    pub(super) async fn ask_controller<R: ApiCall, T>(
         &self,
         request: &R,
         deadline: Instant,
@@ -248,7 +253,7 @@ impl Cluster {
         let metadata = self.ask_any(request, deadline, Ok).await?;
         let brokers = metadata.brokers.iter().filter_map(|broker| {
             let port = u16::try_from(broker.port).ok()?;
-            Some((broker.node_id.0, Address { host: broker.host.to_string(), port }))
+            Some((broker.node_id.0, BrokerAddress { host: broker.host.to_string(), port }))
         });
         self.known().brokers = brokers.collect();
         Ok(metadata)

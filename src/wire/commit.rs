@@ -1,10 +1,10 @@
 //! Committing offsets for a group that has no members.
 
-use super::cluster::Cluster;
+use super::cluster::WireCluster;
 use super::error::WireError;
 use super::frame::text;
 use super::groups::coordinator_once;
-use super::refusal::{Operation, Refusal, Subject};
+use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::insist;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::{GroupId, OffsetCommitRequest, TopicName};
@@ -19,7 +19,7 @@ use std::time::Instant;
 /// # Errors
 /// The first refusal, or the coordinator does not answer.
 pub async fn offsets(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     group: &str,
     topic: &str,
     offsets: &BTreeMap<i32, (i64, Option<String>)>,
@@ -29,7 +29,7 @@ pub async fn offsets(
 }
 
 async fn once(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     group: &str,
     topic: &str,
     offsets: &BTreeMap<i32, (i64, Option<String>)>,
@@ -51,8 +51,8 @@ async fn once(
         .with_topics(vec![topics]);
     let answer = cluster.ask_broker(broker, &request, deadline).await?;
     for found in answer.topics.iter().flat_map(|topic| &topic.partitions) {
-        let subject = Subject::Group(group.to_owned());
-        Refusal::check(found.error_code, None, "commit offsets of", Operation::Read, subject)?;
+        let subject = RightSubject::Group(group.to_owned());
+        MissingRight::check(found.error_code, None, "commit offsets of", Operation::Read, subject)?;
     }
     Ok(())
 }

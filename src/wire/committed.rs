@@ -1,10 +1,10 @@
 //! How far groups have read, by what they committed.
 
-use super::cluster::Cluster;
+use super::cluster::WireCluster;
 use super::error::WireError;
 use super::frame::text;
 use super::groups::coordinator_once;
-use super::refusal::{Operation, Refusal, Subject};
+use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::{insist, missing};
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
@@ -16,14 +16,14 @@ const ACTION: &str = "read the committed offsets of";
 
 /// What a group committed for a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Committed {
+pub struct CommittedOffset {
     /// The offset of the message that is read next.
     pub offset: i64,
     /// The leader epoch of the message before, where the reader gave it.
     pub leader_epoch: Option<i32>,
 }
 
-impl Committed {
+impl CommittedOffset {
     /// As Kafka tells it: an epoch below zero is none.
     fn new(offset: i64, epoch: i32) -> Self {
         Self { offset, leader_epoch: Some(epoch).filter(|epoch| *epoch >= 0) }
@@ -32,7 +32,7 @@ impl Committed {
 
 /// Asks the coordinator for what a group committed in these topics; `None` for all.
 async fn fetch(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     broker: i32,
     group: &str,
     topics: Option<Vec<OffsetFetchRequestTopics>>,
@@ -41,10 +41,10 @@ async fn fetch(
     let of_group = OffsetFetchRequestGroup::default().with_group_id(GroupId(text(group))).with_topics(topics);
     let request = OffsetFetchRequest::default().with_groups(vec![of_group]).with_require_stable(true);
     let answer = cluster.ask_broker(broker, &request, deadline).await?;
-    let subject = || Subject::Group(group.to_owned());
+    let subject = || RightSubject::Group(group.to_owned());
     let mut found = answer.groups.into_iter().filter(|found| &**found.group_id == group);
     let found = found.next().ok_or_else(|| missing::<OffsetFetchRequest>(cluster, broker, subject()))?;
-    Refusal::check(found.error_code, None, ACTION, Operation::Describe, subject())?;
+    MissingRight::check(found.error_code, None, ACTION, Operation::Describe, subject())?;
     Ok(found)
 }
 
@@ -56,22 +56,22 @@ async fn fetch(
 /// # Errors
 /// A refusal of the group, or nobody answers; those of partitions are in the answer.
 pub async fn of(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     group: &str,
     topic: &str,
     partitions: &[i32],
-) -> Result<BTreeMap<i32, Result<Option<Committed>, WireError>>, WireError> {
+) -> Result<BTreeMap<i32, Result<Option<CommittedOffset>, WireError>>, WireError> {
     let deadline = cluster.deadline();
     insist(deadline, || once(cluster, group, topic, partitions, deadline)).await
 }
 
 async fn once(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     group: &str,
     topic: &str,
     partitions: &[i32],
     deadline: Instant,
-) -> Result<BTreeMap<i32, Result<Option<Committed>, WireError>>, WireError> {
+) -> Result<BTreeMap<i32, Result<Option<CommittedOffset>, WireError>>, WireError> {
     let broker = coordinator_once(cluster, group, deadline).await?;
     let asked = OffsetFetchRequestTopics::default()
         .with_name(TopicName(text(topic)))
@@ -79,7 +79,7 @@ async fn once(
     let found = fetch(cluster, broker, group, Some(vec![asked]), deadline).await?;
     let mut answers = read(topic, found)?;
     for partition in partitions {
-        let subject = Subject::Partition(topic.to_owned(), *partition);
+        let subject = RightSubject::Partition(topic.to_owned(), *partition);
         let missing = || Err(missing::<OffsetFetchRequest>(cluster, broker, subject));
         answers.entry(*partition).or_insert_with(missing);
     }
@@ -90,7 +90,7 @@ async fn once(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Annotated {
     /// The offset.
-    pub committed: Committed,
+    pub committed: CommittedOffset,
     /// The text, where there is one.
     pub metadata: Option<String>,
 }
@@ -102,13 +102,13 @@ pub struct Annotated {
 ///
 /// # Errors
 /// A refusal of the group or of one of its partitions, or nobody answers.
-pub async fn all(cluster: &Cluster, group: &str) -> Result<BTreeMap<String, BTreeMap<i32, Annotated>>, WireError> {
+pub async fn all(cluster: &WireCluster, group: &str) -> Result<BTreeMap<String, BTreeMap<i32, Annotated>>, WireError> {
     let deadline = cluster.deadline();
     insist(deadline, || all_once(cluster, group, deadline)).await
 }
 
 async fn all_once(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     group: &str,
     deadline: Instant,
 ) -> Result<BTreeMap<String, BTreeMap<i32, Annotated>>, WireError> {
@@ -117,12 +117,12 @@ async fn all_once(
     let mut topics: BTreeMap<String, BTreeMap<i32, Annotated>> = BTreeMap::new();
     for topic in found.topics {
         for partition in topic.partitions {
-            let subject = Subject::Partition(topic.name.to_string(), partition.partition_index);
-            Refusal::check(partition.error_code, None, ACTION, Operation::Describe, subject)?;
+            let subject = RightSubject::Partition(topic.name.to_string(), partition.partition_index);
+            MissingRight::check(partition.error_code, None, ACTION, Operation::Describe, subject)?;
             if partition.committed_offset < 0 {
                 continue;
             }
-            let committed = Committed::new(partition.committed_offset, partition.committed_leader_epoch);
+            let committed = CommittedOffset::new(partition.committed_offset, partition.committed_leader_epoch);
             let metadata = partition.metadata.map(|text| text.to_string()).filter(|text| !text.is_empty());
             let of_topic = topics.entry(topic.name.to_string()).or_default();
             of_topic.insert(partition.partition_index, Annotated { committed, metadata });
@@ -136,13 +136,13 @@ async fn all_once(
 fn read(
     topic: &str,
     found: OffsetFetchResponseGroup,
-) -> Result<BTreeMap<i32, Result<Option<Committed>, WireError>>, WireError> {
+) -> Result<BTreeMap<i32, Result<Option<CommittedOffset>, WireError>>, WireError> {
     let mut answers = BTreeMap::new();
     let of_topic = found.topics.into_iter().filter(|found| &**found.name == topic);
     for partition in of_topic.flat_map(|found| found.partitions) {
-        let subject = Subject::Partition(topic.to_owned(), partition.partition_index);
-        let committed = Committed::new(partition.committed_offset, partition.committed_leader_epoch);
-        let answer = match Refusal::check(partition.error_code, None, ACTION, Operation::Describe, subject) {
+        let subject = RightSubject::Partition(topic.to_owned(), partition.partition_index);
+        let committed = CommittedOffset::new(partition.committed_offset, partition.committed_leader_epoch);
+        let answer = match MissingRight::check(partition.error_code, None, ACTION, Operation::Describe, subject) {
             Ok(()) => Ok((committed.offset >= 0).then_some(committed)),
             Err(refusal) if refusal.is_passing() => return Err(refusal.into()),
             Err(refusal) => Err(refusal.into()),

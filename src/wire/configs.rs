@@ -1,9 +1,9 @@
 //! Configurations of topics and brokers.
 
-use super::cluster::Cluster;
+use super::cluster::WireCluster;
 use super::error::WireError;
 use super::frame::text;
-use super::refusal::{Operation, Refusal, Subject};
+use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::{missing, rounds};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
@@ -20,14 +20,14 @@ pub struct Config {
     /// The value; `None` where it is sensitive or not set.
     pub value: Option<String>,
     /// Where it comes from.
-    pub source: Source,
+    pub source: SettingSource,
     /// Whether the broker hides the value.
     pub sensitive: bool,
 }
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum SettingSource {
     /// Set on the topic.
     Topic,
     /// Set on the broker, or on all brokers, while they run.
@@ -40,7 +40,7 @@ pub enum Source {
     Other(i8),
 }
 
-impl Source {
+impl SettingSource {
     fn read(number: i8) -> Self {
         match number {
             1 => Self::Topic,
@@ -58,8 +58,8 @@ impl Source {
 ///
 /// # Errors
 /// A refusal that [is denied](Refusal::is_denied) or [is absent](Refusal::is_absent), or no broker answers.
-pub async fn of_topic(cluster: &Cluster, topic: &str) -> Result<BTreeMap<String, Config>, WireError> {
-    insist(cluster, Subject::Topic(topic.to_owned())).await
+pub async fn of_topic(cluster: &WireCluster, topic: &str) -> Result<BTreeMap<String, Config>, WireError> {
+    insist(cluster, RightSubject::Topic(topic.to_owned())).await
 }
 
 /// The effective configuration of a broker, from itself.
@@ -68,11 +68,11 @@ pub async fn of_topic(cluster: &Cluster, topic: &str) -> Result<BTreeMap<String,
 ///
 /// # Errors
 /// See [`of_topic`].
-pub async fn of_broker(cluster: &Cluster, id: i32) -> Result<BTreeMap<String, Config>, WireError> {
-    insist(cluster, Subject::Broker(id)).await
+pub async fn of_broker(cluster: &WireCluster, id: i32) -> Result<BTreeMap<String, Config>, WireError> {
+    insist(cluster, RightSubject::Broker(id)).await
 }
 
-async fn insist(cluster: &Cluster, subject: Subject) -> Result<BTreeMap<String, Config>, WireError> {
+async fn insist(cluster: &WireCluster, subject: RightSubject) -> Result<BTreeMap<String, Config>, WireError> {
     let deadline = cluster.deadline();
     let answers = rounds([subject], deadline, |open| async move {
         let mut answers = BTreeMap::new();
@@ -85,10 +85,14 @@ async fn insist(cluster: &Cluster, subject: Subject) -> Result<BTreeMap<String, 
     answers.await.into_values().next().unwrap_or_else(|| Ok(BTreeMap::new()))
 }
 
-async fn once(cluster: &Cluster, subject: Subject, deadline: Instant) -> Result<BTreeMap<String, Config>, WireError> {
+async fn once(
+    cluster: &WireCluster,
+    subject: RightSubject,
+    deadline: Instant,
+) -> Result<BTreeMap<String, Config>, WireError> {
     let (kind, name, broker) = match &subject {
-        Subject::Broker(id) => (BROKER, id.to_string(), Some(*id)),
-        Subject::Topic(name) => (TOPIC, name.clone(), None),
+        RightSubject::Broker(id) => (BROKER, id.to_string(), Some(*id)),
+        RightSubject::Topic(name) => (TOPIC, name.clone(), None),
         other => (TOPIC, other.to_string(), None),
     };
     let resource = DescribeConfigsResource::default()
@@ -104,8 +108,8 @@ async fn once(cluster: &Cluster, subject: Subject, deadline: Instant) -> Result<
 }
 
 fn read(
-    cluster: &Cluster,
-    subject: &Subject,
+    cluster: &WireCluster,
+    subject: &RightSubject,
     kind: i8,
     name: &str,
     broker: Option<i32>,
@@ -117,10 +121,10 @@ fn read(
     };
     let message = result.error_message.as_deref();
     let operation = Operation::DescribeConfigs;
-    Refusal::check(result.error_code, message, "describe the configuration of", operation, subject.clone())?;
+    MissingRight::check(result.error_code, message, "describe the configuration of", operation, subject.clone())?;
     let configs = result.configs.into_iter().map(|config| {
         let value = config.value.map(|value| value.to_string());
-        let source = Source::read(config.config_source);
+        let source = SettingSource::read(config.config_source);
         (config.name.to_string(), Config { value, source, sensitive: config.is_sensitive })
     });
     Ok(configs.collect())

@@ -1,12 +1,12 @@
 //! One connection to one broker: TLS, versions, authentication, then requests one after the other.
 
-use super::address::Address;
-use super::error::{Cause, WireError};
-use super::frame::{Call, Malformed, decode, encode};
-use super::guarded::{Guarded, Shape};
-use super::refusal::{Operation, Refusal, Subject};
+use super::address::BrokerAddress;
+use super::error::{SharedError, WireError};
+use super::frame::{ApiCall, Malformed, decode, encode};
+use super::guarded::{Guarded, LengthStyle};
+use super::refusal::{MissingRight, Operation, RightSubject};
 use super::sasl;
-use super::security::{Properties, Security};
+use super::security::{ClientProperties, Security};
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::{Decodable, VersionRange};
@@ -54,7 +54,7 @@ impl Dialer {
     /// # Errors
     /// [`WireError::Setting`].
     pub fn new(properties: &BTreeMap<String, String>) -> Result<Self, WireError> {
-        let properties = Properties::new(properties)?;
+        let properties = ClientProperties::new(properties)?;
         let family = match properties.get(&["broker.address.family"]) {
             Some("v4") => Family::V4,
             Some("v6") => Family::V6,
@@ -74,7 +74,7 @@ impl Dialer {
     /// # Errors
     /// [`WireError::Unreachable`], [`WireError::Tls`], [`WireError::Authentication`], or whatever a request can end in;
     /// [`WireError::Timeout`] where all that takes longer than `limit`.
-    pub async fn connect(&self, address: &Address, limit: Duration) -> Result<Connection, WireError> {
+    pub async fn connect(&self, address: &BrokerAddress, limit: Duration) -> Result<Connection, WireError> {
         let greet = async {
             let mut connection = self.open(address).await?;
             connection.learn_versions().await?;
@@ -93,9 +93,9 @@ impl Dialer {
     ///
     /// # Errors
     /// See [`Dialer::connect`].
-    pub(crate) async fn ask_once<R: Call>(
+    pub(crate) async fn ask_once<R: ApiCall>(
         &self,
-        address: &Address,
+        address: &BrokerAddress,
         request: &R,
         version: i16,
         limit: Duration,
@@ -104,7 +104,7 @@ impl Dialer {
         within(limit, address, R::NAME, ask).await
     }
 
-    async fn open(&self, address: &Address) -> Result<Connection, WireError> {
+    async fn open(&self, address: &BrokerAddress) -> Result<Connection, WireError> {
         let stream = self.reach(address).await;
         let stream =
             stream.map_err(|error| WireError::Unreachable { address: address.clone(), source: Arc::new(error) })?;
@@ -126,7 +126,7 @@ impl Dialer {
         })
     }
 
-    async fn reach(&self, address: &Address) -> io::Result<TcpStream> {
+    async fn reach(&self, address: &BrokerAddress) -> io::Result<TcpStream> {
         let mut last = None;
         for found in tokio::net::lookup_host((address.host.as_str(), address.port)).await? {
             match (self.family, found.is_ipv4()) {
@@ -147,7 +147,7 @@ impl Dialer {
 
 async fn within<T>(
     limit: Duration,
-    address: &Address,
+    address: &BrokerAddress,
     request: &'static str,
     work: impl Future<Output = Result<T, WireError>>,
 ) -> Result<T, WireError> {
@@ -159,7 +159,7 @@ async fn within<T>(
 /// must be dropped: an answer may still be on its way.
 pub struct Connection {
     socket: Box<dyn Socket>,
-    address: Address,
+    address: BrokerAddress,
     client: Arc<str>,
     correlation: i32,
     /// What the broker speaks, by the request's number.
@@ -177,7 +177,7 @@ pub(super) struct Pending<R> {
 
 impl Connection {
     /// Where it leads.
-    pub(super) fn address(&self) -> &Address {
+    pub(super) fn address(&self) -> &BrokerAddress {
         &self.address
     }
 
@@ -190,7 +190,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`WireError::Unsupported`].
-    pub(crate) fn version<R: Call>(&self) -> Result<i16, WireError> {
+    pub(crate) fn version<R: ApiCall>(&self) -> Result<i16, WireError> {
         let ours = R::versions();
         let theirs = self.versions.get(&(R::KEY as i16));
         match theirs.map(|theirs| theirs.intersect(&ours)) {
@@ -209,19 +209,19 @@ impl Connection {
     /// # Errors
     /// [`WireError::Unsupported`], [`WireError::Timeout`], [`WireError::Closed`], [`WireError::Malformed`]. Error codes
     /// in the answer are the caller's to read.
-    pub(crate) async fn call<R: Call>(&mut self, request: &R, limit: Duration) -> Result<R::Answer, WireError> {
+    pub(crate) async fn call<R: ApiCall>(&mut self, request: &R, limit: Duration) -> Result<R::Answer, WireError> {
         let version = self.version::<R>()?;
         let address = self.address.clone();
         within(limit, &address, R::NAME, self.exchange(request, version)).await
     }
 
     /// Asks in this version, without a limit of its own.
-    pub(super) async fn exchange<R: Call>(&mut self, request: &R, version: i16) -> Result<R::Answer, WireError> {
+    pub(super) async fn exchange<R: ApiCall>(&mut self, request: &R, version: i16) -> Result<R::Answer, WireError> {
         let answer = self.send_and_receive(request, version).await?;
         decode::<R>(answer, version, self.correlation).map_err(|reason| self.malformed(R::NAME, reason))
     }
 
-    async fn send_and_receive<R: Call>(&mut self, request: &R, version: i16) -> Result<Bytes, WireError> {
+    async fn send_and_receive<R: ApiCall>(&mut self, request: &R, version: i16) -> Result<Bytes, WireError> {
         self.write(request, version).await?;
         self.read(R::NAME).await
     }
@@ -231,7 +231,7 @@ impl Connection {
     ///
     /// # Errors
     /// See [`Connection::call`].
-    pub(super) async fn send<R: Call>(&mut self, request: &R, limit: Duration) -> Result<Pending<R>, WireError> {
+    pub(super) async fn send<R: ApiCall>(&mut self, request: &R, limit: Duration) -> Result<Pending<R>, WireError> {
         let version = self.version::<R>()?;
         let address = self.address.clone();
         within(limit, &address, R::NAME, self.write(request, version)).await?;
@@ -242,7 +242,7 @@ impl Connection {
     ///
     /// # Errors
     /// See [`Connection::call`].
-    pub(super) async fn receive<R: Call>(
+    pub(super) async fn receive<R: ApiCall>(
         &mut self,
         pending: Pending<R>,
         limit: Duration,
@@ -257,18 +257,18 @@ impl Connection {
         self.longest = longest;
     }
 
-    async fn write<R: Call>(&mut self, request: &R, version: i16) -> Result<(), WireError> {
+    async fn write<R: ApiCall>(&mut self, request: &R, version: i16) -> Result<(), WireError> {
         self.correlation = self.correlation.wrapping_add(1);
         let frame = encode(request, version, self.correlation, &self.client)
             .map_err(|cause| WireError::Unwritable { request: R::NAME, source: cause.into() })?;
-        let ended = |error: io::Error, address: &Address| closed(error, R::NAME, address);
+        let ended = |error: io::Error, address: &BrokerAddress| closed(error, R::NAME, address);
         self.socket.write_all(&frame).await.map_err(|error| ended(error, &self.address))?;
         self.socket.flush().await.map_err(|error| ended(error, &self.address))
     }
 
     /// The next answer, without its length.
     async fn read(&mut self, request: &'static str) -> Result<Bytes, WireError> {
-        let ended = |error: io::Error, address: &Address| closed(error, request, address);
+        let ended = |error: io::Error, address: &BrokerAddress| closed(error, request, address);
         let claimed = self.socket.read_i32().await.map_err(|error| ended(error, &self.address))?;
         let length = usize::try_from(claimed).ok().filter(|length| (4..=self.longest).contains(length));
         let length = length.ok_or_else(|| self.malformed(request, Malformed::Length(self.longest, claimed)))?;
@@ -300,7 +300,13 @@ impl Connection {
         };
         let answer = answer.map_err(|reason| self.malformed(ApiVersionsRequest::NAME, reason))?;
         if answer.error_code != UNSUPPORTED_VERSION {
-            Refusal::check(answer.error_code, None, "ask the versions of", Operation::Describe, Subject::Cluster)?;
+            MissingRight::check(
+                answer.error_code,
+                None,
+                "ask the versions of",
+                Operation::Describe,
+                RightSubject::Cluster,
+            )?;
         }
         self.versions = answer
             .api_keys
@@ -315,11 +321,11 @@ impl Connection {
     }
 }
 
-fn closed(error: io::Error, request: &'static str, address: &Address) -> WireError {
+fn closed(error: io::Error, request: &'static str, address: &BrokerAddress) -> WireError {
     WireError::Closed {
         address: address.clone(),
         request,
-        source: (error.kind() != io::ErrorKind::UnexpectedEof).then(|| Arc::new(error) as Cause),
+        source: (error.kind() != io::ErrorKind::UnexpectedEof).then(|| Arc::new(error) as SharedError),
     }
 }
 
@@ -329,6 +335,6 @@ fn decode_oldest(frame: &Bytes, correlation: i32) -> Result<ApiVersionsResponse,
     if named != correlation {
         return Err(Malformed::Correlation(correlation, named));
     }
-    let mut rest = Guarded::new(frame.slice(4..), Shape::Fixed);
+    let mut rest = Guarded::new(frame.slice(4..), LengthStyle::Fixed);
     ApiVersionsResponse::decode(&mut rest, 0).map_err(|error| Malformed::Body(error.into()))
 }

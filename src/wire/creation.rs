@@ -1,9 +1,9 @@
 //! Creating topics, and changing their configuration setting by setting.
 
-use super::cluster::Cluster;
+use super::cluster::WireCluster;
 use super::error::WireError;
 use super::frame::text;
-use super::refusal::{Operation, Refusal, Subject};
+use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::insist;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
@@ -37,7 +37,7 @@ pub struct NewTopic {
 ///
 /// # Errors
 /// A refusal with the broker's words, or no broker answers.
-pub async fn create(cluster: &Cluster, topic: &NewTopic, only_check: bool) -> Result<(), WireError> {
+pub async fn create(cluster: &WireCluster, topic: &NewTopic, only_check: bool) -> Result<(), WireError> {
     let configs = topic
         .configs
         .iter()
@@ -51,8 +51,14 @@ pub async fn create(cluster: &Cluster, topic: &NewTopic, only_check: bool) -> Re
         CreateTopicsRequest::default().with_topics(vec![asked]).with_timeout_ms(LIMIT).with_validate_only(only_check);
     let read = |answer: kafka_protocol::messages::CreateTopicsResponse| {
         for found in answer.topics {
-            let subject = Subject::Topic(found.name.to_string());
-            Refusal::check(found.error_code, found.error_message.as_deref(), "create", Operation::Create, subject)?;
+            let subject = RightSubject::Topic(found.name.to_string());
+            MissingRight::check(
+                found.error_code,
+                found.error_message.as_deref(),
+                "create",
+                Operation::Create,
+                subject,
+            )?;
         }
         Ok(())
     };
@@ -66,7 +72,7 @@ pub async fn create(cluster: &Cluster, topic: &NewTopic, only_check: bool) -> Re
 /// # Errors
 /// A refusal with the broker's words, or no broker answers.
 pub async fn configure(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     topic: &str,
     settings: &BTreeMap<String, Option<String>>,
 ) -> Result<(), WireError> {
@@ -83,9 +89,9 @@ pub async fn configure(
     let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
     let read = |answer: kafka_protocol::messages::IncrementalAlterConfigsResponse| {
         for found in answer.responses {
-            let (message, subject) = (found.error_message.as_deref(), Subject::Topic(topic.to_owned()));
+            let (message, subject) = (found.error_message.as_deref(), RightSubject::Topic(topic.to_owned()));
             let operation = Operation::AlterConfigs;
-            Refusal::check(found.error_code, message, "change the configuration of", operation, subject)?;
+            MissingRight::check(found.error_code, message, "change the configuration of", operation, subject)?;
         }
         Ok(())
     };

@@ -1,9 +1,9 @@
 //! Deleting the records at the front of partitions.
 
-use super::cluster::Cluster;
+use super::cluster::WireCluster;
 use super::error::WireError;
 use super::frame::text;
-use super::refusal::{Operation, Refusal, Subject};
+use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::{Led, ask_leaders, rounds};
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse, TopicName};
@@ -16,7 +16,7 @@ const LIMIT: i32 = 30_000;
 ///
 /// ACL: DELETE on the Topic.
 pub async fn before(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     topic: &str,
     offsets: &BTreeMap<i32, i64>,
 ) -> BTreeMap<i32, Result<i64, WireError>> {
@@ -40,8 +40,8 @@ pub async fn before(
 fn read(topic: &str, answer: DeleteRecordsResponse) -> BTreeMap<i32, Result<i64, WireError>> {
     let of_topic = answer.topics.into_iter().filter(|found| &**found.name == topic);
     let answers = of_topic.flat_map(|found| found.partitions).map(|found| {
-        let subject = Subject::Partition(topic.to_owned(), found.partition_index);
-        let checked = Refusal::check(found.error_code, None, "delete records of", Operation::Delete, subject);
+        let subject = RightSubject::Partition(topic.to_owned(), found.partition_index);
+        let checked = MissingRight::check(found.error_code, None, "delete records of", Operation::Delete, subject);
         (found.partition_index, checked.map(|()| found.low_watermark).map_err(WireError::from))
     });
     answers.collect()

@@ -1,9 +1,9 @@
 //! Where leader epochs end: a log that was cut back and written anew shows it here.
 
-use super::cluster::Cluster;
+use super::cluster::WireCluster;
 use super::error::WireError;
 use super::frame::text;
-use super::refusal::{Operation, Refusal, Subject};
+use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::{Led, ask_leaders, rounds};
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use kafka_protocol::messages::{BrokerId, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, TopicName};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// How far an epoch reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct End {
+pub struct EpochEnd {
     /// The largest epoch that the leader knows and that is not above the one that was asked for.
     pub epoch: i32,
     /// The offset behind its last record.
@@ -22,10 +22,10 @@ pub struct End {
 ///
 /// ACL: DESCRIBE on the Topic.
 pub async fn ends(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     topic: &str,
     epochs: &BTreeMap<i32, i32>,
-) -> BTreeMap<i32, Result<Option<End>, WireError>> {
+) -> BTreeMap<i32, Result<Option<EpochEnd>, WireError>> {
     let deadline = cluster.deadline();
     let build = |led: &[Led]| request(topic, epochs, led);
     let read = |answer| read(topic, answer);
@@ -47,12 +47,13 @@ fn request(topic: &str, epochs: &BTreeMap<i32, i32>, led: &[Led]) -> OffsetForLe
     OffsetForLeaderEpochRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic])
 }
 
-fn read(topic: &str, answer: OffsetForLeaderEpochResponse) -> BTreeMap<i32, Result<Option<End>, WireError>> {
+fn read(topic: &str, answer: OffsetForLeaderEpochResponse) -> BTreeMap<i32, Result<Option<EpochEnd>, WireError>> {
     let of_topic = answer.topics.into_iter().filter(|found| &**found.topic == topic);
     let answers = of_topic.flat_map(|found| found.partitions).map(|found| {
-        let subject = Subject::Partition(topic.to_owned(), found.partition);
-        let checked = Refusal::check(found.error_code, None, "ask the leader epochs of", Operation::Describe, subject);
-        let end = End { epoch: found.leader_epoch, offset: found.end_offset };
+        let subject = RightSubject::Partition(topic.to_owned(), found.partition);
+        let checked =
+            MissingRight::check(found.error_code, None, "ask the leader epochs of", Operation::Describe, subject);
+        let end = EpochEnd { epoch: found.leader_epoch, offset: found.end_offset };
         let known = (end.epoch >= 0 && end.offset >= 0).then_some(end);
         (found.partition, checked.map(|()| known).map_err(WireError::from))
     });

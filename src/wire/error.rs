@@ -1,7 +1,7 @@
 //! What a request over kscen's own connections can end in.
 
-use super::address::Address;
-use super::refusal::Refusal;
+use super::address::BrokerAddress;
+use super::refusal::MissingRight;
 use crate::ground::in_full;
 use std::error::Error;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The error below, shared, because one lost connection can fail several answers.
-pub(crate) type Cause = Arc<dyn Error + Send + Sync>;
+pub(crate) type SharedError = Arc<dyn Error + Send + Sync>;
 
 /// Why there is no answer, or no good one.
 #[derive(Clone, Debug)]
@@ -22,26 +22,26 @@ pub enum WireError {
         /// What is wrong with it.
         reason: String,
         /// The error below, such as a file that cannot be read.
-        source: Option<Cause>,
+        source: Option<SharedError>,
     },
     /// Nobody listens there, or the name does not resolve.
     Unreachable {
         /// Where.
-        address: Address,
+        address: BrokerAddress,
         /// The system's error.
-        source: Cause,
+        source: SharedError,
     },
     /// No TLS session came about.
     Tls {
         /// Where.
-        address: Address,
+        address: BrokerAddress,
         /// OpenSSL's error.
-        source: Cause,
+        source: SharedError,
     },
     /// The broker refused the user, or could not prove who it is.
     Authentication {
         /// Where.
-        address: Address,
+        address: BrokerAddress,
         /// The SASL mechanism.
         mechanism: &'static str,
         /// The broker's words, or what is wrong with its answer.
@@ -52,12 +52,12 @@ pub enum WireError {
         /// The request.
         request: &'static str,
         /// What is wrong with it.
-        source: Cause,
+        source: SharedError,
     },
     /// There was no answer in time.
     Timeout {
         /// Where.
-        address: Address,
+        address: BrokerAddress,
         /// The request.
         request: &'static str,
         /// The time it had.
@@ -66,25 +66,25 @@ pub enum WireError {
     /// The connection ended before the answer was complete.
     Closed {
         /// Where.
-        address: Address,
+        address: BrokerAddress,
         /// The request.
         request: &'static str,
         /// The system's error; none where the other side closed in good order.
-        source: Option<Cause>,
+        source: Option<SharedError>,
     },
     /// What came is not an answer of Kafka's protocol.
     Malformed {
         /// Where.
-        address: Address,
+        address: BrokerAddress,
         /// The request.
         request: &'static str,
         /// What is wrong with the answer.
-        source: Cause,
+        source: SharedError,
     },
     /// The broker does not know the request, or only versions of it that are too old or too new for kscen.
     Unsupported {
         /// Where.
-        address: Address,
+        address: BrokerAddress,
         /// The request.
         request: &'static str,
         /// The versions that kscen can use.
@@ -93,7 +93,7 @@ pub enum WireError {
         theirs: Option<(i16, i16)>,
     },
     /// The cluster answered with an error code.
-    Refused(Refusal),
+    Refused(MissingRight),
     /// There is nobody to ask.
     Nobody {
         /// Who was looked for, such as `the leader of orders/3`.
@@ -107,7 +107,7 @@ pub enum WireError {
 
 impl WireError {
     /// The error code in the answer, where there was one.
-    pub fn refusal(&self) -> Option<&Refusal> {
+    pub fn refusal(&self) -> Option<&MissingRight> {
         match self {
             Self::Refused(refusal) => Some(refusal),
             _ => None,
@@ -116,7 +116,7 @@ impl WireError {
 
     /// Whether the principal lacks a right, so that the answer is unknown rather than empty.
     pub fn is_denied(&self) -> bool {
-        self.refusal().is_some_and(Refusal::is_denied)
+        self.refusal().is_some_and(MissingRight::is_denied)
     }
 
     /// The message with those of its causes.
@@ -145,8 +145,8 @@ impl WireError {
     }
 }
 
-impl From<Refusal> for WireError {
-    fn from(refusal: Refusal) -> Self {
+impl From<MissingRight> for WireError {
+    fn from(refusal: MissingRight) -> Self {
         Self::Refused(refusal)
     }
 }

@@ -1,11 +1,11 @@
 //! Records of partitions as their leaders store them: whole batches, byte for byte.
 
-use super::cluster::Cluster;
+use super::cluster::WireCluster;
 use super::connection::{Connection, Pending};
 use super::error::WireError;
 use super::frame::{Malformed, text};
-use super::offsets::Isolation;
-use super::refusal::{Operation, Refusal, Subject};
+use super::offsets::IsolationLevel;
+use super::refusal::{MissingRight, Operation, RightSubject};
 use super::topics::TopicId;
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -29,23 +29,23 @@ pub struct Limits {
     /// How long the broker waits where it has nothing new.
     pub wait: Duration,
     /// What is seen: everything up to the high watermark, or up to the last stable offset, with aborted transactions named.
-    pub isolation: Isolation,
+    pub isolation: IsolationLevel,
 }
 
 /// Where to read on in the partitions of a topic.
 #[derive(Clone, Debug)]
-pub struct Positions {
+pub struct FetchPositions {
     /// The topic.
     pub topic: String,
     /// Its id; newer brokers are asked by it, and refuse one that is gone though its name is used again.
     pub id: Option<TopicId>,
     /// Partitions of the broker that is asked, with the offset that is read next.
-    pub partitions: Vec<Position>,
+    pub partitions: Vec<FetchPosition>,
 }
 
 /// Where to read on in a partition.
 #[derive(Clone, Copy, Debug)]
-pub struct Position {
+pub struct FetchPosition {
     /// The partition.
     pub partition: i32,
     /// The offset that is read next.
@@ -85,13 +85,13 @@ pub struct Aborted {
 }
 
 /// The answer for one partition.
-pub type Answer = ((String, i32), Result<Fetched, WireError>);
+pub type FetchAnswer = ((String, i32), Result<Fetched, WireError>);
 
 /// A connection to one broker that only fetches.
 pub struct Fetcher {
     connection: Connection,
     limits: Limits,
-    pending: VecDeque<(Pending<FetchRequest>, Vec<Positions>)>,
+    pending: VecDeque<(Pending<FetchRequest>, Vec<FetchPositions>)>,
 }
 
 impl Fetcher {
@@ -99,7 +99,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// The broker is not listed, or what connecting can end in.
-    pub async fn open(cluster: &Cluster, broker: i32, limits: Limits) -> Result<Self, WireError> {
+    pub async fn open(cluster: &WireCluster, broker: i32, limits: Limits) -> Result<Self, WireError> {
         let mut connection = cluster.dial(broker).await?;
         connection.expect_up_to(LONGEST);
         Ok(Self { connection, limits, pending: VecDeque::new() })
@@ -121,7 +121,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// What a request can end in; those of partitions are in the answer.
-    pub async fn fetch(&mut self, positions: Vec<Positions>) -> Result<Vec<Answer>, WireError> {
+    pub async fn fetch(&mut self, positions: Vec<FetchPositions>) -> Result<Vec<FetchAnswer>, WireError> {
         self.ask(positions).await?;
         self.answer().await
     }
@@ -130,7 +130,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// What a request can end in.
-    pub async fn ask(&mut self, positions: Vec<Positions>) -> Result<(), WireError> {
+    pub async fn ask(&mut self, positions: Vec<FetchPositions>) -> Result<(), WireError> {
         let request = request(&positions, self.limits);
         let pending = self.connection.send(&request, PATIENCE).await?;
         self.pending.push_back((pending, positions));
@@ -142,7 +142,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// What a request can end in; nothing is pending.
-    pub async fn answer(&mut self) -> Result<Vec<Answer>, WireError> {
+    pub async fn answer(&mut self) -> Result<Vec<FetchAnswer>, WireError> {
         let Some((pending, asked)) = self.pending.pop_front() else {
             return Err(super::cluster::never("an answer", "nothing was asked"));
         };
@@ -150,8 +150,8 @@ impl Fetcher {
         self.read(answer, &asked)
     }
 
-    fn read(&self, answer: FetchResponse, asked: &[Positions]) -> Result<Vec<Answer>, WireError> {
-        Refusal::check(answer.error_code, None, "fetch from", Operation::Read, Subject::Cluster)?;
+    fn read(&self, answer: FetchResponse, asked: &[FetchPositions]) -> Result<Vec<FetchAnswer>, WireError> {
+        MissingRight::check(answer.error_code, None, "fetch from", Operation::Read, RightSubject::Cluster)?;
         let mut answers = Vec::new();
         for found in answer.responses {
             let id = TopicId::read(found.topic_id.into_bytes());
@@ -168,7 +168,7 @@ impl Fetcher {
     }
 }
 
-fn request(positions: &[Positions], limits: Limits) -> FetchRequest {
+fn request(positions: &[FetchPositions], limits: Limits) -> FetchRequest {
     let size = |bytes: u32| i32::try_from(bytes).unwrap_or(i32::MAX);
     let topics = positions.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|position| {
@@ -189,15 +189,15 @@ fn request(positions: &[Positions], limits: Limits) -> FetchRequest {
         .with_max_wait_ms(i32::try_from(limits.wait.as_millis()).unwrap_or(i32::MAX))
         .with_min_bytes(1)
         .with_max_bytes(size(limits.total))
-        .with_isolation_level(i8::from(limits.isolation == Isolation::Committed))
+        .with_isolation_level(i8::from(limits.isolation == IsolationLevel::Committed))
         .with_session_epoch(-1)
         .with_topics(topics.collect())
 }
 
-fn read_partition(topic: &str, found: PartitionData) -> Answer {
+fn read_partition(topic: &str, found: PartitionData) -> FetchAnswer {
     let index = found.partition_index;
-    let subject = Subject::Partition(topic.to_owned(), index);
-    let checked = Refusal::check(found.error_code, None, "fetch from", Operation::Read, subject);
+    let subject = RightSubject::Partition(topic.to_owned(), index);
+    let checked = MissingRight::check(found.error_code, None, "fetch from", Operation::Read, subject);
     let fetched = checked.map_err(WireError::from).map(|()| Fetched {
         topic: topic.to_owned(),
         partition: index,

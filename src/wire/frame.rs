@@ -1,6 +1,6 @@
 //! Requests and answers as frames: which request has which answer, headers, lengths.
 
-use super::guarded::{Guarded, Shape};
+use super::guarded::{Guarded, LengthStyle};
 use bytes::Bytes;
 use kafka_protocol::messages::{
     AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, AlterPartitionReassignmentsRequest,
@@ -23,7 +23,7 @@ use std::error::Error;
 use std::fmt;
 
 /// A request, and the answer to it.
-pub(crate) trait Call: Message + Encodable + HeaderVersion + Sync {
+pub(crate) trait ApiCall: Message + Encodable + HeaderVersion + Sync {
     /// Its number and name.
     const KEY: ApiKey;
     /// Its name in messages.
@@ -46,7 +46,7 @@ pub(crate) trait Call: Message + Encodable + HeaderVersion + Sync {
 /// requests were written for: a later one may mean other fields.
 macro_rules! calls {
     ($($key:ident: $request:ty => $answer:ty, $oldest:literal to $newest:literal;)*) => {
-        $(impl Call for $request {
+        $(impl ApiCall for $request {
             const KEY: ApiKey = ApiKey::$key;
             const NAME: &'static str = stringify!($key);
             const OLDEST: i16 = $oldest;
@@ -139,7 +139,7 @@ pub(super) fn text(text: &str) -> StrBytes {
 const HEADER: usize = 64;
 
 /// A request with header and length.
-pub(super) fn encode<R: Call>(
+pub(super) fn encode<R: ApiCall>(
     request: &R,
     version: i16,
     correlation: i32,
@@ -161,10 +161,10 @@ pub(super) fn encode<R: Call>(
 }
 
 /// The answer in a frame, without its length.
-pub(super) fn decode<R: Call>(frame: Bytes, version: i16, correlation: i32) -> Result<R::Answer, Malformed> {
+pub(super) fn decode<R: ApiCall>(frame: Bytes, version: i16, correlation: i32) -> Result<R::Answer, Malformed> {
     // A request's header is flexible where request and answer are; an answer's header is not always.
-    let shape = if R::header_version(version) >= 2 { Shape::Flexible } else { Shape::Fixed };
-    let mut head = Guarded::new(frame, Shape::Flexible);
+    let shape = if R::header_version(version) >= 2 { LengthStyle::Flexible } else { LengthStyle::Fixed };
+    let mut head = Guarded::new(frame, LengthStyle::Flexible);
     let header = ResponseHeader::decode(&mut head, R::Answer::header_version(version))
         .map_err(|error| Malformed::Body(error.into()))?;
     if header.correlation_id != correlation {

@@ -1,11 +1,11 @@
 //! Consumer groups, of the classic protocol and of the one that Kafka 4 has beside it (KIP-848).
 
 use super::brokers;
-use super::cluster::{Cluster, never, nobody};
+use super::cluster::{WireCluster, never, nobody};
 use super::error::WireError;
-use super::frame::{Call, text};
+use super::frame::{ApiCall, text};
 use super::members;
-use super::refusal::{Authorised, Operation, Refusal, Subject};
+use super::refusal::{Authorised, MissingRight, Operation, RightSubject};
 use super::routing::{Answers, missing, rounds};
 use futures_util::future::join_all;
 use kafka_protocol::messages::{
@@ -42,7 +42,7 @@ impl GroupKind {
 
 /// A group as its coordinator describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
+pub struct GroupState {
     /// Its name.
     pub id: String,
     /// The protocol of its members.
@@ -54,14 +54,14 @@ pub struct Group {
     /// How often its membership has changed, for groups of the new protocol.
     pub epoch: Option<i32>,
     /// Its members.
-    pub members: Vec<Member>,
+    pub members: Vec<DescribedMember>,
     /// What the principal may do with it, where the broker tells.
     pub authorised: Option<Authorised>,
 }
 
 /// A member of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
+pub struct DescribedMember {
     /// The id within the group.
     pub id: String,
     /// Its `group.instance.id`, where it is static.
@@ -100,7 +100,10 @@ pub struct Listing {
 /// group that does not exist is `None`; one that may not be seen is a refusal that [is denied](Refusal::is_denied).
 ///
 /// ACL: DESCRIBE on each Group; with the new protocol also DESCRIBE on each Topic that its members subscribe to.
-pub async fn describe(cluster: &Cluster, names: &[&str]) -> BTreeMap<String, Result<Option<Group>, WireError>> {
+pub async fn describe(
+    cluster: &WireCluster,
+    names: &[&str],
+) -> BTreeMap<String, Result<Option<GroupState>, WireError>> {
     let deadline = cluster.deadline();
     rounds(names.iter().map(|name| (*name).to_owned()), deadline, |open| async move {
         let (by_coordinator, mut answers) = coordinators(cluster, &open, deadline).await;
@@ -116,7 +119,7 @@ pub async fn describe(cluster: &Cluster, names: &[&str]) -> BTreeMap<String, Res
 /// The brokers that coordinate groups.
 ///
 /// ACL: DESCRIBE on each Group.
-pub async fn coordinator(cluster: &Cluster, group: &str) -> Result<i32, WireError> {
+pub async fn coordinator(cluster: &WireCluster, group: &str) -> Result<i32, WireError> {
     let deadline = cluster.deadline();
     let mut found = rounds([group.to_owned()], deadline, |open| async move {
         let (by_coordinator, answers) = coordinators(cluster, &open, deadline).await;
@@ -130,14 +133,14 @@ pub async fn coordinator(cluster: &Cluster, group: &str) -> Result<i32, WireErro
 }
 
 /// The broker that coordinates a group now.
-pub(super) async fn coordinator_once(cluster: &Cluster, name: &str, deadline: Instant) -> Result<i32, WireError> {
+pub(super) async fn coordinator_once(cluster: &WireCluster, name: &str, deadline: Instant) -> Result<i32, WireError> {
     let request = FindCoordinatorRequest::default().with_key(text(name));
     cluster.ask_any(&request, deadline, |answer| read_coordinator(name, &answer)).await
 }
 
 /// Sorts groups by their coordinator; those without one get their reason.
 async fn coordinators<V>(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     names: &BTreeSet<String>,
     deadline: Instant,
 ) -> (BTreeMap<i32, BTreeSet<String>>, Answers<String, V>) {
@@ -154,9 +157,9 @@ async fn coordinators<V>(
 }
 
 pub(super) fn read_coordinator(name: &str, answer: &FindCoordinatorResponse) -> Result<i32, WireError> {
-    let subject = Subject::Group(name.to_owned());
+    let subject = RightSubject::Group(name.to_owned());
     let message = answer.error_message.as_deref();
-    Refusal::check(answer.error_code, message, "find the coordinator of", Operation::Describe, subject)?;
+    MissingRight::check(answer.error_code, message, "find the coordinator of", Operation::Describe, subject)?;
     match answer.node_id.0 {
         -1 => Err(nobody(&format!("the coordinator of group `{name}`"), "there is none now")),
         node => Ok(node),
@@ -165,11 +168,11 @@ pub(super) fn read_coordinator(name: &str, answer: &FindCoordinatorResponse) -> 
 
 /// Describes groups at their coordinator.
 async fn describe_at(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     broker: i32,
     names: BTreeSet<String>,
     deadline: Instant,
-) -> Answers<String, Option<Group>> {
+) -> Answers<String, Option<GroupState>> {
     let mut answers = match describe_new(cluster, broker, &names, deadline).await {
         Ok(answers) => answers,
         Err(WireError::Unsupported { .. }) => Answers::new(),
@@ -206,11 +209,11 @@ fn unknown_kind(name: &str, reason: &str) -> WireError {
 }
 
 async fn describe_new(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     broker: i32,
     names: &BTreeSet<String>,
     deadline: Instant,
-) -> Result<Answers<String, Option<Group>>, WireError> {
+) -> Result<Answers<String, Option<GroupState>>, WireError> {
     let request = ConsumerGroupDescribeRequest::default()
         .with_group_ids(names.iter().map(|name| GroupId(text(name))).collect())
         .with_include_authorized_operations(true);
@@ -228,11 +231,11 @@ async fn describe_new(
 }
 
 async fn describe_classic(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     broker: i32,
     names: &BTreeSet<String>,
     deadline: Instant,
-) -> Result<Answers<String, Option<Group>>, WireError> {
+) -> Result<Answers<String, Option<GroupState>>, WireError> {
     let request = DescribeGroupsRequest::default()
         .with_groups(names.iter().map(|name| GroupId(text(name))).collect())
         .with_include_authorized_operations(true);
@@ -249,7 +252,7 @@ async fn describe_classic(
 
 /// Whether a group exists, or why that cannot be told.
 fn check(code: i16, message: Option<&str>, name: &str) -> Result<bool, WireError> {
-    match Refusal::check(code, message, ACTION, Operation::Describe, Subject::Group(name.to_owned())) {
+    match MissingRight::check(code, message, ACTION, Operation::Describe, RightSubject::Group(name.to_owned())) {
         Ok(()) => Ok(true),
         Err(refusal) if refusal.is_absent() => Ok(false),
         Err(refusal) => Err(refusal.into()),
@@ -257,14 +260,14 @@ fn check(code: i16, message: Option<&str>, name: &str) -> Result<bool, WireError
 }
 
 /// A group that was asked about and is not in the answer is an error.
-fn complete<R: Call>(
-    cluster: &Cluster,
+fn complete<R: ApiCall>(
+    cluster: &WireCluster,
     broker: i32,
     names: &BTreeSet<String>,
-    mut found: Answers<String, Option<Group>>,
-) -> Answers<String, Option<Group>> {
+    mut found: Answers<String, Option<GroupState>>,
+) -> Answers<String, Option<GroupState>> {
     for name in names {
-        let missing = || Err(missing::<R>(cluster, broker, Subject::Group(name.clone())));
+        let missing = || Err(missing::<R>(cluster, broker, RightSubject::Group(name.clone())));
         found.entry(name.clone()).or_insert_with(missing);
     }
     found
@@ -277,7 +280,7 @@ fn complete<R: Call>(
 ///
 /// # Errors
 /// A broker that does not answer or is still loading its groups: a list without its groups would seem complete.
-pub async fn list(cluster: &Cluster) -> Result<Listing, WireError> {
+pub async fn list(cluster: &WireCluster) -> Result<Listing, WireError> {
     let deadline = cluster.deadline();
     let view = brokers::describe(cluster).await?;
     let complete = view.authorised.as_ref().is_some_and(|authorised| authorised.allows(Operation::Describe));
@@ -292,9 +295,15 @@ pub async fn list(cluster: &Cluster) -> Result<Listing, WireError> {
     Ok(Listing { groups, complete })
 }
 
-async fn list_at(cluster: &Cluster, broker: i32, deadline: Instant) -> Result<BTreeMap<String, Listed>, WireError> {
+async fn list_at(cluster: &WireCluster, broker: i32, deadline: Instant) -> Result<BTreeMap<String, Listed>, WireError> {
     let answer = cluster.ask_broker(broker, &ListGroupsRequest::default(), deadline).await?;
-    Refusal::check(answer.error_code, None, "list the groups of", Operation::Describe, Subject::Broker(broker))?;
+    MissingRight::check(
+        answer.error_code,
+        None,
+        "list the groups of",
+        Operation::Describe,
+        RightSubject::Broker(broker),
+    )?;
     let groups = answer.groups.into_iter().map(|group| {
         let kind = Some(&*group.group_type).filter(|kind| !kind.is_empty()).map(GroupKind::read);
         let (state, protocol) = (group.group_state.to_string(), group.protocol_type.to_string());

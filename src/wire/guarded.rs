@@ -3,7 +3,7 @@
 //! The decoders reserve room for as many elements as an array claims to have before they read the first one: four bytes
 //! could make them ask for terabytes, which ends the program. No length, count or tag can be larger than what is left
 //! of the answer, so that is checked where they are read. In flexible versions they alone are variable-length integers;
-//! in the few fixed versions that kscen uses ([`Shape::Fixed`]) they alone are 32 bits wide.
+//! in the few fixed versions that kscen uses ([`LengthStyle::Fixed`]) they alone are 32 bits wide.
 
 use bytes::{Buf, Bytes, TryGetError};
 use kafka_protocol::protocol::buf::ByteBuf;
@@ -13,7 +13,7 @@ const HARMLESS: u64 = 64;
 
 /// How an answer writes its lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum LengthStyle {
     /// As variable-length integers, plus one (KIP-482).
     Flexible,
     /// As fixed-width integers.
@@ -23,19 +23,19 @@ pub(super) enum Shape {
 /// What is left of an answer.
 pub(super) struct Guarded {
     rest: Bytes,
-    shape: Shape,
+    shape: LengthStyle,
     /// The variable-length integer that is being read: its value so far, and the bits read.
     value: u64,
     bits: u32,
 }
 
 impl Guarded {
-    pub(super) fn new(rest: Bytes, shape: Shape) -> Self {
+    pub(super) fn new(rest: Bytes, shape: LengthStyle) -> Self {
         Self { rest, shape, value: 0, bits: 0 }
     }
 
     /// The same rest, with lengths of another shape.
-    pub(super) fn reshaped(self, shape: Shape) -> Self {
+    pub(super) fn reshaped(self, shape: LengthStyle) -> Self {
         Self::new(self.rest, shape)
     }
 
@@ -68,7 +68,7 @@ impl Buf for Guarded {
         self.value |= u64::from(byte & 0x7f) << self.bits;
         self.bits += 7;
         // Lengths are written plus one.
-        if self.shape == Shape::Flexible && self.value > (self.rest.len() as u64 + 1).max(HARMLESS) {
+        if self.shape == LengthStyle::Flexible && self.value > (self.rest.len() as u64 + 1).max(HARMLESS) {
             return Err(self.refuse(self.value));
         }
         if byte < 0x80 {
@@ -82,7 +82,9 @@ impl Buf for Guarded {
     fn try_get_i32(&mut self) -> Result<i32, TryGetError> {
         let value = self.rest.try_get_i32()?;
         match usize::try_from(value) {
-            Ok(length) if self.shape == Shape::Fixed && length > self.rest.len() => Err(self.refuse(length as u64)),
+            Ok(length) if self.shape == LengthStyle::Fixed && length > self.rest.len() => {
+                Err(self.refuse(length as u64))
+            }
             _ => Ok(value),
         }
     }
@@ -110,20 +112,20 @@ mod tests {
         let mut frame = vec![0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f];
         frame.extend([0; 64]);
         let error =
-            MetadataResponse::decode(&mut Guarded::new(frame.into(), Shape::Flexible), 12).expect_err("too many");
+            MetadataResponse::decode(&mut Guarded::new(frame.into(), LengthStyle::Flexible), 12).expect_err("too many");
         assert!(error.to_string().contains("only 68 available"), "{error}");
         // An error code, then 2³¹ − 1 mechanisms.
         let frame = vec![0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0];
-        let error =
-            SaslHandshakeResponse::decode(&mut Guarded::new(frame.into(), Shape::Fixed), 1).expect_err("too many");
+        let error = SaslHandshakeResponse::decode(&mut Guarded::new(frame.into(), LengthStyle::Fixed), 1)
+            .expect_err("too many");
         assert!(error.to_string().contains("2147483647"), "{error}");
     }
 
     #[test]
     fn a_boolean_that_is_none_does_not_hide_a_length() {
-        let mut buffer = Guarded::new(vec![0xff, 0xff, 0x01, 0, 0].into(), Shape::Flexible);
+        let mut buffer = Guarded::new(vec![0xff, 0xff, 0x01, 0, 0].into(), LengthStyle::Flexible);
         assert!(buffer.try_get_u8().is_err(), "127 is more than is left");
-        let mut buffer = Guarded::new(vec![0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0].into(), Shape::Flexible);
+        let mut buffer = Guarded::new(vec![0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0].into(), LengthStyle::Flexible);
         let read: Vec<_> = (0..5).map(|_| buffer.try_get_u8().is_ok()).collect();
         assert_eq!(read, [true, true, true, true, false], "a fifth byte that goes on");
     }

@@ -1,6 +1,6 @@
 //! Members of groups and what is assigned to them.
 
-use super::groups::{Group, GroupKind, Member};
+use super::groups::{DescribedMember, GroupKind, GroupState};
 use super::refusal::Authorised;
 use bytes::Buf;
 use kafka_protocol::messages::consumer_group_describe_response as new;
@@ -13,10 +13,10 @@ fn given(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-pub(super) fn read_new(group: new::DescribedGroup) -> Group {
+pub(super) fn read_new(group: new::DescribedGroup) -> GroupState {
     let members = group.members.into_iter().map(|member| {
         let assigned = member.assignment.topic_partitions.into_iter();
-        Member {
+        DescribedMember {
             id: member.member_id.to_string(),
             instance: member.instance_id.map(|instance| instance.to_string()),
             client: member.client_id.to_string(),
@@ -26,7 +26,7 @@ pub(super) fn read_new(group: new::DescribedGroup) -> Group {
             ),
         }
     });
-    Group {
+    GroupState {
         id: group.group_id.to_string(),
         kind: GroupKind::Consumer,
         state: group.group_state.to_string(),
@@ -37,16 +37,16 @@ pub(super) fn read_new(group: new::DescribedGroup) -> Group {
     }
 }
 
-pub(super) fn read_classic(group: classic::DescribedGroup) -> Group {
+pub(super) fn read_classic(group: classic::DescribedGroup) -> GroupState {
     let consumers = &*group.protocol_type == "consumer";
-    let members = group.members.into_iter().map(|member| Member {
+    let members = group.members.into_iter().map(|member| DescribedMember {
         id: member.member_id.to_string(),
         instance: member.group_instance_id.map(|instance| instance.to_string()),
         client: member.client_id.to_string(),
         host: member.client_host.to_string(),
         assigned: consumers.then(|| read_assignment(member.member_assignment)).flatten(),
     });
-    Group {
+    GroupState {
         id: group.group_id.to_string(),
         kind: GroupKind::Classic,
         state: group.group_state.to_string(),

@@ -1,8 +1,8 @@
 //! Kafka's own protocol, for what librdkafka cannot ask, does not tell, or answers without the error codes.
 //!
-//! A [`Cluster`] has one connection for each broker, with the security settings of the other clients; a [`Dialer`] makes
+//! A [`WireCluster`] has one connection for each broker, with the security settings of the other clients; a [`Dialer`] makes
 //! single ones. Each file below is a few questions. Every answer's error codes are read, those of single items, too: a thing
-//! that the principal may not see is a [`Refusal`] that names the missing right, and never an empty or absent one.
+//! that the principal may not see is a [`MissingRight`] that names the missing right, and never an empty or absent one.
 //!
 //! | question | right that it needs |
 //! |---|---|
@@ -23,9 +23,9 @@
 //! | [`producers::describe`] | READ on the Topic |
 //! | [`configs::of_topic`] | DESCRIBE_CONFIGS on the Topic |
 //! | [`configs::of_broker`] | DESCRIBE_CONFIGS on the Cluster |
-//! | [`produce::Sender`] | WRITE on the Topic |
+//! | [`produce::ProduceConnection`] | WRITE on the Topic |
 //! | [`transactions::new_producer`] | WRITE on some Topic, or IDEMPOTENT_WRITE on the Cluster |
-//! | [`transactions::Transactions`] | WRITE on the TransactionalId and on the Topic |
+//! | [`transactions::TransactionalProducer`] | WRITE on the TransactionalId and on the Topic |
 //! | [`deletion::before`] | DELETE on the Topic |
 //! | [`creation::create`] | CREATE on the Topic or on the Cluster |
 //! | [`creation::configure`] | ALTER_CONFIGS on the Topic |
@@ -71,11 +71,11 @@ pub mod topics;
 pub mod transactions;
 pub mod visibility;
 
-pub use address::Address;
-pub use cluster::Cluster;
+pub use address::BrokerAddress;
+pub use cluster::WireCluster;
 pub use connection::{Connection, Dialer};
 pub use error::WireError;
-pub use refusal::{Authorised, Operation, Refusal, Subject};
+pub use refusal::{Authorised, MissingRight, Operation, RightSubject};
 
 #[cfg(test)]
 mod tests;

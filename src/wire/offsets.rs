@@ -1,9 +1,9 @@
 //! Offsets of partitions: where their logs begin and end, and where they were at a time.
 
-use super::cluster::Cluster;
+use super::cluster::WireCluster;
 use super::error::WireError;
 use super::frame::text;
-use super::refusal::{Operation, Refusal, Subject};
+use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::{Led, ask_leaders, rounds};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, ListOffsetsResponse, TopicName};
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 pub enum At {
     /// The first that exists.
     Start,
-    /// The one behind the last message that the reader may see: see [`Isolation`].
+    /// The one behind the last message that the reader may see: see [`IsolationLevel`].
     End,
     /// That of the first message with this time stamp or a later one, in ms since the epoch.
     Time(i64),
@@ -35,7 +35,7 @@ impl At {
 
 /// What a reader may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Isolation {
+pub enum IsolationLevel {
     /// Everything that is replicated: the end is the high watermark.
     Uncommitted,
     /// Nothing behind the first message of an open transaction: the end is the last stable offset.
@@ -60,11 +60,11 @@ pub struct Offset {
 ///
 /// ACL: DESCRIBE on the Topic.
 pub async fn list(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     topic: &str,
     partitions: &[i32],
     at: At,
-    isolation: Isolation,
+    isolation: IsolationLevel,
 ) -> BTreeMap<i32, Result<Option<Offset>, WireError>> {
     let deadline = cluster.deadline();
     let build = |led: &[Led]| request(topic, led, at, isolation);
@@ -75,7 +75,7 @@ pub async fn list(
     .await
 }
 
-fn request(topic: &str, led: &[Led], at: At, isolation: Isolation) -> ListOffsetsRequest {
+fn request(topic: &str, led: &[Led], at: At, isolation: IsolationLevel) -> ListOffsetsRequest {
     let partitions = led.iter().map(|led| {
         ListOffsetsPartition::default()
             .with_partition_index(led.partition)
@@ -85,15 +85,16 @@ fn request(topic: &str, led: &[Led], at: At, isolation: Isolation) -> ListOffset
     let topic = ListOffsetsTopic::default().with_name(TopicName(text(topic))).with_partitions(partitions.collect());
     ListOffsetsRequest::default()
         .with_replica_id(BrokerId(-1))
-        .with_isolation_level(i8::from(isolation == Isolation::Committed))
+        .with_isolation_level(i8::from(isolation == IsolationLevel::Committed))
         .with_topics(vec![topic])
 }
 
 fn read(topic: &str, answer: ListOffsetsResponse) -> BTreeMap<i32, Result<Option<Offset>, WireError>> {
     let of_topic = answer.topics.into_iter().filter(|found| &**found.name == topic);
     let answers = of_topic.flat_map(|found| found.partitions).map(|partition| {
-        let subject = Subject::Partition(topic.to_owned(), partition.partition_index);
-        let checked = Refusal::check(partition.error_code, None, "list the offsets of", Operation::Describe, subject);
+        let subject = RightSubject::Partition(topic.to_owned(), partition.partition_index);
+        let checked =
+            MissingRight::check(partition.error_code, None, "list the offsets of", Operation::Describe, subject);
         let offset = Offset {
             offset: partition.offset,
             leader_epoch: Some(partition.leader_epoch).filter(|epoch| *epoch >= 0),

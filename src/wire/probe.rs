@@ -3,17 +3,17 @@
 //! A cluster's client would negotiate, keep connections and follow advertised addresses. Each of these questions is one
 //! exchange on a new connection, in a version that Kafka 2.4 and newer know.
 
-use super::address::Address;
+use super::address::BrokerAddress;
 use super::connection::Dialer;
 use super::error::WireError;
-use super::frame::{Call, text};
-use super::refusal::{Operation, Refusal, Subject};
+use super::frame::{ApiCall, text};
+use super::refusal::{MissingRight, Operation, RightSubject};
 use kafka_protocol::messages::{ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest};
 use std::time::Duration;
 
 /// A broker's view of its cluster.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct View {
+pub(crate) struct BrokerView {
     /// Id of the cluster that answered.
     pub(crate) cluster: Option<String>,
     /// Node ids of brokers that are alive and not fenced.
@@ -24,12 +24,12 @@ pub(crate) struct View {
 ///
 /// # Errors
 /// Nobody listens, nobody answers within `limit`, or the answer is [not Kafka's](WireError::Malformed).
-pub(crate) async fn view(port: u16, limit: Duration) -> Result<View, WireError> {
+pub(crate) async fn view(port: u16, limit: Duration) -> Result<BrokerView, WireError> {
     let request = MetadataRequest::default().with_topics(Some(Vec::new())).with_allow_auto_topic_creation(false);
     let answer = ask(port, &request, limit).await?;
     let mut brokers: Vec<i32> = answer.brokers.iter().map(|broker| broker.node_id.0).collect();
     brokers.sort_unstable();
-    Ok(View { cluster: answer.cluster_id.map(|id| id.to_string()), brokers })
+    Ok(BrokerView { cluster: answer.cluster_id.map(|id| id.to_string()), brokers })
 }
 
 /// Asks for the coordinator of a group. The first question makes Kafka create the topic of committed offsets.
@@ -50,9 +50,9 @@ pub(crate) async fn answers(port: u16, limit: Duration) -> Result<(), WireError>
         .with_client_software_name(text("kscen"))
         .with_client_software_version(text(env!("CARGO_PKG_VERSION")));
     let answer = ask(port, &request, limit).await?;
-    Ok(Refusal::check(answer.error_code, None, "ask the versions of", Operation::Describe, Subject::Cluster)?)
+    Ok(MissingRight::check(answer.error_code, None, "ask the versions of", Operation::Describe, RightSubject::Cluster)?)
 }
 
-async fn ask<R: Call>(port: u16, request: &R, limit: Duration) -> Result<R::Answer, WireError> {
-    Dialer::plaintext().ask_once(&Address::local(port), request, R::OLDEST, limit).await
+async fn ask<R: ApiCall>(port: u16, request: &R, limit: Duration) -> Result<R::Answer, WireError> {
+    Dialer::plaintext().ask_once(&BrokerAddress::local(port), request, R::OLDEST, limit).await
 }

@@ -1,10 +1,10 @@
 //! Batches into partitions, as they are: nothing of them is read or changed here.
 
-use super::cluster::Cluster;
+use super::cluster::WireCluster;
 use super::connection::{Connection, Pending};
 use super::error::WireError;
 use super::frame::{Malformed, text};
-use super::refusal::{Operation, Refusal, Subject};
+use super::refusal::{MissingRight, Operation, RightSubject};
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName, TransactionalId};
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Where a batch went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct Appended {
     /// The offset of its first record. A batch that was there already has the offset that it got then, or −1 where the broker
     /// knows only that it had it.
     pub base_offset: i64,
@@ -27,22 +27,22 @@ pub struct Stored {
 }
 
 /// The answer for one partition.
-pub type Answer = (i32, Result<Stored, WireError>);
+pub type ProduceAnswer = (i32, Result<Appended, WireError>);
 
 /// A connection to one broker that only produces, into one topic. Answers come in the order of the requests.
-pub struct Sender {
+pub struct ProduceConnection {
     connection: Connection,
     topic: String,
     transaction: Option<String>,
     pending: VecDeque<Pending<ProduceRequest>>,
 }
 
-impl Sender {
+impl ProduceConnection {
     /// A connection of its own to this broker.
     ///
     /// # Errors
     /// The broker is not listed, or what connecting can end in.
-    pub async fn open(cluster: &Cluster, broker: i32, topic: &str) -> Result<Self, WireError> {
+    pub async fn open(cluster: &WireCluster, broker: i32, topic: &str) -> Result<Self, WireError> {
         let connection = cluster.dial(broker).await?;
         Ok(Self { connection, topic: topic.to_owned(), transaction: None, pending: VecDeque::new() })
     }
@@ -92,7 +92,7 @@ impl Sender {
     ///
     /// # Errors
     /// What a request can end in; nothing is pending.
-    pub async fn answer(&mut self) -> Result<Vec<Answer>, WireError> {
+    pub async fn answer(&mut self) -> Result<Vec<ProduceAnswer>, WireError> {
         let Some(pending) = self.pending.pop_front() else {
             return Err(super::cluster::never("an answer", "nothing was sent"));
         };
@@ -102,19 +102,19 @@ impl Sender {
 
     /// The error for an answer that leaves out a partition.
     pub(crate) fn nonsense(&self, partition: i32) -> WireError {
-        let subject = Subject::Partition(self.topic.clone(), partition);
+        let subject = RightSubject::Partition(self.topic.clone(), partition);
         self.connection.malformed("Produce", Malformed::Missing(subject.to_string()))
     }
 }
 
-fn read(topic: &str, answer: ProduceResponse) -> Vec<Answer> {
+fn read(topic: &str, answer: ProduceResponse) -> Vec<ProduceAnswer> {
     let of_topic = answer.responses.into_iter().filter(|found| &**found.name == topic);
     let answers = of_topic.flat_map(|found| found.partition_responses).map(|found| {
-        let subject = Subject::Partition(topic.to_owned(), found.index);
+        let subject = RightSubject::Partition(topic.to_owned(), found.index);
         let message = found.error_message.as_deref();
-        let checked = Refusal::check(found.error_code, message, "write to", Operation::Write, subject);
+        let checked = MissingRight::check(found.error_code, message, "write to", Operation::Write, subject);
         let log_start = Some(found.log_start_offset).filter(|offset| *offset >= 0);
-        let stored = Stored { base_offset: found.base_offset, log_start };
+        let stored = Appended { base_offset: found.base_offset, log_start };
         (found.index, checked.map(|()| stored).map_err(WireError::from))
     });
     answers.collect()

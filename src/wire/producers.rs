@@ -1,9 +1,9 @@
 //! Producers that write to partitions, and their open transactions.
 
-use super::cluster::Cluster;
+use super::cluster::WireCluster;
 use super::error::WireError;
 use super::frame::text;
-use super::refusal::{Operation, Refusal, Subject};
+use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::{Led, ask_leaders, rounds};
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse, TopicName};
@@ -29,7 +29,7 @@ pub struct Producer {
 ///
 /// ACL: READ on the Topic.
 pub async fn describe(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     topic: &str,
     partitions: &[i32],
 ) -> BTreeMap<i32, Result<Vec<Producer>, WireError>> {
@@ -49,10 +49,10 @@ pub async fn describe(
 fn read(topic: &str, answer: DescribeProducersResponse) -> BTreeMap<i32, Result<Vec<Producer>, WireError>> {
     let of_topic = answer.topics.into_iter().filter(|found| &**found.name == topic);
     let answers = of_topic.flat_map(|found| found.partitions).map(|partition| {
-        let subject = Subject::Partition(topic.to_owned(), partition.partition_index);
+        let subject = RightSubject::Partition(topic.to_owned(), partition.partition_index);
         let message = partition.error_message.as_deref();
         let checked =
-            Refusal::check(partition.error_code, message, "describe the producers of", Operation::Read, subject);
+            MissingRight::check(partition.error_code, message, "describe the producers of", Operation::Read, subject);
         let producers = partition.active_producers.iter().map(|producer| Producer {
             id: producer.producer_id.0,
             epoch: producer.producer_epoch,

@@ -1,9 +1,9 @@
 //! Moving the replicas of partitions to other brokers.
 
-use super::cluster::Cluster;
+use super::cluster::WireCluster;
 use super::error::WireError;
 use super::frame::text;
-use super::refusal::{Operation, Refusal, Subject};
+use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::{insist, missing, rounds};
 use kafka_protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use kafka_protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsTopics;
@@ -35,7 +35,7 @@ pub struct Reassignment {
 ///
 /// ACL: ALTER on the Cluster.
 pub async fn alter(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     topic: &str,
     moves: &BTreeMap<i32, Option<Vec<i32>>>,
 ) -> BTreeMap<i32, Result<(), WireError>> {
@@ -50,7 +50,7 @@ pub async fn alter(
 }
 
 async fn alter_once(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     topic: &str,
     moves: &BTreeMap<i32, Option<Vec<i32>>>,
     open: &BTreeSet<i32>,
@@ -65,8 +65,8 @@ async fn alter_once(
     let request = AlterPartitionReassignmentsRequest::default().with_timeout_ms(LIMIT).with_topics(vec![of_topic]);
     let answer = cluster
         .ask_controller(&request, deadline, |answer| {
-            let (message, subject) = (answer.error_message.as_deref(), Subject::Topic(topic.to_owned()));
-            Refusal::check(answer.error_code, message, ACTION, Operation::Alter, subject)?;
+            let (message, subject) = (answer.error_message.as_deref(), RightSubject::Topic(topic.to_owned()));
+            MissingRight::check(answer.error_code, message, ACTION, Operation::Alter, subject)?;
             Ok(answer)
         })
         .await?;
@@ -74,13 +74,13 @@ async fn alter_once(
     for partition in
         answer.responses.into_iter().filter(|found| &**found.name == topic).flat_map(|found| found.partitions)
     {
-        let subject = Subject::Partition(topic.to_owned(), partition.partition_index);
+        let subject = RightSubject::Partition(topic.to_owned(), partition.partition_index);
         let message = partition.error_message.as_deref();
-        let checked = Refusal::check(partition.error_code, message, ACTION, Operation::Alter, subject);
+        let checked = MissingRight::check(partition.error_code, message, ACTION, Operation::Alter, subject);
         answers.insert(partition.partition_index, checked.map_err(WireError::from));
     }
     for partition in open {
-        let subject = Subject::Partition(topic.to_owned(), *partition);
+        let subject = RightSubject::Partition(topic.to_owned(), *partition);
         let missing = || Err(missing::<AlterPartitionReassignmentsRequest>(cluster, -1, subject));
         answers.entry(*partition).or_insert_with(missing);
     }
@@ -94,7 +94,7 @@ async fn alter_once(
 /// # Errors
 /// A refusal, or nobody answers.
 pub async fn list(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     topic: &str,
     partitions: &[i32],
 ) -> Result<BTreeMap<i32, Reassignment>, WireError> {
@@ -103,7 +103,7 @@ pub async fn list(
 }
 
 async fn list_once(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     topic: &str,
     partitions: &[i32],
     deadline: Instant,
@@ -114,8 +114,8 @@ async fn list_once(
     let request = ListPartitionReassignmentsRequest::default().with_timeout_ms(LIMIT).with_topics(Some(vec![asked]));
     let answer = cluster
         .ask_controller(&request, deadline, |answer| {
-            let (message, subject) = (answer.error_message.as_deref(), Subject::Topic(topic.to_owned()));
-            Refusal::check(answer.error_code, message, "list the moves of", Operation::Describe, subject)?;
+            let (message, subject) = (answer.error_message.as_deref(), RightSubject::Topic(topic.to_owned()));
+            MissingRight::check(answer.error_code, message, "list the moves of", Operation::Describe, subject)?;
             Ok(answer)
         })
         .await?;

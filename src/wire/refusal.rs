@@ -71,7 +71,7 @@ impl Authorised {
 
 /// What a right is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Subject {
+pub enum RightSubject {
     /// The cluster as a whole.
     Cluster,
     /// A topic.
@@ -86,7 +86,7 @@ pub enum Subject {
     Transaction(String),
 }
 
-impl Subject {
+impl RightSubject {
     /// The resource as ACLs name it: its type and its name.
     fn resource(&self) -> (&'static str, &str) {
         match self {
@@ -98,7 +98,7 @@ impl Subject {
     }
 }
 
-impl fmt::Display for Subject {
+impl fmt::Display for RightSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cluster => f.write_str("the cluster"),
@@ -113,11 +113,11 @@ impl fmt::Display for Subject {
 
 /// An error code that an answer gave for one thing that was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct MissingRight {
     /// What was attempted, as in "cannot …": `describe`, `list the offsets of`.
     pub action: &'static str,
     /// The thing.
-    pub subject: Subject,
+    pub subject: RightSubject,
     /// The right that the request needs on it.
     pub operation: Operation,
     /// The broker's words, where it has some.
@@ -125,7 +125,7 @@ pub struct Refusal {
     code: i16,
 }
 
-impl Refusal {
+impl MissingRight {
     /// Reads an error code: an error unless it is 0.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl Refusal {
         message: Option<&str>,
         action: &'static str,
         operation: Operation,
-        subject: Subject,
+        subject: RightSubject,
     ) -> Result<(), Self> {
         if code == 0 {
             return Ok(());
@@ -211,12 +211,12 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for MissingRight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_denied() {
             // A request on a group can be refused for a topic that its members read.
             let (kind, name) = match (self.kind(), &self.subject) {
-                (Some(ResponseError::TopicAuthorizationFailed), Subject::Group(_)) => {
+                (Some(ResponseError::TopicAuthorizationFailed), RightSubject::Group(_)) => {
                     return write!(
                         f,
                         "not authorised to {} {}: the principal needs {} on each topic that its members subscribe to",
@@ -240,7 +240,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl Error for Refusal {}
+impl Error for MissingRight {}
 
 /// `NotLeaderOrFollower` as `NOT_LEADER_OR_FOLLOWER`.
 fn upper_snake(name: &str) -> String {
@@ -258,13 +258,13 @@ fn upper_snake(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn refused(code: i16, subject: Subject) -> Refusal {
-        Refusal::check(code, None, "describe", Operation::Describe, subject).expect_err("a code is an error")
+    fn refused(code: i16, subject: RightSubject) -> MissingRight {
+        MissingRight::check(code, None, "describe", Operation::Describe, subject).expect_err("a code is an error")
     }
 
     #[test]
     fn a_missing_right_is_named_with_its_resource() {
-        let group = Subject::Group("billing".to_owned());
+        let group = RightSubject::Group("billing".to_owned());
         let denied = refused(30, group.clone());
         assert!(denied.is_denied() && !denied.is_passing());
         assert_eq!(
@@ -273,12 +273,12 @@ mod tests {
         );
         let of_topics = refused(29, group).to_string();
         assert!(of_topics.ends_with("DESCRIBE on each topic that its members subscribe to"), "{of_topics}");
-        let cluster = refused(31, Subject::Broker(2)).to_string();
+        let cluster = refused(31, RightSubject::Broker(2)).to_string();
         assert!(cluster.ends_with("DESCRIBE on Cluster `kafka-cluster`"), "{cluster}");
-        let other = refused(6, Subject::Partition("orders".to_owned(), 3));
+        let other = refused(6, RightSubject::Partition("orders".to_owned(), 3));
         assert_eq!(other.to_string(), "cannot describe partition orders/3: NOT_LEADER_OR_FOLLOWER");
         assert!(other.is_passing());
-        assert_eq!(refused(1234, Subject::Cluster).name(), "error 1234");
+        assert_eq!(refused(1234, RightSubject::Cluster).name(), "error 1234");
     }
 
     #[test]

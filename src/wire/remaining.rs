@@ -1,11 +1,11 @@
 //! How many messages lie between two offsets: markers of transactions take offsets and are no messages, and compaction leaves
 //! gaps.
 
-use super::cluster::{Cluster, nobody};
+use super::cluster::{WireCluster, nobody};
 use super::error::WireError;
-use super::fetch::{Aborted, Fetched, Fetcher, Limits, Position, Positions};
-use super::offsets::Isolation;
-use super::topics::{self, Topic};
+use super::fetch::{Aborted, FetchPosition, FetchPositions, Fetched, Fetcher, Limits};
+use super::offsets::IsolationLevel;
+use super::topics::{self, DescribedTopic};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::time::Duration;
@@ -23,10 +23,10 @@ const CONTROL: u16 = 1 << 5;
 ///
 /// ACL: READ on the Topic.
 pub async fn count(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     topic: &str,
     spans: &BTreeMap<i32, Range<i64>>,
-    isolation: Isolation,
+    isolation: IsolationLevel,
 ) -> BTreeMap<i32, Result<u64, WireError>> {
     let described = topics::describe(cluster, &[topic]).await.and_then(|mut found| {
         let unknown = || nobody(&format!("topic `{topic}`"), "no broker knows it");
@@ -56,24 +56,24 @@ pub async fn count(
 
 /// Counts at one leader.
 async fn count_at(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     leader: i32,
-    topic: &Topic,
+    topic: &DescribedTopic,
     counts: &mut BTreeMap<i32, Count>,
-    isolation: Isolation,
+    isolation: IsolationLevel,
 ) -> Result<(), WireError> {
     let limits = Limits { total: BYTES, partition: BYTES, wait: Duration::ZERO, isolation };
     let mut fetcher = Fetcher::open(cluster, leader, limits).await?;
     for _ in 0..ROUNDS {
         let open = counts.iter().filter(|(_, count)| count.is_open());
-        let partitions: Vec<Position> = open
-            .map(|(partition, count)| Position { partition: *partition, offset: count.next, leader_epoch: None })
+        let partitions: Vec<FetchPosition> = open
+            .map(|(partition, count)| FetchPosition { partition: *partition, offset: count.next, leader_epoch: None })
             .collect();
         if partitions.is_empty() {
             break;
         }
         for ((_, partition), answer) in
-            fetcher.fetch(vec![Positions { topic: topic.name.clone(), id: topic.id, partitions }]).await?
+            fetcher.fetch(vec![FetchPositions { topic: topic.name.clone(), id: topic.id, partitions }]).await?
         {
             if let Some(count) = counts.get_mut(&partition) {
                 match answer {

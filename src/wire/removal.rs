@@ -1,10 +1,10 @@
 //! Removing members from a group whose sessions would last for a while: those of clients that were killed, and static ones.
 
-use super::cluster::Cluster;
+use super::cluster::WireCluster;
 use super::error::WireError;
 use super::frame::text;
-use super::groups::{Group, GroupKind, Member, coordinator_once};
-use super::refusal::{Operation, Refusal, Subject};
+use super::groups::{DescribedMember, GroupKind, GroupState, coordinator_once};
+use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::insist;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, GroupId, LeaveGroupRequest, LeaveGroupResponse};
@@ -22,7 +22,7 @@ const UNKNOWN_MEMBER: i16 = 25;
 ///
 /// # Errors
 /// A refusal, or nobody answers.
-pub async fn remove(cluster: &Cluster, group: &Group, members: &[&Member]) -> Result<(), WireError> {
+pub async fn remove(cluster: &WireCluster, group: &GroupState, members: &[&DescribedMember]) -> Result<(), WireError> {
     if members.is_empty() {
         return Ok(());
     }
@@ -38,9 +38,9 @@ pub async fn remove(cluster: &Cluster, group: &Group, members: &[&Member]) -> Re
 
 /// The classic protocol: one request for all.
 async fn leave_together(
-    cluster: &Cluster,
-    group: &Group,
-    members: &[&Member],
+    cluster: &WireCluster,
+    group: &GroupState,
+    members: &[&DescribedMember],
     deadline: Instant,
 ) -> Result<(), WireError> {
     let broker = coordinator_once(cluster, &group.id, deadline).await?;
@@ -59,7 +59,12 @@ fn read_leave(group: &str, answer: &LeaveGroupResponse) -> Result<(), WireError>
 }
 
 /// The protocol of Kafka 4: each member says that it leaves.
-async fn leave_each(cluster: &Cluster, group: &Group, members: &[&Member], deadline: Instant) -> Result<(), WireError> {
+async fn leave_each(
+    cluster: &WireCluster,
+    group: &GroupState,
+    members: &[&DescribedMember],
+    deadline: Instant,
+) -> Result<(), WireError> {
     let broker = coordinator_once(cluster, &group.id, deadline).await?;
     for member in members {
         let request = ConsumerGroupHeartbeatRequest::default()
@@ -76,7 +81,7 @@ fn check(code: i16, message: Option<&str>, group: &str) -> Result<(), WireError>
     if code == UNKNOWN_MEMBER {
         return Ok(());
     }
-    Ok(Refusal::check(code, message, ACTION, Operation::Read, Subject::Group(group.to_owned()))?)
+    Ok(MissingRight::check(code, message, ACTION, Operation::Read, RightSubject::Group(group.to_owned()))?)
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Which node plays which role now: leader, follower, controller, coordinator.
 
-use super::cluster::{Cluster, never, nobody};
+use super::cluster::{WireCluster, never, nobody};
 use super::error::WireError;
 use super::frame::text;
-use super::refusal::{Operation, Refusal, Subject};
+use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::insist;
-use super::topics::{self, Partition};
+use super::topics::{self, DescribedPartition};
 use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
 use kafka_protocol::messages::{DescribeQuorumRequest, DescribeQuorumResponse, TopicName};
 
@@ -18,7 +18,7 @@ const QUORUM: &str = "__cluster_metadata";
 ///
 /// # Errors
 /// A topic or partition that does not exist or has no leader.
-pub async fn leader(cluster: &Cluster, topic: &str, partition: i32) -> Result<i32, WireError> {
+pub async fn leader(cluster: &WireCluster, topic: &str, partition: i32) -> Result<i32, WireError> {
     Ok(led(cluster, topic, partition).await?.0)
 }
 
@@ -28,7 +28,7 @@ pub async fn leader(cluster: &Cluster, topic: &str, partition: i32) -> Result<i3
 ///
 /// # Errors
 /// A topic or partition that does not exist or has no leader, or not so many replicas.
-pub async fn follower(cluster: &Cluster, topic: &str, partition: i32, number: usize) -> Result<i32, WireError> {
+pub async fn follower(cluster: &WireCluster, topic: &str, partition: i32, number: usize) -> Result<i32, WireError> {
     let (leader, found) = led(cluster, topic, partition).await?;
     let mut followers = found.replicas.iter().filter(|node| **node != leader);
     followers.nth(number.saturating_sub(1)).copied().ok_or_else(|| {
@@ -38,7 +38,7 @@ pub async fn follower(cluster: &Cluster, topic: &str, partition: i32, number: us
 }
 
 /// A partition with its leader.
-async fn led(cluster: &Cluster, topic: &str, partition: i32) -> Result<(i32, Partition), WireError> {
+async fn led(cluster: &WireCluster, topic: &str, partition: i32) -> Result<(i32, DescribedPartition), WireError> {
     let deadline = cluster.deadline();
     insist(deadline, || async move {
         let wanted = format!("the leader of {topic}/{partition}");
@@ -58,7 +58,7 @@ async fn led(cluster: &Cluster, topic: &str, partition: i32) -> Result<(i32, Par
 ///
 /// # Errors
 /// No broker that can tell, or no leader.
-pub async fn quorum_leader(cluster: &Cluster) -> Result<i32, WireError> {
+pub async fn quorum_leader(cluster: &WireCluster) -> Result<i32, WireError> {
     let deadline = cluster.deadline();
     insist(deadline, || async move {
         let partition = PartitionData::default().with_partition_index(0);
@@ -71,7 +71,7 @@ pub async fn quorum_leader(cluster: &Cluster) -> Result<i32, WireError> {
 
 fn read_quorum(answer: DescribeQuorumResponse) -> Result<i32, WireError> {
     const ACTION: &str = "find the active controller of";
-    let check = |code, message| Refusal::check(code, message, ACTION, Operation::Describe, Subject::Cluster);
+    let check = |code, message| MissingRight::check(code, message, ACTION, Operation::Describe, RightSubject::Cluster);
     check(answer.error_code, answer.error_message.as_deref())?;
     let partition = answer.topics.iter().flat_map(|topic| &topic.partitions).next();
     let Some(partition) = partition else { return Err(nobody("the active controller", "the answer names none")) };

@@ -1,9 +1,9 @@
 //! Asking those who are responsible: leaders of partitions, and again while they move.
 
-use super::cluster::{Cluster, never, nobody};
+use super::cluster::{WireCluster, never, nobody};
 use super::error::WireError;
-use super::frame::{Call, Malformed};
-use super::refusal::Subject;
+use super::frame::{ApiCall, Malformed};
+use super::refusal::RightSubject;
 use super::topics;
 use futures_util::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,8 +67,8 @@ pub(super) struct Led {
 
 /// Asks the leader of each partition with one request to each leader. `read` finds the answers in a response; a partition
 /// that is not in it is an error.
-pub(super) async fn ask_leaders<R: Call, V>(
-    cluster: &Cluster,
+pub(super) async fn ask_leaders<R: ApiCall, V>(
+    cluster: &WireCluster,
     topic: &str,
     partitions: &BTreeSet<i32>,
     deadline: Instant,
@@ -86,7 +86,7 @@ pub(super) async fn ask_leaders<R: Call, V>(
                 let mut found = read(answer);
                 for Led { partition, .. } in led {
                     let missing =
-                        || Err(missing::<R>(cluster, leader, Subject::Partition(topic.to_owned(), partition)));
+                        || Err(missing::<R>(cluster, leader, RightSubject::Partition(topic.to_owned(), partition)));
                     answers.insert(partition, found.remove(&partition).unwrap_or_else(missing));
                 }
             }
@@ -98,7 +98,7 @@ pub(super) async fn ask_leaders<R: Call, V>(
 
 /// Sorts partitions by their leader; those that have none get their reason.
 async fn leaders<V>(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     topic: &str,
     partitions: &BTreeSet<i32>,
     deadline: Instant,
@@ -136,7 +136,7 @@ async fn leaders<V>(
 }
 
 /// The error for an answer that leaves out what was asked.
-pub(super) fn missing<R: Call>(cluster: &Cluster, broker: i32, subject: Subject) -> WireError {
+pub(super) fn missing<R: ApiCall>(cluster: &WireCluster, broker: i32, subject: RightSubject) -> WireError {
     WireError::Malformed {
         address: cluster.address_of(broker),
         request: R::NAME,

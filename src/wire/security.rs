@@ -1,7 +1,7 @@
 //! How a client proves who it is, and to whom it listens: from the properties that the other clients use, too.
 
 use super::error::WireError;
-use crate::kafka::{ClientSettings, KafkaFailure, Role};
+use crate::kafka::{ClientRole, ClientSettings, KafkaFailure};
 use native_tls::{Certificate, Identity, TlsConnector};
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
@@ -63,13 +63,13 @@ impl Mechanism {
 }
 
 /// The client's properties, under the names that librdkafka has for them.
-pub(super) struct Properties(ClientSettings);
+pub(super) struct ClientProperties(ClientSettings);
 
-impl Properties {
+impl ClientProperties {
     /// # Errors
     /// A property that no client knows.
     pub(super) fn new(properties: &BTreeMap<String, String>) -> Result<Self, WireError> {
-        let mut settings = ClientSettings::new(Role::Admin).map_err(unknown)?;
+        let mut settings = ClientSettings::new(ClientRole::Admin).map_err(unknown)?;
         settings.set_all(properties).map_err(unknown)?;
         Ok(Self(settings))
     }
@@ -104,7 +104,7 @@ impl Security {
     ///
     /// # Errors
     /// A value that is wrong, a file that cannot be read, or something that kscen's own connections cannot do.
-    pub(super) fn new(properties: &Properties) -> Result<Self, WireError> {
+    pub(super) fn new(properties: &ClientProperties) -> Result<Self, WireError> {
         let protocol = properties.get(&["security.protocol"]).unwrap_or("plaintext").to_lowercase();
         let (tls, sasl) = match protocol.as_str() {
             "plaintext" => (false, false),
@@ -119,7 +119,7 @@ impl Security {
 }
 
 impl Sasl {
-    fn new(properties: &Properties) -> Result<Self, WireError> {
+    fn new(properties: &ClientProperties) -> Result<Self, WireError> {
         const MECHANISM: &str = "sasl.mechanism";
         let mechanism = match properties.get(&[MECHANISM, "sasl.mechanisms"]).unwrap_or("GSSAPI") {
             "PLAIN" => Mechanism::Plain,
@@ -137,7 +137,7 @@ impl Sasl {
     }
 }
 
-fn connector(properties: &Properties) -> Result<TlsConnector, WireError> {
+fn connector(properties: &ClientProperties) -> Result<TlsConnector, WireError> {
     if let Some(name) = REFUSED.iter().find(|name| properties.get(&[name]).is_some()) {
         return Err(setting(name, "kscen's own requests cannot follow it"));
     }
@@ -167,7 +167,7 @@ fn connector(properties: &Properties) -> Result<TlsConnector, WireError> {
 }
 
 /// Whom the client trusts; nobody stands for the system's authorities.
-fn authorities(properties: &Properties) -> Result<Vec<Certificate>, WireError> {
+fn authorities(properties: &ClientProperties) -> Result<Vec<Certificate>, WireError> {
     const PEM: &str = "ssl.ca.pem";
     const LOCATION: &str = "ssl.ca.location";
     let mut found = Vec::new();
@@ -207,7 +207,7 @@ fn read(property: &str, path: &str) -> Result<Vec<u8>, WireError> {
 }
 
 /// The client's own certificate and key, where there are some.
-fn identity(properties: &Properties) -> Result<Option<Identity>, WireError> {
+fn identity(properties: &ClientProperties) -> Result<Option<Identity>, WireError> {
     const STORE: &str = "ssl.keystore.location";
     if let Some(path) = properties.get(&[STORE]) {
         let password = properties.get(&["ssl.keystore.password"]).unwrap_or_default();
@@ -247,7 +247,7 @@ mod tests {
 
     fn read(properties: &[(&str, &str)]) -> Result<Security, String> {
         let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let security = Properties::new(&properties).and_then(|properties| Security::new(&properties));
+        let security = ClientProperties::new(&properties).and_then(|properties| Security::new(&properties));
         security.map_err(|error| error.in_full())
     }
 

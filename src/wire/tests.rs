@@ -1,7 +1,7 @@
 //! A broker made of bytes: what it may say, and what it must not be able to do to kscen.
 
-use super::frame::{Call, decode};
-use super::{Address, Cluster, Dialer, WireError, brokers, probe, topics};
+use super::frame::{ApiCall, decode};
+use super::{BrokerAddress, Dialer, WireCluster, WireError, brokers, probe, topics};
 use kafka_protocol::messages::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -45,9 +45,9 @@ enum Reply {
 }
 
 /// Answers every request by the script.
-async fn broker(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (Address, Arc<AtomicUsize>) {
+async fn broker(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (BrokerAddress, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = Address::local(listener.local_addr().expect("bound").port());
+    let address = BrokerAddress::local(listener.local_addr().expect("bound").port());
     let (script, count) = (Arc::new(script), Arc::new(AtomicUsize::new(0)));
     let connections = count.clone();
     tokio::spawn(async move {
@@ -102,10 +102,10 @@ fn usual(asked: &Asked) -> Reply {
     }
 }
 
-fn cluster(addresses: &[&Address], timeout: Duration) -> Cluster {
+fn cluster(addresses: &[&BrokerAddress], timeout: Duration) -> WireCluster {
     let servers: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     let properties = BTreeMap::from([("bootstrap.servers".to_owned(), servers.join(","))]);
-    Cluster::new(&properties, timeout).expect("valid")
+    WireCluster::new(&properties, timeout).expect("valid")
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn a_probe_asks_one_question_and_knows_a_stranger() {
     })
     .await;
     let view = probe::view(own.port, AMPLE).await.expect("an answer");
-    assert_eq!(view, probe::View { cluster: Some("c1".to_owned()), brokers: vec![7] });
+    assert_eq!(view, probe::BrokerView { cluster: Some("c1".to_owned()), brokers: vec![7] });
     assert_eq!(connections.load(Ordering::SeqCst), 1);
     let (stranger, _) = broker(|_| Reply::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await;
     let error = probe::view(stranger.port, AMPLE).await.expect_err("not Kafka");
@@ -251,7 +251,7 @@ async fn a_mechanism_that_is_not_offered_is_an_error_of_the_authentication() {
 
 /// Decodes bytes as the answer to each request in each version; only that it ends matters.
 fn decode_all(bytes: &[u8]) -> usize {
-    fn one<R: Call>(bytes: &[u8]) -> usize {
+    fn one<R: ApiCall>(bytes: &[u8]) -> usize {
         let versions = R::versions();
         (versions.min..=versions.max).filter(|version| decode::<R>(bytes.to_vec().into(), *version, 1).is_ok()).count()
     }

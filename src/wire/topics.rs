@@ -1,9 +1,9 @@
 //! Topics: ids, partitions, leaders and their epochs.
 
-use super::cluster::Cluster;
+use super::cluster::WireCluster;
 use super::error::WireError;
 use super::frame::text;
-use super::refusal::{Authorised, Operation, Refusal, Subject};
+use super::refusal::{Authorised, MissingRight, Operation, RightSubject};
 use super::routing::rounds;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
@@ -45,7 +45,7 @@ impl fmt::Display for TopicId {
 
 /// A topic as a broker sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Topic {
+pub struct DescribedTopic {
     /// Its name.
     pub name: String,
     /// Its id, where the broker has ids.
@@ -53,14 +53,14 @@ pub struct Topic {
     /// Whether it is one of Kafka's own.
     pub internal: bool,
     /// Its partitions, ascending.
-    pub partitions: Vec<Partition>,
+    pub partitions: Vec<DescribedPartition>,
     /// What the principal may do with it, where the broker tells.
     pub authorised: Option<Authorised>,
 }
 
 /// A partition as a broker sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Partition {
+pub struct DescribedPartition {
     /// Its number.
     pub index: i32,
     /// The broker that leads it, if one does now.
@@ -74,7 +74,7 @@ pub struct Partition {
     /// Those on brokers that are down.
     pub offline: Vec<i32>,
     /// What the broker says is wrong with it.
-    pub trouble: Option<Refusal>,
+    pub trouble: Option<MissingRight>,
 }
 
 /// Describes topics by name; asking does not create them. A topic that does not exist is a refusal that
@@ -85,9 +85,9 @@ pub struct Partition {
 /// # Errors
 /// No broker answers.
 pub async fn describe(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     names: &[&str],
-) -> Result<BTreeMap<String, Result<Topic, Refusal>>, WireError> {
+) -> Result<BTreeMap<String, Result<DescribedTopic, MissingRight>>, WireError> {
     let deadline = cluster.deadline();
     let names: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let answers = rounds(names, deadline, |open| async move {
@@ -115,17 +115,17 @@ pub async fn describe(
 ///
 /// # Errors
 /// No broker answers.
-pub async fn list(cluster: &Cluster) -> Result<BTreeMap<String, Result<Topic, Refusal>>, WireError> {
+pub async fn list(cluster: &WireCluster) -> Result<BTreeMap<String, Result<DescribedTopic, MissingRight>>, WireError> {
     let request = MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(false);
     read(cluster.metadata(&request, cluster.deadline()).await?)
 }
 
 /// [`describe`], once: what passes is not waited for.
 pub(super) async fn once(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     names: &[&str],
     deadline: Instant,
-) -> Result<BTreeMap<String, Result<Topic, Refusal>>, WireError> {
+) -> Result<BTreeMap<String, Result<DescribedTopic, MissingRight>>, WireError> {
     let names = names.iter().map(|name| MetadataRequestTopic::default().with_name(Some(TopicName(text(name)))));
     let request = MetadataRequest::default()
         .with_topics(Some(names.collect()))
@@ -134,8 +134,8 @@ pub(super) async fn once(
     read(cluster.metadata(&request, deadline).await?)
 }
 
-fn read(answer: MetadataResponse) -> Result<BTreeMap<String, Result<Topic, Refusal>>, WireError> {
-    Refusal::check(answer.error_code, None, ACTION, Operation::Describe, Subject::Cluster)?;
+fn read(answer: MetadataResponse) -> Result<BTreeMap<String, Result<DescribedTopic, MissingRight>>, WireError> {
+    MissingRight::check(answer.error_code, None, ACTION, Operation::Describe, RightSubject::Cluster)?;
     let topics = answer.topics.into_iter().filter_map(|topic| {
         let name = topic.name.as_ref()?.to_string();
         Some((name.clone(), read_topic(name, topic)))
@@ -143,12 +143,12 @@ fn read(answer: MetadataResponse) -> Result<BTreeMap<String, Result<Topic, Refus
     Ok(topics.collect())
 }
 
-fn read_topic(name: String, topic: MetadataResponseTopic) -> Result<Topic, Refusal> {
-    Refusal::check(topic.error_code, None, ACTION, Operation::Describe, Subject::Topic(name.clone()))?;
+fn read_topic(name: String, topic: MetadataResponseTopic) -> Result<DescribedTopic, MissingRight> {
+    MissingRight::check(topic.error_code, None, ACTION, Operation::Describe, RightSubject::Topic(name.clone()))?;
     let mut partitions: Vec<_> =
         topic.partitions.into_iter().map(|partition| read_partition(&name, partition)).collect();
     partitions.sort_by_key(|partition| partition.index);
-    Ok(Topic {
+    Ok(DescribedTopic {
         id: TopicId::read(topic.topic_id.into_bytes()),
         internal: topic.is_internal,
         partitions,
@@ -157,18 +157,18 @@ fn read_topic(name: String, topic: MetadataResponseTopic) -> Result<Topic, Refus
     })
 }
 
-fn read_partition(topic: &str, partition: MetadataResponsePartition) -> Partition {
+fn read_partition(topic: &str, partition: MetadataResponsePartition) -> DescribedPartition {
     let index = partition.partition_index;
     let ids = |nodes: Vec<kafka_protocol::messages::BrokerId>| nodes.into_iter().map(|node| node.0).collect();
-    let subject = Subject::Partition(topic.to_owned(), index);
-    Partition {
+    let subject = RightSubject::Partition(topic.to_owned(), index);
+    DescribedPartition {
         index,
         leader: Some(partition.leader_id.0).filter(|leader| *leader >= 0),
         leader_epoch: Some(partition.leader_epoch).filter(|epoch| *epoch >= 0),
         replicas: ids(partition.replica_nodes),
         in_sync: ids(partition.isr_nodes),
         offline: ids(partition.offline_replicas),
-        trouble: Refusal::check(partition.error_code, None, ACTION, Operation::Describe, subject).err(),
+        trouble: MissingRight::check(partition.error_code, None, ACTION, Operation::Describe, subject).err(),
     }
 }
 

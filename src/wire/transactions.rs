@@ -1,9 +1,9 @@
 //! Producer ids, and transactions: what is written under them is written once, or together, or not at all.
 
-use super::cluster::{Cluster, nobody};
+use super::cluster::{WireCluster, nobody};
 use super::error::WireError;
 use super::frame::text;
-use super::refusal::{Operation, Refusal, Subject};
+use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::insist;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
@@ -20,7 +20,7 @@ const BRIEF: Duration = Duration::from_millis(2);
 
 /// A producer as brokers know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct ProducerIdentity {
     /// Its id.
     pub id: i64,
     /// Its epoch: an older one is refused.
@@ -33,30 +33,30 @@ pub struct Identity {
 ///
 /// # Errors
 /// A refusal, or no broker answers.
-pub async fn new_producer(cluster: &Cluster) -> Result<Identity, WireError> {
+pub async fn new_producer(cluster: &WireCluster) -> Result<ProducerIdentity, WireError> {
     let request = InitProducerIdRequest::default()
         .with_transactional_id(None)
         .with_transaction_timeout_ms(i32::MAX)
         .with_producer_id(ProducerId(-1))
         .with_producer_epoch(-1);
-    let (deadline, subject) = (cluster.deadline(), Subject::Cluster);
+    let (deadline, subject) = (cluster.deadline(), RightSubject::Cluster);
     insist(deadline, || cluster.ask_any(&request, deadline, |answer| identity(answer, subject.clone()))).await
 }
 
-fn identity(answer: InitProducerIdResponse, subject: Subject) -> Result<Identity, WireError> {
-    let operation = if subject == Subject::Cluster { Operation::IdempotentWrite } else { Operation::Write };
-    Refusal::check(answer.error_code, None, "get a producer id from", operation, subject)?;
-    Ok(Identity { id: answer.producer_id.0, epoch: answer.producer_epoch })
+fn identity(answer: InitProducerIdResponse, subject: RightSubject) -> Result<ProducerIdentity, WireError> {
+    let operation = if subject == RightSubject::Cluster { Operation::IdempotentWrite } else { Operation::Write };
+    MissingRight::check(answer.error_code, None, "get a producer id from", operation, subject)?;
+    Ok(ProducerIdentity { id: answer.producer_id.0, epoch: answer.producer_epoch })
 }
 
 /// A producer with a transactional id. One transaction at a time.
-pub struct Transactions {
-    cluster: Cluster,
+pub struct TransactionalProducer {
+    cluster: WireCluster,
     id: String,
-    identity: Identity,
+    identity: ProducerIdentity,
 }
 
-impl Transactions {
+impl TransactionalProducer {
     /// Takes the transactional id: an open transaction of it is aborted, and producers that used it before are refused from
     /// now on. A transaction that stays open longer than `limit` is aborted by the coordinator.
     ///
@@ -64,7 +64,7 @@ impl Transactions {
     ///
     /// # Errors
     /// A refusal, or the coordinator does not answer.
-    pub async fn begin(cluster: &Cluster, id: &str, limit: Duration) -> Result<Self, WireError> {
+    pub async fn begin(cluster: &WireCluster, id: &str, limit: Duration) -> Result<Self, WireError> {
         let request = InitProducerIdRequest::default()
             .with_transactional_id(Some(TransactionalId(text(id))))
             .with_transaction_timeout_ms(i32::try_from(limit.as_millis()).unwrap_or(i32::MAX))
@@ -80,7 +80,7 @@ impl Transactions {
     }
 
     /// Under which producer id the batches of its transactions are written.
-    pub fn identity(&self) -> Identity {
+    pub fn identity(&self) -> ProducerIdentity {
         self.identity
     }
 
@@ -103,8 +103,14 @@ impl Transactions {
             let broker = coordinator(&self.cluster, &self.id, deadline).await?;
             let answer = self.cluster.ask_broker(broker, &request, deadline).await?;
             for found in answer.results_by_topic_v3_and_below.iter().flat_map(|found| &found.results_by_partition) {
-                let subject = Subject::Partition(topic.to_owned(), found.partition_index);
-                Refusal::check(found.partition_error_code, None, "open a transaction on", Operation::Write, subject)?;
+                let subject = RightSubject::Partition(topic.to_owned(), found.partition_index);
+                MissingRight::check(
+                    found.partition_error_code,
+                    None,
+                    "open a transaction on",
+                    Operation::Write,
+                    subject,
+                )?;
             }
             Ok(())
         })
@@ -125,7 +131,13 @@ impl Transactions {
         completed(deadline, || async {
             let broker = coordinator(&self.cluster, &self.id, deadline).await?;
             let answer = self.cluster.ask_broker(broker, &request, deadline).await?;
-            Ok(Refusal::check(answer.error_code, None, "end a transaction of", Operation::Write, subject(&self.id))?)
+            Ok(MissingRight::check(
+                answer.error_code,
+                None,
+                "end a transaction of",
+                Operation::Write,
+                subject(&self.id),
+            )?)
         })
         .await
     }
@@ -138,7 +150,7 @@ async fn completed<T, F: Future<Output = Result<T, WireError>>>(
 ) -> Result<T, WireError> {
     loop {
         let result = insist(deadline, &ask).await;
-        let code = result.as_ref().err().and_then(WireError::refusal).map(Refusal::code);
+        let code = result.as_ref().err().and_then(WireError::refusal).map(MissingRight::code);
         if code != Some(ResponseError::ConcurrentTransactions.code()) || Instant::now() + BRIEF >= deadline {
             return result;
         }
@@ -146,15 +158,15 @@ async fn completed<T, F: Future<Output = Result<T, WireError>>>(
     }
 }
 
-fn subject(id: &str) -> Subject {
-    Subject::Transaction(id.to_owned())
+fn subject(id: &str) -> RightSubject {
+    RightSubject::Transaction(id.to_owned())
 }
 
-async fn coordinator(cluster: &Cluster, id: &str, deadline: Instant) -> Result<i32, WireError> {
+async fn coordinator(cluster: &WireCluster, id: &str, deadline: Instant) -> Result<i32, WireError> {
     let request = FindCoordinatorRequest::default().with_key(text(id)).with_key_type(OF_TRANSACTIONS);
     let read = |answer: kafka_protocol::messages::FindCoordinatorResponse| {
         let message = answer.error_message.as_deref();
-        Refusal::check(answer.error_code, message, "find the coordinator of", Operation::Describe, subject(id))?;
+        MissingRight::check(answer.error_code, message, "find the coordinator of", Operation::Describe, subject(id))?;
         match answer.node_id.0 {
             -1 => Err(nobody(&format!("the coordinator of transactional id `{id}`"), "there is none now")),
             node => Ok(node),

@@ -1,8 +1,8 @@
 //! Whether a principal sees everything: what it may not see, Kafka leaves out of lists in silence.
 
-use super::cluster::Cluster;
+use super::cluster::WireCluster;
 use super::error::WireError;
-use super::refusal::Refusal;
+use super::refusal::MissingRight;
 use super::topics;
 
 /// Whether every topic is in a list of topics; else the refusal that says so.
@@ -15,8 +15,8 @@ use super::topics;
 ///
 /// # Errors
 /// No broker answers.
-pub async fn of_topics(cluster: &Cluster) -> Result<Option<Refusal>, WireError> {
+pub async fn of_topics(cluster: &WireCluster) -> Result<Option<MissingRight>, WireError> {
     let nobodys = format!("kscen-nobodys-{:032x}", rand::random::<u128>());
     let found = topics::describe(cluster, &[&nobodys]).await?;
-    Ok(found.into_values().find_map(|answer| answer.err().filter(Refusal::is_denied)))
+    Ok(found.into_values().find_map(|answer| answer.err().filter(MissingRight::is_denied)))
 }

@@ -4,12 +4,14 @@ use crate::goldens::root;
 use crate::jars;
 use crate::program::skipped;
 use kscen::testing::backup::batch::Codec;
-use kscen::testing::backup::manifest::{GapReason, Manifest, State};
-use kscen::testing::backup::{Archive, Event, Folder, Level, Listener, Options, Store, backup, verify};
+use kscen::testing::backup::manifest::{BackupState, GapReason, Manifest};
+use kscen::testing::backup::{
+    Archive, BackupEvent, BackupListener, BackupOptions, FolderStore, Level, Store, backup, verify,
+};
 use kscen::testing::environment::local::{LocalConfig, LocalStack, Timeouts};
 use kscen::testing::environment::{Environment, Needs};
 use kscen::testing::kafka::{Admin, LogSink};
-use kscen::testing::wire::{Cluster, deletion};
+use kscen::testing::wire::{WireCluster, deletion};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
@@ -166,8 +168,8 @@ fn commit(properties: &Properties, group: &str, offset: i64) {
     member.commit(&offsets, CommitMode::Sync).expect("committed");
 }
 
-fn options(codec: Codec) -> Options {
-    let mut options = Options::new(vec!["ord*".to_owned()]);
+fn options(codec: Codec) -> BackupOptions {
+    let mut options = BackupOptions::new(vec!["ord*".to_owned()]);
     options.compressor = kscen::testing::backup::batch::Compressor::new(codec);
     options.batching = kscen::testing::backup::manifest::Batching::Recompress;
     options.segment = 10_000;
@@ -175,11 +177,11 @@ fn options(codec: Codec) -> Options {
 }
 
 /// The other codecs, as Kafka reads them; and what Kafka says of a flipped bit.
-async fn hold_codecs(wire: &Cluster, scratch: &Path) {
+async fn hold_codecs(wire: &WireCluster, scratch: &Path) {
     for codec in [Codec::Snappy, Codec::Lz4, Codec::Zstd] {
         let folder = scratch.join(codec.to_string());
-        let store: Arc<dyn Store> = Arc::new(Folder::new(&folder));
-        let listener: Listener = Arc::new(|_| {});
+        let store: Arc<dyn Store> = Arc::new(FolderStore::new(&folder));
+        let listener: BackupListener = Arc::new(|_| {});
         let manifest = backup(wire, store, options(codec), listener).await.expect("backed up");
         hold_against_kafka(&folder, &manifest);
         let (_, _, segment) = manifest.segments().next().expect("a segment");
@@ -207,7 +209,7 @@ async fn a_backup_is_what_kafka_and_others_read_and_goes_on_over_gaps() {
     let settings = BTreeMap::from([("retention.ms".to_owned(), "-1".to_owned())]);
     admin.create_topic("orders", 3, 1, &settings).await.expect("created");
     admin.await_leaders("orders", LONG).await.expect("leaders");
-    let wire = Cluster::new(&properties, LONG).expect("valid properties");
+    let wire = WireCluster::new(&properties, LONG).expect("valid properties");
     let filled = properties.clone();
     tokio::task::spawn_blocking(move || {
         fill(&filled, 0);
@@ -217,12 +219,12 @@ async fn a_backup_is_what_kafka_and_others_read_and_goes_on_over_gaps() {
     .expect("no panic");
 
     let folder = scratch.path().join("archive");
-    let store: Arc<dyn Store> = Arc::new(Folder::new(&folder));
-    let events: Arc<Mutex<Vec<Event>>> = Arc::default();
+    let store: Arc<dyn Store> = Arc::new(FolderStore::new(&folder));
+    let events: Arc<Mutex<Vec<BackupEvent>>> = Arc::default();
     let seen = events.clone();
-    let listener: Listener = Arc::new(move |event| seen.lock().expect("no panic").push(event));
+    let listener: BackupListener = Arc::new(move |event| seen.lock().expect("no panic").push(event));
     let first = backup(&wire, store.clone(), options(Codec::Gzip), listener.clone()).await.expect("backed up");
-    assert_eq!((first.state, first.generation), (State::Complete, 1), "{:?}", first.missing);
+    assert_eq!((first.state, first.generation), (BackupState::Complete, 1), "{:?}", first.missing);
     let topic = first.topic("orders").expect("it is there");
     assert_eq!(topic.config.as_ref().expect("seen")["retention.ms"].source, "topic");
     assert_eq!(topic.acls, None, "there is no authorizer");
@@ -239,12 +241,15 @@ async fn a_backup_is_what_kafka_and_others_read_and_goes_on_over_gaps() {
     let deleted = deletion::before(&wire, "orders", &BTreeMap::from([(0, next + 30)])).await;
     assert!(deleted.values().all(Result::is_ok), "{deleted:?}");
     let second = backup(&wire, store.clone(), options(Codec::Gzip), listener).await.expect("backed up");
-    assert_eq!((second.state, second.generation), (State::Complete, 2), "{:?}", second.missing);
+    assert_eq!((second.state, second.generation), (BackupState::Complete, 2), "{:?}", second.missing);
     let partition = &second.topic("orders").expect("it is there").partitions[0];
     let lost: Vec<_> = partition.gaps.iter().map(|gap| (gap.from, gap.until, gap.reason)).collect();
     assert_eq!(lost, [(next, next + 30, GapReason::Retention)]);
-    let told =
-        events.lock().expect("no panic").iter().any(|event| matches!(event, Event::Gap { from, .. } if *from == next));
+    let told = events
+        .lock()
+        .expect("no panic")
+        .iter()
+        .any(|event| matches!(event, BackupEvent::Gap { from, .. } if *from == next));
     assert!(told, "a gap is told");
     let archive = Archive::open(store).expect("an archive");
     assert_eq!(verify(&archive, Level::Deep, 2).expect("it can be read").problems, []);

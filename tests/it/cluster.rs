@@ -4,7 +4,7 @@ use crate::program::{Project, skipped};
 use kscen::testing::environment::local::{LocalConfig, LocalStack, Timeouts};
 use kscen::testing::environment::{Controllers, Environment, Needs};
 use kscen::testing::kafka::{Admin, LogSink};
-use kscen::testing::wire::{Cluster, groups, roles};
+use kscen::testing::wire::{WireCluster, groups, roles};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ async fn hold_roles(version: &str, controllers: Controllers) {
     let stack = LocalStack::start(&config, &needs, &folder.path().join("run"), &|_| {}).await.expect("starts");
     let connection = BTreeMap::from([("bootstrap.servers".to_owned(), stack.endpoints().bootstrap)]);
     let admin = Admin::new(&connection, Duration::from_secs(15), LogSink::bounded(10).0).expect("a client");
-    let wire = Cluster::new(&connection, Duration::from_secs(15)).expect("a client");
+    let wire = WireCluster::new(&connection, Duration::from_secs(15)).expect("a client");
     admin.create_topic("roles", 3, 3, &BTreeMap::new()).await.expect("created");
     admin.await_leaders("roles", Duration::from_secs(30)).await.expect("leaders");
     let view = admin.topic("roles").await.expect("a view").expect("it exists");

@@ -3,14 +3,14 @@
 use crate::program::skipped;
 use kscen::testing::backup::manifest::Batching;
 use kscen::testing::backup::restore::{
-    Event, Groups, Listener, Offsets, Renamed, Request, Restored, requests, restore,
+    Offsets, Renamed, RestoreEvent, RestoreListener, RestoreRequest, Restored, RestoredGroups, requests, restore,
 };
 use kscen::testing::backup::target::{Verified, verify};
-use kscen::testing::backup::{Archive, Folder, Options, Store, backup};
+use kscen::testing::backup::{Archive, BackupOptions, FolderStore, Store, backup};
 use kscen::testing::environment::local::{LocalConfig, LocalStack, Timeouts};
 use kscen::testing::environment::{Environment, Needs};
 use kscen::testing::kafka::{Admin, LogSink};
-use kscen::testing::wire::{Cluster, commit, deletion};
+use kscen::testing::wire::{WireCluster, commit, deletion};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage, ToBytes};
@@ -29,7 +29,7 @@ type Properties = BTreeMap<String, String>;
 /// What the tests of a version share.
 struct Bench {
     properties: Properties,
-    wire: Cluster,
+    wire: WireCluster,
     archive: Archive,
     state: std::path::PathBuf,
 }
@@ -122,22 +122,22 @@ fn next_of(properties: &Properties, group: &str, topic: &str) -> (i64, Option<Ve
 }
 
 impl Bench {
-    fn request(&self, from: &str, to: &str) -> Request {
+    fn request(&self, from: &str, to: &str) -> RestoreRequest {
         let renamed = Renamed { to: to.to_owned(), ..Renamed::same(from) };
-        Request::new(vec![renamed], self.state.clone())
+        RestoreRequest::new(vec![renamed], self.state.clone())
     }
 
-    async fn restore(&self, request: &Request) -> (Vec<Restored>, Vec<Event>) {
-        let events: Arc<Mutex<Vec<Event>>> = Arc::default();
+    async fn restore(&self, request: &RestoreRequest) -> (Vec<Restored>, Vec<RestoreEvent>) {
+        let events: Arc<Mutex<Vec<RestoreEvent>>> = Arc::default();
         let seen = events.clone();
-        let listener = Listener::new(move |event| seen.lock().expect("no panic").push(event));
+        let listener = RestoreListener::new(move |event| seen.lock().expect("no panic").push(event));
         let restored = restore(&self.archive, &self.wire, request, &listener).await;
         let restored = restored.unwrap_or_else(|error| panic!("{}", error.in_full()));
         let events = events.lock().expect("no panic").clone();
         (restored, events)
     }
 
-    async fn verify(&self, request: &Request) -> Verified {
+    async fn verify(&self, request: &RestoreRequest) -> Verified {
         let verified = verify(&self.archive, &self.wire, &self.properties, request).await;
         verified.unwrap_or_else(|error| panic!("{}", error.in_full())).remove(0)
     }
@@ -149,9 +149,11 @@ async fn hold_both_kinds_of_offsets(bench: &Bench) {
     for (name, offsets) in [("translated", Offsets::Translated), ("exact", Offsets::Exact)] {
         let mut request = bench.request("orders", name);
         request.offsets = offsets;
-        request.groups = Groups::Named(vec!["billing".to_owned()]);
+        request.groups = RestoredGroups::Named(vec!["billing".to_owned()]);
         let (restored, events) = bench.restore(&request).await;
-        let Some(Event::Planned(planned)) = events.iter().find(|event| matches!(event, Event::Planned(_))) else {
+        let Some(RestoreEvent::Planned(planned)) =
+            events.iter().find(|event| matches!(event, RestoreEvent::Planned(_)))
+        else {
             panic!("nothing was planned: {events:?}");
         };
         assert_eq!(planned.left_out, 30, "aborted in ten transactions");
@@ -170,7 +172,8 @@ async fn hold_both_kinds_of_offsets(bench: &Bench) {
 async fn hold_append_times(bench: &Bench) {
     let request = bench.request("logs", "logs-again");
     let (_, events) = bench.restore(&request).await;
-    let told = |event: &Event| matches!(event, Event::Warning { reason } if reason.contains("LogAppendTime"));
+    let told =
+        |event: &RestoreEvent| matches!(event, RestoreEvent::Warning { reason } if reason.contains("LogAppendTime"));
     assert!(events.iter().any(told), "{events:?}");
     assert_eq!(bench.verify(&request).await.first_difference(), None);
 }
@@ -179,7 +182,7 @@ async fn hold_append_times(bench: &Bench) {
 async fn hold_refusal(bench: &Bench) {
     let mut request = bench.request("orders", "orders");
     request.state = bench.state.join("elsewhere");
-    let refused = restore(&bench.archive, &bench.wire, &request, &Listener::new(|_| {})).await;
+    let refused = restore(&bench.archive, &bench.wire, &request, &RestoreListener::new(|_| {})).await;
     let error = refused.expect_err("it exists").in_full();
     assert_eq!(error, "topic `orders` exists in the target");
 }
@@ -249,7 +252,7 @@ async fn hold_sabotage(bench: &Bench) {
         assert_eq!((difference.field, difference.target), (field, third(how) as i64), "{difference}");
     }
     let mut request = bench.request("orders", "translated");
-    request.groups = Groups::Named(vec!["billing".to_owned()]);
+    request.groups = RestoredGroups::Named(vec!["billing".to_owned()]);
     assert!(bench.verify(&request).await.is_equal());
     let shifted = BTreeMap::from([(0, (0, None))]);
     commit::offsets(&bench.wire, "billing", "translated", &shifted).await.expect("committed");
@@ -327,12 +330,12 @@ async fn hold(version: &str) {
     })
     .await
     .expect("no panic");
-    let wire = Cluster::new(&properties, LONG).expect("valid properties");
+    let wire = WireCluster::new(&properties, LONG).expect("valid properties");
     let deleted = deletion::before(&wire, "orders", &BTreeMap::from([(0, 20)])).await;
     assert!(deleted.values().all(Result::is_ok), "{deleted:?}");
-    let store: Arc<dyn Store> = Arc::new(Folder::new(scratch.path().join("archive")));
+    let store: Arc<dyn Store> = Arc::new(FolderStore::new(scratch.path().join("archive")));
     // Batches as they are: there are many small ones, so that a kill has something to interrupt.
-    let mut options = Options::new(vec!["orders".to_owned(), "logs".to_owned()]);
+    let mut options = BackupOptions::new(vec!["orders".to_owned(), "logs".to_owned()]);
     options.batching = Batching::Verbatim;
     backup(&wire, store.clone(), options, Arc::new(|_| {})).await.expect("backed up");
     let archive = Archive::open(store).expect("an archive");

@@ -1,7 +1,7 @@
 //! The verbs: what holds for each of them, and what it takes to add one.
 
 use crate::goldens::{compare, files, root};
-use kscen::testing::plan::{Options, plans};
+use kscen::testing::plan::{PlanOptions, plans};
 use kscen::testing::scenario::Modifiers;
 use kscen::testing::{LANGUAGE, REGISTRY};
 use serde_json::Value;
@@ -114,7 +114,7 @@ fn every_example_is_valid() {
         );
         let file = folder.path().join(format!("{}.yaml", entry.verb));
         std::fs::write(&file, text).expect("a file");
-        if let Err(problems) = plans(&file, &LANGUAGE, &Options::default()) {
+        if let Err(problems) = plans(&file, &LANGUAGE, &PlanOptions::default()) {
             wrong.push(kscen::testing::text::render(&problems, false));
         }
     }

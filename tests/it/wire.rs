@@ -6,8 +6,10 @@ use kscen::testing::environment::local::{LocalConfig, LocalStack, Timeouts};
 use kscen::testing::environment::{Environment, Needs};
 use kscen::testing::kafka::{Admin, LogSink};
 use kscen::testing::wire::groups::{self, GroupKind};
-use kscen::testing::wire::offsets::{self, At, Isolation};
-use kscen::testing::wire::{Cluster, WireError, brokers, committed, configs, producers, reassignments, roles, topics};
+use kscen::testing::wire::offsets::{self, At, IsolationLevel};
+use kscen::testing::wire::{
+    WireCluster, WireError, brokers, committed, configs, producers, reassignments, roles, topics,
+};
 use openssl::asn1::Asn1Time;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
@@ -35,8 +37,8 @@ fn properties(bootstrap: &str, more: &[(&str, &str)]) -> Properties {
     own.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-fn cluster(properties: &Properties) -> Cluster {
-    Cluster::new(properties, Duration::from_secs(20)).expect("valid properties")
+fn cluster(properties: &Properties) -> WireCluster {
+    WireCluster::new(properties, Duration::from_secs(20)).expect("valid properties")
 }
 
 async fn create(properties: &Properties, topic: &str) {
@@ -66,7 +68,7 @@ async fn joined(properties: &Properties, group: &str, protocol: Option<&str>) ->
     .expect("no panic")
 }
 
-async fn hold_groups(wire: &Cluster, connection: &Properties, version: &str) {
+async fn hold_groups(wire: &WireCluster, connection: &Properties, version: &str) {
     let both = BTreeMap::from([("t".to_owned(), BTreeSet::from([0, 1]))]);
     let mut kinds = vec![("old", None, GroupKind::Classic)];
     if version.starts_with('4') {
@@ -96,7 +98,7 @@ async fn hold_groups(wire: &Cluster, connection: &Properties, version: &str) {
     }
 }
 
-async fn hold_transaction(wire: &Cluster, connection: &Properties) {
+async fn hold_transaction(wire: &WireCluster, connection: &Properties) {
     let mut config: ClientConfig = connection.clone().into_iter().collect();
     let producer: BaseProducer = config.set("transactional.id", "tx").create().expect("a producer");
     producer.init_transactions(LONG).expect("initialised");
@@ -115,22 +117,23 @@ async fn hold_transaction(wire: &Cluster, connection: &Properties) {
         assert_eq!(missing, "partition t/7 cannot be found: topic `t` has 2 partitions");
         found[&0].clone().expect("allowed").expect("an offset").offset
     };
-    assert_eq!((end(Isolation::Uncommitted).await, end(Isolation::Committed).await), (3, 0));
+    assert_eq!((end(IsolationLevel::Uncommitted).await, end(IsolationLevel::Committed).await), (3, 0));
     producer.commit_transaction(LONG).expect("committed");
     // The marker takes an offset; it is written a moment after the commit is answered.
     let deadline = Instant::now() + LONG;
-    while end(Isolation::Committed).await != 4 {
+    while end(IsolationLevel::Committed).await != 4 {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let at = async |at| offsets::list(wire, "t", &[0], at, Isolation::Uncommitted).await.remove(&0).expect("asked");
+    let at =
+        async |at| offsets::list(wire, "t", &[0], at, IsolationLevel::Uncommitted).await.remove(&0).expect("asked");
     let start = at(At::Start).await.expect("allowed").expect("an offset");
     assert_eq!((start.offset, start.leader_epoch), (0, Some(0)));
     assert_eq!(at(At::Time(i64::MAX)).await.expect("allowed"), None);
     assert!(at(At::MaxTime).await.expect("allowed").is_some_and(|found| found.timestamp.is_some()));
 }
 
-async fn hold_topics(wire: &Cluster, connection: &Properties, node: i32) {
+async fn hold_topics(wire: &WireCluster, connection: &Properties, node: i32) {
     let described = async || topics::describe(wire, &["t", "none"]).await.expect("an answer");
     let first = described().await;
     assert!(first["none"].as_ref().expect_err("there is none").is_absent());
@@ -281,7 +284,7 @@ async fn guarded(version: &str, folder: &Path) -> Guarded {
 }
 
 /// What somebody without any right is told: which right is missing, and never that there is nothing.
-async fn hold_denials(wire: &Cluster) {
+async fn hold_denials(wire: &WireCluster) {
     let view = brokers::describe(wire).await.expect("no right is needed");
     assert_eq!((view.brokers.len(), view.authorised), (1, None));
     let topic = topics::describe(wire, &["t"]).await.expect("an answer").remove("t").expect("asked");
@@ -292,7 +295,7 @@ async fn hold_denials(wire: &Cluster) {
         assert!(error.is_denied(), "{error}");
         assert!(error.to_string().ends_with(&format!("the principal needs {needs}")), "{error}");
     };
-    let ends = offsets::list(wire, "t", &[0], At::End, Isolation::Committed).await;
+    let ends = offsets::list(wire, "t", &[0], At::End, IsolationLevel::Committed).await;
     says(ends[&0].as_ref().expect_err("denied"), "DESCRIBE on Topic `t`");
     let group = groups::describe(wire, &["g"]).await.remove("g").expect("asked");
     says(&group.expect_err("denied"), "DESCRIBE on Group `g`");

@@ -1,12 +1,12 @@
 //! Offending changes and records, named so that they can be found in the database and in the topic.
 
 use super::content::Told;
-use super::ledger::Entry;
+use super::ledger::ExpectedChange;
 use super::reconciliation::{RowAnomaly, RowClass};
 use crate::database::{RowChange, RowOp, TableName};
-use crate::debezium::{Op, ReadEvent, Row, RowImage, plain};
+use crate::debezium::{Op, ReadEvent, RowImage, RowValues, plain};
 
-pub(super) fn of_change(entry: &Entry<'_>, class: RowClass) -> RowAnomaly {
+pub(super) fn of_change(entry: &ExpectedChange<'_>, class: RowClass) -> RowAnomaly {
     RowAnomaly {
         class,
         table: entry.change.relation.name.clone(),
@@ -71,7 +71,7 @@ pub(super) fn raw_key(key: Option<&RowImage>) -> String {
     key.map(|key| in_words(&key.row())).unwrap_or_default()
 }
 
-fn in_words(key: &Row) -> String {
+fn in_words(key: &RowValues) -> String {
     let parts: Vec<String> = key.iter().map(|(column, value)| format!("{column}={}", plain(value))).collect();
     parts.join(", ")
 }

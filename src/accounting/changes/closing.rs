@@ -1,13 +1,13 @@
 //! The end of an account: what has not been seen finds its column.
 
 use super::anomalies::of_change;
-use super::ledger::{Entry, Fate, Ledger};
+use super::ledger::{ChangeFate, ChangeLedger, ExpectedChange};
 use super::reconciliation::{Reconciliation, RowAnomaly, RowClass};
 use super::scope::Owed;
 use crate::database::Lsn;
 use std::collections::HashSet;
 
-impl Ledger<'_> {
+impl ChangeLedger<'_> {
     pub(super) fn end_of_events(&mut self) {
         let mut left: Vec<RowAnomaly> = std::mem::take(&mut self.bereaved).into_values().collect();
         left.sort_by(|a, b| (&a.topic, a.partition, a.offset).cmp(&(&b.topic, b.partition, b.offset)));
@@ -53,30 +53,30 @@ impl Ledger<'_> {
         self.result
     }
 
-    fn settle(&mut self, entry: &Entry<'_>, passed: bool, snapshot: Option<Lsn>) -> Option<RowClass> {
+    fn settle(&mut self, entry: &ExpectedChange<'_>, passed: bool, snapshot: Option<Lsn>) -> Option<RowClass> {
         let op = entry.change.op;
         let table = &entry.change.relation.name;
         let sheet = &mut self.result.sheet;
         match (&entry.owed, entry.fate) {
             (Owed::Foreign | Owed::Elsewhere, _) => return None,
-            (_, Fate::Once) => sheet.once += 1,
-            (_, Fate::Repeated) => sheet.duplicated += 1,
-            (_, Fate::Damaged) => sheet.damaged += 1,
+            (_, ChangeFate::Once) => sheet.once += 1,
+            (_, ChangeFate::Repeated) => sheet.duplicated += 1,
+            (_, ChangeFate::Damaged) => sheet.damaged += 1,
             (Owed::Excused(reason), _) => {
                 self.result.excuse(table, op, reason);
                 return None;
             }
-            (_, Fate::Covered) => {
+            (_, ChangeFate::Covered) => {
                 sheet.superseded += 1;
                 self.result.covered_by_snapshot += 1;
                 self.result.expected.add(op);
                 return None;
             }
-            (Owed::Perhaps(reason) | Owed::Barred(reason), Fate::Nothing) => {
+            (Owed::Perhaps(reason) | Owed::Barred(reason), ChangeFate::Nothing) => {
                 self.result.gap(Some(table), reason, 1, 0);
                 return None;
             }
-            (Owed::Yes, Fate::Nothing) => {
+            (Owed::Yes, ChangeFate::Nothing) => {
                 let class = if passed { RowClass::Lost } else { RowClass::Unread };
                 *(if passed { &mut sheet.lost } else { &mut sheet.unread }) += 1;
                 self.result.expected.add(op);

@@ -1,8 +1,8 @@
 //! Does an event say what the database says?
 
-use super::scope::Scope;
-use crate::database::{Cell, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};
-use crate::debezium::{Agreement, ChangeEvent, Op, ReadEvent, Row, RowImage, compare, compare_rows};
+use super::scope::ConnectorScope;
+use crate::database::{ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};
+use crate::debezium::{Agreement, ChangeEvent, Op, ReadEvent, RowImage, RowValues, compare, compare_rows};
 
 /// What a record says about a change, whatever its form.
 pub(super) struct Told<'e> {
@@ -13,9 +13,9 @@ pub(super) struct Told<'e> {
     pub(super) lsn: Option<Lsn>,
     pub(super) xid: Option<u32>,
     pub(super) ts_us: Option<i64>,
-    pub(super) key: Option<Row>,
-    pub(super) before: Option<Row>,
-    pub(super) after: Option<Row>,
+    pub(super) key: Option<RowValues>,
+    pub(super) before: Option<RowValues>,
+    pub(super) after: Option<RowValues>,
 }
 
 impl<'e> Told<'e> {
@@ -62,7 +62,7 @@ pub(super) struct Fit {
 /// The identity is certain.
 pub(super) const CERTAIN: u8 = 3;
 
-impl Scope<'_> {
+impl ConnectorScope<'_> {
     /// Whether the event may be the change's; `None`: it is not.
     pub(super) fn fit(&self, told: &Told<'_>, change: &RowChange) -> Option<Fit> {
         let op = told.has_op(change.op);
@@ -176,20 +176,22 @@ impl Scope<'_> {
     }
 
     /// The row's identity in one form, from the database; `None` where a column of its key has none.
-    pub(super) fn canonical_cells(&self, relation: &Relation, cells: &[Cell], whole: bool) -> Option<String> {
+    pub(super) fn canonical_cells(&self, relation: &Relation, cells: &[ColumnValue], whole: bool) -> Option<String> {
         let mut parts = Vec::new();
         for (column, cell) in relation.columns.iter().zip(cells).filter(|(column, _)| column.key || whole) {
             parts.push(match cell {
-                Cell::Null => "null".to_owned(),
-                Cell::Text(text) => format!("{:?}", crate::debezium::canonical_text(column, text, &self.rules.modes)?),
-                Cell::Unchanged => return None,
+                ColumnValue::Null => "null".to_owned(),
+                ColumnValue::Text(text) => {
+                    format!("{:?}", crate::debezium::canonical_text(column, text, &self.rules.modes)?)
+                }
+                ColumnValue::Unchanged => return None,
             });
         }
         Some(parts.join(","))
     }
 
     /// The same from an event.
-    pub(super) fn canonical_row(&self, relation: &Relation, row: &Row, whole: bool) -> Option<String> {
+    pub(super) fn canonical_row(&self, relation: &Relation, row: &RowValues, whole: bool) -> Option<String> {
         let mut parts = Vec::new();
         for column in relation.columns.iter().filter(|column| column.key || whole) {
             parts.push(match row.get(&column.name)? {

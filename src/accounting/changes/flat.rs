@@ -5,13 +5,13 @@
 
 use super::anomalies::at_record;
 use super::content::Told;
-use super::ledger::{Fate, Lane, Ledger};
+use super::ledger::{ChangeFate, ChangeLedger, ConnectorLane};
 use super::reconciliation::RowClass;
-use super::scope::{Owed, Scope};
-use crate::database::{Cell, Lsn, RowChange, RowOp};
+use super::scope::{ConnectorScope, Owed};
+use crate::database::{ColumnValue, Lsn, RowChange, RowOp};
 use crate::debezium::{
-    Deletes, Flat, Form, Op, Outbox, PlainRecord, ReadEvent, ReadKind, Row, Snapshot, canonical_json, compare_rows,
-    plain,
+    Deletes, Flat, Form, Op, Outbox, PlainRecord, ReadEvent, ReadKind, RowValues, Snapshot, canonical_json,
+    compare_rows, plain,
 };
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -25,7 +25,7 @@ struct History {
 
 type Histories<'a> = HashMap<(String, String), History>;
 
-impl Lane<'_> {
+impl ConnectorLane<'_> {
     /// The topics that its records may be in.
     pub(super) fn topics(&self) -> HashSet<String> {
         let mut relations = HashSet::new();
@@ -45,10 +45,10 @@ impl Lane<'_> {
 
 fn cell<'c>(change: &'c RowChange, column: &str) -> Option<&'c str> {
     let index = change.relation.columns.iter().position(|known| known.name == column)?;
-    change.after.as_ref()?.get(index).and_then(Cell::text)
+    change.after.as_ref()?.get(index).and_then(ColumnValue::text)
 }
 
-impl<'a> Ledger<'a> {
+impl<'a> ChangeLedger<'a> {
     /// Settles the records of a lane that are no envelopes.
     pub(super) fn take_flat(&mut self, lane: usize, records: &[&ReadEvent]) {
         match self.lanes[lane].scope.rules.form().clone() {
@@ -123,9 +123,9 @@ impl<'a> Ledger<'a> {
         &self,
         read: &'e ReadEvent,
         op: Option<Op>,
-        key: Option<Row>,
-        before: Option<Row>,
-        after: Option<Row>,
+        key: Option<RowValues>,
+        before: Option<RowValues>,
+        after: Option<RowValues>,
     ) -> Told<'e> {
         Told { read, op, table: None, lsn: None, xid: None, ts_us: None, key, before, after }
     }
@@ -151,7 +151,7 @@ impl<'a> Ledger<'a> {
         lane: usize,
         histories: &Histories<'a>,
         read: &ReadEvent,
-        row: &Row,
+        row: &RowValues,
     ) -> Option<(String, String)> {
         let lane = &self.lanes[lane];
         let mut tried = HashSet::new();
@@ -175,7 +175,14 @@ impl<'a> Ledger<'a> {
     }
 
     /// A record that shows a state of a row.
-    fn take_state(&mut self, lane: usize, histories: &mut Histories<'a>, told: &Told<'_>, row: &Row, tombstone: bool) {
+    fn take_state(
+        &mut self,
+        lane: usize,
+        histories: &mut Histories<'a>,
+        told: &Told<'_>,
+        row: &RowValues,
+        tombstone: bool,
+    ) {
         let place = self.place_of(lane, histories, told.read, row);
         let history = place.and_then(|place| histories.get_mut(&place));
         let found = history.and_then(|history| {
@@ -186,7 +193,7 @@ impl<'a> Ledger<'a> {
         });
         match found {
             Some((index, _)) if self.lanes[lane].entries[index].owed == Owed::Foreign => {
-                self.lanes[lane].entries[index].fate = Fate::Once;
+                self.lanes[lane].entries[index].fate = ChangeFate::Once;
                 self.result.sheet.tombstones -= u64::from(tombstone);
                 self.foreign();
             }
@@ -283,7 +290,7 @@ impl<'a> Ledger<'a> {
                 None => "the outbox has no such row",
             };
             if let Some(index) = other {
-                self.lanes[lane].entries[index].fate = Fate::Damaged;
+                self.lanes[lane].entries[index].fate = ChangeFate::Damaged;
                 self.result.sheet.corrupted += 1;
                 self.note(RowClass::WrongContent, || at_record(read, RowClass::WrongContent, detail.to_owned()));
             } else {
@@ -293,7 +300,7 @@ impl<'a> Ledger<'a> {
             return;
         };
         if self.lanes[lane].entries[index].owed == Owed::Foreign {
-            self.lanes[lane].entries[index].fate = Fate::Once;
+            self.lanes[lane].entries[index].fate = ChangeFate::Once;
             self.foreign();
             return;
         }
@@ -312,7 +319,7 @@ fn canonical_payload(text: &str) -> String {
 
 impl History {
     /// The change whose state a record shows: the next one in order, else an earlier one that has not been seen, else one that has.
-    fn find(&self, lane: &Lane<'_>, told: &Told<'_>) -> Option<usize> {
+    fn find(&self, lane: &ConnectorLane<'_>, told: &Told<'_>) -> Option<usize> {
         let fits = |index: &&usize| lane.scope.shows(told, lane.entries[**index].change);
         let open = |index: &&usize| !lane.entries[**index].has_arrived();
         let later = |index: &&usize| self.shown.is_none_or(|shown| **index > shown);
@@ -326,7 +333,7 @@ impl History {
     }
 }
 
-impl Scope<'_> {
+impl ConnectorScope<'_> {
     fn shows(&self, told: &Told<'_>, change: &RowChange) -> bool {
         match (&change.after, &told.after) {
             (None, None) => true,

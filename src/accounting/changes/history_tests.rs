@@ -3,7 +3,7 @@
 use super::*;
 use crate::connect::ConnectorConfig;
 use crate::database::{
-    Blind, Cell, Column, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName, UserType,
+    Blind, Column, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName, UserType,
 };
 use crate::debezium::{CaptureRules, EventDecoder, PublicationFacts, ReadEvent};
 use rand::prelude::*;
@@ -61,7 +61,8 @@ fn world(rng: &mut StdRng) -> World {
                 true if rng.random_bool(0.3) => (RowOp::Delete, "d"),
                 true => (RowOp::Update, "u"),
             };
-            let after = (op != RowOp::Delete).then(|| vec![Cell::Text(key.to_string()), Cell::Text(name.clone())]);
+            let after = (op != RowOp::Delete)
+                .then(|| vec![ColumnValue::Text(key.to_string()), ColumnValue::Text(name.clone())]);
             if op == RowOp::Delete {
                 rows.remove(&key)
             } else {
@@ -77,7 +78,7 @@ fn world(rng: &mut StdRng) -> World {
                 relation: Arc::clone(&relation),
                 op,
                 key: format!("id={key}"),
-                before: (op == RowOp::Delete).then(|| vec![Cell::Text(key.to_string()), Cell::Null]),
+                before: (op == RowOp::Delete).then(|| vec![ColumnValue::Text(key.to_string()), ColumnValue::Null]),
                 after,
                 lsn: Lsn(lsn),
             });
@@ -130,7 +131,7 @@ fn settle_with(
     confirmed: Option<Lsn>,
 ) -> Reconciliation {
     let (rules, blind) = (rules(), Blind::default());
-    let connectors = [Connector { rules: &rules, confirmed, streaming_from: None }];
+    let connectors = [ScopedConnector { rules: &rules, confirmed, streaming_from: None }];
     let expectation = Expectation {
         transactions,
         window: (Lsn(0), Lsn(u64::MAX)),
@@ -290,7 +291,7 @@ fn a_snapshot_covers_what_was_before_it_and_nothing_after() {
     for_many(|rng, mut world| {
         let border = rng.random_range(0..world.transactions.len());
         let lsn = world.transactions[border].commit_lsn.0 + 4;
-        let mut rows: BTreeMap<String, (u32, Vec<Cell>)> = BTreeMap::new();
+        let mut rows: BTreeMap<String, (u32, Vec<ColumnValue>)> = BTreeMap::new();
         for change in world.transactions[..=border].iter().flat_map(|transaction| &transaction.changes) {
             match &change.after {
                 Some(after) => rows.insert(change.key.clone(), (0, after.clone())),
@@ -361,7 +362,7 @@ fn a_second_snapshot_does_not_cover_deletes_of_rows_that_were_sent_before() {
         let border = rng.random_range(0..world.transactions.len());
         let sent = rng.random_range(0..=border);
         let alive = |last: usize| {
-            let mut rows: BTreeMap<String, Vec<Cell>> = BTreeMap::new();
+            let mut rows: BTreeMap<String, Vec<ColumnValue>> = BTreeMap::new();
             for change in world.transactions[..=last].iter().flat_map(|transaction| &transaction.changes) {
                 match &change.after {
                     Some(after) => rows.insert(change.key.clone(), after.clone()),

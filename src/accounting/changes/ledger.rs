@@ -7,7 +7,7 @@
 use super::anomalies::{about, at_record, raw_key};
 use super::content::Told;
 use super::reconciliation::{Reconciliation, RowAnomaly, RowClass, VERSION};
-use super::scope::{Expectation, Owed, Scope, concerns};
+use super::scope::{ConnectorScope, Expectation, Owed, concerns};
 use super::snapshot::SnapshotRows;
 use crate::database::{CommittedTransaction, Lsn, RowChange, RowOp, TableName};
 use crate::debezium::{ChangeEvent, Form, Op, ReadEvent, ReadKind};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// What has been seen of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum ChangeFate {
     Nothing,
     /// Only with other content.
     Damaged,
@@ -27,23 +27,23 @@ pub(super) enum Fate {
 }
 
 /// A change that may arrive with a connector, with what became of it.
-pub(super) struct Entry<'a> {
+pub(super) struct ExpectedChange<'a> {
     pub(super) transaction: &'a CommittedTransaction,
     pub(super) change: &'a RowChange,
     pub(super) owed: Owed,
-    pub(super) fate: Fate,
+    pub(super) fate: ChangeFate,
 }
 
-impl Entry<'_> {
+impl ExpectedChange<'_> {
     pub(super) fn has_arrived(&self) -> bool {
-        self.fate != Fate::Nothing
+        self.fate != ChangeFate::Nothing
     }
 }
 
 /// The changes of one connector.
-pub(super) struct Lane<'a> {
-    pub(super) scope: Scope<'a>,
-    pub(super) entries: Vec<Entry<'a>>,
+pub(super) struct ConnectorLane<'a> {
+    pub(super) scope: ConnectorScope<'a>,
+    pub(super) entries: Vec<ExpectedChange<'a>>,
     /// First entry and number of entries at a position.
     pub(super) by_lsn: HashMap<Lsn, (usize, usize)>,
     pub(super) confirmed: Option<Lsn>,
@@ -61,9 +61,9 @@ pub(super) struct Lane<'a> {
 
 type Place = (Arc<str>, i32, String);
 
-pub(super) struct Ledger<'a> {
+pub(super) struct ChangeLedger<'a> {
     pub(super) expectation: &'a Expectation<'a>,
-    pub(super) lanes: Vec<Lane<'a>>,
+    pub(super) lanes: Vec<ConnectorLane<'a>>,
     /// Tables of the account.
     pub(super) tables: HashSet<&'a TableName>,
     /// Claimed changes whose topics nobody reads.
@@ -79,7 +79,7 @@ pub(super) struct Ledger<'a> {
 
 /// Settles every change. `events` in the order in which the readers saw them, all topics together.
 pub fn reconcile(expectation: &Expectation<'_>, events: &[ReadEvent]) -> Reconciliation {
-    let mut ledger = Ledger::new(expectation, events);
+    let mut ledger = ChangeLedger::new(expectation, events);
     let mut snapshots: Vec<SnapshotRows<'_>> = ledger.lanes.iter().map(|_| SnapshotRows::default()).collect();
     let mut flat: Vec<Vec<&ReadEvent>> = ledger.lanes.iter().map(|_| Vec::new()).collect();
     for event in events {
@@ -89,17 +89,17 @@ pub fn reconcile(expectation: &Expectation<'_>, events: &[ReadEvent]) -> Reconci
         ledger.take_flat(index, &records);
     }
     ledger.end_of_events();
-    let Ledger { lanes, result, .. } = &mut ledger;
+    let ChangeLedger { lanes, result, .. } = &mut ledger;
     for (lane, snapshots) in lanes.iter_mut().zip(snapshots) {
         snapshots.settle(lane, result, expectation.samples);
     }
     ledger.close()
 }
 
-impl<'a> Ledger<'a> {
+impl<'a> ChangeLedger<'a> {
     fn new(expectation: &'a Expectation<'a>, events: &[ReadEvent]) -> Self {
-        let lanes = expectation.connectors.iter().map(|connector| Lane {
-            scope: Scope::new(connector.rules, expectation.topics, events),
+        let lanes = expectation.connectors.iter().map(|connector| ConnectorLane {
+            scope: ConnectorScope::new(connector.rules, expectation.topics, events),
             entries: Vec::new(),
             by_lsn: HashMap::new(),
             confirmed: connector.confirmed,
@@ -149,7 +149,7 @@ impl<'a> Ledger<'a> {
                 counted |= owed == Owed::Yes;
                 let index = lane.entries.len();
                 lane.by_lsn.entry(change.lsn).or_insert((index, 0)).1 += 1;
-                lane.entries.push(Entry { transaction, change, owed, fate: Fate::Nothing });
+                lane.entries.push(ExpectedChange { transaction, change, owed, fate: ChangeFate::Nothing });
             }
             if claimed && !placed && change.op != RowOp::Truncate {
                 self.result.sheet.committed += 1;
@@ -219,7 +219,7 @@ impl<'a> Ledger<'a> {
     }
 
     fn flat_lane(&self, read: &ReadEvent) -> Option<usize> {
-        let fits = |lane: &Lane<'_>| *lane.scope.rules.form() != Form::Envelope;
+        let fits = |lane: &ConnectorLane<'_>| *lane.scope.rules.form() != Form::Envelope;
         let only = self.lanes.iter().filter(|lane| fits(lane)).count() == 1;
         self.lanes.iter().position(|lane| fits(lane) && (only || lane.writes.contains(&*read.topic)))
     }

@@ -3,19 +3,19 @@
 mod anomalies;
 mod closing;
 mod content;
+mod database_account;
 mod flat;
 mod ledger;
-mod live;
 mod placing;
 mod reconciliation;
 mod scope;
 mod sheet;
 mod snapshot;
 
+pub use database_account::{Capture, Changes};
 pub use ledger::reconcile;
-pub use live::{Capture, Changes};
 pub use reconciliation::{Reconciliation, RowAnomaly, RowClass};
-pub use scope::{Connector, Expectation};
+pub use scope::{Expectation, ScopedConnector};
 pub use sheet::{Excuse, Gap, NotCompared};
 #[cfg(test)]
 pub use {reconciliation::ChangeCounts, sheet::ChangeSheet};

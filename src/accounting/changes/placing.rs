@@ -2,13 +2,13 @@
 
 use super::anomalies::{about, of_event};
 use super::content::{CERTAIN, Fit, Told};
-use super::ledger::{Fate, Lane, Ledger};
+use super::ledger::{ChangeFate, ChangeLedger, ConnectorLane};
 use super::reconciliation::{Replay, RowClass};
 use super::scope::Owed;
 use crate::database::{Lsn, TableName};
 use crate::debezium::{Op, ReadEvent, Snapshot};
 
-impl Ledger<'_> {
+impl ChangeLedger<'_> {
     /// The change that an event is about, and how well it fits.
     fn find(&self, lane: usize, told: &Told<'_>) -> Option<(usize, Fit)> {
         let lane = &self.lanes[lane];
@@ -51,13 +51,13 @@ impl Ledger<'_> {
             // And an update of the table's key that leaves the record's key alone is told as an update.
             let lsn = lane_ref.entries[index].change.lsn;
             if let Some(old) = index.checked_sub(1).filter(|old| lane_ref.entries[*old].change.lsn == lsn)
-                && lane_ref.entries[old].fate == Fate::Nothing
+                && lane_ref.entries[old].fate == ChangeFate::Nothing
             {
-                lane_ref.entries[old].fate = Fate::Covered;
+                lane_ref.entries[old].fate = ChangeFate::Covered;
             }
         }
         if lane_ref.entries[index].owed == Owed::Foreign {
-            lane_ref.entries[index].fate = Fate::Once;
+            lane_ref.entries[index].fate = ChangeFate::Once;
             lane_ref.in_order(index);
             self.foreign();
             return;
@@ -79,8 +79,8 @@ impl Ledger<'_> {
                 self.arrived_well(lane, index, told);
             }
             Err(difference) => {
-                if entry.fate == Fate::Nothing {
-                    lane_ref.entries[index].fate = Fate::Damaged;
+                if entry.fate == ChangeFate::Nothing {
+                    lane_ref.entries[index].fate = ChangeFate::Damaged;
                     lane_ref.in_order(index);
                 }
                 self.result.sheet.corrupted += 1;
@@ -94,14 +94,14 @@ impl Ledger<'_> {
         let lane_ref = &mut self.lanes[lane];
         let entry = &mut lane_ref.entries[index];
         let change = entry.change;
-        if matches!(entry.fate, Fate::Once | Fate::Repeated) {
-            entry.fate = Fate::Repeated;
+        if matches!(entry.fate, ChangeFate::Once | ChangeFate::Repeated) {
+            entry.fate = ChangeFate::Repeated;
             self.result.sheet.copies += 1;
             self.note(RowClass::Duplicated, || of_event(change, told, RowClass::Duplicated, ""));
             self.replayed(told.read, change.lsn);
             return;
         }
-        entry.fate = Fate::Once;
+        entry.fate = ChangeFate::Once;
         let later = lane_ref.in_order(index).map(|later| lane_ref.entries[later].change.lsn);
         self.replaying.remove(&(told.read.topic.clone(), told.read.partition));
         self.result.sheet.owed += 1;
@@ -169,12 +169,12 @@ impl Ledger<'_> {
     }
 }
 
-impl Lane<'_> {
+impl ConnectorLane<'_> {
     /// A snapshot's row stands for the change.
     pub(super) fn cover(&mut self, index: usize) {
         let entry = &mut self.entries[index];
-        if entry.fate == Fate::Nothing {
-            entry.fate = Fate::Covered;
+        if entry.fate == ChangeFate::Nothing {
+            entry.fate = ChangeFate::Covered;
         }
     }
 

@@ -1,6 +1,6 @@
 //! Which changes have to arrive with which connector.
 
-use crate::database::{Blind, Cell, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};
+use crate::database::{Blind, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};
 use crate::debezium::{CaptureRules, Duty, Form, ReadEvent, ReadKind};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// A connector whose records the readers may have.
 #[derive(Clone, Copy, Debug)]
-pub struct Connector<'a> {
+pub struct ScopedConnector<'a> {
     /// What it is told to deliver.
     pub rules: &'a CaptureRules,
     /// How far it has confirmed: `confirmed_flush_lsn` of its slot, `Lsn(u64::MAX)` where the slot is gone and nothing can arrive
@@ -33,7 +33,7 @@ pub struct Expectation<'a> {
     /// The database of the account; `None`: whatever events say.
     pub database: Option<&'a str>,
     /// The connectors that may write to the topics.
-    pub connectors: &'a [Connector<'a>],
+    pub connectors: &'a [ScopedConnector<'a>],
     /// The topics that were read; `None`: those of every table.
     pub topics: Option<&'a BTreeSet<String>>,
     /// The readers have reached the end of every partition. What they have not seen then is lost where the connector has passed it,
@@ -87,7 +87,7 @@ impl TableRules {
 type Cached = HashMap<(*const Relation, RowOp), Owed>;
 
 /// The scope of one connector: remembers what it has worked out.
-pub(super) struct Scope<'a> {
+pub(super) struct ConnectorScope<'a> {
     pub(super) rules: &'a CaptureRules,
     topics: Option<&'a BTreeSet<String>>,
     seen: HashSet<TableName>,
@@ -95,7 +95,7 @@ pub(super) struct Scope<'a> {
     tables: RefCell<HashMap<*const Relation, Rc<TableRules>>>,
 }
 
-impl<'a> Scope<'a> {
+impl<'a> ConnectorScope<'a> {
     pub(super) fn new(rules: &'a CaptureRules, topics: Option<&'a BTreeSet<String>>, events: &[ReadEvent]) -> Self {
         let seen = events.iter().filter_map(|read| match &read.kind {
             ReadKind::Change(event) if concerns(rules, &event.source.origin.name) => Some(event.source.table()),
@@ -194,7 +194,7 @@ impl<'a> Scope<'a> {
     fn of_outbox(&self, outbox: &crate::debezium::Outbox, change: &RowChange) -> Owed {
         let column = |name: &str| {
             let index = change.relation.columns.iter().position(|column| column.name == name)?;
-            change.after.as_ref()?.get(index).and_then(Cell::text)
+            change.after.as_ref()?.get(index).and_then(ColumnValue::text)
         };
         if change.op != RowOp::Insert {
             return self.by_rules(change);
@@ -223,18 +223,18 @@ impl Expectation<'_> {
     /// and all are unknown, one of which Debezium's defaults are assumed.
     pub fn concerned<'c>(
         &self,
-        known: Vec<Connector<'c>>,
+        known: Vec<ScopedConnector<'c>>,
         assumed: &'c CaptureRules,
         events: &[ReadEvent],
-    ) -> Vec<Connector<'c>> {
+    ) -> Vec<ScopedConnector<'c>> {
         let mut relations: HashMap<&TableName, &Relation> = HashMap::new();
         for change in self.transactions.iter().flat_map(|transaction| &transaction.changes) {
             relations.insert(&change.relation.name, &change.relation);
         }
-        let mut concerned: Vec<Connector<'c>> = known
+        let mut concerned: Vec<ScopedConnector<'c>> = known
             .into_iter()
             .filter(|connector| {
-                let scope = Scope::new(connector.rules, self.topics, events);
+                let scope = ConnectorScope::new(connector.rules, self.topics, events);
                 let outbox = matches!(connector.rules.form(), Form::Outbox(_));
                 outbox
                     || !scope.seen.is_empty()
@@ -248,15 +248,15 @@ impl Expectation<'_> {
             _ => false,
         });
         if concerned.is_empty() || stranger {
-            concerned.push(Connector { rules: assumed, confirmed: None, streaming_from: None });
+            concerned.push(ScopedConnector { rules: assumed, confirmed: None, streaming_from: None });
         }
         concerned
     }
 
     /// Position of the last change that has to arrive, for each connector. A reader that has seen it, or a later one, need not wait.
     pub fn last_changes(&self, events: &[ReadEvent]) -> Vec<Option<Lsn>> {
-        let last = |connector: &Connector<'_>| {
-            let scope = Scope::new(connector.rules, self.topics, events);
+        let last = |connector: &ScopedConnector<'_>| {
+            let scope = ConnectorScope::new(connector.rules, self.topics, events);
             let claimed = self.transactions.iter().rev().filter(|transaction| self.claims(transaction));
             claimed
                 .flat_map(|transaction| transaction.changes.iter().rev())

@@ -5,11 +5,11 @@
 //! that starts over with a new snapshot (its offsets were not committed) never sends the deletes in between.
 
 use super::anomalies::at_record;
-use super::ledger::{Entry, Fate, Lane};
+use super::ledger::{ChangeFate, ConnectorLane, ExpectedChange};
 use super::reconciliation::{Reconciliation, RowClass};
-use super::scope::{Owed, Scope};
+use super::scope::{ConnectorScope, Owed};
 use crate::database::{Lsn, Relation, RowOp, TableName};
-use crate::debezium::{ChangeEvent, ReadEvent, Row, RowImage, Snapshot, compare_rows};
+use crate::debezium::{ChangeEvent, ReadEvent, RowImage, RowValues, Snapshot, compare_rows};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 struct SnapshotRow<'e> {
@@ -55,7 +55,7 @@ impl<'e> SnapshotRows<'e> {
     }
 
     /// Settles the changes that snapshots stand for, and holds the rows read against the account.
-    pub(super) fn settle(self, lane: &mut Lane<'_>, result: &mut Reconciliation, samples: usize) {
+    pub(super) fn settle(self, lane: &mut ConnectorLane<'_>, result: &mut Reconciliation, samples: usize) {
         if self.rows.is_empty() {
             return;
         }
@@ -98,7 +98,13 @@ impl<'e> SnapshotRows<'e> {
 }
 
 /// The key of a snapshot's row by the columns of the table as it is now; where columns were renamed since, as it was.
-fn canonical(lane: &Lane<'_>, table: &Table<'_>, relation: &Relation, row: &Row, whole: bool) -> Option<String> {
+fn canonical(
+    lane: &ConnectorLane<'_>,
+    table: &Table<'_>,
+    relation: &Relation,
+    row: &RowValues,
+    whole: bool,
+) -> Option<String> {
     lane.scope.canonical_row(relation, row, whole).or_else(|| {
         let mut tried = HashSet::new();
         let all = table.histories.values().chain(table.contents.values()).flatten();
@@ -110,7 +116,7 @@ fn canonical(lane: &Lane<'_>, table: &Table<'_>, relation: &Relation, row: &Row,
     })
 }
 
-fn tables<'a>(lane: &Lane<'a>) -> HashMap<&'a TableName, Table<'a>> {
+fn tables<'a>(lane: &ConnectorLane<'a>) -> HashMap<&'a TableName, Table<'a>> {
     let mut tables: HashMap<&TableName, Table<'_>> = HashMap::new();
     for (index, entry) in lane.entries.iter().enumerate() {
         let change = entry.change;
@@ -135,9 +141,9 @@ impl Table<'_> {
     #[expect(clippy::too_many_arguments, reason = "a row, its place and where the findings go")]
     fn show(
         &self,
-        lane: &Lane<'_>,
+        lane: &ConnectorLane<'_>,
         row: &SnapshotRow<'_>,
-        image: &Row,
+        image: &RowValues,
         key: &str,
         covered: &mut HashSet<usize>,
         result: &mut Reconciliation,
@@ -161,18 +167,18 @@ impl Table<'_> {
     }
 
     /// A row without key stands for one change that left a row of that content, and for those that led to it.
-    fn show_content(&self, lane: &Lane<'_>, content: &str, covered: &mut HashSet<usize>) {
+    fn show_content(&self, lane: &ConnectorLane<'_>, content: &str, covered: &mut HashSet<usize>) {
         let all = self.contents.get(content).into_iter().flatten();
         let open = |index: &&usize| {
             let entry = &lane.entries[**index];
-            entry.change.op != RowOp::Delete && entry.fate == Fate::Nothing && !covered.contains(*index)
+            entry.change.op != RowOp::Delete && entry.fate == ChangeFate::Nothing && !covered.contains(*index)
         };
         if let Some(index) = all.copied().find(|index| open(&index)) {
             self.chain(lane, index, covered);
         }
     }
 
-    fn chain(&self, lane: &Lane<'_>, mut index: usize, covered: &mut HashSet<usize>) {
+    fn chain(&self, lane: &ConnectorLane<'_>, mut index: usize, covered: &mut HashSet<usize>) {
         loop {
             covered.insert(index);
             let change = lane.entries[index].change;
@@ -182,7 +188,7 @@ impl Table<'_> {
                 let entry = &lane.entries[**earlier];
                 **earlier < index
                     && entry.change.op != RowOp::Delete
-                    && entry.fate == Fate::Nothing
+                    && entry.fate == ChangeFate::Nothing
                     && !covered.contains(*earlier)
             });
             let Some(earlier) = earlier else { return };
@@ -191,11 +197,13 @@ impl Table<'_> {
     }
 
     /// Rows without key that were deleted before the snapshot.
-    fn ended(&self, lane: &Lane<'_>, position: Lsn, covered: &mut HashSet<usize>) {
+    fn ended(&self, lane: &ConnectorLane<'_>, position: Lsn, covered: &mut HashSet<usize>) {
         let mut deletes: Vec<usize> = self.contents.values().flatten().copied().collect();
         deletes.retain(|index| {
             let entry = &lane.entries[*index];
-            entry.change.op == RowOp::Delete && entry.fate == Fate::Nothing && entry.transaction.commit_lsn < position
+            entry.change.op == RowOp::Delete
+                && entry.fate == ChangeFate::Nothing
+                && entry.transaction.commit_lsn < position
         });
         deletes.sort_unstable();
         for index in deletes {
@@ -204,7 +212,7 @@ impl Table<'_> {
     }
 
     /// Rows that a snapshot did not find because they had been deleted.
-    fn absent(&self, lane: &Lane<'_>, seen: &HashSet<String>, position: Lsn, covered: &mut HashSet<usize>) {
+    fn absent(&self, lane: &ConnectorLane<'_>, seen: &HashSet<String>, position: Lsn, covered: &mut HashSet<usize>) {
         for (_, history) in self.histories.iter().filter(|(key, _)| !seen.contains(*key)) {
             let before = history.partition_point(|index| lane.entries[*index].transaction.commit_lsn < position);
             let Some(last) = history[..before].last() else { continue };
@@ -224,7 +232,7 @@ impl Table<'_> {
     }
 
     /// Nothing can be said of rows that cannot be told apart: what has not arrived may have been in the snapshot.
-    fn give_up(&self, lane: &mut Lane<'_>, name: &TableName) {
+    fn give_up(&self, lane: &mut ConnectorLane<'_>, name: &TableName) {
         let reason = format!("a snapshot read {name}, whose rows cannot be told apart by the values in its events");
         let reason: std::sync::Arc<str> = reason.into();
         let name = name.clone();
@@ -252,11 +260,11 @@ enum Shown {
 /// Which state of its row does a snapshot show? The last one committed before the snapshot; where its position is no sharp border
 /// (a slot older than the snapshot, an incremental snapshot) the first one after it that fits.
 fn state_shown(
-    scope: &Scope<'_>,
-    entries: &[Entry<'_>],
+    scope: &ConnectorScope<'_>,
+    entries: &[ExpectedChange<'_>],
     history: &[usize],
     row: &SnapshotRow<'_>,
-    shown: &Row,
+    shown: &RowValues,
 ) -> Shown {
     let border = if row.incremental {
         history.len()

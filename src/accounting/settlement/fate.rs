@@ -2,11 +2,11 @@
 
 use super::joined::Joined;
 use super::successors::Successors;
-use crate::accounting::report::{Attribution, Why};
-use crate::accounting::{Evidence, SenderAccount, Terms};
+use crate::accounting::ledger_report::{Attribution, Why};
+use crate::accounting::{LogEvidence, SenderAccount, Terms};
 
 /// The column of a message that nobody has read.
-pub(super) enum Fate {
+pub(super) enum UnreadFate {
     Lost { attribution: Option<Attribution>, skipped: bool },
     Unread(Why),
     Superseded,
@@ -14,7 +14,7 @@ pub(super) enum Fate {
     Excused,
 }
 
-impl Fate {
+impl UnreadFate {
     fn lost(attribution: Option<Attribution>) -> Self {
         Self::Lost { attribution, skipped: false }
     }
@@ -22,7 +22,7 @@ impl Fate {
 
 /// Everything that decides.
 pub(super) struct Search<'a> {
-    pub(super) evidence: Option<&'a Evidence>,
+    pub(super) evidence: Option<&'a LogEvidence>,
     pub(super) joined: &'a Joined,
     pub(super) terms: &'a Terms,
     pub(super) successors: Option<Successors>,
@@ -42,7 +42,7 @@ impl Search<'_> {
         sequence: u64,
         place: Option<(i32, i64)>,
         found: Option<(i32, i64)>,
-    ) -> Fate {
+    ) -> UnreadFate {
         let at = found.or(place).filter(|(_, offset)| *offset >= 0);
         let partition = at.or(place).map(|place| place.0);
         let seen = partition.and_then(|partition| self.joined.get(&sender.topic, partition));
@@ -54,34 +54,34 @@ impl Search<'_> {
             && seen.end.is_some_and(|end| offset >= end)
             && seen.high.is_some_and(|high| offset < high)
         {
-            return Fate::Unread(Why::OpenTransaction);
+            return UnreadFate::Unread(Why::OpenTransaction);
         }
         let reached = match partition {
             Some(_) => seen.is_some_and(|seen| seen.drained),
             None => self.joined.is_drained(),
         };
         if !reached {
-            return Fate::Unread(Why::NotReached);
+            return UnreadFate::Unread(Why::NotReached);
         }
         if let Some((_, offset)) = found {
             if seen.is_some_and(|seen| seen.end.is_some_and(|end| offset >= end)) {
-                return Fate::Unread(Why::NotReached);
+                return UnreadFate::Unread(Why::NotReached);
             }
             let skipped = seen.is_some_and(|seen| seen.skipped(offset));
-            return Fate::Lost { attribution: Some(Attribution::InLogNotRead), skipped };
+            return UnreadFate::Lost { attribution: Some(Attribution::InLogNotRead), skipped };
         }
         self.gone(sender, sequence, at, due_us, seen.is_some_and(|seen| seen.restarted))
     }
 
     /// The fate of a message that was acknowledged before the place at which every reader was asked to begin. Where a copy of it
     /// stands does not matter.
-    fn before_start(&self, sender: &SenderAccount, at: Option<(i32, i64)>, due_us: Option<i64>) -> Option<Fate> {
+    fn before_start(&self, sender: &SenderAccount, at: Option<(i32, i64)>, due_us: Option<i64>) -> Option<UnreadFate> {
         if !self.elsewhere {
             return None;
         }
         let Some((partition, offset)) = at else {
             // What was written only after the reader had begun does not lie before its start.
-            return due_us.is_none_or(|due_us| due_us < self.began_us).then_some(Fate::Unread(Why::PlaceUnknown));
+            return due_us.is_none_or(|due_us| due_us < self.began_us).then_some(UnreadFate::Unread(Why::PlaceUnknown));
         };
         let seen = self.joined.get(&sender.topic, partition)?;
         if seen.start.is_none_or(|start| offset >= start) {
@@ -89,9 +89,9 @@ impl Search<'_> {
         }
         // Offsets of different logs cannot be compared, times can.
         match (due_us, seen.restarted) {
-            (Some(due_us), _) => (due_us < self.began_us).then_some(Fate::Excused),
-            (None, false) => Some(Fate::Excused),
-            (None, true) => Some(Fate::Unread(Why::PlaceUnknown)),
+            (Some(due_us), _) => (due_us < self.began_us).then_some(UnreadFate::Excused),
+            (None, false) => Some(UnreadFate::Excused),
+            (None, true) => Some(UnreadFate::Unread(Why::PlaceUnknown)),
         }
     }
 
@@ -103,31 +103,31 @@ impl Search<'_> {
         at: Option<(i32, i64)>,
         due_us: Option<i64>,
         restarted: bool,
-    ) -> Fate {
+    ) -> UnreadFate {
         let supersedes = self.terms.supersedes(&sender.topic);
         let Some(evidence) = self.evidence else {
             let may_go = supersedes || self.terms.expires(&sender.topic, due_us, self.bytes);
-            return if may_go { Fate::Unread(Why::NotSearched) } else { Fate::lost(None) };
+            return if may_go { UnreadFate::Unread(Why::NotSearched) } else { UnreadFate::lost(None) };
         };
         if supersedes && !restarted {
             let known = at.zip(self.successors.as_ref());
             match known.and_then(|(at, successors)| successors.supersedes(sender.producer, sequence, at)) {
-                Some(true) => return Fate::Superseded,
+                Some(true) => return UnreadFate::Superseded,
                 Some(false) => {}
-                None => return Fate::Unread(Why::KeysUnknown),
+                None => return UnreadFate::Unread(Why::KeysUnknown),
             }
         }
         match at {
             // The start of a log says nothing about offsets of the one before.
             Some((partition, offset)) if !restarted && evidence.is_below_start(partition, offset) => {
                 if self.terms.expires(&sender.topic, due_us, self.bytes) {
-                    Fate::Expired
+                    UnreadFate::Expired
                 } else {
-                    Fate::lost(Some(Attribution::BelowLogStart))
+                    UnreadFate::lost(Some(Attribution::BelowLogStart))
                 }
             }
-            Some(_) => Fate::lost(Some(Attribution::MissingFromLog)),
-            None => Fate::lost(Some(Attribution::Unplaced)),
+            Some(_) => UnreadFate::lost(Some(Attribution::MissingFromLog)),
+            None => UnreadFate::lost(Some(Attribution::Unplaced)),
         }
     }
 }

@@ -5,10 +5,10 @@ mod joined;
 mod read;
 mod successors;
 
-use super::report::{LedgerReport, LogRestart, Sample, Why};
+use super::ledger_report::{LedgerReport, LogRestart, MessageSample, Why};
 use super::sheet::SentLine;
-use super::{Class, Evidence, PagedBitmap, ReaderAccount, SenderAccount, Terms};
-use fate::{Fate, Search};
+use super::{Class, LogEvidence, PagedBitmap, ReaderAccount, SenderAccount, Terms};
+use fate::{Search, UnreadFate};
 use joined::Joined;
 use std::collections::HashMap;
 use successors::Successors;
@@ -74,7 +74,7 @@ impl<'a> Ledger<'a> {
 
     /// Sorts every message into its column, and every difference into its class. `evidence` from a fresh read says where the
     /// lost ones went missing.
-    pub fn settle(&self, evidence: Option<&Evidence>) -> LedgerReport {
+    pub fn settle(&self, evidence: Option<&LogEvidence>) -> LedgerReport {
         let mut report = LedgerReport::default();
         let joined = Joined::of(&self.readers);
         report.drained = joined.is_drained();
@@ -193,15 +193,15 @@ impl<'a> Ledger<'a> {
         let found = search.evidence.and_then(|evidence| evidence.found.get(&(sender.producer, sequence)).copied());
         let mut sample = sample(sender, sequence, found.or(place));
         match search.fate(sender, sequence, place, found) {
-            Fate::Excused => line.excused += 1,
-            Fate::Superseded => line.superseded += 1,
-            Fate::Expired => line.expired += 1,
-            Fate::Unread(why) => {
+            UnreadFate::Excused => line.excused += 1,
+            UnreadFate::Superseded => line.superseded += 1,
+            UnreadFate::Expired => line.expired += 1,
+            UnreadFate::Unread(why) => {
                 line.unread += 1;
                 *report.unread_because.entry(why).or_default() += 1;
                 report.add(Class::Unread, self.sample_limit, sample);
             }
-            Fate::Lost { attribution, skipped } => {
+            UnreadFate::Lost { attribution, skipped } => {
                 line.lost += 1;
                 if let Some(attribution) = attribution {
                     *report.lost_where(attribution) += 1;
@@ -215,7 +215,7 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    fn successors(&self, evidence: Option<&Evidence>) -> Option<Successors> {
+    fn successors(&self, evidence: Option<&LogEvidence>) -> Option<Successors> {
         let topics = self.senders.iter().filter(|sender| self.terms.supersedes(&sender.topic));
         let topics: Vec<&str> = topics.map(|sender| sender.topic.as_str()).collect();
         let all = self.senders.iter().chain(&self.beside).copied();
@@ -262,8 +262,8 @@ impl<'a> Ledger<'a> {
     }
 }
 
-fn sample(sender: &SenderAccount, sequence: u64, place: Option<(i32, i64)>) -> Sample {
-    Sample {
+fn sample(sender: &SenderAccount, sequence: u64, place: Option<(i32, i64)>) -> MessageSample {
+    MessageSample {
         producer: Some(sender.producer),
         sequence: Some(sequence),
         partition: place.map(|place| place.0),

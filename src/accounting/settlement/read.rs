@@ -1,7 +1,7 @@
 //! What everything that was read turned out to be.
 
 use super::Ledger;
-use crate::accounting::report::LedgerReport;
+use crate::accounting::ledger_report::LedgerReport;
 use crate::accounting::sheet::ReadLine;
 use crate::accounting::{Class, PagedBitmap, ReaderAccount};
 use std::collections::BTreeMap;

@@ -18,7 +18,7 @@ fn clean_sender(run: &std::sync::Arc<RunIdentity>, messages: u64) -> SenderAccou
     sender
 }
 
-fn read(reader: &mut ReaderAccount, offset: i64, sequence: u64) -> Seen {
+fn read(reader: &mut ReaderAccount, offset: i64, sequence: u64) -> SightingKind {
     let identity = Ok((identity(0, sequence), true));
     reader.record(&Sighting { partition: 0, offset, at_us: 0, identity })
 }
@@ -49,7 +49,7 @@ fn a_new_assignment_excuses_what_it_jumps_over() {
     [6, 9].into_iter().for_each(|n| _ = read(&mut reader, n, n as u64));
     reader.drain_to(&BTreeMap::from([(0, 10)]));
     let evidence =
-        Evidence { log_start: BTreeMap::from([(0, 0)]), found: (0..10).map(|n| ((0, n), (0, n as i64))).collect() };
+        LogEvidence { log_start: BTreeMap::from([(0, 0)]), found: (0..10).map(|n| ((0, n), (0, n as i64))).collect() };
     let report = Ledger::new([&sender], [&reader]).settle(Some(&evidence));
     assert_eq!(report.before_start, 2);
     assert_eq!(found(&report, Class::Lost), BTreeSet::from([(0, 4), (0, 5), (0, 7), (0, 8)]));

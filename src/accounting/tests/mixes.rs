@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 type Id = (u16, u64);
 type Ids = BTreeSet<Id>;
-type Seen = Result<(Identity, bool), IdentityError>;
+type SightingKind = Result<(Identity, bool), IdentityError>;
 
 /// A delivery to the reader.
 #[derive(Clone)]
 struct Entry {
     offset: i64,
-    identity: Seen,
+    identity: SightingKind,
 }
 
 /// What befalls which messages. No message is in two of them.
@@ -73,13 +73,13 @@ struct World {
     senders: Vec<SenderAccount>,
     logs: Vec<Vec<Entry>>,
     ends: Vec<i64>,
-    evidence: Evidence,
+    evidence: LogEvidence,
     /// Held back until the same producer has written something else to the partition.
     delayed: HashMap<(u16, i32), Vec<Id>>,
     really_reordered: Ids,
 }
 
-fn intact(id: Id) -> Seen {
+fn intact(id: Id) -> SightingKind {
     Ok((identity(id.0, id.1), true))
 }
 
@@ -92,14 +92,14 @@ impl World {
             senders,
             logs: vec![Vec::new(); partitions as usize],
             ends: vec![200; partitions as usize],
-            evidence: Evidence { log_start: (0..partitions).map(|p| (p, 200)).collect(), ..Evidence::default() },
+            evidence: LogEvidence { log_start: (0..partitions).map(|p| (p, 200)).collect(), ..LogEvidence::default() },
             delayed: HashMap::new(),
             really_reordered: BTreeSet::new(),
         }
     }
 
     /// Appends to a partition; `None` occupies an offset without a delivery.
-    fn write(&mut self, partition: i32, identity: Option<Seen>, gap: bool) -> i64 {
+    fn write(&mut self, partition: i32, identity: Option<SightingKind>, gap: bool) -> i64 {
         let end = &mut self.ends[partition as usize];
         // Transaction markers and compaction leave holes that mean nothing.
         *end += i64::from(gap);

@@ -4,12 +4,12 @@ use super::attributes::{Attributes, TimeStampType};
 use super::codec::Compressor;
 use super::error::BatchError;
 use super::header::{CHECKED_FROM, HEADER, Header};
-use super::record::{Record, RecordHeader};
+use super::record::{BatchRecord, RecordHeader};
 use super::varint;
 
 /// What all records of one batch share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct BatchKind {
     /// The epoch of the leader that appended them; -1 for none.
     pub leader_epoch: i32,
     /// The producer and its epoch, where the records belong to its transaction.
@@ -18,7 +18,7 @@ pub struct Kind {
     pub append_time: Option<i64>,
 }
 
-impl Kind {
+impl BatchKind {
     /// Of records that nobody has appended yet, without a transaction.
     pub const FRESH: Self = Self { leader_epoch: -1, transaction: None, append_time: None };
 
@@ -36,7 +36,7 @@ impl Kind {
 /// Collects records of one kind with offsets that follow each other, and makes a batch of them.
 #[derive(Debug)]
 pub struct Builder {
-    kind: Kind,
+    kind: BatchKind,
     body: Vec<u8>,
     base_offset: i64,
     base_sequence: i32,
@@ -47,13 +47,13 @@ pub struct Builder {
 
 impl Default for Builder {
     fn default() -> Self {
-        Self::new(Kind::FRESH)
+        Self::new(BatchKind::FRESH)
     }
 }
 
 impl Builder {
     /// For records of this kind.
-    pub fn new(kind: Kind) -> Self {
+    pub fn new(kind: BatchKind) -> Self {
         Self {
             kind,
             body: Vec::new(),
@@ -82,7 +82,7 @@ impl Builder {
 
     /// Whether a record may follow: same kind, the next offset, and the body within `limit` bytes with it. Into an empty one
     /// anything may.
-    pub fn takes(&self, kind: &Kind, record: &Record<'_>, limit: usize) -> bool {
+    pub fn takes(&self, kind: &BatchKind, record: &BatchRecord<'_>, limit: usize) -> bool {
         // Length, attributes and deltas take at most 26 bytes.
         let size = record.rest.len() + 26;
         self.is_empty()
@@ -93,7 +93,7 @@ impl Builder {
     }
 
     /// Begins anew with records of this kind. `base_sequence` is the first one's number in its producer's sequence; -1 for none.
-    pub fn begin(&mut self, kind: Kind, base_sequence: i32) {
+    pub fn begin(&mut self, kind: BatchKind, base_sequence: i32) {
         self.kind = kind;
         self.base_sequence = base_sequence;
         self.body.clear();
@@ -101,7 +101,7 @@ impl Builder {
     }
 
     /// Adds a record of another batch: key, value and headers stay the bytes that they are.
-    pub fn copy(&mut self, record: &Record<'_>) {
+    pub fn copy(&mut self, record: &BatchRecord<'_>) {
         self.put(record.offset, record.timestamp, record.rest);
     }
 

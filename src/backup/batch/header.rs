@@ -2,7 +2,7 @@
 
 use super::attributes::Attributes;
 use super::error::BatchError;
-use super::record::Records;
+use super::record::BatchRecords;
 
 /// The length of a batch's header in bytes.
 pub const HEADER: usize = 61;
@@ -151,7 +151,7 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     /// What [`decompress`](super::decompress) can end in; what is wrong with single records comes from the iteration.
-    pub fn records<'s>(&self, scratch: &'s mut Vec<u8>) -> Result<Records<'s>, BatchError>
+    pub fn records<'s>(&self, scratch: &'s mut Vec<u8>) -> Result<BatchRecords<'s>, BatchError>
     where
         'a: 's,
     {
@@ -164,7 +164,7 @@ impl<'a> Batch<'a> {
                 scratch
             }
         };
-        Ok(Records::new(self.header, body))
+        Ok(BatchRecords::new(self.header, body))
     }
 }
 

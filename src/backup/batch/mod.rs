@@ -12,9 +12,9 @@ mod tests;
 mod varint;
 
 pub use attributes::{Attributes, TimeStampType};
-pub use build::{Builder, Kind};
+pub use build::{BatchKind, Builder};
 pub use codec::{Codec, Compressor, UnknownCodec, decompress};
 pub use edit::Editor;
 pub use error::BatchError;
 pub use header::{Batch, Batches, HEADER, Header};
-pub use record::{Control, Headers, Record, RecordHeader, Records};
+pub use record::{BatchRecord, BatchRecords, Control, Headers, RecordHeader};

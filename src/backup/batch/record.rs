@@ -7,7 +7,7 @@ use super::varint;
 
 /// One record, in the bytes of its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record<'a> {
+pub struct BatchRecord<'a> {
     /// Its offset.
     pub offset: i64,
     /// In ms since the epoch: the producer's, or the broker's where the batch says so.
@@ -21,7 +21,7 @@ pub struct Record<'a> {
     pub(super) rest: &'a [u8],
 }
 
-impl<'a> Record<'a> {
+impl<'a> BatchRecord<'a> {
     /// The headers, in their order.
     pub fn headers(&self) -> Headers<'a> {
         self.headers
@@ -108,7 +108,7 @@ fn take<'a>(bytes: &mut &'a [u8], length: impl Fn(&mut &'a [u8]) -> Option<Optio
 
 /// The records of a batch, in the order of their offsets. After an error nothing follows.
 #[derive(Clone, Debug)]
-pub struct Records<'a> {
+pub struct BatchRecords<'a> {
     header: Header,
     bytes: &'a [u8],
     index: u32,
@@ -116,7 +116,7 @@ pub struct Records<'a> {
     over: bool,
 }
 
-impl<'a> Records<'a> {
+impl<'a> BatchRecords<'a> {
     pub(super) fn new(header: Header, bytes: &'a [u8]) -> Self {
         Self { header, bytes, index: 0, last: -1, over: false }
     }
@@ -126,7 +126,7 @@ impl<'a> Records<'a> {
         self.bytes
     }
 
-    fn read(&mut self) -> Result<Record<'a>, &'static str> {
+    fn read(&mut self) -> Result<BatchRecord<'a>, &'static str> {
         const CUT: &str = "it is cut short";
         let length = varint::read(&mut self.bytes).and_then(|length| usize::try_from(length).ok()).ok_or(CUT)?;
         let (mut record, rest) = self.bytes.split_at_checked(length).ok_or("it is longer than the batch")?;
@@ -147,12 +147,12 @@ impl<'a> Records<'a> {
             TimeStampType::CreateTime => self.header.base_timestamp.wrapping_add(time),
             TimeStampType::LogAppendTime => self.header.max_timestamp,
         };
-        Ok(Record { offset: self.header.base_offset + delta, timestamp, key, value, headers, rest: whole })
+        Ok(BatchRecord { offset: self.header.base_offset + delta, timestamp, key, value, headers, rest: whole })
     }
 }
 
-impl<'a> Iterator for Records<'a> {
-    type Item = Result<Record<'a>, BatchError>;
+impl<'a> Iterator for BatchRecords<'a> {
+    type Item = Result<BatchRecord<'a>, BatchError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.over {

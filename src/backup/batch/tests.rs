@@ -14,7 +14,7 @@ fn samples() -> Vec<Owned> {
     ]
 }
 
-fn built(compressor: &mut Compressor, kind: Kind, records: &[Owned]) -> Vec<u8> {
+fn built(compressor: &mut Compressor, kind: BatchKind, records: &[Owned]) -> Vec<u8> {
     let mut builder = Builder::new(kind);
     for (offset, time, key, value, headers) in records {
         let headers = headers.iter().map(|(key, value)| RecordHeader { key, value: value.as_deref() });
@@ -43,7 +43,7 @@ fn read(bytes: &[u8]) -> Vec<Owned> {
 fn records_come_back_in_every_codec() {
     for text in ["none", "gzip", "gzip:1", "snappy", "lz4", "zstd", "zstd:9"] {
         let mut compressor: Compressor = text.parse().expect(text);
-        let bytes = built(&mut compressor, Kind::FRESH, &samples());
+        let bytes = built(&mut compressor, BatchKind::FRESH, &samples());
         assert_eq!(read(&bytes), samples(), "{text}");
         let header = Header::read(&bytes).expect("a header");
         assert_eq!((header.base_offset, header.next_offset(), header.count), (70, 74, 4));
@@ -58,17 +58,17 @@ fn records_come_back_in_every_codec() {
 
 #[test]
 fn a_time_that_the_broker_set_is_the_time_of_all_records() {
-    let kind = Kind { append_time: Some(1_800_000_000_000), leader_epoch: 7, transaction: Some((42, 3)) };
+    let kind = BatchKind { append_time: Some(1_800_000_000_000), leader_epoch: 7, transaction: Some((42, 3)) };
     let bytes = built(&mut Compressor::new(Codec::Lz4), kind, &samples());
     assert!(read(&bytes).iter().all(|record| record.1 == 1_800_000_000_000));
     let header = Header::read(&bytes).expect("a header");
-    assert_eq!(Kind::of(&header), kind);
+    assert_eq!(BatchKind::of(&header), kind);
     assert!(header.attributes.is_transactional() && !header.attributes.is_control());
 }
 
 #[test]
 fn patched_headers_keep_the_records() {
-    let mut bytes = built(&mut Compressor::new(Codec::Zstd), Kind::FRESH, &samples());
+    let mut bytes = built(&mut Compressor::new(Codec::Zstd), BatchKind::FRESH, &samples());
     let mut editor = Editor::new(&mut bytes).expect("a batch");
     let attributes = editor.header().expect("a header").attributes;
     editor.base_offset(0).leader_epoch(-1).producer(9, 1, 500).attributes(attributes.with_transactional(true));
@@ -85,7 +85,7 @@ fn patched_headers_keep_the_records() {
 
 #[test]
 fn every_flipped_bit_behind_the_leader_epoch_is_found() {
-    let sound = built(&mut Compressor::new(Codec::Snappy), Kind::FRESH, &samples());
+    let sound = built(&mut Compressor::new(Codec::Snappy), BatchKind::FRESH, &samples());
     for at in 16..sound.len() {
         for bit in 0..8 {
             let mut bytes = sound.clone();
@@ -97,7 +97,7 @@ fn every_flipped_bit_behind_the_leader_epoch_is_found() {
 
 #[test]
 fn batches_follow_each_other_until_one_is_cut_short() {
-    let one = built(&mut Compressor::new(Codec::None), Kind::FRESH, &samples());
+    let one = built(&mut Compressor::new(Codec::None), BatchKind::FRESH, &samples());
     let two = [one.clone(), one.clone(), one[..one.len() - 1].to_vec()].concat();
     let mut batches = Batches::new(&two);
     assert_eq!(batches.by_ref().filter(Result::is_ok).count(), 2);
@@ -112,7 +112,7 @@ fn batches_follow_each_other_until_one_is_cut_short() {
 /// Whatever the bytes, reading ends with an error and never in a panic.
 #[test]
 fn damaged_records_are_errors() {
-    let sound = built(&mut Compressor::new(Codec::None), Kind::FRESH, &samples());
+    let sound = built(&mut Compressor::new(Codec::None), BatchKind::FRESH, &samples());
     for at in HEADER..HEADER + 400 {
         for value in [0, 1, 0x7f, 0x80, 0xff] {
             let mut bytes = sound.clone();
@@ -124,7 +124,7 @@ fn damaged_records_are_errors() {
         }
     }
     for codec in Codec::ALL {
-        let sound = built(&mut Compressor::new(codec), Kind::FRESH, &samples());
+        let sound = built(&mut Compressor::new(codec), BatchKind::FRESH, &samples());
         let cut = &sound[HEADER..sound.len() - 10];
         let mut records = Vec::new();
         let failed = decompress(codec, cut, &mut records).is_err();

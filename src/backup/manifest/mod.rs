@@ -3,8 +3,8 @@
 mod partition;
 mod topic;
 
-pub use partition::{AbortedRange, Cut, Gap, GapReason, OpenTransaction, Partition, Segment};
-pub use topic::{Acl, Setting, Topic};
+pub use partition::{AbortedRange, Cut, GapReason, KeptPartition, OffsetGap, OpenTransaction, Segment};
+pub use topic::{Acl, KeptTopic, Setting};
 
 use super::batch::Codec;
 use super::digest::Digest;
@@ -29,7 +29,7 @@ pub struct Manifest {
     /// Which backup into this archive wrote it, from 1. The last manifest of each stands for a moment of the topics.
     pub generation: u32,
     /// How far that backup is.
-    pub state: State,
+    pub state: BackupState,
     /// What is missing, and why, where the state is `partial`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
@@ -43,28 +43,28 @@ pub struct Manifest {
     /// The program that wrote it.
     pub program: String,
     /// Where the topics come from.
-    pub cluster: Cluster,
+    pub cluster: SourceCluster,
     /// What was asked for.
-    pub request: Request,
+    pub request: BackupRequest,
     /// From the first to the last answer about where partitions end, in ms. Two partitions may be apart by that much.
     pub cut_width: i64,
     /// What consumer groups had committed. Captured before the cut, so that no offset lies beyond the archive.
-    pub groups: Vec<Group>,
+    pub groups: Vec<KeptGroup>,
     /// Whether these are all groups that have committed something for the topics. Kafka leaves out, in silence, the groups that
     /// a principal may not see.
     pub groups_complete: bool,
     /// The topics.
-    pub topics: Vec<Topic>,
+    pub topics: Vec<KeptTopic>,
 }
 
 impl Manifest {
     /// The topic of this name: where it was deleted and created again, the last.
-    pub fn topic(&self, name: &str) -> Option<&Topic> {
+    pub fn topic(&self, name: &str) -> Option<&KeptTopic> {
         self.topics.iter().rev().find(|topic| topic.name == name)
     }
 
     /// All segments, with their topics and partitions.
-    pub fn segments(&self) -> impl Iterator<Item = (&Topic, &Partition, &Segment)> {
+    pub fn segments(&self) -> impl Iterator<Item = (&KeptTopic, &KeptPartition, &Segment)> {
         self.topics.iter().flat_map(|topic| {
             topic
                 .partitions
@@ -87,7 +87,7 @@ impl Manifest {
 /// How far a backup is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum BackupState {
     /// It is at work, or was interrupted: what the manifest lists is there, and more may follow.
     Running,
     /// Everything up to the cut is there.
@@ -98,7 +98,7 @@ pub enum State {
 
 /// A cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Cluster {
+pub struct SourceCluster {
     /// Its id.
     pub id: String,
     /// How many brokers it had.
@@ -107,7 +107,7 @@ pub struct Cluster {
 
 /// What a backup was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Request {
+pub struct BackupRequest {
     /// Names and patterns of topics.
     pub topics: Vec<String>,
     /// The codec of repacked batches, and its level.
@@ -131,7 +131,7 @@ pub enum Batching {
 
 /// A consumer group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Group {
+pub struct KeptGroup {
     /// Its name.
     pub name: String,
     /// Kafka's name of its state when it was captured.

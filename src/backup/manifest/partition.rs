@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Partition {
+pub struct KeptPartition {
     /// Its number.
     pub partition: i32,
     /// What the newest backup was to take.
@@ -22,7 +22,7 @@ pub struct Partition {
     /// Its files, in the order of their offsets.
     pub segments: Vec<Segment>,
     /// Offsets that the archive answers for and that have no record: the first thousand runs of them.
-    pub gaps: Vec<Gap>,
+    pub gaps: Vec<OffsetGap>,
     /// How many offsets lie in gaps, those beyond the first thousand included.
     pub missing: u64,
     /// Data of aborted transactions, in the order of the markers. It is in the segments; a reader that wants committed data leaves
@@ -86,7 +86,7 @@ pub struct Segment {
 
 /// Offsets without a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Gap {
+pub struct OffsetGap {
     /// The first.
     pub from: i64,
     /// The one behind the last.

@@ -1,13 +1,13 @@
 //! A topic in an archive.
 
-use super::Partition;
+use super::KeptPartition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A topic. One that was deleted and created again is another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Topic {
+pub struct KeptTopic {
     /// Its name.
     pub name: String,
     /// Its id as Kafka prints it, where the brokers have ids.
@@ -22,12 +22,12 @@ pub struct Topic {
     /// The ACLs on it. `None` where they may not be seen, or the cluster has no authorizer.
     pub acls: Option<Vec<Acl>>,
     /// Its partitions, ascending.
-    pub partitions: Vec<Partition>,
+    pub partitions: Vec<KeptPartition>,
 }
 
-impl Topic {
+impl KeptTopic {
     /// A partition by its number.
-    pub fn partition(&self, number: i32) -> Option<&Partition> {
+    pub fn partition(&self, number: i32) -> Option<&KeptPartition> {
         self.partitions.iter().find(|partition| partition.partition == number)
     }
 }

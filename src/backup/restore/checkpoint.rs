@@ -2,7 +2,7 @@
 //!
 //! One file for each partition, to which checkpoints are only appended; the last whole one counts.
 
-use crate::wire::transactions::Identity;
+use crate::wire::transactions::ProducerIdentity;
 use std::io;
 use std::path::{Path, PathBuf};
 use tokio::io::AsyncWriteExt;
@@ -18,7 +18,7 @@ pub(super) struct Checkpoint {
     /// The offset that it gets.
     pub(super) target: i64,
     /// Who sends it.
-    pub(super) identity: Identity,
+    pub(super) identity: ProducerIdentity,
     /// The sequence number of the record that is sent next.
     pub(super) sequence: i32,
 }
@@ -48,19 +48,22 @@ impl Checkpoint {
         (crc32c::crc32c(&bytes[..SIZE - 4]) == checksum).then(|| Self {
             source: i64::from_be_bytes(part(bytes, 0)),
             target: i64::from_be_bytes(part(bytes, 8)),
-            identity: Identity { id: i64::from_be_bytes(part(bytes, 16)), epoch: i16::from_be_bytes(part(bytes, 24)) },
+            identity: ProducerIdentity {
+                id: i64::from_be_bytes(part(bytes, 16)),
+                epoch: i16::from_be_bytes(part(bytes, 24)),
+            },
             sequence: i32::from_be_bytes(part(bytes, 26)),
         })
     }
 }
 
 /// The checkpoints of one partition.
-pub(super) struct Journal {
+pub(super) struct CheckpointJournal {
     path: PathBuf,
     file: tokio::fs::File,
 }
 
-impl Journal {
+impl CheckpointJournal {
     /// Opens the file or makes it, and finds the last checkpoint. What a crash left half-written behind it is cut off.
     ///
     /// # Errors
@@ -113,9 +116,13 @@ mod tests {
     async fn the_last_whole_checkpoint_counts_and_what_is_torn_does_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("0.journal");
-        let at =
-            |source| Checkpoint { source, target: source * 2, identity: Identity { id: 77, epoch: 3 }, sequence: 5 };
-        let (mut journal, none) = Journal::open(&path).await.expect("opened");
+        let at = |source| Checkpoint {
+            source,
+            target: source * 2,
+            identity: ProducerIdentity { id: 77, epoch: 3 },
+            sequence: 5,
+        };
+        let (mut journal, none) = CheckpointJournal::open(&path).await.expect("opened");
         assert_eq!(none, None);
         for source in [1, 2, 3] {
             journal.put(at(source)).await.expect("written");
@@ -125,7 +132,7 @@ mod tests {
         assert_eq!(bytes.len(), 3 * SIZE);
         bytes.truncate(3 * SIZE - 1);
         std::fs::write(&path, &bytes).expect("written");
-        let (mut journal, found) = Journal::open(&path).await.expect("opened");
+        let (mut journal, found) = CheckpointJournal::open(&path).await.expect("opened");
         assert_eq!(found, Some(at(2)));
         journal.put(at(9)).await.expect("written");
         drop(journal);
@@ -133,6 +140,6 @@ mod tests {
         let last = bytes.len() - 20;
         bytes[last] ^= 1;
         std::fs::write(&path, &bytes).expect("written");
-        assert_eq!(Journal::open(&path).await.expect("opened").1, Some(at(2)));
+        assert_eq!(CheckpointJournal::open(&path).await.expect("opened").1, Some(at(2)));
     }
 }

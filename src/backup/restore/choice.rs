@@ -3,19 +3,19 @@
 use super::error::RestoreError;
 use super::folder;
 use super::plan;
-use super::request::{Groups, Renamed, Request};
-use super::select::Selection;
+use super::request::{Renamed, RestoreRequest, RestoredGroups};
+use super::select::RestoreSelection;
 use crate::backup::Archive;
 use crate::backup::batch::Header;
-use crate::backup::manifest::{Manifest, Partition};
+use crate::backup::manifest::{KeptPartition, Manifest};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Which records of a partition are wanted.
-pub(in crate::backup) struct Choice(Selection);
+pub(in crate::backup) struct Choice(RestoreSelection);
 
 impl Choice {
-    pub(in crate::backup) fn new(partition: &Partition, request: &Request) -> Self {
+    pub(in crate::backup) fn new(partition: &KeptPartition, request: &RestoreRequest) -> Self {
         Self(plan::selection(partition, request))
     }
 
@@ -41,7 +41,7 @@ impl Choice {
 /// The archive or the folder cannot be read.
 pub(in crate::backup) fn basis(
     archive: &Archive,
-    request: &Request,
+    request: &RestoreRequest,
     topic: &Renamed,
 ) -> Result<(Manifest, BTreeMap<i32, i64>), RestoreError> {
     match folder::begun(&request.state, &topic.to)? {
@@ -55,7 +55,7 @@ pub(in crate::backup) fn basis(
 ///
 /// # Errors
 /// The folder cannot be read, or keeps nothing.
-pub fn requests(root: &Path, topics: &[String]) -> Result<Vec<Request>, RestoreError> {
+pub fn requests(root: &Path, topics: &[String]) -> Result<Vec<RestoreRequest>, RestoreError> {
     let names = if topics.is_empty() { folder::topics(root)? } else { topics.to_vec() };
     if names.is_empty() {
         let reason = format!("{} keeps nothing of a restore", root.display());
@@ -63,8 +63,8 @@ pub fn requests(root: &Path, topics: &[String]) -> Result<Vec<Request>, RestoreE
     }
     let request = |name: String| {
         Ok(match folder::begun(root, &name)? {
-            Some(state) => state.asked.request(Groups::Named(state.groups), root),
-            None => Request::new(vec![Renamed::same(&name)], root.to_owned()),
+            Some(state) => state.asked.request(RestoredGroups::Named(state.groups), root),
+            None => RestoreRequest::new(vec![Renamed::same(&name)], root.to_owned()),
         })
     };
     names.into_iter().map(request).collect()

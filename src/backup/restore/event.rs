@@ -8,9 +8,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Event {
+pub enum RestoreEvent {
     /// What will be written into a topic; after a dry run nothing follows.
-    Planned(Planned),
+    Planned(PlannedTopic),
     /// Something that the user should know, and that does not end the restore.
     Warning {
         /// What it is.
@@ -65,7 +65,7 @@ pub enum Event {
 
 /// What is going to be written into a topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Planned {
+pub struct PlannedTopic {
     /// The topic in the archive.
     pub from: String,
     /// The topic in the target.
@@ -90,24 +90,24 @@ pub struct Planned {
 
 /// Who is told.
 #[derive(Clone)]
-pub struct Listener(Arc<dyn Fn(Event) + Send + Sync>);
+pub struct RestoreListener(Arc<dyn Fn(RestoreEvent) + Send + Sync>);
 
-impl Listener {
+impl RestoreListener {
     /// Calls this function, from several threads.
-    pub fn new(tell: impl Fn(Event) + Send + Sync + 'static) -> Self {
+    pub fn new(tell: impl Fn(RestoreEvent) + Send + Sync + 'static) -> Self {
         Self(Arc::new(tell))
     }
 
-    pub(super) fn tell(&self, event: Event) {
+    pub(super) fn tell(&self, event: RestoreEvent) {
         (self.0)(event);
     }
 
     pub(super) fn warn(&self, words: impl Into<String>) {
-        self.tell(Event::Warning { reason: words.into() });
+        self.tell(RestoreEvent::Warning { reason: words.into() });
     }
 }
 
-impl fmt::Debug for Listener {
+impl fmt::Debug for RestoreListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Listener")
     }

@@ -2,7 +2,7 @@
 
 use super::error::RestoreError;
 use super::outgoing::{Flow, Outgo, Outgoing};
-use crate::backup::manifest::Partition;
+use crate::backup::manifest::KeptPartition;
 use crate::backup::{Archive, Segments};
 use std::collections::VecDeque;
 use tokio::sync::mpsc;
@@ -25,7 +25,7 @@ pub(super) struct Feed {
 
 impl Feed {
     /// Begins to read. `name` is the partition's in messages.
-    pub(super) fn open(archive: &Archive, partition: &Partition, mut outgo: Outgo, name: String) -> Self {
+    pub(super) fn open(archive: &Archive, partition: &KeptPartition, mut outgo: Outgo, name: String) -> Self {
         let (items, receiver) = mpsc::channel(AHEAD);
         let (archive, partition) = (archive.clone(), partition.clone());
         tokio::task::spawn_blocking(move || {
@@ -51,7 +51,7 @@ impl Feed {
 /// `None` where nobody takes the batches any more.
 fn read(
     archive: &Archive,
-    partition: &Partition,
+    partition: &KeptPartition,
     outgo: &mut Outgo,
     name: &str,
     items: &mpsc::Sender<Result<Item, RestoreError>>,

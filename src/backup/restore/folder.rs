@@ -1,8 +1,8 @@
 //! The folder in which a restore of one topic keeps what it needs to go on after a crash.
 
 use super::error::RestoreError;
-use super::request::{Groups, Keep, Offsets, Renamed, Request, Until};
-use crate::backup::manifest::Partition;
+use super::request::{Keep, Offsets, Renamed, RestorePoint, RestoreRequest, RestoredGroups};
+use crate::backup::manifest::KeptPartition;
 use crate::backup::translation::Translation;
 use crate::ground::private;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ const FILE: &str = "restore.json";
 
 /// What was asked for, as far as another answer would put other records at other offsets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct RestoreAsked {
     archive: String,
     /// The manifest that the restore reads, whatever is added to the archive later.
     pub(super) manifest: u32,
@@ -24,13 +24,13 @@ pub(super) struct Asked {
     from: String,
     to: String,
     partitions: Option<BTreeSet<i32>>,
-    until: Until,
+    until: RestorePoint,
     offsets: Offsets,
     isolation: Keep,
 }
 
-impl Asked {
-    pub(super) fn new(archive: &str, manifest: u32, cluster: &str, topic: &Renamed, request: &Request) -> Self {
+impl RestoreAsked {
+    pub(super) fn new(archive: &str, manifest: u32, cluster: &str, topic: &Renamed, request: &RestoreRequest) -> Self {
         Self {
             archive: archive.to_owned(),
             manifest,
@@ -45,14 +45,14 @@ impl Asked {
     }
 
     /// The request again, as far as it decides which records are where.
-    pub(super) fn request(&self, groups: Groups, state: &Path) -> Request {
+    pub(super) fn request(&self, groups: RestoredGroups, state: &Path) -> RestoreRequest {
         let renamed = Renamed { from: self.from.clone(), to: self.to.clone(), partitions: self.partitions.clone() };
-        Request {
+        RestoreRequest {
             until: self.until,
             offsets: self.offsets,
             isolation: self.isolation,
             groups,
-            ..Request::new(vec![renamed], state.to_owned())
+            ..RestoreRequest::new(vec![renamed], state.to_owned())
         }
     }
 
@@ -64,8 +64,8 @@ impl Asked {
 
 /// How far the restore of a topic is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct State {
-    pub(super) asked: Asked,
+pub(super) struct RestoreState {
+    pub(super) asked: RestoreAsked,
     /// What tells this restore from others in the target: part of its transactional ids.
     pub(super) id: String,
     /// The id of the topic that was made, or found where the restore appends.
@@ -118,7 +118,7 @@ impl StateFolder {
     ///
     /// # Errors
     /// It cannot be read, or is another restore's.
-    pub(super) fn read(&self, asked: &Asked) -> Result<Option<State>, RestoreError> {
+    pub(super) fn read(&self, asked: &RestoreAsked) -> Result<Option<RestoreState>, RestoreError> {
         let path = self.path.join(FILE);
         let (Some(root), Some(topic)) = (self.path.parent(), self.path.file_name().and_then(|name| name.to_str()))
         else {
@@ -137,7 +137,7 @@ impl StateFolder {
     ///
     /// # Errors
     /// The system's.
-    pub(super) fn write(&self, state: &State) -> Result<(), RestoreError> {
+    pub(super) fn write(&self, state: &RestoreState) -> Result<(), RestoreError> {
         let path = self.path.join(FILE);
         let bytes = serde_json::to_vec_pretty(state).map_err(|error| RestoreError::state(&path)(error.into()))?;
         put(&path, &bytes).map_err(RestoreError::state(&path))
@@ -162,7 +162,7 @@ impl StateFolder {
 ///
 /// # Errors
 /// It cannot be read.
-pub(super) fn begun(root: &Path, topic: &str) -> Result<Option<State>, RestoreError> {
+pub(super) fn begun(root: &Path, topic: &str) -> Result<Option<RestoreState>, RestoreError> {
     let path = root.join(topic).join(FILE);
     let bytes = match std::fs::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -204,9 +204,9 @@ pub(super) fn table_path(folder: &Path, partition: i32) -> PathBuf {
 /// One of them cannot be read, or is damaged.
 pub(super) fn tables<'a>(
     folder: &Path,
-    partitions: impl Iterator<Item = &'a Partition>,
+    partitions: impl Iterator<Item = &'a KeptPartition>,
 ) -> Result<BTreeMap<i32, Translation>, RestoreError> {
-    let read = |partition: &Partition| {
+    let read = |partition: &KeptPartition| {
         let path = table_path(folder, partition.partition);
         let bytes = std::fs::read(&path).map_err(RestoreError::state(&path))?;
         let table = Translation::from_bytes(&bytes);

@@ -1,15 +1,19 @@
 //! Where consumer groups go on reading.
 
 use super::error::RestoreError;
-use super::event::{Event, Listener};
-use super::request::Groups;
+use super::event::{RestoreEvent, RestoreListener};
+use super::request::RestoredGroups;
 use crate::backup::manifest::Manifest;
 use crate::backup::translation::Translation;
-use crate::wire::{Cluster, commit, groups};
+use crate::wire::{WireCluster, commit, groups};
 use std::collections::BTreeMap;
 
 /// The groups that get offsets, by name, with what they had committed for a topic.
-pub(super) fn of_topic(manifest: &Manifest, topic: &str, wanted: &Groups) -> BTreeMap<String, BTreeMap<i32, i64>> {
+pub(super) fn of_topic(
+    manifest: &Manifest,
+    topic: &str,
+    wanted: &RestoredGroups,
+) -> BTreeMap<String, BTreeMap<i32, i64>> {
     let groups = manifest.groups.iter().filter(|group| wanted.wants(&group.name));
     groups
         .filter_map(|group| {
@@ -24,8 +28,12 @@ pub(super) fn of_topic(manifest: &Manifest, topic: &str, wanted: &Groups) -> BTr
 ///
 /// # Errors
 /// A group has members, is not in the archive though it was named, or may not be seen.
-pub(super) async fn check(cluster: &Cluster, manifest: &Manifest, wanted: &Groups) -> Result<(), RestoreError> {
-    if let Groups::Named(names) = wanted {
+pub(super) async fn check(
+    cluster: &WireCluster,
+    manifest: &Manifest,
+    wanted: &RestoredGroups,
+) -> Result<(), RestoreError> {
+    if let RestoredGroups::Named(names) = wanted {
         for name in names {
             if !manifest.groups.iter().any(|group| group.name == *name) {
                 let reason = format!("the archive has no offsets of group `{name}`");
@@ -54,11 +62,11 @@ pub(super) async fn check(cluster: &Cluster, manifest: &Manifest, wanted: &Group
 /// # Errors
 /// The target refuses.
 pub(super) async fn commit(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     topic: &str,
     groups: &BTreeMap<String, BTreeMap<i32, i64>>,
     tables: &BTreeMap<i32, Translation>,
-    listener: &Listener,
+    listener: &RestoreListener,
 ) -> Result<(), RestoreError> {
     for (group, committed) in groups {
         let offsets: BTreeMap<i32, (i64, Option<String>)> = committed
@@ -71,7 +79,7 @@ pub(super) async fn commit(
         let during = RestoreError::wire(format!("committing the offsets of group `{group}`"));
         commit::offsets(cluster, group, topic, &offsets).await.map_err(during)?;
         let partitions = offsets.len();
-        listener.tell(Event::Committed { group: group.clone(), topic: topic.to_owned(), partitions });
+        listener.tell(RestoreEvent::Committed { group: group.clone(), topic: topic.to_owned(), partitions });
     }
     Ok(())
 }

@@ -4,14 +4,14 @@
 //! remembers of a producer, so that after a crash or a lost answer it is sent again as a whole: what was stored before is
 //! answered with the offsets that it got then, and appended once.
 
-use super::checkpoint::{Checkpoint, Journal};
+use super::checkpoint::{Checkpoint, CheckpointJournal};
 use super::error::RestoreError;
 use super::outgoing::Outgoing;
 use super::tail;
-use crate::wire::offsets::{self, At, Isolation};
-use crate::wire::produce::Sender;
-use crate::wire::transactions::{self, Identity};
-use crate::wire::{Cluster, WireError, producers, roles};
+use crate::wire::offsets::{self, At, IsolationLevel};
+use crate::wire::produce::ProduceConnection;
+use crate::wire::transactions::{self, ProducerIdentity};
+use crate::wire::{WireCluster, WireError, producers, roles};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
@@ -38,27 +38,27 @@ enum Attempt {
 }
 
 /// One partition of the target, and how far it is.
-pub(super) struct Lane<'a> {
-    cluster: &'a Cluster,
+pub(super) struct TargetLane<'a> {
+    cluster: &'a WireCluster,
     topic: &'a str,
     partition: i32,
-    journal: Journal,
+    journal: CheckpointJournal,
     at: Checkpoint,
     /// Whether batches behind the checkpoint may be in the target from an attempt before this one.
     uncertain: bool,
-    sender: Option<Sender>,
+    sender: Option<ProduceConnection>,
 }
 
-impl<'a> Lane<'a> {
+impl<'a> TargetLane<'a> {
     /// Goes on at the checkpoint, or begins at `start` of the target with a producer of its own.
     ///
     /// # Errors
     /// No producer id could be had: without one, repetitions would not be recognised.
     pub(super) async fn open(
-        cluster: &'a Cluster,
+        cluster: &'a WireCluster,
         topic: &'a str,
         partition: i32,
-        (journal, found): (Journal, Option<Checkpoint>),
+        (journal, found): (CheckpointJournal, Option<Checkpoint>),
         start: i64,
     ) -> Result<Self, RestoreError> {
         let (at, uncertain) = match found {
@@ -91,7 +91,7 @@ impl<'a> Lane<'a> {
     /// # Errors
     /// The leader does not say.
     pub(super) async fn end(&self) -> Result<i64, RestoreError> {
-        let isolation = Isolation::Uncommitted;
+        let isolation = IsolationLevel::Uncommitted;
         let mut found = offsets::list(self.cluster, self.topic, &[self.partition], At::End, isolation).await;
         let during = || RestoreError::wire(format!("asking where {} ends", self.name()));
         match found.remove(&self.partition) {
@@ -178,7 +178,7 @@ impl<'a> Lane<'a> {
         let held = tail::held(self.cluster, topic, self.partition, (from, end), window).await?;
         let (held, left) = window.split_at(held);
         self.advance(held);
-        let identity: Identity =
+        let identity: ProducerIdentity =
             transactions::new_producer(self.cluster).await.map_err(RestoreError::wire("asking for a producer id"))?;
         self.at = Checkpoint { identity, sequence: 0, ..self.at };
         Ok(left)
@@ -212,7 +212,7 @@ impl<'a> Lane<'a> {
                 Err(error) => {
                     // What was sent behind a refused batch is refused for its place; only the first refusal tells why.
                     self.sender = None;
-                    let code = error.refusal().map(crate::wire::Refusal::code);
+                    let code = error.refusal().map(crate::wire::MissingRight::code);
                     return match code {
                         Some(code) if FORGOTTEN.contains(&code) => Ok(Attempt::Forgotten),
                         Some(code) if TOO_FEW.contains(&code) => Ok(Attempt::Again(error)),
@@ -227,11 +227,11 @@ impl<'a> Lane<'a> {
 
     async fn exchange(&mut self, sealed: Vec<Bytes>) -> Result<Vec<Result<i64, WireError>>, WireError> {
         // It is taken out meanwhile: after an error, or where this future is dropped, nothing reads old answers.
-        let mut sender = match self.sender.take().filter(Sender::is_fresh) {
+        let mut sender = match self.sender.take().filter(ProduceConnection::is_fresh) {
             Some(sender) => sender,
             None => {
                 let leader = roles::leader(self.cluster, self.topic, self.partition).await?;
-                Sender::open(self.cluster, leader, self.topic).await?
+                ProduceConnection::open(self.cluster, leader, self.topic).await?
             }
         };
         let count = sealed.len();

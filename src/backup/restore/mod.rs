@@ -32,18 +32,18 @@ mod tests;
 pub use choice::requests;
 pub(super) use choice::{Choice, basis};
 pub use error::RestoreError;
-pub use event::{Event, Listener, Planned};
+pub use event::{PlannedTopic, RestoreEvent, RestoreListener};
 pub(super) use plan::topic as source;
-pub use request::{Groups, Keep, Offsets, Renamed, Request, Until};
+pub use request::{Keep, Offsets, Renamed, RestorePoint, RestoreRequest, RestoredGroups};
 
 use super::Archive;
-use super::manifest::{Manifest, Partition, State as Backup, Topic};
+use super::manifest::{BackupState as Backup, KeptPartition, KeptTopic, Manifest};
 use super::translation::Translation;
-use crate::wire::{Cluster, brokers};
-use folder::{Asked, State, StateFolder};
+use crate::wire::{WireCluster, brokers};
+use folder::{RestoreAsked, RestoreState, StateFolder};
 use pace::Pace;
-use partition::{Job, Shared};
-use prepare::Wanted;
+use partition::{PartitionRestore, RestoreShared};
+use prepare::WantedTopic;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -68,15 +68,15 @@ pub struct Restored {
 /// See [`RestoreError`]. What was stored until then stays, and the next attempt goes on behind it.
 pub async fn restore(
     archive: &Archive,
-    cluster: &Cluster,
-    request: &Request,
-    listener: &Listener,
+    cluster: &WireCluster,
+    request: &RestoreRequest,
+    listener: &RestoreListener,
 ) -> Result<Vec<Restored>, RestoreError> {
     let manifest = read_manifest(archive, request.until).await?;
     let view = brokers::describe(cluster).await.map_err(RestoreError::wire("describing the cluster"))?;
     warn_of(&manifest, listener);
     groups::check(cluster, &manifest, &request.groups).await?;
-    let shared = Shared {
+    let shared = RestoreShared {
         archive: archive.clone(),
         cluster: cluster.clone(),
         pace: Pace::new(request.rate),
@@ -90,7 +90,7 @@ pub async fn restore(
     Ok(restored)
 }
 
-async fn read_manifest(archive: &Archive, until: Until) -> Result<Manifest, RestoreError> {
+async fn read_manifest(archive: &Archive, until: RestorePoint) -> Result<Manifest, RestoreError> {
     let archive = archive.clone();
     blocking(move || plan::manifest(&archive, until)).await
 }
@@ -103,7 +103,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(ended)?
 }
 
-fn warn_of(manifest: &Manifest, listener: &Listener) {
+fn warn_of(manifest: &Manifest, listener: &RestoreListener) {
     match manifest.state {
         Backup::Complete => {}
         Backup::Running => listener.warn("the newest backup of the archive is not complete: what it has is restored"),
@@ -115,8 +115,8 @@ fn warn_of(manifest: &Manifest, listener: &Listener) {
 
 /// A restore while it runs.
 struct Restore<'a> {
-    shared: Arc<Shared>,
-    request: &'a Request,
+    shared: Arc<RestoreShared>,
+    request: &'a RestoreRequest,
     view: brokers::ClusterDescription,
 }
 
@@ -124,7 +124,7 @@ impl Restore<'_> {
     async fn topic(&self, manifest: &Manifest, renamed: &Renamed) -> Result<Option<Restored>, RestoreError> {
         let (cluster, listener, request) = (&self.shared.cluster, &self.shared.listener, self.request);
         let source = plan::topic(manifest, renamed)?;
-        let asked = Asked::new(self.shared.archive.id(), manifest.number, &self.view.id, renamed, request);
+        let asked = RestoreAsked::new(self.shared.archive.id(), manifest.number, &self.view.id, renamed, request);
         let folder = StateFolder::open(&request.state, &renamed.to)?;
         let mut state = folder.read(&asked)?;
         let found = prepare::find(cluster, &renamed.to).await?;
@@ -153,14 +153,14 @@ impl Restore<'_> {
         };
         let source = pinned.as_ref().map_or(Ok(source), |pinned| plan::topic(pinned, renamed))?;
         let planned = match &state {
-            Some(_) => Planned { largest: largest(source), ..Planned::default() },
+            Some(_) => PlannedTopic { largest: largest(source), ..PlannedTopic::default() },
             None => self.plan(source, renamed).await?,
         };
-        let wanted = Wanted { name: &renamed.to, source, largest: planned.largest, newest: newest(source) };
+        let wanted = WantedTopic { name: &renamed.to, source, largest: planned.largest, newest: newest(source) };
         let mut state = match state {
             Some(state) => {
                 let state_path = folder.path().display().to_string();
-                listener.tell(Event::Resumed { topic: renamed.to.clone(), state: state_path });
+                listener.tell(RestoreEvent::Resumed { topic: renamed.to.clone(), state: state_path });
                 state
             }
             None => {
@@ -181,10 +181,11 @@ impl Restore<'_> {
     }
 
     /// Reads the archive through, and holds what it would take against what is allowed.
-    async fn plan(&self, source: &Topic, renamed: &Renamed) -> Result<Planned, RestoreError> {
+    async fn plan(&self, source: &KeptTopic, renamed: &Renamed) -> Result<PlannedTopic, RestoreError> {
         let (archive, request) = (self.shared.archive.clone(), self.request.clone());
-        let partitions: Vec<Partition> = wanted_partitions(source, renamed).cloned().collect();
-        let mut planned = Planned { from: renamed.from.clone(), topic: renamed.to.clone(), ..Planned::default() };
+        let partitions: Vec<KeptPartition> = wanted_partitions(source, renamed).cloned().collect();
+        let mut planned =
+            PlannedTopic { from: renamed.from.clone(), topic: renamed.to.clone(), ..PlannedTopic::default() };
         let planned = blocking(move || {
             for partition in &partitions {
                 let selection = plan::selection(partition, &request);
@@ -209,18 +210,18 @@ impl Restore<'_> {
                 renamed.to, planned.retyped
             ));
         }
-        self.shared.listener.tell(Event::Planned(planned.clone()));
+        self.shared.listener.tell(RestoreEvent::Planned(planned.clone()));
         Ok(planned)
     }
 
     /// Holds the target against the plan. Nothing of it changes here. `None` after a dry run.
     async fn begin(
         &self,
-        wanted: &Wanted<'_>,
-        asked: Asked,
-        found: Option<&crate::wire::topics::Topic>,
-        planned: &Planned,
-    ) -> Result<Option<State>, RestoreError> {
+        wanted: &WantedTopic<'_>,
+        asked: RestoreAsked,
+        found: Option<&crate::wire::topics::DescribedTopic>,
+        planned: &PlannedTopic,
+    ) -> Result<Option<RestoreState>, RestoreError> {
         let (cluster, listener, request) = (&self.shared.cluster, &self.shared.listener, self.request);
         if planned.largest > 0
             && let Some(broker) = self.view.brokers.keys().next()
@@ -241,18 +242,23 @@ impl Restore<'_> {
         };
         let id = format!("kscen-restore-{:016x}", rand::random::<u64>());
         let groups = Vec::new();
-        let state = State { asked, id, topic, starts, settings, groups, complete: false };
+        let state = RestoreState { asked, id, topic, starts, settings, groups, complete: false };
         Ok((!request.dry_run).then_some(state))
     }
 
     /// As many replicas as asked for, else as many as the topic had and the target has brokers for.
-    fn replication(&self, wanted: &Wanted<'_>) -> Option<i16> {
+    fn replication(&self, wanted: &WantedTopic<'_>) -> Option<i16> {
         let had = wanted.source.replication.min(self.view.brokers.len()).max(1);
         self.request.replication.or_else(|| i16::try_from(had).ok())
     }
 
     /// Makes the topic where it is not there, and configures it for the time of the restore.
-    async fn ready(&self, wanted: &Wanted<'_>, state: &mut State, folder: &StateFolder) -> Result<(), RestoreError> {
+    async fn ready(
+        &self,
+        wanted: &WantedTopic<'_>,
+        state: &mut RestoreState,
+        folder: &StateFolder,
+    ) -> Result<(), RestoreError> {
         let (cluster, listener) = (&self.shared.cluster, &self.shared.listener);
         let Some(settings) = &state.settings else { return Ok(()) };
         if state.topic.is_none() {
@@ -267,15 +273,15 @@ impl Restore<'_> {
 
     async fn partitions(
         &self,
-        source: &Topic,
+        source: &KeptTopic,
         renamed: &Renamed,
-        state: &State,
+        state: &RestoreState,
         folder: &StateFolder,
     ) -> Result<BTreeMap<i32, Translation>, RestoreError> {
         let turns = Arc::new(Semaphore::new(self.request.parallel.max(1)));
         let mut running = JoinSet::new();
         for partition in wanted_partitions(source, renamed) {
-            let job = Job {
+            let job = PartitionRestore {
                 topic: renamed.to.clone(),
                 source: partition.clone(),
                 selection: plan::selection(partition, self.request),
@@ -303,9 +309,9 @@ impl Restore<'_> {
 
     async fn finish(
         &self,
-        wanted: &Wanted<'_>,
+        wanted: &WantedTopic<'_>,
         manifest: &Manifest,
-        state: &mut State,
+        state: &mut RestoreState,
         tables: &BTreeMap<i32, Translation>,
     ) -> Result<(), RestoreError> {
         let (cluster, listener, request) = (&self.shared.cluster, &self.shared.listener, self.request);
@@ -323,17 +329,21 @@ impl Restore<'_> {
     }
 }
 
-pub(super) fn wanted_partitions<'a>(source: &'a Topic, renamed: &'a Renamed) -> impl Iterator<Item = &'a Partition> {
-    let wanted =
-        |partition: &&Partition| renamed.partitions.as_ref().is_none_or(|wanted| wanted.contains(&partition.partition));
+pub(super) fn wanted_partitions<'a>(
+    source: &'a KeptTopic,
+    renamed: &'a Renamed,
+) -> impl Iterator<Item = &'a KeptPartition> {
+    let wanted = |partition: &&KeptPartition| {
+        renamed.partitions.as_ref().is_none_or(|wanted| wanted.contains(&partition.partition))
+    };
     source.partitions.iter().filter(wanted)
 }
 
-fn largest(source: &Topic) -> u64 {
+fn largest(source: &KeptTopic) -> u64 {
     source.partitions.iter().flat_map(|partition| &partition.segments).map(|segment| segment.largest).max().unwrap_or(0)
 }
 
-fn newest(source: &Topic) -> i64 {
+fn newest(source: &KeptTopic) -> i64 {
     source
         .partitions
         .iter()

@@ -1,15 +1,15 @@
 //! What of a stored batch is sent, and in which form a broker takes it.
 
-use super::select::Selection;
-use crate::backup::Stored;
-use crate::backup::batch::{Batch, BatchError, Builder, Codec, Compressor, Editor, Kind, TimeStampType};
-use crate::wire::transactions::Identity;
+use super::select::RestoreSelection;
+use crate::backup::StoredBatch;
+use crate::backup::batch::{Batch, BatchError, BatchKind, Builder, Codec, Compressor, Editor, TimeStampType};
+use crate::wire::transactions::ProducerIdentity;
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Records with source offsets that follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct OutgoingSpan {
     /// The first one's offset in the source.
     pub(super) source: i64,
     /// How many there are.
@@ -20,7 +20,7 @@ pub(super) struct Span {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Outgoing {
     /// The offsets that its records had; none for a filler.
-    pub(super) spans: Vec<Span>,
+    pub(super) spans: Vec<OutgoingSpan>,
     /// How many records there are.
     pub(super) count: i32,
     bytes: Vec<u8>,
@@ -41,7 +41,7 @@ impl Outgoing {
     ///
     /// # Errors
     /// See [`Editor::new`].
-    pub(super) fn sealed(&self, identity: Identity, sequence: i32) -> Result<Bytes, BatchError> {
+    pub(super) fn sealed(&self, identity: ProducerIdentity, sequence: i32) -> Result<Bytes, BatchError> {
         let mut bytes = self.bytes.clone();
         let mut editor = Editor::new(&mut bytes)?;
         editor.producer(identity.id, identity.epoch, sequence).seal();
@@ -65,7 +65,7 @@ pub(super) enum Flow {
 
 /// Turns the stored batches of one partition into those that are sent.
 pub(super) struct Outgo {
-    selection: Selection,
+    selection: RestoreSelection,
     /// Whether a batch may not stand for offsets apart from each other, because offsets are to stay what they were.
     split: bool,
     compressors: BTreeMap<Codec, Compressor>,
@@ -74,15 +74,21 @@ pub(super) struct Outgo {
 }
 
 impl Outgo {
-    pub(super) fn new(selection: Selection, split: bool) -> Self {
-        Self { selection, split, compressors: BTreeMap::new(), scratch: Vec::new(), builder: Builder::new(Kind::FRESH) }
+    pub(super) fn new(selection: RestoreSelection, split: bool) -> Self {
+        Self {
+            selection,
+            split,
+            compressors: BTreeMap::new(),
+            scratch: Vec::new(),
+            builder: Builder::new(BatchKind::FRESH),
+        }
     }
 
     /// Appends what is to be sent of this stored batch.
     ///
     /// # Errors
     /// The batch is damaged in a way that its checksum, which was held against its bytes when it was read, does not show.
-    pub(super) fn take(&mut self, stored: Stored, out: &mut VecDeque<Outgoing>) -> Result<Flow, BatchError> {
+    pub(super) fn take(&mut self, stored: StoredBatch, out: &mut VecDeque<Outgoing>) -> Result<Flow, BatchError> {
         let header = stored.header;
         if let Some(end) = self.selection.ends_before(header.base_offset) {
             return Ok(Flow::Ends(end));
@@ -96,7 +102,7 @@ impl Outgo {
             let mut bytes = stored.bytes;
             let attributes = header.attributes.with_transactional(false).without_delete_horizon();
             Editor::new(&mut bytes)?.base_offset(0).leader_epoch(-1).attributes(attributes).seal();
-            let spans = vec![Span { source: header.base_offset, count: i64::from(header.count) }];
+            let spans = vec![OutgoingSpan { source: header.base_offset, count: i64::from(header.count) }];
             out.push_back(Outgoing { spans, count: header.count, bytes });
             return Ok(Flow::Goes);
         }
@@ -108,7 +114,7 @@ impl Outgo {
     fn encode(&mut self, batch: &Batch<'_>, out: &mut VecDeque<Outgoing>) -> Result<Flow, BatchError> {
         let codec = batch.header().attributes.codec()?;
         let mut scratch = std::mem::take(&mut self.scratch);
-        let mut spans: Vec<Span> = Vec::new();
+        let mut spans: Vec<OutgoingSpan> = Vec::new();
         let mut flow = Flow::Goes;
         for record in batch.records(&mut scratch)? {
             let record = record?;
@@ -126,7 +132,7 @@ impl Outgo {
             self.builder.copy(&moved);
             match spans.last_mut().filter(|_| follows) {
                 Some(span) => span.count += 1,
-                None => spans.push(Span { source: record.offset, count: 1 }),
+                None => spans.push(OutgoingSpan { source: record.offset, count: 1 }),
             }
         }
         self.finish(codec, &mut spans, out)?;
@@ -134,11 +140,16 @@ impl Outgo {
         Ok(flow)
     }
 
-    fn finish(&mut self, codec: Codec, spans: &mut Vec<Span>, out: &mut VecDeque<Outgoing>) -> Result<(), BatchError> {
+    fn finish(
+        &mut self,
+        codec: Codec,
+        spans: &mut Vec<OutgoingSpan>,
+        out: &mut VecDeque<Outgoing>,
+    ) -> Result<(), BatchError> {
         let compressor = self.compressors.entry(codec).or_insert_with(|| Compressor::new(codec));
         let mut bytes = Vec::new();
         if let Some(header) = self.builder.finish(compressor, &mut bytes)? {
-            self.builder.begin(Kind::FRESH, -1);
+            self.builder.begin(BatchKind::FRESH, -1);
             out.push_back(Outgoing { spans: std::mem::take(spans), count: header.count, bytes });
         }
         Ok(())
@@ -153,7 +164,7 @@ pub(super) fn filler(wanted: i64) -> Result<Outgoing, BatchError> {
     /// So many take 8 MB uncompressed, and 20 kB on the wire.
     const MOST: i64 = 1_000_000;
     let count = wanted.min(MOST);
-    let mut builder = Builder::new(Kind::FRESH);
+    let mut builder = Builder::new(BatchKind::FRESH);
     for offset in 0..count {
         builder.add(offset, 0, None, None, std::iter::empty());
     }

@@ -1,18 +1,18 @@
 //! Restoring one partition from its first record to its last.
 
-use super::checkpoint::Journal;
+use super::checkpoint::CheckpointJournal;
 use super::error::RestoreError;
-use super::event::{Event, Listener};
+use super::event::{RestoreEvent, RestoreListener};
 use super::feed::{Feed, Item};
-use super::lane::{Lane, WINDOW};
+use super::lane::{TargetLane, WINDOW};
 use super::outgoing::{Outgo, Outgoing, filler};
 use super::pace::Pace;
-use super::select::Selection;
+use super::select::RestoreSelection;
 use crate::backup::Archive;
 use crate::backup::manifest;
 use crate::backup::translation::Translation;
-use crate::wire::transactions::Transactions;
-use crate::wire::{Cluster, deletion};
+use crate::wire::transactions::TransactionalProducer;
+use crate::wire::{WireCluster, deletion};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -27,20 +27,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(3);
 
 /// What all partitions of a restore share.
-pub(super) struct Shared {
+pub(super) struct RestoreShared {
     pub(super) archive: Archive,
-    pub(super) cluster: Cluster,
+    pub(super) cluster: WireCluster,
     pub(super) pace: Pace,
-    pub(super) listener: Listener,
+    pub(super) listener: RestoreListener,
 }
 
 /// The restore of one partition.
-pub(super) struct Job {
+pub(super) struct PartitionRestore {
     /// The topic in the target.
     pub(super) topic: String,
     /// What the archive has.
-    pub(super) source: manifest::Partition,
-    pub(super) selection: Selection,
+    pub(super) source: manifest::KeptPartition,
+    pub(super) selection: RestoreSelection,
     /// Where the target began: 0 in a topic that was made for it.
     pub(super) start: i64,
     /// Whether offsets stay what they were.
@@ -53,10 +53,10 @@ pub(super) struct Job {
 
 /// The restore of one partition while it runs.
 struct Run<'a> {
-    shared: &'a Shared,
-    job: &'a Job,
-    lane: Lane<'a>,
-    transactions: Option<Transactions>,
+    shared: &'a RestoreShared,
+    job: &'a PartitionRestore,
+    lane: TargetLane<'a>,
+    transactions: Option<TransactionalProducer>,
     window: Vec<Outgoing>,
     /// The target offset behind the window.
     next: i64,
@@ -67,11 +67,11 @@ struct Run<'a> {
 ///
 /// # Errors
 /// See [`RestoreError`].
-pub(super) async fn run(shared: &Shared, job: &Job) -> Result<Translation, RestoreError> {
+pub(super) async fn run(shared: &RestoreShared, job: &PartitionRestore) -> Result<Translation, RestoreError> {
     let number = job.source.partition;
     let path = job.state.join(format!("{number}.journal"));
-    let (journal, found) = Journal::open(&path).await.map_err(RestoreError::state(&path))?;
-    let lane = Lane::open(&shared.cluster, &job.topic, number, (journal, found), job.start).await?;
+    let (journal, found) = CheckpointJournal::open(&path).await.map_err(RestoreError::state(&path))?;
+    let lane = TargetLane::open(&shared.cluster, &job.topic, number, (journal, found), job.start).await?;
     let table = Translation::starting_at(job.start);
     let mut run = Run { shared, job, lane, transactions: None, window: Vec::new(), next: job.start, table };
     if job.exact && job.source.first > 0 {
@@ -174,7 +174,7 @@ impl Run<'_> {
         let bytes = window.iter().map(Outgoing::size).sum::<usize>();
         self.shared.pace.wait(bytes).await;
         self.lane.deliver(&window).await?;
-        self.shared.listener.tell(Event::Stored {
+        self.shared.listener.tell(RestoreEvent::Stored {
             topic: self.job.topic.clone(),
             partition: self.job.source.partition,
             records: window.iter().map(|batch| u64::from(batch.count.unsigned_abs())).sum(),
@@ -200,7 +200,7 @@ impl Run<'_> {
         let during = || RestoreError::wire(format!("filling the gap before offset {target} of {name}"));
         if self.transactions.is_none() {
             // This ends the transaction that a killed attempt may have left open, whose marker counts, too.
-            let begun = Transactions::begin(&self.shared.cluster, &id, OPEN).await.map_err(during())?;
+            let begun = TransactionalProducer::begin(&self.shared.cluster, &id, OPEN).await.map_err(during())?;
             self.transactions = Some(begun);
         }
         let mut end = self.lane.end().await?;
@@ -240,7 +240,7 @@ impl Run<'_> {
         let bytes = self.table.to_bytes();
         super::folder::put(&path, &bytes).map_err(RestoreError::state(&path))?;
         let (topic, partition) = (self.job.topic.clone(), self.job.source.partition);
-        self.shared.listener.tell(Event::Completed { topic, partition, end });
+        self.shared.listener.tell(RestoreEvent::Completed { topic, partition, end });
         Ok(())
     }
 }

@@ -1,20 +1,20 @@
 //! What a restore of a topic will write, from the archive alone.
 
 use super::error::RestoreError;
-use super::event::Planned;
-use super::request::{Keep, Offsets, Renamed, Request, Until};
-use super::select::{Excluded, Selection};
+use super::event::PlannedTopic;
+use super::request::{Keep, Offsets, Renamed, RestorePoint, RestoreRequest};
+use super::select::{Excluded, RestoreSelection};
 use crate::backup::batch::TimeStampType;
-use crate::backup::manifest::{Manifest, Partition, Topic};
+use crate::backup::manifest::{KeptPartition, KeptTopic, Manifest};
 use crate::backup::{Archive, Segments};
 
 /// The manifest that a restore reads: the newest, or the last one of a generation.
 ///
 /// # Errors
 /// There is none, or it cannot be read.
-pub(super) fn manifest(archive: &Archive, until: Until) -> Result<Manifest, RestoreError> {
+pub(super) fn manifest(archive: &Archive, until: RestorePoint) -> Result<Manifest, RestoreError> {
     let newest = archive.current()?;
-    let Until::Generation(wanted) = until else { return Ok(newest) };
+    let RestorePoint::Generation(wanted) = until else { return Ok(newest) };
     let mut found = None;
     for number in archive.numbers()? {
         let (manifest, _) = archive.manifest(number)?;
@@ -32,7 +32,7 @@ pub(super) fn manifest(archive: &Archive, until: Until) -> Result<Manifest, Rest
 ///
 /// # Errors
 /// It is not there, or has no such partition.
-pub(in crate::backup) fn topic<'a>(manifest: &'a Manifest, wanted: &Renamed) -> Result<&'a Topic, RestoreError> {
+pub(in crate::backup) fn topic<'a>(manifest: &'a Manifest, wanted: &Renamed) -> Result<&'a KeptTopic, RestoreError> {
     let found = manifest.topic(&wanted.from).ok_or_else(|| {
         let mut names: Vec<&str> = manifest.topics.iter().map(|topic| topic.name.as_str()).collect();
         names.dedup();
@@ -49,7 +49,7 @@ pub(in crate::backup) fn topic<'a>(manifest: &'a Manifest, wanted: &Renamed) -> 
 }
 
 /// Which records of a partition are wanted.
-pub(super) fn selection(partition: &Partition, request: &Request) -> Selection {
+pub(super) fn selection(partition: &KeptPartition, request: &RestoreRequest) -> RestoreSelection {
     let mut excluded = Vec::new();
     if request.isolation == Keep::Committed {
         let aborted = partition.aborted.iter();
@@ -62,11 +62,11 @@ pub(super) fn selection(partition: &Partition, request: &Request) -> Selection {
         excluded.extend(open.map(|open| Excluded { producer: open.producer_id, first: open.first, last: i64::MAX }));
     }
     let (end, time) = match request.until {
-        Until::Offset(offset) => (Some(offset), None),
-        Until::Time(time) => (None, Some(time)),
-        Until::End | Until::Generation(_) => (None, None),
+        RestorePoint::Offset(offset) => (Some(offset), None),
+        RestorePoint::Time(time) => (None, Some(time)),
+        RestorePoint::End | RestorePoint::Generation(_) => (None, None),
     };
-    Selection::new(excluded, end, time)
+    RestoreSelection::new(excluded, end, time)
 }
 
 /// Reads a partition through, holds it against the manifest, and counts what will be written. A restore that finds damage half-way
@@ -76,10 +76,10 @@ pub(super) fn selection(partition: &Partition, request: &Request) -> Selection {
 /// The archive is damaged; the file and the byte are named.
 pub(super) fn measure(
     archive: &Archive,
-    partition: &Partition,
-    selection: &Selection,
+    partition: &KeptPartition,
+    selection: &RestoreSelection,
     offsets: Offsets,
-    planned: &mut Planned,
+    planned: &mut PlannedTopic,
 ) -> Result<(), RestoreError> {
     let mut next = partition.first;
     let (mut kept, mut inner) = (0, 0);

@@ -1,14 +1,14 @@
 //! The topic in the target: whether it may be written into, and how it is configured meanwhile and afterwards.
 
 use super::error::RestoreError;
-use super::event::{Event, Listener};
-use super::folder::State;
-use super::request::{Offsets, Request};
+use super::event::{RestoreEvent, RestoreListener};
+use super::folder::RestoreState;
+use super::request::{Offsets, RestoreRequest};
 use crate::backup::manifest;
 use crate::wire::acls::{self, TopicAcl};
 use crate::wire::creation::{self, NewTopic};
-use crate::wire::offsets::{self, At, Isolation};
-use crate::wire::{Cluster, WireError, configs, topics};
+use crate::wire::offsets::{self, At, IsolationLevel};
+use crate::wire::{WireCluster, WireError, configs, topics};
 use std::collections::BTreeMap;
 
 /// Kafka's codes: a setting that it does not know or take; a topic that exists.
@@ -30,9 +30,9 @@ const MEANWHILE: &[(&str, &str)] = &[
 ];
 
 /// A topic of the target as it is to be.
-pub(super) struct Wanted<'a> {
+pub(super) struct WantedTopic<'a> {
     pub(super) name: &'a str,
-    pub(super) source: &'a manifest::Topic,
+    pub(super) source: &'a manifest::KeptTopic,
     /// The bytes of the largest batch.
     pub(super) largest: u64,
     /// The largest time stamp of the partitions, in ms since the epoch.
@@ -47,7 +47,7 @@ fn asking(during: &str, topic: &str) -> impl FnOnce(WireError) -> RestoreError {
 ///
 /// # Errors
 /// It may not be seen, or no broker answers.
-pub(super) async fn find(cluster: &Cluster, name: &str) -> Result<Option<topics::Topic>, RestoreError> {
+pub(super) async fn find(cluster: &WireCluster, name: &str) -> Result<Option<topics::DescribedTopic>, RestoreError> {
     let mut found = topics::describe(cluster, &[name]).await.map_err(asking("describing", name))?;
     match found.remove(name) {
         Some(Ok(topic)) => Ok(Some(topic)),
@@ -57,7 +57,7 @@ pub(super) async fn find(cluster: &Cluster, name: &str) -> Result<Option<topics:
     }
 }
 
-impl Wanted<'_> {
+impl WantedTopic<'_> {
     /// The configuration that the topic had, as far as it was its own.
     fn settings(&self) -> BTreeMap<String, String> {
         let own = self.source.config.iter().flatten().filter(|(_, setting)| setting.source == "topic");
@@ -76,9 +76,9 @@ impl Wanted<'_> {
     /// It would refuse the topic, whatever the settings.
     pub(super) async fn acceptable(
         &self,
-        cluster: &Cluster,
+        cluster: &WireCluster,
         replication: Option<i16>,
-        listener: &Listener,
+        listener: &RestoreListener,
     ) -> Result<BTreeMap<String, String>, RestoreError> {
         let all = self.settings();
         let check = async |configs: BTreeMap<String, String>| {
@@ -113,14 +113,14 @@ impl Wanted<'_> {
     /// The target refuses.
     pub(super) async fn make(
         &self,
-        cluster: &Cluster,
+        cluster: &WireCluster,
         replication: Option<i16>,
         settings: &BTreeMap<String, String>,
-        listener: &Listener,
+        listener: &RestoreListener,
     ) -> Result<(), RestoreError> {
         let topic = self.new_topic(replication, settings.clone());
         creation::create(cluster, &topic, false).await.map_err(asking("creating", self.name))?;
-        listener.tell(Event::Created { topic: self.name.to_owned(), partitions: self.source.partitions.len() });
+        listener.tell(RestoreEvent::Created { topic: self.name.to_owned(), partitions: self.source.partitions.len() });
         Ok(())
     }
 
@@ -130,10 +130,10 @@ impl Wanted<'_> {
     /// The target refuses.
     pub(super) async fn configure_meanwhile(
         &self,
-        cluster: &Cluster,
+        cluster: &WireCluster,
         now: i64,
-        request: &Request,
-        listener: &Listener,
+        request: &RestoreRequest,
+        listener: &RestoreListener,
     ) -> Result<(), RestoreError> {
         let effective =
             configs::of_topic(cluster, self.name).await.map_err(asking("asking the settings of", self.name))?;
@@ -170,7 +170,7 @@ impl Wanted<'_> {
     /// The target refuses.
     pub(super) async fn configure_finally(
         &self,
-        cluster: &Cluster,
+        cluster: &WireCluster,
         settings: &BTreeMap<String, String>,
         hold: bool,
     ) -> Result<(), RestoreError> {
@@ -179,7 +179,9 @@ impl Wanted<'_> {
         let meanwhile = MEANWHILE.iter().map(|(name, _)| *name).chain([LARGEST]);
         let held = |name: &str| hold && matches!(name, RETENTION | "retention.bytes");
         let changes: BTreeMap<String, Option<String>> = meanwhile
-            .filter(|name| !held(name) && now.get(*name).is_some_and(|found| found.source == configs::Source::Topic))
+            .filter(|name| {
+                !held(name) && now.get(*name).is_some_and(|found| found.source == configs::SettingSource::Topic)
+            })
             .map(|name| (name.to_owned(), settings.get(name).cloned()))
             .collect();
         if changes.is_empty() {
@@ -192,7 +194,7 @@ impl Wanted<'_> {
     ///
     /// # Errors
     /// It does not take the batches as they are.
-    pub(super) async fn fits(&self, cluster: &Cluster, topic: &topics::Topic) -> Result<(), RestoreError> {
+    pub(super) async fn fits(&self, cluster: &WireCluster, topic: &topics::DescribedTopic) -> Result<(), RestoreError> {
         let (there, here) = (topic.partitions.len(), self.source.partitions.len());
         if there != here {
             let reason =
@@ -226,9 +228,9 @@ impl Wanted<'_> {
     /// They do not.
     pub(super) async fn fits_brokers(
         &self,
-        cluster: &Cluster,
+        cluster: &WireCluster,
         broker: i32,
-        listener: &Listener,
+        listener: &RestoreListener,
     ) -> Result<(), RestoreError> {
         const REQUEST: &str = "socket.request.max.bytes";
         let found = match configs::of_broker(cluster, broker).await {
@@ -256,9 +258,12 @@ impl Wanted<'_> {
 ///
 /// # Errors
 /// A leader does not answer.
-pub(super) async fn ends(cluster: &Cluster, topic: &topics::Topic) -> Result<BTreeMap<i32, i64>, RestoreError> {
+pub(super) async fn ends(
+    cluster: &WireCluster,
+    topic: &topics::DescribedTopic,
+) -> Result<BTreeMap<i32, i64>, RestoreError> {
     let numbers: Vec<i32> = topic.partitions.iter().map(|partition| partition.index).collect();
-    let found = offsets::list(cluster, &topic.name, &numbers, At::End, Isolation::Uncommitted).await;
+    let found = offsets::list(cluster, &topic.name, &numbers, At::End, IsolationLevel::Uncommitted).await;
     let mut ends = BTreeMap::new();
     for (partition, answer) in found {
         let end = answer.map_err(asking("asking for the ends of", &topic.name))?;
@@ -271,7 +276,7 @@ pub(super) async fn ends(cluster: &Cluster, topic: &topics::Topic) -> Result<BTr
 ///
 /// # Errors
 /// The topic exists, and nobody said that it may be appended to; or it was to get exact offsets.
-pub(super) fn may_write(topic: &topics::Topic, request: &Request) -> Result<(), RestoreError> {
+pub(super) fn may_write(topic: &topics::DescribedTopic, request: &RestoreRequest) -> Result<(), RestoreError> {
     if !request.append {
         let reason = format!("topic `{}` exists in the target", topic.name);
         return Err(RestoreError::refused(
@@ -291,7 +296,7 @@ pub(super) fn may_write(topic: &topics::Topic, request: &Request) -> Result<(), 
 }
 
 /// Whether the topic is the one that a restore was writing into.
-pub(super) fn is_same(state: &State, topic: &topics::Topic) -> bool {
+pub(super) fn is_same(state: &RestoreState, topic: &topics::DescribedTopic) -> bool {
     state.topic == topic.id.map(|id| id.to_string())
 }
 
@@ -299,7 +304,11 @@ pub(super) fn is_same(state: &State, topic: &topics::Topic) -> bool {
 ///
 /// # Errors
 /// It does not appear.
-pub(super) async fn appeared(cluster: &Cluster, name: &str, partitions: usize) -> Result<Option<String>, RestoreError> {
+pub(super) async fn appeared(
+    cluster: &WireCluster,
+    name: &str,
+    partitions: usize,
+) -> Result<Option<String>, RestoreError> {
     /// So long a new topic may take to be known to the broker that is asked.
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
     /// Between two looks; nothing announces it.
@@ -324,7 +333,11 @@ pub(super) async fn appeared(cluster: &Cluster, name: &str, partitions: usize) -
 ///
 /// # Errors
 /// The target refuses.
-pub(super) async fn acls(cluster: &Cluster, wanted: &Wanted<'_>, listener: &Listener) -> Result<(), RestoreError> {
+pub(super) async fn acls(
+    cluster: &WireCluster,
+    wanted: &WantedTopic<'_>,
+    listener: &RestoreListener,
+) -> Result<(), RestoreError> {
     let Some(all) = &wanted.source.acls else {
         listener.warn(format!("topic `{}`: the archive has no ACLs: they could not be seen", wanted.source.name));
         return Ok(());

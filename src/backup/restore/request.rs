@@ -7,17 +7,17 @@ use std::path::PathBuf;
 
 /// A restore.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct RestoreRequest {
     /// Which topics.
     pub topics: Vec<Renamed>,
     /// Which moment of them.
-    pub until: Until,
+    pub until: RestorePoint,
     /// Which offsets the records get.
     pub offsets: Offsets,
     /// Which records.
     pub isolation: Keep,
     /// Which groups get their offsets.
-    pub groups: Groups,
+    pub groups: RestoredGroups,
     /// Whether ACLs that name a topic literally come back.
     pub acls: bool,
     /// Bytes per second over all partitions; `None` for no limit.
@@ -38,15 +38,15 @@ pub struct Request {
     pub state: PathBuf,
 }
 
-impl Request {
+impl RestoreRequest {
     /// Everything of these topics, under their own names, with offsets of their own.
     pub fn new(topics: Vec<Renamed>, state: PathBuf) -> Self {
         Self {
             topics,
-            until: Until::End,
+            until: RestorePoint::End,
             offsets: Offsets::Translated,
             isolation: Keep::Committed,
-            groups: Groups::None,
+            groups: RestoredGroups::None,
             acls: false,
             rate: None,
             append: false,
@@ -81,7 +81,7 @@ impl Renamed {
 /// Which moment of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Until {
+pub enum RestorePoint {
     /// Everything that the archive has.
     End,
     /// Each partition as it was before its first record with a later time stamp than this, in ms since the epoch.
@@ -114,7 +114,7 @@ pub enum Keep {
 
 /// Which groups get their offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Groups {
+pub enum RestoredGroups {
     /// None.
     None,
     /// All that had committed offsets for the topics.
@@ -123,7 +123,7 @@ pub enum Groups {
     Named(Vec<String>),
 }
 
-impl Groups {
+impl RestoredGroups {
     /// Whether this group gets its offsets.
     pub fn wants(&self, name: &str) -> bool {
         match self {

@@ -12,7 +12,7 @@ pub(super) struct Excluded {
 
 /// Which records of a partition are wanted.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Selection {
+pub(super) struct RestoreSelection {
     /// Transactions that were aborted, or not ended where the archive ends; none of them are kept where everything is wanted.
     excluded: Vec<Excluded>,
     /// The restored partition ends before this source offset.
@@ -21,7 +21,7 @@ pub(super) struct Selection {
     time: Option<i64>,
 }
 
-impl Selection {
+impl RestoreSelection {
     pub(super) fn new(mut excluded: Vec<Excluded>, end: Option<i64>, time: Option<i64>) -> Self {
         excluded.sort_by_key(|excluded| (excluded.producer, excluded.first));
         Self { excluded, end, time }

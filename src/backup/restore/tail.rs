@@ -3,9 +3,9 @@
 use super::error::RestoreError;
 use super::outgoing::Outgoing;
 use crate::backup::batch::{Batch, Batches};
-use crate::wire::fetch::{Fetcher, Limits, Position, Positions};
-use crate::wire::offsets::Isolation;
-use crate::wire::{Cluster, roles, topics};
+use crate::wire::fetch::{FetchPosition, FetchPositions, Fetcher, Limits};
+use crate::wire::offsets::IsolationLevel;
+use crate::wire::{WireCluster, roles, topics};
 use std::time::Duration;
 
 /// Enough for the batches of a window, one after the other.
@@ -13,7 +13,7 @@ const LIMITS: Limits = Limits {
     total: 16 << 20,
     partition: 16 << 20,
     wait: Duration::from_millis(500),
-    isolation: Isolation::Uncommitted,
+    isolation: IsolationLevel::Uncommitted,
 };
 
 /// How many of these batches the partition already holds, from this offset up to its end.
@@ -21,7 +21,7 @@ const LIMITS: Limits = Limits {
 /// # Errors
 /// It holds something else there, or a part of a batch; or it cannot be read.
 pub(super) async fn held(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     topic: &str,
     partition: i32,
     (from, end): (i64, i64),
@@ -61,7 +61,7 @@ fn is_same(stored: &Batch<'_>, sent: &Outgoing) -> bool {
 }
 
 async fn read(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     topic: &str,
     partition: i32,
     from: i64,
@@ -75,8 +75,8 @@ async fn read(
     let mut fetcher = Fetcher::open(cluster, leader, LIMITS).await?;
     let (mut found, mut offset) = (Vec::new(), from);
     while offset < end {
-        let position = Position { partition, offset, leader_epoch: None };
-        let asked = vec![Positions { topic: topic.to_owned(), id, partitions: vec![position] }];
+        let position = FetchPosition { partition, offset, leader_epoch: None };
+        let asked = vec![FetchPositions { topic: topic.to_owned(), id, partitions: vec![position] }];
         let mut next = offset;
         for (_, answer) in fetcher.fetch(asked).await? {
             let records = answer?.records;

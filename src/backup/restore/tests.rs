@@ -1,16 +1,18 @@
 //! Batches as they are sent, and the choice of what is sent.
 
-use super::outgoing::{Flow, Outgo, Outgoing, Span, filler};
-use super::select::{Excluded, Selection};
-use crate::backup::batch::{Attributes, Batch, Builder, Codec, Compressor, Editor, Kind, RecordHeader, TimeStampType};
-use crate::backup::{Position, Stored};
-use crate::wire::transactions::Identity;
+use super::outgoing::{Flow, Outgo, Outgoing, OutgoingSpan, filler};
+use super::select::{Excluded, RestoreSelection};
+use crate::backup::batch::{
+    Attributes, Batch, BatchKind, Builder, Codec, Compressor, Editor, RecordHeader, TimeStampType,
+};
+use crate::backup::{BatchPosition, StoredBatch};
+use crate::wire::transactions::ProducerIdentity;
 use std::collections::VecDeque;
 
-const ME: Identity = Identity { id: 4711, epoch: 2 };
+const ME: ProducerIdentity = ProducerIdentity { id: 4711, epoch: 2 };
 
 /// A batch of records with these offsets, as a compacted topic may have them.
-fn stored(offsets: &[i64], codec: Codec, kind: Kind) -> Stored {
+fn stored(offsets: &[i64], codec: Codec, kind: BatchKind) -> StoredBatch {
     let mut builder = Builder::new(kind);
     let base = offsets[0];
     let mut bytes = Vec::new();
@@ -27,7 +29,7 @@ fn stored(offsets: &[i64], codec: Codec, kind: Kind) -> Stored {
         bytes = thinned(&whole, offsets, codec);
     }
     let header = Batch::read(&bytes).map_or(header, |batch| *batch.header());
-    Stored { header, bytes, position: Position { file: "a.log".to_owned(), at: 0 } }
+    StoredBatch { header, bytes, position: BatchPosition { file: "a.log".to_owned(), at: 0 } }
 }
 
 /// The batch with only these records, as the cleaner leaves it: the span of offsets stays.
@@ -56,7 +58,7 @@ fn thinned(whole: &Batch<'_>, offsets: &[i64], codec: Codec) -> Vec<u8> {
 }
 
 /// What is sent of these batches, and where the partition ends.
-fn sent(selection: Selection, split: bool, batches: Vec<Stored>) -> (Vec<Outgoing>, Option<i64>) {
+fn sent(selection: RestoreSelection, split: bool, batches: Vec<StoredBatch>) -> (Vec<Outgoing>, Option<i64>) {
     let mut outgo = Outgo::new(selection, split);
     let mut out = VecDeque::new();
     for batch in batches {
@@ -95,13 +97,13 @@ fn value(offset: i64) -> Option<Vec<u8>> {
 
 #[test]
 fn a_dense_batch_keeps_its_records_as_bytes_and_gets_another_producer() {
-    let transaction = Kind { transaction: Some((77, 1)), ..Kind::FRESH };
+    let transaction = BatchKind { transaction: Some((77, 1)), ..BatchKind::FRESH };
     for codec in Codec::ALL {
         let batch = stored(&[5, 6, 7], codec, transaction);
         let payload = batch.batch().expect("sound").payload().to_vec();
-        let (out, end) = sent(Selection::default(), true, vec![batch]);
+        let (out, end) = sent(RestoreSelection::default(), true, vec![batch]);
         assert_eq!((out.len(), end), (1, None));
-        assert_eq!(out[0].spans, [Span { source: 5, count: 3 }]);
+        assert_eq!(out[0].spans, [OutgoingSpan { source: 5, count: 3 }]);
         let bytes = out[0].sealed(ME, 0).expect("sound");
         assert_eq!(Batch::read(&bytes).expect("sound").payload(), payload, "{codec}");
         let seen = records(&out[0]);
@@ -111,53 +113,54 @@ fn a_dense_batch_keeps_its_records_as_bytes_and_gets_another_producer() {
 
 #[test]
 fn a_compacted_batch_becomes_dense_or_is_split_where_offsets_are_to_stay() {
-    let thin = || vec![stored(&[10, 11, 14, 19], Codec::Zstd, Kind::FRESH)];
-    let (out, _) = sent(Selection::default(), false, thin());
+    let thin = || vec![stored(&[10, 11, 14, 19], Codec::Zstd, BatchKind::FRESH)];
+    let (out, _) = sent(RestoreSelection::default(), false, thin());
     assert_eq!(out.len(), 1);
-    let spans = [(10, 2), (14, 1), (19, 1)].map(|(source, count)| Span { source, count });
+    let spans = [(10, 2), (14, 1), (19, 1)].map(|(source, count)| OutgoingSpan { source, count });
     assert_eq!((&out[0].spans[..], out[0].count, out[0].next_source()), (&spans[..], 4, Some(20)));
     let values: Vec<_> = records(&out[0]).into_iter().map(|(offset, time, value, _)| (offset, time, value)).collect();
     let expected = [10, 11, 14, 19].iter().enumerate();
     assert_eq!(values, expected.map(|(at, offset)| (at as i64, 1000 + offset, value(*offset))).collect::<Vec<_>>());
-    let (out, _) = sent(Selection::default(), true, thin());
+    let (out, _) = sent(RestoreSelection::default(), true, thin());
     let counts: Vec<_> = out.iter().map(|batch| (batch.spans[0].source, batch.count)).collect();
     assert_eq!(counts, [(10, 2), (14, 1), (19, 1)]);
 }
 
 #[test]
 fn a_time_of_the_broker_becomes_each_records_own() {
-    let append = Kind { append_time: Some(99_000), ..Kind::FRESH };
+    let append = BatchKind { append_time: Some(99_000), ..BatchKind::FRESH };
     let batch = stored(&[1, 2], Codec::Lz4, append);
     assert_eq!(batch.header.attributes.time_stamp_type(), TimeStampType::LogAppendTime);
-    let (out, _) = sent(Selection::default(), false, vec![batch]);
+    let (out, _) = sent(RestoreSelection::default(), false, vec![batch]);
     let times: Vec<i64> = records(&out[0]).into_iter().map(|(_, time, ..)| time).collect();
     assert_eq!(times, [99_000, 99_000]);
 }
 
 #[test]
 fn markers_and_what_was_aborted_are_left_out_and_only_that() {
-    let mut marker = stored(&[3], Codec::None, Kind { transaction: Some((77, 0)), ..Kind::FRESH });
+    let mut marker = stored(&[3], Codec::None, BatchKind { transaction: Some((77, 0)), ..BatchKind::FRESH });
     marker.bytes[22] |= 1 << 5;
     Editor::new(&mut marker.bytes).expect("a batch").seal();
     marker.header = *Batch::read(&marker.bytes).expect("sound").header();
     let of = |producer, offsets: &[i64]| {
-        stored(offsets, Codec::None, Kind { transaction: Some((producer, 0)), ..Kind::FRESH })
+        stored(offsets, Codec::None, BatchKind { transaction: Some((producer, 0)), ..BatchKind::FRESH })
     };
     let batches =
-        || vec![of(77, &[1]), of(88, &[2]), marker.clone(), of(77, &[4]), stored(&[5], Codec::None, Kind::FRESH)];
+        || vec![of(77, &[1]), of(88, &[2]), marker.clone(), of(77, &[4]), stored(&[5], Codec::None, BatchKind::FRESH)];
     let aborted = vec![Excluded { producer: 77, first: 1, last: 3 }];
     let sources = |selection| -> Vec<i64> {
         sent(selection, false, batches()).0.iter().map(|batch| batch.spans[0].source).collect()
     };
-    assert_eq!(sources(Selection::new(aborted, None, None)), [2, 4, 5]);
-    assert_eq!(sources(Selection::default()), [1, 2, 4, 5], "markers are never records");
+    assert_eq!(sources(RestoreSelection::new(aborted, None, None)), [2, 4, 5]);
+    assert_eq!(sources(RestoreSelection::default()), [1, 2, 4, 5], "markers are never records");
 }
 
 #[test]
 fn an_end_cuts_inside_of_a_batch() {
-    let batches = || vec![stored(&[0, 1, 2], Codec::None, Kind::FRESH), stored(&[3, 4, 5], Codec::Gzip, Kind::FRESH)];
+    let batches =
+        || vec![stored(&[0, 1, 2], Codec::None, BatchKind::FRESH), stored(&[3, 4, 5], Codec::Gzip, BatchKind::FRESH)];
     let run = |end, time| {
-        let (out, end) = sent(Selection::new(Vec::new(), end, time), false, batches());
+        let (out, end) = sent(RestoreSelection::new(Vec::new(), end, time), false, batches());
         (out.iter().map(|batch| batch.count).collect::<Vec<_>>(), end)
     };
     assert_eq!(run(Some(3), None), (vec![3], Some(3)));

@@ -15,7 +15,7 @@ pub(in crate::backup) trait DiskFile: Write + Send + Sync {
 }
 
 /// A file system.
-pub(in crate::backup) trait Disk: Debug + Send + Sync {
+pub(in crate::backup) trait FileSystem: Debug + Send + Sync {
     /// Whether there is a folder.
     fn is_folder(&self, path: &Path) -> bool;
     /// Makes one folder. One that is there is no error.
@@ -48,7 +48,7 @@ impl DiskFile for File {
     }
 }
 
-impl Disk for System {
+impl FileSystem for System {
     fn is_folder(&self, path: &Path) -> bool {
         path.is_dir()
     }

@@ -1,8 +1,8 @@
 //! An archive in a folder. A file is written beside its place, synced, renamed, and its folder synced: a power cut leaves the whole
 //! file or none.
 
-use super::disk::{Disk, System};
-use super::{Entry, Lease, NewFile, Store, StoreError};
+use super::disk::{FileSystem, System};
+use super::{Lease, NewFile, Store, StoreEntry, StoreError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,12 +14,12 @@ const LOCK: &str = ".lock";
 
 /// A folder of the file system.
 #[derive(Clone, Debug)]
-pub struct Folder {
+pub struct FolderStore {
     root: PathBuf,
-    disk: Arc<dyn Disk>,
+    disk: Arc<dyn FileSystem>,
 }
 
-impl Folder {
+impl FolderStore {
     /// This folder; it is made with the first file.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), disk: Arc::new(System) }
@@ -27,7 +27,7 @@ impl Folder {
 
     /// The same on another disk.
     #[cfg(test)]
-    pub(in crate::backup) fn on(disk: Arc<dyn Disk>, root: impl Into<PathBuf>) -> Self {
+    pub(in crate::backup) fn on(disk: Arc<dyn FileSystem>, root: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), disk }
     }
 
@@ -58,20 +58,20 @@ impl Folder {
     }
 }
 
-impl Store for Folder {
+impl Store for FolderStore {
     fn place(&self) -> String {
         self.root.display().to_string()
     }
 
-    fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
-        let read = || -> io::Result<Vec<Entry>> {
+    fn list(&self, prefix: &str) -> Result<Vec<StoreEntry>, StoreError> {
+        let read = || -> io::Result<Vec<StoreEntry>> {
             // Only the folder that the prefix leads into can hold what begins with it.
             let folder = prefix.rsplit_once('/').map_or(self.root.clone(), |(folder, _)| self.at(folder));
             let mut entries = Vec::new();
             for (file, bytes) in self.disk.files(&folder)? {
                 let Some(name) = file.strip_prefix(&self.root).ok().and_then(Path::to_str) else { continue };
                 if name.starts_with(prefix) && !name.ends_with(PART) && name != LOCK {
-                    entries.push(Entry { name: name.to_owned(), bytes });
+                    entries.push(StoreEntry { name: name.to_owned(), bytes });
                 }
             }
             entries.sort();
@@ -134,7 +134,7 @@ impl Store for Folder {
 
 /// A file beside its place.
 struct Part {
-    disk: Arc<dyn Disk>,
+    disk: Arc<dyn FileSystem>,
     file: Box<dyn super::disk::DiskFile>,
     part: PathBuf,
     target: PathBuf,

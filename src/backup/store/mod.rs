@@ -5,13 +5,13 @@ mod error;
 mod folder;
 
 pub use error::StoreError;
-pub use folder::Folder;
+pub use folder::FolderStore;
 
 use std::io::{Read, Write};
 
 /// A file in a store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Entry {
+pub struct StoreEntry {
     /// Its name.
     pub name: String,
     /// Its length in bytes.
@@ -33,7 +33,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// Where it cannot be read. A place that does not exist is empty.
-    fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError>;
+    fn list(&self, prefix: &str) -> Result<Vec<StoreEntry>, StoreError>;
 
     /// Opens a file for reading from this byte on.
     ///

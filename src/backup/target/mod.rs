@@ -7,16 +7,16 @@ mod tally;
 pub use difference::Difference;
 
 use super::batch::BatchError;
-use super::manifest::{Manifest, Partition};
+use super::manifest::{KeptPartition, Manifest};
 use super::restore::{self, RestoreError};
 use super::{Archive, Digest, Segments};
-use crate::kafka::{Seen, reread};
-use crate::wire::{Cluster, committed};
-use restore::{Choice, Offsets, Renamed, Request};
+use crate::kafka::{RereadMessage, reread};
+use crate::wire::{WireCluster, committed};
+use restore::{Choice, Offsets, Renamed, RestoreRequest};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use tally::{BLOCK, Borrowed, Plain, Tally};
+use tally::{BLOCK, Borrowed, Plain, TargetTally};
 
 /// What came of the verification of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -68,7 +68,7 @@ pub struct PartitionVerified {
 /// A partition that is compared.
 struct Side {
     choice: Choice,
-    partition: Partition,
+    partition: KeptPartition,
     /// Where the restored records begin in the target.
     start: i64,
     exact: bool,
@@ -80,9 +80,9 @@ struct Side {
 /// The archive or the target cannot be read.
 pub async fn verify(
     archive: &Archive,
-    cluster: &Cluster,
+    cluster: &WireCluster,
     properties: &BTreeMap<String, String>,
-    request: &Request,
+    request: &RestoreRequest,
 ) -> Result<Vec<Verified>, RestoreError> {
     let mut verified = Vec::new();
     for topic in &request.topics {
@@ -93,9 +93,9 @@ pub async fn verify(
 
 async fn verify_topic(
     archive: &Archive,
-    cluster: &Cluster,
+    cluster: &WireCluster,
     properties: &BTreeMap<String, String>,
-    request: &Request,
+    request: &RestoreRequest,
     topic: &Renamed,
 ) -> Result<Verified, RestoreError> {
     let (archive, renamed, asked, properties) = (archive.clone(), topic.clone(), request.clone(), properties.clone());
@@ -122,7 +122,7 @@ fn verify_partitions(
     manifest: &Manifest,
     starts: &BTreeMap<i32, i64>,
     properties: &BTreeMap<String, String>,
-    request: &Request,
+    request: &RestoreRequest,
     topic: &Renamed,
 ) -> Result<Compared, RestoreError> {
     let source = restore::source(manifest, topic)?;
@@ -135,7 +135,8 @@ fn verify_partitions(
         })
         .collect();
     let from: BTreeMap<i32, i64> = sides.iter().map(|side| (side.partition.partition, side.start)).collect();
-    let mut found: BTreeMap<i32, Tally> = from.keys().map(|partition| (*partition, Tally::default())).collect();
+    let mut found: BTreeMap<i32, TargetTally> =
+        from.keys().map(|partition| (*partition, TargetTally::default())).collect();
     let read = reread(properties, &topic.to, &from, |seen| {
         if let Some(tally) = found.get_mut(&seen.partition) {
             tally.add(borrowed(&seen));
@@ -170,7 +171,9 @@ fn unread(topic: &str, failure: &crate::kafka::KafkaFailure) -> RestoreError {
     )
 }
 
-fn borrowed<'a>(seen: &'a Seen<'a>) -> Borrowed<'a, impl ExactSizeIterator<Item = (&'a [u8], Option<&'a [u8]>)>> {
+fn borrowed<'a>(
+    seen: &'a RereadMessage<'a>,
+) -> Borrowed<'a, impl ExactSizeIterator<Item = (&'a [u8], Option<&'a [u8]>)>> {
     Borrowed {
         offset: seen.offset,
         timestamp: seen.timestamp,
@@ -186,7 +189,7 @@ fn target_block(
     properties: &BTreeMap<String, String>,
     topic: &str,
     partition: i32,
-    tally: &Tally,
+    tally: &TargetTally,
     block: usize,
 ) -> Result<Vec<Plain>, RestoreError> {
     let Some(first) = tally.firsts.get(block) else { return Ok(Vec::new()) };
@@ -203,7 +206,7 @@ impl Side {
     fn walk(
         &self,
         archive: &Archive,
-        mut take: impl FnMut(i64, super::batch::Record<'_>) -> ControlFlow<()>,
+        mut take: impl FnMut(i64, super::batch::BatchRecord<'_>) -> ControlFlow<()>,
     ) -> Result<(), RestoreError> {
         let mut target = self.start;
         let mut scratch = Vec::new();
@@ -232,8 +235,8 @@ impl Side {
         Ok(())
     }
 
-    fn expected(&self, archive: &Archive) -> Result<(Tally, super::translation::Translation), RestoreError> {
-        let mut tally = Tally::default();
+    fn expected(&self, archive: &Archive) -> Result<(TargetTally, super::translation::Translation), RestoreError> {
+        let mut tally = TargetTally::default();
         let mut table = super::translation::Translation::starting_at(self.start);
         self.walk(archive, |source, record| {
             table.push(source, record.offset, 1);
@@ -260,7 +263,7 @@ impl Side {
 
 /// A record as it has to be in the target: its time is marked as the producer's, because Kafka takes no others.
 fn plain<'a>(
-    record: &super::batch::Record<'a>,
+    record: &super::batch::BatchRecord<'a>,
 ) -> Borrowed<'a, impl ExactSizeIterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a>> {
     Borrowed {
         offset: record.offset,
@@ -274,9 +277,9 @@ fn plain<'a>(
 
 /// Holds what groups have committed in the target against where they have to go on.
 async fn verify_groups(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     manifest: &Manifest,
-    request: &Request,
+    request: &RestoreRequest,
     topic: &Renamed,
     partitions: &[(PartitionVerified, super::translation::Translation)],
 ) -> Result<Vec<String>, RestoreError> {

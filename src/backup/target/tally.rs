@@ -42,7 +42,7 @@ impl<'a, H: ExactSizeIterator<Item = (&'a [u8], Option<&'a [u8]>)>> Borrowed<'a,
 
 /// What was read of a partition.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct TargetTally {
     open: Hasher,
     buffer: Vec<u8>,
     pub(super) records: u64,
@@ -51,7 +51,7 @@ pub(super) struct Tally {
     pub(super) firsts: Vec<i64>,
 }
 
-impl Tally {
+impl TargetTally {
     /// Adds a record.
     pub(super) fn add<'a>(
         &mut self,

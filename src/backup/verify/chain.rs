@@ -1,19 +1,23 @@
 //! The files of an archive against its newest manifest, without reading them.
 
-use super::{Problem, problem};
+use super::{ArchiveProblem, problem};
 use crate::backup::archive::{Archive, manifest_name};
 use crate::backup::error::ArchiveError;
-use crate::backup::manifest::{Manifest, Partition, State};
+use crate::backup::manifest::{BackupState, KeptPartition, Manifest};
 use crate::backup::writer::sums;
 use std::collections::BTreeMap;
 
 /// Finds files that are not there, are not as long as they were, overlap, or that an older manifest would have listed.
-pub(super) fn check(archive: &Archive, manifest: &Manifest, problems: &mut Vec<Problem>) -> Result<(), ArchiveError> {
+pub(super) fn check(
+    archive: &Archive,
+    manifest: &Manifest,
+    problems: &mut Vec<ArchiveProblem>,
+) -> Result<(), ArchiveError> {
     let store = archive.store();
     let mut there: BTreeMap<String, u64> =
         store.list("topics/")?.into_iter().map(|entry| (entry.name, entry.bytes)).collect();
     let mut wrong = |name: &str, at: Option<u64>, reason: String| {
-        problems.push(Problem { file: store.path(name), at, reason });
+        problems.push(ArchiveProblem { file: store.path(name), at, reason });
     };
     for (_, _, segment) in manifest.segments() {
         match there.remove(&segment.file) {
@@ -31,7 +35,7 @@ pub(super) fn check(archive: &Archive, manifest: &Manifest, problems: &mut Vec<P
             if let Some(reason) = disorder(partition) {
                 wrong(&name, None, format!("{}/{}: {reason}", topic.name, partition.partition));
             }
-            if manifest.state == State::Complete && partition.next < partition.cut.end {
+            if manifest.state == BackupState::Complete && partition.next < partition.cut.end {
                 let (next, end) = (partition.next, partition.cut.end);
                 let reason = "it says that it is complete";
                 wrong(
@@ -56,21 +60,21 @@ pub(super) fn check(archive: &Archive, manifest: &Manifest, problems: &mut Vec<P
         if file.starts_with("manifests/") && *file > name && lost_manifest {
             let reason =
                 format!("it is not there, and {} lists it: the archive was put back to an older state", sums::SUMS);
-            problems.push(Problem { file: store.path(file), at: None, reason });
+            problems.push(ArchiveProblem { file: store.path(file), at: None, reason });
         } else if there.contains_key(file) {
             let reason = "it was part of the archive, and the newest manifest does not list it".to_owned();
-            problems.push(Problem { file: store.path(file), at: None, reason });
+            problems.push(ArchiveProblem { file: store.path(file), at: None, reason });
         }
     }
-    if manifest.state != State::Running && sums.is_empty() {
+    if manifest.state != BackupState::Running && sums.is_empty() {
         let reason = "it is not there, and the backup has ended".to_owned();
-        problems.push(Problem { file: store.path(sums::SUMS), at: None, reason });
+        problems.push(ArchiveProblem { file: store.path(sums::SUMS), at: None, reason });
     }
     Ok(())
 }
 
 /// What is wrong with the order of a partition's segments.
-fn disorder(partition: &Partition) -> Option<String> {
+fn disorder(partition: &KeptPartition) -> Option<String> {
     let mut next = partition.first;
     for segment in &partition.segments {
         if segment.base < next || segment.end <= segment.base {

@@ -5,7 +5,7 @@ mod partition;
 
 use super::archive::Archive;
 use super::error::ArchiveError;
-use super::manifest::{Manifest, Partition, State, Topic};
+use super::manifest::{BackupState, KeptPartition, KeptTopic, Manifest};
 use crate::ground::lock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ pub enum Level {
 
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Problem {
+pub struct ArchiveProblem {
     /// The file.
     pub file: String,
     /// The byte in it from which on it is wrong, where one is known.
@@ -38,7 +38,7 @@ pub struct Problem {
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct VerifyReport {
     /// How closely it was looked at.
     pub level: Level,
     /// The manifest that rules; nothing where there is none that can be read.
@@ -46,7 +46,7 @@ pub struct Report {
     pub manifest: Option<u32>,
     /// What that says of the backup.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub state: Option<State>,
+    pub state: Option<BackupState>,
     /// How many files of batches it lists.
     pub segments: u64,
     /// How many batches were read.
@@ -56,7 +56,7 @@ pub struct Report {
     /// How many bytes were read.
     pub bytes: u64,
     /// What is wrong; empty for a sound archive.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ArchiveProblem>,
 }
 
 /// So many problems are listed: an archive on a broken disk has one for each batch.
@@ -66,8 +66,8 @@ const MOST: usize = 1000;
 ///
 /// # Errors
 /// Where the store cannot be read, or this is no archive, or one of a newer version. Damage is in the report.
-pub fn verify(archive: &Archive, level: Level, threads: usize) -> Result<Report, ArchiveError> {
-    let mut report = Report {
+pub fn verify(archive: &Archive, level: Level, threads: usize) -> Result<VerifyReport, ArchiveError> {
+    let mut report = VerifyReport {
         level,
         manifest: None,
         state: None,
@@ -102,18 +102,18 @@ pub fn verify(archive: &Archive, level: Level, threads: usize) -> Result<Report,
 }
 
 /// Damage as something for a report; what is no damage stays an error.
-fn problem(error: ArchiveError) -> Result<Problem, ArchiveError> {
+fn problem(error: ArchiveError) -> Result<ArchiveProblem, ArchiveError> {
     match error {
-        ArchiveError::Damaged { file, at, reason } => Ok(Problem { file, at, reason }),
+        ArchiveError::Damaged { file, at, reason } => Ok(ArchiveProblem { file, at, reason }),
         other => Err(other),
     }
 }
 
-fn read(archive: &Archive, manifest: &Manifest, report: &mut Report, threads: usize) -> Result<(), ArchiveError> {
+fn read(archive: &Archive, manifest: &Manifest, report: &mut VerifyReport, threads: usize) -> Result<(), ArchiveError> {
     let all = manifest.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |partition| (topic, partition)));
-    let waiting: Mutex<VecDeque<(&Topic, &Partition)>> = Mutex::new(all.collect());
+    let waiting: Mutex<VecDeque<(&KeptTopic, &KeptPartition)>> = Mutex::new(all.collect());
     let level = report.level;
-    let found: Mutex<Result<&mut Report, ArchiveError>> = Mutex::new(Ok(report));
+    let found: Mutex<Result<&mut VerifyReport, ArchiveError>> = Mutex::new(Ok(report));
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {

@@ -1,12 +1,12 @@
 //! The segments of a partition, read as a whole.
 
-use super::{Level, Problem, problem};
+use super::{ArchiveProblem, Level, problem};
 use crate::backup::archive::{Archive, manifest_name};
 use crate::backup::error::ArchiveError;
 use crate::backup::gaps::Gaps;
-use crate::backup::manifest::{GapReason, Partition, Segment, Topic};
-use crate::backup::segments::{SegmentReader, Stored};
-use crate::backup::transactions::Transactions;
+use crate::backup::manifest::{GapReason, KeptPartition, KeptTopic, Segment};
+use crate::backup::segments::{SegmentReader, StoredBatch};
+use crate::backup::transactions::PartitionTransactions;
 
 /// What was read of a partition.
 #[derive(Default)]
@@ -14,29 +14,29 @@ pub(super) struct Looked {
     pub(super) batches: u64,
     pub(super) records: u64,
     pub(super) bytes: u64,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<ArchiveProblem>,
 }
 
 /// What is computed anew.
 struct Anew {
     next: i64,
     gaps: Gaps,
-    transactions: Transactions,
+    transactions: PartitionTransactions,
     scratch: Vec<u8>,
 }
 
 /// Reads all segments. One that is damaged does not hide what is wrong with the next.
 pub(super) fn check(
     archive: &Archive,
-    topic: &Topic,
-    partition: &Partition,
+    topic: &KeptTopic,
+    partition: &KeptPartition,
     level: Level,
 ) -> Result<Looked, ArchiveError> {
     let mut looked = Looked::default();
     let mut anew = (level == Level::Deep).then(|| Anew {
         next: partition.first,
         gaps: Gaps::default(),
-        transactions: Transactions::default(),
+        transactions: PartitionTransactions::default(),
         scratch: Vec::new(),
     });
     for segment in &partition.segments {
@@ -52,7 +52,7 @@ pub(super) fn check(
             let number = archive.numbers()?.last().copied().unwrap_or(0);
             let file = archive.store().path(&manifest_name(number));
             let reason = format!("{}/{}: {reason}", topic.name, partition.partition);
-            looked.problems.push(Problem { file, at: None, reason });
+            looked.problems.push(ArchiveProblem { file, at: None, reason });
         }
     }
     Ok(looked)
@@ -88,7 +88,7 @@ fn read(
 
 impl Anew {
     /// Decodes a batch. Returns how many records it has.
-    fn follow(&mut self, stored: &Stored) -> Result<u64, ArchiveError> {
+    fn follow(&mut self, stored: &StoredBatch) -> Result<u64, ArchiveError> {
         let batch = stored.batch()?;
         let wrong = |error| stored.damaged(&error);
         self.transactions.follow(&batch, stored.header.base_offset, &mut self.scratch).map_err(wrong)?;
@@ -104,7 +104,7 @@ impl Anew {
 }
 
 /// Holds what was computed against the manifest.
-fn compare(anew: &Anew, partition: &Partition) -> Option<String> {
+fn compare(anew: &Anew, partition: &KeptPartition) -> Option<String> {
     if anew.gaps.missing() != partition.missing {
         let (found, stated) = (anew.gaps.missing(), partition.missing);
         return Some(format!("{found} offsets have no record, it says {stated}"));

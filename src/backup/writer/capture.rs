@@ -2,16 +2,16 @@
 
 use super::error::BackupError;
 use super::ledger::now;
-use super::options::{Groups, Options};
-use crate::backup::manifest::{Acl, Cluster as Source, Cut, Group, GroupOffset, Setting};
-use crate::wire::offsets::{At, Isolation, Offset};
-use crate::wire::{Cluster, WireError, acls, brokers, committed, configs, groups, offsets, topics};
+use super::options::{BackupOptions, KeptGroups};
+use crate::backup::manifest::{Acl, Cut, GroupOffset, KeptGroup, Setting, SourceCluster as Source};
+use crate::wire::offsets::{At, IsolationLevel, Offset};
+use crate::wire::{WireCluster, WireError, acls, brokers, committed, configs, groups, offsets, topics};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 
 /// A topic, and where its partitions are cut.
 pub(super) struct CapturedTopic {
-    pub(super) topic: topics::Topic,
+    pub(super) topic: topics::DescribedTopic,
     pub(super) config: Option<BTreeMap<String, Setting>>,
     pub(super) compacted: bool,
     /// The most bytes of a batch that the topic takes, where it is known.
@@ -23,7 +23,7 @@ pub(super) struct CapturedTopic {
 /// A moment of the topics.
 pub(super) struct Captured {
     pub(super) cluster: Source,
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Vec<KeptGroup>,
     pub(super) groups_complete: bool,
     pub(super) topics: Vec<CapturedTopic>,
     pub(super) cut_width: i64,
@@ -32,7 +32,7 @@ pub(super) struct Captured {
 }
 
 /// Captures the topics that are asked for.
-pub(super) async fn capture(cluster: &Cluster, options: &Options) -> Result<Captured, BackupError> {
+pub(super) async fn capture(cluster: &WireCluster, options: &BackupOptions) -> Result<Captured, BackupError> {
     let view = brokers::describe(cluster).await?;
     let found = super::topics::find(cluster, &options.topics).await?;
     let mut notes = Vec::new();
@@ -70,7 +70,7 @@ struct Described {
 }
 
 /// Configuration and ACLs; what may not be seen is a note.
-async fn describe(cluster: &Cluster, topic: &topics::Topic) -> Result<Described, BackupError> {
+async fn describe(cluster: &WireCluster, topic: &topics::DescribedTopic) -> Result<Described, BackupError> {
     let mut notes = Vec::new();
     let mut seen = |error: WireError| {
         if !error.is_denied() {
@@ -98,7 +98,7 @@ async fn describe(cluster: &Cluster, topic: &topics::Topic) -> Result<Described,
 
 /// All that is not Kafka's default.
 fn settings(all: BTreeMap<String, configs::Config>) -> BTreeMap<String, Setting> {
-    use configs::Source;
+    use configs::SettingSource as Source;
     let set = all.into_iter().filter_map(|(name, config)| {
         let source = match config.source {
             Source::Topic => "topic",
@@ -123,47 +123,51 @@ fn acl(found: acls::TopicAcl) -> Acl {
 }
 
 async fn capture_groups(
-    cluster: &Cluster,
-    topics: &BTreeMap<String, topics::Topic>,
-    wanted: &Groups,
-) -> Result<(Vec<Group>, bool), BackupError> {
+    cluster: &WireCluster,
+    topics: &BTreeMap<String, topics::DescribedTopic>,
+    wanted: &KeptGroups,
+) -> Result<(Vec<KeptGroup>, bool), BackupError> {
     let listed = match wanted {
-        Groups::None => return Ok((Vec::new(), true)),
+        KeptGroups::None => return Ok((Vec::new(), true)),
         _ => groups::list(cluster).await?,
     };
     let states = |name: &str| listed.groups.get(name).map_or("Dead".to_owned(), |group| group.state.clone());
     let names: Vec<String> = match wanted {
-        Groups::Named(names) => names.clone(),
+        KeptGroups::Named(names) => names.clone(),
         _ => listed.groups.keys().cloned().collect(),
     };
     let mut found = Vec::new();
     for name in names {
         let mut all = committed::all(cluster, &name).await?;
         all.retain(|topic, _| topics.contains_key(topic));
-        if all.is_empty() && *wanted == Groups::All {
+        if all.is_empty() && *wanted == KeptGroups::All {
             continue;
         }
         let offsets = all.into_iter().map(|(topic, partitions)| {
             let partitions = partitions.into_iter().map(|(partition, found)| {
-                let committed::Committed { offset, leader_epoch } = found.committed;
+                let committed::CommittedOffset { offset, leader_epoch } = found.committed;
                 (partition, GroupOffset { offset, leader_epoch, metadata: found.metadata })
             });
             (topic, partitions.collect())
         });
-        found.push(Group { state: states(&name), offsets: offsets.collect(), name });
+        found.push(KeptGroup { state: states(&name), offsets: offsets.collect(), name });
     }
-    let complete = listed.complete || matches!(wanted, Groups::Named(_));
+    let complete = listed.complete || matches!(wanted, KeptGroups::Named(_));
     Ok((found, complete))
 }
 
 /// Where the partitions of a topic begin and end.
-async fn cut(cluster: &Cluster, topic: &topics::Topic, most: Option<u64>) -> Result<BTreeMap<i32, Cut>, BackupError> {
+async fn cut(
+    cluster: &WireCluster,
+    topic: &topics::DescribedTopic,
+    most: Option<u64>,
+) -> Result<BTreeMap<i32, Cut>, BackupError> {
     let partitions: Vec<i32> = topic.partitions.iter().map(|partition| partition.index).collect();
     let ask = |at, isolation| offsets::list(cluster, &topic.name, &partitions, at, isolation);
-    let starts = every(ask(At::Start, Isolation::Uncommitted).await)?;
-    let ends = every(ask(At::End, Isolation::Uncommitted).await)?;
+    let starts = every(ask(At::Start, IsolationLevel::Uncommitted).await)?;
+    let ends = every(ask(At::End, IsolationLevel::Uncommitted).await)?;
     let at = now();
-    let stable = every(ask(At::End, Isolation::Committed).await)?;
+    let stable = every(ask(At::End, IsolationLevel::Committed).await)?;
     let mut left = most.map(|most| i64::try_from(most).unwrap_or(i64::MAX));
     let mut cuts = BTreeMap::new();
     for partition in &topic.partitions {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// Something that happened. Offsets and times are the source's; sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event {
+pub enum BackupEvent {
     /// The topics, groups and ends were captured.
     Captured {
         /// How many topics.
@@ -83,4 +83,4 @@ pub enum Event {
 }
 
 /// Who is told.
-pub type Listener = Arc<dyn Fn(Event) + Send + Sync>;
+pub type BackupListener = Arc<dyn Fn(BackupEvent) + Send + Sync>;

@@ -1,12 +1,12 @@
 //! The manifest of a backup at work: the only place that knows how far it is.
 
 use super::error::BackupError;
-use super::event::{Event, Listener};
-use super::packer::Progress;
+use super::event::{BackupEvent, BackupListener};
+use super::packer::PackerProgress;
 use crate::backup::archive::Archive;
 use crate::backup::digest::Digest;
 use crate::backup::error::ArchiveError;
-use crate::backup::manifest::{Manifest, Segment, State};
+use crate::backup::manifest::{BackupState, Manifest, Segment};
 use crate::ground::lock;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 pub(super) const EVERY: Duration = Duration::from_secs(1);
 
 /// Collects what partitions have done, and writes manifests.
-pub(super) struct Ledger {
+pub(super) struct BackupLedger {
     archive: Archive,
-    listener: Listener,
+    listener: BackupListener,
     every: Duration,
     state: Mutex<Open>,
 }
@@ -35,13 +35,13 @@ pub(super) struct Place {
     pub(super) partition: i32,
 }
 
-impl Ledger {
+impl BackupLedger {
     /// Of a manifest that follows the one with this digest and is written at once, so that groups and cut are kept.
     pub(super) fn open(
         archive: Archive,
         manifest: Manifest,
         every: Duration,
-        listener: Listener,
+        listener: BackupListener,
     ) -> Result<Self, ArchiveError> {
         let ledger = Self { archive, listener, every, state: Mutex::new(Open { manifest, written: Instant::now() }) };
         ledger.write(&mut lock(&ledger.state))?;
@@ -53,7 +53,7 @@ impl Ledger {
         &self,
         place: Place,
         segment: Option<Segment>,
-        progress: Progress,
+        progress: PackerProgress,
     ) -> Result<(), ArchiveError> {
         let mut state = lock(&self.state);
         let topic = &mut state.manifest.topics[place.topic];
@@ -62,7 +62,7 @@ impl Ledger {
             return Ok(());
         };
         for gap in progress.enter(partition) {
-            (self.listener)(Event::Gap {
+            (self.listener)(BackupEvent::Gap {
                 topic: name.clone(),
                 partition: place.partition,
                 from: gap.from,
@@ -71,7 +71,7 @@ impl Ledger {
             });
         }
         let Some(segment) = segment else { return Ok(()) };
-        (self.listener)(Event::Segment {
+        (self.listener)(BackupEvent::Segment {
             file: segment.file.clone(),
             records: segment.records,
             fetched: segment.fetched,
@@ -86,7 +86,7 @@ impl Ledger {
 
     /// Takes note of what will not be in the archive.
     pub(super) fn miss(&self, reason: String) {
-        (self.listener)(Event::Missing { reason: reason.clone() });
+        (self.listener)(BackupEvent::Missing { reason: reason.clone() });
         lock(&self.state).manifest.missing.push(reason);
     }
 
@@ -94,7 +94,7 @@ impl Ledger {
     pub(super) fn close(&self) -> Result<Manifest, BackupError> {
         let mut state = lock(&self.state);
         let whole = state.manifest.missing.is_empty();
-        state.manifest.state = if whole { State::Complete } else { State::Partial };
+        state.manifest.state = if whole { BackupState::Complete } else { BackupState::Partial };
         let mut last = state.manifest.clone();
         self.write(&mut state)?;
         last.written = state.manifest.written;
@@ -104,7 +104,7 @@ impl Ledger {
     fn write(&self, state: &mut Open) -> Result<(), ArchiveError> {
         state.manifest.written = now();
         let digest: Digest = self.archive.commit(&state.manifest)?;
-        (self.listener)(Event::Manifest { number: state.manifest.number });
+        (self.listener)(BackupEvent::Manifest { number: state.manifest.number });
         state.manifest.number += 1;
         state.manifest.previous = Some(digest);
         state.written = Instant::now();

@@ -20,23 +20,23 @@ mod transfer;
 mod tests;
 
 pub use error::BackupError;
-pub use event::{Event, Listener};
-pub use options::{Groups, OnGap, Options};
+pub use event::{BackupEvent, BackupListener};
+pub use options::{BackupOptions, KeptGroups, OnGap};
 
 use super::archive::{Archive, FORMAT, VERSION, folder_of};
 use super::digest::Digest;
 use super::error::ArchiveError;
-use super::manifest::{Cut, Manifest, Partition, State, Topic};
+use super::manifest::{BackupState, Cut, KeptPartition, KeptTopic, Manifest};
 use super::store::Store;
-use crate::wire::Cluster;
+use crate::wire::WireCluster;
 use crate::wire::topics::TopicId;
 use capture::{Captured, CapturedTopic, capture};
-use ledger::{EVERY, Ledger, Place, now};
-use packer::{Job, Packer, TARGET};
-use rate::Rate;
+use ledger::{BackupLedger, EVERY, Place, now};
+use packer::{Packer, PackerJob, TARGET};
+use rate::RateLimit;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
-use transfer::{Shared, Task, Worker};
+use transfer::{TransferShared, TransferTask, TransferWorker};
 
 /// Backs topics up into the archive of a store; it is made where there is none, and gone on with where there is. Returns the last
 /// manifest: what is missing of what was asked for is in it.
@@ -47,10 +47,10 @@ use transfer::{Shared, Task, Worker};
 /// # Errors
 /// Where nothing can be backed up, or the archive cannot be written. What was written until then stays, and is gone on with.
 pub async fn backup(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     store: Arc<dyn Store>,
-    options: Options,
-    listener: Listener,
+    options: BackupOptions,
+    listener: BackupListener,
 ) -> Result<Manifest, BackupError> {
     let lease = match store.lease() {
         Err(error) if error.is_busy() => {
@@ -80,15 +80,15 @@ pub async fn backup(
     };
     let removed = sums::clean_up(&archive, before.as_ref().map(|(manifest, _)| manifest))?;
     if let Some((manifest, _)) = &before {
-        listener(Event::Resumed { manifest: manifest.number, removed });
+        listener(BackupEvent::Resumed { manifest: manifest.number, removed });
     }
     let topics = ids(&captured);
     let limits = captured.topics.iter().map(|topic| (topic.compacted, topic.largest)).collect::<Vec<_>>();
     let (manifest, places) = next_manifest(&archive, before, captured, &options);
     let tasks = tasks(&archive, &manifest, &places, &topics, &limits, &options);
-    let ledger = Ledger::open(archive.clone(), manifest, EVERY, listener.clone())?;
-    let rate = Rate::new(options.rate);
-    let shared = Arc::new(Shared { cluster: cluster.clone(), options, rate, ledger, listener });
+    let ledger = BackupLedger::open(archive.clone(), manifest, EVERY, listener.clone())?;
+    let rate = RateLimit::new(options.rate);
+    let shared = Arc::new(TransferShared { cluster: cluster.clone(), options, rate, ledger, listener });
     work(&shared, tasks).await?;
     let last = shared.ledger.close()?;
     sums::write(&archive, &last)?;
@@ -102,10 +102,10 @@ pub async fn backup(
 /// # Errors
 /// See [`backup`].
 pub async fn dry_run(
-    cluster: &Cluster,
+    cluster: &WireCluster,
     store: Arc<dyn Store>,
-    options: &Options,
-    listener: &Listener,
+    options: &BackupOptions,
+    listener: &BackupListener,
 ) -> Result<Manifest, BackupError> {
     let archive = match Archive::open(store.clone()) {
         Err(ArchiveError::Absent { .. }) if !store.list("").map_err(ArchiveError::from)?.is_empty() => {
@@ -122,9 +122,9 @@ pub async fn dry_run(
     Ok(next_of(&id, before, captured, options).0)
 }
 
-fn tell(captured: &Captured, listener: &Listener) {
+fn tell(captured: &Captured, listener: &BackupListener) {
     let cuts = || captured.topics.iter().flat_map(|topic| topic.cuts.values());
-    listener(Event::Captured {
+    listener(BackupEvent::Captured {
         topics: captured.topics.len(),
         partitions: cuts().count(),
         offsets: cuts().map(|cut| cut.end.abs_diff(cut.start)).sum(),
@@ -146,7 +146,7 @@ fn next_manifest(
     archive: &Archive,
     before: Option<(Manifest, Digest)>,
     captured: Captured,
-    options: &Options,
+    options: &BackupOptions,
 ) -> (Manifest, Vec<usize>) {
     next_of(archive.id(), before, captured, options)
 }
@@ -156,12 +156,12 @@ fn next_of(
     id: &str,
     before: Option<(Manifest, Digest)>,
     captured: Captured,
-    options: &Options,
+    options: &BackupOptions,
 ) -> (Manifest, Vec<usize>) {
     let (before, previous) = before.unzip();
     let number = before.as_ref().map_or(1, |before| before.number + 1);
     let generation = match &before {
-        Some(before) if before.state == State::Running => before.generation,
+        Some(before) if before.state == BackupState::Running => before.generation,
         Some(before) => before.generation + 1,
         None => 1,
     };
@@ -174,7 +174,7 @@ fn next_of(
         number,
         previous,
         generation,
-        state: State::Running,
+        state: BackupState::Running,
         missing: Vec::new(),
         notes: captured.notes,
         begun: now(),
@@ -191,13 +191,13 @@ fn next_of(
 }
 
 /// Enters a topic as it is now. Returns its place.
-fn enter(topics: &mut Vec<Topic>, found: CapturedTopic) -> usize {
+fn enter(topics: &mut Vec<KeptTopic>, found: CapturedTopic) -> usize {
     let id = found.topic.id.map(|id| id.to_string());
     let folder = folder_of(&found.topic.name, id.as_deref());
     let place = topics.iter().position(|topic| topic.folder == folder).unwrap_or(topics.len());
     if place == topics.len() {
         let (name, acls, config, replication) = (found.topic.name, None, None, 0);
-        topics.push(Topic { name, id, folder, replication, config, acls, partitions: Vec::new() });
+        topics.push(KeptTopic { name, id, folder, replication, config, acls, partitions: Vec::new() });
     }
     let topic = &mut topics[place];
     topic.replication = found.topic.partitions.first().map_or(0, |partition| partition.replicas.len());
@@ -213,8 +213,8 @@ fn enter(topics: &mut Vec<Topic>, found: CapturedTopic) -> usize {
     place
 }
 
-fn fresh(partition: i32, cut: Cut) -> Partition {
-    Partition {
+fn fresh(partition: i32, cut: Cut) -> KeptPartition {
+    KeptPartition {
         partition,
         next: cut.start,
         first: cut.start,
@@ -235,15 +235,15 @@ fn tasks(
     places: &[usize],
     ids: &[Option<TopicId>],
     limits: &[(bool, Option<usize>)],
-    options: &Options,
-) -> VecDeque<Task> {
+    options: &BackupOptions,
+) -> VecDeque<TransferTask> {
     let mut tasks = VecDeque::new();
     for ((place, id), (compacted, largest)) in places.iter().zip(ids).zip(limits) {
         let topic = &manifest.topics[*place];
         // Of what was taken before it is asked whether the log still has it, also where nothing new is there.
-        let wanted = |part: &&Partition| part.next < part.cut.end || part.last_epoch.is_some();
+        let wanted = |part: &&KeptPartition| part.next < part.cut.end || part.last_epoch.is_some();
         for partition in topic.partitions.iter().filter(wanted) {
-            let job = Job {
+            let job = PackerJob {
                 store: archive.store().clone(),
                 folder: format!("{}/{}", topic.folder, partition.partition),
                 batching: options.batching,
@@ -256,18 +256,18 @@ fn tasks(
             };
             let place = Place { topic: *place, partition: partition.partition };
             let packer = Packer::new(job, partition);
-            tasks.push_back(Task { place, topic: topic.name.clone(), id: *id, packer });
+            tasks.push_back(TransferTask { place, topic: topic.name.clone(), id: *id, packer });
         }
     }
     tasks
 }
 
 /// Several workers take the tasks one after the other.
-async fn work(shared: &Arc<Shared>, tasks: VecDeque<Task>) -> Result<(), BackupError> {
+async fn work(shared: &Arc<TransferShared>, tasks: VecDeque<TransferTask>) -> Result<(), BackupError> {
     let tasks = Arc::new(Mutex::new(tasks));
     let mut workers = tokio::task::JoinSet::new();
     for _ in 0..shared.options.parallel.max(1) {
-        let (mut worker, tasks) = (Worker::new(shared.clone()), tasks.clone());
+        let (mut worker, tasks) = (TransferWorker::new(shared.clone()), tasks.clone());
         workers.spawn(async move {
             loop {
                 let task = crate::ground::lock(&tasks).pop_front();

@@ -1,12 +1,12 @@
 //! What a backup is asked for.
 
 use crate::backup::batch::{Codec, Compressor};
-use crate::backup::manifest::{Batching, Request};
+use crate::backup::manifest::{BackupRequest, Batching};
 use std::time::Duration;
 
 /// How a backup is made.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct BackupOptions {
     /// Names of topics, and patterns of names with `*` for any characters. A name that does not exist is an error, and so is a
     /// pattern that fits none; patterns do not fit Kafka's own topics.
     pub topics: Vec<String>,
@@ -15,7 +15,7 @@ pub struct Options {
     /// Which batches are kept as they are.
     pub batching: Batching,
     /// Which groups' offsets are kept.
-    pub groups: Groups,
+    pub groups: KeptGroups,
     /// At most so many offsets of each topic, from the first that is not in the archive.
     pub max_messages: Option<u64>,
     /// How many partitions are read at the same time.
@@ -30,14 +30,14 @@ pub struct Options {
     pub patience: Duration,
 }
 
-impl Options {
+impl BackupOptions {
     /// The usual ones for these topics.
     pub fn new(topics: Vec<String>) -> Self {
         Self {
             topics,
             compressor: Compressor::new(Codec::Zstd),
             batching: Batching::Auto,
-            groups: Groups::All,
+            groups: KeptGroups::All,
             max_messages: None,
             parallel: 4,
             rate: None,
@@ -48,14 +48,14 @@ impl Options {
     }
 
     /// As the manifest states it.
-    pub(super) fn request(&self) -> Request {
-        Request { topics: self.topics.clone(), compression: self.compressor.to_string(), batches: self.batching }
+    pub(super) fn request(&self) -> BackupRequest {
+        BackupRequest { topics: self.topics.clone(), compression: self.compressor.to_string(), batches: self.batching }
     }
 }
 
 /// Which groups' offsets are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Groups {
+pub enum KeptGroups {
     /// Those of all that have committed something for the topics.
     All,
     /// Those of these.

@@ -1,12 +1,12 @@
 //! Turns the batches that a broker sent into the segments of an archive: kept as they are, or merged, split at gaps and compressed.
 
 use super::segment::OpenSegment;
-use crate::backup::batch::{Batch, BatchError, Batches, Builder, Codec, Compressor, HEADER, Header, Kind};
+use crate::backup::batch::{Batch, BatchError, BatchKind, Batches, Builder, Codec, Compressor, HEADER, Header};
 use crate::backup::error::ArchiveError;
 use crate::backup::gaps::Gaps;
-use crate::backup::manifest::{AbortedRange, Batching, Gap, GapReason, OpenTransaction, Partition, Segment};
+use crate::backup::manifest::{AbortedRange, Batching, GapReason, KeptPartition, OffsetGap, OpenTransaction, Segment};
 use crate::backup::store::Store;
-use crate::backup::transactions::Transactions;
+use crate::backup::transactions::PartitionTransactions;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ const SMALL: usize = 64 << 10;
 pub(super) const TARGET: usize = 1_000_000;
 
 /// What a packer is for.
-pub(super) struct Job {
+pub(super) struct PackerJob {
     pub(super) store: Arc<dyn Store>,
     /// The partition's folder in the archive.
     pub(super) folder: String,
@@ -62,20 +62,20 @@ impl From<ArchiveError> for PackError {
 
 /// The batches of one partition on their way into its segments. Blocks: it compresses and writes.
 pub(super) struct Packer {
-    job: Job,
+    job: PackerJob,
     next: i64,
     epoch: Option<i32>,
     builder: Builder,
     scratch: Vec<u8>,
     packed: Vec<u8>,
     segment: Option<OpenSegment>,
-    transactions: Transactions,
+    transactions: PartitionTransactions,
     gaps: Gaps,
 }
 
 impl Packer {
     /// Goes on where an archive is.
-    pub(super) fn new(job: Job, partition: &Partition) -> Self {
+    pub(super) fn new(job: PackerJob, partition: &KeptPartition) -> Self {
         Self {
             job,
             next: partition.next,
@@ -84,7 +84,7 @@ impl Packer {
             scratch: Vec::new(),
             packed: Vec::new(),
             segment: None,
-            transactions: Transactions::of(partition),
+            transactions: PartitionTransactions::of(partition),
             gaps: Gaps::of(partition),
         }
     }
@@ -115,7 +115,7 @@ impl Packer {
     }
 
     /// Takes the whole batches of an answer. Returns the segments that it completed, each with the partition as it then was.
-    pub(super) fn take(&mut self, records: &[u8]) -> Result<Vec<(Segment, Progress)>, PackError> {
+    pub(super) fn take(&mut self, records: &[u8]) -> Result<Vec<(Segment, PackerProgress)>, PackError> {
         let mut sealed = Vec::new();
         for batch in Batches::new(records) {
             let offset = self.next;
@@ -151,15 +151,15 @@ impl Packer {
     }
 
     /// Completes what is there. The segment, where there is one, and the partition as it is now.
-    pub(super) fn finish(&mut self) -> Result<(Option<Segment>, Progress), PackError> {
+    pub(super) fn finish(&mut self) -> Result<(Option<Segment>, PackerProgress), PackError> {
         match self.seal()? {
             Some((segment, progress)) => Ok((Some(segment), progress)),
             None => Ok((None, self.progress())),
         }
     }
 
-    fn progress(&self) -> Progress {
-        Progress {
+    fn progress(&self) -> PackerProgress {
+        PackerProgress {
             next: self.next,
             epoch: self.epoch,
             gaps: self.gaps.listed(),
@@ -217,7 +217,7 @@ impl Packer {
     /// Puts its records into merged batches.
     fn repack(&mut self, batch: &Batch<'_>) -> Result<(), PackError> {
         let header = batch.header();
-        let kind = Kind::of(header);
+        let kind = BatchKind::of(header);
         let wrong = |error| PackError::Batch { offset: header.base_offset, error };
         let mut scratch = std::mem::take(&mut self.scratch);
         for record in batch.records(&mut scratch).map_err(wrong)? {
@@ -285,7 +285,7 @@ impl Packer {
         Ok(added?)
     }
 
-    fn seal(&mut self) -> Result<Option<(Segment, Progress)>, PackError> {
+    fn seal(&mut self) -> Result<Option<(Segment, PackerProgress)>, PackError> {
         self.flush()?;
         let Some(segment) = self.segment.take() else { return Ok(None) };
         let segment = segment.seal()?;
@@ -295,18 +295,18 @@ impl Packer {
 
 /// What is known of a partition when a segment is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Progress {
+pub(super) struct PackerProgress {
     next: i64,
     epoch: Option<i32>,
-    gaps: Vec<Gap>,
+    gaps: Vec<OffsetGap>,
     missing: u64,
     aborted: Vec<AbortedRange>,
     open: Vec<OpenTransaction>,
 }
 
-impl Progress {
+impl PackerProgress {
     /// Enters it into a manifest. Returns the gaps that are new.
-    pub(super) fn enter(self, partition: &mut Partition) -> Vec<Gap> {
+    pub(super) fn enter(self, partition: &mut KeptPartition) -> Vec<OffsetGap> {
         let known = partition.gaps.len();
         let fresh = self.gaps.iter().skip(known).cloned().collect();
         partition.next = self.next;

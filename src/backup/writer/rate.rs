@@ -5,13 +5,13 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Bytes per second for all partitions together.
-pub(super) struct Rate {
+pub(super) struct RateLimit {
     per_second: Option<u64>,
     /// When what was taken so far is paid for.
     free: Mutex<Instant>,
 }
 
-impl Rate {
+impl RateLimit {
     pub(super) fn new(per_second: Option<u64>) -> Self {
         Self { per_second: per_second.filter(|rate| *rate > 0), free: Mutex::new(crate::moment::now()) }
     }
@@ -35,10 +35,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn bytes_are_paid_for_by_all_together() {
-        let rate = Rate::new(Some(1000));
+        let rate = RateLimit::new(Some(1000));
         let begun = crate::moment::now();
         tokio::join!(rate.pay(500), rate.pay(1500));
         assert_eq!(crate::moment::since(begun).as_secs(), 2);
-        Rate::new(None).pay(usize::MAX).await;
+        RateLimit::new(None).pay(usize::MAX).await;
     }
 }

@@ -1,11 +1,14 @@
 //! Which topics are meant.
 
 use super::error::BackupError;
-use crate::wire::{Cluster, topics};
+use crate::wire::{WireCluster, topics};
 use std::collections::BTreeMap;
 
 /// Finds topics by their names and patterns.
-pub(super) async fn find(cluster: &Cluster, wanted: &[String]) -> Result<BTreeMap<String, topics::Topic>, BackupError> {
+pub(super) async fn find(
+    cluster: &WireCluster,
+    wanted: &[String],
+) -> Result<BTreeMap<String, topics::DescribedTopic>, BackupError> {
     let (patterns, names): (Vec<&str>, Vec<&str>) =
         wanted.iter().map(String::as_str).partition(|name| name.contains('*'));
     if wanted.is_empty() {

@@ -1,17 +1,17 @@
 //! One partition from its leader into the archive.
 
-use super::event::{Event, Listener};
-use super::ledger::{Ledger, Place};
-use super::options::{OnGap, Options};
-use super::packer::{PackError, Packer, Progress};
-use super::rate::Rate;
+use super::event::{BackupEvent, BackupListener};
+use super::ledger::{BackupLedger, Place};
+use super::options::{BackupOptions, OnGap};
+use super::packer::{PackError, Packer, PackerProgress};
+use super::rate::RateLimit;
 use crate::backup::batch::Batches;
 use crate::backup::error::ArchiveError;
 use crate::backup::manifest::{GapReason, Segment};
-use crate::wire::fetch::{Fetched, Fetcher, Limits, Position, Positions};
-use crate::wire::offsets::{At, Isolation};
+use crate::wire::fetch::{FetchPosition, FetchPositions, Fetched, Fetcher, Limits};
+use crate::wire::offsets::{At, IsolationLevel};
 use crate::wire::topics::TopicId;
-use crate::wire::{Cluster, WireError, epochs, offsets, topics};
+use crate::wire::{WireCluster, WireError, epochs, offsets, topics};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,16 +29,16 @@ const SILENT: u32 = 4;
 const OUT_OF_RANGE: i16 = 1;
 
 /// What all partitions share.
-pub(super) struct Shared {
-    pub(super) cluster: Cluster,
-    pub(super) options: Options,
-    pub(super) rate: Rate,
-    pub(super) ledger: Ledger,
-    pub(super) listener: Listener,
+pub(super) struct TransferShared {
+    pub(super) cluster: WireCluster,
+    pub(super) options: BackupOptions,
+    pub(super) rate: RateLimit,
+    pub(super) ledger: BackupLedger,
+    pub(super) listener: BackupListener,
 }
 
 /// A partition that is to be taken.
-pub(super) struct Task {
+pub(super) struct TransferTask {
     pub(super) place: Place,
     pub(super) topic: String,
     pub(super) id: Option<TopicId>,
@@ -71,11 +71,11 @@ impl From<PackError> for Stopped {
     }
 }
 
-type Packed = (Packer, Result<Vec<(Segment, Progress)>, PackError>);
+type Packed = (Packer, Result<Vec<(Segment, PackerProgress)>, PackError>);
 
 /// Takes partitions one after the other, over connections that are kept.
-pub(super) struct Worker {
-    shared: Arc<Shared>,
+pub(super) struct TransferWorker {
+    shared: Arc<TransferShared>,
     fetchers: BTreeMap<i32, Fetcher>,
 }
 
@@ -91,14 +91,14 @@ struct Transfer {
     moved: Instant,
 }
 
-impl Worker {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+impl TransferWorker {
+    pub(super) fn new(shared: Arc<TransferShared>) -> Self {
         Self { shared, fetchers: BTreeMap::new() }
     }
 
     /// Takes a partition up to its cut. What cannot be had is in the ledger.
-    pub(super) async fn take(&mut self, task: Task) -> Result<(), ArchiveError> {
-        let Task { place, topic, id, packer } = task;
+    pub(super) async fn take(&mut self, task: TransferTask) -> Result<(), ArchiveError> {
+        let TransferTask { place, topic, id, packer } = task;
         let (reached, moved) = (packer.next(), Instant::now());
         let mut transfer = Transfer { place, topic, id, packer: Some(packer), packing: None, reached, moved };
         let stopped = self.insist(&mut transfer).await;
@@ -125,7 +125,7 @@ impl Worker {
             Some(reason) => {
                 self.shared.ledger.miss(format!("{topic}/{partition} from offset {next} to {until}: {reason}"));
             }
-            None => (self.shared.listener)(Event::Partition { topic, partition, end: next }),
+            None => (self.shared.listener)(BackupEvent::Partition { topic, partition, end: next }),
         }
         Ok(())
     }
@@ -139,7 +139,7 @@ impl Worker {
             match attempt.and(settled) {
                 Err(Stopped::Passing(reason)) if transfer.moved.elapsed() < self.shared.options.patience => {
                     let (topic, partition) = (transfer.topic.clone(), transfer.place.partition);
-                    (self.shared.listener)(Event::Retry { topic, partition, reason });
+                    (self.shared.listener)(BackupEvent::Retry { topic, partition, reason });
                     tokio::time::sleep(PAUSE).await;
                 }
                 Ok(()) if !transfer.packer.as_ref().is_some_and(Packer::is_done) => {
@@ -161,15 +161,16 @@ impl Worker {
         let mut fetcher = match self.fetchers.remove(&leader).filter(Fetcher::is_fresh) {
             Some(fetcher) => fetcher,
             None => {
-                let limits = Limits { total: FETCH, partition: FETCH, wait: WAIT, isolation: Isolation::Uncommitted };
+                let limits =
+                    Limits { total: FETCH, partition: FETCH, wait: WAIT, isolation: IsolationLevel::Uncommitted };
                 Fetcher::open(&self.shared.cluster, leader, limits).await?
             }
         };
         let (mut at, mut silent) = (next, 0);
         while at < until {
-            let position = Position { partition, offset: at, leader_epoch };
+            let position = FetchPosition { partition, offset: at, leader_epoch };
             let positions =
-                vec![Positions { topic: transfer.topic.clone(), id: transfer.id, partitions: vec![position] }];
+                vec![FetchPositions { topic: transfer.topic.clone(), id: transfer.id, partitions: vec![position] }];
             // What the last answer brought is packed meanwhile.
             let answer = fetcher.fetch(positions).await?.pop();
             self.shared.settle(transfer).await?;
@@ -197,7 +198,7 @@ impl Worker {
     }
 }
 
-impl Shared {
+impl TransferShared {
     /// Whether the log still holds what the archive has of it: an unclean election cuts logs back, and other records then have
     /// the same offsets.
     async fn check_history(&self, transfer: &Transfer) -> Result<(), Stopped> {
@@ -243,7 +244,8 @@ impl Shared {
         let Some(packer) = &mut transfer.packer else { return Ok(()) };
         let partition = transfer.place.partition;
         let asked = [partition];
-        let mut starts = offsets::list(&self.cluster, &transfer.topic, &asked, At::Start, Isolation::Uncommitted).await;
+        let mut starts =
+            offsets::list(&self.cluster, &transfer.topic, &asked, At::Start, IsolationLevel::Uncommitted).await;
         let start = match starts.remove(&partition) {
             Some(answer) => answer?.map_or(0, |offset| offset.offset),
             None => return Err(Stopped::Passing("the leader does not say where the log begins".to_owned())),

@@ -5,7 +5,7 @@ use tokio_postgres::types::{Kind as PgKind, Type};
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     Bool,
     Int,
     Float4,
@@ -37,7 +37,7 @@ pub(super) enum Kind {
     Array(u32),
 }
 
-impl Kind {
+impl ValueKind {
     pub(super) fn of(column: &Column) -> Self {
         match &column.user_type {
             UserType::Enum => return Self::Text,

@@ -13,8 +13,8 @@ mod time;
 
 pub use modes::Modes;
 
-use crate::database::{Cell, Column, Relation, UserType};
-use kind::Kind;
+use crate::database::{Column, ColumnValue, Relation, UserType};
+use kind::ValueKind;
 use modes::{Binary, Intervals};
 use serde_json::{Map, Value};
 use time::Interval;
@@ -46,7 +46,7 @@ pub struct Compared {
 /// The first difference in words.
 pub fn compare_rows(
     relation: &Relation,
-    row: &[Cell],
+    row: &[ColumnValue],
     event: &Map<String, Value>,
     modes: &Modes,
     whole: bool,
@@ -58,7 +58,7 @@ pub fn compare_rows(
             _ if changed(place) => Agreement::NotCompared,
             Some(value) => compare(column, cell, value, modes),
             // A streamed row has every column that the connector does not leave out.
-            None if whole && Kind::of(column).is_always_written() => {
+            None if whole && ValueKind::of(column).is_always_written() => {
                 return Err(format!("column {} is missing from the event", column.name));
             }
             None => Agreement::NotCompared,
@@ -82,20 +82,20 @@ fn short(text: &str) -> String {
 }
 
 /// Compares one value.
-pub fn compare(column: &Column, cell: &Cell, value: &Value, modes: &Modes) -> Agreement {
+pub fn compare(column: &Column, cell: &ColumnValue, value: &Value, modes: &Modes) -> Agreement {
     match (cell, value) {
-        (Cell::Unchanged, _) => Agreement::NotCompared,
+        (ColumnValue::Unchanged, _) => Agreement::NotCompared,
         (_, value) if is_placeholder(value, modes) => Agreement::NotCompared,
-        (Cell::Null, Value::Null) => Agreement::Equal,
-        (Cell::Null, _) => Agreement::Different,
-        (Cell::Text(text), Value::Null) => {
+        (ColumnValue::Null, Value::Null) => Agreement::Equal,
+        (ColumnValue::Null, _) => Agreement::Different,
+        (ColumnValue::Text(text), Value::Null) => {
             if has_no_form(column, text) {
                 Agreement::NotCompared
             } else {
                 Agreement::Different
             }
         }
-        (Cell::Text(text), value) => {
+        (ColumnValue::Text(text), value) => {
             let variants = modes.variants();
             let all = variants.iter().map(|modes| compare_text(column, text, value, modes));
             all.reduce(better).unwrap_or(Agreement::NotCompared)
@@ -105,7 +105,8 @@ pub fn compare(column: &Column, cell: &Cell, value: &Value, modes: &Modes) -> Ag
 
 /// What Debezium writes as null because its type has no such value.
 fn has_no_form(column: &Column, text: &str) -> bool {
-    matches!(Kind::of(column), Kind::Date | Kind::Timestamp | Kind::TimestampTz) && text.ends_with("infinity")
+    matches!(ValueKind::of(column), ValueKind::Date | ValueKind::Timestamp | ValueKind::TimestampTz)
+        && text.ends_with("infinity")
 }
 
 fn better(a: Agreement, b: Agreement) -> Agreement {
@@ -137,8 +138,8 @@ fn is_placeholder(value: &Value, modes: &Modes) -> bool {
 }
 
 fn compare_text(column: &Column, text: &str, value: &Value, modes: &Modes) -> Agreement {
-    let kind = Kind::of(column);
-    if kind == Kind::Interval && modes.intervals == Intervals::Numeric {
+    let kind = ValueKind::of(column);
+    if kind == ValueKind::Interval && modes.intervals == Intervals::Numeric {
         return match (Interval::of_text(text), value.as_i64()) {
             // The connector reckons in doubles.
             (Some(interval), Some(us)) => {
@@ -148,7 +149,7 @@ fn compare_text(column: &Column, text: &str, value: &Value, modes: &Modes) -> Ag
             _ => Agreement::NotCompared,
         };
     }
-    if kind == Kind::Json && value.as_str() == Some(text) {
+    if kind == ValueKind::Json && value.as_str() == Some(text) {
         return Agreement::Equal;
     }
     match (canonical_text(column, text, modes), canonical_value(column, value, modes)) {
@@ -160,11 +161,11 @@ fn compare_text(column: &Column, text: &str, value: &Value, modes: &Modes) -> Ag
     }
 }
 
-fn is_alien(kind: Kind, value: &Value) -> bool {
+fn is_alien(kind: ValueKind, value: &Value) -> bool {
     match kind {
-        Kind::Bool => !value.is_boolean(),
-        Kind::Int => !value.is_number(),
-        Kind::Text | Kind::Char | Kind::Uuid => !value.is_string(),
+        ValueKind::Bool => !value.is_boolean(),
+        ValueKind::Int => !value.is_number(),
+        ValueKind::Text | ValueKind::Char | ValueKind::Uuid => !value.is_string(),
         _ => false,
     }
 }
@@ -172,33 +173,33 @@ fn is_alien(kind: Kind, value: &Value) -> bool {
 /// The canonical form of PostgreSQL's text of a value, if there is one.
 pub fn canonical_text(column: &Column, text: &str, modes: &Modes) -> Option<String> {
     let precision = column.type_modifier;
-    match Kind::of(column) {
-        Kind::Bool => Some(text.to_owned()),
-        Kind::Int => text.parse::<i64>().ok().map(|number| number.to_string()),
-        Kind::Float4 => text.parse::<f32>().ok().and_then(float4),
-        Kind::Float8 => number::float(text.parse().ok()?),
-        Kind::Text | Kind::Notation | Kind::Loose => Some(text.to_owned()),
-        Kind::Char => Some(text.trim_end_matches(' ').to_owned()),
-        Kind::Uuid => Some(text.to_ascii_lowercase()),
-        Kind::Inet => Some(inet(text).to_owned()),
-        Kind::Json => compound::json(text),
-        Kind::Numeric => number::of_text(text, modes.decimals),
-        Kind::Money => number::money(text),
-        Kind::Date => time::date(text).map(|days| days.to_string()),
-        Kind::Time => time::time(text).map(|us| time::counted(us, modes.times, precision, true)),
-        Kind::TimeTz => time::time_tz(text).map(|us| us.to_string()),
-        Kind::Timestamp => time::moment(text).map(|us| time::counted(us, modes.times, precision, false)),
-        Kind::TimestampTz => time::instant(text).map(|us| us.to_string()),
-        Kind::Interval => Interval::of_text(text).map(|interval| match modes.intervals {
+    match ValueKind::of(column) {
+        ValueKind::Bool => Some(text.to_owned()),
+        ValueKind::Int => text.parse::<i64>().ok().map(|number| number.to_string()),
+        ValueKind::Float4 => text.parse::<f32>().ok().and_then(float4),
+        ValueKind::Float8 => number::float(text.parse().ok()?),
+        ValueKind::Text | ValueKind::Notation | ValueKind::Loose => Some(text.to_owned()),
+        ValueKind::Char => Some(text.trim_end_matches(' ').to_owned()),
+        ValueKind::Uuid => Some(text.to_ascii_lowercase()),
+        ValueKind::Inet => Some(inet(text).to_owned()),
+        ValueKind::Json => compound::json(text),
+        ValueKind::Numeric => number::of_text(text, modes.decimals),
+        ValueKind::Money => number::money(text),
+        ValueKind::Date => time::date(text).map(|days| days.to_string()),
+        ValueKind::Time => time::time(text).map(|us| time::counted(us, modes.times, precision, true)),
+        ValueKind::TimeTz => time::time_tz(text).map(|us| us.to_string()),
+        ValueKind::Timestamp => time::moment(text).map(|us| time::counted(us, modes.times, precision, false)),
+        ValueKind::TimestampTz => time::instant(text).map(|us| us.to_string()),
+        ValueKind::Interval => Interval::of_text(text).map(|interval| match modes.intervals {
             // To the millisecond: it identifies rows within a record of the log, and the connector reckons in doubles.
             Intervals::Numeric => ((interval.microseconds() / 1000.0).round()).to_string(),
             Intervals::Text => interval.form(),
         }),
-        Kind::Bytea => binary::bytea(text).map(|bytes| binary::form(&bytes)),
-        Kind::Bits => binary::bits(text).map(|bytes| binary::form(&bytes)),
-        Kind::Hstore => compound::hstore(text).map(|pairs| format!("{pairs:?}")),
-        Kind::Point => point(text),
-        Kind::Array(element) => {
+        ValueKind::Bytea => binary::bytea(text).map(|bytes| binary::form(&bytes)),
+        ValueKind::Bits => binary::bits(text).map(|bytes| binary::form(&bytes)),
+        ValueKind::Hstore => compound::hstore(text).map(|pairs| format!("{pairs:?}")),
+        ValueKind::Point => point(text),
+        ValueKind::Array(element) => {
             let inner = element_of(column, element);
             let items = compound::array(text)?.into_iter().map(|item| match item {
                 None => Some("null".to_owned()),
@@ -213,53 +214,53 @@ pub fn canonical_text(column: &Column, text: &str, modes: &Modes) -> Option<Stri
 pub fn canonical_value(column: &Column, value: &Value, modes: &Modes) -> Option<String> {
     let precision = column.type_modifier;
     let text = || value.as_str().map(str::to_owned);
-    match Kind::of(column) {
-        Kind::Bool => value.as_bool().map(|flag| if flag { "t" } else { "f" }.to_owned()),
-        Kind::Int => value.as_i64().map(|number| number.to_string()),
+    match ValueKind::of(column) {
+        ValueKind::Bool => value.as_bool().map(|flag| if flag { "t" } else { "f" }.to_owned()),
+        ValueKind::Int => value.as_i64().map(|number| number.to_string()),
         // Floats have values that JSON has no number for.
-        Kind::Float4 => match value {
+        ValueKind::Float4 => match value {
             Value::String(text) => float4(text.parse().ok()?),
             // The number was a float before it became text.
             value => float4(value.as_f64()? as f32),
         },
-        Kind::Float8 => match value {
+        ValueKind::Float8 => match value {
             Value::String(text) => number::float(text.parse().ok()?),
             value => number::float(value.as_f64()?),
         },
-        Kind::Text | Kind::Notation | Kind::Loose => text(),
-        Kind::Char => value.as_str().map(|text| text.trim_end_matches(' ').to_owned()),
-        Kind::Uuid => value.as_str().map(str::to_ascii_lowercase),
-        Kind::Inet => value.as_str().map(|text| inet(text).to_owned()),
-        Kind::Json => match value {
+        ValueKind::Text | ValueKind::Notation | ValueKind::Loose => text(),
+        ValueKind::Char => value.as_str().map(|text| text.trim_end_matches(' ').to_owned()),
+        ValueKind::Uuid => value.as_str().map(str::to_ascii_lowercase),
+        ValueKind::Inet => value.as_str().map(|text| inet(text).to_owned()),
+        ValueKind::Json => match value {
             Value::String(text) => compound::json(text),
             other => compound::json(&other.to_string()),
         },
-        Kind::Numeric => number::of_value(column.type_modifier, value, modes.decimals),
-        Kind::Money => number::money_of_value(value, modes.decimals),
-        Kind::Date => time::days(value, modes.times).map(|days| days.to_string()),
-        Kind::Time => time::count(value, modes.times, precision, true),
-        Kind::TimeTz => value.as_str().and_then(time::time_tz).map(|us| us.to_string()),
-        Kind::Timestamp => time::count(value, modes.times, precision, false),
-        Kind::TimestampTz => value.as_str().and_then(time::instant).map(|us| us.to_string()),
-        Kind::Interval => match modes.intervals {
+        ValueKind::Numeric => number::of_value(column.type_modifier, value, modes.decimals),
+        ValueKind::Money => number::money_of_value(value, modes.decimals),
+        ValueKind::Date => time::days(value, modes.times).map(|days| days.to_string()),
+        ValueKind::Time => time::count(value, modes.times, precision, true),
+        ValueKind::TimeTz => value.as_str().and_then(time::time_tz).map(|us| us.to_string()),
+        ValueKind::Timestamp => time::count(value, modes.times, precision, false),
+        ValueKind::TimestampTz => value.as_str().and_then(time::instant).map(|us| us.to_string()),
+        ValueKind::Interval => match modes.intervals {
             Intervals::Numeric => value.as_i64().map(|us| ((us as f64 / 1000.0).round()).to_string()),
             Intervals::Text => Interval::of_iso(value.as_str()?).map(Interval::form),
         },
-        Kind::Bytea => match modes.binary {
+        ValueKind::Bytea => match modes.binary {
             Binary::Base64 | Binary::UrlSafe => binary::base64(value.as_str()?),
             Binary::Hex => binary::hex(value.as_str()?),
         }
         .map(|bytes| binary::form(&bytes)),
-        Kind::Bits => match value {
+        ValueKind::Bits => match value {
             Value::Bool(flag) => Some(if *flag { "01" } else { "" }.to_owned()),
             value => Some(binary::form(&binary::without_zeros(binary::base64(value.as_str()?)?))),
         },
-        Kind::Hstore => compound::pairs(value).map(|pairs| format!("{pairs:?}")),
-        Kind::Point => {
+        ValueKind::Hstore => compound::pairs(value).map(|pairs| format!("{pairs:?}")),
+        ValueKind::Point => {
             let part = |name: &str| number::float(value.get(name)?.as_f64()?);
             Some(format!("{},{}", part("x")?, part("y")?))
         }
-        Kind::Array(element) => {
+        ValueKind::Array(element) => {
             let inner = element_of(column, element);
             let items = value.as_array()?.iter().map(|item| match item {
                 Value::Null => Some("null".to_owned()),

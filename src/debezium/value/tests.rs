@@ -8,7 +8,7 @@ fn column(ty: &Type, type_modifier: i32) -> Column {
 }
 
 fn check(ty: &Type, type_modifier: i32, text: &str, value: &Value, modes: &Modes) -> Agreement {
-    compare(&column(ty, type_modifier), &Cell::Text(text.into()), value, modes)
+    compare(&column(ty, type_modifier), &ColumnValue::Text(text.into()), value, modes)
 }
 
 /// Modes as they stand in a configuration, `key=value` separated by blanks.
@@ -147,7 +147,7 @@ fn what_cannot_be_told_is_not_compared() {
     ] {
         assert_eq!(check(&ty, -1, text, &value, &plain), Agreement::NotCompared, "{ty} {text}");
     }
-    let unchanged = compare(&column(&Type::TEXT, -1), &Cell::Unchanged, &json!("x"), &plain);
+    let unchanged = compare(&column(&Type::TEXT, -1), &ColumnValue::Unchanged, &json!("x"), &plain);
     assert_eq!(unchanged, Agreement::NotCompared);
 }
 
@@ -156,15 +156,15 @@ fn user_defined_types_and_settings() {
     let typed = |user_type| Column { user_type, type_oid: 99_999, ..column(&Type::TEXT, -1) };
     let plain = Modes::default();
     let hstore = typed(UserType::Named("hstore".into()));
-    let text = Cell::Text("\"a\"=>\"1\", \"b \\\" c\"=>NULL".into());
+    let text = ColumnValue::Text("\"a\"=>\"1\", \"b \\\" c\"=>NULL".into());
     for value in [json!("{\"a\":\"1\",\"b \\\" c\":null}"), json!({"b \" c": null, "a": "1"})] {
         assert_eq!(compare(&hstore, &text, &value, &plain), Agreement::Equal);
     }
     assert_eq!(compare(&hstore, &text, &json!({"a": "1"}), &plain), Agreement::Different);
     let mood = typed(UserType::Enum);
-    assert_eq!(compare(&mood, &Cell::Text("ok".into()), &json!("sad"), &plain), Agreement::Different);
+    assert_eq!(compare(&mood, &ColumnValue::Text("ok".into()), &json!("sad"), &plain), Agreement::Different);
     let other = typed(UserType::Named("complex".into()));
-    assert_eq!(compare(&other, &Cell::Text("(1,2)".into()), &json!({"re": 1}), &plain), Agreement::NotCompared);
+    assert_eq!(compare(&other, &ColumnValue::Text("(1,2)".into()), &json!({"re": 1}), &plain), Agreement::NotCompared);
     assert_eq!(modes("decimal.handling.mode=double").decimals, Decimals::Double);
     assert_eq!(modes("time.precision.mode=connect").times, Times::Connect);
     let config = [("time.precision.mode".to_owned(), "lunar".to_owned())].into();

@@ -4,8 +4,8 @@ use super::container::Container;
 use super::freezer;
 use super::project;
 use super::recreate::{self, Recreation};
-use super::stack::{DockerStack, Member};
-use super::watch::{self, Seen};
+use super::stack::{DockerStack, StackContainer};
+use super::watch::{self, ContainerEvent};
 use crate::environment::{Action, Effect, EnvironmentError, EnvironmentResult};
 use bollard::query_parameters::{
     KillContainerOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions,
@@ -24,7 +24,7 @@ const GRACE: i32 = 30;
 const KILLED: i32 = 137;
 
 impl DockerStack {
-    pub(super) async fn carry_out(&self, member: &Member, action: Action) -> EnvironmentResult<Effect> {
+    pub(super) async fn carry_out(&self, member: &StackContainer, action: Action) -> EnvironmentResult<Effect> {
         let before = self.inspect(member).await?;
         if matches!(action, Action::Pause | Action::Resume | Action::Stop | Action::Kill) && self.died(&before) {
             return Err(self.death(member, &before).await);
@@ -54,7 +54,7 @@ impl DockerStack {
 }
 
 /// Refuses what would change nothing: a fault that was there before cannot be measured.
-fn refuse_futile(member: &Member, container: &Container, action: Action) -> EnvironmentResult<()> {
+fn refuse_futile(member: &StackContainer, container: &Container, action: Action) -> EnvironmentResult<()> {
     let running = container.is_running();
     let observed = match action {
         Action::Pause if container.is_paused() => "it is paused already".to_owned(),
@@ -73,7 +73,7 @@ fn refuse_futile(member: &Member, container: &Container, action: Action) -> Envi
 /// One action under way.
 struct Deed<'a> {
     stack: &'a DockerStack,
-    member: &'a Member,
+    member: &'a StackContainer,
     action: Action,
     mark: usize,
     requested: Instant,
@@ -92,8 +92,8 @@ impl Deed<'_> {
         format!("{} {}", self.action, self.member.name())
     }
 
-    async fn event(&self, container: &str, action: &str) -> Option<Seen> {
-        let wanted = |seen: &Seen| seen.container == container && seen.action == action;
+    async fn event(&self, container: &str, action: &str) -> Option<ContainerEvent> {
+        let wanted = |seen: &ContainerEvent| seen.container == container && seen.action == action;
         self.stack.watch.after(self.mark, EVENT_PATIENCE, wanted).await
     }
 
@@ -103,7 +103,7 @@ impl Deed<'_> {
 
     /// Dates what an event tells. A life's start and end are dated by the container's state, where that is of this action:
     /// the event comes when the engine has tidied up. Without an event (Podman, an engine that restarted) only that is left.
-    fn moment(&self, seen: Option<Seen>, exact: Option<SystemTime>) -> Moment {
+    fn moment(&self, seen: Option<ContainerEvent>, exact: Option<SystemTime>) -> Moment {
         let exact = exact.map(|at| self.stack.engine.local_time(at)).filter(|at| *at >= self.began);
         match (exact, seen) {
             (exact, Some(seen)) => {
@@ -170,7 +170,7 @@ impl Deed<'_> {
         let died = self.event(id, "die").await;
         let policy = before.restart_policy();
         if policy.is_some() {
-            let started = |seen: &Seen| seen.container == id && seen.action == "start";
+            let started = |seen: &ContainerEvent| seen.container == id && seen.action == "start";
             self.stack.watch.after(self.mark, POLICY_PATIENCE, started).await;
         }
         let after = self.stack.inspect(self.member).await?;

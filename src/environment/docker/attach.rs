@@ -5,8 +5,8 @@ use super::container::Container;
 use super::engine::Engine;
 use super::logs;
 use super::project;
-use super::roles::{self, Role};
-use super::stack::{DockerStack, Member};
+use super::roles::{self, ServiceRole};
+use super::stack::{DockerStack, StackContainer};
 use super::watch::Watch;
 use crate::environment::{
     Capability, Controllers, Endpoints, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult, Needs,
@@ -34,7 +34,7 @@ impl DockerStack {
         let watch = Watch::start(engine.clone());
         let found = find(&engine, config).await?;
         check(config, &found, needs)?;
-        let kafka_version = match found.iter().find(|(member, _)| member.part.role == Role::Broker) {
+        let kafka_version = match found.iter().find(|(member, _)| member.part.role == ServiceRole::Broker) {
             Some((member, _)) => logs::kafka_version(&engine, &member.id()).await,
             None => None,
         };
@@ -49,7 +49,7 @@ impl DockerStack {
             });
         }
         let endpoints = complete(endpoints, &found);
-        let brokers = found.iter().filter(|(member, _)| member.part.role == Role::Broker).count();
+        let brokers = found.iter().filter(|(member, _)| member.part.role == ServiceRole::Broker).count();
         let mut facts =
             BTreeMap::from([("engine".to_owned(), engine.describe()), ("project".to_owned(), config.project.clone())]);
         for (member, container) in &found {
@@ -80,7 +80,7 @@ impl DockerStack {
     }
 }
 
-async fn find(engine: &Engine, config: &DockerConfig) -> EnvironmentResult<Vec<(Member, Container)>> {
+async fn find(engine: &Engine, config: &DockerConfig) -> EnvironmentResult<Vec<(StackContainer, Container)>> {
     let project = &config.project;
     let services = project::services(engine, project).await?;
     if services.is_empty() {
@@ -123,13 +123,13 @@ async fn find(engine: &Engine, config: &DockerConfig) -> EnvironmentResult<Vec<(
         };
         let variables = ["KAFKA_NODE_ID", "KAFKA_BROKER_ID"];
         let node_id = variables.iter().find_map(|name| container.variable(name)?.parse().ok());
-        found.push((Member::new(part, node_id, id), container));
+        found.push((StackContainer::new(part, node_id, id), container));
     }
     Ok(found)
 }
 
-fn check(config: &DockerConfig, found: &[(Member, Container)], needs: &Needs) -> EnvironmentResult<()> {
-    let of_role = |role: Role| found.iter().filter(move |(member, _)| member.part.role == role);
+fn check(config: &DockerConfig, found: &[(StackContainer, Container)], needs: &Needs) -> EnvironmentResult<()> {
+    let of_role = |role: ServiceRole| found.iter().filter(move |(member, _)| member.part.role == role);
     let known = || found.iter().map(|(member, _)| member.name().to_owned()).collect::<Vec<_>>();
     if let Some(missing) = needs.services.iter().find(|id| !found.iter().any(|(member, _)| member.part.id == **id)) {
         return Err(EnvironmentError::Prerequisite {
@@ -144,7 +144,7 @@ fn check(config: &DockerConfig, found: &[(Member, Container)], needs: &Needs) ->
             ),
         });
     }
-    let brokers = of_role(Role::Broker).count();
+    let brokers = of_role(ServiceRole::Broker).count();
     if brokers < needs.brokers as usize {
         return Err(EnvironmentError::Prerequisite {
             message: format!(
@@ -156,14 +156,14 @@ fn check(config: &DockerConfig, found: &[(Member, Container)], needs: &Needs) ->
                     .to_owned(),
         });
     }
-    if needs.controllers == Some(Controllers::Dedicated) && of_role(Role::Controller).next().is_none() {
+    if needs.controllers == Some(Controllers::Dedicated) && of_role(ServiceRole::Controller).next().is_none() {
         return Err(EnvironmentError::Prerequisite {
             message: format!("the compose project `{}` has no dedicated controllers", config.project),
             remedy: "add services controller-1 … to the compose file, or use a `local` environment".to_owned(),
         });
     }
-    let needed = |member: &Member| match member.part.role {
-        Role::Broker | Role::Controller => needs.brokers > 0,
+    let needed = |member: &StackContainer| match member.part.role {
+        ServiceRole::Broker | ServiceRole::Controller => needs.brokers > 0,
         _ => needs.services.contains(&member.part.id),
     };
     let down: Vec<_> = found.iter().filter(|(member, container)| needed(member) && !container.is_running()).collect();
@@ -191,17 +191,17 @@ fn check(config: &DockerConfig, found: &[(Member, Container)], needs: &Needs) ->
 }
 
 /// Adds the endpoints that the configuration leaves out and the containers publish.
-fn complete(mut endpoints: Endpoints, found: &[(Member, Container)]) -> Endpoints {
-    let one = |role: Role| found.iter().find(|(member, _)| member.part.role == role);
+fn complete(mut endpoints: Endpoints, found: &[(StackContainer, Container)]) -> Endpoints {
+    let one = |role: ServiceRole| found.iter().find(|(member, _)| member.part.role == role);
     if endpoints.bootstrap.is_empty() {
-        let brokers = found.iter().filter(|(member, _)| member.part.role == Role::Broker);
+        let brokers = found.iter().filter(|(member, _)| member.part.role == ServiceRole::Broker);
         let addresses: Vec<_> = brokers.filter_map(|(_, container)| client_address(container)).collect();
         endpoints.bootstrap = addresses.join(",");
     }
-    let http = |role: Role, port: u16| Some(format!("http://{}", one(role)?.1.address_of(port)?));
-    endpoints.connect = endpoints.connect.or_else(|| http(Role::Connect, 8083));
-    endpoints.kafka_ui = endpoints.kafka_ui.or_else(|| http(Role::KafkaUi, 8080));
-    if let Some((member, container)) = one(Role::Postgres) {
+    let http = |role: ServiceRole, port: u16| Some(format!("http://{}", one(role)?.1.address_of(port)?));
+    endpoints.connect = endpoints.connect.or_else(|| http(ServiceRole::Connect, 8083));
+    endpoints.kafka_ui = endpoints.kafka_ui.or_else(|| http(ServiceRole::KafkaUi, 8080));
+    if let Some((member, container)) = one(ServiceRole::Postgres) {
         endpoints.postgres_from_connect.get_or_insert_with(|| format!("{}:5432", member.part.compose));
         endpoints.postgres = endpoints.postgres.or_else(|| {
             let user = container.variable("POSTGRES_USER").unwrap_or("postgres");

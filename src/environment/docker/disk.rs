@@ -13,9 +13,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The last figure of one service.
 #[derive(Debug, Default)]
-pub(super) struct Disk(tokio::sync::Mutex<Option<(Instant, Option<u64>)>>);
+pub(super) struct DiskFigure(tokio::sync::Mutex<Option<(Instant, Option<u64>)>>);
 
-impl Disk {
+impl DiskFigure {
     /// Nothing is measured while this is held.
     pub(super) async fn still(&self) -> impl Drop + '_ {
         self.0.lock().await

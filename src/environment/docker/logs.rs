@@ -1,7 +1,7 @@
 //! The log of a service, over all containers it had.
 
 use super::engine::{Engine, parse_time, status, words};
-use super::stack::{DockerStack, Member};
+use super::stack::{DockerStack, StackContainer};
 use crate::environment::{EnvironmentError, EnvironmentResult, LogLine, LogQuery};
 use bollard::query_parameters::LogsOptions;
 use futures_util::StreamExt;
@@ -14,7 +14,7 @@ const KEPT_LINES: usize = 10_000;
 const VERSION_LINES: usize = 2_000;
 
 impl DockerStack {
-    pub(super) async fn read_log(&self, member: &Member, query: LogQuery) -> EnvironmentResult<Vec<LogLine>> {
+    pub(super) async fn read_log(&self, member: &StackContainer, query: LogQuery) -> EnvironmentResult<Vec<LogLine>> {
         let mut lines: Vec<LogLine> = member
             .earlier_log()
             .lock()
@@ -31,7 +31,7 @@ impl DockerStack {
     }
 
     /// Keeps the log of a container that is about to be removed. A log that cannot be read does not stop the removal.
-    pub(super) async fn keep_log(&self, member: &Member, container: &str) {
+    pub(super) async fn keep_log(&self, member: &StackContainer, container: &str) {
         let query = LogQuery { tail: Some(KEPT_LINES), ..LogQuery::default() };
         let lines = read(&self.engine, container, member.name(), &query).await.unwrap_or_default();
         member.earlier_log().lock().unwrap_or_else(PoisonError::into_inner).extend(lines);

@@ -5,9 +5,9 @@
 
 use super::container::Container;
 use super::recipe::{HealRecipe, Repair, endpoint_definition};
-use super::roles::Role;
-use super::stack::{DockerStack, Member};
-use super::watch::{self, Seen};
+use super::roles::ServiceRole;
+use super::stack::{DockerStack, StackContainer};
+use super::watch::{self, ContainerEvent};
 use crate::environment::{
     Direction, Effect, EnvironmentError, EnvironmentResult, Grip, NetworkFault, NetworkFaultKind, Peers,
 };
@@ -105,13 +105,13 @@ impl DockerStack {
         let done = recipe.apply(&self.engine).await?;
         self.cuts().remove(member.name());
         let id = self.inspect(member).await?.id().to_owned();
-        let wanted = |seen: &Seen| seen.container == id && seen.action == "connect";
+        let wanted = |seen: &ContainerEvent| seen.container == id && seen.action == "connect";
         let seen = if done.changed { self.watch.after(mark, EVENT_PATIENCE, wanted).await } else { None };
         Ok(effect(requested, seen.as_ref(), done.words))
     }
 
     /// Cuts again where a start connected the container by itself, as newer engines do.
-    pub(super) async fn keep_cut(&self, member: &Member) -> EnvironmentResult<()> {
+    pub(super) async fn keep_cut(&self, member: &StackContainer) -> EnvironmentResult<()> {
         let Some(HealRecipe { repair: Repair::Reconnect(networks), .. }) = self.cuts().get(member.name()).cloned()
         else {
             return Ok(());
@@ -125,7 +125,12 @@ impl DockerStack {
         Ok(())
     }
 
-    async fn disconnect(&self, member: &Member, network: &str, mark: usize) -> EnvironmentResult<Option<Seen>> {
+    async fn disconnect(
+        &self,
+        member: &StackContainer,
+        network: &str,
+        mark: usize,
+    ) -> EnvironmentResult<Option<ContainerEvent>> {
         let id = member.id();
         let what = format!("disconnect {} from the network {network}", member.name());
         self.engine
@@ -134,7 +139,7 @@ impl DockerStack {
                 async move { docker.disconnect_network(network, request).await }
             })
             .await?;
-        let wanted = |seen: &Seen| {
+        let wanted = |seen: &ContainerEvent| {
             seen.container == id
                 && seen.action == "disconnect"
                 && seen.network.as_deref().is_none_or(|name| name == network)
@@ -148,7 +153,7 @@ impl DockerStack {
 
     fn networks_to_cut(
         &self,
-        member: &Member,
+        member: &StackContainer,
         container: &Container,
         fault: &NetworkFault,
     ) -> EnvironmentResult<Vec<String>> {
@@ -169,9 +174,12 @@ impl DockerStack {
         if networks.iter().any(|network| matches!(network.as_str(), "host" | "none")) {
             return Err(unsupported(format!("{name} uses the host's own network, which cannot be cut off")));
         }
-        let peers =
-            self.members.iter().filter(|other| matches!(other.part.role, Role::Broker | Role::Controller)).count();
-        let is_node = matches!(member.part.role, Role::Broker | Role::Controller);
+        let peers = self
+            .members
+            .iter()
+            .filter(|other| matches!(other.part.role, ServiceRole::Broker | ServiceRole::Controller))
+            .count();
+        let is_node = matches!(member.part.role, ServiceRole::Broker | ServiceRole::Controller);
         match fault.between {
             Peers::Brokers if !is_node => {
                 Err(unsupported(format!("{name} is no broker, so `between: brokers` means nothing")))
@@ -223,7 +231,7 @@ fn inter_broker_host(container: &Container) -> Option<String> {
     })
 }
 
-fn effect(requested: Instant, seen: Option<&Seen>, proof: String) -> Effect {
+fn effect(requested: Instant, seen: Option<&ContainerEvent>, proof: String) -> Effect {
     let effective = seen.map_or_else(Instant::now, |seen| watch::instant(seen.at, requested));
     Effect { requested, effective, down: None, proof, forced: false }
 }
@@ -232,7 +240,7 @@ fn unsupported(message: String) -> EnvironmentError {
     EnvironmentError::Unsupported { message }
 }
 
-fn no_effect(member: &Member, observed: String) -> EnvironmentError {
+fn no_effect(member: &StackContainer, observed: String) -> EnvironmentError {
     EnvironmentError::NoEffect { service: member.name().to_owned(), observed }
 }
 

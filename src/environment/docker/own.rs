@@ -2,7 +2,7 @@
 
 use super::membership::{self, Candidate, Place, leads_to, place, split, split_url};
 use super::project;
-use super::roles::Role;
+use super::roles::ServiceRole;
 use super::stack::DockerStack;
 use crate::environment::{EnvironmentError, EnvironmentResult, Needs, ServiceId};
 use crate::kafka::{Admin, ClusterView, LogSink};
@@ -25,11 +25,11 @@ impl DockerStack {
         let mut asked = Vec::new();
         if needs.brokers > 0 {
             let entries = self.endpoints.bootstrap.split(',').filter(|entry| !entry.trim().is_empty());
-            asked.extend(entries.map(|entry| (Role::Broker, entry.trim().to_owned(), split(entry))));
+            asked.extend(entries.map(|entry| (ServiceRole::Broker, entry.trim().to_owned(), split(entry))));
         }
         let urls = [
-            (ServiceId::Connect, Role::Connect, &self.endpoints.connect),
-            (ServiceId::Postgres, Role::Postgres, &self.endpoints.postgres),
+            (ServiceId::Connect, ServiceRole::Connect, &self.endpoints.connect),
+            (ServiceId::Postgres, ServiceRole::Postgres, &self.endpoints.postgres),
         ];
         for (id, role, url) in urls {
             if let Some(url) = url.as_ref().filter(|_| needs.services.contains(&id)) {
@@ -39,13 +39,13 @@ impl DockerStack {
         for (role, shown, address) in asked {
             let Some((host, port)) = address else { continue };
             let place = place(host, port, self.engine_host()).await;
-            let shown = if role == Role::Broker { format!("the bootstrap server {shown}") } else { shown };
+            let shown = if role == ServiceRole::Broker { format!("the bootstrap server {shown}") } else { shown };
             self.confirm_address(role, &shown, &place).await?;
         }
         if needs.brokers > 0 { self.confirm_cluster().await } else { Ok(()) }
     }
 
-    async fn confirm_address(&self, role: Role, shown: &str, place: &Place) -> EnvironmentResult<()> {
+    async fn confirm_address(&self, role: ServiceRole, shown: &str, place: &Place) -> EnvironmentResult<()> {
         let mut answers = Vec::new();
         for member in self.members.iter().filter(|member| member.part.role == role) {
             answers.push(leads_to(place, &self.inspect(member).await?));
@@ -104,7 +104,7 @@ impl DockerStack {
 
     async fn wrong_with(&self, cluster: &ClusterView) -> EnvironmentResult<Option<String>> {
         let mut containers = Vec::new();
-        for member in self.members.iter().filter(|member| member.part.role == Role::Broker) {
+        for member in self.members.iter().filter(|member| member.part.role == ServiceRole::Broker) {
             containers.push((member, self.inspect(member).await?));
         }
         let brokers: Vec<Candidate<'_>> = containers

@@ -1,8 +1,8 @@
 //! Asking a service itself whether it is ready.
 
 use super::container::Container;
-use super::roles::Role;
-use super::stack::Member;
+use super::roles::ServiceRole;
+use super::stack::StackContainer;
 use crate::environment::Endpoints;
 use crate::ground::innermost;
 use postgres_native_tls::MakeTlsConnector;
@@ -29,18 +29,18 @@ pub(super) enum Probe {
 
 impl Probe {
     /// The probe of a service that has an address; the others are left to their health check.
-    pub(super) fn of(member: &Member, container: &Container, endpoints: &Endpoints) -> Option<Self> {
+    pub(super) fn of(member: &StackContainer, container: &Container, endpoints: &Endpoints) -> Option<Self> {
         let http = |url: String| Some(Self::Http { client: reqwest::Client::new(), url });
         match member.part.role {
-            Role::Broker => Self::broker(member, container, endpoints),
-            Role::Controller => None,
-            Role::Connect => http(format!("{}/connectors", endpoints.connect.as_ref()?)),
-            Role::KafkaUi => http(format!("{}/actuator/health", endpoints.kafka_ui.as_ref()?)),
-            Role::Postgres => Some(Self::Postgres { url: endpoints.postgres.clone()?, tls: any_certificate()? }),
+            ServiceRole::Broker => Self::broker(member, container, endpoints),
+            ServiceRole::Controller => None,
+            ServiceRole::Connect => http(format!("{}/connectors", endpoints.connect.as_ref()?)),
+            ServiceRole::KafkaUi => http(format!("{}/actuator/health", endpoints.kafka_ui.as_ref()?)),
+            ServiceRole::Postgres => Some(Self::Postgres { url: endpoints.postgres.clone()?, tls: any_certificate()? }),
         }
     }
 
-    fn broker(member: &Member, container: &Container, endpoints: &Endpoints) -> Option<Self> {
+    fn broker(member: &StackContainer, container: &Container, endpoints: &Endpoints) -> Option<Self> {
         let bootstrap: Vec<&str> =
             endpoints.bootstrap.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
         let own = container.published();

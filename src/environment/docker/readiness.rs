@@ -5,8 +5,8 @@
 
 use super::container::Container;
 use super::probe::Probe;
-use super::stack::{DockerStack, Member};
-use super::watch::Seen;
+use super::stack::{DockerStack, StackContainer};
+use super::watch::ContainerEvent;
 use crate::environment::{EnvironmentError, EnvironmentResult, LogQuery};
 use bollard::models::{ContainerStateStatusEnum, HealthStatusEnum};
 use std::time::{Duration, SystemTime};
@@ -18,7 +18,7 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 const LOG_LINES: usize = 20;
 
 impl DockerStack {
-    pub(super) async fn until_ready(&self, member: &Member, timeout: Duration) -> EnvironmentResult<()> {
+    pub(super) async fn until_ready(&self, member: &StackContainer, timeout: Duration) -> EnvironmentResult<()> {
         let deadline = Instant::now() + timeout;
         let mut container = self.inspect(member).await?;
         let probe = Probe::of(member, &container, &self.endpoints);
@@ -47,7 +47,7 @@ impl DockerStack {
             }
             let id = member.id();
             let pause = ASK_EVERY.min(deadline.saturating_duration_since(Instant::now()));
-            self.watch.after(mark, pause, |seen: &Seen| seen.container == id).await;
+            self.watch.after(mark, pause, |seen: &ContainerEvent| seen.container == id).await;
             container = self.inspect(member).await?;
         }
     }
@@ -55,7 +55,7 @@ impl DockerStack {
     /// `None` where it is ready, else why not.
     async fn is_ready(
         &self,
-        member: &Member,
+        member: &StackContainer,
         container: &Container,
         probe: Option<&Probe>,
     ) -> EnvironmentResult<Option<String>> {
@@ -92,7 +92,7 @@ impl DockerStack {
     }
 
     /// The error for a container that ended, with its last words.
-    pub(super) async fn death(&self, member: &Member, container: &Container) -> EnvironmentError {
+    pub(super) async fn death(&self, member: &StackContainer, container: &Container) -> EnvironmentError {
         let mut how = container.ending();
         let since = container.started_at().map_or(SystemTime::UNIX_EPOCH, |at| self.engine.local_time(at));
         if self.watch.interrupted_since(since).is_some() {
@@ -104,7 +104,7 @@ impl DockerStack {
         EnvironmentError::Died { service: member.name().to_owned(), how, log: self.last_lines(member).await }
     }
 
-    async fn last_lines(&self, member: &Member) -> Vec<String> {
+    async fn last_lines(&self, member: &StackContainer) -> Vec<String> {
         let query = LogQuery { tail: Some(LOG_LINES), ..LogQuery::default() };
         let lines = self.read_log(member, query).await.unwrap_or_default();
         lines.into_iter().map(|line| line.text).collect()

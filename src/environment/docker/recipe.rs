@@ -82,12 +82,12 @@ pub async fn heal_from(recipe: &HealRecipe) -> EnvironmentResult<String> {
 
 /// What a repair did.
 #[derive(Clone, Debug)]
-pub(super) struct Done {
+pub(super) struct RecipeRepair {
     pub(super) changed: bool,
     pub(super) words: String,
 }
 
-impl Done {
+impl RecipeRepair {
     fn changed(words: String) -> Self {
         Self { changed: true, words }
     }
@@ -108,14 +108,17 @@ impl HealRecipe {
     }
 
     /// Repairs once.
-    pub(super) async fn apply(&self, engine: &Engine) -> EnvironmentResult<Done> {
+    pub(super) async fn apply(&self, engine: &Engine) -> EnvironmentResult<RecipeRepair> {
         if let Repair::Recreate(recreation) = &self.repair
             && self.find(engine).await?.is_none()
         {
             recreate::create(engine, &recreate::completed(engine, recreation).await?).await?;
         }
         let Some(container) = self.find(engine).await? else {
-            return Ok(Done::unchanged(format!("nothing to undo: the container {} no longer exists", self.container)));
+            return Ok(RecipeRepair::unchanged(format!(
+                "nothing to undo: the container {} no longer exists",
+                self.container
+            )));
         };
         match &self.repair {
             Repair::Resume => resume(engine, &container).await,
@@ -175,17 +178,17 @@ impl HealRecipe {
     }
 }
 
-async fn resume(engine: &Engine, container: &Container) -> EnvironmentResult<Done> {
+async fn resume(engine: &Engine, container: &Container) -> EnvironmentResult<RecipeRepair> {
     let (id, name) = (container.id(), container.name());
     if !container.is_paused() {
-        return Ok(Done::unchanged(format!("{name} was not paused")));
+        return Ok(RecipeRepair::unchanged(format!("{name} was not paused")));
     }
     let what = format!("resume {name}");
     engine.ask(&what, |docker| async move { docker.unpause_container(id).await }).await?;
-    Ok(Done::changed(format!("resumed {name}")))
+    Ok(RecipeRepair::changed(format!("resumed {name}")))
 }
 
-async fn run(engine: &Engine, container: &Container) -> EnvironmentResult<Done> {
+async fn run(engine: &Engine, container: &Container) -> EnvironmentResult<RecipeRepair> {
     let (id, name) = (container.id(), container.name());
     if container.is_paused() {
         return resume(engine, container).await;
@@ -195,9 +198,9 @@ async fn run(engine: &Engine, container: &Container) -> EnvironmentResult<Done> 
         engine
             .ask(&what, |docker| async move { docker.start_container(id, None::<StartContainerOptions>).await })
             .await?;
-        return Ok(Done::changed(format!("started {name}")));
+        return Ok(RecipeRepair::changed(format!("started {name}")));
     }
-    Ok(Done::unchanged(format!("{name} was running")))
+    Ok(RecipeRepair::unchanged(format!("{name} was running")))
 }
 
 /// Connects the container to those of `networks` that it is not connected to.
@@ -205,7 +208,7 @@ pub(super) async fn reconnect(
     engine: &Engine,
     container: &Container,
     networks: &BTreeMap<String, EndpointSettings>,
-) -> EnvironmentResult<Done> {
+) -> EnvironmentResult<RecipeRepair> {
     let name = container.name();
     let connected = container.networks();
     let mut restored = Vec::new();
@@ -226,8 +229,8 @@ pub(super) async fn reconnect(
         }
     }
     Ok(match restored.as_slice() {
-        [] => Done::unchanged(format!("{name} was connected")),
-        restored => Done::changed(format!("connected {name} to {}", join(restored.iter()))),
+        [] => RecipeRepair::unchanged(format!("{name} was connected")),
+        restored => RecipeRepair::changed(format!("connected {name} to {}", join(restored.iter()))),
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// The part a service plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Role {
+pub(super) enum ServiceRole {
     Controller,
     Broker,
     Postgres,
@@ -15,16 +15,16 @@ pub(super) enum Role {
 
 /// A compose service with its name in scenarios.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct NamedService {
     pub(super) id: ServiceId,
     /// In scenarios: `kafka-1`, `connect`.
     pub(super) name: String,
     /// In the compose file.
     pub(super) compose: String,
-    pub(super) role: Role,
+    pub(super) role: ServiceRole,
 }
 
-impl Role {
+impl ServiceRole {
     fn of(id: ServiceId) -> Self {
         match id {
             ServiceId::Broker(_) => Self::Broker,
@@ -36,9 +36,9 @@ impl Role {
     }
 }
 
-impl Part {
+impl NamedService {
     fn new(id: ServiceId, compose: &str) -> Self {
-        Self { id, name: id.to_string(), compose: compose.to_owned(), role: Role::of(id) }
+        Self { id, name: id.to_string(), compose: compose.to_owned(), role: ServiceRole::of(id) }
     }
 }
 
@@ -56,7 +56,10 @@ fn named(name: &str) -> Option<ServiceId> {
 ///
 /// # Errors
 /// A configured part or compose service that does not exist, or two services for one part.
-pub(super) fn assign(configured: &BTreeMap<String, String>, existing: &[String]) -> EnvironmentResult<Vec<Part>> {
+pub(super) fn assign(
+    configured: &BTreeMap<String, String>,
+    existing: &[String],
+) -> EnvironmentResult<Vec<NamedService>> {
     let mut parts = Vec::new();
     for (name, compose) in configured {
         let Some(id) = named(name) else {
@@ -68,7 +71,7 @@ pub(super) fn assign(configured: &BTreeMap<String, String>, existing: &[String])
         if !existing.contains(compose) {
             return Err(EnvironmentError::UnknownService { service: compose.clone(), known: existing.to_vec() });
         }
-        if let Some(first) = parts.iter().find(|part: &&Part| part.compose == *compose) {
+        if let Some(first) = parts.iter().find(|part: &&NamedService| part.compose == *compose) {
             return Err(EnvironmentError::Prerequisite {
                 message: format!(
                     "the same compose service `{compose}` is named twice, as {} and as {id}: one container cannot be both",
@@ -77,12 +80,12 @@ pub(super) fn assign(configured: &BTreeMap<String, String>, existing: &[String])
                 remedy: "give each part a service of its own under `services` of the environment".to_owned(),
             });
         }
-        parts.push(Part::new(id, compose));
+        parts.push(NamedService::new(id, compose));
     }
     for compose in existing {
         let configured = parts.iter().any(|part| part.compose == *compose);
         if let Some(id) = named(compose).filter(|_| !configured) {
-            parts.push(Part::new(id, compose));
+            parts.push(NamedService::new(id, compose));
         }
     }
     parts.sort_by_key(|part| (part.role, part.id));

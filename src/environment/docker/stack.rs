@@ -2,12 +2,12 @@
 
 use super::config::DockerConfig;
 use super::container::Container;
-use super::disk::Disk;
+use super::disk::DiskFigure;
 use super::engine::Engine;
 use super::project;
 use super::recipe::{HealRecipe, Repair};
 use super::recreate::Recreation;
-use super::roles::Part;
+use super::roles::NamedService;
 use super::usage::Meter;
 use super::watch::{self, Watch};
 use crate::environment::{
@@ -27,7 +27,7 @@ pub struct DockerStack {
     pub(super) attached: Instant,
     pub(super) project: String,
     /// In start order.
-    pub(super) members: Vec<Member>,
+    pub(super) members: Vec<StackContainer>,
     pub(super) info: EnvironmentInfo,
     pub(super) endpoints: Endpoints,
     /// Whether the plan was granted [`Capability::Wipe`].
@@ -37,25 +37,25 @@ pub struct DockerStack {
 }
 
 /// One service and the containers it had while kscen was attached.
-pub(super) struct Member {
-    pub(super) part: Part,
+pub(super) struct StackContainer {
+    pub(super) part: NamedService,
     pub(super) node_id: Option<i32>,
     /// The last one is the present one.
     containers: Mutex<Vec<String>>,
     meter: Meter,
-    disk: Disk,
+    disk: DiskFigure,
     /// Of containers that are gone.
     earlier_log: Mutex<Vec<LogLine>>,
 }
 
-impl Member {
-    pub(super) fn new(part: Part, node_id: Option<i32>, container: String) -> Self {
+impl StackContainer {
+    pub(super) fn new(part: NamedService, node_id: Option<i32>, container: String) -> Self {
         Self {
             part,
             node_id,
             containers: Mutex::new(vec![container]),
             meter: Meter::default(),
-            disk: Disk::default(),
+            disk: DiskFigure::default(),
             earlier_log: Mutex::default(),
         }
     }
@@ -81,7 +81,7 @@ impl Member {
         &self.meter
     }
 
-    pub(super) fn disk(&self) -> &Disk {
+    pub(super) fn disk(&self) -> &DiskFigure {
         &self.disk
     }
 
@@ -111,7 +111,7 @@ impl DockerStack {
         Ok(Some(self.recipe(member, &container, repair)))
     }
 
-    pub(super) fn recipe(&self, member: &Member, container: &Container, repair: Repair) -> HealRecipe {
+    pub(super) fn recipe(&self, member: &StackContainer, container: &Container, repair: Repair) -> HealRecipe {
         HealRecipe {
             engine: self.engine.address.url.clone(),
             project: self.project.clone(),
@@ -122,7 +122,7 @@ impl DockerStack {
         }
     }
 
-    pub(super) fn member(&self, service: &str) -> EnvironmentResult<&Member> {
+    pub(super) fn member(&self, service: &str) -> EnvironmentResult<&StackContainer> {
         self.members.iter().find(|member| member.name() == service).ok_or_else(|| EnvironmentError::UnknownService {
             service: service.to_owned(),
             known: self.members.iter().map(|member| member.name().to_owned()).collect(),
@@ -130,7 +130,7 @@ impl DockerStack {
     }
 
     /// The present container of a member, also where somebody else made it anew.
-    pub(super) async fn inspect(&self, member: &Member) -> EnvironmentResult<Container> {
+    pub(super) async fn inspect(&self, member: &StackContainer) -> EnvironmentResult<Container> {
         if let Some(container) = project::inspect(&self.engine, &member.id()).await? {
             return Ok(container);
         }
@@ -151,7 +151,7 @@ impl Environment for DockerStack {
     }
 
     fn services(&self) -> Vec<ServiceInfo> {
-        let service = |member: &Member| ServiceInfo {
+        let service = |member: &StackContainer| ServiceInfo {
             name: member.name().to_owned(),
             node_id: member.node_id,
             controllable: true,

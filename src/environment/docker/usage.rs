@@ -1,7 +1,7 @@
 //! CPU and memory of a container, from the engine's reading of its cgroup (v1 or v2).
 
 use super::engine::{Engine, parse_time};
-use super::stack::{DockerStack, Member};
+use super::stack::{DockerStack, StackContainer};
 use crate::environment::{EnvironmentResult, Usage};
 use bollard::models::{ContainerStatsResponse, HostConfig};
 use bollard::query_parameters::StatsOptions;
@@ -83,7 +83,7 @@ impl Meter {
 }
 
 impl DockerStack {
-    pub(super) async fn read_usage(&self, member: &Member) -> EnvironmentResult<Option<Usage>> {
+    pub(super) async fn read_usage(&self, member: &StackContainer) -> EnvironmentResult<Option<Usage>> {
         let container = self.inspect(member).await?;
         let meter = member.meter();
         if !container.is_down() {

@@ -23,7 +23,7 @@ const PODMAN_DIE: &str = "died";
 
 /// One event of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct ContainerEvent {
     /// By the engine's clock, brought to this machine's.
     pub(super) at: SystemTime,
     /// Full container id.
@@ -38,7 +38,7 @@ pub(super) struct Seen {
 
 /// What the engine's events say of a container so far.
 #[derive(Debug, Default)]
-pub(super) struct Past {
+pub(super) struct ContainerPast {
     /// When it was last paused, resumed, started or ended.
     pub(super) since: Option<SystemTime>,
     /// How often it was paused.
@@ -51,7 +51,7 @@ pub(super) struct Past {
 
 /// The events since attaching.
 pub(super) struct Watch {
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<ContainerEvent>>>,
     /// Counts changes of `seen`, so that an event can be awaited.
     changed: watch::Receiver<u64>,
     interruptions: Arc<Mutex<Vec<SystemTime>>>,
@@ -82,12 +82,17 @@ impl Watch {
         self.events(|seen| seen.len())
     }
 
-    fn events<T>(&self, read: impl FnOnce(&[Seen]) -> T) -> T {
+    fn events<T>(&self, read: impl FnOnce(&[ContainerEvent]) -> T) -> T {
         read(&self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits for the first event after `mark` that `wanted` accepts, at most `patience`.
-    pub(super) async fn after(&self, mark: usize, patience: Duration, wanted: impl Fn(&Seen) -> bool) -> Option<Seen> {
+    pub(super) async fn after(
+        &self,
+        mark: usize,
+        patience: Duration,
+        wanted: impl Fn(&ContainerEvent) -> bool,
+    ) -> Option<ContainerEvent> {
         let mut changed = self.changed.clone();
         let search = async {
             loop {
@@ -109,7 +114,7 @@ impl Watch {
     }
 
     /// What happened to a container since attaching.
-    pub(super) fn past(&self, container: &str) -> Past {
+    pub(super) fn past(&self, container: &str) -> ContainerPast {
         self.events(|seen| past(seen.iter().filter(|seen| seen.container == container)))
     }
 
@@ -139,8 +144,8 @@ impl Watch {
     }
 }
 
-fn past<'a>(events: impl Iterator<Item = &'a Seen>) -> Past {
-    let (mut past, mut short) = (Past::default(), false);
+fn past<'a>(events: impl Iterator<Item = &'a ContainerEvent>) -> ContainerPast {
+    let (mut past, mut short) = (ContainerPast::default(), false);
     for seen in events {
         match seen.action.as_str() {
             "oom" => short = true,
@@ -161,7 +166,7 @@ fn past<'a>(events: impl Iterator<Item = &'a Seen>) -> Past {
 async fn follow(
     engine: Engine,
     since: SystemTime,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<ContainerEvent>>>,
     interruptions: Arc<Mutex<Vec<SystemTime>>>,
     changes: watch::Sender<u64>,
 ) {
@@ -219,14 +224,14 @@ fn unix_seconds(time: SystemTime) -> String {
     format!("{}.{:09}", since_epoch.as_secs(), since_epoch.subsec_nanos())
 }
 
-fn read(message: EventMessage) -> Option<Seen> {
+fn read(message: EventMessage) -> Option<ContainerEvent> {
     let nanos = u64::try_from(message.time_nano?).ok()?;
     let actor = message.actor?;
     let attributes = actor.attributes.unwrap_or_default();
     let exit_code = attributes.get("exitCode").or_else(|| attributes.get("containerExitCode"));
     let exit_code = exit_code.and_then(|code| code.parse().ok());
     let of_network = message.typ == Some(EventMessageTypeEnum::NETWORK);
-    Some(Seen {
+    Some(ContainerEvent {
         at: SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos),
         container: if of_network { attributes.get("container")?.clone() } else { actor.id? },
         action: message.action.map(|action| if action == PODMAN_DIE { "die".to_owned() } else { action })?,
@@ -249,7 +254,7 @@ mod tests {
 
     #[test]
     fn an_end_for_want_of_memory_is_told_from_others() {
-        let seen = |second: u64, action: &str, exit_code| Seen {
+        let seen = |second: u64, action: &str, exit_code| ContainerEvent {
             at: SystemTime::UNIX_EPOCH + Duration::from_secs(second),
             container: "c".to_owned(),
             action: action.to_owned(),

@@ -1,7 +1,7 @@
 //! The scripted environment.
 
 use super::script::{Boot, Reaction};
-use super::world::{Service, World};
+use super::world::{FakeService, FakeWorld};
 use crate::environment::{
     Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult,
     Grip, Lifecycle, LogLine, LogQuery, NetworkFault, ServiceInfo, ServiceState,
@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// An environment whose services are entries of a list.
 pub(crate) struct FakeStack {
     began: OnceLock<Instant>,
-    world: Mutex<World>,
+    world: Mutex<FakeWorld>,
     trap: Notify,
 }
 
@@ -37,14 +37,14 @@ impl FakeStack {
     pub(crate) fn brokers(count: i32) -> Arc<Self> {
         let stack = Self { began: OnceLock::new(), world: Mutex::default(), trap: Notify::new() };
         for node in 1..=count {
-            stack.world().services.push(Service::new(&format!("kafka-{node}"), Some(node)));
+            stack.world().services.push(FakeService::new(&format!("kafka-{node}"), Some(node)));
         }
         Arc::new(stack)
     }
 
     /// Adds what a scripted reader's members are counted as: it can be acted on, and is no service.
     pub(crate) fn with_reader(self: Arc<Self>) -> Arc<Self> {
-        let mut reader = Service::new("reader", None);
+        let mut reader = FakeService::new("reader", None);
         reader.info.controllable = false;
         self.world().services.push(reader);
         self
@@ -130,7 +130,7 @@ impl FakeStack {
             .collect()
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
+    fn world(&self) -> MutexGuard<'_, FakeWorld> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -154,7 +154,7 @@ impl FakeStack {
         &self,
         call: String,
         service: &str,
-        change: impl FnOnce(&mut World) -> EnvironmentResult<String>,
+        change: impl FnOnce(&mut FakeWorld) -> EnvironmentResult<String>,
     ) -> EnvironmentResult<Effect> {
         let requested = moment::now();
         let number = {

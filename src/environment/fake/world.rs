@@ -9,7 +9,7 @@ use crate::moment;
 use std::time::{Duration, Instant};
 
 /// A service that exists only here.
-pub(super) struct Service {
+pub(super) struct FakeService {
     pub(super) info: ServiceInfo,
     pub(super) lifecycle: Lifecycle,
     pub(super) boot: Boot,
@@ -21,9 +21,9 @@ pub(super) struct Service {
 
 /// All that a scripted environment is.
 #[derive(Default)]
-pub(super) struct World {
+pub(super) struct FakeWorld {
     /// In start order.
-    pub(super) services: Vec<Service>,
+    pub(super) services: Vec<FakeService>,
     pub(super) network: Vec<NetworkFault>,
     /// What was done to it, with the moment of the request.
     pub(super) calls: Vec<(Instant, String)>,
@@ -32,7 +32,7 @@ pub(super) struct World {
     pub(super) logs: Vec<(String, LogLine)>,
 }
 
-impl Service {
+impl FakeService {
     pub(super) fn new(name: &str, node_id: Option<i32>) -> Self {
         Self {
             info: ServiceInfo { name: name.to_owned(), node_id, controllable: true },
@@ -96,8 +96,8 @@ impl Service {
     }
 }
 
-impl World {
-    pub(super) fn service(&mut self, name: &str) -> EnvironmentResult<&mut Service> {
+impl FakeWorld {
+    pub(super) fn service(&mut self, name: &str) -> EnvironmentResult<&mut FakeService> {
         let known = || self.services.iter().map(|service| service.info.name.clone()).collect();
         match self.services.iter().position(|service| service.info.name == name) {
             Some(index) => {

@@ -1,10 +1,10 @@
 //! A stack that a supervisor owns, as an [`Environment`].
 
 use super::config::LocalConfig;
-use super::offer::Wanted;
+use super::offer::WantedStack;
 use super::supervisor::Place;
 use super::version;
-use super::wire::{Answer, Call, Description, Report, WireEffect};
+use super::wire::{StackAnswer, StackCall, StackDescription, SupervisorReport, WireEffect};
 use crate::environment::{
     Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Grip, LogLine,
     LogQuery, Needs, NetworkFault, ServiceInfo, ServiceState, Site, Usage,
@@ -25,7 +25,7 @@ use tokio::net::UnixStream;
 /// [`Attached::down`].
 pub struct Attached {
     socket: PathBuf,
-    description: Description,
+    description: StackDescription,
 }
 
 impl Attached {
@@ -43,7 +43,7 @@ impl Attached {
             io::ErrorKind::BrokenPipe,
             io::ErrorKind::UnexpectedEof,
         ];
-        let answer = match exchange(&socket, &Call::Describe).await {
+        let answer = match exchange(&socket, &StackCall::Describe).await {
             Err(error) if gone.contains(&error.kind()) => return Ok(None),
             answer => answer.map_err(|error| unreachable(&socket, error))?,
         };
@@ -67,7 +67,7 @@ impl Attached {
     ) -> EnvironmentResult<Self> {
         let place = Place::of(site)?;
         let failed = |error: io::Error| EnvironmentError::caused("could not start the supervisor", error);
-        let wanted = Wanted::new(version::resolve(config, needs)?, config, site.root.clone(), needs);
+        let wanted = WantedStack::new(version::resolve(config, needs)?, config, site.root.clone(), needs);
         let mut command = std::process::Command::new(program);
         command.args(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(private::create(&place.log).map_err(failed)?);
@@ -80,9 +80,9 @@ impl Attached {
         let mut lines = BufReader::new(stdout).lines();
         while let Some(line) = lines.next_line().await.map_err(failed)? {
             match serde_json::from_str(&line) {
-                Ok(Report::Progress(line)) => progress(line),
-                Ok(Report::Failed(error)) => return Err(error),
-                Ok(Report::Ready) => {
+                Ok(SupervisorReport::Progress(line)) => progress(line),
+                Ok(SupervisorReport::Failed(error)) => return Err(error),
+                Ok(SupervisorReport::Ready) => {
                     return Self::find(site).await?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()));
                 }
                 Err(_) => {} // something else wrote to its standard output
@@ -94,7 +94,7 @@ impl Attached {
 
     /// Why this stack does not suit a scenario of that environment; `None` where it does.
     pub fn unmet(&self, config: &LocalConfig, site: &Site, needs: &Needs) -> Option<String> {
-        let Description { info, services, wanted, .. } = &self.description;
+        let StackDescription { info, services, wanted, .. } = &self.description;
         wanted.unmet((info, services), (config, site.root.as_ref()), needs)
     }
 
@@ -113,14 +113,14 @@ impl Attached {
     /// # Errors
     /// The supervisor does not answer, or could not remove everything.
     pub async fn down(&self) -> EnvironmentResult<()> {
-        self.call(Call::Shutdown).await
+        self.call(StackCall::Shutdown).await
     }
 
-    async fn call<T: DeserializeOwned>(&self, request: Call) -> EnvironmentResult<T> {
+    async fn call<T: DeserializeOwned>(&self, request: StackCall) -> EnvironmentResult<T> {
         call(&self.socket, request).await
     }
 
-    async fn effect(&self, request: Call) -> EnvironmentResult<Effect> {
+    async fn effect(&self, request: StackCall) -> EnvironmentResult<Effect> {
         let requested = Instant::now();
         Ok(self.call::<WireEffect>(request).await?.since(requested))
     }
@@ -140,36 +140,36 @@ impl Environment for Attached {
     }
 
     fn act<'a>(&'a self, service: &'a str, action: Action) -> BoxFuture<'a, EnvironmentResult<Effect>> {
-        self.effect(Call::Act(service.to_owned(), action)).boxed()
+        self.effect(StackCall::Act(service.to_owned(), action)).boxed()
     }
 
     fn disturb<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
-        self.effect(Call::Disturb(fault.clone())).boxed()
+        self.effect(StackCall::Disturb(fault.clone())).boxed()
     }
 
     fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
-        self.effect(Call::Heal(fault.clone())).boxed()
+        self.effect(StackCall::Heal(fault.clone())).boxed()
     }
 
     fn disturbed<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Grip>> {
-        self.call(Call::Disturbed(fault.clone())).boxed()
+        self.call(StackCall::Disturbed(fault.clone())).boxed()
     }
 
     fn wait_ready<'a>(&'a self, service: &'a str, timeout: Duration) -> BoxFuture<'a, EnvironmentResult<()>> {
         let limit = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        self.call(Call::WaitReady(service.to_owned(), limit)).boxed()
+        self.call(StackCall::WaitReady(service.to_owned(), limit)).boxed()
     }
 
     fn state<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<ServiceState>> {
-        self.call(Call::State(service.to_owned())).boxed()
+        self.call(StackCall::State(service.to_owned())).boxed()
     }
 
     fn usage<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<Option<Usage>>> {
-        self.call(Call::Usage(service.to_owned())).boxed()
+        self.call(StackCall::Usage(service.to_owned())).boxed()
     }
 
     fn logs<'a>(&'a self, service: &'a str, query: LogQuery) -> BoxFuture<'a, EnvironmentResult<Vec<LogLine>>> {
-        self.call(Call::Logs(service.to_owned(), query.into())).boxed()
+        self.call(StackCall::Logs(service.to_owned(), query.into())).boxed()
     }
 
     /// Lets go of the stack, which goes on.
@@ -178,12 +178,12 @@ impl Environment for Attached {
     }
 }
 
-async fn call<T: DeserializeOwned>(socket: &Path, request: Call) -> EnvironmentResult<T> {
+async fn call<T: DeserializeOwned>(socket: &Path, request: StackCall) -> EnvironmentResult<T> {
     let value = exchange(socket, &request).await.map_err(|error| unreachable(socket, error))??;
     serde_json::from_value(value).map_err(|error| unreachable(socket, error.into()))
 }
 
-async fn exchange(socket: &Path, request: &Call) -> io::Result<Answer> {
+async fn exchange(socket: &Path, request: &StackCall) -> io::Result<StackAnswer> {
     let mut stream = UnixStream::connect(socket).await?;
     let mut line = serde_json::to_string(request)?;
     line.push('\n');

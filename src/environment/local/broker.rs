@@ -1,14 +1,14 @@
 //! A node of the cluster as a service.
 
 use super::cds;
-use super::cluster::{Cluster, Node};
+use super::cluster::{KafkaNode, LocalCluster};
 use super::config::LocalConfig;
-use super::format::Format;
+use super::format::StorageFormat;
 use super::jvm::Runtime;
 use super::readiness::{Question, wait_ready, warm_up_groups};
-use super::service::{Description, Service};
+use super::service::{LocalService, ServiceDescription};
 use super::spawner::limit_folder;
-use super::stack::{Member, START, cannot_write};
+use super::stack::{START, StackMember, cannot_write};
 use crate::environment::{EnvironmentError, EnvironmentResult, ServiceInfo};
 use futures_util::FutureExt;
 use futures_util::future::ready;
@@ -28,22 +28,26 @@ const GRACE: Duration = Duration::from_secs(30);
 /// # Errors
 /// Its settings cannot be written below `run_dir`.
 pub(super) fn member(
-    cluster: &Cluster,
-    node: &Node,
+    cluster: &LocalCluster,
+    node: &KafkaNode,
     runtime: &Runtime,
     archive: &[String],
     run_dir: &Path,
     limited: Option<PathBuf>,
-) -> EnvironmentResult<Member> {
+) -> EnvironmentResult<StackMember> {
     let dir = run_dir.join(&node.name);
     fs::create_dir_all(&dir).map_err(|error| cannot_write(&dir, error))?;
     let (data, settings) = (data_folder(run_dir, node), dir.join("server.properties"));
     let properties = cluster.properties(node, &data);
     fs::write(&settings, properties.render()).map_err(|error| cannot_write(&settings, error))?;
     let data = limited.unwrap_or(data);
-    let format =
-        Format { data: data.clone(), cluster: cluster.id.clone(), node: node.id, bootstrap: runtime.bootstrap.clone() };
-    let service = Service::new(Description {
+    let format = StorageFormat {
+        data: data.clone(),
+        cluster: cluster.id.clone(),
+        node: node.id,
+        bootstrap: runtime.bootstrap.clone(),
+    };
+    let service = LocalService::new(ServiceDescription {
         info: ServiceInfo { name: node.name.clone(), node_id: Some(node.id), controllable: true },
         launch: runtime.launch("kafka.Kafka", &[settings.display().to_string()], archive, &dir, &dir.join("kafka.log")),
         data: Some((data, Box::new(move || ready(format.apply()).boxed()))),
@@ -58,11 +62,11 @@ pub(super) fn member(
         (None, Some(quorum)) => Question::Controller { port: quorum.port.number() },
         (None, None) => return Err(EnvironmentError::failed(format!("{} has no role", node.name))),
     };
-    Ok(Member { service: Arc::new(service), question })
+    Ok(StackMember { service: Arc::new(service), question })
 }
 
 /// Where a node keeps its data.
-pub(super) fn data_folder(run_dir: &Path, node: &Node) -> PathBuf {
+pub(super) fn data_folder(run_dir: &Path, node: &KafkaNode) -> PathBuf {
     run_dir.join(&node.name).join("data")
 }
 
@@ -70,7 +74,7 @@ pub(super) fn data_folder(run_dir: &Path, node: &Node) -> PathBuf {
 ///
 /// # Errors
 /// [`EnvironmentError::Unsupported`] without the right to mount.
-pub(super) async fn limit_data(run_dir: &Path, node: &Node, bytes: u64) -> EnvironmentResult<PathBuf> {
+pub(super) async fn limit_data(run_dir: &Path, node: &KafkaNode, bytes: u64) -> EnvironmentResult<PathBuf> {
     let folder = data_folder(run_dir, node);
     fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
     limit_folder(folder, bytes).await.map_err(|error| EnvironmentError::Unsupported {
@@ -101,8 +105,8 @@ pub(super) async fn lone_broker(
     runtime: &Runtime,
     flags: &[String],
     scratch: &Path,
-) -> EnvironmentResult<(Cluster, Member)> {
-    let cluster = Cluster::plan(&LocalConfig::default(), 1, Default::default(), &BTreeMap::new(), false)?;
+) -> EnvironmentResult<(LocalCluster, StackMember)> {
+    let cluster = LocalCluster::plan(&LocalConfig::default(), 1, Default::default(), &BTreeMap::new(), false)?;
     let node = cluster.nodes.first().ok_or_else(|| EnvironmentError::failed("a cluster without nodes"))?;
     let broker = member(&cluster, node, runtime, flags, scratch, None)?;
     broker.service.format().await?;

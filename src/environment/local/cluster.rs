@@ -2,7 +2,7 @@
 
 use super::config::{LocalConfig, Timeouts};
 use super::ports::Port;
-use super::properties::Properties;
+use super::properties::KafkaProperties;
 use crate::environment::{Controllers, EnvironmentError, EnvironmentResult, ServiceId};
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ const OWN: [&str; 12] = [
 
 /// A broker, a controller, or both.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct KafkaNode {
     /// Full service name.
     pub(super) name: String,
     /// Kafka's node id.
@@ -63,16 +63,16 @@ impl Endpoint {
 
 /// The nodes of a cluster and what they have in common.
 #[derive(Debug)]
-pub(super) struct Cluster {
+pub(super) struct LocalCluster {
     /// 16 random bytes in Kafka's notation; proves that an answer comes from this cluster.
     pub(super) id: String,
     /// In start order: dedicated controllers first.
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<KafkaNode>,
     /// Settings that differ from Kafka's defaults, the same for all nodes.
-    pub(super) settings: Properties,
+    pub(super) settings: KafkaProperties,
 }
 
-impl Cluster {
+impl LocalCluster {
     /// Plans a cluster: ids, ports, settings.
     ///
     /// # Errors
@@ -90,7 +90,7 @@ impl Cluster {
         if controllers == Controllers::Dedicated {
             for (index, id) in (1..=voters).zip(FIRST_CONTROLLER..) {
                 let quorum = Some(Endpoint::reserve(proxied)?);
-                nodes.push(Node {
+                nodes.push(KafkaNode {
                     name: ServiceId::Controller(index).to_string(),
                     id,
                     clients: None,
@@ -101,7 +101,7 @@ impl Cluster {
         }
         for (index, id) in (1..=brokers).zip(1..) {
             let votes = controllers == Controllers::Combined && index <= voters;
-            nodes.push(Node {
+            nodes.push(KafkaNode {
                 name: ServiceId::Broker(index).to_string(),
                 id,
                 clients: Some(Endpoint::reserve(proxied)?),
@@ -114,7 +114,7 @@ impl Cluster {
     }
 
     /// The nodes that are brokers.
-    pub(super) fn brokers(&self) -> impl Iterator<Item = &Node> {
+    pub(super) fn brokers(&self) -> impl Iterator<Item = &KafkaNode> {
         self.nodes.iter().filter(|node| node.clients.is_some())
     }
 
@@ -126,7 +126,7 @@ impl Cluster {
     }
 
     /// All properties of a node whose data is in `data`.
-    pub(super) fn properties(&self, node: &Node, data: &std::path::Path) -> Properties {
+    pub(super) fn properties(&self, node: &KafkaNode, data: &std::path::Path) -> KafkaProperties {
         let mut properties = self.settings.clone();
         let voters: Vec<String> = self
             .nodes
@@ -171,9 +171,9 @@ fn settings(
     timeouts: Timeouts,
     brokers: u32,
     overrides: &[&BTreeMap<String, String>],
-) -> EnvironmentResult<Properties> {
+) -> EnvironmentResult<KafkaProperties> {
     let replicas = brokers.clamp(1, 3);
-    let mut settings = Properties::default();
+    let mut settings = KafkaProperties::default();
     settings
         .set("offsets.topic.replication.factor", replicas)
         .set("offsets.topic.num.partitions", 4)
@@ -239,8 +239,9 @@ mod tests {
 
     #[test]
     fn a_single_node_is_broker_and_controller() {
-        let plan =
-            |extra: &BTreeMap<_, _>| Cluster::plan(&LocalConfig::default(), 1, Controllers::Combined, extra, false);
+        let plan = |extra: &BTreeMap<_, _>| {
+            LocalCluster::plan(&LocalConfig::default(), 1, Controllers::Combined, extra, false)
+        };
         let extra = BTreeMap::from([("num.io.threads".to_owned(), "2".to_owned())]);
         let cluster = plan(&extra).expect("a plan");
         let properties = cluster.properties(&cluster.nodes[0], Path::new("/data"));
@@ -258,7 +259,7 @@ mod tests {
     #[test]
     fn dedicated_controllers_and_proxies_separate_the_listeners() {
         let config = LocalConfig { timeouts: Timeouts::Fast, ..LocalConfig::default() };
-        let cluster = Cluster::plan(&config, 3, Controllers::Dedicated, &BTreeMap::new(), true).expect("a plan");
+        let cluster = LocalCluster::plan(&config, 3, Controllers::Dedicated, &BTreeMap::new(), true).expect("a plan");
         let names: Vec<&str> = cluster.nodes.iter().map(|node| node.name.as_str()).collect();
         assert_eq!(names, ["controller-1", "controller-2", "controller-3", "kafka-1", "kafka-2", "kafka-3"]);
         let controller = cluster.properties(&cluster.nodes[0], Path::new("/data"));

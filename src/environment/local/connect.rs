@@ -7,10 +7,10 @@ use super::config::Timeouts;
 use super::jvm::Runtime;
 use super::maven::{Goal, fetch};
 use super::ports::Port;
-use super::properties::Properties;
+use super::properties::KafkaProperties;
 use super::readiness::{Question, wait_ready};
-use super::service::{Description, Service};
-use super::stack::{Member, START, cannot_write};
+use super::service::{LocalService, ServiceDescription};
+use super::stack::{START, StackMember, cannot_write};
 use crate::environment::{EnvironmentResult, ServiceId, ServiceInfo};
 use nix::sys::signal::Signal;
 use std::fs;
@@ -31,7 +31,7 @@ pub(super) struct Connect {
     /// Debezium's version.
     pub(super) debezium: &'static str,
     /// Settings that differ from Connect's defaults.
-    pub(super) settings: Properties,
+    pub(super) settings: KafkaProperties,
     plugins: PathBuf,
 }
 
@@ -70,7 +70,7 @@ impl Connect {
         bootstrap: &str,
         archive: &[String],
         run_dir: &Path,
-    ) -> EnvironmentResult<Member> {
+    ) -> EnvironmentResult<StackMember> {
         let dir = run_dir.join("connect");
         fs::create_dir_all(&dir).map_err(|error| cannot_write(&dir, error))?;
         let file = dir.join("worker.properties");
@@ -83,7 +83,7 @@ impl Connect {
         fs::write(&file, properties.render()).map_err(|error| cannot_write(&file, error))?;
         let mut flags = vec![HEAP.to_owned()];
         flags.extend_from_slice(archive);
-        let service = Service::new(Description {
+        let service = LocalService::new(ServiceDescription {
             info: ServiceInfo { name: ServiceId::Connect.to_string(), node_id: None, controllable: true },
             launch: runtime.launch(WORKER, &[file.display().to_string()], &flags, &dir, &dir.join("connect.log")),
             data: None,
@@ -91,7 +91,7 @@ impl Connect {
             end_signal: Signal::SIGKILL,
             grace: Duration::from_secs(30),
         });
-        Ok(Member { service: Arc::new(service), question: Question::Connect { port: self.port.number() } })
+        Ok(StackMember { service: Arc::new(service), question: Question::Connect { port: self.port.number() } })
     }
 
     /// The flags that make the worker start from a class-data archive. The rehearsal has a broker of its own.
@@ -120,8 +120,8 @@ impl Connect {
     }
 }
 
-fn settings(timeouts: Timeouts, brokers: u32) -> Properties {
-    let mut settings = Properties::default();
+fn settings(timeouts: Timeouts, brokers: u32) -> KafkaProperties {
+    let mut settings = KafkaProperties::default();
     settings
         .set("group.id", "kscen-connect")
         .set("config.storage.topic", "connect-configs")

@@ -3,7 +3,7 @@
 use super::cache::{cache_dir, once};
 use super::cluster::random_id;
 use super::jvm::Runtime;
-use super::process::Life;
+use super::process::ProcessLife;
 use crate::environment::{EnvironmentError, EnvironmentResult};
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// What a node finds in its data folder at its first start.
 #[derive(Clone, Debug)]
-pub(super) struct Format {
+pub(super) struct StorageFormat {
     /// The data folder.
     pub(super) data: PathBuf,
     /// Id of the cluster.
@@ -22,7 +22,7 @@ pub(super) struct Format {
     pub(super) bootstrap: Option<PathBuf>,
 }
 
-impl Format {
+impl StorageFormat {
     /// Empties the folder (it stays, since it may be a file system of its own) and writes the first files.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ pub(super) async fn bootstrap_checkpoint(
         fs::write(&settings, text).map_err(failed)?;
         let args = ["format", "-t", &random_id(), "-c", &settings.display().to_string()].map(str::to_owned);
         let log = scratch.path().join("log");
-        let life = Life::start(runtime.launch("kafka.tools.StorageTool", &args, &[], scratch.path(), &log));
+        let life = ProcessLife::start(runtime.launch("kafka.tools.StorageTool", &args, &[], scratch.path(), &log));
         let ended = life.await.map_err(failed)?.ended().await;
         fs::copy(data.join("bootstrap.checkpoint"), result).map_err(|error| {
             let output = super::logs::last_words(&log).join("\n  ");

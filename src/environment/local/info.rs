@@ -1,20 +1,20 @@
 //! What a report states about a local stack.
 
-use super::cluster::Cluster;
+use super::cluster::LocalCluster;
 use super::config::{LocalConfig, Timeouts};
 use super::connect::Connect;
 use super::jvm::Runtime;
 use super::postgres;
-use super::properties::Properties;
+use super::properties::KafkaProperties;
 use crate::environment::{EnvironmentInfo, EnvironmentKind};
 use std::collections::BTreeMap;
 
 /// Collects versions, flags and every setting that differs from the programs' defaults.
-pub(super) struct Facts(BTreeMap<String, String>);
+pub(super) struct StackFacts(BTreeMap<String, String>);
 
-impl Facts {
+impl StackFacts {
     /// The facts about Kafka. `archived` says whether it starts from a class-data archive.
-    pub(super) fn of_kafka(config: &LocalConfig, cluster: &Cluster, runtime: &Runtime, archived: bool) -> Self {
+    pub(super) fn of_kafka(config: &LocalConfig, cluster: &LocalCluster, runtime: &Runtime, archived: bool) -> Self {
         let mut facts = Self(BTreeMap::new());
         facts.add("java", format!("{} ({})", runtime.java.version, runtime.java.program.display()));
         facts.add("jvm flags", runtime.flags.join(" "));
@@ -48,14 +48,14 @@ impl Facts {
         self.0.insert(name.to_owned(), value.into());
     }
 
-    fn settings(&mut self, of: &str, settings: &Properties) {
+    fn settings(&mut self, of: &str, settings: &KafkaProperties) {
         for (name, value) in settings.iter() {
             self.add(&format!("{of} {name}"), value);
         }
     }
 
     /// All of it.
-    pub(super) fn into_info(self, runtime: &Runtime, cluster: &Cluster) -> EnvironmentInfo {
+    pub(super) fn into_info(self, runtime: &Runtime, cluster: &LocalCluster) -> EnvironmentInfo {
         EnvironmentInfo {
             name: "local".to_owned(),
             kind: EnvironmentKind::of::<LocalConfig>(),

@@ -1,7 +1,7 @@
 //! Fetching jars by their Maven coordinates.
 
 use super::pinned;
-use super::process::Life;
+use super::process::ProcessLife;
 use super::remedy::{Package, install, on_path};
 use super::spawner::Launch;
 use crate::environment::{EnvironmentError, EnvironmentResult};
@@ -57,7 +57,7 @@ pub(super) async fn fetch(
     args.extend([goal.to_owned(), format!("-DoutputDirectory={}", folder.display())]);
     let log = scratch.path().join("mvn.log");
     let directory = scratch.path().to_owned();
-    let life = Life::start(Launch { program, args, directory, log: log.clone(), ..Launch::default() })
+    let life = ProcessLife::start(Launch { program, args, directory, log: log.clone(), ..Launch::default() })
         .await
         .map_err(failed)?;
     let ended = life.ended().await;

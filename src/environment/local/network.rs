@@ -1,10 +1,10 @@
 //! Network faults on a local stack: proxies in front of every listener, and the faults in force on them.
 
-use super::cluster::{Cluster, Endpoint};
+use super::cluster::{Endpoint, LocalCluster};
 use super::procfs::connects_from;
-use super::proxy::{Origin, Proxy, Route};
-use super::service::Service;
-use super::shape::{Link, Shape};
+use super::proxy::{ConnectionOrigin, Proxy, Route};
+use super::service::LocalService;
+use super::shape::{Link, LinkShape};
 use crate::environment::{Effect, EnvironmentError, EnvironmentResult, Grip, NetworkFault, NetworkFaultKind, Peers};
 use crate::wire::{WireError, probe};
 use std::io;
@@ -18,24 +18,24 @@ const SILENCE: Duration = Duration::from_millis(150);
 const HEALTHY: Duration = Duration::from_secs(5);
 
 /// The proxies of a stack.
-pub(super) struct Network {
+pub(super) struct StackProxies {
     stations: Vec<Station>,
 }
 
 /// The proxies in front of one service.
 struct Station {
-    service: Arc<Service>,
+    service: Arc<LocalService>,
     clients: Link,
     brokers: Link,
     proxies: Vec<(Peers, u16, Proxy)>,
 }
 
-impl Network {
+impl StackProxies {
     /// Starts a proxy for each listener that has one reserved.
     ///
     /// # Errors
     /// A port cannot be bound.
-    pub(super) async fn start(cluster: &Cluster, services: &[Arc<Service>]) -> EnvironmentResult<Self> {
+    pub(super) async fn start(cluster: &LocalCluster, services: &[Arc<LocalService>]) -> EnvironmentResult<Self> {
         let mut stations: Vec<Station> = services
             .iter()
             .filter(|service| service.info().node_id.is_some())
@@ -46,7 +46,7 @@ impl Network {
                 proxies: Vec::new(),
             })
             .collect();
-        let peers: Vec<(Arc<Service>, Link)> =
+        let peers: Vec<(Arc<LocalService>, Link)> =
             stations.iter().map(|station| (Arc::clone(&station.service), station.brokers.clone())).collect();
         for node in &cluster.nodes {
             let Some(station) = stations.iter_mut().find(|station| station.service.name() == node.name) else {
@@ -113,7 +113,7 @@ impl Network {
         let requested = Instant::now();
         let link = station.link(fault.between);
         link.take_back(&fault.kind, fault.direction);
-        let proof = if link.shape() == Shape::default() {
+        let proof = if link.shape() == LinkShape::default() {
             format!("the proxies of {} pass bytes again", fault.service)
         } else {
             format!("other faults are still in force on the network of {}", fault.service)
@@ -250,13 +250,13 @@ impl Station {
 }
 
 /// Which service opened a connection to the proxy of `target`.
-fn origin(peers: &[(Arc<Service>, Link)], target: &str, from: SocketAddr, listen: u16) -> Origin {
+fn origin(peers: &[(Arc<LocalService>, Link)], target: &str, from: SocketAddr, listen: u16) -> ConnectionOrigin {
     let opener = peers
         .iter()
         .find(|(service, _)| service.life().is_some_and(|life| connects_from(life.pid(), from.port(), listen)));
     match opener {
-        None => Origin::Outside,
-        Some((service, _)) if service.name() == target => Origin::Itself,
-        Some((_, link)) => Origin::Other(link.clone()),
+        None => ConnectionOrigin::Outside,
+        Some((service, _)) if service.name() == target => ConnectionOrigin::Itself,
+        Some((_, link)) => ConnectionOrigin::Other(link.clone()),
     }
 }

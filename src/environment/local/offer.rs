@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 /// A stack to start, in a form that can be sent to a process of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct WantedStack {
     /// The configuration, with the version that the needs accept.
     pub(super) config: LocalConfig,
     /// The configuration as the project states it.
@@ -24,7 +24,7 @@ pub(super) struct Wanted {
     capabilities: BTreeSet<Capability>,
 }
 
-impl Wanted {
+impl WantedStack {
     /// The configuration must name a version that the needs accept; see [`super::version::resolve`].
     pub(super) fn new(config: LocalConfig, stated: &LocalConfig, root: Option<PathBuf>, needs: &Needs) -> Self {
         Self {
@@ -96,7 +96,7 @@ mod tests {
     fn a_stack_suits_what_it_offers_and_nothing_else() {
         let config = LocalConfig::default();
         let started_for = Needs::kafka().service(ServiceId::Connect);
-        let wanted = Wanted::new(config.clone(), &config, Some("/a".into()), &started_for);
+        let wanted = WantedStack::new(config.clone(), &config, Some("/a".into()), &started_for);
         let info = EnvironmentInfo {
             name: "local".into(),
             kind: EnvironmentKind::of::<LocalConfig>(),
@@ -125,13 +125,13 @@ mod tests {
             assert!(unmet(needs.clone()).is_some(), "{needs:?}");
         }
         let json = serde_json::to_string(&wanted).expect("plain data");
-        assert_eq!(serde_json::from_str::<Wanted>(&json).expect("the same"), wanted);
+        assert_eq!(serde_json::from_str::<WantedStack>(&json).expect("the same"), wanted);
     }
 
     #[test]
     fn a_stack_belongs_to_its_project_and_to_its_settings() {
         let fast = LocalConfig { timeouts: Timeouts::Fast, ..LocalConfig::default() };
-        let wanted = Wanted::new(fast.clone(), &fast, Some("/a".into()), &Needs::kafka());
+        let wanted = WantedStack::new(fast.clone(), &fast, Some("/a".into()), &Needs::kafka());
         let info = EnvironmentInfo {
             name: "local".into(),
             kind: EnvironmentKind::of::<LocalConfig>(),

@@ -3,12 +3,12 @@
 use super::cache::{cache_dir, once};
 use super::maven::{Goal, fetch};
 use super::ports::Port;
-use super::process::Life;
+use super::process::ProcessLife;
 use super::readiness::Question;
 use super::remedy::{Package, install, on_path};
-use super::service::{Description, Service};
+use super::service::{LocalService, ServiceDescription};
 use super::spawner::Launch;
-use super::stack::{Member, cannot_write};
+use super::stack::{StackMember, cannot_write};
 use crate::environment::{EnvironmentError, EnvironmentResult, ServiceId, ServiceInfo};
 use crate::ground::private;
 use futures_util::FutureExt;
@@ -92,7 +92,7 @@ impl Postgres {
     ///
     /// # Errors
     /// The folder of the log cannot be made.
-    pub(super) fn member(&self, run_dir: &Path) -> EnvironmentResult<Member> {
+    pub(super) fn member(&self, run_dir: &Path) -> EnvironmentResult<StackMember> {
         let logs = run_dir.join("postgres");
         fs::create_dir_all(&logs).map_err(|error| cannot_write(&logs, error))?;
         let (data, log) = (self.dir.join("data"), logs.join("postgres.log"));
@@ -113,7 +113,7 @@ impl Postgres {
         );
         let folder = data.clone();
         let format = move || initialize(folder.clone(), init.clone()).boxed();
-        let service = Service::new(Description {
+        let service = LocalService::new(ServiceDescription {
             info: ServiceInfo { name: ServiceId::Postgres.to_string(), node_id: None, controllable: true },
             launch: Launch { has_children: true, ..self.launch("postgres", args, &log) },
             data: Some((data, Box::new(format))),
@@ -122,7 +122,7 @@ impl Postgres {
             // A replication client that does not confirm everything holds it up for a minute; containers get 10 s too.
             grace: Duration::from_secs(10),
         });
-        Ok(Member {
+        Ok(StackMember {
             service: Arc::new(service),
             question: Question::Postgres { port: self.port.number(), password: self.password.clone() },
         })
@@ -151,7 +151,7 @@ async fn initialize(data: PathBuf, init: Launch) -> io::Result<()> {
         fs::remove_dir_all(&data)?;
     }
     let log = init.log.clone();
-    let ended = Life::start(init).await?.ended().await;
+    let ended = ProcessLife::start(init).await?.ended().await;
     if ended.code == 0 {
         return Ok(());
     }
@@ -201,7 +201,7 @@ async fn unpack(packed: &Path, into: &Path) -> io::Result<()> {
         log: packed.join("tar.log"),
         ..Launch::default()
     };
-    let ended = Life::start(tar).await?.ended().await;
+    let ended = ProcessLife::start(tar).await?.ended().await;
     if ended.code != 0 {
         let output = fs::read_to_string(packed.join("tar.log")).unwrap_or_default();
         return Err(io::Error::other(format!("tar failed ({}): {}", ended.how, output.trim())));

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 /// How a life ended.
 #[derive(Clone, Debug)]
-pub(super) struct Ended {
+pub(super) struct ProcessEnded {
     /// Exit code, or 128 + signal.
     pub(super) code: i32,
     /// The same in words.
@@ -27,8 +27,8 @@ pub(super) struct Ended {
 }
 
 /// How a process ended that was asked to.
-pub(super) struct End {
-    pub(super) ended: Ended,
+pub(super) struct ProcessEnd {
+    pub(super) ended: ProcessEnded,
     /// What was observed.
     pub(super) proof: String,
     /// Whether it did not end within its grace period, and was killed.
@@ -37,16 +37,16 @@ pub(super) struct End {
 
 /// A running child process, or one that has ended. Dropping it kills the process.
 #[derive(Debug)]
-pub(super) struct Life {
+pub(super) struct ProcessLife {
     pid: i32,
     has_children: bool,
-    ended: watch::Receiver<Option<Ended>>,
+    ended: watch::Receiver<Option<ProcessEnded>>,
     /// Whether the process id has been given back to the kernel; signals are sent under this lock, so that they
     /// never reach a stranger that got the same id.
     reaped: Arc<Mutex<bool>>,
 }
 
-impl Life {
+impl ProcessLife {
     /// Starts a process.
     ///
     /// # Errors
@@ -72,20 +72,20 @@ impl Life {
     }
 
     /// How it ended, if it has.
-    pub(super) fn try_ended(&self) -> Option<Ended> {
+    pub(super) fn try_ended(&self) -> Option<ProcessEnded> {
         self.ended.borrow().clone()
     }
 
     /// Waits for the end.
-    pub(super) async fn ended(&self) -> Ended {
+    pub(super) async fn ended(&self) -> ProcessEnded {
         let mut ended = self.ended.clone();
-        let lost = || Ended { code: -1, how: "its end was not observed".into(), ticks: 0, at: Instant::now() };
+        let lost = || ProcessEnded { code: -1, how: "its end was not observed".into(), ticks: 0, at: Instant::now() };
         // The sender is dropped only after it has sent; the error branch cannot hide an end.
         ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone()).unwrap_or_else(lost)
     }
 
     /// Waits for the end, at most for `limit`.
-    pub(super) async fn ended_within(&self, limit: Duration) -> Option<Ended> {
+    pub(super) async fn ended_within(&self, limit: Duration) -> Option<ProcessEnded> {
         tokio::time::timeout(limit, self.ended()).await.ok()
     }
 
@@ -137,7 +137,7 @@ impl Life {
         }
     }
 
-    /// Lets all threads go on (SIGCONT), like [`Life::freeze`].
+    /// Lets all threads go on (SIGCONT), like [`ProcessLife::freeze`].
     pub(super) async fn thaw(&self) -> Result<String, String> {
         self.let_go_on();
         let deadline = Instant::now() + Duration::from_secs(5);
@@ -156,18 +156,18 @@ impl Life {
     }
 
     /// Asks the process to end with `signal`, and kills it after `grace`.
-    pub(super) async fn stop(&self, signal: Signal, grace: Duration) -> End {
+    pub(super) async fn stop(&self, signal: Signal, grace: Duration) -> ProcessEnd {
         let asked = Instant::now();
         self.signal(signal);
         self.let_go_on(); // a stopped process sees the request only when it goes on
         if let Some(ended) = self.ended_within(grace).await {
             let after = ended.at.saturating_duration_since(asked).as_secs_f64();
             let proof = format!("process {} ended {after:.2} s after {signal}: {}", self.pid, ended.how);
-            return End { ended, proof, forced: false };
+            return ProcessEnd { ended, proof, forced: false };
         }
         let ended = self.kill().await;
         let proof = format!("process {} ignored {signal} for {} s and was killed", self.pid, grace.as_secs());
-        End { ended, proof, forced: true }
+        ProcessEnd { ended, proof, forced: true }
     }
 
     /// Sends SIGCONT to the process and to its child processes.
@@ -181,7 +181,7 @@ impl Life {
     }
 
     /// Ends the process at once (SIGKILL) and waits until it is gone.
-    pub(super) async fn kill(&self) -> Ended {
+    pub(super) async fn kill(&self) -> ProcessEnded {
         self.kill_all();
         self.ended().await
     }
@@ -200,14 +200,14 @@ impl Life {
     }
 }
 
-impl Drop for Life {
+impl Drop for ProcessLife {
     fn drop(&mut self) {
         self.kill_all();
     }
 }
 
 /// Waits for the process, reads its last figures while it is a zombie, and only then gives its id back.
-fn await_end(mut child: Child, pid: i32, reaped: &Mutex<bool>) -> Ended {
+fn await_end(mut child: Child, pid: i32, reaped: &Mutex<bool>) -> ProcessEnded {
     while waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(nix::Error::EINTR) {}
     let at = Instant::now();
     let ticks = Stat::of(pid).map_or(0, |stat| stat.ticks + stat.children_ticks);
@@ -215,8 +215,8 @@ fn await_end(mut child: Child, pid: i32, reaped: &Mutex<bool>) -> Ended {
     let status = child.wait();
     *reaped = true;
     match status {
-        Ok(status) => Ended { code: exit_code(status), how: in_words(status), ticks, at },
-        Err(error) => Ended { code: -1, how: error.to_string(), ticks, at },
+        Ok(status) => ProcessEnded { code: exit_code(status), how: in_words(status), ticks, at },
+        Err(error) => ProcessEnded { code: -1, how: error.to_string(), ticks, at },
     }
 }
 
@@ -244,7 +244,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    async fn start(script: &str, dir: &tempfile::TempDir) -> Life {
+    async fn start(script: &str, dir: &tempfile::TempDir) -> ProcessLife {
         let launch = Launch {
             program: "/bin/sh".into(),
             args: vec!["-c".into(), script.into()],
@@ -252,7 +252,7 @@ mod tests {
             log: dir.path().join("log"),
             ..Launch::default()
         };
-        Life::start(launch).await.expect("a shell starts")
+        ProcessLife::start(launch).await.expect("a shell starts")
     }
 
     #[tokio::test]
@@ -275,7 +275,7 @@ mod tests {
         assert!(life.is_stopped());
         assert!(life.thaw().await.is_ok());
         assert!(life.freeze().await.is_ok());
-        let End { ended, proof, forced } = life.stop(Signal::SIGTERM, Duration::from_secs(60)).await;
+        let ProcessEnd { ended, proof, forced } = life.stop(Signal::SIGTERM, Duration::from_secs(60)).await;
         assert_eq!((ended.code, forced), (143, false), "{proof}");
     }
 
@@ -286,7 +286,7 @@ mod tests {
         while std::fs::read_to_string(dir.path().join("log")).unwrap_or_default().is_empty() {
             tokio::task::yield_now().await;
         }
-        let End { ended, proof, forced } = life.stop(Signal::SIGTERM, Duration::from_millis(50)).await;
+        let ProcessEnd { ended, proof, forced } = life.stop(Signal::SIGTERM, Duration::from_millis(50)).await;
         assert_eq!((ended.code, forced), (137, true), "{proof}");
     }
 }

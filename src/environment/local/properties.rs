@@ -5,9 +5,9 @@ use std::fmt::Write;
 
 /// Settings of a Kafka process, written as a Java property file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Properties(BTreeMap<String, String>);
+pub(super) struct KafkaProperties(BTreeMap<String, String>);
 
-impl Properties {
+impl KafkaProperties {
     /// Sets a property, replacing an earlier value.
     pub(super) fn set(&mut self, name: &str, value: impl ToString) -> &mut Self {
         self.0.insert(name.to_owned(), value.to_string());
@@ -67,11 +67,11 @@ fn escape(text: &str, is_name: bool, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::Properties;
+    use super::KafkaProperties;
 
     #[test]
     fn special_characters_are_escaped() {
-        let mut properties = Properties::default();
+        let mut properties = KafkaProperties::default();
         properties.set("a:b", " C:\\dir\nnext é😀").set("listeners", "A://h:1,B://h:2");
         let expected = "a\\:b=\\ C:\\\\dir\\nnext \\u00e9\\ud83d\\ude00\nlisteners=A://h:1,B://h:2\n";
         assert_eq!(properties.render(), expected);

@@ -26,11 +26,11 @@ pub(super) struct Route {
     pub(super) link: Link,
     /// The faults on connections *from* the process that opened this one, where that is a service here. The answer
     /// `Err` means the service itself: those bytes cross no network.
-    pub(super) origin: Option<Box<dyn Fn(SocketAddr) -> Origin + Send + Sync>>,
+    pub(super) origin: Option<Box<dyn Fn(SocketAddr) -> ConnectionOrigin + Send + Sync>>,
 }
 
 /// Who opened a connection.
-pub(super) enum Origin {
+pub(super) enum ConnectionOrigin {
     /// Somebody outside of the cluster.
     Outside,
     /// The same service that it leads to.
@@ -116,13 +116,13 @@ async fn serve(first: TcpListener, route: Arc<Route>, open: Arc<AtomicUsize>) {
 /// Carries one connection until either side ends it or a fault resets it.
 async fn carry(mut client: TcpStream, from: SocketAddr, route: &Arc<Route>) {
     let asked = Arc::clone(route);
-    let find = move || asked.origin.as_ref().map_or(Origin::Outside, |origin| origin(from));
+    let find = move || asked.origin.as_ref().map_or(ConnectionOrigin::Outside, |origin| origin(from));
     // Finding out reads files of the kernel, which take a moment.
-    let origin = tokio::task::spawn_blocking(find).await.unwrap_or(Origin::Outside);
+    let origin = tokio::task::spawn_blocking(find).await.unwrap_or(ConnectionOrigin::Outside);
     let links: Vec<(Link, Direction)> = match origin {
-        Origin::Itself => Vec::new(),
-        Origin::Outside => vec![(route.link.clone(), Direction::In)],
-        Origin::Other(link) => vec![(route.link.clone(), Direction::In), (link, Direction::Out)],
+        ConnectionOrigin::Itself => Vec::new(),
+        ConnectionOrigin::Outside => vec![(route.link.clone(), Direction::In)],
+        ConnectionOrigin::Other(link) => vec![(route.link.clone(), Direction::In), (link, Direction::Out)],
     };
     let opposite = |direction| if direction == Direction::In { Direction::Out } else { Direction::In };
     let back = Path::new(links.iter().map(|(link, way)| (link.clone(), opposite(*way))).collect());

@@ -1,7 +1,7 @@
 //! Waiting until a service is ready, by asking it.
 
 use super::procfs::listens_on;
-use super::service::Service;
+use super::service::LocalService;
 use crate::environment::{EnvironmentError, EnvironmentResult};
 use crate::ground::causes;
 use crate::wire::{WireError, probe};
@@ -103,7 +103,11 @@ impl Question {
 /// # Errors
 /// [`EnvironmentError::Died`] as soon as it ends by itself, [`EnvironmentError::NotReady`] as soon as it was ended, or
 /// after `timeout`.
-pub(super) async fn wait_ready(service: &Service, question: &Question, timeout: Duration) -> EnvironmentResult<()> {
+pub(super) async fn wait_ready(
+    service: &LocalService,
+    question: &Question,
+    timeout: Duration,
+) -> EnvironmentResult<()> {
     let deadline = Instant::now() + timeout;
     let mut reason = "it has not been asked yet".to_owned();
     loop {
@@ -142,7 +146,12 @@ pub(super) async fn wait_ready(service: &Service, question: &Question, timeout: 
 ///
 /// # Errors
 /// [`EnvironmentError::NotReady`] after `timeout`.
-pub(super) async fn seen_by(service: &Service, id: i32, others: &[u16], timeout: Duration) -> EnvironmentResult<()> {
+pub(super) async fn seen_by(
+    service: &LocalService,
+    id: i32,
+    others: &[u16],
+    timeout: Duration,
+) -> EnvironmentResult<()> {
     let deadline = Instant::now() + timeout;
     for port in others {
         while let Ok(view) = probe::view(*port, PATIENCE).await {
@@ -162,7 +171,7 @@ pub(super) async fn seen_by(service: &Service, id: i32, others: &[u16], timeout:
 ///
 /// # Errors
 /// [`EnvironmentError::NotReady`] after `timeout`.
-pub(super) async fn warm_up_groups(service: &Service, port: u16, timeout: Duration) -> EnvironmentResult<()> {
+pub(super) async fn warm_up_groups(service: &LocalService, port: u16, timeout: Duration) -> EnvironmentResult<()> {
     let deadline = Instant::now() + timeout;
     loop {
         let reason = match probe::coordinator(port, "kscen-warm-up", PATIENCE).await {

@@ -1,7 +1,7 @@
 //! A supervised service: a process with its lives, its data and what can be done to it.
 
 use super::logs::{last_words, read};
-use super::process::{End, Ended, Life, lock};
+use super::process::{ProcessEnd, ProcessEnded, ProcessLife, lock};
 use super::procfs::ticks_per_second;
 use super::spawner::Launch;
 use super::usage::{cpus, disk, footprint};
@@ -15,16 +15,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Prepares an empty data folder, so that the service starts fresh.
-pub(super) type Format = Box<dyn Fn() -> BoxFuture<'static, std::io::Result<()>> + Send + Sync>;
+pub(super) type PrepareFolder = Box<dyn Fn() -> BoxFuture<'static, std::io::Result<()>> + Send + Sync>;
 
 /// What a service is, before it has started.
-pub(super) struct Description {
+pub(super) struct ServiceDescription {
     /// Name and node id.
     pub(super) info: ServiceInfo,
     /// How to start it.
     pub(super) launch: Launch,
     /// Its data and how to make them anew; `None` where it keeps nothing on disk.
-    pub(super) data: Option<(PathBuf, Format)>,
+    pub(super) data: Option<(PathBuf, PrepareFolder)>,
     /// The signal that asks it to end.
     pub(super) stop_signal: Signal,
     /// The signal that ends it when its data are thrown away.
@@ -34,8 +34,8 @@ pub(super) struct Description {
 }
 
 /// A service with its present and past lives.
-pub(super) struct Service {
-    description: Description,
+pub(super) struct LocalService {
+    description: ServiceDescription,
     lives: Mutex<Lives>,
     /// Held during an action, so that actions on one service follow each other.
     acting: tokio::sync::Mutex<()>,
@@ -43,7 +43,7 @@ pub(super) struct Service {
 
 #[derive(Default)]
 struct Lives {
-    current: Option<Arc<Life>>,
+    current: Option<Arc<ProcessLife>>,
     started: u32,
     /// Whether the end of the current life was asked for.
     asked_to_end: bool,
@@ -53,9 +53,9 @@ struct Lives {
     last_exit: Option<i32>,
 }
 
-impl Service {
+impl LocalService {
     /// A service that has not started yet.
-    pub(super) fn new(description: Description) -> Self {
+    pub(super) fn new(description: ServiceDescription) -> Self {
         Self { description, lives: Mutex::default(), acting: tokio::sync::Mutex::default() }
     }
 
@@ -70,7 +70,7 @@ impl Service {
     }
 
     /// The present life, or the last one.
-    pub(super) fn life(&self) -> Option<Arc<Life>> {
+    pub(super) fn life(&self) -> Option<Arc<ProcessLife>> {
         lock(&self.lives).current.clone()
     }
 
@@ -83,8 +83,8 @@ impl Service {
     ///
     /// # Errors
     /// The process cannot be started.
-    pub(super) async fn start(&self) -> EnvironmentResult<Arc<Life>> {
-        let life = Life::start(self.description.launch.clone())
+    pub(super) async fn start(&self) -> EnvironmentResult<Arc<ProcessLife>> {
+        let life = ProcessLife::start(self.description.launch.clone())
             .await
             .map_err(|error| EnvironmentError::caused(self.name(), error))?;
         let life = Arc::new(life);
@@ -134,7 +134,7 @@ impl Service {
                 Ok(Effect { requested, effective: Instant::now(), down: None, proof, forced: false })
             }
             Action::Stop | Action::Kill => {
-                let End { ended, proof, forced } = self.end(action).await?;
+                let ProcessEnd { ended, proof, forced } = self.end(action).await?;
                 Ok(Effect { requested, effective: ended.at, down: None, proof, forced })
             }
             Action::Start => {
@@ -151,7 +151,7 @@ impl Service {
                     return Err(EnvironmentError::Unsupported { message });
                 }
                 let how = if action == Action::Restart { Action::Stop } else { Action::Kill };
-                let End { ended, mut proof, forced } = self.end(how).await?;
+                let ProcessEnd { ended, mut proof, forced } = self.end(how).await?;
                 if action == Action::Wipe {
                     self.format().await?;
                     proof.push_str("; its data are erased");
@@ -166,7 +166,7 @@ impl Service {
         Ok(format!("started as process {}", self.start().await?.pid()))
     }
 
-    async fn end(&self, how: Action) -> EnvironmentResult<End> {
+    async fn end(&self, how: Action) -> EnvironmentResult<ProcessEnd> {
         let life = self.alive()?;
         lock(&self.lives).asked_to_end = true;
         if how == Action::Stop {
@@ -174,10 +174,10 @@ impl Service {
         }
         let ended = life.kill().await;
         let proof = format!("process {} is gone: {}", life.pid(), ended.how);
-        Ok(End { ended, proof, forced: false })
+        Ok(ProcessEnd { ended, proof, forced: false })
     }
 
-    fn alive(&self) -> EnvironmentResult<Arc<Life>> {
+    fn alive(&self) -> EnvironmentResult<Arc<ProcessLife>> {
         let life = self.life().ok_or_else(|| self.no_effect("it was never started"))?;
         match life.try_ended() {
             None => Ok(life),
@@ -202,7 +202,7 @@ impl Service {
     }
 
     /// Asks it to end and gives it `grace`; how it ended.
-    pub(super) async fn stop_within(&self, grace: Duration) -> Option<Ended> {
+    pub(super) async fn stop_within(&self, grace: Duration) -> Option<ProcessEnded> {
         let life = self.life()?;
         lock(&self.lives).asked_to_end = true;
         Some(life.stop(self.description.stop_signal, grace).await.ended)
@@ -266,7 +266,7 @@ impl Service {
     }
 
     /// The error for a life that is over, by itself or because that was asked for.
-    pub(super) fn over(&self, ended: &Ended) -> EnvironmentError {
+    pub(super) fn over(&self, ended: &ProcessEnded) -> EnvironmentError {
         if lock(&self.lives).asked_to_end {
             return self.not_ready(format!("it is down: {}", ended.how));
         }

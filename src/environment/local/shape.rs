@@ -17,7 +17,7 @@ struct Way {
 
 /// The faults in force on the connections of a service, with one group of peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(super) struct LinkShape {
     towards: Way,
     from: Way,
     /// New connections are refused.
@@ -26,7 +26,7 @@ pub(super) struct Shape {
     pub(super) resets: u64,
 }
 
-impl Shape {
+impl LinkShape {
     /// What several faults come to that are in force at once: delays add up, the tightest throttle counts.
     fn of(faults: &[(NetworkFaultKind, Direction)], resets: u64) -> Self {
         let mut shape = Self { resets, ..Self::default() };
@@ -61,7 +61,7 @@ impl Shape {
 /// The shape of a service's connections, as those who carry the bytes see it.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
-    shape: watch::Sender<Shape>,
+    shape: watch::Sender<LinkShape>,
     /// The faults in force, each as often as it was applied: the last one that ends heals.
     faults: Arc<Mutex<Vec<(NetworkFaultKind, Direction)>>>,
     /// When each way is free again, for throttling all connections together.
@@ -84,7 +84,7 @@ impl Link {
         let mut faults = lock(&self.faults);
         faults.push((kind.clone(), direction));
         let reset = u64::from(*kind == NetworkFaultKind::Reset);
-        self.shape.send_modify(|shape| *shape = Shape::of(&faults, shape.resets + reset));
+        self.shape.send_modify(|shape| *shape = LinkShape::of(&faults, shape.resets + reset));
     }
 
     /// Takes a fault back, once. Others of its kind stay in force.
@@ -93,7 +93,7 @@ impl Link {
         if let Some(index) = faults.iter().position(|fault| *fault == (kind.clone(), direction)) {
             faults.remove(index);
         }
-        self.shape.send_modify(|shape| *shape = Shape::of(&faults, shape.resets));
+        self.shape.send_modify(|shape| *shape = LinkShape::of(&faults, shape.resets));
     }
 
     /// Whether a fault is in force.
@@ -102,12 +102,12 @@ impl Link {
     }
 
     /// What is in force.
-    pub(super) fn shape(&self) -> Shape {
+    pub(super) fn shape(&self) -> LinkShape {
         *self.shape.borrow()
     }
 
     /// What is in force, with a notice of changes.
-    pub(super) fn watch(&self) -> watch::Receiver<Shape> {
+    pub(super) fn watch(&self) -> watch::Receiver<LinkShape> {
         self.shape.subscribe()
     }
 }
@@ -134,7 +134,7 @@ impl Path {
     pub(super) async fn open(&self) {
         for (link, direction) in &self.0 {
             let mut shape = link.watch();
-            let is_open = |shape: &Shape| match direction {
+            let is_open = |shape: &LinkShape| match direction {
                 Direction::In => !shape.towards.cut,
                 _ => !shape.from.cut,
             };
@@ -202,7 +202,7 @@ mod tests {
         ] {
             link.take_back(&kind, direction);
         }
-        assert_eq!(link.shape(), Shape::default());
+        assert_eq!(link.shape(), LinkShape::default());
     }
 
     #[tokio::test]

@@ -1,16 +1,16 @@
 //! A running local stack.
 
 use super::broker;
-use super::cluster::Cluster;
+use super::cluster::LocalCluster;
 use super::config::LocalConfig;
 use super::connect::Connect;
-use super::info::Facts;
+use super::info::StackFacts;
 use super::java::Java;
 use super::jvm::Runtime;
-use super::network::Network;
+use super::network::StackProxies;
 use super::postgres::Postgres;
 use super::readiness::{Question, seen_by, wait_ready, warm_up_groups};
-use super::service::Service;
+use super::service::LocalService;
 use super::spawner::release_folder;
 use super::version;
 use crate::environment::{Capability, EnvironmentError, EnvironmentInfo, EnvironmentResult, Needs, ServiceId};
@@ -27,11 +27,11 @@ pub(super) const START: Duration = Duration::from_secs(120);
 /// Kafka, and where asked for Connect and PostgreSQL, as child processes. They end with this process, whatever ends it.
 pub struct LocalStack {
     pub(super) info: EnvironmentInfo,
-    pub(super) cluster: Cluster,
-    pub(super) network: Option<Network>,
+    pub(super) cluster: LocalCluster,
+    pub(super) network: Option<StackProxies>,
     pub(super) connect: Option<Connect>,
     pub(super) postgres: Option<Postgres>,
-    pub(super) members: Vec<Member>,
+    pub(super) members: Vec<StackMember>,
     runtime: Runtime,
     run_dir: PathBuf,
     limited: bool,
@@ -39,8 +39,8 @@ pub struct LocalStack {
 }
 
 /// A service and how to tell that it is ready.
-pub(super) struct Member {
-    pub(super) service: Arc<Service>,
+pub(super) struct StackMember {
+    pub(super) service: Arc<LocalService>,
     pub(super) question: Question,
 }
 
@@ -72,8 +72,8 @@ impl LocalStack {
         let archive = broker::archive(&runtime, &run_dir, progress).await;
         let proxied = [Capability::NetworkCut, Capability::NetworkShape].iter().any(|c| needs.capabilities.contains(c));
         let controllers = needs.controllers.unwrap_or_default();
-        let cluster = Cluster::plan(config, brokers, controllers, &needs.broker_config, proxied)?;
-        let mut facts = Facts::of_kafka(config, &cluster, &runtime, !archive.is_empty());
+        let cluster = LocalCluster::plan(config, brokers, controllers, &needs.broker_config, proxied)?;
+        let mut facts = StackFacts::of_kafka(config, &cluster, &runtime, !archive.is_empty());
         let mut members = Vec::new();
         for node in &cluster.nodes {
             let mut seen = None;
@@ -104,7 +104,7 @@ impl LocalStack {
         if proxied {
             facts.add("network", "clients, brokers and controllers connect through proxies");
             let services: Vec<_> = members.iter().map(|member| Arc::clone(&member.service)).collect();
-            network = Some(Network::start(&cluster, &services).await?);
+            network = Some(StackProxies::start(&cluster, &services).await?);
         }
         let info = facts.into_info(&runtime, &cluster);
         let limited = needs.log_dir.is_some();
@@ -157,14 +157,14 @@ impl LocalStack {
         Ok(())
     }
 
-    async fn bring_up_member(&self, member: &Member) -> EnvironmentResult<()> {
+    async fn bring_up_member(&self, member: &StackMember) -> EnvironmentResult<()> {
         member.service.format().await?;
         member.service.start().await?;
         self.wait_member(member, START).await
     }
 
     /// Waits until a member is ready, brokers also in the eyes of the others that run.
-    pub(super) async fn wait_member(&self, member: &Member, timeout: Duration) -> EnvironmentResult<()> {
+    pub(super) async fn wait_member(&self, member: &StackMember, timeout: Duration) -> EnvironmentResult<()> {
         let began = Instant::now();
         wait_ready(&member.service, &member.question, timeout).await?;
         let Question::Broker { id, .. } = member.question else { return Ok(()) };
@@ -176,7 +176,7 @@ impl LocalStack {
         seen_by(&member.service, id, &others, timeout.saturating_sub(began.elapsed())).await
     }
 
-    fn broker_ports(&self) -> impl Iterator<Item = (&Member, u16)> {
+    fn broker_ports(&self) -> impl Iterator<Item = (&StackMember, u16)> {
         self.members.iter().filter_map(|member| match member.question {
             Question::Broker { port, .. } => Some((member, port)),
             _ => None,
@@ -184,7 +184,7 @@ impl LocalStack {
     }
 
     /// The member of that name.
-    pub(super) fn member(&self, name: &str) -> EnvironmentResult<&Member> {
+    pub(super) fn member(&self, name: &str) -> EnvironmentResult<&StackMember> {
         self.members.iter().find(|member| member.service.name() == name).ok_or_else(|| {
             EnvironmentError::UnknownService {
                 service: name.to_owned(),

@@ -1,9 +1,9 @@
 //! A process of its own that keeps a stack running between runs: `kscen up`, `down`, `status`.
 
 use super::cache::cache_dir;
-use super::offer::Wanted;
+use super::offer::WantedStack;
 use super::stack::LocalStack;
-use super::wire::{Answer, Call, Description, Report, WireEffect};
+use super::wire::{StackAnswer, StackCall, StackDescription, SupervisorReport, WireEffect};
 use crate::environment::{Environment, EnvironmentError, EnvironmentResult, Site};
 use crate::ground::private;
 use crate::ground::trust::own_folder;
@@ -77,21 +77,21 @@ pub async fn supervise(name: &str, input: impl io::Read, output: impl Write + Se
     // Away from the terminal: its Ctrl-C and its end are not meant for the stack. Fails where that is so already.
     let _ = nix::unistd::setsid();
     let output = Mutex::new(output);
-    let report = |report: &Report| {
+    let report = |report: &SupervisorReport| {
         if let Ok(line) = serde_json::to_string(report) {
             let mut output = super::process::lock(&output);
             let _ = writeln!(output, "{line}").and_then(|()| output.flush()); // the starter may have left
         }
     };
-    let prepared = prepare(name, input, &|line| report(&Report::Progress(line))).await;
+    let prepared = prepare(name, input, &|line| report(&SupervisorReport::Progress(line))).await;
     let (stack, listener, wanted, place, _claim) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
-            report(&Report::Failed(error.clone()));
+            report(&SupervisorReport::Failed(error.clone()));
             return Err(error);
         }
     };
-    report(&Report::Ready);
+    report(&SupervisorReport::Ready);
     drop(output);
     serve(Arc::new(stack), wanted, &listener, &place).await
 }
@@ -100,11 +100,11 @@ async fn prepare(
     name: &str,
     input: impl io::Read,
     progress: &(dyn Fn(String) + Sync),
-) -> EnvironmentResult<(LocalStack, UnixListener, Wanted, Place, Claim)> {
+) -> EnvironmentResult<(LocalStack, UnixListener, WantedStack, Place, Claim)> {
     let failed = |what: &str, error: io::Error| EnvironmentError::caused(what, error);
     let mut line = String::new();
     io::BufReader::new(input).read_line(&mut line).map_err(|error| failed("cannot read what is wanted", error))?;
-    let wanted: Wanted =
+    let wanted: WantedStack =
         serde_json::from_str(&line).map_err(|error| failed("cannot read what is wanted", error.into()))?;
     let place = Place::named(name)?;
     let claim = exclusive(&place.socket).await.map_err(|error| failed("cannot claim the stack", error))?;
@@ -142,7 +142,7 @@ async fn exclusive(socket: &Path) -> io::Result<Option<Claim>> {
 
 async fn serve(
     stack: Arc<LocalStack>,
-    wanted: Wanted,
+    wanted: WantedStack,
     listener: &UnixListener,
     place: &Place,
 ) -> EnvironmentResult<()> {
@@ -172,12 +172,12 @@ async fn serve(
     outcome
 }
 
-async fn answer(mut stream: UnixStream, stack: &LocalStack, wanted: &Wanted, end: &Notify) -> io::Result<()> {
+async fn answer(mut stream: UnixStream, stack: &LocalStack, wanted: &WantedStack, end: &Notify) -> io::Result<()> {
     let mut line = String::new();
     let (reader, mut writer) = stream.split();
     BufReader::new(reader).read_line(&mut line).await?;
-    let call: Call = serde_json::from_str(&line)?;
-    let last = matches!(call, Call::Shutdown);
+    let call: StackCall = serde_json::from_str(&line)?;
+    let last = matches!(call, StackCall::Shutdown);
     let answer = perform(call, stack, wanted).await;
     let mut line = serde_json::to_string(&answer)?;
     line.push('\n');
@@ -188,27 +188,27 @@ async fn answer(mut stream: UnixStream, stack: &LocalStack, wanted: &Wanted, end
     written
 }
 
-async fn perform(call: Call, stack: &LocalStack, wanted: &Wanted) -> Answer {
+async fn perform(call: StackCall, stack: &LocalStack, wanted: &WantedStack) -> StackAnswer {
     match call {
-        Call::Describe => value(Description {
+        StackCall::Describe => value(StackDescription {
             info: stack.info(),
             endpoints: stack.endpoints(),
             services: stack.services(),
             wanted: wanted.clone(),
             supervisor: std::process::id(),
         }),
-        Call::Act(service, action) => value(WireEffect::from(stack.act(&service, action).await?)),
-        Call::Disturb(fault) => value(WireEffect::from(stack.disturb(&fault).await?)),
-        Call::Heal(fault) => value(WireEffect::from(stack.heal(&fault).await?)),
-        Call::Disturbed(fault) => value(stack.disturbed(&fault).await?),
-        Call::WaitReady(service, limit) => value(stack.wait_ready(&service, Duration::from_millis(limit)).await?),
-        Call::State(service) => value(stack.state(&service).await?),
-        Call::Usage(service) => value(stack.usage(&service).await?),
-        Call::Logs(service, lines) => value(stack.logs(&service, lines.into()).await?),
-        Call::Shutdown => value(stack.shutdown().await?),
+        StackCall::Act(service, action) => value(WireEffect::from(stack.act(&service, action).await?)),
+        StackCall::Disturb(fault) => value(WireEffect::from(stack.disturb(&fault).await?)),
+        StackCall::Heal(fault) => value(WireEffect::from(stack.heal(&fault).await?)),
+        StackCall::Disturbed(fault) => value(stack.disturbed(&fault).await?),
+        StackCall::WaitReady(service, limit) => value(stack.wait_ready(&service, Duration::from_millis(limit)).await?),
+        StackCall::State(service) => value(stack.state(&service).await?),
+        StackCall::Usage(service) => value(stack.usage(&service).await?),
+        StackCall::Logs(service, lines) => value(stack.logs(&service, lines.into()).await?),
+        StackCall::Shutdown => value(stack.shutdown().await?),
     }
 }
 
-fn value(of: impl Serialize) -> Answer {
+fn value(of: impl Serialize) -> StackAnswer {
     serde_json::to_value(of).map_err(|error| EnvironmentError::failed(error.to_string()))
 }

@@ -1,6 +1,6 @@
 //! What a supervisor and those who use its stack say to each other: one JSON line there, one back, per connection.
 
-use super::offer::Wanted;
+use super::offer::WantedStack;
 use crate::environment::{
     Action, Effect, Endpoints, EnvironmentError, EnvironmentInfo, LogQuery, NetworkFault, ServiceInfo,
 };
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// A request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Call {
+pub(super) enum StackCall {
     Describe,
     Act(String, Action),
     Disturb(NetworkFault),
@@ -27,22 +27,22 @@ pub(super) enum Call {
 
 /// What a stack is, fixed for its life.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Description {
+pub(super) struct StackDescription {
     pub(super) info: EnvironmentInfo,
     pub(super) endpoints: Endpoints,
     pub(super) services: Vec<ServiceInfo>,
-    pub(super) wanted: Wanted,
+    pub(super) wanted: WantedStack,
     /// Process id of the supervisor.
     pub(super) supervisor: u32,
 }
 
 /// The answer to a call; the value's type depends on the call.
-pub(super) type Answer = Result<serde_json::Value, EnvironmentError>;
+pub(super) type StackAnswer = Result<serde_json::Value, EnvironmentError>;
 
 /// What a supervisor says to the process that started it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Report {
+pub(super) enum SupervisorReport {
     Progress(String),
     Ready,
     Failed(EnvironmentError),

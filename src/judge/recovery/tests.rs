@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::record::gaps::AckGap;
-use crate::record::{Halt, Life, Location, ProduceReport, RebalanceEvent, Section};
+use crate::record::{Halt, MemberLife, ProduceReport, RebalanceEvent, Section};
+use crate::text::Location;
 
 const S: u64 = 1_000_000;
 
@@ -46,7 +47,7 @@ fn load(last_ack: u64, end: u64, gap: Option<(u64, Option<u64>)>) -> StepRecord 
 
 /// A reader of which member 0 was killed at 9 s and started again at 11 s.
 fn reader(first_read: Option<u64>, assigned: bool) -> StepRecord {
-    let life = |start: u64, first: Option<u64>| Life {
+    let life = |start: u64, first: Option<u64>| MemberLife {
         member: 0,
         start_us: start * S,
         first_read_us: first.map(|first| first * S),

@@ -10,7 +10,7 @@ pub use cluster::BrokerView;
 pub use cluster::ClusterView;
 pub use groups::PartitionLag;
 
-use super::{ClientSettings, ClientState, KafkaFailure, LogSink, Role, revive};
+use super::{ClientRole, ClientSettings, ClientState, KafkaFailure, LogSink, revive};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -32,7 +32,7 @@ pub struct Admin {
 impl Admin {
     /// A client with these connection properties. Each request gets `timeout`.
     pub fn new(connection: &BTreeMap<String, String>, timeout: Duration, logs: LogSink) -> Result<Self, KafkaFailure> {
-        let mut settings = ClientSettings::new(Role::Admin)?;
+        let mut settings = ClientSettings::new(ClientRole::Admin)?;
         settings.set_all(connection)?;
         let (config, _) = settings.build()?;
         let client = config
@@ -107,7 +107,7 @@ fn asker(
     extra: &[(&str, &str)],
     logs: LogSink,
 ) -> Result<BaseConsumer<ClientState>, KafkaFailure> {
-    let mut settings = ClientSettings::new(Role::Admin)?;
+    let mut settings = ClientSettings::new(ClientRole::Admin)?;
     settings.set_all(connection)?;
     settings.set("group.id", "kscen-admin")?;
     for (name, value) in extra {

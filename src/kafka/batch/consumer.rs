@@ -63,7 +63,7 @@ impl<'a> Incoming<'a> {
 
 /// A problem that the client reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct ClientProblem {
     /// Kafka's name of the error.
     pub name: String,
     /// What it says about it.
@@ -188,7 +188,7 @@ impl BatchConsumer {
         &mut self,
         timeout: Duration,
         mut sink: impl FnMut(&[Incoming<'_>]),
-        mut problem: impl FnMut(Problem),
+        mut problem: impl FnMut(ClientProblem),
     ) -> usize {
         let mut count = self.fetch();
         if count == 0 && !timeout.is_zero() {
@@ -212,7 +212,7 @@ impl BatchConsumer {
                         native,
                     });
                 } else {
-                    problem(Problem {
+                    problem(ClientProblem {
                         name: error_name(native.err as i32),
                         reason: text(rd_kafka_message_errstr(native)),
                         fatal: native.err == Code::RD_KAFKA_RESP_ERR__FATAL,

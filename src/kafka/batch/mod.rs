@@ -9,4 +9,4 @@ mod queue;
 pub use consumer::{BatchConsumer, Incoming};
 pub use native::{controller_id, error_name, keep_connected};
 pub(crate) use native::{dump, revive};
-pub use producer::{BatchProducer, Outcome, Report, Submission};
+pub use producer::{BatchProducer, DeliveryReport, SendOutcome, Submission};

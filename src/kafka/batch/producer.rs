@@ -30,7 +30,7 @@ pub struct Submission<'a> {
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum SendOutcome {
     /// Written and acknowledged as `acks` demands.
     Acked,
     /// Not written, with librdkafka's error code.
@@ -41,11 +41,11 @@ pub enum Outcome {
 
 /// A delivery report.
 #[derive(Debug, Clone, Copy)]
-pub struct Report {
+pub struct DeliveryReport {
     /// The slot that the message was sent from; its buffer is free again.
     pub slot: u32,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: SendOutcome,
     /// Where it was written.
     pub partition: i32,
     /// Where it was written; negative where the broker did not say.
@@ -215,7 +215,7 @@ impl BatchProducer {
     }
 
     /// Passes every report that has arrived to `sink`, a batch at a time. Returns their number.
-    pub fn reports(&mut self, mut sink: impl FnMut(&[Report])) -> usize {
+    pub fn reports(&mut self, mut sink: impl FnMut(&[DeliveryReport])) -> usize {
         let Some(queue) = self.queue.as_ref().map(|queue| queue.queue) else {
             return 0;
         };
@@ -277,15 +277,17 @@ impl Drop for BatchProducer {
 }
 
 /// SAFETY: `message` must be a delivery report that is still owned by its event.
-unsafe fn report(message: *const rd_kafka_message_t) -> Report {
+unsafe fn report(message: *const rd_kafka_message_t) -> DeliveryReport {
     // SAFETY: by the caller's promise.
     let (message, status) = unsafe { (&*message, || rd_kafka_message_status(message)) };
     let outcome = match message.err {
-        OK => Outcome::Acked,
-        code if status() == rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED => Outcome::Failed(code as i32),
-        code => Outcome::Unknown(code as i32),
+        OK => SendOutcome::Acked,
+        code if status() == rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED => {
+            SendOutcome::Failed(code as i32)
+        }
+        code => SendOutcome::Unknown(code as i32),
     };
-    Report { slot: slot_of(message), outcome, partition: message.partition, offset: message.offset }
+    DeliveryReport { slot: slot_of(message), outcome, partition: message.partition, offset: message.offset }
 }
 
 /// What librdkafka carries for us: the slot, and never null.

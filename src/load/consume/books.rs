@@ -4,7 +4,7 @@ use crate::accounting::ReaderAccount;
 use crate::record::latency::LatencyRecorder;
 use crate::record::series::TimeLine;
 use crate::record::slices::ConsumeSlice;
-use crate::record::{Detail, Halt, Life, LifeEnd, RebalanceEvent};
+use crate::record::{Detail, Halt, LifeEnd, MemberLife, RebalanceEvent};
 use std::collections::BTreeMap;
 
 /// What all members of a reader write down together, a batch at a time.
@@ -13,7 +13,7 @@ pub(super) struct Books {
     pub(super) latency: LatencyRecorder,
     pub(super) timeline: TimeLine<ConsumeSlice>,
     pub(super) rebalances: Vec<RebalanceEvent>,
-    pub(super) lives: Vec<Life>,
+    pub(super) lives: Vec<MemberLife>,
     pub(super) commits: u64,
     pub(super) commit_errors: BTreeMap<String, u64>,
     pub(super) errors: BTreeMap<String, u64>,
@@ -42,7 +42,14 @@ impl Books {
     }
 
     pub(super) fn begin_life(&mut self, member: usize, start_us: u64) -> usize {
-        self.lives.push(Life { member, start_us, first_read_us: None, halts: Vec::new(), end_us: None, end: None });
+        self.lives.push(MemberLife {
+            member,
+            start_us,
+            first_read_us: None,
+            halts: Vec::new(),
+            end_us: None,
+            end: None,
+        });
         self.lives.len() - 1
     }
 

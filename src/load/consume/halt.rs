@@ -1,7 +1,7 @@
 //! Members that hang: they poll no more, as an application that is stuck in its own work, while their clients go on to send
 //! heartbeats.
 
-use super::member::{Order, Orders};
+use super::member::{MemberOrder, Orders};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,7 +42,8 @@ impl Halts {
 
     /// Tells members to hang, or to go on; those that do neither are left alone.
     pub(super) fn order(&self, members: &BTreeSet<usize>, halt: bool) {
-        let (from, to) = if halt { (Order::Run, Order::Halt) } else { (Order::Halt, Order::Run) };
+        let (from, to) =
+            if halt { (MemberOrder::Run, MemberOrder::Halt) } else { (MemberOrder::Halt, MemberOrder::Run) };
         self.all().iter().filter(|(member, _)| members.contains(member)).for_each(|(_, poller)| {
             poller.orders.change(from, to);
         });

@@ -1,11 +1,11 @@
 //! A reader from preparation to report.
 
 use super::books::Books;
-use super::live::LiveConsume;
-use super::member::{Member, Order, Orders};
+use super::member::{MemberOrder, Orders, ReaderMember};
+use super::reader_figures::LiveConsume;
 use super::settings::{check, settings};
 use super::shared::Shared;
-use super::{Commit, ConsumeSpec, From, monitor};
+use super::{CommitMode, ConsumeSpec, ReadFrom, monitor};
 use crate::accounting::ReaderAccount;
 use crate::kafka::{BatchConsumer, ClientState, KafkaFailure, OffsetReader, StartAt};
 use crate::load::LoadError;
@@ -79,7 +79,7 @@ impl ConsumeJob {
             ReaderAccount::new(spec.run.clone(), spec.topic.clone(), spec.group.clone(), spec.read_committed);
         account.sample_limit = spec.sample_limit;
         account.step = spec.name.clone();
-        account.elsewhere = spec.from != From::Start;
+        account.elsewhere = spec.from != ReadFrom::Start;
         let until_ends = spec.until.drained.then(|| ends.clone());
         let books = Books::new(account, &spec.detail);
         let (_, effective_config) = settings(&spec, 0)?.build()?;
@@ -96,8 +96,8 @@ impl ConsumeJob {
             start_us,
         };
         let positions = match job.shared.spec.from {
-            From::End => ends,
-            From::Start | From::Committed => {
+            ReadFrom::End => ends,
+            ReadFrom::Start | ReadFrom::Committed => {
                 job.offsets.starts(&job.shared.spec.topic, &job.shared.partitions(), PREPARE_LIMIT)?
             }
         };
@@ -123,8 +123,8 @@ impl ConsumeJob {
     pub(super) fn launch(&mut self, number: usize, positions: &BTreeMap<i32, i64>) -> Result<(), LoadError> {
         let spec = &self.shared.spec;
         let (config, _) = settings(spec, number)?.build()?;
-        let start_at = if spec.from == From::End { StartAt::End } else { StartAt::Start };
-        let commits = matches!(spec.commit, Commit::After | Commit::Every(_));
+        let start_at = if spec.from == ReadFrom::End { StartAt::End } else { StartAt::Start };
+        let commits = matches!(spec.commit, CommitMode::After | CommitMode::Every(_));
         let state = ClientState::new(format!("{}-{number}", spec.name), spec.logs.clone()).for_group(start_at, commits);
         let consumer = BatchConsumer::new(&config, state)?;
         match &spec.group {
@@ -143,7 +143,7 @@ impl ConsumeJob {
         self.shared.live.set_running(number, true);
         let orders: Arc<Orders> = Arc::default();
         self.shared.live.halts.begins(number, Arc::clone(&orders));
-        let member = Member { shared: self.shared.clone(), orders: orders.clone(), number, life, consumer };
+        let member = ReaderMember { shared: self.shared.clone(), orders: orders.clone(), number, life, consumer };
         let name = format!("consume-{number}");
         let thread = std::thread::Builder::new().name(name).spawn(move || member.run());
         self.members[number] = (orders, Some(thread.map_err(LoadError::Thread)?));
@@ -165,7 +165,7 @@ impl ConsumeJob {
         look(&self.shared.books().account)
     }
 
-    pub(super) fn end(&mut self, which: Option<&BTreeSet<usize>>, order: Order) {
+    pub(super) fn end(&mut self, which: Option<&BTreeSet<usize>>, order: MemberOrder) {
         let chosen = |number: usize| which.is_none_or(|which| which.contains(&number));
         for (number, (orders, thread)) in self.members.iter().enumerate() {
             if chosen(number) && thread.is_some() {
@@ -195,7 +195,7 @@ impl ConsumeJob {
 
     /// Ends what still runs in order, and returns the report with the account for the ledger. Blocks.
     pub fn join(mut self) -> (ConsumeReport, ReaderAccount) {
-        self.end(None, Order::Stop);
+        self.end(None, MemberOrder::Stop);
         let end_us = self.shared.clock.now_us();
         self.finish_monitor();
         self.shared.publish();
@@ -246,7 +246,7 @@ impl ConsumeJob {
 
 impl Drop for ConsumeJob {
     fn drop(&mut self) {
-        self.end(None, Order::Stop);
+        self.end(None, MemberOrder::Stop);
         self.finish_monitor();
     }
 }

@@ -1,9 +1,9 @@
 //! One member's thread.
 
 use super::shared::Shared;
-use super::{Commit, Tapped};
-use crate::accounting::{Class, Identity, Seen, Sighting};
-use crate::kafka::{BatchConsumer, ClientState, Incoming, Rebalance, keep_connected};
+use super::{CommitMode, Tapped};
+use crate::accounting::{Class, Identity, Sighting, SightingKind};
+use crate::kafka::{AssignmentChange, BatchConsumer, ClientState, Incoming, keep_connected};
 use crate::record::{LifeEnd, RebalanceEvent};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// What a member is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Order {
+pub(super) enum MemberOrder {
     /// Poll.
     #[default]
     Run,
@@ -35,20 +35,20 @@ pub(super) enum Order {
 
 /// A member's orders.
 #[derive(Debug, Default)]
-pub(super) struct Orders(Mutex<Order>, Condvar);
+pub(super) struct Orders(Mutex<MemberOrder>, Condvar);
 
 impl Orders {
-    fn order(&self) -> MutexGuard<'_, Order> {
+    fn order(&self) -> MutexGuard<'_, MemberOrder> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn give(&self, order: Order) {
+    pub(super) fn give(&self, order: MemberOrder) {
         *self.order() = order;
         self.1.notify_all();
     }
 
     /// Gives an order where another one holds: one that has to end does not halt first.
-    pub(super) fn change(&self, from: Order, to: Order) {
+    pub(super) fn change(&self, from: MemberOrder, to: MemberOrder) {
         let mut order = self.order();
         if *order == from {
             *order = to;
@@ -56,17 +56,17 @@ impl Orders {
         }
     }
 
-    fn get(&self) -> Order {
+    fn get(&self) -> MemberOrder {
         *self.order()
     }
 
     /// Blocks while the order is to halt.
     fn await_other(&self) {
-        drop(self.1.wait_while(self.order(), |order| *order == Order::Halt));
+        drop(self.1.wait_while(self.order(), |order| *order == MemberOrder::Halt));
     }
 }
 
-pub(super) struct Member {
+pub(super) struct ReaderMember {
     pub(super) shared: Arc<Shared>,
     pub(super) orders: Arc<Orders>,
     pub(super) number: usize,
@@ -114,7 +114,7 @@ impl Progress {
     }
 }
 
-impl Member {
+impl ReaderMember {
     /// Takes in what the client has passed without delivering it, such as the markers of transactions.
     fn advance(&self, progress: &mut Progress, state: &ClientState) {
         let topic = &self.shared.spec.topic;
@@ -175,9 +175,9 @@ impl Member {
         let spec = &self.shared.spec;
         let some = progress.uncommitted > 0 || progress.passed;
         let due = match spec.commit {
-            Commit::After => some,
-            Commit::Every(messages) => progress.uncommitted >= messages.max(1) || some && (last || quiet >= IDLE),
-            Commit::Auto | Commit::None => false,
+            CommitMode::After => some,
+            CommitMode::Every(messages) => progress.uncommitted >= messages.max(1) || some && (last || quiet >= IDLE),
+            CommitMode::Auto | CommitMode::None => false,
         };
         if due && spec.group.is_some() {
             let result = self.consumer.commit(&spec.topic, &progress.positions, true);
@@ -193,13 +193,13 @@ impl Member {
         let (mut looked, mut heard) = (0, Instant::now());
         let end = loop {
             match self.orders.get() {
-                Order::Run => {}
-                Order::Halt => {
+                MemberOrder::Run => {}
+                MemberOrder::Halt => {
                     self.halt();
                     continue;
                 }
-                Order::Stop => break LifeEnd::Stopped,
-                Order::Kill => break LifeEnd::Killed,
+                MemberOrder::Stop => break LifeEnd::Stopped,
+                MemberOrder::Kill => break LifeEnd::Killed,
             }
             let (shared, number, life) = (&self.shared, self.number, self.life);
             let mut fatal = None;
@@ -270,7 +270,7 @@ fn note_rebalances(shared: &Shared, (member, life): (usize, usize), state: &Clie
     for rebalance in rebalances {
         let mut event = RebalanceEvent { time_us, member, assigned: BTreeMap::new(), revoked: Vec::new() };
         match rebalance {
-            Rebalance::Assigned(assigned) => {
+            AssignmentChange::Assigned(assigned) => {
                 for (partition, offset) in assigned.iter().filter(|(_, offset)| **offset >= 0) {
                     books.account.assigned(*partition, *offset);
                 }
@@ -280,8 +280,8 @@ fn note_rebalances(shared: &Shared, (member, life): (usize, usize), state: &Clie
                 event.assigned = assigned;
             }
             // Nothing was taken from a member that had nothing.
-            Rebalance::Revoked(revoked) if revoked.is_empty() => continue,
-            Rebalance::Revoked(revoked) => {
+            AssignmentChange::Revoked(revoked) if revoked.is_empty() => continue,
+            AssignmentChange::Revoked(revoked) => {
                 progress.give_up(&revoked);
                 event.revoked = revoked;
             }
@@ -315,7 +315,7 @@ fn record(shared: &Shared, life: usize, batch: &[Incoming<'_>], progress: &mut P
         }
         bytes += message.payload.map_or(0, <[u8]>::len) as u64;
         // The same message again, at its place or at another, is no different one.
-        read += u64::from(!matches!(seen, Seen::Other(Class::Redelivered | Class::Duplicated)));
+        read += u64::from(!matches!(seen, SightingKind::Other(Class::Redelivered | Class::Duplicated)));
         own += u64::from(seen.is_fresh());
         if let (true, Ok((identity, _))) = (seen.is_fresh(), identity)
             && !identity.warmup
@@ -364,7 +364,7 @@ fn record(shared: &Shared, life: usize, batch: &[Incoming<'_>], progress: &mut P
     shared.live.notify();
 }
 
-fn tapped_as<'a>(message: &Incoming<'a>, identity: Option<Identity>, seen: Seen) -> Tapped<'a> {
+fn tapped_as<'a>(message: &Incoming<'a>, identity: Option<Identity>, seen: SightingKind) -> Tapped<'a> {
     Tapped {
         partition: message.partition,
         offset: message.offset,

@@ -1,7 +1,7 @@
 //! Members that end and come back while their reader goes on.
 
 use super::job::ConsumeJob;
-use super::member::Order;
+use super::member::MemberOrder;
 use crate::load::LoadError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread::JoinHandle;
@@ -25,12 +25,12 @@ impl ConsumeJob {
 
     /// Ends members in order: they commit and leave the group. Blocks until done.
     pub fn stop_members(&mut self, members: &BTreeSet<usize>) {
-        self.end(Some(members), Order::Stop);
+        self.end(Some(members), MemberOrder::Stop);
     }
 
     /// Ends members as a crash would. Blocks until done.
     pub fn kill_members(&mut self, members: &BTreeSet<usize>) {
-        self.end(Some(members), Order::Kill);
+        self.end(Some(members), MemberOrder::Kill);
     }
 
     /// Starts those of the members that do not run, without waiting until they are assigned; returns how many. The figures go on.

@@ -6,15 +6,15 @@ mod capture;
 mod drain;
 mod halt;
 mod job;
-mod live;
 mod member;
 mod members;
 mod monitor;
+mod reader_figures;
 mod settings;
 mod shared;
 mod spec;
 
 pub use capture::Capture;
 pub use job::{ConsumeJob, Onlooker};
-pub use live::LiveConsume;
-pub use spec::{Commit, ConsumeSpec, From, Over, Tap, Tapped, Until};
+pub use reader_figures::LiveConsume;
+pub use spec::{CommitMode, ConsumeSpec, Over, ReadFrom, ReadLimit, Tap, Tapped};

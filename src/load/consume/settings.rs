@@ -1,7 +1,7 @@
 //! From a specification to a client's properties.
 
-use super::{Commit, ConsumeSpec, From};
-use crate::kafka::{ClientSettings, Role};
+use super::{CommitMode, ConsumeSpec, ReadFrom};
+use crate::kafka::{ClientRole, ClientSettings};
 use crate::load::LoadError;
 
 pub(super) fn check(spec: &ConsumeSpec) -> Result<(), LoadError> {
@@ -9,20 +9,20 @@ pub(super) fn check(spec: &ConsumeSpec) -> Result<(), LoadError> {
     match (&spec.group, spec.members, spec.from) {
         (_, 0, _) => refuse("a reader needs at least one member"),
         (None, 2.., _) => refuse("several members need a `group` to share the partitions"),
-        (None, _, From::Committed) => refuse("`from: committed` needs a `group`"),
+        (None, _, ReadFrom::Committed) => refuse("`from: committed` needs a `group`"),
         _ => Ok(()),
     }
 }
 
 pub(super) fn settings(spec: &ConsumeSpec, number: usize) -> Result<ClientSettings, LoadError> {
-    let mut settings = ClientSettings::new(Role::Consumer)?;
+    let mut settings = ClientSettings::new(ClientRole::Consumer)?;
     settings.set_all(&spec.connection)?;
     settings.set("client.id", &format!("kscen-{}-{number}", spec.name))?;
     // Without a group nothing is committed, and the name is never used.
     settings.set("group.id", spec.group.as_deref().unwrap_or("kscen-reader"))?;
-    let auto = spec.commit == Commit::Auto && spec.group.is_some();
+    let auto = spec.commit == CommitMode::Auto && spec.group.is_some();
     settings.set("enable.auto.commit", if auto { "true" } else { "false" })?;
-    settings.set("auto.offset.reset", if spec.from == From::End { "latest" } else { "earliest" })?;
+    settings.set("auto.offset.reset", if spec.from == ReadFrom::End { "latest" } else { "earliest" })?;
     settings.set("isolation.level", if spec.read_committed { "read_committed" } else { "read_uncommitted" })?;
     // The new protocol, in which the broker assigns, knows no strategy of the members.
     let broker_assigns = spec.config.get("group.protocol").is_some_and(|name| name.eq_ignore_ascii_case("consumer"));

@@ -2,7 +2,7 @@
 
 use super::ConsumeSpec;
 use super::books::Books;
-use super::live::LiveConsume;
+use super::reader_figures::LiveConsume;
 use crate::accounting::Positions;
 use crate::record::RunClock;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! What to read.
 
-use crate::accounting::{Identity, RunIdentity, Seen};
+use crate::accounting::{Identity, RunIdentity, SightingKind};
 use crate::kafka::LogSink;
 use crate::record::Detail;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Where a reader starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
+pub enum ReadFrom {
     /// At the first message that exists; in a group, where nothing is committed.
     Start,
     /// Behind the last message; in a group, where nothing is committed.
@@ -20,7 +20,7 @@ pub enum From {
 
 /// When a reader ends by itself: at the first of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Until {
+pub struct ReadLimit {
     /// After so many different messages.
     pub count: Option<u64>,
     /// After so long without a message.
@@ -31,7 +31,7 @@ pub struct Until {
 
 /// When a group's offsets are committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Commit {
+pub enum CommitMode {
     /// After the messages have been processed, batch by batch, waiting for the answer.
     #[default]
     After,
@@ -59,7 +59,7 @@ pub struct Tapped<'a> {
     /// Whose it is, if it says so.
     pub identity: Option<Identity>,
     /// What the ledger made of it.
-    pub seen: Seen,
+    pub seen: SightingKind,
 }
 
 /// Called with every message, on the reading threads.
@@ -80,15 +80,15 @@ pub struct ConsumeSpec {
     /// The topic.
     pub topic: String,
     /// Where to start.
-    pub from: From,
+    pub from: ReadFrom,
     /// The consumer group; without one all partitions are read by one client.
     pub group: Option<String>,
     /// How many clients; more than one only in a group.
     pub members: usize,
     /// When to end.
-    pub until: Until,
+    pub until: ReadLimit,
     /// When to commit; only in a group.
-    pub commit: Commit,
+    pub commit: CommitMode,
     /// Whether only messages of committed transactions are delivered.
     pub read_committed: bool,
     /// Whether rebalances are cooperative: only partitions that move stop.

@@ -82,9 +82,9 @@ impl PayloadSpec {
         Ok(match self {
             Self::Random { size, compressibility } => Box::new(random::Random::new(*size, *compressibility, own_seed)?),
             Self::Fixed(bytes) => Box::new(lines::Lines::of(vec![bytes.clone()], false)),
-            Self::Template(text) => Box::new(template::Template::parse(text, own_seed)?),
+            Self::Template(text) => Box::new(template::PayloadTemplate::parse(text, own_seed)?),
             Self::Lines(path) => Box::new(lines::Lines::read(path)?),
-            Self::Cdc(spec) => Box::new(cdc::Cdc::new(spec, seed, share, shares)?),
+            Self::Cdc(spec) => Box::new(cdc::CdcStream::new(spec, seed, share, shares)?),
         })
     }
 }

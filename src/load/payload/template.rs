@@ -31,13 +31,13 @@ enum Part {
 }
 
 /// Text with placeholders.
-pub(super) struct Template {
+pub(super) struct PayloadTemplate {
     parts: Vec<Part>,
     has_field: bool,
     rng: StdRng,
 }
 
-impl Template {
+impl PayloadTemplate {
     pub(super) fn parse(text: &str, seed: u64) -> Result<Self, LoadError> {
         let with = with_field(text.as_bytes()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let has_field = with.is_some();
@@ -64,7 +64,7 @@ impl Template {
     }
 }
 
-impl PayloadSource for Template {
+impl PayloadSource for PayloadTemplate {
     fn render(&mut self, message: Number, body: &mut Vec<u8>, _: &mut Vec<u8>) -> Rendered {
         for part in &self.parts {
             // Writing to a vector cannot fail.
@@ -100,14 +100,15 @@ mod tests {
     #[test]
     fn placeholders_are_filled_and_unknown_ones_refused() {
         let number = Number { producer: 2, sequence: 7, index: 16, due_us: 5_000_000 };
-        let mut template = Template::parse(r#"{"n":{{sequence}},"t":{{ time_ms }},"id":"{{uuid}}"}"#, 1).unwrap();
+        let mut template =
+            PayloadTemplate::parse(r#"{"n":{{sequence}},"t":{{ time_ms }},"id":"{{uuid}}"}"#, 1).unwrap();
         let mut body = Vec::new();
         template.render(number, &mut body, &mut Vec::new());
         let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!((value["n"].as_u64(), value["t"].as_u64()), (Some(7), Some(5000)));
         assert_eq!(value["kscen"].as_str().unwrap().len(), crate::accounting::IDENTITY_HEX);
         assert_eq!(value["id"].as_str().unwrap().len(), 36);
-        assert!(Template::parse("{{sequenz}}", 1).is_err_and(|error| error.to_string().contains("`sequenz`")));
+        assert!(PayloadTemplate::parse("{{sequenz}}", 1).is_err_and(|error| error.to_string().contains("`sequenz`")));
         assert_eq!(with_field(b"{ }").unwrap().last(), Some(&b'}'));
     }
 }

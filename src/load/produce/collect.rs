@@ -1,7 +1,7 @@
 //! Taking in the outcomes of messages.
 
 use super::worker::{FATAL, QUEUE_FULL, Worker};
-use crate::kafka::{Outcome, Report};
+use crate::kafka::{DeliveryReport, SendOutcome};
 use rdkafka::producer::{Producer, PurgeConfig};
 use rdkafka::types::RDKafkaRespErr as Code;
 use std::collections::HashSet;
@@ -30,11 +30,11 @@ impl Worker {
                 let flight = flights[report.slot as usize];
                 tally.outcome(&mut account, &flight, report, now_us);
                 match report.outcome {
-                    Outcome::Acked => {
+                    SendOutcome::Acked => {
                         acked += 1;
                         oldest_us = oldest_us.min(flight.due_us);
                     }
-                    Outcome::Failed(code) => {
+                    SendOutcome::Failed(code) => {
                         failed += 1;
                         saw_fatal |= code == FATAL;
                         // What the broker refuses, it has answered.
@@ -44,7 +44,7 @@ impl Worker {
                             answered = true;
                         }
                     }
-                    Outcome::Unknown(_) => {
+                    SendOutcome::Unknown(_) => {
                         unknown += 1;
                         given_up_us = given_up_us.min(flight.due_us);
                     }
@@ -107,18 +107,18 @@ impl Worker {
         let now_us = self.clock.now_us();
         let mut account = self.books.account();
         for planned in std::mem::take(&mut self.planned) {
-            let outcome = Outcome::Failed(QUEUE_FULL);
-            let report = Report { slot: planned.slot, outcome, partition: -1, offset: -1 };
+            let outcome = SendOutcome::Failed(QUEUE_FULL);
+            let report = DeliveryReport { slot: planned.slot, outcome, partition: -1, offset: -1 };
             self.tally.outcome(&mut account, &planned.flight, &report, now_us);
             self.tally.sent += 1;
             self.live.sent.fetch_add(1, Relaxed);
             self.live.failed.fetch_add(1, Relaxed);
         }
         if self.in_flight > 0 {
-            let timed_out = Outcome::Unknown(Code::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT as i32);
+            let timed_out = SendOutcome::Unknown(Code::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT as i32);
             let idle: HashSet<u32> = self.free.iter().chain(&self.free_copies).copied().collect();
             for slot in (0..self.flights.len() as u32).filter(|slot| !idle.contains(slot)) {
-                let report = Report { slot, outcome: timed_out, partition: -1, offset: -1 };
+                let report = DeliveryReport { slot, outcome: timed_out, partition: -1, offset: -1 };
                 let flight = self.flights[slot as usize];
                 self.tally.outcome(&mut account, &flight, &report, now_us);
                 self.live.unknown.fetch_add(1, Relaxed);

@@ -1,10 +1,9 @@
 //! Handing messages over to the client.
 
-use super::plan::{Planned, Scratch, Way};
+use super::plan::{ReadyMessage, ScratchMessage, Way};
 use super::worker::{FATAL, QUEUE_FULL, Worker};
-use crate::accounting::IDENTITY_HEADER;
-use crate::kafka::{Outcome, Report, Submission};
-use crate::load::Schedule;
+use crate::accounting::{IDENTITY_HEADER, Schedule};
+use crate::kafka::{DeliveryReport, SendOutcome, Submission};
 use std::ffi::CString;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -26,13 +25,13 @@ impl Worker {
             let run =
                 rest.iter().position(|planned| std::mem::discriminant(&planned.way) != kind).unwrap_or(rest.len());
             let run = &rest[..run];
-            let key = |planned: &Planned| planned.key.clone().map(|key| &self.key_bytes[key]);
+            let key = |planned: &ReadyMessage| planned.key.clone().map(|key| &self.key_bytes[key]);
             if let Way::Headers { .. } = run[0].way {
                 for (index, planned) in run.iter().enumerate() {
                     let Way::Headers { scratch, carries_identity, tombstone } = planned.way else {
                         continue;
                     };
-                    let Scratch { body, identity } = &self.scratch[scratch];
+                    let ScratchMessage { body, identity } = &self.scratch[scratch];
                     let mut headers: Vec<(&std::ffi::CStr, &[u8])> =
                         self.headers.iter().map(|(name, value)| (name.as_c_str(), value.as_slice())).collect();
                     let name = CString::new(IDENTITY_HEADER).expect("a constant without zero byte");
@@ -89,7 +88,12 @@ impl Worker {
             sent += 1;
             bytes += u64::from(planned.flight.bytes);
             if let Some(code) = code {
-                let report = Report { slot: planned.slot, outcome: Outcome::Failed(code), partition: -1, offset: -1 };
+                let report = DeliveryReport {
+                    slot: planned.slot,
+                    outcome: SendOutcome::Failed(code),
+                    partition: -1,
+                    offset: -1,
+                };
                 self.tally.outcome(&mut self.books.account(), &planned.flight, &report, now_us);
                 self.release(planned.slot);
                 failed += 1;

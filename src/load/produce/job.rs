@@ -1,14 +1,14 @@
 //! A load from preparation to report.
 
-use super::live::LiveProduce;
+use super::load_figures::LiveProduce;
 use super::settings::{check, headers, settings, slots};
-use super::transaction::Transactions;
+use super::transaction::ProducerTransactions;
 use super::window::Window;
 use super::worker::{Parts, Worker};
 use super::{ProduceSpec, SenderBooks};
-use crate::accounting::{Due, KeyPlan, KeySource, KeySpec, SenderAccount};
+use crate::accounting::{Due, KeyPlan, KeySource, KeySpec, Schedule, SenderAccount};
 use crate::kafka::{BatchProducer, ClientState, KafkaFailure, OffsetReader, error_name};
-use crate::load::{LoadError, Schedule};
+use crate::load::LoadError;
 use crate::record::gaps::{AckGap, intersect};
 use crate::record::health::process_cpu_us;
 use crate::record::{LoadValidity, ProduceReport, RunClock};
@@ -91,7 +91,7 @@ impl ProduceJob {
                 partitions,
                 live: live.clone(),
                 window: Window::new(&spec, &effective, brokers),
-                transactions: transactions.map(|t| Transactions::new(t, spec.seed.wrapping_add(share))),
+                transactions: transactions.map(|t| ProducerTransactions::new(t, spec.seed.wrapping_add(share))),
                 outcome_limit: Duration::from_millis(limit) + Duration::from_secs(10),
                 headers: headers(&spec)?,
                 spec: spec.clone(),

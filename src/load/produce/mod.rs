@@ -4,7 +4,7 @@ mod books;
 mod collect;
 mod hand_over;
 mod job;
-mod live;
+mod load_figures;
 mod plan;
 mod settings;
 mod spec;
@@ -16,5 +16,5 @@ mod worker;
 
 pub use books::SenderBooks;
 pub use job::ProduceJob;
-pub use live::LiveProduce;
+pub use load_figures::LiveProduce;
 pub use spec::{Acks, ProduceSpec, TransactionSpec};

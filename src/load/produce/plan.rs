@@ -2,13 +2,12 @@
 
 use super::tally::Flight;
 use super::worker::{BATCH, Worker};
-use crate::accounting::{IDENTITY_BYTES, IDENTITY_HEX, Identity};
-use crate::load::Schedule;
+use crate::accounting::{IDENTITY_BYTES, IDENTITY_HEX, Identity, Schedule};
 use crate::load::payload::{Carrier, Number, Rendered};
 use std::ops::Range;
 
 /// A message that is ready to be handed over.
-pub(super) struct Planned {
+pub(super) struct ReadyMessage {
     pub(super) slot: u32,
     pub(super) partition: i32,
     pub(super) key: Option<Range<usize>>,
@@ -29,12 +28,12 @@ pub(super) enum Way {
 }
 
 /// A message that does not lie in the slab.
-pub(super) struct Scratch {
+pub(super) struct ScratchMessage {
     pub(super) body: Vec<u8>,
     pub(super) identity: [u8; IDENTITY_BYTES],
 }
 
-impl Scratch {
+impl ScratchMessage {
     pub(super) const EMPTY: Self = Self { body: Vec::new(), identity: [0; IDENTITY_BYTES] };
 }
 
@@ -136,7 +135,7 @@ impl Worker {
                 })
             }
         };
-        self.planned.push(Planned {
+        self.planned.push(ReadyMessage {
             slot,
             partition: -1,
             key: has_key.then_some(key_start..self.key_bytes.len()),

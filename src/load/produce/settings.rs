@@ -1,7 +1,7 @@
 //! From a specification to a client's properties.
 
 use super::{Acks, ProduceSpec};
-use crate::kafka::{ClientSettings, Role};
+use crate::kafka::{ClientRole, ClientSettings};
 use crate::load::{LoadError, PayloadSpec};
 use std::ffi::CString;
 
@@ -33,7 +33,7 @@ pub(super) fn check(spec: &ProduceSpec) -> Result<(), LoadError> {
 
 /// The producer's properties, and its transactional id if it has one.
 pub(super) fn settings(spec: &ProduceSpec, share: u64) -> Result<(ClientSettings, Option<String>), LoadError> {
-    let mut settings = ClientSettings::new(Role::Producer)?;
+    let mut settings = ClientSettings::new(ClientRole::Producer)?;
     settings.set_all(&spec.connection)?;
     // TLS would seal each piece of a request by itself.
     if !settings.get("security.protocol").is_some_and(|protocol| protocol.to_ascii_uppercase().contains("SSL")) {

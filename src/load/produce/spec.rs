@@ -1,8 +1,8 @@
 //! What to send.
 
-use crate::accounting::RunIdentity;
+use crate::accounting::{KeySpec, RunIdentity, Schedule};
 use crate::kafka::LogSink;
-use crate::load::{KeySpec, PayloadSpec, Schedule};
+use crate::load::PayloadSpec;
 use crate::record::Detail;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What one producer counts.
 
 use crate::accounting::SenderAccount;
-use crate::kafka::{Outcome, Report};
+use crate::kafka::{DeliveryReport, SendOutcome};
 use crate::record::Detail;
 use crate::record::gaps::GapWatch;
 use crate::record::latency::LatencyRecorder;
@@ -31,7 +31,7 @@ struct Run {
 
 impl Run {
     /// Takes the message in if it is the next one.
-    fn takes(&mut self, flight: &Flight, report: &Report) -> bool {
+    fn takes(&mut self, flight: &Flight, report: &DeliveryReport) -> bool {
         let place =
             if self.offset < 0 { self.offset } else { self.offset + (flight.sequence - self.sequences.start) as i64 };
         let follows =
@@ -104,9 +104,15 @@ impl Tally {
     }
 
     /// A message has its outcome. It is entered with the others that arrived at this time, by [`settle`](Self::settle).
-    pub(super) fn outcome(&mut self, account: &mut SenderAccount, flight: &Flight, report: &Report, now_us: u64) {
+    pub(super) fn outcome(
+        &mut self,
+        account: &mut SenderAccount,
+        flight: &Flight,
+        report: &DeliveryReport,
+        now_us: u64,
+    ) {
         match report.outcome {
-            Outcome::Acked => {
+            SendOutcome::Acked => {
                 self.acked += 1;
                 if !self.run.as_mut().is_some_and(|run| run.takes(flight, report)) {
                     self.enter_run(account);
@@ -121,11 +127,11 @@ impl Tally {
                     self.alike.count += 1;
                 }
             }
-            Outcome::Failed(code) => {
+            SendOutcome::Failed(code) => {
                 *self.failed.entry(code).or_default() += 1;
                 account.failed.insert(flight.sequence);
             }
-            Outcome::Unknown(code) => {
+            SendOutcome::Unknown(code) => {
                 *self.unknown.entry(code).or_default() += 1;
                 account.unknown.insert(flight.sequence);
             }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const END_LIMIT: Duration = Duration::from_secs(120);
 
 /// The transactions of one producer.
-pub(super) struct Transactions {
+pub(super) struct ProducerTransactions {
     spec: TransactionSpec,
     rng: StdRng,
     first: Option<u64>,
@@ -23,7 +23,7 @@ pub(super) struct Transactions {
     pub(super) uncertain: u64,
 }
 
-impl Transactions {
+impl ProducerTransactions {
     pub(super) fn new(spec: TransactionSpec, seed: u64) -> Self {
         Self { spec, rng: StdRng::seed_from_u64(seed), first: None, committed: 0, aborted: 0, uncertain: 0 }
     }

@@ -1,16 +1,15 @@
 //! One producer's thread.
 
-use super::live::LiveProduce;
-use super::plan::{Planned, Scratch};
+use super::load_figures::LiveProduce;
+use super::plan::{ReadyMessage, ScratchMessage};
 use super::sticky::Sticky;
 use super::tally::{Flight, Tally};
-use super::transaction::Transactions;
+use super::transaction::ProducerTransactions;
 use super::window::Window;
 use super::{ProduceSpec, SenderBooks};
-use crate::accounting::KeySource;
 use crate::accounting::ProducerTicket;
+use crate::accounting::{KeySource, Schedule};
 use crate::kafka::{BatchProducer, KafkaFailure, keep_connected};
-use crate::load::Schedule;
 use crate::load::payload::{Number, PayloadSource, Rendered};
 use crate::load::punctual::make_punctual;
 use crate::record::RunClock;
@@ -50,7 +49,7 @@ pub(super) struct Worker {
     pub(super) live: Arc<LiveProduce>,
     pub(super) books: Arc<SenderBooks>,
     pub(super) tally: Tally,
-    pub(super) transactions: Option<Transactions>,
+    pub(super) transactions: Option<ProducerTransactions>,
     pub(super) window: Window,
     pub(super) pauses: PauseWatch,
     pub(super) fatal: Option<String>,
@@ -63,9 +62,9 @@ pub(super) struct Worker {
     pub(super) flights: Vec<Flight>,
     pub(super) free: Vec<u32>,
     pub(super) free_copies: Vec<u32>,
-    pub(super) planned: Vec<Planned>,
+    pub(super) planned: Vec<ReadyMessage>,
     pub(super) key_bytes: Vec<u8>,
-    pub(super) scratch: Vec<Scratch>,
+    pub(super) scratch: Vec<ScratchMessage>,
     pub(super) headers: Vec<(CString, Vec<u8>)>,
     pub(super) in_flight: u64,
     pub(super) full_since_us: Option<u64>,
@@ -89,7 +88,7 @@ pub(super) struct Parts {
     pub(super) partitions: i32,
     pub(super) live: Arc<LiveProduce>,
     pub(super) books: Arc<SenderBooks>,
-    pub(super) transactions: Option<Transactions>,
+    pub(super) transactions: Option<ProducerTransactions>,
     pub(super) window: Window,
     pub(super) outcome_limit: Duration,
     pub(super) headers: Vec<(CString, Vec<u8>)>,
@@ -127,7 +126,7 @@ impl Worker {
             free_copies: Vec::new(),
             planned: Vec::with_capacity(BATCH),
             key_bytes: Vec::new(),
-            scratch: std::iter::repeat_with(|| Scratch::EMPTY).take(BATCH).collect(),
+            scratch: std::iter::repeat_with(|| ScratchMessage::EMPTY).take(BATCH).collect(),
             headers: parts.headers,
             in_flight: 0,
             full_since_us: None,

@@ -2,10 +2,10 @@
 
 mod faults;
 
-use super::consume::{Commit, From, Until};
+use super::consume::{CommitMode, ReadFrom, ReadLimit};
 use super::produce::Acks;
 use super::*;
-use crate::accounting::{Class, Ledger, LedgerReport, RunIdentity};
+use crate::accounting::{Class, KeySpec, Ledger, LedgerReport, RunIdentity, Schedule};
 use crate::kafka::LogSink;
 use crate::record::latency::LatencySummary;
 use crate::record::{ConsumeReport, ProduceReport, RunClock};
@@ -56,11 +56,11 @@ fn consume(run: &Arc<RunIdentity>, topic: &str) -> ConsumeSpec {
     ConsumeSpec {
         name: "reader".into(),
         topic: topic.into(),
-        from: From::Start,
+        from: ReadFrom::Start,
         group: None,
         members: 1,
-        until: Until::default(),
-        commit: Commit::After,
+        until: ReadLimit::default(),
+        commit: CommitMode::After,
         read_committed: false,
         cooperative: false,
         connection: connection(),

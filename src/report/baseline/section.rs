@@ -15,7 +15,7 @@ use serde::Serialize;
 
 /// One scenario.
 #[derive(Clone, Debug, Serialize)]
-pub struct Section {
+pub struct BaselineSection {
     pub title: String,
     pub criterion: String,
     pub behaviour: String,
@@ -69,7 +69,7 @@ pub struct Summary {
     pub ready: String,
 }
 
-impl Section {
+impl BaselineSection {
     /// The part of a scenario; `file` is where it was run from.
     pub fn of(expected: Expected, file: Option<String>, runs: Vec<RunSection>, why: Option<String>) -> Self {
         let worst = runs

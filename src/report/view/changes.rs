@@ -1,12 +1,12 @@
 //! Where the changes of a database went.
 
-use super::ledger::Count;
+use super::ledger::ClassCount;
 use crate::accounting::Reconciliation;
 use crate::accounting::changes::{Excuse, Gap, NotCompared};
 use crate::record::Quantity;
 
 /// Every count of an account of changes: what was committed and what became of it, then what was read and what it was.
-pub(super) fn counts(changes: &Reconciliation) -> Vec<Count> {
+pub(super) fn counts(changes: &Reconciliation) -> Vec<ClassCount> {
     let (sheet, expected) = (&changes.sheet, &changes.expected);
     let always = [
         ("committed changes", sheet.committed, "plain"),
@@ -41,7 +41,7 @@ pub(super) fn counts(changes: &Reconciliation) -> Vec<Count> {
         ("records not judged", sheet.unjudged_records, "warn"),
     ];
     let sometimes = sometimes.into_iter().filter(|(_, count, _)| *count > 0);
-    let count = |(name, count, tone): (&'static str, u64, &'static str)| Count {
+    let count = |(name, count, tone): (&'static str, u64, &'static str)| ClassCount {
         name,
         value: Quantity::count(count).to_string(),
         tone: if count > 0 { tone } else { "plain" },

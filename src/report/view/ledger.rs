@@ -16,11 +16,11 @@ pub struct LedgerView {
     /// Why it is not settled; empty where it is.
     pub missing_evidence: String,
     /// Every count, in the order of a message's way.
-    pub counts: Vec<Count>,
+    pub counts: Vec<ClassCount>,
     /// Where each acknowledged message went, a line for each sender; empty in results without a sheet.
     pub sheet: Vec<SheetLine>,
     /// What everything that was read turned out to be; columns with nothing in them are left out.
-    pub read: Vec<Count>,
+    pub read: Vec<ClassCount>,
     /// Whether the columns add up; in words.
     pub balance: String,
     /// The first anomalies.
@@ -54,7 +54,7 @@ fn sheet_line(line: &SentLine) -> SheetLine {
     }
 }
 
-fn read_columns(line: &ReadLine) -> Vec<Count> {
+fn read_columns(line: &ReadLine) -> Vec<ClassCount> {
     let columns = [
         ("read", line.read, "plain"),
         ("owed", line.owed, "plain"),
@@ -69,12 +69,12 @@ fn read_columns(line: &ReadLine) -> Vec<Count> {
         ("of other senders", line.of_others, "plain"),
     ];
     let there = columns.into_iter().filter(|(name, count, _)| *count > 0 || matches!(*name, "read" | "owed"));
-    there.map(|(name, count, tone)| Count { name, value: Quantity::count(count).to_string(), tone }).collect()
+    there.map(|(name, count, tone)| ClassCount { name, value: Quantity::count(count).to_string(), tone }).collect()
 }
 
 /// One count of the account.
 #[derive(Clone, Debug, Serialize)]
-pub struct Count {
+pub struct ClassCount {
     /// What is counted.
     pub name: &'static str,
     /// How many.
@@ -114,7 +114,7 @@ impl LedgerView {
             .into_iter()
             .chain(classes)
             .filter(|(name, count, _)| *count > 0 || *name != "aborted" && *name != "aborted_read")
-            .map(|(name, count, tone)| Count {
+            .map(|(name, count, tone)| ClassCount {
                 name,
                 value: Quantity::count(count).to_string(),
                 tone: if count > 0 { tone } else { "plain" },

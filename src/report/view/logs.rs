@@ -16,14 +16,14 @@ pub struct LogView {
     /// Why the lines were kept.
     pub reason: String,
     /// The lines.
-    pub lines: Vec<Line>,
+    pub lines: Vec<ShownLine>,
     /// How many lines are not shown.
     pub left_out: usize,
 }
 
 /// One line.
 #[derive(Clone, Debug, Serialize)]
-pub struct Line {
+pub struct ShownLine {
     /// Seconds since the run's start; empty where the source has no time.
     pub at: String,
     /// The line, without control characters.
@@ -38,12 +38,12 @@ impl LogView {
         let start = record.run.started.parse::<jiff::Timestamp>().ok().map(|start| start.as_millisecond());
         let dumped = |text: &str| text.starts_with('\t') && text.contains(" = ");
         let told: Vec<_> = excerpt.lines.iter().filter(|line| !dumped(&line.text)).collect();
-        let lines: Vec<Line> = told
+        let lines: Vec<ShownLine> = told
             .iter()
             .take(SHOWN)
             .map(|line| {
                 let since = line.at_ms.zip(start).map(|(at, start)| (i128::from(at) - i128::from(start)) as f64 / 1e3);
-                Line {
+                ShownLine {
                     at: since.map(|since| format!("{since:.2}s")).unwrap_or_default(),
                     text: cut(&line.text),
                     tone: tone(&line.text),

@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use super::decimal::Decimal;
 use super::quantity::written_as_text;
-use super::{Quantity, UnitError};
+use super::{UnitError, UnitValue};
 
 /// An amount of data: `512B`, `1KiB`, `1MB`, `2GiB`. KiB, MiB, GiB, TiB count by 1024; kB, MB, GB, TB by 1000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -22,7 +22,7 @@ const UNITS: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
-impl Quantity for Bytes {
+impl UnitValue for Bytes {
     const WHAT: &'static str = "an amount of data";
     const PATTERN: &'static str = r"[0-9]+(\.[0-9]+)?([KMGT]iB|[kKMGT]B)|[0-9]+B";
     const EXAMPLES: &'static [&'static str] = &["1KiB", "512B", "1MB", "1.5MiB", "2GiB"];

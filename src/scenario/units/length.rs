@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::decimal::Decimal;
 use super::quantity::written_as_text;
-use super::{Quantity, UnitError};
+use super::{UnitError, UnitValue};
 
 /// A length of time: `10s`, `1m30s`, `200us`, `1.5s`, `7d`. Zero is allowed, `0s`; the longest is 100 years.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -23,7 +23,7 @@ const UNITS: [(&str, u64); 7] = [
 /// A hundred years: far beyond any run, and safe to add to any clock.
 const LONGEST: u64 = 36_525 * UNITS[0].1;
 
-impl Quantity for Length {
+impl UnitValue for Length {
     const WHAT: &'static str = "a duration";
     const PATTERN: &'static str = r"(?=[0-9])([0-9]+(\.[0-9]+)?d)?([0-9]+(\.[0-9]+)?h)?([0-9]+(\.[0-9]+)?m)?([0-9]+(\.[0-9]+)?s)?([0-9]+(\.[0-9]+)?ms)?([0-9]+(\.[0-9]+)?[uµμ]s)?([0-9]+ns)?";
     const EXAMPLES: &'static [&'static str] = &["10s", "1m30s", "500ms", "200us", "1.5s", "1h", "7d"];

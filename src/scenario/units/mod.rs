@@ -14,6 +14,6 @@ mod share;
 pub use bytes::Bytes;
 pub use count::Count;
 pub use length::Length;
-pub use quantity::{Quantity, UnitError};
+pub use quantity::{UnitError, UnitValue};
 pub use rate::Rate;
 pub use share::Share;

@@ -6,7 +6,7 @@ use schemars::Schema;
 use serde::de::{Deserializer, Error, Visitor};
 
 /// A type that is written as a number with a unit.
-pub trait Quantity: Sized + FromStr<Err = UnitError> + fmt::Display {
+pub trait UnitValue: Sized + FromStr<Err = UnitError> + fmt::Display {
     /// What it is, with its article: `a duration`.
     const WHAT: &'static str;
     /// A regular expression for the whole written form, in the dialect that JSON Schema and editors share.
@@ -42,7 +42,7 @@ pub enum UnitError {
 
 impl UnitError {
     /// The message for a text that was refused, with the remedy.
-    pub fn explain<Q: Quantity>(self, text: &str) -> String {
+    pub fn explain<Q: UnitValue>(self, text: &str) -> String {
         let example = Q::EXAMPLES[0];
         let text = crate::text::harmless(text);
         match self {
@@ -77,13 +77,13 @@ impl fmt::Display for UnitError {
 impl std::error::Error for UnitError {}
 
 /// Decodes the written form; numbers without a unit get told what to write.
-pub(super) fn deserialize<'de, Q: Quantity, D: Deserializer<'de>>(deserializer: D) -> Result<Q, D::Error> {
+pub(super) fn deserialize<'de, Q: UnitValue, D: Deserializer<'de>>(deserializer: D) -> Result<Q, D::Error> {
     deserializer.deserialize_any(Written(PhantomData))
 }
 
 struct Written<Q>(PhantomData<Q>);
 
-impl<Q: Quantity> Visitor<'_> for Written<Q> {
+impl<Q: UnitValue> Visitor<'_> for Written<Q> {
     type Value = Q;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,7 +109,7 @@ impl<Q: Quantity> Visitor<'_> for Written<Q> {
 }
 
 /// The schema of the written form.
-pub(super) fn schema<Q: Quantity>() -> Schema {
+pub(super) fn schema<Q: UnitValue>() -> Schema {
     let example = Q::EXAMPLES[0];
     schemars::json_schema!({
         "type": "string",
@@ -152,7 +152,7 @@ pub(super) use written_as_text;
 #[cfg(test)]
 pub(super) fn check_written_form<Q>()
 where
-    Q: Quantity + PartialEq + fmt::Debug + serde::Serialize + serde::de::DeserializeOwned + schemars::JsonSchema,
+    Q: UnitValue + PartialEq + fmt::Debug + serde::Serialize + serde::de::DeserializeOwned + schemars::JsonSchema,
 {
     let schema = schemars::schema_for!(Q);
     let validator = jsonschema::validator_for(schema.as_value()).expect("a valid schema");

@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use super::decimal::Decimal;
 use super::quantity::written_as_text;
-use super::{Quantity, UnitError};
+use super::{UnitError, UnitValue};
 
 /// How often something happens, per second: `500/s`, `10k/s`, `1M/s`, `90/m`. Above zero; at most 10^12/s.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -14,7 +14,7 @@ const PREFIXES: [(&str, f64); 3] = [("M", 1e6), ("k", 1e3), ("", 1.0)];
 const PER: [(&str, f64); 3] = [("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 const HIGHEST: f64 = 1e12;
 
-impl Quantity for Rate {
+impl UnitValue for Rate {
     const WHAT: &'static str = "a rate";
     const PATTERN: &'static str = r"[0-9]+(\.[0-9]+)?[kM]?/[smh]";
     const EXAMPLES: &'static [&'static str] = &["500/s", "10k/s", "1.5k/s", "1M/s", "90/m", "100/h"];

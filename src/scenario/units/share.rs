@@ -3,13 +3,13 @@ use std::str::FromStr;
 
 use super::decimal::Decimal;
 use super::quantity::written_as_text;
-use super::{Quantity, UnitError};
+use super::{UnitError, UnitValue};
 
 /// A part of a whole from 0 to 1, written in percent: `15%`, `99.9%`.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default)]
 pub struct Share(pub f64);
 
-impl Quantity for Share {
+impl UnitValue for Share {
     const WHAT: &'static str = "a share";
     const PATTERN: &'static str = r"(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%";
     const EXAMPLES: &'static [&'static str] = &["15%", "0.1%", "99.9%", "100%"];

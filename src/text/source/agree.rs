@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::index::{Index, Shape};
+use super::index::{Index, NodeShape};
 use crate::text::{Place, Problem, SourceText, Span};
 
 /// What YAML 1.2's core schema (specification 1.2.2, section 10.3) says that an unquoted scalar is.
@@ -82,12 +82,12 @@ impl Check<'_> {
     fn node(&mut self, id: usize, value: &Value) {
         let span = self.index.node(id).span;
         match (&self.index.resolved(id).shape, value) {
-            (Shape::Sequence(items), Value::Array(values)) if items.len() == values.len() => {
+            (NodeShape::Sequence(items), Value::Array(values)) if items.len() == values.len() => {
                 for (&item, value) in items.iter().zip(values) {
                     self.node(item, value);
                 }
             }
-            (Shape::Mapping(entries), Value::Object(map)) if entries.len() == map.len() => {
+            (NodeShape::Mapping(entries), Value::Object(map)) if entries.len() == map.len() => {
                 for entry in entries {
                     match map.get(&entry.key) {
                         Some(value) => self.node(entry.value, value),
@@ -95,8 +95,8 @@ impl Check<'_> {
                     }
                 }
             }
-            (Shape::Scalar { text, plain: true }, value) => self.plain(span, text, value),
-            (Shape::Scalar { text, plain: false }, Value::String(value)) if text == value => {}
+            (NodeShape::Scalar { text, plain: true }, value) => self.plain(span, text, value),
+            (NodeShape::Scalar { text, plain: false }, Value::String(value)) if text == value => {}
             _ => self.ambiguous(span, self.source.slice(span)),
         }
     }

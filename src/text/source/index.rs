@@ -11,21 +11,21 @@ pub(super) struct Index {
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) span: Span,
-    pub(super) shape: Shape,
+    pub(super) shape: NodeShape,
 }
 
 /// What a value consists of; children are numbers of nodes. An alias has the children of its anchor.
 #[derive(Debug, Clone)]
-pub(super) enum Shape {
+pub(super) enum NodeShape {
     Scalar { text: String, plain: bool },
     Sequence(Vec<usize>),
-    Mapping(Vec<Entry>),
+    Mapping(Vec<MappingEntry>),
     Alias(usize),
 }
 
 /// One key of a mapping with its value.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct MappingEntry {
     pub(super) key: String,
     pub(super) key_span: Span,
     pub(super) value: usize,
@@ -51,7 +51,7 @@ impl Index {
     pub(super) fn resolved(&self, id: usize) -> &Node {
         let mut node = &self.nodes[id];
         // An alias always points to an earlier node, so this ends.
-        while let Shape::Alias(target) = node.shape {
+        while let NodeShape::Alias(target) = node.shape {
             node = &self.nodes[target];
         }
         node
@@ -69,16 +69,16 @@ impl Index {
             for token in pointer.strip_prefix('/')?.split('/') {
                 let token = token.replace("~1", "/").replace("~0", "~");
                 match &self.nodes.get(id).map(|_| self.resolved(id))?.shape {
-                    Shape::Sequence(items) => {
+                    NodeShape::Sequence(items) => {
                         id = *items.get(token.parse::<usize>().ok()?)?;
                         key_span = None;
                     }
-                    Shape::Mapping(entries) => {
+                    NodeShape::Mapping(entries) => {
                         let entry = entries.iter().find(|entry| entry.key == token)?;
                         id = entry.value;
                         key_span = Some(entry.key_span);
                     }
-                    Shape::Scalar { .. } | Shape::Alias(_) => return None,
+                    NodeShape::Scalar { .. } | NodeShape::Alias(_) => return None,
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use saphyr_parser::{Event, Marker, Parser};
 
 use super::MAX_PROBLEMS;
-use super::index::{Entry, Index, Node};
+use super::index::{Index, MappingEntry, Node};
 use super::syntax;
 use crate::text::{Place, Problem, SourceText, Span};
 
@@ -106,7 +106,7 @@ struct Frame {
 
 enum Content {
     Sequence(Vec<usize>),
-    Mapping { entries: Vec<Entry>, seen: HashMap<String, Span>, key: Key },
+    Mapping { entries: Vec<MappingEntry>, seen: HashMap<String, Span>, key: Key },
 }
 
 /// What a mapping waits for.

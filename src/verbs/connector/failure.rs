@@ -1,13 +1,13 @@
 //! What Kafka Connect refuses, as a step's failure.
 
-use crate::connect::{ConnectError, Redactor, short_trace};
+use crate::connect::{ConfigRedactor, ConnectError, short_trace};
 use crate::verb::{ErrorKind, StepContext, StepError};
 
 /// Lines of a Java trace that are shown.
 const TRACE_LINES: usize = 12;
 
 /// The failure, with everything that explains it: problems by field, the trace of a failed task, the worker's log where it is silent.
-pub(in crate::verbs) async fn failure(error: ConnectError, redactor: &Redactor, cx: &StepContext) -> StepError {
+pub(in crate::verbs) async fn failure(error: ConnectError, redactor: &ConfigRedactor, cx: &StepContext) -> StepError {
     let message = redactor.text(&error.to_string());
     match &error {
         ConnectError::InvalidConfig { fields, .. } => {

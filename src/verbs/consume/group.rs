@@ -27,7 +27,7 @@ pub(super) async fn claim(name: &str, cx: &mut StepContext) -> Result<(), StepEr
     Ok(())
 }
 
-fn is_there(answer: Option<Result<Option<groups::Group>, WireError>>) -> Result<bool, String> {
+fn is_there(answer: Option<Result<Option<groups::GroupState>, WireError>>) -> Result<bool, String> {
     match answer {
         Some(Ok(group)) => Ok(group.is_some_and(|group| group.state != "Dead")),
         Some(Err(error)) => Err(error.to_string()),

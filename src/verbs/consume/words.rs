@@ -1,6 +1,6 @@
 //! The words of `consume`.
 
-use crate::load::consume::Commit as LoadCommit;
+use crate::load::consume::CommitMode as LoadCommit;
 use crate::scenario::units::{Count, Length};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
@@ -22,7 +22,7 @@ pub enum From {
 /// When a reader ends.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Until {
+pub struct ReadUntil {
     /// After so many different messages; must be reached. Where steps of the scenario write the topic, only their messages count.
     #[serde(default)]
     pub count: Option<Count>,

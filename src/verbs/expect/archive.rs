@@ -1,7 +1,7 @@
 //! `expect: archive`.
 
 use super::Checked;
-use crate::backup::manifest::{Manifest, State};
+use crate::backup::manifest::{BackupState, Manifest};
 use crate::backup::{Archive, ArchiveError, Level, verify};
 use crate::record::{Demand, Observed, Quantity, Unit};
 use crate::scenario::predicate::Predicate;
@@ -34,7 +34,7 @@ pub struct ArchiveSubject {
     saved: Option<Value>,
     /// How far its last backup got.
     #[serde(default)]
-    state: Option<State>,
+    state: Option<BackupState>,
     /// Whether it is as it was written: `false` expects damage.
     #[serde(default)]
     sound: Option<bool>,
@@ -87,7 +87,7 @@ impl ArchiveSubject {
             checked.push(Checked::new(subject, demand, observed, format!("{pointer}/{field}")));
         }
         if let Some(state) = self.state {
-            let word = |state: State| format!("{state:?}").to_lowercase();
+            let word = |state: BackupState| format!("{state:?}").to_lowercase();
             let observed = of(&|manifest| Observed::Text(word(manifest.state)));
             let subject = format!("archive {} state", self.name);
             checked.push(Checked::new(subject, Demand::Text(word(state)), observed, format!("{pointer}/state")));

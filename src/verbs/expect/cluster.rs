@@ -7,7 +7,7 @@ use crate::scenario::units::Count;
 use crate::text::Problem;
 use crate::verb::{CheckContext, StepContext, StepError};
 use crate::verbs::metrics::demand;
-use crate::wire::{Cluster, WireError, brokers, topics, visibility};
+use crate::wire::{WireCluster, WireError, brokers, topics, visibility};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -95,7 +95,7 @@ impl ClusterSubject {
 }
 
 /// Partitions without a leader, and those of which a replica is not in sync, among the topics that the principal may see.
-async fn partitions(cluster: &Cluster) -> Result<([u64; 2], Evidence), WireError> {
+async fn partitions(cluster: &WireCluster) -> Result<([u64; 2], Evidence), WireError> {
     let mut evidence = Evidence::closed();
     if let Some(refusal) = visibility::of_topics(cluster).await? {
         let needs = refusal.operation;
@@ -106,7 +106,8 @@ async fn partitions(cluster: &Cluster) -> Result<([u64; 2], Evidence), WireError
         match topic {
             Ok(topic) => {
                 offline += topic.partitions.iter().filter(|partition| partition.leader.is_none()).count() as u64;
-                let lacks = |partition: &&topics::Partition| partition.in_sync.len() < partition.replicas.len();
+                let lacks =
+                    |partition: &&topics::DescribedPartition| partition.in_sync.len() < partition.replicas.len();
                 behind += topic.partitions.iter().filter(lacks).count() as u64;
             }
             // It was deleted while it was listed.

@@ -3,7 +3,7 @@
 use super::{Checked, matched};
 use crate::accounting::matching::Matching;
 use crate::accounting::{Allowed, Class};
-use crate::delivery::{Settled, Wanted, settle, settle_changes};
+use crate::delivery::{Settled, WantedDelivery, settle, settle_changes};
 use crate::judge::delivery::none;
 use crate::record::metric::Work;
 use crate::record::{Demand, Unit};
@@ -235,7 +235,7 @@ impl DeliverySubject {
         let mut settled = if of_changes {
             Settled::from(cx.unless_stopped(settle_changes(&run, from, to, deadline)).await??)
         } else {
-            let wanted = Wanted { from, to, matching: self.matching.clone(), allow: self.allow.clone() };
+            let wanted = WantedDelivery { from, to, matching: self.matching.clone(), allow: self.allow.clone() };
             cx.unless_stopped(settle(&run, wanted, deadline)).await??
         };
         settled.record.guarantee = self.promised(run.guarantee());

@@ -8,7 +8,7 @@ use crate::scenario::units::Count;
 use crate::text::Problem;
 use crate::verb::{CheckContext, StepContext, StepError};
 use crate::verbs::metrics::demand;
-use crate::wire::offsets::Isolation;
+use crate::wire::offsets::IsolationLevel;
 use crate::wire::{WireError, groups, remaining};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -175,13 +175,13 @@ impl GroupSubject {
     }
 
     /// What the group's readers see: committed messages only, where it has readers in this run and all of them are such.
-    fn isolation(&self, cx: &StepContext) -> Isolation {
+    fn isolation(&self, cx: &StepContext) -> IsolationLevel {
         let facts = cx.run.scenario.scope.steps.values().filter_map(|step| step.facts.as_ref());
         let mut readers = facts.filter(|facts| facts.group.as_ref() == Some(&self.name)).peekable();
         if readers.peek().is_some() && readers.all(|facts| facts.read_committed) {
-            Isolation::Committed
+            IsolationLevel::Committed
         } else {
-            Isolation::Uncommitted
+            IsolationLevel::Uncommitted
         }
     }
 

@@ -4,7 +4,7 @@ use super::Checked;
 use super::drift::Drift;
 use crate::judge;
 use crate::judge::phases::{self, Phase};
-use crate::record::metric::{self, Metric, Shape};
+use crate::record::metric::{self, Metric, MetricShape};
 use crate::record::{Observed, Section, StepRecord, StepStatus};
 use crate::text::Problem;
 use crate::verb::{CheckContext, StepContext, StepError, Work};
@@ -84,7 +84,7 @@ fn phase(word: &str) -> Option<Phase> {
 /// Whether a metric is known of a step as a whole only.
 fn is_whole(metric: &Metric) -> bool {
     let of_load = metric.work.iter().any(|work| matches!(work, Work::Sends | Work::Reads));
-    metric.shape == Shape::Single && (!of_load || matches!(metric.name, "rebalances" | "schema_violations"))
+    metric.shape == MetricShape::Single && (!of_load || matches!(metric.name, "rebalances" | "schema_violations"))
 }
 
 /// A metric and its statistic.
@@ -112,8 +112,8 @@ impl StepSubject {
             let (name, statistic) = split(&drift.of);
             let known = metric::of(step.work).find(|metric| metric.name == name);
             let fits = known.is_some_and(|metric| match metric.shape {
-                Shape::Single => statistic.is_none(),
-                Shape::Distribution => statistic.is_some_and(metric::is_statistic),
+                MetricShape::Single => statistic.is_none(),
+                MetricShape::Distribution => statistic.is_some_and(metric::is_statistic),
             });
             if !fits {
                 cx.report(

@@ -7,7 +7,7 @@ use crate::scenario::units::Count;
 use crate::text::Problem;
 use crate::verb::{CheckContext, StepContext, StepError};
 use crate::verbs::metrics::demand;
-use crate::wire::{Cluster, Refusal, WireError, configs, topics};
+use crate::wire::{MissingRight, WireCluster, WireError, configs, topics};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -56,7 +56,7 @@ impl TopicSubject {
         if let Some(exists) = self.exists {
             let observed = match &view {
                 Ok(_) => Observed::Flag(true),
-                Err(error) if error.refusal().is_some_and(Refusal::is_absent) => Observed::Flag(false),
+                Err(error) if error.refusal().is_some_and(MissingRight::is_absent) => Observed::Flag(false),
                 Err(error) => untold(error),
             };
             checked.push(Checked::new(
@@ -119,7 +119,7 @@ impl TopicSubject {
 }
 
 /// A topic as a broker sees it.
-pub(super) async fn describe(cluster: &Cluster, name: &str) -> Result<topics::Topic, WireError> {
+pub(super) async fn describe(cluster: &WireCluster, name: &str) -> Result<topics::DescribedTopic, WireError> {
     let mut found = topics::describe(cluster, &[name]).await?;
     let missing = || WireError::Nobody {
         wanted: format!("topic `{name}`"),

@@ -1,6 +1,6 @@
 //! `key:` of `produce`.
 
-use crate::load::KeySpec;
+use crate::accounting::KeySpec;
 use crate::scenario::units::Count;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};

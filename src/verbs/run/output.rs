@@ -13,13 +13,13 @@ const PIPE: usize = 1024 * 1024;
 
 /// One of a command's outputs: its first megabyte is kept, the rest read and forgotten.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub(super) struct CommandOutput {
     pipe: Option<Receiver>,
     kept: Vec<u8>,
     more: bool,
 }
 
-impl Output {
+impl CommandOutput {
     /// Reads from the end of a pipe.
     ///
     /// # Errors

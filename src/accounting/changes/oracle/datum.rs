@@ -1,7 +1,7 @@
 //! Values in the two notations.
 
 use super::world::Settings;
-use crate::database::Cell;
+use crate::database::ColumnValue;
 use rand::prelude::*;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ impl Datum {
         }
     }
 
-    pub(super) fn postgres(&self) -> Cell {
+    pub(super) fn postgres(&self) -> ColumnValue {
         let moment = |us: i64, suffix: &str| {
             let at = jiff::Timestamp::from_microsecond(us).unwrap();
             format!(
@@ -64,8 +64,8 @@ impl Datum {
                 at.strftime("%Y-%m-%d %H:%M:%S.%6f").to_string().trim_end_matches('0').trim_end_matches('.')
             )
         };
-        Cell::Text(match self {
-            Self::Null => return Cell::Null,
+        ColumnValue::Text(match self {
+            Self::Null => return ColumnValue::Null,
             Self::Int(n) => n.to_string(),
             Self::Text(text) => text.clone(),
             Self::Number(n) => format!("{}{}.{:02}", if *n < 0 { "-" } else { "" }, n.abs() / 100, n.abs() % 100),

@@ -1,14 +1,15 @@
 //! Tables, settings and histories, and a small model of what Debezium sends of them.
 
 use super::datum::{Datum, KINDS};
-use crate::accounting::changes::{Connector, Expectation, Reconciliation, reconcile};
+use crate::accounting::changes::{Expectation, Reconciliation, ScopedConnector, reconcile};
 use crate::connect::ConnectorConfig;
 use crate::database::{
-    Blind, Cell, Column, CommittedTransaction, Lsn, Publication, Published, Relation, RowChange, RowOp, TableName,
-    UserType,
+    Blind, Column, ColumnValue, CommittedTransaction, Lsn, Publication, Published, Relation, RowChange, RowOp,
+    TableName, UserType,
 };
 use crate::debezium::{
-    CaptureRules, ChangeEvent, Op, Origin, PublicationFacts, ReadEvent, ReadKind, Row, RowImage, Snapshot, Source,
+    CaptureRules, ChangeEvent, ChangeSource, Op, PublicationFacts, ReadEvent, ReadKind, RowImage, RowValues, Snapshot,
+    TableOrigin,
 };
 use rand::prelude::*;
 use rand::rngs::StdRng;
@@ -192,8 +193,8 @@ impl World {
         let keyed = table.relation.has_key();
         let same = |table: &Table, row: &[Datum]| table.rows.iter().position(|old| table.key(old) == table.key(row));
         let old = if keyed { same(table, &new) } else { (!table.rows.is_empty() && rng.random_bool(0.4)).then_some(0) };
-        type Row = Option<Vec<Datum>>;
-        let mut steps: Vec<(RowOp, Row, Row)> = Vec::new();
+        type RowValues = Option<Vec<Datum>>;
+        let mut steps: Vec<(RowOp, RowValues, RowValues)> = Vec::new();
         match old {
             Some(_) if !alone => return,
             None => {
@@ -244,7 +245,7 @@ impl World {
                 .collect()
         };
         let before = before.filter(|_| op == RowOp::Delete || relation.full).map(logged);
-        let cells = |row: &[Datum]| row.iter().map(Datum::postgres).collect::<Vec<Cell>>();
+        let cells = |row: &[Datum]| row.iter().map(Datum::postgres).collect::<Vec<ColumnValue>>();
         let row = after.or(before.as_deref()).unwrap();
         let texts: Vec<Option<String>> = cells(row).iter().map(|cell| cell.text().map(str::to_owned)).collect();
         let key = relation.key_of(&texts);
@@ -279,7 +280,7 @@ impl World {
     }
 
     fn image(&self, table: usize, row: &[Datum], only_key: bool) -> RowImage {
-        let mut image = Row::new();
+        let mut image = RowValues::new();
         for (column, datum) in
             self.tables[table].relation.columns.iter().zip(row).filter(|(column, _)| column.key || !only_key)
         {
@@ -292,7 +293,7 @@ impl World {
     fn event(&self, table: usize, xid: u32, op: Op, before: Option<&[Datum]>, after: Option<&[Datum]>) -> ChangeEvent {
         let keyed = self.tables[table].relation.has_key();
         let name = if self.settings.via_root { &self.tables[table].root } else { &self.tables[table].relation.name };
-        let origin = Origin {
+        let origin = TableOrigin {
             connector: "postgresql".to_owned(),
             version: String::new(),
             name: "cdc".to_owned(),
@@ -304,7 +305,7 @@ impl World {
             op,
             before: before.map(|row| self.image(table, row, false)),
             after: after.map(|row| self.image(table, row, false)),
-            source: Source {
+            source: ChangeSource {
                 origin: Arc::new(origin),
                 tx_id: Some(u64::from(xid)),
                 lsn: Some(Lsn(self.lsn)),
@@ -353,7 +354,7 @@ impl World {
         let mut events: Vec<ReadEvent> = sent.iter().enumerate().map(read).collect();
         events.extend(twice.map(|index| events[index].clone()));
         let blind = Blind::default();
-        let connectors = [Connector { rules: &rules, confirmed: Some(Lsn(u64::MAX)), streaming_from: None }];
+        let connectors = [ScopedConnector { rules: &rules, confirmed: Some(Lsn(u64::MAX)), streaming_from: None }];
         let expectation = Expectation {
             transactions: &self.transactions,
             window: (Lsn(0), Lsn(u64::MAX)),

@@ -3,8 +3,8 @@
 use super::history::{Action, Kind, Outcome};
 use crate::accounting::tests::{NONCE, identity};
 use crate::accounting::{
-    Evidence, Identity, IdentityError, KeyPlan, KeySpec, Ledger, LedgerReport, Policy, ProducerTicket, ReaderAccount,
-    RunIdentity, SenderAccount, Sighting, Terms,
+    Identity, IdentityError, KeyPlan, KeySpec, Ledger, LedgerReport, LogEvidence, Policy, ProducerTicket,
+    ReaderAccount, RunIdentity, SenderAccount, Sighting, Terms,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,7 +76,7 @@ pub(super) struct World {
     senders: Vec<(ProducerTicket, SenderAccount)>,
     uids: usize,
     begun: bool,
-    evidence: Option<Evidence>,
+    evidence: Option<LogEvidence>,
 }
 
 /// Steps that send; the last is none of those that the account is about.
@@ -348,7 +348,7 @@ impl World {
         let ledger = Ledger::new(&from, self.readers.iter().map(|reader| &reader.account));
         let ledger = ledger.beside(&beside).under(self.terms());
         let missing = ledger.missing();
-        let mut evidence = Evidence::default();
+        let mut evidence = LogEvidence::default();
         for (number, log) in self.logs.iter().enumerate() {
             evidence.log_start.insert(number as i32, log.start);
             for record in &log.records {

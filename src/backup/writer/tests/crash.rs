@@ -2,13 +2,13 @@
 
 use super::disk::Model;
 use super::*;
-use crate::backup::{Folder, Level, verify};
+use crate::backup::{FolderStore, Level, verify};
 
 /// Small enough for several segments of each partition.
 const SEGMENT: u64 = 4000;
 
 fn store(disk: &Model) -> Arc<dyn Store> {
-    Arc::new(Folder::on(Arc::new(disk.clone()), "/archive"))
+    Arc::new(FolderStore::on(Arc::new(disk.clone()), "/archive"))
 }
 
 #[test]

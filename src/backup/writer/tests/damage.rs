@@ -1,17 +1,17 @@
 //! Every kind of damage is named by its file, and by the byte where there is one.
 
 use super::*;
-use crate::backup::{Folder, Level, Problem, verify};
+use crate::backup::{ArchiveProblem, FolderStore, Level, verify};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 fn archive(folder: &Path) -> Archive {
-    let store: Arc<dyn Store> = Arc::new(Folder::new(folder));
+    let store: Arc<dyn Store> = Arc::new(FolderStore::new(folder));
     back_up(&store, &logs(), 3000, Batching::Auto, &mut 0).unwrap();
     Archive::open(store).unwrap()
 }
 
-fn problems(archive: &Archive, level: Level) -> Vec<Problem> {
+fn problems(archive: &Archive, level: Level) -> Vec<ArchiveProblem> {
     verify(archive, level, 1).unwrap().problems
 }
 
@@ -105,7 +105,7 @@ fn manifests_that_are_removed_changed_or_of_another_archive_are_found() {
 #[test]
 fn what_is_no_archive_or_a_newer_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let store: Arc<dyn Store> = Arc::new(Folder::new(folder.path()));
+    let store: Arc<dyn Store> = Arc::new(FolderStore::new(folder.path()));
     let refused = |store: &Arc<dyn Store>| Archive::open(store.clone()).err().unwrap().to_string();
     assert!(refused(&store).contains("is not an archive"));
     fs::write(folder.path().join("other"), "x").unwrap();
@@ -125,7 +125,7 @@ fn what_is_no_archive_or_a_newer_one_is_refused() {
 #[test]
 fn two_writers_are_one_too_many() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Folder::new(folder.path());
+    let store = FolderStore::new(folder.path());
     let held = store.lease().unwrap();
     assert!(store.lease().err().unwrap().is_busy());
     drop(held);
@@ -133,6 +133,6 @@ fn two_writers_are_one_too_many() {
     // Where locks do not hold, as on some network file systems, the number of the manifest is what only one can have.
     let archive = archive(folder.path());
     let mut manifest = archive.current().unwrap();
-    manifest.state = crate::backup::manifest::State::Running;
+    manifest.state = crate::backup::manifest::BackupState::Running;
     assert!(archive.commit(&manifest).err().unwrap().to_string().contains("another writer"));
 }

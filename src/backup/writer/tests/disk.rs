@@ -1,7 +1,7 @@
 //! A disk on which only what was synced survives a power cut, and of the rest whatever chance leaves.
 
 use crate::backup::store::Lease;
-use crate::backup::store::disk::{Disk, DiskFile};
+use crate::backup::store::disk::{DiskFile, FileSystem};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
@@ -122,7 +122,7 @@ fn absent() -> io::Error {
     io::ErrorKind::NotFound.into()
 }
 
-impl Disk for Model {
+impl FileSystem for Model {
     fn is_folder(&self, path: &Path) -> bool {
         path == Path::new("/") || self.state().folders.contains(path)
     }

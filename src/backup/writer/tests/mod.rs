@@ -5,15 +5,15 @@ mod damage;
 mod disk;
 mod packing;
 
-use super::ledger::{Ledger, Place};
-use super::packer::{Job, Packer};
-use super::{Captured, CapturedTopic, Options, next_of, sums};
+use super::ledger::{BackupLedger, Place};
+use super::packer::{Packer, PackerJob};
+use super::{BackupOptions, Captured, CapturedTopic, next_of, sums};
 use crate::backup::archive::Archive;
-use crate::backup::batch::{Builder, Compressor, Editor, Kind, RecordHeader};
+use crate::backup::batch::{BatchKind, Builder, Compressor, Editor, RecordHeader};
 use crate::backup::error::ArchiveError;
-use crate::backup::manifest::{Batching, Cluster, Cut, Manifest};
+use crate::backup::manifest::{Batching, Cut, Manifest, SourceCluster};
 use crate::backup::store::Store;
-use crate::wire::topics::{Partition as WirePartition, Topic, TopicId};
+use crate::wire::topics::{DescribedPartition as WirePartition, DescribedTopic, TopicId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(super) struct Log {
 
 impl Log {
     /// Appends a batch of so many records.
-    pub(super) fn batch(&mut self, count: i64, kind: Kind, codec: &str) -> &mut Self {
+    pub(super) fn batch(&mut self, count: i64, kind: BatchKind, codec: &str) -> &mut Self {
         let mut builder = Builder::new(kind);
         builder.begin(kind, 0);
         for offset in self.end..self.end + count {
@@ -48,7 +48,7 @@ impl Log {
 
     /// Appends a marker of a producer's transaction.
     pub(super) fn marker(&mut self, producer: i64, commit: bool) -> &mut Self {
-        let kind = Kind { transaction: Some((producer, 0)), ..Kind::FRESH };
+        let kind = BatchKind { transaction: Some((producer, 0)), ..BatchKind::FRESH };
         let mut builder = Builder::new(kind);
         let key = [0, 0, 0, u8::from(commit)];
         builder.add(self.end, 1000, Some(&key), Some(&[0; 6]), [].into_iter());
@@ -70,15 +70,15 @@ impl Log {
 
 /// Several partitions, with everything that an archive has to keep apart.
 pub(super) fn logs() -> Vec<Log> {
-    let transaction = |producer| Kind { transaction: Some((producer, 0)), ..Kind::FRESH };
+    let transaction = |producer| BatchKind { transaction: Some((producer, 0)), ..BatchKind::FRESH };
     let mut first = Log::default();
-    first.batch(40, Kind::FRESH, "none").batch(3, transaction(7), "none").batch(3, transaction(8), "none");
-    first.marker(7, false).batch(2, transaction(8), "gzip").marker(8, true).batch(900, Kind::FRESH, "snappy");
+    first.batch(40, BatchKind::FRESH, "none").batch(3, transaction(7), "none").batch(3, transaction(8), "none");
+    first.marker(7, false).batch(2, transaction(8), "gzip").marker(8, true).batch(900, BatchKind::FRESH, "snappy");
     first.batch(1, transaction(9), "none");
     let mut second = Log { start: 50, end: 50, ..Log::default() };
-    let appended = |time| Kind { append_time: Some(time), leader_epoch: 3, transaction: None };
+    let appended = |time| BatchKind { append_time: Some(time), leader_epoch: 3, transaction: None };
     second.batch(10, appended(5), "lz4").batch(10, appended(5), "none").batch(10, appended(6), "none");
-    second.skip(7).batch(400, Kind::FRESH, "zstd");
+    second.skip(7).batch(400, BatchKind::FRESH, "zstd");
     vec![first, second, Log::default()]
 }
 
@@ -93,7 +93,7 @@ fn captured(logs: &[Log]) -> Captured {
         trouble: None,
     };
     let numbers = || (0..logs.len()).map(|index| i32::try_from(index).unwrap());
-    let topic = Topic {
+    let topic = DescribedTopic {
         name: "orders".to_owned(),
         id: Some(TopicId::from_bytes([1; 16])),
         internal: false,
@@ -111,7 +111,7 @@ fn captured(logs: &[Log]) -> Captured {
     let cuts = numbers().zip(logs.iter().map(cut)).collect();
     let topic = CapturedTopic { topic, config: None, compacted: false, largest: None, acls: None, cuts };
     Captured {
-        cluster: Cluster { id: "c".to_owned(), brokers: 1 },
+        cluster: SourceCluster { id: "c".to_owned(), brokers: 1 },
         groups: Vec::new(),
         groups_complete: true,
         topics: vec![topic],
@@ -134,21 +134,21 @@ pub(super) fn back_up(
     };
     let before = archive.newest()?;
     sums::clean_up(&archive, before.as_ref().map(|(manifest, _)| manifest))?;
-    let options = Options::new(vec!["orders".to_owned()]);
+    let options = BackupOptions::new(vec!["orders".to_owned()]);
     let (manifest, places) = next_of(archive.id(), before, captured(logs), &options);
     let topic = manifest.topics[places[0]].clone();
     let number = Arc::new(std::sync::Mutex::new(*acknowledged));
     let seen = number.clone();
-    let listener: super::Listener = Arc::new(move |event| {
-        if let super::Event::Manifest { number } = event {
+    let listener: super::BackupListener = Arc::new(move |event| {
+        if let super::BackupEvent::Manifest { number } = event {
             *seen.lock().unwrap() = number;
         }
     });
     let work = || -> Result<Manifest, ArchiveError> {
-        let ledger = Ledger::open(archive.clone(), manifest, Duration::ZERO, listener)?;
+        let ledger = BackupLedger::open(archive.clone(), manifest, Duration::ZERO, listener)?;
         for (partition, log) in topic.partitions.iter().zip(logs) {
             let place = Place { topic: places[0], partition: partition.partition };
-            let job = Job {
+            let job = PackerJob {
                 store: store.clone(),
                 folder: format!("{}/{}", topic.folder, partition.partition),
                 batching,

@@ -1,11 +1,11 @@
 use super::*;
 use crate::backup::batch::Codec;
-use crate::backup::manifest::{AbortedRange, GapReason, OpenTransaction, State};
-use crate::backup::{Committed, Folder, Level, Segments, verify};
+use crate::backup::manifest::{AbortedRange, BackupState, GapReason, OpenTransaction};
+use crate::backup::{CommittedRecords, FolderStore, Level, Segments, verify};
 
 fn packed(batching: Batching) -> (tempfile::TempDir, Archive, Manifest) {
     let folder = tempfile::tempdir().unwrap();
-    let store: Arc<dyn Store> = Arc::new(Folder::new(folder.path().join("archive")));
+    let store: Arc<dyn Store> = Arc::new(FolderStore::new(folder.path().join("archive")));
     let manifest = back_up(&store, &logs(), 1 << 20, batching, &mut 0).unwrap();
     (folder, Archive::open(store).unwrap(), manifest)
 }
@@ -14,7 +14,7 @@ fn packed(batching: Batching) -> (tempfile::TempDir, Archive, Manifest) {
 fn nothing_is_lost_or_changed_in_any_way_of_packing() {
     for batching in [Batching::Auto, Batching::Verbatim, Batching::Recompress] {
         let (_folder, archive, manifest) = packed(batching);
-        assert_eq!(manifest.state, State::Complete);
+        assert_eq!(manifest.state, BackupState::Complete);
         for (partition, log) in (0..).zip(logs()) {
             assert_eq!(records(&archive, &manifest, partition), log.records, "{batching:?}, partition {partition}");
         }
@@ -50,7 +50,7 @@ fn aborted_and_open_transactions_are_told_by_their_markers() {
     let partition = manifest.topic("orders").unwrap().partition(0).unwrap();
     assert_eq!(partition.aborted, [AbortedRange { producer_id: 7, first: 40, marker: 46 }]);
     assert_eq!(partition.open, [OpenTransaction { producer_id: 9, first: 950 }]);
-    let committed = Committed::of(partition);
+    let committed = CommittedRecords::of(partition);
     let seen: i32 = Segments::new(&archive, partition, 0)
         .map(|stored| stored.unwrap().header)
         .filter(|header| committed.sees(header))
@@ -63,7 +63,7 @@ fn aborted_and_open_transactions_are_told_by_their_markers() {
 #[test]
 fn a_backup_goes_on_where_the_last_one_ended_also_within_a_batch() {
     let folder = tempfile::tempdir().unwrap();
-    let store: Arc<dyn Store> = Arc::new(Folder::new(folder.path()));
+    let store: Arc<dyn Store> = Arc::new(FolderStore::new(folder.path()));
     let mut cut = logs();
     cut[0].end = 500;
     cut[1].end = 55;

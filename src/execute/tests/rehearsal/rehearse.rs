@@ -8,8 +8,8 @@ use super::stage::FakeStage;
 use crate::environment::fake::FakeStack;
 use crate::environment::{EnvironmentError, Grant};
 use crate::execute::interrupt::{Interrupter, interrupter};
-use crate::execute::{Job, execute};
-use crate::plan::{Options, Plan, plans};
+use crate::execute::{RunJob, execute};
+use crate::plan::{Plan, PlanOptions, plans};
 use crate::record::Record;
 use crate::validate::Language;
 use crate::verb::{Registry, entry};
@@ -46,7 +46,7 @@ type Hand = Box<dyn FnOnce(&FakeStack) + Send>;
 pub(crate) struct Rehearsal {
     folder: TempDir,
     stage: FakeStage,
-    options: Options,
+    options: PlanOptions,
     /// When somebody presses Ctrl-C, in seconds of the run.
     interrupts: Vec<f64>,
     /// What others do to the environment, and when, in seconds of the run.
@@ -70,7 +70,7 @@ impl Rehearsal {
             refusal: None,
             stuck: None,
         };
-        let (options, interrupts, hands) = (Options::default(), Vec::new(), Vec::new());
+        let (options, interrupts, hands) = (PlanOptions::default(), Vec::new(), Vec::new());
         Self { folder, stage, options, interrupts, hands, keep: false }.file("scenario.yaml", text)
     }
 
@@ -180,7 +180,7 @@ impl Rehearsal {
 
     async fn perform(&mut self, plan: Plan, heard: Heard) -> Option<Record> {
         let (interrupter, interrupt) = interrupter();
-        let job = Job {
+        let job = RunJob {
             plan,
             folder: self.folder.path().to_owned(),
             watchers: vec![Box::new(heard)],

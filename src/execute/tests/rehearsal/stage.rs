@@ -2,7 +2,7 @@
 
 use crate::environment::fake::FakeStack;
 use crate::environment::{Environment, EnvironmentError, Needs};
-use crate::execute::Stage;
+use crate::execute::EnvironmentSource;
 use futures_util::future::BoxFuture;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) struct FakeStage {
     pub(super) stuck: Option<EnvironmentError>,
 }
 
-impl Stage for FakeStage {
+impl EnvironmentSource for FakeStage {
     fn acquire<'a>(
         &'a mut self,
         _: &'a Needs,

@@ -7,28 +7,28 @@ use std::io::Write;
 
 /// The kind of a change, with Debezium's letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Op {
+pub(super) enum ChangeOp {
     Read,
     Create,
     Update,
     Delete,
 }
 
-impl Op {
+impl ChangeOp {
     fn letter(self) -> char {
         match self {
-            Op::Read => 'r',
-            Op::Create => 'c',
-            Op::Update => 'u',
-            Op::Delete => 'd',
+            ChangeOp::Read => 'r',
+            ChangeOp::Create => 'c',
+            ChangeOp::Update => 'u',
+            ChangeOp::Delete => 'd',
         }
     }
 }
 
 /// A change, before it is written down.
-pub(super) struct Envelope {
+pub(super) struct ChangeEnvelope {
     pub(super) table: Table,
-    pub(super) op: Op,
+    pub(super) op: ChangeOp,
     pub(super) id: u64,
     /// The row's version after the change; the one that was deleted, in a deletion.
     pub(super) version: u32,
@@ -45,7 +45,7 @@ pub(super) fn key(id: u64, out: &mut Vec<u8>) {
     let _ = write!(out, "{{\"id\":{id}}}");
 }
 
-impl Envelope {
+impl ChangeEnvelope {
     /// Appends the event to the empty `out`; returns where the digits of its identity start.
     pub(super) fn write(&self, corpus: &Corpus, out: &mut Vec<u8>) -> usize {
         out.extend_from_slice(b"{\"");
@@ -54,9 +54,9 @@ impl Envelope {
         let start = out.len();
         out.resize(start + IDENTITY_HEX, b'0');
         let (before, after) = match self.op {
-            Op::Read | Op::Create => (None, Some(self.version)),
-            Op::Update => (Some(self.version - 1), Some(self.version)),
-            Op::Delete => (Some(self.version), None),
+            ChangeOp::Read | ChangeOp::Create => (None, Some(self.version)),
+            ChangeOp::Update => (Some(self.version - 1), Some(self.version)),
+            ChangeOp::Delete => (Some(self.version), None),
         };
         for (name, version) in [("\",\"before\":", before), (",\"after\":", after)] {
             out.extend_from_slice(name.as_bytes());
@@ -66,7 +66,7 @@ impl Envelope {
             }
         }
         let lsn = 24_000_000 + self.position * 312;
-        let snapshot = if self.op == Op::Read { "true" } else { "false" };
+        let snapshot = if self.op == ChangeOp::Read { "true" } else { "false" };
         // Writing to a vector cannot fail.
         let _ = write!(
             out,

@@ -10,7 +10,7 @@ mod tables;
 
 use super::{Carrier, LoadError, Number, PayloadSource, Rendered};
 use crate::accounting::body_crc_around;
-use envelope::{Envelope, Op};
+use envelope::{ChangeEnvelope, ChangeOp};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rows::Rows;
@@ -90,7 +90,7 @@ impl CdcSpec {
 }
 
 /// The changes that one producer sends.
-pub(super) struct Cdc {
+pub(super) struct CdcStream {
     spec: CdcSpec,
     rows: Rows,
     corpus: Corpus,
@@ -106,7 +106,7 @@ pub(super) struct Cdc {
 /// What an event is long without its free text, at least and at most: identity, source, other columns.
 const FRAME: (usize, usize) = (590, 850);
 
-impl Cdc {
+impl CdcStream {
     pub(super) fn new(spec: &CdcSpec, seed: u64, share: u64, shares: u64) -> Result<Self, LoadError> {
         spec.check()?;
         let (smallest, largest) = spec.size;
@@ -126,29 +126,29 @@ impl Cdc {
         })
     }
 
-    fn choose(&mut self, index: u64) -> (Op, u64, u32) {
+    fn choose(&mut self, index: u64) -> (ChangeOp, u64, u32) {
         if index < self.spec.snapshot_rows {
             let id = self.rows.insert();
-            return (Op::Read, id, 0);
+            return (ChangeOp::Read, id, 0);
         }
         let [insert, update, delete] = self.spec.mix;
         let draw = self.rng.random::<f64>() * (insert + update + delete);
         let existing = if draw < insert { None } else { self.rows.pick(&mut self.rng) };
         match existing {
-            None => (Op::Create, self.rows.insert(), 0),
+            None => (ChangeOp::Create, self.rows.insert(), 0),
             Some(place) if draw < insert + update => {
                 let (id, version) = self.rows.update(place);
-                (Op::Update, id, version)
+                (ChangeOp::Update, id, version)
             }
             Some(place) => {
                 let (id, version) = self.rows.delete(place);
-                (Op::Delete, id, version)
+                (ChangeOp::Delete, id, version)
             }
         }
     }
 }
 
-impl PayloadSource for Cdc {
+impl PayloadSource for CdcStream {
     fn render(&mut self, message: Number, body: &mut Vec<u8>, key: &mut Vec<u8>) -> Rendered {
         if let Some(id) = self.tombstone.take() {
             envelope::key(id, key);
@@ -156,7 +156,7 @@ impl PayloadSource for Cdc {
         }
         let (op, id, version) = self.choose(message.index);
         self.position += 1;
-        let envelope = Envelope {
+        let envelope = ChangeEnvelope {
             table: self.spec.table,
             op,
             id,
@@ -168,7 +168,7 @@ impl PayloadSource for Cdc {
         };
         let start = envelope.write(&self.corpus, body);
         envelope::key(id, key);
-        if op == Op::Delete {
+        if op == ChangeOp::Delete {
             self.tombstone = Some(id);
         }
         Rendered { carrier: Carrier::Field(start), body_crc: body_crc_around(body, start), tombstone: false }

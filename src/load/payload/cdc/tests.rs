@@ -2,7 +2,7 @@ use super::*;
 use serde_json::Value;
 use std::collections::HashMap;
 
-fn event(source: &mut Cdc, index: u64) -> (Option<Value>, Value, usize) {
+fn event(source: &mut CdcStream, index: u64) -> (Option<Value>, Value, usize) {
     let (mut body, mut key) = (Vec::new(), Vec::new());
     let number = Number { producer: 0, sequence: index, index, due_us: 1_700_000_000_000_000 };
     let rendered = source.render(number, &mut body, &mut key);
@@ -15,7 +15,7 @@ fn event(source: &mut Cdc, index: u64) -> (Option<Value>, Value, usize) {
 fn before_is_always_the_former_state() {
     for table in [Table::Videos, Table::Users, Table::Comments] {
         let spec = CdcSpec { snapshot_rows: 200, mix: [0.2, 0.6, 0.2], ..CdcSpec::streaming(table) };
-        let mut source = Cdc::new(&spec, 5, 1, 3).unwrap();
+        let mut source = CdcStream::new(&spec, 5, 1, 3).unwrap();
         let mut rows: HashMap<u64, Value> = HashMap::new();
         let mut ops: HashMap<String, u64> = HashMap::new();
         let mut sizes = (usize::MAX, 0);
@@ -57,7 +57,7 @@ fn before_is_always_the_former_state() {
 #[ignore = "a measurement"]
 fn speed_of_one_core() {
     for spec in [CdcSpec::snapshot(Table::Videos), CdcSpec::streaming(Table::Comments)] {
-        let mut source = Cdc::new(&spec, 5, 0, 1).unwrap();
+        let mut source = CdcStream::new(&spec, 5, 0, 1).unwrap();
         let (mut body, mut key, mut bytes) = (Vec::new(), Vec::new(), 0);
         let started = std::time::Instant::now();
         for index in 0..200_000 {

@@ -2,7 +2,7 @@ use saphyr_parser::ScalarStyle;
 
 use super::{Content, Extent, Flow, Frame, Key, Scan};
 use crate::text::source::agree::unusable_number;
-use crate::text::source::index::{Entry, Node, Shape};
+use crate::text::source::index::{MappingEntry, Node, NodeShape};
 use crate::text::source::syntax;
 use crate::text::{MAX_DEPTH, MAX_VALUES, Problem, Span};
 
@@ -28,7 +28,7 @@ impl Scan<'_> {
             self.report(problem.at(self.place(span)));
         }
         let extent = Extent { size: 1, height: 0 };
-        self.finish(span, Shape::Scalar { text, plain }, anchor, extent)
+        self.finish(span, NodeShape::Scalar { text, plain }, anchor, extent)
     }
 
     pub(super) fn start(&mut self, content: Content, anchor: usize, span: Span) -> Flow {
@@ -46,11 +46,11 @@ impl Scan<'_> {
         let (shape, last) = match frame.content {
             Content::Sequence(items) => {
                 let last = items.last().copied();
-                (Shape::Sequence(items), last)
+                (NodeShape::Sequence(items), last)
             }
             Content::Mapping { entries, .. } => {
                 let last = entries.last().map(|entry| entry.value);
-                (Shape::Mapping(entries), last)
+                (NodeShape::Mapping(entries), last)
             }
         };
         let closed_by_bracket = self.source.text[frame.span.start..].starts_with(['[', '{']);
@@ -87,18 +87,18 @@ impl Scan<'_> {
                     .at(self.place(span))
                     .label("the value would contain itself without end"),
             );
-            return self.finish(span, Shape::Sequence(Vec::new()), 0, Extent { size: 1, height: 0 });
+            return self.finish(span, NodeShape::Sequence(Vec::new()), 0, Extent { size: 1, height: 0 });
         };
         if self.open.len() + extent.height > MAX_DEPTH {
             return self.too_deep(span);
         }
-        self.finish(span, Shape::Alias(target), 0, extent)
+        self.finish(span, NodeShape::Alias(target), 0, extent)
     }
 
-    fn finish(&mut self, span: Span, shape: Shape, anchor: usize, extent: Extent) -> Flow {
+    fn finish(&mut self, span: Span, shape: NodeShape, anchor: usize, extent: Extent) -> Flow {
         // What is inside a collection has been counted already, what is behind an alias has not.
         self.values += match shape {
-            Shape::Alias(_) => extent.size,
+            NodeShape::Alias(_) => extent.size,
             _ => 1,
         };
         if self.values > MAX_VALUES {
@@ -126,7 +126,7 @@ impl Scan<'_> {
             Content::Sequence(items) => items.push(id),
             Content::Mapping { entries, key, .. } => {
                 if let Key::Named(key, key_span) = std::mem::replace(key, Key::Awaited) {
-                    entries.push(Entry { key, key_span, value: id });
+                    entries.push(MappingEntry { key, key_span, value: id });
                 }
             }
         }

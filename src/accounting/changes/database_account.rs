@@ -21,7 +21,7 @@ pub struct Capture {
 
 /// The account so far.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
+pub struct ChangesSoFar<'a> {
     /// Every transaction.
     pub transactions: &'a [CommittedTransaction],
     /// Where the account begins and how far it was read.
@@ -79,14 +79,14 @@ impl Changes {
     ///
     /// # Errors
     /// See [`ChangeAccount::read`].
-    pub async fn read<R>(&self, look: impl FnOnce(Seen<'_>) -> R) -> DatabaseResult<Option<R>> {
+    pub async fn read<R>(&self, look: impl FnOnce(ChangesSoFar<'_>) -> R) -> DatabaseResult<Option<R>> {
         let mut guard = self.open.lock().await;
         let Some(open) = &mut *guard else { return Ok(None) };
         let news = open.account.read().await?;
         open.transactions.extend(news);
         let blind = open.account.blind().await?;
         let window = (open.account.opened_at(), open.account.read_to());
-        Ok(Some(look(Seen { transactions: &open.transactions, window, blind: &blind })))
+        Ok(Some(look(ChangesSoFar { transactions: &open.transactions, window, blind: &blind })))
     }
 
     /// Closes the account: its slot and publications are dropped.

@@ -21,7 +21,7 @@ pub enum Attribution {
 
 /// One message of a class. Fields are absent where they cannot be known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Sample {
+pub struct MessageSample {
     /// The producer that sent it, within the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub producer: Option<u16>,
@@ -48,7 +48,7 @@ pub struct ClassReport {
     /// All of them.
     pub count: u64,
     /// The first of them.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<MessageSample>,
 }
 
 /// The account of every message between some senders and some readers.
@@ -131,7 +131,7 @@ impl LedgerReport {
     }
 
     /// The first messages of a class.
-    pub fn samples(&self, class: Class) -> &[Sample] {
+    pub fn samples(&self, class: Class) -> &[MessageSample] {
         self.classes.get(&class).map_or(&[], |report| &report.samples)
     }
 
@@ -145,7 +145,7 @@ impl LedgerReport {
         }
     }
 
-    pub(super) fn add(&mut self, class: Class, limit: usize, sample: Sample) {
+    pub(super) fn add(&mut self, class: Class, limit: usize, sample: MessageSample) {
         let report = self.classes.entry(class).or_default();
         report.count += 1;
         if report.samples.len() < limit {

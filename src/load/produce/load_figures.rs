@@ -1,6 +1,6 @@
 //! Figures of a load while it runs.
 
-use crate::load::Schedule;
+use crate::accounting::Schedule;
 use crate::record::RunClock;
 use crate::record::gaps::{AckGap, SharedGaps, THRESHOLD_US, intersect};
 use std::sync::OnceLock;

@@ -7,10 +7,11 @@ use crate::accounting::{Changes, RunIdentity, Settlements};
 use crate::environment::{Endpoints, Environment, Grant};
 use crate::faults::{Owned, Resource, UndoStack};
 use crate::kafka::{Admin, LogSink};
-use crate::record::{Location, Record, Recorder, RunClock};
+use crate::record::{Record, Recorder, RunClock};
 use crate::scenario::Guarantee;
+use crate::text::Location;
 use crate::verb::StepError;
-use crate::wire::Cluster;
+use crate::wire::WireCluster;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -34,7 +35,7 @@ pub struct ScenarioFacts {
 }
 
 /// What all steps of a run share.
-pub struct Run {
+pub struct SharedRun {
     /// What the plan says of the whole run.
     pub scenario: ScenarioFacts,
     /// The run's clock.
@@ -65,13 +66,13 @@ pub struct Run {
     pub allow_delete: bool,
     /// Where the lines of all clients' logs go.
     pub client_logs: LogSink,
-    /// See [`Run::admin`].
+    /// See [`SharedRun::admin`].
     pub admin: OnceLock<Arc<Admin>>,
-    /// See [`Run::wire`].
-    pub wire: OnceLock<Cluster>,
+    /// See [`SharedRun::wire`].
+    pub wire: OnceLock<WireCluster>,
 }
 
-impl Run {
+impl SharedRun {
     /// Whether a step may do what it changes. Plans were held against the same before; a step whose body is known only now is held
     /// against it here.
     ///
@@ -149,11 +150,11 @@ impl Run {
     ///
     /// # Errors
     /// Where the environment's client properties ask for something that they cannot do.
-    pub fn wire(&self) -> Result<Cluster, StepError> {
+    pub fn wire(&self) -> Result<WireCluster, StepError> {
         if let Some(cluster) = self.wire.get() {
             return Ok(cluster.clone());
         }
-        let cluster = Cluster::new(&self.connection(), ADMIN_PATIENCE)
+        let cluster = WireCluster::new(&self.connection(), ADMIN_PATIENCE)
             .map_err(|error| StepError::broken("own-client", error.in_full()))?;
         Ok(self.wire.get_or_init(|| cluster).clone())
     }

@@ -1,6 +1,6 @@
 //! Running a script: every statement in a transaction whose id is known.
 
-use super::script::Role;
+use super::script::StatementRole;
 use super::{DatabaseError, DatabaseResult, Session, SqlFailure, SqlOutcome, SqlRecord, Statement};
 use std::fmt;
 use std::time::Instant;
@@ -99,22 +99,23 @@ impl Session {
         now: &(dyn Fn() -> u64 + Send + Sync),
     ) -> DatabaseResult<()> {
         let role = statement.role();
-        run.redefined |= role == Role::Definition;
+        run.redefined |= role == StatementRole::Definition;
         match (role, open.as_mut()) {
-            (Role::Begin, None) => {
+            (StatementRole::Begin, None) => {
                 let sent_us = now();
                 self.client.batch_execute(&statement.text).await?;
                 *open = Some(Open { sent_us, rows: 0, xid: None });
             }
-            (Role::Commit | Role::Rollback, Some(left)) => {
+            (StatementRole::Commit | StatementRole::Rollback, Some(left)) => {
                 let (sent_us, rows, xid) = (left.sent_us, left.rows, left.xid);
                 let ended = self.client.batch_execute(&statement.text).await;
                 *open = None;
-                let outcome = if role == Role::Commit { outcome_of_commit(&ended) } else { SqlOutcome::RolledBack };
+                let outcome =
+                    if role == StatementRole::Commit { outcome_of_commit(&ended) } else { SqlOutcome::RolledBack };
                 run.push(sent_us, now(), xid, rows, outcome);
                 ended?;
             }
-            (Role::Outside, None) => {
+            (StatementRole::Outside, None) => {
                 let sent_us = now();
                 let rows = affected(&self.client.simple_query(&statement.text).await?);
                 run.unattributed = true;
