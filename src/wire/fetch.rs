@@ -70,7 +70,7 @@ pub struct Fetched {
     /// Batches, the first of which holds the offset that was asked for or a later one; the last may be cut off. Empty where
     /// there is nothing.
     pub records: Bytes,
-    /// Where read with [`Isolation::Committed`]: aborted transactions that reach into the records, by their producer and
+    /// Where read with [`IsolationLevel::Committed`]: aborted transactions that reach into the records, by their producer and
     /// first offset.
     pub aborted: Vec<Aborted>,
 }

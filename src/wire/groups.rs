@@ -97,7 +97,7 @@ pub struct Listing {
 }
 
 /// Describes groups by name, with the request that knows them: that of the new protocol first, where the broker has it. A
-/// group that does not exist is `None`; one that may not be seen is a refusal that [is denied](Refusal::is_denied).
+/// group that does not exist is `None`; one that may not be seen is a refusal that [is denied](MissingRight::is_denied).
 ///
 /// ACL: DESCRIBE on each Group; with the new protocol also DESCRIBE on each Topic that its members subscribe to.
 pub async fn describe(

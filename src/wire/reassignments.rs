@@ -31,7 +31,7 @@ pub struct Reassignment {
 /// after which the replicas are those from before it. The brokers then copy the data at their own pace: see [`list`].
 ///
 /// A move to the brokers that a partition is on already is over at once. A cancellation where nothing moves is a refusal that
-/// [is absent](Refusal::is_absent).
+/// [is absent](MissingRight::is_absent).
 ///
 /// ACL: ALTER on the Cluster.
 pub async fn alter(

@@ -78,7 +78,7 @@ pub struct DescribedPartition {
 }
 
 /// Describes topics by name; asking does not create them. A topic that does not exist is a refusal that
-/// [is absent](Refusal::is_absent), one that may not be seen a refusal that [is denied](Refusal::is_denied).
+/// [is absent](MissingRight::is_absent), one that may not be seen a refusal that [is denied](MissingRight::is_denied).
 ///
 /// ACL: DESCRIBE on each Topic.
 ///
