@@ -207,7 +207,7 @@ fn mutants_are_planned_or_refused() {
         let name = fragment.file_name().expect("a name");
         std::fs::copy(&fragment, folder.path().join("fragments").join(name)).expect("a copy");
     }
-    let options = || plan::Options { no_compare: true, ..plan::Options::default() };
+    let options = || plan::PlanOptions { no_compare: true, ..plan::PlanOptions::default() };
     let (mut found, mut batches, mut steps) = ([0, 0], [Vec::new(), Vec::new()], 0);
     let (mut slowest, mut seen) = (Duration::ZERO, Seen::default());
     let mut number = 0;

@@ -143,7 +143,7 @@ async fn hold_topics(wire: &WireCluster, connection: &Properties, node: i32) {
     assert_eq!((partition.leader, partition.leader_epoch, &partition.in_sync), (Some(node), Some(0), &vec![node]));
     assert!(topics::list(wire).await.expect("a list").contains_key("t"));
     let config = configs::of_topic(wire, "t").await.expect("allowed");
-    assert_eq!(config["retention.ms"].source, configs::Source::Default);
+    assert_eq!(config["retention.ms"].source, configs::SettingSource::Default);
     assert!(configs::of_topic(wire, "none").await.expect_err("none").refusal().expect("a code").is_absent());
     assert!(configs::of_broker(wire, node).await.expect("allowed").contains_key("log.dirs"));
 
