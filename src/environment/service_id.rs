@@ -28,6 +28,13 @@ const SINGLE: [(&str, ServiceId); 3] =
 impl ServiceId {
     /// The full names, for messages.
     pub const NAMES: &'static str = "kafka-1 …, controller-1 …, connect, postgres and kafka-ui";
+    /// How a scenario may call the only broker of a cluster.
+    pub const ONLY_BROKER: &'static str = "kafka";
+
+    /// Whether a scenario means this service by that word.
+    pub fn is_meant_by(self, word: &str) -> bool {
+        word.parse() == Ok(self) || (word == Self::ONLY_BROKER && self == Self::Broker(1))
+    }
 }
 
 impl fmt::Display for ServiceId {
@@ -92,6 +99,8 @@ mod tests {
         for name in ["kafka-1", "kafka-12", "controller-1", "connect", "postgres", "kafka-ui"] {
             assert_eq!(name.parse::<ServiceId>().expect(name).to_string(), name);
         }
+        assert!(ServiceId::Broker(1).is_meant_by("kafka") && ServiceId::Broker(1).is_meant_by("kafka-1"));
+        assert!(!ServiceId::Broker(2).is_meant_by("kafka") && !ServiceId::Connect.is_meant_by("connect-1"));
         for wrong in ["kafka", "kafka-0", "kafka-01", "kafka-", "kafka-x", "controller", "zookeeper", "kafka-70000", ""]
         {
             assert!(wrong.parse::<ServiceId>().is_err(), "{wrong}");

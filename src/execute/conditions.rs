@@ -1,5 +1,6 @@
 //! Reads from the running brokers the settings that a verdict depends on.
 
+use crate::environment::ServiceId;
 use crate::record::EventKind;
 use crate::verb::SharedRun;
 
@@ -49,7 +50,8 @@ pub(super) async fn note(run: &SharedRun) {
                     .collect();
                 let services = run.environment.services();
                 let named = services.into_iter().find(|service| service.node_id == Some(broker.id));
-                let service = named.map_or_else(|| format!("kafka-{}", broker.id), |service| service.name);
+                let service = named
+                    .map_or_else(|| ServiceId::Broker(broker.id.unsigned_abs()).to_string(), |service| service.name);
                 run.recorder.emit(EventKind::BrokerConfig { service, config });
             }
             Err(error) => warn(error),

@@ -1,7 +1,7 @@
 //! Services that are down before a run has done anything.
 
 use super::engine::failure;
-use crate::environment::{FaultKind, Lifecycle};
+use crate::environment::{FaultKind, Lifecycle, ServiceId};
 use crate::plan::Plan;
 use crate::record::Failure;
 use crate::verb::SharedRun;
@@ -36,7 +36,7 @@ fn is_brought_up(plan: &Plan, service: &str) -> bool {
     plan.walk(&mut |step| {
         let brings = matches!(step.facts.fault, Some(FaultKind::Act(action)) if action.brings_up());
         let named = step.facts.disturbs.as_deref();
-        found |= brings && (named == Some(service) || (named == Some("kafka") && service == "kafka-1"));
+        found |= brings && named.is_some_and(|word| service.parse().is_ok_and(|id: ServiceId| id.is_meant_by(word)));
     });
     found
 }

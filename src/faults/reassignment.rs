@@ -15,6 +15,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Between two looks of the guard, who only has to notice that somebody else has cancelled it.
 const GUARD_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the controller may take to cancel a move where nobody waits for services to be ready any more.
+const HURRIED: Duration = Duration::from_secs(3);
+
 /// How long a broker may take to learn what the controller has decided.
 const SETTLE: Duration = Duration::from_secs(3);
 
@@ -24,6 +27,8 @@ pub(crate) struct ReassignFault {
     topic: String,
     /// The brokers that each partition is to be on, the preferred leader first.
     moves: BTreeMap<i32, Vec<i32>>,
+    /// What the record calls it.
+    what: &'static str,
     /// Hears how far it is.
     progress: Box<dyn Fn(String) + Send + Sync>,
     /// What it heard last.
@@ -43,16 +48,29 @@ enum Progress {
 impl ReassignFault {
     /// A move of these partitions to these brokers.
     pub(crate) fn new(
+        what: &'static str,
         cluster: WireCluster,
         topic: String,
         moves: BTreeMap<i32, Vec<i32>>,
         progress: impl Fn(String) + Send + Sync + 'static,
     ) -> Self {
-        Self { cluster, topic, moves, progress: Box::new(progress), told: Mutex::default() }
+        Self { what, cluster, topic, moves, progress: Box::new(progress), told: Mutex::default() }
     }
 
     fn partitions(&self) -> Vec<i32> {
         self.moves.keys().copied().collect()
+    }
+
+    /// What is left where the controller does not answer.
+    fn stays(&self, limit: Duration) -> WireError {
+        WireError::Nobody {
+            wanted: "the controller".to_owned(),
+            reason: format!(
+                "no answer within {limit:?}; the replicas of `{}` go on moving until the move is over or `kscen undo` cancels it",
+                self.topic
+            ),
+            passes: true,
+        }
     }
 
     async fn described(&self) -> Result<topics::DescribedTopic, WireError> {
@@ -91,7 +109,7 @@ impl ReassignFault {
 
     fn tell(&self, moving: usize) {
         let all = self.moves.len();
-        let words = format!("reassign {}: {} of {all} partitions are in place", self.topic, all - moving);
+        let words = format!("{} {}: {} of {all} partitions are in place", self.what, self.topic, all - moving);
         let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if *told != words {
             (self.progress)(words.clone());
@@ -193,7 +211,7 @@ impl Target for ReassignFault {
     }
 
     fn what(&self) -> String {
-        "reassign".to_owned()
+        self.what.to_owned()
     }
 
     fn nature(&self) -> Nature {
@@ -246,9 +264,12 @@ impl Target for ReassignFault {
         Box::pin(self.finished())
     }
 
-    fn undo(&self, _: Duration) -> Answer<'_, Undone> {
+    fn undo(&self, patience: Duration) -> Answer<'_, Undone> {
         Box::pin(async move {
-            let acted = cancel(&self.cluster, &self.topic, &self.partitions()).await?;
+            let partitions = self.partitions();
+            let limit = patience.max(HURRIED);
+            let answer = tokio::time::timeout(limit, cancel(&self.cluster, &self.topic, &partitions)).await;
+            let acted = answer.unwrap_or_else(|_| Err(self.stays(limit)))?;
             Ok(Undone { effective: moment::now(), acted })
         })
     }

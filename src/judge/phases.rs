@@ -4,15 +4,13 @@
 //! service answers as ready and every load it hit has been answered again is *recovery*, all else is *steady*.
 
 use super::recovery::{Recovered, hit};
+use crate::environment::Action;
 use crate::record::latency::SLICE_US;
-use crate::record::{Record, StepRecord, StepStatus};
+use crate::record::{Record, StepRecord, StepStatus, Work};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::Range;
-
-/// Verbs of which a step is the time in which its faults were in force, and not the time that it took.
-const LASTING: [&str; 7] = ["pause", "stop", "kill", "restart", "wipe", "network", "reassign"];
 
 /// A part of the time line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -103,7 +101,12 @@ pub fn spans_of_step(record: &Record, id: &str) -> Vec<Range<f64>> {
         return faults;
     }
     // What a fault did that was never in force is nothing that anybody can be told of, nor what a step did that did not run.
-    let ran = |step: &&StepRecord| step.status != StepStatus::Skipped && !LASTING.contains(&step.verb.as_str());
+    let repairs = |step: &StepRecord| [Action::Resume, Action::Start].iter().any(|action| action.verb() == step.verb);
+    let ran = |step: &&StepRecord| match (step.status, step.work()) {
+        (StepStatus::Skipped, _) | (StepStatus::Error | StepStatus::Stopped, Work::Other) => false,
+        (_, Work::Disturbs) => repairs(step),
+        _ => true,
+    };
     record.step(id).filter(ran).map(|step| step.started..step.ended).into_iter().collect()
 }
 
@@ -154,6 +157,17 @@ mod tests {
         assert_eq!(spans_of_step(&record, &fault), []);
         let other = record.steps.iter().find(|step| step.produced.is_some()).expect("a load").id.clone();
         assert_eq!(spans_of_step(&record, &other).len(), 1);
+        // It could not be applied: its step ended with an error, and measured nothing.
+        let step = record.steps.iter_mut().find(|step| step.id == fault).expect("the step of the fault");
+        step.metrics.clear();
+        step.status = StepStatus::Error;
+        assert_eq!(spans_of_step(&record, &fault), []);
+        // A step that ends a fault is none itself: its time is the time that it took.
+        let step = record.steps.iter_mut().find(|step| step.id == fault).expect("the step of the fault");
+        step.metrics.insert("effect_after".to_owned(), crate::record::Quantity::count(1));
+        step.status = StepStatus::Done;
+        step.verb = Action::Resume.verb().to_owned();
+        assert_eq!(spans_of_step(&record, &fault).len(), 1);
     }
 
     #[test]

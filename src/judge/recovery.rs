@@ -5,9 +5,10 @@
 //! pipeline, whose topics no `produce` step writes, of PostgreSQL the loads of the database too. A load that had ended, or whose acknowledgements say nothing about
 //! the broker, is no witness.
 
+use crate::environment::{Action, ServiceId};
 use crate::record::gaps::{FirstAck, first_ack_after};
 use crate::record::{
-    ConsumeReport, Evidence, FaultRecord, Observed, Quantity, RebalanceEvent, Record, StepRecord, StepStatus,
+    ConsumeReport, Evidence, FaultRecord, Observed, Quantity, RebalanceEvent, Record, StepRecord, StepStatus, Work,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -37,7 +38,7 @@ enum Hit {
 
 fn hit_by(record: &Record, fault: &FaultRecord) -> Hit {
     let target = fault.target.as_str();
-    let beside_kafka = ["connect", "postgres"].iter().any(|role| target.starts_with(role));
+    let beside_kafka = matches!(target.parse(), Ok(ServiceId::Connect | ServiceId::Postgres));
     let is_service = record.services.is_empty() || record.services.iter().any(|service| service.name == target);
     if record.steps.iter().any(|step| step.id == target && step.consumed.is_some()) {
         Hit::Reader
@@ -59,7 +60,7 @@ pub fn recovered(record: &Record, load: &StepRecord, fault: &FaultRecord) -> Rec
         (Hit::Reader, Some(report)) if load.id == fault.target => revived(load, report, fault).1,
         (Hit::Reader, _) => Recovered::NotConcerned,
         (Hit::Brokers, None) => answered(load, effective, undone),
-        (Hit::Pipeline, None) if fault.target.starts_with("postgres") => committed(load, effective, undone),
+        (Hit::Pipeline, None) if fault.target.parse() == Ok(ServiceId::Postgres) => committed(load, effective, undone),
         (Hit::Pipeline, None) => Recovered::NotConcerned,
         (Hit::Brokers | Hit::Pipeline, Some(report)) => piped(record, load, report, effective, undone),
     }
@@ -125,7 +126,7 @@ fn back(report: &ConsumeReport, fault: &FaultRecord) -> BTreeMap<usize, Back> {
     let hit = |member: &usize| fault.members.is_empty() || fault.members.contains(member);
     for life in report.lives.iter().filter(|life| hit(&life.member)) {
         let whole = life.start_us..life.end_us.unwrap_or(u64::MAX);
-        if fault.action == "pause" {
+        if fault.action == Action::Pause.verb() {
             let halts = life.halts.iter().filter(|halt| halt.from_us >= requested_us);
             for (halt, since_us) in halts.filter_map(|halt| Some((halt, halt.to_us?))) {
                 let first_read_us = halt.first_read_us;
@@ -175,7 +176,7 @@ fn revived(load: &StepRecord, report: &ConsumeReport, fault: &FaultRecord) -> (O
 /// A reader behind a pipeline that a `sql` step fed: its first message.
 fn piped(record: &Record, load: &StepRecord, report: &ConsumeReport, effective: f64, undone: f64) -> Recovered {
     let written = |step: &StepRecord| step.produced.as_ref().is_some_and(|produced| produced.topic == report.topic);
-    let feeds = |step: &StepRecord| step.verb == "sql" && step.started < undone && step.ended > effective;
+    let feeds = |step: &StepRecord| step.work() == Work::ChangesRows && step.started < undone && step.ended > effective;
     let ran = report.start_us as f64 / 1e6 <= undone && load.ended > undone;
     if !ran || record.steps.iter().any(written) || !record.steps.iter().any(feeds) {
         return Recovered::NotConcerned;

@@ -16,7 +16,16 @@ pub enum KafkaFailure {
         /// The name that was probably meant.
         suggestion: Option<String>,
     },
-    /// A request failed or timed out.
+    /// The client library failed, or its request timed out.
+    Client {
+        /// What was attempted, as in "failed to …".
+        action: String,
+        /// Kafka's name of the error, such as `UNKNOWN_TOPIC_OR_PART`.
+        code: String,
+        /// The client library's error.
+        source: KafkaError,
+    },
+    /// Kafka answered a request with an error, or kscen gave it up.
     Request {
         /// What was attempted, as in "failed to …".
         action: String,
@@ -34,7 +43,7 @@ impl KafkaFailure {
             other => other.rdkafka_error_code(),
         };
         let code = code.map_or_else(|| "_FAIL".to_owned(), |code| error_name(code as i32));
-        Self::Request { action: action.into(), code, detail: error.to_string() }
+        Self::Client { action: action.into(), code, source: error.clone() }
     }
 
     pub(crate) fn code(action: impl Into<String>, code: RDKafkaRespErr) -> Self {
@@ -51,7 +60,7 @@ impl KafkaFailure {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Property { .. } => None,
-            Self::Request { code, .. } => Some(code),
+            Self::Client { code, .. } | Self::Request { code, .. } => Some(code),
         }
     }
 }
@@ -66,11 +75,19 @@ impl fmt::Display for KafkaFailure {
                     None => Ok(()),
                 }
             }
+            Self::Client { action, code, source } => write!(f, "failed to {action}: {code} ({source})"),
             Self::Request { action, code, detail } => write!(f, "failed to {action}: {code} ({detail})"),
         }
     }
 }
 
-impl std::error::Error for KafkaFailure {}
+impl std::error::Error for KafkaFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Client { source, .. } => Some(source),
+            Self::Property { .. } | Self::Request { .. } => None,
+        }
+    }
+}
 
 pub use super::batch::error_name;

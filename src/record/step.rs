@@ -116,7 +116,7 @@ impl StepRecord {
             Work::Sends
         } else if self.consumed.is_some() {
             Work::Reads
-        } else if self.metrics.contains_key("rows") {
+        } else if self.written.is_some() || self.metrics.contains_key("rows") {
             Work::ChangesRows
         } else if self.metrics.contains_key("effect_after") {
             Work::Disturbs

@@ -141,7 +141,7 @@ fn view(
         environments: environments(&used),
         judged: judged_rows(&used),
         advice: advice_rows(&used),
-        patterns: patterns::patterns(&used),
+        patterns: patterns::patterns(&used, declared),
         single_broker: brokers == [1],
         brokers,
         sections,

@@ -1,7 +1,7 @@
 use super::Declared;
 use super::*;
 use crate::record::{CheckOutcome, LogExcerpt, Outcome, Record};
-use crate::scenario::{BaselineReport, ReportClause};
+use crate::scenario::{BaselineReport, RecoveryPattern, ReportClause};
 use std::path::{Path, PathBuf};
 
 const RECORD: &str = include_str!("../../tests/goldens/record.json");
@@ -169,6 +169,7 @@ fn what_did_not_run_says_so() {
             title: "Outage".to_owned(),
             criterion: "none lost".to_owned(),
             behaviour: "the broker is away".to_owned(),
+            recovery: None,
         },
     });
     let files = baseline(&Collection::default(), &declared, &reporter).unwrap();
@@ -178,6 +179,56 @@ fn what_did_not_run_says_so() {
         assert!(text.contains("**Not run.**") && text.contains("kscen run scenarios/"));
         assert!(!text.contains("PASS"), "nothing is claimed");
     }
+}
+
+/// Which runs measure a pattern is declared: by the run's own scenario, or, for a result of a version before, by the file of that name.
+#[test]
+fn a_pattern_of_recovery_is_measured_by_what_declares_it() {
+    let reporter = Reporter::new(None).unwrap();
+    let clause = ReportClause {
+        baseline: BaselineReport::Delivery,
+        title: "Restart".to_owned(),
+        criterion: "none lost".to_owned(),
+        behaviour: "the broker restarts".to_owned(),
+        recovery: Some(RecoveryPattern::BrokerRestart),
+    };
+    let text = |record: Record, declared: &[Declared]| {
+        let found = Collection { runs: vec![stored(record)], ..Collection::default() };
+        let files = baseline(&found, declared, &reporter).unwrap();
+        let file = files.into_iter().find(|file| file.path.ends_with("delivery-guarantees.md")).expect("the report");
+        String::from_utf8(file.bytes).unwrap()
+    };
+    let counts = |text: &str| text.matches("not measured").count();
+    assert_eq!(counts(&text(record(), &[])), 3);
+    let file = "scenarios/broker-restart.yaml".to_owned();
+    let declared = Declared { stem: "broker-restart".to_owned(), file, clause: clause.clone() };
+    assert_eq!(counts(&text(record(), &[declared])), 2);
+    let mut own = record();
+    own.run.file = "elsewhere/renamed.yaml".to_owned();
+    own.run.report = Some(clause);
+    assert_eq!(counts(&text(own, &[])), 2);
+}
+
+/// The golden is a result of the format before this one: whatever renders or compares results reads it.
+#[test]
+fn a_result_of_the_format_before_is_read_rendered_and_compared() {
+    assert_eq!(record().format, crate::record::run_record::FORMAT - 1);
+    let folder = tempfile::tempdir().unwrap();
+    for (name, format) in [("before", record().format), ("now", crate::record::run_record::FORMAT)] {
+        let mut value: serde_json::Value = serde_json::from_str(RECORD).unwrap();
+        value["format"] = format.into();
+        std::fs::create_dir_all(folder.path().join(name)).unwrap();
+        std::fs::write(folder.path().join(name).join("result.json"), value.to_string()).unwrap();
+    }
+    let found = load(&[folder.path().join("before")]);
+    assert!(found.unusable.is_empty(), "{:?}", found.unusable);
+    let html = Reporter::new(None).unwrap().run_html(&found.runs[0].record).unwrap();
+    assert!(html.contains(&record().run.name), "{html}");
+    let other = load(&[folder.path().join("now")]);
+    assert_eq!(other.unusable, []);
+    let comparison = crate::compare::compare(&found.runs, &other.runs);
+    assert!(comparison.rows.len() > 10 && comparison.alone.is_empty(), "{comparison:?}");
+    assert!(comparison.rows.iter().all(|row| row.decision == crate::compare::Decision::Same), "{comparison:?}");
 }
 
 #[test]

@@ -13,6 +13,18 @@ pub enum BaselineReport {
     Delivery,
 }
 
+/// How clients come back after a failure: the delivery report explains each pattern once, with what scenarios measured of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecoveryPattern {
+    /// A broker ends and starts again.
+    BrokerRestart,
+    /// A member of a consumer group ends and returns.
+    ConsumerRestart,
+    /// A broker does not answer, and its connections stay open.
+    NetworkPartition,
+}
+
 /// The scenario's section in a baseline report (`kscen report --baseline`), also where it has not run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,4 +40,7 @@ pub struct ReportClause {
     /// What happens, before anything is measured, as a phrase without a full stop.
     #[schemars(length(min = 1))]
     pub behaviour: String,
+    /// The pattern of recovery that it measures, in the report `delivery`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RecoveryPattern>,
 }

@@ -12,7 +12,7 @@ pub mod predicate;
 pub mod schema;
 pub mod units;
 
-pub use baseline_notes::{BaselineReport, ReportClause};
+pub use baseline_notes::{BaselineReport, RecoveryPattern, ReportClause};
 pub use compare::{CompareClause, MarginClause};
 pub use envelope::{Envelope, Fragment};
 pub use guarantee::Guarantee;

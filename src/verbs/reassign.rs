@@ -113,7 +113,8 @@ impl Step for Reassign {
         };
         let run = Arc::clone(&cx.run);
         let note = move |words| run.recorder.note(words);
-        let target = Arc::new(ReassignFault::new(cluster, self.topic.clone(), self.moves(partitions), note));
+        let target =
+            Arc::new(ReassignFault::new(Self::VERB, cluster, self.topic.clone(), self.moves(partitions), note));
         // It lasts until it is over by itself.
         let hold = Some(Duration::MAX);
         let order = Order { step: cx.id.clone(), target, hold, leave: false, until_ready: true };

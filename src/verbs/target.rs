@@ -43,7 +43,7 @@ impl fmt::Display for ServiceTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Named(id) => id.fmt(f),
-            Self::OnlyBroker => f.write_str(ONLY_BROKER),
+            Self::OnlyBroker => f.write_str(ServiceId::ONLY_BROKER),
             Self::Unknown(name) => f.write_str(name),
             Self::LeaderOf { topic, partition } => write!(f, "the leader of {topic}/{partition}"),
             Self::FollowerOf { topic, partition, number } => write!(f, "follower {number} of {topic}/{partition}"),
@@ -57,7 +57,7 @@ impl fmt::Display for ServiceTarget {
 impl<'de> Deserialize<'de> for ServiceTarget {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
-            Value::String(name) if name == ONLY_BROKER => Ok(Self::OnlyBroker),
+            Value::String(name) if name == ServiceId::ONLY_BROKER => Ok(Self::OnlyBroker),
             // Told in the check, at its place and with a suggestion.
             Value::String(name) => Ok(name.parse().map_or(Self::Unknown(name), Self::Named)),
             Value::Object(role) if role.len() == 1 => {
@@ -68,9 +68,6 @@ impl<'de> Deserialize<'de> for ServiceTarget {
         }
     }
 }
-
-/// The name by which the only broker of a cluster may be called.
-const ONLY_BROKER: &str = "kafka";
 
 const EXPECTED: &str = "a service name, or one of { leader_of: TOPIC/PARTITION }, { follower_of: TOPIC/PARTITION/1 }, \
                         { controller: true }, \

@@ -1,5 +1,8 @@
 //! The verb `wait`.
 
+use super::consume::Consume;
+use super::produce::Produce;
+use super::sql::Sql;
 use crate::environment::Grant;
 use crate::scenario::units::{Count, Length, Share};
 use crate::text::Problem;
@@ -86,7 +89,9 @@ impl Step for Wait {
             }
             return;
         };
-        let Some(target) = cx.background_step("/step", step, &["produce", "consume", "sql"]) else { return };
+        let Some(target) = cx.background_step("/step", step, &[Produce::VERB, Consume::VERB, Sql::VERB]) else {
+            return;
+        };
         if self.time.is_some() {
             cx.report("/for", Problem::new("two-waits", "wait for a time or for a step, not for both"));
         }

@@ -83,6 +83,7 @@ impl ClientProperties {
 fn unknown(failure: KafkaFailure) -> WireError {
     let (property, reason) = match &failure {
         KafkaFailure::Property { name, reason, .. } => (name.clone(), reason.clone()),
+        KafkaFailure::Client { source, .. } => ("client".to_owned(), source.to_string()),
         KafkaFailure::Request { detail, .. } => ("client".to_owned(), detail.clone()),
     };
     WireError::Setting { property, reason, source: Some(Arc::new(failure)) }

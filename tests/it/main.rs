@@ -14,6 +14,7 @@ mod editor;
 mod fuzz;
 mod goldens;
 mod hostile;
+mod house;
 mod interrupt;
 mod jars;
 mod layers;

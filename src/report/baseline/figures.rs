@@ -2,6 +2,7 @@
 
 use super::super::view::{cpu_peak, memory_peak};
 use crate::accounting::Class;
+use crate::environment::ServiceId;
 use crate::judge::changes::observed;
 use crate::judge::delivery::none;
 use crate::judge::measure::observe;
@@ -102,7 +103,7 @@ pub fn measured(record: &Record, step: &StepRecord, metric: &str, statistic: Opt
 
 /// The most disk that the data of one broker occupied.
 pub fn disk(record: &Record) -> Option<String> {
-    let brokers = record.services.iter().filter(|service| service.name.starts_with("kafka"));
+    let brokers = record.services.iter().filter(|service| matches!(service.name.parse(), Ok(ServiceId::Broker(_))));
     let bytes = brokers.flat_map(|service| &service.samples).filter_map(|sample| sample.usage?.disk).max()?;
     Some(Quantity::new(bytes as f64, Unit::Bytes).to_string())
 }

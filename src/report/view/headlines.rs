@@ -1,6 +1,7 @@
 //! The figures that matter most of a run.
 
 use crate::accounting::Class;
+use crate::environment::ServiceId;
 use crate::judge::changes::observed;
 use crate::judge::delivery::none;
 use crate::judge::measure::observe;
@@ -111,7 +112,7 @@ pub fn cpu_peak(record: &Record) -> Option<f64> {
 }
 
 fn of_brokers(record: &Record) -> impl Iterator<Item = &crate::record::ServiceRecord> {
-    let broker = |name: &str| name.starts_with("kafka") && name != "kafka-ui";
+    let broker = |name: &str| matches!(name.parse(), Ok(ServiceId::Broker(_)));
     let any = record.services.iter().any(|service| broker(&service.name));
     record.services.iter().filter(move |service| !any || broker(&service.name))
 }

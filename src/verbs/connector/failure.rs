@@ -1,6 +1,7 @@
 //! What Kafka Connect refuses, as a step's failure.
 
 use crate::connect::{ConfigRedactor, ConnectError, short_trace};
+use crate::environment::ServiceId;
 use crate::verb::{ErrorKind, StepContext, StepError};
 
 /// Lines of a Java trace that are shown.
@@ -23,7 +24,7 @@ pub(in crate::verbs) async fn failure(error: ConnectError, redactor: &ConfigReda
         }
         ConnectError::NoEffect { .. } => StepError::new(ErrorKind::NoEffect, "no-effect", message),
         ConnectError::Unreachable { .. } | ConnectError::NotInTime { .. } | ConnectError::Rebalancing { .. } => {
-            let log = cx.run.last_words("connect").await;
+            let log = cx.run.last_words(&ServiceId::Connect.to_string()).await;
             StepError::broken("connect", message).with_log(log.iter().map(|line| redactor.text(line)).collect())
         }
         _ => StepError::broken("connect", message),

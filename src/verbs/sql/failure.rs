@@ -2,6 +2,7 @@
 
 use super::Sql;
 use crate::database::{DatabaseError, ScriptFailure, Statement};
+use crate::environment::ServiceId;
 use crate::verb::{StepContext, StepError};
 
 impl Sql {
@@ -50,7 +51,7 @@ fn excerpt(text: Option<&str>, line: u32, column: Option<u32>) -> String {
 
 /// A database that does not answer, with its log.
 pub(super) async fn broken(error: &DatabaseError, cx: &StepContext) -> StepError {
-    StepError::broken("database", error.to_string()).with_log(cx.run.last_words("postgres").await)
+    StepError::broken("database", error.to_string()).with_log(cx.run.last_words(&ServiceId::Postgres.to_string()).await)
 }
 
 #[cfg(test)]
