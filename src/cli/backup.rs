@@ -111,7 +111,11 @@ pub(super) fn store(place: &str) -> Result<Arc<dyn Store>, String> {
 pub(super) fn rate(text: &str) -> Result<u64, String> {
     let size = text.strip_suffix("/s").ok_or("a rate ends in `/s`, such as `50MB/s`")?;
     let Bytes(bytes) = size.parse().map_err(|error| format!("{error}"))?;
-    if bytes == 0 { Err("a rate of nothing would never end".to_owned()) } else { Ok(bytes) }
+    if bytes == 0 {
+        Err("a rate is above zero: at 0 bytes per second it would never end".to_owned())
+    } else {
+        Ok(bytes)
+    }
 }
 
 fn options(args: &Args) -> BackupOptions {

@@ -74,7 +74,7 @@ impl Gate {
         let own = conditions(record);
         let other = self.conditions.iter().find(|other| **other != own)?;
         Some(format!(
-            "the baseline {} was measured under other conditions ({other}; here {own}): a difference may be theirs",
+            "the baseline {} was measured under other conditions ({other}; here {own}): a difference may come from the conditions",
             self.baseline
         ))
     }

@@ -107,7 +107,7 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable { url, cause } => write!(f, "Kafka Connect does not answer at {url}: {cause}"),
-            Self::NotFound { message } => write!(f, "Kafka Connect knows no such thing: {message}"),
+            Self::NotFound { message } => write!(f, "Kafka Connect answers 404 (not found): {message}"),
             Self::Rebalancing { attempts, waited, message } => write!(
                 f,
                 "Kafka Connect's workers kept rebalancing for {:.1} s ({attempts} attempts): {message}",

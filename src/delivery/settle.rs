@@ -52,7 +52,7 @@ pub async fn settle(run: &Arc<SharedRun>, wanted: WantedDelivery, deadline: Inst
         if !lost.is_empty() {
             match search(run, &settlement.senders, lost).await {
                 Ok(evidence) => settlement.evidence = Some(evidence),
-                Err(error) => run.recorder.warn(format!("where the missing messages are cannot be said: {error}")),
+                Err(error) => run.recorder.warn(format!("where the missing messages are is not known: {error}")),
             }
         }
     }
@@ -178,7 +178,7 @@ async fn search(
 fn note_restarts(run: &SharedRun, settlement: &Settlement, ledger: &LedgerReport) {
     for restart in &ledger.restarts {
         run.recorder.note(format!(
-            "the log of partition {} started over under {}, noticed at offset {}: what was read before stays read",
+            "the log of partition {} started over under {}, noticed at offset {}: what was read before counts as read",
             restart.partition,
             settlement.to.join(", "),
             restart.offset

@@ -116,7 +116,7 @@ impl Walker {
 
     /// Records steps that are not run because of what happened before them.
     pub fn skip(&self, steps: &[PlannedStep]) {
-        steps.iter().for_each(|step| self.leave_out(step, "the run ended before it"));
+        steps.iter().for_each(|step| self.leave_out(step, "the run ended before this step"));
     }
 
     /// Records that a step, and what is inside it, is not run.
@@ -135,8 +135,8 @@ impl Walker {
             Err(message) => {
                 let error = StepError::broken("bad-condition", format!("the condition cannot be evaluated: {message}"));
                 let at = step.origin.beside("if").location("");
-                let ended = task.refuse(&self.run, error.help("`if` decides over what has ended by then"), at);
-                step.walk_inside(&mut |inner| Task::of(inner).skip(&self.run, "what holds it did not run"));
+                let ended = task.refuse(&self.run, error.help("use only steps that have ended by then"), at);
+                step.walk_inside(&mut |inner| Task::of(inner).skip(&self.run, "the step that contains it did not run"));
                 return self.go_on(&ended, task.stops_on_failure);
             }
         }

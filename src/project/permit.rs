@@ -73,8 +73,10 @@ fn ungranted(plan: &Plan, step: &PlannedStep, project: &Project, site: &Site, pr
     }
     let connection = site.endpoints.connection();
     for name in step.facts.properties.iter().filter(|name| is_of_environment(name, &connection)) {
-        let message =
-            format!("`{name}` is the environment's: a step logs in where `{}` says, and as nobody else", site.name);
+        let message = format!(
+            "`{name}` cannot be set by a step: every step logs in with the credentials of the environment `{}`",
+            site.name
+        );
         let place = step.origin.key_place(&format!("/config/{}", escape(name)));
         let help = "set it in `kafka: { config: … }` of an environment in kscen.yaml";
         problems.push(Problem::new("environment-property", message).at(place).help(help));

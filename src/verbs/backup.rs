@@ -137,7 +137,10 @@ impl Step for Backup {
             cx.report("/compression", Problem::new("bad-value", reason));
         }
         if self.rate.is_some_and(|rate| rate.0 == 0) {
-            cx.report("/rate", Problem::new("bad-value", "a rate of nothing would never end"));
+            cx.report(
+                "/rate",
+                Problem::new("bad-value", "the rate is above zero: at 0 bytes per second it would never end"),
+            );
         }
         if self.parallel.is_some_and(|parallel| !(1..=64).contains(&parallel.0)) {
             cx.report("/parallel", Problem::new("out-of-range", "`parallel` is from 1 to 64"));

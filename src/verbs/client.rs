@@ -17,7 +17,7 @@ const BY_WORD: &[(ClientRole, &str, &str)] = &[
         "`commit` says when offsets are committed; `commit: auto` leaves it to the client",
     ),
     (ClientRole::Consumer, "auto.offset.reset", "`from` says where the reader starts"),
-    (ClientRole::Consumer, "enable.partition.eof", "the end of a partition is asked for by other means"),
+    (ClientRole::Consumer, "enable.partition.eof", "kscen finds the end of a partition itself"),
     (ClientRole::Producer, "acks", "`acks` says which acknowledgement a message waits for"),
     (ClientRole::Producer, "request.required.acks", "`acks` says which acknowledgement a message waits for"),
     (ClientRole::Producer, "enable.idempotence", "`idempotent` says whether the producer is idempotent"),
@@ -46,7 +46,9 @@ pub(super) fn check(config: &BTreeMap<String, Value>, role: ClientRole, cx: &mut
             continue;
         }
         if let Some((_, _, word)) = BY_WORD.iter().find(|(of, property, _)| *of == role && *property == name.trim()) {
-            let problem = format!("`{name}`: a word of the verb sets it, and kscen keeps its books by that");
+            let problem = format!(
+                "`{name}` cannot be set here: a key of the verb sets it, and kscen counts messages by that key"
+            );
             cx.report(&pointer, Problem::new("client-property", problem).help(*word));
             continue;
         }

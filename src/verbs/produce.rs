@@ -342,8 +342,8 @@ impl Produce {
 fn ended(fatal: String) -> StepError {
     if ["FENCED", "INVALID_PRODUCER_EPOCH"].iter().any(|name| fatal.contains(name)) {
         return StepError::broken("fenced", format!("the load was fenced: {fatal}")).help(
-            "another producer took over its transactional id; the transaction that was open is aborted, and its messages are \
-             not owed",
+            "another producer took over its transactional id; the transaction that was open is aborted, and its messages \
+             need not arrive",
         );
     }
     StepError::broken("load-ended", fatal)

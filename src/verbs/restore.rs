@@ -114,7 +114,10 @@ impl Step for Restore {
             cx.report("", problem.help("give `until_offset` or `generation`"));
         }
         if self.rate.is_some_and(|rate| rate.0 == 0) {
-            cx.report("/rate", Problem::new("bad-value", "a rate of nothing would never end"));
+            cx.report(
+                "/rate",
+                Problem::new("bad-value", "the rate is above zero: at 0 bytes per second it would never end"),
+            );
         }
     }
 

@@ -58,7 +58,7 @@ pub(in crate::backup) fn basis(
 pub fn requests(root: &Path, topics: &[String]) -> Result<Vec<RestoreRequest>, RestoreError> {
     let names = if topics.is_empty() { folder::topics(root)? } else { topics.to_vec() };
     if names.is_empty() {
-        let reason = format!("{} keeps nothing of a restore", root.display());
+        let reason = format!("{} holds no state of a restore", root.display());
         return Err(RestoreError::refused(reason, "name the topics, or the folder that the restore had as its state"));
     }
     let request = |name: String| {

@@ -80,7 +80,7 @@ impl DockerStack {
         let member = self.member(&fault.service)?;
         let recipe = self.cuts().get(member.name()).cloned();
         let Some(HealRecipe { repair: Repair::Reconnect(networks), .. }) = recipe else {
-            return Ok(Grip::Lost("it is cut off from nothing".to_owned()));
+            return Ok(Grip::Lost("none of its networks is cut".to_owned()));
         };
         let container = self.inspect(member).await?;
         let connected = container.networks();
@@ -182,7 +182,7 @@ impl DockerStack {
         let is_node = matches!(member.part.role, ServiceRole::Broker | ServiceRole::Controller);
         match fault.between {
             Peers::Brokers if !is_node => {
-                Err(unsupported(format!("{name} is no broker, so `between: brokers` means nothing")))
+                Err(unsupported(format!("{name} is no broker, so `between: brokers` does not apply to it")))
             }
             Peers::Brokers if peers < 2 => {
                 Err(unsupported(format!("{name} is the only broker, there are no others to cut it off from")))

@@ -76,7 +76,7 @@ impl DockerStack {
         Ok(match container.health() {
             Some(HealthStatusEnum::HEALTHY) => None,
             Some(HealthStatusEnum::UNHEALTHY) => {
-                Some(format!("its health check fails: {}", container.health_output().unwrap_or("without a word")))
+                Some(format!("its health check fails: {}", container.health_output().unwrap_or("without output")))
             }
             Some(other) => Some(format!("its health check says {other}")),
             None => Some("it has no health check".to_owned()),

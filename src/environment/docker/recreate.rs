@@ -40,7 +40,7 @@ impl Recreation {
         let name = container.name().to_owned();
         let definition = container.0.clone();
         let (Some(config), Some(mut host_config)) = (definition.config, definition.host_config) else {
-            return Err(EnvironmentError::failed(format!("the engine tells no definition of {name}")));
+            return Err(EnvironmentError::failed(format!("the engine does not answer with the definition of {name}")));
         };
         refuse_host_folders(container)?;
         // Podman shows a limit as `RLIMIT_NOFILE` and takes it as `nofile`.

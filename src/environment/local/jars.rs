@@ -68,7 +68,9 @@ impl Jars {
             let what = format!("Kafka {version}");
             let list = format!("kafka-{version}");
             if !fetch(Goal::Copy, &what, &list, pom, &[("kafka.version", version)], scratch).await? {
-                progress(format!("kscen has no checksums of {what}: it is what the Maven registry says it is"));
+                progress(format!(
+                    "kscen knows no checksums of {what}, so only those of the Maven registry were checked"
+                ));
             }
             progress(format!("fetched Kafka {version} in {:.0} s", began.elapsed().as_secs_f64()));
             Ok(())

@@ -188,7 +188,9 @@ impl Station {
         match life.as_ref().map(|life| (life.try_ended(), life.is_stopped())) {
             None => return Err(no_effect("it was never started".to_owned())),
             Some((Some(ended), _)) => return Err(no_effect(format!("it is not running: {}", ended.how))),
-            Some((None, true)) => return Err(no_effect("it is paused, and silent anyway".to_owned())),
+            Some((None, true)) => {
+                return Err(no_effect("it is paused, so disturbing its network changes nothing".to_owned()));
+            }
             Some((None, false)) => {}
         }
         let shape = self.link(fault.between).shape();

@@ -203,8 +203,11 @@ impl DeliverySubject {
         if self.classes.is_empty() && self.promised(cx.guarantee).is_none() {
             cx.report(
                 pointer,
-                Problem::new("expect-what", "neither a class nor a guarantee says what may happen")
-                    .help("add `lost: 0`, or `guarantee: at-least-once` at the top"),
+                Problem::new(
+                    "expect-what",
+                    "nothing is demanded of this delivery: neither a class nor a guarantee is given",
+                )
+                .help("add `lost: 0`, or `guarantee: at-least-once` at the top"),
             );
         }
         for (class, value) in &self.classes {

@@ -45,7 +45,7 @@ impl Drift {
                 Observed::Number(Quantity::new((last.value - first.value) / first.value, Unit::Share))
             }
             (Observed::Number(_), Observed::Number(_)) => {
-                Observed::Nothing { reason: "the first part is zero, of which there is no share".to_owned() }
+                Observed::Nothing { reason: "the first part is zero, so a change in percent is not defined".to_owned() }
             }
             (Observed::AtLeast { missing, .. }, _) | (_, Observed::AtLeast { missing, .. }) => {
                 Observed::unknown(missing.join("; "))

@@ -146,8 +146,8 @@ impl GroupSubject {
             for (number, partition) in offsets {
                 if let Some(committed) = now.get(number).and_then(|now| ahead(partition, now.end)) {
                     return Ok(Observed::unknown(format!(
-                        "the group has committed offset {committed} of {topic}/{number}, behind the end of the log: that is \
-                         of a log that is gone"
+                        "the group has committed offset {committed} of {topic}/{number}, behind the end of the log: it \
+                         belongs to a log that was deleted or cut back"
                     )));
                 }
             }

@@ -188,7 +188,7 @@ impl Payload {
                     .help("with `payload: { fixed: … }` the identity travels in a header, and any size is possible"),
             ),
             _ if size.0 > MOST => {
-                cx.report("/size", Problem::new("out-of-range", "a message of more than 256 MiB is no Kafka message"));
+                cx.report("/size", Problem::new("out-of-range", "a message has at most 256 MiB"));
             }
             Self::Fixed(_) | Self::Template(_) | Self::File(_) | Self::Cdc(_) => {
                 cx.report("/size", Problem::new("does-not-apply", "the payload itself decides its size"));

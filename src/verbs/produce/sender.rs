@@ -80,7 +80,8 @@ impl LiveStep for Sender {
             report.failed = named(self.live.failed());
             report.unknown = named(self.live.unknown() + self.live.in_flight());
             report.validity = LoadValidity::Invalid {
-                reason: "it did not end when it was asked to, and was given up before its books were closed".to_owned(),
+                reason: "it did not end when it was asked to, and was given up before its account was complete"
+                    .to_owned(),
             };
         }
         outcome

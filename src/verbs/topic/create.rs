@@ -56,7 +56,7 @@ impl Wanted<'_> {
                     owned.remove(&resource);
                 } else if !announced && !keep {
                     let text = format!(
-                        "topic {} may have been made, and is left: nobody could see whether it was there",
+                        "topic {} may have been made by this run, and is left: it is not known whether it was there before",
                         self.name
                     );
                     cx.run.recorder.warn(text);
