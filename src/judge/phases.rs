@@ -6,7 +6,8 @@
 use super::recovery::{Recovered, hit};
 use crate::environment::Action;
 use crate::record::latency::SLICE_US;
-use crate::record::{Record, StepRecord, StepStatus, Work};
+use crate::record::metric::Work;
+use crate::record::{Record, StepRecord, StepStatus};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;

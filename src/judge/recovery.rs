@@ -7,8 +7,9 @@
 
 use crate::environment::{Action, ServiceId};
 use crate::record::gaps::{FirstAck, first_ack_after};
+use crate::record::metric::Work;
 use crate::record::{
-    ConsumeReport, Evidence, FaultRecord, Observed, Quantity, RebalanceEvent, Record, StepRecord, StepStatus, Work,
+    ConsumeReport, Evidence, FaultRecord, Observed, Quantity, RebalanceEvent, Record, StepRecord, StepStatus,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
