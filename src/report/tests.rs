@@ -198,7 +198,7 @@ fn a_pattern_of_recovery_is_measured_by_what_declares_it() {
         let file = files.into_iter().find(|file| file.path.ends_with("delivery-guarantees.md")).expect("the report");
         String::from_utf8(file.bytes).unwrap()
     };
-    let counts = |text: &str| text.matches("not measured").count();
+    let counts = |text: &str| text.matches("not measured: ").count();
     assert_eq!(counts(&text(record(), &[])), 3);
     let file = "scenarios/broker-restart.yaml".to_owned();
     let declared = Declared { stem: "broker-restart".to_owned(), file, clause: clause.clone() };

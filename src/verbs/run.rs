@@ -15,9 +15,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::process::Stdio;
 
-/// What editors and messages say of a command that is one text.
-const AS_LIST: &str = "write program and arguments as a list, such as [ls, -l], or [sh, -c, \"…\"] for a shell";
-
 /// Runs a command. It finds the environment's addresses in KSCEN_KAFKA_BOOTSTRAP, KSCEN_CONNECT_URL and KSCEN_POSTGRES_URL,
 /// and on a local stack the broker's log directory in KSCEN_LOG_DIR (KSCEN_LOG_DIR_1 … where there are several brokers).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -25,7 +22,6 @@ const AS_LIST: &str = "write program and arguments as a list, such as [ls, -l], 
 #[schemars(transform = admit_list)]
 pub struct Run {
     /// A program and its arguments; nothing is expanded, because no shell is involved.
-    #[schemars(extend("patternErrorMessage" = AS_LIST))]
     command: Vec<String>,
     /// Further environment variables.
     #[serde(default)]
@@ -44,7 +40,6 @@ fn admit_list(schema: &mut Schema) {
     let description = long.get("description").cloned().unwrap_or_default();
     *schema = json_schema!({
         "description": description,
-        "patternErrorMessage": AS_LIST,
         "if": { "type": "array" },
         "then": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
         "else": long
