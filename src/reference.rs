@@ -1,5 +1,6 @@
 //! The reference of the verbs, generated from the types: for the terminal and for `docs/`.
 
+pub mod diagnostics;
 mod field;
 
 use crate::verb::{Registry, VerbEntry};

@@ -7,7 +7,10 @@ mod compare;
 mod completions;
 mod control;
 mod down;
+mod ending;
 mod exit;
+mod explain;
+mod fetch;
 #[cfg(test)]
 mod hour_tests;
 mod judge;
@@ -15,6 +18,7 @@ mod list;
 mod live_lines;
 mod new;
 mod output;
+mod past;
 mod plan;
 mod repair;
 mod report;
@@ -61,6 +65,7 @@ enum Command {
     Check(check::Args),
     Up(up::Args),
     Down(down::Args),
+    Fetch(fetch::Args),
     Status(status::Args),
     Undo(undo::Args),
     #[command(hide = true)]
@@ -69,6 +74,7 @@ enum Command {
     List(list::Args),
     New(new::Args),
     Steps(steps::Args),
+    Explain(explain::Args),
     Schema(schema::Args),
     Selfcheck(selfcheck::Args),
     Judge(judge::Args),
@@ -110,6 +116,7 @@ fn run(command: Command, output: &Output) -> Exit {
         Command::Check(args) => check::run(&args, output),
         Command::Up(args) => up::run(&args, output),
         Command::Down(args) => down::run(&args, output),
+        Command::Fetch(args) => fetch::run(&args, output),
         Command::Status(args) => status::run(&args, output),
         Command::Undo(args) => undo::run(&args, output),
         Command::Supervise(args) => up::supervisor(&args),
@@ -117,6 +124,7 @@ fn run(command: Command, output: &Output) -> Exit {
         Command::List(args) => list::run(&args, output),
         Command::New(args) => new::run(&args, output),
         Command::Steps(args) => steps::run(&args, output),
+        Command::Explain(args) => explain::run(&args, output),
         Command::Schema(args) => schema::run(&args, output),
         Command::Selfcheck(args) => selfcheck::run(&args, output),
         Command::Judge(args) => judge::run(&args, output),

@@ -1,5 +1,6 @@
 //! `kscen plan`
 
+use super::past::Past;
 use super::select::Selection;
 use super::variables::Variables;
 use super::{Exit, Output};
@@ -14,6 +15,7 @@ use crate::verb::Work;
 use crate::verbs::LANGUAGE;
 use clap::Args as ClapArgs;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Shows what will happen, what it needs and how long it takes, without starting anything.
@@ -26,6 +28,9 @@ pub struct Args {
     /// The environment to plan for.
     #[arg(long, value_name = "NAME", env = "KSCEN_ENV")]
     env: Option<String>,
+    /// Folder of stored results, which say how long scenarios took.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
@@ -49,12 +54,16 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         output.line("no scenario is selected");
         return Exit::Nothing;
     }
+    let past = Past::of(&args.results);
+    let mut all = Vec::new();
     let mut exit = Exit::Pass;
     for file in &selected.files {
         match plans(file, &LANGUAGE, &options) {
             Ok(plans) => {
                 for plan in &plans {
-                    show(plan, &project, &Shown { output, redactor: &plan.redactor });
+                    let estimate = Estimate::of(plan, &past, &project.name);
+                    show(plan, &project, estimate, &Shown { output, redactor: &plan.redactor });
+                    all.push(estimate);
                     if let Err(problems) = permit(plan, &project) {
                         let problems = problems.into_iter().map(|problem| problem.redacted(&plan.redactor));
                         output.problems(&problems.collect::<Vec<_>>());
@@ -65,7 +74,49 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
             Err(problems) => exit = refuse(problems),
         }
     }
+    if all.len() > 1 {
+        output.data(&together(&all));
+    }
     exit
+}
+
+/// How long a plan will take.
+#[derive(Clone, Copy, Debug)]
+struct Estimate {
+    /// By its own schedules: waits, holds and paced loads.
+    scheduled: Duration,
+    /// As it took when it ran, and of how many runs that is known.
+    took: Option<(Duration, usize)>,
+}
+
+impl Estimate {
+    fn of(plan: &Plan, past: &Past, environment: &str) -> Self {
+        Self { scheduled: schedule::length(plan), took: past.took(plan, environment) }
+    }
+
+    fn words(self) -> String {
+        let scheduled = length(self.scheduled);
+        match self.took {
+            Some((took, 1)) => {
+                format!("about {}, as when it ran last ({scheduled} by its own schedules)", length(took))
+            }
+            Some((took, runs)) => {
+                format!("about {}, as its last {runs} runs ({scheduled} by its own schedules)", length(took))
+            }
+            None => format!("{scheduled} by its own schedules; starting and waiting come on top (it has not run here)"),
+        }
+    }
+}
+
+/// All plans together, one after the other.
+fn together(all: &[Estimate]) -> String {
+    let sum: Duration = all.iter().map(|estimate| estimate.took.map_or(estimate.scheduled, |(took, _)| took)).sum();
+    let new = all.iter().filter(|estimate| estimate.took.is_none()).count();
+    let new = match new {
+        0 => String::new(),
+        new => format!("; {new} of them have not run here, and count by their schedules alone"),
+    };
+    format!("{} take about {} together{new}", plural(all.len(), "run"), length(sum))
 }
 
 /// Prints lines without secrets.
@@ -84,7 +135,7 @@ impl Shown<'_> {
     }
 }
 
-fn show(plan: &Plan, project: &Project, output: &Shown<'_>) {
+fn show(plan: &Plan, project: &Project, estimate: Estimate, output: &Shown<'_>) {
     output.data(&output.paint(1, &plan.title()));
     output.data(&format!("  file     {}", plan.file.display()));
     let kind = project.kind.as_ref();
@@ -95,7 +146,7 @@ fn show(plan: &Plan, project: &Project, output: &Shown<'_>) {
         let metrics: Vec<&str> = gate.metrics.iter().map(|gated| gated.name.as_str()).collect();
         output.data(&format!("  compares {} with {}, {}", metrics.join(", "), gate.baseline, plural(gate.runs, "run")));
     }
-    output.data(&format!("  takes    {} at least, by its own schedules", length(schedule::length(plan))));
+    output.data(&format!("  takes    {}", estimate.words()));
     let mut width = 0;
     plan.walk(&mut |step| width = width.max(step.id.chars().count()));
     for (section, steps) in

@@ -1,19 +1,20 @@
 //! `kscen run`
 
+use super::ending::{Ending, Failures};
+use super::past::Past;
 use super::reports::{ReportOptions, Reports};
 use super::results::{FolderWriter, NdjsonWriter, create};
 use super::select::Selection;
 use super::stage::ProjectStage;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, Verbosity};
 use super::variables::Variables;
 use super::{Exit, Output, signals};
 use crate::execute::interrupt::Interrupt;
 use crate::execute::{RunJob, execute};
-use crate::ground::plural;
 use crate::plan::{Plan, PlanOptions, plans};
 use crate::project::{Project, permit};
-use crate::record::{Outcome, Quantity, Record, Watcher};
-use crate::report::{NotRun, RESULT};
+use crate::record::{Record, Watcher};
+use crate::report::NotRun;
 use crate::text::Problem;
 use crate::verbs::LANGUAGE;
 use clap::{Args as ClapArgs, ValueEnum};
@@ -53,6 +54,18 @@ pub struct Args {
     /// Leaves `compare:` aside: a scenario has to run before its first baseline exists.
     #[arg(long)]
     no_compare: bool,
+    /// Ends after the first run that does not pass; the others are told as not run.
+    #[arg(long)]
+    fail_fast: bool,
+    /// Only what did not pass when it ran last, by the results in the folder of --results.
+    #[arg(long)]
+    last_failed: bool,
+    /// Says only what failed, and the verdict.
+    #[arg(short, long)]
+    quiet: bool,
+    /// Says also what passed, and when each fault took effect and was undone.
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
     /// Runs each scenario this often.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: u32,
@@ -67,6 +80,16 @@ enum Format {
     Json,
 }
 
+impl Args {
+    fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Usual,
+        }
+    }
+}
+
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
     let prepared = Reports::open(&args.reports).and_then(|reports| Ok((prepare(args)?, reports)));
     let ((project, todo, not_run), reports) = match prepared {
@@ -77,7 +100,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         }
     };
     if todo.is_empty() && not_run.is_empty() {
-        output.line("no scenario is selected");
+        output.line(if args.last_failed { "nothing of it failed when it ran last" } else { "no scenario is selected" });
         return Exit::Nothing;
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -101,7 +124,9 @@ fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
     let selected = args.selection.files()?;
     let options = PlanOptions { no_compare: args.no_compare, ..args.variables.options(&project, true)? };
     let (mut todo, mut not_run, mut problems) = (Vec::new(), Vec::new(), Vec::new());
-    for file in &selected.files {
+    let last = args.last_failed.then(|| Past::of(&args.results));
+    let wanted = |file: &&PathBuf| last.as_ref().is_none_or(|last| last.failed_in(file));
+    for file in selected.files.iter().filter(wanted) {
         for _ in 0..args.repeat {
             let plans = match plans(file, &LANGUAGE, &options) {
                 Ok(plans) => plans,
@@ -111,6 +136,9 @@ fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
                 }
             };
             for plan in plans {
+                if last.as_ref().is_some_and(|last| !last.failed(&plan)) {
+                    continue;
+                }
                 match permit(&plan, &project) {
                     Ok(()) => todo.push(plan),
                     Err(refused) if selected.named || args.strict => problems.extend(refused),
@@ -132,21 +160,14 @@ async fn all(
     output: &Output,
     project: Project,
     todo: Vec<Plan>,
-    not_run: Vec<NotRun>,
+    mut not_run: Vec<NotRun>,
     reports: Reports,
 ) -> Exit {
     let started = Instant::now();
-    let interrupt = match signals::listen(*output) {
-        Ok(interrupt) => interrupt,
-        Err(error) => {
-            output.line(&format!("cannot listen for signals: {error}"));
-            return Exit::Broken;
-        }
-    };
-    let mut stage = match ProjectStage::new(project) {
-        Ok(stage) => stage.waiting(args.wait),
-        Err(error) => {
-            output.line(&format!("cannot make a folder for data: {error}"));
+    let (interrupt, mut stage) = match begin(args, output, project) {
+        Ok(begun) => begun,
+        Err(why) => {
+            output.line(&why);
             return Exit::Broken;
         }
     };
@@ -156,12 +177,19 @@ async fn all(
     let suite = (total + not_run.len() > 1).then(|| suite_id(&todo));
     let results = suite.as_ref().map_or_else(|| args.results.clone(), |id| args.results.join(id));
     let mut page = None;
+    let failures = Failures::default();
     for plan in todo {
         if interrupt.asked().times > 0 {
             break;
         }
         let label = plan.redactor.text(&plan.label()).into_owned();
-        match one(args, output, plan, &results, &mut stage, interrupt.clone()).await {
+        if args.fail_fast && exit != Exit::Pass {
+            let file = plan.redactor.text(&plan.file.display().to_string()).into_owned();
+            let why = "an earlier run did not pass, and --fail-fast was given".to_owned();
+            not_run.push(NotRun { label, file, why });
+            continue;
+        }
+        match one(args, output, plan, &results, &mut stage, (interrupt.clone(), failures.clone())).await {
             Ok((folder, record)) => {
                 exit = exit.worse(Exit::of(&record));
                 match reports.run(&folder, &record) {
@@ -201,8 +229,15 @@ async fn all(
     if done.is_empty() && exit == Exit::Pass {
         return Exit::Nothing;
     }
-    last_line(output, exit, &done, total, seconds, page);
+    Ending { done: &done, total, seconds, page, failures: &failures }.tell(exit, output);
     exit
+}
+
+/// What all runs share: who hears signals, and where they run.
+fn begin(args: &Args, output: &Output, project: Project) -> Result<(Interrupt, ProjectStage), String> {
+    let interrupt = signals::listen(*output).map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let stage = ProjectStage::new(project).map_err(|error| format!("cannot make a folder for data: {error}"))?;
+    Ok((interrupt, stage.waiting(args.wait)))
 }
 
 async fn one(
@@ -211,14 +246,14 @@ async fn one(
     plan: Plan,
     results: &Path,
     stage: &mut ProjectStage,
-    interrupt: Interrupt,
+    (interrupt, failures): (Interrupt, Failures),
 ) -> std::io::Result<(PathBuf, Record)> {
     let folder = create(results, &plan.bindings.run_id)?;
     let mut watchers: Vec<Box<dyn Watcher>> = vec![Box::new(FolderWriter::open(&folder)?)];
     if args.format == Format::Json {
         watchers.push(Box::new(NdjsonWriter::default()));
     }
-    watchers.push(Box::new(Terminal::new(*output, &plan)));
+    watchers.push(Box::new(Terminal::new(*output, &plan, args.verbosity(), failures)));
     let job = RunJob {
         plan,
         folder: folder.clone(),
@@ -235,67 +270,4 @@ async fn one(
 /// The suite's folder: named after its first run, in which it sorts like a run.
 fn suite_id(todo: &[Plan]) -> String {
     todo.first().map_or_else(|| "suite".to_owned(), |plan| format!("{}-suite", plan.bindings.run_id))
-}
-
-fn last_line(
-    output: &Output,
-    exit: Exit,
-    done: &[(String, PathBuf, Record)],
-    total: usize,
-    seconds: f64,
-    page: Option<PathBuf>,
-) {
-    let dot = output.symbol("·", "-");
-    if done.len() > 1 || done.len() < total {
-        output.line("");
-        for (label, folder, record) in done {
-            let outcome = record.verdict.as_ref().map_or(Outcome::Error, |verdict| verdict.outcome);
-            let word = output.paint(color(outcome), &format!("{:11}", outcome.word()));
-            let time = Quantity::seconds(record.run.duration);
-            output.line(&format!("{word} {label}  {time}  {}", folder.join(RESULT).display()));
-            if let Some(verdict) = &record.verdict {
-                for reason in verdict.reasons.iter().take(5) {
-                    output.line(&format!("            {reason}"));
-                }
-            }
-        }
-    }
-    let word = match exit {
-        Exit::Pass => output.paint(32, "PASS"),
-        Exit::Fail => {
-            let unknown = done
-                .iter()
-                .all(|(_, _, record)| record.verdict.as_ref().is_none_or(|verdict| verdict.outcome != Outcome::Fail));
-            output.paint(31, if unknown { "UNKNOWN" } else { "FAIL" })
-        }
-        Exit::Unclean => output.paint(33, "UNCLEAN"),
-        Exit::Signal(_) => output.paint(33, "INTERRUPTED"),
-        _ => output.paint(31, "ERROR"),
-    };
-    let checks: usize = done
-        .iter()
-        .filter_map(|(_, _, record)| record.verdict.as_ref())
-        .map(|verdict| verdict.passed + verdict.failed + verdict.unknown)
-        .sum();
-    let runs = done.len();
-    let place = match (page, done) {
-        (Some(page), _) => format!(" {dot} report {}", page.display()),
-        (None, [(_, folder, _)]) => format!(" {dot} {}", folder.join(RESULT).display()),
-        (None, _) => String::new(),
-    };
-    output.line(&format!(
-        "{word} {} {dot} {} {dot} {}{place}",
-        plural(checks, "check"),
-        plural(runs, "run"),
-        Quantity::seconds(seconds)
-    ));
-}
-
-/// The terminal colour of an outcome.
-pub fn color(outcome: Outcome) -> u8 {
-    match outcome {
-        Outcome::Pass => 32,
-        Outcome::Fail | Outcome::Error => 31,
-        Outcome::Unknown | Outcome::Unclean | Outcome::Interrupted => 33,
-    }
 }

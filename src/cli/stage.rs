@@ -153,6 +153,10 @@ impl EnvironmentSource for ProjectStage {
         Box::pin(async move { if needs.private { self.close().await } else { Ok(()) } })
     }
 
+    fn name(&self) -> Option<String> {
+        Some(self.project.name.clone())
+    }
+
     fn journal(&self) -> Option<PathBuf> {
         self.shared.as_ref()?.journal.clone()
     }

@@ -1,14 +1,15 @@
 //! A run as a person follows it: permanent lines, and live lines below them on a terminal.
 
 use super::Output;
+use super::ending::{Failures, KeptFailure};
 use super::live_lines::LiveLines;
 use crate::ground::plural;
 use crate::plan::Plan;
 use crate::record::{
-    CheckOutcome, CheckRecord, EXPECTATION, Event, EventKind, Failure, Progress, Quantity, Record, StepRecord,
-    StepStatus, Unit, Watcher,
+    CheckOutcome, CheckRecord, EXPECTATION, Event, EventKind, Failure, FaultRecord, Progress, Quantity, Record,
+    StepRecord, StepStatus, Unit, Watcher,
 };
-use crate::text::{Location, Place, Problem, SourceText, Span, harmless, render};
+use crate::text::{Location, Place, Problem, SourceText, Span, harmless};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,27 +20,47 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 /// An environment that is ready within less, in seconds, was there before.
 const KEPT: f64 = 0.01;
 
-/// Prints a run.
+/// How much is said while a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Nothing: what failed is said at the end.
+    Quiet,
+    /// Steps, and what did not go well.
+    Usual,
+    /// Checks that passed and the moments of each fault, too.
+    Verbose,
+}
+
+/// Prints a run, and keeps what failed for the end.
 pub struct Terminal {
     output: Output,
+    verbosity: Verbosity,
+    run: String,
     title: String,
     live: LiveLines,
     figures: BTreeMap<String, Progress>,
     last: Instant,
-    failed: Vec<Problem>,
+    failures: Failures,
+    /// What was said of each fault last.
+    faults: BTreeMap<(String, String), String>,
     sources: Vec<Arc<SourceText>>,
 }
 
 impl Terminal {
     /// Prints a run of that plan; what it shows of the scenario's files is what was read when it was planned.
-    pub fn new(output: Output, plan: &Plan) -> Self {
+    pub fn new(output: Output, plan: &Plan, verbosity: Verbosity, failures: Failures) -> Self {
+        // Live lines are a part of what is said.
+        let output = Output { terminal: output.terminal && verbosity != Verbosity::Quiet, ..output };
         Self {
             output,
+            verbosity,
+            run: plan.bindings.run_id.clone(),
             title: plan.redactor.text(&plan.title()).into_owned(),
             live: LiveLines::new(output),
             figures: BTreeMap::new(),
             last: Instant::now(),
-            failed: Vec::new(),
+            failures,
+            faults: BTreeMap::new(),
             sources: plan.sources(),
         }
     }
@@ -53,6 +74,9 @@ impl Terminal {
     /// Lines that are laid out already.
     fn drawn(&mut self, text: &str) {
         self.last = Instant::now();
+        if self.verbosity == Verbosity::Quiet {
+            return;
+        }
         if self.output.terminal {
             self.live.above(text);
         } else {
@@ -95,42 +119,58 @@ impl Terminal {
         let symbol = self.output.paint(color, symbol);
         let time = self.output.paint(2, &time.to_string());
         self.line(&format!("  {symbol} {}  {}  {time}{figures}", step.id, step.title));
-        if let Some(failure) = &step.failure {
-            let problem = self.problem_of(failure);
-            // A failed expectation is told by its checks, which name the very line.
-            if failure.code != EXPECTATION {
-                let text = render(std::slice::from_ref(&problem), self.output.color);
-                self.drawn(text.trim_end());
-                self.log(&failure.log);
-                self.failed.push(problem);
-            }
+        // A failed expectation is told by its checks, which name the very line.
+        if let Some(failure) = step.failure.as_ref().filter(|failure| failure.code != EXPECTATION) {
+            self.failed(&step.id, format!("{}: {}", step.id, failure.message), failure);
         }
     }
 
-    fn log(&mut self, lines: &[String]) {
-        for line in lines {
-            let line = format!("    | {}", harmless(line));
-            self.line(&line);
-        }
+    /// Says briefly that something failed; all of it is said at the end.
+    fn failed(&mut self, step: &str, reason: String, failure: &Failure) {
+        let brief = harmless(failure.message.trim_end()).into_owned();
+        self.line(&format!("    {}", self.output.paint(31, &brief)));
+        let (problem, log) = (self.problem_of(failure), failure.log.clone());
+        self.failures.push(KeptFailure { run: self.run.clone(), step: step.to_owned(), reason, problem, log });
     }
 
     fn check(&mut self, check: &CheckRecord) {
-        if check.outcome == CheckOutcome::Pass {
-            return;
-        }
-        let word = if check.outcome == CheckOutcome::Fail { "check-failed" } else { "check-unknown" };
-        let mut problem =
-            Problem::new(word, format!("{}: expected {}, observed {}", check.subject, check.demand, check.observed))
-                .label(format!("observed {}", check.observed));
+        let said = format!("{}: expected {}, observed {}", check.subject, check.demand, check.observed);
+        let (code, color, symbol) = match check.outcome {
+            CheckOutcome::Pass if self.verbosity == Verbosity::Verbose => {
+                let symbol = self.output.paint(32, self.output.symbol("✓", "ok"));
+                return self.line(&format!("    {symbol} {}", harmless(&said)));
+            }
+            CheckOutcome::Pass => return,
+            CheckOutcome::Fail => ("check-failed", 31, self.output.symbol("✗", "FAILED")),
+            CheckOutcome::Unknown => ("check-unknown", 33, self.output.symbol("?", "unknown")),
+        };
+        self.line(&format!("    {} {}", self.output.paint(color, symbol), harmless(&said)));
+        let place = check.at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();
+        let reason = format!("{said}{place}");
+        let mut problem = Problem::new(code, said).label(format!("observed {}", check.observed));
         if let Some(place) = check.at.as_ref().and_then(|at| self.place(at)) {
             problem = problem.at(place);
         }
         for sample in &check.samples {
             problem = problem.note(sample.clone());
         }
-        let text = render(std::slice::from_ref(&problem), self.output.color);
-        self.drawn(text.trim_end());
-        self.failed.push(problem);
+        let (run, step) = (self.run.clone(), check.step.clone());
+        self.failures.push(KeptFailure { run, step, reason, problem, log: Vec::new() });
+    }
+
+    /// A moment of a fault that was not told yet.
+    fn fault(&mut self, fault: &FaultRecord) {
+        let moment = match fault {
+            FaultRecord { ready: Some(_), .. } => "ready again".to_owned(),
+            FaultRecord { undone: Some(_), .. } => "undone".to_owned(),
+            FaultRecord { effective: Some(_), proof, .. } => format!("in force: {proof}"),
+            _ => "asked for".to_owned(),
+        };
+        let key = (fault.step.clone(), fault.target.clone());
+        let text = format!("{}: {} of {} {moment}", fault.step, fault.action, fault.target);
+        if self.verbosity == Verbosity::Verbose && self.faults.insert(key, text.clone()).as_ref() != Some(&text) {
+            self.line(&format!("    {}", self.output.paint(2, &harmless(&text))));
+        }
     }
 
     fn problem_of(&self, failure: &Failure) -> Problem {
@@ -154,22 +194,11 @@ impl Terminal {
         let end = start + line.trim_end().len().max(1);
         Some(Place { source: Arc::clone(source), span: Span { start, end } })
     }
-
-    fn over(&mut self, steps: usize) {
-        self.live.clear();
-        // What failed long ago is out of sight by now.
-        if !self.failed.is_empty() && steps > 8 {
-            self.line("");
-            let failed = std::mem::take(&mut self.failed);
-            let text = render(&failed, self.output.color);
-            self.drawn(text.trim_end());
-        }
-    }
 }
 
 impl Watcher for Terminal {
     /// Where nobody can be told any more, the result still says it.
-    fn event(&mut self, event: &Event, record: Option<&Record>) -> std::io::Result<()> {
+    fn event(&mut self, event: &Event, _: Option<&Record>) -> std::io::Result<()> {
         match &event.kind {
             EventKind::RunStarted { info, .. } => {
                 let dot = self.output.symbol("·", "-");
@@ -204,21 +233,17 @@ impl Watcher for Terminal {
             EventKind::StepEnded { record } => self.ended(record),
             EventKind::Check { record } => self.check(record),
             EventKind::StepRetried { id, attempt, reason } => {
+                self.failures.forget(&self.run, id);
                 let text = format!("{id}: attempt {attempt} follows, the one before failed: {reason}");
                 self.line(&format!("  {}", self.output.paint(2, &text)));
             }
             EventKind::Leftover { text } => {
                 self.line(&format!("  {} {}", self.output.paint(33, "left behind:"), harmless(text)));
             }
-            EventKind::RunFailed { failure } => {
-                let problem = self.problem_of(failure);
-                let text = render(&[problem], self.output.color);
-                self.drawn(text.trim_end());
-                self.log(&failure.log);
-            }
-            EventKind::RunEnded { .. } => self.over(record.map_or(0, |record| record.steps.len())),
+            EventKind::RunFailed { failure } => self.failed("", failure.message.clone(), failure),
+            EventKind::RunEnded { .. } => self.live.clear(),
+            EventKind::Fault { record } => self.fault(record),
             EventKind::BrokerConfig { .. }
-            | EventKind::Fault { .. }
             | EventKind::Sample { .. }
             | EventKind::Strain { .. }
             | EventKind::Delivery { .. }

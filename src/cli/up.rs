@@ -2,7 +2,9 @@
 
 use super::{Exit, Output, control};
 use crate::environment::local::{Attached, LocalConfig, supervise};
-use crate::environment::{Capability, Controllers, Environment, EnvironmentError, EnvironmentResult, Needs, ServiceId};
+use crate::environment::{
+    Capability, Controllers, Environment, EnvironmentError, EnvironmentResult, Needs, ServiceId, VersionRange,
+};
 use crate::project::Project;
 use clap::Args as ClapArgs;
 use std::ffi::OsString;
@@ -47,10 +49,7 @@ async fn up(args: &Args, project: &Project, output: &Output) -> EnvironmentResul
     };
     let mut needs = Needs { brokers: args.brokers.max(1), ..Needs::kafka() };
     if let Some(text) = &args.kafka {
-        needs.kafka = Some(text.parse().map_err(|error| EnvironmentError::Prerequisite {
-            message: format!("`{text}` is no range of versions: {error}"),
-            remedy: "write `3.6` or `>=3.6, <5`".to_owned(),
-        })?);
+        needs.kafka = Some(range(text)?);
     }
     if args.dedicated_controllers {
         needs.controllers = Some(Controllers::Dedicated);
@@ -80,6 +79,14 @@ async fn up(args: &Args, project: &Project, output: &Output) -> EnvironmentResul
     output.line(&format!("up: `kscen run` uses it, `kscen down` stops it (supervisor {})", stack.supervisor()));
     output.data(&stack.endpoints().bootstrap);
     Ok(Exit::Pass)
+}
+
+/// A range of Kafka versions as somebody typed it.
+pub(super) fn range(text: &str) -> EnvironmentResult<VersionRange> {
+    text.parse().map_err(|error| EnvironmentError::Prerequisite {
+        message: format!("`{text}` is no range of versions: {error}"),
+        remedy: "write `3.6` or `>=3.6, <5`".to_owned(),
+    })
 }
 
 /// The error for what is only done to local stacks.

@@ -40,15 +40,22 @@ pub fn collect(runs: &[StoredResult]) -> BTreeMap<ComparedCell, BTreeMap<String,
     let mut all: BTreeMap<ComparedCell, BTreeMap<String, Samples>> = BTreeMap::new();
     for stored in runs {
         let record = &stored.record;
-        let file = std::path::Path::new(&record.run.file).file_name().unwrap_or_default();
-        let key = ComparedCell { scenario: file.to_string_lossy().into_owned(), cell: cell(record) };
-        let metrics = all.entry(key).or_default();
+        let metrics = all.entry(cell_of(record)).or_default();
         for (name, unit, better, value) in figures(record) {
             let samples = metrics.entry(name).or_insert_with(|| Samples { unit, better, values: Vec::new() });
+            if better == Better::Neutral {
+                samples.better = better;
+            }
             samples.values.push(value);
         }
     }
     all
+}
+
+/// The scenario and cell of a run.
+pub fn cell_of(record: &Record) -> ComparedCell {
+    let file = std::path::Path::new(&record.run.file).file_name().unwrap_or_default();
+    ComparedCell { scenario: file.to_string_lossy().into_owned(), cell: cell(record) }
 }
 
 /// Whether the step is a load as fast as it goes: it measures what the machine has to give at that moment.
@@ -97,7 +104,10 @@ fn figures(record: &Record) -> Vec<Figure> {
     for delivery in record.deliveries.iter().filter(|delivery| delivery.drained) {
         for class in Class::ALL.into_iter().filter(|class| *class != Class::Foreign) {
             let name = format!("{} → {}: {class}", delivery.from.join(", "), delivery.to.join(", "));
-            figures.push((name, Unit::Count, Better::Lower, delivery.ledger.count(class) as f64));
+            let count = delivery.ledger.count(class);
+            // What a run that passed had is what its scenario allows: how much of it comes is no merit and no fault.
+            let better = if passed && count > 0 { Better::Neutral } else { Better::Lower };
+            figures.push((name, Unit::Count, better, count as f64));
         }
     }
     let peaks = [("peak memory", Unit::Bytes, memory_peak(record)), ("peak CPU", Unit::Share, cpu_peak(record))];

@@ -1,5 +1,6 @@
 //! A run against a stored baseline, as checks of its verdict.
 
+use super::conditions::conditions;
 use super::decide::{Decision, decide};
 use super::margin::Margin;
 use super::statistics::median;
@@ -49,18 +50,6 @@ pub fn measured(record: &Record, step: &str, metric: &Metric, statistic: Option<
     let steady =
         (metric.shape == MetricShape::Distribution && !record.faults.is_empty()).then(|| spans(record, Phase::Steady));
     observe(record, step, metric.name, statistic, steady.as_deref())
-}
-
-/// The conditions of a run that its figures depend on.
-pub fn conditions(record: &Record) -> String {
-    let kafka = record.environment.as_ref().and_then(|environment| environment.kafka_version.clone());
-    let kind = record.environment.as_ref().map(|environment| environment.name.clone()).unwrap_or_default();
-    format!(
-        "{}, {} CPUs, Kafka {}, environment {kind}",
-        record.machine.cpu,
-        record.machine.cpus,
-        kafka.as_deref().unwrap_or("of unknown version")
-    )
 }
 
 impl Gate {

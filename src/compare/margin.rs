@@ -1,9 +1,10 @@
 //! Margins: how far two values may lie apart and still count as the same.
 
 use crate::record::{Quantity, Unit};
+use serde::Serialize;
 
 /// A margin: a share of the former value or an absolute one, whichever is larger.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Margin {
     /// Share of the former value.
     pub share: f64,

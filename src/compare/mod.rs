@@ -2,12 +2,18 @@
 
 mod collect;
 mod comparison;
+mod conditions;
 mod decide;
 mod gate;
+mod junit;
 mod margin;
+mod markdown;
 pub mod statistics;
 
 pub use comparison::{Comparison, MetricRow, compare};
+pub use conditions::{ConditionDifference, conditions};
 pub use decide::Decision;
-pub use gate::{Gate, Gated, conditions, measured};
+pub use gate::{Gate, Gated, measured};
+pub use junit::junit;
 pub use margin::{Margin, margin};
+pub use markdown::markdown;

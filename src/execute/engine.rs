@@ -5,7 +5,7 @@ use super::pulse::{Pids, Pulse};
 use super::walk::Walker;
 use super::{cleanup, down, excerpts, machine, sampler};
 use crate::accounting::{Changes, RunIdentity, Settlements};
-use crate::environment::{Environment, EnvironmentError, Grant, Needs};
+use crate::environment::{Environment, EnvironmentError, EnvironmentInfo, Grant, Needs};
 use crate::faults::journal::Journal;
 use crate::faults::{Owned, PATIENCE as UNDO_PATIENCE, UndoStack};
 use crate::judge;
@@ -40,6 +40,11 @@ pub trait EnvironmentSource: Send {
 
     /// The run no longer needs it.
     fn release<'a>(&'a mut self, needs: &'a Needs) -> BoxFuture<'a, Result<(), EnvironmentError>>;
+
+    /// The environment's name in `kscen.yaml`, where it has one of its own.
+    fn name(&self) -> Option<String> {
+        None
+    }
 
     /// Where faults on this environment are journalled; `None` where they cannot outlive the program.
     fn journal(&self) -> Option<PathBuf>;
@@ -84,7 +89,7 @@ pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
         Some(Ok(environment)) => {
             let endpoints = environment.endpoints();
             recorder.hide(|redactor| hide_addresses(redactor, &endpoints));
-            let info = Box::new(environment.info());
+            let info = described(environment.as_ref(), stage);
             recorder.emit(EventKind::EnvironmentReady { info, took: moment::since(started).as_secs_f64() });
             let journal = stage.journal().map_or_else(|| Ok(Journal::none()), |path| Journal::open(&path));
             let (logs, client_logs) = LogSink::bounded(CLIENT_LINES);
@@ -136,6 +141,13 @@ pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
     conclude(recorder, clock)
 }
 
+/// What is known about the environment, under the name that the project gives it.
+fn described(environment: &dyn Environment, stage: &dyn EnvironmentSource) -> Box<EnvironmentInfo> {
+    let mut info = environment.info();
+    info.name = stage.name().unwrap_or(info.name);
+    Box::new(info)
+}
+
 /// What the steps may know of the plan that they belong to.
 fn facts(plan: &Plan) -> ScenarioFacts {
     ScenarioFacts {
@@ -159,6 +171,7 @@ fn opening(plan: &Plan) -> EventKind {
             file: plan.file.display().to_string(),
             tags: plan.envelope.tags.clone(),
             guarantee: plan.envelope.guarantee,
+            checks: plan.envelope.checks,
             noise: plan.envelope.noise,
             report: plan.envelope.report.clone(),
             matrix: plan.cell.clone(),

@@ -209,6 +209,7 @@ impl Task {
             produced: outcome.produced,
             consumed: outcome.consumed,
             written: outcome.written,
+            judged: outcome.judged,
             details: outcome.details,
         };
         run.live.end(&self.id, record.clone());

@@ -1,12 +1,15 @@
 //! The verdict on a run.
 
-use crate::record::{CheckOutcome, EXPECTATION, Outcome, Record, StepStatus, Verdict};
+use crate::record::{CheckOutcome, EXPECTATION, Outcome, Record, Section, StepRecord, StepStatus, Verdict};
 
 /// Judges a record.
 pub fn verdict(record: &Record) -> Verdict {
     let count = |outcome| record.checks.iter().filter(|check| check.outcome == outcome).count();
-    let (passed, failed, unknown) =
-        (count(CheckOutcome::Pass), count(CheckOutcome::Fail), count(CheckOutcome::Unknown));
+    let (passed, failed, unknown) = (
+        count(CheckOutcome::Pass) + judging(record, StepStatus::Done),
+        count(CheckOutcome::Fail) + judging(record, StepStatus::Failed),
+        count(CheckOutcome::Unknown),
+    );
     let mut reasons = Vec::new();
     if let Some(failure) = &record.failure {
         reasons.push(failure.message.clone());
@@ -57,26 +60,38 @@ pub fn verdict(record: &Record) -> Verdict {
     Verdict { outcome, passed, failed, unknown, reasons }
 }
 
-/// Why a run that broke nothing is no pass all the same: messages were moved and nothing was judged, or a guarantee was given
-/// and no delivery was there to judge it by. A run that only sets up or only disturbs something has nothing to judge; what
-/// senders are held to where nothing is stated, see [`super::implied()`].
+/// Steps that themselves held what they saw against what the scenario states, and ended so. What `setup` waits for is no check.
+fn judging(record: &Record, status: StepStatus) -> usize {
+    record.steps.iter().filter(|step| step.judged && step.section != Section::Setup && step.status == status).count()
+}
+
+/// Why a run that broke nothing is no pass all the same: nothing was checked and the scenario does not say that this is meant, or a
+/// guarantee was given and no delivery was there to judge it by. What senders are held to where nothing is stated, see
+/// [`super::implied()`].
 fn unjudged(record: &Record) -> Option<String> {
-    let loads: Vec<&str> = record
-        .steps
-        .iter()
-        .filter(|step| step.produced.is_some() || step.consumed.is_some())
-        .map(|step| step.id.as_str())
-        .collect();
-    match &record.run.guarantee {
-        Some(guarantee) if record.deliveries.is_empty() => Some(format!(
-            "guarantee {guarantee}: nothing was judged by it, because no sender and reader of the same topic both ran"
-        )),
-        None if record.checks.is_empty() && !loads.is_empty() => Some(format!(
-            "nothing was judged of what {} did: add an `expect`, `thresholds` or a `guarantee`",
-            loads.join(", ")
-        )),
-        _ => None,
+    if let Some(guarantee) = &record.run.guarantee {
+        return record.deliveries.is_empty().then(|| {
+            format!(
+                "guarantee {guarantee}: nothing was judged by it, because no sender and reader of the same topic both ran"
+            )
+        });
     }
+    let failed = |step: &StepRecord| matches!(step.status, StepStatus::Error | StepStatus::Failed);
+    let told = record.failure.is_some() || record.steps.iter().any(failed);
+    let checked = !record.checks.is_empty() || judging(record, StepStatus::Done) > 0;
+    if record.run.checks.is_some() || checked || told {
+        return None;
+    }
+    let loads = record.steps.iter().filter(|step| step.produced.is_some() || step.consumed.is_some());
+    let loads: Vec<&str> = loads.map(|step| step.id.as_str()).collect();
+    let what = if loads.is_empty() {
+        "nothing was checked".to_owned()
+    } else {
+        format!("nothing was judged of what {} did", loads.join(", "))
+    };
+    Some(format!(
+        "{what}: add an `expect`, `thresholds` or a `guarantee`, or say with `checks: none` that this is meant"
+    ))
 }
 
 fn failed_by_itself(record: &Record, step: &str) -> bool {
@@ -86,7 +101,7 @@ fn failed_by_itself(record: &Record, step: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::Guarantee;
+    use crate::scenario::{Checks, Guarantee};
 
     fn record(produced: bool, consumed: bool) -> Record {
         let mut record: Record =
@@ -106,12 +121,37 @@ mod tests {
 
     #[test]
     fn a_run_that_judged_nothing_is_no_pass() {
-        assert_eq!(verdict(&record(false, false)).outcome, Outcome::Pass, "it moved nothing");
+        let mut idle = record(false, false);
+        let judged = verdict(&idle);
+        assert_eq!((judged.outcome, judged.passed), (Outcome::Unknown, 0), "it checked nothing");
+        assert!(judged.reasons[0].contains("nothing was checked") && judged.reasons[0].contains("`checks: none`"));
+        idle.run.checks = Some(Checks::None);
+        assert_eq!(verdict(&idle).outcome, Outcome::Pass, "that is meant");
         assert_eq!(verdict(&record(false, true)).outcome, Outcome::Unknown, "it read, and nothing was stated");
         let mut guaranteed = record(true, false);
         guaranteed.run.guarantee = Some(Guarantee::AtLeastOnce);
         assert_eq!(verdict(&guaranteed).outcome, Outcome::Unknown, "there was no delivery to judge");
         assert!(super::super::implied(&guaranteed).is_empty());
+    }
+
+    #[test]
+    fn a_step_that_judges_by_itself_is_a_check() {
+        let mut record = record(false, false);
+        let step = record.steps.iter_mut().find(|step| step.section != Section::Setup).expect("a step");
+        step.judged = true;
+        let judged = verdict(&record);
+        assert_eq!((judged.outcome, judged.passed), (Outcome::Pass, 1));
+        let step = record.steps.iter_mut().find(|step| step.judged).expect("that step");
+        step.status = StepStatus::Failed;
+        let judged = verdict(&record);
+        assert_eq!((judged.outcome, judged.failed, judged.reasons), (Outcome::Fail, 1, Vec::new()));
+        let step = record.steps.iter_mut().find(|step| step.judged).expect("that step");
+        (step.section, step.status) = (Section::Setup, StepStatus::Done);
+        assert_eq!(
+            verdict(&record).outcome,
+            Outcome::Unknown,
+            "what is waited for before the scenario is no check of it"
+        );
     }
 
     #[test]

@@ -213,6 +213,9 @@ fn plan_cell(
     for steps in &sections {
         check_steps(steps, &scope, guarantee, problems);
     }
+    if envelope.as_ref().is_some_and(|envelope| envelope.checks.is_some()) {
+        checked_all_the_same(document, root, &sections, problems);
+    }
     let needs = union_needs(document, root, &sections, problems);
     let clause = document.get("compare").filter(|_| !options.no_compare && !findings.touch("/compare"));
     let comparing = Comparing { file, cell: &cell, bindings: &bindings, scope: &scope };
@@ -237,6 +240,28 @@ fn plan_cell(
         origin: root.clone(),
         redactor,
     })
+}
+
+/// Refuses what checks something in a scenario that says that nothing is checked.
+fn checked_all_the_same(
+    document: &Value,
+    root: &Origin,
+    sections: &[Vec<PlannedStep>; 3],
+    problems: &mut Vec<Problem>,
+) {
+    let mut places: Vec<_> = ["guarantee", "compare"]
+        .into_iter()
+        .filter(|key| document.get(key).is_some())
+        .map(|key| root.key_place(&format!("/{key}")))
+        .collect();
+    for step in sections.iter().flatten() {
+        step.walk(&mut |step| places.extend(step.facts.judges.then(|| step.origin.key_place(""))));
+    }
+    problems.extend(places.into_iter().map(|place| {
+        Problem::new("contradiction", "the scenario says `checks: none`, and this is a check")
+            .at(place)
+            .help("leave out `checks: none`, or this")
+    }));
 }
 
 fn bind(root: &Origin, cell: &Cell, budget: &Budget, options: &PlanOptions, problems: &mut Vec<Problem>) -> Bindings {

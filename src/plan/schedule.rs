@@ -21,7 +21,7 @@ pub fn length(plan: &Plan) -> Duration {
 fn walk(steps: &[PlannedStep], mut at: Duration, ends: &mut BTreeMap<String, Duration>) -> Duration {
     for step in steps {
         let own = match &step.children {
-            Children::None => own(step),
+            Children::None => step.facts.planned.unwrap_or_default(),
             Children::Sequence(inner) => walk(inner, at, ends).saturating_sub(at),
             Children::Branches(branches) => {
                 let over = branches.iter().map(|branch| walk(branch, at, ends)).max().unwrap_or(at);
@@ -39,9 +39,4 @@ fn walk(steps: &[PlannedStep], mut at: Duration, ends: &mut BTreeMap<String, Dur
         }
     }
     at
-}
-
-fn own(step: &PlannedStep) -> Duration {
-    // What an expectation plans is patience: it is over as soon as it holds.
-    if step.entry.work == Work::Judges { Duration::ZERO } else { step.facts.planned.unwrap_or_default() }
 }

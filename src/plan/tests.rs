@@ -140,6 +140,17 @@ fn a_matrix_gives_a_plan_for_each_cell() {
 }
 
 #[test]
+fn what_checks_is_refused_where_nothing_is_checked() {
+    let draft = Draft::new(
+        "name: x\nchecks: none\nguarantee: at-least-once\nsteps:\n  - topic: t\n  - expect: { topic: { name: t, count: 0 } }\n  \
+         - produce: { topic: t, count: 5, thresholds: { acked: 5 } }\n",
+    );
+    assert_eq!(draft.problems(), [("contradiction", 3), ("contradiction", 6), ("contradiction", 7)]);
+    let fine = Draft::new("name: x\nchecks: none\nsteps:\n  - topic: t\n");
+    assert_eq!(fine.problems(), []);
+}
+
+#[test]
 fn fragments_have_ids_and_variables_of_their_own() {
     let draft = Draft::new(
         "name: x\nvars: { topic: outer }\nsteps:\n  - id: one\n    include: { file: parts/load.yaml, vars: { topic: \"${topic}-1\" } }\n  \
@@ -215,6 +226,10 @@ fn a_plan_is_as_long_as_its_schedules() {
     assert_eq!(length("  - wait: 3s\n"), Duration::from_secs(10));
     assert_eq!(length("  - wait: 3s\n  - join: load\n  - wait: 2s\n"), Duration::from_secs(12));
     assert_eq!(length("  - wait: 15s\n"), Duration::from_secs(15));
+    // How long something may take is no part of it; how long it is held is.
+    let patient = "  - join: load\n  - connector: { name: c, debezium: { tables: [t] } }\n  \
+                   - expect: { topic: { name: t, count: 1000 }, within: 60s, hold: 5s }\n";
+    assert_eq!(length(patient), Duration::from_secs(15));
 }
 
 #[test]

@@ -2,12 +2,9 @@
 
 use super::planned::{Children, PlannedStep};
 use crate::scenario::Modifiers;
-use crate::verb::Facts;
+use crate::verb::{CONTROL, Facts};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// What a control verb may take.
-pub const CONTROL: Duration = Duration::from_secs(60);
 
 /// The step's own timeout, or its planned length and an allowance.
 pub fn of(modifiers: &Modifiers, facts: &Facts) -> Duration {

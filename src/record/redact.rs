@@ -148,6 +148,7 @@ mod tests {
             produced: None,
             consumed: None,
             written: None,
+            judged: false,
             details: serde_json::json!({ "hunter2hunter2": ["hunter2", "hunter2"], "stdout": "it is done\nhunter2\nhunter2" }),
         };
         let EventKind::StepEnded { record } = redacted(EventKind::StepEnded { record: Box::new(record) }, &redactor)

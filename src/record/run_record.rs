@@ -34,6 +34,9 @@ pub struct RunInfo {
     pub tags: Vec<String>,
     /// The guarantee it is judged by.
     pub guarantee: Option<crate::scenario::Guarantee>,
+    /// Whether the scenario says that nothing is checked, and that this is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<crate::scenario::Checks>,
     /// What the scenario tells the baseline reports about itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<crate::scenario::ReportClause>,

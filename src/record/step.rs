@@ -102,6 +102,10 @@ pub struct StepRecord {
     /// What a `sql` step that repeats statements measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<Box<WriteReport>>,
+    /// Whether the step itself held what it saw (an answer, an output, an archive) against what the scenario states: done, that is a
+    /// check that passed, and failed, one that did not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub judged: bool,
     /// Whatever else the verb has to report (an HTTP answer, rows), as JSON.
     pub details: serde_json::Value,
 }

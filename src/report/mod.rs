@@ -25,6 +25,7 @@ pub mod view;
 pub use baseline::{DELIVERY, Declared, PERFORMANCE, baseline};
 pub use command::command;
 pub use junit::junit;
+pub use markdown::escape as escape_markdown;
 pub use output::OutputFile;
 pub use reporter::{Reporter, RunReports};
 pub use stored::{Collection, EVENTS, RESULT, StoredResult, load};

@@ -14,7 +14,7 @@ mod steps;
 pub use checks::CheckRow;
 pub use conditions::ConditionGroup;
 pub use faults::FaultRow;
-pub use headlines::{Headline, cpu_peak, memory_peak, response_time};
+pub use headlines::{Headline, cpu_peak, headlines, memory_peak, response_time};
 pub use ledger::LedgerView;
 pub use logs::LogView;
 pub use outcome::OutcomeView;
@@ -92,7 +92,7 @@ impl RunView {
             extent: format!("{} check{plural} · {}", checks.len(), Quantity::seconds(record.run.duration)),
             reasons: record.verdict.as_ref().map(|verdict| verdict.reasons.clone()).unwrap_or_default(),
             help: failures.filter_map(|failure| failure.help.clone()).collect(),
-            headlines: headlines::headlines(record),
+            headlines: headlines(record),
             checks,
             timeline: timeline(record),
             steps: steps::bars(record),

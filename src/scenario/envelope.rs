@@ -1,6 +1,7 @@
 //! The top level of a scenario file and of a fragment.
 
 use super::baseline_notes::ReportClause;
+use super::checks::Checks;
 use super::guarantee::Guarantee;
 use super::needs::NeedsClause;
 use super::noise::Noise;
@@ -25,6 +26,9 @@ pub struct Envelope {
     /// Which anomalies fail a delivery where no class is named.
     #[serde(default)]
     pub guarantee: Option<Guarantee>,
+    /// `none` says that nothing is checked, and that this is meant. Without it, a run in which nothing was checked is unknown.
+    #[serde(default)]
+    pub checks: Option<Checks>,
     /// What becomes of bounds on performance that are not met while the machine was not available.
     #[serde(default)]
     pub noise: Noise,

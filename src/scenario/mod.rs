@@ -1,6 +1,7 @@
 //! The scenario language as types.
 
 mod baseline_notes;
+mod checks;
 mod compare;
 mod envelope;
 mod guarantee;
@@ -13,6 +14,7 @@ pub mod schema;
 pub mod units;
 
 pub use baseline_notes::{BaselineReport, RecoveryPattern, ReportClause};
+pub use checks::Checks;
 pub use compare::{CompareClause, MarginClause};
 pub use envelope::{Envelope, Fragment};
 pub use guarantee::Guarantee;

@@ -6,6 +6,9 @@ use crate::record::metric::Work;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// What a control verb may take beyond what it plans, before it has failed.
+pub const CONTROL: Duration = Duration::from_secs(60);
+
 /// What other steps may rely on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {

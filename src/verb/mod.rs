@@ -17,7 +17,7 @@ pub use check::CheckContext;
 pub use context::StepContext;
 pub use entry::{AnyStep, Nesting, Step, VerbEntry, entry};
 pub use error::{ErrorKind, StepError};
-pub use facts::{Facts, Scope, ScopeStep};
+pub use facts::{CONTROL, Facts, Scope, ScopeStep};
 pub use live::{Live, LiveReader, LiveSender, LiveStep, LiveSteps, LiveWriter, rate_since};
 pub use outcome::StepOutcome;
 pub use registry::Registry;

@@ -18,6 +18,8 @@ pub struct StepOutcome {
     pub consumed: Option<Box<ConsumeReport>>,
     /// What a load of a database measured.
     pub written: Option<Box<WriteReport>>,
+    /// Whether it held what it saw against what the scenario states.
+    pub judged: bool,
     /// Whatever else there is to report.
     pub details: Value,
 }
@@ -27,6 +29,13 @@ impl StepOutcome {
     #[must_use]
     pub fn metric(mut self, name: &str, quantity: Quantity) -> Self {
         self.metrics.insert(name.to_owned(), quantity);
+        self
+    }
+
+    /// Says whether it held what it saw against what the scenario states.
+    #[must_use]
+    pub fn judged(mut self, judged: bool) -> Self {
+        self.judged = judged;
         self
     }
 
@@ -58,6 +67,7 @@ impl StepOutcome {
             produced: self.produced.clone(),
             consumed: self.consumed.clone(),
             written: self.written.clone(),
+            judged: self.judged,
             details: Value::Null,
         }
     }

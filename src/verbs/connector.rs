@@ -17,7 +17,7 @@ use crate::database::Database;
 use crate::environment::{Grant, Needs, ServiceId};
 use crate::faults::Resource;
 use crate::text::Problem;
-use crate::verb::{CheckContext, Facts, Scope, Step, StepContext, StepError, StepOutcome};
+use crate::verb::{CONTROL, CheckContext, Facts, Scope, Step, StepContext, StepError, StepOutcome};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -81,7 +81,12 @@ impl Step for Connector {
     }
 
     fn facts(&self) -> Facts {
-        Facts { connector: Some(self.name.clone()), planned: Some(PATIENCE), ends: true, ..Facts::default() }
+        Facts {
+            connector: Some(self.name.clone()),
+            allowance: Some(PATIENCE + CONTROL),
+            ends: true,
+            ..Facts::default()
+        }
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {

@@ -20,7 +20,7 @@ use crate::kafka::KafkaFailure;
 use crate::record::{CheckOutcome, CheckRecord, Demand, EXPECTATION, EventKind, Observed};
 use crate::scenario::units::Length;
 use crate::text::Problem;
-use crate::verb::{CheckContext, Facts, Step, StepContext, StepError, StepOutcome, Stop, Work};
+use crate::verb::{CONTROL, CheckContext, Facts, Step, StepContext, StepError, StepOutcome, Stop, Work};
 use crate::wire::WireError;
 use archive::ArchiveSubject;
 use cluster::ClusterSubject;
@@ -158,7 +158,9 @@ impl Step for Expect {
         let within = self.within.map(|within| within.0);
         let patience = if self.delivery.is_some() { within.unwrap_or(PATIENCE) } else { within.unwrap_or_default() };
         Facts {
-            planned: Some(patience + self.hold.map_or(Duration::ZERO, |hold| hold.0)),
+            // What it waits for at most is patience: it is over as soon as it holds.
+            planned: self.hold.map(|hold| hold.0),
+            allowance: Some(patience + CONTROL),
             follows: self.delivery.iter().flat_map(Many::iter).find_map(DeliverySubject::first_sender),
             ends: true,
             judges: true,

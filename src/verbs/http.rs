@@ -150,7 +150,8 @@ impl Http {
 
     fn judge(&self, status: u16, text: &str) -> Result<StepOutcome, StepError> {
         let excerpt = short(text, 500);
-        let outcome = StepOutcome::default().details(json!({ "status": status, "body": excerpt }));
+        let stated = self.status.is_some() || self.contains.is_some() || !self.json.is_empty();
+        let outcome = StepOutcome::default().judged(stated).details(json!({ "status": status, "body": excerpt }));
         let expected = match self.status {
             Some(expected) => status == expected,
             None => (200..300).contains(&status),
@@ -172,7 +173,8 @@ impl Http {
             return Ok(outcome);
         }
         let answer: Value = serde_json::from_str(text)
-            .map_err(|error| StepError::check("http-body", format!("the answer is no JSON: {error}")).at("/json"))?;
+            .map_err(|error| StepError::check("http-body", format!("the answer is no JSON: {error}")).at("/json"))
+            .map_err(|error| error.after(outcome.clone()))?;
         for (pointer, wanted) in &self.json {
             let found = answer.pointer(pointer);
             if found != Some(wanted) {

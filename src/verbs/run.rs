@@ -26,9 +26,9 @@ pub struct Run {
     /// Further environment variables.
     #[serde(default)]
     env: BTreeMap<String, String>,
-    /// Expected exit status.
+    /// Expected exit status; 0 where absent.
     #[serde(default)]
-    status: i32,
+    status: Option<i32>,
     /// A text that its standard output must contain.
     #[serde(default)]
     contains: Option<String>,
@@ -102,14 +102,15 @@ impl Step for Run {
         err.drain();
         let (out, err) = (out.text(), err.text());
         let status = status.map_err(broken)?;
-        let outcome = StepOutcome::default().details(json!({
+        let (stated, wanted) = (self.status.is_some() || self.contains.is_some(), self.status.unwrap_or(0));
+        let outcome = StepOutcome::default().judged(stated).details(json!({
             "status": status.code(),
             "stdout": short(&out, 4000),
             "stderr": short(&err, 4000),
         }));
-        if status.code() != Some(self.status) {
+        if status.code() != Some(wanted) {
             let log = err.lines().rev().take(10).map(str::to_owned).collect::<Vec<_>>().into_iter().rev().collect();
-            return Err(StepError::check("exit-status", format!("expected exit status {}, got {status}", self.status))
+            return Err(StepError::check("exit-status", format!("expected exit status {wanted}, got {status}"))
                 .with_log(log)
                 .after(outcome));
         }

@@ -91,8 +91,9 @@ impl Verify {
             .map_err(|error| error.to_string())
             .and_then(|report| report.map_err(|error| error.to_string()))
             .map_err(|error| StepError::broken("verify", error).at("/archive"))?;
-        let outcome =
-            StepOutcome::default().details(json!({ "records": report.records, "problems": report.problems.len() }));
+        let outcome = StepOutcome::default()
+            .judged(true)
+            .details(json!({ "records": report.records, "problems": report.problems.len() }));
         let Some(first) = report.problems.first() else { return Ok(outcome) };
         let at = first.at.map(|at| format!(" at byte {at}")).unwrap_or_default();
         let words = format!("{} is damaged{at}: {}", first.file, first.reason);
@@ -109,7 +110,7 @@ impl Verify {
             verified.extend(done.map_err(broken)?);
         }
         let records: u64 = verified.iter().map(target::Verified::records).sum();
-        let outcome = StepOutcome::default().details(json!({ "records": records, "topics": verified }));
+        let outcome = StepOutcome::default().judged(true).details(json!({ "records": records, "topics": verified }));
         match verified.iter().find_map(target::Verified::first_difference) {
             None => Ok(outcome),
             Some(words) => Err(StepError::check("verify", words).at("/topic").after(outcome)),

@@ -64,37 +64,106 @@ fn each_mistake_has_its_message() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-#[test]
-fn each_code_has_a_golden_file() {
-    let goldens: BTreeSet<String> = files("scenarios/invalid", "err")
-        .iter()
-        .filter_map(|file| file.file_stem()?.to_str().map(str::to_owned))
-        .collect();
-    let without: BTreeSet<&str> = WITHOUT.iter().map(|(code, _)| *code).collect();
-    let mut missing = Vec::new();
+/// The codes that the source gives to problems, with the file of each.
+fn in_source() -> Vec<(String, std::path::PathBuf)> {
+    let mut found = Vec::new();
     for file in files("src", "rs") {
-        // What is wrong with where reports go, or with their templates, is no mistake in a scenario.
-        let of_reports = file.starts_with(root().join("src/report"))
-            || file.ends_with("cli/report.rs")
-            || file.ends_with("cli/reports.rs");
-        if of_reports {
-            continue;
-        }
         let text = std::fs::read_to_string(&file).expect("a file of the project");
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for piece in flat.split("Problem::new(").skip(1) {
-            let Some(code) = piece.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else {
-                continue;
-            };
-            if !goldens.contains(code) && !without.contains(code) {
-                missing.push(format!("{code} ({})", file.strip_prefix(root()).unwrap_or(&file).display()));
+            if let Some(code) = piece.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) {
+                found.push((code.to_owned(), file.strip_prefix(root()).unwrap_or(&file).to_owned()));
             }
         }
     }
+    found
+}
+
+/// The codes that a golden file shows.
+fn shown() -> BTreeSet<String> {
+    files("scenarios/invalid", "err").iter().filter_map(|file| file.file_stem()?.to_str().map(str::to_owned)).collect()
+}
+
+#[test]
+fn each_code_has_a_golden_file() {
+    let goldens = shown();
+    let without: BTreeSet<&str> = WITHOUT.iter().map(|(code, _)| *code).collect();
+    // What is wrong with where reports go, or with their templates, is no mistake in a scenario.
+    let of_reports = |file: &Path| {
+        file.starts_with("src/report") || file.ends_with("cli/report.rs") || file.ends_with("cli/reports.rs")
+    };
+    let missing: Vec<String> = in_source()
+        .iter()
+        .filter(|(code, file)| !of_reports(file) && !goldens.contains(code) && !without.contains(code.as_str()))
+        .map(|(code, file)| format!("{code} ({})", file.display()))
+        .collect();
     assert!(missing.is_empty(), "no file in scenarios/invalid/ shows {}", missing.join(", "));
     let both: Vec<_> = goldens.iter().filter(|code| without.contains(code.as_str())).collect();
     assert!(both.is_empty(), "{both:?} have a golden file after all");
+}
+
+/// Codes of what a run finds, which stand in no literal problem of the source.
+const OF_RUNS: [&str; 4] = ["check-failed", "check-unknown", "run-failed", "step-failed"];
+
+/// The page of diagnostics explains every code and no other, in order; its examples are the golden files.
+#[test]
+fn each_code_is_explained() {
+    let page = root().join("docs/diagnostics.md");
+    let kept = std::fs::read_to_string(&page).expect("the page");
+    let goldens = shown();
+    let mut parts = kept.split("\n## `");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    let mut explained = BTreeSet::new();
+    for part in parts {
+        let (code, rest) = part.split_once("`\n").expect("a heading is a code");
+        assert!(explained.last().is_none_or(|last: &String| last.as_str() < code), "{code} is not in its place");
+        assert!(rest.contains("\n**Mend it.** "), "{code}: how to mend it is not said");
+        explained.insert(code.to_owned());
+        text.push_str(&format!("\n## `{code}`\n"));
+        if !goldens.contains(code) {
+            text.push_str(rest);
+            continue;
+        }
+        let prose = rest.split("\n```").next().unwrap_or_default().trim();
+        let file = |extension: &str| {
+            let bytes =
+                std::fs::read(root().join(format!("scenarios/invalid/{code}.{extension}"))).expect("a golden file");
+            visible(String::from_utf8_lossy(&bytes).trim_end())
+        };
+        text.push_str(&format!("\n{prose}\n\n```yaml\n{}\n```\n\n```text\n{}\n```\n", file("yaml"), file("err")));
+    }
+    let mut all: BTreeSet<String> = in_source().into_iter().map(|(code, _)| code).collect();
+    all.extend(goldens);
+    all.extend(OF_RUNS.map(str::to_owned));
+    assert_eq!(explained, all, "docs/diagnostics.md explains each code and no other");
+    assert_eq!(compare(&page, &text), None);
+}
+
+/// A text in which characters that cannot be seen are written out.
+fn visible(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            '\n' => "\n".to_owned(),
+            '\t' => "\t".to_owned(),
+            '\u{2028}' => "\\u{2028}".to_owned(),
+            character if character.is_control() => character.escape_default().to_string(),
+            character => character.to_string(),
+        })
+        .collect()
+}
+
+#[test]
+fn a_code_is_explained_in_the_terminal() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let all = kscen(folder.path(), &["explain"]);
+    assert!(all.code == Some(0) && all.stdout.lines().any(|line| line == "unknown-verb"), "{}", all.stdout);
+    for written in ["missing-unit", "[missing-unit]", "error[missing-unit]:"] {
+        let one = kscen(folder.path(), &["explain", written]);
+        assert!(one.code == Some(0) && one.stdout.contains("Mend it."), "{written}: {}", one.stdout);
+    }
+    let typo = kscen(folder.path(), &["explain", "mising-unit"]);
+    assert!(typo.code == Some(2) && typo.stderr.contains("did you mean `missing-unit`?"), "{}", typo.stderr);
 }
 
 /// One file, ten mistakes, from syntax-like ones to steps that do not fit each other: all of them are told at once.

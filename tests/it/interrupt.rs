@@ -140,7 +140,8 @@ fn a_hang_up_is_an_interrupt_and_nohup_keeps_it_away() {
 
     // Whoever starts it with `nohup` has told the kernel to ignore that signal; here a step sends it.
     let project = mock();
-    let text = "name: Kept\nsteps:\n  - run: [sh, -c, \"kill -HUP $PPID\"]\n  - id: afterwards\n    wait: 1ms\n";
+    let text =
+        "name: Kept\nchecks: none\nsteps:\n  - run: [sh, -c, \"kill -HUP $PPID\"]\n  - id: afterwards\n    wait: 1ms\n";
     project.write("run.yaml", text);
     let output = project.shell("trap '' HUP; exec \"$0\" run run.yaml").output().expect("a shell");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
@@ -210,7 +211,7 @@ fn commands_end_with_their_steps() {
 #[test]
 fn a_run_whose_result_cannot_be_written_does_not_pass() {
     let project = mock();
-    project.write("run.yaml", "name: Full\nsteps:\n  - wait: 10ms\n");
+    project.write("run.yaml", "name: Full\nchecks: none\nsteps:\n  - wait: 10ms\n");
     project.write("occupied", "");
     for (script, code) in [
         ("\"$0\" run run.yaml", 0),

@@ -138,7 +138,7 @@ fn what_the_pages_say_compiles_and_runs() {
 /// A copy of everything that the program is built from.
 fn copy_of_the_project() -> tempfile::TempDir {
     let copy = tempfile::tempdir().expect("a scratch folder");
-    for part in ["src", "benches", "stack", "schemas", "reports", "Cargo.toml", "Cargo.lock"] {
+    for part in ["src", "benches", "docs", "stack", "schemas", "reports", "Cargo.toml", "Cargo.lock"] {
         copy_all(&root().join(part), &copy.path().join(part));
     }
     copy

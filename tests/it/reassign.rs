@@ -45,6 +45,7 @@ steps:
 
 const AGAIN: &str = r#"
 name: Again
+checks: none
 needs: { brokers: 3, controllers: dedicated }
 steps:
   - resume: { service: kafka-3 }

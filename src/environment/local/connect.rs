@@ -46,17 +46,7 @@ impl Connect {
         brokers: u32,
         progress: &(dyn Fn(String) + Sync),
     ) -> EnvironmentResult<Self> {
-        // Debezium 3 is built for Kafka 4's Connect, 2 for Kafka 3's.
-        let debezium = if runtime.jars.major() >= 4 { "3.7.0.Final" } else { "2.7.4.Final" };
-        let plugins = cache_dir()?.join("plugins").join(format!("debezium-{debezium}"));
-        once(&plugins, async |scratch: &Path| {
-            let what = format!("Debezium {debezium}");
-            progress(format!("fetching {what} with Maven (7 MB, the first time only)"));
-            // Each plugin has its own folder below the plugin path.
-            let (list, settings) = (format!("debezium-{debezium}"), [("debezium.version", debezium)]);
-            fetch(Goal::Copy, &what, &list, DEBEZIUM, &settings, &scratch.join("postgres")).await.map(drop)
-        })
-        .await?;
+        let (debezium, plugins) = plugins(runtime.jars.major(), progress).await?;
         Ok(Self { port: Port::reserve()?, debezium, settings: settings(timeouts, brokers), plugins })
     }
 
@@ -118,6 +108,28 @@ impl Connect {
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.port.address())
     }
+}
+
+/// The plugins for a major version of Kafka, fetched the first time: Debezium's version, and the plugin path.
+///
+/// # Errors
+/// They cannot be fetched.
+pub(super) async fn plugins(
+    kafka: u32,
+    progress: &(dyn Fn(String) + Sync),
+) -> EnvironmentResult<(&'static str, PathBuf)> {
+    // Debezium 3 is built for Kafka 4's Connect, 2 for Kafka 3's.
+    let debezium = if kafka >= 4 { "3.7.0.Final" } else { "2.7.4.Final" };
+    let plugins = cache_dir()?.join("plugins").join(format!("debezium-{debezium}"));
+    once(&plugins, async |scratch: &Path| {
+        let what = format!("Debezium {debezium}");
+        progress(format!("fetching {what} with Maven (7 MB, the first time only)"));
+        // Each plugin has its own folder below the plugin path.
+        let (list, settings) = (format!("debezium-{debezium}"), [("debezium.version", debezium)]);
+        fetch(Goal::Copy, &what, &list, DEBEZIUM, &settings, &scratch.join("postgres")).await.map(drop)
+    })
+    .await?;
+    Ok((debezium, plugins))
 }
 
 fn settings(timeouts: Timeouts, brokers: u32) -> KafkaProperties {

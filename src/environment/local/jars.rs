@@ -93,6 +93,11 @@ impl Jars {
         files.join(":")
     }
 
+    /// The folder that holds them.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.files.first().and_then(|file| file.parent()).map(Path::to_owned).unwrap_or_default()
+    }
+
     /// Major version: 3 or 4.
     pub(super) fn major(&self) -> u32 {
         self.version.split('.').next().and_then(|part| part.parse().ok()).unwrap_or(0)

@@ -14,6 +14,7 @@ mod cluster;
 mod config;
 mod connect;
 mod environment;
+mod fetch;
 mod format;
 mod info;
 mod jars;
@@ -47,5 +48,6 @@ mod wire;
 
 pub use attached::Attached;
 pub use config::{Jvm, LocalConfig, Timeouts};
+pub use fetch::{FetchedAhead, fetch_ahead};
 pub use stack::LocalStack;
 pub use supervisor::supervise;

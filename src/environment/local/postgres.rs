@@ -159,6 +159,14 @@ async fn initialize(data: PathBuf, init: Launch) -> io::Result<()> {
     Err(io::Error::other(format!("initdb failed ({}):\n  {output}", ended.how)))
 }
 
+/// The folder of the programs as this user runs them, fetched the first time.
+///
+/// # Errors
+/// They cannot be fetched or unpacked.
+pub(super) async fn fetched(progress: &(dyn Fn(String) + Sync)) -> EnvironmentResult<PathBuf> {
+    programs(unprivileged_user().is_some(), progress).await
+}
+
 /// Fetches and unpacks the programs once, where the user that runs them can read them.
 async fn programs(shared: bool, progress: &(dyn Fn(String) + Sync)) -> EnvironmentResult<PathBuf> {
     let mut cache = cache_dir()?;

@@ -22,6 +22,16 @@ fn the_exit_code_says_how_a_run_ended() {
 }
 
 #[test]
+fn a_run_that_checked_nothing_is_no_pass_unless_its_scenario_says_so() {
+    let run = Rehearsal::scenario("name: x\nsteps: [{ probe: {} }]\n").run();
+    assert_eq!((run.outcome(), run.exit()), (Outcome::Unknown, 1));
+    let run = Rehearsal::scenario("name: x\nsteps: [{ if: failed, expect: { cluster: { brokers: 1 } } }]\n").run();
+    assert_eq!((run.outcome(), run.exit()), (Outcome::Unknown, 1));
+    let run = Rehearsal::scenario("name: x\nchecks: none\nsteps: [{ probe: {} }]\n").run();
+    assert_eq!((run.outcome(), run.exit()), (Outcome::Pass, 0));
+}
+
+#[test]
 fn an_error_outweighs_a_failed_check_and_that_a_dirty_end() {
     let steps =
         "- { on_failure: continue, probe: { fails: check } }\n- { on_failure: continue, probe: { fails: broken } }";

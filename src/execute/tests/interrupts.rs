@@ -5,7 +5,7 @@ use crate::environment::fake::{FakeStack, Reaction};
 use crate::record::{Outcome, StepStatus};
 use std::time::Duration;
 
-const PHASES: &str = "name: x\n\
+const PHASES: &str = "name: x\nchecks: none\n\
     setup: [{ id: first, probe: { takes: 10s } }]\n\
     steps:\n  - { id: load, background: true, probe: { takes: 20s } }\n  - { id: fault, pause: { service: kafka-1, for: 5s } }\n  - { id: middle, probe: { takes: 5s } }\n\
     finally: [{ id: last, probe: { takes: 10s } }]\n";

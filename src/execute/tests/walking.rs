@@ -45,7 +45,7 @@ fn a_setup_that_fails_skips_the_steps_and_not_what_runs_finally() {
 #[test]
 fn a_condition_decides_whether_a_step_runs() {
     let run = Rehearsal::scenario(
-        "name: x\nvars: { x: 2 }\nsteps:\n  - { id: no, if: vars.x == 2, probe: {} }\n  - { id: yes, if: vars.x == 1 and not failed, probe: {} }\n",
+        "name: x\nchecks: none\nvars: { x: 2 }\nsteps:\n  - { id: no, if: vars.x == 2, probe: {} }\n  - { id: yes, if: vars.x == 1 and not failed, probe: {} }\n",
     )
     .vars(serde_json::json!({ "x": 1 }))
     .run();

@@ -25,6 +25,7 @@ fn step(id: &str, verb: &str, started: u64, ended: u64) -> StepRecord {
         produced: None,
         consumed: None,
         written: None,
+        judged: false,
         details: serde_json::Value::Null,
     }
 }

@@ -21,7 +21,8 @@ pub struct Headline {
     pub tone: &'static str,
 }
 
-pub(super) fn headlines(record: &Record) -> Vec<Headline> {
+/// The figures that matter most of a run.
+pub fn headlines(record: &Record) -> Vec<Headline> {
     let mut lines = Vec::new();
     let mut add = |name: &str, value: String, tone: &'static str| {
         lines.push(Headline { name: name.to_owned(), value, tone });

@@ -21,6 +21,7 @@ const SEED: &str = "KSCEN_CRASH_SEED";
 /// Each fault by itself, then all at once, undone by the end of `steps`.
 const SCENARIO: &str = r#"
 name: Paused, cut off and stopped
+checks: none
 steps:
   - network: { service: kafka, fault: cut, for: 300ms }
   - pause: { service: kafka, for: 300ms }

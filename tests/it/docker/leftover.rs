@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 const KEPT: &str = r#"
 name: A connector that stays
+checks: none
 setup:
   - sql: CREATE TABLE kept (id integer PRIMARY KEY)
   - connector: { name: kept, debezium: { tables: [kept] }, until: streaming }

@@ -57,7 +57,8 @@ pub(crate) struct Rehearsal {
 impl Rehearsal {
     /// A scenario of these steps.
     pub(crate) fn of(steps: &str) -> Self {
-        Self::scenario(&format!("name: Rehearsal\nsteps:\n{}", indented(steps)))
+        let checks = if steps.contains("expect:") { "" } else { "checks: none\n" };
+        Self::scenario(&format!("name: Rehearsal\n{checks}steps:\n{}", indented(steps)))
     }
 
     /// A whole scenario.

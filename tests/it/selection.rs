@@ -1,0 +1,84 @@
+//! Which scenarios run, and what is said of them, on an environment that needs no Kafka.
+
+use crate::program::Project;
+
+/// Three scenarios in the usual folder: one passes, one fails unless it may pass, one only sets up.
+fn project() -> Project {
+    let project = Project::new();
+    project.write("kscen.yaml", "default: quick\nenvironments:\n  quick: { mock: {} }\n");
+    std::fs::create_dir(project.path("scenarios")).expect("a folder");
+    project.write(
+        "scenarios/a-first.yaml",
+        "name: The first one\ntags: [quick, one]\nsteps:\n  - run: { command: [echo, words], contains: words }\n",
+    );
+    project.write(
+        "scenarios/b-second.yaml",
+        "name: The other\ntags: [quick]\nvars: { says: words }\nmatrix: { n: [1, 2] }\nsteps:\n  \
+         - id: talks\n    run: { command: [echo, \"${says}\"], contains: \"words${matrix.n}\" }\n",
+    );
+    project.write("scenarios/c-third.yaml", "name: Sets up\ntags: [set-up]\nchecks: none\nsteps:\n  - wait: 1ms\n");
+    project
+}
+
+/// The files that are listed.
+fn listed(project: &Project, args: &[&str]) -> Vec<String> {
+    let finished = project.run(&[&["list"], args].concat());
+    finished.out.lines().filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
+}
+
+#[test]
+fn files_are_selected_by_tag_and_by_name_from_the_usual_folder() {
+    let project = project();
+    let (first, second, third) = ("scenarios/a-first.yaml", "scenarios/b-second.yaml", "scenarios/c-third.yaml");
+    let cases: [(&[&str], &[&str]); 8] = [
+        (&[], &[first, second, third]),
+        (&["-k", "FIRST"], &[first]),
+        (&["-k", "the other"], &[second]),
+        (&["-k", "first", "-k", "third"], &[first, third]),
+        (&["--tag", "quick", "--exclude-tag", "one"], &[second]),
+        (&["--exclude-tag", "quick"], &[third]),
+        (&["--tag", "quick", "-k", "third"], &[]),
+        (&[first, "-k", "other"], &[]),
+    ];
+    for (args, files) in cases {
+        assert_eq!(listed(&project, args), files, "{args:?}");
+    }
+    project.run(&["check"]).exits(0).says("ok 3 scenarios");
+    project.run(&["plan", "-k", "sets up"]).exits(0).says("Sets up");
+    project.run(&["run", "-k", "nobody"]).exits(5).says("no scenario is selected");
+    project.run(&["list", "--exclude-tag", "quikc"]).exits(2).says("did you mean `quick`?");
+    std::fs::rename(project.path("scenarios"), project.path("elsewhere")).expect("it can be moved");
+    project.run(&["run"]).exits(2).says("there is no folder `scenarios` here");
+}
+
+#[test]
+fn a_run_can_end_with_the_first_failure_and_repeat_what_failed() {
+    let project = project();
+    project.run(&["run", "--last-failed"]).exits(5).says("nothing of it failed when it ran last");
+    let finished = project.run(&["run", "--fail-fast"]).exits(1);
+    assert_eq!(project.records().len(), 2, "{}", finished.err);
+    let last = finished.err.lines().last().unwrap_or_default().to_owned();
+    assert!(last.starts_with("FAIL 2 checks") && last.contains("2 runs"), "{}", finished.err);
+    assert_eq!(finished.err.matches("--fail-fast was given").count(), 2, "{}", finished.err);
+    // In full once, at the end.
+    let full = finished.err.matches("error[step-failed]").count();
+    let at = finished.err.find("error[step-failed]").expect("it is shown");
+    assert!(full == 1 && at > finished.err.find("talks").expect("it ran"), "{}", finished.err);
+    project.run(&["run", "scenarios", "--tag", "quick"]).exits(1).says("n=2");
+    // Both cells of the second file failed; of them one passes now, and is left out the next time.
+    project.run(&["run", "--last-failed", "--var", "says=words1"]).exits(1).says("FAIL 2 checks").says("2 runs");
+    project.run(&["run", "--last-failed"]).exits(1).says("FAIL 1 check ").says("1 run ");
+}
+
+#[test]
+fn quiet_says_what_failed_and_verbose_what_passed() {
+    let project = project();
+    let quiet = project.run(&["run", "-q", "-k", "first"]).exits(0);
+    assert!(quiet.err.starts_with("PASS 1 check"), "{}", quiet.err);
+    assert_eq!(quiet.err.lines().count(), 1, "{}", quiet.err);
+    let quiet = project.run(&["run", "-q", "scenarios/b-second.yaml"]).exits(1).says("error[step-failed]");
+    assert!(!quiet.err.contains("talks  run echo"), "{}", quiet.err);
+    project.run(&["run", "-v", "-k", "first"]).exits(0).says("PASS 1 check");
+    project.run(&["run", "-q", "-v"]).exits(2);
+    project.run(&["run", "-k", "third"]).exits(0).says("PASS nothing to check");
+}
