@@ -126,9 +126,10 @@ fn each_code_is_explained() {
             continue;
         }
         let prose = rest.split("\n```").next().unwrap_or_default().trim();
+        let golden = files("scenarios/invalid", "err").into_iter().find(|file| file.file_stem() == Some(code.as_ref()));
+        let golden = golden.expect("a golden file");
         let file = |extension: &str| {
-            let bytes =
-                std::fs::read(root().join(format!("scenarios/invalid/{code}.{extension}"))).expect("a golden file");
+            let bytes = std::fs::read(golden.with_extension(extension)).expect("a golden file");
             visible(String::from_utf8_lossy(&bytes).trim_end())
         };
         text.push_str(&format!("\n{prose}\n\n```yaml\n{}\n```\n\n```text\n{}\n```\n", file("yaml"), file("err")));
