@@ -10,9 +10,11 @@
 //! | `store/` | where an archive lies: files that are whole and on disk, or not there |
 //! | `restore/` | topics from an archive into a cluster, exactly once across crashes |
 //! | `target/` | what was restored, read again through librdkafka and held against the archive |
+//! | `when.rs` | the first record from a time on |
 //! | `translation.rs` | which offset each restored record has in its new place |
 //! | `writer/` | backup: topics from their leaders into an archive |
 //! | `verify/` | whether an archive is what it was when it was written |
+//! | `prune.rs` | old generations, and what only they need, removed |
 //! | `cat.rs` | the records of an archive, one after the other |
 //! | `gaps.rs`, `transactions.rs` | offsets without records; which transactions were aborted |
 //! | `archive.rs`, `segments.rs` | an archive in a store: its chain of manifests; the batches of a partition in order |
@@ -24,6 +26,7 @@ mod digest;
 mod error;
 mod gaps;
 pub mod manifest;
+pub mod prune;
 pub mod restore;
 mod segments;
 mod store;
@@ -31,6 +34,7 @@ pub mod target;
 mod transactions;
 pub mod translation;
 mod verify;
+pub mod when;
 mod writer;
 
 pub use archive::{Archive, FORMAT, Label, VERSION, folder_of, manifest_name, segment_name};
@@ -40,4 +44,6 @@ pub use segments::{BatchPosition, SegmentReader, Segments, StoredBatch};
 pub use store::{FolderStore, Lease, NewFile, Store, StoreEntry, StoreError};
 pub use transactions::CommittedRecords;
 pub use verify::{ArchiveProblem, Level, VerifyReport, verify};
-pub use writer::{BackupError, BackupEvent, BackupListener, BackupOptions, KeptGroups, OnGap, backup, dry_run};
+pub use writer::{
+    BackupError, BackupEvent, BackupListener, BackupOptions, KeptGroups, OnGap, Stop, Stopper, backup, dry_run, follow,
+};

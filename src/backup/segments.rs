@@ -104,6 +104,8 @@ impl SegmentReader {
             return Err(wrong(BatchError::CutShort { needed: header.size as u64, left: read as u64 }));
         }
         Batch::read(&bytes).and_then(|batch| batch.check()).map_err(wrong)?;
+        // A codec that nobody knows is found here, before anything of the batch is sent anywhere.
+        header.attributes.codec().map_err(wrong)?;
         if header.base_offset < self.next || (begun == 0 && header.base_offset != self.segment.base) {
             let reason = format!("the batch begins at offset {}, expected was {}", header.base_offset, self.next);
             return Err(ArchiveError::Damaged { file: self.path.clone(), at: Some(begun), reason });

@@ -1,13 +1,13 @@
 //! `kscen archive`
 
 use super::backup::store;
-use super::{Exit, Output};
+use super::{Exit, Output, prune, translate};
 use crate::backup::cat::{CatSelection, records};
 use crate::backup::manifest::{KeptTopic, Manifest};
 use crate::backup::{Archive, ArchiveError};
 use clap::{Args as ClapArgs, Subcommand};
 
-/// Looks into archives.
+/// Looks into archives, and removes what is old in them.
 #[derive(ClapArgs)]
 pub struct Args {
     #[command(subcommand)]
@@ -55,11 +55,19 @@ enum Command {
         #[arg(long)]
         uncommitted: bool,
     },
+    /// Tells where offsets, groups or moments of the source are in a restored topic; without one of them, the whole table.
+    Translate(translate::Args),
+    /// Removes old generations, and what only they need; whatever a generation that stays lists, stays.
+    ///
+    /// With both rules, a generation goes only if neither keeps it. Refused while a backup is at work.
+    Prune(prune::Args),
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
     let place = match &args.command {
         Command::List { archive, .. } | Command::Show { archive, .. } | Command::Cat { archive, .. } => archive,
+        Command::Translate(args) => &args.archive,
+        Command::Prune(args) => &args.archive,
     };
     let store = match store(place) {
         Ok(store) => store,
@@ -101,6 +109,8 @@ fn look(archive: &Archive, command: &Command, output: &Output) -> Result<Exit, A
             let selection = CatSelection { from: *from, most: *max_messages, uncommitted: *uncommitted };
             cat(archive, topic.as_deref(), *partition, selection, output)
         }
+        Command::Translate(args) => translate::run(archive, args, output),
+        Command::Prune(args) => prune::run(archive, args, output),
     }
 }
 

@@ -1,15 +1,17 @@
 //! `kscen backup`
 
+use super::signals::listen_saying;
 use super::{Exit, Output, control};
 use crate::backup::batch::Compressor;
 use crate::backup::manifest::{BackupState, Batching, Manifest, codecs};
 use crate::backup::{
-    BackupError, BackupEvent, BackupListener, BackupOptions, FolderStore, KeptGroups, OnGap, Store, backup, dry_run,
+    BackupError, BackupEvent, BackupListener, BackupOptions, FolderStore, KeptGroups, OnGap, Stop, Stopper, Store,
+    backup, dry_run, follow,
 };
 use crate::environment::{EnvironmentError, EnvironmentResult, Grant};
 use crate::ground::plural;
 use crate::project::Project;
-use crate::scenario::units::Bytes;
+use crate::scenario::units::{Bytes, Length};
 use crate::wire::WireCluster;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::sync::Arc;
@@ -55,6 +57,12 @@ pub struct Args {
     /// Ends a partition where the log has lost records that were to be read; otherwise the gap is recorded.
     #[arg(long)]
     stop_on_gap: bool,
+    /// Goes on: whenever the interval has passed, what is new is read, and becomes a generation. Ctrl-C or SIGTERM ends it.
+    #[arg(long, conflicts_with_all = ["dry_run", "max_messages"])]
+    continuous: bool,
+    /// How long --continuous waits from one beginning to the next, `1s` at least.
+    #[arg(long, value_name = "DURATION", default_value = "1m", requires = "continuous", value_parser = interval)]
+    interval: Duration,
     /// Says what would be read, and writes nothing.
     #[arg(long)]
     dry_run: bool,
@@ -118,8 +126,15 @@ pub(super) fn rate(text: &str) -> Result<u64, String> {
     }
 }
 
-fn options(args: &Args) -> BackupOptions {
+/// A time between two rounds.
+fn interval(text: &str) -> Result<Duration, String> {
+    let Length(interval) = text.parse().map_err(|error| format!("{error}"))?;
+    if interval < Duration::from_secs(1) { Err("an interval is at least `1s`".to_owned()) } else { Ok(interval) }
+}
+
+fn options(args: &Args, stop: Stop) -> BackupOptions {
     BackupOptions {
+        stop,
         compressor: args.compression.clone(),
         batching: match args.batches {
             Batches::Auto => Batching::Auto,
@@ -148,23 +163,49 @@ async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Ou
     let failed = |error: BackupError| EnvironmentError::failed(error.to_string());
     let cluster = WireCluster::new(&environment.endpoints().connection(), PATIENCE);
     let cluster = cluster.map_err(|error| EnvironmentError::failed(error.in_full()))?;
-    let (format, lines) = (args.format, *output);
-    let listener: BackupListener = Arc::new(move |event| tell(&event, format, &lines));
+    let (format, lines, continuous) = (args.format, *output, args.continuous);
+    let listener: BackupListener = Arc::new(move |event| match event {
+        // Every round has them.
+        BackupEvent::Captured { .. } | BackupEvent::Resumed { .. } if continuous && format == ProgressFormat::Human => {
+        }
+        event => tell(&event, format, &lines),
+    });
     if args.dry_run {
-        let manifest = dry_run(&cluster, store, &options(args), &listener).await.map_err(failed)?;
+        let manifest = dry_run(&cluster, store, &options(args, Stop::never()), &listener).await.map_err(failed)?;
         if format == ProgressFormat::Human {
             would(&manifest, output);
         }
         return Ok(Exit::Pass);
     }
-    let manifest = backup(&cluster, store, options(args), listener).await.map_err(failed)?;
-    if format == ProgressFormat::Json {
-        output.json(
-            &serde_json::json!({ "event": "ended", "state": manifest.state, "manifest": manifest.number }).to_string(),
-        );
-    }
-    sum_up(&manifest, &args.to, output);
-    Ok(if manifest.state == BackupState::Complete { Exit::Pass } else { Exit::Fail })
+    let words = &["stopping: what was read is kept, and the same command goes on there; again: leaves at once"];
+    let interrupt = listen_saying(*output, words).map_err(|error| EnvironmentError::failed(error.to_string()))?;
+    let (stopper, stop) = Stopper::new();
+    let mut asked = interrupt.clone();
+    tokio::spawn(async move {
+        asked.at_least(1).await;
+        stopper.stop();
+    });
+    let ended = |manifest: &Manifest| {
+        if format == ProgressFormat::Json {
+            let ended = serde_json::json!({
+                "event": "ended", "state": manifest.state, "manifest": manifest.number, "generation": manifest.generation,
+            });
+            output.json(&ended.to_string());
+        }
+        sum_up(manifest, &args.to, output);
+    };
+    let last = if args.continuous {
+        follow(&cluster, store, options(args, stop), args.interval, listener, ended).await.map_err(failed)?
+    } else {
+        let manifest = backup(&cluster, store, options(args, stop), listener).await.map_err(failed)?;
+        ended(&manifest);
+        Some(manifest)
+    };
+    Ok(match last.map(|manifest| manifest.state) {
+        Some(BackupState::Complete) => Exit::Pass,
+        Some(BackupState::Partial) => Exit::Fail,
+        Some(BackupState::Running) | None => Exit::Signal(u8::try_from(interrupt.asked().code).unwrap_or(130)),
+    })
 }
 
 fn tell(event: &BackupEvent, format: ProgressFormat, output: &Output) {
@@ -192,6 +233,7 @@ fn tell(event: &BackupEvent, format: ProgressFormat, output: &Output) {
         BackupEvent::Retry { topic, partition, reason } => {
             output.line(&format!("{topic}/{partition} is tried again: {reason}"));
         }
+        BackupEvent::Again { reason } => output.line(&format!("tries again: {reason}")),
         BackupEvent::Missing { reason } => output.line(&format!("{}: {reason}", output.paint(31, "missing"))),
         BackupEvent::Segment { .. } | BackupEvent::Partition { .. } | BackupEvent::Manifest { .. } => {}
     }

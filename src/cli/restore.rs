@@ -312,10 +312,16 @@ pub(super) fn report(verified: &[target::Verified], format: ProgressFormat, outp
         for difference in topic.partitions.iter().filter_map(|partition| partition.difference.as_ref()) {
             output.data(&format!("{}: topic {}, {difference}", output.paint(31, "differs"), topic.topic));
         }
-        for group in &topic.groups {
-            output.data(&format!("{}: {group}", output.paint(31, "differs")));
+        for words in topic.topic_differences.iter().chain(&topic.groups) {
+            output.data(&format!("{}: {words}", output.paint(31, "differs")));
         }
-        let word = if topic.is_equal() { output.paint(32, "equal") } else { output.paint(31, "not equal") };
+        topic.unknown.iter().for_each(|words| output.data(&format!("{}: {words}", output.paint(31, "unknown"))));
+        topic.notes.iter().for_each(|words| output.line(&format!("{}: {words}", output.paint(33, "note"))));
+        let word = match (topic.is_equal(), topic.first_difference()) {
+            (true, _) => output.paint(32, "equal"),
+            (false, Some(_)) => output.paint(31, "not equal"),
+            (false, None) => output.paint(31, "equal as far as it is known"),
+        };
         let partitions = plural(topic.partitions.len(), "partition");
         output.line(&format!(
             "{word}: topic {}, {} records in {partitions}, read through librdkafka",

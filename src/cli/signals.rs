@@ -9,6 +9,21 @@ use tokio::signal::unix::{SignalKind, signal};
 /// # Errors
 /// Where the handlers cannot be installed.
 pub fn listen(output: Output) -> std::io::Result<Interrupt> {
+    // Whoever insists leaves: children end with this process; what is left in force stands in the undo journal.
+    listen_saying(
+        output,
+        &[
+            "stopping: the load ends, faults are undone, `finally` runs; again: only faults are undone",
+            "stopping: only faults are undone; again: leaves at once",
+        ],
+    )
+}
+
+/// Listens for signals: each of the first ones says its words, and the next one leaves.
+///
+/// # Errors
+/// Where the handlers cannot be installed.
+pub fn listen_saying(output: Output, words: &'static [&'static str]) -> std::io::Result<Interrupt> {
     let (interrupter, interrupt) = interrupter();
     let signals = [(SignalKind::interrupt(), 130), (SignalKind::terminate(), 143), (SignalKind::hangup(), 129)];
     for (kind, code) in signals {
@@ -20,13 +35,9 @@ pub fn listen(output: Output) -> std::io::Result<Interrupt> {
         let interrupter = interrupter.clone();
         tokio::spawn(async move {
             while stream.recv().await.is_some() {
-                match interrupter.ask(code) {
-                    1 => output.line(
-                        "stopping: the load ends, faults are undone, `finally` runs; again: only faults are undone",
-                    ),
-                    2 => output.line("stopping: only faults are undone; again: leaves at once"),
-                    // Somebody insists. Children end with this process; what is left in force stands in the undo journal.
-                    _ => std::process::exit(code),
+                match words.get(usize::from(interrupter.ask(code)) - 1) {
+                    Some(words) => output.line(words),
+                    None => std::process::exit(code),
                 }
             }
         });

@@ -30,6 +30,9 @@ pub struct Args {
     /// The folder for checkpoints that the restore had; kscen's own where absent.
     #[arg(long, value_name = "FOLDER")]
     state: Option<PathBuf>,
+    /// Compares ACLs that name the topic with `--level target`, also where the restore did not give them.
+    #[arg(long)]
+    acls: bool,
     /// The environment with the restored topics: a name in kscen.yaml; `local` always exists.
     #[arg(long, value_name = "NAME", env = "KSCEN_ENV")]
     env: Option<String>,
@@ -47,7 +50,8 @@ enum Depth {
     Full,
     /// Every record is decoded; counts, gaps and transactions are computed anew.
     Deep,
-    /// A restored topic is read again through librdkafka, and compared with the archive record by record.
+    /// A restored topic is read again through librdkafka, and compared with the archive record by record; and so are its
+    /// configuration, its ACLs and the places of groups, as far as the restore gave them back.
     Target,
 }
 
@@ -87,7 +91,8 @@ fn target(args: &Args, store: Arc<dyn Store>, output: &Output) -> Exit {
         let (archive, cluster, properties) = restore::open(&project, store).await?;
         let state = restore::state(args.state.as_ref(), &archive, &cluster).await?;
         let mut verified = Vec::new();
-        for request in requests(&state, &args.topics).map_err(|error| restore::failed(&error))? {
+        for mut request in requests(&state, &args.topics).map_err(|error| restore::failed(&error))? {
+            request.acls = args.acls;
             let done = target::verify(&archive, &cluster, &properties, &request).await;
             verified.extend(done.map_err(|error| restore::failed(&error))?);
         }

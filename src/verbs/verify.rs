@@ -20,7 +20,7 @@ pub struct Verify {
     archive: String,
     /// How closely: `quick` (the chain of manifests, and lengths), `full` (the SHA-256 of every file, and the checksum of every batch),
     /// `deep` (every record is decoded), or `target` (a restored topic is read again through librdkafka and compared with the archive record
-    /// by record). `full` where absent.
+    /// by record; its own configuration and the places of the groups that the restore set, too). `full` where absent.
     #[serde(default)]
     level: Depth,
     /// With `target`: the restored topic; all that this run restored from the archive where absent.
@@ -111,9 +111,12 @@ impl Verify {
         }
         let records: u64 = verified.iter().map(target::Verified::records).sum();
         let outcome = StepOutcome::default().judged(true).details(json!({ "records": records, "topics": verified }));
-        match verified.iter().find_map(target::Verified::first_difference) {
+        if let Some(words) = verified.iter().find_map(target::Verified::first_difference) {
+            return Err(StepError::check("verify", words).at("/topic").after(outcome));
+        }
+        match verified.iter().flat_map(|topic| &topic.unknown).next() {
             None => Ok(outcome),
-            Some(words) => Err(StepError::check("verify", words).at("/topic").after(outcome)),
+            Some(words) => Err(StepError::broken("verify", format!("it is unknown: {words}")).after(outcome)),
         }
     }
 }

@@ -3,14 +3,15 @@
 use crate::program::skipped;
 use kscen::testing::backup::manifest::Batching;
 use kscen::testing::backup::restore::{
-    Offsets, Renamed, RestoreEvent, RestoreListener, RestoreRequest, Restored, RestoredGroups, requests, restore,
+    Offsets, Renamed, RestoreEvent, RestoreListener, RestoreRequest, Restored, RestoredGroups, kept, requests, restore,
 };
 use kscen::testing::backup::target::{Verified, verify};
+use kscen::testing::backup::when::first_since;
 use kscen::testing::backup::{Archive, BackupOptions, FolderStore, Store, backup};
 use kscen::testing::environment::local::{LocalConfig, LocalStack, Timeouts};
 use kscen::testing::environment::{Environment, Needs};
 use kscen::testing::kafka::{Admin, LogSink};
-use kscen::testing::wire::{WireCluster, commit, deletion};
+use kscen::testing::wire::{WireCluster, commit, creation, deletion};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage, ToBytes};
@@ -168,6 +169,37 @@ async fn hold_both_kinds_of_offsets(bench: &Bench) {
     }
 }
 
+/// A reader that goes on at a translated offset reads what it would have read at the source; moments lead where Kafka says.
+async fn hold_translation(bench: &Bench) {
+    let found = kept(&bench.archive, std::slice::from_ref(&bench.state), "translated").expect("readable");
+    let found = found.expect("it was restored");
+    assert_eq!(found.from, "orders");
+    let manifest = bench.archive.current().expect("a manifest");
+    let topic = manifest.topic("orders").expect("it is there").clone();
+    let (properties, archive) = (bench.properties.clone(), bench.archive.clone());
+    let work = move || {
+        let reader = reader(&properties, "translation");
+        let next = |topic: &str, partition, offset| {
+            let found = read(&reader, topic, partition, Offset::Offset(offset), 1).pop()?;
+            Some((found.timestamp().to_millis(), found.payload().map(<[u8]>::to_vec)))
+        };
+        for (partition, source) in [(0, 20), (0, 99), (0, 104), (0, 106), (0, 130), (1, 0), (1, 499)] {
+            let target = found.tables[&partition].position(source);
+            let expected = next("orders", partition, source);
+            assert_eq!(next("translated", partition, target), expected, "{partition}, offset {source} is {target}");
+        }
+        // Partition 1 has no markers, which Kafka counts as records here.
+        for time in [0, TIME, TIME + 7_500, TIME + 1_199_000, TIME + 99_000_000] {
+            let mut asked = TopicPartitionList::new();
+            asked.add_partition_offset("orders", 1, Offset::Offset(time)).expect("added");
+            let theirs = reader.offsets_for_times(asked, LONG).expect("answered").elements()[0].offset();
+            let ours = first_since(&archive, topic.partition(1).expect("it is there"), time).expect("readable");
+            assert_eq!(ours.map_or(Offset::End, Offset::Offset), theirs, "{time}");
+        }
+    };
+    tokio::task::spawn_blocking(work).await.expect("no panic");
+}
+
 /// Times of the broker stay, and are told to be marked as the producer's.
 async fn hold_append_times(bench: &Bench) {
     let request = bench.request("logs", "logs-again");
@@ -254,6 +286,13 @@ async fn hold_sabotage(bench: &Bench) {
     let mut request = bench.request("orders", "translated");
     request.groups = RestoredGroups::Named(vec!["billing".to_owned()]);
     assert!(bench.verify(&request).await.is_equal());
+    let set = |value: Option<&str>| BTreeMap::from([("flush.messages".to_owned(), value.map(str::to_owned))]);
+    creation::configure(&bench.wire, "translated", &set(Some("7"))).await.expect("configured");
+    let found = bench.verify(&request).await.first_difference();
+    let line = "topic `translated`: setting flush.messages: the archive has none of its own, the target `7`";
+    assert_eq!(found.as_deref(), Some(line));
+    creation::configure(&bench.wire, "translated", &set(None)).await.expect("configured");
+    assert!(bench.verify(&request).await.is_equal());
     let shifted = BTreeMap::from([(0, (0, None))]);
     commit::offsets(&bench.wire, "billing", "translated", &shifted).await.expect("committed");
     let verified = bench.verify(&request).await;
@@ -303,6 +342,21 @@ async fn hold_kills(bench: &Bench, folder: &Path) {
         assert_eq!(verified.first_difference(), None, "{topic}");
         assert!(verified.records() > 0);
     }
+    let translate = |more: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kscen"));
+        command.env("XDG_STATE_HOME", folder.join("xdg")).current_dir(folder).args(["archive", "translate", "archive"]);
+        let output = command.args(["orders=killed-exact", "--partition", "1"]).args(more).output().expect("it starts");
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    let state = bench.state.join("killed");
+    let state = state.to_str().expect("text");
+    let line = "orders/1 offset 7 → killed-exact/1 offset 7\n";
+    assert_eq!(translate(&["--offset", "7", "--state", state]), line);
+    let json = translate(&["--offset", "7", "--state", state, "--format", "json"]);
+    assert!(json.contains(r#""source":7,"restored":{"topic":"killed-exact","offset":7,"exact":true}"#), "{json}");
+    assert!(translate(&["--offset", "7"]).contains("nothing is kept of a restore of `orders`"));
+    assert_eq!(translate(&["--time", "2023-11-14T22:13:21Z"]), "orders/1 offset 0\n", "also of what was not restored");
+    assert_eq!(translate(&["--state", state]), "orders/1 offsets 0 to 499 → killed-exact/1 offsets 0 to 499\n");
 }
 
 async fn hold(version: &str) {
@@ -341,6 +395,7 @@ async fn hold(version: &str) {
     let archive = Archive::open(store).expect("an archive");
     let bench = Bench { properties, wire, archive, state: scratch.path().join("state") };
     hold_both_kinds_of_offsets(&bench).await;
+    hold_translation(&bench).await;
     hold_append_times(&bench).await;
     hold_refusal(&bench).await;
     hold_sabotage(&bench).await;

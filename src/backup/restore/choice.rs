@@ -35,7 +35,21 @@ impl Choice {
     }
 }
 
-/// The manifest that a restore has read, and where the partitions of its target began: from its folder, where that is there.
+/// What a restore was to make, for those who verify it.
+pub(in crate::backup) struct Basis {
+    /// The manifest that it has read.
+    pub(in crate::backup) manifest: Manifest,
+    /// Where the partitions of the target began.
+    pub(in crate::backup) starts: BTreeMap<i32, i64>,
+    /// Whether the topic has the configuration of the source: it was made for the restore.
+    pub(in crate::backup) configured: bool,
+    /// Whether its retention is held.
+    pub(in crate::backup) held: bool,
+    /// Whether it has the ACLs of the source.
+    pub(in crate::backup) acls: bool,
+}
+
+/// What a restore was to make: from its folder, where that is there, else a topic as a whole.
 ///
 /// # Errors
 /// The archive or the folder cannot be read.
@@ -43,11 +57,23 @@ pub(in crate::backup) fn basis(
     archive: &Archive,
     request: &RestoreRequest,
     topic: &Renamed,
-) -> Result<(Manifest, BTreeMap<i32, i64>), RestoreError> {
-    match folder::begun(&request.state, &topic.to)? {
-        Some(state) => Ok((archive.manifest(state.asked.manifest)?.0, state.starts)),
-        None => Ok((plan::manifest(archive, request.until)?, BTreeMap::new())),
-    }
+) -> Result<Basis, RestoreError> {
+    Ok(match folder::begun(&request.state, &topic.to)? {
+        Some(state) => Basis {
+            manifest: plan::pinned(archive, state.asked.manifest)?,
+            starts: state.starts,
+            configured: state.settings.is_some(),
+            held: state.held,
+            acls: state.acls || request.acls,
+        },
+        None => Basis {
+            manifest: plan::manifest(archive, request.until)?,
+            starts: BTreeMap::new(),
+            configured: true,
+            held: request.hold_retention,
+            acls: request.acls,
+        },
+    })
 }
 
 /// The requests by which topics were restored, from what was kept of them in this folder. A topic of which nothing is kept counts as

@@ -17,11 +17,11 @@ const FILE: &str = "restore.json";
 /// What was asked for, as far as another answer would put other records at other offsets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RestoreAsked {
-    archive: String,
+    pub(super) archive: String,
     /// The manifest that the restore reads, whatever is added to the archive later.
     pub(super) manifest: u32,
     cluster: String,
-    from: String,
+    pub(super) from: String,
     to: String,
     partitions: Option<BTreeSet<i32>>,
     until: RestorePoint,
@@ -74,6 +74,12 @@ pub(super) struct RestoreState {
     pub(super) starts: BTreeMap<i32, i64>,
     /// The configuration that the topic has to have in the end; `None` where the topic was not made by the restore.
     pub(super) settings: Option<BTreeMap<String, String>>,
+    /// Whether the retention was left off in the end.
+    #[serde(default)]
+    pub(super) held: bool,
+    /// Whether the ACLs that name the topic were given.
+    #[serde(default)]
+    pub(super) acls: bool,
     /// The groups whose offsets were set.
     #[serde(default)]
     pub(super) groups: Vec<String>,
@@ -206,15 +212,18 @@ pub(super) fn tables<'a>(
     folder: &Path,
     partitions: impl Iterator<Item = &'a KeptPartition>,
 ) -> Result<BTreeMap<i32, Translation>, RestoreError> {
-    let read = |partition: &KeptPartition| {
-        let path = table_path(folder, partition.partition);
-        let bytes = std::fs::read(&path).map_err(RestoreError::state(&path))?;
-        let table = Translation::from_bytes(&bytes);
-        let table =
-            table.map_err(|error| RestoreError::state(&path)(io::Error::new(io::ErrorKind::InvalidData, error)))?;
-        Ok((partition.partition, table))
-    };
-    partitions.map(read).collect()
+    partitions.map(|partition| Ok((partition.partition, table(folder, partition.partition)?))).collect()
+}
+
+/// What the file of a partition tells.
+///
+/// # Errors
+/// It cannot be read, or is damaged.
+pub(super) fn table(folder: &Path, partition: i32) -> Result<Translation, RestoreError> {
+    let path = table_path(folder, partition);
+    let bytes = std::fs::read(&path).map_err(RestoreError::state(&path))?;
+    let unsound = |error| RestoreError::state(&path)(io::Error::new(io::ErrorKind::InvalidData, error));
+    Translation::from_bytes(&bytes).map_err(unsound)
 }
 
 /// Writes a file whole or not at all.

@@ -9,6 +9,7 @@
 //! | `partition.rs`, `lane.rs`, `tail.rs`, `checkpoint.rs` | one partition: windows, gaps, crashes |
 //! | `choice.rs` | the same choices for those who verify |
 //! | `folder.rs` | what is kept for the next attempt |
+//! | `kept.rs` | the same for those who ask where records went |
 
 mod checkpoint;
 mod choice;
@@ -17,6 +18,7 @@ mod event;
 mod feed;
 mod folder;
 mod groups;
+mod kept;
 mod lane;
 mod outgoing;
 mod pace;
@@ -30,9 +32,10 @@ mod tail;
 mod tests;
 
 pub use choice::requests;
-pub(super) use choice::{Choice, basis};
+pub(super) use choice::{Basis, Choice, basis};
 pub use error::RestoreError;
 pub use event::{PlannedTopic, RestoreEvent, RestoreListener};
+pub use kept::{Kept, kept};
 pub(super) use plan::topic as source;
 pub use request::{Keep, Offsets, Renamed, RestorePoint, RestoreRequest, RestoredGroups};
 
@@ -147,7 +150,7 @@ impl Restore<'_> {
         let pinned = match state.as_ref().map(|state| state.asked.manifest) {
             Some(number) if number != manifest.number => {
                 let archive = self.shared.archive.clone();
-                Some(blocking(move || Ok(archive.manifest(number)?.0)).await?)
+                Some(blocking(move || plan::pinned(&archive, number)).await?)
             }
             _ => None,
         };
@@ -241,8 +244,8 @@ impl Restore<'_> {
             }
         };
         let id = format!("kscen-restore-{:016x}", rand::random::<u64>());
-        let groups = Vec::new();
-        let state = RestoreState { asked, id, topic, starts, settings, groups, complete: false };
+        let (held, acls, groups) = (false, false, Vec::new());
+        let state = RestoreState { asked, id, topic, starts, settings, held, acls, groups, complete: false };
         Ok((!request.dry_run).then_some(state))
     }
 
@@ -317,9 +320,11 @@ impl Restore<'_> {
         let (cluster, listener, request) = (&self.shared.cluster, &self.shared.listener, self.request);
         if let Some(settings) = &state.settings {
             wanted.configure_finally(cluster, settings, request.hold_retention).await?;
+            state.held = request.hold_retention;
         }
         if request.acls {
             prepare::acls(cluster, wanted, listener).await?;
+            state.acls = true;
         }
         let groups = groups::of_topic(manifest, &wanted.source.name, &request.groups);
         groups::commit(cluster, wanted.name, &groups, tables, listener).await?;

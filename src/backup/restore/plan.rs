@@ -6,7 +6,7 @@ use super::request::{Keep, Offsets, Renamed, RestorePoint, RestoreRequest};
 use super::select::{Excluded, RestoreSelection};
 use crate::backup::batch::TimeStampType;
 use crate::backup::manifest::{KeptPartition, KeptTopic, Manifest};
-use crate::backup::{Archive, Segments};
+use crate::backup::{Archive, ArchiveError, Segments};
 
 /// The manifest that a restore reads: the newest, or the last one of a generation.
 ///
@@ -15,17 +15,36 @@ use crate::backup::{Archive, Segments};
 pub(super) fn manifest(archive: &Archive, until: RestorePoint) -> Result<Manifest, RestoreError> {
     let newest = archive.current()?;
     let RestorePoint::Generation(wanted) = until else { return Ok(newest) };
-    let mut found = None;
+    let (mut oldest, mut found) = (None, None);
     for number in archive.numbers()? {
         let (manifest, _) = archive.manifest(number)?;
+        oldest.get_or_insert(manifest.generation);
         if manifest.generation == wanted {
             found = Some(manifest);
         }
     }
     found.ok_or_else(|| {
-        let reason = format!("the archive has no generation {wanted}; the newest is {}", newest.generation);
+        let newest = newest.generation;
+        let reason = match oldest {
+            Some(oldest) => format!("the archive has no generation {wanted}: it has {oldest} to {newest}"),
+            None => format!("the archive has no generation {wanted}"),
+        };
         RestoreError::refused(reason, "list them with `kscen archive list`")
     })
+}
+
+/// The manifest that an earlier attempt began with.
+///
+/// # Errors
+/// It was pruned, or cannot be read.
+pub(super) fn pinned(archive: &Archive, number: u32) -> Result<Manifest, RestoreError> {
+    match archive.manifest(number) {
+        Err(ArchiveError::Store(error)) if error.is_absent() => Err(RestoreError::refused(
+            format!("the restore began with manifest {number} of the archive, which was pruned since then"),
+            "restore the topic under another name, or with another state folder: that begins anew",
+        )),
+        read => Ok(read?.0),
+    }
 }
 
 /// A topic of the archive, by its name.

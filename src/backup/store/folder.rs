@@ -103,12 +103,12 @@ impl Store for FolderStore {
     }
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
-        match self.disk.remove(&self.at(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(StoreError::new("remove", self.path(name), error))
-            }
-            _ => Ok(()),
-        }
+        let file = self.at(name);
+        let remove = || match self.disk.remove(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| self.disk.sync_folder(file.parent().unwrap_or(&self.root))),
+        };
+        remove().map_err(|error| StoreError::new("remove", self.path(name), error))
     }
 
     fn sweep(&self) -> Result<(), StoreError> {

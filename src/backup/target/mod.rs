@@ -3,6 +3,7 @@
 
 mod difference;
 mod tally;
+mod topic;
 
 pub use difference::Difference;
 
@@ -12,7 +13,7 @@ use super::restore::{self, RestoreError};
 use super::{Archive, Digest, Segments};
 use crate::kafka::{RereadMessage, reread};
 use crate::wire::{WireCluster, committed};
-use restore::{Choice, Offsets, Renamed, RestoreRequest};
+use restore::{Basis, Choice, Offsets, Renamed, RestoreRequest};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -27,21 +28,27 @@ pub struct Verified {
     pub topic: String,
     /// The partitions.
     pub partitions: Vec<PartitionVerified>,
+    /// What is not as in the archive: how many partitions, settings of the topic, ACLs that name it.
+    pub topic_differences: Vec<String>,
     /// Groups that would not go on at the next record: what is wrong with each.
     pub groups: Vec<String>,
+    /// What could not be compared, and why.
+    pub unknown: Vec<String>,
+    /// What cannot be the same in the target, or is not known of the source.
+    pub notes: Vec<String>,
 }
 
 impl Verified {
-    /// Whether everything is there, and nothing else.
+    /// Whether everything is there, and nothing else. What could not be compared is not equal.
     pub fn is_equal(&self) -> bool {
-        self.groups.is_empty() && self.partitions.iter().all(|partition| partition.difference.is_none())
+        self.first_difference().is_none() && self.unknown.is_empty()
     }
 
     /// The first thing that is not as it should be, in words.
     pub fn first_difference(&self) -> Option<String> {
         let record = self.partitions.iter().find_map(|partition| partition.difference.as_ref());
         let record = record.map(|difference| format!("topic `{}`, {difference}", self.topic));
-        record.or_else(|| self.groups.first().cloned())
+        record.or_else(|| self.topic_differences.iter().chain(&self.groups).next().cloned())
     }
 
     /// How many records the archive has of it.
@@ -99,18 +106,22 @@ async fn verify_topic(
     topic: &Renamed,
 ) -> Result<Verified, RestoreError> {
     let (archive, renamed, asked, properties) = (archive.clone(), topic.clone(), request.clone(), properties.clone());
-    let (manifest, partitions) = restore::blocking(move || {
-        let (manifest, starts) = restore::basis(&archive, &asked, &renamed)?;
-        let partitions = verify_partitions(&archive, &manifest, &starts, &properties, &asked, &renamed)?;
-        Ok((manifest, partitions))
+    let (basis, partitions) = restore::blocking(move || {
+        let basis = restore::basis(&archive, &asked, &renamed)?;
+        let partitions = verify_partitions(&archive, &basis, &properties, &asked, &renamed)?;
+        Ok((basis, partitions))
     })
     .await?;
-    let groups = verify_groups(cluster, &manifest, request, topic, &partitions).await?;
+    let compared = topic::compare(cluster, restore::source(&basis.manifest, topic)?, topic, &basis).await?;
+    let groups = verify_groups(cluster, &basis.manifest, request, topic, &partitions).await?;
     Ok(Verified {
         from: topic.from.clone(),
         topic: topic.to.clone(),
         partitions: partitions.into_iter().map(|(verified, _)| verified).collect(),
+        topic_differences: compared.differences,
         groups,
+        unknown: compared.unknown,
+        notes: compared.notes,
     })
 }
 
@@ -119,8 +130,7 @@ type Compared = Vec<(PartitionVerified, super::translation::Translation)>;
 
 fn verify_partitions(
     archive: &Archive,
-    manifest: &Manifest,
-    starts: &BTreeMap<i32, i64>,
+    Basis { manifest, starts, .. }: &Basis,
     properties: &BTreeMap<String, String>,
     request: &RestoreRequest,
     topic: &Renamed,

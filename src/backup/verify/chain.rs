@@ -56,10 +56,9 @@ pub(super) fn check(
     };
     let numbers = archive.numbers()?;
     for (_, file) in &sums {
-        let lost_manifest = numbers.iter().all(|number| manifest_name(*number) != *file);
-        if file.starts_with("manifests/") && *file > name && lost_manifest {
-            let reason =
-                format!("it is not there, and {} lists it: the archive was put back to an older state", sums::SUMS);
+        if file.starts_with("manifests/") && numbers.iter().all(|number| manifest_name(*number) != *file) {
+            let back = if *file > name { ": the archive was put back to an older state" } else { "" };
+            let reason = format!("it is not there, and {} lists it{back}", sums::SUMS);
             problems.push(ArchiveProblem { file: store.path(file), at: None, reason });
         } else if there.contains_key(file) {
             let reason = "it was part of the archive, and the newest manifest does not list it".to_owned();

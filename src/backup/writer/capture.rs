@@ -37,10 +37,7 @@ pub(super) async fn capture(cluster: &WireCluster, options: &BackupOptions) -> R
     let found = super::topics::find(cluster, &options.topics).await?;
     let mut notes = Vec::new();
     let described = join_all(found.values().map(|topic| describe(cluster, topic))).await;
-    let (groups, groups_complete) = capture_groups(cluster, &found, &options.groups).await?;
-    if !groups_complete {
-        notes.push("groups: without DESCRIBE on the cluster Kafka leaves out groups that may not be seen".to_owned());
-    }
+    let (groups, groups_complete) = capture_groups(cluster, &found, &options.groups, &mut notes).await?;
     let begun = now();
     let cuts = join_all(found.values().map(|topic| cut(cluster, topic, options.max_messages))).await;
     let cut_width = now() - begun;
@@ -126,6 +123,7 @@ async fn capture_groups(
     cluster: &WireCluster,
     topics: &BTreeMap<String, topics::DescribedTopic>,
     wanted: &KeptGroups,
+    notes: &mut Vec<String>,
 ) -> Result<(Vec<KeptGroup>, bool), BackupError> {
     let listed = match wanted {
         KeptGroups::None => return Ok((Vec::new(), true)),
@@ -136,9 +134,21 @@ async fn capture_groups(
         KeptGroups::Named(names) => names.clone(),
         _ => listed.groups.keys().cloned().collect(),
     };
+    let mut complete = listed.complete || matches!(wanted, KeptGroups::Named(_));
+    if !complete {
+        notes.push("groups: without DESCRIBE on the cluster Kafka leaves out groups that may not be seen".to_owned());
+    }
     let mut found = Vec::new();
     for name in names {
-        let mut all = committed::all(cluster, &name).await?;
+        let mut all = match committed::all(cluster, &name).await {
+            // One that was asked for by its name is missed; one among all is noted.
+            Err(error) if error.is_denied() && *wanted == KeptGroups::All => {
+                notes.push(error.in_full());
+                complete = false;
+                continue;
+            }
+            all => all?,
+        };
         all.retain(|topic, _| topics.contains_key(topic));
         if all.is_empty() && *wanted == KeptGroups::All {
             continue;
@@ -152,7 +162,6 @@ async fn capture_groups(
         });
         found.push(KeptGroup { state: states(&name), offsets: offsets.collect(), name });
     }
-    let complete = listed.complete || matches!(wanted, KeptGroups::Named(_));
     Ok((found, complete))
 }
 

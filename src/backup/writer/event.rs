@@ -75,6 +75,11 @@ pub enum BackupEvent {
         /// What, and why.
         reason: String,
     },
+    /// A backup that goes on tries again, because the cluster did not answer, or another writer was at work.
+    Again {
+        /// What happened.
+        reason: String,
+    },
     /// A manifest was written: what it lists survives a power cut.
     Manifest {
         /// Its number.

@@ -90,25 +90,29 @@ impl BackupLedger {
         lock(&self.state).manifest.missing.push(reason);
     }
 
-    /// Writes the last manifest of this backup.
-    pub(super) fn close(&self) -> Result<Manifest, BackupError> {
+    /// Writes the last manifest of this backup, and returns it with its digest. One that was stopped is gone on with.
+    pub(super) fn close(&self, stopped: bool) -> Result<(Manifest, Digest), BackupError> {
         let mut state = lock(&self.state);
         let whole = state.manifest.missing.is_empty();
-        state.manifest.state = if whole { BackupState::Complete } else { BackupState::Partial };
+        state.manifest.state = match (stopped, whole) {
+            (true, _) => BackupState::Running,
+            (false, true) => BackupState::Complete,
+            (false, false) => BackupState::Partial,
+        };
         let mut last = state.manifest.clone();
-        self.write(&mut state)?;
+        let digest = self.write(&mut state)?;
         last.written = state.manifest.written;
-        Ok(last)
+        Ok((last, digest))
     }
 
-    fn write(&self, state: &mut Open) -> Result<(), ArchiveError> {
+    fn write(&self, state: &mut Open) -> Result<Digest, ArchiveError> {
         state.manifest.written = now();
         let digest: Digest = self.archive.commit(&state.manifest)?;
         (self.listener)(BackupEvent::Manifest { number: state.manifest.number });
         state.manifest.number += 1;
-        state.manifest.previous = Some(digest);
+        state.manifest.previous = Some(digest.clone());
         state.written = Instant::now();
-        Ok(())
+        Ok(digest)
     }
 }
 

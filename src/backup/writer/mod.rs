@@ -7,11 +7,13 @@
 mod capture;
 mod error;
 mod event;
+mod follow;
 mod ledger;
 mod options;
 mod packer;
 mod rate;
 mod segment;
+mod stop;
 pub(in crate::backup) mod sums;
 mod topics;
 mod transfer;
@@ -21,13 +23,15 @@ mod tests;
 
 pub use error::BackupError;
 pub use event::{BackupEvent, BackupListener};
+pub use follow::follow;
 pub use options::{BackupOptions, KeptGroups, OnGap};
+pub use stop::{Stop, Stopper};
 
 use super::archive::{Archive, FORMAT, VERSION, folder_of};
 use super::digest::Digest;
 use super::error::ArchiveError;
 use super::manifest::{BackupState, Cut, KeptPartition, KeptTopic, Manifest};
-use super::store::Store;
+use super::store::{Lease, Store};
 use crate::wire::WireCluster;
 use crate::wire::topics::TopicId;
 use capture::{Captured, CapturedTopic, capture};
@@ -35,11 +39,16 @@ use ledger::{BackupLedger, EVERY, Place, now};
 use packer::{Packer, PackerJob, TARGET};
 use rate::RateLimit;
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use transfer::{TransferShared, TransferTask, TransferWorker};
 
+/// A manifest, and the digest of its file.
+type Known = (Manifest, Digest);
+
 /// Backs topics up into the archive of a store; it is made where there is none, and gone on with where there is. Returns the last
-/// manifest: what is missing of what was asked for is in it.
+/// manifest: what is missing of what was asked for is in it. Where it was asked to stop, that manifest is of a backup at work, which
+/// the next one goes on with.
 ///
 /// ACL: READ and DESCRIBE on each Topic; DESCRIBE_CONFIGS on each Topic, DESCRIBE on each Group and on the Cluster for what goes
 /// beyond records.
@@ -52,18 +61,27 @@ pub async fn backup(
     options: BackupOptions,
     listener: BackupListener,
 ) -> Result<Manifest, BackupError> {
-    let lease = match store.lease() {
-        Err(error) if error.is_busy() => {
-            let reason = "a backup into it is at work".to_owned();
-            return Err(ArchiveError::Busy { place: store.place(), reason }.into());
-        }
-        lease => lease.map_err(ArchiveError::from)?,
-    };
+    Ok(back_up(cluster, store, options, listener, None).await?.0)
+}
+
+/// The same for who knows how the archive was a moment ago.
+async fn back_up(
+    cluster: &WireCluster,
+    store: Arc<dyn Store>,
+    options: BackupOptions,
+    listener: BackupListener,
+    known: Option<Known>,
+) -> Result<Known, BackupError> {
+    let lease = writing(&*store)?;
     let archive = match Archive::open(store.clone()) {
         Err(ArchiveError::Absent { .. }) => None,
         opened => Some(opened?),
     };
-    let before = archive.as_ref().map(Archive::newest).transpose()?.flatten();
+    let before = match (&archive, known) {
+        (Some(archive), Some(known)) if archive.numbers()?.last() == Some(&known.0.number) => Some(known),
+        (Some(archive), _) => archive.newest()?,
+        (None, _) => None,
+    };
     let captured = capture(cluster, &options).await?;
     tell(&captured, &listener);
     if let Some((before, _)) = before.as_ref().filter(|(before, _)| before.cluster.id != captured.cluster.id) {
@@ -84,16 +102,34 @@ pub async fn backup(
     }
     let topics = ids(&captured);
     let limits = captured.topics.iter().map(|topic| (topic.compacted, topic.largest)).collect::<Vec<_>>();
-    let (manifest, places) = next_manifest(&archive, before, captured, &options);
+    let (manifest, places) = next_of(archive.id(), before.clone(), captured, &options);
+    if let Some(before) = before.filter(|(before, _)| options.only_new && follow::is_old(&manifest, before)) {
+        return Ok(before);
+    }
     let tasks = tasks(&archive, &manifest, &places, &topics, &limits, &options);
     let ledger = BackupLedger::open(archive.clone(), manifest, EVERY, listener.clone())?;
     let rate = RateLimit::new(options.rate);
-    let shared = Arc::new(TransferShared { cluster: cluster.clone(), options, rate, ledger, listener });
+    let stopped = AtomicBool::new(false);
+    let shared = Arc::new(TransferShared { cluster: cluster.clone(), options, rate, ledger, listener, stopped });
     work(&shared, tasks).await?;
-    let last = shared.ledger.close()?;
-    sums::write(&archive, &last)?;
+    let last = shared.ledger.close(shared.stopped.load(Ordering::Relaxed))?;
+    sums::write(&archive, &last.0, 0)?;
     drop(lease);
     Ok(last)
+}
+
+/// Takes the right to write into a store.
+///
+/// # Errors
+/// Another has it, or it cannot be had.
+pub(in crate::backup) fn writing(store: &dyn Store) -> Result<Box<dyn Lease>, ArchiveError> {
+    match store.lease() {
+        Err(error) if error.is_busy() => {
+            let reason = "a backup or a pruning of it is at work".to_owned();
+            Err(ArchiveError::Busy { place: store.place(), reason })
+        }
+        lease => Ok(lease?),
+    }
 }
 
 /// What a backup would take: the same capture, and nothing written. The partitions with their cuts, and how many offsets there
@@ -140,15 +176,6 @@ fn ids(captured: &Captured) -> Vec<Option<TopicId>> {
 
 fn new_id() -> String {
     format!("{:032x}", rand::random::<u128>())
-}
-
-fn next_manifest(
-    archive: &Archive,
-    before: Option<(Manifest, Digest)>,
-    captured: Captured,
-    options: &BackupOptions,
-) -> (Manifest, Vec<usize>) {
-    next_of(archive.id(), before, captured, options)
 }
 
 /// The manifest that a backup begins with: what was there, with the new cuts. With the places of the captured topics in it.
@@ -272,6 +299,7 @@ async fn work(shared: &Arc<TransferShared>, tasks: VecDeque<TransferTask>) -> Re
             loop {
                 let task = crate::ground::lock(&tasks).pop_front();
                 match task {
+                    Some(_) if worker.is_stopped() => return Ok(()),
                     Some(task) => worker.take(task).await?,
                     None => return Ok::<(), ArchiveError>(()),
                 }
@@ -292,6 +320,6 @@ async fn work(shared: &Arc<TransferShared>, tasks: VecDeque<TransferTask>) -> Re
 }
 
 /// The names of all files that a manifest lists.
-fn listed(manifest: &Manifest) -> BTreeSet<&str> {
+pub(in crate::backup) fn listed(manifest: &Manifest) -> BTreeSet<&str> {
     manifest.segments().map(|(_, _, segment)| segment.file.as_str()).collect()
 }

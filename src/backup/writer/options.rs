@@ -1,5 +1,6 @@
 //! What a backup is asked for.
 
+use super::stop::Stop;
 use crate::backup::batch::{Codec, Compressor};
 use crate::backup::manifest::{BackupRequest, Batching};
 use std::time::Duration;
@@ -28,6 +29,10 @@ pub struct BackupOptions {
     pub on_gap: OnGap,
     /// A partition that cannot be read for that long is given up.
     pub patience: Duration,
+    /// Where nothing is new, the archive stays as it is.
+    pub only_new: bool,
+    /// Ends the backup early, in good order.
+    pub stop: Stop,
 }
 
 impl BackupOptions {
@@ -44,6 +49,8 @@ impl BackupOptions {
             segment: 64 << 20,
             on_gap: OnGap::Record,
             patience: Duration::from_secs(60),
+            only_new: false,
+            stop: Stop::never(),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::backup::digest::Digest;
 use crate::backup::error::ArchiveError;
 use crate::backup::manifest::Manifest;
 use crate::backup::store::{self, StoreError};
+use std::collections::BTreeMap;
 use std::io::Write;
 
 /// The file of sums.
@@ -12,18 +13,23 @@ pub(crate) const SUMS: &str = "SHA256SUMS";
 /// The longest one that is read.
 const LONGEST: u64 = 1 << 30;
 
-/// Writes the sums of everything that the archive now is: replaced in one step.
-pub(super) fn write(archive: &Archive, manifest: &Manifest) -> Result<(), ArchiveError> {
+/// Writes the sums of everything that the archive now is, but for manifests before this number: replaced in one step.
+pub(in crate::backup) fn write(archive: &Archive, manifest: &Manifest, from: u32) -> Result<(), ArchiveError> {
     let store = &**archive.store();
     let mut lines = String::new();
-    let mut add = |digest: &Digest, name: &str| lines.push_str(&format!("{digest}  {name}\n"));
-    add(&Digest::of(&store::read(store, "archive.json", LONGEST)?), "archive.json");
-    for number in archive.numbers()? {
+    let mut add = |digest: &str, name: &str| lines.push_str(&format!("{digest}  {name}\n"));
+    add(&Digest::of(&store::read(store, "archive.json", LONGEST)?).to_string(), "archive.json");
+    // A manifest is never changed: what it was when it was written is what it has to be.
+    let known: BTreeMap<String, String> = names(archive)?.into_iter().map(|(sum, name)| (name, sum)).collect();
+    for number in archive.numbers()?.into_iter().filter(|number| *number >= from) {
         let name = manifest_name(number);
-        add(&Digest::of(&store::read(store, &name, LONGEST)?), &name);
+        match known.get(&name) {
+            Some(sum) => add(sum, &name),
+            None => add(&Digest::of(&store::read(store, &name, LONGEST)?).to_string(), &name),
+        }
     }
     for (_, _, segment) in manifest.segments() {
-        add(&segment.sha256, &segment.file);
+        add(&segment.sha256.to_string(), &segment.file);
     }
     let mut file = store.create(SUMS)?;
     let written = file.write_all(lines.as_bytes());
@@ -50,7 +56,7 @@ pub(crate) fn names(archive: &Archive) -> Result<Vec<(String, String)>, ArchiveE
 
 /// Removes files of an interrupted backup: those that are half-written, and segments that no manifest lists. A segment that the
 /// sums know, and the newest manifest does not, is no such file: a manifest is gone, and nothing is removed.
-pub(super) fn clean_up(archive: &Archive, newest: Option<&Manifest>) -> Result<usize, ArchiveError> {
+pub(in crate::backup) fn clean_up(archive: &Archive, newest: Option<&Manifest>) -> Result<usize, ArchiveError> {
     let store = archive.store();
     let listed = newest.map(super::listed).unwrap_or_default();
     let known = names(archive)?;

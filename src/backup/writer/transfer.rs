@@ -14,6 +14,7 @@ use crate::wire::topics::TopicId;
 use crate::wire::{WireCluster, WireError, epochs, offsets, topics};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
@@ -27,6 +28,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 const SILENT: u32 = 4;
 /// Kafka's code for an offset that the log does not have.
 const OUT_OF_RANGE: i16 = 1;
+/// Those for a partition, or the id of a topic, that the broker does not have, or not yet.
+const GONE: [i16; 2] = [3, 100];
 
 /// What all partitions share.
 pub(super) struct TransferShared {
@@ -35,6 +38,8 @@ pub(super) struct TransferShared {
     pub(super) rate: RateLimit,
     pub(super) ledger: BackupLedger,
     pub(super) listener: BackupListener,
+    /// Whether something was left for another backup, because this one was asked to stop.
+    pub(super) stopped: AtomicBool,
 }
 
 /// A partition that is to be taken.
@@ -53,6 +58,8 @@ pub(super) enum Stopped {
     Early(String),
     /// It may pass.
     Passing(String),
+    /// Somebody asked to stop: the next backup goes on here.
+    Asked,
 }
 
 impl From<WireError> for Stopped {
@@ -105,6 +112,10 @@ impl TransferWorker {
         let settled = self.shared.settle(&mut transfer).await;
         let early = match stopped.and(settled) {
             Ok(()) => None,
+            Err(Stopped::Asked) => {
+                self.shared.stopped.store(true, Ordering::Relaxed);
+                return self.leave(transfer).await;
+            }
             Err(Stopped::Archive(error)) => return Err(error),
             Err(Stopped::Early(reason) | Stopped::Passing(reason)) => Some(reason),
         };
@@ -128,6 +139,26 @@ impl TransferWorker {
             None => (self.shared.listener)(BackupEvent::Partition { topic, partition, end: next }),
         }
         Ok(())
+    }
+
+    /// Whether nothing more is to be begun.
+    pub(super) fn is_stopped(&self) -> bool {
+        let asked = self.shared.options.stop.is_asked();
+        if asked {
+            self.shared.stopped.store(true, Ordering::Relaxed);
+        }
+        asked
+    }
+
+    /// Keeps what was read of a partition.
+    async fn leave(&self, mut transfer: Transfer) -> Result<(), ArchiveError> {
+        let Some(mut packer) = transfer.packer.take() else { return Ok(()) };
+        match blocking(move || packer.finish()).await {
+            Ok((segment, progress)) => self.shared.ledger.advance(transfer.place, segment, progress),
+            Err(PackError::Archive(error)) => Err(error),
+            // What cannot be packed is read again.
+            Err(PackError::Batch { .. }) => Ok(()),
+        }
     }
 
     /// Tries again while it may help.
@@ -168,6 +199,9 @@ impl TransferWorker {
         };
         let (mut at, mut silent) = (next, 0);
         while at < until {
+            if self.shared.options.stop.is_asked() {
+                return Err(Stopped::Asked);
+            }
             let position = FetchPosition { partition, offset: at, leader_epoch };
             let positions =
                 vec![FetchPositions { topic: transfer.topic.clone(), id: transfer.id, partitions: vec![position] }];
@@ -180,6 +214,10 @@ impl TransferWorker {
                     self.fetchers.insert(leader, fetcher);
                     return self.shared.find_beginning(transfer).await;
                 }
+                Some(Err(error)) if error.refusal().is_some_and(|refusal| GONE.contains(&refusal.code())) => {
+                    self.shared.leader(transfer).await?;
+                    return Err(Stopped::Passing(error.in_full()));
+                }
                 Some(Err(error)) => return Err(error.into()),
                 None => return Err(Stopped::Passing("the broker left the partition out of its answer".to_owned())),
             };
@@ -190,7 +228,10 @@ impl TransferWorker {
                 return give_up_silent(transfer, &fetched);
             }
             at = at.max(reached);
-            self.shared.rate.pay(fetched.records.len()).await;
+            tokio::select! {
+                () = self.shared.rate.pay(fetched.records.len()) => {}
+                () = self.shared.options.stop.asked() => {}
+            }
             transfer.pack(fetched);
         }
         self.fetchers.insert(leader, fetcher);

@@ -25,6 +25,8 @@ struct State {
     /// How many changes were made, and after how many the power goes.
     done: usize,
     most: Option<usize>,
+    /// From which change on the disk takes nothing more, and the system's number for the reason.
+    refuses: Option<(usize, i32)>,
 }
 
 /// The disk.
@@ -43,7 +45,24 @@ impl Model {
             return Err(io::Error::other("the power is gone"));
         }
         state.done += 1;
-        Ok(state)
+        match state.refuses {
+            Some((from, errno)) if state.done > from => Err(io::Error::from_raw_os_error(errno)),
+            _ => Ok(state),
+        }
+    }
+
+    /// The disk takes so many changes, and then nothing more but that files are removed.
+    pub(super) fn refusing(from: usize, errno: i32) -> Self {
+        let model = Self::default();
+        model.state().refuses = Some((from, errno));
+        model
+    }
+
+    /// The same disk with room again.
+    pub(super) fn mended(&self) -> Self {
+        let mut state = self.state().clone();
+        state.refuses = None;
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// The power goes after so many changes.
@@ -51,6 +70,13 @@ impl Model {
         let model = Self::default();
         model.state().most = Some(most);
         model
+    }
+
+    /// A copy of it on which the power goes after so many more changes.
+    pub(super) fn copy_until(&self, more: usize) -> Self {
+        let mut state = self.state().clone();
+        state.most = Some(state.done + more);
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// How many changes were made.
@@ -71,6 +97,12 @@ impl Model {
         for (name, inode) in &state.names {
             if chance.random_bool(0.5) {
                 names.insert(name.clone(), *inode);
+            }
+        }
+        // A name that was taken away may be gone or not.
+        for name in state.durable.keys().filter(|name| !state.names.contains_key(*name)) {
+            if chance.random_bool(0.5) {
+                names.remove(name);
             }
         }
         names.retain(|name, _| state.durable.contains_key(name) || state.folders.contains(name.parent().unwrap()));
@@ -179,7 +211,10 @@ impl FileSystem for Model {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.change()?.names.remove(path).map(drop).ok_or_else(absent)
+        let refuses = self.state().refuses.take();
+        let removed = self.change().and_then(|mut state| state.names.remove(path).map(drop).ok_or_else(absent));
+        self.state().refuses = refuses;
+        removed
     }
 
     fn files(&self, folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {

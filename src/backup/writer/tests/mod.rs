@@ -3,7 +3,9 @@
 mod crash;
 mod damage;
 mod disk;
+mod edges;
 mod packing;
+mod prune;
 
 use super::ledger::{BackupLedger, Place};
 use super::packer::{Packer, PackerJob};
@@ -82,7 +84,7 @@ pub(super) fn logs() -> Vec<Log> {
     vec![first, second, Log::default()]
 }
 
-fn captured(logs: &[Log]) -> Captured {
+fn captured(logs: &[Log], id: u8) -> Captured {
     let partition = |index| WirePartition {
         index,
         leader: Some(1),
@@ -95,7 +97,7 @@ fn captured(logs: &[Log]) -> Captured {
     let numbers = || (0..logs.len()).map(|index| i32::try_from(index).unwrap());
     let topic = DescribedTopic {
         name: "orders".to_owned(),
-        id: Some(TopicId::from_bytes([1; 16])),
+        id: Some(TopicId::from_bytes([id; 16])),
         internal: false,
         partitions: numbers().map(partition).collect(),
         authorised: None,
@@ -128,6 +130,17 @@ pub(super) fn back_up(
     batching: Batching,
     acknowledged: &mut u32,
 ) -> Result<Manifest, ArchiveError> {
+    back_up_topic(store, (logs, 1), segment, batching, acknowledged)
+}
+
+/// The same of a topic with this id.
+pub(super) fn back_up_topic(
+    store: &Arc<dyn Store>,
+    (logs, id): (&[Log], u8),
+    segment: u64,
+    batching: Batching,
+    acknowledged: &mut u32,
+) -> Result<Manifest, ArchiveError> {
     let archive = match Archive::open(store.clone()) {
         Err(ArchiveError::Absent { .. }) => Archive::create(store.clone(), "a")?,
         opened => opened?,
@@ -135,7 +148,7 @@ pub(super) fn back_up(
     let before = archive.newest()?;
     sums::clean_up(&archive, before.as_ref().map(|(manifest, _)| manifest))?;
     let options = BackupOptions::new(vec!["orders".to_owned()]);
-    let (manifest, places) = next_of(archive.id(), before, captured(logs), &options);
+    let (manifest, places) = next_of(archive.id(), before, captured(logs, id), &options);
     let topic = manifest.topics[places[0]].clone();
     let number = Arc::new(std::sync::Mutex::new(*acknowledged));
     let seen = number.clone();
@@ -169,11 +182,11 @@ pub(super) fn back_up(
             let (segment, progress) = packer.finish().map_err(archive_error)?;
             ledger.advance(place, segment, progress)?;
         }
-        let last = ledger.close().map_err(|error| match error {
+        let (last, _) = ledger.close(false).map_err(|error| match error {
             super::BackupError::Archive(error) => error,
             other => panic!("{other}"),
         })?;
-        sums::write(&archive, &last)?;
+        sums::write(&archive, &last, 0)?;
         Ok(last)
     };
     let done = work();

@@ -77,3 +77,18 @@ fn a_backup_goes_on_where_the_last_one_ended_also_within_a_batch() {
     }
     assert_eq!(verify(&archive, Level::Deep, 1).unwrap().problems, []);
 }
+
+#[test]
+fn the_first_record_from_a_time_on_is_found() {
+    let (_folder, archive, manifest) = packed(Batching::Auto);
+    let topic = manifest.topic("orders").unwrap();
+    for (partition, log) in topic.partitions.iter().zip(logs()) {
+        let times: std::collections::BTreeSet<i64> = log.records.values().map(|(time, _)| *time).collect();
+        let around = times.iter().flat_map(|time| [time - 1, *time, time + 1]);
+        for time in around.step_by(7).chain([i64::MIN, i64::MAX]) {
+            let expected = log.records.iter().find(|(_, (found, _))| *found >= time).map(|(offset, _)| *offset);
+            let found = crate::backup::when::first_since(&archive, partition, time).unwrap();
+            assert_eq!(found, expected, "{}: {time}", partition.partition);
+        }
+    }
+}
