@@ -172,6 +172,7 @@ impl ChangeAccount {
                 watched.primary.push(table.primary);
             }
             watched.ancestors = table.ancestors;
+            watched.defaults.extend(table.defaults);
             watched.changes_from = watched.changes_from.or(from);
             if !table.identified {
                 watched.changed.get_or_insert(if first { table.changed } else { 0 });

@@ -11,6 +11,8 @@ pub(super) struct CatalogTable {
     pub(super) identified: bool,
     /// Columns of the primary key.
     pub(super) primary: Vec<String>,
+    /// Columns that have a default, by themselves or by their type.
+    pub(super) defaults: Vec<String>,
     /// It is in the account's publication of all changes.
     pub(super) published: bool,
     /// It is in the account's publication of inserts.
@@ -47,7 +49,9 @@ impl Session {
               ARRAY(SELECT jsonb_build_array(an.nspname, ac.relname)::text \
                 FROM pg_partition_ancestors(c.oid) WITH ORDINALITY a(id, place) JOIN pg_class ac ON ac.oid = a.id \
                 JOIN pg_namespace an ON an.oid = ac.relnamespace WHERE a.id <> c.oid ORDER BY a.place), \
-              coalesce(pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid), 0) \
+              coalesce(pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid), 0), \
+              ARRAY(SELECT a.attname::text FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
+                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND (a.atthasdef OR t.typdefault IS NOT NULL)) \
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
             WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
         let rows = self.client.query(statement, &[&all, &inserts]).await?;
@@ -66,6 +70,7 @@ impl Session {
                     inserts: row.try_get(5)?,
                     ancestors: ancestors.collect(),
                     changed: row.try_get(7)?,
+                    defaults: row.try_get(8)?,
                 })
             })
             .collect()

@@ -63,6 +63,8 @@ pub struct Column {
     pub key: bool,
     /// What the type is where it is not PostgreSQL's own.
     pub user_type: UserType,
+    /// It has, or once had, a default other than NULL, which a converter may write where the row has NULL.
+    pub has_default: bool,
 }
 
 /// A table as it was when a change was made.

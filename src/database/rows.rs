@@ -6,7 +6,7 @@ use super::{
     Column, ColumnValue, CommittedTransaction, DatabaseError, DatabaseResult, Lsn, Relation, RowChange, RowOp,
     TableName,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio_postgres::Row;
 
@@ -16,6 +16,8 @@ pub(super) struct Watched {
     /// Columns of the primary key, each set that it ever had, the latest last.
     pub(super) primary: Vec<Vec<String>>,
     pub(super) ancestors: Vec<TableName>,
+    /// Columns that have, or once had, a default.
+    pub(super) defaults: BTreeSet<String>,
     /// Position from which on its updates and deletes are in the account; `None`: never, for its rows have no identity.
     pub(super) changes_from: Option<Lsn>,
     /// Its updates and deletes when it was first seen, while they cannot be watched.
@@ -77,6 +79,7 @@ impl RowReader {
                 let known = self.types.get(&column.type_oid);
                 Column {
                     key: if message.full { primary.is_some_and(|key| key.contains(&column.name)) } else { column.key },
+                    has_default: watched.is_some_and(|watched| watched.defaults.contains(&column.name)),
                     name: column.name,
                     type_oid: known.map_or(column.type_oid, |known| known.base),
                     type_modifier: match known {

@@ -16,4 +16,6 @@ pub use envelope::{ChangeSource, TableOrigin};
 pub use latency::arrivals;
 pub use rules::{CaptureRules, Deletes, Duty, Flat, Form, Outbox, PublicationFacts};
 pub use schema::{EnvelopeSchema, Violation};
-pub use value::{Agreement, canonical_json, canonical_text, canonical_value, compare, compare_rows, plain};
+pub use value::{
+    Agreement, canonical_json, canonical_text, canonical_value, compare, compare_rows, may_be_filled, plain,
+};

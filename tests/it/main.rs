@@ -30,6 +30,7 @@ mod ownership;
 mod pages;
 mod pipeline;
 mod program;
+mod random_database;
 mod reassign;
 mod remote;
 mod restore;

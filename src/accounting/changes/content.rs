@@ -1,8 +1,8 @@
 //! Does an event say what the database says?
 
 use super::scope::ConnectorScope;
-use crate::database::{ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};
-use crate::debezium::{Agreement, ChangeEvent, Op, ReadEvent, RowImage, RowValues, compare, compare_rows};
+use crate::database::{ColumnValue, Column, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};
+use crate::debezium::{Agreement, ChangeEvent, Op, ReadEvent, RowValues, RowImage, compare, compare_rows, may_be_filled};
 
 /// What a record says about a change, whatever its form.
 pub(super) struct Told<'e> {
@@ -61,6 +61,10 @@ pub(super) struct Fit {
 
 /// The identity is certain.
 pub(super) const CERTAIN: u8 = 3;
+
+const UNKNOWN_FORM: &str = "its form in the event, or its value in the log, is not known";
+const FILLED: &str = "the row has NULL and the event the column's default; \
+                      value.converter.replace.null.with.default=false leaves NULL as it is";
 
 impl ConnectorScope<'_> {
     /// Whether the event may be the change's; `None`: it is not.
@@ -144,8 +148,11 @@ impl ConnectorScope<'_> {
                 compared += result.compared;
                 for column in &result.not_compared {
                     let place = relation.columns.iter().position(|known| known.name == *column);
-                    let reason = place.and_then(|place| table.columns[place].as_deref());
-                    skip(column, reason.unwrap_or("its form in the event, or its value in the log, is not known"));
+                    let setting = place.and_then(|place| table.columns[place].as_deref());
+                    let filled = place.is_some_and(|place| {
+                        cells[place] == ColumnValue::Null && may_be_filled(&relation.columns[place], &self.rules.modes)
+                    });
+                    skip(column, setting.unwrap_or(if filled { FILLED } else { UNKNOWN_FORM }));
                 }
             }
             (Some(_), None) => return Err("the event has no row".to_owned()),
@@ -178,7 +185,8 @@ impl ConnectorScope<'_> {
     /// The row's identity in one form, from the database; `None` where a column of its key has none.
     pub(super) fn canonical_cells(&self, relation: &Relation, cells: &[ColumnValue], whole: bool) -> Option<String> {
         let mut parts = Vec::new();
-        for (column, cell) in relation.columns.iter().zip(cells).filter(|(column, _)| column.key || whole) {
+        let told = |column: &Column| column.key || (whole && !may_be_filled(column, &self.rules.modes));
+        for (column, cell) in relation.columns.iter().zip(cells).filter(|(column, _)| told(column)) {
             parts.push(match cell {
                 ColumnValue::Null => "null".to_owned(),
                 ColumnValue::Text(text) => {
@@ -193,7 +201,8 @@ impl ConnectorScope<'_> {
     /// The same from an event.
     pub(super) fn canonical_row(&self, relation: &Relation, row: &RowValues, whole: bool) -> Option<String> {
         let mut parts = Vec::new();
-        for column in relation.columns.iter().filter(|column| column.key || whole) {
+        let told = |column: &&Column| column.key || (whole && !may_be_filled(column, &self.rules.modes));
+        for column in relation.columns.iter().filter(told) {
             parts.push(match row.get(&column.name)? {
                 serde_json::Value::Null => "null".to_owned(),
                 value => format!("{:?}", crate::debezium::canonical_value(column, value, &self.rules.modes)?),

@@ -28,6 +28,7 @@ fn relation() -> Arc<Relation> {
         type_modifier: -1,
         key,
         user_type: UserType::No,
+        has_default: false,
     };
     let columns = vec![column("id", Type::INT4, true), column("name", Type::TEXT, false)];
     Arc::new(Relation { name: TableName::new("public", "orders"), columns, ancestors: Vec::new(), full: false })

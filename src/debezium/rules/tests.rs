@@ -11,7 +11,14 @@ fn rules(words: &[(&str, &str)], publication: PublicationFacts) -> CaptureRules 
 }
 
 fn relation(name: &str, ancestors: &[&str]) -> Relation {
-    let column = Column { name: "id".into(), type_oid: 23, type_modifier: -1, key: true, user_type: UserType::No };
+    let column = Column {
+        name: "id".into(),
+        type_oid: 23,
+        type_modifier: -1,
+        key: true,
+        user_type: UserType::No,
+        has_default: false,
+    };
     Relation {
         name: TableName::parse(name),
         columns: vec![column],

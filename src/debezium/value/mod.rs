@@ -87,6 +87,7 @@ pub fn compare(column: &Column, cell: &ColumnValue, value: &Value, modes: &Modes
         (ColumnValue::Unchanged, _) => Agreement::NotCompared,
         (_, value) if is_placeholder(value, modes) => Agreement::NotCompared,
         (ColumnValue::Null, Value::Null) => Agreement::Equal,
+        (ColumnValue::Null, _) if may_be_filled(column, modes) => Agreement::NotCompared,
         (ColumnValue::Null, _) => Agreement::Different,
         (ColumnValue::Text(text), Value::Null) => {
             if has_no_form(column, text) {
@@ -101,6 +102,11 @@ pub fn compare(column: &Column, cell: &ColumnValue, value: &Value, modes: &Modes
             all.reduce(better).unwrap_or(Agreement::NotCompared)
         }
     }
+}
+
+/// Whether an event may have the column's default where the row has NULL.
+pub fn may_be_filled(column: &Column, modes: &Modes) -> bool {
+    column.has_default && modes.fills_nulls
 }
 
 /// What Debezium writes as null because its type has no such value.

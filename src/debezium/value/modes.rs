@@ -69,6 +69,8 @@ pub struct Modes {
     pub intervals: Intervals,
     /// Text that stands for a large value that an update left as it was.
     pub placeholder: String,
+    /// The converter writes a column's default where the row has NULL (`replace.null.with.default`, which is Kafka Connect's default).
+    pub fills_nulls: bool,
     /// The configuration is not known: any form of a value is accepted.
     pub guessed: bool,
 }
@@ -84,6 +86,7 @@ impl Default for Modes {
             times: Times::default(),
             intervals: Intervals::default(),
             placeholder: PLACEHOLDER.to_owned(),
+            fills_nulls: true,
             guessed: false,
         }
     }
@@ -145,6 +148,8 @@ impl Modes {
             };
             true
         });
+        let keeps_nulls = config.get("value.converter.replace.null.with.default").is_some_and(|value| value == "false");
+        modes.fills_nulls = !(keeps_nulls && config.contains_key("value.converter"));
         if let Some(placeholder) = config.get("unavailable.value.placeholder") {
             modes.placeholder.clone_from(placeholder);
         }

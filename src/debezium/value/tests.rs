@@ -4,7 +4,14 @@ use serde_json::json;
 use tokio_postgres::types::Type;
 
 fn column(ty: &Type, type_modifier: i32) -> Column {
-    Column { name: "c".into(), type_oid: ty.oid(), type_modifier, key: false, user_type: UserType::No }
+    Column {
+        name: "c".into(),
+        type_oid: ty.oid(),
+        type_modifier,
+        key: false,
+        user_type: UserType::No,
+        has_default: false,
+    }
 }
 
 fn check(ty: &Type, type_modifier: i32, text: &str, value: &Value, modes: &Modes) -> Agreement {
@@ -149,6 +156,21 @@ fn what_cannot_be_told_is_not_compared() {
     }
     let unchanged = compare(&column(&Type::TEXT, -1), &ColumnValue::Unchanged, &json!("x"), &plain);
     assert_eq!(unchanged, Agreement::NotCompared);
+}
+
+#[test]
+fn a_default_in_the_place_of_null_is_not_compared_unless_the_converter_leaves_nulls_alone() {
+    let with = Column { has_default: true, ..column(&Type::INT4, -1) };
+    let [plain, filled] = [column(&Type::INT4, -1), with];
+    let usual = Modes::default();
+    assert_eq!(compare(&filled, &Cell::Null, &json!(7), &usual), Agreement::NotCompared);
+    assert_eq!(compare(&filled, &Cell::Null, &Value::Null, &usual), Agreement::Equal);
+    assert_eq!(compare(&plain, &Cell::Null, &json!(7), &usual), Agreement::Different);
+    let settings = "value.converter=org.apache.kafka.connect.json.JsonConverter";
+    let keeps = modes(&format!("{settings} value.converter.replace.null.with.default=false"));
+    assert_eq!(compare(&filled, &Cell::Null, &json!(7), &keeps), Agreement::Different);
+    // Without a converter of the connector's own the worker's settings hold, which nobody tells.
+    assert!(modes("value.converter.replace.null.with.default=false").fills_nulls);
 }
 
 #[test]

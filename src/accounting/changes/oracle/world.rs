@@ -114,7 +114,7 @@ impl Table {
 
 fn column(name: &str, ty: &Type, key: bool) -> Column {
     let type_modifier = if *ty == Type::NUMERIC { (10 << 16 | 2) + 4 } else { -1 };
-    Column { name: name.into(), type_oid: ty.oid(), type_modifier, key, user_type: UserType::No }
+    Column { name: name.into(), type_oid: ty.oid(), type_modifier, key, user_type: UserType::No, has_default: false }
 }
 
 /// What the model sent for a change: the change (transaction, place), its table, and the event.
