@@ -1,6 +1,7 @@
 //! How many changes of a class there are in a delivery, as far as the account can tell.
 
 use super::delivery;
+use crate::accounting::changes::Tally;
 use crate::accounting::{Class, Reconciliation};
 use crate::record::{DeliveryRecord, Demand, Evidence, Observed, Quantity};
 
@@ -13,6 +14,21 @@ pub fn observed(record: &DeliveryRecord, class: Class, demand: &Demand) -> Obser
         Some(missing) if changes.expected.total() == 0 && count.value == 0.0 => Observed::unknown(missing),
         Some(missing) => Evidence::open(missing).rising(count),
         None => Evidence::closed().rising(count),
+    }
+}
+
+/// What a delivery says about a figure of its account. Whatever is missing can raise each of them.
+pub fn tallied(record: &DeliveryRecord, tally: Tally) -> Observed {
+    let Some(changes) = &record.changes else { return Observed::nothing("no change of a database was awaited") };
+    let count = tally.of(changes);
+    let missing = || record.missing_evidence.clone().unwrap_or_else(|| "the account is not complete".to_owned());
+    // What is lost has no place to come from any more.
+    let complete = changes.drained && changes.unread == 0 && changes.unjudged.is_empty();
+    let owed = changes.expected.total() > 0 || changes.sheet.excused > 0;
+    match (complete && record.missing_evidence.is_none(), owed) {
+        (_, false) if count == 0 => Observed::nothing(missing()),
+        (true, _) => Evidence::closed().rising(Quantity::count(count)),
+        (false, _) => Evidence::open(missing()).rising(Quantity::count(count)),
     }
 }
 
@@ -80,6 +96,28 @@ mod tests {
         assert_eq!(outcome(Class::Phantom, |changes| changes.sheet.unjudged_records = 1), CheckOutcome::Unknown);
         assert_eq!(outcome(Class::Phantom, |changes| changes.drained = false), CheckOutcome::Unknown);
         assert_eq!(outcome(Class::Lost, |changes| changes.expected.inserts = 0), CheckOutcome::Unknown);
+    }
+
+    #[test]
+    fn a_figure_is_known_when_nothing_more_can_come_and_else_at_least_what_was_seen() {
+        let two = Demand::Number { unit: Unit::Count, min: None, max: None, equals: Some(2.0), not: None };
+        let outcome = |change: &dyn Fn(&mut Reconciliation)| {
+            let record = record(|changes| {
+                changes.delivered.deletes = 2;
+                change(changes);
+            });
+            decide(&two, &tallied(&record, Tally::Deletes))
+        };
+        assert_eq!(outcome(&|_| {}), CheckOutcome::Pass);
+        assert_eq!(outcome(&|changes| changes.delivered.deletes = 3), CheckOutcome::Fail);
+        assert_eq!(outcome(&|changes| (changes.unread, changes.sheet.unread) = (1, 1)), CheckOutcome::Unknown);
+        assert_eq!(outcome(&|changes| changes.lost = 1), CheckOutcome::Pass);
+        assert_eq!(outcome(&|changes| changes.drained = false), CheckOutcome::Unknown);
+        let nothing = |changes: &mut Reconciliation| {
+            (changes.expected.inserts, changes.delivered.deletes) = (0, 0);
+        };
+        assert_eq!(outcome(&nothing), CheckOutcome::Fail);
+        assert_eq!(decide(&two, &tallied(&DeliveryRecord::default(), Tally::Deletes)), CheckOutcome::Fail);
     }
 
     #[test]

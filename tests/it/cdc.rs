@@ -90,7 +90,7 @@ steps:
   - id: after
     sql: { statement: "INSERT INTO orders VALUES ($1::int + 200, 'after')", params: ["{{sequence}}"], count: 3 }
   - expect:
-      delivery: { from: [before, unseen, after], to: reader }
+      delivery: { from: [before, unseen, after], to: reader, inserts: 6, deletes: 0, tombstones: 0, values_not_compared: 0 }
       within: 60s
 "#;
 
@@ -107,6 +107,9 @@ fn rows_lost_with_a_dropped_slot_are_named_by_primary_key() {
         assert!(outcome.said.contains(&format!("lost: public.orders id={id}, insert")), "{id}: {}", outcome.said);
     }
     assert!(!outcome.said.contains("lost: public.orders id=0,"), "{}", outcome.said);
+    // Of what is not lost everything is known.
+    assert!(!outcome.said.contains("delivery.inserts"), "{}", outcome.said);
+    assert!(!outcome.said.contains("delivery.tombstones"), "{}", outcome.said);
 }
 
 const REFUSED: &str = r#"

@@ -60,6 +60,7 @@ impl<'a> ChangeLedger<'a> {
 
     fn take_rows(&mut self, lane: usize, flat: &Flat, records: &[&ReadEvent]) {
         let mut histories = self.histories(lane);
+        let mut unexplained: HashSet<&str> = HashSet::new();
         for read in records {
             match &read.kind {
                 ReadKind::Tombstone { key } => {
@@ -71,11 +72,42 @@ impl<'a> ChangeLedger<'a> {
                         self.take_state(lane, &mut histories, &told, &key, true);
                     }
                 }
-                ReadKind::Plain(record) => self.take_row(lane, flat, &mut histories, read, record),
+                ReadKind::Plain(record) => {
+                    let before = self.result.sheet.unjudged_records;
+                    self.take_row(lane, flat, &mut histories, read, record);
+                    if self.result.sheet.unjudged_records > before {
+                        unexplained.insert(&*read.topic);
+                    }
+                }
                 _ => {}
             }
         }
         self.cover_before(lane, &histories);
+        self.doubt(lane, flat, &unexplained);
+    }
+
+    /// Of rows that flattened records do not tell apart none is called lost: those whose key has no form to compare, and those without
+    /// key where records came that no change explains.
+    fn doubt(&mut self, lane: usize, flat: &Flat, unexplained: &HashSet<&str>) {
+        let reason: std::sync::Arc<str> = format!(
+            "flattened rows of it cannot be told apart: set transforms.{0}.add.fields to op,source.lsn \
+             and transforms.{0}.delete.tombstone.handling.mode to rewrite",
+            flat.transform
+        )
+        .into();
+        let Lane { scope, entries, .. } = &mut self.lanes[lane];
+        for entry in entries.iter_mut().filter(|entry| entry.owed == Owed::Yes && !entry.has_arrived()) {
+            let change = entry.change;
+            let by_state = flat.lsn.is_none() || (change.op == RowOp::Delete && flat.deletes == Deletes::Tombstone);
+            let whole = !change.relation.has_key();
+            let cells = change.after.as_ref().or(change.before.as_ref());
+            let told = cells.is_some_and(|cells| scope.canonical_cells(&change.relation, cells, whole).is_some());
+            let topics = scope.rules.topics(scope.name_of(&change.relation)).unwrap_or_default();
+            let mixed = whole && topics.iter().any(|topic| unexplained.contains(topic.as_str()));
+            if by_state && change.op != RowOp::Truncate && (!told || mixed) {
+                entry.owed = Owed::Perhaps(reason.clone());
+            }
+        }
     }
 
     fn take_row<'e>(

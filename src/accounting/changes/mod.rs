@@ -11,12 +11,14 @@ mod reconciliation;
 mod scope;
 mod sheet;
 mod snapshot;
+mod tally;
 
 pub use database_account::{Capture, Changes};
 pub use ledger::reconcile;
 pub use reconciliation::{Reconciliation, RowAnomaly, RowClass};
 pub use scope::{Expectation, ScopedConnector};
 pub use sheet::{Excuse, Gap, NotCompared};
+pub use tally::Tally;
 #[cfg(test)]
 pub use {reconciliation::ChangeCounts, sheet::ChangeSheet};
 

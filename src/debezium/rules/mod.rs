@@ -191,26 +191,35 @@ impl CaptureRules {
             return Duty::Barred(barred);
         }
         if let Form::Flat(flat) = self.form()
-            && op == RowOp::Delete
+            && let Some(duty) = self.flattened(flat, relation, op)
         {
-            let setting = format!("transforms.{} of connector {}", flat.transform, self.connector);
-            match (flat.deletes, flat.deletes_declared) {
-                (Deletes::Dropped, _) => return Duty::Excused(format!("{setting} drops deletes")),
-                (_, false) => {
-                    return Duty::Perhaps(format!(
-                        "{setting}: set delete.tombstone.handling.mode to say what becomes of deletes"
-                    ));
-                }
-                _ if !self.tombstones && flat.deletes == Deletes::Tombstone => {
-                    return Duty::Excused(format!("tombstones.on.delete=false with {setting}"));
-                }
-                _ => {}
-            }
+            return duty;
         }
         if matches!(self.form(), Form::Outbox(_)) && op != RowOp::Insert {
             return Duty::Excused(format!("the outbox of connector {} sends inserts only", self.connector));
         }
         self.perhaps(table, op)
+    }
+
+    /// What a flattened record cannot say.
+    fn flattened(&self, flat: &Flat, relation: &Relation, op: RowOp) -> Option<Duty> {
+        let setting = format!("transforms.{} of connector {}", flat.transform, self.connector);
+        match (op, flat.deletes, flat.deletes_declared) {
+            (RowOp::Truncate, ..) => Some(Duty::Excused(format!("{setting} drops truncations"))),
+            (RowOp::Insert | RowOp::Update, ..) => None,
+            (RowOp::Delete, Deletes::Dropped, _) => Some(Duty::Excused(format!("{setting} drops deletes"))),
+            (RowOp::Delete, _, false) => Some(Duty::Perhaps(format!(
+                "{setting}: set delete.tombstone.handling.mode to say what becomes of deletes"
+            ))),
+            (RowOp::Delete, Deletes::Tombstone, _) if !self.tombstones => {
+                Some(Duty::Excused(format!("tombstones.on.delete=false with {setting}")))
+            }
+            (RowOp::Delete, Deletes::Tombstone, _) if !relation.has_key() => Some(Duty::Perhaps(format!(
+                "{setting}: the tombstone of a row without key does not say which; \
+                 set delete.tombstone.handling.mode to rewrite"
+            ))),
+            (RowOp::Delete, ..) => None,
+        }
     }
 
     fn perhaps(&self, table: &TableName, op: RowOp) -> Duty {

@@ -52,7 +52,7 @@ impl ValueKind {
             Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => Self::Int,
             Type::FLOAT4 => Self::Float4,
             Type::FLOAT8 => Self::Float8,
-            Type::TEXT | Type::VARCHAR | Type::NAME => Self::Text,
+            Type::TEXT | Type::VARCHAR => Self::Text,
             Type::XML | Type::MACADDR | Type::MACADDR8 => Self::Notation,
             Type::INT4_RANGE | Type::INT8_RANGE | Type::NUM_RANGE | Type::DATE_RANGE => Self::Notation,
             Type::BPCHAR => Self::Char,

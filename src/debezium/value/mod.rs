@@ -109,10 +109,13 @@ pub fn may_be_filled(column: &Column, modes: &Modes) -> bool {
     column.has_default && modes.fills_nulls
 }
 
-/// What Debezium writes as null because its type has no such value.
+/// What Debezium writes as null because its type has no such value, or because it does not know the type.
 fn has_no_form(column: &Column, text: &str) -> bool {
-    matches!(ValueKind::of(column), ValueKind::Date | ValueKind::Timestamp | ValueKind::TimestampTz)
-        && text.ends_with("infinity")
+    match ValueKind::of(column) {
+        ValueKind::Date | ValueKind::Timestamp | ValueKind::TimestampTz => text.ends_with("infinity"),
+        ValueKind::Loose => true,
+        _ => false,
+    }
 }
 
 fn better(a: Agreement, b: Agreement) -> Agreement {

@@ -1,10 +1,11 @@
 //! Dates, times and intervals in the notations of PostgreSQL and Debezium.
 
 use super::modes::Times;
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
-use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
 
+const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 const DAY_US: i64 = 86_400_000_000;
 /// 1582-10-15, in days: earlier dates differ between the calendars of Java and of PostgreSQL.
 const GREGORIAN: i64 = -141_427;
@@ -12,14 +13,14 @@ const GREGORIAN: i64 = -141_427;
 /// Days since 1970; none before the Gregorian calendar and beyond the year 9999, whose notations differ.
 pub(super) fn date(text: &str) -> Option<i64> {
     let date: Date = text.parse().ok()?;
-    let days = date.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second().div_euclid(86_400);
+    let days = date.duration_since(EPOCH).as_secs().div_euclid(86_400);
     (days >= GREGORIAN).then_some(days)
 }
 
 /// Microseconds since 1970 by the clock on the wall.
 pub(super) fn moment(text: &str) -> Option<i64> {
     let moment: DateTime = text.trim_end_matches('Z').parse().ok()?;
-    let us = moment.to_zoned(TimeZone::UTC).ok()?.timestamp().as_microsecond();
+    let us = i64::try_from(moment.duration_since(EPOCH.at(0, 0, 0, 0)).as_micros()).ok()?;
     (us >= GREGORIAN * DAY_US).then_some(us)
 }
 

@@ -1,9 +1,11 @@
 //! `expect: delivery`: the account of messages between senders and readers.
 
 use super::{Checked, matched};
+use crate::accounting::changes::Tally;
 use crate::accounting::matching::Matching;
 use crate::accounting::{Allowed, Class};
 use crate::delivery::{Settled, WantedDelivery, settle, settle_changes};
+use crate::judge::changes::tallied;
 use crate::judge::delivery::none;
 use crate::record::metric::Work;
 use crate::record::{Demand, Unit};
@@ -32,6 +34,8 @@ pub struct DeliverySubject {
     allow: BTreeSet<Allowed>,
     guarantee: Option<Promise>,
     classes: Vec<(Class, Value)>,
+    /// Figures of an account of changes.
+    tallies: Vec<(Tally, Value)>,
 }
 
 /// The guarantee that a delivery is judged by, where that is not the scenario's.
@@ -76,15 +80,17 @@ impl<'de> Deserialize<'de> for DeliverySubject {
             .map(serde_json::from_value)
             .transpose()
             .map_err(|_| de::Error::custom("`guarantee` is none, at-least-once, at-most-once or exactly-once"))?;
-        let mut classes = Vec::new();
+        let (mut classes, mut tallies) = (Vec::new(), Vec::new());
         for (name, value) in map {
-            let class = Class::ALL
-                .into_iter()
-                .find(|class| class.name() == name)
-                .ok_or_else(|| de::Error::custom(format!("there is no class `{name}`")))?;
-            classes.push((class, value));
+            if let Some(class) = Class::ALL.into_iter().find(|class| class.name() == name) {
+                classes.push((class, value));
+            } else if let Some(tally) = Tally::ALL.into_iter().find(|tally| tally.name() == name) {
+                tallies.push((tally, value));
+            } else {
+                return Err(de::Error::custom(format!("there is no class `{name}`")));
+            }
         }
-        Ok(Self { from, to, matching, allow: allow.unwrap_or_default(), guarantee, classes })
+        Ok(Self { from, to, matching, allow: allow.unwrap_or_default(), guarantee, classes, tallies })
     }
 }
 
@@ -140,6 +146,10 @@ impl JsonSchema for DeliverySubject {
         for class in Class::ALL {
             properties
                 .insert(class.name().to_owned(), serde_json::json!({ "description": doc(class), "allOf": [count] }));
+        }
+        for tally in Tally::ALL {
+            let doc = tally.description();
+            properties.insert(tally.name().to_owned(), serde_json::json!({ "description": doc, "allOf": [count] }));
         }
         json_schema!({
             "description": "Messages between senders and readers. The scenario's guarantee holds for it; a class that is named is checked as well.",
@@ -200,7 +210,8 @@ impl DeliverySubject {
                 );
             }
         }
-        if self.classes.is_empty() && self.promised(cx.guarantee).is_none() {
+        self.check_tallies(pointer, of_changes, cx);
+        if self.classes.is_empty() && self.tallies.is_empty() && self.promised(cx.guarantee).is_none() {
             cx.report(
                 pointer,
                 Problem::new(
@@ -219,6 +230,19 @@ impl DeliverySubject {
             }
             if let Err(error) = demand(Unit::Count, value) {
                 cx.report(&format!("{pointer}/{}", class.name()), Problem::new("bad-value", error));
+            }
+        }
+    }
+
+    fn check_tallies(&self, pointer: &str, of_changes: bool, cx: &mut CheckContext<'_>) {
+        for (tally, value) in &self.tallies {
+            let place = format!("{pointer}/{}", tally.name());
+            if !of_changes {
+                let message = format!("only changes of a database have `{}`", tally.name());
+                cx.report(&place, Problem::new("does-not-apply", message).help("name a `sql` step in `from`"));
+            }
+            if let Err(error) = demand(Unit::Count, value) {
+                cx.report(&place, Problem::new("bad-value", error));
             }
         }
     }
@@ -249,6 +273,12 @@ impl DeliverySubject {
         for (class, value) in &self.classes {
             let demand = demand(Unit::Count, value).map_err(|error| StepError::broken("bad-value", error))?;
             checked.push(class_check(&mut settled, cx, &format!("{pointer}/{}", class.name()), *class, demand));
+        }
+        for (tally, value) in &self.tallies {
+            let demand = demand(Unit::Count, value).map_err(|error| StepError::broken("bad-value", error))?;
+            let subject = format!("delivery.{}", tally.name());
+            let place = format!("{pointer}/{}", tally.name());
+            checked.push(Checked::new(subject, demand, tallied(&settled.record, *tally), place));
         }
         if let Some(guarantee) = settled.record.guarantee {
             let named: Vec<Class> = self

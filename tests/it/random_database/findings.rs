@@ -1,7 +1,7 @@
 //! What a run of kscen says, held against what was done.
 
 use super::scenario::Round;
-use super::settings::Disturbance;
+use super::settings::{Disturbance, Form};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -123,8 +123,8 @@ impl Findings {
             return;
         }
         let reason = gaps.first().cloned().or(missing.map(str::to_owned)).unwrap_or_default();
-        if round.settings.unjudged {
-            *self.unknown.entry("skipped.operations has u".to_owned()).or_default() += 1;
+        if round.settings.unjudged || round.settings.form != Form::Envelope {
+            *self.unknown.entry(known_reason(&reason).to_owned()).or_default() += 1;
         } else if fine {
             self.wrong.push(format!("{place}: unknown although everything can be judged: {reason}"));
         }
@@ -165,12 +165,19 @@ impl Findings {
         let count = |class: &str| list(injected).filter(|injection| injection["class"] == class).count() as u64;
         for (class, field) in [("lost", "lost"), ("wrong-content", "wrong_content")] {
             let said = number(&delivery["changes"][field]);
-            let unknown = class == "lost" && (is_late(delivery) || list(&delivery["changes"]["unjudged"]).next().is_some());
+            let unknown =
+                class == "lost" && (is_late(delivery) || list(&delivery["changes"]["unjudged"]).next().is_some());
             if said > count(class) || (said < count(class) && !unknown) {
                 self.wrong.push(format!("{}: {said} {class} where {} were injected", round.name, count(class)));
             }
         }
     }
+}
+
+/// The setting that a reason names.
+fn known_reason(reason: &str) -> &str {
+    let settings = ["skipped.operations", "add.fields", "delete.tombstone.handling.mode"];
+    settings.into_iter().find(|setting| reason.contains(setting)).unwrap_or(reason)
 }
 
 /// Whether changes had not come when the time was over: that says nothing about kscen.
@@ -202,7 +209,10 @@ fn names(sample: &Value, injection: &Value) -> bool {
     let same = |field: &str| sample[field] == injection[field];
     let position = sample["lsn"].as_u64() == injection["lsn"].as_u64()
         || sample["lsn"].as_str().and_then(position) == injection["lsn"].as_u64();
-    let table = sample["table"]["table"] == injection["table"] && sample["table"]["schema"] == injection["schema"];
+    // A row of a partitioned table is named by the part that has it.
+    let name = &sample["table"]["table"];
+    let table = *name == injection["table"] || list(&injection["parts"]).any(|part| part == name);
+    let table = table && sample["table"]["schema"] == injection["schema"];
     let key = sample["key"].as_str().unwrap_or_default();
     // How a value looks is a matter of its type; that its column is named is not.
     let mut keys = list(&injection["keys"]).filter_map(Value::as_str);

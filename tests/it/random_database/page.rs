@@ -22,8 +22,14 @@ pub fn write(findings: &Findings, first: u64) {
     let last = first + findings.rounds.saturating_sub(1);
     let rows = [
         ("seeds", format!("{first} to {last}")),
-        ("histories", format!("{} of {} tables, with {} connectors", findings.histories, findings.tables, findings.rounds)),
-        ("disturbed", format!("{} kills of the worker, {} restarts of the connector", findings.kills, findings.restarts)),
+        (
+            "histories",
+            format!("{} of {} tables, with {} connectors", findings.histories, findings.tables, findings.rounds),
+        ),
+        (
+            "disturbed",
+            format!("{} kills of the worker, {} restarts of the connector", findings.kills, findings.restarts),
+        ),
         ("changes that had to arrive", listed(&findings.changes)),
         ("records read", findings.events.to_string()),
         ("values compared", findings.values.to_string()),

@@ -23,12 +23,12 @@ pub struct Round {
 }
 
 impl Round {
-    pub fn random(seed: u64, count: usize, forced: Option<Disturbance>) -> Self {
+    pub fn random(seed: u64, count: usize) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let name = format!("rd{seed}");
         let schema =
             format!("{} {seed}", ["shop", "Shop", "select"].choose(&mut rng).expect("a word")).replace(' ', "_");
-        let settings = Settings::random(&mut rng, forced);
+        let settings = Settings::random(&mut rng);
         let histories: Vec<History> =
             (0..count).map(|number| History::random(&mut rng, &schema, number, settings.via_root)).collect();
         let mut topics = BTreeMap::new();
@@ -81,7 +81,7 @@ impl Round {
             .map(|(number, table)| {
                 let keys: Vec<&str> = table.columns[..table.keys].iter().map(|column| &*column.name).collect();
                 json!({
-                    "history": number, "schema": table.schema, "table": table.name, "keys": keys, "note": table.note,
+                    "history": number, "schema": table.schema, "table": table.name, "parts": table.parts, "keys": keys, "note": table.note,
                     "topic": self.settings.topic(&self.name, table), "names": self.settings.names(table),
                     "by_index": table.identity == Identity::Index,
                 })

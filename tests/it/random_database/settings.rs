@@ -52,7 +52,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub fn random(rng: &mut StdRng, forced: Option<Disturbance>) -> Self {
+    pub fn random(rng: &mut StdRng) -> Self {
         let mut config = Map::new();
         let mut maybe = |rng: &mut StdRng, key: &str, values: &[&str]| {
             let value = values.choose(rng).expect("a value");
@@ -94,11 +94,10 @@ impl Settings {
             .choose(rng)
             .expect("a form");
         let form = if own_keys { Form::Envelope } else { form };
-        let disturbance = forced.unwrap_or_else(|| {
+        let disturbance =
             *[Disturbance::None, Disturbance::None, Disturbance::None, Disturbance::Kill, Disturbance::Restart]
                 .choose(rng)
-                .expect("a disturbance")
-        });
+                .expect("a disturbance");
         let route =
             *[Route::None, Route::None, Route::None, Route::Renamed, Route::Joined].choose(rng).expect("a route");
         Self {

@@ -126,7 +126,7 @@ fn tampered(plan: &Value, records: Vec<Record>) -> (Vec<Record>, Vec<Value>) {
         places.shuffle(&mut rng);
         let mut note = |class: &str, change: &Change<'_>| {
             injected.push(json!({
-                "history": history, "class": class, "schema": change.table["schema"], "table": change.table["table"],
+                "history": history, "class": class, "schema": change.table["schema"], "table": change.table["table"], "parts": change.table["parts"],
                 "op": change.op, "lsn": change.lsn, "keys": change.table["keys"], "by_index": change.table["by_index"],
             }));
         };
