@@ -1,8 +1,10 @@
 //! Does an event say what the database says?
 
 use super::scope::ConnectorScope;
-use crate::database::{ColumnValue, Column, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};
-use crate::debezium::{Agreement, ChangeEvent, Op, ReadEvent, RowValues, RowImage, compare, compare_rows, may_be_filled};
+use crate::database::{Column, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};
+use crate::debezium::{
+    Agreement, ChangeEvent, Op, ReadEvent, RowImage, RowValues, compare, compare_rows, may_be_filled,
+};
 
 /// What a record says about a change, whatever its form.
 pub(super) struct Told<'e> {
