@@ -32,6 +32,14 @@ test: prerequisites ## Runs all tests, those on a real Kafka included
 cases: ## Runs every scenario of tests/cases and writes docs/cases.md; CASES='v05 p' for some of them
 	scripts/cases $(CASES)
 
+.PHONY: oracle
+oracle: prerequisites ## Random histories against the oracles: a million of messages, 200,000 of change data; HISTORIES='20000 5000' for others
+	scripts/oracle $(HISTORIES)
+
+.PHONY: mutation
+mutation: prerequisites ## Breaks the code that judges in hundreds of ways and lists what no test notices; ROOMS='judge --sample 50' for some
+	scripts/mutation $(ROOMS)
+
 .PHONY: bench
 bench: prerequisites ## Side by side with Kafka's own tools and librdkafka's; PAIRS=9, PARTS='produce consume …'; writes docs/benchmarks.md
 	$(CARGO) bench --locked --bench peers -- $(PARTS)

@@ -70,3 +70,39 @@ impl From<Exit> for ExitCode {
         Self::from(exit.code())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_of_a_run_has_its_number() {
+        let mut record: Record =
+            serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a stored record");
+        let mut code = |outcome, interrupted| {
+            record.verdict.as_mut().expect("a verdict").outcome = outcome;
+            record.interrupted = interrupted;
+            Exit::of(&record).code()
+        };
+        assert_eq!(code(Outcome::Pass, None), 0);
+        assert_eq!(code(Outcome::Fail, None), 1);
+        assert_eq!(code(Outcome::Unknown, None), 1);
+        assert_eq!(code(Outcome::Error, None), 3);
+        assert_eq!(code(Outcome::Unclean, None), 4);
+        assert_eq!(code(Outcome::Interrupted, Some(143)), 143);
+        record.verdict = None;
+        assert_eq!(Exit::of(&record).code(), 3, "without a verdict it is no pass");
+        assert_eq!([Exit::Usage, Exit::Nothing].map(Exit::code), [2, 5]);
+    }
+
+    #[test]
+    fn the_worse_of_two_ends_counts() {
+        let order =
+            [Exit::Pass, Exit::Nothing, Exit::Unclean, Exit::Fail, Exit::Broken, Exit::Usage, Exit::Signal(130)];
+        for (index, worse) in order.iter().enumerate() {
+            for better in &order[..=index] {
+                assert_eq!((worse.worse(*better), better.worse(*worse)), (*worse, *worse));
+            }
+        }
+    }
+}

@@ -164,3 +164,78 @@ fn row(scenario: String, metric: String, before: &Samples, after: &Samples) -> O
         metric,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Record, Unit};
+    use std::path::PathBuf;
+
+    fn samples(better: Better, values: &[f64]) -> Samples {
+        Samples { unit: Unit::Rate, better, values: values.to_vec() }
+    }
+
+    fn only(metric: &str, better: Better, before: &[f64], after: &[f64]) -> MetricRow {
+        row("s".to_owned(), metric.to_owned(), &samples(better, before), &samples(better, after))
+            .expect("both have values")
+    }
+
+    #[test]
+    fn a_regression_is_different_and_worse_in_the_metrics_own_direction() {
+        for (metric, better, before, after, decision, regression) in [
+            ("load: ack_rate", Better::Higher, 100.0, 40.0, Decision::Different, true),
+            ("load: ack_rate", Better::Higher, 100.0, 200.0, Decision::Different, false),
+            ("load: ack_rate", Better::Higher, 100.0, 99.0, Decision::Same, false),
+            ("load: ack_rate", Better::Higher, 100.0, 92.0, Decision::Undecided, false),
+            ("outage: recovery_time", Better::Lower, 10.0, 40.0, Decision::Different, true),
+            ("outage: recovery_time", Better::Lower, 100.0, 1.0, Decision::Different, false),
+            ("load → reader: lost", Better::Lower, 0.0, 1.0, Decision::Different, true),
+            ("load → reader: lost", Better::Lower, 0.0, 0.0, Decision::Same, false),
+            ("load: sent", Better::Neutral, 10.0, 100.0, Decision::Different, false),
+        ] {
+            let row = only(metric, better, &[before], &[after]);
+            assert_eq!((row.decision, row.regression), (decision, regression), "{metric}: {before} → {after}");
+        }
+        assert_eq!(only("load: ack_rate", Better::Higher, &[200.0], &[100.0]).change, Some(-0.5));
+        assert!(
+            row("s".to_owned(), "m".to_owned(), &samples(Better::Lower, &[]), &samples(Better::Lower, &[1.0]))
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn runs_are_compared_figure_by_figure_and_what_only_one_has_is_told() {
+        let record: Record =
+            serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a stored record");
+        let run = |change: fn(&mut Record)| {
+            let mut record = record.clone();
+            change(&mut record);
+            [StoredResult { folder: PathBuf::new(), record }]
+        };
+        let former = run(|_| {});
+        let same = compare(&former, &run(|_| {}));
+        assert!(same.rows.len() > 10 && same.alone.is_empty(), "{same:?}");
+        assert!(same.rows.iter().all(|row| row.decision == Decision::Same), "{same:?}");
+        let slower = compare(
+            &former,
+            &run(|record| {
+                record.steps.iter_mut().filter_map(|step| step.produced.as_mut()).for_each(|load| load.acked /= 2);
+            }),
+        );
+        let found: Vec<&str> = slower.regressions().map(|row| row.metric.as_str()).collect();
+        assert!(found.contains(&"load: acked"), "{found:?}");
+        let better = compare(
+            &run(|record| {
+                record.steps.iter_mut().filter_map(|step| step.produced.as_mut()).for_each(|load| load.acked /= 2);
+            }),
+            &former,
+        );
+        assert_eq!(better.regressions().count(), 0, "more is no regression");
+        let other = compare(&former, &run(|record| record.run.file = "another.yaml".to_owned()));
+        assert_eq!(other.rows.len(), 0);
+        let told: Vec<_> = other.alone.iter().filter_map(|line| line.rsplit(": ").next()).collect();
+        assert_eq!(told, ["only in the first", "only in the second"], "{:?}", other.alone);
+        let fewer = compare(&former, &run(|record| record.steps.retain(|step| step.produced.is_none())));
+        assert!(fewer.alone.iter().any(|line| line.contains("load: acked: only in the first")), "{:?}", fewer.alone);
+    }
+}

@@ -17,3 +17,6 @@ pub use decide::decide;
 pub use implied::implied;
 pub use tail::invalid_tail;
 pub use verdict::verdict;
+
+#[cfg(test)]
+mod promises_tests;

@@ -56,3 +56,38 @@ pub(super) fn refuse_in_ids(steps: &[PlannedStep], redactor: &Redactor, problems
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_values_of_declared_secrets_are_hidden_wherever_they_are_given() {
+        let document = json!({
+            "secrets": ["token", "port", "whole", "given"],
+            "vars": {
+                "token": "correct horse",
+                "port": 918_273,
+                "whole": { "user": ["staple"], "no": true },
+                "given": "${env.X}",
+                "open": "battery"
+            }
+        });
+        let layer = json!({ "given": "from a layer" }).as_object().cloned().unwrap_or_default();
+        let options = PlanOptions {
+            vars: vec![layer],
+            credentials: Redactor::new(["the environment's own"]),
+            ..PlanOptions::default()
+        };
+        let redactor = redactor(&document, None, &options);
+        for secret in ["correct horse", "918273", "staple", "from a layer", "the environment's own"] {
+            assert_eq!(redactor.text(&format!("x {secret} y")), "x *** y");
+        }
+        for open in ["battery", "${env.X}", "true"] {
+            assert_eq!(redactor.text(open), open);
+        }
+        let undeclared = json!({ "vars": { "token": "correct horse" } });
+        assert!(super::redactor(&undeclared, None, &PlanOptions::default()).is_empty());
+    }
+}

@@ -17,6 +17,7 @@ use crate::delivery::PATIENCE;
 use crate::environment::{Grant, Needs, ServiceId};
 use crate::judge;
 use crate::kafka::KafkaFailure;
+use crate::moment;
 use crate::record::{CheckOutcome, CheckRecord, Demand, EXPECTATION, EventKind, Observed};
 use crate::scenario::units::Length;
 use crate::text::Problem;
@@ -222,13 +223,13 @@ impl Step for Expect {
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         cx.prepared();
-        let deadline = Instant::now() + self.within.map_or(Duration::ZERO, |within| within.0);
+        let deadline = moment::now() + self.within.map_or(Duration::ZERO, |within| within.0);
         let mut checked;
         loop {
             checked = self.look(cx, deadline).await?;
             let fine = checked.iter().all(|check| check.outcome() == CheckOutcome::Pass);
             let may_close = checked.iter().any(|check| check.may_close);
-            if fine || Instant::now() >= deadline || (self.is_settled_once() && !may_close) {
+            if fine || moment::now() >= deadline || (self.is_settled_once() && !may_close) {
                 break;
             }
             if cx.unless_stopped(tokio::time::sleep(GLANCE)).await.is_err() {
@@ -238,10 +239,10 @@ impl Step for Expect {
         if let Some(hold) = self.hold
             && checked.iter().all(|check| check.outcome() == CheckOutcome::Pass)
         {
-            let until = Instant::now() + hold.0;
-            while Instant::now() < until && cx.stop.reason().is_none_or(|reason| reason < Stop::Timeout) {
+            let until = moment::now() + hold.0;
+            while moment::now() < until && cx.stop.reason().is_none_or(|reason| reason < Stop::Timeout) {
                 tokio::time::sleep(GLANCE).await;
-                checked = self.look(cx, Instant::now()).await?;
+                checked = self.look(cx, moment::now()).await?;
                 if checked.iter().any(|check| check.outcome() != CheckOutcome::Pass) {
                     break;
                 }
@@ -280,7 +281,7 @@ impl Expect {
     async fn look(&self, cx: &mut StepContext, deadline: Instant) -> Result<Vec<Checked>, StepError> {
         let mut checked = Vec::new();
         for (pointer, subject) in self.delivery.iter().flat_map(Many::located) {
-            let patience = if self.within.is_some() { deadline } else { Instant::now() + PATIENCE };
+            let patience = if self.within.is_some() { deadline } else { moment::now() + PATIENCE };
             checked.extend(subject.look(&format!("/delivery{pointer}"), cx, patience).await?);
         }
         for (pointer, subject) in self.step.iter().flat_map(Many::located) {

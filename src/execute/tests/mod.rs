@@ -5,6 +5,7 @@ pub(crate) mod rehearsal;
 mod background;
 mod crashes;
 mod exits;
+mod expecting;
 mod failing;
 mod faults;
 mod interrupts;

@@ -159,3 +159,50 @@ impl Tally {
         self.alike.count = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::latency::{LatencyRecorder, LatencySummary};
+
+    fn report(outcome: SendOutcome, offset: i64) -> DeliveryReport {
+        DeliveryReport { slot: 0, outcome, partition: 0, offset }
+    }
+
+    fn only(mut recorder: LatencyRecorder) -> (u64, u64) {
+        let series = recorder.snapshot();
+        (LatencySummary::of(&series.total()).n, series.max_us)
+    }
+
+    /// The first promise of the program: a stall of the system is in the figures, however late the message was handed over.
+    #[test]
+    fn response_latency_counts_from_when_a_message_was_due() {
+        let (mut tally, mut account) = (Tally::new(&Detail::default()), SenderAccount::new(0, "t"));
+        let flight = Flight { sequence: 0, due_us: 1_000, handed_us: 51_000, bytes: 10, warmup: false };
+        let warmup = Flight { sequence: 1, warmup: true, ..flight };
+        for (offset, flight) in [flight, warmup].iter().enumerate() {
+            tally.handed(flight, true);
+            tally.outcome(&mut account, flight, &report(SendOutcome::Acked, offset as i64), 54_000);
+        }
+        tally.settle(&mut account, 54_000);
+        assert_eq!(account.acked.len(), 2);
+        assert_eq!(only(tally.response_latency), (1, 53_000), "from when it was due until the acknowledgement");
+        assert_eq!(only(tally.ack_latency), (1, 3_000), "from the hand-over until the acknowledgement");
+        assert_eq!(only(tally.schedule_delay), (1, 50_000), "from when it was due until the hand-over");
+    }
+
+    #[test]
+    fn what_may_have_been_written_is_unknown_and_never_failed() {
+        let (mut tally, mut account) = (Tally::new(&Detail::default()), SenderAccount::new(0, "t"));
+        let outcomes =
+            [SendOutcome::Acked, SendOutcome::Failed(-1), SendOutcome::Unknown(-2), SendOutcome::Unknown(-1)];
+        for (sequence, outcome) in (0..).zip(outcomes) {
+            let flight = Flight { sequence, ..Flight::default() };
+            tally.outcome(&mut account, &flight, &report(outcome, -1), 1);
+        }
+        tally.settle(&mut account, 1);
+        let sequences = |set: &crate::accounting::PagedBitmap| set.iter().collect::<Vec<_>>();
+        assert_eq!([&account.acked, &account.failed, &account.unknown].map(sequences), [vec![0], vec![1], vec![2, 3]]);
+        assert_eq!((tally.failed, tally.unknown), (BTreeMap::from([(-1, 1)]), BTreeMap::from([(-2, 1), (-1, 1)])));
+    }
+}

@@ -1,72 +1,131 @@
 //! The oracle: looks through the complete history for each message anew.
 
 use super::history::{Kind, Outcome};
-use super::world::{Delivery, Record, Sent, What, World};
-use crate::accounting::{Class, LedgerReport, ReadLine, SentLine};
+use super::world::{Delivery, KEYS, Reader, Record, Sent, What, World, step_of};
+use crate::accounting::{Class, LedgerReport, MessageSample, ReadLine, SentLine};
 use std::collections::{BTreeMap, BTreeSet};
 
-fn is(record: &Record, sent: &Sent, wanted: bool) -> bool {
-    matches!(record.what, What::Own { producer, sequence, intact } if producer == sent.producer && sequence == sent.sequence && intact == wanted)
+fn is(record: &Record, sent: &Sent) -> bool {
+    matches!(record.what, What::Own { producer, sequence, .. } if producer == sent.producer && sequence == sent.sequence)
 }
 
-/// Deliveries of a message, in the form that was sent or in another.
-fn of<'a>(deliveries: &'a [Delivery], sent: &'a Sent, intact: bool) -> impl Iterator<Item = &'a Delivery> {
-    deliveries.iter().filter(move |delivery| is(&delivery.record, sent, intact))
+/// Deliveries of a message: in the form that was sent, as far as the reader can know, or in another. Of two bodies with right
+/// checksums the one that came first is the message.
+fn of<'a>(reader: &'a Reader, sent: &'a Sent, wanted: bool) -> impl Iterator<Item = &'a Delivery> {
+    let all = move || reader.deliveries.iter().filter(move |delivery| is(&delivery.record, sent));
+    let first = all().find_map(|delivery| match delivery.record.what {
+        What::Own { intact: true, forged, .. } => Some(forged),
+        _ => None,
+    });
+    all().filter(move |delivery| {
+        let What::Own { intact, forged, .. } = delivery.record.what else { return false };
+        (intact && Some(forged) == first) == wanted
+    })
 }
 
-fn line_of(world: &World, producer: u16) -> SentLine {
-    let mut line = SentLine { step: format!("s{producer}"), ..SentLine::default() };
-    let group = matches!(world.kind, Kind::Group | Kind::GroupRestarts);
-    for sent in world.sent.iter().filter(|sent| sent.producer == producer) {
+/// What became of an acknowledged message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Once,
+    Again,
+    Damaged,
+    Excused,
+    Unread,
+    Superseded,
+    Expired,
+    InLog(i32, i64),
+    Below,
+    Missing,
+    Unplaced,
+}
+
+fn fate(world: &World, sent: &Sent) -> Fate {
+    let times: Vec<usize> = world.readers.iter().map(|reader| of(reader, sent, true).count()).collect();
+    let most = if world.kind.is_group() { times.iter().sum() } else { times.iter().copied().max().unwrap_or(0) };
+    match most {
+        1 => Fate::Once,
+        2.. => Fate::Again,
+        0 if world.readers.iter().any(|reader| of(reader, sent, false).next().is_some()) => Fate::Damaged,
+        0 => unread(world, sent),
+    }
+}
+
+/// The fate of a message that nobody has read.
+fn unread(world: &World, sent: &Sent) -> Fate {
+    let drained = |partition: i32| world.readers.iter().any(|reader| reader.drained.contains(&partition));
+    let partitions = 0..world.logs.len() as i32;
+    // The log is searched only where somebody has come to an end.
+    let found = world.logs.iter().zip(0..).filter(|_| partitions.clone().any(drained)).find_map(|(log, number)| {
+        let record = log.records.iter().find(|record| is(record, sent))?;
+        Some((number, record.offset))
+    });
+    let told = sent.told.filter(|told| told.1 >= 0);
+    let at = found.or(told);
+    if world.kind == Kind::Elsewhere {
+        match told.or(found) {
+            None => return Fate::Unread,
+            Some((partition, offset)) if world.starts.get(&partition).is_some_and(|start| offset < *start) => {
+                return Fate::Excused;
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some((partition, offset)) = at {
+        let log = &world.logs[partition as usize];
+        if offset >= world.stable(log) && offset < log.end {
+            return Fate::Unread;
+        }
+    }
+    let partition = at.or(sent.told).map(|place| place.0);
+    if !partition.map_or_else(|| partitions.clone().all(drained), drained) {
+        return Fate::Unread;
+    }
+    if let Some((partition, offset)) = found {
+        return Fate::InLog(partition, offset);
+    }
+    if world.kind == Kind::Compacted {
+        let Some((partition, offset)) = at else { return Fate::Unread };
+        let superseded = world.sent.iter().any(|later| {
+            later.outcome.is_acked()
+                && later.sequence % KEYS == sent.sequence % KEYS
+                && later.told.is_some_and(|told| told.0 == partition && told.1 > offset)
+        });
+        if superseded {
+            return Fate::Superseded;
+        }
+    }
+    match at {
+        None => Fate::Unplaced,
+        Some((partition, offset)) if offset < world.logs[partition as usize].start => match world.kind {
+            Kind::Expiring => Fate::Expired,
+            _ => Fate::Below,
+        },
+        Some(_) => Fate::Missing,
+    }
+}
+
+fn line_of(world: &World, step: &str) -> SentLine {
+    let mut line = SentLine { step: step.to_owned(), ..SentLine::default() };
+    for sent in world.sent.iter().filter(|sent| step_of(sent.producer) == step) {
         line.sent += 1;
-        match sent.outcome {
-            Outcome::Acked => line.acked += 1,
-            Outcome::Failed | Outcome::FailedButWritten => line.failed += 1,
-            Outcome::Unknown | Outcome::UnknownButWritten => line.unknown += 1,
-            Outcome::Aborted => line.aborted += 1,
-        }
-        if sent.outcome != Outcome::Acked {
-            continue;
-        }
-        let times: Vec<usize> = world.readers.iter().map(|reader| of(&reader.deliveries, sent, true).count()).collect();
-        let most = if group { times.iter().sum() } else { times.iter().copied().max().unwrap_or(0) };
-        let damaged = world.readers.iter().any(|reader| of(&reader.deliveries, sent, false).next().is_some());
-        match most {
-            1 => line.read_once += 1,
-            2.. => line.duplicated += 1,
-            0 if damaged => line.damaged += 1,
-            0 => *unread(world, sent, &mut line) += 1,
+        line.acked += u64::from(sent.outcome.is_acked());
+        line.failed += u64::from(sent.outcome.is_failed());
+        line.unknown += u64::from(sent.outcome.is_unknown());
+        line.aborted += u64::from(sent.outcome == Outcome::Aborted);
+        if sent.outcome.is_acked() {
+            *match fate(world, sent) {
+                Fate::Once => &mut line.read_once,
+                Fate::Again => &mut line.duplicated,
+                Fate::Damaged => &mut line.damaged,
+                Fate::Excused => &mut line.excused,
+                Fate::Unread => &mut line.unread,
+                Fate::Superseded => &mut line.superseded,
+                Fate::Expired => &mut line.expired,
+                Fate::InLog(..) | Fate::Below | Fate::Missing | Fate::Unplaced => &mut line.lost,
+            } += 1;
         }
     }
     line
-}
-
-/// The column of a message that nobody has read.
-fn unread<'a>(world: &World, sent: &Sent, line: &'a mut SentLine) -> &'a mut u64 {
-    let found = world.logs.iter().zip(0..).find_map(|(log, number)| {
-        let record = log.records.iter().find(|record| is(record, sent, true) || is(record, sent, false))?;
-        Some((number, record.offset))
-    });
-    let Some((partition, offset)) = found.or(sent.place) else { return &mut line.unread };
-    let log = &world.logs[partition as usize];
-    let before = |(partition, offset): (i32, i64)| world.starts.get(&partition).is_some_and(|start| offset < *start);
-    if world.kind == Kind::Elsewhere && sent.place.is_some_and(before) {
-        return &mut line.excused;
-    }
-    if log.open.is_some_and(|open| offset >= open && offset < log.end) {
-        return &mut line.unread;
-    }
-    if !world.readers.iter().any(|reader| reader.drained.contains(&partition)) {
-        return &mut line.unread;
-    }
-    let superseded = world.kind == Kind::Compacted
-        && found.is_none()
-        && world.sent.iter().any(|later| {
-            later.outcome == Outcome::Acked
-                && later.sequence % 3 == sent.sequence % 3
-                && later.place.is_some_and(|place| place.0 == partition && place.1 > offset)
-        });
-    if superseded { &mut line.superseded } else { &mut line.lost }
 }
 
 fn distinct<'a>(deliveries: impl Iterator<Item = &'a Delivery>) -> BTreeSet<usize> {
@@ -85,33 +144,31 @@ fn read_line(world: &World) -> ReadLine {
             line.redelivered += all().count() as u64 - places;
         }
     }
-    let group = matches!(world.kind, Kind::Group | Kind::GroupRestarts);
+    let group = world.kind.is_group();
     for sent in &world.sent {
         if !world.is_from(sent.producer) {
-            let any = |reader: &super::world::Reader| {
-                of(&reader.deliveries, sent, true).count() + of(&reader.deliveries, sent, false).count()
-            };
+            let any = |reader: &Reader| of(reader, sent, true).count() + of(reader, sent, false).count();
             line.of_others += world.readers.iter().map(any).sum::<usize>() as u64;
             continue;
         }
         let (mut together, mut separately, mut times) = (BTreeSet::new(), 0, 0);
         for reader in &world.readers {
-            let places = distinct(of(&reader.deliveries, sent, true));
-            times += of(&reader.deliveries, sent, true).count() as u64;
+            let places = distinct(of(reader, sent, true));
+            times += of(reader, sent, true).count() as u64;
             separately += places.len() as u64;
             together.extend(places);
-            let damaged = distinct(of(&reader.deliveries, sent, false)).len() as u64;
+            let damaged = distinct(of(reader, sent, false)).len() as u64;
             line.corrupted += damaged;
-            line.redelivered += of(&reader.deliveries, sent, false).count() as u64 - damaged;
+            line.redelivered += of(reader, sent, false).count() as u64 - damaged;
         }
         if times == 0 {
             continue;
         }
         *match sent.outcome {
-            Outcome::Acked => &mut line.owed,
-            Outcome::Failed | Outcome::FailedButWritten => &mut line.phantom,
-            Outcome::Unknown | Outcome::UnknownButWritten => &mut line.in_doubt,
-            Outcome::Aborted => &mut line.aborted,
+            outcome if outcome.is_acked() => &mut line.owed,
+            outcome if outcome.is_failed() => &mut line.phantom,
+            outcome if outcome.is_unknown() => &mut line.in_doubt,
+            _ => &mut line.aborted,
         } += 1;
         let places = together.len() as u64;
         line.copies += places - 1;
@@ -133,7 +190,7 @@ fn reordered(world: &World) -> u64 {
         let mut seen: BTreeSet<(u16, u64)> = BTreeSet::new();
         let mut last: BTreeMap<(u16, i32), u64> = BTreeMap::new();
         for delivery in &reader.deliveries {
-            let What::Own { producer, sequence, intact } = delivery.record.what else { continue };
+            let What::Own { producer, sequence, intact, .. } = delivery.record.what else { continue };
             let first = intact && seen.insert((producer, sequence));
             if !intact || first {
                 let highest = last.entry((producer, delivery.partition)).or_insert(sequence);
@@ -145,11 +202,69 @@ fn reordered(world: &World) -> u64 {
     count
 }
 
+type Ids = BTreeSet<(u16, u64)>;
+
+fn ids<'a>(samples: impl Iterator<Item = &'a MessageSample>) -> Ids {
+    samples.filter_map(|sample| sample.producer.zip(sample.sequence)).collect()
+}
+
+/// Which messages are lost, unread and skipped, and where the lost ones went.
+fn attributed(world: &World, report: &LedgerReport) -> Option<String> {
+    let (mut lost, mut unread, mut skipped) = (Ids::new(), Ids::new(), Ids::new());
+    let mut places = [0; 4];
+    for sent in world.sent.iter().filter(|sent| world.is_from(sent.producer) && sent.outcome.is_acked()) {
+        let id = (sent.producer, sent.sequence);
+        let place = match fate(world, sent) {
+            Fate::Unread => {
+                unread.insert(id);
+                continue;
+            }
+            Fate::InLog(partition, offset) => {
+                let passed = world.passed.iter().any(|(number, range)| *number == partition && range.contains(&offset));
+                // What came into the log before the reader was told to begin is not skipped.
+                let begun = world.starts.get(&partition).is_some_and(|start| offset >= *start);
+                if begun && !passed {
+                    skipped.insert(id);
+                }
+                0
+            }
+            Fate::Below => 1,
+            Fate::Missing => 2,
+            Fate::Unplaced => 3,
+            _ => continue,
+        };
+        lost.insert(id);
+        places[place] += 1;
+    }
+    let said = |class| ids(report.samples(class).iter());
+    for (class, truth) in [(Class::Lost, &lost), (Class::Unread, &unread)] {
+        if said(class) != *truth || report.count(class) != truth.len() as u64 {
+            return Some(format!("ledger says {class}: {:?}\n truth {truth:?}", said(class)));
+        }
+    }
+    // What one member of a group left out before another one took over counts as passed over; and offsets of different logs are
+    // not compared.
+    if !world.kind.is_group() && !world.kind.restarts() {
+        if said(Class::Skipped) != skipped {
+            return Some(format!("ledger says skipped: {:?}\n truth {skipped:?}", said(Class::Skipped)));
+        }
+        let said = [
+            report.lost_in_log_not_read,
+            report.lost_below_log_start,
+            report.lost_missing_from_log,
+            report.lost_unplaced,
+        ];
+        if said != places {
+            return Some(format!("ledger says lost in the log, below, missing, unplaced: {said:?}\n truth {places:?}"));
+        }
+    }
+    None
+}
+
 /// What the ledger says otherwise.
 pub(super) fn compare(world: &World, report: &LedgerReport) -> Option<String> {
     for line in &report.sheet.sent {
-        let producer = line.step[1..].parse().unwrap_or(0);
-        let truth = line_of(world, producer);
+        let truth = line_of(world, &line.step);
         if *line != truth {
             return Some(format!("ledger {line:?}\n truth {truth:?}"));
         }
@@ -158,13 +273,13 @@ pub(super) fn compare(world: &World, report: &LedgerReport) -> Option<String> {
     let mut said = report.sheet.read.clone();
     // Second sights are not always told apart into copies and redeliveries: not in a log that started over, at places that were
     // read before; nor between several members, where others' messages stand between. Guarantees treat both alike.
-    if matches!(world.kind, Kind::Group | Kind::Restarts | Kind::GroupRestarts) {
+    if world.kind.is_group() || world.kind.restarts() {
         for line in [&mut truth, &mut said] {
             line.redelivered += std::mem::take(&mut line.copies);
         }
     }
     // Nor is a second damaged form of a message, in a log that started over, told from the first one read again; that there is one is.
-    if matches!(world.kind, Kind::Restarts | Kind::GroupRestarts) {
+    if world.kind.restarts() {
         for line in [&mut truth, &mut said] {
             line.redelivered += line.corrupted.saturating_sub(1);
             line.corrupted = line.corrupted.min(1);
@@ -174,5 +289,12 @@ pub(super) fn compare(world: &World, report: &LedgerReport) -> Option<String> {
         return Some(format!("ledger {said:?}\n truth {truth:?}"));
     }
     let (said, truth) = (report.count(Class::Reordered), reordered(world));
-    (said != truth).then(|| format!("ledger says {said} reordered, truth is {truth}"))
+    if said != truth {
+        return Some(format!("ledger says {said} reordered, truth is {truth}"));
+    }
+    let aborted = report.sheet.read.aborted;
+    if report.count(Class::AbortedRead) != aborted {
+        return Some(format!("{aborted} aborted were read and {} are told", report.count(Class::AbortedRead)));
+    }
+    attributed(world, report)
 }

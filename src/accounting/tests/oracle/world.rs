@@ -1,17 +1,17 @@
 //! A world in which everything is known: logs, senders, readers, and what each of them was told.
 
-use super::history::{Action, Kind, Outcome};
-use crate::accounting::tests::{NONCE, identity};
+use super::history::{Action, Close, Kind, Outcome};
+use crate::accounting::tests::NONCE;
 use crate::accounting::{
-    Identity, IdentityError, KeyPlan, KeySpec, Ledger, LedgerReport, LogEvidence, Policy, ProducerTicket,
-    ReaderAccount, RunIdentity, SenderAccount, Sighting, Terms,
+    Allowed, KeyPlan, KeySpec, Ledger, LedgerReport, LogEvidence, Policy, ProducerTicket, ReaderAccount, RunIdentity,
+    SenderAccount, Terms,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
-    Own { producer: u16, sequence: u64, intact: bool },
+    Own { producer: u16, sequence: u64, intact: bool, forged: bool },
     Foreign,
     Torn,
 }
@@ -35,12 +35,6 @@ pub(super) struct Log {
     pub(super) restarted: bool,
 }
 
-impl Log {
-    fn stable(&self) -> i64 {
-        self.open.unwrap_or(self.end)
-    }
-}
-
 /// One delivery to a reader.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Delivery {
@@ -54,8 +48,9 @@ pub(super) struct Reader {
     pub(super) owned: BTreeSet<i32>,
     /// Partitions of which it has come to the end.
     pub(super) drained: BTreeSet<i32>,
-    furthest: BTreeMap<i32, i64>,
-    position: BTreeMap<i32, i64>,
+    /// Behind the furthest place that it was given, or that it was told to begin at.
+    pub(super) furthest: BTreeMap<i32, i64>,
+    pub(super) position: BTreeMap<i32, i64>,
 }
 
 /// A message of a sender, and what is known of it.
@@ -64,7 +59,8 @@ pub(super) struct Sent {
     pub(super) producer: u16,
     pub(super) sequence: u64,
     pub(super) outcome: Outcome,
-    pub(super) place: Option<(i32, i64)>,
+    /// What the broker told of where it is: the partition, and the offset or -1.
+    pub(super) told: Option<(i32, i64)>,
 }
 
 pub(super) struct World {
@@ -73,16 +69,22 @@ pub(super) struct World {
     pub(super) sent: Vec<Sent>,
     pub(super) readers: Vec<Reader>,
     pub(super) starts: BTreeMap<i32, i64>,
+    /// Places that an assignment passed over.
+    pub(super) passed: Vec<(i32, std::ops::Range<i64>)>,
     senders: Vec<(ProducerTicket, SenderAccount)>,
     uids: usize,
-    begun: bool,
-    evidence: Option<LogEvidence>,
+    pub(super) begun: bool,
 }
 
-/// Steps that send; the last is none of those that the account is about.
-const SENDERS: usize = 3;
-/// Messages that are written before a reader that begins at the end.
-const KEYS: u64 = 3;
+/// Producers: the first and the third are of one step, which was tried twice; the last is of none that the account is about.
+const SENDERS: usize = 4;
+/// Keys that go round with the sequences.
+pub(super) const KEYS: u64 = 3;
+
+/// The step of a producer.
+pub(super) fn step_of(producer: u16) -> String {
+    format!("s{}", if usize::from(producer) + 1 < SENDERS { producer % 2 } else { producer })
+}
 
 impl World {
     pub(super) fn new(kind: Kind) -> Self {
@@ -91,7 +93,7 @@ impl World {
             let ticket = run.register().unwrap();
             let keys = KeyPlan { spec: KeySpec::RoundRobin(KEYS), seed: 0, share: 0, shares: 1 };
             let account = SenderAccount {
-                step: format!("s{number}"),
+                step: step_of(number as u16),
                 complete: true,
                 keys: Some(keys),
                 ..SenderAccount::new(ticket.producer, "t")
@@ -99,10 +101,10 @@ impl World {
             (ticket, account)
         });
         let senders = senders.collect();
-        let group = matches!(kind, Kind::Group | Kind::GroupRestarts).then(|| "g".to_owned());
-        let count = if group.is_some() || kind == Kind::Union { 2 } else { 1 };
-        let readers = (0..count).map(|_| {
-            let mut account = ReaderAccount::new(run.clone(), "t", group.clone(), true);
+        let readers = (0..kind.readers()).map(|_| {
+            let group = kind.is_group().then(|| "g".to_owned());
+            let mut account = ReaderAccount::new(run.clone(), "t", group, kind != Kind::Uncommitted);
+            account.sample_limit = usize::MAX;
             account.elsewhere = kind == Kind::Elsewhere;
             Reader {
                 account,
@@ -121,10 +123,10 @@ impl World {
             sent: Vec::new(),
             readers,
             starts: BTreeMap::new(),
+            passed: Vec::new(),
             senders,
             uids: 0,
             begun: false,
-            evidence: None,
         }
     }
 
@@ -137,6 +139,11 @@ impl World {
         usize::from(number) % self.logs.len()
     }
 
+    /// How far readers are given messages.
+    pub(super) fn stable(&self, log: &Log) -> i64 {
+        log.open.filter(|_| self.kind != Kind::Uncommitted).unwrap_or(log.end)
+    }
+
     fn write(&mut self, partition: usize, what: What, aborted: bool) -> i64 {
         let log = &mut self.logs[partition];
         let offset = log.end;
@@ -144,35 +151,6 @@ impl World {
         log.end += 1;
         self.uids += 1;
         offset
-    }
-
-    /// Readers begin when one of them first reads, or partitions move.
-    fn begin(&mut self) {
-        if self.begun {
-            return;
-        }
-        self.begun = true;
-        for partition in 0..self.logs.len() as i32 {
-            self.assign(partition);
-        }
-    }
-
-    fn assign(&mut self, partition: i32) {
-        let log = &self.logs[partition as usize];
-        let at = if self.kind == Kind::Elsewhere && !self.starts.contains_key(&partition) && log.records.len() > 1 {
-            log.stable()
-        } else {
-            log.start
-        };
-        self.starts.insert(partition, at);
-        let group = matches!(self.kind, Kind::Group | Kind::GroupRestarts);
-        for (number, reader) in self.readers.iter_mut().enumerate() {
-            if !group || partition as usize % 2 == number {
-                reader.owned.insert(partition);
-                reader.position.insert(partition, at);
-                reader.account.assigned(partition, at);
-            }
-        }
     }
 
     pub(super) fn act(&mut self, action: Action) {
@@ -183,22 +161,25 @@ impl World {
                 let (reader, partition) = (usize::from(reader) % self.readers.len(), self.partition(partition));
                 self.read(reader, partition as i32, usize::from(count));
             }
-            Action::Move { partition, to, back } => self.move_partition(self.partition(partition) as i32, to, back),
-            Action::Copy { record, partition, intact } => {
-                let own: Vec<What> = self.logs.iter().flat_map(|log| &log.records).map(|record| record.what).collect();
-                if let Some(What::Own { producer, sequence, .. }) = own.get(usize::from(record) % own.len().max(1)) {
-                    let what = What::Own { producer: *producer, sequence: *sequence, intact };
-                    self.write(self.partition(partition), what, false);
-                }
+            Action::Transaction { sender, partition, count, close } => {
+                self.transact(usize::from(sender) % SENDERS, partition, count, close);
             }
+            Action::Move { partition, to, back } => self.move_partition(self.partition(partition) as i32, to, back),
+            Action::Reset { partition, to } => self.reset(self.partition(partition) as i32, to),
+            Action::Jump { reader, partition, to } => {
+                self.jump(usize::from(reader) % self.readers.len(), self.partition(partition) as i32, to);
+            }
+            Action::Copy { record, partition, intact } => self.copy(record, partition, intact, false),
+            Action::Forge { record, partition } => self.copy(record, partition, true, true),
             Action::Stranger { partition, torn } => {
                 let what = if torn { What::Torn } else { What::Foreign };
                 self.write(self.partition(partition), what, false);
             }
             Action::Delete { partition, share } => {
                 let number = self.partition(partition);
+                let stable = self.stable(&self.logs[number]);
                 let log = &mut self.logs[number];
-                log.start += (log.stable() - log.start) * i64::from(share) / 8;
+                log.start += (stable - log.start) * i64::from(share) / 8;
                 let start = log.start;
                 log.records.retain(|record| record.offset >= start);
             }
@@ -240,113 +221,78 @@ impl World {
         }
     }
 
+    /// Writes what is in a log once more, as it is or changed.
+    fn copy(&mut self, record: u8, partition: u8, intact: bool, forged: bool) {
+        let all: Vec<What> = self.logs.iter().flat_map(|log| &log.records).map(|record| record.what).collect();
+        if let Some(What::Own { producer, sequence, .. }) = all.get(usize::from(record) % all.len().max(1)) {
+            let what = What::Own { producer: *producer, sequence: *sequence, intact, forged };
+            self.write(self.partition(partition), what, false);
+        }
+    }
+
     fn send(&mut self, sender: usize, partition: u8, outcome: Outcome) {
         let partition = self.partition(partition);
         let (producer, sequence) = (sender as u16, self.senders[sender].1.sent);
-        let what = What::Own { producer, sequence, intact: true };
+        let what = What::Own { producer, sequence, intact: true, forged: false };
         let written = !matches!(outcome, Outcome::Failed | Outcome::Unknown);
         let place = written.then(|| (partition as i32, self.write(partition, what, outcome == Outcome::Aborted)));
+        let told = match outcome {
+            Outcome::AckedSomewhere => Some((partition as i32, -1)),
+            Outcome::AckedNowhere => None,
+            _ => place,
+        };
         let (ticket, account) = &mut self.senders[sender];
         account.sent += 1;
         ticket.raise(account.sent);
         match outcome {
-            Outcome::Acked => {
-                let (partition, offset) = place.unwrap_or_default();
+            Outcome::Acked | Outcome::AckedSomewhere | Outcome::AckedNowhere => {
+                let (partition, offset) = told.unwrap_or((-1, -1));
                 account.acknowledged(sequence..sequence + 1, partition, offset);
             }
             Outcome::Failed | Outcome::FailedButWritten => _ = account.failed.insert(sequence),
             Outcome::Unknown | Outcome::UnknownButWritten => _ = account.unknown.insert(sequence),
             Outcome::Aborted => _ = account.aborted.insert(sequence),
         }
-        self.sent.push(Sent { producer, sequence, outcome, place });
+        self.sent.push(Sent { producer, sequence, outcome, told });
     }
 
-    /// Reads as a client does: committed messages up to the last stable offset; a position behind the end is reset.
-    fn read(&mut self, reader: usize, partition: i32, count: usize) {
-        let log = &self.logs[partition as usize];
-        let one = &mut self.readers[reader];
-        if !one.owned.contains(&partition) {
-            return;
+    /// Messages that are acknowledged one by one, before their transaction ends.
+    fn transact(&mut self, sender: usize, partition: u8, count: u8, close: Close) {
+        let (first, number) = (self.sent.len(), self.partition(partition));
+        let sequences = self.senders[sender].1.sent..self.senders[sender].1.sent + u64::from(count);
+        let before = self.logs[number].records.len();
+        (0..count).for_each(|_| self.send(sender, partition, Outcome::Acked));
+        let account = &mut self.senders[sender].1;
+        match close {
+            Close::Commit => {}
+            Close::Abort => account.transaction_aborted(sequences),
+            Close::Silence => account.transaction_in_doubt(sequences),
         }
-        let position = one.position.entry(partition).or_default();
-        if *position > log.end || *position < log.start {
-            *position = log.start;
-            one.furthest.remove(&partition);
+        for sent in &mut self.sent[first..] {
+            sent.outcome = match close {
+                Close::Commit => Outcome::Acked,
+                Close::Abort => Outcome::Aborted,
+                Close::Silence => Outcome::UnknownButWritten,
+            };
         }
-        let (from, stable) = (*position, log.stable());
-        let ahead =
-            log.records.iter().filter(|record| record.offset >= from && record.offset < stable && !record.aborted);
-        for record in ahead.take(count) {
-            *position = record.offset + 1;
-            let furthest = one.furthest.entry(partition).or_default();
-            *furthest = (*furthest).max(record.offset + 1);
-            one.deliveries.push(Delivery { partition, record: *record });
-            one.account.record(&Sighting { partition, offset: record.offset, at_us: 0, identity: sight(record.what) });
-        }
-    }
-
-    /// A partition moves to another member of the group, which goes on at what was committed.
-    fn move_partition(&mut self, partition: i32, to: u8, back: u8) {
-        self.begin();
-        let to = usize::from(to) % self.readers.len();
-        let Some(from) = self.readers.iter().position(|reader| reader.owned.contains(&partition)) else { return };
-        if from == to || self.kind == Kind::Union {
-            return;
-        }
-        let position = self.readers[from].position.get(&partition).copied().unwrap_or(0);
-        let committed = (position - i64::from(back)).max(self.logs[partition as usize].start.min(position));
-        self.readers[from].owned.remove(&partition);
-        let reader = &mut self.readers[to];
-        reader.owned.insert(partition);
-        reader.position.insert(partition, committed);
-        reader.account.assigned(partition, committed);
-    }
-
-    /// Readers drain the partitions that a bit of `drains` says, and the log is searched.
-    pub(super) fn end(&mut self, drains: u8) {
-        self.begin();
-        for reader in 0..self.readers.len() {
-            let positions = self.readers[reader].account.positions();
-            let (mut stable, mut high) = (BTreeMap::new(), BTreeMap::new());
-            for (number, log) in self.logs.iter().enumerate() {
-                let number = number as i32;
-                let account = &mut self.readers[reader].account;
-                account.ends_at(number, log.end, positions.get(&number).copied().unwrap_or(0));
-                stable.insert(number, log.stable());
-                high.insert(number, log.end);
-            }
-            self.readers[reader].account.drain_to_stable(&stable, &high);
-            for partition in self.readers[reader].owned.clone() {
-                if drains >> (partition as usize % 8) & 1 == 1 {
-                    self.read(reader, partition, usize::MAX);
-                    let one = &mut self.readers[reader];
-                    one.drained.insert(partition);
-                    one.account.begins_at(partition, self.logs[partition as usize].start);
-                    one.account.advanced(partition, self.logs[partition as usize].stable());
-                }
-            }
-        }
-        for reader in &mut self.readers {
-            for (number, log) in self.logs.iter().enumerate() {
-                let furthest = reader.furthest.get(&(number as i32)).copied();
-                if furthest.is_some_and(|at| at >= log.stable() && at <= log.end) {
-                    reader.drained.insert(number as i32);
-                }
-            }
-        }
+        let log = &mut self.logs[number];
+        log.records[before..].iter_mut().for_each(|record| record.aborted = close == Close::Abort);
+        // The marker takes an offset.
+        log.end += 1;
     }
 
     fn terms(&self) -> Terms {
         let policy = Policy { compacts: true, ..Policy::default() };
         let policies = (self.kind == Kind::Compacted).then(|| ("t".to_owned(), policy)).into_iter().collect();
-        Terms { policies, ..Terms::default() }
+        let allow = (self.kind == Kind::Expiring).then_some(Allowed::Expired).into_iter().collect();
+        Terms { policies, allow, ..Terms::default() }
     }
 
     pub(super) fn ledger_report(&mut self) -> LedgerReport {
         let from: Vec<SenderAccount> = self.senders.iter().map(|sender| sender.1.clone()).collect();
         let (from, beside): (Vec<_>, Vec<_>) = from.into_iter().partition(|sender| self.is_from(sender.producer));
         let ledger = Ledger::new(&from, self.readers.iter().map(|reader| &reader.account));
-        let ledger = ledger.beside(&beside).under(self.terms());
+        let ledger = ledger.beside(&beside).under(self.terms()).with_samples(usize::MAX);
         let missing = ledger.missing();
         let mut evidence = LogEvidence::default();
         for (number, log) in self.logs.iter().enumerate() {
@@ -359,16 +305,6 @@ impl World {
                 }
             }
         }
-        let report = ledger.settle(Some(&evidence));
-        self.evidence = Some(evidence);
-        report
-    }
-}
-
-fn sight(what: What) -> Result<(Identity, bool), IdentityError> {
-    match what {
-        What::Own { producer, sequence, intact } => Ok((identity(producer, sequence), intact)),
-        What::Foreign => Err(IdentityError::Absent),
-        What::Torn => Err(IdentityError::Damaged),
+        ledger.settle(Some(&evidence))
     }
 }
