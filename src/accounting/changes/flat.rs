@@ -95,7 +95,7 @@ impl<'a> ChangeLedger<'a> {
             flat.transform
         )
         .into();
-        let Lane { scope, entries, .. } = &mut self.lanes[lane];
+        let ConnectorLane { scope, entries, .. } = &mut self.lanes[lane];
         for entry in entries.iter_mut().filter(|entry| entry.owed == Owed::Yes && !entry.has_arrived()) {
             let change = entry.change;
             let by_state = flat.lsn.is_none() || (change.op == RowOp::Delete && flat.deletes == Deletes::Tombstone);

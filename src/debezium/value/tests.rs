@@ -169,12 +169,12 @@ fn a_default_in_the_place_of_null_is_not_compared_unless_the_converter_leaves_nu
     let with = Column { has_default: true, ..column(&Type::INT4, -1) };
     let [plain, filled] = [column(&Type::INT4, -1), with];
     let usual = Modes::default();
-    assert_eq!(compare(&filled, &Cell::Null, &json!(7), &usual), Agreement::NotCompared);
-    assert_eq!(compare(&filled, &Cell::Null, &Value::Null, &usual), Agreement::Equal);
-    assert_eq!(compare(&plain, &Cell::Null, &json!(7), &usual), Agreement::Different);
+    assert_eq!(compare(&filled, &ColumnValue::Null, &json!(7), &usual), Agreement::NotCompared);
+    assert_eq!(compare(&filled, &ColumnValue::Null, &Value::Null, &usual), Agreement::Equal);
+    assert_eq!(compare(&plain, &ColumnValue::Null, &json!(7), &usual), Agreement::Different);
     let settings = "value.converter=org.apache.kafka.connect.json.JsonConverter";
     let keeps = modes(&format!("{settings} value.converter.replace.null.with.default=false"));
-    assert_eq!(compare(&filled, &Cell::Null, &json!(7), &keeps), Agreement::Different);
+    assert_eq!(compare(&filled, &ColumnValue::Null, &json!(7), &keeps), Agreement::Different);
     // Without a converter of the connector's own the worker's settings hold, which nobody tells.
     assert!(modes("value.converter.replace.null.with.default=false").fills_nulls);
 }
