@@ -45,5 +45,6 @@ pub use store::{FolderStore, Lease, NewFile, Store, StoreEntry, StoreError};
 pub use transactions::CommittedRecords;
 pub use verify::{ArchiveProblem, Level, VerifyReport, verify};
 pub use writer::{
-    BackupError, BackupEvent, BackupListener, BackupOptions, KeptGroups, OnGap, Stop, Stopper, backup, dry_run, follow,
+    BackupError, BackupEvent, BackupListener, BackupOptions, BackupStop, BackupStopper, KeptGroups, OnGap, backup,
+    dry_run, follow,
 };

@@ -5,8 +5,8 @@ use super::{Exit, Output, control};
 use crate::backup::batch::Compressor;
 use crate::backup::manifest::{BackupState, Batching, Manifest, codecs};
 use crate::backup::{
-    BackupError, BackupEvent, BackupListener, BackupOptions, FolderStore, KeptGroups, OnGap, Stop, Stopper, Store,
-    backup, dry_run, follow,
+    BackupError, BackupEvent, BackupListener, BackupOptions, BackupStop, BackupStopper, FolderStore, KeptGroups, OnGap,
+    Store, backup, dry_run, follow,
 };
 use crate::environment::{EnvironmentError, EnvironmentResult, Grant};
 use crate::ground::plural;
@@ -132,7 +132,7 @@ fn interval(text: &str) -> Result<Duration, String> {
     if interval < Duration::from_secs(1) { Err("an interval is at least `1s`".to_owned()) } else { Ok(interval) }
 }
 
-fn options(args: &Args, stop: Stop) -> BackupOptions {
+fn options(args: &Args, stop: BackupStop) -> BackupOptions {
     BackupOptions {
         stop,
         compressor: args.compression.clone(),
@@ -171,7 +171,8 @@ async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Ou
         event => tell(&event, format, &lines),
     });
     if args.dry_run {
-        let manifest = dry_run(&cluster, store, &options(args, Stop::never()), &listener).await.map_err(failed)?;
+        let manifest =
+            dry_run(&cluster, store, &options(args, BackupStop::never()), &listener).await.map_err(failed)?;
         if format == ProgressFormat::Human {
             would(&manifest, output);
         }
@@ -179,7 +180,7 @@ async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Ou
     }
     let words = &["stopping: what was read is kept, and the same command goes on there; again: leaves at once"];
     let interrupt = listen_saying(*output, words).map_err(|error| EnvironmentError::failed(error.to_string()))?;
-    let (stopper, stop) = Stopper::new();
+    let (stopper, stop) = BackupStopper::new();
     let mut asked = interrupt.clone();
     tokio::spawn(async move {
         asked.at_least(1).await;

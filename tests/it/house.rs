@@ -74,6 +74,7 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("database/script.rs", &["start"], "a word of SQL"),
     ("debezium/", &["connector"], "a field of Debezium's"),
     ("accounting/terms.rs", &["delete"], "a value of `cleanup.policy`"),
+    ("backup/target/topic.rs", &["topic"], "where a setting comes from"),
     ("backup/restore/prepare.rs", &["delete", "topic"], "a value of `cleanup.policy`; where a setting comes from"),
     ("backup/writer/capture.rs", &["topic"], "where a setting comes from"),
     ("plan/bindings.rs", &["run"], "the root of `${run.id}`"),

@@ -95,9 +95,11 @@ impl Project {
     /// Starts kscen in a session of its own on a pseudo-terminal.
     pub fn on_terminal(&self, args: &[&str]) -> Terminal {
         let pty = openpty(None, None).expect("a pseudo-terminal");
-        // It execs, so that the process is kscen itself and Ctrl-C is the terminal's.
+        // Each execs, so that the process is kscen itself and Ctrl-C is the terminal's. Whoever runs the tests may ignore SIGHUP.
         let mut command = Command::new("setsid");
-        self.surround(&mut command).args(["--ctty", env!("CARGO_BIN_EXE_kscen")]).args(args);
+        self.surround(&mut command)
+            .args(["--ctty", "env", "--default-signal=HUP", env!("CARGO_BIN_EXE_kscen")])
+            .args(args);
         let side = |fd: &OwnedFd| Stdio::from(fd.try_clone().expect("a file descriptor"));
         let child = command.stdin(side(&pty.slave)).stdout(side(&pty.slave)).stderr(side(&pty.slave));
         let child = child.spawn().expect("setsid starts");

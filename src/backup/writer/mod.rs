@@ -25,7 +25,7 @@ pub use error::BackupError;
 pub use event::{BackupEvent, BackupListener};
 pub use follow::follow;
 pub use options::{BackupOptions, KeptGroups, OnGap};
-pub use stop::{Stop, Stopper};
+pub use stop::{BackupStop, BackupStopper};
 
 use super::archive::{Archive, FORMAT, VERSION, folder_of};
 use super::digest::Digest;

@@ -1,6 +1,6 @@
 //! What a backup is asked for.
 
-use super::stop::Stop;
+use super::stop::BackupStop;
 use crate::backup::batch::{Codec, Compressor};
 use crate::backup::manifest::{BackupRequest, Batching};
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub struct BackupOptions {
     /// Where nothing is new, the archive stays as it is.
     pub only_new: bool,
     /// Ends the backup early, in good order.
-    pub stop: Stop,
+    pub stop: BackupStop,
 }
 
 impl BackupOptions {
@@ -50,7 +50,7 @@ impl BackupOptions {
             on_gap: OnGap::Record,
             patience: Duration::from_secs(60),
             only_new: false,
-            stop: Stop::never(),
+            stop: BackupStop::never(),
         }
     }
 

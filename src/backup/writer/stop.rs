@@ -4,17 +4,17 @@ use tokio::sync::watch;
 
 /// Asks backups to stop in good order.
 #[derive(Clone, Debug)]
-pub struct Stopper(watch::Sender<bool>);
+pub struct BackupStopper(watch::Sender<bool>);
 
 /// Hears it.
 #[derive(Clone, Debug)]
-pub struct Stop(Option<watch::Receiver<bool>>);
+pub struct BackupStop(Option<watch::Receiver<bool>>);
 
-impl Stopper {
+impl BackupStopper {
     /// One, and what hears it.
-    pub fn new() -> (Self, Stop) {
+    pub fn new() -> (Self, BackupStop) {
         let (sender, receiver) = watch::channel(false);
-        (Self(sender), Stop(Some(receiver)))
+        (Self(sender), BackupStop(Some(receiver)))
     }
 
     /// Asks.
@@ -23,7 +23,7 @@ impl Stopper {
     }
 }
 
-impl Stop {
+impl BackupStop {
     /// Nobody ever asks.
     pub fn never() -> Self {
         Self(None)

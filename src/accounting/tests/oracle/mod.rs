@@ -27,7 +27,7 @@ fn kind(seed: u64) -> Kind {
 
 /// Which partitions the readers read to their end.
 fn drains(seed: u64) -> u8 {
-    (seed / 8 % 256) as u8 | if seed % 3 == 0 { 0 } else { 0xff }
+    (seed / 8 % 256) as u8 | if seed.is_multiple_of(3) { 0 } else { 0xff }
 }
 
 fn outcome(rng: &mut StdRng) -> Outcome {

@@ -159,7 +159,7 @@ fn an_archive_with_a_codec_that_is_not_known_is_refused_at_the_batch() {
         reason: "the batch is compressed with codec 7, which is not known".to_owned(),
     };
     for level in [Level::Full, Level::Deep] {
-        assert_eq!(verify(&archive, level, 1).unwrap().problems, [found.clone()], "{level:?}");
+        assert_eq!(verify(&archive, level, 1).unwrap().problems, std::slice::from_ref(&found), "{level:?}");
     }
     let manifest = archive.current().unwrap();
     let read = crate::backup::Segments::new(&archive, &manifest.topics[0].partitions[0], 0).next().unwrap();

@@ -90,8 +90,8 @@ fn both_rules_have_to_let_a_generation_go_and_the_newest_never_does() {
         told.generations.iter().map(|gone| gone.generation).collect::<Vec<_>>()
     };
     let late = i64::MAX;
-    let last = archive.numbers().unwrap().into_iter().map(|number| archive.manifest(number).unwrap().0);
-    let second = last.filter(|manifest| manifest.generation == 2).last().unwrap().written;
+    let mut last = archive.numbers().unwrap().into_iter().map(|number| archive.manifest(number).unwrap().0);
+    let second = last.rfind(|manifest| manifest.generation == 2).unwrap().written;
     assert_eq!(going(None, Some(late)), [1, 2]);
     assert_eq!(going(Some(1), Some(late)), [1, 2]);
     assert_eq!(going(Some(0), Some(late)), [1, 2]);
@@ -165,8 +165,8 @@ fn whenever_the_power_goes_what_is_left_is_a_whole_archive() {
             let generations = kept(&archive);
             assert_eq!(generations.last(), Some(&4), "{context}: {generations:?}");
             for generation in generations {
-                let last = archive.numbers().unwrap().into_iter().map(|number| archive.manifest(number).unwrap().0);
-                let last = last.filter(|manifest| manifest.generation == generation).last().unwrap();
+                let mut last = archive.numbers().unwrap().into_iter().map(|number| archive.manifest(number).unwrap().0);
+                let last = last.rfind(|manifest| manifest.generation == generation).unwrap();
                 for (_, _, segment) in last.segments() {
                     assert!(
                         sizes(&archive).contains_key(&segment.file),
