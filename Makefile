@@ -32,6 +32,10 @@ test: prerequisites ## Runs all tests, those on a real Kafka included
 cases: ## Runs every scenario of tests/cases and writes docs/cases.md; CASES='v05 p' for some of them
 	scripts/cases $(CASES)
 
+.PHONY: clean-runs
+clean-runs: build ## The delivery suite 40 times idle and 10 times beside busy loops, for false alarms; RUNS='1 0 TEXT' for others
+	scripts/clean-runs $(RUNS)
+
 .PHONY: oracle
 oracle: prerequisites ## Random histories against the oracles: a million of messages, 200,000 of change data; HISTORIES='20000 5000' for others
 	scripts/oracle $(HISTORIES)
