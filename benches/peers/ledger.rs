@@ -56,7 +56,8 @@ fn account(name: &str, producers: u64, partitions: u64, lost: f64) -> Outcome<Ac
         } else {
             let producer = producer as u16;
             let identity = Identity { nonce: 1, producer, sequence, due_us: 0, body_crc: 0, warmup: false };
-            reader.record(&Sighting { partition: partition as i32, offset, at_us: 0, identity: Ok((identity, true)) });
+            let identity = Ok((identity, true));
+            reader.record(&Sighting { partition: partition as i32, offset, at_us: 0, life: 0, identity });
         }
         ends[partition] += 1;
         if number % 1_000_000 == 0 {
@@ -67,7 +68,7 @@ fn account(name: &str, producers: u64, partitions: u64, lost: f64) -> Outcome<Ac
     let ns = (cpu_ns()? - before) / MESSAGES as f64;
     let ends = ends.iter().enumerate().map(|(partition, end)| (partition as i32, *end)).collect();
     reader.drain_to(&ends);
-    ends.iter().for_each(|(partition, end)| reader.advanced(*partition, *end));
+    ends.iter().for_each(|(partition, end)| reader.advanced(0, *partition, *end));
     let found = Ledger::new(&senders, [&reader]).settle(None).count(Class::Lost);
     let account = Account { name: name.to_owned(), mib: peak as f64 / f64::from(1 << 20), ns, lost: found, made_lost };
     eprintln!("  {account:?}");

@@ -168,6 +168,7 @@ mod tests {
                 partition: 0,
                 offset: sequence as i64,
                 at_us: 0,
+                life: 0,
                 identity: Ok((identity, true)),
             });
         }

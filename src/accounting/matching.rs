@@ -147,7 +147,7 @@ impl Matcher {
             });
             let Place { partition, offset, at_us } = output.place;
             let identity = identity.map(|identity| (identity, true)).ok_or(super::IdentityError::Absent);
-            account.record(&Sighting { partition, offset, at_us, identity });
+            account.record(&Sighting { partition, offset, at_us, life: 0, identity });
         }
         let shared = by_order.iter().filter_map(|value| sides.inputs.get(value)).filter(|inputs| inputs.len() > 1);
         let ambiguous = shared.map(|inputs| inputs.len() as u64).sum();
@@ -187,9 +187,9 @@ mod tests {
             assert!(matcher.input(identity, None, Some(payload.as_bytes())));
         }
         let mut read = ReaderAccount::new(run.clone(), "out", None, false);
-        read.assigned(0, 0);
+        read.assigned(None, 0, Some(0));
         for offset in 0..8 {
-            read.record(&Sighting { partition: 0, offset, at_us: 0, identity: Err(IdentityError::Absent) });
+            read.record(&Sighting { partition: 0, offset, at_us: 0, life: 0, identity: Err(IdentityError::Absent) });
         }
         read.drain_to(&BTreeMap::from([(0, 8)]));
         let (account, ambiguous) = matcher.settle(run, &read);
@@ -223,6 +223,7 @@ mod tests {
                     partition: 0,
                     offset: offset as i64,
                     at_us: 0,
+                    life: 0,
                     identity: Err(IdentityError::Absent),
                 });
             }

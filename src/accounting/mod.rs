@@ -25,6 +25,7 @@ mod schedule;
 mod sender;
 mod settlement;
 mod sheet;
+mod sighting;
 mod stored;
 mod terms;
 
@@ -40,13 +41,14 @@ pub use identity::{
 pub(crate) use keys::KeySource;
 pub use keys::{KeyPlan, KeySpec};
 pub use ledger_report::{Attribution, ClassReport, LedgerReport, MessageSample};
-pub use reader::{ReaderAccount, Sighting, SightingKind};
+pub use reader::ReaderAccount;
 pub use run_identity::{Positions, ProducerTicket, RunIdentity};
 pub use scan::{LogEvidence, read_through, scan};
 pub use schedule::{Due, Schedule, Stage};
 pub use sender::SenderAccount;
 pub use settlement::Ledger;
 pub use sheet::{ReadLine, SentLine, Sheet};
+pub use sighting::{Sighting, SightingKind};
 pub use stored::{ClassCheck, Settlement, Settlements};
 pub use terms::{Allowed, Policy, Terms};
 

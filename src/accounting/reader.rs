@@ -3,42 +3,12 @@
 use super::bodies::Bodies;
 use super::ledger_report::{ClassReport, MessageSample};
 use super::partition::PartitionSeen;
+use super::sighting::{Sighting, SightingKind};
 use super::{Class, Identity, IdentityError, PagedBitmap, Positions, RunIdentity};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// One message as a reader saw it.
-#[derive(Debug, Clone, Copy)]
-pub struct Sighting {
-    /// Where it was read.
-    pub partition: i32,
-    /// Where it was read.
-    pub offset: i64,
-    /// When it was read, in µs since the epoch.
-    pub at_us: i64,
-    /// The identity found in it, and whether the body matches its checksum.
-    pub identity: Result<(Identity, bool), IdentityError>,
-}
-
-/// What a sighting turned out to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SightingKind {
-    /// The first sight of a message of this run, in order and intact.
-    Fresh,
-    /// The first sight of a message of this run, with something to note about it.
-    FreshBut(Class),
-    /// Not a first sight, or not an intact message of this run.
-    Other(Class),
-}
-
-impl SightingKind {
-    /// Whether the message is one of this run, intact, and had not been seen before.
-    pub fn is_fresh(self) -> bool {
-        matches!(self, SightingKind::Fresh | SightingKind::FreshBut(_))
-    }
-}
 
 /// Everything a reader saw of this run's messages.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -104,6 +74,7 @@ impl ReaderAccount {
             partition.log = Default::default();
             partition.earlier.clear();
             partition.restarts.clear();
+            partition.is_held_by_nobody();
         }
         empty
     }
@@ -121,14 +92,31 @@ impl ReaderAccount {
         close_earlier(entry, &self.producers);
     }
 
-    /// The reader begins to read a partition at `position`.
-    pub fn assigned(&mut self, partition: i32, position: i64) {
-        self.in_partition(partition, |entry| entry.assigned(position));
+    /// A life of a member, or the only one (`None`), is given a partition and reads it from `position` on, where that is known.
+    pub fn assigned(&mut self, life: Option<usize>, partition: i32, position: Option<i64>) {
+        self.in_partition(partition, |entry| entry.assigned(life, position));
     }
 
-    /// The reader has passed everything below `position`, whether or not it was delivered.
-    pub fn advanced(&mut self, partition: i32, position: i64) {
-        self.in_partition(partition, |entry| entry.advanced(position));
+    /// This life of a member has given up a partition.
+    pub fn revoked(&mut self, life: usize, partition: i32) {
+        self.in_partition(partition, |entry| entry.revoked(life));
+    }
+
+    /// The reader is responsible for everything in a partition from the offset `start` on, whoever is given it.
+    pub fn answers_from(&mut self, partition: i32, start: i64) {
+        self.in_partition(partition, |entry| entry.answers_from(start));
+    }
+
+    /// The client of this life of a member tells that it has passed everything below `position`, whether or not it was delivered.
+    pub fn advanced(&mut self, life: usize, partition: i32, position: i64) {
+        self.in_partition(partition, |entry| entry.advanced(life, position));
+    }
+
+    /// Where this life of a member stands in partitions of which its client goes on telling a position further on, which it had
+    /// before it was sent back.
+    pub fn sent_back(&self, life: usize) -> BTreeMap<i32, i64> {
+        let all = self.partitions.iter();
+        all.filter_map(|(partition, entry)| Some((*partition, entry.sent_back(life)?))).collect()
     }
 
     /// The log of a partition begins at `start`: nothing is left to be read before it.
@@ -150,9 +138,8 @@ impl ReaderAccount {
     /// Sets the last stable offsets that the reader has to reach, beside those behind the last message.
     pub fn drain_to_stable(&mut self, stable: &BTreeMap<i32, i64>, high: &BTreeMap<i32, i64>) {
         for (partition, end) in stable {
-            let entry = self.partitions.entry(*partition).or_default();
-            entry.end = Some(*end);
-            entry.high = Some(high.get(partition).map_or(*end, |high| *high.max(end)));
+            let high = high.get(partition).map_or(*end, |high| *high.max(end));
+            self.partitions.entry(*partition).or_default().has_to_reach(*end, high);
         }
     }
 
@@ -217,7 +204,7 @@ impl ReaderAccount {
     pub fn record(&mut self, sighting: &Sighting) -> SightingKind {
         self.read += 1;
         let entry = self.partitions.entry(sighting.partition).or_default();
-        let new_place = entry.enter(sighting.offset);
+        let new_place = entry.enter(sighting.offset, sighting.life);
         close_earlier(entry, &self.producers);
         let (identity, intact) = match sighting.identity {
             Ok(found) if found.0.nonce == self.run.nonce() => found,
@@ -276,7 +263,7 @@ impl ReaderAccount {
     /// where it is intact and of this run.
     fn displaced(&mut self, sighting: &Sighting, own: Option<Identity>) {
         let Some(entry) = self.partitions.get_mut(&sighting.partition) else { return };
-        entry.displaced(sighting.offset);
+        entry.displaced(sighting.offset, sighting.life);
         if own.is_none() {
             entry.log.others.insert(sighting.offset as u64);
         }

@@ -60,7 +60,7 @@ fn accounts(run: &str) -> Value {
     for sequence in (0..100).filter(|sequence| sequence % 10 != 3) {
         let identity = Identity { nonce: 7, producer: 0, sequence, due_us: 0, body_crc: 0, warmup: false };
         let offset = i64::try_from(sequence).expect("small");
-        reader.record(&Sighting { partition: 0, offset, at_us: 0, identity: Ok((identity, true)) });
+        reader.record(&Sighting { partition: 0, offset, at_us: 0, life: 0, identity: Ok((identity, true)) });
     }
     reader.drain_to(&BTreeMap::from([(0, 100)]));
     let settlement = Settlement { senders: vec![sender], readers: vec![reader], ..Settlement::default() };

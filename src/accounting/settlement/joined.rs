@@ -47,7 +47,7 @@ impl Joined {
                 if seen.end > place.end {
                     (place.end, place.high) = (seen.end, seen.high);
                 }
-                place.position = place.position.max(seen.position);
+                place.position = place.position.max(seen.reached());
                 place.restarted |= !seen.restarts.is_empty();
                 place.offsets.union_with(&seen.log.offsets);
                 place.excused.extend(seen.excused.iter().cloned());
@@ -58,8 +58,7 @@ impl Joined {
             let Some(topic) = all.0.get_mut(&reader.topic) else { continue };
             for (number, seen) in &reader.partitions {
                 let Some(place) = topic.get_mut(number) else { continue };
-                let reached = place.end.is_some_and(|end| seen.position >= end) && seen.overrun.is_none();
-                place.drained |= reached;
+                place.drained |= place.end.is_some_and(|end| seen.has_reached(end));
             }
         }
         all

@@ -20,7 +20,7 @@ fn clean_sender(run: &std::sync::Arc<RunIdentity>, messages: u64) -> SenderAccou
 
 fn read(reader: &mut ReaderAccount, offset: i64, sequence: u64) -> SightingKind {
     let identity = Ok((identity(0, sequence), true));
-    reader.record(&Sighting { partition: 0, offset, at_us: 0, identity })
+    reader.record(&Sighting { partition: 0, offset, at_us: 0, life: 0, identity })
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn nothing_is_lost_before_the_drain_is_finished() {
     reader.drain_to(&BTreeMap::from([(0, 10), (1, 0)]));
     let report = Ledger::new([&sender], [&reader]).settle(None);
     assert_eq!((report.count(Class::Lost), report.count(Class::Unread), report.drained), (0, 2, false));
-    reader.advanced(0, 10);
+    reader.advanced(0, 0, 10);
     let report = Ledger::new([&sender], [&reader]).settle(None);
     assert_eq!((report.count(Class::Lost), report.count(Class::Unread), report.drained), (2, 0, true));
 }
@@ -43,9 +43,9 @@ fn a_new_assignment_excuses_what_it_jumps_over() {
     let sender = clean_sender(&run, 10);
     let mut reader = ReaderAccount::new(run, "t", Some("g".into()), false);
     reader.elsewhere = true;
-    reader.assigned(0, 2);
+    reader.assigned(None, 0, Some(2));
     (2..4).for_each(|n| _ = read(&mut reader, n, n as u64));
-    reader.assigned(0, 6);
+    reader.assigned(None, 0, Some(6));
     [6, 9].into_iter().for_each(|n| _ = read(&mut reader, n, n as u64));
     reader.drain_to(&BTreeMap::from([(0, 10)]));
     let evidence =
@@ -98,7 +98,13 @@ fn accounts_of_many_messages_are_small() {
             sender.offsets.push(partition as i32, sequence, ends[partition]);
             if keep == 1.0 || rng.random_bool(keep) {
                 let identity = Ok((identity(producer as u16, sequence), true));
-                reader.record(&Sighting { partition: partition as i32, offset: ends[partition], at_us: 0, identity });
+                reader.record(&Sighting {
+                    partition: partition as i32,
+                    offset: ends[partition],
+                    at_us: 0,
+                    life: 0,
+                    identity,
+                });
             }
             ends[partition] += 1;
             if n % 1_000_000 == 0 {
@@ -106,7 +112,7 @@ fn accounts_of_many_messages_are_small() {
             }
         }
         reader.drain_to(&ends.iter().enumerate().map(|(p, end)| (p as i32, *end)).collect());
-        (0..partitions as i32).for_each(|p| reader.advanced(p, ends[p as usize]));
+        (0..partitions as i32).for_each(|p| reader.advanced(0, p, ends[p as usize]));
         let report = Ledger::new(&senders, [&reader]).settle(None);
         let mib = peak as f64 / f64::from(1 << 20);
         let ns = started.elapsed().as_nanos() as f64 / messages as f64;

@@ -210,13 +210,14 @@ impl World {
         let mut reader = ReaderAccount::new(run.clone(), "t", None, true);
         reader.sample_limit = 100_000;
         for (partition, log) in (0i32..).zip(&self.logs) {
-            reader.assigned(partition, 100);
+            reader.assigned(None, partition, Some(100));
             for Entry { offset, identity } in log {
-                reader.record(&Sighting { partition, offset: *offset, at_us: 5, identity: *identity });
+                reader.record(&Sighting { partition, offset: *offset, at_us: 5, life: 0, identity: *identity });
             }
-            reader.advanced(partition, self.ends[partition as usize]);
+            // Behind everything stands a marker: what intruded took the last places first, and the client passes it.
+            reader.advanced(0, partition, self.ends[partition as usize] + 1);
         }
-        reader.drain_to(&(0i32..).zip(self.ends.iter().copied()).collect());
+        reader.drain_to(&(0i32..).zip(self.ends.iter().map(|end| end + 1)).collect());
         reader
     }
 }

@@ -19,6 +19,8 @@ use std::time::Duration;
 const OK: Code = Code::RD_KAFKA_RESP_ERR_NO_ERROR;
 /// Messages taken from librdkafka with one call.
 const BATCH: usize = 1000;
+/// How long the client's own threads may take to go to another offset; nothing is asked of the cluster for it.
+const SEEK_MS: c_int = 1000;
 
 /// A message as it was fetched; it lives as long as the batch.
 #[derive(Debug, Clone, Copy)]
@@ -147,6 +149,26 @@ impl BatchConsumer {
             rd_kafka_error_destroy(error);
             check("assign more partitions", code)
         }
+    }
+
+    /// Goes on at these offsets of partitions that are its own. It tells no position there before it has one again, where otherwise
+    /// it tells the furthest one that it ever had, even after the log was cut off and it was sent back.
+    pub fn seek(&self, topic: &str, positions: &BTreeMap<i32, i64>) -> Result<(), KafkaFailure> {
+        let list = list_of(topic, positions)?;
+        // SAFETY: handle and list are valid; the list is copied, and only told of errors; the error, if any, is destroyed once.
+        let code = unsafe {
+            let error = rd_kafka_seek_partitions(self.rk(), list.ptr(), SEEK_MS);
+            if error.is_null() {
+                OK
+            } else {
+                let code = rd_kafka_error_code(error);
+                rd_kafka_error_destroy(error);
+                code
+            }
+        };
+        check("seek", code)?;
+        let failed = list.elements().into_iter().find_map(|element| element.error().err());
+        failed.map_or(Ok(()), |error| Err(KafkaFailure::request("seek", &error)))
     }
 
     /// The offset that is read next, by partition; partitions without one yet are absent.

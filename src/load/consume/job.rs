@@ -134,7 +134,9 @@ impl ConsumeJob {
                 let metadata = consumer.client().fetch_metadata(Some(&spec.topic), PREPARE_LIMIT);
                 metadata.map_err(|error| KafkaFailure::request("fetch metadata", &error))?;
                 let mut books = self.shared.books();
-                positions.iter().for_each(|(partition, offset)| books.account.assigned(*partition, *offset));
+                positions
+                    .iter()
+                    .for_each(|(partition, offset)| books.account.assigned(None, *partition, Some(*offset)));
                 drop(books);
                 consumer.assign(&spec.topic, positions)?;
             }

@@ -118,6 +118,7 @@ impl ReaderMember {
     /// Takes in what the client has passed without delivering it, such as the markers of transactions.
     fn advance(&self, progress: &mut Progress, state: &ClientState) {
         let topic = &self.shared.spec.topic;
+        self.tell_where_it_stands();
         let positions = match self.shared.spec.group {
             Some(_) => self.consumer.positions(topic, progress.owned.keys().copied()),
             None => self.consumer.positions(topic, self.shared.partitions().into_iter()),
@@ -127,9 +128,20 @@ impl ReaderMember {
             state.processed(&progress.positions);
         }
         let mut books = self.shared.books();
-        positions.iter().for_each(|(partition, position)| books.account.advanced(*partition, *position));
+        positions.iter().for_each(|(partition, position)| books.account.advanced(self.life, *partition, *position));
         drop(books);
         self.shared.live.notify();
+    }
+
+    /// A client that was sent back, because the log was cut off or replaced, goes on telling the position that it had before, and
+    /// would not be known to have come to the end of what there is now.
+    fn tell_where_it_stands(&self) {
+        let back = self.shared.books().account.sent_back(self.life);
+        if !back.is_empty() && self.consumer.seek(&self.shared.spec.topic, &back).is_ok() {
+            let holder = self.shared.spec.group.as_ref().map(|_| self.life);
+            let mut books = self.shared.books();
+            back.iter().for_each(|(partition, at)| books.account.assigned(holder, *partition, Some(*at)));
+        }
     }
 
     /// Takes partitions that were added to the topic. A group's members ask for the topic themselves, which makes the group
@@ -271,8 +283,8 @@ fn note_rebalances(shared: &Shared, (member, life): (usize, usize), state: &Clie
         let mut event = RebalanceEvent { time_us, member, assigned: BTreeMap::new(), revoked: Vec::new() };
         match rebalance {
             AssignmentChange::Assigned(assigned) => {
-                for (partition, offset) in assigned.iter().filter(|(_, offset)| **offset >= 0) {
-                    books.account.assigned(*partition, *offset);
+                for (partition, offset) in &assigned {
+                    books.account.assigned(Some(life), *partition, Some(*offset).filter(|offset| *offset >= 0));
                 }
                 progress.owned.extend(&assigned);
                 progress.renamed = true;
@@ -283,6 +295,7 @@ fn note_rebalances(shared: &Shared, (member, life): (usize, usize), state: &Clie
             AssignmentChange::Revoked(revoked) if revoked.is_empty() => continue,
             AssignmentChange::Revoked(revoked) => {
                 progress.give_up(&revoked);
+                revoked.iter().for_each(|partition| books.account.revoked(life, *partition));
                 event.revoked = revoked;
             }
         }
@@ -308,7 +321,7 @@ fn record(shared: &Shared, life: usize, batch: &[Incoming<'_>], progress: &mut P
             continue;
         }
         let identity = Identity::of(message);
-        let sighting = Sighting { partition: message.partition, offset: message.offset, at_us, identity };
+        let sighting = Sighting { partition: message.partition, offset: message.offset, at_us, life, identity };
         let seen = books.account.record(&sighting);
         for _ in 1..times {
             books.account.record(&sighting);

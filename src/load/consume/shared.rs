@@ -95,7 +95,7 @@ impl Shared {
             return false;
         }
         let mut books = self.books();
-        new.iter().for_each(|partition| books.account.assigned(*partition, 0));
+        new.iter().for_each(|partition| books.account.answers_from(*partition, 0));
         drop(books);
         if self.spec.group.is_none() {
             let mut added = self.added.lock().unwrap_or_else(PoisonError::into_inner);

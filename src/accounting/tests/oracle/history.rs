@@ -19,10 +19,14 @@ pub(super) enum Kind {
     Uncommitted,
     /// One reader; records may be deleted.
     Expiring,
+    /// One step of a group with three members.
+    Members,
+    /// The same; logs start over.
+    MembersRestarts,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Group,
         Self::Restarts,
         Self::Compacted,
@@ -31,6 +35,8 @@ impl Kind {
         Self::GroupRestarts,
         Self::Uncommitted,
         Self::Expiring,
+        Self::Members,
+        Self::MembersRestarts,
     ];
 
     /// Whether the readers are steps of one group.
@@ -40,7 +46,12 @@ impl Kind {
 
     /// Whether logs are truncated, and topics replaced.
     pub(super) fn restarts(self) -> bool {
-        matches!(self, Self::Restarts | Self::GroupRestarts)
+        matches!(self, Self::Restarts | Self::GroupRestarts | Self::MembersRestarts)
+    }
+
+    /// Whether the reader has several members, which keep one account.
+    pub(super) fn has_members(self) -> bool {
+        matches!(self, Self::Members | Self::MembersRestarts)
     }
 
     pub(super) fn readers(self) -> usize {
@@ -112,6 +123,11 @@ pub(super) enum Action {
         partition: u8,
         to: u8,
         back: u8,
+    },
+    /// Who held a partition before delivers what it had fetched, and does not know yet that the partition is another one's.
+    Late {
+        partition: u8,
+        count: u8,
     },
     /// The group's offset is reset while nobody reads: the owner goes on where it was told.
     Reset {

@@ -2,6 +2,7 @@
 //! the production ledger from what senders and readers know. A disagreement is shrunk and printed as a test to paste.
 //! `scripts/oracle` tries many more; `docs/oracle.md` says what is covered.
 
+mod attacks;
 mod found;
 mod history;
 mod reading;
@@ -19,7 +20,7 @@ use world::World;
 const HISTORIES: u64 = 20_000;
 
 /// What each column has to have been in some history: two that say nothing agree as well.
-const COLUMNS: usize = 25;
+const COLUMNS: usize = 26;
 
 fn kind(seed: u64) -> Kind {
     Kind::ALL[seed as usize % Kind::ALL.len()]
@@ -27,7 +28,7 @@ fn kind(seed: u64) -> Kind {
 
 /// Which partitions the readers read to their end.
 fn drains(seed: u64) -> u8 {
-    (seed / 8 % 256) as u8 | if seed.is_multiple_of(3) { 0 } else { 0xff }
+    (seed / Kind::ALL.len() as u64 % 256) as u8 | if seed.is_multiple_of(3) { 0 } else { 0xff }
 }
 
 fn outcome(rng: &mut StdRng) -> Outcome {
@@ -50,7 +51,7 @@ fn actions(kind: Kind, seed: u64) -> Vec<Action> {
     for _ in 0..count {
         let (a, b, c) = (rng.random_range(0..4u8), rng.random_range(0..8u8), rng.random_range(0..8u8));
         let restarts = kind.restarts();
-        actions.push(match rng.random_range(0..26u8) {
+        actions.push(match rng.random_range(0..27u8) {
             0..=6 => Action::Send { sender: a, partition: b, outcome: outcome(&mut rng) },
             7..=10 => Action::Read { reader: a, partition: b, count: c },
             11 => Action::Move { partition: b, to: a, back: c },
@@ -68,7 +69,10 @@ fn actions(kind: Kind, seed: u64) -> Vec<Action> {
             }
             22 if !restarts => Action::Reset { partition: b, to: c },
             23 if !restarts => Action::Jump { reader: a, partition: b, to: c },
-            24 if kind.readers() == 1 && !restarts => Action::Forge { record: b.wrapping_mul(7), partition: c },
+            25 if kind.has_members() => Action::Late { partition: b, count: 1 + c % 3 },
+            24 if kind.readers() == 1 && !kind.has_members() && !restarts => {
+                Action::Forge { record: b.wrapping_mul(7), partition: c }
+            }
             _ => Action::Send { sender: a, partition: b, outcome: Outcome::Acked },
         });
     }
@@ -123,6 +127,7 @@ fn cover(report: &LedgerReport, counts: &mut BTreeMap<&'static str, u64>) {
         ("in the log", report.lost_in_log_not_read),
         ("unplaced", report.lost_unplaced),
         ("restarts", report.restarts.len() as u64),
+        ("not at the end", u64::from(!report.drained)),
     ];
     columns.into_iter().for_each(|(name, count)| *counts.entry(name).or_default() += u64::from(count > 0));
 }

@@ -263,6 +263,11 @@ fn attributed(world: &World, report: &LedgerReport) -> Option<String> {
 
 /// What the ledger says otherwise.
 pub(super) fn compare(world: &World, report: &LedgerReport) -> Option<String> {
+    let mut partitions = 0..world.logs.len() as i32;
+    let drained = partitions.all(|partition| world.readers.iter().any(|reader| reader.drained.contains(&partition)));
+    if report.drained != drained {
+        return Some(format!("ledger says drained: {}, truth {drained}", report.drained));
+    }
     for line in &report.sheet.sent {
         let truth = line_of(world, &line.step);
         if *line != truth {

@@ -48,9 +48,16 @@ pub(super) struct Reader {
     pub(super) owned: BTreeSet<i32>,
     /// Partitions of which it has come to the end.
     pub(super) drained: BTreeSet<i32>,
-    /// Behind the furthest place that it was given, or that it was told to begin at.
-    pub(super) furthest: BTreeMap<i32, i64>,
+    /// Behind what it was given last, or where it was told to go on.
+    pub(super) stands: BTreeMap<i32, i64>,
+    /// The next offset that its client will ask for.
     pub(super) position: BTreeMap<i32, i64>,
+    /// The furthest position since the assignment: its client never tells a lower one.
+    pub(super) told: BTreeMap<i32, i64>,
+    /// Which of its members holds a partition, where there are several.
+    pub(super) holders: BTreeMap<i32, usize>,
+    /// What a member had fetched when it lost a partition.
+    pub(super) fetched: BTreeMap<i32, (usize, Vec<Record>)>,
 }
 
 /// A message of a sender, and what is known of it.
@@ -102,7 +109,7 @@ impl World {
         });
         let senders = senders.collect();
         let readers = (0..kind.readers()).map(|_| {
-            let group = kind.is_group().then(|| "g".to_owned());
+            let group = (kind.is_group() || kind.has_members()).then(|| "g".to_owned());
             let mut account = ReaderAccount::new(run.clone(), "t", group, kind != Kind::Uncommitted);
             account.sample_limit = usize::MAX;
             account.elsewhere = kind == Kind::Elsewhere;
@@ -111,8 +118,11 @@ impl World {
                 deliveries: Vec::new(),
                 owned: BTreeSet::new(),
                 drained: BTreeSet::new(),
-                furthest: BTreeMap::new(),
+                stands: BTreeMap::new(),
                 position: BTreeMap::new(),
+                told: BTreeMap::new(),
+                holders: BTreeMap::new(),
+                fetched: BTreeMap::new(),
             }
         });
         let readers = readers.collect();
@@ -165,6 +175,7 @@ impl World {
                 self.transact(usize::from(sender) % SENDERS, partition, count, close);
             }
             Action::Move { partition, to, back } => self.move_partition(self.partition(partition) as i32, to, back),
+            Action::Late { partition, count } => self.late(self.partition(partition) as i32, usize::from(count)),
             Action::Reset { partition, to } => self.reset(self.partition(partition) as i32, to),
             Action::Jump { reader, partition, to } => {
                 self.jump(usize::from(reader) % self.readers.len(), self.partition(partition) as i32, to);
