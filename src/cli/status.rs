@@ -69,11 +69,17 @@ async fn kafka(environment: &dyn Environment, output: &Output) -> Result<bool, S
         let needs = refusal.operation;
         output.data(&format!("  unknown        topics that this principal may not see: it needs {needs} on Topic `*`"));
     }
+    let mut shown = true;
     for (name, topic) in view.topics.iter().filter(|(name, _)| !name.starts_with("__")) {
+        if topic.partitions.is_empty() {
+            shown = false;
+            output.data(&format!("  unknown        topic {name}: the broker shows none of its partitions"));
+            continue;
+        }
         let replicas = topic.partitions.iter().map(|partition| partition.replicas.len()).max().unwrap_or(0);
         output.data(&format!("  topic {name}: {} partitions, replication {replicas}", topic.partitions.len()));
     }
-    Ok(offline == 0 && behind == 0 && hidden.is_none())
+    Ok(offline == 0 && behind == 0 && hidden.is_none() && shown)
 }
 
 /// Prints connectors task by task; returns whether all of them run.

@@ -2,7 +2,7 @@
 
 use super::decide;
 use super::delivery::observed;
-use crate::accounting::archive::{FILE, StoredAccounts};
+use crate::accounting::archive::{AccountsError, FILE, StoredAccounts};
 use crate::accounting::{ClassCheck, Settlement};
 use crate::record::{CheckRecord, DeliveryRecord, Record};
 use std::fmt;
@@ -62,7 +62,7 @@ pub fn again(record: &Record, folder: &Path) -> Finding {
     }
     let archive = match StoredAccounts::read(&path) {
         Ok(archive) => archive,
-        Err(error) => return Finding::Unreadable { reason: error.to_string() },
+        Err(error) => return Finding::Unreadable { reason: unreadable(&error) },
     };
     let (mut differences, mut checks) = (Vec::new(), 0);
     if archive.run != record.run.id {
@@ -92,6 +92,16 @@ pub fn again(record: &Record, folder: &Path) -> Finding {
         return Finding::Same { deliveries: archive.settlements.len(), checks };
     }
     Finding::Differs { differences }
+}
+
+/// Why accounts cannot be read, and what to do about damage: nothing but kscen writes there.
+fn unreadable(error: &AccountsError) -> String {
+    let damaged = matches!(error, AccountsError::Damaged(_) | AccountsError::Foreign);
+    let send = format!(
+        "; where no other hand was at it and the disk is well, this is a defect of kscen: please send result.json, {FILE} and \
+         events.ndjson of this run to its maintainers"
+    );
+    format!("{error}{}", if damaged { &send } else { "" })
 }
 
 fn name(settlement: &Settlement) -> String {
@@ -186,7 +196,16 @@ mod tests {
         let mut other = record.clone();
         other.run.id = "another".to_owned();
         assert!(matches!(again(&other, folder.path()), Finding::Differs { .. }), "the accounts of another run");
-        std::fs::remove_file(folder.path().join(FILE)).unwrap();
+        let path = folder.path().join(FILE);
+        let mut bytes = std::fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let finding = again(&record, folder.path());
+        assert!(
+            matches!(finding, Finding::Unreadable { .. }) && finding.to_string().contains("maintainers"),
+            "{finding}"
+        );
+        std::fs::remove_file(path).unwrap();
         assert!(matches!(again(&record, folder.path()), Finding::Unreadable { .. }));
     }
 }

@@ -138,6 +138,7 @@ cases! {
         c_cut
         c_cut_from_brokers
         c_cut_from_clients
+        c_cut_two
         c_killed_by_another_hand
         c_one_container_twice
         c_out_of_memory
@@ -147,6 +148,8 @@ cases! {
         k41_pauses_of_nobody
         k43_static_members_of_the_new_protocol
         k45_paused_for_a_moment
+        k46_two_of_three_cut_off
+        k47_static_member_killed_in_the_new_protocol
         r02_decimal_string
         r04_time_key
         r05_unwrap

@@ -2,6 +2,7 @@
 
 use super::config::DockerConfig;
 use super::container::Container;
+use super::cuts::Cuts;
 use super::engine::Engine;
 use super::logs;
 use super::project;
@@ -75,7 +76,7 @@ impl DockerStack {
             info,
             endpoints,
             may_wipe: needs.capabilities.contains(&Capability::Wipe),
-            cuts: Default::default(),
+            cuts: Cuts::default(),
         })
     }
 }

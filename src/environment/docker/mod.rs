@@ -9,6 +9,7 @@ mod address;
 mod attach;
 mod config;
 mod container;
+mod cuts;
 mod disk;
 mod engine;
 mod freezer;

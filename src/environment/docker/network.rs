@@ -11,9 +11,8 @@ use super::watch::{self, ContainerEvent};
 use crate::environment::{
     Direction, Effect, EnvironmentError, EnvironmentResult, Grip, NetworkFault, NetworkFaultKind, Peers,
 };
-use bollard::models::NetworkDisconnectRequest;
+use bollard::models::{EndpointSettings, NetworkDisconnectRequest};
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 const EVENT_PATIENCE: Duration = Duration::from_secs(5);
@@ -28,12 +27,18 @@ impl DockerStack {
         let container = self.inspect(member).await?;
         self.networks_to_cut(member, &container, fault)?;
         // All of its networks: which of them have to go shows when the first is gone.
-        let endpoints: BTreeMap<_, _> = container
-            .networks()
-            .iter()
-            .map(|(network, endpoint)| ((*network).to_owned(), endpoint_definition(&container, endpoint)))
-            .collect();
-        Ok(self.recipe(member, &container, Repair::Reconnect(endpoints)))
+        Ok(self.recipe(member, &container, Repair::Reconnect(self.endpoints_of(member, &container))))
+    }
+
+    /// The networks of a container, as it has to be connected to them: those that it is cut off from at the moment, too.
+    fn endpoints_of(&self, member: &StackContainer, container: &Container) -> BTreeMap<String, EndpointSettings> {
+        let mut endpoints = self.cuts.of(member.name());
+        let present = container.networks();
+        let defined = |(network, endpoint): (&&str, &&EndpointSettings)| {
+            ((*network).to_owned(), endpoint_definition(container, endpoint))
+        };
+        endpoints.extend(present.iter().map(defined));
+        endpoints
     }
 
     pub(super) async fn cut(&self, fault: &NetworkFault) -> EnvironmentResult<Effect> {
@@ -41,11 +46,12 @@ impl DockerStack {
         let recipe = self.recipe_for_network(fault).await?;
         let before = self.inspect(member).await?;
         let mut networks = self.networks_to_cut(member, &before, fault)?;
-        self.cuts().insert(member.name().to_owned(), recipe.only(&networks));
+        self.cuts.enter(fault, recipe.only(&networks));
         let mark = self.watch.mark();
         let requested = Instant::now();
         let mut last = None;
-        for network in &networks {
+        let present = before.networks();
+        for network in networks.iter().filter(|network| present.contains_key(network.as_str())) {
             last = self.disconnect(member, network, mark).await?.or(last);
         }
         let mut after = self.inspect(member).await?;
@@ -53,7 +59,7 @@ impl DockerStack {
         // The engine moves published ports to a network that is left, where it can: clients would go on as before.
         if fault.between == Peers::Clients && has_ports(&after) {
             let left: Vec<String> = after.networks().keys().map(|network| (*network).to_owned()).collect();
-            self.cuts().insert(member.name().to_owned(), recipe);
+            self.cuts.enter(fault, recipe);
             for network in &left {
                 last = self.disconnect(member, network, mark).await?.or(last);
             }
@@ -78,8 +84,7 @@ impl DockerStack {
     /// Whether a service is still off the networks that it was cut off from.
     pub(super) async fn is_cut(&self, fault: &NetworkFault) -> EnvironmentResult<Grip> {
         let member = self.member(&fault.service)?;
-        let recipe = self.cuts().get(member.name()).cloned();
-        let Some(HealRecipe { repair: Repair::Reconnect(networks), .. }) = recipe else {
+        let Some(networks) = self.cuts.by(fault) else {
             return Ok(Grip::Lost("none of its networks is cut".to_owned()));
         };
         let container = self.inspect(member).await?;
@@ -97,13 +102,13 @@ impl DockerStack {
     pub(super) async fn mend(&self, fault: &NetworkFault) -> EnvironmentResult<Effect> {
         let member = self.member(&fault.service)?;
         let requested = Instant::now();
-        let Some(recipe) = self.cuts().get(member.name()).cloned() else {
+        let Some(recipe) = self.cuts.repair(fault) else {
             let proof = "nothing was cut".to_owned();
             return Ok(Effect { requested, effective: requested, down: None, proof, forced: false });
         };
         let mark = self.watch.mark();
         let done = recipe.apply(&self.engine).await?;
-        self.cuts().remove(member.name());
+        self.cuts.strike(fault);
         let id = self.inspect(member).await?.id().to_owned();
         let wanted = |seen: &ContainerEvent| seen.container == id && seen.action == "connect";
         let seen = if done.changed { self.watch.after(mark, EVENT_PATIENCE, wanted).await } else { None };
@@ -112,10 +117,10 @@ impl DockerStack {
 
     /// Cuts again where a start connected the container by itself, as newer engines do.
     pub(super) async fn keep_cut(&self, member: &StackContainer) -> EnvironmentResult<()> {
-        let Some(HealRecipe { repair: Repair::Reconnect(networks), .. }) = self.cuts().get(member.name()).cloned()
-        else {
+        let networks = self.cuts.of(member.name());
+        if networks.is_empty() {
             return Ok(());
-        };
+        }
         let container = self.inspect(member).await?;
         let connected = container.networks();
         let mark = self.watch.mark();
@@ -147,10 +152,6 @@ impl DockerStack {
         Ok(self.watch.after(mark, EVENT_PATIENCE, wanted).await)
     }
 
-    fn cuts(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, HealRecipe>> {
-        self.cuts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn networks_to_cut(
         &self,
         member: &StackContainer,
@@ -167,10 +168,11 @@ impl DockerStack {
             return Err(unsupported("containers can only be cut off both ways, not one way".to_owned()));
         }
         let name = member.name();
-        let networks: Vec<String> = container.networks().keys().map(|network| (*network).to_owned()).collect();
-        if networks.is_empty() {
+        if container.networks().is_empty() {
             return Err(no_effect(member, "it is connected to no network; it may have been cut off before".to_owned()));
         }
+        let endpoints = self.endpoints_of(member, container);
+        let networks: Vec<String> = endpoints.keys().cloned().collect();
         if networks.iter().any(|network| matches!(network.as_str(), "host" | "none")) {
             return Err(unsupported(format!("{name} uses the host's own network, which cannot be cut off")));
         }
@@ -189,14 +191,20 @@ impl DockerStack {
             }
             Peers::Clients if !is_node || peers < 2 => Ok(networks),
             between => {
-                let (inner, outer) = split(container, networks);
+                let (inner, outer) = split(container, &endpoints);
                 if inner.is_empty() || outer.is_empty() {
                     return Err(unsupported(format!(
                         "{name} reaches clients and other brokers over the same networks; give the brokers a network of their \
                          own, with an alias that exists only there, and advertise that alias to them"
                     )));
                 }
-                Ok(if between == Peers::Brokers { inner } else { outer })
+                let wanted = if between == Peers::Brokers { inner } else { outer };
+                let present = container.networks();
+                if !wanted.iter().any(|network| present.contains_key(network.as_str())) {
+                    let words = format!("it is cut off from {} already", wanted.join(", "));
+                    return Err(no_effect(member, words));
+                }
+                Ok(wanted)
             }
         }
     }
@@ -208,15 +216,19 @@ fn has_ports(container: &Container) -> bool {
     !container.networks().is_empty() && ports.into_iter().flatten().any(|(_, bindings)| bindings.is_some())
 }
 
-/// The networks over which brokers reach this one, by the name it advertises to them, and the others.
-fn split(container: &Container, networks: Vec<String>) -> (Vec<String>, Vec<String>) {
+/// The networks over which brokers reach this one, by the name it advertises to them, and the others. `endpoints` are all of its
+/// networks, those that it is not connected to at the moment included.
+fn split(container: &Container, endpoints: &BTreeMap<String, EndpointSettings>) -> (Vec<String>, Vec<String>) {
     let host = inter_broker_host(container);
-    let endpoints = container.networks();
-    networks.into_iter().partition(|network| {
+    let present = container.networks();
+    endpoints.keys().cloned().partition(|network| {
         let Some(host) = host.as_deref() else { return true };
-        let names = endpoints.get(network.as_str()).map(|endpoint| (&endpoint.aliases, &endpoint.dns_names));
-        let Some((aliases, dns_names)) = names else { return true };
-        aliases.iter().chain(dns_names).flatten().any(|name| name == host) || container.name() == host
+        // Only of a network that it is connected to the names are known that the engine gave it.
+        let Some(endpoint) = present.get(network.as_str()).copied().or_else(|| endpoints.get(network)) else {
+            return true;
+        };
+        let mut names = endpoint.aliases.iter().chain(&endpoint.dns_names).flatten();
+        names.any(|name| name == host) || container.name() == host
     })
 }
 
@@ -267,7 +279,11 @@ mod tests {
 
     #[test]
     fn brokers_meet_on_the_networks_where_their_listener_has_its_name() {
-        let split = |host| split(&broker(host), vec!["p_edge".to_owned(), "p_inner".to_owned()]);
+        let split = |host| {
+            let container = broker(host);
+            let networks = container.networks().into_iter();
+            split(&container, &networks.map(|(name, endpoint)| (name.to_owned(), endpoint.clone())).collect())
+        };
         assert_eq!(split("kafka-1.int"), (vec!["p_inner".to_owned()], vec!["p_edge".to_owned()]));
         // The name of the service resolves everywhere: no network is the brokers' own.
         assert!(split("kafka-1").1.is_empty());

@@ -2,6 +2,7 @@
 
 use super::config::DockerConfig;
 use super::container::Container;
+use super::cuts::Cuts;
 use super::disk::DiskFigure;
 use super::engine::Engine;
 use super::project;
@@ -15,7 +16,6 @@ use crate::environment::{
     Intended, LogLine, LogQuery, NetworkFault, Recipe, ServiceInfo, ServiceState, Usage,
 };
 use futures_util::future::BoxFuture;
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ pub struct DockerStack {
     /// Whether the plan was granted [`Capability::Wipe`].
     pub(super) may_wipe: bool,
     /// Services that are cut off now, with how to connect them again.
-    pub(super) cuts: Mutex<BTreeMap<String, HealRecipe>>,
+    pub(super) cuts: Cuts,
 }
 
 /// One service and the containers it had while kscen was attached.

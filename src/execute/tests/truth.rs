@@ -117,6 +117,26 @@ fn faults_that_overlap_are_counted_and_the_last_one_heals() {
 }
 
 #[test]
+fn two_of_three_brokers_are_cut_off_at_once_and_each_link_heals_by_its_own_last_fault() {
+    let cut = |id: &str, broker: u8, seconds: u8| {
+        format!(
+            "- {{ id: {id}, background: true, network: {{ service: kafka-{broker}, fault: cut, for: {seconds}s }} }}\n- wait: 1s\n"
+        )
+    };
+    let steps = cut("one", 1, 10) + &cut("two", 2, 4) + &cut("again", 1, 2);
+    let run = Rehearsal::of(&steps).on(FakeStack::brokers(3)).run();
+    assert_eq!(run.calls(), ["0.0 cut kafka-1", "1.0 cut kafka-2", "5.0 heal kafka-2", "10.0 heal kafka-1"]);
+    let [one, two, again] = ["one", "two", "again"].map(|step| spans(&run, step));
+    assert_eq!((one, two, again), (vec![(0.0, 10.0)], vec![(1.0, 5.0)], vec![(2.0, 4.0)]));
+    assert_eq!(run.outcome(), Outcome::Pass, "{:?}", run.reasons());
+    assert!(run.journalled().is_empty() && run.environment.damage().is_empty());
+    // Whatever ends the run heals both.
+    let run = Rehearsal::of(&steps).on(FakeStack::brokers(3)).interrupt(3.0).run();
+    assert!(run.environment.damage().is_empty() && run.journalled().is_empty(), "{:?}", run.calls());
+    assert_eq!(run.calls().iter().filter(|call| call.contains("heal")).count(), 2, "{:?}", run.calls());
+}
+
+#[test]
 fn a_second_fault_on_what_is_left_so_changes_nothing() {
     for fault in ["pause: kafka-1", "kill: kafka-1", "network: { service: kafka-1, fault: cut }"] {
         let run = Rehearsal::of(&format!("- {{ id: a, {fault} }}\n- wait: 1s\n- {{ id: b, {fault} }}")).run();

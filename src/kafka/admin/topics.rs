@@ -88,6 +88,10 @@ impl Admin {
 
 pub(super) fn one(action: String, answer: Result<Vec<TopicResult>, KafkaError>) -> Result<(), KafkaFailure> {
     let results = answer.map_err(|error| KafkaFailure::request(action.clone(), &error))?;
+    if results.is_empty() {
+        let detail = "the answer does not name what was asked for".into();
+        return Err(KafkaFailure::Request { action, code: "_BAD_MSG".into(), detail });
+    }
     for result in results {
         result.map_err(|(_, code)| KafkaFailure::request(action.clone(), &KafkaError::AdminOp(code)))?;
     }

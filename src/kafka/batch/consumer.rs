@@ -194,6 +194,13 @@ impl BatchConsumer {
         }
     }
 
+    /// Kafka's name of the error after which the client cannot go on; `None` while it can.
+    pub fn fatal_error(&self) -> Option<String> {
+        // SAFETY: the handle is valid; no text is asked for.
+        let code = unsafe { rd_kafka_fatal_error(self.rk(), null_mut(), 0) };
+        (code != OK).then(|| error_name(code as i32))
+    }
+
     /// Commits these offsets. `wait` for the group's answer, or leave it to the background.
     pub fn commit(&self, topic: &str, offsets: &BTreeMap<i32, i64>, wait: bool) -> Result<(), KafkaFailure> {
         if offsets.is_empty() {

@@ -5,9 +5,9 @@ use super::member::{MemberOrder, Orders, ReaderMember};
 use super::reader_figures::LiveConsume;
 use super::settings::{check, settings};
 use super::shared::Shared;
-use super::{CommitMode, ConsumeSpec, ReadFrom, monitor};
+use super::{ConsumeSpec, ReadFrom, monitor, rejoin};
 use crate::accounting::ReaderAccount;
-use crate::kafka::{BatchConsumer, ClientState, KafkaFailure, OffsetReader, StartAt};
+use crate::kafka::{KafkaFailure, OffsetReader};
 use crate::load::LoadError;
 use crate::record::health::process_cpu_us;
 use crate::record::{ConsumeReport, RunClock};
@@ -122,11 +122,7 @@ impl ConsumeJob {
     /// Starts a member that does not run: its group or, without one, `positions` say where.
     pub(super) fn launch(&mut self, number: usize, positions: &BTreeMap<i32, i64>) -> Result<(), LoadError> {
         let spec = &self.shared.spec;
-        let (config, _) = settings(spec, number)?.build()?;
-        let start_at = if spec.from == ReadFrom::End { StartAt::End } else { StartAt::Start };
-        let commits = matches!(spec.commit, CommitMode::After | CommitMode::Every(_));
-        let state = ClientState::new(format!("{}-{number}", spec.name), spec.logs.clone()).for_group(start_at, commits);
-        let consumer = BatchConsumer::new(&config, state)?;
+        let consumer = rejoin::client(spec, number)?;
         match &spec.group {
             Some(_) => consumer.subscribe(&spec.topic)?,
             None => {

@@ -60,6 +60,11 @@ impl Orders {
         *self.order()
     }
 
+    /// Blocks while the order is to poll, at most for so long.
+    pub(super) fn await_change(&self, limit: Duration) {
+        drop(self.1.wait_timeout_while(self.order(), limit, |order| *order == MemberOrder::Run));
+    }
+
     /// Blocks while the order is to halt.
     fn await_other(&self) {
         drop(self.1.wait_while(self.order(), |order| *order == MemberOrder::Halt));
@@ -200,7 +205,7 @@ impl ReaderMember {
 
     /// Reads until it is told otherwise, or cannot go on.
     pub(super) fn run(mut self) {
-        let state = self.consumer.client().context().clone();
+        let mut state = self.consumer.client().context().clone();
         let mut progress = Progress::default();
         let (mut looked, mut heard) = (0, Instant::now());
         let end = loop {
@@ -242,26 +247,42 @@ impl ReaderMember {
             }
             progress.uncommitted += count as u64;
             self.commit(&mut progress, heard.elapsed(), false);
+            if fatal.is_some() && self.is_unreleased() {
+                match self.rejoin() {
+                    Ok(()) => {
+                        state = self.consumer.client().context().clone();
+                        progress = Progress::default();
+                        continue;
+                    }
+                    Err(failure) => fatal = Some(failure.to_string()),
+                }
+            }
+            let shared = &self.shared;
             if let Some(fatal) = fatal {
                 shared.books().fatal.get_or_insert(fatal);
                 shared.live.failed.store(true, Ordering::Release);
                 break LifeEnd::Failed;
             }
         };
+        self.leave(end, &state, &mut progress);
+    }
+
+    /// Ends: in order, with a last commit, or without a word.
+    fn leave(self, end: LifeEnd, state: &ClientState, progress: &mut Progress) {
         // What leaves without a word stays in the group's list, and so does a static member.
         self.name();
         match end {
             LifeEnd::Killed => self.consumer.abandon(),
             LifeEnd::Stopped | LifeEnd::Failed => {
                 if end == LifeEnd::Stopped {
-                    self.commit(&mut progress, Duration::ZERO, true);
+                    self.commit(progress, Duration::ZERO, true);
                 }
                 if let Err(failure) = self.consumer.close() {
                     *self.shared.books().errors.entry(failure.name().unwrap_or("_FAIL").to_owned()).or_default() += 1;
                 }
             }
         }
-        note_rebalances(&self.shared, (self.number, self.life), &state, &mut progress);
+        note_rebalances(&self.shared, (self.number, self.life), state, progress);
         if let Some(group) = &self.shared.spec.group {
             self.shared.spec.run.member_left(group, &self.shared.spec.name, self.number);
         }

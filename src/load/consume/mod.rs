@@ -10,6 +10,7 @@ mod member;
 mod members;
 mod monitor;
 mod reader_figures;
+mod rejoin;
 mod settings;
 mod shared;
 mod spec;
