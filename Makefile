@@ -44,6 +44,10 @@ oracle: prerequisites ## Random histories against the oracles: a million of mess
 mutation: prerequisites ## Breaks the code that judges in hundreds of ways and lists what no test notices; ROOMS='judge --sample 50' for some
 	scripts/mutation $(ROOMS)
 
+.PHONY: fuzz
+fuzz: ## Fuzzes every reader with coverage, an hour for all; FOR=600, TARGETS='loader units' for some
+	scripts/fuzz $(or $(FOR),3600) $(TARGETS)
+
 .PHONY: bench
 bench: prerequisites ## Side by side with Kafka's own tools and librdkafka's; PAIRS=9, PARTS='produce consume …'; writes docs/benchmarks.md
 	$(CARGO) bench --locked --bench peers -- $(PARTS)

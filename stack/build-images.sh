@@ -1,7 +1,8 @@
 #!/bin/bash
-# Builds kscen/kafka, kscen/connect and kscen/postgres without an image registry: from Debian packages and
-# Maven Central. They take the settings of the public images (KAFKA_*, CONNECT_*, POSTGRES_*), so that
-# stack/docker-compose.yml runs with either. Needs: docker, mmdebstrap (or debootstrap), mvn.
+# Builds kscen/kafka, kscen/connect and kscen/postgres without an image registry: from Debian's signed packages and
+# Maven Central, each file of which is held against its SHA-256 in stack/checksums. They take the settings of the public
+# images (KAFKA_*, CONNECT_*, POSTGRES_*), so that stack/docker-compose.yml runs with either.
+# Needs: docker, mmdebstrap (or debootstrap), mvn.
 #
 #   stack/build-images.sh            builds what is missing
 #   FORCE=1 stack/build-images.sh    builds everything again, except the Debian base
@@ -38,7 +39,7 @@ if ! docker image inspect "$base" >/dev/null 2>&1; then
     if command -v mmdebstrap >/dev/null; then
         mmdebstrap --quiet --variant=minbase "$release" "$scratch/base.tar"
     else
-        debootstrap --variant=minbase "$release" "$scratch/root" >/dev/null
+        debootstrap --force-check-gpg --variant=minbase "$release" "$scratch/root" >/dev/null
         tar -C "$scratch/root" -cf "$scratch/base.tar" .
     fi
     docker import "$scratch/base.tar" "$base" >/dev/null
@@ -50,13 +51,17 @@ if missing kscen/java:17; then
     build kscen/java:17 java --build-arg "BASE=$base"
 fi
 if missing "kscen/kafka:$kafka"; then
-    mvn -q -B -Dstyle.color=never -f "$here/images/kafka/pom.xml" -Dkafka.version="$kafka" \
+    mvn -q -B -C -Dstyle.color=never -f "$here/images/kafka/pom.xml" -Dkafka.version="$kafka" \
         dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$scratch/kafka/libs"
+    "$here/check-sums" "$here/checksums/kafka-$kafka.sha256" "$scratch/kafka/libs"
     build "kscen/kafka:$kafka" kafka
 fi
 if missing "kscen/connect:$kafka"; then
-    mvn -q -B -Dstyle.color=never -f "$here/images/connect/pom.xml" -Ddebezium.version="$debezium" \
-        dependency:unpack -DoutputDirectory="$scratch/connect/plugins"
+    mvn -q -B -C -Dstyle.color=never -f "$here/images/connect/pom.xml" -Ddebezium.version="$debezium" \
+        dependency:copy -DoutputDirectory="$scratch/debezium"
+    "$here/check-sums" "$here/checksums/debezium-plugin-$debezium.sha256" "$scratch/debezium"
+    mkdir -p "$scratch/connect/plugins"
+    tar -xzf "$scratch/debezium/"*.tar.gz -C "$scratch/connect/plugins" --no-same-owner
     build "kscen/connect:$kafka" connect --build-arg "KAFKA=kscen/kafka:$kafka"
 fi
 if missing kscen/postgres:15; then

@@ -2,7 +2,7 @@
 
 use super::digest::Digest;
 use super::error::ArchiveError;
-use super::manifest::{KeptTopic, Manifest};
+use super::manifest::{KeptTopic, Manifest, is_id};
 use super::store::{self, Store};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,8 @@ pub const VERSION: u64 = 1;
 const LABEL: &str = "archive.json";
 /// The folder of the manifests.
 const MANIFESTS: &str = "manifests/";
-/// The longest manifest that is read: about 500 bytes a segment.
-const LONGEST: u64 = 1 << 30;
+/// The longest manifest that is read: about 500 bytes a segment, so that 30 TB fit.
+const LONGEST: u64 = 256 << 20;
 
 /// What `archive.json` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -49,6 +49,9 @@ impl Archive {
             read => read?,
         };
         let label: Label = decode(&store.path(LABEL), &bytes)?;
+        if !is_id(&label.id) {
+            return Err(ArchiveError::damaged(&store.path(LABEL), format!("`{}` is no id", label.id)));
+        }
         Ok(Self { store, label })
     }
 
@@ -113,7 +116,10 @@ impl Archive {
         if manifest.number != number {
             return Err(ArchiveError::damaged(&path, format!("it says that it is number {}", manifest.number)));
         }
-        Ok((manifest, Digest::of(&bytes)))
+        match manifest.fault() {
+            Some(reason) => Err(ArchiveError::damaged(&path, reason)),
+            None => Ok((manifest, Digest::of(&bytes))),
+        }
     }
 
     /// The manifest that rules, and its digest, after the whole chain before it was checked. `None` in a new archive.
@@ -158,9 +164,14 @@ impl Archive {
     /// Writes a manifest under its number. Returns its digest.
     ///
     /// # Errors
-    /// [`ArchiveError::Busy`] where there is one of this number already, or the store's.
+    /// [`ArchiveError::Busy`] where there is one of this number already; [`ArchiveError::Damaged`] where no archive can say what it
+    /// says, or the store's.
     pub fn commit(&self, manifest: &Manifest) -> Result<Digest, ArchiveError> {
         let name = manifest_name(manifest.number);
+        // What the brokers said is in it: an archive that nobody could read is not written.
+        if let Some(reason) = manifest.fault() {
+            return Err(ArchiveError::damaged(&self.store.path(&name), reason));
+        }
         let bytes = encode(manifest);
         match self.store.put_new(&name, &bytes) {
             Err(error) if error.exists() => {

@@ -23,7 +23,7 @@ impl Gaps {
         if from >= until {
             return;
         }
-        self.missing += until.abs_diff(from);
+        self.missing = self.missing.saturating_add(until.abs_diff(from));
         let full = self.listed.len() >= LISTED;
         match self.listed.last_mut() {
             Some(last) if last.until == from && last.reason == reason => last.until = until,

@@ -97,8 +97,17 @@ impl SegmentReader {
             let left = self.segment.bytes.saturating_sub(begun);
             return Err(wrong(BatchError::CutShort { needed: header.size as u64, left }));
         }
-        bytes.resize(header.size, 0);
-        let read = HEADER + self.fill(&mut bytes[HEADER..])?;
+        // Memory is taken as the file fills it: what a header claims may not be there.
+        let mut read = HEADER;
+        while read < header.size {
+            bytes.resize(header.size.min(read + PIECE.max(read)), 0);
+            let wanted = bytes.len() - read;
+            let filled = self.fill(&mut bytes[read..])?;
+            read += filled;
+            if filled < wanted {
+                break;
+            }
+        }
         let wrong = |error: BatchError| ArchiveError::batch(&self.path, begun, &error);
         if read < header.size {
             return Err(wrong(BatchError::CutShort { needed: header.size as u64, left: read as u64 }));
@@ -108,6 +117,10 @@ impl SegmentReader {
         header.attributes.codec().map_err(wrong)?;
         if header.base_offset < self.next || (begun == 0 && header.base_offset != self.segment.base) {
             let reason = format!("the batch begins at offset {}, expected was {}", header.base_offset, self.next);
+            return Err(ArchiveError::Damaged { file: self.path.clone(), at: Some(begun), reason });
+        }
+        if header.next_offset() > self.segment.end {
+            let reason = format!("the batch ends at offset {}, the file at {}", header.next_offset(), self.segment.end);
             return Err(ArchiveError::Damaged { file: self.path.clone(), at: Some(begun), reason });
         }
         self.next = header.next_offset();

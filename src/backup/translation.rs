@@ -9,6 +9,8 @@ use std::fmt;
 const RUN: usize = 24;
 /// Bytes behind the runs: the end, and the checksum.
 const TRAILER: usize = 12;
+/// The largest offset, and the longest run.
+const LARGEST: i64 = 1 << 53;
 
 /// Offsets that follow each other in the source and in the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +74,7 @@ impl Translation {
 
     /// How many records there are.
     pub fn records(&self) -> i64 {
-        self.runs.iter().map(|run| run.length).sum()
+        self.runs.iter().map(|run| run.length).fold(0, i64::saturating_add)
     }
 
     /// Where the record with this source offset is; `None` where it was not restored.
@@ -85,7 +87,7 @@ impl Translation {
     /// or the end.
     pub fn position(&self, source: i64) -> i64 {
         let next = self.runs.partition_point(|run| run.source + run.length <= source);
-        self.runs.get(next).map_or(self.end, |run| run.target + (source - run.source).max(0))
+        self.runs.get(next).map_or(self.end, |run| run.target + source.saturating_sub(run.source).max(0))
     }
 
     /// The bytes of a file.
@@ -112,6 +114,7 @@ impl Translation {
             return Err(Unsound);
         }
         let (rest, end) = rest.split_last_chunk::<8>().ok_or(Unsound)?;
+        let end = i64::from_be_bytes(*end);
         let (runs, left) = rest.as_chunks::<RUN>();
         let runs: Vec<OffsetRun> = runs
             .iter()
@@ -124,10 +127,13 @@ impl Translation {
                 OffsetRun { source, target, length }
             })
             .collect();
-        let ordered = runs.windows(2).all(|pair| {
-            pair[0].source + pair[0].length <= pair[1].source && pair[0].target + pair[0].length <= pair[1].target
-        });
-        (left.is_empty() && ordered).then(|| Self { runs, end: i64::from_be_bytes(*end) }).ok_or(Unsound)
+        let sane = |at: i64| (0..=LARGEST).contains(&at);
+        let bounded = runs.iter().all(|run| sane(run.source) && sane(run.target) && sane(run.length)) && sane(end);
+        let ordered = bounded
+            && runs.windows(2).all(|pair| {
+                pair[0].source + pair[0].length <= pair[1].source && pair[0].target + pair[0].length <= pair[1].target
+            });
+        (left.is_empty() && ordered).then(|| Self { runs, end }).ok_or(Unsound)
     }
 }
 

@@ -118,7 +118,7 @@ fn list(topic: &KeptTopic, output: &Output) {
     let segments = || topic.partitions.iter().flat_map(|partition| &partition.segments);
     let records: u64 = segments().map(|segment| segment.records).sum();
     let bytes: u64 = segments().map(|segment| segment.bytes).sum();
-    let missing: u64 = topic.partitions.iter().map(|partition| partition.missing).sum();
+    let missing = topic.partitions.iter().map(|partition| partition.missing).fold(0, u64::saturating_add);
     let gaps = if missing > 0 { format!(", {missing} offsets without a record") } else { String::new() };
     let (name, count) = (&topic.name, topic.partitions.len());
     let id = topic.id.as_deref().unwrap_or("none");

@@ -12,6 +12,7 @@ use crate::environment::{EnvironmentError, EnvironmentResult, Grant};
 use crate::ground::plural;
 use crate::project::Project;
 use crate::scenario::units::{Bytes, Length};
+use crate::text::Redactor;
 use crate::wire::WireCluster;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::sync::Arc;
@@ -132,7 +133,7 @@ fn interval(text: &str) -> Result<Duration, String> {
     if interval < Duration::from_secs(1) { Err("an interval is at least `1s`".to_owned()) } else { Ok(interval) }
 }
 
-fn options(args: &Args, stop: BackupStop) -> BackupOptions {
+fn options(args: &Args, stop: BackupStop, redactor: Redactor) -> BackupOptions {
     BackupOptions {
         stop,
         compressor: args.compression.clone(),
@@ -150,6 +151,7 @@ fn options(args: &Args, stop: BackupStop) -> BackupOptions {
         rate: args.rate,
         parallel: args.parallel.into(),
         on_gap: if args.stop_on_gap { OnGap::Stop } else { OnGap::Record },
+        redactor,
         ..BackupOptions::new(args.topics.clone())
     }
 }
@@ -171,8 +173,9 @@ async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Ou
         event => tell(&event, format, &lines),
     });
     if args.dry_run {
-        let manifest =
-            dry_run(&cluster, store, &options(args, BackupStop::never()), &listener).await.map_err(failed)?;
+        let manifest = dry_run(&cluster, store, &options(args, BackupStop::never(), project.redactor()), &listener)
+            .await
+            .map_err(failed)?;
         if format == ProgressFormat::Human {
             would(&manifest, output);
         }
@@ -196,9 +199,12 @@ async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Ou
         sum_up(manifest, &args.to, output);
     };
     let last = if args.continuous {
-        follow(&cluster, store, options(args, stop), args.interval, listener, ended).await.map_err(failed)?
+        follow(&cluster, store, options(args, stop, project.redactor()), args.interval, listener, ended)
+            .await
+            .map_err(failed)?
     } else {
-        let manifest = backup(&cluster, store, options(args, stop), listener).await.map_err(failed)?;
+        let manifest =
+            backup(&cluster, store, options(args, stop, project.redactor()), listener).await.map_err(failed)?;
         ended(&manifest);
         Some(manifest)
     };
@@ -244,7 +250,8 @@ fn would(manifest: &Manifest, output: &Output) {
     let wanted =
         |topic: &&crate::backup::manifest::KeptTopic| topic.partitions.iter().any(|part| part.next < part.cut.end);
     for topic in manifest.topics.iter().filter(wanted) {
-        let left = topic.partitions.iter().map(|partition| partition.cut.end.abs_diff(partition.next)).sum::<u64>();
+        let left = topic.partitions.iter().map(|partition| partition.cut.end.abs_diff(partition.next));
+        let left = left.fold(0, u64::saturating_add);
         output.data(&format!("{}: {left} offsets in {}", topic.name, plural(topic.partitions.len(), "partition")));
     }
     for group in &manifest.groups {

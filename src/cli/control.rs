@@ -20,6 +20,7 @@ pub fn run(
             return Exit::Usage;
         }
     };
+    Output::hide(project.redactor());
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

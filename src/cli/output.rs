@@ -1,12 +1,21 @@
 //! Where text goes: people read stderr, data goes to stdout.
 
-use crate::text::{Problem, for_terminal, harmless_json, render};
+use crate::text::{Problem, Redactor, for_terminal, harmless_json, render};
 use clap::ValueEnum;
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether requested data could not be written. A command has one standard output.
 static UNWRITTEN: AtomicBool = AtomicBool::new(false);
+/// What nothing may show. A command has one project.
+static HIDDEN: OnceLock<Redactor> = OnceLock::new();
+
+/// A text without what nothing may show.
+fn shown(text: &str) -> Cow<'_, str> {
+    HIDDEN.get().map_or(Cow::Borrowed(text), |hidden| hidden.text(text))
+}
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,6 +57,12 @@ impl Output {
         Self { color, terminal, unicode }
     }
 
+    /// From now on these are hidden in all that is printed: a server may repeat in its answer what it was sent.
+    pub fn hide(redactor: Redactor) {
+        // The first project is the only one.
+        let _ = HIDDEN.set(redactor);
+    }
+
     /// Prints problems for people.
     pub fn problems(&self, problems: &[Problem]) {
         self.line(render(problems, self.color).trim_end());
@@ -59,17 +74,17 @@ impl Output {
     /// Prints a line for people. Whatever it is made of, no control sequence but kscen's own colours reaches the terminal.
     pub fn line(&self, text: &str) {
         // Where stderr is closed there is nobody to tell.
-        let _ = writeln!(std::io::stderr().lock(), "{}", for_terminal(text, self.color));
+        let _ = writeln!(std::io::stderr().lock(), "{}", for_terminal(&shown(text), self.color));
     }
 
     /// Prints requested data for people.
     pub fn data(&self, text: &str) {
-        self.raw(&for_terminal(text, self.color));
+        self.raw(&for_terminal(&shown(text), self.color));
     }
 
     /// Prints requested JSON for programs. It says the same whatever stands in it, and no control sequence in a text reaches a terminal.
     pub fn json(&self, text: &str) {
-        self.raw(&harmless_json(text));
+        self.raw(&harmless_json(&shown(text)));
     }
 
     /// Prints requested data for programs, byte by byte. Where that fails, the command has failed: see [`unwritten`](Self::unwritten).

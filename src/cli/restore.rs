@@ -131,7 +131,9 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         }
     };
     control::run(args.choice.env.as_deref(), output, async |project| {
-        if let Err(problems) = project.permits(&[Grant::Restore]) {
+        let groups = args.choice.all_groups || !args.choice.groups.is_empty();
+        let needed = [Grant::Restore].into_iter().chain(groups.then_some(Grant::Groups));
+        if let Err(problems) = project.permits(&needed.collect::<Vec<_>>()) {
             output.problems(&problems);
             return Ok(Exit::Usage);
         }

@@ -59,7 +59,7 @@ async fn kafka(environment: &dyn Environment, output: &Output) -> Result<bool, S
     let view = admin.cluster().await.map_err(|error| error.to_string())?;
     output.data(&format!("kafka {}", endpoints.bootstrap));
     for broker in &view.brokers {
-        output.data(&format!("  broker {:<7} {}:{}", broker.id, broker.host, broker.port));
+        output.data(&format!("  broker {:<7} {}:{}", broker.id, broker.host.escape_debug(), broker.port));
     }
     let (offline, behind) = (view.offline_partitions(), view.under_replicated());
     output.data(&format!("  partitions     {offline} offline, {behind} under-replicated"));
@@ -77,7 +77,11 @@ async fn kafka(environment: &dyn Environment, output: &Output) -> Result<bool, S
             continue;
         }
         let replicas = topic.partitions.iter().map(|partition| partition.replicas.len()).max().unwrap_or(0);
-        output.data(&format!("  topic {name}: {} partitions, replication {replicas}", topic.partitions.len()));
+        output.data(&format!(
+            "  topic {}: {} partitions, replication {replicas}",
+            name.escape_debug(),
+            topic.partitions.len()
+        ));
     }
     Ok(offline == 0 && behind == 0 && hidden.is_none() && shown)
 }

@@ -64,10 +64,12 @@ impl Variables {
             },
         };
         let mut environment = Map::new();
-        for (key, value) in std::env::vars() {
-            if let Some(name) = key.strip_prefix("KSCEN_VAR_") {
-                environment.insert(name.to_owned(), scalar(name, &value)?);
-            }
+        for (key, value) in std::env::vars_os() {
+            // Variables of others may be anything, and are not looked at.
+            let Some(name) = key.to_str().and_then(|key| key.strip_prefix("KSCEN_VAR_")) else { continue };
+            let unreadable = || vec![Problem::new("bad-value", format!("KSCEN_VAR_{name} is not UTF-8 text"))];
+            let value = value.to_str().ok_or_else(unreadable)?;
+            environment.insert(name.to_owned(), scalar(name, value)?);
         }
         Ok(PlanOptions {
             vars: vec![given, file, environment, project.entry.common.vars.clone()],

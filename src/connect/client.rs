@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
+/// Longest answer that is read, in bytes: some thousand connectors with their traces.
+const LONGEST: usize = 64 << 20;
+
 /// How long a request is repeated while Connect says that it cannot answer *yet*.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -130,9 +133,16 @@ impl ConnectClient {
         }
         let unreachable =
             |error: reqwest::Error| ConnectError::Unreachable { url: url.to_string(), cause: Cause::new(error) };
-        let response = request.send().await.map_err(unreachable)?;
+        let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
-        let body = response.bytes().await.map_err(unreachable)?.to_vec();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LONGEST {
+                let message = format!("{url} answers more than {} MiB, which is no answer of Connect", LONGEST >> 20);
+                return Err(ConnectError::Refused { status: status.as_u16(), message });
+            }
+        }
         if status.is_success() {
             return Ok(Answer::Done(status, body));
         }
@@ -228,5 +238,21 @@ mod tests {
         let url = client.url(&["connectors", "a/b c", "status"], &[("x", "1")]);
         assert_eq!(url.as_str(), "http://h:1/connect/connectors/a%2Fb%20c/status?x=1");
         assert!(ConnectClient::new("localhost:8083").is_err());
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_refused() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let _ = socket.read(&mut [0; 4096]).await.unwrap();
+            socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n[").await.unwrap();
+            let blanks = vec![b' '; 1 << 20];
+            while socket.write_all(&blanks).await.is_ok() {}
+        });
+        let client = ConnectClient::new(&format!("http://{address}")).unwrap();
+        let error = client.worker().await.expect_err("it has no end").to_string();
+        assert!(error.contains("answers more than 64 MiB"), "{error}");
     }
 }

@@ -1,8 +1,9 @@
 //! Connections to PostgreSQL.
 
 use super::{DatabaseError, DatabaseResult};
-use crate::ground::{Cause, innermost};
+use crate::ground::{Cause, innermost, input};
 use std::fmt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, SslMode};
@@ -176,14 +177,17 @@ impl Database {
     }
 }
 
+/// The longest file of certificates that is read.
+const CERTIFICATES: u64 = 16 << 20;
+
 fn connector(trust: Trust, authorities: Option<&str>) -> DatabaseResult<native_tls::TlsConnector> {
     let address = |message: String| DatabaseError::Address { message };
     let mut builder = native_tls::TlsConnector::builder();
     builder.danger_accept_invalid_certs(trust == Trust::Encrypted);
     builder.danger_accept_invalid_hostnames(trust != Trust::Host);
     if let Some(path) = authorities {
-        let pem =
-            std::fs::read(path).map_err(|error| address(format!("sslrootcert `{path}` is not readable: {error}")))?;
+        let pem = input::read(Path::new(path), CERTIFICATES);
+        let pem = pem.map_err(|error| address(format!("sslrootcert `{path}` is not readable: {error}")))?;
         let certificate = native_tls::Certificate::from_pem(&pem)
             .map_err(|error| address(format!("sslrootcert `{path}` is no PEM certificate: {error}")))?;
         builder.add_root_certificate(certificate);

@@ -1,11 +1,18 @@
 //! Queries whose rows are wanted.
 
-use super::{DatabaseResult, Session};
+use super::{DatabaseError, DatabaseResult, Session};
+use futures_util::TryStreamExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
+use std::pin::pin;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::types::Type;
+
+/// The longest answer that is taken, in bytes.
+const LONGEST: usize = 32 << 20;
+/// What a value takes beside its text, in bytes.
+const CELL: usize = 32;
 
 /// Rows of a query as JSON values.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,14 +46,20 @@ impl Session {
         let mut rows = Vec::new();
         self.client.batch_execute("BEGIN READ ONLY").await?;
         // The session is let go afterwards where it fails, and its transaction with it.
-        let answer = self.client.simple_query(statement).await?;
-        self.client.batch_execute("ROLLBACK").await?;
-        for message in answer {
+        let mut answer = pin!(self.client.simple_query_raw(statement).await?);
+        let mut bytes = 0;
+        while let Some(message) = answer.try_next().await? {
             if let SimpleQueryMessage::Row(row) = message {
                 let cell = |(index, ty)| row.get(index).map_or(Value::Null, |text| json(text, ty));
+                bytes += (0..types.len()).map(|index| row.get(index).map_or(0, str::len) + CELL).sum::<usize>();
+                if bytes > LONGEST {
+                    let message = format!("the query answers more than {} MiB: ask for less", LONGEST >> 20);
+                    return Err(DatabaseError::Unreadable { message });
+                }
                 rows.push(types.iter().enumerate().map(cell).collect());
             }
         }
+        self.client.batch_execute("ROLLBACK").await?;
         Ok(QueryResult { columns, rows })
     }
 }

@@ -5,8 +5,10 @@ pub mod input;
 mod lock;
 mod plural;
 pub mod private;
+mod program;
 pub mod trust;
 
 pub(crate) use causes::{Cause, causes, in_full, innermost};
 pub(crate) use lock::lock;
 pub(crate) use plural::plural;
+pub(crate) use program::{bare, program};

@@ -9,6 +9,7 @@ mod logs;
 mod offsets;
 mod reread;
 mod state;
+mod topic_name;
 
 #[cfg(test)]
 pub use admin::BrokerView;
@@ -24,3 +25,4 @@ pub use logs::{ClientLog, LogSink};
 pub use offsets::OffsetReader;
 pub use reread::{RereadMessage, reread};
 pub use state::{AssignmentChange, ClientState, StartAt};
+pub use topic_name::unfit_topic_name;

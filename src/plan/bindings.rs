@@ -8,6 +8,7 @@ use crate::verb::Scope;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::env::VarError;
 use std::sync::Arc;
 
 /// First words of references that are not variables.
@@ -241,6 +242,9 @@ impl Bindings {
             }
             ["env", name] => match (std::env::var(name), &reference.default) {
                 (Ok(value), _) => Ok(json!(value)),
+                (Err(VarError::NotUnicode(_)), _) => {
+                    Err(format!("the environment variable `{name}` is not UTF-8 text"))
+                }
                 (Err(_), Some(default)) => Ok(json!(default)),
                 (Err(_), None) => Err(format!("the environment variable `{name}` is not set")),
             },

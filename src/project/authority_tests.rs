@@ -65,6 +65,7 @@ const NEEDED: &[(&str, &str, &[Grant])] = &[
     ("network", "network: { service: kafka, fault: cut, for: 1s }", &[Faults]),
     ("backup", "backup: { topics: [t], to: a }", &[Backup]),
     ("restore", "restore: { from: a, topic: t }", &[Restore]),
+    ("restore", "restore: { from: a, topic: t, groups: [g] }", &[Restore, Groups]),
     ("reassign", "reassign: { topic: t, to: [1] }", &[Topics, Faults]),
     ("http", "http: { url: \"http://127.0.0.1:9/connectors/c\", method: DELETE }", &[Http]),
     ("http", "http: \"http://127.0.0.1:9/\"", &[]),

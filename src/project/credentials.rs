@@ -31,6 +31,40 @@ pub(super) fn redactor(entry: &Common) -> Redactor {
     hidden(Redactor::default(), found)
 }
 
+/// Hides what looks like a credential in the text of a project file, which cannot be read or is wrong: the line that is shown of it may
+/// hold one.
+pub(super) fn of_document(text: &str) -> Redactor {
+    let mut found = Vec::new();
+    let mut key = false;
+    for line in text.lines() {
+        key |= line.contains("-----BEGIN");
+        if key {
+            found.push((String::new(), line.trim().to_owned()));
+        }
+        key &= !line.contains("-----END");
+        let apart = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '{' | '}');
+        line.split(apart).filter(|word| word.contains("://")).for_each(|word| of_url(word, &mut found));
+        let small = line.to_ascii_lowercase();
+        for mark in MARKS {
+            found.extend(small.match_indices(mark).filter_map(|(at, _)| value_behind(&line[at + mark.len()..])));
+        }
+    }
+    found.retain(|(_, value)| !value.starts_with("${"));
+    hidden(Redactor::default(), found)
+}
+
+/// The value of the key whose name these characters end.
+fn value_behind(rest: &str) -> Option<(String, String)> {
+    let rest =
+        rest.trim_start_matches(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '"' | '\'' | ' '));
+    let rest = rest.strip_prefix([':', '='])?.trim_start();
+    let value = match rest.chars().next()? {
+        quote @ ('"' | '\'') => rest[1..].split(quote).next()?,
+        _ => rest.split([',', '}', ';', ' ', '#']).next()?,
+    };
+    (!value.is_empty()).then(|| (String::new(), value.to_owned()))
+}
+
 /// Hides also the credentials in the addresses of what was started or found.
 pub fn hide_addresses(redactor: Redactor, endpoints: &Endpoints) -> Redactor {
     let mut found = Vec::new();
@@ -115,5 +149,23 @@ mod tests {
         let redactor = redactor(&entry);
         let text = "anna one-pass two-pass three-pass FOURFOURFOUR fi/ve-pass fi%2Fve-pass six-pass postgres postgres://postgres:postgres@p";
         assert_eq!(redactor.text(text), "anna *** *** *** *** *** *** *** postgres postgres://postgres:***@p");
+    }
+
+    #[test]
+    fn the_text_of_a_project_file_that_is_wrong_shows_no_credential() {
+        for line in [
+            "postgres: { url: 'postgres://app:one-pass@host/app', urll: x }",
+            "sasl.password: one-pass",
+            "    \"ssl.key.password\" : \"one-pass\", x: y }",
+            "config: { sasl.password: one-pass, y: [",
+            "sasl.jaas.config: 'Login required username=\"anna\" password=\"one-pass\";'",
+            "  api_token='one-pass'",
+            "-----BEGIN KEY-----\none-pass\n-----END KEY-----",
+        ] {
+            let shown = of_document(line).text(line).into_owned();
+            assert!(!shown.contains("one-pass"), "{shown}");
+        }
+        let reference = "sasl.password: ${env.PASSWORD}";
+        assert_eq!(of_document(reference).text(reference), reference);
     }
 }

@@ -1,11 +1,12 @@
 //! Finds and reads `kscen.yaml`.
 
+use super::credentials::of_document;
 use super::environments::{EnvironmentEntry, ProjectFile, kind_names};
 use crate::environment::{AnyKind, Endpoints, Grant, Site, builtin};
 use crate::ground::trust::distrust;
 use crate::plan::Bindings;
 use crate::scenario::schema::generate;
-use crate::text::{Origin, Problem, Redactor, did_you_mean};
+use crate::text::{Origin, Problem, Redactor, did_you_mean, escape};
 use crate::validate::SchemaCheck;
 use crate::verb::Registry;
 use serde_json::Value;
@@ -33,6 +34,12 @@ pub struct Project {
     pub no_run: bool,
 }
 
+/// Whether an environment can have this name.
+fn is_environment_name(name: &str) -> bool {
+    let plain = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    !name.is_empty() && !name.starts_with('.') && name.chars().count() <= 100 && name.chars().all(plain)
+}
+
 /// The project file that applies in `folder`: the nearest one upwards.
 pub fn find(folder: &Path) -> Option<PathBuf> {
     let absolute = std::path::absolute(folder).ok()?;
@@ -48,6 +55,15 @@ impl Project {
     /// # Errors
     /// Problems of the file, or an environment that it does not have.
     pub fn load(folder: &Path, environment: Option<&str>) -> Result<Self, Vec<Problem>> {
+        // The line that is shown may hold a credential.
+        let hidden = |problem: Problem| match problem.at.as_ref().map(|place| of_document(&place.source.text)) {
+            Some(redactor) => problem.redacted(&redactor),
+            None => problem,
+        };
+        Self::read(folder, environment).map_err(|problems| problems.into_iter().map(hidden).collect())
+    }
+
+    fn read(folder: &Path, environment: Option<&str>) -> Result<Self, Vec<Problem>> {
         let Some(path) = find(folder) else {
             return Self::choose(ProjectFile::default(), folder.to_owned(), environment, None);
         };
@@ -93,6 +109,16 @@ impl Project {
     ) -> Result<Self, Vec<Problem>> {
         let (built_in, kind) = builtin();
         let name = environment.map(str::to_owned).or(file.default).unwrap_or_else(|| built_in.to_owned());
+        // It is part of the names of files.
+        if let Some(name) = file.environments.keys().chain([&name]).find(|name| !is_environment_name(name)) {
+            let problem = Problem::new("environment-name", format!("`{name}` cannot be an environment"));
+            let problem =
+                problem.help("use letters, digits, `-`, `_` and `.`, at most 100, and no `.` at the beginning");
+            return Err(vec![match origin.filter(|_| file.environments.contains_key(name)) {
+                Some(origin) => problem.at(origin.key_place(&format!("/environments/{}", escape(name)))),
+                None => problem,
+            }]);
+        }
         let entry = match file.environments.get(&name) {
             Some(entry) => entry.clone(),
             None if name == built_in => EnvironmentEntry::of(kind),

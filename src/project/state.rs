@@ -2,6 +2,7 @@
 
 use super::load::Project;
 use crate::ground::private;
+use crate::ground::trust::own_folder;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -15,9 +16,8 @@ pub fn state_folder() -> io::Result<PathBuf> {
     let base = variable("XDG_STATE_HOME")
         .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "neither XDG_STATE_HOME nor HOME is set"))?;
-    let folder = base.join("kscen");
-    private::create_dir_all(&folder)?;
-    Ok(folder)
+    // What is found there is undone: nobody else may have put it there.
+    own_folder(&base.join("kscen"))
 }
 
 /// A file of an environment: what is the same environment has the same file.

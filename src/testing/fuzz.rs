@@ -3,7 +3,12 @@
 
 use crate::accounting::archive::StoredAccounts;
 use crate::backup::batch::Batches;
+use crate::backup::cat::{CatSelection, records};
 use crate::backup::manifest::Manifest;
+use crate::backup::prune::{Retention, prunable};
+use crate::backup::translation::Translation;
+use crate::backup::when::first_since;
+use crate::backup::{Archive, FORMAT, FolderStore, Level, VERSION, verify};
 use crate::compare::compare;
 use crate::database::is_change;
 use crate::debezium::EventDecoder;
@@ -18,7 +23,8 @@ use crate::verbs::LANGUAGE;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A reader of bytes.
 pub type FuzzTarget = fn(&[u8]);
@@ -32,6 +38,8 @@ pub const TARGETS: &[(&str, FuzzTarget)] = &[
     ("accounts", accounts),
     ("journal", journal),
     ("manifest", manifest),
+    ("archive", archive),
+    ("offsets", offsets),
     ("batch", batch),
     ("wire", wire),
     ("debezium", debezium),
@@ -117,11 +125,76 @@ pub fn journal(bytes: &[u8]) {
     in_file("journal", bytes, |file| drop(open_faults(&file)));
 }
 
-/// A manifest of a backup.
+/// A manifest of a backup, as it is before it is held against its archive.
 pub fn manifest(bytes: &[u8]) {
     if let Ok(manifest) = serde_json::from_slice::<Manifest>(bytes) {
         let _ = (manifest.records(), manifest.bytes());
     }
+}
+
+/// An archive with one manifest and one segment: the bytes of the two, with a zero byte between them. The checksums of batches are made
+/// to fit, so that what is behind them is reached.
+pub fn archive(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |byte| *byte == 0);
+    let (manifest, segment) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let Ok(folder) = tempfile::tempdir() else { return };
+    let put = |name: &str, bytes: &[u8]| {
+        let file = folder.path().join(name);
+        let made = file.parent().map(std::fs::create_dir_all);
+        made.is_some_and(|made| made.is_ok()) && std::fs::write(&file, bytes).is_ok()
+    };
+    let label = format!(r#"{{"format":"{FORMAT}","version":{VERSION},"id":"a"}}"#);
+    let sums = "0000  manifests/00000001.json\n";
+    let written = put("archive.json", label.as_bytes())
+        && put("manifests/00000001.json", manifest)
+        && put("topics/t@none/0/00000000000000000000.log", &fitting(segment))
+        && put("SHA256SUMS", sums.as_bytes());
+    if written {
+        read_archive(folder.path());
+    }
+}
+
+/// Everything that reads an archive without a cluster.
+fn read_archive(folder: &Path) {
+    let Ok(archive) = Archive::open(Arc::new(FolderStore::new(folder))) else { return };
+    let _ = verify(&archive, Level::Deep, 1);
+    let _ = prunable(&archive, Retention { newest: Some(1), since: None });
+    let Ok(manifest) = archive.current() else { return };
+    for topic in &manifest.topics {
+        for partition in &topic.partitions {
+            let _ = first_since(&archive, partition, 1);
+            let _ = records(&archive, topic, partition, CatSelection::default(), |line| {
+                serde_json::to_string(&line).is_ok()
+            });
+        }
+    }
+}
+
+/// Batches with the checksums that they should have.
+fn fitting(segment: &[u8]) -> Vec<u8> {
+    let mut fitting = segment.to_vec();
+    let mut at = 0;
+    for batch in Batches::new(segment).map_while(Result::ok) {
+        let end = at + batch.header().size;
+        let checksum = crc32c::crc32c(&segment[at + 21..end]);
+        fitting[at + 17..at + 21].copy_from_slice(&checksum.to_be_bytes());
+        at = end;
+    }
+    fitting
+}
+
+/// A table of where offsets went; its checksum is made to fit.
+pub fn offsets(bytes: &[u8]) {
+    let mut table = bytes.to_vec();
+    table.extend_from_slice(&crc32c::crc32c(bytes).to_be_bytes());
+    let Ok(table) = Translation::from_bytes(&table) else { return };
+    let _ = table.records();
+    for run in table.runs() {
+        for source in [run.source - 1, run.source, run.source + run.length - 1] {
+            let _ = (table.record(source), table.position(source));
+        }
+    }
+    let _ = (table.record(i64::MIN), table.position(i64::MIN), table.position(i64::MAX));
 }
 
 /// Batches of records as they lie in a backup, or come from a broker.

@@ -153,6 +153,7 @@ impl Step for Backup {
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let options = self.options().map_err(|reason| StepError::broken("bad-value", reason).at("/compression"))?;
+        let options = BackupOptions { redactor: (*cx.run.recorder.redactor()).clone(), ..options };
         let (cluster, store) = (cx.run.wire()?, store(&cx.run, &self.to));
         cx.prepared();
         let listener = listener(cx);

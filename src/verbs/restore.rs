@@ -10,7 +10,7 @@ use crate::environment::{Grant, Needs};
 use crate::faults::Resource;
 use crate::scenario::units::{Bytes, Count};
 use crate::text::Problem;
-use crate::verb::{CheckContext, Facts, SharedRun, Step, StepContext, StepError, StepOutcome};
+use crate::verb::{CheckContext, Facts, Scope, SharedRun, Step, StepContext, StepError, StepOutcome};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -93,13 +93,17 @@ impl Restore {
 
 impl Step for Restore {
     const VERB: &'static str = "restore";
-    const MAY: &'static [Grant] = &[Grant::Restore];
+    const MAY: &'static [Grant] = &[Grant::Restore, Grant::Groups];
     const EXAMPLE: &'static str =
         "restore: { from: archive, topic: \"orders-${run.id}\", as: \"restored-${run.id}\", offsets: exact }";
     const BACKGROUND: bool = true;
 
     fn needs(&self) -> Needs {
         Needs::kafka()
+    }
+
+    fn changes(&self, _: &Scope) -> Vec<Grant> {
+        if self.groups.is_empty() { vec![Grant::Restore] } else { vec![Grant::Restore, Grant::Groups] }
     }
 
     fn facts(&self) -> Facts {

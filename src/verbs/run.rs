@@ -4,6 +4,7 @@ mod family;
 mod output;
 
 use crate::environment::Grant;
+use crate::ground;
 use crate::text::{Problem, short};
 use crate::verb::{CheckContext, Facts, Step, StepContext, StepError, StepOutcome, Stop};
 use family::{Family, MARK};
@@ -131,7 +132,7 @@ impl Run {
             self.command.split_first().ok_or_else(|| StepError::broken("no-command", "there is no program to run"))?;
         let endpoints = &cx.run.endpoints;
         let mark = format!("{}-{}-{:08x}", cx.run.id(), cx.id, rand::random::<u32>());
-        let mut command = tokio::process::Command::new(program);
+        let mut command = tokio::process::Command::from(ground::program(program));
         command
             .args(arguments)
             .env("KSCEN_RUN_ID", cx.run.id())

@@ -5,6 +5,7 @@ mod create;
 pub(super) use create::Wanted;
 
 use crate::environment::{Grant, Needs};
+use crate::kafka::unfit_topic_name;
 use crate::scenario::units::Count;
 use crate::text::Problem;
 use crate::verb::{CheckContext, Facts, Scope, Step, StepContext, StepError, StepOutcome};
@@ -42,18 +43,7 @@ pub struct Topic {
 
 /// Kafka's limit, and what its metrics can tell apart.
 pub(super) fn check_topic_name(pointer: &str, name: &str, cx: &mut CheckContext<'_>) {
-    let legal = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
-    let why = if name.is_empty() {
-        "it is empty"
-    } else if name == "." || name == ".." {
-        "it is a path"
-    } else if name.len() > 249 {
-        "it is longer than 249 characters"
-    } else if !name.chars().all(legal) {
-        "topic names consist of ASCII letters, digits, `.`, `_` and `-`"
-    } else {
-        return;
-    };
+    let Some(why) = unfit_topic_name(name) else { return };
     cx.report(pointer, Problem::new("bad-topic-name", format!("`{name}` cannot be a topic: {why}")));
 }
 

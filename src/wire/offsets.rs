@@ -9,6 +9,9 @@ use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListO
 use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, ListOffsetsResponse, TopicName};
 use std::collections::BTreeMap;
 
+/// The largest offset that is believed: a partition with a million records a second gets there in 285 years.
+const LARGEST: i64 = 1 << 53;
+
 /// Which offset is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
@@ -100,7 +103,16 @@ fn read(topic: &str, answer: ListOffsetsResponse) -> BTreeMap<i32, Result<Option
             leader_epoch: Some(partition.leader_epoch).filter(|epoch| *epoch >= 0),
             timestamp: Some(partition.timestamp).filter(|time| *time >= 0),
         };
-        let found = checked.map(|()| (offset.offset >= 0).then_some(offset)).map_err(WireError::from);
+        // What a broker says is reckoned with: it may be anything.
+        let strange = || WireError::Nobody {
+            wanted: format!("the offset of {topic}/{}", partition.partition_index),
+            reason: format!("the broker says {}, which no partition has", offset.offset),
+            passes: false,
+        };
+        let found = match checked.map_err(WireError::from) {
+            Ok(()) if offset.offset > LARGEST => Err(strange()),
+            checked => checked.map(|()| (offset.offset >= 0).then_some(offset)),
+        };
         (partition.partition_index, found)
     });
     answers.collect()

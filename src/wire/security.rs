@@ -1,6 +1,7 @@
 //! How a client proves who it is, and to whom it listens: from the properties that the other clients use, too.
 
 use super::error::WireError;
+use crate::ground::input;
 use crate::kafka::{ClientRole, ClientSettings, KafkaFailure};
 use native_tls::{Certificate, Identity, TlsConnector};
 use openssl::hash::MessageDigest;
@@ -182,7 +183,7 @@ fn authorities(properties: &ClientProperties) -> Result<Vec<Certificate>, WireEr
         for entry in path.read_dir().map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
             // A folder of authorities also holds other things, such as lists of revoked certificates.
-            if let (true, Ok(pem)) = (path.is_file(), std::fs::read(&path)) {
+            if let Ok(pem) = input::read(&path, LONGEST) {
                 found.extend(Certificate::stack_from_pem(&pem).unwrap_or_default());
             }
         }
@@ -203,8 +204,11 @@ fn stack(property: &str, pem: &[u8]) -> Result<Vec<Certificate>, WireError> {
     }
 }
 
+/// The longest file of keys and certificates that is read.
+const LONGEST: u64 = 16 << 20;
+
 fn read(property: &str, path: &str) -> Result<Vec<u8>, WireError> {
-    std::fs::read(path).map_err(|error| caused(property, &format!("{path} cannot be read"), error))
+    input::read(Path::new(path), LONGEST).map_err(|error| caused(property, &format!("{path} cannot be read"), error))
 }
 
 /// The client's own certificate and key, where there are some.

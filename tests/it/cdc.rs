@@ -26,6 +26,7 @@ fn run(folder: &Path, scenarios: &[(&str, &str)]) -> Outcome {
         .args(files)
         .current_dir(folder)
         .env("NO_COLOR", "1")
+        .env("KSCEN_SECRET_ALONE", "for-kscen-alone")
         .output()
         .expect("kscen starts");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -52,15 +53,89 @@ steps:
         - { query: SELECT pubname FROM pg_publication, rows: [] }
 "#;
 
+/// Somebody else's connector, made without kscen, and how it is configured.
+const THEIRS: &str = r#"
+name: Theirs
+setup:
+  - sql: CREATE TABLE theirs (id integer PRIMARY KEY)
+  - connector: { name: seed, debezium: { tables: [theirs] } }
+steps:
+  - run:
+      - python3
+      - -c
+      - |
+        import glob, json, os, sys
+        from urllib.request import Request, urlopen
+        connectors = sys.argv[1] + "/connectors"
+        config = json.load(urlopen(connectors + "/seed/config"))
+        own = {"slot.name": "theirs", "publication.name": "theirs", "topic.prefix": "theirs", "poll.interval.ms": "345"}
+        body = json.dumps({"name": "theirs", "config": {**config, **own, "name": "theirs"}}).encode()
+        urlopen(Request(connectors, body, {"Content-Type": "application/json"}))
+        json.dump(json.load(urlopen(connectors + "/theirs/config")), open("former.json", "w"))
+        # No process shows the password of the database to others, and none but kscen has what is for kscen alone.
+        own = f"/proc/{os.getppid()}/environ"
+        for file in glob.glob("/proc/[0-9]*/cmdline") + glob.glob("/proc/[0-9]*/environ"):
+            try:
+                text = open(file, "rb").read()
+            except OSError:
+                continue
+            assert config["database.password"].encode() not in text, file
+            assert file == own or b"kscen-alone" not in text, file
+      - "${connect.url}"
+  - expect: { connector: { name: theirs, state: RUNNING } }
+    within: 60s
+"#;
+
+/// A run that changes it.
+const CHANGES: &str = r#"
+name: A change of somebody else's connector
+steps:
+  - connector:
+      name: theirs
+      debezium: { tables: [theirs], prefix: theirs }
+      config: { slot.name: theirs, publication.name: theirs, poll.interval.ms: 678 }
+  - http: { url: "${connect.url}/connectors/theirs/config", contains: '"poll.interval.ms":"678"' }
+"#;
+
+/// It is there, and as it was.
+const AS_IT_WAS: &str = r#"
+name: As it was
+steps:
+  - run:
+      command:
+        - python3
+        - -c
+        - |
+          import json, sys
+          from urllib.request import urlopen
+          config = json.load(urlopen(sys.argv[1] + "/connectors/theirs/config"))
+          former = json.load(open("former.json"))
+          print("the same" if config == former and former["poll.interval.ms"] == "345" else "another")
+        - "${connect.url}"
+      contains: the same
+  - expect: { connector: { name: theirs, state: RUNNING } }
+    within: 60s
+"#;
+
 #[test]
-fn a_connector_restart_loses_nothing_and_leaves_nothing() {
-    if super::local::skipped("a_connector_restart_loses_nothing_and_leaves_nothing") {
+fn what_a_run_does_to_connectors_loses_nothing_and_leaves_nothing() {
+    if super::local::skipped("what_a_run_does_to_connectors_loses_nothing_and_leaves_nothing") {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
     let recovery = shipped("debezium-recovery.yaml", folder.path());
-    let outcome = run(folder.path(), &[("recovery.yaml", &recovery), ("clean.yaml", CLEAN)]);
+    // On one stack, which is what takes the time.
+    let ours = [("recovery.yaml", &recovery[..]), ("clean.yaml", CLEAN)];
+    let theirs = [("theirs.yaml", THEIRS), ("changes.yaml", CHANGES), ("as-it-was.yaml", AS_IT_WAS)];
+    let outcome = run(folder.path(), &[&ours[..], &theirs].concat());
     assert_eq!(outcome.code, Some(0), "{}", outcome.said);
+    let former = std::fs::read(folder.path().join("former.json")).expect("a configuration");
+    let former: serde_json::Value = serde_json::from_slice(&former).expect("JSON");
+    let password = former["database.password"].as_str().expect("a password");
+    assert!(password.len() == 32 && !outcome.said.contains(password), "{}", outcome.said);
+    let results = folder.path().join("results");
+    let grep = Command::new("grep").args(["-rl", password]).arg(results).output().expect("grep starts");
+    assert_eq!(String::from_utf8_lossy(&grep.stdout), "", "no file of the results holds the password");
 }
 
 const SABOTAGE: &str = r#"
@@ -155,14 +230,27 @@ steps:
         VALUES (1)
 "#;
 
+const FLOOD: &str = r#"
+name: A query without end
+steps:
+  - expect:
+      sql:
+        - { query: "SELECT repeat('x', 1000000) FROM generate_series(1, 1000)", rows: [] }
+"#;
+
 #[test]
 fn what_connect_and_postgres_refuse_is_shown_in_their_words() {
     if super::local::skipped("what_connect_and_postgres_refuse_is_shown_in_their_words") {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let scenarios =
-        [("refused.yaml", REFUSED), ("failed.yaml", FAILED_TASK), ("sql.yaml", WRONG_SQL), ("clean.yaml", CLEAN)];
+    let scenarios = [
+        ("refused.yaml", REFUSED),
+        ("failed.yaml", FAILED_TASK),
+        ("sql.yaml", WRONG_SQL),
+        ("flood.yaml", FLOOD),
+        ("clean.yaml", CLEAN),
+    ];
     let outcome = run(folder.path(), &scenarios);
     assert_eq!(outcome.code, Some(3), "a refused configuration is the worst: {}", outcome.said);
     for expected in [
@@ -174,6 +262,7 @@ fn what_connect_and_postgres_refuse_is_shown_in_their_words() {
         "relation \"nowhere\" does not exist (SQLSTATE 42P01)",
         "2 | INSERT INTO nowhere",
         "sql.yaml:4:",
+        "the query answers more than 32 MiB",
     ] {
         assert!(outcome.said.contains(expected), "`{expected}` is missing:\n{}", outcome.said);
     }

@@ -111,6 +111,33 @@ fn the_deepest_expressions_are_read() {
     }
 }
 
+/// A variable of the environment may be any bytes; who does not need it is not bothered by it.
+#[test]
+fn variables_that_are_not_text_are_told() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    put(folder.path(), "none.yaml", "name: x\nsteps:\n  - wait: 1s\n");
+    put(
+        folder.path(),
+        "uses.yaml",
+        "name: x\nvars: { a: \"${env.STRANGE:-none}\" }\nsteps:\n  - wait: 1s\n    name: \"${a}\"\n",
+    );
+    put(folder.path(), "takes.yaml", "name: x\nvars: { a: b }\nsteps:\n  - wait: 1s\n    name: \"${a}\"\n");
+    let strange = std::ffi::OsStr::from_bytes(b"\xff\xfe");
+    for (file, name, code, words) in [
+        ("none.yaml", "STRANGE", 0, ""),
+        ("uses.yaml", "STRANGE", 2, "`STRANGE` is not UTF-8 text"),
+        ("takes.yaml", "KSCEN_VAR_a", 2, "KSCEN_VAR_a is not UTF-8 text"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kscen"));
+        command.args(["plan", file]).current_dir(folder.path()).env_remove("KSCEN_ENV").env(name, strange);
+        let printed = command.output().expect("kscen starts");
+        let said = String::from_utf8_lossy(&printed.stderr).into_owned();
+        assert_eq!(printed.status.code(), Some(code), "{file}: {said}");
+        assert!(said.contains(words), "{file}: {said}");
+    }
+}
+
 fn pipe(folder: &Path, name: &str) {
     nix::unistd::mkfifo(&folder.join(name), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
 }

@@ -239,3 +239,14 @@ fn no_type_is_exported_by_two_rooms() {
     let twice: Vec<_> = rooms.iter().filter(|(_, rooms)| rooms.len() > 1).collect();
     assert!(twice.is_empty(), "give each a name that says what it is: {twice:?}");
 }
+
+/// A program that is started any other way would be handed kscen's own variables, and the secrets among them.
+#[test]
+fn programs_are_started_in_one_place() {
+    let new = ["Command", "::new("].concat();
+    let others: Vec<_> = files("src", "rs")
+        .into_iter()
+        .filter(|file| !is_test(&below_src(file)) && productive(file).contains(&new))
+        .collect();
+    assert_eq!(others, [root().join("src/ground/program.rs")]);
+}

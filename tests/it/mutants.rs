@@ -54,7 +54,7 @@ fn step(random: &mut StdRng, depth: usize) -> Value {
         let count = random.random_range(1..4);
         (0..count).map(|_| step(random, depth + 1)).collect()
     };
-    match random.random_range(0..if depth < 4 { 8 } else { 6 }) {
+    match random.random_range(0..if depth < 4 { 9 } else { 7 }) {
         0 => json!({ "wait": format!("{}ms", random.random_range(1..9_999)) }),
         1 => json!({ "run": ["echo", "${run.id}", "${item.t}", "$${x}"], "for_each": items, "name": "no ${index}" }),
         2 => json!({ "topic": format!("m{}-${{run.id}}", random.random_range(0..u32::MAX)), "if": "not failed" }),
@@ -65,7 +65,42 @@ fn step(random: &mut StdRng, depth: usize) -> Value {
         5 => {
             json!({ "produce": { "topic": "m-${run.id}", "rate": format!("{}/s", random.random_range(1..100_000)), "for": "3s" } })
         }
+        6 => archive_step(random),
         _ => json!({ "parallel": [steps(random), steps(random)] }),
+    }
+}
+
+/// A step about archives, or one that moves replicas.
+fn archive_step(random: &mut StdRng) -> Value {
+    let archive = format!("m{}", random.random_range(0..5));
+    let topic = format!("m{}-${{run.id}}", random.random_range(0..u32::MAX));
+    let mut any = |words: &[&str]| words.choose(random).copied().unwrap_or_default().to_owned();
+    let offsets = any(&["exact", "translated"]);
+    let (codec, batches) = (any(&["none", "gzip:9", "zstd:19", "lz4"]), any(&["auto", "verbatim", "recompress"]));
+    let (level, file, how) =
+        (any(&["quick", "full", "deep"]), any(&["segment", "manifest", "label"]), any(&["flip", "truncate", "remove"]));
+    let count = random.random_range(1..60_u32);
+    match random.random_range(0..8) {
+        0 => {
+            json!({ "backup": { "topics": [topic, "m*"], "to": archive, "compression": codec, "batches": batches, "groups": "none" } })
+        }
+        1 => {
+            json!({ "backup": { "topics": [topic], "to": archive, "groups": ["g"], "max_messages": count, "rate": "5MB", "parallel": count,
+            "on_gap": "stop" }, "timeout": "1h" })
+        }
+        2 => {
+            json!({ "restore": { "from": archive, "topic": "t", "as": topic, "offsets": offsets, "partitions": [0, count], "append": true } })
+        }
+        3 => {
+            json!({ "restore": { "from": archive, "topic": topic, "generation": count, "isolation": "everything", "rate": "1KB" } })
+        }
+        4 => json!({ "verify": { "archive": archive, "level": level } }),
+        5 => json!({ "corrupt": { "archive": archive, "file": file, "how": how } }),
+        6 => {
+            json!({ "expect": { "archive": { "name": archive, "records": { "min": count }, "sound": count % 2 == 0, "level": level } } })
+        }
+        _ => json!({ "parallel": [[{ "topic": { "name": topic, "partitions": count, "replication": 2 } },
+            { "reassign": { "topic": topic, "partition": 0, "to": [2, 1] } }]] }),
     }
 }
 
@@ -131,6 +166,8 @@ fn harsh(random: &mut StdRng, scenario: &mut Value) {
         json!("${steps.nope.acked}"),
         json!("${item}"),
         json!("\u{202e}\u{1b}[2J"),
+        json!("../../archive"),
+        json!({ "archive": "../x", "level": "target", "topic": "../y" }),
         json!("99999999999999999999h"),
         json!(vec!["${run.id}"; 300]),
         other,

@@ -104,6 +104,25 @@ fn holds_none(what: &str, bytes: &[u8]) {
     }
 }
 
+/// A command gets what it is given, and nothing that is for kscen.
+#[test]
+fn commands_are_not_handed_what_is_for_kscen_alone() {
+    let project = Project::new();
+    project.write("kscen.yaml", "default: quiet\nenvironments:\n  quiet: { mock: { topics: [t] } }\n");
+    let scenario = r#"
+name: Alone
+secrets: [TOKEN]
+steps:
+  - run: { command: [sh, -c, 'test -n "$PATH" && test -n "$KSCEN_RUN_ID" && ! env | grep -E "^KSCEN_(SECRET|VAR|ENV)"'] }
+  - run: { command: [sh, -c, 'test "$A" = for-kscen'], env: { A: "${secrets.TOKEN}" } }
+"#;
+    project.write("alone.yaml", scenario);
+    let mut command = project.command(&["run", "alone.yaml"]);
+    command.env("KSCEN_SECRET_TOKEN", "for-kscen").env("KSCEN_VAR_x", "1").env("KSCEN_ENV", "quiet");
+    let output = command.output().expect("kscen runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
 #[test]
 fn no_byte_that_is_written_holds_a_secret() {
     let project = Project::new();

@@ -147,7 +147,14 @@ impl<'a> BatchRecords<'a> {
             TimeStampType::CreateTime => self.header.base_timestamp.wrapping_add(time),
             TimeStampType::LogAppendTime => self.header.max_timestamp,
         };
-        Ok(BatchRecord { offset: self.header.base_offset + delta, timestamp, key, value, headers, rest: whole })
+        Ok(BatchRecord {
+            offset: self.header.base_offset.saturating_add(delta),
+            timestamp,
+            key,
+            value,
+            headers,
+            rest: whole,
+        })
     }
 }
 

@@ -1,10 +1,13 @@
 //! What an archive says of itself. A manifest is never changed; each names the one before by its digest, and the newest rules.
 
+mod bounds;
 mod partition;
 mod topic;
 
 pub use partition::{AbortedRange, Cut, GapReason, KeptPartition, OffsetGap, OpenTransaction, Segment};
 pub use topic::{Acl, KeptTopic, Setting};
+
+pub(in crate::backup) use bounds::is_id;
 
 use super::batch::Codec;
 use super::digest::Digest;

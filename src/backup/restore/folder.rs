@@ -4,7 +4,9 @@ use super::error::RestoreError;
 use super::request::{Keep, Offsets, Renamed, RestorePoint, RestoreRequest, RestoredGroups};
 use crate::backup::manifest::KeptPartition;
 use crate::backup::translation::Translation;
+use crate::ground::input::{self, InputError};
 use crate::ground::private;
+use crate::kafka::unfit_topic_name;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
@@ -13,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 /// The file with the state.
 const FILE: &str = "restore.json";
+/// The longest file of it that is read: 40 million runs of offsets.
+const LONGEST: u64 = 1 << 30;
 
 /// What was asked for, as far as another answer would put other records at other offsets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +104,7 @@ impl StateFolder {
     /// # Errors
     /// It cannot be made, or another restore is at work with it.
     pub(super) fn open(root: &Path, topic: &str) -> Result<Self, RestoreError> {
-        let path = root.join(topic);
+        let path = place(root, topic)?;
         private::create_dir_all(&path).map_err(RestoreError::state(&path))?;
         // Beside the folder, which is emptied where a restore begins anew.
         let lock = root.join(format!("{topic}.lock"));
@@ -164,15 +168,29 @@ impl StateFolder {
     }
 }
 
+/// The folder of a topic. An archive may call a topic whatever it likes.
+///
+/// # Errors
+/// No topic has such a name.
+fn place(root: &Path, topic: &str) -> Result<PathBuf, RestoreError> {
+    match unfit_topic_name(topic) {
+        Some(why) => {
+            let reason = format!("`{topic}` cannot be a topic: {why}");
+            Err(RestoreError::refused(reason, "give it another name"))
+        }
+        None => Ok(root.join(topic)),
+    }
+}
+
 /// What the folder of a topic says of its restore; `None` where there is no such folder.
 ///
 /// # Errors
 /// It cannot be read.
 pub(super) fn begun(root: &Path, topic: &str) -> Result<Option<RestoreState>, RestoreError> {
-    let path = root.join(topic).join(FILE);
-    let bytes = match std::fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        read => read.map_err(RestoreError::state(&path))?,
+    let path = place(root, topic)?.join(FILE);
+    let bytes = match input::read(&path, LONGEST) {
+        Err(InputError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|error| RestoreError::state(&path)(error.into()))?,
     };
     serde_json::from_slice(&bytes).map_err(|error| RestoreError::state(&path)(error.into())).map(Some)
 }
@@ -221,7 +239,7 @@ pub(super) fn tables<'a>(
 /// It cannot be read, or is damaged.
 pub(super) fn table(folder: &Path, partition: i32) -> Result<Translation, RestoreError> {
     let path = table_path(folder, partition);
-    let bytes = std::fs::read(&path).map_err(RestoreError::state(&path))?;
+    let bytes = input::read(&path, LONGEST).map_err(|error| RestoreError::state(&path)(error.into()))?;
     let unsound = |error| RestoreError::state(&path)(io::Error::new(io::ErrorKind::InvalidData, error));
     Translation::from_bytes(&bytes).map_err(unsound)
 }
@@ -242,6 +260,18 @@ pub(super) fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_topic_is_not_called_like_another_folder() {
+        let root = tempfile::tempdir().expect("a folder");
+        let state = root.path().join("state");
+        for name in ["../treasure", "/treasure", "..", "a/b", "a\n", ""] {
+            let refused = StateFolder::open(&state, name).err().expect(name).to_string();
+            assert!(refused.contains("cannot be a topic"), "{refused}");
+            assert!(begun(&state, name).is_err(), "{name}");
+        }
+        assert_eq!(std::fs::read_dir(root.path()).expect("a folder").count(), 0, "nothing was made");
+    }
 
     #[test]
     fn a_second_restore_into_a_topic_is_refused_while_the_first_is_at_work() {

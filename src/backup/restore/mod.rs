@@ -53,6 +53,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+/// The most fillers before the first record of a partition: 2 GB of them on the wire.
+const MOST_LEADING: i64 = 100_000_000_000;
+
 /// What became of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
@@ -201,6 +204,14 @@ impl Restore<'_> {
                         planned.from, partition.partition, request.most_transactions
                     );
                     return Err(RestoreError::refused(reason, "allow more, or restore with translated offsets"));
+                }
+                let first = partition.first;
+                if request.offsets == Offsets::Exact && first > MOST_LEADING {
+                    let reason = format!(
+                        "exact offsets of {}/{} take {first} fillers before its first record; {MOST_LEADING} are the most",
+                        planned.from, partition.partition
+                    );
+                    return Err(RestoreError::refused(reason, "restore with translated offsets"));
                 }
             }
             Ok(planned)

@@ -135,8 +135,8 @@ pub(super) fn measure(
     planned.records += kept;
     planned.partitions += usize::from(kept > 0);
     if offsets == Offsets::Exact {
-        planned.leading += partition.first.max(0).unsigned_abs();
-        planned.inner += inner + (end - next).max(0).unsigned_abs();
+        planned.leading = planned.leading.saturating_add(partition.first.max(0).unsigned_abs());
+        planned.inner = planned.inner.saturating_add(inner).saturating_add((end - next).max(0).unsigned_abs());
     }
     Ok(())
 }

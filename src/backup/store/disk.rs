@@ -6,6 +6,7 @@ use nix::fcntl::{Flock, FlockArg};
 use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A file that is being written.
@@ -18,11 +19,13 @@ pub(in crate::backup) trait DiskFile: Write + Send + Sync {
 pub(in crate::backup) trait FileSystem: Debug + Send + Sync {
     /// Whether there is a folder.
     fn is_folder(&self, path: &Path) -> bool;
+    /// Whether there is a link, wherever it leads.
+    fn is_link(&self, path: &Path) -> bool;
     /// Makes one folder. One that is there is no error.
     fn make_folder(&self, path: &Path) -> io::Result<()>;
     /// Puts the names in a folder where they survive a power cut.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
-    /// Creates a file, or empties the one that is there.
+    /// Creates a file in place of the one that is there.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file for reading from a byte on.
     fn open(&self, path: &Path, from: u64) -> io::Result<Box<dyn Read + Send>>;
@@ -53,6 +56,10 @@ impl FileSystem for System {
         path.is_dir()
     }
 
+    fn is_link(&self, path: &Path) -> bool {
+        path.is_symlink()
+    }
+
     fn make_folder(&self, path: &Path) -> io::Result<()> {
         private::create_dir_all(path)
     }
@@ -63,7 +70,12 @@ impl FileSystem for System {
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(private::create(path)?))
+        // What somebody else may have put there is neither followed nor written into.
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        Ok(Box::new(private::options().write(true).create_new(true).open(path)?))
     }
 
     fn open(&self, path: &Path, from: u64) -> io::Result<Box<dyn Read + Send>> {
@@ -107,7 +119,12 @@ impl FileSystem for System {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lease>> {
-        let file = private::options().write(true).create(true).truncate(false).open(path)?;
+        // A link would lead elsewhere, a pipe would wait for its reader.
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let file = private::options().write(true).create(true).truncate(false).custom_flags(flags).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
         // The kernel gives it up when the process dies, however it does.
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| io::Error::from(error))?;
         Ok(Box::new(Held(lock)))

@@ -31,8 +31,20 @@ impl FolderStore {
         Self { root: root.into(), disk }
     }
 
-    fn at(&self, name: &str) -> PathBuf {
-        self.root.join(name)
+    /// Where a file or folder of the archive is. Somebody else may have made it: neither a name nor a link leads out of it.
+    fn at(&self, name: &str) -> io::Result<PathBuf> {
+        let mut path = self.root.clone();
+        for part in name.split('/') {
+            if matches!(part, "" | "." | "..") {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "no file of an archive has this name"));
+            }
+            path.push(part);
+            if self.disk.is_link(&path) {
+                let reason = format!("{} is a link, and nothing in an archive is one", path.display());
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+            }
+        }
+        Ok(path)
     }
 
     /// Makes a folder and all above it, and syncs what is new, so that the way to a file is as durable as the file.
@@ -47,7 +59,7 @@ impl FolderStore {
     }
 
     fn begin(&self, name: &str) -> io::Result<Part> {
-        let target = self.at(name);
+        let target = self.at(name)?;
         let folder = target.parent().unwrap_or(&self.root).to_owned();
         self.make(&folder)?;
         let mut part = target.clone().into_os_string();
@@ -66,7 +78,10 @@ impl Store for FolderStore {
     fn list(&self, prefix: &str) -> Result<Vec<StoreEntry>, StoreError> {
         let read = || -> io::Result<Vec<StoreEntry>> {
             // Only the folder that the prefix leads into can hold what begins with it.
-            let folder = prefix.rsplit_once('/').map_or(self.root.clone(), |(folder, _)| self.at(folder));
+            let folder = match prefix.rsplit_once('/') {
+                Some((folder, _)) => self.at(folder)?,
+                None => self.root.clone(),
+            };
             let mut entries = Vec::new();
             for (file, bytes) in self.disk.files(&folder)? {
                 let Some(name) = file.strip_prefix(&self.root).ok().and_then(Path::to_str) else { continue };
@@ -81,7 +96,7 @@ impl Store for FolderStore {
     }
 
     fn open(&self, name: &str, from: u64) -> Result<Box<dyn Read + Send>, StoreError> {
-        let opened = self.disk.open(&self.at(name), from);
+        let opened = self.at(name).and_then(|file| self.disk.open(&file, from));
         opened.map_err(|error| StoreError::new("read", self.path(name), error))
     }
 
@@ -103,10 +118,12 @@ impl Store for FolderStore {
     }
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
-        let file = self.at(name);
-        let remove = || match self.disk.remove(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed.and_then(|()| self.disk.sync_folder(file.parent().unwrap_or(&self.root))),
+        let remove = || {
+            let file = self.at(name)?;
+            match self.disk.remove(&file) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed.and_then(|()| self.disk.sync_folder(file.parent().unwrap_or(&self.root))),
+            }
         };
         remove().map_err(|error| StoreError::new("remove", self.path(name), error))
     }
@@ -126,7 +143,7 @@ impl Store for FolderStore {
     fn lease(&self) -> Result<Box<dyn Lease>, StoreError> {
         let lock = || {
             self.make(&self.root)?;
-            self.disk.lock(&self.at(LOCK))
+            self.disk.lock(&self.root.join(LOCK))
         };
         lock().map_err(|error| StoreError::new("lock", self.path(LOCK), error))
     }

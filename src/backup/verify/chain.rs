@@ -5,7 +5,7 @@ use crate::backup::archive::{Archive, manifest_name};
 use crate::backup::error::ArchiveError;
 use crate::backup::manifest::{BackupState, KeptPartition, Manifest};
 use crate::backup::writer::sums;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Finds files that are not there, are not as long as they were, overlap, or that an older manifest would have listed.
 pub(super) fn check(
@@ -54,9 +54,9 @@ pub(super) fn check(
             return Ok(());
         }
     };
-    let numbers = archive.numbers()?;
+    let manifests: BTreeSet<String> = archive.numbers()?.into_iter().map(manifest_name).collect();
     for (_, file) in &sums {
-        if file.starts_with("manifests/") && numbers.iter().all(|number| manifest_name(*number) != *file) {
+        if file.starts_with("manifests/") && !manifests.contains(file) {
             let back = if *file > name { ": the archive was put back to an older state" } else { "" };
             let reason = format!("it is not there, and {} lists it{back}", sums::SUMS);
             problems.push(ArchiveProblem { file: store.path(file), at: None, reason });

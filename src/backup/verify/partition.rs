@@ -96,7 +96,7 @@ impl Anew {
         for record in batch.records(&mut self.scratch).map_err(wrong)? {
             let record = record.map_err(wrong)?;
             self.gaps.add(self.next, record.offset, GapReason::Unexplained);
-            self.next = record.offset + 1;
+            self.next = record.offset.saturating_add(1);
             count += 1;
         }
         Ok(count)

@@ -8,6 +8,7 @@ use crate::backup::digest::Digest;
 use crate::backup::error::ArchiveError;
 use crate::backup::manifest::{BackupState, Manifest, Segment};
 use crate::ground::lock;
+use crate::text::Redactor;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ pub(super) const EVERY: Duration = Duration::from_secs(1);
 pub(super) struct BackupLedger {
     archive: Archive,
     listener: BackupListener,
+    redactor: Redactor,
     every: Duration,
     state: Mutex<Open>,
 }
@@ -41,9 +43,10 @@ impl BackupLedger {
         archive: Archive,
         manifest: Manifest,
         every: Duration,
-        listener: BackupListener,
+        (listener, redactor): (BackupListener, Redactor),
     ) -> Result<Self, ArchiveError> {
-        let ledger = Self { archive, listener, every, state: Mutex::new(Open { manifest, written: Instant::now() }) };
+        let ledger =
+            Self { archive, listener, redactor, every, state: Mutex::new(Open { manifest, written: Instant::now() }) };
         ledger.write(&mut lock(&ledger.state))?;
         Ok(ledger)
     }
@@ -85,7 +88,8 @@ impl BackupLedger {
     }
 
     /// Takes note of what will not be in the archive.
-    pub(super) fn miss(&self, reason: String) {
+    pub(super) fn miss(&self, reason: &str) {
+        let reason = self.redactor.text(reason).into_owned();
         (self.listener)(BackupEvent::Missing { reason: reason.clone() });
         lock(&self.state).manifest.missing.push(reason);
     }

@@ -107,7 +107,7 @@ async fn back_up(
         return Ok(before);
     }
     let tasks = tasks(&archive, &manifest, &places, &topics, &limits, &options);
-    let ledger = BackupLedger::open(archive.clone(), manifest, EVERY, listener.clone())?;
+    let ledger = BackupLedger::open(archive.clone(), manifest, EVERY, (listener.clone(), options.redactor.clone()))?;
     let rate = RateLimit::new(options.rate);
     let stopped = AtomicBool::new(false);
     let shared = Arc::new(TransferShared { cluster: cluster.clone(), options, rate, ledger, listener, stopped });
@@ -163,7 +163,7 @@ fn tell(captured: &Captured, listener: &BackupListener) {
     listener(BackupEvent::Captured {
         topics: captured.topics.len(),
         partitions: cuts().count(),
-        offsets: cuts().map(|cut| cut.end.abs_diff(cut.start)).sum(),
+        offsets: cuts().map(|cut| cut.end.abs_diff(cut.start)).fold(0, u64::saturating_add),
         groups: captured.groups.len(),
         cut_width: captured.cut_width,
     });
@@ -203,7 +203,7 @@ fn next_of(
         generation,
         state: BackupState::Running,
         missing: Vec::new(),
-        notes: captured.notes,
+        notes: captured.notes.iter().map(|note| options.redactor.text(note).into_owned()).collect(),
         begun: now(),
         written: now(),
         program: concat!("kscen ", env!("CARGO_PKG_VERSION")).to_owned(),

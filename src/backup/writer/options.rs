@@ -3,6 +3,7 @@
 use super::stop::BackupStop;
 use crate::backup::batch::{Codec, Compressor};
 use crate::backup::manifest::{BackupRequest, Batching};
+use crate::text::Redactor;
 use std::time::Duration;
 
 /// How a backup is made.
@@ -33,6 +34,8 @@ pub struct BackupOptions {
     pub only_new: bool,
     /// Ends the backup early, in good order.
     pub stop: BackupStop,
+    /// What the archive may not hold: a broker may repeat in its answer what it was sent.
+    pub redactor: Redactor,
 }
 
 impl BackupOptions {
@@ -51,6 +54,7 @@ impl BackupOptions {
             patience: Duration::from_secs(60),
             only_new: false,
             stop: BackupStop::never(),
+            redactor: Redactor::default(),
         }
     }
 

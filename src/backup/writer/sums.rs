@@ -5,13 +5,13 @@ use crate::backup::digest::Digest;
 use crate::backup::error::ArchiveError;
 use crate::backup::manifest::Manifest;
 use crate::backup::store::{self, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 
 /// The file of sums.
 pub(crate) const SUMS: &str = "SHA256SUMS";
 /// The longest one that is read.
-const LONGEST: u64 = 1 << 30;
+const LONGEST: u64 = 256 << 20;
 
 /// Writes the sums of everything that the archive now is, but for manifests before this number: replaced in one step.
 pub(in crate::backup) fn write(archive: &Archive, manifest: &Manifest, from: u32) -> Result<(), ArchiveError> {
@@ -59,10 +59,10 @@ pub(crate) fn names(archive: &Archive) -> Result<Vec<(String, String)>, ArchiveE
 pub(in crate::backup) fn clean_up(archive: &Archive, newest: Option<&Manifest>) -> Result<usize, ArchiveError> {
     let store = archive.store();
     let listed = newest.map(super::listed).unwrap_or_default();
-    let known = names(archive)?;
+    let known: HashSet<String> = names(archive)?.into_iter().map(|(_, name)| name).collect();
     let mut stray = Vec::new();
     for entry in store.list("topics/")?.into_iter().filter(|entry| !listed.contains(entry.name.as_str())) {
-        if known.iter().any(|(_, name)| *name == entry.name) {
+        if known.contains(&entry.name) {
             let reason = "it was part of the archive, and the newest manifest does not list it: a manifest is gone";
             return Err(ArchiveError::damaged(&store.path(&entry.name), reason));
         }

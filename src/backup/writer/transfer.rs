@@ -130,11 +130,11 @@ impl TransferWorker {
         match finished {
             Ok((segment, progress)) => self.shared.ledger.advance(place, segment, progress)?,
             Err(PackError::Archive(error)) => return Err(error),
-            Err(error) => self.shared.ledger.miss(format!("{topic}/{partition} from offset {next} on: {error}")),
+            Err(error) => self.shared.ledger.miss(&format!("{topic}/{partition} from offset {next} on: {error}")),
         }
         match early {
             Some(reason) => {
-                self.shared.ledger.miss(format!("{topic}/{partition} from offset {next} to {until}: {reason}"));
+                self.shared.ledger.miss(&format!("{topic}/{partition} from offset {next} to {until}: {reason}"));
             }
             None => (self.shared.listener)(BackupEvent::Partition { topic, partition, end: next }),
         }

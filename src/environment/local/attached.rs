@@ -9,7 +9,7 @@ use crate::environment::{
     Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Grip, LogLine,
     LogQuery, Needs, NetworkFault, ServiceInfo, ServiceState, Site, Usage,
 };
-use crate::ground::private;
+use crate::ground::{self, private};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
@@ -68,7 +68,7 @@ impl Attached {
         let place = Place::of(site)?;
         let failed = |error: io::Error| EnvironmentError::caused("could not start the supervisor", error);
         let wanted = WantedStack::new(version::resolve(config, needs)?, config, site.root.clone(), needs);
-        let mut command = std::process::Command::new(program);
+        let mut command = ground::program(program);
         command.args(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(private::create(&place.log).map_err(failed)?);
         let mut supervisor = tokio::process::Command::from(command).spawn().map_err(failed)?;

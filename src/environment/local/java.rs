@@ -2,8 +2,8 @@
 
 use super::remedy::{Package, install, is_executable, on_path};
 use crate::environment::{EnvironmentError, EnvironmentResult};
+use crate::ground;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// A Java installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ fn released(program: &Path) -> Option<String> {
 
 /// The version that the program itself states: `openjdk version "17.0.15" 2025-04-15`.
 fn asked(program: &Path) -> Option<String> {
-    let output = Command::new(program).arg("-version").output().ok()?;
+    let output = ground::program(program).arg("-version").output().ok()?;
     quoted(&String::from_utf8_lossy(&output.stderr))
 }
 

@@ -7,6 +7,7 @@ use super::java::Java;
 use super::spawner::Launch;
 use super::stack::cannot_write;
 use crate::environment::EnvironmentResult;
+use crate::ground::program;
 use std::path::{Path, PathBuf};
 
 const LOG4J: &str = include_str!("../../../stack/log4j.properties");
@@ -48,7 +49,7 @@ impl Runtime {
 
     /// How to start a command-line tool with `flags` of the virtual machine instead of the services' own.
     pub(super) fn tool(&self, main: &str, flags: &[&str]) -> std::process::Command {
-        let mut command = std::process::Command::new(&self.java.program);
+        let mut command = program(&self.java.program);
         let logging = format!("-D{}=file:{}", self.logging_property(), self.logging.display());
         command.args(flags).args([&logging, "-cp", &self.jars.class_path(), main]).env_remove("CLASSPATH");
         command

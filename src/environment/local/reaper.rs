@@ -6,10 +6,11 @@
 
 use super::process::lock;
 use super::procfs::Stat;
+use crate::ground::program;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Stdio};
 use std::sync::Mutex;
 
 /// Keeps the last line of its input, and at the end kills the processes listed there: each with the time of its start, so that a
@@ -67,7 +68,7 @@ pub(super) fn release(processes: &[i32]) {
 }
 
 fn start() -> io::Result<ChildStdin> {
-    let mut child = Command::new("/bin/sh")
+    let mut child = program("/bin/sh")
         .args(["-c", SCRIPT])
         .current_dir("/")
         .stdin(Stdio::piped())
@@ -91,6 +92,7 @@ mod tests {
     use super::*;
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
+    use std::process::Command;
 
     #[test]
     fn when_its_input_ends_it_kills_whom_it_knows_and_no_stranger_of_the_same_id() {

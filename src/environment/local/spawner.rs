@@ -2,12 +2,13 @@
 
 use super::mounts::Mounts;
 use super::preexec::tie_to_parent;
+use crate::ground::{bare, program};
 use nix::sched::{CloneFlags, unshare};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{OnceLock, mpsc};
 use tokio::sync::oneshot;
 
@@ -102,7 +103,10 @@ fn serve(requests: &mpsc::Receiver<Request>) {
 
 fn fork(launch: &Launch) -> io::Result<Child> {
     let log = OpenOptions::new().create(true).append(true).open(&launch.log)?;
-    let mut command = Command::new(&launch.program);
+    let mut command = program(&launch.program);
+    if launch.user.is_some() {
+        bare(&mut command);
+    }
     command
         .args(&launch.args)
         .envs(launch.env.iter().map(|(name, value)| (name, value)))

@@ -159,6 +159,10 @@ impl FileSystem for Model {
         path == Path::new("/") || self.state().folders.contains(path)
     }
 
+    fn is_link(&self, _: &Path) -> bool {
+        false
+    }
+
     fn make_folder(&self, path: &Path) -> io::Result<()> {
         self.change()?.folders.insert(path.to_owned());
         Ok(())

@@ -166,3 +166,49 @@ fn an_archive_with_a_codec_that_is_not_known_is_refused_at_the_batch() {
     let error = read.err().unwrap().to_string();
     assert_eq!(error, format!("{} is damaged at byte 0: {}", found.file, found.reason));
 }
+
+/// Whatever the umask: topics hold what nobody else is meant to see.
+#[test]
+fn an_archive_is_its_owners_alone() {
+    fn look(folder: &Path, modes: &mut std::collections::BTreeSet<(bool, u32)>) {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let told = entry.metadata().unwrap();
+            modes.insert((told.is_dir(), told.permissions().mode() & 0o777));
+            if told.is_dir() {
+                look(&entry.path(), modes);
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(FolderStore::new(folder.path()));
+    let lease = super::super::writing(&*store).unwrap();
+    back_up(&store, &logs(), 3000, Batching::Auto, &mut 0).unwrap();
+    drop(lease);
+    let mut modes = std::collections::BTreeSet::new();
+    look(folder.path(), &mut modes);
+    assert_eq!(modes.into_iter().collect::<Vec<_>>(), [(false, 0o600), (true, 0o700)]);
+}
+
+/// What a broker repeats of a password is not kept with the reasons of what is missing.
+#[test]
+fn no_credential_is_kept_in_a_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(FolderStore::new(folder.path()));
+    let archive = Archive::create(store, "a").unwrap();
+    let redactor = crate::text::Redactor::new(["pass-of-the-broker"]);
+    let options = BackupOptions { redactor, ..BackupOptions::new(vec!["orders".to_owned()]) };
+    let mut found = captured(&logs(), 1);
+    found.notes.push("nobody knows pass-of-the-broker".to_owned());
+    let (manifest, _) = next_of(archive.id(), None, found, &options);
+    let listener: super::super::BackupListener = Arc::new(|event| {
+        assert!(!format!("{event:?}").contains("pass-of"), "{event:?}");
+    });
+    let ledger = BackupLedger::open(archive, manifest, Duration::ZERO, (listener, options.redactor.clone())).unwrap();
+    ledger.miss("orders/0: pass-of-the-broker is wrong");
+    ledger.close(false).unwrap();
+    for number in 1..3 {
+        let text = fs::read_to_string(folder.path().join(format!("manifests/0000000{number}.json"))).unwrap();
+        assert!(!text.contains("pass-of") && text.contains("nobody knows ***"), "{text}");
+        assert_eq!(number == 2, text.contains("orders/0: *** is wrong"), "{text}");
+    }
+}

@@ -158,7 +158,8 @@ pub(super) fn back_up_topic(
         }
     });
     let work = || -> Result<Manifest, ArchiveError> {
-        let ledger = BackupLedger::open(archive.clone(), manifest, Duration::ZERO, listener)?;
+        let ledger =
+            BackupLedger::open(archive.clone(), manifest, Duration::ZERO, (listener, options.redactor.clone()))?;
         for (partition, log) in topic.partitions.iter().zip(logs) {
             let place = Place { topic: places[0], partition: partition.partition };
             let job = PackerJob {
