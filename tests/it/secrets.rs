@@ -112,9 +112,10 @@ fn commands_are_not_handed_what_is_for_kscen_alone() {
     let scenario = r#"
 name: Alone
 secrets: [TOKEN]
+vars: { x: 2 }
 steps:
-  - run: { command: [sh, -c, 'test -n "$PATH" && test -n "$KSCEN_RUN_ID" && ! env | grep -E "^KSCEN_(SECRET|VAR|ENV)"'] }
-  - run: { command: [sh, -c, 'test "$A" = for-kscen'], env: { A: "${secrets.TOKEN}" } }
+  - run: { command: [sh, -c, 'test -n "$PATH" && test -n "$KSCEN_RUN_ID" && ! env | grep -E "^KSCEN_(SECRET|VAR|ENV)"'], status: 0 }
+  - run: { command: [sh, -c, 'test "$A" = for-kscen'], env: { A: "${secrets.TOKEN}" }, status: 0 }
 "#;
     project.write("alone.yaml", scenario);
     let mut command = project.command(&["run", "alone.yaml"]);
