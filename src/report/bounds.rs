@@ -11,7 +11,7 @@ const LARGEST: f64 = 1e16;
 const SECONDS: [&str; 9] =
     ["at", "duration", "started", "prepared", "ended", "requested", "effective", "undone", "ready"];
 /// Times in µs that are sums over producers or threads, or since the epoch.
-const LARGE_US: [&str; 5] = ["sum_us", "time_us", "cpu_us", "queue_full_us", "transaction_wait_us"];
+const LARGE_US: [&str; 6] = ["sum_us", "time_us", "committed_us", "cpu_us", "queue_full_us", "transaction_wait_us"];
 /// Whatever somebody else has said, as it was said: it is shown, and nothing is computed from it.
 const FREE: [&str; 3] = ["details", "json", "matrix"];
 /// Histograms, whose own reader bounds them.
@@ -111,5 +111,36 @@ fn range(key: &str) -> (f64, f64) {
         key if SECONDS.contains(&key) => (-1e6, YEAR),
         key if key.ends_with("_us") && !LARGE_US.contains(&key) => (0.0, YEAR * 1e6),
         _ => (-LARGEST, LARGEST),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fields in µs that are signed, by the schema of results: those count from the epoch, the others from the start of the run.
+    fn since_the_epoch(schema: &Value, found: &mut Vec<String>) {
+        match schema {
+            Value::Object(object) => {
+                let properties = object.get("properties").and_then(Value::as_object).into_iter().flatten();
+                let signed = properties.filter(|(name, field)| name.ends_with("_us") && field["format"] == "int64");
+                found.extend(signed.map(|(name, _)| name.clone()));
+                object.values().for_each(|value| since_the_epoch(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| since_the_epoch(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn times_since_the_epoch_are_within_bounds() {
+        let schema = serde_json::from_str(include_str!("../../schemas/result.json")).expect("the published schema");
+        let mut fields = Vec::new();
+        since_the_epoch(&schema, &mut fields);
+        assert!(fields.len() > 1, "{fields:?}");
+        for field in fields {
+            let sample = serde_json::json!({ "samples": [{ field: 1_795_943_572_639_837_i64 }] });
+            assert_eq!(check(&sample), Ok(()));
+        }
     }
 }
