@@ -1,8 +1,9 @@
 //! Accounts as data: all that a delivery was settled from, so that it can be settled again.
 
 use super::{Class, KeySpec, Ledger, LedgerReport, LogEvidence, ReaderAccount, SenderAccount, Terms};
+use crate::ground::lock;
 use serde::{Deserialize, Serialize};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// What one delivery was settled from.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub struct Settlement {
     pub evidence: Option<LogEvidence>,
     /// What the scenario declares about messages that may go.
     pub terms: Terms,
+    /// Whether a guarantee is judged by it: a sender of which nothing was acknowledged then decides nothing.
+    #[serde(default)]
+    pub guaranteed: bool,
     /// What is not known about senders that were named.
     pub incomplete: Vec<String>,
     /// The checks that follow from it.
@@ -58,7 +62,7 @@ pub struct Settlements(Mutex<Vec<Settlement>>);
 
 impl Settlements {
     fn all(&self) -> MutexGuard<'_, Vec<Settlement>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Keeps a settlement, in the place of an earlier one that the same step asked for.
@@ -71,7 +75,9 @@ impl Settlements {
                 keys.spec = KeySpec::Constant("key".to_owned());
             }
         }
-        let place = |one: &Settlement| (one.step.clone(), one.from.clone(), one.to.clone());
+        // A step may ask for several between the same steps, each on a line of its own.
+        let line = |one: &Settlement| one.checks.first().and_then(|check| check.at);
+        let place = |one: &Settlement| (one.step.clone(), one.from.clone(), one.to.clone(), line(one));
         let mut all = self.all();
         all.retain(|known| place(known) != place(&settlement));
         all.push(settlement);

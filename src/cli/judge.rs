@@ -7,7 +7,8 @@ use crate::report::load;
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
 
-/// Judges deliveries again, from the accounts that a run has stored, and says whether the same follows.
+/// Judges deliveries of messages again, from the accounts that a run has stored, and says whether the same follows. Those of database
+/// changes have no stored accounts: it says how many there are.
 ///
 /// Exits as the run did where the same follows, and with 3 where it does not or the accounts cannot be read.
 #[derive(ClapArgs)]
@@ -29,7 +30,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         let record = &stored.record;
         let finding = again(record, &stored.folder);
         let (symbol, own) = match &finding {
-            Finding::Same { .. } | Finding::Nothing => (output.symbol("✓", "ok"), Exit::of(record)),
+            Finding::Same { .. } | Finding::Nothing { .. } => (output.symbol("✓", "ok"), Exit::of(record)),
             Finding::Differs { .. } | Finding::Unreadable { .. } => (output.symbol("✗", "!!"), Exit::Broken),
         };
         output.line(&format!("{symbol} {}: {finding}", record.run.id));

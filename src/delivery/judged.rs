@@ -33,6 +33,7 @@ impl Settled {
         let samples = if outcome == CheckOutcome::Pass { Vec::new() } else { samples(&self.record, class) };
         if let Some(settlement) = &mut self.settlement {
             step.clone_into(&mut settlement.step);
+            settlement.guaranteed = self.record.guarantee.is_some();
             let at = at.as_ref().map(|at| (at.line, at.column));
             settlement.checks.push(ClassCheck { subject: subject.clone(), at, class });
         }
@@ -72,5 +73,66 @@ impl Settled {
 impl From<DeliveryRecord> for Settled {
     fn from(record: DeliveryRecord) -> Self {
         Self { record, settlement: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounting::archive::{FILE, StoredAccounts};
+    use crate::accounting::{ReaderAccount, RunIdentity, SenderAccount};
+    use crate::judge::stored::{Finding, again};
+    use crate::record::{Record, Unit};
+
+    /// Ten messages, of which so many were acknowledged and the others are known not to be written, and a reader that has seen none.
+    fn settlement(acked: u64, incomplete: bool) -> Settlement {
+        let mut sender = SenderAccount::new(0, "t");
+        (sender.step, sender.sent, sender.complete) = ("load".to_owned(), 10, true);
+        sender.acknowledged(0..acked, 0, 0);
+        sender.failed.insert_range(acked..10);
+        let reader = ReaderAccount::new(RunIdentity::new(7), "t", None, false);
+        Settlement {
+            from: vec!["load".to_owned()],
+            to: vec!["reader".to_owned()],
+            senders: vec![sender],
+            readers: vec![reader],
+            incomplete: incomplete.then(|| "`load` was skipped".to_owned()).into_iter().collect(),
+            ..Settlement::default()
+        }
+    }
+
+    #[test]
+    fn every_check_of_a_delivery_is_decided_again_as_it_was() {
+        let most = Demand::Number { unit: Unit::Count, min: None, max: Some(3.0), equals: None, not: None };
+        let guarantees =
+            [None, Some(Guarantee::AtLeastOnce), Some(Guarantee::AtMostOnce), Some(Guarantee::ExactlyOnce)];
+        for (acked, incomplete) in [(0, false), (0, true), (4, false), (10, false), (10, true)] {
+            for guarantee in guarantees {
+                let settlement = settlement(acked, incomplete);
+                let ledger = settlement.report();
+                let (from, to, incomplete) =
+                    (settlement.from.clone(), settlement.to.clone(), settlement.incomplete.clone());
+                let drained = ledger.drained;
+                let record =
+                    DeliveryRecord { from, to, incomplete, drained, ledger, guarantee, ..DeliveryRecord::default() };
+                let mut settled = Settled { record, settlement: Some(settlement) };
+                let mut run: Record =
+                    serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a record");
+                run.checks.clear();
+                for class in Class::ALL {
+                    for demand in [none(), most.clone()] {
+                        let subject = format!("{class} {demand:?}");
+                        run.checks.push(settled.judge("expect", subject, class, demand, None));
+                    }
+                }
+                run.deliveries = vec![settled.record];
+                let folder = tempfile::tempdir().expect("a folder");
+                let settlements = settled.settlement.into_iter().collect();
+                let accounts = StoredAccounts { run: run.run.id.clone(), kscen: String::new(), settlements };
+                accounts.write(&folder.path().join(FILE)).expect("it can be written");
+                let same = Finding::Same { deliveries: 1, checks: 20, changes: 0 };
+                assert_eq!(again(&run, folder.path()), same, "{acked} acknowledged, {guarantee:?}");
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@ use super::delivery::observed;
 use crate::accounting::archive::{AccountsError, FILE, StoredAccounts};
 use crate::accounting::{ClassCheck, Settlement};
 use crate::record::{CheckRecord, DeliveryRecord, Record};
+use crate::scenario::Guarantee;
 use std::fmt;
 use std::path::Path;
 
@@ -12,13 +13,18 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
     /// The run settled no delivery of messages.
-    Nothing,
+    Nothing {
+        /// Deliveries of database changes, whose accounts are not stored.
+        changes: usize,
+    },
     /// The same follows from the stored accounts.
     Same {
         /// Deliveries that were settled again.
         deliveries: usize,
         /// Checks that were decided again.
         checks: usize,
+        /// Deliveries of database changes, whose accounts are not stored.
+        changes: usize,
     },
     /// Something else follows.
     Differs {
@@ -35,9 +41,13 @@ pub enum Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => f.write_str("no delivery of messages was judged"),
-            Self::Same { deliveries, checks } => {
-                write!(f, "the same follows from the stored accounts: deliveries {deliveries}, checks {checks}")
+            Self::Nothing { changes } => {
+                f.write_str("no delivery of messages was judged")?;
+                unstored(f, *changes)
+            }
+            Self::Same { deliveries, checks, changes } => {
+                write!(f, "the same follows from the stored accounts: deliveries {deliveries}, checks {checks}")?;
+                unstored(f, *changes)
             }
             Self::Differs { differences } => write!(
                 f,
@@ -53,12 +63,20 @@ impl fmt::Display for Finding {
     }
 }
 
+/// What was left out.
+fn unstored(f: &mut fmt::Formatter<'_>, changes: usize) -> fmt::Result {
+    if changes == 0 {
+        return Ok(());
+    }
+    write!(f, "; not judged again, because their accounts are not stored: deliveries of database changes {changes}")
+}
+
 /// Settles and judges every delivery of messages again.
 pub fn again(record: &Record, folder: &Path) -> Finding {
-    let messages = record.deliveries.iter().filter(|delivery| delivery.changes.is_none()).count();
+    let changes = record.deliveries.iter().filter(|delivery| delivery.changes.is_some()).count();
     let path = folder.join(FILE);
-    if messages == 0 && !path.exists() {
-        return Finding::Nothing;
+    if changes == record.deliveries.len() && !path.exists() {
+        return Finding::Nothing { changes };
     }
     let archive = match StoredAccounts::read(&path) {
         Ok(archive) => archive,
@@ -89,7 +107,7 @@ pub fn again(record: &Record, folder: &Path) -> Finding {
         }
     }
     if differences.is_empty() {
-        return Finding::Same { deliveries: archive.settlements.len(), checks };
+        return Finding::Same { deliveries: archive.settlements.len(), checks, changes };
     }
     Finding::Differs { differences }
 }
@@ -115,6 +133,8 @@ fn rebuild(settlement: &Settlement) -> DeliveryRecord {
         to: settlement.to.clone(),
         drained: ledger.drained,
         incomplete: settlement.incomplete.clone(),
+        // Which one does not matter: the checks name the classes that it forbids.
+        guarantee: settlement.guaranteed.then_some(Guarantee::AtLeastOnce),
         ledger,
         ..DeliveryRecord::default()
     }
@@ -183,7 +203,7 @@ mod tests {
     fn what_was_decided_is_decided_again_and_no_other_way() {
         let folder = tempfile::tempdir().unwrap();
         let record = run(folder.path());
-        assert_eq!(again(&record, folder.path()), Finding::Same { deliveries: 1, checks: 1 });
+        assert_eq!(again(&record, folder.path()), Finding::Same { deliveries: 1, checks: 1, changes: 0 });
         let mut other = record.clone();
         other.checks[0].outcome = CheckOutcome::Pass;
         assert!(matches!(again(&other, folder.path()), Finding::Differs { .. }), "a pass was written in");
