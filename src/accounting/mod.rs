@@ -12,15 +12,14 @@ mod claims;
 mod class;
 mod identity;
 mod incoming;
-pub mod injection;
 mod keys;
 mod ledger_report;
+mod log_evidence;
 pub mod matching;
 mod packed;
 mod partition;
 mod reader;
 mod run_identity;
-mod scan;
 mod schedule;
 mod sender;
 mod settlement;
@@ -31,7 +30,7 @@ mod terms;
 
 pub use acked_offsets::AckedOffsets;
 pub use bitmap::PagedBitmap;
-pub use changes::{Capture, Changes, Reconciliation};
+pub use changes::Reconciliation;
 pub use claims::Claims;
 pub use class::Class;
 pub use identity::{
@@ -41,9 +40,9 @@ pub use identity::{
 pub(crate) use keys::KeySource;
 pub use keys::{KeyPlan, KeySpec};
 pub use ledger_report::{Attribution, ClassReport, LedgerReport, MessageSample};
+pub use log_evidence::LogEvidence;
 pub use reader::ReaderAccount;
 pub use run_identity::{Positions, ProducerTicket, RunIdentity};
-pub use scan::{LogEvidence, read_through, scan};
 pub use schedule::{Due, Schedule, Stage};
 pub use sender::SenderAccount;
 pub use settlement::Ledger;

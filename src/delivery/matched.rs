@@ -1,8 +1,9 @@
 //! Through a pipeline that rewrites messages: what went in is recognised by key or value.
 
 use super::PATIENCE;
+use super::scan::read_through;
 use crate::accounting::matching::{Matcher, Matching, Place};
-use crate::accounting::{AckedOffsets, Identity, ReaderAccount, Settlement, read_through};
+use crate::accounting::{AckedOffsets, Identity, ReaderAccount, Settlement};
 use crate::verb::{SharedRun, StepError};
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ mod matched;
 mod order;
 mod partners;
 mod samples;
+mod scan;
 mod settle;
 mod terms;
 
@@ -19,6 +20,7 @@ pub use implied::{implied_deliveries, judged_anything};
 pub use judged::Settled;
 pub(crate) use order::is_ordered;
 use samples::samples;
+pub use scan::scan;
 pub use settle::{WantedDelivery, settle};
 
 use std::time::Duration;

@@ -1,9 +1,10 @@
 //! Waits for senders, drains readers, and settles the account between them.
 
+use super::scan::scan;
 use super::{PATIENCE, Settled, matched, partners};
 use crate::accounting::matching::Matching;
 use crate::accounting::{
-    Allowed, LedgerReport, LogEvidence, PagedBitmap, Policy, ReaderAccount, SenderAccount, Settlement, Terms, scan,
+    Allowed, LedgerReport, LogEvidence, PagedBitmap, Policy, ReaderAccount, SenderAccount, Settlement, Terms,
 };
 use crate::record::{DeliveryRecord, StepStatus};
 use crate::verb::{Live, SharedRun, StepError};

@@ -1,7 +1,8 @@
 //! One round: inject, read, settle, compare.
 
-use crate::accounting::injection::{InjectionPlan, Mismatch, inject};
-use crate::accounting::{Class, Ledger, RunIdentity, scan};
+use super::injection::{InjectionPlan, Mismatch, inject};
+use crate::accounting::{Class, Ledger, RunIdentity};
+use crate::delivery::scan;
 use crate::kafka::{Admin, KafkaFailure, LogSink};
 use crate::load::consume::{CommitMode, ReadFrom as Start, ReadLimit};
 use crate::load::{ConsumeJob, ConsumeSpec, LoadError};
@@ -61,7 +62,15 @@ impl fmt::Display for SelfcheckError {
     }
 }
 
-impl std::error::Error for SelfcheckError {}
+impl std::error::Error for SelfcheckError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Kafka(error) => Some(error),
+            Self::Load(error) => Some(error),
+            Self::NotDrained => None,
+        }
+    }
+}
 
 impl From<KafkaFailure> for SelfcheckError {
     fn from(error: KafkaFailure) -> Self {

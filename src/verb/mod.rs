@@ -2,24 +2,26 @@
 
 mod check;
 mod context;
+mod database_account;
 mod entry;
-mod error;
 mod facts;
 mod live;
 mod outcome;
 mod registry;
 mod services;
 mod shared_run;
+mod step_error;
 mod stop;
 
 pub use crate::record::metric::Work;
 pub use check::CheckContext;
 pub use context::StepContext;
+pub use database_account::{Capture, Changes};
 pub use entry::{AnyStep, Nesting, Step, VerbEntry, entry};
-pub use error::{ErrorKind, StepError};
 pub use facts::{CONTROL, Facts, Scope, ScopeStep};
 pub use live::{Live, LiveReader, LiveSender, LiveStep, LiveSteps, LiveWriter, rate_since};
 pub use outcome::StepOutcome;
 pub use registry::Registry;
 pub use shared_run::{ScenarioFacts, SharedRun};
+pub use step_error::{ErrorKind, StepError};
 pub use stop::{Stop, StopSignal, Stopper, stopper};

@@ -1,9 +1,10 @@
 //! What all steps of a run share.
 
 use super::AnyStep;
+use super::Changes;
 use super::Scope;
 use super::live::LiveSteps;
-use crate::accounting::{Changes, RunIdentity, Settlements};
+use crate::accounting::{RunIdentity, Settlements};
 use crate::environment::{Endpoints, Environment, Grant};
 use crate::faults::{Owned, Resource, UndoStack};
 use crate::kafka::{Admin, LogSink};

@@ -9,7 +9,6 @@ pub(super) use act::{probe, redactor};
 pub(super) use failure::failure;
 
 use super::fault::journal_error;
-use crate::accounting::Capture;
 use crate::connect::{
     Applied, ConfigRedactor, ConnectClient, ConnectResult, ConnectorConfig, EffectProbe, config_from_json,
 };
@@ -17,7 +16,7 @@ use crate::database::Database;
 use crate::environment::{Grant, Needs, ServiceId};
 use crate::faults::Resource;
 use crate::text::Problem;
-use crate::verb::{CONTROL, CheckContext, Facts, Scope, Step, StepContext, StepError, StepOutcome};
+use crate::verb::{CONTROL, Capture, CheckContext, Facts, Scope, Step, StepContext, StepError, StepOutcome};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -164,7 +163,7 @@ impl Connector {
             Some(file) => {
                 let text = cx.origin.read_text(file, CONFIGURATION).map_err(bad("/file"))?;
                 let map: Map<String, Value> = serde_json::from_str(&text)
-                    .map_err(|error| bad("/file")(format!("`{}` is no JSON object: {error}", file.display())))?;
+                    .map_err(|error| bad("/file")(format!("`{}` is not a JSON object: {error}", file.display())))?;
                 config_from_json(&map).map_err(|error| bad("/file")(error.to_string()))?
             }
         };

@@ -3,7 +3,6 @@
 mod anomalies;
 mod closing;
 mod content;
-mod database_account;
 mod flat;
 mod ledger;
 mod placing;
@@ -13,7 +12,6 @@ mod sheet;
 mod snapshot;
 mod tally;
 
-pub use database_account::{Capture, Changes};
 pub use ledger::reconcile;
 pub use reconciliation::{Reconciliation, RowAnomaly, RowClass};
 pub use scope::{Expectation, ScopedConnector};

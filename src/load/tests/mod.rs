@@ -237,7 +237,7 @@ fn ledger_of(senders: &[crate::accounting::SenderAccount], account: &crate::acco
     let limit = Duration::from_secs(30);
     let nonce = account.nonce();
     let evidence =
-        crate::accounting::scan(&connection(), &account.topic, nonce, &missing, false, limit).expect("a complete scan");
+        crate::delivery::scan(&connection(), &account.topic, nonce, &missing, false, limit).expect("a complete scan");
     ledger.settle(Some(&evidence))
 }
 
@@ -330,7 +330,7 @@ fn change_events() {
 #[test]
 #[ignore = "needs a broker"]
 fn injected_anomalies_are_reported_exactly() {
-    use crate::accounting::injection::{InjectionPlan, inject};
+    use crate::selfcheck::injection::{InjectionPlan, inject};
     for seed in 0..5 {
         let run = RunIdentity::new(rand::random());
         let topic = topic("injection", 3);

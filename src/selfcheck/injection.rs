@@ -1,6 +1,6 @@
 //! Known anomalies written into a real log, to prove that the ledger finds exactly these.
 
-use super::{Class, IDENTITY_BYTES, Identity, LedgerReport, RunIdentity, SenderAccount};
+use crate::accounting::{Class, IDENTITY_BYTES, Identity, LedgerReport, RunIdentity, SenderAccount};
 use crate::kafka::{
     BatchProducer, ClientRole, ClientSettings, ClientState, KafkaFailure, LogSink, SendOutcome, Submission,
 };

@@ -2,8 +2,9 @@
 
 use crate::connect::ConnectorConfig;
 use crate::database::{Blind, ChangeAccount, CommittedTransaction, Database, DatabaseResult, Lsn};
+use crate::ground::lock;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 /// What a connector of this run captures with.
@@ -102,7 +103,7 @@ impl Changes {
 
     /// A connector of this run captures.
     pub fn captured_by(&self, connector: &str, mut capture: Capture) {
-        let mut captures = self.captures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut captures = lock(&self.captures);
         if let Some(before) = captures.get(connector) {
             capture.reconfigured = before.reconfigured || before.config != capture.config;
             capture.streaming_from = before.streaming_from;
@@ -112,7 +113,7 @@ impl Changes {
 
     /// A connector of this run streams from now on.
     pub fn streams_from(&self, connector: &str, lsn: Lsn) {
-        let mut captures = self.captures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut captures = lock(&self.captures);
         if let Some(capture) = captures.get_mut(connector) {
             capture.streaming_from.get_or_insert(lsn);
         }
@@ -120,7 +121,7 @@ impl Changes {
 
     /// The connectors of this run that capture, by name.
     pub fn captures(&self) -> BTreeMap<String, Capture> {
-        self.captures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.captures).clone()
     }
 }
 

@@ -1,29 +1,11 @@
 //! A fresh read of the log, to say where lost messages went missing.
 
-use super::{Identity, PagedBitmap};
+use crate::accounting::{Identity, LogEvidence, PagedBitmap};
 use crate::kafka::{
     BatchConsumer, ClientRole, ClientSettings, ClientState, Incoming, KafkaFailure, LogSink, OffsetReader,
 };
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
-
-/// What a fresh read of the log found.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct LogEvidence {
-    /// The first offset of each partition that still exists.
-    pub log_start: BTreeMap<i32, i64>,
-    /// Partition and offset of the missing identities that are in the log after all.
-    #[serde(with = "pairs")]
-    pub found: HashMap<(u16, u64), (i32, i64)>,
-}
-
-impl LogEvidence {
-    /// Whether an offset has been removed by retention or by a deletion of records.
-    pub fn is_below_start(&self, partition: i32, offset: i64) -> bool {
-        self.log_start.get(&partition).is_some_and(|start| offset < *start)
-    }
-}
 
 /// Reads the whole of `topic` with a client of its own and looks for the `missing` sequences (by
 /// producer) of the run with this `nonce`. Blocks, at most for `limit`; fails if the end is not
@@ -97,21 +79,4 @@ pub fn read_through(
         }
     }
     Ok(log_start)
-}
-
-/// JSON's maps have texts as keys: a list of pairs instead.
-mod pairs {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use std::collections::{BTreeMap, HashMap};
-
-    type Found = HashMap<(u16, u64), (i32, i64)>;
-
-    pub(super) fn serialize<S: Serializer>(found: &Found, serializer: S) -> Result<S::Ok, S::Error> {
-        let sorted: BTreeMap<_, _> = found.iter().collect();
-        sorted.into_iter().collect::<Vec<_>>().serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Found, D::Error> {
-        Ok(Vec::deserialize(deserializer)?.into_iter().collect())
-    }
 }
