@@ -2,9 +2,11 @@
 
 mod client;
 mod config;
+mod connect_error;
 mod deploy;
-mod error;
 mod lifecycle;
+#[cfg(test)]
+pub(crate) mod memory;
 mod offsets;
 mod overview;
 mod restart;
@@ -13,7 +15,7 @@ mod validation;
 
 pub use client::ConnectClient;
 pub use config::{ConfigRedactor, ConnectorConfig, config_from_json};
-pub use error::{ConnectError, ConnectResult, FieldProblem, short_trace};
+pub use connect_error::{ConnectError, ConnectResult, FieldProblem, short_trace};
 pub use lifecycle::Applied;
 pub use restart::{EffectProbe, RestartEvidence, RestartScope};
 pub use status::{ConnectorStatus, State};

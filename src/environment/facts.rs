@@ -67,7 +67,9 @@ impl Endpoints {
     /// Properties that every client of the cluster needs.
     pub fn connection(&self) -> BTreeMap<String, String> {
         let mut properties = self.client_config.clone();
-        properties.insert("bootstrap.servers".to_owned(), self.bootstrap.clone());
+        if !self.bootstrap.is_empty() {
+            properties.insert("bootstrap.servers".to_owned(), self.bootstrap.clone());
+        }
         properties
     }
 }

@@ -1,12 +1,12 @@
 //! One connection to one broker: TLS, versions, authentication, then requests one after the other.
 
 use super::address::BrokerAddress;
-use super::error::{SharedError, WireError};
 use super::frame::{ApiCall, Malformed, decode, encode};
 use super::guarded::{Guarded, LengthStyle};
 use super::refusal::{MissingRight, Operation, RightSubject};
 use super::sasl;
 use super::security::{ClientProperties, Security};
+use super::wire_error::{SharedError, WireError};
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::{Decodable, VersionRange};
@@ -105,6 +105,10 @@ impl Dialer {
     }
 
     async fn open(&self, address: &BrokerAddress) -> Result<Connection, WireError> {
+        #[cfg(test)]
+        if let Some(stream) = super::memory::dial(&address.host) {
+            return Ok(self.over(Box::new(stream), address));
+        }
         let stream = self.reach(address).await;
         let stream =
             stream.map_err(|error| WireError::Unreachable { address: address.clone(), source: Arc::new(error) })?;
@@ -115,7 +119,12 @@ impl Dialer {
                 Box::new(tls.connect(&address.host, stream).await.map_err(refused)?)
             }
         };
-        Ok(Connection {
+        Ok(self.over(socket, address))
+    }
+
+    /// A connection that knows nothing of its broker yet.
+    fn over(&self, socket: Box<dyn Socket>, address: &BrokerAddress) -> Connection {
+        Connection {
             socket,
             address: address.clone(),
             client: self.client.clone(),
@@ -123,7 +132,7 @@ impl Dialer {
             versions: BTreeMap::new(),
             longest: LONGEST_GREETING,
             expires: None,
-        })
+        }
     }
 
     async fn reach(&self, address: &BrokerAddress) -> io::Result<TcpStream> {

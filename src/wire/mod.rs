@@ -48,12 +48,13 @@ mod connection;
 pub mod creation;
 pub mod deletion;
 pub mod epochs;
-mod error;
 pub mod fetch;
 mod frame;
 pub mod groups;
 mod guarded;
 mod members;
+#[cfg(test)]
+pub(crate) mod memory;
 pub mod offsets;
 pub(crate) mod probe;
 pub mod produce;
@@ -70,12 +71,13 @@ mod security;
 pub mod topics;
 pub mod transactions;
 pub mod visibility;
+mod wire_error;
 
 pub use address::BrokerAddress;
 pub use cluster::WireCluster;
 pub use connection::{Connection, Dialer};
-pub use error::WireError;
 pub use refusal::{Authorised, MissingRight, Operation, RightSubject};
+pub use wire_error::WireError;
 
 #[cfg(test)]
 mod tests;

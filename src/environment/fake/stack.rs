@@ -1,15 +1,20 @@
 //! The scripted environment.
 
 use super::script::{Boot, Reaction};
+use super::topics::{FakePartition, FakeTopic};
 use super::world::{FakeService, FakeWorld};
+use crate::connect::{self, State};
 use crate::environment::{
     Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult,
     Grip, Lifecycle, LogLine, LogQuery, NetworkFault, ServiceInfo, ServiceState,
 };
+use crate::ground::lock;
 use crate::moment;
+use crate::wire;
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -21,7 +26,12 @@ pub(crate) struct FakeStack {
     began: OnceLock<Instant>,
     world: Mutex<FakeWorld>,
     trap: Notify,
+    /// The host that its topics and connectors are reached at.
+    host: String,
 }
+
+/// How many there have been: each has a host of its own.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// Where a program is killed: at its n-th call, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +45,8 @@ pub(crate) enum Trap {
 impl FakeStack {
     /// So many brokers, `kafka-1` and on, all running.
     pub(crate) fn brokers(count: i32) -> Arc<Self> {
-        let stack = Self { began: OnceLock::new(), world: Mutex::default(), trap: Notify::new() };
+        let host = format!("fake-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let stack = Self { began: OnceLock::new(), world: Mutex::default(), trap: Notify::new(), host };
         for node in 1..=count {
             stack.world().services.push(FakeService::new(&format!("kafka-{node}"), Some(node)));
         }
@@ -47,6 +58,21 @@ impl FakeStack {
         let mut reader = FakeService::new("reader", None);
         reader.info.controllable = false;
         self.world().services.push(reader);
+        self
+    }
+
+    /// Adds a topic of two partitions, with replicas on the first broker. A move of them takes that long, or does not end.
+    pub(crate) fn with_topic(self: Arc<Self>, name: &str, takes: Option<Duration>) -> Arc<Self> {
+        let partitions = vec![FakePartition { replicas: vec![1], moves: None }; 2];
+        self.world().topics.insert(name.to_owned(), FakeTopic { partitions, takes });
+        wire::memory::listen(&self.host, Arc::downgrade(&self) as Weak<dyn wire::memory::BrokerScript>);
+        self
+    }
+
+    /// Adds a connector that runs.
+    pub(crate) fn with_connector(self: Arc<Self>, name: &str) -> Arc<Self> {
+        self.world().connectors.insert(name.to_owned(), State::Running);
+        connect::memory::listen(&self.host, Arc::downgrade(&self) as Weak<dyn connect::memory::WorkerScript>);
         self
     }
 
@@ -121,17 +147,26 @@ impl FakeStack {
         self.world().calls.iter().map(line).collect()
     }
 
-    /// What is not as it was at the start: services that do not run, and faults of the network.
+    /// What is not as it was at the start: services and connectors that do not run, faults of the network, replicas that move.
     pub(crate) fn damage(&self) -> Vec<String> {
         let world = self.world();
+        let held = world.connectors.iter().filter(|(_, state)| **state != State::Running);
+        let moves = |topic: &FakeTopic| topic.partitions.iter().any(|partition| partition.moves.is_some());
+        let moving = world.topics.iter().filter(|(_, topic)| moves(topic));
         let down = world.services.iter().filter(|service| service.lifecycle != Lifecycle::Running);
         down.map(|service| format!("{} is {}", service.info.name, service.lifecycle))
             .chain(world.network.iter().map(|fault| format!("{} {}", fault.kind.word(), fault.service)))
+            .chain(held.map(|(name, state)| format!("{name} is {state}")))
+            .chain(moving.map(|(name, _)| format!("{name} moves")))
             .collect()
     }
 
-    fn world(&self) -> MutexGuard<'_, FakeWorld> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn world(&self) -> MutexGuard<'_, FakeWorld> {
+        lock(&self.world)
     }
 
     /// Does what the script says for this call, before the call itself.
@@ -150,7 +185,7 @@ impl FakeStack {
         Ok(())
     }
 
-    async fn effect(
+    pub(super) async fn effect(
         &self,
         call: String,
         service: &str,
@@ -207,7 +242,12 @@ impl Environment for FakeStack {
     }
 
     fn endpoints(&self) -> Endpoints {
-        Endpoints::default()
+        let world = self.world();
+        // No bootstrap address: librdkafka cannot come here.
+        let servers = (!world.topics.is_empty()).then(|| format!("{}:9092", self.host));
+        let client_config = servers.map(|servers| ("bootstrap.servers".to_owned(), servers)).into_iter().collect();
+        let connect = (!world.connectors.is_empty()).then(|| format!("http://{}:8083", self.host));
+        Endpoints { client_config, connect, ..Endpoints::default() }
     }
 
     fn services(&self) -> Vec<ServiceInfo> {

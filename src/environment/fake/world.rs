@@ -2,10 +2,13 @@
 
 use super::script::{Boot, Script};
 use super::stack::Trap;
+use super::topics::FakeTopic;
+use crate::connect::State;
 use crate::environment::{
     Action, EnvironmentError, EnvironmentResult, Lifecycle, LogLine, NetworkFault, ServiceInfo, ServiceState,
 };
 use crate::moment;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// A service that exists only here.
@@ -30,6 +33,8 @@ pub(super) struct FakeWorld {
     pub(super) script: Script,
     pub(super) trap: Option<Trap>,
     pub(super) logs: Vec<(String, LogLine)>,
+    pub(super) topics: BTreeMap<String, FakeTopic>,
+    pub(super) connectors: BTreeMap<String, State>,
 }
 
 impl FakeService {

@@ -2,6 +2,8 @@
 
 use super::rehearsal::{Performance, Rehearsal};
 use crate::environment::fake::{FakeStack, Trap};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Every kind of fault, one after the other and together, with all ways to end.
 const FAULTS: &str = "- pause: { service: kafka-1, for: 1s }\n\
@@ -14,18 +16,29 @@ const FAULTS: &str = "- pause: { service: kafka-1, for: 1s }\n\
     - stop: kafka-1\n\
     - wait: 1s\n\
     - start: kafka-1\n\
-    - wipe: kafka-1";
+    - wipe: kafka-1\n\
+    - pause: { connector: pg, for: 1s }\n\
+    - stop: { connector: pg }\n\
+    - reassign: { topic: orders, to: [2] }\n\
+    - { background: true, timeout: 1s, reassign: { topic: events, to: [3] } }\n\
+    - pause: { service: kafka-1, for: 5s }";
+
+/// What these faults are done to: two topics, one of which is moved in a moment and one never, and a connector.
+fn stack() -> Arc<FakeStack> {
+    let moved = Some(Duration::from_millis(500));
+    FakeStack::brokers(3).with_connector("pg").with_topic("orders", moved).with_topic("events", None)
+}
 
 fn killed(trap: Trap) -> Performance {
-    Rehearsal::of(FAULTS).on(FakeStack::brokers(3).trap(trap)).run()
+    Rehearsal::of(FAULTS).on(stack().trap(trap)).run()
 }
 
 #[test]
 fn a_crash_before_or_after_every_act_is_repaired_from_the_journal() {
-    let whole = Rehearsal::of(FAULTS).on(FakeStack::brokers(3)).run();
+    let whole = Rehearsal::of(FAULTS).on(stack()).run();
     assert!(whole.environment.damage().is_empty(), "{:?}", whole.environment.damage());
     let calls = whole.calls().len();
-    assert!(calls > 12, "{:?}", whole.calls());
+    assert!(calls > 18, "{:?}", whole.calls());
     for call in 0..calls {
         for trap in [Trap::Before(call), Trap::After(call)] {
             let run = killed(trap);

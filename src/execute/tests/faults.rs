@@ -5,9 +5,18 @@ use crate::environment::fake::{Boot, FakeStack, Reaction};
 use crate::record::{Outcome, StepStatus};
 use std::time::Duration;
 
-/// A fault on each kind of target: the step, how it is applied, how it is undone.
-const TARGETS: [(&str, &str, &str); 4] =
-    [SERVICES[0], SERVICES[1], SERVICES[2], ("kill: { step: reader, for: 1h }", "kill reader", "start reader")];
+/// A fault that is held for a time, on each kind of target that has such: the step, how it is applied, how it is undone.
+const HELD: [(&str, &str, &str); 6] = [
+    SERVICES[0],
+    SERVICES[1],
+    SERVICES[2],
+    ("kill: { step: reader, for: 1h }", "kill reader", "start reader"),
+    ("pause: { connector: pg, for: 1h }", "pause pg", "resume pg"),
+    ("stop: { connector: pg, for: 1h }", "stop pg", "resume pg"),
+];
+
+/// A move of partitions: it is over by itself, here never, or cancelled.
+const MOVE: (&str, &str, &str) = ("reassign: { topic: orders, to: [2] }", "move orders", "cancel orders");
 
 const SERVICES: [(&str, &str, &str); 3] = [
     ("pause: { service: kafka-1, for: 1h }", "pause kafka-1", "resume kafka-1"),
@@ -19,7 +28,7 @@ fn held(fault: &str, modifiers: &str) -> Rehearsal {
     Rehearsal::of(&format!(
         "- {{ id: reader, background: true, consume: {{}} }}\n- {{ id: fault, {fault}{modifiers} }}\n- {{ id: after, probe: {{}} }}"
     ))
-    .on(FakeStack::brokers(1).with_reader())
+    .on(FakeStack::brokers(2).with_reader().with_connector("pg").with_topic("orders", None))
 }
 
 fn assert_healed(run: &Performance, at: &str, applied: &str, undone: &str) {
@@ -32,7 +41,7 @@ fn assert_healed(run: &Performance, at: &str, applied: &str, undone: &str) {
 
 #[test]
 fn a_fault_is_held_for_its_time_on_each_kind_of_target() {
-    for (fault, applied, undone) in TARGETS {
+    for (fault, applied, undone) in HELD {
         let run = held(fault, "").run();
         assert_healed(&run, "3600.0", applied, undone);
         assert_eq!(run.status("after"), StepStatus::Done, "{fault}");
@@ -42,7 +51,7 @@ fn a_fault_is_held_for_its_time_on_each_kind_of_target() {
 
 #[test]
 fn a_timeout_ends_a_held_fault_on_each_kind_of_target() {
-    for (fault, applied, undone) in TARGETS {
+    for (fault, applied, undone) in HELD.into_iter().chain([MOVE]) {
         let run = held(fault, ", timeout: 7s").run();
         assert_healed(&run, "7.0", applied, undone);
         assert_eq!(run.status("fault"), StepStatus::Error, "{fault}");
@@ -53,11 +62,22 @@ fn a_timeout_ends_a_held_fault_on_each_kind_of_target() {
 
 #[test]
 fn an_interrupt_ends_a_held_fault_on_each_kind_of_target() {
-    for (fault, applied, undone) in TARGETS {
+    for (fault, applied, undone) in HELD.into_iter().chain([MOVE]) {
         let run = held(fault, "").interrupt(4.0).run();
         assert_healed(&run, "4.0", applied, undone);
         assert_eq!(run.exit(), 130, "{fault}");
     }
+}
+
+#[test]
+fn a_move_of_partitions_is_over_when_they_are_in_place() {
+    let takes = Some(Duration::from_secs(20));
+    let steps = format!("- {{ id: fault, {} }}\n- {{ id: after, probe: {{}} }}", MOVE.0);
+    let run = Rehearsal::of(&steps).on(FakeStack::brokers(2).with_topic("orders", takes)).run();
+    assert_eq!(run.calls(), ["0.0 move orders"]);
+    assert_eq!(run.step("fault").metrics["ready_after"].value.round(), 20.0);
+    assert_eq!(run.outcome(), Outcome::Pass, "{:?}", run.reasons());
+    assert!(run.journalled().is_empty() && run.environment.damage().is_empty());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::cli::Exit;
 use crate::environment::fake::FakeStack;
-use crate::environment::{Endpoints, EnvironmentResult};
+use crate::environment::{Environment, EnvironmentResult};
 use crate::faults::journal::open_faults;
 use crate::faults::undo_journalled;
 use crate::record::{Event, EventKind, FaultRecord, Outcome, Record, StepRecord, StepStatus, Watcher};
@@ -114,7 +114,7 @@ impl Performance {
             .start_paused(true)
             .build()
             .expect("a runtime can be made");
-        let endpoints = Endpoints::default();
+        let endpoints = self.environment.endpoints();
         let results = runtime.block_on(undo_journalled(&open, Some(self.environment.as_ref()), &endpoints));
         results.into_iter().map(|(entry, result)| (entry.fault.clone(), result)).collect()
     }

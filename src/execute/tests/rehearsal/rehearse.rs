@@ -35,6 +35,7 @@ static LANGUAGE: Language = Language::new(Registry::new(&[
     entry::<verbs::kill::Kill>(),
     entry::<verbs::wipe::Wipe>(),
     entry::<verbs::network::Network>(),
+    entry::<verbs::reassign::Reassign>(),
     entry::<verbs::logs::Logs>(),
     entry::<verbs::expect::Expect>(),
 ]));
