@@ -51,7 +51,33 @@ pub mod testing {
     }
     /// Of the room `backup`.
     pub mod backup {
-        pub use crate::backup::*;
+        pub use crate::backup::{
+            Archive, BackupEvent, BackupListener, BackupOptions, FolderStore, Level, Store, backup, verify,
+        };
+
+        /// Record batches.
+        pub mod batch {
+            pub use crate::backup::batch::{Codec, Compressor};
+        }
+        /// Manifests.
+        pub mod manifest {
+            pub use crate::backup::manifest::{BackupState, Batching, GapReason, Manifest};
+        }
+        /// Restoring.
+        pub mod restore {
+            pub use crate::backup::restore::{
+                Offsets, Renamed, RestoreEvent, RestoreListener, RestoreRequest, Restored, RestoredGroups, kept,
+                requests, restore,
+            };
+        }
+        /// What was restored.
+        pub mod target {
+            pub use crate::backup::target::{Verified, verify};
+        }
+        /// Moments in archives.
+        pub mod when {
+            pub use crate::backup::when::first_since;
+        }
     }
     /// Of the room `connect`.
     pub mod connect {
@@ -63,7 +89,19 @@ pub mod testing {
     }
     /// Of the room `environment`.
     pub mod environment {
-        pub use crate::environment::*;
+        pub use crate::environment::{
+            Action, Capability, Controllers, Direction, Endpoints, Environment, EnvironmentError, Lifecycle, LogLine,
+            LogQuery, Needs, NetworkFault, NetworkFaultKind, Peers, ServiceId, Site,
+        };
+
+        /// Containers.
+        pub mod docker {
+            pub use crate::environment::docker::{DockerConfig, DockerStack, HealRecipe, heal_from};
+        }
+        /// Child processes.
+        pub mod local {
+            pub use crate::environment::local::{Attached, Jvm, LocalConfig, LocalStack, Timeouts, supervise};
+        }
     }
     /// Of the room `kafka`.
     pub mod kafka {
@@ -96,6 +134,55 @@ pub mod testing {
     }
     /// Of the room `wire`.
     pub mod wire {
-        pub use crate::wire::*;
+        pub use crate::wire::{Operation, WireCluster, WireError};
+
+        /// The cluster.
+        pub mod brokers {
+            pub use crate::wire::brokers::describe;
+        }
+        /// Commits.
+        pub mod commit {
+            pub use crate::wire::commit::offsets;
+        }
+        /// Committed offsets.
+        pub mod committed {
+            pub use crate::wire::committed::of;
+        }
+        /// Settings.
+        pub mod configs {
+            pub use crate::wire::configs::{SettingSource, of_broker, of_topic};
+        }
+        /// New topics.
+        pub mod creation {
+            pub use crate::wire::creation::configure;
+        }
+        /// Deleted records.
+        pub mod deletion {
+            pub use crate::wire::deletion::before;
+        }
+        /// Groups.
+        pub mod groups {
+            pub use crate::wire::groups::{GroupKind, coordinator, describe, list};
+        }
+        /// Ends of partitions.
+        pub mod offsets {
+            pub use crate::wire::offsets::{At, IsolationLevel, list};
+        }
+        /// Producers of a partition.
+        pub mod producers {
+            pub use crate::wire::producers::describe;
+        }
+        /// Moves of replicas.
+        pub mod reassignments {
+            pub use crate::wire::reassignments::{alter, list};
+        }
+        /// Who leads and who follows.
+        pub mod roles {
+            pub use crate::wire::roles::{follower, leader, quorum_leader};
+        }
+        /// Topics.
+        pub mod topics {
+            pub use crate::wire::topics::{describe, list};
+        }
     }
 }
