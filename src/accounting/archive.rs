@@ -36,7 +36,7 @@ pub struct StoredAccounts {
 pub enum AccountsError {
     /// The file cannot be read or written.
     Io(io::Error),
-    /// It is no file of accounts.
+    /// It is not a file of accounts.
     Foreign,
     /// It was written in another version of the format.
     Version(u32),
@@ -50,7 +50,7 @@ impl fmt::Display for AccountsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => error.fmt(f),
-            Self::Foreign => f.write_str("it is no file of accounts"),
+            Self::Foreign => f.write_str("it is not a file of accounts"),
             Self::Version(version) => {
                 write!(f, "it has version {version} of the format, and this program reads version {VERSION}")
             }
@@ -121,7 +121,7 @@ impl StoredAccounts {
     /// Reads the file.
     ///
     /// # Errors
-    /// Where it cannot be read, is no file of accounts, of another version, or damaged.
+    /// Where it cannot be read, is not a file of accounts, of another version, or damaged.
     pub fn read(path: &Path) -> Result<Self, AccountsError> {
         let bytes = crate::ground::input::read(path, MOST).map_err(io::Error::from)?;
         let damaged = |what: &str| AccountsError::Damaged(what.to_owned());

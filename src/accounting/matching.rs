@@ -2,6 +2,7 @@
 //! out by key or by a value inside of the JSON payload.
 
 use super::{Identity, ReaderAccount, RunIdentity, Sighting};
+use crate::ground::lock;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -101,7 +102,7 @@ impl Matcher {
     }
 
     fn sides(&self) -> MutexGuard<'_, Sides> {
-        self.sides.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.sides)
     }
 
     /// A message of the run at the input; false where it lacks the value to match by.

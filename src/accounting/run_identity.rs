@@ -1,8 +1,9 @@
 //! What ties the messages of one run together.
 
+use crate::ground::{lock, unpoisoned};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 /// The run's nonce and, for each of its producers, how many messages it has handed over so far.
 ///
@@ -48,7 +49,7 @@ impl RunIdentity {
 
     /// Takes the next producer number; `None` after 65,536 of them.
     pub fn register(&self) -> Option<ProducerTicket> {
-        let mut producers = self.sent.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut producers = unpoisoned(self.sent.write());
         let producer = u16::try_from(producers.len()).ok()?;
         let sent = Arc::new(AtomicU64::new(0));
         producers.push(sent.clone());
@@ -56,7 +57,7 @@ impl RunIdentity {
     }
 
     fn groups(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<Member, BTreeSet<i32>>>> {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.groups)
     }
 
     /// A member of a group has been given what it holds, which may be nothing.
@@ -73,27 +74,27 @@ impl RunIdentity {
 
     /// A reader of a group has come so far in a topic.
     pub fn reader_reached(&self, group: &str, topic: &str, step: &str, positions: Positions) {
-        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reached = lock(&self.reached);
         reached.entry((group.to_owned(), topic.to_owned())).or_default().insert(step.to_owned(), positions);
     }
 
     /// How far the other readers of a group have come in a topic, as of the last second. What they have read is not left to be
     /// read by `step`.
     pub fn reached_beside(&self, group: &str, topic: &str, step: &str) -> Vec<Positions> {
-        let reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let reached = lock(&self.reached);
         let Some(readers) = reached.get(&(group.to_owned(), topic.to_owned())) else { return Vec::new() };
         readers.iter().filter(|(other, _)| *other != step).map(|(_, positions)| positions.clone()).collect()
     }
 
     /// A group knows a member of this run by this name.
     pub fn member_named(&self, group: &str, name: String) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = lock(&self.names);
         names.entry(group.to_owned()).or_default().insert(name);
     }
 
     /// The names by which a group knows, or knew, the members of this run.
     pub fn names_in(&self, group: &str) -> BTreeSet<String> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).get(group).cloned().unwrap_or_default()
+        lock(&self.names).get(group).cloned().unwrap_or_default()
     }
 
     /// Whether a member of a group has been given anything, or nothing, since it came.
@@ -115,7 +116,7 @@ impl RunIdentity {
 
     /// The count of a producer, if it is one of this run.
     pub(crate) fn counter(&self, producer: u16) -> Option<Arc<AtomicU64>> {
-        let producers = self.sent.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let producers = unpoisoned(self.sent.read());
         producers.get(usize::from(producer)).cloned()
     }
 }

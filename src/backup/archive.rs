@@ -1,7 +1,7 @@
 //! An archive in a store: its label, and its chain of manifests.
 
+use super::archive_error::ArchiveError;
 use super::digest::Digest;
-use super::error::ArchiveError;
 use super::manifest::{KeptTopic, Manifest, is_id};
 use super::store::{self, Store};
 use serde::de::DeserializeOwned;
@@ -156,7 +156,7 @@ impl Archive {
     /// # Errors
     /// See [`Archive::newest`]; [`ArchiveError::Absent`] where no backup has come so far as to write one.
     pub fn current(&self) -> Result<Manifest, ArchiveError> {
-        let reason = || "no backup into it has got so far as to write a manifest".to_owned();
+        let reason = || "no backup into it has written a manifest yet".to_owned();
         let absent = || ArchiveError::Absent { place: self.store.place(), reason: reason() };
         Ok(self.newest()?.ok_or_else(absent)?.0)
     }

@@ -1,8 +1,8 @@
 //! The records of an archive, one after the other, as lines for people and programs.
 
 use super::archive::Archive;
+use super::archive_error::ArchiveError;
 use super::batch::TimeStampType;
-use super::error::ArchiveError;
 use super::manifest::{KeptPartition, KeptTopic};
 use super::segments::Segments;
 use super::transactions::CommittedRecords;

@@ -20,10 +20,10 @@
 //! | `archive.rs`, `segments.rs` | an archive in a store: its chain of manifests; the batches of a partition in order |
 
 mod archive;
+mod archive_error;
 pub mod batch;
 pub mod cat;
 mod digest;
-mod error;
 mod gaps;
 pub mod manifest;
 pub mod prune;
@@ -38,8 +38,8 @@ pub mod when;
 mod writer;
 
 pub use archive::{Archive, FORMAT, Label, VERSION, folder_of, manifest_name, segment_name};
+pub use archive_error::ArchiveError;
 pub use digest::{Digest, Hasher};
-pub use error::ArchiveError;
 pub use segments::{BatchPosition, SegmentReader, Segments, StoredBatch};
 pub use store::{FolderStore, Lease, NewFile, Store, StoreEntry, StoreError};
 pub use transactions::CommittedRecords;

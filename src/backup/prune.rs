@@ -5,7 +5,7 @@
 //! prunes again.
 
 use super::archive::{Archive, manifest_name};
-use super::error::ArchiveError;
+use super::archive_error::ArchiveError;
 use super::manifest::{BackupState, KeptTopic, Manifest};
 use super::store::StoreEntry;
 use super::verify::{Level, verify};

@@ -1,9 +1,9 @@
 //! The batches of a partition of an archive, in the order of their offsets.
 
 use super::archive::Archive;
+use super::archive_error::ArchiveError;
 use super::batch::{Batch, BatchError, HEADER, Header};
 use super::digest::Hasher;
-use super::error::ArchiveError;
 use super::manifest::{KeptPartition, Segment};
 use super::store::{Store, StoreError};
 use std::collections::VecDeque;

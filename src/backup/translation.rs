@@ -36,7 +36,7 @@ pub struct Unsound;
 
 impl fmt::Display for Unsound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is no sound table of offsets: its length, its order or its checksum is wrong")
+        f.write_str("it is not a sound table of offsets: its length, its order or its checksum is wrong")
     }
 }
 

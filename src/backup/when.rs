@@ -1,6 +1,6 @@
 //! The first record from a time on.
 
-use super::error::ArchiveError;
+use super::archive_error::ArchiveError;
 use super::manifest::KeptPartition;
 use super::{Archive, Segments};
 

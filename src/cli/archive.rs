@@ -59,7 +59,7 @@ enum Command {
     Translate(translate::Args),
     /// Removes old generations, and what only they need; whatever a generation that stays lists, stays.
     ///
-    /// With both rules, a generation goes only if neither keeps it. Refused while a backup is at work.
+    /// With both rules, a generation goes only if neither keeps it. Refused while a backup is running.
     Prune(prune::Args),
 }
 

@@ -5,8 +5,8 @@ use super::{Exit, Output, control};
 use crate::backup::batch::Compressor;
 use crate::backup::manifest::{BackupState, Batching, Manifest, codecs};
 use crate::backup::{
-    BackupError, BackupEvent, BackupListener, BackupOptions, BackupStop, BackupStopper, FolderStore, KeptGroups, OnGap,
-    Store, backup, dry_run, follow,
+    BackupEvent, BackupListener, BackupOptions, BackupStop, BackupStopper, FolderStore, KeptGroups, OnGap, Store,
+    backup, dry_run, follow,
 };
 use crate::environment::{EnvironmentError, EnvironmentResult, Grant};
 use crate::ground::plural;
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Backs topics up: every record, byte for byte, with configuration, ACLs and the offsets of groups.
 ///
-/// The archive is made where there is none, and gone on with where there is: only what it does not hold yet is read. Exit code 0
+/// The archive is made where there is none, and continued where there is: only what it does not hold yet is read. Exit code 0
 /// says that everything up to the cut is there, 1 that something is missing, which is named.
 #[derive(ClapArgs)]
 pub struct Args {
@@ -110,7 +110,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 pub(super) fn store(place: &str) -> Result<Arc<dyn Store>, String> {
     match place.split_once("://") {
         Some((scheme, _)) => Err(format!(
-            "`{place}` is no folder: archives lie in folders, and this kscen has no store for `{scheme}://`"
+            "`{place}` is not a folder: archives lie in folders, and this kscen has no store for `{scheme}://`"
         )),
         None => Ok(Arc::new(FolderStore::new(place))),
     }
@@ -162,9 +162,8 @@ async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Ou
         return Ok(Exit::Usage);
     }
     let environment = control::attach(project).await?;
-    let failed = |error: BackupError| EnvironmentError::failed(error.to_string());
     let cluster = WireCluster::new(&environment.endpoints().connection(), PATIENCE);
-    let cluster = cluster.map_err(|error| EnvironmentError::failed(error.in_full()))?;
+    let cluster = cluster.map_err(EnvironmentError::because)?;
     let (format, lines, continuous) = (args.format, *output, args.continuous);
     let listener: BackupListener = Arc::new(move |event| match event {
         // Every round has them.
@@ -175,14 +174,14 @@ async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Ou
     if args.dry_run {
         let manifest = dry_run(&cluster, store, &options(args, BackupStop::never(), project.redactor()), &listener)
             .await
-            .map_err(failed)?;
+            .map_err(EnvironmentError::because)?;
         if format == ProgressFormat::Human {
             would(&manifest, output);
         }
         return Ok(Exit::Pass);
     }
     let words = &["stopping: what was read is kept, and the same command goes on there; again: leaves at once"];
-    let interrupt = listen_saying(*output, words).map_err(|error| EnvironmentError::failed(error.to_string()))?;
+    let interrupt = listen_saying(*output, words).map_err(EnvironmentError::because)?;
     let (stopper, stop) = BackupStopper::new();
     let mut asked = interrupt.clone();
     tokio::spawn(async move {
@@ -201,10 +200,10 @@ async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Ou
     let last = if args.continuous {
         follow(&cluster, store, options(args, stop, project.redactor()), args.interval, listener, ended)
             .await
-            .map_err(failed)?
+            .map_err(EnvironmentError::because)?
     } else {
         let manifest =
-            backup(&cluster, store, options(args, stop, project.redactor()), listener).await.map_err(failed)?;
+            backup(&cluster, store, options(args, stop, project.redactor()), listener).await.map_err(EnvironmentError::because)?;
         ended(&manifest);
         Some(manifest)
     };

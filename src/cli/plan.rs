@@ -201,7 +201,7 @@ fn line(step: &PlannedStep, depth: usize, width: usize, kind: &dyn AnyKind, outp
 fn needs(plan: &Plan) -> String {
     let needs = &plan.needs;
     let brokers = needs.brokers.max(1);
-    let mut parts = vec![plural(brokers as usize, "broker")];
+    let mut parts = vec![plural(brokers, "broker")];
     parts.extend(needs.services.iter().map(ToString::to_string));
     let able = needs.capabilities.iter().map(ToString::to_string).collect::<Vec<_>>();
     if !able.is_empty() {

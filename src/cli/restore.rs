@@ -165,7 +165,7 @@ pub(super) async fn open(
 ) -> EnvironmentResult<(Archive, WireCluster, BTreeMap<String, String>)> {
     let environment = control::attach(project).await?;
     let properties = environment.endpoints().connection();
-    let cluster = WireCluster::new(&properties, PATIENCE).map_err(|error| EnvironmentError::failed(error.in_full()))?;
+    let cluster = WireCluster::new(&properties, PATIENCE).map_err(EnvironmentError::because)?;
     let archive = Archive::open(store).map_err(|error| failed(&error.into()))?;
     Ok((archive, cluster, properties))
 }
@@ -179,8 +179,8 @@ pub(super) async fn state(
     if let Some(folder) = given {
         return Ok(folder.clone());
     }
-    let view = brokers::describe(cluster).await.map_err(|error| EnvironmentError::failed(error.in_full()))?;
-    let folder = state_folder().map_err(|error| EnvironmentError::failed(error.to_string()))?;
+    let view = brokers::describe(cluster).await.map_err(EnvironmentError::because)?;
+    let folder = state_folder().map_err(EnvironmentError::because)?;
     Ok(folder.join("restores").join(format!("{}-{}", archive.id(), view.id)))
 }
 
@@ -260,7 +260,7 @@ fn tell(event: &RestoreEvent, format: ProgressFormat, output: &Output) {
         RestoreEvent::Created { topic, partitions } => {
             output.line(&format!("topic {topic} created with {}", plural(*partitions, "partition")));
         }
-        RestoreEvent::Resumed { topic, state } => output.line(&format!("topic {topic} is gone on with, from {state}")),
+        RestoreEvent::Resumed { topic, state } => output.line(&format!("topic {topic} is continued, from {state}")),
         RestoreEvent::Committed { group, topic, partitions } => {
             output.line(&format!("group {group} goes on in {} of {topic}", plural(*partitions, "partition")));
         }

@@ -222,7 +222,7 @@ impl Watcher for Terminal {
                     "  {} {}:{version} {}, {ready}",
                     self.output.paint(32, self.output.symbol("✓", "ok")),
                     info.name,
-                    plural(info.brokers as usize, "broker"),
+                    plural(info.brokers, "broker"),
                 ));
             }
             EventKind::StepStarted { id, title, background, planned, .. } => {

@@ -84,7 +84,7 @@ async fn up(args: &Args, project: &Project, output: &Output) -> EnvironmentResul
 /// A range of Kafka versions as somebody typed it.
 pub(super) fn range(text: &str) -> EnvironmentResult<VersionRange> {
     text.parse().map_err(|error| EnvironmentError::Prerequisite {
-        message: format!("`{text}` is no range of versions: {error}"),
+        message: format!("`{text}` is not a range of versions: {error}"),
         remedy: "write `3.6` or `>=3.6, <5`".to_owned(),
     })
 }

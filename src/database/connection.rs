@@ -189,7 +189,7 @@ fn connector(trust: Trust, authorities: Option<&str>) -> DatabaseResult<native_t
         let pem = input::read(Path::new(path), CERTIFICATES);
         let pem = pem.map_err(|error| address(format!("sslrootcert `{path}` is not readable: {error}")))?;
         let certificate = native_tls::Certificate::from_pem(&pem)
-            .map_err(|error| address(format!("sslrootcert `{path}` is no PEM certificate: {error}")))?;
+            .map_err(|error| address(format!("sslrootcert `{path}` is not a PEM certificate: {error}")))?;
         builder.add_root_certificate(certificate);
     }
     builder.build().map_err(|error| address(format!("TLS is not available: {error}")))

@@ -26,7 +26,7 @@ impl FromStr for Lsn {
             let low = u64::from(u32::from_str_radix(low, 16).ok()?);
             Some(Self(high << 32 | low))
         });
-        parsed.ok_or_else(|| format!("`{text}` is no log sequence number; they look like 16/B374D848"))
+        parsed.ok_or_else(|| format!("`{text}` is not a log sequence number; they look like 16/B374D848"))
     }
 }
 

@@ -3,7 +3,7 @@
 mod account;
 mod catalog;
 mod connection;
-mod error;
+mod database_error;
 mod load;
 mod lsn;
 mod parameter;
@@ -19,7 +19,7 @@ mod slot;
 
 pub use account::{Blind, ChangeAccount, ColumnValue, CommittedTransaction, RowChange, RowOp, inserts_publication};
 pub use connection::{Database, Session};
-pub use error::{DatabaseError, DatabaseResult, SqlFailure};
+pub use database_error::{DatabaseError, DatabaseResult, SqlFailure};
 pub use load::{LoadPlan, Repetition};
 pub use lsn::Lsn;
 pub use publication::Publication;

@@ -49,7 +49,11 @@ impl fmt::Display for ScriptFailure {
     }
 }
 
-impl std::error::Error for ScriptFailure {}
+impl std::error::Error for ScriptFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
 
 /// A transaction that a script has open.
 struct Open {

@@ -38,9 +38,9 @@ pub enum ReadKind {
 /// A record that is no envelope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlainRecord {
-    /// The key as JSON text; a key that is no JSON becomes a JSON string.
+    /// The key as JSON text; a key that is not JSON becomes a JSON string.
     pub key: Option<Box<str>>,
-    /// The value as JSON text; text that is no JSON becomes a JSON string.
+    /// The value as JSON text; text that is not JSON becomes a JSON string.
     pub value: Box<str>,
 }
 
@@ -84,7 +84,7 @@ impl EventDecoder {
         let Some(bytes) = value else { return ReadKind::Tombstone { key: image(key) } };
         let value = match parse(bytes).or_else(|why| text(bytes).map_err(|()| why)) {
             Ok(value) => value,
-            Err(why) => return ReadKind::Unreadable(format!("the value is no JSON: {why}").into()),
+            Err(why) => return ReadKind::Unreadable(format!("the value is not JSON: {why}").into()),
         };
         match value {
             Value::Null => ReadKind::Tombstone { key: image(key) },
@@ -121,7 +121,7 @@ fn parse(bytes: &[u8]) -> Result<Value, String> {
     serde_json::from_slice(bytes).map(unwrap_schema).map_err(|error| error.to_string())
 }
 
-/// Text that is no JSON; bytes that are no text have a schema of their own, such as Avro's.
+/// Text that is not JSON; bytes that are not text have a schema of their own, such as Avro's.
 fn text(bytes: &[u8]) -> Result<Value, ()> {
     let text = std::str::from_utf8(bytes).map_err(|_| ())?;
     if text.contains('\0') { Err(()) } else { Ok(Value::String(text.to_owned())) }

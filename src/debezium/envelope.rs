@@ -206,7 +206,7 @@ fn time_us(block: &RowValues) -> Option<i64> {
 fn sequence(value: Option<&Value>) -> Result<[Option<u64>; 2], String> {
     let Some(Value::String(text)) = value else { return Ok([None; 2]) };
     let items: Vec<Value> =
-        serde_json::from_str(text).map_err(|_| "/source/sequence is no JSON array in a string".to_owned())?;
+        serde_json::from_str(text).map_err(|_| "/source/sequence is not a JSON array in a string".to_owned())?;
     let number = |item: &Value| item.as_u64().or_else(|| item.as_str().and_then(|text| text.parse().ok()));
     Ok([items.first().and_then(number), items.get(1).and_then(number)])
 }

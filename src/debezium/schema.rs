@@ -25,7 +25,7 @@ impl EnvelopeSchema {
     /// Another schema.
     ///
     /// # Errors
-    /// Why it is no JSON schema.
+    /// Why it is not a JSON schema.
     pub fn new(schema: &Value) -> Result<Self, String> {
         jsonschema::validator_for(schema).map(|validator| Self { validator }).map_err(|error| error.to_string())
     }

@@ -45,7 +45,7 @@ pub(crate) async fn settle(
     let claims = claims(run, &from);
     let readers: Vec<Arc<dyn LiveReader>> = to.iter().filter_map(|id| run.live.reader(id)).collect();
     let captures: Vec<Arc<Capture>> = readers.iter().filter_map(|reader| reader.capture()).collect();
-    let mut missing = (captures.len() < to.len()).then(|| "not every reader did start".to_owned());
+    let mut missing = (captures.len() < to.len()).then(|| "not every reader started".to_owned());
     if let Some(id) = from.iter().find(|id| run.live.attempts(id).is_empty()) {
         missing.get_or_insert_with(|| format!("`{id}` did not start"));
     }

@@ -5,7 +5,7 @@
 
 mod action;
 pub mod docker;
-mod error;
+mod environment_error;
 mod facts;
 mod fault_kind;
 mod grant;
@@ -21,7 +21,7 @@ mod service_id;
 mod site;
 
 pub use action::{Action, Direction, Effect, Grip, Intended, NetworkFault, NetworkFaultKind, Peers};
-pub use error::EnvironmentError;
+pub use environment_error::EnvironmentError;
 pub use facts::{
     Endpoints, EnvironmentInfo, EnvironmentKind, Incarnation, Lifecycle, LogLine, LogQuery, ServiceInfo, ServiceState,
     Usage,

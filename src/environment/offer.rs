@@ -28,7 +28,7 @@ pub fn unmet(known: &Needs, info: &EnvironmentInfo, services: &[ServiceInfo], ne
         return Some(format!("there is no service `{missing}`"));
     }
     if needs.log_dir != known.log_dir {
-        return Some("the log directories have not the size that the scenario needs".to_owned());
+        return Some("the log directories do not have the size that the scenario needs".to_owned());
     }
     for (name, value) in &needs.broker_config {
         if info.facts.get(&format!("broker {name}")) != Some(value) {

@@ -24,8 +24,12 @@ pub(super) async fn clean(run: &SharedRun) -> Vec<String> {
         let restored = restore_connector(&connector, &config, &run.endpoints);
         match tokio::time::timeout(PATIENCE + PATIENCE, restored).await {
             Ok(Ok(_)) => run.owned.forget(&connector),
-            Ok(Err(error)) => left.push(format!("connector {connector} has not its former configuration: {error}")),
-            Err(_) => left.push(format!("connector {connector} has not its former configuration: no answer")),
+            Ok(Err(error)) => {
+                left.push(format!("connector {connector} does not have its former configuration again: {error}"))
+            }
+            Err(_) => {
+                left.push(format!("connector {connector} does not have its former configuration again: no answer"))
+            }
         }
     }
     for resource in run.owned.all() {
@@ -53,8 +57,11 @@ pub(super) async fn clean(run: &SharedRun) -> Vec<String> {
 
 /// What the run made and nobody had the time to delete.
 pub(super) fn left(run: &SharedRun) -> Vec<String> {
-    let unchanged =
-        run.owned.former().into_iter().map(|(name, _)| format!("connector {name} has not its former configuration"));
+    let unchanged = run
+        .owned
+        .former()
+        .into_iter()
+        .map(|(name, _)| format!("connector {name} does not have its former configuration again"));
     let all = run.owned.all();
     let undeleted = all.iter().map(|resource| format!("{resource} was not deleted"));
     undeleted.chain(unchanged).map(|text| format!("{text}: the run was ended before that")).collect()

@@ -1,13 +1,14 @@
 //! Feels whether the machine is there for kscen: a thread that wants to run every 10 ms and notes how late it is, and what the
 //! kernel says about waiting for processors, once a second.
 
+use crate::ground::lock;
 use crate::record::strain::MachineSample;
 use crate::record::{EventKind, Recorder, RunClock};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -88,7 +89,7 @@ struct Counters {
 impl Counters {
     fn read(throttling: &Option<PathBuf>, pids: &Pids) -> Self {
         let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let pids = pids.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let pids = lock(pids).clone();
         Self {
             at: Instant::now(),
             pressure_us: pressure_us(&text("/proc/pressure/cpu")),

@@ -1,10 +1,11 @@
 //! Samples services and running steps, once a second.
 
 use super::pulse::Pids;
+use crate::ground::lock;
 use crate::record::{EventKind, ServiceSample};
 use crate::verb::SharedRun;
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
@@ -20,7 +21,7 @@ pub(super) async fn sample(run: Arc<SharedRun>, pids: Pids) {
             // A service that cannot be observed for a moment leaves a gap, not a zero.
             let Ok(state) = run.environment.state(&service.name).await else { continue };
             if let Ok(pid) = state.identity.parse() {
-                pids.lock().unwrap_or_else(PoisonError::into_inner).insert(service.name.clone(), pid);
+                lock(&pids).insert(service.name.clone(), pid);
             }
             let usage = run.environment.usage(&service.name).await.ok().flatten();
             let sample = ServiceSample { at: run.clock.now(), lifecycle: state.lifecycle, usage };

@@ -1,6 +1,6 @@
 //! Faults on connectors.
 
-use super::error::FaultError;
+use super::fault_error::FaultError;
 use super::target::{Answer, Condition, Nature, Rank, Target, Undone};
 use super::undo::Undo;
 use crate::connect::{ConnectClient, ConnectError, ConnectorStatus, EffectProbe, RestartScope, State};

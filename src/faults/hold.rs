@@ -4,7 +4,7 @@
 //! when it is over by itself, or when it is in force no longer; then the step waits until the target is ready. A step that is given up meanwhile leaves
 //! its fault to the end of `steps`, and so does a fault without a time, unless it is meant to stay.
 
-use super::error::FaultError;
+use super::fault_error::FaultError;
 use super::guard;
 use super::stack::{PATIENCE, Stack, UndoStack, UndoneBy};
 use super::target::{Nature, Rank, Target};

@@ -1,8 +1,9 @@
 //! Whose turn it is on a target, so that what kscen does there is told from what others do.
 
 use crate::environment::Lifecycle;
+use crate::ground::lock;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::OwnedMutexGuard;
 
 /// One lane for each target that kscen has acted on.
@@ -36,7 +37,7 @@ pub(super) struct Turn {
 
 impl Lanes {
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, Lane>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Waits for its turn.

@@ -2,7 +2,7 @@
 
 mod connector;
 mod delete;
-mod error;
+mod fault_error;
 mod guard;
 mod hold;
 pub mod journal;
@@ -20,7 +20,7 @@ mod undo;
 
 pub(crate) use connector::ConnectorFault;
 pub use delete::{delete_external, restore_connector};
-pub use error::FaultError;
+pub use fault_error::FaultError;
 pub(crate) use hold::{Order, carry_out};
 pub use leftover::undo_journalled;
 pub(crate) use link::LinkFault;

@@ -1,12 +1,12 @@
 //! Faults on members of a reader.
 
-use super::error::FaultError;
+use super::fault_error::FaultError;
 use super::target::{Answer, Condition, Nature, Rank, Target, Undone};
 use crate::environment::{Action, Effect, Grip};
-use crate::ground::plural;
+use crate::ground::{lock, plural};
 use crate::moment;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Between two looks at the members.
@@ -55,7 +55,7 @@ impl ReaderFault {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, u64>> {
-        self.concerned.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.concerned)
     }
 
     fn concerned(&self) -> BTreeSet<usize> {
@@ -104,10 +104,7 @@ impl ReaderFault {
     fn standing(&self) -> String {
         let concerned = self.lock();
         let words = concerned.iter().map(|(member, handed)| {
-            format!(
-                "member {member} runs and does not poll, after {}",
-                plural(usize::try_from(*handed).unwrap_or(usize::MAX), "message")
-            )
+            format!("member {member} runs and does not poll, after {}", plural(*handed, "message"))
         });
         words.collect::<Vec<_>>().join("; ")
     }

@@ -1,9 +1,10 @@
 //! Moving the replicas of a topic's partitions: a disturbance that is over by itself once they are in place.
 
-use super::error::FaultError;
+use super::fault_error::FaultError;
 use super::target::{Answer, Condition, Nature, Rank, Target, Undone};
 use super::undo::Undo;
 use crate::environment::{Effect, Grip};
+use crate::ground::lock;
 use crate::moment;
 use crate::wire::{WireCluster, WireError, reassignments, topics};
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,7 +111,7 @@ impl ReassignFault {
     fn tell(&self, moving: usize) {
         let all = self.moves.len();
         let words = format!("{} {}: {} of {all} partitions are in place", self.what, self.topic, all - moving);
-        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut told = lock(&self.told);
         if *told != words {
             (self.progress)(words.clone());
             *told = words;

@@ -1,11 +1,12 @@
 //! Faults on services.
 
-use super::error::FaultError;
+use super::fault_error::FaultError;
 use super::target::{Answer, Condition, Nature, Rank, Target, Undone};
 use super::undo::Undo;
 use crate::environment::{Action, Effect, Environment, Grip, Incarnation, Intended, Lifecycle, Recipe};
+use crate::ground::lock;
 use crate::moment;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Between two looks at a service that a fault holds.
@@ -38,15 +39,15 @@ impl ServiceFault {
         let effect = self.environment.act(&self.service, self.action).await?;
         if self.action == Action::Pause {
             let life = self.environment.incarnation(&self.service).await.ok().map(|seen| seen.life);
-            *self.frozen.lock().unwrap_or_else(PoisonError::into_inner) = life;
+            *lock(&self.frozen) = life;
         }
         Ok(effect)
     }
 
     async fn look(&self) -> Result<Grip, FaultError> {
         let seen = self.environment.incarnation(&self.service).await?;
-        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = seen.since;
-        let frozen = self.frozen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        *lock(&self.since) = seen.since;
+        let frozen = lock(&self.frozen).clone();
         let same_life = frozen.is_none_or(|life| life == seen.life);
         let holds = match self.action {
             Action::Pause => seen.lifecycle == Lifecycle::Paused && same_life,
@@ -153,7 +154,7 @@ impl Target for ServiceFault {
     }
 
     fn ended(&self) -> Option<Instant> {
-        *self.since.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.since)
     }
 
     fn pace(&self, _: Duration) -> Duration {

@@ -1,14 +1,15 @@
 //! What is in force, and how it is undone: the last one first.
 
-use super::error::FaultError;
+use super::fault_error::FaultError;
 use super::journal::Journal;
 use super::lanes::Lanes;
 use super::target::{Condition, Rank, Target};
 use super::undo::{Journalled, Undo};
 use crate::environment::{Effect, NetworkFaultKind, Recipe};
+use crate::ground::lock;
 use crate::moment;
 use crate::record::{EventKind, FaultRecord, InForce, Recorder, RunClock};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -108,7 +109,7 @@ impl Drop for UndoStack {
 
 impl Stack {
     pub(super) fn open(&self) -> MutexGuard<'_, Vec<Open>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
 
     /// Changes an entry, where it is still there.

@@ -1,6 +1,6 @@
 //! What a fault acts on, and how it is applied, observed and undone there.
 
-use super::error::FaultError;
+use super::fault_error::FaultError;
 use super::undo::Undo;
 use crate::environment::{Effect, Grip, Lifecycle, Recipe};
 use futures_util::future::BoxFuture;

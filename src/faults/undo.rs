@@ -7,7 +7,7 @@ use crate::environment::{
     Action, Endpoints, Environment, EnvironmentError, EnvironmentResult, Lifecycle, NetworkFault, Recipe,
 };
 use crate::moment;
-use crate::wire::{WireCluster, WireError};
+use crate::wire::WireCluster;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -131,19 +131,17 @@ impl Undo {
 
 /// Cancels moves of replicas. False where nothing moves any more.
 pub(super) async fn cancel_moves(topic: &str, partitions: &[i32], endpoints: &Endpoints) -> EnvironmentResult<bool> {
-    let failed = |error: WireError| EnvironmentError::failed(error.in_full());
-    let cluster = WireCluster::new(&endpoints.connection(), ASK).map_err(failed)?;
-    super::reassignment::cancel(&cluster, topic, partitions).await.map_err(failed)
+    let cluster = WireCluster::new(&endpoints.connection(), ASK).map_err(EnvironmentError::because)?;
+    super::reassignment::cancel(&cluster, topic, partitions).await.map_err(EnvironmentError::because)
 }
 
 /// Resumes a connector, and waits until it runs. False where there is none any more.
 pub(super) async fn resume(connector: &str, endpoints: &Endpoints, patience: Duration) -> EnvironmentResult<bool> {
-    let failed = |error: ConnectError| EnvironmentError::failed(error.to_string());
     let url = endpoints.connect.as_deref().unwrap_or_default();
-    match ConnectClient::new(url).map_err(failed)?.resume(connector, patience).await {
+    match ConnectClient::new(url).map_err(EnvironmentError::because)?.resume(connector, patience).await {
         Ok(_) => Ok(true),
         // A connector that was deleted is not held by anything any more.
         Err(ConnectError::NotFound { .. }) => Ok(false),
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(EnvironmentError::because(error)),
     }
 }

@@ -19,15 +19,16 @@ pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// The error and all its causes, outermost first, each in its own words.
-pub(crate) fn in_full(error: &(dyn Error + 'static)) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
+/// The error itself, or the first of its causes, that is of this type.
+pub(crate) fn cause<T: Error + 'static>(error: &(dyn Error + 'static)) -> Option<&T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
     }
-    words
+    None
 }
 
 /// The cause that has no cause of its own.
@@ -93,7 +94,8 @@ mod tests {
         let middle = Layer("cannot connect: connection refused", Some(Box::new(inner)));
         let outer = Layer("no answer", Some(Box::new(middle)));
         assert_eq!(causes(&outer), "no answer: cannot connect: connection refused");
-        assert_eq!(in_full(&outer), "no answer: cannot connect: connection refused: connection refused");
         assert_eq!(innermost(&outer).to_string(), "connection refused");
+        assert_eq!(cause::<Layer>(&outer).map(|layer| layer.0), Some("no answer"));
+        assert!(cause::<fmt::Error>(&outer).is_none());
     }
 }

@@ -37,7 +37,14 @@ impl fmt::Display for InputError {
     }
 }
 
-impl std::error::Error for InputError {}
+impl std::error::Error for InputError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::NotAFile(_) | Self::TooLarge(_) | Self::NotText | Self::Outside(_) => None,
+        }
+    }
+}
 
 impl From<io::Error> for InputError {
     fn from(error: io::Error) -> Self {

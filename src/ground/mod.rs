@@ -8,7 +8,7 @@ pub mod private;
 mod program;
 pub mod trust;
 
-pub(crate) use causes::{Cause, causes, in_full, innermost};
-pub(crate) use lock::lock;
+pub(crate) use causes::{Cause, cause, causes, innermost};
+pub(crate) use lock::{lock, unpoisoned};
 pub(crate) use plural::plural;
 pub(crate) use program::{bare, program};

@@ -52,7 +52,7 @@ fn is_open(of: &Metadata) -> bool {
 /// A folder that only this user can look into: made with all that it lies in, or closed to others where it is there.
 ///
 /// # Errors
-/// Where it is no folder, or somebody else's: it may have been put there for kscen to find.
+/// Where it is not a folder, or somebody else's: it may have been put there for kscen to find.
 pub fn own_folder(folder: &Path) -> io::Result<PathBuf> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let found = fs::symlink_metadata(folder)?;

@@ -10,7 +10,7 @@ use crate::record::slices::{ConsumeSlice, ProduceSlice};
 use crate::record::{ConsumeReport, Observed, ProduceReport, Quantity, Unit};
 use std::ops::Range;
 
-/// A figure of a load within spans; `None` for what is no count and no rate.
+/// A figure of a load within spans; `None` for what is neither a count nor a rate.
 pub(super) fn produced(report: &ProduceReport, name: &str, spans: &[Range<f64>]) -> Option<Observed> {
     let figures = ["sent", "acked", "failed", "unknown", "bytes", "queue_full_time", "offered_rate", "ack_rate"];
     if name != "unavailability" && !figures.contains(&name) {

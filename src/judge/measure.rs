@@ -190,7 +190,7 @@ fn latency(series: &LatencySeries, statistic: &str, spans: Option<&[Range<f64>]>
         "p99" => summary.p99_us as f64,
         "p99.9" => summary.p999_us as f64,
         "max" => summary.max_us as f64,
-        other => return nothing(&format!("`{other}` is no statistic")),
+        other => return nothing(&format!("`{other}` is not a statistic")),
     };
     Observed::Number(Quantity::seconds(us / 1e6))
 }

@@ -4,7 +4,7 @@ mod admin;
 mod batch;
 mod belongings;
 mod client;
-mod error;
+mod kafka_failure;
 mod logs;
 mod offsets;
 mod reread;
@@ -20,7 +20,7 @@ pub use batch::{
 };
 pub use belongings::is_of_environment;
 pub use client::{ClientRole, ClientSettings};
-pub use error::{KafkaFailure, error_name};
+pub use kafka_failure::{KafkaFailure, error_name};
 pub use logs::{ClientLog, LogSink};
 pub use offsets::OffsetReader;
 pub use reread::{RereadMessage, reread};

@@ -1,7 +1,7 @@
 //! Reading partitions from one offset to their ends: every message once, with everything that it has.
 
 use super::client::{ClientRole, ClientSettings};
-use super::error::KafkaFailure;
+use super::kafka_failure::KafkaFailure;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message, Timestamp};

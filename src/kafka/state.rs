@@ -1,6 +1,7 @@
 //! What callbacks of a client leave behind for its owner.
 
 use super::LogSink;
+use crate::ground::lock;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
@@ -81,7 +82,7 @@ impl ClientState {
     }
 
     fn lock(&self) -> MutexGuard<'_, (GroupView, VecDeque<AssignmentChange>)> {
-        self.group.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.group)
     }
 
     pub(super) fn log_line(&self, level: u8, facility: &str, message: &str) {
@@ -90,22 +91,22 @@ impl ClientState {
 
     pub(super) fn note_error(&self, error: String) {
         self.log_line(3, "ERROR", &error);
-        *self.last_error.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(error);
+        *lock(&self.last_error) = Some(error);
     }
 
     /// The client's last error of its own, such as "all brokers down".
     pub fn last_error(&self) -> Option<String> {
-        self.last_error.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+        lock(&self.last_error).clone()
     }
 
     /// States up to where messages have been processed: what a revocation may commit. The client's
     /// own position runs ahead of it by what it has fetched for a batch.
     pub fn processed(&self, positions: &BTreeMap<i32, i64>) {
-        self.processed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone_from(positions);
+        lock(&self.processed).clone_from(positions);
     }
 
     pub(super) fn processed_up_to(&self, partition: i32) -> Option<i64> {
-        self.processed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(&partition).copied()
+        lock(&self.processed).get(&partition).copied()
     }
 
     /// Reads from the client's statistics whether it knows a broker, and whether an idempotent producer has its id.

@@ -4,13 +4,13 @@
 //! [`consume::LiveConsume`].
 
 pub mod consume;
-mod error;
+mod load_error;
 pub mod payload;
 pub mod produce;
 mod punctual;
 
 pub use consume::{ConsumeJob, ConsumeSpec};
-pub use error::LoadError;
+pub use load_error::LoadError;
 pub use payload::PayloadSpec;
 pub use produce::{ProduceJob, ProduceSpec};
 

@@ -170,7 +170,7 @@ impl Bindings {
         known.ok_or_else(|| {
             let message = match path {
                 [] => format!("`${{steps.{id}}}` names no metric of `{id}`"),
-                path => format!("`{}` is no metric of a `{}` step", path.join("."), step.verb),
+                path => format!("`{}` is not a metric of a `{}` step", path.join("."), step.verb),
             };
             let problem = Problem::new("unknown-metric", message);
             match path.first().and_then(|name| did_you_mean(name, names.iter().copied())) {
@@ -272,7 +272,7 @@ impl Bindings {
                 return self.variable(name, rest).map(Cow::Borrowed);
             }
             [name, rest @ ..] => Err(match namespace(name) {
-                Some(known) if rest.is_empty() => format!("`${{{name}}}` alone is no value: {known}"),
+                Some(known) if rest.is_empty() => format!("`${{{name}}}` alone is not a value: {known}"),
                 Some(known) => format!("`{name}` has no `{}`: {known}", rest.join(".")),
                 None => format!("`{name}` has no value here"),
             }),

@@ -205,7 +205,7 @@ fn trusted(path: &Path, folder: &Path) -> Result<(), Vec<Problem>> {
     };
     let message = format!("the project file {} is not used: {why}", path.display());
     let help = format!(
-        "let it belong to you or to root and let nobody else write it, or put a {FILE} into the working directory"
+        "make yourself or root its owner and let nobody else write to it, or put a {FILE} into the working directory"
     );
     Err(vec![Problem::new("foreign-project", message).help(help)])
 }

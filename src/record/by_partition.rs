@@ -14,7 +14,8 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     BTreeMap::<String, i64>::deserialize(deserializer)?
         .into_iter()
         .map(|(partition, figure)| {
-            let number = partition.parse().map_err(|_| D::Error::custom(format!("`{partition}` is no partition")))?;
+            let number =
+                partition.parse().map_err(|_| D::Error::custom(format!("`{partition}` is not a partition")))?;
             Ok((number, figure))
         })
         .collect()

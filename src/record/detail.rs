@@ -2,9 +2,10 @@
 //! seconds and in tens of seconds. Edges are exact to the millisecond.
 
 use super::series::{SLICE, TICK_US};
+use crate::ground::lock;
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Slices of the last so many ticks, milliseconds, stay as they are.
 const FINE: u64 = 2 * 60 * 1000;
@@ -29,7 +30,7 @@ struct Edges {
 
 impl Detail {
     fn edges(&self) -> MutexGuard<'_, Edges> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Something began or ended at this second of the run: slices will have an edge there.

@@ -1,8 +1,9 @@
 //! Gaps between acknowledgements: when the system was unavailable to its users.
 
+use crate::ground::lock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Shorter waits are not kept.
 pub const THRESHOLD_US: u64 = 100_000;
@@ -35,12 +36,12 @@ pub(crate) struct SharedGaps(Arc<Mutex<Vec<AckGap>>>);
 
 impl SharedGaps {
     fn push(&self, gap: AckGap) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(gap);
+        lock(&self.0).push(gap);
     }
 
     /// Those that are over.
     pub(crate) fn so_far(&self) -> Vec<AckGap> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 }
 

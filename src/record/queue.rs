@@ -1,10 +1,10 @@
 //! The way from those who report to the one who writes: bounded, and nothing that counts is lost on it.
 
 use super::event::{Event, EventKind};
-use crate::ground::lock;
+use crate::ground::{lock, unpoisoned};
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 
 /// Events that may wait; then whoever reports waits as well.
 const MOST: usize = 8_192;
@@ -49,7 +49,7 @@ impl RecordQueue {
             }
         }
         while waiting.messages.len() >= MOST && !waiting.closed {
-            waiting = self.freed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting = unpoisoned(self.freed.wait(waiting));
         }
         if !waiting.closed {
             waiting.messages.push_back(QueueItem::Event(Box::new(event)));
@@ -78,7 +78,7 @@ impl RecordQueue {
             if waiting.closed {
                 return None;
             }
-            waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting = unpoisoned(self.filled.wait(waiting));
         }
     }
 

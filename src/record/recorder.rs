@@ -5,11 +5,11 @@ use super::event::{Event, EventKind, VERSION};
 use super::queue::{QueueEnd, QueueItem, RecordQueue, Side};
 use super::redact::redacted;
 use super::{Record, RecordFold, RunClock};
-use crate::ground::lock;
+use crate::ground::{lock, unpoisoned};
 use crate::text::Redactor;
 use std::io;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 
 /// Watches a run: a terminal, a file, a test. Called from one thread, in order.
@@ -72,14 +72,14 @@ impl Recorder {
 
     /// Hides secrets in what is written elsewhere than in events.
     pub fn redactor(&self) -> Arc<Redactor> {
-        Arc::clone(&self.redactor.read().unwrap_or_else(PoisonError::into_inner))
+        unpoisoned(self.redactor.read()).clone()
     }
 
     /// Hides more from now on: credentials that only became known with the environment.
     pub fn hide(&self, more: impl FnOnce(Redactor) -> Redactor) {
         // What was reported before does not hold them.
         self.sync();
-        let mut redactor = self.redactor.write().unwrap_or_else(PoisonError::into_inner);
+        let mut redactor = unpoisoned(self.redactor.write());
         *redactor = Arc::new(more((**redactor).clone()));
     }
 
@@ -156,7 +156,7 @@ impl Shared {
                 QueueItem::Event(event) => {
                     let Event { v, run, at, kind } = *event;
                     let last = matches!(kind, EventKind::RunEnded { .. });
-                    let hides = Arc::clone(&redactor.read().unwrap_or_else(PoisonError::into_inner));
+                    let hides = unpoisoned(redactor.read()).clone();
                     self.tell(Event { v, run, at, kind: redacted(kind, &hides) }, &mut watchers);
                     if last {
                         return;

@@ -109,7 +109,7 @@ impl<'de, T: SliceSample + Former + DeserializeOwned> Visitor<'de> for Slices<T>
         let mut line = TimeLine::default();
         while let Some((number, sample)) = slices.next_entry::<String, T>()? {
             let number: u64 =
-                number.parse().map_err(|_| A::Error::custom(format!("`{number}` is no slice's number")))?;
+                number.parse().map_err(|_| A::Error::custom(format!("`{number}` is not the number of a slice")))?;
             let ticks = T::SLICES * SLICE;
             Self::enter(&mut line, number.saturating_mul(ticks), ticks, sample)?;
         }

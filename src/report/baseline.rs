@@ -13,6 +13,7 @@ use super::stored::{Collection, StoredResult};
 use super::svg;
 use super::timeline::timeline;
 use super::view::{cell, started};
+use crate::ground::plural;
 use crate::record::{Quantity, Record, Unit};
 use crate::scenario::BaselineReport;
 use crate::text::Problem;
@@ -171,11 +172,8 @@ fn environments(records: &[&Record]) -> Vec<EnvironmentRow> {
         )];
         if let Some(environment) = &record.environment {
             let version = environment.kafka_version.as_deref().unwrap_or("of unknown version");
-            let plural = if environment.brokers == 1 { "" } else { "s" };
-            parts.push(format!(
-                "{} environment, Kafka {version}, {} broker{plural}",
-                environment.kind, environment.brokers
-            ));
+            let brokers = plural(environment.brokers, "broker");
+            parts.push(format!("{} environment, Kafka {version}, {brokers}", environment.kind));
             let known = ["java", "jvm flags", "timeouts", "engine", "debezium", "postgres"];
             // The path of the program, in parentheses, says nothing elsewhere.
             let fact = |name: &&str| Some(format!("{name}: {}", environment.facts.get(*name)?.split(" (").next()?));

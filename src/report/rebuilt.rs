@@ -41,7 +41,7 @@ pub(super) fn rebuilt(folder: &Path, limit: u64) -> Result<Record, String> {
     if unreadable > 0
         && let Some(run) = folded.record().map(|record| record.run.id.clone())
     {
-        let text = format!("{unreadable} lines of {EVENTS} cannot be read: what they told is missing");
+        let text = format!("{unreadable} lines of {EVENTS} cannot be read: what they said is missing");
         folded.take(&Event { v: VERSION, run, at, kind: EventKind::Warning { text } });
     }
     folded.into_record().ok_or_else(|| "it holds no run: the run ended before its first event was written".to_owned())

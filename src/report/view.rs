@@ -25,6 +25,7 @@ use super::advice::{Advice, advise};
 use super::chart::Timeline;
 use super::judged::{JudgedProperty, judged};
 use super::timeline::timeline;
+use crate::ground::plural;
 use crate::record::{Quantity, Record};
 use serde::Serialize;
 
@@ -80,7 +81,6 @@ impl RunView {
     pub fn of(record: &Record) -> Self {
         let checks = checks::rows(record);
         let failures = record.steps.iter().filter_map(|step| step.failure.as_ref()).chain(&record.failure);
-        let plural = if checks.len() == 1 { "" } else { "s" };
         Self {
             name: record.run.name.clone(),
             cell: cell(record),
@@ -89,7 +89,7 @@ impl RunView {
             description: record.run.description.clone().unwrap_or_default().trim().to_owned(),
             file: record.run.file.clone(),
             facts: facts(record),
-            extent: format!("{} check{plural} · {}", checks.len(), Quantity::seconds(record.run.duration)),
+            extent: format!("{} · {}", plural(checks.len(), "check"), Quantity::seconds(record.run.duration)),
             reasons: record.verdict.as_ref().map(|verdict| verdict.reasons.clone()).unwrap_or_default(),
             help: failures.filter_map(|failure| failure.help.clone()).collect(),
             headlines: headlines(record),
@@ -127,9 +127,8 @@ fn facts(record: &Record) -> Vec<String> {
     facts.extend(record.run.guarantee.map(|guarantee| guarantee.to_string()));
     if let Some(environment) = &record.environment {
         let version = environment.kafka_version.as_deref().map(|version| format!("Kafka {version}, "));
-        let plural = if environment.brokers == 1 { "" } else { "s" };
         facts.push(environment.name.clone());
-        facts.push(format!("{}{} broker{plural}", version.unwrap_or_default(), environment.brokers));
+        facts.push(format!("{}{}", version.unwrap_or_default(), plural(environment.brokers, "broker")));
     }
     facts.push(started(record));
     facts

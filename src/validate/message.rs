@@ -216,7 +216,9 @@ fn pattern_missed(pattern: &str, value: &Value, spot: &Spot<'_>) -> Problem {
                 _ => problem,
             }
         }
-        (_, Some(advice)) => Problem::new("bad-value", format!("{} is no value for {name}", shown(value))).help(advice),
+        (_, Some(advice)) => {
+            Problem::new("bad-value", format!("{} is not a value for {name}", shown(value))).help(advice)
+        }
         _ => Problem::new("bad-value", format!("{} does not match `{pattern}`", shown(value))),
     }
 }

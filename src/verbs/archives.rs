@@ -12,7 +12,7 @@ pub(super) fn check_name(pointer: &str, name: &str, cx: &mut CheckContext<'_>) {
     if name.is_empty() || name.starts_with('.') || name.len() > 100 || !name.chars().all(plain) {
         cx.report(
             pointer,
-            Problem::new("bad-archive-name", format!("`{name}` is no name of an archive"))
+            Problem::new("bad-archive-name", format!("`{name}` cannot be the name of an archive"))
                 .help("use letters, digits, `-`, `_` and `.`, at most 100, and no `.` at the beginning"),
         );
     }

@@ -222,7 +222,9 @@ impl Step for Consume {
         let own = live.own();
         let report = reader.join().await?;
         if let Some(pauses) = report.pauses() {
-            cx.run.recorder.note(format!("{}: its figures contain that the scenario paused {pauses}", cx.id));
+            cx.run
+                .recorder
+                .note(format!("{}: its figures include the time for which the scenario paused {pauses}", cx.id));
         }
         let (fatal, reached) = (report.fatal.clone(), report.until_reached);
         let mut outcome = StepOutcome { consumed: Some(Box::new(report)), ..StepOutcome::default() };
@@ -300,8 +302,8 @@ const SCHEMA: u64 = 4 << 20;
 
 fn read_schema(origin: &Origin, path: &Path) -> Result<EnvelopeSchema, String> {
     let text = origin.read_text(path, SCHEMA)?;
-    let schema = serde_json::from_str(&text).map_err(|error| format!("`{}` is no JSON: {error}", path.display()))?;
-    EnvelopeSchema::new(&schema).map_err(|error| format!("`{}` is no JSON schema: {error}", path.display()))
+    let schema = serde_json::from_str(&text).map_err(|error| format!("`{}` is not JSON: {error}", path.display()))?;
+    EnvelopeSchema::new(&schema).map_err(|error| format!("`{}` is not a JSON schema: {error}", path.display()))
 }
 
 impl Consume {

@@ -83,14 +83,16 @@ impl Step for Http {
         if !self.url.starts_with("http://") && !self.url.starts_with("https://") {
             cx.report(
                 "/url",
-                Problem::new("bad-url", format!("`{}` is no URL", self.url)).help("it starts with http:// or https://"),
+                Problem::new("bad-url", format!("`{}` is not a URL", self.url))
+                    .help("it starts with http:// or https://"),
             );
         }
         for pointer in self.json.keys() {
             if !pointer.is_empty() && !pointer.starts_with('/') {
                 cx.report(
                     "/json",
-                    Problem::new("bad-pointer", format!("`{pointer}` is no JSON pointer")).help("it starts with `/`"),
+                    Problem::new("bad-pointer", format!("`{pointer}` is not a JSON pointer"))
+                        .help("it starts with `/`"),
                 );
             }
         }
@@ -173,7 +175,7 @@ impl Http {
             return Ok(outcome);
         }
         let answer: Value = serde_json::from_str(text)
-            .map_err(|error| StepError::check("http-body", format!("the answer is no JSON: {error}")).at("/json"))
+            .map_err(|error| StepError::check("http-body", format!("the answer is not JSON: {error}")).at("/json"))
             .map_err(|error| error.after(outcome.clone()))?;
         for (pointer, wanted) in &self.json {
             let found = answer.pointer(pointer);

@@ -81,7 +81,7 @@ impl ServiceTarget {
         }
         .map_err(|error| StepError::broken("unknown-role", error.in_full()))?;
         services.iter().find(|service| service.node_id == Some(node)).map(|service| service.name.clone()).ok_or_else(
-            || StepError::broken("unknown-node", format!("{self} is node {node}, which is no service here")),
+            || StepError::broken("unknown-node", format!("{self} is node {node}, which is not a service here")),
         )
     }
 }

@@ -138,7 +138,7 @@ impl Step for Restore {
         let listener = RestoreListener::new(move |event| match event {
             RestoreEvent::Created { topic, .. } => run.owned.add(Resource::Topic(topic)),
             RestoreEvent::Warning { reason } => run.recorder.note(format!("{id}: {reason}")),
-            RestoreEvent::Resumed { topic, .. } => run.recorder.note(format!("{id}: topic {topic} is gone on with")),
+            RestoreEvent::Resumed { topic, .. } => run.recorder.note(format!("{id}: topic {topic} is continued")),
             _ => {}
         });
         cx.prepared();

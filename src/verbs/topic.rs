@@ -5,6 +5,7 @@ mod create;
 pub(super) use create::Wanted;
 
 use crate::environment::{Grant, Needs};
+use crate::ground::plural;
 use crate::kafka::unfit_topic_name;
 use crate::scenario::units::Count;
 use crate::text::Problem;
@@ -106,8 +107,7 @@ impl Step for Topic {
 
     fn describe(&self) -> String {
         let partitions = self.partitions.map_or(1, |count| count.0);
-        let plural = if partitions == 1 { "" } else { "s" };
-        format!("create topic {} with {partitions} partition{plural}", self.name)
+        format!("create topic {} with {}", self.name, plural(partitions, "partition"))
     }
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {

@@ -1,9 +1,9 @@
 //! Access control lists of topics, in Kafka's words.
 
 use super::cluster::WireCluster;
-use super::error::WireError;
 use super::frame::{Malformed, text};
 use super::refusal::{MissingRight, Operation, RightSubject};
+use super::wire_error::WireError;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::{CreateAclsRequest, DescribeAclsRequest, DescribeAclsResponse};
@@ -107,7 +107,7 @@ fn read(answer: &DescribeAclsResponse) -> Result<Vec<TopicAcl>, i8> {
 pub async fn create(cluster: &WireCluster, acls: &[TopicAcl]) -> Result<(), WireError> {
     let number = |words: &[(i8, &str)], word: &str| {
         let found = words.iter().find(|(_, known)| *known == word).map(|(number, _)| *number);
-        let reason = || format!("`{word}` is no word of Kafka's ACLs");
+        let reason = || format!("`{word}` is not a word of Kafka's ACLs");
         found.ok_or_else(|| super::cluster::never("what an ACL says", &reason()))
     };
     let creations = acls.iter().map(|acl| {

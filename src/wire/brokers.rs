@@ -2,8 +2,8 @@
 
 use super::address::BrokerAddress;
 use super::cluster::WireCluster;
-use super::error::WireError;
 use super::refusal::{Authorised, MissingRight, Operation, RightSubject};
+use super::wire_error::WireError;
 use kafka_protocol::messages::DescribeClusterRequest;
 use std::collections::BTreeMap;
 

@@ -2,12 +2,13 @@
 
 use super::address::BrokerAddress;
 use super::connection::{Connection, Dialer};
-use super::error::WireError;
 use super::frame::ApiCall;
+use super::wire_error::WireError;
+use crate::ground::lock;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// One exchange may take this long; then it is seen anew who has to be asked.
@@ -74,11 +75,11 @@ impl WireCluster {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.shared.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.known)
     }
 
     fn slot(&self, address: &BrokerAddress) -> Slot {
-        let mut slots = self.shared.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = lock(&self.shared.slots);
         slots.entry(address.clone()).or_default().clone()
     }
 

@@ -1,11 +1,11 @@
 //! Committing offsets for a group that has no members.
 
 use super::cluster::WireCluster;
-use super::error::WireError;
 use super::frame::text;
 use super::groups::coordinator_once;
 use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::insist;
+use super::wire_error::WireError;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::{GroupId, OffsetCommitRequest, TopicName};
 use std::collections::BTreeMap;

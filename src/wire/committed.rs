@@ -1,11 +1,11 @@
 //! How far groups have read, by what they committed.
 
 use super::cluster::WireCluster;
-use super::error::WireError;
 use super::frame::text;
 use super::groups::coordinator_once;
 use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::{insist, missing};
+use super::wire_error::WireError;
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use kafka_protocol::messages::{GroupId, OffsetFetchRequest, TopicName};

@@ -1,10 +1,10 @@
 //! Configurations of topics and brokers.
 
 use super::cluster::WireCluster;
-use super::error::WireError;
 use super::frame::text;
 use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::{missing, rounds};
+use super::wire_error::WireError;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use std::collections::BTreeMap;

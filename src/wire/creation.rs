@@ -1,10 +1,10 @@
 //! Creating topics, and changing their configuration setting by setting.
 
 use super::cluster::WireCluster;
-use super::error::WireError;
 use super::frame::text;
 use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::insist;
+use super::wire_error::WireError;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::{CreateTopicsRequest, IncrementalAlterConfigsRequest, TopicName};

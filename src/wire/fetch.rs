@@ -2,11 +2,11 @@
 
 use super::cluster::WireCluster;
 use super::connection::{Connection, Pending};
-use super::error::WireError;
 use super::frame::{Malformed, text};
 use super::offsets::IsolationLevel;
 use super::refusal::{MissingRight, Operation, RightSubject};
 use super::topics::TopicId;
+use super::wire_error::WireError;
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;

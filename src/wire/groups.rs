@@ -2,11 +2,11 @@
 
 use super::brokers;
 use super::cluster::{WireCluster, never, nobody};
-use super::error::WireError;
 use super::frame::{ApiCall, text};
 use super::members;
 use super::refusal::{Authorised, MissingRight, Operation, RightSubject};
 use super::routing::{Answers, missing, rounds};
+use super::wire_error::WireError;
 use futures_util::future::join_all;
 use kafka_protocol::messages::{
     ConsumerGroupDescribeRequest, DescribeGroupsRequest, FindCoordinatorRequest, FindCoordinatorResponse, GroupId,

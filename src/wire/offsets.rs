@@ -1,10 +1,10 @@
 //! Offsets of partitions: where their logs begin and end, and where they were at a time.
 
 use super::cluster::WireCluster;
-use super::error::WireError;
 use super::frame::text;
 use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::{Led, ask_leaders, rounds};
+use super::wire_error::WireError;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, ListOffsetsResponse, TopicName};
 use std::collections::BTreeMap;

@@ -5,9 +5,9 @@
 
 use super::address::BrokerAddress;
 use super::connection::Dialer;
-use super::error::WireError;
 use super::frame::{ApiCall, text};
 use super::refusal::{MissingRight, Operation, RightSubject};
+use super::wire_error::WireError;
 use kafka_protocol::messages::{ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest};
 use std::time::Duration;
 

@@ -2,9 +2,9 @@
 
 use super::cluster::WireCluster;
 use super::connection::{Connection, Pending};
-use super::error::WireError;
 use super::frame::{Malformed, text};
 use super::refusal::{MissingRight, Operation, RightSubject};
+use super::wire_error::WireError;
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName, TransactionalId};

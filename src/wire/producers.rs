@@ -1,10 +1,10 @@
 //! Producers that write to partitions, and their open transactions.
 
 use super::cluster::WireCluster;
-use super::error::WireError;
 use super::frame::text;
 use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::{Led, ask_leaders, rounds};
+use super::wire_error::WireError;
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse, TopicName};
 use std::collections::BTreeMap;

@@ -1,10 +1,10 @@
 //! Moving the replicas of partitions to other brokers.
 
 use super::cluster::WireCluster;
-use super::error::WireError;
 use super::frame::text;
 use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::{insist, missing, rounds};
+use super::wire_error::WireError;
 use kafka_protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use kafka_protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsTopics;
 use kafka_protocol::messages::{

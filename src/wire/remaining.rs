@@ -2,10 +2,10 @@
 //! gaps.
 
 use super::cluster::{WireCluster, nobody};
-use super::error::WireError;
 use super::fetch::{Aborted, FetchPosition, FetchPositions, Fetched, Fetcher, Limits};
 use super::offsets::IsolationLevel;
 use super::topics::{self, DescribedTopic};
+use super::wire_error::WireError;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::time::Duration;

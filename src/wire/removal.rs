@@ -1,11 +1,11 @@
 //! Removing members from a group whose sessions would last for a while: those of clients that were killed, and static ones.
 
 use super::cluster::WireCluster;
-use super::error::WireError;
 use super::frame::text;
 use super::groups::{DescribedMember, GroupKind, GroupState, coordinator_once};
 use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::insist;
+use super::wire_error::WireError;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, GroupId, LeaveGroupRequest, LeaveGroupResponse};
 use std::time::Instant;

@@ -1,11 +1,11 @@
 //! Which node plays which role now: leader, follower, controller, coordinator.
 
 use super::cluster::{WireCluster, never, nobody};
-use super::error::WireError;
 use super::frame::text;
 use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::insist;
 use super::topics::{self, DescribedPartition};
+use super::wire_error::WireError;
 use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
 use kafka_protocol::messages::{DescribeQuorumRequest, DescribeQuorumResponse, TopicName};
 

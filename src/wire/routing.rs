@@ -1,10 +1,10 @@
 //! Asking those who are responsible: leaders of partitions, and again while they move.
 
 use super::cluster::{WireCluster, never, nobody};
-use super::error::WireError;
 use super::frame::{ApiCall, Malformed};
 use super::refusal::RightSubject;
 use super::topics;
+use super::wire_error::WireError;
 use futures_util::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

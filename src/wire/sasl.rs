@@ -1,10 +1,10 @@
 //! Showing the broker who asks.
 
 use super::connection::Connection;
-use super::error::WireError;
 use super::frame::text;
 use super::scram::{Scram, confirm};
 use super::security::Sasl;
+use super::wire_error::WireError;
 use bytes::Bytes;
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
 use std::time::Duration;

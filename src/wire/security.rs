@@ -1,6 +1,6 @@
 //! How a client proves who it is, and to whom it listens: from the properties that the other clients use, too.
 
-use super::error::WireError;
+use super::wire_error::WireError;
 use crate::ground::input;
 use crate::kafka::{ClientRole, ClientSettings, KafkaFailure};
 use native_tls::{Certificate, Identity, TlsConnector};
@@ -217,7 +217,7 @@ fn identity(properties: &ClientProperties) -> Result<Option<Identity>, WireError
     if let Some(path) = properties.get(&[STORE]) {
         let password = properties.get(&["ssl.keystore.password"]).unwrap_or_default();
         let identity = Identity::from_pkcs12(&read(STORE, path)?, password);
-        let reason = "it is no PKCS#12 key store, or `ssl.keystore.password` does not open it";
+        let reason = "it is not a PKCS#12 key store, or `ssl.keystore.password` does not open it";
         return identity.map(Some).map_err(|error| caused(STORE, reason, error));
     }
     let part = |pem: &'static str, location: &'static str| match (properties.get(&[pem]), properties.get(&[location])) {
@@ -240,7 +240,7 @@ fn identity(properties: &ClientProperties) -> Result<Option<Identity>, WireError
     let key = PKey::private_key_from_pem_passphrase(&key, password.as_bytes())
         .and_then(|key| key.private_key_to_pem_pkcs8())
         .map_err(|error| {
-            caused(key_from, "it is no private key in PEM format, or `ssl.key.password` is wrong", error)
+            caused(key_from, "it is not a private key in PEM format, or `ssl.key.password` is wrong", error)
         })?;
     let identity = Identity::from_pkcs8(&certificate, &key);
     identity.map(Some).map_err(|error| caused(certificate_from, "it is not a certificate in PEM format", error))

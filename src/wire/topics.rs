@@ -1,10 +1,10 @@
 //! Topics: ids, partitions, leaders and their epochs.
 
 use super::cluster::WireCluster;
-use super::error::WireError;
 use super::frame::text;
 use super::refusal::{Authorised, MissingRight, Operation, RightSubject};
 use super::routing::rounds;
+use super::wire_error::WireError;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};

@@ -1,10 +1,10 @@
 //! Producer ids, and transactions: what is written under them is written once, or together, or not at all.
 
 use super::cluster::{WireCluster, nobody};
-use super::error::WireError;
 use super::frame::text;
 use super::refusal::{MissingRight, Operation, RightSubject};
 use super::routing::insist;
+use super::wire_error::WireError;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::{

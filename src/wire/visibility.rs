@@ -1,9 +1,9 @@
 //! Whether a principal sees everything: what it may not see, Kafka leaves out of lists in silence.
 
 use super::cluster::WireCluster;
-use super::error::WireError;
 use super::refusal::MissingRight;
 use super::topics;
+use super::wire_error::WireError;
 
 /// Whether every topic is in a list of topics; else the refusal that says so.
 ///

@@ -102,7 +102,7 @@ fn hold_two_writers(project: &Project) {
     let manifest = BufReader::new(first.stdout.take().expect("piped")).lines().map_while(Result::ok);
     assert!(manifest.take_while(|line| !line.contains("\"manifest\"")).count() > 0, "it is at work");
     for args in [&["backup", "big", "--to", "shared"][..], &["archive", "prune", "shared", "--keep", "1"]] {
-        project.run(args).exits(3).says("another writer has shared").says("is at work");
+        project.run(args).exits(3).says("another writer has shared").says("is running");
     }
     first.kill().expect("it runs");
     first.wait().expect("it ended");
@@ -123,7 +123,7 @@ fn signal(child: &Child, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(child.id()).expect("a process id")), signal).expect("it runs");
 }
 
-/// A backup that a signal stops keeps what it has read, says that more is to come, and is gone on with.
+/// A backup that a signal stops keeps what it has read, says that more is to come, and is continued.
 fn hold_stop(project: &Project) {
     let slow = ["backup", "big", "--to", "stopped", "--rate", "50kB/s", "--compression", "none", "--format", "json"];
     let mut child = project.command(&slow).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
@@ -137,7 +137,7 @@ fn hold_stop(project: &Project) {
     project.run(&["verify", "stopped", "--level", "deep"]).exits(0).says("sound");
 }
 
-/// A backup that goes on takes what is written meanwhile; one that is killed is gone on with; SIGTERM ends it.
+/// A backup that goes on takes what is written meanwhile; one that is killed is continued; SIGTERM ends it.
 fn hold_continuous(project: &Project, bootstrap: &str) {
     let args = ["backup", "big", "--to", "following", "--continuous", "--interval", "1s", "--format", "json"];
     let start = || {
@@ -179,7 +179,7 @@ fn hold_continuous(project: &Project, bootstrap: &str) {
     );
 }
 
-/// The first generation goes, the second stays whole and is gone on with.
+/// The first generation goes, the second stays whole and is continued.
 fn prune(project: &Project) {
     let prune = |more: &[&str]| project.run(&[&["archive", "prune", "archive"], more].concat());
     prune(&[]).exits(2).says("--keep");

@@ -35,7 +35,7 @@ fn what_cannot_be_fetched_is_told_with_what_to_do() {
         Finished::new(&command.output().expect("kscen starts"))
     };
     run(&["fetch"]).exits(3).says("Maven is not installed").says("help: ");
-    run(&["fetch", "--kafka", "newest"]).exits(3).says("`newest` is no range of versions");
+    run(&["fetch", "--kafka", "newest"]).exits(3).says("`newest` is not a range of versions");
     run(&["fetch", "--kafka", "1.0"]).exits(3).says("set `kafka` in kscen.yaml");
     run(&["fetch", "--with", "zookeeper"]).exits(2).says("[possible values: connect, postgres]");
     project.write("kscen.yaml", "default: quick\nenvironments:\n  quick: { mock: {} }\n");

@@ -2,25 +2,14 @@
 //! tool sees.
 
 use crate::goldens::{files, root};
+use crate::source::{self, below_src, is_test};
 use kscen::testing::REGISTRY;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// A path below `src`, with slashes.
-fn below_src(file: &Path) -> String {
-    let path = file.strip_prefix(root().join("src")).expect("it lies below src");
-    path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
-}
-
-/// Tests may say what they like.
-fn is_test(path: &str) -> bool {
-    path.split('/').any(|part| matches!(part, "tests" | "oracle" | "tests.rs") || part.ends_with("_tests.rs"))
-}
-
 /// The source without what is compiled for tests only.
 fn productive(file: &Path) -> String {
-    let text = std::fs::read_to_string(file).expect("a source file");
-    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned()
+    source::productive(&std::fs::read_to_string(file).expect("a source file"))
 }
 
 /// The texts in double quotes, each with the number of its line. Comments are left out, and raw texts taken as they are.
@@ -69,6 +58,7 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("environment/needs.rs", &["wipe", "logs"], "what an environment can do"),
     ("environment/action.rs", ACTIONS, "what journals and results call an action"),
     ("environment/docker/", &["pause", "start", "stop", "kill", "network", "http"], "Docker's own words"),
+    ("environment/fake/", &["pause", "stop", "connector"], "words of Connect's interface"),
     ("environment/local/stack.rs", &["network"], "a fact of a stack"),
     ("connect/", &["pause", "resume", "stop", "restart", "connector", "http"], "the paths of Connect's interface"),
     ("database/script.rs", &["start"], "a word of SQL"),
@@ -139,6 +129,30 @@ fn no_shipped_scenario_is_named_in_the_library() {
         }
     }
     assert!(wrong.is_empty(), "a shipped scenario is named in the library:\n{}", wrong.join("\n"));
+}
+
+/// What has one helper in `ground`: signs of another one, and what to use instead.
+const HELPERS: &[(&str, &str)] = &[
+    ("PoisonError", "ground::lock or ground::unpoisoned"),
+    ("poisoned.into_inner", "ground::lock or ground::unpoisoned"),
+    ("{ \"\" } else { \"s\" }", "ground::plural"),
+    ("= error.source();", "ground::causes, ground::cause or ground::innermost"),
+];
+
+#[test]
+fn helpers_of_the_ground_stand_once() {
+    let mut wrong = Vec::new();
+    for file in files("src", "rs") {
+        let path = below_src(&file);
+        if path.starts_with("ground/") || is_test(&path) {
+            continue;
+        }
+        for (line, text) in productive(&file).lines().enumerate() {
+            let sign = HELPERS.iter().find(|(sign, _)| text.contains(sign));
+            wrong.extend(sign.map(|(_, helper)| format!("src/{path}:{}: use {helper}", line + 1)));
+        }
+    }
+    assert!(wrong.is_empty(), "a helper stands twice:\n{}", wrong.join("\n"));
 }
 
 /// The modules that a source text declares in files of their own.

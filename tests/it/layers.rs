@@ -1,7 +1,7 @@
 //! The rooms of the source and their order: each may use what stands above it in this list, and nothing below.
 
 use crate::goldens::{files, root};
-use std::path::Path;
+use crate::source::Source;
 
 /// From the bottom of the house to its top. `docs/architecture.md` explains each.
 const ROOMS: &[&str] = &[
@@ -41,72 +41,49 @@ const ROOMS: &[&str] = &[
 ];
 
 /// The room of a file below `src`.
-fn room(path: &Path) -> String {
-    let first =
-        path.components().next().map(|part| part.as_os_str().to_string_lossy().into_owned()).unwrap_or_default();
-    first.trim_end_matches(".rs").to_owned()
+fn room(path: &str) -> &str {
+    path.split('/').next().unwrap_or_default().trim_end_matches(".rs")
 }
 
 fn level(room: &str) -> Option<usize> {
     ROOMS.iter().position(|known| *known == room)
 }
 
-/// The rooms that a source text uses, with the numbers of the lines.
-fn uses(text: &str) -> Vec<(usize, String)> {
+/// What looks up: the file, the line, and the room above.
+fn upward(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        // Links in documentation point wherever they help.
-        let code = line.split("//").next().unwrap_or_default();
-        for (at, _) in code.match_indices("crate::") {
-            let rest = &code[at + "crate::".len()..];
-            let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-            if code[..at].ends_with('$') || name.is_empty() {
-                continue;
-            }
-            found.push((number + 1, name));
+    for file in source.files.iter().filter(|file| file.path != "lib.rs") {
+        let room = room(&file.path);
+        let own = level(room);
+        assert!(own.is_some(), "src/{room} is not in the order of the rooms, in tests/it/layers.rs");
+        for name in file.names.iter().filter(|name| name.path.first().is_some_and(|used| level(used) > own)) {
+            let above = &name.path[0];
+            found.push(format!("src/{}:{}: `{room}` uses `{above}`, which stands above it", file.path, name.line));
         }
     }
     found
 }
 
-/// What looks up in a text of that room: line and the room above.
-fn upward(room: &str, text: &str) -> Vec<(usize, String)> {
-    let own = level(room);
-    uses(text).into_iter().filter(|(_, used)| level(used) > own).collect()
-}
-
 #[test]
 fn every_room_uses_only_what_is_below_it() {
-    let source = root().join("src");
-    let mut wrong = Vec::new();
-    for file in files("src", "rs") {
-        let path = file.strip_prefix(&source).expect("it lies below src");
-        let room = room(path);
-        if room == "lib" {
-            continue;
-        }
-        assert!(level(&room).is_some(), "src/{room} is not in the order of the rooms, in tests/it/layers.rs");
-        // Tests may use the whole house.
-        let is_test = |part: &str| part == "tests" || part == "tests.rs" || part.ends_with("_tests.rs");
-        if path.components().any(|part| part.as_os_str().to_str().is_some_and(is_test)) {
-            continue;
-        }
-        let text = std::fs::read_to_string(&file).expect("a source file");
-        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for (line, used) in upward(&room, text) {
-            wrong.push(format!("src/{}:{line}: `{room}` uses `{used}`, which stands above it", path.display()));
-        }
-    }
+    let wrong = upward(Source::read());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
 fn a_line_that_looks_up_is_found() {
-    let text =
-        "use crate::text::Problem;\n/// See [`crate::cli`].\nuse crate::execute::execute;\nuse crate::record::Event;\n";
-    assert_eq!(upward("judge", text), [(3, "execute".to_owned())]);
-    assert_eq!(upward("text", text), [(3, "execute".to_owned()), (4, "record".to_owned())]);
-    assert_eq!(upward("cli", text), []);
+    let text = "use crate::text::Problem;\n/// See [`crate::cli`].\nuse crate::{execute::execute, record::Event};\nfn f() {\n    super::super::cli::g()\n}\n\
+        #[cfg(test)]\nmod tests {\n    use crate::cli::Exit;\n}\n";
+    let lines = |path: &str| {
+        let found = upward(&Source::of(vec![(path.to_owned(), text.to_owned())]));
+        found.iter().filter_map(|line| Some(line.split_once(": `")?.1.replace('`', ""))).collect::<Vec<_>>()
+    };
+    let above = |room: &str, used: &[&str]| {
+        used.iter().map(|used| format!("{room} uses {used}, which stands above it")).collect::<Vec<_>>()
+    };
+    assert_eq!(lines("judge/x.rs"), above("judge", &["execute", "cli"]));
+    assert_eq!(lines("text/x.rs"), above("text", &["execute", "record", "cli"]));
+    assert_eq!(lines("cli/x.rs"), above("cli", &[]));
 }
 
 /// Longer files want a cut along the domain.
@@ -135,6 +112,15 @@ fn the_page_about_the_architecture_is_true() {
         .filter(|name| !root().join("src").join(name).is_file())
         .collect();
     assert!(missing.is_empty(), "docs/architecture.md names files that do not exist: {missing:?}");
+
+    let shows = |name: &str| {
+        let (room, shown) = name.split_once("::").unwrap_or_default();
+        let text = std::fs::read_to_string(root().join("src").join(room).join("mod.rs")).unwrap_or_default();
+        text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == shown)
+    };
+    let unknown: Vec<&&str> =
+        in_ticks.iter().filter(|name| name.contains("::") && !name.starts_with("kscen::") && !shows(name)).collect();
+    assert!(unknown.is_empty(), "docs/architecture.md names what no room shows: {unknown:?}");
 
     let rows = page.lines().filter(|line| line.starts_with("| `"));
     let named: Vec<&str> =

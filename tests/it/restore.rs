@@ -299,7 +299,7 @@ async fn hold_sabotage(bench: &Bench) {
     assert!(verified.first_difference().is_some_and(|words| words.contains("it has committed 0")), "{verified:?}");
 }
 
-/// Restores that are killed, and gone on with until they are complete, have everything once.
+/// Restores that are killed, and continued until they are complete, have everything once.
 async fn hold_kills(bench: &Bench, folder: &Path) {
     let bootstrap = &bench.properties["bootstrap.servers"];
     let project = format!(

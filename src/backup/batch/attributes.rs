@@ -1,7 +1,7 @@
 //! The bits of a batch.
 
+use super::batch_error::BatchError;
 use super::codec::Codec;
-use super::error::BatchError;
 
 const CODEC: i16 = 0b111;
 const LOG_APPEND_TIME: i16 = 1 << 3;

@@ -1,8 +1,8 @@
 //! Making batches from records, dense and in order.
 
 use super::attributes::{Attributes, TimeStampType};
+use super::batch_error::BatchError;
 use super::codec::Compressor;
-use super::error::BatchError;
 use super::header::{CHECKED_FROM, HEADER, Header};
 use super::record::{BatchRecord, RecordHeader};
 use super::varint;

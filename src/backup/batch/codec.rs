@@ -1,6 +1,6 @@
 //! The codecs of record batches, framed as Kafka's Java client frames them.
 
-use super::error::BatchError;
+use super::batch_error::BatchError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Changing the header of a stored batch, and nothing else.
 
 use super::attributes::Attributes;
-use super::error::BatchError;
+use super::batch_error::BatchError;
 use super::header::{Batch, CHECKED_FROM, Header};
 
 /// A whole batch whose header may be changed. [`Editor::seal`] makes the checksum fit again; the base offset and the leader

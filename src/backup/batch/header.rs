@@ -1,7 +1,7 @@
 //! A batch in place: its header, its checksum, and the next one.
 
 use super::attributes::Attributes;
-use super::error::BatchError;
+use super::batch_error::BatchError;
 use super::record::BatchRecords;
 
 /// The length of a batch's header in bytes.

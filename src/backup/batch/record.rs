@@ -1,7 +1,7 @@
 //! The records of a batch: null is not empty, and headers keep order and repetition.
 
 use super::attributes::TimeStampType;
-use super::error::BatchError;
+use super::batch_error::BatchError;
 use super::header::Header;
 use super::varint;
 

@@ -91,7 +91,7 @@ impl Manifest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BackupState {
-    /// It is at work, or was interrupted: what the manifest lists is there, and more may follow.
+    /// It is running, or was interrupted: what the manifest lists is there, and more may follow.
     Running,
     /// Everything up to the cut is there.
     Complete,

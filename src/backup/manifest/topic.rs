@@ -38,7 +38,7 @@ pub struct Setting {
     /// The value; absent where Kafka hides it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// Where it was set: `topic`, or `broker` where it comes from the brokers' configuration and is no part of the topic.
+    /// Where it was set: `topic`, or `broker` where it comes from the brokers' configuration and is not a part of the topic.
     pub source: String,
 }
 

@@ -1,9 +1,9 @@
 //! What a request chooses of an archive, for those who verify what came of it.
 
-use super::error::RestoreError;
 use super::folder;
 use super::plan;
 use super::request::{Renamed, RestoreRequest, RestoredGroups};
+use super::restore_error::RestoreError;
 use super::select::RestoreSelection;
 use crate::backup::Archive;
 use crate::backup::batch::Header;

@@ -1,7 +1,7 @@
 //! Reading an archive ahead of sending: on a thread of its own, a few batches at most.
 
-use super::error::RestoreError;
 use super::outgoing::{Flow, Outgo, Outgoing};
+use super::restore_error::RestoreError;
 use crate::backup::manifest::KeptPartition;
 use crate::backup::{Archive, Segments};
 use std::collections::VecDeque;

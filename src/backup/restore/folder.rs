@@ -1,7 +1,7 @@
 //! The folder in which a restore of one topic keeps what it needs to go on after a crash.
 
-use super::error::RestoreError;
 use super::request::{Keep, Offsets, Renamed, RestorePoint, RestoreRequest, RestoredGroups};
+use super::restore_error::RestoreError;
 use crate::backup::manifest::KeptPartition;
 use crate::backup::translation::Translation;
 use crate::ground::input::{self, InputError};
@@ -113,7 +113,7 @@ impl StateFolder {
         match file.try_lock() {
             Ok(()) => Ok(Self { path, _lock: file }),
             Err(TryLockError::WouldBlock) => {
-                let reason = format!("another restore into the topic `{topic}` is at work with {}", path.display());
+                let reason = format!("another restore into the topic `{topic}` is running with {}", path.display());
                 Err(RestoreError::refused(reason, "wait until it is over, or end it"))
             }
             Err(TryLockError::Error(error)) => Err(RestoreError::state(&lock)(error)),
@@ -137,7 +137,7 @@ impl StateFolder {
         let Some(state) = begun(root, topic)? else { return Ok(None) };
         if !asked.continues(&state.asked) {
             let reason = format!("{} belongs to a restore that was asked for in another way", path.display());
-            let remedy = "ask as before to go on with it, or give another state folder to begin anew";
+            let remedy = "repeat the command as it was to go on with it, or give another state folder to begin again";
             return Err(RestoreError::refused(reason, remedy));
         }
         Ok(Some(state))

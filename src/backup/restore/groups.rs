@@ -1,8 +1,8 @@
 //! Where consumer groups go on reading.
 
-use super::error::RestoreError;
 use super::event::{RestoreEvent, RestoreListener};
 use super::request::RestoredGroups;
+use super::restore_error::RestoreError;
 use crate::backup::manifest::Manifest;
 use crate::backup::translation::Translation;
 use crate::wire::{WireCluster, commit, groups};

@@ -1,7 +1,7 @@
 //! What is kept of a restore, for those who ask where its records went.
 
-use super::error::RestoreError;
 use super::folder;
+use super::restore_error::RestoreError;
 use crate::backup::Archive;
 use crate::backup::translation::Translation;
 use std::collections::BTreeMap;

@@ -5,8 +5,8 @@
 //! answered with the offsets that it got then, and appended once.
 
 use super::checkpoint::{Checkpoint, CheckpointJournal};
-use super::error::RestoreError;
 use super::outgoing::Outgoing;
+use super::restore_error::RestoreError;
 use super::tail;
 use crate::wire::offsets::{self, At, IsolationLevel};
 use crate::wire::produce::ProduceConnection;

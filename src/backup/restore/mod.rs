@@ -13,7 +13,6 @@
 
 mod checkpoint;
 mod choice;
-mod error;
 mod event;
 mod feed;
 mod folder;
@@ -26,6 +25,7 @@ mod partition;
 mod plan;
 mod prepare;
 mod request;
+mod restore_error;
 mod select;
 mod tail;
 #[cfg(test)]
@@ -33,11 +33,11 @@ mod tests;
 
 pub use choice::requests;
 pub(super) use choice::{Basis, Choice, basis};
-pub use error::RestoreError;
 pub use event::{PlannedTopic, RestoreEvent, RestoreListener};
 pub use kept::{Kept, kept};
 pub(super) use plan::topic as source;
 pub use request::{Keep, Offsets, Renamed, RestorePoint, RestoreRequest, RestoredGroups};
+pub use restore_error::RestoreError;
 
 use super::Archive;
 use super::manifest::{BackupState as Backup, KeptPartition, KeptTopic, Manifest};

@@ -1,6 +1,7 @@
 //! A limit on bytes per second, shared by all partitions.
 
-use std::sync::{Mutex, PoisonError};
+use crate::ground::lock;
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -23,7 +24,7 @@ impl Pace {
         let Some(rate) = self.rate else { return };
         let now = Instant::now();
         let due = {
-            let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut free = lock(&self.free);
             let due = free.map_or(now, |free| free.max(now));
             *free = Some(due + Duration::from_secs_f64(bytes as f64 / rate as f64));
             due

@@ -1,12 +1,12 @@
 //! Restoring one partition from its first record to its last.
 
 use super::checkpoint::CheckpointJournal;
-use super::error::RestoreError;
 use super::event::{RestoreEvent, RestoreListener};
 use super::feed::{Feed, Item};
 use super::lane::{TargetLane, WINDOW};
 use super::outgoing::{Outgo, Outgoing, filler};
 use super::pace::Pace;
+use super::restore_error::RestoreError;
 use super::select::RestoreSelection;
 use crate::backup::Archive;
 use crate::backup::manifest;

@@ -1,8 +1,8 @@
 //! What a restore of a topic will write, from the archive alone.
 
-use super::error::RestoreError;
 use super::event::PlannedTopic;
 use super::request::{Keep, Offsets, Renamed, RestorePoint, RestoreRequest};
+use super::restore_error::RestoreError;
 use super::select::{Excluded, RestoreSelection};
 use crate::backup::batch::TimeStampType;
 use crate::backup::manifest::{KeptPartition, KeptTopic, Manifest};
@@ -41,7 +41,7 @@ pub(super) fn pinned(archive: &Archive, number: u32) -> Result<Manifest, Restore
     match archive.manifest(number) {
         Err(ArchiveError::Store(error)) if error.is_absent() => Err(RestoreError::refused(
             format!("the restore began with manifest {number} of the archive, which was pruned since then"),
-            "restore the topic under another name, or with another state folder: that begins anew",
+            "restore the topic under another name, or with another state folder: that begins again",
         )),
         read => Ok(read?.0),
     }

@@ -1,9 +1,9 @@
 //! The topic in the target: whether it may be written into, and how it is configured meanwhile and afterwards.
 
-use super::error::RestoreError;
 use super::event::{RestoreEvent, RestoreListener};
 use super::folder::RestoreState;
 use super::request::{Offsets, RestoreRequest};
+use super::restore_error::RestoreError;
 use crate::backup::manifest;
 use crate::wire::acls::{self, TopicAcl};
 use crate::wire::creation::{self, NewTopic};

@@ -1,7 +1,7 @@
 //! What a target partition holds behind a checkpoint, where its leader no longer remembers who sent it.
 
-use super::error::RestoreError;
 use super::outgoing::Outgoing;
+use super::restore_error::RestoreError;
 use crate::backup::batch::{Batch, Batches};
 use crate::wire::fetch::{FetchPosition, FetchPositions, Fetcher, Limits};
 use crate::wire::offsets::IsolationLevel;

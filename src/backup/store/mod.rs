@@ -1,11 +1,11 @@
 //! Where an archive lies. Names are relative, with `/` between folders, and safe as file names.
 
 pub(in crate::backup) mod disk;
-mod error;
 mod folder;
+mod store_error;
 
-pub use error::StoreError;
 pub use folder::FolderStore;
+pub use store_error::StoreError;
 
 use std::io::{Read, Write};
 

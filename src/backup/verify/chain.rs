@@ -2,7 +2,7 @@
 
 use super::{ArchiveProblem, problem};
 use crate::backup::archive::{Archive, manifest_name};
-use crate::backup::error::ArchiveError;
+use crate::backup::archive_error::ArchiveError;
 use crate::backup::manifest::{BackupState, KeptPartition, Manifest};
 use crate::backup::writer::sums;
 use std::collections::{BTreeMap, BTreeSet};

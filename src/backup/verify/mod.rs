@@ -4,9 +4,9 @@ mod chain;
 mod partition;
 
 use super::archive::Archive;
-use super::error::ArchiveError;
+use super::archive_error::ArchiveError;
 use super::manifest::{BackupState, KeptPartition, KeptTopic, Manifest};
-use crate::ground::lock;
+use crate::ground::{lock, unpoisoned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -80,7 +80,7 @@ pub fn verify(archive: &Archive, level: Level, threads: usize) -> Result<VerifyR
     let manifest = match archive.newest() {
         Ok(Some((manifest, _))) => manifest,
         Ok(None) => {
-            let reason = "no backup into it has got so far as to write a manifest".to_owned();
+            let reason = "no backup into it has written a manifest yet".to_owned();
             return Err(ArchiveError::Absent { place: archive.store().place(), reason });
         }
         Err(error) => {
@@ -135,5 +135,5 @@ fn read(archive: &Archive, manifest: &Manifest, report: &mut VerifyReport, threa
             });
         }
     });
-    found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map(|_| ())
+    unpoisoned(found.into_inner()).map(|_| ())
 }

@@ -2,7 +2,7 @@
 
 use super::{ArchiveProblem, Level, problem};
 use crate::backup::archive::{Archive, manifest_name};
-use crate::backup::error::ArchiveError;
+use crate::backup::archive_error::ArchiveError;
 use crate::backup::gaps::Gaps;
 use crate::backup::manifest::{GapReason, KeptPartition, KeptTopic, Segment};
 use crate::backup::segments::{SegmentReader, StoredBatch};

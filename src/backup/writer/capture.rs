@@ -1,6 +1,6 @@
 //! What a backup is made of, at one moment: groups first, then where each partition ends.
 
-use super::error::BackupError;
+use super::backup_error::BackupError;
 use super::ledger::now;
 use super::options::{BackupOptions, KeptGroups};
 use crate::backup::manifest::{Acl, Cut, GroupOffset, KeptGroup, Setting, SourceCluster as Source};

@@ -21,7 +21,7 @@ pub enum BackupEvent {
         /// From the first to the last answer about where partitions end, in ms.
         cut_width: i64,
     },
-    /// An earlier backup into the archive is gone on with.
+    /// An earlier backup into the archive is continued.
     Resumed {
         /// The manifest that ruled.
         manifest: u32,

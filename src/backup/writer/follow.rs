@@ -1,10 +1,10 @@
 //! A backup that goes on: one generation after the other, each up to where the topics end then.
 
-use super::error::BackupError;
+use super::backup_error::BackupError;
 use super::event::{BackupEvent, BackupListener};
 use super::options::BackupOptions;
 use super::{Known, back_up};
-use crate::backup::error::ArchiveError;
+use crate::backup::archive_error::ArchiveError;
 use crate::backup::manifest::{BackupState, Manifest};
 use crate::backup::store::Store;
 use crate::wire::WireCluster;

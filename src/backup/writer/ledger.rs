@@ -1,11 +1,11 @@
 //! The manifest of a backup at work: the only place that knows how far it is.
 
-use super::error::BackupError;
+use super::backup_error::BackupError;
 use super::event::{BackupEvent, BackupListener};
 use super::packer::PackerProgress;
 use crate::backup::archive::Archive;
+use crate::backup::archive_error::ArchiveError;
 use crate::backup::digest::Digest;
-use crate::backup::error::ArchiveError;
 use crate::backup::manifest::{BackupState, Manifest, Segment};
 use crate::ground::lock;
 use crate::text::Redactor;
@@ -94,7 +94,7 @@ impl BackupLedger {
         lock(&self.state).manifest.missing.push(reason);
     }
 
-    /// Writes the last manifest of this backup, and returns it with its digest. One that was stopped is gone on with.
+    /// Writes the last manifest of this backup, and returns it with its digest. One that was stopped is continued.
     pub(super) fn close(&self, stopped: bool) -> Result<(Manifest, Digest), BackupError> {
         let mut state = lock(&self.state);
         let whole = state.manifest.missing.is_empty();

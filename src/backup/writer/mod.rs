@@ -4,8 +4,8 @@
 //! time, each in order. Segments are synced before a manifest lists them, and the newest manifest is the only thing that knows how
 //! far a backup is: one that was killed goes on from there.
 
+mod backup_error;
 mod capture;
-mod error;
 mod event;
 mod follow;
 mod ledger;
@@ -21,15 +21,15 @@ mod transfer;
 #[cfg(test)]
 mod tests;
 
-pub use error::BackupError;
+pub use backup_error::BackupError;
 pub use event::{BackupEvent, BackupListener};
 pub use follow::follow;
 pub use options::{BackupOptions, KeptGroups, OnGap};
 pub use stop::{BackupStop, BackupStopper};
 
 use super::archive::{Archive, FORMAT, VERSION, folder_of};
+use super::archive_error::ArchiveError;
 use super::digest::Digest;
-use super::error::ArchiveError;
 use super::manifest::{BackupState, Cut, KeptPartition, KeptTopic, Manifest};
 use super::store::{Lease, Store};
 use crate::wire::WireCluster;
@@ -46,7 +46,7 @@ use transfer::{TransferShared, TransferTask, TransferWorker};
 /// A manifest, and the digest of its file.
 type Known = (Manifest, Digest);
 
-/// Backs topics up into the archive of a store; it is made where there is none, and gone on with where there is. Returns the last
+/// Backs topics up into the archive of a store; it is made where there is none, and continued where there is. Returns the last
 /// manifest: what is missing of what was asked for is in it. Where it was asked to stop, that manifest is of a backup at work, which
 /// the next one goes on with.
 ///
@@ -54,7 +54,7 @@ type Known = (Manifest, Digest);
 /// beyond records.
 ///
 /// # Errors
-/// Where nothing can be backed up, or the archive cannot be written. What was written until then stays, and is gone on with.
+/// Where nothing can be backed up, or the archive cannot be written. What was written until then stays, and is continued.
 pub async fn backup(
     cluster: &WireCluster,
     store: Arc<dyn Store>,
@@ -125,7 +125,7 @@ async fn back_up(
 pub(in crate::backup) fn writing(store: &dyn Store) -> Result<Box<dyn Lease>, ArchiveError> {
     match store.lease() {
         Err(error) if error.is_busy() => {
-            let reason = "a backup or a pruning of it is at work".to_owned();
+            let reason = "a backup or a pruning of it is running".to_owned();
             Err(ArchiveError::Busy { place: store.place(), reason })
         }
         lease => Ok(lease?),

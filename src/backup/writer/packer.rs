@@ -1,8 +1,8 @@
 //! Turns the batches that a broker sent into the segments of an archive: kept as they are, or merged, split at gaps and compressed.
 
 use super::segment::OpenSegment;
+use crate::backup::archive_error::ArchiveError;
 use crate::backup::batch::{Batch, BatchError, BatchKind, Batches, Builder, Codec, Compressor, HEADER, Header};
-use crate::backup::error::ArchiveError;
 use crate::backup::gaps::Gaps;
 use crate::backup::manifest::{AbortedRange, Batching, GapReason, KeptPartition, OffsetGap, OpenTransaction, Segment};
 use crate::backup::store::Store;

@@ -1,8 +1,8 @@
 //! A segment that is being written.
 
+use crate::backup::archive_error::ArchiveError;
 use crate::backup::batch::{Codec, Header};
 use crate::backup::digest::Hasher;
-use crate::backup::error::ArchiveError;
 use crate::backup::manifest::Segment;
 use crate::backup::store::{NewFile, Store, StoreError};
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
 //! `SHA256SUMS`, which `sha256sum -c` reads, and what an interrupted backup left behind.
 
 use crate::backup::archive::{Archive, manifest_name};
+use crate::backup::archive_error::ArchiveError;
 use crate::backup::digest::Digest;
-use crate::backup::error::ArchiveError;
 use crate::backup::manifest::Manifest;
 use crate::backup::store::{self, StoreError};
 use std::collections::{BTreeMap, HashSet};

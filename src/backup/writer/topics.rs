@@ -1,6 +1,6 @@
 //! Which topics are meant.
 
-use super::error::BackupError;
+use super::backup_error::BackupError;
 use crate::wire::{WireCluster, topics};
 use std::collections::BTreeMap;
 

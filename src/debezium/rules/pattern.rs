@@ -1,8 +1,9 @@
 //! Regular expressions as connectors take them: Java's, anchored, in lists.
 
+use crate::ground::lock;
 use fancy_regex::Regex;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// A pattern that has to match the whole text.
 #[derive(Clone, Debug)]
@@ -65,7 +66,7 @@ const KEPT: usize = 256;
 
 fn compiled(pattern: String) -> Option<Regex> {
     static KNOWN: Mutex<Option<HashMap<String, Option<Regex>>>> = Mutex::new(None);
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = lock(&KNOWN);
     let known = known.get_or_insert_default();
     if known.len() > KEPT {
         known.clear();

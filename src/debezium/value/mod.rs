@@ -299,7 +299,7 @@ fn point(text: &str) -> Option<String> {
     Some(format!("{},{}", number::float(x.parse().ok()?)?, number::float(y.parse().ok()?)?))
 }
 
-/// JSON in one form; `None` for what is no JSON or cannot be told exactly.
+/// JSON in one form; `None` for what is not JSON or cannot be told exactly.
 pub fn canonical_json(text: &str) -> Option<String> {
     compound::json(text)
 }

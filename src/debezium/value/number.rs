@@ -4,7 +4,7 @@ use super::binary::base64;
 use super::modes::Decimals;
 use serde_json::Value;
 
-/// Digits without a sign of zero, leading zeros, trailing zeros of the fraction and exponent; `None` for what is no number.
+/// Digits without a sign of zero, leading zeros, trailing zeros of the fraction and exponent; `None` for what is not a number.
 pub(super) fn normal(text: &str) -> Option<String> {
     let text = text.trim();
     let (text, exponent) = match text.split_once(['e', 'E']) {

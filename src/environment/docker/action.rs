@@ -242,7 +242,7 @@ impl Deed<'_> {
         if !stack.may_wipe {
             return Err(EnvironmentError::Unsupported {
                 message: format!(
-                    "`wipe` erases all data of {}, which this run was not permitted to",
+                    "`wipe` erases all data of {}, which this run is not permitted to do",
                     self.member.name()
                 ),
             });

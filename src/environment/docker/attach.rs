@@ -44,7 +44,7 @@ impl DockerStack {
         {
             return Err(EnvironmentError::Unsupported {
                 message: format!(
-                    "the brokers of `{}` run Kafka {version}, which the scenario does not admit",
+                    "the brokers of `{}` run Kafka {version}, which the scenario does not accept",
                     config.project
                 ),
             });

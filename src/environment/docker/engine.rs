@@ -2,7 +2,7 @@
 
 use super::address::{self, EngineAddress, Surroundings};
 use crate::environment::{EnvironmentError, EnvironmentResult};
-use crate::ground::innermost;
+use crate::ground::{cause, innermost};
 use bollard::errors::Error as EngineError;
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use std::future::Future;
@@ -169,14 +169,7 @@ fn is_unreachable(error: &EngineError) -> bool {
 }
 
 fn io_kind(error: &EngineError) -> Option<io::ErrorKind> {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return Some(io.kind());
-        }
-        cause = error.source();
-    }
-    None
+    cause::<io::Error>(error).map(io::Error::kind)
 }
 
 fn explain(address: &EngineAddress, what: &str, error: &EngineError) -> EnvironmentError {

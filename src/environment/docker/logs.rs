@@ -3,9 +3,9 @@
 use super::engine::{Engine, parse_time, status, words};
 use super::stack::{DockerStack, StackContainer};
 use crate::environment::{EnvironmentError, EnvironmentResult, LogLine, LogQuery};
+use crate::ground::lock;
 use bollard::query_parameters::LogsOptions;
 use futures_util::StreamExt;
-use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
 /// Lines kept of a container that `wipe` removes, since the engine keeps none.
@@ -15,14 +15,8 @@ const VERSION_LINES: usize = 2_000;
 
 impl DockerStack {
     pub(super) async fn read_log(&self, member: &StackContainer, query: LogQuery) -> EnvironmentResult<Vec<LogLine>> {
-        let mut lines: Vec<LogLine> = member
-            .earlier_log()
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .filter(|line| within(line, &query))
-            .cloned()
-            .collect();
+        let mut lines: Vec<LogLine> =
+            lock(member.earlier_log()).iter().filter(|line| within(line, &query)).cloned().collect();
         lines.extend(read(&self.engine, &member.id(), member.name(), &query).await?);
         if let Some(tail) = query.tail {
             lines.drain(..lines.len().saturating_sub(tail));
@@ -34,7 +28,7 @@ impl DockerStack {
     pub(super) async fn keep_log(&self, member: &StackContainer, container: &str) {
         let query = LogQuery { tail: Some(KEPT_LINES), ..LogQuery::default() };
         let lines = read(&self.engine, container, member.name(), &query).await.unwrap_or_default();
-        member.earlier_log().lock().unwrap_or_else(PoisonError::into_inner).extend(lines);
+        lock(member.earlier_log()).extend(lines);
     }
 }
 

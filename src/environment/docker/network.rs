@@ -184,7 +184,7 @@ impl DockerStack {
         let is_node = matches!(member.part.role, ServiceRole::Broker | ServiceRole::Controller);
         match fault.between {
             Peers::Brokers if !is_node => {
-                Err(unsupported(format!("{name} is no broker, so `between: brokers` does not apply to it")))
+                Err(unsupported(format!("{name} is not a broker, so `between: brokers` does not apply to it")))
             }
             Peers::Brokers if peers < 2 => {
                 Err(unsupported(format!("{name} is the only broker, there are no others to cut it off from")))

@@ -64,7 +64,7 @@ pub(super) fn assign(
     for (name, compose) in configured {
         let Some(id) = named(name) else {
             return Err(EnvironmentError::Prerequisite {
-                message: format!("`services` of the environment names `{name}`, which is no part kscen knows"),
+                message: format!("`services` of the environment names `{name}`, which is not a part that kscen knows"),
                 remedy: "use kafka-1 … kafka-N, controller-1 …, connect, postgres, kafka-ui".to_owned(),
             });
         };

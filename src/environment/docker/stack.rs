@@ -15,8 +15,9 @@ use crate::environment::{
     Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Grip, Incarnation,
     Intended, LogLine, LogQuery, NetworkFault, Recipe, ServiceInfo, ServiceState, Usage,
 };
+use crate::ground::lock;
 use futures_util::future::BoxFuture;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// A running compose project; see [`DockerStack::attach`].
@@ -66,15 +67,15 @@ impl StackContainer {
 
     /// Id of the present container.
     pub(super) fn id(&self) -> String {
-        self.containers.lock().unwrap_or_else(PoisonError::into_inner).last().cloned().unwrap_or_default()
+        lock(&self.containers).last().cloned().unwrap_or_default()
     }
 
     fn ids(&self) -> Vec<String> {
-        self.containers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.containers).clone()
     }
 
     pub(super) fn replaced_by(&self, container: &str) {
-        self.containers.lock().unwrap_or_else(PoisonError::into_inner).push(container.to_owned());
+        lock(&self.containers).push(container.to_owned());
     }
 
     pub(super) fn meter(&self) -> &Meter {

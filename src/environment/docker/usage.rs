@@ -3,10 +3,11 @@
 use super::engine::{Engine, parse_time};
 use super::stack::{DockerStack, StackContainer};
 use crate::environment::{EnvironmentResult, Usage};
+use crate::ground::lock;
 use bollard::models::{ContainerStatsResponse, HostConfig};
 use bollard::query_parameters::StatsOptions;
 use futures_util::StreamExt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -64,7 +65,7 @@ impl Account {
 impl Meter {
     /// The feed of this container; a new one where there is none or the service got another container.
     fn follow(&self, engine: &Engine, container: &str) -> watch::Receiver<Option<SystemTime>> {
-        let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut feed = lock(&self.feed);
         if let Some(feed) = feed.as_ref().filter(|feed| feed.container == container && !feed.task.is_finished()) {
             return feed.sampled.clone();
         }
@@ -73,7 +74,7 @@ impl Meter {
         let task = tokio::spawn(async move {
             let mut stream = docker.stats(&id, Some(StatsOptions { stream: true, one_shot: false }));
             while let Some(Ok(stats)) = stream.next().await {
-                account.lock().unwrap_or_else(PoisonError::into_inner).enter(&stats);
+                lock(&account).enter(&stats);
                 samples.send_replace(stats.read.as_deref().and_then(parse_time));
             }
         });
@@ -94,7 +95,7 @@ impl DockerStack {
             let _ = tokio::time::timeout(PATIENCE, fresh).await;
         }
         let disk = member.disk().bytes(&self.engine, &container).await;
-        let account = meter.account.lock().unwrap_or_else(PoisonError::into_inner);
+        let account = lock(&meter.account);
         let memory = |bytes: u64| if container.is_down() { 0 } else { bytes };
         Ok(Some(Usage {
             cpu_seconds: account.earlier + account.current,

@@ -4,11 +4,12 @@
 //! a `kill` before its `die` means that the engine was asked to.
 
 use super::engine::Engine;
+use crate::ground::lock;
 use bollard::models::{EventMessage, EventMessageTypeEnum};
 use bollard::query_parameters::EventsOptions;
 use futures_util::StreamExt;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -83,7 +84,7 @@ impl Watch {
     }
 
     fn events<T>(&self, read: impl FnOnce(&[ContainerEvent]) -> T) -> T {
-        read(&self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+        read(&lock(&self.seen))
     }
 
     /// Waits for the first event after `mark` that `wanted` accepts, at most `patience`.
@@ -139,7 +140,7 @@ impl Watch {
 
     /// When the engine went away since `since`, if it did.
     pub(super) fn interrupted_since(&self, since: SystemTime) -> Option<SystemTime> {
-        let interruptions = self.interruptions.lock().unwrap_or_else(PoisonError::into_inner);
+        let interruptions = lock(&self.interruptions);
         interruptions.iter().copied().find(|at| *at >= since)
     }
 }
@@ -184,7 +185,7 @@ async fn follow(
             let Some(mut event) = read(message) else { continue };
             since = event.at + Duration::from_nanos(1);
             event.at = engine.local_time(event.at);
-            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = lock(&seen);
             // `since` is inclusive in some engines: a reopened stream may repeat the last event.
             if seen.last() != Some(&event) {
                 seen.push(event);
@@ -192,7 +193,7 @@ async fn follow(
             drop(seen);
             changes.send_modify(|changes| *changes += 1);
         }
-        interruptions.lock().unwrap_or_else(PoisonError::into_inner).push(SystemTime::now());
+        lock(&interruptions).push(SystemTime::now());
         tokio::time::sleep(REOPEN_EVERY).await;
         while engine.docker.ping().await.is_err() {
             tokio::time::sleep(REOPEN_EVERY).await;

@@ -99,7 +99,7 @@ impl Environment for LocalStack {
 async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> EnvironmentResult<T> + Send + 'static,
 ) -> EnvironmentResult<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| EnvironmentError::failed(error.to_string()))?
+    tokio::task::spawn_blocking(work).await.map_err(EnvironmentError::because)?
 }
 
 fn no_proxies() -> EnvironmentError {

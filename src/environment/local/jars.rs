@@ -38,7 +38,7 @@ impl Jars {
             if let Some(why) = doubt {
                 return Err(EnvironmentError::Prerequisite {
                     message: format!("the Kafka in {} is not run: {why}", home.display()),
-                    remedy: "let it belong to you or to root, and let nobody else write there".to_owned(),
+                    remedy: "make yourself or root its owner, and let nobody else write to it".to_owned(),
                 });
             }
         }

@@ -28,7 +28,7 @@ pub(super) fn verify(name: &str, folder: &Path) -> EnvironmentResult<bool> {
 }
 
 fn held(name: &str, list: &str, folder: &Path) -> EnvironmentResult<()> {
-    let unreadable = |error: io::Error| EnvironmentError::failed(format!("cannot read {}: {error}", folder.display()));
+    let unreadable = |error: io::Error| EnvironmentError::caused(format!("cannot read {}", folder.display()), error);
     let mut expected: BTreeMap<&str, &str> =
         list.lines().filter_map(|line| line.split_once("  ")).map(|(sum, file)| (file, sum)).collect();
     let mut wrong = Vec::new();

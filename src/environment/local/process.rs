@@ -3,13 +3,14 @@
 use super::procfs::{Stat, children, thread_states};
 use super::reaper;
 use super::spawner::{Launch, spawn};
+use crate::ground::lock;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -233,11 +234,6 @@ fn in_words(status: ExitStatus) -> String {
         },
         (None, None) => "ended".to_owned(),
     }
-}
-
-/// Locks; a panic elsewhere does not make these plain values wrong.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 //! is gone. So they are made known, before they are stopped, to a shell that waits beside kscen: when its input ends, whatever
 //! ended kscen, it kills them.
 
-use super::process::lock;
 use super::procfs::Stat;
 use crate::ground::program;
+use crate::ground::lock;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;

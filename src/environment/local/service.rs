@@ -1,13 +1,14 @@
 //! A supervised service: a process with its lives, its data and what can be done to it.
 
 use super::logs::{last_words, read};
-use super::process::{ProcessEnd, ProcessEnded, ProcessLife, lock};
+use super::process::{ProcessEnd, ProcessEnded, ProcessLife};
 use super::procfs::ticks_per_second;
 use super::spawner::Launch;
 use super::usage::{cpus, disk, footprint};
 use crate::environment::{
     Action, Effect, EnvironmentError, EnvironmentResult, Lifecycle, LogLine, LogQuery, ServiceInfo, ServiceState, Usage,
 };
+use crate::ground::lock;
 use futures_util::future::BoxFuture;
 use nix::sys::signal::Signal;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! What a network fault does to bytes on their way.
 
-use super::process::lock;
 use crate::environment::{Direction, NetworkFaultKind};
+use crate::ground::lock;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;

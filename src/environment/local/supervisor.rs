@@ -79,7 +79,7 @@ pub async fn supervise(name: &str, input: impl io::Read, output: impl Write + Se
     let output = Mutex::new(output);
     let report = |report: &SupervisorReport| {
         if let Ok(line) = serde_json::to_string(report) {
-            let mut output = super::process::lock(&output);
+            let mut output = crate::ground::lock(&output);
             let _ = writeln!(output, "{line}").and_then(|()| output.flush()); // the starter may have left
         }
     };
@@ -146,7 +146,7 @@ async fn serve(
     listener: &UnixListener,
     place: &Place,
 ) -> EnvironmentResult<()> {
-    let terminate = |kind| signal(kind).map_err(|error| EnvironmentError::failed(error.to_string()));
+    let terminate = |kind| signal(kind).map_err(EnvironmentError::because);
     let (mut term, mut int) = (terminate(SignalKind::terminate())?, terminate(SignalKind::interrupt())?);
     let end = Arc::new(Notify::new());
     let wanted = Arc::new(wanted);
@@ -210,5 +210,5 @@ async fn perform(call: StackCall, stack: &LocalStack, wanted: &WantedStack) -> S
 }
 
 fn value(of: impl Serialize) -> StackAnswer {
-    serde_json::to_value(of).map_err(|error| EnvironmentError::failed(error.to_string()))
+    serde_json::to_value(of).map_err(EnvironmentError::because)
 }

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::callbacks::{error_callback, log_callback, rebalance_callback, statistics_callback};
-use super::native::{error_name, invalid, text};
+use super::native::{error_name, text};
 use super::queue::Queue;
 use crate::kafka::{ClientState, KafkaFailure};
 use rdkafka::bindings::*;
@@ -105,8 +105,8 @@ impl BatchConsumer {
         let queue = unsafe {
             rd_kafka_poll_set_consumer(client.native_ptr());
             match rd_kafka_queue_get_consumer(client.native_ptr()) {
-                queue if queue.is_null() => return Err(invalid("a consumer needs a group.id")),
-                queue => Queue::new(queue).map_err(|error| invalid(&error.to_string()))?,
+                queue if queue.is_null() => return Err(KafkaFailure::no_client("a consumer needs a group.id")),
+                queue => Queue::new(queue).map_err(|error| KafkaFailure::no_client(&error.to_string()))?,
             }
         };
         Ok(Self { client: ManuallyDrop::new(client), queue: Some(queue), messages: Vec::with_capacity(BATCH) })

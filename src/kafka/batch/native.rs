@@ -1,7 +1,7 @@
 //! Small questions to librdkafka that its Rust wrapper does not ask.
 #![allow(unsafe_code)]
 
-use crate::kafka::{ClientState, KafkaFailure};
+use crate::kafka::ClientState;
 use rdkafka::bindings::*;
 use rdkafka::client::Client;
 use rdkafka::config::NativeClientConfig;
@@ -82,10 +82,6 @@ pub fn keep_connected(client: &Client<ClientState>) {
         revive(client);
         client.context().revived();
     }
-}
-
-pub(super) fn invalid(reason: &str) -> KafkaFailure {
-    KafkaFailure::Request { action: "create the client".into(), code: "_INVALID_ARG".into(), detail: reason.into() }
 }
 
 /// SAFETY: `string` must be null or end with a zero byte.

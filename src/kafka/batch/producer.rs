@@ -1,7 +1,7 @@
 //! Sending batches without copying them.
 #![allow(unsafe_code)]
 
-use super::native::{error_name, invalid, text};
+use super::native::{error_name, text};
 use super::queue::Queue;
 use crate::kafka::{ClientState, KafkaFailure};
 use rdkafka::bindings::*;
@@ -71,18 +71,18 @@ unsafe impl Send for BatchProducer {}
 impl BatchProducer {
     /// Prepares `slots` buffers for sending to `topic`.
     pub fn new(producer: BaseProducer<ClientState>, topic: &str, slots: u32) -> Result<Self, KafkaFailure> {
-        let name = CString::new(topic).map_err(|_| invalid("a topic's name holds no zero byte"))?;
+        let name = CString::new(topic).map_err(|_| KafkaFailure::no_client("a topic's name holds no zero byte"))?;
         let rk = producer.client().native_ptr();
         // SAFETY: the producer's handle is valid; both results are references of our own.
         let (topic, queue) =
             unsafe { (rd_kafka_topic_new(rk, name.as_ptr(), null_mut()), Queue::new(rd_kafka_queue_get_main(rk))) };
         if topic.is_null() {
-            return Err(invalid(&format!("`{}` is not a valid topic name", name.to_string_lossy())));
+            return Err(KafkaFailure::no_client(&format!("`{}` is not a valid topic name", name.to_string_lossy())));
         }
         Ok(Self {
             producer: Some(producer),
             topic,
-            queue: Some(queue.map_err(|error| invalid(&error.to_string()))?),
+            queue: Some(queue.map_err(|error| KafkaFailure::no_client(&error.to_string()))?),
             slab: vec![Vec::new(); slots as usize],
             in_flight: vec![false; slots as usize],
             messages: Vec::with_capacity(BATCH),

@@ -2,9 +2,10 @@
 
 use super::Tapped;
 use crate::debezium::{EnvelopeSchema, EventDecoder, ReadEvent, Violation};
+use crate::ground::lock;
 use crate::record::RunClock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Samples kept of each kind of problem.
 const SAMPLES: usize = 20;
@@ -33,7 +34,7 @@ impl Capture {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
 
     /// Takes a message.

@@ -2,8 +2,9 @@
 //! heartbeats.
 
 use super::member::{MemberOrder, Orders};
+use crate::ground::lock;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A member as those see it who make it hang.
 #[derive(Debug, Default)]
@@ -20,7 +21,7 @@ pub(super) struct Halts(Mutex<BTreeMap<usize, Poller>>);
 
 impl Halts {
     fn all(&self) -> MutexGuard<'_, BTreeMap<usize, Poller>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// A member begins a life, in which it follows these orders.

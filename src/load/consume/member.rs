@@ -3,11 +3,12 @@
 use super::shared::Shared;
 use super::{CommitMode, Tapped};
 use crate::accounting::{Class, Identity, Sighting, SightingKind};
+use crate::ground::lock;
 use crate::kafka::{AssignmentChange, BatchConsumer, ClientState, Incoming, keep_connected};
 use crate::record::{LifeEnd, RebalanceEvent};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// How long a member waits for messages before it looks for orders.
@@ -39,7 +40,7 @@ pub(super) struct Orders(Mutex<MemberOrder>, Condvar);
 
 impl Orders {
     fn order(&self) -> MutexGuard<'_, MemberOrder> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     pub(super) fn give(&self, order: MemberOrder) {

@@ -1,6 +1,7 @@
 //! Watches a reader from outside: lag, and the ends that depend on time or on the log.
 
 use super::shared::Shared;
+use crate::ground::lock;
 use crate::kafka::OffsetReader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -101,7 +102,7 @@ fn sample(shared: &Shared, offsets: &OffsetReader, limit: Duration) -> Option<bo
     });
     drop(books);
     if !lag.is_empty() {
-        *shared.live.lag.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = lag;
+        *lock(&shared.live.lag) = lag;
     }
     answered.then_some(nothing_left)
 }

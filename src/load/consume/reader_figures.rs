@@ -1,6 +1,7 @@
 //! Figures of a reader while it runs.
 
 use super::halt::Halts;
+use crate::ground::lock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
@@ -32,7 +33,7 @@ pub struct LiveConsume {
 
 impl LiveConsume {
     pub(super) fn notify(&self) {
-        *self.turn.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) += 1;
+        *lock(&self.turn.0) += 1;
         self.turn.1.notify_all();
         self.changed.notify_waiters();
         if self.is_over() {
@@ -43,7 +44,7 @@ impl LiveConsume {
     /// Blocks until `condition` holds, looking again whenever something has changed.
     pub(super) fn wait_until(&self, deadline: Instant, mut condition: impl FnMut() -> bool) -> bool {
         loop {
-            let turn = *self.turn.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let turn = *lock(&self.turn.0);
             if condition() {
                 return true;
             }
@@ -51,7 +52,7 @@ impl LiveConsume {
             if left.is_zero() {
                 return false;
             }
-            let guard = self.turn.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let guard = lock(&self.turn.0);
             // Time alone can also change the answer.
             let left = left.min(Duration::from_millis(100));
             drop(self.turn.1.wait_timeout_while(guard, left, |now| *now == turn));
@@ -86,11 +87,11 @@ impl LiveConsume {
     /// Messages between position and end by partition, as of the last second in which the cluster
     /// answered.
     pub fn lag(&self) -> BTreeMap<i32, i64> {
-        self.lag.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+        lock(&self.lag).clone()
     }
 
     pub(super) fn set_running(&self, member: usize, runs: bool) {
-        let mut running = self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut running = lock(&self.running);
         if runs {
             running.insert(member)
         } else {
@@ -100,7 +101,7 @@ impl LiveConsume {
 
     /// The members that are running.
     pub fn running(&self) -> BTreeSet<usize> {
-        self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+        lock(&self.running).clone()
     }
 
     /// Members that hang, with how many messages each was handed before; the client of such a member goes on.

@@ -4,10 +4,11 @@ use super::ConsumeSpec;
 use super::books::Books;
 use super::reader_figures::LiveConsume;
 use crate::accounting::Positions;
+use crate::ground::lock;
 use crate::record::RunClock;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What the threads of a reader share.
 pub(super) struct Shared {
@@ -51,7 +52,7 @@ impl Shared {
     }
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.books)
     }
 
     /// Tells the other readers of the group how far this one has come.
@@ -81,13 +82,13 @@ impl Shared {
 
     /// Every partition of the topic that is known.
     pub(super) fn partitions(&self) -> Vec<i32> {
-        self.partitions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.partitions).clone()
     }
 
     /// The topic has these partitions now; true where some of them are new. What was written to a new one was written while
     /// the reader was there, so all of it is the reader's, wherever it began.
     pub(super) fn has_partitions(&self, found: &[i32]) -> bool {
-        let mut known = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.partitions);
         let new: Vec<i32> = found.iter().copied().filter(|partition| !known.contains(partition)).collect();
         known.extend(&new);
         drop(known);
@@ -98,7 +99,7 @@ impl Shared {
         new.iter().for_each(|partition| books.account.answers_from(*partition, 0));
         drop(books);
         if self.spec.group.is_none() {
-            let mut added = self.added.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut added = lock(&self.added);
             added.extend(new.into_iter().map(|partition| (partition, 0)));
         }
         true
@@ -106,6 +107,6 @@ impl Shared {
 
     /// Takes the partitions that were added since the last call.
     pub(super) fn take_added(&self) -> BTreeMap<i32, i64> {
-        std::mem::take(&mut *self.added.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.added))
     }
 }

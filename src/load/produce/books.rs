@@ -1,8 +1,9 @@
 //! What one producer writes down, for whoever looks.
 
 use crate::accounting::{ProducerTicket, SenderAccount};
+use crate::ground::lock;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// The account of one producer: its thread writes it, anyone may look.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ impl SenderBooks {
     }
 
     pub(super) fn account(&self) -> MutexGuard<'_, SenderAccount> {
-        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.account)
     }
 
     /// The account as it is now. Messages without an outcome are in none of its sets.

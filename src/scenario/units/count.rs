@@ -79,7 +79,7 @@ impl Visitor<'_> for CountVisitor {
         if number.fract() == 0.0 && (0.0..=EXACT).contains(&number) {
             return Ok(Count(number as u64)); // `1e3` is a thousand
         }
-        Err(E::custom(format!("a count is a whole number, and {number} is none")))
+        Err(E::custom(format!("a count is a whole number, and {number} is not one")))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Count, E> {
@@ -88,7 +88,7 @@ impl Visitor<'_> for CountVisitor {
             E::custom(match error {
                 UnitError::Negative => format!("a count cannot be negative: `{text}`"),
                 UnitError::TooLarge => format!("`{text}` is too large for a count"),
-                UnitError::TooFine => format!("a count is a whole number, and `{text}` is none"),
+                UnitError::TooFine => format!("a count is a whole number, and `{text}` is not one"),
                 _ => format!("`{text}` is not a count: write it like 1000, 1_000 or 10k"),
             })
         })

@@ -139,7 +139,7 @@ pub(super) fn unusable_number(text: &str) -> Option<Problem> {
     let shown = shortened(text);
     let problem = match Core::of(text) {
         Core::Float(number) if !number.is_finite() => {
-            Problem::new("number-not-finite", format!("`{shown}` is no finite number"))
+            Problem::new("number-not-finite", format!("`{shown}` is not a finite number"))
         }
         Core::Integer(number) if number.is_none_or(|n| n > u64::MAX.into() || n < i64::MIN.into()) => {
             Problem::new("number-too-large", format!("`{shown}` does not fit a whole number of 64 bits"))

@@ -95,5 +95,5 @@ fn not_utf8(path: &Path, bytes: &[u8], valid_up_to: usize) -> Problem {
             source: Arc::new(SourceText::new(path.to_path_buf(), text)),
             span: Span { start: valid_up_to, end: valid_up_to + '\u{fffd}'.len_utf8() },
         })
-        .label(format!("the byte 0x{byte:02x} is no UTF-8"))
+        .label(format!("the byte 0x{byte:02x} is not UTF-8"))
 }

@@ -34,7 +34,8 @@ impl Debezium {
             if table.split('.').count() > 2 || table.split('.').any(str::is_empty) {
                 cx.report(
                     &format!("/debezium/tables/{index}"),
-                    Problem::new("bad-table", format!("`{table}` is no table")).help("write `table` or `schema.table`"),
+                    Problem::new("bad-table", format!("`{table}` is not the name of a table"))
+                        .help("write `table` or `schema.table`"),
                 );
             }
         }

@@ -2,13 +2,14 @@
 
 use crate::accounting::ReaderAccount;
 use crate::faults::{Answer, FaultError, Members};
+use crate::ground::lock;
 use crate::load::ConsumeJob;
 use crate::load::consume::{Capture, LiveConsume, Onlooker};
 use crate::record::{ConsumeReport, Progress};
 use crate::verb::{LiveReader, LiveStep, StepError, StepOutcome, rate_since};
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// How long the cluster may take to say where a log ends.
@@ -52,7 +53,7 @@ impl Reader {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Does something with the running job, on a thread that may block.
@@ -61,7 +62,7 @@ impl Reader {
         act: impl FnOnce(&mut ConsumeJob) -> R + Send + 'static,
     ) -> Result<R, StepError> {
         let state = Arc::clone(&self.state);
-        tokio::task::spawn_blocking(move || match &mut *state.lock().unwrap_or_else(PoisonError::into_inner) {
+        tokio::task::spawn_blocking(move || match &mut *lock(&state) {
             State::Running(job) => Some(act(job)),
             State::Over(_) | State::Lost => None,
         })
@@ -104,7 +105,7 @@ impl Reader {
     pub async fn join(&self) -> Result<ConsumeReport, StepError> {
         let state = Arc::clone(&self.state);
         tokio::task::spawn_blocking(move || {
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = lock(&state);
             match std::mem::replace(&mut *state, State::Lost) {
                 State::Running(job) => {
                     let (report, account) = job.join();

@@ -61,7 +61,7 @@ impl ConnectorSubject {
         if let Some(state) = &self.state
             && !STATES.contains(&state.as_str())
         {
-            let problem = Problem::new("unknown-word", format!("`{state}` is no state of a connector"));
+            let problem = Problem::new("unknown-word", format!("`{state}` is not a state of a connector"));
             let problem = match did_you_mean(&state.to_uppercase(), STATES) {
                 Some(similar) => problem.help(format!("did you mean `{similar}`?")),
                 None => problem.help(format!("the states are {}", STATES.join(", "))),

@@ -101,7 +101,7 @@ impl ServiceSubject {
             && drift.of != "memory"
             && drift.of != "cpu"
         {
-            let problem = Problem::new("unknown-metric", format!("`{}` is no figure of a service", drift.of));
+            let problem = Problem::new("unknown-metric", format!("`{}` is not a figure of a service", drift.of));
             cx.report(&format!("{pointer}/drift/of"), problem.help("the figures are memory and cpu"));
         }
         if let Some(state) = &self.state
@@ -109,7 +109,7 @@ impl ServiceSubject {
         {
             cx.report(
                 &format!("{pointer}/state"),
-                Problem::new("unknown-word", format!("`{state}` is no state of a service"))
+                Problem::new("unknown-word", format!("`{state}` is not a state of a service"))
                     .help("the states are running, paused, stopped and exited"),
             );
         }

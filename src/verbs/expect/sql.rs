@@ -100,7 +100,7 @@ fn value(wanted: &Value, result: &QueryResult) -> Result<(Demand, Observed), Ste
             None => missing(),
             Some(found) => match found.as_f64() {
                 Some(number) => Observed::Number(Quantity::new(number, Unit::Count)),
-                None => Observed::Nothing { reason: format!("{found} is no number") },
+                None => Observed::Nothing { reason: format!("{found} is not a number") },
             },
         };
         return Ok((demand, observed));

@@ -118,7 +118,7 @@ impl StepSubject {
             if !fits {
                 cx.report(
                     &format!("{pointer}/drift/of"),
-                    Problem::new("unknown-metric", format!("`{}` is no figure of a `{}` step", drift.of, step.verb))
+                    Problem::new("unknown-metric", format!("`{}` is not a figure of a `{}` step", drift.of, step.verb))
                         .help("name a metric and, of a distribution, a statistic, such as `response_latency.p95`"),
                 );
             } else if let Some(why) = lacks.get(name) {

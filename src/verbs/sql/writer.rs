@@ -2,6 +2,7 @@
 
 use crate::accounting::Claims;
 use crate::database::{SqlOutcome, SqlRecord};
+use crate::ground::lock;
 use crate::record::Detail;
 use crate::record::gaps::{AckGap, THRESHOLD_US};
 use crate::record::latency::{LatencyRecorder, LatencySeries};
@@ -9,7 +10,7 @@ use crate::record::{Progress, Quantity, WriteReport};
 use crate::verb::{LiveStep, LiveWriter, StepOutcome, rate_since};
 use serde_json::json;
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
 /// What the transactions of a step came to.
@@ -98,13 +99,13 @@ impl Writer {
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.books)
     }
 
     /// The schedule begins, at `start_us` of the run.
     pub fn begin(&self, at: Instant, start_us: u64) {
         self.books().start_us = Some(start_us);
-        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+        *lock(&self.started) = Some(at);
     }
 
     /// Enters a transaction. `start_us` is when its step's schedule began, in µs of the run.
@@ -196,7 +197,7 @@ impl LiveStep for Writer {
 
     fn share(&self) -> Option<f64> {
         let total = self.total.filter(|total| *total > 0)? as f64;
-        let started = *self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = *lock(&self.started);
         Some(match (self.rate, started) {
             (Some(rate), Some(started)) => (started.elapsed().as_secs_f64() * rate / total).min(1.0),
             (Some(_), None) => 0.0,

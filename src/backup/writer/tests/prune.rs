@@ -72,7 +72,7 @@ fn the_newest_generations_stay_and_what_goes_is_told_to_the_byte() {
     assert_eq!(prune(&archive, keep(2), NOW).unwrap(), Pruned::default(), "again there is nothing");
     // The chain goes on.
     back_up(&store, &grown(3), 4000, Batching::Auto, &mut 0).unwrap();
-    hold_sound(&archive, &grown(3), "gone on with");
+    hold_sound(&archive, &grown(3), "continued");
     assert_eq!(kept(&archive), [2, 3, 4]);
     // A manifest that is lost without a pruning is missed.
     store.remove(&crate::backup::manifest_name(archive.numbers().unwrap()[0])).unwrap();
@@ -117,7 +117,7 @@ fn an_interrupted_generation_stays_and_is_none_of_those_that_are_counted() {
         prune(&archive, keep(1), NOW).unwrap();
         assert_eq!(kept(&archive), [3, 4]);
         back_up(archive.store(), &grown(6), 4000, Batching::Auto, &mut 0).unwrap();
-        hold_sound(&archive, &grown(6), "gone on with");
+        hold_sound(&archive, &grown(6), "continued");
         return;
     }
     panic!("no backup was interrupted at work");

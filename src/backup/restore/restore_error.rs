@@ -2,7 +2,7 @@
 
 use crate::backup::ArchiveError;
 use crate::backup::batch::BatchError;
-use crate::ground::in_full;
+use crate::ground::causes;
 use crate::wire::WireError;
 use std::error::Error;
 use std::fmt;
@@ -75,7 +75,7 @@ impl RestoreError {
                 Some("restore from another copy of the archive, or leave this partition out")
             }
             Self::Target { .. } => {
-                Some("make sure that nobody else writes into the topic, delete it, and restore it anew")
+                Some("make sure that nobody else writes into the topic, delete it, and restore it again")
             }
             Self::Wire { .. } => Some("the same command goes on where it stopped"),
             Self::Archive(_) | Self::Batch { .. } | Self::State { .. } => None,
@@ -84,7 +84,7 @@ impl RestoreError {
 
     /// The message with those of its causes.
     pub fn in_full(&self) -> String {
-        in_full(self)
+        causes(self)
     }
 }
 

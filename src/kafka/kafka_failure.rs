@@ -51,6 +51,11 @@ impl KafkaFailure {
         Self::Request { action: action.into(), code: error_name(code as i32), detail }
     }
 
+    /// A client cannot be made of what it was given.
+    pub(super) fn no_client(reason: &str) -> Self {
+        Self::Request { action: "create the client".into(), code: "_INVALID_ARG".into(), detail: reason.into() }
+    }
+
     /// Whether asking again cannot help.
     pub(crate) fn is_lasting(&self) -> bool {
         self.name().is_none_or(|name| name.ends_with("AUTHORIZATION_FAILED") || name == "_AUTHENTICATION")

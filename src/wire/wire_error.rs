@@ -2,7 +2,7 @@
 
 use super::address::BrokerAddress;
 use super::refusal::MissingRight;
-use crate::ground::in_full;
+use crate::ground::{cause, causes};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -121,12 +121,12 @@ impl WireError {
 
     /// The message with those of its causes.
     pub fn in_full(&self) -> String {
-        in_full(self)
+        causes(self)
     }
 
     /// The system's kind of the error, where it is the system's.
     pub(crate) fn io_kind(&self) -> Option<std::io::ErrorKind> {
-        self.source()?.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
+        cause::<std::io::Error>(self).map(std::io::Error::kind)
     }
 
     /// Whether asking again a little later, after looking anew who is responsible, can help.

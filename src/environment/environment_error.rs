@@ -1,6 +1,6 @@
 //! Why an environment could not do something.
 
-use crate::ground::Cause;
+use crate::ground::{Cause, causes};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fmt;
@@ -73,6 +73,12 @@ impl EnvironmentError {
     pub fn caused(message: impl fmt::Display, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let cause = Cause::new(error);
         Self::Failed { message: format!("{message}: {}", cause.error()), cause: Some(cause) }
+    }
+
+    /// What failed with another error, whose words say all.
+    pub(crate) fn because(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let cause = Cause::new(error);
+        Self::Failed { message: causes(cause.error()), cause: Some(cause) }
     }
 
     /// The remedy, where there is one.

@@ -1,6 +1,6 @@
 //! Why a backup fails as a whole. What is wrong with one partition makes the archive partial instead.
 
-use crate::backup::error::ArchiveError;
+use crate::backup::archive_error::ArchiveError;
 use crate::wire::WireError;
 use std::fmt;
 
@@ -25,7 +25,15 @@ impl fmt::Display for BackupError {
     }
 }
 
-impl std::error::Error for BackupError {}
+impl std::error::Error for BackupError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Archive(error) => Some(error),
+            Self::Wire(error) => Some(error),
+            Self::Request(_) => None,
+        }
+    }
+}
 
 impl From<ArchiveError> for BackupError {
     fn from(error: ArchiveError) -> Self {
