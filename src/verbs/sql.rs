@@ -11,7 +11,7 @@ use super::metrics::MetricChecks;
 use crate::database::{Database, DatabaseError, LoadPlan, Repetition, SqlOutcome, Statement, by_definition, split};
 use crate::environment::{Grant, Needs, ServiceId};
 use crate::scenario::units::{Count, Length, Rate};
-use crate::text::Problem;
+use crate::text::{Problem, short};
 use crate::verb::{CheckContext, Facts, Live, Step, StepContext, StepError, StepOutcome, Stop, Work};
 use failure::broken;
 use params::Params;
@@ -75,6 +75,8 @@ const RECONNECT: Duration = Duration::from_secs(60);
 const ALLOWANCE: Duration = Duration::from_secs(120);
 /// Most bytes of a file with statements.
 const SCRIPT: u64 = 16 << 20;
+/// So much of a statement is its title, in characters.
+const MOST_SHOWN: usize = 57;
 
 impl Step for Sql {
     const VERB: &'static str = "sql";
@@ -165,7 +167,7 @@ impl Step for Sql {
         let what = match (&self.statement, &self.file) {
             (Some(text), _) => {
                 let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                if words.chars().count() > 60 { words.chars().take(57).collect::<String>() + "…" } else { words }
+                short(&words, MOST_SHOWN)
             }
             (None, Some(file)) => file.display().to_string(),
             (None, None) => String::new(),

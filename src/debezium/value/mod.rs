@@ -14,10 +14,14 @@ mod time;
 pub use modes::Modes;
 
 use crate::database::{Column, ColumnValue, Relation, UserType};
+use crate::text::short;
 use kind::ValueKind;
 use modes::{Binary, Intervals};
 use serde_json::{Map, Value};
 use time::Interval;
+
+/// So much of a value is shown, in characters.
+const MOST_SHOWN: usize = 57;
 
 /// The outcome of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,16 +73,12 @@ pub fn compare_rows(
             Agreement::Different => {
                 let database = cell.text().map_or_else(|| "NULL".to_owned(), |text| format!("{text:?}"));
                 let event = event.get(&column.name).map(ToString::to_string).unwrap_or_default();
-                let (database, event) = (short(&database), short(&event));
+                let (database, event) = (short(&database, MOST_SHOWN), short(&event, MOST_SHOWN));
                 return Err(format!("column {}: {database} in the database, {event} in the event", column.name));
             }
         }
     }
     Ok(result)
-}
-
-fn short(text: &str) -> String {
-    if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(57).collect::<String>() + "…" }
 }
 
 /// Compares one value.

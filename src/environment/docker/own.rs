@@ -75,8 +75,7 @@ impl DockerStack {
 
     /// Asks the cluster who it is, until it is complete or the patience is over.
     async fn confirm_cluster(&self) -> EnvironmentResult<()> {
-        let mut connection = self.endpoints.client_config.clone();
-        connection.insert("bootstrap.servers".to_owned(), self.endpoints.bootstrap.clone());
+        let connection = self.endpoints.connection();
         let (logs, _lines) = LogSink::bounded(100);
         let silent = |error: crate::kafka::KafkaFailure| EnvironmentError::Prerequisite {
             message: format!(

@@ -10,18 +10,18 @@ const HELD: [(&str, &str, &str); 6] = [
     SERVICES[0],
     SERVICES[1],
     SERVICES[2],
-    ("kill: { step: reader, for: 1h }", "kill reader", "start reader"),
-    ("pause: { connector: pg, for: 1h }", "pause pg", "resume pg"),
-    ("stop: { connector: pg, for: 1h }", "stop pg", "resume pg"),
+    ("kill: { step: reader, for: 60s }", "kill reader", "start reader"),
+    ("pause: { connector: pg, for: 60s }", "pause pg", "resume pg"),
+    ("stop: { connector: pg, for: 60s }", "stop pg", "resume pg"),
 ];
 
 /// A move of partitions: it is over by itself, here never, or cancelled.
 const MOVE: (&str, &str, &str) = ("reassign: { topic: orders, to: [2] }", "move orders", "cancel orders");
 
 const SERVICES: [(&str, &str, &str); 3] = [
-    ("pause: { service: kafka-1, for: 1h }", "pause kafka-1", "resume kafka-1"),
-    ("kill: { service: kafka-1, for: 1h }", "kill kafka-1", "start kafka-1"),
-    ("network: { service: kafka-1, fault: cut, for: 1h }", "cut kafka-1", "heal kafka-1"),
+    ("pause: { service: kafka-1, for: 60s }", "pause kafka-1", "resume kafka-1"),
+    ("kill: { service: kafka-1, for: 60s }", "kill kafka-1", "start kafka-1"),
+    ("network: { service: kafka-1, fault: cut, for: 60s }", "cut kafka-1", "heal kafka-1"),
 ];
 
 fn held(fault: &str, modifiers: &str) -> Rehearsal {
@@ -43,7 +43,7 @@ fn assert_healed(run: &Performance, at: &str, applied: &str, undone: &str) {
 fn a_fault_is_held_for_its_time_on_each_kind_of_target() {
     for (fault, applied, undone) in HELD {
         let run = held(fault, "").run();
-        assert_healed(&run, "3600.0", applied, undone);
+        assert_healed(&run, "60.0", applied, undone);
         assert_eq!(run.status("after"), StepStatus::Done, "{fault}");
         assert_eq!(run.outcome(), Outcome::Pass, "{fault}: {:?}", run.reasons());
     }
@@ -83,7 +83,7 @@ fn a_move_of_partitions_is_over_when_they_are_in_place() {
 #[test]
 fn a_fault_without_a_time_lasts_until_the_end_of_steps() {
     for (fault, applied, undone) in SERVICES {
-        let run = held(&fault.replace(", for: 1h", ""), "").run();
+        let run = held(&fault.replace(", for: 60s", ""), "").run();
         assert_healed(&run, "0.0", applied, undone);
         assert_eq!(run.outcome(), Outcome::Pass, "{fault}: {:?}", run.reasons());
     }

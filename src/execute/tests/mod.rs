@@ -10,6 +10,7 @@ mod failing;
 mod faults;
 mod interrupts;
 mod nesting;
+mod permits;
 mod truth;
 mod undoing;
 mod walking;

@@ -107,8 +107,8 @@ fn a_reference_to_a_step_that_was_skipped_is_an_error_and_not_zero() {
 
 #[test]
 fn a_wait_takes_its_time() {
-    let run = Rehearsal::of("- { id: a, wait: 2h }").run();
-    assert_eq!(run.lines()[1], "7200.0 a done");
+    let run = Rehearsal::of("- { id: a, wait: 20m }").run();
+    assert_eq!(run.lines()[1], "1200.0 a done");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::record::Record;
 use crate::validate::Language;
 use crate::verb::{Registry, entry};
 use crate::verbs;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -53,6 +54,7 @@ pub(crate) struct Rehearsal {
     /// What others do to the environment, and when, in seconds of the run.
     hands: Vec<(f64, Hand)>,
     keep: bool,
+    granted: BTreeSet<Grant>,
 }
 
 impl Rehearsal {
@@ -73,7 +75,8 @@ impl Rehearsal {
             stuck: None,
         };
         let (options, interrupts, hands) = (PlanOptions::default(), Vec::new(), Vec::new());
-        Self { folder, stage, options, interrupts, hands, keep: false }.file("scenario.yaml", text)
+        let granted = Grant::ALL.into();
+        Self { folder, stage, options, interrupts, hands, keep: false, granted }.file("scenario.yaml", text)
     }
 
     /// Puts a file beside the scenario: a fragment.
@@ -150,6 +153,12 @@ impl Rehearsal {
         self
     }
 
+    /// The environment grants only these.
+    pub(crate) fn granting(mut self, grants: &[Grant]) -> Self {
+        self.granted = grants.iter().copied().collect();
+        self
+    }
+
     /// The only plan of the scenario.
     pub(crate) fn plan(&self) -> Plan {
         let plans = plans(&self.folder.path().join("scenario.yaml"), &LANGUAGE, &self.options);
@@ -188,7 +197,7 @@ impl Rehearsal {
             watchers: vec![Box::new(heard)],
             interrupt,
             keep: self.keep,
-            granted: Grant::ALL.into(),
+            granted: self.granted.clone(),
             allow_delete: false,
         };
         let environment = Arc::clone(&self.stage.environment);
