@@ -2,7 +2,7 @@
 
 use super::archive_error::ArchiveError;
 use super::digest::Digest;
-use super::manifest::{KeptTopic, Manifest, is_id};
+use super::manifest::{Manifest, is_id};
 use super::store::{self, Store};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -191,11 +191,6 @@ pub fn manifest_name(number: u32) -> String {
 /// The folder of a topic: its name, and the id that tells it from another of the same name.
 pub fn folder_of(name: &str, id: Option<&str>) -> String {
     format!("topics/{}@{}", escaped(name), escaped(id.unwrap_or("none")))
-}
-
-/// The name of the segment of a topic's partition that begins at this offset.
-pub fn segment_name(topic: &KeptTopic, partition: i32, base: i64) -> String {
-    format!("{}/{partition}/{base:020}.log", topic.folder)
 }
 
 /// Percent-encoded, but for the characters that Kafka allows in names.

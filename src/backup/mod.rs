@@ -37,13 +37,18 @@ mod verify;
 pub mod when;
 mod writer;
 
-pub use archive::{Archive, FORMAT, Label, VERSION, folder_of, manifest_name, segment_name};
+pub use archive::{Archive, VERSION, manifest_name};
 pub use archive_error::ArchiveError;
 pub use digest::{Digest, Hasher};
-pub use segments::{BatchPosition, SegmentReader, Segments, StoredBatch};
-pub use store::{FolderStore, Lease, NewFile, Store, StoreEntry, StoreError};
+#[cfg(test)]
+pub use segments::BatchPosition;
+pub use segments::{Segments, StoredBatch};
+pub use store::{FolderStore, Store};
+#[cfg(test)]
 pub use transactions::CommittedRecords;
-pub use verify::{ArchiveProblem, Level, VerifyReport, verify};
+#[cfg(test)]
+pub use verify::ArchiveProblem;
+pub use verify::{Level, VerifyReport, verify};
 pub use writer::{
     BackupError, BackupEvent, BackupListener, BackupOptions, BackupStop, BackupStopper, KeptGroups, OnGap, backup,
     dry_run, follow,

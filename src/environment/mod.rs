@@ -28,8 +28,8 @@ pub use facts::{
 };
 pub use fault_kind::FaultKind;
 pub use grant::Grant;
-pub use kind::{AnyKind, Host, Kind, KindEntry};
-pub use kinds::{KINDS, builtin, kind_named};
+pub use kind::{AnyKind, Host, Kind};
+pub use kinds::{KINDS, builtin};
 pub use needs::{Capability, Controllers, Needs, VersionRange};
 pub use offer::unmet;
 pub use recipe::Recipe;

@@ -20,7 +20,7 @@ pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
 }
 
 /// The error itself, or the first of its causes, that is of this type.
-pub(crate) fn cause<T: Error + 'static>(error: &(dyn Error + 'static)) -> Option<&T> {
+pub(crate) fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {

@@ -1,6 +1,6 @@
 //! Kafka's own protocol, for what librdkafka cannot ask, does not tell, or answers without the error codes.
 //!
-//! A [`WireCluster`] has one connection for each broker, with the security settings of the other clients; a [`Dialer`] makes
+//! A [`WireCluster`] has one connection for each broker, with the security settings of the other clients; a `Dialer` makes
 //! single ones. Each file below is a few questions. Every answer's error codes are read, those of single items, too: a thing
 //! that the principal may not see is a [`MissingRight`] that names the missing right, and never an empty or absent one.
 //!
@@ -73,10 +73,8 @@ pub mod transactions;
 pub mod visibility;
 mod wire_error;
 
-pub use address::BrokerAddress;
 pub use cluster::WireCluster;
-pub use connection::{Connection, Dialer};
-pub use refusal::{Authorised, MissingRight, Operation, RightSubject};
+pub use refusal::{MissingRight, Operation};
 pub use wire_error::WireError;
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! A broker made of bytes: what it may say, and what it must not be able to do to kscen.
 
+use super::address::BrokerAddress;
+use super::connection::Dialer;
 use super::frame::{ApiCall, decode};
-use super::{BrokerAddress, Dialer, WireCluster, WireError, brokers, probe, topics};
+use super::{WireCluster, WireError, brokers, probe, topics};
 use kafka_protocol::messages::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

@@ -46,11 +46,6 @@ impl Attributes {
         self.0 & CONTROL != 0
     }
 
-    /// Whether the base time stamp is the moment after which the cleaner may remove the batch's tombstones.
-    pub fn has_delete_horizon(self) -> bool {
-        self.0 & DELETE_HORIZON != 0
-    }
-
     /// With another codec.
     #[must_use]
     pub fn with_codec(self, codec: Codec) -> Self {

@@ -11,10 +11,14 @@ mod record;
 mod tests;
 mod varint;
 
-pub use attributes::{Attributes, TimeStampType};
+#[cfg(test)]
+pub use attributes::Attributes;
+pub use attributes::TimeStampType;
 pub use batch_error::BatchError;
 pub use build::{BatchKind, Builder};
 pub use codec::{Codec, Compressor, UnknownCodec, decompress};
 pub use edit::Editor;
 pub use header::{Batch, Batches, HEADER, Header};
-pub use record::{BatchRecord, BatchRecords, Control, Headers, RecordHeader};
+#[cfg(test)]
+pub use record::RecordHeader;
+pub use record::{BatchRecord, Control};
