@@ -137,8 +137,8 @@ mod tests {
         }
         for (json, message) in [
             (json!(-1), "a count cannot be negative: -1"),
-            (json!(1.5), "a count is a whole number, and 1.5 is none"),
-            (json!("1.5"), "a count is a whole number, and `1.5` is none"),
+            (json!(1.5), "a count is a whole number, and 1.5 is not one"),
+            (json!("1.5"), "a count is a whole number, and `1.5` is not one"),
             (json!("many"), "`many` is not a count: write it like 1000, 1_000 or 10k"),
             (json!("_1"), "`_1` is not a count: write it like 1000, 1_000 or 10k"),
             (json!("1__0"), "`1__0` is not a count: write it like 1000, 1_000 or 10k"),
