@@ -120,6 +120,10 @@ pub mod testing {
     pub mod reference {
         pub use crate::reference::all;
     }
+    /// Of the room `report`.
+    pub mod report {
+        pub use crate::report::{Collection, load};
+    }
     /// Of the room `scenario`.
     pub mod scenario {
         pub use crate::scenario::Modifiers;

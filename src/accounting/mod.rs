@@ -39,7 +39,7 @@ pub use identity::{
 };
 pub(crate) use keys::KeySource;
 pub use keys::{KeyPlan, KeySpec};
-pub use ledger_report::{Attribution, ClassReport, LedgerReport, MessageSample};
+pub use ledger_report::{Attribution, ClassReport, LedgerReport, MessageSample, Why};
 pub use log_evidence::LogEvidence;
 pub use reader::ReaderAccount;
 pub use run_identity::{Positions, ProducerTicket, RunIdentity};

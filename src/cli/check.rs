@@ -4,7 +4,7 @@ use super::select::Selection;
 use super::variables::Variables;
 use super::{Exit, Output};
 use crate::ground::plural;
-use crate::plan::plans;
+use crate::plan::{PlanOptions, plans};
 use crate::project::{authorize, permit};
 use crate::text::Problem;
 use crate::verbs::LANGUAGE;
@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         .project(args.env.as_deref())
         .and_then(|project| Ok((args.variables.options(&project, false)?, project)));
     let (options, project) = match loaded {
-        Ok(loaded) => loaded,
+        Ok((options, project)) => (PlanOptions { shelf: selected.shelf.clone(), ..options }, project),
         Err(problems) => return refuse(&problems, args.format, output),
     };
     let held = if args.env.is_some() { permit } else { authorize };

@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
     let width = selected.files.iter().map(|file| file.display().to_string().len()).max().unwrap_or(0);
     let mut exit = Exit::Pass;
     for file in &selected.files {
-        match crate::text::read(file) {
+        match selected.shelf.read(file) {
             Ok(document) => {
                 let name = document.value.get("name").and_then(Value::as_str).unwrap_or("(no name)");
                 let tags: Vec<&str> = document

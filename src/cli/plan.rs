@@ -6,7 +6,7 @@ use super::variables::Variables;
 use super::{Exit, Output};
 use crate::environment::AnyKind;
 use crate::ground::plural;
-use crate::plan::{Children, Plan, PlannedStep, plans, schedule};
+use crate::plan::{Children, Plan, PlanOptions, PlannedStep, plans, schedule};
 use crate::project::{Project, permit};
 use crate::record::Section;
 use crate::scenario::units::Length;
@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         Err(problems) => return refuse(problems),
     };
     let options = match args.variables.options(&project, false) {
-        Ok(options) => options,
+        Ok(options) => PlanOptions { shelf: selected.shelf.clone(), ..options },
         Err(problems) => return refuse(problems),
     };
     if selected.files.is_empty() {

@@ -122,7 +122,11 @@ type Prepared = (Project, Vec<Plan>, Vec<NotRun>);
 fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
     let project = args.variables.project(args.env.as_deref())?;
     let selected = args.selection.files()?;
-    let options = PlanOptions { no_compare: args.no_compare, ..args.variables.options(&project, true)? };
+    let options = PlanOptions {
+        no_compare: args.no_compare,
+        shelf: selected.shelf.clone(),
+        ..args.variables.options(&project, true)?
+    };
     let (mut todo, mut not_run, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     let last = args.last_failed.then(|| Past::of(&args.results));
     let wanted = |file: &&PathBuf| last.as_ref().is_none_or(|last| last.failed_in(file));

@@ -1,6 +1,6 @@
 //! Which scenario files are meant.
 
-use crate::text::{Problem, did_you_mean};
+use crate::text::{Problem, Shelf, did_you_mean};
 use clap::Args;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -32,6 +32,8 @@ pub struct Selected {
     pub files: Vec<PathBuf>,
     /// Whether each was named alone, rather than found in a folder, by tag or by name.
     pub named: bool,
+    /// What was read of them to select them.
+    pub shelf: Shelf,
 }
 
 impl Selection {
@@ -64,14 +66,16 @@ impl Selection {
         // A file that is named twice is meant once.
         let mut seen = BTreeSet::new();
         files.retain(|file| seen.insert(file.clone()));
+        let shelf = Shelf::default();
         if filters.iter().any(|filter| !filter.is_empty()) {
-            files = self.filtered(files)?;
+            files = self.filtered(files, &shelf)?;
         }
-        Ok(Selected { files, named })
+        Ok(Selected { files, named, shelf })
     }
 
-    fn filtered(&self, files: Vec<PathBuf>) -> Result<Vec<PathBuf>, Vec<Problem>> {
-        let labelled: Vec<(PathBuf, Label)> = files.into_iter().map(|file| (file.clone(), Label::of(&file))).collect();
+    fn filtered(&self, files: Vec<PathBuf>, shelf: &Shelf) -> Result<Vec<PathBuf>, Vec<Problem>> {
+        let labelled: Vec<(PathBuf, Label)> =
+            files.into_iter().map(|file| (file.clone(), Label::of(&file, shelf))).collect();
         let known: BTreeSet<&str> = labelled.iter().flat_map(|(_, label)| &label.tags).map(String::as_str).collect();
         for tag in self.tags.iter().chain(&self.exclude) {
             if !known.contains(tag.as_str())
@@ -118,9 +122,9 @@ struct Label {
 
 impl Label {
     /// Of a file that cannot be read, which shows when it is run, only the file's name is known.
-    fn of(file: &Path) -> Self {
+    fn of(file: &Path, shelf: &Shelf) -> Self {
         let mut names = vec![file.file_stem().unwrap_or_default().to_string_lossy().to_lowercase()];
-        let Ok(document) = crate::text::read(file) else { return Self { tags: Vec::new(), names } };
+        let Ok(document) = shelf.read(file) else { return Self { tags: Vec::new(), names } };
         names.extend(document.value.get("name").and_then(Value::as_str).map(str::to_lowercase));
         let tags = document.value.get("tags").and_then(Value::as_array).into_iter().flatten();
         Self { tags: tags.filter_map(|tag| tag.as_str().map(str::to_owned)).collect(), names }

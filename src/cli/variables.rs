@@ -2,7 +2,7 @@
 
 use crate::plan::PlanOptions;
 use crate::project::Project;
-use crate::text::Problem;
+use crate::text::{Problem, Shelf};
 use clap::Args;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -79,6 +79,7 @@ impl Variables {
             need_secrets,
             credentials: project.redactor(),
             no_compare: false,
+            shelf: Shelf::default(),
         })
     }
 }

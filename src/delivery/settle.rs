@@ -4,13 +4,16 @@ use super::scan::scan;
 use super::{PATIENCE, Settled, matched, partners};
 use crate::accounting::matching::Matching;
 use crate::accounting::{
-    Allowed, LedgerReport, LogEvidence, PagedBitmap, Policy, ReaderAccount, SenderAccount, Settlement, Terms,
+    Allowed, LedgerReport, LogEvidence, PagedBitmap, Policy, ReaderAccount, SenderAccount, Settlement, Terms, Why,
 };
 use crate::record::{DeliveryRecord, StepStatus};
 use crate::verb::{Live, SharedRun, StepError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Pause before the log is looked at again while messages may still be on their way into it.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Between whom an account is wanted, and what may happen to messages on the way.
 #[derive(Clone, Debug, Default)]
@@ -36,13 +39,62 @@ pub async fn settle(run: &Arc<SharedRun>, wanted: WantedDelivery, deadline: Inst
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+    let mut before = None;
+    let looked = loop {
+        let looked = look(run, &wanted, deadline).await?;
+        let open = looked.open();
+        if open == (0, 0) || before == Some(open) || Instant::now() >= deadline {
+            break looked;
+        }
+        before = Some(open);
+        tokio::time::sleep(LOOK_AGAIN.min(deadline.saturating_duration_since(Instant::now()))).await;
+    };
+    let Looked { mut settlement, ledger, missing, incomplete } = looked;
+    note_restarts(run, &settlement, &ledger);
+    let record = DeliveryRecord {
+        from: settlement.from.clone(),
+        to: settlement.to.clone(),
+        drained: ledger.drained,
+        missing_evidence: missing,
+        incomplete: incomplete.clone(),
+        ledger,
+        ..DeliveryRecord::default()
+    };
+    settlement.incomplete = incomplete;
+    balanced(run, Settled { record, settlement: Some(settlement) })
+}
+
+/// What one look at the accounts and the log has shown.
+struct Looked {
+    settlement: Settlement,
+    ledger: LedgerReport,
+    /// Which readers did not come to the end, and why.
+    missing: Option<String>,
+    /// What is not known of senders and readers.
+    incomplete: Vec<String>,
+}
+
+impl Looked {
+    /// Messages that another look may see otherwise: those behind the ends that were taken, and those of which no broker has
+    /// said that they are written (`acks=0`), since they may still be on their way into the log.
+    fn open(&self) -> (u64, u64) {
+        let behind = self.ledger.unread_because.get(&Why::NotReached).copied().unwrap_or(0);
+        (behind, self.ledger.lost_unplaced)
+    }
+}
+
+/// Drains the readers, and looks through the log for what they have not read.
+async fn look(run: &Arc<SharedRun>, wanted: &WantedDelivery, deadline: Instant) -> Result<Looked, StepError> {
     let to = partners::of_group(run, &wanted.to);
     let (readers, missing) = read(run, &to, deadline).await?;
     let (senders, mut incomplete) = sent(run, &wanted.from);
     incomplete.extend(absent(run, &to).map(|why| format!("{why}, so nothing is known of what it would have read")));
-    let terms =
-        Terms { allow: wanted.allow, policies: policies(run), now_us: run.clock.to_epoch_us(run.clock.now_us()) };
-    let (from, beside) = (wanted.from, beside(run, &senders));
+    let terms = Terms {
+        allow: wanted.allow.clone(),
+        policies: policies(run),
+        now_us: run.clock.to_epoch_us(run.clock.now_us()),
+    };
+    let (from, beside) = (wanted.from.clone(), beside(run, &senders));
     let mut settlement = Settlement { from, to, senders, beside, readers, terms, ..Settlement::default() };
     if let Some(matching) = &wanted.matching {
         let matched = matched::accounts(run, &mut settlement, matching).await?;
@@ -58,18 +110,7 @@ pub async fn settle(run: &Arc<SharedRun>, wanted: WantedDelivery, deadline: Inst
         }
     }
     let ledger = settlement.report();
-    note_restarts(run, &settlement, &ledger);
-    let record = DeliveryRecord {
-        from: settlement.from.clone(),
-        to: settlement.to.clone(),
-        drained: ledger.drained,
-        missing_evidence: missing,
-        incomplete: incomplete.clone(),
-        ledger,
-        ..DeliveryRecord::default()
-    };
-    settlement.incomplete = incomplete;
-    balanced(run, Settled { record, settlement: Some(settlement) })
+    Ok(Looked { settlement, ledger, missing, incomplete })
 }
 
 /// An account that does not add up is told, and is no account.

@@ -5,7 +5,7 @@ use super::expand::{Expander, Frame, is_variable};
 use super::planned::PlannedStep;
 use crate::ground::input::{Fence, InputError};
 use crate::scenario::interpolate::Budget;
-use crate::text::{Located, Origin, Problem, did_you_mean};
+use crate::text::{Located, Origin, Problem, Shelf, did_you_mean};
 use crate::validate::{Findings, Language};
 use crate::verb::Registry;
 use serde_json::{Map, Value};
@@ -21,6 +21,7 @@ pub struct Includes {
     /// The folder that paths must not leave.
     fence: Fence,
     language: &'static Language,
+    shelf: Shelf,
     /// `None` for a file with problems, which were told when it was read.
     read: BTreeMap<PathBuf, Option<Fragment>>,
     open: Vec<PathBuf>,
@@ -30,8 +31,8 @@ pub struct Includes {
 
 impl Includes {
     /// Fragments inside the fence.
-    pub fn new(fence: Fence, language: &'static Language) -> Self {
-        Self { fence, language, read: BTreeMap::new(), open: Vec::new(), budget: Budget::default() }
+    pub fn new(fence: Fence, language: &'static Language, shelf: Shelf) -> Self {
+        Self { fence, language, shelf, read: BTreeMap::new(), open: Vec::new(), budget: Budget::default() }
     }
 
     /// The verbs of the language.
@@ -55,7 +56,7 @@ impl Includes {
         if let Some(known) = self.read.get(file) {
             return known.clone();
         }
-        let loaded = match crate::text::read(file) {
+        let loaded = match self.shelf.read(file) {
             Ok(mut document) => {
                 document.fence = self.fence.clone();
                 let mut findings = self.language.fragments().check(&document);

@@ -14,7 +14,7 @@ use crate::ground::input::Fence;
 use crate::record::Section;
 use crate::scenario::interpolate::Budget;
 use crate::scenario::{Envelope, Guarantee, NeedsClause};
-use crate::text::{Located, Origin, Problem, Redactor, SourceText, did_you_mean};
+use crate::text::{Located, Origin, Problem, Redactor, Shelf, SourceText, did_you_mean};
 use crate::validate::{Findings, Language};
 use crate::verb::Scope;
 use serde_json::{Map, Value};
@@ -34,6 +34,8 @@ pub struct PlanOptions {
     pub allow_outside: bool,
     /// The folder that holds the project.
     pub project: Option<PathBuf>,
+    /// What was read already.
+    pub shelf: Shelf,
     /// Whether secrets have to be set, and are used: where the scenario is only looked at, a word stands for each.
     pub need_secrets: bool,
     /// Hides the environment's credentials.
@@ -128,7 +130,7 @@ const MAX_PLANNED: usize = 20_000;
 /// # Errors
 /// All problems of the file at once, sorted by place. Nothing was started, and nothing outside the file system touched.
 pub fn plans(file: &Path, language: &'static Language, options: &PlanOptions) -> Result<Vec<Plan>, Vec<Problem>> {
-    let mut document = crate::text::read(file)?;
+    let mut document = options.shelf.read(file)?;
     document.fence = if options.allow_outside { Fence::none() } else { Fence::of(file, options.project.as_deref()) };
     let document = Arc::new(document);
     let mut findings = language.scenarios().check(&document);
@@ -165,7 +167,7 @@ fn plan_cells(
     let matrix = document.value.get("matrix").and_then(Value::as_object).unwrap_or(&empty);
     let cells = matrix::cells(matrix, &root.key("matrix"), problems);
     let envelope: Option<Arc<Envelope>> = serde_json::from_value(document.value.clone()).ok().map(Arc::new);
-    let mut includes = Includes::new(document.fence.clone(), language);
+    let mut includes = Includes::new(document.fence.clone(), language, options.shelf.clone());
     let mut plans = Vec::new();
     let mut planned = 0;
     for cell in cells {

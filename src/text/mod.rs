@@ -14,5 +14,5 @@ pub use location::Location;
 pub use origin::{Origin, escape};
 pub use redact::Redactor;
 pub(crate) use short::short;
-pub use source::{Located, MAX_DEPTH, MAX_VALUES, parse, read};
+pub use source::{Located, MAX_DEPTH, MAX_VALUES, Shelf, parse, read};
 pub use source_text::{SourceText, Span};

@@ -181,9 +181,6 @@ fn type_help(kinds: &[String], value: &Value, spot: &Spot<'_>) -> Option<String>
             Some(key) => format!("start each item below `{key}:` with `- `"),
             None => "it is a list of its own: `- - …`".to_owned(),
         }),
-        _ if wants("array") && matches!(spot.key(), Some("command" | "run")) => {
-            Some("write program and arguments as a list, such as [ls, -l], or [sh, -c, \"…\"] for a shell".to_owned())
-        }
         _ if wants("object") => match spot.advice() {
             Some(advice) => Some(advice.to_owned()),
             None if spot.keys().is_empty() => None,

@@ -23,6 +23,7 @@ use std::process::Stdio;
 #[schemars(transform = admit_list)]
 pub struct Run {
     /// A program and its arguments; nothing is expanded, because no shell is involved.
+    #[schemars(extend("patternErrorMessage" = AS_A_LIST))]
     command: Vec<String>,
     /// Further environment variables.
     #[serde(default)]
@@ -35,9 +36,13 @@ pub struct Run {
     contains: Option<String>,
 }
 
+/// What to write where a command line stands as one text.
+const AS_A_LIST: &str = "write program and arguments as a list, such as [ls, -l], or [sh, -c, \"…\"] for a shell";
+
 /// `run: [program, argument]` is the short form of `run: { command: [program, argument] }`.
 fn admit_list(schema: &mut Schema) {
-    let long = std::mem::take(schema);
+    let mut long = std::mem::take(schema);
+    long.insert("patternErrorMessage".to_owned(), AS_A_LIST.into());
     let description = long.get("description").cloned().unwrap_or_default();
     *schema = json_schema!({
         "description": description,

@@ -82,3 +82,21 @@ fn quiet_says_what_failed_and_verbose_what_passed() {
     project.run(&["run", "-q", "-v"]).exits(2);
     project.run(&["run", "-k", "third"]).exits(0).says("PASS nothing to check");
 }
+
+/// Somebody goes on editing while a scenario runs: what is shown of it, and what its second run does, is the text that was read.
+#[test]
+fn a_file_is_read_once_whatever_becomes_of_it() {
+    let project = project();
+    let (main, part) = ("scenarios/a-first.yaml", "scenarios/parts/part.yaml");
+    std::fs::create_dir(project.path("scenarios/parts")).expect("a folder");
+    project.write(
+        main,
+        "name: The first one\ntags: [quick]\nsteps:\n  \
+         - run: [sh, -c, \"echo gone >scenarios/a-first.yaml; echo gone >scenarios/parts/part.yaml\"]\n  \
+         - include: { file: parts/part.yaml }\n",
+    );
+    project.write(part, "steps:\n  - run: { command: [echo, words], contains: other }\n");
+    let finished = project.run(&["run", "--tag", "quick", "-k", "first", "--repeat", "2"]).exits(1);
+    assert_eq!((finished.err.matches("contains: other").count(), project.records().len()), (2, 2), "{}", finished.err);
+    assert_eq!(std::fs::read_to_string(project.path(main)).expect("reads"), "gone\n");
+}

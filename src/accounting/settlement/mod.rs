@@ -102,6 +102,8 @@ impl<'a> Ledger<'a> {
         for sender in &self.senders {
             self.settle_sender(sender, &search, &mut report);
         }
+        // The ends were taken before the log was searched: what lies behind them is still to be read.
+        report.drained &= !report.unread_because.contains_key(&Why::NotReached);
         self.settle_read(&mut report);
         report
     }

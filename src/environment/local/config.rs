@@ -40,6 +40,10 @@ pub struct LocalConfig {
     pub brokers: u32,
     /// Kafka's version, such as `3.9.2` or `3.6.1`. A scenario whose `needs` exclude it gets another known one.
     pub kafka: String,
+    /// Debezium's version, such as `2.7.4.Final`; the one that belongs to Kafka's where absent.
+    #[schemars(regex(pattern = r"^[0-9]+\.[0-9]+\.[0-9]+\.[A-Za-z0-9]+$"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub debezium: Option<String>,
     /// Kafka's default timeouts (`kafka`), or short ones for development (`fast`).
     pub timeouts: Timeouts,
     /// Maximum heap of each broker and controller, such as `512m` (Java's -Xmx). By default 256m with `c1` and 1g with `c2`.
@@ -62,6 +66,7 @@ impl Default for LocalConfig {
         Self {
             brokers: 1,
             kafka: KAFKA_3.to_owned(),
+            debezium: None,
             timeouts: Timeouts::default(),
             heap: None,
             jvm: Jvm::default(),

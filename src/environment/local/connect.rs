@@ -3,7 +3,7 @@
 use super::broker::lone_broker;
 use super::cache::{cache_dir, once};
 use super::cds;
-use super::config::Timeouts;
+use super::config::{LocalConfig, Timeouts};
 use super::jvm::Runtime;
 use super::maven::{Goal, fetch};
 use super::ports::Port;
@@ -29,7 +29,7 @@ pub(super) struct Connect {
     /// Where its REST interface listens.
     pub(super) port: Port,
     /// Debezium's version.
-    pub(super) debezium: &'static str,
+    pub(super) debezium: String,
     /// Settings that differ from Connect's defaults.
     pub(super) settings: KafkaProperties,
     plugins: PathBuf,
@@ -42,12 +42,12 @@ impl Connect {
     /// The plugins cannot be fetched, no port is free.
     pub(super) async fn plan(
         runtime: &Runtime,
-        timeouts: Timeouts,
+        config: &LocalConfig,
         brokers: u32,
         progress: &(dyn Fn(String) + Sync),
     ) -> EnvironmentResult<Self> {
-        let (debezium, plugins) = plugins(runtime.jars.major(), progress).await?;
-        Ok(Self { port: Port::reserve()?, debezium, settings: settings(timeouts, brokers), plugins })
+        let (debezium, plugins) = plugins(config.debezium.as_deref(), runtime.jars.major(), progress).await?;
+        Ok(Self { port: Port::reserve()?, debezium, settings: settings(config.timeouts, brokers), plugins })
     }
 
     /// The service. `archive` are further flags of the virtual machine.
@@ -110,16 +110,25 @@ impl Connect {
     }
 }
 
-/// The plugins for a major version of Kafka, fetched the first time: Debezium's version, and the plugin path.
+/// The plugins, fetched the first time: Debezium's version, which is the one that is asked for or belongs to a major version of Kafka,
+/// and the plugin path.
 ///
 /// # Errors
-/// They cannot be fetched.
+/// They cannot be fetched; the version is not written as Debezium writes its own.
 pub(super) async fn plugins(
+    wanted: Option<&str>,
     kafka: u32,
     progress: &(dyn Fn(String) + Sync),
-) -> EnvironmentResult<(&'static str, PathBuf)> {
+) -> EnvironmentResult<(String, PathBuf)> {
     // Debezium 3 is built for Kafka 4's Connect, 2 for Kafka 3's.
-    let debezium = if kafka >= 4 { "3.7.0.Final" } else { "2.7.4.Final" };
+    let debezium = wanted.unwrap_or(if kafka >= 4 { "3.7.0.Final" } else { "2.7.4.Final" });
+    let parts: Vec<&str> = debezium.split('.').collect();
+    let numbers = parts.iter().take(3).all(|part| part.parse::<u32>().is_ok());
+    if parts.len() != 4 || !numbers || !parts[3].chars().all(|letter| letter.is_ascii_alphanumeric()) {
+        return Err(EnvironmentError::Unsupported {
+            message: format!("`{debezium}` is not a version of Debezium; write it in full, such as 2.7.4.Final"),
+        });
+    }
     let plugins = cache_dir()?.join("plugins").join(format!("debezium-{debezium}"));
     once(&plugins, async |scratch: &Path| {
         let what = format!("Debezium {debezium}");
@@ -129,7 +138,7 @@ pub(super) async fn plugins(
         fetch(Goal::Copy, &what, &list, DEBEZIUM, &settings, &scratch.join("postgres")).await.map(drop)
     })
     .await?;
-    Ok((debezium, plugins))
+    Ok((debezium.to_owned(), plugins))
 }
 
 fn settings(timeouts: Timeouts, brokers: u32) -> KafkaProperties {

@@ -33,7 +33,7 @@ pub async fn fetch_ahead(
         fetched.push(FetchedAhead { what: format!("PostgreSQL {}", postgres::VERSION), folder });
     }
     if needs.services.contains(&ServiceId::Connect) {
-        let (debezium, folder) = connect::plugins(jars.major(), progress).await?;
+        let (debezium, folder) = connect::plugins(config.debezium.as_deref(), jars.major(), progress).await?;
         fetched.push(FetchedAhead { what: format!("Debezium {debezium}"), folder });
     }
     Ok(fetched)

@@ -31,7 +31,7 @@ impl StackFacts {
 
     /// Adds the facts about Connect.
     pub(super) fn with_connect(&mut self, connect: &Connect) {
-        self.add("debezium", connect.debezium);
+        self.add("debezium", connect.debezium.as_str());
         self.settings("connect", &connect.settings);
     }
 

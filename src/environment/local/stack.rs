@@ -94,7 +94,7 @@ impl LocalStack {
         }
         let mut connect = None;
         if needs.services.contains(&ServiceId::Connect) {
-            let planned = Connect::plan(&runtime, config.timeouts, brokers, progress).await?;
+            let planned = Connect::plan(&runtime, config, brokers, progress).await?;
             facts.with_connect(&planned);
             let archive = planned.archive(&runtime, &run_dir, progress).await;
             members.push(planned.member(&runtime, &cluster.bootstrap(), &archive, &run_dir)?);

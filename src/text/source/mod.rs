@@ -9,11 +9,13 @@ mod located;
 mod parse;
 mod read;
 mod scan;
+mod shelf;
 mod syntax;
 
 pub use located::Located;
 pub use parse::parse;
 pub use read::read;
+pub use shelf::Shelf;
 
 /// The longest accepted file. Bulk data belongs in files that a scenario names.
 pub const MAX_BYTES: usize = 512 * 1024;
