@@ -36,6 +36,10 @@ cases: ## Runs every scenario of tests/cases and writes docs/cases.md; CASES='v0
 clean-runs: build ## The delivery suite 40 times idle and 10 times beside busy loops, for false alarms; RUNS='1 0 TEXT' for others
 	scripts/clean-runs $(RUNS)
 
+.PHONY: museum
+museum: build ## Published bugs of Kafka and Debezium, on versions with and without them, three times each; writes docs/found.md
+	scripts/museum $(EXHIBITS)
+
 .PHONY: oracle
 oracle: prerequisites ## Random histories against the oracles: a million of messages, 200,000 of change data; HISTORIES='20000 5000' for others
 	scripts/oracle $(HISTORIES)

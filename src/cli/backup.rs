@@ -202,8 +202,9 @@ async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Ou
             .await
             .map_err(EnvironmentError::because)?
     } else {
-        let manifest =
-            backup(&cluster, store, options(args, stop, project.redactor()), listener).await.map_err(EnvironmentError::because)?;
+        let manifest = backup(&cluster, store, options(args, stop, project.redactor()), listener)
+            .await
+            .map_err(EnvironmentError::because)?;
         ended(&manifest);
         Some(manifest)
     };

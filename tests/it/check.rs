@@ -249,3 +249,17 @@ fn hostile_documents_are_refused() {
         );
     }
 }
+
+/// What cannot run in every pass of the tests, since it takes minutes and old versions, is at least valid, and named in the list that
+/// `scripts/museum` goes by.
+#[test]
+fn every_scenario_of_the_museum_is_an_exhibit() {
+    let checked = kscen(&root(), &["check", "scenarios/museum"]);
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    let list = std::fs::read(root().join("scenarios/museum/exhibits.json")).expect("the list");
+    let list: Vec<serde_json::Value> = serde_json::from_slice(&list).expect("a list");
+    let named: BTreeSet<&str> = list.iter().filter_map(|exhibit| exhibit["scenario"].as_str()).collect();
+    let found = files("scenarios/museum", "yaml");
+    let found: BTreeSet<&str> = found.iter().filter_map(|file| file.file_stem()?.to_str()).collect();
+    assert_eq!(named, found);
+}

@@ -11,7 +11,7 @@ use super::properties::KafkaProperties;
 use super::readiness::{Question, wait_ready};
 use super::service::{LocalService, ServiceDescription};
 use super::stack::{START, StackMember, cannot_write};
-use crate::environment::{EnvironmentResult, ServiceId, ServiceInfo};
+use crate::environment::{EnvironmentError, EnvironmentResult, ServiceId, ServiceInfo};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,8 +5,8 @@
 //! ended kscen, it kills them.
 
 use super::procfs::Stat;
-use crate::ground::program;
 use crate::ground::lock;
+use crate::ground::program;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
