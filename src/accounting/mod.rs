@@ -3,6 +3,7 @@
 //! A sender keeps a [`SenderAccount`] of outcomes, a reader a [`ReaderAccount`] of what it saw;
 //! [`Ledger::settle`] holds one against the other and sorts every difference into a [`Class`].
 
+mod abandoned;
 mod acked_offsets;
 pub mod archive;
 mod bitmap;
@@ -10,6 +11,7 @@ mod bodies;
 pub mod changes;
 mod claims;
 mod class;
+mod epochs;
 mod identity;
 mod incoming;
 mod keys;
@@ -25,6 +27,7 @@ mod sender;
 mod settlement;
 mod sheet;
 mod sighting;
+mod standing;
 mod stored;
 mod terms;
 
@@ -48,6 +51,7 @@ pub use sender::SenderAccount;
 pub use settlement::Ledger;
 pub use sheet::{ReadLine, SentLine, Sheet};
 pub use sighting::{Sighting, SightingKind};
+pub use standing::TopicIdBytes;
 pub use stored::{ClassCheck, Settlement, Settlements};
 pub use terms::{Allowed, Policy, Terms};
 

@@ -1,6 +1,8 @@
 //! What a reader saw of one partition: of the log as it is, and of logs that stood there before.
 
 use super::PagedBitmap;
+use super::abandoned::Abandoned;
+use super::epochs::EpochTrail;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -13,6 +15,15 @@ pub(super) struct LogSeen {
     pub(super) others: PagedBitmap,
     /// What had been seen of each producer when the log was over; absent while it is not.
     pub(super) seen: Option<Vec<PagedBitmap>>,
+    /// The leader epochs in which what was read was written.
+    #[serde(default, skip_serializing_if = "EpochTrail::is_empty")]
+    pub(super) epochs: EpochTrail,
+    /// Behind the last message of which the leader epoch is known.
+    #[serde(skip)]
+    pub(super) behind: i64,
+    /// Places below this one were of a topic that is gone, and mean nothing in the one that has its name now.
+    #[serde(default)]
+    pub(super) gone_below: i64,
 }
 
 impl LogSeen {
@@ -70,6 +81,12 @@ pub(super) struct PartitionSeen {
     pub(super) high: Option<i64>,
     /// The log is shorter than the reader has read: it ends here, and the reader has not been seen in it yet.
     pub(super) overrun: Option<i64>,
+    /// The log is over by the topic's id or its leader epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) abandoned: Option<Abandoned>,
+    /// Position and number of restarts when the topic was last seen to be the same.
+    #[serde(skip)]
+    pub(super) looked: (i64, usize),
     /// Offsets passed over because an assignment began behind them.
     pub(super) excused: Vec<Range<i64>>,
 }
@@ -79,7 +96,7 @@ impl PartitionSeen {
     pub(super) fn enter(&mut self, offset: i64, life: usize) -> bool {
         self.start.get_or_insert(offset);
         if self.holder.is(life) {
-            if self.overrun.is_some() && offset < self.position {
+            if self.overrun.is_some() && offset < self.position || self.shows_another_log(offset) {
                 self.start_over(offset);
             }
             // A client that was sent back has not come to the end before it is there again: what was cut off may have been
@@ -92,11 +109,25 @@ impl PartitionSeen {
     }
 
     /// Another log stands here, noticed at `offset`.
-    fn start_over(&mut self, offset: i64) {
+    pub(super) fn start_over(&mut self, offset: i64) {
         self.earlier.push(std::mem::take(&mut self.log));
         self.restarts.push(offset);
+        if let Some(abandoned) = self.abandoned.take() {
+            self.forget(abandoned.gone_below);
+        }
         self.attained = self.attained.map(|_| 0);
         self.overrun = None;
+    }
+
+    /// Another log stands here, which the reader reads from `position` on.
+    pub(super) fn begins_anew(&mut self, position: i64) {
+        self.start_over(position);
+        self.stand_at(position);
+    }
+
+    /// Whether this life of a member tells where the reader stands.
+    pub(super) fn is_held_by(&self, life: usize) -> bool {
+        self.holder.is(life)
     }
 
     fn stand_at(&mut self, position: i64) {
@@ -106,11 +137,11 @@ impl PartitionSeen {
 
     /// A message of this run stands where another one was read before: only another log explains that.
     pub(super) fn displaced(&mut self, offset: i64, life: usize) {
-        let before = (self.attained, self.overrun);
+        let before = (self.attained, self.overrun, self.abandoned);
         self.start_over(offset);
         match self.holder.is(life) {
             true => self.stand_at(offset + 1),
-            false => (self.attained, self.overrun) = before,
+            false => (self.attained, self.overrun, self.abandoned) = before,
         }
         self.log.offsets.insert(offset as u64);
     }
@@ -119,13 +150,15 @@ impl PartitionSeen {
     pub(super) fn known_before(&self, offset: i64, producer: u16, sequence: u64) -> bool {
         self.earlier.iter().any(|log| {
             let seen = log.seen.as_ref().and_then(|seen| seen.get(usize::from(producer)));
-            log.offsets.contains(offset as u64) && seen.is_some_and(|seen| seen.contains(sequence))
+            offset >= log.gone_below
+                && log.offsets.contains(offset as u64)
+                && seen.is_some_and(|seen| seen.contains(sequence))
         })
     }
 
     /// Whether an earlier log held something else than an intact message of this run at this offset.
     pub(super) fn other_before(&self, offset: i64) -> bool {
-        self.earlier.iter().any(|log| log.others.contains(offset as u64))
+        self.earlier.iter().any(|log| offset >= log.gone_below && log.others.contains(offset as u64))
     }
 
     /// Whether this offset was read in the present log, and held an intact message of this run.
@@ -142,6 +175,10 @@ impl PartitionSeen {
             self.excused.push(self.position..position);
         }
         self.answers_from(position);
+        // Whoever begins to read now is given what stands there now.
+        if self.abandoned.is_some() {
+            self.begins_anew(position);
+        }
         match self.overrun {
             Some(_) => self.passed(position),
             None => self.stand_at(position),
@@ -181,10 +218,7 @@ impl PartitionSeen {
 
     fn passed(&mut self, position: i64) {
         match self.overrun {
-            Some(high) if position <= high => {
-                self.start_over(position);
-                self.stand_at(position);
-            }
+            Some(high) if position <= high => self.begins_anew(position),
             // A position behind the end of the log is one in the log that is gone.
             Some(_) => {}
             None => self.stand_at(self.position.max(position)),
@@ -195,10 +229,7 @@ impl PartitionSeen {
     pub(super) fn begins_at(&mut self, start: i64) {
         match self.overrun {
             // A log that is empty has nothing to be seen in.
-            Some(high) if start >= high => {
-                self.start_over(start);
-                self.stand_at(start);
-            }
+            Some(high) if start >= high => self.begins_anew(start),
             Some(_) => {}
             None => self.stand_at(self.position.max(start)),
         }
@@ -226,7 +257,7 @@ impl PartitionSeen {
 
     /// Whether this end of the log has been reached.
     pub(super) fn has_reached(&self, end: i64) -> bool {
-        self.overrun.is_none() && self.reached() >= end
+        !self.is_elsewhere() && self.reached() >= end
     }
 
     /// Everything below this was passed in this log, as far as it was asked for.

@@ -4,6 +4,7 @@ use super::bodies::Bodies;
 use super::ledger_report::{ClassReport, MessageSample};
 use super::partition::PartitionSeen;
 use super::sighting::{Sighting, SightingKind};
+use super::standing::TopicIdBytes;
 use super::{Class, Identity, IdentityError, PagedBitmap, Positions, RunIdentity};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -36,6 +37,9 @@ pub struct ReaderAccount {
     pub(super) strangers: BTreeMap<Class, ClassReport>,
     /// Messages delivered, of whatever kind.
     pub read: u64,
+    /// The ids of the topics that have had its name, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) topic_ids: Vec<TopicIdBytes>,
 }
 
 /// What a reader saw of one producer's messages.
@@ -83,13 +87,6 @@ impl ReaderAccount {
     #[cfg(test)]
     pub fn nonce(&self) -> u64 {
         self.run.nonce()
-    }
-
-    /// Changes what is known of a partition, whose log may turn out to be over.
-    fn in_partition(&mut self, partition: i32, change: impl FnOnce(&mut PartitionSeen)) {
-        let entry = self.partitions.entry(partition).or_default();
-        change(entry);
-        close_earlier(entry, &self.producers);
     }
 
     /// A life of a member, or the only one (`None`), is given a partition and reads it from `position` on, where that is known.
@@ -202,9 +199,14 @@ impl ReaderAccount {
     /// Enters a message into the account. Identity decides what it is; its offset only tells a copy from the same place
     /// read again.
     pub fn record(&mut self, sighting: &Sighting) -> SightingKind {
+        self.record_in(sighting, None)
+    }
+
+    /// [`record`](Self::record), of a message that was written in this leader epoch.
+    pub fn record_in(&mut self, sighting: &Sighting, epoch: Option<i32>) -> SightingKind {
         self.read += 1;
         let entry = self.partitions.entry(sighting.partition).or_default();
-        let new_place = entry.enter(sighting.offset, sighting.life);
+        let new_place = entry.enter_in(sighting.offset, sighting.life, epoch);
         close_earlier(entry, &self.producers);
         let (identity, intact) = match sighting.identity {
             Ok(found) if found.0.nonce == self.run.nonce() => found,
@@ -285,8 +287,10 @@ impl ReaderAccount {
 
     /// Notes a message that is no producer's of this run.
     fn stranger(&mut self, class: Class, new_place: bool, sighting: &Sighting) -> SightingKind {
-        let held_own = self.partitions.get(&sighting.partition).is_some_and(|entry| entry.held_own(sighting.offset));
-        let class = if new_place || held_own { class } else { Class::Redelivered };
+        let entry = self.partitions.get(&sighting.partition);
+        let held_own = entry.is_some_and(|entry| entry.held_own(sighting.offset));
+        let known = if new_place { entry.is_some_and(|entry| entry.same_before(sighting.offset)) } else { !held_own };
+        let class = if known { Class::Redelivered } else { class };
         if new_place && let Some(entry) = self.partitions.get_mut(&sighting.partition) {
             entry.log.others.insert(sighting.offset as u64);
         } else if held_own {
@@ -357,7 +361,7 @@ impl ProducerSeen {
 }
 
 /// Keeps what had been seen of every producer with a log that is over.
-fn close_earlier(entry: &mut PartitionSeen, producers: &[Option<Box<ProducerSeen>>]) {
+pub(super) fn close_earlier(entry: &mut PartitionSeen, producers: &[Option<Box<ProducerSeen>>]) {
     if let Some(log) = entry.earlier.last_mut().filter(|log| log.seen.is_none()) {
         let of = |seen: &Option<Box<ProducerSeen>>| seen.as_ref().map(|seen| seen.seen.clone()).unwrap_or_default();
         log.seen = Some(producers.iter().map(of).collect());

@@ -141,11 +141,26 @@ async fn read(
             });
         }
         match reader.account() {
-            Some(account) => accounts.push(account),
+            Some(account) => {
+                missing.extend(left_behind(id, &account));
+                accounts.push(account);
+            }
             None => missing.push(format!("what `{id}` had read is not known: it ended by a defect of the program")),
         }
     }
     Ok((accounts, (!missing.is_empty()).then(|| missing.join("; "))))
+}
+
+/// Why nothing is known of the end of a log that was replaced or cut off under a reader.
+fn left_behind(id: &str, account: &ReaderAccount) -> Option<String> {
+    let left = account.left_behind();
+    let list = left.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+    (!left.is_empty()).then(|| {
+        format!(
+            "the log of partition {list} was replaced or cut off under `{id}`, which has not been seen in the one that stands \
+             there now"
+        )
+    })
 }
 
 /// What the senders sent, in all of their attempts, and what is not known about it.
@@ -218,6 +233,14 @@ async fn search(
 }
 
 fn note_restarts(run: &SharedRun, settlement: &Settlement, ledger: &LedgerReport) {
+    for reader in settlement.readers.iter().filter(|reader| reader.topics() > 1) {
+        run.recorder.note(format!(
+            "`{}` was replaced under `{}`: {} topics had this name one after the other, by their ids",
+            reader.topic,
+            reader.step,
+            reader.topics()
+        ));
+    }
     for restart in &ledger.restarts {
         run.recorder.note(format!(
             "the log of partition {} started over under {}, noticed at offset {}: what was read before counts as read",

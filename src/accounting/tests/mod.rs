@@ -1,4 +1,5 @@
 mod edges;
+mod logs;
 mod mixes;
 mod oracle;
 

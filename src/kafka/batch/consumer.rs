@@ -45,6 +45,13 @@ impl<'a> Incoming<'a> {
         (timestamp >= 0).then_some(timestamp)
     }
 
+    /// The leader epoch in which it was written, where its format tells.
+    pub fn leader_epoch(&self) -> Option<i32> {
+        // SAFETY: the message is alive for 'a.
+        let epoch = unsafe { rd_kafka_message_leader_epoch(self.native) };
+        (epoch >= 0).then_some(epoch)
+    }
+
     /// All headers, in order.
     pub fn headers(&self) -> Vec<(&'a CStr, Option<&'a [u8]>)> {
         let mut found = Vec::new();

@@ -89,6 +89,10 @@ impl ConsumeJob {
         let positions = self.shared.books().account.positions();
         let Ok(stable) = self.offsets.ends(topic, &partitions, left()) else { return false };
         let Some(high) = self.highs(&partitions, &stable, left()) else { return false };
+        // Last: ends of a log that was replaced meanwhile are none of this one.
+        if !self.shared.look_at_logs(true) {
+            return false;
+        }
         let mut books = self.shared.books();
         for (partition, high) in &high {
             books.account.ends_at(*partition, *high, positions.get(partition).copied().unwrap_or(0));

@@ -1,7 +1,7 @@
 //! Members that hang: they poll no more, as an application that is stuck in its own work, while their clients go on to send
 //! heartbeats.
 
-use super::member::{MemberOrder, Orders};
+use super::orders::{MemberOrder, Orders};
 use crate::ground::lock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -1,7 +1,8 @@
 //! A reader from preparation to report.
 
 use super::books::Books;
-use super::member::{MemberOrder, Orders, ReaderMember};
+use super::member::ReaderMember;
+use super::orders::{MemberOrder, Orders};
 use super::reader_figures::LiveConsume;
 use super::settings::{check, settings};
 use super::shared::Shared;
@@ -101,6 +102,8 @@ impl ConsumeJob {
                 job.offsets.starts(&job.shared.spec.topic, &job.shared.partitions(), PREPARE_LIMIT)?
             }
         };
+        // What is not told now is told later; a first look only says which topic it is.
+        let _ = job.shared.look_at_logs(false);
         job.shared.books().account.began_us = clock.to_epoch_us(clock.now_us());
         for number in 0..job.members.len() {
             job.launch(number, &positions)?;

@@ -1,14 +1,14 @@
 //! One member's thread.
 
+use super::orders::{MemberOrder, Orders};
 use super::shared::Shared;
 use super::{CommitMode, Tapped};
 use crate::accounting::{Class, Identity, Sighting, SightingKind};
-use crate::ground::lock;
 use crate::kafka::{AssignmentChange, BatchConsumer, ClientState, Incoming, keep_connected};
 use crate::record::{LifeEnd, RebalanceEvent};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// How long a member waits for messages before it looks for orders.
@@ -19,58 +19,6 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// How long a look at the topics may take.
 const LOOK: Duration = Duration::from_secs(2);
-
-/// What a member is told to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum MemberOrder {
-    /// Poll.
-    #[default]
-    Run,
-    /// Poll no more, until told otherwise.
-    Halt,
-    /// Commit, leave the group, end.
-    Stop,
-    /// End without a word.
-    Kill,
-}
-
-/// A member's orders.
-#[derive(Debug, Default)]
-pub(super) struct Orders(Mutex<MemberOrder>, Condvar);
-
-impl Orders {
-    fn order(&self) -> MutexGuard<'_, MemberOrder> {
-        lock(&self.0)
-    }
-
-    pub(super) fn give(&self, order: MemberOrder) {
-        *self.order() = order;
-        self.1.notify_all();
-    }
-
-    /// Gives an order where another one holds: one that has to end does not halt first.
-    pub(super) fn change(&self, from: MemberOrder, to: MemberOrder) {
-        let mut order = self.order();
-        if *order == from {
-            *order = to;
-            self.1.notify_all();
-        }
-    }
-
-    fn get(&self) -> MemberOrder {
-        *self.order()
-    }
-
-    /// Blocks while the order is to poll, at most for so long.
-    pub(super) fn await_change(&self, limit: Duration) {
-        drop(self.1.wait_timeout_while(self.order(), limit, |order| *order == MemberOrder::Run));
-    }
-
-    /// Blocks while the order is to halt.
-    fn await_other(&self) {
-        drop(self.1.wait_while(self.order(), |order| *order == MemberOrder::Halt));
-    }
-}
 
 pub(super) struct ReaderMember {
     pub(super) shared: Arc<Shared>,
@@ -133,8 +81,11 @@ impl ReaderMember {
         if progress.passed {
             state.processed(&progress.positions);
         }
+        let at_us = self.shared.clock.to_epoch_us(self.shared.clock.now_us());
         let mut books = self.shared.books();
-        positions.iter().for_each(|(partition, position)| books.account.advanced(self.life, *partition, *position));
+        for (partition, position) in &positions {
+            books.account.stands_at(self.life, *partition, *position, at_us);
+        }
         drop(books);
         self.shared.live.notify();
     }
@@ -344,7 +295,7 @@ fn record(shared: &Shared, life: usize, batch: &[Incoming<'_>], progress: &mut P
         }
         let identity = Identity::of(message);
         let sighting = Sighting { partition: message.partition, offset: message.offset, at_us, life, identity };
-        let seen = books.account.record(&sighting);
+        let seen = books.account.record_in(&sighting, message.leader_epoch());
         for _ in 1..times {
             books.account.record(&sighting);
         }

@@ -1,7 +1,7 @@
 //! Members that end and come back while their reader goes on.
 
 use super::job::ConsumeJob;
-use super::member::MemberOrder;
+use super::orders::MemberOrder;
 use crate::load::LoadError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread::JoinHandle;

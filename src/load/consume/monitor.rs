@@ -51,6 +51,7 @@ pub(super) fn watch(shared: &Arc<Shared>, offsets: &OffsetReader, until_ends: Op
             let read = sample(shared, offsets, ANSWER);
             // A cluster that does not tell ends has no news of partitions either.
             let grown = read.is_some() && follow_topic(shared, offsets, next_second);
+            let _ = read.is_some() && shared.look_at_logs(false);
             if over && read == Some(true) && !grown && !shared.live.is_until_reached() {
                 shared.live.exhausted.store(true, Ordering::Release);
                 shared.live.notify();

@@ -2,6 +2,7 @@
 
 use super::ConsumeSpec;
 use super::books::Books;
+use super::log_look::LogLook;
 use super::reader_figures::LiveConsume;
 use crate::accounting::Positions;
 use crate::ground::lock;
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     pub(super) prepared_us: AtomicU64,
     /// A member that has not polled for so long was taken out of its group for certain, in µs; `None` without a group.
     pub(super) expels_us: Option<u64>,
+    /// Tells the topic's logs from others; `None` where only what is read can.
+    look: Option<LogLook>,
 }
 
 impl Shared {
@@ -39,6 +42,7 @@ impl Shared {
         Self {
             // The client looks every half second.
             expels_us: longest_ms.filter(|_| spec.group.is_some()).map(|ms| (ms + 1000) * 1000),
+            look: LogLook::new(&spec.connection, &spec.topic),
             spec,
             clock,
             live: Arc::default(),
@@ -53,6 +57,29 @@ impl Shared {
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {
         lock(&self.books)
+    }
+
+    /// Enters which topic this is now into the account and, where that is asked for, which logs were cut off; false where nobody
+    /// answers.
+    pub(super) fn look_at_logs(&self, with_epochs: bool) -> bool {
+        let Some(look) = &self.look else { return true };
+        let id = match look.id() {
+            Ok(id) => id,
+            // Who has never answered does not hold up what the client can tell.
+            Err(error) => return !error.is_passing() || self.books().account.topics() == 0,
+        };
+        let read = match with_epochs {
+            true => self.books().account.last_epochs(),
+            false => BTreeMap::new(),
+        };
+        let cut = look.cut(&read);
+        let at_us = self.clock.to_epoch_us(self.clock.now_us());
+        let mut books = self.books();
+        if let Some(id) = id {
+            books.account.is_of_topic(id, at_us);
+        }
+        cut.iter().for_each(|partition| books.account.cut_below(*partition, read[partition].0, at_us));
+        true
     }
 
     /// Tells the other readers of the group how far this one has come.
