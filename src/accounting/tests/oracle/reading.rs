@@ -71,7 +71,7 @@ impl World {
     }
 
     /// Deliveries of a member that does not hold the partition any more.
-    fn late(&mut self, partition: i32, count: usize) {
+    pub(super) fn late(&mut self, partition: i32, count: usize) {
         for reader in &mut self.readers {
             let Some((life, records)) = reader.fetched.remove(&partition) else { continue };
             // Who is given a partition anew forgets what it had fetched.
