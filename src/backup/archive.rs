@@ -188,23 +188,6 @@ pub fn manifest_name(number: u32) -> String {
     format!("{MANIFESTS}{number:08}.json")
 }
 
-/// The folder of a topic: its name, and the id that tells it from another of the same name.
-pub fn folder_of(name: &str, id: Option<&str>) -> String {
-    format!("topics/{}@{}", escaped(name), escaped(id.unwrap_or("none")))
-}
-
-/// Percent-encoded, but for the characters that Kafka allows in names.
-fn escaped(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}
-
 fn encode(document: &impl Serialize) -> Vec<u8> {
     // A document of texts, numbers and maps can always be written.
     let mut bytes = serde_json::to_vec_pretty(document).unwrap_or_default();

@@ -26,6 +26,7 @@ pub mod cat;
 mod digest;
 mod gaps;
 pub mod manifest;
+mod names;
 pub mod prune;
 pub mod restore;
 mod segments;

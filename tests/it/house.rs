@@ -68,7 +68,6 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("backup/restore/prepare.rs", &["delete", "topic"], "a value of `cleanup.policy`; where a setting comes from"),
     ("backup/writer/capture.rs", &["topic"], "where a setting comes from"),
     ("plan/bindings.rs", &["run"], "the root of `${run.id}`"),
-    ("validate/message.rs", &["run"], "a key whose value is a command, with the same advice as `command`"),
     ("report/", &["run"], "the heading of a run's id"),
     ("cli/", &["run", "topic", "start", "stop"], "nouns that are counted, and words of sentences"),
     ("verbs/expect", &["topic", "connector", "sql"], "keys of `expect`"),

@@ -2,7 +2,7 @@
 //! a number out of what the code can reckon with.
 
 use super::{KeptPartition, KeptTopic, Manifest, Segment};
-use crate::backup::archive::{folder_of, segment_name};
+use crate::backup::names::{folder_of, segment_name};
 use crate::kafka::unfit_topic_name;
 
 /// The largest offset: with a million records a second, a partition gets there in 285 years.
@@ -78,7 +78,7 @@ fn file(topic: &KeptTopic, partition: i32, segment: &Segment) -> Option<String> 
     if let Some(wrong) = offset([("base", segment.base), ("end", segment.end)]) {
         return Some(wrong);
     }
-    let name = segment_name(topic, partition, segment.base);
+    let name = segment_name(&topic.folder, partition, segment.base);
     (segment.file != name).then(|| format!("its file is `{}`, not `{name}`", segment.file))
 }
 

@@ -27,10 +27,11 @@ pub use follow::follow;
 pub use options::{BackupOptions, KeptGroups, OnGap};
 pub use stop::{BackupStop, BackupStopper};
 
-use super::archive::{Archive, FORMAT, VERSION, folder_of};
+use super::archive::{Archive, FORMAT, VERSION};
 use super::archive_error::ArchiveError;
 use super::digest::Digest;
 use super::manifest::{BackupState, Cut, KeptPartition, KeptTopic, Manifest};
+use super::names::folder_of;
 use super::store::{Lease, Store};
 use crate::wire::WireCluster;
 use crate::wire::topics::TopicId;

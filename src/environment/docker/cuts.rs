@@ -2,9 +2,10 @@
 
 use super::recipe::{HealRecipe, Repair};
 use crate::environment::NetworkFault;
+use crate::ground::lock;
 use bollard::models::EndpointSettings;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// The network faults in force, each with how its networks are connected again.
 #[derive(Default)]
@@ -12,7 +13,7 @@ pub(super) struct Cuts(Mutex<Vec<(NetworkFault, HealRecipe)>>);
 
 impl Cuts {
     fn all(&self) -> MutexGuard<'_, Vec<(NetworkFault, HealRecipe)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// A fault is in force, or about to be.
