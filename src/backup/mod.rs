@@ -38,7 +38,7 @@ mod verify;
 pub mod when;
 mod writer;
 
-pub use archive::{Archive, VERSION, manifest_name};
+pub use archive::{Archive, FORMAT, VERSION, manifest_name};
 pub use archive_error::ArchiveError;
 pub use digest::{Digest, Hasher};
 #[cfg(test)]

@@ -57,16 +57,8 @@ pub struct FetchPosition {
 /// What a leader sent of a partition.
 #[derive(Clone, Debug)]
 pub struct Fetched {
-    /// The topic.
-    pub topic: String,
-    /// The partition.
-    pub partition: i32,
     /// The offset behind the last record that is replicated.
     pub high_watermark: i64,
-    /// The offset of the first record of an open transaction, or the high watermark.
-    pub last_stable: i64,
-    /// The first offset that exists, where the broker tells.
-    pub log_start: Option<i64>,
     /// Batches, the first of which holds the offset that was asked for or a later one; the last may be cut off. Empty where
     /// there is nothing.
     pub records: Bytes,
@@ -108,11 +100,6 @@ impl Fetcher {
     /// Whether the connection can still be used: some brokers want a new authentication from time to time.
     pub fn is_fresh(&self) -> bool {
         self.connection.is_fresh()
-    }
-
-    /// How many requests have not been answered.
-    pub fn pending(&self) -> usize {
-        self.pending.len()
     }
 
     /// Asks, and waits for the answer. Not to be used while others are pending.
@@ -199,11 +186,7 @@ fn read_partition(topic: &str, found: PartitionData) -> FetchAnswer {
     let subject = RightSubject::Partition(topic.to_owned(), index);
     let checked = MissingRight::check(found.error_code, None, "fetch from", Operation::Read, subject);
     let fetched = checked.map_err(WireError::from).map(|()| Fetched {
-        topic: topic.to_owned(),
-        partition: index,
         high_watermark: found.high_watermark,
-        last_stable: found.last_stable_offset,
-        log_start: Some(found.log_start_offset).filter(|offset| *offset >= 0),
         records: found.records.unwrap_or_default(),
         aborted: found
             .aborted_transactions

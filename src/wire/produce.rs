@@ -7,7 +7,7 @@ use super::refusal::{MissingRight, Operation, RightSubject};
 use super::wire_error::WireError;
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName, TransactionalId};
+use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -33,7 +33,6 @@ pub type ProduceAnswer = (i32, Result<Appended, WireError>);
 pub struct ProduceConnection {
     connection: Connection,
     topic: String,
-    transaction: Option<String>,
     pending: VecDeque<Pending<ProduceRequest>>,
 }
 
@@ -44,14 +43,7 @@ impl ProduceConnection {
     /// The broker is not listed, or what connecting can end in.
     pub async fn open(cluster: &WireCluster, broker: i32, topic: &str) -> Result<Self, WireError> {
         let connection = cluster.dial(broker).await?;
-        Ok(Self { connection, topic: topic.to_owned(), transaction: None, pending: VecDeque::new() })
-    }
-
-    /// The same, for batches of the transactions of this id.
-    #[must_use]
-    pub fn within(mut self, transaction: &str) -> Self {
-        self.transaction = Some(transaction.to_owned());
-        self
+        Ok(Self { connection, topic: topic.to_owned(), pending: VecDeque::new() })
     }
 
     /// Whether the connection can still be used: some brokers want a new authentication from time to time.
@@ -59,15 +51,10 @@ impl ProduceConnection {
         self.connection.is_fresh()
     }
 
-    /// How many requests have not been answered.
-    pub fn pending(&self) -> usize {
-        self.pending.len()
-    }
-
     /// Sends one batch for each of these partitions; all in-sync replicas have to take it. Kafka takes no second batch of
     /// a partition in the same request.
     ///
-    /// ACL: WRITE on the Topic; with a transaction WRITE on the TransactionalId, too.
+    /// ACL: WRITE on the Topic.
     ///
     /// # Errors
     /// What a request can end in.
@@ -78,11 +65,7 @@ impl ProduceConnection {
         let topic = TopicProduceData::default()
             .with_name(TopicName(text(&self.topic)))
             .with_partition_data(partitions.collect());
-        let request = ProduceRequest::default()
-            .with_transactional_id(self.transaction.as_deref().map(|id| TransactionalId(text(id))))
-            .with_acks(-1)
-            .with_timeout_ms(REPLICATION)
-            .with_topic_data(vec![topic]);
+        let request = ProduceRequest::default().with_acks(-1).with_timeout_ms(REPLICATION).with_topic_data(vec![topic]);
         let pending = self.connection.send(&request, PATIENCE).await?;
         self.pending.push_back(pending);
         Ok(())

@@ -213,11 +213,7 @@ mod tests {
     fn counted(span: Range<i64>, records: &[Vec<u8>], aborted: &[Aborted]) -> u64 {
         let mut count = Count::new(&span);
         count.take(&Fetched {
-            topic: "t".to_owned(),
-            partition: 0,
             high_watermark: span.end,
-            last_stable: span.end,
-            log_start: None,
             records: Bytes::from(records.concat()),
             aborted: aborted.to_vec(),
         });

@@ -79,11 +79,6 @@ impl TransactionalProducer {
         Ok(Self { cluster: cluster.clone(), id: id.to_owned(), identity })
     }
 
-    /// Under which producer id the batches of its transactions are written.
-    pub fn identity(&self) -> ProducerIdentity {
-        self.identity
-    }
-
     /// Opens a transaction, or extends the open one, to this partition.
     ///
     /// ACL: WRITE on the TransactionalId and on the Topic.

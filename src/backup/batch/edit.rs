@@ -2,7 +2,7 @@
 
 use super::attributes::Attributes;
 use super::batch_error::BatchError;
-use super::header::{Batch, CHECKED_FROM, Header};
+use super::header::{Batch, CHECKED_FROM};
 
 /// A whole batch whose header may be changed. [`Editor::seal`] makes the checksum fit again; the base offset and the leader
 /// epoch are not part of it.
@@ -27,9 +27,10 @@ impl<'a> Editor<'a> {
     /// What the header says now.
     ///
     /// # Errors
-    /// See [`Header::read`].
-    pub fn header(&self) -> Result<Header, BatchError> {
-        Header::read(self.bytes)
+    /// See [`super::header::Header::read`].
+    #[cfg(test)]
+    pub fn header(&self) -> Result<super::header::Header, BatchError> {
+        super::header::Header::read(self.bytes)
     }
 
     /// Sets the offset of the first record: all others follow.

@@ -183,6 +183,7 @@ impl<'a> Batches<'a> {
     }
 
     /// The bytes that have not been read.
+    #[cfg(test)]
     pub fn rest(&self) -> &'a [u8] {
         self.bytes
     }

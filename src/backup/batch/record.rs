@@ -122,6 +122,7 @@ impl<'a> BatchRecords<'a> {
     }
 
     /// The uncompressed bytes of the records that have not been read.
+    #[cfg(test)]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
