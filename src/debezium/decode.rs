@@ -237,7 +237,7 @@ mod tests {
             matches!(&flat, ReadKind::Plain(record) if record.key() == Some(json!("id-7")) && &*record.value == "{\"a\":1}")
         );
         assert!(
-            matches!(decode(None, Some(b"\x00\x00\x00\x00\x01")), ReadKind::Unreadable(why) if why.contains("no JSON"))
+            matches!(decode(None, Some(b"\x00\x00\x00\x00\x01")), ReadKind::Unreadable(why) if why.contains("is not JSON"))
         );
         let broken = json!({"op": "x", "source": {}});
         assert!(matches!(kind(broken), ReadKind::Unreadable(why) if why.contains("/op")));
