@@ -113,7 +113,6 @@ fn postgres(stream: &mut TcpStream) -> std::io::Result<()> {
 
 const SCENARIO: &str = r#"
 name: Against everything
-checks: none
 steps:
   - sql: SELECT 1
     on_failure: continue
