@@ -82,8 +82,9 @@ steps:
             assert config["database.password"].encode() not in text, file
             assert file == own or b"kscen-alone" not in text, file
       - "${connect.url}"
-  - expect: { connector: { name: theirs, state: RUNNING } }
-    within: 60s
+  - expect:
+      connector: { name: theirs, state: RUNNING }
+      within: 60s
 "#;
 
 /// A run that changes it.
@@ -113,8 +114,9 @@ steps:
           print("the same" if config == former and former["poll.interval.ms"] == "345" else "another")
         - "${connect.url}"
       contains: the same
-  - expect: { connector: { name: theirs, state: RUNNING } }
-    within: 60s
+  - expect:
+      connector: { name: theirs, state: RUNNING }
+      within: 60s
 "#;
 
 #[test]
