@@ -157,7 +157,8 @@ setup:
   - topic: { name: "${topic}" }
 steps:
   - id: load
-    produce: { topic: "${topic}", rate: 2000k/s, for: 500ms, size: 100B }
+    # All of it fits into the client's queue: nothing but the generator is in the way.
+    produce: { topic: "${topic}", rate: 10000k/s, for: 100ms, size: 100B, config: { queue.buffering.max.kbytes: 1000000 } }
 "#,
     );
     assert_eq!(finished.code, 3, "{}", finished.err);

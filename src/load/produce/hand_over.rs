@@ -111,6 +111,7 @@ impl Worker {
             (true, None) => self.full_since_us = Some(now_us),
             (true, Some(since)) | (false, Some(since)) => {
                 self.tally.queue_full_us += now_us - since;
+                self.held_up(since, now_us);
                 self.tally.timeline.at(now_us).queue_full_us += now_us - since;
                 self.live.queue_full_ns.fetch_add((now_us - since) * 1000, Relaxed);
                 self.full_since_us = is_full.then_some(now_us);
@@ -120,12 +121,7 @@ impl Worker {
         if sent == 0 {
             return;
         }
-        let end_us = self
-            .spec
-            .schedule
-            .length()
-            .map_or(u64::MAX, |length| self.start_ns / 1000 + length.as_micros() as u64 + GRACE_US);
-        self.tally.on_time += if now_us <= end_us { sent } else { 0 };
+        self.tally.on_time += if now_us <= self.in_time_until_us() { sent } else { 0 };
         self.tally.sent += sent;
         self.tally.bytes += bytes;
         self.tally.last_send_us = now_us;
@@ -140,5 +136,17 @@ impl Worker {
         if failed > 0 {
             self.live.notify();
         }
+    }
+
+    /// What is handed over later than this, in µs of the run, is late.
+    fn in_time_until_us(&self) -> u64 {
+        let length = self.spec.schedule.length();
+        length.map_or(u64::MAX, |length| self.start_ns / 1000 + length.as_micros() as u64 + GRACE_US)
+    }
+
+    /// Enters for how long the system held this producer up while its messages were due: what it waits for once the schedule
+    /// has ended kept nothing from being offered in time.
+    pub(super) fn held_up(&mut self, since_us: u64, now_us: u64) {
+        self.tally.held_up_us += now_us.min(self.in_time_until_us()).saturating_sub(since_us);
     }
 }

@@ -3,6 +3,7 @@
 use super::load_figures::LiveProduce;
 use super::settings::{check, headers, settings, slots};
 use super::transaction::ProducerTransactions;
+use super::validity;
 use super::window::Window;
 use super::worker::{Parts, Worker};
 use super::{ProduceSpec, SenderBooks};
@@ -11,7 +12,7 @@ use crate::kafka::{BatchProducer, ClientState, KafkaFailure, OffsetReader, error
 use crate::load::LoadError;
 use crate::record::gaps::{AckGap, intersect};
 use crate::record::health::process_cpu_us;
-use crate::record::{LoadValidity, ProduceReport, RunClock};
+use crate::record::{ProduceReport, RunClock};
 use rdkafka::producer::Producer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,8 +20,6 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Share of the time without a processor from which on a generator is starved.
-const STARVED: f64 = 0.1;
 /// How long the cluster may take to answer while a load is prepared.
 const PREPARE_LIMIT: Duration = Duration::from_secs(20);
 
@@ -196,7 +195,7 @@ impl ProduceJob {
             effective_config: self.effective_config.clone(),
             ..ProduceReport::default()
         };
-        let (mut gaps, mut on_time) = (Vec::<Vec<AckGap>>::new(), 0);
+        let (mut gaps, mut on_time, mut held_up_us) = (Vec::<Vec<AckGap>>::new(), 0, 0);
         for mut worker in workers {
             let oldest = worker.oldest_unacked_us();
             if let Some(oldest) = oldest {
@@ -204,6 +203,7 @@ impl ProduceJob {
             }
             gaps.push(std::mem::take(&mut worker.tally.gaps).finish());
             on_time += worker.tally.on_time;
+            held_up_us += worker.tally.held_up_us;
             take_in(&mut report, worker);
         }
         report.ack_gaps = intersect(gaps);
@@ -219,7 +219,7 @@ impl ProduceJob {
                 let before = if span_us.start <= start_us { 0 } else { until(span_us.start - 1) };
                 sample.due = until(span_us.end - 1).saturating_sub(before);
             });
-            report.validity = validity(&report, on_time, self.spec.producers as f64);
+            report.validity = validity::of(&report, on_time, held_up_us, self.spec.producers as f64);
         }
         (report, self.books.iter().map(|books| books.snapshot()).collect())
     }
@@ -252,41 +252,4 @@ fn take_in(report: &mut ProduceReport, mut worker: Worker) {
         report.uncertain_transactions += transactions.uncertain;
     }
     report.fatal = report.fatal.take().or(worker.fatal.take());
-}
-
-/// The load is invalid where the generator, and not a full queue, kept it from being offered.
-fn validity(report: &ProduceReport, on_time: u64, producers: f64) -> LoadValidity {
-    if report.due == 0 || report.fatal.is_some() {
-        return LoadValidity::Valid;
-    }
-    let missing = 1.0 - on_time as f64 / report.due as f64;
-    let planned_us = report.schedule_end_us.unwrap_or(report.end_us).saturating_sub(report.start_us).max(1);
-    // Where the system holds the producers up, the load stays valid: that is back-pressure. A system that answers nobody
-    // holds them up as well, whether or not their queues are full; a generator that stood still itself does not count.
-    let waited_us = (report.queue_full_us + report.transaction_wait_us) as f64 / producers;
-    let outage_us = report.unavailability().0.saturating_sub(report.health.longest_pause_us) as f64;
-    let full = waited_us.max(outage_us) / planned_us as f64;
-    // A generator without a processor does not empty its queue either: whatever filled that, the load was not offered.
-    let starved = report.health.waited_us as f64 / producers / report.health.elapsed_us.max(1) as f64;
-    if missing > 0.01 && starved >= STARVED.max(missing * 0.5) {
-        return LoadValidity::Invalid {
-            reason: format!(
-                "only {:.1} % of the messages were offered within the schedule, and for {:.1} % of the time the generator \
-                 was ready to run and had no processor: the machine was busy with something else",
-                (1.0 - missing) * 100.0,
-                starved * 100.0
-            ),
-        };
-    }
-    if missing <= 0.01 || full >= missing * 0.5 {
-        return LoadValidity::Valid;
-    }
-    LoadValidity::Invalid {
-        reason: format!(
-            "only {:.1} % of the messages were offered within the schedule, and back-pressure ({:.1} % of \
-             the time) does not explain it: the generator could not keep up; lower the rate or use more producers",
-            (1.0 - missing) * 100.0,
-            full * 100.0
-        ),
-    }
 }

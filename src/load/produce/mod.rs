@@ -11,6 +11,7 @@ mod spec;
 mod sticky;
 mod tally;
 mod transaction;
+mod validity;
 mod window;
 mod worker;
 

@@ -66,6 +66,8 @@ pub(super) struct Tally {
     pub(super) last_send_us: u64,
     pub(super) queue_full_us: u64,
     pub(super) transaction_wait_us: u64,
+    /// The part of these two waits that lies within the schedule.
+    pub(super) held_up_us: u64,
     /// The second in which the live percentile was renewed.
     pub(super) shown_second: u64,
     run: Option<Run>,
@@ -90,6 +92,7 @@ impl Tally {
             last_send_us: 0,
             queue_full_us: 0,
             transaction_wait_us: 0,
+            held_up_us: 0,
             shown_second: 0,
             run: None,
             alike: Alike::default(),

@@ -276,7 +276,9 @@ impl Worker {
             return Ok(());
         }
         let ended = transactions.end(&self.producer, self.next, &self.books);
-        self.tally.transaction_wait_us += self.clock.now_us() - since_us;
+        let ended_us = self.clock.now_us();
+        self.tally.transaction_wait_us += ended_us - since_us;
+        self.held_up(since_us, ended_us);
         self.ending_since_us = None;
         ended.map_err(|failure| failure.to_string())
     }
