@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Longest answer that is read, in bytes: some thousand connectors with their traces.
@@ -41,7 +42,8 @@ pub struct WorkerInfo {
 /// A client of Kafka Connect's REST interface. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ConnectClient {
-    http: reqwest::Client,
+    /// Made with the first request: it reads every certificate that the system trusts, which takes longer than most steps.
+    http: Arc<OnceLock<reqwest::Client>>,
     base: Url,
     patience: Patience,
 }
@@ -72,14 +74,23 @@ impl ConnectClient {
         if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
             return Err(misuse("the scheme is neither http nor https".to_owned()));
         }
+        Ok(Self { http: Arc::default(), base, patience: Patience::default() })
+    }
+
+    fn http(&self) -> ConnectResult<&reqwest::Client> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
         // A worker answers a forwarded request only after 90 s at worst; less would hide its own message.
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(95))
             .connect_timeout(Duration::from_secs(5))
             .no_proxy()
             .build()
-            .map_err(|error| misuse(innermost(&error).to_string()))?;
-        Ok(Self { http, base, patience: Patience::default() })
+            .map_err(|error| ConnectError::Misuse {
+                message: format!("no client for Connect can be made: {}", innermost(&error)),
+            })?;
+        Ok(self.http.get_or_init(|| http))
     }
 
     /// Version of the worker and the cluster it works for.
@@ -133,7 +144,7 @@ impl ConnectClient {
             let (status, body) = worker.answer(method.as_str(), url.path()).await;
             return Ok((StatusCode::from_u16(status).expect("a status"), body.into_bytes()));
         }
-        let mut request = self.http.request(method, url.clone()).header("Accept", "application/json");
+        let mut request = self.http()?.request(method, url.clone()).header("Accept", "application/json");
         if let Some(body) = body {
             request = request.json(body);
         }

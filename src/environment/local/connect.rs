@@ -81,7 +81,7 @@ impl Connect {
             end_signal: Signal::SIGKILL,
             grace: Duration::from_secs(30),
         });
-        Ok(StackMember { service: Arc::new(service), question: Question::Connect { port: self.port.number() } })
+        Ok(StackMember { service: Arc::new(service), question: Question::connect(self.port.number())? })
     }
 
     /// The flags that make the worker start from a class-data archive. The rehearsal has a broker of its own.

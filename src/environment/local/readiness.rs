@@ -33,6 +33,8 @@ pub(super) enum Question {
     Connect {
         /// The port it binds.
         port: u16,
+        /// One for all the times it is asked: making one reads every certificate that the system trusts.
+        http: reqwest::Client,
     },
     /// PostgreSQL: it accepts a connection.
     Postgres {
@@ -52,6 +54,16 @@ pub(super) enum NotYet {
 }
 
 impl Question {
+    /// The question to a Connect worker at this port.
+    ///
+    /// # Errors
+    /// [`EnvironmentError`] where no HTTP client can be made.
+    pub(super) fn connect(port: u16) -> EnvironmentResult<Self> {
+        let http =
+            reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(EnvironmentError::because)?;
+        Ok(Self::Connect { port, http })
+    }
+
     /// Asks once.
     async fn ask(&self, pid: i32) -> Result<(), NotYet> {
         let later = |error: WireError| NotYet::Later(error.in_full());
@@ -74,10 +86,8 @@ impl Question {
                 probe::answers(*port, PATIENCE).await.map_err(later)?;
                 if listens_on(pid, *port) { Ok(()) } else { Err(stranger(port)) }
             }
-            Self::Connect { port } => {
-                let url = format!("http://127.0.0.1:{port}/connectors");
-                let request =
-                    async { reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?.get(url).send().await };
+            Self::Connect { port, http } => {
+                let request = http.get(format!("http://127.0.0.1:{port}/connectors")).send();
                 let status = request.await.map_err(|error| NotYet::Later(causes(&error)))?.status();
                 match status.as_u16() {
                     _ if !listens_on(pid, *port) => Err(stranger(port)),
