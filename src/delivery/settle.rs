@@ -1,5 +1,6 @@
 //! Waits for senders, drains readers, and settles the account between them.
 
+use super::judged::Basis;
 use super::scan::scan;
 use super::{PATIENCE, Settled, matched, partners};
 use crate::accounting::matching::Matching;
@@ -57,11 +58,12 @@ pub async fn settle(run: &Arc<SharedRun>, wanted: WantedDelivery, deadline: Inst
         drained: ledger.drained,
         missing_evidence: missing,
         incomplete: incomplete.clone(),
+        stored: true,
         ledger,
         ..DeliveryRecord::default()
     };
     settlement.incomplete = incomplete;
-    balanced(run, Settled { record, settlement: Some(settlement) })
+    balanced(run, Settled { record, basis: Basis::Messages(settlement) })
 }
 
 /// What one look at the accounts and the log has shown.

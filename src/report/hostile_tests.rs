@@ -64,7 +64,12 @@ fn accounts(run: &str) -> Value {
     }
     reader.drain_to(&BTreeMap::from([(0, 100)]));
     let settlement = Settlement { senders: vec![sender], readers: vec![reader], ..Settlement::default() };
-    let archive = StoredAccounts { run: run.to_owned(), kscen: "0".to_owned(), settlements: vec![settlement] };
+    let archive = StoredAccounts {
+        run: run.to_owned(),
+        kscen: "0".to_owned(),
+        settlements: vec![settlement],
+        changes: Vec::new(),
+    };
     serde_json::to_value(archive).expect("plain data")
 }
 

@@ -33,6 +33,24 @@ fn run(folder: &Path, scenarios: &[(&str, &str)]) -> Outcome {
     Outcome { code: output.status.code(), said }
 }
 
+/// Judges the results in a folder again.
+fn judge(folder: &Path) -> Outcome {
+    let output = Command::new(env!("CARGO_BIN_EXE_kscen"))
+        .args(["judge", "results"])
+        .current_dir(folder)
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("kscen starts");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Outcome { code: output.status.code(), said }
+}
+
+/// The accounts of the only run of a folder.
+fn accounts(folder: &Path) -> PathBuf {
+    let results = folder.join("results");
+    super::goldens::files(results.to_str().expect("a name"), "bin").pop().expect("accounts")
+}
+
 /// A shipped scenario, with the schema that it names beside it.
 fn shipped(name: &str, folder: &Path) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -140,6 +158,10 @@ fn what_a_run_does_to_connectors_loses_nothing_and_leaves_nothing() {
     let results = folder.path().join("results");
     let grep = Command::new("grep").args(["-rl", password]).arg(results).output().expect("grep starts");
     assert_eq!(String::from_utf8_lossy(&grep.stdout), "", "no file of the results holds the password");
+    let judged = judge(folder.path());
+    assert_eq!(judged.code, Some(0), "{}", judged.said);
+    let same = judged.said.lines().filter(|line| line.contains("the same follows from the stored accounts")).count();
+    assert!(same == 1 && !judged.said.contains("because"), "row by row, and all of it: {}", judged.said);
 }
 
 const SABOTAGE: &str = r#"
@@ -189,6 +211,19 @@ fn rows_lost_with_a_dropped_slot_are_named_by_primary_key() {
     // Of what is not lost everything is known.
     assert!(!outcome.said.contains("delivery.inserts"), "{}", outcome.said);
     assert!(!outcome.said.contains("delivery.tombstones"), "{}", outcome.said);
+    // The classes of the guarantee and the four figures that the check names follow from the rows that are stored.
+    let judged = judge(folder.path());
+    assert_eq!(judged.code, Some(1), "as the run: {}", judged.said);
+    assert!(judged.said.contains("the same follows from the stored accounts: deliveries 1, checks 9"), "{}", judged.said);
+    assert!(!judged.said.contains("because"), "row by row: {}", judged.said);
+    let file = accounts(folder.path());
+    let whole = std::fs::read(&file).expect("accounts");
+    std::fs::write(&file, &whole[..whole.len() - 1]).expect("writes");
+    let judged = judge(folder.path());
+    assert_eq!(judged.code, Some(3), "{}", judged.said);
+    assert!(judged.said.contains("proves nothing"), "{}", judged.said);
+    std::fs::remove_file(&file).expect("it is there");
+    assert_eq!(judge(folder.path()).code, Some(3), "accounts that were taken away are missed");
 }
 
 const REFUSED: &str = r#"
