@@ -214,7 +214,11 @@ fn rows_lost_with_a_dropped_slot_are_named_by_primary_key() {
     // The classes of the guarantee and the four figures that the check names follow from the rows that are stored.
     let judged = judge(folder.path());
     assert_eq!(judged.code, Some(1), "as the run: {}", judged.said);
-    assert!(judged.said.contains("the same follows from the stored accounts: deliveries 1, checks 9"), "{}", judged.said);
+    assert!(
+        judged.said.contains("the same follows from the stored accounts: deliveries 1, checks 9"),
+        "{}",
+        judged.said
+    );
     assert!(!judged.said.contains("because"), "row by row: {}", judged.said);
     let file = accounts(folder.path());
     let whole = std::fs::read(&file).expect("accounts");
