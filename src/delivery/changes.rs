@@ -43,9 +43,7 @@ pub(crate) async fn settle(
     deadline: Instant,
 ) -> Result<Settled, StepError> {
     for id in &from {
-        while run.live.is_running(id) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        run.live.ended(id).await;
     }
     let claims = claims(run, &from);
     let readers: Vec<Arc<dyn LiveReader>> = to.iter().filter_map(|id| run.live.reader(id)).collect();

@@ -36,9 +36,7 @@ pub struct WantedDelivery {
 pub async fn settle(run: &Arc<SharedRun>, wanted: WantedDelivery, deadline: Instant) -> Result<Settled, StepError> {
     for id in &wanted.from {
         // The senders end by themselves, bounded by their own delivery timeout.
-        while run.live.is_running(id) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        run.live.ended(id).await;
     }
     let mut before = None;
     let looked = loop {
