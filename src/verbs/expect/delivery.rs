@@ -214,7 +214,7 @@ impl DeliverySubject {
             cx.report(
                 pointer,
                 Problem::new(
-                    "expect-what",
+                    "nothing-expected",
                     "nothing is demanded of this delivery: neither a class nor a guarantee is given",
                 )
                 .help("add `lost: 0`, or `guarantee: at-least-once` at the top"),
