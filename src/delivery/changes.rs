@@ -60,7 +60,7 @@ pub(crate) async fn settle(
             .help("this is a defect of kscen; please send the run's folder to its maintainers"));
     }
     let connectors = tell(run, &changes).await;
-    let (basis, changes) = basis(run, rows, changes).await;
+    let (basis, changes) = basis(run, rows, changes).await?;
     let redactor = run.recorder.redactor();
     let shown = |words: Option<String>| words.map(|words| redactor.text(&words).into_owned());
     let (missing, connectors) = (shown(missing), shown(connectors));
@@ -74,7 +74,7 @@ async fn basis(
     run: &SharedRun,
     rows: Result<Vec<u8>, NotStored>,
     changes: Reconciliation,
-) -> (ChangeBasis, Reconciliation) {
+) -> Result<(ChangeBasis, Reconciliation), StepError> {
     let redactor = run.recorder.redactor();
     let shown = without_secrets(&changes, &redactor).unwrap_or_default();
     let packed = match rows {
@@ -82,14 +82,14 @@ async fn basis(
         // Other steps go on while hundreds of thousands of rows are packed.
         Ok(rows) => tokio::task::spawn_blocking(move || PackedRows::of(&rows, &redactor))
             .await
-            .unwrap_or(Err(NotStored::Secret)),
+            .map_err(|error| StepError::broken("account", format!("its rows cannot be packed: {error}")))?,
         Err(why) => Err(why),
     };
     let basis = match packed {
         Ok(rows) => ChangeBasis::Rows(rows),
         Err(because) => ChangeBasis::Sums { because, sums: Box::new(shown.clone()) },
     };
-    (basis, shown)
+    Ok((basis, shown))
 }
 
 /// What a look at the rows gave.

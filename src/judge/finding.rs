@@ -79,7 +79,7 @@ impl fmt::Display for Finding {
             ),
             Self::Unreadable { reason } => write!(
                 f,
-                "the deliveries cannot be judged again, so this result proves nothing about messages: {FILE}: {reason}"
+                "the deliveries cannot be judged again, so this result proves nothing about what was delivered: {FILE}: {reason}"
             ),
         }
     }

@@ -2,7 +2,10 @@
 
 use super::{Collection, Reporter, RunReports, StoredResult, load};
 use crate::accounting::archive::{FILE, StoredAccounts};
-use crate::accounting::{Identity, ReaderAccount, RunIdentity, SenderAccount, Settlement, Sighting};
+use crate::accounting::changes::{
+    ChangeBasis, ChangeSettlement, Figure, FigureCheck, NotStored, Reconciliation, Tally,
+};
+use crate::accounting::{Class, Identity, ReaderAccount, RunIdentity, SenderAccount, Settlement, Sighting};
 use crate::compare::compare;
 use crate::judge::stored::again;
 use rand::rngs::StdRng;
@@ -68,9 +71,25 @@ fn accounts(run: &str) -> Value {
         run: run.to_owned(),
         kscen: "0".to_owned(),
         settlements: vec![settlement],
-        changes: Vec::new(),
+        changes: vec![changes()],
     };
     serde_json::to_value(archive).expect("plain data")
+}
+
+/// Sums of a delivery of database changes, with checks that the result has.
+fn changes() -> ChangeSettlement {
+    let mut sums = Reconciliation { lost: 3, unread: 1, snapshot_rows: 2, ..Reconciliation::default() };
+    (sums.sheet.committed, sums.sheet.once, sums.sheet.lost, sums.sheet.owed, sums.sheet.read) = (10, 7, 3, 7, 7);
+    let check = |figure| FigureCheck { subject: "delivery.lost".to_owned(), at: Some((41, 43)), figure };
+    ChangeSettlement {
+        step: "expect-39".to_owned(),
+        from: vec!["rows".to_owned()],
+        to: vec!["reader".to_owned()],
+        missing: None,
+        connectors: None,
+        basis: ChangeBasis::Sums { because: NotStored::TooMany, sums: Box::new(sums) },
+        checks: vec![check(Figure::Class(Class::Lost)), check(Figure::Tally(Tally::Inserts))],
+    }
 }
 
 /// Everything that is made of a stored result.
