@@ -9,7 +9,6 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::borrow::Cow;
 use std::fmt;
 use std::io::Write as _;
 
@@ -72,8 +71,7 @@ fn holds_secret(text: &[u8], redactor: &Redactor) -> bool {
     let mut from = 0;
     while !redactor.is_empty() && from < text.len() {
         let until = text.len().min(from + SEARCHED);
-        let stretch = String::from_utf8_lossy(&text[from..until]);
-        if matches!(redactor.text(&stretch), Cow::Owned(_)) {
+        if redactor.is_in(&text[from..until]) {
             return true;
         }
         from = if until == text.len() { until } else { until - TWICE };
@@ -89,7 +87,7 @@ impl Serialize for PackedRows {
 
 impl<'de> Deserialize<'de> for PackedRows {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        STANDARD.decode(text.as_bytes()).map(Self).map_err(|_| de::Error::custom("packed rows are damaged"))
+        let text = String::deserialize(deserializer)?;
+        STANDARD.decode(text).map(Self).map_err(|_| de::Error::custom("packed rows are damaged"))
     }
 }
