@@ -393,6 +393,6 @@ impl World {
             samples: 3,
         };
         // Packing takes longer than settling: one history in eight.
-        if sent.len() % 8 == 0 { reconciled(&expectation, &events) } else { reconcile(&expectation, &events) }
+        if sent.len().is_multiple_of(8) { reconciled(&expectation, &events) } else { reconcile(&expectation, &events) }
     }
 }
