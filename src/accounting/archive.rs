@@ -3,12 +3,13 @@
 //! Twelve bytes of magic and version, the length and the CRC-32 of what follows, then JSON, compressed.
 
 use super::Settlement;
+use super::bounded::{Bounded, inflated};
+use super::changes::ChangeSettlement;
 use flate2::Compression;
-use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::Path;
 
 /// Name of the file in a run's folder.
@@ -27,8 +28,11 @@ pub struct StoredAccounts {
     pub run: String,
     /// The version of kscen that wrote it.
     pub kscen: String,
-    /// What each delivery was settled from.
+    /// What each delivery of messages was settled from.
     pub settlements: Vec<Settlement>,
+    /// What each delivery of database changes was settled from. Files of older versions have none of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ChangeSettlement>,
 }
 
 /// Why accounts cannot be read or written.
@@ -75,39 +79,20 @@ impl From<io::Error> for AccountsError {
     }
 }
 
-/// Writes no more than so many bytes.
-struct Bounded<W> {
-    inner: W,
-    left: u64,
-}
-
-impl<W: Write> Write for Bounded<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = bytes.len() as u64;
-        self.left = self.left.checked_sub(count).ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        self.inner.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
 impl StoredAccounts {
     /// Writes the file.
     ///
     /// # Errors
     /// Where it cannot be written, or there is more than a file takes.
     pub fn write(&self, path: &Path) -> Result<(), AccountsError> {
-        let mut out = Bounded { inner: ZlibEncoder::new(Vec::new(), Compression::fast()), left: MOST };
+        let mut out = Bounded::new(ZlibEncoder::new(Vec::new(), Compression::fast()), MOST);
         if let Err(error) = serde_json::to_writer(&mut out, self) {
             return Err(match error.io_error_kind() {
                 Some(io::ErrorKind::FileTooLarge) => AccountsError::TooLarge,
                 _ => AccountsError::Io(error.into()),
             });
         }
-        let body = out.inner.finish()?;
+        let body = out.into_inner().finish()?;
         let mut bytes = Vec::with_capacity(HEADER + body.len());
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -141,9 +126,7 @@ impl StoredAccounts {
         if crc32fast::hash(body) != number(20) {
             return Err(damaged("its checksum does not match"));
         }
-        let mut text = Vec::new();
-        let mut decoder = ZlibDecoder::new(body).take(MOST + 1);
-        decoder.read_to_end(&mut text).map_err(|error| AccountsError::Damaged(error.to_string()))?;
+        let text = inflated(body, MOST).map_err(AccountsError::Damaged)?;
         serde_json::from_slice(&text).map_err(|error| AccountsError::Damaged(error.to_string()))
     }
 }
@@ -174,7 +157,12 @@ mod tests {
         }
         reader.drain_to(&std::collections::BTreeMap::from([(0, 100)]));
         let settlement = Settlement { senders: vec![sender], readers: vec![reader], ..Settlement::default() };
-        StoredAccounts { run: "r".to_owned(), kscen: "0".to_owned(), settlements: vec![settlement] }
+        StoredAccounts {
+            run: "r".to_owned(),
+            kscen: "0".to_owned(),
+            settlements: vec![settlement],
+            changes: Vec::new(),
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod acked_offsets;
 pub mod archive;
 mod bitmap;
 mod bodies;
+mod bounded;
 pub mod changes;
 mod claims;
 mod class;

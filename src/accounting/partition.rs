@@ -46,10 +46,6 @@ struct Holder {
 }
 
 impl Holder {
-    fn is(&self, life: usize) -> bool {
-        self.life.is_none_or(|own| own == life)
-    }
-
     fn delivered(&mut self, offset: i64) {
         if offset < self.reach {
             self.stale = self.reach;
@@ -95,7 +91,7 @@ impl PartitionSeen {
     /// A message was delivered to this life of a member; whether its offset is new in this log.
     pub(super) fn enter(&mut self, offset: i64, life: usize) -> bool {
         self.start.get_or_insert(offset);
-        if self.holder.is(life) {
+        if self.is_held_by(life) {
             if self.overrun.is_some() && offset < self.position || self.shows_another_log(offset) {
                 self.start_over(offset);
             }
@@ -127,7 +123,7 @@ impl PartitionSeen {
 
     /// Whether this life of a member tells where the reader stands.
     pub(super) fn is_held_by(&self, life: usize) -> bool {
-        self.holder.is(life)
+        self.holder.life.is_none_or(|own| own == life)
     }
 
     fn stand_at(&mut self, position: i64) {
@@ -139,7 +135,7 @@ impl PartitionSeen {
     pub(super) fn displaced(&mut self, offset: i64, life: usize) {
         let before = (self.attained, self.overrun, self.abandoned);
         self.start_over(offset);
-        match self.holder.is(life) {
+        match self.is_held_by(life) {
             true => self.stand_at(offset + 1),
             false => (self.attained, self.overrun, self.abandoned) = before,
         }
@@ -204,7 +200,7 @@ impl PartitionSeen {
 
     /// The client of this life has passed everything below `position`, whether or not it was delivered.
     pub(super) fn advanced(&mut self, life: usize, position: i64) {
-        if self.holder.is(life) && position > self.holder.stale {
+        if self.is_held_by(life) && position > self.holder.stale {
             self.holder.reach = self.holder.reach.max(position);
             self.passed(position);
         }
@@ -212,7 +208,7 @@ impl PartitionSeen {
 
     /// Where it stands, if the client of this life was sent back there and tells a position further on.
     pub(super) fn sent_back(&self, life: usize) -> Option<i64> {
-        let told_wrong = self.holder.is(life) && self.overrun.is_none() && self.holder.stale > self.position;
+        let told_wrong = self.is_held_by(life) && self.overrun.is_none() && self.holder.stale > self.position;
         told_wrong.then_some(self.position)
     }
 

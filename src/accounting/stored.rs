@@ -1,5 +1,6 @@
 //! Accounts as data: all that a delivery was settled from, so that it can be settled again.
 
+use super::changes::{ChangeBasis, ChangeSettlement, NotStored, Reconciliation};
 use super::{Class, KeySpec, Ledger, LedgerReport, LogEvidence, ReaderAccount, SenderAccount, Terms};
 use crate::ground::lock;
 use serde::{Deserialize, Serialize};
@@ -58,10 +59,20 @@ impl Settlement {
 
 /// What every delivery of a run was settled from: for each step that asked, and each pair of senders and readers, the last.
 #[derive(Debug, Default)]
-pub struct Settlements(Mutex<Vec<Settlement>>);
+pub struct Settlements(Mutex<Kept>);
+
+/// What is kept while the run lasts.
+#[derive(Debug, Default)]
+struct Kept {
+    messages: Vec<Settlement>,
+    changes: Vec<ChangeSettlement>,
+}
+
+/// The most bytes that the rows of all deliveries of changes take, packed.
+const MOST_PACKED: usize = 64 << 20;
 
 impl Settlements {
-    fn all(&self) -> MutexGuard<'_, Vec<Settlement>> {
+    fn all(&self) -> MutexGuard<'_, Kept> {
         lock(&self.0)
     }
 
@@ -78,13 +89,69 @@ impl Settlements {
         // A step may ask for several between the same steps, each on a line of its own.
         let line = |one: &Settlement| one.checks.first().and_then(|check| check.at);
         let place = |one: &Settlement| (one.step.clone(), one.from.clone(), one.to.clone(), line(one));
-        let mut all = self.all();
+        let all = &mut self.all().messages;
         all.retain(|known| place(known) != place(&settlement));
         all.push(settlement);
     }
 
-    /// Takes all of them.
-    pub fn take(&self) -> Vec<Settlement> {
-        std::mem::take(&mut *self.all())
+    /// Keeps the settlement of a delivery of changes likewise, with `sums` alone where its rows take more than is left. Says why its
+    /// rows are not stored, where they are not.
+    pub fn keep_changes(&self, mut settlement: ChangeSettlement, sums: &Reconciliation) -> Option<NotStored> {
+        let line = |one: &ChangeSettlement| one.checks.first().and_then(|check| check.at);
+        let place = |one: &ChangeSettlement| (one.step.clone(), one.from.clone(), one.to.clone(), line(one));
+        let all = &mut self.all().changes;
+        all.retain(|known| place(known) != place(&settlement));
+        let taken: usize = all.iter().map(|known| known.basis.size()).sum();
+        if taken + settlement.basis.size() > MOST_PACKED {
+            settlement.basis = ChangeBasis::Sums { because: NotStored::TooMany, sums: Box::new(sums.clone()) };
+        }
+        let why = settlement.basis.not_stored();
+        all.push(settlement);
+        why
+    }
+
+    /// Takes all of them: those of messages, and those of changes.
+    pub fn take(&self) -> (Vec<Settlement>, Vec<ChangeSettlement>) {
+        let Kept { messages, changes } = std::mem::take(&mut *self.all());
+        (messages, changes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::changes::{Figure, FigureCheck, PackedRows};
+    use super::*;
+    use base64::Engine as _;
+
+    fn settlement(line: usize, bytes: usize) -> ChangeSettlement {
+        let packed = base64::engine::general_purpose::STANDARD.encode(vec![0; bytes]);
+        let rows: PackedRows = serde_json::from_value(packed.into()).unwrap();
+        let (subject, figure) = ("delivery.lost".to_owned(), Figure::Class(Class::Lost));
+        ChangeSettlement {
+            step: "expect".to_owned(),
+            from: vec!["rows".to_owned()],
+            to: vec!["reader".to_owned()],
+            missing: None,
+            connectors: None,
+            basis: ChangeBasis::Rows(rows),
+            checks: vec![FigureCheck { subject, at: Some((line, 1)), figure }],
+        }
+    }
+
+    #[test]
+    fn rows_are_kept_within_a_bound_and_then_their_sums() {
+        let (all, sums) = (Settlements::default(), Reconciliation { lost: 7, ..Reconciliation::default() });
+        let most = MOST_PACKED / 2;
+        assert_eq!(all.keep_changes(settlement(1, most), &sums), None);
+        assert_eq!(all.keep_changes(settlement(2, most), &sums), None);
+        assert_eq!(all.keep_changes(settlement(3, 1), &sums), Some(NotStored::TooMany));
+        // Another look of the same line takes the place of the former one.
+        assert_eq!(all.keep_changes(settlement(2, most - 1), &sums), None);
+        assert_eq!(all.keep_changes(settlement(3, 1), &sums), None);
+        assert_eq!(all.keep_changes(settlement(4, 1), &sums), Some(NotStored::TooMany));
+        let (messages, changes) = all.take();
+        assert!(messages.is_empty() && changes.len() == 4);
+        let last = changes.iter().find(|one| one.checks[0].at == Some((4, 1))).unwrap();
+        assert_eq!(last.basis.reconciliation().unwrap().lost, 7);
     }
 }

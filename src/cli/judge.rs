@@ -2,13 +2,14 @@
 
 use super::report::name_unusable;
 use super::{Exit, Output};
-use crate::judge::stored::{Finding, again};
+use crate::judge::finding::Finding;
+use crate::judge::stored::again;
 use crate::report::load;
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
 
-/// Judges deliveries of messages again, from the accounts that a run has stored, and says whether the same follows. Those of database
-/// changes have no stored accounts: it says how many there are.
+/// Judges the deliveries of messages and of database changes again, from the accounts that a run has stored, and says whether the same
+/// follows. Where less is stored than that takes, as of database changes in results of older versions, it says of how many.
 ///
 /// Exits as the run did where the same follows, and with 3 where it does not or the accounts cannot be read.
 #[derive(ClapArgs)]

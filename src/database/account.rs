@@ -10,10 +10,9 @@
 //!
 //! A step's share of the account is found by transaction id: see [`Session::run_script`] and [`SqlRecord::xid`](super::SqlRecord::xid).
 
-pub use super::pgoutput::ColumnValue;
 use super::relation::quote_identifier;
 use super::rows::RowReader;
-use super::{Database, DatabaseError, DatabaseResult, Lsn, Relation, Session, TableName};
+use super::{ColumnValue, Database, DatabaseError, DatabaseResult, Lsn, Relation, Session, TableName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -81,11 +80,13 @@ pub struct ChangeAccount {
 }
 
 /// Tables of which something is not in the account.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blind {
     /// Updates and deletes before that position are not in the account.
+    #[serde(with = "super::pairs")]
     pub changes_before: BTreeMap<TableName, Lsn>,
     /// Rows of these were updated or deleted, which the log does not tell: they have no identity.
+    #[serde(with = "super::pairs")]
     pub unseen: BTreeMap<TableName, u64>,
 }
 

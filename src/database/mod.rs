@@ -2,10 +2,12 @@
 
 mod account;
 mod catalog;
+mod column_value;
 mod connection;
 mod database_error;
 mod load;
 mod lsn;
+mod pairs;
 mod parameter;
 mod pgoutput;
 mod publication;
@@ -17,7 +19,8 @@ mod script;
 mod script_run;
 mod slot;
 
-pub use account::{Blind, ChangeAccount, ColumnValue, CommittedTransaction, RowChange, RowOp, inserts_publication};
+pub use account::{Blind, ChangeAccount, CommittedTransaction, RowChange, RowOp, inserts_publication};
+pub use column_value::ColumnValue;
 pub use connection::{Database, Session};
 pub use database_error::{DatabaseError, DatabaseResult, SqlFailure};
 pub use load::{LoadPlan, Repetition};

@@ -1,28 +1,7 @@
 //! Messages of PostgreSQL's `pgoutput` plugin, protocol version 1
 //! ([Logical Replication Message Formats](https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html)).
 
-use super::{DatabaseError, DatabaseResult, Lsn};
-
-/// The value of a column in a change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ColumnValue {
-    /// NULL.
-    Null,
-    /// The value in PostgreSQL's text form.
-    Text(String),
-    /// A large value that the update left as it was; the log does not repeat it.
-    Unchanged,
-}
-
-impl ColumnValue {
-    /// The text, where there is one.
-    pub fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Null | Self::Unchanged => None,
-        }
-    }
-}
+use super::{ColumnValue, DatabaseError, DatabaseResult, Lsn};
 
 pub(super) struct RelationMessage {
     pub(super) id: u32,

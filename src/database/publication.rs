@@ -1,10 +1,11 @@
 //! What a publication covers.
 
 use super::{DatabaseResult, Session, TableName};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A publication, as the catalogue describes it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publication {
     /// Its name.
     pub name: String,
@@ -21,11 +22,12 @@ pub struct Publication {
     /// It publishes truncations.
     pub truncates: bool,
     /// Its tables, under the names by which changes are published, with what it leaves out of them.
+    #[serde(with = "super::pairs")]
     pub tables: BTreeMap<TableName, Published>,
 }
 
 /// What a publication has of a table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     /// The columns, where it does not have all.
     pub columns: Option<BTreeSet<String>>,

@@ -39,7 +39,7 @@ impl fmt::Display for TableName {
 }
 
 /// A type that is not PostgreSQL's own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UserType {
     /// It is one of PostgreSQL's own.
     #[default]
@@ -47,11 +47,11 @@ pub enum UserType {
     /// An enumeration.
     Enum,
     /// Another type, of an extension for example, by its name.
-    Named(Arc<str>),
+    Named(#[serde(with = "shared")] Arc<str>),
 }
 
 /// A column of a [`Relation`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     /// Its name.
     pub name: String,
@@ -68,7 +68,7 @@ pub struct Column {
 }
 
 /// A table as it was when a change was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relation {
     /// Its name.
     pub name: TableName,
@@ -96,6 +96,20 @@ impl Relation {
     /// True where rows have an identity.
     pub fn has_key(&self) -> bool {
         self.columns.iter().any(|column| column.key)
+    }
+}
+
+/// A shared text, as text.
+mod shared {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::sync::Arc;
+
+    pub(super) fn serialize<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+        Ok(String::deserialize(deserializer)?.into())
     }
 }
 

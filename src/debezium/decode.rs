@@ -1,11 +1,12 @@
 //! Records of Debezium's topics into events.
 
 use super::envelope::{ChangeEvent, RowImage, RowValues, TableOrigin};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
 /// Records that carry no change of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Ignored {
     /// `heartbeat.interval.ms`.
     Heartbeat,
@@ -36,7 +37,7 @@ pub enum ReadKind {
 }
 
 /// A record that is no envelope.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlainRecord {
     /// The key as JSON text; a key that is not JSON becomes a JSON string.
     pub key: Option<Box<str>>,

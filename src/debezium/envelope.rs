@@ -1,6 +1,7 @@
 //! The envelope around a row's change. Fields are found by name, never by order; what versions write differently is read either way.
 
 use crate::database::{Lsn, TableName};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -8,7 +9,8 @@ use std::sync::Arc;
 pub type RowValues = Map<String, Value>;
 
 /// A row kept as text: a snapshot has hundreds of thousands, and a parsed map takes five times the memory.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
 pub struct RowImage(Box<str>);
 
 impl RowImage {
@@ -28,6 +30,17 @@ impl RowImage {
     }
 }
 
+impl<'de> Deserialize<'de> for RowImage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<str>::deserialize(deserializer)?;
+        // The text stays as it is: a number that is written anew may have another last digit.
+        match serde_json::from_str::<RowValues>(&text) {
+            Ok(_) => Ok(Self(text)),
+            Err(_) => Err(de::Error::custom("a row is a JSON object")),
+        }
+    }
+}
+
 /// What all events of a table have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableOrigin {
@@ -44,22 +57,27 @@ pub struct TableOrigin {
 }
 
 /// What an event says happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Op {
     /// `c`: inserted.
+    #[serde(rename = "c")]
     Create,
     /// `u`: updated.
+    #[serde(rename = "u")]
     Update,
     /// `d`: deleted.
+    #[serde(rename = "d")]
     Delete,
     /// `r`: read by a snapshot.
+    #[serde(rename = "r")]
     Read,
     /// `t`: the table was truncated.
+    #[serde(rename = "t")]
     Truncate,
 }
 
 /// Which part of a snapshot an event belongs to. Versions write a boolean or a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Snapshot {
     /// Streamed from the log.
     No,

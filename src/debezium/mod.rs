@@ -9,12 +9,10 @@ mod schema;
 mod value;
 
 pub use connector_config::{PostgresConnector, marked_name, postgres_config, safe_name, topic_name};
-pub use decode::{EventDecoder, PlainRecord, ReadEvent, ReadKind};
-pub use envelope::{ChangeEvent, Op, RowImage, RowValues, Snapshot};
-#[cfg(test)]
-pub use envelope::{ChangeSource, TableOrigin};
+pub use decode::{EventDecoder, Ignored, PlainRecord, ReadEvent, ReadKind};
+pub use envelope::{ChangeEvent, ChangeSource, Op, RowImage, RowValues, Snapshot, TableOrigin};
 pub use latency::arrivals;
-pub use rules::{CaptureRules, Deletes, Duty, Flat, Form, Outbox, PublicationFacts};
+pub use rules::{CaptureRules, Deletes, Duty, Flat, Form, Outbox, PublicationFacts, RulesSource};
 pub use schema::{EnvelopeSchema, Violation};
 pub use value::{
     Agreement, canonical_json, canonical_text, canonical_value, compare, compare_rows, may_be_filled, plain,

@@ -1,14 +1,19 @@
 //! Deliveries from `sql` steps: every row's change against the events that the readers saw.
 
+use super::Settled;
 use super::connectors::Known;
-use super::terms;
+use super::judged::Basis;
 use crate::accounting::Claims;
-use crate::accounting::changes::{Expectation, Reconciliation, ScopedConnector, reconcile};
+use crate::accounting::changes::{
+    ChangeBasis, ChangeSettlement, Expectation, NotStored, PackedRows, Reconciliation, ScopedConnector, reconcile,
+    written,
+};
 use crate::connect::ConfigRedactor;
 use crate::database::Lsn;
 use crate::debezium::{CaptureRules, Form, ReadEvent, ReadKind};
+use crate::judge::terms;
 use crate::load::consume::Capture;
-use crate::record::DeliveryRecord;
+use crate::record::without_secrets;
 use crate::verb::{Live, LiveReader, SharedRun, StepError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -36,11 +41,9 @@ pub(crate) async fn settle(
     from: Vec<String>,
     to: Vec<String>,
     deadline: Instant,
-) -> Result<DeliveryRecord, StepError> {
+) -> Result<Settled, StepError> {
     for id in &from {
-        while run.live.is_running(id) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        run.live.ended(id).await;
     }
     let claims = claims(run, &from);
     let readers: Vec<Arc<dyn LiveReader>> = to.iter().filter_map(|id| run.live.reader(id)).collect();
@@ -50,26 +53,50 @@ pub(crate) async fn settle(
         missing.get_or_insert_with(|| format!("`{id}` did not start"));
     }
     let mut known = Known::of(run).await;
-    let (changes, drained) = wait(run, &claims, &readers, &captures, &mut known, deadline).await?;
-    if !drained {
-        missing.get_or_insert_with(|| "the readers did not reach the end of the log in time".to_owned());
-    }
+    let Reconciled { changes, rows } = wait(run, &claims, &readers, &captures, &mut known, deadline).await?;
     if let Some(imbalance) = changes.sheet.imbalance() {
         let message = format!("the sheet of this delivery does not balance: {imbalance}");
         return Err(StepError::broken("sheet", message)
             .help("this is a defect of kscen; please send the run's folder to its maintainers"));
     }
-    tell(run, &changes, &mut missing).await;
-    let ledger = terms::ledger(&changes, drained && missing.is_none());
-    Ok(DeliveryRecord {
-        drained: ledger.drained,
-        from,
-        to,
-        missing_evidence: missing,
-        changes: Some(Box::new(changes)),
-        ledger,
-        ..DeliveryRecord::default()
-    })
+    let connectors = tell(run, &changes).await;
+    let (basis, changes) = basis(run, rows, changes).await?;
+    let redactor = run.recorder.redactor();
+    let shown = |words: Option<String>| words.map(|words| redactor.text(&words).into_owned());
+    let (missing, connectors) = (shown(missing), shown(connectors));
+    let settlement = ChangeSettlement { step: String::new(), from, to, missing, connectors, basis, checks: Vec::new() };
+    let record = terms::delivery(&settlement, changes);
+    Ok(Settled { record, basis: Basis::Changes(settlement) })
+}
+
+/// What is stored of a delivery, and its account. Where secrets had to be taken out of the account there is one in the rows.
+async fn basis(
+    run: &SharedRun,
+    rows: Result<Vec<u8>, NotStored>,
+    changes: Reconciliation,
+) -> Result<(ChangeBasis, Reconciliation), StepError> {
+    let redactor = run.recorder.redactor();
+    let shown = without_secrets(&changes, &redactor).unwrap_or_default();
+    let packed = match rows {
+        _ if shown != changes => Err(NotStored::Secret),
+        // Other steps go on while hundreds of thousands of rows are packed.
+        Ok(rows) => tokio::task::spawn_blocking(move || PackedRows::of(&rows, &redactor))
+            .await
+            .map_err(|error| StepError::broken("account", format!("its rows cannot be packed: {error}")))?,
+        Err(why) => Err(why),
+    };
+    let basis = match packed {
+        Ok(rows) => ChangeBasis::Rows(rows),
+        Err(because) => ChangeBasis::Sums { because, sums: Box::new(shown.clone()) },
+    };
+    Ok((basis, shown))
+}
+
+/// What a look at the rows gave.
+struct Reconciled {
+    changes: Reconciliation,
+    /// What it followed from, where the look was the last.
+    rows: Result<Vec<u8>, NotStored>,
 }
 
 /// Looks again and again until every change has its place, or time is up.
@@ -80,7 +107,7 @@ async fn wait(
     captures: &[Arc<Capture>],
     known: &mut [Known],
     deadline: Instant,
-) -> Result<(Reconciliation, bool), StepError> {
+) -> Result<Reconciled, StepError> {
     let mut passed_since: Option<Instant> = None;
     loop {
         // Asked before the readers are drained: what the connector has confirmed is in the log by then.
@@ -105,43 +132,38 @@ async fn wait(
             tokio::time::sleep(GLANCE).await;
             continue;
         }
-        let changes = evidence.reconcile(run).await?;
-        let complete = changes.is_complete();
         if passed {
             passed_since.get_or_insert_with(Instant::now);
         }
         // Partitions are written side by side: a later change may be in the log a moment before an earlier one.
-        if late || (complete && drained) || passed_since.is_some_and(|since| since.elapsed() >= GRACE) {
-            return Ok((changes, drained));
+        let enough = late || passed_since.is_some_and(|since| since.elapsed() >= GRACE);
+        if let Some(last) = evidence.last(run, enough).await? {
+            return Ok(last);
         }
         tokio::time::sleep(GLANCE).await;
     }
 }
 
-/// Says what deserves to be said of a delivery beside its figures.
-async fn tell(run: &Arc<SharedRun>, changes: &Reconciliation, missing: &mut Option<String>) {
+/// Says what deserves to be said of a delivery beside its figures. What the connectors say of themselves, where changes have not
+/// arrived.
+async fn tell(run: &SharedRun, changes: &Reconciliation) -> Option<String> {
     for replay in &changes.replays {
         run.recorder.note(format!(
             "{} changes came a second time, from {}-{}@{}: the connector went back to {} and repeated up to {}",
             replay.events, replay.topic, replay.partition, replay.first_offset, replay.from, replay.to
         ));
     }
-    if changes.unread > 0 {
-        let states = states(run).await;
+    let states = if changes.unread > 0 { Some(states(run).await) } else { None };
+    if let Some(states) = &states {
         run.recorder.warn(format!("{} changes have not arrived: {states}", changes.unread));
-        missing.get_or_insert_with(|| format!("the connector has not read that far: {states}"));
     }
     if changes.missing_tombstones > 0 {
         run.recorder.warn(format!("{} deletes were not followed by a tombstone", changes.missing_tombstones));
     }
     for gap in &changes.unjudged {
-        let gap = terms::gap(gap);
-        run.recorder.warn(format!("not judged: {gap}"));
-        missing.get_or_insert(gap);
+        run.recorder.warn(format!("not judged: {}", terms::gap(gap)));
     }
-    if let Some(nothing) = terms::nothing_owed(changes) {
-        missing.get_or_insert(nothing);
-    }
+    states
 }
 
 /// Lets a reader wait for what the connector still has to send of the changes committed so far, at most until `deadline`: the end of
@@ -215,6 +237,17 @@ impl Evidence<'_> {
             expectation.connectors.iter().zip(last).all(|(connector, last)| {
                 last.is_none() || furthest(connector.rules, events) >= last || connector.confirmed >= last
             })
+        })
+        .await
+    }
+
+    /// What became of every change, with what that follows from, where it is `enough` or nothing is missing.
+    async fn last(&self, run: &SharedRun, enough: bool) -> Result<Option<Reconciled>, StepError> {
+        // Both in one look: the reader reads on.
+        self.with(run, |expectation, events| {
+            let changes = reconcile(expectation, events);
+            let last = enough || (changes.is_complete() && self.drained);
+            last.then(|| Reconciled { changes, rows: written(expectation, events) })
         })
         .await
     }

@@ -53,7 +53,7 @@ async fn implied_changes(run: &Arc<SharedRun>, guarantee: Guarantee, settled: &[
         }
         let to = vec![reader.clone()];
         let result = changes::settle(run, writers.clone(), to.clone(), Instant::now() + PATIENCE).await;
-        conclude(run, guarantee, &writers, &to, result.map(Settled::from));
+        conclude(run, guarantee, &writers, &to, result);
     }
 }
 

@@ -1,11 +1,12 @@
 //! A settled delivery, and the checks that follow from it.
 
 use super::samples;
+use crate::accounting::changes::{ChangeSettlement, Figure, FigureCheck, Tally};
 use crate::accounting::{Class, ClassCheck, Settlement};
 use crate::judge;
-use crate::judge::changes::observed;
+use crate::judge::changes::{observed, tallied};
 use crate::judge::delivery::{forbidden, none};
-use crate::record::{CheckOutcome, CheckRecord, DeliveryRecord, Demand, EventKind};
+use crate::record::{CheckOutcome, CheckRecord, DeliveryRecord, Demand, EventKind, Observed};
 use crate::scenario::Guarantee;
 use crate::text::Location;
 use crate::verb::SharedRun;
@@ -14,8 +15,16 @@ use crate::verb::SharedRun;
 pub struct Settled {
     /// The account.
     pub record: DeliveryRecord,
-    /// What it was settled from; absent for changes of a database.
-    pub settlement: Option<Settlement>,
+    /// What it was settled from.
+    pub basis: Basis,
+}
+
+/// What a delivery was settled from.
+pub enum Basis {
+    /// Accounts of messages.
+    Messages(Settlement),
+    /// The account of a database.
+    Changes(ChangeSettlement),
 }
 
 impl Settled {
@@ -31,13 +40,24 @@ impl Settled {
         let observed = observed(&self.record, class, &demand);
         let outcome = judge::decide(&demand, &observed);
         let samples = if outcome == CheckOutcome::Pass { Vec::new() } else { samples(&self.record, class) };
-        if let Some(settlement) = &mut self.settlement {
-            step.clone_into(&mut settlement.step);
-            settlement.guaranteed = self.record.guarantee.is_some();
-            let at = at.as_ref().map(|at| (at.line, at.column));
-            settlement.checks.push(ClassCheck { subject: subject.clone(), at, class });
+        let line = at.as_ref().map(|at| (at.line, at.column));
+        match &mut self.basis {
+            Basis::Messages(settlement) => {
+                step.clone_into(&mut settlement.step);
+                settlement.guaranteed = self.record.guarantee.is_some();
+                settlement.checks.push(ClassCheck { subject: subject.clone(), at: line, class });
+            }
+            Basis::Changes(settlement) => keep(settlement, step, &subject, line, Figure::Class(class)),
         }
         CheckRecord { step: step.to_owned(), subject, demand, observed, outcome, at, samples }
+    }
+
+    /// Looks at one figure of an account of changes.
+    pub fn tally(&mut self, step: &str, subject: &str, tally: Tally, at: &Location) -> Observed {
+        if let Basis::Changes(settlement) = &mut self.basis {
+            keep(settlement, step, subject, Some((at.line, at.column)), Figure::Tally(tally));
+        }
+        tallied(&self.record, tally)
     }
 
     /// The classes that it owes a guarantee to be without. A source task has one request in flight, so each row's changes keep
@@ -51,8 +71,18 @@ impl Settled {
 
     /// Reports the account, and keeps what it was settled from.
     pub fn report(self, run: &SharedRun) {
-        if let Some(settlement) = self.settlement {
-            run.settlements.keep(settlement);
+        let not_stored = match (self.basis, &self.record.changes) {
+            (Basis::Messages(settlement), _) => {
+                run.settlements.keep(settlement);
+                None
+            }
+            (Basis::Changes(settlement), Some(changes)) => run.settlements.keep_changes(settlement, changes),
+            (Basis::Changes(_), None) => None,
+        };
+        if let Some(why) = not_stored {
+            let (from, to) = (self.record.from.join(", "), self.record.to.join(", "));
+            run.recorder
+                .note(format!("the rows from {from} to {to} are not stored for `kscen judge`, their sums are: {why}"));
         }
         run.recorder.emit(EventKind::Delivery { record: Box::new(self.record) });
     }
@@ -70,10 +100,9 @@ impl Settled {
     }
 }
 
-impl From<DeliveryRecord> for Settled {
-    fn from(record: DeliveryRecord) -> Self {
-        Self { record, settlement: None }
-    }
+fn keep(settlement: &mut ChangeSettlement, step: &str, subject: &str, at: Option<(usize, usize)>, figure: Figure) {
+    step.clone_into(&mut settlement.step);
+    settlement.checks.push(FigureCheck { subject: subject.to_owned(), at, figure });
 }
 
 #[cfg(test)]
@@ -81,7 +110,8 @@ mod tests {
     use super::*;
     use crate::accounting::archive::{FILE, StoredAccounts};
     use crate::accounting::{ReaderAccount, RunIdentity, SenderAccount};
-    use crate::judge::stored::{Finding, again};
+    use crate::judge::finding::{Finding, Limits};
+    use crate::judge::stored::again;
     use crate::record::{Record, Unit};
 
     /// Ten messages, of which so many were acknowledged and the others are known not to be written, and a reader that has seen none.
@@ -115,7 +145,7 @@ mod tests {
                 let drained = ledger.drained;
                 let record =
                     DeliveryRecord { from, to, incomplete, drained, ledger, guarantee, ..DeliveryRecord::default() };
-                let mut settled = Settled { record, settlement: Some(settlement) };
+                let mut settled = Settled { record, basis: Basis::Messages(settlement) };
                 let mut run: Record =
                     serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a record");
                 run.checks.clear();
@@ -127,10 +157,11 @@ mod tests {
                 }
                 run.deliveries = vec![settled.record];
                 let folder = tempfile::tempdir().expect("a folder");
-                let settlements = settled.settlement.into_iter().collect();
-                let accounts = StoredAccounts { run: run.run.id.clone(), kscen: String::new(), settlements };
+                let Basis::Messages(settlement) = settled.basis else { panic!("it is of messages") };
+                let (settlements, changes) = (vec![settlement], Vec::new());
+                let accounts = StoredAccounts { run: run.run.id.clone(), kscen: String::new(), settlements, changes };
                 accounts.write(&folder.path().join(FILE)).expect("it can be written");
-                let same = Finding::Same { deliveries: 1, checks: 20, changes: 0 };
+                let same = Finding::Same { deliveries: 1, checks: 20, limits: Limits::default() };
                 assert_eq!(again(&run, folder.path()), same, "{acked} acknowledged, {guarantee:?}");
             }
         }

@@ -11,7 +11,6 @@ mod partners;
 mod samples;
 mod scan;
 mod settle;
-mod terms;
 
 pub use accounts::write_accounts;
 pub use changes::arrive;

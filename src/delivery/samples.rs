@@ -1,8 +1,8 @@
 //! The first offenders of a class, for whoever reads a failed check.
 
-use super::terms;
 use crate::accounting::Class;
 use crate::judge::delivery::describe;
+use crate::judge::terms;
 use crate::record::DeliveryRecord;
 
 /// How many a failed check prints; the record keeps more.

@@ -1,5 +1,6 @@
 //! Waits for senders, drains readers, and settles the account between them.
 
+use super::judged::Basis;
 use super::scan::scan;
 use super::{PATIENCE, Settled, matched, partners};
 use crate::accounting::matching::Matching;
@@ -35,9 +36,7 @@ pub struct WantedDelivery {
 pub async fn settle(run: &Arc<SharedRun>, wanted: WantedDelivery, deadline: Instant) -> Result<Settled, StepError> {
     for id in &wanted.from {
         // The senders end by themselves, bounded by their own delivery timeout.
-        while run.live.is_running(id) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        run.live.ended(id).await;
     }
     let mut before = None;
     let looked = loop {
@@ -57,11 +56,12 @@ pub async fn settle(run: &Arc<SharedRun>, wanted: WantedDelivery, deadline: Inst
         drained: ledger.drained,
         missing_evidence: missing,
         incomplete: incomplete.clone(),
+        stored: true,
         ledger,
         ..DeliveryRecord::default()
     };
     settlement.incomplete = incomplete;
-    balanced(run, Settled { record, settlement: Some(settlement) })
+    balanced(run, Settled { record, basis: Basis::Messages(settlement) })
 }
 
 /// What one look at the accounts and the log has shown.

@@ -4,6 +4,7 @@ pub mod changes;
 mod decide;
 pub mod delivery;
 mod during;
+pub mod finding;
 mod implied;
 pub mod measure;
 pub mod noise;
@@ -11,6 +12,7 @@ pub mod phases;
 pub mod recovery;
 pub mod stored;
 mod tail;
+pub mod terms;
 mod verdict;
 
 pub use decide::decide;

@@ -1,113 +1,40 @@
 //! Judging deliveries again from stored accounts.
 
-use super::decide;
+use super::changes::tallied;
 use super::delivery::observed;
+use super::finding::{Finding, Limits};
+use super::{decide, terms};
 use crate::accounting::archive::{AccountsError, FILE, StoredAccounts};
+use crate::accounting::changes::{ChangeSettlement, Figure};
 use crate::accounting::{ClassCheck, Settlement};
-use crate::record::{CheckRecord, DeliveryRecord, Record};
+use crate::record::{CheckRecord, DeliveryRecord, Demand, Observed, Record};
 use crate::scenario::Guarantee;
-use std::fmt;
 use std::path::Path;
 
-/// What came of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
-    /// The run settled no delivery of messages.
-    Nothing {
-        /// Deliveries of database changes, whose accounts are not stored.
-        changes: usize,
-    },
-    /// The same follows from the stored accounts.
-    Same {
-        /// Deliveries that were settled again.
-        deliveries: usize,
-        /// Checks that were decided again.
-        checks: usize,
-        /// Deliveries of database changes, whose accounts are not stored.
-        changes: usize,
-    },
-    /// Something else follows.
-    Differs {
-        /// What, a line each.
-        differences: Vec<String>,
-    },
-    /// The accounts cannot be read.
-    Unreadable {
-        /// Why.
-        reason: String,
-    },
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nothing { changes } => {
-                f.write_str("no delivery of messages was judged")?;
-                unstored(f, *changes)
-            }
-            Self::Same { deliveries, checks, changes } => {
-                write!(f, "the same follows from the stored accounts: deliveries {deliveries}, checks {checks}")?;
-                unstored(f, *changes)
-            }
-            Self::Differs { differences } => write!(
-                f,
-                "something else follows from the stored accounts. Either a file was changed, or this is a defect of kscen: please \
-                 send result.json and {FILE} to its maintainers\n  {}",
-                differences.join("\n  ")
-            ),
-            Self::Unreadable { reason } => write!(
-                f,
-                "the deliveries cannot be judged again, so this result proves nothing about messages: {FILE}: {reason}"
-            ),
-        }
-    }
-}
-
-/// What was left out.
-fn unstored(f: &mut fmt::Formatter<'_>, changes: usize) -> fmt::Result {
-    if changes == 0 {
-        return Ok(());
-    }
-    write!(f, "; not judged again, because their accounts are not stored: deliveries of database changes {changes}")
-}
-
-/// Settles and judges every delivery of messages again.
+/// Settles and judges every delivery again.
 pub fn again(record: &Record, folder: &Path) -> Finding {
-    let changes = record.deliveries.iter().filter(|delivery| delivery.changes.is_some()).count();
+    let unstored = |delivery: &&DeliveryRecord| delivery.changes.is_some() && !delivery.stored;
+    let unstored = record.deliveries.iter().filter(unstored).count();
+    let limits = Limits { unstored, ..Limits::default() };
     let path = folder.join(FILE);
-    if changes == record.deliveries.len() && !path.exists() {
-        return Finding::Nothing { changes };
+    if unstored == record.deliveries.len() && !path.exists() {
+        return Finding::Nothing { limits };
     }
     let archive = match StoredAccounts::read(&path) {
         Ok(archive) => archive,
         Err(error) => return Finding::Unreadable { reason: unreadable(&error) },
     };
-    let (mut differences, mut checks) = (Vec::new(), 0);
+    let mut second = SecondLook { record, differences: Vec::new(), checks: 0, limits };
     if archive.run != record.run.id {
-        differences.push(format!("the accounts are those of run {}", archive.run));
+        second.differences.push(format!("the accounts are those of run {}", archive.run));
     }
-    for settlement in &archive.settlements {
-        let delivery = rebuild(settlement);
-        if let Some(imbalance) = delivery.ledger.sheet.imbalance() {
-            differences.push(format!("{}: it does not add up: {imbalance}", name(settlement)));
-        }
-        for check in &settlement.checks {
-            checks += 1;
-            differences.extend(decided_again(record, settlement, &delivery, check));
-        }
+    second.messages(&archive.settlements);
+    if let Err(reason) = second.changes(&archive.changes) {
+        return Finding::Unreadable { reason: unreadable(&AccountsError::Damaged(reason)) };
     }
-    let stored = record.deliveries.iter().filter(|delivery| delivery.changes.is_none());
-    for delivery in stored {
-        let same = |settlement: &&Settlement| {
-            settlement.from == delivery.from && settlement.to == delivery.to && settlement.report() == delivery.ledger
-        };
-        if !archive.settlements.iter().any(|settlement| same(&settlement)) {
-            let (from, to) = (delivery.from.join(", "), delivery.to.join(", "));
-            differences.push(format!("from {from} to {to}: the stored accounts give other counts"));
-        }
-    }
+    let SecondLook { differences, checks, limits, .. } = second;
     if differences.is_empty() {
-        return Finding::Same { deliveries: archive.settlements.len(), checks, changes };
+        return Finding::Same { deliveries: archive.settlements.len() + archive.changes.len(), checks, limits };
     }
     Finding::Differs { differences }
 }
@@ -122,8 +49,111 @@ fn unreadable(error: &AccountsError) -> String {
     format!("{error}{}", if damaged { &send } else { "" })
 }
 
-fn name(settlement: &Settlement) -> String {
-    format!("from {} to {}", settlement.from.join(", "), settlement.to.join(", "))
+fn name(from: &[String], to: &[String]) -> String {
+    format!("from {} to {}", from.join(", "), to.join(", "))
+}
+
+/// A check of which the accounts speak.
+struct Wanted<'a> {
+    step: &'a str,
+    subject: &'a str,
+    at: Option<(usize, usize)>,
+}
+
+/// What is found while a result is judged again.
+struct SecondLook<'a> {
+    record: &'a Record,
+    differences: Vec<String>,
+    checks: usize,
+    limits: Limits,
+}
+
+impl SecondLook<'_> {
+    fn messages(&mut self, settlements: &[Settlement]) {
+        for settlement in settlements {
+            let delivery = rebuild(settlement);
+            let name = name(&settlement.from, &settlement.to);
+            self.balanced(&name, delivery.ledger.sheet.imbalance());
+            for ClassCheck { subject, at, class } in &settlement.checks {
+                let wanted = Wanted { step: &settlement.step, subject, at: *at };
+                self.decide(&name, &wanted, |demand| observed(&delivery, *class, demand));
+            }
+        }
+        for delivery in self.record.deliveries.iter().filter(|delivery| delivery.changes.is_none()) {
+            let same = |settlement: &Settlement| {
+                settlement.from == delivery.from
+                    && settlement.to == delivery.to
+                    && settlement.report() == delivery.ledger
+            };
+            self.counted(delivery, settlements.iter().any(same));
+        }
+    }
+
+    /// The same of database changes; why their rows cannot be read, where they cannot.
+    fn changes(&mut self, settlements: &[ChangeSettlement]) -> Result<(), String> {
+        let mut rebuilt = Vec::new();
+        for settlement in settlements {
+            let name = name(&settlement.from, &settlement.to);
+            let changes = settlement.basis.reconciliation().map_err(|why| format!("{name}: {why}"))?;
+            if let Some(why) = settlement.basis.not_stored() {
+                *self.limits.sums_only.entry(why).or_default() += 1;
+            }
+            self.balanced(&name, changes.sheet.imbalance());
+            let delivery = terms::delivery(settlement, changes);
+            for check in &settlement.checks {
+                let wanted = Wanted { step: &settlement.step, subject: &check.subject, at: check.at };
+                self.decide(&name, &wanted, |demand| match check.figure {
+                    Figure::Class(class) => super::changes::observed(&delivery, class, demand),
+                    Figure::Tally(tally) => tallied(&delivery, tally),
+                });
+            }
+            rebuilt.push(delivery);
+        }
+        for delivery in self.record.deliveries.iter().filter(|delivery| delivery.changes.is_some() && delivery.stored) {
+            self.counted(delivery, rebuilt.iter().any(|again| is_same(again, delivery)));
+        }
+        Ok(())
+    }
+
+    fn balanced(&mut self, name: &str, imbalance: Option<String>) {
+        self.differences.extend(imbalance.map(|imbalance| format!("{name}: it does not add up: {imbalance}")));
+    }
+
+    fn counted(&mut self, delivery: &DeliveryRecord, same: bool) {
+        if !same {
+            let name = name(&delivery.from, &delivery.to);
+            self.differences.push(format!("{name}: the stored accounts give other counts"));
+        }
+    }
+
+    /// Decides one check again.
+    fn decide(&mut self, name: &str, wanted: &Wanted<'_>, look: impl Fn(&Demand) -> Observed) {
+        self.checks += 1;
+        let is_it = |check: &&CheckRecord| {
+            check.step == wanted.step
+                && check.subject == wanted.subject
+                && check.at.as_ref().map(|at| (at.line, at.column)) == wanted.at
+        };
+        let Some(check) = self.record.checks.iter().rfind(is_it) else {
+            self.differences.push(format!("{name}: the result has no check of {}", wanted.subject));
+            return;
+        };
+        let observed = look(&check.demand);
+        if decide(&check.demand, &observed) != check.outcome || observed != check.observed {
+            let (subject, former) = (wanted.subject, &check.observed);
+            self.differences.push(format!("{name}: {subject}: the result has {former}, the accounts give {observed}"));
+        }
+    }
+}
+
+/// Whether the result tells of a delivery what follows from its account.
+fn is_same(again: &DeliveryRecord, told: &DeliveryRecord) -> bool {
+    let tells = |delivery: &DeliveryRecord| (delivery.drained, delivery.missing_evidence.clone());
+    again.from == told.from
+        && again.to == told.to
+        && again.changes == told.changes
+        && again.ledger == told.ledger
+        && tells(again) == tells(told)
 }
 
 fn rebuild(settlement: &Settlement) -> DeliveryRecord {
@@ -135,44 +165,21 @@ fn rebuild(settlement: &Settlement) -> DeliveryRecord {
         incomplete: settlement.incomplete.clone(),
         // Which one does not matter: the checks name the classes that it forbids.
         guarantee: settlement.guaranteed.then_some(Guarantee::AtLeastOnce),
+        stored: true,
         ledger,
         ..DeliveryRecord::default()
     }
 }
 
-/// What is different about one check.
-fn decided_again(
-    record: &Record,
-    settlement: &Settlement,
-    delivery: &DeliveryRecord,
-    wanted: &ClassCheck,
-) -> Option<String> {
-    let is_it = |check: &&CheckRecord| {
-        check.step == settlement.step
-            && check.subject == wanted.subject
-            && check.at.as_ref().map(|at| (at.line, at.column)) == wanted.at
-    };
-    let Some(check) = record.checks.iter().rfind(is_it) else {
-        return Some(format!("{}: the result has no check of {}", name(settlement), wanted.subject));
-    };
-    let observed = observed(delivery, wanted.class, &check.demand);
-    let outcome = decide(&check.demand, &observed);
-    (outcome != check.outcome || observed != check.observed).then(|| {
-        format!(
-            "{}: {}: the result has {}, the accounts give {observed}",
-            name(settlement),
-            wanted.subject,
-            check.observed
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounting::changes::{ChangeBasis, FigureCheck, NotStored, Reconciliation, Tally, stored_example};
     use crate::accounting::{Class, SenderAccount};
     use crate::judge::delivery::none;
     use crate::record::CheckOutcome;
+    use crate::text::Location;
+    use std::collections::BTreeMap;
 
     fn run(folder: &Path) -> Record {
         let mut record: Record = serde_json::from_str(include_str!("../../tests/goldens/record.json")).unwrap();
@@ -193,17 +200,130 @@ mod tests {
         let outcome = CheckOutcome::Unknown;
         record.checks =
             vec![CheckRecord { step, subject, demand: none(), observed, outcome, at: None, samples: Vec::new() }];
-        let archive =
-            StoredAccounts { run: record.run.id.clone(), kscen: String::new(), settlements: vec![settlement] };
+        let archive = StoredAccounts {
+            run: record.run.id.clone(),
+            kscen: String::new(),
+            settlements: vec![settlement],
+            changes: Vec::new(),
+        };
         archive.write(&folder.join(FILE)).unwrap();
         record
+    }
+
+    /// The same of database changes.
+    fn run_of_changes(folder: &Path, basis: ChangeBasis, changes: Reconciliation) -> Record {
+        let mut record: Record = serde_json::from_str(include_str!("../../tests/goldens/record.json")).unwrap();
+        let figures = [Figure::Class(Class::Lost), Figure::Class(Class::Corrupted), Figure::Tally(Tally::Inserts)];
+        let checks = figures.map(|figure| FigureCheck { subject: format!("{figure:?}"), at: Some((3, 5)), figure });
+        let (step, from, to) = ("expect".to_owned(), vec!["rows".to_owned()], vec!["reader".to_owned()]);
+        let settlement =
+            ChangeSettlement { step, from, to, missing: None, connectors: None, basis, checks: checks.into() };
+        let delivery = terms::delivery(&settlement, changes);
+        let decided = settlement.checks.iter().map(|check| {
+            let observed = match check.figure {
+                Figure::Class(class) => crate::judge::changes::observed(&delivery, class, &none()),
+                Figure::Tally(tally) => tallied(&delivery, tally),
+            };
+            let at = Some(Location { file: "a.yaml".to_owned(), line: 3, column: 5 });
+            let (step, subject, outcome) = ("expect".to_owned(), check.subject.clone(), decide(&none(), &observed));
+            CheckRecord { step, subject, demand: none(), observed, outcome, at, samples: Vec::new() }
+        });
+        record.checks = decided.collect();
+        record.deliveries = vec![delivery];
+        let (run, kscen) = (record.run.id.clone(), String::new());
+        let archive = StoredAccounts { run, kscen, settlements: Vec::new(), changes: vec![settlement] };
+        archive.write(&folder.join(FILE)).unwrap();
+        record
+    }
+
+    fn differs(record: &Record, folder: &Path, change: impl Fn(&mut Record), why: &str) {
+        let mut other = record.clone();
+        change(&mut other);
+        assert!(matches!(again(&other, folder), Finding::Differs { .. }), "{why}");
+    }
+
+    #[test]
+    fn changes_of_a_database_are_settled_again_from_their_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let (rows, changes) = stored_example();
+        let record = run_of_changes(folder.path(), rows, changes);
+        let same = Finding::Same { deliveries: 1, checks: 3, limits: Limits::default() };
+        assert_eq!(again(&record, folder.path()), same);
+        assert_eq!(record.checks[1].outcome, CheckOutcome::Fail);
+        let changed = |record: &mut Record, change: fn(&mut Reconciliation)| {
+            change(record.deliveries[0].changes.as_mut().unwrap());
+        };
+        let folder = folder.path();
+        differs(&record, folder, |record| record.checks[1].outcome = CheckOutcome::Pass, "a pass was written in");
+        differs(&record, folder, |record| changed(record, |changes| changes.lost += 1), "a sum was changed");
+        differs(
+            &record,
+            folder,
+            |record| changed(record, |changes| changes.samples.clear()),
+            "a sample was taken away",
+        );
+        differs(&record, folder, |record| record.deliveries[0].ledger.read += 1, "a count was changed");
+        differs(
+            &record,
+            folder,
+            |record| record.deliveries[0].missing_evidence = None,
+            "what is missing was taken away",
+        );
+        differs(&record, folder, |record| record.deliveries[0].drained = true, "it was said to be drained");
+        differs(&record, folder, |record| record.checks.clear(), "a check was taken away");
+        std::fs::remove_file(folder.join(FILE)).unwrap();
+        assert!(matches!(again(&record, folder), Finding::Unreadable { .. }));
+    }
+
+    #[test]
+    fn what_is_stored_in_part_or_not_at_all_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, changes) = stored_example();
+        let sums = ChangeBasis::Sums { because: NotStored::TooMany, sums: Box::new(changes.clone()) };
+        let mut record = run_of_changes(folder.path(), sums, changes.clone());
+        let limits = Limits { sums_only: BTreeMap::from([(NotStored::TooMany, 1)]), unstored: 0 };
+        let finding = again(&record, folder.path());
+        assert_eq!(finding, Finding::Same { deliveries: 1, checks: 3, limits });
+        assert!(
+            finding.to_string().ends_with("more rows than are stored: deliveries of database changes 1"),
+            "{finding}"
+        );
+        // A result of an older version.
+        record.deliveries[0].stored = false;
+        std::fs::remove_file(folder.path().join(FILE)).unwrap();
+        let finding = again(&record, folder.path());
+        assert_eq!(finding, Finding::Nothing { limits: Limits { unstored: 1, ..Limits::default() } });
+        assert!(finding.to_string().ends_with("are not stored: deliveries of database changes 1"), "{finding}");
+        let whole = ChangeBasis::Sums { because: NotStored::Secret, sums: Box::default() };
+        let record = run_of_changes(folder.path(), whole, changes);
+        assert!(matches!(again(&record, folder.path()), Finding::Differs { .. }), "sums of nothing");
+    }
+
+    #[test]
+    fn rows_and_sums_that_no_kscen_has_written_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let packed = serde_json::json!({ "rows": "AAAA" });
+        let record = run_of_changes(folder.path(), serde_json::from_value(packed).unwrap(), Reconciliation::default());
+        let finding = again(&record, folder.path());
+        assert!(matches!(&finding, Finding::Unreadable { reason } if reason.contains("maintainers")), "{finding}");
+        let mut sums = Reconciliation::default();
+        (sums.sheet.once, sums.sheet.lost, sums.sheet.owed) = (u64::MAX, u64::MAX, u64::MAX);
+        (sums.delivered.inserts, sums.delivered.updates, sums.covered_by_snapshot) = (u64::MAX, u64::MAX, u64::MAX);
+        sums.expected = sums.delivered;
+        let basis = ChangeBasis::Sums { because: NotStored::TooMany, sums: Box::new(sums.clone()) };
+        let record = run_of_changes(folder.path(), basis, sums);
+        let finding = again(&record, folder.path()).to_string();
+        assert!(finding.contains("it does not add up"), "{finding}");
     }
 
     #[test]
     fn what_was_decided_is_decided_again_and_no_other_way() {
         let folder = tempfile::tempdir().unwrap();
         let record = run(folder.path());
-        assert_eq!(again(&record, folder.path()), Finding::Same { deliveries: 1, checks: 1, changes: 0 });
+        assert_eq!(
+            again(&record, folder.path()),
+            Finding::Same { deliveries: 1, checks: 1, limits: Limits::default() }
+        );
         let mut other = record.clone();
         other.checks[0].outcome = CheckOutcome::Pass;
         assert!(matches!(again(&other, folder.path()), Finding::Differs { .. }), "a pass was written in");

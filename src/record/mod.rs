@@ -44,6 +44,7 @@ pub use fold::RecordFold;
 pub use incident::{Incident, IncidentKind};
 pub use produced::{LoadValidity, ProduceReport};
 pub use recorder::{Recorder, Watcher};
+pub(crate) use redact::without_secrets;
 #[cfg(test)]
 pub use run_record::Mark;
 pub use run_record::{LogExcerpt, Machine, Record, RunInfo};

@@ -7,6 +7,8 @@ use super::event::{Event, EventKind};
 use super::metric::{METRICS, STATISTICS};
 use super::step::Failure;
 use crate::text::Redactor;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -45,6 +47,13 @@ fn collect(schema: &Value, words: &mut BTreeSet<String>) {
         Value::Array(items) => items.iter().for_each(|item| collect(item, words)),
         _ => {}
     }
+}
+
+/// A value without secrets, as an event shows it; `None` where they cannot be taken out of it.
+pub(crate) fn without_secrets<T: Serialize + DeserializeOwned>(value: &T, redactor: &Redactor) -> Option<T> {
+    let mut shown = serde_json::to_value(value).ok()?;
+    walk(&mut shown, redactor);
+    serde_json::from_value(shown).ok()
 }
 
 /// The event without secrets.

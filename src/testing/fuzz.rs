@@ -116,6 +116,7 @@ pub fn accounts(bytes: &[u8]) {
     in_file("accounts.bin", bytes, |file| {
         if let Ok(archive) = StoredAccounts::read(&file) {
             archive.settlements.iter().for_each(|settlement| drop(settlement.report()));
+            archive.changes.iter().for_each(|settlement| drop(settlement.basis.reconciliation()));
         }
     });
 }

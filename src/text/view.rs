@@ -15,6 +15,59 @@ type Decoded = Option<(Vec<u8>, usize)>;
 /// Reads one encoded character.
 type Decoder = fn(&[u8]) -> Decoded;
 
+/// Encodings, each with the bytes that something encoded may begin with.
+const ENCODINGS: [([u8; 2], Decoder); 4] =
+    [([b'%'; 2], percent), ([b'+', b'%'], form), ([b'\\'; 2], escape), ([b'&'; 2], entity)];
+const BREAKS: [u8; 2] = [b'\n', b'\r'];
+const QUOTES: [u8; 2] = [b'"', b'\''];
+
+/// Whether `shows` is true of one of the ways to read a text, which are those of a [`DecodedView`]. For large texts: it does not keep
+/// where bytes come from.
+pub(super) fn any_reading(text: &[u8], shows: &dyn Fn(&[u8]) -> bool) -> bool {
+    let again = |text: &[u8], (marks, decoder): ([u8; 2], Decoder)| {
+        let read = decoded(text, marks, decoder)?;
+        Some((shows(&read), read))
+    };
+    if shows(text) {
+        return true;
+    }
+    let lines = again(text, (BREAKS, line_break));
+    let joined = lines.as_ref().map_or(text, |(_, read)| read);
+    let listed = again(joined, (QUOTES, list));
+    let escaped = listed.as_ref().and_then(|(_, read)| again(read, ENCODINGS[2]));
+    if [&lines, &listed, &escaped].into_iter().flatten().any(|(shown, _)| *shown) {
+        return true;
+    }
+    ENCODINGS.into_iter().any(|encoding| {
+        let Some((shown, once)) = again(joined, encoding) else { return false };
+        let (in_line, once) = again(&once, (BREAKS, line_break)).unwrap_or((false, once));
+        shown || in_line || again(&once, encoding).is_some_and(|(shown, _)| shown)
+    })
+}
+
+/// A text read in one way; `None` where that changes nothing.
+fn decoded(text: &[u8], [mark, other]: [u8; 2], decoder: Decoder) -> Option<Vec<u8>> {
+    let mut read = Vec::new();
+    let (mut kept, mut at) = (0, 0);
+    while let Some(found) = memchr::memchr2(mark, other, &text[at..]) {
+        at += found;
+        match decoder(&text[at..]) {
+            Some((bytes, length)) => {
+                read.extend_from_slice(&text[kept..at]);
+                read.extend(bytes);
+                at += length;
+                kept = at;
+            }
+            None => at += 1,
+        }
+    }
+    if kept == 0 {
+        return None;
+    }
+    read.extend_from_slice(&text[kept..]);
+    Some(read)
+}
+
 impl DecodedView {
     /// The text as it is.
     fn plain(text: &str) -> Self {
@@ -40,9 +93,8 @@ impl DecodedView {
             let listed = add(joined.decoded(list));
             add(listed.decoded(escape));
         }
-        let decoders: [(&str, Decoder); 4] = [("%", percent), ("+%", form), ("\\", escape), ("&", entity)];
-        for (marks, decoder) in decoders {
-            if !text.contains(|c| marks.contains(c)) {
+        for (marks, decoder) in ENCODINGS {
+            if !text.bytes().any(|byte| marks.contains(&byte)) {
                 continue;
             }
             // What is sent as a part of something else is encoded twice.

@@ -149,6 +149,13 @@ impl LiveSteps {
         self.entries().get(id).is_some_and(|entry| entry.record.is_none() && !entry.attempts.is_empty())
     }
 
+    /// Waits while a step runs: nothing announces its end to others.
+    pub async fn ended(&self, id: &str) {
+        while self.is_running(id) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Records of all steps that ended.
     pub fn records(&self) -> Vec<StepRecord> {
         self.entries().values().filter_map(|entry| entry.record.as_deref().cloned()).collect()

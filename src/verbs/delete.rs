@@ -68,13 +68,12 @@ impl Step for Delete {
 
     fn check(&self, cx: &mut CheckContext<'_>) {
         let given = [self.topic.is_some(), self.group.is_some(), self.connector.is_some(), self.records.is_some()];
-        if given.iter().filter(|given| **given).count() != 1 {
-            cx.report(
-                "",
-                Problem::new("delete-what", "`delete` deletes one thing")
-                    .help("give `topic`, `group`, `connector` or `records`"),
-            );
-        }
+        let problem = match given.iter().filter(|given| **given).count() {
+            0 => Problem::new("no-target", "`delete` needs something to delete"),
+            1 => return,
+            _ => Problem::new("two-targets", "`delete` deletes one thing; give only one"),
+        };
+        cx.report("", problem.help("give `topic`, `group`, `connector` or `records`"));
     }
 
     fn describe(&self) -> String {

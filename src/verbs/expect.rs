@@ -184,7 +184,7 @@ impl Step for Expect {
         if !subjects.contains(&true) {
             cx.report(
                 "",
-                Problem::new("expect-what", "`expect` holds no check")
+                Problem::new("nothing-expected", "`expect` holds no check")
                     .help("name a subject: delivery, topic, group, step, service, cluster, connector, sql or archive"),
             );
         }

@@ -76,7 +76,10 @@ impl Step for Wait {
     fn check(&self, cx: &mut CheckContext<'_>) {
         let Some(step) = &self.step else {
             if self.time.is_none() {
-                cx.report("", Problem::new("wait-for-what", "`wait` needs a time or a step").help("write `wait: 5s`"));
+                cx.report(
+                    "",
+                    Problem::new("nothing-to-wait-for", "`wait` needs a time or a step").help("write `wait: 5s`"),
+                );
             }
             for (field, given) in [("/progress", self.progress.is_some()), ("/count", self.count.is_some())] {
                 if given {
@@ -98,7 +101,7 @@ impl Step for Wait {
         match (self.progress, self.count) {
             (None, None) => cx.report(
                 "",
-                Problem::new("wait-for-what", format!("`wait` for `{step}` needs `progress` or `count`"))
+                Problem::new("nothing-to-wait-for", format!("`wait` for `{step}` needs `progress` or `count`"))
                     .help("add `progress: 50%` or `count: 500`; to wait for its end, use `join`"),
             ),
             (Some(_), Some(_)) => cx.report("", Problem::new("two-waits", "give `progress` or `count`, not both")),

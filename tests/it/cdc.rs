@@ -33,6 +33,24 @@ fn run(folder: &Path, scenarios: &[(&str, &str)]) -> Outcome {
     Outcome { code: output.status.code(), said }
 }
 
+/// Judges the results in a folder again.
+fn judge(folder: &Path) -> Outcome {
+    let output = Command::new(env!("CARGO_BIN_EXE_kscen"))
+        .args(["judge", "results"])
+        .current_dir(folder)
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("kscen starts");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Outcome { code: output.status.code(), said }
+}
+
+/// The accounts of the only run of a folder.
+fn accounts(folder: &Path) -> PathBuf {
+    let results = folder.join("results");
+    super::goldens::files(results.to_str().expect("a name"), "bin").pop().expect("accounts")
+}
+
 /// A shipped scenario, with the schema that it names beside it.
 fn shipped(name: &str, folder: &Path) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -51,6 +69,28 @@ steps:
       sql:
         - { query: SELECT slot_name FROM pg_replication_slots, rows: [] }
         - { query: SELECT pubname FROM pg_publication, rows: [] }
+"#;
+
+/// A row that holds a secret of the scenario.
+const HIDDEN: &str = r#"
+name: A secret in a row
+guarantee: at-least-once
+secrets: [ALONE]
+vars: { connector: "hidden-${run.id}" }
+setup:
+  - sql: CREATE TABLE hidden (id integer PRIMARY KEY, word text)
+  - connector: { name: "${connector}", debezium: { tables: [hidden] }, until: streaming }
+steps:
+  - id: reader
+    background: true
+    consume: { topic: "${connector}.public.hidden", decode: debezium }
+  - id: rows
+    sql: { statement: "INSERT INTO hidden VALUES ($1::int, $2)", params: ["{{sequence}}", "${secrets.ALONE}"], count: 2 }
+  - expect:
+      delivery: { from: rows, to: reader, inserts: 2 }
+      within: 60s
+finally:
+  - sql: DROP TABLE hidden
 "#;
 
 /// Somebody else's connector, made without kscen, and how it is configured.
@@ -129,7 +169,7 @@ fn what_a_run_does_to_connectors_loses_nothing_and_leaves_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let recovery = shipped("debezium-recovery.yaml", folder.path());
     // On one stack, which is what takes the time.
-    let ours = [("recovery.yaml", &recovery[..]), ("clean.yaml", CLEAN)];
+    let ours = [("recovery.yaml", &recovery[..]), ("hidden.yaml", HIDDEN), ("clean.yaml", CLEAN)];
     let theirs = [("theirs.yaml", THEIRS), ("changes.yaml", CHANGES), ("as-it-was.yaml", AS_IT_WAS)];
     let outcome = run(folder.path(), &[&ours[..], &theirs].concat());
     assert_eq!(outcome.code, Some(0), "{}", outcome.said);
@@ -140,6 +180,12 @@ fn what_a_run_does_to_connectors_loses_nothing_and_leaves_nothing() {
     let results = folder.path().join("results");
     let grep = Command::new("grep").args(["-rl", password]).arg(results).output().expect("grep starts");
     assert_eq!(String::from_utf8_lossy(&grep.stdout), "", "no file of the results holds the password");
+    let judged = judge(folder.path());
+    assert_eq!(judged.code, Some(0), "{}", judged.said);
+    let same = judged.said.lines().filter(|line| line.contains("the same follows from the stored accounts"));
+    let (sums, rows): (Vec<&str>, Vec<&str>) = same.partition(|line| line.contains("because"));
+    assert_eq!((sums.len(), rows.len()), (1, 1), "row by row, but for the rows with a secret: {}", judged.said);
+    assert!(sums[0].contains("a secret stands in the rows: deliveries of database changes 1"), "{}", judged.said);
 }
 
 const SABOTAGE: &str = r#"
@@ -189,6 +235,23 @@ fn rows_lost_with_a_dropped_slot_are_named_by_primary_key() {
     // Of what is not lost everything is known.
     assert!(!outcome.said.contains("delivery.inserts"), "{}", outcome.said);
     assert!(!outcome.said.contains("delivery.tombstones"), "{}", outcome.said);
+    // The classes of the guarantee and the four figures that the check names follow from the rows that are stored.
+    let judged = judge(folder.path());
+    assert_eq!(judged.code, Some(1), "as the run: {}", judged.said);
+    assert!(
+        judged.said.contains("the same follows from the stored accounts: deliveries 1, checks 9"),
+        "{}",
+        judged.said
+    );
+    assert!(!judged.said.contains("because"), "row by row: {}", judged.said);
+    let file = accounts(folder.path());
+    let whole = std::fs::read(&file).expect("accounts");
+    std::fs::write(&file, &whole[..whole.len() - 1]).expect("writes");
+    let judged = judge(folder.path());
+    assert_eq!(judged.code, Some(3), "{}", judged.said);
+    assert!(judged.said.contains("proves nothing"), "{}", judged.said);
+    std::fs::remove_file(&file).expect("it is there");
+    assert_eq!(judge(folder.path()).code, Some(3), "accounts that were taken away are missed");
 }
 
 const REFUSED: &str = r#"

@@ -1,5 +1,8 @@
 //! Topics that come back: through a restore, read again by librdkafka, with groups that go on, over kills and with sabotage.
 
+mod records;
+mod sabotage;
+
 use crate::program::skipped;
 use kscen::testing::backup::manifest::Batching;
 use kscen::testing::backup::restore::{
@@ -11,16 +14,16 @@ use kscen::testing::backup::{Archive, BackupOptions, FolderStore, Store, backup}
 use kscen::testing::environment::local::{LocalConfig, LocalStack, Timeouts};
 use kscen::testing::environment::{Environment, Needs};
 use kscen::testing::kafka::{Admin, LogSink};
-use kscen::testing::wire::{WireCluster, commit, creation, deletion};
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage, ToBytes};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use kscen::testing::wire::{WireCluster, deletion};
+use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use records::{fill, next_of, read, reader};
+use sabotage::hold_sabotage;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(60);
 const TIME: i64 = 1_700_000_000_000;
@@ -33,93 +36,6 @@ struct Bench {
     wire: WireCluster,
     archive: Archive,
     state: std::path::PathBuf,
-}
-
-fn producer(properties: &Properties, more: &[(&str, &str)]) -> BaseProducer {
-    let mut config: ClientConfig = properties.clone().into_iter().collect();
-    for (name, value) in more {
-        config.set(*name, *value);
-    }
-    config.create().expect("a producer")
-}
-
-/// Keys and values of every kind, and headers that repeat; every third record has none.
-fn send(producer: &BaseProducer, topic: &str, partition: i32, index: i64) {
-    let text = format!("value {index} ").repeat(10);
-    let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).timestamp(TIME + index * 1000);
-    match index % 7 {
-        0 => {}
-        1 => record = record.payload(b""),
-        _ => record = record.payload(text.as_bytes()),
-    }
-    if index % 4 > 0 {
-        record = record.key(if index % 4 == 1 { &b""[..] } else { &[0, 255, 7] });
-    }
-    if index % 3 > 0 {
-        let header = |key, value| Header { key, value };
-        let headers =
-            OwnedHeaders::new().insert(header("b", Some("1"))).insert(header("a", None)).insert(header("b", Some("")));
-        record = record.headers(headers);
-    }
-    producer.send(record).expect("queued");
-}
-
-/// Plain batches in several codecs, transactions that are committed and aborted, and a topic with the broker's times.
-fn fill(properties: &Properties) {
-    for (round, codec) in ["none", "zstd", "lz4", "gzip", "snappy"].into_iter().enumerate() {
-        let plain = producer(properties, &[("compression.codec", codec), ("linger.ms", "20")]);
-        for index in 0..200 {
-            send(&plain, "orders", i32::from(index % 2 == 1), round as i64 * 1000 + index);
-            send(&plain, "logs", 0, index);
-        }
-        plain.flush(LONG).expect("sent");
-        let transactional = producer(properties, &[("transactional.id", "tx")]);
-        transactional.init_transactions(LONG).expect("initialised");
-        for number in 0..4 {
-            transactional.begin_transaction().expect("begun");
-            for index in 0..3 {
-                send(&transactional, "orders", 0, 10_000 + round as i64 * 100 + number * 10 + index);
-            }
-            transactional.flush(LONG).expect("sent");
-            let abort = number % 2 == 1;
-            let ended =
-                if abort { transactional.abort_transaction(LONG) } else { transactional.commit_transaction(LONG) };
-            ended.expect("ended");
-        }
-    }
-}
-
-fn reader(properties: &Properties, group: &str) -> BaseConsumer {
-    let mut config: ClientConfig = properties.clone().into_iter().collect();
-    config.set("group.id", group).set("isolation.level", "read_committed").set("enable.partition.eof", "true");
-    config.set("enable.auto.commit", "false");
-    config.set("auto.offset.reset", "error").create().expect("a reader")
-}
-
-/// The records from an offset on, up to the end or to this many.
-fn read(reader: &BaseConsumer, topic: &str, partition: i32, from: Offset, most: usize) -> Vec<OwnedMessage> {
-    let mut assignment = TopicPartitionList::new();
-    assignment.add_partition_offset(topic, partition, from).expect("added");
-    reader.assign(&assignment).expect("assigned");
-    let (mut found, deadline) = (Vec::new(), Instant::now() + LONG);
-    while found.len() < most {
-        assert!(Instant::now() < deadline, "{topic} cannot be read");
-        match reader.poll(Duration::from_millis(100)) {
-            Some(Ok(message)) => found.push(message.detach()),
-            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => break,
-            Some(Err(error)) => panic!("{error}"),
-            None => {}
-        }
-    }
-    found
-}
-
-/// Which record a group reads next, by what it has committed.
-fn next_of(properties: &Properties, group: &str, topic: &str) -> (i64, Option<Vec<u8>>) {
-    let reader = reader(properties, group);
-    let found = read(&reader, topic, 0, Offset::Stored, 1);
-    let message = found.first().expect("a record");
-    (message.timestamp().to_millis().expect("a time"), message.payload().map(<[u8]>::to_vec))
 }
 
 impl Bench {
@@ -217,86 +133,6 @@ async fn hold_refusal(bench: &Bench) {
     let refused = restore(&bench.archive, &bench.wire, &request, &RestoreListener::new(|_| {})).await;
     let error = refused.expect_err("it exists").in_full();
     assert_eq!(error, "topic `orders` exists in the target");
-}
-
-/// What each sabotage of one record is found to be.
-/// Where a record is left out, the next one stands in its place.
-const SABOTAGES: [(&str, &str); 5] =
-    [("flipped", "value"), ("left-out", "time"), ("empty", "value"), ("reordered", "headers"), ("later", "time")];
-
-/// The record that is hit: the third has a value and headers, the fourth is a tombstone.
-fn third(how: &str) -> usize {
-    if how == "empty" { 3 } else { 2 }
-}
-
-fn sabotage(properties: &Properties, how: &str, messages: &[OwnedMessage]) {
-    let producer = producer(properties, &[]);
-    for (index, message) in messages.iter().enumerate() {
-        let hit = index == third(how);
-        if hit && how == "left-out" {
-            continue;
-        }
-        let mut value = message.payload().map(<[u8]>::to_vec);
-        let mut time = message.timestamp().to_millis().expect("a time");
-        let mut headers: Vec<(String, Option<Vec<u8>>)> = message.headers().map_or(Vec::new(), |headers| {
-            headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
-        });
-        match how {
-            "flipped" if hit => value.as_mut().expect("a value")[3] ^= 1,
-            "empty" if hit => value = Some(Vec::new()),
-            "reordered" if hit => headers.swap(0, 2),
-            "later" if hit => time += 1,
-            _ => {}
-        }
-        let mut record = BaseRecord::<[u8], [u8]>::to(how).partition(1).timestamp(time);
-        if let Some(value) = &value {
-            record = record.payload(value);
-        }
-        if let Some(key) = message.key() {
-            record = record.key(key);
-        }
-        let mut owned = OwnedHeaders::new();
-        for (key, value) in &headers {
-            owned = owned.insert(Header { key, value: value.as_deref().map(ToBytes::to_bytes) });
-        }
-        producer.send(record.headers(owned)).expect("queued");
-    }
-    producer.flush(LONG).expect("sent");
-}
-
-/// A restore that went wrong in a small thing is found, and the thing is named.
-async fn hold_sabotage(bench: &Bench) {
-    let settings = BTreeMap::from([("retention.ms".to_owned(), "-1".to_owned())]);
-    let admin = Admin::new(&bench.properties, LONG, LogSink::bounded(10).0).expect("a client");
-    for (how, field) in SABOTAGES {
-        admin.create_topic(how, 2, 1, &settings).await.expect("created");
-        admin.await_leaders(how, LONG).await.expect("leaders");
-        let properties = bench.properties.clone();
-        let work = move || {
-            let messages = read(&reader(&properties, "copy"), "translated", 1, Offset::Beginning, usize::MAX);
-            sabotage(&properties, how, &messages);
-        };
-        tokio::task::spawn_blocking(work).await.expect("no panic");
-        let mut request = bench.request("orders", how);
-        request.topics[0].partitions = Some([1].into());
-        let verified = bench.verify(&request).await;
-        let difference = verified.partitions[0].difference.clone().expect("found");
-        assert_eq!((difference.field, difference.target), (field, third(how) as i64), "{difference}");
-    }
-    let mut request = bench.request("orders", "translated");
-    request.groups = RestoredGroups::Named(vec!["billing".to_owned()]);
-    assert!(bench.verify(&request).await.is_equal());
-    let set = |value: Option<&str>| BTreeMap::from([("flush.messages".to_owned(), value.map(str::to_owned))]);
-    creation::configure(&bench.wire, "translated", &set(Some("7"))).await.expect("configured");
-    let found = bench.verify(&request).await.first_difference();
-    let line = "topic `translated`: setting flush.messages: the archive has none of its own, the target `7`";
-    assert_eq!(found.as_deref(), Some(line));
-    creation::configure(&bench.wire, "translated", &set(None)).await.expect("configured");
-    assert!(bench.verify(&request).await.is_equal());
-    let shifted = BTreeMap::from([(0, (0, None))]);
-    commit::offsets(&bench.wire, "billing", "translated", &shifted).await.expect("committed");
-    let verified = bench.verify(&request).await;
-    assert!(verified.first_difference().is_some_and(|words| words.contains("it has committed 0")), "{verified:?}");
 }
 
 /// Restores that are killed, and continued until they are complete, have everything once.

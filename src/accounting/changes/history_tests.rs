@@ -144,7 +144,7 @@ fn settle_with(
         drained,
         samples: 5,
     };
-    let result = reconcile(&expectation, events);
+    let result = stored_tests::reconciled(&expectation, events);
     assert_eq!(result.sheet.imbalance(), None, "{result:?}");
     let settled = result.delivered.total() + result.covered_by_snapshot + result.lost + result.unread;
     assert_eq!(result.expected.total(), settled, "each change has exactly one fate: {result:?}");

@@ -53,14 +53,16 @@ pub struct ChangeSheet {
 impl ChangeSheet {
     /// What does not add up, in words; nothing where all does.
     pub fn imbalance(&self) -> Option<String> {
-        let changes = self.once + self.duplicated + self.damaged + self.superseded + self.lost + self.unread;
-        let changes = changes + self.excused + self.unjudged;
-        let records = self.owed + self.copies + self.corrupted + self.phantom + self.foreign + self.redelivered;
-        let records = records + self.snapshot_rows + self.tombstones + self.beside + self.unjudged_records;
+        // Sums that somebody else has written may be of any size.
+        let sum = |parts: &[u64]| parts.iter().fold(0, |sum: u64, part| sum.saturating_add(*part));
+        let arrived = [self.once, self.duplicated];
+        let changes = [self.damaged, self.superseded, self.lost, self.unread, self.excused, self.unjudged];
+        let records = [self.owed, self.copies, self.corrupted, self.phantom, self.foreign, self.redelivered];
+        let others = [self.snapshot_rows, self.tombstones, self.beside, self.unjudged_records];
         let sums = [
-            ("committed changes", self.committed, changes),
-            ("records read", self.read, records),
-            ("changes read and records of changes", self.once + self.duplicated, self.owed),
+            ("committed changes", self.committed, sum(&[sum(&arrived), sum(&changes)])),
+            ("records read", self.read, sum(&[sum(&records), sum(&others)])),
+            ("changes read and records of changes", sum(&arrived), self.owed),
         ];
         let wrong = sums.into_iter().find(|(_, whole, parts)| whole != parts)?;
         Some(format!("{}: {} in all, {} in the columns", wrong.0, wrong.1, wrong.2))

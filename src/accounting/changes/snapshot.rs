@@ -35,7 +35,7 @@ struct Table<'a> {
     /// The changes of each row, by its key in one form.
     histories: BTreeMap<String, Vec<usize>>,
     /// Changes of rows without key, by the row's content in one form.
-    contents: HashMap<String, Vec<usize>>,
+    contents: BTreeMap<String, Vec<usize>>,
     truncations: Vec<usize>,
     /// Its rows cannot be told apart.
     blurred: bool,
@@ -116,8 +116,9 @@ fn canonical(
     })
 }
 
-fn tables<'a>(lane: &ConnectorLane<'a>) -> HashMap<&'a TableName, Table<'a>> {
-    let mut tables: HashMap<&TableName, Table<'_>> = HashMap::new();
+/// In the order of their names: the same account and the same events always give the same samples.
+fn tables<'a>(lane: &ConnectorLane<'a>) -> BTreeMap<&'a TableName, Table<'a>> {
+    let mut tables: BTreeMap<&TableName, Table<'_>> = BTreeMap::new();
     for (index, entry) in lane.entries.iter().enumerate() {
         let change = entry.change;
         let table = tables.entry(lane.scope.name_of(&change.relation)).or_default();

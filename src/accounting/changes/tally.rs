@@ -1,9 +1,11 @@
 //! Figures of an account of changes that a check may name beside the classes of anomalies.
 
 use super::Reconciliation;
+use serde::{Deserialize, Serialize};
 
 /// A figure of an account of changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Tally {
     /// Inserts that arrived.
     Inserts,

@@ -168,8 +168,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// The whole batches in bytes, one after the other. A last one that is cut short, as fetch answers have it, ends the iteration;
-/// [`Batches::rest`] tells how much it left.
+/// The whole batches in bytes, one after the other. A last one that is cut short, as fetch answers have it, ends the iteration.
 #[derive(Clone, Debug)]
 pub struct Batches<'a> {
     bytes: &'a [u8],

@@ -5,14 +5,18 @@
 
 mod filters;
 mod pattern;
+mod settings;
+mod source;
 mod transforms;
 
+pub use source::RulesSource;
 pub use transforms::{Deletes, Flat, Form, Outbox};
 
 use super::value::Modes;
 use crate::connect::ConnectorConfig;
 use crate::database::{Publication, Relation, RowOp, TableName};
 use filters::{ColumnFilter, KeyColumns, TableFilter};
+use serde::{Deserialize, Serialize};
 use transforms::{Route, Transforms};
 
 /// What has to become of a change.
@@ -29,7 +33,7 @@ pub enum Duty {
 }
 
 /// What is known of the publication that a connector reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PublicationFacts {
     /// What the catalogue says.
     Known(Publication),
@@ -62,6 +66,8 @@ pub struct CaptureRules {
     strategy: Option<String>,
     publication: PublicationFacts,
     values: Option<String>,
+    /// What all of this was made of.
+    settings: ConnectorConfig,
 }
 
 /// Converters whose records can be read here.
@@ -72,6 +78,8 @@ const STRATEGIES: [&str; 2] = ["SchemaTopicNamingStrategy", "DefaultTopicNamingS
 impl CaptureRules {
     /// Reads the effective configuration of a connector.
     pub fn of(connector: &str, config: &ConnectorConfig, publication: PublicationFacts) -> Self {
+        let settings = settings::telling(config);
+        let config = &settings;
         let get = |key: &str| config.get(key).map(String::as_str);
         let (modes, strange) = Modes::of(config);
         let transforms = Transforms::of(config);
@@ -101,6 +109,7 @@ impl CaptureRules {
             strategy: strategy.map(|class| format!("topic.naming.strategy={class}")),
             publication: if pgoutput { publication } else { PublicationFacts::Unknown },
             values,
+            settings,
         }
     }
 

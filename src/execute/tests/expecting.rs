@@ -75,7 +75,7 @@ fn what_a_step_cannot_have_is_refused_before_anything_runs() {
         ("{ id: load, during: pause, response_latency: { p99: { max: 1s } } }".to_owned(), None),
         (drift("response_latency.p99"), None),
         (drift("ack_rate"), None),
-        ("{ id: load }".to_owned(), Some("expect-what")),
+        ("{ id: load }".to_owned(), Some("nothing-expected")),
         ("{ id: late, duration: { max: 2s } }".to_owned(), Some("starts-later")),
         ("{ id: reader, read: 10 }".to_owned(), Some("never-ends")),
         ("{ id: load, during: fault, duration: { max: 2s } }".to_owned(), Some("does-not-apply")),

@@ -44,7 +44,7 @@ impl ClusterSubject {
 
     pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
         if self.controller.is_none() && self.numbers().iter().all(|(_, value)| value.is_none()) {
-            cx.report(pointer, Problem::new("expect-what", "`cluster` holds no check"));
+            cx.report(pointer, Problem::new("nothing-expected", "`cluster` holds no check"));
         }
         for (field, value) in self.numbers() {
             if let Some(value) = value

@@ -5,7 +5,6 @@ use crate::accounting::changes::Tally;
 use crate::accounting::matching::Matching;
 use crate::accounting::{Allowed, Class};
 use crate::delivery::{Settled, WantedDelivery, settle, settle_changes};
-use crate::judge::changes::tallied;
 use crate::judge::delivery::none;
 use crate::record::metric::Work;
 use crate::record::{Demand, Unit};
@@ -215,7 +214,7 @@ impl DeliverySubject {
             cx.report(
                 pointer,
                 Problem::new(
-                    "expect-what",
+                    "nothing-expected",
                     "nothing is demanded of this delivery: neither a class nor a guarantee is given",
                 )
                 .help("add `lost: 0`, or `guarantee: at-least-once` at the top"),
@@ -263,7 +262,7 @@ impl DeliverySubject {
         let run = Arc::clone(&cx.run);
         let of_changes = self.is_of_changes(|id| run.scenario.scope.steps.get(&cx.full_id(id)).map(|step| step.work));
         let mut settled = if of_changes {
-            Settled::from(cx.unless_stopped(settle_changes(&run, from, to, deadline)).await??)
+            cx.unless_stopped(settle_changes(&run, from, to, deadline)).await??
         } else {
             let wanted = WantedDelivery { from, to, matching: self.matching.clone(), allow: self.allow.clone() };
             cx.unless_stopped(settle(&run, wanted, deadline)).await??
@@ -278,7 +277,8 @@ impl DeliverySubject {
             let demand = demand(Unit::Count, value).map_err(|error| StepError::broken("bad-value", error))?;
             let subject = format!("delivery.{}", tally.name());
             let place = format!("{pointer}/{}", tally.name());
-            checked.push(Checked::new(subject, demand, tallied(&settled.record, *tally), place));
+            let observed = settled.tally(&cx.id, &subject, *tally, &cx.location(&place));
+            checked.push(Checked::new(subject, demand, observed, place));
         }
         if let Some(guarantee) = settled.record.guarantee {
             let named: Vec<Class> = self

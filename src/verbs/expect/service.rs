@@ -88,7 +88,7 @@ impl ServiceSubject {
             && self.drift.is_none()
             && self.numbers().iter().all(|(_, _, value)| value.is_none())
         {
-            cx.report(pointer, Problem::new("expect-what", format!("nothing is expected of {}", self.name)));
+            cx.report(pointer, Problem::new("nothing-expected", format!("nothing is expected of {}", self.name)));
         }
         for (field, unit, value) in self.numbers() {
             if let Some(value) = value

@@ -41,7 +41,7 @@ impl SqlSubject {
         if self.value.is_none() && self.count.is_none() && self.rows.is_none() {
             cx.report(
                 pointer,
-                Problem::new("expect-what", "`sql` holds no check").help("add `value`, `count` or `rows`"),
+                Problem::new("nothing-expected", "`sql` holds no check").help("add `value`, `count` or `rows`"),
             );
         }
         let numbers = [("count", &self.count), ("value", &self.value)];

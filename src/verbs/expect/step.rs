@@ -13,7 +13,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 use std::ops::Range;
-use std::time::Duration;
 
 /// Metrics of a step that has ended.
 #[derive(Clone, Debug)]
@@ -106,7 +105,7 @@ impl StepSubject {
         let lacks = step.facts.as_ref().map(|facts| facts.lacks.clone()).unwrap_or_default();
         self.checks.check(pointer, step.verb, step.work, &lacks, cx);
         if self.checks.0.is_empty() && self.drift.is_none() {
-            cx.report(pointer, Problem::new("expect-what", format!("nothing is expected of `{}`", self.id)));
+            cx.report(pointer, Problem::new("nothing-expected", format!("nothing is expected of `{}`", self.id)));
         }
         if let Some(drift) = &self.drift {
             let (name, statistic) = split(&drift.of);
@@ -173,9 +172,7 @@ impl StepSubject {
         // A load that is about to end has figures in a moment.
         let ended = cx
             .unless_stopped(async {
-                while run.live.get(&id).is_some() && run.live.record(&id).is_none() {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
+                run.live.ended(&id).await;
                 run.live.record(&id)
             })
             .await?;

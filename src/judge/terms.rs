@@ -1,6 +1,6 @@
 //! The account of changes in the terms of messages, and in words.
 
-use crate::accounting::changes::{Gap, Reconciliation, RowAnomaly, RowClass};
+use crate::accounting::changes::{ChangeSettlement, Gap, Reconciliation, RowAnomaly, RowClass};
 use crate::accounting::{Class, ClassReport, LedgerReport, MessageSample};
 use crate::record::{DeliveryRecord, Quantity};
 use std::collections::BTreeMap;
@@ -16,8 +16,35 @@ const CLASSES: [(Class, RowClass); 7] = [
     (Class::Phantom, RowClass::Phantom),
 ];
 
+/// A delivery of changes, by what it was settled from and the account that followed.
+pub fn delivery(settlement: &ChangeSettlement, changes: Reconciliation) -> DeliveryRecord {
+    let missing = missing(settlement, &changes);
+    let ledger = ledger(&changes, changes.drained && missing.is_none());
+    DeliveryRecord {
+        from: settlement.from.clone(),
+        to: settlement.to.clone(),
+        drained: ledger.drained,
+        missing_evidence: missing,
+        changes: Some(Box::new(changes)),
+        stored: true,
+        ledger,
+        ..DeliveryRecord::default()
+    }
+}
+
+/// The first thing that is missing before an account is complete.
+fn missing(settlement: &ChangeSettlement, changes: &Reconciliation) -> Option<String> {
+    let late = || (!changes.drained).then(|| "the readers did not reach the end of the log in time".to_owned());
+    let behind = || {
+        let connectors = settlement.connectors.as_deref().unwrap_or_default();
+        (changes.unread > 0).then(|| format!("the connector has not read that far: {connectors}"))
+    };
+    let unjudged = || changes.unjudged.first().map(gap);
+    settlement.missing.clone().or_else(late).or_else(behind).or_else(unjudged).or_else(|| nothing_owed(changes))
+}
+
 /// The same account in the terms of messages, for whoever compares deliveries of all kinds.
-pub(super) fn ledger(changes: &Reconciliation, complete: bool) -> LedgerReport {
+fn ledger(changes: &Reconciliation, complete: bool) -> LedgerReport {
     let mut classes: BTreeMap<Class, ClassReport> = BTreeMap::new();
     for (class, row) in CLASSES {
         let count = changes.count(row);
@@ -34,7 +61,7 @@ pub(super) fn ledger(changes: &Reconciliation, complete: bool) -> LedgerReport {
         sent: expected,
         acked: expected,
         read: changes.sheet.read,
-        distinct: changes.delivered.total() + changes.covered_by_snapshot,
+        distinct: changes.delivered.total().saturating_add(changes.covered_by_snapshot),
         drained: complete && changes.unread == 0 && changes.unjudged.is_empty(),
         classes,
         ..LedgerReport::default()
@@ -53,7 +80,7 @@ fn sample(anomaly: &RowAnomaly) -> MessageSample {
 }
 
 /// Why something is not judged, with how much of what.
-pub(super) fn gap(gap: &Gap) -> String {
+pub fn gap(gap: &Gap) -> String {
     let counted = |count: u64, what: &str| (count > 0).then(|| format!("{} {what}", Quantity::count(count)));
     let parts: Vec<String> =
         [counted(gap.changes, "changes"), counted(gap.records, "records")].into_iter().flatten().collect();
@@ -63,7 +90,7 @@ pub(super) fn gap(gap: &Gap) -> String {
 }
 
 /// Where nothing had to arrive there is nothing to judge: why that is so.
-pub(super) fn nothing_owed(changes: &Reconciliation) -> Option<String> {
+fn nothing_owed(changes: &Reconciliation) -> Option<String> {
     if changes.expected.total() > 0 {
         return None;
     }
@@ -77,7 +104,7 @@ pub(super) fn nothing_owed(changes: &Reconciliation) -> Option<String> {
 }
 
 /// The first offenders of a class, by primary key.
-pub(crate) fn samples(record: &DeliveryRecord, class: Class, most: usize) -> Vec<String> {
+pub fn samples(record: &DeliveryRecord, class: Class, most: usize) -> Vec<String> {
     // What is not proved to be lost is shown where `lost` is asked for and unknown.
     let rows: Vec<RowClass> = CLASSES
         .into_iter()

@@ -1,0 +1,93 @@
+//! The rows of a delivery of changes as they lie in `accounts.bin`: JSON, compressed.
+
+use super::Reconciliation;
+use super::rows::{ChangeRows, MOST_TEXT};
+use crate::accounting::bounded::inflated;
+use crate::text::Redactor;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::fmt;
+use std::io::Write as _;
+
+/// How much is searched for secrets at once, and how much of it once more, since a secret may stand where two stretches meet.
+const SEARCHED: usize = 512 << 10;
+const TWICE: usize = 32 << 10;
+
+/// Why the rows of a delivery are not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotStored {
+    /// There are more than are stored.
+    TooMany,
+    /// A secret is among them.
+    Secret,
+}
+
+impl fmt::Display for NotStored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooMany => "there are more rows than are stored",
+            Self::Secret => "a secret stands in the rows",
+        })
+    }
+}
+
+/// Rows, packed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackedRows(Vec<u8>);
+
+impl PackedRows {
+    /// Packs rows that were written down.
+    ///
+    /// # Errors
+    /// Where one of them has a secret: what is stored has none, and what is left out of a row would be missing from the account.
+    pub fn of(text: &[u8], redactor: &Redactor) -> Result<Self, NotStored> {
+        if holds_secret(text, redactor) {
+            return Err(NotStored::Secret);
+        }
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(text).expect("memory takes what is written");
+        Ok(Self(encoder.finish().expect("memory takes what is written")))
+    }
+
+    /// How many bytes they take.
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Settles them again.
+    ///
+    /// # Errors
+    /// Why they cannot be read, in words.
+    pub fn reconciliation(&self) -> Result<Reconciliation, String> {
+        Ok(ChangeRows::read(&inflated(&self.0, MOST_TEXT)?)?.reconcile())
+    }
+}
+
+fn holds_secret(text: &[u8], redactor: &Redactor) -> bool {
+    let mut from = 0;
+    while !redactor.is_empty() && from < text.len() {
+        let until = text.len().min(from + SEARCHED);
+        if redactor.is_in(&text[from..until]) {
+            return true;
+        }
+        from = if until == text.len() { until } else { until - TWICE };
+    }
+    false
+}
+
+impl Serialize for PackedRows {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for PackedRows {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        STANDARD.decode(text).map(Self).map_err(|_| de::Error::custom("packed rows are damaged"))
+    }
+}

@@ -1,0 +1,88 @@
+//! What of a connector's configuration says what it delivers. The rest, its credentials among it, is left alone.
+
+use crate::connect::ConnectorConfig;
+
+/// Settings of the connector and its converters.
+const OWN: [&str; 26] = [
+    "binary.handling.mode",
+    "column.exclude.list",
+    "column.include.list",
+    "converters",
+    "decimal.handling.mode",
+    "interval.handling.mode",
+    "key.converter",
+    "message.key.columns",
+    "plugin.name",
+    "schema.exclude.list",
+    "schema.include.list",
+    "skip.messages.without.change",
+    "skipped.operations",
+    "slot.name",
+    "table.exclude.list",
+    "table.include.list",
+    "time.precision.mode",
+    "tombstones.on.delete",
+    "topic.delimiter",
+    "topic.naming.strategy",
+    "topic.prefix",
+    "transforms",
+    "unavailable.value.placeholder",
+    "value.converter",
+    "value.converter.decimal.format",
+    "value.converter.replace.null.with.default",
+];
+/// What settings that name columns by patterns begin with.
+const BEGINNINGS: [&str; 2] = ["column.mask.", "column.truncate.to."];
+/// Settings of a transform, behind its name.
+const OF_TRANSFORMS: [&str; 16] = [
+    "add.fields",
+    "add.fields.prefix",
+    "delete.handling.mode",
+    "delete.tombstone.handling.mode",
+    "drop.tombstones",
+    "predicate",
+    "regex",
+    "replacement",
+    "route.by.field",
+    "route.topic.replacement",
+    "table.field.event.key",
+    "table.field.event.payload",
+    "table.fields.additional.placement",
+    "topic.regex",
+    "topic.replacement",
+    "type",
+];
+
+/// The settings that rules are made of.
+pub(super) fn telling(config: &ConnectorConfig) -> ConnectorConfig {
+    config.iter().filter(|(key, _)| tells(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+fn tells(key: &str) -> bool {
+    let of_transform = |rest: &str| OF_TRANSFORMS.iter().any(|end| rest.ends_with(&format!(".{end}")));
+    OWN.contains(&key)
+        || BEGINNINGS.iter().any(|beginning| key.starts_with(beginning))
+        || key.strip_prefix("transforms.").is_some_and(of_transform)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_credential_and_nothing_that_is_not_looked_at_is_kept() {
+        let all = [
+            ("topic.prefix", "cdc"),
+            ("transforms.flat.add.fields", "op"),
+            ("transforms.flat.secret", "s"),
+            ("column.mask.with.12.chars", "public.t.c"),
+            ("database.password", "s"),
+            ("value.converter.basic.auth.user.info", "u:s"),
+            ("table.include.list", "t"),
+        ];
+        let config = all.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let kept: Vec<String> = telling(&config).into_keys().collect();
+        let wanted = ["column.mask.with.12.chars", "table.include.list", "topic.prefix", "transforms.flat.add.fields"];
+        assert_eq!(kept, wanted);
+    }
+}
