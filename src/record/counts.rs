@@ -14,34 +14,41 @@ use std::fmt;
 
 /// Most bytes of one stored histogram: a varint for each of its 3,500 buckets is far less.
 const MOST: usize = 64 * 1024;
-/// Counts beyond this are not those of messages.
-const MOST_COUNTED: u64 = 1 << 53;
+/// More latencies of one slice than this are not those of messages.
+const MOST_COUNTED: u64 = u32::MAX as u64;
 
 /// The sum of counts; the largest number where it is larger still, as counts in a stored file can be anything.
 pub(crate) fn sum(counts: impl IntoIterator<Item = u64>) -> u64 {
     counts.into_iter().fold(0, u64::saturating_add)
 }
 
-/// `(value in µs, how many)` by value, ascending; a value stands for its bucket of an HDR histogram with 1 % resolution.
+/// `(value in µs, how many)` by value, ascending; a value stands for its bucket of an HDR histogram with 1 % resolution. There
+/// are thousands of them in a run, each of some hundred pairs: both numbers have 32 bits, and nothing is reserved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts(Vec<(u64, u64)>);
+pub struct Counts(Box<[(u32, u32)]>);
+
+/// The largest number where it is larger still. Latencies end at an hour, which is below that.
+fn short(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
 
 impl Counts {
     /// What a histogram holds.
     pub fn of(histogram: &Histogram<u64>) -> Self {
-        Self(histogram.iter_recorded().map(|value| (value.value_iterated_to(), value.count_at_value())).collect())
+        let recorded = histogram.iter_recorded();
+        Self(recorded.map(|value| (short(value.value_iterated_to()), short(value.count_at_value()))).collect())
     }
 
     /// Adds them to a histogram.
     pub fn add_to(&self, histogram: &mut Histogram<u64>) {
         for (value, count) in &self.0 {
-            histogram.saturating_record_n(*value, *count);
+            histogram.saturating_record_n(u64::from(*value), u64::from(*count));
         }
     }
 
     /// How many were counted.
     pub fn total(&self) -> u64 {
-        sum(self.0.iter().map(|(_, count)| *count))
+        sum(self.0.iter().map(|(_, count)| u64::from(*count)))
     }
 
     /// Whether nothing was counted.
@@ -58,11 +65,14 @@ impl Counts {
             }
             histogram.saturating_record_n(*value, *count);
         }
-        let counts = Self::of(&histogram);
-        if counts.total() > MOST_COUNTED {
-            return Err(format!("a slice counts more than {MOST_COUNTED} latencies"));
+        Self::bounded(&histogram)
+    }
+
+    fn bounded(histogram: &Histogram<u64>) -> Result<Self, String> {
+        match sum(histogram.iter_recorded().map(|value| value.count_at_value())) {
+            ..=MOST_COUNTED => Ok(Self::of(histogram)),
+            _ => Err(format!("a slice counts more than {MOST_COUNTED} latencies")),
         }
-        Ok(counts)
     }
 
     fn decoded(text: &str) -> Result<Self, String> {
@@ -79,11 +89,7 @@ impl Counts {
         let histogram: Histogram<u64> = HdrDeserializer::new()
             .deserialize(&mut bytes.as_slice())
             .map_err(|error| format!("a histogram cannot be decoded: {error}"))?;
-        let counts = Self::of(&histogram);
-        if counts.0.iter().any(|(_, count)| *count > MOST_COUNTED) || counts.total() > MOST_COUNTED {
-            return Err(format!("a slice counts more than {MOST_COUNTED} latencies"));
-        }
-        Ok(counts)
+        Self::bounded(&histogram)
     }
 }
 
@@ -99,7 +105,7 @@ impl SliceSample for Counts {
             self.0.clone_from(&later.0);
             return;
         }
-        let mut sums = Vec::with_capacity(self.0.len().max(later.0.len()));
+        let mut sums = Vec::with_capacity(self.0.len() + later.0.len());
         let (mut left, mut right) = (self.0.iter().peekable(), later.0.iter().peekable());
         while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
             match a.0.cmp(&b.0) {
@@ -113,7 +119,7 @@ impl SliceSample for Counts {
             }
         }
         sums.extend(left.chain(right));
-        self.0 = sums;
+        self.0 = sums.into_boxed_slice();
     }
 
     fn beside(&mut self, other: &Self) {
