@@ -10,7 +10,7 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 /// Portions on their way on a delayed connection; with 16 KiB each, 16 MiB.
@@ -172,9 +172,14 @@ async fn any_reset(links: &[(Link, Direction)]) {
 /// Carries one way of a connection, as its path allows.
 async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, path: &Path) {
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(IN_FLIGHT);
-    let take = async move {
+    let room = Notify::new();
+    let take = async {
+        let sender = sender;
         loop {
             path.open().await; // behind a cut nothing is read: the sender's window fills
+            while !sender.is_closed() && IN_FLIGHT - sender.capacity() >= path.ahead() {
+                room.notified().await;
+            }
             let mut bytes = vec![0; path.portion()];
             match from.read(&mut bytes).await {
                 Ok(0) | Err(_) => return,
@@ -187,12 +192,16 @@ async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, path: &Path) {
             }
         }
     };
-    let give = async move {
+    let give = async {
         while let Some((sent, bytes)) = receiver.recv().await {
             path.arrive(sent, bytes.len()).await;
             if to.write_all(&bytes).await.is_err() {
+                // Whoever still takes finds the channel closed.
+                receiver.close();
+                room.notify_one();
                 return;
             }
+            room.notify_one();
         }
         path.open().await;
         let _ = to.shutdown().await;

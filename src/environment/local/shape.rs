@@ -6,6 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
+/// Portions a second of a throttled link.
+const PORTIONS: u64 = 20;
+/// What a throttled link holds of its sender's bytes, beside what its delay keeps on the way.
+const SLACK: Duration = Duration::from_millis(200);
+
 /// The faults in force on one way of the connections of a service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Way {
@@ -165,8 +170,20 @@ impl Path {
     /// How many bytes to carry at once, so that a slow link trickles instead of jerking.
     pub(super) fn portion(&self) -> usize {
         const FAST: u64 = 16 << 10;
-        let slowest = self.ways().filter_map(|(_, _, way)| way.throttle).min().unwrap_or(u64::MAX);
-        usize::try_from((slowest / 20).clamp(1, FAST)).unwrap_or(1)
+        let slowest = self.slowest().unwrap_or(u64::MAX);
+        usize::try_from((slowest / PORTIONS).clamp(1, FAST)).unwrap_or(1)
+    }
+
+    /// How many portions may be on their way before no more are taken from the sender, who has to feel that the link is slow.
+    pub(super) fn ahead(&self) -> usize {
+        let Some(rate) = self.slowest() else { return usize::MAX };
+        let held: Duration = self.ways().map(|(_, _, way)| way.delay).sum::<Duration>() + SLACK;
+        (held.as_secs_f64() * rate as f64 / self.portion() as f64).ceil().max(1.0) as usize
+    }
+
+    /// Bytes per second of the slowest link; `None` where none is throttled.
+    fn slowest(&self) -> Option<u64> {
+        self.ways().filter_map(|(_, _, way)| way.throttle).min()
     }
 }
 
@@ -210,7 +227,7 @@ mod tests {
         let link = Link::default();
         link.apply(&NetworkFaultKind::Throttle(10_000), Direction::Out);
         let path = Path::new(vec![(link, Direction::Out)]);
-        assert_eq!(path.portion(), 500);
+        assert_eq!((path.portion(), path.ahead()), (500, 4));
         let sent = Instant::now();
         tokio::join!(path.arrive(sent, 500), path.arrive(sent, 500));
         assert!(sent.elapsed() >= Duration::from_millis(90));
