@@ -23,9 +23,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Lines of librdkafka's log that are kept.
 const CLIENT_LINES: usize = 2000;
+/// How long the last look at all services may take.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 /// Code of a run of which the result could not be written.
 const UNWRITTEN: &str = "result-unwritten";
 
@@ -199,8 +202,9 @@ async fn perform(run: &Arc<SharedRun>, plan: &Plan, interrupt: Interrupt, keep: 
     let real = !run.endpoints.bootstrap.is_empty();
     let pulse = real.then(|| Pulse::start(run.clock, run.recorder.clone(), Arc::clone(&pids)));
     let sampler = tokio::spawn(sampler::sample(Arc::clone(run), pids));
-    let watched = Arc::clone(run);
-    let watcher = tokio::spawn(async move { watched.undo.watch(watched.environment.as_ref()).await });
+    let (watched, over) = (Arc::clone(run), Arc::new(Notify::new()));
+    let told_over = Arc::clone(&over);
+    let watcher = tokio::spawn(async move { watched.undo.watch(watched.environment.as_ref(), &told_over).await });
     let walker = Walker::new(Arc::clone(run), plan.cell.clone());
     let finally = Walker::new(Arc::clone(run), plan.cell.clone());
     let mut twice = interrupt.clone();
@@ -221,7 +225,11 @@ async fn perform(run: &Arc<SharedRun>, plan: &Plan, interrupt: Interrupt, keep: 
     // Who asks twice does not want to wait until a service is ready.
     let stuck = undo(run, true, !abandoned).await;
     sampler.abort();
-    watcher.abort();
+    over.notify_one();
+    let abort = watcher.abort_handle();
+    if abandoned || tokio::time::timeout(LAST_LOOK, watcher).await.is_err() {
+        abort.abort();
+    }
     drop(pulse);
     for text in &stuck {
         run.recorder.emit(EventKind::Leftover { text: format!("not undone: {text}") });

@@ -46,6 +46,11 @@ impl FaultError {
     pub(crate) fn no_effect(target: &str, observed: impl Into<String>) -> Self {
         Self::NoEffect { target: target.to_owned(), observed: observed.into() }
     }
+
+    /// Whether there was nothing that the fault could change.
+    pub(super) fn is_no_effect(&self) -> bool {
+        matches!(self, Self::NoEffect { .. })
+    }
 }
 
 impl From<EnvironmentError> for FaultError {

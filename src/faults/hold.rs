@@ -6,6 +6,7 @@
 
 use super::fault_error::FaultError;
 use super::guard;
+use super::lanes::Turn;
 use super::stack::{PATIENCE, Stack, UndoStack, UndoneBy};
 use super::target::{Nature, Rank, Target};
 use crate::environment::{Effect, Grip};
@@ -92,7 +93,7 @@ async fn last(
     let held = Held { stack, number };
     let effect = match shared {
         Some(step) => counted(target.as_ref(), &step).await,
-        None => target.apply().await,
+        None => apply(target.as_ref(), &mut turn).await,
     }?;
     stack.took_effect(number, &effect);
     turn.leaves(target.leaves(false));
@@ -176,6 +177,16 @@ fn shared(stack: &Stack, target: &dyn Target) -> Result<Option<String>, FaultErr
     }
 }
 
+/// Carries it out. What had no effect is no action: whatever is seen of the target afterwards, another hand did it.
+async fn apply(target: &dyn Target, turn: &mut Turn) -> Result<Effect, FaultError> {
+    turn.acts(true);
+    let effect = target.apply().await;
+    if effect.as_ref().is_err_and(FaultError::is_no_effect) {
+        turn.acts(false);
+    }
+    effect
+}
+
 /// The effect of a fault that another step holds already: it is looked at, not applied again.
 async fn counted(target: &dyn Target, step: &str) -> Result<Effect, FaultError> {
     let requested = moment::now();
@@ -195,7 +206,7 @@ async fn pass(stack: &Arc<Stack>, order: &Order, in_force: impl FnOnce() + Send)
     let number = stack.announce(&order.step, target, UndoneBy::Held, false).await?;
     // Interrupted half-way, it leaves the target down: that is undone at the end of `steps`.
     let held = Held { stack, number };
-    let effect = target.apply().await?;
+    let effect = apply(target.as_ref(), &mut turn).await?;
     stack.took_effect(number, &effect);
     turn.leaves(target.leaves(false));
     let mut records = stack.ended_by(target.as_ref(), &order.step, Some(number), (effect.requested, effect.effective));
@@ -211,7 +222,7 @@ async fn repair(stack: &Arc<Stack>, order: &Order, in_force: impl FnOnce() + Sen
     let target = &order.target;
     let mut turn = stack.lanes.enter(target.lane()).await;
     target.check().await?;
-    let effect = target.apply().await?;
+    let effect = apply(target.as_ref(), &mut turn).await?;
     turn.leaves(target.leaves(false));
     let up = up_since(target.as_ref(), &effect);
     let records = stack.ended_by(target.as_ref(), &order.step, None, (effect.requested, up));

@@ -14,7 +14,7 @@ pub(super) struct Lanes(Mutex<BTreeMap<String, Lane>>);
 struct Lane {
     alone: Arc<tokio::sync::Mutex<()>>,
     busy: bool,
-    /// Raised with each action.
+    /// Raised with each action, whether or not it succeeded.
     turns: u64,
     /// What the last action left the service doing; `None` where that is not known.
     left: Option<Lifecycle>,
@@ -31,6 +31,8 @@ pub(super) struct LanePast {
 pub(super) struct Turn {
     lanes: Arc<Lanes>,
     lane: String,
+    /// Whether anything was done in it.
+    acted: bool,
     left: Option<Lifecycle>,
     _alone: OwnedMutexGuard<()>,
 }
@@ -47,7 +49,7 @@ impl Lanes {
         if let Some(entered) = self.all().get_mut(&lane) {
             entered.busy = true;
         }
-        Turn { lanes: Arc::clone(self), lane, left: None, _alone: alone }
+        Turn { lanes: Arc::clone(self), lane, acted: false, left: None, _alone: alone }
     }
 
     /// What kscen has done there; `None` while it is about it, and nothing that is seen there means anything.
@@ -60,6 +62,12 @@ impl Lanes {
 }
 
 impl Turn {
+    /// Something is about to be done: what the service does from now on may come of that. A turn that ends without it, because
+    /// there was nothing to act on, hides nothing of what others did.
+    pub(super) fn acts(&mut self, acts: bool) {
+        self.acted = acts;
+    }
+
     /// What the service does from now on.
     pub(super) fn leaves(&mut self, lifecycle: Option<Lifecycle>) {
         self.left = lifecycle;
@@ -70,8 +78,10 @@ impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(lane) = self.lanes.all().get_mut(&self.lane) {
             lane.busy = false;
-            lane.turns += 1;
-            lane.left = self.left;
+            if self.acted {
+                lane.turns += 1;
+                lane.left = self.left;
+            }
         }
     }
 }

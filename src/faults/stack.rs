@@ -222,7 +222,9 @@ impl Stack {
         let effective = if self.is_shared(number) {
             begun
         } else {
+            turn.acts(true);
             let undone = target.undo(patience).await?;
+            turn.acts(undone.acted);
             turn.leaves(target.leaves(true).filter(|_| undone.acted));
             undone.effective
         };

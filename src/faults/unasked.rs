@@ -7,6 +7,7 @@ use crate::environment::{Environment, Incarnation, Lifecycle};
 use crate::record::{EventKind, Incident, IncidentKind};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Between two looks at all services.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -18,31 +19,43 @@ struct Known {
 }
 
 impl UndoStack {
-    /// Watches the services until it is dropped (aborted), and reports what was not done by this run's own steps.
-    pub async fn watch(&self, environment: &dyn Environment) {
+    /// Watches the services, and reports what was not done by this run's own steps. When it is told that the run is over, it looks
+    /// once more: what happened last would else be seen by nobody.
+    pub async fn watch(&self, environment: &dyn Environment, over: &Notify) {
         let services: Vec<String> = environment.services().into_iter().map(|service| service.name).collect();
-        let mut known: BTreeMap<&str, Known> = BTreeMap::new();
+        let mut known: BTreeMap<String, Known> = BTreeMap::new();
+        let mut last = false;
         loop {
             for service in &services {
-                let Some(past) = self.0.lanes.past(service) else { continue };
-                // One that cannot be observed for a moment is compared with what comes after.
-                let Ok(seen) = environment.incarnation(service).await else { continue };
-                // A step acted meanwhile: what was seen belongs to that.
-                if self.0.lanes.past(service) != Some(past) {
-                    continue;
-                }
-                let now = Known { past, seen };
-                if let Some(kind) = known.get(service.as_str()).and_then(|before| unasked(before, &now)) {
-                    let incident = self.incident(service, kind, &now.seen);
-                    self.0.recorder.emit(EventKind::Incident { incident });
-                }
-                known.insert(service, now);
+                self.look(environment, service, &mut known).await;
+            }
+            if last {
+                return;
             }
             tokio::select! {
+                biased;
+                () = over.notified() => last = true,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = environment.happened() => {}
             }
         }
+    }
+
+    /// Compares a service with what was known of it.
+    async fn look(&self, environment: &dyn Environment, service: &str, known: &mut BTreeMap<String, Known>) {
+        let Some(past) = self.0.lanes.past(service) else { return };
+        // One that cannot be observed for a moment is compared with what comes after.
+        let Ok(seen) = environment.incarnation(service).await else { return };
+        // A step acted meanwhile: what was seen belongs to that.
+        if self.0.lanes.past(service) != Some(past) {
+            return;
+        }
+        let now = Known { past, seen };
+        if let Some(kind) = known.get(service).and_then(|before| unasked(before, &now)) {
+            let incident = self.incident(service, kind, &now.seen);
+            self.0.recorder.emit(EventKind::Incident { incident });
+        }
+        known.insert(service.to_owned(), now);
     }
 
     /// What is reported, with the time at which the environment says that it happened.

@@ -158,7 +158,7 @@ impl Deed<'_> {
 
     /// Stop and kill: the container has to be down and to stay down.
     async fn end(&self, before: &Container) -> EnvironmentResult<Effect> {
-        let id = before.id();
+        let (id, began) = (before.id(), Instant::now());
         let what = self.what();
         if self.action == Action::Kill {
             let options = || Some(KillContainerOptions { signal: "SIGKILL".to_owned() });
@@ -183,9 +183,14 @@ impl Deed<'_> {
             );
             return Err(self.no_effect(format!("it ended, and {culprit}")));
         }
+        let killed = self.action == Action::Stop && after.exit_code() == Some(KILLED);
+        if killed && began.elapsed() < grace_time(before) {
+            let killer = "something else killed it while it was to stop in good order";
+            return Err(self.no_effect(format!("{killer}: {}", after.ending())));
+        }
         let moment = self.moment(died, after.finished_at());
         let mut effect = self.effect(&moment, None, &format!("down with {}", after.ending()), &after);
-        effect.forced = self.action == Action::Stop && after.exit_code() == Some(KILLED);
+        effect.forced = killed;
         Ok(effect)
     }
 
@@ -201,16 +206,21 @@ impl Deed<'_> {
     }
 
     async fn restart(&self, before: &Container) -> EnvironmentResult<Effect> {
-        let id = before.id();
+        let (id, began) = (before.id(), Instant::now());
         let what = self.what();
         let ask = self.stack.engine.ask(&what, |docker| async move {
             docker.restart_container(id, Some(RestartContainerOptions { signal: None, t: grace(before) })).await
         });
         ask.await?;
         let down = self.down(before).await?;
+        let asked = began.elapsed();
         let died = self.event(id, "die").await;
         let mut effect = self.started(id, down).await?;
         effect.forced = died.and_then(|seen| seen.exit_code) == Some(KILLED);
+        // It includes the start: where even that fits into the grace period, the engine had no time to kill it.
+        if effect.forced && asked < grace_time(before) {
+            return Err(self.no_effect("something else killed it while it was to stop in good order"));
+        }
         Ok(effect)
     }
 
@@ -282,6 +292,11 @@ fn grace(container: &Container) -> Option<i32> {
     // Podman says 0 where none is defined.
     let own = container.0.config.as_ref().and_then(|config| config.stop_timeout).filter(|seconds| *seconds > 0);
     Some(own.and_then(|seconds| i32::try_from(seconds).ok()).unwrap_or(GRACE))
+}
+
+/// The same as a time.
+fn grace_time(container: &Container) -> Duration {
+    Duration::from_secs(grace(container).and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0))
 }
 
 fn clock(at: SystemTime) -> String {

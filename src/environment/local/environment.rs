@@ -69,7 +69,8 @@ impl Environment for LocalStack {
     fn incarnation<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<Incarnation>> {
         async move {
             let service = &self.member(service)?.service;
-            Ok(Incarnation { since: service.ended_at(), ..Incarnation::from(service.state()) })
+            let state = service.settled().await;
+            Ok(Incarnation { since: service.ended_at(), ..Incarnation::from(state) })
         }
         .boxed()
     }

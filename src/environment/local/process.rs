@@ -1,6 +1,6 @@
 //! One life of a child process, from its start to its end.
 
-use super::procfs::{Stat, children, thread_states};
+use super::procfs::{Stat, children, is_dying, thread_states};
 use super::reaper;
 use super::spawner::{Launch, spawn};
 use crate::ground::lock;
@@ -13,6 +13,9 @@ use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+
+/// How long the kernel may take to end what was killed.
+const DYING: Duration = Duration::from_secs(5);
 
 /// How a life ended.
 #[derive(Clone, Debug)]
@@ -34,6 +37,13 @@ pub(super) struct ProcessEnd {
     pub(super) proof: String,
     /// Whether it did not end within its grace period, and was killed.
     pub(super) forced: bool,
+}
+
+impl ProcessEnd {
+    /// Whether it was killed, and not by us: by another hand, or by the kernel for want of memory.
+    pub(super) fn is_foreign(&self) -> bool {
+        !self.forced && self.ended.code == 128 + Signal::SIGKILL as i32
+    }
 }
 
 /// A running child process, or one that has ended. Dropping it kills the process.
@@ -83,6 +93,14 @@ impl ProcessLife {
         let lost = || ProcessEnded { code: -1, how: "its end was not observed".into(), ticks: 0, at: Instant::now() };
         // The sender is dropped only after it has sent; the error branch cannot hide an end.
         ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone()).unwrap_or_else(lost)
+    }
+
+    /// How it ended, also where its end is only about to be seen: another hand's SIGKILL is not to be taken for what comes next.
+    pub(super) async fn settled(&self) -> Option<ProcessEnded> {
+        match self.try_ended() {
+            None if is_dying(self.pid) => self.ended_within(DYING).await,
+            known => known,
+        }
     }
 
     /// Waits for the end, at most for `limit`.

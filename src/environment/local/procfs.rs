@@ -40,6 +40,20 @@ impl Stat {
     }
 }
 
+/// Whether a process is on its way out: it has ended and is not waited for yet, or SIGKILL is on its way to it, which nothing
+/// holds up.
+pub(super) fn is_dying(pid: i32) -> bool {
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return true };
+    has_sigkill(&status) || Stat::of(pid).is_none_or(|stat| matches!(stat.state, 'Z' | 'X'))
+}
+
+/// Whether the text of `/proc/PID/status` has SIGKILL, number 9, among the signals that wait.
+fn has_sigkill(status: &str) -> bool {
+    let waiting = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    let set = |text: &str| u64::from_str_radix(text.trim(), 16).unwrap_or(0);
+    ["SigPnd", "ShdPnd"].into_iter().filter_map(waiting).any(|text| set(text) & (1 << 8) != 0)
+}
+
 /// States of all threads of a process.
 pub(super) fn thread_states(pid: i32) -> Vec<char> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
@@ -126,6 +140,14 @@ mod tests {
         let expected = Stat { state: 'T', parent: 1, ticks: 100, children_ticks: 11, started: 100 };
         assert_eq!(Stat::parse(text), Some(expected));
         assert_eq!(Stat::parse("42 (x"), None);
+    }
+
+    #[test]
+    fn a_kill_that_is_on_its_way_is_seen() {
+        assert!(!has_sigkill("State:\tS (sleeping)\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000001\n"));
+        assert!(has_sigkill("SigPnd:\t0000000000000100\nShdPnd:\t0000000000000000\n"));
+        assert!(has_sigkill("SigPnd:\t0000000000000000\nShdPnd:\t0000000000004100\n"));
+        assert!(!is_dying(std::process::id() as i32), "this test");
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl LocalService {
         let requested = Instant::now();
         match action {
             Action::Pause => {
-                let life = self.alive()?;
+                let life = self.alive().await?;
                 if life.is_stopped() {
                     return Err(self.no_effect("it was paused already"));
                 }
@@ -127,7 +127,7 @@ impl LocalService {
                 Ok(Effect { requested, effective: Instant::now(), down: None, proof, forced: false })
             }
             Action::Resume => {
-                let life = self.alive()?;
+                let life = self.alive().await?;
                 if !life.is_stopped() {
                     return Err(self.no_effect("it was not paused"));
                 }
@@ -139,7 +139,9 @@ impl LocalService {
                 Ok(Effect { requested, effective: ended.at, down: None, proof, forced })
             }
             Action::Start => {
-                if self.life().is_some_and(|life| life.try_ended().is_none()) {
+                if let Some(life) = self.life()
+                    && life.settled().await.is_none()
+                {
                     return Err(self.no_effect("it was running already"));
                 }
                 let proof = self.begin().await?;
@@ -168,19 +170,25 @@ impl LocalService {
     }
 
     async fn end(&self, how: Action) -> EnvironmentResult<ProcessEnd> {
-        let life = self.alive()?;
+        let life = self.alive().await?;
         lock(&self.lives).asked_to_end = true;
         if how == Action::Stop {
-            return Ok(life.stop(self.description.stop_signal, self.description.grace).await);
+            let end = life.stop(self.description.stop_signal, self.description.grace).await;
+            if end.is_foreign() {
+                lock(&self.lives).asked_to_end = false;
+                return Err(self
+                    .no_effect(format!("something else killed it while it was to stop in good order: {}", end.proof)));
+            }
+            return Ok(end);
         }
         let ended = life.kill().await;
         let proof = format!("process {} is gone: {}", life.pid(), ended.how);
         Ok(ProcessEnd { ended, proof, forced: false })
     }
 
-    fn alive(&self) -> EnvironmentResult<Arc<ProcessLife>> {
+    async fn alive(&self) -> EnvironmentResult<Arc<ProcessLife>> {
         let life = self.life().ok_or_else(|| self.no_effect("it was never started"))?;
-        match life.try_ended() {
+        match life.settled().await {
             None => Ok(life),
             Some(ended) => Err(self.no_effect(format!("it was not running: {}", ended.how))),
         }
@@ -207,6 +215,14 @@ impl LocalService {
         let life = self.life()?;
         lock(&self.lives).asked_to_end = true;
         Some(life.stop(self.description.stop_signal, grace).await.ended)
+    }
+
+    /// What it is doing, once an end that is on its way has come.
+    pub(super) async fn settled(&self) -> ServiceState {
+        if let Some(life) = self.life() {
+            life.settled().await;
+        }
+        self.state()
     }
 
     /// What it is doing.
