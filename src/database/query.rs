@@ -41,6 +41,12 @@ impl Session {
     pub async fn query(&self, statement: &str) -> DatabaseResult<QueryResult> {
         // Preparing tells the types, the simple protocol gives PostgreSQL's own text of every type.
         let prepared = self.client.prepare(statement).await?;
+        // COPY writes files and starts programs on the server, DO and LOAD run code, and a read-only transaction lets them: none of
+        // them has columns.
+        if prepared.columns().is_empty() {
+            let message = "this is no query: it answers with no columns, and only what does is asked; a `sql` step changes something";
+            return Err(DatabaseError::Unreadable { message: message.to_owned() });
+        }
         let types: Vec<Type> = prepared.columns().iter().map(|column| column.type_().clone()).collect();
         let columns = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
         let mut rows = Vec::new();

@@ -84,7 +84,7 @@ async fn last(
 ) -> Result<Done, FaultError> {
     let target = &order.target;
     let fate = if order.leave && order.hold.is_none() { UndoneBy::Stays } else { UndoneBy::Held };
-    let mut turn = stack.lanes.enter(target.lane()).await;
+    let mut turn = enter(stack, target.as_ref()).await;
     let shared = shared(stack, target.as_ref())?;
     if shared.is_none() {
         target.check().await?;
@@ -177,6 +177,15 @@ fn shared(stack: &Stack, target: &dyn Target) -> Result<Option<String>, FaultErr
     }
 }
 
+/// Waits for its turn. What another hand did to the service just before is seen first: afterwards nobody could tell it from what is
+/// done now.
+async fn enter(stack: &Stack, target: &dyn Target) -> Turn {
+    if let Some(environment) = target.environment() {
+        stack.look(environment, &target.name()).await;
+    }
+    stack.lanes.enter(target.lane()).await
+}
+
 /// Carries it out. What had no effect is no action: whatever is seen of the target afterwards, another hand did it.
 async fn apply(target: &dyn Target, turn: &mut Turn) -> Result<Effect, FaultError> {
     turn.acts(true);
@@ -201,7 +210,7 @@ async fn counted(target: &dyn Target, step: &str) -> Result<Effect, FaultError> 
 
 async fn pass(stack: &Arc<Stack>, order: &Order, in_force: impl FnOnce() + Send) -> Result<Done, FaultError> {
     let target = &order.target;
-    let mut turn = stack.lanes.enter(target.lane()).await;
+    let mut turn = enter(stack, target.as_ref()).await;
     target.check().await?;
     let number = stack.announce(&order.step, target, UndoneBy::Held, false).await?;
     // Interrupted half-way, it leaves the target down: that is undone at the end of `steps`.
@@ -220,7 +229,7 @@ async fn pass(stack: &Arc<Stack>, order: &Order, in_force: impl FnOnce() + Send)
 
 async fn repair(stack: &Arc<Stack>, order: &Order, in_force: impl FnOnce() + Send) -> Result<Done, FaultError> {
     let target = &order.target;
-    let mut turn = stack.lanes.enter(target.lane()).await;
+    let mut turn = enter(stack, target.as_ref()).await;
     target.check().await?;
     let effect = apply(target.as_ref(), &mut turn).await?;
     turn.leaves(target.leaves(false));

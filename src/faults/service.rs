@@ -82,6 +82,10 @@ impl Target for ServiceFault {
         self.service.clone()
     }
 
+    fn environment(&self) -> Option<&dyn Environment> {
+        Some(self.environment.as_ref())
+    }
+
     fn what(&self) -> String {
         self.action.verb().to_owned()
     }

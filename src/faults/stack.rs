@@ -4,11 +4,13 @@ use super::fault_error::FaultError;
 use super::journal::Journal;
 use super::lanes::Lanes;
 use super::target::{Condition, Rank, Target};
+use super::unasked::Known;
 use super::undo::{Journalled, Undo};
 use crate::environment::{Effect, NetworkFaultKind, Recipe};
 use crate::ground::lock;
 use crate::moment;
 use crate::record::{EventKind, FaultRecord, InForce, Recorder, RunClock};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -50,6 +52,8 @@ pub struct UndoStack(pub(super) Arc<Stack>);
 pub(super) struct Stack {
     open: Mutex<Vec<Open>>,
     pub(super) lanes: Arc<Lanes>,
+    /// The services as they were seen last, by name.
+    pub(super) known: tokio::sync::Mutex<BTreeMap<String, Known>>,
     pub(super) journal: Arc<Journal>,
     pub(super) clock: RunClock,
     pub(super) recorder: Recorder,
@@ -58,7 +62,8 @@ pub(super) struct Stack {
 impl UndoStack {
     /// An empty stack with its journal.
     pub fn new(journal: Arc<Journal>, clock: RunClock, recorder: Recorder) -> Self {
-        Self(Arc::new(Stack { open: Mutex::default(), lanes: Arc::default(), journal, clock, recorder }))
+        let (open, lanes, known) = (Mutex::default(), Arc::default(), tokio::sync::Mutex::default());
+        Self(Arc::new(Stack { open, lanes, known, journal, clock, recorder }))
     }
 
     /// Undoes what is in force and not meant to stay, last first; those that a running step holds only where

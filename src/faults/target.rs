@@ -2,7 +2,7 @@
 
 use super::fault_error::FaultError;
 use super::undo::Undo;
-use crate::environment::{Effect, Grip, Lifecycle, Recipe};
+use crate::environment::{Effect, Environment, Grip, Lifecycle, Recipe};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -68,6 +68,11 @@ pub(crate) enum Rank {
 pub(crate) trait Target: Send + Sync {
     /// Service, connector or step.
     fn name(&self) -> String;
+
+    /// The environment in which a service of that name is acted on; `None` where it is about something else.
+    fn environment(&self) -> Option<&dyn Environment> {
+        None
+    }
 
     /// What is done, such as `pause` or `network cut`.
     fn what(&self) -> String;

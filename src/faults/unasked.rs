@@ -2,10 +2,9 @@
 
 use super::lanes::LanePast;
 use super::service::is_down;
-use super::stack::UndoStack;
+use super::stack::{Stack, UndoStack};
 use crate::environment::{Environment, Incarnation, Lifecycle};
 use crate::record::{EventKind, Incident, IncidentKind};
-use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -13,7 +12,7 @@ use tokio::sync::Notify;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A service as it was seen last.
-struct Known {
+pub(super) struct Known {
     past: LanePast,
     seen: Incarnation,
 }
@@ -23,11 +22,10 @@ impl UndoStack {
     /// once more: what happened last would else be seen by nobody.
     pub async fn watch(&self, environment: &dyn Environment, over: &Notify) {
         let services: Vec<String> = environment.services().into_iter().map(|service| service.name).collect();
-        let mut known: BTreeMap<String, Known> = BTreeMap::new();
         let mut last = false;
         loop {
             for service in &services {
-                self.look(environment, service, &mut known).await;
+                self.0.look(environment, service).await;
             }
             if last {
                 return;
@@ -40,20 +38,23 @@ impl UndoStack {
             }
         }
     }
+}
 
-    /// Compares a service with what was known of it.
-    async fn look(&self, environment: &dyn Environment, service: &str, known: &mut BTreeMap<String, Known>) {
-        let Some(past) = self.0.lanes.past(service) else { return };
+impl Stack {
+    /// Compares a service with what was known of it, and reports what was not done by this run's own steps.
+    pub(super) async fn look(&self, environment: &dyn Environment, service: &str) {
+        let mut known = self.known.lock().await;
+        let Some(past) = self.lanes.past(service) else { return };
         // One that cannot be observed for a moment is compared with what comes after.
         let Ok(seen) = environment.incarnation(service).await else { return };
         // A step acted meanwhile: what was seen belongs to that.
-        if self.0.lanes.past(service) != Some(past) {
+        if self.lanes.past(service) != Some(past) {
             return;
         }
         let now = Known { past, seen };
         if let Some(kind) = known.get(service).and_then(|before| unasked(before, &now)) {
             let incident = self.incident(service, kind, &now.seen);
-            self.0.recorder.emit(EventKind::Incident { incident });
+            self.recorder.emit(EventKind::Incident { incident });
         }
         known.insert(service.to_owned(), now);
     }
@@ -63,7 +64,7 @@ impl UndoStack {
         let ended = matches!(kind, IncidentKind::Died | IncidentKind::Restarted);
         Incident {
             service: service.to_owned(),
-            at: seen.since.map_or_else(|| self.0.clock.now(), |since| self.0.clock.at(since)),
+            at: seen.since.map_or_else(|| self.clock.now(), |since| self.clock.at(since)),
             kind,
             exit_code: seen.exit_code.filter(|_| ended),
             cause: seen.cause.clone().filter(|_| ended),

@@ -3,13 +3,34 @@
 use std::collections::BTreeMap;
 
 /// Where a client connects, and whose code it loads: no step decides that.
-const NEVER: [&str; 3] = ["bootstrap.servers", "metadata.broker.list", "plugin.library.paths"];
+const NEVER: [&str; 8] = [
+    "bootstrap.servers",
+    "metadata.broker.list",
+    "plugin.library.paths",
+    "ssl.engine.location",
+    "ssl.engine.id",
+    "ssl_engine_callback_data",
+    "ssl.providers",
+    "sasl.kerberos.kinit.cmd",
+];
+
+/// Whether the client loads or runs what this property names as soon as it is set or looked at. No file that kscen reads decides
+/// that: scenarios and projects are looked at before anybody has said that they are trusted.
+pub(super) fn runs_code(name: &str) -> bool {
+    let name = name.trim().to_ascii_lowercase();
+    ["plugin.library.paths", "sasl.kerberos.kinit.cmd"].contains(&name.as_str())
+}
+
+/// Whether no step may set this property, whatever the environment sets.
+pub fn is_never_of_a_step(name: &str) -> bool {
+    NEVER.contains(&name.trim().to_ascii_lowercase().as_str())
+}
 
 /// Whether a step may not set this property, given what the environment sets: a client that logs in with the environment's
 /// credentials does so at the environment's brokers, by the environment's means.
 pub fn is_of_environment(name: &str, connection: &BTreeMap<String, String>) -> bool {
-    let name = name.trim().to_ascii_lowercase();
-    NEVER.contains(&name.as_str()) || is_of_login(&name) && connection.keys().any(|name| is_of_login(name))
+    let is_login = is_of_login(&name.trim().to_ascii_lowercase());
+    is_never_of_a_step(name) || is_login && connection.keys().any(|name| is_of_login(name))
 }
 
 fn is_of_login(name: &str) -> bool {
@@ -26,7 +47,13 @@ mod tests {
     fn where_and_as_whom_a_client_logs_in_is_the_environments() {
         let plain = BTreeMap::from([("bootstrap.servers".to_owned(), "a:1".to_owned())]);
         let secured = BTreeMap::from([("sasl.username".to_owned(), "u".to_owned())]);
-        for name in ["bootstrap.servers", " metadata.broker.list", "plugin.library.paths"] {
+        for name in [
+            "bootstrap.servers",
+            " metadata.broker.list",
+            "Plugin.library.paths",
+            "ssl.engine.location",
+            "ssl.providers",
+        ] {
             assert!(is_of_environment(name, &plain) && is_of_environment(name, &secured), "{name}");
         }
         for name in [

@@ -1,6 +1,7 @@
 //! Configuration of clients: the Java client's defaults, the user's properties over them, and what
 //! the client really works with.
 
+use super::belongings::runs_code;
 use super::{KafkaFailure, is_of_environment};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use std::collections::BTreeMap;
@@ -90,6 +91,14 @@ impl ClientSettings {
     /// is an error here, a value that it does not accept one in [`build`](Self::build).
     pub fn set(&mut self, name: &str, value: &str) -> Result<&mut Self, KafkaFailure> {
         let name = name.trim();
+        // librdkafka loads a library while the property is set: it must not come to that.
+        if runs_code(name) {
+            return Err(KafkaFailure::Property {
+                name: name.to_owned(),
+                reason: "it names code to load or to run, which kscen does not let a client do".to_owned(),
+                suggestion: None,
+            });
+        }
         if let Some((_, native, divisor)) = RENAMED.iter().find(|(java, _, _)| *java == name) {
             let value = match (divisor, value.parse::<u64>()) {
                 (1, _) => value.to_owned(),
@@ -210,6 +219,16 @@ mod tests {
         let error = settings.set("liger.ms", "5").unwrap_err().to_string();
         assert_eq!(error, "client property `liger.ms`: there is no such property; did you mean `linger.ms`?");
         assert!(settings.set("linger.ms", "soon").unwrap().build().is_err());
+    }
+
+    #[test]
+    fn what_names_code_never_reaches_the_client() {
+        let mut settings = ClientSettings::new(ClientRole::Producer).unwrap();
+        for name in ["plugin.library.paths", " plugin.library.paths", "sasl.kerberos.kinit.cmd"] {
+            let error = settings.set(name, "./evil.so").unwrap_err().to_string();
+            assert!(error.contains("names code"), "{error}");
+        }
+        assert_eq!(settings.get("plugin.library.paths"), None);
     }
 
     #[test]

@@ -28,6 +28,16 @@ pub(super) fn redactor(entry: &Common) -> Redactor {
             }
         }
     }
+    // A variable that is called like a credential holds one, unless its value is a number or a switch.
+    for (name, value) in &entry.vars {
+        let small = name.to_ascii_lowercase();
+        if let Value::String(value) = value
+            && MARKS.iter().any(|mark| small.contains(mark))
+            && value.parse::<f64>().is_err()
+        {
+            found.push((String::new(), value.clone()));
+        }
+    }
     hidden(Redactor::default(), found)
 }
 
@@ -143,12 +153,16 @@ mod tests {
             } },
             "connect": { "url": "http://anna:fi%2Fve-pass@connect:8083" },
             "kafka_ui": { "url": "http://ui:8080/?access_token=six-pass" },
-            "postgres": { "url": "postgres://postgres:postgres@postgres:5432/app" }
+            "postgres": { "url": "postgres://postgres:postgres@postgres:5432/app" },
+            "vars": { "api_token": "seven-pass", "max_tokens": "4000", "topic": "orders" }
         }))
         .expect("an entry");
         let redactor = redactor(&entry);
-        let text = "anna one-pass two-pass three-pass FOURFOURFOUR fi/ve-pass fi%2Fve-pass six-pass postgres postgres://postgres:postgres@p";
-        assert_eq!(redactor.text(text), "anna *** *** *** *** *** *** *** postgres postgres://postgres:***@p");
+        let text = "anna one-pass two-pass three-pass FOURFOURFOUR fi/ve-pass fi%2Fve-pass six-pass postgres postgres://postgres:postgres@p seven-pass 4000 orders";
+        assert_eq!(
+            redactor.text(text),
+            "anna *** *** *** *** *** *** *** postgres postgres://postgres:***@p *** 4000 orders"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A step's own client properties.
 
-use crate::kafka::{ClientRole, ClientSettings, KafkaFailure};
+use crate::kafka::{ClientRole, ClientSettings, KafkaFailure, is_never_of_a_step};
 use crate::text::Problem;
 use crate::verb::CheckContext;
 use serde_json::Value;
@@ -43,6 +43,10 @@ pub(super) fn check(config: &BTreeMap<String, Value>, role: ClientRole, cx: &mut
         if name.trim() == "bootstrap.servers" {
             let problem = "`bootstrap.servers`: the environment says which cluster the scenario runs against";
             cx.report(&pointer, Problem::new("client-property", problem).help("choose the environment with `--env`"));
+            continue;
+        }
+        // Refused with what the environment grants; it must not reach the client before that.
+        if is_never_of_a_step(&name) {
             continue;
         }
         if let Some((_, _, word)) = BY_WORD.iter().find(|(of, property, _)| *of == role && *property == name.trim()) {

@@ -175,13 +175,18 @@ impl Connector {
     /// The short form fills in the environment's user and password: they are not sent to another server.
     fn check_address(&self, cx: &mut CheckContext<'_>) {
         const ADDRESS: [&str; 3] = ["database.hostname", "database.port", "database.sslmode"];
-        if self.config.contains_key("database.password") {
+        // As Connect gets it: what stands in a map of its own, as Connect prints it, is the configuration.
+        let Ok(config) = config_from_json(&self.config) else { return };
+        if config.contains_key("database.password") {
             return;
         }
-        for name in ADDRESS.into_iter().filter(|name| self.config.contains_key(*name)) {
+        let inner = if self.config.get("config").is_some_and(|inner| inner.is_object()) { "config/" } else { "" };
+        // What begins with `driver.` goes to the JDBC driver, which has names of its own for where it connects.
+        let decides = |name: &&String| ADDRESS.contains(&name.as_str()) || name.starts_with("driver.");
+        for name in config.keys().filter(decides) {
             let message = format!("`{name}` is the environment's: its credentials are not sent elsewhere");
             let help = "give `database.user` and `database.password` as well, or leave it out";
-            cx.report(&format!("/config/{name}"), Problem::new("environment-property", message).help(help));
+            cx.report(&format!("/config/{inner}{name}"), Problem::new("environment-property", message).help(help));
         }
     }
 
