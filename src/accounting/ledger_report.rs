@@ -111,6 +111,10 @@ pub enum Why {
     PlaceUnknown,
     /// Compaction may have removed it, but its key is not known.
     KeysUnknown,
+    /// Compaction may have removed it, but whether the topic is compacted could not be read.
+    PolicyUnknown,
+    /// Compaction may have removed it, but whether it stood in the log that there is now is not known.
+    LogUnknown,
     /// It may have gone as the scenario allows, but the log could not be searched.
     NotSearched,
 }

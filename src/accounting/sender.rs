@@ -1,7 +1,8 @@
 //! One producer's side of the account.
 
-use super::{AckedOffsets, Due, KeyPlan, PagedBitmap};
+use super::{AckedOffsets, Due, KeyPlan, PagedBitmap, TopicIdBytes};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// What became of everything that one producer sent.
@@ -33,6 +34,20 @@ pub struct SenderAccount {
     pub due: Option<Due>,
     /// Which key each had, where that can be told.
     pub keys: Option<KeyPlan>,
+    /// Which topics had the topic's name when it began and when it was over, as far as the brokers told.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub topic_ids: BTreeSet<TopicIdBytes>,
+}
+
+/// How much of what a sender wrote went to a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WroteTo {
+    /// All of it, as far as anybody knows.
+    This,
+    /// Some of it.
+    Partly,
+    /// Nothing: to another one of the same name.
+    Another,
 }
 
 impl SenderAccount {
@@ -71,6 +86,18 @@ impl SenderAccount {
             if self.acked.remove(sequence) {
                 self.unknown.insert(sequence);
             }
+        }
+    }
+
+    /// How much of it went to the topic of this id, and not to another one that had its name before.
+    pub(super) fn wrote_to(&self, topic: Option<TopicIdBytes>) -> WroteTo {
+        match topic {
+            Some(id) if !self.topic_ids.is_empty() => match (self.topic_ids.contains(&id), self.topic_ids.len()) {
+                (false, _) => WroteTo::Another,
+                (true, 1) => WroteTo::This,
+                (true, _) => WroteTo::Partly,
+            },
+            _ => WroteTo::This,
         }
     }
 

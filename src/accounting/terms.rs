@@ -26,6 +26,11 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether this `cleanup.policy` names compaction.
+    pub fn is_compacting(cleanup: &str) -> bool {
+        cleanup.split(',').any(|word| word.trim() == "compact")
+    }
+
     /// Reads a topic's configuration.
     pub fn of(config: &BTreeMap<String, String>) -> Self {
         let value = |name: &str| config.get(name).map(String::as_str);
@@ -33,7 +38,7 @@ impl Policy {
         let deletes = cleanup.split(',').any(|word| word.trim() == "delete");
         let limit = |name: &str| value(name).and_then(|text| text.parse().ok()).filter(|_| deletes);
         Self {
-            compacts: cleanup.split(',').any(|word| word.trim() == "compact"),
+            compacts: Self::is_compacting(cleanup),
             retention_ms: limit("retention.ms"),
             retention_bytes: limit("retention.bytes"),
         }
@@ -47,14 +52,39 @@ pub struct Terms {
     pub allow: BTreeSet<Allowed>,
     /// What the scenario declares, by topic.
     pub policies: BTreeMap<String, Policy>,
+    /// Whether the cluster says that a topic is compacted, where it was asked and has answered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub compacts: BTreeMap<String, bool>,
     /// When it is settled, in µs since the epoch.
     pub now_us: i64,
 }
 
+/// Whether a later message of the same key may have taken the place of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Supersession {
+    /// The topic is compacted, and the check allows that or the scenario declares it.
+    Allowed,
+    /// The check allows it, and whether the topic is compacted is not known.
+    Unknown,
+    /// Nothing allows it, or the topic is not compacted.
+    Never,
+}
+
 impl Terms {
-    /// Whether a later message of the same key may have taken a message's place.
-    pub(super) fn supersedes(&self, topic: &str) -> bool {
-        self.allow.contains(&Allowed::Superseded) || self.policies.get(topic).is_some_and(|policy| policy.compacts)
+    /// Whether a later message of the same key may have taken a message's place. Allowing it makes no topic a compacted one.
+    pub(super) fn supersedes(&self, topic: &str) -> Supersession {
+        let declared = self.policies.get(topic).map(|policy| policy.compacts);
+        if declared == Some(true) {
+            return Supersession::Allowed;
+        }
+        if !self.allow.contains(&Allowed::Superseded) {
+            return Supersession::Never;
+        }
+        match self.compacts.get(topic).copied().or(declared) {
+            Some(true) => Supersession::Allowed,
+            Some(false) => Supersession::Never,
+            None => Supersession::Unknown,
+        }
     }
 
     /// Whether a message below the start of its log may have expired. `bytes` were written to the topic in all.
@@ -95,9 +125,29 @@ mod tests {
         assert!(!terms(config(&[("retention.ms", "-1")])).expires("t", Some(0), 0));
         let compact = config(&[("cleanup.policy", "compact"), ("retention.ms", "1")]);
         assert!(compact.compacts && !terms(compact.clone()).expires("t", Some(0), 0));
-        assert!(terms(compact).supersedes("t"));
+        assert_eq!(terms(compact).supersedes("t"), Supersession::Allowed);
         let bytes = terms(config(&[("retention.bytes", "1000")]));
         assert!(bytes.expires("t", None, 1001) && !bytes.expires("t", None, 1000));
         assert!(Terms { allow: BTreeSet::from([Allowed::Expired]), ..Terms::default() }.expires("t", None, 0));
+    }
+
+    #[test]
+    fn allowing_it_makes_no_topic_a_compacted_one() {
+        let allow = BTreeSet::from([Allowed::Superseded]);
+        let told = |compacts: &[bool]| compacts.iter().map(|compacts| ("t".to_owned(), *compacts)).collect();
+        let plain = BTreeMap::from([("t".to_owned(), Policy::default())]);
+        let terms = |policies: &BTreeMap<_, _>, compacts: &[bool]| Terms {
+            allow: allow.clone(),
+            policies: policies.clone(),
+            compacts: told(compacts),
+            ..Terms::default()
+        };
+        let none = BTreeMap::new();
+        assert_eq!(terms(&plain, &[]).supersedes("t"), Supersession::Never);
+        assert_eq!(terms(&none, &[false]).supersedes("t"), Supersession::Never);
+        assert_eq!(terms(&none, &[]).supersedes("t"), Supersession::Unknown, "nobody says what it is");
+        // Altered by another hand, or a default of the cluster.
+        assert_eq!(terms(&plain, &[true]).supersedes("t"), Supersession::Allowed);
+        assert_eq!(Terms { compacts: told(&[true]), ..Terms::default() }.supersedes("t"), Supersession::Never);
     }
 }

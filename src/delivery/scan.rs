@@ -19,25 +19,32 @@ pub fn scan(
     limit: Duration,
 ) -> Result<LogEvidence, KafkaFailure> {
     let mut found = HashMap::new();
-    let log_start = read_through(connection, topic, read_committed, limit, |message| {
+    let log = read_through(connection, topic, read_committed, limit, |message| {
         let Ok((identity, _)) = Identity::of(message) else { return };
         let wanted = missing.get(&identity.producer).is_some_and(|set| set.contains(identity.sequence));
         if wanted && identity.nonce == nonce {
             found.entry((identity.producer, identity.sequence)).or_insert((message.partition, message.offset));
         }
     })?;
-    Ok(LogEvidence { log_start, found })
+    Ok(LogEvidence { log_start: log.start, log_end: log.end, found, topic: None })
 }
 
-/// Reads the whole of `topic`, as far as it reaches now, with a client of its own; the first offset
-/// of each partition. Blocks, at most for `limit`.
+/// Where the partitions of a topic begin and end.
+pub struct LogBounds {
+    /// The first offset of each.
+    pub start: BTreeMap<i32, i64>,
+    /// The offset behind the last message of each.
+    pub end: BTreeMap<i32, i64>,
+}
+
+/// Reads the whole of `topic`, as far as it reaches now, with a client of its own. Blocks, at most for `limit`.
 pub fn read_through(
     connection: &BTreeMap<String, String>,
     topic: &str,
     read_committed: bool,
     limit: Duration,
     mut see: impl FnMut(&Incoming<'_>),
-) -> Result<BTreeMap<i32, i64>, KafkaFailure> {
+) -> Result<LogBounds, KafkaFailure> {
     let deadline = Instant::now() + limit;
     let logs = LogSink::default();
     let offsets = OffsetReader::new(connection, read_committed, logs.clone())?;
@@ -78,5 +85,5 @@ pub fn read_through(
             reached.extend(consumer.positions(topic, partitions.iter().copied()));
         }
     }
-    Ok(log_start)
+    Ok(LogBounds { start: log_start, end: ends })
 }

@@ -9,6 +9,7 @@ use crate::accounting::{
 };
 use crate::record::{DeliveryRecord, StepStatus};
 use crate::verb::{Live, SharedRun, StepError};
+use crate::wire::configs;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -93,6 +94,7 @@ async fn look(run: &Arc<SharedRun>, wanted: &WantedDelivery, deadline: Instant) 
         allow: wanted.allow.clone(),
         policies: policies(run),
         now_us: run.clock.to_epoch_us(run.clock.now_us()),
+        ..Terms::default()
     };
     let (from, beside) = (wanted.from.clone(), beside(run, &senders));
     let mut settlement = Settlement { from, to, senders, beside, readers, terms, ..Settlement::default() };
@@ -103,6 +105,7 @@ async fn look(run: &Arc<SharedRun>, wanted: &WantedDelivery, deadline: Instant) 
     } else {
         let lost = settlement.ledger().missing();
         if !lost.is_empty() {
+            settlement.terms.compacts = compacted(run, &settlement).await;
             match search(run, &settlement.senders, lost).await {
                 Ok(evidence) => settlement.evidence = Some(evidence),
                 Err(error) => run.recorder.warn(format!("where the missing messages are is not known: {error}")),
@@ -213,6 +216,29 @@ fn policies(run: &SharedRun) -> BTreeMap<String, Policy> {
         .collect()
 }
 
+/// Which of the senders' topics the cluster says are compacted; asked only where a check allows messages to go by that.
+async fn compacted(run: &SharedRun, settlement: &Settlement) -> BTreeMap<String, bool> {
+    let mut told = BTreeMap::new();
+    if !settlement.terms.allow.contains(&Allowed::Superseded) {
+        return told;
+    }
+    let topics: BTreeSet<&str> = settlement.senders.iter().map(|sender| sender.topic.as_str()).collect();
+    for topic in topics {
+        let Ok(cluster) = run.wire() else { return told };
+        match configs::of_topic(&cluster, topic).await {
+            Ok(config) => {
+                if let Some(policy) = config.get("cleanup.policy").and_then(|config| config.value.as_deref()) {
+                    told.insert(topic.to_owned(), Policy::is_compacting(policy));
+                }
+            }
+            Err(error) => {
+                run.recorder.warn(format!("whether `{topic}` is compacted is not known: {}", error.in_full()))
+            }
+        }
+    }
+    told
+}
+
 /// A fresh read of the senders' topics for the messages that nobody read.
 async fn search(
     run: &Arc<SharedRun>,
@@ -226,10 +252,10 @@ async fn search(
         return Err("the senders write to several topics".to_owned());
     }
     let (connection, nonce) = (run.connection(), run.identity.nonce());
-    tokio::task::spawn_blocking(move || scan(&connection, &topic, nonce, &lost, false, PATIENCE))
-        .await
-        .map_err(|error| error.to_string())?
-        .map_err(|error| error.to_string())
+    let id = run.topic_id(&topic).await;
+    let scanned = tokio::task::spawn_blocking(move || scan(&connection, &topic, nonce, &lost, false, PATIENCE)).await;
+    let evidence = scanned.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    Ok(LogEvidence { topic: id, ..evidence })
 }
 
 fn note_restarts(run: &SharedRun, settlement: &Settlement, ledger: &LedgerReport) {

@@ -4,6 +4,7 @@
 //! begins or ends inside of a slice is moved to that edge of it that is nearer.
 
 use super::measure::{count, largest_lag, nothing, seconds_of, unavailable};
+use super::met::Dues;
 use crate::record::counts;
 use crate::record::series::{Slice, TimeLine};
 use crate::record::slices::{ConsumeSlice, ProduceSlice};
@@ -22,7 +23,11 @@ pub(super) fn produced(report: &ProduceReport, name: &str, spans: &[Range<f64>])
         return Some(nothing("the load did not run in that phase"));
     }
     if name == "unavailability" {
-        return Some(longest_gap(report, spans));
+        let dues = Dues::Messages(report);
+        return Some(match spans.iter().all(|span| dues.missed(span)) {
+            true => Observed::unknown("none of the load's messages was due in that phase"),
+            false => longest_gap(report, spans),
+        });
     }
     let slices = || within(&report.timeline, spans);
     let sum = |field: fn(&ProduceSlice) -> u64| counts::sum(slices().map(|slice| field(slice.sample)));

@@ -7,6 +7,7 @@ mod during;
 pub mod finding;
 mod implied;
 pub mod measure;
+mod met;
 pub mod noise;
 pub mod phases;
 pub mod recovery;

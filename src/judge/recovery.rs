@@ -5,8 +5,9 @@
 //! pipeline, whose topics no `produce` step writes, of PostgreSQL the loads of the database too. A load that had ended, or whose acknowledgements say nothing about
 //! the broker, is no witness.
 
+use super::met::{Course, Dues};
 use crate::environment::{Action, ServiceId};
-use crate::record::gaps::{FirstAck, first_ack_after};
+use crate::record::gaps::FirstAck;
 use crate::record::metric::Work;
 use crate::record::{
     ConsumeReport, Evidence, FaultRecord, Observed, Quantity, RebalanceEvent, Record, StepRecord, StepStatus,
@@ -56,15 +57,36 @@ fn hit_by(record: &Record, fault: &FaultRecord) -> Hit {
 
 /// When a load or a reader worked again after the fault was undone.
 pub fn recovered(record: &Record, load: &StepRecord, fault: &FaultRecord) -> Recovered {
-    let (Some(effective), Some(undone)) = (fault.effective, fault.undone) else { return Recovered::NotConcerned };
+    let Some(course) = Course::of(fault) else { return Recovered::NotConcerned };
     match (hit_by(record, fault), &load.consumed) {
-        (Hit::Reader, Some(report)) if load.id == fault.target => revived(load, report, fault).1,
+        (Hit::Reader, Some(report)) if load.id == fault.target => match revived(load, report, fault).1 {
+            Recovered::NotConcerned => Recovered::NotConcerned,
+            _ if had_nothing(record, report, &course) => Recovered::Untold(NOTHING_TO_READ),
+            recovered => recovered,
+        },
         (Hit::Reader, _) => Recovered::NotConcerned,
-        (Hit::Brokers, None) => answered(load, effective, undone),
-        (Hit::Pipeline, None) if fault.target.parse() == Ok(ServiceId::Postgres) => committed(load, effective, undone),
+        (Hit::Brokers, None) => answered(load, &course),
+        (Hit::Pipeline, None) if fault.target.parse() == Ok(ServiceId::Postgres) => committed(load, &course),
         (Hit::Pipeline, None) => Recovered::NotConcerned,
-        (Hit::Brokers | Hit::Pipeline, Some(report)) => piped(record, load, report, effective, undone),
+        (Hit::Brokers | Hit::Pipeline, Some(report)) => piped(record, load, report, &course),
     }
+}
+
+const NOTHING_DUE: &str = "none of its messages was due while the fault or the restart lasted";
+const NOTHING_TO_COMMIT: &str = "none of its transactions was due while the fault or the restart lasted";
+const NOTHING_TO_READ: &str = "there was nothing for it to read while the fault or the restart lasted";
+
+/// Whether the run wrote nothing to a reader's topic during a fault, and the reader had nothing left from before.
+fn had_nothing(record: &Record, report: &ConsumeReport, course: &Course) -> bool {
+    let writes = |step: &&StepRecord| step.produced.as_ref().is_some_and(|produced| produced.topic == report.topic);
+    let mut writers = record.steps.iter().filter(writes).filter_map(Dues::of).peekable();
+    // The lag is looked at once a second.
+    let around = course.effective - 2.0..course.ready;
+    let behind = report.timeline.iter().any(|slice| {
+        let overlaps = slice.start_us as f64 / 1e6 <= around.end && slice.end_us as f64 / 1e6 >= around.start;
+        overlaps && slice.sample.total_lag().is_some_and(|lag| lag > 0)
+    });
+    !behind && writers.peek().is_some() && writers.all(|writer| writer.missed(&course.whole()))
 }
 
 /// What had not happened when the load was last looked at.
@@ -73,20 +95,23 @@ fn waiting(load: &StepRecord, until: f64) -> Recovered {
 }
 
 /// A producer: the first acknowledgement of what waited for one.
-fn answered(load: &StepRecord, effective: f64, undone: f64) -> Recovered {
+fn answered(load: &StepRecord, course: &Course) -> Recovered {
     let Some(report) = &load.produced else { return Recovered::NotConcerned };
+    let (dues, undone) = (Dues::Messages(report), course.undone);
     // Times of the run are small against what an f64 holds exactly.
     let seconds = |us: u64| us as f64 / 1e6;
     let end = seconds(report.end_us);
-    if seconds(report.start_us) > undone || seconds(report.last_send_us).max(end) < effective {
+    if seconds(report.start_us) > undone || seconds(report.last_send_us).max(end) < course.effective {
         return Recovered::NotConcerned;
     }
     if report.acks() == Some("0") {
         return Recovered::Untold("with acks=0 the broker acknowledges nothing");
     }
-    match first_ack_after(&report.ack_gaps, (undone * 1e6) as u64) {
+    let over = seconds(report.last_ack_us) < undone && load.status != StepStatus::Running;
+    match dues.first_answer(course) {
         FirstAck::At(at) => Recovered::At(seconds(at)),
         FirstAck::Never => waiting(load, end),
+        FirstAck::WithinThreshold if !over && dues.missed(&course.whole()) => Recovered::Untold(NOTHING_DUE),
         // No message waited when the fault was undone. An acknowledgement since then says that the next ones were answered.
         FirstAck::WithinThreshold if seconds(report.last_ack_us) >= undone => Recovered::At(undone),
         FirstAck::WithinThreshold if load.status == StepStatus::Running => Recovered::NotYet(end),
@@ -95,16 +120,19 @@ fn answered(load: &StepRecord, effective: f64, undone: f64) -> Recovered {
 }
 
 /// A load of the database: the first commit of what waited for one.
-fn committed(load: &StepRecord, effective: f64, undone: f64) -> Recovered {
+fn committed(load: &StepRecord, course: &Course) -> Recovered {
     let Some(report) = &load.written else { return Recovered::NotConcerned };
+    let (dues, undone) = (Dues::Transactions(load), course.undone);
     let seconds = |us: u64| us as f64 / 1e6;
     let end = seconds(report.end_us);
-    if seconds(report.start_us) > undone || end < effective {
+    if seconds(report.start_us) > undone || end < course.effective {
         return Recovered::NotConcerned;
     }
-    match first_ack_after(&report.commit_gaps, (undone * 1e6) as u64) {
+    let over = seconds(report.last_commit_us) < undone && load.status != StepStatus::Running;
+    match dues.first_answer(course) {
         FirstAck::At(at) => Recovered::At(seconds(at)),
         FirstAck::Never => waiting(load, end),
+        FirstAck::WithinThreshold if !over && dues.missed(&course.whole()) => Recovered::Untold(NOTHING_TO_COMMIT),
         FirstAck::WithinThreshold if seconds(report.last_commit_us) >= undone => Recovered::At(undone),
         FirstAck::WithinThreshold if load.status == StepStatus::Running => Recovered::NotYet(end),
         FirstAck::WithinThreshold => Recovered::NotConcerned,
@@ -175,12 +203,18 @@ fn revived(load: &StepRecord, report: &ConsumeReport, fault: &FaultRecord) -> (O
 }
 
 /// A reader behind a pipeline that a `sql` step fed: its first message.
-fn piped(record: &Record, load: &StepRecord, report: &ConsumeReport, effective: f64, undone: f64) -> Recovered {
+fn piped(record: &Record, load: &StepRecord, report: &ConsumeReport, course: &Course) -> Recovered {
+    let Course { effective, undone, .. } = *course;
     let written = |step: &StepRecord| step.produced.as_ref().is_some_and(|produced| produced.topic == report.topic);
     let feeds = |step: &StepRecord| step.work() == Work::ChangesRows && step.started < undone && step.ended > effective;
     let ran = report.start_us as f64 / 1e6 <= undone && load.ended > undone;
     if !ran || record.steps.iter().any(written) || !record.steps.iter().any(feeds) {
         return Recovered::NotConcerned;
+    }
+    // What does not tell its times may have had something to do.
+    let missed = |step: &StepRecord| Dues::of(step).is_some_and(|dues| dues.missed(&course.whole()));
+    if record.steps.iter().filter(|step| feeds(step)).all(missed) {
+        return Recovered::Untold(NOTHING_TO_READ);
     }
     match report.first_read_after((undone * 1e6) as u64) {
         Some(at) => Recovered::At(at as f64 / 1e6),

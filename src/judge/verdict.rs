@@ -70,11 +70,12 @@ fn judging(record: &Record, status: StepStatus) -> usize {
 /// [`super::implied()`].
 fn unjudged(record: &Record) -> Option<String> {
     if let Some(guarantee) = &record.run.guarantee {
-        return record.deliveries.is_empty().then(|| {
-            format!(
-                "guarantee {guarantee}: nothing was judged by it, because no sender and reader of the same topic both ran"
-            )
-        });
+        let why = match record.interrupted {
+            Some(_) => "the run was interrupted before its deliveries were settled",
+            None => "no sender and reader of the same topic both ran",
+        };
+        let none = record.deliveries.is_empty();
+        return none.then(|| format!("guarantee {guarantee}: nothing was judged by it, because {why}"));
     }
     let failed = |step: &StepRecord| matches!(step.status, StepStatus::Error | StepStatus::Failed);
     let told = record.failure.is_some() || record.steps.iter().any(failed);

@@ -49,6 +49,11 @@ impl Detail {
         }
     }
 
+    /// When anything of a fault happened so far, in µs of the run, in order.
+    pub fn faults_us(&self) -> Vec<u64> {
+        self.edges().faults.iter().map(|tick| tick * TICK_US).collect()
+    }
+
     /// The slice, in ticks, of the tick `at`: up to the next edge, 100 ms at most.
     pub(super) fn slice(&self, at: u64) -> Range<u64> {
         let from = at / SLICE * SLICE;

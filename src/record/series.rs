@@ -136,6 +136,12 @@ impl<T> TimeLine<T> {
         self.slices.iter().map(|(start, (ticks, sample))| (*start, *ticks, sample))
     }
 
+    /// Enters what is known of a whole span; false where it overlaps what is there.
+    pub fn enter(&mut self, span_us: Range<u64>, sample: T) -> bool {
+        let (start, end) = (span_us.start / TICK_US, span_us.end / TICK_US);
+        end > start && self.restore(start, end - start, sample, u64::MAX)
+    }
+
     /// Takes a stored slice; false where it overlaps what is there or reaches beyond `end`.
     pub(super) fn restore(&mut self, start: u64, ticks: u64, sample: T, end: u64) -> bool {
         let fits = ticks > 0 && start.checked_add(ticks).is_some_and(|own| own <= end);

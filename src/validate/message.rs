@@ -220,12 +220,20 @@ fn pattern_missed(pattern: &str, value: &Value, spot: &Spot<'_>) -> Problem {
     }
 }
 
+/// Kept out of the guarantees of a scenario.
+const NO_GUARANTEE: &str = "none";
+
 fn unknown_word(value: &Value, mut words: Vec<String>, spot: &Spot<'_>) -> Problem {
     let mut seen = std::collections::BTreeSet::new();
     words.retain(|word| seen.insert(word.clone()));
     let problem = Problem::new("unknown-word", format!("{} cannot be {}", spot.name(), shown(value)));
     match value.as_str().and_then(|word| did_you_mean(word, words.iter().map(String::as_str))) {
         Some(similar) => problem.help(format!("did you mean `{similar}`?")),
+        // A single delivery may do without the scenario's guarantee; a scenario without one has no line for it.
+        None if spot.name() == "`guarantee`" && value == NO_GUARANTEE => problem.help(format!(
+            "leave the line out; `{NO_GUARANTEE}` is for a single delivery; it is one of {}",
+            words.join(", ")
+        )),
         None => problem.help(format!("it is one of {}", words.join(", "))),
     }
 }

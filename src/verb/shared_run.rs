@@ -4,7 +4,7 @@ use super::AnyStep;
 use super::Changes;
 use super::Scope;
 use super::live::LiveSteps;
-use crate::accounting::{RunIdentity, Settlements};
+use crate::accounting::{RunIdentity, Settlements, TopicIdBytes};
 use crate::environment::{Endpoints, Environment, Grant};
 use crate::faults::{Owned, Resource, UndoStack};
 use crate::kafka::{Admin, LogSink};
@@ -12,7 +12,7 @@ use crate::record::{Record, Recorder, RunClock};
 use crate::scenario::Guarantee;
 use crate::text::Location;
 use crate::verb::StepError;
-use crate::wire::WireCluster;
+use crate::wire::{WireCluster, topics};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// How long one administrative request may take.
 const ADMIN_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a question is waited for without whose answer the run goes on.
+const GLANCE: Duration = Duration::from_secs(2);
 
 /// What a plan says of the whole run, for the steps of it.
 pub struct ScenarioFacts {
@@ -158,6 +160,14 @@ impl SharedRun {
         let cluster = WireCluster::new(&self.connection(), ADMIN_PATIENCE)
             .map_err(|error| StepError::broken("own-client", error.in_full()))?;
         Ok(self.wire.get_or_init(|| cluster).clone())
+    }
+
+    /// Which topic has this name now; `None` where the brokers have no ids, do not show it, or do not answer soon.
+    pub async fn topic_id(&self, topic: &str) -> Option<TopicIdBytes> {
+        let cluster = self.wire().ok()?;
+        let asked = tokio::time::timeout(GLANCE, topics::describe(&cluster, &[topic])).await;
+        let found = asked.ok()?.ok()?.remove(topic)?.ok()?;
+        found.id.map(topics::TopicId::bytes)
     }
 
     /// The scenario's guarantee.

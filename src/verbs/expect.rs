@@ -191,7 +191,8 @@ impl Step for Expect {
         if cx.background && self.hold.is_none() {
             cx.report(
                 "",
-                Problem::new("endless-background", "a background `expect` needs `hold`: else it is over at once"),
+                Problem::new("endless-background", "a background `expect` needs `hold`")
+                    .help("to wait for something, leave out `background`"),
             );
         }
         check_all("delivery", &self.delivery, cx, DeliverySubject::check);

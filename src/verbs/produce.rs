@@ -14,7 +14,7 @@ use super::rights::{self, Use};
 use super::topic::check_topic_name;
 use crate::accounting::{Schedule, Stage};
 use crate::environment::{Grant, Needs};
-use crate::load::produce::{Acks, TransactionSpec};
+use crate::load::produce::{Acks, SenderBooks, TransactionSpec};
 use crate::load::{ProduceJob, ProduceSpec};
 use crate::record::LoadValidity;
 use crate::scenario::units::{Bytes, Count, Length, Rate};
@@ -162,7 +162,8 @@ impl Step for Produce {
             .map_err(|error| StepError::broken("defect", error.to_string()))?
             .map_err(|error| StepError::broken("prepare-load", error.to_string()))
             .map_err(|error| rights::explained(error, &self.topic, Use::Write))?;
-        let live = job.live();
+        let (live, books) = (job.live(), job.books());
+        note_topic(cx, &self.topic, &books).await;
         cx.show(Live::Sender(Arc::new(Sender::new(&job, self.topic.clone()))));
         cx.prepared();
         job.start(cx.run.clock).map_err(|error| StepError::broken("start-load", error.to_string()))?;
@@ -177,6 +178,7 @@ impl Step for Produce {
         let (report, _) = tokio::task::spawn_blocking(move || job.join())
             .await
             .map_err(|error| StepError::broken("defect", error.to_string()))?;
+        note_topic(cx, &self.topic, &books).await;
         let fatal = report.fatal.clone();
         let validity = report.validity.clone();
         if let Some(warning) = crate::judge::invalid_tail(&report) {
@@ -207,6 +209,13 @@ impl Step for Produce {
                 .after(outcome));
         }
         self.thresholds.settle("/thresholds", outcome, cx)
+    }
+}
+
+/// Enters which topic it is that has the name now into what each producer writes down.
+async fn note_topic(cx: &StepContext, topic: &str, books: &[Arc<SenderBooks>]) {
+    if let Some(id) = cx.run.topic_id(topic).await {
+        books.iter().for_each(|books| books.is_of_topic(id));
     }
 }
 

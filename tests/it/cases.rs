@@ -52,6 +52,9 @@ cases! {
         k40_two_readers_that_cannot_finish
         k42_fenced_in_short_transactions
         k44_properties_past_the_words
+        k48_deleted_is_not_superseded
+        k49_recovery_of_a_load_that_met_nothing
+        k50_idle_members_of_the_new_protocol
         r41_fenced
         r53_tombstones
         r54_past_timestamps

@@ -3,6 +3,8 @@
 use super::joined::Joined;
 use super::successors::Successors;
 use crate::accounting::ledger_report::{Attribution, Why};
+use crate::accounting::sender::WroteTo;
+use crate::accounting::terms::Supersession;
 use crate::accounting::{LogEvidence, SenderAccount, Terms};
 
 /// The column of a message that nobody has read.
@@ -106,16 +108,15 @@ impl Search<'_> {
     ) -> UnreadFate {
         let supersedes = self.terms.supersedes(&sender.topic);
         let Some(evidence) = self.evidence else {
-            let may_go = supersedes || self.terms.expires(&sender.topic, due_us, self.bytes);
+            let may_go = supersedes != Supersession::Never || self.terms.expires(&sender.topic, due_us, self.bytes);
             return if may_go { UnreadFate::Unread(Why::NotSearched) } else { UnreadFate::lost(None) };
         };
-        if supersedes && !restarted {
-            let known = at.zip(self.successors.as_ref());
-            match known.and_then(|(at, successors)| successors.supersedes(sender.producer, sequence, at)) {
-                Some(true) => return UnreadFate::Superseded,
-                Some(false) => {}
-                None => return UnreadFate::Unread(Why::KeysUnknown),
-            }
+        let restarted = restarted || sender.wrote_to(evidence.topic) == WroteTo::Another;
+        if supersedes != Supersession::Never
+            && !restarted
+            && let Some(fate) = self.compacted(evidence, sender, sequence, at)
+        {
+            return fate;
         }
         match at {
             // The start of a log says nothing about offsets of the one before.
@@ -128,6 +129,35 @@ impl Search<'_> {
             }
             Some(_) => UnreadFate::lost(Some(Attribution::MissingFromLog)),
             None => UnreadFate::lost(Some(Attribution::Unplaced)),
+        }
+    }
+
+    /// The fate of a message that compaction may have removed from the log that there is now; `None` where it has not.
+    fn compacted(
+        &self,
+        evidence: &LogEvidence,
+        sender: &SenderAccount,
+        sequence: u64,
+        at: Option<(i32, i64)>,
+    ) -> Option<UnreadFate> {
+        let place = at.filter(|(partition, _)| evidence.log_start.contains_key(partition));
+        if let Some((partition, offset)) = place
+            // Compaction moves neither the start of a log nor its end.
+            && (evidence.is_below_start(partition, offset) || evidence.is_behind_end(partition, offset))
+        {
+            return None;
+        }
+        let successors = self.successors.as_ref()?;
+        let known = at.and_then(|at| successors.supersedes(sender.producer, sequence, at));
+        let mixed = at.is_some_and(|at| successors.is_in_doubt(at)) || at.is_some() && place.is_none();
+        if known != Some(false) && (mixed || sender.wrote_to(evidence.topic) == WroteTo::Partly) {
+            return Some(UnreadFate::Unread(Why::LogUnknown));
+        }
+        match (known, self.terms.supersedes(&sender.topic)) {
+            (Some(false), _) => None,
+            (_, Supersession::Unknown) => Some(UnreadFate::Unread(Why::PolicyUnknown)),
+            (Some(true), _) => Some(UnreadFate::Superseded),
+            (None, _) => Some(UnreadFate::Unread(Why::KeysUnknown)),
         }
     }
 }

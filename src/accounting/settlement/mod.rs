@@ -6,7 +6,9 @@ mod read;
 mod successors;
 
 use super::ledger_report::{LedgerReport, LogRestart, MessageSample, Why};
+use super::sender::WroteTo;
 use super::sheet::SentLine;
+use super::terms::Supersession;
 use super::{Class, LogEvidence, PagedBitmap, ReaderAccount, SenderAccount, Terms};
 use fate::{Search, UnreadFate};
 use joined::Joined;
@@ -218,11 +220,15 @@ impl<'a> Ledger<'a> {
     }
 
     fn successors(&self, evidence: Option<&LogEvidence>) -> Option<Successors> {
-        let topics = self.senders.iter().filter(|sender| self.terms.supersedes(&sender.topic));
+        let evidence = evidence?;
+        let topics = self.senders.iter().filter(|sender| self.terms.supersedes(&sender.topic) != Supersession::Never);
         let topics: Vec<&str> = topics.map(|sender| sender.topic.as_str()).collect();
         let all = self.senders.iter().chain(&self.beside).copied();
-        (evidence.is_some() && !topics.is_empty())
-            .then(|| Successors::of(all.filter(|sender| topics.contains(&sender.topic.as_str()))))
+        // What went to another topic of the same name supersedes nothing in this one.
+        let here = |sender: &&SenderAccount| {
+            topics.contains(&sender.topic.as_str()) && sender.wrote_to(evidence.topic) != WroteTo::Another
+        };
+        (!topics.is_empty()).then(|| Successors::of(all.filter(here)))
     }
 
     /// A set that each reader keeps of a producer's messages, joined.
@@ -289,6 +295,13 @@ impl Why {
             ),
             Self::KeysUnknown => format!(
                 "{count} acknowledged {are} are gone from a compacted topic, and the keys that would tell why are not known"
+            ),
+            Self::PolicyUnknown => format!(
+                "{count} acknowledged {are} are gone, and whether the topic is compacted could not be read from the cluster"
+            ),
+            Self::LogUnknown => format!(
+                "{count} acknowledged {are} are gone from a compacted topic that was replaced or cut off, and which of its logs {they} \
+                 stood in is not known"
             ),
             Self::NotSearched => format!("the log could not be searched for {count} acknowledged {are}"),
         }

@@ -48,8 +48,11 @@ fn a_new_assignment_excuses_what_it_jumps_over() {
     reader.assigned(None, 0, Some(6));
     [6, 9].into_iter().for_each(|n| _ = read(&mut reader, n, n as u64));
     reader.drain_to(&BTreeMap::from([(0, 10)]));
-    let evidence =
-        LogEvidence { log_start: BTreeMap::from([(0, 0)]), found: (0..10).map(|n| ((0, n), (0, n as i64))).collect() };
+    let evidence = LogEvidence {
+        log_start: BTreeMap::from([(0, 0)]),
+        found: (0..10).map(|n| ((0, n), (0, n as i64))).collect(),
+        ..LogEvidence::default()
+    };
     let report = Ledger::new([&sender], [&reader]).settle(Some(&evidence));
     assert_eq!(report.before_start, 2);
     assert_eq!(found(&report, Class::Lost), BTreeSet::from([(0, 4), (0, 5), (0, 7), (0, 8)]));

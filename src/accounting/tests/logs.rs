@@ -37,7 +37,11 @@ fn ten_of_twenty() -> (SenderAccount, ReaderAccount) {
 }
 
 fn in_log() -> LogEvidence {
-    LogEvidence { log_start: BTreeMap::from([(0, 0)]), found: (10..20).map(|n| ((0, n), (0, n as i64 - 10))).collect() }
+    LogEvidence {
+        log_start: BTreeMap::from([(0, 0)]),
+        found: (10..20).map(|n| ((0, n), (0, n as i64 - 10))).collect(),
+        ..LogEvidence::default()
+    }
 }
 
 #[test]

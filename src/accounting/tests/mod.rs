@@ -1,3 +1,4 @@
+mod compaction;
 mod edges;
 mod logs;
 mod mixes;

@@ -157,6 +157,7 @@ fn lag_is_that_of_the_readers_that_met_the_fault() {
 fn a_load_of_the_database_recovers_with_its_first_commit() {
     use crate::record::WriteReport;
     use crate::record::gaps::AckGap;
+    const COURSE: Course = Course { effective: 5.0, undone: 10.0, ready: 10.0 };
     let write = |last_commit: u64, end: u64, gap: Option<(u64, Option<u64>)>| {
         let gaps = gap.map(|(from, to)| AckGap { start_us: from * S, end_us: to.map(|to| to * S) });
         let report = WriteReport {
@@ -167,10 +168,10 @@ fn a_load_of_the_database_recovers_with_its_first_commit() {
         };
         StepRecord { written: Some(Box::new(report)), ..step("load", "sql", 0, end) }
     };
-    assert_eq!(committed(&write(20, 20, Some((5, Some(12)))), 5.0, 10.0), Recovered::At(12.0));
-    assert_eq!(committed(&write(20, 20, None), 5.0, 10.0), Recovered::At(10.0));
-    assert_eq!(committed(&write(4, 30, Some((5, None))), 5.0, 10.0), Recovered::Never(30.0));
-    assert_eq!(committed(&write(4, 4, None), 5.0, 10.0), Recovered::NotConcerned);
+    assert_eq!(committed(&write(20, 20, Some((5, Some(12)))), &COURSE), Recovered::At(12.0));
+    assert_eq!(committed(&write(20, 20, None), &COURSE), Recovered::At(10.0));
+    assert_eq!(committed(&write(4, 30, Some((5, None))), &COURSE), Recovered::Never(30.0));
+    assert_eq!(committed(&write(4, 4, None), &COURSE), Recovered::NotConcerned);
 }
 
 #[test]
@@ -190,4 +191,58 @@ fn a_paused_member_is_back_when_it_reads_again() {
     assert!(is(&paused(Some(14), true), 3.0));
     // It has partitions and has not read: a bound from below only.
     assert!(paused(None, true).is_open());
+}
+
+/// A load of which a message was sent, and soon acknowledged, at each of these seconds; `gap` is when one waited.
+fn sparse(sent: &[u64], gap: Option<(u64, u64)>) -> StepRecord {
+    let mut step = load(20, 20, gap.map(|(start, end)| (start, Some(end))));
+    let report = step.produced.as_mut().expect("a report");
+    for second in sent {
+        let slice = report.timeline.at(second * S);
+        (slice.due, slice.sent, slice.acked) = (1, 1, 1);
+    }
+    report.timeline.close();
+    step
+}
+
+#[test]
+fn a_load_that_had_nothing_due_during_a_fault_tells_nothing_of_it() {
+    // In force from 9 s to 10 s, and ready at 13 s.
+    let told = |step: StepRecord| {
+        let mut record = record("kafka-1", 10.0, vec![step]);
+        record.faults[0].ready = Some(13.0);
+        recovery_time(&record, record.step("outage").expect("it is there"))
+    };
+    let nothing = told(sparse(&[0, 20], None));
+    assert!(
+        matches!(&nothing, Observed::Unknown { reason } if reason.contains("none of its messages was due")),
+        "{nothing}"
+    );
+    let mut running = sparse(&[0], None);
+    running.status = StepStatus::Running;
+    assert!(
+        matches!(told(running), Observed::Unknown { .. }),
+        "that it has sent nothing since is no recovery that lasts"
+    );
+    // Due while it was in force, or while its service was not ready: answered at once, or after a while.
+    assert!(is(&told(sparse(&[0, 9, 20], None)), 0.0));
+    assert!(is(&told(sparse(&[0, 11, 20], None)), 0.0));
+    assert!(is(&told(sparse(&[0, 9, 20], Some((9, 14)))), 4.0));
+    assert!(is(&told(sparse(&[0, 11, 20], Some((11, 14)))), 4.0));
+    // The first since it was undone was answered at once, and a later one waited.
+    assert!(is(&told(sparse(&[0, 10, 12, 20], Some((12, 14)))), 0.0));
+}
+
+#[test]
+fn a_reader_that_had_nothing_to_read_during_a_fault_tells_nothing_of_it() {
+    let told = |sent: &[u64], lag: i64| {
+        let mut reader = reader(Some(15), true);
+        let report = reader.consumed.as_mut().expect("a reader");
+        report.timeline.at(8 * S).lag.insert(0, lag);
+        observed("reader", 11.0, vec![sparse(sent, None), reader])
+    };
+    let nothing = told(&[0, 15, 20], 0);
+    assert!(matches!(&nothing, Observed::Unknown { reason } if reason.contains("nothing for it to read")), "{nothing}");
+    assert!(is(&told(&[0, 10, 20], 0), 4.0));
+    assert!(is(&told(&[0, 15, 20], 3), 4.0), "it had not read all of what was there before");
 }

@@ -30,12 +30,16 @@ pub(super) struct ReaderMember {
 
 /// How far a member has come on the partitions that are its own.
 #[derive(Default)]
-struct Progress {
+pub(super) struct Progress {
     /// With the offset at which each was given to it.
     owned: BTreeMap<i32, i64>,
     positions: BTreeMap<i32, i64>,
     /// Whether the group has given it something since its name there was asked for.
     renamed: bool,
+    /// Whether it knows in this life what the group has for it.
+    pub(super) told: bool,
+    /// When the group was looked at for that.
+    pub(super) looked: Option<Instant>,
     /// Messages since the last commit.
     uncommitted: u64,
     /// Whether the position has moved since then past what is no message.
@@ -194,7 +198,10 @@ impl ReaderMember {
                 self.name();
             }
             match count {
-                0 => self.advance(&mut progress, &state),
+                0 => {
+                    self.note_idleness(&mut progress);
+                    self.advance(&mut progress, &state);
+                }
                 _ => heard = Instant::now(),
             }
             progress.uncommitted += count as u64;
@@ -245,8 +252,17 @@ impl ReaderMember {
     }
 }
 
-fn note_rebalances(shared: &Shared, (member, life): (usize, usize), state: &ClientState, progress: &mut Progress) {
-    let rebalances = state.take_rebalances();
+fn note_rebalances(shared: &Shared, member: (usize, usize), state: &ClientState, progress: &mut Progress) {
+    note(shared, member, state.take_rebalances(), progress);
+}
+
+/// Enters what the group has told a member, by its number and life.
+pub(super) fn note(
+    shared: &Shared,
+    (member, life): (usize, usize),
+    rebalances: Vec<AssignmentChange>,
+    progress: &mut Progress,
+) {
     if rebalances.is_empty() {
         return;
     }
@@ -260,7 +276,7 @@ fn note_rebalances(shared: &Shared, (member, life): (usize, usize), state: &Clie
                     books.account.assigned(Some(life), *partition, Some(*offset).filter(|offset| *offset >= 0));
                 }
                 progress.owned.extend(&assigned);
-                progress.renamed = true;
+                (progress.renamed, progress.told) = (true, true);
                 books.assigned(life, time_us);
                 event.assigned = assigned;
             }

@@ -14,6 +14,12 @@ pub(super) fn check(spec: &ConsumeSpec) -> Result<(), LoadError> {
     }
 }
 
+/// Whether the group speaks the protocol of Kafka 4, in which the broker assigns.
+pub(super) fn broker_assigns(spec: &ConsumeSpec) -> bool {
+    let name = spec.config.get("group.protocol").or_else(|| spec.connection.get("group.protocol"));
+    name.is_some_and(|name| name.eq_ignore_ascii_case("consumer"))
+}
+
 pub(super) fn settings(spec: &ConsumeSpec, number: usize) -> Result<ClientSettings, LoadError> {
     let mut settings = ClientSettings::new(ClientRole::Consumer)?;
     settings.set_all(&spec.connection)?;
@@ -25,8 +31,7 @@ pub(super) fn settings(spec: &ConsumeSpec, number: usize) -> Result<ClientSettin
     settings.set("auto.offset.reset", if spec.from == ReadFrom::End { "latest" } else { "earliest" })?;
     settings.set("isolation.level", if spec.read_committed { "read_committed" } else { "read_uncommitted" })?;
     // The new protocol, in which the broker assigns, knows no strategy of the members.
-    let broker_assigns = spec.config.get("group.protocol").is_some_and(|name| name.eq_ignore_ascii_case("consumer"));
-    if spec.cooperative && !broker_assigns {
+    if spec.cooperative && !broker_assigns(spec) {
         settings.set("partition.assignment.strategy", "cooperative-sticky")?;
     }
     settings.set_own(&spec.config, &spec.connection)?;

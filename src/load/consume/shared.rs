@@ -2,6 +2,7 @@
 
 use super::ConsumeSpec;
 use super::books::Books;
+use super::group_look::GroupLook;
 use super::log_look::LogLook;
 use super::reader_figures::LiveConsume;
 use crate::accounting::Positions;
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     pub(super) expels_us: Option<u64>,
     /// Tells the topic's logs from others; `None` where only what is read can.
     look: Option<LogLook>,
+    /// Tells whether the group has anything for a member; only where nobody else does.
+    pub(super) group_look: Option<GroupLook>,
 }
 
 impl Shared {
@@ -43,6 +46,7 @@ impl Shared {
             // The client looks every half second.
             expels_us: longest_ms.filter(|_| spec.group.is_some()).map(|ms| (ms + 1000) * 1000),
             look: LogLook::new(&spec.connection, &spec.topic),
+            group_look: GroupLook::new(&spec),
             spec,
             clock,
             live: Arc::default(),

@@ -1,6 +1,6 @@
 //! What one producer writes down, for whoever looks.
 
-use crate::accounting::{ProducerTicket, SenderAccount};
+use crate::accounting::{ProducerTicket, SenderAccount, TopicIdBytes};
 use crate::ground::lock;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard};
@@ -19,6 +19,11 @@ impl SenderBooks {
 
     pub(super) fn account(&self) -> MutexGuard<'_, SenderAccount> {
         lock(&self.account)
+    }
+
+    /// Which topic has the name of the topic at the beginning or the end of what is sent.
+    pub fn is_of_topic(&self, id: TopicIdBytes) {
+        self.account().topic_ids.insert(id);
     }
 
     /// The account as it is now. Messages without an outcome are in none of its sets.

@@ -47,7 +47,7 @@ impl ProduceJob {
         let partitions = leaders.len() as i32;
         let brokers = leaders.values().collect::<BTreeSet<_>>().len();
         let spec = Arc::new(spec);
-        let live = Arc::new(LiveProduce::new(spec.schedule.clone(), spec.producers as u64));
+        let live = Arc::new(LiveProduce::new(spec.schedule.clone(), spec.producers as u64, spec.detail.clone()));
         let (mut workers, mut books, mut effective_config) = (Vec::new(), Vec::new(), BTreeMap::new());
         for share in 0..spec.producers as u64 {
             let (settings, id) = settings(&spec, share)?;

@@ -1,8 +1,10 @@
 //! Figures of a load while it runs.
 
 use crate::accounting::Schedule;
-use crate::record::RunClock;
 use crate::record::gaps::{AckGap, SharedGaps, THRESHOLD_US, intersect};
+use crate::record::series::TimeLine;
+use crate::record::slices::ProduceSlice;
+use crate::record::{Detail, RunClock};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Notify;
@@ -11,6 +13,7 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub struct LiveProduce {
     schedule: Schedule,
+    detail: Detail,
     started: OnceLock<(RunClock, u64)>,
     gaps: OnceLock<Vec<SharedGaps>>,
     pub(super) sent: AtomicU64,
@@ -30,9 +33,10 @@ pub struct LiveProduce {
 }
 
 impl LiveProduce {
-    pub(super) fn new(schedule: Schedule, producers: u64) -> Self {
+    pub(super) fn new(schedule: Schedule, producers: u64, detail: Detail) -> Self {
         Self {
             schedule,
+            detail,
             started: OnceLock::new(),
             gaps: OnceLock::new(),
             sent: AtomicU64::new(0),
@@ -73,6 +77,28 @@ impl LiveProduce {
             gaps.push(AckGap { start_us: since_us, end_us: None });
         }
         gaps
+    }
+
+    /// How many messages became due before, between and after the edges of the run's faults, up to now; nothing without a rate.
+    pub(crate) fn due_line(&self, now_us: u64) -> TimeLine<ProduceSlice> {
+        let mut line = TimeLine::default();
+        let Some(start_us) = self.start_us().filter(|_| matches!(self.schedule, Schedule::Paced(_))) else {
+            return line;
+        };
+        let due_before = |us: u64| match us.checked_sub(start_us + 1) {
+            Some(elapsed_us) => self.schedule.due_count(elapsed_us.saturating_mul(1000)),
+            None => 0,
+        };
+        let mut from = start_us / 1000 * 1000;
+        let edges = self.detail.faults_us().into_iter().filter(|edge| (start_us..now_us).contains(edge));
+        for edge in edges.chain([now_us]) {
+            let due = due_before(edge) - due_before(from);
+            if due > 0 {
+                line.enter(from..edge, ProduceSlice { due, ..ProduceSlice::default() });
+            }
+            from = edge;
+        }
+        line
     }
 
     pub(super) fn notify(&self) {

@@ -3,6 +3,7 @@
 use crate::accounting::SenderAccount;
 use crate::load::ProduceJob;
 use crate::load::produce::{LiveProduce, SenderBooks};
+use crate::record::series::TimeLine;
 use crate::record::{LoadValidity, ProduceReport, Progress};
 use crate::verb::{LiveSender, LiveStep, StepOutcome, rate_since};
 use std::collections::BTreeMap;
@@ -64,6 +65,7 @@ impl LiveStep for Sender {
             sent: self.live.sent(),
             acked: self.live.acked(),
             bytes: self.live.bytes(),
+            timeline: self.live.due_line(now_us),
             ack_gaps: self.live.gaps(now_us),
             effective_config: self.effective_config.clone(),
             ..ProduceReport::default()
@@ -75,6 +77,8 @@ impl LiveStep for Sender {
         let mut outcome = self.so_far(now_us);
         if let Some(report) = &mut outcome.produced {
             report.due = self.live.due();
+            // Without what was sent it is no time line of the load.
+            report.timeline = TimeLine::default();
             // The names of the errors went down with the threads that counted them.
             let named = |count: u64| (count > 0).then(|| (GIVEN_UP.to_owned(), count)).into_iter().collect();
             report.failed = named(self.live.failed());

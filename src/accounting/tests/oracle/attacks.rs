@@ -99,6 +99,9 @@ fn on_logs() -> Vec<Attack> {
         Attack::new("48-compacted", Kind::Compacted, [sends(0, 0, 6), vec![Compact { partition: 0 }]])
             .told(&["superseded", "read once"])
             .silent(&["lost", "unread"]),
+        Attack::new("48-compacted", Kind::Compacted, [sends(0, 0, 6), delete(4)])
+            .told(&["lost", "below the start", "read once"])
+            .silent(&["superseded", "unread"]),
         Attack::new(
             "54-millions-deleted",
             Kind::Union,

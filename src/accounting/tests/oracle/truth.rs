@@ -85,11 +85,13 @@ fn unread(world: &World, sent: &Sent) -> Fate {
     }
     if world.kind == Kind::Compacted {
         let Some((partition, offset)) = at else { return Fate::Unread };
-        let superseded = world.sent.iter().any(|later| {
-            later.outcome.is_acked()
-                && later.sequence % KEYS == sent.sequence % KEYS
-                && later.told.is_some_and(|told| told.0 == partition && told.1 > offset)
-        });
+        // Compaction never moves the start of a log.
+        let superseded = offset >= world.logs[partition as usize].start
+            && world.sent.iter().any(|later| {
+                later.outcome.is_acked()
+                    && later.sequence % KEYS == sent.sequence % KEYS
+                    && later.told.is_some_and(|told| told.0 == partition && told.1 > offset)
+            });
         if superseded {
             return Fate::Superseded;
         }

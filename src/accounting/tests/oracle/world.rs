@@ -308,6 +308,7 @@ impl World {
         let mut evidence = LogEvidence::default();
         for (number, log) in self.logs.iter().enumerate() {
             evidence.log_start.insert(number as i32, log.start);
+            evidence.log_end.insert(number as i32, log.end);
             for record in &log.records {
                 if let What::Own { producer, sequence, .. } = record.what
                     && missing.get(&producer).is_some_and(|set| set.contains(sequence))

@@ -1,0 +1,30 @@
+//! A member for which its group has nothing, and whose client does not say so.
+
+use super::member::{Progress, ReaderMember, note};
+use crate::kafka::AssignmentChange;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Between two looks at the group.
+const AGAIN: Duration = Duration::from_secs(1);
+
+impl ReaderMember {
+    /// In the protocol of Kafka 4 a client tells what changes, and nothing changes for a member that is given nothing. In the old
+    /// one every member is told what it has, even if that is nothing.
+    pub(super) fn note_idleness(&self, progress: &mut Progress) {
+        let Some(look) = self.shared.group_look.as_ref().filter(|_| !progress.told) else { return };
+        if progress.looked.is_some_and(|looked| looked.elapsed() < AGAIN) {
+            return;
+        }
+        progress.looked = Some(Instant::now());
+        let spec = &self.shared.spec;
+        let (Some(group), Some(name)) = (&spec.group, self.consumer.member_id()) else { return };
+        let Some(others) = look.others_hold(&name, &spec.topic) else { return };
+        // What a member holds that has ended without a word will be somebody's once the group has noticed.
+        let (names, held) = (spec.run.names_in(group), spec.run.held_by(group));
+        if others.iter().all(|(other, partitions)| !names.contains(other) || partitions.is_subset(&held)) {
+            let nothing = AssignmentChange::Assigned(BTreeMap::new());
+            note(&self.shared, (self.number, self.life), vec![nothing], progress);
+        }
+    }
+}
