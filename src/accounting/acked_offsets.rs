@@ -1,5 +1,6 @@
 //! Where each acknowledged message went, in about one byte a message.
 
+use super::allowance::take_places;
 use super::packed::{from_hex, read_varint, to_hex, write_varint};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::BTreeMap;
@@ -51,11 +52,7 @@ impl AckedOffsets {
             let mut track = track.clone();
             track.flush();
             let (mut sequence, mut offset) = (0u64, 0i64);
-            let mut code = track.code.iter().copied();
-            while let Some(head) = read_varint(&mut code) {
-                let sequence_step = unzigzag(head >> 2);
-                let offset_step = if head & 2 == 0 { 1 } else { unzigzag(read_varint(&mut code).unwrap_or(0)) };
-                let times = if head & 1 == 0 { 1 } else { read_varint(&mut code).unwrap_or(1) };
+            for (sequence_step, offset_step, times) in steps(&track.code) {
                 for _ in 0..times {
                     sequence = sequence.wrapping_add(sequence_step as u64);
                     offset = offset.wrapping_add(offset_step);
@@ -69,6 +66,17 @@ impl AckedOffsets {
     pub fn heap_bytes(&self) -> usize {
         self.partitions.values().map(|track| track.code.capacity() + 64).sum()
     }
+}
+
+/// The steps that were written: of the sequence, of the offset, and how often.
+fn steps(code: &[u8]) -> impl Iterator<Item = (i64, i64, u64)> + '_ {
+    let mut code = code.iter().copied();
+    std::iter::from_fn(move || {
+        let head = read_varint(&mut code)?;
+        let offset_step = if head & 2 == 0 { 1 } else { unzigzag(read_varint(&mut code).unwrap_or(0)) };
+        let times = if head & 1 == 0 { 1 } else { read_varint(&mut code).unwrap_or(1) };
+        Some((unzigzag(head >> 2), offset_step, times))
+    })
 }
 
 impl Track {
@@ -122,6 +130,8 @@ impl<'de> Deserialize<'de> for AckedOffsets {
         let mut offsets = Self { partitions: BTreeMap::new(), bytes: usize::try_from(bytes).unwrap_or(usize::MAX) };
         for (partition, text) in tracks {
             let code = from_hex(&text).ok_or_else(|| de::Error::custom("the places of messages are damaged"))?;
+            let places = steps(&code).fold(0u64, |sum, (_, _, times)| sum.saturating_add(times));
+            take_places(places).map_err(de::Error::custom)?;
             // What is read from disk is not added to: the last place does not matter any more.
             offsets.partitions.insert(partition, Track { code, ..Track::default() });
         }
@@ -170,5 +180,15 @@ mod tests {
         let back: AckedOffsets = serde_json::from_str(&text).unwrap();
         back.for_each(|sequence, partition, offset| again.push((sequence, partition, offset)));
         assert_eq!(again, model);
+    }
+
+    #[test]
+    fn no_repetition_is_read_that_no_run_has_time_for() {
+        let mut code = Vec::new();
+        write_varint(&mut code, zigzag(1) << 2 | 1);
+        write_varint(&mut code, 1 << 62);
+        let text = format!("[1,[[0,\"{}\"]]]", to_hex(&code));
+        let why = serde_json::from_str::<AckedOffsets>(&text).expect_err("2^62 messages").to_string();
+        assert!(why.contains("more than 4294967296 places"), "{why}");
     }
 }

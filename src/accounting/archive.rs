@@ -3,11 +3,15 @@
 //! Twelve bytes of magic and version, the length and the CRC-32 of what follows, then JSON, compressed.
 
 use super::Settlement;
+use super::allowance::Allowance;
 use super::bounded::{Bounded, inflated};
 use super::changes::ChangeSettlement;
+use super::settlement::MOST_EFFORT;
+use crate::text::short;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -18,15 +22,20 @@ pub const FILE: &str = "accounts.bin";
 pub const VERSION: u32 = 1;
 const MAGIC: &[u8; 8] = b"kscenacc";
 const HEADER: usize = 24;
-/// Accounts that take more, uncompressed, are not written.
-const MOST: u64 = 512 << 20;
+/// Accounts that take more, uncompressed, are neither written nor read. The rows of changes are at most half of it, as base64, the places
+/// of messages at most 16 MiB for each sender that wrote without any order.
+const MOST: u64 = 192 << 20;
+/// Bytes of a name that kscen makes.
+const NAME: usize = 1000;
 
 /// The accounts of a run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct StoredAccounts {
     /// The run.
+    #[serde(deserialize_with = "name")]
     pub run: String,
     /// The version of kscen that wrote it.
+    #[serde(deserialize_with = "name")]
     pub kscen: String,
     /// What each delivery of messages was settled from.
     pub settlements: Vec<Settlement>,
@@ -48,6 +57,29 @@ pub enum AccountsError {
     Damaged(String),
     /// There are more accounts than a file takes.
     TooLarge,
+    /// Settling them takes longer than anybody waits.
+    TooLong,
+}
+
+/// A name, which is not even kept where it is no name.
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    struct Name;
+    impl Visitor<'_> for Name {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a name")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<String, E> {
+            if text.len() > NAME {
+                Err(E::custom(format!("a name has more than {NAME} bytes")))
+            } else {
+                Ok(text.to_owned())
+            }
+        }
+    }
+    deserializer.deserialize_str(Name)
 }
 
 impl fmt::Display for AccountsError {
@@ -60,6 +92,7 @@ impl fmt::Display for AccountsError {
             }
             Self::Damaged(what) => write!(f, "it is damaged: {what}"),
             Self::TooLarge => write!(f, "the accounts take more than {} MiB", MOST >> 20),
+            Self::TooLong => write!(f, "settling them again takes more than {MOST_EFFORT} looks at messages"),
         }
     }
 }
@@ -127,14 +160,21 @@ impl StoredAccounts {
             return Err(damaged("its checksum does not match"));
         }
         let text = inflated(body, MOST).map_err(AccountsError::Damaged)?;
-        serde_json::from_slice(&text).map_err(|error| AccountsError::Damaged(error.to_string()))
+        let together = Allowance::begin();
+        let read: Self =
+            serde_json::from_slice(&text).map_err(|error| AccountsError::Damaged(short(&error.to_string(), NAME)))?;
+        drop(together);
+        let effort = read.settlements.iter().map(|settlement| settlement.ledger().effort());
+        if effort.fold(0, u64::saturating_add) > MOST_EFFORT { Err(AccountsError::TooLong) } else { Ok(read) }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::packed::{to_hex, write_varint};
     use super::*;
     use crate::accounting::{ReaderAccount, RunIdentity, SenderAccount, Sighting};
+    use std::io::Write as _;
 
     fn archive() -> StoredAccounts {
         let run = RunIdentity::new(7);
@@ -176,6 +216,57 @@ mod tests {
         assert_eq!(report, written.settlements[0].report());
         assert_eq!((report.acked, report.count(crate::accounting::Class::Lost)), (100, 10));
         assert!(report.sheet.imbalance().is_none());
+    }
+
+    /// What reading says of a file with this text in it.
+    fn refusal(text: &[u8]) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut out = ZlibEncoder::new(Vec::new(), Compression::fast());
+        out.write_all(text).unwrap();
+        let body = out.finish().unwrap();
+        let numbers =
+            [&VERSION.to_le_bytes()[..], &(body.len() as u64).to_le_bytes(), &crc32fast::hash(&body).to_le_bytes()];
+        std::fs::write(file.path(), [&MAGIC[..], &numbers.concat(), &body].concat()).unwrap();
+        StoredAccounts::read(file.path()).expect_err("it is refused").to_string()
+    }
+
+    /// The honest accounts with something else at a place of the first delivery.
+    fn with(changes: &[(&str, serde_json::Value)]) -> Vec<u8> {
+        let mut value = serde_json::to_value(archive()).unwrap();
+        for (pointer, other) in changes {
+            *value.pointer_mut(&format!("/settlements/0/{pointer}")).unwrap_or_else(|| panic!("{pointer}")) =
+                other.clone();
+        }
+        serde_json::to_vec(&value).unwrap()
+    }
+
+    fn set(numbers: &[u64]) -> serde_json::Value {
+        let mut code = Vec::new();
+        numbers.iter().for_each(|number| write_varint(&mut code, *number));
+        to_hex(&code).into()
+    }
+
+    #[test]
+    fn a_few_bytes_take_neither_memory_nor_time() {
+        let long = format!("{{\"run\":\"{}\"}}", "x".repeat(100_000)).into_bytes();
+        assert!(refusal(&long).starts_with("it is damaged: a name has more than 1000 bytes"));
+        assert_eq!(refusal(&vec![b' '; MOST as usize + 1]), "it is damaged: it holds more than 192 MiB");
+        let set_of = |field: &str, numbers: &[u64]| refusal(&with(&[(&*format!("senders/0/{field}"), set(numbers))]));
+        for field in ["acked", "failed", "unknown", "aborted"] {
+            assert!(set_of(field, &[0, 1 << 40]).contains("a set has more than"), "{field}");
+            let bits: Vec<u64> = (0..40_000).flat_map(|_| [65_535, 1]).collect();
+            assert!(set_of(field, &bits).contains("take more than 256 MiB"), "{field}");
+        }
+        let places = serde_json::json!([[0, set(&[9, 1 << 62])]]);
+        assert!(refusal(&with(&[("senders/0/offsets/1", places)])).contains("places of messages"));
+        // Each set alone is one that a run can have.
+        let too_long = "settling them again takes more than 134217728 looks at messages";
+        assert_eq!(set_of("acked", &[0, 1 << 36]), too_long, "all of them missing");
+        let all = set(&[0, 1 << 30]);
+        let seen = ("readers/0/producers/0/seen", all.clone());
+        let again = ("readers/0/producers/0/again", all.clone());
+        assert_eq!(refusal(&with(&[seen.clone(), again])), too_long, "all of them twice");
+        assert_eq!(refusal(&with(&[seen, ("senders/0/aborted", all)])), too_long, "all of them aborted");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Pages of 8 KiB hold 65,536 bits; a page that becomes full collapses to a flag. A stream that
 //! arrives in order therefore keeps one page at a time.
 
+mod cost;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -169,6 +171,13 @@ impl PagedBitmap {
     pub fn insert_range(&mut self, values: Range<u64>) {
         let mut next = values.start;
         while next < values.end {
+            if next % PAGE_BITS == 0 && values.end - next >= PAGE_BITS {
+                let page = self.page_mut(next / PAGE_BITS);
+                let before = std::mem::replace(page, Page::Full).count();
+                self.len += PAGE_BITS - before;
+                next += PAGE_BITS;
+                continue;
+            }
             let count = (64 - next % 64).min(values.end - next);
             self.insert_in_word(next / 64, u64::MAX >> (64 - count) << (next % 64));
             next += count;

@@ -95,7 +95,7 @@ impl KeyPlan {
         let mut key = Vec::new();
         for sequence in 0..count {
             key.clear();
-            if source.append(sequence * self.shares + self.share, &mut key) {
+            if source.append(sequence.wrapping_mul(self.shares).wrapping_add(self.share), &mut key) {
                 see(sequence, &key);
             }
         }

@@ -5,6 +5,7 @@
 
 mod abandoned;
 mod acked_offsets;
+mod allowance;
 pub mod archive;
 mod bitmap;
 mod bodies;

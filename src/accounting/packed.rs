@@ -1,7 +1,9 @@
 //! How sets and places are written down: as runs in variable-length numbers, in hexadecimal.
 
 use super::PagedBitmap;
+use super::allowance::{MOST_IN_SET, take_bytes};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::ops::Range;
 
 /// Appends a number, seven bits at a time.
 pub(super) fn write_varint(code: &mut Vec<u8>, mut value: u64) {
@@ -55,23 +57,36 @@ impl Serialize for PagedBitmap {
     }
 }
 
+/// The runs that were written, ascending; `None` where there is none, which ends them.
+fn runs(code: &[u8]) -> impl Iterator<Item = Option<Range<u64>>> + '_ {
+    let (mut code, mut last) = (code.iter().copied().peekable(), Some(0u64));
+    std::iter::from_fn(move || {
+        let from = last?;
+        code.peek()?;
+        let start = read_varint(&mut code).and_then(|gap| from.checked_add(gap));
+        let run = start.and_then(|start| Some(start..start.checked_add(read_varint(&mut code)?)?));
+        last = run.as_ref().map(|run| run.end);
+        Some(run)
+    })
+}
+
 impl<'de> Deserialize<'de> for PagedBitmap {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let wrong = || de::Error::custom("a set of numbers is damaged");
-        let mut code = from_hex(&text).ok_or_else(wrong)?.into_iter().peekable();
-        let (mut set, mut last) = (Self::new(), 0u64);
-        while code.peek().is_some() {
-            let gap = read_varint(&mut code).ok_or_else(wrong)?;
-            let length = read_varint(&mut code).ok_or_else(wrong)?;
-            let start = last.checked_add(gap).ok_or_else(wrong)?;
-            last = start.checked_add(length).ok_or_else(wrong)?;
-            // A single bit may stand anywhere; a range that no run can have sent would fill the memory.
-            if length > 1 << 40 {
-                return Err(wrong());
-            }
-            set.insert_range(start..last);
+        let code = from_hex(&text).ok_or_else(wrong)?;
+        // First it is only looked at: what it asks for may be more than there is.
+        let mut count = 0u64;
+        for run in runs(&code) {
+            let run = run.ok_or_else(wrong)?;
+            count = count.saturating_add(run.end - run.start);
         }
+        if count > MOST_IN_SET {
+            return Err(de::Error::custom(format!("a set has more than {MOST_IN_SET} numbers")));
+        }
+        take_bytes(Self::bytes_of(runs(&code).flatten())).map_err(de::Error::custom)?;
+        let mut set = Self::new();
+        runs(&code).flatten().for_each(|run| set.insert_range(run));
         Ok(set)
     }
 }
@@ -96,6 +111,15 @@ mod tests {
         assert!(back.iter().eq(set.iter()));
         assert!(serde_json::from_str::<PagedBitmap>("\"zz\"").is_err());
         assert!(serde_json::from_str::<PagedBitmap>("\"05\"").is_err(), "a run without a length");
+        let hostile = |code: &[u64]| {
+            let mut bytes = Vec::new();
+            code.iter().for_each(|number| write_varint(&mut bytes, *number));
+            serde_json::from_str::<PagedBitmap>(&format!("\"{}\"", to_hex(&bytes))).map_err(|error| error.to_string())
+        };
+        assert!(hostile(&[0, 1 << 40]).expect_err("a set of 2^40").contains("more than 68719476736 numbers"));
+        let bits: Vec<u64> = (0..200_000).flat_map(|_| [65_535, 1]).collect();
+        assert!(hostile(&bits).expect_err("a bit in each page").contains("more than 256 MiB"));
+        assert_eq!(hostile(&[7, 1 << 36]).expect("the largest set").len(), 1 << 36);
         let full: PagedBitmap = (0..1_000_000).collect();
         assert!(serde_json::to_string(&full).unwrap().len() < 20);
     }

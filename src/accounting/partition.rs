@@ -29,7 +29,7 @@ pub(super) struct LogSeen {
 impl LogSeen {
     /// Offsets that hold intact messages of this run.
     pub(super) fn own(&self) -> u64 {
-        self.offsets.len() - self.others.len()
+        self.offsets.len().saturating_sub(self.others.len())
     }
 }
 

@@ -99,8 +99,10 @@ impl Schedule {
         let Self::Paced(paced) = self else {
             return None;
         };
-        let placed = paced.stages.get(paced.stages.partition_point(|placed| placed.first + placed.count <= index))?;
-        Some(placed.due_ns(index - placed.first))
+        let placed = paced
+            .stages
+            .get(paced.stages.partition_point(|placed| placed.first.saturating_add(placed.count) <= index))?;
+        Some(placed.due_ns(index.saturating_sub(placed.first)))
     }
 
     /// How many messages are due within `elapsed_ns` of the start: all with `due <= elapsed`.
@@ -143,8 +145,8 @@ pub struct Due {
 impl Due {
     /// When the producer's message with this number was due, in µs since the epoch; `None` without a rate.
     pub fn at_us(&self, sequence: u64) -> Option<i64> {
-        let due_ns = self.schedule.due_ns(sequence * self.shares + self.share)?;
-        Some(self.epoch_us + ((self.start_ns + due_ns) / 1000) as i64)
+        let due_ns = self.schedule.due_ns(sequence.checked_mul(self.shares)?.checked_add(self.share)?)?;
+        Some(self.epoch_us.saturating_add((self.start_ns.saturating_add(due_ns) / 1000) as i64))
     }
 }
 
@@ -163,7 +165,7 @@ impl Placed {
             2.0 * wanted / (from + root)
         };
         let at = if at.is_finite() { at } else { 0.0 };
-        self.start_ns + (at * 1e9).round() as u64
+        self.start_ns.saturating_add((at * 1e9).round() as u64)
     }
 }
 

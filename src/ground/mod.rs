@@ -2,6 +2,7 @@
 
 mod causes;
 pub mod input;
+pub mod json;
 mod lock;
 mod plural;
 pub mod private;

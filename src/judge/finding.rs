@@ -2,8 +2,14 @@
 
 use crate::accounting::archive::FILE;
 use crate::accounting::changes::NotStored;
+use crate::text::short;
 use std::collections::BTreeMap;
 use std::fmt;
+
+/// Most differences that are told.
+const LINES: usize = 200;
+/// Most characters of each.
+const TEXT: usize = 1000;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +69,15 @@ impl fmt::Display for Limits {
     }
 }
 
+/// What differs, of which names and texts may be anybody's.
+fn told(differences: &[String]) -> String {
+    let mut lines: Vec<String> = differences.iter().take(LINES).map(|one| short(one, TEXT)).collect();
+    if differences.len() > LINES {
+        lines.push(format!("and {} more", differences.len() - LINES));
+    }
+    lines.join("\n  ")
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -75,12 +90,25 @@ impl fmt::Display for Finding {
                 f,
                 "something else follows from the stored accounts. Either a file was changed, or this is a defect of kscen: please \
                  send result.json and {FILE} to its maintainers\n  {}",
-                differences.join("\n  ")
+                told(differences)
             ),
             Self::Unreadable { reason } => write!(
                 f,
-                "the deliveries cannot be judged again, so this result proves nothing about what was delivered: {FILE}: {reason}"
+                "the deliveries cannot be judged again, so this result proves nothing about what was delivered: {FILE}: {}",
+                short(reason, TEXT)
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_of_a_file_is_told_without_end() {
+        let finding = Finding::Differs { differences: vec!["x".repeat(1 << 20); 1000] }.to_string();
+        assert!(finding.len() < 300_000 && finding.ends_with("\n  and 800 more"), "{}", finding.len());
+        assert!(Finding::Unreadable { reason: "x".repeat(1 << 20) }.to_string().len() < 2000);
     }
 }

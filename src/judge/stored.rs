@@ -6,7 +6,7 @@ use super::finding::{Finding, Limits};
 use super::{decide, terms};
 use crate::accounting::archive::{AccountsError, FILE, StoredAccounts};
 use crate::accounting::changes::{ChangeSettlement, Figure};
-use crate::accounting::{ClassCheck, Settlement};
+use crate::accounting::{ClassCheck, LedgerReport, Settlement};
 use crate::record::{CheckRecord, DeliveryRecord, Demand, Observed, Record};
 use crate::scenario::Guarantee;
 use std::path::Path;
@@ -70,6 +70,8 @@ struct SecondLook<'a> {
 
 impl SecondLook<'_> {
     fn messages(&mut self, settlements: &[Settlement]) {
+        // Each is settled once, however many deliveries the result tells of.
+        let mut reports = Vec::new();
         for settlement in settlements {
             let delivery = rebuild(settlement);
             let name = name(&settlement.from, &settlement.to);
@@ -78,14 +80,13 @@ impl SecondLook<'_> {
                 let wanted = Wanted { step: &settlement.step, subject, at: *at };
                 self.decide(&name, &wanted, |demand| observed(&delivery, *class, demand));
             }
+            reports.push((settlement, delivery.ledger));
         }
         for delivery in self.record.deliveries.iter().filter(|delivery| delivery.changes.is_none()) {
-            let same = |settlement: &Settlement| {
-                settlement.from == delivery.from
-                    && settlement.to == delivery.to
-                    && settlement.report() == delivery.ledger
+            let same = |(settlement, report): &(&Settlement, LedgerReport)| {
+                settlement.from == delivery.from && settlement.to == delivery.to && *report == delivery.ledger
             };
-            self.counted(delivery, settlements.iter().any(same));
+            self.counted(delivery, reports.iter().any(same));
         }
     }
 

@@ -6,7 +6,7 @@ use crate::text::Redactor;
 use serde_json::Value;
 
 /// Parts of the names of client properties that hold a credential.
-const MARKS: [&str; 8] =
+pub(super) const MARKS: [&str; 8] =
     ["password", "secret", "token", "jaas", "credential", "passphrase", "key.pem", "oauthbearer.config"];
 /// Words that kscen itself writes everywhere: as a password they are hidden only where a password stands.
 const ORDINARY: [&str; 10] =
@@ -41,40 +41,6 @@ pub(super) fn redactor(entry: &Common) -> Redactor {
     hidden(Redactor::default(), found)
 }
 
-/// Hides what looks like a credential in the text of a project file, which cannot be read or is wrong: the line that is shown of it may
-/// hold one.
-pub(super) fn of_document(text: &str) -> Redactor {
-    let mut found = Vec::new();
-    let mut key = false;
-    for line in text.lines() {
-        key |= line.contains("-----BEGIN");
-        if key {
-            found.push((String::new(), line.trim().to_owned()));
-        }
-        key &= !line.contains("-----END");
-        let apart = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '{' | '}');
-        line.split(apart).filter(|word| word.contains("://")).for_each(|word| of_url(word, &mut found));
-        let small = line.to_ascii_lowercase();
-        for mark in MARKS {
-            found.extend(small.match_indices(mark).filter_map(|(at, _)| value_behind(&line[at + mark.len()..])));
-        }
-    }
-    found.retain(|(_, value)| !value.starts_with("${"));
-    hidden(Redactor::default(), found)
-}
-
-/// The value of the key whose name these characters end.
-fn value_behind(rest: &str) -> Option<(String, String)> {
-    let rest =
-        rest.trim_start_matches(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '"' | '\'' | ' '));
-    let rest = rest.strip_prefix([':', '='])?.trim_start();
-    let value = match rest.chars().next()? {
-        quote @ ('"' | '\'') => rest[1..].split(quote).next()?,
-        _ => rest.split([',', '}', ';', ' ', '#']).next()?,
-    };
-    (!value.is_empty()).then(|| (String::new(), value.to_owned()))
-}
-
 /// Hides also the credentials in the addresses of what was started or found.
 pub fn hide_addresses(redactor: Redactor, endpoints: &Endpoints) -> Redactor {
     let mut found = Vec::new();
@@ -84,7 +50,7 @@ pub fn hide_addresses(redactor: Redactor, endpoints: &Endpoints) -> Redactor {
     hidden(redactor, found)
 }
 
-fn hidden(redactor: Redactor, found: Vec<(String, String)>) -> Redactor {
+pub(super) fn hidden(redactor: Redactor, found: Vec<(String, String)>) -> Redactor {
     let ordinary = |(user, value): &(String, String)| {
         user == value || value.len() < TELLING || ORDINARY.contains(&value.to_lowercase().as_str())
     };
@@ -95,12 +61,17 @@ fn hidden(redactor: Redactor, found: Vec<(String, String)>) -> Redactor {
 }
 
 /// The user and the password of a URL, as it is written and as it is meant, and what its query says.
-fn of_url(url: &str, found: &mut Vec<(String, String)>) {
+pub(super) fn of_url(url: &str, found: &mut Vec<(String, String)>) {
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
     let (authority, query) = authority.split_once('?').unwrap_or((authority, ""));
-    if let Some((credentials, _)) = authority.rsplit_once('@')
-        && let Some((user, password)) = credentials.split_once(':')
+    let credentials = authority.rsplit_once('@').map(|(credentials, _)| credentials);
+    // Of HTTP a single word before the host is a token; of PostgreSQL it is the user.
+    if let Some(token) = credentials.filter(|credentials| url.starts_with("http") && !credentials.contains([':', '/']))
     {
+        found.push((String::new(), token.to_owned()));
+        found.push((String::new(), decoded(token)));
+    }
+    if let Some((user, password)) = credentials.and_then(|credentials| credentials.split_once(':')) {
         found.push((user.to_owned(), password.to_owned()));
         if let Ok(parsed) = reqwest::Url::parse(&format!("http://{user}:{password}@host/"))
             && let Some(encoded) = parsed.password()
@@ -152,34 +123,15 @@ mod tests {
                 "ssl.key.pem": "-----BEGIN KEY-----\nFOURFOURFOUR\n-----END KEY-----"
             } },
             "connect": { "url": "http://anna:fi%2Fve-pass@connect:8083" },
-            "kafka_ui": { "url": "http://ui:8080/?access_token=six-pass" },
+            "kafka_ui": { "url": "http://seven%2Dpass@ui:8080/?access_token=six-pass" },
             "postgres": { "url": "postgres://postgres:postgres@postgres:5432/app" },
-            "vars": { "api_token": "seven-pass", "max_tokens": "4000", "topic": "orders" }
+            "vars": { "api_token": "eight-pass", "max_tokens": "4000", "topic": "orders" }
         }))
         .expect("an entry");
         let redactor = redactor(&entry);
-        let text = "anna one-pass two-pass three-pass FOURFOURFOUR fi/ve-pass fi%2Fve-pass six-pass postgres postgres://postgres:postgres@p seven-pass 4000 orders";
-        assert_eq!(
-            redactor.text(text),
-            "anna *** *** *** *** *** *** *** postgres postgres://postgres:***@p *** 4000 orders"
-        );
-    }
-
-    #[test]
-    fn the_text_of_a_project_file_that_is_wrong_shows_no_credential() {
-        for line in [
-            "postgres: { url: 'postgres://app:one-pass@host/app', urll: x }",
-            "sasl.password: one-pass",
-            "    \"ssl.key.password\" : \"one-pass\", x: y }",
-            "config: { sasl.password: one-pass, y: [",
-            "sasl.jaas.config: 'Login required username=\"anna\" password=\"one-pass\";'",
-            "  api_token='one-pass'",
-            "-----BEGIN KEY-----\none-pass\n-----END KEY-----",
-        ] {
-            let shown = of_document(line).text(line).into_owned();
-            assert!(!shown.contains("one-pass"), "{shown}");
-        }
-        let reference = "sasl.password: ${env.PASSWORD}";
-        assert_eq!(of_document(reference).text(reference), reference);
+        let text = "anna one-pass two-pass three-pass FOURFOURFOUR fi/ve-pass fi%2Fve-pass six-pass seven-pass eight-pass 4000 orders";
+        assert_eq!(redactor.text(text), "anna *** *** *** *** *** *** *** *** *** 4000 orders");
+        let url = "postgres postgres://postgres:postgres@p";
+        assert_eq!(redactor.text(url), "postgres postgres://postgres:***@p");
     }
 }

@@ -1,7 +1,7 @@
 //! Finds and reads `kscen.yaml`.
 
-use super::credentials::of_document;
 use super::environments::{EnvironmentEntry, ProjectFile, kind_names};
+use super::veil::Veil;
 use crate::environment::{AnyKind, Endpoints, Grant, Site, builtin};
 use crate::ground::trust::distrust;
 use crate::plan::Bindings;
@@ -56,8 +56,8 @@ impl Project {
     /// Problems of the file, or an environment that it does not have.
     pub fn load(folder: &Path, environment: Option<&str>) -> Result<Self, Vec<Problem>> {
         // The line that is shown may hold a credential.
-        let hidden = |problem: Problem| match problem.at.as_ref().map(|place| of_document(&place.source.text)) {
-            Some(redactor) => problem.redacted(&redactor),
+        let hidden = |problem: Problem| match problem.at.as_ref().map(|place| Veil::over(&place.source.text)) {
+            Some(veil) => veil.problem(problem),
             None => problem,
         };
         Self::read(folder, environment).map_err(|problems| problems.into_iter().map(hidden).collect())

@@ -6,6 +6,7 @@ mod load;
 mod permit;
 mod selfcheck;
 mod state;
+mod veil;
 
 pub use credentials::hide_addresses;
 pub use environments::ProjectFile;

@@ -16,6 +16,9 @@ use std::sync::LazyLock;
 /// Fields whose texts are numbers in another form.
 const ENCODED: [&str; 1] = ["slices"];
 
+/// Fields with the last lines of a log: they may begin within a secret.
+const EXCERPTS: [&str; 2] = ["log", "lines"];
+
 /// All words of the format: names of fields, and values of those that have a fixed set.
 static WORDS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let mut words = BTreeSet::new();
@@ -105,6 +108,9 @@ fn walk(value: &mut Value, redactor: &Redactor) {
                 .map(|(key, mut value)| {
                     if !ENCODED.contains(&key.as_str()) {
                         walk(&mut value, redactor);
+                    }
+                    if let (true, Value::Array(items)) = (EXCERPTS.contains(&key.as_str()), &mut value) {
+                        redactor.last_lines(&mut items.iter_mut().filter_map(line).collect::<Vec<_>>());
                     }
                     (if WORDS.contains(&key) { key } else { redactor.text(&key).into_owned() }, value)
                 })

@@ -1,7 +1,7 @@
 //! A record from the events of its run: for runs that were cut off before they could write it.
 
-use super::stored::EVENTS;
-use crate::ground::input;
+use super::stored::{EVENTS, MOST_VALUES};
+use crate::ground::{input, json};
 use crate::record::event::VERSION;
 use crate::record::{Event, EventKind, Record, RecordFold};
 use std::io::{BufRead, BufReader, Read};
@@ -17,12 +17,16 @@ pub(super) fn rebuilt(folder: &Path, limit: u64) -> Result<Record, String> {
     let file = input::open(&path, u64::MAX).map_err(|error| format!("{EVENTS}: {error}"))?;
     let mut lines = BufReader::new(file.take(limit));
     let (mut folded, mut line, mut unreadable) = (RecordFold::default(), Vec::new(), 0_usize);
-    let mut at = 0.0;
+    let (mut at, mut values) = (0.0, 0);
     loop {
         line.clear();
         lines.read_until(b'\n', &mut line).map_err(|error| format!("{EVENTS} cannot be read: {error}"))?;
         if line.last() != Some(&b'\n') {
             break;
+        }
+        values += json::values(&line);
+        if values > MOST_VALUES {
+            return Err(format!("{EVENTS} has more than {MOST_VALUES} values"));
         }
         match serde_json::from_slice::<Event>(&line) {
             Ok(event) if event.v > VERSION => {

@@ -3,7 +3,7 @@
 use super::bounds;
 use super::rebuilt::rebuilt;
 use super::suite_record::{NotRun, SUITE, SuiteRecord};
-use crate::ground::input;
+use crate::ground::{input, json};
 use crate::record::Record;
 use crate::record::run_record::FORMAT;
 use serde::de::DeserializeOwned;
@@ -14,8 +14,10 @@ use std::path::{Path, PathBuf};
 pub const RESULT: &str = "result.json";
 /// Name of the event stream's file.
 pub const EVENTS: &str = "events.ndjson";
-/// Most bytes of one stored file: an hour of a fast load takes a tenth.
-const MOST: u64 = 128 * 1024 * 1024;
+/// Most bytes of one stored file: an hour of a fast load takes a third.
+const MOST: u64 = 64 << 20;
+/// Most values in it: twice as many as that hour has. Each takes up to two hundred bytes of memory.
+pub(super) const MOST_VALUES: usize = 1 << 21;
 /// How deep results are looked for: a folder of suites of runs.
 const DEPTH: usize = 3;
 
@@ -146,9 +148,7 @@ fn typed<T: DeserializeOwned>(value: Value) -> Result<T, String> {
 
 fn read(path: &Path, newest: u32) -> Result<Value, String> {
     let bytes = input::read(path, MOST).map_err(|error| error.to_string())?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
-        if error.is_eof() { "it is truncated".to_owned() } else { format!("it is not JSON: {error}") }
-    })?;
+    let value: Value = json::read(&bytes, MOST_VALUES).map_err(|error| error.to_string())?;
     match value.get("format").and_then(Value::as_u64) {
         None => Err("it is not a result of kscen: it has no `format`".to_owned()),
         Some(0) => Err("it has format 0, which no kscen writes".to_owned()),
@@ -162,6 +162,24 @@ fn read(path: &Path, newest: u32) -> Result<Value, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_without_end_are_not_even_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(RESULT);
+        let good: Value = serde_json::from_str(include_str!("../../tests/goldens/record.json")).unwrap();
+        let mut text = serde_json::to_string(&good).unwrap();
+        let many = format!("\"details\":[0{}],", ",0".repeat(MOST_VALUES));
+        text.insert_str(1, &many);
+        std::fs::write(&path, &text).unwrap();
+        let found = load(std::slice::from_ref(&path));
+        assert_eq!(found.unusable[0].why, "it has more than 2097152 values");
+        // So do the events that a result is made of again.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(folder.path().join(EVENTS), format!("{{{many}\"v\":1}}\n")).unwrap();
+        let found = load(&[folder.path().to_owned()]);
+        assert!(found.unusable[0].why.ends_with("events.ndjson has more than 2097152 values"), "{:?}", found.unusable);
+    }
 
     #[test]
     fn what_cannot_be_used_is_named() {

@@ -111,11 +111,32 @@ impl Redactor {
 
     /// The same for texts that follow each other, such as the lines of a log: a secret may reach from one into the next.
     pub fn lines(&self, lines: &mut [&mut String]) {
+        self.hide_in(lines, |whole| self.found(whole));
+    }
+
+    /// The same for the last lines of a longer text: what they begin with may be the end of a secret.
+    pub fn last_lines(&self, lines: &mut [&mut String]) {
+        self.hide_in(lines, |whole| {
+            let ended = DecodedView::all(whole)
+                .into_iter()
+                .filter_map(|view| self.ended(view.bytes()).map(|length| view.origin(0..length)));
+            joined(whole, self.found(whole).into_iter().chain(ended).collect())
+        });
+    }
+
+    /// The last lines of a text. It is cut when nothing secret is in it any more.
+    pub fn tail(&self, text: &str, most: usize) -> Vec<String> {
+        let shown = self.text(text);
+        let lines: Vec<&str> = shown.lines().collect();
+        lines[lines.len().saturating_sub(most)..].iter().map(|line| (*line).to_owned()).collect()
+    }
+
+    fn hide_in(&self, lines: &mut [&mut String], find: impl Fn(&str) -> Vec<Range<usize>>) {
         if self.is_empty() {
             return;
         }
         let whole: String = lines.iter().map(|line| line.as_str()).collect();
-        let found = self.found(&whole);
+        let found = find(&whole);
         let mut start = 0;
         for line in lines {
             let end = start + line.len();
@@ -154,6 +175,16 @@ impl Redactor {
         })
     }
 
+    /// The length of the end of a secret that a text begins with, because it was cut before it.
+    fn ended(&self, bytes: &[u8]) -> Option<usize> {
+        let lengths = self.patterns.iter().filter_map(|Pattern { bytes: pattern, around: (before, after) }| {
+            let most = (pattern.len() - before).min(bytes.len());
+            let length = (TELLING + after..=most).rev().find(|length| pattern.ends_with(&bytes[..*length]))?;
+            Some(length - after)
+        });
+        lengths.max()
+    }
+
     /// Where secrets stand: disjoint, sorted, on the borders of characters.
     fn found(&self, text: &str) -> Vec<Range<usize>> {
         let Some(search) = &self.search else { return Vec::new() };
@@ -165,24 +196,29 @@ impl Redactor {
             }
             found.extend(self.begun(view.bytes()).map(|range| view.origin(range)));
         }
-        found.sort_by_key(|range| range.start);
-        let mut joined: Vec<Range<usize>> = Vec::new();
-        for range in found {
-            let (mut start, mut end) = (range.start, range.end);
-            while !text.is_char_boundary(start) {
-                start -= 1;
-            }
-            while !text.is_char_boundary(end) {
-                end += 1;
-            }
-            let range = start..end;
-            match joined.last_mut() {
-                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-                _ => joined.push(range),
-            }
-        }
-        joined
+        joined(text, found)
     }
+}
+
+/// Stretches of a text: disjoint, sorted, on the borders of characters.
+fn joined(text: &str, mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    found.sort_by_key(|range| range.start);
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    for range in found {
+        let (mut start, mut end) = (range.start, range.end);
+        while !text.is_char_boundary(start) {
+            start -= 1;
+        }
+        while !text.is_char_boundary(end) {
+            end += 1;
+        }
+        let range = start..end;
+        match joined.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => joined.push(range),
+        }
+    }
+    joined
 }
 
 /// Where a text was cut: a mark, before it perhaps half a character.
@@ -321,6 +357,26 @@ mod tests {
         assert_eq!([first, second, third], ["x ***", "*** y", "fine"]);
         let key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQEF\n-----END KEY-----\n";
         assert_eq!(Redactor::new([key]).text("log: kqhkiG9w0BAQEF -----END KEY-----"), "log: *** -----END KEY-----");
+    }
+
+    #[test]
+    fn the_last_lines_of_a_text_hold_no_end_of_a_secret() {
+        let secret = "hunter2-zebra-quartz-9";
+        let redactor = Redactor::new([secret]);
+        for form in [secret.to_owned(), secret.bytes().map(|byte| format!("{byte:02x}")).collect()] {
+            let characters: Vec<char> = form.chars().collect();
+            let folded: Vec<String> = characters.chunks(3).map(|chunk| chunk.iter().collect()).collect();
+            for count in 2..folded.len() {
+                let told = redactor.tail(&(folded.join("\n") + "\nend"), count + 1);
+                assert_eq!(told, [vec!["***".to_owned(); count], vec!["end".to_owned()]].concat(), "{form} {count}");
+                let mut lines = [&folded[folded.len() - count..], &["end".to_owned()][..]].concat();
+                redactor.last_lines(&mut lines.iter_mut().collect::<Vec<_>>());
+                assert!(lines[..count].iter().all(|line| line == "***") && lines[count] == "end", "{form} {lines:?}");
+            }
+        }
+        let mut innocent = ["zebra".to_owned(), "quartz".to_owned()];
+        redactor.last_lines(&mut innocent.iter_mut().collect::<Vec<_>>());
+        assert_eq!(innocent, ["zebra", "quartz"]);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::verb::StepError;
 
 /// Lines of a service's log that go with a failure.
 const LOG_LINES: usize = 15;
+/// Lines in which secrets are searched for: one may be folded over several.
+const SEARCHED_LINES: usize = 500;
 
 impl SharedRun {
     /// Kafka Connect's REST interface.
@@ -37,8 +39,11 @@ impl SharedRun {
 
     /// The last lines of a service's log, where the environment can show them.
     pub async fn last_words(&self, service: &str) -> Vec<String> {
-        let query = LogQuery { tail: Some(LOG_LINES), ..LogQuery::default() };
-        let lines = self.environment.logs(service, query).await.unwrap_or_default();
+        let query = LogQuery { tail: Some(SEARCHED_LINES), ..LogQuery::default() };
+        let mut lines = self.environment.logs(service, query).await.unwrap_or_default();
+        // They are cut when nothing secret is in them any more.
+        self.recorder.redactor().last_lines(&mut lines.iter_mut().map(|line| &mut line.text).collect::<Vec<_>>());
+        lines.drain(..lines.len().saturating_sub(LOG_LINES));
         lines.into_iter().map(|line| line.text).collect()
     }
 

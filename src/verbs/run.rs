@@ -36,6 +36,9 @@ pub struct Run {
     contains: Option<String>,
 }
 
+/// Last lines of its standard error that are shown of a command that fails.
+const LOG_LINES: usize = 10;
+
 /// What to write where a command line stands as one text.
 const AS_A_LIST: &str = "write program and arguments as a list, such as [ls, -l], or [sh, -c, \"…\"] for a shell";
 
@@ -107,25 +110,29 @@ impl Step for Run {
         out.drain();
         err.drain();
         let (out, err) = (out.text(), err.text());
+        // What is shown is cut, and a secret that is cut is no longer found.
+        let redactor = cx.run.recorder.redactor();
+        let (shown_out, shown_err) = (redactor.text(&out), redactor.text(&err));
         let status = status.map_err(broken)?;
         let (stated, wanted) = (self.status.is_some() || self.contains.is_some(), self.status.unwrap_or(0));
         let outcome = StepOutcome::default().judged(stated).details(json!({
             "status": status.code(),
-            "stdout": short(&out, 4000),
-            "stderr": short(&err, 4000),
+            "stdout": short(&shown_out, 4000),
+            "stderr": short(&shown_err, 4000),
         }));
         if status.code() != Some(wanted) {
-            let log = err.lines().rev().take(10).map(str::to_owned).collect::<Vec<_>>().into_iter().rev().collect();
+            let log = redactor.tail(&err, LOG_LINES);
             return Err(StepError::check("exit-status", format!("expected exit status {wanted}, got {status}"))
                 .with_log(log)
                 .after(outcome));
         }
         match &self.contains {
-            Some(wanted) if !out.contains(wanted) => {
-                Err(StepError::check("output", format!("its output does not contain `{wanted}`: {}", short(&out, 500)))
-                    .at("/contains")
-                    .after(outcome))
-            }
+            Some(wanted) if !out.contains(wanted) => Err(StepError::check(
+                "output",
+                format!("its output does not contain `{wanted}`: {}", short(&shown_out, 500)),
+            )
+            .at("/contains")
+            .after(outcome)),
             _ => Ok(outcome),
         }
     }

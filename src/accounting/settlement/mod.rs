@@ -1,9 +1,12 @@
 //! Holds senders against readers.
 
+mod effort;
 mod fate;
 mod joined;
 mod read;
 mod successors;
+
+pub(super) use effort::MOST_EFFORT;
 
 use super::ledger_report::{LedgerReport, LogRestart, MessageSample, Why};
 use super::sender::WroteTo;

@@ -39,7 +39,8 @@ impl Ledger<'_> {
             line.owed += acked;
             line.phantom += failed;
             line.aborted += aborted;
-            line.in_doubt += seen.len() - acked - failed - aborted;
+            // Sets that somebody else has written may overlap.
+            line.in_doubt += seen.len().saturating_sub(acked + failed + aborted);
             distinct += seen.len();
             let separately = self.readers.iter().filter_map(|reader| reader.producer_seen(sender.producer));
             several += separately.map(|producer| producer.seen.len()).sum::<u64>() - seen.len();
@@ -58,7 +59,7 @@ impl Ledger<'_> {
             // Places tell exactly which second sights are copies.
             Some(places) if places.together >= distinct => {
                 line.copies = places.together - distinct;
-                let twice = places.separately - places.together;
+                let twice = places.separately.saturating_sub(places.together);
                 if self.is_one_group() { line.redelivered += twice } else { line.by_others = twice }
             }
             _ if self.is_one_group() => line.redelivered += several,
@@ -97,7 +98,7 @@ impl Ledger<'_> {
                 foreign.union_with(&seen.log.others);
             }
         }
-        let together = joined.values().map(|(offsets, others)| offsets.len() - others.len()).sum();
+        let together = joined.values().map(|(offsets, others)| offsets.len().saturating_sub(others.len())).sum();
         Some(Places { separately, together })
     }
 }

@@ -1,0 +1,48 @@
+//! What it takes to settle accounts, before it is done: what somebody else has written may ask for any time.
+
+use super::Ledger;
+use crate::accounting::PagedBitmap;
+
+impl Ledger<'_> {
+    /// About how many messages have to be looked at one by one, and pages of sets gone through. Complete deliveries are settled by whole
+    /// pages; what is missing, doubled or must not have been read is looked at message by message.
+    pub(in crate::accounting) fn effort(&self) -> u64 {
+        let readers = |number: u16| self.readers.iter().filter_map(move |reader| reader.producer_seen(number));
+        let pages = self.senders.iter().map(|sender| {
+            let own = [&sender.acked, &sender.failed, &sender.unknown, &sender.aborted]
+                .map(PagedBitmap::page_count)
+                .into_iter();
+            let seen = readers(sender.producer)
+                .flat_map(|seen| [&seen.seen, &seen.again, &seen.damaged])
+                .map(PagedBitmap::page_count);
+            1 + self.readers.len() as u64 + own.chain(seen).sum::<u64>()
+        });
+        let pages = pages.fold(0, u64::saturating_add);
+        // Sets that are as large as this are not even joined.
+        if pages > MOST_EFFORT {
+            return pages;
+        }
+        // Each place is held against the ranges that are no reader's business.
+        let partitions = self.readers.iter().flat_map(|reader| reader.partitions.values());
+        let ranges: u64 = partitions.map(|seen| seen.excused.len() as u64).sum();
+        let compacted = self.senders.iter().any(|sender| self.terms.supersedes(&sender.topic));
+        let looks = self.senders.iter().map(|sender| {
+            let seen = self.seen(sender.producer);
+            let missing = sender.acked.len() - sender.acked.intersection_len(&seen);
+            let mut again: u64 = readers(sender.producer).map(|one| one.again.len()).sum();
+            if self.is_one_group() {
+                again += readers(sender.producer).map(|one| one.seen.len()).sum::<u64>() - seen.len();
+            }
+            let wrong = sender.aborted.intersection_len(&seen) + sender.failed.intersection_len(&seen);
+            let looked = missing.saturating_mul(1 + ranges / 256);
+            looked.saturating_add(again).saturating_add(wrong.saturating_mul(OF_WRONG))
+        });
+        let keyed = self.senders.iter().chain(&self.beside).filter(|sender| compacted && sender.keys.is_some());
+        looks.chain(keyed.map(|sender| sender.sent)).fold(pages, u64::saturating_add)
+    }
+}
+
+/// More than this is not settled again: a hundred million messages lost are some ten seconds.
+pub(in crate::accounting) const MOST_EFFORT: u64 = 1 << 27;
+/// Of what must not have been read the place is kept in memory.
+const OF_WRONG: u64 = 16;
