@@ -2,6 +2,7 @@
 
 use super::Ledger;
 use crate::accounting::PagedBitmap;
+use crate::accounting::terms::Supersession;
 
 impl Ledger<'_> {
     /// About how many messages have to be looked at one by one, and pages of sets gone through. Complete deliveries are settled by whole
@@ -25,7 +26,7 @@ impl Ledger<'_> {
         // Each place is held against the ranges that are no reader's business.
         let partitions = self.readers.iter().flat_map(|reader| reader.partitions.values());
         let ranges: u64 = partitions.map(|seen| seen.excused.len() as u64).sum();
-        let compacted = self.senders.iter().any(|sender| self.terms.supersedes(&sender.topic));
+        let compacted = self.senders.iter().any(|sender| self.terms.supersedes(&sender.topic) != Supersession::Never);
         let looks = self.senders.iter().map(|sender| {
             let seen = self.seen(sender.producer);
             let missing = sender.acked.len() - sender.acked.intersection_len(&seen);
