@@ -297,6 +297,13 @@ steps:
         VALUES (1)
 "#;
 
+/// COPY writes and runs what it likes, also in a transaction that only reads.
+const NO_QUERY: &str = r#"
+name: A query that runs a program on the database's machine
+steps:
+  - expect: { sql: { query: "COPY (SELECT 1) TO PROGRAM 'cat'", count: { min: 0 } } }
+"#;
+
 const FLOOD: &str = r#"
 name: A query without end
 steps:
@@ -316,6 +323,7 @@ fn what_connect_and_postgres_refuse_is_shown_in_their_words() {
         ("failed.yaml", FAILED_TASK),
         ("sql.yaml", WRONG_SQL),
         ("flood.yaml", FLOOD),
+        ("program.yaml", NO_QUERY),
         ("clean.yaml", CLEAN),
     ];
     let outcome = run(folder.path(), &scenarios);
@@ -330,6 +338,7 @@ fn what_connect_and_postgres_refuse_is_shown_in_their_words() {
         "2 | INSERT INTO nowhere",
         "sql.yaml:4:",
         "the query answers more than 32 MiB",
+        "this is no query: it answers with no columns",
     ] {
         assert!(outcome.said.contains(expected), "`{expected}` is missing:\n{}", outcome.said);
     }
