@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// Longest answer that is read, in bytes: some thousand connectors with their traces.
 const LONGEST: usize = 64 << 20;
 
+/// What Connect says, with a status of its own errors, where a rebalance came between a request and its answer.
+const REBALANCE_EXPECTED: &str = "because a rebalance is expected";
+
 /// How long a request is repeated while Connect says that it cannot answer *yet*.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -172,6 +175,10 @@ impl ConnectClient {
         let message = own.clone().unwrap_or_else(|| format!("HTTP {status}"));
         match (status, own) {
             (StatusCode::CONFLICT, _) => Ok(Answer::Later { rebalancing: true, message }),
+            // The same where the worker learns of the rebalance only while it answers; nothing was done.
+            (StatusCode::INTERNAL_SERVER_ERROR, Some(own)) if own.contains(REBALANCE_EXPECTED) => {
+                Ok(Answer::Later { rebalancing: true, message })
+            }
             (StatusCode::NOT_FOUND, None) | (StatusCode::SERVICE_UNAVAILABLE, _) => {
                 Ok(Answer::Later { rebalancing: false, message })
             }
@@ -219,6 +226,7 @@ mod tests {
     }
 
     const CONFLICT: &str = "HTTP/1.1 409 Conflict\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n{\"error_code\":409,\"message\":\"Cannot complete request momentarily due to rebalance\"}";
+    const EXPECTED: &str = "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n{\"error_code\":500,\"message\":\"Request cannot be completed because a rebalance is expected\"}";
     const EARLY: &str =
         "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Type: text/html\r\n\r\n<html>404</html>";
     const LIST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n[\"a\"]";
@@ -230,7 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn conflicts_and_early_404_are_repeated() {
-        let client = ConnectClient::new(&scripted(vec![EARLY, CONFLICT, CONFLICT, LIST]).await).unwrap();
+        let client = ConnectClient::new(&scripted(vec![EARLY, CONFLICT, EXPECTED, LIST]).await).unwrap();
         let client = ConnectClient { patience: quick(), ..client };
         assert_eq!(client.list().await.unwrap(), ["a"]);
     }
