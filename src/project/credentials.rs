@@ -66,8 +66,8 @@ pub(super) fn of_url(url: &str, found: &mut Vec<(String, String)>) {
     let (authority, query) = authority.split_once('?').unwrap_or((authority, ""));
     let credentials = authority.rsplit_once('@').map(|(credentials, _)| credentials);
     // Of HTTP a single word before the host is a token; of PostgreSQL it is the user.
-    if let Some(token) = credentials.filter(|credentials| url.starts_with("http") && !credentials.contains([':', '/']))
-    {
+    let web = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+    if let Some(token) = credentials.filter(|credentials| web && !credentials.contains([':', '/'])) {
         found.push((String::new(), token.to_owned()));
         found.push((String::new(), decoded(token)));
     }
