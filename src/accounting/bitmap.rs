@@ -171,7 +171,7 @@ impl PagedBitmap {
     pub fn insert_range(&mut self, values: Range<u64>) {
         let mut next = values.start;
         while next < values.end {
-            if next % PAGE_BITS == 0 && values.end - next >= PAGE_BITS {
+            if next.is_multiple_of(PAGE_BITS) && values.end - next >= PAGE_BITS {
                 let page = self.page_mut(next / PAGE_BITS);
                 let before = std::mem::replace(page, Page::Full).count();
                 self.len += PAGE_BITS - before;

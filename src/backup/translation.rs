@@ -133,7 +133,7 @@ impl Translation {
             && runs.windows(2).all(|pair| {
                 pair[0].source + pair[0].length <= pair[1].source && pair[0].target + pair[0].length <= pair[1].target
             });
-        (left.is_empty() && ordered).then(|| Self { runs, end }).ok_or(Unsound)
+        (left.is_empty() && ordered).then_some(Self { runs, end }).ok_or(Unsound)
     }
 }
 

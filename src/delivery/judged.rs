@@ -20,6 +20,7 @@ pub struct Settled {
 }
 
 /// What a delivery was settled from.
+#[expect(clippy::large_enum_variant, reason = "there is one for each delivery, for a moment")]
 pub enum Basis {
     /// Accounts of messages.
     Messages(Settlement),

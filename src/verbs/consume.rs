@@ -241,19 +241,20 @@ impl Step for Consume {
         }
         if let (Some(total), Some(false)) = (total, reached) {
             let read = if counts_own { own } else { outcome.consumed.as_ref().map_or(0, |report| report.read) };
-            let why = match exhausted {
-                true => ": every step that writes the topic is over, and the log is read to its end",
-                false => "",
-            };
-            return Err(StepError::check(
-                "count-not-reached",
-                format!("{read} of {total} different messages were read{why}"),
-            )
-            .at("/until/count")
-            .after(outcome));
+            return Err(not_reached(read, total, exhausted).after(outcome));
         }
         self.thresholds.settle("/thresholds", outcome, cx)
     }
+}
+
+/// Fewer messages were read than `until` asks for; `exhausted`: there are no more.
+fn not_reached(read: u64, total: u64, exhausted: bool) -> StepError {
+    let why = match exhausted {
+        true => ": every step that writes the topic is over, and the log is read to its end",
+        false => "",
+    };
+    StepError::check("count-not-reached", format!("{read} of {total} different messages were read{why}"))
+        .at("/until/count")
 }
 
 /// Adds what the messages were: schema violations, and how long changes took from their commit.

@@ -10,8 +10,11 @@ use crate::text::Problem;
 /// are the same text, whatever the file says by then.
 #[derive(Clone, Debug, Default)]
 pub struct Shelf {
-    files: Arc<Mutex<BTreeMap<PathBuf, Result<Located, Vec<Problem>>>>>,
+    files: Arc<Mutex<Files>>,
 }
+
+/// What reading each file gave.
+type Files = BTreeMap<PathBuf, Result<Located, Vec<Problem>>>;
 
 impl Shelf {
     /// The content of a file as it was when it was first asked for.
