@@ -16,7 +16,7 @@ pub struct LogEvidence {
     #[serde(default)]
     pub topic: Option<TopicIdBytes>,
     /// Partition and offset of the missing identities that are in the log after all.
-    #[serde(with = "pairs")]
+    #[serde(with = "crate::ground::pairs")]
     pub found: HashMap<(u16, u64), (i32, i64)>,
 }
 
@@ -29,22 +29,5 @@ impl LogEvidence {
     /// Whether an offset lies behind the end of the log: whatever stood there was cut off, or stood in another log.
     pub(super) fn is_behind_end(&self, partition: i32, offset: i64) -> bool {
         self.log_end.get(&partition).is_some_and(|end| offset >= *end)
-    }
-}
-
-/// JSON's maps have texts as keys: a list of pairs instead.
-mod pairs {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use std::collections::{BTreeMap, HashMap};
-
-    type Found = HashMap<(u16, u64), (i32, i64)>;
-
-    pub(super) fn serialize<S: Serializer>(found: &Found, serializer: S) -> Result<S::Ok, S::Error> {
-        let sorted: BTreeMap<_, _> = found.iter().collect();
-        sorted.into_iter().collect::<Vec<_>>().serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Found, D::Error> {
-        Ok(Vec::deserialize(deserializer)?.into_iter().collect())
     }
 }

@@ -83,10 +83,10 @@ pub struct ChangeAccount {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blind {
     /// Updates and deletes before that position are not in the account.
-    #[serde(with = "super::pairs")]
+    #[serde(with = "crate::ground::pairs")]
     pub changes_before: BTreeMap<TableName, Lsn>,
     /// Rows of these were updated or deleted, which the log does not tell: they have no identity.
-    #[serde(with = "super::pairs")]
+    #[serde(with = "crate::ground::pairs")]
     pub unseen: BTreeMap<TableName, u64>,
 }
 

@@ -7,7 +7,6 @@ mod connection;
 mod database_error;
 mod load;
 mod lsn;
-mod pairs;
 mod parameter;
 mod pgoutput;
 mod publication;

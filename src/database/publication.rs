@@ -22,7 +22,7 @@ pub struct Publication {
     /// It publishes truncations.
     pub truncates: bool,
     /// Its tables, under the names by which changes are published, with what it leaves out of them.
-    #[serde(with = "super::pairs")]
+    #[serde(with = "crate::ground::pairs")]
     pub tables: BTreeMap<TableName, Published>,
 }
 

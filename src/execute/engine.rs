@@ -204,7 +204,7 @@ async fn perform(run: &Arc<SharedRun>, plan: &Plan, interrupt: Interrupt, keep: 
     let sampler = tokio::spawn(sampler::sample(Arc::clone(run), pids));
     let (watched, over) = (Arc::clone(run), Arc::new(Notify::new()));
     let told_over = Arc::clone(&over);
-    let watcher = tokio::spawn(async move { watched.undo.watch(watched.environment.as_ref(), &told_over).await });
+    let mut watcher = tokio::spawn(async move { watched.undo.watch(watched.environment.as_ref(), &told_over).await });
     let walker = Walker::new(Arc::clone(run), plan.cell.clone());
     let finally = Walker::new(Arc::clone(run), plan.cell.clone());
     let mut twice = interrupt.clone();
@@ -226,9 +226,8 @@ async fn perform(run: &Arc<SharedRun>, plan: &Plan, interrupt: Interrupt, keep: 
     let stuck = undo(run, true, !abandoned).await;
     sampler.abort();
     over.notify_one();
-    let abort = watcher.abort_handle();
-    if abandoned || tokio::time::timeout(LAST_LOOK, watcher).await.is_err() {
-        abort.abort();
+    if abandoned || tokio::time::timeout(LAST_LOOK, &mut watcher).await.is_err() {
+        watcher.abort();
     }
     drop(pulse);
     for text in &stuck {

@@ -4,6 +4,7 @@ mod causes;
 pub mod input;
 pub mod json;
 mod lock;
+pub mod pairs;
 mod plural;
 pub mod private;
 mod program;

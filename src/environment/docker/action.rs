@@ -6,6 +6,7 @@ use super::project;
 use super::recreate::{self, Recreation};
 use super::stack::{DockerStack, StackContainer};
 use super::watch::{self, ContainerEvent};
+use crate::environment::action::KILLED_MEANWHILE;
 use crate::environment::{Action, Effect, EnvironmentError, EnvironmentResult};
 use bollard::query_parameters::{
     KillContainerOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions,
@@ -185,8 +186,7 @@ impl Deed<'_> {
         }
         let killed = self.action == Action::Stop && after.exit_code() == Some(KILLED);
         if killed && began.elapsed() < grace_time(before) {
-            let killer = "something else killed it while it was to stop in good order";
-            return Err(self.no_effect(format!("{killer}: {}", after.ending())));
+            return Err(self.no_effect(format!("{KILLED_MEANWHILE}: {}", after.ending())));
         }
         let moment = self.moment(died, after.finished_at());
         let mut effect = self.effect(&moment, None, &format!("down with {}", after.ending()), &after);
@@ -219,7 +219,7 @@ impl Deed<'_> {
         effect.forced = died.and_then(|seen| seen.exit_code) == Some(KILLED);
         // It includes the start: where even that fits into the grace period, the engine had no time to kill it.
         if effect.forced && asked < grace_time(before) {
-            return Err(self.no_effect("something else killed it while it was to stop in good order"));
+            return Err(self.no_effect(KILLED_MEANWHILE));
         }
         Ok(effect)
     }

@@ -5,6 +5,7 @@ use super::process::{ProcessEnd, ProcessEnded, ProcessLife};
 use super::procfs::ticks_per_second;
 use super::spawner::Launch;
 use super::usage::{cpus, disk, footprint};
+use crate::environment::action::KILLED_MEANWHILE;
 use crate::environment::{
     Action, Effect, EnvironmentError, EnvironmentResult, Lifecycle, LogLine, LogQuery, ServiceInfo, ServiceState, Usage,
 };
@@ -176,8 +177,7 @@ impl LocalService {
             let end = life.stop(self.description.stop_signal, self.description.grace).await;
             if end.is_foreign() {
                 lock(&self.lives).asked_to_end = false;
-                return Err(self
-                    .no_effect(format!("something else killed it while it was to stop in good order: {}", end.proof)));
+                return Err(self.no_effect(format!("{KILLED_MEANWHILE}: {}", end.proof)));
             }
             return Ok(end);
         }
