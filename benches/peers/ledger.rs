@@ -37,7 +37,7 @@ pub fn measure() -> Outcome<Vec<Account>> {
 fn account(name: &str, producers: u64, partitions: u64, lost: f64) -> Outcome<Account> {
     let mut rng = SmallRng::seed_from_u64(1);
     let run = RunIdentity::new(1);
-    let tickets: Vec<_> = (0..producers).filter_map(|_| run.register()).collect();
+    let tickets: Vec<_> = (0..producers).filter_map(|_| run.register("t")).collect();
     let mut senders: Vec<_> = tickets.iter().map(|ticket| SenderAccount::new(ticket.producer, "topic")).collect();
     let mut reader = ReaderAccount::new(run, "topic", None, false);
     let (mut ends, mut peak, mut made_lost) = (vec![0i64; partitions as usize], 0, 0);
@@ -55,9 +55,9 @@ fn account(name: &str, producers: u64, partitions: u64, lost: f64) -> Outcome<Ac
             made_lost += 1;
         } else {
             let producer = producer as u16;
-            let identity = Identity { nonce: 1, producer, sequence, due_us: 0, body_crc: 0, warmup: false };
+            let identity = Identity { nonce: 1, producer, sequence, due_us: 0, body_crc: 0, around: 0, warmup: false };
             let identity = Ok((identity, true));
-            reader.record(&Sighting { partition: partition as i32, offset, at_us: 0, life: 0, identity });
+            reader.record(&Sighting { partition: partition as i32, offset, at_us: 0, life: 0, identity, altered: false });
         }
         ends[partition] += 1;
         if number % 1_000_000 == 0 {

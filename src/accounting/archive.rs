@@ -178,21 +178,29 @@ mod tests {
 
     fn archive() -> StoredAccounts {
         let run = RunIdentity::new(7);
-        let ticket = run.register().unwrap();
+        let ticket = run.register("t").unwrap();
         ticket.raise(100);
         let mut sender = SenderAccount::new(ticket.producer, "t");
         (sender.step, sender.sent, sender.complete) = ("load".to_owned(), 100, true);
         sender.acknowledged(0..100, 0, 0);
         let mut reader = ReaderAccount::new(run, "t", None, false);
         for sequence in (0..100).filter(|sequence| sequence % 10 != 3) {
-            let identity =
-                crate::accounting::Identity { nonce: 7, producer: 0, sequence, due_us: 0, body_crc: 0, warmup: false };
+            let identity = crate::accounting::Identity {
+                nonce: 7,
+                producer: 0,
+                sequence,
+                due_us: 0,
+                body_crc: 0,
+                around: 0,
+                warmup: false,
+            };
             reader.record(&Sighting {
                 partition: 0,
                 offset: sequence as i64,
                 at_us: 0,
                 life: 0,
                 identity: Ok((identity, true)),
+                altered: false,
             });
         }
         reader.drain_to(&std::collections::BTreeMap::from([(0, 100)]));

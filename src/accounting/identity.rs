@@ -1,7 +1,8 @@
 //! The identity that every message carries: who sent it, as which number, in which run, and when it was due.
 //!
 //! Forty bytes, little endian: magic (4), CRC-32 of bytes 8..40 (4), run nonce (8), sequence (8),
-//! due time in µs since the epoch (8), producer (2), flags (2), CRC-32 of the body (4).
+//! due time in µs since the epoch (8), producer (2), flags (2: bit 0 warm-up, bits 1..15 the sum of key and headers),
+//! CRC-32 of the body (4).
 //! They stand at the front of an opaque payload, as 80 hexadecimal digits in a JSON field, or in a header.
 
 /// Length of the binary form.
@@ -29,6 +30,8 @@ pub struct Identity {
     pub due_us: i64,
     /// CRC-32 of everything in the payload that is not the identity.
     pub body_crc: u32,
+    /// Fifteen bits over the key and the headers other than the identity's, see [`super::around`].
+    pub around: u16,
     /// Sent to warm up: counts for integrity, not for latency.
     pub warmup: bool,
 }
@@ -51,7 +54,7 @@ impl Identity {
         bytes[16..24].copy_from_slice(&self.sequence.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.due_us.to_le_bytes());
         bytes[32..34].copy_from_slice(&self.producer.to_le_bytes());
-        bytes[34] = u8::from(self.warmup);
+        bytes[34..36].copy_from_slice(&(self.around << 1 | u16::from(self.warmup)).to_le_bytes());
         bytes[36..40].copy_from_slice(&self.body_crc.to_le_bytes());
         let crc = crc32fast::hash(&bytes[8..]);
         bytes[4..8].copy_from_slice(&crc.to_le_bytes());
@@ -75,6 +78,7 @@ impl Identity {
             due_us: u64_at(bytes, 24) as i64,
             producer: u16::from_le_bytes([bytes[32], bytes[33]]),
             body_crc: u32_at(bytes, 36),
+            around: u16::from_le_bytes([bytes[34], bytes[35]]) >> 1,
             warmup: bytes[34] & 1 == 1,
         })
     }
@@ -168,6 +172,7 @@ mod tests {
         sequence: 123_456_789,
         due_us: 1_700_000_000_000_000,
         body_crc: 9,
+        around: 0x7ffe,
         warmup: true,
     };
 

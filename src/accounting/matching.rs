@@ -148,7 +148,7 @@ impl Matcher {
             });
             let Place { partition, offset, at_us } = output.place;
             let identity = identity.map(|identity| (identity, true)).ok_or(super::IdentityError::Absent);
-            account.record(&Sighting { partition, offset, at_us, life: 0, identity });
+            account.record(&Sighting { partition, offset, at_us, life: 0, identity, altered: false });
         }
         let shared = by_order.iter().filter_map(|value| sides.inputs.get(value)).filter(|inputs| inputs.len() > 1);
         let ambiguous = shared.map(|inputs| inputs.len() as u64).sum();
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_pipeline_is_checked_from_end_to_end() {
         let run = RunIdentity::new(9);
-        let ticket = run.register().unwrap();
+        let ticket = run.register("t").unwrap();
         ticket.raise(6);
         let mut sender = SenderAccount::new(ticket.producer, "in");
         sender.sent = 6;
@@ -182,15 +182,29 @@ mod tests {
             .enumerate()
             .for_each(|(offset, id)| output(offset as i64, id));
         for (sequence, id) in [0u64, 1, 2, 3, 4, 5].into_iter().enumerate() {
-            let identity =
-                Identity { nonce: 9, producer: 0, sequence: sequence as u64, due_us: 0, body_crc: 0, warmup: false };
+            let identity = Identity {
+                nonce: 9,
+                producer: 0,
+                sequence: sequence as u64,
+                due_us: 0,
+                body_crc: 0,
+                around: 0,
+                warmup: false,
+            };
             let payload = format!("{{\"after\":{{\"id\":{id}}}}}");
             assert!(matcher.input(identity, None, Some(payload.as_bytes())));
         }
         let mut read = ReaderAccount::new(run.clone(), "out", None, false);
         read.assigned(None, 0, Some(0));
         for offset in 0..8 {
-            read.record(&Sighting { partition: 0, offset, at_us: 0, life: 0, identity: Err(IdentityError::Absent) });
+            read.record(&Sighting {
+                partition: 0,
+                offset,
+                at_us: 0,
+                life: 0,
+                identity: Err(IdentityError::Absent),
+                altered: false,
+            });
         }
         read.drain_to(&BTreeMap::from([(0, 8)]));
         let (account, ambiguous) = matcher.settle(run, &read);
@@ -207,9 +221,10 @@ mod tests {
     #[test]
     fn inputs_that_share_a_value_are_told_apart_only_where_outputs_carry_identities() {
         let run = RunIdentity::new(9);
-        let ticket = run.register().unwrap();
+        let ticket = run.register("t").unwrap();
         ticket.raise(3);
-        let identity = |sequence| Identity { nonce: 9, producer: 0, sequence, due_us: 0, body_crc: 0, warmup: false };
+        let identity =
+            |sequence| Identity { nonce: 9, producer: 0, sequence, due_us: 0, body_crc: 0, around: 0, warmup: false };
         let settle = |carried: bool| {
             let matcher = Matcher::new(Matching { input: MatchBy::Key, output: MatchBy::Key });
             for (sequence, key) in [b"a", b"a", b"b"].into_iter().enumerate() {
@@ -226,6 +241,7 @@ mod tests {
                     at_us: 0,
                     life: 0,
                     identity: Err(IdentityError::Absent),
+                    altered: false,
                 });
             }
             let (account, ambiguous) = matcher.settle(run.clone(), &read);

@@ -7,6 +7,7 @@ mod abandoned;
 mod acked_offsets;
 mod allowance;
 pub mod archive;
+mod around;
 mod bitmap;
 mod bodies;
 mod bounded;
@@ -34,6 +35,7 @@ mod stored;
 mod terms;
 
 pub use acked_offsets::AckedOffsets;
+pub(crate) use around::around;
 pub use bitmap::PagedBitmap;
 pub use changes::Reconciliation;
 pub use claims::Claims;

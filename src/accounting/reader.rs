@@ -83,12 +83,6 @@ impl ReaderAccount {
         empty
     }
 
-    /// The nonce of the run whose messages are accounted for.
-    #[cfg(test)]
-    pub fn nonce(&self) -> u64 {
-        self.run.nonce()
-    }
-
     /// A life of a member, or the only one (`None`), is given a partition and reads it from `position` on, where that is known.
     pub fn assigned(&mut self, life: Option<usize>, partition: i32, position: Option<i64>) {
         self.in_partition(partition, |entry| entry.assigned(life, position));
@@ -219,6 +213,8 @@ impl ReaderAccount {
         let Some(producer) = Self::producer(&mut self.producers, &self.run, identity.producer) else {
             return self.stranger(Class::Phantom, new_place, sighting);
         };
+        // A copy under another key is a copy; who is given a message only so has not been given what was sent.
+        let intact = intact && (!sighting.altered || producer.seen.contains(identity.sequence));
         let class = if identity.sequence >= producer.sent.load(Ordering::Acquire) {
             if new_place { Class::Phantom } else { Class::Redelivered }
         } else if !intact {

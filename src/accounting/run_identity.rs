@@ -12,13 +12,20 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 #[derive(Debug, Default)]
 pub struct RunIdentity {
     nonce: u64,
-    sent: RwLock<Vec<Arc<AtomicU64>>>,
+    producers: RwLock<Vec<Registered>>,
     /// Which partitions the members of each group hold, over all steps of the run.
     groups: Mutex<BTreeMap<String, BTreeMap<Member, BTreeSet<i32>>>>,
     /// How far the readers of each group and topic have come, by their steps.
     reached: Mutex<BTreeMap<(String, String), BTreeMap<String, Positions>>>,
     /// The names that groups gave to members of this run, those that are gone included.
     names: Mutex<BTreeMap<String, BTreeSet<String>>>,
+}
+
+/// A producer of the run.
+#[derive(Debug)]
+struct Registered {
+    sent: Arc<AtomicU64>,
+    topic: String,
 }
 
 /// The offset that is read next, by partition.
@@ -47,13 +54,19 @@ impl RunIdentity {
         self.nonce
     }
 
-    /// Takes the next producer number; `None` after 65,536 of them.
-    pub fn register(&self) -> Option<ProducerTicket> {
-        let mut producers = unpoisoned(self.sent.write());
+    /// Takes the next producer number, for messages to `topic`; `None` after 65,536 of them.
+    pub fn register(&self, topic: impl Into<String>) -> Option<ProducerTicket> {
+        let mut producers = unpoisoned(self.producers.write());
         let producer = u16::try_from(producers.len()).ok()?;
         let sent = Arc::new(AtomicU64::new(0));
-        producers.push(sent.clone());
+        producers.push(Registered { sent: sent.clone(), topic: topic.into() });
         Some(ProducerTicket { producer, sent })
+    }
+
+    /// Whether this producer of the run writes to this topic.
+    pub fn sends_to(&self, producer: u16, topic: &str) -> bool {
+        let producers = unpoisoned(self.producers.read());
+        producers.get(usize::from(producer)).is_some_and(|registered| registered.topic == topic)
     }
 
     fn groups(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<Member, BTreeSet<i32>>>> {
@@ -116,8 +129,8 @@ impl RunIdentity {
 
     /// The count of a producer, if it is one of this run.
     pub(crate) fn counter(&self, producer: u16) -> Option<Arc<AtomicU64>> {
-        let producers = unpoisoned(self.sent.read());
-        producers.get(usize::from(producer)).cloned()
+        let producers = unpoisoned(self.producers.read());
+        producers.get(usize::from(producer)).map(|registered| registered.sent.clone())
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Sighting {
     pub life: usize,
     /// The identity found in it, and whether the body matches its checksum.
     pub identity: Result<(Identity, bool), IdentityError>,
+    /// Whether its key or its headers are others than were sent.
+    pub altered: bool,
 }
 
 /// What a sighting turned out to be.

@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(terms(&plain, &[]).supersedes("t"), Supersession::Never);
         assert_eq!(terms(&none, &[false]).supersedes("t"), Supersession::Never);
         assert_eq!(terms(&none, &[]).supersedes("t"), Supersession::Unknown, "nobody says what it is");
-        // Altered by another hand, or a default of the cluster.
+        // Altered by something else, or a default of the cluster.
         assert_eq!(terms(&plain, &[true]).supersedes("t"), Supersession::Allowed);
         assert_eq!(Terms { compacts: told(&[true]), ..Terms::default() }.supersedes("t"), Supersession::Never);
     }

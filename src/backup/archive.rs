@@ -68,7 +68,7 @@ impl Archive {
         let label = Label { format: FORMAT.to_owned(), version: VERSION, id: id.to_owned() };
         match store.put_new(LABEL, &encode(&label)) {
             Err(error) if error.exists() => {
-                let reason = "it has just become an archive".to_owned();
+                let reason = "another backup has just made it an archive".to_owned();
                 Err(ArchiveError::Busy { place: store.place(), reason })
             }
             made => Ok(made.map(|()| Self { store, label })?),
@@ -133,7 +133,7 @@ impl Archive {
             let path = || self.store.path(&manifest_name(number));
             match &last {
                 Some((before, _)) if number != before.number + 1 => {
-                    let reason = format!("it is not there, and number {number} is");
+                    let reason = format!("it is missing, although manifest {number} exists");
                     return Err(ArchiveError::damaged(&self.store.path(&manifest_name(before.number + 1)), reason));
                 }
                 Some((before, digest)) if manifest.previous.as_ref() != Some(digest) => {

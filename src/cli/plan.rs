@@ -103,7 +103,7 @@ impl Estimate {
             Some((took, runs)) => {
                 format!("about {}, as its last {runs} runs ({scheduled} by its own schedules)", length(took))
             }
-            None => format!("{scheduled} by its own schedules; starting and waiting come on top (it has not run here)"),
+            None => format!("{scheduled} by its own schedules, plus starting and waiting (it has not run here)"),
         }
     }
 }

@@ -118,7 +118,7 @@ fn until(text: &str) -> Result<RestorePoint, String> {
             .map_err(|_| format!("`{number}` is not the number of a generation"));
     }
     let time: Result<jiff::Timestamp, _> = text.parse();
-    let wrong = |error| format!("it is neither `offset:N` nor `generation:N` nor a moment with its zone: {error}");
+    let wrong = |error| format!("it is neither `offset:N` nor `generation:N` nor a time with a time zone: {error}");
     time.map(|time| RestorePoint::Time(time.as_millisecond())).map_err(wrong)
 }
 

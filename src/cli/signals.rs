@@ -13,8 +13,8 @@ pub fn listen(output: Output) -> std::io::Result<Interrupt> {
     listen_saying(
         output,
         &[
-            "stopping: the load ends, faults are undone, `finally` runs; again: only faults are undone",
-            "stopping: only faults are undone; again: leaves at once",
+            "stopping: the load ends, faults are undone, `finally` runs; press Ctrl-C again to undo faults only",
+            "stopping: only faults are undone; press Ctrl-C again to leave at once",
         ],
     )
 }

@@ -234,7 +234,7 @@ impl Watcher for Terminal {
             EventKind::Check { record } => self.check(record),
             EventKind::StepRetried { id, attempt, reason } => {
                 self.failures.forget(&self.run, id);
-                let text = format!("{id}: attempt {attempt} follows, the one before failed: {reason}");
+                let text = format!("{id}: attempt {} failed: {reason}; trying again", attempt.saturating_sub(1));
                 self.line(&format!("  {}", self.output.paint(2, &text)));
             }
             EventKind::Leftover { text } => {

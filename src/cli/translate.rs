@@ -88,7 +88,7 @@ fn translate(archive: &Archive, args: &Args, output: &Output) -> Result<(), Rest
     let (from, to) = args.topic.split_once('=').unwrap_or((&args.topic, &args.topic));
     let kept = kept(archive, &roots(args, archive), to)?.filter(|kept| kept.from == from);
     if kept.is_none() && args.time.is_none() {
-        let reason = format!("nothing is kept of a restore of `{from}` from this archive into a topic `{to}`");
+        let reason = format!("no state is stored of a restore of `{from}` from this archive into a topic `{to}`");
         let remedy = "name the topic as it was restored, `TOPIC=NEW`, and the restore's folder with `--state FOLDER`";
         return Err(refused(reason, remedy));
     }

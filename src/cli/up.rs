@@ -66,7 +66,7 @@ async fn up(args: &Args, project: &Project, output: &Output) -> EnvironmentResul
                 Ok(Exit::Pass)
             }
             Some(reason) => Err(EnvironmentError::Prerequisite {
-                message: format!("another stack is kept already: {reason}"),
+                message: format!("another stack is already running: {reason}"),
                 remedy: "stop it with `kscen down`".to_owned(),
             }),
         };

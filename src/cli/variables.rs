@@ -45,7 +45,7 @@ impl Variables {
         for text in &self.vars {
             let (name, value) = text.split_once('=').ok_or_else(|| {
                 vec![
-                    Problem::new("bad-variable", format!("--var {text}: there is no value"))
+                    Problem::new("bad-variable", format!("--var {text} has no value"))
                         .help("write --var NAME=VALUE"),
                 ]
             })?;

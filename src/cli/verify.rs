@@ -48,7 +48,7 @@ enum Depth {
     Quick,
     /// The SHA-256 of every file, and the checksum of every batch.
     Full,
-    /// Every record is decoded; counts, gaps and transactions are computed anew.
+    /// Every record is decoded; counts, gaps and transactions are computed again.
     Deep,
     /// A restored topic is read again through librdkafka, and compared with the archive record by record; and so are its
     /// configuration, its ACLs and the places of groups, as far as the restore gave them back.

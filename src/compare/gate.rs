@@ -131,7 +131,7 @@ impl Gated {
             Decision::Different => (CheckOutcome::Fail, Observed::Number(now), format!("worse{change}")),
             Decision::Undecided => {
                 let reason = format!(
-                    "{now}{change}: beyond the margin, and within three of it or within the baseline's own spread; repeat it"
+                    "{now}{change}: beyond the margin, but less than three margins or within the baseline's spread; run it again"
                 );
                 (CheckOutcome::Unknown, Observed::Unknown { reason }, "undecided".to_owned())
             }

@@ -1,4 +1,4 @@
-//! Two small samples: are they from the same distribution, and how far are their medians apart?
+//! Two small samples: whether they are from the same distribution, and how far their medians are apart.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

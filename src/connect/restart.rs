@@ -2,7 +2,7 @@
 //!
 //! Connect accepts a restart (HTTP 202) and carries it out later; for a moment the status still reads RUNNING. "RUNNING
 //! before and after" therefore proves nothing. Two things do: each task was *seen* outside its former state and RUNNING
-//! afterwards, or something outside of Connect that a task opens anew when it starts (a replication slot's connection) changed.
+//! afterwards, or something outside of Connect that a task opens again when it starts (a replication slot's connection) changed.
 
 use super::{ConnectClient, ConnectError, ConnectResult, ConnectorStatus, State};
 use futures_util::future::BoxFuture;
@@ -77,7 +77,7 @@ pub struct RestartEvidence {
     pub polls: u64,
 }
 
-/// Something outside of Connect that changes when a task starts anew.
+/// Something outside of Connect that changes when a task starts again.
 pub trait EffectProbe: Send + Sync {
     /// What is watched, such as ``connection of slot `kscen_x` ``.
     fn name(&self) -> String;

@@ -64,7 +64,7 @@ impl Visitor<'_> for Written {
     }
 
     fn visit_bool<E: de::Error>(self, known: bool) -> Result<ColumnValue, E> {
-        if known { Err(E::custom("true is no value of a column")) } else { Ok(ColumnValue::Unchanged) }
+        if known { Err(E::custom("`true` is not a column value")) } else { Ok(ColumnValue::Unchanged) }
     }
 }
 

@@ -190,7 +190,7 @@ impl Session {
     }
 }
 
-/// Watches which server process reads a slot: a connector's task that starts anew connects anew.
+/// Watches which server process reads a slot: a connector's task that starts again connects again.
 #[derive(Clone, Debug)]
 pub struct SlotProbe {
     database: Database,

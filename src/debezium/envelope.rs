@@ -33,7 +33,7 @@ impl RowImage {
 impl<'de> Deserialize<'de> for RowImage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<str>::deserialize(deserializer)?;
-        // The text stays as it is: a number that is written anew may have another last digit.
+        // The text stays as it is: a number that is written again may have another last digit.
         match serde_json::from_str::<RowValues>(&text) {
             Ok(_) => Ok(Self(text)),
             Err(_) => Err(de::Error::custom("a row is a JSON object")),

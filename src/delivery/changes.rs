@@ -226,7 +226,7 @@ async fn states(run: &SharedRun) -> String {
             Err(error) => error.to_string(),
         });
     }
-    if words.is_empty() { "no connector of this run captures".to_owned() } else { words.join("; ") }
+    if words.is_empty() { "no connector of this run captures the tables".to_owned() } else { words.join("; ") }
 }
 
 impl Evidence<'_> {
@@ -287,7 +287,7 @@ impl Evidence<'_> {
                 StepError::broken("account", format!("what the database committed cannot be read: {error}"))
             })?
             .ok_or_else(|| {
-                StepError::broken("account", "no `sql` step has run, so nothing is known of what was committed")
+                StepError::broken("account", "no step has changed rows of the database, so nothing is known of what was committed")
             })
     }
 }

@@ -63,7 +63,7 @@ pub fn judged_anything(run: &SharedRun) {
     if deliveries(run).iter().any(|delivery| delivery.guarantee.is_some()) {
         return;
     }
-    let reason = "it judged nothing: no step of this run reads what another one sends".to_owned();
+    let reason = "it judged nothing: no step reads what another one sends".to_owned();
     unknown(run, format!("{guarantee}: deliveries that were judged"), reason);
 }
 

@@ -62,7 +62,7 @@ impl Settled {
     }
 
     /// The classes that it owes a guarantee to be without. A source task has one request in flight, so each row's changes keep
-    /// their order. A pipeline may distribute messages over partitions anew: it does not promise their order.
+    /// their order. A pipeline may distribute messages over partitions again: it does not promise their order.
     pub fn owed(&self, run: &SharedRun, guarantee: Guarantee, through_a_pipeline: bool) -> Vec<Class> {
         let ordered = self.record.changes.is_some() || super::is_ordered(run, &self.record.from);
         let mut classes = forbidden(guarantee, ordered);

@@ -160,8 +160,7 @@ fn left_behind(id: &str, account: &ReaderAccount) -> Option<String> {
     let list = left.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
     (!left.is_empty()).then(|| {
         format!(
-            "the log of partition {list} was replaced or cut off under `{id}`, which has not been seen in the one that stands \
-             there now"
+            "the log of partition {list} was replaced or truncated, and `{id}` has not read the new one"
         )
     })
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 /// What is observed where a stop ended by a SIGKILL that kscen did not send.
-pub(super) const KILLED_MEANWHILE: &str = "something else killed it while it was to stop in good order";
+pub(super) const KILLED_MEANWHILE: &str = "something else killed it while kscen was stopping it";
 
 /// Something done to one service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

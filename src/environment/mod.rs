@@ -131,7 +131,7 @@ pub trait Environment: Send + Sync {
         Box::pin(async move { self.state(service).await.map(Incarnation::from) })
     }
 
-    /// Waits until the environment tells that something happened to one of its services; for ever where it does not tell.
+    /// Waits until the environment tells that something happened to one of its services; forever where it does not tell.
     fn happened<'a>(&'a self) -> BoxFuture<'a, ()> {
         Box::pin(std::future::pending())
     }

@@ -25,10 +25,10 @@ pub(super) async fn clean(run: &SharedRun) -> Vec<String> {
         match tokio::time::timeout(PATIENCE + PATIENCE, restored).await {
             Ok(Ok(_)) => run.owned.forget(&connector),
             Ok(Err(error)) => {
-                left.push(format!("connector {connector} does not have its former configuration again: {error}"))
+                left.push(format!("the former configuration of connector {connector} could not be restored: {error}"))
             }
             Err(_) => {
-                left.push(format!("connector {connector} does not have its former configuration again: no answer"))
+                left.push(format!("the former configuration of connector {connector} could not be restored: no answer"))
             }
         }
     }
@@ -61,7 +61,7 @@ pub(super) fn left(run: &SharedRun) -> Vec<String> {
         .owned
         .former()
         .into_iter()
-        .map(|(name, _)| format!("connector {name} does not have its former configuration again"));
+        .map(|(name, _)| format!("the former configuration of connector {name} was not restored"));
     let all = run.owned.all();
     let undeleted = all.iter().map(|resource| format!("{resource} was not deleted"));
     undeleted.chain(unchanged).map(|text| format!("{text}: the run was ended before that")).collect()

@@ -22,7 +22,7 @@ pub(super) async fn dead(run: &SharedRun, plan: &Plan) -> Option<Failure> {
             continue;
         }
         let code = seen.exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
-        let message = format!("{} is {}{code} before the run has done anything", service.name, seen.lifecycle);
+        let message = format!("{} was already {}{code} when the run began", service.name, seen.lifecycle);
         let help = format!("start {} again, or the whole environment: `kscen down`, then `kscen up`", service.name);
         let log = run.last_words(&service.name).await;
         return Some(failure("service-down", message, Some(help), log));

@@ -340,7 +340,7 @@ fn conclude(recorder: Recorder, clock: RunClock) -> Record {
     if let Some(text) = recorder.untold()
         && record.as_ref().is_none_or(|record| record.failure.is_none())
     {
-        let help = Some("the run itself went on to its end; make room and run it again".to_owned());
+        let help = Some("the run itself went on to its end; free disk space and run it again".to_owned());
         recorder.emit(EventKind::RunFailed { failure: failure(UNWRITTEN, text, help, Vec::new()) });
         record = recorder.snapshot();
     }

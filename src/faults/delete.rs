@@ -20,7 +20,7 @@ pub async fn delete_external(resource: &Resource, endpoints: &Endpoints) -> Resu
         database.connect_within(PATIENCE / 2).await.map_err(|error| error.to_string())
     };
     match resource {
-        Resource::Topic(_) | Resource::Group(_) => Err("only the run that made it deletes it".to_owned()),
+        Resource::Topic(_) | Resource::Group(_) => Err("only the run that created it deletes it".to_owned()),
         Resource::Connector(name) => {
             let url = endpoints.connect.as_deref().unwrap_or_default();
             let connect = ConnectClient::new(url).map_err(|error| error.to_string())?;

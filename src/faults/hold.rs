@@ -171,13 +171,13 @@ fn shared(stack: &Stack, target: &dyn Target) -> Result<Option<String>, FaultErr
         None => Ok(None),
         Some((step, UndoneBy::Held)) if target.counts() => Ok(Some(step)),
         Some((step, _)) => {
-            let observed = format!("step `{step}` did a `{}` before, which is still in force", target.what());
+            let observed = format!("the `{}` of step `{step}` is still in force", target.what());
             Err(FaultError::no_effect(&target.name(), observed))
         }
     }
 }
 
-/// Waits for its turn. What another hand did to the service just before is seen first: afterwards nobody could tell it from what is
+/// Waits for its turn. What something else did to the service just before is seen first: afterwards nobody could tell it from what is
 /// done now.
 async fn enter(stack: &Stack, target: &dyn Target) -> Turn {
     if let Some(environment) = target.environment() {
@@ -186,7 +186,7 @@ async fn enter(stack: &Stack, target: &dyn Target) -> Turn {
     stack.lanes.enter(target.lane()).await
 }
 
-/// Carries it out. What had no effect is no action: whatever is seen of the target afterwards, another hand did it.
+/// Carries it out. What had no effect is no action: whatever is seen of the target afterwards, something else did it.
 async fn apply(target: &dyn Target, turn: &mut Turn) -> Result<Effect, FaultError> {
     turn.acts(true);
     let effect = target.apply().await;

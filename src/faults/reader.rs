@@ -131,7 +131,7 @@ impl ReaderFault {
             }
             Action::Resume => self.reader.halt(&members, false).await?,
             Action::Wipe => {
-                let message = "`wipe` does not apply to a reader, which has no data".to_owned();
+                let message = format!("`{}` does not apply to a reader, which has no data", self.action);
                 return Err(FaultError::Reader { code: "not-for-readers", message });
             }
         }

@@ -111,7 +111,7 @@ impl Target for ServiceFault {
         self.action == Action::Pause
     }
 
-    /// A process that ended or was started anew is not paused; one that was started anew is not down.
+    /// A process that ended or was started again is not paused; one that was started again is not down.
     fn ends(&self, other: &Condition) -> bool {
         let Condition::Outlives(Undo::Act { service, action }) = other else { return false };
         *service == self.service

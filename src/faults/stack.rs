@@ -293,7 +293,7 @@ impl Stack {
         let mut records = Vec::new();
         for (number, fate) in ended {
             if fate == UndoneBy::Held {
-                let why = format!("step `{step}` did a `{}` of {} meanwhile", target.what(), target.name());
+                let why = format!("step `{step}` ended it with a `{}` of {}", target.what(), target.name());
                 self.lose(number, self.clock.at(begun), &why);
             } else {
                 records.extend(self.close(number, begun, at));

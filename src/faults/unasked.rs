@@ -1,4 +1,4 @@
-//! What services do that nobody in the scenario asked for: they die, are started again, are frozen or woken by another hand.
+//! What services do that nobody in the scenario asked for: they die, are started again, are frozen or woken by something else.
 
 use super::lanes::LanePast;
 use super::service::is_down;

@@ -19,7 +19,7 @@ pub fn observed(record: &DeliveryRecord, class: Class, demand: &Demand) -> Obser
 
 /// What a delivery says about a figure of its account. Whatever is missing can raise each of them.
 pub fn tallied(record: &DeliveryRecord, tally: Tally) -> Observed {
-    let Some(changes) = &record.changes else { return Observed::nothing("no change of a database was awaited") };
+    let Some(changes) = &record.changes else { return Observed::nothing("no database change was expected") };
     let count = tally.of(changes);
     let missing = || record.missing_evidence.clone().unwrap_or_else(|| "the account is not complete".to_owned());
     // What is lost has no place to come from any more.

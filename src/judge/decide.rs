@@ -1,4 +1,4 @@
-//! One check: does what was observed meet what is demanded?
+//! One check: whether what was observed meets what is demanded.
 
 use crate::record::{CheckOutcome, Demand, Observed, Quantity};
 

@@ -84,11 +84,11 @@ impl fmt::Display for Finding {
             Self::Nothing { limits } if limits.unstored == 0 => f.write_str("no delivery was judged"),
             Self::Nothing { limits } => write!(f, "no delivery of messages was judged{limits}"),
             Self::Same { deliveries, checks, limits } => {
-                write!(f, "the same follows from the stored accounts: deliveries {deliveries}, checks {checks}{limits}")
+                write!(f, "the stored accounts give the same result: deliveries {deliveries}, checks {checks}{limits}")
             }
             Self::Differs { differences } => write!(
                 f,
-                "something else follows from the stored accounts. Either a file was changed, or this is a defect of kscen: please \
+                "the stored accounts give another result. Either a file was changed, or this is a defect of kscen: please \
                  send result.json and {FILE} to its maintainers\n  {}",
                 told(differences)
             ),

@@ -160,7 +160,7 @@ pub(super) fn largest_lag<'a>(slices: impl Iterator<Item = Slice<'a, ConsumeSlic
 fn rate(total: u64, start_us: u64, end_us: u64) -> Observed {
     let elapsed = seconds_of(end_us.saturating_sub(start_us));
     if total == 0 || elapsed <= 0.0 {
-        return nothing("there was too little to make a rate of");
+        return nothing("there were too few messages for a rate");
     }
     Observed::Number(Quantity::new(total as f64 / elapsed, Unit::Rate))
 }

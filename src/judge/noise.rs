@@ -140,7 +140,7 @@ fn told(touched: &[(Range<f64>, String)]) -> String {
     let longest = touched.iter().max_by(|a, b| (a.0.end - a.0.start).total_cmp(&(b.0.end - b.0.start)));
     let why = longest.map_or_else(String::new, |(span, why)| format!("{why} at {:.1} s", span.start));
     let seconds: f64 = touched.iter().map(|(span, _)| span.end - span.start).sum();
-    format!("{why}, and {} of this time are touched in all", Quantity::seconds(seconds))
+    format!("{why}; {} of this time are affected in total", Quantity::seconds(seconds))
 }
 
 fn unknown(observed: &Observed, why: &str) -> Observed {

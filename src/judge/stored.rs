@@ -43,7 +43,7 @@ pub fn again(record: &Record, folder: &Path) -> Finding {
 fn unreadable(error: &AccountsError) -> String {
     let damaged = matches!(error, AccountsError::Damaged(_) | AccountsError::Foreign);
     let send = format!(
-        "; where no other hand was at it and the disk is well, this is a defect of kscen: please send result.json, {FILE} and \
+        "; unless the file was edited or the disk is faulty, this is a defect of kscen: please send result.json, {FILE} and \
          events.ndjson of this run to its maintainers"
     );
     format!("{error}{}", if damaged { &send } else { "" })

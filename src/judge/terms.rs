@@ -100,7 +100,7 @@ fn nothing_owed(changes: &Reconciliation) -> Option<String> {
     let more = changes.excused.len() - 1;
     let more = if more > 0 { format!(" (and {more} more reasons)") } else { String::new() };
     let (count, table, reason) = (Quantity::count(excuse.changes), &excuse.table, &excuse.reason);
-    Some(format!("no change of the senders has to arrive: {count} of {table}, {reason}{more}"))
+    Some(format!("none of the senders' changes has to arrive: {count} of {table}, {reason}{more}"))
 }
 
 /// The first offenders of a class, by primary key.

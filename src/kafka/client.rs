@@ -95,7 +95,7 @@ impl ClientSettings {
         if runs_code(name) {
             return Err(KafkaFailure::Property {
                 name: name.to_owned(),
-                reason: "it names code to load or to run, which kscen does not let a client do".to_owned(),
+                reason: "it makes the client load or run code, which kscen refuses".to_owned(),
                 suggestion: None,
             });
         }
@@ -157,7 +157,7 @@ impl ClientSettings {
     ) -> Result<&mut Self, KafkaFailure> {
         match own.keys().find(|name| is_of_environment(name, connection)) {
             Some(name) => {
-                let reason = "it is the environment's, and no step may set it".to_owned();
+                let reason = "the environment sets it, and a step cannot change it".to_owned();
                 Err(KafkaFailure::Property { name: name.clone(), reason, suggestion: None })
             }
             None => self.set_all(own),

@@ -6,7 +6,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// A question that is not answered in this time is asked anew, and of whoever answers then.
+/// A question that is not answered in this time is asked again, and of whoever answers then.
 const TURN: Duration = Duration::from_secs(5);
 
 impl ConsumerContext for ClientState {}

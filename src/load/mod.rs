@@ -13,6 +13,3 @@ pub use consume::{ConsumeJob, ConsumeSpec};
 pub use load_error::LoadError;
 pub use payload::PayloadSpec;
 pub use produce::{ProduceJob, ProduceSpec};
-
-#[cfg(test)]
-mod tests;

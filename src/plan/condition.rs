@@ -60,7 +60,7 @@ fn names_in(text: &str) -> Result<Vec<String>, ConditionError> {
     if text.len() > LONGEST {
         return Err(ConditionError {
             message: format!("the expression has {} bytes, and the longest has {LONGEST}", text.len()),
-            help: "put what varies into `vars`, or several steps into an `include` with one `if`".to_owned(),
+            help: "put what varies into `vars`, or several steps into a fragment with one `if`".to_owned(),
         });
     }
     let environment = environment();

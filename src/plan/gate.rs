@@ -110,9 +110,9 @@ impl Comparing<'_> {
                 format!("`{}` has no direction: neither more nor less of it is worse", metric.name),
             );
             return Err(if others.is_empty() {
-                problem.help("demand a bound with `expect`")
+                problem.help("state a bound for it")
             } else {
-                problem.help(format!("compare one of {}, or demand a bound with `expect`", others.join(", ")))
+                problem.help(format!("compare one of {}, or state a bound for it", others.join(", ")))
             });
         }
         Ok(Gated {

@@ -104,7 +104,7 @@ pub(super) fn expand(
     if expander.includes.open.contains(&file) || file == origin.document.source.name {
         let chain: Vec<_> = expander.includes.open.iter().map(|file| file.display().to_string()).collect();
         expander.problems.push(
-            Problem::new("include-cycle", format!("`{path}` is being included already"))
+            Problem::new("include-cycle", format!("`{path}` includes itself"))
                 .at(origin.place(at_file))
                 .note(format!("the includes are {} → {}", chain.join(" → "), file.display())),
         );

@@ -12,7 +12,7 @@ impl Bindings {
     pub fn bind_vars(&mut self, raw: &Map<String, Value>, origin: &Origin, problems: &mut Vec<Problem>) {
         for name in raw.keys().filter(|name| RESERVED.contains(&name.as_str())) {
             problems.push(
-                Problem::new("reserved-name", format!("`{name}` has a meaning of its own and cannot be a variable"))
+                Problem::new("reserved-name", format!("`{name}` is a reserved name and cannot be a variable"))
                     .at(origin.key_place(&format!("/{}", escape(name)))),
             );
         }

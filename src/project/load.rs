@@ -201,7 +201,7 @@ fn trusted(path: &Path, folder: &Path) -> Result<(), Vec<Problem>> {
     let why = match distrust(path) {
         Ok(None) => return Ok(()),
         Ok(Some(why)) => why,
-        Err(error) => format!("{} cannot be looked at: {error}", path.display()),
+        Err(error) => format!("{} cannot be read: {error}", path.display()),
     };
     let message = format!("the project file {} is not used: {why}", path.display());
     let help = format!(

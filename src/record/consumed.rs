@@ -30,7 +30,7 @@ pub struct Halt {
     /// Whether its group took it out meanwhile, because it had not polled for longer than `max.poll.interval.ms`.
     #[serde(default)]
     pub expelled: bool,
-    /// When it was assigned its part anew after that, in µs of the run.
+    /// When it was assigned its part again after that, in µs of the run.
     #[serde(default)]
     pub assigned_us: Option<u64>,
     /// When it received its first message after that, of partitions that were its own again, in µs of the run.

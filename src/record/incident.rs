@@ -11,13 +11,13 @@ use std::fmt;
 pub enum IncidentKind {
     /// It ended.
     Died,
-    /// It ended and was started again, by its restart policy or by another hand.
+    /// It ended and was started again, by its restart policy or by something else.
     Restarted,
-    /// It was started by another hand.
+    /// It was started by something else.
     Started,
-    /// Another hand froze it.
+    /// Something else froze it.
     Paused,
-    /// Another hand let it go on.
+    /// Something else let it go on.
     Resumed,
 }
 

@@ -69,6 +69,21 @@ pub enum Work {
     Other,
 }
 
+impl Work {
+    /// What such a step does, as words that follow "to".
+    pub fn does(self) -> &'static str {
+        match self {
+            Self::Sends => "send messages",
+            Self::Reads => "read messages",
+            Self::ChangesRows => "change rows of a database",
+            Self::Disturbs => "disturb anything",
+            Self::Judges => "judge anything",
+            Self::Joins => "wait for a step",
+            Self::Other => "do that",
+        }
+    }
+}
+
 const PRODUCE: &[Work] = &[Work::Sends];
 const CONSUME: &[Work] = &[Work::Reads];
 const LOADS: &[Work] = &[Work::Sends, Work::Reads];

@@ -54,16 +54,23 @@ fn number(random: &mut StdRng, former: &Value) -> Value {
 /// Accounts of a delivery that lost some messages.
 fn accounts(run: &str) -> Value {
     let identity = RunIdentity::new(7);
-    let ticket = identity.register().expect("the first");
+    let ticket = identity.register("t").expect("the first");
     ticket.raise(100);
     let mut sender = SenderAccount::new(ticket.producer, "t");
     (sender.step, sender.sent, sender.complete) = ("load".to_owned(), 100, true);
     sender.acknowledged(0..100, 0, 0);
     let mut reader = ReaderAccount::new(identity, "t", None, false);
     for sequence in (0..100).filter(|sequence| sequence % 10 != 3) {
-        let identity = Identity { nonce: 7, producer: 0, sequence, due_us: 0, body_crc: 0, warmup: false };
+        let identity = Identity { nonce: 7, producer: 0, sequence, due_us: 0, body_crc: 0, around: 0, warmup: false };
         let offset = i64::try_from(sequence).expect("small");
-        reader.record(&Sighting { partition: 0, offset, at_us: 0, life: 0, identity: Ok((identity, true)) });
+        reader.record(&Sighting {
+            partition: 0,
+            offset,
+            at_us: 0,
+            life: 0,
+            identity: Ok((identity, true)),
+            altered: false,
+        });
     }
     reader.drain_to(&BTreeMap::from([(0, 100)]));
     let settlement = Settlement { senders: vec![sender], readers: vec![reader], ..Settlement::default() };

@@ -1,6 +1,6 @@
 //! Known anomalies written into a real log, to prove that the ledger finds exactly these.
 
-use crate::accounting::{Class, IDENTITY_BYTES, Identity, LedgerReport, RunIdentity, SenderAccount};
+use crate::accounting::{Class, IDENTITY_BYTES, Identity, LedgerReport, RunIdentity, SenderAccount, around};
 use crate::kafka::{
     BatchProducer, ClientRole, ClientSettings, ClientState, KafkaFailure, LogSink, SendOutcome, Submission,
 };
@@ -61,10 +61,17 @@ type Truth = BTreeMap<Class, BTreeSet<(u16, u64)>>;
 
 struct Write {
     partition: i32,
+    key: Option<&'static [u8]>,
     payload: Vec<u8>,
     /// The sequence whose acknowledgement this is.
     sequence: Option<u64>,
     deliveries: u8,
+}
+
+impl Write {
+    fn new(partition: i32, payload: Vec<u8>, sequence: Option<u64>) -> Self {
+        Self { partition, key: None, payload, sequence, deliveries: 1 }
+    }
 }
 
 /// Writes the plan's messages to an empty `topic` and waits for every acknowledgement. Blocks.
@@ -82,7 +89,7 @@ pub fn inject(
     if plan.anomalies.values().sum::<u64>() > plan.messages / 2 || plan.partitions < 1 {
         return Err(refused("there are more anomalies than half of the messages"));
     }
-    let ticket = run.register().ok_or_else(|| refused("the run has no room for another producer"))?;
+    let ticket = run.register(topic).ok_or_else(|| refused("the run has no room for another producer"))?;
     ticket.raise(plan.messages);
     let (writes, truth) = script(plan, run.nonce(), ticket.producer);
     let mut sender = SenderAccount::new(ticket.producer, topic);
@@ -109,7 +116,7 @@ pub fn inject(
             let write = &writes[next];
             let (slot, body) = (next as u32, Some(write.payload.as_slice()));
             let mut code = None;
-            let message = Submission { slot, partition: write.partition, key: None, body };
+            let message = Submission { slot, partition: write.partition, key: write.key, body };
             producer.submit([message], |_, refused| code = Some(refused));
             if code.is_some() {
                 break;
@@ -165,7 +172,8 @@ fn script(plan: &InjectionPlan, nonce: u64, producer: u16) -> (Vec<Write>, Truth
         let mut bytes = vec![0; SIZE];
         rng.fill(&mut bytes[IDENTITY_BYTES..]);
         let body_crc = crc32fast::hash(&bytes[IDENTITY_BYTES..]);
-        let identity = Identity { nonce, producer, sequence, due_us: 0, body_crc, warmup: true };
+        let identity =
+            Identity { nonce, producer, sequence, due_us: 0, body_crc, around: around(None, []), warmup: true };
         bytes[..IDENTITY_BYTES].copy_from_slice(&identity.encode());
         bytes
     };
@@ -173,7 +181,7 @@ fn script(plan: &InjectionPlan, nonce: u64, producer: u16) -> (Vec<Write>, Truth
     let mut late: HashMap<i32, Vec<Write>> = HashMap::new();
     for sequence in 0..plan.messages {
         let partition = (sequence % plan.partitions as u64) as i32;
-        let mut write = Write { partition, payload: payload(nonce, sequence), sequence: Some(sequence), deliveries: 1 };
+        let mut write = Write::new(partition, payload(nonce, sequence), Some(sequence));
         match class_of.get(&sequence) {
             Some(Class::Lost) => continue,
             Some(Class::Reordered) => {
@@ -182,13 +190,14 @@ fn script(plan: &InjectionPlan, nonce: u64, producer: u16) -> (Vec<Write>, Truth
             }
             Some(Class::Skipped) => write.deliveries = 0,
             Some(Class::Redelivered) => write.deliveries = 2,
-            Some(Class::Corrupted) => write.payload[SIZE - 1] ^= 1,
+            Some(Class::Corrupted) if sequence % 2 == 0 => write.payload[SIZE - 1] ^= 1,
+            Some(Class::Corrupted) => write.key = Some(b"not sent"),
             _ => {}
         }
         let (copy, was_read) = (write.payload.clone(), write.deliveries > 0);
         writes.push(write);
         if class_of.get(&sequence) == Some(&Class::Duplicated) {
-            writes.push(Write { partition, payload: copy, sequence: None, deliveries: 1 });
+            writes.push(Write::new(partition, copy, None));
         }
         // A message that nobody reads puts no other out of order.
         if was_read {
@@ -199,12 +208,12 @@ fn script(plan: &InjectionPlan, nonce: u64, producer: u16) -> (Vec<Write>, Truth
         let sequence = plan.messages + n * 1_000_003;
         truth.entry(Class::Phantom).or_default().insert((producer, sequence));
         let partition = (n % plan.partitions as u64) as i32;
-        writes.push(Write { partition, payload: payload(nonce, sequence), sequence: None, deliveries: 1 });
+        writes.push(Write::new(partition, payload(nonce, sequence), None));
     }
     for n in 0..count(Class::Foreign) {
         truth.entry(Class::Foreign).or_default().insert((producer, n));
         let partition = (n % plan.partitions as u64) as i32;
-        writes.push(Write { partition, payload: payload(!nonce, n), sequence: None, deliveries: 1 });
+        writes.push(Write::new(partition, payload(!nonce, n), None));
     }
     (writes, truth)
 }

@@ -157,7 +157,7 @@ fn wrong_type(kind: &TypeKind, value: &Value, spot: &Spot<'_>) -> Problem {
     }
     let wanted = kinds.iter().map(|kind| article(kind)).collect::<Vec<_>>().join(" or ");
     let message = match value {
-        Value::Null if spot.is_step() => "this `-` has no step behind it".to_owned(),
+        Value::Null if spot.is_step() => "no step follows this `-`".to_owned(),
         Value::Null => format!("{} is empty, and has to be {wanted}", spot.name()),
         _ => format!("{} has to be {wanted}, not {}", spot.name(), shown(value)),
     };

@@ -2,6 +2,7 @@
 
 use super::facts::{Scope, ScopeStep};
 use crate::record::Section;
+use crate::record::metric::Work;
 use crate::scenario::Guarantee;
 use crate::text::{Origin, Problem, did_you_mean};
 
@@ -31,8 +32,9 @@ impl<'a> CheckContext<'a> {
         self.problems.push(problem.at(self.origin.place(pointer)));
     }
 
-    /// The step that `id` refers to from here; reports where there is none or where its verb is not one of `verbs`.
-    pub fn step(&mut self, pointer: &str, id: &str, verbs: &[&str]) -> Option<&'a ScopeStep> {
+    /// The step that `id` refers to from here; reports where there is none or where its verb does
+    /// none of this `work`; any will do where that is empty.
+    pub fn step(&mut self, pointer: &str, id: &str, work: &[Work]) -> Option<&'a ScopeStep> {
         let scope = self.scope;
         let Some((_, step)) = self.lookup(id) else {
             let prefix = self.prefix;
@@ -46,10 +48,9 @@ impl<'a> CheckContext<'a> {
             self.report(pointer, problem);
             return None;
         };
-        if !verbs.is_empty() && !step.verb.is_empty() && !verbs.contains(&step.verb) {
-            let problem =
-                Problem::new("wrong-verb", format!("`{id}` is a `{}` step, not {}", step.verb, alternatives(verbs)));
-            self.report(pointer, problem);
+        if !work.is_empty() && !step.verb.is_empty() && !work.contains(&step.work) {
+            let message = format!("`{id}` is a `{}` step, which does not {}", step.verb, alternatives(work));
+            self.report(pointer, Problem::new("wrong-verb", message));
             return None;
         }
         Some(step)
@@ -62,8 +63,8 @@ impl<'a> CheckContext<'a> {
     }
 
     /// Like [`CheckContext::step`], and the step must run in the background and start before this one.
-    pub fn background_step(&mut self, pointer: &str, id: &str, verbs: &[&str]) -> Option<&'a ScopeStep> {
-        let step = self.step(pointer, id, verbs)?;
+    pub fn background_step(&mut self, pointer: &str, id: &str, work: &[Work]) -> Option<&'a ScopeStep> {
+        let step = self.step(pointer, id, work)?;
         if !step.background {
             self.report(
                 pointer,
@@ -83,12 +84,7 @@ impl<'a> CheckContext<'a> {
     }
 }
 
-fn alternatives(words: &[&str]) -> String {
-    match words {
-        [] => String::new(),
-        [only] => format!("`{only}`"),
-        [most @ .., last] => {
-            format!("{} or `{last}`", most.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
-        }
-    }
+/// Kinds of work as words, such as `send messages or read messages`.
+fn alternatives(work: &[Work]) -> String {
+    work.iter().map(|work| work.does()).collect::<Vec<_>>().join(" or ")
 }

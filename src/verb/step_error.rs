@@ -54,7 +54,7 @@ impl StepError {
 
     /// The run was ended from outside.
     pub fn interrupted() -> Self {
-        Self::new(ErrorKind::Interrupted, "interrupted", "ended before it was done")
+        Self::new(ErrorKind::Interrupted, "interrupted", "interrupted before it was finished")
     }
 
     /// Says what to do about it.

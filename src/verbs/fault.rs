@@ -1,12 +1,12 @@
 //! What the verbs that act on services and readers have in common.
 
 use super::connector::{failure, probe, redactor};
-use super::consume::Consume;
 use super::target::ServiceTarget;
 use crate::connect::ConfigRedactor;
 use crate::environment::{Action, Capability, FaultKind, Grant, Needs, ServiceId};
 use crate::faults::{self, ConnectorFault, FaultError, Order, ReaderFault, ServiceFault, Target};
 use crate::record::Quantity;
+use crate::record::metric::Work;
 use crate::scenario::units::{Count, Length};
 use crate::text::Problem;
 use crate::verb::{CheckContext, ErrorKind, Facts, Step, StepContext, StepError, StepOutcome, Stop};
@@ -40,7 +40,7 @@ pub struct Fault {
     /// The name of a connector. A restart includes its tasks, and is proved by their states or by the slot's new connection.
     #[serde(default)]
     pub connector: Option<String>,
-    /// The id of a background `consume` step.
+    /// The id of a background step that reads.
     #[serde(default)]
     pub step: Option<String>,
     /// Which member of the reader's group, from 0; all where absent.
@@ -183,20 +183,20 @@ impl Fault {
             }
             (Some(target), None) => target.check("/service", cx),
             (None, Some(step)) => {
-                cx.background_step("/step", step, &[<Consume as Step>::VERB]);
+                cx.background_step("/step", step, &[Work::Reads]);
                 if action == Action::Wipe {
                     cx.report("/step", Problem::new("no-data", "a reader has no data to wipe"));
                 }
             }
         }
         if self.member.is_some() && self.step.is_none() {
-            cx.report("/member", Problem::new("no-members", "only a background `consume` step has members"));
+            cx.report("/member", Problem::new("no-members", "only a background step that reads has members"));
         }
         if self.hold.is_some() && action.undo().is_none() && self.connector.is_none() {
             cx.report(
                 "/for",
                 Problem::new("nothing-to-undo", format!("`{action}` is not undone, so it cannot last `for` a time"))
-                    .help("use `pause`, `stop` or `kill` with `for`"),
+                    .help(format!("use `{}`, `{}` or `{}` with `for`", Action::Pause, Action::Stop, Action::Kill)),
             );
         }
         if self.leave && self.hold.is_some() {

@@ -114,8 +114,8 @@ impl Step for Restore {
         check_name("/from", &self.from, cx);
         check_topic_name(if self.to.is_some() { "/as" } else { "/topic" }, self.target(), cx);
         if self.until_offset.is_some() && self.generation.is_some() {
-            let problem = Problem::new("restore-until", "`restore` ends at one moment");
-            cx.report("", problem.help("give `until_offset` or `generation`"));
+            let problem = Problem::new("restore-until", "`until_offset` and `generation` name two different moments");
+            cx.report("", problem.help("give only one of them"));
         }
         if self.rate.is_some_and(|rate| rate.0 == 0) {
             cx.report(

@@ -155,10 +155,11 @@ impl Step for Sql {
                     .help("add `count: 100` or `for: 10s`"),
             );
         }
-        for (pointer, count, most) in [("/count", self.count, u64::MAX), ("/connections", self.connections, 64)] {
-            if count.is_some_and(|count| count.0 == 0 || count.0 > most) {
-                cx.report(pointer, Problem::new("out-of-range", "this has to be at least 1, connections at most 64"));
-            }
+        if self.count.is_some_and(|count| count.0 == 0) {
+            cx.report("/count", Problem::new("out-of-range", "`count` has to be at least 1"));
+        }
+        if self.connections.is_some_and(|count| !(1..=64).contains(&count.0)) {
+            cx.report("/connections", Problem::new("out-of-range", "`connections` has to be 1 to 64"));
         }
         self.thresholds.check("/thresholds", Self::VERB, Self::WORK, &Default::default(), cx);
     }

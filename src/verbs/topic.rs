@@ -87,12 +87,13 @@ impl Step for Topic {
         if self.recreate && self.existing {
             cx.report(
                 "/existing",
-                Problem::new("contradiction", "an existing topic is either replaced or left as it is"),
+                Problem::new("contradiction", "`recreate` replaces an existing topic, and `existing` leaves it as it is: they exclude each other"),
             );
         }
-        for (field, count) in [("/partitions", self.partitions), ("/replication", self.replication)] {
+        for (field, count) in [("partitions", self.partitions), ("replication", self.replication)] {
             if count.is_some_and(|count| count.0 == 0 || count.0 > 10_000) {
-                cx.report(field, Problem::new("out-of-range", "this has to be between 1 and 10,000"));
+                let message = format!("`{field}` has to be between 1 and 10,000");
+                cx.report(&format!("/{field}"), Problem::new("out-of-range", message));
             }
         }
         for (key, value) in &self.config {

@@ -1,11 +1,10 @@
 //! The verb `wait`.
 
-use super::consume::Consume;
-use super::produce::Produce;
-use super::sql::Sql;
+use super::join::Join;
 use crate::environment::Grant;
 use crate::scenario::units::{Count, Length, Share};
 use crate::text::Problem;
+use crate::record::metric::Work;
 use crate::verb::{CheckContext, Facts, Step, StepContext, StepError, StepOutcome};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -85,14 +84,14 @@ impl Step for Wait {
                 if given {
                     cx.report(
                         field,
-                        Problem::new("no-step", "`progress` and `count` are those of a step, and none is named")
+                        Problem::new("no-step", "`progress` and `count` need a step to look at")
                             .help("add `step:`"),
                     );
                 }
             }
             return;
         };
-        let Some(target) = cx.background_step("/step", step, &[Produce::VERB, Consume::VERB, Sql::VERB]) else {
+        let Some(target) = cx.background_step("/step", step, &[Work::Sends, Work::Reads, Work::ChangesRows]) else {
             return;
         };
         if self.time.is_some() {
@@ -102,7 +101,7 @@ impl Step for Wait {
             (None, None) => cx.report(
                 "",
                 Problem::new("nothing-to-wait-for", format!("`wait` for `{step}` needs `progress` or `count`"))
-                    .help("add `progress: 50%` or `count: 500`; to wait for its end, use `join`"),
+                    .help(format!("add `progress: 50%` or `count: 500`; to wait for its end, use `{}`", Join::VERB)),
             ),
             (Some(_), Some(_)) => cx.report("", Problem::new("two-waits", "give `progress` or `count`, not both")),
             _ => {}

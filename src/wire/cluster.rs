@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// One exchange may take this long; then it is seen anew who has to be asked.
+/// One exchange may take this long; then it is seen again who has to be asked.
 const TURN: Duration = Duration::from_secs(5);
 /// Where any broker may answer, the next one is asked, too, when those before have been silent for this time.
 const STAGGER: Duration = Duration::from_millis(200);

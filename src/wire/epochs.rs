@@ -1,4 +1,4 @@
-//! Where leader epochs end: a log that was cut back and written anew shows it here.
+//! Where leader epochs end: a log that was cut back and written again shows it here.
 
 use super::cluster::WireCluster;
 use super::frame::text;

@@ -50,7 +50,7 @@ pub enum IsolationLevel {
 pub struct Offset {
     /// The offset.
     pub offset: i64,
-    /// The leader epoch of the message there, where the broker knows it. A log that was cut back and written anew has another
+    /// The leader epoch of the message there, where the broker knows it. A log that was cut back and written again has another
     /// epoch at the same offset.
     pub leader_epoch: Option<i32>,
     /// The message's time stamp in ms since the epoch, where a time was asked for.

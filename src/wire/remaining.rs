@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Bytes of an answer.
 const BYTES: u32 = 1 << 20;
-/// A log that is written faster than it is counted is not followed for ever.
+/// A log that is written faster than it is counted is not followed forever.
 const ROUNDS: usize = 64;
 /// The attributes of a batch: written in a transaction, and written by the coordinator of one.
 const TRANSACTIONAL: u16 = 1 << 4;

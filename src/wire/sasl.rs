@@ -9,7 +9,7 @@ use bytes::Bytes;
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
 use std::time::Duration;
 
-/// Authenticates; the time after which the broker wants that anew, less a tenth, where it does.
+/// Authenticates; the time after which the broker wants that again, less a tenth, where it does.
 ///
 /// # Errors
 /// [`WireError::Authentication`], or whatever a request can end in.
@@ -49,7 +49,7 @@ fn utf8(bytes: Bytes) -> Result<String, String> {
 
 struct Conversation<'a> {
     connection: &'a mut Connection,
-    /// In ms; 0 stands for ever.
+    /// In ms; 0 stands forever.
     lifetime: i64,
 }
 

@@ -141,7 +141,7 @@ impl Sasl {
 
 fn connector(properties: &ClientProperties) -> Result<TlsConnector, WireError> {
     if let Some(name) = REFUSED.iter().find(|name| properties.get(&[name]).is_some()) {
-        return Err(setting(name, "kscen's own requests cannot follow it"));
+        return Err(setting(name, "kscen's own connections do not support it"));
     }
     let mut builder = TlsConnector::builder();
     let authorities = authorities(properties)?;

@@ -129,7 +129,7 @@ impl WireError {
         cause::<std::io::Error>(self).map(std::io::Error::kind)
     }
 
-    /// Whether asking again a little later, after looking anew who is responsible, can help.
+    /// Whether asking again a little later, after looking again who is responsible, can help.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } | Self::Closed { .. } => true,

@@ -55,6 +55,8 @@ cases! {
         k48_deleted_is_not_superseded
         k49_recovery_of_a_load_that_met_nothing
         k50_idle_members_of_the_new_protocol
+        k51_only_under_another_key
+        k52_recreated_under_a_committed_reader
         r41_fenced
         r53_tombstones
         r54_past_timestamps

@@ -25,6 +25,7 @@ fn run(folder: &Path, scenarios: &[(&str, &str)]) -> Outcome {
         .arg("run")
         .args(files)
         .current_dir(folder)
+        .env("XDG_STATE_HOME", folder.join("state"))
         .env("NO_COLOR", "1")
         .env("KSCEN_SECRET_ALONE", "for-kscen-alone")
         .output()
@@ -38,6 +39,7 @@ fn judge(folder: &Path) -> Outcome {
     let output = Command::new(env!("CARGO_BIN_EXE_kscen"))
         .args(["judge", "results"])
         .current_dir(folder)
+        .env("XDG_STATE_HOME", folder.join("state"))
         .env("NO_COLOR", "1")
         .output()
         .expect("kscen starts");

@@ -41,7 +41,7 @@ fn what_a_broker_refuses_or_never_answers_is_counted_and_named() {
     if skipped("what_a_broker_refuses_or_never_answers_is_counted_and_named") {
         return;
     }
-    // Else a producer's question makes the deleted topic anew.
+    // Else a producer's question makes the deleted topic again.
     let project = Project::with("timeouts: fast, config: { auto.create.topics.enable: \"false\" }");
     project.run(&["up"]).exits(0);
 

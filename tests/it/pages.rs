@@ -22,11 +22,14 @@ fn edits(page: &str) -> Vec<(String, Edit)> {
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
         let mut words = line.split('`').skip(1).step_by(2).map(str::to_owned);
-        if line.contains(". A new file, `") {
+        if line.contains("A new file, `") {
             place = words.next().map(|file| (file, None));
-        } else if line.contains(". In `") && line.contains("after `") {
+        } else if line.contains("In `") && line.contains("after ``") {
+            let anchor = line.split("``").nth(1).map(str::to_owned);
+            place = words.next().map(|file| (file, anchor));
+        } else if line.contains("In `") && line.contains("after `") {
             place = words.next().zip(words.next()).map(|(file, anchor)| (file, Some(anchor)));
-        } else if line.trim() == "```rust"
+        } else if line.trim().strip_prefix("```").is_some_and(|language| !language.is_empty())
             && let Some((file, anchor)) = place.take()
         {
             let indent = line.len() - line.trim_start().len();
@@ -75,12 +78,25 @@ fn a_page_is_read_as_it_is_meant() {
     );
 }
 
-/// Every file that a page changes has the line that it names: found without compiling anything.
+/// Every file that a page changes has the line that it names, and every table that has all verbs has the new one: found without
+/// compiling anything.
 #[test]
 fn the_pages_can_be_followed() {
     for page in ["adding-a-verb.md", "adding-an-environment.md"] {
         let copy = copy_of_the_project();
         follow(page, copy.path());
+        let text = |file: &str| std::fs::read_to_string(copy.path().join(file)).expect("a file of the project");
+        let is_about_verbs = page == "adding-a-verb.md";
+        for (table, line) in [
+            ("docs/acls.md", "| `stutter` |"),
+            ("docs/security.md", "| `stutter` |"),
+            ("src/project/authority_tests.rs", "(\"stutter\", "),
+            ("src/verbs/mod.rs", "entry::<stutter::Stutter>()"),
+        ] {
+            let lines = text(table).lines().filter(|found| found.trim().starts_with(line)).count();
+            assert_eq!(lines, usize::from(is_about_verbs), "{page}: {table}");
+        }
+        assert_eq!(copy.path().join("scenarios/stutter.yaml").is_file(), is_about_verbs, "every verb is used by a scenario");
     }
 }
 
@@ -138,7 +154,7 @@ fn what_the_pages_say_compiles_and_runs() {
 /// A copy of everything that the program is built from.
 fn copy_of_the_project() -> tempfile::TempDir {
     let copy = tempfile::tempdir().expect("a scratch folder");
-    for part in ["src", "benches", "docs", "stack", "schemas", "reports", "Cargo.toml", "Cargo.lock"] {
+    for part in ["src", "benches", "docs", "stack", "scenarios", "schemas", "reports", "Cargo.toml", "Cargo.lock"] {
         copy_all(&root().join(part), &copy.path().join(part));
     }
     copy

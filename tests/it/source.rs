@@ -17,23 +17,75 @@ pub fn below_src(file: &Path) -> String {
     path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
+/// A text of which comments and quoted texts are blank: what is left is code. Every letter keeps its place.
+fn code(text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    let mut at = 0;
+    while let Some(letter) = text[at..].chars().next() {
+        let in_word = text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_');
+        match aside(&text[at..], in_word) {
+            Some(length) => {
+                bytes[at..at + length].iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
+                at += length;
+            }
+            None => at += letter.len_utf8(),
+        }
+    }
+    String::from_utf8(bytes).expect("whole letters are blank")
+}
+
+/// The length of the comment or of the quoted text that begins here, if one does.
+fn aside(rest: &str, in_word: bool) -> Option<usize> {
+    let until = |from: usize, end: &str| rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len());
+    if rest.starts_with("//") {
+        return Some(rest.find('\n').unwrap_or(rest.len()));
+    }
+    if rest.starts_with("/*") {
+        return Some(until(2, "*/"));
+    }
+    let raw = rest.strip_prefix("br").or_else(|| rest.strip_prefix('r')).filter(|_| !in_word);
+    if let Some(raw) = raw {
+        let hashes = "#".repeat(raw.len() - raw.trim_start_matches('#').len());
+        if raw[hashes.len()..].starts_with('"') {
+            return Some(until(rest.len() - raw.len() + hashes.len() + 1, &format!("\"{hashes}")));
+        }
+    }
+    let mut letters = rest.char_indices();
+    match letters.next()?.1 {
+        '"' => {
+            let mut escaped = false;
+            let end = letters.find(|(_, letter)| {
+                let ends = *letter == '"' && !escaped;
+                escaped = *letter == '\\' && !escaped;
+                ends
+            });
+            Some(end.map_or(rest.len(), |(at, _)| at + 1))
+        }
+        // A letter in quotes, and no lifetime.
+        '\'' => match (letters.next()?.1, letters.next()?) {
+            ('\\', (at, _)) => Some(until(at + 1, "'")),
+            (_, (at, '\'')) => Some(at + 1),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// A text without the items that are compiled for tests only. Every line keeps its number. It has to be formatted: then an item ends
 /// at the indentation at which it begins.
 pub fn productive(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut within: Option<usize> = None;
-    for line in text.lines() {
-        let indent = line.len() - line.trim_start().len();
+    for (line, code) in text.lines().zip(code(text).lines()) {
+        let indent = code.len() - code.trim_start().len();
         match within {
-            // A module of tests is the last item, and its texts may be indented as they like.
-            Some(0) if line.starts_with("mod ") && line.ends_with('{') => break,
             Some(at) => {
-                let is_attribute = line.trim_start().starts_with(['#', '/']);
-                if indent == at && !is_attribute && line.ends_with([';', '}', ',']) {
+                let is_item = !code.trim().is_empty() && !code.trim_start().starts_with('#');
+                if indent == at && is_item && code.trim_end().ends_with([';', '}', ',']) {
                     within = None;
                 }
             }
-            None if line.trim() == "#[cfg(test)]" => within = Some(indent),
+            None if code.trim() == "#[cfg(test)]" => within = Some(indent),
             None => kept.push_str(line),
         }
         kept.push('\n');
@@ -45,18 +97,18 @@ fn pattern(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a pattern")
 }
 
-/// Comments, whose links point wherever they help, and the places in `pub(in …)`, which name no item.
-static ASIDE: LazyLock<Regex> = LazyLock::new(|| pattern(r"//[^\n]*|\bpub\(in [^)]*\)"));
+/// The places in `pub(in …)`, which name no item.
+static PLACE: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bpub\(in [^)]*\)"));
 static CLAUSE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(\bpub(?:\([a-z]+\))? )?\buse ([^;]+);"));
 
-/// The paths of names that a text has outside of clauses, such as `crate::a::b`, with their places. A macro's `$crate` is another one.
+/// The paths of names that a text has outside of clauses, such as `crate::a::b`, with their places.
 fn paths(text: &str) -> Vec<(usize, &str)> {
     let bytes = text.as_bytes();
     let is_word = |at: usize| bytes.get(at).is_some_and(|c| c.is_ascii_alphanumeric() || *c == b'_');
     let mut found = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
-        let begins = is_word(at) && (at == 0 || !is_word(at - 1) && !matches!(bytes[at - 1], b':' | b'$'));
+        let begins = is_word(at) && (at == 0 || !is_word(at - 1) && bytes[at - 1] != b':');
         let first = at;
         at += 1;
         if !begins || bytes[first].is_ascii_uppercase() || bytes[first].is_ascii_digit() {
@@ -181,7 +233,8 @@ fn module(path: &str) -> Vec<String> {
 
 /// What a text names of others, where the file is that module.
 fn names(text: &str, module: &[String], modules: &BTreeMap<Vec<String>, usize>) -> Vec<Name> {
-    let plain = ASIDE.replace_all(text, "").into_owned();
+    // Comments point wherever that helps, and what a macro calls `$crate` is this one.
+    let plain = PLACE.replace_all(&code(text).replace("$crate", " crate"), "").into_owned();
     let ends: Vec<usize> = plain.match_indices('\n').map(|(at, _)| at).collect();
     let line = |at: usize| ends.partition_point(|end| *end < at) + 1;
     let mut found = Vec::new();
@@ -275,11 +328,11 @@ fn a_source_is_read_as_it_is_compiled() {
     let source = Source::of(vec![
         text(
             "a/mod.rs",
-            "mod x;\nmod y;\npub use x::{X, Z as W};\n#[cfg(test)]\nmod tests {\n    use crate::b::B;\n    const TEXT: &str = \"\n}\n\";\n    use crate::b::C;\n}\n",
+            "mod x;\nmod y;\npub use x::{X, Z as W};\n#[cfg(test)]\nmod tests {\n    use crate::b::B;\n    const TEXT: &str = \"\n}\n\";\n    use crate::b::C;\n}\nmacro_rules! m { () => { $crate::b::B } }\n",
         ),
         text(
             "a/x.rs",
-            "/// See [`crate::b`].\nuse super::y;\npub struct X;\n#[cfg(test)]\nuse crate::b::B;\nfn f() {\n    y::g(crate::b::B)\n}\n",
+            "/// See [`crate::b`].\nuse super::y;\npub struct X;\n#[cfg(test)]\nuse crate::b::B;\nfn f<'a>() {\n    y::g(\"http://\", '\"', crate::b::B)\n}\n",
         ),
         text("a/y.rs", "pub fn g() {}\n"),
         text("b.rs", "use crate::a::{\n    W,\n    y::{self, g},\n};\npub struct B;\n"),
@@ -288,9 +341,9 @@ fn a_source_is_read_as_it_is_compiled() {
         |file: usize| source.files[file].names.iter().map(|name| (name.line, name.path.join("::"))).collect::<Vec<_>>();
     let expected =
         |names: &[(usize, &str)]| names.iter().map(|(line, name)| (*line, (*name).to_owned())).collect::<Vec<_>>();
-    assert_eq!(named(0), expected(&[(3, "a::x::X"), (3, "a::x::Z")]));
+    assert_eq!(named(0), expected(&[(3, "a::x::X"), (3, "a::x::Z"), (12, "b::B")]));
     assert_eq!(named(1), expected(&[(2, "a::y"), (7, "a::y::g"), (7, "b::B")]));
     assert_eq!(named(3), expected(&[(1, "a::W"), (1, "a::y"), (1, "a::y::g")]));
     let uses: Vec<Vec<usize>> = source.uses().iter().map(|used| used.keys().copied().collect()).collect();
-    assert_eq!(uses, [vec![], vec![2, 3], vec![], vec![1, 2]], "a folder that hands something on uses nothing");
+    assert_eq!(uses, [vec![3], vec![2, 3], vec![], vec![1, 2]], "a folder that hands something on uses nothing");
 }

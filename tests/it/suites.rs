@@ -4,7 +4,7 @@ use crate::docker::fixture::Project;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The binary in a working directory of its own, where results and the project file are.
+/// The binary in a working directory of its own, where results, the project file and the state are.
 pub(crate) struct Kscen {
     folder: tempfile::TempDir,
 }
@@ -21,6 +21,7 @@ impl Kscen {
     pub(crate) fn run(&self, arguments: &[&str], variables: &[(&str, String)]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_kscen"))
             .current_dir(self.folder.path())
+            .env("XDG_STATE_HOME", self.folder.path().join("state"))
             .args(arguments)
             .envs(variables.iter().map(|(name, value)| (*name, value)))
             .output()

@@ -84,7 +84,7 @@ impl ChangeLedger<'_> {
                     let mut anomaly = of_change(entry, class);
                     if let Some(at) = snapshot.filter(|at| passed && entry.transaction.commit_lsn < *at) {
                         anomaly.detail = format!(
-                            "the connector began with a snapshot after it, at {at}, which does not show it: Connect had stored no place"
+                            "the connector took its snapshot at {at}, after this change, and the snapshot lacks it: Connect had no stored offset"
                         );
                     }
                     anomaly

@@ -1,4 +1,4 @@
-//! Does an event say what the database says?
+//! Whether an event says what the database says.
 
 use super::scope::ConnectorScope;
 use crate::database::{Column, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};

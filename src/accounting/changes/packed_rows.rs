@@ -30,7 +30,7 @@ impl fmt::Display for NotStored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TooMany => "there are more rows than are stored",
-            Self::Secret => "a secret stands in the rows",
+            Self::Secret => "the rows contain a secret",
         })
     }
 }

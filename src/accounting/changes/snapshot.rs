@@ -224,7 +224,7 @@ impl Table<'_> {
             if emptied {
                 covered.extend(&history[..before]);
             } else if lane.entries[*last].change.op == RowOp::Delete {
-                // Whoever had been shown the row keeps it for ever unless told of its end: that delete is not covered.
+                // Whoever had been shown the row keeps it forever unless told of its end: that delete is not covered.
                 let shown = history[..before].iter().rev().find(|index| lane.entries[**index].has_arrived());
                 let kept = shown.is_some_and(|index| lane.entries[*index].change.op != RowOp::Delete);
                 covered.extend(&history[..before - usize::from(kept)]);

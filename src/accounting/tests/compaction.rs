@@ -11,7 +11,7 @@ const KEYS: u64 = 5;
 
 /// A sender of a hundred messages with five keys, at the offsets 0 to 99.
 fn hundred(run: &std::sync::Arc<RunIdentity>, topic: Option<[u8; 16]>) -> SenderAccount {
-    let ticket = run.register().unwrap();
+    let ticket = run.register("t").unwrap();
     ticket.raise(100);
     let keys = KeyPlan { spec: KeySpec::RoundRobin(KEYS), seed: 0, share: 0, shares: 1 };
     let mut sender =
@@ -25,12 +25,14 @@ fn hundred(run: &std::sync::Arc<RunIdentity>, topic: Option<[u8; 16]>) -> Sender
 fn settled(senders: &[SenderAccount], log: (i64, i64, Option<[u8; 16]>), read: i64, terms: Terms) -> LedgerReport {
     let run = RunIdentity::new(NONCE);
     let last = senders.last().unwrap().producer;
-    senders.iter().for_each(|_| run.register().unwrap().raise(100));
+    senders.iter().for_each(|_| run.register("t").unwrap().raise(100));
     let mut reader = ReaderAccount::new(run, "t", None, false);
     reader.assigned(None, 0, Some(log.0));
     for offset in read..log.1 {
         let identity = Ok((identity(last, offset as u64), true));
-        assert!(reader.record(&Sighting { partition: 0, offset, at_us: 0, life: 0, identity }).is_fresh());
+        assert!(
+            reader.record(&Sighting { partition: 0, offset, at_us: 0, life: 0, identity, altered: false }).is_fresh()
+        );
     }
     reader.drain_to(&BTreeMap::from([(0, log.1)]));
     reader.advanced(0, 0, log.1);

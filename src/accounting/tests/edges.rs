@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
 
 fn clean_sender(run: &std::sync::Arc<RunIdentity>, messages: u64) -> SenderAccount {
-    let ticket = run.register().unwrap();
+    let ticket = run.register("t").unwrap();
     ticket.raise(messages);
     let mut sender = SenderAccount::new(ticket.producer, "t");
     sender.sent = messages;
@@ -20,7 +20,29 @@ fn clean_sender(run: &std::sync::Arc<RunIdentity>, messages: u64) -> SenderAccou
 
 fn read(reader: &mut ReaderAccount, offset: i64, sequence: u64) -> SightingKind {
     let identity = Ok((identity(0, sequence), true));
-    reader.record(&Sighting { partition: 0, offset, at_us: 0, life: 0, identity })
+    reader.record(&Sighting { partition: 0, offset, at_us: 0, life: 0, identity, altered: false })
+}
+
+#[test]
+fn a_message_that_was_read_only_with_another_key_is_damaged() {
+    let run = RunIdentity::new(NONCE);
+    let sender = clean_sender(&run, 3);
+    let mut reader = ReaderAccount::new(run, "t", None, false);
+    let mut read = |offset, sequence, altered| {
+        let identity = Ok((identity(0, sequence), true));
+        reader.record(&Sighting { partition: 0, offset, at_us: 0, life: 0, identity, altered })
+    };
+    assert!(read(0, 0, false).is_fresh());
+    assert_eq!(read(1, 0, true), SightingKind::Other(Class::Duplicated), "a copy is one under any key");
+    assert_eq!(read(2, 1, true), SightingKind::Other(Class::Corrupted));
+    assert_eq!(read(2, 1, true), SightingKind::Other(Class::Redelivered));
+    assert_eq!(read(3, 2, true), SightingKind::Other(Class::Corrupted));
+    assert!(read(4, 2, false).is_fresh(), "and then as it was sent");
+    reader.drain_to(&BTreeMap::from([(0, 5)]));
+    let report = Ledger::new([&sender], [&reader]).settle(None);
+    let line = &report.sheet.sent[0];
+    assert_eq!((line.read_once, line.duplicated, line.damaged, line.lost), (1, 1, 1, 0));
+    assert_eq!(found(&report, Class::Corrupted), BTreeSet::from([(0, 1), (0, 2)]));
 }
 
 #[test]
@@ -86,7 +108,7 @@ fn accounts_of_many_messages_are_small() {
     {
         let mut rng = StdRng::seed_from_u64(1);
         let run = RunIdentity::new(NONCE);
-        let tickets: Vec<_> = (0..producers).map(|_| run.register().unwrap()).collect();
+        let tickets: Vec<_> = (0..producers).map(|_| run.register("t").unwrap()).collect();
         let mut senders: Vec<_> = tickets.iter().map(|t| SenderAccount::new(t.producer, "t")).collect();
         let mut reader = ReaderAccount::new(run, "t", None, false);
         let (mut ends, mut peak) = (vec![0i64; partitions as usize], 0);
@@ -107,6 +129,7 @@ fn accounts_of_many_messages_are_small() {
                     at_us: 0,
                     life: 0,
                     identity,
+                    altered: false,
                 });
             }
             ends[partition] += 1;

@@ -11,18 +11,18 @@ const LONG_US: i64 = 60_000_000;
 
 fn read(reader: &mut ReaderAccount, offset: i64, sequence: u64, epoch: i32) -> SightingKind {
     let identity = Ok((identity(0, sequence), true));
-    reader.record_in(&Sighting { partition: 0, offset, at_us: 0, life: 0, identity }, Some(epoch))
+    reader.record_in(&Sighting { partition: 0, offset, at_us: 0, life: 0, identity, altered: false }, Some(epoch))
 }
 
 fn foreign(reader: &mut ReaderAccount, offset: i64, epoch: i32) -> SightingKind {
     let identity = Err(IdentityError::Absent);
-    reader.record_in(&Sighting { partition: 0, offset, at_us: 0, life: 0, identity }, Some(epoch))
+    reader.record_in(&Sighting { partition: 0, offset, at_us: 0, life: 0, identity, altered: false }, Some(epoch))
 }
 
 /// A sender of twice ten messages, which were acknowledged at the same ten offsets of two logs, and a reader of the first ten.
 fn ten_of_twenty() -> (SenderAccount, ReaderAccount) {
     let run = RunIdentity::new(NONCE);
-    let ticket = run.register().unwrap();
+    let ticket = run.register("t").unwrap();
     ticket.raise(20);
     let mut sender = SenderAccount::new(ticket.producer, "t");
     (sender.sent, sender.complete) = (20, true);

@@ -212,7 +212,14 @@ impl World {
         for (partition, log) in (0i32..).zip(&self.logs) {
             reader.assigned(None, partition, Some(100));
             for Entry { offset, identity } in log {
-                reader.record(&Sighting { partition, offset: *offset, at_us: 5, life: 0, identity: *identity });
+                reader.record(&Sighting {
+                    partition,
+                    offset: *offset,
+                    at_us: 5,
+                    life: 0,
+                    identity: *identity,
+                    altered: false,
+                });
             }
             // Behind everything stands a marker: what intruded took the last places first, and the client passes it.
             reader.advanced(0, partition, self.ends[partition as usize] + 1);
@@ -257,7 +264,7 @@ fn two_hundred_random_mixes_are_accounted_exactly() {
         let (producers, each) = (rng.random_range(1..5u16), rng.random_range(1500..2500u64));
         let run = RunIdentity::new(NONCE);
         let sender = |_| {
-            let ticket = run.register().unwrap();
+            let ticket = run.register("t").unwrap();
             ticket.raise(each);
             SenderAccount { sent: each, complete: true, ..SenderAccount::new(ticket.producer, "t") }
         };

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 const NONCE: u64 = 42;
 
 fn identity(producer: u16, sequence: u64) -> Identity {
-    Identity { nonce: NONCE, producer, sequence, due_us: 0, body_crc: 0, warmup: false }
+    Identity { nonce: NONCE, producer, sequence, due_us: 0, body_crc: 0, around: 0, warmup: false }
 }
 
 fn found(report: &LedgerReport, class: Class) -> BTreeSet<(u16, u64)> {

@@ -92,7 +92,7 @@ impl Builder {
                 && self.body.len() + size <= limit)
     }
 
-    /// Begins anew with records of this kind. `base_sequence` is the first one's number in its producer's sequence; -1 for none.
+    /// Begins again with records of this kind. `base_sequence` is the first one's number in its producer's sequence; -1 for none.
     pub fn begin(&mut self, kind: BatchKind, base_sequence: i32) {
         self.kind = kind;
         self.base_sequence = base_sequence;
@@ -148,7 +148,7 @@ impl Builder {
         self.count += 1;
     }
 
-    /// Appends the batch to `out` and begins anew. `None` where there are no records.
+    /// Appends the batch to `out` and begins again. `None` where there are no records.
     ///
     /// # Errors
     /// [`BatchError::Codec`]; [`BatchError::TooLarge`] where it does not fit Kafka's length field.

@@ -53,7 +53,7 @@ impl<'a> Editor<'a> {
         self.put(43, &id.to_be_bytes()).put(51, &epoch.to_be_bytes()).put(53, &sequence.to_be_bytes())
     }
 
-    /// Computes the checksum anew. The last thing to do.
+    /// Computes the checksum again. The last thing to do.
     pub fn seal(&mut self) {
         let checksum = crc32c::crc32c(&self.bytes[CHECKED_FROM..]);
         self.put(17, &checksum.to_be_bytes());

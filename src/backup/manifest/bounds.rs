@@ -22,10 +22,10 @@ impl Manifest {
             return Some(format!("generation {} does not come with manifest {}", self.generation, self.number));
         }
         let committed = self.groups.iter().flat_map(|group| group.offsets.values().flat_map(|of| of.values()));
-        // A group may have committed -1, which is no offset.
+        // A group may have committed -1, which is not a valid offset.
         let strange = committed.map(|committed| committed.offset).find(|offset| !(-1..=OFFSET).contains(offset));
         if let Some(offset) = strange {
-            return Some(format!("a group has committed offset {offset}, which no partition has"));
+            return Some(format!("a group has committed offset {offset}, which is not a valid offset"));
         }
         self.topics.iter().find_map(topic)
     }
@@ -73,7 +73,7 @@ fn file(topic: &KeptTopic, partition: i32, segment: &Segment) -> Option<String> 
         ("repacked", segment.repacked),
     ];
     if let Some((name, count)) = counts.into_iter().find(|(_, count)| *count > COUNT) {
-        return Some(format!("`{name}` of a file is {count}, which no file has"));
+        return Some(format!("`{name}` of a file is {count}, which is not a valid count"));
     }
     if let Some(wrong) = offset([("base", segment.base), ("end", segment.end)]) {
         return Some(wrong);
@@ -104,5 +104,5 @@ fn numbers(found: &KeptPartition) -> Option<String> {
 
 fn offset<'a>(all: impl IntoIterator<Item = Found<'a>>) -> Option<String> {
     let (name, offset) = all.into_iter().find(|(_, offset)| !(0..=OFFSET).contains(offset))?;
-    Some(format!("`{name}` is {offset}, which is no offset"))
+    Some(format!("`{name}` is {offset}, which is not a valid offset"))
 }

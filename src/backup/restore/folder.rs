@@ -106,7 +106,7 @@ impl StateFolder {
     pub(super) fn open(root: &Path, topic: &str) -> Result<Self, RestoreError> {
         let path = place(root, topic)?;
         private::create_dir_all(&path).map_err(RestoreError::state(&path))?;
-        // Beside the folder, which is emptied where a restore begins anew.
+        // Beside the folder, which is emptied where a restore begins again.
         let lock = root.join(format!("{topic}.lock"));
         let open = private::options().create(true).truncate(false).write(true).open(&lock);
         let file = open.map_err(RestoreError::state(&lock))?;
@@ -136,7 +136,7 @@ impl StateFolder {
         };
         let Some(state) = begun(root, topic)? else { return Ok(None) };
         if !asked.continues(&state.asked) {
-            let reason = format!("{} belongs to a restore that was asked for in another way", path.display());
+            let reason = format!("{} belongs to a restore with other options", path.display());
             let remedy = "repeat the command as it was to go on with it, or give another state folder to begin again";
             return Err(RestoreError::refused(reason, remedy));
         }

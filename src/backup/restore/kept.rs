@@ -39,7 +39,7 @@ pub fn kept(archive: &Archive, roots: &[PathBuf], topic: &str) -> Result<Option<
     let Some((folder, state)) = found.pop() else { return Ok(None) };
     if !state.complete {
         let reason = format!("the restore into topic `{topic}` is not complete");
-        return Err(RestoreError::refused(reason, "go on with it: the same `kscen restore` again"));
+        return Err(RestoreError::refused(reason, "run the same `kscen restore` again to complete it"));
     }
     let tables = tables(&folder)?;
     Ok(Some(Kept { from: state.asked.from, manifest: state.asked.manifest, tables }))

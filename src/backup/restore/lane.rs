@@ -97,7 +97,7 @@ impl<'a> TargetLane<'a> {
         match found.remove(&self.partition) {
             Some(Ok(Some(end))) => Ok(end.offset),
             Some(Err(error)) => Err(during()(error)),
-            _ => Err(self.wrong("its leader does not say where it ends".to_owned())),
+            _ => Err(self.wrong("its leader did not report where it ends".to_owned())),
         }
     }
 

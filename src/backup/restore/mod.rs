@@ -208,7 +208,7 @@ impl Restore<'_> {
                 let first = partition.first;
                 if request.offsets == Offsets::Exact && first > MOST_LEADING {
                     let reason = format!(
-                        "exact offsets of {}/{} take {first} fillers before its first record; {MOST_LEADING} are the most",
+                        "exact offsets of {}/{} need {first} filler records before its first record; at most {MOST_LEADING} are possible",
                         planned.from, partition.partition
                     );
                     return Err(RestoreError::refused(reason, "restore with translated offsets"));

@@ -127,7 +127,7 @@ impl Run<'_> {
         let during = RestoreError::wire(format!("deleting the fillers of {}", self.name()));
         match answers.remove(&number) {
             Some(answer) => answer.map_err(during)?,
-            None => return Err(self.wrong("its leader does not say whether fillers were deleted".to_owned())),
+            None => return Err(self.wrong("its leader did not report whether fillers were deleted".to_owned())),
         };
         Ok(())
     }
@@ -154,8 +154,8 @@ impl Run<'_> {
         let come = self.lane.at().target;
         if self.window.is_empty() && come != target {
             let reason = format!(
-                "the restore had come to offset {come}, and the archive goes on at {target}: this is not the archive, or not the \
-                 request, that it began with"
+                "the restore stopped at offset {come}, and the archive continues at {target}: archive or options differ from \
+                 those it began with"
             );
             return Err(self.wrong(reason));
         }

@@ -16,7 +16,7 @@ const INVALID_CONFIG: i16 = 40;
 const LARGEST: &str = "max.message.bytes";
 const RETENTION: &str = "retention.ms";
 const FOREVER: &str = "9223372036854775807";
-/// What a topic is configured to while it is restored, where the broker knows the setting: nothing is deleted, compressed anew,
+/// What a topic is configured to while it is restored, where the broker knows the setting: nothing is deleted, compressed again,
 /// compacted, refused for its time, or given another time.
 const MEANWHILE: &[(&str, &str)] = &[
     (RETENTION, "-1"),
@@ -156,7 +156,7 @@ impl WantedTopic<'_> {
             .filter(|(name, _)| effective.contains_key(*name))
             .map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())))
             .collect();
-        // Batches that are made anew can be a little larger than those that they are made of.
+        // Batches that are made again can be a little larger than those that they are made of.
         let needed = self.largest.saturating_add(self.largest / 8).saturating_add(1024).min(i32::MAX as u64);
         if number(LARGEST).is_none_or(|most| most.unsigned_abs() < needed) {
             settings.insert(LARGEST.to_owned(), Some(needed.to_string()));

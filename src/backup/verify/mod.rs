@@ -20,7 +20,7 @@ pub enum Level {
     Quick,
     /// The SHA-256 of every file, and the checksum of every batch.
     Full,
-    /// Every record is decoded; counts, gaps and transactions are computed anew.
+    /// Every record is decoded; counts, gaps and transactions are computed again.
     Deep,
 }
 

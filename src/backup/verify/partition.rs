@@ -17,7 +17,7 @@ pub(super) struct Looked {
     pub(super) problems: Vec<ArchiveProblem>,
 }
 
-/// What is computed anew.
+/// What is computed again.
 struct Anew {
     next: i64,
     gaps: Gaps,
@@ -110,10 +110,10 @@ fn compare(anew: &Anew, partition: &KeptPartition) -> Option<String> {
         return Some(format!("{found} offsets have no record, it says {stated}"));
     }
     if anew.transactions.aborted() != partition.aborted {
-        return Some("other transactions were aborted than it says".to_owned());
+        return Some("its aborted transactions differ from those in the manifest".to_owned());
     }
     if anew.transactions.open() != partition.open {
-        return Some("other transactions are open than it says".to_owned());
+        return Some("its open transactions differ from those in the manifest".to_owned());
     }
     None
 }

@@ -146,7 +146,7 @@ pub async fn dry_run(
 ) -> Result<Manifest, BackupError> {
     let archive = match Archive::open(store.clone()) {
         Err(ArchiveError::Absent { .. }) if !store.list("").map_err(ArchiveError::from)?.is_empty() => {
-            let reason = "other things lie there".to_owned();
+            let reason = "the folder holds files that are no archive".to_owned();
             return Err(ArchiveError::Absent { place: store.place(), reason }.into());
         }
         Err(ArchiveError::Absent { .. }) => None,

@@ -47,7 +47,7 @@ pub(crate) fn names(archive: &Archive) -> Result<Vec<(String, String)>, ArchiveE
     let text = String::from_utf8_lossy(&bytes);
     let mut names = Vec::new();
     for line in text.lines() {
-        let wrong = || ArchiveError::damaged(&store.path(SUMS), format!("`{line}` is not a sum and a name"));
+        let wrong = || ArchiveError::damaged(&store.path(SUMS), format!("`{line}` is not a SHA-256 and a file name"));
         let (sum, name) = line.split_once("  ").ok_or_else(wrong)?;
         names.push((sum.to_owned(), name.to_owned()));
     }

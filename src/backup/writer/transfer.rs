@@ -174,7 +174,7 @@ impl TransferWorker {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Ok(()) if !transfer.packer.as_ref().is_some_and(Packer::is_done) => {
-                    return Err(Stopped::Early("the leader sent less than it had said".to_owned()));
+                    return Err(Stopped::Early("the leader sent fewer records than it announced".to_owned()));
                 }
                 Ok(()) => return self.shared.check_history(transfer).await,
                 ended => return ended,

@@ -1,4 +1,4 @@
-//! Is a value in an event the value in the database?
+//! Whether a value in an event is the value in the database.
 //!
 //! PostgreSQL writes a value as text, Debezium as JSON in a form that depends on the type and on the connector's settings. Both are
 //! brought into one canonical form by type. A value counts as different only where both forms are understood and disagree; what is not

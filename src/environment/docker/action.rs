@@ -65,7 +65,7 @@ fn refuse_futile(member: &StackContainer, container: &Container, action: Action)
         Action::Resume if running => "it is not paused".to_owned(),
         Action::Resume if container.is_down() => format!("it is not running ({})", container.ending()),
         Action::Start if running => "it is running already".to_owned(),
-        Action::Start if container.is_paused() => "it is paused; `resume` it".to_owned(),
+        Action::Start if container.is_paused() => format!("it is paused; `{}` it", Action::Resume),
         _ => return Ok(()),
     };
     Err(EnvironmentError::NoEffect { service: member.name().to_owned(), observed })
@@ -252,7 +252,8 @@ impl Deed<'_> {
         if !stack.may_wipe {
             return Err(EnvironmentError::Unsupported {
                 message: format!(
-                    "`wipe` erases all data of {}, which this run is not permitted to do",
+                    "`{}` erases all data of {}, which this run is not permitted to do",
+                    Action::Wipe,
                     self.member.name()
                 ),
             });

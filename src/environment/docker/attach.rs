@@ -88,7 +88,7 @@ async fn find(engine: &Engine, config: &DockerConfig) -> EnvironmentResult<Vec<(
         let others: Vec<_> = project::names(engine).await?.into_iter().collect();
         let similar = did_you_mean(project, others.iter().map(String::as_str)).map(str::to_owned);
         let others = match others.as_slice() {
-            [] => "the engine has no compose project at all".to_owned(),
+            [] => "the engine has no compose project".to_owned(),
             names => format!("there are {}", names.join(", ")),
         };
         return Err(EnvironmentError::Prerequisite {

@@ -63,7 +63,7 @@ pub(super) async fn unstick(engine: &Engine, name: &str) -> EnvironmentResult<()
              exec`) was being started in it"
         ),
         remedy: format!(
-            "let it go, as root: echo THAWED > /sys/fs/cgroup/freezer/docker/{id}/freezer.state (with cgroup v2: echo 0 > \
+            "thaw it, as root: echo THAWED > /sys/fs/cgroup/freezer/docker/{id}/freezer.state (with cgroup v2: echo 0 > \
              /sys/fs/cgroup/system.slice/docker-{id}.scope/cgroup.freeze); then `kscen undo`"
         ),
     })

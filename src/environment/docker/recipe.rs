@@ -150,7 +150,7 @@ impl HealRecipe {
     }
 
     /// The very container that was disturbed, by its id and the labels of its project, whatever it is called now; `None` where that is
-    /// gone. One that was made anew for the same service was neither paused nor stopped by this fault, but it has the same networks to be
+    /// gone. One that was made again for the same service was neither paused nor stopped by this fault, but it has the same networks to be
     /// connected to, and it is what a wipe makes.
     async fn find(&self, engine: &Engine) -> EnvironmentResult<Option<Container>> {
         if let Some(id) = &self.id {

@@ -195,7 +195,7 @@ pub(super) async fn completed(engine: &Engine, recreation: &Recreation) -> Envir
     let Some(keeper) = keeper else {
         return Err(EnvironmentError::Prerequisite {
             message: format!("the container {} is gone, and so is what kept its variables", recreation.name),
-            remedy: "make it again: docker compose up -d".to_owned(),
+            remedy: "recreate it: docker compose up -d".to_owned(),
         });
     };
     whole.body.env = Some(keeper.0.config.and_then(|config| config.env).unwrap_or_default());
@@ -261,7 +261,7 @@ fn refuse_host_folders(container: &Container) -> EnvironmentResult<()> {
         if data.iter().any(covers) {
             return Err(EnvironmentError::Unsupported {
                 message: format!(
-                    "the data of {} lies in a folder of the host ({}), and `wipe` erases only volumes; give {destination} a \
+                    "the data of {} lies in a folder of the host ({}), and only volumes are erased; give {destination} a \
                      volume in the compose file",
                     container.name(),
                     mount.source.as_deref().unwrap_or_default()
@@ -287,15 +287,15 @@ async fn volumes(engine: &Engine, project: &str, container: &Container) -> Envir
         if volume.labels.get(PROJECT).is_none_or(|owner| owner != project) {
             return Err(EnvironmentError::Unsupported {
                 message: format!(
-                    "the volume {name} of {} does not belong to the project `{project}` (it is `external`), so `wipe` \
-                     leaves it alone; let the compose file own it",
+                    "the volume {name} of {} does not belong to the project `{project}` (it is `external`), so it is \
+                     not erased; let the compose file own it",
                     container.name()
                 ),
             });
         }
         if let Some(other) = other_user(engine, container, name).await? {
             return Err(EnvironmentError::Unsupported {
-                message: format!("the volume {name} is used by {other} too, so `wipe` leaves it alone"),
+                message: format!("the volume {name} is used by {other} too, so it is not erased"),
             });
         }
         requests.push(VolumeCreateRequest {

@@ -130,7 +130,7 @@ impl DockerStack {
         })
     }
 
-    /// The present container of a member, also where somebody else made it anew.
+    /// The present container of a member, also where somebody else made it again.
     pub(super) async fn inspect(&self, member: &StackContainer) -> EnvironmentResult<Container> {
         if let Some(container) = project::inspect(&self.engine, &member.id()).await? {
             return Ok(container);

@@ -128,10 +128,10 @@ impl StackProxies {
     pub(super) async fn disturbed(&self, fault: &NetworkFault) -> EnvironmentResult<Grip> {
         let station = self.station(fault)?;
         if !station.link(fault.between).has(&fault.kind, fault.direction) {
-            return Ok(Grip::Lost(format!("the proxies of {} do not have it in force", fault.service)));
+            return Ok(Grip::Lost(format!("the proxies of {} do not apply it", fault.service)));
         }
         if !station.service.is_running() {
-            return Ok(Grip::Holds(format!("the proxies of {} have it in force", fault.service)));
+            return Ok(Grip::Holds(format!("the proxies of {} apply it", fault.service)));
         }
         match station.observe(fault).await {
             Ok(observed) => Ok(Grip::Holds(observed)),

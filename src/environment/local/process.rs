@@ -40,7 +40,7 @@ pub(super) struct ProcessEnd {
 }
 
 impl ProcessEnd {
-    /// Whether it was killed, and not by us: by another hand, or by the kernel for want of memory.
+    /// Whether it was killed, and not by us: by something else, or by the kernel for want of memory.
     pub(super) fn is_foreign(&self) -> bool {
         !self.forced && self.ended.code == 128 + Signal::SIGKILL as i32
     }
@@ -95,7 +95,7 @@ impl ProcessLife {
         ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone()).unwrap_or_else(lost)
     }
 
-    /// How it ended, also where its end is only about to be seen: another hand's SIGKILL is not to be taken for what comes next.
+    /// How it ended, also where its end is only about to be seen: someone else's SIGKILL is not to be taken for what comes next.
     pub(super) async fn settled(&self) -> Option<ProcessEnded> {
         match self.try_ended() {
             None if is_dying(self.pid) => self.ended_within(DYING).await,

@@ -25,7 +25,7 @@ pub(super) struct ServiceDescription {
     pub(super) info: ServiceInfo,
     /// How to start it.
     pub(super) launch: Launch,
-    /// Its data and how to make them anew; `None` where it keeps nothing on disk.
+    /// Its data and how to make them again; `None` where it keeps nothing on disk.
     pub(super) data: Option<(PathBuf, PrepareFolder)>,
     /// The signal that asks it to end.
     pub(super) stop_signal: Signal,

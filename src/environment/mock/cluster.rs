@@ -51,7 +51,7 @@ impl Environment for MockStack {
             kind: EnvironmentKind::of::<MockConfig>(),
             kafka_version: None,
             brokers: self.brokers,
-            facts: BTreeMap::from([("mock".to_owned(), "librdkafka's mock cluster: nothing here is Kafka".to_owned())]),
+            facts: BTreeMap::from([("mock".to_owned(), "librdkafka's mock cluster, which is not a Kafka".to_owned())]),
         }
     }
 

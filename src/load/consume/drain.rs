@@ -64,7 +64,7 @@ impl ConsumeJob {
             if stalled {
                 self.pass_deleted();
             }
-            // Whoever drains in short turns takes the ends anew in each.
+            // Whoever drains in short turns takes the ends again in each.
             if Instant::now() >= deadline {
                 break;
             }

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 /// How long the cluster may take to answer, and a group to assign its partitions.
 pub(super) const PREPARE_LIMIT: Duration = Duration::from_secs(60);
-/// How long a group may take to assign its partitions anew: a member that was killed keeps its own until its session is over.
+/// How long a group may take to assign its partitions again: a member that was killed keeps its own until its session is over.
 #[cfg(test)]
 const RETURN_LIMIT: Duration = Duration::from_secs(120);
 

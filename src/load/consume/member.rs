@@ -106,7 +106,7 @@ impl ReaderMember {
     }
 
     /// Takes partitions that were added to the topic. A group's members ask for the topic themselves, which makes the group
-    /// assign anew; left to itself the client asks every five minutes.
+    /// assign again; left to itself the client asks every five minutes.
     fn follow_topic(&self, looked: &mut u64) {
         let wanted = self.shared.look_again.load(Ordering::Acquire);
         if self.shared.spec.group.is_some() && *looked < wanted {
@@ -310,7 +310,9 @@ fn record(shared: &Shared, life: usize, batch: &[Incoming<'_>], progress: &mut P
             continue;
         }
         let identity = Identity::of(message);
-        let sighting = Sighting { partition: message.partition, offset: message.offset, at_us, life, identity };
+        let altered = identity.is_ok_and(|(found, _)| found.is_altered(message, &shared.spec.topic, &shared.spec.run));
+        let sighting =
+            Sighting { partition: message.partition, offset: message.offset, at_us, life, identity, altered };
         let seen = books.account.record_in(&sighting, message.leader_epoch());
         for _ in 1..times {
             books.account.record(&sighting);

@@ -63,8 +63,10 @@ impl ProduceJob {
                 ready.map_err(|error| KafkaFailure::request("acquire the transactional producer id", &error))?;
             }
             let limit = effective.get("message.timeout.ms").and_then(|ms| ms.parse().ok()).unwrap_or(120_000);
-            let ticket =
-                spec.run.register().ok_or_else(|| LoadError::Spec("a run has at most 65536 producers".into()))?;
+            let ticket = spec
+                .run
+                .register(&spec.topic)
+                .ok_or_else(|| LoadError::Spec("a run has at most 65536 producers".into()))?;
             let keys = KeyPlan {
                 spec: spec.key.clone(),
                 seed: spec.seed.wrapping_add(share),

@@ -2,7 +2,7 @@
 
 use super::tally::Flight;
 use super::worker::{BATCH, Worker};
-use crate::accounting::{IDENTITY_BYTES, IDENTITY_HEX, Identity, Schedule};
+use crate::accounting::{IDENTITY_BYTES, IDENTITY_HEX, Identity, Schedule, around};
 use crate::load::payload::{Carrier, Number, Rendered};
 use std::ops::Range;
 
@@ -116,12 +116,15 @@ impl Worker {
             self.key_bytes.truncate(key_start);
             has_key = self.keys.append(index, &mut self.key_bytes);
         }
+        let key = has_key.then_some(key_start..self.key_bytes.len());
+        let headers = self.headers.iter().map(|(name, value)| (name.to_bytes(), Some(value.as_slice())));
         let identity = Identity {
             nonce: self.spec.run.nonce(),
             producer: number.producer,
             sequence: number.sequence,
             due_us: number.due_us,
             body_crc: rendered.body_crc,
+            around: around(key.clone().map(|key| &self.key_bytes[key]), headers),
             warmup: paced && self.spec.schedule.is_warmup(index),
         };
         let (bytes, way) = self.sign(slot.filter(|_| in_slab), &identity, &rendered);
@@ -138,7 +141,7 @@ impl Worker {
         self.planned.push(ReadyMessage {
             slot,
             partition: -1,
-            key: has_key.then_some(key_start..self.key_bytes.len()),
+            key,
             way,
             flight: Flight { sequence: self.next, due_us, handed_us: 0, bytes, warmup: identity.warmup },
         });

@@ -25,7 +25,7 @@ impl Fault {
             cx.report(
                 "/for",
                 Problem::new("nothing-to-undo", format!("`{action}` is not undone, so it cannot last `for` a time"))
-                    .help("use `pause` or `stop` with `for`"),
+                    .help(format!("use `{}` or `{}` with `for`", Action::Pause, Action::Stop)),
             );
         }
         if self.until != Until::Ready {

@@ -53,11 +53,11 @@ impl ArchiveSubject {
         ];
         let none = numbers.iter().all(|(_, _, value)| value.is_none());
         if none && self.state.is_none() && self.sound.is_none() {
-            cx.report(pointer, Problem::new("nothing-expected", format!("nothing is expected of `{}`", self.name)));
+            cx.report(pointer, Problem::new("nothing-expected", format!("`archive: {}` states no check", self.name)));
         }
         if self.level.is_some() && self.sound.is_none() {
             let problem =
-                Problem::new("nothing-expected", "`level` says how closely `sound` looks, and `sound` is not there");
+                Problem::new("nothing-expected", "`level` has no effect without `sound`");
             cx.report(&format!("{pointer}/level"), problem.help("add `sound: true`"));
         }
         for (field, unit, value) in numbers {

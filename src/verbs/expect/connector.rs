@@ -56,7 +56,7 @@ impl ConnectorSubject {
 
     pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
         if self.state.is_none() && self.numbers().iter().all(|(_, value)| value.is_none()) {
-            cx.report(pointer, Problem::new("nothing-expected", format!("nothing is expected of `{}`", self.name)));
+            cx.report(pointer, Problem::new("nothing-expected", format!("`connector: {}` states no check", self.name)));
         }
         if let Some(state) = &self.state
             && !STATES.contains(&state.as_str())

@@ -12,11 +12,8 @@ use crate::scenario::Guarantee;
 use crate::scenario::predicate::Predicate;
 use crate::scenario::units::Count;
 use crate::text::Problem;
-use crate::verb::{CheckContext, Step, StepContext, StepError};
-use crate::verbs::consume::Consume;
+use crate::verb::{CheckContext, StepContext, StepError};
 use crate::verbs::metrics::demand;
-use crate::verbs::produce::Produce;
-use crate::verbs::sql::Sql;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
@@ -177,10 +174,10 @@ impl DeliverySubject {
     pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
         let mut topics = Vec::new();
         let of_changes = self.is_of_changes(|id| cx.lookup(id).map(|(_, step)| step.work));
-        let senders: &[&str] = if of_changes { &[Sql::VERB] } else { &[Produce::VERB] };
-        for (key, ids, verbs) in [("from", &self.from, senders), ("to", &self.to, &[Consume::VERB])] {
+        let sends = if of_changes { Work::ChangesRows } else { Work::Sends };
+        for (key, ids, work) in [("from", &self.from, sends), ("to", &self.to, Work::Reads)] {
             for id in ids {
-                let Some(step) = cx.step(&format!("{pointer}/{key}"), id, verbs) else { continue };
+                let Some(step) = cx.step(&format!("{pointer}/{key}"), id, &[work]) else { continue };
                 if of_changes && key == "to" && step.facts.as_ref().is_some_and(|facts| !facts.captures) {
                     cx.report(
                         &format!("{pointer}/to"),

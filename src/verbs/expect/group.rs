@@ -51,7 +51,7 @@ impl GroupSubject {
     pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
         let numbers = [("lag", &self.lag), ("committed", &self.committed), ("members", &self.members)];
         if self.state.is_none() && numbers.iter().all(|(_, value)| value.is_none()) {
-            cx.report(pointer, Problem::new("nothing-expected", format!("nothing is expected of `{}`", self.name)));
+            cx.report(pointer, Problem::new("nothing-expected", format!("`group: {}` states no check", self.name)));
         }
         for (field, value) in numbers {
             if let Some(value) = value

@@ -88,7 +88,7 @@ impl ServiceSubject {
             && self.drift.is_none()
             && self.numbers().iter().all(|(_, _, value)| value.is_none())
         {
-            cx.report(pointer, Problem::new("nothing-expected", format!("nothing is expected of {}", self.name)));
+            cx.report(pointer, Problem::new("nothing-expected", format!("`service: {}` states no check", self.name)));
         }
         for (field, unit, value) in self.numbers() {
             if let Some(value) = value
@@ -212,7 +212,7 @@ fn used(record: &Record, service: &str, field: &str) -> Observed {
     // Sizes are far below what an f64 holds exactly.
     let bytes = |value: Option<u64>| match value {
         Some(value) => Observed::Number(Quantity::new(value as f64, Unit::Bytes)),
-        None => nothing("this environment does not tell"),
+        None => nothing("this environment does not report it"),
     };
     match field {
         "memory" => bytes(usages().map(|usage| usage.memory).max()),

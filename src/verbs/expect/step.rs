@@ -105,7 +105,7 @@ impl StepSubject {
         let lacks = step.facts.as_ref().map(|facts| facts.lacks.clone()).unwrap_or_default();
         self.checks.check(pointer, step.verb, step.work, &lacks, cx);
         if self.checks.0.is_empty() && self.drift.is_none() {
-            cx.report(pointer, Problem::new("nothing-expected", format!("nothing is expected of `{}`", self.id)));
+            cx.report(pointer, Problem::new("nothing-expected", format!("`step: {}` states no check", self.id)));
         }
         if let Some(drift) = &self.drift {
             let (name, statistic) = split(&drift.of);
@@ -161,7 +161,7 @@ impl StepSubject {
             cx.report(
                 &format!("{pointer}{}", check.pointer),
                 Problem::new("no-samples", "recovery is measured on loads, and this scenario has none")
-                    .help("add a background `produce`"),
+                    .help("add a background load"),
             );
         }
     }

@@ -38,7 +38,7 @@ pub struct TopicSubject {
 impl TopicSubject {
     pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
         if self.exists.is_none() && self.count.is_none() && self.partitions.is_none() && self.config.is_empty() {
-            cx.report(pointer, Problem::new("nothing-expected", format!("nothing is expected of `{}`", self.name)));
+            cx.report(pointer, Problem::new("nothing-expected", format!("`topic: {}` states no check", self.name)));
         }
         for (field, value) in [("count", &self.count), ("partitions", &self.partitions)] {
             if let Some(value) = value

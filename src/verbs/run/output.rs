@@ -45,7 +45,7 @@ impl CommandOutput {
         }
     }
 
-    /// Takes what still stands in the pipe, and waits for nobody: whoever holds its other end may do so for ever.
+    /// Takes what still stands in the pipe, and waits for nobody: whoever holds its other end may do so forever.
     pub(super) fn drain(&mut self) {
         let Some(pipe) = self.pipe.take() else { return };
         let mut buffer = vec![0; 64 * 1024];

@@ -97,6 +97,8 @@ def changed(kind, message, count):
         partition = (partition + 1) % count
     elif kind == "dup-other-key":
         key = b"other"
+    elif kind == "dup-other-header":
+        headers = [("trace", b"other")]
     elif kind == "dup-old-time":
         time_ms = 1000
     elif kind == "flip-body":

@@ -13,7 +13,7 @@ const TIMES: &str = "KSCEN_CRASHES";
 const PROJECT: &str = "KSCEN_CRASH_PROJECT";
 const JOURNAL: &str = "KSCEN_CRASH_JOURNAL";
 
-/// The process that dies: applies and undoes faults for ever, and writes down how to undo each before it applies it.
+/// The process that dies: applies and undoes faults forever, and writes down how to undo each before it applies it.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a part of containers_of_a_compose_project, which starts it as a process of its own"]
 async fn victim() {

@@ -1,4 +1,4 @@
-//! Loses, copies and changes records: the topics are emptied and written anew, with other contents.
+//! Loses, copies and changes records: the topics are emptied and written again, with other contents.
 
 use rand::prelude::*;
 use rand::rngs::StdRng;

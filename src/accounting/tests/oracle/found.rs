@@ -53,7 +53,7 @@ fn who_is_sent_back_comes_to_an_end_behind_a_marker() {
     assert!(!columns.contains_key("unread") && !columns.contains_key("not at the end"), "{columns:?}");
 }
 
-/// A client's position jumps below the start of its log after it had read all of it: it has to come to the end anew.
+/// A client's position jumps below the start of its log after it had read all of it: it has to come to the end again.
 #[test]
 fn a_client_that_goes_back_is_not_at_the_end() {
     let jump = Jump { reader: 0, partition: 0, to: 0 };

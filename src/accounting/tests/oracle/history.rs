@@ -145,6 +145,11 @@ pub(super) enum Action {
         partition: u8,
         intact: bool,
     },
+    /// A copy with another key, or with other headers.
+    Alter {
+        record: u8,
+        partition: u8,
+    },
     /// A message under the identity of another one, with another body and a right checksum.
     Forge {
         record: u8,

@@ -1,7 +1,7 @@
 //! How readers go through the logs of a world, and come to their end.
 
 use super::history::Kind;
-use super::world::{Delivery, Reader, Record, What, World};
+use super::world::{Delivery, Form, Reader, Record, What, World};
 use crate::accounting::tests::identity;
 use crate::accounting::{Identity, IdentityError, Sighting};
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ impl World {
     pub(super) fn late(&mut self, partition: i32, count: usize) {
         for reader in &mut self.readers {
             let Some((life, records)) = reader.fetched.remove(&partition) else { continue };
-            // Who is given a partition anew forgets what it had fetched.
+            // Who is given a partition again forgets what it had fetched.
             if reader.holder(partition) != Some(life) {
                 records.into_iter().take(count).for_each(|record| reader.delivers(partition, record, life));
             }
@@ -167,7 +167,7 @@ impl World {
         }
     }
 
-    /// The owner of a partition is assigned it anew, at another place.
+    /// The owner of a partition is assigned it again, at another place.
     pub(super) fn reset(&mut self, partition: i32, to: u8) {
         self.begin();
         let at = self.share(partition, to);
@@ -229,14 +229,16 @@ impl Reader {
     fn delivers(&mut self, partition: i32, record: Record, life: usize) {
         self.deliveries.push(Delivery { partition, record });
         let identity = sight(record.what);
-        self.account.record(&Sighting { partition, offset: record.offset, at_us: 0, life, identity });
+        let altered = matches!(record.what, What::Own { form: Form::Altered, .. });
+        self.account.record(&Sighting { partition, offset: record.offset, at_us: 0, life, identity, altered });
     }
 }
 
 fn sight(what: What) -> Result<(Identity, bool), IdentityError> {
     match what {
-        What::Own { producer, sequence, intact, forged } => {
-            Ok((Identity { body_crc: u32::from(forged), ..identity(producer, sequence) }, intact))
+        What::Own { producer, sequence, form } => {
+            let body_crc = u32::from(form == Form::Forged);
+            Ok((Identity { body_crc, ..identity(producer, sequence) }, form != Form::Damaged))
         }
         What::Foreign => Err(IdentityError::Absent),
         What::Torn => Err(IdentityError::Damaged),

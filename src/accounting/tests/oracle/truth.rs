@@ -1,7 +1,7 @@
-//! The oracle: looks through the complete history for each message anew.
+//! The oracle: looks through the complete history for each message again.
 
 use super::history::{Kind, Outcome};
-use super::world::{Delivery, KEYS, Reader, Record, Sent, What, World, step_of};
+use super::world::{Delivery, Form, KEYS, Reader, Record, Sent, What, World, step_of};
 use crate::accounting::{Class, LedgerReport, MessageSample, ReadLine, SentLine};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,16 +10,17 @@ fn is(record: &Record, sent: &Sent) -> bool {
 }
 
 /// Deliveries of a message: in the form that was sent, as far as the reader can know, or in another. Of two bodies with right
-/// checksums the one that came first is the message.
+/// checksums the one that came first is the message, and one with another key is a copy of it where it comes later.
 fn of<'a>(reader: &'a Reader, sent: &'a Sent, wanted: bool) -> impl Iterator<Item = &'a Delivery> {
-    let all = move || reader.deliveries.iter().filter(move |delivery| is(&delivery.record, sent));
-    let first = all().find_map(|delivery| match delivery.record.what {
-        What::Own { intact: true, forged, .. } => Some(forged),
-        _ => None,
-    });
-    all().filter(move |delivery| {
-        let What::Own { intact, forged, .. } = delivery.record.what else { return false };
-        (intact && Some(forged) == first) == wanted
+    let all = reader.deliveries.iter().filter(move |delivery| is(&delivery.record, sent));
+    let mut first = None;
+    all.filter(move |delivery| {
+        let What::Own { form, .. } = delivery.record.what else { return false };
+        if matches!(form, Form::AsSent | Form::Forged) {
+            first.get_or_insert(form);
+        }
+        let body = if form == Form::Altered { Form::AsSent } else { form };
+        (first == Some(body)) == wanted
     })
 }
 
@@ -192,7 +193,9 @@ fn reordered(world: &World) -> u64 {
         let mut seen: BTreeSet<(u16, u64)> = BTreeSet::new();
         let mut last: BTreeMap<(u16, i32), u64> = BTreeMap::new();
         for delivery in &reader.deliveries {
-            let What::Own { producer, sequence, intact, .. } = delivery.record.what else { continue };
+            let What::Own { producer, sequence, form } = delivery.record.what else { continue };
+            let known = seen.contains(&(producer, sequence));
+            let intact = form != Form::Damaged && (form != Form::Altered || known);
             let first = intact && seen.insert((producer, sequence));
             if !intact || first {
                 let highest = last.entry((producer, delivery.partition)).or_insert(sequence);

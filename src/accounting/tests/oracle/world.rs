@@ -11,12 +11,23 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
-    Own { producer: u16, sequence: u64, intact: bool, forged: bool },
+    Own { producer: u16, sequence: u64, form: Form },
     Foreign,
     Torn,
 }
 
-/// A record in a log; `uid` is its own for ever.
+/// In which form a message was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    AsSent,
+    /// With another key, or with other headers.
+    Altered,
+    /// With another body and a right checksum.
+    Forged,
+    Damaged,
+}
+
+/// A record in a log; `uid` is its own forever.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record {
     pub(super) uid: usize,
@@ -97,7 +108,7 @@ impl World {
     pub(super) fn new(kind: Kind) -> Self {
         let run = RunIdentity::new(NONCE);
         let senders = (0..SENDERS).map(|number| {
-            let ticket = run.register().unwrap();
+            let ticket = run.register("t").unwrap();
             let keys = KeyPlan { spec: KeySpec::RoundRobin(KEYS), seed: 0, share: 0, shares: 1 };
             let account = SenderAccount {
                 step: step_of(number as u16),
@@ -180,8 +191,10 @@ impl World {
             Action::Jump { reader, partition, to } => {
                 self.jump(usize::from(reader) % self.readers.len(), self.partition(partition) as i32, to);
             }
-            Action::Copy { record, partition, intact } => self.copy(record, partition, intact, false),
-            Action::Forge { record, partition } => self.copy(record, partition, true, true),
+            Action::Copy { record, partition, intact: true } => self.copy(record, partition, Form::AsSent),
+            Action::Copy { record, partition, intact: false } => self.copy(record, partition, Form::Damaged),
+            Action::Alter { record, partition } => self.copy(record, partition, Form::Altered),
+            Action::Forge { record, partition } => self.copy(record, partition, Form::Forged),
             Action::Stranger { partition, torn } => {
                 let what = if torn { What::Torn } else { What::Foreign };
                 self.write(self.partition(partition), what, false);
@@ -233,10 +246,10 @@ impl World {
     }
 
     /// Writes what is in a log once more, as it is or changed.
-    fn copy(&mut self, record: u8, partition: u8, intact: bool, forged: bool) {
+    fn copy(&mut self, record: u8, partition: u8, form: Form) {
         let all: Vec<What> = self.logs.iter().flat_map(|log| &log.records).map(|record| record.what).collect();
         if let Some(What::Own { producer, sequence, .. }) = all.get(usize::from(record) % all.len().max(1)) {
-            let what = What::Own { producer: *producer, sequence: *sequence, intact, forged };
+            let what = What::Own { producer: *producer, sequence: *sequence, form };
             self.write(self.partition(partition), what, false);
         }
     }
@@ -244,7 +257,7 @@ impl World {
     fn send(&mut self, sender: usize, partition: u8, outcome: Outcome) {
         let partition = self.partition(partition);
         let (producer, sequence) = (sender as u16, self.senders[sender].1.sent);
-        let what = What::Own { producer, sequence, intact: true, forged: false };
+        let what = What::Own { producer, sequence, form: Form::AsSent };
         let written = !matches!(outcome, Outcome::Failed | Outcome::Unknown);
         let place = written.then(|| (partition as i32, self.write(partition, what, outcome == Outcome::Aborted)));
         let told = match outcome {

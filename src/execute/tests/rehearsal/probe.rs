@@ -39,7 +39,7 @@ pub(super) struct Probe {
     /// Time until it is prepared.
     #[serde(default)]
     prepares: Option<Length>,
-    /// Time that it works after that; for ever where absent and `endless`.
+    /// Time that it works after that; forever where absent and `endless`.
     #[serde(default)]
     takes: Option<Length>,
     /// Does not end by itself.

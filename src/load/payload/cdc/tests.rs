@@ -51,22 +51,3 @@ fn before_is_always_the_former_state() {
         assert!(rows.keys().all(|id| id % 3 == 2), "rows of this producer only");
     }
 }
-
-/// `cargo test --release -- --ignored --nocapture speed`
-#[test]
-#[ignore = "a measurement"]
-fn speed_of_one_core() {
-    for spec in [CdcSpec::snapshot(Table::Videos), CdcSpec::streaming(Table::Comments)] {
-        let mut source = CdcStream::new(&spec, 5, 0, 1).unwrap();
-        let (mut body, mut key, mut bytes) = (Vec::new(), Vec::new(), 0);
-        let started = std::time::Instant::now();
-        for index in 0..200_000 {
-            body.clear();
-            key.clear();
-            source.render(Number { producer: 0, sequence: index, index, due_us: 1 << 50 }, &mut body, &mut key);
-            bytes += body.len();
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        println!("{:.0} events/s, {:.0} MB/s, {} B each", 2e5 / seconds, bytes as f64 / 1e6 / seconds, bytes / 200_000);
-    }
-}

@@ -12,7 +12,7 @@ impl Scan<'_> {
             self.report(
                 Problem::new("merge-key", "merge keys (`<<`) are not supported")
                     .at(place)
-                    .help("write the keys out, or put shared steps into a fragment and `include` it"),
+                    .help("write the keys out, or put shared steps into a fragment"),
             );
             return Key::Refused;
         }
