@@ -57,7 +57,14 @@ fn account(name: &str, producers: u64, partitions: u64, lost: f64) -> Outcome<Ac
             let producer = producer as u16;
             let identity = Identity { nonce: 1, producer, sequence, due_us: 0, body_crc: 0, around: 0, warmup: false };
             let identity = Ok((identity, true));
-            reader.record(&Sighting { partition: partition as i32, offset, at_us: 0, life: 0, identity, altered: false });
+            reader.record(&Sighting {
+                partition: partition as i32,
+                offset,
+                at_us: 0,
+                life: 0,
+                identity,
+                altered: false,
+            });
         }
         ends[partition] += 1;
         if number % 1_000_000 == 0 {

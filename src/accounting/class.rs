@@ -17,7 +17,7 @@ pub enum Class {
     Redelivered,
     /// Read at a higher offset than a message that the same producer sent later to the same partition.
     Reordered,
-    /// The payload, or the identity in it, does not match its checksum.
+    /// The payload, the identity in it, the key or the headers are not as they were sent.
     Corrupted,
     /// Carries this run's nonce but was never sent, or was reported as definitely not written.
     Phantom,

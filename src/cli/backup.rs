@@ -180,7 +180,8 @@ async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Ou
         }
         return Ok(Exit::Pass);
     }
-    let words = &["stopping: what was read is kept, and the same command goes on there; press Ctrl-C again to leave at once"];
+    let words =
+        &["stopping: what was read is kept, and the same command goes on there; press Ctrl-C again to leave at once"];
     let interrupt = listen_saying(*output, words).map_err(EnvironmentError::because)?;
     let (stopper, stop) = BackupStopper::new();
     let mut asked = interrupt.clone();

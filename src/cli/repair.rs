@@ -19,7 +19,8 @@ pub async fn repair(
     let open = open_faults(&path).map_err(unusable)?;
     let mut failures = Vec::new();
     if environment.is_none() && !project.kind.is_addressed() {
-        open.iter().for_each(|entry| note(format!("{} of an earlier run: nothing to undo, its stack has ended", entry.fault)));
+        open.iter()
+            .for_each(|entry| note(format!("{} of an earlier run: nothing to undo, its stack has ended", entry.fault)));
     } else {
         let endpoints = environment.map_or_else(|| project.endpoints(), Environment::endpoints);
         for (entry, result) in undo_journalled(&open, environment, &endpoints).await {

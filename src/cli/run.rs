@@ -100,7 +100,11 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         }
     };
     if todo.is_empty() && not_run.is_empty() {
-        output.line(if args.last_failed { "no selected scenario failed in its last run" } else { "no scenario is selected" });
+        output.line(if args.last_failed {
+            "no selected scenario failed in its last run"
+        } else {
+            "no scenario is selected"
+        });
         return Exit::Nothing;
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {

@@ -44,10 +44,7 @@ impl Variables {
         let mut given = Map::new();
         for text in &self.vars {
             let (name, value) = text.split_once('=').ok_or_else(|| {
-                vec![
-                    Problem::new("bad-variable", format!("--var {text} has no value"))
-                        .help("write --var NAME=VALUE"),
-                ]
+                vec![Problem::new("bad-variable", format!("--var {text} has no value")).help("write --var NAME=VALUE")]
             })?;
             given.insert(name.to_owned(), scalar(name, value)?);
         }

@@ -2,6 +2,7 @@
 
 use super::margin::Margin;
 use super::statistics::{bootstrap, mann_whitney, median};
+use crate::ground::plural;
 use serde::Serialize;
 
 /// Repeats on both sides from which statistics decide.
@@ -63,7 +64,7 @@ pub fn decide(a: &[f64], b: &[f64], margin: Margin) -> (Decision, String) {
     } else {
         Decision::Undecided
     };
-    (decision, format!("{} against {} run(s): margins only", a.len(), b.len()))
+    (decision, format!("{} against {}: margins only", a.len(), plural(b.len(), "run")))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Why Kafka Connect did not do what was asked.
 
-use crate::ground::Cause;
+use crate::ground::{Cause, plural};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
@@ -115,7 +115,7 @@ impl fmt::Display for ConnectError {
             ),
             Self::Refused { status, message } => write!(f, "Kafka Connect refused with HTTP {status}: {message}"),
             Self::InvalidConfig { class, fields } => {
-                write!(f, "the configuration of {class} has {} invalid field(s)", fields.len())?;
+                write!(f, "the configuration of {class} has {}", plural(fields.len(), "invalid field"))?;
                 for problem in fields {
                     write!(f, "\n  {}: {}", problem.field, problem.messages.join("; "))?;
                 }
@@ -195,6 +195,6 @@ mod tests {
             class: "P".into(),
             fields: vec![FieldProblem { field: "a.b".into(), messages: vec!["x".into(), "y".into()] }],
         };
-        assert_eq!(error.to_string(), "the configuration of P has 1 invalid field(s)\n  a.b: x; y");
+        assert_eq!(error.to_string(), "the configuration of P has 1 invalid field\n  a.b: x; y");
     }
 }

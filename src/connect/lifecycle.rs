@@ -2,10 +2,12 @@
 
 use super::validation::class_of;
 use super::{ConfigRedactor, ConnectClient, ConnectError, ConnectResult, ConnectorConfig, ConnectorStatus, State};
+use crate::moment::poll;
 use reqwest::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::ops::ControlFlow::{Break, Continue};
 use std::time::Duration;
 
 /// What became of a configuration.
@@ -101,18 +103,18 @@ impl ConnectClient {
             Err(ConnectError::NotFound { .. }) => return Ok(false),
             Err(error) => return Err(error),
         }
-        let started = std::time::Instant::now();
-        while self.list().await?.iter().any(|listed| listed == name) {
-            if started.elapsed() >= timeout {
-                return Err(ConnectError::NotInTime {
-                    wanted: format!("the end of connector `{name}`"),
-                    last: "it is still listed".to_owned(),
-                    waited: timeout,
-                });
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
+        let gone = poll(Duration::from_millis(25), timeout, || async {
+            let is_listed = self.list().await?.iter().any(|listed| listed == name);
+            Ok::<_, ConnectError>(if is_listed { Continue(()) } else { Break(()) })
+        });
+        match gone.await? {
+            Break(()) => Ok(true),
+            Continue(()) => Err(ConnectError::NotInTime {
+                wanted: format!("the end of connector `{name}`"),
+                last: "it is still listed".to_owned(),
+                waited: timeout,
+            }),
         }
-        Ok(true)
     }
 
     /// Pauses the connector and waits until it and its tasks say PAUSED.

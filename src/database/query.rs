@@ -44,7 +44,8 @@ impl Session {
         // COPY writes files and starts programs on the server, DO and LOAD run code, and a read-only transaction lets them: none of
         // them has columns.
         if prepared.columns().is_empty() {
-            let message = "this statement returns no columns, and `query` must return some; use a `sql` step to change data";
+            let message =
+                "this statement returns no columns, and `query` must return some; use a `sql` step to change data";
             return Err(DatabaseError::Unreadable { message: message.to_owned() });
         }
         let types: Vec<Type> = prepared.columns().iter().map(|column| column.type_().clone()).collect();

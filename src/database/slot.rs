@@ -3,10 +3,12 @@
 use super::relation::quote_identifier;
 use super::{Database, DatabaseError, DatabaseResult, Lsn, Session, TableName};
 use crate::connect::EffectProbe;
+use crate::moment::poll;
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::time::{Duration, Instant};
+use std::ops::ControlFlow::{Break, Continue};
+use std::time::Duration;
 
 /// How long a slot may stay in use after its connector was deleted; 0.4 s is usual.
 pub const DROP_PATIENCE: Duration = Duration::from_secs(10);
@@ -82,18 +84,14 @@ impl Session {
     /// # Errors
     /// [`DatabaseError::SlotIdle`] after `timeout`.
     pub async fn wait_slot_active(&self, name: &str, timeout: Duration) -> DatabaseResult<ReplicationSlot> {
-        let started = Instant::now();
-        loop {
+        let found = poll(Duration::from_millis(25), timeout, || async {
             let slot = self.slot(name).await?;
             let exists = slot.is_some();
-            if let Some(slot) = slot.filter(|slot| slot.active) {
-                return Ok(slot);
-            }
-            let waited = started.elapsed();
-            if waited >= timeout {
-                return Err(DatabaseError::SlotIdle { slot: name.to_owned(), exists, waited });
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
+            Ok::<_, DatabaseError>(slot.filter(|slot| slot.active).map_or(Continue(exists), Break))
+        });
+        match found.await? {
+            Break(slot) => Ok(slot),
+            Continue(exists) => Err(DatabaseError::SlotIdle { slot: name.to_owned(), exists, waited: timeout }),
         }
     }
 
@@ -117,22 +115,25 @@ impl Session {
     /// # Errors
     /// [`DatabaseError::SlotInUse`] after `patience`.
     pub async fn drop_slot(&self, name: &str, patience: Duration) -> DatabaseResult<bool> {
-        let started = Instant::now();
-        loop {
-            let Some(slot) = self.slot(name).await? else { return Ok(false) };
-            if !slot.active {
-                match self.client.execute("SELECT pg_drop_replication_slot($1)", &[&name]).await {
-                    Ok(_) => return Ok(true),
-                    // Taken (55006) or dropped (42704) by somebody else since: look again.
-                    Err(error) if error.code().is_some_and(|code| ["55006", "42704"].contains(&code.code())) => {}
-                    Err(error) => return Err(error.into()),
+        let dropped = poll(Duration::from_millis(50), patience, || async {
+            let Some(slot) = self.slot(name).await? else { return Ok(Break(false)) };
+            if slot.active {
+                return Ok(Continue(slot.active_pid));
+            }
+            match self.client.execute("SELECT pg_drop_replication_slot($1)", &[&name]).await {
+                Ok(_) => Ok(Break(true)),
+                // Taken (55006) or dropped (42704) by somebody else since: look again.
+                Err(error) if error.code().is_some_and(|code| ["55006", "42704"].contains(&code.code())) => {
+                    Ok(Continue(slot.active_pid))
                 }
+                Err(error) => Err(DatabaseError::from(error)),
             }
-            let waited = started.elapsed();
-            if waited >= patience {
-                return Err(DatabaseError::SlotInUse { slot: name.to_owned(), active_pid: slot.active_pid, waited });
+        });
+        match dropped.await? {
+            Break(dropped) => Ok(dropped),
+            Continue(active_pid) => {
+                Err(DatabaseError::SlotInUse { slot: name.to_owned(), active_pid, waited: patience })
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 

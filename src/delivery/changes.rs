@@ -287,7 +287,10 @@ impl Evidence<'_> {
                 StepError::broken("account", format!("what the database committed cannot be read: {error}"))
             })?
             .ok_or_else(|| {
-                StepError::broken("account", "no step has changed rows of the database, so nothing is known of what was committed")
+                StepError::broken(
+                    "account",
+                    "no step has changed rows of the database, so nothing is known of what was committed",
+                )
             })
     }
 }

@@ -158,11 +158,8 @@ async fn read(
 fn left_behind(id: &str, account: &ReaderAccount) -> Option<String> {
     let left = account.left_behind();
     let list = left.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
-    (!left.is_empty()).then(|| {
-        format!(
-            "the log of partition {list} was replaced or truncated, and `{id}` has not read the new one"
-        )
-    })
+    (!left.is_empty())
+        .then(|| format!("the log of partition {list} was replaced or truncated, and `{id}` has not read the new one"))
 }
 
 /// What the senders sent, in all of their attempts, and what is not known about it.

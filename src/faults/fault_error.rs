@@ -30,7 +30,7 @@ pub enum FaultError {
     Connect(Box<ConnectError>),
     /// Kafka's reason.
     Wire(Box<WireError>),
-    /// The reader's reason.
+    /// The reader's reason, or that of a program under test.
     Reader {
         /// Stable kebab-case code.
         code: &'static str,

@@ -191,7 +191,7 @@ impl Target for ReaderFault {
                 let acts = !matches!(self.action, Action::Pause | Action::Start);
                 acts && *step == self.step && members.iter().all(|member| !halted.contains_key(member))
             }
-            Condition::Outlives(_) => false,
+            Condition::Outlives(_) | Condition::Program { .. } => false,
         }
     }
 

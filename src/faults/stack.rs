@@ -71,7 +71,7 @@ impl UndoStack {
     pub async fn undo_all(&self, held_too: bool, patience: Duration) -> Vec<String> {
         let stack = &self.0;
         let mut failures = Vec::new();
-        for rank in [Rank::Service, Rank::Topic, Rank::Connector, Rank::Reader] {
+        for rank in [Rank::Service, Rank::Topic, Rank::Connector, Rank::Program, Rank::Reader] {
             let mut tried = Vec::new();
             let mut repaired = Vec::new();
             while let Some((number, target)) = stack.next(rank, held_too, &tried) {

@@ -33,6 +33,13 @@ pub(crate) enum Condition {
         /// Their numbers.
         members: BTreeSet<usize>,
     },
+    /// A program under test does not run, or is frozen.
+    Program {
+        /// Its step.
+        step: String,
+        /// Whether it is frozen.
+        frozen: bool,
+    },
     /// Members of a reader run and do not poll.
     Halted {
         /// The reader's step.
@@ -60,6 +67,8 @@ pub(crate) enum Rank {
     Topic,
     /// Connectors.
     Connector,
+    /// Programs under test.
+    Program,
     /// Readers.
     Reader,
 }

@@ -104,9 +104,11 @@ pub(super) fn expand(
     if expander.includes.open.contains(&file) || file == origin.document.source.name {
         let chain: Vec<_> = expander.includes.open.iter().map(|file| file.display().to_string()).collect();
         expander.problems.push(
-            Problem::new("include-cycle", format!("`{path}` includes itself"))
-                .at(origin.place(at_file))
-                .note(format!("the includes are {} → {}", chain.join(" → "), file.display())),
+            Problem::new("include-cycle", format!("`{path}` includes itself")).at(origin.place(at_file)).note(format!(
+                "the includes are {} → {}",
+                chain.join(" → "),
+                file.display()
+            )),
         );
         return Vec::new();
     }

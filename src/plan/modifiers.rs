@@ -75,8 +75,11 @@ impl Expander<'_> {
         }
         if modifiers.retry.is_some() && !entry.retry {
             self.problems.push(
-                Problem::new("no-retry", format!("`{}` cannot be retried: doing it twice is not the same as doing it once", entry.verb))
-                    .at(origin.key_place("/retry")),
+                Problem::new(
+                    "no-retry",
+                    format!("`{}` cannot be retried: doing it twice is not the same as doing it once", entry.verb),
+                )
+                .at(origin.key_place("/retry")),
             );
         }
         if let Some(id) = &modifiers.id

@@ -70,6 +70,7 @@ const NEEDED: &[(&str, &str, &[Grant])] = &[
     ("http", "http: { url: \"http://127.0.0.1:9/connectors/c\", method: DELETE }", &[Http]),
     ("http", "http: \"http://127.0.0.1:9/\"", &[]),
     ("run", "run: [\"true\"]", &[Run]),
+    ("program", "background: true, program: { command: [x] }", &[Run]),
 ];
 
 #[test]

@@ -59,6 +59,8 @@ pub enum Work {
     Reads,
     /// Changes rows of a database.
     ChangesRows,
+    /// Runs a program under test.
+    Runs,
     /// Disturbs a service, a connection or a step, or ends such a disturbance.
     Disturbs,
     /// Judges what happened.
@@ -76,6 +78,7 @@ impl Work {
             Self::Sends => "send messages",
             Self::Reads => "read messages",
             Self::ChangesRows => "change rows of a database",
+            Self::Runs => "run a program under test",
             Self::Disturbs => "disturb anything",
             Self::Judges => "judge anything",
             Self::Joins => "wait for a step",

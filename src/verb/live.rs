@@ -1,7 +1,7 @@
 //! Steps while they run, as other steps see them.
 
 use crate::accounting::{Claims, ReaderAccount, SenderAccount};
-use crate::faults::Members;
+use crate::faults::{Members, Program};
 use crate::ground::lock;
 use crate::load::consume::Capture;
 use crate::record::{Progress, StepRecord, StepStatus};
@@ -61,6 +61,12 @@ pub trait LiveWriter: LiveStep {
     fn claims(&self) -> Claims;
 }
 
+/// A program under test.
+pub trait LiveProgram: LiveStep + Program {
+    /// Whether a line of its output, since it was last started, contains the text.
+    fn has_printed(&self, text: &str) -> bool;
+}
+
 /// A step that has something to show, by what it does with messages.
 #[derive(Clone)]
 pub enum Live {
@@ -70,6 +76,8 @@ pub enum Live {
     Reader(Arc<dyn LiveReader>),
     /// It writes to the database.
     Writer(Arc<dyn LiveWriter>),
+    /// It is a program under test.
+    Program(Arc<dyn LiveProgram>),
 }
 
 impl Deref for Live {
@@ -80,6 +88,7 @@ impl Deref for Live {
             Self::Sender(sender) => sender.as_ref(),
             Self::Reader(reader) => reader.as_ref(),
             Self::Writer(writer) => writer.as_ref(),
+            Self::Program(program) => program.as_ref(),
         }
     }
 }
@@ -124,7 +133,15 @@ impl LiveSteps {
     pub fn reader(&self, id: &str) -> Option<Arc<dyn LiveReader>> {
         match self.get(id)? {
             Live::Reader(reader) => Some(reader),
-            Live::Sender(_) | Live::Writer(_) => None,
+            Live::Sender(_) | Live::Writer(_) | Live::Program(_) => None,
+        }
+    }
+
+    /// What a program under test shows, also after its end.
+    pub fn program(&self, id: &str) -> Option<Arc<dyn LiveProgram>> {
+        match self.get(id)? {
+            Live::Program(program) => Some(program),
+            Live::Sender(_) | Live::Reader(_) | Live::Writer(_) => None,
         }
     }
 
@@ -134,7 +151,7 @@ impl LiveSteps {
         let all = entries.values().flat_map(|entry| &entry.attempts);
         all.filter_map(|live| match live {
             Live::Sender(sender) => Some(Arc::clone(sender)),
-            Live::Reader(_) | Live::Writer(_) => None,
+            Live::Reader(_) | Live::Writer(_) | Live::Program(_) => None,
         })
         .collect()
     }

@@ -184,7 +184,8 @@ impl Connector {
         // What begins with `driver.` goes to the JDBC driver, which has names of its own for where it connects.
         let decides = |name: &&String| ADDRESS.contains(&name.as_str()) || name.starts_with("driver.");
         for name in config.keys().filter(decides) {
-            let message = format!("`{name}` replaces the environment's address, and its credentials are sent nowhere else");
+            let message =
+                format!("`{name}` replaces the environment's address, and its credentials are sent nowhere else");
             let help = "give `database.user` and `database.password` as well, or leave it out";
             cx.report(&format!("/config/{inner}{name}"), Problem::new("environment-property", message).help(help));
         }

@@ -4,7 +4,7 @@ use super::connector::{failure, probe, redactor};
 use super::target::ServiceTarget;
 use crate::connect::ConfigRedactor;
 use crate::environment::{Action, Capability, FaultKind, Grant, Needs, ServiceId};
-use crate::faults::{self, ConnectorFault, FaultError, Order, ReaderFault, ServiceFault, Target};
+use crate::faults::{self, ConnectorFault, FaultError, Order, ProgramFault, ReaderFault, ServiceFault, Target};
 use crate::record::Quantity;
 use crate::record::metric::Work;
 use crate::scenario::units::{Count, Length};
@@ -40,7 +40,7 @@ pub struct Fault {
     /// The name of a connector. A restart includes its tasks, and is proved by their states or by the slot's new connection.
     #[serde(default)]
     pub connector: Option<String>,
-    /// The id of a background step that reads.
+    /// The id of a background step that reads, or that runs a program.
     #[serde(default)]
     pub step: Option<String>,
     /// Which member of the reader's group, from 0; all where absent.
@@ -183,9 +183,9 @@ impl Fault {
             }
             (Some(target), None) => target.check("/service", cx),
             (None, Some(step)) => {
-                cx.background_step("/step", step, &[Work::Reads]);
+                self.check_step(step, cx);
                 if action == Action::Wipe {
-                    cx.report("/step", Problem::new("no-data", "a reader has no data to wipe"));
+                    cx.report("/step", Problem::new("no-data", "a step has no data to wipe"));
                 }
             }
         }
@@ -217,6 +217,13 @@ impl Fault {
                     format!("a background `{action}` needs `for`: else it is over at once"),
                 ),
             );
+        }
+    }
+
+    fn check_step(&self, step: &str, cx: &mut CheckContext<'_>) {
+        let Some(found) = cx.background_step("/step", step, &[Work::Reads, Work::Runs]) else { return };
+        if found.work == Work::Runs && self.member.is_some() {
+            cx.report("/member", Problem::new("no-members", format!("`{step}` is a program, which has no members")));
         }
     }
 
@@ -263,6 +270,9 @@ impl Fault {
             }
             (None, Some(step)) => {
                 let id = cx.full_id(step);
+                if let Some(program) = cx.run.live.program(&id) {
+                    return Ok(("/step", Arc::new(ProgramFault::new(program, id, action))));
+                }
                 let reader = cx.run.live.reader(&id).ok_or_else(|| {
                     StepError::new(ErrorKind::NoEffect, "no-effect", format!("`{step}` does not run")).at("/step")
                 })?;

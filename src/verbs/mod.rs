@@ -19,6 +19,7 @@ pub mod network;
 pub mod parallel;
 pub mod pause;
 pub mod produce;
+pub mod program;
 pub mod reassign;
 mod resolve;
 pub mod restart;
@@ -64,6 +65,7 @@ pub const REGISTRY: Registry = Registry::new(&[
     entry::<corrupt::Corrupt>(),
     entry::<http::Http>(),
     entry::<run::Run>(),
+    entry::<program::Program>(),
     entry::<parallel::Parallel>(),
     entry::<include::Include>(),
     entry::<logs::Logs>(),

@@ -1,6 +1,6 @@
 //! The verb `run`.
 
-mod family;
+pub(super) mod family;
 mod output;
 
 use crate::environment::Grant;
@@ -142,16 +142,11 @@ impl Run {
     fn spawn(&self, cx: &StepContext) -> Result<(tokio::process::Child, Family), StepError> {
         let (program, arguments) =
             self.command.split_first().ok_or_else(|| StepError::broken("no-command", "there is no program to run"))?;
-        let endpoints = &cx.run.endpoints;
         let mark = format!("{}-{}-{:08x}", cx.run.id(), cx.id, rand::random::<u32>());
         let mut command = tokio::process::Command::from(ground::program(program));
         command
             .args(arguments)
-            .env("KSCEN_RUN_ID", cx.run.id())
-            .env("KSCEN_KAFKA_BOOTSTRAP", &endpoints.bootstrap)
-            .env("KSCEN_CONNECT_URL", endpoints.connect.as_deref().unwrap_or_default())
-            .env("KSCEN_POSTGRES_URL", endpoints.postgres.as_deref().unwrap_or_default())
-            .envs(log_directories(cx))
+            .envs(surroundings(cx))
             .envs(&self.env)
             .env(MARK, &mark)
             // A group of its own, so that all of it can be ended; Ctrl-C on the terminal is kscen's to hear.
@@ -166,6 +161,19 @@ impl Run {
         let family = Family::new(child.id(), mark);
         Ok((child, family))
     }
+}
+
+/// What a program is told of the run: its id, the environment's addresses, and where brokers keep their data.
+pub(super) fn surroundings(cx: &StepContext) -> Vec<(String, String)> {
+    let endpoints = &cx.run.endpoints;
+    let addresses = [
+        ("KSCEN_RUN_ID", cx.run.id()),
+        ("KSCEN_KAFKA_BOOTSTRAP", &endpoints.bootstrap),
+        ("KSCEN_CONNECT_URL", endpoints.connect.as_deref().unwrap_or_default()),
+        ("KSCEN_POSTGRES_URL", endpoints.postgres.as_deref().unwrap_or_default()),
+    ];
+    let addresses = addresses.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    addresses.into_iter().chain(log_directories(cx)).collect()
 }
 
 /// Where the brokers keep their data on this machine, if they do: KSCEN_LOG_DIR where there is one broker, KSCEN_LOG_DIR_1 … else.

@@ -87,7 +87,10 @@ impl Step for Topic {
         if self.recreate && self.existing {
             cx.report(
                 "/existing",
-                Problem::new("contradiction", "`recreate` replaces an existing topic, and `existing` leaves it as it is: they exclude each other"),
+                Problem::new(
+                    "contradiction",
+                    "`recreate` replaces an existing topic, and `existing` leaves it as it is: they exclude each other",
+                ),
             );
         }
         for (field, count) in [("partitions", self.partitions), ("replication", self.replication)] {

@@ -2,9 +2,9 @@
 
 use super::join::Join;
 use crate::environment::Grant;
+use crate::record::metric::Work;
 use crate::scenario::units::{Count, Length, Share};
 use crate::text::Problem;
-use crate::record::metric::Work;
 use crate::verb::{CheckContext, Facts, Step, StepContext, StepError, StepOutcome};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -24,6 +24,8 @@ pub struct Wait {
     progress: Option<Share>,
     #[serde(default)]
     count: Option<Count>,
+    #[serde(default)]
+    line: Option<String>,
 }
 
 impl JsonSchema for Wait {
@@ -44,7 +46,8 @@ impl JsonSchema for Wait {
                     "for": { "description": "Waits for this long.", "allOf": [length] },
                     "step": { "description": "Id of the background step to wait for.", "type": "string" },
                     "progress": { "description": "Until this share of the step's fixed schedule is due, such as 50%.", "allOf": [share] },
-                    "count": { "description": "Until it has acknowledged or read so many messages.", "allOf": [count] }
+                    "count": { "description": "Until it has acknowledged or read so many messages.", "allOf": [count] },
+                    "line": { "description": "Until a program has printed a line with this text, since it was last started.", "type": "string", "minLength": 1 }
                 },
                 "additionalProperties": false
             },
@@ -80,22 +83,32 @@ impl Step for Wait {
                     Problem::new("nothing-to-wait-for", "`wait` needs a time or a step").help("write `wait: 5s`"),
                 );
             }
-            for (field, given) in [("/progress", self.progress.is_some()), ("/count", self.count.is_some())] {
+            for (field, given) in [
+                ("/progress", self.progress.is_some()),
+                ("/count", self.count.is_some()),
+                ("/line", self.line.is_some()),
+            ] {
                 if given {
                     cx.report(
                         field,
-                        Problem::new("no-step", "`progress` and `count` need a step to look at")
+                        Problem::new("no-step", "`progress`, `count` and `line` need a step to look at")
                             .help("add `step:`"),
                     );
                 }
             }
             return;
         };
-        let Some(target) = cx.background_step("/step", step, &[Work::Sends, Work::Reads, Work::ChangesRows]) else {
+        let Some(target) =
+            cx.background_step("/step", step, &[Work::Sends, Work::Reads, Work::ChangesRows, Work::Runs])
+        else {
             return;
         };
         if self.time.is_some() {
             cx.report("/for", Problem::new("two-waits", "wait for a time or for a step, not for both"));
+        }
+        if target.work == Work::Runs || self.line.is_some() {
+            self.check_line(step, target.work, cx);
+            return;
         }
         match (self.progress, self.count) {
             (None, None) => cx.report(
@@ -128,6 +141,9 @@ impl Step for Wait {
     }
 
     fn describe(&self) -> String {
+        if let (Some(step), Some(line)) = (&self.step, &self.line) {
+            return format!("wait until {step} has printed `{line}`");
+        }
         match (&self.step, self.time, self.progress, self.count) {
             (None, Some(time), ..) => format!("wait {time}"),
             (Some(step), _, Some(progress), _) => format!("wait until {progress} of {step} is due"),
@@ -145,6 +161,9 @@ impl Step for Wait {
         let id = cx.full_id(name);
         let run = cx.run.clone();
         let reached = || {
+            if let Some(line) = &self.line {
+                return Some(run.live.program(&id)?.has_printed(line));
+            }
             let live = run.live.get(&id)?;
             Some(match (self.progress, self.count) {
                 (Some(share), _) => live.share().is_some_and(|due| due >= share.0),
@@ -164,5 +183,19 @@ impl Step for Wait {
             }
         })
         .await?
+    }
+}
+
+impl Wait {
+    /// What is waited for of a program is a line, and only a program prints lines.
+    fn check_line(&self, step: &str, work: Work, cx: &mut CheckContext<'_>) {
+        if work != Work::Runs {
+            let problem = Problem::new("wrong-verb", format!("`{step}` does not run a program, so it prints no lines"));
+            cx.report("/line", problem.help("use `count` or `progress`"));
+        } else if self.line.is_none() || self.progress.is_some() || self.count.is_some() {
+            let problem =
+                Problem::new("nothing-to-wait-for", format!("`{step}` is a program: wait for a line of its output"));
+            cx.report("", problem.help("give `line:` with a text that the line contains, and nothing else"));
+        }
     }
 }

@@ -46,6 +46,7 @@ mod starting;
 mod suites;
 mod supply;
 mod twins;
+mod under_test;
 mod undo;
 mod verbs;
 mod wire;

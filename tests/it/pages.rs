@@ -96,7 +96,11 @@ fn the_pages_can_be_followed() {
             let lines = text(table).lines().filter(|found| found.trim().starts_with(line)).count();
             assert_eq!(lines, usize::from(is_about_verbs), "{page}: {table}");
         }
-        assert_eq!(copy.path().join("scenarios/stutter.yaml").is_file(), is_about_verbs, "every verb is used by a scenario");
+        assert_eq!(
+            copy.path().join("scenarios/stutter.yaml").is_file(),
+            is_about_verbs,
+            "every verb is used by a scenario"
+        );
     }
 }
 

@@ -109,7 +109,8 @@ impl<'a> WrittenChange<'a> {
     }
 
     fn read(self, relations: &[Arc<Relation>]) -> Result<RowChange, String> {
-        let relation = Arc::clone(relations.get(self.relation).ok_or("a change is of a table that the accounts do not list")?);
+        let relation =
+            Arc::clone(relations.get(self.relation).ok_or("a change is of a table that the accounts do not list")?);
         let [before, after] = [self.before, self.after].map(|cells| cells.map(Cow::into_owned));
         if [&before, &after].into_iter().flatten().any(|cells| cells.len() != relation.columns.len()) {
             return Err(format!("a row of {} has another number of columns than its table", relation.name));
@@ -207,7 +208,8 @@ impl<'a> WrittenEvent<'a> {
     }
 
     pub(super) fn read(self, streams: &[(Arc<str>, i32)], origins: &[Arc<TableOrigin>]) -> Result<ReadEvent, String> {
-        let (topic, partition) = streams.get(self.stream).ok_or("a record is of a topic that the accounts do not list")?;
+        let (topic, partition) =
+            streams.get(self.stream).ok_or("a record is of a topic that the accounts do not list")?;
         let kind = match self.kind {
             WrittenKind::Change(event) => ReadKind::Change(Box::new(event.read(origins)?)),
             WrittenKind::Tombstone(key) => ReadKind::Tombstone { key: key.map(Cow::into_owned) },
@@ -237,7 +239,8 @@ impl<'a> WrittenEnvelope<'a> {
     }
 
     fn read(self, origins: &[Arc<TableOrigin>]) -> Result<ChangeEvent, String> {
-        let origin = Arc::clone(origins.get(self.origin).ok_or("an event is of a table that the accounts do not list")?);
+        let origin =
+            Arc::clone(origins.get(self.origin).ok_or("an event is of a table that the accounts do not list")?);
         let [key, before, after] = [self.key, self.before, self.after].map(|image| image.map(Cow::into_owned));
         let Self { op, tx_id, lsn, ts_us, snapshot, .. } = self;
         let source = ChangeSource { origin, tx_id, lsn, ts_us, snapshot, sequence: [None; 2] };

@@ -19,24 +19,24 @@ const DYING: Duration = Duration::from_secs(5);
 
 /// How a life ended.
 #[derive(Clone, Debug)]
-pub(super) struct ProcessEnded {
+pub(crate) struct ProcessEnded {
     /// Exit code, or 128 + signal.
-    pub(super) code: i32,
+    pub(crate) code: i32,
     /// The same in words.
-    pub(super) how: String,
+    pub(crate) how: String,
     /// CPU time of the whole life, in clock ticks.
     pub(super) ticks: u64,
     /// When it was gone.
-    pub(super) at: Instant,
+    pub(crate) at: Instant,
 }
 
 /// How a process ended that was asked to.
-pub(super) struct ProcessEnd {
-    pub(super) ended: ProcessEnded,
+pub(crate) struct ProcessEnd {
+    pub(crate) ended: ProcessEnded,
     /// What was observed.
-    pub(super) proof: String,
+    pub(crate) proof: String,
     /// Whether it did not end within its grace period, and was killed.
-    pub(super) forced: bool,
+    pub(crate) forced: bool,
 }
 
 impl ProcessEnd {
@@ -48,7 +48,7 @@ impl ProcessEnd {
 
 /// A running child process, or one that has ended. Dropping it kills the process.
 #[derive(Debug)]
-pub(super) struct ProcessLife {
+pub(crate) struct ProcessLife {
     pid: i32,
     has_children: bool,
     ended: watch::Receiver<Option<ProcessEnded>>,
@@ -62,7 +62,7 @@ impl ProcessLife {
     ///
     /// # Errors
     /// It cannot be started at all; a process that starts and fails is a life that ends.
-    pub(super) async fn start(launch: Launch) -> io::Result<Self> {
+    pub(crate) async fn start(launch: Launch) -> io::Result<Self> {
         let (program, has_children) = (launch.program.clone(), launch.has_children);
         let child = spawn(launch)
             .await
@@ -78,17 +78,17 @@ impl ProcessLife {
     }
 
     /// The process id.
-    pub(super) fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.pid
     }
 
     /// How it ended, if it has.
-    pub(super) fn try_ended(&self) -> Option<ProcessEnded> {
+    pub(crate) fn try_ended(&self) -> Option<ProcessEnded> {
         self.ended.borrow().clone()
     }
 
     /// Waits for the end.
-    pub(super) async fn ended(&self) -> ProcessEnded {
+    pub(crate) async fn ended(&self) -> ProcessEnded {
         let mut ended = self.ended.clone();
         let lost = || ProcessEnded { code: -1, how: "its end was not observed".into(), ticks: 0, at: Instant::now() };
         // The sender is dropped only after it has sent; the error branch cannot hide an end.
@@ -96,7 +96,7 @@ impl ProcessLife {
     }
 
     /// How it ended, also where its end is only about to be seen: someone else's SIGKILL is not to be taken for what comes next.
-    pub(super) async fn settled(&self) -> Option<ProcessEnded> {
+    pub(crate) async fn settled(&self) -> Option<ProcessEnded> {
         match self.try_ended() {
             None if is_dying(self.pid) => self.ended_within(DYING).await,
             known => known,
@@ -120,12 +120,12 @@ impl ProcessLife {
     }
 
     /// Whether the kernel holds all threads stopped.
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         Stat::of(self.pid).is_some_and(|stat| stat.state == 'T')
     }
 
     /// Stops all threads (SIGSTOP) and says what the kernel then shows; `Err` is what it showed instead.
-    pub(super) async fn freeze(&self) -> Result<String, String> {
+    pub(crate) async fn freeze(&self) -> Result<String, String> {
         self.signal(Signal::SIGSTOP);
         // The kernel has no event for this that leaves the child's exit to others, so its own state is read.
         let deadline = Instant::now() + Duration::from_secs(5);
@@ -157,7 +157,7 @@ impl ProcessLife {
     }
 
     /// Lets all threads go on (SIGCONT), like [`ProcessLife::freeze`].
-    pub(super) async fn thaw(&self) -> Result<String, String> {
+    pub(crate) async fn thaw(&self) -> Result<String, String> {
         self.let_go_on();
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
@@ -175,7 +175,7 @@ impl ProcessLife {
     }
 
     /// Asks the process to end with `signal`, and kills it after `grace`.
-    pub(super) async fn stop(&self, signal: Signal, grace: Duration) -> ProcessEnd {
+    pub(crate) async fn stop(&self, signal: Signal, grace: Duration) -> ProcessEnd {
         let asked = Instant::now();
         self.signal(signal);
         self.let_go_on(); // a stopped process sees the request only when it goes on
@@ -200,7 +200,7 @@ impl ProcessLife {
     }
 
     /// Ends the process at once (SIGKILL) and waits until it is gone.
-    pub(super) async fn kill(&self) -> ProcessEnded {
+    pub(crate) async fn kill(&self) -> ProcessEnded {
         self.kill_all();
         self.ended().await
     }

@@ -14,23 +14,23 @@ use tokio::sync::oneshot;
 
 /// How to start a child process.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Launch {
+pub(crate) struct Launch {
     /// The executable.
-    pub(super) program: PathBuf,
+    pub(crate) program: PathBuf,
     /// Its arguments.
-    pub(super) args: Vec<String>,
+    pub(crate) args: Vec<String>,
     /// Variables added to this process's environment.
-    pub(super) env: Vec<(String, String)>,
+    pub(crate) env: Vec<(String, String)>,
     /// Variables removed from it.
-    pub(super) without_env: Vec<String>,
+    pub(crate) without_env: Vec<String>,
     /// Working directory.
-    pub(super) directory: PathBuf,
+    pub(crate) directory: PathBuf,
     /// Standard output and error are appended here.
-    pub(super) log: PathBuf,
+    pub(crate) log: PathBuf,
     /// User and group to run as, where not this process's.
-    pub(super) user: Option<(u32, u32)>,
+    pub(crate) user: Option<(u32, u32)>,
     /// Whether it works through child processes of its own (PostgreSQL), which are then frozen and killed with it.
-    pub(super) has_children: bool,
+    pub(crate) has_children: bool,
 }
 
 enum Request {

@@ -56,8 +56,7 @@ impl ArchiveSubject {
             cx.report(pointer, Problem::new("nothing-expected", format!("`archive: {}` states no check", self.name)));
         }
         if self.level.is_some() && self.sound.is_none() {
-            let problem =
-                Problem::new("nothing-expected", "`level` has no effect without `sound`");
+            let problem = Problem::new("nothing-expected", "`level` has no effect without `sound`");
             cx.report(&format!("{pointer}/level"), problem.help("add `sound: true`"));
         }
         for (field, unit, value) in numbers {

@@ -6,20 +6,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 /// The variable by which processes are known that have left the group and lost their parent: every child inherits it.
-pub(super) const MARK: &str = "KSCEN_COMMAND";
+pub(in crate::verbs) const MARK: &str = "KSCEN_COMMAND";
 /// Rounds of killing, in which each may have started others meanwhile.
 const ROUNDS: usize = 20;
 
 /// What a command has started. Ends with it where it is dropped before the command has ended.
 #[derive(Debug)]
-pub(super) struct Family {
+pub(in crate::verbs) struct Family {
     leader: Option<Pid>,
     mark: String,
 }
 
 impl Family {
     /// The family of a process that leads its own group and carries the mark.
-    pub(super) fn new(leader: Option<u32>, mark: String) -> Self {
+    pub(in crate::verbs) fn new(leader: Option<u32>, mark: String) -> Self {
         Self { leader: leader.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw), mark }
     }
 

@@ -5,6 +5,7 @@ use crate::kafka::{Admin, KafkaFailure};
 use crate::moment;
 use crate::verb::{StepContext, StepError};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow::{Break, Continue};
 use std::time::Duration;
 
 /// How long every broker may take to know the leaders of a new topic, and to forget a deleted one.
@@ -100,11 +101,12 @@ pub(super) async fn clear(name: &str, cx: &StepContext) -> Result<(), StepError>
     cx.run.may_delete(&resource).map_err(|error| error.at("/recreate"))?;
     admin.delete_topic(name).await.map_err(failed)?;
     cx.run.owned.remove(&resource);
-    let deadline = moment::now() + PATIENCE;
-    while admin.topic(name).await.map_err(failed)?.is_some() && moment::now() < deadline {
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    Ok(())
+    moment::poll(LOOK_EVERY, PATIENCE, || async {
+        let is_there = admin.topic(name).await.map_err(failed)?.is_some();
+        Ok(if is_there { Continue(()) } else { Break(()) })
+    })
+    .await
+    .map(drop)
 }
 
 fn is_denied(error: &KafkaFailure) -> bool {

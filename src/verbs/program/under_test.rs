@@ -1,0 +1,278 @@
+//! A program under test while it runs: its lives, what ends them, and what it prints.
+
+use super::output::Output;
+use crate::environment::local::{Launch, ProcessLife};
+use crate::faults::{Answer, FaultError, Program, ProgramEnd, ProgramState};
+use crate::ground::lock;
+use crate::record::Progress;
+use crate::verb::{LiveProgram, LiveStep};
+use crate::verbs::run::family::{Family, MARK};
+use nix::sys::signal::Signal;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// Between two looks at its output, or at whether it has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// One life of the program, as it is told.
+#[derive(Clone, Debug)]
+pub(super) struct Life {
+    pub(super) started: Instant,
+    pub(super) ready: Option<Instant>,
+    /// When it ended, and how.
+    pub(super) ended: Option<(Instant, String)>,
+}
+
+struct State {
+    process: Option<Arc<ProcessLife>>,
+    /// What it has started; ends with it.
+    family: Option<Family>,
+    /// Whether a step has ended it, or is about to.
+    asked: bool,
+    /// Whether its step is over.
+    over: bool,
+    lives: Vec<Life>,
+}
+
+/// A program under test.
+pub(super) struct UnderTest {
+    launch: Launch,
+    ready: Option<String>,
+    stop_within: Duration,
+    output: Mutex<Output>,
+    state: Mutex<State>,
+    /// Where its output is; removed with it.
+    _folder: tempfile::TempDir,
+}
+
+impl UnderTest {
+    /// A program that does not run yet.
+    ///
+    /// # Errors
+    /// There is no folder for its output.
+    pub(super) fn new(command: &[String], env: Vec<(String, String)>, ready: Option<String>) -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("kscen-program-").tempdir()?;
+        let output = Output::create(folder.path().join("output"))?;
+        let (program, args) = command.split_first().ok_or_else(|| io::Error::other("there is no program to run"))?;
+        let launch = Launch {
+            program: program.into(),
+            args: args.to_vec(),
+            env,
+            directory: std::env::current_dir()?,
+            log: output.path().to_owned(),
+            has_children: true,
+            ..Launch::default()
+        };
+        let state = State { process: None, family: None, asked: false, over: false, lives: Vec::new() };
+        Ok(Self {
+            launch,
+            ready,
+            stop_within: Duration::ZERO,
+            output: Mutex::new(output),
+            state: Mutex::new(state),
+            _folder: folder,
+        })
+    }
+
+    /// The same, with so much time to end in good order.
+    pub(super) fn stopping_within(self, stop_within: Duration) -> Self {
+        Self { stop_within, ..self }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn process(&self) -> Option<Arc<ProcessLife>> {
+        self.locked().process.clone()
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The program cannot be started at all; one that starts and fails has ended.
+    pub(super) async fn begin(&self) -> io::Result<String> {
+        lock(&self.output).begin();
+        let mark = format!("program-{:016x}", rand::random::<u64>());
+        let mut launch = self.launch.clone();
+        launch.env.push((MARK.to_owned(), mark.clone()));
+        let process = ProcessLife::start(launch).await?;
+        let proof = format!("process {} runs", process.pid());
+        let mut state = self.locked();
+        state.family = Some(Family::new(u32::try_from(process.pid()).ok(), mark));
+        state.process = Some(Arc::new(process));
+        state.asked = false;
+        state.lives.push(Life { started: Instant::now(), ready: None, ended: None });
+        Ok(proof)
+    }
+
+    /// Waits until it is ready; says why where it is not in time.
+    pub(super) async fn is_ready(&self, within: Duration) -> Result<Instant, String> {
+        let deadline = Instant::now() + within;
+        loop {
+            let ended = self.process().map(|process| process.try_ended());
+            match (ended, &self.ready) {
+                (None, _) => return Err("it does not run".to_owned()),
+                (Some(Some(end)), _) => return Err(format!("it ended before it was ready: {}", end.how)),
+                (Some(None), Some(text)) if !self.has_printed(text) => {
+                    if Instant::now() >= deadline {
+                        return Err(format!("no line of its output contains `{text}` after {} s", within.as_secs()));
+                    }
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                (Some(None), _) => {
+                    let now = Instant::now();
+                    let mut state = self.locked();
+                    return Ok(state.lives.last_mut().map_or(now, |life| *life.ready.get_or_insert(now)));
+                }
+            }
+        }
+    }
+
+    /// Waits until it has ended although no step has ended it; says how.
+    pub(super) async fn ended_unasked(&self) -> String {
+        loop {
+            let (process, asked) = {
+                let state = self.locked();
+                (state.process.clone(), state.asked)
+            };
+            if let Some(end) = process.and_then(|process| process.try_ended())
+                && !asked
+            {
+                self.locked().over = true;
+                self.note_end();
+                return end.how;
+            }
+            lock(&self.output).look();
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Ends it in good order at the end of `steps`; `None` where it does not run.
+    pub(super) async fn finish(&self) -> Option<ProgramEnd> {
+        self.locked().over = true;
+        if matches!(self.state(), ProgramState::Ended(_)) {
+            return None;
+        }
+        Program::end(self, false).await.ok()
+    }
+
+    /// Ends it at once, with all that it has started.
+    pub(super) async fn abandon(&self) {
+        {
+            let mut state = self.locked();
+            (state.asked, state.over) = (true, true);
+        }
+        if let Some(process) = self.process() {
+            process.kill().await;
+        }
+        self.note_end();
+    }
+
+    /// Enters that the process has ended, and ends what it has started.
+    fn note_end(&self) {
+        let mut state = self.locked();
+        let ended = state.process.as_ref().and_then(|process| process.try_ended());
+        if let (Some(end), Some(life)) = (ended, state.lives.last_mut()) {
+            life.ended.get_or_insert((end.at, end.how));
+        }
+        let family = state.family.take();
+        drop(state);
+        drop(family);
+    }
+
+    /// Its lives so far.
+    pub(super) fn lives(&self) -> Vec<Life> {
+        self.locked().lives.clone()
+    }
+
+    /// What it has printed in its last life, as far as that is kept.
+    pub(super) fn output(&self) -> String {
+        let mut output = lock(&self.output);
+        output.look();
+        output.text()
+    }
+
+    fn gone(&self) -> FaultError {
+        FaultError::Reader { code: "program-ended", message: "the program does not run".to_owned() }
+    }
+}
+
+impl Program for UnderTest {
+    fn state(&self) -> ProgramState {
+        match self.process() {
+            None => ProgramState::Ended("it was not started".to_owned()),
+            Some(process) => match process.try_ended() {
+                Some(end) => ProgramState::Ended(end.how),
+                None if process.is_stopped() => ProgramState::Frozen,
+                None => ProgramState::Running,
+            },
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.locked().over
+    }
+
+    fn end(&self, crash: bool) -> Answer<'_, ProgramEnd> {
+        Box::pin(async move {
+            let process = self.process().ok_or_else(|| self.gone())?;
+            self.locked().asked = true;
+            let end = if crash {
+                let asked = Instant::now();
+                let ended = process.kill().await;
+                let after = ended.at.saturating_duration_since(asked).as_secs_f64();
+                let proof = format!("process {} ended {after:.2} s after SIGKILL: {}", process.pid(), ended.how);
+                ProgramEnd { at: ended.at, proof, forced: false }
+            } else {
+                let end = process.stop(Signal::SIGTERM, self.stop_within).await;
+                ProgramEnd { at: end.ended.at, proof: end.proof, forced: end.forced }
+            };
+            self.note_end();
+            Ok(end)
+        })
+    }
+
+    fn start(&self) -> Answer<'_, String> {
+        Box::pin(async move {
+            if self.is_over() {
+                return Err(self.gone());
+            }
+            self.begin().await.map_err(|error| FaultError::Reader { code: "program", message: error.to_string() })
+        })
+    }
+
+    fn freeze(&self, freeze: bool) -> Answer<'_, String> {
+        Box::pin(async move {
+            let process = self.process().ok_or_else(|| self.gone())?;
+            let done = if freeze { process.freeze().await } else { process.thaw().await };
+            done.map_err(|message| FaultError::Reader { code: "program", message })
+        })
+    }
+
+    fn ready(&self, patience: Duration) -> Answer<'_, Instant> {
+        Box::pin(async move {
+            self.is_ready(patience).await.map_err(|message| FaultError::Reader { code: "not-ready", message })
+        })
+    }
+}
+
+impl LiveStep for UnderTest {
+    fn progress(&self) -> Progress {
+        let lives = self.locked().lives.len() as u64;
+        Progress { done: lives, what: "started".to_owned(), ..Progress::default() }
+    }
+
+    fn count(&self) -> u64 {
+        self.locked().lives.len() as u64
+    }
+}
+
+impl LiveProgram for UnderTest {
+    fn has_printed(&self, text: &str) -> bool {
+        let mut output = lock(&self.output);
+        output.look();
+        output.contains(text)
+    }
+}
