@@ -84,7 +84,7 @@ impl ProgramFault {
             (_, ProgramState::Ended(how)) => format!("it does not run ({how})"),
             (Action::Start, _) => "it runs already".to_owned(),
             (Action::Pause, _) => "it is paused already".to_owned(),
-            (_, ProgramState::Running | ProgramState::Frozen) => "it is not paused".to_owned(),
+            _ => "it is not paused".to_owned(),
         };
         Err(FaultError::no_effect(&self.step, observed))
     }

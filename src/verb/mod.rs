@@ -19,7 +19,7 @@ pub use context::StepContext;
 pub use database_account::{Capture, Changes};
 pub use entry::{AnyStep, Nesting, Step, VerbEntry, entry};
 pub use facts::{CONTROL, Facts, Scope, ScopeStep};
-pub use live::{Live, LiveReader, LiveSender, LiveStep, LiveSteps, LiveWriter, rate_since};
+pub use live::{Live, LiveProgram, LiveReader, LiveSender, LiveStep, LiveSteps, LiveWriter, rate_since};
 pub use outcome::StepOutcome;
 pub use registry::Registry;
 pub use shared_run::{ScenarioFacts, SharedRun};

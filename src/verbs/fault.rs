@@ -9,7 +9,7 @@ use crate::record::Quantity;
 use crate::record::metric::Work;
 use crate::scenario::units::{Count, Length};
 use crate::text::Problem;
-use crate::verb::{CheckContext, ErrorKind, Facts, Step, StepContext, StepError, StepOutcome, Stop};
+use crate::verb::{CheckContext, ErrorKind, Facts, StepContext, StepError, StepOutcome, Stop};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};

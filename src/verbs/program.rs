@@ -52,7 +52,7 @@ const LOG_LINES: usize = 10;
 impl Step for Program {
     const VERB: &'static str = "program";
     const MAY: &'static [Grant] = &[Grant::Run];
-    const EXAMPLE: &'static str = "program: { command: [./orders-job], ready: assigned }";
+    const EXAMPLE: &'static str = "background: true\nprogram: { command: [./orders-job], ready: assigned }";
     const BACKGROUND: bool = true;
     const RETRY: bool = false;
     const WORK: Work = Work::Runs;

@@ -214,10 +214,10 @@ fn what_no_kscen_has_written_is_refused_with_the_reason() {
     assert!(read(&whole).is_ok());
     let cases = [
         ("/version", json!(99), "version 99"),
-        ("/transactions/0/c/0/r", json!(1000), "a table that is not there"),
+        ("/transactions/0/c/0/r", json!(1000), "a table that the accounts do not list"),
         ("/transactions/0/c/0/a", json!(["1"]), "another number of columns"),
-        ("/events/0/s", json!(77), "a topic that is not there"),
-        ("/events/0/k/c/s", json!(77), "a table that is not there"),
+        ("/events/0/s", json!(77), "a topic that the accounts do not list"),
+        ("/events/0/k/c/s", json!(77), "a table that the accounts do not list"),
         ("/events/0/k/c/a", json!("[1]"), "a row is a JSON object"),
         ("/events/0/o", json!(1e300), "invalid type"),
         ("/transactions", json!([{}]), "missing field"),

@@ -49,7 +49,7 @@ mod wire;
 pub use attached::Attached;
 pub use config::{Jvm, LocalConfig, Timeouts};
 pub use fetch::{FetchedAhead, fetch_ahead};
-pub(crate) use process::{ProcessEnd, ProcessEnded, ProcessLife};
+pub(crate) use process::ProcessLife;
 pub(crate) use spawner::Launch;
 pub use stack::LocalStack;
 pub use supervisor::supervise;

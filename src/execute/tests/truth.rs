@@ -215,7 +215,7 @@ fn a_service_that_is_down_before_the_run_is_named_at_once() {
     environment.die("kafka-2");
     let run = Rehearsal::of("- { id: a, pause: kafka-1 }").on(environment).run();
     assert_eq!(run.record().failure.as_ref().map(|failure| failure.code.as_str()), Some("service-down"));
-    assert!(run.reasons()[0].contains("kafka-2 is exited"), "{:?}", run.reasons());
+    assert!(run.reasons()[0].contains("kafka-2 was already exited"), "{:?}", run.reasons());
     assert_eq!((run.status("a"), run.exit()), (StepStatus::Skipped, 3));
     assert!(run.calls().is_empty());
 }

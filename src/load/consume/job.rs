@@ -20,9 +20,6 @@ use std::time::Duration;
 
 /// How long the cluster may take to answer, and a group to assign its partitions.
 pub(super) const PREPARE_LIMIT: Duration = Duration::from_secs(60);
-/// How long a group may take to assign its partitions again: a member that was killed keeps its own until its session is over.
-#[cfg(test)]
-const RETURN_LIMIT: Duration = Duration::from_secs(120);
 
 /// Looks at a reader's figures while it runs.
 pub struct Onlooker {
@@ -181,17 +178,6 @@ impl ConsumeJob {
                 books.fatal.get_or_insert_with(|| "a reading thread ended by a defect of the program".to_owned());
             }
         }
-    }
-
-    /// Starts all members again that do not run; the figures go on. A reader without a group goes on where it was. Blocks until
-    /// it is assigned.
-    #[cfg(test)]
-    pub fn start(&mut self) -> Result<(), LoadError> {
-        let down = (0..self.members.len()).filter(|number| !self.shared.live.running().contains(number)).collect();
-        if self.start_members(&down)? == 0 || self.shared.spec.group.is_none() {
-            return Ok(());
-        }
-        self.await_assignment(RETURN_LIMIT)
     }
 
     /// Ends what still runs in order, and returns the report with the account for the ledger. Blocks.

@@ -73,7 +73,9 @@ fn actions(kind: Kind, seed: u64) -> Vec<Action> {
             24 if kind.readers() == 1 && !kind.has_members() && !restarts => {
                 Action::Forge { record: b.wrapping_mul(7), partition: c }
             }
-            26 if kind != Kind::Compacted => Action::Alter { record: b.wrapping_mul(7), partition: c },
+            26 if kind.readers() == 1 && !kind.has_members() && !restarts && kind != Kind::Compacted => {
+                Action::Alter { record: b.wrapping_mul(7), partition: c }
+            }
             _ => Action::Send { sender: a, partition: b, outcome: Outcome::Acked },
         });
     }

@@ -7,7 +7,7 @@ use crate::load::consume::Capture;
 use crate::moment;
 use crate::record::{EventKind, Progress};
 use crate::scenario::units::Length;
-use crate::verb::{Facts, Live, LiveReader, LiveStep, Step, StepContext, StepError, StepOutcome, Stop};
+use crate::verb::{Facts, Live, LiveReader, LiveStep, Step, StepContext, StepError, StepOutcome, Stop, Work};
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -117,6 +117,7 @@ impl Step for Consume {
     const MAY: &'static [Grant] = &[];
     const EXAMPLE: &'static str = "consume: {}";
     const BACKGROUND: bool = true;
+    const WORK: Work = Work::Reads;
 
     fn facts(&self) -> Facts {
         Facts { ends: false, allowance: Some(Duration::from_secs(86_400)), ..Facts::default() }

@@ -62,12 +62,6 @@ impl CdcSpec {
         Self { table, snapshot_rows: 0, mix: [0.25, 0.70, 0.05], size: (1000, 10_000) }
     }
 
-    /// A snapshot of a table.
-    #[cfg(test)]
-    pub fn snapshot(table: Table) -> Self {
-        Self { snapshot_rows: u64::MAX, ..Self::streaming(table) }
-    }
-
     /// Whether such events can be made.
     ///
     /// # Errors
