@@ -64,7 +64,7 @@ pub fn decide(a: &[f64], b: &[f64], margin: Margin) -> (Decision, String) {
     } else {
         Decision::Undecided
     };
-    (decision, format!("{} against {}: margins only", a.len(), plural(b.len(), "run")))
+    (decision, format!("{} against {}: margins only", a.len(), plural(b.len(), "baseline run")))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::record::{DeliveryRecord, Demand, Evidence, Observed, Quantity};
 pub fn observed(record: &DeliveryRecord, class: Class, demand: &Demand) -> Observed {
     let Some(changes) = &record.changes else { return delivery::observed(record, class, demand) };
     let count = Quantity::count(record.ledger.count(class));
-    match open(record, changes, class) {
+    match open(record, changes, class).or_else(|| delivery::unjudged_damage(record, class)) {
         // Of nothing at all there is not even a least number.
         Some(missing) if changes.expected.total() == 0 && count.value == 0.0 => Observed::unknown(missing),
         Some(missing) => Evidence::open(missing).rising(count),

@@ -41,10 +41,34 @@ pub fn observed(delivery: &DeliveryRecord, class: Class, demand: &Demand) -> Obs
     if is_decided(demand, count as f64) {
         return number;
     }
-    match missing(delivery, class) {
+    match missing(delivery, class).or_else(|| unjudged_damage(delivery, class)) {
         Some(reason) => Observed::Unknown { reason },
         None => number,
     }
+}
+
+/// What was read, and never as it was sent, is not lost; and it has not arrived. Where nothing else is asked about it, it is not known
+/// whether that is well.
+pub(super) fn unjudged_damage(delivery: &DeliveryRecord, class: Class) -> Option<String> {
+    let is_judged = delivery.guarantee.is_some() || delivery.stated.contains(&Class::Corrupted);
+    if class != Class::Lost || is_judged {
+        return None;
+    }
+    let damaged = match &delivery.changes {
+        Some(_) => delivery.ledger.count(Class::Corrupted),
+        None => delivery.ledger.sheet.sent.iter().map(|line| line.damaged).sum(),
+    };
+    (damaged > 0).then(|| {
+        let what = if delivery.changes.is_some() {
+            "changes arrived with other values"
+        } else {
+            "messages were read only in another form"
+        };
+        format!(
+            "{} {what} than they were sent; state `corrupted`, or a `guarantee`, to judge them",
+            Quantity::count(damaged)
+        )
+    })
 }
 
 /// Whether more of the same cannot change what follows from the demand.
@@ -133,6 +157,25 @@ mod tests {
     use crate::judge::decide;
     use crate::record::CheckOutcome;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn what_arrived_only_damaged_is_not_said_to_have_arrived() {
+        let line =
+            SentLine { step: "load".to_owned(), sent: 3, acked: 3, read_once: 2, damaged: 1, ..SentLine::default() };
+        let mut some = with(line, true, &[(Class::Corrupted, 1)]);
+        assert_eq!(decide(&none(), &observed(&some, Class::Lost, &none())), CheckOutcome::Unknown);
+        assert_eq!(decide(&none(), &observed(&some, Class::Duplicated, &none())), CheckOutcome::Pass);
+        some.stated = vec![Class::Lost, Class::Corrupted];
+        assert_eq!(decide(&none(), &observed(&some, Class::Lost, &none())), CheckOutcome::Pass, "it is asked about");
+        assert_eq!(decide(&none(), &observed(&some, Class::Corrupted, &none())), CheckOutcome::Fail);
+        some.stated.clear();
+        some.guarantee = Some(Guarantee::AtMostOnce);
+        assert_eq!(
+            decide(&none(), &observed(&some, Class::Lost, &none())),
+            CheckOutcome::Pass,
+            "every guarantee forbids it"
+        );
+    }
 
     #[test]
     fn guarantees_forbid_what_they_promise() {

@@ -166,6 +166,7 @@ fn rebuild(settlement: &Settlement) -> DeliveryRecord {
         incomplete: settlement.incomplete.clone(),
         // Which one does not matter: the checks name the classes that it forbids.
         guarantee: settlement.guaranteed.then_some(Guarantee::AtLeastOnce),
+        stated: settlement.checks.iter().map(|check| check.class).collect(),
         stored: true,
         ledger,
         ..DeliveryRecord::default()

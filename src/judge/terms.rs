@@ -25,6 +25,7 @@ pub fn delivery(settlement: &ChangeSettlement, changes: Reconciliation) -> Deliv
         to: settlement.to.clone(),
         drained: ledger.drained,
         missing_evidence: missing,
+        stated: settlement.checks.iter().filter_map(|check| check.figure.class()).collect(),
         changes: Some(Box::new(changes)),
         stored: true,
         ledger,

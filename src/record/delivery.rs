@@ -1,6 +1,6 @@
 //! The account of messages between senders and readers.
 
-use crate::accounting::{LedgerReport, Reconciliation};
+use crate::accounting::{Class, LedgerReport, Reconciliation};
 use crate::scenario::Guarantee;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,9 @@ pub struct DeliveryRecord {
     /// The guarantee by which it was judged, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guarantee: Option<Guarantee>,
+    /// The classes that its check states; beside a guarantee these are added to what it forbids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stated: Vec<Class>,
     /// For changes of a database: what became of each row's change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Box<Reconciliation>>,

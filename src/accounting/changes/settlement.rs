@@ -78,6 +78,16 @@ pub enum Figure {
     Tally(Tally),
 }
 
+impl Figure {
+    /// The class that it counts, if it is one.
+    pub fn class(&self) -> Option<Class> {
+        match self {
+            Self::Class(class) => Some(*class),
+            Self::Tally(_) => None,
+        }
+    }
+}
+
 /// A check of the run's record that is about a figure of this delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FigureCheck {

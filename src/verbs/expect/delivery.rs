@@ -265,6 +265,7 @@ impl DeliverySubject {
             cx.unless_stopped(settle(&run, wanted, deadline)).await??
         };
         settled.record.guarantee = self.promised(run.guarantee());
+        settled.record.stated = self.classes.iter().map(|(class, _)| *class).collect();
         let mut checked = Vec::new();
         for (class, value) in &self.classes {
             let demand = demand(Unit::Count, value).map_err(|error| StepError::broken("bad-value", error))?;
