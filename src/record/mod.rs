@@ -39,7 +39,7 @@ pub use delivery::DeliveryRecord;
 pub use detail::Detail;
 pub use event::{Event, EventKind, Progress};
 pub(crate) use evidence::Evidence;
-pub use fault::{FaultRecord, InForce};
+pub use fault::{FaultRecord, InForce, TargetKind};
 pub use fold::RecordFold;
 pub use incident::{Incident, IncidentKind};
 pub use produced::{LoadValidity, ProduceReport};

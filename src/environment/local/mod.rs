@@ -48,6 +48,5 @@ mod wire;
 
 pub use attached::Attached;
 pub use config::{Jvm, LocalConfig, Timeouts};
-pub use fetch::{FetchedAhead, fetch_ahead};
 pub use stack::LocalStack;
 pub use supervisor::supervise;

@@ -3,7 +3,6 @@
 use crate::accounting::SenderAccount;
 use crate::load::ProduceJob;
 use crate::load::produce::{LiveProduce, SenderBooks};
-use crate::record::series::TimeLine;
 use crate::record::{LoadValidity, ProduceReport, Progress};
 use crate::verb::{LiveSender, LiveStep, StepOutcome, rate_since};
 use std::collections::BTreeMap;
@@ -74,25 +73,30 @@ impl LiveStep for Sender {
     }
 
     fn given_up(&self, now_us: u64) -> StepOutcome {
-        let mut outcome = self.so_far(now_us);
-        if let Some(report) = &mut outcome.produced {
-            report.due = self.live.due();
-            // Without what was sent it is no time line of the load.
-            report.timeline = TimeLine::default();
-            // The names of the errors went down with the threads that counted them.
-            let named = |count: u64| (count > 0).then(|| (GIVEN_UP.to_owned(), count)).into_iter().collect();
-            report.failed = named(self.live.failed());
-            report.unknown = named(self.live.unknown() + self.live.in_flight());
-            report.validity = LoadValidity::Invalid {
-                reason: "it did not end when it was asked to, and was given up before its account was complete"
-                    .to_owned(),
-            };
+        let Some(start_us) = self.live.start_us() else { return StepOutcome::default() };
+        let mut report = ProduceReport {
+            topic: self.topic.clone(),
+            start_us,
+            last_ack_us: self.live.last_ack_us(),
+            end_us: now_us,
+            ack_gaps: self.live.gaps(now_us),
+            effective_config: self.effective_config.clone(),
+            ..ProduceReport::default()
+        };
+        self.live.add_counted(&mut report, now_us);
+        let resolved = report.acked + report.failed_total() + report.unknown_total();
+        let unresolved = report.sent.saturating_sub(resolved);
+        if unresolved > 0 {
+            report.unknown.insert(GIVEN_UP.to_owned(), unresolved);
         }
-        outcome
+        report.validity = LoadValidity::Invalid {
+            reason: "it did not end when it was asked to, and was given up before its account was complete".to_owned(),
+        };
+        StepOutcome { produced: Some(Box::new(report)), ..StepOutcome::default() }
     }
 }
 
-/// Stands for the names of errors in the report of a load that was given up.
+/// Stands for the outcome of messages that had none when their load was given up.
 const GIVEN_UP: &str = "GIVEN_UP";
 
 impl LiveSender for Sender {
