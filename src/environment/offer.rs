@@ -94,8 +94,10 @@ fn broker_config(offer: &Offer, needs: &Needs) -> Vec<String> {
     }
     let brokers = match &offer.broker_config {
         Ok(brokers) if !brokers.is_empty() => brokers,
-        Ok(_) => return vec!["it needs properties of brokers, and no broker shows any".to_owned()],
-        Err(why) => return vec![format!("it needs properties of brokers, and these are unknown: {why}")],
+        Ok(_) => return vec![format!("it needs {}, and no broker shows any property", settings(needs))],
+        Err(why) => {
+            return vec![format!("it needs {}, and the properties of brokers are unknown: {why}", settings(needs))];
+        }
     };
     let wanted = needs.broker_config.iter();
     let found = wanted.flat_map(|(name, wanted)| {
@@ -106,6 +108,11 @@ fn broker_config(offer: &Offer, needs: &Needs) -> Vec<String> {
         })
     });
     found.collect()
+}
+
+fn settings(needs: &Needs) -> String {
+    let settings = needs.broker_config.iter().map(|(name, value)| format!("{name}={value}"));
+    settings.collect::<Vec<_>>().join(", ")
 }
 
 /// The error for an environment that lacks what a scenario needs.

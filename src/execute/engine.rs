@@ -120,9 +120,7 @@ pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
                         admin: OnceLock::new(),
                         wire: OnceLock::new(),
                     });
-                    let pids = Pids::default();
-                    let pulse = feels_machine.then(|| Pulse::start(run.clock, run.recorder.clone(), Arc::clone(&pids)));
-                    perform(&run, &plan, interrupt, keep, (pids, pulse)).await;
+                    perform(&run, &plan, interrupt, keep, feels_machine).await;
                     crate::delivery::write_accounts(&run);
                     excerpts::keep_client(&run, client_logs.take());
                     journal.close();
@@ -200,13 +198,9 @@ pub(super) fn failure(code: &str, message: String, help: Option<String>, log: Ve
 ///
 /// Asked to end once, everything after the load goes on: faults are undone, `finally` runs, what was made is deleted.
 /// Asked twice, whatever is being waited for is abandoned, and faults are undone.
-async fn perform(
-    run: &Arc<SharedRun>,
-    plan: &Plan,
-    interrupt: Interrupt,
-    keep: bool,
-    (pids, pulse): (Pids, Option<Pulse>),
-) {
+async fn perform(run: &Arc<SharedRun>, plan: &Plan, interrupt: Interrupt, keep: bool, feels_machine: bool) {
+    let pids = Pids::default();
+    let pulse = feels_machine.then(|| Pulse::start(run.clock, run.recorder.clone(), Arc::clone(&pids)));
     let sampler = tokio::spawn(sampler::sample(Arc::clone(run), pids));
     let (watched, over) = (Arc::clone(run), Arc::new(Notify::new()));
     let told_over = Arc::clone(&over);

@@ -160,7 +160,8 @@ mod tests {
     /// Connect is there and says no: what it said can be matched on.
     #[tokio::test]
     async fn what_a_service_answers_stays_the_cause() {
-        let endpoints = Endpoints { postgres: Some("postgres://nobody".to_owned()), ..Endpoints::default() };
+        let endpoints =
+            Endpoints { postgres: Some("postgres://nobody/x?sslmode=perhaps".to_owned()), ..Endpoints::default() };
         let entries = [Journalled {
             fault: "slot".to_owned(),
             undo: Undo::Delete { resource: Resource::Slot("s".to_owned()) },

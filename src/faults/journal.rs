@@ -247,9 +247,12 @@ mod tests {
         let unknown_undo = r#"{"announce":{"number":2,"entry":{"fault":"quota of orders","undo":{"quota":{"topic":"orders"}},"recipe":null}}}"#;
         let unknown_peers = r#"{"announce":{"number":2,"entry":{"fault":"network cut of kafka-1","undo":{"heal":{"fault":{"service":"kafka-1","kind":"cut","between":"racks","direction":"both"}}},"recipe":null}}}"#;
         let damaged = r#"{"announce":{"number":2,"entry":{"fau"#;
-        for (second, why) in
-            [(unknown_undo, "`quota`"), (unknown_peers, "`racks`"), (damaged, "EOF"), ("\u{1}", "expected")]
-        {
+        for (second, why) in [
+            (unknown_undo, "`quota`"),
+            (unknown_peers, "`racks`"),
+            (damaged, "control character"),
+            ("\u{1}", "expected"),
+        ] {
             // In the middle, at the end, and at the end without its newline where it is no torn line.
             for text in
                 [format!("{known}\n{second}\n{known}\n"), format!("{known}\n{second}\n"), format!("{known}\n{second}")]

@@ -1,5 +1,6 @@
 //! What happened, as data: events, and the record they fold into.
 
+mod accounts_fate;
 mod by_partition;
 pub mod check;
 pub mod clock;
@@ -32,6 +33,7 @@ pub mod unit;
 pub mod verdict;
 mod written;
 
+pub use accounts_fate::AccountsFate;
 pub use check::{CheckOutcome, CheckRecord, Demand, Observed};
 pub use clock::RunClock;
 pub use consumed::{ConsumeReport, Halt, LifeEnd, MemberLife, RebalanceEvent};

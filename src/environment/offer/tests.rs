@@ -16,7 +16,7 @@ fn range(text: &str) -> VersionRange {
     text.parse().expect("a range")
 }
 
-fn settings(value: &str) -> BTreeMap<String, String> {
+fn property(value: &str) -> BTreeMap<String, String> {
     BTreeMap::from([("a".to_owned(), value.to_owned())])
 }
 
@@ -27,14 +27,14 @@ fn each() -> Vec<(&'static str, Needs)> {
         ("3.6", Needs { kafka: Some(range("3.6")), ..Needs::default() }),
         ("dedicated", Needs { controllers: Some(Controllers::Dedicated), ..Needs::default() }),
         ("combined", Needs { controllers: Some(Controllers::Combined), ..Needs::default() }),
-        ("a=1", Needs { broker_config: settings("1"), ..Needs::default() }),
+        ("a=1", Needs { broker_config: property("1"), ..Needs::default() }),
         ("connect", Needs::default().service(ServiceId::Connect)),
         ("1024 bytes", Needs { log_dir: Some(1024), ..Needs::default() }),
     ]
 }
 
 fn known(controllers: Controllers) -> Offer {
-    let brokers = ["kafka-1", "kafka-2", "kafka-3"].map(|name| (name.to_owned(), settings("1")));
+    let brokers = ["kafka-1", "kafka-2", "kafka-3"].map(|name| (name.to_owned(), property("1")));
     Offer {
         brokers: 3,
         kafka: Ok(BTreeSet::from([Release::Exact("3.6.1".to_owned()), Release::Minor(3, 6)])),
@@ -59,10 +59,10 @@ fn what_was_observed_is_met_and_what_is_unknown_is_not() {
 
 #[test]
 fn one_broker_that_differs_is_enough() {
-    let needs = Needs { broker_config: settings("1"), kafka: Some(range("<4")), ..Needs::default() };
+    let needs = Needs { broker_config: property("1"), kafka: Some(range("<4")), ..Needs::default() };
     let mut offer = known(Controllers::Combined);
     assert!(unmet(&offer, &needs).is_empty());
-    offer.broker_config.as_mut().expect("known").insert("kafka-2".to_owned(), settings("2"));
+    offer.broker_config.as_mut().expect("known").insert("kafka-2".to_owned(), property("2"));
     offer.broker_config.as_mut().expect("known").insert("kafka-3".to_owned(), BTreeMap::new());
     offer.kafka.as_mut().expect("known").insert(Release::Minor(4, 0));
     let refused = unmet(&offer, &needs).join("; ");

@@ -260,7 +260,8 @@ fn what_a_fault_was_done_to_is_not_guessed_from_its_name() {
     // The broker `kafka-1` is paused while a reader of that name reads: the load tells of the recovery.
     let service = of(Some(TargetKind::Service), "kafka-1", vec![waited(), named("kafka-1")]);
     let unnamed = of(Some(TargetKind::Service), "kafka-1", vec![waited(), named("reader")]);
-    assert_eq!(service, unnamed, "the name of a step changes no figure");
+    let words = service.to_string().replace("`kafka-1`", "`reader`");
+    assert_eq!(words, unnamed.to_string(), "the name of a step changes no figure");
     assert!(is(&of(Some(TargetKind::Service), "kafka-1", vec![waited()]), 3.0));
     // A reader named `kafka-1` is killed: the load to the brokers says nothing about it.
     let reader_alone = of(Some(TargetKind::Reader), "kafka-1", vec![named("kafka-1")]);
