@@ -24,7 +24,7 @@ const MAGIC: &[u8; 8] = b"kscenacc";
 const HEADER: usize = 24;
 /// Accounts that take more, uncompressed, are neither written nor read. The rows of changes are at most half of it, as base64, the places
 /// of messages at most 16 MiB for each sender that wrote without any order.
-const MOST: u64 = 192 << 20;
+pub const MOST: u64 = 192 << 20;
 /// Bytes of a name that kscen makes.
 const NAME: usize = 1000;
 
@@ -118,7 +118,12 @@ impl StoredAccounts {
     /// # Errors
     /// Where it cannot be written, or there is more than a file takes.
     pub fn write(&self, path: &Path) -> Result<(), AccountsError> {
-        let mut out = Bounded::new(ZlibEncoder::new(Vec::new(), Compression::fast()), MOST);
+        self.write_within(MOST, path)
+    }
+
+    /// Writes the file where it takes no more than so many bytes, uncompressed.
+    fn write_within(&self, most: u64, path: &Path) -> Result<(), AccountsError> {
+        let mut out = Bounded::new(ZlibEncoder::new(Vec::new(), Compression::fast()), most);
         if let Err(error) = serde_json::to_writer(&mut out, self) {
             return Err(match error.io_error_kind() {
                 Some(io::ErrorKind::FileTooLarge) => AccountsError::TooLarge,
@@ -224,6 +229,16 @@ mod tests {
         assert_eq!(report, written.settlements[0].report());
         assert_eq!((report.acked, report.count(crate::accounting::Class::Lost)), (100, 10));
         assert!(report.sheet.imbalance().is_none());
+    }
+
+    #[test]
+    fn more_than_is_stored_is_told_and_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        assert!(matches!(archive().write_within(100, &path), Err(AccountsError::TooLarge)));
+        assert!(!path.exists());
+        archive().write_within(100_000, &path).unwrap();
+        assert!(StoredAccounts::read(&path).is_ok());
     }
 
     /// What reading says of a file with this text in it.

@@ -1,9 +1,8 @@
 //! `kscen down`
 
 use super::repair::busy;
-use super::{Exit, Output, control, up};
+use super::{Exit, Output, control};
 use crate::environment::EnvironmentResult;
-use crate::environment::local::{Attached, LocalConfig};
 use crate::project::{Project, RunLock, journal_path};
 use clap::Args as ClapArgs;
 
@@ -20,19 +19,20 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 }
 
 async fn down(project: &Project, output: &Output) -> EnvironmentResult<Exit> {
-    if !project.kind.settings().is::<LocalConfig>() {
-        return Err(up::not_local(project, "stop"));
-    }
-    let Some(stack) = Attached::find(&project.site()).await? else {
+    let mut lock = None;
+    let mut alone = || {
+        lock = Some(RunLock::take(project).map_err(|taken| busy(&project.name, &taken))?);
+        Ok(())
+    };
+    if !project.kind.release(&project.site(), &mut alone).await? {
         output.line("no stack is running");
         return Ok(Exit::Pass);
-    };
-    let _lock = RunLock::take(project).map_err(|taken| busy(&project.name, &taken))?;
-    stack.down().await?;
+    }
     // The faults of killed runs went with it.
     if let Ok(path) = journal_path(project) {
         let _ = std::fs::remove_file(path);
     }
+    drop(lock);
     output.line("stopped");
     Ok(Exit::Pass)
 }

@@ -1,8 +1,7 @@
 //! `kscen fetch`
 
 use super::{Exit, Output, control};
-use crate::environment::local::{FetchedAhead, LocalConfig, fetch_ahead};
-use crate::environment::{EnvironmentError, EnvironmentResult, Needs, ServiceId};
+use crate::environment::{EnvironmentResult, FetchedAhead, Needs, ServiceId};
 use crate::project::Project;
 use clap::Args as ClapArgs;
 
@@ -28,12 +27,6 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 }
 
 async fn fetch(args: &Args, project: &Project, output: &Output) -> EnvironmentResult<Exit> {
-    let Some(config) = project.kind.settings().downcast_ref::<LocalConfig>() else {
-        return Err(EnvironmentError::Prerequisite {
-            message: format!("`{}` is {}: kscen fetches nothing for it", project.name, project.kind.name()),
-            remedy: "choose a local environment with --env".to_owned(),
-        });
-    };
     let mut all = Needs::kafka();
     all.services.extend(args.with.iter().filter_map(|service| service.parse::<ServiceId>().ok()));
     let mut wanted = Vec::new();
@@ -44,9 +37,10 @@ async fn fetch(args: &Args, project: &Project, output: &Output) -> EnvironmentRe
         wanted.push(all);
     }
     let note = |line: String| output.line(&format!("  {line}"));
+    let site = project.site();
     let mut told: Vec<FetchedAhead> = Vec::new();
     for needs in &wanted {
-        for fetched in fetch_ahead(config, needs, &note).await? {
+        for fetched in project.kind.fetch_ahead(&site, needs, &note).await? {
             if !told.contains(&fetched) {
                 output.data(&format!("{}  {}", fetched.what, fetched.folder.display()));
                 told.push(fetched);

@@ -32,7 +32,9 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         let finding = again(record, &stored.folder);
         let (symbol, own) = match &finding {
             Finding::Same { .. } | Finding::Nothing { .. } => (output.symbol("✓", "ok"), Exit::of(record)),
-            Finding::Differs { .. } | Finding::Unreadable { .. } => (output.symbol("✗", "!!"), Exit::Broken),
+            Finding::Differs { .. } | Finding::Missing(_) | Finding::Unreadable { .. } => {
+                (output.symbol("✗", "!!"), Exit::Broken)
+            }
         };
         output.line(&format!("{symbol} {}: {finding}", record.run.id));
         exit = exit.worse(own);

@@ -9,7 +9,7 @@ use crate::ground::plural;
 use crate::plan::{Children, Plan, PlanOptions, PlannedStep, plans, schedule};
 use crate::project::{Project, permit};
 use crate::record::Section;
-use crate::scenario::units::Length;
+use crate::scenario::units::{Bytes, Length};
 use crate::text::Redactor;
 use crate::verb::Work;
 use crate::verbs::LANGUAGE;
@@ -202,6 +202,10 @@ fn needs(plan: &Plan) -> String {
     let needs = &plan.needs;
     let brokers = needs.brokers.max(1);
     let mut parts = vec![plural(brokers, "broker")];
+    parts.extend(needs.kafka.iter().map(|range| format!("Kafka {range}")));
+    parts.extend(needs.controllers.iter().map(|controllers| format!("{controllers} controllers")));
+    parts.extend(needs.broker_config.iter().map(|(name, value)| format!("{name}={value}")));
+    parts.extend(needs.log_dir.iter().map(|bytes| format!("log directories of {}", Bytes(*bytes))));
     parts.extend(needs.services.iter().map(ToString::to_string));
     let able = needs.capabilities.iter().map(ToString::to_string).collect::<Vec<_>>();
     if !able.is_empty() {

@@ -1,10 +1,11 @@
 //! Repairs what a killed run left behind.
 
 use crate::environment::{Environment, EnvironmentError, EnvironmentResult};
-use crate::faults::journal::open_faults;
-use crate::faults::undo_journalled;
+use crate::faults::journal::{JournalError, open_faults};
+use crate::faults::{FaultError, undo_journalled};
 use crate::project::{Busy, Project, journal_path};
 use std::io;
+use std::path::Path;
 
 /// Undoes the faults of an earlier run, where there are any, and says so. Returns how many there were.
 ///
@@ -16,7 +17,7 @@ pub async fn repair(
     note: &(impl Fn(String) + ?Sized),
 ) -> EnvironmentResult<usize> {
     let path = journal_path(project).map_err(unusable)?;
-    let open = open_faults(&path).map_err(unusable)?;
+    let open = open_faults(&path).map_err(|error| unreadable(&path, error))?;
     let mut failures = Vec::new();
     if environment.is_none() && !project.kind.is_addressed() {
         open.iter()
@@ -26,19 +27,42 @@ pub async fn repair(
         for (entry, result) in undo_journalled(&open, environment, &endpoints).await {
             match result {
                 Ok(done) => note(format!("{} of an earlier run: {done}", entry.fault)),
-                Err(error) => failures.push(format!("{}: {error}", entry.fault)),
+                Err(error) => failures.push(failure(&entry.fault, &error)),
             }
         }
     }
     if !failures.is_empty() {
         return Err(EnvironmentError::Prerequisite {
             message: format!("faults of an earlier run are still in force: {}", failures.join("; ")),
-            remedy: format!("repair the environment, then `kscen undo --env {}`", project.name),
+            remedy: format!(
+                "repair the environment, then `kscen undo --env {}`; where all of it was undone by hand, remove {}",
+                project.name,
+                path.display()
+            ),
         });
     }
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(error)),
         _ => Ok(open.len()),
+    }
+}
+
+fn failure(fault: &str, error: &FaultError) -> String {
+    let remedy = error.remedy().map(|remedy| format!(" ({remedy})")).unwrap_or_default();
+    format!("{fault}: {error}{remedy}")
+}
+
+/// The error for a journal of which a line cannot be read: what it says may be in force, so the file stays.
+fn unreadable(path: &Path, error: JournalError) -> EnvironmentError {
+    let path = path.display();
+    match error {
+        JournalError::File(error) => unusable(error),
+        JournalError::Line { line, source } => EnvironmentError::Prerequisite {
+            message: format!("line {line} of the undo journal {path} cannot be read, so nothing was undone: {source}"),
+            remedy: format!(
+                "undo with the version of kscen that wrote it; or undo by hand what the line says, and remove the line from {path}"
+            ),
+        },
     }
 }
 

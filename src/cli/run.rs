@@ -270,6 +270,7 @@ async fn one(
         keep: args.keep,
         granted: stage.granted(),
         allow_delete: args.allow_delete,
+        feels_machine: true,
     };
     let record = execute(job, stage).await;
     Ok((folder, record))

@@ -2,7 +2,7 @@
 
 use super::repair::{self, repair};
 use super::scratch::Scratch;
-use crate::environment::{Environment, EnvironmentError, EnvironmentResult, Grant, Host, Needs, unmet};
+use crate::environment::{Environment, EnvironmentError, EnvironmentResult, Grant, Host, Needs, unsuited};
 use crate::execute::EnvironmentSource;
 use crate::project::{Busy, Project, RunLock, journal_path};
 use futures_util::future::BoxFuture;
@@ -77,7 +77,7 @@ impl ProjectStage {
 
 impl Shared {
     fn serves(&self, needs: &Needs) -> bool {
-        unmet(&self.needs, &self.environment.info(), &self.environment.services(), needs).is_none()
+        unsuited(&self.needs, &self.environment.info(), &self.environment.services(), needs).is_none()
     }
 }
 

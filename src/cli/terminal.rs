@@ -247,6 +247,7 @@ impl Watcher for Terminal {
             | EventKind::Sample { .. }
             | EventKind::Strain { .. }
             | EventKind::Delivery { .. }
+            | EventKind::Accounts { .. }
             | EventKind::Mark { .. }
             | EventKind::Log { .. }
             | EventKind::Interrupted { .. } => {}

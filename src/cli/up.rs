@@ -1,9 +1,9 @@
 //! `kscen up`, and the supervisor process that it starts
 
 use super::{Exit, Output, control};
-use crate::environment::local::{Attached, LocalConfig, supervise};
+use crate::environment::local::supervise;
 use crate::environment::{
-    Capability, Controllers, Environment, EnvironmentError, EnvironmentResult, Needs, ServiceId, VersionRange,
+    Capability, Controllers, EnvironmentError, EnvironmentResult, Keeper, Needs, ServiceId, VersionRange,
 };
 use crate::project::Project;
 use clap::Args as ClapArgs;
@@ -44,9 +44,6 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 }
 
 async fn up(args: &Args, project: &Project, output: &Output) -> EnvironmentResult<Exit> {
-    let Some(config) = project.kind.settings().downcast_ref::<LocalConfig>() else {
-        return Err(not_local(project, "start"));
-    };
     let mut needs = Needs { brokers: args.brokers.max(1), ..Needs::kafka() };
     if let Some(text) = &args.kafka {
         needs.kafka = Some(range(text)?);
@@ -58,26 +55,17 @@ async fn up(args: &Args, project: &Project, output: &Output) -> EnvironmentResul
     if args.network {
         needs = needs.with(Capability::NetworkShape);
     }
-    let site = project.site();
-    if let Some(running) = Attached::find(&site).await? {
-        return match running.unmet(config, &site, &needs) {
-            None => {
-                output.line(&format!("running already: {}", running.endpoints().bootstrap));
-                Ok(Exit::Pass)
-            }
-            Some(reason) => Err(EnvironmentError::Prerequisite {
-                message: format!("another stack is already running: {reason}"),
-                remedy: "stop it with `kscen down`".to_owned(),
-            }),
-        };
-    }
     let program =
         std::env::current_exe().map_err(|error| EnvironmentError::caused("this program cannot be found", error))?;
-    let command = [OsString::from("supervise"), OsString::from(Attached::name(&site))];
-    let note = |line: String| output.line(&format!("  {line}"));
-    let stack = Attached::start(&site, config, &needs, &program, &command, &note).await?;
-    output.line(&format!("up: `kscen run` uses it, `kscen down` stops it (supervisor {})", stack.supervisor()));
-    output.data(&stack.endpoints().bootstrap);
+    let progress = |line: String| output.line(&format!("  {line}"));
+    let keeper = Keeper { program: &program, args: &[OsString::from("supervise")], progress: &progress };
+    let kept = project.kind.keep(&project.site(), &needs, keeper).await?;
+    if kept.was_up {
+        output.line(&format!("running already: {}", kept.bootstrap));
+        return Ok(Exit::Pass);
+    }
+    output.line(&format!("up: `kscen run` uses it, `kscen down` stops it (supervisor {})", kept.supervisor));
+    output.data(&kept.bootstrap);
     Ok(Exit::Pass)
 }
 
@@ -87,14 +75,6 @@ pub(super) fn range(text: &str) -> EnvironmentResult<VersionRange> {
         message: format!("`{text}` is not a range of versions: {error}"),
         remedy: "write `3.6` or `>=3.6, <5`".to_owned(),
     })
-}
-
-/// The error for what is only done to local stacks.
-pub(super) fn not_local(project: &Project, verb: &str) -> EnvironmentError {
-    EnvironmentError::Prerequisite {
-        message: format!("`{}` is {}: kscen does not {verb} it", project.name, project.kind.name()),
-        remedy: project.kind.between_runs().to_owned(),
-    }
 }
 
 /// Keeps a stack until it is told to end.

@@ -144,7 +144,7 @@ impl ConnectClient {
     async fn exchange(&self, method: Method, url: &Url, body: Option<&Value>) -> ConnectResult<(StatusCode, Vec<u8>)> {
         #[cfg(test)]
         if let Some(worker) = super::memory::at(url.host_str()) {
-            let (status, body) = worker.answer(method.as_str(), url.path()).await;
+            let (status, body) = worker.answer(method.as_str(), url.path(), body).await;
             return Ok((StatusCode::from_u16(status).expect("a status"), body.into_bytes()));
         }
         let mut request = self.http()?.request(method, url.clone()).header("Accept", "application/json");

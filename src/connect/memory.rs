@@ -2,13 +2,14 @@
 
 use crate::ground::lock;
 use futures_util::future::BoxFuture;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
 
 /// What a worker answers.
 pub(crate) trait WorkerScript: Send + Sync {
     /// Status and body of the answer to a request, such as `PUT` of `/connectors/orders/pause`.
-    fn answer<'a>(&'a self, method: &'a str, path: &'a str) -> BoxFuture<'a, (u16, String)>;
+    fn answer<'a>(&'a self, method: &'a str, path: &'a str, body: Option<&'a Value>) -> BoxFuture<'a, (u16, String)>;
 }
 
 static WORKERS: Mutex<BTreeMap<String, Weak<dyn WorkerScript>>> = Mutex::new(BTreeMap::new());

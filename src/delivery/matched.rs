@@ -30,7 +30,7 @@ pub(super) async fn accounts(
         let reading = move || read_both(&run_of, &inputs, &output, read_committed, matching);
         let matcher = tokio::task::spawn_blocking(reading)
             .await
-            .map_err(|error| StepError::broken("defect", error.to_string()))??;
+            .map_err(|error| StepError::broken("defect", error.to_string()).because(error))??;
         let (settled, ambiguous) = matcher.settle(Arc::clone(&run.identity), account);
         if ambiguous > 0 && matched.ambiguous.is_none() {
             matched.ambiguous = Some(format!(
@@ -52,7 +52,7 @@ fn read_both(
     read_committed: bool,
     matching: Matching,
 ) -> Result<Matcher, StepError> {
-    let failed = |error: crate::kafka::KafkaFailure| StepError::broken("read-again", error.to_string());
+    let failed = |error: crate::kafka::KafkaFailure| StepError::broken("read-again", error.to_string()).because(error);
     let (connection, nonce) = (run.connection(), run.identity.nonce());
     let matcher = Matcher::new(matching);
     let (mut ours, mut without) = (0_u64, 0_u64);

@@ -1,11 +1,12 @@
 //! What a kind of environment is.
 
+use super::kept::{FetchedAhead, Keeper, Kept};
+use super::offer::{refusal, unmet};
 use super::{Environment, EnvironmentError, EnvironmentResult, FaultKind, Grant, Needs, Refusal, Site};
 use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::any::Any;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub trait Kind: DeserializeOwned + JsonSchema + Debug + Send + Sync + 'static {
     const ADDRESSED: bool;
     /// What may be done there where `kscen.yaml` does not say. What kscen started itself, and what is brought up for development, is
     /// granted as a whole; somebody else's cluster is not.
-    const GRANTS: &'static [Grant] = &Grant::ALL;
+    const GRANTS: &'static [Grant];
     /// What to do for an environment that runs on between runs, where `kscen up`, `down` or `status` cannot help.
     const BETWEEN_RUNS: &'static str;
 
@@ -31,10 +32,7 @@ pub trait Kind: DeserializeOwned + JsonSchema + Debug + Send + Sync + 'static {
     fn refusals(&self, site: &Site, needs: &Needs) -> Vec<Refusal>;
 
     /// Why something that may be granted cannot be done there at all.
-    fn lacks(&self, site: &Site, grant: Grant) -> Option<Refusal> {
-        let _ = (site, grant);
-        None
-    }
+    fn lacks(&self, site: &Site, grant: Grant) -> Option<Refusal>;
 
     /// What an environment is, as text: environments of one identity share their lock and their undo journal, whatever folder they are
     /// used from.
@@ -44,10 +42,7 @@ pub trait Kind: DeserializeOwned + JsonSchema + Debug + Send + Sync + 'static {
     }
 
     /// Why nothing may be judged there; `None` where a verdict means what it says.
-    fn falsifies(&self, site: &Site) -> Option<Refusal> {
-        let _ = site;
-        None
-    }
+    fn falsifies(&self, site: &Site) -> Option<Refusal>;
 
     /// Why a fault that is possible there is not possible on this service.
     fn out_of_reach(&self, site: &Site, fault: FaultKind, service: &str) -> Option<Refusal> {
@@ -58,7 +53,8 @@ pub trait Kind: DeserializeOwned + JsonSchema + Debug + Send + Sync + 'static {
     /// By what means it carries out a fault, in words for `kscen plan`; `None` where it cannot.
     fn means(fault: FaultKind) -> Option<&'static str>;
 
-    /// An environment that meets the needs.
+    /// The environment, started for the needs where kscen starts it. Whether it meets them is decided afterwards, for every kind
+    /// alike, from what it [offers](Environment::offer).
     ///
     /// # Errors
     /// Whatever keeps it from being used, with a remedy where there is one.
@@ -78,6 +74,50 @@ pub trait Kind: DeserializeOwned + JsonSchema + Debug + Send + Sync + 'static {
         Box::pin(async { Ok(None) })
     }
 
+    /// Starts a stack for these needs that stays up between runs, unless one is kept already. `program` with `args` and the name of
+    /// the stack after them has to run [`super::local::supervise`]. What is kept suits the needs.
+    ///
+    /// # Errors
+    /// Environments of this kind are not kscen's to start; the stack cannot be started, or another one is kept.
+    fn keep<'a>(
+        &'a self,
+        site: &'a Site,
+        needs: &'a Needs,
+        keeper: Keeper<'a>,
+    ) -> BoxFuture<'a, EnvironmentResult<Kept>> {
+        let _ = (needs, keeper);
+        Box::pin(async { Err(not_kept::<Self>(site, "start")) })
+    }
+
+    /// Ends the stack that is kept running, where there is one; false where there is none. `alone` is asked for once it was found.
+    ///
+    /// # Errors
+    /// Environments of this kind are not kscen's to end; the stack cannot be ended, or is in use.
+    fn release<'a>(
+        &'a self,
+        site: &'a Site,
+        alone: &'a mut (dyn FnMut() -> EnvironmentResult<()> + Send),
+    ) -> BoxFuture<'a, EnvironmentResult<bool>> {
+        let _ = alone;
+        Box::pin(async { Err(not_kept::<Self>(site, "stop")) })
+    }
+
+    /// Fetches ahead what a stack for these needs is started from.
+    ///
+    /// # Errors
+    /// Nothing is fetched for environments of this kind; something cannot be fetched.
+    fn fetch_ahead<'a>(
+        &'a self,
+        site: &'a Site,
+        needs: &'a Needs,
+        progress: &'a (dyn Fn(String) + Sync),
+    ) -> BoxFuture<'a, EnvironmentResult<Vec<FetchedAhead>>> {
+        let _ = (needs, progress);
+        let message = format!("`{}` is {}: kscen fetches nothing for it", site.name, Self::NAME);
+        let remedy = "choose a local environment with --env".to_owned();
+        Box::pin(async { Err(EnvironmentError::Prerequisite { message, remedy }) })
+    }
+
     /// Undoes a fault from the recipe that [`Environment::recipe`] gave, in whatever state things are found; returns what was
     /// done, in words. It may be repeated.
     ///
@@ -87,6 +127,14 @@ pub trait Kind: DeserializeOwned + JsonSchema + Debug + Send + Sync + 'static {
         let _ = recipe;
         let message = format!("`{}` environments leave nothing that needs a recipe", Self::NAME);
         Box::pin(async move { Err(EnvironmentError::failed(message)) })
+    }
+}
+
+/// The error for what is only done to environments that kscen starts.
+fn not_kept<K: Kind>(site: &Site, verb: &str) -> EnvironmentError {
+    EnvironmentError::Prerequisite {
+        message: format!("`{}` is {}: kscen does not {verb} it", site.name, K::NAME),
+        remedy: K::BETWEEN_RUNS.to_owned(),
     }
 }
 
@@ -126,7 +174,10 @@ pub trait AnyKind: Debug + Send + Sync {
     fn out_of_reach(&self, site: &Site, fault: FaultKind, service: &str) -> Option<Refusal>;
     /// See [`Kind::means`].
     fn means(&self, fault: FaultKind) -> Option<&'static str>;
-    /// See [`Kind::attach`].
+    /// An environment that meets the needs: see [`Kind::attach`].
+    ///
+    /// # Errors
+    /// Those of the kind; a need that is not met, or of which nobody knows whether it is.
     fn attach<'a>(
         &'a self,
         site: &'a Site,
@@ -135,8 +186,26 @@ pub trait AnyKind: Debug + Send + Sync {
     ) -> BoxFuture<'a, EnvironmentResult<Arc<dyn Environment>>>;
     /// See [`Kind::kept`].
     fn kept<'a>(&'a self, site: &'a Site) -> BoxFuture<'a, EnvironmentResult<Option<Arc<dyn Environment>>>>;
-    /// The settings, for commands that exist for one kind only.
-    fn settings(&self) -> &dyn Any;
+    /// See [`Kind::keep`].
+    fn keep<'a>(
+        &'a self,
+        site: &'a Site,
+        needs: &'a Needs,
+        keeper: Keeper<'a>,
+    ) -> BoxFuture<'a, EnvironmentResult<Kept>>;
+    /// See [`Kind::release`].
+    fn release<'a>(
+        &'a self,
+        site: &'a Site,
+        alone: &'a mut (dyn FnMut() -> EnvironmentResult<()> + Send),
+    ) -> BoxFuture<'a, EnvironmentResult<bool>>;
+    /// See [`Kind::fetch_ahead`].
+    fn fetch_ahead<'a>(
+        &'a self,
+        site: &'a Site,
+        needs: &'a Needs,
+        progress: &'a (dyn Fn(String) + Sync),
+    ) -> BoxFuture<'a, EnvironmentResult<Vec<FetchedAhead>>>;
 }
 
 impl<K: Kind> AnyKind for K {
@@ -186,15 +255,46 @@ impl<K: Kind> AnyKind for K {
         needs: &'a Needs,
         host: &'a mut dyn Host,
     ) -> BoxFuture<'a, EnvironmentResult<Arc<dyn Environment>>> {
-        Kind::attach(self, site, needs, host)
+        Box::pin(async move {
+            let environment = Kind::attach(self, site, needs, host).await?;
+            let unmet = unmet(&environment.offer(needs).await, needs);
+            if unmet.is_empty() {
+                return Ok(environment);
+            }
+            // Nobody uses it; that it is not what is needed says more than what ending it may say.
+            let _ = environment.shutdown().await;
+            Err(refusal(&site.name, &unmet))
+        })
     }
 
     fn kept<'a>(&'a self, site: &'a Site) -> BoxFuture<'a, EnvironmentResult<Option<Arc<dyn Environment>>>> {
         Kind::kept(self, site)
     }
 
-    fn settings(&self) -> &dyn Any {
-        self
+    fn keep<'a>(
+        &'a self,
+        site: &'a Site,
+        needs: &'a Needs,
+        keeper: Keeper<'a>,
+    ) -> BoxFuture<'a, EnvironmentResult<Kept>> {
+        Kind::keep(self, site, needs, keeper)
+    }
+
+    fn release<'a>(
+        &'a self,
+        site: &'a Site,
+        alone: &'a mut (dyn FnMut() -> EnvironmentResult<()> + Send),
+    ) -> BoxFuture<'a, EnvironmentResult<bool>> {
+        Kind::release(self, site, alone)
+    }
+
+    fn fetch_ahead<'a>(
+        &'a self,
+        site: &'a Site,
+        needs: &'a Needs,
+        progress: &'a (dyn Fn(String) + Sync),
+    ) -> BoxFuture<'a, EnvironmentResult<Vec<FetchedAhead>>> {
+        Kind::fetch_ahead(self, site, needs, progress)
     }
 }
 

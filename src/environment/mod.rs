@@ -9,14 +9,18 @@ mod environment_error;
 mod facts;
 mod fault_kind;
 mod grant;
+mod kept;
 mod kind;
 mod kinds;
 pub mod local;
 pub mod mock;
 mod needs;
+mod observation;
 mod offer;
 mod recipe;
+mod release;
 pub mod remote;
+mod reuse;
 mod service_id;
 mod site;
 
@@ -28,11 +32,15 @@ pub use facts::{
 };
 pub use fault_kind::FaultKind;
 pub use grant::Grant;
+pub use kept::{FetchedAhead, Keeper, Kept};
 pub use kind::{AnyKind, Host, Kind};
 pub use kinds::{KINDS, builtin};
 pub use needs::{Capability, Controllers, Needs, VersionRange};
-pub use offer::unmet;
+pub use observation::observe;
+pub use offer::{Offer, unmet};
 pub use recipe::Recipe;
+pub use release::Release;
+pub use reuse::unsuited;
 pub use service_id::ServiceId;
 pub use site::{Refusal, Site};
 
@@ -63,6 +71,10 @@ pub trait Environment: Send + Sync {
 
     /// The services that exist here, in start order.
     fn services(&self) -> Vec<ServiceInfo>;
+
+    /// What is known here of what a scenario can need: what `needs` name is looked at, the rest need not be. What cannot be
+    /// seen is unknown, and with that not met.
+    fn offer<'a>(&'a self, needs: &'a Needs) -> BoxFuture<'a, Offer>;
 
     /// How another process undoes `fault`, to be written down before it is applied; `None` where it needs nothing but the
     /// environment itself to do so.

@@ -1,6 +1,6 @@
 //! What a plan needs of its environment.
 
-use super::ServiceId;
+use super::{Release, ServiceId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,9 +48,22 @@ pub enum Controllers {
     Dedicated,
 }
 
+impl fmt::Display for Controllers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Combined => "combined",
+            Self::Dedicated => "dedicated",
+        })
+    }
+}
+
 /// A range of Kafka versions such as `>=3.6`, `<4`, `3.6` (any 3.6.x) or `>=3.6, <4`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VersionRange(Vec<(Comparison, Vec<u32>)>);
+pub struct VersionRange {
+    /// As it was written.
+    text: String,
+    bounds: Vec<(Comparison, Vec<u32>)>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Comparison {
@@ -79,7 +92,7 @@ impl std::str::FromStr for VersionRange {
             .unwrap_or((Comparison::Prefix, part));
             bounds.push((comparison, parse_version(rest.trim())?));
         }
-        Ok(Self(bounds))
+        Ok(Self { text: text.trim().to_owned(), bounds })
     }
 }
 
@@ -91,11 +104,34 @@ fn parse_version(text: &str) -> Result<Vec<u32>, String> {
         .collect()
 }
 
+impl fmt::Display for VersionRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 impl VersionRange {
+    /// Whether a release lies in the range; `None` where that depends on what is not known of it.
+    pub fn admits_release(&self, release: &Release) -> Option<bool> {
+        let (major, minor) = match release {
+            Release::Exact(version) => return Some(self.admits(version)),
+            Release::Minor(major, minor) => (major, minor),
+        };
+        // What a range admits of one minor release has no gaps: its ends, and the bounds with their neighbours, tell all.
+        let named = self.bounds.iter().filter_map(|(_, bound)| bound.get(2).copied());
+        let near = named.flat_map(|patch| [patch.saturating_sub(1), patch, patch.saturating_add(1)]);
+        let admits = |patch: u32| self.admits(&format!("{major}.{minor}.{patch}"));
+        match (admits(0), admits(u32::MAX)) {
+            (true, true) => Some(true),
+            (false, false) if !near.into_iter().any(admits) => Some(false),
+            _ => None,
+        }
+    }
+
     /// Whether a version such as `3.6.1` lies in the range. An unreadable version does not.
     pub fn admits(&self, version: &str) -> bool {
         let Ok(version) = parse_version(version) else { return false };
-        self.0.iter().all(|(comparison, bound)| {
+        self.bounds.iter().all(|(comparison, bound)| {
             let mut padded = version.clone();
             padded.resize(padded.len().max(bound.len()), 0);
             let mut full = bound.clone();
@@ -172,7 +208,7 @@ impl Needs {
 
 #[cfg(test)]
 mod tests {
-    use super::VersionRange;
+    use super::{Release, VersionRange};
 
     #[test]
     fn version_ranges_admit_what_they_say() {
@@ -193,5 +229,27 @@ mod tests {
             assert_eq!(parsed.admits(version), expected, "{range} {version}");
         }
         assert!(">= three".parse::<VersionRange>().is_err());
+    }
+
+    #[test]
+    fn of_a_release_without_its_patch_a_range_says_only_what_holds_for_all() {
+        let cases = [
+            (">=3.6", Some(true)),
+            (">=4", Some(false)),
+            ("3.6", Some(true)),
+            ("<3.6", Some(false)),
+            (">=3.6.1", None),
+            ("<3.6.2", None),
+            ("3.6.1", None),
+            (">3.6.0, <3.6.2", None),
+            ("<=3.6", Some(true)),
+            (">3.6", Some(false)),
+            (">=3.5.1, <4", Some(true)),
+        ];
+        for (range, expected) in cases {
+            let parsed: VersionRange = range.parse().expect(range);
+            assert_eq!(parsed.admits_release(&Release::Minor(3, 6)), expected, "{range}");
+            assert_eq!(parsed.to_string(), range);
+        }
     }
 }

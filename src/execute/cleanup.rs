@@ -97,7 +97,10 @@ async fn delete(run: &SharedRun, resource: &Resource) -> Result<(), Why> {
         }
         Resource::Group(name) => delete_group(run, name).await,
         Resource::Connector(_) | Resource::Slot(_) | Resource::Publication(_) => {
-            delete_external(resource, &run.endpoints).await.map(drop).map_err(Why::Unanswered)
+            delete_external(resource, &run.endpoints)
+                .await
+                .map(drop)
+                .map_err(|error| Why::Unanswered(error.to_string()))
         }
     }
 }

@@ -69,11 +69,13 @@ pub struct RunJob {
     pub granted: BTreeSet<Grant>,
     /// Whether things that kscen did not make may be deleted.
     pub allow_delete: bool,
+    /// Whether a thread feels beside the run how busy the machine is. It has no place where time is not the machine's.
+    pub feels_machine: bool,
 }
 
 /// Runs a plan and returns its record with the verdict. Never fails: what goes wrong is in the record.
 pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
-    let RunJob { plan, folder, watchers, interrupt, keep, granted, allow_delete } = job;
+    let RunJob { plan, folder, watchers, interrupt, keep, granted, allow_delete, feels_machine } = job;
     let clock = RunClock::start();
     let recorder = Recorder::start(&plan.bindings.run_id, clock, Arc::clone(&plan.redactor), watchers);
     recorder.emit(opening(&plan));
@@ -118,7 +120,7 @@ pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
                         admin: OnceLock::new(),
                         wire: OnceLock::new(),
                     });
-                    perform(&run, &plan, interrupt, keep).await;
+                    perform(&run, &plan, interrupt, keep, feels_machine).await;
                     crate::delivery::write_accounts(&run);
                     excerpts::keep_client(&run, client_logs.take());
                     journal.close();
@@ -196,11 +198,9 @@ pub(super) fn failure(code: &str, message: String, help: Option<String>, log: Ve
 ///
 /// Asked to end once, everything after the load goes on: faults are undone, `finally` runs, what was made is deleted.
 /// Asked twice, whatever is being waited for is abandoned, and faults are undone.
-async fn perform(run: &Arc<SharedRun>, plan: &Plan, interrupt: Interrupt, keep: bool) {
+async fn perform(run: &Arc<SharedRun>, plan: &Plan, interrupt: Interrupt, keep: bool, feels_machine: bool) {
     let pids = Pids::default();
-    // A scripted environment has no Kafka and a time of its own, in which a thread has no place.
-    let real = !run.endpoints.bootstrap.is_empty();
-    let pulse = real.then(|| Pulse::start(run.clock, run.recorder.clone(), Arc::clone(&pids)));
+    let pulse = feels_machine.then(|| Pulse::start(run.clock, run.recorder.clone(), Arc::clone(&pids)));
     let sampler = tokio::spawn(sampler::sample(Arc::clone(run), pids));
     let (watched, over) = (Arc::clone(run), Arc::new(Notify::new()));
     let told_over = Arc::clone(&over);

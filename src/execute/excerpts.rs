@@ -2,7 +2,7 @@
 
 use crate::environment::{LogLine, LogQuery};
 use crate::kafka::ClientLog;
-use crate::record::{EventKind, FaultRecord, LogExcerpt};
+use crate::record::{EventKind, FaultRecord, LogExcerpt, TargetKind};
 use crate::verb::SharedRun;
 
 /// Seconds before and after a fault whose log lines are kept.
@@ -13,7 +13,9 @@ const LINES: usize = 200;
 /// Keeps the log lines of every disturbed service around each fault.
 pub(super) async fn keep(run: &SharedRun, faults: &[FaultRecord]) {
     for fault in faults {
-        if !run.environment.services().iter().any(|service| service.name == fault.target) {
+        if fault.kind != Some(TargetKind::Service)
+            || !run.environment.services().iter().any(|service| service.name == fault.target)
+        {
             continue;
         }
         let end = fault.ready.or(fault.undone).or(fault.effective).unwrap_or(fault.requested);

@@ -1,12 +1,13 @@
 //! Faults on connectors.
 
 use super::fault_error::FaultError;
-use super::target::{Answer, Condition, Nature, Rank, Target, Undone};
+use super::target::{Answer, Condition, Nature, Target, Undone};
 use super::undo::Undo;
 use crate::connect::{ConnectClient, ConnectError, ConnectorStatus, EffectProbe, RestartScope, State};
 use crate::database::SlotProbe;
 use crate::environment::{Action, Effect, EnvironmentError, Grip};
 use crate::moment;
+use crate::record::TargetKind;
 use std::time::{Duration, Instant};
 
 /// How long a connector may take to reach the state that it is asked for.
@@ -84,8 +85,8 @@ impl Target for ConnectorFault {
         }
     }
 
-    fn rank(&self) -> Rank {
-        Rank::Connector
+    fn kind(&self) -> TargetKind {
+        TargetKind::Connector
     }
 
     fn condition(&self) -> Option<Condition> {

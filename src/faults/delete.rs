@@ -1,9 +1,9 @@
 //! Deletes what is not Kafka's (connectors, replication slots, publications), and gives connectors back as they were.
 
-use super::Resource;
+use super::{FaultError, Resource};
 use crate::connect::{ConnectClient, ConnectorConfig};
 use crate::database::Database;
-use crate::environment::Endpoints;
+use crate::environment::{Endpoints, EnvironmentError};
 use std::time::Duration;
 
 /// How long deleting one thing may take.
@@ -12,31 +12,25 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Deletes what is not Kafka's. False where it did not exist any more.
 ///
 /// # Errors
-/// Why it could not be deleted, in words.
-pub async fn delete_external(resource: &Resource, endpoints: &Endpoints) -> Result<bool, String> {
-    let database = async || {
-        let url = endpoints.postgres.as_deref().unwrap_or_default();
-        let database = Database::from_url(url).map_err(|error| error.to_string())?;
-        database.connect_within(PATIENCE / 2).await.map_err(|error| error.to_string())
-    };
+/// An address that the environment does not name, or what the service says.
+pub async fn delete_external(resource: &Resource, endpoints: &Endpoints) -> Result<bool, FaultError> {
     match resource {
-        Resource::Topic(_) | Resource::Group(_) => Err("only the run that created it deletes it".to_owned()),
-        Resource::Connector(name) => {
-            let url = endpoints.connect.as_deref().unwrap_or_default();
-            let connect = ConnectClient::new(url).map_err(|error| error.to_string())?;
-            connect.delete(name, PATIENCE).await.map_err(|error| error.to_string())
+        Resource::Topic(_) | Resource::Group(_) => {
+            let message = format!("{resource}: only the run that created it deletes it");
+            Err(EnvironmentError::Unsupported { message }.into())
         }
+        Resource::Connector(name) => Ok(worker(endpoints)?.delete(name, PATIENCE).await?),
         Resource::Slot(name) => {
-            let session = database().await?;
+            let session = database(endpoints)?.connect_within(PATIENCE / 2).await?;
             if let Ok(dropped) = session.drop_slot(name, PATIENCE / 4).await {
                 return Ok(dropped);
             }
             // A connector that could not be deleted, or hangs, keeps its slot: the log must not be pinned for that.
-            session.disconnect_slot(name).await.map_err(|error| error.to_string())?;
-            session.drop_slot(name, PATIENCE / 4).await.map_err(|error| error.to_string())
+            session.disconnect_slot(name).await?;
+            Ok(session.drop_slot(name, PATIENCE / 4).await?)
         }
         Resource::Publication(name) => {
-            database().await?.drop_publication(name).await.map_err(|error| error.to_string())
+            Ok(database(endpoints)?.connect_within(PATIENCE / 2).await?.drop_publication(name).await?)
         }
     }
 }
@@ -44,11 +38,32 @@ pub async fn delete_external(resource: &Resource, endpoints: &Endpoints) -> Resu
 /// Gives a connector its former configuration back. False where there is none any more.
 ///
 /// # Errors
-/// Why that could not be done, in words.
-pub async fn restore_connector(name: &str, config: &ConnectorConfig, endpoints: &Endpoints) -> Result<bool, String> {
-    let url = endpoints.connect.as_deref().unwrap_or_default();
-    let connect = ConnectClient::new(url).map_err(|error| error.to_string())?;
-    connect.restore(name, config, PATIENCE).await.map_err(|error| error.to_string())
+/// See [`delete_external`].
+pub async fn restore_connector(
+    name: &str,
+    config: &ConnectorConfig,
+    endpoints: &Endpoints,
+) -> Result<bool, FaultError> {
+    Ok(worker(endpoints)?.restore(name, config, PATIENCE).await?)
+}
+
+/// The Connect worker of an environment.
+pub(super) fn worker(endpoints: &Endpoints) -> Result<ConnectClient, FaultError> {
+    let url = endpoints.connect.as_deref().ok_or_else(|| nowhere("Kafka Connect", "connect"))?;
+    Ok(ConnectClient::new(url)?)
+}
+
+fn database(endpoints: &Endpoints) -> Result<Database, FaultError> {
+    let url = endpoints.postgres.as_deref().ok_or_else(|| nowhere("PostgreSQL", "postgres"))?;
+    Ok(Database::from_url(url)?)
+}
+
+/// The error for a service that cannot be asked, because nothing says where it is.
+fn nowhere(service: &str, key: &str) -> EnvironmentError {
+    EnvironmentError::Prerequisite {
+        message: format!("the environment has no address of {service}"),
+        remedy: format!("add `{key}: {{ url: … }}` to the environment in kscen.yaml"),
+    }
 }
 
 #[cfg(test)]
@@ -118,5 +133,42 @@ mod tests {
             let results = undo_journalled(&entries, None, &endpoints).await;
             assert!(results[0].1.is_ok() && put.try_recv().is_err(), "{:?}", results[0].1);
         }
+    }
+
+    /// Nothing says where the worker is: that does not change by waiting.
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_address_is_told_at_once_and_with_its_remedy() {
+        let began = tokio::time::Instant::now();
+        let resource = |resource: Resource| Undo::Delete { resource };
+        let undos = [
+            Undo::Resume { connector: "orders".to_owned() },
+            former().undo,
+            resource(Resource::Connector("orders".to_owned())),
+            resource(Resource::Slot("s".to_owned())),
+            resource(Resource::Publication("p".to_owned())),
+        ];
+        for undo in undos {
+            let entries = [Journalled { fault: "f".to_owned(), undo, recipe: None }];
+            let results = undo_journalled(&entries, None, &Endpoints::default()).await;
+            let error = results[0].1.as_ref().expect_err("nobody can be asked");
+            assert!(error.to_string().contains("no address of"), "{error}");
+            assert!(error.remedy().is_some_and(|remedy| remedy.contains("url")), "{error}");
+        }
+        assert!(began.elapsed().is_zero(), "{:?}", began.elapsed());
+    }
+
+    /// Connect is there and says no: what it said can be matched on.
+    #[tokio::test]
+    async fn what_a_service_answers_stays_the_cause() {
+        let endpoints =
+            Endpoints { postgres: Some("postgres://nobody/x?sslmode=perhaps".to_owned()), ..Endpoints::default() };
+        let entries = [Journalled {
+            fault: "slot".to_owned(),
+            undo: Undo::Delete { resource: Resource::Slot("s".to_owned()) },
+            recipe: None,
+        }];
+        let results = undo_journalled(&entries, None, &endpoints).await;
+        let error = results[0].1.as_ref().expect_err("the address is wrong");
+        assert!(crate::ground::cause::<crate::database::DatabaseError>(error).is_some(), "{error:?}");
     }
 }

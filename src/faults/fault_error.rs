@@ -1,7 +1,9 @@
 //! Why a fault could not be applied, was not in force, or could not be undone.
 
 use crate::connect::ConnectError;
+use crate::database::DatabaseError;
 use crate::environment::EnvironmentError;
+use crate::ground::Cause;
 use crate::wire::WireError;
 use std::error::Error;
 use std::fmt;
@@ -30,12 +32,16 @@ pub enum FaultError {
     Connect(Box<ConnectError>),
     /// Kafka's reason.
     Wire(Box<WireError>),
+    /// The database's reason.
+    Database(Box<DatabaseError>),
     /// The reader's reason, or that of a program under test.
     Reader {
         /// Stable kebab-case code.
         code: &'static str,
         /// What happened.
         message: String,
+        /// The error behind it, where there is one.
+        cause: Option<Cause>,
     },
     /// The undo journal cannot be written, so nothing was disturbed.
     Journal(io::Error),
@@ -50,6 +56,31 @@ impl FaultError {
     /// Whether there was nothing that the fault could change.
     pub(super) fn is_no_effect(&self) -> bool {
         matches!(self, Self::NoEffect { .. })
+    }
+}
+
+impl FaultError {
+    /// What to do about it, where that is known.
+    pub fn remedy(&self) -> Option<&str> {
+        match self {
+            Self::Environment(error) => error.remedy(),
+            _ => None,
+        }
+    }
+
+    /// Whether the same may succeed in a moment, because a service has only just been started: not where an address is missing or
+    /// wrong, or something is refused.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Environment(error) => matches!(
+                error,
+                EnvironmentError::NotReady { .. } | EnvironmentError::Died { .. } | EnvironmentError::Failed { .. }
+            ),
+            Self::Connect(error) => !matches!(**error, ConnectError::Misuse { .. } | ConnectError::Unsupported { .. }),
+            Self::Database(error) => !matches!(**error, DatabaseError::Misuse { .. } | DatabaseError::Address { .. }),
+            Self::Wire(error) => error.is_passing(),
+            Self::NoEffect { .. } | Self::NotInForce { .. } | Self::Reader { .. } | Self::Journal(_) => false,
+        }
     }
 }
 
@@ -68,6 +99,12 @@ impl From<WireError> for FaultError {
     }
 }
 
+impl From<DatabaseError> for FaultError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(Box::new(error))
+    }
+}
+
 impl From<ConnectError> for FaultError {
     fn from(error: ConnectError) -> Self {
         Self::Connect(Box::new(error))
@@ -81,6 +118,7 @@ impl fmt::Display for FaultError {
             Self::NotInForce { fault, why } => write!(f, "{fault} was not in force to its end: {why}"),
             Self::Environment(error) => error.fmt(f),
             Self::Connect(error) => error.fmt(f),
+            Self::Database(error) => error.fmt(f),
             Self::Wire(error) => f.write_str(&error.in_full()),
             Self::Reader { message, .. } => f.write_str(message),
             Self::Journal(error) => {
@@ -95,9 +133,11 @@ impl Error for FaultError {
         match self {
             Self::Environment(error) => Some(error),
             Self::Connect(error) => Some(error.as_ref()),
+            Self::Database(error) => Some(error.as_ref()),
             Self::Wire(error) => Some(error.as_ref()),
             Self::Journal(error) => Some(error),
-            Self::NoEffect { .. } | Self::NotInForce { .. } | Self::Reader { .. } => None,
+            Self::Reader { cause, .. } => cause.as_ref().map(Cause::error),
+            Self::NoEffect { .. } | Self::NotInForce { .. } => None,
         }
     }
 }

@@ -2,16 +2,17 @@
 //!
 //! One rule for all. A fault with a time is undone when that is over, when the step's own time is up, when the run is to end,
 //! when it is over by itself, or when it is in force no longer; then the step waits until the target is ready. A step that is given up meanwhile leaves
-//! its fault to the end of `steps`, and so does a fault without a time, unless it is meant to stay.
+//! its fault to the end of `steps`, and so does a fault without a time. A fault that is meant to stay is undone by nobody, whatever
+//! it acts on and whatever ends its step or the run; it does not stand in the journal.
 
 use super::fault_error::FaultError;
 use super::guard;
 use super::lanes::Turn;
 use super::stack::{PATIENCE, Stack, UndoStack, UndoneBy};
-use super::target::{Nature, Rank, Target};
+use super::target::{Nature, Target};
 use crate::environment::{Effect, Grip};
 use crate::moment;
-use crate::record::{EventKind, FaultRecord};
+use crate::record::{EventKind, FaultRecord, TargetKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ pub(crate) struct Order {
     pub(crate) target: Arc<dyn Target>,
     /// How long it is held; `None` until somebody else undoes it.
     pub(crate) hold: Option<Duration>,
-    /// Whether it stays after the run.
+    /// Whether it stays after the run: nobody undoes it.
     pub(crate) leave: bool,
     /// Whether to wait until the target is ready.
     pub(crate) until_ready: bool,
@@ -83,7 +84,7 @@ async fn last(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<Done, FaultError> {
     let target = &order.target;
-    let fate = if order.leave && order.hold.is_none() { UndoneBy::Stays } else { UndoneBy::Held };
+    let fate = if order.leave { UndoneBy::Stays } else { UndoneBy::Held };
     let mut turn = enter(stack, target.as_ref()).await;
     let shared = shared(stack, target.as_ref())?;
     if shared.is_none() {
@@ -105,22 +106,31 @@ async fn last(
     let Some(hold) = order.hold else { return Ok(done) };
     // What lasts until it is over by itself has no end that an instant could name.
     let end = effect.effective.checked_add(hold);
-    let over = tokio::select! {
-        over = target.over() => Some(over),
-        () = async {
-            match end {
-                Some(end) => guard::until(stack, number, end).await,
-                None => std::future::pending().await,
-            }
-        } => None,
-        () = async {
-            stop.await;
-            guard::last_look(stack, number, moment::now() + target.look_takes()).await;
-        } => None,
-        () = guard::lost(stack, number) => None,
+    let until = async {
+        match end {
+            Some(end) => guard::until(stack, number, end).await,
+            None => std::future::pending().await,
+        }
     };
-    if let Some(over) = over {
-        return Ok(ended(stack, order, held, &effect, over).await);
+    let stopped = async {
+        stop.await;
+        guard::last_look(stack, number, moment::now() + target.look_takes()).await;
+    };
+    tokio::select! {
+        over = target.over() => return Ok(ended(stack, order, held, &effect, over).await),
+        () = until => {}
+        () = stopped => {
+            if order.leave {
+                return Ok(done);
+            }
+        }
+        () = guard::lost(stack, number) => {}
+    }
+    if order.leave {
+        // It has ended although it was to stay, and nobody undoes it.
+        let why = stack.strike(number).and_then(|record| record.ended_early);
+        done.failure = why.map(|why| not_in_force(target.as_ref(), why));
+        return Ok(done);
     }
     let record = match stack.undo(number, PATIENCE).await {
         Ok(record) => record,
@@ -135,10 +145,13 @@ async fn last(
     let up = record.undone;
     done.ready(stack, order, up, vec![record]).await;
     if let Some(why) = early {
-        let fault = format!("{} of {}", target.what(), target.name());
-        done.failure = Some(FaultError::NotInForce { fault, why });
+        done.failure = Some(not_in_force(target.as_ref(), why));
     }
     Ok(done)
+}
+
+fn not_in_force(target: &dyn Target, why: String) -> FaultError {
+    FaultError::NotInForce { fault: format!("{} of {}", target.what(), target.name()), why }
 }
 
 /// A fault that is over by itself: there is nothing to undo any more. Where that cannot be seen, it is left to the end of
@@ -244,7 +257,7 @@ async fn repair(stack: &Arc<Stack>, order: &Order, in_force: impl FnOnce() + Sen
 
 /// From when a target counts as coming up: a connector answers only when it runs, so from when it was asked to.
 fn up_since(target: &dyn Target, effect: &Effect) -> Instant {
-    if target.rank() == Rank::Connector { effect.down.unwrap_or(effect.requested) } else { effect.effective }
+    if target.kind() == TargetKind::Connector { effect.down.unwrap_or(effect.requested) } else { effect.effective }
 }
 
 impl Done {
@@ -257,7 +270,7 @@ impl Done {
     /// Waits until the target is ready, unless another fault keeps it from that, and enters when that was.
     async fn ready(&mut self, stack: &Stack, order: &Order, up: Option<f64>, records: Vec<FaultRecord>) {
         let target = &order.target;
-        if !order.until_ready || stack.is_hindered(&target.name()) {
+        if !order.until_ready || stack.is_hindered(target.as_ref()) {
             return;
         }
         let ready = match target.ready(PATIENCE).await {

@@ -1,13 +1,16 @@
 //! The undo journal: faults on disk before they are applied, so that a killed run can be repaired.
 //!
-//! One line of JSON for each announcement and each strike, synced before the fault is applied. A torn last line was
-//! never acted on and is ignored.
+//! One line of JSON for each announcement and each strike, synced before the fault is applied. A last line that was torn while it
+//! was written was never acted on and is ignored. Any other line that cannot be read may be a fault in force: nothing is undone,
+//! and the journal stays as it is.
 
 use super::undo::Journalled;
 use crate::ground::lock;
 use crate::ground::private;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -36,14 +39,13 @@ impl Journal {
     /// Creates or continues the journal at `path`.
     ///
     /// # Errors
-    /// Where the file cannot be read or opened.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let open: BTreeSet<u64> = read(path)?.into_keys().collect();
-        let mut file = private::options().create(true).append(true).open(path)?;
-        if file.metadata()?.len() > 0 {
-            // What follows a torn line must not become a part of it.
-            file.write_all(b"\n")?;
-        }
+    /// Where the file cannot be opened, or a line of it cannot be read.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let Content { faults, whole } = read(path)?;
+        let open: BTreeSet<u64> = faults.into_keys().collect();
+        let file = private::options().create(true).append(true).open(path)?;
+        // What follows a torn line must not become a part of it.
+        file.set_len(whole)?;
         let next = open.last().map_or(1, |last| last + 1);
         Ok(Self { state: Mutex::new(State { file: Some(file), next, open }), path: path.to_owned() })
     }
@@ -105,33 +107,81 @@ impl State {
     }
 }
 
+/// Why a journal cannot be used.
+#[derive(Debug)]
+pub enum JournalError {
+    /// The file cannot be read or written.
+    File(io::Error),
+    /// A line cannot be read: it was damaged, or another version of kscen wrote it.
+    Line {
+        /// Its number, from 1.
+        line: usize,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+impl fmt::Display for JournalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => error.fmt(f),
+            Self::Line { line, source } => write!(f, "line {line} cannot be read: {source}"),
+        }
+    }
+}
+
+impl Error for JournalError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::File(error) => Some(error),
+            Self::Line { source, .. } => Some(source),
+        }
+    }
+}
+
+impl From<io::Error> for JournalError {
+    fn from(error: io::Error) -> Self {
+        Self::File(error)
+    }
+}
+
 /// What a journal says is still in force, last first.
 ///
 /// # Errors
-/// Where the file cannot be read. A missing journal is an empty one.
-pub fn open_faults(path: &Path) -> io::Result<Vec<Journalled>> {
-    Ok(read(path)?.into_values().rev().collect())
+/// Where the file, or a line of it, cannot be read. A missing journal is an empty one.
+pub fn open_faults(path: &Path) -> Result<Vec<Journalled>, JournalError> {
+    Ok(read(path)?.faults.into_values().rev().collect())
 }
 
-/// What is in force, by number.
-fn read(path: &Path) -> io::Result<BTreeMap<u64, Journalled>> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => return Err(error),
+/// What a journal holds.
+#[derive(Default)]
+struct Content {
+    /// What is in force, by number.
+    faults: BTreeMap<u64, Journalled>,
+    /// How many bytes its lines take, without a torn one.
+    whole: u64,
+}
+
+fn read(path: &Path) -> Result<Content, JournalError> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Content::default()),
+        Err(error) => return Err(error.into()),
     };
-    let mut open = BTreeMap::new();
-    for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
-        match line {
-            Line::Announce { number, entry } => {
-                open.insert(number, entry);
-            }
-            Line::Strike { number } => {
-                open.remove(&number);
+    let mut content = Content::default();
+    for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        if !line.trim_ascii().is_empty() {
+            match serde_json::from_slice(line) {
+                Ok(Line::Announce { number, entry }) => drop(content.faults.insert(number, entry)),
+                Ok(Line::Strike { number }) => drop(content.faults.remove(&number)),
+                // Nothing is done before the whole line is on the disk.
+                Err(error) if error.is_eof() && !line.ends_with(b"\n") => return Ok(content),
+                Err(source) => return Err(JournalError::Line { line: index + 1, source }),
             }
         }
+        content.whole += line.len() as u64;
     }
-    Ok(open)
+    Ok(content)
 }
 
 #[cfg(test)]
@@ -187,5 +237,54 @@ mod tests {
         numbers.into_iter().for_each(|number| last.strike(number));
         last.close();
         assert!(!path.exists(), "nothing is in force any more");
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_named_and_nothing_is_forgotten() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("undo.journal");
+        let known = r#"{"announce":{"number":1,"entry":{"fault":"pause of kafka-1","undo":{"act":{"service":"kafka-1","action":"resume"}},"recipe":null}}}"#;
+        let unknown_undo = r#"{"announce":{"number":2,"entry":{"fault":"quota of orders","undo":{"quota":{"topic":"orders"}},"recipe":null}}}"#;
+        let unknown_peers = r#"{"announce":{"number":2,"entry":{"fault":"network cut of kafka-1","undo":{"heal":{"fault":{"service":"kafka-1","kind":"cut","between":"racks","direction":"both"}}},"recipe":null}}}"#;
+        let damaged = r#"{"announce":{"number":2,"entry":{"fau"#;
+        for (second, why) in [
+            (unknown_undo, "`quota`"),
+            (unknown_peers, "`racks`"),
+            (damaged, "control character"),
+            ("\u{1}", "expected"),
+        ] {
+            // In the middle, at the end, and at the end without its newline where it is no torn line.
+            for text in
+                [format!("{known}\n{second}\n{known}\n"), format!("{known}\n{second}\n"), format!("{known}\n{second}")]
+            {
+                let torn = !text.ends_with('\n') && second == damaged;
+                std::fs::write(&path, &text).expect("writes");
+                match open_faults(&path) {
+                    Ok(open) => assert!(torn && open.len() == 1, "{text}"),
+                    Err(error) => {
+                        let shown = error.to_string();
+                        assert!(!torn && shown.contains("line 2") && shown.contains(why), "{shown}");
+                        assert!(error.source().is_some(), "it can be matched on");
+                        assert!(Journal::open(&path).is_err(), "a run does not go on behind it");
+                    }
+                }
+                assert_eq!(std::fs::read_to_string(&path).expect("reads"), text, "it stays as it was");
+            }
+        }
+    }
+
+    #[test]
+    fn a_torn_line_is_cut_off_before_anything_follows_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("undo.journal");
+        // As the version before left it, which put an empty line between two runs.
+        let text = r#"{"announce":{"number":3,"entry":{"fault":"pause of a","undo":{"resume":{"connector":"a"}},"recipe":null}}}"#;
+        std::fs::write(&path, format!("{text}\n\n{{\"strike\":{{\"num")).expect("writes");
+        let journal = Journal::open(&path).expect("opens");
+        let undo = Undo::Resume { connector: "b".to_owned() };
+        let entry = Journalled { fault: "pause of b".to_owned(), undo, recipe: None };
+        assert_eq!(journal.announce(&entry).expect("writes"), 4);
+        let faults: Vec<String> = open_faults(&path).expect("reads").into_iter().map(|open| open.fault).collect();
+        assert_eq!(faults, ["pause of b", "pause of a"]);
     }
 }

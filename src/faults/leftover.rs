@@ -1,9 +1,10 @@
 //! Undoes what a run that is gone left in force, from what it wrote down.
 
+use super::fault_error::FaultError;
 use super::owned::Resource;
 use super::stack::PATIENCE;
 use super::undo::{Journalled, Undo, cancel_moves, resume};
-use crate::environment::{Endpoints, Environment, EnvironmentError, EnvironmentResult};
+use crate::environment::{Endpoints, Environment, EnvironmentError};
 use crate::moment;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ pub async fn undo_journalled<'a>(
     entries: &'a [Journalled],
     environment: Option<&dyn Environment>,
     endpoints: &Endpoints,
-) -> Vec<(&'a Journalled, EnvironmentResult<String>)> {
+) -> Vec<(&'a Journalled, Result<String, FaultError>)> {
     let mut results = Vec::new();
     let mut later = Vec::new();
     for entry in entries {
@@ -24,15 +25,16 @@ pub async fn undo_journalled<'a>(
             (Undo::Resume { .. } | Undo::Reassign { .. } | Undo::Restore { .. } | Undo::Delete { .. }, ..) => {
                 later.push(entry)
             }
-            (_, Some(recipe), _) => results.push((entry, recipe.heal().await)),
+            (_, Some(recipe), _) => results.push((entry, recipe.heal().await.map_err(FaultError::from))),
             (_, None, Some(environment)) => results.push((entry, on(environment, &entry.undo).await)),
-            (_, None, None) => results.push((entry, Ok("nothing to undo: its stack no longer exists".to_owned()))),
+            // Nobody has looked whether it is in force.
+            (_, None, None) => results.push((entry, Err(out_of_hands().into()))),
         }
     }
     if let Some(environment) = environment {
         for (entry, result) in results.iter_mut().filter(|(entry, result)| result.is_ok() && entry.recipe.is_none()) {
             match entry.undo.until_ready(environment, PATIENCE).await {
-                Ok(()) | Err(EnvironmentError::UnknownService { .. }) => {}
+                Ok(()) | Err(FaultError::Environment(EnvironmentError::UnknownService { .. })) => {}
                 Err(error) => *result = Err(error),
             }
         }
@@ -50,26 +52,33 @@ pub async fn undo_journalled<'a>(
     results
 }
 
-async fn on(environment: &dyn Environment, undo: &Undo) -> EnvironmentResult<String> {
+/// The error for a fault on a service that kscen has no means to reach.
+fn out_of_hands() -> EnvironmentError {
+    EnvironmentError::Prerequisite {
+        message: "kscen does not control the services of this environment, and the journal does not say how to undo it"
+            .to_owned(),
+        remedy: "undo it by hand".to_owned(),
+    }
+}
+
+async fn on(environment: &dyn Environment, undo: &Undo) -> Result<String, FaultError> {
     match undo.carry_out(environment, PATIENCE).await {
         Ok(undone) if undone.acted => Ok("undone".to_owned()),
         Ok(_) => Ok("it was no longer in force".to_owned()),
         // Another stack of the same name: this one never had the service that was disturbed.
-        Err(EnvironmentError::UnknownService { .. }) => Ok("nothing to undo: its service no longer exists".to_owned()),
+        Err(FaultError::Environment(EnvironmentError::UnknownService { .. })) => {
+            Ok("nothing to undo: its service no longer exists".to_owned())
+        }
         Err(error) => Err(error),
     }
 }
 
-/// Tries until the deadline, once at least: its service may have been started just now.
-async fn when_reachable(undo: &Undo, endpoints: &Endpoints, deadline: Instant) -> EnvironmentResult<String> {
+/// Tries until the deadline, once at least: its service may have been started just now. What waiting does not change is told at once.
+async fn when_reachable(undo: &Undo, endpoints: &Endpoints, deadline: Instant) -> Result<String, FaultError> {
     loop {
         let result = match undo {
-            Undo::Delete { resource } => {
-                super::delete_external(resource, endpoints).await.map_err(EnvironmentError::failed)
-            }
-            Undo::Restore { connector, config } => {
-                super::restore_connector(connector, config, endpoints).await.map_err(EnvironmentError::failed)
-            }
+            Undo::Delete { resource } => super::delete_external(resource, endpoints).await,
+            Undo::Restore { connector, config } => super::restore_connector(connector, config, endpoints).await,
             Undo::Reassign { topic, partitions } => cancel_moves(topic, partitions, endpoints).await,
             Undo::Resume { connector } => resume(connector, endpoints, PATIENCE).await,
             Undo::Act { .. } | Undo::Heal { .. } => Ok(false),
@@ -80,8 +89,32 @@ async fn when_reachable(undo: &Undo, endpoints: &Endpoints, deadline: Instant) -
             (Ok(true), Undo::Reassign { .. }) => return Ok("cancelled".to_owned()),
             (Ok(true), _) => return Ok("resumed".to_owned()),
             (Ok(false), _) => return Ok("it was gone".to_owned()),
-            (Err(error), _) if moment::now() >= deadline => return Err(error),
+            (Err(error), _) if !error.is_passing() || moment::now() >= deadline => return Err(error),
             (Err(_), _) => tokio::time::sleep(RETRY).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::{Action, Direction, NetworkFault, NetworkFaultKind, Peers};
+
+    /// A journal of the version before on somebody else's cluster: there is no environment that could be looked at.
+    #[tokio::test]
+    async fn what_nobody_can_look_at_is_not_said_to_be_over() {
+        let fault = NetworkFault {
+            service: "kafka-1".to_owned(),
+            kind: NetworkFaultKind::Cut,
+            between: Peers::Clients,
+            direction: Direction::Both,
+        };
+        let undos = [Undo::Heal { fault }, Undo::Act { service: "kafka-1".to_owned(), action: Action::Resume }];
+        for undo in undos {
+            let entries = [Journalled { fault: "network cut of kafka-1".to_owned(), undo, recipe: None }];
+            let results = undo_journalled(&entries, None, &Endpoints::default()).await;
+            let error = results[0].1.as_ref().expect_err("nobody has looked");
+            assert!(error.to_string().contains("does not control") && error.remedy().is_some(), "{error}");
         }
     }
 }

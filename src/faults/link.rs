@@ -1,10 +1,11 @@
 //! Faults on the connections of a service.
 
 use super::service::is_down;
-use super::target::{Answer, Condition, Nature, Rank, Target, Undone};
+use super::target::{Answer, Condition, Nature, Target, Undone};
 use super::undo::Undo;
 use crate::environment::{Effect, Environment, Grip, Intended, Lifecycle, NetworkFault, Recipe};
 use crate::moment;
+use crate::record::TargetKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,8 +38,8 @@ impl Target for LinkFault {
         Nature::Lasts
     }
 
-    fn rank(&self) -> Rank {
-        Rank::Service
+    fn kind(&self) -> TargetKind {
+        TargetKind::Service
     }
 
     fn condition(&self) -> Option<Condition> {

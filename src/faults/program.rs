@@ -1,9 +1,10 @@
 //! Faults on a program under test.
 
 use super::fault_error::FaultError;
-use super::target::{Answer, Condition, Nature, Rank, Target, Undone};
+use super::target::{Answer, Condition, Nature, Target, Undone};
 use crate::environment::{Action, Effect, Grip};
 use crate::moment;
+use crate::record::TargetKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -79,7 +80,7 @@ impl ProgramFault {
             }
             (Action::Wipe, _) => {
                 let message = format!("`{}` does not apply to a program, which has no data of its own", self.action);
-                return Err(FaultError::Reader { code: "not-for-programs", message });
+                return Err(FaultError::Reader { code: "not-for-programs", message, cause: None });
             }
             (_, ProgramState::Ended(how)) => format!("it does not run ({how})"),
             (Action::Start, _) => "it runs already".to_owned(),
@@ -133,8 +134,8 @@ impl Target for ProgramFault {
         }
     }
 
-    fn rank(&self) -> Rank {
-        Rank::Program
+    fn kind(&self) -> TargetKind {
+        TargetKind::Program
     }
 
     fn condition(&self) -> Option<Condition> {

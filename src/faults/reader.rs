@@ -1,10 +1,11 @@
 //! Faults on members of a reader.
 
 use super::fault_error::FaultError;
-use super::target::{Answer, Condition, Nature, Rank, Target, Undone};
+use super::target::{Answer, Condition, Nature, Target, Undone};
 use crate::environment::{Action, Effect, Grip};
 use crate::ground::{lock, plural};
 use crate::moment;
+use crate::record::TargetKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -132,7 +133,7 @@ impl ReaderFault {
             Action::Resume => self.reader.halt(&members, false).await?,
             Action::Wipe => {
                 let message = format!("`{}` does not apply to a reader, which has no data", self.action);
-                return Err(FaultError::Reader { code: "not-for-readers", message });
+                return Err(FaultError::Reader { code: "not-for-readers", message, cause: None });
             }
         }
         let proof = format!("{} of {} members run", self.reader.running().len(), self.reader.count());
@@ -157,8 +158,8 @@ impl Target for ReaderFault {
         }
     }
 
-    fn rank(&self) -> Rank {
-        Rank::Reader
+    fn kind(&self) -> TargetKind {
+        TargetKind::Reader
     }
 
     fn condition(&self) -> Option<Condition> {

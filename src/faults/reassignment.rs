@@ -1,11 +1,12 @@
 //! Moving the replicas of a topic's partitions: a disturbance that is over by itself once they are in place.
 
 use super::fault_error::FaultError;
-use super::target::{Answer, Condition, Nature, Rank, Target, Undone};
+use super::target::{Answer, Condition, Nature, Target, Undone};
 use super::undo::Undo;
 use crate::environment::{Effect, Grip};
 use crate::ground::lock;
 use crate::moment;
+use crate::record::TargetKind;
 use crate::wire::{WireCluster, WireError, reassignments, topics};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -220,8 +221,8 @@ impl Target for ReassignFault {
     }
 
     /// It is cancelled when the brokers are up again.
-    fn rank(&self) -> Rank {
-        Rank::Topic
+    fn kind(&self) -> TargetKind {
+        TargetKind::Topic
     }
 
     fn condition(&self) -> Option<Condition> {

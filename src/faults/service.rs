@@ -1,11 +1,12 @@
 //! Faults on services.
 
 use super::fault_error::FaultError;
-use super::target::{Answer, Condition, Nature, Rank, Target, Undone};
+use super::target::{Answer, Condition, Nature, Target, Undone};
 use super::undo::Undo;
 use crate::environment::{Action, Effect, Environment, Grip, Incarnation, Intended, Lifecycle, Recipe};
 use crate::ground::lock;
 use crate::moment;
+use crate::record::TargetKind;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -73,7 +74,7 @@ impl ServiceFault {
             recipe.heal().await?;
             return Ok(Undone { effective: moment::now(), acted: true });
         }
-        Err(error.into())
+        Err(error)
     }
 }
 
@@ -98,8 +99,8 @@ impl Target for ServiceFault {
         }
     }
 
-    fn rank(&self) -> Rank {
-        Rank::Service
+    fn kind(&self) -> TargetKind {
+        TargetKind::Service
     }
 
     fn condition(&self) -> Option<Condition> {

@@ -3,13 +3,13 @@
 use super::fault_error::FaultError;
 use super::journal::Journal;
 use super::lanes::Lanes;
-use super::target::{Condition, Rank, Target};
+use super::target::{Condition, Target};
 use super::unasked::Known;
 use super::undo::{Journalled, Undo};
 use crate::environment::{Effect, NetworkFaultKind, Recipe};
 use crate::ground::lock;
 use crate::moment;
-use crate::record::{EventKind, FaultRecord, InForce, Recorder, RunClock};
+use crate::record::{EventKind, FaultRecord, InForce, Recorder, RunClock, TargetKind};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -18,6 +18,11 @@ use tokio::task::AbortHandle;
 
 /// How long a service may take to be ready again.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// In which order what is in force is undone at the end: brokers answer for topics, and a connector can be resumed only when its
+/// worker is up again.
+const ORDER: [TargetKind; 5] =
+    [TargetKind::Service, TargetKind::Topic, TargetKind::Connector, TargetKind::Program, TargetKind::Reader];
 
 /// Who undoes a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,10 +76,10 @@ impl UndoStack {
     pub async fn undo_all(&self, held_too: bool, patience: Duration) -> Vec<String> {
         let stack = &self.0;
         let mut failures = Vec::new();
-        for rank in [Rank::Service, Rank::Topic, Rank::Connector, Rank::Program, Rank::Reader] {
+        for kind in ORDER {
             let mut tried = Vec::new();
             let mut repaired = Vec::new();
-            while let Some((number, target)) = stack.next(rank, held_too, &tried) {
+            while let Some((number, target)) = stack.next(kind, held_too, &tried) {
                 tried.push(number);
                 // It stays on the stack until it is undone: whoever is interrupted here can be followed by another.
                 match stack.undo(number, patience).await {
@@ -85,7 +90,7 @@ impl UndoStack {
             }
             // Only now: a service that was resumed is not ready while it is still cut off.
             for (target, mut record) in repaired {
-                if patience.is_zero() || stack.is_hindered(&target.name()) {
+                if patience.is_zero() || stack.is_hindered(target.as_ref()) {
                     continue;
                 }
                 match target.ready(patience).await {
@@ -122,10 +127,10 @@ impl Stack {
         self.open().iter_mut().find(|open| open.number == number).map(change)
     }
 
-    fn next(&self, rank: Rank, held_too: bool, tried: &[u64]) -> Option<(u64, Arc<dyn Target>)> {
+    fn next(&self, kind: TargetKind, held_too: bool, tried: &[u64]) -> Option<(u64, Arc<dyn Target>)> {
         let due = |open: &Open| open.fate == UndoneBy::Open || (held_too && open.fate == UndoneBy::Held);
         let open = self.open();
-        let wanted = |open: &&Open| due(open) && open.target.rank() == rank && !tried.contains(&open.number);
+        let wanted = |open: &&Open| due(open) && open.target.kind() == kind && !tried.contains(&open.number);
         open.iter().rev().find(wanted).map(|open| (open.number, Arc::clone(&open.target)))
     }
 
@@ -153,6 +158,7 @@ impl Stack {
         let record = FaultRecord {
             step: step.to_owned(),
             target: target.name(),
+            kind: Some(target.kind()),
             action: target.what(),
             requested: self.clock.now(),
             ..FaultRecord::default()
@@ -302,10 +308,14 @@ impl Stack {
         records
     }
 
-    /// Whether another fault keeps a service from being ready.
-    pub(super) fn is_hindered(&self, service: &str) -> bool {
+    /// Whether another fault keeps the target from being ready, which only a service can be kept from.
+    pub(super) fn is_hindered(&self, target: &dyn Target) -> bool {
+        if target.kind() != TargetKind::Service {
+            return false;
+        }
+        let service = target.name();
         let silences = |open: &Open| match &open.condition {
-            Some(Condition::Outlives(Undo::Act { service: disturbed, .. })) => disturbed == service,
+            Some(Condition::Outlives(Undo::Act { service: disturbed, .. })) => *disturbed == service,
             Some(Condition::Outlives(Undo::Heal { fault })) => {
                 fault.service == service && matches!(fault.kind, NetworkFaultKind::Cut | NetworkFaultKind::Reset)
             }

@@ -3,6 +3,7 @@
 use super::fault_error::FaultError;
 use super::undo::Undo;
 use crate::environment::{Effect, Environment, Grip, Lifecycle, Recipe};
+use crate::record::TargetKind;
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -58,21 +59,6 @@ pub(crate) struct Undone {
     pub(crate) acted: bool,
 }
 
-/// In which order what is in force is undone at the end: a connector can be resumed only when its worker is up again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rank {
-    /// Services and their networks.
-    Service,
-    /// Topics, which brokers answer for.
-    Topic,
-    /// Connectors.
-    Connector,
-    /// Programs under test.
-    Program,
-    /// Readers.
-    Reader,
-}
-
 /// Something that a fault acts on: a service, the connections of one, a connector, members of a reader.
 pub(crate) trait Target: Send + Sync {
     /// Service, connector or step.
@@ -89,8 +75,8 @@ pub(crate) trait Target: Send + Sync {
     /// What kind of disturbance it is.
     fn nature(&self) -> Nature;
 
-    /// When it is undone among others.
-    fn rank(&self) -> Rank;
+    /// What kind of thing it is: the record keeps it, and what is in force is undone kind by kind.
+    fn kind(&self) -> TargetKind;
 
     /// What it changes, or would leave changed where it is interrupted half-way; `None` where that is nothing. For a reader
     /// known only once it is applied.

@@ -1,11 +1,11 @@
 //! How a fault is undone, as data: written to the journal, usable by another process.
 
+use super::delete::worker;
+use super::fault_error::FaultError;
 use super::owned::Resource;
 use super::target::Undone;
-use crate::connect::{ConnectClient, ConnectError, ConnectorConfig};
-use crate::environment::{
-    Action, Endpoints, Environment, EnvironmentError, EnvironmentResult, Lifecycle, NetworkFault, Recipe,
-};
+use crate::connect::{ConnectError, ConnectorConfig};
+use crate::environment::{Action, Endpoints, Environment, Lifecycle, NetworkFault, Recipe};
 use crate::moment;
 use crate::wire::WireCluster;
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ impl Undo {
         &self,
         environment: &dyn Environment,
         patience: Duration,
-    ) -> EnvironmentResult<Undone> {
+    ) -> Result<Undone, FaultError> {
         match self {
             Self::Act { service, action } => {
                 let state = environment.state(service).await?.lifecycle;
@@ -99,13 +99,11 @@ impl Undo {
                 Ok(Undone { effective: moment::now(), acted })
             }
             Self::Restore { connector, config } => {
-                let acted = super::restore_connector(connector, config, &environment.endpoints()).await;
-                let acted = acted.map_err(EnvironmentError::failed)?;
+                let acted = super::restore_connector(connector, config, &environment.endpoints()).await?;
                 Ok(Undone { effective: moment::now(), acted })
             }
             Self::Delete { resource } => {
-                let acted = super::delete_external(resource, &environment.endpoints()).await;
-                let acted = acted.map_err(EnvironmentError::failed)?;
+                let acted = super::delete_external(resource, &environment.endpoints()).await?;
                 Ok(Undone { effective: moment::now(), acted })
             }
             Self::Heal { fault } => {
@@ -116,7 +114,11 @@ impl Undo {
     }
 
     /// Waits until the service is ready that the fault had disturbed, where it runs again. A `patience` of zero does not wait.
-    pub(super) async fn until_ready(&self, environment: &dyn Environment, patience: Duration) -> EnvironmentResult<()> {
+    pub(super) async fn until_ready(
+        &self,
+        environment: &dyn Environment,
+        patience: Duration,
+    ) -> Result<(), FaultError> {
         let Self::Act { service, action } = self else { return Ok(()) };
         if patience.is_zero() {
             return Ok(());
@@ -125,23 +127,22 @@ impl Undo {
         if *action == Action::Resume && matches!(state, Lifecycle::Stopped | Lifecycle::Exited) {
             return Ok(());
         }
-        environment.wait_ready(service, patience).await
+        Ok(environment.wait_ready(service, patience).await?)
     }
 }
 
 /// Cancels moves of replicas. False where nothing moves any more.
-pub(super) async fn cancel_moves(topic: &str, partitions: &[i32], endpoints: &Endpoints) -> EnvironmentResult<bool> {
-    let cluster = WireCluster::new(&endpoints.connection(), ASK).map_err(EnvironmentError::because)?;
-    super::reassignment::cancel(&cluster, topic, partitions).await.map_err(EnvironmentError::because)
+pub(super) async fn cancel_moves(topic: &str, partitions: &[i32], endpoints: &Endpoints) -> Result<bool, FaultError> {
+    let cluster = WireCluster::new(&endpoints.connection(), ASK)?;
+    Ok(super::reassignment::cancel(&cluster, topic, partitions).await?)
 }
 
 /// Resumes a connector, and waits until it runs. False where there is none any more.
-pub(super) async fn resume(connector: &str, endpoints: &Endpoints, patience: Duration) -> EnvironmentResult<bool> {
-    let url = endpoints.connect.as_deref().unwrap_or_default();
-    match ConnectClient::new(url).map_err(EnvironmentError::because)?.resume(connector, patience).await {
+pub(super) async fn resume(connector: &str, endpoints: &Endpoints, patience: Duration) -> Result<bool, FaultError> {
+    match worker(endpoints)?.resume(connector, patience).await {
         Ok(_) => Ok(true),
         // A connector that was deleted is not held by anything any more.
         Err(ConnectError::NotFound { .. }) => Ok(false),
-        Err(error) => Err(EnvironmentError::because(error)),
+        Err(error) => Err(error.into()),
     }
 }

@@ -1,6 +1,6 @@
 //! What comes of judging deliveries again.
 
-use crate::accounting::archive::FILE;
+use crate::accounting::archive::{FILE, MOST};
 use crate::accounting::changes::NotStored;
 use crate::text::short;
 use std::collections::BTreeMap;
@@ -33,11 +33,53 @@ pub enum Finding {
         /// What, a line each.
         differences: Vec<String>,
     },
+    /// There are no accounts, though messages were judged.
+    Missing(NoAccounts),
     /// The accounts cannot be read.
     Unreadable {
         /// Why.
         reason: String,
     },
+}
+
+/// Why there are no accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoAccounts {
+    /// The version that wrote the result stored none.
+    Older,
+    /// They were more than is stored.
+    TooLarge,
+    /// They could not be written.
+    Unwritten(String),
+    /// They were written, and are not there.
+    Gone,
+}
+
+impl fmt::Display for NoAccounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Older => f.write_str(
+                "the version of kscen that wrote this result stored no accounts. Run the scenario again with this version; \
+                 `kscen report` and `kscen compare` read this result as it is",
+            ),
+            Self::TooLarge => write!(
+                f,
+                "the accounts of this run took more than {} MiB, and were not stored. Run a shorter load, or share it between \
+                 several scenarios",
+                MOST >> 20
+            ),
+            Self::Unwritten(why) => write!(
+                f,
+                "the accounts of this run could not be written: {}. Make room for them and run the scenario again",
+                short(why, TEXT)
+            ),
+            Self::Gone => write!(
+                f,
+                "the run wrote {FILE} beside its result, and it is not there any more. Put it back from where the run's folder \
+                 was copied, or run the scenario again"
+            ),
+        }
+    }
 }
 
 /// Deliveries of database changes of which less is stored than is needed to settle them again.
@@ -91,6 +133,10 @@ impl fmt::Display for Finding {
                 "the stored accounts give another result. Either a file was changed, or this is a defect of kscen: please \
                  send result.json and {FILE} to its maintainers\n  {}",
                 told(differences)
+            ),
+            Self::Missing(why) => write!(
+                f,
+                "the deliveries cannot be judged again, so this result proves nothing about what was delivered: {why}"
             ),
             Self::Unreadable { reason } => write!(
                 f,

@@ -11,6 +11,7 @@ use crate::record::gaps::FirstAck;
 use crate::record::metric::Work;
 use crate::record::{
     ConsumeReport, Evidence, FaultRecord, Observed, Quantity, RebalanceEvent, Record, StepRecord, StepStatus,
+    TargetKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -39,6 +40,18 @@ enum Hit {
 }
 
 fn hit_by(record: &Record, fault: &FaultRecord) -> Hit {
+    let beside_kafka = matches!(fault.target.parse(), Ok(ServiceId::Connect | ServiceId::Postgres));
+    match fault.kind {
+        Some(TargetKind::Reader) => Hit::Reader,
+        Some(TargetKind::Connector | TargetKind::Program) => Hit::Pipeline,
+        Some(TargetKind::Service) if beside_kafka => Hit::Pipeline,
+        Some(TargetKind::Service | TargetKind::Topic) => Hit::Brokers,
+        None => guessed(record, fault),
+    }
+}
+
+/// Of a record of a version before, which kept only the name.
+fn guessed(record: &Record, fault: &FaultRecord) -> Hit {
     let target = fault.target.as_str();
     let beside_kafka = matches!(target.parse(), Ok(ServiceId::Connect | ServiceId::Postgres));
     let is_service = record.services.is_empty() || record.services.iter().any(|service| service.name == target);
@@ -55,6 +68,16 @@ fn hit_by(record: &Record, fault: &FaultRecord) -> Hit {
     }
 }
 
+/// Whether a fault was done to the database, and not to a connector of that name.
+fn is_of_database(fault: &FaultRecord) -> bool {
+    matches!(fault.kind, None | Some(TargetKind::Service)) && fault.target.parse() == Ok(ServiceId::Postgres)
+}
+
+/// Whether a fault was done to this reader itself.
+fn is_on(record: &Record, fault: &FaultRecord, step: &StepRecord) -> bool {
+    step.id == fault.target && matches!(hit_by(record, fault), Hit::Reader)
+}
+
 /// When a load or a reader worked again after the fault was undone.
 pub fn recovered(record: &Record, load: &StepRecord, fault: &FaultRecord) -> Recovered {
     let Some(course) = Course::of(fault) else { return Recovered::NotConcerned };
@@ -66,7 +89,7 @@ pub fn recovered(record: &Record, load: &StepRecord, fault: &FaultRecord) -> Rec
         },
         (Hit::Reader, _) => Recovered::NotConcerned,
         (Hit::Brokers, None) => answered(load, &course),
-        (Hit::Pipeline, None) if fault.target.parse() == Ok(ServiceId::Postgres) => committed(load, &course),
+        (Hit::Pipeline, None) if is_of_database(fault) => committed(load, &course),
         (Hit::Pipeline, None) => Recovered::NotConcerned,
         (Hit::Brokers | Hit::Pipeline, Some(report)) => piped(record, load, report, &course),
     }
@@ -266,7 +289,9 @@ pub(super) fn recovery_time(record: &Record, step: &StepRecord) -> Observed {
         for (load, recovered) in hit(record, fault) {
             // A member of a group is back when its process runs; that it is assigned something is part of its recovery.
             let since = match &load.consumed {
-                Some(report) if load.id == fault.target => revived(load, report, fault).0.unwrap_or(undone).min(undone),
+                Some(report) if is_on(record, fault, load) => {
+                    revived(load, report, fault).0.unwrap_or(undone).min(undone)
+                }
                 _ => undone,
             };
             match recovered {

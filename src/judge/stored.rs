@@ -2,13 +2,14 @@
 
 use super::changes::tallied;
 use super::delivery::observed;
-use super::finding::{Finding, Limits};
+use super::finding::{Finding, Limits, NoAccounts};
 use super::{decide, terms};
 use crate::accounting::archive::{AccountsError, FILE, StoredAccounts};
 use crate::accounting::changes::{ChangeSettlement, Figure};
 use crate::accounting::{ClassCheck, LedgerReport, Settlement};
-use crate::record::{CheckRecord, DeliveryRecord, Demand, Observed, Record};
+use crate::record::{AccountsFate, CheckRecord, DeliveryRecord, Demand, Observed, Record};
 use crate::scenario::Guarantee;
+use std::io;
 use std::path::Path;
 
 /// Settles and judges every delivery again.
@@ -22,6 +23,9 @@ pub fn again(record: &Record, folder: &Path) -> Finding {
     }
     let archive = match StoredAccounts::read(&path) {
         Ok(archive) => archive,
+        Err(AccountsError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+            return Finding::Missing(no_accounts(record));
+        }
         Err(error) => return Finding::Unreadable { reason: unreadable(&error) },
     };
     let mut second = SecondLook { record, differences: Vec::new(), checks: 0, limits };
@@ -37,6 +41,18 @@ pub fn again(record: &Record, folder: &Path) -> Finding {
         return Finding::Same { deliveries: archive.settlements.len() + archive.changes.len(), checks, limits };
     }
     Finding::Differs { differences }
+}
+
+/// Why there is no file of accounts, as far as the result tells.
+fn no_accounts(record: &Record) -> NoAccounts {
+    match &record.accounts {
+        Some(AccountsFate::Written) => NoAccounts::Gone,
+        Some(AccountsFate::TooLarge) => NoAccounts::TooLarge,
+        Some(AccountsFate::Unwritten(why)) => NoAccounts::Unwritten(why.clone()),
+        // Versions that stored some did not say what became of them, but marked each delivery.
+        None if record.deliveries.iter().any(|delivery| delivery.stored) => NoAccounts::Gone,
+        None => NoAccounts::Older,
+    }
 }
 
 /// Why accounts cannot be read, and what to do about damage: nothing but kscen writes there.
@@ -274,7 +290,7 @@ mod tests {
         differs(&record, folder, |record| record.deliveries[0].drained = true, "it was said to be drained");
         differs(&record, folder, |record| record.checks.clear(), "a check was taken away");
         std::fs::remove_file(folder.join(FILE)).unwrap();
-        assert!(matches!(again(&record, folder), Finding::Unreadable { .. }));
+        assert_eq!(again(&record, folder), Finding::Missing(NoAccounts::Gone));
     }
 
     #[test]
@@ -348,6 +364,28 @@ mod tests {
             "{finding}"
         );
         std::fs::remove_file(path).unwrap();
-        assert!(matches!(again(&record, folder.path()), Finding::Unreadable { .. }));
+        assert_eq!(again(&record, folder.path()), Finding::Missing(NoAccounts::Gone));
+    }
+
+    #[test]
+    fn a_result_without_accounts_says_why_and_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut record = run(folder.path());
+        std::fs::remove_file(folder.path().join(FILE)).unwrap();
+        let mut told = |accounts: Option<AccountsFate>, stored: bool| {
+            record.accounts = accounts;
+            record.deliveries[0].stored = stored;
+            let finding = again(&record, folder.path());
+            assert!(matches!(finding, Finding::Missing(_)), "{finding:?}");
+            finding.to_string()
+        };
+        let older = told(None, false);
+        assert!(older.contains("stored no accounts") && older.contains("again with this version"), "{older}");
+        let large = told(Some(AccountsFate::TooLarge), false);
+        assert!(large.contains("more than 192 MiB") && large.contains("shorter load"), "{large}");
+        let unwritten = told(Some(AccountsFate::Unwritten("no space left".to_owned())), false);
+        assert!(unwritten.contains("no space left. Make room"), "{unwritten}");
+        let gone = told(Some(AccountsFate::Written), true);
+        assert!(gone.contains("not there any more. Put it back"), "{gone}");
     }
 }

@@ -28,7 +28,7 @@ pub struct DeliveryRecord {
     /// For changes of a database: what became of each row's change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Box<Reconciliation>>,
-    /// Whether what it was settled from lies beside the result. Older versions stored nothing of changes of a database.
+    /// Whether what it was settled from is among the accounts beside the result. Older versions stored less, or nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stored: bool,
     /// The counts and the first samples of each class.

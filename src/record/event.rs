@@ -1,5 +1,6 @@
 //! Events: the interface between execution and everyone who watches it.
 
+use super::accounts_fate::AccountsFate;
 use super::check::CheckRecord;
 use super::delivery::DeliveryRecord;
 use super::fault::FaultRecord;
@@ -134,6 +135,11 @@ pub enum EventKind {
     Delivery {
         /// The account.
         record: Box<DeliveryRecord>,
+    },
+    /// The accounts were stored, or were not.
+    Accounts {
+        /// What became of them.
+        fate: AccountsFate,
     },
     /// A check was decided.
     Check {

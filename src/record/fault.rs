@@ -13,6 +13,22 @@ pub struct InForce {
     pub to: Option<f64>,
 }
 
+/// What kind of thing a fault is done to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetKind {
+    /// A service, or the connections of one.
+    Service,
+    /// A topic, whose replicas are moved.
+    Topic,
+    /// A connector.
+    Connector,
+    /// A program under test; the target is the id of its step.
+    Program,
+    /// Members of a reader; the target is the id of its step.
+    Reader,
+}
+
 /// One disturbance and its times, in seconds since the run's start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultRecord {
@@ -20,6 +36,9 @@ pub struct FaultRecord {
     pub step: String,
     /// Service, connector or step that was disturbed.
     pub target: String,
+    /// What kind of thing that is. Absent in results of versions before, which leave it to be guessed from the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<TargetKind>,
     /// What was done, such as `pause` or `network cut`.
     pub action: String,
     /// When it was asked for.

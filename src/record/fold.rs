@@ -1,5 +1,6 @@
 //! Folds events into a record.
 
+use super::accounts_fate::AccountsFate;
 use super::event::{Event, EventKind};
 use super::fault::FaultRecord;
 use super::run_record::{FORMAT, Mark, Record};
@@ -31,6 +32,7 @@ impl RecordFold {
                 marks: Vec::new(),
                 logs: Vec::new(),
                 failure: None,
+                accounts: None,
                 leftovers: Vec::new(),
                 interrupted: None,
                 verdict: None,
@@ -101,6 +103,11 @@ fn apply(record: &mut Record, event: &Event) {
                 Some(known) => known.clone_from(delivery),
                 None => record.deliveries.push((**delivery).clone()),
             }
+        }
+        EventKind::Accounts { fate } => {
+            // What was settled was meant to be stored.
+            record.deliveries.iter_mut().for_each(|delivery| delivery.stored &= *fate == AccountsFate::Written);
+            record.accounts = Some(fate.clone());
         }
         EventKind::StepRetried { id, .. } => record.checks.retain(|check| check.step != *id),
         EventKind::Check { record: check } => {

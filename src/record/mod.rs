@@ -1,5 +1,6 @@
 //! What happened, as data: events, and the record they fold into.
 
+mod accounts_fate;
 mod by_partition;
 pub mod check;
 pub mod clock;
@@ -32,6 +33,7 @@ pub mod unit;
 pub mod verdict;
 mod written;
 
+pub use accounts_fate::AccountsFate;
 pub use check::{CheckOutcome, CheckRecord, Demand, Observed};
 pub use clock::RunClock;
 pub use consumed::{ConsumeReport, Halt, LifeEnd, MemberLife, RebalanceEvent};
@@ -39,7 +41,7 @@ pub use delivery::DeliveryRecord;
 pub use detail::Detail;
 pub use event::{Event, EventKind, Progress};
 pub(crate) use evidence::Evidence;
-pub use fault::{FaultRecord, InForce};
+pub use fault::{FaultRecord, InForce, TargetKind};
 pub use fold::RecordFold;
 pub use incident::{Incident, IncidentKind};
 pub use produced::{LoadValidity, ProduceReport};

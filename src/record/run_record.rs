@@ -1,5 +1,6 @@
 //! The record of a run: everything that verdict and reports are made from.
 
+use super::accounts_fate::AccountsFate;
 use super::check::CheckRecord;
 use super::delivery::DeliveryRecord;
 use super::fault::FaultRecord;
@@ -113,6 +114,9 @@ pub struct Record {
     pub incidents: Vec<Incident>,
     /// Accounts of messages.
     pub deliveries: Vec<DeliveryRecord>,
+    /// What became of what they were settled from. Absent where nothing was settled, and in results of versions before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounts: Option<AccountsFate>,
     /// Services and what they used.
     pub services: Vec<ServiceRecord>,
     /// Checks in the order they were decided.

@@ -10,6 +10,7 @@ use super::judged::judged;
 use super::output::OutputFile;
 use super::reporter::Reporter;
 use super::stored::{Collection, StoredResult};
+use super::suite_record::NotRun;
 use super::svg;
 use super::timeline::timeline;
 use super::view::{cell, started};
@@ -97,8 +98,17 @@ fn newest(found: &Collection) -> Vec<&StoredResult> {
 
 /// The scenario's file without folders and extension.
 fn stem(record: &Record) -> String {
-    let path = std::path::Path::new(&record.run.file);
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    stem_of(&record.run.file)
+}
+
+/// A scenario is known by its file's name: `debezium-snapshot.yaml` is not `snapshot.yaml`.
+fn stem_of(file: &str) -> String {
+    std::path::Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Why a scenario was not run, where a suite says so.
+fn why_not(not_run: &[NotRun], stem: &str) -> Option<String> {
+    not_run.iter().find(|not_run| stem_of(&not_run.file) == stem).map(|not_run| not_run.why.clone())
 }
 
 fn view(
@@ -125,7 +135,7 @@ fn view(
             .collect();
         let ran = runs.first().map(|stored| stored.record.run.file.clone());
         let file = ran.or_else(|| expectation.file.clone());
-        let why = found.not_run.iter().find(|not_run| not_run.file.contains(&expectation.stem)).map(|n| n.why.clone());
+        let why = why_not(&found.not_run, &expectation.stem);
         sections.push(BaselineSection::of(expectation, file, shown, why));
     }
     let passed = sections.iter().filter(|section| section.tone == "good").count();
@@ -229,4 +239,20 @@ fn advice_rows(records: &[&Record]) -> Vec<AdviceRow> {
         }
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_that_was_not_run_is_no_other_whose_name_is_part_of_its_own() {
+        let not_run =
+            |file: &str| NotRun { label: file.to_owned(), file: file.to_owned(), why: format!("{file} needs more") };
+        let all = [not_run("scenarios/debezium-snapshot.yaml"), not_run("scenarios/edge/kill.yaml")];
+        assert_eq!(why_not(&all, "snapshot"), None);
+        assert_eq!(why_not(&all, "debezium-snapshot").as_deref(), Some("scenarios/debezium-snapshot.yaml needs more"));
+        assert_eq!(why_not(&all, "edge"), None);
+        assert_eq!(why_not(&all, "kill").as_deref(), Some("scenarios/edge/kill.yaml needs more"));
+    }
 }

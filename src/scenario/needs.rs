@@ -19,7 +19,8 @@ pub enum ServiceNeed {
     KafkaUi,
 }
 
-/// What the scenario wants of its environment beyond what its verbs imply. `local` starts a matching stack, others verify it.
+/// What the scenario wants of its environment beyond what its verbs imply. `local` starts a matching stack. Any other environment
+/// is looked at before the first step, and refused where it lacks something, or does not tell whether it has it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NeedsClause {

@@ -22,7 +22,7 @@ impl SharedRun {
             StepError::broken("no-connect", "this environment has no Kafka Connect")
                 .help("add `connect: { url: … }` to it in kscen.yaml")
         })?;
-        ConnectClient::new(url).map_err(|error| StepError::broken("no-connect", error.to_string()))
+        ConnectClient::new(url).map_err(|error| StepError::broken("no-connect", error.to_string()).because(error))
     }
 
     /// PostgreSQL.
@@ -34,7 +34,7 @@ impl SharedRun {
             StepError::broken("no-postgres", "this environment has no PostgreSQL")
                 .help("add `postgres: { url: … }` to it in kscen.yaml")
         })?;
-        Database::from_url(url).map_err(|error| StepError::broken("no-postgres", error.to_string()))
+        Database::from_url(url).map_err(|error| StepError::broken("no-postgres", error.to_string()).because(error))
     }
 
     /// The last lines of a service's log, where the environment can show them.

@@ -145,7 +145,7 @@ impl SharedRun {
             return Ok(Arc::clone(admin));
         }
         let admin = Admin::new(&self.connection(), ADMIN_PATIENCE, self.client_logs.clone())
-            .map_err(|error| StepError::broken("admin-client", error.to_string()))?;
+            .map_err(|error| StepError::broken("admin-client", error.to_string()).because(error))?;
         Ok(Arc::clone(self.admin.get_or_init(|| Arc::new(admin))))
     }
 
@@ -158,7 +158,7 @@ impl SharedRun {
             return Ok(cluster.clone());
         }
         let cluster = WireCluster::new(&self.connection(), ADMIN_PATIENCE)
-            .map_err(|error| StepError::broken("own-client", error.in_full()))?;
+            .map_err(|error| StepError::broken("own-client", error.in_full()).because(error))?;
         Ok(self.wire.get_or_init(|| cluster).clone())
     }
 

@@ -1,6 +1,9 @@
 //! Why a step did not do what it says.
 
 use crate::environment::EnvironmentError;
+use crate::ground::Cause;
+use std::error::Error;
+use std::fmt;
 
 /// What a failure means for the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub struct StepError {
     pub pointer: Option<String>,
     /// Last log lines of what failed.
     pub log: Vec<String>,
+    /// The error behind it, to be matched on; the message has its words.
+    pub cause: Option<Cause>,
     /// What the step did before it failed: figures survive a failure.
     pub outcome: Option<Box<super::StepOutcome>>,
 }
@@ -39,7 +44,16 @@ pub struct StepError {
 impl StepError {
     /// An error of that kind.
     pub fn new(kind: ErrorKind, code: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, code, message: message.into(), help: None, pointer: None, log: Vec::new(), outcome: None }
+        Self {
+            kind,
+            code,
+            message: message.into(),
+            help: None,
+            pointer: None,
+            log: Vec::new(),
+            cause: None,
+            outcome: None,
+        }
     }
 
     /// The system did not do what was expected.
@@ -78,6 +92,13 @@ impl StepError {
         self
     }
 
+    /// Keeps the error behind it.
+    #[must_use]
+    pub fn because(mut self, error: impl Error + Send + Sync + 'static) -> Self {
+        self.cause = Some(Cause::new(error));
+        self
+    }
+
     /// Keeps what was done before the failure.
     #[must_use]
     pub fn after(mut self, outcome: super::StepOutcome) -> Self {
@@ -100,6 +121,38 @@ impl From<EnvironmentError> for StepError {
         let mut step = Self::new(kind, code, error.to_string());
         step.help = error.remedy().map(str::to_owned);
         step.log = error.log().to_vec();
-        step
+        step.because(error)
+    }
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for StepError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_ref().map(Cause::error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::cause;
+    use std::io;
+
+    #[test]
+    fn the_error_behind_a_step_can_be_matched_on() {
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let step = StepError::from(EnvironmentError::caused("the engine does not answer", refused));
+        assert_eq!(
+            (step.code, step.to_string().as_str()),
+            ("environment", "the engine does not answer: connection refused")
+        );
+        let found = cause::<io::Error>(&step).expect("it is still there");
+        assert_eq!(found.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(StepError::check("sql", "no row").source().is_none());
     }
 }

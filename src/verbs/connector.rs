@@ -147,7 +147,7 @@ impl Step for Connector {
 }
 
 fn not_streaming(error: crate::database::DatabaseError) -> StepError {
-    StepError::check("not-streaming", error.to_string()).at("/until")
+    StepError::check("not-streaming", error.to_string()).because(error).at("/until")
 }
 
 impl Connector {
@@ -225,7 +225,7 @@ impl Connector {
             ))
         };
         let (has_slot, publications) =
-            present.await.map_err(|error| StepError::broken("database", error.to_string()))?;
+            present.await.map_err(|error| StepError::broken("database", error.to_string()).because(error))?;
         if !has_slot {
             owned.announce(Resource::Slot(slot.to_owned())).map_err(journal_error)?;
         }

@@ -181,7 +181,7 @@ impl Step for Consume {
     }
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
-        let defect = |error: tokio::task::JoinError| StepError::broken("defect", error.to_string());
+        let defect = |error: tokio::task::JoinError| StepError::broken("defect", error.to_string()).because(error);
         let capture = self.capture(cx)?.map(Arc::new);
         let mut spec = self.spec(cx);
         spec.tap = capture.clone().map(|capture| -> Tap { Arc::new(move |message| capture.take(message)) });
@@ -191,7 +191,7 @@ impl Step for Consume {
         let (clock, counts_own) = (cx.run.clock, spec.counts_own);
         let preparing = tokio::task::spawn_blocking(move || ConsumeJob::prepare(spec, clock));
         let job = preparing.await.map_err(defect)?.map_err(|error| {
-            let error = StepError::broken("prepare-reader", error.to_string());
+            let error = StepError::broken("prepare-reader", error.to_string()).because(error);
             rights::explained(error, &self.topic, Use::Read(self.group.as_deref()))
         })?;
         let live = job.live();

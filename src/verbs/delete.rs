@@ -93,7 +93,7 @@ impl Step for Delete {
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let admin = cx.admin()?;
-        let broken = |error: crate::kafka::KafkaFailure| StepError::broken("delete", error.to_string());
+        let broken = |error: crate::kafka::KafkaFailure| StepError::broken("delete", error.to_string()).because(error);
         if let Some(topic) = &self.topic {
             let resource = Resource::Topic(topic.clone());
             cx.run.may_delete(&resource)?;
@@ -108,7 +108,7 @@ impl Step for Delete {
             let resource = Resource::Connector(connector.clone());
             cx.run.may_delete(&resource)?;
             let deleted = cx.run.connect()?.delete(connector, PATIENCE).await;
-            deleted.map_err(|error| StepError::broken("delete", error.to_string()).at("/connector"))?;
+            deleted.map_err(|error| StepError::broken("delete", error.to_string()).because(error).at("/connector"))?;
             cx.run.owned.remove(&resource);
             cx.run.owned.forget(connector);
         } else if let Some(records) = &self.records {

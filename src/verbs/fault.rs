@@ -199,14 +199,15 @@ impl Fault {
                     .help(format!("use `{}`, `{}` or `{}` with `for`", Action::Pause, Action::Stop, Action::Kill)),
             );
         }
-        if self.leave && self.hold.is_some() {
+        check_leave(self.leave, self.hold.is_some(), cx);
+        if self.leave && action.undo().is_none() {
             cx.report(
                 "/leave",
                 Problem::new(
-                    "two-ends",
-                    "`leave` and `for` contradict each other: it is undone after a time, or it stays",
+                    "nothing-to-undo",
+                    format!("`{action}` is not undone, so there is nothing to leave in force"),
                 )
-                .help("give only one of them"),
+                .help("remove `leave`, or use `pause`, `stop` or `kill` with it"),
             );
         }
         if cx.background && self.hold.is_none() && action.undo().is_some() {
@@ -284,6 +285,14 @@ impl Fault {
     }
 }
 
+/// One rule for every verb that disturbs: what is left in force has no time after which it is undone.
+pub(super) fn check_leave(leave: bool, has_time: bool, cx: &mut CheckContext<'_>) {
+    if leave && has_time {
+        let message = "`leave` and `for` contradict each other: it is undone after a time, or it stays";
+        cx.report("/leave", Problem::new("two-ends", message).help("give only one of them"));
+    }
+}
+
 /// Carries out a fault as a step: what was measured before something went wrong is kept.
 pub(super) async fn carry_out(
     order: Order,
@@ -319,25 +328,28 @@ pub(super) async fn carry_out(
 /// A fault's error as a step's failure.
 async fn explain(error: FaultError, connector: Option<&str>, cx: &StepContext) -> StepError {
     let message = error.to_string();
-    match error {
+    let step = match &error {
         FaultError::NoEffect { .. } => StepError::new(ErrorKind::NoEffect, "no-effect", message),
         FaultError::NotInForce { .. } => StepError::new(ErrorKind::NoEffect, "not-in-force", message)
             .help("find out who ended it: the report's time line says when"),
-        FaultError::Environment(error) => error.into(),
+        FaultError::Environment(error) => error.clone().into(),
         FaultError::Connect(error) => {
             let redactor = match (cx.run.connect(), connector) {
                 (Ok(connect), Some(name)) => redactor(&connect, name).await,
                 _ => ConfigRedactor::default(),
             };
-            failure(*error, &redactor, cx).await
+            failure((**error).clone(), &redactor, cx).await
         }
+        FaultError::Database(_) => StepError::broken("database", message),
         FaultError::Wire(_) => StepError::broken("kafka", message),
-        FaultError::Reader { code, message } => StepError::broken(code, message),
+        FaultError::Reader { code, .. } => StepError::broken(code, message),
         FaultError::Journal(_) => StepError::broken("journal", message),
-    }
+    };
+    step.because(error)
 }
 
 /// The error for something that cannot be journalled, and is therefore not made.
 pub(super) fn journal_error(error: std::io::Error) -> StepError {
-    StepError::broken("journal", FaultError::Journal(error).to_string())
+    let error = FaultError::Journal(error);
+    StepError::broken("journal", error.to_string()).because(error)
 }

@@ -1,6 +1,6 @@
 //! The verb `network`.
 
-use super::fault::carry_out;
+use super::fault::{carry_out, check_leave};
 use super::target::ServiceTarget;
 use crate::environment::{Capability, Direction, FaultKind, Grant, Needs, NetworkFault, NetworkFaultKind, Peers};
 use crate::faults::{LinkFault, Order};
@@ -48,6 +48,9 @@ pub struct Network {
     /// Heal it after this time; without it, at the end of `steps`.
     #[serde(default, rename = "for")]
     hold: Option<Length>,
+    /// Leave it in force after the run.
+    #[serde(default)]
+    leave: bool,
 }
 
 impl Network {
@@ -113,6 +116,7 @@ impl Step for Network {
         if self.to.is_some() && self.fault != NetworkWay::Throttle {
             cx.report("/to", Problem::new("does-not-apply", "only `fault: throttle` has `to`"));
         }
+        check_leave(self.leave, self.hold.is_some(), cx);
         if cx.background && self.hold.is_none() {
             cx.report(
                 "",
@@ -141,8 +145,13 @@ impl Step for Network {
         let kind = self.kind().ok_or_else(|| StepError::broken("missing-key", "the fault's strength is missing"))?;
         let fault = NetworkFault { service, kind, between: self.between, direction: self.direction };
         let target = Arc::new(LinkFault::new(Arc::clone(&cx.run.environment), fault));
-        let order =
-            Order { step: cx.id.clone(), target, hold: self.hold.map(|hold| hold.0), leave: false, until_ready: true };
+        let order = Order {
+            step: cx.id.clone(),
+            target,
+            hold: self.hold.map(|hold| hold.0),
+            leave: self.leave,
+            until_ready: true,
+        };
         carry_out(order, "/service", cx).await
     }
 }

@@ -159,14 +159,14 @@ impl Step for Produce {
         let spec = self.spec(cx)?;
         let mut job = tokio::task::spawn_blocking(move || ProduceJob::prepare(spec))
             .await
-            .map_err(|error| StepError::broken("defect", error.to_string()))?
-            .map_err(|error| StepError::broken("prepare-load", error.to_string()))
+            .map_err(|error| StepError::broken("defect", error.to_string()).because(error))?
+            .map_err(|error| StepError::broken("prepare-load", error.to_string()).because(error))
             .map_err(|error| rights::explained(error, &self.topic, Use::Write))?;
         let (live, books) = (job.live(), job.books());
         note_topic(cx, &self.topic, &books).await;
         cx.show(Live::Sender(Arc::new(Sender::new(&job, self.topic.clone()))));
         cx.prepared();
-        job.start(cx.run.clock).map_err(|error| StepError::broken("start-load", error.to_string()))?;
+        job.start(cx.run.clock).map_err(|error| StepError::broken("start-load", error.to_string()).because(error))?;
         let mut stopped = false;
         tokio::select! {
             () = live.finished() => {}
@@ -177,7 +177,7 @@ impl Step for Produce {
         }
         let (report, _) = tokio::task::spawn_blocking(move || job.join())
             .await
-            .map_err(|error| StepError::broken("defect", error.to_string()))?;
+            .map_err(|error| StepError::broken("defect", error.to_string()).because(error))?;
         note_topic(cx, &self.topic, &books).await;
         let fatal = report.fatal.clone();
         let validity = report.validity.clone();

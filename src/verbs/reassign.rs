@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Moves the replicas of a topic's partitions to other brokers while everything goes on. The step is over when all of them
 /// are in place and in sync; `ready_after` is the time from the start of the move until then. A move that is not over when the
-/// step's time is up, or when the run ends, is cancelled: the replicas are then those from before.
+/// step's time is up, or when the run ends, is cancelled, unless `leave` says otherwise: the replicas are then those from before.
 ///
 /// The principal needs ALTER and DESCRIBE on the cluster, and DESCRIBE on the topic.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -30,6 +30,9 @@ pub struct Reassign {
     /// The brokers that have the replicas afterwards, by node id: as many as there are to be replicas. The first is the preferred
     /// leader; where several partitions are moved, each next one begins with the next broker, so that they share the work.
     to: Vec<Count>,
+    /// Let a move that is not over when the step's time is up, or when the run ends, go on instead of cancelling it.
+    #[serde(default)]
+    leave: bool,
 }
 
 impl Reassign {
@@ -117,7 +120,7 @@ impl Step for Reassign {
             Arc::new(ReassignFault::new(Self::VERB, cluster, self.topic.clone(), self.moves(partitions), note));
         // It lasts until it is over by itself.
         let hold = Some(Duration::MAX);
-        let order = Order { step: cx.id.clone(), target, hold, leave: false, until_ready: true };
+        let order = Order { step: cx.id.clone(), target, hold, leave: self.leave, until_ready: true };
         carry_out(order, "/to", cx).await
     }
 }

@@ -79,7 +79,7 @@ impl ServiceTarget {
             Self::Controller => roles::quorum_leader(&cx.run.wire()?).await,
             Self::CoordinatorOf(group) => groups::coordinator(&cx.run.wire()?, group).await,
         }
-        .map_err(|error| StepError::broken("unknown-role", error.in_full()))?;
+        .map_err(|error| StepError::broken("unknown-role", error.in_full()).because(error))?;
         services.iter().find(|service| service.node_id == Some(node)).map(|service| service.name.clone()).ok_or_else(
             || StepError::broken("unknown-node", format!("{self} is node {node}, which is not a service here")),
         )

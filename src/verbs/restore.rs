@@ -131,7 +131,8 @@ impl Step for Restore {
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let archive = Archive::open(store(&cx.run, &self.from));
-        let archive = archive.map_err(|error| StepError::broken("restore", error.to_string()).at("/from"))?;
+        let archive =
+            archive.map_err(|error| StepError::broken("restore", error.to_string()).because(error).at("/from"))?;
         let cluster = cx.run.wire()?;
         let request = self.request(state(&cx.run, &self.from));
         let (run, id) = (cx.run.clone(), cx.id.clone());

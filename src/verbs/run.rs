@@ -86,7 +86,7 @@ impl Step for Run {
     }
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
-        let broken = |error: std::io::Error| StepError::broken("run", error.to_string());
+        let broken = |error: std::io::Error| StepError::broken("run", error.to_string()).because(error);
         let (mut child, family) = self.spawn(cx)?;
         cx.prepared();
         let mut out =

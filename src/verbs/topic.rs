@@ -120,7 +120,7 @@ impl Step for Topic {
         }
         if self.existing {
             let view = cx.admin()?.topic(&self.name).await;
-            if view.map_err(|error| StepError::broken("describe-topic", error.to_string()))?.is_some() {
+            if view.map_err(|error| StepError::broken("describe-topic", error.to_string()).because(error))?.is_some() {
                 return Ok(StepOutcome::default());
             }
         }

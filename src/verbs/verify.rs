@@ -73,7 +73,8 @@ impl Step for Verify {
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let archive = Archive::open(store(&cx.run, &self.archive));
-        let archive = archive.map_err(|error| StepError::broken("verify", error.to_string()).at("/archive"))?;
+        let archive =
+            archive.map_err(|error| StepError::broken("verify", error.to_string()).because(error).at("/archive"))?;
         match self.level {
             Depth::Quick => self.archive_at(archive, Level::Quick, cx).await,
             Depth::Full => self.archive_at(archive, Level::Full, cx).await,
@@ -102,7 +103,8 @@ impl Verify {
 
     async fn target(&self, archive: &Archive, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let (cluster, properties) = (cx.run.wire()?, cx.run.connection());
-        let broken = |error: crate::backup::restore::RestoreError| StepError::broken("verify", error.in_full());
+        let broken =
+            |error: crate::backup::restore::RestoreError| StepError::broken("verify", error.in_full()).because(error);
         let topics: Vec<String> = self.topic.iter().cloned().collect();
         let mut verified = Vec::new();
         for request in requests(&state(&cx.run, &self.archive), &topics).map_err(broken)? {

@@ -10,7 +10,8 @@
 //! | [`topics::describe`], [`topics::list`] | DESCRIBE on each Topic (the list leaves out others in silence) |
 //! | [`visibility::of_topics`] | DESCRIBE on Topic `*` |
 //! | [`roles::leader`], [`roles::follower`] | DESCRIBE on the Topic |
-//! | [`roles::quorum_leader`] | DESCRIBE on the Cluster |
+//! | [`roles::quorum_leader`], [`roles::voters`] | DESCRIBE on the Cluster |
+//! | [`software::of_broker`] | none |
 //! | [`groups::coordinator`] | DESCRIBE on the Group |
 //! | [`groups::describe`] | DESCRIBE on each Group; for groups of the new protocol on their members' Topics, too |
 //! | [`groups::list`] | DESCRIBE on the Cluster, else the list is marked as incomplete |
@@ -68,6 +69,7 @@ mod routing;
 mod sasl;
 mod scram;
 mod security;
+pub mod software;
 pub mod topics;
 pub mod transactions;
 pub mod visibility;

@@ -7,7 +7,9 @@ use super::routing::insist;
 use super::topics::{self, DescribedPartition};
 use super::wire_error::WireError;
 use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
+use kafka_protocol::messages::describe_quorum_response::PartitionData as QuorumPartition;
 use kafka_protocol::messages::{DescribeQuorumRequest, DescribeQuorumResponse, TopicName};
+use std::collections::BTreeSet;
 
 /// The topic of the controllers' own log.
 const QUORUM: &str = "__cluster_metadata";
@@ -59,25 +61,44 @@ async fn led(cluster: &WireCluster, topic: &str, partition: i32) -> Result<(i32,
 /// # Errors
 /// No broker that can tell, or no leader.
 pub async fn quorum_leader(cluster: &WireCluster) -> Result<i32, WireError> {
+    quorum(cluster, |partition| match partition.leader_id.0 {
+        -1 => Err(nobody("the active controller", "there is none now")),
+        id => Ok(id),
+    })
+    .await
+}
+
+/// The nodes that vote in the quorum of controllers.
+///
+/// ACL: DESCRIBE on the Cluster.
+///
+/// # Errors
+/// No broker that can tell.
+pub async fn voters(cluster: &WireCluster) -> Result<BTreeSet<i32>, WireError> {
+    quorum(cluster, |partition| Ok(partition.current_voters.iter().map(|voter| voter.replica_id.0).collect())).await
+}
+
+/// What `read` finds in the state of the quorum.
+async fn quorum<T>(
+    cluster: &WireCluster,
+    read: impl Fn(&QuorumPartition) -> Result<T, WireError> + Copy,
+) -> Result<T, WireError> {
     let deadline = cluster.deadline();
     insist(deadline, || async move {
         let partition = PartitionData::default().with_partition_index(0);
         let topic = TopicData::default().with_topic_name(TopicName(text(QUORUM))).with_partitions(vec![partition]);
         let request = DescribeQuorumRequest::default().with_topics(vec![topic]);
-        cluster.ask_any(&request, deadline, read_quorum).await
+        cluster.ask_any(&request, deadline, |answer| read(&read_quorum(answer)?)).await
     })
     .await
 }
 
-fn read_quorum(answer: DescribeQuorumResponse) -> Result<i32, WireError> {
+fn read_quorum(answer: DescribeQuorumResponse) -> Result<QuorumPartition, WireError> {
     const ACTION: &str = "find the active controller of";
     let check = |code, message| MissingRight::check(code, message, ACTION, Operation::Describe, RightSubject::Cluster);
     check(answer.error_code, answer.error_message.as_deref())?;
-    let partition = answer.topics.iter().flat_map(|topic| &topic.partitions).next();
+    let partition = answer.topics.into_iter().flat_map(|topic| topic.partitions).next();
     let Some(partition) = partition else { return Err(nobody("the active controller", "the answer names none")) };
     check(partition.error_code, partition.error_message.as_deref())?;
-    match partition.leader_id.0 {
-        -1 => Err(nobody("the active controller", "there is none now")),
-        id => Ok(id),
-    }
+    Ok(partition)
 }

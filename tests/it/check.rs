@@ -80,6 +80,32 @@ fn in_source() -> Vec<(String, std::path::PathBuf)> {
     found
 }
 
+/// The codes that the source gives to what a step, an environment or a run fails with.
+fn of_steps() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let literal = |piece: &str| {
+        let code = piece.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next())?;
+        code.chars().all(|c| c.is_ascii_lowercase() || c == '-').then(|| code.to_owned())
+    };
+    for file in files("src", "rs") {
+        let text = std::fs::read_to_string(&file).expect("a file of the project");
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if file.components().any(|part| part.as_os_str() == "tests") {
+            continue;
+        }
+        for marker in ["StepError::broken(", "StepError::check(", "failure(", " code: "] {
+            found.extend(flat.split(marker).skip(1).filter_map(literal));
+        }
+        // `StepError::new(ErrorKind::NoEffect, "no-effect", …)`, and the same as a pair.
+        let kinds = flat.split("ErrorKind::").skip(1);
+        found.extend(
+            kinds.filter_map(|piece| literal(piece.trim_start_matches(char::is_alphanumeric).strip_prefix(',')?)),
+        );
+    }
+    found
+}
+
 /// The codes that a golden file shows.
 fn shown() -> BTreeSet<String> {
     files("scenarios/invalid", "err").iter().filter_map(|file| file.file_stem()?.to_str().map(str::to_owned)).collect()
@@ -104,7 +130,7 @@ fn each_code_has_a_golden_file() {
 }
 
 /// Codes of what a run finds, which stand in no literal problem of the source.
-const OF_RUNS: [&str; 4] = ["check-failed", "check-unknown", "run-failed", "step-failed"];
+const OF_RUNS: [&str; 5] = ["check-failed", "check-unknown", "result-unwritten", "run-failed", "step-failed"];
 
 /// The page of diagnostics explains every code and no other, in order; its examples are the golden files.
 #[test]
@@ -137,6 +163,13 @@ fn each_code_is_explained() {
     let mut all: BTreeSet<String> = in_source().into_iter().map(|(code, _)| code).collect();
     all.extend(goldens);
     all.extend(OF_RUNS.map(str::to_owned));
+    let of_steps = of_steps();
+    for code in
+        ["no-effect", "not-in-force", "unbalanced-account", "cannot-on-mock", "mock-cannot-judge", "service-died"]
+    {
+        assert!(of_steps.contains(code), "{code} is found in the source");
+    }
+    all.extend(of_steps);
     assert_eq!(explained, all, "docs/diagnostics.md explains each code and no other");
     assert_eq!(compare(&page, &text), None);
 }

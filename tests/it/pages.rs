@@ -123,7 +123,7 @@ fn what_the_pages_say_compiles_and_runs() {
     extended.write(
         "kscen.yaml",
         &format!(
-            "default: mine\nenvironments:\n  mine:\n    process: {{ pid: {} }}\n    kafka: {{ bootstrap: \"127.0.0.1:1\" }}\n",
+            "default: mine\nenvironments:\n  mine:\n    process: {{ pid: {} }}\n    kafka: {{ bootstrap: \"127.0.0.1:1\" }}\n    allow: [faults]\n",
             frozen.0.id()
         ),
     );
@@ -143,6 +143,10 @@ fn what_the_pages_say_compiles_and_runs() {
     extended.write("wrong.yaml", "name: Wrong\nsteps:\n  - kill: kafka-1\n");
     let (code, shown) = extended.run(&["run", "wrong.yaml"]);
     assert!(code == Some(2) && shown.contains("kscen can only pause kafka-1"), "{shown}");
+    // A need of which the environment tells nothing is no need that is met.
+    extended.write("needy.yaml", "name: Needy\nchecks: none\nneeds: { kafka: \">=3\" }\nsteps:\n  - wait: 1ms\n");
+    let (code, shown) = extended.run(&["run", "needy.yaml"]);
+    assert!(code == Some(3) && shown.contains("the version is unknown"), "{shown}");
     // A run that is killed in the middle of it is repaired from its recipe.
     extended.write("long.yaml", "name: Long\nsteps:\n  - stutter: { service: kafka-1, times: 1, each: 1h }\n");
     let mut killed = extended.command(&["run", "long.yaml"]).spawn().expect("it starts");

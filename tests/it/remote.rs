@@ -129,6 +129,20 @@ fn a_cluster_behind_sasl_and_tls_is_usable_and_each_mistake_has_its_own_words() 
     assert!(!wrong.err.contains("sasl.password: wrong"), "{}", wrong.err);
     environment("right", "other.pem", "produce, topics, groups").exits(3).says("certificate");
     environment("right", "broker.pem", "produce").exits(2).says("does not allow `topics`");
+    // Needs are held against what the broker tells: here 3.6, combined.
+    environment("right", "broker.pem", "produce, topics, groups").exits(0);
+    let needing = |needs: &str| {
+        let text = format!("name: Needs\nchecks: none\nneeds: {{ {needs} }}\nsteps:\n  - wait: 10ms\n");
+        project.write("needs.yaml", &text);
+        project.run(&["run", "needs.yaml", "--env", "theirs"])
+    };
+    let config = "broker_config: { offsets.topic.replication.factor: 1 }";
+    needing(&format!("brokers: 1, kafka: \"3.6\", controllers: combined, {config}")).exits(0);
+    needing("kafka: \">=9\"").exits(3).says("it needs Kafka >=9, and a broker runs 3.6");
+    needing("kafka: \">=3.6.1\"").exits(3).says("not which patch release");
+    needing("controllers: dedicated").exits(3).says("it needs dedicated controllers, and they are combined");
+    needing("broker_config: { offsets.topic.replication.factor: 3 }").exits(3).says("broker 1 has 1");
+    needing("brokers: 2").exits(3).says("it needs 2 brokers");
     project.write("fault.yaml", "name: Fault\nsteps:\n  - pause: { service: kafka, for: 1s }\n");
     project.run(&["run", "fault.yaml", "--env", "theirs"]).exits(2).says("does not control its services");
 }

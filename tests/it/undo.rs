@@ -77,3 +77,38 @@ fn what_a_killed_run_left_in_force_is_undone_by_undo_and_by_the_next_run() {
     project.run(&["down"]).exits(0).says("stopped");
     project.await_no_processes();
 }
+
+/// A line of a journal as this version and those before write it.
+fn announced(number: u32, fault: &str, undo: &str) -> String {
+    format!(
+        "{{\"announce\":{{\"number\":{number},\"entry\":{{\"fault\":\"{fault}\",\"undo\":{undo},\"recipe\":null}}}}}}\n"
+    )
+}
+
+#[test]
+fn a_journal_is_not_forgotten_where_it_cannot_be_read_or_its_faults_cannot_be_reached() {
+    let project = Project::new();
+    project.write("kscen.yaml", "environments:\n  r: { remote: {}, kafka: { bootstrap: \"127.0.0.1:1\" } }\n");
+    project.run(&["undo", "--env", "r"]).exits(0).says("nothing to undo");
+    // The lock tells where the journal of this environment lies.
+    let files = std::fs::read_dir(project.path("state/kscen")).expect("a folder of state");
+    let mut locks =
+        files.map(|file| file.expect("a file").path()).filter(|path| path.extension().is_some_and(|e| e == "lock"));
+    let journal = locks.next().expect("a lock").with_extension("undo");
+    let cut = "{\"heal\":{\"fault\":{\"service\":\"kafka-1\",\"kind\":\"cut\",\"between\":\"clients\",\"direction\":\"both\"}}}";
+    let resume = announced(1, "pause of orders", "{\"resume\":{\"connector\":\"orders\"}}");
+    for (text, said) in [
+        (resume.clone() + &announced(2, "quota of t", "{\"quota\":{\"topic\":\"t\"}}"), "line 2 of the undo journal"),
+        (announced(1, "network cut of kafka-1", &cut.replace("clients", "racks")), "line 1 of the undo journal"),
+        (resume.clone() + "{\"strike\":{\"num\n" + &resume, "line 2 of the undo journal"),
+        (resume.clone(), "no address of Kafka Connect"),
+        (announced(1, "network cut of kafka-1", cut), "does not control the services"),
+    ] {
+        std::fs::write(&journal, &text).expect("writes");
+        project.run(&["undo", "--env", "r"]).exits(3).says(said).says(&journal.display().to_string());
+        assert_eq!(std::fs::read_to_string(&journal).expect("it is still there"), text);
+    }
+    // A last line that was torn while it was written was never acted on.
+    std::fs::write(&journal, "{\"announce\":{\"num").expect("writes");
+    project.run(&["undo", "--env", "r"]).exits(0).says("nothing to undo");
+}

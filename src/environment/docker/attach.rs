@@ -39,16 +39,6 @@ impl DockerStack {
             Some((member, _)) => logs::kafka_version(&engine, &member.id()).await,
             None => None,
         };
-        if let (Some(range), Some(version)) = (&needs.kafka, &kafka_version)
-            && !range.admits(version)
-        {
-            return Err(EnvironmentError::Unsupported {
-                message: format!(
-                    "the brokers of `{}` run Kafka {version}, which the scenario does not accept",
-                    config.project
-                ),
-            });
-        }
         let endpoints = complete(endpoints, &found);
         let brokers = found.iter().filter(|(member, _)| member.part.role == ServiceRole::Broker).count();
         let mut facts =

@@ -3,7 +3,8 @@
 use super::engine::Engine;
 use super::{DockerConfig, DockerStack, HealRecipe, heal_from};
 use crate::environment::{
-    Action, Capability, Environment, EnvironmentError, EnvironmentResult, FaultKind, Host, Kind, Needs, Refusal, Site,
+    Action, Capability, Environment, EnvironmentError, EnvironmentResult, FaultKind, Grant, Host, Kind, Needs, Refusal,
+    Site,
 };
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -13,6 +14,7 @@ impl Kind for DockerConfig {
     const NAME: &'static str = "docker";
     const ABOUT: &'static str = "Containers of a compose project, found by label.";
     const ADDRESSED: bool = true;
+    const GRANTS: &'static [Grant] = &Grant::ALL;
     const BETWEEN_RUNS: &'static str = "use `docker compose`, or `kscen … --env local`";
 
     fn refusals(&self, site: &Site, needs: &Needs) -> Vec<Refusal> {
@@ -22,6 +24,14 @@ impl Kind for DockerConfig {
             help: Some("run it with --env local".to_owned()),
         });
         shaped.into_iter().chain(site.without_address(needs)).chain(site.without_limit(Self::NAME, needs)).collect()
+    }
+
+    fn lacks(&self, _: &Site, _: Grant) -> Option<Refusal> {
+        None
+    }
+
+    fn falsifies(&self, _: &Site) -> Option<Refusal> {
+        None
     }
 
     /// Containers are those of one engine and project, whoever names them from wherever.

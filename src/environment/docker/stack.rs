@@ -13,10 +13,12 @@ use super::usage::Meter;
 use super::watch::{self, Watch};
 use crate::environment::{
     Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Grip, Incarnation,
-    Intended, LogLine, LogQuery, NetworkFault, Recipe, ServiceInfo, ServiceState, Usage,
+    Intended, LogLine, LogQuery, Needs, NetworkFault, Offer, Recipe, Release, ServiceInfo, ServiceState, Usage,
+    observe,
 };
 use crate::ground::lock;
 use futures_util::future::BoxFuture;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -158,6 +160,19 @@ impl Environment for DockerStack {
             controllable: true,
         };
         self.members.iter().map(service).collect()
+    }
+
+    /// By Kafka's protocol; the version also by what the brokers wrote into their logs when they started.
+    fn offer<'a>(&'a self, needs: &'a Needs) -> BoxFuture<'a, Offer> {
+        Box::pin(async move {
+            let mut offer = observe(self.info.brokers, &self.endpoints, needs).await;
+            // The log is that of one broker, and names the patch release.
+            let alike = offer.kafka.as_ref().map_or(self.info.brokers == 1, |told| told.len() == 1);
+            if let Some(version) = self.info.kafka_version.as_deref().filter(|_| alike) {
+                offer.kafka = Ok(BTreeSet::from([Release::read(version)]));
+            }
+            offer
+        })
     }
 
     fn recipe<'a>(&'a self, fault: Intended<'a>) -> BoxFuture<'a, EnvironmentResult<Option<Recipe>>> {

@@ -2,11 +2,11 @@
 
 use super::script::{Boot, Reaction};
 use super::topics::{FakePartition, FakeTopic};
-use super::world::{FakeService, FakeWorld};
-use crate::connect::{self, State};
+use super::world::{FakeConnector, FakeService, FakeWorld};
+use crate::connect;
 use crate::environment::{
     Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult,
-    Grip, Lifecycle, LogLine, LogQuery, NetworkFault, ServiceInfo, ServiceState,
+    Grip, Lifecycle, LogLine, LogQuery, Needs, NetworkFault, Offer, ServiceInfo, ServiceState,
 };
 use crate::ground::lock;
 use crate::moment;
@@ -71,7 +71,7 @@ impl FakeStack {
 
     /// Adds a connector that runs.
     pub(crate) fn with_connector(self: Arc<Self>, name: &str) -> Arc<Self> {
-        self.world().connectors.insert(name.to_owned(), State::Running);
+        self.world().connectors.insert(name.to_owned(), FakeConnector::theirs(name));
         connect::memory::listen(&self.host, Arc::downgrade(&self) as Weak<dyn connect::memory::WorkerScript>);
         self
     }
@@ -147,16 +147,18 @@ impl FakeStack {
         self.world().calls.iter().map(line).collect()
     }
 
-    /// What is not as it was at the start: services and connectors that do not run, faults of the network, replicas that move.
+    /// What is not as it was at the start: services and connectors that do not run, connectors that were made or changed, faults of
+    /// the network, replicas that move.
     pub(crate) fn damage(&self) -> Vec<String> {
         let world = self.world();
-        let held = world.connectors.iter().filter(|(_, state)| **state != State::Running);
+        let connectors = world.connectors.iter();
+        let held = connectors.filter_map(|(name, connector)| Some(format!("{name} {}", connector.damage()?)));
         let moves = |topic: &FakeTopic| topic.partitions.iter().any(|partition| partition.moves.is_some());
         let moving = world.topics.iter().filter(|(_, topic)| moves(topic));
         let down = world.services.iter().filter(|service| service.lifecycle != Lifecycle::Running);
         down.map(|service| format!("{} is {}", service.info.name, service.lifecycle))
             .chain(world.network.iter().map(|fault| format!("{} {}", fault.kind.word(), fault.service)))
-            .chain(held.map(|(name, state)| format!("{name} is {state}")))
+            .chain(held)
             .chain(moving.map(|(name, _)| format!("{name} moves")))
             .collect()
     }
@@ -253,6 +255,10 @@ impl Environment for FakeStack {
     fn services(&self) -> Vec<ServiceInfo> {
         let world = self.world();
         world.services.iter().map(|service| service.info.clone()).filter(|info| info.controllable).collect()
+    }
+
+    fn offer<'a>(&'a self, _: &'a Needs) -> BoxFuture<'a, Offer> {
+        Box::pin(async { Offer::unknown(self.info().brokers, &self.endpoints(), "nothing here is Kafka") })
     }
 
     fn act<'a>(&'a self, service: &'a str, action: Action) -> BoxFuture<'a, EnvironmentResult<Effect>> {

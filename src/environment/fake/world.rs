@@ -22,6 +22,36 @@ pub(super) struct FakeService {
     exit_code: Option<i32>,
 }
 
+/// A connector that exists only here.
+pub(super) struct FakeConnector {
+    pub(super) state: State,
+    pub(super) config: BTreeMap<String, String>,
+    /// Its configuration from before the run; `None` where the run made it.
+    pub(super) former: Option<BTreeMap<String, String>>,
+}
+
+impl FakeConnector {
+    /// One that the run has made.
+    pub(super) fn new() -> Self {
+        Self { state: State::Running, config: BTreeMap::new(), former: None }
+    }
+
+    /// One that was there before.
+    pub(super) fn theirs(name: &str) -> Self {
+        let config = BTreeMap::from([("name".to_owned(), name.to_owned())]);
+        Self { config: config.clone(), former: Some(config), ..Self::new() }
+    }
+
+    /// What is not as it was.
+    pub(super) fn damage(&self) -> Option<String> {
+        match &self.former {
+            None => Some("is left".to_owned()),
+            Some(_) if self.state != State::Running => Some(format!("is {}", self.state)),
+            Some(former) => (*former != self.config).then(|| "has another configuration".to_owned()),
+        }
+    }
+}
+
 /// All that a scripted environment is.
 #[derive(Default)]
 pub(super) struct FakeWorld {
@@ -34,7 +64,7 @@ pub(super) struct FakeWorld {
     pub(super) trap: Option<Trap>,
     pub(super) logs: Vec<(String, LogLine)>,
     pub(super) topics: BTreeMap<String, FakeTopic>,
-    pub(super) connectors: BTreeMap<String, State>,
+    pub(super) connectors: BTreeMap<String, FakeConnector>,
 }
 
 impl FakeService {

@@ -1,13 +1,13 @@
 //! A stack that a supervisor owns, as an [`Environment`].
 
 use super::config::LocalConfig;
-use super::offer::WantedStack;
+use super::offer::{WantedStack, offered};
 use super::supervisor::Place;
 use super::version;
 use super::wire::{StackAnswer, StackCall, StackDescription, SupervisorReport, WireEffect};
 use crate::environment::{
     Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Grip, LogLine,
-    LogQuery, Needs, NetworkFault, ServiceInfo, ServiceState, Site, Usage,
+    LogQuery, Needs, NetworkFault, Offer, ServiceInfo, ServiceState, Site, Usage,
 };
 use crate::ground::{self, private};
 use futures_util::FutureExt;
@@ -137,6 +137,11 @@ impl Environment for Attached {
 
     fn services(&self) -> Vec<ServiceInfo> {
         self.description.services.clone()
+    }
+
+    fn offer<'a>(&'a self, _: &'a Needs) -> BoxFuture<'a, Offer> {
+        let StackDescription { info, services, wanted, endpoints, .. } = &self.description;
+        async { offered(info, services, endpoints, wanted.needs().log_dir) }.boxed()
     }
 
     fn act<'a>(&'a self, service: &'a str, action: Action) -> BoxFuture<'a, EnvironmentResult<Effect>> {

@@ -1,11 +1,12 @@
 //! The local stack as an [`Environment`].
 
 use super::connect::Connect;
+use super::offer::offered;
 use super::postgres::Postgres;
 use super::stack::LocalStack;
 use crate::environment::{
     Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Grip, Incarnation,
-    LogLine, LogQuery, NetworkFault, ServiceInfo, ServiceState, Usage,
+    LogLine, LogQuery, Needs, NetworkFault, Offer, ServiceInfo, ServiceState, Usage,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -28,6 +29,10 @@ impl Environment for LocalStack {
 
     fn services(&self) -> Vec<ServiceInfo> {
         self.members.iter().map(|member| member.service.info().clone()).collect()
+    }
+
+    fn offer<'a>(&'a self, _: &'a Needs) -> BoxFuture<'a, Offer> {
+        async { offered(&self.info, &self.services(), &self.endpoints(), self.log_dir) }.boxed()
     }
 
     fn act<'a>(&'a self, service: &'a str, action: Action) -> BoxFuture<'a, EnvironmentResult<Effect>> {

@@ -4,23 +4,13 @@ use super::config::LocalConfig;
 use super::connect;
 use super::postgres;
 use super::version;
-use crate::environment::{EnvironmentResult, Needs, ServiceId};
-use std::path::PathBuf;
-
-/// Something that a stack needs, and where it lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FetchedAhead {
-    /// What, with its version.
-    pub what: String,
-    /// The folder.
-    pub folder: PathBuf,
-}
+use crate::environment::{EnvironmentResult, FetchedAhead, Needs, ServiceId};
 
 /// Fetches what a stack with these needs takes from elsewhere, where the cache has it not. Nothing is started, and no Java is needed.
 ///
 /// # Errors
 /// As when such a stack starts: no version fits, or something cannot be fetched.
-pub async fn fetch_ahead(
+pub(super) async fn fetch_ahead(
     config: &LocalConfig,
     needs: &Needs,
     progress: &(dyn Fn(String) + Sync),

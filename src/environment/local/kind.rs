@@ -1,10 +1,12 @@
 //! Child processes as a kind of environment.
 
-use super::{Attached, LocalConfig, LocalStack};
+use super::{Attached, LocalConfig, LocalStack, fetch};
 use crate::environment::{
-    Action, Environment, EnvironmentResult, FaultKind, Host, Kind, Needs, Refusal, ServiceId, Site,
+    Action, Environment, EnvironmentError, EnvironmentResult, FaultKind, FetchedAhead, Grant, Host, Keeper, Kept, Kind,
+    Needs, Refusal, ServiceId, Site,
 };
 use futures_util::future::BoxFuture;
+use std::ffi::OsString;
 use std::sync::Arc;
 
 /// Most brokers of a stack.
@@ -14,6 +16,7 @@ impl Kind for LocalConfig {
     const NAME: &'static str = "local";
     const ABOUT: &'static str = "Real Kafka, Connect and PostgreSQL as child processes of kscen.";
     const ADDRESSED: bool = false;
+    const GRANTS: &'static [Grant] = &Grant::ALL;
     const BETWEEN_RUNS: &'static str = "start one with `kscen up`; `kscen run` alone starts and stops its own";
 
     fn refusals(&self, site: &Site, needs: &Needs) -> Vec<Refusal> {
@@ -28,6 +31,14 @@ impl Kind for LocalConfig {
             help: None,
         });
         missing.into_iter().chain(many).collect()
+    }
+
+    fn lacks(&self, _: &Site, _: Grant) -> Option<Refusal> {
+        None
+    }
+
+    fn falsifies(&self, _: &Site) -> Option<Refusal> {
+        None
     }
 
     /// Only brokers and controllers have kscen's proxy in front of them.
@@ -79,6 +90,56 @@ impl Kind for LocalConfig {
         Box::pin(
             async move { Ok(Attached::find(site).await?.map(|attached| Arc::new(attached) as Arc<dyn Environment>)) },
         )
+    }
+
+    fn keep<'a>(
+        &'a self,
+        site: &'a Site,
+        needs: &'a Needs,
+        keeper: Keeper<'a>,
+    ) -> BoxFuture<'a, EnvironmentResult<Kept>> {
+        Box::pin(async move {
+            if let Some(running) = Attached::find(site).await? {
+                return found(&running, running.unmet(self, site, needs));
+            }
+            let args: Vec<OsString> = keeper.args.iter().cloned().chain([Attached::name(site).into()]).collect();
+            let stack = Attached::start(site, self, needs, keeper.program, &args, keeper.progress).await?;
+            let (bootstrap, supervisor) = (stack.endpoints().bootstrap, stack.supervisor());
+            Ok(Kept { bootstrap, supervisor, was_up: false })
+        })
+    }
+
+    fn release<'a>(
+        &'a self,
+        site: &'a Site,
+        alone: &'a mut (dyn FnMut() -> EnvironmentResult<()> + Send),
+    ) -> BoxFuture<'a, EnvironmentResult<bool>> {
+        Box::pin(async move {
+            let Some(stack) = Attached::find(site).await? else { return Ok(false) };
+            alone()?;
+            stack.down().await?;
+            Ok(true)
+        })
+    }
+
+    fn fetch_ahead<'a>(
+        &'a self,
+        _: &'a Site,
+        needs: &'a Needs,
+        progress: &'a (dyn Fn(String) + Sync),
+    ) -> BoxFuture<'a, EnvironmentResult<Vec<FetchedAhead>>> {
+        Box::pin(fetch::fetch_ahead(self, needs, progress))
+    }
+}
+
+/// Holds the stack that is kept already against what is wanted.
+fn found(running: &Attached, unsuited: Option<String>) -> EnvironmentResult<Kept> {
+    match unsuited {
+        None => Ok(Kept { bootstrap: running.endpoints().bootstrap, supervisor: running.supervisor(), was_up: true }),
+        Some(reason) => Err(EnvironmentError::Prerequisite {
+            message: format!("another stack is kept already: {reason}"),
+            remedy: "stop it with `kscen down`".to_owned(),
+        }),
     }
 }
 

@@ -48,7 +48,6 @@ mod wire;
 
 pub use attached::Attached;
 pub use config::{Jvm, LocalConfig, Timeouts};
-pub use fetch::{FetchedAhead, fetch_ahead};
 pub(crate) use process::ProcessLife;
 pub(crate) use spawner::Launch;
 pub use stack::LocalStack;

@@ -1,7 +1,9 @@
 //! What a running stack was started with, so that it can be told whether it suits another scenario.
 
 use super::config::LocalConfig;
-use crate::environment::{Capability, Controllers, EnvironmentInfo, Needs, ServiceId, ServiceInfo, unmet};
+use crate::environment::{
+    Capability, Controllers, Endpoints, EnvironmentInfo, Needs, Offer, Release, ServiceId, ServiceInfo, unsuited,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,7 +75,32 @@ impl WantedStack {
                 changed.join(", ")
             ));
         }
-        unmet(&self.needs(), info, services, needs)
+        unsuited(&self.needs(), info, services, needs)
+    }
+}
+
+/// What a stack offers that kscen started itself: its version, properties and places of controllers are known from that.
+pub(super) fn offered(
+    info: &EnvironmentInfo,
+    services: &[ServiceInfo],
+    endpoints: &Endpoints,
+    log_dir: Option<u64>,
+) -> Offer {
+    let ids = || services.iter().filter_map(|service| service.name.parse::<ServiceId>().ok());
+    let dedicated = ids().any(|id| matches!(id, ServiceId::Controller(_)));
+    let facts = info.facts.iter().filter_map(|(name, value)| Some((name.strip_prefix("broker ")?, value)));
+    let properties: BTreeMap<String, String> = facts.map(|(name, value)| (name.to_owned(), value.clone())).collect();
+    let brokers = ids().filter(|id| matches!(id, ServiceId::Broker(_)));
+    Offer {
+        kafka: info
+            .kafka_version
+            .as_deref()
+            .map(|version| BTreeSet::from([Release::read(version)]))
+            .ok_or_else(|| "its jars do not name it".to_owned()),
+        controllers: Ok(if dedicated { Controllers::Dedicated } else { Controllers::Combined }),
+        broker_config: Ok(brokers.map(|id| (id.to_string(), properties.clone())).collect()),
+        log_dir,
+        ..Offer::unknown(info.brokers, endpoints, "")
     }
 }
 
@@ -156,7 +183,8 @@ mod tests {
             brokers,
             facts: BTreeMap::from([("broker a".into(), "1".into())]),
         };
-        let serves = |known: Needs, brokers, needs: Needs| super::unmet(&known, &info(brokers), &[], &needs).is_none();
+        let serves =
+            |known: Needs, brokers, needs: Needs| super::unsuited(&known, &info(brokers), &[], &needs).is_none();
         let set = || Needs { broker_config: BTreeMap::from([("a".to_owned(), "1".to_owned())]), ..Needs::kafka() };
         let newer = || Needs { kafka: ">=4".parse().ok(), ..Needs::kafka() };
         assert!(serves(Needs::kafka(), 3, Needs::kafka()) && serves(set(), 1, set()) && serves(newer(), 1, newer()));

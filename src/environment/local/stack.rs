@@ -34,7 +34,8 @@ pub struct LocalStack {
     pub(super) members: Vec<StackMember>,
     runtime: Runtime,
     run_dir: PathBuf,
-    limited: bool,
+    /// The size limit of each broker's log directory, in bytes.
+    pub(super) log_dir: Option<u64>,
     keep_data: bool,
 }
 
@@ -107,9 +108,8 @@ impl LocalStack {
             network = Some(StackProxies::start(&cluster, &services).await?);
         }
         let info = facts.into_info(&runtime, &cluster);
-        let limited = needs.log_dir.is_some();
         let stack = Self {
-            limited,
+            log_dir: needs.log_dir,
             info,
             cluster,
             network,
@@ -204,7 +204,7 @@ impl LocalStack {
             return Ok(());
         }
         join_all(self.members.iter().map(|member| member.service.shutdown(false))).await;
-        if self.limited {
+        if self.log_dir.is_some() {
             for node in self.cluster.brokers() {
                 // Removing the folder takes the mount away too, so this needs no success.
                 let _ = release_folder(broker::data_folder(&self.run_dir, node)).await;

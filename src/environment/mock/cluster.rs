@@ -5,8 +5,10 @@
 
 use super::MockConfig;
 use crate::environment::{
-    Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult, ServiceInfo,
+    Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult, Needs, Offer,
+    ServiceInfo,
 };
+use futures_util::future::BoxFuture;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, Producer};
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ use std::collections::BTreeMap;
 /// A mock cluster in this process.
 pub struct MockStack {
     name: String,
-    brokers: u32,
+    config: MockConfig,
     bootstrap: String,
     /// The client whose mock cluster this is: it lives as long as the environment.
     _owner: BaseProducer,
@@ -40,7 +42,7 @@ impl MockStack {
             }
             None => return Err(failed("the client has none".to_owned())),
         };
-        Ok(Self { name: name.to_owned(), brokers: config.brokers, bootstrap, _owner: owner })
+        Ok(Self { name: name.to_owned(), config: config.clone(), bootstrap, _owner: owner })
     }
 }
 
@@ -50,7 +52,7 @@ impl Environment for MockStack {
             name: self.name.clone(),
             kind: EnvironmentKind::of::<MockConfig>(),
             kafka_version: None,
-            brokers: self.brokers,
+            brokers: self.config.brokers,
             facts: BTreeMap::from([("mock".to_owned(), "librdkafka's mock cluster, which is not a Kafka".to_owned())]),
         }
     }
@@ -61,5 +63,9 @@ impl Environment for MockStack {
 
     fn services(&self) -> Vec<ServiceInfo> {
         Vec::new()
+    }
+
+    fn offer<'a>(&'a self, _: &'a Needs) -> BoxFuture<'a, Offer> {
+        Box::pin(async { self.config.offer(&self.endpoints()) })
     }
 }

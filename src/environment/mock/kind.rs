@@ -2,11 +2,13 @@
 
 use super::MockStack;
 use crate::environment::{
-    Capability, Environment, EnvironmentResult, FaultKind, Grant, Host, Kind, Needs, Refusal, Site,
+    Capability, Endpoints, Environment, EnvironmentResult, FaultKind, Grant, Host, Kind, Needs, Offer, Refusal, Site,
+    unmet,
 };
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What `kscen.yaml` says about a mock environment.
@@ -30,6 +32,7 @@ impl Kind for MockConfig {
     const NAME: &'static str = "mock";
     const ABOUT: &'static str = "librdkafka's mock cluster: for tests of kscen itself; nothing can be judged on it.";
     const ADDRESSED: bool = false;
+    const GRANTS: &'static [Grant] = &Grant::ALL;
     const BETWEEN_RUNS: &'static str = "a mock cluster lives only as long as a run; use --env local";
 
     fn refusals(&self, site: &Site, needs: &Needs) -> Vec<Refusal> {
@@ -39,7 +42,15 @@ impl Kind for MockConfig {
             message: format!("`{}` is a mock cluster, which has no {capability}", site.name),
             help: Some("run it with --env local".to_owned()),
         });
-        refused.chain(site.without_address(needs)).chain(site.without_limit(Self::NAME, needs)).collect()
+        // What it is, is known before it starts: nothing of it is Kafka's.
+        let of_kafka = Needs { services: BTreeSet::new(), log_dir: None, ..needs.clone() };
+        let of_kafka = unmet(&self.offer(&site.endpoints), &of_kafka).into_iter().map(|why| Refusal {
+            code: "cannot-on-mock",
+            message: format!("`{}` is not what the scenario needs: {why}", site.name),
+            help: Some("run it with --env local".to_owned()),
+        });
+        let rest = site.without_address(needs).into_iter().chain(site.without_limit(Self::NAME, needs));
+        refused.chain(of_kafka).chain(rest).collect()
     }
 
     /// A mock cluster cannot be administered.
@@ -71,5 +82,12 @@ impl Kind for MockConfig {
         _: &'a mut dyn Host,
     ) -> BoxFuture<'a, EnvironmentResult<Arc<dyn Environment>>> {
         Box::pin(async move { Ok(Arc::new(MockStack::start(&site.name, self)?) as Arc<dyn Environment>) })
+    }
+}
+
+impl MockConfig {
+    /// Brokers, and nothing else that a scenario can need.
+    pub(super) fn offer(&self, endpoints: &Endpoints) -> Offer {
+        Offer::unknown(self.brokers, endpoints, "a mock cluster has none")
     }
 }

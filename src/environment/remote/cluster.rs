@@ -2,9 +2,11 @@
 
 use super::RemoteConfig;
 use crate::environment::{
-    Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult, Needs, ServiceInfo,
+    Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult, Needs, Offer,
+    ServiceInfo, observe,
 };
 use crate::kafka::{Admin, LogSink};
+use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -46,11 +48,11 @@ pub struct RemoteCluster {
 }
 
 impl RemoteCluster {
-    /// Asks the cluster who it is, and holds it against the needs.
+    /// Asks the cluster who it is.
     ///
     /// # Errors
-    /// A cluster that does not answer, with the client's own words (authentication, certificates), or that lacks what is needed.
-    pub async fn attach(name: &str, endpoints: Endpoints, needs: &Needs) -> EnvironmentResult<Self> {
+    /// A cluster that does not answer, with the client's own words (authentication, certificates).
+    pub async fn attach(name: &str, endpoints: Endpoints) -> EnvironmentResult<Self> {
         let connection = endpoints.connection();
         let (logs, _lines) = LogSink::bounded(100);
         let failed = |error: crate::kafka::KafkaFailure| EnvironmentError::caused(format!("`{name}`"), error);
@@ -63,40 +65,12 @@ impl RemoteCluster {
             }
         };
         let brokers: Vec<i32> = view.brokers.iter().map(|broker| broker.id).collect();
-        let here = u32::try_from(brokers.len()).unwrap_or(u32::MAX);
-        if here < needs.brokers {
-            return Err(EnvironmentError::Unsupported {
-                message: format!("`{name}` has {here} brokers; the scenario needs {}", needs.brokers),
-            });
-        }
-        verify(name, &admin, &brokers, needs).await?;
         let services = brokers
             .iter()
             .map(|id| ServiceInfo { name: format!("kafka-{id}"), node_id: Some(*id), controllable: false })
             .collect();
         Ok(Self { name: name.to_owned(), endpoints, brokers, services })
     }
-}
-
-/// Holds the brokers' properties against the needs.
-async fn verify(name: &str, admin: &Admin, brokers: &[i32], needs: &Needs) -> EnvironmentResult<()> {
-    if needs.broker_config.is_empty() {
-        return Ok(());
-    }
-    for broker in brokers {
-        let config =
-            admin.broker_config(*broker).await.map_err(|error| EnvironmentError::caused(format!("`{name}`"), error))?;
-        for (key, wanted) in &needs.broker_config {
-            let value = config.get(key).and_then(|value| value.value.as_deref());
-            if value != Some(wanted) {
-                let found = value.unwrap_or("not set");
-                return Err(EnvironmentError::Unsupported {
-                    message: format!("broker {broker} of `{name}` has {key}={found}; the scenario needs {wanted}"),
-                });
-            }
-        }
-    }
-    Ok(())
 }
 
 impl Environment for RemoteCluster {
@@ -116,5 +90,9 @@ impl Environment for RemoteCluster {
 
     fn services(&self) -> Vec<ServiceInfo> {
         self.services.clone()
+    }
+
+    fn offer<'a>(&'a self, needs: &'a Needs) -> BoxFuture<'a, Offer> {
+        Box::pin(async move { observe(self.info().brokers, &self.endpoints, needs).await })
     }
 }

@@ -26,6 +26,14 @@ impl Kind for RemoteConfig {
         capabilities.chain(site.without_address(needs)).chain(site.without_limit(Self::NAME, needs)).collect()
     }
 
+    fn lacks(&self, _: &Site, _: Grant) -> Option<Refusal> {
+        None
+    }
+
+    fn falsifies(&self, _: &Site) -> Option<Refusal> {
+        None
+    }
+
     fn means(_: FaultKind) -> Option<&'static str> {
         None
     }
@@ -33,12 +41,12 @@ impl Kind for RemoteConfig {
     fn attach<'a>(
         &'a self,
         site: &'a Site,
-        needs: &'a Needs,
+        _: &'a Needs,
         host: &'a mut dyn Host,
     ) -> BoxFuture<'a, EnvironmentResult<Arc<dyn Environment>>> {
         Box::pin(async move {
             host.alone(None).await?;
-            let cluster = RemoteCluster::attach(&site.name, site.endpoints.clone(), needs).await?;
+            let cluster = RemoteCluster::attach(&site.name, site.endpoints.clone()).await?;
             Ok(Arc::new(cluster) as Arc<dyn Environment>)
         })
     }

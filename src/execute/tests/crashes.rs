@@ -20,6 +20,8 @@ const FAULTS: &str = "- pause: { service: kafka-1, for: 1s }\n\
     - pause: { connector: pg, for: 1s }\n\
     - stop: { connector: pg }\n\
     - reassign: { topic: orders, to: [2] }\n\
+    - connector: { name: made, config: { connector.class: x.Y }, until: accepted }\n\
+    - connector: { name: pg, config: { connector.class: x.Y, a: new }, until: accepted }\n\
     - { background: true, timeout: 1s, reassign: { topic: events, to: [3] } }\n\
     - pause: { service: kafka-1, for: 5s }";
 
@@ -38,7 +40,13 @@ fn a_crash_before_or_after_every_act_is_repaired_from_the_journal() {
     let whole = Rehearsal::of(FAULTS).on(stack()).run();
     assert!(whole.environment.damage().is_empty(), "{:?}", whole.environment.damage());
     let calls = whole.calls().len();
-    assert!(calls > 18, "{:?}", whole.calls());
+    assert!(calls > 22, "{:?}", whole.calls());
+    // Every kind of entry that a journal can have is among them.
+    for kind in
+        ["configure made", "configure pg", "delete made", "move events", "cut kafka-3", "stop pg", "kill kafka-2"]
+    {
+        assert!(whole.calls().iter().any(|call| call.ends_with(kind)), "{kind}: {:?}", whole.calls());
+    }
     for call in 0..calls {
         for trap in [Trap::Before(call), Trap::After(call)] {
             let run = killed(trap);

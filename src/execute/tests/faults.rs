@@ -2,15 +2,17 @@
 
 use super::rehearsal::{Performance, Rehearsal};
 use crate::environment::fake::{Boot, FakeStack, Reaction};
-use crate::record::{Outcome, StepStatus};
+use crate::record::{Outcome, StepStatus, TargetKind};
 use std::time::Duration;
 
 /// A fault that is held for a time, on each kind of target that has such: the step, how it is applied, how it is undone.
-const HELD: [(&str, &str, &str); 6] = [
+const HELD: [(&str, &str, &str); 8] = [
     SERVICES[0],
     SERVICES[1],
     SERVICES[2],
     ("kill: { step: reader, for: 60s }", "kill reader", "start reader"),
+    ("stop: { step: reader, for: 60s }", "stop reader", "start reader"),
+    ("pause: { step: reader, for: 60s }", "pause reader", "resume reader"),
     ("pause: { connector: pg, for: 60s }", "pause pg", "resume pg"),
     ("stop: { connector: pg, for: 60s }", "stop pg", "resume pg"),
 ];
@@ -97,21 +99,91 @@ fn the_inverse_verb_ends_a_fault() {
     assert_eq!(run.fault("fault").undone.map(f64::round), Some(5.0));
 }
 
-#[test]
-fn a_fault_that_is_to_be_left_stays() {
-    let run = Rehearsal::of("- { id: fault, kill: { service: kafka-1, leave: true } }").run();
-    assert_eq!(run.calls(), ["0.0 kill kafka-1"]);
-    assert_eq!(run.environment.damage(), ["kafka-1 is stopped"]);
-    assert!(run.journalled().is_empty());
-    assert_eq!(run.outcome(), Outcome::Pass);
+/// A fault that is to be left, on each kind of target: the step, how it is applied, and what is left.
+const LEFT: [(&str, &str, &str); 8] = [
+    ("pause: { service: kafka-1, leave: true }", "pause kafka-1", "kafka-1 is paused"),
+    ("kill: { service: kafka-1, leave: true }", "kill kafka-1", "kafka-1 is stopped"),
+    ("network: { service: kafka-1, fault: cut, leave: true }", "cut kafka-1", "cut kafka-1"),
+    ("stop: { step: reader, leave: true }", "stop reader", "reader is stopped"),
+    ("pause: { step: reader, leave: true }", "pause reader", "reader is paused"),
+    ("pause: { connector: pg, leave: true }", "pause pg", "pg is PAUSED"),
+    ("stop: { connector: pg, leave: true }", "stop pg", "pg is STOPPED"),
+    ("reassign: { topic: orders, to: [2], leave: true }", "move orders", "orders moves"),
+];
+
+fn assert_left(run: &Performance, fault: &str, applied: &str, left: &str) {
+    assert_eq!(run.calls(), [format!("0.0 {applied}")], "{fault}");
+    assert_eq!(run.environment.damage(), [left], "{fault}");
+    assert!(run.journalled().is_empty(), "{fault}: `kscen undo` leaves it, too: {:?}", run.journalled());
+    assert_eq!(run.fault("fault").undone, None, "{fault}");
+    assert!(run.record().leftovers.is_empty(), "{fault}: {:?}", run.record().leftovers);
 }
 
 #[test]
-fn a_fault_that_is_to_be_left_stays_after_an_interrupt() {
-    let run = Rehearsal::of("- { id: fault, kill: { service: kafka-1, leave: true } }\n- probe: { takes: 1h }")
-        .interrupt(3.0)
+fn a_fault_that_is_to_be_left_stays_on_each_kind_of_target() {
+    for (fault, applied, left) in LEFT {
+        // A move lasts until it is over, so it is the time of its step that ends.
+        let run = held(fault, ", timeout: 7s").run();
+        assert_left(&run, fault, applied, left);
+        let is_move = fault.starts_with("reassign");
+        assert_eq!(run.status("fault"), if is_move { StepStatus::Error } else { StepStatus::Done }, "{fault}");
+    }
+}
+
+#[test]
+fn a_fault_that_is_to_be_left_stays_after_an_interrupt_on_each_kind_of_target() {
+    for (fault, applied, left) in LEFT {
+        let steps = format!(
+            "- {{ id: reader, background: true, consume: {{}} }}\n- {{ id: fault, {fault} }}\n- probe: {{ takes: 1h }}"
+        );
+        let stack = FakeStack::brokers(2).with_reader().with_connector("pg").with_topic("orders", None);
+        let run = Rehearsal::of(&steps).on(stack).interrupt(3.0).run();
+        assert_left(&run, fault, applied, left);
+        assert_eq!(run.exit(), 130, "{fault}");
+    }
+}
+
+#[test]
+fn a_move_that_is_to_be_left_is_awaited_like_any_other() {
+    let steps = "- { id: fault, reassign: { topic: orders, to: [2], leave: true } }";
+    let run = Rehearsal::of(steps).on(FakeStack::brokers(2).with_topic("orders", Some(Duration::from_secs(20)))).run();
+    assert_eq!(run.calls(), ["0.0 move orders"]);
+    assert_eq!(run.step("fault").metrics["ready_after"].value.round(), 20.0);
+    assert!(run.environment.damage().is_empty() && run.outcome() == Outcome::Pass, "{:?}", run.reasons());
+}
+
+#[test]
+fn a_fault_that_is_to_be_left_and_is_ended_by_another_hand_is_told() {
+    let run = Rehearsal::of("- { id: fault, pause: { service: kafka-1, leave: true } }\n- wait: 9s")
+        .wakes(2.0, "kafka-1")
         .run();
-    assert_eq!(run.calls(), ["0.0 kill kafka-1"]);
+    assert!(run.reasons().iter().any(|reason| reason.contains("not in force to its end")), "{:?}", run.reasons());
+    assert!(run.journalled().is_empty());
+}
+
+/// The kind of a target is written by the target itself.
+#[test]
+fn the_record_of_a_fault_says_what_it_was_done_to() {
+    for (fault, kind) in [
+        ("pause: { service: kafka-1, for: 1s }", TargetKind::Service),
+        ("network: { service: kafka-1, fault: cut, for: 1s }", TargetKind::Service),
+        ("kill: { step: reader, for: 1s }", TargetKind::Reader),
+        ("pause: { connector: pg, for: 1s }", TargetKind::Connector),
+    ] {
+        assert_eq!(held(fault, "").run().fault("fault").kind, Some(kind), "{fault}");
+    }
+    assert_eq!(held(MOVE.0, ", timeout: 1s").run().fault("fault").kind, Some(TargetKind::Topic));
+}
+
+/// A reader whose step has the name of a service is no service: its fault is not kept from being ready by that one's.
+#[test]
+fn a_reader_may_have_the_name_of_a_service() {
+    let steps = "- { id: kafka-1, background: true, consume: {} }\n- { id: frozen, background: true, pause: { service: kafka-1, for: 9s } }\n\
+        - { id: fault, kill: { step: kafka-1, for: 1s } }";
+    let run = Rehearsal::of(steps).on(FakeStack::brokers(1).with_reader()).run();
+    assert!(run.step("fault").metrics.contains_key("ready_after"), "{:?}", run.step("fault").metrics);
+    assert_eq!(run.fault("fault").kind, Some(TargetKind::Reader));
+    assert!(run.environment.damage().is_empty(), "{:?}", run.environment.damage());
 }
 
 #[test]

@@ -204,9 +204,14 @@ fn a_scenario_may_end_its_own_fault_by_another() {
 
 #[test]
 fn a_time_and_leave_contradict_each_other() {
-    let text = "name: x\nsteps: [{ pause: { service: kafka-1, for: 1s, leave: true } }]\n";
-    let refused = std::panic::catch_unwind(|| Rehearsal::scenario(text).plan());
-    assert!(refused.is_err());
+    for (fault, code) in [
+        ("pause: { service: kafka-1, for: 1s, leave: true }", "two-ends"),
+        ("network: { service: kafka-1, fault: cut, for: 1s, leave: true }", "two-ends"),
+        ("restart: { service: kafka-1, leave: true }", "nothing-to-undo"),
+    ] {
+        assert_eq!(Rehearsal::of(&format!("- {fault}")).refusals(), [code], "{fault}");
+    }
+    assert_eq!(Rehearsal::of("- pause: { service: kafka-1, leave: true }").refusals(), [] as [&str; 0]);
 }
 
 #[test]

@@ -246,3 +246,31 @@ fn a_reader_that_had_nothing_to_read_during_a_fault_tells_nothing_of_it() {
     assert!(is(&told(&[0, 10, 20], 0), 4.0));
     assert!(is(&told(&[0, 15, 20], 3), 4.0), "it had not read all of what was there before");
 }
+
+/// Names say nothing where the record tells what a fault was done to: a reader named as a service, a topic named as a connector.
+#[test]
+fn what_a_fault_was_done_to_is_not_guessed_from_its_name() {
+    let named = |id: &str| StepRecord { id: id.to_owned(), ..reader(Some(15), true) };
+    let of = |kind: Option<TargetKind>, target: &str, steps: Vec<StepRecord>| {
+        let mut record = record(target, 10.0, steps);
+        record.faults[0].kind = kind;
+        recovery_time(&record, record.step("outage").expect("it is there"))
+    };
+    let waited = || load(20, 20, Some((9, Some(13))));
+    // The broker `kafka-1` is paused while a reader of that name reads: the load tells of the recovery.
+    let service = of(Some(TargetKind::Service), "kafka-1", vec![waited(), named("kafka-1")]);
+    let unnamed = of(Some(TargetKind::Service), "kafka-1", vec![waited(), named("reader")]);
+    let words = service.to_string().replace("`kafka-1`", "`reader`");
+    assert_eq!(words, unnamed.to_string(), "the name of a step changes no figure");
+    assert!(is(&of(Some(TargetKind::Service), "kafka-1", vec![waited()]), 3.0));
+    // A reader named `kafka-1` is killed: the load to the brokers says nothing about it.
+    let reader_alone = of(Some(TargetKind::Reader), "kafka-1", vec![named("kafka-1")]);
+    assert_eq!(of(Some(TargetKind::Reader), "kafka-1", vec![waited(), named("kafka-1")]), reader_alone);
+    // A connector named as the load's topic, and one named `postgres`.
+    let nothing = |observed: Observed| matches!(observed, Observed::Nothing { .. });
+    assert!(nothing(of(Some(TargetKind::Connector), "t", vec![waited()])));
+    assert!(nothing(of(Some(TargetKind::Connector), "postgres", vec![waited()])));
+    assert!(is(&of(Some(TargetKind::Topic), "connect", vec![waited()]), 3.0));
+    // A record of the version before has no kind: its name decides, as it did.
+    assert_eq!(of(None, "kafka-1", vec![waited()]), of(Some(TargetKind::Service), "kafka-1", vec![waited()]));
+}

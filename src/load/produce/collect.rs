@@ -1,6 +1,7 @@
 //! Taking in the outcomes of messages.
 
 use super::worker::{FATAL, QUEUE_FULL, Worker};
+use crate::ground::lock;
 use crate::kafka::{DeliveryReport, SendOutcome};
 use rdkafka::producer::{Producer, PurgeConfig};
 use rdkafka::types::RDKafkaRespErr as Code;
@@ -23,7 +24,7 @@ impl Worker {
         producer.reports(|batch| {
             let now_us = clock.now_us();
             // Taken once a batch: others only look.
-            let mut account = books.account();
+            let (mut account, mut tally) = (books.account(), lock(tally));
             let (mut acked, mut failed, mut unknown) = (0, 0, 0);
             let (mut oldest_us, mut given_up_us) = (u64::MAX, u64::MAX);
             for report in batch {
@@ -105,12 +106,13 @@ impl Worker {
             }
         }
         let now_us = self.clock.now_us();
-        let mut account = self.books.account();
-        for planned in std::mem::take(&mut self.planned) {
+        let planned = std::mem::take(&mut self.planned);
+        let (mut account, mut tally) = (self.books.account(), self.tally());
+        for planned in planned {
             let outcome = SendOutcome::Failed(QUEUE_FULL);
             let report = DeliveryReport { slot: planned.slot, outcome, partition: -1, offset: -1 };
-            self.tally.outcome(&mut account, &planned.flight, &report, now_us);
-            self.tally.sent += 1;
+            tally.outcome(&mut account, &planned.flight, &report, now_us);
+            tally.sent += 1;
             self.live.sent.fetch_add(1, Relaxed);
             self.live.failed.fetch_add(1, Relaxed);
         }
@@ -120,7 +122,7 @@ impl Worker {
             for slot in (0..self.flights.len() as u32).filter(|slot| !idle.contains(slot)) {
                 let report = DeliveryReport { slot, outcome: timed_out, partition: -1, offset: -1 };
                 let flight = self.flights[slot as usize];
-                self.tally.outcome(&mut account, &flight, &report, now_us);
+                tally.outcome(&mut account, &flight, &report, now_us);
                 self.live.unknown.fetch_add(1, Relaxed);
             }
         }

@@ -3,8 +3,10 @@
 use super::plan::{ReadyMessage, ScratchMessage, Way};
 use super::worker::{FATAL, QUEUE_FULL, Worker};
 use crate::accounting::{IDENTITY_HEADER, Schedule};
+use crate::ground::lock;
 use crate::kafka::{DeliveryReport, SendOutcome, Submission};
 use std::ffi::CString;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Later than this behind the schedule's end is late.
@@ -76,6 +78,8 @@ impl Worker {
         let mut kept = Vec::new();
         let (mut sent, mut bytes, mut failed) = (0, 0, 0);
         let mut offer = std::mem::take(&mut self.planned);
+        let shared = Arc::clone(&self.tally);
+        let mut tally = lock(&shared);
         for (index, mut planned) in offer.drain(..).enumerate() {
             let code = refused.next_if(|refused| refused.0 == index).map(|refused| refused.1);
             if index >= offered || code == Some(QUEUE_FULL) {
@@ -83,7 +87,7 @@ impl Worker {
                 continue;
             }
             planned.flight.handed_us = now_us;
-            self.tally.handed(&planned.flight, paced);
+            tally.handed(&planned.flight, paced);
             self.flights[planned.slot as usize] = planned.flight;
             sent += 1;
             bytes += u64::from(planned.flight.bytes);
@@ -94,7 +98,7 @@ impl Worker {
                     partition: -1,
                     offset: -1,
                 };
-                self.tally.outcome(&mut self.books.account(), &planned.flight, &report, now_us);
+                tally.outcome(&mut self.books.account(), &planned.flight, &report, now_us);
                 self.release(planned.slot);
                 failed += 1;
                 if code == FATAL {
@@ -104,32 +108,22 @@ impl Worker {
                 self.in_flight += 1;
             }
         }
+        if sent > 0 {
+            tally.on_time += if now_us <= self.in_time_until_us() { sent } else { 0 };
+            tally.sent += sent;
+            tally.bytes += bytes;
+            tally.last_send_us = now_us;
+            let slice = tally.timeline.at(now_us);
+            slice.handed(sent, now_us);
+            slice.bytes += bytes;
+            slice.failed += failed;
+            slice.in_flight = self.in_flight;
+        }
+        drop(tally);
         let is_full = !kept.is_empty();
         // The emptied one keeps its memory for the next batch.
         self.planned = if is_full { kept } else { offer };
-        match (is_full, self.full_since_us) {
-            (true, None) => self.full_since_us = Some(now_us),
-            (true, Some(since)) | (false, Some(since)) => {
-                self.tally.queue_full_us += now_us - since;
-                self.held_up(since, now_us);
-                self.tally.timeline.at(now_us).queue_full_us += now_us - since;
-                self.live.queue_full_ns.fetch_add((now_us - since) * 1000, Relaxed);
-                self.full_since_us = is_full.then_some(now_us);
-            }
-            (false, None) => {}
-        }
-        if sent == 0 {
-            return;
-        }
-        self.tally.on_time += if now_us <= self.in_time_until_us() { sent } else { 0 };
-        self.tally.sent += sent;
-        self.tally.bytes += bytes;
-        self.tally.last_send_us = now_us;
-        let slice = self.tally.timeline.at(now_us);
-        slice.handed(sent, now_us);
-        slice.bytes += bytes;
-        slice.failed += failed;
-        slice.in_flight = self.in_flight;
+        self.watch_queue(is_full, now_us);
         self.live.sent.fetch_add(sent, Relaxed);
         self.live.bytes.fetch_add(bytes, Relaxed);
         self.live.failed.fetch_add(failed, Relaxed);
@@ -138,15 +132,31 @@ impl Worker {
         }
     }
 
+    /// Enters for how long the client's queue has been full.
+    fn watch_queue(&mut self, is_full: bool, now_us: u64) {
+        let Some(since) = self.full_since_us else {
+            self.full_since_us = is_full.then_some(now_us);
+            return;
+        };
+        let held_up_us = self.held_up_us(since, now_us);
+        let mut tally = self.tally();
+        tally.queue_full_us += now_us - since;
+        tally.held_up_us += held_up_us;
+        tally.timeline.at(now_us).queue_full_us += now_us - since;
+        drop(tally);
+        self.live.queue_full_ns.fetch_add((now_us - since) * 1000, Relaxed);
+        self.full_since_us = is_full.then_some(now_us);
+    }
+
     /// What is handed over later than this, in µs of the run, is late.
     fn in_time_until_us(&self) -> u64 {
         let length = self.spec.schedule.length();
         length.map_or(u64::MAX, |length| self.start_ns / 1000 + length.as_micros() as u64 + GRACE_US)
     }
 
-    /// Enters for how long the system held this producer up while its messages were due: what it waits for once the schedule
-    /// has ended kept nothing from being offered in time.
-    pub(super) fn held_up(&mut self, since_us: u64, now_us: u64) {
-        self.tally.held_up_us += now_us.min(self.in_time_until_us()).saturating_sub(since_us);
+    /// For how long the system held this producer up while its messages were due: what it waits for once the schedule has ended
+    /// kept nothing from being offered in time.
+    pub(super) fn held_up_us(&self, since_us: u64, now_us: u64) -> u64 {
+        now_us.min(self.in_time_until_us()).saturating_sub(since_us)
     }
 }

@@ -8,7 +8,7 @@ use super::window::Window;
 use super::worker::{Parts, Worker};
 use super::{ProduceSpec, SenderBooks};
 use crate::accounting::{Due, KeyPlan, KeySource, KeySpec, Schedule, SenderAccount};
-use crate::kafka::{BatchProducer, ClientState, KafkaFailure, OffsetReader, error_name};
+use crate::kafka::{BatchProducer, ClientState, KafkaFailure, OffsetReader};
 use crate::load::LoadError;
 use crate::record::gaps::{AckGap, intersect};
 use crate::record::health::process_cpu_us;
@@ -99,7 +99,7 @@ impl ProduceJob {
             }));
             effective_config = effective;
         }
-        live.watch(workers.iter().map(|worker: &Worker| worker.tally.gaps.shared()).collect());
+        live.watch(workers.iter().map(|worker: &Worker| Arc::clone(&worker.tally)).collect());
         let deadline = Instant::now() + PREPARE_LIMIT;
         for worker in &mut workers {
             worker.acquire_id(deadline)?;
@@ -200,58 +200,34 @@ impl ProduceJob {
         let (mut gaps, mut on_time, mut held_up_us) = (Vec::<Vec<AckGap>>::new(), 0, 0);
         for mut worker in workers {
             let oldest = worker.oldest_unacked_us();
+            let mut tally = worker.tally();
             if let Some(oldest) = oldest {
-                worker.tally.gaps.ended(end_us, oldest);
+                tally.gaps.ended(end_us, oldest);
             }
-            gaps.push(std::mem::take(&mut worker.tally.gaps).finish());
-            on_time += worker.tally.on_time;
-            held_up_us += worker.tally.held_up_us;
-            take_in(&mut report, worker);
+            gaps.push(std::mem::take(&mut tally.gaps).finish());
+            on_time += tally.on_time;
+            held_up_us += tally.held_up_us;
+            tally.add_to(&mut report);
+            drop(tally);
+            take_in(&mut report, &mut worker);
         }
         report.ack_gaps = intersect(gaps);
         report.health.finish(cpu_us, end_us.saturating_sub(start_us));
         let cut_us = if stopped { report.last_send_us.saturating_sub(start_us) } else { u64::MAX / 1000 };
         report.due = if paced { self.spec.schedule.due_count(cut_us.saturating_mul(1000)) } else { report.sent };
         if paced {
-            report.timeline.complete(|span_us, sample| {
-                let until = |us: u64| {
-                    self.spec.schedule.due_count(us.saturating_sub(start_us).min(cut_us).saturating_mul(1000))
-                };
-                // A time before the start has nothing due, not the message due at the start itself.
-                let before = if span_us.start <= start_us { 0 } else { until(span_us.start - 1) };
-                sample.due = until(span_us.end - 1).saturating_sub(before);
-            });
+            self.live.enter_due(&mut report, cut_us);
             report.validity = validity::of(&report, on_time, held_up_us, self.spec.producers as f64);
         }
         (report, self.books.iter().map(|books| books.snapshot()).collect())
     }
 }
 
-/// Adds what one producer counted.
-fn take_in(report: &mut ProduceReport, mut worker: Worker) {
-    let tally = &mut worker.tally;
-    report.sent += tally.sent;
-    report.acked += tally.acked;
-    report.bytes += tally.bytes;
-    report.last_send_us = report.last_send_us.max(tally.last_send_us);
-    report.queue_full_us += tally.queue_full_us;
-    report.transaction_wait_us += tally.transaction_wait_us;
-    for (codes, named) in [(&tally.failed, &mut report.failed), (&tally.unknown, &mut report.unknown)] {
-        codes.iter().for_each(|(code, count)| *named.entry(error_name(*code)).or_default() += count);
-    }
-    tally.timeline.close();
-    report.timeline.merge(&tally.timeline);
-    report.schedule_delay.merge(&tally.schedule_delay.snapshot());
-    report.ack_latency.merge(&tally.ack_latency.snapshot());
-    report.response_latency.merge(&tally.response_latency.snapshot());
+/// Adds what only a thread that has ended tells of itself.
+fn take_in(report: &mut ProduceReport, worker: &mut Worker) {
     report.health.longest_pause_us = report.health.longest_pause_us.max(worker.pauses.longest_us);
     report.health.pauses += worker.pauses.pauses;
     report.health.waited_us += worker.pauses.waited_us;
     report.health.clock_steps = report.health.clock_steps.max(worker.pauses.clock_steps);
-    if let Some(transactions) = &worker.transactions {
-        report.committed_transactions += transactions.committed;
-        report.aborted_transactions += transactions.aborted;
-        report.uncertain_transactions += transactions.uncertain;
-    }
     report.fatal = report.fatal.take().or(worker.fatal.take());
 }

@@ -1,10 +1,12 @@
 //! Figures of a load while it runs.
 
+use super::tally::SharedTally;
 use crate::accounting::Schedule;
+use crate::ground::lock;
 use crate::record::gaps::{AckGap, SharedGaps, THRESHOLD_US, intersect};
 use crate::record::series::TimeLine;
 use crate::record::slices::ProduceSlice;
-use crate::record::{Detail, RunClock};
+use crate::record::{Detail, ProduceReport, RunClock};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Notify;
@@ -16,6 +18,7 @@ pub struct LiveProduce {
     detail: Detail,
     started: OnceLock<(RunClock, u64)>,
     gaps: OnceLock<Vec<SharedGaps>>,
+    tallies: OnceLock<Vec<SharedTally>>,
     pub(super) sent: AtomicU64,
     pub(super) acked: AtomicU64,
     pub(super) failed: AtomicU64,
@@ -39,6 +42,7 @@ impl LiveProduce {
             detail,
             started: OnceLock::new(),
             gaps: OnceLock::new(),
+            tallies: OnceLock::new(),
             sent: AtomicU64::new(0),
             acked: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -59,9 +63,30 @@ impl LiveProduce {
         let _ = self.started.set((clock, start_ns));
     }
 
-    /// What watches the acknowledgements of each producer.
-    pub(super) fn watch(&self, gaps: Vec<SharedGaps>) {
-        let _ = self.gaps.set(gaps);
+    /// What each producer counts.
+    pub(super) fn watch(&self, tallies: Vec<SharedTally>) {
+        let _ = self.gaps.set(tallies.iter().map(|tally| lock(tally).gaps.shared()).collect());
+        let _ = self.tallies.set(tallies);
+    }
+
+    /// Adds what all producers have counted up to now: counts, time line and latencies. It does not take that their threads end.
+    pub(crate) fn add_counted(&self, report: &mut ProduceReport, now_us: u64) {
+        self.tallies.get().into_iter().flatten().for_each(|tally| lock(tally).add_to(report));
+        report.due = self.due();
+        if matches!(self.schedule, Schedule::Paced(_)) {
+            self.enter_due(report, now_us.saturating_sub(report.start_us));
+        }
+    }
+
+    /// Enters into each slice of a paced load's time line how many messages became due in it; none after `cut_us` from the start.
+    pub(super) fn enter_due(&self, report: &mut ProduceReport, cut_us: u64) {
+        let start_us = report.start_us;
+        let until = |us: u64| self.schedule.due_count(us.saturating_sub(start_us).min(cut_us).saturating_mul(1000));
+        report.timeline.complete(|span_us, sample| {
+            // A time before the start has nothing due, not the message due at the start itself.
+            let before = if span_us.start <= start_us { 0 } else { until(span_us.start - 1) };
+            sample.due = until(span_us.end - 1).saturating_sub(before);
+        });
     }
 
     /// When the schedule began, in µs of the run; `None` before.

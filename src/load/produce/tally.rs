@@ -1,14 +1,15 @@
 //! What one producer counts.
 
 use crate::accounting::SenderAccount;
-use crate::kafka::{DeliveryReport, SendOutcome};
-use crate::record::Detail;
+use crate::kafka::{DeliveryReport, SendOutcome, error_name};
 use crate::record::gaps::GapWatch;
 use crate::record::latency::LatencyRecorder;
 use crate::record::series::TimeLine;
 use crate::record::slices::ProduceSlice;
+use crate::record::{Detail, ProduceReport};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::{Arc, Mutex};
 
 /// A message between hand-over and outcome.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,6 +23,7 @@ pub(super) struct Flight {
 }
 
 /// Acknowledged messages that follow each other in sequence and place: what is alike is entered at once.
+#[derive(Debug)]
 struct Run {
     sequences: Range<u64>,
     partition: i32,
@@ -42,14 +44,19 @@ impl Run {
 }
 
 /// How many messages had the same times one after the other.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Alike {
     due_us: u64,
     handed_us: u64,
     count: u64,
 }
 
+/// What one producer counts. Its thread enters, and takes hold of it for no longer than that takes; anyone may look, also when the
+/// thread hangs in the client and never ends.
+pub(super) type SharedTally = Arc<Mutex<Tally>>;
+
 /// What one producer counts.
+#[derive(Debug)]
 pub(super) struct Tally {
     pub(super) sent: u64,
     /// Handed over before the schedule's end, or so little later that nobody would call it late.
@@ -68,6 +75,8 @@ pub(super) struct Tally {
     pub(super) transaction_wait_us: u64,
     /// The part of these two waits that lies within the schedule.
     pub(super) held_up_us: u64,
+    /// Transactions that were committed, were aborted, and of which neither is known.
+    pub(super) transactions: [u64; 3],
     /// The second in which the live percentile was renewed.
     pub(super) shown_second: u64,
     run: Option<Run>,
@@ -93,10 +102,34 @@ impl Tally {
             queue_full_us: 0,
             transaction_wait_us: 0,
             held_up_us: 0,
+            transactions: [0; 3],
             shown_second: 0,
             run: None,
             alike: Alike::default(),
         }
+    }
+
+    /// Adds what was counted so far to a report of all producers.
+    pub(super) fn add_to(&mut self, report: &mut ProduceReport) {
+        report.sent += self.sent;
+        report.acked += self.acked;
+        report.bytes += self.bytes;
+        report.last_send_us = report.last_send_us.max(self.last_send_us);
+        report.queue_full_us += self.queue_full_us;
+        report.transaction_wait_us += self.transaction_wait_us;
+        for (codes, named) in [(&self.failed, &mut report.failed), (&self.unknown, &mut report.unknown)] {
+            codes.iter().for_each(|(code, count)| *named.entry(error_name(*code)).or_default() += count);
+        }
+        let mut timeline = self.timeline.clone();
+        timeline.close();
+        report.timeline.merge(&timeline);
+        report.schedule_delay.merge(&self.schedule_delay.snapshot());
+        report.ack_latency.merge(&self.ack_latency.snapshot());
+        report.response_latency.merge(&self.response_latency.snapshot());
+        let [committed, aborted, uncertain] = self.transactions;
+        report.committed_transactions += committed;
+        report.aborted_transactions += aborted;
+        report.uncertain_transactions += uncertain;
     }
 
     /// A message was handed over.

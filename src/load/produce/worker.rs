@@ -3,12 +3,13 @@
 use super::load_figures::LiveProduce;
 use super::plan::{ReadyMessage, ScratchMessage};
 use super::sticky::Sticky;
-use super::tally::{Flight, Tally};
+use super::tally::{Flight, SharedTally, Tally};
 use super::transaction::ProducerTransactions;
 use super::window::Window;
 use super::{ProduceSpec, SenderBooks};
 use crate::accounting::ProducerTicket;
 use crate::accounting::{KeySource, Schedule};
+use crate::ground::lock;
 use crate::kafka::{BatchProducer, KafkaFailure, keep_connected};
 use crate::load::payload::{Number, PayloadSource, Rendered};
 use crate::load::punctual::make_punctual;
@@ -17,8 +18,8 @@ use crate::record::health::{PauseWatch, thread_waited_us};
 use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaRespErr as Code;
 use std::ffi::CString;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Messages handed over at once.
@@ -48,7 +49,7 @@ pub(super) struct Worker {
     pub(super) sticky: Option<Sticky>,
     pub(super) live: Arc<LiveProduce>,
     pub(super) books: Arc<SenderBooks>,
-    pub(super) tally: Tally,
+    pub(super) tally: SharedTally,
     pub(super) transactions: Option<ProducerTransactions>,
     pub(super) window: Window,
     pub(super) pauses: PauseWatch,
@@ -111,7 +112,7 @@ impl Worker {
             partitions: parts.partitions,
             live: parts.live,
             books: parts.books,
-            tally: Tally::new(&detail),
+            tally: Arc::new(Mutex::new(Tally::new(&detail))),
             transactions: parts.transactions,
             window: parts.window,
             pauses: PauseWatch::default(),
@@ -211,12 +212,25 @@ impl Worker {
         if let Some(transactions) = &mut self.transactions {
             transactions.give_up(self.next, &mut self.books.account());
         }
+        self.count_transactions();
+        let bytes = self.tally().bytes;
         let mut account = self.books.account();
-        (account.sent, account.bytes, account.complete) = (self.next, self.tally.bytes, true);
+        (account.sent, account.bytes, account.complete) = (self.next, bytes, true);
         drop(account);
         self.pauses.waited_us = thread_waited_us().saturating_sub(waited_us);
         self.live.running.fetch_sub(1, Release);
         self.live.notify();
+    }
+
+    /// What it has counted. The thread holds it only while it enters something, never while it waits for the client.
+    pub(super) fn tally(&self) -> MutexGuard<'_, Tally> {
+        lock(&self.tally)
+    }
+
+    fn count_transactions(&self) {
+        if let Some(transactions) = &self.transactions {
+            self.tally().transactions = [transactions.committed, transactions.aborted, transactions.uncertain];
+        }
     }
 
     /// The number, in the whole schedule, of this producer's next message.
@@ -277,8 +291,12 @@ impl Worker {
         }
         let ended = transactions.end(&self.producer, self.next, &self.books);
         let ended_us = self.clock.now_us();
-        self.tally.transaction_wait_us += ended_us - since_us;
-        self.held_up(since_us, ended_us);
+        let held_up_us = self.held_up_us(since_us, ended_us);
+        let mut tally = self.tally();
+        tally.transaction_wait_us += ended_us - since_us;
+        tally.held_up_us += held_up_us;
+        drop(tally);
+        self.count_transactions();
         self.ending_since_us = None;
         ended.map_err(|failure| failure.to_string())
     }
@@ -295,7 +313,8 @@ impl Worker {
                 None => now_ns,
             },
             Schedule::Unlimited { .. } if self.room() == 0 => {
-                std::thread::sleep(self.window.rest(self.tally.acked, now_ns));
+                let acked = self.tally().acked;
+                std::thread::sleep(self.window.rest(acked, now_ns));
                 now_ns + 10_000_000
             }
             Schedule::Unlimited { .. } => now_ns,

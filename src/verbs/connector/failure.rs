@@ -10,7 +10,7 @@ const TRACE_LINES: usize = 12;
 /// The failure, with everything that explains it: problems by field, the trace of a failed task, the worker's log where it is silent.
 pub(in crate::verbs) async fn failure(error: ConnectError, redactor: &ConfigRedactor, cx: &StepContext) -> StepError {
     let message = redactor.text(&error.to_string());
-    match &error {
+    let step = match &error {
         ConnectError::InvalidConfig { fields, .. } => {
             let error = StepError::broken("connector-config", message);
             match fields.first() {
@@ -28,5 +28,6 @@ pub(in crate::verbs) async fn failure(error: ConnectError, redactor: &ConfigReda
             StepError::broken("connect", message).with_log(log.iter().map(|line| redactor.text(line)).collect())
         }
         _ => StepError::broken("connect", message),
-    }
+    };
+    step.because(error)
 }

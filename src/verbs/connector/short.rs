@@ -75,7 +75,8 @@ impl Debezium {
     /// Makes the tables' topics where they do not exist, to be deleted with the run.
     pub(super) async fn topics(&self, prefix: &str, cx: &StepContext) -> Result<(), StepError> {
         let admin = cx.admin()?;
-        let broken = |error: crate::kafka::KafkaFailure| StepError::broken("create-topic", error.to_string());
+        let broken =
+            |error: crate::kafka::KafkaFailure| StepError::broken("create-topic", error.to_string()).because(error);
         let partitions = self.partitions.map_or(1, |count| i32::try_from(count.0).unwrap_or(i32::MAX));
         for table in self.tables() {
             let topic = topic_name(prefix, &table);

@@ -67,7 +67,7 @@ impl Reader {
             State::Over(_) | State::Lost => None,
         })
         .await
-        .map_err(|error| StepError::broken("defect", error.to_string()))?
+        .map_err(|error| StepError::broken("defect", error.to_string()).because(error))?
         .ok_or_else(|| StepError::broken("not-running", "the reader has ended"))
     }
 
@@ -80,7 +80,7 @@ impl Reader {
         let _ = self.halt_all(&self.live.halted().into_keys().collect(), false).await;
         self.with_job(move |job| job.start_members(&all).map(drop))
             .await?
-            .map_err(|error| StepError::broken("restart-reader", error.to_string()))
+            .map_err(|error| StepError::broken("restart-reader", error.to_string()).because(error))
     }
 
     /// Makes members hang, or go on; false where one does not do so in time.
@@ -119,7 +119,7 @@ impl Reader {
             }
         })
         .await
-        .map_err(|error| StepError::broken("defect", error.to_string()))?
+        .map_err(|error| StepError::broken("defect", error.to_string()).because(error))?
         .ok_or_else(|| StepError::broken("not-running", "the reader has ended"))
     }
 }
@@ -250,9 +250,9 @@ impl Members for Reader {
 }
 
 fn refused(error: StepError) -> FaultError {
-    FaultError::Reader { code: error.code, message: error.message }
+    FaultError::Reader { code: error.code, message: error.message, cause: error.cause }
 }
 
 fn not_back(message: String) -> FaultError {
-    FaultError::Reader { code: "restart-reader", message }
+    FaultError::Reader { code: "restart-reader", message, cause: None }
 }

@@ -3,7 +3,6 @@
 use crate::accounting::SenderAccount;
 use crate::load::ProduceJob;
 use crate::load::produce::{LiveProduce, SenderBooks};
-use crate::record::series::TimeLine;
 use crate::record::{LoadValidity, ProduceReport, Progress};
 use crate::verb::{LiveSender, LiveStep, StepOutcome, rate_since};
 use std::collections::BTreeMap;
@@ -74,29 +73,105 @@ impl LiveStep for Sender {
     }
 
     fn given_up(&self, now_us: u64) -> StepOutcome {
-        let mut outcome = self.so_far(now_us);
-        if let Some(report) = &mut outcome.produced {
-            report.due = self.live.due();
-            // Without what was sent it is no time line of the load.
-            report.timeline = TimeLine::default();
-            // The names of the errors went down with the threads that counted them.
-            let named = |count: u64| (count > 0).then(|| (GIVEN_UP.to_owned(), count)).into_iter().collect();
-            report.failed = named(self.live.failed());
-            report.unknown = named(self.live.unknown() + self.live.in_flight());
-            report.validity = LoadValidity::Invalid {
-                reason: "it did not end when it was asked to, and was given up before its account was complete"
-                    .to_owned(),
-            };
+        let Some(start_us) = self.live.start_us() else { return StepOutcome::default() };
+        let mut report = ProduceReport {
+            topic: self.topic.clone(),
+            start_us,
+            last_ack_us: self.live.last_ack_us(),
+            end_us: now_us,
+            ack_gaps: self.live.gaps(now_us),
+            effective_config: self.effective_config.clone(),
+            ..ProduceReport::default()
+        };
+        self.live.add_counted(&mut report, now_us);
+        let resolved = report.acked + report.failed_total() + report.unknown_total();
+        let unresolved = report.sent.saturating_sub(resolved);
+        if unresolved > 0 {
+            report.unknown.insert(GIVEN_UP.to_owned(), unresolved);
         }
-        outcome
+        report.validity = LoadValidity::Invalid {
+            reason: "it did not end when it was asked to, and was given up before its account was complete".to_owned(),
+        };
+        StepOutcome { produced: Some(Box::new(report)), ..StepOutcome::default() }
     }
 }
 
-/// Stands for the names of errors in the report of a load that was given up.
+/// Stands for the outcome of messages that had none when their load was given up.
 const GIVEN_UP: &str = "GIVEN_UP";
 
 impl LiveSender for Sender {
     fn accounts(&self) -> Vec<SenderAccount> {
         self.books.iter().map(|books| books.snapshot()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounting::{KeySpec, RunIdentity, Schedule};
+    use crate::kafka::LogSink;
+    use crate::load::produce::Acks;
+    use crate::load::{PayloadSpec, ProduceSpec};
+    use crate::record::RunClock;
+    use crate::record::slices::ProduceSlice;
+    use rdkafka::mocking::MockCluster;
+    use std::time::Duration;
+
+    fn spec(bootstrap: String) -> ProduceSpec {
+        ProduceSpec {
+            name: "load".to_owned(),
+            topic: "t".to_owned(),
+            schedule: Schedule::constant(1000.0, 1_000_000),
+            producers: 2,
+            payload: PayloadSpec::Random { size: 100, compressibility: 0.5 },
+            key: KeySpec::None,
+            headers: Vec::new(),
+            acks: Acks::All,
+            idempotent: false,
+            transaction: None,
+            connection: BTreeMap::from([("bootstrap.servers".to_owned(), bootstrap)]),
+            config: BTreeMap::new(),
+            run: RunIdentity::new(7),
+            seed: 1,
+            logs: LogSink::default(),
+            detail: Default::default(),
+        }
+    }
+
+    /// The threads of a load whose broker hangs do not end: what they have counted is there without them.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_load_that_is_given_up_keeps_its_latencies_and_its_time_line() {
+        let cluster = MockCluster::new(1).expect("a mock cluster");
+        cluster.create_topic("t", 4, 1).expect("a topic");
+        let mut job = ProduceJob::prepare(spec(cluster.bootstrap_servers())).expect("a load");
+        let (live, sender) = (job.live(), Sender::new(&job, "t".to_owned()));
+        let clock = RunClock::start();
+        assert!(sender.given_up(clock.now_us()).produced.is_none(), "nothing was sent yet");
+        job.start(clock).expect("threads");
+        while live.acked() < 50 {
+            tokio::task::yield_now().await;
+        }
+        cluster.broker_round_trip_time(1, Duration::from_secs(3600)).expect("it hangs from now on");
+        while live.in_flight() < 300 {
+            tokio::task::yield_now().await;
+        }
+        let given_up = || *sender.given_up(clock.now_us()).produced.expect("its figures");
+        let report = given_up();
+        let unresolved = report.unknown[GIVEN_UP];
+        assert!(report.acked >= 50 && unresolved >= 250, "{} {unresolved}", report.acked);
+        assert_eq!(report.sent, report.acked + unresolved, "what has no outcome is unknown");
+        let sum = |of: fn(&ProduceSlice) -> u64| report.timeline.iter().map(|slice| of(slice.sample)).sum::<u64>();
+        assert_eq!((sum(|slice| slice.acked), sum(|slice| slice.sent)), (report.acked, report.sent));
+        assert!(sum(|slice| slice.due) > 0 && report.due >= report.sent);
+        let lengths =
+            [&report.ack_latency, &report.response_latency, &report.schedule_delay].map(|series| series.len());
+        assert_eq!(lengths, [report.acked, report.acked, report.sent]);
+        assert!(matches!(report.validity, LoadValidity::Invalid { .. }));
+        // A second look counts nothing twice, and neither does the end.
+        let again = given_up();
+        assert_eq!((again.acked, again.ack_latency.len()), (report.acked, report.acked));
+        job.stop_within(clock, Duration::ZERO);
+        let joined = tokio::task::spawn_blocking(move || job.join()).await.expect("no panic");
+        assert_eq!((joined.0.acked, joined.0.ack_latency.len()), (report.acked, report.acked));
     }
 }

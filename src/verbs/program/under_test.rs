@@ -195,7 +195,7 @@ impl UnderTest {
     }
 
     fn gone(&self) -> FaultError {
-        FaultError::Reader { code: "program-ended", message: "the program does not run".to_owned() }
+        FaultError::Reader { code: "program-ended", message: "the program does not run".to_owned(), cause: None }
     }
 }
 
@@ -239,7 +239,11 @@ impl Program for UnderTest {
             if self.is_over() {
                 return Err(self.gone());
             }
-            self.begin().await.map_err(|error| FaultError::Reader { code: "program", message: error.to_string() })
+            self.begin().await.map_err(|error| FaultError::Reader {
+                code: "program",
+                message: error.to_string(),
+                cause: Some(Box::new(error)),
+            })
         })
     }
 
@@ -247,13 +251,17 @@ impl Program for UnderTest {
         Box::pin(async move {
             let process = self.process().ok_or_else(|| self.gone())?;
             let done = if freeze { process.freeze().await } else { process.thaw().await };
-            done.map_err(|message| FaultError::Reader { code: "program", message })
+            done.map_err(|message| FaultError::Reader { code: "program", message, cause: None })
         })
     }
 
     fn ready(&self, patience: Duration) -> Answer<'_, Instant> {
         Box::pin(async move {
-            self.is_ready(patience).await.map_err(|message| FaultError::Reader { code: "not-ready", message })
+            self.is_ready(patience).await.map_err(|message| FaultError::Reader {
+                code: "not-ready",
+                message,
+                cause: None,
+            })
         })
     }
 }

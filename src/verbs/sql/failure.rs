@@ -15,6 +15,7 @@ impl Sql {
         let shown =
             usize::try_from(line.saturating_sub(failure.statement.line)).ok().and_then(|index| lines.get(index));
         StepError::check("sql", format!("{}{}", failure.error, excerpt(shown.copied(), line, column)))
+            .because(failure.error.clone())
     }
 
     /// A statement of a load that the server refuses, with the place in it where it says one.
@@ -33,7 +34,7 @@ impl Sql {
             }
             None => String::new(),
         };
-        StepError::check("sql", format!("{error}{excerpt}"))
+        StepError::check("sql", format!("{error}{excerpt}")).because(error.clone())
     }
 }
 
@@ -51,7 +52,8 @@ fn excerpt(text: Option<&str>, line: u32, column: Option<u32>) -> String {
 
 /// A database that does not answer, with its log.
 pub(super) async fn broken(error: &DatabaseError, cx: &StepContext) -> StepError {
-    StepError::broken("database", error.to_string()).with_log(cx.run.last_words(&ServiceId::Postgres.to_string()).await)
+    let log = cx.run.last_words(&ServiceId::Postgres.to_string()).await;
+    StepError::broken("database", error.to_string()).with_log(log).because(error.clone())
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl Wanted<'_> {
         let absent = match admin.topic(self.name).await {
             Ok(view) => Some(view.is_none()),
             Err(error) if is_denied(&error) => None,
-            Err(error) => return Err(StepError::broken("describe-topic", error.to_string())),
+            Err(error) => return Err(StepError::broken("describe-topic", error.to_string()).because(error)),
         };
         if absent == Some(false) && owned.contains(&resource) {
             // An earlier try made it, and its answer was lost.
@@ -71,7 +71,7 @@ impl Wanted<'_> {
     /// The answer comes before every broker has heard of the topic.
     async fn await_leaders(&self, admin: &Admin) -> Result<(), StepError> {
         let known = admin.await_leaders(self.name, PATIENCE).await;
-        known.map_err(|error| StepError::broken("topic-leaders", error.to_string()))
+        known.map_err(|error| StepError::broken("topic-leaders", error.to_string()).because(error))
     }
 
     fn failed(&self, error: &KafkaFailure) -> StepError {
@@ -93,7 +93,7 @@ impl Wanted<'_> {
 /// Code `not-ours` where it is not this run's to delete.
 pub(super) async fn clear(name: &str, cx: &StepContext) -> Result<(), StepError> {
     let admin = cx.admin()?;
-    let failed = |error: KafkaFailure| StepError::broken("delete-topic", error.to_string());
+    let failed = |error: KafkaFailure| StepError::broken("delete-topic", error.to_string()).because(error);
     if admin.topic(name).await.map_err(failed)?.is_none() {
         return Ok(());
     }

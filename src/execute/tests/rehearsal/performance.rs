@@ -1,10 +1,10 @@
 //! What became of a rehearsal.
 
 use crate::cli::Exit;
+use crate::environment::Environment;
 use crate::environment::fake::FakeStack;
-use crate::environment::{Environment, EnvironmentResult};
 use crate::faults::journal::open_faults;
-use crate::faults::undo_journalled;
+use crate::faults::{FaultError, undo_journalled};
 use crate::record::{Event, EventKind, FaultRecord, Outcome, Record, StepRecord, StepStatus, Watcher};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -106,7 +106,7 @@ impl Performance {
     }
 
     /// Undoes what the journal says is in force, as another process does; fault and result in words.
-    pub(crate) fn repair(&self) -> Vec<(String, EnvironmentResult<String>)> {
+    pub(crate) fn repair(&self) -> Vec<(String, Result<String, FaultError>)> {
         let path = self.journal.as_ref().expect("the run had a journal");
         let open = open_faults(path).expect("the journal is readable");
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -37,6 +37,7 @@ static LANGUAGE: Language = Language::new(Registry::new(&[
     entry::<verbs::wipe::Wipe>(),
     entry::<verbs::network::Network>(),
     entry::<verbs::reassign::Reassign>(),
+    entry::<verbs::connector::Connector>(),
     entry::<verbs::logs::Logs>(),
     entry::<verbs::expect::Expect>(),
 ]));
@@ -166,6 +167,12 @@ impl Rehearsal {
         plans.pop().expect("a scenario has a plan")
     }
 
+    /// The codes of what its plan is refused for.
+    pub(crate) fn refusals(&self) -> Vec<&'static str> {
+        let refused = plans(&self.folder.path().join("scenario.yaml"), &LANGUAGE, &self.options).err();
+        refused.into_iter().flatten().map(|problem| problem.code).collect()
+    }
+
     /// Runs it in paused time.
     pub(crate) fn run(mut self) -> Performance {
         let plan = self.plan();
@@ -199,6 +206,7 @@ impl Rehearsal {
             keep: self.keep,
             granted: self.granted.clone(),
             allow_delete: false,
+            feels_machine: false,
         };
         let environment = Arc::clone(&self.stage.environment);
         for (at, hand) in std::mem::take(&mut self.hands) {
