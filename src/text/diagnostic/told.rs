@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Problem;
+use crate::ground::plural;
 use crate::text::{Redactor, SourceText};
 
 /// Problems of one file that are told one by one; of the others there is the number.
@@ -28,7 +29,7 @@ pub fn told(problems: &[Problem]) -> (Vec<Problem>, usize) {
         told.extend(problems.into_iter().take(MOST_TOLD).cloned());
         if let Some(last) = told.last_mut().filter(|_| more > 0) {
             let of = if file.is_some() { " in this file" } else { "" };
-            last.notes.push(format!("and {more} more problems{of}"));
+            last.notes.push(format!("and {}{of}", plural(more, "more problem")));
         }
         untold += more;
     }
@@ -106,7 +107,7 @@ mod tests {
         problems.extend((0..MOST_TOLD + 1).map(|n| Problem::new("none", format!("nowhere {n}"))));
         let (all, more) = told(&problems);
         assert_eq!((all.len(), more), (2 * MOST_TOLD + 1, 701));
-        assert_eq!(all[MOST_TOLD - 1].notes, ["and 1 more problems"]);
+        assert_eq!(all[MOST_TOLD - 1].notes, ["and 1 more problem"]);
         assert_eq!(all[MOST_TOLD].message, "y");
         assert_eq!((all[MOST_TOLD + 1].message.as_str(), all[2 * MOST_TOLD].message.as_str()), ("no 0", "no 199"));
         assert_eq!(all[2 * MOST_TOLD].notes, ["and 700 more problems in this file"]);

@@ -3,11 +3,30 @@
 
 use super::DecodedView;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Bytes that a group of digits stands for.
 type Group = fn(&[u8], &mut Vec<u8>) -> bool;
-/// Bytes of a line of a dump, with the place of what each stands for.
-type Row = Vec<(usize, Vec<u8>)>;
+/// A row of a dump.
+#[derive(Default)]
+struct Row {
+    /// Bytes, with the place of the group that stands for them.
+    groups: Vec<(Range<usize>, Vec<u8>)>,
+    /// Whether an offset stood before it.
+    has_offset: bool,
+}
+
+impl Row {
+    fn size(&self) -> usize {
+        self.groups.iter().map(|(_, bytes)| bytes.len()).sum()
+    }
+
+    /// A single group may be any number in a text; behind several the same bytes may stand as characters.
+    fn may_be_repeated(&self) -> bool {
+        self.has_offset || self.groups.len() > 1
+    }
+}
+
 /// Reads a line.
 type Kind = fn(&[u8]) -> Row;
 
@@ -45,9 +64,12 @@ pub(super) fn each(text: &[u8], places: bool, see: &mut dyn FnMut(&DecodedView<'
         let mut start = 0;
         for line in text.split_inclusive(|byte| *byte == b'\n') {
             let end = start + line.trim_ascii_end().len();
-            for (at, group) in kind(line.trim_ascii_end()) {
+            let row = kind(line.trim_ascii_end());
+            let whole = row.may_be_repeated();
+            for (at, group) in row.groups {
                 if places {
-                    from.extend(group.iter().map(|_| place(start + at)..place(end)));
+                    let to = if whole { end } else { start + at.end };
+                    from.extend(group.iter().map(|_| place(start + at.start)..place(to)));
                 }
                 bytes.extend(group);
             }
@@ -62,26 +84,25 @@ pub(super) fn each(text: &[u8], places: bool, see: &mut dyn FnMut(&DecodedView<'
 
 /// The longest row of groups of a line.
 fn longest(line: &[u8], read: Group) -> Row {
-    let (mut best, mut row) = (Row::new(), Row::new());
+    let (mut best, mut row) = (Row::default(), Row::default());
     let mut offset: Option<usize> = None;
-    let size = |row: &Row| row.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
     for (at, group) in groups(line) {
         let mut bytes = Vec::new();
         if read(group, &mut bytes) {
             if offset.take().is_some_and(|length| length >= OFFSET && length > group.len()) {
-                row.clear();
+                row = Row { groups: Vec::new(), has_offset: true };
             }
-            offset = row.is_empty().then_some(group.len());
-            row.push((at, bytes));
+            offset = row.groups.is_empty().then_some(group.len());
+            row.groups.push((at..at + group.len(), bytes));
             continue;
         }
         offset = None;
-        if size(&row) > size(&best) {
-            best = std::mem::take(&mut row);
+        let done = std::mem::take(&mut row);
+        if done.size() > best.size() {
+            best = done;
         }
-        row.clear();
     }
-    if size(&row) > size(&best) { row } else { best }
+    if row.size() > best.size() { row } else { best }
 }
 
 /// The columns of a line that has nothing but them, perhaps behind an offset. An empty one is a space.
@@ -98,9 +119,10 @@ fn columns(line: &[u8]) -> Row {
         } else {
             character(shown, &mut bytes)
         };
-        fits.then_some((start + number * COLUMN, bytes))
+        fits.then_some((start + number * COLUMN..start + (number + 1) * COLUMN, bytes))
     });
-    if rest.is_empty() { read.collect::<Option<Row>>().unwrap_or_default() } else { Row::new() }
+    let groups = if rest.is_empty() { read.collect::<Option<_>>().unwrap_or_default() } else { Vec::new() };
+    Row { groups, has_offset: start > 0 }
 }
 
 /// What stands between white space and punctuation of a line, with its place; without what says that a number is hexadecimal.
