@@ -1,9 +1,10 @@
 //! Where each acknowledged message went, in about one byte a message.
 
+use super::PagedBitmap;
 use super::allowance::take_places;
 use super::packed::{from_hex, read_varint, to_hex, write_varint};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// Past this, some six million messages whose partitions are mixed at random, the account stops recording places; the classes
@@ -62,6 +63,35 @@ impl AckedOffsets {
         }
     }
 
+    /// How many places were noted.
+    pub(super) fn places(&self) -> u64 {
+        let steps = self.partitions.values().flat_map(|track| steps(&track.code).chain(track.waiting()));
+        steps.fold(0, |sum, (_, _, times)| sum.saturating_add(times))
+    }
+
+    /// What it takes to enter the places of every partition into a set: how many there are, and over how many of its pages they are
+    /// spread; more than `most` pages are not counted. Where there are too many places to go through, the pages are not looked at.
+    pub(super) fn spread(&self, most: usize, through: u64) -> (u64, usize) {
+        let places = self.places();
+        if places > through {
+            return (places, 0);
+        }
+        let mut pages = BTreeSet::new();
+        for (partition, track) in &self.partitions {
+            let (mut offset, mut last) = (0i64, None);
+            for (_, step, times) in steps(&track.code).chain(track.waiting()) {
+                for _ in 0..times {
+                    offset = offset.wrapping_add(step);
+                    let page = offset as u64 / PagedBitmap::PAGE;
+                    if last.replace(page) != Some(page) && pages.insert((*partition, page)) && pages.len() > most {
+                        return (places, pages.len());
+                    }
+                }
+            }
+        }
+        (places, pages.len())
+    }
+
     /// Bytes held on the heap.
     pub fn heap_bytes(&self) -> usize {
         self.partitions.values().map(|track| track.code.capacity() + 64).sum()
@@ -93,6 +123,11 @@ impl Track {
         }
         self.flush();
         self.pending = (sequence, offset, times);
+    }
+
+    /// The steps that have not been written yet.
+    fn waiting(&self) -> Option<(i64, i64, u64)> {
+        Some(self.pending).filter(|(_, _, times)| *times > 0)
     }
 
     fn flush(&mut self) {

@@ -178,7 +178,8 @@ impl StoredAccounts {
 mod tests {
     use super::super::packed::{to_hex, write_varint};
     use super::*;
-    use crate::accounting::{ReaderAccount, RunIdentity, SenderAccount, Sighting};
+    use crate::accounting::keys::{KeyPlan, KeySpec};
+    use crate::accounting::{Policy, ReaderAccount, RunIdentity, SenderAccount, Sighting};
     use std::io::Write as _;
 
     fn archive() -> StoredAccounts {
@@ -243,6 +244,10 @@ mod tests {
 
     /// What reading says of a file with this text in it.
     fn refusal(text: &[u8]) -> String {
+        read(text).expect_err("it is refused").to_string()
+    }
+
+    fn read(text: &[u8]) -> Result<StoredAccounts, AccountsError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut out = ZlibEncoder::new(Vec::new(), Compression::fast());
         out.write_all(text).unwrap();
@@ -250,7 +255,7 @@ mod tests {
         let numbers =
             [&VERSION.to_le_bytes()[..], &(body.len() as u64).to_le_bytes(), &crc32fast::hash(&body).to_le_bytes()];
         std::fs::write(file.path(), [&MAGIC[..], &numbers.concat(), &body].concat()).unwrap();
-        StoredAccounts::read(file.path()).expect_err("it is refused").to_string()
+        StoredAccounts::read(file.path())
     }
 
     /// The honest accounts with something else at a place of the first delivery.
@@ -290,6 +295,23 @@ mod tests {
         let again = ("readers/0/producers/0/again", all.clone());
         assert_eq!(refusal(&with(&[seen.clone(), again])), too_long, "all of them twice");
         assert_eq!(refusal(&with(&[seen, ("senders/0/aborted", all)])), too_long, "all of them aborted");
+        // Of a compacted topic every place is entered into a set, and every key kept.
+        let compacted = ("terms/policies", serde_json::json!({ "t": Policy { compacts: true, ..Policy::default() } }));
+        let far = |count: u64| set(&[2 << 2 | 3, 2 << 20, count]);
+        let spread = |count: u64| ("senders/0/offsets/1", serde_json::json!([[0, far(count)]]));
+        assert_eq!(refusal(&with(&[compacted.clone(), spread(40_000)])), too_long, "a page for each place");
+        assert_eq!(refusal(&with(&[compacted.clone(), spread(1 << 28)])), too_long, "more places than time");
+        assert!(read(&with(&[compacted.clone(), spread(1_000)])).is_ok());
+        assert!(read(&with(&[spread(40_000)])).is_ok(), "nobody asks for successors");
+        let keys = |spec: KeySpec| {
+            let plan = KeyPlan { spec, seed: 1, share: 0, shares: 1 };
+            ("senders/0/keys", serde_json::to_value(plan).unwrap())
+        };
+        let sent = |count: u64| ("senders/0/sent", count.into());
+        let of = |spec: KeySpec, count: u64| with(&[compacted.clone(), keys(spec), sent(count)]);
+        assert_eq!(refusal(&of(KeySpec::RoundRobin(5), 1 << 60)), too_long, "a key for each of them");
+        assert_eq!(refusal(&of(KeySpec::Constant("x".repeat(900_000)), 20_000)), too_long, "long keys");
+        assert!(read(&of(KeySpec::RoundRobin(5), 1_000)).is_ok());
     }
 
     #[test]

@@ -9,7 +9,6 @@ use crate::project::{authorize, permit};
 use crate::text::Problem;
 use crate::verbs::LANGUAGE;
 use clap::{Args as ClapArgs, ValueEnum};
-use std::collections::BTreeSet;
 
 /// Checks scenarios without starting anything.
 #[derive(ClapArgs)]
@@ -65,7 +64,6 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
             Err(found) => problems.extend(found),
         }
     }
-    distinct(&mut problems);
     if !problems.is_empty() {
         return refuse(&problems, args.format, output);
     }
@@ -75,21 +73,10 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
     Exit::Pass
 }
 
-/// Every cell of a matrix finds the same.
-fn distinct(problems: &mut Vec<Problem>) {
-    let mut seen = BTreeSet::new();
-    problems.retain(|problem| seen.insert(problem.to_string()));
-}
-
 fn refuse(problems: &[Problem], format: ProblemFormat, output: &Output) -> Exit {
     match format {
         ProblemFormat::Human => output.problems(problems),
-        ProblemFormat::Json => {
-            for problem in problems {
-                // A problem holds texts and numbers only.
-                output.json(&serde_json::to_string(problem).unwrap_or_default());
-            }
-        }
+        ProblemFormat::Json => output.problems_as_json(problems),
     }
     Exit::Usage
 }

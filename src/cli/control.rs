@@ -1,10 +1,11 @@
 //! What the commands that look after an environment have in common.
 
+use super::project::project;
 use super::{Exit, Output};
 use crate::environment::{Environment, EnvironmentError, EnvironmentResult, Host, Needs};
 use crate::project::Project;
 use futures_util::future::BoxFuture;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Runs a command on the chosen environment and tells its error.
@@ -13,14 +14,13 @@ pub fn run(
     output: &Output,
     command: impl AsyncFnOnce(Project) -> EnvironmentResult<Exit>,
 ) -> Exit {
-    let project = match Project::load(Path::new("."), environment) {
+    let project = match project(environment) {
         Ok(project) => project,
         Err(problems) => {
             output.problems(&problems);
             return Exit::Usage;
         }
     };
-    Output::hide(project.redactor());
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -39,9 +39,7 @@ pub fn run(
 /// Prints an error of an environment with its remedy and the log lines that explain it.
 pub fn tell(output: &Output, error: &EnvironmentError) {
     output.line(&format!("{}: {error}", output.paint(31, "error")));
-    for line in error.log() {
-        output.line(&format!("  | {line}"));
-    }
+    output.excerpt(error.log());
     if let Some(remedy) = error.remedy() {
         output.line(&format!("  = help: {remedy}"));
     }

@@ -1,7 +1,9 @@
 //! `kscen list`
 
+use super::project::credentials;
 use super::select::Selection;
 use super::{Exit, Output};
+use crate::plan::{PlanOptions, secrets_of};
 use clap::Args as ClapArgs;
 use serde_json::Value;
 
@@ -13,6 +15,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
+    let credentials = credentials();
     let selected = match args.selection.files() {
         Ok(selected) => selected,
         Err(problems) => {
@@ -29,6 +32,8 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
     for file in &selected.files {
         match selected.shelf.read(file) {
             Ok(document) => {
+                let declared = PlanOptions { credentials: credentials.clone(), ..PlanOptions::default() };
+                let hidden = secrets_of(&document.value, &declared);
                 let name = document.value.get("name").and_then(Value::as_str).unwrap_or("(no name)");
                 let tags: Vec<&str> = document
                     .value
@@ -39,7 +44,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
                     .filter_map(Value::as_str)
                     .collect();
                 let line = format!("{:width$}  {name}  [{}]", file.display().to_string(), tags.join(", "));
-                output.data(&line.replace(['\n', '\r'], " "));
+                output.data(&hidden.text(&line).replace(['\n', '\r'], " "));
             }
             Err(problems) => {
                 output.problems(&problems);

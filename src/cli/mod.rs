@@ -20,6 +20,7 @@ mod new;
 mod output;
 mod past;
 mod plan;
+mod project;
 mod prune;
 mod repair;
 mod report;
@@ -94,13 +95,7 @@ pub fn main() -> Exit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are no errors; clap knows where each belongs.
-            let printed = error.print();
-            return match printed {
-                _ if error.use_stderr() => Exit::Usage,
-                Ok(()) => Exit::Pass,
-                Err(_) => Exit::Broken,
-            };
+            return Output::refusal(&error);
         }
     };
     let output = Output::new(cli.color);

@@ -1,6 +1,7 @@
 //! Where text goes: people read stderr, data goes to stdout.
 
-use crate::text::{Problem, Redactor, for_terminal, harmless_json, render};
+use super::Exit;
+use crate::text::{Problem, Redactor, for_terminal, harmless_json, render, told};
 use clap::ValueEnum;
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
@@ -15,6 +16,21 @@ static HIDDEN: OnceLock<Redactor> = OnceLock::new();
 /// A text without what nothing may show.
 fn shown(text: &str) -> Cow<'_, str> {
     HIDDEN.get().map_or(Cow::Borrowed(text), |hidden| hidden.text(text))
+}
+
+/// A variable of the environment that says something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether the terminal only writes one line after the other.
+fn is_dumb() -> bool {
+    variable("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Whether colour is wanted where it goes.
+fn takes_color(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && !is_dumb() && variable("NO_COLOR").is_none()
 }
 
 /// When to use colour.
@@ -42,9 +58,7 @@ pub struct Output {
 impl Output {
     /// Looks at the terminal and the environment.
     pub fn new(color: Color) -> Self {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let dumb = variable("TERM").is_some_and(|term| term == "dumb");
-        let terminal = std::io::stderr().is_terminal() && !dumb;
+        let terminal = std::io::stderr().is_terminal() && !is_dumb();
         let unicode = ["LC_ALL", "LC_CTYPE", "LANG"]
             .iter()
             .find_map(|name| variable(name))
@@ -52,7 +66,7 @@ impl Output {
         let color = match color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => terminal && variable("NO_COLOR").is_none(),
+            Color::Auto => takes_color(&std::io::stderr()),
         };
         Self { color, terminal, unicode }
     }
@@ -63,11 +77,38 @@ impl Output {
         let _ = HIDDEN.set(redactor);
     }
 
-    /// Prints problems for people.
+    /// Prints problems for people: of each file no more than somebody reads.
     pub fn problems(&self, problems: &[Problem]) {
-        self.line(render(problems, self.color).trim_end());
-        if problems.len() > 1 {
-            self.line(&format!("\n{} problems", problems.len()));
+        let (told, more) = told(problems);
+        self.line(render(&told, self.color).trim_end());
+        if told.len() + more > 1 {
+            self.line(&format!("\n{} problems", told.len() + more));
+        }
+    }
+
+    /// Prints problems for programs, each as one line of JSON: as many as for people.
+    pub fn problems_as_json(&self, problems: &[Problem]) {
+        for problem in told(problems).0 {
+            // A problem holds texts and numbers only.
+            self.json(&serde_json::to_string(&problem).unwrap_or_default());
+        }
+    }
+
+    /// Prints why a command line is not understood, or the help that it asks for. It may repeat anything that stood in an argument.
+    pub fn refusal(error: &clap::Error) -> Exit {
+        let text = error.render();
+        let painted = |color: bool| {
+            for_terminal(&if color { text.ansi().to_string() } else { text.to_string() }, color).into_owned()
+        };
+        if error.use_stderr() {
+            // Where stderr is closed there is nobody to tell.
+            let _ = write!(std::io::stderr().lock(), "{}", painted(takes_color(&std::io::stderr())));
+            return Exit::Usage;
+        }
+        let mut out = std::io::stdout().lock();
+        match write!(out, "{}", painted(takes_color(&out))).and_then(|()| out.flush()) {
+            Ok(()) => Exit::Pass,
+            Err(_) => Exit::Broken,
         }
     }
 
@@ -75,6 +116,15 @@ impl Output {
     pub fn line(&self, text: &str) {
         // Where stderr is closed there is nobody to tell.
         let _ = writeln!(std::io::stderr().lock(), "{}", for_terminal(&shown(text), self.color));
+    }
+
+    /// Prints the last lines of a log: hidden together, as a secret may go on from one line to the next.
+    pub fn excerpt(&self, lines: &[String]) {
+        let mut lines = lines.to_vec();
+        if let Some(hidden) = HIDDEN.get() {
+            hidden.last_lines(&mut lines.iter_mut().collect::<Vec<_>>());
+        }
+        lines.iter().for_each(|line| self.line(&format!("  | {line}")));
     }
 
     /// Prints requested data for people.

@@ -65,8 +65,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
                     show(plan, &project, estimate, &Shown { output, redactor: &plan.redactor });
                     all.push(estimate);
                     if let Err(problems) = permit(plan, &project) {
-                        let problems = problems.into_iter().map(|problem| problem.redacted(&plan.redactor));
-                        output.problems(&problems.collect::<Vec<_>>());
+                        output.problems(&problems);
                         exit = Exit::Usage;
                     }
                 }

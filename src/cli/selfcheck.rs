@@ -1,5 +1,6 @@
 //! `kscen selfcheck`
 
+use super::project::project;
 use super::stage::ProjectStage;
 use super::{Exit, Output};
 use crate::accounting::Class;
@@ -23,7 +24,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
-    let loaded = Project::load(std::path::Path::new("."), args.env.as_deref())
+    let loaded = project(args.env.as_deref())
         .and_then(|project| project.permits(&[Grant::Produce, Grant::Topics]).map(|()| project));
     let project = match loaded {
         Ok(project) => project,

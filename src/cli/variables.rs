@@ -1,5 +1,6 @@
 //! Variables from the command line, files and the environment.
 
+use super::project::project;
 use crate::plan::PlanOptions;
 use crate::project::Project;
 use crate::text::{Problem, Shelf};
@@ -33,7 +34,9 @@ impl Variables {
     /// # Errors
     /// See [`Project::load`].
     pub fn project(&self, environment: Option<&str>) -> Result<Project, Vec<Problem>> {
-        Ok(Project { no_run: self.no_run, ..Project::load(Path::new("."), environment)? })
+        let mut project = project(environment)?;
+        project.no_run = self.no_run;
+        Ok(project)
     }
 
     /// Collects variables by precedence: `--var`, `--vars-file`, `KSCEN_VAR_*`, the environment's.
@@ -50,7 +53,7 @@ impl Variables {
         }
         let file = match &self.vars_file {
             None => Map::new(),
-            Some(path) => match crate::text::read(path)?.value {
+            Some(path) => match crate::text::read_unshown(path)?.value {
                 Value::Object(vars) => vars,
                 _ => {
                     return Err(vec![Problem::new(

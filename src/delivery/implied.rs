@@ -43,9 +43,9 @@ pub async fn implied_deliveries(run: &Arc<SharedRun>) {
 }
 
 async fn implied_changes(run: &Arc<SharedRun>, guarantee: Guarantee, settled: &[DeliveryRecord]) {
-    let scope = &run.scenario.scope.steps;
-    let decodes = |id: &String| scope.get(id).and_then(|step| step.facts.as_ref()).is_some_and(|facts| facts.captures);
-    let writers = scope.iter().filter(|(id, step)| step.work == Work::ChangesRows && run.live.get(id).is_some());
+    let scope = &run.scenario.scope;
+    let decodes = |id: &String| scope.step(id).and_then(|step| step.facts.as_ref()).is_some_and(|facts| facts.captures);
+    let writers = scope.steps().filter(|(id, step)| step.work == Work::ChangesRows && run.live.get(id).is_some());
     let writers: Vec<String> = writers.map(|(id, _)| id.clone()).collect();
     for (reader, _) in steps(run, Work::Reads).into_iter().filter(|(id, _)| decodes(id)) {
         if writers.is_empty() || settled.iter().any(|delivery| delivery.to.contains(&reader)) {
@@ -73,7 +73,7 @@ fn deliveries(run: &SharedRun) -> Vec<DeliveryRecord> {
 
 /// Steps that do so and have begun, with their topic.
 fn steps(run: &SharedRun, work: Work) -> Vec<(String, String)> {
-    let begun = run.scenario.scope.steps.iter();
+    let begun = run.scenario.scope.steps();
     begun
         .filter(|(id, step)| step.work == work && run.live.get(id).is_some())
         .filter_map(|(id, step)| Some((id.clone(), step.facts.as_ref()?.topic.clone()?)))

@@ -5,10 +5,10 @@ use crate::verb::{ScopeStep, SharedRun};
 
 /// The readers, and every other step of the run that has read the same topic as a member of the same group.
 pub(super) fn of_group(run: &SharedRun, readers: &[String]) -> Vec<String> {
-    let steps = &run.scenario.scope.steps;
+    let scope = &run.scenario.scope;
     let mut all = readers.to_vec();
-    for place in readers.iter().filter_map(|id| place_of(steps.get(id)?)).collect::<Vec<_>>() {
-        let others = steps.iter().filter(|(id, step)| {
+    for place in readers.iter().filter_map(|id| place_of(scope.step(id)?)).collect::<Vec<_>>() {
+        let others = scope.steps().filter(|(id, step)| {
             step.work == Work::Reads && place_of(step).as_ref() == Some(&place) && run.live.reader(id).is_some()
         });
         for (id, _) in others {

@@ -202,8 +202,9 @@ fn beside(run: &SharedRun, senders: &[SenderAccount]) -> Vec<SenderAccount> {
 
 /// What `topic` steps that have run say about how long messages stay.
 fn policies(run: &SharedRun) -> BTreeMap<String, Policy> {
-    let steps = run.scenario.scope.steps.iter();
-    steps
+    run.scenario
+        .scope
+        .steps()
         .filter(|(id, _)| run.live.record(id).is_some_and(|record| record.status == StepStatus::Done))
         .filter_map(|(_, step)| {
             let facts = step.facts.as_ref()?;

@@ -110,7 +110,7 @@ fn all(file: File, most: u64) -> Result<Vec<u8>, InputError> {
 }
 
 /// The file that makes a folder a project.
-const PROJECT: &str = "kscen.yaml";
+pub const PROJECT: &str = "kscen.yaml";
 
 /// The folder that the files named in a document may not leave.
 #[derive(Clone, Debug, Default)]
@@ -136,7 +136,7 @@ impl Fence {
             Some(project) if project.admits(document).is_ok() => project,
             _ => {
                 let own = document.parent().unwrap_or(Path::new(""));
-                let whole = std::path::absolute(own).unwrap_or_else(|_| own.to_owned());
+                let whole = std::path::absolute(own).map_or_else(|_| own.to_owned(), |own| without_dots(&own));
                 Self::around(whole.ancestors().find(|folder| folder.join(PROJECT).is_file()).unwrap_or(own))
             }
         }
@@ -244,6 +244,10 @@ mod tests {
         let own = Fence::of(&outside.join("file"), Some(&inside));
         assert!(own.admits(&outside.join("file")).is_ok() && own.admits(&inside.join("file")).is_err());
         assert!(Fence::of(&inside.join("file"), Some(folder.path())).admits(&outside.join("file")).is_ok());
+        std::fs::write(inside.join(PROJECT), "").expect("a file");
+        let around = inside.join("../other/file");
+        assert!(Fence::of(&around, None).admits(&around).is_ok(), "it is in no project");
+        std::fs::remove_file(inside.join(PROJECT)).expect("ours");
         // One in another project has that one.
         std::fs::create_dir(outside.join("scenarios")).expect("a folder");
         std::fs::write(outside.join(PROJECT), "").expect("a file");

@@ -3,14 +3,18 @@
 mod causes;
 pub mod input;
 pub mod json;
+mod listed;
 mod lock;
 pub mod pairs;
 mod plural;
+mod preexec;
 pub mod private;
 mod program;
 pub mod trust;
 
 pub(crate) use causes::{Cause, cause, causes, innermost};
+pub(crate) use listed::some_of;
 pub(crate) use lock::{lock, unpoisoned};
 pub(crate) use plural::plural;
+pub(crate) use preexec::{adopt_orphans, tie_to_parent};
 pub(crate) use program::{bare, program};

@@ -2,28 +2,41 @@
 
 use std::collections::BTreeMap;
 
-/// Where a client connects, and whose code it loads: no step decides that.
-const NEVER: [&str; 8] = [
-    "bootstrap.servers",
-    "metadata.broker.list",
-    "plugin.library.paths",
-    "ssl.engine.location",
-    "ssl.engine.id",
-    "ssl_engine_callback_data",
-    "ssl.providers",
-    "sasl.kerberos.kinit.cmd",
+/// Whether no step may set a property, and whether no file may.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Never {
+    /// Where a client connects, and by whose means: the environment may say so.
+    OfStep,
+    /// The client loads or runs what it names as soon as it is set or looked at. No file that kscen reads decides that: scenarios and
+    /// projects are looked at before anybody has said that they are trusted.
+    RunsCode,
+}
+
+/// What no step decides.
+const NEVER: [(&str, Never); 8] = [
+    ("bootstrap.servers", Never::OfStep),
+    ("metadata.broker.list", Never::OfStep),
+    ("plugin.library.paths", Never::RunsCode),
+    ("ssl.engine.location", Never::OfStep),
+    ("ssl.engine.id", Never::OfStep),
+    ("ssl_engine_callback_data", Never::OfStep),
+    ("ssl.providers", Never::OfStep),
+    ("sasl.kerberos.kinit.cmd", Never::RunsCode),
 ];
 
-/// Whether the client loads or runs what this property names as soon as it is set or looked at. No file that kscen reads decides
-/// that: scenarios and projects are looked at before anybody has said that they are trusted.
-pub(super) fn runs_code(name: &str) -> bool {
+fn never(name: &str) -> Option<Never> {
     let name = name.trim().to_ascii_lowercase();
-    ["plugin.library.paths", "sasl.kerberos.kinit.cmd"].contains(&name.as_str())
+    NEVER.iter().find(|(never, _)| *never == name).map(|(_, why)| *why)
+}
+
+/// Whether the client loads or runs what this property names.
+pub(super) fn runs_code(name: &str) -> bool {
+    never(name) == Some(Never::RunsCode)
 }
 
 /// Whether no step may set this property, whatever the environment sets.
 pub fn is_never_of_a_step(name: &str) -> bool {
-    NEVER.contains(&name.trim().to_ascii_lowercase().as_str())
+    never(name).is_some()
 }
 
 /// Whether a step may not set this property, given what the environment sets: a client that logs in with the environment's

@@ -1,6 +1,7 @@
 //! What `${…}` stands for.
 
 use crate::environment::Endpoints;
+use crate::ground::some_of;
 use crate::record::{Unit, metric};
 use crate::scenario::interpolate::{self, Budget, MOST_OF_ALL, Reference};
 use crate::text::{Origin, Problem, did_you_mean, short};
@@ -17,8 +18,6 @@ pub const RESERVED: &[&str] =
 
 /// Problems of one file beyond which no more are looked for.
 pub(super) const MOST_PROBLEMS: usize = 200;
-/// Names that a message lists.
-const LISTED: usize = 20;
 
 /// The values that are fixed before the run starts. Every turn of a `for_each` has a copy: what can be large is shared.
 #[derive(Clone, Debug, Default)]
@@ -145,7 +144,7 @@ impl Bindings {
     /// Names what there is instead.
     pub(super) fn check_metric(&self, id: &str, path: &[&str], scope: &Scope) -> Result<(), Problem> {
         let full = format!("{}{id}", self.prefix);
-        let Some(step) = scope.steps.get(&full) else {
+        let Some(step) = scope.step(&full) else {
             let known = scope.ids(&self.prefix);
             let problem = Problem::new("unknown-step", format!("there is no step with the id `{id}`"));
             return Err(match did_you_mean(id, known) {
@@ -321,15 +320,6 @@ pub(super) fn variable(reference: &Reference) -> Option<&str> {
         [first, ..] if !RESERVED.contains(&first.as_str()) => Some(first),
         _ => None,
     }
-}
-
-/// The first of many names, for a message.
-fn some_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let mut names: Vec<&str> = names.take(LISTED + 1).collect();
-    if names.len() > LISTED {
-        names[LISTED] = "…";
-    }
-    names.join(", ")
 }
 
 fn descend<'a>(value: &'a Value, path: &[&str]) -> Result<&'a Value, String> {

@@ -1,6 +1,7 @@
 //! The expressions of `if:`.
 
 use super::bindings::Bindings;
+use crate::ground::some_of;
 use crate::text::did_you_mean;
 use crate::verb::Scope;
 use minijinja::{Environment, Value};
@@ -11,8 +12,6 @@ pub const NAMES: &[&str] = &["failed", "always", "environment", "vars", "matrix"
 
 /// The longest expression, in bytes: what a person reads at a glance, and far less than what would exhaust the stack.
 const LONGEST: usize = 1_000;
-/// Names that a message lists.
-const LISTED: usize = 20;
 
 /// Why an expression cannot be used.
 #[derive(Debug)]
@@ -31,8 +30,12 @@ pub fn check(text: &str, bindings: &Bindings) -> Result<(), ConditionError> {
     for path in names_in(text)? {
         let mut words = path.split('.');
         match (words.next(), words.next()) {
-            (Some("vars"), Some(name)) => known("variable", name, bindings.vars.keys().map(String::as_str))?,
-            (Some("matrix"), Some(name)) => known("matrix value", name, bindings.matrix.keys().map(String::as_str))?,
+            (Some("vars"), Some(name)) if !bindings.vars.contains_key(name) => {
+                return Err(unknown("variable", name, bindings.vars.keys().map(String::as_str)));
+            }
+            (Some("matrix"), Some(name)) if !bindings.matrix.contains_key(name) => {
+                return Err(unknown("matrix value", name, bindings.matrix.keys().map(String::as_str)));
+            }
             (Some(name), _) if !NAMES.contains(&name) => return Err(unknown_name(name, bindings)),
             _ => {}
         }
@@ -47,9 +50,9 @@ pub fn check(text: &str, bindings: &Bindings) -> Result<(), ConditionError> {
 pub fn check_steps(text: &str, scope: &Scope, prefix: &str) -> Result<(), ConditionError> {
     for path in names_in(text)? {
         if let Some(id) = path.strip_prefix("steps.").and_then(|path| path.split('.').next())
-            && !scope.steps.contains_key(&format!("{prefix}{id}"))
+            && scope.step(&format!("{prefix}{id}")).is_none()
         {
-            known("step with the id", id, scope.ids(prefix).collect::<Vec<_>>().into_iter())?;
+            return Err(unknown("step with the id", id, scope.ids(prefix).collect::<Vec<_>>().into_iter()));
         }
     }
     Ok(())
@@ -77,22 +80,15 @@ fn names_in(text: &str) -> Result<Vec<String>, ConditionError> {
     Ok(names)
 }
 
-fn known<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Result<(), ConditionError> {
-    if known.clone().any(|known| known == name) {
-        return Ok(());
-    }
-    let mut all: Vec<&str> = known.clone().take(LISTED + 1).collect();
-    if all.len() > LISTED {
-        all[LISTED] = "…";
-    }
-    let all = all.join(", ");
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> ConditionError {
+    let all = some_of(known.clone());
     let help = match did_you_mean(name, known) {
         Some(similar) => format!("did you mean `{similar}`?"),
         None if all.is_empty() && what.starts_with("step") => "give the step you mean an `id`".to_owned(),
         None if all.is_empty() => format!("the file declares no {what}"),
         None => format!("there is {all}"),
     };
-    Err(ConditionError { message: format!("there is no {what} `{name}`"), help })
+    ConditionError { message: format!("there is no {what} `{name}`"), help }
 }
 
 fn unknown_name(name: &str, bindings: &Bindings) -> ConditionError {

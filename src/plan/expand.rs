@@ -32,6 +32,8 @@ pub struct Expander<'a> {
     /// Whether there are too many steps: what comes now is left out.
     pub(super) full: bool,
     pub(super) places: BTreeMap<String, Place>,
+    /// How many steps without an id of their own were met under each id that was made for them.
+    pub(super) copies: BTreeMap<String, usize>,
 }
 
 /// Where the expansion is.
@@ -45,7 +47,8 @@ pub(super) struct Frame {
 
 impl<'a> Expander<'a> {
     pub fn new(includes: &'a mut Includes, problems: &'a mut Vec<Problem>) -> Self {
-        Self { scope: Scope::default(), includes, problems, order: 0, full: false, places: BTreeMap::new() }
+        let (places, copies) = (BTreeMap::new(), BTreeMap::new());
+        Self { scope: Scope::default(), includes, problems, order: 0, full: false, places, copies }
     }
 
     /// Expands a list of steps.
@@ -209,9 +212,7 @@ impl<'a> Expander<'a> {
         };
         let step: Arc<dyn crate::verb::AnyStep> = step;
         let facts = step.facts();
-        if let Some(entered) = self.scope.steps.get_mut(&id) {
-            entered.facts = Some(facts.clone());
-        }
+        self.scope.tell(&id, facts.clone());
         let children = self.children(entry, body, &id, &origin, frame);
         let title = modifiers.name.clone().unwrap_or_else(|| step.describe()).replace(['\n', '\r'], " ");
         Some(PlannedStep {

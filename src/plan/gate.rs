@@ -4,6 +4,7 @@ use super::bindings::Bindings;
 use super::matrix::Cell;
 use crate::compare::{Gate, Gated, Margin, conditions, margin, measured};
 use crate::ground::input::InputError;
+use crate::ground::some_of;
 use crate::record::metric::{Better, METRICS, Metric, named};
 use crate::record::{Observed, Outcome, Unit};
 use crate::report::{Collection, StoredResult, load};
@@ -13,7 +14,7 @@ use crate::text::{Origin, Problem, escape};
 use crate::verb::Scope;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a `compare:` is planned for.
 pub(super) struct Comparing<'a> {
@@ -27,9 +28,29 @@ pub(super) struct Comparing<'a> {
     pub scope: &'a Scope,
 }
 
+/// Baselines that were read: the cells of a matrix have most times the same one.
+#[derive(Default)]
+pub(super) struct Baselines {
+    last: Option<(PathBuf, Collection)>,
+}
+
+impl Baselines {
+    fn read(&mut self, path: &Path) -> &Collection {
+        let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let known = self.last.take().filter(|(known, _)| *known == whole);
+        &self.last.insert(known.unwrap_or_else(|| (whole, load(std::slice::from_ref(&path.to_owned()))))).1
+    }
+}
+
 impl Comparing<'_> {
     /// Reads the baseline and names what is compared; reports what cannot be. `None` where there is no gate, or a problem.
-    pub fn gate(&self, clause: &Value, origin: &Origin, problems: &mut Vec<Problem>) -> Option<Gate> {
+    pub fn gate(
+        &self,
+        clause: &Value,
+        origin: &Origin,
+        baselines: &mut Baselines,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Gate> {
         if !self.bindings.check(clause, origin, Some(self.scope), problems) {
             return None;
         }
@@ -54,7 +75,7 @@ impl Comparing<'_> {
             return None;
         }
         let runs = self
-            .runs(&clause.baseline, origin)
+            .runs(&clause.baseline, origin, baselines)
             .map_err(|problem| problems.push(problem.at(origin.place("/baseline"))))
             .ok()?;
         let mut gate =
@@ -85,15 +106,8 @@ impl Comparing<'_> {
 
     fn metric(&self, name: &str, margin_clause: &MarginClause) -> Result<Gated, Problem> {
         // Ids may hold dots themselves: `warm-up.load`.
-        let step = self
-            .scope
-            .steps
-            .keys()
-            .filter(|id| name.strip_prefix(id.as_str()).is_some_and(|rest| rest.starts_with('.')))
-            .max_by_key(|id| id.len())
-            .map(String::as_str)
-            .or_else(|| name.split('.').next())
-            .unwrap_or(name);
+        let longest = name.rmatch_indices('.').map(|(dot, _)| &name[..dot]).find(|id| self.scope.step(id).is_some());
+        let step = longest.or_else(|| name.split('.').next()).unwrap_or(name);
         let path: Vec<&str> = name[step.len()..].split('.').skip(1).collect();
         self.bindings.check_metric(step, &path, self.scope)?;
         let (metric, statistic) = match path.as_slice() {
@@ -127,7 +141,12 @@ impl Comparing<'_> {
     }
 
     /// The baseline's runs of this scenario and cell that passed.
-    fn runs(&self, baseline: &str, origin: &Origin) -> Result<Vec<StoredResult>, Problem> {
+    fn runs<'b>(
+        &self,
+        baseline: &str,
+        origin: &Origin,
+        baselines: &'b mut Baselines,
+    ) -> Result<Vec<&'b StoredResult>, Problem> {
         let path = origin.path(Path::new(baseline));
         let shown = path.display();
         if let Err(error @ InputError::Outside(_)) = origin.document.fence.admits(&path) {
@@ -140,12 +159,12 @@ impl Comparing<'_> {
         if !path.exists() {
             return Err(Problem::new("no-baseline", format!("there is no baseline {shown}")).help(remedy));
         }
-        let Collection { runs, unusable, .. } = load(std::slice::from_ref(&path));
+        let Collection { runs, unusable, .. } = baselines.read(&path);
         let file = self.file.file_name();
-        let (mine, others): (Vec<StoredResult>, Vec<StoredResult>) = runs.into_iter().partition(|stored| {
+        let (mine, others): (Vec<&StoredResult>, Vec<&StoredResult>) = runs.iter().partition(|stored| {
             Path::new(&stored.record.run.file).file_name() == file && stored.record.run.matrix == *self.cell
         });
-        let (passed, failed): (Vec<StoredResult>, Vec<StoredResult>) = mine
+        let (passed, failed): (Vec<&StoredResult>, Vec<&StoredResult>) = mine
             .into_iter()
             .partition(|stored| stored.record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass));
         if !passed.is_empty() {
@@ -158,7 +177,7 @@ impl Comparing<'_> {
         known.sort_unstable();
         known.dedup();
         if !known.is_empty() {
-            problem = problem.note(format!("it holds runs of {}", known.join(", ")));
+            problem = problem.note(format!("it holds runs of {}", some_of(known)));
         }
         for left_out in unusable.iter().take(5) {
             problem = problem.note(format!("{}: {}", left_out.path.display(), left_out.why));

@@ -6,15 +6,52 @@ use super::scenario::PlanOptions;
 use crate::text::{Problem, Redactor};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Secrets of one scenario, and what they have in bytes: each is searched for in many forms.
+pub(super) const MOST_VALUES: usize = 1_000;
+pub(super) const MOST_BYTES: usize = 128 << 10;
 
 /// The names under `secrets:`.
 pub(super) fn names(document: &Value) -> impl Iterator<Item = &str> {
     document.get("secrets").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// Hides the values of all names under `secrets:`: of KSCEN_SECRET_NAME, of the environment variable of that name, of the
-/// scenario's variable of that name in every layer; and the environment's credentials.
-pub(super) fn redactor(document: &Value, bindings: Option<&Bindings>, options: &PlanOptions) -> Redactor {
+/// What is secret in the cells of a scenario. To make ready to search for it takes time, so that is done once where it is the same.
+#[derive(Default)]
+pub(super) struct Hidden {
+    known: BTreeMap<Vec<String>, Arc<Redactor>>,
+}
+
+impl Hidden {
+    /// What is secret in one cell; `None` where that is more than can be searched for.
+    pub(super) fn of(&mut self, document: &Value, bindings: &Bindings, options: &PlanOptions) -> Option<Arc<Redactor>> {
+        let values = values(document, Some(bindings), options);
+        if values.len() > MOST_VALUES || values.iter().map(String::len).sum::<usize>() > MOST_BYTES {
+            return None;
+        }
+        let made = |values: &[String]| options.credentials.clone().and(values.iter().map(String::as_str));
+        Some(Arc::clone(self.known.entry(values).or_insert_with_key(|values| Arc::new(made(values)))))
+    }
+
+    /// What is secret in any of the cells that were looked at, and in the document.
+    pub(super) fn all(&self, document: &Value, options: &PlanOptions) -> Redactor {
+        let mut own = values(document, None, options);
+        own.truncate(MOST_VALUES);
+        let all = self.known.keys().flatten().chain(&own);
+        options.credentials.clone().and(all.map(String::as_str))
+    }
+}
+
+/// Hides what a document declares as secret, before it is planned; and the environment's credentials.
+pub fn secrets_of(document: &Value, options: &PlanOptions) -> Redactor {
+    Hidden::default().all(document, options)
+}
+
+/// The values of all names under `secrets:`: of KSCEN_SECRET_NAME, of the environment variable of that name, of the scenario's variable
+/// of that name in every layer.
+fn values(document: &Value, bindings: Option<&Bindings>, options: &PlanOptions) -> Vec<String> {
     let mut values = Vec::new();
     for name in names(document) {
         values.extend(
@@ -29,7 +66,9 @@ pub(super) fn redactor(document: &Value, bindings: Option<&Bindings>, options: &
     }
     // A value that is put together of references holds no secret itself.
     values.retain(|value| !value.contains("${"));
-    options.credentials.clone().and(values.iter().map(String::as_str))
+    values.sort_unstable();
+    values.dedup();
+    values
 }
 
 fn texts(value: &Value, into: &mut Vec<String>) {
@@ -80,7 +119,7 @@ mod tests {
             credentials: Redactor::new(["the environment's own"]),
             ..PlanOptions::default()
         };
-        let redactor = redactor(&document, None, &options);
+        let redactor = secrets_of(&document, &options);
         for secret in ["correct horse", "918273", "staple", "from a layer", "the environment's own"] {
             assert_eq!(redactor.text(&format!("x {secret} y")), "x *** y");
         }
@@ -88,6 +127,6 @@ mod tests {
             assert_eq!(redactor.text(open), open);
         }
         let undeclared = json!({ "vars": { "token": "correct horse" } });
-        assert!(super::redactor(&undeclared, None, &PlanOptions::default()).is_empty());
+        assert!(secrets_of(&undeclared, &PlanOptions::default()).is_empty());
     }
 }

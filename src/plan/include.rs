@@ -5,7 +5,7 @@ use super::expand::{Expander, Frame, is_variable};
 use super::planned::PlannedStep;
 use crate::ground::input::{Fence, InputError};
 use crate::scenario::interpolate::Budget;
-use crate::text::{Located, Origin, Problem, Shelf, did_you_mean};
+use crate::text::{Located, Origin, Place, Problem, Shelf, did_you_mean};
 use crate::validate::{Findings, Language};
 use crate::verb::Registry;
 use serde_json::{Map, Value};
@@ -52,25 +52,47 @@ impl Includes {
         Ok(named)
     }
 
-    fn load(&mut self, file: &Path, problems: &mut Vec<Problem>) -> Option<Fragment> {
+    /// The fragment in a file that was written as `path`, which stands at this place; reports what is wrong with it.
+    fn load(&mut self, file: &Path, path: &str, at: Place, problems: &mut Vec<Problem>) -> Option<Fragment> {
         if let Some(known) = self.read.get(file) {
             return known.clone();
         }
         let loaded = match self.shelf.read(file) {
+            Ok(document) if document.value.get("steps").is_none() => {
+                problems.push(no_fragment(path).at(at));
+                None
+            }
             Ok(mut document) => {
                 document.fence = self.fence.clone();
                 let mut findings = self.language.fragments().check(&document);
                 problems.append(&mut findings.problems);
                 Some((Arc::new(document), Arc::new(findings)))
             }
-            Err(mut found) => {
-                problems.append(&mut found);
+            Err(found) if found.iter().all(can_be_shown) => {
+                problems.extend(found);
+                None
+            }
+            Err(_) => {
+                problems.push(no_fragment(path).at(at));
                 None
             }
         };
         self.read.insert(file.to_owned(), loaded.clone());
         loaded
     }
+}
+
+/// Whether a message about a file that cannot be read may show lines of it: whoever includes it need not have written it.
+fn can_be_shown(problem: &Problem) -> bool {
+    let Some(source) = problem.at.as_ref().map(|place| &place.source) else { return true };
+    let begins = |line: &str| ["steps:", "\"steps\":", "{"].iter().any(|word| line.starts_with(word));
+    source.shown && source.text.lines().any(begins)
+}
+
+/// A file that is something else than a fragment. Nothing of it is shown: it may hold secrets.
+fn no_fragment(path: &str) -> Problem {
+    Problem::new("not-a-fragment", format!("`{path}` is not a fragment: it has no `steps:`"))
+        .help("include a YAML file with `steps:`, and perhaps `vars:`")
 }
 
 fn missing(path: &str, named: &Path, error: &InputError) -> Problem {
@@ -112,7 +134,8 @@ pub(super) fn expand(
         );
         return Vec::new();
     }
-    let Some((document, findings)) = expander.includes.load(&file, expander.problems) else { return Vec::new() };
+    let loaded = expander.includes.load(&file, path, origin.place(at_file), expander.problems);
+    let Some((document, findings)) = loaded else { return Vec::new() };
     let root = Origin::root(Arc::clone(&document));
     let empty = Map::new();
     let defaults = document.value.get("vars").and_then(Value::as_object).unwrap_or(&empty);

@@ -1,11 +1,14 @@
 //! The cells of a matrix.
 
+use crate::scenario::interpolate;
 use crate::text::{Origin, Problem};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// Most cells a matrix may have.
 pub const MAX_CELLS: usize = 256;
+/// What the values of all cells may take: each has them for itself.
+const MOST_BYTES: usize = 8 << 20;
 
 /// One combination of the values of a matrix.
 pub type Cell = BTreeMap<String, Value>;
@@ -21,6 +24,22 @@ pub fn cells(matrix: &Map<String, Value>, origin: &Origin, problems: &mut Vec<Pr
         problems.push(
             Problem::new("matrix-too-large", format!("the matrix has {size} cells; the most is {MAX_CELLS}"))
                 .at(origin.key_place("")),
+        );
+        return vec![Cell::new()];
+    }
+    let bytes: usize = matrix
+        .values()
+        .filter_map(Value::as_array)
+        .flat_map(|values| {
+            values.iter().map(|value| interpolate::size(value).saturating_mul(size / values.len().max(1)))
+        })
+        .fold(0, usize::saturating_add);
+    if bytes > MOST_BYTES {
+        let message = format!("the values of all cells of the matrix take more than {} MiB together", MOST_BYTES >> 20);
+        problems.push(
+            Problem::new("matrix-too-large", message)
+                .at(origin.key_place(""))
+                .help("put what is long into `vars`, and its name into the matrix"),
         );
         return vec![Cell::new()];
     }

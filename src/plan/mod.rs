@@ -18,5 +18,6 @@ mod timeout;
 mod variables;
 
 pub use bindings::{Bindings, RunValues};
+pub use hidden::secrets_of;
 pub use planned::{Children, PlannedStep};
 pub use scenario::{Plan, PlanOptions, plans};

@@ -1,9 +1,9 @@
 //! From a file to the plans of its cells.
 
-use super::bindings::Bindings;
+use super::bindings::{Bindings, MOST_PROBLEMS};
 use super::expand::{Expander, Frame, check_steps};
-use super::gate::Comparing;
-use super::hidden;
+use super::gate::{Baselines, Comparing};
+use super::hidden::{self, Hidden};
 use super::include::Includes;
 use super::matrix::{self, Cell};
 use super::planned::PlannedStep;
@@ -14,11 +14,10 @@ use crate::ground::input::Fence;
 use crate::record::Section;
 use crate::scenario::interpolate::Budget;
 use crate::scenario::{Envelope, Guarantee, NeedsClause};
-use crate::text::{Located, Origin, Problem, Redactor, Shelf, SourceText, did_you_mean};
+use crate::text::{Located, Origin, Problem, Redactor, Shelf, SourceText, did_you_mean, redacted, withheld};
 use crate::validate::{Findings, Language};
 use crate::verb::Scope;
 use serde_json::{Map, Value};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -109,11 +108,7 @@ impl Plan {
                 sources.push(Arc::clone(source));
             }
         });
-        let hidden = |source: Arc<SourceText>| match self.redactor.blanked(&source.text) {
-            Cow::Borrowed(_) => source,
-            Cow::Owned(text) => Arc::new(SourceText::new(source.name.clone(), text)),
-        };
-        sources.into_iter().map(hidden).collect()
+        sources.iter().map(|source| source.with(&|text| self.redactor.blanked(text))).collect()
     }
 }
 
@@ -135,13 +130,29 @@ pub fn plans(file: &Path, language: &'static Language, options: &PlanOptions) ->
     let document = Arc::new(document);
     let mut findings = language.scenarios().check(&document);
     let mut problems = std::mem::take(&mut findings.problems);
-    let plans = plan_cells(file, language, &document, &Arc::new(findings), options, &mut problems);
+    let mut shared = Shared::new(&document, language, options);
+    let plans = plan_cells(file, &document, &Arc::new(findings), options, &mut shared, &mut problems);
     if !problems.is_empty() {
         tidy(&mut problems);
-        let redactor = hidden::redactor(&document.value, None, options);
-        return Err(problems.into_iter().map(|problem| problem.redacted(&redactor)).collect());
+        // Every text that is shown is looked through once, for what is secret in any cell.
+        let redactor = shared.hidden.all(&document.value, options);
+        return Err(redacted(withheld(problems), &redactor));
     }
     Ok(plans)
+}
+
+/// What all cells of a matrix have in common.
+struct Shared {
+    includes: Includes,
+    baselines: Baselines,
+    hidden: Hidden,
+}
+
+impl Shared {
+    fn new(document: &Located, language: &'static Language, options: &PlanOptions) -> Self {
+        let includes = Includes::new(document.fence.clone(), language, options.shelf.clone());
+        Self { includes, baselines: Baselines::default(), hidden: Hidden::default() }
+    }
 }
 
 /// Sorts problems by place and drops repetitions: every cell of a matrix finds the same ones.
@@ -153,10 +164,10 @@ fn tidy(problems: &mut Vec<Problem>) {
 
 fn plan_cells(
     file: &Path,
-    language: &'static Language,
     document: &Arc<Located>,
     findings: &Arc<Findings>,
     options: &PlanOptions,
+    shared: &mut Shared,
     problems: &mut Vec<Problem>,
 ) -> Vec<Plan> {
     if !document.value.is_object() {
@@ -167,16 +178,17 @@ fn plan_cells(
     let matrix = document.value.get("matrix").and_then(Value::as_object).unwrap_or(&empty);
     let cells = matrix::cells(matrix, &root.key("matrix"), problems);
     let envelope: Option<Arc<Envelope>> = serde_json::from_value(document.value.clone()).ok().map(Arc::new);
-    let mut includes = Includes::new(document.fence.clone(), language, options.shelf.clone());
     let mut plans = Vec::new();
     let mut planned = 0;
     for cell in cells {
-        let Some(plan) = plan_cell(file, &root, envelope.clone(), cell, findings, options, &mut includes, problems)
-        else {
+        let Some(plan) = plan_cell(file, &root, envelope.clone(), cell, findings, options, shared, problems) else {
             // What stops one cell from being planned stops the others.
             break;
         };
-        planned += plan.scope.steps.len();
+        if problems.len() >= MOST_PROBLEMS {
+            break;
+        }
+        planned += plan.scope.count();
         plans.push(plan);
         if planned > MAX_PLANNED {
             let message = format!("all cells of the matrix together make more than {MAX_PLANNED} steps");
@@ -196,14 +208,18 @@ fn plan_cell(
     cell: Cell,
     findings: &Arc<Findings>,
     options: &PlanOptions,
-    includes: &mut Includes,
+    shared: &mut Shared,
     problems: &mut Vec<Problem>,
 ) -> Option<Plan> {
     let document = &root.document.value;
-    let before = problems.len();
-    let bindings = Arc::new(bind(root, &cell, &includes.budget, options, problems));
-    let redactor = Arc::new(hidden::redactor(document, Some(&bindings), options));
-    let mut expander = Expander::new(includes, problems);
+    let bindings = Arc::new(bind(root, &cell, &shared.includes.budget, options, problems));
+    let Some(redactor) = shared.hidden.of(document, &bindings, options) else {
+        let message =
+            format!("the secrets are more than {} values or {} KiB", hidden::MOST_VALUES, hidden::MOST_BYTES >> 10);
+        problems.push(Problem::new("too-many-values", message).at(root.key_place("/secrets")).help("declare fewer"));
+        return None;
+    };
+    let mut expander = Expander::new(&mut shared.includes, problems);
     let mut sections = [Section::Setup, Section::Steps, Section::Finally].map(|section| {
         let frame = Frame { section, bindings: Arc::clone(&bindings), findings: Arc::clone(findings), nesting: 0 };
         let list = document.get(section.key()).unwrap_or(&Value::Null);
@@ -221,12 +237,8 @@ fn plan_cell(
     let needs = union_needs(document, root, &sections, problems);
     let clause = document.get("compare").filter(|_| !options.no_compare && !findings.touch("/compare"));
     let comparing = Comparing { file, cell: &cell, bindings: &bindings, scope: &scope };
-    let gate = clause.and_then(|clause| comparing.gate(clause, &root.key("compare"), problems));
+    let gate = clause.and_then(|clause| comparing.gate(clause, &root.key("compare"), &mut shared.baselines, problems));
     sections.iter().for_each(|steps| hidden::refuse_in_ids(steps, &redactor, problems));
-    if !redactor.is_empty() {
-        let found = problems.drain(before..).map(|problem| problem.redacted(&redactor)).collect::<Vec<_>>();
-        problems.extend(found);
-    }
     let [setup, steps, finally] = sections;
     Some(Plan {
         file: file.to_owned(),

@@ -19,7 +19,7 @@ pub(super) fn is_name(id: &str) -> bool {
 impl Expander<'_> {
     /// The id that a step has: given, or made from verb and line.
     pub(super) fn id<'m>(
-        &self,
+        &mut self,
         entry: &VerbEntry,
         modifiers: &'m Modifiers,
         index: Option<usize>,
@@ -33,10 +33,11 @@ impl Expander<'_> {
         }
         let base = format!("{prefix}{}-{}", entry.verb, origin.location("").line);
         let mut full = format!("{base}{index}");
-        let mut copy = 2;
-        while self.scope.steps.contains_key(&full) {
+        // The turns of a `for_each` around it make thousands on one line: where the last one ended, the next one begins.
+        let copy = self.copies.entry(full.clone()).or_insert(1);
+        while self.scope.step(&full).is_some() {
+            *copy += 1;
             full = format!("{base}.{copy}{index}");
-            copy += 1;
         }
         Id { full, given: None, place: origin.place("") }
     }
@@ -77,7 +78,7 @@ impl Expander<'_> {
         let (verb, work) = entry.map_or(("", Work::Other), |entry| (entry.verb, entry.work));
         let step = ScopeStep { verb, work, named, section: frame.section, order, background, facts: None };
         self.places.insert(id.full.clone(), id.place);
-        self.scope.steps.insert(id.full, step);
+        self.scope.enter(id.full, step);
         Some(order)
     }
 }

@@ -14,17 +14,29 @@ const ORDINARY: [&str; 10] =
 /// Shorter values stand in every text.
 const TELLING: usize = 4;
 
-/// Hides an environment's credentials and the scenario's secrets, wherever they stand.
-pub(super) fn redactor(entry: &Common) -> Redactor {
+/// Hides the credentials of environments, wherever they stand. What still has references in it where `raw` is no credential.
+pub(super) fn redactor<'a>(
+    resolved: impl Iterator<Item = &'a Common>,
+    raw: impl Iterator<Item = &'a Common>,
+) -> Redactor {
     let mut found = Vec::new();
+    raw.for_each(|entry| of_entry(entry, &mut found));
+    found.retain(|(_, value)| !value.contains("${"));
+    resolved.for_each(|entry| of_entry(entry, &mut found));
+    found.sort_unstable();
+    found.dedup();
+    hidden(Redactor::default(), found)
+}
+
+fn of_entry(entry: &Common, found: &mut Vec<(String, String)>) {
     for address in [&entry.connect, &entry.postgres, &entry.kafka_ui].into_iter().flatten() {
-        of_url(&address.url, &mut found);
+        of_url(&address.url, found);
     }
     if let Some(kafka) = &entry.kafka {
         for (name, value) in &kafka.config {
             if MARKS.iter().any(|mark| name.contains(mark)) {
                 found.push((String::new(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
-                of_properties(value, &mut found);
+                of_properties(value, found);
             }
         }
     }
@@ -38,7 +50,6 @@ pub(super) fn redactor(entry: &Common) -> Redactor {
             found.push((String::new(), value.clone()));
         }
     }
-    hidden(Redactor::default(), found)
 }
 
 /// Hides also the credentials in the addresses of what was started or found.
@@ -128,7 +139,7 @@ mod tests {
             "vars": { "api_token": "eight-pass", "max_tokens": "4000", "topic": "orders" }
         }))
         .expect("an entry");
-        let redactor = redactor(&entry);
+        let redactor = redactor([&entry].into_iter(), [].into_iter());
         let text = "anna one-pass two-pass three-pass FOURFOURFOUR fi/ve-pass fi%2Fve-pass six-pass seven-pass eight-pass 4000 orders";
         assert_eq!(redactor.text(text), "anna *** *** *** *** *** *** *** *** *** 4000 orders");
         let url = "postgres postgres://postgres:postgres@p";

@@ -1,21 +1,25 @@
 //! Finds and reads `kscen.yaml`.
 
-use super::environments::{EnvironmentEntry, ProjectFile, kind_names};
+use super::credentials::redactor;
+use super::environments::{Common, EnvironmentEntry, ProjectFile, kind_names};
 use super::veil::Veil;
 use crate::environment::{AnyKind, Endpoints, Grant, Site, builtin};
 use crate::ground::trust::distrust;
+use crate::ground::{input, some_of};
 use crate::plan::Bindings;
 use crate::scenario::schema::generate;
 use crate::text::{Origin, Problem, Redactor, did_you_mean, escape};
 use crate::validate::SchemaCheck;
 use crate::verb::Registry;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The name of the project file.
 pub const FILE: &str = "kscen.yaml";
+/// Bytes of a project file that cannot be used, in which credentials are looked for all the same.
+const LONGEST: u64 = 1 << 20;
 
 /// A project: its folder and one chosen environment.
 #[derive(Clone, Debug)]
@@ -32,6 +36,8 @@ pub struct Project {
     pub kind: Arc<dyn AnyKind>,
     /// Whether commands are forbidden, whatever the environment grants.
     pub no_run: bool,
+    /// Hides the credentials of its environments.
+    hidden: Redactor,
 }
 
 /// Whether an environment can have this name.
@@ -55,20 +61,25 @@ impl Project {
     /// # Errors
     /// Problems of the file, or an environment that it does not have.
     pub fn load(folder: &Path, environment: Option<&str>) -> Result<Self, Vec<Problem>> {
-        // The line that is shown may hold a credential.
-        let hidden = |problem: Problem| match problem.at.as_ref().map(|place| Veil::over(&place.source.text)) {
-            Some(veil) => veil.problem(problem),
-            None => problem,
-        };
-        Self::read(folder, environment).map_err(|problems| problems.into_iter().map(hidden).collect())
+        // The lines that are shown may hold credentials.
+        Self::read(folder, environment).map_err(Veil::problems)
+    }
+
+    /// Hides the credentials of all environments of the project that applies in `folder`, also where it cannot be used.
+    pub fn credentials(folder: &Path) -> Redactor {
+        let text = || std::fs::canonicalize(find(folder)?).ok().and_then(|file| input::text(&file, LONGEST).ok());
+        match Self::read(folder, None) {
+            Ok(project) => project.redactor(),
+            Err(_) => text().map(|text| Veil::over(&text).redactor()).unwrap_or_default(),
+        }
     }
 
     fn read(folder: &Path, environment: Option<&str>) -> Result<Self, Vec<Problem>> {
         let Some(path) = find(folder) else {
-            return Self::choose(ProjectFile::default(), folder.to_owned(), environment, None);
+            return Self::choose(ProjectFile::default(), folder.to_owned(), environment, None, Redactor::default());
         };
         trusted(&path, folder)?;
-        let document = Arc::new(crate::text::read(&path)?);
+        let document = Arc::new(crate::text::read_project(&path)?);
         let findings = SchemaCheck::new(project_schema(), Registry::EMPTY).check(&document);
         if !findings.problems.is_empty() {
             return Err(findings.problems);
@@ -98,7 +109,8 @@ impl Project {
             vec![Problem::new("bad-value", error.inner().to_string()).at(origin.place(&pointer))]
         })?;
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-        Self::choose(file, folder, environment, Some(&origin))
+        let hidden = credentials(&document.value, &file.environments);
+        Self::choose(file, folder, environment, Some(&origin), hidden)
     }
 
     fn choose(
@@ -106,6 +118,7 @@ impl Project {
         folder: PathBuf,
         environment: Option<&str>,
         origin: Option<&Origin>,
+        hidden: Redactor,
     ) -> Result<Self, Vec<Problem>> {
         let (built_in, kind) = builtin();
         let name = environment.map(str::to_owned).or(file.default).unwrap_or_else(|| built_in.to_owned());
@@ -127,7 +140,7 @@ impl Project {
                 let problem = Problem::new("unknown-environment", format!("there is no environment `{name}`"));
                 return Err(vec![match did_you_mean(&name, known()) {
                     Some(similar) => problem.help(format!("did you mean `{similar}`?")),
-                    None => problem.help(format!("{FILE} has {}", known().collect::<Vec<_>>().join(", "))),
+                    None => problem.help(format!("{FILE} has {}", some_of(known()))),
                 }]);
             }
         };
@@ -145,7 +158,7 @@ impl Project {
             return Err(problem("missing-key", format!("`{name}` needs `kafka: {{ bootstrap: … }}`"), ""));
         }
         let root = origin.map(|_| std::fs::canonicalize(&folder).unwrap_or_else(|_| folder.clone()));
-        Ok(Self { folder, root, name, entry, kind, no_run: false })
+        Ok(Self { folder, root, name, entry, kind, no_run: false, hidden })
     }
 
     /// The chosen environment, as its kind sees it.
@@ -165,9 +178,9 @@ impl Project {
         stated.unwrap_or_else(|| self.kind.grants()).iter().copied().collect()
     }
 
-    /// Hides the environment's credentials.
+    /// Hides the credentials of the project's environments.
     pub fn redactor(&self) -> Redactor {
-        super::credentials::redactor(&self.entry.common)
+        self.hidden.clone()
     }
 
     /// The addresses that the file gives.
@@ -189,6 +202,20 @@ impl Project {
             kafka_ui: url(&self.entry.common.kafka_ui),
         }
     }
+}
+
+/// Hides the credentials of environments: of the chosen one, which is resolved, and of the others as far as they can be.
+fn credentials(document: &Value, chosen: &BTreeMap<String, EnvironmentEntry>) -> Redactor {
+    let bindings = Bindings::default();
+    let entries = document.get("environments").and_then(Value::as_object).into_iter().flatten();
+    let resolved: Vec<EnvironmentEntry> = entries
+        .filter_map(|(_, entry)| bindings.resolve_static(entry).ok())
+        .filter_map(|entry| serde_json::from_value(entry).ok())
+        .collect();
+    let common = |entries: &mut dyn Iterator<Item = &EnvironmentEntry>| -> Vec<Common> {
+        entries.map(|entry| entry.common.clone()).collect()
+    };
+    redactor(common(&mut resolved.iter()).iter(), common(&mut chosen.values()).iter())
 }
 
 /// Refuses a project file that lies above the working directory and that somebody else can change: who puts one into `/tmp` would decide

@@ -4,7 +4,7 @@ use super::load::Project;
 use crate::environment::{Grant, Needs, Refusal, Site};
 use crate::kafka::is_of_environment;
 use crate::plan::{Plan, PlannedStep};
-use crate::text::{Place, Problem, escape};
+use crate::text::{Place, Problem, escape, redacted};
 use crate::verb::Facts;
 
 /// Holds a plan's needs against what the environment can do and may do.
@@ -37,7 +37,7 @@ pub fn permit(plan: &Plan, project: &Project) -> Result<(), Vec<Problem>> {
             problems.push(problem(refusal, plan.origin.key_place("/needs")));
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
+    if problems.is_empty() { Ok(()) } else { Err(redacted(problems, &plan.redactor)) }
 }
 
 /// Holds a plan only against what the environment grants: for who looks at scenarios without meaning to run them there.
@@ -48,7 +48,7 @@ pub fn authorize(plan: &Plan, project: &Project) -> Result<(), Vec<Problem>> {
     let site = project.site();
     let mut problems = Vec::new();
     plan.walk(&mut |step| ungranted(plan, step, project, &site, &mut problems));
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
+    if problems.is_empty() { Ok(()) } else { Err(redacted(problems, &plan.redactor)) }
 }
 
 impl Project {

@@ -4,7 +4,8 @@
 //! the next name, is covered.
 
 use super::credentials::{MARKS, hidden, of_url};
-use crate::text::{Problem, Redactor, SourceText};
+use crate::text::{Problem, Redactor, covered as covered_by};
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -35,13 +36,22 @@ impl Veil {
         Self { redactor: hidden(Redactor::default(), found), covered }
     }
 
-    /// A problem of this text without its credentials.
-    pub(super) fn problem(&self, problem: Problem) -> Problem {
-        let mut problem = problem.redacted(&self.redactor);
-        if let Some(place) = &mut problem.at {
-            place.source = Arc::new(SourceText::new(place.source.name.clone(), self.text(&place.source.text)));
-        }
-        problem
+    /// What looks like a credential.
+    pub(super) fn redactor(self) -> Redactor {
+        self.redactor
+    }
+
+    /// Problems of one text without its credentials.
+    pub(super) fn problems(problems: Vec<Problem>) -> Vec<Problem> {
+        let Some(source) = problems.iter().find_map(|problem| Some(Arc::clone(&problem.at.as_ref()?.source))) else {
+            return problems;
+        };
+        let veil = Self::over(&source.text);
+        covered_by(
+            problems,
+            |text| veil.redactor.text(text),
+            |text| Cow::Owned(veil.text(&veil.redactor.blanked(text))),
+        )
     }
 
     /// The text with asterisks for what is covered: places in it stay true.
@@ -190,14 +200,14 @@ fn values(covered: &str, found: &mut Vec<(String, String)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::Place;
+    use crate::text::{Place, SourceText};
 
     /// The text as problems of it show it, in their source and in their words.
     fn shown(text: &str) -> String {
         let source = Arc::new(SourceText::new("kscen.yaml".into(), text.to_owned()));
         let span = crate::text::Span { start: 0, end: 0 };
-        let problem = Veil::over(text).problem(Problem::new("x", text).at(Place { source, span }));
-        let place = problem.at.expect("its place");
+        let mut problems = Veil::problems(vec![Problem::new("x", text).at(Place { source, span })]);
+        let place = problems.remove(0).at.expect("its place");
         assert_eq!(place.source.text.len(), text.len());
         place.source.text.clone()
     }
@@ -260,8 +270,11 @@ mod tests {
             ("sasl.password: \"${nope}hunter2 secret\"", "${nope}hunter2 secret: what is nope?"),
             ("connect: { url: http://hunter2-secret@host }", "http://hunter2-secret@host is no address"),
         ] {
-            let problem = Veil::over(text).problem(Problem::new("x", message));
-            assert!(!problem.message.contains("hunter2"), "{}", problem.message);
+            let source = Arc::new(SourceText::new("kscen.yaml".into(), text.to_owned()));
+            let place = Place { source, span: crate::text::Span { start: 0, end: 0 } };
+            for problem in Veil::problems(vec![Problem::new("x", message).at(place), Problem::new("y", message)]) {
+                assert!(!problem.message.contains("hunter2"), "{}", problem.message);
+            }
         }
     }
 }

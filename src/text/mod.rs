@@ -9,10 +9,12 @@ mod source;
 mod source_text;
 mod view;
 
-pub use diagnostic::{Place, Problem, did_you_mean, for_terminal, harmless, harmless_json, render};
+pub use diagnostic::{
+    Place, Problem, covered, did_you_mean, for_terminal, harmless, harmless_json, redacted, render, told, withheld,
+};
 pub use location::Location;
 pub use origin::{Origin, escape};
 pub use redact::Redactor;
-pub(crate) use short::short;
-pub use source::{Located, MAX_DEPTH, MAX_VALUES, Shelf, parse, read};
+pub(crate) use short::{CUT, short};
+pub use source::{Located, MAX_DEPTH, MAX_VALUES, Shelf, parse, read, read_project, read_unshown};
 pub use source_text::{SourceText, Span};

@@ -1,14 +1,16 @@
 //! Hides secrets in texts, in whatever form they stand there.
 //!
-//! A text is searched as it is, with its line breaks removed (a value that a command has folded), and with percent signs, backslashes
-//! and entities decoded, once and twice. Each of these views remembers where its bytes come from. Base64 and hexadecimal digits
-//! cannot be told from other text, so the secret's own forms are searched for. Where a text was cut, the beginning of a secret is one.
+//! A text is searched as it is, with its line breaks removed (a value that a command has folded), with percent signs, backslashes
+//! and entities decoded, once and twice, and as dumps of bytes are read. Each of these views remembers where its bytes come from. The
+//! digits of base64, base32 and hexadecimal numbers cannot be told from other text, so the secret's own forms are searched for. Upper
+//! and lower case count as the same. Where a text was cut, the beginning of a secret is one.
+
+mod forms;
 
 use super::short::CUT;
-use super::view::{DecodedView, any_reading};
+use super::view::each_reading;
 use aho_corasick::AhoCorasick;
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use forms::forms;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -17,6 +19,8 @@ use std::ops::Range;
 pub(crate) const HIDDEN: &str = "***";
 /// Encoded forms of shorter secrets, and lines and beginnings of a secret shorter than this, could be any text.
 const TELLING: usize = 4;
+/// Of more secrets at once no encoding of an encoding is searched for.
+const MOST_TWICE: usize = 100;
 /// What half a character is read as.
 const UNREADABLE: &str = "\u{fffd}";
 
@@ -45,7 +49,9 @@ impl Redactor {
     #[must_use]
     pub fn and<'a>(self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let mut patterns: BTreeSet<Pattern> = self.patterns.into_iter().collect();
-        secrets.into_iter().for_each(|secret| forms(secret, &mut patterns));
+        let secrets: Vec<&str> = secrets.into_iter().collect();
+        let twice = secrets.len() <= MOST_TWICE;
+        secrets.into_iter().for_each(|secret| forms(secret, twice, &mut patterns));
         Self::of(patterns.into_iter().collect())
     }
 
@@ -72,8 +78,9 @@ impl Redactor {
 
     fn of(patterns: Vec<Pattern>) -> Self {
         // Memory for the automaton of a few dozen short patterns is always to be had; without it nothing must be shown.
-        let search = (!patterns.is_empty())
-            .then(|| AhoCorasick::new(patterns.iter().map(|pattern| &pattern.bytes)).expect("a few short patterns"));
+        let built =
+            || AhoCorasick::builder().ascii_case_insensitive(true).build(patterns.iter().map(|found| &found.bytes));
+        let search = (!patterns.is_empty()).then(|| built().expect("a few short patterns"));
         Self { patterns, search }
     }
 
@@ -84,7 +91,13 @@ impl Redactor {
 
     /// Whether a secret stands in a text, as it is or encoded. Of a large text that takes a small part of the time of hiding it.
     pub fn is_in(&self, text: &[u8]) -> bool {
-        self.search.as_ref().is_some_and(|search| any_reading(text, &|read| search.is_match(read)))
+        let Some(search) = &self.search else { return false };
+        let mut found = false;
+        each_reading(text, false, &mut |view| {
+            found = search.is_match(view.bytes());
+            !found
+        });
+        found
     }
 
     /// The text without secrets.
@@ -117,10 +130,12 @@ impl Redactor {
     /// The same for the last lines of a longer text: what they begin with may be the end of a secret.
     pub fn last_lines(&self, lines: &mut [&mut String]) {
         self.hide_in(lines, |whole| {
-            let ended = DecodedView::all(whole)
-                .into_iter()
-                .filter_map(|view| self.ended(view.bytes()).map(|length| view.origin(0..length)));
-            joined(whole, self.found(whole).into_iter().chain(ended).collect())
+            let mut found = self.found(whole);
+            each_reading(whole.as_bytes(), true, &mut |view| {
+                found.extend(self.ended(view.bytes()).map(|length| view.origin(0..length)));
+                true
+            });
+            joined(whole, found)
         });
     }
 
@@ -135,24 +150,19 @@ impl Redactor {
         if self.is_empty() {
             return;
         }
-        let whole: String = lines.iter().map(|line| line.as_str()).collect();
-        let found = find(&whole);
-        let mut start = 0;
-        for line in lines {
-            let end = start + line.len();
-            let mut shown = String::new();
-            let mut from = start;
-            for range in found.iter().filter(|range| range.start < end && range.end > start) {
-                let range = range.start.max(start)..range.end.min(end);
-                shown.push_str(&whole[from..range.start]);
-                hide(&whole[range.clone()], &mut shown);
-                from = range.end;
+        // As lines, which a dump is read by; and without anything between them, as a secret may have a space where it was cut.
+        for between in ["\n", ""] {
+            let texts: Vec<&str> = lines.iter().map(|line| line.as_str()).collect();
+            let whole = texts.join(between);
+            let found = find(&whole);
+            let mut start = 0;
+            for line in lines.iter_mut() {
+                let end = start + line.len();
+                if let Some(shown) = without(&whole, start..end, &found) {
+                    **line = shown;
+                }
+                start = end + between.len();
             }
-            if from > start {
-                shown.push_str(&whole[from..end]);
-                **line = shown;
-            }
-            start = end;
         }
     }
 
@@ -168,10 +178,20 @@ impl Redactor {
         cuts(bytes).flat_map(move |at| {
             self.patterns.iter().filter_map(move |Pattern { bytes: pattern, around: (before, after) }| {
                 let most = (pattern.len() - after).min(at);
-                let length =
-                    (before + TELLING..=most).rev().find(|length| bytes[..at].ends_with(&pattern[..*length]))?;
+                let length = (before + TELLING..=most)
+                    .rev()
+                    .find(|length| alike(&bytes[at - length..at], &pattern[..*length]))?;
                 Some(at - length + before..at)
             })
+        })
+    }
+
+    /// Secrets of which only the end is left, because what stood before a mark was cut off.
+    fn resumed(&self, bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
+        memchr::memmem::find_iter(bytes, CUT).filter_map(|mark| {
+            let rest = &bytes[mark + CUT.len()..];
+            let from = bytes.len() - rest.trim_ascii_start().len();
+            Some(from..from + self.ended(&bytes[from..])?)
         })
     }
 
@@ -179,7 +199,9 @@ impl Redactor {
     fn ended(&self, bytes: &[u8]) -> Option<usize> {
         let lengths = self.patterns.iter().filter_map(|Pattern { bytes: pattern, around: (before, after) }| {
             let most = (pattern.len() - before).min(bytes.len());
-            let length = (TELLING + after..=most).rev().find(|length| pattern.ends_with(&bytes[..*length]))?;
+            let length = (TELLING + after..=most)
+                .rev()
+                .find(|length| alike(&pattern[pattern.len() - length..], &bytes[..*length]))?;
             Some(length - after)
         });
         lengths.max()
@@ -189,13 +211,15 @@ impl Redactor {
     fn found(&self, text: &str) -> Vec<Range<usize>> {
         let Some(search) = &self.search else { return Vec::new() };
         let mut found: Vec<Range<usize>> = Vec::new();
-        for view in DecodedView::all(text) {
+        each_reading(text.as_bytes(), true, &mut |view| {
             for hit in search.find_overlapping_iter(view.bytes()) {
                 let (before, after) = self.patterns[hit.pattern().as_usize()].around;
                 found.push(view.origin(hit.start() + before..hit.end() - after));
             }
-            found.extend(self.begun(view.bytes()).map(|range| view.origin(range)));
-        }
+            let cut = self.begun(view.bytes()).chain(self.resumed(view.bytes()));
+            found.extend(cut.map(|range| view.origin(range)));
+            true
+        });
         joined(text, found)
     }
 }
@@ -221,6 +245,11 @@ fn joined(text: &str, mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
     joined
 }
 
+/// Whether bytes of the same number say the same, where case does not count.
+fn alike(some: &[u8], others: &[u8]) -> bool {
+    some.eq_ignore_ascii_case(others)
+}
+
 /// Where a text was cut: a mark, before it perhaps half a character.
 fn cuts(bytes: &[u8]) -> impl Iterator<Item = usize> {
     memchr::memmem::find_iter(bytes, CUT).map(|mark| {
@@ -230,6 +259,18 @@ fn cuts(bytes: &[u8]) -> impl Iterator<Item = usize> {
         }
         at
     })
+}
+
+/// A stretch of a text without what was found in the text; `None` where nothing was found in it.
+fn without(text: &str, stretch: Range<usize>, found: &[Range<usize>]) -> Option<String> {
+    let (mut shown, mut from) = (String::new(), stretch.start);
+    for range in found.iter().filter(|range| range.start < stretch.end && range.end > stretch.start) {
+        let range = range.start.max(stretch.start)..range.end.min(stretch.end);
+        shown.push_str(&text[from..range.start]);
+        hide(&text[range.clone()], &mut shown);
+        from = range.end;
+    }
+    (from > stretch.start).then(|| shown + &text[from..stretch.end])
 }
 
 /// A hidden stretch: its line breaks stay.
@@ -244,147 +285,5 @@ fn hide(hidden: &str, shown: &mut String) {
     }
 }
 
-/// The forms of a secret that are searched for.
-fn forms(secret: &str, patterns: &mut BTreeSet<Pattern>) {
-    let mut plain = |bytes: Vec<u8>| {
-        if !bytes.is_empty() {
-            patterns.insert(Pattern { bytes, around: (0, 0) });
-        }
-    };
-    plain(secret.as_bytes().to_vec());
-    plain(DecodedView::joined(secret).bytes().to_vec());
-    // The lines of a key or a certificate may be told one by one.
-    for line in secret.lines().map(str::trim).filter(|line| line.len() >= 2 * TELLING && line.len() < secret.len()) {
-        // What frames it is known to everybody.
-        if !line.starts_with("-----") {
-            plain(line.as_bytes().to_vec());
-        }
-    }
-    let bytes = secret.as_bytes();
-    if bytes.len() < TELLING {
-        return;
-    }
-    let hexadecimal: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    plain(hexadecimal.to_uppercase().into_bytes());
-    plain(hexadecimal.into_bytes());
-    for before in 0..3 {
-        // As a part of a longer text the secret may begin at any of three places of a group; the digits that it shares with its
-        // neighbours are left out.
-        let padded = [&vec![0; before], bytes].concat();
-        let skip = [0, 2, 3][before];
-        let whole = padded.len() * 8 / 6;
-        for encoded in [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)] {
-            plain(encoded.as_bytes()[skip..whole].to_vec());
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use base64::engine::general_purpose::STANDARD;
-
-    const SECRET: &str = "p@ss/w\"ö rd+1";
-
-    fn redactor() -> Redactor {
-        Redactor::new([SECRET])
-    }
-
-    #[test]
-    fn a_secret_is_hidden_in_every_form() {
-        let percent = |keep: fn(char) -> bool, upper: bool| -> String {
-            let byte = |byte: u8| if upper { format!("%{byte:02X}") } else { format!("%{byte:02x}") };
-            let escaped = |c: char| c.to_string().bytes().map(byte).collect::<String>();
-            SECRET.chars().map(|c| if keep(c) { c.to_string() } else { escaped(c) }).collect()
-        };
-        let json = serde_json::to_string(SECRET).expect("a text");
-        let ascii: String =
-            json.chars().map(|c| if c.is_ascii() { c.to_string() } else { format!("\\u{:04x}", c as u32) }).collect();
-        let forms = [
-            SECRET.to_owned(),
-            percent(|c| c.is_ascii_alphanumeric(), true),
-            percent(|c| c.is_ascii_alphanumeric() || c == '+', false),
-            percent(|_| false, true),
-            percent(|c| c.is_ascii_alphanumeric() || c == ' ', true).replace(' ', "+"),
-            percent(|c| c.is_ascii_alphanumeric(), true).replace('%', "%25"),
-            json.trim_matches('"').to_owned(),
-            ascii.trim_matches('"').to_owned(),
-            serde_json::to_string(json.trim_matches('"')).expect("a text").trim_matches('"').to_owned(),
-            format!("{SECRET:?}").trim_matches('"').to_owned(),
-            SECRET.replace('"', "&quot;").replace('ö', "&#246;").replace('/', "&#x2F;"),
-            STANDARD.encode(SECRET),
-            STANDARD.encode(format!("user:{SECRET}")),
-            STANDARD.encode(format!("us:{SECRET}:more")),
-            URL_SAFE_NO_PAD.encode(format!("u:{SECRET}")),
-            SECRET.bytes().map(|byte| format!("{byte:02x}")).collect(),
-            format!("{}\n{}", &SECRET[..4], &SECRET[4..]),
-            format!("{}\r\n   {}", &SECRET[..6], &SECRET[6..]),
-            {
-                let encoded = STANDARD.encode(SECRET);
-                format!("{}\n{}", &encoded[..5], &encoded[5..])
-            },
-            serde_json::to_string(&[&SECRET[..7], &SECRET[7..]]).expect("texts"),
-            format!("'{}', '{}'", &SECRET[..4], &SECRET[4..]),
-        ];
-        for form in forms {
-            let shown = redactor().text(&format!("before {form} after")).into_owned();
-            assert!(shown.contains(HIDDEN), "{form} is shown as {shown}");
-            assert!(redactor().is_in(format!("before {form} after").as_bytes()), "{form}");
-            for part in ["ss/w", "rd+1", "cEBz", "7040", "rd%2B"] {
-                assert!(!shown.contains(part), "{form} is shown as {shown}");
-            }
-            assert!(shown.starts_with("before ") && shown.ends_with(" after") || !form.is_ascii(), "{form}: {shown}");
-        }
-        for (cut, shown) in [
-            ("token p@ss/w\"ö rd…", "token ***…"),
-            ("`p%40ss%2f…`, then p@ss/w\"\u{fffd}… and so on", "`***…`, then ***\u{fffd}… and so on"),
-            ("p@s… is any text, and so is p@ss/w", "p@s… is any text, and so is p@ss/w"),
-        ] {
-            assert_eq!(redactor().text(cut), shown);
-        }
-        let innocent = "nothing 50% \\n &amp; here, and a Zm9v";
-        assert_eq!(redactor().text(innocent), innocent);
-        assert!(!redactor().is_in(innocent.as_bytes()) && !Redactor::default().is_in(SECRET.as_bytes()));
-    }
-
-    #[test]
-    fn overlapping_secrets_leave_nothing_and_places_stay() {
-        let redactor = Redactor::new(["abcdef", "defghi", ""]);
-        assert_eq!(redactor.text("xabcdefghiy"), "x***y");
-        assert_eq!(redactor.blanked("é abc\ndef z"), "é ***\n*** z");
-        let (mut first, mut second, mut third) = ("x abc".to_owned(), "def y".to_owned(), "fine".to_owned());
-        redactor.lines(&mut [&mut first, &mut second, &mut third]);
-        assert_eq!([first, second, third], ["x ***", "*** y", "fine"]);
-        let key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQEF\n-----END KEY-----\n";
-        assert_eq!(Redactor::new([key]).text("log: kqhkiG9w0BAQEF -----END KEY-----"), "log: *** -----END KEY-----");
-    }
-
-    #[test]
-    fn the_last_lines_of_a_text_hold_no_end_of_a_secret() {
-        let secret = "hunter2-zebra-quartz-9";
-        let redactor = Redactor::new([secret]);
-        for form in [secret.to_owned(), secret.bytes().map(|byte| format!("{byte:02x}")).collect()] {
-            let characters: Vec<char> = form.chars().collect();
-            let folded: Vec<String> = characters.chunks(3).map(|chunk| chunk.iter().collect()).collect();
-            for count in 2..folded.len() {
-                let told = redactor.tail(&(folded.join("\n") + "\nend"), count + 1);
-                assert_eq!(told, [vec!["***".to_owned(); count], vec!["end".to_owned()]].concat(), "{form} {count}");
-                let mut lines = [&folded[folded.len() - count..], &["end".to_owned()][..]].concat();
-                redactor.last_lines(&mut lines.iter_mut().collect::<Vec<_>>());
-                assert!(lines[..count].iter().all(|line| line == "***") && lines[count] == "end", "{form} {lines:?}");
-            }
-        }
-        let mut innocent = ["zebra".to_owned(), "quartz".to_owned()];
-        redactor.last_lines(&mut innocent.iter_mut().collect::<Vec<_>>());
-        assert_eq!(innocent, ["zebra", "quartz"]);
-    }
-
-    #[test]
-    fn an_ordinary_word_is_hidden_where_it_is_a_password() {
-        let redactor = Redactor::default().and_passwords(["postgres"]);
-        assert_eq!(
-            redactor.text("postgres://postgres:postgres@postgres/postgres?password=postgres"),
-            "postgres://postgres:***@postgres/postgres?password=***"
-        );
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A stretch of a text in bytes: `start` is inside, `end` is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub struct SourceText {
     pub name: PathBuf,
     /// Its content without a byte order mark.
     pub text: String,
+    /// Whether messages may show lines of it: those of a file that may hold anything, secrets too, they may not.
+    pub shown: bool,
     line_starts: Vec<usize>,
 }
 
@@ -25,7 +29,20 @@ impl SourceText {
     pub fn new(name: PathBuf, text: String) -> Self {
         let line_starts =
             std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1)).collect();
-        Self { name, text, line_starts }
+        Self { name, text, shown: true, line_starts }
+    }
+
+    /// A text of which nothing is shown but the places in it.
+    pub fn unshown(name: PathBuf, text: String) -> Self {
+        Self { shown: false, ..Self::new(name, text) }
+    }
+
+    /// The same with another text of the same length where `text` gives one.
+    pub fn with(self: &Arc<Self>, text: &dyn Fn(&str) -> Cow<'_, str>) -> Arc<Self> {
+        match text(&self.text) {
+            Cow::Borrowed(_) => Arc::clone(self),
+            Cow::Owned(text) => Arc::new(Self { shown: self.shown, ..Self::new(self.name.clone(), text) }),
+        }
     }
 
     /// Line and column of a byte offset, both counted from 1, the column in characters. An offset past the end is the end.

@@ -1,12 +1,15 @@
 //! A text as somebody else would read it, with the place in the original of each byte.
 
+mod dump;
+
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Bytes, and where in the original text each of them comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct DecodedView {
-    bytes: Vec<u8>,
-    from: Vec<Range<usize>>,
+pub(super) struct DecodedView<'a> {
+    bytes: Cow<'a, [u8]>,
+    /// As places of 4 bytes: nothing that is looked through is longer. `None` where each comes from its own place, or nobody asks.
+    from: Option<Vec<Range<u32>>>,
 }
 
 /// What a decoder finds at a place of a view: bytes that stand for the next so many.
@@ -21,109 +24,90 @@ const ENCODINGS: [([u8; 2], Decoder); 4] =
 const BREAKS: [u8; 2] = [b'\n', b'\r'];
 const QUOTES: [u8; 2] = [b'"', b'\''];
 
-/// Whether `shows` is true of one of the ways to read a text, which are those of a [`DecodedView`]. For large texts: it does not keep
-/// where bytes come from.
-pub(super) fn any_reading(text: &[u8], shows: &dyn Fn(&[u8]) -> bool) -> bool {
-    let again = |text: &[u8], (marks, decoder): ([u8; 2], Decoder)| {
-        let read = decoded(text, marks, decoder)?;
-        Some((shows(&read), read))
-    };
-    if shows(text) {
-        return true;
+/// Shows every way to read a text to `see`, until that says `false`. A view that changes nothing is left out. Where the places are not
+/// asked for (`places`), that takes a small part of the time.
+pub(super) fn each_reading(text: &[u8], places: bool, see: &mut dyn FnMut(&DecodedView<'_>) -> bool) {
+    let plain = DecodedView { bytes: Cow::Borrowed(text), from: None };
+    let go_on = see(&plain) && readings(&plain, places, see);
+    if go_on {
+        dump::each(text, places, see);
     }
-    let lines = again(text, (BREAKS, line_break));
-    let joined = lines.as_ref().map_or(text, |(_, read)| read);
-    let listed = again(joined, (QUOTES, list));
-    let escaped = listed.as_ref().and_then(|(_, read)| again(read, ENCODINGS[2]));
-    if [&lines, &listed, &escaped].into_iter().flatten().any(|(shown, _)| *shown) {
-        return true;
-    }
-    ENCODINGS.into_iter().any(|encoding| {
-        let Some((shown, once)) = again(joined, encoding) else { return false };
-        let (in_line, once) = again(&once, (BREAKS, line_break)).unwrap_or((false, once));
-        shown || in_line || again(&once, encoding).is_some_and(|(shown, _)| shown)
-    })
 }
 
-/// A text read in one way; `None` where that changes nothing.
-fn decoded(text: &[u8], [mark, other]: [u8; 2], decoder: Decoder) -> Option<Vec<u8>> {
-    let mut read = Vec::new();
-    let (mut kept, mut at) = (0, 0);
-    while let Some(found) = memchr::memchr2(mark, other, &text[at..]) {
-        at += found;
-        match decoder(&text[at..]) {
-            Some((bytes, length)) => {
-                read.extend_from_slice(&text[kept..at]);
-                read.extend(bytes);
-                at += length;
-                kept = at;
-            }
-            None => at += 1,
+/// The readings that go on from place to place. Answers whether to go on.
+fn readings(plain: &DecodedView<'_>, places: bool, see: &mut dyn FnMut(&DecodedView<'_>) -> bool) -> bool {
+    let lines = plain.decoded(BREAKS, line_break, places);
+    let joined = lines.as_ref().unwrap_or(plain);
+    let listed = joined.decoded(QUOTES, list, places);
+    let escaped = listed.as_ref().and_then(|listed| listed.decoded(ENCODINGS[2].0, ENCODINGS[2].1, places));
+    for view in [&lines, &listed, &escaped].into_iter().flatten() {
+        if !see(view) {
+            return false;
         }
     }
-    if kept == 0 {
-        return None;
+    drop((listed, escaped));
+    for (marks, decoder) in ENCODINGS {
+        let Some(once) = joined.decoded(marks, decoder, places) else { continue };
+        if !see(&once) {
+            return false;
+        }
+        // What is sent as a part of something else is encoded twice.
+        let in_line = once.decoded(BREAKS, line_break, places);
+        if in_line.as_ref().is_some_and(|view| !see(view)) {
+            return false;
+        }
+        let twice = in_line.as_ref().unwrap_or(&once).decoded(marks, decoder, places);
+        if twice.is_some_and(|view| !see(&view)) {
+            return false;
+        }
     }
-    read.extend_from_slice(&text[kept..]);
-    Some(read)
+    true
 }
 
-impl DecodedView {
-    /// The text as it is.
-    fn plain(text: &str) -> Self {
-        Self { bytes: text.as_bytes().to_vec(), from: (0..text.len()).map(|at| at..at + 1).collect() }
+impl<'a> DecodedView<'a> {
+    /// A text as one line: line breaks and what indents the next line are left out.
+    pub(super) fn joined(text: &'a [u8]) -> Cow<'a, [u8]> {
+        let plain = DecodedView { bytes: Cow::Borrowed(text), from: None };
+        match plain.decoded(BREAKS, line_break, false) {
+            Some(joined) => Cow::Owned(joined.bytes.into_owned()),
+            None => plain.bytes,
+        }
     }
 
-    /// The text as one line: line breaks and what indents the next line are left out.
-    pub(super) fn joined(text: &str) -> Self {
-        Self::plain(text).decoded(line_break)
-    }
-
-    /// All ways to read a text. The ones that change nothing are left out.
-    pub(super) fn all(text: &str) -> Vec<Self> {
-        let mut views = vec![Self::plain(text)];
-        let mut add = |view: Self| {
-            if !views.contains(&view) {
-                views.push(view.clone());
-            }
-            view
+    /// The view read in one way more; `None` where that changes nothing.
+    fn decoded(&self, [mark, other]: [u8; 2], decoder: Decoder, places: bool) -> Option<DecodedView<'static>> {
+        let mut read = Vec::new();
+        let mut from = Vec::new();
+        let (mut kept, mut at) = (0, 0);
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let keep = |range: Range<usize>, from: &mut Vec<Range<u32>>| match &self.from {
+            _ if !places => {}
+            Some(known) => from.extend_from_slice(&known[range]),
+            None => from.extend(range.map(|at| place(at)..place(at + 1))),
         };
-        let joined = if text.contains('\n') { add(Self::joined(text)) } else { Self::plain(text) };
-        if text.contains(',') && text.contains(['"', '\'']) {
-            let listed = add(joined.decoded(list));
-            add(listed.decoded(escape));
-        }
-        for (marks, decoder) in ENCODINGS {
-            if !text.bytes().any(|byte| marks.contains(&byte)) {
-                continue;
-            }
-            // What is sent as a part of something else is encoded twice.
-            let once = add(joined.decoded(decoder));
-            let once = add(once.decoded(line_break));
-            add(once.decoded(decoder));
-        }
-        views
-    }
-
-    fn decoded(&self, decoder: Decoder) -> Self {
-        let mut view = Self { bytes: Vec::with_capacity(self.bytes.len()), from: Vec::with_capacity(self.from.len()) };
-        let mut at = 0;
-        while at < self.bytes.len() {
+        while let Some(found) = memchr::memchr2(mark, other, &self.bytes[at..]) {
+            at += found;
             match decoder(&self.bytes[at..]) {
                 Some((bytes, length)) => {
-                    let from = self.origin(at..at + length);
-                    view.from.extend(bytes.iter().map(|_| from.clone()));
-                    view.bytes.extend(bytes);
+                    read.extend_from_slice(&self.bytes[kept..at]);
+                    keep(kept..at, &mut from);
+                    if places {
+                        let origin = self.origin(at..at + length);
+                        from.extend(bytes.iter().map(|_| place(origin.start)..place(origin.end)));
+                    }
+                    read.extend(bytes);
                     at += length;
+                    kept = at;
                 }
-                None => {
-                    view.bytes.push(self.bytes[at]);
-                    view.from.push(self.from[at].clone());
-                    at += 1;
-                }
+                None => at += 1,
             }
         }
-        view
+        if kept == 0 {
+            return None;
+        }
+        read.extend_from_slice(&self.bytes[kept..]);
+        keep(kept..self.bytes.len(), &mut from);
+        Some(DecodedView { bytes: Cow::Owned(read), from: places.then_some(from) })
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -132,8 +116,9 @@ impl DecodedView {
 
     /// Where a stretch of the view comes from.
     pub(super) fn origin(&self, range: Range<usize>) -> Range<usize> {
-        match (self.from.get(range.start), range.end.checked_sub(1).and_then(|last| self.from.get(last))) {
-            (Some(first), Some(last)) => first.start..last.end.max(first.start),
+        let Some(from) = &self.from else { return range };
+        match (from.get(range.start), range.end.checked_sub(1).and_then(|last| from.get(last))) {
+            (Some(first), Some(last)) => first.start as usize..last.end.max(first.start) as usize,
             _ => 0..0,
         }
     }
@@ -165,6 +150,9 @@ fn form(rest: &[u8]) -> Decoded {
 
 fn escape(rest: &[u8]) -> Decoded {
     let after = rest.strip_prefix(b"\\")?;
+    if let Some(byte) = after.get(..3).and_then(|digits| u8::try_from(number(digits, 8)?).ok()) {
+        return Some((vec![byte], 4));
+    }
     let byte = match after.first()? {
         b'n' => b'\n',
         b'r' => b'\r',

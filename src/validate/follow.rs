@@ -1,42 +1,42 @@
 //! Which findings are worth saying: one mistake is one problem.
 
+use super::pointers::Pointers;
 use super::schema::SchemaFinding;
 use crate::scenario::Modifiers;
 use crate::text::{Located, Problem, did_you_mean, escape};
 use crate::verb::Registry;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Drops what only follows from something else.
 pub fn worth_saying(found: Vec<SchemaFinding>, document: &Located, schema: &Value, verbs: Registry) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut said: Vec<String> = Vec::new();
-    for finding in found.iter().filter(|finding| !finding.unknown) {
-        if let Some((problem, siblings)) = not_indented(finding, document, schema, verbs) {
+    let mut said = Pointers::default();
+    let mut unknown: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for finding in &found {
+        if finding.unknown {
+            if let Some((owner, key)) = finding.pointer.rsplit_once('/') {
+                unknown.entry(owner).or_default().push(key);
+            }
+        } else if let Some((problem, siblings)) = not_indented(finding, document, schema, verbs) {
             problems.push(problem);
-            said.push(finding.pointer.clone());
             said.extend(siblings);
+            said.extend([finding.pointer.clone()]);
         }
     }
     for finding in &found {
-        let covered = said.iter().any(|said| {
-            finding.pointer.strip_prefix(said.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        });
-        if !covered && !is_misspelt(finding, &found) {
+        let beside = unknown.get(finding.pointer.as_str()).map_or(&[][..], Vec::as_slice);
+        if !said.cover(&finding.pointer) && !is_misspelt(finding, beside) {
             problems.push(finding.problem.clone());
         }
     }
     problems
 }
 
-/// Whether the missing key is there after all, with a typo, which is reported itself.
-fn is_misspelt(finding: &SchemaFinding, found: &[SchemaFinding]) -> bool {
+/// Whether the missing key is there after all, with a typo, which is reported itself: as one of the unknown keys of its owner.
+fn is_misspelt(finding: &SchemaFinding, unknown: &[&str]) -> bool {
     let Some(missing) = &finding.missing else { return false };
-    found.iter().filter(|other| other.unknown).any(|other| {
-        other
-            .pointer
-            .rsplit_once('/')
-            .is_some_and(|(owner, key)| owner == finding.pointer && did_you_mean(key, [missing.as_str()]).is_some())
-    })
+    unknown.iter().any(|key| did_you_mean(key, [missing.as_str()]).is_some())
 }
 
 /// A verb without a body, whose keys stand beside it instead of inside it.

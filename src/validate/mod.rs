@@ -3,6 +3,7 @@
 mod follow;
 mod language;
 mod message;
+mod pointers;
 mod schema;
 mod unit;
 

@@ -2,6 +2,7 @@
 
 use super::follow;
 use super::message::{self, Spot};
+use super::pointers::Pointers;
 use crate::text::{Located, Problem};
 use crate::verb::Registry;
 use jsonschema::Validator;
@@ -20,16 +21,14 @@ pub struct SchemaCheck {
 pub struct Findings {
     /// The problems.
     pub problems: Vec<Problem>,
-    /// JSON pointers of what is wrong: follow-on errors below or above them are not worth reporting.
-    pub broken: Vec<String>,
+    /// What is wrong: follow-on errors below or above it are not worth reporting.
+    broken: Pointers,
 }
 
 impl Findings {
     /// Whether something at or below `pointer` is wrong.
     pub fn touch(&self, pointer: &str) -> bool {
-        self.broken
-            .iter()
-            .any(|broken| broken.strip_prefix(pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+        self.broken.touch(pointer)
     }
 }
 

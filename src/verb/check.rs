@@ -1,6 +1,7 @@
 //! What a step's check may look at, and how it reports.
 
 use super::facts::{Scope, ScopeStep};
+use crate::ground::some_of;
 use crate::record::Section;
 use crate::record::metric::Work;
 use crate::scenario::Guarantee;
@@ -38,12 +39,12 @@ impl<'a> CheckContext<'a> {
         let scope = self.scope;
         let Some((_, step)) = self.lookup(id) else {
             let prefix = self.prefix;
-            let known: Vec<&str> = scope.ids(prefix).collect();
+            let known = some_of(scope.ids(prefix));
             let mut problem = Problem::new("unknown-step", format!("there is no step with the id `{id}`"));
-            problem = match did_you_mean(id, known.iter().copied()) {
+            problem = match did_you_mean(id, scope.ids(prefix)) {
                 Some(similar) => problem.help(format!("did you mean `{similar}`?")),
                 None if known.is_empty() => problem.help("give the step you mean an `id`"),
-                None => problem.help(format!("the ids are {}", known.join(", "))),
+                None => problem.help(format!("the ids are {known}")),
             };
             self.report(pointer, problem);
             return None;
@@ -59,7 +60,7 @@ impl<'a> CheckContext<'a> {
     /// The step that `id` refers to from here, with its full id.
     pub fn lookup(&self, id: &str) -> Option<(&'a str, &'a ScopeStep)> {
         let full = format!("{}{id}", self.prefix);
-        self.scope.steps.get_key_value(&full).map(|(id, step)| (id.as_str(), step))
+        self.scope.entry(&full)
     }
 
     /// Like [`CheckContext::step`], and the step must run in the background and start before this one.

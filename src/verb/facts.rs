@@ -3,7 +3,7 @@
 use crate::environment::FaultKind;
 use crate::record::Section;
 use crate::record::metric::Work;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What a control verb may take beyond what it plans, before it has failed.
@@ -65,31 +65,71 @@ pub struct ScopeStep {
     pub facts: Option<Facts>,
 }
 
-/// All steps of a plan by id.
+/// All steps of a plan by id, as seen from outside fragments. What each of thousands of steps may ask is noted as they come.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
-    /// By id as seen from outside fragments.
-    pub steps: BTreeMap<String, ScopeStep>,
+    steps: BTreeMap<String, ScopeStep>,
+    topics: BTreeSet<String>,
+    groups: BTreeSet<String>,
+    connectors: BTreeSet<String>,
+    has_load: bool,
 }
 
 impl Scope {
+    /// A step exists.
+    pub fn enter(&mut self, id: String, step: ScopeStep) {
+        self.has_load |= matches!(step.work, Work::Sends | Work::Reads);
+        self.steps.insert(id, step);
+    }
+
+    /// What others may rely on of a step that exists.
+    pub fn tell(&mut self, id: &str, facts: Facts) {
+        let Some(step) = self.steps.get_mut(id) else { return };
+        let made = facts.topic.as_ref().filter(|_| facts.topic_config.is_some());
+        self.topics.extend(made.cloned());
+        self.groups.extend(facts.group.clone());
+        self.connectors.extend(facts.connector.clone());
+        step.facts = Some(facts);
+    }
+
+    /// The step of that id.
+    pub fn step(&self, id: &str) -> Option<&ScopeStep> {
+        self.steps.get(id)
+    }
+
+    /// The step of that id, with the id as it is kept here.
+    pub fn entry(&self, id: &str) -> Option<(&str, &ScopeStep)> {
+        self.steps.get_key_value(id).map(|(id, step)| (id.as_str(), step))
+    }
+
+    /// All steps by id.
+    pub fn steps(&self) -> impl Iterator<Item = (&String, &ScopeStep)> {
+        self.steps.iter()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.steps.len()
+    }
+
     /// Whether a step of the scenario makes that topic.
     pub fn makes_topic(&self, name: &str) -> bool {
-        self.facts().any(|facts| facts.topic_config.is_some() && facts.topic.as_deref() == Some(name))
+        self.topics.contains(name)
     }
 
     /// Whether a step of the scenario uses that group.
     pub fn uses_group(&self, name: &str) -> bool {
-        self.facts().any(|facts| facts.group.as_deref() == Some(name))
+        self.groups.contains(name)
     }
 
     /// Whether a step of the scenario makes or changes that connector.
     pub fn makes_connector(&self, name: &str) -> bool {
-        self.facts().any(|facts| facts.connector.as_deref() == Some(name))
+        self.connectors.contains(name)
     }
 
-    fn facts(&self) -> impl Iterator<Item = &Facts> {
-        self.steps.values().filter_map(|step| step.facts.as_ref())
+    /// Whether a step of the scenario sends or reads messages.
+    pub fn has_load(&self) -> bool {
+        self.has_load
     }
 
     /// The ids that steps with that prefix can refer to each other by: those that somebody gave.

@@ -187,7 +187,7 @@ impl LiveSteps {
             .filter_map(|(id, entry)| Some((id.clone(), entry.attempts.last()?.clone())))
             .collect();
         let as_record = |(id, step): (String, Live)| StepRecord {
-            verb: scope.steps.get(&id).map(|step| step.verb.to_owned()).unwrap_or_default(),
+            verb: scope.step(&id).map(|step| step.verb.to_owned()).unwrap_or_default(),
             status: StepStatus::Running,
             ended: now_us as f64 / 1e6,
             ..step.so_far(now_us).as_step(&id)

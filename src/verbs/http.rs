@@ -180,7 +180,7 @@ impl Http {
         for (pointer, wanted) in &self.json {
             let found = answer.pointer(pointer);
             if found != Some(wanted) {
-                let found = found.map_or_else(|| "nothing".to_owned(), Value::to_string);
+                let found = found.map_or_else(|| "nothing".to_owned(), |found| short(&found.to_string(), 500));
                 let escaped = pointer.replace('~', "~0").replace('/', "~1");
                 return Err(StepError::check("http-body", format!("expected {wanted} at `{pointer}`, found {found}"))
                     .at(format!("/json/{escaped}"))

@@ -5,6 +5,7 @@ mod output;
 
 use crate::environment::Grant;
 use crate::ground;
+use crate::record::EventKind;
 use crate::text::{Problem, short};
 use crate::verb::{CheckContext, Facts, Step, StepContext, StepError, StepOutcome, Stop};
 use family::{Family, MARK};
@@ -102,8 +103,13 @@ impl Step for Run {
         let status = tokio::select! {
             status = child.wait() => status,
             never = reading => match never {},
-            // The command is killed, with all that it has started, when its family is dropped.
-            _ = cx.stop.at_least(Stop::Timeout) => return Err(StepError::interrupted()),
+            _ = cx.stop.at_least(Stop::Timeout) => {
+                for process in family.end() {
+                    let text = format!("{}: {process} is still there: it is another user's", cx.id);
+                    cx.run.recorder.emit(EventKind::Leftover { text });
+                }
+                return Err(StepError::interrupted());
+            }
         };
         // The step is over when the command is; what it has left running may keep the pipes open, and runs on.
         family.release();
@@ -143,7 +149,9 @@ impl Run {
         let (program, arguments) =
             self.command.split_first().ok_or_else(|| StepError::broken("no-command", "there is no program to run"))?;
         let mark = format!("{}-{}-{:08x}", cx.run.id(), cx.id, rand::random::<u32>());
-        let mut command = tokio::process::Command::from(ground::program(program));
+        let mut command = ground::program(program);
+        ground::adopt_orphans(&mut command);
+        let mut command = tokio::process::Command::from(command);
         command
             .args(arguments)
             .envs(surroundings(cx))

@@ -324,7 +324,7 @@ impl Sql {
 /// Where a reader decodes change events: has the database's account cover the tables that exist now.
 async fn watch(database: &Database, cx: &mut StepContext) -> Result<(), StepError> {
     let captured =
-        cx.run.scenario.scope.steps.values().any(|step| step.facts.as_ref().is_some_and(|facts| facts.captures));
+        cx.run.scenario.scope.steps().any(|(_, step)| step.facts.as_ref().is_some_and(|facts| facts.captures));
     if !captured {
         return Ok(());
     }

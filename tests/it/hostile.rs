@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 /// Runs kscen with 512 MiB of address space, code and libraries included, and a time in which nothing here should still run: what
 /// hangs is ended, and seen by its exit code.
-fn limited(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn limited(folder: &Path, arguments: &[&str]) -> Output {
     Command::new("timeout")
         .args(["120", "sh", "-c", "ulimit -v 524288; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_kscen")])
         .args(arguments)
@@ -18,7 +18,7 @@ fn limited(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 /// What `kscen check` says of a scenario that it refuses.
-fn refused(folder: &Path, name: &str, arguments: &[&str]) -> String {
+pub(crate) fn refused(folder: &Path, name: &str, arguments: &[&str]) -> String {
     let printed = limited(folder, arguments);
     let said = String::from_utf8_lossy(&printed.stderr).into_owned();
     let shown: String = said.chars().take(500).collect();
@@ -27,7 +27,7 @@ fn refused(folder: &Path, name: &str, arguments: &[&str]) -> String {
     said
 }
 
-fn put(folder: &Path, name: &str, text: &str) {
+pub(crate) fn put(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).expect("a file");
 }
 
@@ -367,4 +367,28 @@ fn what_cannot_be_written_is_an_error() {
         assert_eq!(closed.code(), Some(3), "{arguments:?} into a closed pipe");
     }
     assert_eq!(kscen(folder.path(), &["plan", "fine.yaml"]).code, Some(0));
+}
+
+/// What clap says of an argument goes through the same door.
+#[test]
+fn no_argument_commands_the_terminal() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    for arguments in [
+        &[HARM][..],
+        &["run", &format!("--{HARM}")],
+        &["run", "--repeat", HARM],
+        &["check", "--format", HARM],
+        &["--color", HARM, "list"],
+        &["list", &format!("--color={HARM}")],
+        &["completions", HARM],
+        &["run", "--help"],
+        &["--help"],
+        &["--version"],
+    ] {
+        let printed = limited(folder.path(), arguments);
+        assert!(matches!(printed.status.code(), Some(0 | 2)), "{arguments:?}: {:?}", printed.status);
+        harmless(&format!("{arguments:?}"), &printed.stdout);
+        harmless(&format!("{arguments:?}"), &printed.stderr);
+        assert!(!printed.stdout.is_empty() || !printed.stderr.is_empty(), "{arguments:?}");
+    }
 }

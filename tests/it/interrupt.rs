@@ -184,7 +184,9 @@ fn commands_end_with_their_steps() {
     let project = mock();
     let sleeper = |name: &str| format!("bash -c 'exec -a {} sleep 3600'", project.path(name).display());
     let leaves = format!("{} & echo $! > left; echo said", sleeper("left-running"));
-    let late = format!("{0} & (setsid {0} &); setsid {0} & {0}", sleeper("late-running"));
+    // Also in a session of its own without any variable, and with a parent that has ended.
+    let bare = "env -i \"$(command -v setsid)\"";
+    let late = format!("{0} & (setsid {0} &); setsid {0} & {bare} {0} & ({bare} {0} &) ; {0}", sleeper("late-running"));
     let scenario = serde_json::json!({
         "name": "Commands",
         "steps": [

@@ -26,6 +26,7 @@ mod jars;
 mod layers;
 mod local;
 mod loss;
+mod many;
 mod means;
 mod mutants;
 mod other_user;

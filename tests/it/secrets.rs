@@ -13,7 +13,7 @@ const SECRET: &str = "tok/en\"ü +42-hunter";
 /// A credential of `kscen.yaml`.
 const PASSWORD: &str = "pass-of-the-database";
 /// Parts of both, plain and encoded, that stand nowhere else.
-const TRACES: [&str; 9] = [
+const TRACES: [&str; 18] = [
     "tok/en",
     "tok%2Fen",
     "tok\\/en",
@@ -23,6 +23,15 @@ const TRACES: [&str; 9] = [
     "746f6b2f",
     "pass-of-the-database",
     "of%2Dthe%2D",
+    "pass-of-the-other",
+    "74 6f 6b",
+    "6e 74 65 72",
+    "164 157 153",
+    "t   o   k",
+    "e   r  \\n",
+    "6f74 2f6b",
+    "ZEc5ckwy",
+    "116,111",
 ];
 
 /// The secret, or what is made of it, in every text field that this environment can run.
@@ -37,6 +46,10 @@ steps:
   - run: { command: [sh, -c, 'echo "$A"; echo "$0" >&2; exit 1', "${secrets.TOKEN}"], env: { A: "${other}" }, contains: "${TOKEN}" }
     on_failure: continue
   - run: { command: [sh, -c, "echo $A; echo $A | base64; echo $A | od -An -tx1 | tr -d ' '; echo $A | fold -w5"], env: { A: "${secrets.TOKEN}" } }
+    on_failure: continue
+  - run: { command: [sh, -c, 'echo "$A" | od -tx1; echo "$A" | od -An -b; echo "$A" | od -c; echo "$A" | od -x'], env: { A: "${secrets.TOKEN}" } }
+  - run: { command: [sh, -c, 'echo "$A" | base64 | base64; echo "$A" | od -An -v -tu1 | tr -s " " ","'], env: { A: "${secrets.TOKEN}" } }
+  - run: { command: [sh, -c, 'echo "$A" | od -tx1 >&2; exit 1'], env: { A: "${secrets.TOKEN}" } }
     on_failure: continue
   - run: { command: [sh, -c, 'head -c 3990 /dev/zero | tr "\0" x; echo "$A"'], env: { A: "${secrets.TOKEN}" } }
   - run: { command: [echo, nothing], contains: "${secrets.TOKEN}" }
@@ -54,6 +67,16 @@ steps:
   - wait: 1ms
     if: vars.TOKEN + 1 == "tok/en\"ü +42-hunter"
     on_failure: continue
+"#;
+
+/// Names and tags that hold credentials of `kscen.yaml`, and a step that the other environment does not grant.
+const NAMED: &str = r#"
+name: 'Named pass-of-the-database and pass-of-the-other'
+tags: [pass-of-the-database, x-pass-of-the-other]
+secrets: [TOKEN]
+vars: { TOKEN: 'tok/en"ü +42-hunter' }
+steps:
+  - run: [echo, 'tok/en"ü +42-hunter', pass-of-the-other]
 "#;
 
 /// What cannot run here is told in problems, with the lines that they are about.
@@ -129,10 +152,12 @@ fn no_byte_that_is_written_holds_a_secret() {
     let project = Project::new();
     let environment =
         format!("{{ mock: {{ topics: [t] }}, postgres: {{ url: 'postgres://app:{PASSWORD}@127.0.0.1:1/app' }} }}");
-    project.write("kscen.yaml", &format!("default: quiet\nenvironments:\n  quiet: {environment}\n"));
+    let other = "{ remote: {}, allow: [], kafka: { bootstrap: 'b:1', config: { sasl.password: pass-of-the-other } } }";
+    project.write("kscen.yaml", &format!("default: quiet\nenvironments:\n  quiet: {environment}\n  other: {other}\n"));
+    project.write("named.yaml", NAMED);
     project.write("all.yaml", &SCENARIO.replace("ADDRESS", &echo()));
     project.write("refused.yaml", REFUSED);
-    let inputs = ["kscen.yaml", "all.yaml", "refused.yaml"].map(|name| project.path(name));
+    let inputs = ["kscen.yaml", "all.yaml", "refused.yaml", "named.yaml"].map(|name| project.path(name));
     let run = |args: &[&str]| {
         // Whatever others may read by default: results are their owner's alone.
         let mut command = Command::new("sh");
@@ -156,6 +181,13 @@ fn no_byte_that_is_written_holds_a_secret() {
         &["plan", "all.yaml"],
         &["plan", "refused.yaml"],
         &["check", "refused.yaml"],
+        &["list", "all.yaml", "refused.yaml", "named.yaml"],
+        &["check", "named.yaml"],
+        &["plan", "named.yaml"],
+        &["check", "--env", "other", "named.yaml"],
+        &["check", "--env", "other", "named.yaml", "--format", "json"],
+        &["plan", "--env", "other", "named.yaml"],
+        &["run", "--env", "other", "named.yaml"],
         &["check", "refused.yaml", "--format", "json"],
         &["report", "results", "--format", "markdown", "--out", "-"],
         &["report", "results", "--format", "junit", "--out", "-"],

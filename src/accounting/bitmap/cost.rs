@@ -4,6 +4,9 @@ use super::{DENSE_SLACK, PAGE_BITS, PagedBitmap, Partial};
 use std::ops::Range;
 
 impl PagedBitmap {
+    /// Numbers of one page, of which each takes as much as all.
+    pub(in crate::accounting) const PAGE: u64 = PAGE_BITS;
+
     /// At most so many bytes on the heap does a set take of these runs, which ascend.
     pub(in crate::accounting) fn bytes_of(runs: impl IntoIterator<Item = Range<u64>>) -> u64 {
         // An entry of either table, with what maps and growing lists take beside it.

@@ -5,8 +5,12 @@ use super::process::ProcessLife;
 use super::remedy::{Package, install, on_path};
 use super::spawner::Launch;
 use crate::environment::{EnvironmentError, EnvironmentResult};
+use crate::text::CUT;
 use std::fs;
 use std::path::Path;
+
+/// So many lines of its output are told.
+const TOLD: usize = 6;
 
 /// What to do with the dependencies of a pom.
 #[derive(Clone, Copy, Debug)]
@@ -72,11 +76,21 @@ pub(super) async fn fetch(
 fn explain(what: &str, output: &str, how: &str) -> EnvironmentError {
     let lines: Vec<String> = output.lines().map(plain).filter(|line| !line.trim().is_empty()).collect();
     let errors: Vec<&String> = lines.iter().filter(|line| line.contains("ERROR")).collect();
-    let told = if errors.is_empty() { lines.iter().rev().take(6).rev().collect() } else { errors };
+    // What stands before a mark may be the beginning of a secret, and what stands behind it the end.
+    let cut = CUT.to_owned();
+    let last = lines.len().saturating_sub(TOLD);
+    let told: Vec<&String> = match errors.is_empty() {
+        true if last > 0 => [&cut].into_iter().chain(&lines[last..]).collect(),
+        true => lines.iter().collect(),
+        false => errors,
+    };
     let advice = ["To see the full", "Re-run Maven", "For more information", "[Help", "After correcting"];
     let told = told.iter().map(|line| line.trim_start_matches("[ERROR]").trim());
     let told = told.filter(|line| !line.is_empty() && !advice.iter().any(|advice| line.starts_with(advice)));
-    let told: Vec<&str> = told.take(6).collect();
+    let mut told: Vec<&str> = told.take(TOLD + 2).collect();
+    if told.len() > TOLD + 1 {
+        told[TOLD + 1] = CUT;
+    }
     let told = told.join("\n  ");
     let has = |words: &[&str]| words.iter().any(|word| output.contains(word));
     if has(&["Could not find artifact", "was not found in"]) && !has(&["Could not transfer", "Unknown host"]) {
@@ -120,6 +134,7 @@ fn plain(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::Redactor;
 
     #[test]
     fn maven_failures_are_told_apart() {
@@ -137,5 +152,24 @@ mod tests {
         let other =
             explain("Kafka 3.6.1", "[ERROR] disk full\n[ERROR] \n[ERROR] Re-run Maven", "exit code 1").to_string();
         assert_eq!(other, "Maven could not fetch Kafka 3.6.1 (exit code 1):\n  disk full");
+    }
+
+    #[test]
+    fn no_part_of_a_secret_is_left_where_the_output_is_cut() {
+        let redactor = Redactor::new(["hunter2-zebra-quartz-9"]);
+        let folded = ["hunter2-", "zebra-", "quartz-", "9 was refused"];
+        for after in 0..8 {
+            for begin in ["", "[ERROR] "] {
+                let lines = (0..after).map(|number| format!("{begin}line {number}"));
+                let before = (0..3).map(|number| format!("{begin}before {number}"));
+                let secret = folded.iter().map(|part| format!("{begin}{part}"));
+                let output: Vec<String> = before.chain(secret).chain(lines).collect();
+                let told = explain("Kafka 3.9.2", &output.join("\n"), "exit code 1").to_string();
+                let shown = redactor.text(&told).into_owned();
+                for part in ["hunter2", "zebra", "quartz"] {
+                    assert!(!shown.contains(part), "{after}{begin}: {told}\nis shown as\n{shown}");
+                }
+            }
+        }
     }
 }

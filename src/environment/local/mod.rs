@@ -29,7 +29,6 @@ mod offer;
 mod pinned;
 mod ports;
 mod postgres;
-mod preexec;
 mod process;
 mod procfs;
 mod properties;

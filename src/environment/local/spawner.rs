@@ -1,8 +1,7 @@
 //! The one thread that forks all children, because a child's parent-death signal is tied to a thread.
 
 use super::mounts::Mounts;
-use super::preexec::tie_to_parent;
-use crate::ground::{bare, program};
+use crate::ground::{bare, program, tie_to_parent};
 use nix::sched::{CloneFlags, unshare};
 use std::fs::OpenOptions;
 use std::io;

@@ -3,7 +3,9 @@
 mod problem;
 mod render;
 mod similar;
+mod told;
 
 pub use problem::{Place, Problem};
 pub use render::{for_terminal, harmless, harmless_json, render};
 pub use similar::did_you_mean;
+pub use told::{covered, redacted, told, withheld};

@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::path::Path;
@@ -7,7 +6,7 @@ use std::sync::Arc;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::render::harmless;
-use crate::text::{Redactor, SourceText, Span};
+use crate::text::{SourceText, Span};
 
 /// A stretch of a text that somebody wrote.
 #[derive(Debug, Clone)]
@@ -55,21 +54,6 @@ impl Problem {
     /// An error without place, label, help and notes.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), at: None, label: String::new(), help: None, notes: Vec::new() }
-    }
-
-    /// The problem without what is secret: in its words, and in the line that it shows.
-    #[must_use]
-    pub fn redacted(mut self, redactor: &Redactor) -> Self {
-        let texts = [&mut self.message, &mut self.label].into_iter().chain(&mut self.help).chain(&mut self.notes);
-        for text in texts {
-            *text = redactor.text(text).into_owned();
-        }
-        if let Some(place) = &mut self.at
-            && let Cow::Owned(text) = redactor.blanked(&place.source.text)
-        {
-            place.source = Arc::new(SourceText::new(place.source.name.clone(), text));
-        }
-        self
     }
 
     /// Says where.

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use annotate_snippets::{AnnotationKind, Element, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Element, Level, Origin, Renderer, Snippet};
 
 use super::{Place, Problem};
 
@@ -30,9 +30,13 @@ pub fn render(problems: &[Problem], color: bool) -> String {
 
 fn render_one(problem: &Problem, renderer: &Renderer) -> String {
     let title = Level::ERROR.primary_title(harmless(&problem.message)).id(problem.code);
-    let excerpt = problem.at.as_ref().map(Excerpt::of);
+    let excerpt = problem.at.as_ref().filter(|place| place.source.shown).map(Excerpt::of);
     let name = problem.at.as_ref().map(|place| place.source.name.to_string_lossy());
     let mut elements: Vec<Element<'_>> = Vec::new();
+    if let (None, Some(place), Some(name)) = (&excerpt, &problem.at, &name) {
+        let (line, column) = place.line_col();
+        elements.push(Origin::path(harmless(name)).line(line).char_column(column).into());
+    }
     if let (Some(excerpt), Some(name)) = (&excerpt, &name) {
         let mut annotation = AnnotationKind::Primary.span(excerpt.start..excerpt.end);
         if !problem.label.is_empty() {
@@ -194,11 +198,11 @@ pub fn for_terminal(text: &str, color: bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The length of a sequence that only chooses a colour, bold or dim: text that hides or blinks is nobody's here.
+/// The length of a sequence that only chooses a colour, bold, dim or underlined: text that hides or blinks is nobody's here.
 fn painting(text: &str) -> usize {
     let Some((numbers, _)) = text.strip_prefix("\u{1b}[").and_then(|rest| rest.split_once('m')) else { return 0 };
     let fine = |number: &str| {
-        matches!(number.parse::<u8>(), Ok(0..=2 | 30..=38 | 90..=97)) || number == "5" || number.is_empty()
+        matches!(number.parse::<u8>(), Ok(0..=2 | 4 | 30..=38 | 90..=97)) || number == "5" || number.is_empty()
     };
     let extended = numbers.strip_prefix("38;5;").is_some_and(|number| number.parse::<u8>().is_ok());
     let plain =

@@ -17,8 +17,12 @@ pub(super) struct Node {
 /// What a value consists of; children are numbers of nodes. An alias has the children of its anchor.
 #[derive(Debug, Clone)]
 pub(super) enum NodeShape {
-    Scalar { text: String, plain: bool },
+    Scalar {
+        text: String,
+        plain: bool,
+    },
     Sequence(Vec<usize>),
+    /// Sorted by key.
     Mapping(Vec<MappingEntry>),
     Alias(usize),
 }
@@ -74,7 +78,8 @@ impl Index {
                         key_span = None;
                     }
                     NodeShape::Mapping(entries) => {
-                        let entry = entries.iter().find(|entry| entry.key == token)?;
+                        let at = entries.binary_search_by(|entry| entry.key.as_str().cmp(&token)).ok()?;
+                        let entry = &entries[at];
                         id = entry.value;
                         key_span = Some(entry.key_span);
                     }

@@ -14,7 +14,7 @@ mod syntax;
 
 pub use located::Located;
 pub use parse::parse;
-pub use read::read;
+pub use read::{read, read_project, read_unshown};
 pub use shelf::Shelf;
 
 /// The longest accepted file. Bulk data belongs in files that a scenario names.

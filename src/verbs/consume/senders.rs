@@ -9,11 +9,11 @@ use std::sync::Arc;
 impl Consume {
     /// Tells whether every step that writes the topic is over; `None` where no step of the run does.
     pub(super) fn senders_over(&self, cx: &StepContext) -> Option<Over> {
-        let steps = &cx.run.scenario.scope.steps;
-        let order = steps.get(&cx.id).map_or(usize::MAX, |step| step.order);
+        let scope = &cx.run.scenario.scope;
+        let order = scope.step(&cx.id).map_or(usize::MAX, |step| step.order);
         let writes = |facts: &crate::verb::Facts| facts.topic.as_deref() == Some(&self.topic);
-        let senders: Vec<(String, usize)> = steps
-            .iter()
+        let senders: Vec<(String, usize)> = scope
+            .steps()
             .filter(|(_, step)| step.work == Work::Sends && step.facts.as_ref().is_some_and(writes))
             .map(|(id, step)| (id.clone(), step.order))
             .collect();

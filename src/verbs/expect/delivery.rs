@@ -257,7 +257,7 @@ impl DeliverySubject {
         let full = |ids: &[String]| ids.iter().map(|id| cx.full_id(id)).collect::<Vec<_>>();
         let (from, to) = (full(&self.from), full(&self.to));
         let run = Arc::clone(&cx.run);
-        let of_changes = self.is_of_changes(|id| run.scenario.scope.steps.get(&cx.full_id(id)).map(|step| step.work));
+        let of_changes = self.is_of_changes(|id| run.scenario.scope.step(&cx.full_id(id)).map(|step| step.work));
         let mut settled = if of_changes {
             cx.unless_stopped(settle_changes(&run, from, to, deadline)).await??
         } else {

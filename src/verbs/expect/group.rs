@@ -176,7 +176,7 @@ impl GroupSubject {
 
     /// What the group's readers see: committed messages only, where it has readers in this run and all of them are such.
     fn isolation(&self, cx: &StepContext) -> IsolationLevel {
-        let facts = cx.run.scenario.scope.steps.values().filter_map(|step| step.facts.as_ref());
+        let facts = cx.run.scenario.scope.steps().filter_map(|(_, step)| step.facts.as_ref());
         let mut readers = facts.filter(|facts| facts.group.as_ref() == Some(&self.name)).peekable();
         if readers.peek().is_some() && readers.all(|facts| facts.read_committed) {
             IsolationLevel::Committed

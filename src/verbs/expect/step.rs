@@ -156,7 +156,7 @@ impl StepSubject {
         }
         let recovery = self.checks.0.iter().find(|check| check.metric.name == "recovery_time");
         if let Some(check) = recovery
-            && !cx.scope.steps.values().any(|step| matches!(step.work, Work::Sends | Work::Reads))
+            && !cx.scope.has_load()
         {
             cx.report(
                 &format!("{pointer}{}", check.pointer),

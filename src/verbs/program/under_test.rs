@@ -3,10 +3,10 @@
 use super::output::Output;
 use crate::environment::local::{Launch, ProcessLife};
 use crate::faults::{Answer, FaultError, Program, ProgramEnd, ProgramState};
-use crate::ground::lock;
+use crate::ground::{Cause, lock};
 use crate::record::Progress;
 use crate::verb::{LiveProgram, LiveStep};
-use crate::verbs::run::family::{Family, MARK};
+use crate::verbs::run::family::{MARK, end_marked};
 use nix::sys::signal::Signal;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -26,8 +26,8 @@ pub(super) struct Life {
 
 struct State {
     process: Option<Arc<ProcessLife>>,
-    /// What it has started; ends with it.
-    family: Option<Family>,
+    /// By which what it has started is known; that ends with it.
+    mark: Option<String>,
     /// Whether a step has ended it, or is about to.
     asked: bool,
     /// Whether its step is over.
@@ -64,7 +64,7 @@ impl UnderTest {
             has_children: true,
             ..Launch::default()
         };
-        let state = State { process: None, family: None, asked: false, over: false, lives: Vec::new() };
+        let state = State { process: None, mark: None, asked: false, over: false, lives: Vec::new() };
         Ok(Self {
             launch,
             ready,
@@ -100,7 +100,7 @@ impl UnderTest {
         let process = ProcessLife::start(launch).await?;
         let proof = format!("process {} runs", process.pid());
         let mut state = self.locked();
-        state.family = Some(Family::new(u32::try_from(process.pid()).ok(), mark));
+        state.mark = Some(mark);
         state.process = Some(Arc::new(process));
         state.asked = false;
         state.lives.push(Life { started: Instant::now(), ready: None, ended: None });
@@ -177,9 +177,9 @@ impl UnderTest {
         if let (Some(end), Some(life)) = (ended, state.lives.last_mut()) {
             life.ended.get_or_insert((end.at, end.how));
         }
-        let family = state.family.take();
+        let mark = state.mark.take();
         drop(state);
-        drop(family);
+        mark.iter().for_each(|mark| end_marked(mark));
     }
 
     /// Its lives so far.
@@ -196,6 +196,16 @@ impl UnderTest {
 
     fn gone(&self) -> FaultError {
         FaultError::Reader { code: "program-ended", message: "the program does not run".to_owned(), cause: None }
+    }
+}
+
+impl Drop for UnderTest {
+    fn drop(&mut self) {
+        let mut state = self.locked();
+        let (process, mark) = (state.process.take(), state.mark.take());
+        drop(state);
+        drop(process);
+        mark.iter().for_each(|mark| end_marked(mark));
     }
 }
 
@@ -242,7 +252,7 @@ impl Program for UnderTest {
             self.begin().await.map_err(|error| FaultError::Reader {
                 code: "program",
                 message: error.to_string(),
-                cause: Some(Box::new(error)),
+                cause: Some(Cause::new(error)),
             })
         })
     }

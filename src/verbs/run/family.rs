@@ -1,25 +1,31 @@
-//! A command with all that it starts: its process group, its descendants, and whatever carries its mark.
+//! A command with all that it starts.
+//!
+//! While the command lives it adopts every process that descends from it and loses its parent, so that all of them stand below it,
+//! whatever session, group or variables they have given themselves. It is ended last: until then none gets away. What still carries
+//! its mark, and what is in its group, is ended as well, for the case that the command itself was quicker.
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-/// The variable by which processes are known that have left the group and lost their parent: every child inherits it.
+/// The variable by which processes are known that have left the group after the command had ended: every child inherits it.
 pub(in crate::verbs) const MARK: &str = "KSCEN_COMMAND";
 /// Rounds of killing, in which each may have started others meanwhile.
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 1_000;
+/// Rounds in which nobody was found any more: one alone may have looked where somebody was a moment later.
+const QUIET: usize = 2;
 
 /// What a command has started. Ends with it where it is dropped before the command has ended.
 #[derive(Debug)]
-pub(in crate::verbs) struct Family {
+pub(super) struct Family {
     leader: Option<Pid>,
     mark: String,
 }
 
 impl Family {
-    /// The family of a process that leads its own group and carries the mark.
-    pub(in crate::verbs) fn new(leader: Option<u32>, mark: String) -> Self {
+    /// The family of a process that leads its own group, adopts orphans and carries the mark.
+    pub(super) fn new(leader: Option<u32>, mark: String) -> Self {
         Self { leader: leader.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw), mark }
     }
 
@@ -28,18 +34,38 @@ impl Family {
         self.leader = None;
     }
 
-    fn end(&self, leader: Pid) {
+    /// Ends the command and what it has started. Answers which processes this user may not end.
+    pub(super) fn end(mut self) -> Vec<String> {
+        self.leader.take().map(|leader| self.end_all(leader)).unwrap_or_default()
+    }
+
+    fn end_all(&self, leader: Pid) -> Vec<String> {
+        // It starts nothing more, and does not end before the others. One that has ended meanwhile needs no signal.
+        let _ = kill(leader, Signal::SIGSTOP);
+        let (mut left, mut quiet) = (BTreeSet::new(), 0);
         for _ in 0..ROUNDS {
-            let mut members = related(leader.as_raw());
-            members.extend(marked(&self.mark));
-            if members.is_empty() {
-                return;
+            let (mut found, sure) = descendants(leader.as_raw());
+            found.extend(marked(&self.mark));
+            found.retain(|pid| *pid != leader.as_raw() && !is_dying(*pid));
+            let ended = found.iter().filter(|pid| kill(Pid::from_raw(**pid), Signal::SIGKILL).is_ok()).count();
+            quiet = if ended == 0 && sure { quiet + 1 } else { 0 };
+            left = found;
+            if quiet == QUIET {
+                break;
             }
-            // One that has ended meanwhile needs no signal.
-            let _ = killpg(leader, Signal::SIGKILL);
-            for member in members {
-                let _ = kill(Pid::from_raw(member), Signal::SIGKILL);
-            }
+        }
+        let _ = killpg(leader, Signal::SIGKILL);
+        let _ = kill(leader, Signal::SIGKILL);
+        left.into_iter().map(named).collect()
+    }
+}
+
+/// Ends whatever carries the mark of a command that has ended.
+pub(in crate::verbs) fn end_marked(mark: &str) {
+    for _ in 0..ROUNDS {
+        let found: BTreeSet<i32> = marked(mark).into_iter().filter(|pid| !is_dying(*pid)).collect();
+        if found.iter().filter(|pid| kill(Pid::from_raw(**pid), Signal::SIGKILL).is_ok()).count() == 0 {
+            return;
         }
     }
 }
@@ -47,16 +73,31 @@ impl Family {
 impl Drop for Family {
     fn drop(&mut self) {
         if let Some(leader) = self.leader {
-            self.end(leader);
+            self.end_all(leader);
         }
     }
 }
 
-/// State, parent and group of a process.
-fn stat(pid: i32) -> Option<(char, i32, i32)> {
+/// Parent of a process.
+fn parent(pid: i32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut words = stat.rsplit_once(") ")?.1.split(' ');
-    Some((words.next()?.chars().next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+}
+
+/// A process by its id and its name.
+fn named(pid: i32) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    format!("process {pid} ({})", name.trim())
+}
+
+/// Whether a process has ended and only waits to be noticed, or is about to: it starts no other any more.
+fn is_dying(pid: i32) -> bool {
+    const SIGKILL: u64 = 1 << 8;
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return true };
+    let field = |key: &str| status.lines().find_map(|line| Some(line.strip_prefix(key)?.trim()));
+    let waiting = |key: &str| field(key).and_then(|set| u64::from_str_radix(set, 16).ok()).unwrap_or(0);
+    field("State:").is_some_and(|state| state.starts_with(['Z', 'X']))
+        || (waiting("SigPnd:") | waiting("ShdPnd:")) & SIGKILL != 0
 }
 
 fn processes() -> impl Iterator<Item = i32> {
@@ -64,19 +105,20 @@ fn processes() -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// A process with its group and its descendants; without those that have ended and only wait to be noticed.
-fn related(leader: i32) -> BTreeSet<i32> {
-    let all: BTreeMap<i32, _> = processes().filter_map(|pid| Some((pid, stat(pid)?))).collect();
-    let mut found = BTreeSet::new();
-    let mut open: Vec<i32> = all.iter().filter(|(_, (_, _, group))| *group == leader).map(|(pid, _)| *pid).collect();
-    open.push(leader);
-    while let Some(pid) = open.pop() {
-        if found.insert(pid) {
-            open.extend(all.iter().filter(|(_, (_, parent, _))| *parent == pid).map(|(pid, _)| *pid));
-        }
+/// What descends from a process, and whether that is sure: one whose parent has ended while this looked may belong to anybody.
+fn descendants(leader: i32) -> (BTreeSet<i32>, bool) {
+    let parents: BTreeMap<i32, i32> = processes().filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let sure = parents.values().all(|parent| *parent == 0 || parents.contains_key(parent));
+    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+    for (pid, parent) in &parents {
+        children.entry(*parent).or_default().push(*pid);
     }
-    found.retain(|pid| all.get(pid).is_some_and(|(state, ..)| *state != 'Z'));
-    found
+    let mut found = BTreeSet::new();
+    let mut open = vec![leader];
+    while let Some(pid) = open.pop() {
+        open.extend(children.get(&pid).into_iter().flatten().filter(|child| found.insert(**child)));
+    }
+    (found, sure)
 }
 
 /// The processes whose environment holds the mark, kscen itself aside.
@@ -94,33 +136,71 @@ fn marked(mark: &str) -> BTreeSet<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{BufRead, BufReader};
+    use crate::ground::adopt_orphans;
+    use std::io::{BufRead, BufReader, Lines};
     use std::os::unix::process::CommandExt;
-    use std::process::{Command, Stdio};
+    use std::process::{Child, ChildStdout, Command, Stdio};
+
+    /// A shell that leads a family, and what its processes write.
+    fn started(script: &str, mark: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).env(MARK, mark).process_group(0).stdout(Stdio::piped());
+        adopt_orphans(&mut command);
+        let mut child = command.spawn().expect("a shell");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        (child, lines)
+    }
 
     #[test]
     fn nobody_gets_away() {
         let mark = format!("test-{}", std::process::id());
-        // A child of the shell, one in a session of its own, and one whose parent has ended as well; each says that it runs.
-        let script = "sleep 1000 & setsid sh -c 'echo ready; sleep 1000' & \
-                      setsid sh -c '(sleep 1000 & echo ready) &' & wait";
-        let mut child = Command::new("sh")
-            .args(["-c", script])
-            .env(MARK, &mark)
-            .process_group(0)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a shell");
-        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        for _ in 0..2 {
+        // A child of the shell, one in a session of its own, and one whose parent has ended as well, each with and without the mark,
+        // and one that goes on starting others; each says that it runs.
+        let script = "sleep 1000 & \
+                      setsid sh -c 'echo ready; sleep 1000' & \
+                      setsid sh -c '(sleep 1000 & echo ready) &' & \
+                      env -i \"$(command -v setsid)\" sh -c 'echo ready; sleep 1000' & \
+                      env -i \"$(command -v setsid)\" sh -c '(sleep 1000 & echo ready) &' & \
+                      env -i sh -c 'echo ready; while :; do (sleep 1000 &) ; sleep 0.01; done' & \
+                      wait";
+        let (mut child, mut lines) = started(script, &mark);
+        for _ in 0..5 {
             assert_eq!(lines.next().expect("a line").expect("it is read"), "ready");
         }
+        let leader = i32::try_from(child.id()).expect("a pid");
+        // The orphan without a mark stands below the shell.
         let family = Family::new(Some(child.id()), mark.clone());
-        assert!(marked(&mark).len() >= 5, "{:?}", marked(&mark));
-        drop(family);
+        assert!(descendants(leader).0.len() >= 8, "{:?}", descendants(leader));
+        assert_eq!(family.end(), Vec::<String>::new());
         child.wait().expect("ours");
         // The pipe ends when the last of them is gone.
         assert!(lines.next().is_none());
-        assert_eq!(marked(&mark), BTreeSet::new());
+        assert_eq!((marked(&mark), descendants(leader).0), (BTreeSet::new(), BTreeSet::new()));
+    }
+
+    #[test]
+    fn what_carries_the_mark_ends_also_where_the_command_was_quicker() {
+        let mark = format!("left-{}", std::process::id());
+        let (mut child, mut lines) = started("setsid sh -c 'echo ready; sleep 1000' & exit 0", &mark);
+        assert_eq!(lines.next().expect("a line").expect("it is read"), "ready");
+        let family = Family::new(Some(child.id()), mark.clone());
+        // It has ended, and nobody has noticed yet.
+        while !is_dying(i32::try_from(child.id()).expect("a pid")) {
+            std::thread::yield_now();
+        }
+        drop(family);
+        assert!(lines.next().is_none());
+        child.wait().expect("ours");
+    }
+
+    #[test]
+    fn what_was_released_runs_on() {
+        let (mut child, mut lines) = started("sleep 1000 & echo $!", "released");
+        let sleeper: i32 = lines.next().expect("a line").expect("it is read").parse().expect("a pid");
+        child.wait().expect("ours");
+        Family::new(Some(child.id()), "released".to_owned()).release();
+        assert!(!is_dying(sleeper));
+        kill(Pid::from_raw(sleeper), Signal::SIGKILL).expect("ours");
+        assert!(lines.next().is_none());
     }
 }

@@ -4,6 +4,7 @@ use super::Sql;
 use crate::database::{DatabaseError, ScriptFailure, Statement};
 use crate::environment::ServiceId;
 use crate::verb::{StepContext, StepError};
+use std::path::PathBuf;
 
 impl Sql {
     pub(super) async fn failed(&self, failure: &ScriptFailure, cx: &StepContext) -> StepError {
@@ -11,6 +12,9 @@ impl Sql {
             return broken(&failure.error, cx).await;
         }
         let (line, column) = failure.line_and_column();
+        if let (Some(why), DatabaseError::Sql(sql)) = (self.unshown(), &failure.error) {
+            return StepError::check("sql", format!("{}, in line {line}: {why}", refused_as(&sql.sqlstate)));
+        }
         let lines: Vec<&str> = failure.statement.text.lines().collect();
         let shown =
             usize::try_from(line.saturating_sub(failure.statement.line)).ok().and_then(|index| lines.get(index));
@@ -22,6 +26,9 @@ impl Sql {
     pub(super) async fn refused(&self, error: &DatabaseError, statements: &[Statement], cx: &StepContext) -> StepError {
         if error.is_connection() {
             return broken(error, cx).await;
+        }
+        if let (Some(why), DatabaseError::Sql(sql)) = (self.unshown(), error) {
+            return StepError::check("sql", format!("{}: {why}", refused_as(&sql.sqlstate)));
         }
         let place = match (error, statements) {
             (DatabaseError::Sql(failure), [only]) => failure.line_and_column(&only.text).map(|place| (only, place)),
@@ -36,6 +43,21 @@ impl Sql {
         };
         StepError::check("sql", format!("{error}{excerpt}")).because(error.clone())
     }
+}
+
+impl Sql {
+    /// Why neither the lines of the file nor what the server says of them is repeated: whoever names a file need not have written it, and
+    /// one that is no script may hold secrets.
+    fn unshown(&self) -> Option<&'static str> {
+        let is_script =
+            |file: &PathBuf| file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("sql"));
+        let why = "what it says of it is not repeated, because the file is not called like a script (`….sql`)";
+        self.file.as_ref().is_some_and(|file| !is_script(file)).then_some(why)
+    }
+}
+
+fn refused_as(sqlstate: &str) -> String {
+    format!("PostgreSQL refuses the file (SQLSTATE {sqlstate})")
 }
 
 /// The line of a script that an error is about, with a mark below the place.

@@ -48,8 +48,9 @@ impl Scan<'_> {
                 let last = items.last().copied();
                 (NodeShape::Sequence(items), last)
             }
-            Content::Mapping { entries, .. } => {
+            Content::Mapping { mut entries, .. } => {
                 let last = entries.last().map(|entry| entry.value);
+                entries.sort_by(|a, b| a.key.cmp(&b.key));
                 (NodeShape::Mapping(entries), last)
             }
         };

@@ -1,6 +1,7 @@
 //! What a child does between fork and exec. `unsafe` is only here, in `load/punctual.rs` and in `kafka/batch`.
 #![allow(unsafe_code)]
 
+use nix::sys::prctl::set_child_subreaper;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -10,7 +11,7 @@ use std::process::Command;
 /// The kernel sends SIGKILL to the child when the thread that forked it ends, so the caller has to be a thread that
 /// lives as long as the process. `std` changes uid and gid before this hook runs; it has to be so, because changing
 /// them clears the parent-death signal.
-pub(super) fn tie_to_parent(command: &mut Command) {
+pub(crate) fn tie_to_parent(command: &mut Command) {
     let parent = std::process::id();
     let hook = move || {
         // SAFETY: setsid, prctl and getppid are plain system calls on integers, async-signal-safe, and touch no
@@ -28,6 +29,20 @@ pub(super) fn tie_to_parent(command: &mut Command) {
         if orphaned { Err(io::Error::from_raw_os_error(libc::ESRCH)) } else { Ok(()) }
     };
     // SAFETY: the hook neither allocates nor takes locks, so it is sound in the child of a threaded process.
+    unsafe {
+        command.pre_exec(hook);
+    }
+}
+
+/// Makes the child the parent of whatever descends from it and loses its own parent, also in a session of its own and without a
+/// variable: as long as the child lives, all of it can be found below it. What the child executes keeps that.
+pub(crate) fn adopt_orphans(command: &mut Command) {
+    let hook = || {
+        // A kernel that cannot do that (before 3.4) leaves the descendants that stay in their group.
+        let _ = set_child_subreaper(true);
+        Ok(())
+    };
+    // SAFETY: the hook is one system call on integers; it neither allocates nor takes locks.
     unsafe {
         command.pre_exec(hook);
     }

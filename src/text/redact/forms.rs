@@ -1,0 +1,96 @@
+//! The forms in which a secret is searched for.
+//!
+//! What a decoder can tell from other text is decoded in the text: see [`DecodedView`]. The digits of base64, base32 and hexadecimal
+//! numbers it cannot, so these forms of the secret are made, and those of a form once more.
+
+use super::{Pattern, TELLING};
+use crate::text::view::DecodedView;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use std::collections::BTreeSet;
+
+/// Longer secrets are not searched for in an encoding of an encoding: there would be more to search for than text to search.
+const LONGEST_TWICE: usize = 512;
+/// The digits of base32 (RFC 4648, section 6), of which lower-case ones count as well.
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// Adds the forms of a secret, `twice` also in an encoding of an encoding.
+pub(super) fn forms(secret: &str, twice: bool, patterns: &mut BTreeSet<Pattern>) {
+    let mut plain = |bytes: Vec<u8>| {
+        if !bytes.is_empty() {
+            patterns.insert(Pattern { bytes, around: (0, 0) });
+        }
+    };
+    plain(secret.as_bytes().to_vec());
+    plain(DecodedView::joined(secret.as_bytes()).to_vec());
+    // The lines of a key or a certificate may be told one by one.
+    for line in secret.lines().map(str::trim).filter(|line| line.len() >= 2 * TELLING && line.len() < secret.len()) {
+        // What frames it is known to everybody.
+        if !line.starts_with("-----") {
+            plain(line.as_bytes().to_vec());
+        }
+    }
+    if secret.len() < TELLING {
+        return;
+    }
+    for once in encoded(secret.as_bytes()) {
+        if twice && secret.len() <= LONGEST_TWICE {
+            encoded(&once).into_iter().for_each(&mut plain);
+        }
+        plain(once);
+    }
+}
+
+/// What the bytes are in each encoding, also as a part of something longer: without the digits that they share with their neighbours.
+fn encoded(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let hexadecimal: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    // Alike where case does not count, and not where they are encoded again.
+    let mut all = vec![hexadecimal.to_uppercase().into_bytes(), hexadecimal.into_bytes()];
+    for before in 0..3 {
+        let padded = [&vec![0; before], bytes].concat();
+        for encoded in [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)] {
+            all.push(own(encoded.as_bytes(), before, bytes.len(), 6));
+        }
+    }
+    for before in 0..5 {
+        let padded = [&vec![0; before], bytes].concat();
+        all.push(own(&base32(&padded), before, bytes.len(), 5));
+    }
+    all.sort_unstable();
+    all.dedup();
+    all.retain(|form| form.len() >= TELLING);
+    all
+}
+
+/// The digits that say nothing but what stands behind so many bytes, where each has so many bits.
+fn own(digits: &[u8], before: usize, length: usize, bits: usize) -> Vec<u8> {
+    let (from, to) = ((before * 8).div_ceil(bits), (before + length) * 8 / bits);
+    digits.get(from..to).unwrap_or_default().to_vec()
+}
+
+fn base32(bytes: &[u8]) -> Vec<u8> {
+    let bit = |at: usize| bytes.get(at / 8).map_or(0, |byte| byte >> (7 - at % 8) & 1);
+    let digit = |number: usize| (0..5).fold(0, |digit, at| digit << 1 | bit(number * 5 + at));
+    (0..(bytes.len() * 8).div_ceil(5)).map(|number| BASE32[usize::from(digit(number))]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base32_is_that_of_the_standard() {
+        // RFC 4648, section 10, without the padding.
+        for (bytes, digits) in
+            [("", ""), ("f", "MY"), ("fo", "MZXQ"), ("foo", "MZXW6"), ("foob", "MZXW6YQ"), ("foobar", "MZXW6YTBOI")]
+        {
+            assert_eq!(base32(bytes.as_bytes()), digits.as_bytes());
+        }
+        // What stands behind other bytes is a part of the whole.
+        for before in 0..5 {
+            let whole = base32(&[&vec![b'x'; before], &b"hunter2-zebra"[..], b"yz"].concat());
+            let own = own(&base32(&[&vec![0; before], &b"hunter2-zebra"[..]].concat()), before, 13, 5);
+            assert!(own.len() >= 19 && whole.windows(own.len()).any(|part| part == own), "{before}");
+        }
+    }
+}
