@@ -153,6 +153,9 @@ cases! {
         k45_paused_for_a_moment
         k46_two_of_three_cut_off
         k47_static_member_killed_in_the_new_protocol
+        k51_offsets_of_a_connector_reset
+        k52_columns_change_while_rows_flow
+        k53_rows_before_a_connector_without_snapshot
         r02_decimal_string
         r04_time_key
         r05_unwrap
