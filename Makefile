@@ -53,7 +53,7 @@ fuzz: ## Fuzzes every reader with coverage, an hour for all; FOR=600, TARGETS='l
 	scripts/fuzz $(or $(FOR),3600) $(TARGETS)
 
 .PHONY: bench
-bench: prerequisites ## Side by side with Kafka's own tools and librdkafka's; PAIRS=9, PARTS='produce consume …'; writes docs/benchmarks.md
+bench: prerequisites ## Side by side with Kafka's own tools and librdkafka's; PAIRS=9, PARTS='changes produce …'; writes docs/benchmarks.md
 	$(CARGO) bench --locked --bench peers -- $(PARTS)
 
 .PHONY: lint

@@ -1,10 +1,11 @@
 //! Side by side with Kafka's own tools and with librdkafka's: `make bench`.
 //!
 //! One local broker; the programs take turns on it, in pairs, each as a process of its own. What is asked for is named by
-//! words on the command line (`produce consume verified pace ledger`, all by default). Figures are kept in
+//! words on the command line (`produce consume verified pace ledger changes`, all by default). Figures are kept in
 //! `target/bench.json`, and `docs/benchmarks.md` is written anew from all that are there.
 
 mod broker;
+mod changes;
 mod consume;
 mod figures;
 mod ledger;
@@ -26,7 +27,9 @@ use std::path::Path;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// The parts, in the order in which they run.
-const PARTS: [&str; 5] = ["produce", "consume", "verified", "pace", "ledger"];
+const PARTS: [&str; 6] = ["produce", "consume", "verified", "pace", "ledger", "changes"];
+/// Those that the programs take turns at, on one broker.
+const PEERS: [&str; 4] = ["produce", "consume", "verified", "pace"];
 
 fn main() -> Outcome<()> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
@@ -41,7 +44,10 @@ fn main() -> Outcome<()> {
     if parts.contains(&"ledger") {
         figures.set("ledger", ledger::measure()?)?;
     }
-    if parts.iter().any(|part| *part != "ledger") {
+    if parts.contains(&"changes") {
+        figures.set("changes", changes::measure()?)?;
+    }
+    if parts.iter().any(|part| PEERS.contains(part)) {
         let peers = Peers::build()?;
         let broker = Broker::start()?;
         figures.describe(&broker, &peers)?;

@@ -1,5 +1,6 @@
 //! `docs/benchmarks.md`.
 
+use crate::changes::Rows;
 use crate::figures::{Case, Figures, Sample, Series};
 use crate::ledger::Account;
 use crate::pace::Pace;
@@ -27,6 +28,10 @@ is that of sending and reading. `-B 1000` makes `rdkafka_performance` read in ba
 const VERIFIED: &str = "kscen sends, reads everything back at the same time and judges. Its throughput is the number of \
 messages divided by the time from the first send to the end of the run, when the verdict is there.";
 
+const CHANGES: &str = "A real PostgreSQL, Kafka Connect and Debezium, which are not counted. kscen inserts the rows at a rate, reads \
+what was committed from the database's log and the records from the connector's topic, and holds each row against its record, value \
+for value. CPU is that of kscen's whole process, starting and judging included, divided by the rows.";
+
 /// The whole document.
 pub fn render(figures: &Figures) -> String {
     let mut text = HEAD.to_owned();
@@ -53,7 +58,26 @@ pub fn render(figures: &Figures) -> String {
             let _ = writeln!(text, "| {name} | {mib:.2} MiB | {ns:.0} ns | {made_lost} | {lost} |");
         }
     }
+    if let Some(all) = measured::<Vec<Rows>>(figures, "changes") {
+        let _ = write!(text, "\n## Change data, row for row\n\n{CHANGES}\n\n{}", when(figures, "changes"));
+        rows(&mut text, &all);
+    }
     text
+}
+
+fn rows(text: &mut String, all: &[Rows]) {
+    let _ = writeln!(text, "| rows | read once, as the database has them | CPU µs/row | peak MiB | seconds |");
+    let _ = writeln!(text, "|---:|---:|---:|---:|---:|");
+    for Rows { rows, once, seconds, cpu_us, peak_mib, .. } in all {
+        let _ = writeln!(text, "| {rows} | {once} | {cpu_us:.1} | {peak_mib:.0} | {seconds:.1} |");
+    }
+    if let [.., few, many] = all {
+        let bytes = (many.peak_mib - few.peak_mib) * f64::from(1 << 20) / (many.rows - few.rows) as f64;
+        let _ = writeln!(text, "\nFrom {} to {} rows each row takes {bytes:.0} bytes.", few.rows, many.rows);
+    }
+    if let Some(last) = all.last() {
+        let _ = writeln!(text, "\nThe scenario of the last line:\n\n```yaml\n{}```", last.scenario);
+    }
 }
 
 fn measured<T: serde::de::DeserializeOwned>(figures: &Figures, part: &str) -> Option<T> {

@@ -245,6 +245,7 @@ impl Watcher for Terminal {
             EventKind::Fault { record } => self.fault(record),
             EventKind::BrokerConfig { .. }
             | EventKind::Sample { .. }
+            | EventKind::Slot { .. }
             | EventKind::Strain { .. }
             | EventKind::Delivery { .. }
             | EventKind::Accounts { .. }

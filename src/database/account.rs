@@ -13,6 +13,7 @@
 use super::relation::quote_identifier;
 use super::rows::RowReader;
 use super::{ColumnValue, Database, DatabaseError, DatabaseResult, Lsn, Relation, Session, TableName};
+use futures_util::TryStreamExt as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -221,7 +222,7 @@ impl ChangeAccount {
     /// The transactions committed since the last call, in order of commit, up to what is committed now.
     ///
     /// # Errors
-    /// See [`DatabaseError`]; nothing is lost by a failure, the next call reads the same again.
+    /// See [`DatabaseError`]; nothing is lost by a failure or by giving up, the next call has all of it.
     pub async fn read(&mut self) -> DatabaseResult<Vec<CommittedTransaction>> {
         self.reconnect().await?;
         let target = self.flushed().await?;
@@ -231,10 +232,14 @@ impl ChangeAccount {
             self.name,
             inserts_publication(&self.name)
         );
-        let mut transactions = Vec::new();
         loop {
-            let rows = self.session.client.query(&statement, &[]).await?;
-            let end = self.rows.take(&rows, &mut transactions)?;
+            // A transaction may have more rows than memory should hold twice.
+            let messages = self.session.client.query_raw(&statement, std::iter::empty::<i32>()).await?;
+            let mut messages = std::pin::pin!(messages);
+            let (mut open, mut end) = (None, None);
+            while let Some(message) = messages.try_next().await? {
+                end = self.rows.take(&message, &mut open)?.or(end);
+            }
             // Also where no transaction ended: the slot would keep the log of what the account is not interested in.
             let confirmed = end.unwrap_or(target);
             let advance = format!("SELECT pg_replication_slot_advance('{}', '{confirmed}')", self.name);
@@ -243,7 +248,7 @@ impl ChangeAccount {
             }
             if end.is_none() {
                 self.read_to = self.read_to.max(target);
-                return Ok(transactions);
+                return Ok(self.rows.fetch());
             }
         }
     }

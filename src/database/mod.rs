@@ -32,7 +32,7 @@ pub use record::{SqlOutcome, SqlRecord};
 pub use relation::{Column, Relation, TableName, UserType};
 pub use script::{Statement, by_definition, split};
 pub use script_run::ScriptFailure;
-pub use slot::{DROP_PATIENCE, SlotProbe};
+pub use slot::{DROP_PATIENCE, ReplicationSlot, SlotProbe};
 
 /// Whether bytes are a message of logical replication: for fuzzing.
 pub(crate) fn is_change(bytes: &[u8]) -> bool {

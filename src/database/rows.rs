@@ -30,38 +30,54 @@ pub(super) struct RowReader {
     pub(super) watched: BTreeMap<TableName, Watched>,
     pub(super) types: HashMap<u32, CatalogType>,
     relations: HashMap<u32, Arc<Relation>>,
+    /// Transactions that nobody has fetched yet. They are kept here, since whoever reads may be interrupted after the slot has moved past
+    /// them.
+    read: Vec<CommittedTransaction>,
+    /// The commit of the last transaction that was read: what the slot shows once more up to there is known.
+    known: Lsn,
 }
 
 impl RowReader {
-    /// Reads messages; the end of the last transaction, if there is one.
-    pub(super) fn take(
+    /// Reads a message of the transaction that is `open`; the end of the transaction, if it is that.
+    pub(super) fn take(&mut self, row: &Row, open: &mut Option<CommittedTransaction>) -> DatabaseResult<Option<Lsn>> {
+        let lsn: String = row.try_get(0)?;
+        let lsn: Lsn = lsn.parse().map_err(|message| DatabaseError::Unreadable { message })?;
+        self.message(parse(row.try_get(1)?)?, lsn, open)
+    }
+
+    /// The transactions that were read since the last call, in order of commit.
+    pub(super) fn fetch(&mut self) -> Vec<CommittedTransaction> {
+        std::mem::take(&mut self.read)
+    }
+
+    /// Takes a message in; the end of the transaction that it ends.
+    fn message(
         &mut self,
-        rows: &[Row],
-        transactions: &mut Vec<CommittedTransaction>,
+        message: ReplicationMessage,
+        lsn: Lsn,
+        open: &mut Option<CommittedTransaction>,
     ) -> DatabaseResult<Option<Lsn>> {
-        let mut open: Option<CommittedTransaction> = None;
-        let mut end = None;
-        for row in rows {
-            let lsn: String = row.try_get(0)?;
-            let lsn: Lsn = lsn.parse().map_err(|message| DatabaseError::Unreadable { message })?;
-            match parse(row.try_get(1)?)? {
-                ReplicationMessage::Begin { commit_lsn, committed_us, xid } => {
-                    open = Some(CommittedTransaction { xid, commit_lsn, committed_us, changes: Vec::new() });
+        match message {
+            ReplicationMessage::Begin { commit_lsn, committed_us, xid } => {
+                *open = Some(CommittedTransaction { xid, commit_lsn, committed_us, changes: Vec::new() });
+            }
+            ReplicationMessage::Commit { end_lsn } => {
+                if let Some(mut transaction) = open.take().filter(|transaction| transaction.commit_lsn > self.known) {
+                    self.known = transaction.commit_lsn;
+                    transaction.changes.shrink_to_fit();
+                    self.read.extend((!transaction.changes.is_empty()).then_some(transaction));
                 }
-                ReplicationMessage::Commit { end_lsn } => {
-                    transactions.extend(open.take().filter(|transaction| !transaction.changes.is_empty()));
-                    end = Some(end_lsn);
-                }
-                ReplicationMessage::Relation(message) => self.learn(message),
-                message => {
-                    let changes = self.changes(message, lsn)?;
-                    if let Some(open) = &mut open {
-                        open.changes.extend(changes);
-                    }
+                return Ok(Some(end_lsn));
+            }
+            ReplicationMessage::Relation(message) => self.learn(message),
+            message => {
+                let changes = self.changes(message, lsn)?;
+                if let Some(open) = open {
+                    open.changes.extend(changes);
                 }
             }
         }
-        Ok(end)
+        Ok(None)
     }
 
     fn learn(&mut self, message: RelationMessage) {
@@ -147,4 +163,44 @@ impl RowReader {
 
 fn key_of(relation: &Relation, row: &[ColumnValue]) -> String {
     relation.key_of(&row.iter().map(|cell| cell.text().map(str::to_owned)).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::pgoutput::ColumnMessage;
+
+    /// What a slot shows of a transaction that inserts one row.
+    fn shown(reader: &mut RowReader, commit: u64) -> Option<Lsn> {
+        let column = ColumnMessage { key: true, name: "id".to_owned(), type_oid: 23, type_modifier: -1 };
+        let relation = RelationMessage {
+            id: 7,
+            schema: "public".to_owned(),
+            table: "t".to_owned(),
+            full: false,
+            columns: vec![column],
+        };
+        let messages = [
+            ReplicationMessage::Begin { commit_lsn: Lsn(commit), committed_us: 0, xid: commit as u32 },
+            ReplicationMessage::Relation(relation),
+            ReplicationMessage::Insert { relation: 7, new: vec![ColumnValue::Text(commit.to_string())] },
+            ReplicationMessage::Commit { end_lsn: Lsn(commit + 8) },
+        ];
+        let mut open = None;
+        messages.into_iter().filter_map(|message| reader.message(message, Lsn(commit - 1), &mut open).unwrap()).last()
+    }
+
+    #[test]
+    fn what_was_read_before_an_interruption_is_kept_and_comes_once() {
+        let mut reader = RowReader::default();
+        assert_eq!(shown(&mut reader, 10), Some(Lsn(18)));
+        // Whoever read was interrupted, before the slot moved or after it: it shows the same again, or what follows.
+        assert_eq!(shown(&mut reader, 10), Some(Lsn(18)));
+        assert_eq!(shown(&mut reader, 20), Some(Lsn(28)));
+        let commits = |read: Vec<CommittedTransaction>| read.iter().map(|read| read.commit_lsn.0).collect::<Vec<_>>();
+        assert_eq!(commits(reader.fetch()), [10, 20]);
+        assert_eq!(commits(reader.fetch()), [0u64; 0]);
+        shown(&mut reader, 20);
+        assert_eq!(commits(reader.fetch()), [0u64; 0]);
+    }
 }

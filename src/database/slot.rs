@@ -30,6 +30,10 @@ pub struct ReplicationSlot {
     pub confirmed_flush_lsn: Option<Lsn>,
     /// Bytes of log kept because of it.
     pub retained_bytes: Option<i64>,
+    /// Bytes of log behind what its reader has confirmed.
+    pub lag_bytes: Option<i64>,
+    /// Whether the log that it needs is there: `reserved`, `extended`, `unreserved` or `lost`.
+    pub wal_status: Option<String>,
 }
 
 impl Session {
@@ -42,6 +46,15 @@ impl Session {
         row.try_get::<_, String>(0)?.parse().map_err(|message| DatabaseError::Unreadable { message })
     }
 
+    /// The server's clock, microseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub async fn clock_us(&self) -> DatabaseResult<i64> {
+        let statement = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+        Ok(self.client.query_one(statement, &[]).await?.try_get(0)?)
+    }
+
     /// All replication slots of the server.
     ///
     /// # Errors
@@ -51,7 +64,9 @@ impl Session {
             .client
             .query(
                 "SELECT slot_name::text, plugin::text, active, active_pid, restart_lsn::text, confirmed_flush_lsn::text, \
-                 pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint FROM pg_replication_slots ORDER BY 1",
+                 pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint, \
+                 pg_wal_lsn_diff(pg_current_wal_insert_lsn(), confirmed_flush_lsn)::bigint, wal_status \
+                 FROM pg_replication_slots ORDER BY 1",
                 &[],
             )
             .await?;
@@ -66,6 +81,8 @@ impl Session {
                     restart_lsn: lsn(row.try_get(4)?),
                     confirmed_flush_lsn: lsn(row.try_get(5)?),
                     retained_bytes: row.try_get(6)?,
+                    lag_bytes: row.try_get(7)?,
+                    wal_status: row.try_get(8)?,
                 })
             })
             .collect()

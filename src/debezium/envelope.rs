@@ -101,6 +101,8 @@ pub struct ChangeSource {
     pub ts_us: Option<i64>,
     /// Whether a snapshot read it.
     pub snapshot: Snapshot,
+    /// Whether it is the last of its table, or of all, that an initial snapshot read.
+    pub last_of_snapshot: bool,
     /// `[position of the last commit before, position of this change]`, as the version writes it.
     pub sequence: [Option<u64>; 2],
 }
@@ -201,6 +203,10 @@ impl ChangeSource {
                 Some(Value::Bool(true) | Value::String(_)) => Snapshot::Initial,
                 Some(_) => return Err("/source/snapshot is neither a word nor a boolean".to_owned()),
             },
+            last_of_snapshot: block
+                .get("snapshot")
+                .and_then(Value::as_str)
+                .is_some_and(|word| word.starts_with("last")),
             sequence: sequence(block.get("sequence"))?,
         })
     }

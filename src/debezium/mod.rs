@@ -3,7 +3,6 @@
 mod connector_config;
 mod decode;
 mod envelope;
-mod latency;
 mod rules;
 mod schema;
 mod value;
@@ -11,7 +10,6 @@ mod value;
 pub use connector_config::{PostgresConnector, marked_name, postgres_config, safe_name, topic_name};
 pub use decode::{EventDecoder, Ignored, PlainRecord, ReadEvent, ReadKind};
 pub use envelope::{ChangeEvent, ChangeSource, Op, RowImage, RowValues, Snapshot, TableOrigin};
-pub use latency::arrivals;
 pub use rules::{CaptureRules, Deletes, Duty, Flat, Form, Outbox, PublicationFacts, RulesSource};
 pub use schema::{EnvelopeSchema, Violation};
 pub use value::{

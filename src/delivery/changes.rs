@@ -27,12 +27,12 @@ const SAMPLES: usize = 50;
 const GRACE: Duration = Duration::from_secs(2);
 
 /// What is held against the account.
-struct Evidence<'a> {
-    claims: &'a Claims,
-    captures: &'a [Arc<Capture>],
-    known: &'a [Known],
-    drained: bool,
-    database: Option<String>,
+pub(super) struct Evidence<'a> {
+    pub(super) claims: &'a Claims,
+    pub(super) captures: &'a [Arc<Capture>],
+    pub(super) known: &'a [Known],
+    pub(super) drained: bool,
+    pub(super) database: Option<String>,
 }
 
 /// Waits for the senders, then until every change has arrived, and settles what became of each.
@@ -257,7 +257,8 @@ impl Evidence<'_> {
         self.with(run, reconcile).await
     }
 
-    async fn with<R>(
+    /// Looks at what was committed and what was read, both as they are now.
+    pub(super) async fn with<R>(
         &self,
         run: &SharedRun,
         look: impl Fn(&Expectation<'_>, &[ReadEvent]) -> R,
@@ -269,6 +270,7 @@ impl Evidence<'_> {
                 let known: Vec<ScopedConnector<'_>> = self.known.iter().map(Known::connector).collect();
                 let base = Expectation {
                     transactions: seen.transactions,
+                    settled: Some(seen.settled),
                     window: seen.window,
                     blind: seen.blind,
                     claimed: (!self.claims.unattributed).then_some(&self.claims.transactions),

@@ -3,6 +3,7 @@
 mod accounts;
 mod changes;
 mod connectors;
+mod flow;
 mod implied;
 mod judged;
 mod matched;
@@ -11,16 +12,21 @@ mod partners;
 mod samples;
 mod scan;
 mod settle;
+mod settler;
+mod slots;
 
 pub use accounts::write_accounts;
 pub use changes::arrive;
 pub(crate) use changes::settle as settle_changes;
+pub use flow::{look_at_flows, measure_flow};
 pub use implied::{implied_deliveries, judged_anything};
 pub use judged::Settled;
 pub(crate) use order::is_ordered;
 use samples::samples;
 pub use scan::scan;
 pub use settle::{WantedDelivery, settle};
+pub use settler::Settler;
+pub use slots::SlotWatch;
 
 use std::time::Duration;
 

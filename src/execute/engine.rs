@@ -202,6 +202,7 @@ async fn perform(run: &Arc<SharedRun>, plan: &Plan, interrupt: Interrupt, keep: 
     let pids = Pids::default();
     let pulse = feels_machine.then(|| Pulse::start(run.clock, run.recorder.clone(), Arc::clone(&pids)));
     let sampler = tokio::spawn(sampler::sample(Arc::clone(run), pids));
+    let slots = tokio::spawn(sampler::look_at_slots(Arc::clone(run)));
     let (watched, over) = (Arc::clone(run), Arc::new(Notify::new()));
     let told_over = Arc::clone(&over);
     let mut watcher = tokio::spawn(async move { watched.undo.watch(watched.environment.as_ref(), &told_over).await });
@@ -225,6 +226,7 @@ async fn perform(run: &Arc<SharedRun>, plan: &Plan, interrupt: Interrupt, keep: 
     // Who asks twice does not want to wait until a service is ready.
     let stuck = undo(run, true, !abandoned).await;
     sampler.abort();
+    slots.abort();
     over.notify_one();
     if abandoned || tokio::time::timeout(LAST_LOOK, &mut watcher).await.is_err() {
         watcher.abort();

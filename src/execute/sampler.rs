@@ -1,6 +1,7 @@
-//! Samples services and running steps, once a second.
+//! Samples services, running steps and the replication slots of connectors, once a second.
 
 use super::pulse::Pids;
+use crate::delivery::{Settler, SlotWatch};
 use crate::ground::lock;
 use crate::record::{EventKind, ServiceSample};
 use crate::verb::SharedRun;
@@ -33,5 +34,20 @@ pub(super) async fn sample(run: Arc<SharedRun>, pids: Pids) {
         for (id, figures) in run.live.progress() {
             run.recorder.emit(EventKind::Progress { id, figures });
         }
+    }
+}
+
+/// Looks at the slots of the run's connectors, and settles changes of which there are many, until it is dropped (aborted).
+pub(super) async fn look_at_slots(run: Arc<SharedRun>) {
+    let (mut watch, mut settler) = (SlotWatch::default(), Settler::default());
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tick.tick().await;
+        for seen in watch.look(&run).await {
+            let (connector, slot) = (seen.connector, seen.slot);
+            run.recorder.emit(EventKind::Slot { connector, slot, sample: Box::new(seen.sample) });
+        }
+        settler.turn(&run).await;
     }
 }

@@ -209,6 +209,7 @@ impl Task {
             produced: outcome.produced,
             consumed: outcome.consumed,
             written: outcome.written,
+            captures: outcome.captures,
             judged: outcome.judged,
             details: outcome.details,
         };

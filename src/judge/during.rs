@@ -3,31 +3,23 @@
 //! Time lines have an edge wherever a fault or a step began or ended, so what is counted between two of these is exact. A span that
 //! begins or ends inside of a slice is moved to that edge of it that is nearer.
 
-use super::measure::{count, largest_lag, nothing, seconds_of, unavailable};
-use super::met::Dues;
+use super::measure::{count, largest_lag, nothing, seconds_of};
 use crate::record::counts;
 use crate::record::series::{Slice, TimeLine};
-use crate::record::slices::{ConsumeSlice, ProduceSlice};
-use crate::record::{ConsumeReport, Observed, ProduceReport, Quantity, Unit};
+use crate::record::slices::{ConsumeSlice, ProduceSlice, WriteSlice};
+use crate::record::{ConsumeReport, Observed, ProduceReport, Quantity, Unit, WriteReport};
 use std::ops::Range;
 
 /// A figure of a load within spans; `None` for what is neither a count nor a rate.
 pub(super) fn produced(report: &ProduceReport, name: &str, spans: &[Range<f64>]) -> Option<Observed> {
     let figures = ["sent", "acked", "failed", "unknown", "bytes", "queue_full_time", "offered_rate", "ack_rate"];
-    if name != "unavailability" && !figures.contains(&name) {
+    if !figures.contains(&name) {
         return None;
     }
     // Until its last outcome is known, a load has something to tell; what comes later is only the end of its clients.
     let told = seconds_of(report.start_us)..seconds_of(report.last_outcome_us());
     if report.sent == 0 || spans.iter().all(|span| shared(span, &told).is_none()) {
         return Some(nothing("the load did not run in that phase"));
-    }
-    if name == "unavailability" {
-        let dues = Dues::Messages(report);
-        return Some(match spans.iter().all(|span| dues.missed(span)) {
-            true => Observed::unknown("none of the load's messages was due in that phase"),
-            false => longest_gap(report, spans),
-        });
     }
     let slices = || within(&report.timeline, spans);
     let sum = |field: fn(&ProduceSlice) -> u64| counts::sum(slices().map(|slice| field(slice.sample)));
@@ -73,23 +65,29 @@ pub(super) fn consumed(report: &ConsumeReport, name: &str, spans: &[Range<f64>])
     })
 }
 
-/// The longest gap that touches one of the spans.
-fn longest_gap(report: &ProduceReport, spans: &[Range<f64>]) -> Observed {
-    let worst = report
-        .ack_gaps
-        .iter()
-        .filter_map(|gap| {
-            let end = gap.end_us.unwrap_or(report.end_us);
-            let touches = spans.iter().any(|span| seconds_of(gap.start_us) < span.end && seconds_of(end) > span.start);
-            touches.then(|| (end.saturating_sub(gap.start_us), gap.end_us.is_none()))
-        })
-        .max();
-    let (longest, endless) = worst.unwrap_or((0, false));
-    unavailable(longest, endless)
+/// A figure of a load of the database within spans; `None` for what is not counted by time.
+pub(super) fn written(report: &WriteReport, name: &str, spans: &[Range<f64>]) -> Option<Observed> {
+    if !["committed", "commit_rate", "failed", "unknown"].contains(&name) {
+        return None;
+    }
+    let told = seconds_of(report.start_us)..seconds_of(report.end_us);
+    let lengths = spans.iter().filter_map(|span| shared(span, &told)).map(|span| length(&report.timeline, &span));
+    let seconds: f64 = lengths.sum();
+    if seconds <= 0.0 || report.timeline.is_empty() {
+        return Some(nothing("the load did not run in that phase"));
+    }
+    let slices = || within(&report.timeline, spans);
+    let sum = |field: fn(&WriteSlice) -> u64| counts::sum(slices().map(|slice| field(slice.sample)));
+    Some(match name {
+        "committed" => count(sum(|slice| slice.committed)),
+        "failed" => count(sum(|slice| slice.failed)),
+        "unknown" => count(sum(|slice| slice.unknown)),
+        _ => per_second(sum(|slice| slice.committed), seconds),
+    })
 }
 
 /// What two spans have in common.
-fn shared(a: &Range<f64>, b: &Range<f64>) -> Option<Range<f64>> {
+pub(super) fn shared(a: &Range<f64>, b: &Range<f64>) -> Option<Range<f64>> {
     let both = a.start.max(b.start)..a.end.min(b.end);
     (both.end > both.start).then_some(both)
 }

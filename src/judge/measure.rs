@@ -1,13 +1,14 @@
 //! Metrics of steps, from their records.
 
-use super::during;
+use super::outages::Outages;
 use super::phases::whole_slices;
 use super::recovery::{lag_recovery_time, recovery_time};
+use super::{during, slots};
 use crate::record::latency::{LatencySeries, LatencySummary};
 use crate::record::series::Slice;
 use crate::record::slices::ConsumeSlice;
 use crate::record::{
-    ConsumeReport, Evidence, Observed, ProduceReport, Quantity, Record, StepRecord, StepStatus, Unit, metric,
+    ConsumeReport, Observed, ProduceReport, Quantity, Record, StepRecord, StepStatus, Unit, WriteReport, metric,
 };
 use serde_json::{Map, Value, json};
 use std::ops::Range;
@@ -39,6 +40,12 @@ pub fn observe(
         (Some(_), Some(_)) => return only_whole(name),
         (None, _) => {}
     }
+    if let Some(observed) = slots::observe(record, step, name, spans) {
+        return observed;
+    }
+    if let Some(observed) = unavailability(step, name, spans) {
+        return observed;
+    }
     if let Some(report) = &step.produced
         && let Some(observed) = produced(report, name, statistic, spans)
     {
@@ -46,6 +53,11 @@ pub fn observe(
     }
     if let Some(report) = &step.consumed
         && let Some(observed) = consumed(report, name, statistic, spans)
+    {
+        return observed;
+    }
+    if let Some(report) = &step.written
+        && let Some(observed) = written(report, name, spans)
     {
         return observed;
     }
@@ -90,9 +102,7 @@ fn produced(
     Some(match name {
         "sent" => count(report.sent),
         // Of nothing, nothing can fail, wait or be acknowledged.
-        "acked" | "failed" | "unknown" | "unavailability" | "queue_full_time" if report.sent == 0 => {
-            nothing("no message was sent")
-        }
+        "acked" | "failed" | "unknown" | "queue_full_time" if report.sent == 0 => nothing("no message was sent"),
         "acked" => count(report.acked),
         "failed" => count(report.failed_total()),
         "unknown" => count(report.unknown_total()),
@@ -104,10 +114,6 @@ fn produced(
         ),
         "ack_rate" => rate(report.acked, report.start_us, report.last_ack_us),
         "queue_full_time" => Observed::Number(Quantity::seconds(seconds_of(report.queue_full_us))),
-        "unavailability" => {
-            let (longest, endless) = report.unavailability();
-            unavailable(longest, endless)
-        }
         "schedule_delay" => latency(&report.schedule_delay, statistic?, spans),
         "ack_latency" => latency(&report.ack_latency, statistic?, spans),
         "response_latency" => latency(&report.response_latency, statistic?, spans),
@@ -115,14 +121,27 @@ fn produced(
     })
 }
 
-/// The longest time without an acknowledgement, which may not have ended.
-pub(super) fn unavailable(longest_us: u64, endless: bool) -> Observed {
-    let evidence = if endless {
-        Evidence::open("messages were never acknowledged, and the load ended before it was answered again")
-    } else {
-        Evidence::closed()
-    };
-    evidence.rising(Quantity::seconds(seconds_of(longest_us)))
+/// The longest time without an answer, which may not have ended.
+fn unavailability(step: &StepRecord, name: &str, spans: Option<&[Range<f64>]>) -> Option<Observed> {
+    let outages = (name == "unavailability").then(|| Outages::of(step))??;
+    Some(outages.longest(spans))
+}
+
+/// A figure of a load of the database; `None` where it is measured otherwise.
+fn written(report: &WriteReport, name: &str, spans: Option<&[Range<f64>]>) -> Option<Observed> {
+    if let Some(spans) = spans {
+        return during::written(report, name, spans);
+    }
+    Some(match name {
+        "committed" | "failed" | "unknown" | "commit_rate" if report.total() == 0 => {
+            nothing("no transaction was begun")
+        }
+        "committed" => count(report.committed),
+        "failed" => count(report.failed.saturating_add(report.lost)),
+        "unknown" => count(report.unknown),
+        "commit_rate" => rate(report.committed, report.start_us, report.last_commit_us),
+        _ => return None,
+    })
 }
 
 fn consumed(
@@ -197,11 +216,13 @@ fn latency(series: &LatencySeries, statistic: &str, spans: Option<&[Range<f64>]>
 
 /// A step alone in an otherwise empty record: for figures that depend on no other step.
 fn alone(step: &StepRecord, name: &str, statistic: Option<&str>) -> Option<Quantity> {
-    let observed = match (&step.produced, &step.consumed) {
-        (Some(report), _) => produced(report, name, statistic, None),
-        (_, Some(report)) => consumed(report, name, statistic, None),
+    let own = || match (&step.produced, &step.consumed, &step.written) {
+        (Some(report), ..) => produced(report, name, statistic, None),
+        (_, Some(report), _) => consumed(report, name, statistic, None),
+        (.., Some(report)) => written(report, name, None),
         _ => None,
     };
+    let observed = unavailability(step, name, None).or_else(own);
     match observed.as_ref().and_then(Observed::quantity) {
         Some(quantity) => Some(quantity),
         _ if step.latencies.contains_key(name) => match latency(&step.latencies[name], statistic?, None) {

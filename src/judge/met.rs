@@ -3,8 +3,7 @@
 use super::measure::seconds_of;
 use crate::record::gaps::{AckGap, FirstAck, first_ack_after};
 use crate::record::series::TimeLine;
-use crate::record::slices::ProduceSlice;
-use crate::record::{FaultRecord, ProduceReport, StepRecord};
+use crate::record::{ChangeFlow, FaultRecord, ProduceReport, StepRecord, WriteReport};
 use std::ops::Range;
 
 /// Times are entered to the millisecond: an edge lies within one of it, in µs.
@@ -35,24 +34,29 @@ impl Course {
 pub(super) enum Dues<'a> {
     /// Messages of a producer.
     Messages(&'a ProduceReport),
-    /// Transactions of the database.
-    Transactions(&'a StepRecord),
+    /// Transactions of the database, with the step.
+    Transactions(&'a WriteReport, &'a StepRecord),
+    /// Changes of the database on their way to a reader.
+    Changes(&'a ChangeFlow),
 }
 
 impl<'a> Dues<'a> {
     /// Of a load; `None` for a step that is none.
     pub(super) fn of(step: &'a StepRecord) -> Option<Self> {
-        match (&step.produced, &step.written) {
-            (Some(report), _) => Some(Self::Messages(report)),
-            (None, Some(_)) => Some(Self::Transactions(step)),
-            (None, None) => None,
+        if let Some(report) = &step.produced {
+            return Some(Self::Messages(report));
         }
+        if let Some(report) = &step.written {
+            return Some(Self::Transactions(report, step));
+        }
+        step.consumed.as_ref()?.changes.as_deref().map(Self::Changes)
     }
 
     fn gaps(&self) -> &'a [AckGap] {
         match self {
             Self::Messages(report) => &report.ack_gaps,
-            Self::Transactions(step) => step.written.as_ref().map_or(&[], |report| &report.commit_gaps),
+            Self::Transactions(report, _) => &report.commit_gaps,
+            Self::Changes(flow) => &flow.gaps,
         }
     }
 
@@ -60,8 +64,13 @@ impl<'a> Dues<'a> {
     fn busy(&self, span: Range<u64>) -> Option<bool> {
         let span = span.start.saturating_sub(EDGE_US)..span.end.saturating_add(EDGE_US);
         match self {
-            Self::Messages(report) => busy(&report.timeline, span),
-            Self::Transactions(step) => {
+            Self::Messages(report) => busy(&report.timeline, span, |slice| slice.due + slice.sent + slice.acked > 0),
+            Self::Changes(flow) => busy(&flow.timeline, span, |slice| slice.due + slice.arrived > 0),
+            Self::Transactions(report, _) if !report.timeline.is_empty() => {
+                busy(&report.timeline, span, |slice| slice.due + slice.committed > 0)
+            }
+            // Of older versions.
+            Self::Transactions(_, step) => {
                 let series = step.latencies.get("statement_latency").filter(|series| !series.is_empty())?;
                 Some(!series.within(span).is_empty())
             }
@@ -82,7 +91,7 @@ impl<'a> Dues<'a> {
         let answers = match self {
             // That of a load that runs has no answers.
             Self::Messages(report) => report.timeline.iter().any(|slice| slice.sample.acked > 0),
-            Self::Transactions(_) => true,
+            Self::Transactions(..) | Self::Changes(_) => true,
         };
         let known = first_ack_after(self.gaps(), undone);
         if known != FirstAck::WithinThreshold {
@@ -101,7 +110,6 @@ fn us(seconds: f64) -> u64 {
     (seconds.max(0.0) * 1e6) as u64
 }
 
-fn busy(line: &TimeLine<ProduceSlice>, span: Range<u64>) -> Option<bool> {
-    let any = |slice: &ProduceSlice| slice.due + slice.sent + slice.acked > 0;
+fn busy<T>(line: &TimeLine<T>, span: Range<u64>, any: impl Fn(&T) -> bool) -> Option<bool> {
     (!line.is_empty()).then(|| line.touching(span.clone()).any(|slice| slice.lies_in(&span) && any(slice.sample)))
 }

@@ -6,6 +6,7 @@
 
 use super::decide::decide;
 use super::measure::observe;
+use super::outages::Outages;
 use super::phases::{merged, subtract};
 use super::tail;
 use crate::record::strain::MachineSample;
@@ -60,9 +61,12 @@ fn is_performance(name: &str, demand: &Demand) -> bool {
 /// The time that a figure is about: the load's own, or that of a step's faults and what came of them.
 fn window(record: &Record, step: &StepRecord, spans: Option<&[Range<f64>]>) -> Vec<Range<f64>> {
     let seconds = |us: u64| us as f64 / 1e6;
-    let own = match (&step.produced, &step.consumed) {
-        (Some(report), _) => seconds(report.start_us)..seconds(report.end_us),
-        (_, Some(report)) => seconds(report.start_us)..seconds(report.end_us),
+    let own = match (&step.produced, &step.consumed, &step.written) {
+        (Some(report), ..) => seconds(report.start_us)..seconds(report.end_us),
+        (_, Some(report), _) => seconds(report.start_us)..seconds(report.end_us),
+        (.., Some(report)) => seconds(report.start_us)..seconds(report.end_us),
+        // The slot of a connector is looked at as long as the run lasts.
+        _ if step.captures.is_some() => step.started..record.run.duration,
         _ => {
             let faults = record.faults.iter().filter(|fault| fault.step == step.id);
             let from = faults.map(|fault| fault.requested).fold(step.started, f64::min);
@@ -158,14 +162,10 @@ fn in_clean_time(
     clean: &[Range<f64>],
     spoiled: &[Range<f64>],
 ) -> Observed {
-    let Some(report) = step.produced.as_ref().filter(|_| name == "unavailability") else {
-        return observe(record, step, name, statistic, Some(clean));
-    };
-    let seconds = |us: u64| us as f64 / 1e6;
-    let gaps = report.ack_gaps.iter().map(|gap| seconds(gap.start_us)..seconds(gap.end_us.unwrap_or(report.end_us)));
-    let apart = |gap: &Range<f64>| !spoiled.iter().any(|span| gap.start < span.end && gap.end > span.start);
-    let longest = gaps.filter(apart).map(|gap| gap.end - gap.start).fold(0.0, f64::max);
-    Observed::Number(Quantity::seconds(longest))
+    match Outages::of(step).filter(|_| name == "unavailability") {
+        Some(outages) => Observed::Number(Quantity::seconds(outages.apart_from(spoiled))),
+        None => observe(record, step, name, statistic, Some(clean)),
+    }
 }
 
 #[cfg(test)]

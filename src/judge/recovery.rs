@@ -2,16 +2,17 @@
 //!
 //! A fault on a reader hits that reader. A fault on a service hits the loads and readers that ran both while it was in
 //! force and after it: of a broker every load, of Kafka Connect, a connector or PostgreSQL the readers of a
-//! pipeline, whose topics no `produce` step writes, of PostgreSQL the loads of the database too. A load that had ended, or whose acknowledgements say nothing about
-//! the broker, is no witness.
+//! pipeline, whose topics no `produce` step writes, of PostgreSQL the loads of the database too. A load that had ended, or whose
+//! acknowledgements say nothing about the broker, is no witness. A reader that decodes changes worked again when the first change arrived
+//! that was waited for.
 
 use super::met::{Course, Dues};
 use crate::environment::{Action, ServiceId};
 use crate::record::gaps::FirstAck;
 use crate::record::metric::Work;
 use crate::record::{
-    ConsumeReport, Evidence, FaultRecord, Observed, Quantity, RebalanceEvent, Record, StepRecord, StepStatus,
-    TargetKind,
+    ChangeFlow, ConsumeReport, Evidence, FaultRecord, Observed, Quantity, RebalanceEvent, Record, StepRecord,
+    StepStatus, TargetKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -145,18 +146,40 @@ fn answered(load: &StepRecord, course: &Course) -> Recovered {
 /// A load of the database: the first commit of what waited for one.
 fn committed(load: &StepRecord, course: &Course) -> Recovered {
     let Some(report) = &load.written else { return Recovered::NotConcerned };
-    let (dues, undone) = (Dues::Transactions(load), course.undone);
+    let told = report.start_us..report.end_us;
+    let first = Dues::Transactions(report, load);
+    first_after(load, course, &first, told, report.last_commit_us, NOTHING_TO_COMMIT)
+}
+
+/// A reader behind a database: the first change that arrived of those that were waited for.
+fn flowed(load: &StepRecord, report: &ConsumeReport, flow: &ChangeFlow, course: &Course) -> Recovered {
+    let told = report.start_us..flow.looked_us;
+    let last_us = flow.last_arrival_us.unwrap_or(0);
+    first_after(load, course, &Dues::Changes(flow), told, last_us, NOTHING_TO_READ)
+}
+
+/// The first answer to what waited for one: `told` is when the load has something to tell of, `last_us` when it was answered for the last
+/// time, `nothing` why it cannot tell where nothing was due. Times in µs of the run.
+fn first_after(
+    load: &StepRecord,
+    course: &Course,
+    dues: &Dues<'_>,
+    told: Range<u64>,
+    last_us: u64,
+    nothing: &'static str,
+) -> Recovered {
     let seconds = |us: u64| us as f64 / 1e6;
-    let end = seconds(report.end_us);
-    if seconds(report.start_us) > undone || end < course.effective {
+    let (undone, end, last) = (course.undone, seconds(told.end), seconds(last_us));
+    if seconds(told.start) > undone || end < course.effective {
         return Recovered::NotConcerned;
     }
-    let over = seconds(report.last_commit_us) < undone && load.status != StepStatus::Running;
+    let over = last < undone && load.status != StepStatus::Running;
     match dues.first_answer(course) {
         FirstAck::At(at) => Recovered::At(seconds(at)),
         FirstAck::Never => waiting(load, end),
-        FirstAck::WithinThreshold if !over && dues.missed(&course.whole()) => Recovered::Untold(NOTHING_TO_COMMIT),
-        FirstAck::WithinThreshold if seconds(report.last_commit_us) >= undone => Recovered::At(undone),
+        FirstAck::WithinThreshold if !over && dues.missed(&course.whole()) => Recovered::Untold(nothing),
+        // Nothing waited when the fault was undone. An answer since then says that what came next was answered.
+        FirstAck::WithinThreshold if last >= undone => Recovered::At(undone),
         FirstAck::WithinThreshold if load.status == StepStatus::Running => Recovered::NotYet(end),
         FirstAck::WithinThreshold => Recovered::NotConcerned,
     }
@@ -225,13 +248,19 @@ fn revived(load: &StepRecord, report: &ConsumeReport, fault: &FaultRecord) -> (O
     (since, at.map_or_else(|| waiting(load, load.ended), Recovered::At))
 }
 
-/// A reader behind a pipeline that a `sql` step fed: its first message.
+/// A reader behind a pipeline: the first change that was due or, where it decodes none, its first message, if a `sql` step fed it.
 fn piped(record: &Record, load: &StepRecord, report: &ConsumeReport, course: &Course) -> Recovered {
     let Course { effective, undone, .. } = *course;
     let written = |step: &StepRecord| step.produced.as_ref().is_some_and(|produced| produced.topic == report.topic);
     let feeds = |step: &StepRecord| step.work() == Work::ChangesRows && step.started < undone && step.ended > effective;
     let ran = report.start_us as f64 / 1e6 <= undone && load.ended > undone;
-    if !ran || record.steps.iter().any(written) || !record.steps.iter().any(feeds) {
+    if !ran || record.steps.iter().any(written) {
+        return Recovered::NotConcerned;
+    }
+    if let Some(flow) = &report.changes {
+        return flowed(load, report, flow, course);
+    }
+    if !record.steps.iter().any(feeds) {
         return Recovered::NotConcerned;
     }
     // What does not tell its times may have had something to do.

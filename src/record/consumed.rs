@@ -1,5 +1,6 @@
 //! What a reader measured.
 
+use crate::record::ChangeFlow;
 use crate::record::health::GeneratorHealth;
 use crate::record::latency::LatencySeries;
 use crate::record::series::TimeLine;
@@ -124,6 +125,9 @@ pub struct ConsumeReport {
     pub effective_config: BTreeMap<String, String>,
     /// The error after which the reader could not go on.
     pub fatal: Option<String>,
+    /// How the changes of a database came to it; absent where it does not decode them, or their records have no position in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Box<ChangeFlow>>,
 }
 
 impl ConsumeReport {

@@ -7,6 +7,7 @@ use super::fault::FaultRecord;
 use super::incident::Incident;
 use super::run_record::{LogExcerpt, Machine, RunInfo};
 use super::service::ServiceSample;
+use super::slot::SlotSample;
 use super::step::{Failure, Section, StepRecord};
 use super::strain::MachineSample;
 use super::verdict::Verdict;
@@ -125,6 +126,15 @@ pub enum EventKind {
     Sample {
         /// By service.
         services: BTreeMap<String, ServiceSample>,
+    },
+    /// The replication slot of a connector.
+    Slot {
+        /// The connector.
+        connector: String,
+        /// The slot.
+        slot: String,
+        /// What it was like.
+        sample: Box<SlotSample>,
     },
     /// How available the machine was.
     Strain {

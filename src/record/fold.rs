@@ -5,6 +5,7 @@ use super::event::{Event, EventKind};
 use super::fault::FaultRecord;
 use super::run_record::{FORMAT, Mark, Record};
 use super::service::ServiceRecord;
+use super::slot::SlotRecord;
 
 /// Folds the events of one run into its [`Record`].
 #[derive(Default)]
@@ -27,6 +28,7 @@ impl RecordFold {
                 incidents: Vec::new(),
                 deliveries: Vec::new(),
                 services: Vec::new(),
+                slots: Vec::new(),
                 checks: Vec::new(),
                 strain: Vec::new(),
                 marks: Vec::new(),
@@ -69,6 +71,12 @@ fn mark(record: &mut Record, at: f64, kind: &str, text: &str) {
     record.marks.push(Mark { at, kind: mark.0.to_owned(), text: mark.1.to_owned() });
 }
 
+/// Whether a time is so near to a fault that its samples stay as they are.
+fn near(fault: &FaultRecord, at: f64) -> bool {
+    let end = fault.ready.or(fault.undone).or(fault.effective).unwrap_or(fault.requested);
+    (fault.requested - AROUND..end + AROUND).contains(&at)
+}
+
 fn apply(record: &mut Record, event: &Event) {
     match &event.kind {
         EventKind::EnvironmentReady { info, .. } => record.environment = Some((**info).clone()),
@@ -85,10 +93,6 @@ fn apply(record: &mut Record, event: &Event) {
             }
         }
         EventKind::Sample { services } => {
-            let near = |fault: &FaultRecord, at: f64| {
-                let end = fault.ready.or(fault.undone).or(fault.effective).unwrap_or(fault.requested);
-                (fault.requested - AROUND..end + AROUND).contains(&at)
-            };
             for (name, sample) in services {
                 match record.services.iter_mut().find(|service| service.name == *name) {
                     Some(service) => service.push(*sample, |at| record.faults.iter().any(|fault| near(fault, at))),
@@ -96,6 +100,19 @@ fn apply(record: &mut Record, event: &Event) {
                         record.services.push(ServiceRecord { name: name.clone(), samples: vec![*sample] });
                     }
                 }
+            }
+        }
+        EventKind::Slot { connector, slot, sample } => {
+            let faults = &record.faults;
+            let keep = |at: f64| faults.iter().any(|fault| near(fault, at));
+            match record.slots.iter_mut().find(|known| known.connector == *connector && known.slot == *slot) {
+                Some(known) => known.push((**sample).clone(), keep),
+                None => record.slots.push(SlotRecord {
+                    connector: connector.clone(),
+                    slot: slot.clone(),
+                    samples: vec![(**sample).clone()],
+                    unseen: Vec::new(),
+                }),
             }
         }
         EventKind::Delivery { record: delivery } => {

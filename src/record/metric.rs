@@ -61,6 +61,8 @@ pub enum Work {
     ChangesRows,
     /// Runs a program under test.
     Runs,
+    /// Has a connector read the log of a database.
+    Captures,
     /// Disturbs a service, a connection or a step, or ends such a disturbance.
     Disturbs,
     /// Judges what happened.
@@ -79,6 +81,7 @@ impl Work {
             Self::Reads => "read messages",
             Self::ChangesRows => "change rows of a database",
             Self::Runs => "run a program under test",
+            Self::Captures => "capture changes",
             Self::Disturbs => "disturb anything",
             Self::Judges => "judge anything",
             Self::Joins => "wait for a step",
@@ -92,6 +95,9 @@ const CONSUME: &[Work] = &[Work::Reads];
 const LOADS: &[Work] = &[Work::Sends, Work::Reads];
 const FAULTS: &[Work] = &[Work::Disturbs];
 const SQL: &[Work] = &[Work::ChangesRows];
+const SENDS: &[Work] = &[Work::Sends, Work::ChangesRows];
+const ANSWERED: &[Work] = &[Work::Sends, Work::Reads, Work::ChangesRows];
+const CONNECTOR: &[Work] = &[Work::Captures];
 
 const fn single(name: &'static str, unit: Unit, work: &'static [Work], better: Better, doc: &'static str) -> Metric {
     Metric { name, unit, shape: MetricShape::Single, work, better, doc }
@@ -126,13 +132,34 @@ pub const METRICS: &[Metric] = &[
         Better::Higher,
         "messages acknowledged by the broker (with acks=0: written to the socket)",
     ),
-    single("failed", Unit::Count, PRODUCE, Better::Lower, "messages that were definitely not written"),
+    single(
+        "failed",
+        Unit::Count,
+        SENDS,
+        Better::Lower,
+        "messages that were definitely not written; of `sql` that repeats statements, transactions without effect",
+    ),
     single(
         "unknown",
         Unit::Count,
-        PRODUCE,
+        SENDS,
         Better::Lower,
-        "messages that may or may not have been written (timed out or errored after they were sent)",
+        "messages that may or may not have been written (timed out or errored after they were sent); of `sql` that repeats statements, \
+         transactions whose commit was not confirmed",
+    ),
+    single(
+        "committed",
+        Unit::Count,
+        SQL,
+        Better::Higher,
+        "transactions whose commit was confirmed, of a step that repeats statements",
+    ),
+    single(
+        "commit_rate",
+        Unit::Rate,
+        SQL,
+        Better::Higher,
+        "transactions committed per second, from the schedule's start to the last commit",
     ),
     single("read", Unit::Count, CONSUME, Better::Higher, "messages read"),
     single("bytes", Unit::Bytes, LOADS, Better::Neutral, "bytes of the values acknowledged or read"),
@@ -149,6 +176,11 @@ pub const METRICS: &[Metric] = &[
         CONSUME,
         "with `decode: debezium`: from a change's commit until the connector processed it, by the clocks of both",
     ),
+    distribution(
+        "publish_latency",
+        CONSUME,
+        "with `decode: debezium`: from when the connector processed a change, by its clock, until the reader had its event",
+    ),
     distribution("end_to_end_latency", CONSUME, "from the time a message was due until the reader saw it"),
     single(
         "queue_full_time",
@@ -160,9 +192,38 @@ pub const METRICS: &[Metric] = &[
     single(
         "unavailability",
         Unit::Duration,
-        PRODUCE,
+        ANSWERED,
         Better::Lower,
-        "longest gap between acknowledgements while messages were due",
+        "longest gap between acknowledgements while messages were due; of `sql` that repeats statements, between commits while \
+         transactions were due; of a reader with `decode: debezium`, between arrivals of changes while changes were committed",
+    ),
+    single(
+        "slot_lag",
+        Unit::Bytes,
+        CONNECTOR,
+        Better::Lower,
+        "most bytes of the database's log behind what the connector had confirmed, looked at once a second",
+    ),
+    single(
+        "slot_lag_time",
+        Unit::Duration,
+        CONNECTOR,
+        Better::Lower,
+        "longest time for which a committed change that the connector has to deliver was not confirmed, looked at once a second",
+    ),
+    single(
+        "slot_retained",
+        Unit::Bytes,
+        CONNECTOR,
+        Better::Lower,
+        "most bytes of log that the database kept for the connector, looked at once a second",
+    ),
+    single(
+        "slot_idle_time",
+        Unit::Duration,
+        CONNECTOR,
+        Better::Lower,
+        "time in which nobody read the connector's slot, as far as it was looked at",
     ),
     single(
         "max_lag",

@@ -20,7 +20,7 @@ pub(super) enum QueueItem {
 #[derive(Default)]
 struct Waiting {
     messages: VecDeque<QueueItem>,
-    /// Samples of services that were left out since it was last asked.
+    /// Samples of services and slots that were left out since it was last asked.
     left_out: u64,
     closed: bool,
 }
@@ -41,7 +41,7 @@ impl RecordQueue {
         if waiting.messages.len() >= CROWDED {
             match event.kind {
                 EventKind::Progress { .. } => return,
-                EventKind::Sample { .. } => {
+                EventKind::Sample { .. } | EventKind::Slot { .. } => {
                     waiting.left_out += 1;
                     return;
                 }

@@ -163,6 +163,7 @@ mod tests {
             produced: None,
             consumed: None,
             written: None,
+            captures: None,
             judged: false,
             details: serde_json::json!({ "hunter2hunter2": ["hunter2", "hunter2"], "stdout": "it is done\nhunter2\nhunter2" }),
         };

@@ -6,6 +6,7 @@ use super::delivery::DeliveryRecord;
 use super::fault::FaultRecord;
 use super::incident::Incident;
 use super::service::ServiceRecord;
+use super::slot::SlotRecord;
 use super::step::{Failure, StepRecord};
 use super::strain::MachineSample;
 use super::verdict::Verdict;
@@ -119,6 +120,9 @@ pub struct Record {
     pub accounts: Option<AccountsFate>,
     /// Services and what they used.
     pub services: Vec<ServiceRecord>,
+    /// The replication slots of the run's connectors.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slots: Vec<SlotRecord>,
     /// Checks in the order they were decided.
     pub checks: Vec<CheckRecord>,
     /// How available the machine was, about once a second.

@@ -63,6 +63,39 @@ pub struct ConsumeSlice {
     pub lag: BTreeMap<i32, i64>,
 }
 
+/// What a load of a database did in one slice of the run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct WriteSlice {
+    /// Transactions that the schedule wanted begun.
+    #[serde(skip_serializing_if = "none")]
+    pub due: u64,
+    /// Transactions whose commit was confirmed.
+    #[serde(skip_serializing_if = "none")]
+    pub committed: u64,
+    /// Rows that these reported as affected.
+    #[serde(skip_serializing_if = "none")]
+    pub rows: u64,
+    /// Transactions without effect: the server refused them, or their connection broke before the commit was asked for.
+    #[serde(skip_serializing_if = "none")]
+    pub failed: u64,
+    /// Transactions of which the outcome is not known.
+    #[serde(skip_serializing_if = "none")]
+    pub unknown: u64,
+}
+
+/// The changes of a database on their way to a reader, in one slice of the run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct FlowSlice {
+    /// Changes that were committed, and had to come.
+    #[serde(skip_serializing_if = "none")]
+    pub due: u64,
+    /// Changes that the reader had for the first time.
+    #[serde(skip_serializing_if = "none")]
+    pub arrived: u64,
+}
+
 impl ProduceSlice {
     /// So many messages were handed over at this time of the run.
     pub fn handed(&mut self, count: u64, now_us: u64) {
@@ -121,6 +154,36 @@ impl SliceSample for ConsumeSlice {
         if later.total_lag() > self.total_lag() {
             self.lag.clone_from(&later.lag);
         }
+    }
+
+    fn beside(&mut self, other: &Self) {
+        self.follow(other);
+    }
+}
+
+impl SliceSample for WriteSlice {
+    fn follow(&mut self, later: &Self) {
+        let fields = [
+            (&mut self.due, later.due),
+            (&mut self.committed, later.committed),
+            (&mut self.rows, later.rows),
+            (&mut self.failed, later.failed),
+            (&mut self.unknown, later.unknown),
+        ];
+        for (sum, more) in fields {
+            *sum = sum.saturating_add(more);
+        }
+    }
+
+    fn beside(&mut self, other: &Self) {
+        self.follow(other);
+    }
+}
+
+impl SliceSample for FlowSlice {
+    fn follow(&mut self, later: &Self) {
+        self.due = self.due.saturating_add(later.due);
+        self.arrived = self.arrived.saturating_add(later.arrived);
     }
 
     fn beside(&mut self, other: &Self) {

@@ -102,6 +102,9 @@ pub struct StepRecord {
     /// What a `sql` step that repeats statements measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<Box<WriteReport>>,
+    /// The connector that it made or changed, where its replication slot is looked at while the run lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captures: Option<String>,
     /// Whether the step itself held what it saw (an answer, an output, an archive) against what the scenario states: done, that is a
     /// check that passed, and failed, one that did not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -124,6 +127,8 @@ impl StepRecord {
             Work::ChangesRows
         } else if self.metrics.contains_key("effect_after") {
             Work::Disturbs
+        } else if self.captures.is_some() {
+            Work::Captures
         } else {
             Work::Other
         }

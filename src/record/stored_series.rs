@@ -3,7 +3,7 @@
 
 use super::counts::Counts;
 use super::series::{SLICE, SliceSample, TimeLine};
-use super::slices::{ConsumeSlice, ProduceSlice};
+use super::slices::{ConsumeSlice, FlowSlice, ProduceSlice, WriteSlice};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{DeserializeOwned, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeSeq;
@@ -29,6 +29,14 @@ impl Former for ProduceSlice {
 
 impl Former for ConsumeSlice {
     const SLICES: u64 = 10;
+}
+
+impl Former for WriteSlice {
+    const SLICES: u64 = 1;
+}
+
+impl Former for FlowSlice {
+    const SLICES: u64 = 1;
 }
 
 impl Former for Counts {

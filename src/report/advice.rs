@@ -223,8 +223,10 @@ fn number(record: &Record, step: &StepRecord, metric: &str) -> Option<f64> {
     }
 }
 
+/// The largest over all steps; of the time without an answer, over those that a broker answers.
 fn largest(record: &Record, metric: &str) -> Option<(f64, String)> {
-    let observations = record.steps.iter().map(|step| observe(record, step, metric, None, None));
+    let asked = record.steps.iter().filter(|step| metric != "unavailability" || step.produced.is_some());
+    let observations = asked.map(|step| observe(record, step, metric, None, None));
     let numbers = observations.filter_map(|observed| Some((observed.quantity()?.value, observed.brief())));
     numbers.max_by(|a, b| a.0.total_cmp(&b.0))
 }

@@ -5,7 +5,7 @@ use crate::environment::Lifecycle;
 use crate::judge::phases::{Phase, spans};
 use crate::record::latency::{LatencySummary, histogram};
 use crate::record::series::TimeLine;
-use crate::record::{ConsumeReport, ProduceReport, Record, ServiceSample, Unit};
+use crate::record::{ConsumeReport, ProduceReport, Record, ServiceSample, Unit, WriteReport};
 use std::collections::BTreeMap;
 
 /// Most points of a line; longer runs are drawn in coarser steps.
@@ -17,7 +17,7 @@ pub fn timeline(record: &Record) -> Timeline {
     let step = (end / POINTS).ceil().max(1.0) as u64;
     let panels = [rates(record, step), latencies(record, step), backlog(record, step), cpu(record, step)]
         .into_iter()
-        .chain([memory(record, step), disk(record, step)])
+        .chain([slots(record, step), memory(record, step), disk(record, step)])
         .flatten()
         .collect();
     Timeline { end, bands: bands(record), marks: marks(record), panels }
@@ -29,6 +29,10 @@ fn produced(record: &Record) -> impl Iterator<Item = &ProduceReport> {
 
 fn consumed(record: &Record) -> impl Iterator<Item = &ConsumeReport> {
     record.steps.iter().filter_map(|step| step.consumed.as_deref())
+}
+
+fn written(record: &Record) -> impl Iterator<Item = &WriteReport> {
+    record.steps.iter().filter_map(|step| step.written.as_deref())
 }
 
 /// Faults from the request to their undoing, and the recovery after each.
@@ -128,8 +132,7 @@ fn panel(id: &'static str, title: &'static str, note: &'static str, unit: Unit, 
 }
 
 fn rates(record: &Record, step: u64) -> Option<Panel> {
-    let (mut offered, mut acked, mut read, mut failed) =
-        (Bins::default(), Bins::default(), Bins::default(), Bins::default());
+    let [mut offered, mut acked, mut read, mut failed, mut committed] = [(); 5].map(|()| Bins::default());
     // What reaches beyond the run's end has no place on the axis.
     let last = record.run.duration;
     for report in produced(record) {
@@ -147,24 +150,37 @@ fn rates(record: &Record, step: u64) -> Option<Panel> {
         read.cover(step, first as f64 / 1e6, (until as f64 / 1e6).min(last));
         read.add(step, &report.timeline, |slice| slice.read);
     }
+    for report in written(record) {
+        let (start, end) = (report.start_us as f64 / 1e6, report.end_us as f64 / 1e6);
+        committed.cover(step, start, end.min(last));
+        failed.cover(step, start, end.min(last));
+        committed.add(step, &report.timeline, |slice| slice.committed);
+        failed.add(step, &report.timeline, |slice| slice.failed.saturating_add(slice.unknown));
+    }
     let bins = all_bins(record, step);
     let any_failed = failed.0.values().any(|(sum, _)| *sum > 0.0);
     let mut series = vec![
         Series::numbered("offered", 0, offered.rates(&bins)),
         Series::numbered("acknowledged", 1, acked.rates(&bins)),
         Series::numbered("read", 2, read.rates(&bins)),
+        Series::numbered("committed", 4, committed.rates(&bins)),
     ];
     if any_failed {
         series.push(Series::numbered("failed or unknown", 3, failed.rates(&bins)));
     }
-    let panel = panel("rate", "Rate", "messages per second", Unit::Rate, axis(&bins, step));
+    let of_database = written(record).next().is_some();
+    let note = if of_database { "messages and transactions per second" } else { "messages per second" };
+    let panel = panel("rate", "Rate", note, Unit::Rate, axis(&bins, step));
     panel.with(series)
 }
 
 fn latencies(record: &Record, step: u64) -> Option<Panel> {
     let sent: Vec<_> = produced(record).map(|report| &report.response_latency).collect();
+    let changes: Vec<_> = record.steps.iter().filter_map(|step| step.latencies.get("cdc_latency")).collect();
     let (note, all) = if sent.iter().any(|series| !series.is_empty()) {
         ("response time, due → acknowledged, by the time a message was due, log scale", sent)
+    } else if changes.iter().any(|series| !series.is_empty()) {
+        ("changes of the database, commit → reader, by the time of the commit, log scale", changes)
     } else {
         (
             "end to end, due → read, by the time a message was due, log scale",
@@ -227,6 +243,22 @@ fn backlog(record: &Record, step: u64) -> Option<Panel> {
     let line = |of: &BTreeMap<u64, f64>| bins.iter().map(|bin| of.get(bin).copied()).collect();
     let series = [Series::numbered("in flight", 0, line(&in_flight)), Series::numbered("lag", 1, line(&lag))];
     let panel = panel("backlog", "Backlog", "messages waiting", Unit::Count, axis(&bins, step));
+    panel.with(series)
+}
+
+/// How much of the database's log connectors had not confirmed.
+fn slots(record: &Record, step: u64) -> Option<Panel> {
+    let bins = all_bins(record, step);
+    let series = record.slots.iter().enumerate().map(|(number, slot)| {
+        let mut most: BTreeMap<u64, f64> = BTreeMap::new();
+        for (at, lag) in slot.samples.iter().filter_map(|sample| Some((sample.at, sample.lag?))) {
+            let bin = most.entry(at as u64 / step).or_default();
+            *bin = bin.max(lag as f64);
+        }
+        Series::numbered(slot.connector.clone(), number, bins.iter().map(|bin| most.get(bin).copied()).collect())
+    });
+    let note = "bytes of the database's log that a connector had not confirmed";
+    let panel = panel("slots", "Replication slots", note, Unit::Bytes, axis(&bins, step));
     panel.with(series)
 }
 

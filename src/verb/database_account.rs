@@ -1,5 +1,6 @@
 //! The database's account of a run, shared by all its `sql` steps, and the connectors that capture from it.
 
+use crate::accounting::changes::SettledPast;
 use crate::connect::ConnectorConfig;
 use crate::database::{Blind, ChangeAccount, CommittedTransaction, Database, DatabaseResult, Lsn};
 use crate::ground::lock;
@@ -23,8 +24,10 @@ pub struct Capture {
 /// The account so far.
 #[derive(Clone, Copy, Debug)]
 pub struct ChangesSoFar<'a> {
-    /// Every transaction.
+    /// Every transaction that is not settled.
     pub transactions: &'a [CommittedTransaction],
+    /// Those at the beginning that are settled for good.
+    pub settled: &'a SettledPast,
     /// Where the account begins and how far it was read.
     pub window: (Lsn, Lsn),
     /// What it does not know.
@@ -34,6 +37,7 @@ pub struct ChangesSoFar<'a> {
 struct Open {
     account: ChangeAccount,
     transactions: Vec<CommittedTransaction>,
+    settled: SettledPast,
 }
 
 type Shared = tokio::sync::Mutex<Option<Open>>;
@@ -65,7 +69,7 @@ impl Changes {
             empty => {
                 let account = ChangeAccount::open(database, name).await?;
                 tokio::spawn(read_on(Arc::downgrade(&self.open)));
-                empty.insert(Open { account, transactions: Vec::new() })
+                empty.insert(Open { account, transactions: Vec::new(), settled: SettledPast::default() })
             }
         };
         open.account.watch_all().await
@@ -87,7 +91,18 @@ impl Changes {
         open.transactions.extend(news);
         let blind = open.account.blind().await?;
         let window = (open.account.opened_at(), open.account.read_to());
-        Ok(Some(look(ChangesSoFar { transactions: &open.transactions, window, blind: &blind })))
+        let Open { transactions, settled, .. } = &*open;
+        Ok(Some(look(ChangesSoFar { transactions, settled, window, blind: &blind })))
+    }
+
+    /// Settles the beginning of the account for good, as far as `settle` can; `None` where no account is open. Nobody looks meanwhile.
+    pub async fn settle<R>(
+        &self,
+        settle: impl FnOnce(&mut SettledPast, &mut Vec<CommittedTransaction>) -> R,
+    ) -> Option<R> {
+        let mut guard = self.open.lock().await;
+        let open = guard.as_mut()?;
+        Some(settle(&mut open.settled, &mut open.transactions))
     }
 
     /// Closes the account: its slot and publications are dropped.

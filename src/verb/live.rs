@@ -53,6 +53,8 @@ pub trait LiveReader: LiveStep + Members {
     fn account(&self) -> Option<ReaderAccount>;
     /// What it keeps of the messages themselves.
     fn capture(&self) -> Option<Arc<Capture>>;
+    /// When it was prepared, in µs of the run.
+    fn started_us(&self) -> u64;
 }
 
 /// A step that writes to the database.
@@ -143,6 +145,13 @@ impl LiveSteps {
             Live::Program(program) => Some(program),
             Live::Sender(_) | Live::Reader(_) | Live::Writer(_) => None,
         }
+    }
+
+    /// The ids of all readers that have begun.
+    pub fn reader_ids(&self) -> Vec<String> {
+        let entries = self.entries();
+        let reads = |entry: &Entry| matches!(entry.attempts.last(), Some(Live::Reader(_)));
+        entries.iter().filter(|(_, entry)| reads(entry)).map(|(id, _)| id.clone()).collect()
     }
 
     /// Every load that has begun, in each of its attempts.

@@ -16,7 +16,7 @@ mod stop;
 pub use crate::record::metric::Work;
 pub use check::CheckContext;
 pub use context::StepContext;
-pub use database_account::{Capture, Changes};
+pub use database_account::{Capture, Changes, ChangesSoFar};
 pub use entry::{AnyStep, Nesting, Step, VerbEntry, entry};
 pub use facts::{CONTROL, Facts, Scope, ScopeStep};
 pub use live::{Live, LiveProgram, LiveReader, LiveSender, LiveStep, LiveSteps, LiveWriter, rate_since};

@@ -18,6 +18,8 @@ pub struct StepOutcome {
     pub consumed: Option<Box<ConsumeReport>>,
     /// What a load of a database measured.
     pub written: Option<Box<WriteReport>>,
+    /// The connector that it made or changed, where its replication slot is looked at.
+    pub captures: Option<String>,
     /// Whether it held what it saw against what the scenario states.
     pub judged: bool,
     /// Whatever else there is to report.
@@ -67,6 +69,7 @@ impl StepOutcome {
             produced: self.produced.clone(),
             consumed: self.consumed.clone(),
             written: self.written.clone(),
+            captures: self.captures.clone(),
             judged: self.judged,
             details: Value::Null,
         }

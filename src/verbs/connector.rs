@@ -16,7 +16,7 @@ use crate::database::Database;
 use crate::environment::{Grant, Needs, ServiceId};
 use crate::faults::Resource;
 use crate::text::Problem;
-use crate::verb::{CONTROL, Capture, CheckContext, Facts, Scope, Step, StepContext, StepError, StepOutcome};
+use crate::verb::{CONTROL, Capture, CheckContext, Facts, Scope, Step, StepContext, StepError, StepOutcome, Work};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -68,6 +68,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 impl Step for Connector {
     const VERB: &'static str = "connector";
     const MAY: &'static [Grant] = &[Grant::Connectors, Grant::Topics];
+    const WORK: Work = Work::Captures;
     const EXAMPLE: &'static str = "connector:\n  name: \"orders-${run.id}\"\n  debezium: { tables: [orders] }\n  config: { snapshot.mode: initial }";
 
     fn needs(&self) -> Needs {
@@ -142,7 +143,8 @@ impl Step for Connector {
             };
             cx.run.changes.streams_from(&self.name, streaming.await?);
         }
-        Ok(StepOutcome::default().details(deployed))
+        let captures = cx.run.changes.captures().contains_key(&self.name).then(|| self.name.clone());
+        Ok(StepOutcome { captures, ..StepOutcome::default().details(deployed) })
     }
 }
 

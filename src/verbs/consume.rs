@@ -12,13 +12,12 @@ use super::client;
 use super::metrics::MetricChecks;
 use super::rights::{self, Use};
 use super::topic::check_topic_name;
-use crate::debezium::{EnvelopeSchema, arrivals};
-use crate::delivery::arrive;
+use crate::debezium::EnvelopeSchema;
+use crate::delivery::{arrive, measure_flow};
 use crate::environment::{Grant, Needs};
 use crate::load::consume::{Capture, CommitMode as LoadCommit, ReadFrom as LoadFrom, ReadLimit as LoadUntil, Tap};
 use crate::load::{ConsumeJob, ConsumeSpec};
 use crate::record::Quantity;
-use crate::record::latency::LatencyRecorder;
 use crate::scenario::Guarantee;
 use crate::scenario::units::{Count, Length};
 use crate::text::{Origin, Problem};
@@ -81,6 +80,8 @@ pub struct Consume {
 
 /// How many messages of each class the account names; all are counted.
 const SAMPLES: usize = 100;
+/// Metrics of readers that decode changes.
+const CAPTURED: [&str; 4] = ["cdc_latency", "capture_latency", "publish_latency", "unavailability"];
 /// How long the drain may take.
 const DRAIN: Duration = Duration::from_secs(30);
 /// What a reader may take before its time limit, where nothing says when it ends.
@@ -258,7 +259,7 @@ fn not_reached(read: u64, total: u64, exhausted: bool) -> StepError {
 }
 
 /// Adds what the messages were: schema violations, and how long changes took from their commit.
-async fn measure(capture: &Capture, outcome: &mut StepOutcome, cx: &StepContext) {
+async fn measure(capture: &Arc<Capture>, outcome: &mut StepOutcome, cx: &StepContext) {
     let mut details = Map::new();
     if let Some((count, samples)) = capture.violations() {
         outcome.metrics.insert("schema_violations".to_owned(), Quantity::count(count));
@@ -268,29 +269,21 @@ async fn measure(capture: &Capture, outcome: &mut StepOutcome, cx: &StepContext)
         details.insert("schema_violations".to_owned(), json!(samples));
     }
     if capture.decodes() {
-        let clock = cx.run.clock;
-        let detail = cx.run.recorder.detail();
-        let measured = cx.run.changes.read(|seen| {
-            capture.events(|events| {
-                let [mut whole, mut captured] = [detail, detail].map(|detail| LatencyRecorder::kept_by(detail.clone()));
-                for arrival in arrivals(seen.transactions, events) {
-                    let committed_us = u64::try_from(arrival.committed_us - clock.epoch_us()).unwrap_or(0);
-                    whole.record(committed_us, arrival.read_us - arrival.committed_us);
-                    if let Some(connector_us) = arrival.connector_us {
-                        captured.record(committed_us, connector_us - arrival.committed_us);
-                    }
+        let start_us = outcome.consumed.as_ref().map_or(0, |report| report.start_us);
+        match measure_flow(&cx.run, capture, start_us).await {
+            Ok(Some(measured)) => {
+                let latencies = [
+                    ("cdc_latency", measured.whole),
+                    ("capture_latency", measured.captured),
+                    ("publish_latency", measured.published),
+                ];
+                outcome.latencies.extend(latencies.map(|(name, series)| (name.to_owned(), series)));
+                if let Some(report) = &mut outcome.consumed {
+                    report.changes = Some(Box::new(measured.flow));
                 }
-                (whole.snapshot(), captured.snapshot())
-            })
-        });
-        match tokio::time::timeout(DRAIN, measured).await {
-            Ok(Ok(Some((whole, captured)))) => {
-                outcome.latencies.insert("cdc_latency".to_owned(), whole);
-                outcome.latencies.insert("capture_latency".to_owned(), captured);
             }
-            Ok(Ok(None)) => {}
-            Ok(Err(error)) => cx.run.recorder.warn(format!("the latency of changes cannot be measured: {error}")),
-            Err(_) => cx.run.recorder.warn("the latency of changes cannot be measured: the database does not answer"),
+            Ok(None) => {}
+            Err(why) => cx.run.recorder.warn(format!("when changes came to `{}` is not known: {why}", cx.id)),
         }
     }
     if !details.is_empty() {
@@ -316,7 +309,7 @@ impl Consume {
         }
         if self.decode.is_none() {
             let only = "only a reader with `decode: debezium` measures it";
-            lacks.extend([("cdc_latency", only), ("capture_latency", only)]);
+            lacks.extend(CAPTURED.map(|name| (name, only)));
         }
         if self.schema.is_none() {
             lacks.insert("schema_violations", "only a reader with a `schema` counts them");

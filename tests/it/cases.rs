@@ -55,8 +55,8 @@ cases! {
         k48_deleted_is_not_superseded
         k49_recovery_of_a_load_that_met_nothing
         k50_idle_members_of_the_new_protocol
-        k51_only_under_another_key
-        k52_recreated_under_a_committed_reader
+        k54_only_under_another_key
+        k55_recreated_under_a_committed_reader
         r41_fenced
         r53_tombstones
         r54_past_timestamps
@@ -155,6 +155,9 @@ cases! {
         k45_paused_for_a_moment
         k46_two_of_three_cut_off
         k47_static_member_killed_in_the_new_protocol
+        k51_offsets_of_a_connector_reset
+        k52_columns_change_while_rows_flow
+        k53_rows_before_a_connector_without_snapshot
         r02_decimal_string
         r04_time_key
         r05_unwrap

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use tokio_postgres::types::Type;
 
 /// Key, value, and the change it carries (transaction, change).
-type Record = (Value, Option<Value>, Option<(usize, usize)>);
+pub(super) type Record = (Value, Option<Value>, Option<(usize, usize)>);
 
-struct World {
-    transactions: Vec<CommittedTransaction>,
-    records: Vec<Record>,
+pub(super) struct World {
+    pub(super) transactions: Vec<CommittedTransaction>,
+    pub(super) records: Vec<Record>,
 }
 
 fn relation() -> Arc<Relation> {
@@ -34,7 +34,7 @@ fn relation() -> Arc<Relation> {
     Arc::new(Relation { name: TableName::new("public", "orders"), columns, ancestors: Vec::new(), full: false })
 }
 
-fn envelope(op: &str, key: i64, name: Option<&str>, xid: u32, lsn: u64, snapshot: &str) -> Value {
+pub(super) fn envelope(op: &str, key: i64, name: Option<&str>, xid: u32, lsn: u64, snapshot: &str) -> Value {
     let row = |name: &str| json!({"id": key, "name": name});
     json!({
         "op": op, "before": if op == "d" { json!({"id": key}) } else { Value::Null }, "after": name.map(row), "ts_ms": 1,
@@ -44,7 +44,7 @@ fn envelope(op: &str, key: i64, name: Option<&str>, xid: u32, lsn: u64, snapshot
 }
 
 /// A history of transactions over few keys, and the records that carry it without fault.
-fn world(rng: &mut StdRng) -> World {
+pub(super) fn world(rng: &mut StdRng) -> World {
     let relation = relation();
     let mut rows: BTreeMap<i64, u32> = BTreeMap::new();
     let mut world = World { transactions: Vec::new(), records: Vec::new() };
@@ -90,7 +90,7 @@ fn world(rng: &mut StdRng) -> World {
     world
 }
 
-fn read(records: &[Record]) -> Vec<ReadEvent> {
+pub(super) fn read(records: &[Record]) -> Vec<ReadEvent> {
     let bytes = |value: &Value| value.to_string().into_bytes();
     records
         .iter()
@@ -109,7 +109,7 @@ fn settle(transactions: &[CommittedTransaction], events: &[ReadEvent]) -> Reconc
     settle_as(transactions, events, true, None)
 }
 
-fn rules() -> CaptureRules {
+pub(super) fn rules() -> CaptureRules {
     let config = [("topic.prefix", "cdc"), ("plugin.name", "pgoutput")];
     let config: ConnectorConfig = config.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     CaptureRules::of("c", &config, PublicationFacts::Unknown)
@@ -135,6 +135,7 @@ fn settle_with(
     let connectors = [ScopedConnector { rules: &rules, confirmed, streaming_from: None }];
     let expectation = Expectation {
         transactions,
+        settled: None,
         window: (Lsn(0), Lsn(u64::MAX)),
         blind: &blind,
         claimed,

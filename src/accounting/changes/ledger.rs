@@ -10,7 +10,7 @@ use super::reconciliation::{Reconciliation, RowAnomaly, RowClass, VERSION};
 use super::scope::{ConnectorScope, Expectation, Owed, concerns};
 use super::snapshot::SnapshotRows;
 use crate::database::{CommittedTransaction, Lsn, RowChange, RowOp, TableName};
-use crate::debezium::{ChangeEvent, Form, Op, ReadEvent, ReadKind};
+use crate::debezium::{ChangeEvent, Form, Op, ReadEvent, ReadKind, Snapshot};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -53,6 +53,10 @@ pub(super) struct ConnectorLane<'a> {
     pub(super) latest: HashMap<(&'a TableName, &'a str), usize>,
     /// The furthest change that arrived as an event of its own.
     pub(super) last_streamed: Option<usize>,
+    /// The first change in order of commit that did.
+    pub(super) first_streamed: Option<usize>,
+    /// Position at which it was known to stream.
+    pub(super) streaming_from: Option<Lsn>,
     /// Where the next event is probably at home.
     pub(super) next: usize,
     /// The topics of its records, where they are no envelopes.
@@ -74,6 +78,8 @@ pub(super) struct ChangeLedger<'a> {
     pub(super) bereaved: HashMap<Place, RowAnomaly>,
     /// Index in `result.replays` of the stretch that is going on in a partition.
     pub(super) replaying: HashMap<(Arc<str>, i32), usize>,
+    /// Places of settled changes of which copies came.
+    pub(super) again: HashSet<usize>,
     pub(super) result: Reconciliation,
 }
 
@@ -106,6 +112,8 @@ impl<'a> ChangeLedger<'a> {
             snapshot: None,
             latest: HashMap::new(),
             last_streamed: None,
+            first_streamed: None,
+            streaming_from: connector.streaming_from,
             next: 0,
             writes: HashSet::new(),
         });
@@ -117,6 +125,7 @@ impl<'a> ChangeLedger<'a> {
             seen: HashMap::new(),
             bereaved: HashMap::new(),
             replaying: HashMap::new(),
+            again: HashSet::new(),
             result: Reconciliation { version: VERSION, drained: expectation.drained, ..Reconciliation::default() },
         };
         for transaction in expectation.transactions {
@@ -126,6 +135,7 @@ impl<'a> ChangeLedger<'a> {
             lane.writes = lane.topics();
         }
         ledger.result.sheet.read = events.len() as u64;
+        ledger.count_settled();
         ledger
     }
 
@@ -164,7 +174,8 @@ impl<'a> ChangeLedger<'a> {
     }
 
     fn take<'e>(&mut self, read: &'e ReadEvent, snapshots: &mut [SnapshotRows<'e>], flat: &mut [Vec<&'e ReadEvent>]) {
-        if !self.seen.entry((read.topic.clone(), read.partition)).or_default().insert(read.offset) {
+        let settled = self.expectation.settled.is_some_and(|settled| settled.has_read(read));
+        if settled || !self.seen.entry((read.topic.clone(), read.partition)).or_default().insert(read.offset) {
             self.result.sheet.redelivered += 1;
             self.note(RowClass::Redelivered, || at_record(read, RowClass::Redelivered, String::new()));
             return;
@@ -197,7 +208,11 @@ impl<'a> ChangeLedger<'a> {
             return;
         };
         self.tombstone_due(read, event, index);
+        if event.source.snapshot == Snapshot::No && self.is_again(read, event) {
+            return;
+        }
         if event.op == Op::Read {
+            self.snapshot_after_settled(event.source.table());
             self.result.snapshot_rows += 1;
             self.result.sheet.snapshot_rows += 1;
             snapshots[index].add(read, event);

@@ -3,6 +3,7 @@
 mod anomalies;
 mod closing;
 mod content;
+mod courses;
 mod flat;
 mod ledger;
 mod packed_rows;
@@ -10,17 +11,23 @@ mod placing;
 mod reconciliation;
 mod rows;
 mod scope;
+mod settled;
 mod settlement;
+mod settling;
 mod sheet;
 mod snapshot;
 mod tally;
 mod written;
 
+#[cfg(test)]
+pub use courses::ChangeCourse;
+pub use courses::{Courses, courses, oldest_unconfirmed};
 pub use ledger::reconcile;
 pub use packed_rows::{NotStored, PackedRows};
 pub use reconciliation::{Reconciliation, RowAnomaly, RowClass};
 pub use rows::written;
 pub use scope::{Expectation, ScopedConnector};
+pub use settled::{SettledPast, SettlingBudget};
 pub use settlement::{ChangeBasis, ChangeSettlement, Figure, FigureCheck};
 pub use sheet::{Excuse, Gap, NotCompared};
 pub use tally::Tally;
@@ -28,8 +35,12 @@ pub use tally::Tally;
 pub use {reconciliation::ChangeCounts, sheet::ChangeSheet, stored_tests::stored_example};
 
 #[cfg(test)]
+mod courses_tests;
+#[cfg(test)]
 mod history_tests;
 #[cfg(test)]
 mod oracle;
+#[cfg(test)]
+mod settled_tests;
 #[cfg(test)]
 mod stored_tests;

@@ -47,6 +47,7 @@ impl ChangeLedger<'_> {
         }
         lane_ref.next = index + 1;
         lane_ref.last_streamed = lane_ref.last_streamed.max(Some(index));
+        lane_ref.first_streamed = Some(lane_ref.first_streamed.map_or(index, |first| first.min(index)));
         if own_key && told.op == Some(Op::Update) && !fit.op {
             // And an update of the table's key that leaves the record's key alone is told as an update.
             let lsn = lane_ref.entries[index].change.lsn;
@@ -128,7 +129,8 @@ impl ChangeLedger<'_> {
                 self.result.gap(Some(table), reason, 0, 1);
                 return;
             }
-            let known = self.tables.contains(table) || self.ancestor_is_known(table);
+            let settled = self.expectation.settled.is_some_and(|settled| settled.has_table(table));
+            let known = settled || self.tables.contains(table) || self.ancestor_is_known(table);
             if !known && !self.tables.is_empty() && told.op != Some(Op::Truncate) {
                 self.result.gap(Some(table), "the account of the database has no changes of it", 0, 1);
                 return;
@@ -149,7 +151,7 @@ impl ChangeLedger<'_> {
             .any(|change| change.relation.ancestors.contains(table))
     }
 
-    fn replayed(&mut self, read: &ReadEvent, lsn: Lsn) {
+    pub(super) fn replayed(&mut self, read: &ReadEvent, lsn: Lsn) {
         let replays = &mut self.result.replays;
         let index = *self.replaying.entry((read.topic.clone(), read.partition)).or_insert_with(|| {
             replays.push(Replay {

@@ -28,7 +28,9 @@ const MOST_SAMPLES: usize = 1000;
 /// # Errors
 /// Where there is more than is stored.
 pub fn written(expectation: &Expectation<'_>, events: &[ReadEvent]) -> Result<Vec<u8>, NotStored> {
-    if expectation.connectors.len() > MOST_CONNECTORS {
+    // Of what is settled only sums are left.
+    let settled = expectation.settled.is_some_and(|settled| !settled.is_empty());
+    if settled || expectation.connectors.len() > MOST_CONNECTORS {
         return Err(NotStored::TooMany);
     }
     let written = Writer::of(expectation, events)?.written(expectation);
@@ -217,6 +219,7 @@ impl ChangeRows {
             .collect();
         let expectation = Expectation {
             transactions: &self.transactions,
+            settled: None,
             window: self.window,
             blind: &self.blind,
             claimed: self.claimed.as_ref(),

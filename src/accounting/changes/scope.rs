@@ -1,5 +1,6 @@
 //! Which changes have to arrive with which connector.
 
+use super::settled::SettledPast;
 use crate::database::{Blind, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};
 use crate::debezium::{CaptureRules, Duty, Form, ReadEvent, ReadKind};
 use std::cell::RefCell;
@@ -24,6 +25,8 @@ pub struct ScopedConnector<'a> {
 pub struct Expectation<'a> {
     /// The account: everything that was committed, by whomever, in order of commit.
     pub transactions: &'a [CommittedTransaction],
+    /// Changes at the beginning of the account that are settled for good; they are not among the transactions.
+    pub settled: Option<&'a SettledPast>,
     /// Where the account begins and how far it was read. Events outside are nobody's phantoms.
     pub window: (Lsn, Lsn),
     /// What the account does not know.
@@ -216,7 +219,11 @@ pub(super) fn concerns(rules: &CaptureRules, name: &str) -> bool {
 
 impl Expectation<'_> {
     pub(super) fn claims(&self, transaction: &CommittedTransaction) -> bool {
-        self.claimed.is_none_or(|claimed| claimed.contains(&transaction.xid))
+        self.claims_id(transaction.xid)
+    }
+
+    pub(super) fn claims_id(&self, xid: u32) -> bool {
+        self.claimed.is_none_or(|claimed| claimed.contains(&xid))
     }
 
     /// Of the connectors that are known, those whose records may be in the topics that were read; where a topic has no such connector,
@@ -237,6 +244,7 @@ impl Expectation<'_> {
                 let scope = ConnectorScope::new(connector.rules, self.topics, events);
                 let outbox = matches!(connector.rules.form(), Form::Outbox(_));
                 outbox
+                    || self.settled.is_some_and(|settled| !settled.is_empty())
                     || !scope.seen.is_empty()
                     || relations.values().any(|relation| scope.place(relation) != Place::Elsewhere)
             })

@@ -127,6 +127,7 @@ impl World {
             .collect();
         let expectation = Expectation {
             transactions: &self.transactions,
+            settled: None,
             window: (Lsn(0), Lsn(1000)),
             blind: &self.blind,
             claimed: Some(&self.claimed),

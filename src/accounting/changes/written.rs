@@ -243,7 +243,7 @@ impl<'a> WrittenEnvelope<'a> {
             Arc::clone(origins.get(self.origin).ok_or("an event is of a table that the accounts do not list")?);
         let [key, before, after] = [self.key, self.before, self.after].map(|image| image.map(Cow::into_owned));
         let Self { op, tx_id, lsn, ts_us, snapshot, .. } = self;
-        let source = ChangeSource { origin, tx_id, lsn, ts_us, snapshot, sequence: [None; 2] };
+        let source = ChangeSource { origin, tx_id, lsn, ts_us, snapshot, last_of_snapshot: false, sequence: [None; 2] };
         Ok(ChangeEvent { key, op, before, after, source, ts_us: None, transaction: None })
     }
 }

@@ -6,6 +6,7 @@
 mod filters;
 mod pattern;
 mod settings;
+mod snapshots;
 mod source;
 mod transforms;
 
@@ -17,6 +18,7 @@ use crate::connect::ConnectorConfig;
 use crate::database::{Publication, Relation, RowOp, TableName};
 use filters::{ColumnFilter, KeyColumns, TableFilter};
 use serde::{Deserialize, Serialize};
+use snapshots::SnapshotFilter;
 use transforms::{Route, Transforms};
 
 /// What has to become of a change.
@@ -59,6 +61,7 @@ pub struct CaptureRules {
     tables: TableFilter,
     columns: ColumnFilter,
     keys: KeyColumns,
+    snapshots: SnapshotFilter,
     skipped: Vec<String>,
     skips_unchanged: bool,
     transforms: Transforms,
@@ -90,7 +93,11 @@ impl CaptureRules {
             .changes_values
             .clone()
             .or_else(|| strange.first().cloned())
-            .or_else(|| get("converters").map(|names| format!("converters={names}")));
+            .or_else(|| get("converters").map(|names| format!("converters={names}")))
+            .or_else(|| {
+                let adjusted = get("field.name.adjustment.mode").filter(|mode| *mode != "none")?;
+                Some(format!("field.name.adjustment.mode={adjusted}"))
+            });
         let pgoutput = get("plugin.name").unwrap_or("decoderbufs") == "pgoutput";
         Self {
             connector: connector.to_owned(),
@@ -102,6 +109,7 @@ impl CaptureRules {
             tables: TableFilter::of(config),
             columns: ColumnFilter::of(config),
             keys: KeyColumns::of(config),
+            snapshots: SnapshotFilter::of(config),
             skipped: skipped.split(',').map(|op| op.trim().to_owned()).collect(),
             skips_unchanged: get("skip.messages.without.change") == Some("true"),
             transforms,
@@ -286,6 +294,16 @@ impl CaptureRules {
     /// Whether the records of a table have a key that is not the table's (`message.key.columns`).
     pub fn has_own_key(&self, table: &TableName) -> bool {
         self.keys.concern(table)
+    }
+
+    /// The setting by which rows that were there before the connector may never come, if there is one.
+    pub fn leaves_out_of_snapshots(&self, table: &TableName) -> Option<String> {
+        let setting = self.snapshots.leaves_out(table)?;
+        Some(format!(
+            "{setting} of connector {} may leave out rows that were there before it streamed; let a snapshot take them, \
+             or change rows only once it streams",
+            self.connector
+        ))
     }
 
     /// Whether a row in an event has every column that is not left out.

@@ -3,12 +3,13 @@
 use crate::connect::ConnectorConfig;
 
 /// Settings of the connector and its converters.
-const OWN: [&str; 26] = [
+const OWN: [&str; 30] = [
     "binary.handling.mode",
     "column.exclude.list",
     "column.include.list",
     "converters",
     "decimal.handling.mode",
+    "field.name.adjustment.mode",
     "interval.handling.mode",
     "key.converter",
     "message.key.columns",
@@ -18,6 +19,9 @@ const OWN: [&str; 26] = [
     "skip.messages.without.change",
     "skipped.operations",
     "slot.name",
+    "snapshot.include.collection.list",
+    "snapshot.mode",
+    "snapshot.select.statement.overrides",
     "table.exclude.list",
     "table.include.list",
     "time.precision.mode",

@@ -25,6 +25,7 @@ fn step(id: &str, verb: &str, started: u64, ended: u64) -> StepRecord {
         produced: None,
         consumed: None,
         written: None,
+        captures: None,
         judged: false,
         details: serde_json::Value::Null,
     }
@@ -172,6 +173,34 @@ fn a_load_of_the_database_recovers_with_its_first_commit() {
     assert_eq!(committed(&write(20, 20, None), &COURSE), Recovered::At(10.0));
     assert_eq!(committed(&write(4, 30, Some((5, None))), &COURSE), Recovered::Never(30.0));
     assert_eq!(committed(&write(4, 4, None), &COURSE), Recovered::NotConcerned);
+}
+
+#[test]
+fn a_reader_of_changes_is_back_with_the_first_change_that_was_due() {
+    // Committed four times a second until 8 s, again from `commits` on; what waited arrives at `arrives`.
+    let told = |commits: &[u64], gap: Option<(u64, Option<u64>)>, last: u64| {
+        let mut flow = ChangeFlow {
+            due: 32,
+            arrived: 32,
+            last_arrival_us: Some(last * S),
+            looked_us: 20 * S,
+            gaps: gap
+                .map(|(from, to)| AckGap { start_us: from * S, end_us: to.map(|to| to * S) })
+                .into_iter()
+                .collect(),
+            ..ChangeFlow::default()
+        };
+        commits.iter().for_each(|at| flow.timeline.at(at * S).due += 1);
+        let report = ConsumeReport { topic: "t".to_owned(), changes: Some(Box::new(flow)), ..ConsumeReport::default() };
+        let reader = StepRecord { consumed: Some(Box::new(report)), ended: 20.0, ..step("reader", "consume", 0, 20) };
+        // No `sql` step is known: others write to the database.
+        observed("connect", 11.0, vec![reader])
+    };
+    assert!(is(&told(&[1, 9, 10], Some((9, Some(16))), 19), 5.0));
+    assert!(told(&[1, 9, 10], Some((9, None)), 8).is_open(), "what waits has not come back");
+    assert!(is(&told(&[1, 10, 12], None, 13), 0.0));
+    let nothing = told(&[1, 18], None, 19);
+    assert!(matches!(&nothing, Observed::Unknown { reason } if reason.contains("nothing for it to read")), "{nothing}");
 }
 
 #[test]

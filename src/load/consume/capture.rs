@@ -3,7 +3,7 @@
 use super::Tapped;
 use crate::debezium::{EnvelopeSchema, EventDecoder, ReadEvent, Violation};
 use crate::ground::lock;
-use crate::record::RunClock;
+use crate::record::{ChangeFlow, RunClock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -25,6 +25,8 @@ struct Kept {
     decoder: EventDecoder,
     events: Vec<ReadEvent>,
     violation_samples: Vec<String>,
+    /// How its changes came to it, as it was last looked at.
+    flow: Option<ChangeFlow>,
 }
 
 impl Capture {
@@ -83,6 +85,32 @@ impl Capture {
     /// Looks at the events so far, in the order of reading.
     pub fn events<R>(&self, look: impl FnOnce(&[ReadEvent]) -> R) -> R {
         look(&self.kept().events)
+    }
+
+    /// How many events there are.
+    pub fn len(&self) -> usize {
+        self.kept().events.len()
+    }
+
+    /// Takes events out: `settle` sees them all, in the order of reading, and leaves those that stay. What is read meanwhile comes behind
+    /// them.
+    pub fn settle<R>(&self, settle: impl FnOnce(&mut Vec<ReadEvent>) -> R) -> R {
+        let mut events = std::mem::take(&mut self.kept().events);
+        let result = settle(&mut events);
+        let mut kept = self.kept();
+        events.append(&mut kept.events);
+        kept.events = events;
+        result
+    }
+
+    /// How its changes came to it so far; `None`: that is not known now.
+    pub fn flows(&self, flow: Option<ChangeFlow>) {
+        self.kept().flow = flow;
+    }
+
+    /// How its changes came to it, as it was last looked at.
+    pub fn flow(&self) -> Option<ChangeFlow> {
+        self.kept().flow.clone()
     }
 
     /// Messages that broke the schema, with the first of them; `None` where there is no schema.

@@ -28,6 +28,11 @@ pub struct Onlooker {
 }
 
 impl Onlooker {
+    /// When the reader was prepared, in µs of the run.
+    pub(crate) fn start_us(&self) -> u64 {
+        self.start_us
+    }
+
     /// What the reader measured up to `now_us` of the run, latencies excepted.
     pub(crate) fn so_far(&self, now_us: u64) -> ConsumeReport {
         let (books, live) = (self.shared.books(), &self.shared.live);
@@ -216,6 +221,7 @@ impl ConsumeJob {
             health: Default::default(),
             effective_config: self.effective_config.clone(),
             fatal: books.fatal,
+            changes: None,
         };
         report.health.finish(self.cpu_us, end_us.saturating_sub(self.start_us));
         (report, books.account)

@@ -41,8 +41,29 @@ const READ: &[(&str, Option<&str>, &str)] = &[
     ("read_rate", None, "read per second"),
     ("end_to_end_latency", Some("p50"), "end to end p50"),
     ("end_to_end_latency", Some("p99"), "end to end p99"),
+    ("capture_latency", Some("p50"), "commit → connector p50"),
+    ("publish_latency", Some("p50"), "connector → reader p50"),
+    ("cdc_latency", Some("p50"), "commit → reader p50"),
+    ("cdc_latency", Some("p99"), "commit → reader p99"),
+    ("unavailability", None, "no change arrived"),
     ("max_lag", None, "largest lag"),
     ("rebalances", None, "rebalances"),
+];
+
+/// The same of loads of a database.
+const WRITTEN: &[(&str, Option<&str>, &str)] = &[
+    ("committed", None, "committed"),
+    ("commit_rate", None, "committed per second"),
+    ("statement_latency", Some("p50"), "due → committed p50"),
+    ("statement_latency", Some("p99"), "due → committed p99"),
+    ("unavailability", None, "unavailable"),
+];
+
+/// The same of connectors.
+const SLOT: &[(&str, Option<&str>, &str)] = &[
+    ("slot_lag", None, "log behind at most"),
+    ("slot_lag_time", None, "unconfirmed for at most"),
+    ("slot_retained", None, "log kept at most"),
 ];
 
 /// The same of faults.
@@ -60,6 +81,8 @@ pub fn figures(record: &Record) -> Vec<Figure> {
         let rows = match (&step.produced, &step.consumed) {
             (Some(_), _) => SENT,
             (_, Some(_)) => READ,
+            _ if step.written.is_some() => WRITTEN,
+            _ if step.captures.is_some() => SLOT,
             _ if record.faults.iter().any(|fault| fault.step == step.id) => FAULT,
             _ if step.metrics.contains_key("ready_after") => FAULT,
             _ => continue,

@@ -50,6 +50,42 @@ const CONSUMED: Rows = &[
     ("largest lag", "max_lag", None),
 ];
 
+/// A reader that decodes the changes of a database.
+const CAPTURED: Rows = &[
+    ("read", "read", None),
+    ("commit → connector p50", "capture_latency", Some("p50")),
+    ("commit → connector p99", "capture_latency", Some("p99")),
+    ("connector → reader p50", "publish_latency", Some("p50")),
+    ("connector → reader p99", "publish_latency", Some("p99")),
+    ("commit → reader p50", "cdc_latency", Some("p50")),
+    ("commit → reader p95", "cdc_latency", Some("p95")),
+    ("commit → reader p99", "cdc_latency", Some("p99")),
+    ("commit → reader max", "cdc_latency", Some("max")),
+    ("no change arrived", "unavailability", None),
+    ("largest lag", "max_lag", None),
+];
+
+/// A step that repeats statements.
+const WRITTEN: Rows = &[
+    ("committed", "committed", None),
+    ("committed per second", "commit_rate", None),
+    ("due → committed p50", "statement_latency", Some("p50")),
+    ("due → committed p95", "statement_latency", Some("p95")),
+    ("due → committed p99", "statement_latency", Some("p99")),
+    ("due → committed max", "statement_latency", Some("max")),
+    ("failed", "failed", None),
+    ("unknown", "unknown", None),
+    ("unavailable", "unavailability", None),
+];
+
+/// A connector, by its replication slot.
+const SLOT: Rows = &[
+    ("log behind", "slot_lag", None),
+    ("unconfirmed for", "slot_lag_time", None),
+    ("log kept", "slot_retained", None),
+    ("slot not read for", "slot_idle_time", None),
+];
+
 pub(super) fn tables(record: &Record) -> Vec<PhaseTable> {
     let phases: Vec<_> =
         Phase::ALL.into_iter().map(|phase| (phase, spans(record, phase))).filter(|(_, of)| !of.is_empty()).collect();
@@ -77,9 +113,12 @@ pub(super) fn tables(record: &Record) -> Vec<PhaseTable> {
     record
         .steps
         .iter()
-        .filter_map(|step| match (&step.produced, &step.consumed) {
-            (Some(_), _) => Some(table(step, PRODUCED)),
-            (_, Some(_)) => Some(table(step, CONSUMED)),
+        .filter_map(|step| match (&step.produced, &step.consumed, &step.written) {
+            (Some(_), ..) => Some(table(step, PRODUCED)),
+            (_, Some(report), _) if report.changes.is_some() => Some(table(step, CAPTURED)),
+            (_, Some(_), _) => Some(table(step, CONSUMED)),
+            (.., Some(_)) => Some(table(step, WRITTEN)),
+            _ if step.captures.is_some() => Some(table(step, SLOT)),
             _ => None,
         })
         .collect()

@@ -150,7 +150,8 @@ impl LiveStep for Reader {
     }
 
     fn so_far(&self, now_us: u64) -> StepOutcome {
-        let report = Box::new(self.onlooker.so_far(now_us));
+        let mut report = Box::new(self.onlooker.so_far(now_us));
+        report.changes = self.capture.as_ref().and_then(|capture| capture.flow()).map(Box::new);
         StepOutcome { consumed: Some(report), ..StepOutcome::default() }
     }
 }
@@ -188,6 +189,10 @@ impl LiveReader for Reader {
 
     fn capture(&self) -> Option<Arc<Capture>> {
         self.capture.clone()
+    }
+
+    fn started_us(&self) -> u64 {
+        self.onlooker.start_us()
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::Checked;
 use crate::connect::short_trace;
-use crate::record::{CheckOutcome, Demand, Observed, Quantity, Unit};
+use crate::delivery::SlotWatch;
+use crate::record::{CheckOutcome, Demand, Observed, Quantity, SlotSample, Unit};
 use crate::scenario::predicate::Predicate;
-use crate::scenario::units::Count;
+use crate::scenario::units::{Bytes, Count, Length};
 use crate::text::{Problem, did_you_mean};
 use crate::verb::{CheckContext, StepContext, StepError};
 use crate::verbs::connector::redactor;
@@ -38,6 +39,19 @@ pub struct ConnectorSubject {
     #[serde(default)]
     #[schemars(with = "Option<Predicate<Count>>")]
     offsets: Option<Value>,
+    /// Bytes of the database's log behind what it has confirmed to its replication slot, now.
+    #[serde(default)]
+    #[schemars(with = "Option<Predicate<Bytes>>")]
+    slot_lag: Option<Value>,
+    /// For how long, as of now, the oldest committed change has waited that it has to deliver and has not confirmed. Debezium confirms a
+    /// transaction with its next record: without `heartbeat.interval.ms` the last one before a pause waits as long as the pause.
+    #[serde(default)]
+    #[schemars(with = "Option<Predicate<Length>>")]
+    slot_lag_time: Option<Value>,
+    /// Bytes of log that the database keeps for its replication slot, now.
+    #[serde(default)]
+    #[schemars(with = "Option<Predicate<Bytes>>")]
+    slot_retained: Option<Value>,
 }
 
 const STATES: [&str; 6] = ["RUNNING", "PAUSED", "STOPPED", "FAILED", "UNASSIGNED", "RESTARTING"];
@@ -45,17 +59,52 @@ const STATES: [&str; 6] = ["RUNNING", "PAUSED", "STOPPED", "FAILED", "UNASSIGNED
 const TRACE_LINES: usize = 8;
 
 impl ConnectorSubject {
-    fn numbers(&self) -> [(&'static str, &Option<Value>); 4] {
+    fn numbers(&self) -> [(&'static str, Unit, &Option<Value>); 7] {
         [
-            ("tasks", &self.tasks),
-            ("running_tasks", &self.running_tasks),
-            ("failed_tasks", &self.failed_tasks),
-            ("offsets", &self.offsets),
+            ("tasks", Unit::Count, &self.tasks),
+            ("running_tasks", Unit::Count, &self.running_tasks),
+            ("failed_tasks", Unit::Count, &self.failed_tasks),
+            ("offsets", Unit::Count, &self.offsets),
+            ("slot_lag", Unit::Bytes, &self.slot_lag),
+            ("slot_lag_time", Unit::Duration, &self.slot_lag_time),
+            ("slot_retained", Unit::Bytes, &self.slot_retained),
         ]
     }
 
+    /// What its slot is like now; nothing where no figure of it is asked for.
+    async fn slot(&self, cx: &mut StepContext) -> Result<Option<SlotSample>, StepError> {
+        if self.slot_lag.is_none() && self.slot_lag_time.is_none() && self.slot_retained.is_none() {
+            return Ok(None);
+        }
+        let run = cx.run.clone();
+        let mut watch = SlotWatch::default();
+        let seen = cx.unless_stopped(watch.look(&run)).await?;
+        Ok(seen.into_iter().find(|seen| seen.connector == self.name).map(|seen| seen.sample))
+    }
+
+    /// A figure of its slot.
+    fn of_slot(&self, field: &str, slot: Option<&SlotSample>, cx: &StepContext) -> Observed {
+        let Some(slot) = slot else {
+            return Observed::unknown(match cx.run.changes.captures().contains_key(&self.name) {
+                true => "its slot could not be looked at: the database does not answer",
+                false => "its slot is not known: it was neither made nor changed by a `connector` step of this run",
+            });
+        };
+        let (figure, lacks) = match field {
+            // A u64 of bytes is far below what an f64 holds exactly.
+            "slot_lag" => (slot.lag.map(|bytes| Quantity::new(bytes as f64, Unit::Bytes)), "it has confirmed nothing"),
+            "slot_lag_time" => (
+                slot.lag_time.map(Quantity::seconds),
+                "what was committed is not known: a `sql` step and a reader with `decode: debezium` open the account",
+            ),
+            _ => (slot.retained.map(|bytes| Quantity::new(bytes as f64, Unit::Bytes)), "it keeps no place in the log"),
+        };
+        let unknown = || Observed::unknown(format!("its slot ({}) does not tell: {lacks}", slot.status));
+        figure.map_or_else(unknown, Observed::Number)
+    }
+
     pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
-        if self.state.is_none() && self.numbers().iter().all(|(_, value)| value.is_none()) {
+        if self.state.is_none() && self.numbers().iter().all(|(.., value)| value.is_none()) {
             cx.report(pointer, Problem::new("nothing-expected", format!("`connector: {}` states no check", self.name)));
         }
         if let Some(state) = &self.state
@@ -68,9 +117,9 @@ impl ConnectorSubject {
             };
             cx.report(&format!("{pointer}/state"), problem);
         }
-        for (field, value) in self.numbers() {
+        for (field, unit, value) in self.numbers() {
             if let Some(value) = value
-                && let Err(error) = demand(Unit::Count, value)
+                && let Err(error) = demand(unit, value)
             {
                 cx.report(&format!("{pointer}/{field}"), Problem::new("bad-value", error));
             }
@@ -91,9 +140,11 @@ impl ConnectorSubject {
             let place = format!("{pointer}/state");
             checked.push(Checked::new(subject("state"), Demand::Text(wanted.clone()), observed, place));
         }
-        for (field, value) in self.numbers() {
+        let slot = self.slot(cx).await?;
+        for (field, unit, value) in self.numbers() {
             let Some(value) = value else { continue };
             let observed = match (field, &status) {
+                ("slot_lag" | "slot_lag_time" | "slot_retained", _) => self.of_slot(field, slot.as_ref(), cx),
                 ("offsets", _) => match connect.offsets(&self.name).await {
                     Ok(offsets) => Observed::Number(Quantity::count(
                         offsets.iter().filter(|known| known.offset.is_some()).count() as u64,
@@ -110,7 +161,7 @@ impl ConnectorSubject {
                     })))
                 }
             };
-            let demand = demand(Unit::Count, value).map_err(|error| StepError::broken("bad-value", error))?;
+            let demand = demand(unit, value).map_err(|error| StepError::broken("bad-value", error))?;
             checked.push(Checked::new(subject(field), demand, observed, format!("{pointer}/{field}")));
         }
         if let Ok(status) = &status

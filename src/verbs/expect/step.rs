@@ -2,6 +2,7 @@
 
 use super::Checked;
 use super::drift::Drift;
+use crate::delivery::look_at_flows;
 use crate::judge;
 use crate::judge::phases::{self, Phase};
 use crate::record::metric::{self, Metric, MetricShape};
@@ -82,8 +83,9 @@ fn phase(word: &str) -> Option<Phase> {
 
 /// Whether a metric is known of a step as a whole only.
 fn is_whole(metric: &Metric) -> bool {
-    let of_load = metric.work.iter().any(|work| matches!(work, Work::Sends | Work::Reads));
-    metric.shape == MetricShape::Single && (!of_load || matches!(metric.name, "rebalances" | "schema_violations"))
+    let by_time = |work: &Work| matches!(work, Work::Sends | Work::Reads | Work::ChangesRows | Work::Captures);
+    let whole = ["rebalances", "schema_violations", "rows", "statements"];
+    metric.shape == MetricShape::Single && (!metric.work.iter().any(by_time) || whole.contains(&metric.name))
 }
 
 /// A metric and its statistic.
@@ -176,6 +178,8 @@ impl StepSubject {
                 run.live.record(&id)
             })
             .await?;
+        // Recovery and phases ask when changes came to readers that still run.
+        cx.unless_stopped(look_at_flows(&run)).await?;
         let record = run.snapshot_with_running();
         let spans = match (&self.during, &record) {
             (Some(during), Some(record)) => Some(match phase(during) {

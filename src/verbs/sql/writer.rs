@@ -6,6 +6,8 @@ use crate::ground::lock;
 use crate::record::Detail;
 use crate::record::gaps::{AckGap, THRESHOLD_US};
 use crate::record::latency::{LatencyRecorder, LatencySeries};
+use crate::record::series::TimeLine;
+use crate::record::slices::WriteSlice;
 use crate::record::{Progress, Quantity, WriteReport};
 use crate::verb::{LiveStep, LiveWriter, StepOutcome, rate_since};
 use serde_json::json;
@@ -33,12 +35,24 @@ struct Books {
     /// Since when transactions wait for a commit that did not come yet.
     waiting_us: Option<u64>,
     gaps: Vec<AckGap>,
+    timeline: TimeLine<WriteSlice>,
 }
 
 impl Books {
     /// Notes when an outcome was known: how long nothing was committed although something was due.
     fn mark(&mut self, start_us: u64, record: &SqlRecord) {
         let (due_us, done_us) = (start_us + record.due_us, start_us + record.done_us);
+        self.timeline.at(due_us).due += 1;
+        let slice = self.timeline.at(done_us);
+        match record.outcome {
+            SqlOutcome::Committed => {
+                slice.committed += 1;
+                slice.rows += record.rows;
+            }
+            SqlOutcome::RolledBack => {}
+            SqlOutcome::Failed { .. } | SqlOutcome::Lost { .. } => slice.failed += 1,
+            SqlOutcome::Unknown { .. } => slice.unknown += 1,
+        }
         self.end_us = self.end_us.max(done_us);
         let since_us = self.waiting_us.unwrap_or(due_us).min(due_us).max(self.last_commit_us);
         match record.outcome {
@@ -72,6 +86,7 @@ impl Books {
             unknown: self.unknown,
             rows: self.rows,
             commit_gaps,
+            timeline: self.timeline.clone(),
         }
     }
 }
@@ -89,8 +104,9 @@ impl Writer {
     /// A step that does `total` transactions, `rate` of them a second.
     pub fn new(total: Option<u64>, rate: Option<f64>, detail: &Detail) -> Self {
         let latency = LatencyRecorder::kept_by(detail.clone());
+        let timeline = TimeLine::kept_by(detail.clone());
         Self {
-            books: Mutex::new(Books { latency, ..Books::default() }),
+            books: Mutex::new(Books { latency, timeline, ..Books::default() }),
             total,
             rate,
             started: Mutex::default(),

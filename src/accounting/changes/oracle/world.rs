@@ -1,21 +1,15 @@
 //! Tables, settings and histories, and a small model of what Debezium sends of them.
 
 use super::datum::{Datum, KINDS};
-use crate::accounting::changes::stored_tests::reconciled;
-use crate::accounting::changes::{Expectation, Reconciliation, ScopedConnector, reconcile};
 use crate::connect::ConnectorConfig;
 use crate::database::{
-    Blind, Column, ColumnValue, CommittedTransaction, Lsn, Publication, Published, Relation, RowChange, RowOp,
-    TableName, UserType,
+    Column, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName, UserType,
 };
-use crate::debezium::{
-    CaptureRules, ChangeEvent, ChangeSource, Op, PublicationFacts, ReadEvent, ReadKind, RowImage, RowValues, Snapshot,
-    TableOrigin,
-};
+use crate::debezium::{ChangeEvent, ChangeSource, Op, RowImage, RowValues, Snapshot, TableOrigin};
 use rand::prelude::*;
 use rand::rngs::StdRng;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use tokio_postgres::types::Type;
 
@@ -50,7 +44,7 @@ impl Settings {
         }
     }
 
-    fn config(&self) -> ConnectorConfig {
+    pub(super) fn config(&self) -> ConnectorConfig {
         let mut pairs = vec![
             ("topic.prefix", "cdc"),
             ("plugin.name", "pgoutput"),
@@ -78,9 +72,9 @@ impl Settings {
 }
 
 /// A table and the rows that it has.
-struct Table {
-    relation: Arc<Relation>,
-    root: TableName,
+pub(super) struct Table {
+    pub(super) relation: Arc<Relation>,
+    pub(super) root: TableName,
     rows: Vec<Vec<Datum>>,
 }
 
@@ -135,9 +129,9 @@ pub(super) struct Sent {
 
 pub(super) struct World {
     pub(super) settings: Settings,
-    tables: Vec<Table>,
+    pub(super) tables: Vec<Table>,
     pub(super) transactions: Vec<CommittedTransaction>,
-    claimed: HashSet<u32>,
+    pub(super) claimed: HashSet<u32>,
     pub(super) sent: Vec<Sent>,
     pub(super) excused: u64,
     pub(super) unjudged: u64,
@@ -337,6 +331,7 @@ impl World {
                 lsn: Some(Lsn(self.lsn)),
                 ts_us: Some(1),
                 snapshot: Snapshot::No,
+                last_of_snapshot: false,
                 sequence: [None; 2],
             },
             ts_us: Some(1),
@@ -344,55 +339,10 @@ impl World {
         }
     }
 
-    fn topic(&self, table: usize) -> String {
+    pub(super) fn topic(&self, table: usize) -> String {
         let table = &self.tables[table];
         let name = if self.settings.via_root { &table.root } else { &table.relation.name };
         let prefix = if self.settings.routed { "shop" } else { "cdc" };
         format!("{prefix}.public.{}", name.table.replace(' ', "_"))
-    }
-
-    pub(super) fn settle(&self, sent: &[Sent], twice: Option<usize>) -> Reconciliation {
-        let mut tables = BTreeMap::new();
-        for (index, table) in self.tables.iter().enumerate() {
-            let row_filter = (self.settings.filtered && index == 0).then(|| "k0 % 3 <> 0".to_owned());
-            let name = if self.settings.via_root { &table.root } else { &table.relation.name };
-            tables.insert(name.clone(), Published { row_filter, columns: None });
-        }
-        let publication = Publication {
-            name: "p".to_owned(),
-            via_root: self.settings.via_root,
-            inserts: true,
-            updates: true,
-            deletes: true,
-            truncates: true,
-            tables,
-            ..Publication::default()
-        };
-        let rules = CaptureRules::of("c", &self.settings.config(), PublicationFacts::Known(publication));
-        let topics: BTreeSet<String> = (0..self.tables.len()).map(|table| self.topic(table)).collect();
-        let read = |(offset, sent): (usize, &Sent)| ReadEvent {
-            topic: "t".into(),
-            partition: 0,
-            offset: offset as i64,
-            read_us: 1,
-            kind: ReadKind::Change(Box::new(sent.event.clone())),
-        };
-        let mut events: Vec<ReadEvent> = sent.iter().enumerate().map(read).collect();
-        events.extend(twice.map(|index| events[index].clone()));
-        let blind = Blind::default();
-        let connectors = [ScopedConnector { rules: &rules, confirmed: Some(Lsn(u64::MAX)), streaming_from: None }];
-        let expectation = Expectation {
-            transactions: &self.transactions,
-            window: (Lsn(0), Lsn(u64::MAX)),
-            blind: &blind,
-            claimed: Some(&self.claimed),
-            database: Some("db"),
-            connectors: &connectors,
-            topics: Some(&topics),
-            drained: self.drained,
-            samples: 3,
-        };
-        // Packing takes longer than settling: one history in eight.
-        if sent.len().is_multiple_of(8) { reconciled(&expectation, &events) } else { reconcile(&expectation, &events) }
     }
 }

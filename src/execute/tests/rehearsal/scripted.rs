@@ -110,6 +110,10 @@ impl LiveReader for Reader {
     fn capture(&self) -> Option<Arc<Capture>> {
         None
     }
+
+    fn started_us(&self) -> u64 {
+        0
+    }
 }
 
 impl Step for Consume {

@@ -1,0 +1,116 @@
+//! Changes that are settled for good before others have come.
+
+use super::history_tests::{World, envelope, read, rules, world};
+use super::*;
+use crate::database::{Blind, CommittedTransaction, Lsn};
+use crate::debezium::ReadEvent;
+use rand::prelude::*;
+use rand::rngs::StdRng;
+use serde_json::json;
+
+const BUDGET: SettlingBudget = SettlingBudget { records: 1_000, changes: 1_000 };
+
+/// Settles what can be of the first transactions and records, then holds the rest, and what comes `later`, against each other.
+fn in_two_turns(world: &World, records: usize, later: Vec<ReadEvent>) -> (Reconciliation, usize) {
+    let rules = rules();
+    let (mut transactions, mut events) = (world.transactions.clone(), read(&world.records));
+    let rest = events.split_off(records);
+    let mut past = SettledPast::default();
+    past.settle(&rules, None, &mut transactions, &mut events, BUDGET);
+    events.extend(rest.into_iter().chain(later));
+    (settled(&rules, &past, &transactions, &events), past.len())
+}
+
+fn settled(
+    rules: &crate::debezium::CaptureRules,
+    past: &SettledPast,
+    transactions: &[CommittedTransaction],
+    events: &[ReadEvent],
+) -> Reconciliation {
+    let connectors = [ScopedConnector { rules, confirmed: Some(Lsn(u64::MAX)), streaming_from: None }];
+    let result = reconcile(
+        &Expectation {
+            transactions,
+            settled: Some(past),
+            window: (Lsn(0), Lsn(u64::MAX)),
+            blind: &Blind::default(),
+            claimed: None,
+            database: None,
+            connectors: &connectors,
+            topics: None,
+            drained: true,
+            samples: 5,
+        },
+        events,
+    );
+    assert_eq!(result.sheet.imbalance(), None, "{result:?}");
+    result
+}
+
+/// A record behind all others.
+fn behind(world: &World, mut record: ReadEvent) -> ReadEvent {
+    record.offset = world.records.len() as i64 + 7;
+    record
+}
+
+#[test]
+fn whatever_is_settled_early_the_account_is_the_same() {
+    let mut early = 0;
+    for seed in 0..60 {
+        let rng = &mut StdRng::seed_from_u64(seed);
+        let world = world(rng);
+        let all = settled(&rules(), &SettledPast::default(), &world.transactions, &read(&world.records));
+        let (in_turns, count) = in_two_turns(&world, rng.random_range(0..=world.records.len()), Vec::new());
+        assert_eq!(in_turns, all, "seed {seed}");
+        early += count;
+    }
+    assert!(early > 500, "{early}");
+}
+
+#[test]
+fn what_is_lost_ends_what_is_settled_and_stays_lost() {
+    let rng = &mut StdRng::seed_from_u64(7);
+    let mut world = world(rng);
+    let lost = world.records.len() / 2;
+    let lost = (lost..).find(|index| world.records[*index].1.as_ref().is_some_and(|value| value["op"] != "d")).unwrap();
+    world.records.remove(lost);
+    let (result, count) = in_two_turns(&world, world.records.len(), Vec::new());
+    assert_eq!((result.lost, result.sheet.lost), (1, 1), "{result:?}");
+    assert!(count > 0 && (count as u64) < result.sheet.committed, "{count}");
+}
+
+#[test]
+fn a_copy_of_what_is_settled_is_one_and_another_text_is_not_judged() {
+    let world = world(&mut StdRng::seed_from_u64(3));
+    let first = world.records.iter().position(|record| record.1.is_some()).unwrap();
+    let copy = behind(&world, read(&world.records)[first].clone());
+    let (result, count) = in_two_turns(&world, world.records.len(), vec![copy]);
+    assert_eq!((result.duplicated, result.sheet.duplicated, result.sheet.copies), (1, 1, 1), "{count}: {result:?}");
+    assert_eq!(result.unjudged, []);
+
+    let mut other = world.records[first].clone();
+    other.1.as_mut().unwrap()["after"]["name"] = json!("another");
+    let other = behind(&world, read(&[other]).remove(0));
+    let (result, _) = in_two_turns(&world, world.records.len(), vec![other]);
+    assert_eq!((result.sheet.unjudged_records, result.wrong_content), (1, 0));
+    assert!(result.unjudged[0].reason.contains("another text"), "{:?}", result.unjudged);
+
+    // The same record read again, by its offset.
+    let again = read(&world.records)[first].clone();
+    let (result, _) = in_two_turns(&world, world.records.len(), vec![again]);
+    assert_eq!((result.redelivered, result.duplicated), (1, 0));
+
+    // At a position at which nothing was committed.
+    let invented = (json!({"id": 99}), Some(envelope("c", 99, Some("x"), 700, 1_001, "false")), None);
+    let (result, _) = in_two_turns(&world, world.records.len(), vec![behind(&world, read(&[invented]).remove(0))]);
+    assert_eq!(result.phantom, 1);
+}
+
+#[test]
+fn a_snapshot_of_a_table_with_settled_changes_is_not_judged() {
+    let world = world(&mut StdRng::seed_from_u64(3));
+    let row = (json!({"id": 1}), Some(envelope("r", 1, Some("x"), 700, 90_000, "incremental")), None);
+    let row = behind(&world, read(&[row]).remove(0));
+    let (result, count) = in_two_turns(&world, world.records.len(), vec![row]);
+    assert!(count > 0 && result.unjudged.iter().any(|gap| gap.reason.contains("snapshot")), "{result:?}");
+}

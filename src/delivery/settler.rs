@@ -1,0 +1,63 @@
+//! Settles changes while a run lasts: a million rows, each with its record, need not be kept to the end.
+
+use super::connectors::Known;
+use crate::accounting::changes::SettlingBudget;
+use crate::load::consume::Capture;
+use crate::verb::{LiveReader, SharedRun};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Records that a reader keeps before changes are settled: with fewer, all rows are stored and can be judged again.
+const FROM: usize = 1 << 17;
+/// Records that are left then.
+const TO: usize = 1 << 16;
+/// What one turn looks at: about a tenth of a second.
+const BUDGET: SettlingBudget = SettlingBudget { records: 1 << 15, changes: 1 << 13 };
+
+/// Settles what can be settled, again and again.
+#[derive(Default)]
+pub struct Settler {
+    /// Records before which it is not tried again: what could not be settled then cannot be now.
+    next: usize,
+}
+
+impl Settler {
+    /// Settles changes where the only reader that decodes them, behind the only connector, has seen very many.
+    pub async fn turn(&mut self, run: &SharedRun) {
+        let Some(capture) = only_capture(run).filter(|capture| capture.len() > FROM.max(self.next)) else { return };
+        let known = Known::of(run).await;
+        let [known] = &known[..] else {
+            self.next = capture.len() + TO;
+            return;
+        };
+        let topics = BTreeSet::from([capture.topic().to_owned()]);
+        while capture.len() > TO {
+            let settled = run.changes.settle(|settled, transactions| {
+                capture.settle(|events| settled.settle(&known.rules, Some(&topics), transactions, events, BUDGET))
+            });
+            if settled.await.unwrap_or(0) == 0 {
+                self.next = capture.len() + TO;
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        self.next = 0;
+    }
+}
+
+/// What the only reader keeps that decodes changes, in a scenario that has no other.
+fn only_capture(run: &SharedRun) -> Option<Arc<Capture>> {
+    let steps = run.scenario.scope.steps.values();
+    if steps.filter(|step| step.facts.as_ref().is_some_and(|facts| facts.captures)).count() != 1 {
+        return None;
+    }
+    let readers = run.live.reader_ids().into_iter().filter_map(|id| run.live.reader(&id));
+    let captures: Vec<Arc<Capture>> = readers
+        .filter_map(|reader: Arc<dyn LiveReader>| reader.capture())
+        .filter(|capture| capture.decodes())
+        .collect();
+    match &captures[..] {
+        [only] => Some(Arc::clone(only)),
+        _ => None,
+    }
+}
