@@ -78,7 +78,7 @@ pub struct Scope {
 impl Scope {
     /// A step exists.
     pub fn enter(&mut self, id: String, step: ScopeStep) {
-        self.has_load |= matches!(step.work, Work::Sends | Work::Reads);
+        self.has_load |= matches!(step.work, Work::Sends | Work::Reads | Work::ChangesRows);
         self.steps.insert(id, step);
     }
 
