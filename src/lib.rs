@@ -52,7 +52,7 @@ pub mod testing {
     /// Of the room `backup`.
     pub mod backup {
         pub use crate::backup::{
-            Archive, BackupEvent, BackupListener, BackupOptions, FolderStore, Level, Store, backup, verify,
+            Archive, BackupEvent, BackupListener, BackupOptions, FolderStore, Level, OnGap, Store, backup, verify,
         };
 
         /// Record batches.

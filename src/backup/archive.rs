@@ -2,6 +2,7 @@
 
 use super::archive_error::ArchiveError;
 use super::digest::Digest;
+use super::keys::Identities;
 use super::manifest::{Manifest, is_id};
 use super::store::{self, Store};
 use serde::de::DeserializeOwned;
@@ -35,6 +36,7 @@ pub struct Label {
 pub struct Archive {
     store: Arc<dyn Store>,
     label: Label,
+    identities: Identities,
 }
 
 impl Archive {
@@ -52,7 +54,7 @@ impl Archive {
         if !is_id(&label.id) {
             return Err(ArchiveError::damaged(&store.path(LABEL), format!("`{}` is no id", label.id)));
         }
-        Ok(Self { store, label })
+        Ok(Self { store, label, identities: Identities::default() })
     }
 
     /// Makes an empty archive of a place that has none, under this id.
@@ -71,8 +73,19 @@ impl Archive {
                 let reason = "another backup has just made it an archive".to_owned();
                 Err(ArchiveError::Busy { place: store.place(), reason })
             }
-            made => Ok(made.map(|()| Self { store, label })?),
+            made => Ok(made.map(|()| Self { store, label, identities: Identities::default() })?),
         }
+    }
+
+    /// The same, whose encrypted files are opened with these.
+    #[must_use]
+    pub fn with_identities(self, identities: Identities) -> Self {
+        Self { identities, ..self }
+    }
+
+    /// What opens its encrypted files.
+    pub fn identities(&self) -> &Identities {
+        &self.identities
     }
 
     /// What tells it from others.

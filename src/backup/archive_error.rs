@@ -32,6 +32,13 @@ pub enum ArchiveError {
         /// What is wrong.
         reason: String,
     },
+    /// A file is encrypted, and nothing that opens it is at hand.
+    Sealed {
+        /// The file.
+        file: String,
+        /// Why it is not opened.
+        reason: String,
+    },
     /// Another writer is, or was, at work.
     Busy {
         /// The place.
@@ -70,6 +77,9 @@ impl fmt::Display for ArchiveError {
             ),
             Self::Damaged { file, at: Some(at), reason } => write!(f, "{file} is damaged at byte {at}: {reason}"),
             Self::Damaged { file, at: None, reason } => write!(f, "{file} is damaged: {reason}"),
+            Self::Sealed { file, reason } => {
+                write!(f, "{file} is encrypted, and {reason}: name the identity file of a recipient")
+            }
             Self::Busy { place, reason } => write!(f, "another writer has {place}: {reason}"),
         }
     }

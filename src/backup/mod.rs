@@ -17,7 +17,8 @@
 //! | `prune.rs` | old generations, and what only they need, removed |
 //! | `cat.rs` | the records of an archive, one after the other |
 //! | `gaps.rs`, `transactions.rs` | offsets without records; which transactions were aborted |
-//! | `archive.rs`, `segments.rs` | an archive in a store: its chain of manifests; the batches of a partition in order |
+//! | `keys.rs` | who can read what is encrypted |
+//! | `archive.rs`, `segments.rs`, `stored_file.rs` | an archive in a store: its chain of manifests; the batches of a partition in order; a file of them, opened and summed up |
 
 mod archive;
 mod archive_error;
@@ -25,12 +26,14 @@ pub mod batch;
 pub mod cat;
 mod digest;
 mod gaps;
+mod keys;
 pub mod manifest;
 mod names;
 pub mod prune;
 pub mod restore;
 mod segments;
 mod store;
+mod stored_file;
 pub mod target;
 mod transactions;
 pub mod translation;
@@ -41,10 +44,11 @@ mod writer;
 pub use archive::{Archive, FORMAT, VERSION, manifest_name};
 pub use archive_error::ArchiveError;
 pub use digest::{Digest, Hasher};
+pub use keys::{Identities, Recipient};
 #[cfg(test)]
 pub use segments::BatchPosition;
 pub use segments::{Segments, StoredBatch};
-pub use store::{FolderStore, Store};
+pub use store::{FolderStore, Store, store_at};
 #[cfg(test)]
 pub use transactions::CommittedRecords;
 #[cfg(test)]

@@ -105,7 +105,7 @@ pub fn prunable(archive: &Archive, retention: Retention) -> Result<Pruned, Archi
 /// Another writer is at work; the archive cannot be read or written, or is not sound, and then nothing was removed. Where the store
 /// fails meanwhile, what is left is a whole archive.
 pub fn prune(archive: &Archive, retention: Retention, now: i64) -> Result<Pruned, ArchiveError> {
-    let _lease = writing(&**archive.store())?;
+    let lease = writing(&**archive.store())?;
     let Plan { pruned, from, newest } = plan(archive, retention)?;
     if pruned.files() == 0 {
         return Ok(pruned);
@@ -128,7 +128,7 @@ pub fn prune(archive: &Archive, retention: Retention, now: i64) -> Result<Pruned
         remove_before(next.number)?;
         next
     };
-    sums::clean_up(archive, Some(&newest))?;
+    sums::clean_up(archive, Some(&newest), &*lease)?;
     sums::write(archive, &newest, 0)?;
     Ok(pruned)
 }
@@ -222,6 +222,6 @@ fn gone_topic(topic: &KeptTopic) -> GoneTopic {
         name: topic.name.clone(),
         id: topic.id.clone(),
         files: segments().count(),
-        bytes: segments().map(|segment| segment.bytes).sum(),
+        bytes: segments().map(|segment| segment.length()).sum(),
     }
 }

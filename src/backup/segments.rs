@@ -3,14 +3,11 @@
 use super::archive::Archive;
 use super::archive_error::ArchiveError;
 use super::batch::{Batch, BatchError, HEADER, Header};
-use super::digest::Hasher;
 use super::manifest::{KeptPartition, Segment};
-use super::store::{Store, StoreError};
+use super::stored_file::StoredFile;
 use std::collections::VecDeque;
-use std::io::{BufReader, ErrorKind, Read};
-use std::sync::Arc;
 
-/// How much is read at once.
+/// How much memory is taken at once for a batch.
 const PIECE: usize = 256 << 10;
 /// The largest batch that is read. Kafka's own limit for a request is 100 MiB.
 const LARGEST: usize = 1 << 30;
@@ -54,9 +51,7 @@ impl StoredBatch {
 /// in memory at a time. After an error nothing follows.
 pub struct SegmentReader {
     segment: Segment,
-    path: String,
-    reader: BufReader<Box<dyn Read + Send>>,
-    hasher: Option<Hasher>,
+    file: StoredFile,
     at: u64,
     next: i64,
     over: bool,
@@ -66,18 +61,10 @@ impl SegmentReader {
     /// Opens a segment.
     ///
     /// # Errors
-    /// [`ArchiveError::Damaged`] where it is not there, or the store's.
-    pub fn open(store: &dyn Store, segment: &Segment) -> Result<Self, ArchiveError> {
-        let path = store.path(&segment.file);
-        let reader = match store.open(&segment.file, 0) {
-            Err(error) if error.is_absent() => {
-                return Err(ArchiveError::damaged(&path, "it is not there, and the manifest lists it"));
-            }
-            opened => opened?,
-        };
-        let reader = BufReader::with_capacity(PIECE, reader);
-        let (next, hasher) = (segment.base, Some(Hasher::default()));
-        Ok(Self { segment: segment.clone(), path, reader, hasher, at: 0, next, over: false })
+    /// [`ArchiveError::Damaged`] where it is not there, [`ArchiveError::Sealed`] where no identity opens it, or the store's.
+    pub fn open(archive: &Archive, segment: &Segment) -> Result<Self, ArchiveError> {
+        let file = StoredFile::open(archive, segment)?;
+        Ok(Self { segment: segment.clone(), file, at: 0, next: segment.base, over: false })
     }
 
     fn read(&mut self) -> Result<Option<StoredBatch>, ArchiveError> {
@@ -88,10 +75,11 @@ impl SegmentReader {
             HEADER => {}
             short => {
                 let error = BatchError::CutShort { needed: HEADER as u64, left: short as u64 };
-                return Err(ArchiveError::batch(&self.path, begun, &error));
+                return Err(ArchiveError::batch(self.file.path(), begun, &error));
             }
         }
-        let wrong = |error: BatchError| ArchiveError::batch(&self.path, begun, &error);
+        let path = self.file.path().to_owned();
+        let wrong = |error: BatchError| ArchiveError::batch(&path, begun, &error);
         let header = Header::read(&bytes).map_err(wrong)?;
         if header.size > LARGEST || begun + header.size as u64 > self.segment.bytes {
             let left = self.segment.bytes.saturating_sub(begun);
@@ -108,7 +96,6 @@ impl SegmentReader {
                 break;
             }
         }
-        let wrong = |error: BatchError| ArchiveError::batch(&self.path, begun, &error);
         if read < header.size {
             return Err(wrong(BatchError::CutShort { needed: header.size as u64, left: read as u64 }));
         }
@@ -117,52 +104,36 @@ impl SegmentReader {
         header.attributes.codec().map_err(wrong)?;
         if header.base_offset < self.next || (begun == 0 && header.base_offset != self.segment.base) {
             let reason = format!("the batch begins at offset {}, expected was {}", header.base_offset, self.next);
-            return Err(ArchiveError::Damaged { file: self.path.clone(), at: Some(begun), reason });
+            return Err(ArchiveError::Damaged { file: path, at: Some(begun), reason });
         }
         if header.next_offset() > self.segment.end {
             let reason = format!("the batch ends at offset {}, the file at {}", header.next_offset(), self.segment.end);
-            return Err(ArchiveError::Damaged { file: self.path.clone(), at: Some(begun), reason });
+            return Err(ArchiveError::Damaged { file: path, at: Some(begun), reason });
         }
         self.next = header.next_offset();
-        let position = BatchPosition { file: self.path.clone(), at: begun };
+        let position = BatchPosition { file: path, at: begun };
         Ok(Some(StoredBatch { bytes, header, position }))
     }
 
     /// Reads until the buffer is full or the file ends. Returns how much that was.
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.reader.read(&mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(StoreError::new("read", self.path.clone(), error).into()),
-            }
-        }
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(&buffer[..filled]);
-        }
+        let filled = self.file.fill(buffer)?;
         self.at += filled as u64;
         Ok(filled)
     }
 
     /// At the end of the file: it is as long, and the same, as when it was written.
-    fn close(&mut self) -> Result<(), ArchiveError> {
+    fn close(&self) -> Result<(), ArchiveError> {
+        let (file, at) = (self.file.path().to_owned(), Some(self.at));
         if self.at != self.segment.bytes {
             let reason = format!("it has {} bytes, the manifest says {}", self.at, self.segment.bytes);
-            return Err(ArchiveError::Damaged { file: self.path.clone(), at: Some(self.at), reason });
+            return Err(ArchiveError::Damaged { file, at, reason });
         }
         if self.next != self.segment.end {
             let reason = format!("it ends at offset {}, the manifest says {}", self.next, self.segment.end);
-            return Err(ArchiveError::Damaged { file: self.path.clone(), at: Some(self.at), reason });
+            return Err(ArchiveError::Damaged { file, at, reason });
         }
-        match self.hasher.take().map(Hasher::finish) {
-            Some(digest) if digest != self.segment.sha256 => {
-                let reason = format!("its SHA-256 is {digest}, the manifest says {}", self.segment.sha256);
-                Err(ArchiveError::damaged(&self.path, reason))
-            }
-            _ => Ok(()),
-        }
+        self.file.close(&self.segment)
     }
 }
 
@@ -181,7 +152,7 @@ impl Iterator for SegmentReader {
 
 /// All batches of a partition that reach to an offset or beyond it.
 pub struct Segments {
-    store: Arc<dyn Store>,
+    archive: Archive,
     waiting: VecDeque<Segment>,
     reader: Option<SegmentReader>,
     from: i64,
@@ -192,7 +163,7 @@ impl Segments {
     /// From the batch on that holds this offset, or the next one that exists. Segments before it are not read.
     pub fn new(archive: &Archive, partition: &KeptPartition, from: i64) -> Self {
         let waiting = partition.segments.iter().filter(|segment| segment.end > from).cloned().collect();
-        Self { store: archive.store().clone(), waiting, reader: None, from, failed: false }
+        Self { archive: archive.clone(), waiting, reader: None, from, failed: false }
     }
 
     fn step(&mut self) -> Result<Option<StoredBatch>, ArchiveError> {
@@ -200,7 +171,7 @@ impl Segments {
             let reader = match &mut self.reader {
                 Some(reader) => reader,
                 none => match self.waiting.pop_front() {
-                    Some(segment) => none.insert(SegmentReader::open(&*self.store, &segment)?),
+                    Some(segment) => none.insert(SegmentReader::open(&self.archive, &segment)?),
                     None => return Ok(None),
                 },
             };

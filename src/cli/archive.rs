@@ -1,10 +1,10 @@
 //! `kscen archive`
 
-use super::backup::store;
+use super::identity::IdentityArgs;
 use super::{Exit, Output, prune, translate};
 use crate::backup::cat::{CatSelection, records};
 use crate::backup::manifest::{KeptTopic, Manifest};
-use crate::backup::{Archive, ArchiveError};
+use crate::backup::{Archive, ArchiveError, Identities, store_at};
 use clap::{Args as ClapArgs, Subcommand};
 
 /// Looks into archives, and removes what is old in them.
@@ -18,7 +18,7 @@ pub struct Args {
 enum Command {
     /// Lists the topics of an archive, or its backups.
     List {
-        /// The folder of the archive.
+        /// The archive: a folder, or `s3://BUCKET/PREFIX`.
         #[arg(value_name = "ARCHIVE")]
         archive: String,
         /// Lists the backups that were made into it instead.
@@ -27,7 +27,7 @@ enum Command {
     },
     /// Shows the newest manifest, or another, as JSON.
     Show {
-        /// The folder of the archive.
+        /// The archive: a folder, or `s3://BUCKET/PREFIX`.
         #[arg(value_name = "ARCHIVE")]
         archive: String,
         /// The number of the manifest.
@@ -36,7 +36,7 @@ enum Command {
     },
     /// Prints records, one JSON object a line: bytes that are not UTF-8 as `{"base64": …}`, null.
     Cat {
-        /// The folder of the archive.
+        /// The archive: a folder, or `s3://BUCKET/PREFIX`.
         #[arg(value_name = "ARCHIVE")]
         archive: String,
         /// Only this topic.
@@ -54,6 +54,8 @@ enum Command {
         /// Records of aborted and open transactions, too.
         #[arg(long)]
         uncommitted: bool,
+        #[command(flatten)]
+        identity: IdentityArgs,
     },
     /// Tells where offsets, groups or moments of the source are in a restored topic; without one of them, the whole table.
     Translate(translate::Args),
@@ -69,14 +71,20 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         Command::Translate(args) => &args.archive,
         Command::Prune(args) => &args.archive,
     };
-    let store = match store(place) {
-        Ok(store) => store,
+    let identities = match &args.command {
+        Command::Cat { identity, .. } => identity.read(),
+        Command::Translate(args) => args.identity.read(),
+        Command::List { .. } | Command::Show { .. } | Command::Prune(_) => Ok(Identities::default()),
+    };
+    let (store, identities) = match store_at(place).and_then(|store| Ok((store, identities?))) {
+        Ok(found) => found,
         Err(reason) => {
             output.line(&reason);
             return Exit::Usage;
         }
     };
-    match Archive::open(store).and_then(|archive| look(&archive, &args.command, output)) {
+    let opened = Archive::open(store).map(|archive| archive.with_identities(identities));
+    match opened.and_then(|archive| look(&archive, &args.command, output)) {
         Ok(exit) => exit,
         Err(error) => {
             output.line(&format!("{}: {error}", output.paint(31, "error")));
@@ -117,7 +125,7 @@ fn look(archive: &Archive, command: &Command, output: &Output) -> Result<Exit, A
 fn list(topic: &KeptTopic, output: &Output) {
     let segments = || topic.partitions.iter().flat_map(|partition| &partition.segments);
     let records: u64 = segments().map(|segment| segment.records).sum();
-    let bytes: u64 = segments().map(|segment| segment.bytes).sum();
+    let bytes: u64 = segments().map(|segment| segment.length()).sum();
     let missing = topic.partitions.iter().map(|partition| partition.missing).fold(0, u64::saturating_add);
     let gaps = if missing > 0 { format!(", {missing} offsets without a record") } else { String::new() };
     let (name, count) = (&topic.name, topic.partitions.len());

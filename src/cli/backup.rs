@@ -5,8 +5,8 @@ use super::{Exit, Output, control};
 use crate::backup::batch::Compressor;
 use crate::backup::manifest::{BackupState, Batching, Manifest, codecs};
 use crate::backup::{
-    BackupEvent, BackupListener, BackupOptions, BackupStop, BackupStopper, FolderStore, KeptGroups, OnGap, Store,
-    backup, dry_run, follow,
+    BackupEvent, BackupListener, BackupOptions, BackupStop, BackupStopper, KeptGroups, OnGap, Recipient, Store, backup,
+    dry_run, follow, store_at,
 };
 use crate::environment::{EnvironmentError, EnvironmentResult, Grant};
 use crate::ground::plural;
@@ -30,9 +30,13 @@ pub struct Args {
     /// Topics: names, and patterns with `*` for any characters.
     #[arg(required = true, value_name = "TOPIC")]
     topics: Vec<String>,
-    /// The folder of the archive.
-    #[arg(long, value_name = "FOLDER")]
+    /// The archive: a folder, or `s3://BUCKET/PREFIX`, with credentials and endpoint in the AWS variables of the environment.
+    #[arg(long, value_name = "ARCHIVE")]
     to: String,
+    /// Encrypts records to this public key of age, `age1…`; may be given several times. Names of topics, their configuration, groups
+    /// and sizes stay readable.
+    #[arg(long, value_name = "RECIPIENT")]
+    encrypt_to: Vec<Recipient>,
     /// The codec of batches that are small or not compressed: `none`, `gzip`, `snappy`, `lz4` or `zstd`, `zstd:1` to `zstd:19`,
     /// `gzip:1` to `gzip:9`.
     #[arg(long, value_name = "CODEC", default_value = "zstd")]
@@ -96,7 +100,7 @@ pub(super) enum ProgressFormat {
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
-    let store = match store(&args.to) {
+    let store = match store_at(&args.to) {
         Ok(store) => store,
         Err(reason) => {
             output.line(&reason);
@@ -104,16 +108,6 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         }
     };
     control::run(args.env.as_deref(), output, async |project| work(args, &project, store, output).await)
-}
-
-/// The store at a place that somebody named.
-pub(super) fn store(place: &str) -> Result<Arc<dyn Store>, String> {
-    match place.split_once("://") {
-        Some((scheme, _)) => Err(format!(
-            "`{place}` is not a folder: archives lie in folders, and this kscen has no store for `{scheme}://`"
-        )),
-        None => Ok(Arc::new(FolderStore::new(place))),
-    }
 }
 
 /// `50MB/s`, in bytes.
@@ -151,6 +145,7 @@ fn options(args: &Args, stop: BackupStop, redactor: Redactor) -> BackupOptions {
         rate: args.rate,
         parallel: args.parallel.into(),
         on_gap: if args.stop_on_gap { OnGap::Stop } else { OnGap::Record },
+        recipients: args.encrypt_to.clone(),
         redactor,
         ..BackupOptions::new(args.topics.clone())
     }

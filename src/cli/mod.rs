@@ -13,6 +13,7 @@ mod explain;
 mod fetch;
 #[cfg(test)]
 mod hour_tests;
+mod identity;
 mod judge;
 mod list;
 mod live_lines;

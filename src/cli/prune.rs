@@ -10,7 +10,7 @@ use clap::Args as ClapArgs;
 /// Which generations stay.
 #[derive(ClapArgs)]
 pub struct Args {
-    /// The folder of the archive.
+    /// The archive: a folder, or `s3://BUCKET/PREFIX`.
     #[arg(value_name = "ARCHIVE")]
     pub(super) archive: String,
     /// Keeps so many generations, the newest; one whose backup was interrupted stays beside them.

@@ -1,6 +1,7 @@
 //! `kscen restore`
 
-use super::backup::{ProgressFormat, rate, store};
+use super::backup::{ProgressFormat, rate};
+use super::identity::IdentityArgs;
 use super::{Exit, Output, control};
 use crate::backup::restore::{
     Keep, Offsets, PlannedTopic, Renamed, RestoreError, RestoreEvent, RestoreListener, RestoreRequest, Restored,
@@ -8,7 +9,7 @@ use crate::backup::restore::{
 };
 use crate::backup::restore::{RestorePoint, restore};
 use crate::backup::target;
-use crate::backup::{Archive, Store};
+use crate::backup::{Archive, Identities, Store, store_at};
 use crate::environment::{EnvironmentError, EnvironmentResult, Grant};
 use crate::ground::plural;
 use crate::project::{Project, state_folder};
@@ -65,7 +66,7 @@ pub struct Args {
 /// What of an archive, and where to.
 #[derive(ClapArgs)]
 struct Choice {
-    /// The folder of the archive.
+    /// The archive: a folder, or `s3://BUCKET/PREFIX`.
     #[arg(value_name = "ARCHIVE")]
     archive: String,
     /// Topics, all where absent; `orders=orders-2` gives another name.
@@ -93,6 +94,8 @@ struct Choice {
     /// The folder for checkpoints and tables of offsets; kscen's own state folder where absent.
     #[arg(long, value_name = "FOLDER")]
     state: Option<PathBuf>,
+    #[command(flatten)]
+    identity: IdentityArgs,
     /// The environment: a name in kscen.yaml; `local` always exists.
     #[arg(long, value_name = "NAME", env = "KSCEN_ENV")]
     env: Option<String>,
@@ -123,8 +126,9 @@ fn until(text: &str) -> Result<RestorePoint, String> {
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
-    let store = match store(&args.choice.archive) {
-        Ok(store) => store,
+    let choice = &args.choice;
+    let found = match store_at(&choice.archive).and_then(|store| Ok((store, choice.identity.read()?))) {
+        Ok(found) => found,
         Err(reason) => {
             output.line(&reason);
             return Exit::Usage;
@@ -137,7 +141,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
             output.problems(&problems);
             return Ok(Exit::Usage);
         }
-        work(args, &project, store, output).await
+        work(args, &project, found, output).await
     })
 }
 
@@ -161,13 +165,13 @@ struct Ready {
 /// Opens the archive, and the cluster with the properties of its clients.
 pub(super) async fn open(
     project: &Project,
-    store: Arc<dyn Store>,
+    (store, identities): (Arc<dyn Store>, Identities),
 ) -> EnvironmentResult<(Archive, WireCluster, BTreeMap<String, String>)> {
     let environment = control::attach(project).await?;
     let properties = environment.endpoints().connection();
     let cluster = WireCluster::new(&properties, PATIENCE).map_err(EnvironmentError::because)?;
     let archive = Archive::open(store).map_err(|error| failed(&error.into()))?;
-    Ok((archive, cluster, properties))
+    Ok((archive.with_identities(identities), cluster, properties))
 }
 
 /// The folder for checkpoints: the one that was given, or kscen's own for this archive and this cluster.
@@ -186,8 +190,8 @@ pub(super) async fn state(
 
 impl Choice {
     /// Opens the archive and the cluster, and makes a request of what was asked.
-    async fn ready(&self, project: &Project, store: Arc<dyn Store>) -> EnvironmentResult<Ready> {
-        let (archive, cluster, properties) = open(project, store).await?;
+    async fn ready(&self, project: &Project, found: (Arc<dyn Store>, Identities)) -> EnvironmentResult<Ready> {
+        let (archive, cluster, properties) = open(project, found).await?;
         let all: BTreeSet<String> = match self.topics.is_empty() {
             false => BTreeSet::new(),
             true => {
@@ -222,8 +226,13 @@ impl Choice {
     }
 }
 
-async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Output) -> EnvironmentResult<Exit> {
-    let Ready { archive, cluster, properties, request } = args.choice.ready(project, store).await?;
+async fn work(
+    args: &Args,
+    project: &Project,
+    found: (Arc<dyn Store>, Identities),
+    output: &Output,
+) -> EnvironmentResult<Exit> {
+    let Ready { archive, cluster, properties, request } = args.choice.ready(project, found).await?;
     let request = RestoreRequest {
         rate: args.rate,
         append: args.append,

@@ -1,6 +1,7 @@
 //! `kscen archive translate`
 
 use super::backup::ProgressFormat;
+use super::identity::IdentityArgs;
 use super::{Exit, Output};
 use crate::backup::manifest::{KeptTopic, Manifest};
 use crate::backup::restore::{Kept, RestoreError, kept};
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 /// What is translated.
 #[derive(ClapArgs)]
 pub struct Args {
-    /// The folder of the archive.
+    /// The archive: a folder, or `s3://BUCKET/PREFIX`.
     #[arg(value_name = "ARCHIVE")]
     pub(super) archive: String,
     /// The topic; `orders=orders-2` where it was restored under another name.
@@ -35,6 +36,8 @@ pub struct Args {
     /// The folder for checkpoints and tables of offsets that the restore had; kscen's own where absent.
     #[arg(long, value_name = "FOLDER")]
     state: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) identity: IdentityArgs,
     /// How it is written, on standard output.
     #[arg(long, value_enum, default_value_t = ProgressFormat::Human)]
     format: ProgressFormat,

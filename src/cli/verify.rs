@@ -1,9 +1,10 @@
 //! `kscen verify`
 
-use super::backup::{ProgressFormat, store};
+use super::backup::ProgressFormat;
+use super::identity::IdentityArgs;
 use super::{Exit, Output, control, restore};
 use crate::backup::restore::requests;
-use crate::backup::{Archive, Level, Store, VerifyReport, target, verify};
+use crate::backup::{Archive, Identities, Level, Store, VerifyReport, store_at, target, verify};
 use crate::ground::plural;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 /// is damaged, or the first record of each partition that is not the same.
 #[derive(ClapArgs)]
 pub struct Args {
-    /// The folder of the archive.
+    /// The archive: a folder, or `s3://BUCKET/PREFIX`.
     #[arg(value_name = "ARCHIVE")]
     archive: String,
     /// Topics as they are called where they were restored, with `--level target`; all that were restored where absent.
@@ -33,6 +34,8 @@ pub struct Args {
     /// Compares ACLs that name the topic with `--level target`, also where the restore did not give them.
     #[arg(long)]
     acls: bool,
+    #[command(flatten)]
+    identity: IdentityArgs,
     /// The environment with the restored topics: a name in kscen.yaml; `local` always exists.
     #[arg(long, value_name = "NAME", env = "KSCEN_ENV")]
     env: Option<String>,
@@ -56,7 +59,7 @@ enum Depth {
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
-    let found = match store(&args.archive) {
+    let found = match store_at(&args.archive).and_then(|store| Ok((store, args.identity.read()?))) {
         Ok(found) => found,
         Err(reason) => {
             output.line(&reason);
@@ -69,7 +72,8 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         Depth::Full => Level::Full,
         Depth::Deep => Level::Deep,
     };
-    match Archive::open(found).and_then(|archive| verify(&archive, level, args.parallel.into())) {
+    let opened = Archive::open(found.0).map(|archive| archive.with_identities(found.1));
+    match opened.and_then(|archive| verify(&archive, level, args.parallel.into())) {
         Ok(report) => {
             match args.format {
                 // A report is texts and numbers, which can always be written.
@@ -86,9 +90,9 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 }
 
 /// Compares restored topics with the archive.
-fn target(args: &Args, store: Arc<dyn Store>, output: &Output) -> Exit {
+fn target(args: &Args, found: (Arc<dyn Store>, Identities), output: &Output) -> Exit {
     control::run(args.env.as_deref(), output, async |project| {
-        let (archive, cluster, properties) = restore::open(&project, store).await?;
+        let (archive, cluster, properties) = restore::open(&project, found).await?;
         let state = restore::state(args.state.as_ref(), &archive, &cluster).await?;
         let mut verified = Vec::new();
         for mut request in requests(&state, &args.topics).map_err(|error| restore::failed(&error))? {
@@ -113,4 +117,11 @@ fn tell(report: &VerifyReport, output: &Output) {
     let word = if report.problems.is_empty() { output.paint(32, "sound") } else { output.paint(31, "not sound") };
     let count = usize::try_from(report.segments).unwrap_or(usize::MAX);
     output.line(&format!("{word}: {}{read}", plural(count, "file")));
+    if report.sealed > 0 {
+        let sealed = usize::try_from(report.sealed).unwrap_or(usize::MAX);
+        output.line(&format!(
+            "note: {} not opened, because encrypted: length and SHA-256 are right where nothing else is said; --identity FILE opens them",
+            plural(sealed, "file")
+        ));
+    }
 }

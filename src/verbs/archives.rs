@@ -1,9 +1,9 @@
 //! The archives of a run.
 
-use crate::backup::{BackupEvent, BackupListener, FolderStore, Store};
-use crate::text::Problem;
-use crate::verb::{CheckContext, SharedRun, StepContext};
-use std::path::PathBuf;
+use crate::backup::{Archive, ArchiveError, BackupEvent, BackupListener, FolderStore, Identities, Store};
+use crate::text::{Origin, Problem};
+use crate::verb::{CheckContext, SharedRun, StepContext, StepError};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Reports a name that no archive can have: it is a folder's.
@@ -26,6 +26,34 @@ pub(super) fn folder(run: &SharedRun, name: &str) -> PathBuf {
 /// The same as a store.
 pub(super) fn store(run: &SharedRun, name: &str) -> Arc<dyn Store> {
     Arc::new(FolderStore::new(folder(run, name)))
+}
+
+/// The most bytes of an identity file.
+const IDENTITY: u64 = 1 << 20;
+
+/// What opens an encrypted archive: the identities in a file that the scenario names, none where it names none.
+fn identities(origin: &Origin, file: Option<&Path>) -> Result<Identities, String> {
+    let Some(file) = file else { return Ok(Identities::default()) };
+    let text = origin.read_text(file, IDENTITY)?;
+    Identities::read(&text).map_err(|reason| format!("`{}`: {reason}", file.display()))
+}
+
+/// Reports an identity file that is none.
+pub(super) fn check_identity(pointer: &str, file: Option<&Path>, cx: &mut CheckContext<'_>) {
+    if let Err(reason) = identities(cx.origin, file) {
+        cx.report(pointer, Problem::new("bad-identity", reason));
+    }
+}
+
+/// Opens an archive of the run. The inner error is the archive's.
+pub(super) fn open(
+    cx: &StepContext,
+    name: &str,
+    identity: Option<&Path>,
+) -> Result<Result<Archive, ArchiveError>, StepError> {
+    let broken = |reason| StepError::broken("bad-identity", reason).at("/identity");
+    let identities = identities(&cx.origin, identity).map_err(broken)?;
+    Ok(Archive::open(store(&cx.run, name)).map(|archive| archive.with_identities(identities)))
 }
 
 /// Notes what happens during a backup in the run's record.

@@ -3,7 +3,7 @@
 use super::archives::{check_name, listener, store};
 use crate::backup::batch::Compressor;
 use crate::backup::manifest::{BackupState, Batching, Manifest};
-use crate::backup::{BackupError, BackupOptions, KeptGroups, OnGap, backup};
+use crate::backup::{BackupError, BackupOptions, KeptGroups, OnGap, Recipient, backup};
 use crate::environment::{Grant, Needs};
 use crate::scenario::units::{Bytes, Count};
 use crate::text::Problem;
@@ -29,6 +29,10 @@ pub struct Backup {
     /// (all) or `recompress` (none).
     #[serde(default)]
     batches: Batching,
+    /// To whom records are encrypted: public keys of age, `age1…`. Names of topics, their configuration, groups and sizes stay readable. Nobody
+    /// where absent.
+    #[serde(default)]
+    encrypt_to: Vec<String>,
     /// Whose committed offsets are kept: `all`, `none`, or a list of groups. `all` where absent.
     #[serde(default)]
     groups: Option<Choice>,
@@ -79,6 +83,11 @@ enum Gap {
 }
 
 impl Backup {
+    fn recipients(&self) -> Result<Vec<Recipient>, (usize, String)> {
+        let parsed = self.encrypt_to.iter().enumerate();
+        parsed.map(|(index, text)| text.parse().map_err(|error| (index, format!("{error}")))).collect()
+    }
+
     fn options(&self) -> Result<BackupOptions, String> {
         let usual = BackupOptions::new(self.topics.clone());
         let compressor: Option<Compressor> = self
@@ -102,6 +111,7 @@ impl Backup {
                 Gap::Record => OnGap::Record,
                 Gap::Stop => OnGap::Stop,
             },
+            recipients: self.recipients().map_err(|(_, reason)| reason)?,
             ..usual
         })
     }
@@ -133,7 +143,9 @@ impl Step for Backup {
                 Problem::new("no-topics", "`backup` needs at least one topic").help("write `topics: [orders]`"),
             );
         }
-        if let Err(reason) = self.options() {
+        if let Err((index, reason)) = self.recipients() {
+            cx.report(&format!("/encrypt_to/{index}"), Problem::new("bad-recipient", reason));
+        } else if let Err(reason) = self.options() {
             cx.report("/compression", Problem::new("bad-value", reason));
         }
         if self.rate.is_some_and(|rate| rate.0 == 0) {

@@ -75,7 +75,7 @@ impl Corrupt {
             Kind::Manifest => vec![manifest_name(manifest.number)],
             Kind::Segment => {
                 let mut all: Vec<_> = manifest.segments().map(|(_, _, segment)| segment).collect();
-                all.sort_by_key(|segment| (u64::MAX - segment.bytes, &segment.file));
+                all.sort_by_key(|segment| (u64::MAX - segment.length(), &segment.file));
                 all.into_iter().map(|segment| segment.file.clone()).collect()
             }
         };

@@ -1,8 +1,7 @@
 //! The verb `restore`.
 
-use super::archives::{check_name, store};
+use super::archives::{check_identity, check_name, open};
 use super::topic::check_topic_name;
-use crate::backup::Archive;
 use crate::backup::restore::{
     self, Keep, Offsets, Renamed, RestoreEvent, RestoreListener, RestorePoint, RestoreRequest, RestoredGroups,
 };
@@ -23,6 +22,9 @@ use std::path::PathBuf;
 pub struct Restore {
     /// The name of the archive.
     from: String,
+    /// The file with the age identity that opens an encrypted archive, relative to the scenario.
+    #[serde(default)]
+    identity: Option<PathBuf>,
     /// The topic in the archive.
     topic: String,
     /// The topic in the target; the same name where absent.
@@ -112,6 +114,7 @@ impl Step for Restore {
 
     fn check(&self, cx: &mut CheckContext<'_>) {
         check_name("/from", &self.from, cx);
+        check_identity("/identity", self.identity.as_deref(), cx);
         check_topic_name(if self.to.is_some() { "/as" } else { "/topic" }, self.target(), cx);
         if self.until_offset.is_some() && self.generation.is_some() {
             let problem = Problem::new("restore-until", "`until_offset` and `generation` name two different moments");
@@ -130,7 +133,7 @@ impl Step for Restore {
     }
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
-        let archive = Archive::open(store(&cx.run, &self.from));
+        let archive = open(cx, &self.from, self.identity.as_deref())?;
         let archive =
             archive.map_err(|error| StepError::broken("restore", error.to_string()).because(error).at("/from"))?;
         let cluster = cx.run.wire()?;

@@ -1,6 +1,6 @@
 //! The verb `verify`.
 
-use super::archives::{check_name, store};
+use super::archives::{check_identity, check_name, open};
 use super::restore::state;
 use crate::backup::restore::requests;
 use crate::backup::{Archive, Level, target, verify};
@@ -10,6 +10,7 @@ use crate::verb::{CheckContext, Facts, Step, StepContext, StepError, StepOutcome
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
+use std::path::PathBuf;
 
 /// Checks an archive of the run, or a topic that was restored from it. The step fails where anything is wrong, and names it: the damaged file
 /// and the byte in it, or the first record that is not the same.
@@ -18,6 +19,10 @@ use serde_json::json;
 pub struct Verify {
     /// The name of the archive.
     archive: String,
+    /// The file with the age identity that opens an encrypted archive, relative to the scenario. Without it only `quick` and `full` look at one, and
+    /// `full` at lengths and SHA-256.
+    #[serde(default)]
+    identity: Option<PathBuf>,
     /// How closely: `quick` (the chain of manifests, and lengths), `full` (the SHA-256 of every file, and the checksum of every batch),
     /// `deep` (every record is decoded), or `target` (a restored topic is read again through librdkafka and compared with the archive record
     /// by record; its own configuration and the places of the groups that the restore set, too). `full` where absent.
@@ -58,6 +63,7 @@ impl Step for Verify {
 
     fn check(&self, cx: &mut CheckContext<'_>) {
         check_name("/archive", &self.archive, cx);
+        check_identity("/identity", self.identity.as_deref(), cx);
         if self.topic.is_some() && self.level != Depth::Target {
             let problem = Problem::new("verify-topic", "only the level `target` looks at a topic");
             cx.report("/topic", problem.help("write `level: target`"));
@@ -72,7 +78,7 @@ impl Step for Verify {
     }
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
-        let archive = Archive::open(store(&cx.run, &self.archive));
+        let archive = open(cx, &self.archive, self.identity.as_deref())?;
         let archive =
             archive.map_err(|error| StepError::broken("verify", error.to_string()).because(error).at("/archive"))?;
         match self.level {

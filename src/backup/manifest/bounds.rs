@@ -2,7 +2,7 @@
 //! a number out of what the code can reckon with.
 
 use super::{KeptPartition, KeptTopic, Manifest, Segment};
-use crate::backup::names::{folder_of, segment_name};
+use crate::backup::names::{folder_of, partition_folder, segment_name, writer_of};
 use crate::kafka::unfit_topic_name;
 
 /// The largest offset: with a million records a second, a partition gets there in 285 years.
@@ -71,6 +71,7 @@ fn file(topic: &KeptTopic, partition: i32, segment: &Segment) -> Option<String> 
         ("uncompressed", segment.uncompressed),
         ("largest", segment.largest),
         ("repacked", segment.repacked),
+        ("stored", segment.length()),
     ];
     if let Some((name, count)) = counts.into_iter().find(|(_, count)| *count > COUNT) {
         return Some(format!("`{name}` of a file is {count}, which is not a valid count"));
@@ -78,7 +79,8 @@ fn file(topic: &KeptTopic, partition: i32, segment: &Segment) -> Option<String> 
     if let Some(wrong) = offset([("base", segment.base), ("end", segment.end)]) {
         return Some(wrong);
     }
-    let name = segment_name(&topic.folder, partition, segment.base);
+    let folder = partition_folder(&topic.folder, partition, writer_of(&segment.file));
+    let name = segment_name(&folder, segment.base, segment.stored.is_some());
     (segment.file != name).then(|| format!("its file is `{}`, not `{name}`", segment.file))
 }
 

@@ -83,7 +83,7 @@ impl Manifest {
 
     /// How many bytes the segments take.
     pub fn bytes(&self) -> u64 {
-        self.segments().map(|(_, _, segment)| segment.bytes).sum()
+        self.segments().map(|(_, _, segment)| segment.length()).sum()
     }
 }
 
@@ -117,6 +117,9 @@ pub struct BackupRequest {
     pub compression: String,
     /// Which batches are kept as they are.
     pub batches: Batching,
+    /// To whom files of batches are encrypted: public keys of age. Nobody where it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<String>,
 }
 
 /// Which batches are kept byte for byte.

@@ -63,8 +63,11 @@ pub struct Segment {
     pub batches: u64,
     /// How many records, markers of transactions included.
     pub records: u64,
-    /// Its length in bytes.
+    /// How many bytes the batches take. That is the length of the file, unless it is encrypted.
     pub bytes: u64,
+    /// The length of the file in bytes, where it is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<u64>,
     /// The bytes that the batches took as the broker gave them.
     pub fetched: u64,
     /// The bytes that the batches of this file would take uncompressed, as far as it is known: batches that are kept as they are
@@ -80,8 +83,15 @@ pub struct Segment {
     pub codecs: Vec<Codec>,
     /// How many of the batches were merged or compressed; the others are byte for byte what the broker gave.
     pub repacked: u64,
-    /// The SHA-256 of the file.
+    /// The SHA-256 of the file, as it lies there.
     pub sha256: Digest,
+}
+
+impl Segment {
+    /// The length of the file in bytes.
+    pub fn length(&self) -> u64 {
+        self.stored.unwrap_or(self.bytes)
+    }
 }
 
 /// Offsets without a record.

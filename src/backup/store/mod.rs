@@ -1,10 +1,13 @@
 //! Where an archive lies. Names are relative, with `/` between folders, and safe as file names.
 
+pub(in crate::backup) mod bucket;
 pub(in crate::backup) mod disk;
 mod folder;
+mod place;
 mod store_error;
 
 pub use folder::FolderStore;
+pub use place::store_at;
 pub use store_error::StoreError;
 
 use std::io::{Read, Write};
@@ -73,7 +76,13 @@ pub trait Store: Send + Sync {
 }
 
 /// The right to write into a store.
-pub trait Lease: Send + Sync {}
+pub trait Lease: Send + Sync {
+    /// Which writer this is, counted over all that ever had the right, where two can believe that they have it at the same time:
+    /// such stores have no lock that ends with its holder. Writers then keep to files of their own.
+    fn number(&self) -> Option<u64> {
+        None
+    }
+}
 
 /// A file that is being written. Dropped without [`NewFile::commit`], it never was.
 pub trait NewFile: Write + Send + Sync {

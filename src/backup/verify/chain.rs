@@ -22,9 +22,9 @@ pub(super) fn check(
     for (_, _, segment) in manifest.segments() {
         match there.remove(&segment.file) {
             None => wrong(&segment.file, None, "it is not there, and the manifest lists it".to_owned()),
-            Some(bytes) if bytes != segment.bytes => {
-                let reason = format!("it has {bytes} bytes, the manifest says {}", segment.bytes);
-                wrong(&segment.file, Some(bytes.min(segment.bytes)), reason);
+            Some(bytes) if bytes != segment.length() => {
+                let reason = format!("it has {bytes} bytes, the manifest says {}", segment.length());
+                wrong(&segment.file, Some(bytes.min(segment.length())), reason);
             }
             Some(_) => {}
         }

@@ -55,6 +55,9 @@ pub struct VerifyReport {
     pub records: u64,
     /// How many bytes were read.
     pub bytes: u64,
+    /// How many files are encrypted and were not opened, because no identity was given: of them only length and SHA-256 were
+    /// looked at.
+    pub sealed: u64,
     /// What is wrong; empty for a sound archive.
     pub problems: Vec<ArchiveProblem>,
 }
@@ -65,7 +68,8 @@ const MOST: usize = 1000;
 /// Looks at an archive. `threads` partitions are read at the same time.
 ///
 /// # Errors
-/// Where the store cannot be read, or this is no archive, or one of a newer version. Damage is in the report.
+/// Where the store cannot be read, or this is no archive, or one of a newer version; where records are to be decoded of files that no
+/// identity opens. Damage is in the report.
 pub fn verify(archive: &Archive, level: Level, threads: usize) -> Result<VerifyReport, ArchiveError> {
     let mut report = VerifyReport {
         level,
@@ -75,6 +79,7 @@ pub fn verify(archive: &Archive, level: Level, threads: usize) -> Result<VerifyR
         batches: 0,
         records: 0,
         bytes: 0,
+        sealed: 0,
         problems: Vec::new(),
     };
     let manifest = match archive.newest() {
@@ -126,6 +131,7 @@ fn read(archive: &Archive, manifest: &Manifest, report: &mut VerifyReport, threa
                             report.batches += looked.batches;
                             report.records += looked.records;
                             report.bytes += looked.bytes;
+                            report.sealed += looked.sealed;
                             report.problems.extend(looked.problems);
                         }
                         (Err(error), Ok(_)) => *found = Err(error),

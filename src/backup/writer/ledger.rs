@@ -78,7 +78,7 @@ impl BackupLedger {
             file: segment.file.clone(),
             records: segment.records,
             fetched: segment.fetched,
-            bytes: segment.bytes,
+            bytes: segment.length(),
         });
         partition.segments.push(segment);
         if state.written.elapsed() >= self.every {

@@ -31,7 +31,7 @@ use super::archive::{Archive, FORMAT, VERSION};
 use super::archive_error::ArchiveError;
 use super::digest::Digest;
 use super::manifest::{BackupState, Cut, KeptPartition, KeptTopic, Manifest};
-use super::names::folder_of;
+use super::names::{folder_of, partition_folder};
 use super::store::{Lease, Store};
 use crate::wire::WireCluster;
 use crate::wire::topics::TopicId;
@@ -93,11 +93,14 @@ async fn back_up(
             captured.cluster.id
         )));
     }
+    if let Some((before, _)) = &before {
+        stays_encrypted(before, &options, &store.place())?;
+    }
     let archive = match archive {
         Some(archive) => archive,
         None => Archive::create(store.clone(), &new_id())?,
     };
-    let removed = sums::clean_up(&archive, before.as_ref().map(|(manifest, _)| manifest))?;
+    let removed = sums::clean_up(&archive, before.as_ref().map(|(manifest, _)| manifest), &*lease)?;
     if let Some((manifest, _)) = &before {
         listener(BackupEvent::Resumed { manifest: manifest.number, removed });
     }
@@ -107,7 +110,7 @@ async fn back_up(
     if let Some(before) = before.filter(|(before, _)| options.only_new && follow::is_old(&manifest, before)) {
         return Ok(before);
     }
-    let tasks = tasks(&archive, &manifest, &places, &topics, &limits, &options);
+    let tasks = tasks((&archive, lease.number()), &manifest, &places, &topics, &limits, &options);
     let ledger = BackupLedger::open(archive.clone(), manifest, EVERY, (listener.clone(), options.redactor.clone()))?;
     let rate = RateLimit::new(options.rate);
     let stopped = AtomicBool::new(false);
@@ -117,6 +120,18 @@ async fn back_up(
     sums::write(&archive, &last.0, 0)?;
     drop(lease);
     Ok(last)
+}
+
+/// Refuses to add to an encrypted archive what everybody can read.
+fn stays_encrypted(before: &Manifest, options: &BackupOptions, place: &str) -> Result<(), BackupError> {
+    let to = &before.request.recipients;
+    if to.is_empty() || !options.recipients.is_empty() {
+        return Ok(());
+    }
+    Err(BackupError::Request(format!(
+        "the archive at {place} is encrypted to {}: name these recipients again, or others, or begin another archive",
+        to.join(", ")
+    )))
 }
 
 /// Takes the right to write into a store.
@@ -258,7 +273,7 @@ fn fresh(partition: i32, cut: Cut) -> KeptPartition {
 
 /// A task for each partition that has something to take, or to be asked about.
 fn tasks(
-    archive: &Archive,
+    (archive, writer): (&Archive, Option<u64>),
     manifest: &Manifest,
     places: &[usize],
     ids: &[Option<TopicId>],
@@ -273,7 +288,8 @@ fn tasks(
         for partition in topic.partitions.iter().filter(wanted) {
             let job = PackerJob {
                 store: archive.store().clone(),
-                folder: format!("{}/{}", topic.folder, partition.partition),
+                folder: partition_folder(&topic.folder, partition.partition, writer),
+                recipients: options.recipients.clone().into(),
                 batching: options.batching,
                 compressor: options.compressor.clone(),
                 // The limit holds for a batch as it is stored; uncompressed it is never smaller, but for its header.

@@ -1,6 +1,7 @@
 //! What a backup is asked for.
 
 use super::stop::BackupStop;
+use crate::backup::Recipient;
 use crate::backup::batch::{Codec, Compressor};
 use crate::backup::manifest::{BackupRequest, Batching};
 use crate::text::Redactor;
@@ -34,6 +35,8 @@ pub struct BackupOptions {
     pub only_new: bool,
     /// Ends the backup early, in good order.
     pub stop: BackupStop,
+    /// To whom files of batches are encrypted; nobody where there is none.
+    pub recipients: Vec<Recipient>,
     /// What the archive may not hold: a broker may repeat in its answer what it was sent.
     pub redactor: Redactor,
 }
@@ -54,13 +57,19 @@ impl BackupOptions {
             patience: Duration::from_secs(60),
             only_new: false,
             stop: BackupStop::never(),
+            recipients: Vec::new(),
             redactor: Redactor::default(),
         }
     }
 
     /// As the manifest states it.
     pub(super) fn request(&self) -> BackupRequest {
-        BackupRequest { topics: self.topics.clone(), compression: self.compressor.to_string(), batches: self.batching }
+        BackupRequest {
+            topics: self.topics.clone(),
+            compression: self.compressor.to_string(),
+            batches: self.batching,
+            recipients: self.recipients.iter().map(ToString::to_string).collect(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Turns the batches that a broker sent into the segments of an archive: kept as they are, or merged, split at gaps and compressed.
 
 use super::segment::OpenSegment;
+use crate::backup::Recipient;
 use crate::backup::archive_error::ArchiveError;
 use crate::backup::batch::{Batch, BatchError, BatchKind, Batches, Builder, Codec, Compressor, HEADER, Header};
 use crate::backup::gaps::Gaps;
@@ -20,6 +21,8 @@ pub(super) struct PackerJob {
     pub(super) store: Arc<dyn Store>,
     /// The partition's folder in the archive.
     pub(super) folder: String,
+    /// To whom the segments are encrypted.
+    pub(super) recipients: Arc<[Recipient]>,
     pub(super) batching: Batching,
     pub(super) compressor: Compressor,
     /// The most bytes of a merged batch.
@@ -264,8 +267,8 @@ impl Packer {
         match &mut self.segment {
             Some(segment) => Ok(segment),
             none => {
-                let name = format!("{}/{base:020}.log", self.job.folder);
-                Ok(none.insert(OpenSegment::create(&*self.job.store, name, base)?))
+                let PackerJob { store, folder, recipients, .. } = &self.job;
+                Ok(none.insert(OpenSegment::create(&**store, folder, base, recipients)?))
             }
         }
     }

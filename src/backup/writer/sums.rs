@@ -4,7 +4,8 @@ use crate::backup::archive::{Archive, manifest_name};
 use crate::backup::archive_error::ArchiveError;
 use crate::backup::digest::Digest;
 use crate::backup::manifest::Manifest;
-use crate::backup::store::{self, StoreError};
+use crate::backup::names::writer_of;
+use crate::backup::store::{self, Lease, StoreError};
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 
@@ -55,8 +56,13 @@ pub(crate) fn names(archive: &Archive) -> Result<Vec<(String, String)>, ArchiveE
 }
 
 /// Removes files of an interrupted backup: those that are half-written, and segments that no manifest lists. A segment that the
-/// sums know, and the newest manifest does not, is no such file: a manifest is gone, and nothing is removed.
-pub(in crate::backup) fn clean_up(archive: &Archive, newest: Option<&Manifest>) -> Result<usize, ArchiveError> {
+/// sums know, and the newest manifest does not, is no such file: a manifest is gone, and nothing is removed. Nor is what a later
+/// writer than the holder of this lease has written: it may be about to list it.
+pub(in crate::backup) fn clean_up(
+    archive: &Archive,
+    newest: Option<&Manifest>,
+    lease: &dyn Lease,
+) -> Result<usize, ArchiveError> {
     let store = archive.store();
     let listed = newest.map(super::listed).unwrap_or_default();
     let known: HashSet<String> = names(archive)?.into_iter().map(|(_, name)| name).collect();
@@ -66,7 +72,10 @@ pub(in crate::backup) fn clean_up(archive: &Archive, newest: Option<&Manifest>) 
             let reason = "it was part of the archive, and the newest manifest does not list it: a manifest is gone";
             return Err(ArchiveError::damaged(&store.path(&entry.name), reason));
         }
-        stray.push(entry.name);
+        let later = lease.number().zip(writer_of(&entry.name)).is_some_and(|(own, writer)| writer > own);
+        if !later {
+            stray.push(entry.name);
+        }
     }
     for name in &stray {
         store.remove(name)?;

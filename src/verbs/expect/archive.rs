@@ -8,11 +8,12 @@ use crate::scenario::predicate::Predicate;
 use crate::scenario::units::{Count, Share};
 use crate::text::Problem;
 use crate::verb::{CheckContext, StepContext, StepError};
-use crate::verbs::archives::{check_name, store};
+use crate::verbs::archives::{check_identity, check_name, open};
 use crate::verbs::metrics::demand;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use std::path::PathBuf;
 
 /// An archive of this run.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -41,11 +42,15 @@ pub struct ArchiveSubject {
     /// How closely `sound` looks. `full` where absent.
     #[serde(default)]
     level: Option<Level>,
+    /// The file with the age identity that opens an encrypted archive, relative to the scenario.
+    #[serde(default)]
+    identity: Option<PathBuf>,
 }
 
 impl ArchiveSubject {
     pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
         check_name(&format!("{pointer}/name"), &self.name, cx);
+        check_identity(&format!("{pointer}/identity"), self.identity.as_deref(), cx);
         let numbers = [
             ("records", Unit::Count, &self.records),
             ("gaps", Unit::Count, &self.gaps),
@@ -67,7 +72,7 @@ impl ArchiveSubject {
     }
 
     pub fn look(&self, pointer: &str, cx: &StepContext) -> Result<Vec<Checked>, StepError> {
-        let archive = Archive::open(store(&cx.run, &self.name));
+        let archive = open(cx, &self.name, self.identity.as_deref())?;
         let manifest = archive.as_ref().map_err(Clone::clone).and_then(Archive::current);
         let mut checked = Vec::new();
         let of = |read: &dyn Fn(&Manifest) -> Observed| match &manifest {

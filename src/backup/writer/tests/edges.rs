@@ -120,6 +120,7 @@ fn a_codec_that_is_not_known_ends_the_partition_at_its_offset() {
         let job = PackerJob {
             store: archive.store().clone(),
             folder: format!("{}/9", topic.folder),
+            recipients: [].into(),
             batching,
             compressor: Compressor::new(crate::backup::batch::Codec::Zstd),
             target: 20_000,

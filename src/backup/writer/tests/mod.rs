@@ -1,24 +1,46 @@
 //! Backups without a broker: batches as a leader would send them, packed into archives.
 
+mod bucket;
 mod crash;
 mod damage;
 mod disk;
 mod edges;
+mod lossless;
 mod packing;
 mod prune;
+mod sealed;
 
 use super::ledger::{BackupLedger, Place};
 use super::packer::{Packer, PackerJob};
 use super::{BackupOptions, Captured, CapturedTopic, next_of, sums};
+use crate::backup::Recipient;
 use crate::backup::archive::Archive;
 use crate::backup::archive_error::ArchiveError;
 use crate::backup::batch::{BatchKind, Builder, Compressor, Editor, RecordHeader};
 use crate::backup::manifest::{Batching, Cut, Manifest, SourceCluster};
-use crate::backup::store::Store;
+use crate::backup::names::partition_folder;
+use crate::backup::store::{Lease, Store};
 use crate::wire::topics::{DescribedPartition as WirePartition, DescribedTopic, TopicId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Who writes: with a number where stores number them, and encrypted to these.
+pub(super) struct Writer<'a> {
+    pub(super) number: Option<u64>,
+    pub(super) recipients: &'a [Recipient],
+}
+
+impl Writer<'_> {
+    /// As into a folder, for everybody to read.
+    pub(super) const PLAIN: Self = Self { number: None, recipients: &[] };
+}
+
+impl Lease for Writer<'_> {
+    fn number(&self) -> Option<u64> {
+        self.number
+    }
+}
 
 /// Records by offset: time stamp, key and value.
 type Records = BTreeMap<i64, (i64, Vec<u8>)>;
@@ -136,6 +158,18 @@ pub(super) fn back_up(
 /// The same of a topic with this id.
 pub(super) fn back_up_topic(
     store: &Arc<dyn Store>,
+    log: (&[Log], u8),
+    segment: u64,
+    batching: Batching,
+    acknowledged: &mut u32,
+) -> Result<Manifest, ArchiveError> {
+    back_up_as(&Writer::PLAIN, store, log, segment, batching, acknowledged)
+}
+
+/// The same by this writer.
+pub(super) fn back_up_as(
+    writer: &Writer<'_>,
+    store: &Arc<dyn Store>,
     (logs, id): (&[Log], u8),
     segment: u64,
     batching: Batching,
@@ -146,8 +180,9 @@ pub(super) fn back_up_topic(
         opened => opened?,
     };
     let before = archive.newest()?;
-    sums::clean_up(&archive, before.as_ref().map(|(manifest, _)| manifest))?;
-    let options = BackupOptions::new(vec!["orders".to_owned()]);
+    sums::clean_up(&archive, before.as_ref().map(|(manifest, _)| manifest), writer)?;
+    let options =
+        BackupOptions { recipients: writer.recipients.to_vec(), ..BackupOptions::new(vec!["orders".to_owned()]) };
     let (manifest, places) = next_of(archive.id(), before, captured(logs, id), &options);
     let topic = manifest.topics[places[0]].clone();
     let number = Arc::new(std::sync::Mutex::new(*acknowledged));
@@ -164,7 +199,8 @@ pub(super) fn back_up_topic(
             let place = Place { topic: places[0], partition: partition.partition };
             let job = PackerJob {
                 store: store.clone(),
-                folder: format!("{}/{}", topic.folder, partition.partition),
+                folder: partition_folder(&topic.folder, partition.partition, writer.number),
+                recipients: writer.recipients.into(),
                 batching,
                 compressor: options.compressor.clone(),
                 target: 20_000,

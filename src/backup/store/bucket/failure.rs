@@ -1,0 +1,69 @@
+//! What an object store says when it fails, as an error of this system.
+
+use crate::ground::innermost;
+use object_store::Error;
+use std::io::{self, ErrorKind};
+
+/// The most characters of an answer that are told.
+const MOST: usize = 300;
+
+/// Kind and words of an error. The answer of the store is a document, of which the message is told.
+pub(super) fn in_words(error: &Error) -> io::Error {
+    let kind = match error {
+        Error::NotFound { .. } => ErrorKind::NotFound,
+        Error::AlreadyExists { .. } => ErrorKind::AlreadyExists,
+        Error::Precondition { .. } | Error::NotModified { .. } => ErrorKind::ResourceBusy,
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => ErrorKind::PermissionDenied,
+        Error::NotSupported { .. } | Error::NotImplemented { .. } => ErrorKind::Unsupported,
+        _ => ErrorKind::Other,
+    };
+    let said = brief(&innermost(error).to_string());
+    let words = match kind {
+        ErrorKind::NotFound => format!("it is not there ({said})"),
+        ErrorKind::AlreadyExists => "it is there already".to_owned(),
+        ErrorKind::ResourceBusy => "it was changed by another meanwhile".to_owned(),
+        ErrorKind::PermissionDenied => {
+            format!("the store refuses it: {said}; check the credentials and what they may do")
+        }
+        _ => said,
+    };
+    io::Error::new(kind, words)
+}
+
+/// The message of an S3 or Azure document, or the beginning of anything else, on one line.
+fn brief(text: &str) -> String {
+    let field = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        rest.split_once(&format!("</{name}>")).map(|(field, _)| field.trim())
+    };
+    let told = match (field("Code"), field("Message")) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        _ => text.to_owned(),
+    };
+    let mut line = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = line.char_indices().nth(MOST) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_document_the_message_is_told_and_of_other_answers_the_beginning() {
+        let document = "Server returned 403: <?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code>\
+            <Message>Access\n Denied</Message><RequestId>7</RequestId></Error>";
+        let refused = Error::PermissionDenied { path: "a".to_owned(), source: document.into() };
+        let told = in_words(&refused);
+        assert_eq!(told.kind(), ErrorKind::PermissionDenied);
+        assert_eq!(
+            told.to_string(),
+            "the store refuses it: AccessDenied: Access Denied; check the credentials and what they may do"
+        );
+        let long = Error::Generic { store: "S3", source: "é".repeat(1000).into() };
+        assert_eq!(in_words(&long).to_string(), format!("{}…", "é".repeat(MOST)));
+    }
+}

@@ -1,0 +1,123 @@
+//! The store at a place that somebody named: a folder, or `s3://BUCKET/PREFIX`.
+
+use super::bucket::{BucketStore, OpenSsl};
+use super::{FolderStore, Store};
+use object_store::aws::AmazonS3Builder;
+use object_store::{ObjectStore, RetryConfig};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A request that the store does not answer is made again for so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The store at this place. Credentials and endpoints of buckets come from the environment, in the variables that the stores' own
+/// tools read.
+///
+/// # Errors
+/// What is wrong with the place or the environment, in words.
+pub fn store_at(place: &str) -> Result<Arc<dyn Store>, String> {
+    let Some((scheme, rest)) = place.split_once("://") else { return Ok(Arc::new(FolderStore::new(place))) };
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let prefix = prefix.trim_matches('/');
+    if bucket.is_empty() {
+        return Err(format!("`{place}` names no bucket: write `{scheme}://BUCKET/PREFIX`"));
+    }
+    let objects = match scheme {
+        "s3" => s3(bucket)?,
+        "gs" => google(bucket)?,
+        "az" => azure(bucket)?,
+        _ => {
+            return Err(format!(
+                "`{place}`: archives lie in folders and in buckets, `s3://`, `gs://` or `az://`; there is no store for `{scheme}://`"
+            ));
+        }
+    };
+    let store = BucketStore::new(objects, prefix, place.trim_end_matches('/').to_owned());
+    Ok(Arc::new(store.map_err(|error| format!("`{place}`: {error}"))?))
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig { retry_timeout: PATIENCE, ..RetryConfig::default() }
+}
+
+fn s3(bucket: &str) -> Result<Arc<dyn ObjectStore>, String> {
+    let mut builder = AmazonS3Builder::from_env();
+    let endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"].map(|name| std::env::var(name).ok());
+    // What stays on this machine needs no TLS; for everything else AWS_ALLOW_HTTP has to say so.
+    if endpoint.into_iter().flatten().next().is_some_and(|endpoint| is_here(&endpoint)) {
+        builder = builder.with_allow_http(true);
+    }
+    let built = builder
+        .with_bucket_name(bucket)
+        .with_crypto_provider(Arc::new(OpenSsl))
+        .with_retry(retries())
+        .with_disable_bulk_delete(true)
+        .build();
+    Ok(Arc::new(built.map_err(|error| format!("S3 bucket `{bucket}`: {error}"))?))
+}
+
+/// Whether an endpoint is this machine's own.
+fn is_here(endpoint: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(endpoint) else { return false };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
+#[cfg(feature = "gcs")]
+fn google(bucket: &str) -> Result<Arc<dyn ObjectStore>, String> {
+    let built = object_store::gcp::GoogleCloudStorageBuilder::from_env()
+        .with_bucket_name(bucket)
+        .with_crypto_provider(Arc::new(OpenSsl))
+        .with_retry(retries())
+        .build();
+    Ok(Arc::new(built.map_err(|error| format!("Google bucket `{bucket}`: {error}"))?))
+}
+
+#[cfg(not(feature = "gcs"))]
+fn google(_: &str) -> Result<Arc<dyn ObjectStore>, String> {
+    Err("this kscen has no Google Cloud Storage in it: build it with `--features gcs`".to_owned())
+}
+
+#[cfg(feature = "azure")]
+fn azure(container: &str) -> Result<Arc<dyn ObjectStore>, String> {
+    let built = object_store::azure::MicrosoftAzureBuilder::from_env()
+        .with_container_name(container)
+        .with_crypto_provider(Arc::new(OpenSsl))
+        .with_retry(retries())
+        .build();
+    Ok(Arc::new(built.map_err(|error| format!("Azure container `{container}`: {error}"))?))
+}
+
+#[cfg(not(feature = "azure"))]
+fn azure(_: &str) -> Result<Arc<dyn ObjectStore>, String> {
+    Err("this kscen has no Azure storage in it: build it with `--features azure`".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_a_folder_and_what_no_store_is_for_is_told() {
+        assert_eq!(store_at("a/b").expect("a folder").place(), "a/b");
+        let refused = |place: &str| store_at(place).err().expect("refused");
+        assert!(refused("ftp://host/x").contains("there is no store for `ftp://`"));
+        assert!(refused("s3:///x").contains("names no bucket"));
+        if cfg!(not(feature = "gcs")) {
+            assert!(refused("gs://b/x").contains("--features gcs"));
+        }
+        if cfg!(not(feature = "azure")) {
+            assert!(refused("az://b/x").contains("--features azure"));
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_spoken_to_without_tls_unasked() {
+        for here in ["http://127.0.0.1:5000", "http://localhost:9000/", "http://[::1]:1"] {
+            assert!(is_here(here), "{here}");
+        }
+        for there in ["http://10.0.0.1", "http://localhost.example.org", "nonsense"] {
+            assert!(!is_here(there), "{there}");
+        }
+    }
+}
