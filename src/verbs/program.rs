@@ -86,9 +86,9 @@ impl Step for Program {
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let variables = surroundings(cx).into_iter().chain(self.env.clone()).collect();
-        let program = UnderTest::new(&self.command, variables, self.ready.clone())
-            .map_err(|error| StepError::broken("program", error.to_string()))?
-            .stopping_within(self.stop_within.map_or(STOP, |length| length.0));
+        let stop_within = self.stop_within.map_or(STOP, |length| length.0);
+        let program = UnderTest::new(&self.command, variables, self.ready.clone(), stop_within)
+            .map_err(|error| StepError::broken("program", error.to_string()))?;
         let program = Arc::new(program);
         program.begin().await.map_err(|error| StepError::broken("program", error.to_string()).at("/command/0"))?;
         cx.show(Live::Program(program.clone()));

@@ -47,11 +47,16 @@ pub(super) struct UnderTest {
 }
 
 impl UnderTest {
-    /// A program that does not run yet.
+    /// A program that does not run yet, and that is given so much time to end in good order.
     ///
     /// # Errors
     /// There is no folder for its output.
-    pub(super) fn new(command: &[String], env: Vec<(String, String)>, ready: Option<String>) -> io::Result<Self> {
+    pub(super) fn new(
+        command: &[String],
+        env: Vec<(String, String)>,
+        ready: Option<String>,
+        stop_within: Duration,
+    ) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("kscen-program-").tempdir()?;
         let output = Output::create(folder.path().join("output"))?;
         let (program, args) = command.split_first().ok_or_else(|| io::Error::other("there is no program to run"))?;
@@ -68,16 +73,11 @@ impl UnderTest {
         Ok(Self {
             launch,
             ready,
-            stop_within: Duration::ZERO,
+            stop_within,
             output: Mutex::new(output),
             state: Mutex::new(state),
             _folder: folder,
         })
-    }
-
-    /// The same, with so much time to end in good order.
-    pub(super) fn stopping_within(self, stop_within: Duration) -> Self {
-        Self { stop_within, ..self }
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
