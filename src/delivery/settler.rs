@@ -47,7 +47,7 @@ impl Settler {
 
 /// What the only reader keeps that decodes changes, in a scenario that has no other.
 fn only_capture(run: &SharedRun) -> Option<Arc<Capture>> {
-    let steps = run.scenario.scope.steps().values();
+    let steps = run.scenario.scope.steps().map(|(_, step)| step);
     if steps.filter(|step| step.facts.as_ref().is_some_and(|facts| facts.captures)).count() != 1 {
         return None;
     }
