@@ -86,7 +86,7 @@ pub trait Kind: DeserializeOwned + JsonSchema + Debug + Send + Sync + 'static {
         keeper: Keeper<'a>,
     ) -> BoxFuture<'a, EnvironmentResult<Kept>> {
         let _ = (needs, keeper);
-        Box::pin(async { Err(not_kept::<Self>(site, "start")) })
+        Box::pin(async { Err(not_kept::<Self>(site, "does not start it")) })
     }
 
     /// Ends the stack that is kept running, where there is one; false where there is none. `alone` is asked for once it was found.
@@ -99,7 +99,7 @@ pub trait Kind: DeserializeOwned + JsonSchema + Debug + Send + Sync + 'static {
         alone: &'a mut (dyn FnMut() -> EnvironmentResult<()> + Send),
     ) -> BoxFuture<'a, EnvironmentResult<bool>> {
         let _ = alone;
-        Box::pin(async { Err(not_kept::<Self>(site, "stop")) })
+        Box::pin(async { Err(not_kept::<Self>(site, "does not stop it")) })
     }
 
     /// Fetches ahead what a stack for these needs is started from.
@@ -131,9 +131,9 @@ pub trait Kind: DeserializeOwned + JsonSchema + Debug + Send + Sync + 'static {
 }
 
 /// The error for what is only done to environments that kscen starts.
-fn not_kept<K: Kind>(site: &Site, verb: &str) -> EnvironmentError {
+fn not_kept<K: Kind>(site: &Site, what: &str) -> EnvironmentError {
     EnvironmentError::Prerequisite {
-        message: format!("`{}` is {}: kscen does not {verb} it", site.name, K::NAME),
+        message: format!("`{}` is {}: kscen {what}", site.name, K::NAME),
         remedy: K::BETWEEN_RUNS.to_owned(),
     }
 }
