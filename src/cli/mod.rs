@@ -15,6 +15,7 @@ mod fetch;
 mod hour_tests;
 mod judge;
 mod list;
+mod man;
 mod live_lines;
 mod new;
 mod output;
@@ -87,6 +88,7 @@ enum Command {
     Verify(verify::Args),
     Archive(archive::Args),
     Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Runs the program.
@@ -137,5 +139,6 @@ fn run(command: Command, output: &Output) -> Exit {
         Command::Verify(args) => verify::run(&args, output),
         Command::Archive(args) => archive::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),
+        Command::Man(args) => man::run(&args, output),
     }
 }

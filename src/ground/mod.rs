@@ -3,6 +3,7 @@
 mod causes;
 pub mod input;
 pub mod json;
+pub mod json_path;
 mod lock;
 pub mod pairs;
 mod plural;

@@ -208,7 +208,10 @@ impl<'a> Expander<'a> {
             }
         };
         let step: Arc<dyn crate::verb::AnyStep> = step;
-        let facts = step.facts();
+        let facts = match modifiers.expect_failure {
+            None => step.facts(),
+            Some(_) => step.facts().refused(),
+        };
         if let Some(entered) = self.scope.steps.get_mut(&id) {
             entered.facts = Some(facts.clone());
         }

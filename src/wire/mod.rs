@@ -6,6 +6,7 @@
 //!
 //! | question | right that it needs |
 //! |---|---|
+//! | [`survey()`] | none |
 //! | [`brokers::describe`] | none; DESCRIBE on the Cluster for what is authorised there |
 //! | [`topics::describe`], [`topics::list`] | DESCRIBE on each Topic (the list leaves out others in silence) |
 //! | [`visibility::of_topics`] | DESCRIBE on Topic `*` |
@@ -48,6 +49,7 @@ mod connection;
 pub mod creation;
 pub mod deletion;
 pub mod epochs;
+pub mod error_names;
 pub mod fetch;
 mod frame;
 pub mod groups;
@@ -68,6 +70,7 @@ mod routing;
 mod sasl;
 mod scram;
 mod security;
+mod survey;
 pub mod topics;
 pub mod transactions;
 pub mod visibility;
@@ -75,6 +78,7 @@ mod wire_error;
 
 pub use cluster::WireCluster;
 pub use refusal::{MissingRight, Operation};
+pub use survey::{AdvertisedFault, survey};
 pub use wire_error::WireError;
 
 #[cfg(test)]

@@ -55,6 +55,7 @@ cases! {
         k48_deleted_is_not_superseded
         k49_recovery_of_a_load_that_met_nothing
         k50_idle_members_of_the_new_protocol
+        k51_refused_otherwise
         r41_fenced
         r53_tombstones
         r54_past_timestamps
@@ -69,6 +70,7 @@ cases! {
         p50_pipeline_copy
         p51_auto_created
         p52_existing_topic
+        s_denied_as_expected
         s_existing_topic
         s_group_members
         s_group_state

@@ -56,7 +56,7 @@ fn a_full_queue_is_back_pressure_and_a_timeout_is_unknown() {
     let clock = RunClock::start();
     let mut reader = ConsumeJob::prepare(consume(&run, &topic), clock).expect("a reader");
     let mut spec = produce(&run, &topic, Schedule::constant(5000.0, 20_000));
-    spec.payload = PayloadSpec::Random { size: 1024, compressibility: 0.0 };
+    spec.payload = PayloadSpec::Random { size: 1024.into(), compressibility: 0.0 };
     spec.config.insert("buffer.memory".into(), "2097152".into());
     spec.config.insert("delivery.timeout.ms".into(), "2000".into());
     spec.config.insert("request.timeout.ms".into(), "1000".into());
@@ -111,7 +111,7 @@ fn bad_input_becomes_counted_outcomes() {
     for (limit, name) in [("10000", "MSG_SIZE_TOO_LARGE"), ("3000000", "MSG_SIZE_TOO_LARGE")] {
         let topic = topic("large", 1);
         let mut spec = produce(&run, &topic, Schedule::constant(100.0, 20));
-        spec.payload = PayloadSpec::Random { size: 2_000_000, compressibility: 0.0 };
+        spec.payload = PayloadSpec::Random { size: 2_000_000.into(), compressibility: 0.0 };
         spec.config.insert("max.request.size".into(), limit.into());
         let clock = RunClock::start();
         let mut load = ProduceJob::prepare(spec).expect("a load");

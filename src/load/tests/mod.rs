@@ -37,8 +37,9 @@ fn produce(run: &Arc<RunIdentity>, topic: &str, schedule: Schedule) -> ProduceSp
         topic: topic.into(),
         schedule,
         producers: 1,
-        payload: PayloadSpec::Random { size: 100, compressibility: 0.5 },
+        payload: PayloadSpec::Random { size: 100.into(), compressibility: 0.5 },
         key: KeySpec::None,
+        identity: None,
         headers: Vec::new(),
         acks: Acks::All,
         idempotent: true,
@@ -167,7 +168,7 @@ fn unlimited() {
         let run = RunIdentity::new(rand::random());
         let topic = topic("unlimited", 3);
         let mut spec = produce(&run, &topic, Schedule::Unlimited { count: Some(300_000), length: None });
-        spec.payload = PayloadSpec::Random { size, compressibility: 0.5 };
+        spec.payload = PayloadSpec::Random { size: size.into(), compressibility: 0.5 };
         spec.config.insert("linger.ms".into(), "5".into());
         spec.config.insert("batch.size".into(), "262144".into());
         let (produced, consumed, ledger) = run_both(spec, consume(&run, &topic));
