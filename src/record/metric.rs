@@ -65,6 +65,8 @@ pub enum Work {
     Judges,
     /// Waits for the end of another step.
     Joins,
+    /// Looks for what a system can take.
+    Searches,
     /// Anything else.
     Other,
 }
@@ -74,6 +76,7 @@ const CONSUME: &[Work] = &[Work::Reads];
 const LOADS: &[Work] = &[Work::Sends, Work::Reads];
 const FAULTS: &[Work] = &[Work::Disturbs];
 const SQL: &[Work] = &[Work::ChangesRows];
+const SEARCHES: &[Work] = &[Work::Searches];
 
 const fn single(name: &'static str, unit: Unit, work: &'static [Work], better: Better, doc: &'static str) -> Metric {
     Metric { name, unit, shape: MetricShape::Single, work, better, doc }
@@ -194,6 +197,13 @@ pub const METRICS: &[Metric] = &[
         FAULTS,
         Better::Lower,
         "from undoing the fault until the readers' lag was back to its level before, worst over the readers",
+    ),
+    single(
+        "sustainable_rate",
+        Unit::Rate,
+        SEARCHES,
+        Better::Higher,
+        "the highest rate at which all bounds held, twice",
     ),
     single("rows", Unit::Count, SQL, Better::Neutral, "rows that the statements changed or returned"),
     single("statements", Unit::Count, SQL, Better::Neutral, "statements that were executed"),

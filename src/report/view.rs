@@ -9,6 +9,7 @@ mod ledger;
 mod logs;
 mod outcome;
 mod phases;
+mod searches;
 mod steps;
 
 pub use checks::CheckRow;
@@ -19,6 +20,7 @@ pub use ledger::LedgerView;
 pub use logs::LogView;
 pub use outcome::OutcomeView;
 pub use phases::PhaseTable;
+pub use searches::SearchView;
 pub use steps::StepBar;
 
 use super::advice::{Advice, advise};
@@ -64,6 +66,8 @@ pub struct RunView {
     pub faults: Vec<FaultRow>,
     /// Figures by phase, a table for each load.
     pub phases: Vec<PhaseTable>,
+    /// What searches for the highest rate found.
+    pub searches: Vec<SearchView>,
     /// Where the messages went.
     pub deliveries: Vec<LedgerView>,
     /// Log lines around the faults.
@@ -98,6 +102,7 @@ impl RunView {
             steps: steps::bars(record),
             faults: faults::rows(record),
             phases: phases::tables(record),
+            searches: searches::of(record),
             deliveries: record.deliveries.iter().map(LedgerView::of).collect(),
             logs: record.logs.iter().map(|excerpt| LogView::of(record, excerpt)).collect(),
             conditions: conditions::groups(record),

@@ -5,6 +5,7 @@ mod keys;
 mod payload;
 mod records;
 mod schedule;
+mod searched;
 mod sender;
 mod size;
 mod words;
@@ -19,7 +20,7 @@ use super::topic::check_topic_name;
 use crate::accounting::Schedule;
 use crate::environment::{Grant, Needs};
 use crate::load::payload::IdentityPlace;
-use crate::load::produce::{Acks, SenderBooks, TransactionSpec};
+use crate::load::produce::{Acks, LiveProduce, SenderBooks, TransactionSpec};
 use crate::load::{ProduceJob, ProduceSpec};
 use crate::record::LoadValidity;
 use crate::scenario::units::{Count, Length, Rate};
@@ -140,14 +141,9 @@ impl Step for Produce {
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {
-        check_topic_name("/topic", &self.topic, cx);
         self.check_schedule(cx);
-        self.check_client(cx);
-        self.check_content(cx);
+        self.check_target(cx);
         self.thresholds.check("/thresholds", Self::VERB, Self::WORK, &self.facts().lacks, cx);
-        if self.producers.is_some_and(|producers| producers.0 == 0 || producers.0 > 256) {
-            cx.report("/producers", Problem::new("out-of-range", "there can be 1 to 256 producers"));
-        }
     }
 
     fn describe(&self) -> String {
@@ -165,13 +161,9 @@ impl Step for Produce {
     }
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
-        let spec = self.spec(cx)?;
-        let mut job = tokio::task::spawn_blocking(move || ProduceJob::prepare(spec))
-            .await
-            .map_err(|error| StepError::broken("defect", error.to_string()))?
-            .map_err(|error| StepError::broken("prepare-load", error.to_string()))
-            .map_err(|error| rights::explained(error, &self.topic, Use::Write))?;
-        let (live, books) = (job.live(), job.books());
+        let schedule = self.schedule().ok_or_else(|| StepError::broken("no-end", "this load has no schedule"))?;
+        let (mut job, live) = self.prepared(self.spec(schedule, cx)?).await?;
+        let books = job.books();
         note_topic(cx, &self.topic, &books).await;
         cx.show(Live::Sender(Arc::new(Sender::new(&job, self.topic.clone()))));
         cx.prepared();
@@ -229,6 +221,16 @@ async fn note_topic(cx: &StepContext, topic: &str, books: &[Arc<SenderBooks>]) {
 }
 
 impl Produce {
+    /// Checks where it sends, what, and by which client.
+    fn check_target(&self, cx: &mut CheckContext<'_>) {
+        check_topic_name("/topic", &self.topic, cx);
+        self.check_client(cx);
+        self.check_content(cx);
+        if self.producers.is_some_and(|producers| producers.0 == 0 || producers.0 > 256) {
+            cx.report("/producers", Problem::new("out-of-range", "there can be 1 to 256 producers"));
+        }
+    }
+
     fn check_client(&self, cx: &mut CheckContext<'_>) {
         let acks = self.acks.map_or(Acks::All, |acks| acks.0);
         if self.idempotent == Some(true) && acks != Acks::All {
@@ -274,8 +276,18 @@ impl Produce {
             .map_or(DELIVERY_TIMEOUT, Duration::from_millis)
     }
 
-    fn spec(&self, cx: &StepContext) -> Result<ProduceSpec, StepError> {
-        let schedule = self.schedule().ok_or_else(|| StepError::broken("no-end", "this load has no schedule"))?;
+    /// Connects; sends nothing.
+    async fn prepared(&self, spec: ProduceSpec) -> Result<(ProduceJob, Arc<LiveProduce>), StepError> {
+        let job = tokio::task::spawn_blocking(move || ProduceJob::prepare(spec))
+            .await
+            .map_err(|error| StepError::broken("defect", error.to_string()))?
+            .map_err(|error| StepError::broken("prepare-load", error.to_string()))
+            .map_err(|error| rights::explained(error, &self.topic, Use::Write))?;
+        let live = job.live();
+        Ok((job, live))
+    }
+
+    fn spec(&self, schedule: Schedule, cx: &StepContext) -> Result<ProduceSpec, StepError> {
         let mut config = client::plain(&self.config);
         if let Some(compression) = self.compression {
             config.insert("compression.type".to_owned(), format!("{compression:?}").to_lowercase());

@@ -206,6 +206,7 @@ cases! {
         u_group_of_three
         u_killed_reader
         u_killed_reader_checked_late
+        u_search_under_a_quota
         v07_partitions_added
         v09_offsets_reset
         v23_group_nowhere

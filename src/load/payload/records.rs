@@ -106,7 +106,7 @@ impl RecordSet {
             return Err(LoadError::Spec(format!("{whence} has no records to send")));
         }
         let place = asked.unwrap_or(IdentityPlace::Header);
-        let ready = |(number, record)| {
+        let ready = |(number, record): (usize, Record)| {
             ready(record, place).map_err(|why| LoadError::Spec(format!("record {} of {whence} {why}", number + 1)))
         };
         let records: Result<_, LoadError> = records.into_iter().enumerate().map(ready).collect();

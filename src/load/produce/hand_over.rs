@@ -82,7 +82,7 @@ impl Worker {
             self.headers.iter().zip(&texts).map(|((name, _), text)| (name.as_c_str(), Some(text.as_slice()))),
         );
         if carries_identity {
-            headers.push((&self.identity_header, Some(identity)));
+            headers.push((self.identity_header.as_c_str(), Some(identity.as_slice())));
         }
         self.producer.submit_with_headers(
             (planned.slot, planned.partition),
