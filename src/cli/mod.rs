@@ -15,8 +15,8 @@ mod fetch;
 mod hour_tests;
 mod judge;
 mod list;
-mod man;
 mod live_lines;
+mod man;
 mod new;
 mod output;
 mod past;
@@ -42,6 +42,7 @@ mod undo;
 mod up;
 mod variables;
 mod verify;
+mod watch;
 
 pub use exit::Exit;
 
