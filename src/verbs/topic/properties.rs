@@ -45,6 +45,9 @@ const KNOWN: &[&str] = &[
     "unclean.leader.election.enable",
 ];
 
+/// Letters by which a misspelt name differs at most: what differs by more may be a name of its own.
+const SLIPS: usize = 2;
+
 /// Refuses names that are misspelt, values that are none, and replicas in sync that there cannot be.
 pub(super) fn check(config: &BTreeMap<String, Value>, replication: Option<u64>, cx: &mut CheckContext<'_>) {
     for (key, value) in config {
@@ -55,6 +58,7 @@ pub(super) fn check(config: &BTreeMap<String, Value>, replication: Option<u64>, 
         // What resembles nothing may be another vendor's, or of a later version: the broker knows.
         if !KNOWN.contains(&key.as_str())
             && let Some(similar) = did_you_mean(key, KNOWN.iter().copied())
+            && strsim::damerau_levenshtein(key, similar) <= SLIPS
         {
             let problem = Problem::new("topic-property", format!("topics have no property `{key}`"));
             cx.report(&pointer, problem.help(format!("did you mean `{similar}`?")));
