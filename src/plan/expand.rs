@@ -208,10 +208,7 @@ impl<'a> Expander<'a> {
             }
         };
         let step: Arc<dyn crate::verb::AnyStep> = step;
-        let facts = match modifiers.expect_failure {
-            None => step.facts(),
-            Some(_) => step.facts().refused(),
-        };
+        let facts = if modifiers.expect_failure.is_some() { step.facts().refused() } else { step.facts() };
         if let Some(entered) = self.scope.steps.get_mut(&id) {
             entered.facts = Some(facts.clone());
         }

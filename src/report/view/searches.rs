@@ -153,22 +153,23 @@ fn draw(found: &Found) -> String {
             rate(best)
         );
     }
-    type Figure = fn(&Tried) -> Option<f64>;
-    let lines: [(&str, Figure); 2] = [("c1", |tried| tried.p99), ("c2", |tried| tried.p50)];
-    for (class, figure) in lines {
-        let points: Vec<(f64, f64)> = found
-            .curve
-            .iter()
-            .filter_map(|tried| Some((x(tried.rate), y(figure(tried).filter(|time| *time > 0.0)?))))
-            .collect();
+    lines(&mut out, &found.curve, &x, &y);
+    out.push_str("</svg>");
+    out
+}
+
+/// Both percentiles at every rate. Writing to a text cannot fail.
+fn lines(out: &mut String, curve: &[Tried], x: &impl Fn(f64) -> f64, y: &impl Fn(f64) -> f64) {
+    let figures: [(&str, fn(&Tried) -> Option<f64>); 2] = [("c1", |tried| tried.p99), ("c2", |tried| tried.p50)];
+    for (class, figure) in figures {
+        let place = |tried: &Tried| Some((x(tried.rate), y(figure(tried).filter(|time| *time > 0.0)?)));
+        let points: Vec<(f64, f64)> = curve.iter().filter_map(place).collect();
         let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let _ = write!(out, "<polyline class=\"line {class}\" fill=\"none\" points=\"{}\"/>", path.join(" "));
         for (x, y) in points {
             let _ = write!(out, "<circle class=\"dot {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>");
         }
     }
-    out.push_str("</svg>");
-    out
 }
 
 #[cfg(test)]
