@@ -10,8 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// The figures of a run that its last lines show, by the names that reports give them.
-const FIGURES: [&str; 7] =
-    ["lost", "duplicated", "unavailable", "recovered in", "p99", "p99 steady", "p99 disturbed"];
+const FIGURES: [&str; 7] = ["lost", "duplicated", "unavailable", "recovered in", "p99", "p99 steady", "p99 disturbed"];
 /// Reasons that are no failure of a step or check, in a suite's list.
 const MOST_REASONS: usize = 5;
 

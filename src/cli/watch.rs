@@ -92,7 +92,11 @@ fn collect(folder: &Path, seen: &mut Seen) {
             Ok(kind) if kind.is_dir() && !hidden && !["results", "target"].iter().any(|own| path.ends_with(own)) => {
                 collect(&path, seen);
             }
-            Ok(kind) if kind.is_file() && !hidden && path.extension().is_some_and(|end| KINDS.iter().any(|kind| end == *kind)) => {
+            Ok(kind)
+                if kind.is_file()
+                    && !hidden
+                    && path.extension().is_some_and(|end| KINDS.iter().any(|kind| end == *kind)) =>
+            {
                 note(&path, seen);
             }
             _ => {}

@@ -76,7 +76,10 @@ mod tests {
             refused(&report(0, &[("MSG_SIZE_TOO_LARGE", 10)])),
             Ok(vec!["10 messages: MSG_SIZE_TOO_LARGE".to_owned()])
         );
-        assert_eq!(refused(&report(3, &[("MSG_SIZE_TOO_LARGE", 7)])), Err("had 3 of 10 messages acknowledged".to_owned()));
+        assert_eq!(
+            refused(&report(3, &[("MSG_SIZE_TOO_LARGE", 7)])),
+            Err("had 3 of 10 messages acknowledged".to_owned())
+        );
         assert_eq!(refused(&ProduceReport::default()), Err("sent nothing".to_owned()));
     }
 }

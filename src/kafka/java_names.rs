@@ -2,7 +2,10 @@
 
 /// What is said of each: what it is here.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("ssl.truststore.location", "here it is `ssl.ca.location`, a file in PEM format (`keytool -exportcert -rfc` writes one)"),
+    (
+        "ssl.truststore.location",
+        "here it is `ssl.ca.location`, a file in PEM format (`keytool -exportcert -rfc` writes one)",
+    ),
     ("ssl.truststore.certificates", "here it is `ssl.ca.pem`"),
     ("ssl.truststore.password", "here `ssl.ca.location` names a file in PEM format, which has no password"),
     ("ssl.truststore.type", "here `ssl.ca.location` is always in PEM format"),
@@ -12,7 +15,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("ssl.protocol", "here the newest version of TLS that both sides speak is taken"),
     ("ssl.enabled.protocols", "here the newest version of TLS that both sides speak is taken"),
     ("sasl.jaas.config", "here it is `sasl.username` and `sasl.password`; with OAUTHBEARER `sasl.oauthbearer.…`"),
-    ("sasl.login.callback.handler.class", "here OIDC is built in: `sasl.oauthbearer.method: oidc` and `sasl.oauthbearer.…`"),
+    (
+        "sasl.login.callback.handler.class",
+        "here OIDC is built in: `sasl.oauthbearer.method: oidc` and `sasl.oauthbearer.…`",
+    ),
     ("max.poll.records", "kscen takes messages in batches of its own"),
     ("key.serializer", "messages are bytes here"),
     ("value.serializer", "messages are bytes here"),

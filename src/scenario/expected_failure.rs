@@ -113,7 +113,10 @@ impl JsonSchema for ExpectedFailure {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
-        let error = format!("{}, or a name that Kafka or its client has for the error, such as NOT_ENOUGH_REPLICAS.", words.join(", "));
+        let error = format!(
+            "{}, or a name that Kafka or its client has for the error, such as NOT_ENOUGH_REPLICAS.",
+            words.join(", ")
+        );
         json_schema!({
             "if": { "type": "string" },
             "then": { "description": error, "examples": words },

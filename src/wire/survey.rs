@@ -22,10 +22,7 @@ pub struct AdvertisedFault {
 ///
 /// # Errors
 /// Why no bootstrap server lets the client in: the most telling of the errors.
-pub async fn survey(
-    properties: &BTreeMap<String, String>,
-    limit: Duration,
-) -> Result<Vec<AdvertisedFault>, WireError> {
+pub async fn survey(properties: &BTreeMap<String, String>, limit: Duration) -> Result<Vec<AdvertisedFault>, WireError> {
     let cluster = WireCluster::new(properties, limit)?;
     let brokers: BTreeMap<i32, BrokerAddress> = super::brokers::addresses(&cluster).await?;
     let knocked = brokers.into_iter().map(|(broker, address)| {

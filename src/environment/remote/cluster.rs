@@ -25,7 +25,8 @@ const KNOCK: Duration = Duration::from_secs(5);
 /// The first reason why not. None where kscen's own connections cannot follow the client's settings: then the client has to say it.
 async fn let_in(endpoints: &Endpoints) -> EnvironmentResult<()> {
     let connection = endpoints.connection();
-    let protocol = connection.get("security.protocol").map(|protocol| protocol.to_ascii_uppercase()).unwrap_or_default();
+    let protocol =
+        connection.get("security.protocol").map(|protocol| protocol.to_ascii_uppercase()).unwrap_or_default();
     let manner = Manner { tls: protocol.contains("SSL"), sasl: protocol.starts_with("SASL") };
     match survey(&connection, KNOCK).await {
         Err(WireError::Setting { .. }) => Ok(()),

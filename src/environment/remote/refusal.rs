@@ -94,11 +94,17 @@ fn explain(error: &WireError, manner: Manner) -> Finding {
 
 fn of_login(reason: &str) -> Finding {
     if reason.starts_with("it offers") {
-        finding("they do not know this way to log in", format!("set `sasl.mechanism` in {CONFIG} to one that they offer"))
+        finding(
+            "they do not know this way to log in",
+            format!("set `sasl.mechanism` in {CONFIG} to one that they offer"),
+        )
     } else if reason.starts_with("it asks for no user") {
         finding("they want no user there", format!("set `security.protocol` in {CONFIG} to PLAINTEXT or SSL"))
     } else {
-        finding("they refuse the user name or password", format!("check `sasl.username` and `sasl.password` in {CONFIG}"))
+        finding(
+            "they refuse the user name or password",
+            format!("check `sasl.username` and `sasl.password` in {CONFIG}"),
+        )
     }
 }
 
@@ -169,15 +175,15 @@ pub(super) fn in_the_clients_words(bootstrap: &str, error: &str, said: &str) -> 
     } else if says(&["certificate", "ssl handshake"]) {
         of_tls(said)
     } else if says(&["authentication", "sasl"]) {
-        finding(
-            "they refuse the user",
-            format!("check `sasl.mechanism` and the properties that it needs in {CONFIG}"),
-        )
+        finding("they refuse the user", format!("check `sasl.mechanism` and the properties that it needs in {CONFIG}"))
     } else {
         finding("they do not answer", format!("check `kafka.bootstrap` and {CONFIG}"))
     };
     let words = if said.is_empty() { error } else { said };
-    EnvironmentError::Prerequisite { message: format!("the brokers at {bootstrap} cannot be used: {what}: {words}"), remedy }
+    EnvironmentError::Prerequisite {
+        message: format!("the brokers at {bootstrap} cannot be used: {what}: {words}"),
+        remedy,
+    }
 }
 
 #[cfg(test)]
@@ -189,7 +195,10 @@ mod tests {
         for (said, what) in [
             ("certificate verify failed:ssl/statem.c:1: (hostname mismatch)", "another name"),
             ("certificate verify failed: (certificate has expired)", "has expired"),
-            ("certificate verify failed: (self-signed certificate in certificate chain)", "nobody that this client trusts"),
+            (
+                "certificate verify failed: (self-signed certificate in certificate chain)",
+                "nobody that this client trusts",
+            ),
             ("certificate verify failed: (unable to get local issuer certificate)", "nobody that this client trusts"),
             ("ssl3_get_record:wrong version number", "no TLS there"),
             ("ssl3_read_bytes:sslv3 alert bad certificate", "certificate of the client"),

@@ -3,6 +3,7 @@
 use super::Tapped;
 use crate::ground::lock;
 use crate::text::short;
+use minijinja::value::Serde;
 use minijinja::{Environment, Expression, UndefinedBehavior, Value};
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
@@ -55,7 +56,7 @@ impl Assertion {
         let optional = |bytes: Option<&[u8]>| bytes.map_or(Value::from(()), text);
         let value = match message.payload {
             Some(payload) if self.reads_value => match serde_json::from_slice::<serde_json::Value>(payload) {
-                Ok(json) => Value::from_serialize(json),
+                Ok(json) => Value::from(Serde(json)),
                 Err(_) => text(payload),
             },
             _ => Value::from(()),
@@ -68,7 +69,7 @@ impl Assertion {
         let names = BTreeMap::from([
             ("value", value),
             ("key", optional(message.key)),
-            ("headers", Value::from_serialize(headers)),
+            ("headers", Value::from_iter(headers)),
             ("timestamp_ms", message.timestamp_ms.map_or(Value::from(()), Value::from)),
             ("partition", Value::from(message.partition)),
             ("offset", Value::from(message.offset)),

@@ -16,7 +16,7 @@ pub(crate) use lines::MOST_LINES;
 pub use record_file::RecordFormat;
 pub use records::{RecordFields, RecordOrigin, RecordSet, RecordSpec};
 pub use sizes::Sizes;
-pub(crate) use source::{Carrier, Extras, Number, PayloadSource, Rendered};
+pub(crate) use source::{Carrier, Number, PayloadSource, Rendered};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

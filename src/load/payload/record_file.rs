@@ -1,8 +1,8 @@
 //! Records in files: JSON documents, one a line, and CSV.
 
+use super::LoadError;
 use super::lines::MOST_LINES;
 use super::records::{Record, RecordFields};
-use super::LoadError;
 use crate::ground::input;
 use crate::ground::json_path::JsonPath;
 use schemars::JsonSchema;
@@ -122,9 +122,8 @@ fn timestamp(value: &Value) -> Result<Option<i64>, String> {
     };
     // The client takes 0 for now.
     let ms = ms.filter(|ms| *ms > 0);
-    ms.map(Some).ok_or_else(|| {
-        format!("{value} is no time stamp: it is ms since 1970, or written like 2024-05-01T12:00:00Z")
-    })
+    ms.map(Some)
+        .ok_or_else(|| format!("{value} is no time stamp: it is ms since 1970, or written like 2024-05-01T12:00:00Z"))
 }
 
 #[cfg(test)]

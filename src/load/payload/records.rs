@@ -119,8 +119,10 @@ fn ready(record: Record, place: IdentityPlace) -> Result<ReadyRecord, &'static s
     let Record { value, key, headers, partition, timestamp_ms } = record;
     let marked = value.as_deref().is_some_and(|value| !matches!(Identity::find(value), Err(IdentityError::Absent)));
     if marked || headers.iter().any(|(name, _)| name.to_bytes() == IDENTITY_HEADER.as_bytes()) {
-        return Err("carries an identity of kscen already, and would be taken for the message that it was: send messages with \
-                    `identity: none` into a topic that is to be sent again");
+        return Err(
+            "carries an identity of kscen already, and would be taken for the message that it was: send messages with \
+                    `identity: none` into a topic that is to be sent again",
+        );
     }
     let extras = Extras { headers, partition, timestamp_ms, has_key: key.is_some() };
     let Some(value) = value else {

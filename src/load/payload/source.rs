@@ -109,9 +109,7 @@ pub(super) fn rendered(body: &[u8], place: IdentityPlace) -> Rendered {
             Some(start) => (Carrier::Field(start), body_crc_around(body, start)),
             None => (Carrier::Header, crc32fast::hash(body)),
         },
-        IdentityPlace::Prefix => {
-            (Carrier::Prefix, crc32fast::hash(body.get(IDENTITY_BYTES..).unwrap_or_default()))
-        }
+        IdentityPlace::Prefix => (Carrier::Prefix, crc32fast::hash(body.get(IDENTITY_BYTES..).unwrap_or_default())),
         IdentityPlace::Header => (Carrier::Header, crc32fast::hash(body)),
         IdentityPlace::None => (Carrier::Nowhere, crc32fast::hash(body)),
     };

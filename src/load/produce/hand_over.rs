@@ -78,9 +78,8 @@ impl Worker {
         let own = extras.into_iter().flat_map(|extras| &extras.headers);
         let mut headers: Vec<(&CStr, Option<&[u8]>)> =
             own.map(|(name, value)| (name.as_c_str(), value.as_deref())).collect();
-        headers.extend(
-            self.headers.iter().zip(&texts).map(|((name, _), text)| (name.as_c_str(), Some(text.as_slice()))),
-        );
+        headers
+            .extend(self.headers.iter().zip(&texts).map(|((name, _), text)| (name.as_c_str(), Some(text.as_slice()))));
         if carries_identity {
             headers.push((self.identity_header.as_c_str(), Some(identity.as_slice())));
         }

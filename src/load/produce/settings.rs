@@ -87,9 +87,7 @@ pub(super) fn headers(spec: &ProduceSpec, seed: u64) -> Result<Vec<(CString, Tem
         let template = Template::parse(value, seed);
         match (CString::new(name.as_bytes()), template) {
             (Ok(name), Ok(template)) => Ok((name, template)),
-            (Err(_), _) => {
-                Err(LoadError::Spec(format!("the header name `{}` holds a zero byte", name.escape_debug())))
-            }
+            (Err(_), _) => Err(LoadError::Spec(format!("the header name `{}` holds a zero byte", name.escape_debug()))),
             (_, Err(error)) => Err(LoadError::Spec(format!("the header `{name}`: {error}"))),
         }
     };

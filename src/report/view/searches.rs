@@ -68,7 +68,9 @@ fn view(step: &StepRecord) -> Option<SearchView> {
     found.curve.sort_by(|one, other| one.rate.total_cmp(&other.rate));
     let said = match found.best {
         None => "No rate that was tried holds all bounds.".to_owned(),
-        Some(best) if found.open => format!("Even the highest rate that was tried, {}, holds: there may be more.", rate(best)),
+        Some(best) if found.open => {
+            format!("Even the highest rate that was tried, {}, holds: there may be more.", rate(best))
+        }
         Some(best) => match next(&found, best) {
             Some(broke) => format!("{} holds all bounds, twice; {} does not.", rate(best), rate(broke)),
             None => format!("{} holds all bounds.", rate(best)),
@@ -186,9 +188,7 @@ mod tests {
 
     #[test]
     fn the_curve_has_its_knee_and_the_table_says_why() {
-        let tried = |rate: f64, p99: f64, broke: Option<&str>| {
-            json!({ "rate": rate, "ack_rate": rate, "p50": p99 / 4.0, "p99": p99, "backlog": 0.0, "broke": broke })
-        };
+        let tried = |rate: f64, p99: f64, broke: Option<&str>| json!({ "rate": rate, "ack_rate": rate, "p50": p99 / 4.0, "p99": p99, "backlog": 0.0, "broke": broke });
         let curve = [tried(2000.0, 0.9, Some("too slow")), tried(500.0, 0.004, None), tried(1000.0, 0.006, None)];
         let details = json!({ "search": { "best": 1000.0, "open": false, "curve": curve } });
         let view = searched(details).expect("a search");

@@ -48,7 +48,8 @@ impl Consume {
     fn expressions(&self) -> impl Iterator<Item = (String, &String)> {
         let all = self.each.iter().flat_map(|each| &each.0);
         let one = self.each.as_ref().is_some_and(|each| each.0.len() == 1);
-        all.enumerate().map(move |(index, text)| (if one { "/each".to_owned() } else { format!("/each/{index}") }, text))
+        all.enumerate()
+            .map(move |(index, text)| (if one { "/each".to_owned() } else { format!("/each/{index}") }, text))
     }
 
     /// Refuses what is no expression about a message.

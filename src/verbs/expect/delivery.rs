@@ -191,8 +191,11 @@ impl DeliverySubject {
                 if step.facts.as_ref().is_some_and(|facts| facts.unmarked) {
                     cx.report(
                         &format!("{pointer}/from"),
-                        Problem::new("no-identity", format!("`{id}` does not mark its messages: they cannot be told apart"))
-                            .help("set `identity: header` there, or check counts: `topic: { count: … }`"),
+                        Problem::new(
+                            "no-identity",
+                            format!("`{id}` does not mark its messages: they cannot be told apart"),
+                        )
+                        .help("set `identity: header` there, or check counts: `topic: { count: … }`"),
                     );
                 }
                 if step.order > cx.order {

@@ -25,7 +25,8 @@ impl Produce {
             cx.report("/identity", Problem::new("does-not-apply", why));
         }
         if let (IdentityPlace::None, Some(guarantee)) = (place, cx.guarantee) {
-            let problem = format!("`guarantee: {guarantee}` needs messages that can be told apart, and these are not marked");
+            let problem =
+                format!("`guarantee: {guarantee}` needs messages that can be told apart, and these are not marked");
             cx.report(
                 "/identity",
                 Problem::new("no-identity", problem)
@@ -51,8 +52,10 @@ impl Produce {
 fn check_template(pointer: &str, text: &str, cx: &mut CheckContext<'_>) {
     let Err(error) = Template::check(text) else { return };
     let help = match &error {
-        TemplateError::Unknown(name) => did_you_mean(name, Template::names())
-            .map_or_else(|| "`{{{{` stands for the two braces themselves".to_owned(), |near| format!("did you mean `{near}`?")),
+        TemplateError::Unknown(name) => did_you_mean(name, Template::names()).map_or_else(
+            || "`{{{{` stands for the two braces themselves".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        ),
         TemplateError::Open => "close it, as in `{{index}}`".to_owned(),
     };
     cx.report(pointer, Problem::new("unknown-placeholder", error.to_string()).help(help));

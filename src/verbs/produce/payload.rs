@@ -4,8 +4,8 @@ use super::records::Records;
 use super::size::Size;
 use crate::ground::input::InputError;
 use crate::load::PayloadSpec;
-use crate::load::payload::{IdentityPlace, MOST_LINES};
 use crate::load::payload::cdc::{CdcSpec, Table};
+use crate::load::payload::{IdentityPlace, MOST_LINES};
 use crate::scenario::units::{Bytes, Count, Share};
 use crate::text::{Origin, Problem};
 use crate::verb::{CheckContext, StepError};
@@ -100,8 +100,7 @@ impl Default for Payload {
     }
 }
 
-const EXPECTED: &str =
-    "random, or one of { compressible: SHARE }, { fixed: TEXT }, { template: TEXT }, { file: PATH }, { records: … }, \
+const EXPECTED: &str = "random, or one of { compressible: SHARE }, { fixed: TEXT }, { template: TEXT }, { file: PATH }, { records: … }, \
      { cdc: TABLE }";
 
 impl<'de> Deserialize<'de> for Payload {
@@ -186,7 +185,9 @@ impl Payload {
     /// Why messages cannot carry their identity there; `None` where they can.
     pub fn refuses(&self, place: IdentityPlace) -> Option<&'static str> {
         match (self, place) {
-            (Self::Cdc(_), place) if place != IdentityPlace::Field => Some("change events carry their identity in a field"),
+            (Self::Cdc(_), place) if place != IdentityPlace::Field => {
+                Some("change events carry their identity in a field")
+            }
             (Self::Random(_), IdentityPlace::Field) => Some("random bytes are no JSON object, and have no fields"),
             (Self::Fixed(text) | Self::Template(text), IdentityPlace::Field) if !text.trim_start().starts_with('{') => {
                 Some("this text is no JSON object, and has no fields")

@@ -81,10 +81,15 @@ impl Records {
         let mut report = |field: &str, code, text: String| cx.report(&format!("{AT}{field}"), Problem::new(code, text));
         match (&self.file, &self.topic) {
             (None, None) => report("", "bad-payload", "records come from a `file` or from a `topic`".to_owned()),
-            (Some(_), Some(_)) => report("/topic", "contradiction", "records come from a file or from a topic".to_owned()),
+            (Some(_), Some(_)) => {
+                report("/topic", "contradiction", "records come from a file or from a topic".to_owned())
+            }
             (Some(file), None) => {
                 if self.format.or(RecordFormat::of(file)).is_none() {
-                    let text = format!("the name of `{}` does not tell what it is: add `format: json` or `format: csv`", file.display());
+                    let text = format!(
+                        "the name of `{}` does not tell what it is: add `format: json` or `format: csv`",
+                        file.display()
+                    );
                     report("/file", "bad-payload", text);
                 }
                 for (field, given) in
@@ -134,12 +139,14 @@ impl Records {
             let (timestamps, partitions) = (self.keep_timestamps, self.keep_partitions);
             return Ok(RecordSpec { origin: RecordOrigin::Topic { name: name.clone(), timestamps, partitions } });
         }
-        let file = self.file.as_ref().ok_or_else(|| refuse("records come from a `file` or from a `topic`".to_owned()))?;
+        let file =
+            self.file.as_ref().ok_or_else(|| refuse("records come from a `file` or from a `topic`".to_owned()))?;
         let path = origin.path(file);
         let inside = origin.document.fence.admits(&path);
         inside.map_err(|error| StepError::broken("payload-file", origin.unreadable(file, &error)))?;
         let format = self.format.or(RecordFormat::of(file));
-        let format = format.ok_or_else(|| refuse(format!("`{}`: add `format: json` or `format: csv`", file.display())))?;
+        let format =
+            format.ok_or_else(|| refuse(format!("`{}`: add `format: json` or `format: csv`", file.display())))?;
         let path_of = |field: &Option<FieldPath>| field.clone().map(|field| field.0);
         let fields = RecordFields {
             value: path_of(&self.value),

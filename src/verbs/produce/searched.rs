@@ -5,7 +5,7 @@ use crate::accounting::{Schedule, Stage};
 use crate::load::ProduceJob;
 use crate::record::ProduceReport;
 use crate::text::Problem;
-use crate::verb::{CheckContext, Live, Step, StepContext, StepError, Stop};
+use crate::verb::{CheckContext, Live, StepContext, StepError, Stop};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,9 @@ impl Produce {
             ("thresholds", !self.thresholds.0.is_empty()),
         ] {
             if given {
-                let text = format!("the search says how much is sent and when, and what has to hold: `{field}` has no place here");
+                let text = format!(
+                    "the search says how much is sent and when, and what has to hold: `{field}` has no place here"
+                );
                 cx.report(&format!("{pointer}/{field}"), Problem::new("does-not-apply", text));
             }
         }

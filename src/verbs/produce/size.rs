@@ -73,9 +73,11 @@ impl Size {
             {
                 Ok(Sizes::LogNormal { median: bytes(median.0)?, p99: bytes(p99.0)?, most })
             }
-            Self::Spread(_) => Err("sizes are spread from `min` to a larger `max`, or have a `p50` and a larger `p99` (and a `max` \
+            Self::Spread(_) => {
+                Err("sizes are spread from `min` to a larger `max`, or have a `p50` and a larger `p99` (and a `max` \
                                     beyond that)"
-                .to_owned()),
+                    .to_owned())
+            }
         }
     }
 }
@@ -84,7 +86,11 @@ impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
         let spread = value.is_object();
-        let read = if spread { serde_json::from_value(value).map(Self::Spread) } else { serde_json::from_value(value).map(Self::Fixed) };
+        let read = if spread {
+            serde_json::from_value(value).map(Self::Spread)
+        } else {
+            serde_json::from_value(value).map(Self::Fixed)
+        };
         read.map_err(serde::de::Error::custom)
     }
 }

@@ -69,7 +69,9 @@ pub(super) fn check(config: &BTreeMap<String, Value>, replication: Option<u64>, 
     if let (Some(least), Some(replicas)) = (least, replication)
         && least > replicas
     {
-        let problem = format!("{least} replicas can never be in sync where there are {replicas}: nothing could be written with `acks: all`");
+        let problem = format!(
+            "{least} replicas can never be in sync where there are {replicas}: nothing could be written with `acks: all`"
+        );
         cx.report(
             "/config/min.insync.replicas",
             Problem::new("too-few-replicas", problem).help("raise `replication`, or lower `min.insync.replicas`"),
