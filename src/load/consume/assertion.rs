@@ -69,7 +69,7 @@ impl Assertion {
         let names = BTreeMap::from([
             ("value", value),
             ("key", optional(message.key)),
-            ("headers", Value::from_iter(headers)),
+            ("headers", Value::from_pairs(headers)),
             ("timestamp_ms", message.timestamp_ms.map_or(Value::from(()), Value::from)),
             ("partition", Value::from(message.partition)),
             ("offset", Value::from(message.offset)),
