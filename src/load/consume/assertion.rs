@@ -78,6 +78,8 @@ impl Assertion {
         ]);
         match self.expression.eval(names) {
             Ok(value) if value.is_true() => Ok(()),
+            // The language's own word begins with a capital letter, as in Python.
+            Ok(value) if value == Value::from(false) => Err("it is false".to_owned()),
             Ok(value) => Err(format!("it is {value}")),
             Err(error) => Err(error.detail().map_or_else(|| error.to_string(), str::to_owned)),
         }
