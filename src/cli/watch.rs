@@ -1,6 +1,7 @@
 //! `kscen run --watch`: runs again whenever a file changes beside the scenarios.
 
 use super::{Exit, Output};
+use crate::ground::itself;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,12 +38,11 @@ pub(super) fn run(scenarios: &[PathBuf], output: &Output) -> Exit {
 }
 
 async fn again_and_again(folders: &BTreeSet<PathBuf>, output: &Output) -> std::io::Result<Exit> {
-    let program = std::env::current_exe()?;
     let args: Vec<OsString> = std::env::args_os().skip(1).filter(|arg| arg != "--watch").collect();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     loop {
         let before = look(folders);
-        let mut child = tokio::process::Command::new(&program).args(&args).spawn()?;
+        let mut child = tokio::process::Command::from(itself()?).args(&args).spawn()?;
         let ended = loop {
             tokio::select! {
                 ended = child.wait() => break ended?,

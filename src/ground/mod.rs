@@ -14,4 +14,4 @@ pub mod trust;
 pub(crate) use causes::{Cause, cause, causes, innermost};
 pub(crate) use lock::{lock, unpoisoned};
 pub(crate) use plural::plural;
-pub(crate) use program::{bare, program};
+pub(crate) use program::{bare, itself, program};

@@ -173,7 +173,7 @@ fn percentile(latency: &LatencySeries, share: f64) -> Option<f64> {
 
 /// What the search found so far.
 fn outcome(hunt: &Hunt, curve: &[Tried]) -> StepOutcome {
-    let details = json!({ "search": { "best": hunt.best(), "open": hunt.is_open(), "curve": curve } });
+    let details = json!({ "throughput": { "best": hunt.best(), "open": hunt.is_open(), "curve": curve } });
     let outcome = StepOutcome::default().details(details);
     match hunt.best() {
         Some(best) => outcome.metric("sustainable_rate", per_second(best)),

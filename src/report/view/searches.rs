@@ -64,7 +64,7 @@ pub(super) fn of(record: &Record) -> Vec<SearchView> {
 }
 
 fn view(step: &StepRecord) -> Option<SearchView> {
-    let mut found = Found::deserialize(step.details.get("search")?).ok()?;
+    let mut found = Found::deserialize(step.details.get("throughput")?).ok()?;
     found.curve.sort_by(|one, other| one.rate.total_cmp(&other.rate));
     let said = match found.best {
         None => "No rate that was tried holds all bounds.".to_owned(),
@@ -190,14 +190,15 @@ mod tests {
     fn the_curve_has_its_knee_and_the_table_says_why() {
         let tried = |rate: f64, p99: f64, broke: Option<&str>| json!({ "rate": rate, "ack_rate": rate, "p50": p99 / 4.0, "p99": p99, "backlog": 0.0, "broke": broke });
         let curve = [tried(2000.0, 0.9, Some("too slow")), tried(500.0, 0.004, None), tried(1000.0, 0.006, None)];
-        let details = json!({ "search": { "best": 1000.0, "open": false, "curve": curve } });
+        let details = json!({ "throughput": { "best": 1000.0, "open": false, "curve": curve } });
         let view = searched(details).expect("a search");
         assert_eq!(view.found, "1,000/s holds all bounds, twice; 2,000/s does not.");
         assert_eq!(view.rows.iter().map(|row| row.tone).collect::<Vec<_>>(), ["good", "good", "bad"]);
         assert_eq!(view.rows[2].verdict, "too slow");
         assert!(view.curve.matches("<circle").count() == 6 && view.curve.contains("class=\"mark\""), "{}", view.curve);
         assert!(searched(json!({ "other": 1 })).is_none());
-        let nothing = json!({ "search": { "best": null, "open": false, "curve": [tried(500.0, 1.0, Some("no"))] } });
+        let nothing =
+            json!({ "throughput": { "best": null, "open": false, "curve": [tried(500.0, 1.0, Some("no"))] } });
         assert_eq!(searched(nothing).map(|view| view.curve), Some(String::new()));
     }
 }
