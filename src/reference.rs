@@ -45,7 +45,7 @@ pub fn page(entry: &VerbEntry) -> String {
 pub fn all(verbs: Registry) -> String {
     let mut text = String::from(
         "# The verbs\n\nGenerated from the types; `kscen steps VERB` prints the same. Every step may also have the modifiers `id`, \
-         `name`, `if`, `timeout`, `retry`, `background`, `for_each` and `on_failure`. \
+         `name`, `if`, `timeout`, `retry`, `background`, `for_each`, `on_failure` and `expect_failure`. \
          A check is a value, which has to be met exactly, or a map of `min`, `max`, `equals` and `not`.\n",
     );
     for entry in verbs {
@@ -83,6 +83,7 @@ fn notes(entry: &VerbEntry) -> Vec<&'static str> {
         (entry.background, "It may run in the background (`background: true`)."),
         (entry.continues, "The run goes on when it fails, unless `on_failure: stop`."),
         (!entry.retry, "It cannot be retried."),
+        (!entry.refusable, "It cannot have `expect_failure`."),
     ]
     .into_iter()
     .filter_map(|(applies, note)| applies.then_some(note))

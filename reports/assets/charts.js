@@ -55,6 +55,29 @@
     }
     ctx.restore();
   };
+  // What each fault is and whom it hits, at its beginning; under each other where they would overlap.
+  const labels = u => {
+    const { ctx, bbox: { top, left, width } } = u;
+    const px = devicePixelRatio || 1, taken = [-1, -1, -1];
+    ctx.save();
+    ctx.font = `600 ${11 * px}px system-ui, sans-serif`;
+    ctx.textBaseline = "top";
+    ctx.lineWidth = 3 * px;
+    ctx.lineJoin = "round";
+    for (const band of line.bands) {
+      if (band.kind !== "fault") continue;
+      const wide = ctx.measureText(band.label).width;
+      const at = Math.max(left, Math.min(u.valToPos(band.from, "x", true) + 4 * px, left + width - wide));
+      const row = taken.findIndex(end => end < at);
+      if (row < 0) continue;
+      taken[row] = at + wide + 8 * px;
+      ctx.strokeStyle = color("--paper");
+      ctx.fillStyle = color("--fault");
+      ctx.strokeText(band.label, at, top + (2 + 13 * row) * px);
+      ctx.fillText(band.label, at, top + (2 + 13 * row) * px);
+    }
+    ctx.restore();
+  };
   const drawn = [];
   const draw = () => {
     drawn.splice(0).forEach(u => u.destroy());
@@ -82,7 +105,7 @@
             points: { show: false }, value: (u, v) => v === null ? "–" : unit(v),
           })),
         ],
-        hooks: { drawClear: [bands] },
+        hooks: { drawClear: [bands], draw: panel === line.panels[0] ? [labels] : [] },
       };
       drawn.push(new uPlot(options, [panel.x, ...panel.series.map(s => s.values)], host));
     }

@@ -4,7 +4,8 @@ use super::IDENTITY_HEADER;
 
 /// Fifteen bits of the CRC-32 of a key and of headers, in their order; as many as the identity has room for, so that one change
 /// in 32,768 goes unseen. The header of the identity is left out, as it holds this sum. No key and an empty one, no value and an
-/// empty one are different, and no bytes can move from one field to the next unseen.
+/// empty one are different, and no bytes can move from one field to the next unseen. Never 0, which an identity has that says nothing of
+/// them.
 pub(crate) fn around<'a>(key: Option<&[u8]>, headers: impl IntoIterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> u16 {
     let mut hasher = crc32fast::Hasher::new();
     add(&mut hasher, key);
@@ -14,7 +15,7 @@ pub(crate) fn around<'a>(key: Option<&[u8]>, headers: impl IntoIterator<Item = (
             add(&mut hasher, value);
         }
     }
-    (hasher.finalize() >> 17) as u16
+    ((hasher.finalize() >> 17) as u16).max(1)
 }
 
 /// A field with its length before it, which is -1 where there is none.

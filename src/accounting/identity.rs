@@ -30,7 +30,7 @@ pub struct Identity {
     pub due_us: i64,
     /// CRC-32 of everything in the payload that is not the identity.
     pub body_crc: u32,
-    /// Fifteen bits over the key and the headers other than the identity's, see [`super::around`].
+    /// Fifteen bits over the key and the headers other than the identity's, see [`super::around`]; 0 where they are not compared.
     pub around: u16,
     /// Sent to warm up: counts for integrity, not for latency.
     pub warmup: bool,

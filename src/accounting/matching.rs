@@ -2,6 +2,7 @@
 //! out by key or by a value inside of the JSON payload.
 
 use super::{Identity, ReaderAccount, RunIdentity, Sighting};
+use crate::ground::json_path::JsonPath;
 use crate::ground::lock;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,7 +14,7 @@ pub enum MatchBy {
     /// The key, byte by byte.
     Key,
     /// A value in the JSON payload, as path from its root.
-    Json(Vec<String>),
+    Json(JsonPath),
 }
 
 /// By what both sides of a pipeline are matched; the output may have the value in another place.
@@ -28,16 +29,7 @@ pub struct Matching {
 impl MatchBy {
     /// Reads a JSON path of names and indexes, such as `$.after.id` or `items[0].id`.
     pub fn path(path: &str) -> Result<Self, String> {
-        let path = path.trim().trim_start_matches('$');
-        let path = path.strip_prefix(['.', '[']).unwrap_or(path);
-        let steps: Vec<String> = path
-            .split(['.', '['])
-            .map(|step| step.trim_end_matches(']').trim_matches(['\'', '"']).to_owned())
-            .collect();
-        match steps.iter().any(String::is_empty) {
-            true => Err(format!("`{path}` is not a path of names and indexes such as `$.after.id`")),
-            false => Ok(Self::Json(steps)),
-        }
+        JsonPath::parse(path).map(Self::Json)
     }
 
     /// The value of a message, hashed; `None` where it has none.
@@ -45,12 +37,9 @@ impl MatchBy {
         let mut hasher = DefaultHasher::new();
         match self {
             Self::Key => key?.hash(&mut hasher),
-            Self::Json(steps) => {
+            Self::Json(path) => {
                 let root: serde_json::Value = serde_json::from_slice(payload?).ok()?;
-                let value = steps.iter().try_fold(&root, |value, step| match value {
-                    serde_json::Value::Array(items) => items.get(step.parse::<usize>().ok()?),
-                    other => other.get(step),
-                })?;
+                let value = path.find(&root)?;
                 // 1 and "1" are the same to a pipeline that changes types.
                 match value {
                     serde_json::Value::Null => return None,

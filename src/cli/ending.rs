@@ -2,7 +2,7 @@
 
 use super::{Exit, Output};
 use crate::ground::{lock, plural};
-use crate::record::{Outcome, Quantity, Record};
+use crate::record::{Outcome, Quantity, Record, Verdict};
 use crate::report::RESULT;
 use crate::report::view::headlines;
 use crate::text::{Problem, harmless, render};
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// The figures of a run that its last lines show, by the names that reports give them.
-const FIGURES: [&str; 5] = ["lost", "duplicated", "unavailable", "recovered in", "p99"];
+const FIGURES: [&str; 7] = ["lost", "duplicated", "unavailable", "recovered in", "p99", "p99 steady", "p99 disturbed"];
 /// Reasons that are no failure of a step or check, in a suite's list.
 const MOST_REASONS: usize = 5;
 
@@ -117,9 +117,14 @@ impl Ending<'_> {
             Exit::Signal(_) => output.paint(33, "INTERRUPTED"),
             _ => output.paint(31, "ERROR"),
         };
-        let checks: usize = outcomes().map(|verdict| verdict.passed + verdict.failed + verdict.unknown).sum();
+        let sum = |count: fn(&Verdict) -> usize| outcomes().map(count).sum::<usize>();
+        let (passed, failed, unknown) =
+            (sum(|verdict| verdict.passed), sum(|verdict| verdict.failed), sum(|verdict| verdict.unknown));
         let meant = self.done.iter().all(|(_, _, record)| record.run.checks.is_some());
-        let checks = if checks == 0 && meant { "nothing to check".to_owned() } else { plural(checks, "check") };
+        let checks = match passed + failed + unknown {
+            0 if meant => "nothing to check".to_owned(),
+            _ => counted(passed, failed, unknown),
+        };
         let place = match (&self.page, self.done) {
             (Some(page), _) => format!(" {dot} report {}", page.display()),
             (None, [(_, folder, _)]) => format!(" {dot} {}", folder.join(RESULT).display()),
@@ -128,6 +133,14 @@ impl Ending<'_> {
         let runs = plural(self.done.len(), "run");
         output.line(&format!("{word} {checks} {dot} {runs} {dot} {}{place}", Quantity::seconds(self.seconds)));
     }
+}
+
+/// How many checks there were, and how many of them did not pass.
+fn counted(passed: usize, failed: usize, unknown: usize) -> String {
+    let checks = plural(passed + failed + unknown, "check");
+    let others = [(failed, "failed"), (unknown, "unknown")].into_iter().filter(|(count, _)| *count > 0);
+    let others: Vec<String> = others.map(|(count, what)| format!("{count} {what}")).collect();
+    if others.is_empty() { checks } else { format!("{checks} ({})", others.join(", ")) }
 }
 
 fn row((label, folder, record): &(String, PathBuf, Record), output: &Output) {
@@ -168,6 +181,13 @@ mod tests {
         assert!(line.starts_with("lost ") && line.contains(" · p99 ") && !line.contains("peak"), "{line}");
         let quiet = Record { deliveries: Vec::new(), steps: Vec::new(), ..record };
         assert_eq!(figures(&quiet, &output), None);
+    }
+
+    #[test]
+    fn checks_that_did_not_pass_are_counted_apart() {
+        assert_eq!(counted(3, 0, 0), "3 checks");
+        assert_eq!(counted(0, 1, 0), "1 check (1 failed)");
+        assert_eq!(counted(2, 1, 2), "5 checks (1 failed, 2 unknown)");
     }
 
     #[test]

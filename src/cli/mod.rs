@@ -17,6 +17,7 @@ mod identity;
 mod judge;
 mod list;
 mod live_lines;
+mod man;
 mod new;
 mod output;
 mod past;
@@ -43,6 +44,7 @@ mod undo;
 mod up;
 mod variables;
 mod verify;
+mod watch;
 
 pub use exit::Exit;
 
@@ -89,6 +91,7 @@ enum Command {
     Verify(verify::Args),
     Archive(archive::Args),
     Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Runs the program.
@@ -133,5 +136,6 @@ fn run(command: Command, output: &Output) -> Exit {
         Command::Verify(args) => verify::run(&args, output),
         Command::Archive(args) => archive::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),
+        Command::Man(args) => man::run(&args, output),
     }
 }

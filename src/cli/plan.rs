@@ -173,6 +173,9 @@ fn line(step: &PlannedStep, depth: usize, width: usize, kind: &dyn AnyKind, outp
     if let Some(retry) = &step.modifiers.retry {
         notes.push(format!("up to {} times more", retry.times));
     }
+    if let Some(expected) = &step.modifiers.expect_failure {
+        notes.push(format!("is to fail with {expected}"));
+    }
     if step.entry.work == Work::Reads && !step.facts.ends && step.modifiers.timeout.is_none() {
         notes.push("until `steps` end".to_owned());
     }

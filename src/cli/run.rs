@@ -66,6 +66,9 @@ pub struct Args {
     /// Says also what passed, and when each fault took effect and was undone.
     #[arg(short, long, conflicts_with = "quiet")]
     verbose: bool,
+    /// Runs again whenever a file changes beside the scenarios, until Ctrl-C.
+    #[arg(long)]
+    watch: bool,
     /// Runs each scenario this often.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: u32,
@@ -91,6 +94,15 @@ impl Args {
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
+    if args.watch {
+        return match args.selection.files() {
+            Ok(selected) => super::watch::run(&selected.files, output),
+            Err(problems) => {
+                output.problems(&problems);
+                Exit::Usage
+            }
+        };
+    }
     let prepared = Reports::open(&args.reports).and_then(|reports| Ok((prepare(args)?, reports)));
     let ((project, todo, not_run), reports) = match prepared {
         Ok(prepared) => prepared,

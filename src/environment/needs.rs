@@ -162,6 +162,8 @@ pub struct Needs {
     pub services: BTreeSet<ServiceId>,
     /// Size limit of each broker's log directory, in bytes.
     pub log_dir: Option<u64>,
+    /// The brokers' virtual machines run with the flags of Kafka's own scripts, where kscen starts them.
+    pub kafkas_jvm: bool,
     /// What must be possible.
     pub capabilities: BTreeSet<Capability>,
     /// The scenario calls its broker `kafka`, which says which one only where there is one.
@@ -200,6 +202,7 @@ impl Needs {
         self.broker_config.extend(other.broker_config.clone());
         self.services.extend(&other.services);
         self.log_dir = self.log_dir.or(other.log_dir);
+        self.kafkas_jvm |= other.kafkas_jvm;
         self.capabilities.extend(&other.capabilities);
         self.only_broker |= other.only_broker;
         self.private |= other.private;

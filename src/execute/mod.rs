@@ -5,6 +5,7 @@ mod conditions;
 mod down;
 mod engine;
 mod excerpts;
+mod expected;
 pub mod interrupt;
 mod machine;
 mod pulse;

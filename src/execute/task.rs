@@ -1,5 +1,6 @@
 //! One step while it runs: attempts, time limit, stop, record.
 
+use super::expected;
 use super::values::LiveValues;
 use crate::plan::{Bindings, PlannedStep};
 use crate::record::{EventKind, Failure, Quantity, Section, StepRecord, StepStatus};
@@ -84,6 +85,10 @@ impl Task {
         let mut attempt = 0;
         let result = loop {
             let result = self.attempt(&run, outer.clone(), &mut prepared, &mut prepared_at).await;
+            let result = match &self.modifiers.expect_failure {
+                Some(expected) => expected::failure(expected, &self.id, result, &run.recorder),
+                None => result,
+            };
             let again = match &result {
                 Err(error) => error.kind != ErrorKind::Interrupted && attempt < attempts && outer.reason().is_none(),
                 Ok(_) => false,

@@ -3,6 +3,7 @@
 mod causes;
 pub mod input;
 pub mod json;
+pub mod json_path;
 mod listed;
 mod lock;
 pub mod pairs;
@@ -17,4 +18,4 @@ pub(crate) use listed::some_of;
 pub(crate) use lock::{lock, unpoisoned};
 pub(crate) use plural::plural;
 pub(crate) use preexec::{adopt_orphans, tie_to_parent};
-pub(crate) use program::{bare, program};
+pub(crate) use program::{bare, itself, program};

@@ -16,6 +16,14 @@ pub fn program(path: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// This program, to be started once more, with all of its variables: they are its own.
+///
+/// # Errors
+/// The system does not tell where it lies.
+pub fn itself() -> std::io::Result<Command> {
+    Ok(Command::new(std::env::current_exe()?))
+}
+
 /// Whether a variable is for kscen alone. The cache is a place that a kscen started by a command shares.
 fn is_own(name: &OsStr) -> bool {
     name.as_bytes().starts_with(b"KSCEN_") && name != "KSCEN_CACHE"

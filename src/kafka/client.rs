@@ -2,7 +2,7 @@
 //! the client really works with.
 
 use super::belongings::runs_code;
-use super::{KafkaFailure, is_of_environment};
+use super::{KafkaFailure, is_of_environment, java_names};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use std::collections::BTreeMap;
 
@@ -114,6 +114,13 @@ impl ClientSettings {
             self.properties.insert((*native).to_owned(), value);
             return Ok(self);
         }
+        if let Some(here) = java_names::here(name).filter(|_| !self.known.contains_key(name)) {
+            return Err(KafkaFailure::Property {
+                name: name.to_owned(),
+                reason: format!("this is the Java client's name: {here}"),
+                suggestion: None,
+            });
+        }
         // Values that librdkafka does not list back (functions, lists) can still be set.
         if !self.known.contains_key(name) && !accepts(name, value) {
             let names = self.known.keys().map(String::as_str).chain(RENAMED.iter().map(|(java, _, _)| *java));
@@ -219,6 +226,19 @@ mod tests {
         let error = settings.set("liger.ms", "5").unwrap_err().to_string();
         assert_eq!(error, "client property `liger.ms`: there is no such property; did you mean `linger.ms`?");
         assert!(settings.set("linger.ms", "soon").unwrap().build().is_err());
+    }
+
+    #[test]
+    fn names_of_the_java_client_are_answered_with_what_they_are_here() {
+        let mut settings = ClientSettings::new(ClientRole::Consumer).unwrap();
+        for (java, here) in [
+            ("ssl.truststore.location", "`ssl.ca.location`"),
+            ("sasl.jaas.config", "`sasl.username` and `sasl.password`"),
+            ("partitioner.class", "`partitioner`"),
+        ] {
+            let error = settings.set(java, "x").unwrap_err().to_string();
+            assert!(error.contains("the Java client's name") && error.contains(here), "{error}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod admin;
 mod batch;
 mod belongings;
 mod client;
+mod java_names;
 mod kafka_failure;
 mod logs;
 mod offsets;
@@ -16,7 +17,8 @@ pub use admin::BrokerView;
 pub use admin::{Admin, ClusterView, PartitionLag};
 pub(crate) use batch::revive;
 pub use batch::{
-    BatchConsumer, BatchProducer, DeliveryReport, Incoming, SendOutcome, Submission, controller_id, keep_connected,
+    BatchConsumer, BatchProducer, DeliveryReport, Incoming, SendOutcome, Submission, controller_id, error_names,
+    keep_connected,
 };
 pub use belongings::{is_never_of_a_step, is_of_environment};
 pub use client::{ClientRole, ClientSettings};

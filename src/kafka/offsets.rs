@@ -1,6 +1,7 @@
 //! The ends of a topic's partitions.
 
 use super::{ClientRole, ClientSettings, ClientState, KafkaFailure, LogSink, revive};
+use crate::text::did_you_mean;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
@@ -8,6 +9,11 @@ use std::time::{Duration, Instant};
 
 /// A question that is not answered in this time is asked again, and of whoever answers then.
 const TURN: Duration = Duration::from_secs(5);
+
+/// How long a topic may be unknown to the brokers that somebody has just made.
+const ABSENCE: Duration = Duration::from_secs(5);
+/// The client library's name of the error for a topic that is not there.
+const UNKNOWN_TOPIC: &str = "UNKNOWN_TOPIC_OR_PART";
 
 impl ConsumerContext for ClientState {}
 
@@ -35,50 +41,67 @@ impl OffsetReader {
         Ok(Self { client })
     }
 
-    /// The partitions of a topic, once the cluster knows it and every one of them has a leader.
+    /// The partitions of a topic, once the cluster knows it and every one of them has a leader. Somebody else may be about to make it.
     pub fn partitions(&self, topic: &str, timeout: Duration) -> Result<Vec<i32>, KafkaFailure> {
-        Ok(self.leaders(topic, timeout)?.into_keys().collect())
+        Ok(self.look(topic, timeout, timeout)?.into_keys().collect())
     }
 
-    /// The leader of each partition, once all have one.
+    /// The leader of each partition, once all have one. A topic that is not there after a few seconds is not waited for.
     pub fn leaders(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<i32, i32>, KafkaFailure> {
+        self.look(topic, timeout, ABSENCE)
+    }
+
+    fn look(&self, topic: &str, timeout: Duration, absence: Duration) -> Result<BTreeMap<i32, i32>, KafkaFailure> {
         let deadline = Instant::now() + timeout;
+        let mut absent_since = None;
         loop {
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            let failure = match self.client.fetch_metadata(Some(topic), left.min(TURN)) {
-                Ok(metadata) => {
-                    let found = metadata.topics().iter().find(|found| found.name() == topic);
-                    match found {
-                        Some(found) if found.error().is_none() && !found.partitions().is_empty() => {
-                            if found.partitions().iter().all(|partition| partition.leader() >= 0) {
-                                let leaders = found.partitions().iter().map(|found| (found.id(), found.leader()));
-                                return Ok(leaders.collect());
-                            }
-                            KafkaFailure::Request {
-                                action: format!("find a leader for every partition of `{topic}`"),
-                                code: "LEADER_NOT_AVAILABLE".into(),
-                                detail: "an election is going on or replicas are offline".into(),
-                            }
-                        }
-                        found => KafkaFailure::code(
-                            format!("find topic `{topic}`"),
-                            found
-                                .and_then(|found| found.error())
-                                .unwrap_or(rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART),
-                        ),
-                    }
-                }
-                Err(error) => {
-                    revive(self.client.client());
-                    KafkaFailure::request(format!("find topic `{topic}`"), &error)
-                }
+            let failure = match self.look_once(topic, left.min(TURN)) {
+                Ok(leaders) => return Ok(leaders),
+                Err(failure) => failure,
             };
-            if Instant::now() >= deadline || failure.is_lasting() {
-                return Err(failure);
+            let now = Instant::now();
+            let is_absent = failure.name() == Some(UNKNOWN_TOPIC);
+            absent_since = is_absent.then(|| absent_since.unwrap_or(now));
+            let given_up = absent_since.is_some_and(|since: Instant| now.duration_since(since) >= absence);
+            if now >= deadline || given_up || failure.is_lasting() {
+                return Err(if is_absent { self.missing(topic) } else { failure });
             }
             // Nothing announces a change of metadata; a short pause between questions.
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    fn look_once(&self, topic: &str, limit: Duration) -> Result<BTreeMap<i32, i32>, KafkaFailure> {
+        let metadata = self.client.fetch_metadata(Some(topic), limit).map_err(|error| {
+            revive(self.client.client());
+            KafkaFailure::request(format!("find topic `{topic}`"), &error)
+        })?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let Some(found) = found.filter(|found| found.error().is_none() && !found.partitions().is_empty()) else {
+            let code = found.and_then(|found| found.error());
+            let code = code.unwrap_or(rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+            return Err(KafkaFailure::code(format!("find topic `{topic}`"), code));
+        };
+        if found.partitions().iter().all(|partition| partition.leader() >= 0) {
+            return Ok(found.partitions().iter().map(|found| (found.id(), found.leader())).collect());
+        }
+        Err(KafkaFailure::Request {
+            action: format!("find a leader for every partition of `{topic}`"),
+            code: "LEADER_NOT_AVAILABLE".into(),
+            detail: "an election is going on or replicas are offline".into(),
+        })
+    }
+
+    /// The error for a topic that is not there, with the name that may have been meant.
+    fn missing(&self, topic: &str) -> KafkaFailure {
+        let all = self.client.fetch_metadata(None, TURN).ok();
+        let names = all.iter().flat_map(|metadata| metadata.topics()).map(|found| found.name());
+        let detail = match did_you_mean(topic, names) {
+            Some(similar) => format!("there is no such topic; did you mean `{similar}`?"),
+            None => "there is no such topic".to_owned(),
+        };
+        KafkaFailure::Request { action: format!("find topic `{topic}`"), code: UNKNOWN_TOPIC.into(), detail }
     }
 
     /// How many members a stable group has; `None` where it is not stable, or cannot be seen.

@@ -211,7 +211,7 @@ impl<'a> Expander<'a> {
             }
         };
         let step: Arc<dyn crate::verb::AnyStep> = step;
-        let facts = step.facts();
+        let facts = if modifiers.expect_failure.is_some() { step.facts().refused() } else { step.facts() };
         self.scope.tell(&id, facts.clone());
         let children = self.children(entry, body, &id, &origin, frame);
         let title = modifiers.name.clone().unwrap_or_else(|| step.describe()).replace(['\n', '\r'], " ");

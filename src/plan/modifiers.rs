@@ -2,7 +2,7 @@
 
 use super::expand::{Expander, Frame};
 use super::step_id::is_name;
-use crate::scenario::Modifiers;
+use crate::scenario::{ExpectedFailure, Modifiers};
 use crate::text::{Origin, Problem, did_you_mean};
 use crate::verb::VerbEntry;
 use serde_json::{Map, Value};
@@ -82,6 +82,9 @@ impl Expander<'_> {
                 .at(origin.key_place("/retry")),
             );
         }
+        if let Some(expected) = &modifiers.expect_failure {
+            self.check_expected(expected, entry, origin);
+        }
         if let Some(id) = &modifiers.id
             && !is_name(id)
         {
@@ -90,6 +93,26 @@ impl Expander<'_> {
                     .at(origin.place("/id"))
                     .help("use letters, digits, `-` and `_`"),
             );
+        }
+    }
+
+    /// A failure that cannot come is no expectation.
+    fn check_expected(&mut self, expected: &ExpectedFailure, entry: &VerbEntry, origin: &Origin) {
+        if !entry.refusable {
+            self.problems.push(
+                Problem::new("nothing-to-refuse", format!("`{}` asks nothing that could be refused", entry.verb))
+                    .at(origin.key_place("/expect_failure"))
+                    .help("put `expect_failure` at the step that is to fail; a check states what it expects itself"),
+            );
+        }
+        if let Some(name) = expected.unknown() {
+            let known = ExpectedFailure::known();
+            let help = match did_you_mean(name, known.iter().map(String::as_str)) {
+                Some(similar) => format!("did you mean `{similar}`?"),
+                None => "name it as Kafka does, or give `code` or a part of the `message`".to_owned(),
+            };
+            let problem = Problem::new("unknown-error", format!("no error of Kafka is called `{name}`"));
+            self.problems.push(problem.at(origin.place("/expect_failure")).help(help));
         }
     }
 }

@@ -49,6 +49,7 @@ const NEEDED: &[(&str, &str, &[Grant])] = &[
     ("delete", "delete: { group: g }", &[Groups, Delete]),
     ("delete", "delete: { connector: c }", &[Connectors, Delete]),
     ("produce", "produce: { topic: t, rate: 1/s, for: 1s }", &[Produce]),
+    ("search", "search: { produce: { topic: t }, from: 1/s, to: 2/s }", &[Produce]),
     ("consume", "consume: { topic: t, group: g, until: { drained: true } }", &[Groups]),
     ("consume", "consume: { topic: t, until: { drained: true } }", &[]),
     ("sql", "sql: DROP TABLE t", &[Sql]),

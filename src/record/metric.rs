@@ -69,6 +69,8 @@ pub enum Work {
     Judges,
     /// Waits for the end of another step.
     Joins,
+    /// Looks for what a system can take.
+    Searches,
     /// Anything else.
     Other,
 }
@@ -85,6 +87,7 @@ impl Work {
             Self::Disturbs => "disturb anything",
             Self::Judges => "judge anything",
             Self::Joins => "wait for a step",
+            Self::Searches => "search for a rate",
             Self::Other => "do that",
         }
     }
@@ -98,6 +101,7 @@ const SQL: &[Work] = &[Work::ChangesRows];
 const SENDS: &[Work] = &[Work::Sends, Work::ChangesRows];
 const ANSWERED: &[Work] = &[Work::Sends, Work::Reads, Work::ChangesRows];
 const CONNECTOR: &[Work] = &[Work::Captures];
+const SEARCHES: &[Work] = &[Work::Searches];
 
 const fn single(name: &'static str, unit: Unit, work: &'static [Work], better: Better, doc: &'static str) -> Metric {
     Metric { name, unit, shape: MetricShape::Single, work, better, doc }
@@ -273,6 +277,13 @@ pub const METRICS: &[Metric] = &[
         FAULTS,
         Better::Lower,
         "from undoing the fault until the readers' lag was back to its level before, worst over the readers",
+    ),
+    single(
+        "sustainable_rate",
+        Unit::Rate,
+        SEARCHES,
+        Better::Higher,
+        "the highest rate at which all bounds held, twice",
     ),
     single("rows", Unit::Count, SQL, Better::Neutral, "rows that the statements changed or returned"),
     single("statements", Unit::Count, SQL, Better::Neutral, "statements that were executed"),

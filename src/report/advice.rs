@@ -70,7 +70,8 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "single-copy",
-        text: "Use three brokers with replication factor 3 and min.insync.replicas=2: one broker can then fail without an outage.",
+        text: "Use three brokers with replication factor 3 and min.insync.replicas=2: what one broker holds is then also elsewhere, and its \
+               failure costs the election of new leaders instead of its way back.",
         trigger: |record| {
             let (seconds, text) = largest(record, "unavailability")?;
             let brokers = record.environment.as_ref()?.brokers;

@@ -66,6 +66,9 @@ fn draw(out: &mut String, timeline: &Timeline, panel: &Panel, top: f64) {
             escape(&band.label)
         );
     }
+    if timeline.panels.first().is_some_and(|first| first.id == panel.id) {
+        labels(out, timeline, &x, top + TOP);
+    }
     for tick in &panel.ticks {
         let at = y(*tick);
         let _ = write!(
@@ -108,6 +111,26 @@ fn draw(out: &mut String, timeline: &Timeline, panel: &Panel, top: f64) {
         escape(panel.title),
         escape(panel.note)
     );
+}
+
+/// What each fault is and whom it hits, at its beginning; under each other where they would overlap.
+fn labels(out: &mut String, timeline: &Timeline, x: &impl Fn(f64) -> f64, top: f64) {
+    let mut taken = [f64::MIN; 3];
+    for band in timeline.bands.iter().filter(|band| band.kind == "fault") {
+        let label = shorten(&band.label, 40);
+        // A character of the label's size is about 6 wide.
+        let wide = label.chars().count() as f64 * 6.0;
+        let at = (x(band.from) + 5.0).min(WIDTH - RIGHT - wide);
+        // Where no row is free, the text of the band itself has to do.
+        let Some(row) = taken.iter().position(|end| *end < at) else { continue };
+        taken[row] = at + wide + 8.0;
+        let _ = write!(
+            out,
+            "<text class=\"what\" x=\"{at:.1}\" y=\"{:.1}\">{}</text>",
+            top + 11.0 + 13.0 * row as f64,
+            escape(&label)
+        );
+    }
 }
 
 /// The names of the lines, from the right.

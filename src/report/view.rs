@@ -9,6 +9,7 @@ mod ledger;
 mod logs;
 mod outcome;
 mod phases;
+mod searches;
 mod snapshots;
 mod steps;
 
@@ -20,6 +21,7 @@ pub use ledger::LedgerView;
 pub use logs::LogView;
 pub use outcome::OutcomeView;
 pub use phases::PhaseTable;
+pub use searches::SearchView;
 pub use snapshots::SnapshotRow;
 pub use steps::StepBar;
 
@@ -68,6 +70,8 @@ pub struct RunView {
     pub phases: Vec<PhaseTable>,
     /// What readers saw of snapshots of tables.
     pub snapshots: Vec<SnapshotRow>,
+    /// What searches for the highest rate found.
+    pub searches: Vec<SearchView>,
     /// Where the messages went.
     pub deliveries: Vec<LedgerView>,
     /// Log lines around the faults.
@@ -103,6 +107,7 @@ impl RunView {
             faults: faults::rows(record),
             phases: phases::tables(record),
             snapshots: snapshots::rows(record),
+            searches: searches::of(record),
             deliveries: record.deliveries.iter().map(LedgerView::of).collect(),
             logs: record.logs.iter().map(|excerpt| LogView::of(record, excerpt)).collect(),
             conditions: conditions::groups(record),

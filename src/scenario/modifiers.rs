@@ -1,5 +1,6 @@
 //! What can be said of any step beside its verb.
 
+use super::expected_failure::ExpectedFailure;
 use super::units::{Count, Length};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -54,6 +55,9 @@ pub struct Modifiers {
     /// What to do when the step fails: `expect` continues by default, every other verb stops.
     #[serde(default)]
     pub on_failure: Option<OnFailure>,
+    /// The step has to fail, and with this error; a load, by having no message acknowledged. It counts as a check.
+    #[serde(default)]
+    pub expect_failure: Option<ExpectedFailure>,
 }
 
 /// A list, or a text that is one reference to a list, such as `${vars.topics}`.
@@ -82,7 +86,7 @@ impl JsonSchema for Items {
 impl Modifiers {
     /// The keys of a step that are modifiers.
     pub const KEYS: &'static [&'static str] =
-        &["id", "name", "if", "timeout", "retry", "background", "for_each", "on_failure"];
+        &["id", "name", "if", "timeout", "retry", "background", "for_each", "on_failure", "expect_failure"];
 }
 
 #[cfg(test)]

@@ -19,6 +19,14 @@ pub enum ServiceNeed {
     KafkaUi,
 }
 
+/// With which flags the brokers' virtual machines run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum JvmNeed {
+    /// Those of Kafka's own scripts: G1, 1 GiB of heap, the optimizing compiler.
+    Kafka,
+}
+
 /// What the scenario wants of its environment beyond what its verbs imply. `local` starts a matching stack. Any other environment
 /// is looked at before the first step, and refused where it lacks something, or does not tell whether it has it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -42,6 +50,9 @@ pub struct NeedsClause {
     /// Size limit of each broker's log directory.
     #[serde(default)]
     pub log_dir: Option<Bytes>,
+    /// `kafka`: brokers that kscen starts run with the flags of Kafka's own scripts, as what is measured has to; others run as they are.
+    #[serde(default)]
+    pub jvm: Option<JvmNeed>,
 }
 
 impl NeedsClause {
@@ -55,6 +66,7 @@ impl NeedsClause {
             controllers: self.controllers,
             log_dir: self.log_dir.map(|bytes| bytes.0),
             private: self.log_dir.is_some(),
+            kafkas_jvm: self.jvm == Some(JvmNeed::Kafka),
             ..Needs::default()
         };
         if let Some(range) = &self.kafka {

@@ -35,6 +35,8 @@ pub trait Step: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     const RETRY: bool = true;
     /// Whether the run goes on by default when it fails.
     const CONTINUES: bool = false;
+    /// Whether it asks something of the system that the system can refuse, so that `expect_failure` makes sense.
+    const REFUSABLE: bool = true;
     /// What its steps do, as far as others have to know; its metrics follow from it.
     const WORK: Work = Work::Other;
     /// Whether its body holds steps.
@@ -147,6 +149,8 @@ pub struct VerbEntry {
     pub retry: bool,
     /// Whether the run goes on by default when it fails.
     pub continues: bool,
+    /// Whether `expect_failure` makes sense.
+    pub refusable: bool,
     /// What its steps do.
     pub work: Work,
     /// Whether its body holds steps.
@@ -168,6 +172,7 @@ pub const fn entry<T: Step>() -> VerbEntry {
         background: T::BACKGROUND,
         retry: T::RETRY,
         continues: T::CONTINUES,
+        refusable: T::REFUSABLE,
         work: T::WORK,
         nesting: T::NESTING,
         schema: schema::<T>,

@@ -38,12 +38,22 @@ pub struct Facts {
     pub captures: bool,
     /// Time beyond the planned length that its default timeout allows; `None` for the default of control verbs.
     pub allowance: Option<Duration>,
+    /// Whether its messages carry no identity, so that no delivery of them can be judged.
+    pub unmarked: bool,
     /// Whether it judges what the cluster did.
     pub judges: bool,
     /// Step that it waits for: its default timeout contains that step's.
     pub follows: Option<String>,
     /// Metrics of its verb that it cannot have as it is written, and why.
     pub lacks: BTreeMap<&'static str, &'static str>,
+}
+
+impl Facts {
+    /// The same of a step that is to fail: it makes nothing, and that it fails is a check.
+    #[must_use]
+    pub fn refused(self) -> Self {
+        Self { topic_config: None, connector: None, judges: true, ..self }
+    }
 }
 
 /// A step as seen by the others.

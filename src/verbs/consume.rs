@@ -1,10 +1,12 @@
 //! The verb `consume`.
 
+mod content;
 mod group;
 mod reader;
 mod senders;
 mod words;
 
+pub use content::Each;
 pub use reader::Reader;
 pub use words::{Commit, Decode, From, Isolation, ReadUntil, Rebalance};
 
@@ -12,23 +14,22 @@ use super::client;
 use super::metrics::MetricChecks;
 use super::rights::{self, Use};
 use super::topic::check_topic_name;
-use crate::debezium::EnvelopeSchema;
-use crate::delivery::{arrive, measure_flow};
+use crate::delivery::arrive;
 use crate::environment::{Grant, Needs};
-use crate::load::consume::{Capture, CommitMode as LoadCommit, ReadFrom as LoadFrom, ReadLimit as LoadUntil, Tap};
+use crate::load::consume::{CommitMode as LoadCommit, ReadFrom as LoadFrom, ReadLimit as LoadUntil};
 use crate::load::{ConsumeJob, ConsumeSpec};
-use crate::record::Quantity;
 use crate::scenario::Guarantee;
 use crate::scenario::units::{Count, Length};
-use crate::text::{Origin, Problem};
+use crate::text::Problem;
 use crate::verb::{
     CheckContext, Facts, Live, LiveReader, Scope, Step, StepContext, StepError, StepOutcome, Stop, Work,
 };
+use content::{measure, read_schema, tap};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -68,6 +69,10 @@ pub struct Consume {
     /// A JSON schema that each message's value has to meet; the path is relative to the scenario. See the metric `schema_violations`.
     #[serde(default)]
     pub schema: Option<PathBuf>,
+    /// What has to be true of each message, as an expression or a list of them over `value` (JSON where it is JSON, else text), `key`,
+    /// `headers`, `timestamp_ms`, `partition`, `offset`, `tombstone` and `size` (bytes): `value.amount > 0 and headers.region == 'eu'`.
+    #[serde(default)]
+    pub each: Option<Each>,
     /// Further client properties, under their librdkafka or Java names. Of several members each gets `group.instance.id` with its
     /// number behind it: `worker-0`, `worker-1`.
     #[serde(default)]
@@ -111,7 +116,7 @@ impl Step for Consume {
             read_committed: self.isolation == Isolation::ReadCommitted,
             total: self.until.and_then(|until| until.count).map(|count| count.0),
             ends: self.until.is_some(),
-            judges: !self.thresholds.0.is_empty(),
+            judges: !self.thresholds.0.is_empty() || self.each.is_some(),
             captures: self.decode.is_some(),
             allowance: Some(UNPLANNED),
             lacks: self.lacks(),
@@ -171,6 +176,7 @@ impl Step for Consume {
         {
             cx.report("/schema", Problem::new("bad-schema", error));
         }
+        self.check_each(cx);
         client::check(&self.config, crate::kafka::ClientRole::Consumer, cx);
         self.thresholds.check("/thresholds", Self::VERB, Self::WORK, &self.facts().lacks, cx);
     }
@@ -185,7 +191,8 @@ impl Step for Consume {
         let defect = |error: tokio::task::JoinError| StepError::broken("defect", error.to_string()).because(error);
         let capture = self.capture(cx)?.map(Arc::new);
         let mut spec = self.spec(cx);
-        spec.tap = capture.clone().map(|capture| -> Tap { Arc::new(move |message| capture.take(message)) });
+        let assertions = self.assertions()?.map(Arc::new);
+        spec.tap = tap(capture.clone(), assertions.clone());
         if let Some(group) = &self.group {
             group::claim(group, cx).await?;
         }
@@ -204,6 +211,7 @@ impl Step for Consume {
             () = live.finished() => None,
             reason = cx.stop.asked() => Some(reason),
         };
+        let mut drained = true;
         if stop == Some(Stop::RunEnd) {
             // What was stopped on the way is undone before the drain, as any other fault.
             reader.revive().await?;
@@ -211,11 +219,11 @@ impl Step for Consume {
             if let Some(capture) = capture.as_ref().filter(|capture| capture.decodes()) {
                 arrive(&cx.run, capture, reader.as_ref(), Instant::now() + patience).await?;
             }
-            reader.drain(patience).await?;
+            drained = reader.drain(patience).await?;
         }
         if stop.is_none() && self.until.is_some_and(|until| until.count.is_none()) {
             // Nothing can be called lost unless the reader is known to have reached the log's end.
-            reader.drain(self.drain.map_or(DRAIN, |drain| drain.0)).await?;
+            drained = reader.drain(self.drain.map_or(DRAIN, |drain| drain.0)).await?;
         } else if stop.is_none() {
             reader.note_end().await?;
         }
@@ -244,6 +252,9 @@ impl Step for Consume {
             let read = if counts_own { own } else { outcome.consumed.as_ref().map_or(0, |report| report.read) };
             return Err(not_reached(read, total, exhausted).after(outcome));
         }
+        if let Some(assertions) = &assertions {
+            outcome = content::settle(assertions, drained, outcome, cx)?;
+        }
         self.thresholds.settle("/thresholds", outcome, cx)
     }
 }
@@ -256,48 +267,6 @@ fn not_reached(read: u64, total: u64, exhausted: bool) -> StepError {
     };
     StepError::check("count-not-reached", format!("{read} of {total} different messages were read{why}"))
         .at("/until/count")
-}
-
-/// Adds what the messages were: schema violations, and how long changes took from their commit.
-async fn measure(capture: &Arc<Capture>, outcome: &mut StepOutcome, cx: &StepContext) {
-    let mut details = Map::new();
-    if let Some((count, samples)) = capture.violations() {
-        outcome.metrics.insert("schema_violations".to_owned(), Quantity::count(count));
-        if let Some(first) = samples.first() {
-            cx.run.recorder.warn(format!("{count} messages break the schema, first {first}"));
-        }
-        details.insert("schema_violations".to_owned(), json!(samples));
-    }
-    if capture.decodes() {
-        let start_us = outcome.consumed.as_ref().map_or(0, |report| report.start_us);
-        match measure_flow(&cx.run, capture, start_us).await {
-            Ok(Some(measured)) => {
-                let latencies = [
-                    ("cdc_latency", measured.whole),
-                    ("capture_latency", measured.captured),
-                    ("publish_latency", measured.published),
-                ];
-                outcome.latencies.extend(latencies.map(|(name, series)| (name.to_owned(), series)));
-                if let Some(report) = &mut outcome.consumed {
-                    report.changes = Some(Box::new(measured.flow));
-                }
-            }
-            Ok(None) => {}
-            Err(why) => cx.run.recorder.warn(format!("when changes came to `{}` is not known: {why}", cx.id)),
-        }
-    }
-    if !details.is_empty() {
-        outcome.details = Value::Object(details);
-    }
-}
-
-/// Most bytes of a JSON schema.
-const SCHEMA: u64 = 4 << 20;
-
-fn read_schema(origin: &Origin, path: &Path) -> Result<EnvelopeSchema, String> {
-    let text = origin.read_text(path, SCHEMA)?;
-    let schema = serde_json::from_str(&text).map_err(|error| format!("`{}` is not JSON: {error}", path.display()))?;
-    EnvelopeSchema::new(&schema).map_err(|error| format!("`{}` is not a JSON schema: {error}", path.display()))
 }
 
 impl Consume {
@@ -315,20 +284,6 @@ impl Consume {
             lacks.insert("schema_violations", "only a reader with a `schema` counts them");
         }
         lacks
-    }
-
-    /// What looks at the messages themselves, where the step asks for that.
-    fn capture(&self, cx: &StepContext) -> Result<Option<Capture>, StepError> {
-        if self.decode.is_none() && self.schema.is_none() {
-            return Ok(None);
-        }
-        let schema = self
-            .schema
-            .as_ref()
-            .map(|file| read_schema(&cx.origin, file))
-            .transpose()
-            .map_err(|error| StepError::broken("bad-schema", error).at("/schema"))?;
-        Ok(Some(Capture::new(&self.topic, cx.run.clock, self.decode.is_some(), schema)))
     }
 
     fn spec(&self, cx: &StepContext) -> ConsumeSpec {
@@ -356,7 +311,7 @@ impl Consume {
             config: client::plain(&self.config),
             run: Arc::clone(&cx.run.identity),
             tap: None,
-            counts_own: senders_over.is_some(),
+            counts_own: senders_over.is_some() && !self.reads_unmarked(cx),
             senders_over,
             tamper: None,
             sample_limit: SAMPLES,

@@ -134,6 +134,7 @@ impl Step for Expect {
     const VERB: &'static str = "expect";
     const MAY: &'static [Grant] = &[];
     const WORK: Work = Work::Judges;
+    const REFUSABLE: bool = false;
     const EXAMPLE: &'static str = "expect:\n  delivery: { from: load, to: reader, lost: 0 }\n  step: { id: outage, recovery_time: { max: 30s } }\n  within: 30s";
     const BACKGROUND: bool = true;
     const CONTINUES: bool = true;

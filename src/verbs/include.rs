@@ -44,6 +44,7 @@ impl Step for Include {
     const VERB: &'static str = "include";
     const MAY: &'static [Grant] = &[];
     const NESTING: Nesting = Nesting::Fragment;
+    const REFUSABLE: bool = false;
     const EXAMPLE: &'static str = "include: { file: fragments/warm-up.yaml, vars: { topic: orders } }";
     const RETRY: bool = false;
 

@@ -36,6 +36,7 @@ impl Step for Join {
     const VERB: &'static str = "join";
     const MAY: &'static [Grant] = &[];
     const WORK: Work = Work::Joins;
+    const REFUSABLE: bool = false;
     const EXAMPLE: &'static str = "join: load";
     const RETRY: bool = false;
 

@@ -24,6 +24,7 @@ pub struct Logs {
 impl Step for Logs {
     const VERB: &'static str = "logs";
     const MAY: &'static [Grant] = &[];
+    const REFUSABLE: bool = false;
     const EXAMPLE: &'static str = "logs: { service: kafka, tail: 200 }\nif: failed";
 
     fn normalise(body: Value) -> Value {

@@ -148,6 +148,19 @@ impl MetricChecks {
         }
     }
 
+    /// The first check that what was measured does not meet, or cannot be decided by it; nothing is recorded.
+    pub fn unmet(&self, outcome: &StepOutcome, cx: &StepContext) -> Option<String> {
+        let record = cx.run.snapshot_with_running()?;
+        let step = outcome.as_step(&cx.id);
+        self.0.iter().find_map(|check| {
+            let figure = (check.metric.name, check.statistic.as_deref());
+            let observed = judge::measure::observe(&record, &step, figure.0, figure.1, None);
+            let observed = judge::noise::excused(&record, &step, figure, None, &check.demand, observed);
+            let holds = judge::decide(&check.demand, &observed) == CheckOutcome::Pass;
+            (!holds).then(|| format!("{} is {observed}, and has to be {}", check.name(), check.demand))
+        })
+    }
+
     /// Makes the checks on what the step measured, and fails it where one is not met.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ pub mod restore;
 pub mod resume;
 mod rights;
 pub mod run;
+pub mod search;
 pub mod sql;
 pub mod start;
 pub mod stop;
@@ -45,6 +46,7 @@ pub const REGISTRY: Registry = Registry::new(&[
     entry::<delete::Delete>(),
     entry::<produce::Produce>(),
     entry::<consume::Consume>(),
+    entry::<search::Search>(),
     entry::<sql::Sql>(),
     entry::<connector::Connector>(),
     entry::<wait::Wait>(),

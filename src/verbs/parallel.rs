@@ -19,6 +19,7 @@ impl Step for Parallel {
     const VERB: &'static str = "parallel";
     const MAY: &'static [Grant] = &[];
     const NESTING: Nesting = Nesting::Branches;
+    const REFUSABLE: bool = false;
     const EXAMPLE: &'static str = "parallel:\n  - - wait: 2s\n    - pause: { service: kafka, for: 3s }\n  - - wait: 6s";
     const RETRY: bool = false;
 

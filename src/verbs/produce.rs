@@ -1,8 +1,13 @@
 //! The verb `produce`.
 
+mod content;
 mod keys;
 mod payload;
+mod records;
+mod schedule;
+mod searched;
 mod sender;
+mod size;
 mod words;
 
 pub use sender::Sender;
@@ -12,12 +17,13 @@ use super::client;
 use super::metrics::MetricChecks;
 use super::rights::{self, Use};
 use super::topic::check_topic_name;
-use crate::accounting::{Schedule, Stage};
+use crate::accounting::Schedule;
 use crate::environment::{Grant, Needs};
-use crate::load::produce::{Acks, SenderBooks, TransactionSpec};
+use crate::load::payload::IdentityPlace;
+use crate::load::produce::{Acks, LiveProduce, SenderBooks, TransactionSpec};
 use crate::load::{ProduceJob, ProduceSpec};
 use crate::record::LoadValidity;
-use crate::scenario::units::{Bytes, Count, Length, Rate};
+use crate::scenario::units::{Count, Length, Rate};
 use crate::text::Problem;
 use crate::verb::{CheckContext, ErrorKind, Facts, Live, Step, StepContext, StepError, StepOutcome, Stop, Work};
 use keys::Key;
@@ -25,6 +31,7 @@ use payload::Payload;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use size::Size;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,16 +55,20 @@ pub struct Produce {
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub stages: Option<Vec<StageClause>>,
-    /// Size of each value; 1 KiB by default, where the payload does not decide.
+    /// Size of each value, or how sizes are spread; 1 KiB by default, where the payload does not decide.
     #[serde(default)]
-    pub size: Option<Bytes>,
+    pub size: Option<Size>,
     /// What the values are; random bytes by default.
     #[serde(default)]
     pub payload: Payload,
     /// What the keys are; those of the payload by default (CDC events have one), else none.
     #[serde(default)]
     pub key: Key,
-    /// Headers of each message.
+    /// Where each message carries the identity by which kscen tells it from all others. Where nothing is said: before random bytes, in a
+    /// field `kscen` of JSON objects from a template or a file, else in a header `kscen`.
+    #[serde(default)]
+    pub identity: Option<IdentityPlace>,
+    /// Headers of each message; texts with placeholders such as `{{index}}`.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// Which acknowledgement each message waits for: 0, 1 or all (the default).
@@ -88,8 +99,6 @@ pub struct Produce {
 const UNACKNOWLEDGED: [&str; 3] = ["ack_latency", "response_latency", "unavailability"];
 /// Why a load has none of that.
 const NO_ACKS: &str = "with `acks: 0` the broker acknowledges nothing";
-/// Size of a value where nothing says otherwise.
-const SIZE: u64 = 1024;
 /// `delivery.timeout.ms` of the Java client.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a load that has to end waits for outcomes: less than the engine grants it.
@@ -122,6 +131,7 @@ impl Step for Produce {
             planned,
             judges: !self.thresholds.0.is_empty(),
             ends: true,
+            unmarked: self.identity == Some(IdentityPlace::None),
             lacks: match self.acks {
                 Some(AcksWord(Acks::None)) => UNACKNOWLEDGED.map(|metric| (metric, NO_ACKS)).into(),
                 _ => BTreeMap::new(),
@@ -131,14 +141,9 @@ impl Step for Produce {
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {
-        check_topic_name("/topic", &self.topic, cx);
         self.check_schedule(cx);
-        self.check_client(cx);
-        self.payload.check(self.size, cx);
+        self.check_target(cx);
         self.thresholds.check("/thresholds", Self::VERB, Self::WORK, &self.facts().lacks, cx);
-        if self.producers.is_some_and(|producers| producers.0 == 0 || producers.0 > 256) {
-            cx.report("/producers", Problem::new("out-of-range", "there can be 1 to 256 producers"));
-        }
     }
 
     fn describe(&self) -> String {
@@ -152,17 +157,13 @@ impl Step for Produce {
             (None, Some(stages)) => format!("in {} stages", stages.len()),
             (None, None) => "as fast as it goes".to_owned(),
         };
-        format!("produce {what} to {} {pace}", self.topic)
+        format!("produce {what} to {} {pace}{}", self.topic, self.marks())
     }
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
-        let spec = self.spec(cx)?;
-        let mut job = tokio::task::spawn_blocking(move || ProduceJob::prepare(spec))
-            .await
-            .map_err(|error| StepError::broken("defect", error.to_string()).because(error))?
-            .map_err(|error| StepError::broken("prepare-load", error.to_string()).because(error))
-            .map_err(|error| rights::explained(error, &self.topic, Use::Write))?;
-        let (live, books) = (job.live(), job.books());
+        let schedule = self.schedule().ok_or_else(|| StepError::broken("no-end", "this load has no schedule"))?;
+        let (mut job, live) = self.prepared(self.spec(schedule, cx)?).await?;
+        let books = job.books();
         note_topic(cx, &self.topic, &books).await;
         cx.show(Live::Sender(Arc::new(Sender::new(&job, self.topic.clone()))));
         cx.prepared();
@@ -220,52 +221,13 @@ async fn note_topic(cx: &StepContext, topic: &str, books: &[Arc<SenderBooks>]) {
 }
 
 impl Produce {
-    /// The schedule; `None` where the fields contradict each other, which the check reports.
-    fn schedule(&self) -> Option<Schedule> {
-        if let Some(stages) = &self.stages {
-            return Some(Schedule::stages(stages.iter().map(|stage| Stage {
-                from: stage.rate.0,
-                to: stage.to.unwrap_or(stage.rate).0,
-                length: stage.length.0,
-                warmup: stage.warmup,
-            })));
-        }
-        match (self.rate, self.count, self.length) {
-            (Some(rate), Some(count), None) => Some(Schedule::constant(rate.0, count.0)),
-            (Some(rate), None, Some(length)) => Some(Schedule::constant_for(rate.0, length.0)),
-            (None, count, length) if count.is_some() || length.is_some() => {
-                Some(Schedule::Unlimited { count: count.map(|count| count.0), length: length.map(|length| length.0) })
-            }
-            _ => None,
-        }
-    }
-
-    fn check_schedule(&self, cx: &mut CheckContext<'_>) {
-        if self.stages.is_some() {
-            for (field, given) in
-                [("/rate", self.rate.is_some()), ("/count", self.count.is_some()), ("/for", self.length.is_some())]
-            {
-                if given {
-                    cx.report(field, Problem::new("two-schedules", "`stages` already say how much is sent and when"));
-                }
-            }
-        } else if self.rate.is_some() && self.count.is_some() && self.length.is_some() {
-            cx.report(
-                "/for",
-                Problem::new("two-schedules", "with a rate, `count` and `for` both fix the end; give one"),
-            );
-        } else if self.count.is_none() && self.length.is_none() {
-            cx.report(
-                "",
-                Problem::new("no-end", "this load has no end: neither `count` nor `for` is given")
-                    .help("add `count: 1000` or `for: 10s`"),
-            );
-        }
-        if self.count.is_some_and(|count| count.0 == 0) {
-            cx.report(
-                "/count",
-                Problem::new("out-of-range", "`count: 0` sends nothing; a load has at least 1 message"),
-            );
+    /// Checks where it sends, what, and by which client.
+    fn check_target(&self, cx: &mut CheckContext<'_>) {
+        check_topic_name("/topic", &self.topic, cx);
+        self.check_client(cx);
+        self.check_content(cx);
+        if self.producers.is_some_and(|producers| producers.0 == 0 || producers.0 > 256) {
+            cx.report("/producers", Problem::new("out-of-range", "there can be 1 to 256 producers"));
         }
     }
 
@@ -314,9 +276,18 @@ impl Produce {
             .map_or(DELIVERY_TIMEOUT, Duration::from_millis)
     }
 
-    fn spec(&self, cx: &StepContext) -> Result<ProduceSpec, StepError> {
-        let schedule = self.schedule().ok_or_else(|| StepError::broken("no-end", "this load has no schedule"))?;
-        let size = self.size.map_or(SIZE, |size| size.0);
+    /// Connects; sends nothing.
+    async fn prepared(&self, spec: ProduceSpec) -> Result<(ProduceJob, Arc<LiveProduce>), StepError> {
+        let job = tokio::task::spawn_blocking(move || ProduceJob::prepare(spec))
+            .await
+            .map_err(|error| StepError::broken("defect", error.to_string()).because(error))?
+            .map_err(|error| StepError::broken("prepare-load", error.to_string()).because(error))
+            .map_err(|error| rights::explained(error, &self.topic, Use::Write))?;
+        let live = job.live();
+        Ok((job, live))
+    }
+
+    fn spec(&self, schedule: Schedule, cx: &StepContext) -> Result<ProduceSpec, StepError> {
         let mut config = client::plain(&self.config);
         if let Some(compression) = self.compression {
             config.insert("compression.type".to_owned(), format!("{compression:?}").to_lowercase());
@@ -331,9 +302,10 @@ impl Produce {
             topic: self.topic.clone(),
             schedule,
             producers: self.producers.and_then(|count| usize::try_from(count.0).ok()).unwrap_or(1),
-            payload: self.payload.spec(size, &cx.origin)?,
+            payload: self.payload.spec(self.size.unwrap_or_default(), &cx.origin)?,
             key: self.key.0.clone(),
-            headers: self.headers.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect(),
+            identity: self.identity,
+            headers: self.headers.clone().into_iter().collect(),
             acks: self.acks.map_or(Acks::All, |acks| acks.0),
             idempotent: self.is_idempotent(),
             transaction,

@@ -1,6 +1,7 @@
 //! The verb `topic`.
 
 mod create;
+mod properties;
 
 pub(super) use create::Wanted;
 
@@ -99,14 +100,7 @@ impl Step for Topic {
                 cx.report(&format!("/{field}"), Problem::new("out-of-range", message));
             }
         }
-        for (key, value) in &self.config {
-            if value.is_array() || value.is_object() || value.is_null() {
-                cx.report(
-                    &format!("/config/{key}"),
-                    Problem::new("bad-value", format!("`{key}` needs a single value")),
-                );
-            }
-        }
+        properties::check(&self.config, self.replication.map(|count| count.0), cx);
     }
 
     fn describe(&self) -> String {

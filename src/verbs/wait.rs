@@ -62,6 +62,7 @@ const GLANCE: Duration = Duration::from_millis(2);
 impl Step for Wait {
     const VERB: &'static str = "wait";
     const MAY: &'static [Grant] = &[];
+    const REFUSABLE: bool = false;
     const EXAMPLE: &'static str = "wait: { step: load, progress: 50% }";
 
     fn normalise(body: Value) -> Value {

@@ -4,7 +4,7 @@ use super::address::BrokerAddress;
 use super::cluster::WireCluster;
 use super::refusal::{Authorised, MissingRight, Operation, RightSubject};
 use super::wire_error::WireError;
-use kafka_protocol::messages::DescribeClusterRequest;
+use kafka_protocol::messages::{DescribeClusterRequest, MetadataRequest};
 use std::collections::BTreeMap;
 
 /// A cluster as one of its brokers sees it.
@@ -18,6 +18,22 @@ pub struct ClusterDescription {
     pub brokers: BTreeMap<i32, BrokerAddress>,
     /// What the principal may do with the cluster; `None` where it may not even describe it, or the broker does not tell.
     pub authorised: Option<Authorised>,
+}
+
+/// Where the brokers that are not fenced tell clients to come, by node id.
+///
+/// ACL: none.
+///
+/// # Errors
+/// No broker answers.
+pub(super) async fn addresses(cluster: &WireCluster) -> Result<BTreeMap<i32, BrokerAddress>, WireError> {
+    let request = MetadataRequest::default().with_topics(Some(Vec::new())).with_allow_auto_topic_creation(false);
+    let metadata = cluster.metadata(&request, cluster.deadline()).await?;
+    let brokers = metadata.brokers.into_iter().filter_map(|broker| {
+        let port = u16::try_from(broker.port).ok()?;
+        Some((broker.node_id.0, BrokerAddress { host: broker.host.to_string(), port }))
+    });
+    Ok(brokers.collect())
 }
 
 /// Describes the cluster.

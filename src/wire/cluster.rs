@@ -204,6 +204,14 @@ impl WireCluster {
         result
     }
 
+    /// Whether the client gets in at this address, whoever is there.
+    ///
+    /// # Errors
+    /// See [`Dialer::connect`].
+    pub(super) async fn knock(&self, address: &BrokerAddress, limit: Duration) -> Result<(), WireError> {
+        self.shared.dialer.connect(address, limit).await.map(|_| ())
+    }
+
     /// A connection to this broker that nobody else uses: what is asked on it may take long and have large answers.
     ///
     /// # Errors

@@ -137,7 +137,9 @@ impl Dialer {
 
     async fn reach(&self, address: &BrokerAddress) -> io::Result<TcpStream> {
         let mut last = None;
-        for found in tokio::net::lookup_host((address.host.as_str(), address.port)).await? {
+        let found = tokio::net::lookup_host((address.host.as_str(), address.port)).await;
+        // The system's own kind for that cannot be told from others.
+        for found in found.map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))? {
             match (self.family, found.is_ipv4()) {
                 (Family::V4, false) | (Family::V6, true) => continue,
                 _ => {}

@@ -6,6 +6,7 @@
 //!
 //! | question | right that it needs |
 //! |---|---|
+//! | [`survey()`] | none |
 //! | [`brokers::describe`] | none; DESCRIBE on the Cluster for what is authorised there |
 //! | [`topics::describe`], [`topics::list`] | DESCRIBE on each Topic (the list leaves out others in silence) |
 //! | [`visibility::of_topics`] | DESCRIBE on Topic `*` |
@@ -49,6 +50,7 @@ mod connection;
 pub mod creation;
 pub mod deletion;
 pub mod epochs;
+pub mod error_names;
 pub mod fetch;
 mod frame;
 pub mod groups;
@@ -70,6 +72,7 @@ mod sasl;
 mod scram;
 mod security;
 pub mod software;
+mod survey;
 pub mod topics;
 pub mod transactions;
 pub mod visibility;
@@ -77,6 +80,7 @@ mod wire_error;
 
 pub use cluster::WireCluster;
 pub use refusal::{MissingRight, Operation};
+pub use survey::{AdvertisedFault, survey};
 pub use wire_error::WireError;
 
 #[cfg(test)]

@@ -243,7 +243,7 @@ impl fmt::Display for MissingRight {
 impl Error for MissingRight {}
 
 /// `NotLeaderOrFollower` as `NOT_LEADER_OR_FOLLOWER`.
-fn upper_snake(name: &str) -> String {
+pub(super) fn upper_snake(name: &str) -> String {
     let mut out = String::with_capacity(name.len() + 8);
     for (index, letter) in name.char_indices() {
         if letter.is_ascii_uppercase() && index > 0 {

@@ -6,6 +6,7 @@ use super::scram::{Scram, confirm};
 use super::security::Sasl;
 use super::wire_error::WireError;
 use bytes::Bytes;
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ pub(super) async fn authenticate(connection: &mut Connection, user: &Sasl) -> Re
     let handshake = SaslHandshakeRequest::default().with_mechanism(text(user.mechanism.name()));
     let version = connection.version::<SaslHandshakeRequest>()?;
     let answer = connection.exchange(&handshake, version).await?;
+    if answer.error_code == ResponseError::IllegalSaslState.code() {
+        return Err(refused("it asks for no user there".to_owned()));
+    }
     if answer.error_code != 0 {
         let offered: Vec<&str> = answer.mechanisms.iter().map(|name| &**name).collect();
         return Err(refused(format!("it offers {}", offered.join(", "))));

@@ -57,6 +57,7 @@ cases! {
         k50_idle_members_of_the_new_protocol
         k54_only_under_another_key
         k55_recreated_under_a_committed_reader
+        k56_refused_otherwise
         r41_fenced
         r53_tombstones
         r54_past_timestamps
@@ -71,6 +72,7 @@ cases! {
         p50_pipeline_copy
         p51_auto_created
         p52_existing_topic
+        s_denied_as_expected
         s_existing_topic
         s_group_members
         s_group_state
@@ -209,6 +211,7 @@ cases! {
         u_group_of_three
         u_killed_reader
         u_killed_reader_checked_late
+        u_search_under_a_quota
         v07_partitions_added
         v09_offsets_reset
         v23_group_nowhere

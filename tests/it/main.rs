@@ -4,6 +4,7 @@
 mod backup;
 mod backup_kill;
 mod baseline;
+mod book;
 mod capturing;
 mod cases;
 mod cdc;

@@ -100,3 +100,16 @@ fn a_file_is_read_once_whatever_becomes_of_it() {
     assert_eq!((finished.err.matches("contains: other").count(), project.records().len()), (2, 2), "{}", finished.err);
     assert_eq!(std::fs::read_to_string(project.path(main)).expect("reads"), "gone\n");
 }
+
+#[test]
+fn a_watched_scenario_runs_again_when_it_is_changed() {
+    let project = project();
+    let scenario = |name: &str| format!("name: {name}\nchecks: none\nsteps:\n  - wait: 1ms\n");
+    project.write("watched.yaml", &scenario("before-it"));
+    let mut watching = project.on_terminal(&["run", "--watch", "watched.yaml"]);
+    watching.until("before-it").until("waiting for a change");
+    project.write("watched.yaml", &scenario("after-it-was-changed"));
+    watching.until("after-it-was-changed").ctrl_c();
+    let (status, shown) = watching.end();
+    assert_eq!(status.code(), Some(130), "{shown}");
+}

@@ -81,14 +81,41 @@ impl Runtime {
     }
 }
 
+/// The flags of Kafka's own `kafka-server-start.sh` and `kafka-run-class.sh`, beside the heap.
+const KAFKAS: &[&str] = &[
+    "-server",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+    "-XX:MaxInlineLevel=15",
+];
+
 /// The chosen flags. Log times are UTC, so that they can be compared with everything else.
 fn flags(config: &LocalConfig) -> Vec<String> {
     let (heap, tuning): (&str, &[&str]) = match config.jvm {
         Jvm::C1 => ("256m", &["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]),
-        Jvm::C2 => ("1g", &["-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35"]),
+        Jvm::C2 => ("1g", KAFKAS),
     };
-    let mut flags = vec![format!("-Xmx{}", config.heap.as_deref().unwrap_or(heap))];
+    let heap = config.heap.as_deref().unwrap_or(heap);
+    let mut flags = vec![format!("-Xmx{heap}")];
+    if config.jvm == Jvm::C2 {
+        flags.push(format!("-Xms{heap}"));
+    }
     flags.extend(tuning.iter().map(|flag| (*flag).to_owned()));
     flags.extend(["-Duser.timezone=UTC".to_owned(), "-Djava.awt.headless=true".to_owned()]);
     flags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_measured_runs_as_kafkas_own_scripts_run_it() {
+        let flags = |jvm| flags(&LocalConfig { jvm, ..LocalConfig::default() }).join(" ");
+        assert!(flags(Jvm::C2).starts_with("-Xmx1g -Xms1g -server -XX:+UseG1GC "), "{}", flags(Jvm::C2));
+        assert!(!flags(Jvm::C2).contains("TieredStopAtLevel"));
+        assert!(flags(Jvm::C1).starts_with("-Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "));
+    }
 }

@@ -23,6 +23,8 @@ pub(super) struct WantedStack {
     broker_config: BTreeMap<String, String>,
     services: BTreeSet<ServiceId>,
     log_dir: Option<u64>,
+    #[serde(default)]
+    kafkas_jvm: bool,
     capabilities: BTreeSet<Capability>,
 }
 
@@ -38,6 +40,7 @@ impl WantedStack {
             broker_config: needs.broker_config.clone(),
             services: needs.services.clone(),
             log_dir: needs.log_dir,
+            kafkas_jvm: needs.kafkas_jvm,
             capabilities: needs.capabilities.clone(),
         }
     }
@@ -51,6 +54,7 @@ impl WantedStack {
             broker_config: self.broker_config.clone(),
             services: self.services.clone(),
             log_dir: self.log_dir,
+            kafkas_jvm: self.kafkas_jvm,
             capabilities: self.capabilities.clone(),
             only_broker: false,
             private: false,
@@ -145,6 +149,7 @@ mod tests {
             Needs { controllers: Some(Controllers::Dedicated), ..Needs::kafka() },
             Needs { broker_config: setting("2"), ..Needs::kafka() },
             Needs { log_dir: Some(1), ..Needs::kafka() },
+            Needs { kafkas_jvm: true, ..Needs::kafka() },
             Needs { private: true, ..Needs::kafka() },
             Needs::kafka().service(ServiceId::Postgres),
             Needs::kafka().with(Capability::NetworkCut),

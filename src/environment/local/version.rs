@@ -1,6 +1,6 @@
 //! Which Kafka a stack runs.
 
-use super::config::LocalConfig;
+use super::config::{Jvm, LocalConfig};
 use super::jars::Jars;
 use crate::environment::{EnvironmentError, EnvironmentResult, Needs};
 use std::path::PathBuf;
@@ -18,11 +18,14 @@ fn home(config: &LocalConfig) -> Option<PathBuf> {
     config.kafka_home.clone().or_else(variable)
 }
 
-/// The configuration with a Kafka that the scenario accepts: an installation, or a version to fetch.
+/// The configuration with a Kafka that the scenario accepts, an installation or a version to fetch, and with the virtual machine that
+/// it needs.
 ///
 /// # Errors
 /// No version fits.
 pub(super) fn resolve(config: &LocalConfig, needs: &Needs) -> EnvironmentResult<LocalConfig> {
+    let jvm = if needs.kafkas_jvm { Jvm::C2 } else { config.jvm };
+    let config = &LocalConfig { jvm, ..config.clone() };
     let admits = |version: &str| needs.kafka.as_ref().is_none_or(|range| range.admits(version));
     let unsupported = |message: String| EnvironmentError::Unsupported { message };
     if let Some(home) = home(config) {
@@ -69,6 +72,8 @@ mod tests {
             assert_eq!(chosen(">=3"), Ok("3.9.1".to_owned()));
             assert_eq!(chosen("3.6"), Ok("3.6.1".to_owned()));
             assert_eq!(chosen(">=4"), Ok("4.3.1".to_owned()));
+            let measured = resolve(&LocalConfig::default(), &Needs { kafkas_jvm: true, ..Needs::kafka() });
+            assert_eq!(measured.map(|config| config.jvm).ok(), Some(Jvm::C2));
             assert!(chosen("3.7").is_err_and(|error| error.contains("3.9.1 nor 3.9.2 nor 3.6.1 nor 4.3.1")));
         }
     }

@@ -1,11 +1,13 @@
 //! A cluster that is observed through its own protocol.
 
 use super::RemoteConfig;
+use super::refusal::{self, Manner};
 use crate::environment::{
     Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult, Needs, Offer,
     ServiceInfo, observe,
 };
 use crate::kafka::{Admin, LogSink};
+use crate::wire::{WireError, survey};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,26 +18,25 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How long the client may take to say why.
 const COMPLAINT: Duration = Duration::from_secs(5);
 
-/// The error for brokers that do not answer, with the client's own words and what they call for.
-fn refusal(bootstrap: &str, error: &str, said: &str) -> EnvironmentError {
-    let lower = said.to_lowercase();
-    let (what, remedy) = if lower.contains("certificate") || lower.contains("ssl handshake") {
-        (
-            "their certificate is not trusted or TLS is not spoken there",
-            "check `ssl.ca.location` and `security.protocol` in `kafka.config` of this environment in kscen.yaml",
-        )
-    } else if lower.contains("authentication") || lower.contains("sasl") {
-        (
-            "they refuse the user name or password",
-            "check `sasl.username`, `sasl.password` and `sasl.mechanism` in `kafka.config` of this environment in kscen.yaml",
-        )
-    } else {
-        ("they do not answer", "check `kafka.bootstrap` and `kafka.config` of this environment in kscen.yaml")
-    };
-    let words = if said.is_empty() { error } else { said };
-    EnvironmentError::Prerequisite {
-        message: format!("the brokers at {bootstrap} cannot be used: {what}: {words}"),
-        remedy: remedy.to_owned(),
+/// How long a broker may take to let a client in.
+const KNOCK: Duration = Duration::from_secs(5);
+
+/// Whether brokers let a client in, at the addresses that it was given and at those that they give.
+///
+/// # Errors
+/// The first reason why not. None where kscen's own connections cannot follow the client's settings: then the client has to say it.
+async fn let_in(endpoints: &Endpoints) -> EnvironmentResult<()> {
+    let connection = endpoints.connection();
+    let protocol =
+        connection.get("security.protocol").map(|protocol| protocol.to_ascii_uppercase()).unwrap_or_default();
+    let manner = Manner { tls: protocol.contains("SSL"), sasl: protocol.starts_with("SASL") };
+    match survey(&connection, KNOCK).await {
+        Err(WireError::Setting { .. }) => Ok(()),
+        Err(error) => Err(refusal::of_brokers(&endpoints.bootstrap, &error, manner)),
+        Ok(faults) => match faults.first() {
+            Some(fault) => Err(refusal::of_advertised(&endpoints.bootstrap, fault, manner)),
+            None => Ok(()),
+        },
     }
 }
 
@@ -53,6 +54,7 @@ impl RemoteCluster {
     /// # Errors
     /// A cluster that does not answer, with the client's own words (authentication, certificates).
     pub async fn attach(name: &str, endpoints: Endpoints) -> EnvironmentResult<Self> {
+        let_in(&endpoints).await?;
         let connection = endpoints.connection();
         let (logs, _lines) = LogSink::bounded(100);
         let failed = |error: crate::kafka::KafkaFailure| EnvironmentError::caused(format!("`{name}`"), error);
@@ -61,7 +63,7 @@ impl RemoteCluster {
             Ok(view) => view,
             Err(error) => {
                 let said = admin.complaint(COMPLAINT).await.unwrap_or_default();
-                return Err(refusal(&endpoints.bootstrap, &error.to_string(), &said));
+                return Err(refusal::in_the_clients_words(&endpoints.bootstrap, &error.to_string(), &said));
             }
         };
         let brokers: Vec<i32> = view.brokers.iter().map(|broker| broker.id).collect();

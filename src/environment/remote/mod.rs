@@ -2,6 +2,7 @@
 
 mod cluster;
 mod kind;
+mod refusal;
 
 pub use cluster::RemoteCluster;
 pub use kind::RemoteConfig;

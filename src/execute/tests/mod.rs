@@ -11,6 +11,7 @@ mod faults;
 mod interrupts;
 mod nesting;
 mod permits;
+mod refusals;
 mod truth;
 mod undoing;
 mod walking;

@@ -7,6 +7,6 @@ mod producer;
 mod queue;
 
 pub use consumer::{BatchConsumer, Incoming};
-pub use native::{controller_id, error_name, keep_connected};
+pub use native::{controller_id, error_name, error_names, keep_connected};
 pub(crate) use native::{dump, revive};
 pub use producer::{BatchProducer, DeliveryReport, SendOutcome, Submission};

@@ -26,6 +26,17 @@ pub fn error_name(code: i32) -> String {
     format!("ERROR_{code}")
 }
 
+/// Every error that the client library knows: its code and its name.
+pub fn error_names() -> Vec<(i32, String)> {
+    let (mut list, mut count): (*const rd_kafka_err_desc, usize) = (null(), 0);
+    // SAFETY: as in `error_name`.
+    unsafe {
+        rd_kafka_get_err_descs(&mut list, &mut count);
+        let entries = std::slice::from_raw_parts(list, count).iter();
+        entries.filter(|entry| !entry.name.is_null()).map(|entry| (entry.code as i32, text(entry.name))).collect()
+    }
+}
+
 /// Every property that the client knows, with its value in `config`; lists of lists excepted.
 pub(crate) fn dump(config: &NativeClientConfig) -> BTreeMap<String, String> {
     let mut properties = BTreeMap::new();

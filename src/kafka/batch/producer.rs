@@ -158,14 +158,15 @@ impl BatchProducer {
         taken as usize
     }
 
-    /// Hands over one message with headers, copied. Without a `body` it is a tombstone.
+    /// Hands over one message with headers, copied. Without a `body` it is a tombstone; a header without a value is null; without a time
+    /// stamp, in ms since the epoch, it gets that of its hand-over.
     pub fn submit_with_headers(
         &mut self,
-        slot: u32,
-        partition: i32,
+        (slot, partition): (u32, i32),
         key: Option<&[u8]>,
         body: Option<&[u8]>,
-        headers: &[(&CStr, &[u8])],
+        headers: &[(&CStr, Option<&[u8]>)],
+        timestamp_ms: Option<i64>,
     ) -> Result<(), i32> {
         let part =
             |bytes: Option<&[u8]>| bytes.map_or((null_mut::<c_void>(), 0), |b| (b.as_ptr().cast_mut().cast(), b.len()));
@@ -176,7 +177,8 @@ impl BatchProducer {
         let code = unsafe {
             let list = rd_kafka_headers_new(headers.len());
             for (name, value) in headers {
-                rd_kafka_header_add(list, name.as_ptr(), -1, value.as_ptr().cast(), value.len() as isize);
+                let (value, length) = value.map_or((null(), 0), |value| (value.as_ptr().cast(), value.len() as isize));
+                rd_kafka_header_add(list, name.as_ptr(), -1, value, length);
             }
             use rd_kafka_vtype_t::*;
             let code = rd_kafka_producev(
@@ -193,6 +195,8 @@ impl BatchProducer {
                 RD_KAFKA_VTYPE_KEY,
                 key,
                 key_len,
+                RD_KAFKA_VTYPE_TIMESTAMP,
+                timestamp_ms.unwrap_or(0), // 0 is now
                 RD_KAFKA_VTYPE_OPAQUE,
                 opaque(slot),
                 RD_KAFKA_VTYPE_HEADERS,

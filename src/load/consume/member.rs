@@ -375,6 +375,7 @@ fn tapped_as<'a>(message: &Incoming<'a>, identity: Option<Identity>, seen: Sight
         timestamp_ms: message.timestamp_ms(),
         key: message.key,
         payload: message.payload,
+        headers: message.headers(),
         identity,
         seen,
     }

@@ -1,5 +1,6 @@
 //! Reading, alone or as the members of a group.
 
+mod assertion;
 mod assignment;
 mod books;
 mod capture;
@@ -19,6 +20,7 @@ mod settings;
 mod shared;
 mod spec;
 
+pub use assertion::{Assertion, Assertions};
 pub use capture::Capture;
 pub use job::{ConsumeJob, Onlooker};
 pub use reader_figures::LiveConsume;

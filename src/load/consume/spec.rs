@@ -4,6 +4,7 @@ use crate::accounting::{Identity, RunIdentity, SightingKind};
 use crate::kafka::LogSink;
 use crate::record::Detail;
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ pub enum CommitMode {
 }
 
 /// A message as it passes by.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Tapped<'a> {
     /// Its partition.
     pub partition: i32,
@@ -56,6 +57,8 @@ pub struct Tapped<'a> {
     pub key: Option<&'a [u8]>,
     /// Its payload; none in a tombstone.
     pub payload: Option<&'a [u8]>,
+    /// Its headers, in order.
+    pub headers: Vec<(&'a CStr, Option<&'a [u8]>)>,
     /// Whose it is, if it says so.
     pub identity: Option<Identity>,
     /// What the ledger made of it.

@@ -1,6 +1,7 @@
 //! Payloads that are given, one after the other.
 
-use super::{LoadError, Number, PayloadSource, Rendered, rendered, with_field};
+use super::source::{Number, PayloadSource, Rendered, rendered, with_room};
+use super::{IdentityPlace, LoadError};
 use crate::ground::input;
 use std::path::Path;
 
@@ -13,18 +14,19 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn of(lines: Vec<Vec<u8>>, into_json: bool) -> Self {
-        let prepare = |line: Vec<u8>| {
-            let with = if into_json { with_field(&line) } else { None };
-            let has_field = with.is_some();
-            let line = with.unwrap_or(line);
-            let rendered = rendered(&line, has_field);
-            (line, rendered)
+    pub(super) fn of(lines: Vec<Vec<u8>>, asked: Option<IdentityPlace>) -> Result<Self, LoadError> {
+        let prepare = |(number, line): (usize, Vec<u8>)| {
+            let (line, place) = with_room(&line, asked).ok_or_else(|| {
+                LoadError::Spec(format!("`identity: field` needs JSON objects; value {} is none", number + 1))
+            })?;
+            let rendered = rendered(&line, place);
+            Ok((line, rendered))
         };
-        Self { lines: lines.into_iter().map(prepare).collect() }
+        let lines: Result<_, LoadError> = lines.into_iter().enumerate().map(prepare).collect();
+        Ok(Self { lines: lines? })
     }
 
-    pub(super) fn read(path: &Path) -> Result<Self, LoadError> {
+    pub(super) fn read(path: &Path, asked: Option<IdentityPlace>) -> Result<Self, LoadError> {
         let content = input::read(path, MOST_LINES).map_err(|error| LoadError::File(path.to_owned(), error.into()))?;
         let lines: Vec<_> = content
             .split(|byte| *byte == b'\n')
@@ -34,7 +36,7 @@ impl Lines {
         if lines.is_empty() {
             return Err(LoadError::Spec(format!("`{}` has no lines to send", path.display())));
         }
-        Ok(Self::of(lines, true))
+        Self::of(lines, asked)
     }
 }
 

@@ -1,14 +1,19 @@
 //! Random bytes with a set compressibility.
 
-use super::{Carrier, LoadError, Number, PayloadSource, Rendered};
+use super::sizes::{SizeSource, Sizes};
+use super::source::{Number, PayloadSource, Rendered, rendered};
+use super::{IdentityPlace, LoadError};
 use crate::accounting::IDENTITY_BYTES;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
-/// Random bytes behind an identity.
+/// Random bytes, behind an identity unless it stands elsewhere.
 pub(super) struct Random {
-    size: usize,
+    sizes: SizeSource,
+    /// Whether all are of one size.
+    is_even: bool,
     compressibility: f64,
+    place: IdentityPlace,
     rng: StdRng,
 }
 
@@ -16,34 +21,53 @@ pub(super) struct Random {
 const BLOCK: usize = 32;
 
 impl Random {
-    pub(super) fn new(size: usize, compressibility: f64, seed: u64) -> Result<Self, LoadError> {
-        if size < IDENTITY_BYTES {
-            return Err(LoadError::Spec(format!(
+    pub(super) fn new(
+        sizes: Sizes,
+        compressibility: f64,
+        seed: u64,
+        asked: Option<IdentityPlace>,
+    ) -> Result<Self, LoadError> {
+        let place = asked.unwrap_or(IdentityPlace::Prefix);
+        let refuse = |reason: String| Err(LoadError::Spec(reason));
+        if place == IdentityPlace::Field {
+            return refuse("`identity: field` needs JSON objects, and random bytes are none".into());
+        }
+        let size = sizes.least();
+        if place == IdentityPlace::Prefix && size < IDENTITY_BYTES && !matches!(sizes, Sizes::LogNormal { .. }) {
+            return refuse(format!(
                 "a payload of {size} bytes has no room for the identity of {IDENTITY_BYTES} bytes; \
                  make it at least that long"
-            )));
+            ));
         }
         if !(0.0..=1.0).contains(&compressibility) {
-            return Err(LoadError::Spec(format!("a compressibility of {compressibility} is not between 0 and 1")));
+            return refuse(format!("a compressibility of {compressibility} is not between 0 and 1"));
         }
-        Ok(Self { size, compressibility, rng: StdRng::seed_from_u64(seed) })
+        let is_even = matches!(sizes, Sizes::Fixed(_));
+        let Some(sizes) = sizes.source() else { return refuse(format!("{sizes:?} is no distribution of sizes")) };
+        Ok(Self { sizes, is_even, compressibility, place, rng: StdRng::seed_from_u64(seed) })
+    }
+
+    /// Bytes before the random ones.
+    fn room(&self) -> usize {
+        if self.place == IdentityPlace::Prefix { IDENTITY_BYTES } else { 0 }
     }
 }
 
 impl PayloadSource for Random {
     fn repeats(&self) -> bool {
-        true
+        // A payload whose identity stands in a header leaves its buffer.
+        self.is_even && self.place == IdentityPlace::Prefix
     }
 
     fn render(&mut self, _: Number, body: &mut Vec<u8>, _: &mut Vec<u8>) -> Rendered {
-        body.resize(self.size, b'.');
-        for block in body[IDENTITY_BYTES..].chunks_mut(BLOCK) {
+        let room = self.room();
+        body.resize(self.sizes.next(&mut self.rng, room), b'.');
+        for block in body[room..].chunks_mut(BLOCK) {
             // Rounding at random keeps the share exact on average.
             let random = block.len() as f64 * (1.0 - self.compressibility) + self.rng.random::<f64>();
             let random = (random as usize).min(block.len());
             self.rng.fill_bytes(&mut block[..random]);
         }
-        let body_crc = crc32fast::hash(&body[IDENTITY_BYTES..]);
-        Rendered { carrier: Carrier::Prefix, body_crc, tombstone: false }
+        rendered(body, self.place)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::worker::{FATAL, QUEUE_FULL, Worker};
 use crate::ground::lock;
-use crate::kafka::{DeliveryReport, SendOutcome};
+use crate::kafka::{DeliveryReport, SendOutcome, error_name};
 use rdkafka::producer::{Producer, PurgeConfig};
 use rdkafka::types::RDKafkaRespErr as Code;
 use std::collections::HashSet;
@@ -91,7 +91,10 @@ impl Worker {
     pub(super) fn note_fatal(&mut self) {
         if self.fatal.is_none() {
             let error = self.producer.client().client().fatal_error();
-            self.fatal = Some(error.map_or_else(|| "the client cannot go on".to_owned(), |(_, reason)| reason));
+            self.fatal = Some(error.map_or_else(
+                || "the client cannot go on".to_owned(),
+                |(code, reason)| format!("{}: {reason}", error_name(code as i32)),
+            ));
         }
     }
 

@@ -2,10 +2,11 @@
 
 use super::plan::{ReadyMessage, ScratchMessage, Way};
 use super::worker::{FATAL, QUEUE_FULL, Worker};
-use crate::accounting::{IDENTITY_HEADER, Schedule};
+use crate::accounting::Schedule;
 use crate::ground::lock;
 use crate::kafka::{DeliveryReport, SendOutcome, Submission};
-use std::ffi::CString;
+use crate::load::payload::Number;
+use std::ffi::CStr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -21,54 +22,76 @@ impl Worker {
         let now_us = self.clock.now_us();
         let mut refused: Vec<(usize, i32)> = Vec::new();
         let mut done = 0;
-        while done < self.planned.len() && refused.last().is_none_or(|last| last.1 != QUEUE_FULL) {
-            let kind = std::mem::discriminant(&self.planned[done].way);
-            let rest = &self.planned[done..];
+        let offer = std::mem::take(&mut self.planned);
+        while done < offer.len() && refused.last().is_none_or(|last| last.1 != QUEUE_FULL) {
+            let kind = std::mem::discriminant(&offer[done].way);
+            let rest = &offer[done..];
             let run =
                 rest.iter().position(|planned| std::mem::discriminant(&planned.way) != kind).unwrap_or(rest.len());
             let run = &rest[..run];
-            let key = |planned: &ReadyMessage| planned.key.clone().map(|key| &self.key_bytes[key]);
             if let Way::Headers { .. } = run[0].way {
-                for (index, planned) in run.iter().enumerate() {
-                    let Way::Headers { scratch, carries_identity, tombstone } = planned.way else {
-                        continue;
-                    };
-                    let ScratchMessage { body, identity } = &self.scratch[scratch];
-                    let mut headers: Vec<(&std::ffi::CStr, &[u8])> =
-                        self.headers.iter().map(|(name, value)| (name.as_c_str(), value.as_slice())).collect();
-                    let name = CString::new(IDENTITY_HEADER).expect("a constant without zero byte");
-                    if carries_identity {
-                        headers.push((&name, identity));
-                    }
-                    let body = (!tombstone).then_some(body.as_slice());
-                    let sent = self.producer.submit_with_headers(
-                        planned.slot,
-                        planned.partition,
-                        key(planned),
-                        body,
-                        &headers,
-                    );
-                    if let Err(code) = sent {
-                        refused.push((done + index, code));
-                        if code == QUEUE_FULL {
-                            refused.extend((index + 1..run.len()).map(|rest| (done + rest, QUEUE_FULL)));
-                            break;
-                        }
-                    }
-                }
+                self.submit_with_headers(run, done, &mut refused);
             } else {
-                let scratch = &self.scratch;
+                let (scratch, keys) = (&self.scratch, &self.key_bytes);
                 let batch = run.iter().map(|planned| Submission {
                     slot: planned.slot,
                     partition: planned.partition,
-                    key: key(planned),
+                    key: planned.key.clone().map(|key| &keys[key]),
                     body: if let Way::Copy(position) = planned.way { Some(&scratch[position].body) } else { None },
                 });
                 self.producer.submit(batch, |index, code| refused.push((done + index, code)));
             }
             done += run.len();
         }
+        self.planned = offer;
         self.account_for(done, &refused, now_us);
+    }
+
+    /// Hands over messages with headers, one by one; enters what was refused, counted from `done`.
+    fn submit_with_headers(&mut self, run: &[ReadyMessage], done: usize, refused: &mut Vec<(usize, i32)>) {
+        for (index, planned) in run.iter().enumerate() {
+            let Err(code) = self.submit_one(planned) else { continue };
+            refused.push((done + index, code));
+            if code == QUEUE_FULL {
+                refused.extend((index + 1..run.len()).map(|rest| (done + rest, QUEUE_FULL)));
+                break;
+            }
+        }
+    }
+
+    fn submit_one(&mut self, planned: &ReadyMessage) -> Result<(), i32> {
+        let Way::Headers { scratch, carries_identity, tombstone } = planned.way else { return Ok(()) };
+        let sequence = planned.flight.sequence;
+        let index = self.index_of(sequence);
+        let number = Number {
+            producer: self.ticket.producer,
+            sequence,
+            index,
+            due_us: self.clock.to_epoch_us(planned.flight.due_us),
+        };
+        let mut texts = Vec::with_capacity(self.headers.len());
+        for (_, template) in &mut self.headers {
+            let mut text = Vec::new();
+            template.write(number, &mut text);
+            texts.push(text);
+        }
+        let ScratchMessage { body, identity } = &self.scratch[scratch];
+        let extras = self.payload.extras(index);
+        let own = extras.into_iter().flat_map(|extras| &extras.headers);
+        let mut headers: Vec<(&CStr, Option<&[u8]>)> =
+            own.map(|(name, value)| (name.as_c_str(), value.as_deref())).collect();
+        headers
+            .extend(self.headers.iter().zip(&texts).map(|((name, _), text)| (name.as_c_str(), Some(text.as_slice()))));
+        if carries_identity {
+            headers.push((self.identity_header.as_c_str(), Some(identity.as_slice())));
+        }
+        self.producer.submit_with_headers(
+            (planned.slot, planned.partition),
+            planned.key.clone().map(|key| &self.key_bytes[key]),
+            (!tombstone).then_some(body.as_slice()),
+            &headers,
+            extras.and_then(|extras| extras.timestamp_ms),
+        )
     }
 
     /// Enters what was handed over; keeps what the full queue did not take.

@@ -46,6 +46,7 @@ impl ProduceJob {
         let leaders = offsets.leaders(&spec.topic, PREPARE_LIMIT)?;
         let partitions = leaders.len() as i32;
         let brokers = leaders.values().collect::<BTreeSet<_>>().len();
+        let records = spec.payload.records(&spec.connection, spec.identity)?;
         let spec = Arc::new(spec);
         let live = Arc::new(LiveProduce::new(spec.schedule.clone(), spec.producers as u64, spec.detail.clone()));
         let (mut workers, mut books, mut effective_config) = (Vec::new(), Vec::new(), BTreeMap::new());
@@ -86,7 +87,12 @@ impl ProduceJob {
                 books: Arc::clone(&books[share as usize]),
                 ticket,
                 producer,
-                payload: spec.payload.source(spec.seed, share, spec.producers as u64)?,
+                payload: spec.payload.source(
+                    spec.seed,
+                    (share, spec.producers as u64),
+                    spec.identity,
+                    records.clone(),
+                )?,
                 keys: KeySource::new(&spec.key, spec.seed.wrapping_add(share))
                     .ok_or_else(|| LoadError::Spec("keys need at least one value".into()))?,
                 partitions,
@@ -94,7 +100,7 @@ impl ProduceJob {
                 window: Window::new(&spec, &effective, brokers),
                 transactions: transactions.map(|t| ProducerTransactions::new(t, spec.seed.wrapping_add(share))),
                 outcome_limit: Duration::from_millis(limit) + Duration::from_secs(10),
-                headers: headers(&spec)?,
+                headers: headers(&spec, spec.seed.wrapping_add(share))?,
                 spec: spec.clone(),
             }));
             effective_config = effective;

@@ -112,19 +112,21 @@ impl Worker {
         let slot = self.free.pop();
         let (rendered, in_slab) = self.render(slot, number);
         let mut has_key = self.key_bytes.len() > key_start;
+        let extras = self.payload.extras(index);
+        has_key |= extras.is_some_and(|extras| extras.has_key);
+        let partition = extras.and_then(|extras| extras.partition).unwrap_or(-1);
         if !self.keys.is_from_payload() {
             self.key_bytes.truncate(key_start);
             has_key = self.keys.append(index, &mut self.key_bytes);
         }
         let key = has_key.then_some(key_start..self.key_bytes.len());
-        let headers = self.headers.iter().map(|(name, value)| (name.to_bytes(), Some(value.as_slice())));
         let identity = Identity {
             nonce: self.spec.run.nonce(),
             producer: number.producer,
             sequence: number.sequence,
             due_us: number.due_us,
             body_crc: rendered.body_crc,
-            around: around(key.clone().map(|key| &self.key_bytes[key]), headers),
+            around: self.around(key.clone()),
             warmup: paced && self.spec.schedule.is_warmup(index),
         };
         let (bytes, way) = self.sign(slot.filter(|_| in_slab), &identity, &rendered);
@@ -140,7 +142,7 @@ impl Worker {
         };
         self.planned.push(ReadyMessage {
             slot,
-            partition: -1,
+            partition,
             key,
             way,
             flight: Flight { sequence: self.next, due_us, handed_us: 0, bytes, warmup: identity.warmup },
@@ -152,7 +154,7 @@ impl Worker {
     /// only its number.
     fn render(&mut self, slot: Option<u32>, number: Number) -> (Rendered, bool) {
         match slot {
-            Some(slot) if self.headers.is_empty() => match self.prepared[slot as usize] {
+            Some(slot) if !self.has_headers() => match self.prepared[slot as usize] {
                 Some(rendered) => (rendered, true),
                 None => {
                     let buffer = self.producer.buffer(slot).expect("a free slot is not in flight");
@@ -168,11 +170,27 @@ impl Worker {
         }
     }
 
+    /// The sum of a message's key and headers. What is made for each message at its hand-over is not compared.
+    fn around(&self, key: Option<Range<usize>>) -> u16 {
+        let fixed: Option<Vec<(&[u8], Option<&[u8]>)>> =
+            self.headers.iter().map(|(name, text)| Some((name.to_bytes(), Some(text.fixed()?)))).collect();
+        match fixed.filter(|_| !self.payload.has_extras()) {
+            Some(headers) => around(key.map(|key| &self.key_bytes[key]), headers),
+            None => 0,
+        }
+    }
+
+    /// Whether messages have headers, or may have, besides that of the identity.
+    fn has_headers(&self) -> bool {
+        !self.headers.is_empty() || self.payload.has_extras()
+    }
+
     /// Puts the identity where the payload has its place for it: in the slot of the slab, or in the scratch of the message. The bytes of
     /// the payload, and how it goes to the client.
     fn sign(&mut self, slab: Option<u32>, identity: &Identity, rendered: &Rendered) -> (u32, Way) {
         let position = self.planned.len();
-        let in_header = rendered.carrier == Carrier::Header || rendered.tombstone;
+        let in_header = rendered.carrier == Carrier::Header;
+        let with_headers = in_header || rendered.tombstone || self.has_headers();
         let buffer = match slab {
             Some(slot) => self.producer.buffer(slot).expect("a free slot is not in flight"),
             None => &mut self.scratch[position].body,
@@ -180,14 +198,14 @@ impl Worker {
         match rendered.carrier {
             Carrier::Prefix => buffer[..IDENTITY_BYTES].copy_from_slice(&identity.encode()),
             Carrier::Field(start) => identity.write_hex(&mut buffer[start..start + IDENTITY_HEX]),
-            Carrier::Header => {}
+            Carrier::Header | Carrier::Nowhere => {}
         }
         let bytes = buffer.len() as u32;
-        if in_header && slab.is_some() {
+        if with_headers && slab.is_some() {
             let body = std::mem::take(buffer);
             self.scratch[position].body = body;
         }
-        let way = if in_header || !self.headers.is_empty() {
+        let way = if with_headers {
             if in_header {
                 self.scratch[position].identity = identity.encode();
             }

@@ -2,6 +2,7 @@
 
 use super::{Acks, ProduceSpec};
 use crate::kafka::{ClientRole, ClientSettings};
+use crate::load::payload::Template;
 use crate::load::{LoadError, PayloadSpec};
 use std::ffi::CString;
 
@@ -65,7 +66,7 @@ pub(super) fn settings(spec: &ProduceSpec, share: u64) -> Result<(ClientSettings
 /// About how many bytes a message has.
 pub(super) fn typical_size(spec: &ProduceSpec) -> usize {
     match &spec.payload {
-        PayloadSpec::Random { size, .. } => *size,
+        PayloadSpec::Random { size, .. } => size.most(),
         PayloadSpec::Fixed(bytes) => bytes.len(),
         _ => 4096,
     }
@@ -80,10 +81,15 @@ pub(super) fn slots(spec: &ProduceSpec) -> u32 {
     (SLAB_BYTES / spec.producers / size.max(1)).clamp(8, wanted) as u32
 }
 
-pub(super) fn headers(spec: &ProduceSpec) -> Result<Vec<(CString, Vec<u8>)>, LoadError> {
-    let header = |(name, value): &(String, Vec<u8>)| match CString::new(name.as_bytes()) {
-        Ok(name) => Ok((name, value.clone())),
-        Err(_) => Err(LoadError::Spec(format!("the header name `{}` holds a zero byte", name.escape_debug()))),
+/// The headers of a producer with this seed.
+pub(super) fn headers(spec: &ProduceSpec, seed: u64) -> Result<Vec<(CString, Template)>, LoadError> {
+    let header = |(name, value): &(String, String)| {
+        let template = Template::parse(value, seed);
+        match (CString::new(name.as_bytes()), template) {
+            (Ok(name), Ok(template)) => Ok((name, template)),
+            (Err(_), _) => Err(LoadError::Spec(format!("the header name `{}` holds a zero byte", name.escape_debug()))),
+            (_, Err(error)) => Err(LoadError::Spec(format!("the header `{name}`: {error}"))),
+        }
     };
     spec.headers.iter().map(header).collect()
 }

@@ -3,6 +3,7 @@
 use crate::accounting::{KeySpec, RunIdentity, Schedule};
 use crate::kafka::LogSink;
 use crate::load::PayloadSpec;
+use crate::load::payload::IdentityPlace;
 use crate::record::Detail;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,8 +46,10 @@ pub struct ProduceSpec {
     pub payload: PayloadSpec,
     /// The keys.
     pub key: KeySpec,
-    /// Headers of every message, besides the identity's. They cost the zero-copy path.
-    pub headers: Vec<(String, Vec<u8>)>,
+    /// Where messages carry their identity; as the payload has it where nothing is said.
+    pub identity: Option<IdentityPlace>,
+    /// Headers of every message, besides the identity's: texts with placeholders. They cost the zero-copy path.
+    pub headers: Vec<(String, String)>,
     /// The acknowledgements.
     pub acks: Acks,
     /// Whether the broker sorts out repeated batches.

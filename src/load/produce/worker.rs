@@ -7,11 +7,10 @@ use super::tally::{Flight, SharedTally, Tally};
 use super::transaction::ProducerTransactions;
 use super::window::Window;
 use super::{ProduceSpec, SenderBooks};
-use crate::accounting::ProducerTicket;
-use crate::accounting::{KeySource, Schedule};
+use crate::accounting::{IDENTITY_HEADER, KeySource, ProducerTicket, Schedule};
 use crate::ground::lock;
 use crate::kafka::{BatchProducer, KafkaFailure, keep_connected};
-use crate::load::payload::{Number, PayloadSource, Rendered};
+use crate::load::payload::{Number, PayloadSource, Rendered, Template};
 use crate::load::punctual::make_punctual;
 use crate::record::RunClock;
 use crate::record::health::{PauseWatch, thread_waited_us};
@@ -66,7 +65,9 @@ pub(super) struct Worker {
     pub(super) planned: Vec<ReadyMessage>,
     pub(super) key_bytes: Vec<u8>,
     pub(super) scratch: Vec<ScratchMessage>,
-    pub(super) headers: Vec<(CString, Vec<u8>)>,
+    pub(super) headers: Vec<(CString, Template)>,
+    /// The name of the header that carries an identity.
+    pub(super) identity_header: CString,
     pub(super) in_flight: u64,
     pub(super) full_since_us: Option<u64>,
     /// How long the system has not answered at all, in ns.
@@ -92,7 +93,7 @@ pub(super) struct Parts {
     pub(super) transactions: Option<ProducerTransactions>,
     pub(super) window: Window,
     pub(super) outcome_limit: Duration,
-    pub(super) headers: Vec<(CString, Vec<u8>)>,
+    pub(super) headers: Vec<(CString, Template)>,
 }
 
 impl Worker {
@@ -129,6 +130,7 @@ impl Worker {
             key_bytes: Vec::new(),
             scratch: std::iter::repeat_with(|| ScratchMessage::EMPTY).take(BATCH).collect(),
             headers: parts.headers,
+            identity_header: CString::new(IDENTITY_HEADER).expect("a constant without zero byte"),
             in_flight: 0,
             full_since_us: None,
             outage_ns: 0,
@@ -235,7 +237,12 @@ impl Worker {
 
     /// The number, in the whole schedule, of this producer's next message.
     pub(super) fn index(&self) -> u64 {
-        self.next * self.shares + self.share
+        self.index_of(self.next)
+    }
+
+    /// The number, in the whole schedule, of this producer's message with that sequence.
+    pub(super) fn index_of(&self, sequence: u64) -> u64 {
+        sequence * self.shares + self.share
     }
 
     fn is_done(&self) -> bool {

@@ -38,7 +38,6 @@ const SENT: &[(&str, Option<&str>, &str)] = &[
 /// The same of readers.
 const READ: &[(&str, Option<&str>, &str)] = &[
     ("read", None, "read"),
-    ("read_rate", None, "read per second"),
     ("end_to_end_latency", Some("p50"), "end to end p50"),
     ("end_to_end_latency", Some("p99"), "end to end p99"),
     ("capture_latency", Some("p50"), "commit → connector p50"),

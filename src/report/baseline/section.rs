@@ -7,7 +7,7 @@ use crate::judge::changes::observed;
 use crate::judge::delivery;
 use crate::judge::measure::observe;
 use crate::record::counts;
-use crate::record::{Observed, Quantity, Record, Unit};
+use crate::record::{Observed, Outcome, Quantity, Record, Unit};
 use crate::report::command;
 use crate::report::judged::client_properties;
 use crate::report::view::{CheckRow, OutcomeView, cell, cpu_peak, memory_peak, response_time, started};
@@ -39,6 +39,8 @@ pub struct RunSection {
     pub started: String,
     pub outcome: OutcomeView,
     pub reasons: Vec<String>,
+    /// What could be misread in the figures, in sentences without their end.
+    pub explained: Vec<String>,
     pub configuration: Vec<Figure>,
     pub figures: Vec<Figure>,
     pub checks: Vec<CheckRow>,
@@ -100,6 +102,7 @@ impl RunSection {
             started: started(record),
             outcome: OutcomeView::of(record),
             reasons: record.verdict.as_ref().map(|verdict| verdict.reasons.clone()).unwrap_or_default(),
+            explained: explained(record),
             configuration: configuration(record),
             figures: figures(record),
             checks: record.checks.iter().map(CheckRow::of).collect(),
@@ -107,6 +110,33 @@ impl RunSection {
             summary: Summary::of(record),
         }
     }
+}
+
+/// Figures that look like a failure beside a verdict that passes: why they are none.
+fn explained(record: &Record) -> Vec<String> {
+    let passes = record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass);
+    if !passes {
+        return Vec::new();
+    }
+    let sum = |class: Class| {
+        let counts = record.deliveries.iter().map(|settled| observed(settled, class, &delivery::none()));
+        counts.filter_map(|observed| Some(observed.quantity()?.value)).sum::<f64>()
+    };
+    let because = match &record.run.guarantee {
+        Some(guarantee) => format!("{guarantee} permits that"),
+        None => "that is what this scenario shows, or states nothing of".to_owned(),
+    };
+    let named = [(Class::Lost, "are lost"), (Class::Duplicated, "came twice")];
+    let mut sentences: Vec<String> = named
+        .into_iter()
+        .map(|(class, what)| (sum(class), what))
+        .filter(|(count, _)| *count > 0.0)
+        .map(|(count, what)| format!("{} messages {what}: {because}", Quantity::new(count, Unit::Count)))
+        .collect();
+    for settled in record.deliveries.iter().filter(|settled| settled.to.len() > 1) {
+        sentences.push(format!("{} count as one reader: each alone has read a part", settled.to.join(" and ")));
+    }
+    sentences
 }
 
 /// What was done: each load and fault, and the client properties that matter.

@@ -5,10 +5,12 @@ use crate::environment::ServiceId;
 use crate::judge::changes::observed;
 use crate::judge::delivery::none;
 use crate::judge::measure::observe;
+use crate::judge::phases::{Phase, spans};
 use crate::record::counts;
 use crate::record::latency::{LatencySummary, histogram};
 use crate::record::{Observed, Quantity, Record, Unit};
 use serde::Serialize;
+use std::ops::Range;
 
 /// One figure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -50,14 +52,36 @@ pub fn headlines(record: &Record) -> Vec<Headline> {
     if let Some((_, value)) = worst(record, "recovery_time") {
         add("recovered in", value, "plain");
     }
-    let latency = response_time(record);
-    if latency.n > 0 {
-        add("p99", us(latency.p99_us), "plain");
+    for (name, latency) in response_times(record) {
+        add(name, us(latency.p99_us), "plain");
     }
     if let Some(peak) = memory_peak(record) {
         add("peak memory", Quantity::new(peak, Unit::Bytes).to_string(), "plain");
     }
     lines
+}
+
+/// The response times that a reader wants to see: that of the whole run, or, where something was disturbed, that of the quiet time beside
+/// that of faults and recoveries. One figure over both would be that of neither.
+fn response_times(record: &Record) -> Vec<(&'static str, LatencySummary)> {
+    let of = |phases: &[Phase]| -> Vec<Range<u64>> {
+        let all = phases.iter().flat_map(|phase| spans(record, *phase));
+        all.map(|span| (span.start * 1e6) as u64..(span.end * 1e6) as u64).collect()
+    };
+    let (steady, disturbed) = (of(&[Phase::Steady]), of(&[Phase::Fault, Phase::Recovery]));
+    let mut times = if disturbed.is_empty() {
+        vec![("p99", response_time(record))]
+    } else {
+        let [mut quiet, mut noisy] = [histogram(), histogram()];
+        for report in record.steps.iter().filter_map(|step| step.produced.as_ref()) {
+            // Two histograms of the same bounds always merge.
+            steady.iter().for_each(|span| _ = quiet.add(report.response_latency.within(span.clone())));
+            disturbed.iter().for_each(|span| _ = noisy.add(report.response_latency.touching(span.clone())));
+        }
+        vec![("p99 steady", LatencySummary::of(&quiet)), ("p99 disturbed", LatencySummary::of(&noisy))]
+    };
+    times.retain(|(_, latency)| latency.n > 0);
+    times
 }
 
 fn us(us: u64) -> String {

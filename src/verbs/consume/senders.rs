@@ -7,6 +7,12 @@ use crate::verb::StepContext;
 use std::sync::Arc;
 
 impl Consume {
+    /// Whether messages of its topic carry no identity, so that those of the run cannot be told from others.
+    pub(super) fn reads_unmarked(&self, cx: &StepContext) -> bool {
+        let mut steps = cx.run.scenario.scope.steps.values().filter_map(|step| step.facts.as_ref());
+        steps.any(|facts| facts.unmarked && facts.topic.as_deref() == Some(&self.topic))
+    }
+
     /// Tells whether every step that writes the topic is over; `None` where no step of the run does.
     pub(super) fn senders_over(&self, cx: &StepContext) -> Option<Over> {
         let scope = &cx.run.scenario.scope;

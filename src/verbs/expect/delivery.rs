@@ -185,6 +185,16 @@ impl DeliverySubject {
                             .help(format!("add `decode: debezium` to `{id}`")),
                     );
                 }
+                if step.facts.as_ref().is_some_and(|facts| facts.unmarked) {
+                    cx.report(
+                        &format!("{pointer}/from"),
+                        Problem::new(
+                            "no-identity",
+                            format!("`{id}` does not mark its messages: they cannot be told apart"),
+                        )
+                        .help("set `identity: header` there, or check counts: `topic: { count: … }`"),
+                    );
+                }
                 if step.order > cx.order {
                     cx.report(
                         &format!("{pointer}/{key}"),

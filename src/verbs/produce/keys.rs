@@ -10,6 +10,13 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Key(pub KeySpec);
 
+impl Key {
+    /// Whether it makes keys that are not the payload's.
+    pub fn is_given(&self) -> bool {
+        self.0 != KeySpec::Payload
+    }
+}
+
 const EXPECTED: &str =
     "none, payload, or one of { constant: TEXT }, { round_robin: N }, { uniform: N }, { zipfian: N }";
 

@@ -1,9 +1,11 @@
 //! `payload:` of `produce`.
 
+use super::records::Records;
+use super::size::Size;
 use crate::ground::input::InputError;
 use crate::load::PayloadSpec;
-use crate::load::payload::MOST_LINES;
 use crate::load::payload::cdc::{CdcSpec, Table};
+use crate::load::payload::{IdentityPlace, MOST_LINES};
 use crate::scenario::units::{Bytes, Count, Share};
 use crate::text::{Origin, Problem};
 use crate::verb::{CheckContext, StepError};
@@ -23,6 +25,8 @@ pub enum Payload {
     Template(String),
     /// The lines of a file, over and over; the path is relative to the scenario.
     File(PathBuf),
+    /// Records as they are, with keys, headers and time stamps.
+    Records(Box<Records>),
     /// Change events as Debezium writes them.
     Cdc(Cdc),
 }
@@ -96,8 +100,8 @@ impl Default for Payload {
     }
 }
 
-const EXPECTED: &str =
-    "random, or one of { compressible: SHARE }, { fixed: TEXT }, { template: TEXT }, { file: PATH }, { cdc: TABLE }";
+const EXPECTED: &str = "random, or one of { compressible: SHARE }, { fixed: TEXT }, { template: TEXT }, { file: PATH }, { records: … }, \
+     { cdc: TABLE }";
 
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -114,6 +118,9 @@ impl<'de> Deserialize<'de> for Payload {
                     ("fixed", Value::String(text)) => Ok(Self::Fixed(text.clone())),
                     ("template", Value::String(text)) => Ok(Self::Template(text.clone())),
                     ("file", Value::String(path)) => Ok(Self::File(path.into())),
+                    ("records", value) => {
+                        serde_json::from_value(value.clone()).map(Self::Records).map_err(de::Error::custom)
+                    }
                     ("cdc", value) => {
                         let clause = if value.is_string() { json!({ "table": value }) } else { value.clone() };
                         serde_json::from_value(clause).map(Self::Cdc).map_err(de::Error::custom)
@@ -135,6 +142,7 @@ impl JsonSchema for Payload {
         let share = generator.subschema_for::<Share>();
         let table = generator.subschema_for::<Table>();
         let cdc = generator.subschema_for::<Cdc>();
+        let records = generator.subschema_for::<Records>();
         json_schema!({
             "if": { "type": "string" },
             "then": { "enum": ["random"] },
@@ -143,8 +151,9 @@ impl JsonSchema for Payload {
                 "properties": {
                     "compressible": { "description": "Random bytes of which this share repeats and compresses away.", "allOf": [share] },
                     "fixed": { "type": "string", "description": "Always this text, untouched." },
-                    "template": { "type": "string", "description": "A text with placeholders such as {{sequence}}." },
+                    "template": { "type": "string", "description": "A text with placeholders: {{sequence}}, {{index}}, {{producer}}, {{time_ms}}, {{random}}, {{uuid}}. {{{{ stands for two braces." },
                     "file": { "type": "string", "description": "The lines of a file, over and over; relative to the scenario." },
+                    "records": { "description": "Records with their keys, headers and time stamps, from a file or from a topic, sent as they are.", "allOf": [records] },
                     "cdc": {
                         "description": "Change events as Debezium's PostgreSQL connector writes them, of videos, users or comments, 1 to 10 KB.",
                         "if": { "type": "string" }, "then": table, "else": cdc
@@ -164,36 +173,69 @@ const LEAST: u64 = 40;
 const MOST: u64 = 256 * 1024 * 1024;
 
 impl Payload {
-    /// Refuses sizes that do not fit.
-    pub fn check(&self, size: Option<Bytes>, cx: &mut CheckContext<'_>) {
-        if let Self::Cdc(cdc) = self
-            && let Err(error) = cdc.spec().and_then(|spec| spec.check().map_err(|error| error.to_string()))
-        {
-            cx.report("/payload/cdc", Problem::new("bad-payload", error));
+    /// Whether its messages have keys of their own.
+    pub fn has_keys(&self) -> bool {
+        match self {
+            Self::Records(records) => records.has_keys(),
+            // Those of change events may be replaced.
+            Self::Random(_) | Self::Fixed(_) | Self::Template(_) | Self::File(_) | Self::Cdc(_) => false,
         }
-        if let Self::File(path) = self
-            && let Err(error) = cx.origin.document.fence.open(&cx.origin.path(path), MOST_LINES)
-        {
-            match &error {
-                // A step before this one may make it.
-                InputError::Io(missing) if missing.kind() == std::io::ErrorKind::NotFound => {}
-                _ => cx.report("/payload/file", Problem::new("bad-payload", cx.origin.unreadable(path, &error))),
+    }
+
+    /// Why messages cannot carry their identity there; `None` where they can.
+    pub fn refuses(&self, place: IdentityPlace) -> Option<&'static str> {
+        match (self, place) {
+            (Self::Cdc(_), place) if place != IdentityPlace::Field => {
+                Some("change events carry their identity in a field")
             }
+            (Self::Random(_), IdentityPlace::Field) => Some("random bytes are no JSON object, and have no fields"),
+            (Self::Fixed(text) | Self::Template(text), IdentityPlace::Field) if !text.trim_start().starts_with('{') => {
+                Some("this text is no JSON object, and has no fields")
+            }
+            _ => None,
+        }
+    }
+
+    /// Refuses files that cannot be read, and sizes that do not fit.
+    pub fn check(&self, size: Option<Size>, place: Option<IdentityPlace>, cx: &mut CheckContext<'_>) {
+        match self {
+            Self::Cdc(cdc) => {
+                if let Err(error) = cdc.spec().and_then(|spec| spec.check().map_err(|error| error.to_string())) {
+                    cx.report("/payload/cdc", Problem::new("bad-payload", error));
+                }
+            }
+            Self::Records(records) => records.check(cx),
+            Self::File(path) => {
+                if let Err(error) = cx.origin.document.fence.open(&cx.origin.path(path), MOST_LINES) {
+                    match &error {
+                        // A step before this one may make it.
+                        InputError::Io(missing) if missing.kind() == std::io::ErrorKind::NotFound => {}
+                        _ => {
+                            cx.report("/payload/file", Problem::new("bad-payload", cx.origin.unreadable(path, &error)));
+                        }
+                    }
+                }
+            }
+            Self::Random(_) | Self::Fixed(_) | Self::Template(_) => {}
         }
         let Some(size) = size else { return };
-        match self {
-            Self::Random(_) if size.0 < LEAST => cx.report(
+        if !matches!(self, Self::Random(_)) {
+            cx.report("/size", Problem::new("does-not-apply", "the payload itself decides its size"));
+            return;
+        }
+        if let Err(error) = size.sizes() {
+            cx.report("/size", Problem::new("bad-value", error));
+        }
+        let (least, most) = size.bounds();
+        if least < LEAST && place.is_none_or(|place| place == IdentityPlace::Prefix) {
+            cx.report(
                 "/size",
                 Problem::new("out-of-range", format!("a message needs {LEAST} bytes for its identity"))
-                    .help("with `payload: { fixed: … }` the identity travels in a header, and any size is possible"),
-            ),
-            _ if size.0 > MOST => {
-                cx.report("/size", Problem::new("out-of-range", "a message has at most 256 MiB"));
-            }
-            Self::Fixed(_) | Self::Template(_) | Self::File(_) | Self::Cdc(_) => {
-                cx.report("/size", Problem::new("does-not-apply", "the payload itself decides its size"));
-            }
-            Self::Random(_) => {}
+                    .help("with `identity: header` any size is possible"),
+            );
+        }
+        if most > MOST {
+            cx.report("/size", Problem::new("out-of-range", "a message has at most 256 MiB"));
         }
     }
 
@@ -201,10 +243,10 @@ impl Payload {
     ///
     /// # Errors
     /// A size that this machine cannot address.
-    pub fn spec(&self, size: u64, origin: &Origin) -> Result<PayloadSpec, StepError> {
+    pub fn spec(&self, size: Size, origin: &Origin) -> Result<PayloadSpec, StepError> {
         Ok(match self {
             Self::Random(share) => PayloadSpec::Random {
-                size: usize::try_from(size).map_err(|error| StepError::broken("size", error.to_string()))?,
+                size: size.sizes().map_err(|error| StepError::broken("size", error).at("/size"))?,
                 compressibility: share.0,
             },
             Self::Fixed(text) => PayloadSpec::Fixed(text.clone().into_bytes()),
@@ -215,6 +257,7 @@ impl Payload {
                 inside.map_err(|error| StepError::broken("payload-file", origin.unreadable(path, &error)))?;
                 PayloadSpec::Lines(file)
             }
+            Self::Records(records) => PayloadSpec::Records(records.spec(origin)?),
             Self::Cdc(cdc) => PayloadSpec::Cdc(cdc.spec().map_err(|error| StepError::broken("bad-payload", error))?),
         })
     }

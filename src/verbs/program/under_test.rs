@@ -70,14 +70,7 @@ impl UnderTest {
             ..Launch::default()
         };
         let state = State { process: None, mark: None, asked: false, over: false, lives: Vec::new() };
-        Ok(Self {
-            launch,
-            ready,
-            stop_within,
-            output: Mutex::new(output),
-            state: Mutex::new(state),
-            _folder: folder,
-        })
+        Ok(Self { launch, ready, stop_within, output: Mutex::new(output), state: Mutex::new(state), _folder: folder })
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {

@@ -8,7 +8,7 @@ mod envelope;
 mod rows;
 mod tables;
 
-use super::{Carrier, LoadError, Number, PayloadSource, Rendered};
+use super::{Carrier, IdentityPlace, LoadError, Number, PayloadSource, Rendered};
 use crate::accounting::body_crc_around;
 use envelope::{ChangeEnvelope, ChangeOp};
 use rand::rngs::StdRng;
@@ -146,7 +146,7 @@ impl PayloadSource for CdcStream {
     fn render(&mut self, message: Number, body: &mut Vec<u8>, key: &mut Vec<u8>) -> Rendered {
         if let Some(id) = self.tombstone.take() {
             envelope::key(id, key);
-            return Rendered { carrier: Carrier::Header, body_crc: crc32fast::hash(&[]), tombstone: true };
+            return Rendered::tombstone(IdentityPlace::Header);
         }
         let (op, id, version) = self.choose(message.index);
         self.position += 1;

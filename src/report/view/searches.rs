@@ -1,0 +1,204 @@
+//! What searches for the highest rate found: the curve of latency over throughput, and its knee.
+
+use crate::record::{Quantity, Record, StepRecord, Unit};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+
+/// A search for the highest rate.
+#[derive(Clone, Debug, Serialize)]
+pub struct SearchView {
+    /// Id of the step.
+    pub id: String,
+    /// What it found, in a sentence.
+    pub found: String,
+    /// Every rate that was tried, from the lowest to the highest.
+    pub rows: Vec<TriedRow>,
+    /// The curve as SVG; empty where there are fewer than two points.
+    pub curve: String,
+}
+
+/// A rate that was tried.
+#[derive(Clone, Debug, Serialize)]
+pub struct TriedRow {
+    /// What was offered.
+    pub rate: String,
+    /// What was acknowledged.
+    pub acknowledged: String,
+    /// The median of the response latency.
+    pub p50: String,
+    /// Its 99th percentile.
+    pub p99: String,
+    /// `holds`, or why not.
+    pub verdict: String,
+    /// `good` or `bad`.
+    pub tone: &'static str,
+}
+
+/// What the step has left.
+#[derive(Deserialize)]
+struct Found {
+    best: Option<f64>,
+    open: bool,
+    curve: Vec<Tried>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Tried {
+    rate: f64,
+    ack_rate: f64,
+    p50: Option<f64>,
+    p99: Option<f64>,
+    broke: Option<String>,
+}
+
+const WIDTH: f64 = 900.0;
+const HEIGHT: f64 = 300.0;
+const LEFT: f64 = 70.0;
+const RIGHT: f64 = 24.0;
+const TOP: f64 = 22.0;
+const BOTTOM: f64 = 44.0;
+
+/// The searches of a run.
+pub(super) fn of(record: &Record) -> Vec<SearchView> {
+    record.steps.iter().filter_map(view).collect()
+}
+
+fn view(step: &StepRecord) -> Option<SearchView> {
+    let mut found = Found::deserialize(step.details.get("throughput")?).ok()?;
+    found.curve.sort_by(|one, other| one.rate.total_cmp(&other.rate));
+    let said = match found.best {
+        None => "No rate that was tried holds all bounds.".to_owned(),
+        Some(best) if found.open => {
+            format!("Even the highest rate that was tried, {}, holds: there may be more.", rate(best))
+        }
+        Some(best) => match next(&found, best) {
+            Some(broke) => format!("{} holds all bounds, twice; {} does not.", rate(best), rate(broke)),
+            None => format!("{} holds all bounds.", rate(best)),
+        },
+    };
+    let curve = if found.curve.len() < 2 { String::new() } else { draw(&found) };
+    Some(SearchView { id: step.id.clone(), found: said, rows: found.curve.iter().map(row).collect(), curve })
+}
+
+/// The lowest rate above the best one that did not hold.
+fn next(found: &Found, best: f64) -> Option<f64> {
+    found.curve.iter().find(|tried| tried.rate > best && tried.broke.is_some()).map(|tried| tried.rate)
+}
+
+fn rate(value: f64) -> String {
+    Quantity::new(value, Unit::Rate).to_string()
+}
+
+fn row(tried: &Tried) -> TriedRow {
+    let time = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| Quantity::seconds(value).to_string());
+    TriedRow {
+        rate: rate(tried.rate),
+        acknowledged: rate(tried.ack_rate),
+        p50: time(tried.p50),
+        p99: time(tried.p99),
+        verdict: tried.broke.clone().unwrap_or_else(|| "holds".to_owned()),
+        tone: if tried.broke.is_some() { "bad" } else { "good" },
+    }
+}
+
+/// Powers of ten, with two and five, from one value to another.
+fn ticks(low: f64, high: f64) -> Vec<f64> {
+    let first = low.log10().floor() as i32;
+    let last = high.log10().ceil() as i32;
+    let all = (first..=last).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(power)));
+    all.filter(|tick| (low..=high).contains(tick)).collect()
+}
+
+/// Both axes are logarithmic: rates double, and a latency beyond the knee is a hundred times that before it.
+fn draw(found: &Found) -> String {
+    let times = found.curve.iter().flat_map(|tried| [tried.p50, tried.p99]).flatten().filter(|time| *time > 0.0);
+    let (low, high) = times.fold((f64::MAX, f64::MIN_POSITIVE), |(low, high), time| (low.min(time), high.max(time)));
+    let (slow, fast) = (found.curve[0].rate, found.curve[found.curve.len() - 1].rate);
+    if low >= high || slow >= fast {
+        return String::new();
+    }
+    let x = |rate: f64| LEFT + (rate / slow).ln() / (fast / slow).ln() * (WIDTH - LEFT - RIGHT);
+    let y = |time: f64| HEIGHT - BOTTOM - (time / low).ln() / (high / low).ln() * (HEIGHT - TOP - BOTTOM);
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\
+         <title>response latency over the rate that was offered</title>"
+    );
+    // Writing to a text cannot fail, here and below.
+    for tick in ticks(low, high) {
+        let (at, text) = (y(tick), Quantity::seconds(tick));
+        let _ = write!(
+            out,
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
+             <text class=\"tick\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\">{text}</text>",
+            WIDTH - RIGHT,
+            LEFT - 7.0,
+            at + 3.5
+        );
+    }
+    for tick in ticks(slow, fast) {
+        let (at, text) = (x(tick), rate(tick));
+        let _ = write!(
+            out,
+            "<text class=\"tick\" text-anchor=\"middle\" x=\"{at:.1}\" y=\"{:.1}\">{text}</text>",
+            HEIGHT - BOTTOM + 18.0
+        );
+    }
+    if let Some(best) = found.best {
+        let at = x(best);
+        let (anchor, beside) = if at > WIDTH / 2.0 { ("end", at - 6.0) } else { ("start", at + 6.0) };
+        let _ = write!(
+            out,
+            "<line class=\"mark\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{:.1}\"/>\
+             <text class=\"tick\" text-anchor=\"{anchor}\" x=\"{beside:.1}\" y=\"{:.1}\">{}</text>",
+            HEIGHT - BOTTOM,
+            TOP - 7.0,
+            rate(best)
+        );
+    }
+    lines(&mut out, &found.curve, &x, &y);
+    out.push_str("</svg>");
+    out
+}
+
+/// Both percentiles at every rate. Writing to a text cannot fail.
+fn lines(out: &mut String, curve: &[Tried], x: &impl Fn(f64) -> f64, y: &impl Fn(f64) -> f64) {
+    let figures: [(&str, fn(&Tried) -> Option<f64>); 2] = [("c1", |tried| tried.p99), ("c2", |tried| tried.p50)];
+    for (class, figure) in figures {
+        let place = |tried: &Tried| Some((x(tried.rate), y(figure(tried).filter(|time| *time > 0.0)?)));
+        let points: Vec<(f64, f64)> = curve.iter().filter_map(place).collect();
+        let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+        let _ = write!(out, "<polyline class=\"line {class}\" fill=\"none\" points=\"{}\"/>", path.join(" "));
+        for (x, y) in points {
+            let _ = write!(out, "<circle class=\"dot {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn searched(details: serde_json::Value) -> Option<SearchView> {
+        let mut record: Record =
+            serde_json::from_str(include_str!("../../../tests/goldens/record.json")).expect("a stored record");
+        record.steps[0].details = details;
+        of(&record).into_iter().next()
+    }
+
+    #[test]
+    fn the_curve_has_its_knee_and_the_table_says_why() {
+        let tried = |rate: f64, p99: f64, broke: Option<&str>| json!({ "rate": rate, "ack_rate": rate, "p50": p99 / 4.0, "p99": p99, "backlog": 0.0, "broke": broke });
+        let curve = [tried(2000.0, 0.9, Some("too slow")), tried(500.0, 0.004, None), tried(1000.0, 0.006, None)];
+        let details = json!({ "throughput": { "best": 1000.0, "open": false, "curve": curve } });
+        let view = searched(details).expect("a search");
+        assert_eq!(view.found, "1,000/s holds all bounds, twice; 2,000/s does not.");
+        assert_eq!(view.rows.iter().map(|row| row.tone).collect::<Vec<_>>(), ["good", "good", "bad"]);
+        assert_eq!(view.rows[2].verdict, "too slow");
+        assert!(view.curve.matches("<circle").count() == 6 && view.curve.contains("class=\"mark\""), "{}", view.curve);
+        assert!(searched(json!({ "other": 1 })).is_none());
+        let nothing =
+            json!({ "throughput": { "best": null, "open": false, "curve": [tried(500.0, 1.0, Some("no"))] } });
+        assert_eq!(searched(nothing).map(|view| view.curve), Some(String::new()));
+    }
+}

@@ -1,0 +1,186 @@
+//! The verb `search`.
+
+mod hunt;
+
+use super::metrics::MetricChecks;
+use super::produce::Produce;
+use crate::environment::{Grant, Needs};
+use crate::record::latency::LatencySeries;
+use crate::record::{LoadValidity, ProduceReport, Quantity, Unit};
+use crate::scenario::units::{Length, Rate, Share};
+use crate::text::Problem;
+use crate::verb::{CheckContext, ErrorKind, Facts, Step, StepContext, StepError, StepOutcome, Work};
+use hunt::Hunt;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::time::Duration;
+
+/// Finds the highest rate at which a load holds all bounds: nothing fails, the backlog does not grow, and `bounds` are met. Each rate is a load
+/// of its own, of which the first third only warms up; rates double until one does not hold, are halved in between, and the best one has
+/// to hold twice. The topic is best one of its own.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// The load, without `rate`, `count`, `for` and `stages`.
+    produce: Box<Produce>,
+    /// The lowest rate that is tried.
+    from: Rate,
+    /// The highest rate that is tried.
+    to: Rate,
+    /// How long each rate is held; 15s by default. A quota of Kafka averages over eleven seconds: it is not felt in less.
+    #[serde(default)]
+    hold: Option<Length>,
+    /// How close the best rate and the next one that does not hold have to be; 5 % by default.
+    #[serde(default)]
+    precision: Option<Share>,
+    /// What has to hold of the load, beyond that nothing fails and no backlog grows.
+    #[serde(default)]
+    #[schemars(schema_with = "MetricChecks::schema_of::<Produce>")]
+    bounds: MetricChecks,
+}
+
+/// A rate that was tried.
+#[derive(Clone, Debug, Serialize)]
+struct Tried {
+    /// Messages per second that were offered.
+    rate: f64,
+    /// Messages per second that were acknowledged.
+    ack_rate: f64,
+    /// Of the response latency, in seconds.
+    p50: Option<f64>,
+    /// Of the response latency, in seconds.
+    p99: Option<f64>,
+    /// Seconds from the end of the schedule to the last acknowledgement.
+    backlog: f64,
+    /// Why it did not hold; none where it did.
+    broke: Option<String>,
+}
+
+const HOLD: Duration = Duration::from_secs(15);
+const PRECISION: f64 = 0.05;
+/// A backlog of this share of the time is none that grows.
+const SLACK: f64 = 0.01;
+/// And one that is gone so soon is none.
+const PROMPT: f64 = 0.25;
+/// Rates that are tried at most, for the time limit.
+const MOST_TRIES: u32 = 40;
+
+impl Step for Search {
+    const VERB: &'static str = "search";
+    const MAY: &'static [Grant] = &[Grant::Produce];
+    const WORK: Work = Work::Searches;
+    const EXAMPLE: &'static str = "search:\n  produce: { topic: \"orders-${run.id}\", size: 1KiB, acks: all }\n  from: 500/s\n  to: 100k/s\n  bounds: { response_latency: { p99: { max: 100ms } } }";
+    const RETRY: bool = false;
+
+    fn needs(&self) -> Needs {
+        Step::needs(&*self.produce)
+    }
+
+    fn facts(&self) -> Facts {
+        let properties = Step::facts(&*self.produce).properties;
+        let allowance = Some(self.hold().saturating_mul(MOST_TRIES * 2));
+        Facts { ends: true, allowance, properties, ..Facts::default() }
+    }
+
+    fn check(&self, cx: &mut CheckContext<'_>) {
+        self.produce.check_searched("/produce", cx);
+        if self.from.0 <= 0.0 || self.to.0 <= self.from.0 {
+            cx.report("/to", Problem::new("out-of-range", "`to` has to be a higher rate than `from`"));
+        }
+        if self.precision.is_some_and(|precision| !(0.005..=1.0).contains(&precision.0)) {
+            cx.report("/precision", Problem::new("out-of-range", "`precision` is between 0.5% and 100%"));
+        }
+        if self.hold() < Duration::from_secs(1) {
+            cx.report("/hold", Problem::new("out-of-range", "a rate is held for at least 1s"));
+        }
+        let facts = Step::facts(&*self.produce);
+        self.bounds.check("/bounds", Produce::VERB, Produce::WORK, &facts.lacks, cx);
+    }
+
+    fn describe(&self) -> String {
+        format!("find the highest rate from {} to {} that {} takes", self.from, self.to, self.produce.topic)
+    }
+
+    async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
+        let precision = self.precision.map_or(PRECISION, |share| share.0);
+        let mut hunt = Hunt::new(self.from.0, self.to.0, precision);
+        let mut curve: Vec<Tried> = Vec::new();
+        cx.prepared();
+        while let Some(rate) = hunt.next() {
+            let result = self.produce.at_rate(rate, self.hold(), cx).await;
+            let report = result.map_err(|error| keep(error, &hunt, &curve))?;
+            if let LoadValidity::Invalid { reason } = &report.validity {
+                let text = format!("{} cannot be offered by this machine: {reason}", per_second(rate));
+                let error = StepError::new(ErrorKind::InvalidLoad, "invalid-load", text);
+                return Err(keep(error.help("give the generator more CPU, or set a lower `to`"), &hunt, &curve));
+            }
+            let tried = self.judge(rate, report, cx);
+            let verdict = tried.broke.as_deref().map_or("holds".to_owned(), |why| format!("does not hold: {why}"));
+            cx.run.recorder.note(format!("{}: {} {verdict}", cx.id, per_second(rate)));
+            hunt.tried(rate, tried.broke.is_none());
+            curve.push(tried);
+        }
+        let outcome = outcome(&hunt, &curve);
+        match hunt.best() {
+            Some(_) if hunt.is_open() => {
+                cx.run.recorder.warn(format!("{}: even {} holds: there may be more", cx.id, self.to));
+                Ok(outcome)
+            }
+            Some(_) => Ok(outcome),
+            None => {
+                let why = curve.last().and_then(|tried| tried.broke.clone()).unwrap_or_default();
+                let text = format!("not even {} holds: {why}", self.from);
+                Err(StepError::check("nothing-holds", text).at("/from").after(outcome))
+            }
+        }
+    }
+}
+
+impl Search {
+    fn hold(&self) -> Duration {
+        self.hold.map_or(HOLD, |hold| hold.0)
+    }
+
+    fn judge(&self, rate: f64, report: ProduceReport, cx: &StepContext) -> Tried {
+        let end_us = report.schedule_end_us.unwrap_or(report.last_send_us);
+        let backlog = report.last_ack_us.saturating_sub(end_us) as f64 / 1e6;
+        let seconds = report.last_ack_us.saturating_sub(report.start_us) as f64 / 1e6;
+        let percentile = |share| percentile(&report.response_latency, share);
+        let (p50, p99) = (percentile(0.5), percentile(0.99));
+        let lost = report.failed_total() + report.unknown_total();
+        let ack_rate = if seconds > 0.0 { report.acked as f64 / seconds } else { 0.0 };
+        let allowed = self.hold().as_secs_f64() * SLACK + PROMPT;
+        let broke = if lost > 0 {
+            Some(format!("{lost} messages were not acknowledged"))
+        } else if backlog > allowed {
+            Some(format!("the backlog grew: the last acknowledgement came {} late", Quantity::seconds(backlog)))
+        } else {
+            let outcome = StepOutcome { produced: Some(Box::new(report)), ..StepOutcome::default() };
+            self.bounds.unmet(&outcome, cx)
+        };
+        Tried { rate, ack_rate, p50, p99, backlog, broke }
+    }
+}
+
+fn per_second(rate: f64) -> Quantity {
+    Quantity::new(rate, Unit::Rate)
+}
+
+fn percentile(latency: &LatencySeries, share: f64) -> Option<f64> {
+    (!latency.is_empty()).then(|| latency.total().value_at_quantile(share) as f64 / 1e6)
+}
+
+/// What the search found so far.
+fn outcome(hunt: &Hunt, curve: &[Tried]) -> StepOutcome {
+    let details = json!({ "throughput": { "best": hunt.best(), "open": hunt.is_open(), "curve": curve } });
+    let outcome = StepOutcome::default().details(details);
+    match hunt.best() {
+        Some(best) => outcome.metric("sustainable_rate", per_second(best)),
+        None => outcome,
+    }
+}
+
+fn keep(error: StepError, hunt: &Hunt, curve: &[Tried]) -> StepError {
+    error.after(outcome(hunt, curve))
+}

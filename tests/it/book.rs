@@ -1,0 +1,94 @@
+//! The pages as a book: its contents list each page, links lead somewhere, and what pages show as scenarios can be used.
+
+use crate::goldens::{files, kscen, root};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).expect("a page")
+}
+
+/// Where the links of a page lead: files beside it, without anchors. Code is left out.
+fn links(page: &str) -> Vec<String> {
+    let mut fenced = false;
+    let prose = page.lines().filter(|line| {
+        fenced ^= line.trim_start().starts_with("```");
+        !fenced && !line.starts_with("    ")
+    });
+    let prose: String = prose.collect::<Vec<_>>().join("\n");
+    prose
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .map(|link| link.split('#').next().unwrap_or_default().to_owned())
+        .filter(|link| !link.is_empty() && !link.contains("://") && !link.contains(' '))
+        .collect()
+}
+
+#[test]
+fn the_contents_list_every_page_and_no_other() {
+    let docs = root().join("docs");
+    let listed: BTreeSet<String> = links(&text(&docs.join("SUMMARY.md"))).into_iter().collect();
+    let name = |file: &std::path::PathBuf| Some(file.file_name()?.to_str()?.to_owned());
+    let mut pages: BTreeSet<String> = files("docs", "md").iter().filter_map(name).collect();
+    pages.remove("SUMMARY.md");
+    assert_eq!(listed, pages);
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let mut pages = files("docs", "md");
+    pages.push(root().join("README.md"));
+    let mut dead = Vec::new();
+    for page in pages {
+        let folder = page.parent().expect("a folder").to_owned();
+        let missing = links(&text(&page)).into_iter().filter(|link| !folder.join(link).exists());
+        dead.extend(missing.map(|link| format!("{}: {link}", page.display())));
+    }
+    assert!(dead.is_empty(), "{}", dead.join("\n"));
+}
+
+#[test]
+fn links_are_found_in_prose_and_not_in_code() {
+    let page = "[a](b.md#c) and [d](e.md), [f](#g)\n```\n[h](i.md)\n```\n    [j](k.md)\n[l](m.md)\n";
+    assert_eq!(links(page), ["b.md", "e.md", "m.md"]);
+}
+
+/// The scenarios that a page shows: whole ones as they are, lists of steps within a scenario.
+fn scenarios(page: &str) -> Vec<String> {
+    page.split("\n```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("\n```").next())
+        .filter_map(|block| {
+            let is_whole = block.lines().any(|line| line.starts_with("steps:"));
+            let is_list = block.lines().all(|line| line.starts_with("- ") || line.starts_with("  "));
+            match (is_whole && block.contains("name: "), is_list) {
+                (true, _) => Some(format!("{block}\n")),
+                (_, true) => Some(format!("name: Shown\nsteps:\n{block}\n")),
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+/// Pages whose scenarios can be used as they stand; others show pieces, or what is wrong.
+const SHOWING: [&str; 3] = ["docs/messages.md", "docs/first-scenario.md", "README.md"];
+
+#[test]
+fn what_pages_show_can_be_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut wrong = Vec::new();
+    for page in SHOWING {
+        let shown = scenarios(&text(&root().join(page)));
+        for (index, scenario) in shown.iter().enumerate() {
+            let file = folder.path().join(format!("{index}.yaml"));
+            std::fs::write(&file, scenario).expect("a scratch file");
+            let printed = kscen(folder.path(), &["check", &format!("{index}.yaml")]);
+            if printed.code != Some(0) {
+                wrong.push(format!("{page}, block {}:\n{}", index + 1, printed.stderr));
+            }
+        }
+        assert!(!shown.is_empty() || page == "README.md", "{page} shows nothing");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
