@@ -213,8 +213,10 @@ impl ReaderAccount {
         let Some(producer) = Self::producer(&mut self.producers, &self.run, identity.producer) else {
             return self.stranger(Class::Phantom, new_place, sighting);
         };
-        // A copy under another key is a copy; who is given a message only so has not been given what was sent.
-        let intact = intact && (!sighting.altered || producer.seen.contains(identity.sequence));
+        // A copy under another key is a copy; who is given a message only so has not been given what was sent, and at that place not
+        // later either.
+        let was_odd = !new_place && entry.log.others.contains(sighting.offset as u64);
+        let intact = intact && (!sighting.altered || producer.seen.contains(identity.sequence) && !was_odd);
         let class = if identity.sequence >= producer.sent.load(Ordering::Acquire) {
             if new_place { Class::Phantom } else { Class::Redelivered }
         } else if !intact {

@@ -10,8 +10,9 @@ const LARGEST: f64 = 1e16;
 /// Seconds of a run. A few may lie before its start.
 const SECONDS: [&str; 9] =
     ["at", "duration", "started", "prepared", "ended", "requested", "effective", "undone", "ready"];
-/// Times in µs that are sums over producers or threads, or since the epoch.
-const LARGE_US: [&str; 6] = ["sum_us", "time_us", "committed_us", "cpu_us", "queue_full_us", "transaction_wait_us"];
+/// Times in µs that are sums over producers or threads, since the epoch, or may be negative.
+const LARGE_US: [&str; 7] =
+    ["clock_ahead_us", "sum_us", "time_us", "committed_us", "cpu_us", "queue_full_us", "transaction_wait_us"];
 /// Whatever somebody else has said, as it was said: it is shown, and nothing is computed from it.
 const FREE: [&str; 3] = ["details", "json", "matrix"];
 /// Histograms, whose own reader bounds them.

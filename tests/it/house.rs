@@ -71,7 +71,7 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("backup/writer/capture.rs", &["topic"], "where a setting comes from"),
     ("plan/bindings.rs", &["run"], "the root of `${run.id}`"),
     ("report/", &["run"], "the heading of a run's id"),
-    ("cli/", &["run", "topic", "start", "stop"], "nouns that are counted, and words of sentences"),
+    ("cli/", &["run", "topic"], "nouns that are counted"),
     ("verbs/expect", &["topic", "connector", "sql"], "keys of `expect`"),
     ("verbs/restore.rs", &["topic"], "a key of its details"),
 ];

@@ -5,7 +5,7 @@
 use kscen::testing::environment::local::{Attached, LocalConfig, LocalStack, Timeouts, supervise};
 use kscen::testing::environment::{
     Action, Capability, Direction, Environment, EnvironmentError, Lifecycle, LogQuery, Needs, NetworkFault,
-    NetworkFaultKind, Peers, ServiceId, Site,
+    NetworkFaultKind, Peers, Site,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

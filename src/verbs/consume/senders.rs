@@ -9,7 +9,7 @@ use std::sync::Arc;
 impl Consume {
     /// Whether messages of its topic carry no identity, so that those of the run cannot be told from others.
     pub(super) fn reads_unmarked(&self, cx: &StepContext) -> bool {
-        let mut steps = cx.run.scenario.scope.steps.values().filter_map(|step| step.facts.as_ref());
+        let mut steps = cx.run.scenario.scope.steps().filter_map(|(_, step)| step.facts.as_ref());
         steps.any(|facts| facts.unmarked && facts.topic.as_deref() == Some(&self.topic))
     }
 

@@ -111,6 +111,7 @@ mod tests {
     use crate::accounting::{KeySpec, RunIdentity, Schedule};
     use crate::kafka::LogSink;
     use crate::load::produce::Acks;
+    use crate::load::payload::Sizes;
     use crate::load::{PayloadSpec, ProduceSpec};
     use crate::record::RunClock;
     use crate::record::slices::ProduceSlice;
@@ -123,9 +124,10 @@ mod tests {
             topic: "t".to_owned(),
             schedule: Schedule::constant(1000.0, 1_000_000),
             producers: 2,
-            payload: PayloadSpec::Random { size: 100, compressibility: 0.5 },
+            payload: PayloadSpec::Random { size: Sizes::Fixed(100), compressibility: 0.5 },
             key: KeySpec::None,
             headers: Vec::new(),
+            identity: None,
             acks: Acks::All,
             idempotent: false,
             transaction: None,

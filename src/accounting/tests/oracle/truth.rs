@@ -10,17 +10,21 @@ fn is(record: &Record, sent: &Sent) -> bool {
 }
 
 /// Deliveries of a message: in the form that was sent, as far as the reader can know, or in another. Of two bodies with right
-/// checksums the one that came first is the message, and one with another key is a copy of it where it comes later.
+/// checksums the one that came first is the message, and one with another key is a copy of it where it comes later for the first time.
 fn of<'a>(reader: &'a Reader, sent: &'a Sent, wanted: bool) -> impl Iterator<Item = &'a Delivery> {
     let all = reader.deliveries.iter().filter(move |delivery| is(&delivery.record, sent));
-    let mut first = None;
+    let (mut first, mut odd) = (None, BTreeSet::new());
     all.filter(move |delivery| {
         let What::Own { form, .. } = delivery.record.what else { return false };
         if matches!(form, Form::AsSent | Form::Forged) {
             first.get_or_insert(form);
         }
         let body = if form == Form::Altered { Form::AsSent } else { form };
-        (first == Some(body)) == wanted
+        let as_sent = first == Some(body) && !odd.contains(&delivery.record.uid);
+        if form == Form::Altered && !as_sent {
+            odd.insert(delivery.record.uid);
+        }
+        as_sent == wanted
     })
 }
 
@@ -192,10 +196,15 @@ fn reordered(world: &World) -> u64 {
     for reader in &world.readers {
         let mut seen: BTreeSet<(u16, u64)> = BTreeSet::new();
         let mut last: BTreeMap<(u16, i32), u64> = BTreeMap::new();
+        let mut odd = BTreeSet::new();
         for delivery in &reader.deliveries {
             let What::Own { producer, sequence, form } = delivery.record.what else { continue };
             let known = seen.contains(&(producer, sequence));
-            let intact = form != Form::Damaged && (form != Form::Altered || known);
+            let as_sent = form != Form::Altered || known && !odd.contains(&delivery.record.uid);
+            if !as_sent {
+                odd.insert(delivery.record.uid);
+            }
+            let intact = form != Form::Damaged && as_sent;
             let first = intact && seen.insert((producer, sequence));
             if !intact || first {
                 let highest = last.entry((producer, delivery.partition)).or_insert(sequence);
