@@ -1,9 +1,11 @@
 //! Tests against real programs: the installed binary, a real Kafka, real containers.
 #![allow(missing_docs)]
 
+mod archive_ways;
 mod backup;
 mod backup_kill;
 mod baseline;
+mod bucket;
 mod cases;
 mod cdc;
 mod check;
