@@ -4,6 +4,8 @@ use crate::Outcome;
 use kscen::testing::environment::local::{Jvm, LocalConfig, LocalStack};
 use kscen::testing::environment::{Environment, Needs};
 use kscen::testing::kafka::{Admin, LogSink};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,7 +44,7 @@ impl Broker {
         let connection = BTreeMap::from([("bootstrap.servers".to_owned(), stack.endpoints().bootstrap)]);
         let admin = Admin::new(&connection, LIMIT, LogSink::default())?;
         let project = format!(
-            "default: bench\nenvironments:\n  bench:\n    remote: {{}}\n    allow: [produce, topics, delete]\n    \
+            "default: bench\nenvironments:\n  bench:\n    remote: {{}}\n    allow: [produce, topics, delete, groups, backup, restore]\n    \
              kafka: {{ bootstrap: \"{}\" }}\n",
             stack.endpoints().bootstrap
         );
@@ -89,11 +91,52 @@ impl Broker {
 
     /// Creates a topic and waits for its leaders.
     pub fn create(&self, topic: &str) -> Outcome<()> {
+        self.create_with(topic, PARTITIONS, &[])
+    }
+
+    /// The same with so many partitions and this configuration.
+    pub fn create_with(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) -> Outcome<()> {
+        let config = config.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         self.runtime.block_on(async {
-            self.admin.create_topic(topic, PARTITIONS, 1, &BTreeMap::new()).await?;
+            self.admin.create_topic(topic, partitions, 1, &config).await?;
             self.admin.await_leaders(topic, LIMIT).await
         })?;
         Ok(())
+    }
+
+    /// Does it in the broker's runtime.
+    pub fn wait<T>(&self, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+        self.runtime.block_on(work)
+    }
+
+    /// The CPU time that the broker has taken, in s.
+    pub fn cpu_s(&self) -> Outcome<f64> {
+        let place = self.folder.path().to_string_lossy().into_owned();
+        for entry in std::fs::read_dir("/proc")?.flatten() {
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            if line.contains(" kafka.Kafka ") && line.contains(&place) {
+                let stat = std::fs::read_to_string(entry.path().join("stat"))?;
+                // Behind the name in parentheses: the state is field 3, user and system time are 14 and 15, in ticks of 10 ms.
+                let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+                let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
+                let (user, system) = ticks(11).zip(ticks(12)).ok_or("/proc tells no CPU time")?;
+                return Ok((user + system) / 100.0);
+            }
+        }
+        Err("the broker's process is not found".into())
+    }
+
+    /// Where the partitions of a topic end.
+    pub fn ends(&self, topic: &str) -> Outcome<Vec<i64>> {
+        let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", self.bootstrap()).create()?;
+        let found = client.fetch_metadata(Some(topic), LIMIT)?;
+        let topic_found = found.topics().first().filter(|found| found.error().is_none()).ok_or("no such topic")?;
+        let ends = topic_found
+            .partitions()
+            .iter()
+            .map(|partition| Ok(client.fetch_watermarks(topic, partition.id(), LIMIT)?.1));
+        ends.collect()
     }
 
     /// Deletes a topic.

@@ -1,9 +1,10 @@
 //! Side by side with Kafka's own tools and with librdkafka's: `make bench`.
 //!
 //! One local broker; the programs take turns on it, in pairs, each as a process of its own. What is asked for is named by
-//! words on the command line (`produce consume verified pace ledger changes`, all by default). Figures are kept in
+//! words on the command line (`produce consume verified pace backup ledger changes`, all by default). Figures are kept in
 //! `target/bench.json`, and `docs/benchmarks.md` is written anew from all that are there.
 
+mod backup;
 mod broker;
 mod changes;
 mod consume;
@@ -27,11 +28,14 @@ use std::path::Path;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// The parts, in the order in which they run.
-const PARTS: [&str; 6] = ["produce", "consume", "verified", "pace", "ledger", "changes"];
+const PARTS: [&str; 7] = ["produce", "consume", "verified", "pace", "backup", "ledger", "changes"];
 /// Those that the programs take turns at, on one broker.
 const PEERS: [&str; 4] = ["produce", "consume", "verified", "pace"];
 
 fn main() -> Outcome<()> {
+    if let Some(done) = backup::child() {
+        return done;
+    }
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     if let Some(unknown) = words.iter().find(|word| !PARTS.contains(&word.as_str())) {
         return Err(format!("there is no part `{unknown}`; the parts are {}", PARTS.join(", ")).into());
@@ -58,6 +62,7 @@ fn main() -> Outcome<()> {
                 "consume" => figures.set(part, consume::measure(&broker, &peers, pairs)?)?,
                 "verified" => figures.set(part, verified::measure(&broker, pairs)?)?,
                 "pace" => figures.set(part, pace::measure(&broker, pairs)?)?,
+                "backup" => figures.set(part, backup::measure(&broker, &peers, pairs)?)?,
                 _ => {}
             }
         }

@@ -73,13 +73,19 @@ fn text(pipe: Option<&mut impl Read>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// The peak of a running process's memory, in MiB; 0 where it has ended.
+pub fn peak_mib(process: u32) -> f64 {
+    peak(&format!("/proc/{process}/status")).unwrap_or(0) as f64 / 1024.0
+}
+
 fn peak(status: &str) -> Option<u64> {
     let text = std::fs::read_to_string(status).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-fn children_cpu_us() -> Outcome<f64> {
+/// The CPU time of all children that have ended, in µs.
+pub fn children_cpu_us() -> Outcome<f64> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let us = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 * 1e6 + time.tv_usec() as f64;
     Ok(us(usage.user_time()) + us(usage.system_time()))

@@ -1,5 +1,6 @@
 //! `docs/benchmarks.md`.
 
+use crate::backup::{BackupFigures, table as backup};
 use crate::changes::Rows;
 use crate::figures::{Case, Figures, Sample, Series};
 use crate::ledger::Account;
@@ -50,6 +51,9 @@ pub fn render(figures: &Figures) -> String {
     if let Some(pace) = measured::<Pace>(figures, "pace") {
         let _ = write!(text, "\n## Keeping the schedule\n\n{}", when(figures, "pace"));
         schedule(&mut text, &pace);
+    }
+    if let Some(found) = measured::<BackupFigures>(figures, "backup") {
+        let _ = write!(text, "\n## Backup and restore\n\n{}{}", when(figures, "backup"), backup::render(&found));
     }
     if let Some(accounts) = measured::<Vec<Account>>(figures, "ledger") {
         let _ = write!(text, "\n## Memory of the ledger, 100 million messages\n\n{}", when(figures, "ledger"));
@@ -140,13 +144,13 @@ fn spread(series: &Series, field: fn(&Sample) -> f64, digits: usize) -> String {
     numbers(series.samples.iter().map(field).collect(), digits)
 }
 
-fn numbers(values: Vec<f64>, digits: usize) -> String {
+pub fn numbers(values: Vec<f64>, digits: usize) -> String {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     format!("{:.digits$} ({least:.digits$}–{most:.digits$})", median(values))
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match values.len() {
         0 => f64::NAN,

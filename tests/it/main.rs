@@ -1,10 +1,12 @@
 //! Tests against real programs: the installed binary, a real Kafka, real containers.
 #![allow(missing_docs)]
 
+mod archive_ways;
 mod backup;
 mod backup_kill;
 mod baseline;
 mod book;
+mod bucket;
 mod capturing;
 mod cases;
 mod cdc;

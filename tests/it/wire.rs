@@ -1,5 +1,7 @@
 //! kscen's own requests against real brokers: what they find, and what they say where they may not look.
 
+mod archives;
+
 use crate::jars;
 use crate::program::skipped;
 use kscen::testing::environment::local::{LocalConfig, LocalStack, Timeouts};
@@ -332,7 +334,8 @@ async fn hold_guarded(version: &str) {
     let view = brokers::describe(&wire).await.expect("an answer");
     assert!(view.authorised.is_some_and(|authorised| authorised.allows(kscen::testing::wire::Operation::Alter)));
     assert!(topics::list(&wire).await.expect("a list").contains_key("t"));
-    hold_denials(&cluster(&user("SCRAM-SHA-512", "nobody", "nobody-secret", &at("broker.pem")))).await;
+    let nobody = user("SCRAM-SHA-512", "nobody", "nobody-secret", &at("broker.pem"));
+    hold_denials(&cluster(&nobody)).await;
 
     let error = async |properties: &Properties| brokers::describe(&cluster(properties)).await.expect_err("refused");
     let wrong = error(&user("SCRAM-SHA-256", "admin", "guessed", &at("broker.pem"))).await;
@@ -353,6 +356,7 @@ async fn hold_guarded(version: &str) {
     mutual.insert("ssl.certificate.location".to_owned(), at("client.pem"));
     mutual.insert("ssl.key.location".to_owned(), at("client.key"));
     brokers::describe(&cluster(&mutual)).await.expect("it is known");
+    archives::hold_archives(&[&admin], &nobody, folder.path()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

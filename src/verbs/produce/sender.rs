@@ -110,8 +110,8 @@ mod tests {
     use super::*;
     use crate::accounting::{KeySpec, RunIdentity, Schedule};
     use crate::kafka::LogSink;
-    use crate::load::produce::Acks;
     use crate::load::payload::Sizes;
+    use crate::load::produce::Acks;
     use crate::load::{PayloadSpec, ProduceSpec};
     use crate::record::RunClock;
     use crate::record::slices::ProduceSlice;
