@@ -184,10 +184,10 @@ fn what_a_run_does_to_connectors_loses_nothing_and_leaves_nothing() {
     assert_eq!(String::from_utf8_lossy(&grep.stdout), "", "no file of the results holds the password");
     let judged = judge(folder.path());
     assert_eq!(judged.code, Some(0), "{}", judged.said);
-    let same = judged.said.lines().filter(|line| line.contains("the same follows from the stored accounts"));
+    let same = judged.said.lines().filter(|line| line.contains("the stored accounts give the same result"));
     let (sums, rows): (Vec<&str>, Vec<&str>) = same.partition(|line| line.contains("because"));
     assert_eq!((sums.len(), rows.len()), (1, 1), "row by row, but for the rows with a secret: {}", judged.said);
-    assert!(sums[0].contains("a secret stands in the rows: deliveries of database changes 1"), "{}", judged.said);
+    assert!(sums[0].contains("the rows contain a secret: deliveries of database changes 1"), "{}", judged.said);
 }
 
 const SABOTAGE: &str = r#"
@@ -241,7 +241,7 @@ fn rows_lost_with_a_dropped_slot_are_named_by_primary_key() {
     let judged = judge(folder.path());
     assert_eq!(judged.code, Some(1), "as the run: {}", judged.said);
     assert!(
-        judged.said.contains("the same follows from the stored accounts: deliveries 1, checks 9"),
+        judged.said.contains("the stored accounts give the same result: deliveries 1, checks 9"),
         "{}",
         judged.said
     );

@@ -124,8 +124,8 @@ fn names_that_lead_elsewhere_and_numbers_without_sense_are_refused() {
         ("/topics/0/id".to_owned(), json!("../../x"), "is no id"),
         (segment("base"), json!(i64::MIN), "is no offset"),
         (segment("end"), huge.clone(), "is no offset"),
-        (segment("bytes"), json!(u64::MAX), "which no file has"),
-        (segment("records"), json!(u64::MAX), "which no file has"),
+        (segment("bytes"), json!(u64::MAX), "which is not a valid count"),
+        (segment("records"), json!(u64::MAX), "which is not a valid count"),
         (own("first"), json!(-1), "is no offset"),
         (own("next"), huge.clone(), "is no offset"),
         (own("cut/end"), huge.clone(), "is no offset"),
@@ -133,7 +133,7 @@ fn names_that_lead_elsewhere_and_numbers_without_sense_are_refused() {
         (own("partition"), json!(-7), "is not in its place"),
         (own("partition"), json!(i32::MAX), "is not in its place"),
         (own("aborted/0/marker"), json!(i64::MIN), "is no offset"),
-        ("/groups/0/offsets/t/0/offset".to_owned(), huge, "which no partition has"),
+        ("/groups/0/offsets/t/0/offset".to_owned(), huge, "which is not a valid offset"),
         ("/generation".to_owned(), json!(u32::MAX), "does not come with manifest"),
     ];
     let made = Made::new();

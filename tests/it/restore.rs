@@ -190,7 +190,7 @@ async fn hold_kills(bench: &Bench, folder: &Path) {
     assert_eq!(translate(&["--offset", "7", "--state", state]), line);
     let json = translate(&["--offset", "7", "--state", state, "--format", "json"]);
     assert!(json.contains(r#""source":7,"restored":{"topic":"killed-exact","offset":7,"exact":true}"#), "{json}");
-    assert!(translate(&["--offset", "7"]).contains("nothing is kept of a restore of `orders`"));
+    assert!(translate(&["--offset", "7"]).contains("no state is stored of a restore of `orders`"));
     assert_eq!(translate(&["--time", "2023-11-14T22:13:21Z"]), "orders/1 offset 0\n", "also of what was not restored");
     assert_eq!(translate(&["--state", state]), "orders/1 offsets 0 to 499 → killed-exact/1 offsets 0 to 499\n");
 }

@@ -54,7 +54,7 @@ fn files_are_selected_by_tag_and_by_name_from_the_usual_folder() {
 #[test]
 fn a_run_can_end_with_the_first_failure_and_repeat_what_failed() {
     let project = project();
-    project.run(&["run", "--last-failed"]).exits(5).says("nothing of it failed when it ran last");
+    project.run(&["run", "--last-failed"]).exits(5).says("no selected scenario failed in its last run");
     let finished = project.run(&["run", "--fail-fast"]).exits(1);
     assert_eq!(project.records().len(), 2, "{}", finished.err);
     let last = finished.err.lines().last().unwrap_or_default().to_owned();

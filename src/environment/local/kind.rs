@@ -137,7 +137,7 @@ fn found(running: &Attached, unsuited: Option<String>) -> EnvironmentResult<Kept
     match unsuited {
         None => Ok(Kept { bootstrap: running.endpoints().bootstrap, supervisor: running.supervisor(), was_up: true }),
         Some(reason) => Err(EnvironmentError::Prerequisite {
-            message: format!("another stack is kept already: {reason}"),
+            message: format!("another stack is already running: {reason}"),
             remedy: "stop it with `kscen down`".to_owned(),
         }),
     }
