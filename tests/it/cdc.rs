@@ -340,7 +340,7 @@ fn what_connect_and_postgres_refuse_is_shown_in_their_words() {
         "2 | INSERT INTO nowhere",
         "sql.yaml:4:",
         "the query answers more than 32 MiB",
-        "this is no query: it answers with no columns",
+        "this statement returns no columns",
     ] {
         assert!(outcome.said.contains(expected), "`{expected}` is missing:\n{}", outcome.said);
     }
