@@ -90,7 +90,7 @@ fn asked_twice_a_run_only_undoes_and_asked_three_times_it_leaves() {
     let project = Project::fast();
     scenario(&project, "10m", "10m");
     let mut terminal = project.on_terminal(&["run", "run.yaml"]);
-    terminal.until("freeze: pause").ctrl_c().until("afterwards: wait").ctrl_c().until("leaves at once").ctrl_c();
+    terminal.until("freeze: pause").ctrl_c().until("afterwards: wait").ctrl_c().until("to leave at once").ctrl_c();
     let (status, shown) = terminal.end();
     // It may have been quicker than the third Ctrl-C.
     assert_eq!(status.code(), Some(130), "{shown}");

@@ -105,7 +105,7 @@ fn bounds(text: &mut String, figures: &BackupFigures) {
     let wall: Field = |sample| sample.wall_s;
     let both: Field = |sample| sample.cpu_s + sample.broker_s;
     let memory: Field = |sample| sample.peak_mib;
-    let of = |task, program, field| column(figures, task, program, field);
+    let of = |task: &str, program: &str, field: Field| column(figures, task, program, field);
     let reading = of("backup plain", READING, cpu);
     let with_codec: Vec<f64> = reading.iter().zip(&figures.limits.zstd_s).map(|(read, zstd)| read + zstd).collect();
     let against = |task: &str, field: Field| ratio(&of(task, OWN, field), &of(task, PEER, field));
