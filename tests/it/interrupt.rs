@@ -168,7 +168,7 @@ fn paused_services_of_every_kind_die_with_kscen() {
     let mut terminal = project.on_terminal(&["run", "run.yaml"]);
     terminal.until("pause");
     for service in ["kafka-1", "connect", "postgres"] {
-        terminal.await_event(&project, &format!("\"target\":\"{service}\",\"action\":\"pause\""));
+        terminal.await_event(&project, &format!("\"target\":\"{service}\",\"kind\":\"service\",\"action\":\"pause\""));
     }
     let postgres = project.processes().iter().filter(|line| line.contains("postgres")).count();
     assert!(postgres >= 4, "PostgreSQL has processes of its own: {:#?}", project.processes());
