@@ -17,8 +17,8 @@ fn of_thousands_of_problems_some_are_told() {
     };
     let steps = |line: &str, count: usize| format!("name: x\nsteps:\n{}", lines(&|_| line.to_owned(), count));
     let ids = |step: &str| {
-        let many = lines(&|number| format!("  - {{ id: i{number}, wait: 1s }}"), 3_000);
-        format!("name: x\nsteps:\n{many}{}", lines(&|_| step.to_owned(), 3_000))
+        let many = lines(&|number| format!("  - {{ id: i{number}, wait: 1s }}"), 2_000);
+        format!("name: x\nsteps:\n{many}{}", lines(&|_| step.to_owned(), 2_000))
     };
     for (name, text, expected) in [
         ("keys", format!("name: x\n{}steps:\n  - wait: 1s\n", lines(&|number| format!("k{number}: 1"), 9_000)), 9_000),
