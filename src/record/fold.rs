@@ -77,6 +77,17 @@ fn near(fault: &FaultRecord, at: f64) -> bool {
     (fault.requested - AROUND..end + AROUND).contains(&at)
 }
 
+/// Enters what is known of a fault now: each of its events tells all of it.
+fn enter_fault(record: &mut Record, fault: &FaultRecord) {
+    let is_same = |known: &FaultRecord| {
+        known.step == fault.step && known.target == fault.target && known.requested == fault.requested
+    };
+    match record.faults.iter_mut().rev().find(|known| is_same(known)) {
+        Some(known) => known.clone_from(fault),
+        None => record.faults.push(fault.clone()),
+    }
+}
+
 fn apply(record: &mut Record, event: &Event) {
     match &event.kind {
         EventKind::EnvironmentReady { info, .. } => record.environment = Some((**info).clone()),
@@ -84,14 +95,7 @@ fn apply(record: &mut Record, event: &Event) {
             record.broker_config.insert(service.clone(), config.clone());
         }
         EventKind::StepEnded { record: step } => record.steps.push((**step).clone()),
-        EventKind::Fault { record: fault } => {
-            match record.faults.iter_mut().rev().find(|known| {
-                known.step == fault.step && known.target == fault.target && known.requested == fault.requested
-            }) {
-                Some(known) => known.clone_from(fault),
-                None => record.faults.push(fault.clone()),
-            }
-        }
+        EventKind::Fault { record: fault } => enter_fault(record, fault),
         EventKind::Sample { services } => {
             for (name, sample) in services {
                 match record.services.iter_mut().find(|service| service.name == *name) {

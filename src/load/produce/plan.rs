@@ -172,12 +172,11 @@ impl Worker {
 
     /// The sum of a message's key and headers. What is made for each message at its hand-over is not compared.
     fn around(&self, key: Option<Range<usize>>) -> u16 {
-        let fixed: Option<Vec<(&[u8], Option<&[u8]>)>> =
-            self.headers.iter().map(|(name, text)| Some((name.to_bytes(), Some(text.fixed()?)))).collect();
-        match fixed.filter(|_| !self.payload.has_extras()) {
-            Some(headers) => around(key.map(|key| &self.key_bytes[key]), headers),
-            None => 0,
+        if self.payload.has_extras() || self.headers.iter().any(|(_, text)| text.fixed().is_none()) {
+            return 0;
         }
+        let headers = self.headers.iter().map(|(name, text)| (name.to_bytes(), text.fixed()));
+        around(key.map(|key| &self.key_bytes[key]), headers)
     }
 
     /// Whether messages have headers, or may have, besides that of the identity.

@@ -162,8 +162,9 @@ fn draw(found: &Found) -> String {
 
 /// Both percentiles at every rate. Writing to a text cannot fail.
 fn lines(out: &mut String, curve: &[Tried], x: &impl Fn(f64) -> f64, y: &impl Fn(f64) -> f64) {
-    let figures: [(&str, fn(&Tried) -> Option<f64>); 2] = [("c1", |tried| tried.p99), ("c2", |tried| tried.p50)];
-    for (class, figure) in figures {
+    type Figure = fn(&Tried) -> Option<f64>;
+    let (upper, middle): (Figure, Figure) = (|tried| tried.p99, |tried| tried.p50);
+    for (class, figure) in [("c1", upper), ("c2", middle)] {
         let place = |tried: &Tried| Some((x(tried.rate), y(figure(tried).filter(|time| *time > 0.0)?)));
         let points: Vec<(f64, f64)> = curve.iter().filter_map(place).collect();
         let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
