@@ -67,7 +67,7 @@ async fn measured(run: &SharedRun, capture: &Arc<Capture>, start_us: u64) -> Res
     let captures = [Arc::clone(capture)];
     let database = run.database().ok().map(|database| database.name().to_owned());
     let evidence = Evidence { claims: &everything, captures: &captures, known: &known, drained: false, database };
-    let found = evidence.with(run, |expectation, events| courses(expectation, events)).await;
+    let found = evidence.with(run, courses).await;
     let found = found.map_err(|error| error.message)??;
     let looked_us = run.clock.now_us();
     let watch = FlowWatch { clock: run.clock, detail: run.recorder.detail(), ahead_us, start_us, looked_us };
