@@ -32,13 +32,13 @@ RUN if [ -d /dist/cache ]; then \
     fi
 
 FROM runtime
-RUN useradd --uid 1000 --create-home kscen && mkdir -p /work/results && chown kscen /work /work/results
+RUN useradd --uid 1000 --create-home kscen && mkdir -p /kscen/results && chown kscen /kscen /kscen/results
 COPY --from=fetched --chown=1000 /opt/kscen /opt/kscen
-COPY --chown=1000 kscen.yaml /work/kscen.yaml
-COPY --chown=1000 scenarios /work/scenarios
-COPY --chown=1000 schemas /work/schemas
+COPY --chown=1000 kscen.yaml /kscen/kscen.yaml
+COPY --chown=1000 scenarios /kscen/scenarios
+COPY --chown=1000 schemas /kscen/schemas
 USER kscen
-WORKDIR /work
-VOLUME /work/results
+WORKDIR /kscen
+VOLUME /kscen/results
 ENTRYPOINT ["/usr/bin/tini", "--", "kscen"]
 CMD ["run", "scenarios/broker-restart.yaml"]

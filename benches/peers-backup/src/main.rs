@@ -1,9 +1,9 @@
 //! A backup or a restore with `kafka-backup-core`, as its own command line does it: `kscen-backup-peer CONFIG.json`.
 
+use kafka_backup_core::Config;
 use kafka_backup_core::backup::BackupEngine;
 use kafka_backup_core::config::Mode;
 use kafka_backup_core::restore::{RestoreEngine, ThreePhaseRestore};
-use kafka_backup_core::Config;
 use std::error::Error;
 
 #[tokio::main]
