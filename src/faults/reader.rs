@@ -151,11 +151,7 @@ impl Target for ReaderFault {
     }
 
     fn nature(&self) -> Nature {
-        match self.action {
-            Action::Stop | Action::Kill | Action::Pause => Nature::Lasts,
-            Action::Start | Action::Resume => Nature::Repairs,
-            Action::Restart | Action::Wipe => Nature::Passes,
-        }
+        Nature::of(self.action)
     }
 
     fn kind(&self) -> TargetKind {

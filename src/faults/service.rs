@@ -92,11 +92,7 @@ impl Target for ServiceFault {
     }
 
     fn nature(&self) -> Nature {
-        match self.action {
-            Action::Pause | Action::Stop | Action::Kill => Nature::Lasts,
-            Action::Restart | Action::Wipe => Nature::Passes,
-            Action::Resume | Action::Start => Nature::Repairs,
-        }
+        Nature::of(self.action)
     }
 
     fn kind(&self) -> TargetKind {

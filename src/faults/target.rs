@@ -2,7 +2,7 @@
 
 use super::fault_error::FaultError;
 use super::undo::Undo;
-use crate::environment::{Effect, Environment, Grip, Lifecycle, Recipe};
+use crate::environment::{Action, Effect, Environment, Grip, Lifecycle, Recipe};
 use crate::record::TargetKind;
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
@@ -20,6 +20,17 @@ pub(crate) enum Nature {
     Passes,
     /// It ends others and is none itself: resume, start.
     Repairs,
+}
+
+impl Nature {
+    /// What an action is to a process, and to whatever works like one.
+    pub(crate) fn of(action: Action) -> Self {
+        match action {
+            Action::Pause | Action::Stop | Action::Kill => Self::Lasts,
+            Action::Restart | Action::Wipe => Self::Passes,
+            Action::Resume | Action::Start => Self::Repairs,
+        }
+    }
 }
 
 /// What a fault has changed. Two that changed the same are counted, and the last one undoes it.

@@ -4,11 +4,13 @@ use super::output::Output;
 use crate::environment::local::{Launch, ProcessLife};
 use crate::faults::{Answer, FaultError, Program, ProgramEnd, ProgramState};
 use crate::ground::{Cause, lock};
+use crate::moment::poll;
 use crate::record::Progress;
 use crate::verb::{LiveProgram, LiveStep};
 use crate::verbs::run::family::{MARK, end_marked};
 use nix::sys::signal::Signal;
 use std::io;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -102,25 +104,24 @@ impl UnderTest {
 
     /// Waits until it is ready; says why where it is not in time.
     pub(super) async fn is_ready(&self, within: Duration) -> Result<Instant, String> {
-        let deadline = Instant::now() + within;
-        loop {
-            let ended = self.process().map(|process| process.try_ended());
-            match (ended, &self.ready) {
-                (None, _) => return Err("it does not run".to_owned()),
-                (Some(Some(end)), _) => return Err(format!("it ended before it was ready: {}", end.how)),
-                (Some(None), Some(text)) if !self.has_printed(text) => {
-                    if Instant::now() >= deadline {
-                        return Err(format!("no line of its output contains `{text}` after {} s", within.as_secs()));
-                    }
-                    tokio::time::sleep(LOOK_EVERY).await;
-                }
-                (Some(None), _) => {
-                    let now = Instant::now();
-                    let mut state = self.locked();
-                    return Ok(state.lives.last_mut().map_or(now, |life| *life.ready.get_or_insert(now)));
-                }
-            }
+        match poll(LOOK_EVERY, within, || async { self.readiness() }).await? {
+            Break(at) => Ok(at),
+            Continue(text) => Err(format!("no line of its output contains `{text}` after {} s", within.as_secs())),
         }
+    }
+
+    /// Since when it is ready, or the text that it has not printed; an error where it never will be.
+    fn readiness(&self) -> Result<ControlFlow<Instant, &str>, String> {
+        let process = self.process().ok_or("it does not run")?;
+        if let Some(end) = process.try_ended() {
+            return Err(format!("it ended before it was ready: {}", end.how));
+        }
+        if let Some(text) = self.ready.as_deref().filter(|text| !self.has_printed(text)) {
+            return Ok(Continue(text));
+        }
+        let now = Instant::now();
+        let mut state = self.locked();
+        Ok(Break(state.lives.last_mut().map_or(now, |life| *life.ready.get_or_insert(now))))
     }
 
     /// Waits until it has ended although no step has ended it; says how.
