@@ -1,10 +1,13 @@
 //! A configuration all the way to running tasks.
 
 use super::{
-    Applied, ConnectClient, ConnectResult, ConnectorConfig, ConnectorStatus, EffectProbe, RestartEvidence, RestartScope,
+    Applied, ConnectClient, ConnectError, ConnectResult, ConnectorConfig, ConnectorStatus, EffectProbe,
+    RestartEvidence, RestartScope,
 };
+use crate::moment::poll;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::{Duration, Instant};
 
 /// A connector that runs with the configuration that was asked for.
@@ -44,9 +47,12 @@ impl ConnectClient {
             let status = self.wait_running(name, timeout).await?;
             return Ok(Deployment { applied, status, restarted: None });
         }
-        while self.tasks(name).await? == before && started.elapsed() < PUBLISHED.min(timeout) {
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
+        let published = poll(Duration::from_millis(25), PUBLISHED.min(timeout), || async {
+            let are_new = self.tasks(name).await? != before;
+            Ok::<_, ConnectError>(if are_new { Break(()) } else { Continue(()) })
+        });
+        // Whether published or not, the restart below is what can be proved.
+        let _: ControlFlow<(), ()> = published.await?;
         let left = timeout.saturating_sub(started.elapsed());
         let evidence = self.restart(name, RestartScope::ALL, probe, left).await?;
         let status = self.wait_running(name, timeout.saturating_sub(started.elapsed())).await?;

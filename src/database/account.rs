@@ -13,10 +13,12 @@
 use super::relation::quote_identifier;
 use super::rows::RowReader;
 use super::{ColumnValue, Database, DatabaseError, DatabaseResult, Lsn, Relation, Session, TableName};
+use crate::moment::poll;
 use futures_util::TryStreamExt as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -276,14 +278,13 @@ impl ChangeAccount {
     /// Position up to which the log is on disk, once it covers all that is committed now (with `synchronous_commit = off` it lags behind).
     async fn flushed(&self) -> DatabaseResult<Lsn> {
         let wanted = self.position("pg_current_wal_insert_lsn").await?;
-        for _ in 0..50 {
+        let flushed = poll(Duration::from_millis(20), Duration::from_secs(1), || async {
             let flushed = self.position("pg_current_wal_flush_lsn").await?;
-            if flushed >= wanted {
-                return Ok(flushed);
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok::<_, DatabaseError>(if flushed >= wanted { Break(flushed) } else { Continue(flushed) })
+        });
+        match flushed.await? {
+            Break(position) | Continue(position) => Ok(position),
         }
-        self.position("pg_current_wal_flush_lsn").await
     }
 
     async fn position(&self, function: &str) -> DatabaseResult<Lsn> {

@@ -9,6 +9,7 @@ use crate::moment;
 use crate::record::TargetKind;
 use crate::wire::{WireCluster, WireError, reassignments, topics};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -100,12 +101,15 @@ impl ReassignFault {
 
     /// [`ReassignFault::look`], until controller and brokers agree: a broker learns a moment later than the controller.
     async fn settled(&self) -> Result<Progress, WireError> {
-        let deadline = moment::now() + SETTLE;
-        loop {
-            match self.look().await? {
-                Progress::Elsewhere(..) if moment::now() < deadline => tokio::time::sleep(LOOK_EVERY).await,
-                progress => return Ok(progress),
-            }
+        let settled = moment::poll(LOOK_EVERY, SETTLE, || async {
+            let progress = self.look().await?;
+            Ok::<_, WireError>(match progress {
+                Progress::Elsewhere(..) => Continue(progress),
+                Progress::Moved | Progress::Moving(_) => Break(progress),
+            })
+        });
+        match settled.await? {
+            Break(progress) | Continue(progress) => Ok(progress),
         }
     }
 

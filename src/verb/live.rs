@@ -12,6 +12,9 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+/// How often a waiting step looks whether another has ended.
+const GLANCE: Duration = Duration::from_millis(5);
+
 /// What a running step shows.
 pub trait LiveStep: Send + Sync {
     /// Figures for the terminal.
@@ -178,7 +181,17 @@ impl LiveSteps {
     /// Waits while a step runs: nothing announces its end to others.
     pub async fn ended(&self, id: &str) {
         while self.is_running(id) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    /// Waits for the end of a step, one that has not begun included.
+    pub async fn ending(&self, id: &str) -> StepRecord {
+        loop {
+            if let Some(record) = self.record(id) {
+                return record;
+            }
+            tokio::time::sleep(GLANCE).await;
         }
     }
 

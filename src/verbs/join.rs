@@ -8,7 +8,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
-use std::time::Duration;
 
 /// Waits until background steps have ended.
 #[derive(Clone, Debug, Deserialize)]
@@ -74,16 +73,7 @@ impl Step for Join {
         for step in &self.steps {
             let id = cx.full_id(step);
             let run = cx.run.clone();
-            let record = cx
-                .unless_stopped(async {
-                    loop {
-                        if let Some(record) = run.live.record(&id) {
-                            return record;
-                        }
-                        tokio::time::sleep(Duration::from_millis(5)).await;
-                    }
-                })
-                .await?;
+            let record = cx.unless_stopped(run.live.ending(&id)).await?;
             if matches!(record.status, StepStatus::Failed | StepStatus::Error) {
                 let why = record.failure.map(|failure| failure.message).unwrap_or_default();
                 return Err(StepError::check("joined-failed", format!("`{step}` failed: {why}")));

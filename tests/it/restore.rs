@@ -63,6 +63,7 @@ impl Bench {
 /// Everything comes back, at translated and at exact offsets, and a group goes on at the same record.
 async fn hold_both_kinds_of_offsets(bench: &Bench) {
     let expected = next_of(&bench.properties, "billing", "orders");
+    assert_eq!(expected.2, "read by night");
     for (name, offsets) in [("translated", Offsets::Translated), ("exact", Offsets::Exact)] {
         let mut request = bench.request("orders", name);
         request.offsets = offsets;
@@ -216,6 +217,7 @@ async fn hold(version: &str) {
         let mut offsets = TopicPartitionList::new();
         // Inside of what a transaction has left: after the first 100 plain records of partition 0 come transactions.
         offsets.add_partition_offset("orders", 0, Offset::Offset(105)).expect("added");
+        offsets.find_partition("orders", 0).expect("added").set_metadata("read by night");
         reader.commit(&offsets, CommitMode::Sync).expect("committed");
     })
     .await

@@ -3,25 +3,18 @@
 use super::event::{RestoreEvent, RestoreListener};
 use super::request::RestoredGroups;
 use super::restore_error::RestoreError;
-use crate::backup::manifest::Manifest;
+use crate::backup::manifest::{GroupOffset, Manifest};
 use crate::backup::translation::Translation;
 use crate::wire::{WireCluster, commit, groups};
 use std::collections::BTreeMap;
 
-/// The groups that get offsets, by name, with what they had committed for a topic.
-pub(super) fn of_topic(
-    manifest: &Manifest,
-    topic: &str,
-    wanted: &RestoredGroups,
-) -> BTreeMap<String, BTreeMap<i32, i64>> {
+/// What groups had committed for the partitions of a topic, by the groups' names.
+type CommittedBefore<'a> = BTreeMap<&'a str, &'a BTreeMap<i32, GroupOffset>>;
+
+/// The groups that get offsets, with what they had committed for a topic.
+pub(super) fn of_topic<'a>(manifest: &'a Manifest, topic: &str, wanted: &RestoredGroups) -> CommittedBefore<'a> {
     let groups = manifest.groups.iter().filter(|group| wanted.wants(&group.name));
-    groups
-        .filter_map(|group| {
-            let offsets = group.offsets.get(topic)?;
-            let offsets = offsets.iter().map(|(partition, committed)| (*partition, committed.offset)).collect();
-            Some((group.name.clone(), offsets))
-        })
-        .collect()
+    groups.filter_map(|group| Some((group.name.as_str(), group.offsets.get(topic)?))).collect()
 }
 
 /// Refuses groups that are in use in the target: their members would go on where they are and commit over what is restored.
@@ -57,21 +50,25 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// Commits the offsets of groups: each goes on at exactly the next record that was restored.
+/// Commits the offsets of groups, with the texts that their readers had committed with them: each goes on at exactly the next
+/// record that was restored.
 ///
 /// # Errors
 /// The target refuses.
 pub(super) async fn commit(
     cluster: &WireCluster,
     topic: &str,
-    groups: &BTreeMap<String, BTreeMap<i32, i64>>,
+    groups: &CommittedBefore<'_>,
     tables: &BTreeMap<i32, Translation>,
     listener: &RestoreListener,
 ) -> Result<(), RestoreError> {
     for (group, committed) in groups {
         let offsets: BTreeMap<i32, (i64, Option<String>)> = committed
             .iter()
-            .filter_map(|(partition, offset)| Some((*partition, (tables.get(partition)?.position(*offset), None))))
+            .filter_map(|(partition, before)| {
+                let position = tables.get(partition)?.position(before.offset);
+                Some((*partition, (position, before.metadata.clone())))
+            })
             .collect();
         if offsets.is_empty() {
             continue;
@@ -79,7 +76,7 @@ pub(super) async fn commit(
         let during = RestoreError::wire(format!("committing the offsets of group `{group}`"));
         commit::offsets(cluster, group, topic, &offsets).await.map_err(during)?;
         let partitions = offsets.len();
-        listener.tell(RestoreEvent::Committed { group: group.clone(), topic: topic.to_owned(), partitions });
+        listener.tell(RestoreEvent::Committed { group: (*group).to_owned(), topic: topic.to_owned(), partitions });
     }
     Ok(())
 }

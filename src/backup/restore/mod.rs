@@ -339,7 +339,7 @@ impl Restore<'_> {
         }
         let groups = groups::of_topic(manifest, &wanted.source.name, &request.groups);
         groups::commit(cluster, wanted.name, &groups, tables, listener).await?;
-        state.groups = groups.into_keys().collect();
+        state.groups = groups.into_keys().map(str::to_owned).collect();
         state.complete = true;
         Ok(())
     }

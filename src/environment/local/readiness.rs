@@ -4,7 +4,9 @@ use super::procfs::listens_on;
 use super::service::LocalService;
 use crate::environment::{EnvironmentError, EnvironmentResult};
 use crate::ground::causes;
+use crate::moment::poll;
 use crate::wire::{WireError, probe};
+use std::ops::ControlFlow::{Break, Continue};
 use std::time::{Duration, Instant};
 
 /// Between two questions.
@@ -164,14 +166,12 @@ pub(super) async fn seen_by(
 ) -> EnvironmentResult<()> {
     let deadline = Instant::now() + timeout;
     for port in others {
-        while let Ok(view) = probe::view(*port, PATIENCE).await {
-            if view.brokers.contains(&id) {
-                break;
-            }
-            if Instant::now() >= deadline {
-                return Err(service.not_ready("the other brokers see it fenced".to_owned()));
-            }
-            tokio::time::sleep(INTERVAL).await;
+        let unfenced = poll(INTERVAL, deadline.saturating_duration_since(Instant::now()), || async {
+            let sees_it = probe::view(*port, PATIENCE).await.map_or(true, |view| view.brokers.contains(&id));
+            Ok::<_, EnvironmentError>(if sees_it { Break(()) } else { Continue(()) })
+        });
+        if unfenced.await?.is_continue() {
+            return Err(service.not_ready("the other brokers see it fenced".to_owned()));
         }
     }
     Ok(())
@@ -182,15 +182,12 @@ pub(super) async fn seen_by(
 /// # Errors
 /// [`EnvironmentError::NotReady`] after `timeout`.
 pub(super) async fn warm_up_groups(service: &LocalService, port: u16, timeout: Duration) -> EnvironmentResult<()> {
-    let deadline = Instant::now() + timeout;
-    loop {
-        let reason = match probe::coordinator(port, "kscen-warm-up", PATIENCE).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error.in_full(),
-        };
-        if Instant::now() >= deadline {
-            return Err(service.not_ready(reason));
-        }
-        tokio::time::sleep(INTERVAL).await;
+    let answered = poll(INTERVAL, timeout, || async {
+        let answer = probe::coordinator(port, "kscen-warm-up", PATIENCE).await;
+        Ok::<_, EnvironmentError>(answer.map_or_else(|error| Continue(error.in_full()), |_| Break(())))
+    });
+    match answered.await? {
+        Break(()) => Ok(()),
+        Continue(reason) => Err(service.not_ready(reason)),
     }
 }

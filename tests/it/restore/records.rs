@@ -87,10 +87,14 @@ pub(super) fn read(reader: &BaseConsumer, topic: &str, partition: i32, from: Off
     found
 }
 
-/// Which record a group reads next, by what it has committed.
-pub(super) fn next_of(properties: &Properties, group: &str, topic: &str) -> (i64, Option<Vec<u8>>) {
+/// Which record a group reads next, by what it has committed, and the text that it committed with it.
+pub(super) fn next_of(properties: &Properties, group: &str, topic: &str) -> (i64, Option<Vec<u8>>, String) {
     let reader = reader(properties, group);
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition(topic, 0);
+    let committed = reader.committed_offsets(asked, LONG).expect("committed offsets");
+    let text = committed.find_partition(topic, 0).expect("of the partition").metadata().to_owned();
     let found = read(&reader, topic, 0, Offset::Stored, 1);
     let message = found.first().expect("a record");
-    (message.timestamp().to_millis().expect("a time"), message.payload().map(<[u8]>::to_vec))
+    (message.timestamp().to_millis().expect("a time"), message.payload().map(<[u8]>::to_vec), text)
 }
