@@ -26,8 +26,11 @@ pub struct ConditionDifference {
     pub after: Vec<String>,
 }
 
-/// Facts that are different in every run and say nothing about its figures.
-const VOLATILE: [&str; 2] = ["cluster id", "log directory kafka-"];
+/// Whether a fact is different in every run and says nothing about its figures: an id, where the log of a service lies.
+fn is_the_runs_own(fact: &str) -> bool {
+    fact == "cluster id" || fact.strip_prefix("log directory ").is_some_and(|of| of != "limit")
+}
+
 /// The order of what is the same for all steps; settings follow.
 const FIRST: [&str; 8] =
     ["Kafka", "brokers", "environment", "kscen", "processor", "CPUs", "memory", "operating system"];
@@ -87,8 +90,7 @@ fn common(record: &Record) -> Vec<(String, String)> {
         let facts = environment.facts.iter();
         // What brokers really have follows; their settings here are what they were given.
         let given = |name: &str| name.starts_with("broker ") && !record.broker_config.is_empty();
-        let facts =
-            facts.filter(|(name, _)| !given(name) && !VOLATILE.iter().any(|volatile| name.starts_with(volatile)));
+        let facts = facts.filter(|(name, _)| !given(name) && !is_the_runs_own(name));
         found.extend(facts.map(|(name, value)| (name.clone(), value.clone())));
     }
     let settings = record.broker_config.values().flatten();
@@ -133,6 +135,7 @@ mod tests {
         }
         let environment = record.environment.as_mut().expect("an environment");
         environment.facts.insert("cluster id".to_owned(), "another".to_owned());
+        environment.facts.insert("log directory controller-1".to_owned(), "elsewhere".to_owned());
         let sides = |before: &StoredResult, after: &StoredResult| {
             differences([("a.yaml", before)], [("a.yaml", after)])
                 .into_iter()
