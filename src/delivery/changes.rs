@@ -80,9 +80,9 @@ async fn basis(
     let packed = match rows {
         _ if shown != changes => Err(NotStored::Secret),
         // Other steps go on while hundreds of thousands of rows are packed.
-        Ok(rows) => tokio::task::spawn_blocking(move || PackedRows::of(&rows, &redactor))
-            .await
-            .map_err(|error| StepError::broken("account", format!("its rows cannot be packed: {error}")))?,
+        Ok(rows) => tokio::task::spawn_blocking(move || PackedRows::of(&rows, &redactor)).await.map_err(|error| {
+            StepError::broken("account", format!("its rows cannot be packed: {error}")).because(error)
+        })?,
         Err(why) => Err(why),
     };
     let basis = match packed {
@@ -287,6 +287,7 @@ impl Evidence<'_> {
         read.await
             .map_err(|error| {
                 StepError::broken("account", format!("what the database committed cannot be read: {error}"))
+                    .because(error)
             })?
             .ok_or_else(|| {
                 StepError::broken(

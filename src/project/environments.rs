@@ -53,8 +53,8 @@ pub struct EnvironmentEntry {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Common {
-    /// What may be done there, and nothing else; where it is absent, everything in a `local`, `docker` or `mock` environment, and
-    /// nothing in a `remote` one.
+    /// What may be done there, and nothing else. Where it is absent, the kind of the environment decides: everything where kscen
+    /// brings the services up itself or for development, nothing on somebody else's cluster.
     #[serde(default)]
     pub allow: Option<Vec<Grant>>,
     /// How Kafka is reached.

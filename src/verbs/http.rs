@@ -1,6 +1,7 @@
 //! The verb `http`.
 
 use crate::environment::Grant;
+use crate::ground::causes;
 use crate::scenario::units::Length;
 use crate::text::{Problem, short};
 use crate::verb::{CheckContext, Scope, Step, StepContext, StepError, StepOutcome};
@@ -117,9 +118,8 @@ impl Step for Http {
 impl Http {
     async fn answer(&self, patience: Duration) -> Result<(u16, String), StepError> {
         let broken = |error: reqwest::Error| {
-            // reqwest hides the cause, which is what a person needs to know.
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            StepError::broken("http", format!("{error}{cause}")).at("/url")
+            // reqwest hides the causes, which are what a person needs to know.
+            StepError::broken("http", causes(&error)).because(error).at("/url")
         };
         let client = reqwest::Client::builder().timeout(patience).build().map_err(broken)?;
         let method = match self.method {

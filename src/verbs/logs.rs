@@ -58,8 +58,9 @@ impl Step for Logs {
         let text: String = lines.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect();
         // A file of its own does not pass the recorder.
         let text = cx.run.recorder.redactor().text(&text).into_owned();
-        private::replace(&file, |writer| writer.write_all(text.as_bytes()))
-            .map_err(|error| StepError::broken("write", format!("{} cannot be written: {error}", file.display())))?;
+        private::replace(&file, |writer| writer.write_all(text.as_bytes())).map_err(|error| {
+            StepError::broken("write", format!("{} cannot be written: {error}", file.display())).because(error)
+        })?;
         let details = json!({ "file": file.file_name().map(|name| name.to_string_lossy()), "lines": lines.len() });
         let excerpt = LogExcerpt { source: service, reason: format!("kept by {}", cx.id), lines };
         cx.run.recorder.emit(EventKind::Log { excerpt });

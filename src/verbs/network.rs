@@ -54,7 +54,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Cut off both ways: all that every environment with hands on its services can do.
+    /// Cut off both ways: what every environment can do that controls its services.
     fn is_plain(&self) -> bool {
         self.fault == NetworkWay::Cut && self.direction == Direction::Both
     }

@@ -88,9 +88,12 @@ impl Step for Program {
         let variables = surroundings(cx).into_iter().chain(self.env.clone()).collect();
         let stop_within = self.stop_within.map_or(STOP, |length| length.0);
         let program = UnderTest::new(&self.command, variables, self.ready.clone(), stop_within)
-            .map_err(|error| StepError::broken("program", error.to_string()))?;
+            .map_err(|error| StepError::broken("program", error.to_string()).because(error))?;
         let program = Arc::new(program);
-        program.begin().await.map_err(|error| StepError::broken("program", error.to_string()).at("/command/0"))?;
+        program
+            .begin()
+            .await
+            .map_err(|error| StepError::broken("program", error.to_string()).because(error).at("/command/0"))?;
         cx.show(Live::Program(program.clone()));
         let result = self.follow(&program, cx).await;
         if result.is_err() {

@@ -164,7 +164,7 @@ impl Run {
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         let child = command.spawn().map_err(|error| {
-            StepError::broken("run", format!("`{program}` cannot be started: {error}")).at("/command/0")
+            StepError::broken("run", format!("`{program}` cannot be started: {error}")).because(error).at("/command/0")
         })?;
         let family = Family::new(child.id(), mark);
         Ok((child, family))

@@ -339,6 +339,7 @@ async fn watch(database: &Database, cx: &mut StepContext) -> Result<(), StepErro
             "account",
             format!("what the database commits cannot be read: {error}"),
         )
+        .because(error)
         .help(
             "kscen reads the log through a replication slot: PostgreSQL needs `wal_level = logical` and a free slot",
         )),

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A broker to whose advertised address no connection comes about.
+/// A broker to whose advertised address no connection can be made.
 #[derive(Debug)]
 pub struct AdvertisedFault {
     /// Its node id.

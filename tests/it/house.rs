@@ -138,6 +138,7 @@ const HELPERS: &[(&str, &str)] = &[
     ("poisoned.into_inner", "ground::lock or ground::unpoisoned"),
     ("{ \"\" } else { \"s\" }", "ground::plural"),
     ("= error.source();", "ground::causes, ground::cause or ground::innermost"),
+    ("Error::source(&", "ground::causes, ground::cause or ground::innermost"),
 ];
 
 #[test]

@@ -1,7 +1,7 @@
 //! The rooms of the source and their order: each may use what stands above it in this list, and nothing below.
 
 use crate::goldens::{files, root};
-use crate::source::Source;
+use crate::source::{Source, below_src, is_test, productive};
 
 /// From the bottom of the house to its top. `docs/architecture.md` explains each.
 const ROOMS: &[&str] = &[
@@ -58,9 +58,17 @@ fn upward(source: &Source) -> Vec<String> {
         let room = room(&file.path);
         let own = level(room);
         assert!(own.is_some(), "src/{room} is not in the order of the rooms, in tests/it/layers.rs");
-        for name in file.names.iter().filter(|name| name.path.first().is_some_and(|used| !is_below(used, own))) {
-            let above = &name.path[0];
-            found.push(format!("src/{}:{}: `{room}` uses `{above}`, which stands above it", file.path, name.line));
+        for (line, form) in &file.hidden {
+            found.push(format!("src/{}:{line}: `{form}` hides what `{room}` uses", file.path));
+        }
+        for name in &file.names {
+            let at = format!("src/{}:{}: `{room}` uses", file.path, name.line);
+            match name.path.first() {
+                // By a star or another name for the crate, everything can be reached.
+                None => found.push(format!("{at} the whole crate")),
+                Some(used) if !is_below(used, own) => found.push(format!("{at} `{used}`, which stands above it")),
+                Some(_) => {}
+            }
         }
     }
     found
@@ -86,6 +94,44 @@ fn a_line_that_looks_up_is_found() {
     assert_eq!(lines("judge/x.rs"), above("judge", &["execute", "Exit", "cli"]));
     assert_eq!(lines("text/x.rs"), above("text", &["execute", "record", "Exit", "cli"]));
     assert_eq!(lines("cli/x.rs"), above("cli", &["Exit"]));
+}
+
+#[test]
+fn a_line_that_hides_where_it_looks_is_found() {
+    for line in [
+        "use crate::*;",
+        "use super::*;",
+        "use crate as house;",
+        "extern crate self as house;",
+        "use self::super::super::cli::Exit;",
+        "#[serde(serialize_with = \"crate::report::f\")]",
+        "#[path = \"../cli/exit.rs\"]\nmod exit;",
+        "macro_rules! m { ($room:ident) => { crate::$room::f() } }",
+    ] {
+        let file = if line.starts_with("use super") { "text.rs" } else { "text/x.rs" };
+        assert_eq!(upward(&Source::of(vec![(file.to_owned(), format!("{line}\n"))])).len(), 1, "{line}");
+    }
+}
+
+/// What [`is_test`] leaves out is compiled for tests alone.
+#[test]
+fn files_of_tests_are_declared_as_such() {
+    let sources = files("src", "rs");
+    let undeclared: Vec<String> = sources
+        .iter()
+        .map(|file| below_src(file))
+        .filter(|path| is_test(path))
+        .filter_map(|path| {
+            let name = path.trim_end_matches("/mod.rs").trim_end_matches(".rs");
+            let (folder, name) = name.rsplit_once('/').unwrap_or(("", name));
+            let above = [format!("{folder}/mod.rs"), format!("{folder}.rs"), "lib.rs".to_owned()];
+            let parent = above.iter().find(|file| root().join("src").join(file).is_file())?;
+            let text = std::fs::read_to_string(root().join("src").join(parent)).expect("a source file");
+            let declared = |line: &str| line.trim_end().ends_with(&format!("mod {name};"));
+            (!is_test(parent) && productive(&text).lines().any(declared)).then_some(path)
+        })
+        .collect();
+    assert!(undeclared.is_empty(), "without `#[cfg(test)]`: {undeclared:?}");
 }
 
 /// Longer files want a cut along the domain.

@@ -96,6 +96,8 @@ fn the_pages_can_be_followed() {
             let lines = text(table).lines().filter(|found| found.trim().starts_with(line)).count();
             assert_eq!(lines, usize::from(is_about_verbs), "{page}: {table}");
         }
+        let explained = text("docs/diagnostics.md").contains("\n## `cannot-on-process`\n");
+        assert_eq!(explained, !is_about_verbs, "every code has a section");
         assert_eq!(
             copy.path().join("scenarios/stutter.yaml").is_file(),
             is_about_verbs,

@@ -97,6 +97,10 @@ fn pattern(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a pattern")
 }
 
+/// A path in quotes, as attributes of derived code have them: `#[serde(with = "crate::a")]`. It names what a path without quotes names.
+static QUOTED: LazyLock<Regex> = LazyLock::new(|| pattern(r#""((?:crate|self|super)(?:::\w+)+)""#));
+/// What names an item past the paths that can be followed.
+static HIDDEN: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bextern\s+crate\b|#\[path\b|\bcrate::\s*\$"));
 /// The places in `pub(in …)`, which name no item.
 static PLACE: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bpub\(in [^)]*\)"));
 static CLAUSE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(\bpub(?:\([a-z]+\))? )?\buse ([^;]+);"));
@@ -150,6 +154,8 @@ pub struct SourceFile {
     pub path: String,
     /// What it takes from others.
     pub names: Vec<Name>,
+    /// What it has that hides from whom it takes something, with its line.
+    pub hidden: Vec<(usize, String)>,
 }
 
 /// All files of the library and what they take of each other.
@@ -180,8 +186,9 @@ impl Source {
         let modules: BTreeMap<Vec<String>, usize> =
             texts.iter().enumerate().map(|(index, (path, _))| (module(path), index)).collect();
         let parse = |(path, text): &(String, String)| {
-            let names = names(&productive(text), &module(path), &modules);
-            SourceFile { path: path.clone(), names }
+            let text = productive(text);
+            let names = names(&QUOTED.replace_all(&text, " $1 "), &module(path), &modules);
+            SourceFile { path: path.clone(), names, hidden: hidden(&code(&text)) }
         };
         Self { files: texts.iter().map(parse).collect(), modules }
     }
@@ -220,6 +227,15 @@ impl Source {
         };
         self.files.iter().enumerate().map(used).collect()
     }
+}
+
+/// The forms that hide what is named, with their lines.
+fn hidden(code: &str) -> Vec<(usize, String)> {
+    let on = |(index, line): (usize, &str)| {
+        let found = HIDDEN.find_iter(line).filter_map(Result::ok);
+        found.map(|found| (index + 1, found.as_str().to_owned())).collect::<Vec<_>>()
+    };
+    code.lines().enumerate().flat_map(on).collect()
 }
 
 /// The module that a file is.
@@ -308,6 +324,9 @@ fn grow(tree: &str, stem: &[String], leaves: &mut Vec<(Vec<String>, Option<Strin
 
 /// A path as seen from a module, as one below the crate; `None` where it leads to another crate.
 fn whole(path: &[String], module: &[String], modules: &BTreeMap<Vec<String>, usize>) -> Option<Vec<String>> {
+    // `self::super` is `super`.
+    let path =
+        path.strip_prefix(&["self".to_owned()]).filter(|rest| rest.starts_with(&["super".to_owned()])).unwrap_or(path);
     let first = path.first()?.as_str();
     let up = path.iter().take_while(|part| *part == "super").count();
     let joined = |stem: &[String], rest: &[String]| Some(stem.iter().chain(rest).cloned().collect::<Vec<String>>());

@@ -103,9 +103,11 @@ async fn prepare(
 ) -> EnvironmentResult<(LocalStack, UnixListener, WantedStack, Place, Claim)> {
     let failed = |what: &str, error: io::Error| EnvironmentError::caused(what, error);
     let mut line = String::new();
-    io::BufReader::new(input).read_line(&mut line).map_err(|error| failed("cannot read what is wanted", error))?;
-    let wanted: WantedStack =
-        serde_json::from_str(&line).map_err(|error| failed("cannot read what is wanted", error.into()))?;
+    io::BufReader::new(input)
+        .read_line(&mut line)
+        .map_err(|error| failed("cannot read the description of the stack to start", error))?;
+    let wanted: WantedStack = serde_json::from_str(&line)
+        .map_err(|error| failed("cannot read the description of the stack to start", error.into()))?;
     let place = Place::named(name)?;
     let claim = exclusive(&place.socket).await.map_err(|error| failed("cannot claim the stack", error))?;
     let claim = claim.ok_or_else(|| EnvironmentError::failed(format!("the stack `{name}` is running already")))?;

@@ -40,7 +40,7 @@ async fn let_in(endpoints: &Endpoints) -> EnvironmentResult<()> {
     }
 }
 
-/// A cluster that kscen did not start and has no hands on.
+/// A cluster that kscen did not start, and whose processes it does not control.
 pub struct RemoteCluster {
     name: String,
     endpoints: Endpoints,

@@ -64,7 +64,7 @@ fn explain(error: &WireError, manner: Manner) -> Finding {
                 "the name is not known to this machine",
                 "check `kafka.bootstrap` of this environment in kscen.yaml, and the name service",
             ),
-            _ => finding("no connection comes about", "check `kafka.bootstrap` of this environment, and firewalls"),
+            _ => finding("a connection cannot be made", "check `kafka.bootstrap` of this environment, and firewalls"),
         },
         WireError::Timeout { .. } => finding(
             "nobody answers",
@@ -125,7 +125,7 @@ fn of_tls(said: &str) -> Finding {
         finding("their certificate is not valid yet", "check the clocks of both machines")
     } else if says(&["self-signed", "self signed", "local issuer", "issuer certificate", "first certificate"]) {
         finding(
-            "their certificate is signed by nobody that this client trusts",
+            "their certificate is signed by an authority that this client does not trust",
             format!("set `ssl.ca.location` in {CONFIG} to the certificate of their authority"),
         )
     } else if says(&["wrong version number", "unknown protocol", "record layer failure", "packet length too long"]) {
@@ -138,7 +138,7 @@ fn of_tls(said: &str) -> Finding {
     } else if says(&["protocol version", "unsupported protocol", "no protocols available"]) {
         finding("they speak other versions of TLS", "enable TLS 1.2 or 1.3 on the brokers (`ssl.enabled.protocols`)")
     } else {
-        finding("no TLS session comes about", format!("check `ssl.*` and `security.protocol` in {CONFIG}"))
+        finding("the TLS handshake fails", format!("check `ssl.*` and `security.protocol` in {CONFIG}"))
     }
 }
 
@@ -197,9 +197,12 @@ mod tests {
             ("certificate verify failed: (certificate has expired)", "has expired"),
             (
                 "certificate verify failed: (self-signed certificate in certificate chain)",
-                "nobody that this client trusts",
+                "an authority that this client does not trust",
             ),
-            ("certificate verify failed: (unable to get local issuer certificate)", "nobody that this client trusts"),
+            (
+                "certificate verify failed: (unable to get local issuer certificate)",
+                "an authority that this client does not trust",
+            ),
             ("ssl3_get_record:wrong version number", "no TLS there"),
             ("ssl3_read_bytes:sslv3 alert bad certificate", "certificate of the client"),
             ("ssl3_read_bytes:tlsv1 alert protocol version", "other versions"),

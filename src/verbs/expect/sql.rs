@@ -61,10 +61,9 @@ impl SqlSubject {
             let session = database.connect_within(PATIENCE).await?;
             session.query(&self.query).await
         };
-        let result = cx
-            .unless_stopped(query)
-            .await?
-            .map_err(|error| StepError::broken("sql", error.to_string()).at(format!("{pointer}/query")))?;
+        let result = cx.unless_stopped(query).await?.map_err(|error| {
+            StepError::broken("sql", error.to_string()).because(error).at(format!("{pointer}/query"))
+        })?;
         let mut checked = Vec::new();
         let subject =
             |what: &str| format!("sql {what} of `{}`", self.query.split_whitespace().collect::<Vec<_>>().join(" "));

@@ -53,7 +53,7 @@ impl Produce {
         let books: Vec<Arc<SenderBooks>> = job.books();
         super::note_topic(cx, &self.topic, &books).await;
         cx.show(Live::Sender(Arc::new(super::Sender::new(&job, self.topic.clone()))));
-        job.start(cx.run.clock).map_err(|error| StepError::broken("start-load", error.to_string()))?;
+        job.start(cx.run.clock).map_err(|error| StepError::broken("start-load", error.to_string()).because(error))?;
         let mut stopped = false;
         tokio::select! {
             () = live.finished() => {}
@@ -63,7 +63,7 @@ impl Produce {
             }
         }
         let joined = tokio::task::spawn_blocking(move || ProduceJob::join(job)).await;
-        let (report, _) = joined.map_err(|error| StepError::broken("defect", error.to_string()))?;
+        let (report, _) = joined.map_err(|error| StepError::broken("defect", error.to_string()).because(error))?;
         match report.fatal.clone() {
             _ if stopped => Err(StepError::interrupted()),
             Some(fatal) => Err(super::ended(fatal)),

@@ -75,7 +75,8 @@ impl Wanted<'_> {
     }
 
     fn failed(&self, error: &KafkaFailure) -> StepError {
-        let failed = StepError::broken("create-topic", format!("topic `{}`: {error}", self.name));
+        let failed =
+            StepError::broken("create-topic", format!("topic `{}`: {error}", self.name)).because(error.clone());
         failed.help(if is_denied(error) {
             format!(
                 "the principal needs CREATE on Topic `{}` or on Cluster `kafka-cluster`; docs/acls.md lists what each verb needs",
