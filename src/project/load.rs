@@ -2,6 +2,7 @@
 
 use super::credentials::redactor;
 use super::environments::{Common, EnvironmentEntry, ProjectFile, kind_names};
+use super::serving::ServeSettings;
 use super::veil::Veil;
 use crate::environment::{AnyKind, Endpoints, Grant, Site, builtin};
 use crate::ground::trust::distrust;
@@ -36,6 +37,10 @@ pub struct Project {
     pub kind: Arc<dyn AnyKind>,
     /// Whether commands are forbidden, whatever the environment grants.
     pub no_run: bool,
+    /// The names of all environments, the built-in one included.
+    pub names: BTreeSet<String>,
+    /// How `kscen serve` runs; the usual way where the file does not say.
+    pub serve: ServeSettings,
     /// Hides the credentials of its environments.
     hidden: Redactor,
 }
@@ -93,8 +98,9 @@ impl Project {
             .unwrap_or(builtin().0)
             .to_owned();
         let mut value = document.value.clone();
-        if let Some(entry) = value.pointer_mut(&format!("/environments/{chosen}")) {
-            let place = origin.at(&format!("/environments/{chosen}"));
+        for pointer in [format!("/environments/{chosen}"), "/serve".to_owned()] {
+            let Some(entry) = value.pointer_mut(&pointer) else { continue };
+            let place = origin.at(&pointer);
             if bindings.check(entry, &place, None, &mut problems)
                 && let Ok(resolved) = bindings.resolve_static(entry)
             {
@@ -158,7 +164,9 @@ impl Project {
             return Err(problem("missing-key", format!("`{name}` needs `kafka: {{ bootstrap: … }}`"), ""));
         }
         let root = origin.map(|_| std::fs::canonicalize(&folder).unwrap_or_else(|_| folder.clone()));
-        Ok(Self { folder, root, name, entry, kind, no_run: false, hidden })
+        let names = file.environments.into_keys().chain([built_in.to_owned()]).collect();
+        let serve = file.serve.unwrap_or_default();
+        Ok(Self { folder, root, name, entry, kind, no_run: false, names, serve, hidden })
     }
 
     /// The chosen environment, as its kind sees it.

@@ -2,11 +2,31 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `service.rs` | what every part shares: settings, jobs, archives, clusters, tokens |
 //! | `start.rs` | the service from its settings to its end |
-//! | `listen.rs` | connections: TLS, limits, time limits |
-//! | `http/` | the API: one file for each group of paths, problems, OpenAPI |
+//! | `service.rs` | what every part shares |
+//! | `listen.rs` | connections: TLS, how many, how slow |
+//! | `http/` | the API |
 //! | `jobs/` | jobs, on disk and at work |
 //! | `work/` | the kinds of jobs, a file each |
-//! | `archives.rs`, `clusters.rs` | what may be named: archives below one root, environments |
-//! | `tokens.rs`, `audit.rs`, `metrics.rs` | who may do what; who did what; figures for Prometheus |
+//! | `archives.rs`, `verified.rs`, `clusters.rs` | what may be named: archives below one root, environments |
+//! | `state.rs` | documents that are whole and synced; damaged ones set aside |
+//! | `tokens.rs`, `audit.rs`, `metrics.rs`, `problem.rs` | who may do what; who did what; figures; what is refused, and why |
+
+mod archives;
+mod aside;
+mod audit;
+mod clusters;
+mod http;
+mod jobs;
+mod listen;
+mod metrics;
+mod problem;
+mod service;
+mod start;
+mod state;
+mod tokens;
+mod verified;
+mod work;
+
+pub use start::Serving;
+pub use tokens::{NewToken, TokenScope};

@@ -72,6 +72,9 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("plan/bindings.rs", &["run"], "the root of `${run.id}`"),
     ("report/", &["run"], "the heading of a run's id"),
     ("cli/", &["run", "topic"], "nouns that are counted"),
+    ("serve/jobs/kind.rs", &["backup", "restore", "verify"], "kinds of jobs, in paths and filters"),
+    ("serve/tokens.rs", &["backup", "restore", "delete"], "the scopes of tokens"),
+    ("serve/http/openapi.rs", &["backup", "restore", "verify", "delete"], "operations, scopes and methods"),
     ("verbs/expect", &["topic", "connector", "sql"], "keys of `expect`"),
     ("verbs/restore.rs", &["topic"], "a key of its details"),
 ];

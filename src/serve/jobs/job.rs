@@ -1,104 +1,15 @@
-//! A job: what was asked for, and what has become of it.
+//! A job as the API shows it.
 
+use super::kind::{JobKind, JobState};
+use super::outcome::{JobProblem, JobProgress};
 use crate::serve::work::JobRequest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
-/// What kind of work a job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum JobKind {
-    /// Topics into an archive.
-    Backup,
-    /// Topics from an archive.
-    Restore,
-    /// An archive, or what was restored from it, is checked.
-    Verify,
-}
+/// So many messages of a job are kept.
+const MOST_MESSAGES: usize = 100;
 
-impl JobKind {
-    /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Backup, Self::Restore, Self::Verify];
-
-    /// The word in paths, filters and metrics.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Backup => "backup",
-            Self::Restore => "restore",
-            Self::Verify => "verify",
-        }
-    }
-}
-
-impl fmt::Display for JobKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-/// How far a job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum JobState {
-    /// It waits for its turn.
-    Queued,
-    /// It is at work.
-    Running,
-    /// What it has written is checked.
-    Verifying,
-    /// Everything that was asked for is done, and what was to be checked is right.
-    Succeeded,
-    /// It has come to its end, and something is missing: see `messages`.
-    Partial,
-    /// It could not be done, or a check has found something wrong: see `problem`.
-    Failed,
-    /// Somebody has cancelled it. What it has written so far stays.
-    Cancelled,
-    /// The service was stopped meanwhile: it goes on when the service does.
-    Interrupted,
-}
-
-impl JobState {
-    /// Every state.
-    pub const ALL: [Self; 8] = [
-        Self::Queued,
-        Self::Running,
-        Self::Verifying,
-        Self::Succeeded,
-        Self::Partial,
-        Self::Failed,
-        Self::Cancelled,
-        Self::Interrupted,
-    ];
-
-    /// Whether nothing more will become of it.
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Partial | Self::Failed | Self::Cancelled)
-    }
-
-    /// The word in filters and metrics.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Verifying => "verifying",
-            Self::Succeeded => "succeeded",
-            Self::Partial => "partial",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
-
-impl fmt::Display for JobState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-/// A job as the API shows it. Times are in ms since the epoch.
+/// A job. Times are in ms since the epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Job {
     /// What tells it from others. Later jobs have greater ones.
@@ -128,11 +39,11 @@ pub struct Job {
     /// When it came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<i64>,
-    /// How often it was begun: more than once where the service was stopped meanwhile.
+    /// How often it was begun: more than once where the service ended meanwhile.
     pub attempts: u32,
-    /// How far it is, of all attempts together.
+    /// How far this attempt is.
     pub progress: JobProgress,
-    /// What the user should know: what is missing, what differs, what was noted. At most 100.
+    /// What the user should know: what is missing, what differs, what was noted. The first hundred.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<String>,
     /// Why it failed.
@@ -143,25 +54,33 @@ pub struct Job {
     pub result: Option<serde_json::Value>,
 }
 
-/// How far a job is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct JobProgress {
-    /// Records that were read or written.
-    pub records: u64,
-    /// Bytes that were read or written.
-    pub bytes: u64,
-    /// How many records, or offsets of a backup, there are in all, once that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub total: Option<u64>,
-}
+impl Job {
+    /// A new one, which waits.
+    pub(super) fn new(id: String, cluster: String, request: JobRequest, submitted: i64) -> Self {
+        Self {
+            id,
+            kind: request.kind(),
+            state: JobState::Queued,
+            cluster,
+            archive: request.archive().map(str::to_owned),
+            request,
+            by: None,
+            schedule: None,
+            submitted,
+            started: None,
+            ended: None,
+            attempts: 0,
+            progress: JobProgress::default(),
+            messages: Vec::new(),
+            problem: None,
+            result: None,
+        }
+    }
 
-/// Why a job failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct JobProblem {
-    /// What is wrong, and where.
-    pub reason: String,
-    /// What to do about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<String>,
+    /// Adds a message, unless it is there already or there are enough.
+    pub(super) fn tell(&mut self, message: &str) {
+        if self.messages.len() < MOST_MESSAGES && !self.messages.iter().any(|known| known == message) {
+            self.messages.push(message.to_owned());
+        }
+    }
 }
