@@ -1,6 +1,7 @@
 //! Finds and reads `kscen.yaml`.
 
 use super::credentials::redactor;
+use super::schedules;
 use super::environments::{Common, EnvironmentEntry, ProjectFile, kind_names};
 use super::serving::ServeSettings;
 use super::veil::Veil;
@@ -114,6 +115,10 @@ impl Project {
             let pointer = format!("/{}", error.path().to_string().replace('.', "/"));
             vec![Problem::new("bad-value", error.inner().to_string()).at(origin.place(&pointer))]
         })?;
+        let problems = misscheduled(&file, &origin);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         let hidden = credentials(&document.value, &file.environments);
         Self::choose(file, folder, environment, Some(&origin), hidden)
@@ -210,6 +215,16 @@ impl Project {
             kafka_ui: url(&self.entry.common.kafka_ui),
         }
     }
+}
+
+/// What is wrong with scheduled backups: they may name the clusters that the service may.
+fn misscheduled(file: &ProjectFile, origin: &Origin) -> Vec<Problem> {
+    let Some(serve) = &file.serve else { return Vec::new() };
+    let clusters = || match &serve.clusters {
+        Some(only) => only.iter().map(String::as_str).collect(),
+        None => file.environments.keys().map(String::as_str).chain([builtin().0]).collect(),
+    };
+    schedules::faults(&serve.backups, &origin.at("/serve/backups"), clusters)
 }
 
 /// Hides the credentials of environments: of the chosen one, which is resolved, and of the others as far as they can be.

@@ -1,5 +1,6 @@
 //! `serve:` in `kscen.yaml`: how `kscen serve` runs.
 
+use super::schedules::ScheduledBackup;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ pub struct ServeSettings {
     pub encrypt_to: Vec<String>,
     /// Files with age identities, which open encrypted archives.
     pub identity: Vec<PathBuf>,
+    /// Backups at set times.
+    pub backups: Vec<ScheduledBackup>,
 }
 
 /// The certificate that the service shows.
@@ -57,6 +60,7 @@ impl Default for ServeSettings {
             connections: 256,
             encrypt_to: Vec::new(),
             identity: Vec::new(),
+            backups: Vec::new(),
         }
     }
 }

@@ -8,19 +8,24 @@
 //! | `http/` | the API |
 //! | `jobs/` | jobs, on disk and at work |
 //! | `work/` | the kinds of jobs, a file each |
+//! | `schedule/` | backups at set times |
+//! | `page/` | the page for people |
 //! | `archives.rs`, `verified.rs`, `clusters.rs` | what may be named: archives below one root, environments |
 //! | `state.rs` | documents that are whole and synced; damaged ones set aside |
-//! | `tokens.rs`, `audit.rs`, `metrics.rs`, `problem.rs` | who may do what; who did what; figures; what is refused, and why |
+//! | `tokens.rs`, `audit.rs`, `metrics.rs`, `exported.rs`, `problem.rs` | who may do what; who did what; figures, and all of them; what is refused, and why |
 
 mod archives;
 mod aside;
 mod audit;
 mod clusters;
+mod exported;
 mod http;
 mod jobs;
 mod listen;
 mod metrics;
+mod page;
 mod problem;
+mod schedule;
 mod service;
 mod start;
 mod state;

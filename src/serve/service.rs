@@ -6,6 +6,7 @@ use super::audit::Audit;
 use super::jobs::{Job, JobAsked, JobFilter, JobKind, JobState, Jobs, SubmitError, Submitted};
 use super::metrics::Metrics;
 use super::problem::HttpProblem;
+use super::schedule::Schedules;
 use super::state::ServeState;
 use super::tokens::{Caller, Tokens};
 use super::work::{JobRequest, WorkContext};
@@ -34,6 +35,7 @@ pub(super) struct ServiceParts {
     pub(super) state: ServeState,
     pub(super) jobs: Jobs,
     pub(super) context: WorkContext,
+    pub(super) schedules: Schedules,
     pub(super) tokens: Option<Tokens>,
     pub(super) metrics: Metrics,
     pub(super) audit: Audit,
@@ -64,6 +66,11 @@ impl Service {
     /// The archives. Their functions read files: see [`aside`].
     pub fn archives(&self) -> &Archives {
         self.0.context.archives()
+    }
+
+    /// Its schedules.
+    pub fn schedules(&self) -> &Schedules {
+        &self.0.schedules
     }
 
     /// The clusters that may be named.

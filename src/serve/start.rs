@@ -6,6 +6,7 @@ use super::clusters::Clusters;
 use super::jobs::{Jobs, Runner};
 use super::listen::{listen, tls};
 use super::metrics::Metrics;
+use super::schedule::{self, Schedules};
 use super::service::{Service, ServiceParts};
 use super::state::{ServeState, SetAside};
 use super::tokens::Tokens;
@@ -71,6 +72,9 @@ impl Serving {
         let (jobs, mut damaged) = jobs.map_err(|error| wrong(error.to_string(), "see that the folder can be read"))?;
         let (verified, more) = VerifiedArchives::read(state.clone());
         damaged.extend(more);
+        let (schedules, more) = Schedules::read(&settings.backups, state.clone())
+            .map_err(|reason| wrong(reason, "mend `backups` in `serve:` of kscen.yaml"))?;
+        damaged.extend(more);
         let clusters = Clusters::new(folder, project, settings.clusters.as_deref());
         let clusters = clusters.map_err(|reason| wrong(reason, "mend `clusters` in `serve:` of kscen.yaml"))?;
         let archives = Archives::new(&place_of(&settings, project), identities, verified);
@@ -90,6 +94,7 @@ impl Serving {
             state,
             jobs,
             context,
+            schedules,
             tokens,
             metrics,
             audit,
@@ -105,6 +110,7 @@ impl Serving {
         let audit = service.audit().clone();
         audit.write(&AuditEntry::of_service("begun", &url));
         let running = jobs.spawn(runner.run(service.settings().jobs));
+        let keeping = jobs.spawn(schedule::run(service.clone()));
         let router = super::http::router(service.clone());
         let ending = service.clone();
         let listening = listen(listener, tls, router, service);
@@ -113,6 +119,8 @@ impl Serving {
             ending.end();
         };
         tokio::join!(listening, told);
+        // What it was doing is on disk.
+        keeping.abort();
         if tokio::time::timeout(FAREWELL, running).await.is_err() {
             audit.write(&AuditEntry::of_service("ended", "some jobs did not stop in time: the next service goes on with them"));
         } else {

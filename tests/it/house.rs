@@ -73,6 +73,8 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("report/", &["run"], "the heading of a run's id"),
     ("cli/", &["run", "topic"], "nouns that are counted"),
     ("serve/jobs/kind.rs", &["backup", "restore", "verify"], "kinds of jobs, in paths and filters"),
+    ("serve/page/", &["backup", "topic", "verify"], "fields of forms, and nouns that are counted"),
+    ("serve/schedule/work.rs", &["verify"], "a key of a request"),
     ("serve/tokens.rs", &["backup", "restore", "delete"], "the scopes of tokens"),
     ("serve/http/openapi.rs", &["backup", "restore", "verify", "delete"], "operations, scopes and methods"),
     ("verbs/expect", &["topic", "connector", "sql"], "keys of `expect`"),

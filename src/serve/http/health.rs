@@ -2,7 +2,7 @@
 
 use super::observe::Asking;
 use crate::serve::aside::aside;
-use crate::serve::metrics::{MetricsPage, archives, jobs};
+use crate::serve::exported::Exported;
 use crate::serve::problem::HttpProblem;
 use crate::serve::service::Service;
 use crate::serve::tokens::TokenScope;
@@ -32,14 +32,17 @@ pub(super) async fn ready(State(service): State<Service>) -> Result<Json<Health>
 pub(super) async fn metrics(State(service): State<Service>, asking: Asking) -> Result<Response, HttpProblem> {
     asking.may(&[TokenScope::Read])?;
     let text = aside(move || {
-        let mut page = MetricsPage::default();
-        service.metrics().write(&mut page);
-        jobs(&mut page, &service.jobs().counts());
-        // Where archives cannot be listed, everything else is told, and that they are not there is an alert of its own.
-        if let Ok(entries) = service.archives().list() {
-            archives(&mut page, &entries, jiff::Timestamp::now().as_millisecond());
-        }
-        page.text()
+        let now = jiff::Timestamp::now();
+        let archives = service.archives().list().ok();
+        let exported = Exported {
+            metrics: service.metrics(),
+            jobs: &service.jobs().counts(),
+            queue: service.settings().queue,
+            schedules: &service.schedules().list(now),
+            archives: archives.as_deref(),
+            now: now.as_millisecond(),
+        };
+        exported.text()
     });
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     Ok((kind, text.await).into_response())

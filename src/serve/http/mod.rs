@@ -51,5 +51,6 @@ fn paths() -> Vec<(&'static str, MethodRouter<Service>)> {
 /// All that the service answers.
 pub fn router(service: Service) -> Router {
     let api = paths().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
-    api.layer(from_fn_with_state(service.clone(), observe::observe)).with_state(service)
+    let all = api.merge(crate::serve::page::router());
+    all.layer(from_fn_with_state(service.clone(), observe::observe)).with_state(service)
 }

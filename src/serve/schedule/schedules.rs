@@ -33,18 +33,18 @@ pub struct ScheduleStatus {
 }
 
 impl Schedules {
-    /// These, with what is kept of them in the service's state.
+    /// These, with what is kept of them in the service's state; what was damaged there was set aside.
     ///
     /// # Errors
     /// A schedule that cannot be kept, which a project that was loaded has not.
-    pub fn new(backups: &[ScheduledBackup], state: ServeState) -> Result<Self, String> {
+    pub fn read(backups: &[ScheduledBackup], state: ServeState) -> Result<(Self, Vec<SetAside>), String> {
         let entry = |backup: &ScheduledBackup| match backup.timetable() {
             Ok(timetable) => Ok((backup.clone(), timetable)),
             Err(error) => Err(format!("schedule `{}` cannot be kept: {error}", backup.name)),
         };
         let entries = backups.iter().map(entry).collect::<Result<_, String>>()?;
         let (diary, damaged) = Diary::read(state);
-        Ok(Self(Arc::new(Kept { entries, diary, damaged })))
+        Ok((Self(Arc::new(Kept { entries, diary, damaged: damaged.clone() })), damaged))
     }
 
     /// All of them, in the order of the file, as they are at this moment.
