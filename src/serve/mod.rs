@@ -19,6 +19,8 @@ mod clusters;
 mod http;
 mod jobs;
 mod listen;
+#[cfg(test)]
+mod listen_tests;
 mod metrics;
 mod problem;
 mod service;
