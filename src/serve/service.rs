@@ -174,7 +174,7 @@ impl Service {
         }
         let kept = self.0.state.write("ready.json", &json!({ "at": jiff::Timestamp::now().to_string() }));
         kept.map_err(|error| {
-            let problem = HttpProblem::unavailable("state", format!("the state folder: {error}"));
+            let problem = HttpProblem::unavailable("state", format!("{}: {error}", self.state().display()));
             problem.help("no job is taken until it can be written: see that there is room and that it is writable")
         })?;
         folders_at(self.archives().place()).map_err(|reason| HttpProblem::unavailable("archives", reason))?;
