@@ -1,11 +1,11 @@
 //! Removing an archive as a whole.
 
+use super::Archive;
 use super::archive::LABEL;
 use super::archive_error::ArchiveError;
 use super::manifest_name;
 use super::store::Store;
 use super::writer::writing;
-use super::Archive;
 
 /// Removes an archive with everything that lies in its place. Manifests go first, from the oldest on, and the label last: who is
 /// interrupted leaves a whole archive, or one without a manifest, and discards it again.

@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", requires = "scopes", conflicts_with_all = ["listen", "archives", "state", "tokens"])]
     new_token: Option<String>,
     /// What the new token allows: `read`, `backup`, `restore`, `delete`; may be given several times.
-    #[arg(long = "scope", id = "scopes", value_name = "SCOPE", requires = "new_token")]
+    #[arg(long = "scope", value_name = "SCOPE", requires = "new_token")]
     scopes: Vec<TokenScope>,
 }
 
@@ -43,7 +43,8 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         return new_token(name, &args.scopes, output);
     }
     // Jobs compute and wait for disks: requests are answered in other threads.
-    let jobs = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).thread_name("jobs").enable_all().build();
+    let jobs =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).thread_name("jobs").enable_all().build();
     let jobs = match jobs {
         Ok(jobs) => jobs,
         Err(error) => {
@@ -96,7 +97,9 @@ async fn serve(
     jobs: &tokio::runtime::Handle,
     output: &Output,
 ) -> EnvironmentResult<Exit> {
-    let words = &["stopping: jobs stop at a safe point, and the next `kscen serve` goes on with them; press Ctrl-C again to leave at once"];
+    let words = &[
+        "stopping: jobs stop at a safe point, and the next `kscen serve` goes on with them; press Ctrl-C again to leave at once",
+    ];
     let mut interrupt = listen_saying(*output, words).map_err(EnvironmentError::because)?;
     let serving = Serving::begin(project, Path::new("."), settings(args, project)).await?;
     for aside in &serving.damaged {

@@ -303,7 +303,9 @@ mod tests {
             assert!(check_name(name).is_ok(), "{name}");
         }
         let long = "a".repeat(LONGEST + 1);
-        for name in ["", ".", "..", "../a", "a/b", "a\\b", "/a", ".hidden", "-a", "a b", "a\0", "ä", "s3://b/c", "%2e%2e", &long] {
+        for name in [
+            "", ".", "..", "../a", "a/b", "a\\b", "/a", ".hidden", "-a", "a b", "a\0", "ä", "s3://b/c", "%2e%2e", &long,
+        ] {
             let problem = check_name(name).expect_err(name);
             assert_eq!(problem.status, 400, "{name}");
         }

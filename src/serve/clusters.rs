@@ -92,7 +92,8 @@ impl Clusters {
 
 /// The beginning of a name that somebody sent, without control characters.
 pub fn shown(name: &str) -> String {
-    let mut shown: String = name.chars().take(100).map(|letter| if letter.is_control() { '�' } else { letter }).collect();
+    let mut shown: String =
+        name.chars().take(100).map(|letter| if letter.is_control() { '�' } else { letter }).collect();
     if name.chars().nth(100).is_some() {
         shown.push('…');
     }

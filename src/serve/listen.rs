@@ -44,8 +44,8 @@ pub fn tls(certificate: &Path, key: &Path) -> Result<TlsAcceptor, String> {
         return Err(format!("{} can be read by other users (mode {:o}): chmod 600 it", key.display(), mode & 0o7777));
     }
     let (certificates, private) = (read(certificate)?, read(key)?);
-    // Whatever form the key has, what is wanted is PKCS #8.
-    let private = PKey::private_key_from_pem(&private).and_then(|key| key.private_key_to_pem_pkcs8());
+    // Whatever form the key has, what is wanted is PKCS #8. Nobody is asked for a password.
+    let private = PKey::private_key_from_pem_passphrase(&private, b"").and_then(|key| key.private_key_to_pem_pkcs8());
     let private = private.map_err(|_| format!("{} is no private key in PEM without a password", key.display()))?;
     let identity = native_tls::Identity::from_pkcs8(&certificates, &private)
         .map_err(|error| format!("{} is no certificate in PEM of this key: {error}", certificate.display()))?;
@@ -100,7 +100,7 @@ async fn accept(listener: &TcpListener, turns: &Arc<Semaphore>) -> std::io::Resu
 }
 
 /// Answers the requests of a connection.
-async fn answer(
+pub(super) async fn answer(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
     router: Router,

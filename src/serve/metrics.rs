@@ -112,7 +112,11 @@ impl Metrics {
         for (name, help, count) in [
             ("kscen_state_failures_total", "States of jobs that could not be written.", counted.state_failures),
             ("kscen_audit_failures_total", "Lines of the audit log that could not be written.", counted.audit_failures),
-            ("kscen_state_set_aside_total", "Damaged files of the state folder that were set aside.", counted.set_aside),
+            (
+                "kscen_state_set_aside_total",
+                "Damaged files of the state folder that were set aside.",
+                counted.set_aside,
+            ),
         ] {
             page.family(name, "counter", help);
             page.sample(name, &[], count as f64);
@@ -133,28 +137,28 @@ pub fn jobs(page: &mut MetricsPage, counts: &BTreeMap<(JobKind, JobState), u64>)
 
 /// Archives as they are now.
 pub fn archives(page: &mut MetricsPage, entries: &[ArchiveEntry], now: i64) {
-    type Value = fn(&ArchiveEntry, i64) -> Option<f64>;
+    type Value = fn(&ArchiveEntry) -> Option<f64>;
     let seconds = |since: i64, now: i64| (now.saturating_sub(since)).max(0) as f64 / 1000.0;
     let families: [(&str, &str, Value); 6] = [
-        ("kscen_archive_age_seconds", "How long ago its newest manifest was written.", |entry, _| {
+        ("kscen_archive_age_seconds", "How long ago its newest manifest was written.", |entry| {
             entry.age.map(|age| age as f64)
         }),
-        ("kscen_archive_records", "Records in an archive.", |entry, _| Some(entry.records as f64)),
-        ("kscen_archive_bytes", "Bytes of an archive's segments.", |entry, _| Some(entry.bytes as f64)),
-        ("kscen_archive_generations", "Backups that were made into an archive.", |entry, _| {
+        ("kscen_archive_records", "Records in an archive.", |entry| Some(entry.records as f64)),
+        ("kscen_archive_bytes", "Bytes of an archive's segments.", |entry| Some(entry.bytes as f64)),
+        ("kscen_archive_generations", "Backups that were made into an archive.", |entry| {
             Some(f64::from(entry.generations))
         }),
-        ("kscen_archive_complete", "1 where everything is there up to the cut of the newest backup.", |entry, _| {
+        ("kscen_archive_complete", "1 where everything is there up to the cut of the newest backup.", |entry| {
             Some(f64::from(u8::from(entry.state == ArchiveState::Complete)))
         }),
-        ("kscen_archive_verified", "1 where its last verification found nothing wrong, 0 where it did.", |entry, _| {
+        ("kscen_archive_verified", "1 where its last verification found nothing wrong, 0 where it did.", |entry| {
             entry.verified.as_ref().map(|verified| f64::from(u8::from(verified.sound)))
         }),
     ];
     for (name, help, value) in families {
         page.family(name, "gauge", help);
         for entry in entries {
-            if let Some(value) = value(entry, now) {
+            if let Some(value) = value(entry) {
                 page.sample(name, &[("archive", &entry.name)], value);
             }
         }

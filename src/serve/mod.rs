@@ -22,6 +22,8 @@ mod exported;
 mod http;
 mod jobs;
 mod listen;
+#[cfg(test)]
+mod listen_tests;
 mod metrics;
 mod page;
 mod problem;

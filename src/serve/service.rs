@@ -138,7 +138,8 @@ impl Service {
         if let JobRequest::Verify(verify) = &mut asked.request
             && verify.level.level().is_none()
         {
-            let found = self.restored(&asked.cluster, &verify.archive, verify.topic.as_deref(), verify.restore.as_deref());
+            let found =
+                self.restored(&asked.cluster, &verify.archive, verify.topic.as_deref(), verify.restore.as_deref());
             verify.restore = Some(found?.id);
         }
         Ok(asked)
@@ -166,7 +167,8 @@ impl Service {
         let named = |found: &&Job| job.is_none_or(|job| found.id == job);
         let done = |found: &&Job| found.state == JobState::Succeeded || job.is_some() && found.state.is_final();
         all.iter().find(|found| named(found) && done(found) && wrote(found)).cloned().ok_or_else(|| {
-            let what = topic.map_or("anything".to_owned(), |topic| format!("topic `{}`", super::clusters::shown(topic)));
+            let what =
+                topic.map_or("anything".to_owned(), |topic| format!("topic `{}`", super::clusters::shown(topic)));
             let detail = format!("no job is known that has restored {what} from archive `{archive}` into `{cluster}`");
             HttpProblem::absent("unknown-restore", detail).help("restore it first, or with `\"verify\": true`")
         })
@@ -179,7 +181,7 @@ impl Service {
         }
         let kept = self.0.state.write("ready.json", &json!({ "at": jiff::Timestamp::now().to_string() }));
         kept.map_err(|error| {
-            let problem = HttpProblem::unavailable("state", format!("the state folder: {error}"));
+            let problem = HttpProblem::unavailable("state", format!("{}: {error}", self.state().display()));
             problem.help("no job is taken until it can be written: see that there is room and that it is writable")
         })?;
         folders_at(self.archives().place()).map_err(|reason| HttpProblem::unavailable("archives", reason))?;
@@ -216,9 +218,8 @@ fn refused(error: SubmitError) -> HttpProblem {
             let detail = format!("job {job} writes {claim}, and is not over");
             HttpProblem::conflict("claimed", detail).help("wait until it is over, or cancel it").of_job(&job)
         }
-        SubmitError::Held(archive) => {
-            HttpProblem::conflict("claimed", format!("archive `{archive}` is being deleted")).help("choose another name")
-        }
+        SubmitError::Held(archive) => HttpProblem::conflict("claimed", format!("archive `{archive}` is being deleted"))
+            .help("choose another name"),
         SubmitError::OtherBody(job) => {
             let detail = "this Idempotency-Key was sent with another request in the last 24 hours";
             HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key", detail)
@@ -228,7 +229,9 @@ fn refused(error: SubmitError) -> HttpProblem {
         SubmitError::Closed => ending(),
         SubmitError::Store(error) => {
             let problem = HttpProblem::unavailable("state", format!("the job cannot be kept: {error}"));
-            problem.help("see that there is room in the state folder and that it is writable, and try again").after(FULL)
+            problem
+                .help("see that there is room in the state folder and that it is writable, and try again")
+                .after(FULL)
         }
     }
 }

@@ -122,7 +122,10 @@ impl Serving {
         // What it was doing is on disk.
         keeping.abort();
         if tokio::time::timeout(FAREWELL, running).await.is_err() {
-            audit.write(&AuditEntry::of_service("ended", "some jobs did not stop in time: the next service goes on with them"));
+            audit.write(&AuditEntry::of_service(
+                "ended",
+                "some jobs did not stop in time: the next service goes on with them",
+            ));
         } else {
             audit.write(&AuditEntry::of_service("ended", "all jobs have stopped"));
         }
@@ -135,12 +138,17 @@ type Reach = (SocketAddr, Option<Tokens>, Option<TlsAcceptor>);
 fn reach(settings: &ServeSettings, at: &impl Fn(&Path) -> PathBuf) -> Result<Reach, EnvironmentError> {
     let listen = &settings.listen;
     let address: SocketAddr = listen.parse().map_err(|_| {
-        wrong(format!("`{listen}` is no address to listen at"), "write an IP address and a port, such as `127.0.0.1:8087`")
+        wrong(
+            format!("`{listen}` is no address to listen at"),
+            "write an IP address and a port, such as `127.0.0.1:8087`",
+        )
     })?;
     let local = address.ip().is_loopback();
     if !local && settings.tokens.is_none() {
         return Err(wrong(
-            format!("{address} can be reached from elsewhere, and the service has no tokens: everybody could do everything"),
+            format!(
+                "{address} can be reached from elsewhere, and the service has no tokens: everybody could do everything"
+            ),
             "listen at 127.0.0.1, or set `tokens` and `tls` in `serve:` of kscen.yaml; `kscen serve --new-token` makes a token",
         ));
     }
@@ -151,9 +159,11 @@ fn reach(settings: &ServeSettings, at: &impl Fn(&Path) -> PathBuf) -> Result<Rea
         ));
     }
     let tokens = settings.tokens.as_deref().map(|path| Tokens::read(&at(path))).transpose();
-    let tokens = tokens.map_err(|reason| wrong(reason, "`kscen serve --new-token NAME --scope read` prints a line for it"))?;
+    let tokens =
+        tokens.map_err(|reason| wrong(reason, "`kscen serve --new-token NAME --scope read` prints a line for it"))?;
     let tls = settings.tls.as_ref().map(|files| tls(&at(&files.certificate), &at(&files.key))).transpose();
-    let tls = tls.map_err(|reason| wrong(format!("TLS cannot be used: {reason}"), "mend `tls` in `serve:` of kscen.yaml"))?;
+    let tls =
+        tls.map_err(|reason| wrong(format!("TLS cannot be used: {reason}"), "mend `tls` in `serve:` of kscen.yaml"))?;
     Ok((address, tokens, tls))
 }
 
@@ -163,12 +173,15 @@ fn keys(
     at: &impl Fn(&Path) -> PathBuf,
 ) -> Result<(Vec<Recipient>, Identities), EnvironmentError> {
     let recipients = settings.encrypt_to.iter().map(|text| {
-        text.parse().map_err(|error| wrong(format!("`encrypt_to`: {error}"), "mend it in `serve:` of kscen.yaml"))
+        text.parse::<Recipient>().map_err(|error| wrong(format!("`encrypt_to`: {error}"), "mend it in `serve:` of kscen.yaml"))
     });
-    let identities = settings.identity.iter().try_fold(Identities::default(), |all, path| {
+    let identities = settings.identity.iter().try_fold(Identities::default(), |all, path| -> Result<Identities, EnvironmentError> {
         let path = at(path);
         let failed = |reason: String| {
-            wrong(format!("the identity file {} cannot be used: {reason}", path.display()), "mend `identity` in `serve:`")
+            wrong(
+                format!("the identity file {} cannot be used: {reason}", path.display()),
+                "mend `identity` in `serve:`",
+            )
         };
         let text = input::text(&path, LONGEST).map_err(|error| failed(error.to_string()))?;
         Ok(all.and(&Identities::read(&text).map_err(failed)?))

@@ -233,7 +233,8 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("tokens");
-        std::fs::write(&path, NewToken::new("a", &BTreeSet::from([TokenScope::Read])).expect("one").line).expect("written");
+        std::fs::write(&path, NewToken::new("a", &BTreeSet::from([TokenScope::Read])).expect("one").line)
+            .expect("written");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("ours");
         assert!(Tokens::read(&path).is_ok());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("ours");

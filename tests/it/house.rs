@@ -72,15 +72,12 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("plan/bindings.rs", &["run"], "the root of `${run.id}`"),
     ("report/", &["run"], "the heading of a run's id"),
     ("cli/", &["run", "topic"], "nouns that are counted"),
-    ("serve/jobs/kind.rs", &["backup", "restore", "verify"], "kinds of jobs, in paths and filters"),
-    ("serve/page/", &["backup", "topic", "verify"], "fields of forms, and nouns that are counted"),
-    ("serve/schedule/work.rs", &["verify"], "a key of a request"),
-    ("serve/tokens.rs", &["backup", "restore", "delete"], "the scopes of tokens"),
-    ("serve/http/openapi.rs", &["backup", "restore", "verify", "delete"], "operations, scopes and methods"),
+    ("serve/", API, "kinds of jobs, scopes of tokens, methods, fields and headers of the API"),
     ("verbs/expect", &["topic", "connector", "sql"], "keys of `expect`"),
     ("verbs/restore.rs", &["topic"], "a key of its details"),
 ];
 const GRANTS: &[&str] = &["produce", "delete", "sql", "http", "run", "backup", "restore"];
+const API: &[&str] = &["backup", "restore", "verify", "delete", "http", "wait", "topic"];
 const ACTIONS: &[&str] = &["pause", "resume", "stop", "start", "restart", "kill", "wipe"];
 
 /// Who recognises a verb by its name has to be changed with every new verb: what others need to know, a verb declares.

@@ -20,10 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// It is no JSON by its type (415), too long (413), too slow (408), or cut (400).
-pub(super) async fn read(request: Request) -> Result<Vec<u8>, HttpProblem> {
+pub(in crate::serve) async fn read(request: Request) -> Result<Vec<u8>, HttpProblem> {
     if !is_json(request.headers()) {
         // What a page of somebody else can send without being asked first is of another type.
-        let problem = HttpProblem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "the body is not said to be JSON");
+        let problem =
+            HttpProblem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "the body is not said to be JSON");
         return Err(problem.help("send `Content-Type: application/json`"));
     }
     let too_long = || {
@@ -64,7 +65,8 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// # Errors
 /// It is no JSON, or not what is wanted: where, and what was probably meant. 400.
 pub(super) fn decode<T: DeserializeOwned + JsonSchema>(bytes: &[u8]) -> Result<T, HttpProblem> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| HttpProblem::bad("bad-json", error.to_string()))?;
+    let value: Value =
+        serde_json::from_slice(bytes).map_err(|error| HttpProblem::bad("bad-json", error.to_string()))?;
     let Some(object) = value.as_object() else {
         return Err(HttpProblem::bad("bad-json", "the body is not an object").help("send `{ … }`"));
     };

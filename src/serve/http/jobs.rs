@@ -101,7 +101,9 @@ pub(super) async fn cancel(
     asking.may(job.kind.scopes())?;
     let job = service.jobs().cancel(&id).await.map_err(|error| match error {
         CancelError::Unknown => unknown(&id),
-        CancelError::Over(job) => HttpProblem::conflict("over", format!("the job is over: it has {}", job.state)).of_job(&id),
+        CancelError::Over(job) => {
+            HttpProblem::conflict("over", format!("the job is over: it has {}", job.state)).of_job(&id)
+        }
         CancelError::Store(error) => {
             HttpProblem::unavailable("state", format!("that cannot be kept: {error}")).after(10)
         }

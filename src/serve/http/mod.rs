@@ -22,6 +22,8 @@ mod submit;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(super) use body::read as read_body;
 pub use observe::{Asking, Peer};
 
 use super::service::Service;

@@ -38,7 +38,8 @@ impl Asking {
         let words: Vec<&str> = any.iter().map(|scope| scope.word()).collect();
         let words = words.join("` or `");
         let detail = format!("this needs the scope `{words}`, and the token does not have it");
-        Err(HttpProblem::new(StatusCode::FORBIDDEN, "scope", detail).help("use another token, or have its scopes changed"))
+        Err(HttpProblem::new(StatusCode::FORBIDDEN, "scope", detail)
+            .help("use another token, or have its scopes changed"))
     }
 }
 

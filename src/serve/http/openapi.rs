@@ -83,9 +83,7 @@ fn paths(generator: &mut SchemaGenerator, problem: &Value) -> Value {
 
 fn submissions(generator: &mut SchemaGenerator) -> Vec<(&'static str, Operation)> {
     let job = schema::<Job>(generator);
-    let header = |name: &str, about: &str| {
-        json!({ "name": name, "in": "header", "description": about, "schema": { "type": "string" } })
-    };
+    let header = |name: &str, about: &str| json!({ "name": name, "in": "header", "description": about, "schema": { "type": "string" } });
     let parameters = || {
         vec![
             in_path("cluster", "The cluster: an environment of `kscen.yaml`."),
@@ -193,7 +191,14 @@ fn archives(generator: &mut SchemaGenerator) -> Vec<Place> {
         (
             "/api/backups",
             "get",
-            operation("listBackups", "Lists archives.", "read", vec![], vec![(200, "Archives.", Some((JSON, list)))], &[503]),
+            operation(
+                "listBackups",
+                "Lists archives.",
+                "read",
+                vec![],
+                vec![(200, "Archives.", Some((JSON, list)))],
+                &[503],
+            ),
         ),
         (
             "/api/backups/{name}",
@@ -210,7 +215,14 @@ fn archives(generator: &mut SchemaGenerator) -> Vec<Place> {
         (
             "/api/backups/{name}",
             "delete",
-            operation("deleteBackup", "Deletes an archive.", "delete", name(), vec![(204, "It is gone.", None)], &[404, 409, 503]),
+            operation(
+                "deleteBackup",
+                "Deletes an archive.",
+                "delete",
+                name(),
+                vec![(204, "It is gone.", None)],
+                &[404, 409, 503],
+            ),
         ),
     ]
 }
@@ -233,8 +245,16 @@ fn others(generator: &mut SchemaGenerator) -> Vec<Place> {
             "get",
             operation("listClusters", "Lists clusters.", "any", ("Clusters.", Some((JSON, clusters))), &[]),
         ),
-        ("/healthz", "get", operation("health", "Whether it lives.", "none", ("It lives.", Some((JSON, health.clone()))), &[])),
-        ("/readyz", "get", operation("ready", "Whether it works.", "none", ("It works.", Some((JSON, health))), &[503])),
+        (
+            "/healthz",
+            "get",
+            operation("health", "Whether it lives.", "none", ("It lives.", Some((JSON, health.clone()))), &[]),
+        ),
+        (
+            "/readyz",
+            "get",
+            operation("ready", "Whether it works.", "none", ("It works.", Some((JSON, health))), &[503]),
+        ),
         (
             "/metrics",
             "get",

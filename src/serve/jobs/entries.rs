@@ -90,8 +90,7 @@ impl Table {
                 return Err(SubmitError::Claimed { job: other.id.clone(), claim: claim.clone() });
             }
         }
-        let job =
-            Job { by: asked.by, schedule: asked.schedule, ..Job::new(id, asked.cluster, request, submitted) };
+        let job = Job { by: asked.by, schedule: asked.schedule, ..Job::new(id, asked.cluster, request, submitted) };
         let key = asked.key.map(|key| StoredKey { key: key.key, body: key.body });
         Ok(JobFile { job, key, basis: None, cancelled: false })
     }

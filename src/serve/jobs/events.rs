@@ -95,18 +95,15 @@ impl EventLog {
         }
     }
 
-    /// Follows the job: from after this event on, as far as that is kept; otherwise from how the job is now.
+    /// Follows the job: from after this event on; from how the job is now where none is named. An event of a service before this one
+    /// stands for all of this one.
     pub(super) fn follow(&mut self, job: &Job, after: Option<u64>) -> Subscription {
-        let mut backlog: VecDeque<JobEvent> = VecDeque::new();
-        match after.filter(|after| (self.lost..=self.last).contains(after)) {
-            Some(after) => {
-                backlog.extend(self.kept.iter().filter(|event| event.id.is_some_and(|id| id > after)).cloned());
-            }
-            None => backlog.push_back(JobEvent {
-                id: Some(self.last),
-                name: STATE.to_owned(),
-                data: serde_json::to_value(job).unwrap_or_default(),
-            }),
+        let later = |event: &&JobEvent| after.is_some_and(|after| after <= self.last && event.id > Some(after));
+        let mut backlog: VecDeque<JobEvent> = self.kept.iter().filter(later).cloned().collect();
+        let follows = after.is_some_and(|after| (self.lost..=self.last).contains(&after));
+        if !follows && !backlog.iter().any(|event| event.name == STATE) {
+            let data = serde_json::to_value(job).unwrap_or_default();
+            backlog.push_back(JobEvent { id: Some(self.last), name: STATE.to_owned(), data });
         }
         let live = match job.state.is_final() {
             true => None,

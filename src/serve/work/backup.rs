@@ -83,9 +83,12 @@ impl BackupAsked {
 
     fn options(&self, context: &WorkContext) -> Result<BackupOptions, HttpProblem> {
         let usual = BackupOptions::new(self.wanted()?);
-        let compressor: Option<Compressor> = self.compression.as_deref().map(str::parse).transpose().map_err(
-            |error: UnknownCodec| HttpProblem::bad("bad-value", format!("`compression`: {error}")),
-        )?;
+        let compressor: Option<Compressor> = self
+            .compression
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(|error: UnknownCodec| HttpProblem::bad("bad-value", format!("`compression`: {error}")))?;
         Ok(BackupOptions {
             compressor: compressor.unwrap_or_else(|| usual.compressor.clone()),
             batching: self.batches,
@@ -238,7 +241,6 @@ fn listener(run: &WorkRun) -> BackupListener {
                 news(WorkNews::Progress(*progress));
                 return;
             }
-            BackupEvent::Manifest { .. } => return,
             BackupEvent::Gap { topic, partition, from, until, reason } => {
                 let word = format!("{reason:?}").to_lowercase();
                 Some(format!("{topic}/{partition}: no records at offsets {from} to {}: {word}", until - 1))
@@ -247,6 +249,7 @@ fn listener(run: &WorkRun) -> BackupListener {
             BackupEvent::Resumed { .. }
             | BackupEvent::Retry { .. }
             | BackupEvent::Partition { .. }
+            | BackupEvent::Manifest { .. }
             | BackupEvent::Again { .. } => None,
         };
         // An event is texts and numbers, which can always be written.

@@ -78,10 +78,8 @@ impl RestoreAsked {
     /// The topics, each with its name in the cluster.
     fn renamed(&self) -> Result<Vec<Renamed>, HttpProblem> {
         let topics = topics(self.topic.as_ref(), &self.topics)?;
-        let renamed = |from: &String| Renamed {
-            to: self.renamed.clone().unwrap_or_else(|| from.clone()),
-            ..Renamed::same(from)
-        };
+        let renamed =
+            |from: &String| Renamed { to: self.renamed.clone().unwrap_or_else(|| from.clone()), ..Renamed::same(from) };
         Ok(topics.iter().map(renamed).collect())
     }
 
@@ -142,7 +140,8 @@ impl RestoreAsked {
         }
         let wanted = self.renamed()?;
         if self.renamed.is_some() && wanted.len() != 1 {
-            let problem = HttpProblem::bad("bad-value", format!("`as` is one name, and there are {} topics", wanted.len()));
+            let problem =
+                HttpProblem::bad("bad-value", format!("`as` is one name, and there are {} topics", wanted.len()));
             return Err(problem.help("name one topic with `topic`, and ask for the others one by one"));
         }
         for topic in &wanted {
@@ -223,7 +222,8 @@ fn listener(run: &WorkRun) -> RestoreListener {
 fn told(restored: &[Restored]) -> WorkEnd {
     let records = |topic: &Restored| topic.tables.values().map(|table| table.records()).sum::<i64>();
     let all: i64 = restored.iter().map(records).sum();
-    let topics = restored.iter().map(|topic| json!({ "from": topic.from, "topic": topic.topic, "records": records(topic) }));
+    let topics =
+        restored.iter().map(|topic| json!({ "from": topic.from, "topic": topic.topic, "records": records(topic) }));
     WorkEnd {
         outcome: WorkOutcome::Done,
         progress: JobProgress { records: u64::try_from(all).unwrap_or(0), ..JobProgress::default() },

@@ -86,7 +86,8 @@ impl VerifyAsked {
 pub(super) fn compared(all: &[Verified]) -> WorkEnd {
     let wrong = all.iter().find(|topic| !topic.is_equal());
     let outcome = wrong.map_or(WorkOutcome::Done, |topic| {
-        let unknown = || format!("topic `{}` is equal as far as it is known: {}", topic.topic, topic.unknown.join("; "));
+        let unknown =
+            || format!("topic `{}` is equal as far as it is known: {}", topic.topic, topic.unknown.join("; "));
         let reason = topic.first_difference().map_or_else(unknown, |difference| format!("it differs: {difference}"));
         let remedy = "see that nobody else writes into the topic, delete it, and restore it again".to_owned();
         WorkOutcome::Wrong(JobProblem { reason, remedy: Some(remedy) })
@@ -133,7 +134,8 @@ pub(super) async fn check_archive(
     };
     let (context, at) = (run.context.clone(), name.to_owned());
     let kept = aside(move || context.archives().verified().keep(&at, verified)).await;
-    let mut messages: Vec<String> = kept.err().map(|error| format!("what came of it is not kept: {error}")).into_iter().collect();
+    let mut messages: Vec<String> =
+        kept.err().map(|error| format!("what came of it is not kept: {error}")).into_iter().collect();
     if report.sealed > 0 {
         messages.push(format!(
             "{} files were not opened, because they are encrypted: their lengths and SHA-256 were looked at",
