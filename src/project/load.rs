@@ -1,8 +1,8 @@
 //! Finds and reads `kscen.yaml`.
 
 use super::credentials::redactor;
-use super::schedules;
 use super::environments::{Common, EnvironmentEntry, ProjectFile, kind_names};
+use super::schedules;
 use super::serving::ServeSettings;
 use super::veil::Veil;
 use crate::environment::{AnyKind, Endpoints, Grant, Site, builtin};

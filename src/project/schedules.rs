@@ -84,12 +84,14 @@ pub(super) fn faults<'a>(
         for (key, name) in [("name", Some(&schedule.name)), ("archive", schedule.archive.as_ref())] {
             if let Some(name) = name.filter(|name| !is_name(name)) {
                 let problem = Problem::new("bad-archive-name", format!("`{name}` cannot be the name of an archive"));
-                let help = "use letters, digits, `-`, `_` and `.`, at most 100, with a letter or digit at the beginning";
+                let help =
+                    "use letters, digits, `-`, `_` and `.`, at most 100, with a letter or digit at the beginning";
                 problems.push(problem.at(at(key)).help(help));
             }
         }
         if !clusters().contains(&schedule.cluster.as_str()) {
-            let problem = Problem::new("unknown-environment", format!("there is no environment `{}`", schedule.cluster));
+            let problem =
+                Problem::new("unknown-environment", format!("there is no environment `{}`", schedule.cluster));
             let help = match did_you_mean(&schedule.cluster, clusters()) {
                 Some(similar) => format!("did you mean `{similar}`?"),
                 None => format!("there are {}", some_of(clusters())),
@@ -99,9 +101,9 @@ pub(super) fn faults<'a>(
         match schedule.timetable() {
             Ok(_) => {}
             Err(TimetableError::Cron(why)) => problems.push(
-                Problem::new("bad-schedule", format!("`{}` says no time: {why}", schedule.cron))
-                    .at(at("cron"))
-                    .help("write minute, hour, day of the month, month and day of the week: `0 3 * * *` is three every night"),
+                Problem::new("bad-schedule", format!("`{}` says no time: {why}", schedule.cron)).at(at("cron")).help(
+                    "write minute, hour, day of the month, month and day of the week: `0 3 * * *` is three every night",
+                ),
             ),
             Err(TimetableError::Zone) => {
                 let zone = schedule.time_zone.as_deref().unwrap_or_default();

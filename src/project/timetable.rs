@@ -114,7 +114,10 @@ mod tests {
     fn what_is_no_timetable_is_refused_with_its_reason() {
         let refused = |expression: &str, zone| Timetable::new(expression, zone).err();
         for expression in ["", "0 3 * *", "0 0 3 * * *", "0 25 * * *", "0 3 * * mon-", "soon", "0 0 30 2 *"] {
-            assert!(matches!(refused(expression, None), Some(TimetableError::Cron(why)) if !why.is_empty()), "{expression}");
+            assert!(
+                matches!(refused(expression, None), Some(TimetableError::Cron(why)) if !why.is_empty()),
+                "{expression}"
+            );
         }
         assert_eq!(refused("0 3 * * *", Some("Europe/Berln")), Some(TimetableError::Zone));
     }

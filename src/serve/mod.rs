@@ -17,6 +17,8 @@
 mod archives;
 mod aside;
 mod audit;
+#[cfg(test)]
+mod bench;
 mod clusters;
 mod exported;
 mod http;

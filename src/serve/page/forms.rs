@@ -83,7 +83,13 @@ const BACKUP: &[Field] = &[
         label: "Compression",
         hint: "",
         required: false,
-        input: Input::Words(&[("zstd", "zstd"), ("gzip", "gzip"), ("lz4", "lz4"), ("snappy", "snappy"), ("none", "none")]),
+        input: Input::Words(&[
+            ("zstd", "zstd"),
+            ("gzip", "gzip"),
+            ("lz4", "lz4"),
+            ("snappy", "snappy"),
+            ("none", "none"),
+        ]),
     },
     Field {
         name: "max_messages",
@@ -270,8 +276,15 @@ struct OptionView {
 impl FieldView {
     /// The field of a token, which is never shown again.
     pub fn token(error: Option<&str>) -> Self {
-        let field = Field { name: "token", label: "Token", hint: "It begins with kscen_.", required: true, input: Input::Text };
-        let view = Self::new("login", &field, &Sent::default(), error.map(str::to_owned), Choices { clusters: &[], archives: &[] });
+        let field =
+            Field { name: "token", label: "Token", hint: "It begins with kscen_.", required: true, input: Input::Text };
+        let view = Self::new(
+            "login",
+            &field,
+            &Sent::default(),
+            error.map(str::to_owned),
+            Choices { clusters: &[], archives: &[] },
+        );
         Self { kind: "password", ..view }
     }
 
@@ -282,7 +295,9 @@ impl FieldView {
         let mut options = match field.input {
             Input::Cluster => named(choices.clusters),
             Input::Archive => [vec![(String::new(), "choose one".to_owned())], named(choices.archives)].concat(),
-            Input::Words(words) => words.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect(),
+            Input::Words(words) => {
+                words.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect()
+            }
             Input::Text | Input::Number | Input::Check => Vec::new(),
         };
         // What was sent and is not there any more is shown with what is wrong about it.
@@ -320,7 +335,8 @@ pub fn view(kind: JobKind, sent: &Sent, wrong: &[Wrong], choices: Choices<'_>, r
         JobKind::Verify => ("Verify an archive", "Start the verification"),
     };
     let error = |field: Option<&str>| {
-        let texts: Vec<&str> = wrong.iter().filter(|wrong| wrong.field == field).map(|wrong| wrong.text.as_str()).collect();
+        let texts: Vec<&str> =
+            wrong.iter().filter(|wrong| wrong.field == field).map(|wrong| wrong.text.as_str()).collect();
         (!texts.is_empty()).then(|| texts.join(" "))
     };
     // A form that nobody has filled in yet proposes the comparison.
@@ -357,14 +373,28 @@ mod tests {
 
     #[test]
     fn a_form_means_the_request_that_the_api_takes() {
-        let backup = sent(&[("cluster", "prod"), ("topics", "orders, billing.*  x"), ("max_messages", " 100 "), ("verify", "deep")]);
+        let backup = sent(&[
+            ("cluster", "prod"),
+            ("topics", "orders, billing.*  x"),
+            ("max_messages", " 100 "),
+            ("verify", "deep"),
+        ]);
         let body_of = |kind, sent: &Sent| body(request(kind, sent).expect("a request"));
         let meant = body_of(JobKind::Backup, &backup);
         assert_eq!(meant["topics"], json!(["orders", "billing.*", "x"]));
         assert_eq!((&meant["max_messages"], &meant["verify"]), (&json!(100), &json!("deep")));
-        let restore = sent(&[("cluster", "dr"), ("archive", "nightly"), ("topics", "orders"), ("as", "again"), ("offsets", "exact")]);
+        let restore = sent(&[
+            ("cluster", "dr"),
+            ("archive", "nightly"),
+            ("topics", "orders"),
+            ("as", "again"),
+            ("offsets", "exact"),
+        ]);
         let meant = body_of(JobKind::Restore, &restore);
-        assert_eq!((&meant["archive"], &meant["as"], &meant["verify"]), (&json!("nightly"), &json!("again"), &json!(false)));
+        assert_eq!(
+            (&meant["archive"], &meant["as"], &meant["verify"]),
+            (&json!("nightly"), &json!("again"), &json!(false))
+        );
         let meant = body_of(JobKind::Verify, &sent(&[("archive", "nightly"), ("level", "quick")]));
         assert_eq!((&meant["archive"], &meant["level"]), (&json!("nightly"), &json!("quick")));
     }
@@ -376,7 +406,8 @@ mod tests {
         assert_eq!(fields, ["cluster", "topics", "max_messages"]);
         let wrong = request(JobKind::Backup, &sent(&[("cluster", "c"), ("topics", "t"), ("verify", "so-so")]));
         assert!(matches!(wrong.expect_err("wrong").as_slice(), [Wrong { field: None, .. }]));
-        let problem = HttpProblem::absent("unknown-archive", "there is no archive `x`").help("GET /api/backups lists them");
+        let problem =
+            HttpProblem::absent("unknown-archive", "there is no archive `x`").help("GET /api/backups lists them");
         assert_eq!(refusal(JobKind::Verify, &problem).field, Some("archive"));
         assert_eq!(refusal(JobKind::Verify, &HttpProblem::conflict("busy", "later")).field, None);
         let problem = HttpProblem::bad("bad-value", "`as` is one name, and there are 2 topics");

@@ -56,7 +56,8 @@ mod tests {
             (vec![HERE], true),
             (vec![("origin", "http://127.0.0.1:8087")], true),
         ] {
-            let pairs = headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            let pairs =
+                headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
             let map: HeaderMap = pairs.collect();
             assert_eq!(is_foreign(&Method::POST, &map), expected, "{headers:?}");
             assert!(!is_foreign(&Method::GET, &map), "looking changes nothing");

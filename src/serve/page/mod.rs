@@ -15,6 +15,8 @@ mod forms;
 mod guard;
 mod live;
 mod routes;
+#[cfg(test)]
+mod routes_tests;
 mod session;
 mod shown;
 mod templates;

@@ -50,7 +50,12 @@ impl FromRequestParts<Service> for Viewer {
             Ok(caller) => {
                 let name = caller.name.as_deref().unwrap_or_default();
                 let reason = format!("the token of {name} does not allow to look: it lacks the scope `read`");
-                Err(refused(StatusCode::FORBIDDEN, caller.name.as_deref(), &reason, "Sign out, and in with another token."))
+                Err(refused(
+                    StatusCode::FORBIDDEN,
+                    caller.name.as_deref(),
+                    &reason,
+                    "Sign out, and in with another token.",
+                ))
             }
             Err(_) => Err(sign_in(StatusCode::UNAUTHORIZED, None)),
         }
@@ -75,7 +80,9 @@ impl FromRequestParts<Service> for Own {
 fn html(status: StatusCode, document: Result<String, String>) -> Response {
     match document {
         Ok(text) => (status, Html(text)).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("the page cannot be rendered: {error}")).into_response(),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("the page cannot be rendered: {error}")).into_response()
+        }
     }
 }
 
@@ -192,7 +199,11 @@ struct Cancelled {
     job: String,
 }
 
-async fn cancel(State(service): State<Service>, Viewer(caller): Viewer, Form(Cancelled { job }): Form<Cancelled>) -> Response {
+async fn cancel(
+    State(service): State<Service>,
+    Viewer(caller): Viewer,
+    Form(Cancelled { job }): Form<Cancelled>,
+) -> Response {
     let Some(known) = service.jobs().get(&job) else {
         let reason = "there is no such job any more";
         return refused(StatusCode::NOT_FOUND, caller.name.as_deref(), reason, "The page shows those that there are.");

@@ -14,7 +14,8 @@ use std::path::Path;
 
 const NOON: i64 = 1_796_040_000_000;
 const MINUTE: i64 = 60_000;
-const EVIL: &str = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\" onload=\"x' {{evil}} &#x3c; javascript:x";
+const EVIL: &str =
+    "</script><script>alert(1)</script><img src=x onerror=alert(2)>\" onload=\"x' {{evil}} &#x3c; javascript:x";
 
 fn jobs() -> Value {
     let backup = json!({ "kind": "backup", "topics": ["orders", "billing.*"], "archive": "nightly", "verify": "full" });
@@ -43,15 +44,18 @@ fn jobs() -> Value {
 }
 
 fn archives() -> Value {
-    let verified = |sound: bool, manifest: u32| {
-        json!({ "archive": "id", "level": "full", "sound": sound, "at": NOON - 25 * 60 * MINUTE, "manifest": manifest, "job": "j-0005" })
-    };
+    let verified = |sound: bool, manifest: u32| json!({ "archive": "id", "level": "full", "sound": sound, "at": NOON - 25 * 60 * MINUTE, "manifest": manifest, "job": "j-0005" });
     let entry = |name: &str, state: &str| {
         json!({ "name": name, "state": state, "generations": 3, "manifest": 7, "written": NOON - 26 * 60 * MINUTE, "cluster": "Duh7uHfB9EiiF1NAu0DbSA",
             "topics": [{ "name": "orders", "partitions": 12, "records": 900_000, "bytes": 88_000_000 }, { "name": "billing.eu", "partitions": 1, "records": 100_000, "bytes": 11_000_000 }],
             "records": 1_000_000, "bytes": 99_000_000, "encrypted": false })
     };
-    let mut all = [entry("nightly", "complete"), entry("old", "complete"), entry("weekly", "partial"), entry("yearly", "complete")];
+    let mut all = [
+        entry("nightly", "complete"),
+        entry("old", "complete"),
+        entry("weekly", "partial"),
+        entry("yearly", "complete"),
+    ];
     all[0]["verified"] = verified(true, 7);
     all[1]["verified"] = verified(false, 7);
     (all[2]["missing"], all[2]["encrypted"]) = (json!(["orders/3: no leader"]), json!(true));
@@ -80,7 +84,8 @@ fn schedules() -> Vec<ScheduleStatus> {
     };
     let run = Some(ScheduledRun { due: NOON - MINUTE, job: Some("j-0007".to_owned()), refused: None });
     let last_success = Some(NOON - 74 * 60 * MINUTE);
-    let busy = ScheduleRecord { run, last_success, succeeded: 12, missed: 2, gaps: vec![gap], ..ScheduleRecord::default() };
+    let busy =
+        ScheduleRecord { run, last_success, succeeded: 12, missed: 2, gaps: vec![gap], ..ScheduleRecord::default() };
     let end = ScheduledEnd {
         due: NOON - 9 * 60 * MINUTE,
         job: "j-0002".to_owned(),
@@ -109,7 +114,8 @@ fn page(jobs: Value, archives: Value, schedules: &[ScheduleStatus], words: &str)
         caller: &caller,
         now: NOON,
     };
-    let render = |(name, view): (&'static str, Value)| (name, templates::render(name, &view).expect("it can be rendered"));
+    let render =
+        |(name, view): (&'static str, Value)| (name, templates::render(name, &view).expect("it can be rendered"));
     let names = [words.to_owned(), "prod".to_owned()];
     let choices = Choices { clusters: &names, archives: &names };
     let sent = Sent::default().with("topics", words).with("max_messages", words).with("cluster", "gone");
@@ -160,7 +166,8 @@ fn whatever_is_shown_stays_text() {
     poisoned(&mut archives, &["state", "level"]);
     let mut schedules = schedules();
     for status in &mut schedules {
-        (status.backup.name, status.backup.cluster, status.timetable) = (EVIL.to_owned(), EVIL.to_owned(), EVIL.to_owned());
+        (status.backup.name, status.backup.cluster, status.timetable) =
+            (EVIL.to_owned(), EVIL.to_owned(), EVIL.to_owned());
         status.backup.topics = vec![EVIL.to_owned()];
         status.record.gaps.iter_mut().for_each(|gap| gap.why = EVIL.to_owned());
         if let Some(last) = &mut status.record.last {

@@ -132,7 +132,8 @@ struct ScheduleRow {
 /// The parts of the page that change, as values for their templates.
 pub fn parts(shown: &Shown<'_>) -> Vec<(&'static str, Value)> {
     let failure = shown.archives.err();
-    let archives: Vec<ArchiveRow> = shown.archives.unwrap_or_default().iter().map(|entry| archive(entry, shown)).collect();
+    let archives: Vec<ArchiveRow> =
+        shown.archives.unwrap_or_default().iter().map(|entry| archive(entry, shown)).collect();
     let jobs: Vec<JobRow> = shown.jobs.iter().map(|found| job(found, shown)).collect();
     let schedules: Vec<ScheduleRow> = shown.schedules.iter().map(|status| schedule(status, shown.now)).collect();
     vec![
@@ -222,7 +223,11 @@ fn job(job: &Job, shown: &Shown<'_>) -> JobRow {
         state: Tag::of_job(job.state),
         title: title(job),
         from: (!from.is_empty()).then(|| from.join(" · ")),
-        progress: if job.progress.bytes > 0 { format!("{records}, {}", words::bytes(job.progress.bytes)) } else { records },
+        progress: if job.progress.bytes > 0 {
+            format!("{records}, {}", words::bytes(job.progress.bytes))
+        } else {
+            records
+        },
         share: of.filter(|_| at_work).map(|total| (job.progress.records.saturating_mul(100) / total).min(100)),
         when: ShownTime::of(begun),
         took,
@@ -331,7 +336,11 @@ fn schedule(status: &ScheduleStatus, now: i64) -> ScheduleRow {
         state,
         latest: latest.and_then(ShownTime::of),
         problem: refused.or_else(|| record.last.as_ref().and_then(|last| last.problem.clone())),
-        retention: record.last.as_ref().and_then(|last| last.retention.as_ref()).map(|why| format!("nothing was pruned: {why}")),
+        retention: record
+            .last
+            .as_ref()
+            .and_then(|last| last.retention.as_ref())
+            .map(|why| format!("nothing was pruned: {why}")),
         success: record.last_success.and_then(ShownTime::of),
         success_age: record.last_success.map(|at| words::ago(at, now)).unwrap_or_default(),
         missed: words::count(record.missed),

@@ -32,7 +32,11 @@ pub fn length(ms: i64) -> String {
 /// How long ago something was.
 pub fn ago(then: i64, now: i64) -> String {
     let passed = now.saturating_sub(then);
-    if passed < 60_000 { "less than a minute ago".to_owned() } else { format!("{} ago", length(passed / 60_000 * 60_000)) }
+    if passed < 60_000 {
+        "less than a minute ago".to_owned()
+    } else {
+        format!("{} ago", length(passed / 60_000 * 60_000))
+    }
 }
 
 /// When something will be.
@@ -61,7 +65,9 @@ mod tests {
         let shown = ShownTime::of(noon + 31_250).expect("a time");
         assert_eq!((shown.text.as_str(), shown.iso.as_str()), ("2026-11-30 12:00 UTC", "2026-11-30T12:00:31Z"));
         assert_eq!(ShownTime::of(i64::MAX), None);
-        for (passed, words) in [(0, "less than a minute ago"), (61, "1m ago"), (7_500, "2h05m ago"), (260_000, "3d ago")] {
+        for (passed, words) in
+            [(0, "less than a minute ago"), (61, "1m ago"), (7_500, "2h05m ago"), (260_000, "3d ago")]
+        {
             assert_eq!(ago(noon - passed * 1000, noon), words);
         }
         assert_eq!(until(noon + 3_600_000, noon), "in 1h");

@@ -23,9 +23,12 @@ const FIGURES: &[(&str, &str, &str, Figure)] = &[
     ("kscen_backup_last_failed", "gauge", "1 where the latest run did not succeed, 0 where it did.", |status| {
         status.record.last.as_ref().map(|last| f64::from(u8::from(last.problem.is_some())))
     }),
-    ("kscen_backup_last_missed_timestamp_seconds", "gauge", "When the latest of those was due that never began.", |status| {
-        status.record.gaps.first().map(|gap| seconds(gap.last))
-    }),
+    (
+        "kscen_backup_last_missed_timestamp_seconds",
+        "gauge",
+        "When the latest of those was due that never began.",
+        |status| status.record.gaps.first().map(|gap| seconds(gap.last)),
+    ),
     ("kscen_backup_next_timestamp_seconds", "gauge", "When a scheduled backup is due next.", |status| {
         status.next.map(Timestamp::as_millisecond).map(seconds)
     }),

@@ -134,7 +134,12 @@ mod tests {
         }
     }
 
-    async fn kept(told: &Told, cron: &str, folder: &std::path::Path, minutes: u64) -> super::super::record::ScheduleRecord {
+    async fn kept(
+        told: &Told,
+        cron: &str,
+        folder: &std::path::Path,
+        minutes: u64,
+    ) -> super::super::record::ScheduleRecord {
         let diary = Diary::read(ServeState::open(folder).expect("a state")).0;
         let timetable = Timetable::new(cron, None).expect("a timetable");
         let clock = || told.now();
@@ -197,11 +202,8 @@ mod tests {
             record.run = Some(ScheduledRun { due, job: None, refused: None });
         });
         drop(diary);
-        let told = Told {
-            found: Some("j7".to_owned()),
-            takes: Duration::from_secs(7200),
-            ..Told::at("2026-11-10T12:05:00Z")
-        };
+        let told =
+            Told { found: Some("j7".to_owned()), takes: Duration::from_secs(7200), ..Told::at("2026-11-10T12:05:00Z") };
         let record = kept(&told, "@hourly", folder.path(), 0).await;
         assert_eq!((told.asked().len(), record.run.and_then(|run| run.job).as_deref()), (0, Some("j7")));
     }

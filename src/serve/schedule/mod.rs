@@ -17,8 +17,8 @@ mod schedules;
 mod work;
 
 pub use figures::tell;
-pub use record::{MissedRuns, ScheduleRecord};
+pub use record::MissedRuns;
 #[cfg(test)]
-pub use record::{ScheduledEnd, ScheduledRun};
+pub use record::{ScheduleRecord, ScheduledEnd, ScheduledRun};
 pub use schedules::{ScheduleStatus, Schedules};
 pub use work::run;

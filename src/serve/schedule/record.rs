@@ -102,7 +102,8 @@ impl ScheduleRecord {
                 due.push(seen);
                 continue;
             }
-            let gap = gap.get_or_insert_with(|| MissedRuns { first: seen, last: seen, times: 0, why: late(next, up_since) });
+            let gap =
+                gap.get_or_insert_with(|| MissedRuns { first: seen, last: seen, times: 0, why: late(next, up_since) });
             (gap.last, gap.times) = (seen, gap.times + 1);
             if gap.times == COUNTED {
                 seen = now.as_millisecond();
@@ -186,7 +187,8 @@ impl ScheduleRecord {
 
 /// Why something was found too late.
 fn late(due: Timestamp, up_since: Timestamp) -> String {
-    let why = if due < up_since { "the service was not running" } else { "the machine was asleep, or its clock was set" };
+    let why =
+        if due < up_since { "the service was not running" } else { "the machine was asleep, or its clock was set" };
     why.to_owned()
 }
 

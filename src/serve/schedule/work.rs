@@ -99,6 +99,29 @@ pub async fn run(service: Service) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::bench::service;
+
+    #[tokio::test]
+    async fn a_schedule_asks_as_anybody_does() {
+        let (_root, service) = service(|_, _| {}).await;
+        let backup = json!({ "name": "nightly", "cluster": "prod", "topics": ["orders"], "cron": "0 3 * * *" });
+        let backup: ScheduledBackup = serde_json::from_value(backup).expect("a schedule");
+        let work = OfService { service: &service, backup: &backup };
+        let id = work.ask().await.expect("taken");
+        let job = service.jobs().get(&id).expect("it is there");
+        assert_eq!((job.schedule.as_deref(), job.archive.as_deref()), (Some("nightly"), Some("nightly")));
+        let asked = serde_json::to_value(&job.request).expect("it can be written");
+        assert_eq!((&asked["topics"], &asked["verify"]), (&json!(["orders"]), &json!("full")));
+        assert_eq!((work.find(job.submitted), work.find(job.submitted + 1)), (Some(id.clone()), None));
+        assert!(work.ask().await.expect_err("the archive has a writer").again);
+        service.jobs().cancel(&id).await.expect("cancelled");
+        assert_eq!(work.ended(&id).await, Some(format!("job {id} is cancelled")));
+        assert_eq!(work.ended("none").await.as_deref(), Some("job none is not known any more"));
+        assert_eq!(work.retain().await, Ok(0), "all generations stay");
+        let elsewhere = ScheduledBackup { cluster: "gone".to_owned(), ..backup };
+        let refused = OfService { service: &service, backup: &elsewhere }.ask().await.expect_err("no such cluster");
+        assert!(!refused.again && refused.why.contains("there is no cluster `gone`"), "{refused:?}");
+    }
 
     #[test]
     fn what_may_be_taken_later_is_asked_again() {
