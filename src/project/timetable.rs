@@ -1,6 +1,8 @@
 //! When something is due, by the clock of a time zone.
 
+use crate::ground::plural;
 use croner::Cron;
+use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -8,6 +10,8 @@ use std::fmt;
 
 /// The time zone where none is named.
 const UTC: &str = "UTC";
+/// The fields of an expression.
+const FIELDS: [&str; 5] = ["minute", "hour", "day of the month", "month", "day of the week"];
 
 /// A cron expression in a time zone. Where clocks go forward, what is due in the hour that is left out is due at its end; where they go
 /// back, what is due at a fixed time is due once.
@@ -36,8 +40,7 @@ impl Timetable {
     pub fn new(expression: &str, zone: Option<&str>) -> Result<Self, TimetableError> {
         let name = zone.unwrap_or(UTC);
         let zone = if name == UTC { TimeZone::UTC } else { TimeZone::get(name).map_err(|_| TimetableError::Zone)? };
-        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let cron = parser.parse(expression).map_err(|error| TimetableError::Cron(reason(&error.to_string())))?;
+        let cron = parser().parse(expression).map_err(|error| TimetableError::Cron(reason(expression, &error)))?;
         let timetable = Self { cron, zone, text: format!("{} {name}", expression.trim()) };
         match timetable.after(Timestamp::UNIX_EPOCH) {
             Some(_) => Ok(timetable),
@@ -52,13 +55,32 @@ impl Timetable {
     }
 }
 
+/// Five fields: backups are not made every second, and a year that is over never comes again.
+fn parser() -> CronParser {
+    CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build()
+}
+
+/// What is wrong with an expression: with which field, where it is one.
+fn reason(expression: &str, error: &CronError) -> String {
+    let fields: Vec<&str> = expression.split_whitespace().collect();
+    if fields.len() != FIELDS.len() {
+        let what = plural(fields.len(), "field");
+        return format!("it has {what} instead of {}, and is no word such as `@daily`", FIELDS.len());
+    }
+    for (index, (name, field)) in FIELDS.iter().zip(&fields).enumerate() {
+        let mut alone = ["*"; FIELDS.len()];
+        alone[index] = field;
+        if let Err(error) = parser().parse(&alone.join(" ")) {
+            return format!("its {name} is `{field}`: {}", part(&error));
+        }
+    }
+    part(error)
+}
+
 /// A message of the parser as part of a sentence.
-fn reason(message: &str) -> String {
-    let message = message.trim_end_matches('.');
-    let message = ["Invalid pattern: ", "Component error: ", "Pattern contains illegal characters: "]
-        .iter()
-        .find_map(|prefix| message.strip_prefix(prefix))
-        .unwrap_or(message);
+fn part(error: &CronError) -> String {
+    let whole = error.to_string();
+    let message = whole.trim_end_matches('.').rsplit(": ").next().unwrap_or_default();
     let mut letters = message.chars();
     letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
@@ -119,6 +141,9 @@ mod tests {
                 "{expression}"
             );
         }
+        let told = |expression: &str| refused(expression, None).map(|error| error.to_string()).unwrap_or_default();
+        assert!(told("0 25 * * *").starts_with("its hour is `25`: "), "{}", told("0 25 * * *"));
+        assert!(told("0 3 * *").starts_with("it has 4 fields instead of 5"), "{}", told("0 3 * *"));
         assert_eq!(refused("0 3 * * *", Some("Europe/Berln")), Some(TimetableError::Zone));
     }
 }

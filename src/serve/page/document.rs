@@ -34,6 +34,8 @@ pub struct Notice {
     pub tone: &'static str,
     /// What to say.
     pub text: String,
+    /// Where to go on.
+    pub link: Option<String>,
 }
 
 /// What the page is made of.

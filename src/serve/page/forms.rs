@@ -1,5 +1,6 @@
-//! The forms that start jobs: their fields, what was sent with them, and what is wrong with that, at the field.
+//! The forms that start jobs: what was sent with them, and what is wrong with that, at the field.
 
+use super::fields::{Field, Input, fields};
 use crate::serve::jobs::JobKind;
 use crate::serve::problem::HttpProblem;
 use crate::serve::work::JobRequest;
@@ -43,131 +44,6 @@ pub struct Choices<'a> {
     pub archives: &'a [String],
 }
 
-/// A field as it is declared.
-struct Field {
-    name: &'static str,
-    label: &'static str,
-    hint: &'static str,
-    required: bool,
-    input: Input,
-}
-
-enum Input {
-    Text,
-    Number,
-    Check,
-    Cluster,
-    Archive,
-    /// Values with what is shown for them; the first is chosen at first.
-    Words(&'static [(&'static str, &'static str)]),
-}
-
-const BACKUP: &[Field] = &[
-    Field { name: "cluster", label: "Cluster", hint: "", required: true, input: Input::Cluster },
-    Field {
-        name: "topics",
-        label: "Topics",
-        hint: "Names with spaces or commas between them; * stands for any characters.",
-        required: true,
-        input: Input::Text,
-    },
-    Field {
-        name: "archive",
-        label: "Archive",
-        hint: "One that is there is continued. Where this is empty, a new one gets a name.",
-        required: false,
-        input: Input::Text,
-    },
-    Field {
-        name: "compression",
-        label: "Compression",
-        hint: "",
-        required: false,
-        input: Input::Words(&[
-            ("zstd", "zstd"),
-            ("gzip", "gzip"),
-            ("lz4", "lz4"),
-            ("snappy", "snappy"),
-            ("none", "none"),
-        ]),
-    },
-    Field {
-        name: "max_messages",
-        label: "At most so many messages of each topic",
-        hint: "All of them where this is empty.",
-        required: false,
-        input: Input::Number,
-    },
-    Field {
-        name: "verify",
-        label: "Verification afterwards",
-        hint: "",
-        required: false,
-        input: Input::Words(&[
-            ("full", "full: every file and batch"),
-            ("deep", "deep: every record"),
-            ("quick", "quick: names and lengths"),
-            ("", "none"),
-        ]),
-    },
-];
-const RESTORE: &[Field] = &[
-    Field { name: "archive", label: "Archive", hint: "", required: true, input: Input::Archive },
-    Field { name: "cluster", label: "To cluster", hint: "", required: true, input: Input::Cluster },
-    Field {
-        name: "topics",
-        label: "Topics",
-        hint: "Names with spaces or commas between them; all topics of the archive where this is empty.",
-        required: false,
-        input: Input::Text,
-    },
-    Field { name: "as", label: "As", hint: "The new name, of a single topic.", required: false, input: Input::Text },
-    Field {
-        name: "offsets",
-        label: "Offsets",
-        hint: "",
-        required: false,
-        input: Input::Words(&[("translated", "translated: without gaps"), ("exact", "exact: the same as before")]),
-    },
-    Field {
-        name: "verify",
-        label: "Compare the restored topics with the archive afterwards",
-        hint: "",
-        required: false,
-        input: Input::Check,
-    },
-];
-const VERIFY: &[Field] = &[
-    Field { name: "archive", label: "Archive", hint: "", required: true, input: Input::Archive },
-    Field {
-        name: "level",
-        label: "How closely",
-        hint: "",
-        required: false,
-        input: Input::Words(&[
-            ("full", "full: every file and batch"),
-            ("deep", "deep: every record"),
-            ("quick", "quick: names and lengths"),
-            ("target", "target: restored topics, record by record"),
-        ]),
-    },
-    Field {
-        name: "cluster",
-        label: "Cluster of the restored topics",
-        hint: "It matters for the level target only.",
-        required: false,
-        input: Input::Cluster,
-    },
-];
-
-fn fields(kind: JobKind) -> &'static [Field] {
-    match kind {
-        JobKind::Backup => BACKUP,
-        JobKind::Restore => RESTORE,
-        JobKind::Verify => VERIFY,
-    }
-}
-
 /// The request that a form means.
 ///
 /// # Errors
@@ -180,7 +56,7 @@ pub fn request(kind: JobKind, sent: &Sent) -> Result<JobRequest, Vec<Wrong>> {
         let text = sent.text(field.name);
         let value = match field.input {
             Input::Check => json!(!text.is_empty()),
-            _ if text.is_empty() => continue,
+            _ if text.is_empty() || (field.name, text) == ("verify", "none") => continue,
             Input::Number => match text.parse::<u64>() {
                 Ok(number) if number > 0 => json!(number),
                 _ => {
@@ -393,7 +269,7 @@ mod tests {
         let meant = body_of(JobKind::Restore, &restore);
         assert_eq!(
             (&meant["archive"], &meant["as"], &meant["verify"]),
-            (&json!("nightly"), &json!("again"), &json!(false))
+            (&json!("nightly"), &json!("again"), &Value::Null)
         );
         let meant = body_of(JobKind::Verify, &sent(&[("archive", "nightly"), ("level", "quick")]));
         assert_eq!((&meant["archive"], &meant["level"]), (&json!("nightly"), &json!("quick")));

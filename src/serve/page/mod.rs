@@ -7,10 +7,11 @@
 //! | `live.rs` | what has changed, to those who look |
 //! | `shown.rs`, `view.rs`, `words.rs` | what there is to show, and how it reads |
 //! | `document.rs`, `templates.rs`, `templates/` | how it looks |
-//! | `forms.rs` | forms, what was sent with them, what is wrong with it |
+//! | `forms.rs`, `fields.rs` | forms, what was sent with them, what is wrong with it |
 //! | `guard.rs`, `session.rs` | what keeps other pages out; who is signed in |
 
 mod document;
+mod fields;
 mod forms;
 mod guard;
 mod live;

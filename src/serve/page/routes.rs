@@ -115,7 +115,7 @@ async fn show(State(service): State<Service>, Viewer(caller): Viewer, Query(want
     let known = |id: &Option<String>| id.as_deref().and_then(|id| service.jobs().get(id));
     let taken = known(&wanted.job).map(|job| format!("Job {} was taken.", job.id));
     let notice = taken.or_else(|| known(&wanted.cancelled).map(|job| format!("Job {} is being cancelled.", job.id)));
-    let notice = notice.map(|text| Notice { tone: "good", text });
+    let notice = notice.map(|text| Notice { tone: "good", text, link: None });
     let sent = wanted.restore.map(|archive| (JobKind::Restore, Sent::default().with("archive", &archive), Vec::new()));
     page(&service, &caller, StatusCode::OK, wanted.before, notice, sent).await
 }
@@ -163,7 +163,9 @@ async fn start(
 ) -> Response {
     let again = |status: StatusCode, wrong: Vec<Wrong>, sent: Sent| {
         let (service, caller) = (service.clone(), caller.clone());
-        async move { page(&service, &caller, status, None, None, Some((kind, sent, wrong))).await }
+        let text = format!("The {kind} was not started: its form says why.");
+        let notice = Notice { tone: "bad", text, link: Some(format!("#{kind}")) };
+        async move { page(&service, &caller, status, None, Some(notice), Some((kind, sent, wrong))).await }
     };
     if !caller.has(kind.scopes()) {
         let reason = format!("your token does not allow to start a {kind}");

@@ -218,7 +218,7 @@ async fn who_signs_in_gets_a_cookie_that_opens_the_page_and_not_the_api() {
     let looking = sign_in(&tokens[1]).await;
     assert!(looking.status == 200 && looking.text.contains("it takes the scope backup."), "{}", looking.text);
     let blind = sign_in(&tokens[2]).await;
-    assert!(blind.status == 403 && blind.text.contains("lacks the scope `read`"), "{}", blind.text);
+    assert!(blind.status == 403 && blind.text.contains("lacks the scope"), "{}", blind.text);
     sign_in(&tokens[1]).await;
     assert_eq!(browser.send("/backup", BACKUP).await.status, 403);
     assert_eq!(browser.get("/api/jobs").await.status, 401, "the API takes no cookie");

@@ -123,7 +123,7 @@ fn page(jobs: Value, archives: Value, schedules: &[ScheduleStatus], words: &str)
     let wrong = wrong.map(|(field, text)| Wrong { field: Some(field), text: text.to_owned() });
     let view = PageView {
         parts: parts(&shown).into_iter().map(render).collect(),
-        notice: Some(Notice { tone: "good", text: words.to_owned() }),
+        notice: Some(Notice { tone: "good", text: words.to_owned(), link: Some(words.to_owned()) }),
         first: true,
         older: Some("j-0003".to_owned()),
         forms: vec![

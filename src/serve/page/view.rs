@@ -172,7 +172,7 @@ fn told(gap: &MissedRuns) -> String {
     let time = |ms| ShownTime::of(ms).map(|time| time.text).unwrap_or_default();
     match gap.times {
         1 => format!("{}: {}", time(gap.first), gap.why),
-        times => format!("{} from {} to {}: {}", plural(times, "run"), time(gap.first), time(gap.last), gap.why),
+        times => format!("{} times from {} to {}: {}", words::count(times), time(gap.first), time(gap.last), gap.why),
     }
 }
 
