@@ -4,7 +4,6 @@ use super::Archive;
 use super::archive::LABEL;
 use super::archive_error::ArchiveError;
 use super::manifest_name;
-use super::store::Store;
 use super::writer::writing;
 
 /// Removes an archive with everything that lies in its place. Manifests go first, from the oldest on, and the label last: who is
@@ -30,7 +29,7 @@ pub fn discard(archive: &Archive) -> Result<(), ArchiveError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backup::FolderStore;
+    use crate::backup::{FolderStore, Store};
     use std::sync::Arc;
 
     #[test]

@@ -19,7 +19,7 @@ pub use load::Project;
 pub use permit::{authorize, permit};
 pub use schedules::ScheduledBackup;
 pub use selfcheck::{last_selfcheck, store_selfcheck};
-pub use serving::{ServeSettings, ServeTls};
+pub use serving::ServeSettings;
 pub use state::{Busy, RunLock, journal_path, state_folder};
 pub use timetable::Timetable;
 

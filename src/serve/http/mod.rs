@@ -24,7 +24,7 @@ mod tests;
 
 #[cfg(test)]
 pub(super) use body::read as read_body;
-pub use observe::{Asking, Peer};
+pub use observe::Peer;
 
 use super::service::Service;
 use axum::Router;

@@ -22,11 +22,11 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use asked::{CancelError, IdempotencyKey, JobAsked, JobFilter, JobPage, SubmitError, Submitted};
+pub use asked::{CancelError, IdempotencyKey, JobAsked, JobFilter, SubmitError, Submitted};
 pub use claim::JobClaim;
 pub use events::{JobEvent, Subscription};
 pub use job::Job;
 pub use kind::{JobKind, JobState};
 pub use outcome::{JobProblem, JobProgress};
 pub use runner::Runner;
-pub use table::{HeldArchive, Jobs};
+pub use table::Jobs;

@@ -101,13 +101,6 @@ pub enum WorkNews {
     Verifying,
 }
 
-impl WorkRun {
-    /// Tells an event as the library tells it: an object that names itself in `event`.
-    pub fn tell(&self, event: Value, message: Option<String>) {
-        tell(&*self.news, event, message);
-    }
-}
-
 /// Tells an event as the library tells it: an object that names itself in `event`.
 pub fn tell(news: &(dyn Fn(WorkNews) + Send + Sync), event: Value, message: Option<String>) {
     let name = event.get("event").and_then(Value::as_str).unwrap_or("event").to_owned();
