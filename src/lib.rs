@@ -31,6 +31,7 @@ pub(crate) mod report;
 pub(crate) mod scenario;
 pub(crate) mod schemas;
 pub(crate) mod selfcheck;
+pub(crate) mod serve;
 pub(crate) mod text;
 pub(crate) mod validate;
 pub(crate) mod verb;

@@ -15,6 +15,7 @@
 //! | `writer/` | backup: topics from their leaders into an archive |
 //! | `verify/` | whether an archive is what it was when it was written |
 //! | `prune.rs` | old generations, and what only they need, removed |
+//! | `discard.rs` | an archive removed as a whole |
 //! | `cat.rs` | the records of an archive, one after the other |
 //! | `gaps.rs`, `transactions.rs` | offsets without records; which transactions were aborted |
 //! | `keys.rs` | who can read what is encrypted |
@@ -25,6 +26,7 @@ mod archive_error;
 pub mod batch;
 pub mod cat;
 mod digest;
+mod discard;
 mod gaps;
 mod keys;
 pub mod manifest;
@@ -44,11 +46,12 @@ mod writer;
 pub use archive::{Archive, FORMAT, VERSION, manifest_name};
 pub use archive_error::ArchiveError;
 pub use digest::{Digest, Hasher};
+pub use discard::discard;
 pub use keys::{Identities, Recipient};
 #[cfg(test)]
 pub use segments::BatchPosition;
 pub use segments::{Segments, StoredBatch};
-pub use store::{FolderStore, Store, store_at};
+pub use store::{FolderStore, Lease, NewFile, Store, StoreEntry, StoreError, folders_at, store_at};
 #[cfg(test)]
 pub use transactions::CommittedRecords;
 #[cfg(test)]
@@ -56,5 +59,5 @@ pub use verify::ArchiveProblem;
 pub use verify::{Level, VerifyReport, verify};
 pub use writer::{
     BackupError, BackupEvent, BackupListener, BackupOptions, BackupStop, BackupStopper, KeptGroups, OnGap, backup,
-    dry_run, follow,
+    dry_run, follow, write_sums,
 };

@@ -10,7 +10,7 @@ use crate::backup::{
 };
 use crate::environment::{EnvironmentError, EnvironmentResult, Grant};
 use crate::ground::plural;
-use crate::project::Project;
+use crate::project::{Project, attach};
 use crate::scenario::units::{Bytes, Length};
 use crate::text::Redactor;
 use crate::wire::WireCluster;
@@ -156,7 +156,7 @@ async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Ou
         output.problems(&problems);
         return Ok(Exit::Usage);
     }
-    let environment = control::attach(project).await?;
+    let environment = attach(project).await?;
     let cluster = WireCluster::new(&environment.endpoints().connection(), PATIENCE);
     let cluster = cluster.map_err(EnvironmentError::because)?;
     let (format, lines, continuous) = (args.format, *output, args.continuous);

@@ -34,6 +34,7 @@ mod schema;
 mod scratch;
 mod select;
 mod selfcheck;
+mod serve;
 mod signals;
 mod stage;
 mod status;
@@ -90,6 +91,7 @@ enum Command {
     Restore(restore::Args),
     Verify(verify::Args),
     Archive(archive::Args),
+    Serve(serve::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -135,6 +137,7 @@ fn run(command: Command, output: &Output) -> Exit {
         Command::Restore(args) => restore::run(&args, output),
         Command::Verify(args) => verify::run(&args, output),
         Command::Archive(args) => archive::run(&args, output),
+        Command::Serve(args) => serve::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),
         Command::Man(args) => man::run(&args, output),
     }

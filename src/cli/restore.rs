@@ -12,7 +12,7 @@ use crate::backup::target;
 use crate::backup::{Archive, Identities, Store, store_at};
 use crate::environment::{EnvironmentError, EnvironmentResult, Grant};
 use crate::ground::plural;
-use crate::project::{Project, state_folder};
+use crate::project::{Project, attach, state_folder};
 use crate::wire::{WireCluster, brokers};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,18 +111,7 @@ enum OffsetMode {
 }
 
 fn until(text: &str) -> Result<RestorePoint, String> {
-    if let Some(number) = text.strip_prefix("offset:") {
-        return number.parse().map(RestorePoint::Offset).map_err(|_| format!("`{number}` is not an offset"));
-    }
-    if let Some(number) = text.strip_prefix("generation:") {
-        return number
-            .parse()
-            .map(RestorePoint::Generation)
-            .map_err(|_| format!("`{number}` is not the number of a generation"));
-    }
-    let time: Result<jiff::Timestamp, _> = text.parse();
-    let wrong = |error| format!("it is neither `offset:N` nor `generation:N` nor a time with a time zone: {error}");
-    time.map(|time| RestorePoint::Time(time.as_millisecond())).map_err(wrong)
+    text.parse()
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
@@ -167,7 +156,7 @@ pub(super) async fn open(
     project: &Project,
     (store, identities): (Arc<dyn Store>, Identities),
 ) -> EnvironmentResult<(Archive, WireCluster, BTreeMap<String, String>)> {
-    let environment = control::attach(project).await?;
+    let environment = attach(project).await?;
     let properties = environment.endpoints().connection();
     let cluster = WireCluster::new(&properties, PATIENCE).map_err(EnvironmentError::because)?;
     let archive = Archive::open(store).map_err(|error| failed(&error.into()))?;

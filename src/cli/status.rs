@@ -4,7 +4,7 @@ use super::{Exit, Output, control};
 use crate::connect::ConnectClient;
 use crate::environment::{Environment, EnvironmentError, EnvironmentResult};
 use crate::kafka::{Admin, LogSink};
-use crate::project::Project;
+use crate::project::{Project, attach};
 use crate::wire::{WireCluster, visibility};
 use clap::Args as ClapArgs;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 }
 
 async fn status(project: &Project, output: &Output) -> EnvironmentResult<Exit> {
-    let environment = control::attach(project).await?;
+    let environment = attach(project).await?;
     let info = environment.info();
     let version = info.kafka_version.map(|version| format!(", Kafka {version}")).unwrap_or_default();
     output.data(&format!("{} ({}{version})", project.name, info.kind));

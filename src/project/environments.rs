@@ -1,5 +1,6 @@
 //! The types of `kscen.yaml`.
 
+use super::serving::ServeSettings;
 use crate::environment::{AnyKind, Grant, KINDS};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
@@ -19,6 +20,9 @@ pub struct ProjectFile {
     /// Environments by name. `local` exists without being named.
     #[serde(default)]
     pub environments: BTreeMap<String, EnvironmentEntry>,
+    /// How `kscen serve` runs.
+    #[serde(default)]
+    pub serve: Option<ServeSettings>,
 }
 
 /// How Kafka is reached.

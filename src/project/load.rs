@@ -2,6 +2,8 @@
 
 use super::credentials::redactor;
 use super::environments::{Common, EnvironmentEntry, ProjectFile, kind_names};
+use super::schedules;
+use super::serving::ServeSettings;
 use super::veil::Veil;
 use crate::environment::{AnyKind, Endpoints, Grant, Site, builtin};
 use crate::ground::trust::distrust;
@@ -36,6 +38,10 @@ pub struct Project {
     pub kind: Arc<dyn AnyKind>,
     /// Whether commands are forbidden, whatever the environment grants.
     pub no_run: bool,
+    /// The names of all environments, the built-in one included.
+    pub names: BTreeSet<String>,
+    /// How `kscen serve` runs; the usual way where the file does not say.
+    pub serve: ServeSettings,
     /// Hides the credentials of its environments.
     hidden: Redactor,
 }
@@ -93,8 +99,9 @@ impl Project {
             .unwrap_or(builtin().0)
             .to_owned();
         let mut value = document.value.clone();
-        if let Some(entry) = value.pointer_mut(&format!("/environments/{chosen}")) {
-            let place = origin.at(&format!("/environments/{chosen}"));
+        for pointer in [format!("/environments/{chosen}"), "/serve".to_owned()] {
+            let Some(entry) = value.pointer_mut(&pointer) else { continue };
+            let place = origin.at(&pointer);
             if bindings.check(entry, &place, None, &mut problems)
                 && let Ok(resolved) = bindings.resolve_static(entry)
             {
@@ -108,6 +115,10 @@ impl Project {
             let pointer = format!("/{}", error.path().to_string().replace('.', "/"));
             vec![Problem::new("bad-value", error.inner().to_string()).at(origin.place(&pointer))]
         })?;
+        let problems = misscheduled(&file, &origin);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         let hidden = credentials(&document.value, &file.environments);
         Self::choose(file, folder, environment, Some(&origin), hidden)
@@ -158,7 +169,9 @@ impl Project {
             return Err(problem("missing-key", format!("`{name}` needs `kafka: {{ bootstrap: … }}`"), ""));
         }
         let root = origin.map(|_| std::fs::canonicalize(&folder).unwrap_or_else(|_| folder.clone()));
-        Ok(Self { folder, root, name, entry, kind, no_run: false, hidden })
+        let names = file.environments.into_keys().chain([built_in.to_owned()]).collect();
+        let serve = file.serve.unwrap_or_default();
+        Ok(Self { folder, root, name, entry, kind, no_run: false, names, serve, hidden })
     }
 
     /// The chosen environment, as its kind sees it.
@@ -202,6 +215,16 @@ impl Project {
             kafka_ui: url(&self.entry.common.kafka_ui),
         }
     }
+}
+
+/// What is wrong with scheduled backups: they may name the clusters that the service may.
+fn misscheduled(file: &ProjectFile, origin: &Origin) -> Vec<Problem> {
+    let Some(serve) = &file.serve else { return Vec::new() };
+    let clusters = || match &serve.clusters {
+        Some(only) => only.iter().map(String::as_str).collect(),
+        None => file.environments.keys().map(String::as_str).chain([builtin().0]).collect(),
+    };
+    schedules::faults(&serve.backups, &origin.at("/serve/backups"), clusters)
 }
 
 /// Hides the credentials of environments: of the chosen one, which is resolved, and of the others as far as they can be.

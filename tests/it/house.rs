@@ -72,10 +72,12 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("plan/bindings.rs", &["run"], "the root of `${run.id}`"),
     ("report/", &["run"], "the heading of a run's id"),
     ("cli/", &["run", "topic"], "nouns that are counted"),
+    ("serve/", API, "kinds of jobs, scopes of tokens, methods, fields and headers of the API"),
     ("verbs/expect", &["topic", "connector", "sql"], "keys of `expect`"),
     ("verbs/restore.rs", &["topic"], "a key of its details"),
 ];
 const GRANTS: &[&str] = &["produce", "delete", "sql", "http", "run", "backup", "restore"];
+const API: &[&str] = &["backup", "restore", "verify", "delete", "http", "wait", "topic"];
 const ACTIONS: &[&str] = &["pause", "resume", "stop", "start", "restart", "kill", "wipe"];
 
 /// Who recognises a verb by its name has to be changed with every new verb: what others need to know, a verb declares.

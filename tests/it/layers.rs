@@ -28,6 +28,7 @@ const ROOMS: &[&str] = &[
     "compare",
     "plan",
     "project",
+    "serve",
     "execute",
     "verbs",
     "reference",

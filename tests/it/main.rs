@@ -47,6 +47,7 @@ mod restore;
 mod schemas;
 mod secrets;
 mod selection;
+mod serving;
 mod source;
 mod starting;
 mod suites;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// A restore.
 #[derive(Clone, Debug)]
@@ -90,6 +91,24 @@ pub enum RestorePoint {
     Offset(i64),
     /// What the archive had when this backup into it was complete.
     Generation(u32),
+}
+
+impl FromStr for RestorePoint {
+    type Err = String;
+
+    /// `offset:N`, `generation:N`, or a moment with its time zone, such as `2026-11-28T20:00:00Z`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(number) = text.strip_prefix("offset:") {
+            return number.parse().map(Self::Offset).map_err(|_| format!("`{number}` is not an offset"));
+        }
+        if let Some(number) = text.strip_prefix("generation:") {
+            let wrong = |_| format!("`{number}` is not the number of a generation");
+            return number.parse().map(Self::Generation).map_err(wrong);
+        }
+        let time: Result<jiff::Timestamp, _> = text.parse();
+        let wrong = |error| format!("it is neither `offset:N` nor `generation:N` nor a time with a time zone: {error}");
+        time.map(|time| Self::Time(time.as_millisecond())).map_err(wrong)
+    }
 }
 
 /// Which offsets records get.

@@ -16,7 +16,39 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// What is wrong with the place or the environment, in words.
 pub fn store_at(place: &str) -> Result<Arc<dyn Store>, String> {
-    let Some((scheme, rest)) = place.split_once("://") else { return Ok(Arc::new(FolderStore::new(place))) };
+    match place.contains("://") {
+        true => Ok(Arc::new(bucket_at(place)?)),
+        false => Ok(Arc::new(FolderStore::new(place))),
+    }
+}
+
+/// The names of the folders that lie directly in this place, ascending; none where it does not exist.
+///
+/// # Errors
+/// What is wrong with the place, or why it cannot be read.
+pub fn folders_at(place: &str) -> Result<Vec<String>, String> {
+    let unread = |error: std::io::Error| format!("cannot list {place}: {error}");
+    if place.contains("://") {
+        return bucket_at(place)?.folders().map_err(unread);
+    }
+    let entries = match std::fs::read_dir(place) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(unread)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(unread)?;
+        // Of a link it is not known where it leads.
+        if entry.file_type().map_err(unread)?.is_dir() {
+            names.extend(entry.file_name().into_string());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn bucket_at(place: &str) -> Result<BucketStore, String> {
+    let (scheme, rest) = place.split_once("://").unwrap_or(("", place));
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let prefix = prefix.trim_matches('/');
     if bucket.is_empty() {
@@ -33,7 +65,7 @@ pub fn store_at(place: &str) -> Result<Arc<dyn Store>, String> {
         }
     };
     let store = BucketStore::new(objects, prefix, place.trim_end_matches('/').to_owned());
-    Ok(Arc::new(store.map_err(|error| format!("`{place}`: {error}"))?))
+    store.map_err(|error| format!("`{place}`: {error}"))
 }
 
 fn retries() -> RetryConfig {
@@ -109,6 +141,20 @@ mod tests {
         if cfg!(not(feature = "azure")) {
             assert!(refused("az://b/x").contains("--features azure"));
         }
+    }
+
+    #[test]
+    fn folders_are_listed_without_files_and_links() {
+        let root = tempfile::tempdir().expect("a folder");
+        for name in ["b", "a"] {
+            std::fs::create_dir(root.path().join(name)).expect("a folder");
+        }
+        std::fs::write(root.path().join("file"), "").expect("a file");
+        std::os::unix::fs::symlink(root.path().join("a"), root.path().join("link")).expect("a link");
+        let place = root.path().to_str().expect("text");
+        assert_eq!(folders_at(place), Ok(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(folders_at(&format!("{place}/none")), Ok(Vec::new()));
+        assert!(folders_at(&format!("{place}/file")).is_err());
     }
 
     #[test]

@@ -148,6 +148,17 @@ pub(in crate::backup) fn writing(store: &dyn Store) -> Result<Box<dyn Lease>, Ar
     }
 }
 
+/// Writes the sums of an archive whose backup has ended with this manifest: a crash may have come between the two.
+///
+/// # Errors
+/// Another writer is at work, or the store fails.
+pub fn write_sums(archive: &Archive, manifest: &Manifest) -> Result<(), ArchiveError> {
+    let lease = writing(&**archive.store())?;
+    sums::write(archive, manifest, 0)?;
+    drop(lease);
+    Ok(())
+}
+
 /// What a backup would take: the same capture, and nothing written. The partitions with their cuts, and how many offsets there
 /// are to take.
 ///

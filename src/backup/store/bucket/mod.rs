@@ -50,6 +50,16 @@ impl BucketStore {
         Ok(Self { objects, prefix, place, runtime, lost })
     }
 
+    /// The names directly below the prefix that others lie below, ascending.
+    pub(super) fn folders(&self) -> io::Result<Vec<String>> {
+        let (objects, prefix) = (self.objects.clone(), (!self.prefix.is_root()).then(|| self.prefix.clone()));
+        let listed = self.wait(async move { objects.list_with_delimiter(prefix.as_ref()).await })?;
+        let mut names: Vec<String> =
+            listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// The object of a file. Somebody else may have made the archive: no name leads out of it.
     fn at(&self, name: &str) -> io::Result<Path> {
         let whole = if self.prefix.is_root() { name.to_owned() } else { format!("{}/{name}", self.prefix) };

@@ -1,0 +1,235 @@
+//! Figures for Prometheus, in its text format.
+
+use super::archives::{ArchiveEntry, ArchiveState};
+use super::jobs::{Job, JobKind, JobState};
+use crate::ground::lock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Upper bounds of the latencies of requests, in seconds.
+const REQUESTS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Upper bounds of the durations of jobs, in seconds.
+const JOBS: [f64; 10] = [1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0];
+
+/// Counts what happens. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Metrics(Arc<Mutex<Counted>>);
+
+#[derive(Default)]
+struct Counted {
+    requests: BTreeMap<(String, String, u16), u64>,
+    latencies: BTreeMap<String, Buckets>,
+    jobs: BTreeMap<(JobKind, JobState), u64>,
+    records: BTreeMap<JobKind, u64>,
+    bytes: BTreeMap<JobKind, u64>,
+    durations: BTreeMap<JobKind, Buckets>,
+    state_failures: u64,
+    audit_failures: u64,
+    set_aside: u64,
+}
+
+/// How many took how long.
+#[derive(Clone, Default)]
+struct Buckets {
+    counts: Vec<u64>,
+    count: u64,
+    sum: f64,
+}
+
+impl Buckets {
+    fn add(&mut self, bounds: &[f64], seconds: f64) {
+        self.counts.resize(bounds.len(), 0);
+        for (count, bound) in self.counts.iter_mut().zip(bounds) {
+            *count += u64::from(seconds <= *bound);
+        }
+        self.count += 1;
+        self.sum += seconds;
+    }
+}
+
+impl Metrics {
+    /// A request was answered. `path` is its pattern, so that there are few.
+    pub fn request(&self, method: &str, path: &str, status: u16, took: Duration) {
+        let mut counted = lock(&self.0);
+        *counted.requests.entry((method.to_owned(), path.to_owned(), status)).or_default() += 1;
+        counted.latencies.entry(path.to_owned()).or_default().add(&REQUESTS, took.as_secs_f64());
+    }
+
+    /// A job is over, after so long at work.
+    pub fn job(&self, job: &Job, took: Duration) {
+        let mut counted = lock(&self.0);
+        *counted.jobs.entry((job.kind, job.state)).or_default() += 1;
+        *counted.records.entry(job.kind).or_default() += job.progress.records;
+        *counted.bytes.entry(job.kind).or_default() += job.progress.bytes;
+        counted.durations.entry(job.kind).or_default().add(&JOBS, took.as_secs_f64());
+    }
+
+    /// The state of a job could not be written.
+    pub fn state_failed(&self) {
+        lock(&self.0).state_failures += 1;
+    }
+
+    /// A line of the audit log could not be written.
+    pub fn audit_failed(&self) {
+        lock(&self.0).audit_failures += 1;
+    }
+
+    /// Damaged documents were set aside.
+    pub fn set_aside(&self, count: usize) {
+        lock(&self.0).set_aside += count as u64;
+    }
+
+    /// What was counted.
+    pub fn write(&self, page: &mut MetricsPage) {
+        let counted = lock(&self.0);
+        page.family("kscen_http_requests_total", "counter", "Requests that were answered.");
+        for ((method, path, status), count) in &counted.requests {
+            let labels = [("method", method.as_str()), ("path", path), ("status", &status.to_string())];
+            page.sample("kscen_http_requests_total", &labels, *count as f64);
+        }
+        page.family("kscen_http_request_duration_seconds", "histogram", "From a request's head to its answer's.");
+        for (path, buckets) in &counted.latencies {
+            page.buckets("kscen_http_request_duration_seconds", ("path", path), &REQUESTS, buckets);
+        }
+        page.family("kscen_jobs_ended_total", "counter", "Jobs that came to their end since the service began.");
+        for ((kind, state), count) in &counted.jobs {
+            page.sample("kscen_jobs_ended_total", &[("kind", kind.word()), ("state", state.word())], *count as f64);
+        }
+        page.family("kscen_job_duration_seconds", "histogram", "How long jobs were at work that came to their end.");
+        for (kind, buckets) in &counted.durations {
+            page.buckets("kscen_job_duration_seconds", ("kind", kind.word()), &JOBS, buckets);
+        }
+        for (name, help, counts) in [
+            ("kscen_job_records_total", "Records that jobs read or wrote.", &counted.records),
+            ("kscen_job_bytes_total", "Bytes that jobs read or wrote.", &counted.bytes),
+        ] {
+            page.family(name, "counter", help);
+            for (kind, count) in counts {
+                page.sample(name, &[("kind", kind.word())], *count as f64);
+            }
+        }
+        for (name, help, count) in [
+            ("kscen_state_failures_total", "States of jobs that could not be written.", counted.state_failures),
+            ("kscen_audit_failures_total", "Lines of the audit log that could not be written.", counted.audit_failures),
+            (
+                "kscen_state_set_aside_total",
+                "Damaged files of the state folder that were set aside.",
+                counted.set_aside,
+            ),
+        ] {
+            page.family(name, "counter", help);
+            page.sample(name, &[], count as f64);
+        }
+    }
+}
+
+/// Jobs as they are now.
+pub fn jobs(page: &mut MetricsPage, counts: &BTreeMap<(JobKind, JobState), u64>) {
+    page.family("kscen_jobs", "gauge", "Jobs by their kind and state.");
+    for kind in JobKind::ALL {
+        for state in JobState::ALL {
+            let count = counts.get(&(kind, state)).copied().unwrap_or(0);
+            page.sample("kscen_jobs", &[("kind", kind.word()), ("state", state.word())], count as f64);
+        }
+    }
+}
+
+/// Archives as they are now.
+pub fn archives(page: &mut MetricsPage, entries: &[ArchiveEntry], now: i64) {
+    type Value = fn(&ArchiveEntry) -> Option<f64>;
+    let seconds = |since: i64, now: i64| (now.saturating_sub(since)).max(0) as f64 / 1000.0;
+    let families: [(&str, &str, Value); 6] = [
+        ("kscen_archive_age_seconds", "How long ago its newest manifest was written.", |entry| {
+            entry.age.map(|age| age as f64)
+        }),
+        ("kscen_archive_records", "Records in an archive.", |entry| Some(entry.records as f64)),
+        ("kscen_archive_bytes", "Bytes of an archive's segments.", |entry| Some(entry.bytes as f64)),
+        ("kscen_archive_generations", "Backups that were made into an archive.", |entry| {
+            Some(f64::from(entry.generations))
+        }),
+        ("kscen_archive_complete", "1 where everything is there up to the cut of the newest backup.", |entry| {
+            Some(f64::from(u8::from(entry.state == ArchiveState::Complete)))
+        }),
+        ("kscen_archive_verified", "1 where its last verification found nothing wrong, 0 where it did.", |entry| {
+            entry.verified.as_ref().map(|verified| f64::from(u8::from(verified.sound)))
+        }),
+    ];
+    for (name, help, value) in families {
+        page.family(name, "gauge", help);
+        for entry in entries {
+            if let Some(value) = value(entry) {
+                page.sample(name, &[("archive", &entry.name)], value);
+            }
+        }
+    }
+    page.family("kscen_archive_verified_age_seconds", "gauge", "How long ago an archive was verified.");
+    for entry in entries {
+        if let Some(verified) = &entry.verified {
+            let labels = [("archive", entry.name.as_str())];
+            page.sample("kscen_archive_verified_age_seconds", &labels, seconds(verified.at, now));
+        }
+    }
+}
+
+/// A page in Prometheus's text format.
+#[derive(Default)]
+pub struct MetricsPage(String);
+
+impl MetricsPage {
+    /// Begins a family of samples; `kind` is `counter`, `gauge` or `histogram`.
+    pub fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.0.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    }
+
+    /// One sample.
+    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let labels: Vec<String> = labels.iter().map(|(name, text)| format!("{name}=\"{}\"", escaped(text))).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        self.0.push_str(&format!("{name}{labels} {value}\n"));
+    }
+
+    fn buckets(&mut self, name: &str, label: (&str, &str), bounds: &[f64], buckets: &Buckets) {
+        for (bound, count) in bounds.iter().zip(&buckets.counts) {
+            self.sample(&format!("{name}_bucket"), &[label, ("le", &bound.to_string())], *count as f64);
+        }
+        self.sample(&format!("{name}_bucket"), &[label, ("le", "+Inf")], buckets.count as f64);
+        self.sample(&format!("{name}_sum"), &[label], buckets.sum);
+        self.sample(&format!("{name}_count"), &[label], buckets.count as f64);
+    }
+
+    /// The text.
+    pub fn text(self) -> String {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_hold_all_that_are_not_above_them() {
+        let metrics = Metrics::default();
+        for millis in [1, 15, 60_000] {
+            metrics.request("GET", "/api/jobs/{id}", 200, Duration::from_millis(millis));
+        }
+        let mut page = MetricsPage::default();
+        metrics.write(&mut page);
+        let text = page.text();
+        for line in [
+            "kscen_http_requests_total{method=\"GET\",path=\"/api/jobs/{id}\",status=\"200\"} 3",
+            "kscen_http_request_duration_seconds_bucket{path=\"/api/jobs/{id}\",le=\"0.001\"} 1",
+            "kscen_http_request_duration_seconds_bucket{path=\"/api/jobs/{id}\",le=\"0.02\"} 2",
+            "kscen_http_request_duration_seconds_bucket{path=\"/api/jobs/{id}\",le=\"30\"} 2",
+            "kscen_http_request_duration_seconds_bucket{path=\"/api/jobs/{id}\",le=\"+Inf\"} 3",
+            "kscen_audit_failures_total 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+        let mut page = MetricsPage::default();
+        page.sample("x", &[("a", "q\"\\\n")], 0.5);
+        assert_eq!(page.text(), "x{a=\"q\\\"\\\\\\n\"} 0.5\n");
+    }
+}

@@ -1,0 +1,140 @@
+//! The fields of the forms that start jobs.
+
+use crate::serve::jobs::JobKind;
+
+/// A field as it is declared.
+pub(super) struct Field {
+    /// Its name in what is sent.
+    pub name: &'static str,
+    /// What stands above it.
+    pub label: &'static str,
+    /// What helps to fill it in; may be empty.
+    pub hint: &'static str,
+    /// Whether it cannot be left empty.
+    pub required: bool,
+    /// What can be entered.
+    pub input: Input,
+}
+
+/// What can be entered into a field.
+pub(super) enum Input {
+    /// Any text.
+    Text,
+    /// A whole number.
+    Number,
+    /// Yes or no.
+    Check,
+    /// One of the clusters.
+    Cluster,
+    /// One of the archives.
+    Archive,
+    /// Values with what is shown for them; the first is chosen at first.
+    Words(&'static [(&'static str, &'static str)]),
+}
+
+const BACKUP: &[Field] = &[
+    Field { name: "cluster", label: "Cluster", hint: "", required: true, input: Input::Cluster },
+    Field {
+        name: "topics",
+        label: "Topics",
+        hint: "Names with spaces or commas between them; * stands for any characters.",
+        required: true,
+        input: Input::Text,
+    },
+    Field {
+        name: "archive",
+        label: "Archive",
+        hint: "One that is there is continued. Where this is empty, a new one gets a name.",
+        required: false,
+        input: Input::Text,
+    },
+    Field {
+        name: "compression",
+        label: "Compression",
+        hint: "",
+        required: false,
+        input: Input::Words(&[
+            ("zstd", "zstd"),
+            ("gzip", "gzip"),
+            ("lz4", "lz4"),
+            ("snappy", "snappy"),
+            ("none", "none"),
+        ]),
+    },
+    Field {
+        name: "max_messages",
+        label: "At most so many messages of each topic",
+        hint: "All of them where this is empty.",
+        required: false,
+        input: Input::Number,
+    },
+    Field {
+        name: "verify",
+        label: "Verification afterwards",
+        hint: "",
+        required: false,
+        input: Input::Words(&[
+            ("full", "full: every file and batch"),
+            ("deep", "deep: every record"),
+            ("quick", "quick: names and lengths"),
+            ("none", "none"),
+        ]),
+    },
+];
+const RESTORE: &[Field] = &[
+    Field { name: "archive", label: "Archive", hint: "", required: true, input: Input::Archive },
+    Field { name: "cluster", label: "To cluster", hint: "", required: true, input: Input::Cluster },
+    Field {
+        name: "topics",
+        label: "Topics",
+        hint: "Names with spaces or commas between them; all topics of the archive where this is empty.",
+        required: false,
+        input: Input::Text,
+    },
+    Field { name: "as", label: "As", hint: "The new name, of a single topic.", required: false, input: Input::Text },
+    Field {
+        name: "offsets",
+        label: "Offsets",
+        hint: "",
+        required: false,
+        input: Input::Words(&[("translated", "translated: without gaps"), ("exact", "exact: the same as before")]),
+    },
+    Field {
+        name: "verify",
+        label: "Compare the restored topics with the archive afterwards",
+        hint: "",
+        required: false,
+        input: Input::Check,
+    },
+];
+const VERIFY: &[Field] = &[
+    Field { name: "archive", label: "Archive", hint: "", required: true, input: Input::Archive },
+    Field {
+        name: "level",
+        label: "How closely",
+        hint: "",
+        required: false,
+        input: Input::Words(&[
+            ("full", "full: every file and batch"),
+            ("deep", "deep: every record"),
+            ("quick", "quick: names and lengths"),
+            ("target", "target: restored topics, record by record"),
+        ]),
+    },
+    Field {
+        name: "cluster",
+        label: "Cluster of the restored topics",
+        hint: "It matters for the level target only.",
+        required: false,
+        input: Input::Cluster,
+    },
+];
+
+/// The fields of the form for a kind of job.
+pub(super) fn fields(kind: JobKind) -> &'static [Field] {
+    match kind {
+        JobKind::Backup => BACKUP,
+        JobKind::Restore => RESTORE,
+        JobKind::Verify => VERIFY,
+    }
+}

@@ -1,0 +1,361 @@
+//! The service as its clients see it: over HTTP, on a real Kafka, over kills and stops.
+
+use crate::program::{LONG, Project, skipped};
+use kscen::testing::kafka::{Admin, LogSink};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use reqwest::{Client, Method, Response};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+const PARTITIONS: i32 = 3;
+const RECORDS: i64 = 1500;
+
+/// A topic of which every partition takes a while at the rates below.
+async fn fill(bootstrap: &str) {
+    let properties = BTreeMap::from([("bootstrap.servers".to_owned(), bootstrap.to_owned())]);
+    let admin = Admin::new(&properties, LONG, LogSink::bounded(10).0).expect("a client");
+    admin.create_topic("orders", PARTITIONS, 1, &BTreeMap::new()).await.expect("created");
+    admin.await_leaders("orders", LONG).await.expect("leaders");
+    let mut config = ClientConfig::new();
+    let producer: BaseProducer =
+        config.set("bootstrap.servers", bootstrap).set("linger.ms", "20").create().expect("a producer");
+    for index in 0..RECORDS {
+        for partition in 0..PARTITIONS {
+            let text = format!("{partition} {index} ").repeat(30);
+            while producer.send(BaseRecord::<(), str>::to("orders").partition(partition).payload(&text)).is_err() {
+                producer.poll(Duration::from_millis(20));
+            }
+        }
+    }
+    producer.flush(LONG).expect("sent");
+}
+
+/// `kscen serve`, until it is dropped.
+struct Served {
+    child: Child,
+    url: String,
+    client: Client,
+    cluster: String,
+}
+
+impl Served {
+    fn start(project: &Project) -> Self {
+        let mut command = project.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("it starts");
+        let mut url = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut url).expect("it listens");
+        let client = Client::builder().timeout(LONG).build().expect("a client");
+        Self { child, url: url.trim().to_owned(), client, cluster: project.name.clone() }
+    }
+
+    async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Response {
+        let mut request = self.client.request(method, format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        request.send().await.expect("an answer")
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = self.send(Method::GET, path, &[], None).await;
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.json().await.expect("JSON")
+    }
+
+    async fn text(&self, path: &str) -> String {
+        self.send(Method::GET, path, &[], None).await.text().await.expect("text")
+    }
+
+    /// Asks for a job, and answers at once.
+    async fn ask(&self, kind: &str, body: &Value) -> Value {
+        let path = format!("/api/kafka/clusters/{}/{kind}", self.cluster);
+        let answer = self.send(Method::POST, &path, &[], Some(body)).await;
+        let status = answer.status();
+        let body = answer.json().await.expect("JSON");
+        assert!(status == 202 || status == 200, "{status}: {body}");
+        body
+    }
+
+    /// Asks for a job, and waits for its end.
+    async fn done(&self, kind: &str, body: &Value) -> Value {
+        let path = format!("/api/kafka/clusters/{}/{kind}", self.cluster);
+        let answer = self.send(Method::POST, &path, &[("prefer", "wait=120")], Some(body)).await;
+        assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
+        answer.json().await.expect("JSON")
+    }
+
+    async fn follow(&self, job: &Value, after: Option<&str>) -> Events {
+        let path = format!("/api/jobs/{}/events", job["id"].as_str().expect("an id"));
+        let headers: Vec<(&str, &str)> = after.map(|after| ("last-event-id", after)).into_iter().collect();
+        let response = self.send(Method::GET, &path, &headers, None).await;
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Events { response, text: String::new() }
+    }
+
+    /// The job when it is over.
+    async fn ended(&self, job: &Value) -> Value {
+        let mut events = self.follow(job, None).await;
+        while events.next().await.is_some() {}
+        self.get(&format!("/api/jobs/{}", job["id"].as_str().expect("an id"))).await
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).expect("a process id")), signal).expect("it runs");
+    }
+
+    fn end(mut self, signal: Signal) -> Option<i32> {
+        self.signal(signal);
+        self.child.wait().expect("it ended").code()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Events as they come.
+struct Events {
+    response: Response,
+    text: String,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Told {
+    id: Option<String>,
+    name: String,
+    data: Value,
+}
+
+impl Events {
+    async fn next(&mut self) -> Option<Told> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+                let told = field("data:").map(|data| Told {
+                    id: field("id:").map(str::to_owned),
+                    name: field("event:").unwrap_or_default().to_owned(),
+                    data: serde_json::from_str(data).expect("JSON"),
+                });
+                self.text = rest.to_owned();
+                if told.is_some() {
+                    return told;
+                }
+            } else {
+                // A service that is killed ends in the middle.
+                let part = self.response.chunk().await.ok().flatten()?;
+                self.text += std::str::from_utf8(&part).expect("text");
+            }
+        }
+    }
+
+    /// The next of this name.
+    async fn until(&mut self, name: &str) -> Told {
+        loop {
+            let told = self.next().await.unwrap_or_else(|| panic!("no `{name}`"));
+            if told.name == name {
+                return told;
+            }
+        }
+    }
+}
+
+fn state(job: &Value) -> &str {
+    job["state"].as_str().expect("a state")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_is_backed_up_verified_and_restored_over_http() {
+    if skipped("a_topic_is_backed_up_verified_and_restored_over_http") {
+        return;
+    }
+    let project = Project::fast();
+    let up = project.run(&["up"]).exits(0);
+    fill(up.out.trim()).await;
+    let served = Served::start(&project);
+    // Document 004's own request.
+    let first = served.done("backup", &json!({ "topic": "orders", "compression": "gzip", "max_messages": 1000 })).await;
+    assert_eq!((state(&first), &first["result"]["records"]), ("succeeded", &json!(1000)), "{first}");
+    let kept = served.get(&format!("/api/backups/{}", first["archive"].as_str().expect("a name"))).await;
+    assert_eq!((&kept["state"], &kept["records"], &kept["generations"]), (&json!("complete"), &json!(1000), &json!(1)));
+
+    let full = served.ask("backup", &json!({ "topic": "orders", "archive": "full", "verify": "deep" })).await;
+    let mut events = served.follow(&full, Some("1")).await;
+    let (mut states, mut names, mut last) = (Vec::new(), Vec::new(), None);
+    while let Some(told) = events.next().await {
+        if told.name == "state" {
+            states.push(state(&told.data).to_owned());
+        }
+        names.push(told.name);
+        last = told.id.or(last);
+    }
+    assert_eq!(states, ["running", "verifying", "succeeded"]);
+    assert!(names.iter().any(|name| name == "captured"), "{names:?}");
+    // Who comes back after the last event hears nothing twice.
+    assert!(served.follow(&full, last.as_deref()).await.next().await.is_none());
+    assert_eq!(served.follow(&full, None).await.until("state").await.data["state"], "succeeded");
+
+    let restored = served.done("restore", &json!({ "archive": "full", "as": "again", "verify": true })).await;
+    let all = i64::from(PARTITIONS) * RECORDS;
+    let topic = &restored["result"]["verified"]["topics"][0];
+    assert_eq!(
+        (state(&restored), &topic["equal"], &topic["records"]),
+        ("succeeded", &json!(true), &json!(all)),
+        "{restored}"
+    );
+    for body in [json!({ "archive": "full" }), json!({ "archive": "full", "level": "target", "topic": "again" })] {
+        let verified = served.done("verify", &body).await;
+        assert_eq!(state(&verified), "succeeded", "{verified}");
+    }
+    let refused = served.done("restore", &json!({ "archive": "full", "as": "again" })).await;
+    assert_eq!(state(&refused), "failed");
+    assert!(refused["problem"]["reason"].as_str().expect("words").contains("exists"), "{refused}");
+    assert!(refused["problem"]["remedy"].is_string());
+    let unknown = served.done("backup", &json!({ "topic": "none" })).await;
+    assert!(unknown["problem"]["reason"].as_str().expect("words").contains("`none`"), "{unknown}");
+
+    hold_cancelling(&served).await;
+    hold_damage(&served, &project).await;
+    let figures = served.text("/metrics").await;
+    for line in ["kscen_jobs{kind=\"restore\",state=\"succeeded\"} 1", "kscen_archive_verified{archive=\"full\"} 0"] {
+        assert!(figures.lines().any(|found| found == line), "{line}\n{figures}");
+    }
+    assert_eq!(served.end(Signal::SIGTERM), Some(0));
+    let log = std::fs::read_to_string(audit(&project)).expect("the log");
+    assert!(
+        log.contains("restore ended") && log.lines().last().is_some_and(|line| line.contains("all jobs have stopped"))
+    );
+    project.run(&["down"]).exits(0);
+    project.await_no_processes();
+}
+
+fn serve_state(project: &Project) -> std::path::PathBuf {
+    let all = std::fs::read_dir(project.path("state/kscen/serve")).expect("a folder").flatten();
+    all.map(|entry| entry.path()).next().expect("the project's")
+}
+
+fn audit(project: &Project) -> std::path::PathBuf {
+    serve_state(project).join("audit.jsonl")
+}
+
+/// A backup at work is not disturbed by a second one, is cancelled in good order, and another goes on with its archive.
+async fn hold_cancelling(served: &Served) {
+    let slow = json!({ "topic": "orders", "archive": "slow", "rate": "100kB/s", "compression": "none" });
+    let job = served.ask("backup", &slow).await;
+    served.follow(&job, Some("1")).await.until("manifest").await;
+    let path = format!("/api/kafka/clusters/{}/backup", served.cluster);
+    let second = served.send(Method::POST, &path, &[], Some(&slow)).await;
+    assert_eq!(second.status(), 409);
+    assert_eq!(second.headers()["content-type"], "application/problem+json");
+    let removed = served.send(Method::DELETE, "/api/backups/slow", &[], None).await;
+    assert_eq!(removed.status(), 409);
+    let place = format!("/api/jobs/{}", job["id"].as_str().expect("an id"));
+    let asked = served.send(Method::DELETE, &place, &[], None).await;
+    assert!(matches!(asked.status().as_u16(), 200 | 202));
+    let ended = served.ended(&job).await;
+    assert_eq!((state(&ended), ended["attempts"].as_u64()), ("cancelled", Some(1)), "{ended}");
+    let whole = served.done("backup", &json!({ "topic": "orders", "archive": "slow", "verify": "full" })).await;
+    assert_eq!((state(&whole), &whole["result"]["generation"]), ("succeeded", &json!(1)), "{whole}");
+    assert_eq!(served.send(Method::DELETE, "/api/backups/slow", &[], None).await.status(), 204);
+    assert_eq!(served.send(Method::GET, "/api/backups/slow", &[], None).await.status(), 404);
+}
+
+/// A byte that is flipped is named by its file, in the job and in the list of archives.
+async fn hold_damage(served: &Served, project: &Project) {
+    let topics = project.path("archives/full/topics");
+    let folder = std::fs::read_dir(topics).expect("topics").flatten().next().expect("one").path().join("0");
+    let file = std::fs::read_dir(folder).expect("files").flatten().next().expect("one").path();
+    let mut bytes = std::fs::read(&file).expect("there");
+    bytes[100] ^= 1;
+    std::fs::write(&file, bytes).expect("written");
+    let verified = served.done("verify", &json!({ "archive": "full" })).await;
+    let reason = verified["problem"]["reason"].as_str().expect("words");
+    assert_eq!(state(&verified), "failed");
+    assert!(reason.contains(file.file_name().and_then(|name| name.to_str()).expect("text")), "{reason}");
+    assert_eq!(served.get("/api/backups/full").await["verified"]["sound"], false);
+}
+
+/// Killed at every stage, each job ends once: one generation, every record once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_killed_goes_on_with_every_job_and_does_none_twice() {
+    if skipped("a_service_that_is_killed_goes_on_with_every_job_and_does_none_twice") {
+        return;
+    }
+    let project = Project::fast();
+    let up = project.run(&["up"]).exits(0);
+    fill(up.out.trim()).await;
+    let served = Served::start(&project);
+    let body =
+        json!({ "topic": "orders", "archive": "kept", "rate": "150kB/s", "compression": "none", "verify": "full" });
+    let backup = served.ask("backup", &body).await;
+    served.follow(&backup, Some("1")).await.until("manifest").await;
+    assert_eq!(served.end(Signal::SIGKILL), None);
+    let served = Served::start(&project);
+    served.follow(&backup, Some("1")).await.until("resumed").await;
+    assert_eq!(served.end(Signal::SIGKILL), None);
+    let served = Served::start(&project);
+    served.follow(&backup, Some("1")).await.until("resumed").await;
+    // In good order: it says what it is now, and goes on all the same.
+    assert_eq!(served.end(Signal::SIGTERM), Some(0));
+    let stored = std::fs::read_to_string(job_file(&project, &backup)).expect("kept");
+    assert!(stored.contains("\"interrupted\""), "{stored}");
+
+    // A file that is damaged meanwhile is named and set aside.
+    let strange = serve_state(&project).join("jobs/0000000000000000dead.json");
+    std::fs::write(&strange, "{\"version\":1,\"job\":{").expect("written");
+    let served = Served::start(&project);
+    assert!(!strange.exists() && serve_state(&project).join("damaged/jobs-0000000000000000dead.json.0").exists());
+    let ended = served.ended(&backup).await;
+    assert_eq!((state(&ended), &ended["attempts"]), ("succeeded", &json!(4)), "{ended}");
+    let all = i64::from(PARTITIONS) * RECORDS;
+    let kept = served.get("/api/backups/kept").await;
+    assert_eq!((&kept["generations"], &kept["records"]), (&json!(1), &json!(all)), "{kept}");
+
+    let body = json!({ "archive": "kept", "as": "again", "rate": "150kB/s", "verify": true });
+    let restore = served.ask("restore", &body).await;
+    served.follow(&restore, Some("1")).await.until("created").await;
+    assert_eq!(served.end(Signal::SIGKILL), None);
+    let served = Served::start(&project);
+    served.follow(&restore, Some("1")).await.until("resumed").await;
+    assert_eq!(served.end(Signal::SIGKILL), None);
+    let served = Served::start(&project);
+    let ended = served.ended(&restore).await;
+    let topic = &ended["result"]["verified"]["topics"][0];
+    assert_eq!(
+        (state(&ended), &topic["equal"], &topic["records"]),
+        ("succeeded", &json!(true), &json!(all)),
+        "{ended}"
+    );
+
+    // As if it had died between its last manifest and saying so: nothing is done again.
+    let text = std::fs::read_to_string(job_file(&project, &backup)).expect("kept");
+    assert_eq!(served.end(Signal::SIGKILL), None);
+    let running = text.replace("\"state\": \"succeeded\"", "\"state\": \"running\"");
+    assert_ne!(running, text);
+    std::fs::write(job_file(&project, &backup), running).expect("written");
+    let served = Served::start(&project);
+    let ended = served.ended(&backup).await;
+    assert_eq!((state(&ended), &ended["result"]["generation"]), ("succeeded", &json!(1)), "{ended}");
+    assert_eq!(served.get("/api/backups/kept").await["generations"], 1);
+    assert_eq!(served.get("/api/jobs").await["jobs"].as_array().map(Vec::len), Some(2), "no job is there twice");
+    assert_eq!(served.end(Signal::SIGINT), Some(0));
+    project.run(&["down"]).exits(0);
+    project.await_no_processes();
+}
+
+fn job_file(project: &Project, job: &Value) -> std::path::PathBuf {
+    serve_state(project).join(format!("jobs/{}.json", job["id"].as_str().expect("an id")))
+}
