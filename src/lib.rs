@@ -22,6 +22,7 @@ pub(crate) mod ground;
 pub(crate) mod judge;
 pub(crate) mod kafka;
 pub(crate) mod load;
+pub(crate) mod migration;
 pub(crate) mod moment;
 pub(crate) mod plan;
 pub(crate) mod project;
@@ -107,6 +108,20 @@ pub mod testing {
     /// Of the room `kafka`.
     pub mod kafka {
         pub use crate::kafka::{Admin, LogSink};
+    }
+    /// Of the room `migration`.
+    pub mod migration {
+        pub use crate::migration::{
+            MigrateEvent, MigrateListener, MigrateOptions, MigrateUntil, Migrated, MigrationOutcome, MigrationStage,
+            MovedTopic, migrate,
+        };
+
+        /// Queues that are emptied.
+        pub mod drain {
+            pub use crate::migration::drain::{
+                DrainEvent, DrainListener, DrainOptions, ParkOptions, Parked, drain, park,
+            };
+        }
     }
     /// Of the room `plan`.
     pub mod plan {

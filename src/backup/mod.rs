@@ -59,5 +59,5 @@ pub use verify::ArchiveProblem;
 pub use verify::{Level, VerifyReport, verify};
 pub use writer::{
     BackupError, BackupEvent, BackupListener, BackupOptions, BackupStop, BackupStopper, KeptGroups, OnGap, backup,
-    dry_run, follow, write_sums,
+    dry_run, find_topics, follow, write_sums,
 };

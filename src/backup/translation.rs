@@ -72,6 +72,11 @@ impl Translation {
         self.end
     }
 
+    /// The source offset behind the last record.
+    pub fn source_end(&self) -> i64 {
+        self.runs.last().map_or(0, |run| run.source.saturating_add(run.length))
+    }
+
     /// How many records there are.
     pub fn records(&self) -> i64 {
         self.runs.iter().map(|run| run.length).fold(0, i64::saturating_add)

@@ -7,6 +7,7 @@ mod compare;
 mod completions;
 mod control;
 mod down;
+mod drain;
 mod ending;
 mod exit;
 mod explain;
@@ -18,6 +19,7 @@ mod judge;
 mod list;
 mod live_lines;
 mod man;
+mod migrate;
 mod new;
 mod output;
 mod past;
@@ -92,6 +94,8 @@ enum Command {
     Verify(verify::Args),
     Archive(archive::Args),
     Serve(serve::Args),
+    Migrate(migrate::Args),
+    Drain(drain::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -138,6 +142,8 @@ fn run(command: Command, output: &Output) -> Exit {
         Command::Verify(args) => verify::run(&args, output),
         Command::Archive(args) => archive::run(&args, output),
         Command::Serve(args) => serve::run(&args, output),
+        Command::Migrate(args) => migrate::run(&args, output),
+        Command::Drain(args) => drain::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),
         Command::Man(args) => man::run(&args, output),
     }

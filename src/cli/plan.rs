@@ -4,7 +4,7 @@ use super::past::Past;
 use super::select::Selection;
 use super::variables::Variables;
 use super::{Exit, Output};
-use crate::environment::AnyKind;
+use crate::environment::{AnyKind, Grant};
 use crate::ground::plural;
 use crate::plan::{Children, Plan, PlanOptions, PlannedStep, plans, schedule};
 use crate::project::{Project, permit};
@@ -14,7 +14,7 @@ use crate::text::Redactor;
 use crate::verb::Work;
 use crate::verbs::LANGUAGE;
 use clap::Args as ClapArgs;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -213,12 +213,21 @@ fn needs(plan: &Plan) -> String {
     if !able.is_empty() {
         parts.push(format!("means for {}", able.join(", ")));
     }
-    let mut granted = BTreeSet::new();
-    plan.walk(&mut |step| granted.extend(step.step.changes(&plan.scope)));
-    if !granted.is_empty() {
+    let (mut granted, mut elsewhere) = (BTreeSet::new(), BTreeMap::<&str, BTreeSet<Grant>>::new());
+    plan.walk(&mut |step| {
+        granted.extend(step.step.changes(&plan.scope));
+        for (name, grants) in &step.facts.elsewhere {
+            elsewhere.entry(name).or_default().extend(grants);
+        }
+    });
+    let permission = |granted: &BTreeSet<Grant>| {
         let words = granted.iter().map(ToString::to_string).collect::<Vec<_>>();
-        parts.push(format!("permission for {}", words.join(", ")));
+        format!("permission for {}", words.join(", "))
+    };
+    if !granted.is_empty() {
+        parts.push(permission(&granted));
     }
+    parts.extend(elsewhere.iter().map(|(name, granted)| format!("{name} with {}", permission(granted))));
     if needs.private {
         parts.push("a stack of its own".to_owned());
     }

@@ -103,11 +103,21 @@ struct Choice {
 
 /// Which offsets records get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum OffsetMode {
+pub(super) enum OffsetMode {
     /// One after the other from 0; a table tells where each one went.
     Translated,
     /// Those that they had.
     Exact,
+}
+
+impl OffsetMode {
+    /// As a restore is told.
+    pub(super) fn offsets(self) -> Offsets {
+        match self {
+            Self::Translated => Offsets::Translated,
+            Self::Exact => Offsets::Exact,
+        }
+    }
 }
 
 fn until(text: &str) -> Result<RestorePoint, String> {
@@ -192,10 +202,7 @@ impl Choice {
         let state = state(self.state.as_ref(), &archive, &cluster).await?;
         let request = RestoreRequest {
             until: self.until.unwrap_or(RestorePoint::End),
-            offsets: match self.offsets {
-                OffsetMode::Translated => Offsets::Translated,
-                OffsetMode::Exact => Offsets::Exact,
-            },
+            offsets: self.offsets.offsets(),
             isolation: if self.uncommitted { Keep::Everything } else { Keep::Committed },
             groups: match (self.all_groups, self.groups.is_empty()) {
                 (true, _) => RestoredGroups::All,

@@ -5,8 +5,10 @@ use super::scratch::Scratch;
 use crate::environment::{Environment, EnvironmentError, EnvironmentResult, Grant, Host, Needs, unsuited};
 use crate::execute::EnvironmentSource;
 use crate::project::{Busy, Project, RunLock, journal_path};
+use crate::text::Problem;
 use futures_util::future::BoxFuture;
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,8 @@ pub struct ProjectStage {
     project: Project,
     scratch: Scratch,
     shared: Option<Shared>,
+    /// Other environments that the run at work reaches, by their names.
+    others: BTreeMap<String, Box<Self>>,
     lock: Option<RunLock>,
     stacks: usize,
     /// Whether a busy environment is waited for.
@@ -40,7 +44,8 @@ impl ProjectStage {
     /// # Errors
     /// Where no folder for data can be made.
     pub fn new(project: Project) -> std::io::Result<Self> {
-        Ok(Self { project, scratch: Scratch::new()?, shared: None, lock: None, stacks: 0, wait: false })
+        let scratch = Scratch::new()?;
+        Ok(Self { project, scratch, shared: None, others: BTreeMap::new(), lock: None, stacks: 0, wait: false })
     }
 
     /// Waits for an environment that another run has.
@@ -60,10 +65,23 @@ impl ProjectStage {
     /// # Errors
     /// What could not be stopped or removed.
     pub async fn close(&mut self) -> EnvironmentResult<()> {
-        match self.shared.take() {
+        let others = self.close_others().await;
+        let own = match self.shared.take() {
             Some(shared) => shared.environment.shutdown().await,
             None => Ok(()),
-        }
+        };
+        own.and(others)
+    }
+
+    /// Stops what was started beside it.
+    fn close_others(&mut self) -> BoxFuture<'_, EnvironmentResult<()>> {
+        Box::pin(async move {
+            let mut closed = Ok(());
+            for (_, mut other) in std::mem::take(&mut self.others) {
+                closed = closed.and(other.close().await);
+            }
+            closed
+        })
     }
 
     async fn start(&mut self, needs: &Needs, note: Note<'_>) -> EnvironmentResult<Shared> {
@@ -149,8 +167,30 @@ impl EnvironmentSource for ProjectStage {
         })
     }
 
+    fn acquire_other<'a>(
+        &'a mut self,
+        name: &'a str,
+        note: Note<'a>,
+    ) -> BoxFuture<'a, Result<Arc<dyn Environment>, EnvironmentError>> {
+        Box::pin(async move {
+            let failed = |problems: Vec<Problem>| {
+                let words: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
+                EnvironmentError::failed(words.join("; "))
+            };
+            let other = match self.others.entry(name.to_owned()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    let project = self.project.sibling(name).map_err(failed)?;
+                    let other = Self::new(project).map_err(EnvironmentError::because)?;
+                    place.insert(Box::new(other.waiting(self.wait)))
+                }
+            };
+            other.acquire(&Needs::kafka(), note).await
+        })
+    }
+
     fn release<'a>(&'a mut self, needs: &'a Needs) -> BoxFuture<'a, Result<(), EnvironmentError>> {
-        Box::pin(async move { if needs.private { self.close().await } else { Ok(()) } })
+        Box::pin(async move { if needs.private { self.close().await } else { self.close_others().await } })
     }
 
     fn name(&self) -> Option<String> {

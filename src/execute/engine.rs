@@ -3,7 +3,7 @@
 use super::interrupt::Interrupt;
 use super::pulse::{Pids, Pulse};
 use super::walk::Walker;
-use super::{cleanup, down, excerpts, machine, sampler};
+use super::{cleanup, down, excerpts, machine, others, sampler};
 use crate::accounting::{RunIdentity, Settlements};
 use crate::environment::{Environment, EnvironmentError, EnvironmentInfo, Grant, Needs};
 use crate::faults::journal::Journal;
@@ -40,6 +40,17 @@ pub trait EnvironmentSource: Send {
         needs: &'a Needs,
         note: &'a (dyn Fn(String) + Sync),
     ) -> BoxFuture<'a, Result<Arc<dyn Environment>, EnvironmentError>>;
+
+    /// Another environment, by its name in `kscen.yaml`, for as long as the run has its own.
+    fn acquire_other<'a>(
+        &'a mut self,
+        name: &'a str,
+        note: &'a (dyn Fn(String) + Sync),
+    ) -> BoxFuture<'a, Result<Arc<dyn Environment>, EnvironmentError>> {
+        let _ = note;
+        let message = format!("nothing is known here of an environment `{name}`");
+        Box::pin(async move { Err(EnvironmentError::failed(message)) })
+    }
 
     /// The run no longer needs it.
     fn release<'a>(&'a mut self, needs: &'a Needs) -> BoxFuture<'a, Result<(), EnvironmentError>>;
@@ -84,14 +95,11 @@ pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
     let started = moment::now();
     let mut waiting = interrupt.clone();
     let acquired = tokio::select! {
-        acquired = async {
-            let note = |text: String| recorder.note(text);
-            stage.acquire(&needs, &note).await
-        } => Some(acquired),
+        acquired = others::acquire(&plan, stage, &recorder) => Some(acquired),
         _ = waiting.at_least(1) => None,
     };
     match acquired {
-        Some(Ok(environment)) => {
+        Some(Ok((environment, others))) => {
             let endpoints = environment.endpoints();
             recorder.hide(|redactor| hide_addresses(redactor, &endpoints));
             let info = described(environment.as_ref(), stage);
@@ -107,6 +115,7 @@ pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
                         clock,
                         recorder: recorder.clone(),
                         environment,
+                        others,
                         identity: RunIdentity::new(rand::random()),
                         live: LiveSteps::default(),
                         undo: UndoStack::new(Arc::clone(&journal), clock, recorder.clone()),
@@ -293,7 +302,8 @@ async fn tidy(run: &SharedRun, keep: bool) {
     if keep {
         return run.owned.keep();
     }
-    for text in cleanup::clean(run).await {
+    let left = others::clean(run).await;
+    for text in cleanup::clean(run).await.into_iter().chain(left) {
         run.recorder.emit(EventKind::Leftover { text });
     }
 }

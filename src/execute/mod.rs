@@ -8,6 +8,7 @@ mod excerpts;
 mod expected;
 pub mod interrupt;
 mod machine;
+mod others;
 mod pulse;
 mod sampler;
 mod task;

@@ -68,6 +68,11 @@ const NEEDED: &[(&str, &str, &[Grant])] = &[
     ("restore", "restore: { from: a, topic: t }", &[Restore]),
     ("restore", "restore: { from: a, topic: t, groups: [g] }", &[Restore, Groups]),
     ("reassign", "reassign: { topic: t, to: [1] }", &[Topics, Faults]),
+    ("migrate", "migrate: { topics: [t], to: local }", &[Backup]),
+    ("migrate", "migrate: { topics: [t], from: local }", &[Restore, Groups]),
+    ("migrate", "migrate: { topics: [t], from: local, groups: none }", &[Restore]),
+    ("drain", "drain: { group: g }", &[]),
+    ("drain", "drain: { topic: q, group: g, into: p }", &[Backup, Restore, Groups]),
     ("http", "http: { url: \"http://127.0.0.1:9/connectors/c\", method: DELETE }", &[Http]),
     ("http", "http: \"http://127.0.0.1:9/\"", &[]),
     ("run", "run: [\"true\"]", &[Run]),
@@ -146,6 +151,31 @@ fn a_fragment_is_refused_in_its_own_file() {
     assert_eq!(problems.len(), 1);
     let place = problems[0].at.as_ref().expect("it is at fault");
     assert!(place.source.name.ends_with("part.yaml") && place.line_col().0 == 2, "{place}");
+}
+
+#[test]
+fn what_a_step_does_in_another_environment_is_held_against_the_grants_there() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let environments = format!("environments: {{ e: {{ local: {{}} }}, dr: {{ {REMOTE}, allow: [restore] }} }}\n");
+    std::fs::write(folder.path().join("kscen.yaml"), environments).expect("it can be written");
+    let refused = |step: &str| -> Vec<(&str, String)> {
+        let file = folder.path().join("scenario.yaml");
+        std::fs::write(&file, format!("name: x\nsteps:\n  - {step}\n")).expect("it can be written");
+        let plan = plans(&file, &LANGUAGE, &PlanOptions::default());
+        let plan = plan.unwrap_or_else(|problems| panic!("{}", crate::text::render(&problems, false))).remove(0);
+        let project = Project::load(folder.path(), Some("e")).expect("a project");
+        let problems = authorize(&plan, &project).err().unwrap_or_default();
+        assert!(problems.iter().all(|problem| problem.at.as_ref().is_some_and(|at| at.line_col().0 == 3)));
+        problems.into_iter().map(|problem| (problem.code, problem.message)).collect()
+    };
+    let denied = |grant: &str| vec![("not-allowed", format!("`dr` does not allow `{grant}`"))];
+    assert_eq!(refused("migrate: { topics: [t], to: dr, groups: none }"), []);
+    assert_eq!(refused("migrate: { topics: [t], to: dr }"), denied("groups"));
+    assert_eq!(refused("migrate: { topics: [t], from: dr }"), denied("backup"));
+    let absent = vec![("unknown-environment", "there is no environment `nowhere`".to_owned())];
+    assert_eq!(refused("migrate: { topics: [t], to: nowhere }"), absent);
+    let own = vec![("bad-value", "`e` is the environment of the run itself".to_owned())];
+    assert_eq!(refused("migrate: { topics: [t], to: e }"), own);
 }
 
 #[test]

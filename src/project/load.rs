@@ -174,6 +174,14 @@ impl Project {
         Ok(Self { folder, root, name, entry, kind, no_run: false, names, serve, hidden })
     }
 
+    /// The same project with another environment chosen.
+    ///
+    /// # Errors
+    /// See [`Project::load`].
+    pub fn sibling(&self, environment: &str) -> Result<Self, Vec<Problem>> {
+        Ok(Self { no_run: self.no_run, ..Self::load(&self.folder, Some(environment))? })
+    }
+
     /// The chosen environment, as its kind sees it.
     pub fn site(&self) -> Site {
         Site {

@@ -71,6 +71,9 @@ fn ungranted(plan: &Plan, step: &PlannedStep, project: &Project, site: &Site, pr
             problems.push(problem(refusal, step.origin.key_place("")));
         }
     }
+    for (name, grants) in &step.facts.elsewhere {
+        elsewhere(step, name, grants, project, problems);
+    }
     let connection = site.endpoints.connection();
     for name in step.facts.properties.iter().filter(|name| is_of_environment(name, &connection)) {
         let message = format!(
@@ -80,6 +83,30 @@ fn ungranted(plan: &Plan, step: &PlannedStep, project: &Project, site: &Site, pr
         let place = step.origin.key_place(&format!("/config/{}", escape(name)));
         let help = "set it in `kafka: { config: … }` of an environment in kscen.yaml";
         problems.push(Problem::new("environment-property", message).at(place).help(help));
+    }
+}
+
+/// What the step changes in another environment, and may not; that there is no such environment.
+fn elsewhere(step: &PlannedStep, name: &str, grants: &[Grant], project: &Project, problems: &mut Vec<Problem>) {
+    let at = || step.origin.key_place("");
+    if name == project.name {
+        let message = format!("`{name}` is the environment of the run itself");
+        let help = "name another one of kscen.yaml, or run the scenario in another one, with --env";
+        problems.push(Problem::new("bad-value", message).at(at()).help(help));
+        return;
+    }
+    match project.sibling(name) {
+        Ok(other) => {
+            let site = other.site();
+            problems.extend(
+                grants.iter().filter_map(|grant| refusal(*grant, &other, &site)).map(|found| problem(found, at())),
+            );
+        }
+        // Its own place is in kscen.yaml; what is wrong for the step is that it cannot be had.
+        Err(found) => problems.extend(found.into_iter().map(|found| match found.at {
+            Some(_) => found,
+            None => found.at(at()),
+        })),
     }
 }
 

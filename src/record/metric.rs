@@ -71,6 +71,10 @@ pub enum Work {
     Joins,
     /// Looks for what a system can take.
     Searches,
+    /// Waits until a queue is empty, or empties it into another topic.
+    Drains,
+    /// Copies topics into another cluster.
+    Migrates,
     /// Anything else.
     Other,
 }
@@ -88,6 +92,8 @@ impl Work {
             Self::Judges => "judge anything",
             Self::Joins => "wait for a step",
             Self::Searches => "search for a rate",
+            Self::Drains => "drain a queue",
+            Self::Migrates => "copy topics into another cluster",
             Self::Other => "do that",
         }
     }
@@ -102,6 +108,9 @@ const SENDS: &[Work] = &[Work::Sends, Work::ChangesRows];
 const ANSWERED: &[Work] = &[Work::Sends, Work::Reads, Work::ChangesRows];
 const CONNECTOR: &[Work] = &[Work::Captures];
 const SEARCHES: &[Work] = &[Work::Searches];
+const DRAINS: &[Work] = &[Work::Drains];
+const MOVES: &[Work] = &[Work::Drains, Work::Migrates];
+const MIGRATES: &[Work] = &[Work::Migrates];
 
 const fn single(name: &'static str, unit: Unit, work: &'static [Work], better: Better, doc: &'static str) -> Metric {
     Metric { name, unit, shape: MetricShape::Single, work, better, doc }
@@ -284,6 +293,35 @@ pub const METRICS: &[Metric] = &[
         SEARCHES,
         Better::Higher,
         "the highest rate at which all bounds held, twice",
+    ),
+    single(
+        "lag_before",
+        Unit::Count,
+        DRAINS,
+        Better::Neutral,
+        "of a drain that waits: messages before the group at the first look",
+    ),
+    single(
+        "lag_after",
+        Unit::Count,
+        DRAINS,
+        Better::Lower,
+        "of a drain that waits: messages before the group at the last look",
+    ),
+    single(
+        "drain_rate",
+        Unit::Rate,
+        DRAINS,
+        Better::Higher,
+        "of a drain that waits: messages by which the queue became shorter per second, first look to last",
+    ),
+    single("moved", Unit::Count, MOVES, Better::Neutral, "records that were written into another topic or cluster"),
+    single(
+        "rounds",
+        Unit::Count,
+        MIGRATES,
+        Better::Neutral,
+        "how often a migration has taken what was new in its source",
     ),
     single("rows", Unit::Count, SQL, Better::Neutral, "rows that the statements changed or returned"),
     single("statements", Unit::Count, SQL, Better::Neutral, "statements that were executed"),

@@ -1,6 +1,6 @@
 //! What steps may know of each other before anything runs.
 
-use crate::environment::FaultKind;
+use crate::environment::{FaultKind, Grant};
 use crate::record::Section;
 use crate::record::metric::Work;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +44,8 @@ pub struct Facts {
     pub judges: bool,
     /// Step that it waits for: its default timeout contains that step's.
     pub follows: Option<String>,
+    /// Other environments of `kscen.yaml` that it reaches, and what it changes there.
+    pub elsewhere: BTreeMap<String, Vec<Grant>>,
     /// Metrics of its verb that it cannot have as it is written, and why.
     pub lacks: BTreeMap<&'static str, &'static str>,
 }

@@ -2,6 +2,7 @@
 
 use super::AnyStep;
 use super::Changes;
+use super::OtherEnvironment;
 use super::Scope;
 use super::live::LiveSteps;
 use crate::accounting::{RunIdentity, Settlements, TopicIdBytes};
@@ -47,6 +48,8 @@ pub struct SharedRun {
     pub recorder: Recorder,
     /// Where the scenario runs.
     pub environment: Arc<dyn Environment>,
+    /// The other environments that steps name, by their names in `kscen.yaml`.
+    pub others: BTreeMap<String, Arc<OtherEnvironment>>,
     /// Addresses, as they are while the run lasts.
     pub endpoints: Endpoints,
     /// Who sends and reads: numbers producers and tells this run's messages from others'.

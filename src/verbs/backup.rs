@@ -35,7 +35,7 @@ pub struct Backup {
     encrypt_to: Vec<String>,
     /// Whose committed offsets are kept: `all`, `none`, or a list of groups. `all` where absent.
     #[serde(default)]
-    groups: Option<Choice>,
+    groups: Option<GroupChoice>,
     /// At most so many offsets of each topic.
     #[serde(default)]
     max_messages: Option<Count>,
@@ -54,17 +54,28 @@ pub struct Backup {
 /// Groups.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
-enum Choice {
+pub(super) enum GroupChoice {
     /// All, or none.
     Word(Word),
     /// These.
     Named(Vec<String>),
 }
 
+impl GroupChoice {
+    /// Whose offsets are kept: all where nothing is said.
+    pub(super) fn kept(choice: Option<&Self>) -> KeptGroups {
+        match choice {
+            None | Some(Self::Word(Word::All)) => KeptGroups::All,
+            Some(Self::Word(Word::None)) => KeptGroups::None,
+            Some(Self::Named(names)) => KeptGroups::Named(names.clone()),
+        }
+    }
+}
+
 /// All groups, or none.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Word {
+pub(super) enum Word {
     /// All.
     All,
     /// None.
@@ -99,11 +110,7 @@ impl Backup {
         Ok(BackupOptions {
             compressor: compressor.unwrap_or_else(|| usual.compressor.clone()),
             batching: self.batches,
-            groups: match &self.groups {
-                None | Some(Choice::Word(Word::All)) => KeptGroups::All,
-                Some(Choice::Word(Word::None)) => KeptGroups::None,
-                Some(Choice::Named(names)) => KeptGroups::Named(names.clone()),
-            },
+            groups: GroupChoice::kept(self.groups.as_ref()),
             max_messages: self.max_messages.map(|count| count.0),
             rate: self.rate.map(|bytes| bytes.0),
             parallel: self.parallel.map_or(usual.parallel, |count| usize::try_from(count.0).unwrap_or(usize::MAX)),

@@ -7,6 +7,7 @@ pub mod connector;
 pub mod consume;
 pub mod corrupt;
 pub mod delete;
+pub mod drain;
 pub mod expect;
 mod fault;
 pub mod http;
@@ -15,6 +16,7 @@ pub mod join;
 pub mod kill;
 pub mod logs;
 mod metrics;
+pub mod migrate;
 pub mod network;
 pub mod parallel;
 pub mod pause;
@@ -65,6 +67,8 @@ pub const REGISTRY: Registry = Registry::new(&[
     entry::<restore::Restore>(),
     entry::<verify::Verify>(),
     entry::<corrupt::Corrupt>(),
+    entry::<migrate::Migrate>(),
+    entry::<drain::Drain>(),
     entry::<http::Http>(),
     entry::<run::Run>(),
     entry::<program::Program>(),

@@ -15,6 +15,7 @@ const ROOMS: &[&str] = &[
     "debezium",
     "accounting",
     "backup",
+    "migration",
     "environment",
     "scenario",
     "record",

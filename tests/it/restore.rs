@@ -1,6 +1,6 @@
 //! Topics that come back: through a restore, read again by librdkafka, with groups that go on, over kills and with sabotage.
 
-mod records;
+pub(crate) mod records;
 mod sabotage;
 
 use crate::program::skipped;

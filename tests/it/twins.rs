@@ -7,17 +7,17 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// A shipped scenario with something wrong in it.
-struct Twin {
+pub(crate) struct Twin {
     /// What is wrong.
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// The shipped scenario.
-    of: &'static str,
+    pub(crate) of: &'static str,
     /// Texts of the file, and what stands there instead.
-    edits: &'static [(&'static str, &'static str)],
+    pub(crate) edits: &'static [(&'static str, &'static str)],
     /// The checks that fail, and no others.
-    fails: &'static [&'static str],
+    pub(crate) fails: &'static [&'static str],
     /// What a printed sample says.
-    sample: &'static str,
+    pub(crate) sample: &'static str,
 }
 
 /// The same scenario in less time.
@@ -147,19 +147,23 @@ fn sabotaged_twins_of_the_delivery_scenarios_fail_and_say_why() {
     if skipped("sabotaged_twins_of_the_delivery_scenarios_fail_and_say_why") {
         return;
     }
-    let project = Project::fast();
+    assert_all_found(&Project::fast(), &TWINS);
+}
+
+/// Runs all twins, each of which has to fail for what is wrong in it.
+pub(crate) fn assert_all_found(project: &Project, twins: &[Twin]) {
     std::fs::create_dir(project.path("twins")).expect("a folder");
-    for twin in &TWINS {
+    for twin in twins {
         project.write(&format!("twins/{}.yaml", twin.name), &twin.text());
     }
     let finished = project.run(&["run", "twins"]);
     let text = format!("{}{}", finished.out, finished.err);
     finished.exits(1);
     let records = project.records();
-    assert_eq!(records.len(), TWINS.len(), "{text}");
+    assert_eq!(records.len(), twins.len(), "{text}");
     for record in &records {
         let file = record["run"]["file"].as_str().expect("a file");
-        let twin = TWINS.iter().find(|twin| file.ends_with(&format!("{}.yaml", twin.name))).expect("a twin");
+        let twin = twins.iter().find(|twin| file.ends_with(&format!("{}.yaml", twin.name))).expect("a twin");
         twin.assert_found(record);
     }
 }

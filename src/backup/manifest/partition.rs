@@ -32,6 +32,14 @@ pub struct KeptPartition {
     pub open: Vec<OpenTransaction>,
 }
 
+impl KeptPartition {
+    /// The offset up to which it is known of every record whether it was committed: that of the first open transaction, else the
+    /// first that has not been taken. Whatever follows in the archive later, what is before it stays as it is.
+    pub fn stable(&self) -> i64 {
+        self.open.iter().map(|open| open.first).fold(self.next, i64::min)
+    }
+}
+
 /// Where a partition was cut.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cut {

@@ -24,12 +24,19 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Begins to read. `name` is the partition's in messages.
-    pub(super) fn open(archive: &Archive, partition: &KeptPartition, mut outgo: Outgo, name: String) -> Self {
+    /// Begins to read at this source offset, at which a batch begins, or none reaches beyond it. `name` is the partition's in
+    /// messages.
+    pub(super) fn open(
+        archive: &Archive,
+        partition: &KeptPartition,
+        from: i64,
+        mut outgo: Outgo,
+        name: String,
+    ) -> Self {
         let (items, receiver) = mpsc::channel(AHEAD);
         let (archive, partition) = (archive.clone(), partition.clone());
         tokio::task::spawn_blocking(move || {
-            let result = read(&archive, &partition, &mut outgo, &name, &items);
+            let result = read(&archive, (&partition, from), &mut outgo, &name, &items);
             if let Some(last) = result.transpose() {
                 // Nobody takes it where the restore has ended for another reason.
                 let _ = items.blocking_send(last);
@@ -51,13 +58,13 @@ impl Feed {
 /// `None` where nobody takes the batches any more.
 fn read(
     archive: &Archive,
-    partition: &KeptPartition,
+    (partition, from): (&KeptPartition, i64),
     outgo: &mut Outgo,
     name: &str,
     items: &mpsc::Sender<Result<Item, RestoreError>>,
 ) -> Result<Option<Item>, RestoreError> {
     let mut ready = VecDeque::new();
-    for stored in Segments::new(archive, partition, 0) {
+    for stored in Segments::new(archive, partition, from) {
         let taken = outgo.take(stored?, &mut ready);
         let flow = taken.map_err(|source| RestoreError::Batch { partition: name.to_owned(), source })?;
         for batch in ready.drain(..) {

@@ -244,6 +244,14 @@ pub(super) fn table(folder: &Path, partition: i32) -> Result<Translation, Restor
     Translation::from_bytes(&bytes).map_err(unsound)
 }
 
+/// The same, where there is one already.
+///
+/// # Errors
+/// It cannot be read, or is damaged.
+pub(super) fn kept_table(folder: &Path, partition: i32) -> Result<Option<Translation>, RestoreError> {
+    if table_path(folder, partition).exists() { table(folder, partition).map(Some) } else { Ok(None) }
+}
+
 /// Writes a file whole or not at all.
 ///
 /// # Errors

@@ -45,6 +45,14 @@ pub fn kept(archive: &Archive, roots: &[PathBuf], topic: &str) -> Result<Option<
     Ok(Some(Kept { from: state.asked.from, manifest: state.asked.manifest, tables }))
 }
 
+/// Whether the restore into a topic that keeps its state below this folder is complete; `None` where none was begun.
+///
+/// # Errors
+/// What is kept cannot be read.
+pub fn completion(root: &Path, topic: &str) -> Result<Option<bool>, RestoreError> {
+    Ok(folder::begun(root, topic)?.map(|state| state.complete))
+}
+
 /// All tables of a folder.
 fn tables(folder: &Path) -> Result<BTreeMap<i32, Translation>, RestoreError> {
     let mut found = BTreeMap::new();

@@ -34,7 +34,7 @@ mod tests;
 pub use choice::requests;
 pub(super) use choice::{Basis, Choice, basis};
 pub use event::{PlannedTopic, RestoreEvent, RestoreListener};
-pub use kept::{Kept, kept};
+pub use kept::{Kept, completion, kept};
 pub(super) use plan::topic as source;
 pub use request::{Keep, Offsets, Renamed, RestorePoint, RestoreRequest, RestoredGroups};
 pub use restore_error::RestoreError;
@@ -149,9 +149,10 @@ impl Restore<'_> {
                 }
             }
         }
-        // What is added to the archive after the first attempt does not change what is restored.
+        // What is added to the archive after the first attempt does not change what is restored, unless the restore follows it.
+        let follows = request.until == RestorePoint::Stable;
         let pinned = match state.as_ref().map(|state| state.asked.manifest) {
-            Some(number) if number != manifest.number => {
+            Some(number) if number != manifest.number && !(follows && is_open(state.as_ref())) => {
                 let archive = self.shared.archive.clone();
                 Some(blocking(move || plan::pinned(&archive, number)).await?)
             }
@@ -180,9 +181,15 @@ impl Restore<'_> {
             return Ok(Some(Restored { from: renamed.from.clone(), topic: renamed.to.clone(), tables }));
         }
         self.ready(&wanted, &mut state, &folder).await?;
+        if follows && state.asked.manifest != manifest.number {
+            state.asked.manifest = manifest.number;
+            folder.write(&state)?;
+        }
         let tables = self.partitions(source, renamed, &state, &folder).await?;
-        self.finish(&wanted, manifest, &mut state, &tables).await?;
-        folder.write(&state)?;
+        if !request.more {
+            self.finish(&wanted, manifest, &mut state, &tables).await?;
+            folder.write(&state)?;
+        }
         Ok(Some(Restored { from: renamed.from.clone(), topic: renamed.to.clone(), tables }))
     }
 
@@ -301,6 +308,7 @@ impl Restore<'_> {
                 selection: plan::selection(partition, self.request),
                 start: state.starts.get(&partition.partition).copied().unwrap_or(0),
                 exact: self.request.offsets == Offsets::Exact,
+                follows: self.request.until == RestorePoint::Stable,
                 id: state.id.clone(),
                 state: folder.path().to_owned(),
             };
@@ -343,6 +351,11 @@ impl Restore<'_> {
         state.complete = true;
         Ok(())
     }
+}
+
+/// Whether something of it is still to be restored.
+fn is_open(state: Option<&RestoreState>) -> bool {
+    state.is_some_and(|state| !state.complete)
 }
 
 pub(super) fn wanted_partitions<'a>(

@@ -45,6 +45,8 @@ pub(super) struct PartitionRestore {
     pub(super) start: i64,
     /// Whether offsets stay what they were.
     pub(super) exact: bool,
+    /// Whether the archive may have grown since an attempt before, which then was complete up to where it ended.
+    pub(super) follows: bool,
     /// The name of the restore, for transactions.
     pub(super) id: String,
     /// The folder of checkpoints and tables.
@@ -77,8 +79,14 @@ pub(super) async fn run(shared: &RestoreShared, job: &PartitionRestore) -> Resul
     if job.exact && job.source.first > 0 {
         run.lead().await?;
     }
+    if job.follows
+        && let Some(table) = super::folder::kept_table(&job.state, number)?
+    {
+        run.next = table.end();
+        run.table = table;
+    }
     let outgo = Outgo::new(job.selection.clone(), job.exact);
-    let mut feed = Feed::open(&shared.archive, &job.source, outgo, run.name());
+    let mut feed = Feed::open(&shared.archive, &job.source, run.table.source_end(), outgo, run.name());
     let end = loop {
         match feed.next().await? {
             Item::Batch(batch) => run.take(batch).await?,
@@ -235,6 +243,11 @@ impl Run<'_> {
         let end = self.lane.end().await?;
         if end != self.next {
             return Err(self.wrong(format!("it ends at offset {end}, and what was written ends at {}", self.next)));
+        }
+        if self.job.follows {
+            // The next attempt begins behind the table, so that the checkpoint may not be before it.
+            let at = self.lane.at();
+            self.lane.mark(at.source, at.target).await?;
         }
         let path = super::folder::table_path(&self.job.state, self.job.source.partition);
         let bytes = self.table.to_bytes();

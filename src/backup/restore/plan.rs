@@ -83,6 +83,7 @@ pub(super) fn selection(partition: &KeptPartition, request: &RestoreRequest) -> 
     let (end, time) = match request.until {
         RestorePoint::Offset(offset) => (Some(offset), None),
         RestorePoint::Time(time) => (None, Some(time)),
+        RestorePoint::Stable => (Some(partition.stable()), None),
         RestorePoint::End | RestorePoint::Generation(_) => (None, None),
     };
     RestoreSelection::new(excluded, end, time)

@@ -161,6 +161,11 @@ impl WantedTopic<'_> {
         if number(LARGEST).is_none_or(|most| most.unsigned_abs() < needed) {
             settings.insert(LARGEST.to_owned(), Some(needed.to_string()));
         }
+        settings
+            .retain(|name, value| effective.get(name).and_then(|config| config.value.as_deref()) != value.as_deref());
+        if settings.is_empty() {
+            return Ok(());
+        }
         creation::configure(cluster, self.name, &settings).await.map_err(asking("configuring", self.name))
     }
 

@@ -33,6 +33,9 @@ pub struct RestoreRequest {
     pub parallel: usize,
     /// The most empty transactions that exact offsets may take in one partition.
     pub most_transactions: u64,
+    /// Whether more is to come: topics stay configured as for the time of a restore, and neither groups nor ACLs are touched. Only
+    /// with [`RestorePoint::Stable`].
+    pub more: bool,
     /// Whether nothing is written, and only what would be is told.
     pub dry_run: bool,
     /// The folder for checkpoints and tables of offsets.
@@ -55,6 +58,7 @@ impl RestoreRequest {
             replication: None,
             parallel: 4,
             most_transactions: 100_000,
+            more: false,
             dry_run: false,
             state,
         }
@@ -91,6 +95,9 @@ pub enum RestorePoint {
     Offset(i64),
     /// What the archive had when this backup into it was complete.
     Generation(u32),
+    /// Each partition before its first record of an open transaction. What is restored stays right whatever is added to the
+    /// archive later, so that a restore up to here goes on with the newest manifest.
+    Stable,
 }
 
 impl FromStr for RestorePoint {

@@ -1,10 +1,13 @@
 //! Batches as they are sent, and the choice of what is sent.
 
 use super::outgoing::{Flow, Outgo, Outgoing, OutgoingSpan, filler};
+use super::plan;
+use super::request::{RestorePoint, RestoreRequest};
 use super::select::{Excluded, RestoreSelection};
 use crate::backup::batch::{
     Attributes, Batch, BatchKind, Builder, Codec, Compressor, Editor, RecordHeader, TimeStampType,
 };
+use crate::backup::manifest::{AbortedRange, Cut, KeptPartition, OpenTransaction};
 use crate::backup::{BatchPosition, StoredBatch};
 use crate::wire::transactions::ProducerIdentity;
 use std::collections::VecDeque;
@@ -153,6 +156,42 @@ fn markers_and_what_was_aborted_are_left_out_and_only_that() {
     };
     assert_eq!(sources(RestoreSelection::new(aborted, None, None)), [2, 4, 5]);
     assert_eq!(sources(RestoreSelection::default()), [1, 2, 4, 5], "markers are never records");
+}
+
+/// What is sent up to the first open transaction is the beginning of what is sent later, whatever becomes of the transaction.
+#[test]
+fn what_is_stable_is_a_beginning_of_what_follows() {
+    let of = |producer, offsets: &[i64]| {
+        stored(offsets, Codec::None, BatchKind { transaction: Some((producer, 0)), ..BatchKind::FRESH })
+    };
+    let plain = |offset| stored(&[offset], Codec::None, BatchKind::FRESH);
+    let batches = || vec![of(77, &[1, 2]), plain(3), of(88, &[4]), plain(5), of(77, &[6]), plain(9)];
+    let mut partition = KeptPartition {
+        partition: 0,
+        cut: Cut { start: 0, end: 7, high_watermark: 7, last_stable_offset: 4, leader_epoch: None, at: 0 },
+        next: 7,
+        first: 0,
+        last_epoch: None,
+        segments: Vec::new(),
+        gaps: Vec::new(),
+        missing: 0,
+        aborted: Vec::new(),
+        open: vec![OpenTransaction { producer_id: 88, first: 4 }, OpenTransaction { producer_id: 77, first: 6 }],
+    };
+    let request = RestoreRequest { until: RestorePoint::Stable, ..RestoreRequest::new(Vec::new(), "state".into()) };
+    let run = |partition: &KeptPartition| {
+        let (out, end) = sent(plan::selection(partition, &request), false, batches());
+        (out.iter().flat_map(|batch| &batch.spans).map(|span| span.source).collect::<Vec<_>>(), end)
+    };
+    assert_eq!(run(&partition), (vec![1, 3], Some(4)));
+    // 88 is aborted, 77 is not ended yet.
+    partition.open.remove(0);
+    partition.aborted.push(AbortedRange { producer_id: 88, first: 4, marker: 7 });
+    partition.next = 8;
+    assert_eq!(run(&partition), (vec![1, 3, 5], Some(6)));
+    partition.open.clear();
+    partition.next = 10;
+    assert_eq!(run(&partition), (vec![1, 3, 5, 6, 9], None));
 }
 
 #[test]

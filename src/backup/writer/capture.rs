@@ -39,7 +39,7 @@ pub(super) async fn capture(cluster: &WireCluster, options: &BackupOptions) -> R
     let described = join_all(found.values().map(|topic| describe(cluster, topic))).await;
     let (groups, groups_complete) = capture_groups(cluster, &found, &options.groups, &mut notes).await?;
     let begun = now();
-    let cuts = join_all(found.values().map(|topic| cut(cluster, topic, options.max_messages))).await;
+    let cuts = join_all(found.values().map(|topic| cut(cluster, topic, options))).await;
     let cut_width = now() - begun;
     let mut captured = Vec::new();
     for ((topic, described), cuts) in found.into_values().zip(described).zip(cuts) {
@@ -169,7 +169,7 @@ async fn capture_groups(
 async fn cut(
     cluster: &WireCluster,
     topic: &topics::DescribedTopic,
-    most: Option<u64>,
+    options: &BackupOptions,
 ) -> Result<BTreeMap<i32, Cut>, BackupError> {
     let partitions: Vec<i32> = topic.partitions.iter().map(|partition| partition.index).collect();
     let ask = |at, isolation| offsets::list(cluster, &topic.name, &partitions, at, isolation);
@@ -177,13 +177,15 @@ async fn cut(
     let ends = every(ask(At::End, IsolationLevel::Uncommitted).await)?;
     let at = now();
     let stable = every(ask(At::End, IsolationLevel::Committed).await)?;
-    let mut left = most.map(|most| i64::try_from(most).unwrap_or(i64::MAX));
+    let from = options.starts.get(&topic.name);
+    let mut left = options.max_messages.map(|most| i64::try_from(most).unwrap_or(i64::MAX));
     let mut cuts = BTreeMap::new();
     for partition in &topic.partitions {
         let of = |all: &BTreeMap<i32, i64>| all.get(&partition.index).copied().unwrap_or(0);
         let high_watermark = of(&ends);
         // The log may have lost its beginning between the two answers.
-        let start = of(&starts).min(high_watermark);
+        let wanted = from.and_then(|from| from.get(&partition.index)).copied().unwrap_or(0);
+        let start = of(&starts).max(wanted).min(high_watermark);
         let mut end = high_watermark;
         if let Some(left) = &mut left {
             end = end.min(start.saturating_add(*left));

@@ -26,6 +26,7 @@ pub use event::{BackupEvent, BackupListener};
 pub use follow::follow;
 pub use options::{BackupOptions, KeptGroups, OnGap};
 pub use stop::{BackupStop, BackupStopper};
+pub use topics::find as find_topics;
 
 use super::archive::{Archive, FORMAT, VERSION};
 use super::archive_error::ArchiveError;

@@ -5,6 +5,7 @@ use crate::backup::Recipient;
 use crate::backup::batch::{Codec, Compressor};
 use crate::backup::manifest::{BackupRequest, Batching};
 use crate::text::Redactor;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How a backup is made.
@@ -19,6 +20,8 @@ pub struct BackupOptions {
     pub batching: Batching,
     /// Which groups' offsets are kept.
     pub groups: KeptGroups,
+    /// Partitions of topics of which only what lies at this offset or behind it is taken. The archive is to know nothing else of them.
+    pub starts: BTreeMap<String, BTreeMap<i32, i64>>,
     /// At most so many offsets of each topic, from the first that is not in the archive.
     pub max_messages: Option<u64>,
     /// How many partitions are read at the same time.
@@ -49,6 +52,7 @@ impl BackupOptions {
             compressor: Compressor::new(Codec::Zstd),
             batching: Batching::Auto,
             groups: KeptGroups::All,
+            starts: BTreeMap::new(),
             max_messages: None,
             parallel: 4,
             rate: None,

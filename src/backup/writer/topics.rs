@@ -5,7 +5,10 @@ use crate::wire::{WireCluster, topics};
 use std::collections::BTreeMap;
 
 /// Finds topics by their names and patterns.
-pub(super) async fn find(
+///
+/// # Errors
+/// One of them does not exist, may not be seen, or fits nothing; or no broker answers.
+pub async fn find(
     cluster: &WireCluster,
     wanted: &[String],
 ) -> Result<BTreeMap<String, topics::DescribedTopic>, BackupError> {

@@ -8,7 +8,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::time::{Duration, Instant};
 
-pub(super) fn producer(properties: &Properties, more: &[(&str, &str)]) -> BaseProducer {
+pub(crate) fn producer(properties: &Properties, more: &[(&str, &str)]) -> BaseProducer {
     let mut config: ClientConfig = properties.clone().into_iter().collect();
     for (name, value) in more {
         config.set(*name, *value);
@@ -38,7 +38,7 @@ fn send(producer: &BaseProducer, topic: &str, partition: i32, index: i64) {
 }
 
 /// Plain batches in several codecs, transactions that are committed and aborted, and a topic with the broker's times.
-pub(super) fn fill(properties: &Properties) {
+pub(crate) fn fill(properties: &Properties) {
     for (round, codec) in ["none", "zstd", "lz4", "gzip", "snappy"].into_iter().enumerate() {
         let plain = producer(properties, &[("compression.codec", codec), ("linger.ms", "20")]);
         for index in 0..200 {
@@ -62,7 +62,7 @@ pub(super) fn fill(properties: &Properties) {
     }
 }
 
-pub(super) fn reader(properties: &Properties, group: &str) -> BaseConsumer {
+pub(crate) fn reader(properties: &Properties, group: &str) -> BaseConsumer {
     let mut config: ClientConfig = properties.clone().into_iter().collect();
     config.set("group.id", group).set("isolation.level", "read_committed").set("enable.partition.eof", "true");
     config.set("enable.auto.commit", "false");
@@ -70,7 +70,7 @@ pub(super) fn reader(properties: &Properties, group: &str) -> BaseConsumer {
 }
 
 /// The records from an offset on, up to the end or to this many.
-pub(super) fn read(reader: &BaseConsumer, topic: &str, partition: i32, from: Offset, most: usize) -> Vec<OwnedMessage> {
+pub(crate) fn read(reader: &BaseConsumer, topic: &str, partition: i32, from: Offset, most: usize) -> Vec<OwnedMessage> {
     let mut assignment = TopicPartitionList::new();
     assignment.add_partition_offset(topic, partition, from).expect("added");
     reader.assign(&assignment).expect("assigned");
@@ -88,7 +88,7 @@ pub(super) fn read(reader: &BaseConsumer, topic: &str, partition: i32, from: Off
 }
 
 /// Which record a group reads next, by what it has committed, and the text that it committed with it.
-pub(super) fn next_of(properties: &Properties, group: &str, topic: &str) -> (i64, Option<Vec<u8>>, String) {
+pub(crate) fn next_of(properties: &Properties, group: &str, topic: &str) -> (i64, Option<Vec<u8>>, String) {
     let reader = reader(properties, group);
     let mut asked = TopicPartitionList::new();
     asked.add_partition(topic, 0);

@@ -1,0 +1,304 @@
+//! A migration from its first round to its end.
+//!
+//! Each round is a backup into the staging folder's archive, up to where the source ends then, and a restore of what is new, up to
+//! the first open transaction. Both go on where they ended, whatever ended them. What a round has put into the target stays right
+//! whatever comes later; only the last one gives topics their configuration and groups their offsets.
+
+use super::Properties;
+use super::event::{MigrateListener, MigrationStage};
+use super::migration_error::MigrationError;
+use super::options::MigrateOptions;
+use super::preflight;
+use super::staging::Staging;
+use super::state::{MigrationState, StagedTopic};
+use crate::backup::manifest::Manifest;
+use crate::backup::restore::{Offsets, RestoredGroups, completion};
+use crate::backup::target::{Verified, verify};
+use crate::backup::{Archive, BackupError, KeptGroups, find_topics};
+use crate::wire::{WireCluster, brokers};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+const SOURCE: &str = "the source";
+const TARGET: &str = "the target";
+
+/// What came of a migration.
+#[derive(Clone, Debug)]
+pub struct Migrated {
+    /// How it ended.
+    pub outcome: MigrationOutcome,
+    /// How many records are in the target.
+    pub records: u64,
+    /// How many rounds it took.
+    pub rounds: u64,
+    /// The groups that go on in the target.
+    pub groups: Vec<String>,
+    /// Each topic as it was read again.
+    pub verified: Vec<Verified>,
+    /// The staging folder.
+    pub staging: PathBuf,
+}
+
+/// How a migration ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MigrationOutcome {
+    /// Everything is in the target, and was read again. The archive is removed.
+    Complete,
+    /// Everything was written, and the target is not the same: see [`Migrated::verified`].
+    Different,
+    /// It was complete before.
+    Already,
+    /// It was asked to stop. The same goes on there.
+    Stopped,
+}
+
+/// Migrates topics from one cluster into another, or goes on with it: the same topics, clusters and staging folder. `properties` are
+/// those of clients of the target, which is read again through librdkafka in the end.
+///
+/// ACL: in the source those of a backup, in the target those of a restore.
+///
+/// # Errors
+/// See [`MigrationError`]. What is in the target until then stays, and the next attempt goes on behind it.
+pub async fn migrate(
+    source: &WireCluster,
+    (target, properties): (&WireCluster, &Properties),
+    options: &MigrateOptions,
+    listener: &MigrateListener,
+) -> Result<Migrated, MigrationError> {
+    let during = "describing the cluster";
+    let from = brokers::describe(source).await.map_err(MigrationError::cluster(SOURCE, during))?;
+    let to = brokers::describe(target).await.map_err(MigrationError::cluster(TARGET, during))?;
+    let words: Vec<String> =
+        options.topics.iter().map(|topic| format!("{}={}", topic.name, topic.to.as_deref().unwrap_or(""))).collect();
+    let marks: Vec<&str> =
+        ["migration", &from.id, &to.id].into_iter().chain(words.iter().map(String::as_str)).collect();
+    let staging = Staging::open(&options.staging, &marks)?;
+    let before: Option<MigrationState> = staging.read()?;
+    let mut migration = Migration {
+        source,
+        target,
+        properties,
+        options,
+        listener,
+        staging,
+        brokers: to.brokers.len(),
+        state: MigrationState {
+            source: from.id,
+            target: to.id,
+            offsets: options.offsets,
+            topics: BTreeMap::new(),
+            complete: false,
+        },
+        rounds: 0,
+        records: 0,
+    };
+    if let Some(before) = before {
+        if before.complete {
+            if migration.is_there(&before).await? {
+                // A crash may have come before it was removed.
+                migration.staging.remove_archive()?;
+                return Ok(migration.ended(MigrationOutcome::Already, Vec::new(), Vec::new()));
+            }
+            migration.staging.clear()?;
+        } else {
+            migration.resume(before)?;
+        }
+    }
+    migration.run().await
+}
+
+/// A migration while it runs.
+pub(super) struct Migration<'a> {
+    pub(super) source: &'a WireCluster,
+    pub(super) target: &'a WireCluster,
+    properties: &'a Properties,
+    pub(super) options: &'a MigrateOptions,
+    pub(super) listener: &'a MigrateListener,
+    pub(super) staging: Staging,
+    /// How many brokers the target has.
+    brokers: usize,
+    pub(super) state: MigrationState,
+    pub(super) rounds: u64,
+    pub(super) records: u64,
+}
+
+impl Migration<'_> {
+    fn resume(&mut self, before: MigrationState) -> Result<(), MigrationError> {
+        if before.offsets != self.options.offsets {
+            let words = |offsets| if offsets == Offsets::Exact { "exact" } else { "translated" };
+            return Err(MigrationError::refused(
+                format!("the migration was begun with {} offsets", words(before.offsets)),
+                format!(
+                    "go on with these, or delete the topics in the target and {}, to begin again",
+                    self.staging.path().display()
+                ),
+            ));
+        }
+        self.state = before;
+        Ok(())
+    }
+
+    /// Whether everything that an earlier migration has made is still there.
+    async fn is_there(&self, before: &MigrationState) -> Result<bool, MigrationError> {
+        for topic in before.topics.values() {
+            let found = preflight::find(self.target, TARGET, &topic.to).await?;
+            if found.and_then(|found| found.id).map(|id| id.to_string()) != topic.target {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn run(mut self) -> Result<Migrated, MigrationError> {
+        let continued = !self.state.topics.is_empty();
+        self.look_ahead().await?;
+        self.listener.stage(MigrationStage::Begun {
+            topics: self.state.topics.len(),
+            continued,
+            staging: self.staging.path().display().to_string(),
+        });
+        let manifest = if self.is_cutting_over()? {
+            Some(Archive::open(self.staging.store()).and_then(|archive| archive.current()).map_err(BackupError::from)?)
+        } else {
+            self.rounds().await?
+        };
+        match manifest {
+            Some(manifest) => self.cut_over(&manifest).await,
+            None => Ok(self.ended(MigrationOutcome::Stopped, Vec::new(), Vec::new())),
+        }
+    }
+
+    fn ended(&self, outcome: MigrationOutcome, groups: Vec<String>, verified: Vec<Verified>) -> Migrated {
+        let (records, rounds) = (self.records, self.rounds);
+        Migrated { outcome, records, rounds, groups, verified, staging: self.staging.path().to_owned() }
+    }
+
+    /// What of the target would refuse them is found before anything is read.
+    async fn look_ahead(&mut self) -> Result<(), MigrationError> {
+        let names: Vec<String> = self.options.topics.iter().map(|topic| topic.name.clone()).collect();
+        let found = find_topics(self.source, &names).await?;
+        let mut places = BTreeSet::new();
+        for (name, topic) in found {
+            let to = self.options.target_name(&name);
+            if self.state.source == self.state.target && to == name {
+                return Err(MigrationError::refused(
+                    format!(
+                        "source and target are the same cluster, {}, and topic `{name}` keeps its name",
+                        self.state.source
+                    ),
+                    "name another environment, or give the topic another name, as `TOPIC=NEW`",
+                ));
+            }
+            if !places.insert(to.clone()) {
+                let reason = format!("two topics would be called `{to}` in the target");
+                return Err(MigrationError::refused(reason, "give each a name of its own, as `TOPIC=NEW`"));
+            }
+            let replicas = topic.partitions.first().map_or(1, |partition| partition.replicas.len());
+            self.enter(&name, topic.id.map(|id| id.to_string()), topic.partitions.len(), replicas).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of a topic, and holds one that is known against what it was.
+    pub(super) async fn enter(
+        &mut self,
+        name: &str,
+        id: Option<String>,
+        partitions: usize,
+        replicas: usize,
+    ) -> Result<(), MigrationError> {
+        if let Some(known) = self.state.topics.get(name) {
+            if known.id != id {
+                return Err(MigrationError::refused(
+                    format!("topic `{name}` was deleted and created again in the source since the migration began"),
+                    format!(
+                        "delete `{}` in the target and {}, to begin again",
+                        known.to,
+                        self.staging.path().display()
+                    ),
+                ));
+            }
+            if known.partitions != partitions {
+                return Err(MigrationError::refused(
+                    format!(
+                        "topic `{name}` had {} partitions when the migration began, and has {partitions}",
+                        known.partitions
+                    ),
+                    format!(
+                        "delete `{}` in the target and {}, to begin again",
+                        known.to,
+                        self.staging.path().display()
+                    ),
+                ));
+            }
+        }
+        let to = self.options.target_name(name);
+        if completion(&self.staging.restores(), &to)?.is_none() {
+            let replication = self
+                .options
+                .replication
+                .unwrap_or_else(|| i16::try_from(replicas.min(self.brokers).max(1)).unwrap_or(1));
+            preflight::may_be_made(self.target, &to, partitions, replication).await?;
+        }
+        let fresh = StagedTopic { to, id, partitions, ends: BTreeMap::new(), target: None };
+        self.state.topics.entry(name.to_owned()).or_insert(fresh);
+        Ok(())
+    }
+
+    /// Whether an earlier process had begun to give topics their last form: nothing more is taken then.
+    fn is_cutting_over(&self) -> Result<bool, MigrationError> {
+        for topic in self.state.topics.values() {
+            if completion(&self.staging.restores(), &topic.to)? == Some(true) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Gives topics their configuration and groups their places, and reads everything again.
+    async fn cut_over(mut self, manifest: &Manifest) -> Result<Migrated, MigrationError> {
+        let groups = preflight::wanted(manifest, &self.options.groups);
+        preflight::groups_are_free(self.source, self.target, &groups, self.listener).await?;
+        let target_name = |name: &str| self.options.target_name(name);
+        let acls =
+            self.options.acls && preflight::takes_acls(self.target, manifest, target_name, self.listener).await?;
+        for group in manifest.groups.iter().filter(|group| group.offsets.is_empty()) {
+            self.listener.notice(format!("group `{}` has committed nothing for the topics in the source", group.name));
+        }
+        self.listener.stage(MigrationStage::CutOver { groups: groups.len() });
+        let restored = match &self.options.groups {
+            KeptGroups::All => RestoredGroups::All,
+            KeptGroups::Named(names) => RestoredGroups::Named(names.clone()),
+            KeptGroups::None => RestoredGroups::None,
+        };
+        let groups = groups.into_iter().map(str::to_owned).collect();
+        let request = self.request(Some(restored), acls);
+        if self.put(&request).await?.is_none() {
+            return Ok(self.ended(MigrationOutcome::Stopped, Vec::new(), Vec::new()));
+        }
+        let archive = Archive::open(self.staging.store()).map_err(BackupError::from)?;
+        let verified = verify(&archive, self.target, self.properties, &request).await?;
+        for topic in &verified {
+            self.listener.stage(MigrationStage::Verified {
+                topic: topic.topic.clone(),
+                records: topic.records(),
+                equal: topic.is_equal(),
+                difference: topic.first_difference().or_else(|| topic.unknown.first().cloned()),
+            });
+        }
+        if !verified.iter().all(Verified::is_equal) {
+            return Ok(self.ended(MigrationOutcome::Different, groups, verified));
+        }
+        for topic in self.state.topics.values_mut() {
+            let found = preflight::find(self.target, TARGET, &topic.to).await?;
+            topic.target = found.and_then(|found| found.id).map(|id| id.to_string());
+        }
+        preflight::tell_late(self.source, manifest, self.listener).await?;
+        self.state.complete = true;
+        self.staging.write(&self.state)?;
+        self.staging.remove_archive()?;
+        Ok(self.ended(MigrationOutcome::Complete, groups, verified))
+    }
+}

@@ -1,0 +1,28 @@
+//! What is kept of a migration beside the archive and the state of the restore.
+
+use crate::backup::restore::Offsets;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What is kept of a migration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct MigrationState {
+    pub(super) source: String,
+    pub(super) target: String,
+    pub(super) offsets: Offsets,
+    pub(super) topics: BTreeMap<String, StagedTopic>,
+    pub(super) complete: bool,
+}
+
+/// What is kept of a topic.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct StagedTopic {
+    pub(super) to: String,
+    /// Its id in the source: another one is another topic.
+    pub(super) id: Option<String>,
+    pub(super) partitions: usize,
+    /// Where it ended when the migration began.
+    pub(super) ends: BTreeMap<i32, i64>,
+    /// Its id in the target, once all is there.
+    pub(super) target: Option<String>,
+}

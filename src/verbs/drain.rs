@@ -1,0 +1,208 @@
+//! The verb `drain`.
+
+use super::migrate::broken;
+use super::topic::check_topic_name;
+use crate::backup::restore::RestoreEvent;
+use crate::environment::{Grant, Needs};
+use crate::faults::Resource;
+use crate::migration::drain::{DrainEvent, DrainListener, DrainOptions, ParkOptions, drain, park};
+use crate::migration::{MigrateEvent, MigrateListener, MigrationError, MigrationStage};
+use crate::record::{Quantity, Unit};
+use crate::scenario::units::{Count, Length};
+use crate::text::Problem;
+use crate::verb::{CheckContext, Facts, Scope, Step, StepContext, StepError, StepOutcome, Work};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Waits until a consumer group has read its queue, or moves what it has not read to another topic. A wait that is too long fails and
+/// says which partitions and which members hold the group up. A move copies byte for byte, reads the copy again, and only then sets
+/// the group's offsets behind it; the group may have no members.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Drain {
+    /// The group.
+    group: String,
+    /// The topic; to wait, all topics that the group has committed something for, or that its members read, where absent.
+    #[serde(default)]
+    topic: Option<String>,
+    /// Waits until at most so many messages are before the group, over all partitions and up to the last stable offset of each. 0
+    /// where absent.
+    #[serde(default)]
+    lag: Option<Count>,
+    /// How long it waits. 5m where absent.
+    #[serde(default)]
+    within: Option<Length>,
+    /// Does not wait, but moves the messages that the group has not read to this topic. It is made where it does not exist, and
+    /// deleted again at the end of the run.
+    #[serde(default)]
+    into: Option<String>,
+}
+
+/// How often a wait is told in the record.
+const TOLD: Duration = Duration::from_secs(10);
+/// What a step may take beyond the time of its wait, before it has failed.
+const BEYOND: Duration = Duration::from_secs(60);
+
+impl Drain {
+    fn options(&self) -> DrainOptions {
+        let usual = DrainOptions::new(&self.group);
+        DrainOptions {
+            topic: self.topic.clone(),
+            lag: self.lag.map_or(usual.lag, |lag| lag.0),
+            within: self.within.map_or(usual.within, |within| within.0),
+            ..usual
+        }
+    }
+
+    /// The topic that is moved, and where to.
+    fn moved(&self) -> Option<(&str, &str)> {
+        Some((self.topic.as_deref()?, self.into.as_deref()?))
+    }
+
+    async fn wait(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
+        let (cluster, options) = (cx.run.wire()?, self.options());
+        let (run, id) = (cx.run.clone(), cx.id.clone());
+        let told: Mutex<Option<Instant>> = Mutex::default();
+        let listener = DrainListener::new(move |event| {
+            let words = match event {
+                DrainEvent::Lag { lag, rate, estimate, members } => {
+                    let mut told = crate::ground::lock(&told);
+                    if told.is_some_and(|told| crate::moment::since(told) < TOLD) {
+                        return;
+                    }
+                    *told = Some(crate::moment::now());
+                    let rate = rate.map(|rate| format!(", {rate:.1} fewer per second")).unwrap_or_default();
+                    let estimate = estimate.map(|left| format!(", about {left:.0} s more")).unwrap_or_default();
+                    format!("{lag} messages left, {members} members{rate}{estimate}")
+                }
+                DrainEvent::Away { reason } => format!("the cluster is asked again: {reason}"),
+                DrainEvent::Remark { reason } => reason,
+            };
+            run.recorder.note(format!("{id}: {words}"));
+        });
+        cx.prepared();
+        let outcome = |before, after, rate: Option<f64>| {
+            let outcome = StepOutcome::default()
+                .judged(true)
+                .metric("lag_before", Quantity::count(before))
+                .metric("lag_after", Quantity::count(after));
+            match rate {
+                Some(rate) => outcome.metric("drain_rate", Quantity::new(rate, Unit::Rate)),
+                None => outcome,
+            }
+        };
+        match cx.unless_stopped(drain(&cluster, &options, &listener)).await? {
+            Ok(drained) => Ok(outcome(drained.before, drained.after, drained.rate)),
+            Err(MigrationError::NotDrained(found)) => {
+                let details = json!({ "held": found.held, "why": found.why });
+                let outcome = StepOutcome::default()
+                    .judged(true)
+                    .metric("lag_after", Quantity::count(found.lag))
+                    .details(details);
+                let pointer = if self.lag.is_some() { "/lag" } else { "/group" };
+                Err(StepError::check("not-drained", found.to_string()).at(pointer).after(outcome))
+            }
+            Err(error) => Err(broken("drain", &error, "/group")),
+        }
+    }
+
+    async fn move_rest(&self, (topic, into): (&str, &str), cx: &mut StepContext) -> Result<StepOutcome, StepError> {
+        let (cluster, properties) = (cx.run.wire()?, cx.run.connection());
+        let options = ParkOptions {
+            redactor: (*cx.run.recorder.redactor()).clone(),
+            ..ParkOptions::new(topic, &self.group, into, cx.run.folder.join("migrations"))
+        };
+        let (run, id) = (cx.run.clone(), cx.id.clone());
+        let listener = MigrateListener::new(move |event| match event {
+            MigrateEvent::Target(RestoreEvent::Created { topic, .. }) => run.owned.add(Resource::Topic(topic)),
+            MigrateEvent::Target(RestoreEvent::Warning { reason })
+            | MigrateEvent::Stage(MigrationStage::Notice { reason }) => run.recorder.note(format!("{id}: {reason}")),
+            _ => {}
+        });
+        cx.prepared();
+        let parked = cx.unless_stopped(park(&cluster, &properties, &options, &listener)).await?;
+        let parked = parked.map_err(|error| broken("drain", &error, "/topic"))?;
+        let outcome = StepOutcome::default()
+            .judged(true)
+            .metric("moved", Quantity::count(parked.records))
+            .details(json!({ "records": parked.records, "offsets": parked.offsets }));
+        match parked.difference {
+            None => Ok(outcome),
+            Some(words) => Err(StepError::check("drain", words).at("/into").after(outcome)),
+        }
+    }
+}
+
+impl Step for Drain {
+    const VERB: &'static str = "drain";
+    const MAY: &'static [Grant] = &[Grant::Backup, Grant::Restore, Grant::Groups];
+    const EXAMPLE: &'static str = "drain: { group: \"workers-${run.id}\", lag: 0, within: 5m }";
+    const BACKGROUND: bool = true;
+    const WORK: Work = Work::Drains;
+
+    fn needs(&self) -> Needs {
+        Needs::kafka()
+    }
+
+    fn changes(&self, _: &Scope) -> Vec<Grant> {
+        if self.into.is_some() { Self::MAY.to_vec() } else { Vec::new() }
+    }
+
+    fn facts(&self) -> Facts {
+        let allowance = self.into.is_none().then(|| self.options().within + BEYOND);
+        let (waits, moves) = ("it moves the queue", "it waits, and moves nothing");
+        let lacks = match self.into {
+            Some(_) => BTreeMap::from([("lag_before", waits), ("lag_after", waits), ("drain_rate", waits)]),
+            None => BTreeMap::from([("moved", moves)]),
+        };
+        let topic = self.into.clone().or_else(|| self.topic.clone());
+        Facts { topic, allowance, lacks, ends: true, judges: true, ..Facts::default() }
+    }
+
+    fn check(&self, cx: &mut CheckContext<'_>) {
+        if let Some(topic) = &self.topic {
+            check_topic_name("/topic", topic, cx);
+        }
+        let Some(into) = &self.into else { return };
+        check_topic_name("/into", into, cx);
+        match &self.topic {
+            None => {
+                let problem = Problem::new("missing-key", "what is moved is the rest of a topic");
+                cx.report("", problem.help("add `topic:`"));
+            }
+            Some(topic) if topic == into => {
+                let problem = Problem::new("bad-value", format!("`{topic}` cannot be moved into itself"));
+                cx.report("/into", problem.help("name another topic"));
+            }
+            Some(_) => {}
+        }
+        for (field, given) in [("/lag", self.lag.is_some()), ("/within", self.within.is_some())] {
+            if given {
+                let problem = Problem::new("does-not-apply", "a queue that is moved is not waited for");
+                cx.report(field, problem.help("leave it out, or leave `into` out"));
+            }
+        }
+    }
+
+    fn describe(&self) -> String {
+        let options = self.options();
+        match (self.moved(), &self.topic) {
+            (Some((topic, into)), _) => format!("move what {} has not read of {topic} into {into}", self.group),
+            (None, Some(topic)) => {
+                format!("wait until {} has at most {} messages of {topic} left", self.group, options.lag)
+            }
+            (None, None) => format!("wait until {} has at most {} messages left", self.group, options.lag),
+        }
+    }
+
+    async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
+        match self.moved() {
+            Some(moved) => self.move_rest(moved, cx).await,
+            None => self.wait(cx).await,
+        }
+    }
+}
