@@ -71,6 +71,8 @@ pub enum Work {
     Joins,
     /// Looks for what a system can take.
     Searches,
+    /// Takes topics into an archive, or writes them from one.
+    Archives,
     /// Anything else.
     Other,
 }
@@ -88,6 +90,7 @@ impl Work {
             Self::Judges => "judge anything",
             Self::Joins => "wait for a step",
             Self::Searches => "search for a rate",
+            Self::Archives => "take topics into an archive or out of one",
             Self::Other => "do that",
         }
     }
@@ -102,6 +105,7 @@ const SENDS: &[Work] = &[Work::Sends, Work::ChangesRows];
 const ANSWERED: &[Work] = &[Work::Sends, Work::Reads, Work::ChangesRows];
 const CONNECTOR: &[Work] = &[Work::Captures];
 const SEARCHES: &[Work] = &[Work::Searches];
+const ARCHIVES: &[Work] = &[Work::Archives];
 
 const fn single(name: &'static str, unit: Unit, work: &'static [Work], better: Better, doc: &'static str) -> Metric {
     Metric { name, unit, shape: MetricShape::Single, work, better, doc }
@@ -284,6 +288,37 @@ pub const METRICS: &[Metric] = &[
         SEARCHES,
         Better::Higher,
         "the highest rate at which all bounds held, twice",
+    ),
+    single("records", Unit::Count, ARCHIVES, Better::Neutral, "records that a backup took, or that a restore wrote"),
+    single(
+        "data",
+        Unit::Bytes,
+        ARCHIVES,
+        Better::Neutral,
+        "bytes of the record batches that a backup took or that a restore read, uncompressed as far as that is known: batches that are kept \
+         as they are count with their length",
+    ),
+    single("data_rate", Unit::Bytes, ARCHIVES, Better::Higher, "the same for each second that it took"),
+    single(
+        "saved",
+        Unit::Share,
+        ARCHIVES,
+        Better::Higher,
+        "how many bytes the files that a backup wrote are smaller than these batches uncompressed",
+    ),
+    single(
+        "memory",
+        Unit::Bytes,
+        ARCHIVES,
+        Better::Lower,
+        "most anonymous memory of kscen meanwhile, looked at 20 times a second; what other steps of the run hold is in it",
+    ),
+    single(
+        "cpu",
+        Unit::Share,
+        ARCHIVES,
+        Better::Lower,
+        "processor time of kscen meanwhile, as a share of all processors that it may use; that of other steps of the run is in it",
     ),
     single("rows", Unit::Count, SQL, Better::Neutral, "rows that the statements changed or returned"),
     single("statements", Unit::Count, SQL, Better::Neutral, "statements that were executed"),

@@ -16,6 +16,7 @@ pub mod kill;
 pub mod logs;
 mod metrics;
 pub mod network;
+mod own_usage;
 pub mod parallel;
 pub mod pause;
 pub mod produce;

@@ -12,7 +12,7 @@ use crate::backup::{Archive, ArchiveError, Segments};
 ///
 /// # Errors
 /// There is none, or it cannot be read.
-pub(super) fn manifest(archive: &Archive, until: RestorePoint) -> Result<Manifest, RestoreError> {
+pub fn manifest(archive: &Archive, until: RestorePoint) -> Result<Manifest, RestoreError> {
     let newest = archive.current()?;
     let RestorePoint::Generation(wanted) = until else { return Ok(newest) };
     let (mut oldest, mut found) = (None, None);
