@@ -14,7 +14,7 @@ pub const FORMAT: &str = "kscen-archive";
 /// The version of the format that this kscen writes, and the newest that it reads.
 pub const VERSION: u64 = 1;
 /// The file that makes a place an archive.
-const LABEL: &str = "archive.json";
+pub(super) const LABEL: &str = "archive.json";
 /// The folder of the manifests.
 const MANIFESTS: &str = "manifests/";
 /// The longest manifest that is read: about 500 bytes a segment, so that 30 TB fit.
