@@ -9,6 +9,10 @@ use crate::verb::{CheckContext, SharedRun, StepContext, StepError, StepOutcome};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What a step with an archive may take before its time limit: the archive, or the topic, decides how long it is.
+pub(super) const ALLOWED: Duration = Duration::from_secs(3600);
 
 /// Reports a name that no archive can have: it is a folder's.
 pub(super) fn check_name(pointer: &str, name: &str, cx: &mut CheckContext<'_>) {

@@ -1,6 +1,6 @@
 //! The verb `backup`.
 
-use super::archives::{ArchiveTally, check_name, listener, store};
+use super::archives::{ALLOWED, ArchiveTally, check_name, listener, store};
 use super::own_usage::watched;
 use crate::backup::batch::Compressor;
 use crate::backup::manifest::{BackupState, Batching, Manifest};
@@ -64,8 +64,6 @@ pub struct Backup {
 
 /// What a backup that goes on may take before its time limit, where nothing says when it ends.
 const UNPLANNED: Duration = Duration::from_secs(24 * 3600);
-/// What one that does not may take: the topics decide how long it is.
-const ALLOWED: Duration = Duration::from_secs(3600);
 
 /// Groups.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -1,6 +1,6 @@
 //! The verb `restore`.
 
-use super::archives::{ArchiveTally, check_identity, check_name, open};
+use super::archives::{ALLOWED, ArchiveTally, check_identity, check_name, open};
 use super::own_usage::watched;
 use super::topic::check_topic_name;
 use crate::backup::Archive;
@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// Restores a topic from an archive of the run: every record once, whatever happens on the way. Where an earlier step with the same
 /// request was interrupted, it goes on. The topic is made for it, and deleted again at the end of the run.
@@ -63,9 +62,6 @@ pub struct Restore {
     #[serde(default)]
     rate: Option<Bytes>,
 }
-
-/// What a restore may take before its time limit: the archive decides how long it is.
-const ALLOWED: Duration = Duration::from_secs(3600);
 
 /// Where a run keeps the checkpoints of restores from an archive.
 pub(super) fn state(run: &SharedRun, archive: &str) -> PathBuf {
