@@ -95,7 +95,7 @@ pub(super) fn copies(expected: &Expected, record: &Record) -> Vec<CopyRow> {
         };
         CopyRow {
             title: titled(expected, record),
-            step: step.title.replace(&record.run.id, "…"),
+            step: untimed(&step.title, &record.run.id),
             records: figure("records"),
             data: figure("data"),
             rate: figure("data_rate"),
@@ -106,6 +106,11 @@ pub(super) fn copies(expected: &Expected, record: &Record) -> Vec<CopyRow> {
         }
     };
     steps.map(row).collect()
+}
+
+/// The names of topics without the id of the run, which says nothing here.
+fn untimed(title: &str, run: &str) -> String {
+    if run.is_empty() { title.to_owned() } else { title.replace(&format!("-{run}"), "") }
 }
 
 fn titled(expected: &Expected, record: &Record) -> String {
