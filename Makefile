@@ -101,13 +101,17 @@ test-kafka-performance: build ## Runs the performance suite
 test-kafka-delivery: build ## Runs the delivery suite
 	$(RUN) scenarios --tag delivery
 
+.PHONY: test-kafka-backup
+test-kafka-backup: build ## Runs the backup suite: what is backed up comes back, whatever happens meanwhile
+	$(RUN) scenarios/backup --tag backup
+
 .PHONY: test-kafka
-test-kafka: build ## Runs the setup, performance, delivery and edge suites
-	$(RUN) scenarios --tag setup --tag performance --tag delivery --tag edge
+test-kafka: build ## Runs the setup, performance, delivery, edge and backup suites
+	$(RUN) scenarios scenarios/backup --tag setup --tag performance --tag delivery --tag edge --tag backup
 
 .PHONY: kafka-reports
 kafka-reports: build ## Renders reports/*.md with charts and recommendations from the stored results
-	$(KSCEN) report --baseline results --out reports
+	$(KSCEN) report --baseline results --scenarios scenarios --scenarios scenarios/backup --out reports
 
 .PHONY: clean
 clean: ## Removes build output and results

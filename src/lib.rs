@@ -59,7 +59,7 @@ pub mod testing {
 
         /// Record batches.
         pub mod batch {
-            pub use crate::backup::batch::{Codec, Compressor};
+            pub use crate::backup::batch::{BatchKind, BatchRecord, Batches, Builder, Codec, Compressor};
         }
         /// Manifests.
         pub mod manifest {

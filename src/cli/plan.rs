@@ -208,6 +208,7 @@ fn needs(plan: &Plan) -> String {
     parts.extend(needs.controllers.iter().map(|controllers| format!("{controllers} controllers")));
     parts.extend(needs.broker_config.iter().map(|(name, value)| format!("{name}={value}")));
     parts.extend(needs.log_dir.iter().map(|bytes| format!("log directories of {}", Bytes(*bytes))));
+    parts.extend(needs.archive_dir.iter().map(|bytes| format!("a folder for archives of {}", Bytes(*bytes))));
     parts.extend(needs.services.iter().map(ToString::to_string));
     let able = needs.capabilities.iter().map(ToString::to_string).collect::<Vec<_>>();
     if !able.is_empty() {

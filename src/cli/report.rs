@@ -2,7 +2,9 @@
 
 use super::select::scenarios_in;
 use super::{Exit, Output};
-use crate::report::{Collection, DELIVERY, Declared, OutputFile, PERFORMANCE, Reporter, RunReports, baseline, load};
+use crate::report::{
+    BACKUP, Collection, DELIVERY, Declared, OutputFile, PERFORMANCE, Reporter, RunReports, baseline, load,
+};
 use crate::text::Problem;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -22,13 +24,13 @@ pub struct Args {
     /// File of the report; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Writes reports/performance-baseline.md and reports/delivery-guarantees.md, with charts, from the newest run of
-    /// each scenario; --out names another folder.
+    /// Writes reports/performance-baseline.md, reports/delivery-guarantees.md and reports/backup.md, with charts, from the
+    /// newest run of each scenario; --out names another folder.
     #[arg(long, conflicts_with = "format")]
     baseline: bool,
-    /// Folder of the scenarios that the baseline reports name also where they did not run.
+    /// Folder of scenarios that the baseline reports name also where they did not run; may be given several times.
     #[arg(long, value_name = "DIR", default_value = "scenarios", requires = "baseline")]
-    scenarios: PathBuf,
+    scenarios: Vec<PathBuf>,
     /// Folder of templates that replace the embedded ones by name.
     #[arg(long, value_name = "DIR")]
     templates: Option<PathBuf>,
@@ -97,18 +99,20 @@ fn baselines(args: &Args, reporter: &Reporter, found: &Collection, output: &Outp
         output.problems(&[problem]);
         return Exit::Usage;
     }
-    for name in [PERFORMANCE, DELIVERY] {
+    for name in [PERFORMANCE, DELIVERY, BACKUP] {
         output.line(&format!("report {}", folder.join(name).display()));
     }
     Exit::Pass
 }
 
-/// The scenarios of a folder that declare a section of a baseline report. One that cannot be read shows when it is run.
-fn declared(folder: &Path) -> Vec<Declared> {
-    let mut files = scenarios_in(folder);
-    files.sort();
+/// The scenarios of folders that declare a section of a baseline report. One that cannot be read shows when it is run.
+fn declared(folders: &[PathBuf]) -> Vec<Declared> {
+    let files = folders.iter().flat_map(|folder| {
+        let mut files = scenarios_in(folder);
+        files.sort();
+        files
+    });
     files
-        .into_iter()
         .filter_map(|file| {
             let clause = crate::text::read(&file).ok()?.value.get("report").cloned()?;
             Some(Declared {

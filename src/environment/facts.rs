@@ -31,6 +31,9 @@ impl fmt::Display for EnvironmentKind {
     }
 }
 
+/// The fact that tells where the run's archives lie, where that is a folder of limited size.
+pub const ARCHIVE_DIRECTORY: &str = "archive directory";
+
 /// What a report states about the environment.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct EnvironmentInfo {

@@ -27,8 +27,8 @@ mod site;
 pub use action::{Action, Direction, Effect, Grip, Intended, NetworkFault, NetworkFaultKind, Peers};
 pub use environment_error::EnvironmentError;
 pub use facts::{
-    Endpoints, EnvironmentInfo, EnvironmentKind, Incarnation, Lifecycle, LogLine, LogQuery, ServiceInfo, ServiceState,
-    Usage,
+    ARCHIVE_DIRECTORY, Endpoints, EnvironmentInfo, EnvironmentKind, Incarnation, Lifecycle, LogLine, LogQuery,
+    ServiceInfo, ServiceState, Usage,
 };
 pub use fault_kind::FaultKind;
 pub use grant::Grant;

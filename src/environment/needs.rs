@@ -162,6 +162,8 @@ pub struct Needs {
     pub services: BTreeSet<ServiceId>,
     /// Size limit of each broker's log directory, in bytes.
     pub log_dir: Option<u64>,
+    /// Size limit of the folder in which the run's archives lie, in bytes.
+    pub archive_dir: Option<u64>,
     /// The brokers' virtual machines run with the flags of Kafka's own scripts, where kscen starts them.
     pub kafkas_jvm: bool,
     /// What must be possible.
@@ -202,6 +204,7 @@ impl Needs {
         self.broker_config.extend(other.broker_config.clone());
         self.services.extend(&other.services);
         self.log_dir = self.log_dir.or(other.log_dir);
+        self.archive_dir = self.archive_dir.or(other.archive_dir);
         self.kafkas_jvm |= other.kafkas_jvm;
         self.capabilities.extend(&other.capabilities);
         self.only_broker |= other.only_broker;

@@ -22,6 +22,8 @@ pub struct Offer {
     pub services: BTreeSet<ServiceId>,
     /// Size limit of each broker's log directory, in bytes.
     pub log_dir: Option<u64>,
+    /// Size limit of the folder in which the run's archives lie, in bytes.
+    pub archive_dir: Option<u64>,
 }
 
 impl Offer {
@@ -40,6 +42,7 @@ impl Offer {
             broker_config: Err(why.to_owned()),
             services: there.map(|(service, _)| service).collect(),
             log_dir: None,
+            archive_dir: None,
         }
     }
 }
@@ -56,9 +59,15 @@ pub fn unmet(offer: &Offer, needs: &Needs) -> Vec<String> {
     let named = |service: &&ServiceId| !matches!(service, ServiceId::Broker(_) | ServiceId::Controller(_));
     let missing = needs.services.iter().filter(named).filter(|service| !offer.services.contains(service));
     unmet.extend(missing.map(|service| format!("it needs {service}, of which no address is known")));
-    if let Some(bytes) = needs.log_dir.filter(|bytes| offer.log_dir != Some(*bytes)) {
-        let there = offer.log_dir.map_or_else(|| "no limit is known".to_owned(), |limit| format!("there are {limit}"));
-        unmet.push(format!("it needs log directories of {bytes} bytes, and {there}"));
+    let sizes = [
+        ("log directories", needs.log_dir, offer.log_dir),
+        ("a folder for archives", needs.archive_dir, offer.archive_dir),
+    ];
+    for (what, needed, offered) in sizes {
+        if let Some(bytes) = needed.filter(|bytes| offered != Some(*bytes)) {
+            let there = offered.map_or_else(|| "no limit is known".to_owned(), |limit| format!("there are {limit}"));
+            unmet.push(format!("it needs {what} of {bytes} bytes, and {there}"));
+        }
     }
     unmet
 }

@@ -30,6 +30,9 @@ pub fn unsuited(known: &Needs, info: &EnvironmentInfo, services: &[ServiceInfo],
     if needs.log_dir != known.log_dir {
         return Some("the log directories do not have the size that the scenario needs".to_owned());
     }
+    if needs.archive_dir != known.archive_dir {
+        return Some("the folder for archives does not have the size that the scenario needs".to_owned());
+    }
     if needs.kafkas_jvm != known.kafkas_jvm {
         return Some("the brokers' virtual machines run with other flags than the scenario needs".to_owned());
     }

@@ -58,14 +58,16 @@ impl Site {
             .collect()
     }
 
-    /// The refusal of a size limit for log directories, where that is needed: for kinds that did not make them.
+    /// The refusal of a size limit for folders, where that is needed: for kinds that did not make them.
     pub fn without_limit(&self, kind: &str, needs: &Needs) -> Option<Refusal> {
-        needs.log_dir.map(|_| Refusal {
+        let folder = match (needs.log_dir, needs.archive_dir) {
+            (Some(_), _) => "the log directory",
+            (None, Some(_)) => "the folder for archives",
+            (None, None) => return None,
+        };
+        Some(Refusal {
             code: "cannot-limit-disk",
-            message: format!(
-                "only `local` environments can limit the size of the log directory, and `{}` is {kind}",
-                self.name
-            ),
+            message: format!("only `local` environments can limit the size of {folder}, and `{}` is {kind}", self.name),
             help: Some("run it with --env local".to_owned()),
         })
     }

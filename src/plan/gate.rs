@@ -105,10 +105,7 @@ impl Comparing<'_> {
     }
 
     fn metric(&self, name: &str, margin_clause: &MarginClause) -> Result<Gated, Problem> {
-        // Ids may hold dots themselves: `warm-up.load`.
-        let longest = name.rmatch_indices('.').map(|(dot, _)| &name[..dot]).find(|id| self.scope.step(id).is_some());
-        let step = longest.or_else(|| name.split('.').next()).unwrap_or(name);
-        let path: Vec<&str> = name[step.len()..].split('.').skip(1).collect();
+        let (step, path) = parts(name, self.scope);
         self.bindings.check_metric(step, &path, self.scope)?;
         let (metric, statistic) = match path.as_slice() {
             [metric, statistic @ ..] => (named(metric), (!statistic.is_empty()).then(|| statistic.join("."))),
@@ -184,6 +181,14 @@ impl Comparing<'_> {
         }
         Err(problem)
     }
+}
+
+/// The step and the metric of `STEP.METRIC`.
+pub(super) fn parts<'n>(name: &'n str, scope: &Scope) -> (&'n str, Vec<&'n str>) {
+    // Ids may hold dots themselves: `warm-up.load`.
+    let longest = name.rmatch_indices('.').map(|(dot, _)| &name[..dot]).find(|id| scope.step(id).is_some());
+    let step = longest.or_else(|| name.split('.').next()).unwrap_or(name);
+    (step, name[step.len()..].split('.').skip(1).collect())
 }
 
 fn stated(metric: &Metric, name: &str, clause: &MarginClause) -> Result<Margin, Problem> {

@@ -1,5 +1,6 @@
 //! Plans: scenarios with every name bound, every step decoded and checked, and what they need.
 
+mod asked;
 pub mod bindings;
 pub mod condition;
 mod expand;

@@ -1,5 +1,6 @@
 //! From a file to the plans of its cells.
 
+use super::asked;
 use super::bindings::{Bindings, MOST_PROBLEMS};
 use super::expand::{Expander, Frame, check_steps};
 use super::gate::{Baselines, Comparing};
@@ -233,6 +234,9 @@ fn plan_cell(
     }
     if envelope.as_ref().is_some_and(|envelope| envelope.checks.is_some()) {
         checked_all_the_same(document, root, &sections, problems);
+    }
+    if let Some(clause) = envelope.as_ref().and_then(|envelope| envelope.report.as_ref()) {
+        asked::check(clause, &root.key("report").key("asked"), &bindings, &scope, problems);
     }
     let needs = union_needs(document, root, &sections, problems);
     let clause = document.get("compare").filter(|_| !options.no_compare && !findings.touch("/compare"));

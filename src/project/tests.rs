@@ -43,7 +43,7 @@ fn problem(environment: &str) -> &'static str {
 
 #[test]
 fn what_one_kind_cannot_do_is_refused_on_it_and_permitted_on_others() {
-    let cases: [(&str, [&[&str]; 4]); 11] = [
+    let cases: [(&str, [&[&str]; 4]); 12] = [
         ("steps: [{ pause: kafka }]", [&[], &[], &["cannot-on-remote"], &["cannot-on-mock"]]),
         ("steps: [{ wipe: kafka }]", [&[], &[], &["cannot-on-remote"], &["cannot-on-mock"]]),
         ("steps: [{ logs: kafka }]", [&[], &[], &["cannot-on-remote"], &["cannot-on-mock"]]),
@@ -67,6 +67,10 @@ fn what_one_kind_cannot_do_is_refused_on_it_and_permitted_on_others() {
         ),
         (
             "needs: { log_dir: 1GiB }\nsteps: [{ wait: 1s }]",
+            [&[], &["cannot-limit-disk"], &["cannot-limit-disk"], &["cannot-limit-disk"]],
+        ),
+        (
+            "needs: { archive_dir: 1GiB }\nsteps: [{ wait: 1s }]",
             [&[], &["cannot-limit-disk"], &["cannot-limit-disk"], &["cannot-limit-disk"]],
         ),
         ("guarantee: at-least-once\nsteps: [{ wait: 1s }]", [&[], &[], &[], &["mock-cannot-judge"]]),

@@ -75,6 +75,8 @@ pub enum Work {
     Drains,
     /// Copies topics into another cluster.
     Migrates,
+    /// Takes topics into an archive, or writes them from one.
+    Archives,
     /// Anything else.
     Other,
 }
@@ -94,6 +96,7 @@ impl Work {
             Self::Searches => "search for a rate",
             Self::Drains => "drain a queue",
             Self::Migrates => "copy topics into another cluster",
+            Self::Archives => "take topics into an archive or out of one",
             Self::Other => "do that",
         }
     }
@@ -111,6 +114,7 @@ const SEARCHES: &[Work] = &[Work::Searches];
 const DRAINS: &[Work] = &[Work::Drains];
 const MOVES: &[Work] = &[Work::Drains, Work::Migrates];
 const MIGRATES: &[Work] = &[Work::Migrates];
+const ARCHIVES: &[Work] = &[Work::Archives];
 
 const fn single(name: &'static str, unit: Unit, work: &'static [Work], better: Better, doc: &'static str) -> Metric {
     Metric { name, unit, shape: MetricShape::Single, work, better, doc }
@@ -322,6 +326,37 @@ pub const METRICS: &[Metric] = &[
         MIGRATES,
         Better::Neutral,
         "how often a migration has taken what was new in its source",
+    ),
+    single("records", Unit::Count, ARCHIVES, Better::Neutral, "records that a backup took, or that a restore wrote"),
+    single(
+        "data",
+        Unit::Bytes,
+        ARCHIVES,
+        Better::Neutral,
+        "bytes of the record batches that a backup took or that a restore read, uncompressed as far as that is known: batches that are kept \
+         as they are count with their length",
+    ),
+    single("data_rate", Unit::Bytes, ARCHIVES, Better::Higher, "the same for each second that it took"),
+    single(
+        "saved",
+        Unit::Share,
+        ARCHIVES,
+        Better::Higher,
+        "how many bytes the files that a backup wrote are smaller than these batches uncompressed",
+    ),
+    single(
+        "memory",
+        Unit::Bytes,
+        ARCHIVES,
+        Better::Lower,
+        "most anonymous memory of kscen meanwhile, looked at 20 times a second; what other steps of the run hold is in it",
+    ),
+    single(
+        "cpu",
+        Unit::Share,
+        ARCHIVES,
+        Better::Lower,
+        "processor time of kscen meanwhile, as a share of all processors that it may use; that of other steps of the run is in it",
     ),
     single("rows", Unit::Count, SQL, Better::Neutral, "rows that the statements changed or returned"),
     single("statements", Unit::Count, SQL, Better::Neutral, "statements that were executed"),

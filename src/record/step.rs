@@ -129,6 +129,8 @@ impl StepRecord {
             Work::Disturbs
         } else if self.captures.is_some() {
             Work::Captures
+        } else if self.metrics.contains_key("records") {
+            Work::Archives
         } else {
             Work::Other
         }

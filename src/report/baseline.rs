@@ -1,5 +1,6 @@
-//! The two baseline reports, from the newest run of each scenario and cell. What did not run says so.
+//! The baseline reports, from the newest run of each scenario and cell. What did not run says so.
 
+mod copied;
 mod expected;
 mod figures;
 mod patterns;
@@ -9,6 +10,7 @@ use super::advice::advise;
 use super::judged::judged;
 use super::output::OutputFile;
 use super::reporter::Reporter;
+use super::score::Dashboard;
 use super::stored::{Collection, StoredResult};
 use super::suite_record::NotRun;
 use super::svg;
@@ -18,6 +20,7 @@ use crate::ground::plural;
 use crate::record::{Quantity, Record, Unit};
 use crate::scenario::BaselineReport;
 use crate::text::Problem;
+use copied::{AskedRow, CopyRow};
 pub use expected::Declared;
 use expected::expected;
 use patterns::Pattern;
@@ -29,6 +32,8 @@ use std::collections::BTreeMap;
 pub const PERFORMANCE: &str = "performance-baseline.md";
 /// Name of the delivery report.
 pub const DELIVERY: &str = "delivery-guarantees.md";
+/// Name of the report about archives.
+pub const BACKUP: &str = "backup.md";
 
 /// One baseline report.
 #[derive(Serialize)]
@@ -48,6 +53,14 @@ struct BaselineView {
     patterns: Vec<Pattern>,
     brokers: Vec<u32>,
     single_broker: bool,
+    /// Totals and scores.
+    dashboard: Dashboard,
+    /// What was asked for, and how much of it is reached.
+    asked: Vec<AskedRow>,
+    reached: usize,
+    missed: Vec<AskedRow>,
+    /// What steps that copy topics measured.
+    copies: Vec<CopyRow>,
 }
 
 #[derive(Serialize)]
@@ -71,14 +84,19 @@ struct AdviceRow {
     triggers: Vec<String>,
 }
 
-/// Both reports with their charts; `declared` are the scenarios that have a section even where they did not run.
+/// All reports with their charts; `declared` are the scenarios that have a section even where they did not run.
 ///
 /// # Errors
 /// A template that cannot be rendered, at its line.
 pub fn baseline(found: &Collection, declared: &[Declared], reporter: &Reporter) -> Result<Vec<OutputFile>, Problem> {
     let newest = newest(found);
     let mut files = Vec::new();
-    for (kind, name) in [(BaselineReport::Performance, PERFORMANCE), (BaselineReport::Delivery, DELIVERY)] {
+    let kinds = [
+        (BaselineReport::Performance, PERFORMANCE),
+        (BaselineReport::Delivery, DELIVERY),
+        (BaselineReport::Backup, BACKUP),
+    ];
+    for (kind, name) in kinds {
         let (view, charts) = view(kind, declared, &newest, found);
         files.push(OutputFile::new(name, reporter.templates().render(name, &view)?));
         files.extend(charts);
@@ -119,7 +137,7 @@ fn view(
 ) -> (BaselineView, Vec<OutputFile>) {
     let mut charts = Vec::new();
     let mut used: Vec<&Record> = Vec::new();
-    let mut sections = Vec::new();
+    let (mut sections, mut asked, mut copies) = (Vec::new(), Vec::new(), Vec::new());
     for expectation in expected(kind, declared, newest.iter().map(|stored| &stored.record)) {
         let runs: Vec<&StoredResult> =
             newest.iter().copied().filter(|stored| stem(&stored.record) == expectation.stem).collect();
@@ -133,6 +151,9 @@ fn view(
                 RunSection::of(&stored.record, path)
             })
             .collect();
+        let records: Vec<&Record> = runs.iter().map(|stored| &stored.record).collect();
+        asked.extend(copied::asked(&expectation, &records));
+        copies.extend(records.iter().flat_map(|record| copied::copies(&expectation, record)));
         let ran = runs.first().map(|stored| stored.record.run.file.clone());
         let file = ran.or_else(|| expectation.file.clone());
         let why = why_not(&found.not_run, &expectation.stem);
@@ -156,6 +177,11 @@ fn view(
         single_broker: brokers == [1],
         brokers,
         sections,
+        dashboard: Dashboard::of(used.iter().copied(), not_run),
+        reached: asked.iter().filter(|row| row.reached == "reached").count(),
+        missed: asked.iter().filter(|row| row.missed).cloned().collect(),
+        asked,
+        copies,
     };
     (view, charts)
 }

@@ -22,7 +22,7 @@ mod templates;
 mod timeline;
 pub mod view;
 
-pub use baseline::{DELIVERY, Declared, PERFORMANCE, baseline};
+pub use baseline::{BACKUP, DELIVERY, Declared, PERFORMANCE, baseline};
 pub use command::command;
 pub use junit::junit;
 pub use markdown::escape as escape_markdown;

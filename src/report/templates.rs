@@ -19,6 +19,7 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("summary.md", include_str!("../../reports/templates/summary.md.hbs")),
     ("performance-baseline.md", include_str!("../../reports/templates/performance-baseline.md.hbs")),
     ("delivery-guarantees.md", include_str!("../../reports/templates/delivery-guarantees.md.hbs")),
+    ("backup.md", include_str!("../../reports/templates/backup.md.hbs")),
 ];
 
 /// Templates for HTML and for Markdown, which escape differently. The embedded ones are only compiled where they are rendered:

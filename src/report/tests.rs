@@ -1,7 +1,8 @@
 use super::Declared;
 use super::*;
-use crate::record::{CheckOutcome, LogExcerpt, Outcome, Record};
-use crate::scenario::{BaselineReport, RecoveryPattern, ReportClause};
+use crate::record::{CheckOutcome, LogExcerpt, Outcome, Quantity, Record, Unit};
+use crate::scenario::{AskedBounds, BaselineReport, RecoveryPattern, ReportClause};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const RECORD: &str = include_str!("../../tests/goldens/record.json");
@@ -161,7 +162,9 @@ fn outside_of_code(text: &str) -> String {
 #[test]
 fn what_did_not_run_says_so() {
     let reporter = Reporter::new(None).unwrap();
-    let declared = [BaselineReport::Performance, BaselineReport::Delivery].map(|baseline| Declared {
+    let asked = AskedBounds { min: Some("70%".into()), max: None };
+    let all = [BaselineReport::Performance, BaselineReport::Delivery, BaselineReport::Backup];
+    let declared = all.map(|baseline| Declared {
         stem: "outage".to_owned(),
         file: "scenarios/outage.yaml".to_owned(),
         clause: ReportClause {
@@ -170,14 +173,57 @@ fn what_did_not_run_says_so() {
             criterion: "none lost".to_owned(),
             behaviour: "the broker is away".to_owned(),
             recovery: None,
+            asked: BTreeMap::from([("kept.saved".to_owned(), asked.clone())]),
         },
     });
     let files = baseline(&Collection::default(), &declared, &reporter).unwrap();
-    assert_eq!(files.len(), 2);
+    assert_eq!(files.len(), 3);
+    let backup = String::from_utf8(files[2].bytes.clone()).unwrap();
+    assert!(backup.contains("| Outage | kept saved | ≥ 70% | – | ○ not run |"), "{backup}");
     for file in files {
         let text = String::from_utf8(file.bytes).unwrap();
         assert!(text.contains("**Not run.**") && text.contains("kscen run scenarios/"));
         assert!(!text.contains("PASS"), "nothing is claimed");
+    }
+}
+
+/// What is asked for and not reached is named, with what was measured; what is reached is counted.
+#[test]
+fn what_is_asked_for_and_not_reached_is_named() {
+    let reporter = Reporter::new(None).unwrap();
+    let mut own = record();
+    let step = &mut own.steps[0];
+    step.id = "kept".to_owned();
+    step.status = crate::record::StepStatus::Done;
+    (step.produced, step.consumed, step.written) = (None, None, None);
+    let figures = [("records", 1000.0, Unit::Count), ("data_rate", 2e8, Unit::Bytes), ("saved", 0.66, Unit::Share)];
+    step.metrics = figures.map(|(name, value, unit)| (name.to_owned(), Quantity::new(value, unit))).into();
+    let least = |bound: &str| AskedBounds { min: Some(bound.into()), max: None };
+    own.run.report = Some(ReportClause {
+        baseline: BaselineReport::Backup,
+        title: "Kept".to_owned(),
+        criterion: "all of it".to_owned(),
+        behaviour: "a topic is kept".to_owned(),
+        recovery: None,
+        asked: BTreeMap::from([
+            ("kept.data_rate".to_owned(), least("100MB")),
+            ("kept.saved".to_owned(), least("70%")),
+            ("kept.cpu".to_owned(), least("1%")),
+        ]),
+    });
+    let found = Collection { runs: vec![stored(own)], ..Collection::default() };
+    let files = baseline(&found, &[], &reporter).unwrap();
+    let file = files.into_iter().find(|file| file.path.ends_with("backup.md")).expect("the report");
+    let text = String::from_utf8(file.bytes).unwrap();
+    let lines = [
+        "1 of 3 figures",
+        "| kept data rate | ≥ 100 MB/s | 200 MB/s | ✓ reached |",
+        "| kept saved | ≥ 70% | 66% | ✗ not reached |",
+        "| ≥ 1% | nothing",
+        "kept saved was asked to be ≥ 70%, and is 66%.",
+    ];
+    for line in lines {
+        assert!(text.contains(line), "no `{line}` in {text}");
     }
 }
 
@@ -191,6 +237,7 @@ fn a_pattern_of_recovery_is_measured_by_what_declares_it() {
         criterion: "none lost".to_owned(),
         behaviour: "the broker restarts".to_owned(),
         recovery: Some(RecoveryPattern::BrokerRestart),
+        asked: BTreeMap::new(),
     };
     let text = |record: Record, declared: &[Declared]| {
         let found = Collection { runs: vec![stored(record)], ..Collection::default() };

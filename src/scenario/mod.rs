@@ -14,7 +14,7 @@ pub mod predicate;
 pub mod schema;
 pub mod units;
 
-pub use baseline_notes::{BaselineReport, RecoveryPattern, ReportClause};
+pub use baseline_notes::{AskedBounds, BaselineReport, RecoveryPattern, ReportClause};
 pub use checks::Checks;
 pub use compare::{CompareClause, MarginClause};
 pub use envelope::{Envelope, Fragment};

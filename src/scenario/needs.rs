@@ -50,6 +50,10 @@ pub struct NeedsClause {
     /// Size limit of each broker's log directory.
     #[serde(default)]
     pub log_dir: Option<Bytes>,
+    /// Size limit of the folder in which the run's archives lie. It is then no folder below the results, and gone after the run; `run` steps
+    /// find it in KSCEN_ARCHIVE_DIR.
+    #[serde(default)]
+    pub archive_dir: Option<Bytes>,
     /// `kafka`: brokers that kscen starts run with the flags of Kafka's own scripts, as what is measured has to; others run as they are.
     #[serde(default)]
     pub jvm: Option<JvmNeed>,
@@ -65,7 +69,8 @@ impl NeedsClause {
             brokers: self.brokers.map_or(0, |count| u32::try_from(count.0).unwrap_or(u32::MAX)),
             controllers: self.controllers,
             log_dir: self.log_dir.map(|bytes| bytes.0),
-            private: self.log_dir.is_some(),
+            archive_dir: self.archive_dir.map(|bytes| bytes.0),
+            private: self.log_dir.is_some() || self.archive_dir.is_some(),
             kafkas_jvm: self.jvm == Some(JvmNeed::Kafka),
             ..Needs::default()
         };

@@ -1,10 +1,18 @@
 //! The archives of a run.
 
+use super::own_usage::OwnUsage;
 use crate::backup::{Archive, ArchiveError, BackupEvent, BackupListener, FolderStore, Identities, Store};
+use crate::environment::ARCHIVE_DIRECTORY;
+use crate::record::{Quantity, Unit};
 use crate::text::{Origin, Problem};
-use crate::verb::{CheckContext, SharedRun, StepContext, StepError};
+use crate::verb::{CheckContext, SharedRun, StepContext, StepError, StepOutcome};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What a step with an archive may take before its time limit: the archive, or the topic, decides how long it is.
+pub(super) const ALLOWED: Duration = Duration::from_secs(3600);
 
 /// Reports a name that no archive can have: it is a folder's.
 pub(super) fn check_name(pointer: &str, name: &str, cx: &mut CheckContext<'_>) {
@@ -18,9 +26,15 @@ pub(super) fn check_name(pointer: &str, name: &str, cx: &mut CheckContext<'_>) {
     }
 }
 
+/// The folder of the run's archives: that of limited size where the scenario needs one.
+pub(super) fn root(run: &SharedRun) -> PathBuf {
+    let limited = run.environment.info().facts.remove(ARCHIVE_DIRECTORY);
+    limited.map_or_else(|| run.folder.join("archives"), PathBuf::from)
+}
+
 /// Where an archive of this name lies.
 pub(super) fn folder(run: &SharedRun, name: &str) -> PathBuf {
-    run.folder.join("archives").join(name)
+    root(run).join(name)
 }
 
 /// The same as a store.
@@ -56,11 +70,49 @@ pub(super) fn open(
     Ok(Archive::open(store(&cx.run, name)).map(|archive| archive.with_identities(identities)))
 }
 
-/// Notes what happens during a backup in the run's record.
-pub(super) fn listener(cx: &StepContext) -> BackupListener {
-    let (run, id) = (cx.run.clone(), cx.id.clone());
+/// What a step took into an archive, or wrote from one, so far.
+#[derive(Debug, Default)]
+pub(super) struct ArchiveTally {
+    pub(super) records: AtomicU64,
+    /// Bytes of batches, uncompressed.
+    pub(super) data: AtomicU64,
+    /// Bytes of the files that were written.
+    pub(super) stored: AtomicU64,
+}
+
+impl ArchiveTally {
+    /// The figures of a step: what it moved, how fast where it was at work all the time, and what that took.
+    pub(super) fn figures(&self, usage: &OwnUsage, busy: bool) -> StepOutcome {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
+        let (data, stored) = (of(&self.data), of(&self.stored));
+        let bytes = |value: f64| Quantity::new(value, Unit::Bytes);
+        let mut outcome =
+            usage.enter(StepOutcome::default().metric("records", Quantity::new(of(&self.records), Unit::Count)));
+        if data > 0.0 {
+            outcome = outcome.metric("data", bytes(data));
+            if busy {
+                outcome = outcome.metric("data_rate", bytes(data / usage.seconds()));
+            }
+        }
+        if data > 0.0 && stored > 0.0 {
+            outcome = outcome.metric("saved", Quantity::new(1.0 - stored / data, Unit::Share));
+        }
+        outcome
+    }
+}
+
+/// Counts what a backup takes, and notes what happens in the run's record.
+pub(super) fn listener(cx: &StepContext, tally: &Arc<ArchiveTally>) -> BackupListener {
+    let (run, id, tally) = (cx.run.clone(), cx.id.clone(), tally.clone());
     Arc::new(move |event| {
         let words = match event {
+            BackupEvent::Segment { records, bytes, uncompressed, .. } => {
+                tally.records.fetch_add(records, Ordering::Relaxed);
+                tally.data.fetch_add(uncompressed, Ordering::Relaxed);
+                tally.stored.fetch_add(bytes, Ordering::Relaxed);
+                return;
+            }
+            BackupEvent::Again { reason } => format!("the next round tries again: {reason}"),
             BackupEvent::Gap { topic, partition, from, until, reason } => {
                 let reason = format!("{reason:?}").to_lowercase();
                 format!("{topic}/{partition} has no records at offsets {from} to {}: {reason}", until - 1)

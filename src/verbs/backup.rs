@@ -1,16 +1,23 @@
 //! The verb `backup`.
 
-use super::archives::{check_name, listener, store};
+use super::archives::{ALLOWED, ArchiveTally, check_name, listener, store};
+use super::own_usage::watched;
 use crate::backup::batch::Compressor;
 use crate::backup::manifest::{BackupState, Batching, Manifest};
-use crate::backup::{BackupError, BackupOptions, KeptGroups, OnGap, Recipient, backup};
+use crate::backup::{
+    BackupError, BackupListener, BackupOptions, BackupStopper, KeptGroups, OnGap, Recipient, Store, backup, follow,
+};
 use crate::environment::{Grant, Needs};
-use crate::scenario::units::{Bytes, Count};
+use crate::scenario::units::{Bytes, Count, Length};
 use crate::text::Problem;
-use crate::verb::{CheckContext, Facts, Step, StepContext, StepError, StepOutcome};
+use crate::verb::{CheckContext, Facts, Step, StepContext, StepError, StepOutcome, StopSignal, Work};
+use crate::wire::WireCluster;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Backs topics up into an archive of the run: every record byte for byte, with the topics' configuration, ACLs and the offsets of groups. Where
 /// the archive is there already, the backup goes on where the last one ended. The step fails where something of what it was to take is missing.
@@ -49,7 +56,14 @@ pub struct Backup {
     /// ends there, and the step fails). `record` where absent.
     #[serde(default)]
     on_gap: Gap,
+    /// Goes on until the end of `steps`: whenever this time has passed, what is new is read and becomes a generation. `1s` at least, and only in
+    /// the background. Once where absent.
+    #[serde(default)]
+    every: Option<Length>,
 }
+
+/// What a backup that goes on may take before its time limit, where nothing says when it ends.
+const UNPLANNED: Duration = Duration::from_secs(24 * 3600);
 
 /// Groups.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -126,6 +140,7 @@ impl Backup {
 
 impl Step for Backup {
     const VERB: &'static str = "backup";
+    const WORK: Work = Work::Archives;
     const EXAMPLE: &'static str = "backup: { topics: [\"orders-${run.id}\"], to: archive, compression: zstd }";
     const MAY: &'static [Grant] = &[Grant::Backup];
     const BACKGROUND: bool = true;
@@ -137,7 +152,9 @@ impl Step for Backup {
     fn facts(&self) -> Facts {
         Facts {
             topic: self.topics.first().filter(|topic| !topic.contains('*')).cloned(),
-            ends: true,
+            ends: self.every.is_none(),
+            allowance: Some(if self.every.is_some() { UNPLANNED } else { ALLOWED }),
+            lacks: self.every.iter().map(|_| ("data_rate", "it waits between its rounds")).collect::<BTreeMap<_, _>>(),
             ..Facts::default()
         }
     }
@@ -164,10 +181,12 @@ impl Step for Backup {
         if self.parallel.is_some_and(|parallel| !(1..=64).contains(&parallel.0)) {
             cx.report("/parallel", Problem::new("out-of-range", "`parallel` is from 1 to 64"));
         }
+        self.check_rounds(cx);
     }
 
     fn describe(&self) -> String {
-        format!("back up {} to {}", self.topics.join(", "), self.to)
+        let every = self.every.map(|every| format!(" every {every}")).unwrap_or_default();
+        format!("back up {} to {}{every}", self.topics.join(", "), self.to)
     }
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
@@ -175,18 +194,73 @@ impl Step for Backup {
         let options = BackupOptions { redactor: (*cx.run.recorder.redactor()).clone(), ..options };
         let (cluster, store) = (cx.run.wire()?, store(&cx.run, &self.to));
         cx.prepared();
-        let listener = listener(cx);
-        let done = cx.unless_stopped(backup(&cluster, store, options, listener)).await?;
-        let manifest = done.map_err(|error| {
-            let place = if matches!(error, BackupError::Archive(_)) { "/to" } else { "/topics" };
-            StepError::broken("backup", error.to_string()).at(place)
-        })?;
-        let outcome = StepOutcome::default().details(told(&manifest));
-        if manifest.state == BackupState::Complete {
+        let tally = Arc::new(ArchiveTally::default());
+        let (listener, stop) = (listener(cx, &tally), cx.stop.clone());
+        let work = async {
+            match self.every {
+                None => backup(&cluster, store, options, listener).await.map(Some),
+                Some(every) => rounds(&cluster, store, options, every.0, listener, stop).await,
+            }
+        };
+        let (done, usage) = cx.unless_stopped(watched(work)).await?;
+        let outcome = tally.figures(&usage, self.every.is_none());
+        let manifest = match done {
+            Ok(Some(manifest)) => manifest,
+            Ok(None) => {
+                let reason = "no round came to its end: the cluster did not answer, or another writer had the archive";
+                return Err(StepError::broken("backup", reason).after(outcome));
+            }
+            Err(error) => {
+                let place = if matches!(error, BackupError::Archive(_)) { "/to" } else { "/topics" };
+                return Err(StepError::broken("backup", error.to_string()).because(error).at(place).after(outcome));
+            }
+        };
+        let outcome = outcome.details(told(&manifest));
+        // One that goes on leaves what it has not read yet to the next one.
+        if manifest.state == BackupState::Complete || (self.every.is_some() && manifest.missing.is_empty()) {
             return Ok(outcome);
         }
         let missing = manifest.missing.join("; ");
         Err(StepError::broken("partial-backup", format!("not everything is in the archive: {missing}")).after(outcome))
+    }
+}
+
+impl Backup {
+    fn check_rounds(&self, cx: &mut CheckContext<'_>) {
+        let Some(every) = self.every else { return };
+        if every.0 < Duration::from_secs(1) {
+            cx.report("/every", Problem::new("out-of-range", "`every` is at least `1s`"));
+        }
+        if self.max_messages.is_some() {
+            let problem = Problem::new("contradiction", "`max_messages` ends a backup, and `every` lets it go on");
+            cx.report("/max_messages", problem.help("give only one of them"));
+        }
+        if !cx.background {
+            let problem = Problem::new("no-end", "a backup with `every` has no end, and it runs in the foreground");
+            cx.report("/every", problem.help("add `background: true`"));
+        }
+    }
+}
+
+/// Backs up again and again until the step is asked to end. The last manifest, where a round came to one.
+async fn rounds(
+    cluster: &WireCluster,
+    store: Arc<dyn Store>,
+    options: BackupOptions,
+    every: Duration,
+    listener: BackupListener,
+    mut stop: StopSignal,
+) -> Result<Option<Manifest>, BackupError> {
+    let (stopper, asked) = BackupStopper::new();
+    let options = BackupOptions { stop: asked, ..options };
+    let following = follow(cluster, store, options, every, listener, |_| {});
+    tokio::pin!(following);
+    tokio::select! {
+        ended = &mut following => ended,
+        _ = stop.asked() => {
+            stopper.stop();
+            following.await
+        }
     }
 }
 

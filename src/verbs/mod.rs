@@ -18,6 +18,7 @@ pub mod logs;
 mod metrics;
 pub mod migrate;
 pub mod network;
+mod own_usage;
 pub mod parallel;
 pub mod pause;
 pub mod produce;

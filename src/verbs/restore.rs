@@ -1,7 +1,9 @@
 //! The verb `restore`.
 
-use super::archives::{check_identity, check_name, open};
+use super::archives::{ALLOWED, ArchiveTally, check_identity, check_name, open};
+use super::own_usage::watched;
 use super::topic::check_topic_name;
+use crate::backup::Archive;
 use crate::backup::restore::{
     self, Keep, Offsets, Renamed, RestoreEvent, RestoreListener, RestorePoint, RestoreRequest, RestoredGroups,
 };
@@ -9,11 +11,14 @@ use crate::environment::{Grant, Needs};
 use crate::faults::Resource;
 use crate::scenario::units::{Bytes, Count};
 use crate::text::Problem;
-use crate::verb::{CheckContext, Facts, Scope, SharedRun, Step, StepContext, StepError, StepOutcome};
+use crate::verb::{CheckContext, Facts, Scope, SharedRun, Step, StepContext, StepError, StepOutcome, Work};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Restores a topic from an archive of the run: every record once, whatever happens on the way. Where an earlier step with the same
 /// request was interrupted, it goes on. The topic is made for it, and deleted again at the end of the run.
@@ -95,6 +100,7 @@ impl Restore {
 
 impl Step for Restore {
     const VERB: &'static str = "restore";
+    const WORK: Work = Work::Archives;
     const MAY: &'static [Grant] = &[Grant::Restore, Grant::Groups];
     const EXAMPLE: &'static str =
         "restore: { from: archive, topic: \"orders-${run.id}\", as: \"restored-${run.id}\", offsets: exact }";
@@ -109,7 +115,11 @@ impl Step for Restore {
     }
 
     fn facts(&self) -> Facts {
-        Facts { topic: Some(self.target().to_owned()), ends: true, ..Facts::default() }
+        let mut lacks = BTreeMap::from([("saved", "it compresses nothing")]);
+        if self.until_offset.is_some() {
+            lacks.extend(["data", "data_rate"].map(|name| (name, "with `until_offset` it reads a part of the files")));
+        }
+        Facts { topic: Some(self.target().to_owned()), ends: true, allowance: Some(ALLOWED), lacks, ..Facts::default() }
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {
@@ -138,23 +148,57 @@ impl Step for Restore {
             archive.map_err(|error| StepError::broken("restore", error.to_string()).because(error).at("/from"))?;
         let cluster = cx.run.wire()?;
         let request = self.request(state(&cx.run, &self.from));
-        let (run, id) = (cx.run.clone(), cx.id.clone());
-        let listener = RestoreListener::new(move |event| match event {
-            RestoreEvent::Created { topic, .. } => run.owned.add(Resource::Topic(topic)),
-            RestoreEvent::Warning { reason } => run.recorder.note(format!("{id}: {reason}")),
-            RestoreEvent::Resumed { topic, .. } => run.recorder.note(format!("{id}: topic {topic} is continued")),
-            _ => {}
-        });
+        let (tally, resumed) = (Arc::new(ArchiveTally::default()), Arc::new(AtomicBool::new(false)));
+        let listener = listener(cx, tally.clone(), resumed.clone());
         cx.prepared();
-        let done = cx.unless_stopped(restore::restore(&archive, &cluster, &request, &listener)).await?;
-        let restored = done.map_err(|error| {
-            let broken = StepError::broken("restore", error.in_full()).at("/topic");
-            match error.remedy() {
-                Some(remedy) => broken.help(remedy.to_owned()),
-                None => broken,
+        let work = watched(restore::restore(&archive, &cluster, &request, &listener));
+        let (done, usage) = cx.unless_stopped(work).await?;
+        // Of one that went on, only the rest was written now.
+        if done.is_ok() && !resumed.load(Ordering::Relaxed) {
+            tally.data.store(self.data(&archive, request.until).unwrap_or(0), Ordering::Relaxed);
+        }
+        let outcome = tally.figures(&usage, true);
+        let restored = match done {
+            Ok(restored) => restored,
+            Err(error) => {
+                let broken = StepError::broken("restore", error.in_full()).at("/topic").after(outcome);
+                return Err(match error.remedy() {
+                    Some(remedy) => broken.help(remedy.to_owned()),
+                    None => broken,
+                });
             }
-        })?;
+        };
         let records: i64 = restored.iter().flat_map(|topic| topic.tables.values()).map(|table| table.records()).sum();
-        Ok(StepOutcome::default().details(json!({ "topic": self.target(), "records": records })))
+        Ok(outcome.details(json!({ "topic": self.target(), "records": records })))
     }
+}
+
+impl Restore {
+    /// The bytes of the batches that it reads, uncompressed; `None` where it reads only a part of the files.
+    fn data(&self, archive: &Archive, until: RestorePoint) -> Option<u64> {
+        if self.until_offset.is_some() {
+            return None;
+        }
+        let manifest = restore::manifest(archive, until).ok()?;
+        let wanted = |number: i32| {
+            self.partitions.as_ref().is_none_or(|all| all.iter().any(|one| u64::try_from(number).ok() == Some(one.0)))
+        };
+        let partitions = manifest.topic(&self.topic)?.partitions.iter().filter(|kept| wanted(kept.partition));
+        Some(partitions.flat_map(|kept| &kept.segments).map(|segment| segment.uncompressed).sum())
+    }
+}
+
+/// Counts what is written, and notes what happens in the run's record.
+fn listener(cx: &StepContext, tally: Arc<ArchiveTally>, resumed: Arc<AtomicBool>) -> RestoreListener {
+    let (run, id) = (cx.run.clone(), cx.id.clone());
+    RestoreListener::new(move |event| match event {
+        RestoreEvent::Created { topic, .. } => run.owned.add(Resource::Topic(topic)),
+        RestoreEvent::Warning { reason } => run.recorder.note(format!("{id}: {reason}")),
+        RestoreEvent::Resumed { topic, .. } => {
+            resumed.store(true, Ordering::Relaxed);
+            run.recorder.note(format!("{id}: topic {topic} is continued"));
+        }
+        RestoreEvent::Stored { records, .. } => _ = tally.records.fetch_add(records, Ordering::Relaxed),
+        _ => {}
+    })
 }

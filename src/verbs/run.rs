@@ -3,6 +3,7 @@
 pub(super) mod family;
 mod output;
 
+use super::archives;
 use crate::environment::Grant;
 use crate::ground;
 use crate::record::EventKind;
@@ -18,7 +19,8 @@ use std::convert::Infallible;
 use std::process::Stdio;
 
 /// Runs a command. It finds the environment's addresses in KSCEN_KAFKA_BOOTSTRAP, KSCEN_CONNECT_URL and KSCEN_POSTGRES_URL,
-/// and on a local stack the broker's log directory in KSCEN_LOG_DIR (KSCEN_LOG_DIR_1 … where there are several brokers).
+/// and on a local stack the broker's log directory in KSCEN_LOG_DIR (KSCEN_LOG_DIR_1 … where there are several brokers). The run's archives
+/// lie in KSCEN_ARCHIVE_DIR.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(transform = admit_list)]
@@ -181,7 +183,8 @@ pub(super) fn surroundings(cx: &StepContext) -> Vec<(String, String)> {
         ("KSCEN_POSTGRES_URL", endpoints.postgres.as_deref().unwrap_or_default()),
     ];
     let addresses = addresses.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    addresses.into_iter().chain(log_directories(cx)).collect()
+    let archives = ("KSCEN_ARCHIVE_DIR".to_owned(), archives::root(&cx.run).display().to_string());
+    addresses.into_iter().chain([archives]).chain(log_directories(cx)).collect()
 }
 
 /// Where the brokers keep their data on this machine, if they do: KSCEN_LOG_DIR where there is one broker, KSCEN_LOG_DIR_1 … else.

@@ -1,6 +1,6 @@
 //! The verb `verify`.
 
-use super::archives::{check_identity, check_name, open};
+use super::archives::{ALLOWED, check_identity, check_name, open};
 use super::restore::state;
 use crate::backup::restore::requests;
 use crate::backup::{Archive, Level, target, verify};
@@ -58,7 +58,7 @@ impl Step for Verify {
     }
 
     fn facts(&self) -> Facts {
-        Facts { ends: true, judges: true, ..Facts::default() }
+        Facts { ends: true, judges: true, allowance: Some(ALLOWED), ..Facts::default() }
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {

@@ -4,6 +4,7 @@
 mod archive_ways;
 mod backup;
 mod backup_kill;
+mod backup_suite;
 mod baseline;
 mod book;
 mod bucket;

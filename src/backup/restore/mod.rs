@@ -35,6 +35,7 @@ pub use choice::requests;
 pub(super) use choice::{Basis, Choice, basis};
 pub use event::{PlannedTopic, RestoreEvent, RestoreListener};
 pub use kept::{Kept, completion, kept};
+pub use plan::manifest;
 pub(super) use plan::topic as source;
 pub use request::{Keep, Offsets, Renamed, RestorePoint, RestoreRequest, RestoredGroups};
 pub use restore_error::RestoreError;

@@ -6,14 +6,16 @@ use super::restore_error::RestoreError;
 use super::select::{Excluded, RestoreSelection};
 use crate::backup::batch::TimeStampType;
 use crate::backup::manifest::{KeptPartition, KeptTopic, Manifest};
+use crate::backup::writer::sums;
 use crate::backup::{Archive, ArchiveError, Segments};
 
 /// The manifest that a restore reads: the newest, or the last one of a generation.
 ///
 /// # Errors
-/// There is none, or it cannot be read.
-pub(super) fn manifest(archive: &Archive, until: RestorePoint) -> Result<Manifest, RestoreError> {
+/// There is none, it cannot be read, or it is not what it was when it was written.
+pub fn manifest(archive: &Archive, until: RestorePoint) -> Result<Manifest, RestoreError> {
     let newest = archive.current()?;
+    sums::hold(archive, newest.number)?;
     let RestorePoint::Generation(wanted) = until else { return Ok(newest) };
     let (mut oldest, mut found) = (None, None);
     for number in archive.numbers()? {

@@ -54,11 +54,16 @@ pub(super) fn check(
             return Ok(());
         }
     };
+    if let Err(error) = sums::hold(archive, manifest.number) {
+        problems.push(problem(error)?);
+    }
     let manifests: BTreeSet<String> = archive.numbers()?.into_iter().map(manifest_name).collect();
     for (_, file) in &sums {
         if file.starts_with("manifests/") && !manifests.contains(file) {
-            let back = if *file > name { ": the archive was put back to an older state" } else { "" };
-            let reason = format!("it is not there, and {} lists it{back}", sums::SUMS);
+            let reason = match *file > name {
+                true => sums::PUT_BACK.to_owned(),
+                false => format!("it is not there, and {} lists it", sums::SUMS),
+            };
             problems.push(ArchiveProblem { file: store.path(file), at: None, reason });
         } else if there.contains_key(file) {
             let reason = "it was part of the archive, and the newest manifest does not list it".to_owned();

@@ -36,6 +36,8 @@ pub enum BackupEvent {
         records: u64,
         /// What its batches took at the broker.
         fetched: u64,
+        /// What they take uncompressed, as far as that is known.
+        uncompressed: u64,
         /// Its length.
         bytes: u64,
     },

@@ -78,6 +78,7 @@ impl BackupLedger {
             file: segment.file.clone(),
             records: segment.records,
             fetched: segment.fetched,
+            uncompressed: segment.uncompressed,
             bytes: segment.length(),
         });
         partition.segments.push(segment);

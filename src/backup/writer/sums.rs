@@ -1,6 +1,6 @@
 //! `SHA256SUMS`, which `sha256sum -c` reads, and what an interrupted backup left behind.
 
-use crate::backup::archive::{Archive, manifest_name};
+use crate::backup::archive::{Archive, LABEL, manifest_name};
 use crate::backup::archive_error::ArchiveError;
 use crate::backup::digest::Digest;
 use crate::backup::manifest::Manifest;
@@ -11,6 +11,9 @@ use std::io::Write;
 
 /// The file of sums.
 pub(crate) const SUMS: &str = "SHA256SUMS";
+/// What is said of a newer manifest that only the sums know.
+pub(crate) const PUT_BACK: &str =
+    "it is not there, and SHA256SUMS lists it: the archive was put back to an older state";
 /// The longest one that is read.
 const LONGEST: u64 = 256 << 20;
 
@@ -19,7 +22,7 @@ pub(in crate::backup) fn write(archive: &Archive, manifest: &Manifest, from: u32
     let store = &**archive.store();
     let mut lines = String::new();
     let mut add = |digest: &str, name: &str| lines.push_str(&format!("{digest}  {name}\n"));
-    add(&Digest::of(&store::read(store, "archive.json", LONGEST)?).to_string(), "archive.json");
+    add(&Digest::of(&store::read(store, LABEL, LONGEST)?).to_string(), LABEL);
     // A manifest is never changed: what it was when it was written is what it has to be.
     let known: BTreeMap<String, String> = names(archive)?.into_iter().map(|(sum, name)| (name, sum)).collect();
     for number in archive.numbers()?.into_iter().filter(|number| *number >= from) {
@@ -53,6 +56,25 @@ pub(crate) fn names(archive: &Archive) -> Result<Vec<(String, String)>, ArchiveE
         names.push((sum.to_owned(), name.to_owned()));
     }
     Ok(names)
+}
+
+/// Holds the label and the manifest that rules against the sums: of the newest manifest nothing else tells whether it is what it was, or
+/// whether there was a newer one. What was written since then is not listed yet.
+pub(in crate::backup) fn hold(archive: &Archive, newest: u32) -> Result<(), ArchiveError> {
+    let (store, rules) = (&**archive.store(), manifest_name(newest));
+    for (sum, file) in names(archive)? {
+        if file.starts_with("manifests/") && file > rules {
+            return Err(ArchiveError::damaged(&store.path(&file), PUT_BACK));
+        }
+        if file == rules || file == LABEL {
+            let found = Digest::of(&store::read(store, &file, LONGEST)?).to_string();
+            if found != sum {
+                let reason = format!("its SHA-256 is {found}, {SUMS} says {sum}");
+                return Err(ArchiveError::damaged(&store.path(&file), reason));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Removes files of an interrupted backup: those that are half-written, and segments that no manifest lists. A segment that the

@@ -141,7 +141,8 @@ impl Environment for Attached {
 
     fn offer<'a>(&'a self, _: &'a Needs) -> BoxFuture<'a, Offer> {
         let StackDescription { info, services, wanted, endpoints, .. } = &self.description;
-        async { offered(info, services, endpoints, wanted.needs().log_dir) }.boxed()
+        let Needs { log_dir, archive_dir, .. } = wanted.needs();
+        async move { offered(info, services, endpoints, (log_dir, archive_dir)) }.boxed()
     }
 
     fn act<'a>(&'a self, service: &'a str, action: Action) -> BoxFuture<'a, EnvironmentResult<Effect>> {

@@ -32,7 +32,7 @@ impl Environment for LocalStack {
     }
 
     fn offer<'a>(&'a self, _: &'a Needs) -> BoxFuture<'a, Offer> {
-        async { offered(&self.info, &self.services(), &self.endpoints(), self.log_dir) }.boxed()
+        async { offered(&self.info, &self.services(), &self.endpoints(), (self.log_dir, self.archive_dir)) }.boxed()
     }
 
     fn act<'a>(&'a self, service: &'a str, action: Action) -> BoxFuture<'a, EnvironmentResult<Effect>> {

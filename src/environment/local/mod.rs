@@ -6,6 +6,7 @@
 //!
 //! Linux only: it relies on parent-death signals and `/proc`.
 
+mod archives;
 mod attached;
 mod broker;
 mod cache;

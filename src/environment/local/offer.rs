@@ -24,6 +24,8 @@ pub(super) struct WantedStack {
     services: BTreeSet<ServiceId>,
     log_dir: Option<u64>,
     #[serde(default)]
+    archive_dir: Option<u64>,
+    #[serde(default)]
     kafkas_jvm: bool,
     capabilities: BTreeSet<Capability>,
 }
@@ -40,6 +42,7 @@ impl WantedStack {
             broker_config: needs.broker_config.clone(),
             services: needs.services.clone(),
             log_dir: needs.log_dir,
+            archive_dir: needs.archive_dir,
             kafkas_jvm: needs.kafkas_jvm,
             capabilities: needs.capabilities.clone(),
         }
@@ -54,6 +57,7 @@ impl WantedStack {
             broker_config: self.broker_config.clone(),
             services: self.services.clone(),
             log_dir: self.log_dir,
+            archive_dir: self.archive_dir,
             kafkas_jvm: self.kafkas_jvm,
             capabilities: self.capabilities.clone(),
             only_broker: false,
@@ -88,7 +92,7 @@ pub(super) fn offered(
     info: &EnvironmentInfo,
     services: &[ServiceInfo],
     endpoints: &Endpoints,
-    log_dir: Option<u64>,
+    (log_dir, archive_dir): (Option<u64>, Option<u64>),
 ) -> Offer {
     let ids = || services.iter().filter_map(|service| service.name.parse::<ServiceId>().ok());
     let dedicated = ids().any(|id| matches!(id, ServiceId::Controller(_)));
@@ -104,6 +108,7 @@ pub(super) fn offered(
         controllers: Ok(if dedicated { Controllers::Dedicated } else { Controllers::Combined }),
         broker_config: Ok(brokers.map(|id| (id.to_string(), properties.clone())).collect()),
         log_dir,
+        archive_dir,
         ..Offer::unknown(info.brokers, endpoints, "")
     }
 }
@@ -149,6 +154,7 @@ mod tests {
             Needs { controllers: Some(Controllers::Dedicated), ..Needs::kafka() },
             Needs { broker_config: setting("2"), ..Needs::kafka() },
             Needs { log_dir: Some(1), ..Needs::kafka() },
+            Needs { archive_dir: Some(1), ..Needs::kafka() },
             Needs { kafkas_jvm: true, ..Needs::kafka() },
             Needs { private: true, ..Needs::kafka() },
             Needs::kafka().service(ServiceId::Postgres),

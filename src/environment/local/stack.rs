@@ -1,5 +1,6 @@
 //! A running local stack.
 
+use super::archives;
 use super::broker;
 use super::cluster::LocalCluster;
 use super::config::LocalConfig;
@@ -13,7 +14,9 @@ use super::readiness::{Question, seen_by, wait_ready, warm_up_groups};
 use super::service::LocalService;
 use super::spawner::release_folder;
 use super::version;
-use crate::environment::{Capability, EnvironmentError, EnvironmentInfo, EnvironmentResult, Needs, ServiceId};
+use crate::environment::{
+    ARCHIVE_DIRECTORY, Capability, EnvironmentError, EnvironmentInfo, EnvironmentResult, Needs, ServiceId,
+};
 use futures_util::future::{join_all, try_join_all};
 use std::fs;
 use std::io;
@@ -36,6 +39,8 @@ pub struct LocalStack {
     run_dir: PathBuf,
     /// The size limit of each broker's log directory, in bytes.
     pub(super) log_dir: Option<u64>,
+    /// The size limit of the folder for archives, in bytes.
+    pub(super) archive_dir: Option<u64>,
     keep_data: bool,
 }
 
@@ -75,6 +80,10 @@ impl LocalStack {
         let controllers = needs.controllers.unwrap_or_default();
         let cluster = LocalCluster::plan(config, brokers, controllers, &needs.broker_config, proxied)?;
         let mut facts = StackFacts::of_kafka(config, &cluster, &runtime, !archive.is_empty());
+        if let Some(bytes) = needs.archive_dir {
+            let seen = archives::limited(&run_dir, bytes).await?;
+            facts.add(ARCHIVE_DIRECTORY, seen.display().to_string());
+        }
         let mut members = Vec::new();
         for node in &cluster.nodes {
             let mut seen = None;
@@ -110,6 +119,7 @@ impl LocalStack {
         let info = facts.into_info(&runtime, &cluster);
         let stack = Self {
             log_dir: needs.log_dir,
+            archive_dir: needs.archive_dir,
             info,
             cluster,
             network,
@@ -209,6 +219,9 @@ impl LocalStack {
                 // Removing the folder takes the mount away too, so this needs no success.
                 let _ = release_folder(broker::data_folder(&self.run_dir, node)).await;
             }
+        }
+        if self.archive_dir.is_some() {
+            let _ = release_folder(archives::folder(&self.run_dir)).await;
         }
         match fs::remove_dir_all(&self.run_dir) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

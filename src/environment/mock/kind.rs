@@ -43,7 +43,7 @@ impl Kind for MockConfig {
             help: Some("run it with --env local".to_owned()),
         });
         // What it is, is known before it starts: nothing of it is Kafka's.
-        let of_kafka = Needs { services: BTreeSet::new(), log_dir: None, ..needs.clone() };
+        let of_kafka = Needs { services: BTreeSet::new(), log_dir: None, archive_dir: None, ..needs.clone() };
         let of_kafka = unmet(&self.offer(&site.endpoints), &of_kafka).into_iter().map(|why| Refusal {
             code: "cannot-on-mock",
             message: format!("`{}` is not what the scenario needs: {why}", site.name),

@@ -30,6 +30,7 @@ fn each() -> Vec<(&'static str, Needs)> {
         ("a=1", Needs { broker_config: property("1"), ..Needs::default() }),
         ("connect", Needs::default().service(ServiceId::Connect)),
         ("1024 bytes", Needs { log_dir: Some(1024), ..Needs::default() }),
+        ("2048 bytes", Needs { archive_dir: Some(2048), ..Needs::default() }),
     ]
 }
 
@@ -42,6 +43,7 @@ fn known(controllers: Controllers) -> Offer {
         broker_config: Ok(BTreeMap::from(brokers)),
         services: BTreeSet::from([ServiceId::Connect]),
         log_dir: Some(1024),
+        archive_dir: Some(2048),
     }
 }
 

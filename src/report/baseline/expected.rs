@@ -1,7 +1,8 @@
 //! What each baseline report has to say something about: the scenarios that declare it, with what has to hold.
 
 use crate::record::Record;
-use crate::scenario::{BaselineReport, ReportClause};
+use crate::scenario::{AskedBounds, BaselineReport, ReportClause};
+use std::collections::BTreeMap;
 
 /// A scenario that has a section in a baseline report, whether or not it ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Expected {
     pub criterion: String,
     /// What happens, before anything is measured.
     pub behaviour: String,
+    /// Figures that were asked for.
+    pub asked: BTreeMap<String, AskedBounds>,
 }
 
 /// The scenarios of a report: those that declare a section in it, then others that ran under its tag.
@@ -62,6 +65,7 @@ fn of(stem: &str, file: Option<String>, clause: &ReportClause) -> Expected {
         title: clause.title.clone(),
         criterion: clause.criterion.clone(),
         behaviour: clause.behaviour.clone(),
+        asked: clause.asked.clone(),
     }
 }
 
@@ -69,6 +73,7 @@ fn is_tagged(record: &Record, kind: BaselineReport) -> bool {
     record.run.tags.iter().any(|tag| match kind {
         BaselineReport::Performance => tag == "performance",
         BaselineReport::Delivery => tag == "delivery" || tag == "edge",
+        BaselineReport::Backup => tag == "backup",
     })
 }
 
@@ -80,5 +85,6 @@ fn undeclared(stem: String, record: &Record) -> Expected {
         criterion: "what the scenario's checks state".to_owned(),
         // The template ends the sentence.
         behaviour: record.run.description.clone().unwrap_or_default().trim().trim_end_matches('.').to_owned(),
+        asked: BTreeMap::new(),
     }
 }

@@ -6,6 +6,7 @@ use crate::environment::ServiceId;
 use crate::judge::changes::observed;
 use crate::judge::delivery::none;
 use crate::judge::measure::observe;
+use crate::record::metric::Work;
 use crate::record::{Observed, Quantity, Record, StepRecord, Unit};
 use serde::Serialize;
 
@@ -73,6 +74,17 @@ const FAULT: &[(&str, Option<&str>, &str)] = &[
     ("lag_recovery_time", None, "lag recovered after"),
 ];
 
+/// The same of steps that copy topics.
+const COPIED: &[(&str, Option<&str>, &str)] = &[
+    ("records", None, "records"),
+    ("data", None, "data, uncompressed"),
+    ("data_rate", None, "data per second"),
+    ("saved", None, "saved"),
+    ("cpu", None, "kscen's share of the processors"),
+    ("memory", None, "kscen's memory at most"),
+    ("duration", None, "took"),
+];
+
 /// All figures of a run.
 pub fn figures(record: &Record) -> Vec<Figure> {
     let mut all = Vec::new();
@@ -82,6 +94,7 @@ pub fn figures(record: &Record) -> Vec<Figure> {
             (_, Some(_)) => READ,
             _ if step.written.is_some() => WRITTEN,
             _ if step.captures.is_some() => SLOT,
+            _ if step.work() == Work::Archives => COPIED,
             _ if record.faults.iter().any(|fault| fault.step == step.id) => FAULT,
             _ if step.metrics.contains_key("ready_after") => FAULT,
             _ => continue,

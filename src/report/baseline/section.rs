@@ -7,6 +7,7 @@ use crate::judge::changes::observed;
 use crate::judge::delivery;
 use crate::judge::measure::observe;
 use crate::record::counts;
+use crate::record::metric::Work;
 use crate::record::{Observed, Outcome, Quantity, Record, Unit};
 use crate::report::command;
 use crate::report::judged::client_properties;
@@ -154,7 +155,7 @@ fn configuration(record: &Record) -> Vec<Figure> {
             let untold = report.group.as_ref().filter(|group| !step.title.contains(group.as_str()));
             let group = untold.map(|group| format!(" as group {group}")).unwrap_or_default();
             rows.push(Figure { name: step.id.clone(), value: format!("{}{group}", step.title) });
-        } else if record.faults.iter().any(|fault| fault.step == step.id) {
+        } else if step.work() == Work::Archives || record.faults.iter().any(|fault| fault.step == step.id) {
             rows.push(Figure { name: step.id.clone(), value: step.title.clone() });
         }
     }

@@ -3,13 +3,12 @@
 use super::Checked;
 use crate::backup::manifest::{BackupState, Manifest};
 use crate::backup::{Archive, ArchiveError, Level, verify};
-use crate::record::{Demand, Observed, Quantity, Unit};
+use crate::record::{Demand, Observed, Quantity, Unit, demand};
 use crate::scenario::predicate::Predicate;
 use crate::scenario::units::{Count, Share};
 use crate::text::Problem;
 use crate::verb::{CheckContext, StepContext, StepError};
 use crate::verbs::archives::{check_identity, check_name, open};
-use crate::verbs::metrics::demand;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -33,6 +32,10 @@ pub struct ArchiveSubject {
     #[serde(default)]
     #[schemars(with = "Option<Predicate<Share>>")]
     saved: Option<Value>,
+    /// How many backups into it wrote something: each is a state to go back to.
+    #[serde(default)]
+    #[schemars(with = "Option<Predicate<Count>>")]
+    generations: Option<Value>,
     /// How far its last backup got.
     #[serde(default)]
     state: Option<BackupState>,
@@ -55,6 +58,7 @@ impl ArchiveSubject {
             ("records", Unit::Count, &self.records),
             ("gaps", Unit::Count, &self.gaps),
             ("saved", Unit::Share, &self.saved),
+            ("generations", Unit::Count, &self.generations),
         ];
         let none = numbers.iter().all(|(_, _, value)| value.is_none());
         if none && self.state.is_none() && self.sound.is_none() {
@@ -79,10 +83,11 @@ impl ArchiveSubject {
             Ok(manifest) => read(manifest),
             Err(error) => unread(error),
         };
-        let numbers: [(&str, Unit, &Option<Value>, Observed); 3] = [
+        let numbers: [(&str, Unit, &Option<Value>, Observed); 4] = [
             ("records", Unit::Count, &self.records, of(&|manifest| count(manifest.records()))),
             ("gaps", Unit::Count, &self.gaps, of(&|manifest| count(missing(manifest)))),
             ("saved", Unit::Share, &self.saved, of(&saved)),
+            ("generations", Unit::Count, &self.generations, of(&|manifest| count(manifest.generation.into()))),
         ];
         for (field, unit, wanted, observed) in numbers {
             let Some(wanted) = wanted else { continue };

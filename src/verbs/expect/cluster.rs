@@ -1,12 +1,11 @@
 //! `expect: cluster`.
 
 use super::{Checked, untold};
-use crate::record::{Demand, Evidence, Observed, Quantity, Unit};
+use crate::record::{Demand, Evidence, Observed, Quantity, Unit, demand};
 use crate::scenario::predicate::Predicate;
 use crate::scenario::units::Count;
 use crate::text::Problem;
 use crate::verb::{CheckContext, StepContext, StepError};
-use crate::verbs::metrics::demand;
 use crate::wire::{WireCluster, WireError, brokers, topics, visibility};
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -3,13 +3,12 @@
 use super::Checked;
 use crate::connect::short_trace;
 use crate::delivery::SlotWatch;
-use crate::record::{CheckOutcome, Demand, Observed, Quantity, SlotSample, Unit};
+use crate::record::{CheckOutcome, Demand, Observed, Quantity, SlotSample, Unit, demand};
 use crate::scenario::predicate::Predicate;
 use crate::scenario::units::{Bytes, Count, Length};
 use crate::text::{Problem, did_you_mean};
 use crate::verb::{CheckContext, StepContext, StepError};
 use crate::verbs::connector::redactor;
-use crate::verbs::metrics::demand;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;

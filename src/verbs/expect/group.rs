@@ -2,12 +2,11 @@
 
 use super::{Checked, unseen, untold};
 use crate::kafka::PartitionLag;
-use crate::record::{Demand, Observed, Quantity, Unit};
+use crate::record::{Demand, Observed, Quantity, Unit, demand};
 use crate::scenario::predicate::Predicate;
 use crate::scenario::units::Count;
 use crate::text::Problem;
 use crate::verb::{CheckContext, StepContext, StepError};
-use crate::verbs::metrics::demand;
 use crate::wire::offsets::IsolationLevel;
 use crate::wire::{WireError, groups, remaining};
 use schemars::JsonSchema;

@@ -3,12 +3,11 @@
 use super::Checked;
 use super::drift::Drift;
 use crate::environment::{Capability, LogQuery, Needs};
-use crate::record::{Demand, Observed, Quantity, Record, Unit};
+use crate::record::{Demand, Observed, Quantity, Record, Unit, demand};
 use crate::scenario::predicate::Predicate;
 use crate::scenario::units::{Bytes, Count, Share};
 use crate::text::Problem;
 use crate::verb::{CheckContext, StepContext, StepError};
-use crate::verbs::metrics::demand;
 use crate::verbs::target::ServiceTarget;
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -2,12 +2,11 @@
 
 use super::Checked;
 use crate::database::QueryResult;
-use crate::record::{CheckOutcome, Demand, Observed, Quantity, Unit};
+use crate::record::{CheckOutcome, Demand, Observed, Quantity, Unit, demand};
 use crate::scenario::predicate::Predicate;
 use crate::scenario::units::Count;
 use crate::text::Problem;
 use crate::verb::{CheckContext, StepContext, StepError};
-use crate::verbs::metrics::demand;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;

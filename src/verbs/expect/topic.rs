@@ -1,12 +1,11 @@
 //! `expect: topic`.
 
 use super::{Checked, unseen, untold};
-use crate::record::{Demand, Observed, Quantity, Unit};
+use crate::record::{Demand, Observed, Quantity, Unit, demand};
 use crate::scenario::predicate::Predicate;
 use crate::scenario::units::Count;
 use crate::text::Problem;
 use crate::verb::{CheckContext, StepContext, StepError};
-use crate::verbs::metrics::demand;
 use crate::wire::{MissingRight, WireCluster, WireError, configs, topics};
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -1,6 +1,7 @@
 //! Every kind of damage is named by its file, and by the byte where there is one.
 
 use super::*;
+use crate::backup::restore::RestorePoint;
 use crate::backup::{ArchiveProblem, FolderStore, Level, verify};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,6 +86,26 @@ fn manifests_that_are_removed_changed_or_of_another_archive_are_found() {
     let [quick, ..] = found(|folder, _| fs::remove_file(last(folder)).unwrap());
     let (file, _, reason) = quick.unwrap();
     assert!(file.ends_with(".json") && reason.contains("put back to an older state"), "{file}: {reason}");
+    let refused = |folder: &Path| {
+        let archive = Archive::open(Arc::new(FolderStore::new(folder))).unwrap();
+        crate::backup::restore::manifest(&archive, RestorePoint::End).expect_err("it is damaged").to_string()
+    };
+    // Nothing follows the newest manifest that would tell that it has changed; what it says may still make sense.
+    let [quick, ..] = found(|folder, _| {
+        let path = last(folder);
+        let text = fs::read_to_string(&path).unwrap().replace("\"brokers\": 1", "\"brokers\": 2");
+        fs::write(&path, text).unwrap();
+        assert!(refused(folder).contains("SHA256SUMS says"), "{}", refused(folder));
+        fs::remove_file(path).unwrap();
+        assert!(refused(folder).contains("put back to an older state"), "{}", refused(folder));
+    });
+    assert!(quick.unwrap().2.contains("put back"));
+    let [quick, ..] = found(|folder, _| {
+        let path = last(folder);
+        let text = fs::read_to_string(&path).unwrap().replace("\"brokers\": 1", "\"brokers\": 2");
+        fs::write(path, text).unwrap();
+    });
+    assert!(quick.unwrap().2.contains("SHA256SUMS says"));
     let [quick, ..] = found(|folder, _| fs::remove_file(folder.join("manifests/00000002.json")).unwrap());
     assert_eq!(quick.unwrap().0, "00000002.json");
     let [quick, ..] = found(|folder, _| {
