@@ -6,7 +6,7 @@ use super::{Exit, Output, control};
 use crate::environment::{EnvironmentError, EnvironmentResult, Grant};
 use crate::migration::drain::{DrainEvent, DrainListener, DrainOptions, ParkOptions, drain, park};
 use crate::migration::{MigrateListener, MigrationError};
-use crate::project::Project;
+use crate::project::{Project, attach};
 use crate::wire::WireCluster;
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 }
 
 async fn wait(args: &Args, project: &Project, output: &Output) -> EnvironmentResult<Exit> {
-    let properties = control::attach(project).await?.endpoints().connection();
+    let properties = attach(project).await?.endpoints().connection();
     let cluster = WireCluster::new(&properties, PATIENCE).map_err(EnvironmentError::because)?;
     let (interrupt, stop) = stop(output)?;
     let options = DrainOptions {
@@ -122,7 +122,7 @@ async fn move_rest(
         output.problems(&problems);
         return Ok(Exit::Usage);
     }
-    let properties = control::attach(project).await?.endpoints().connection();
+    let properties = attach(project).await?.endpoints().connection();
     let cluster = WireCluster::new(&properties, PATIENCE).map_err(EnvironmentError::because)?;
     let (interrupt, stop) = stop(output)?;
     let options = ParkOptions {

@@ -14,7 +14,7 @@ use crate::migration::{
     MigrateEvent, MigrateListener, MigrateOptions, MigrateUntil, Migrated, MigrationError, MigrationOutcome,
     MigrationStage, MovedTopic, migrate,
 };
-use crate::project::{Project, state_folder};
+use crate::project::{Project, attach, state_folder};
 use crate::scenario::units::Length;
 use crate::wire::WireCluster;
 use clap::{Args as ClapArgs, ValueEnum};
@@ -167,7 +167,7 @@ async fn cluster(project: &Project) -> EnvironmentResult<(WireCluster, BTreeMap<
         }
         error => EnvironmentError::caused(format!("environment `{}`", project.name), error),
     };
-    let properties = control::attach(project).await.map_err(named)?.endpoints().connection();
+    let properties = attach(project).await.map_err(named)?.endpoints().connection();
     let cluster = WireCluster::new(&properties, PATIENCE).map_err(EnvironmentError::because)?;
     Ok((cluster, properties))
 }
