@@ -83,7 +83,9 @@ pub(super) fn asked(expected: &Expected, runs: &[&Record]) -> Vec<AskedRow> {
 
 /// What the steps of a run that copy topics measured.
 pub(super) fn copies(expected: &Expected, record: &Record) -> Vec<CopyRow> {
-    let copies = |step: &&StepRecord| step.work() == Work::Archives && step.status == StepStatus::Done;
+    // What was to be refused has copied nothing.
+    let copied = |step: &StepRecord| step.status == StepStatus::Done && step.metrics.contains_key("data");
+    let copies = |step: &&StepRecord| step.work() == Work::Archives && copied(step);
     let steps = record.steps.iter().filter(copies);
     let row = |step: &StepRecord| {
         let figure = |name: &str| {
