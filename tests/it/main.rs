@@ -47,6 +47,7 @@ mod restore;
 mod schemas;
 mod secrets;
 mod selection;
+mod service_page;
 mod serving;
 mod source;
 mod starting;

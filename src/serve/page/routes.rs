@@ -148,7 +148,7 @@ async fn page(
     let is_wrong = sent.as_ref().is_some_and(|(_, _, wrong)| !wrong.is_empty());
     let title = if is_wrong { "Not started · kscen" } else { "Backups · kscen" };
     let document = gathered.parts(caller).and_then(|parts| {
-        let view = PageView { parts, notice, first, older: gathered.jobs.next.clone(), forms };
+        let view = PageView { parts, notice, first, older: gathered.older.clone(), forms };
         document::page(view, title, caller.name.as_deref(), gathered.now)
     });
     html(status, document)
