@@ -12,10 +12,11 @@
 //! | `page/` | the page for people |
 //! | `archives.rs`, `verified.rs`, `clusters.rs` | what may be named: archives below one root, environments |
 //! | `state.rs` | documents that are whole and synced; damaged ones set aside |
-//! | `tokens.rs`, `audit.rs`, `metrics.rs`, `exported.rs`, `problem.rs` | who may do what; who did what; figures, and all of them; what is refused, and why |
+//! | `tokens.rs`, `audit.rs`, `asked_by.rs`, `metrics.rs`, `exported.rs`, `problem.rs` | who may do what; who did what; figures, and all of them; what is refused, and why |
 
 mod archives;
 mod aside;
+mod asked_by;
 mod audit;
 #[cfg(test)]
 mod bench;

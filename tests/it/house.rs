@@ -69,6 +69,7 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("backup/target/topic.rs", &["topic"], "where a setting comes from"),
     ("backup/restore/prepare.rs", &["delete", "topic"], "a value of `cleanup.policy`; where a setting comes from"),
     ("backup/writer/capture.rs", &["topic"], "where a setting comes from"),
+    ("report/baseline/expected.rs", &["backup"], "the tag of a suite"),
     ("plan/bindings.rs", &["run"], "the root of `${run.id}`"),
     ("report/", &["run"], "the heading of a run's id"),
     ("cli/", &["run", "topic"], "nouns that are counted"),

@@ -51,6 +51,7 @@ mod restore;
 mod schemas;
 mod secrets;
 mod selection;
+mod service_page;
 mod serving;
 mod source;
 mod starting;

@@ -234,23 +234,37 @@ impl<'a> TargetLane<'a> {
                 ProduceConnection::open(self.cluster, leader, self.topic).await?
             }
         };
-        let count = sealed.len();
-        for batch in sealed {
+        let (mut answers, mut left) = (Vec::with_capacity(sealed.len()), sealed.into_iter());
+        // A leader that knows nothing of a producer takes whatever of it comes first. Where it refuses the first batch, because the partition
+        // was made just now, the second one would stand in its place.
+        if self.at.sequence == 0
+            && let Some(first) = left.next()
+        {
+            sender.send(vec![(self.partition, first)]).await?;
+            answers.push(self.answer(&mut sender).await?);
+            if answers[0].is_err() {
+                return Ok(answers);
+            }
+        }
+        let count = left.len();
+        for batch in left {
             sender.send(vec![(self.partition, batch)]).await?;
         }
-        let mut answers = Vec::with_capacity(count);
         for _ in 0..count {
-            let mut answer = sender.answer().await?;
-            let position = answer.iter().position(|(partition, _)| *partition == self.partition);
-            let found = position.map(|position| answer.swap_remove(position).1);
-            answers.push(match found {
-                Some(stored) => stored.map(|stored| stored.base_offset),
-                // An answer about another partition would be one to another request.
-                None => return Err(sender.nonsense(self.partition)),
-            });
+            answers.push(self.answer(&mut sender).await?);
         }
         self.sender = Some(sender);
         Ok(answers)
+    }
+
+    /// The offset that the next batch got, or why it got none.
+    async fn answer(&self, sender: &mut ProduceConnection) -> Result<Result<i64, WireError>, WireError> {
+        let mut answer = sender.answer().await?;
+        match answer.iter().position(|(partition, _)| *partition == self.partition) {
+            Some(position) => Ok(answer.swap_remove(position).1.map(|stored| stored.base_offset)),
+            // An answer about another partition would be one to another request.
+            None => Err(sender.nonsense(self.partition)),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What holds for every request.
 
 use super::guard;
+use crate::serve::asked_by::AskedBy;
 use crate::serve::audit::AuditEntry;
 use crate::serve::problem::HttpProblem;
 use crate::serve::service::Service;
@@ -78,12 +79,13 @@ pub(super) async fn observe(State(service): State<Service>, mut request: Request
     service.metrics().request(method.as_str(), &pattern, status.as_u16(), begun.elapsed());
     if !matches!(method, Method::GET | Method::HEAD) || status.is_client_error() || status.is_server_error() {
         let job = response.extensions().get::<AboutJob>().map(|job| job.0.clone());
+        let page = response.extensions().get::<AskedBy>().cloned().unwrap_or_default();
         service.audit().write(&AuditEntry {
-            who,
+            who: who.or(page.who),
             from,
             what: format!("{method} {path}"),
             answer: Some(status.as_u16().to_string()),
-            job: job.or_else(|| problem.as_ref().and_then(|problem| problem.job.clone())),
+            job: job.or(page.job).or_else(|| problem.as_ref().and_then(|problem| problem.job.clone())),
             detail: problem.map(|problem| problem.detail),
         });
     }

@@ -82,9 +82,9 @@ impl Follower {
     async fn look(&mut self) {
         self.changes.mark_unchanged();
         let gathered = Gathered::now(&self.service, None).await;
-        let states = gathered.jobs.jobs.iter().map(|job| (job.id.clone(), job.state)).collect();
+        let states = gathered.jobs.iter().map(|job| (job.id.clone(), job.state)).collect();
         if let Some(before) = self.states.replace(states) {
-            let news = gathered.jobs.jobs.iter().filter(|job| before.get(&job.id) != Some(&job.state));
+            let news = gathered.jobs.iter().filter(|job| before.get(&job.id) != Some(&job.state));
             let news: Vec<String> = news.map(said).collect();
             if !news.is_empty() {
                 self.events.push_back(Event::default().event("said").data(news.join(" ")));

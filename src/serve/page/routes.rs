@@ -4,6 +4,7 @@ use super::document::{self, Notice, PageView};
 use super::forms::{self, Choices, Sent, Wrong};
 use super::shown::Gathered;
 use super::{guard, live, session, templates};
+use crate::serve::asked_by::AskedBy;
 use crate::serve::jobs::{CancelError, JobAsked, JobFilter, JobKind};
 use crate::serve::service::Service;
 use crate::serve::tokens::{Caller, TokenScope};
@@ -148,7 +149,7 @@ async fn page(
     let is_wrong = sent.as_ref().is_some_and(|(_, _, wrong)| !wrong.is_empty());
     let title = if is_wrong { "Not started · kscen" } else { "Backups · kscen" };
     let document = gathered.parts(caller).and_then(|parts| {
-        let view = PageView { parts, notice, first, older: gathered.jobs.next.clone(), forms };
+        let view = PageView { parts, notice, first, older: gathered.older.clone(), forms };
         document::page(view, title, caller.name.as_deref(), gathered.now)
     });
     html(status, document)
@@ -165,7 +166,11 @@ async fn start(
         let (service, caller) = (service.clone(), caller.clone());
         let text = format!("The {kind} was not started: its form says why.");
         let notice = Notice { tone: "bad", text, link: Some(format!("#{kind}")) };
-        async move { page(&service, &caller, status, None, Some(notice), Some((kind, sent, wrong))).await }
+        async move {
+            let mut response = page(&service, &caller, status, None, Some(notice), Some((kind, sent, wrong))).await;
+            response.extensions_mut().insert(AskedBy { who: caller.name, job: None });
+            response
+        }
     };
     if !caller.has(kind.scopes()) {
         let reason = format!("your token does not allow to start a {kind}");
@@ -181,12 +186,19 @@ async fn start(
     };
     let asked = JobAsked { cluster, request, by: caller.name.clone(), schedule: None, key: None };
     match service.ask(asked).await {
-        Ok(submitted) => Redirect::to(&format!("/?job={0}#job-{0}", submitted.job.id)).into_response(),
+        Ok(submitted) => done(&caller, "job", submitted.job.id),
         Err(problem) => {
             let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             again(status, vec![forms::refusal(kind, &problem)], sent).await
         }
     }
+}
+
+/// Shows the job that something was done with.
+fn done(caller: &Caller, what: &str, job: String) -> Response {
+    let mut response = Redirect::to(&format!("/?{what}={job}#job-{job}")).into_response();
+    response.extensions_mut().insert(AskedBy { who: caller.name.clone(), job: Some(job) });
+    response
 }
 
 /// The cluster that an archive was last used with, or the first that there is: where only the archive matters.
@@ -215,7 +227,7 @@ async fn cancel(
         return refused(StatusCode::FORBIDDEN, caller.name.as_deref(), &reason, "Sign in with one that does.");
     }
     let (status, reason) = match service.jobs().cancel(&job).await {
-        Ok(job) => return Redirect::to(&format!("/?cancelled={0}#job-{0}", job.id)).into_response(),
+        Ok(job) => return done(&caller, "cancelled", job.id),
         Err(CancelError::Unknown) => (StatusCode::NOT_FOUND, "there is no such job any more".to_owned()),
         Err(CancelError::Over(job)) => (StatusCode::CONFLICT, format!("job {} is over: it is {}", job.id, job.state)),
         Err(CancelError::Store(error)) => (StatusCode::SERVICE_UNAVAILABLE, format!("that cannot be kept: {error}")),

@@ -189,6 +189,15 @@ async fn with_tokens(scopes: &[&[TokenScope]]) -> (Browser, Vec<String>) {
     (Browser::of(served.await), made.into_iter().map(|made| made.token).collect())
 }
 
+async fn sign_in(browser: &mut Browser, token: &str) -> Answer {
+    let signed = browser.send("/login", &format!("token={token}")).await;
+    assert_eq!((signed.status, signed.header(header::LOCATION)), (303, "/"));
+    let set = signed.header(header::SET_COOKIE);
+    assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{set}");
+    browser.cookie = set.split(';').next().map(str::to_owned);
+    browser.get("/").await
+}
+
 #[tokio::test]
 async fn who_signs_in_gets_a_cookie_that_opens_the_page_and_not_the_api() {
     let (mut browser, tokens) = with_tokens(&[&TokenScope::ALL, &[TokenScope::Read], &[TokenScope::Backup]]).await;
@@ -205,26 +214,22 @@ async fn who_signs_in_gets_a_cookie_that_opens_the_page_and_not_the_api() {
         );
         assert_eq!(wrong.header(header::SET_COOKIE), "");
     }
-    let mut sign_in = async |token: &str| {
-        let signed = browser.send("/login", &format!("token={token}")).await;
-        assert_eq!((signed.status, signed.header(header::LOCATION)), (303, "/"));
-        let set = signed.header(header::SET_COOKIE).to_owned();
-        assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{set}");
-        browser.cookie = set.split(';').next().map(str::to_owned);
-        browser.get("/").await
-    };
-    let open = sign_in(&tokens[0]).await;
+    let open = sign_in(&mut browser, &tokens[0]).await;
     assert!(open.status == 200 && open.text.contains("signed in as caller-0") && !open.text.contains(&tokens[0]));
-    let looking = sign_in(&tokens[1]).await;
+    let looking = sign_in(&mut browser, &tokens[1]).await;
     assert!(looking.status == 200 && looking.text.contains("it takes the scope backup."), "{}", looking.text);
-    let blind = sign_in(&tokens[2]).await;
+    let blind = sign_in(&mut browser, &tokens[2]).await;
     assert!(blind.status == 403 && blind.text.contains("lacks the scope"), "{}", blind.text);
-    sign_in(&tokens[1]).await;
+    sign_in(&mut browser, &tokens[1]).await;
     assert_eq!(browser.send("/backup", BACKUP).await.status, 403);
     assert_eq!(browser.get("/api/jobs").await.status, 401, "the API takes no cookie");
     let out = browser.send("/logout", "").await;
     assert!(out.status == 303 && out.header(header::SET_COOKIE).ends_with("; Max-Age=0"));
+    sign_in(&mut browser, &tokens[0]).await;
+    assert_eq!(browser.send("/backup", BACKUP).await.status, 303);
     let log = std::fs::read_to_string(browser.service.state().join("audit.jsonl")).expect("the log");
+    let taken = log.lines().find(|line| line.contains("POST /backup") && line.contains("\"answer\":\"303\""));
+    assert!(taken.is_some_and(|line| line.contains("\"who\":\"caller-0\"") && line.contains("\"job\"")), "{log}");
     assert!(tokens.iter().all(|token| !log.contains(token.as_str())), "no token is in the log");
 }
 

@@ -4,7 +4,7 @@ use super::templates;
 use super::view::{Shown, parts};
 use crate::serve::archives::ArchiveEntry;
 use crate::serve::aside::aside;
-use crate::serve::jobs::{JobFilter, JobPage, JobState};
+use crate::serve::jobs::{Job, JobFilter, JobState};
 use crate::serve::schedule::ScheduleStatus;
 use crate::serve::service::Service;
 use crate::serve::tokens::Caller;
@@ -17,7 +17,9 @@ const JOBS: usize = 50;
 /// What the service has to show.
 pub struct Gathered {
     /// Some jobs, the newest first.
-    pub jobs: JobPage,
+    pub jobs: Vec<Job>,
+    /// The job that older ones are before, where there are such.
+    pub older: Option<String>,
     /// All archives, or why they cannot be listed.
     pub archives: Result<Vec<ArchiveEntry>, String>,
     /// When that was, in ms since the epoch.
@@ -37,9 +39,11 @@ impl Gathered {
         let of = |states: &[JobState]| {
             counts.iter().filter(|((_, state), _)| states.contains(state)).map(|(_, count)| *count as usize).sum()
         };
+        let page = service.jobs().list(&JobFilter { before, limit: JOBS, ..JobFilter::default() });
         let now = Timestamp::now();
         Self {
-            jobs: service.jobs().list(&JobFilter { before, limit: JOBS, ..JobFilter::default() }),
+            jobs: page.jobs,
+            older: page.next,
             archives,
             now: now.as_millisecond(),
             waiting: of(&[JobState::Queued, JobState::Interrupted]),
@@ -55,7 +59,7 @@ impl Gathered {
     /// A template that cannot be rendered.
     pub fn parts(&self, caller: &Caller) -> Result<BTreeMap<&'static str, String>, String> {
         let shown = Shown {
-            jobs: &self.jobs.jobs,
+            jobs: &self.jobs,
             waiting: self.waiting,
             running: self.running,
             archives: self.archives.as_deref().map_err(String::as_str),

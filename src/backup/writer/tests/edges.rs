@@ -153,7 +153,13 @@ fn an_archive_with_a_codec_that_is_not_known_is_refused_at_the_batch() {
     fs::write(&file, &bytes).unwrap();
     let text = fs::read_to_string(&last).unwrap();
     let digest = crate::backup::Digest::of(&bytes).to_string();
-    fs::write(&last, text.replace(&segment.sha256.to_string(), &digest)).unwrap();
+    let new_text = text.replace(&segment.sha256.to_string(), &digest);
+    fs::write(&last, &new_text).unwrap();
+    // The sums are right as well.
+    let of = |text: &str| crate::backup::Digest::of(text.as_bytes()).to_string();
+    let list = folder.path().join("SHA256SUMS");
+    let sums = fs::read_to_string(&list).unwrap().replace(&of(&text), &of(&new_text));
+    fs::write(&list, sums.replace(&segment.sha256.to_string(), &digest)).unwrap();
     let found = ArchiveProblem {
         file: file.display().to_string(),
         at: Some(0),
