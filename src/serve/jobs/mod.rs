@@ -22,7 +22,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use asked::{CancelError, IdempotencyKey, JobAsked, JobFilter, JobPage, SubmitError, Submitted};
+pub use asked::{CancelError, IdempotencyKey, JobAsked, JobFilter, SubmitError, Submitted};
 pub use claim::JobClaim;
 pub use events::{JobEvent, Subscription};
 pub use job::Job;
