@@ -13,7 +13,7 @@ pub use environments::ProjectFile;
 pub use load::Project;
 pub use permit::{authorize, permit};
 pub use selfcheck::{last_selfcheck, store_selfcheck};
-pub use state::{Busy, RunLock, journal_path, state_folder};
+pub use state::{Busy, RunLock, ended_journal, journal_path, state_folder};
 
 #[cfg(test)]
 mod authority_tests;
