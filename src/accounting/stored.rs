@@ -28,6 +28,9 @@ pub struct Settlement {
     /// Whether a guarantee is judged by it: a sender of which nothing was acknowledged then decides nothing.
     #[serde(default)]
     pub guaranteed: bool,
+    /// Which readers did not come to the end of the log, and why; nothing is said in files of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Vec<String>>,
     /// What is not known about senders that were named.
     pub incomplete: Vec<String>,
     /// The checks that follow from it.
@@ -49,6 +52,11 @@ impl Settlement {
     /// The ledger of these accounts.
     pub fn ledger(&self) -> Ledger<'_> {
         Ledger::new(&self.senders, &self.readers).beside(&self.beside).under(self.terms.clone())
+    }
+
+    /// Why the readers' accounts are not complete, where they are not.
+    pub fn missing_evidence(&self) -> Option<String> {
+        self.missing.as_ref().filter(|missing| !missing.is_empty()).map(|missing| missing.join("; "))
     }
 
     /// Settles the accounts.

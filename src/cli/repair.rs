@@ -3,11 +3,12 @@
 use crate::environment::{Environment, EnvironmentError, EnvironmentResult};
 use crate::faults::journal::{JournalError, open_faults};
 use crate::faults::{FaultError, undo_journalled};
-use crate::project::{Busy, Project, journal_path};
+use crate::project::{Busy, Project, ended_journal, journal_path};
 use std::io;
 use std::path::Path;
 
-/// Undoes the faults of an earlier run, where there are any, and says so. Returns how many there were.
+/// Undoes the faults of an earlier run, where there are any, and says so. Returns how many there were. A stack that another version keeps
+/// has been refused before: what that version has left besides is over.
 ///
 /// # Errors
 /// A fault that cannot be undone; it stays in the journal.
@@ -16,12 +17,12 @@ pub async fn repair(
     environment: Option<&dyn Environment>,
     note: &(impl Fn(String) + ?Sized),
 ) -> EnvironmentResult<usize> {
+    let over = forget(project, note)?;
     let path = journal_path(project).map_err(unusable)?;
     let open = open_faults(&path).map_err(|error| unreadable(&path, error))?;
     let mut failures = Vec::new();
     if environment.is_none() && !project.kind.is_addressed() {
-        open.iter()
-            .for_each(|entry| note(format!("{} of an earlier run: nothing to undo, its stack has ended", entry.fault)));
+        open.iter().for_each(|entry| note(ended(&entry.fault)));
     } else {
         let endpoints = environment.map_or_else(|| project.endpoints(), Environment::endpoints);
         for (entry, result) in undo_journalled(&open, environment, &endpoints).await {
@@ -43,8 +44,21 @@ pub async fn repair(
     }
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(error)),
-        _ => Ok(open.len()),
+        _ => Ok(over + open.len()),
     }
+}
+
+/// Says what a version before has left of stacks that have ended, and forgets it. Returns how much there was.
+fn forget(project: &Project, note: &(impl Fn(String) + ?Sized)) -> EnvironmentResult<usize> {
+    let Some(path) = ended_journal(project).map_err(unusable)? else { return Ok(0) };
+    let open = open_faults(&path).map_err(|error| unreadable(&path, error))?;
+    open.iter().for_each(|entry| note(ended(&entry.fault)));
+    std::fs::remove_file(&path).map_err(unusable)?;
+    Ok(open.len())
+}
+
+fn ended(fault: &str) -> String {
+    format!("{fault} of an earlier run: nothing to undo, its stack has ended")
 }
 
 fn failure(fault: &str, error: &FaultError) -> String {

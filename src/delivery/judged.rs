@@ -6,6 +6,7 @@ use crate::accounting::{Class, ClassCheck, Settlement};
 use crate::judge;
 use crate::judge::changes::{observed, tallied};
 use crate::judge::delivery::{forbidden, none};
+use crate::judge::subject;
 use crate::record::{CheckOutcome, CheckRecord, DeliveryRecord, Demand, EventKind, Observed};
 use crate::scenario::Guarantee;
 use crate::text::Location;
@@ -91,9 +92,8 @@ impl Settled {
     /// Judges it by the scenario's guarantee, and reports both.
     pub(super) fn imply(mut self, run: &SharedRun, guarantee: Guarantee) {
         self.record.guarantee = Some(guarantee);
-        let (from, to) = (self.record.from.join(", "), self.record.to.join(", "));
         for class in self.owed(run, guarantee, false) {
-            let subject = format!("{guarantee} from {from} to {to}: {class}");
+            let subject = subject::implied(guarantee, &self.record.from, &self.record.to, class);
             let check = self.judge("", subject, class, none(), run.scenario.guarantee_at.clone());
             run.recorder.emit(EventKind::Check { record: Box::new(check) });
         }

@@ -49,13 +49,13 @@ pub async fn settle(run: &Arc<SharedRun>, wanted: WantedDelivery, deadline: Inst
         before = Some(open);
         tokio::time::sleep(LOOK_AGAIN.min(deadline.saturating_duration_since(Instant::now()))).await;
     };
-    let Looked { mut settlement, ledger, missing, incomplete } = looked;
+    let Looked { mut settlement, ledger, incomplete } = looked;
     note_restarts(run, &settlement, &ledger);
     let record = DeliveryRecord {
         from: settlement.from.clone(),
         to: settlement.to.clone(),
         drained: ledger.drained,
-        missing_evidence: missing,
+        missing_evidence: settlement.missing_evidence(),
         incomplete: incomplete.clone(),
         stored: true,
         ledger,
@@ -69,8 +69,6 @@ pub async fn settle(run: &Arc<SharedRun>, wanted: WantedDelivery, deadline: Inst
 struct Looked {
     settlement: Settlement,
     ledger: LedgerReport,
-    /// Which readers did not come to the end, and why.
-    missing: Option<String>,
     /// What is not known of senders and readers.
     incomplete: Vec<String>,
 }
@@ -98,6 +96,7 @@ async fn look(run: &Arc<SharedRun>, wanted: &WantedDelivery, deadline: Instant) 
     };
     let (from, beside) = (wanted.from.clone(), beside(run, &senders));
     let mut settlement = Settlement { from, to, senders, beside, readers, terms, ..Settlement::default() };
+    settlement.missing = Some(missing);
     if let Some(matching) = &wanted.matching {
         let matched = matched::accounts(run, &mut settlement, matching).await?;
         settlement.readers = matched.readers;
@@ -113,7 +112,7 @@ async fn look(run: &Arc<SharedRun>, wanted: &WantedDelivery, deadline: Instant) 
         }
     }
     let ledger = settlement.report();
-    Ok(Looked { settlement, ledger, missing, incomplete })
+    Ok(Looked { settlement, ledger, incomplete })
 }
 
 /// An account that does not add up is told, and is no account.
@@ -124,12 +123,12 @@ fn balanced(run: &SharedRun, settled: Settled) -> Result<Settled, StepError> {
         .help("this is a defect of kscen: please send result.json and accounts.bin of this run to its maintainers"))
 }
 
-/// The accounts of the readers, once they have come to the end of the log or the time is up.
+/// The accounts of the readers, once they have come to the end of the log or the time is up, and which of them did not come to it, and why.
 async fn read(
     run: &SharedRun,
     to: &[String],
     deadline: Instant,
-) -> Result<(Vec<ReaderAccount>, Option<String>), StepError> {
+) -> Result<(Vec<ReaderAccount>, Vec<String>), StepError> {
     let (mut accounts, mut missing) = (Vec::new(), Vec::new());
     for id in to {
         let Some(reader) = run.live.reader(id) else {
@@ -151,7 +150,7 @@ async fn read(
             None => missing.push(format!("what `{id}` had read is not known: it ended by a defect of the program")),
         }
     }
-    Ok((accounts, (!missing.is_empty()).then(|| missing.join("; "))))
+    Ok((accounts, missing))
 }
 
 /// Why nothing is known of the end of a log that was replaced or cut off under a reader.

@@ -53,6 +53,8 @@ pub enum NoAccounts {
     Unwritten(String),
     /// They were written, and are not there.
     Gone,
+    /// The run did not come to its end, at which they are written.
+    Unfinished,
 }
 
 impl fmt::Display for NoAccounts {
@@ -77,6 +79,9 @@ impl fmt::Display for NoAccounts {
                 f,
                 "the run wrote {FILE} beside its result, and it is not there any more. Put it back from where the run's folder \
                  was copied, or run the scenario again"
+            ),
+            Self::Unfinished => f.write_str(
+                "the run was cut off before its end, at which its accounts are written. Run the scenario again, and let it end",
             ),
         }
     }
@@ -130,7 +135,7 @@ impl fmt::Display for Finding {
             }
             Self::Differs { differences } => write!(
                 f,
-                "the stored accounts give another result. Either a file was changed, or this is a defect of kscen: please \
+                "the stored accounts and checks give another result. Either a file was changed, or this is a defect of kscen: please \
                  send result.json and {FILE} to its maintainers\n  {}",
                 told(differences)
             ),

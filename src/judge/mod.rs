@@ -14,6 +14,7 @@ pub mod phases;
 pub mod recovery;
 mod slots;
 pub mod stored;
+pub mod subject;
 mod tail;
 pub mod terms;
 mod verdict;

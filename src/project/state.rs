@@ -33,12 +33,27 @@ fn file(project: &Project, extension: &str) -> io::Result<PathBuf> {
 /// Where the folder cannot be made.
 pub fn journal_path(project: &Project) -> io::Result<PathBuf> {
     let path = file(project, "undo")?;
-    adopt(&state_folder()?.join(earlier_name(project)?), &path)?;
+    if project.kind.is_addressed() {
+        adopt(&state_folder()?.join(earlier_name(project)?), &path)?;
+    }
     Ok(path)
 }
 
-/// The journal's name in versions that kept one for each folder. What a local stack had in force has ended with it.
+/// The journal that a version before has left of stacks of that name, where it has. It is not that of the stack that runs now: what it
+/// names has ended with its own stack.
+///
+/// # Errors
+/// Where the folder cannot be made.
+pub fn ended_journal(project: &Project) -> io::Result<Option<PathBuf>> {
+    let path = state_folder()?.join(earlier_name(project)?);
+    Ok((!project.kind.is_addressed() && path.is_file()).then_some(path))
+}
+
+/// The journal's name in versions that kept one for each folder, and one for all local stacks of a name.
 fn earlier_name(project: &Project) -> io::Result<String> {
+    if !project.kind.is_addressed() {
+        return Ok(format!("{}.undo", project.name));
+    }
     let place = std::path::absolute(&project.folder)?;
     let place = std::fs::canonicalize(&place).unwrap_or(place);
     Ok(format!("{}-{:08x}.undo", project.name, crc32fast::hash(place.as_os_str().as_encoded_bytes())))

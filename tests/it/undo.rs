@@ -1,7 +1,10 @@
 //! A kept stack: up, status, down; and faults that outlive the run that applied them.
 
-use crate::program::{Project, skipped};
+use crate::program::{Finished, Project, skipped};
 use nix::sys::signal::Signal;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
 
 const FREEZE: &str = r#"
 name: Freeze
@@ -111,4 +114,36 @@ fn a_journal_is_not_forgotten_where_it_cannot_be_read_or_its_faults_cannot_be_re
     // A last line that was torn while it was written was never acted on.
     std::fs::write(&journal, "{\"announce\":{\"num").expect("writes");
     project.run(&["undo", "--env", "r"]).exits(0).says("nothing to undo");
+}
+
+#[test]
+fn what_the_version_before_left_on_a_stack_is_never_said_to_be_nothing() {
+    let project = Project::new();
+    let (cache, journal) = (project.path("cache"), project.path(&format!("state/kscen/{}.undo", project.name)));
+    let run = |verb: &str| {
+        let mut command = project.command(&[verb]);
+        Finished::new(&command.env("KSCEN_CACHE", &cache).output().expect("it runs"))
+    };
+    run("undo").exits(0).says("nothing to undo");
+    // It knew a stack by the environment's name alone, wherever its project was.
+    let left = announced(1, "pause of kafka-1", "{\"act\":{\"service\":\"kafka-1\",\"action\":\"resume\"}}");
+    fs::write(&journal, &left).expect("writes");
+    let socket = cache.join("stacks").join(format!("{}.sock", project.name));
+    let listener = UnixListener::bind(&socket).expect("a socket");
+    let supervisor = std::thread::spawn(move || {
+        for mut stream in listener.incoming().take(4).filter_map(Result::ok) {
+            let _ = BufReader::new(&stream).read_line(&mut String::new());
+            let _ = writeln!(stream, "{{\"Ok\":{{\"wanted\":{{}},\"supervisor\":1448}}}}");
+        }
+    });
+    for verb in ["undo", "status", "down", "up"] {
+        let refused = run(verb).exits(3).says(&format!("keeps a stack (supervisor 1448, {})", socket.display()));
+        refused.says("run `kscen undo` and `kscen down` with that version; without it, `kill 1448` ends the stack");
+    }
+    assert_eq!(fs::read_to_string(&journal).expect("it is still there"), left);
+    // With the supervisor its services have ended, and their faults.
+    supervisor.join().expect("it has ended");
+    run("undo").exits(0).says("pause of kafka-1 of an earlier run: nothing to undo, its stack has ended");
+    assert!(!journal.exists(), "it is told once");
+    run("undo").exits(0).says("nothing to undo");
 }

@@ -12,7 +12,9 @@ use crate::environment::{
 use crate::ground::{self, private};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,9 +34,21 @@ impl Attached {
     /// The running stack of that environment of that project, if there is one.
     ///
     /// # Errors
-    /// Something answers that is not a supervisor of this version.
+    /// A stack that another version of kscen keeps is in its place, or something that is no supervisor answers.
     pub async fn find(site: &Site) -> EnvironmentResult<Option<Self>> {
-        let socket = Place::of(site)?.socket;
+        Self::among(&Place::folder()?, site).await
+    }
+
+    async fn among(stacks: &Path, site: &Site) -> EnvironmentResult<Option<Self>> {
+        let (earlier, name) = (Place::earlier_name(site), Place::name(site));
+        if earlier != name {
+            // One of this version that is there belongs to no project.
+            Self::at(Place::within(stacks, &earlier).socket).await?;
+        }
+        Self::at(Place::within(stacks, &name).socket).await
+    }
+
+    async fn at(socket: PathBuf) -> EnvironmentResult<Option<Self>> {
         let gone = [
             io::ErrorKind::NotFound,
             io::ErrorKind::ConnectionRefused,
@@ -45,10 +59,12 @@ impl Attached {
         ];
         let answer = match exchange(&socket, &StackCall::Describe).await {
             Err(error) if gone.contains(&error.kind()) => return Ok(None),
-            answer => answer.map_err(|error| unreachable(&socket, error))?,
+            answer => answer.map_err(|error| unreachable(&socket, error))??,
         };
-        let description = serde_json::from_value(answer?).map_err(|error| unreachable(&socket, error.into()))?;
-        Ok(Some(Self { socket, description }))
+        match StackDescription::deserialize(&answer) {
+            Ok(description) => Ok(Some(Self { socket, description })),
+            Err(error) => Err(of_another_version(&socket, &answer, &error)),
+        }
     }
 
     /// Starts a supervisor with a stack in the background and waits until the stack is ready.
@@ -65,7 +81,7 @@ impl Attached {
         args: &[OsString],
         progress: &(dyn Fn(String) + Sync),
     ) -> EnvironmentResult<Self> {
-        let place = Place::of(site)?;
+        let place = Place::within(&Place::folder()?, &Place::name(site));
         let failed = |error: io::Error| EnvironmentError::caused("could not start the supervisor", error);
         let wanted = WantedStack::new(version::resolve(config, needs)?, config, site.root.clone(), needs);
         let mut command = ground::program(program);
@@ -204,4 +220,78 @@ async fn exchange(socket: &Path, request: &StackCall) -> io::Result<StackAnswer>
 
 fn unreachable(socket: &Path, error: io::Error) -> EnvironmentError {
     EnvironmentError::caused(format!("the supervisor at {} cannot be used", socket.display()), error)
+}
+
+/// The error for a stack that another version of kscen keeps: what is in force on it cannot be undone from here. Every version has told
+/// its process by the same name.
+fn of_another_version(socket: &Path, answer: &Value, error: &serde_json::Error) -> EnvironmentError {
+    let supervisor = answer.get("supervisor").and_then(Value::as_u64);
+    let process = supervisor.map(|pid| format!("supervisor {pid}, ")).unwrap_or_default();
+    let by_hand = supervisor.map(|pid| format!("; without it, `kill {pid}` ends the stack and what is in force on it"));
+    let socket = socket.display();
+    EnvironmentError::Prerequisite {
+        message: format!(
+            "another version of kscen keeps a stack ({process}{socket}) that this one cannot use: {error}"
+        ),
+        remedy: format!("run `kscen undo` and `kscen down` with that version{}", by_hand.unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, Write};
+    use std::os::unix::net::UnixListener;
+
+    /// What kscen 0.1.0 said of a stack before it knew projects.
+    const EARLIER: &str = r#"{"Ok":{"info":{"name":"local","kind":"local","kafka_version":"3.9.2","brokers":1,"facts":{}},"endpoints":{"bootstrap":"127.0.0.1:61040","client_config":{},"connect":null,"postgres":null,"postgres_from_connect":null,"kafka_ui":null},"services":[{"name":"kafka-1","node_id":1,"controllable":true}],"wanted":{"config":{"brokers":1,"kafka":"3.9.2","timeouts":"kafka","jvm":"c1","config":{},"keep_data":false},"brokers":1,"controllers":null,"broker_config":{},"services":[],"log_dir":null,"capabilities":[]},"supervisor":1448}}"#;
+
+    /// Answers each call at that socket with that line.
+    fn answering(socket: &Path, line: String) {
+        let listener = UnixListener::bind(socket).expect("a socket");
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().filter_map(Result::ok) {
+                let mut call = String::new();
+                let _ = io::BufReader::new(&stream).read_line(&mut call);
+                let _ = writeln!(stream, "{line}");
+            }
+        });
+    }
+
+    #[tokio::test]
+    async fn a_stack_that_another_version_keeps_is_refused_with_what_to_do() {
+        let stacks = tempfile::tempdir().expect("a folder");
+        let plain = Site { name: "local".to_owned(), ..Site::default() };
+        let of_project = Site { root: Some("/shop".into()), ..plain.clone() };
+        for site in [&plain, &of_project] {
+            assert!(Attached::among(stacks.path(), site).await.expect("nothing is there").is_none());
+        }
+        let socket = stacks.path().join("local.sock");
+        answering(&socket, EARLIER.to_owned());
+        for site in [&plain, &of_project] {
+            let Err(error) = Attached::among(stacks.path(), site).await else { panic!("it is not of this version") };
+            let shown = error.to_string().replace(&socket.display().to_string(), "SOCKET");
+            assert_eq!(
+                shown,
+                "another version of kscen keeps a stack (supervisor 1448, SOCKET) that this one cannot use: missing field `stated`"
+            );
+            assert_eq!(
+                error.remedy(),
+                Some(
+                    "run `kscen undo` and `kscen down` with that version; without it, `kill 1448` ends the stack and what is in force on it"
+                )
+            );
+        }
+        // Another name is another environment.
+        let other = Site { name: "other".to_owned(), ..of_project.clone() };
+        assert!(Attached::among(stacks.path(), &other).await.expect("nothing is there").is_none());
+        // A stack of this version in that place is that of a folder without a project.
+        std::fs::remove_file(&socket).expect("it is there");
+        let mut known: Value = serde_json::from_str(EARLIER).expect("JSON");
+        let wanted = &mut known["Ok"]["wanted"];
+        (wanted["stated"], wanted["root"]) = (wanted["config"].clone(), Value::Null);
+        answering(&socket, known.to_string());
+        assert!(Attached::among(stacks.path(), &plain).await.expect("it is of this version").is_some());
+        assert!(Attached::among(stacks.path(), &of_project).await.expect("it is another's").is_none());
+    }
 }

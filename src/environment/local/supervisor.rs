@@ -34,34 +34,36 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The place of the stack of an environment of a project.
+    /// The folder of all stacks.
     ///
     /// # Errors
     /// There is no cache folder, or the one for stacks is somebody else's.
-    pub(super) fn of(site: &Site) -> EnvironmentResult<Self> {
-        Self::named(&Self::name(site))
+    pub(super) fn folder() -> EnvironmentResult<PathBuf> {
+        let dir = cache_dir()?.join("stacks");
+        // Whoever can speak to the supervisor can do everything to the stack.
+        own_folder(&dir).map_err(|error| EnvironmentError::caused(format!("cannot use {}", dir.display()), error))
     }
 
     /// A name for files: that of the environment, with a mark of the project where there is one.
     pub(super) fn name(site: &Site) -> String {
-        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
-        let safe: String = site.name.chars().map(plain).collect();
         match &site.root {
-            Some(root) => format!("{safe}-{:08x}", crc32fast::hash(root.as_os_str().as_encoded_bytes())),
-            None => safe,
+            Some(root) => {
+                let mark = crc32fast::hash(root.as_os_str().as_encoded_bytes());
+                format!("{}-{mark:08x}", Self::earlier_name(site))
+            }
+            None => Self::earlier_name(site),
         }
     }
 
-    fn named(name: &str) -> EnvironmentResult<Self> {
-        let dir = cache_dir()?.join("stacks");
-        // Whoever can speak to the supervisor can do everything to the stack.
-        let dir = own_folder(&dir)
-            .map_err(|error| EnvironmentError::caused(format!("cannot use {}", dir.display()), error))?;
-        Ok(Self {
-            socket: dir.join(format!("{name}.sock")),
-            log: dir.join(format!("{name}.log")),
-            run_dir: dir.join(name),
-        })
+    /// The name in versions that kept one stack for all environments of a name.
+    pub(super) fn earlier_name(site: &Site) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
+        site.name.chars().map(plain).collect()
+    }
+
+    /// The place of the stack of that name.
+    pub(super) fn within(dir: &Path, name: &str) -> Self {
+        Self { socket: dir.join(format!("{name}.sock")), log: dir.join(format!("{name}.log")), run_dir: dir.join(name) }
     }
 }
 
@@ -108,7 +110,7 @@ async fn prepare(
         .map_err(|error| failed("cannot read the description of the stack to start", error))?;
     let wanted: WantedStack = serde_json::from_str(&line)
         .map_err(|error| failed("cannot read the description of the stack to start", error.into()))?;
-    let place = Place::named(name)?;
+    let place = Place::within(&Place::folder()?, name);
     let claim = exclusive(&place.socket).await.map_err(|error| failed("cannot claim the stack", error))?;
     let claim = claim.ok_or_else(|| EnvironmentError::failed(format!("the stack `{name}` is running already")))?;
     // What a supervisor left that was killed; the claim says that it is gone, and its children went with it.

@@ -6,6 +6,7 @@ use crate::accounting::matching::Matching;
 use crate::accounting::{Allowed, Class};
 use crate::delivery::{Settled, WantedDelivery, settle, settle_changes};
 use crate::judge::delivery::none;
+use crate::judge::subject;
 use crate::record::metric::Work;
 use crate::record::{Demand, Unit, demand};
 use crate::scenario::Guarantee;
@@ -282,7 +283,7 @@ impl DeliverySubject {
         }
         for (tally, value) in &self.tallies {
             let demand = demand(Unit::Count, value).map_err(|error| StepError::broken("bad-value", error))?;
-            let subject = format!("delivery.{}", tally.name());
+            let subject = subject::stated(tally.name());
             let place = format!("{pointer}/{}", tally.name());
             let observed = settled.tally(&cx.id, &subject, *tally, &cx.location(&place));
             checked.push(Checked::new(subject, demand, observed, place));
@@ -318,7 +319,7 @@ impl DeliverySubject {
 
 fn class_check(settled: &mut Settled, cx: &StepContext, pointer: &str, class: Class, demand: Demand) -> Checked {
     let at = Some(cx.location(pointer));
-    let check = settled.judge(&cx.id, format!("delivery.{class}"), class, demand, at);
+    let check = settled.judge(&cx.id, subject::stated(class.name()), class, demand, at);
     let mut checked = Checked::new(check.subject, check.demand, check.observed, pointer);
     checked.samples = check.samples;
     checked
