@@ -165,19 +165,21 @@ fn keys(
     at: &impl Fn(&Path) -> PathBuf,
 ) -> Result<(Vec<Recipient>, Identities), EnvironmentError> {
     let recipients = settings.encrypt_to.iter().map(|text| {
-        text.parse::<Recipient>().map_err(|error| wrong(format!("`encrypt_to`: {error}"), "mend it in `serve:` of kscen.yaml"))
+        text.parse::<Recipient>()
+            .map_err(|error| wrong(format!("`encrypt_to`: {error}"), "mend it in `serve:` of kscen.yaml"))
     });
-    let identities = settings.identity.iter().try_fold(Identities::default(), |all, path| -> Result<Identities, EnvironmentError> {
-        let path = at(path);
-        let failed = |reason: String| {
-            wrong(
-                format!("the identity file {} cannot be used: {reason}", path.display()),
-                "mend `identity` in `serve:`",
-            )
-        };
-        let text = input::text(&path, LONGEST).map_err(|error| failed(error.to_string()))?;
-        Ok(all.and(&Identities::read(&text).map_err(failed)?))
-    });
+    let identities =
+        settings.identity.iter().try_fold(Identities::default(), |all, path| -> Result<Identities, EnvironmentError> {
+            let path = at(path);
+            let failed = |reason: String| {
+                wrong(
+                    format!("the identity file {} cannot be used: {reason}", path.display()),
+                    "mend `identity` in `serve:`",
+                )
+            };
+            let text = input::text(&path, LONGEST).map_err(|error| failed(error.to_string()))?;
+            Ok(all.and(&Identities::read(&text).map_err(failed)?))
+        });
     Ok((recipients.collect::<Result<_, _>>()?, identities?))
 }
 
