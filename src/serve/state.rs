@@ -22,6 +22,9 @@ pub struct ServeState {
     _lease: Arc<dyn Lease>,
 }
 
+/// Documents with their names, and those that were set aside.
+pub type Documents<T> = (Vec<(String, T)>, Vec<SetAside>);
+
 /// A document that cannot be used, and was moved to where it disturbs nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetAside {
@@ -89,7 +92,7 @@ impl ServeState {
     ///
     /// # Errors
     /// The folder cannot be read, or a damaged document not be set aside.
-    pub fn read_all<T: DeserializeOwned>(&self, prefix: &str) -> Result<(Vec<(String, T)>, Vec<SetAside>), StoreError> {
+    pub fn read_all<T: DeserializeOwned>(&self, prefix: &str) -> Result<Documents<T>, StoreError> {
         let (mut found, mut damaged) = (Vec::new(), Vec::new());
         for entry in self.store.list(prefix)? {
             let mut bytes = Vec::new();

@@ -23,6 +23,9 @@ pub(super) async fn show(asking: Asking) -> Result<Json<Value>, HttpProblem> {
     Ok(Json(document()))
 }
 
+/// The media type of an answer, and its schema.
+type Content = Option<(&'static str, Value)>;
+
 /// An operation, as far as it differs from others.
 struct Operation {
     id: &'static str,
@@ -32,7 +35,7 @@ struct Operation {
     parameters: Vec<Value>,
     body: Option<Value>,
     /// What is answered where it is done: status, words, content.
-    answers: Vec<(u16, &'static str, Option<(&'static str, Value)>)>,
+    answers: Vec<(u16, &'static str, Content)>,
     /// The statuses of the problems that it may answer with, beside those that everything may.
     problems: &'static [u16],
 }
@@ -229,7 +232,7 @@ fn archives(generator: &mut SchemaGenerator) -> Vec<Place> {
 
 fn others(generator: &mut SchemaGenerator) -> Vec<Place> {
     let (health, clusters) = (schema::<Health>(generator), schema::<ClusterList>(generator));
-    let operation = |id, about, scope, answer: (&'static str, Option<(&'static str, Value)>), problems| Operation {
+    let operation = |id, about, scope, answer: (&'static str, Content), problems| Operation {
         id,
         about,
         scope,
