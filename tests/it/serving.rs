@@ -118,7 +118,8 @@ fn audit(project: &Project) -> std::path::PathBuf {
 
 /// A backup at work is not disturbed by a second one, is cancelled in good order, and another goes on with its archive.
 async fn hold_cancelling(served: &Served) {
-    let slow = json!({ "topic": "orders", "archive": "slow", "rate": "100kB/s", "compression": "none" });
+    // One partition after the other: a backup that has read everything when it is asked to stop is complete.
+    let slow = json!({ "topic": "orders", "archive": "slow", "rate": "100kB/s", "compression": "none", "parallel": 1 });
     let job = served.ask("backup", &slow).await;
     served.follow(&job, Some("1")).await.until("manifest").await;
     let path = format!("/api/kafka/clusters/{}/backup", served.cluster);
@@ -195,8 +196,7 @@ async fn a_service_that_is_killed_goes_on_with_every_job_and_does_none_twice() {
     let up = project.run(&["up"]).exits(0);
     fill(up.out.trim()).await;
     let served = Served::start(&project);
-    let body =
-        json!({ "topic": "orders", "archive": "kept", "rate": "150kB/s", "compression": "none", "verify": "full" });
+    let body = json!({ "topic": "orders", "archive": "kept", "rate": "150kB/s", "parallel": 1, "verify": "full" });
     let backup = served.ask("backup", &body).await;
     served.follow(&backup, Some("1")).await.until("manifest").await;
     assert_eq!(served.end(Signal::SIGKILL), None);
