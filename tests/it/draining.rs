@@ -106,14 +106,15 @@ fn hold_move(project: &Project, properties: &Properties) {
     let uneven = project.run(&["drain", "movers", "--topic", "queue", "--into", "other"]).exits(3);
     uneven.says("topic `other` has 1 partitions, and `queue` has 2");
     let mut killed = 0;
-    for lines in [1, 2, 4, 6] {
+    // These come while it reads at that rate; the copy itself takes moments.
+    for lines in [1, 2, 3] {
         let mut child = project.command(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
         let events = BufReader::new(child.stdout.take().expect("piped")).lines();
         assert_eq!(events.take(lines).map_while(Result::ok).count(), lines, "it is at work");
         child.kill().expect("it runs");
         killed += i32::from(!child.wait().expect("it ended").success());
     }
-    assert_eq!(killed, 4, "each was killed at work");
+    assert_eq!(killed, 3, "each was killed at work");
     let expected = [rest(0, 40), rest(1, 0)].map(|all| all.into_iter().map(|(_, record)| record).collect::<Vec<_>>());
     project
         .run(&["drain", "movers", "--topic", "queue", "--into", "parked"])
