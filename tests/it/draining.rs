@@ -72,12 +72,16 @@ fn hold_wait(project: &Project, properties: &Properties) {
         "queue/0: nothing committed, 60 left, no member has it; queue/1: nothing committed, 30 left, no member has it",
     );
     project.run(&["drain", "workers", "--within", "1s", "--lag", "90"]).exits(0).says("has 90 messages left, of 90");
+    let waits = ["drain", "workers", "--topic", "queue", "--within", "2m", "--format", "json"];
+    let mut waiting = project.command(&waits).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
+    let mut events = BufReader::new(waiting.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(events.next().is_some_and(|line| line.contains(r#""lag":90"#)), "it has looked before anybody works");
     let leave = Arc::new(AtomicBool::new(false));
     let (left, connection) = (leave.clone(), properties.clone());
     let member = std::thread::spawn(move || work(&connection, "workers", &left));
-    let drained = project.run(&["drain", "workers", "--topic", "queue", "--within", "2m", "--format", "json"]).exits(0);
-    let last: serde_json::Value = serde_json::from_str(drained.out.lines().last().expect("a line")).expect("JSON");
+    let last: serde_json::Value = serde_json::from_str(&events.last().expect("a line")).expect("JSON");
     assert_eq!((&last["event"], &last["before"], &last["after"]), (&"drained".into(), &90.into(), &0.into()));
+    assert!(waiting.wait().expect("it ended").success());
     let busy = project.run(&["drain", "workers", "--topic", "queue", "--into", "parked"]).exits(3);
     busy.says("group `workers` has 1 members");
     leave.store(true, Ordering::Relaxed);
@@ -102,14 +106,15 @@ fn hold_move(project: &Project, properties: &Properties) {
     let uneven = project.run(&["drain", "movers", "--topic", "queue", "--into", "other"]).exits(3);
     uneven.says("topic `other` has 1 partitions, and `queue` has 2");
     let mut killed = 0;
-    for lines in [1, 2, 4, 6] {
+    // These come while it reads at that rate; the copy itself takes moments.
+    for lines in [1, 2, 3] {
         let mut child = project.command(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
         let events = BufReader::new(child.stdout.take().expect("piped")).lines();
         assert_eq!(events.take(lines).map_while(Result::ok).count(), lines, "it is at work");
         child.kill().expect("it runs");
         killed += i32::from(!child.wait().expect("it ended").success());
     }
-    assert_eq!(killed, 4, "each was killed at work");
+    assert_eq!(killed, 3, "each was killed at work");
     let expected = [rest(0, 40), rest(1, 0)].map(|all| all.into_iter().map(|(_, record)| record).collect::<Vec<_>>());
     project
         .run(&["drain", "movers", "--topic", "queue", "--into", "parked"])
