@@ -85,36 +85,33 @@ impl Altered<'_> {
         }
     }
 
-    /// Lets the first group that has something left to read leave out the next record: one that is data.
+    /// Lets the first group that has something left to read leave out the next record. Markers of transactions are none.
     fn shift(&mut self) {
         let newest = &mut self.manifests.last_mut().expect("a manifest").1;
         let files: Vec<(String, Vec<String>)> = Self::partitions(newest)
             .map(|partition| (partition["partition"].to_string(), Self::segments(partition)))
             .collect();
-        let is_data = |number: &str, offset: i64| {
+        let next = |number: &str, offset: i64| {
             let own = files.iter().filter(|(partition, _)| partition == number).flat_map(|(_, files)| files);
-            own.into_iter().any(|file| {
+            own.into_iter().find_map(|file| {
                 let bytes = fs::read(self.folder.join(file)).expect("a segment");
-                Batches::new(&bytes).any(|batch| {
-                    let header = *batch.expect("a batch").header();
-                    (header.base_offset..header.next_offset()).contains(&offset) && !header.attributes.is_control()
-                })
+                let headers = Batches::new(&bytes).map(|batch| *batch.expect("a batch").header());
+                let mut data = headers.filter(|header| !header.attributes.is_control());
+                data.find(|header| header.next_offset() > offset).map(|header| header.base_offset.max(offset))
             })
         };
-        let groups = newest["groups"].as_array().expect("groups").clone();
-        let mut places = groups.iter().enumerate().flat_map(|(at, group)| {
-            let topics = group["offsets"].as_object().expect("topics");
-            topics.iter().flat_map(move |(topic, offsets)| {
-                let offsets = offsets.as_object().expect("partitions");
-                offsets.iter().map(move |(number, committed)| {
+        for group in newest["groups"].as_array_mut().expect("groups") {
+            for offsets in group["offsets"].as_object_mut().expect("topics").values_mut() {
+                for (number, committed) in offsets.as_object_mut().expect("partitions") {
                     let offset = committed["offset"].as_i64().expect("an offset");
-                    (at, topic.clone(), number.clone(), offset)
-                })
-            })
-        });
-        let (at, topic, number, offset) =
-            places.find(|(_, _, number, offset)| is_data(number, *offset)).expect("a group with something left");
-        newest["groups"][at]["offsets"][&topic][&number]["offset"] = json!(offset + 1);
+                    if let Some(next) = next(number, offset) {
+                        committed["offset"] = json!(next + 1);
+                        return;
+                    }
+                }
+            }
+        }
+        panic!("no group has anything left to read");
     }
 
     /// Writes the manifests, each with the digest of the one before, and the sums.

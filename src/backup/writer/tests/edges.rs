@@ -152,14 +152,13 @@ fn an_archive_with_a_codec_that_is_not_known_is_refused_at_the_batch() {
     with_unknown_codec(&mut bytes);
     fs::write(&file, &bytes).unwrap();
     let text = fs::read_to_string(&last).unwrap();
-    let digest = crate::backup::Digest::of(&bytes).to_string();
-    let new_text = text.replace(&segment.sha256.to_string(), &digest);
-    fs::write(&last, &new_text).unwrap();
-    // The sums are right as well.
-    let of = |text: &str| crate::backup::Digest::of(text.as_bytes()).to_string();
-    let list = folder.path().join("SHA256SUMS");
-    let sums = fs::read_to_string(&list).unwrap().replace(&of(&text), &of(&new_text));
-    fs::write(&list, sums.replace(&segment.sha256.to_string(), &digest)).unwrap();
+    let digest = |bytes: &[u8]| crate::backup::Digest::of(bytes).to_string();
+    let sums = fs::read_to_string(folder.path().join("SHA256SUMS")).unwrap();
+    let (old, new) = (segment.sha256.to_string(), digest(&bytes));
+    let changed = text.replace(&old, &new);
+    let sums = sums.replace(&old, &new).replace(&digest(text.as_bytes()), &digest(changed.as_bytes()));
+    fs::write(&last, changed).unwrap();
+    fs::write(folder.path().join("SHA256SUMS"), sums).unwrap();
     let found = ArchiveProblem {
         file: file.display().to_string(),
         at: Some(0),
