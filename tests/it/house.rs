@@ -71,7 +71,6 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("backup/writer/capture.rs", &["topic"], "where a setting comes from"),
     ("report/baseline/expected.rs", &["backup"], "the tag of a suite"),
     ("plan/bindings.rs", &["run"], "the root of `${run.id}`"),
-    ("report/baseline/expected.rs", &["backup"], "a tag"),
     ("report/", &["run"], "the heading of a run's id"),
     ("cli/", &["run", "topic"], "nouns that are counted"),
     ("serve/", API, "kinds of jobs, scopes of tokens, methods, fields and headers of the API"),
