@@ -220,8 +220,6 @@ fn joined(text: &str, mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
 
 /// Secrets of which only the beginning is left, because the text was cut behind it, or only the end, because it was cut before it.
 fn around_cuts(search: &Search, bytes: &[u8], keep: &mut dyn FnMut(Range<usize>) -> bool) {
-    // A secret that has the mark in itself may begin before an earlier one.
-    let across = search.forms().iter().any(|form| memchr::memmem::find(&form.bytes, CUT.as_bytes()).is_some());
     let mut floor = 0;
     let mut marks = memchr::memmem::find_iter(bytes, CUT).peekable();
     while let Some(mark) = marks.next() {
@@ -232,11 +230,11 @@ fn around_cuts(search: &Search, bytes: &[u8], keep: &mut dyn FnMut(Range<usize>)
         }
         search.begun(bytes, at, floor).for_each(|range| _ = keep(range));
         let from = bytes.len() - bytes[behind..].trim_ascii_start().len();
-        let until = marks.peek().copied().filter(|_| !across).unwrap_or(bytes.len());
+        let until = marks.peek().copied().filter(|_| !search.has_mark()).unwrap_or(bytes.len());
         if let Some(length) = search.ended(&bytes[from..until]) {
             keep(from..from + length);
         }
-        floor = if across { 0 } else { behind };
+        floor = if search.has_mark() { 0 } else { behind };
     }
 }
 

@@ -3,7 +3,7 @@
 //! A secret of 512 bytes has a hundred thousand bytes of forms, and an automaton of all of them would take a hundred times as much memory.
 //! So only the heads of forms are in the automaton; what follows a head is compared.
 
-use super::{Pattern, TELLING};
+use super::{CUT, Pattern, TELLING};
 use aho_corasick::AhoCorasick;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -25,6 +25,7 @@ pub(super) struct Search {
     begin: HashMap<Mark, Vec<u32>>,
     end: HashMap<Mark, Vec<u32>>,
     longest: usize,
+    has_mark: bool,
 }
 
 /// A stretch of the text that is known to be the beginning of a form.
@@ -48,7 +49,13 @@ impl Search {
             }
         }
         let longest = forms.iter().map(|form| form.bytes.len()).max().unwrap_or(0);
-        Self { forms, heads, begin, end, longest }
+        let has_mark = forms.iter().any(|form| memchr::memmem::find(&form.bytes, CUT.as_bytes()).is_some());
+        Self { forms, heads, begin, end, longest, has_mark }
+    }
+
+    /// Whether a secret has in itself what stands where a text was cut: it may reach from before one cut to behind the next.
+    pub(super) fn has_mark(&self) -> bool {
+        self.has_mark
     }
 
     /// The forms.
