@@ -2,15 +2,13 @@
 
 use super::archive::Archive;
 use super::archive_error::ArchiveError;
-use super::batch::{Batch, BatchError, HEADER, Header};
+use super::batch::{Batch, BatchError, HEADER, Header, LARGEST};
 use super::manifest::{KeptPartition, Segment};
 use super::stored_file::StoredFile;
 use std::collections::VecDeque;
 
 /// How much memory is taken at once for a batch.
 const PIECE: usize = 256 << 10;
-/// The largest batch that is read. Kafka's own limit for a request is 100 MiB.
-const LARGEST: usize = 1 << 30;
 
 /// Where a batch stands in an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,9 +79,12 @@ impl SegmentReader {
         let path = self.file.path().to_owned();
         let wrong = |error: BatchError| ArchiveError::batch(&path, begun, &error);
         let header = Header::read(&bytes).map_err(wrong)?;
-        if header.size > LARGEST || begun + header.size as u64 > self.segment.bytes {
+        if begun + header.size as u64 > self.segment.bytes {
             let left = self.segment.bytes.saturating_sub(begun);
             return Err(wrong(BatchError::CutShort { needed: header.size as u64, left }));
+        }
+        if header.size > LARGEST {
+            return Err(wrong(BatchError::TooLarge { limit: LARGEST }));
         }
         // Memory is taken as the file fills it: what a header claims may not be there.
         let mut read = HEADER;

@@ -1,6 +1,6 @@
 //! Records of Debezium's topics into events.
 
-use super::envelope::{ChangeEvent, RowImage, RowValues, TableOrigin};
+use super::envelope::{ChangeEvent, RowImage, RowValues, TableOrigin, is_storable};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -46,6 +46,11 @@ pub struct PlainRecord {
 }
 
 impl PlainRecord {
+    /// Whether it is read again from an account.
+    fn is_storable(&self) -> bool {
+        self.key.as_deref().is_none_or(is_storable) && is_storable(&self.value)
+    }
+
     /// The key.
     pub fn key(&self) -> Option<Value> {
         serde_json::from_str(self.key.as_ref()?).ok()
@@ -70,6 +75,20 @@ pub struct ReadEvent {
     pub read_us: i64,
     /// What it carries.
     pub kind: ReadKind,
+}
+
+impl ReadEvent {
+    /// Whether an account that is stored is read again with it.
+    pub fn is_storable(&self) -> bool {
+        match &self.kind {
+            ReadKind::Change(event) => {
+                [&event.key, &event.before, &event.after].into_iter().flatten().all(RowImage::is_storable)
+            }
+            ReadKind::Tombstone { key } => key.as_ref().is_none_or(RowImage::is_storable),
+            ReadKind::Plain(record) => record.is_storable(),
+            ReadKind::Ignored(_) | ReadKind::Unreadable(_) => true,
+        }
+    }
 }
 
 /// Reads records; keeps what consecutive events have in common only once.

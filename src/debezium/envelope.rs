@@ -1,9 +1,14 @@
 //! The envelope around a row's change. Fields are found by name, never by order; what versions write differently is read either way.
 
 use crate::database::{Lsn, TableName};
+use crate::ground::json;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
 use std::sync::Arc;
+
+/// Values of a row that an account keeps: a table has at most 1,600 columns, and few of them are long lists. Each takes up to a hundred
+/// bytes of memory while the row is looked at.
+const MOST_VALUES: usize = 1 << 16;
 
 /// A row as Debezium writes it: column to value.
 pub type RowValues = Map<String, Value>;
@@ -24,6 +29,11 @@ impl RowImage {
         serde_json::from_str(&self.0).expect("the text was written by `of`")
     }
 
+    /// Whether it is read again from an account; no row of a table has so many values that it is not.
+    pub fn is_storable(&self) -> bool {
+        is_storable(&self.0)
+    }
+
     /// The row as JSON text; equal rows of one producer have equal texts.
     pub fn as_json(&self) -> &str {
         &self.0
@@ -34,11 +44,20 @@ impl<'de> Deserialize<'de> for RowImage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<str>::deserialize(deserializer)?;
         // The text stays as it is: a number that is written again may have another last digit.
-        match serde_json::from_str::<RowValues>(&text) {
-            Ok(_) => Ok(Self(text)),
+        let image = Self(text);
+        if !image.is_storable() {
+            return Err(de::Error::custom(format!("a row has more than {MOST_VALUES} values")));
+        }
+        match serde_json::from_str::<RowValues>(&image.0) {
+            Ok(_) => Ok(image),
             Err(_) => Err(de::Error::custom("a row is a JSON object")),
         }
     }
+}
+
+/// Whether a text of JSON has no more values than an account keeps of one row.
+pub(super) fn is_storable(text: &str) -> bool {
+    text.len() <= MOST_VALUES || json::values(text.as_bytes()) <= MOST_VALUES
 }
 
 /// What all events of a table have in common.

@@ -5,6 +5,7 @@ mod decode;
 mod envelope;
 mod rules;
 mod schema;
+mod schema_work;
 mod value;
 
 pub use connector_config::{PostgresConnector, marked_name, postgres_config, safe_name, topic_name};

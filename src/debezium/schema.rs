@@ -1,10 +1,25 @@
 //! The form of an envelope, checked against `schemas/debezium-envelope.json`.
 
 use super::decode::{ignored, unwrap_schema};
-use jsonschema::Validator;
+use super::schema_work::{deepest, depth};
+use crate::ground::{json, lock};
+use jsonschema::{PatternOptions, Validator};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::{Arc, Mutex};
+
+/// Values of a schema: each takes up to a kilobyte of memory.
+const MOST_VALUES: usize = 1 << 16;
+/// Bytes that a regular expression in it may take, and what may be kept beside it while it searches.
+const PATTERN: usize = 256 << 10;
+/// Steps back that one may take in a text.
+const STEPS_BACK: usize = 100_000;
+/// Schemas that are kept as they were compiled: most steps of a scenario that have one have the same.
+const KEPT: usize = 4;
+
+/// Schemas with their texts, the newest last.
+static COMPILED: Mutex<Vec<(String, Arc<EnvelopeSchema>)>> = Mutex::new(Vec::new());
 
 /// Something in a message that the schema does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,15 +34,38 @@ pub struct Violation {
 #[derive(Debug)]
 pub struct EnvelopeSchema {
     validator: Validator,
+    /// How deep a message may lie; any where absent.
+    deepest: Option<usize>,
 }
 
 impl EnvelopeSchema {
-    /// Another schema.
+    /// A schema by its text, which is compiled once.
     ///
     /// # Errors
-    /// Why it is not a JSON schema.
-    pub fn new(schema: &Value) -> Result<Self, String> {
-        jsonschema::validator_for(schema).map(|validator| Self { validator }).map_err(|error| error.to_string())
+    /// Why it is not a JSON schema, or more than is held against messages.
+    pub fn of_text(text: &str) -> Result<Arc<Self>, String> {
+        let known = |(known, _): &(String, _)| known == text;
+        if let Some((_, schema)) = lock(&COMPILED).iter().find(|one| known(one)) {
+            return Ok(Arc::clone(schema));
+        }
+        let value: Value = json::read(text.as_bytes(), MOST_VALUES).map_err(|error| error.to_string())?;
+        let schema = Arc::new(Self::new(&value)?);
+        let mut compiled = lock(&COMPILED);
+        compiled.retain(|one| !known(one));
+        if compiled.len() == KEPT {
+            compiled.remove(0);
+        }
+        compiled.push((text.to_owned(), Arc::clone(&schema)));
+        Ok(schema)
+    }
+
+    fn new(schema: &Value) -> Result<Self, String> {
+        let deepest = deepest(schema)?;
+        let patterns =
+            PatternOptions::fancy_regex().size_limit(PATTERN).dfa_size_limit(PATTERN).backtrack_limit(STEPS_BACK);
+        let built = jsonschema::options().with_pattern_options(patterns).build(schema);
+        let validator = built.map_err(|error| format!("it is not a JSON schema: {error}"))?;
+        Ok(Self { validator, deepest })
     }
 
     /// All violations in a message's value, with or without the converter's schema. A tombstone (no value) has none.
@@ -47,6 +85,12 @@ impl EnvelopeSchema {
 
     /// All violations in a parsed message.
     pub fn check_value(&self, value: &Value) -> Vec<Violation> {
+        if let Some(deepest) = self.deepest.filter(|deepest| depth(value) > *deepest) {
+            let message = format!(
+                "it has more than {deepest} levels, and the schema looks at deeper ones too often to be held against it"
+            );
+            return vec![Violation { path: String::new(), message }];
+        }
         self.validator
             .iter_errors(value)
             .map(|error| Violation {
@@ -77,6 +121,24 @@ mod tests {
     fn envelope() -> EnvelopeSchema {
         let schema = include_str!("../../schemas/debezium-envelope.json");
         EnvelopeSchema::new(&serde_json::from_str(schema).expect("JSON")).expect("a schema")
+    }
+
+    #[test]
+    fn a_schema_is_compiled_once_and_no_larger_than_it_may_be() {
+        let text = r##"{"items":{"anyOf":[{"$ref":"#"},{"$ref":"#"}]}}"##;
+        let once = EnvelopeSchema::of_text(text).expect("a schema");
+        assert!(Arc::ptr_eq(&once, &EnvelopeSchema::of_text(text).expect("the same")));
+        assert!(once.check(Some(b"[[]]")).is_empty());
+        let deep = ["[".repeat(60), "]".repeat(60)].concat();
+        assert!(once.check(Some(deep.as_bytes()))[0].message.contains("levels"));
+        for number in 0..10 {
+            EnvelopeSchema::of_text(&format!("{{\"title\":\"{number}\"}}")).expect("a schema");
+        }
+        assert!(lock(&COMPILED).len() <= KEPT);
+        let why = |text: &str| EnvelopeSchema::of_text(text).expect_err("it is refused");
+        assert_eq!(why(&format!("{{\"enum\":[{}0]}}", "0,".repeat(MOST_VALUES))), "it has more than 65536 values");
+        assert!(why(r#"{"pattern":"((a{0,90}){0,90}){0,90}"}"#).contains("not a JSON schema"));
+        assert!(why("{").contains("truncated"));
     }
 
     fn paths(value: &Value) -> Vec<String> {

@@ -40,17 +40,37 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8], most: usize) -> Result<T, JsonErr
 
 /// No fewer values than a text of JSON has: each but the first stands behind a comma or at the beginning of a list or an object.
 pub fn values(bytes: &[u8]) -> usize {
-    let (mut count, mut quoted, mut escaped) = (1, false, false);
-    for byte in bytes {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = quoted,
-            b'"' => quoted = !quoted,
-            b',' | b'[' | b'{' if !quoted => count += 1,
-            _ => {}
+    let mut values = Values::default();
+    values.take(bytes);
+    values.count()
+}
+
+/// The same of a text that comes in pieces.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Values {
+    behind: usize,
+    quoted: bool,
+    escaped: bool,
+}
+
+impl Values {
+    /// The next piece.
+    pub fn take(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' => self.escaped = self.quoted,
+                b'"' => self.quoted = !self.quoted,
+                b',' | b'[' | b'{' if !self.quoted => self.behind += 1,
+                _ => {}
+            }
         }
     }
-    count
+
+    /// No fewer values than there were until now.
+    pub fn count(&self) -> usize {
+        self.behind + 1
+    }
 }
 
 #[cfg(test)]

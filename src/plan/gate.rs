@@ -7,7 +7,7 @@ use crate::ground::input::InputError;
 use crate::ground::some_of;
 use crate::record::metric::{Better, METRICS, Metric, named};
 use crate::record::{Observed, Outcome, Unit};
-use crate::report::{Collection, StoredResult, load};
+use crate::report::{StoredResult, Unusable, load_each};
 use crate::scenario::units::{Bytes, Count, Length, Rate};
 use crate::scenario::{CompareClause, MarginClause};
 use crate::text::{Origin, Problem, escape};
@@ -28,17 +28,61 @@ pub(super) struct Comparing<'a> {
     pub scope: &'a Scope,
 }
 
-/// Baselines that were read: the cells of a matrix have most times the same one.
+/// A baseline that was read: the cells of a matrix have most times the same one. Of its runs no more is kept than what is compared.
 #[derive(Default)]
 pub(super) struct Baselines {
-    last: Option<(PathBuf, Collection)>,
+    last: Option<Baseline>,
+}
+
+struct Baseline {
+    path: PathBuf,
+    /// The metrics that were looked up: their steps, names and statistics.
+    metrics: Vec<(String, &'static str, Option<String>)>,
+    runs: Vec<BaselineRun>,
+    unusable: Vec<Unusable>,
+}
+
+/// What is compared of a stored run.
+struct BaselineRun {
+    started: String,
+    file: String,
+    matrix: Cell,
+    passed: bool,
+    conditions: String,
+    /// The value of each metric that it has.
+    figures: Vec<Option<f64>>,
 }
 
 impl Baselines {
-    fn read(&mut self, path: &Path) -> &Collection {
+    fn read(&mut self, path: &Path, metrics: &[Gated]) -> &Baseline {
         let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let known = self.last.take().filter(|(known, _)| *known == whole);
-        &self.last.insert(known.unwrap_or_else(|| (whole, load(std::slice::from_ref(&path.to_owned()))))).1
+        let asked: Vec<_> =
+            metrics.iter().map(|gated| (gated.step.clone(), gated.metric.name, gated.statistic.clone())).collect();
+        let known = self.last.take().filter(|known| known.path == whole && known.metrics == asked);
+        self.last.insert(known.unwrap_or_else(|| {
+            let mut runs = Vec::new();
+            let found = load_each(&[path.to_owned()], &mut |stored| runs.push(BaselineRun::of(&stored, metrics)));
+            runs.sort_by(|a, b| a.started.cmp(&b.started));
+            Baseline { path: whole, metrics: asked, runs, unusable: found.unusable }
+        }))
+    }
+}
+
+impl BaselineRun {
+    fn of(stored: &StoredResult, metrics: &[Gated]) -> Self {
+        let record = &stored.record;
+        let figure = |gated: &Gated| match measured(record, &gated.step, gated.metric, gated.statistic.as_deref()) {
+            Observed::Number(quantity) => Some(quantity.value),
+            _ => None,
+        };
+        Self {
+            started: record.run.started.clone(),
+            file: record.run.file.clone(),
+            matrix: record.run.matrix.clone(),
+            passed: record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass),
+            conditions: conditions(record),
+            figures: metrics.iter().map(figure).collect(),
+        }
     }
 }
 
@@ -75,25 +119,17 @@ impl Comparing<'_> {
             return None;
         }
         let runs = self
-            .runs(&clause.baseline, origin, baselines)
+            .runs(&clause.baseline, &named, origin, baselines)
             .map_err(|problem| problems.push(problem.at(origin.place("/baseline"))))
             .ok()?;
         let mut gate =
             Gate { baseline: clause.baseline, runs: runs.len(), conditions: Vec::new(), metrics: Vec::new() };
-        gate.conditions = runs.iter().map(|stored| conditions(&stored.record)).collect();
+        gate.conditions = runs.iter().map(|run| run.conditions.clone()).collect();
         gate.conditions.dedup();
-        for mut gated in named {
+        for (place_of, mut gated) in named.into_iter().enumerate() {
             let place = origin.at("/metrics").key(&gated.name);
             gated.at = place.key_location("");
-            gated.before = runs
-                .iter()
-                .filter_map(|stored| {
-                    match measured(&stored.record, &gated.step, gated.metric, gated.statistic.as_deref()) {
-                        Observed::Number(quantity) => Some(quantity.value),
-                        _ => None,
-                    }
-                })
-                .collect();
+            gated.before = runs.iter().filter_map(|run| run.figures[place_of]).collect();
             if gated.before.is_empty() {
                 let message = format!("the baseline {} has no `{}`", gate.baseline, gated.name);
                 let help = "leave the metric out, or store a run of the scenario as it is now";
@@ -141,9 +177,10 @@ impl Comparing<'_> {
     fn runs<'b>(
         &self,
         baseline: &str,
+        metrics: &[Gated],
         origin: &Origin,
         baselines: &'b mut Baselines,
-    ) -> Result<Vec<&'b StoredResult>, Problem> {
+    ) -> Result<Vec<&'b BaselineRun>, Problem> {
         let path = origin.path(Path::new(baseline));
         let shown = path.display();
         if let Err(error @ InputError::Outside(_)) = origin.document.fence.admits(&path) {
@@ -156,21 +193,18 @@ impl Comparing<'_> {
         if !path.exists() {
             return Err(Problem::new("no-baseline", format!("there is no baseline {shown}")).help(remedy));
         }
-        let Collection { runs, unusable, .. } = baselines.read(&path);
+        let Baseline { runs, unusable, .. } = baselines.read(&path, metrics);
         let file = self.file.file_name();
-        let (mine, others): (Vec<&StoredResult>, Vec<&StoredResult>) = runs.iter().partition(|stored| {
-            Path::new(&stored.record.run.file).file_name() == file && stored.record.run.matrix == *self.cell
-        });
-        let (passed, failed): (Vec<&StoredResult>, Vec<&StoredResult>) = mine
-            .into_iter()
-            .partition(|stored| stored.record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass));
+        let (mine, others): (Vec<&BaselineRun>, Vec<&BaselineRun>) =
+            runs.iter().partition(|run| Path::new(&run.file).file_name() == file && run.matrix == *self.cell);
+        let (passed, failed): (Vec<&BaselineRun>, Vec<&BaselineRun>) = mine.into_iter().partition(|run| run.passed);
         if !passed.is_empty() {
             return Ok(passed);
         }
         let what = if failed.is_empty() { "holds no run of this scenario" } else { "holds no run that passed" };
         let cell = if self.cell.is_empty() { String::new() } else { format!(" [{}]", super::matrix::label(self.cell)) };
         let mut problem = Problem::new("no-baseline", format!("the baseline {shown} {what}{cell}")).help(remedy);
-        let mut known: Vec<&str> = others.iter().map(|stored| stored.record.run.file.as_str()).collect();
+        let mut known: Vec<&str> = others.iter().map(|run| run.file.as_str()).collect();
         known.sort_unstable();
         known.dedup();
         if !known.is_empty() {

@@ -6,10 +6,9 @@ use super::scenario::PlanOptions;
 use crate::text::{Problem, Redactor};
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-/// Secrets of one scenario, and what they have in bytes: each is searched for in many forms.
+/// Secrets of one scenario in all its cells, and what they have in bytes: each is searched for in many forms.
 pub(super) const MOST_VALUES: usize = 1_000;
 pub(super) const MOST_BYTES: usize = 128 << 10;
 
@@ -18,29 +17,41 @@ pub(super) fn names(document: &Value) -> impl Iterator<Item = &str> {
     document.get("secrets").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// What is secret in the cells of a scenario. To make ready to search for it takes time, so that is done once where it is the same.
+/// What is secret in the cells of a scenario. To make ready to search for it takes time and memory, so that is done once for all of them.
 #[derive(Default)]
 pub(super) struct Hidden {
-    known: BTreeMap<Vec<String>, Arc<Redactor>>,
+    values: BTreeSet<String>,
+    bytes: usize,
+    made: Option<Redactor>,
 }
 
 impl Hidden {
-    /// What is secret in one cell; `None` where that is more than can be searched for.
-    pub(super) fn of(&mut self, document: &Value, bindings: &Bindings, options: &PlanOptions) -> Option<Arc<Redactor>> {
-        let values = values(document, Some(bindings), options);
-        if values.len() > MOST_VALUES || values.iter().map(String::len).sum::<usize>() > MOST_BYTES {
-            return None;
+    /// Adds what is secret in one cell; false where that is more, together with the others, than can be searched for.
+    pub(super) fn add(&mut self, document: &Value, bindings: &Bindings, options: &PlanOptions) -> bool {
+        for value in values(document, Some(bindings), options) {
+            let bytes = value.len();
+            if self.values.insert(value) {
+                self.bytes += bytes;
+                self.made = None;
+            }
         }
-        let made = |values: &[String]| options.credentials.clone().and(values.iter().map(String::as_str));
-        Some(Arc::clone(self.known.entry(values).or_insert_with_key(|values| Arc::new(made(values)))))
+        self.values.len() <= MOST_VALUES && self.bytes <= MOST_BYTES
     }
 
-    /// What is secret in any of the cells that were looked at, and in the document.
-    pub(super) fn all(&self, document: &Value, options: &PlanOptions) -> Redactor {
+    /// Hides what is secret in any of the cells that were looked at, in all of them; and the environment's credentials.
+    pub(super) fn redactor(&mut self, options: &PlanOptions) -> Redactor {
+        let made = || options.credentials.clone().and(self.values.iter().take(MOST_VALUES).map(String::as_str));
+        self.made.get_or_insert_with(made).clone()
+    }
+
+    /// The same, and what stands in the document itself.
+    pub(super) fn all(&mut self, document: &Value, options: &PlanOptions) -> Redactor {
         let mut own = values(document, None, options);
         own.truncate(MOST_VALUES);
-        let all = self.known.keys().flatten().chain(&own);
-        options.credentials.clone().and(all.map(String::as_str))
+        if own.into_iter().fold(false, |new, value| self.values.insert(value) || new) {
+            self.made = None;
+        }
+        self.redactor(options)
     }
 }
 
@@ -100,6 +111,7 @@ pub(super) fn refuse_in_ids(steps: &[PlannedStep], redactor: &Redactor, problems
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::sync::Arc;
 
     #[test]
     fn the_values_of_declared_secrets_are_hidden_wherever_they_are_given() {
@@ -128,5 +140,27 @@ mod tests {
         }
         let undeclared = json!({ "vars": { "token": "correct horse" } });
         assert!(secrets_of(&undeclared, &PlanOptions::default()).is_empty());
+    }
+
+    #[test]
+    fn the_secrets_of_all_cells_count_together_and_are_searched_for_at_once() {
+        let document = json!({ "secrets": ["token"], "vars": {} });
+        let cell = |value: Value| Bindings {
+            vars: Arc::new([("token".to_owned(), value)].into_iter().collect()),
+            ..Bindings::default()
+        };
+        let (mut hidden, options) = (Hidden::default(), PlanOptions::default());
+        for number in 0..10 {
+            assert!(hidden.add(&document, &cell(json!(format!("token-{number}"))), &options));
+        }
+        let redactor = hidden.redactor(&options);
+        assert_eq!(redactor.text("token-3, token-9"), "***, ***");
+        let many = |from: usize| cell((from..from + 600).map(|number| json!(format!("secret-{number}"))).collect());
+        assert!(hidden.add(&document, &many(0), &options) && hidden.add(&document, &many(100), &options));
+        assert!(!hidden.add(&document, &many(600), &options), "more values than there may be");
+        let mut hidden = Hidden::default();
+        let long = |letter: &str| cell(json!(letter.repeat(MOST_BYTES / 2)));
+        assert!(hidden.add(&document, &long("a"), &options) && hidden.add(&document, &long("b"), &options));
+        assert!(!hidden.add(&document, &cell(json!("abcdef")), &options), "more bytes than there may be");
     }
 }

@@ -198,6 +198,13 @@ fn plan_cells(
             break;
         }
     }
+    let redactor = Arc::new(shared.hidden.redactor(options));
+    for plan in &mut plans {
+        plan.redactor = Arc::clone(&redactor);
+        [&plan.setup, &plan.steps, &plan.finally]
+            .into_iter()
+            .for_each(|steps| hidden::refuse_in_ids(steps, &redactor, problems));
+    }
     plans
 }
 
@@ -214,12 +221,12 @@ fn plan_cell(
 ) -> Option<Plan> {
     let document = &root.document.value;
     let bindings = Arc::new(bind(root, &cell, &shared.includes.budget, options, problems));
-    let Some(redactor) = shared.hidden.of(document, &bindings, options) else {
-        let message =
-            format!("the secrets are more than {} values or {} KiB", hidden::MOST_VALUES, hidden::MOST_BYTES >> 10);
+    if !shared.hidden.add(document, &bindings, options) {
+        let (values, kib) = (hidden::MOST_VALUES, hidden::MOST_BYTES >> 10);
+        let message = format!("the secrets are more than {values} values or {kib} KiB in all cells together");
         problems.push(Problem::new("too-many-values", message).at(root.key_place("/secrets")).help("declare fewer"));
         return None;
-    };
+    }
     let mut expander = Expander::new(&mut shared.includes, problems);
     let mut sections = [Section::Setup, Section::Steps, Section::Finally].map(|section| {
         let frame = Frame { section, bindings: Arc::clone(&bindings), findings: Arc::clone(findings), nesting: 0 };
@@ -242,7 +249,6 @@ fn plan_cell(
     let clause = document.get("compare").filter(|_| !options.no_compare && !findings.touch("/compare"));
     let comparing = Comparing { file, cell: &cell, bindings: &bindings, scope: &scope };
     let gate = clause.and_then(|clause| comparing.gate(clause, &root.key("compare"), &mut shared.baselines, problems));
-    sections.iter().for_each(|steps| hidden::refuse_in_ids(steps, &redactor, problems));
     let [setup, steps, finally] = sections;
     Some(Plan {
         file: file.to_owned(),
@@ -256,7 +262,7 @@ fn plan_cell(
         needs,
         gate,
         origin: root.clone(),
-        redactor,
+        redactor: Arc::default(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The numbers of a stored file, held against what kscen can have written: whoever renders a result may trust them.
 
-use serde_json::{Number, Value};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
 use std::fmt;
 
 /// A year: no run is longer.
@@ -20,8 +21,30 @@ const OWN: [&str; 1] = ["slices"];
 /// Time lines, and the most that one slice can count: the sum of a million slices is still a number.
 const LINES: [&str; 2] = ["timeline", "seconds"];
 const MOST_IN_SLICE: f64 = 1e12;
-/// Lists of which each element is held against others.
-const LENGTHS: [(&str, usize); 4] = [("faults", 5_000), ("steps", 50_000), ("services", 1_000), ("lives", 50_000)];
+/// Lists of which each element is held against others, or shown.
+const LENGTHS: [(&str, usize); 12] = [
+    ("faults", 5_000),
+    ("steps", 50_000),
+    ("services", 1_000),
+    ("lives", 50_000),
+    ("deliveries", 2_000),
+    ("slots", 5_000),
+    ("logs", 10_000),
+    ("lines", 400_000),
+    ("marks", 100_000),
+    ("checks", 100_000),
+    ("incidents", 50_000),
+    ("strain", 50_000),
+];
+/// Objects whose names are no fields: what a service or a client says of itself; the others have a name for each partition at most.
+const FIELDS: [(&str, usize); 3] = [("facts", 2_000), ("broker_config", 1_000), ("effective_config", 5_000)];
+const MOST_FIELDS: usize = 100_000;
+/// Bytes of one text, of one that somebody else has said, and of all texts together: reports show some of them three times.
+const TEXT: usize = 1 << 20;
+const FREE_TEXT: usize = 8 << 20;
+const ALL_TEXTS: usize = 32 << 20;
+/// Values of what somebody else has said, all together: each takes up to two hundred bytes of memory.
+const FREE_VALUES: usize = 1 << 18;
 
 /// A value that no kscen has written.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,14 +60,14 @@ pub enum OutOfBounds {
         /// The most that can be.
         high: f64,
     },
-    /// A list with too many elements.
-    Length {
-        /// Its place.
+    /// Too much of something.
+    TooMany {
+        /// Its place; what it is about in words, where it is about all of them.
         field: String,
-        /// How many there are.
-        length: usize,
-        /// How many there can be.
+        /// The most that there can be.
         most: usize,
+        /// What there are too many of.
+        what: &'static str,
     },
 }
 
@@ -54,53 +77,193 @@ impl fmt::Display for OutOfBounds {
             Self::Number { field, value, low, high } => {
                 write!(f, "{field} is {value}, which is not within {low} to {high}")
             }
-            Self::Length { field, length, most } => write!(f, "{field} has {length} elements, more than {most}"),
+            Self::TooMany { field, most, what } => write!(f, "{field} has more than {most} {what}"),
         }
     }
 }
 
 impl std::error::Error for OutOfBounds {}
 
-/// Looks at every number of a stored value.
+/// Looks at every value of a stored text of JSON. Nothing is kept of it.
 ///
 /// # Errors
-/// The first that is out of bounds.
-pub fn check(value: &Value) -> Result<(), OutOfBounds> {
-    walk(value, "", &mut Vec::new())
+/// The first that is out of bounds; JSON that is none is no matter of this, and is told by who reads it.
+pub fn check(text: &[u8]) -> Result<(), OutOfBounds> {
+    let mut look = Look::default();
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let _ = Part { look: &mut look, key: "", line: false, free: false }.deserialize(&mut reader);
+    look.found.map_or(Ok(()), Err)
 }
 
-fn walk<'a>(value: &'a Value, key: &'a str, path: &mut Vec<String>) -> Result<(), OutOfBounds> {
-    match value {
-        Value::Number(number) => {
-            let (low, mut high) = range(key);
-            if path.iter().any(|segment| LINES.contains(&segment.as_str())) {
-                high = high.min(MOST_IN_SLICE);
-            }
-            // Whole numbers beyond what an f64 holds exactly are far beyond the bounds as well.
-            match number.as_f64() {
-                Some(own) if (low..=high).contains(&own) => Ok(()),
-                _ => Err(OutOfBounds::Number { field: path.join("."), value: number.clone(), low, high }),
-            }
+/// What was seen until now.
+#[derive(Default)]
+struct Look {
+    path: Vec<Segment>,
+    texts: usize,
+    free: usize,
+    found: Option<OutOfBounds>,
+}
+
+enum Segment {
+    Name(String),
+    Index(usize),
+}
+
+impl fmt::Display for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Index(index) => index.fmt(f),
         }
-        Value::Array(items) => {
-            if let Some((_, most)) = LENGTHS.iter().find(|(name, most)| *name == key && items.len() > *most) {
-                return Err(OutOfBounds::Length { field: path.join("."), length: items.len(), most: *most });
-            }
-            items.iter().enumerate().try_for_each(|(index, item)| step(item, key, index.to_string(), path))
-        }
-        Value::Object(object) => object
-            .iter()
-            .filter(|(key, _)| !FREE.contains(&key.as_str()) && !OWN.contains(&key.as_str()))
-            .try_for_each(|(key, value)| step(value, key, key.clone(), path)),
-        Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
     }
 }
 
-fn step<'a>(value: &'a Value, key: &'a str, segment: String, path: &mut Vec<String>) -> Result<(), OutOfBounds> {
-    path.push(segment);
-    let fine = walk(value, key, path);
-    path.pop();
-    fine
+impl Look {
+    fn field(&self) -> String {
+        self.path.iter().map(Segment::to_string).collect::<Vec<_>>().join(".")
+    }
+
+    fn refuse<E: Error>(&mut self, found: OutOfBounds) -> E {
+        self.found = Some(found);
+        E::custom("it is out of bounds")
+    }
+
+    fn too_many<E: Error>(&mut self, most: usize, what: &'static str) -> E {
+        let found = OutOfBounds::TooMany { field: self.field(), most, what };
+        self.refuse(found)
+    }
+}
+
+/// One value, on its way in.
+struct Part<'l, 'k> {
+    look: &'l mut Look,
+    /// The name that it stands behind, or its list.
+    key: &'k str,
+    /// Whether it belongs to a time line.
+    line: bool,
+    /// Whether somebody else has said it.
+    free: bool,
+}
+
+impl Part<'_, '_> {
+    fn number<E: Error>(self, number: Option<Number>) -> Result<(), E> {
+        let (Some(number), false) = (number, self.free) else { return self.plain() };
+        let (low, mut high) = range(self.key);
+        if self.line {
+            high = high.min(MOST_IN_SLICE);
+        }
+        // Whole numbers beyond what an f64 holds exactly are far beyond the bounds as well.
+        match number.as_f64() {
+            Some(own) if (low..=high).contains(&own) => Ok(()),
+            _ => {
+                let found = OutOfBounds::Number { field: self.look.field(), value: number, low, high };
+                Err(self.look.refuse(found))
+            }
+        }
+    }
+
+    /// A value of which only the number counts.
+    fn plain<E: Error>(self) -> Result<(), E> {
+        self.look.free += usize::from(self.free);
+        if self.look.free > FREE_VALUES {
+            let field = "what others have said".to_owned();
+            return Err(self.look.refuse(OutOfBounds::TooMany { field, most: FREE_VALUES, what: "values" }));
+        }
+        Ok(())
+    }
+
+    fn most(&self, of: &[(&str, usize)], else_most: usize) -> usize {
+        let own = of.iter().find(|(name, _)| *name == self.key && !self.free);
+        own.map_or(else_most, |(_, most)| *most)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Part<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Part<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        self.plain()
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.plain()
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
+        self.number(Some(number.into()))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
+        self.number(Some(number.into()))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
+        self.number(Number::from_f64(number))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        let most = if self.free { FREE_TEXT } else { TEXT };
+        if text.len() > most {
+            return Err(self.look.too_many(most, "bytes"));
+        }
+        self.look.texts += text.len();
+        if self.look.texts > ALL_TEXTS {
+            let field = "the sum of all texts".to_owned();
+            return Err(self.look.refuse(OutOfBounds::TooMany { field, most: ALL_TEXTS, what: "bytes" }));
+        }
+        self.plain()
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let most = self.most(&LENGTHS, usize::MAX);
+        let Self { look, key, line, free } = self;
+        let mut count = 0;
+        loop {
+            look.path.push(Segment::Index(count));
+            let item = items.next_element_seed(Part { look: &mut *look, key, line, free })?;
+            look.path.pop();
+            if item.is_none() {
+                return Part { look, key, line, free }.plain();
+            }
+            count += 1;
+            if count > most {
+                return Err(look.too_many(most, "elements"));
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        let most = self.most(&FIELDS, MOST_FIELDS);
+        let Self { look, key: own, line, free } = self;
+        let mut count = 0;
+        while let Some(key) = fields.next_key::<String>()? {
+            count += 1;
+            if count > most {
+                return Err(look.too_many(most, "fields"));
+            }
+            if !free && OWN.contains(&key.as_str()) {
+                fields.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let (line, free) = (line || LINES.contains(&key.as_str()), free || FREE.contains(&key.as_str()));
+            look.path.push(Segment::Name(key.clone()));
+            fields.next_value_seed(Part { look: &mut *look, key: &key, line, free })?;
+            look.path.pop();
+        }
+        Part { look, key: own, line, free }.plain()
+    }
 }
 
 fn range(key: &str) -> (f64, f64) {
@@ -118,6 +281,11 @@ fn range(key: &str) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
+
+    fn check(value: &Value) -> Result<(), OutOfBounds> {
+        super::check(value.to_string().as_bytes())
+    }
 
     /// Fields in µs that are signed, by the schema of results: those count from the epoch, the others from the start of the run.
     fn since_the_epoch(schema: &Value, found: &mut Vec<String>) {
@@ -140,8 +308,30 @@ mod tests {
         since_the_epoch(&schema, &mut fields);
         assert!(fields.len() > 1, "{fields:?}");
         for field in fields {
-            let sample = serde_json::json!({ "samples": [{ field: 1_795_943_572_639_837_i64 }] });
+            let sample = json!({ "samples": [{ field: 1_795_943_572_639_837_i64 }] });
             assert_eq!(check(&sample), Ok(()));
         }
+    }
+
+    #[test]
+    fn more_than_is_shown_is_refused_by_its_field() {
+        let why = |value: Value| check(&value).expect_err("it is refused").to_string();
+        let object = |count: usize| -> Value { (0..count).map(|number| (format!("k{number}"), json!("v"))).collect() };
+        let many = |count: usize| Value::from(vec![0; count]);
+        assert_eq!(
+            why(json!({ "environment": { "facts": object(2_001) } })),
+            "environment.facts has more than 2000 fields"
+        );
+        assert_eq!(check(&json!({ "facts": object(2_000), "details": object(90_000) })), Ok(()));
+        assert_eq!(why(json!({ "broker_config": object(1_001) })), "broker_config has more than 1000 fields");
+        assert_eq!(why(json!({ "deliveries": many(2_001) })), "deliveries has more than 2000 elements");
+        assert_eq!(why(json!({ "logs": [{ "lines": many(400_001) }] })), "logs.0.lines has more than 400000 elements");
+        let text = |bytes: usize| Value::from("x".repeat(bytes));
+        assert_eq!(why(json!({ "run": { "name": text(TEXT + 1) } })), "run.name has more than 1048576 bytes");
+        assert_eq!(check(&json!({ "details": { "body": text(TEXT + 1) } })), Ok(()));
+        let all = json!({ "marks": vec![text(TEXT); 33] });
+        assert_eq!(why(all), "the sum of all texts has more than 33554432 bytes");
+        let said = json!([{ "details": many(200_000) }, { "json": many(200_000) }]);
+        assert_eq!(why(said), "what others have said has more than 262144 values");
     }
 }

@@ -28,7 +28,7 @@ pub use junit::junit;
 pub use markdown::escape as escape_markdown;
 pub use output::OutputFile;
 pub use reporter::{Reporter, RunReports};
-pub use stored::{Collection, EVENTS, RESULT, StoredResult, load};
+pub use stored::{Collection, EVENTS, RESULT, StoredResult, Unusable, load, load_each};
 pub use suite_record::{NotRun, SUITE, SuiteRecord};
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use super::bounds;
 use super::rebuilt::rebuilt;
 use super::suite_record::{NotRun, SUITE, SuiteRecord};
-use crate::ground::{input, json};
+use crate::ground::input;
+use crate::ground::json::{self, JsonError};
 use crate::record::Record;
 use crate::record::run_record::FORMAT;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use std::path::{Path, PathBuf};
 
 /// Name of a record's file.
@@ -52,7 +53,17 @@ pub struct Collection {
 
 /// Reads results: files, folders of runs, folders of folders of them.
 pub fn load(paths: &[PathBuf]) -> Collection {
-    let mut found = Collection::default();
+    let mut runs = Vec::new();
+    let mut found = load_each(paths, &mut |stored| runs.push(stored));
+    found.runs = runs;
+    found.runs.sort_by(|a, b| (&a.record.run.started, &a.folder).cmp(&(&b.record.run.started, &b.folder)));
+    found.runs.dedup_by(|a, b| a.folder == b.folder && a.record.run.id == b.record.run.id);
+    found
+}
+
+/// Reads the same and hands over one run after the other, in the order of folders; the collection has none of them.
+pub fn load_each(paths: &[PathBuf], take: &mut dyn FnMut(StoredResult)) -> Collection {
+    let mut found = Found { all: Collection::default(), take };
     for path in paths {
         if path.is_dir() {
             folder(path, DEPTH, &mut found);
@@ -60,34 +71,42 @@ pub fn load(paths: &[PathBuf]) -> Collection {
             file(path, &mut found);
         }
     }
-    found.runs.sort_by(|a, b| (&a.record.run.started, &a.folder).cmp(&(&b.record.run.started, &b.folder)));
-    found.runs.dedup_by(|a, b| a.folder == b.folder && a.record.run.id == b.record.run.id);
-    found
+    found.all
 }
 
-fn folder(path: &Path, depth: usize, found: &mut Collection) {
+/// What was found until now, and who takes runs.
+struct Found<'a> {
+    all: Collection,
+    take: &'a mut dyn FnMut(StoredResult),
+}
+
+impl Found<'_> {
+    fn leave_out(&mut self, path: &Path, why: String) {
+        self.all.unusable.push(Unusable { path: path.to_owned(), why });
+    }
+}
+
+fn folder(path: &Path, depth: usize, found: &mut Found<'_>) {
     let events = path.join(EVENTS);
     if path.join(RESULT).exists() {
         return match record(&path.join(RESULT)) {
             // The run was cut off after this was written: its events tell more.
             Ok(record) if record.verdict.is_none() && events.exists() => {
                 let record = from_events(path).unwrap_or(record);
-                found.runs.push(StoredResult { folder: path.to_owned(), record });
+                (found.take)(StoredResult { folder: path.to_owned(), record });
             }
             other => enter(&path.join(RESULT), other, found),
         };
     }
     if events.exists() {
         return match from_events(path) {
-            Ok(record) => found.runs.push(StoredResult { folder: path.to_owned(), record }),
-            Err(why) => {
-                found.unusable.push(Unusable { path: path.to_owned(), why: format!("there is no {RESULT}, and {why}") })
-            }
+            Ok(record) => (found.take)(StoredResult { folder: path.to_owned(), record }),
+            Err(why) => found.leave_out(path, format!("there is no {RESULT}, and {why}")),
         };
     }
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
-        Err(error) => return found.unusable.push(Unusable { path: path.to_owned(), why: error.to_string() }),
+        Err(error) => return found.leave_out(path, error.to_string()),
     };
     let mut entries: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
     entries.sort();
@@ -106,62 +125,83 @@ fn folder(path: &Path, depth: usize, found: &mut Collection) {
     }
 }
 
-fn suite(path: &Path, found: &mut Collection) {
-    match read(path, SuiteRecord::FORMAT).and_then(typed::<SuiteRecord>) {
-        Ok(suite) => found.not_run.extend(suite.not_run),
-        Err(why) => found.unusable.push(Unusable { path: path.to_owned(), why }),
+fn suite(path: &Path, found: &mut Found<'_>) {
+    match read(path, SuiteRecord::FORMAT).and_then(|text| typed::<SuiteRecord>(&text)) {
+        Ok(suite) => found.all.not_run.extend(suite.not_run),
+        Err(why) => found.leave_out(path, why),
     }
 }
 
-fn file(path: &Path, found: &mut Collection) {
+fn file(path: &Path, found: &mut Found<'_>) {
     enter(path, record(path), found);
 }
 
-fn enter(path: &Path, record: Result<Record, String>, found: &mut Collection) {
+fn enter(path: &Path, record: Result<Record, String>, found: &mut Found<'_>) {
     match record {
         Ok(record) => {
             let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-            found.runs.push(StoredResult { folder, record });
+            (found.take)(StoredResult { folder, record });
         }
-        Err(why) => found.unusable.push(Unusable { path: path.to_owned(), why }),
+        Err(why) => found.leave_out(path, why),
     }
 }
 
 /// Reads one record.
 fn record(path: &Path) -> Result<Record, String> {
-    typed(read(path, FORMAT)?)
+    typed(&read(path, FORMAT)?)
 }
 
 /// The record of a run that could not write it, from its events.
 fn from_events(folder: &Path) -> Result<Record, String> {
     let record = rebuilt(folder, MOST)?;
-    let value = serde_json::to_value(record).map_err(|error| error.to_string())?;
-    typed(value)
+    let text = serde_json::to_vec(&record).map_err(|error| error.to_string())?;
+    drop(record);
+    typed(&text)
 }
 
-/// A value as what it is, once its numbers are within bounds.
-fn typed<T: DeserializeOwned>(value: Value) -> Result<T, String> {
-    bounds::check(&value).map_err(|error| format!("it is not what kscen writes: {error}"))?;
-    serde_path_to_error::deserialize(value)
+/// A text of JSON as what it is, once it is within bounds.
+fn typed<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
+    bounds::check(text).map_err(|error| format!("it is not what kscen writes: {error}"))?;
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(text))
         .map_err(|error| format!("it is not what kscen writes: {}: {}", error.path(), error.inner()))
 }
 
-fn read(path: &Path, newest: u32) -> Result<Value, String> {
+/// The version of a format.
+#[derive(Deserialize)]
+struct Versioned {
+    #[serde(default)]
+    format: Option<Format>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Format {
+    Number(u64),
+    None(IgnoredAny),
+}
+
+fn read(path: &Path, newest: u32) -> Result<Vec<u8>, String> {
     let bytes = input::read(path, MOST).map_err(|error| error.to_string())?;
-    let value: Value = json::read(&bytes, MOST_VALUES).map_err(|error| error.to_string())?;
-    match value.get("format").and_then(Value::as_u64) {
-        None => Err("it is not a result of kscen: it has no `format`".to_owned()),
-        Some(0) => Err("it has format 0, which no kscen writes".to_owned()),
-        Some(format) if format > u64::from(newest) => {
+    let format = match json::read::<Versioned>(&bytes, MOST_VALUES) {
+        Ok(versioned) => versioned.format,
+        // It is JSON, and no object.
+        Err(JsonError::Wrong(error)) if error.is_data() => None,
+        Err(error) => return Err(error.to_string()),
+    };
+    match format {
+        None | Some(Format::None(IgnoredAny)) => Err("it is not a result of kscen: it has no `format`".to_owned()),
+        Some(Format::Number(0)) => Err("it has format 0, which no kscen writes".to_owned()),
+        Some(Format::Number(format)) if format > u64::from(newest) => {
             Err(format!("it has format {format}, this kscen reads up to {newest}: use a newer kscen"))
         }
-        Some(_) => Ok(value),
+        Some(Format::Number(_)) => Ok(bytes),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     #[test]
     fn values_without_end_are_not_even_read() {

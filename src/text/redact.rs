@@ -6,14 +6,16 @@
 //! and lower case count as the same. Where a text was cut, the beginning of a secret is one.
 
 mod forms;
+mod search;
 
 use super::short::CUT;
 use super::view::each_reading;
-use aho_corasick::AhoCorasick;
 use forms::forms;
+use search::Search;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Stands where a secret was.
 pub(crate) const HIDDEN: &str = "***";
@@ -27,6 +29,7 @@ const UNREADABLE: &str = "\u{fffd}";
 /// What is looked for: the secret with what has to stand around it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Pattern {
+    /// In lower case.
     bytes: Vec<u8>,
     /// Bytes before and after the secret, which stay.
     around: (usize, usize),
@@ -35,8 +38,7 @@ struct Pattern {
 /// Hides secrets in texts.
 #[derive(Clone, Debug, Default)]
 pub struct Redactor {
-    patterns: Vec<Pattern>,
-    search: Option<AhoCorasick>,
+    search: Option<Arc<Search>>,
 }
 
 impl Redactor {
@@ -48,18 +50,18 @@ impl Redactor {
     /// Hides these values as well.
     #[must_use]
     pub fn and<'a>(self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut patterns: BTreeSet<Pattern> = self.patterns.into_iter().collect();
+        let mut patterns = self.patterns();
         let secrets: Vec<&str> = secrets.into_iter().collect();
         let twice = secrets.len() <= MOST_TWICE;
         secrets.into_iter().for_each(|secret| forms(secret, twice, &mut patterns));
-        Self::of(patterns.into_iter().collect())
+        Self::of(patterns)
     }
 
     /// Hides these values as well where they stand as a password: in a URL or after `password`. For values that are also
     /// ordinary words, such as `postgres`.
     #[must_use]
     pub fn and_passwords<'a>(self, passwords: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut patterns: BTreeSet<Pattern> = self.patterns.into_iter().collect();
+        let mut patterns = self.patterns();
         for password in passwords.into_iter().filter(|password| !password.is_empty()) {
             for (before, after) in [
                 (":", "@"),
@@ -69,19 +71,20 @@ impl Redactor {
                 ("password\":\"", ""),
                 ("password: ", ""),
             ] {
-                let bytes = [before, password, after].concat().into_bytes();
+                let bytes = [before, password, after].concat().to_ascii_lowercase().into_bytes();
                 patterns.insert(Pattern { bytes, around: (before.len(), after.len()) });
             }
         }
-        Self::of(patterns.into_iter().collect())
+        Self::of(patterns)
     }
 
-    fn of(patterns: Vec<Pattern>) -> Self {
-        // Memory for the automaton of a few dozen short patterns is always to be had; without it nothing must be shown.
-        let built =
-            || AhoCorasick::builder().ascii_case_insensitive(true).build(patterns.iter().map(|found| &found.bytes));
-        let search = (!patterns.is_empty()).then(|| built().expect("a few short patterns"));
-        Self { patterns, search }
+    fn patterns(self) -> BTreeSet<Pattern> {
+        self.search.iter().flat_map(|search| search.forms()).cloned().collect()
+    }
+
+    fn of(patterns: BTreeSet<Pattern>) -> Self {
+        let search = (!patterns.is_empty()).then(|| Arc::new(Search::new(patterns.into_iter().collect())));
+        Self { search }
     }
 
     /// Whether there is nothing to hide.
@@ -94,7 +97,10 @@ impl Redactor {
         let Some(search) = &self.search else { return false };
         let mut found = false;
         each_reading(text, false, &mut |view| {
-            found = search.is_match(view.bytes());
+            search.each(view.bytes(), &mut |_| {
+                found = true;
+                false
+            });
             !found
         });
         found
@@ -129,10 +135,11 @@ impl Redactor {
 
     /// The same for the last lines of a longer text: what they begin with may be the end of a secret.
     pub fn last_lines(&self, lines: &mut [&mut String]) {
+        let Some(search) = &self.search else { return };
         self.hide_in(lines, |whole| {
             let mut found = self.found(whole);
             each_reading(whole.as_bytes(), true, &mut |view| {
-                found.extend(self.ended(view.bytes()).map(|length| view.origin(0..length)));
+                found.extend(search.ended(view.bytes()).map(|length| view.origin(0..length)));
                 true
             });
             joined(whole, found)
@@ -173,51 +180,17 @@ impl Redactor {
         })
     }
 
-    /// Secrets of which only the beginning is left, because the text was cut.
-    fn begun(&self, bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
-        cuts(bytes).flat_map(move |at| {
-            self.patterns.iter().filter_map(move |Pattern { bytes: pattern, around: (before, after) }| {
-                let most = (pattern.len() - after).min(at);
-                let length = (before + TELLING..=most)
-                    .rev()
-                    .find(|length| alike(&bytes[at - length..at], &pattern[..*length]))?;
-                Some(at - length + before..at)
-            })
-        })
-    }
-
-    /// Secrets of which only the end is left, because what stood before a mark was cut off.
-    fn resumed(&self, bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
-        memchr::memmem::find_iter(bytes, CUT).filter_map(|mark| {
-            let rest = &bytes[mark + CUT.len()..];
-            let from = bytes.len() - rest.trim_ascii_start().len();
-            Some(from..from + self.ended(&bytes[from..])?)
-        })
-    }
-
-    /// The length of the end of a secret that a text begins with, because it was cut before it.
-    fn ended(&self, bytes: &[u8]) -> Option<usize> {
-        let lengths = self.patterns.iter().filter_map(|Pattern { bytes: pattern, around: (before, after) }| {
-            let most = (pattern.len() - before).min(bytes.len());
-            let length = (TELLING + after..=most)
-                .rev()
-                .find(|length| alike(&pattern[pattern.len() - length..], &bytes[..*length]))?;
-            Some(length - after)
-        });
-        lengths.max()
-    }
-
     /// Where secrets stand: disjoint, sorted, on the borders of characters.
     fn found(&self, text: &str) -> Vec<Range<usize>> {
         let Some(search) = &self.search else { return Vec::new() };
         let mut found: Vec<Range<usize>> = Vec::new();
         each_reading(text.as_bytes(), true, &mut |view| {
-            for hit in search.find_overlapping_iter(view.bytes()) {
-                let (before, after) = self.patterns[hit.pattern().as_usize()].around;
-                found.push(view.origin(hit.start() + before..hit.end() - after));
-            }
-            let cut = self.begun(view.bytes()).chain(self.resumed(view.bytes()));
-            found.extend(cut.map(|range| view.origin(range)));
+            let mut keep = |range| {
+                found.push(view.origin(range));
+                true
+            };
+            search.each(view.bytes(), &mut keep);
+            around_cuts(search, view.bytes(), &mut keep);
             true
         });
         joined(text, found)
@@ -245,20 +218,24 @@ fn joined(text: &str, mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
     joined
 }
 
-/// Whether bytes of the same number say the same, where case does not count.
-fn alike(some: &[u8], others: &[u8]) -> bool {
-    some.eq_ignore_ascii_case(others)
-}
-
-/// Where a text was cut: a mark, before it perhaps half a character.
-fn cuts(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    memchr::memmem::find_iter(bytes, CUT).map(|mark| {
-        let mut at = mark;
+/// Secrets of which only the beginning is left, because the text was cut behind it, or only the end, because it was cut before it.
+fn around_cuts(search: &Search, bytes: &[u8], keep: &mut dyn FnMut(Range<usize>) -> bool) {
+    let mut floor = 0;
+    let mut marks = memchr::memmem::find_iter(bytes, CUT).peekable();
+    while let Some(mark) = marks.next() {
+        let (mut at, behind) = (mark, mark + CUT.len());
+        // Before it stands perhaps half a character.
         while bytes[..at].ends_with(UNREADABLE.as_bytes()) {
             at -= UNREADABLE.len();
         }
-        at
-    })
+        search.begun(bytes, at, floor).for_each(|range| _ = keep(range));
+        let from = bytes.len() - bytes[behind..].trim_ascii_start().len();
+        let until = marks.peek().copied().filter(|_| !search.has_mark()).unwrap_or(bytes.len());
+        if let Some(length) = search.ended(&bytes[from..until]) {
+            keep(from..from + length);
+        }
+        floor = if search.has_mark() { 0 } else { behind };
+    }
 }
 
 /// A stretch of a text without what was found in the text; `None` where nothing was found in it.

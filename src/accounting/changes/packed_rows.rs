@@ -1,8 +1,8 @@
 //! The rows of a delivery of changes as they lie in `accounts.bin`: JSON, compressed.
 
 use super::Reconciliation;
-use super::rows::{ChangeRows, MOST_TEXT};
-use crate::accounting::bounded::inflated;
+use super::rows::{ChangeRows, MOST_TEXT, MOST_VALUES};
+use crate::accounting::bounded::Unpacked;
 use crate::text::Redactor;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,11 +10,13 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
-use std::io::Write as _;
+use std::io::{BufReader, Write as _};
 
 /// How much is searched for secrets at once, and how much of it once more, since a secret may stand where two stretches meet.
 const SEARCHED: usize = 512 << 10;
 const TWICE: usize = 32 << 10;
+/// How much is unpacked at once.
+const PIECE: usize = 64 << 10;
 
 /// Why the rows of a delivery are not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,7 +65,8 @@ impl PackedRows {
     /// # Errors
     /// Why they cannot be read, in words.
     pub fn reconciliation(&self) -> Result<Reconciliation, String> {
-        Ok(ChangeRows::read(&inflated(&self.0, MOST_TEXT)?)?.reconcile())
+        let text = BufReader::with_capacity(PIECE, Unpacked::new(&self.0, MOST_TEXT, MOST_VALUES));
+        Ok(ChangeRows::read(text)?.reconcile())
     }
 }
 

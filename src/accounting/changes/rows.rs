@@ -10,13 +10,18 @@ use super::{Expectation, NotStored, Reconciliation, ScopedConnector, reconcile};
 use crate::accounting::bounded::Bounded;
 use crate::database::{Blind, CommittedTransaction, Lsn, Relation, TableName};
 use crate::debezium::{CaptureRules, ReadEvent};
+use crate::ground::json;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io::Read;
 use std::ptr;
 use std::sync::Arc;
 
 /// The most bytes that are written down of one delivery, before they are compressed.
 pub(super) const MOST_TEXT: u64 = 128 << 20;
+/// The most values of JSON in it, but for those of rows that are texts: each takes some thirty bytes of memory. A hundred thousand rows of
+/// a snapshot have three million.
+pub(super) const MOST_VALUES: usize = 4 << 20;
 /// The most changes and records, counted together.
 const MOST_ROWS: usize = 1 << 20;
 /// The most connectors and samples: each is held against every row.
@@ -36,7 +41,8 @@ pub fn written(expectation: &Expectation<'_>, events: &[ReadEvent]) -> Result<Ve
     let written = Writer::of(expectation, events)?.written(expectation);
     let mut out = Bounded::new(Vec::new(), MOST_TEXT);
     serde_json::to_writer(&mut out, &written).map_err(|_| NotStored::TooMany)?;
-    Ok(out.into_inner())
+    let text = out.into_inner();
+    if json::values(&text) > MOST_VALUES { Err(NotStored::TooMany) } else { Ok(text) }
 }
 
 /// Finds the place of each thing in a list that has it once.
@@ -86,6 +92,9 @@ impl<'a> Writer<'a> {
         }
         for read in events {
             all.count()?;
+            if !read.is_storable() {
+                return Err(NotStored::TooMany);
+            }
             let stream =
                 all.streams.place((&*read.topic, read.partition), || (Cow::Borrowed(&*read.topic), read.partition));
             let origins = &mut all.origins;
@@ -170,8 +179,8 @@ impl ChangeRows {
     ///
     /// # Errors
     /// Why it cannot be read, in words: no account that kscen has written has this, or another version has.
-    pub(super) fn read(text: &[u8]) -> Result<Self, String> {
-        let written: Written<'static> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    pub(super) fn read(text: impl Read) -> Result<Self, String> {
+        let written: Written<'static> = serde_json::from_reader(text).map_err(|error| error.to_string())?;
         if written.version != VERSION {
             let version = written.version;
             return Err(format!(

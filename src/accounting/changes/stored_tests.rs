@@ -205,8 +205,29 @@ fn more_rows_than_are_stored_are_told() {
     assert_eq!(world.look(written), Err(NotStored::TooMany));
 }
 
+#[test]
+fn rows_without_end_are_refused_while_they_are_read() {
+    let whole: Value = serde_json::from_slice(&World::new().written()).unwrap();
+    let nested = format!("{{\"id\":[{}0]}}", "0,".repeat(1 << 16));
+    for place in ["/events/0/k/c/a", "/events/0/k/c/k"] {
+        let mut wide = whole.clone();
+        *wide.pointer_mut(place).unwrap() = json!(nested);
+        assert!(read(&wide).unwrap_err().contains("a row has more than 65536 values"), "{place}");
+    }
+    let mut columns = whole.clone();
+    columns["transactions"][0]["c"][0]["a"] = vec![json!(""); 4 << 20].into();
+    let packed = PackedRows::of(&serde_json::to_vec(&columns).unwrap(), &Redactor::default()).unwrap();
+    assert!(packed.size() < 100_000);
+    assert!(packed.reconciliation().unwrap_err().contains("it has more than 4194304 values"));
+    // Whoever writes them does not write what nobody reads again.
+    let mut world = World::new();
+    let (key, value) = (None, Some(nested.as_bytes()));
+    world.events[0].kind = EventDecoder::default().decode(key, value);
+    assert_eq!(world.look(written), Err(NotStored::TooMany));
+}
+
 fn read(value: &Value) -> Result<Reconciliation, String> {
-    ChangeRows::read(&serde_json::to_vec(value).unwrap()).map(|rows| rows.reconcile())
+    ChangeRows::read(serde_json::to_vec(value).unwrap().as_slice()).map(|rows| rows.reconcile())
 }
 
 #[test]
@@ -236,7 +257,7 @@ fn what_no_kscen_has_written_is_refused_with_the_reason() {
         list.resize(most + 1, one);
         assert!(read(&wrong).unwrap_err().contains(expected), "{place}");
     }
-    assert!(ChangeRows::read(b"[").is_err());
+    assert!(ChangeRows::read(b"[".as_slice()).is_err());
 }
 
 fn numbers(value: &Value, at: String, places: &mut Vec<String>) {

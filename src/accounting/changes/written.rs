@@ -217,7 +217,8 @@ impl<'a> WrittenEvent<'a> {
             WrittenKind::Ignored(ignored) => ReadKind::Ignored(ignored),
             WrittenKind::Unreadable(why) => ReadKind::Unreadable(why.into_owned().into()),
         };
-        Ok(ReadEvent { topic: Arc::clone(topic), partition: *partition, offset: self.offset, read_us: 0, kind })
+        let read = ReadEvent { topic: Arc::clone(topic), partition: *partition, offset: self.offset, read_us: 0, kind };
+        if read.is_storable() { Ok(read) } else { Err("a record has more values than a row of a table".to_owned()) }
     }
 }
 

@@ -67,7 +67,9 @@ impl fmt::Display for BatchError {
             }
             Self::UnknownCodec(id) => write!(f, "the batch is compressed with codec {id}, which is not known"),
             Self::Codec { codec, reason } => write!(f, "the {codec} data of the batch cannot be read: {reason}"),
-            Self::TooLarge { limit } => write!(f, "the records of the batch take more than {limit} bytes"),
+            Self::TooLarge { limit } => {
+                write!(f, "the batch, or its records uncompressed, take more than {limit} bytes")
+            }
             Self::Record { index, reason } => write!(f, "record {index} of the batch: {reason}"),
             Self::Count { stated, reason } => write!(f, "the header of the batch counts {stated} records, {reason}"),
         }

@@ -7,8 +7,9 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::str::FromStr;
 
-/// The most bytes that the records of one batch may take uncompressed: memory is not given to a file that claims more.
-const LARGEST: usize = 1 << 30;
+/// The most bytes of one batch, as it is stored and uncompressed: memory is not given to a file that claims more. It is what a broker takes
+/// for one request (`socket.request.max.bytes`), whatever `message.max.bytes` says.
+pub(in crate::backup) const LARGEST: usize = 100 << 20;
 /// What the frame of snappy as Java writes it begins with: a magic number, a version, the oldest version that can read it.
 const XERIAL: &[u8] = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
 /// The part of that which names it.

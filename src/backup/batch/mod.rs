@@ -16,6 +16,7 @@ pub use attributes::Attributes;
 pub use attributes::TimeStampType;
 pub use batch_error::BatchError;
 pub use build::{BatchKind, Builder};
+pub(in crate::backup) use codec::LARGEST;
 pub use codec::{Codec, Compressor, UnknownCodec, decompress};
 pub use edit::Editor;
 pub use header::{Batch, Batches, HEADER, Header};

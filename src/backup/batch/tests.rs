@@ -133,6 +133,18 @@ fn damaged_records_are_errors() {
 }
 
 #[test]
+fn a_few_bytes_are_not_read_as_more_than_a_batch_may_have() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    for _ in 0..101 {
+        std::io::Write::write_all(&mut encoder, &vec![0; 1 << 20]).expect("memory takes it");
+    }
+    let (bomb, mut out) = (encoder.finish().expect("memory takes it"), Vec::new());
+    let error = decompress(Codec::Gzip, &bomb, &mut out).expect_err("101 MiB");
+    assert_eq!(error.to_string(), "the batch, or its records uncompressed, take more than 104857600 bytes");
+    assert!(out.capacity() <= 256 << 20, "{}", out.capacity());
+}
+
+#[test]
 fn snappy_without_a_frame_is_read_too() {
     let block = snap::raw::Encoder::new().compress_vec(&b"abc".repeat(1000)).expect("it can be compressed");
     let mut out = Vec::new();

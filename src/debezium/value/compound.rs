@@ -1,7 +1,11 @@
 //! Values made of values: arrays, hstore, JSON.
 
+use crate::ground::json::values;
 use serde_json::Value;
 use std::collections::BTreeMap;
+
+/// The most values of JSON in one column that are looked at: each takes up to a hundred bytes of memory.
+const MOST_VALUES: usize = 1 << 16;
 
 /// The elements of an array of one dimension, `{1,NULL,"a b"}`; none for more dimensions or other bounds.
 pub(super) fn array(text: &str) -> Option<Vec<Option<String>>> {
@@ -85,6 +89,7 @@ pub(super) fn pairs(value: &Value) -> Option<BTreeMap<String, Option<String>>> {
     let parsed: Value;
     let object = match value {
         Value::Object(object) => object,
+        Value::String(text) if values(text.as_bytes()) > MOST_VALUES => return None,
         Value::String(text) => {
             parsed = serde_json::from_str(text).ok()?;
             parsed.as_object()?
@@ -102,8 +107,11 @@ pub(super) fn pairs(value: &Value) -> Option<BTreeMap<String, Option<String>>> {
 }
 
 /// JSON in one form: keys in order, numbers exact. None for what cannot be told exactly: the value of a number beyond a double's digits
-/// and a key that occurs twice.
+/// and a key that occurs twice; and for more values than are looked at.
 pub(super) fn json(text: &str) -> Option<String> {
+    if values(text.as_bytes()) > MOST_VALUES {
+        return None;
+    }
     let mut digits = 0;
     let mut in_string = false;
     let mut bytes = text.bytes();

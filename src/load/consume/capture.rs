@@ -15,7 +15,7 @@ pub struct Capture {
     topic: Arc<str>,
     clock: RunClock,
     decode: bool,
-    schema: Option<EnvelopeSchema>,
+    schema: Option<Arc<EnvelopeSchema>>,
     kept: Mutex<Kept>,
     violations: AtomicU64,
 }
@@ -31,7 +31,7 @@ struct Kept {
 
 impl Capture {
     /// Decodes messages of `topic`, holds them against a schema, or both.
-    pub fn new(topic: &str, clock: RunClock, decode: bool, schema: Option<EnvelopeSchema>) -> Self {
+    pub fn new(topic: &str, clock: RunClock, decode: bool, schema: Option<Arc<EnvelopeSchema>>) -> Self {
         Self { topic: topic.into(), clock, decode, schema, kept: Mutex::default(), violations: AtomicU64::new(0) }
     }
 

@@ -3,13 +3,17 @@
 use super::LoadError;
 use super::lines::MOST_LINES;
 use super::records::{Record, RecordFields};
-use crate::ground::input;
 use crate::ground::json_path::JsonPath;
+use crate::ground::{input, json};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::ffi::CString;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+
+/// Values of one document: each takes up to a hundred bytes of memory.
+const MOST_VALUES: usize = 1 << 20;
 
 /// What a file of records is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -32,46 +36,61 @@ impl RecordFormat {
     }
 }
 
-/// Reads all records of a file.
-pub(super) fn read_file(path: &Path, format: RecordFormat, fields: &RecordFields) -> Result<Vec<Record>, LoadError> {
-    let content = input::read(path, MOST_LINES).map_err(|error| LoadError::File(path.to_owned(), error.into()))?;
+/// Reads all records of a file, one after the other: `take` says what is wrong with one.
+pub(super) fn read_file(
+    path: &Path,
+    format: RecordFormat,
+    fields: &RecordFields,
+    take: &mut dyn FnMut(Record) -> Result<(), String>,
+) -> Result<(), LoadError> {
+    let file = input::open(path, MOST_LINES).map_err(|error| LoadError::File(path.to_owned(), error.into()))?;
+    let file = BufReader::new(file.take(MOST_LINES));
     let read = match format {
-        RecordFormat::Json => of_json(&content, fields),
-        RecordFormat::Csv => of_csv(&content, fields),
+        RecordFormat::Json => of_json(file, fields, take),
+        RecordFormat::Csv => of_csv(file, fields, take),
     };
     read.map_err(|(line, why)| LoadError::Spec(format!("`{}`, line {line}: {why}", path.display())))
 }
 
 /// What is wrong with a file, and in which line.
 type Fault = (u64, String);
+/// Takes a record, or says what is wrong with it.
+type Take<'a> = &'a mut dyn FnMut(Record) -> Result<(), String>;
 
-fn of_json(content: &[u8], fields: &RecordFields) -> Result<Vec<Record>, Fault> {
-    let mut records = Vec::new();
-    for (line, number) in content.split(|byte| *byte == b'\n').zip(1..) {
-        let text = line.strip_suffix(b"\r").unwrap_or(line);
+fn of_json(mut content: impl BufRead, fields: &RecordFields, take: Take<'_>) -> Result<(), Fault> {
+    let (mut line, mut number) = (Vec::new(), 0);
+    loop {
+        line.clear();
+        number += 1;
+        if content.read_until(b'\n', &mut line).map_err(|error| (number, error.to_string()))? == 0 {
+            return Ok(());
+        }
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
         if text.trim_ascii().is_empty() {
             continue;
         }
-        let document = serde_json::from_slice(text).map_err(|error| (number, format!("it is not JSON: {error}")))?;
-        records.push(record(&document, text, fields).map_err(|why| (number, why))?);
+        let document = json::read(text, MOST_VALUES).map_err(|error| (number, error.to_string()))?;
+        record(&document, text, fields).and_then(&mut *take).map_err(|why| (number, why))?;
     }
-    Ok(records)
 }
 
-fn of_csv(content: &[u8], fields: &RecordFields) -> Result<Vec<Record>, Fault> {
+fn of_csv(content: impl Read, fields: &RecordFields, take: Take<'_>) -> Result<(), Fault> {
     let mut reader = csv::Reader::from_reader(content);
     let at = |error: &csv::Error| error.position().map_or(1, csv::Position::line);
     let names = reader.headers().map_err(|error| (at(&error), error.to_string()))?.clone();
-    let mut records = Vec::new();
+    if names.len() > MOST_VALUES {
+        return Err((1, format!("it has more than {MOST_VALUES} columns")));
+    }
     for row in reader.records() {
         let row = row.map_err(|error| (at(&error), error.to_string()))?;
         let line = row.position().map_or(0, csv::Position::line);
         let cells = names.iter().zip(&row).map(|(name, cell)| (name.to_owned(), Value::from(cell)));
         let document = Value::Object(cells.collect::<Map<_, _>>());
         let text = document.to_string();
-        records.push(record(&document, text.as_bytes(), fields).map_err(|why| (line, why))?);
+        record(&document, text.as_bytes(), fields).and_then(&mut *take).map_err(|why| (line, why))?;
     }
-    Ok(records)
+    Ok(())
 }
 
 /// A record of a document, whose text is `text`.
@@ -129,6 +148,24 @@ fn timestamp(value: &Value) -> Result<Option<i64>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of_json(content: &[u8], fields: &RecordFields) -> Result<Vec<Record>, Fault> {
+        let mut records = Vec::new();
+        super::of_json(content, fields, &mut |record| {
+            records.push(record);
+            Ok(())
+        })
+        .map(|()| records)
+    }
+
+    fn of_csv(content: &[u8], fields: &RecordFields) -> Result<Vec<Record>, Fault> {
+        let mut records = Vec::new();
+        super::of_csv(content, fields, &mut |record| {
+            records.push(record);
+            Ok(())
+        })
+        .map(|()| records)
+    }
 
     fn path(text: &str) -> Option<JsonPath> {
         Some(JsonPath::parse(text).expect("a path"))

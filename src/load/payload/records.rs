@@ -1,5 +1,6 @@
 //! Records that are sent as they are: with their keys, headers, partitions and time stamps.
 
+use super::lines::{MOST_HELD, PIECE};
 use super::record_file::{RecordFormat, read_file};
 use super::source::{Extras, Number, PayloadSource, Rendered, rendered, with_room};
 use super::{IdentityPlace, LoadError};
@@ -13,8 +14,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Most bytes of records: all of them are held in memory.
-const MOST: usize = 256 << 20;
 /// How long a cluster may take to tell where a topic begins and ends.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -78,6 +77,7 @@ pub(super) struct Record {
 /// Records, ready to be sent.
 pub struct RecordSet {
     records: Vec<ReadyRecord>,
+    held: usize,
 }
 
 struct ReadyRecord {
@@ -94,23 +94,50 @@ impl RecordSet {
         connection: &BTreeMap<String, String>,
         asked: Option<IdentityPlace>,
     ) -> Result<Self, LoadError> {
-        let (records, whence) = match &spec.origin {
+        let mut set = Self { records: Vec::new(), held: 0 };
+        let place = asked.unwrap_or(IdentityPlace::Header);
+        let whence = match &spec.origin {
             RecordOrigin::File { path, format, fields } => {
-                (read_file(path, *format, fields)?, format!("`{}`", path.display()))
+                read_file(path, *format, fields, &mut |record| set.take(record, place))?;
+                format!("`{}`", path.display())
             }
             RecordOrigin::Topic { name, timestamps, partitions } => {
-                (read_topic(name, connection, (*timestamps, *partitions))?, format!("topic `{name}`"))
+                for (number, record) in (1..).zip(read_topic(name, connection, (*timestamps, *partitions))?) {
+                    let wrong = |why| LoadError::Spec(format!("topic `{name}`, record {number}: {why}"));
+                    set.take(record, place).map_err(wrong)?;
+                }
+                format!("topic `{name}`")
             }
         };
-        if records.is_empty() {
+        if set.records.is_empty() {
             return Err(LoadError::Spec(format!("{whence} has no records to send")));
         }
-        let place = asked.unwrap_or(IdentityPlace::Header);
-        let ready = |(number, record): (usize, Record)| {
-            ready(record, place).map_err(|why| LoadError::Spec(format!("record {} of {whence} {why}", number + 1)))
-        };
-        let records: Result<_, LoadError> = records.into_iter().enumerate().map(ready).collect();
-        Ok(Self { records: records? })
+        Ok(set)
+    }
+
+    fn take(&mut self, record: Record, place: IdentityPlace) -> Result<(), String> {
+        let ready = ready(record, place)?;
+        self.held += size_of::<ReadyRecord>() + 3 * PIECE + ready.bytes();
+        if self.held > MOST_HELD {
+            let most = MOST_HELD >> 20;
+            return Err(format!(
+                "the records up to here take more than {most} MiB of memory; send fewer, over and over"
+            ));
+        }
+        self.records.push(ready);
+        Ok(())
+    }
+}
+
+impl ReadyRecord {
+    /// Bytes of its parts.
+    fn bytes(&self) -> usize {
+        let Self { value, key, extras, .. } = self;
+        let headers = extras.headers.iter().map(|header| {
+            let (name, value) = header;
+            size_of_val(header) + 2 * PIECE + name.as_bytes().len() + value.as_ref().map_or(0, Vec::len)
+        });
+        value.len() + key.as_ref().map_or(0, Vec::len) + headers.sum::<usize>()
     }
 }
 
@@ -120,7 +147,7 @@ fn ready(record: Record, place: IdentityPlace) -> Result<ReadyRecord, &'static s
     let marked = value.as_deref().is_some_and(|value| !matches!(Identity::find(value), Err(IdentityError::Absent)));
     if marked || headers.iter().any(|(name, _)| name.to_bytes() == IDENTITY_HEADER.as_bytes()) {
         return Err(
-            "carries an identity of kscen already, and would be taken for the message that it was: send messages with \
+            "it carries an identity of kscen already, and would be taken for the message that it was: send messages with \
                     `identity: none` into a topic that is to be sent again",
         );
     }
@@ -128,7 +155,7 @@ fn ready(record: Record, place: IdentityPlace) -> Result<ReadyRecord, &'static s
     let Some(value) = value else {
         return Ok(ReadyRecord { value: Vec::new(), key, extras, rendered: Rendered::tombstone(place) });
     };
-    let (value, place) = with_room(&value, Some(place)).ok_or("is no JSON object, which `identity: field` needs")?;
+    let (value, place) = with_room(&value, Some(place)).ok_or("it is no JSON object, which `identity: field` needs")?;
     let rendered = rendered(&value, place);
     Ok(ReadyRecord { value, key, extras, rendered })
 }
@@ -152,9 +179,11 @@ fn read_topic(
             return ControlFlow::Break(());
         }
         let last = message.offset + 1 >= end;
-        bytes += message.key.map_or(0, <[u8]>::len) + message.value.map_or(0, <[u8]>::len);
-        if bytes > MOST {
-            fault = Some(format!("topic `{name}` holds more than {} MiB", MOST >> 20));
+        let headers = message.headers.iter().map(|(name, value)| 2 * PIECE + name.len() + value.map_or(0, <[u8]>::len));
+        bytes += size_of::<Record>() + message.key.map_or(0, <[u8]>::len) + message.value.map_or(0, <[u8]>::len);
+        bytes += headers.sum::<usize>();
+        if bytes > MOST_HELD {
+            fault = Some(format!("topic `{name}` holds more than {} MiB", MOST_HELD >> 20));
         }
         match of_message(&message, timestamps, partitions) {
             Ok(record) => found.entry(message.partition).or_default().push(record),
@@ -242,5 +271,17 @@ mod tests {
         assert!(ready(record(Some(&marked)), IdentityPlace::Header).is_err_and(|why| why.contains("identity: none")));
         let headers = vec![(c"kscen".to_owned(), None)];
         assert!(ready(Record { headers, ..record(Some("x")) }, IdentityPlace::Header).is_err());
+    }
+
+    #[test]
+    fn records_take_no_more_memory_than_they_may() {
+        let mut set = RecordSet { records: Vec::new(), held: 0 };
+        let mut take =
+            |bytes: usize| set.take(Record { key: Some(vec![0; bytes]), ..record(None) }, IdentityPlace::None);
+        assert!(take(MOST_HELD / 2).is_ok());
+        assert!(take(MOST_HELD / 2).expect_err("too many").contains("160 MiB of memory"));
+        let mut set = RecordSet { records: Vec::new(), held: 0 };
+        let taken = (0..).take_while(|_| set.take(record(Some("1")), IdentityPlace::None).is_ok()).count();
+        assert!((400_000..2_000_000).contains(&taken), "short records count with what they take: {taken}");
     }
 }

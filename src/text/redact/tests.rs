@@ -210,3 +210,31 @@ fn a_large_text_is_looked_through_in_little_memory() {
     assert!(redactor().is_in(text.as_bytes()));
     assert!(redactor().text(&text).ends_with(HIDDEN));
 }
+
+#[test]
+fn many_long_secrets_take_little_memory() {
+    // Letters that repeat in none of them.
+    let secret = |number: u64| -> String {
+        let mut state = number + 1;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b"abcdefghijklmnopqrstuvwxyzABCDEF"[(state >> 59) as usize])
+        };
+        (0..512).map(|_| next()).collect()
+    };
+    let secrets: Vec<String> = (0..100).map(secret).collect();
+    let redactor = Redactor::new(secrets.iter().map(String::as_str));
+    let search = redactor.search.as_ref().expect("there are secrets");
+    let forms: usize = search.forms().iter().map(|form| form.bytes.len()).sum();
+    assert!(forms < 32 << 20, "{forms} bytes of forms");
+    assert!(search.memory() < 32 << 20, "{} bytes of automaton", search.memory());
+    for secret in [&secrets[0], &secrets[99]] {
+        let twice = STANDARD.encode(hexadecimal(secret.as_bytes()));
+        let shown = redactor.text(&twice).into_owned();
+        assert!(shown.starts_with("***") && shown.len() < 12, "{shown}");
+        assert_eq!(redactor.text(&format!("{}…", &secret[..100])), "***…");
+        assert_eq!(redactor.text(&secret[..400]), secret[..400], "a part alone is no secret");
+    }
+    let clone = redactor.clone();
+    assert!(Arc::ptr_eq(clone.search.as_ref().expect("the same"), search), "nothing is built twice");
+}

@@ -176,8 +176,7 @@ pub(super) async fn measure(capture: &Arc<Capture>, outcome: &mut StepOutcome, c
 /// Most bytes of a JSON schema.
 const SCHEMA: u64 = 4 << 20;
 
-pub(super) fn read_schema(origin: &Origin, path: &Path) -> Result<EnvelopeSchema, String> {
+pub(super) fn read_schema(origin: &Origin, path: &Path) -> Result<Arc<EnvelopeSchema>, String> {
     let text = origin.read_text(path, SCHEMA)?;
-    let schema = serde_json::from_str(&text).map_err(|error| format!("`{}` is not JSON: {error}", path.display()))?;
-    EnvelopeSchema::new(&schema).map_err(|error| format!("`{}` is not a JSON schema: {error}", path.display()))
+    EnvelopeSchema::of_text(&text).map_err(|error| format!("`{}`: {error}", path.display()))
 }
