@@ -61,3 +61,4 @@ mod under_test;
 mod undo;
 mod verbs;
 mod wire;
+mod written;
