@@ -4,6 +4,7 @@ use super::archive_error::ArchiveError;
 use super::digest::Digest;
 use super::keys::Identities;
 use super::manifest::{Manifest, is_id};
+use super::names::LABEL;
 use super::store::{self, Store};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,6 @@ use std::sync::Arc;
 pub const FORMAT: &str = "kscen-archive";
 /// The version of the format that this kscen writes, and the newest that it reads.
 pub const VERSION: u64 = 1;
-/// The file that makes a place an archive.
-pub(super) const LABEL: &str = "archive.json";
 /// The folder of the manifests.
 const MANIFESTS: &str = "manifests/";
 /// The longest manifest that is read: about 500 bytes a segment, so that 30 TB fit.

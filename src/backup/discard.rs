@@ -1,9 +1,9 @@
 //! Removing an archive as a whole.
 
 use super::Archive;
-use super::archive::LABEL;
 use super::archive_error::ArchiveError;
 use super::manifest_name;
+use super::names::LABEL;
 use super::writer::writing;
 
 /// Removes an archive with everything that lies in its place. Manifests go first, from the oldest on, and the label last: who is
@@ -20,7 +20,9 @@ pub fn discard(archive: &Archive) -> Result<(), ArchiveError> {
     for entry in store.list("")?.into_iter().filter(|entry| entry.name != LABEL) {
         store.remove(&entry.name)?;
     }
-    store.sweep()?;
+    for (_, left) in store.unfinished()? {
+        store.remove(&left.name)?;
+    }
     store.remove(LABEL)?;
     drop(lease);
     Ok(())

@@ -1,5 +1,10 @@
 //! Names of folders and files in an archive.
 
+/// The file that makes a place an archive.
+pub(super) const LABEL: &str = "archive.json";
+/// The file of sums.
+pub(super) const SUMS: &str = "SHA256SUMS";
+
 /// The folder of a topic: its name, and the id that tells it from another of the same name.
 pub(super) fn folder_of(name: &str, id: Option<&str>) -> String {
     format!("topics/{}@{}", escaped(name), escaped(id.unwrap_or("none")))
@@ -28,6 +33,32 @@ pub(super) fn writer_of(file: &str) -> Option<u64> {
     (writer.len() >= 8 && digits(writer) && digits(partition) && topic.contains('@')).then(|| writer.parse().ok())?
 }
 
+/// Whether a file of this name is one of an archive, as the page about the format names them. Everything else is somebody's.
+pub(super) fn is_of_format(name: &str) -> bool {
+    let manifest = name.strip_prefix("manifests/").and_then(|name| name.strip_suffix(".json"));
+    matches!(name, LABEL | SUMS) || manifest.is_some_and(|number| is_number(number, 8)) || is_segment(name)
+}
+
+/// Whether this is the name of a segment: `topics/NAME@ID/PARTITION/BASE.log`, with a writer's number before the file in a bucket, and `.age`
+/// behind it where it is encrypted.
+pub(super) fn is_segment(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('/').collect();
+    let (topic, partition, writer, file) = match parts[..] {
+        ["topics", topic, partition, file] => (topic, partition, None, file),
+        ["topics", topic, partition, writer, file] => (topic, partition, Some(writer), file),
+        _ => return false,
+    };
+    let base = file.strip_suffix(".age").unwrap_or(file).strip_suffix(".log");
+    topic.contains('@')
+        && is_number(partition, 1)
+        && writer.is_none_or(|writer| is_number(writer, 8))
+        && base.is_some_and(|base| base.len() == 20 && is_number(base, 20))
+}
+
+fn is_number(text: &str, least: usize) -> bool {
+    text.len() >= least && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Percent-encoded, but for the characters that Kafka allows in names.
 fn escaped(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
@@ -43,6 +74,35 @@ fn escaped(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_of_an_archive_are_told_from_a_users_own() {
+        let folder = folder_of("a@b", Some("id"));
+        for sealed in [false, true] {
+            for writer in [None, Some(7)] {
+                let name = segment_name(&partition_folder(&folder, 12, writer), 345_678, sealed);
+                assert!(is_segment(&name) && is_of_format(&name), "{name}");
+            }
+        }
+        for name in [LABEL, SUMS, "manifests/00000001.json", "manifests/123456789.json"] {
+            assert!(is_of_format(name) && !is_segment(name), "{name}");
+        }
+        for name in [
+            "topics/a@b/1/notes.txt",
+            "topics/a@b/1/345678.log",
+            "topics/a@b/1/00000000000000345678.log.bak",
+            "topics/a/1/00000000000000345678.log",
+            "topics/a@b/one/00000000000000345678.log",
+            "topics/a@b/1/7/00000000000000345678.log",
+            "topics/a@b/00000000000000345678.log",
+            "manifests/1.json",
+            "manifests/notes.json",
+            "x",
+            "x/archive.json",
+        ] {
+            assert!(!is_of_format(name), "{name}");
+        }
+    }
 
     #[test]
     fn a_writer_is_told_from_a_partition() {

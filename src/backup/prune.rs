@@ -60,8 +60,8 @@ pub struct Pruned {
     pub checkpoint_bytes: u64,
     /// Topics.
     pub topics: Vec<GoneTopic>,
-    /// Files of batches that no manifest lists: something was interrupted.
-    pub strays: usize,
+    /// What something that was interrupted has left, by its name: files of batches that no manifest lists, half-written files.
+    pub strays: Vec<String>,
     /// Their bytes.
     pub stray_bytes: u64,
 }
@@ -71,7 +71,7 @@ impl Pruned {
     pub fn files(&self) -> usize {
         let manifests: usize = self.generations.iter().map(|gone| gone.manifests).sum();
         let segments: usize = self.topics.iter().map(|gone| gone.files).sum();
-        manifests + self.checkpoints + segments + self.strays
+        manifests + self.checkpoints + segments + self.strays.len()
     }
 
     /// The bytes of all of them.
@@ -164,7 +164,6 @@ fn plan(archive: &Archive, retention: Retention) -> Result<Plan, ArchiveError> {
     let (_, checkpoints) = oldest.manifests.split_last().unwrap_or((&0, &[]));
     let mut pruned = Pruned { generations: gone.collect(), ..Pruned::default() };
     (pruned.checkpoints, pruned.checkpoint_bytes) = (checkpoints.len(), size(checkpoints));
-    let segments = by_name(archive.store().list("topics/")?);
     let before = listed(&newest).into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
     // Whatever an older manifest lists has to stay as long as that does.
     if oldest.last == newest.number && newest.state != BackupState::Running {
@@ -174,8 +173,10 @@ fn plan(archive: &Archive, retention: Retention) -> Result<Plan, ArchiveError> {
         pruned.topics = go.into_iter().map(|at| gone_topic(&topics[at])).collect();
         newest.topics = stay.into_iter().map(|at| topics[at].clone()).collect();
     }
-    let strays = segments.iter().filter(|(name, _)| !before.contains(*name)).map(|(_, bytes)| *bytes);
-    (pruned.strays, pruned.stray_bytes) = (strays.clone().count(), strays.sum());
+    for stray in sums::left_over(&**archive.store(), |name| before.contains(name))? {
+        pruned.stray_bytes += stray.bytes;
+        pruned.strays.push(stray.name);
+    }
     Ok(Plan { pruned, from: oldest.last, newest })
 }
 

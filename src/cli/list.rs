@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         match selected.shelf.read(file) {
             Ok(document) => {
                 let declared = PlanOptions { credentials: credentials.clone(), ..PlanOptions::default() };
-                let hidden = secrets_of(&document.value, &declared);
+                let hidden = secrets_of(&document, &declared);
                 let name = document.value.get("name").and_then(Value::as_str).unwrap_or("(no name)");
                 let tags: Vec<&str> = document
                     .value

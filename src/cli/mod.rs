@@ -33,7 +33,6 @@ mod restore;
 mod results;
 mod run;
 mod schema;
-mod scratch;
 mod select;
 mod selfcheck;
 mod serve;
@@ -102,6 +101,7 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> Exit {
+    crate::ground::survive_file_limits();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -48,9 +48,10 @@ fn tell(pruned: &Pruned, dry_run: bool, output: &Output) {
         let all = files(gone.files, gone.bytes);
         output.data(&format!("topic {} (id {id}), which was deleted and created again: {all}", gone.name));
     }
-    if pruned.strays > 0 {
-        let all = files(pruned.strays, pruned.stray_bytes);
+    if !pruned.strays.is_empty() {
+        let all = files(pruned.strays.len(), pruned.stray_bytes);
         output.data(&format!("left-overs of something that was interrupted: {all}"));
+        pruned.strays.iter().for_each(|name| output.data(&format!("  {name}")));
     }
     let word = if dry_run { output.paint(33, "would remove") } else { output.paint(32, "removed") };
     let generations = plural(pruned.generations.len(), "generation");

@@ -2,6 +2,7 @@
 
 use super::select::scenarios_in;
 use super::{Exit, Output};
+use crate::ground::private;
 use crate::report::{
     BACKUP, Collection, DELIVERY, Declared, OutputFile, PERFORMANCE, Reporter, RunReports, baseline, load,
 };
@@ -21,7 +22,7 @@ pub struct Args {
     /// Format of the report.
     #[arg(long, value_enum, default_value_t = ReportFormat::Html)]
     format: ReportFormat,
-    /// File of the report; `-` is standard output.
+    /// File of the report; `-` is standard output. A device, a pipe or `/dev/stdout` is written to; a link is refused.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Writes reports/performance-baseline.md, reports/delivery-guarantees.md and reports/backup.md, with charts, from the
@@ -139,6 +140,8 @@ fn write(args: &Args, reporter: &Reporter, found: &Collection, output: &Output) 
         Some(file) => file.clone(),
         None => home(args, found).join(args.format.file()),
     };
+    // Into a stream goes one page, and nothing stands beside it.
+    let alone = to_stdout || private::is_stream(&file).map_err(|error| unwritable(&file, &error))?;
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
     let name = file.file_name().map(PathBuf::from).unwrap_or_else(|| PathBuf::from(args.format.file()));
     let stem = name.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -153,12 +156,12 @@ fn write(args: &Args, reporter: &Reporter, found: &Collection, output: &Output) 
         (ReportFormat::Markdown, Some(run)) => {
             let chart = if stem == "report" { "chart.svg".to_owned() } else { format!("{stem}.svg") };
             let (text, chart) = reporter.run_markdown(run, &chart)?;
-            files.extend(chart);
+            files.extend(chart.filter(|_| !alone));
             text
         }
         (format, None) => {
             let html = format == ReportFormat::Html;
-            if !to_stdout {
+            if !alone {
                 // The suite's report links to the page of each run.
                 for run in &found.runs {
                     let wanted = RunReports { html: true, markdown: !html };
@@ -197,8 +200,10 @@ fn home(args: &Args, found: &Collection) -> PathBuf {
 
 /// Writes one file.
 pub(super) fn store(file: &OutputFile, folder: &Path) -> Result<(), Problem> {
-    file.write(folder).map(drop).map_err(|error| {
-        Problem::new("unwritable", format!("cannot write {}: {error}", folder.join(&file.path).display()))
-            .help("choose another place with --out")
-    })
+    file.write(folder).map(drop).map_err(|error| unwritable(&folder.join(&file.path), &error))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Problem {
+    Problem::new("unwritable", format!("cannot write {}: {error}", path.display()))
+        .help("choose another place with --out")
 }

@@ -16,7 +16,7 @@ pub struct ReportOptions {
     /// Reports written beside each run's result.json, and for the suite.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FORMAT,…", default_value = "html,markdown")]
     report: Vec<Kind>,
-    /// Also writes JUnit XML of all runs.
+    /// Also writes JUnit XML of all runs. A device, a pipe or `/dev/stdout` is written to; a link is refused.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Folder of report templates that replace the embedded ones by name.
@@ -52,7 +52,7 @@ impl Reports {
         let reporter = Reporter::new(options.templates.as_deref())?;
         let open = |path: PathBuf| {
             // What an earlier run wrote stays until there is something new.
-            let opened = private::options().create(true).append(true).open(&path);
+            let opened = private::append(&path);
             opened.map(|file| (path.clone(), file)).map_err(|error| {
                 vec![
                     Problem::new("unwritable", format!("cannot write {}: {error}", path.display()))
@@ -111,7 +111,8 @@ impl Reports {
         }
         if let Some((path, file)) = &mut self.junit {
             let xml = self.reporter.junit(&found)?;
-            file.set_len(0).and_then(|()| file.write_all(xml.as_bytes())).map_err(|error| failed(path, &error))?;
+            let whole = private::is_stream(path).and_then(|stream| if stream { Ok(()) } else { file.set_len(0) });
+            whole.and_then(|()| file.write_all(xml.as_bytes())).map_err(|error| failed(path, &error))?;
         }
         if let Some((path, file)) = &mut self.summary {
             let text = self.reporter.summary(&found, title, Path::new(""))?;

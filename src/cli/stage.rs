@@ -1,9 +1,9 @@
 //! Provides environments to runs, and shares one stack among scenarios with the same needs.
 
 use super::repair::{self, repair};
-use super::scratch::Scratch;
 use crate::environment::{Environment, EnvironmentError, EnvironmentResult, Grant, Host, Needs, unsuited};
 use crate::execute::EnvironmentSource;
+use crate::ground::scratch::{self, Scratch};
 use crate::project::{Busy, Project, RunLock, journal_path};
 use crate::text::Problem;
 use futures_util::future::BoxFuture;
@@ -39,11 +39,12 @@ struct Shared {
 }
 
 impl ProjectStage {
-    /// A stage for one environment.
+    /// A stage for one environment. What killed runs have left in folders and processes of this user is removed first.
     ///
     /// # Errors
     /// Where no folder for data can be made.
     pub fn new(project: Project) -> std::io::Result<Self> {
+        scratch::sweep();
         let scratch = Scratch::new()?;
         Ok(Self { project, scratch, shared: None, others: BTreeMap::new(), lock: None, stacks: 0, wait: false })
     }

@@ -79,9 +79,7 @@ impl ConfigRedactor {
 }
 
 fn is_secret(property: &str) -> bool {
-    let name = property.to_ascii_lowercase();
-    const MARKS: [&str; 7] = ["password", "secret", "token", "jaas", "credential", "passphrase", "private.key"];
-    MARKS.iter().any(|mark| name.contains(mark)) || name.ends_with("ssl.keystore.key") || name.ends_with("api.key")
+    crate::text::is_credential(property)
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! What a child does between fork and exec. `unsafe` is only here, in `load/punctual.rs` and in `kafka/batch`.
+//! What a child does between fork and exec, and what this process does at a signal. `unsafe` is only here, in `load/punctual.rs` and in
+//! `kafka/batch`.
 #![allow(unsafe_code)]
 
 use nix::sys::prctl::set_child_subreaper;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -46,4 +48,13 @@ pub(crate) fn adopt_orphans(command: &mut Command) {
     unsafe {
         command.pre_exec(hook);
     }
+}
+
+/// From now on a file that may not grow any more (`ulimit -f`) is an error of writing, as a full disk is; without this the kernel ends the
+/// process. Programs that are started have the usual way again: a handler, unlike "ignore", is not inherited.
+pub(crate) fn survive_file_limits() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler does nothing at all. That SIGXFSZ can be handled is certain, so there is no error to tell.
+    let _ = unsafe { sigaction(Signal::SIGXFSZ, &action) };
 }

@@ -1,7 +1,7 @@
 //! Configuration of clients: the Java client's defaults, the user's properties over them, and what
 //! the client really works with.
 
-use super::belongings::runs_code;
+use super::belongings::{file_of, runs_code, unfit};
 use super::{KafkaFailure, is_of_environment, java_names};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use std::collections::BTreeMap;
@@ -98,6 +98,9 @@ impl ClientSettings {
                 reason: "it makes the client load or run code, which kscen refuses".to_owned(),
                 suggestion: None,
             });
+        }
+        if let Some(reason) = file_of(name, value).and_then(|file| unfit(name, file)) {
+            return Err(KafkaFailure::Property { name: name.to_owned(), reason, suggestion: None });
         }
         if let Some((_, native, divisor)) = RENAMED.iter().find(|(java, _, _)| *java == name) {
             let value = match (divisor, value.parse::<u64>()) {

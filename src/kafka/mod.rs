@@ -20,7 +20,7 @@ pub use batch::{
     BatchConsumer, BatchProducer, DeliveryReport, Incoming, SendOutcome, Submission, controller_id, error_names,
     keep_connected,
 };
-pub use belongings::{is_never_of_a_step, is_of_environment};
+pub use belongings::{file_of, is_never_of_a_step, is_of_environment};
 pub use client::{ClientRole, ClientSettings};
 pub use kafka_failure::{KafkaFailure, error_name};
 pub use logs::{ClientLog, LogSink};

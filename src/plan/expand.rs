@@ -8,7 +8,7 @@ use super::step_id::{Id, is_name};
 use super::timeout;
 use crate::record::Section;
 use crate::scenario::{Guarantee, Items, Modifiers, interpolate};
-use crate::text::{Origin, Place, Problem, escape};
+use crate::text::{Origin, Place, Problem, Redactor, escape};
 use crate::validate::Findings;
 use crate::verb::{CheckContext, Nesting, Scope, VerbEntry};
 use serde_json::{Map, Value};
@@ -255,6 +255,7 @@ pub(super) fn check_steps(
     steps: &[PlannedStep],
     scope: &Scope,
     guarantee: Option<Guarantee>,
+    redactor: &Redactor,
     problems: &mut Vec<Problem>,
 ) {
     for step in steps {
@@ -281,6 +282,7 @@ pub(super) fn check_steps(
                 section: step.section,
                 background: step.modifiers.background,
                 guarantee,
+                redactor,
                 origin: &step.origin,
                 problems,
             };

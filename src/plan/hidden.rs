@@ -3,8 +3,9 @@
 use super::bindings::Bindings;
 use super::planned::PlannedStep;
 use super::scenario::PlanOptions;
-use crate::text::{Problem, Redactor};
-use serde_json::Value;
+use crate::scenario::interpolate;
+use crate::text::{Located, Origin, Problem, Redactor, escape};
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -27,7 +28,7 @@ pub(super) struct Hidden {
 
 impl Hidden {
     /// Adds what is secret in one cell; false where that is more, together with the others, than can be searched for.
-    pub(super) fn add(&mut self, document: &Value, bindings: &Bindings, options: &PlanOptions) -> bool {
+    pub(super) fn add(&mut self, document: &Located, bindings: &Bindings, options: &PlanOptions) -> bool {
         for value in values(document, Some(bindings), options) {
             let bytes = value.len();
             if self.values.insert(value) {
@@ -45,7 +46,7 @@ impl Hidden {
     }
 
     /// The same, and what stands in the document itself.
-    pub(super) fn all(&mut self, document: &Value, options: &PlanOptions) -> Redactor {
+    pub(super) fn all(&mut self, document: &Located, options: &PlanOptions) -> Redactor {
         let mut own = values(document, None, options);
         own.truncate(MOST_VALUES);
         if own.into_iter().fold(false, |new, value| self.values.insert(value) || new) {
@@ -56,27 +57,31 @@ impl Hidden {
 }
 
 /// Hides what a document declares as secret, before it is planned; and the environment's credentials.
-pub fn secrets_of(document: &Value, options: &PlanOptions) -> Redactor {
+pub fn secrets_of(document: &Located, options: &PlanOptions) -> Redactor {
     Hidden::default().all(document, options)
 }
 
 /// The values of all names under `secrets:`: of KSCEN_SECRET_NAME, of the environment variable of that name, of the scenario's variable
-/// of that name in every layer.
-fn values(document: &Value, bindings: Option<&Bindings>, options: &PlanOptions) -> Vec<String> {
-    let mut values = Vec::new();
-    for name in names(document) {
+/// of that name in every layer and of an axis of its matrix; as they are meant, and as they are written in the document.
+fn values(document: &Located, bindings: Option<&Bindings>, options: &PlanOptions) -> Vec<String> {
+    let (mut values, mut stated) = (Vec::new(), Vec::new());
+    for name in names(&document.value) {
         values.extend(
             [format!("KSCEN_SECRET_{name}"), name.to_owned()].into_iter().filter_map(|key| std::env::var(key).ok()),
         );
-        let own = document.get("vars").and_then(|vars| vars.get(name));
+        for pointer in ["vars", "matrix"].map(|section| format!("/{section}/{}", escape(name))) {
+            if let Some(value) = document.value.pointer(&pointer) {
+                texts(value, &mut stated);
+                spellings(document, value, &pointer, &mut stated);
+            }
+        }
         let bound = bindings.and_then(|bindings| bindings.vars.get(name));
         let layers = options.vars.iter().filter_map(|layer| layer.get(name));
-        for value in own.into_iter().chain(bound).chain(layers) {
-            texts(value, &mut values);
-        }
+        bound.into_iter().chain(layers).for_each(|value| texts(value, &mut stated));
     }
-    // A value that is put together of references holds no secret itself.
-    values.retain(|value| !value.contains("${"));
+    // What only refers to others holds no secret itself. A text with a reference in it does.
+    stated.retain(|text| !interpolate::parse(text).is_ok_and(|template| template.only_refers()));
+    values.append(&mut stated);
     values.sort_unstable();
     values.dedup();
     values
@@ -85,10 +90,44 @@ fn values(document: &Value, bindings: Option<&Bindings>, options: &PlanOptions) 
 fn texts(value: &Value, into: &mut Vec<String>) {
     match value {
         Value::String(text) => into.push(text.clone()),
-        Value::Number(number) => into.push(number.to_string()),
+        Value::Number(number) => {
+            into.push(number.to_string());
+            // Messages tell numbers in other ways than JSON does.
+            into.extend(number.as_f64().filter(|_| number.is_f64()).map(|number| number.to_string()));
+        }
         Value::Array(items) => items.iter().for_each(|item| texts(item, into)),
         Value::Object(object) => object.values().for_each(|value| texts(value, into)),
         Value::Null | Value::Bool(_) => {}
+    }
+}
+
+/// How the texts and numbers of a value are written in the document: quotes may be doubled, lines folded, numbers hexadecimal.
+fn spellings(document: &Located, value: &Value, pointer: &str, into: &mut Vec<String>) {
+    match value {
+        Value::String(_) | Value::Number(_) => {
+            into.extend(document.written(pointer).filter(|text| !text.is_empty()).map(str::to_owned));
+        }
+        Value::Array(items) => {
+            let items = items.iter().enumerate();
+            items.for_each(|(index, item)| spellings(document, item, &format!("{pointer}/{index}"), into));
+        }
+        Value::Object(object) => {
+            let fields = object.iter();
+            fields.for_each(|(key, item)| spellings(document, item, &format!("{pointer}/{}", escape(key)), into));
+        }
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+/// The values of an axis stand in names, titles and labels: a secret must not be one.
+pub(super) fn refuse_as_axis(matrix: &Map<String, Value>, root: &Origin, problems: &mut Vec<Problem>) {
+    for name in names(&root.document.value).filter(|name| matrix.contains_key(*name)) {
+        let message = format!("`{name}` is declared as a secret, and it is an axis of the matrix");
+        problems.push(
+            Problem::new("secret-in-id", message)
+                .at(root.key_place(&format!("/matrix/{}", escape(name))))
+                .help("take it out of the matrix or of `secrets`: the values of an axis tell runs apart by name"),
+        );
     }
 }
 
@@ -111,40 +150,47 @@ pub(super) fn refuse_in_ids(steps: &[PlannedStep], redactor: &Redactor, problems
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::path::Path;
     use std::sync::Arc;
+
+    fn read(text: &str) -> Located {
+        crate::text::parse(Path::new("x.yaml"), text.to_owned()).expect("YAML")
+    }
 
     #[test]
     fn the_values_of_declared_secrets_are_hidden_wherever_they_are_given() {
-        let document = json!({
-            "secrets": ["token", "port", "whole", "given"],
-            "vars": {
-                "token": "correct horse",
-                "port": 918_273,
-                "whole": { "user": ["staple"], "no": true },
-                "given": "${env.X}",
-                "open": "battery"
-            }
-        });
-        let layer = json!({ "given": "from a layer" }).as_object().cloned().unwrap_or_default();
+        let document = read(
+            "secrets: [token, port, whole, given, part]\nvars:\n  token: correct horse\n  port: 918273\n  \
+             whole: { user: [staple], no: true }\n  given: \"${env.X}\"\n  part: \"dol${lar-${run.id}\"\n  open: battery\n",
+        );
+        let layer = json!({ "given": "from a $${layer" }).as_object().cloned().unwrap_or_default();
         let options = PlanOptions {
             vars: vec![layer],
             credentials: Redactor::new(["the environment's own"]),
             ..PlanOptions::default()
         };
         let redactor = secrets_of(&document, &options);
-        for secret in ["correct horse", "918273", "staple", "from a layer", "the environment's own"] {
+        for secret in [
+            "correct horse",
+            "918273",
+            "staple",
+            "from a $${layer",
+            "the environment's own",
+            // It cannot be read as a template, and is a secret for that.
+            "dol${lar-${run.id}",
+        ] {
             assert_eq!(redactor.text(&format!("x {secret} y")), "x *** y");
         }
         for open in ["battery", "${env.X}", "true"] {
             assert_eq!(redactor.text(open), open);
         }
-        let undeclared = json!({ "vars": { "token": "correct horse" } });
+        let undeclared = read("vars: { token: correct horse }\n");
         assert!(secrets_of(&undeclared, &PlanOptions::default()).is_empty());
     }
 
     #[test]
     fn the_secrets_of_all_cells_count_together_and_are_searched_for_at_once() {
-        let document = json!({ "secrets": ["token"], "vars": {} });
+        let document = read("secrets: [token]\nvars: {}\n");
         let cell = |value: Value| Bindings {
             vars: Arc::new([("token".to_owned(), value)].into_iter().collect()),
             ..Bindings::default()
@@ -162,5 +208,24 @@ mod tests {
         let long = |letter: &str| cell(json!(letter.repeat(MOST_BYTES / 2)));
         assert!(hidden.add(&document, &long("a"), &options) && hidden.add(&document, &long("b"), &options));
         assert!(!hidden.add(&document, &cell(json!("abcdef")), &options), "more bytes than there may be");
+    }
+
+    /// The lines of the document are shown beside problems, whatever form YAML gives a value.
+    #[test]
+    fn a_secret_is_hidden_as_it_is_written() {
+        let document = read(
+            "secrets: [quoted, folded, number, float, block, axis, again]\nvars:\n  quoted: 'it''s-hunter'\n  folded: \"correct\n    \
+             horse-staple\"\n  number: 0x1A2B3C4D\n  float: 1.23455e7\n  block: |\n    first-line-of-it\n    second-one\n  \
+             again: &a \"tab\\tular\"\nmatrix: { axis: [cell-hunter] }\n",
+        );
+        let redactor = secrets_of(&document, &PlanOptions::default());
+        let shown = redactor.blanked(&document.source.text);
+        for part in ["it''s", "hunter", "correct", "staple", "1A2B", "1.23455", "first-line", "second", "tab", "ular"] {
+            assert!(!shown.contains(part), "{part}: {shown}");
+        }
+        assert_eq!(shown.len(), document.source.text.len(), "places in it stay true");
+        for told in ["it's-hunter", "correct horse-staple", "439041101", "12345500", "12345500.0", "cell-hunter"] {
+            assert_eq!(redactor.text(&format!("`{told}` has no unit")), "`***` has no unit");
+        }
     }
 }

@@ -136,7 +136,7 @@ pub fn plans(file: &Path, language: &'static Language, options: &PlanOptions) ->
     if !problems.is_empty() {
         tidy(&mut problems);
         // Every text that is shown is looked through once, for what is secret in any cell.
-        let redactor = shared.hidden.all(&document.value, options);
+        let redactor = shared.hidden.all(&document, options);
         return Err(redacted(withheld(problems), &redactor));
     }
     Ok(plans)
@@ -177,6 +177,7 @@ fn plan_cells(
     let root = Origin::root(Arc::clone(document));
     let empty = Map::new();
     let matrix = document.value.get("matrix").and_then(Value::as_object).unwrap_or(&empty);
+    hidden::refuse_as_axis(matrix, &root, problems);
     let cells = matrix::cells(matrix, &root.key("matrix"), problems);
     let envelope: Option<Arc<Envelope>> = serde_json::from_value(document.value.clone()).ok().map(Arc::new);
     let mut plans = Vec::new();
@@ -221,7 +222,7 @@ fn plan_cell(
 ) -> Option<Plan> {
     let document = &root.document.value;
     let bindings = Arc::new(bind(root, &cell, &shared.includes.budget, options, problems));
-    if !shared.hidden.add(document, &bindings, options) {
+    if !shared.hidden.add(&root.document, &bindings, options) {
         let (values, kib) = (hidden::MOST_VALUES, hidden::MOST_BYTES >> 10);
         let message = format!("the secrets are more than {values} values or {kib} KiB in all cells together");
         problems.push(Problem::new("too-many-values", message).at(root.key_place("/secrets")).help("declare fewer"));
@@ -237,7 +238,7 @@ fn plan_cell(
     let guarantee = envelope.as_ref().and_then(|envelope| envelope.guarantee);
     timeout::follow(&mut sections);
     for steps in &sections {
-        check_steps(steps, &scope, guarantee, problems);
+        check_steps(steps, &scope, guarantee, &redactor, problems);
     }
     if envelope.as_ref().is_some_and(|envelope| envelope.checks.is_some()) {
         checked_all_the_same(document, root, &sections, problems);

@@ -1,23 +1,20 @@
 //! The credentials of an environment in `kscen.yaml`, which nothing may show.
 
-use super::environments::Common;
 use crate::environment::Endpoints;
-use crate::text::Redactor;
+use crate::text::{Redactor, is_credential};
 use serde_json::Value;
 
-/// Parts of the names of client properties that hold a credential.
-pub(super) const MARKS: [&str; 8] =
-    ["password", "secret", "token", "jaas", "credential", "passphrase", "key.pem", "oauthbearer.config"];
 /// Words that kscen itself writes everywhere: as a password they are hidden only where a password stands.
 const ORDINARY: [&str; 10] =
     ["kafka", "connect", "postgres", "debezium", "zookeeper", "kafka-ui", "docker", "local", "password", "secret"];
 /// Shorter values stand in every text.
 const TELLING: usize = 4;
 
-/// Hides the credentials of environments, wherever they stand. What still has references in it where `raw` is no credential.
+/// Hides the credentials of environments, wherever they stand in what `kscen.yaml` says of them. What still has references in it where `raw`
+/// is no credential.
 pub(super) fn redactor<'a>(
-    resolved: impl Iterator<Item = &'a Common>,
-    raw: impl Iterator<Item = &'a Common>,
+    resolved: impl Iterator<Item = &'a Value>,
+    raw: impl Iterator<Item = &'a Value>,
 ) -> Redactor {
     let mut found = Vec::new();
     raw.for_each(|entry| of_entry(entry, &mut found));
@@ -28,26 +25,35 @@ pub(super) fn redactor<'a>(
     hidden(Redactor::default(), found)
 }
 
-fn of_entry(entry: &Common, found: &mut Vec<(String, String)>) {
-    for address in [&entry.connect, &entry.postgres, &entry.kafka_ui].into_iter().flatten() {
-        of_url(&address.url, found);
-    }
-    if let Some(kafka) = &entry.kafka {
-        for (name, value) in &kafka.config {
-            if MARKS.iter().any(|mark| name.contains(mark)) {
-                found.push((String::new(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
-                of_properties(value, found);
+/// Whatever kind of environment it is, and however deep it lies.
+fn of_entry(entry: &Value, found: &mut Vec<(String, String)>) {
+    match entry {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if is_credential(name) {
+                    of_credential(name, value, found);
+                }
+                of_entry(value, found);
             }
         }
+        Value::Array(items) => items.iter().for_each(|item| of_entry(item, found)),
+        Value::String(text) if text.contains("://") || text.contains("password=") => of_url(text, found),
+        Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null => {}
     }
-    // A variable that is called like a credential holds one, unless its value is a number or a switch.
-    for (name, value) in &entry.vars {
-        let small = name.to_ascii_lowercase();
-        if let Value::String(value) = value
-            && MARKS.iter().any(|mark| small.contains(mark))
-            && value.parse::<f64>().is_err()
-        {
-            found.push((String::new(), value.clone()));
+}
+
+/// What is called like a credential holds one, unless it is a switch, or a number of tokens.
+fn of_credential(name: &str, value: &Value, found: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(fields) => fields.values().for_each(|value| of_credential(name, value, found)),
+        Value::Array(items) => items.iter().for_each(|item| of_credential(name, item, found)),
+        Value::Bool(_) | Value::Null => {}
+        Value::String(_) | Value::Number(_) => {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            if text.parse::<f64>().is_err() || !name.to_ascii_lowercase().contains("token") {
+                of_properties(value, found);
+                found.push((String::new(), text));
+            }
         }
     }
 }
@@ -74,6 +80,13 @@ pub(super) fn hidden(redactor: Redactor, found: Vec<(String, String)>) -> Redact
 /// The user and the password of a URL, as it is written and as it is meant, and what its query says.
 pub(super) fn of_url(url: &str, found: &mut Vec<(String, String)>) {
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    // A password may hold question marks, although it should not: then it goes on up to the last `@`.
+    if let Some((user, password)) = authority.rsplit_once('@').and_then(|(credentials, _)| credentials.split_once(':'))
+        && password.contains('?')
+        && !user.contains('/')
+    {
+        found.push((user.to_owned(), password.to_owned()));
+    }
     let (authority, query) = authority.split_once('?').unwrap_or((authority, ""));
     let credentials = authority.rsplit_once('@').map(|(credentials, _)| credentials);
     // Of HTTP a single word before the host is a token; of PostgreSQL it is the user.
@@ -92,7 +105,7 @@ pub(super) fn of_url(url: &str, found: &mut Vec<(String, String)>) {
     }
     let pairs = reqwest::Url::parse(&format!("http://host/?{query}")).ok();
     let pairs = pairs.iter().flat_map(|url| url.query_pairs());
-    for (_, value) in pairs.filter(|(name, _)| MARKS.iter().any(|mark| name.to_lowercase().contains(mark))) {
+    for (_, value) in pairs.filter(|(name, _)| is_credential(name)) {
         found.push((String::new(), value.into_owned()));
     }
     // The other form of PostgreSQL's addresses: `host=… password=…`.
@@ -114,7 +127,7 @@ fn decoded(encoded: &str) -> String {
 fn of_properties(value: &Value, found: &mut Vec<(String, String)>) {
     for word in value.as_str().unwrap_or_default().split([' ', ',', ';']) {
         if let Some((name, value)) = word.split_once('=')
-            && MARKS.iter().any(|mark| name.to_lowercase().contains(mark))
+            && is_credential(name)
         {
             found.push((String::new(), value.trim_matches(['"', '\'']).to_owned()));
         }
@@ -127,7 +140,7 @@ mod tests {
 
     #[test]
     fn every_credential_of_an_environment_is_hidden() {
-        let entry: Common = serde_json::from_value(serde_json::json!({
+        let entry = serde_json::json!({
             "kafka": { "bootstrap": "b:9092", "config": {
                 "sasl.username": "anna", "sasl.password": "one-pass", "ssl.key.password": "two-pass",
                 "sasl.jaas.config": "PlainLoginModule required username=\"anna\" password=\"three-pass\";",
@@ -136,12 +149,29 @@ mod tests {
             "connect": { "url": "http://anna:fi%2Fve-pass@connect:8083" },
             "kafka_ui": { "url": "http://seven%2Dpass@ui:8080/?access_token=six-pass" },
             "postgres": { "url": "postgres://postgres:postgres@postgres:5432/app" },
-            "vars": { "api_token": "eight-pass", "max_tokens": "4000", "topic": "orders" }
-        }))
-        .expect("an entry");
+            "vars": {
+                "api_token": "eight-pass", "max_tokens": "4000", "topic": "orders",
+                "nested": { "deep": [{ "passwd": "nine-pass" }], "feed": "https://feed/?apikey=ten-pass" },
+                "db_pw": "eleven-pass", "dsn": "host=db password=twelve-pass"
+            },
+            "local": { "kafka": "4.0", "config": { "ssl.keystore.password": "thirteen-pass", "ssl.key.password": 14_141_414 } },
+            "remote": { "url": "postgres://u:four?teen-pass@db/app" }
+        });
         let redactor = redactor([&entry].into_iter(), [].into_iter());
         let text = "anna one-pass two-pass three-pass FOURFOURFOUR fi/ve-pass fi%2Fve-pass six-pass seven-pass eight-pass 4000 orders";
         assert_eq!(redactor.text(text), "anna *** *** *** *** *** *** *** *** *** 4000 orders");
+        for password in [
+            "nine-pass",
+            "ten-pass",
+            "eleven-pass",
+            "twelve-pass",
+            "thirteen-pass",
+            "14141414",
+            "postgres://u:four?teen-pass@db/app",
+        ] {
+            let shown = redactor.text(password);
+            assert!(!shown.contains("pass") && shown.contains("***"), "{password}: {shown}");
+        }
         let url = "postgres postgres://postgres:postgres@p";
         assert_eq!(redactor.text(url), "postgres postgres://postgres:***@p");
     }

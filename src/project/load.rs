@@ -1,7 +1,7 @@
 //! Finds and reads `kscen.yaml`.
 
 use super::credentials::redactor;
-use super::environments::{Common, EnvironmentEntry, ProjectFile, kind_names};
+use super::environments::{EnvironmentEntry, ProjectFile, kind_names};
 use super::schedules;
 use super::serving::ServeSettings;
 use super::veil::Veil;
@@ -14,7 +14,7 @@ use crate::text::{Origin, Problem, Redactor, did_you_mean, escape};
 use crate::validate::SchemaCheck;
 use crate::verb::Registry;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -111,6 +111,7 @@ impl Project {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let hidden = credentials(&document.value, &value);
         let file: ProjectFile = serde_path_to_error::deserialize(value).map_err(|error| {
             let pointer = format!("/{}", error.path().to_string().replace('.', "/"));
             vec![Problem::new("bad-value", error.inner().to_string()).at(origin.place(&pointer))]
@@ -120,7 +121,6 @@ impl Project {
             return Err(problems);
         }
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-        let hidden = credentials(&document.value, &file.environments);
         Self::choose(file, folder, environment, Some(&origin), hidden)
     }
 
@@ -236,17 +236,19 @@ fn misscheduled(file: &ProjectFile, origin: &Origin) -> Vec<Problem> {
 }
 
 /// Hides the credentials of environments: of the chosen one, which is resolved, and of the others as far as they can be.
-fn credentials(document: &Value, chosen: &BTreeMap<String, EnvironmentEntry>) -> Redactor {
+fn credentials(document: &Value, chosen: &Value) -> Redactor {
     let bindings = Bindings::default();
-    let entries = document.get("environments").and_then(Value::as_object).into_iter().flatten();
-    let resolved: Vec<EnvironmentEntry> = entries
-        .filter_map(|(_, entry)| bindings.resolve_static(entry).ok())
-        .filter_map(|entry| serde_json::from_value(entry).ok())
-        .collect();
-    let common = |entries: &mut dyn Iterator<Item = &EnvironmentEntry>| -> Vec<Common> {
-        entries.map(|entry| entry.common.clone()).collect()
+    let entries = |of: &Value| -> Vec<Value> {
+        of.get("environments")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(|(_, entry)| entry.clone())
+            .collect()
     };
-    redactor(common(&mut resolved.iter()).iter(), common(&mut chosen.values()).iter())
+    let resolved: Vec<Value> =
+        entries(document).iter().filter_map(|entry| bindings.resolve_static(entry).ok()).collect();
+    redactor(resolved.iter(), entries(chosen).iter())
 }
 
 /// Refuses a project file that lies above the working directory and that somebody else can change: who puts one into `/tmp` would decide

@@ -3,8 +3,8 @@
 //! The file may be wrong in any way, so it is not read as YAML here: whatever stands behind the name of a credential, or below it until
 //! the next name, is covered.
 
-use super::credentials::{MARKS, hidden, of_url};
-use crate::text::{Problem, Redactor, covered as covered_by};
+use super::credentials::{hidden, of_url};
+use crate::text::{Problem, Redactor, covered as covered_by, credential_marks};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
@@ -111,8 +111,8 @@ fn covered(text: &str) -> Vec<Range<usize>> {
 /// Where the value begins of the first credential that a line names, or that one of these anchors marks.
 fn behind_name(line: &str, anchors: &[String]) -> Option<usize> {
     let small = line.to_ascii_lowercase();
-    let names = MARKS.iter().flat_map(|mark| small.match_indices(*mark)).filter_map(|(at, mark)| {
-        let rest = &line[at + mark.len()..];
+    let names = credential_marks(&small).filter_map(|mark| {
+        let rest = &line[mark.end..];
         let rest = rest
             .trim_start_matches(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-'))
             .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
@@ -242,6 +242,10 @@ mod tests {
             "connect: { url: \"http://host/?access_token=one-pass\" }",
             "sasl.password: ${env.X:-one-pass}",
             "Sasl.PASSWORD: one-pass",
+            "vars: { db_pw: one-pass }",
+            "apikey: one-pass",
+            "connect: { url: \"http://u:x?one-pass@host:8083/\" }",
+            "connect: { url: \"http://host/?apikey=one-pass\" }",
         ] {
             let shown = shown(text);
             assert!(!shown.contains("one-pass"), "{text}\nis shown as\n{shown}");

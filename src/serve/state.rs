@@ -63,7 +63,9 @@ impl ServeState {
     /// See [`open`](Self::open).
     pub fn of(store: Arc<dyn Store>) -> Result<Self, StoreError> {
         let lease: Arc<dyn Lease> = Arc::from(store.lease()?);
-        store.sweep()?;
+        for (_, left) in store.unfinished()? {
+            store.remove(&left.name)?;
+        }
         Ok(Self { store, _lease: lease })
     }
 

@@ -1,5 +1,6 @@
 //! Text with positions: what was read, where each value stands in it, and what is wrong there.
 
+mod credential;
 mod diagnostic;
 mod location;
 mod origin;
@@ -9,6 +10,7 @@ mod source;
 mod source_text;
 mod view;
 
+pub use credential::{credential_marks, is_credential};
 pub use diagnostic::{
     Place, Problem, covered, did_you_mean, for_terminal, harmless, harmless_json, redacted, render, told, withheld,
 };

@@ -5,7 +5,8 @@ use crate::ground::some_of;
 use crate::record::Section;
 use crate::record::metric::Work;
 use crate::scenario::Guarantee;
-use crate::text::{Origin, Problem, did_you_mean};
+use crate::text::{Origin, Problem, Redactor, did_you_mean};
+use std::borrow::Cow;
 
 /// Given to [`super::Step::check`].
 pub struct CheckContext<'a> {
@@ -21,6 +22,8 @@ pub struct CheckContext<'a> {
     pub background: bool,
     /// The scenario's guarantee.
     pub guarantee: Option<Guarantee>,
+    /// Hides what is secret.
+    pub redactor: &'a Redactor,
     /// Where the body stands.
     pub origin: &'a Origin,
     /// Where problems go.
@@ -31,6 +34,14 @@ impl<'a> CheckContext<'a> {
     /// Reports a problem at a JSON pointer within the body.
     pub fn report(&mut self, pointer: &str, problem: Problem) {
         self.problems.push(problem.at(self.origin.place(pointer)));
+    }
+
+    /// Reports a name that holds a secret and becomes one of a file or folder, where everybody sees it.
+    pub fn refuse_secret(&mut self, pointer: &str, name: &str) {
+        if let Cow::Owned(_) = self.redactor.text(name) {
+            let problem = Problem::new("secret-in-id", "this name contains the value of a secret");
+            self.report(pointer, problem.help("choose another one: it becomes the name of a folder"));
+        }
     }
 
     /// The step that `id` refers to from here; reports where there is none or where its verb does

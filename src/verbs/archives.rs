@@ -14,8 +14,9 @@ use std::time::Duration;
 /// What a step with an archive may take before its time limit: the archive, or the topic, decides how long it is.
 pub(super) const ALLOWED: Duration = Duration::from_secs(3600);
 
-/// Reports a name that no archive can have: it is a folder's.
+/// Reports a name that no archive can have, or that holds a secret: it is a folder's.
 pub(super) fn check_name(pointer: &str, name: &str, cx: &mut CheckContext<'_>) {
+    cx.refuse_secret(pointer, name);
     let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
     if name.is_empty() || name.starts_with('.') || name.len() > 100 || !name.chars().all(plain) {
         cx.report(

@@ -161,6 +161,9 @@ impl Step for Backup {
 
     fn check(&self, cx: &mut CheckContext<'_>) {
         check_name("/to", &self.to, cx);
+        for (index, topic) in self.topics.iter().enumerate() {
+            cx.refuse_secret(&format!("/topics/{index}"), topic);
+        }
         if self.topics.is_empty() {
             cx.report(
                 "/topics",

@@ -1,6 +1,7 @@
 //! A step's own client properties.
 
-use crate::kafka::{ClientRole, ClientSettings, KafkaFailure, is_never_of_a_step};
+use crate::ground::input::InputError;
+use crate::kafka::{ClientRole, ClientSettings, KafkaFailure, file_of, is_never_of_a_step};
 use crate::text::Problem;
 use crate::verb::CheckContext;
 use serde_json::Value;
@@ -47,6 +48,14 @@ pub(super) fn check(config: &BTreeMap<String, Value>, role: ClientRole, cx: &mut
         }
         // Refused with what the environment grants; it must not reach the client before that.
         if is_never_of_a_step(&name) {
+            continue;
+        }
+        // The client opens it as soon as it is told the name.
+        if let Some(Err(error)) = file_of(&name, &value).map(|file| cx.origin.document.fence.admits(file))
+            && let InputError::Outside(_) = error
+        {
+            let problem = Problem::new("client-property", format!("`{name}`: {value}: {error}"));
+            cx.report(&pointer, problem.help("put the file into the project, or allow it with --allow-outside"));
             continue;
         }
         if let Some((_, _, word)) = BY_WORD.iter().find(|(of, property, _)| *of == role && *property == name.trim()) {

@@ -166,9 +166,11 @@ impl Step for Drain {
     fn check(&self, cx: &mut CheckContext<'_>) {
         if let Some(topic) = &self.topic {
             check_topic_name("/topic", topic, cx);
+            cx.refuse_secret("/topic", topic);
         }
         let Some(into) = &self.into else { return };
         check_topic_name("/into", into, cx);
+        cx.refuse_secret("/into", into);
         match &self.topic {
             None => {
                 let problem = Problem::new("missing-key", "what is moved is the rest of a topic");

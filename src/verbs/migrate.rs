@@ -221,6 +221,9 @@ impl Step for Migrate {
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {
+        for (index, topic) in self.topics.iter().enumerate() {
+            cx.refuse_secret(&format!("/topics/{index}"), topic);
+        }
         if self.topics.is_empty() {
             cx.report(
                 "/topics",
@@ -229,6 +232,7 @@ impl Step for Migrate {
         }
         if let Some(renamed) = &self.renamed {
             check_topic_name("/as", renamed, cx);
+            cx.refuse_secret("/as", renamed);
             if self.topics.len() != 1 || self.topics.iter().any(|name| name.contains('*')) {
                 let problem = Problem::new("bad-value", "only a single topic can get another name");
                 cx.report("/as", problem.help("write a step for each topic"));

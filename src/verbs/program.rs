@@ -20,7 +20,8 @@ use under_test::UnderTest;
 /// `pause`, `stop`, `kill`, `start` and `restart` act on it by `step`, and `wait: { step: …, line: … }` waits for a line of its output.
 /// That it ends by itself is a failure. Like a `run` step it finds the environment's addresses in KSCEN_KAFKA_BOOTSTRAP,
 /// KSCEN_CONNECT_URL and KSCEN_POSTGRES_URL. Whether it loses or repeats anything is told by `expect: delivery` between a step that
-/// writes its input and one that reads its output, with `match`. When kscen ends, whatever ends it, the program ends, too.
+/// writes its input and one that reads its output, with `match`. When kscen ends, the program ends, too, with what it has started; after a
+/// `kill -9` of kscen the process itself at once, and what it has started with the next `kscen run` or `kscen undo`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Program {

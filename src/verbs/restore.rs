@@ -125,7 +125,10 @@ impl Step for Restore {
     fn check(&self, cx: &mut CheckContext<'_>) {
         check_name("/from", &self.from, cx);
         check_identity("/identity", self.identity.as_deref(), cx);
-        check_topic_name(if self.to.is_some() { "/as" } else { "/topic" }, self.target(), cx);
+        let target = if self.to.is_some() { "/as" } else { "/topic" };
+        check_topic_name(target, self.target(), cx);
+        // What is known of the restore lies in a folder of this name.
+        cx.refuse_secret(target, self.target());
         if self.until_offset.is_some() && self.generation.is_some() {
             let problem = Problem::new("restore-until", "`until_offset` and `generation` name two different moments");
             cx.report("", problem.help("give only one of them"));

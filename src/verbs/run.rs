@@ -1,15 +1,17 @@
 //! The verb `run`.
 
-pub(super) mod family;
+mod family;
 mod output;
 
 use super::archives;
 use crate::environment::Grant;
 use crate::ground;
+use crate::ground::marks::MARK;
+use crate::ground::scratch::Scratch;
 use crate::record::EventKind;
 use crate::text::{Problem, short};
 use crate::verb::{CheckContext, Facts, Step, StepContext, StepError, StepOutcome, Stop};
-use family::{Family, MARK};
+use family::Family;
 use output::CommandOutput;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Deserialize;
@@ -20,7 +22,8 @@ use std::process::Stdio;
 
 /// Runs a command. It finds the environment's addresses in KSCEN_KAFKA_BOOTSTRAP, KSCEN_CONNECT_URL and KSCEN_POSTGRES_URL,
 /// and on a local stack the broker's log directory in KSCEN_LOG_DIR (KSCEN_LOG_DIR_1 … where there are several brokers). The run's archives
-/// lie in KSCEN_ARCHIVE_DIR.
+/// lie in KSCEN_ARCHIVE_DIR. After a `kill -9` of kscen the next `kscen run` or `kscen undo` ends a command that still runs, with what it has
+/// started.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(transform = admit_list)]
@@ -151,6 +154,9 @@ impl Run {
         let (program, arguments) =
             self.command.split_first().ok_or_else(|| StepError::broken("no-command", "there is no program to run"))?;
         let mark = format!("{}-{}-{:08x}", cx.run.id(), cx.id, rand::random::<u32>());
+        let kept = Scratch::marked(&mark).map_err(|error| {
+            StepError::broken("run", format!("no scratch folder can be made: {error}")).because(error)
+        })?;
         let mut command = ground::program(program);
         ground::adopt_orphans(&mut command);
         let mut command = tokio::process::Command::from(command);
@@ -168,7 +174,7 @@ impl Run {
         let child = command.spawn().map_err(|error| {
             StepError::broken("run", format!("`{program}` cannot be started: {error}")).because(error).at("/command/0")
         })?;
-        let family = Family::new(child.id(), mark);
+        let family = Family::new(child.id(), mark, Some(kept));
         Ok((child, family))
     }
 }

@@ -156,6 +156,8 @@ fn only_files_are_read_where_files_are_named() {
         ("include", step("include: pipe.yaml"), "is a pipe"),
         ("include of zero", step("include: /dev/zero"), "outside the project"),
         ("sql", step("sql: { file: pipe.sql }"), "it is a pipe"),
+        ("certificate", step("produce: { topic: t, count: 1, config: { ssl.ca.location: pipe } }"), "it is a pipe"),
+        ("key", step("produce: { topic: t, count: 1, config: { ssl.key.location: /etc/passwd } }"), "outside the project"),
         ("sql of zero", step("sql: { file: /dev/zero }"), "outside the project"),
         ("sql through a link", step("sql: { file: zero.sql }"), "outside the project"),
         ("sql outside", step("sql: { file: ../../../etc/passwd }"), "outside the project"),
@@ -191,8 +193,10 @@ fn only_files_are_read_where_files_are_named() {
         assert!(said.contains(expected), "{name}: {said}");
     }
     // Who may leave the project still opens files only.
-    put(at, "hostile.yaml", &step("sql: { file: zero.sql }"));
-    assert!(refused(at, "allowed", &["check", "--allow-outside", "hostile.yaml"]).contains("it is a device"));
+    for open in ["sql: { file: zero.sql }", "produce: { topic: t, count: 1, config: { ssl.ca.location: /dev/zero } }"] {
+        put(at, "hostile.yaml", &step(open));
+        assert!(refused(at, "allowed", &["check", "--allow-outside", "hostile.yaml"]).contains("it is a device"));
+    }
 }
 
 #[test]

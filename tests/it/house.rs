@@ -261,6 +261,24 @@ fn no_type_is_exported_by_two_rooms() {
     assert!(twice.is_empty(), "give each a name that says what it is: {twice:?}");
 }
 
+/// What is made any other way is open to others where the umask lets it be, and is left behind by a kscen that is killed.
+#[test]
+fn scratch_folders_are_made_in_one_place() {
+    let others: Vec<_> = files("src", "rs")
+        .into_iter()
+        .map(|file| (below_src(&file), file))
+        .filter(|(path, file)| {
+            let text = productive(file);
+            let open =
+                ["local/", "verbs/"].iter().any(|room| path.contains(room)) && text.contains(" fs::create_dir_all(");
+            !is_test(path) && !path.starts_with("testing/") && (text.contains("tempfile::") || open)
+        })
+        .map(|(path, _)| path)
+        .collect();
+    // The last one makes the system's cache, which the user of PostgreSQL has to enter.
+    assert_eq!(others, ["environment/local/postgres.rs", "ground/private.rs", "ground/scratch.rs"]);
+}
+
 /// A program that is started any other way would be handed kscen's own variables, and the secrets among them.
 #[test]
 fn programs_are_started_in_one_place() {

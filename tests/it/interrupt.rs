@@ -209,6 +209,30 @@ fn commands_end_with_their_steps() {
     project.await_no_processes();
 }
 
+/// A shell dies with its kscen at most, and what it has started would live on: the next command ends it.
+#[test]
+fn what_steps_of_a_killed_run_have_started_ends_with_the_next_command() {
+    let project = mock();
+    let step =
+        |verb: &str| format!("  - background: true\n    {verb}: {{ command: [sh, -c, \"sleep 3600; true\"] }}\n");
+    let steps = [step("run"), step("program")].concat();
+    project.write("run.yaml", &format!("name: Killed\nchecks: none\nsteps:\n{steps}  - wait: 1h\n"));
+    project.write("next.yaml", "name: Next\nchecks: none\nsteps:\n  - wait: 1ms\n");
+    let sleepers = || project.processes().iter().filter(|line| line.contains(": sleep 3600")).count();
+    for (next, said) in [(&["undo"][..], "that steps of a killed run had started"), (&["run", "next.yaml"], "")] {
+        let mut terminal = project.on_terminal(&["run", "run.yaml"]);
+        while sleepers() < 2 {
+            std::thread::yield_now();
+        }
+        terminal.signal(Signal::SIGKILL);
+        assert_eq!(terminal.end().0.signal(), Some(9));
+        assert_eq!(sleepers(), 2, "nobody has ended them yet");
+        project.run(next).exits(0).says(said);
+        project.await_no_processes();
+        assert_eq!(project.scratch(), Vec::<std::path::PathBuf>::new(), "{next:?}");
+    }
+}
+
 /// What was asked for and cannot be written is never a PASS.
 #[test]
 fn a_run_whose_result_cannot_be_written_does_not_pass() {
@@ -222,6 +246,8 @@ fn a_run_whose_result_cannot_be_written_does_not_pass() {
         ("\"$0\" run --junit occupied/junit.xml run.yaml", 2),
         // A file system that takes no more: no file may grow beyond nothing.
         ("ulimit -f 0; trap '' XFSZ; \"$0\" run run.yaml", 3),
+        // The kernel's signal for that does not end kscen.
+        ("ulimit -f 0; \"$0\" run run.yaml", 3),
         // Whoever read it is gone.
         ("mkfifo gone; (: < gone) & exec \"$0\" run --format json run.yaml > gone", 3),
         // Nobody can be told; the result is there.

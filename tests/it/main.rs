@@ -62,3 +62,4 @@ mod under_test;
 mod undo;
 mod verbs;
 mod wire;
+mod written;

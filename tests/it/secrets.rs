@@ -209,3 +209,81 @@ fn no_byte_that_is_written_holds_a_secret() {
         assert_eq!(mode, 0o600, "{}", file.display());
     }
 }
+
+/// Secrets that are changed before they are shown, or are written in another way than they are meant; with what lies in scratch folders.
+const AWKWARD: &str = r#"
+name: Awkward
+secrets: [SPREAD, ENDED, DOLLAR, QUOTED, FOLDED, NUMBER]
+vars:
+  QUOTED: 'it''s-hunter'
+  FOLDED: "folded
+    hunter"
+  NUMBER: 0x1A2B3C4D
+steps:
+  - background: true
+    program: { command: [sh, -c, 'echo "$0"; sleep 3600', "${secrets.SPREAD}"] }
+  - run: { command: [sh, -c, 'stat -c %a "$TMPDIR"/kscen-* | sort -u'], contains: "700" }
+    id: folders
+  - run: { command: [sh, -c, 'stat -c %a "$TMPDIR"/kscen-*/output'], contains: "600" }
+  - run: [echo, "${secrets.SPREAD}", "${secrets.DOLLAR}", "${QUOTED}", "${FOLDED}"]
+  - sql: "select   '${secrets.SPREAD}'"
+    timeout: 1s
+    on_failure: continue
+  - run: { command: [sh, -c, 'printf %s "$(printf %s "$A")" | base64'], env: { A: "${secrets.ENDED}" } }
+"#;
+
+/// Lines with secrets are shown beside problems.
+const SHOWN: &str = r#"
+name: Shown
+secrets: [QUOTED, FOLDED, NUMBER]
+vars:
+  QUOTED: 'it''s-hunter${nothing}'
+  FOLDED: "folded
+    hunter ${nothing}"
+  NUMBER: 0x1A2B3C4D
+steps:
+  - wait: "${NUMBER}"
+"#;
+
+#[test]
+fn no_form_of_a_secret_is_shown() {
+    let project = Project::new();
+    let environment = "{ mock: { topics: [t] }, postgres: { url: 'postgres://app:x@127.0.0.1:1/app' } }";
+    project.write("kscen.yaml", &format!("default: quiet\nenvironments:\n  quiet: {environment}\n"));
+    project.write("awkward.yaml", AWKWARD);
+    project.write("shown.yaml", SHOWN);
+    let inputs = ["awkward.yaml", "shown.yaml"].map(|name| project.path(name));
+    let traces = ["hunter", "it''s", "folded", "1A2B3C4D", "439041101", "dol${lar", "Y29udGVudC1o"];
+    let holds_none = |what: &str, bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        let found: Vec<_> = traces.iter().filter(|trace| text.contains(**trace)).collect();
+        assert!(found.is_empty(), "{what} holds {found:?}:\n{text}");
+    };
+    for (args, code) in [
+        (&["run", "awkward.yaml", "--format", "json"][..], None),
+        (&["plan", "awkward.yaml"], Some(0)),
+        (&["check", "shown.yaml"], Some(2)),
+        (&["plan", "shown.yaml"], Some(2)),
+    ] {
+        // Scratch folders and what lies in them are their owner's alone.
+        let kscen = project.command(args);
+        let mut command = Command::new("sh");
+        command.args(["-c", "umask 000; exec \"$@\"", "sh"]).arg(kscen.get_program()).args(args);
+        command.current_dir(kscen.get_current_dir().expect("a folder"));
+        command.envs(kscen.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        command.env("KSCEN_SECRET_SPREAD", "first-hunter\nsecond-hunter").env("KSCEN_SECRET_ENDED", "content-hunter\n");
+        let output = command.env("KSCEN_SECRET_DOLLAR", "dol${lar-hunter").output().expect("kscen runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(code.is_none() || output.status.code() == code, "{args:?}: {said}");
+        holds_none(&format!("standard output of {args:?}"), &output.stdout);
+        holds_none(&format!("standard error of {args:?}"), &output.stderr);
+    }
+    let mut found = Vec::new();
+    files(&project.path(""), &mut found);
+    for file in found.into_iter().filter(|file| !inputs.contains(file)) {
+        holds_none(&file.display().to_string(), &fs::read(&file).expect("reads"));
+    }
+    let record = project.record();
+    let folders = record["steps"].as_array().into_iter().flatten().find(|step| step["id"] == "folders");
+    assert_eq!(folders.map(|step| &step["details"]["stdout"]), Some(&serde_json::json!("700\n")));
+}

@@ -128,16 +128,18 @@ impl Store for FolderStore {
         remove().map_err(|error| StoreError::new("remove", self.path(name), error))
     }
 
-    fn sweep(&self) -> Result<(), StoreError> {
-        let sweep = || -> io::Result<()> {
-            for (file, _) in self.disk.files(&self.root)? {
-                if file.to_str().is_some_and(|name| name.ends_with(PART)) {
-                    self.disk.remove(&file)?;
-                }
-            }
-            Ok(())
-        };
-        sweep().map_err(|error| StoreError::new("clean up", self.place(), error))
+    fn unfinished(&self) -> Result<Vec<(String, StoreEntry)>, StoreError> {
+        let files = self.disk.files(&self.root).map_err(|error| StoreError::new("list", self.place(), error))?;
+        let mut found: Vec<_> = files
+            .into_iter()
+            .filter(|(file, _)| !self.disk.is_link(file))
+            .filter_map(|(file, bytes)| {
+                let name = file.strip_prefix(&self.root).ok()?.to_str()?.to_owned();
+                Some((name.strip_suffix(PART)?.to_owned(), StoreEntry { name, bytes }))
+            })
+            .collect();
+        found.sort();
+        Ok(found)
     }
 
     fn lease(&self) -> Result<Box<dyn Lease>, StoreError> {

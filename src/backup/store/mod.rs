@@ -62,11 +62,12 @@ pub trait Store: Send + Sync {
     /// Where it cannot be removed.
     fn remove(&self, name: &str) -> Result<(), StoreError>;
 
-    /// Removes what [`Store::create`] left half-written. Only for the one who holds the lease.
+    /// What [`Store::create`] left half-written, by the names that the whole files would have had, each with the name that it has now. Others may
+    /// have files of such names, too: who holds the lease removes what is its own.
     ///
     /// # Errors
-    /// Where it cannot be removed.
-    fn sweep(&self) -> Result<(), StoreError>;
+    /// Where it cannot be read.
+    fn unfinished(&self) -> Result<Vec<(String, StoreEntry)>, StoreError>;
 
     /// Takes the right to write, until it is dropped or this process ends.
     ///

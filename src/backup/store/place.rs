@@ -1,6 +1,6 @@
 //! The store at a place that somebody named: a folder, or `s3://BUCKET/PREFIX`.
 
-use super::bucket::{BucketStore, OpenSsl};
+use super::bucket::{BucketStore, OpenSsl, in_words};
 use super::{FolderStore, Store};
 use object_store::aws::AmazonS3Builder;
 use object_store::{ObjectStore, RetryConfig};
@@ -50,6 +50,13 @@ pub fn folders_at(place: &str) -> Result<Vec<String>, String> {
 fn bucket_at(place: &str) -> Result<BucketStore, String> {
     let (scheme, rest) = place.split_once("://").unwrap_or(("", place));
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    // Not repeated: it may be anything that was meant to stay secret.
+    if bucket.contains(['@', ':']) {
+        return Err(format!(
+            "the address of a bucket holds no user and no password: write `{scheme}://BUCKET/PREFIX`; who asks is told by the \
+             environment, for S3 by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        ));
+    }
     let prefix = prefix.trim_matches('/');
     if bucket.is_empty() {
         return Err(format!("`{place}` names no bucket: write `{scheme}://BUCKET/PREFIX`"));
@@ -85,7 +92,7 @@ fn s3(bucket: &str) -> Result<Arc<dyn ObjectStore>, String> {
         .with_retry(retries())
         .with_disable_bulk_delete(true)
         .build();
-    Ok(Arc::new(built.map_err(|error| format!("S3 bucket `{bucket}`: {error}"))?))
+    Ok(Arc::new(built.map_err(|error| format!("S3 bucket `{bucket}`: {}", in_words(&error)))?))
 }
 
 /// Whether an endpoint is this machine's own.
@@ -102,7 +109,7 @@ fn google(bucket: &str) -> Result<Arc<dyn ObjectStore>, String> {
         .with_crypto_provider(Arc::new(OpenSsl))
         .with_retry(retries())
         .build();
-    Ok(Arc::new(built.map_err(|error| format!("Google bucket `{bucket}`: {error}"))?))
+    Ok(Arc::new(built.map_err(|error| format!("Google bucket `{bucket}`: {}", in_words(&error)))?))
 }
 
 #[cfg(not(feature = "gcs"))]
@@ -117,7 +124,7 @@ fn azure(container: &str) -> Result<Arc<dyn ObjectStore>, String> {
         .with_crypto_provider(Arc::new(OpenSsl))
         .with_retry(retries())
         .build();
-    Ok(Arc::new(built.map_err(|error| format!("Azure container `{container}`: {error}"))?))
+    Ok(Arc::new(built.map_err(|error| format!("Azure container `{container}`: {}", in_words(&error)))?))
 }
 
 #[cfg(not(feature = "azure"))]
@@ -135,6 +142,10 @@ mod tests {
         let refused = |place: &str| store_at(place).err().expect("refused");
         assert!(refused("ftp://host/x").contains("there is no store for `ftp://`"));
         assert!(refused("s3:///x").contains("names no bucket"));
+        for place in ["s3://akid:hun/ter@bucket/x", "s3://hunter@bucket", "gs://a:hunter@b/x", "ftp://hunter@host/x"] {
+            let why = refused(place);
+            assert!(why.contains("no user and no password") && !why.contains("hun") && !why.contains("ter@"), "{why}");
+        }
         if cfg!(not(feature = "gcs")) {
             assert!(refused("gs://b/x").contains("--features gcs"));
         }

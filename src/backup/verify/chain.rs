@@ -4,6 +4,7 @@ use super::{ArchiveProblem, problem};
 use crate::backup::archive::{Archive, manifest_name};
 use crate::backup::archive_error::ArchiveError;
 use crate::backup::manifest::{BackupState, KeptPartition, Manifest};
+use crate::backup::names::SUMS;
 use crate::backup::writer::sums;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,7 +63,7 @@ pub(super) fn check(
         if file.starts_with("manifests/") && !manifests.contains(file) {
             let reason = match *file > name {
                 true => sums::PUT_BACK.to_owned(),
-                false => format!("it is not there, and {} lists it", sums::SUMS),
+                false => format!("it is not there, and {} lists it", SUMS),
             };
             problems.push(ArchiveProblem { file: store.path(file), at: None, reason });
         } else if there.contains_key(file) {
@@ -72,7 +73,7 @@ pub(super) fn check(
     }
     if manifest.state != BackupState::Running && sums.is_empty() {
         let reason = "it is not there, and the backup has ended".to_owned();
-        problems.push(ArchiveProblem { file: store.path(sums::SUMS), at: None, reason });
+        problems.push(ArchiveProblem { file: store.path(SUMS), at: None, reason });
     }
     Ok(())
 }

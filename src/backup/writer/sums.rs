@@ -1,16 +1,14 @@
 //! `SHA256SUMS`, which `sha256sum -c` reads, and what an interrupted backup left behind.
 
-use crate::backup::archive::{Archive, LABEL, manifest_name};
+use crate::backup::archive::{Archive, manifest_name};
 use crate::backup::archive_error::ArchiveError;
 use crate::backup::digest::Digest;
 use crate::backup::manifest::Manifest;
-use crate::backup::names::writer_of;
-use crate::backup::store::{self, Lease, StoreError};
+use crate::backup::names::{LABEL, SUMS, is_of_format, is_segment, writer_of};
+use crate::backup::store::{self, Lease, Store, StoreEntry, StoreError};
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 
-/// The file of sums.
-pub(crate) const SUMS: &str = "SHA256SUMS";
 /// What is said of a newer manifest that only the sums know.
 pub(crate) const PUT_BACK: &str =
     "it is not there, and SHA256SUMS lists it: the archive was put back to an older state";
@@ -77,9 +75,20 @@ pub(in crate::backup) fn hold(archive: &Archive, newest: u32) -> Result<(), Arch
     Ok(())
 }
 
-/// Removes files of an interrupted backup: those that are half-written, and segments that no manifest lists. A segment that the
-/// sums know, and the newest manifest does not, is no such file: a manifest is gone, and nothing is removed. Nor is what a later
-/// writer than the holder of this lease has written: it may be about to list it.
+/// What an interrupted backup has left: files that are half-written, and segments that no manifest lists. Files that have no name of the
+/// format are somebody's, wherever they lie.
+pub(in crate::backup) fn left_over(
+    store: &dyn Store,
+    listed: impl Fn(&str) -> bool,
+) -> Result<Vec<StoreEntry>, StoreError> {
+    let segments = store.list("topics/")?.into_iter().filter(|entry| is_segment(&entry.name) && !listed(&entry.name));
+    let parts = store.unfinished()?.into_iter().filter(|(whole, _)| is_of_format(whole)).map(|(_, part)| part);
+    Ok(segments.chain(parts).collect())
+}
+
+/// Removes [what an interrupted backup has left](left_over). A segment that the sums know, and the newest manifest does not, is no such
+/// file: a manifest is gone, and nothing is removed. Nor is what a later writer than the holder of this lease has written: it may be about
+/// to list it. Answers how many files were removed.
 pub(in crate::backup) fn clean_up(
     archive: &Archive,
     newest: Option<&Manifest>,
@@ -89,7 +98,7 @@ pub(in crate::backup) fn clean_up(
     let listed = newest.map(super::listed).unwrap_or_default();
     let known: HashSet<String> = names(archive)?.into_iter().map(|(_, name)| name).collect();
     let mut stray = Vec::new();
-    for entry in store.list("topics/")?.into_iter().filter(|entry| !listed.contains(entry.name.as_str())) {
+    for entry in left_over(&**store, |name| listed.contains(name))? {
         if known.contains(&entry.name) {
             let reason = "it was part of the archive, and the newest manifest does not list it: a manifest is gone";
             return Err(ArchiveError::damaged(&store.path(&entry.name), reason));
@@ -102,6 +111,5 @@ pub(in crate::backup) fn clean_up(
     for name in &stray {
         store.remove(name)?;
     }
-    store.sweep()?;
     Ok(stray.len())
 }

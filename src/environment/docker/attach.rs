@@ -12,7 +12,7 @@ use super::watch::Watch;
 use crate::environment::{
     Capability, Controllers, Endpoints, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult, Needs,
 };
-use crate::text::did_you_mean;
+use crate::text::{did_you_mean, is_credential};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -222,7 +222,6 @@ fn client_address(container: &Container) -> Option<String> {
 
 /// Flags of a Java virtual machine without the values of those that carry a credential.
 fn without_secrets(flags: &str) -> String {
-    const MARKS: [&str; 6] = ["password", "passphrase", "secret", "token", "credential", "jaas"];
     let mut shown: Vec<String> = Vec::new();
     // The quote that a hidden value goes on to.
     let mut until = None;
@@ -232,7 +231,7 @@ fn without_secrets(flags: &str) -> String {
             continue;
         }
         match word.split_once('=') {
-            Some((name, value)) if MARKS.iter().any(|mark| name.to_lowercase().contains(mark)) => {
+            Some((name, value)) if is_credential(name) => {
                 shown.push(format!("{name}=***"));
                 let quote = value.chars().next().filter(|first| matches!(first, '"' | '\''));
                 until = quote.filter(|quote| value.len() == 1 || !value.ends_with(*quote));

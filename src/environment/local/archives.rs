@@ -3,7 +3,8 @@
 use super::spawner::limit_folder;
 use super::stack::cannot_write;
 use crate::environment::{EnvironmentError, EnvironmentResult};
-use std::fs;
+use crate::ground::private;
+
 use std::path::{Path, PathBuf};
 
 /// Where it is in the folder of a stack.
@@ -17,7 +18,7 @@ pub(super) fn folder(run_dir: &Path) -> PathBuf {
 /// [`EnvironmentError::Unsupported`] without the right to mount.
 pub(super) async fn limited(run_dir: &Path, bytes: u64) -> EnvironmentResult<PathBuf> {
     let folder = folder(run_dir);
-    fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
+    private::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
     limit_folder(folder, bytes).await.map_err(|error| EnvironmentError::Unsupported {
         message: format!(
             "a size limit for the folder of archives needs a file system of its own, and mounting one failed: {error}; run as \

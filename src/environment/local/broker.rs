@@ -10,6 +10,7 @@ use super::service::{LocalService, ServiceDescription};
 use super::spawner::limit_folder;
 use super::stack::{START, StackMember, cannot_write};
 use crate::environment::{EnvironmentError, EnvironmentResult, ServiceInfo};
+use crate::ground::private;
 use futures_util::FutureExt;
 use futures_util::future::ready;
 use nix::sys::signal::Signal;
@@ -36,7 +37,7 @@ pub(super) fn member(
     limited: Option<PathBuf>,
 ) -> EnvironmentResult<StackMember> {
     let dir = run_dir.join(&node.name);
-    fs::create_dir_all(&dir).map_err(|error| cannot_write(&dir, error))?;
+    private::create_dir_all(&dir).map_err(|error| cannot_write(&dir, error))?;
     let (data, settings) = (data_folder(run_dir, node), dir.join("server.properties"));
     let properties = cluster.properties(node, &data);
     fs::write(&settings, properties.render()).map_err(|error| cannot_write(&settings, error))?;
@@ -76,7 +77,7 @@ pub(super) fn data_folder(run_dir: &Path, node: &KafkaNode) -> PathBuf {
 /// [`EnvironmentError::Unsupported`] without the right to mount.
 pub(super) async fn limit_data(run_dir: &Path, node: &KafkaNode, bytes: u64) -> EnvironmentResult<PathBuf> {
     let folder = data_folder(run_dir, node);
-    fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
+    private::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
     limit_folder(folder, bytes).await.map_err(|error| EnvironmentError::Unsupported {
         message: format!(
             "a size limit for the log directory of {} needs a file system of its own, and mounting one failed: {error}; \

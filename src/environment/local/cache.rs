@@ -36,7 +36,8 @@ pub(super) fn cache_dir() -> EnvironmentResult<PathBuf> {
     }
 }
 
-/// A folder or file of the cache that either exists complete or not at all.
+/// A folder or file of the cache that either exists complete or not at all, and is its owner's alone, whatever the umask and whoever
+/// makes it.
 ///
 /// `make` is called with a scratch path beside `path` that does not exist yet, under a lock that keeps other kscen
 /// processes out; what it leaves there is renamed to `path`.
@@ -52,7 +53,7 @@ where
     }
     let failed = |error: io::Error| EnvironmentError::caused(format!("cannot write {}", path.display()), error);
     let parent = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(failed)?;
+    private::create_dir_all(parent).map_err(failed)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let lock = parent.join(format!(".{name}.lock"));
     let _lock = tokio::task::spawn_blocking(move || exclusive(&lock))
@@ -65,6 +66,7 @@ where
     let scratch = parent.join(format!(".{name}.new"));
     discard(&scratch); // left by a process that was killed; the lock says it is gone
     let made = make(&scratch).await;
+    let made = made.and_then(|()| private::close(&scratch).map_err(failed));
     let made = made.and_then(|()| fs::rename(&scratch, path).map_err(failed));
     if made.is_err() {
         discard(&scratch);
@@ -77,13 +79,15 @@ fn discard(path: &Path) {
 }
 
 fn exclusive(path: &Path) -> io::Result<Flock<File>> {
-    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    let file = private::options().create(true).truncate(false).write(true).open(path)?;
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
 
     #[tokio::test]
     async fn a_thing_is_made_once_and_never_half() {
@@ -103,5 +107,16 @@ mod tests {
         .expect("made");
         once(&path, async |_: &Path| panic!("made twice")).await.expect("there already");
         assert_eq!(fs::read_to_string(&path).expect("there"), "whole");
+        // Whatever the umask was, and whatever a tool that made it has set.
+        let folder = dir.path().join("sub/folder");
+        let made = once(&folder, async |scratch: &Path| {
+            fs::create_dir(scratch)
+                .and_then(|()| fs::set_permissions(scratch, Permissions::from_mode(0o777)))
+                .expect("ours");
+            Ok(())
+        });
+        made.await.expect("made");
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!((mode(&dir.path().join("sub")), mode(&folder), mode(&path)), (0o700, 0o700, 0o600));
     }
 }

@@ -12,6 +12,7 @@ use super::readiness::{Question, wait_ready};
 use super::service::{LocalService, ServiceDescription};
 use super::stack::{START, StackMember, cannot_write};
 use crate::environment::{EnvironmentError, EnvironmentResult, ServiceId, ServiceInfo};
+use crate::ground::private;
 use nix::sys::signal::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -62,7 +63,7 @@ impl Connect {
         run_dir: &Path,
     ) -> EnvironmentResult<StackMember> {
         let dir = run_dir.join("connect");
-        fs::create_dir_all(&dir).map_err(|error| cannot_write(&dir, error))?;
+        private::create_dir_all(&dir).map_err(|error| cannot_write(&dir, error))?;
         let file = dir.join("worker.properties");
         let mut properties = self.settings.clone();
         properties

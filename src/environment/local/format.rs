@@ -5,6 +5,8 @@ use super::cluster::random_id;
 use super::jvm::Runtime;
 use super::process::ProcessLife;
 use crate::environment::{EnvironmentError, EnvironmentResult};
+use crate::ground::private;
+use crate::ground::scratch::Scratch;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,7 +30,7 @@ impl StorageFormat {
     /// # Errors
     /// The file system refuses; a full disk for instance.
     pub(super) fn apply(&self) -> io::Result<()> {
-        fs::create_dir_all(&self.data)?;
+        private::create_dir_all(&self.data)?;
         for entry in fs::read_dir(&self.data)? {
             let path = entry?.path();
             if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
@@ -57,7 +59,7 @@ pub(super) async fn bootstrap_checkpoint(
     once(&path, async |result: &Path| {
         progress(format!("asking Kafka {} for its storage format (the first time only)", runtime.jars.version));
         let failed = |error: io::Error| EnvironmentError::caused("could not format storage", error);
-        let scratch = tempfile::tempdir().map_err(failed)?;
+        let scratch = Scratch::new().map_err(failed)?;
         let (settings, data) = (scratch.path().join("server.properties"), scratch.path().join("data"));
         let text = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:1\n\

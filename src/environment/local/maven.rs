@@ -5,6 +5,7 @@ use super::process::ProcessLife;
 use super::remedy::{Package, install, on_path};
 use super::spawner::Launch;
 use crate::environment::{EnvironmentError, EnvironmentResult};
+use crate::ground::scratch::Scratch;
 use crate::text::CUT;
 use std::fs;
 use std::path::Path;
@@ -42,7 +43,7 @@ pub(super) async fn fetch(
         remedy: install(Package::Maven),
     })?;
     let failed = |error: std::io::Error| EnvironmentError::caused(format!("could not fetch {what}"), error);
-    let scratch = tempfile::tempdir().map_err(failed)?;
+    let scratch = Scratch::new().map_err(failed)?;
     let pom_file = scratch.path().join("pom.xml");
     fs::write(&pom_file, pom).map_err(failed)?;
     let mut args = vec![

@@ -11,6 +11,7 @@ use super::spawner::Launch;
 use super::stack::{StackMember, cannot_write};
 use crate::environment::{EnvironmentError, EnvironmentResult, ServiceId, ServiceInfo};
 use crate::ground::private;
+use crate::ground::scratch::Scratch;
 use futures_util::FutureExt;
 use nix::sys::signal::Signal;
 use nix::unistd::{Uid, User};
@@ -52,7 +53,7 @@ pub(super) struct Postgres {
     /// PostgreSQL refuses to run as root.
     user: Option<(u32, u32)>,
     /// Where `dir` is not below the run's folder: removed at the end.
-    _elsewhere: Option<tempfile::TempDir>,
+    _elsewhere: Option<Scratch>,
 }
 
 impl Postgres {
@@ -66,14 +67,13 @@ impl Postgres {
         let mut dir = run_dir.join("postgres");
         let mut elsewhere = None;
         if user.is_some() && !open_to_all(run_dir) {
-            let folder = tempfile::Builder::new().prefix("kscen-postgres-").tempdir();
-            let folder = folder.map_err(|error| cannot_write(&std::env::temp_dir(), error))?;
+            let folder = Scratch::new().map_err(|error| cannot_write(&std::env::temp_dir(), error))?;
             dir = folder.path().join("postgres");
             elsewhere = Some(folder);
         }
         let password = rand::random::<[u8; 16]>().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let prepare = || {
-            fs::create_dir_all(&dir)?;
+            private::create_dir_all(&dir)?;
             if let Some(folder) = &elsewhere {
                 fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711))?;
             }
@@ -94,7 +94,7 @@ impl Postgres {
     /// The folder of the log cannot be made.
     pub(super) fn member(&self, run_dir: &Path) -> EnvironmentResult<StackMember> {
         let logs = run_dir.join("postgres");
-        fs::create_dir_all(&logs).map_err(|error| cannot_write(&logs, error))?;
+        private::create_dir_all(&logs).map_err(|error| cannot_write(&logs, error))?;
         let (data, log) = (self.dir.join("data"), logs.join("postgres.log"));
         let mut args = vec!["-D".to_owned(), data.display().to_string()];
         let port = self.port.number().to_string();
@@ -172,6 +172,8 @@ async fn programs(shared: bool, progress: &(dyn Fn(String) + Sync)) -> Environme
     let mut cache = cache_dir()?;
     if shared && !open_to_all(&cache) {
         cache = SYSTEM_CACHE.into();
+        let made = fs::create_dir_all(&cache).and_then(|()| reachable(&cache));
+        made.map_err(|error| cannot_write(&cache, error))?;
     }
     let folder = cache.join(format!("postgres-{VERSION}"));
     once(&folder, async |scratch: &Path| {
@@ -185,14 +187,22 @@ async fn programs(shared: bool, progress: &(dyn Fn(String) + Sync)) -> Environme
             }
         }
         let platform = if cfg!(target_arch = "aarch64") { "linux-arm64v8" } else { "linux-amd64" };
-        let packed = tempfile::tempdir().map_err(|error| cannot_write(&std::env::temp_dir(), error))?;
+        let packed = Scratch::new().map_err(|error| cannot_write(&std::env::temp_dir(), error))?;
         let versions = [("postgres.version", VERSION), ("platform", platform)];
         let list = format!("postgres-{VERSION}-{platform}");
         fetch(Goal::Unpack, &format!("PostgreSQL {VERSION}"), &list, POM, &versions, packed.path()).await?;
         unpack(packed.path(), scratch).await.map_err(|error| cannot_write(scratch, error))
     })
     .await?;
+    if shared {
+        reachable(&folder).map_err(|error| cannot_write(&folder, error))?;
+    }
     Ok(folder)
+}
+
+/// Opens a folder to the user that PostgreSQL runs as: there are only its programs in it.
+fn reachable(folder: &Path) -> io::Result<()> {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
 }
 
 async fn unpack(packed: &Path, into: &Path) -> io::Result<()> {
@@ -201,7 +211,7 @@ async fn unpack(packed: &Path, into: &Path) -> io::Result<()> {
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|extension| extension == "txz"))
         .ok_or_else(|| io::Error::other("the jar holds no .txz archive"))?;
-    fs::create_dir_all(into)?;
+    private::create_dir_all(into)?;
     let tar = Launch {
         program: on_path("tar").unwrap_or_else(|| "tar".into()),
         args: ["-xJf", &archive.display().to_string(), "-C", &into.display().to_string()].map(str::to_owned).into(),
@@ -214,7 +224,7 @@ async fn unpack(packed: &Path, into: &Path) -> io::Result<()> {
         let output = fs::read_to_string(packed.join("tar.log")).unwrap_or_default();
         return Err(io::Error::other(format!("tar failed ({}): {}", ended.how, output.trim())));
     }
-    fs::set_permissions(into, fs::Permissions::from_mode(0o755))
+    Ok(())
 }
 
 /// For root: the user `postgres` where there is one, else `nobody`.

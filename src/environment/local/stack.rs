@@ -17,6 +17,7 @@ use super::version;
 use crate::environment::{
     ARCHIVE_DIRECTORY, Capability, EnvironmentError, EnvironmentInfo, EnvironmentResult, Needs, ServiceId,
 };
+use crate::ground::private;
 use futures_util::future::{join_all, try_join_all};
 use std::fs;
 use std::io;
@@ -73,7 +74,7 @@ impl LocalStack {
         let jars = version::jars(config, progress).await?;
         let java = Java::find(&jars.version)?;
         let run_dir = std::path::absolute(run_dir).map_err(|error| cannot_write(run_dir, error))?;
-        fs::create_dir_all(&run_dir).map_err(|error| cannot_write(&run_dir, error))?;
+        private::create_dir_all(&run_dir).map_err(|error| cannot_write(&run_dir, error))?;
         let runtime = Runtime::new(java, jars, config, &run_dir, progress).await?;
         let archive = broker::archive(&runtime, &run_dir, progress).await;
         let proxied = [Capability::NetworkCut, Capability::NetworkShape].iter().any(|c| needs.capabilities.contains(c));

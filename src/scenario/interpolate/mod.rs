@@ -8,4 +8,4 @@ mod template;
 pub use budget::{Budget, MOST_OF_ALL, size};
 pub use resolve::{malformed, references, resolve};
 pub use schema::AdmitReferences;
-pub use template::Reference;
+pub use template::{Reference, parse};

@@ -84,6 +84,11 @@ impl Template {
         }
     }
 
+    /// Whether it says nothing of its own: there are only references in it.
+    pub fn only_refers(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Reference(_)))
+    }
+
     /// All references in order.
     pub fn references(&self) -> impl Iterator<Item = &Reference> {
         self.parts.iter().filter_map(|part| match part {

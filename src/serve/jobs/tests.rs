@@ -85,8 +85,8 @@ impl Store for Dying {
         self.inner.remove(name)
     }
 
-    fn sweep(&self) -> Result<(), StoreError> {
-        self.inner.sweep()
+    fn unfinished(&self) -> Result<Vec<(String, StoreEntry)>, StoreError> {
+        self.inner.unfinished()
     }
 
     fn lease(&self) -> Result<Box<dyn Lease>, StoreError> {

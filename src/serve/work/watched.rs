@@ -69,8 +69,8 @@ impl Store for WatchedStore {
         self.inner.remove(name)
     }
 
-    fn sweep(&self) -> Result<(), StoreError> {
-        self.inner.sweep()
+    fn unfinished(&self) -> Result<Vec<(String, StoreEntry)>, StoreError> {
+        self.inner.unfinished()
     }
 
     fn lease(&self) -> Result<Box<dyn Lease>, StoreError> {

@@ -1,7 +1,8 @@
 //! The forms in which a secret is searched for.
 //!
 //! What a decoder can tell from other text is decoded in the text: see [`DecodedView`]. The digits of base64, base32 and hexadecimal
-//! numbers it cannot, so these forms of the secret are made, and those of a form once more.
+//! numbers it cannot, so these forms of the secret are made, and those of a form once more. Titles are put on one line before they are
+//! searched, and commands cut the line break at the end of a file: a secret is one without that, too.
 
 use super::{Pattern, TELLING};
 use crate::text::view::DecodedView;
@@ -9,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::collections::BTreeSet;
 
-/// Longer secrets are not searched for in an encoding of an encoding: there would be more to search for than text to search.
+/// Longer secrets are not searched for in an encoding of an encoding, nor in UTF-16: there would be more to search for than text to search.
 const LONGEST_TWICE: usize = 512;
 const BASE16: &[u8; 16] = b"0123456789abcdef";
 /// The digits of base32 (RFC 4648, section 6), of which lower-case ones count as well.
@@ -25,6 +26,9 @@ pub(super) fn forms(secret: &str, twice: bool, patterns: &mut BTreeSet<Pattern>)
     };
     plain(secret.as_bytes().to_vec());
     plain(DecodedView::joined(secret.as_bytes()).to_vec());
+    for form in on_one_line(secret) {
+        plain(form.into_bytes());
+    }
     // The lines of a key or a certificate may be told one by one.
     for line in secret.lines().map(str::trim).filter(|line| line.len() >= 2 * TELLING && line.len() < secret.len()) {
         // What frames it is known to everybody.
@@ -35,12 +39,38 @@ pub(super) fn forms(secret: &str, twice: bool, patterns: &mut BTreeSet<Pattern>)
     if secret.len() < TELLING {
         return;
     }
-    for once in encoded(secret.as_bytes()) {
-        if twice && secret.len() <= LONGEST_TWICE {
+    let trimmed = secret.trim();
+    let is_short = twice && secret.len() <= LONGEST_TWICE;
+    // As other systems write it: some encode that.
+    for wide in wide(trimmed).into_iter().filter(|_| is_short && trimmed.len() >= TELLING) {
+        encoded(&wide).into_iter().for_each(&mut plain);
+        plain(wide);
+    }
+    let mut once: Vec<Vec<u8>> = encoded(secret.as_bytes());
+    if trimmed.len() < secret.len() && trimmed.len() >= TELLING {
+        once.extend(encoded(trimmed.as_bytes()));
+    }
+    for once in once {
+        if is_short {
             encoded(&once).into_iter().for_each(&mut plain);
         }
         plain(once);
     }
+}
+
+/// The text as it stands on one line: without the white space around it, its line breaks as spaces, its runs of white space as one. What
+/// is left of it has to say something.
+fn on_one_line(secret: &str) -> impl Iterator<Item = String> {
+    let spaced = secret.replace(['\n', '\r'], " ");
+    let single = secret.split_whitespace().collect::<Vec<_>>().join(" ");
+    let trimmed = [secret.trim().to_owned(), spaced.trim().to_owned(), spaced, single];
+    trimmed.into_iter().filter(move |form| form.len() >= TELLING)
+}
+
+/// The text in UTF-16, its low bytes first and last.
+fn wide(text: &str) -> [Vec<u8>; 2] {
+    [u16::to_le_bytes as fn(u16) -> [u8; 2], u16::to_be_bytes]
+        .map(|bytes| text.encode_utf16().flat_map(bytes).collect())
 }
 
 /// What the bytes are in each encoding, also as a part of something longer: without the digits that they share with their neighbours.

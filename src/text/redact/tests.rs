@@ -238,3 +238,35 @@ fn many_long_secrets_take_little_memory() {
     let clone = redactor.clone();
     assert!(Arc::ptr_eq(clone.search.as_ref().expect("the same"), search), "nothing is built twice");
 }
+
+/// Titles are put on one line before they are searched, and a shell cuts the line break at the end of what it reads.
+#[test]
+fn a_secret_is_hidden_also_without_its_white_space() {
+    let redactor = Redactor::new(["cat 1\n\n  dog\t2\n"]);
+    for form in ["cat 1    dog\t2", "cat 1 dog 2", "cat 1    dog\t2 "] {
+        assert_eq!(redactor.text(&format!("x{form}y")), "x***y", "{form:?}");
+    }
+    let redactor = Redactor::new(["content-hunter\n", " a "]);
+    let encoded = STANDARD.encode("content-hunter");
+    for form in ["content-hunter", encoded.as_str(), "Y29udGVudC1odW50ZXIK", "636f6e74656e742d68756e746572"] {
+        let shown = redactor.text(&format!("before {form} after")).into_owned();
+        assert!(
+            shown.contains(HIDDEN) && !shown.contains("nter") && !shown.contains("Y29u"),
+            "{form} is shown as {shown}"
+        );
+    }
+    // What is left of others without their white space could be any text.
+    assert_eq!(redactor.text("a b"), "a b");
+}
+
+#[test]
+fn a_secret_is_hidden_in_utf_16() {
+    let redactor = Redactor::new(["wide-hunter"]);
+    for bytes in [u16::to_le_bytes as fn(u16) -> [u8; 2], u16::to_be_bytes] {
+        let wide: Vec<u8> = "x wide-hunter y".encode_utf16().flat_map(bytes).collect();
+        let text = String::from_utf8_lossy(&wide).into_owned();
+        assert!(!redactor.text(&text).contains("h\0u"), "{text:?}");
+        let encoded = STANDARD.encode(&wide);
+        assert!(redactor.text(&encoded).contains(HIDDEN), "{encoded}");
+    }
+}

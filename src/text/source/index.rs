@@ -65,6 +65,15 @@ impl Index {
         &self.nodes[id]
     }
 
+    /// Where the scalar at a JSON pointer is written, seen through aliases.
+    pub(super) fn scalar(&self, pointer: &str) -> Option<Span> {
+        let mut node = self.find(pointer)?.node;
+        while let NodeShape::Alias(target) = node.shape {
+            node = &self.nodes[target];
+        }
+        matches!(node.shape, NodeShape::Scalar { .. }).then_some(node.span)
+    }
+
     /// The value at a JSON pointer.
     pub(super) fn find(&self, pointer: &str) -> Option<Found<'_>> {
         let mut id = self.root;

@@ -31,6 +31,13 @@ impl Located {
         self.index.find(pointer)?.key_span
     }
 
+    /// How a scalar is written, without what quotes it: in YAML the same value has many forms. `None` where there is none.
+    pub fn written(&self, pointer: &str) -> Option<&str> {
+        let text = self.source.slice(self.index.scalar(pointer)?).trim();
+        let inner = ['"', '\''].iter().find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote));
+        Some(inner.unwrap_or(text))
+    }
+
     /// The place of a value, or of the nearest enclosing value that exists.
     pub fn place(&self, pointer: &str) -> Place {
         self.nearest(pointer, false)

@@ -35,6 +35,7 @@ impl Produce {
             section: cx.section,
             background: cx.background,
             guarantee: cx.guarantee,
+            redactor: cx.redactor,
             origin: &origin,
             problems: cx.problems,
         };

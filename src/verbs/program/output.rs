@@ -1,7 +1,8 @@
 //! What a program under test prints.
 
+use crate::ground::private;
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -31,7 +32,7 @@ impl Output {
     /// # Errors
     /// It cannot be created.
     pub(super) fn create(path: PathBuf) -> io::Result<Self> {
-        let file = OpenOptions::new().create_new(true).read(true).write(true).open(&path)?;
+        let file = private::options().create_new(true).read(true).write(true).open(&path)?;
         Ok(Self { path, file, read: 0, lines: VecDeque::new(), bytes: 0, open: Vec::new() })
     }
 
@@ -98,12 +99,16 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::OpenOptions;
     use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn lines_are_those_of_the_present_life_and_bounded() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut output = Output::create(folder.path().join("log")).expect("a file");
+        let mode = output.path().metadata().expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "it may hold secrets");
         let mut program = OpenOptions::new().append(true).open(output.path()).expect("its file");
         program.write_all(b"ready\nhalf a li").expect("written");
         output.look();

@@ -3,11 +3,12 @@
 use super::output::Output;
 use crate::environment::local::{Launch, ProcessLife};
 use crate::faults::{Answer, FaultError, Program, ProgramEnd, ProgramState};
+use crate::ground::marks::{MARK, end_marked};
+use crate::ground::scratch::Scratch;
 use crate::ground::{Cause, lock};
 use crate::moment::poll;
 use crate::record::Progress;
 use crate::verb::{LiveProgram, LiveStep};
-use crate::verbs::run::family::{MARK, end_marked};
 use nix::sys::signal::Signal;
 use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -44,8 +45,8 @@ pub(super) struct UnderTest {
     stop_within: Duration,
     output: Mutex<Output>,
     state: Mutex<State>,
-    /// Where its output is; removed with it.
-    _folder: tempfile::TempDir,
+    /// Where its output is, removed with it; and its marks, by which the next kscen ends what it has started where this one is killed.
+    scratch: Scratch,
 }
 
 impl UnderTest {
@@ -59,8 +60,8 @@ impl UnderTest {
         ready: Option<String>,
         stop_within: Duration,
     ) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("kscen-program-").tempdir()?;
-        let output = Output::create(folder.path().join("output"))?;
+        let scratch = Scratch::new()?;
+        let output = Output::create(scratch.path().join("output"))?;
         let (program, args) = command.split_first().ok_or_else(|| io::Error::other("there is no program to run"))?;
         let launch = Launch {
             program: program.into(),
@@ -72,7 +73,7 @@ impl UnderTest {
             ..Launch::default()
         };
         let state = State { process: None, mark: None, asked: false, over: false, lives: Vec::new() };
-        Ok(Self { launch, ready, stop_within, output: Mutex::new(output), state: Mutex::new(state), _folder: folder })
+        Ok(Self { launch, ready, stop_within, output: Mutex::new(output), state: Mutex::new(state), scratch })
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -90,6 +91,7 @@ impl UnderTest {
     pub(super) async fn begin(&self) -> io::Result<String> {
         lock(&self.output).begin();
         let mark = format!("program-{:016x}", rand::random::<u64>());
+        self.scratch.mark(&mark)?;
         let mut launch = self.launch.clone();
         launch.env.push((MARK.to_owned(), mark.clone()));
         let process = ProcessLife::start(launch).await?;
@@ -173,7 +175,9 @@ impl UnderTest {
         }
         let mark = state.mark.take();
         drop(state);
-        mark.iter().for_each(|mark| end_marked(mark));
+        if let Some(mark) = mark {
+            end_marked(&mark);
+        }
     }
 
     /// Its lives so far.
@@ -199,7 +203,9 @@ impl Drop for UnderTest {
         let (process, mark) = (state.process.take(), state.mark.take());
         drop(state);
         drop(process);
-        mark.iter().for_each(|mark| end_marked(mark));
+        if let Some(mark) = mark {
+            end_marked(&mark);
+        }
     }
 }
 

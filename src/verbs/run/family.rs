@@ -4,13 +4,13 @@
 //! whatever session, group or variables they have given themselves. It is ended last: until then none gets away. What still carries
 //! its mark, and what is in its group, is ended as well, for the case that the command itself was quicker.
 
+use crate::ground::marks::{is_dying, marked, processes};
+use crate::ground::scratch::Scratch;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-/// The variable by which processes are known that have left the group after the command had ended: every child inherits it.
-pub(in crate::verbs) const MARK: &str = "KSCEN_COMMAND";
 /// Rounds of killing, in which each may have started others meanwhile.
 const ROUNDS: usize = 1_000;
 /// Rounds in which nobody was found any more: one alone may have looked where somebody was a moment later.
@@ -21,12 +21,15 @@ const QUIET: usize = 2;
 pub(super) struct Family {
     leader: Option<Pid>,
     mark: String,
+    /// Holds the mark, as long as the command is kscen's to end: where kscen is killed, the next one ends what carries it.
+    _kept: Option<Scratch>,
 }
 
 impl Family {
     /// The family of a process that leads its own group, adopts orphans and carries the mark.
-    pub(super) fn new(leader: Option<u32>, mark: String) -> Self {
-        Self { leader: leader.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw), mark }
+    pub(super) fn new(leader: Option<u32>, mark: String, kept: Option<Scratch>) -> Self {
+        let leader = leader.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+        Self { leader, mark, _kept: kept }
     }
 
     /// The command has ended by itself: what it left running was meant to run on.
@@ -60,16 +63,6 @@ impl Family {
     }
 }
 
-/// Ends whatever carries the mark of a command that has ended.
-pub(in crate::verbs) fn end_marked(mark: &str) {
-    for _ in 0..ROUNDS {
-        let found: BTreeSet<i32> = marked(mark).into_iter().filter(|pid| !is_dying(*pid)).collect();
-        if found.iter().filter(|pid| kill(Pid::from_raw(**pid), Signal::SIGKILL).is_ok()).count() == 0 {
-            return;
-        }
-    }
-}
-
 impl Drop for Family {
     fn drop(&mut self) {
         if let Some(leader) = self.leader {
@@ -90,21 +83,6 @@ fn named(pid: i32) -> String {
     format!("process {pid} ({})", name.trim())
 }
 
-/// Whether a process has ended and only waits to be noticed, or is about to: it starts no other any more.
-fn is_dying(pid: i32) -> bool {
-    const SIGKILL: u64 = 1 << 8;
-    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return true };
-    let field = |key: &str| status.lines().find_map(|line| Some(line.strip_prefix(key)?.trim()));
-    let waiting = |key: &str| field(key).and_then(|set| u64::from_str_radix(set, 16).ok()).unwrap_or(0);
-    field("State:").is_some_and(|state| state.starts_with(['Z', 'X']))
-        || (waiting("SigPnd:") | waiting("ShdPnd:")) & SIGKILL != 0
-}
-
-fn processes() -> impl Iterator<Item = i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-}
-
 /// What descends from a process, and whether that is sure: one whose parent has ended while this looked may belong to anybody.
 fn descendants(leader: i32) -> (BTreeSet<i32>, bool) {
     let parents: BTreeMap<i32, i32> = processes().filter_map(|pid| Some((pid, parent(pid)?))).collect();
@@ -121,22 +99,11 @@ fn descendants(leader: i32) -> (BTreeSet<i32>, bool) {
     (found, sure)
 }
 
-/// The processes whose environment holds the mark, kscen itself aside.
-fn marked(mark: &str) -> BTreeSet<i32> {
-    let wanted = format!("{MARK}={mark}").into_bytes();
-    let own = std::process::id();
-    let carries = |pid: i32| {
-        // Another user's cannot be read, and was not started by this command.
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == wanted)
-    };
-    processes().filter(|pid| u32::try_from(*pid) != Ok(own) && carries(*pid)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ground::adopt_orphans;
+    use crate::ground::marks::MARK;
     use std::io::{BufRead, BufReader, Lines};
     use std::os::unix::process::CommandExt;
     use std::process::{Child, ChildStdout, Command, Stdio};
@@ -169,7 +136,7 @@ mod tests {
         }
         let leader = i32::try_from(child.id()).expect("a pid");
         // The orphan without a mark stands below the shell.
-        let family = Family::new(Some(child.id()), mark.clone());
+        let family = Family::new(Some(child.id()), mark.clone(), None);
         // Some say that they run a moment before they have started their child.
         let soon = std::time::Instant::now() + std::time::Duration::from_secs(10);
         while descendants(leader).0.len() < 8 {
@@ -188,7 +155,7 @@ mod tests {
         let mark = format!("left-{}", std::process::id());
         let (mut child, mut lines) = started("setsid sh -c 'echo ready; sleep 1000' & exit 0", &mark);
         assert_eq!(lines.next().expect("a line").expect("it is read"), "ready");
-        let family = Family::new(Some(child.id()), mark.clone());
+        let family = Family::new(Some(child.id()), mark.clone(), None);
         // It has ended, and nobody has noticed yet.
         while !is_dying(i32::try_from(child.id()).expect("a pid")) {
             std::thread::yield_now();
@@ -203,7 +170,7 @@ mod tests {
         let (mut child, mut lines) = started("sleep 1000 & echo $!", "released");
         let sleeper: i32 = lines.next().expect("a line").expect("it is read").parse().expect("a pid");
         child.wait().expect("ours");
-        Family::new(Some(child.id()), "released".to_owned()).release();
+        Family::new(Some(child.id()), "released".to_owned(), None).release();
         assert!(!is_dying(sleeper));
         kill(Pid::from_raw(sleeper), Signal::SIGKILL).expect("ours");
         assert!(lines.next().is_none());

@@ -1,14 +1,38 @@
 //! What an object store says when it fails, as an error of this system.
 
 use crate::ground::innermost;
+use crate::text::{Redactor, is_credential};
 use object_store::Error;
 use std::io::{self, ErrorKind};
+use std::sync::LazyLock;
 
 /// The most characters of an answer that are told.
 const MOST: usize = 300;
 
-/// Kind and words of an error. The answer of the store is a document, of which the message is told.
-pub(super) fn in_words(error: &Error) -> io::Error {
+/// What the variables begin with that stores are reached with.
+const STORES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
+/// Shorter values stand in every text.
+const TELLING: usize = 4;
+/// Hides what this process was given to log in with: a store may repeat what it was sent.
+static HIDDEN: LazyLock<Redactor> = LazyLock::new(|| {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    hidden(std::env::vars_os().filter_map(text))
+});
+
+fn hidden(variables: impl Iterator<Item = (String, String)>) -> Redactor {
+    let of_store = |name: &str| STORES.iter().any(|prefix| name.starts_with(prefix));
+    let is_secret = |name: &str| is_credential(name) || name.contains("KEY") || name.contains("SAS");
+    let secrets: Vec<String> = variables
+        .filter(|(name, value)| of_store(name) && is_secret(name) && value.len() >= TELLING)
+        .map(|(_, value)| value)
+        .collect();
+    Redactor::new(secrets.iter().map(String::as_str))
+}
+
+/// Kind and words of an error, without credentials. The answer of the store is a document, of which the message is told.
+pub(in crate::backup::store) fn in_words(error: &Error) -> io::Error {
     let kind = match error {
         Error::NotFound { .. } => ErrorKind::NotFound,
         Error::AlreadyExists { .. } => ErrorKind::AlreadyExists,
@@ -17,7 +41,7 @@ pub(super) fn in_words(error: &Error) -> io::Error {
         Error::NotSupported { .. } | Error::NotImplemented { .. } => ErrorKind::Unsupported,
         _ => ErrorKind::Other,
     };
-    let said = brief(&innermost(error).to_string());
+    let said = brief(&HIDDEN.text(&innermost(error).to_string()));
     let words = match kind {
         ErrorKind::NotFound => format!("it is not there ({said})"),
         ErrorKind::AlreadyExists => "it is there already".to_owned(),
@@ -51,6 +75,20 @@ fn brief(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_process_logs_in_with_is_hidden() {
+        let variables = [
+            ("AWS_SECRET_ACCESS_KEY", "one-hunter"),
+            ("AWS_SESSION_TOKEN", "two-hunter"),
+            ("AZURE_STORAGE_ACCOUNT_KEY", "three-hunter"),
+            ("AWS_REGION", "eu-hunter"),
+            ("PATH", "/hunter"),
+        ];
+        let hidden = hidden(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter());
+        let text = "one-hunter two-hunter three-hunter eu-hunter /hunter dHdvLWh1bnRlcg==";
+        assert_eq!(hidden.text(text), "*** *** *** eu-hunter /hunter ***==");
+    }
 
     #[test]
     fn of_a_document_the_message_is_told_and_of_other_answers_the_beginning() {

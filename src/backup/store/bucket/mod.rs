@@ -11,9 +11,9 @@ pub(in crate::backup) mod tests;
 mod upload;
 
 pub(super) use crypto::OpenSsl;
+pub(super) use failure::in_words;
 
 use super::{Lease, NewFile, Store, StoreEntry, StoreError};
-use failure::in_words;
 use futures_util::StreamExt;
 use lease::BucketLease;
 use object_store::path::Path;
@@ -170,9 +170,9 @@ impl Store for BucketStore {
         remove().map_err(|error| StoreError::new("remove", self.path(name), error))
     }
 
-    fn sweep(&self) -> Result<(), StoreError> {
+    fn unfinished(&self) -> Result<Vec<(String, StoreEntry)>, StoreError> {
         // Nobody sees the parts of an upload that was not completed; buckets have rules that remove them.
-        Ok(())
+        Ok(Vec::new())
     }
 
     fn lease(&self) -> Result<Box<dyn Lease>, StoreError> {

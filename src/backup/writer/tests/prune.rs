@@ -52,6 +52,44 @@ fn hold_sound(archive: &Archive, logs: &[Log], context: &str) {
     }
 }
 
+/// Whoever keeps notes in the folder of an archive keeps them.
+#[test]
+fn only_files_of_the_format_are_left_overs() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(FolderStore::new(folder.path()));
+    let archive = three(&store);
+    let segment = archive.current().unwrap().segments().next().unwrap().2.file.clone();
+    let beside = segment.rsplit_once('/').unwrap().0;
+    let own = [
+        format!("{beside}/notes.txt"),
+        format!("{beside}/notes.txt.part"),
+        format!("{segment}.bak"),
+        "topics/mine/a.log".to_owned(),
+        "x.part".to_owned(),
+        "manifests/notes.json.part".to_owned(),
+    ];
+    let left = [
+        format!("{beside}/00000000000009999999.log"),
+        format!("{beside}/00000000000009999998.log.part"),
+        "SHA256SUMS.part".to_owned(),
+        "manifests/00000099.json.part".to_owned(),
+    ];
+    for name in own.iter().chain(&left) {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "12345").unwrap();
+    }
+    let told = prune(&archive, keep(1), NOW).unwrap();
+    assert_eq!(told.strays.iter().collect::<BTreeSet<_>>(), left.iter().collect(), "each is told");
+    assert_eq!(told.stray_bytes, 20);
+    assert!(left.iter().all(|name| !folder.path().join(name).exists()));
+    assert!(own.iter().all(|name| folder.path().join(name).exists()));
+    assert_eq!(prune(&archive, keep(1), NOW).unwrap(), Pruned::default(), "again there is nothing");
+    // A backup leaves them alone as well.
+    back_up(&store, &grown(3), 4000, Batching::Auto, &mut 0).unwrap();
+    assert!(own.iter().all(|name| folder.path().join(name).exists()));
+}
+
 #[test]
 fn the_newest_generations_stay_and_what_goes_is_told_to_the_byte() {
     let folder = tempfile::tempdir().unwrap();
