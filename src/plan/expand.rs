@@ -8,7 +8,7 @@ use super::step_id::{Id, is_name};
 use super::timeout;
 use crate::record::Section;
 use crate::scenario::{Guarantee, Items, Modifiers, interpolate};
-use crate::text::{Origin, Place, Problem, Redactor, escape};
+use crate::text::{Origin, Place, Problem, escape};
 use crate::validate::Findings;
 use crate::verb::{CheckContext, Nesting, Scope, VerbEntry};
 use serde_json::{Map, Value};
@@ -255,7 +255,7 @@ pub(super) fn check_steps(
     steps: &[PlannedStep],
     scope: &Scope,
     guarantee: Option<Guarantee>,
-    redactor: &Redactor,
+    is_secret: &dyn Fn(&str) -> bool,
     problems: &mut Vec<Problem>,
 ) {
     for step in steps {
@@ -282,7 +282,7 @@ pub(super) fn check_steps(
                 section: step.section,
                 background: step.modifiers.background,
                 guarantee,
-                redactor,
+                is_secret,
                 origin: &step.origin,
                 problems,
             };

@@ -39,6 +39,11 @@ impl Hidden {
         self.values.len() <= MOST_VALUES && self.bytes <= MOST_BYTES
     }
 
+    /// Whether a text holds a secret as it is.
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        self.values.iter().any(|value| !value.is_empty() && text.contains(value.as_str()))
+    }
+
     /// Hides what is secret in any of the cells that were looked at, in all of them; and the environment's credentials.
     pub(super) fn redactor(&mut self, options: &PlanOptions) -> Redactor {
         let made = || options.credentials.clone().and(self.values.iter().take(MOST_VALUES).map(String::as_str));

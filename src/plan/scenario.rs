@@ -19,6 +19,7 @@ use crate::text::{Located, Origin, Problem, Redactor, Shelf, SourceText, did_you
 use crate::validate::{Findings, Language};
 use crate::verb::Scope;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -237,8 +238,10 @@ fn plan_cell(
     let scope = std::mem::take(&mut expander.scope);
     let guarantee = envelope.as_ref().and_then(|envelope| envelope.guarantee);
     timeout::follow(&mut sections);
+    let hidden = &shared.hidden;
+    let is_secret = |text: &str| hidden.is_in(text) || matches!(options.credentials.text(text), Cow::Owned(_));
     for steps in &sections {
-        check_steps(steps, &scope, guarantee, &redactor, problems);
+        check_steps(steps, &scope, guarantee, &is_secret, problems);
     }
     if envelope.as_ref().is_some_and(|envelope| envelope.checks.is_some()) {
         checked_all_the_same(document, root, &sections, problems);

@@ -5,8 +5,7 @@ use crate::ground::some_of;
 use crate::record::Section;
 use crate::record::metric::Work;
 use crate::scenario::Guarantee;
-use crate::text::{Origin, Problem, Redactor, did_you_mean};
-use std::borrow::Cow;
+use crate::text::{Origin, Problem, did_you_mean};
 
 /// Given to [`super::Step::check`].
 pub struct CheckContext<'a> {
@@ -22,8 +21,8 @@ pub struct CheckContext<'a> {
     pub background: bool,
     /// The scenario's guarantee.
     pub guarantee: Option<Guarantee>,
-    /// Hides what is secret.
-    pub redactor: &'a Redactor,
+    /// Whether a text holds something secret.
+    pub is_secret: &'a dyn Fn(&str) -> bool,
     /// Where the body stands.
     pub origin: &'a Origin,
     /// Where problems go.
@@ -38,7 +37,7 @@ impl<'a> CheckContext<'a> {
 
     /// Reports a name that holds a secret and becomes one of a file or folder, where everybody sees it.
     pub fn refuse_secret(&mut self, pointer: &str, name: &str) {
-        if let Cow::Owned(_) = self.redactor.text(name) {
+        if (self.is_secret)(name) {
             let problem = Problem::new("secret-in-id", "this name contains the value of a secret");
             self.report(pointer, problem.help("choose another one: it becomes the name of a folder"));
         }

@@ -35,7 +35,7 @@ impl Produce {
             section: cx.section,
             background: cx.background,
             guarantee: cx.guarantee,
-            redactor: cx.redactor,
+            is_secret: cx.is_secret,
             origin: &origin,
             problems: cx.problems,
         };
