@@ -129,7 +129,7 @@ pub(super) fn refuse_as_axis(matrix: &Map<String, Value>, root: &Origin, problem
     for name in names(&root.document.value).filter(|name| matrix.contains_key(*name)) {
         let message = format!("`{name}` is declared as a secret, and it is an axis of the matrix");
         problems.push(
-            Problem::new("secret-in-id", message)
+            Problem::new("secret-as-axis", message)
                 .at(root.key_place(&format!("/matrix/{}", escape(name))))
                 .help("take it out of the matrix or of `secrets`: the values of an axis tell runs apart by name"),
         );

@@ -38,7 +38,7 @@ impl<'a> CheckContext<'a> {
     /// Reports a name that holds a secret and becomes one of a file or folder, where everybody sees it.
     pub fn refuse_secret(&mut self, pointer: &str, name: &str) {
         if (self.is_secret)(name) {
-            let problem = Problem::new("secret-in-id", "this name contains the value of a secret");
+            let problem = Problem::new("secret-in-name", "this name contains the value of a secret");
             self.report(pointer, problem.help("choose another one: it becomes the name of a folder"));
         }
     }
