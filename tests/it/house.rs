@@ -70,6 +70,7 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("backup/restore/prepare.rs", &["delete", "topic"], "a value of `cleanup.policy`; where a setting comes from"),
     ("backup/writer/capture.rs", &["topic"], "where a setting comes from"),
     ("plan/bindings.rs", &["run"], "the root of `${run.id}`"),
+    ("report/bounds.rs", &["logs"], "a field of results"),
     ("report/", &["run"], "the heading of a run's id"),
     ("cli/", &["run", "topic"], "nouns that are counted"),
     ("serve/", API, "kinds of jobs, scopes of tokens, methods, fields and headers of the API"),
