@@ -9,7 +9,7 @@ use std::path::Path;
 /// Most bytes of a file of payloads or of records.
 pub(crate) const MOST_LINES: u64 = 128 << 20;
 /// Most bytes of memory that they take: each is held on its own.
-pub(super) const MOST_HELD: usize = 160 << 20;
+pub(super) const MOST_HELD: usize = 128 << 20;
 /// What memory takes for each piece beside it.
 pub(super) const PIECE: usize = 16;
 
@@ -82,7 +82,7 @@ mod tests {
         for _ in 0..3 {
             lines.add(&long, place).expect("it fits");
         }
-        assert!(lines.add(&long, place).expect_err("one too many").to_string().contains("160 MiB of memory"));
+        assert!(lines.add(&long, place).expect_err("one too many").to_string().contains("128 MiB of memory"));
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("short");
         std::fs::write(&path, "1\n".repeat(3_000_000)).expect("a file");

@@ -279,7 +279,7 @@ mod tests {
         let mut take =
             |bytes: usize| set.take(Record { key: Some(vec![0; bytes]), ..record(None) }, IdentityPlace::None);
         assert!(take(MOST_HELD / 2).is_ok());
-        assert!(take(MOST_HELD / 2).expect_err("too many").contains("160 MiB of memory"));
+        assert!(take(MOST_HELD / 2).expect_err("too many").contains("128 MiB of memory"));
         let mut set = RecordSet { records: Vec::new(), held: 0 };
         let taken = (0..).take_while(|_| set.take(record(Some("1")), IdentityPlace::None).is_ok()).count();
         assert!((400_000..2_000_000).contains(&taken), "short records count with what they take: {taken}");

@@ -174,7 +174,7 @@ pub(super) async fn measure(capture: &Arc<Capture>, outcome: &mut StepOutcome, c
 }
 
 /// Most bytes of a JSON schema.
-const SCHEMA: u64 = 4 << 20;
+const SCHEMA: u64 = 1 << 20;
 
 pub(super) fn read_schema(origin: &Origin, path: &Path) -> Result<Arc<EnvelopeSchema>, String> {
     let text = origin.read_text(path, SCHEMA)?;
