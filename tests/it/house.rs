@@ -72,7 +72,6 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("report/baseline/expected.rs", &["backup"], "the tag of a suite"),
     ("report/bounds.rs", &["logs"], "a field of a result"),
     ("plan/bindings.rs", &["run"], "the root of `${run.id}`"),
-    ("report/bounds.rs", &["logs"], "a field of results"),
     ("report/", &["run"], "the heading of a run's id"),
     ("cli/", &["run", "topic"], "nouns that are counted"),
     ("serve/", API, "kinds of jobs, scopes of tokens, methods, fields and headers of the API"),
