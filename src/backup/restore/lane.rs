@@ -26,6 +26,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 const FORGOTTEN: [i16; 3] = [45, 46, 59];
 /// The codes by which a leader says that it has too few followers now: before it has appended a batch, and after.
 const TOO_FEW: [i16; 2] = [19, 20];
+/// The code by which a broker says that it knows no such topic or partition.
+const UNKNOWN: i16 = 3;
+/// So long a broker may take to hear of a topic that was made just now.
+const HEARD: Duration = Duration::from_secs(30);
 
 /// How an attempt to send a window ended.
 enum Attempt {
@@ -143,7 +147,7 @@ impl<'a> TargetLane<'a> {
                     window = self.skip_held(window, end).await?;
                     self.put().await?;
                 }
-                Attempt::Again(error) if begun.elapsed() > PATIENCE => {
+                Attempt::Again(error) if begun.elapsed() > if is_unknown(&error) { HEARD } else { PATIENCE } => {
                     return Err(RestoreError::wire(format!("writing to {}", self.name()))(error));
                 }
                 Attempt::Again(_) => tokio::time::sleep(PAUSE).await,
@@ -197,7 +201,7 @@ impl<'a> TargetLane<'a> {
         }
         let answers = match self.exchange(sealed).await {
             Ok(answers) => answers,
-            Err(error) if error.is_passing() => return Ok(Attempt::Again(error)),
+            Err(error) if error.is_passing() || self.may_not_be_heard_of(&error) => return Ok(Attempt::Again(error)),
             Err(error) => return Err(RestoreError::wire(format!("writing to {}", self.name()))(error)),
         };
         let mut expected = self.at.target;
@@ -216,13 +220,18 @@ impl<'a> TargetLane<'a> {
                     return match code {
                         Some(code) if FORGOTTEN.contains(&code) => Ok(Attempt::Forgotten),
                         Some(code) if TOO_FEW.contains(&code) => Ok(Attempt::Again(error)),
-                        _ if error.is_passing() => Ok(Attempt::Again(error)),
+                        _ if error.is_passing() || self.may_not_be_heard_of(&error) => Ok(Attempt::Again(error)),
                         _ => Err(RestoreError::wire(format!("writing to {}", self.name()))(error)),
                     };
                 }
             }
         }
         Ok(Attempt::Stored)
+    }
+
+    /// Whether a broker may have said so because the topic is new: nothing was written to it yet.
+    fn may_not_be_heard_of(&self, error: &WireError) -> bool {
+        self.at.sequence == 0 && is_unknown(error)
     }
 
     async fn exchange(&mut self, sealed: Vec<Bytes>) -> Result<Vec<Result<i64, WireError>>, WireError> {
@@ -266,6 +275,10 @@ impl<'a> TargetLane<'a> {
             None => Err(sender.nonsense(self.partition)),
         }
     }
+}
+
+fn is_unknown(error: &WireError) -> bool {
+    error.refusal().is_some_and(|refusal| refusal.code() == UNKNOWN)
 }
 
 /// The sequence number behind so many records; behind the largest comes 0.
