@@ -350,3 +350,12 @@ fn a_baseline_is_read_before_anything_runs() {
     first.options.no_compare = true;
     assert!(first.plan().gate.is_none());
 }
+
+/// The values of an axis stand in names and titles.
+#[test]
+fn a_secret_is_no_axis() {
+    let draft = Draft::new("name: x\nsecrets: [TOKEN]\nmatrix:\n  TOKEN: [hunter]\nsteps:\n  - wait: 1s\n");
+    assert_eq!(draft.problems(), [("secret-as-axis", 4)]);
+    let shown = crate::text::render(&draft.result().err().expect("refused"), false);
+    assert!(!shown.contains("hunter"), "{shown}");
+}

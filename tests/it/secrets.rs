@@ -226,9 +226,7 @@ steps:
     id: folders
   - run: { command: [sh, -c, 'stat -c %a "$TMPDIR"/kscen-*/output'], contains: "600" }
   - run: [echo, "${secrets.SPREAD}", "${secrets.DOLLAR}", "${QUOTED}", "${FOLDED}"]
-  - sql: "select   '${secrets.SPREAD}'"
-    timeout: 1s
-    on_failure: continue
+  - run: [echo, "many   spaces", "${secrets.SPREAD}"]
   - run: { command: [sh, -c, 'printf %s "$(printf %s "$A")" | base64'], env: { A: "${secrets.ENDED}" } }
 "#;
 
@@ -248,8 +246,7 @@ steps:
 #[test]
 fn no_form_of_a_secret_is_shown() {
     let project = Project::new();
-    let environment = "{ mock: { topics: [t] }, postgres: { url: 'postgres://app:x@127.0.0.1:1/app' } }";
-    project.write("kscen.yaml", &format!("default: quiet\nenvironments:\n  quiet: {environment}\n"));
+    project.write("kscen.yaml", "default: quiet\nenvironments:\n  quiet: { mock: { topics: [t] } }\n");
     project.write("awkward.yaml", AWKWARD);
     project.write("shown.yaml", SHOWN);
     let inputs = ["awkward.yaml", "shown.yaml"].map(|name| project.path(name));
@@ -260,10 +257,10 @@ fn no_form_of_a_secret_is_shown() {
         assert!(found.is_empty(), "{what} holds {found:?}:\n{text}");
     };
     for (args, code) in [
-        (&["run", "awkward.yaml", "--format", "json"][..], None),
-        (&["plan", "awkward.yaml"], Some(0)),
-        (&["check", "shown.yaml"], Some(2)),
-        (&["plan", "shown.yaml"], Some(2)),
+        (&["run", "awkward.yaml", "--format", "json"][..], 0),
+        (&["plan", "awkward.yaml"], 0),
+        (&["check", "shown.yaml"], 2),
+        (&["plan", "shown.yaml"], 2),
     ] {
         // Scratch folders and what lies in them are their owner's alone.
         let kscen = project.command(args);
@@ -274,7 +271,7 @@ fn no_form_of_a_secret_is_shown() {
         command.env("KSCEN_SECRET_SPREAD", "first-hunter\nsecond-hunter").env("KSCEN_SECRET_ENDED", "content-hunter\n");
         let output = command.env("KSCEN_SECRET_DOLLAR", "dol${lar-hunter").output().expect("kscen runs");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(code.is_none() || output.status.code() == code, "{args:?}: {said}");
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
         holds_none(&format!("standard output of {args:?}"), &output.stdout);
         holds_none(&format!("standard error of {args:?}"), &output.stderr);
     }
