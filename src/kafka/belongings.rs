@@ -58,7 +58,7 @@ pub fn is_of_environment(name: &str, connection: &BTreeMap<String, String>) -> b
 pub fn file_of<'a>(name: &str, value: &'a str) -> Option<&'a Path> {
     let name = name.trim().to_ascii_lowercase();
     // `probe` stands for the places where systems have their certificates.
-    let is_path = !value.is_empty() && !(name.ends_with(".ca.location") && value == "probe");
+    let is_path = !value.is_empty() && (value != "probe" || !name.ends_with(".ca.location"));
     (is_path && FILES.iter().any(|ending| name.ends_with(ending))).then_some(Path::new(value))
 }
 

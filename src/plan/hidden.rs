@@ -54,8 +54,10 @@ impl Hidden {
     pub(super) fn all(&mut self, document: &Located, options: &PlanOptions) -> Redactor {
         let mut own = values(document, None, options);
         own.truncate(MOST_VALUES);
-        if own.into_iter().fold(false, |new, value| self.values.insert(value) || new) {
-            self.made = None;
+        for value in own {
+            if self.values.insert(value) {
+                self.made = None;
+            }
         }
         self.redactor(options)
     }

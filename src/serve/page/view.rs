@@ -248,7 +248,7 @@ fn title(job: &Job) -> String {
     topics.extend(listed.filter_map(Value::as_str).map(str::to_owned));
     let topics = match topics.as_slice() {
         [] => "all topics".to_owned(),
-        [few @ ..] if few.len() <= 3 => few.join(", "),
+        [_] | [_, _] | [_, _, _] => topics.join(", "),
         [first, rest @ ..] => format!("{first} and {} more", rest.len()),
     };
     let archive = job.archive.as_deref().unwrap_or("an archive");
