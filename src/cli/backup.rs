@@ -1,25 +1,21 @@
 //! `kscen backup`
 
-use super::signals::listen_saying;
+use super::signals::stop_saying;
 use super::{Exit, Output, control};
 use crate::backup::batch::Compressor;
 use crate::backup::manifest::{BackupState, Batching, Manifest, codecs};
 use crate::backup::{
-    BackupEvent, BackupListener, BackupOptions, BackupStop, BackupStopper, KeptGroups, OnGap, Recipient, Store, backup,
-    dry_run, follow, store_at,
+    BackupEvent, BackupListener, BackupOptions, BackupStop, KeptGroups, OnGap, Recipient, Store, backup, dry_run,
+    follow, store_at,
 };
 use crate::environment::{EnvironmentError, EnvironmentResult, Grant};
 use crate::ground::plural;
 use crate::project::{Project, attach};
 use crate::scenario::units::{Bytes, Length};
 use crate::text::Redactor;
-use crate::wire::WireCluster;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How long one question to the cluster may take.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Backs topics up: every record, byte for byte, with configuration, ACLs and the offsets of groups.
 ///
@@ -157,8 +153,7 @@ async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Ou
         return Ok(Exit::Usage);
     }
     let environment = attach(project).await?;
-    let cluster = WireCluster::new(&environment.endpoints().connection(), PATIENCE);
-    let cluster = cluster.map_err(EnvironmentError::because)?;
+    let (cluster, _) = control::cluster(&*environment)?;
     let (format, lines, continuous) = (args.format, *output, args.continuous);
     let listener: BackupListener = Arc::new(move |event| match event {
         // Every round has them.
@@ -177,13 +172,7 @@ async fn work(args: &Args, project: &Project, store: Arc<dyn Store>, output: &Ou
     }
     let words =
         &["stopping: what was read is kept, and the same command goes on there; press Ctrl-C again to leave at once"];
-    let interrupt = listen_saying(*output, words).map_err(EnvironmentError::because)?;
-    let (stopper, stop) = BackupStopper::new();
-    let mut asked = interrupt.clone();
-    tokio::spawn(async move {
-        asked.at_least(1).await;
-        stopper.stop();
-    });
+    let (interrupt, stop) = stop_saying(*output, words).map_err(EnvironmentError::because)?;
     let ended = |manifest: &Manifest| {
         if format == ProgressFormat::Json {
             let ended = serde_json::json!({

@@ -2,8 +2,21 @@
 
 use super::project::project;
 use super::{Exit, Output};
-use crate::environment::{EnvironmentError, EnvironmentResult};
+use crate::environment::{Environment, EnvironmentError, EnvironmentResult};
 use crate::project::Project;
+use crate::wire::WireCluster;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long one question to the cluster may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The cluster of an environment, and the properties of its clients.
+pub fn cluster(environment: &dyn Environment) -> EnvironmentResult<(WireCluster, BTreeMap<String, String>)> {
+    let properties = environment.endpoints().connection();
+    let cluster = WireCluster::new(&properties, PATIENCE).map_err(EnvironmentError::because)?;
+    Ok((cluster, properties))
+}
 
 /// Runs a command on the chosen environment and tells its error.
 pub fn run(

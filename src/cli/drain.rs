@@ -3,17 +3,13 @@
 use super::backup::{ProgressFormat, rate};
 use super::migrate::{failed, length, staging, stop, tell};
 use super::{Exit, Output, control};
-use crate::environment::{EnvironmentError, EnvironmentResult, Grant};
+use crate::environment::{EnvironmentResult, Grant};
 use crate::migration::drain::{DrainEvent, DrainListener, DrainOptions, ParkOptions, drain, park};
 use crate::migration::{MigrateListener, MigrationError};
 use crate::project::{Project, attach};
-use crate::wire::WireCluster;
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// How long one question to the cluster may take.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until a consumer group has read its queue, or moves what it has not read to another topic.
 ///
@@ -59,8 +55,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
 }
 
 async fn wait(args: &Args, project: &Project, output: &Output) -> EnvironmentResult<Exit> {
-    let properties = attach(project).await?.endpoints().connection();
-    let cluster = WireCluster::new(&properties, PATIENCE).map_err(EnvironmentError::because)?;
+    let (cluster, _) = control::cluster(&*attach(project).await?)?;
     let (interrupt, stop) = stop(output)?;
     let options = DrainOptions {
         topic: args.topic.clone(),
@@ -122,8 +117,7 @@ async fn move_rest(
         output.problems(&problems);
         return Ok(Exit::Usage);
     }
-    let properties = attach(project).await?.endpoints().connection();
-    let cluster = WireCluster::new(&properties, PATIENCE).map_err(EnvironmentError::because)?;
+    let (cluster, properties) = control::cluster(&*attach(project).await?)?;
     let (interrupt, stop) = stop(output)?;
     let options = ParkOptions {
         rate: args.rate,

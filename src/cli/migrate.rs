@@ -3,10 +3,10 @@
 use super::backup::{ProgressFormat, rate};
 use super::project::project;
 use super::restore::{OffsetMode, report};
-use super::signals::listen_saying;
+use super::signals::stop_saying;
 use super::{Exit, Output, control};
 use crate::backup::restore::RestoreEvent;
-use crate::backup::{BackupEvent, BackupStop, BackupStopper, KeptGroups, OnGap};
+use crate::backup::{BackupEvent, BackupStop, KeptGroups, OnGap};
 use crate::environment::{EnvironmentError, EnvironmentResult, Grant};
 use crate::execute::interrupt::Interrupt;
 use crate::ground::plural;
@@ -21,9 +21,6 @@ use clap::{Args as ClapArgs, ValueEnum};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// How long one question to a cluster may take.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Copies topics into another cluster: every record once, with configuration, ACLs and the places of groups, whatever happens on the way.
 ///
@@ -149,14 +146,7 @@ pub(super) fn stop(output: &Output) -> EnvironmentResult<(Interrupt, BackupStop)
         "stopping: what is copied is kept, the copy is not complete, and the same command goes on there; press Ctrl-C again to leave at \
          once",
     ];
-    let interrupt = listen_saying(*output, words).map_err(EnvironmentError::because)?;
-    let (stopper, stop) = BackupStopper::new();
-    let mut asked = interrupt.clone();
-    tokio::spawn(async move {
-        asked.at_least(1).await;
-        stopper.stop();
-    });
-    Ok((interrupt, stop))
+    stop_saying(*output, words).map_err(EnvironmentError::because)
 }
 
 /// The cluster of an environment, and the properties of its clients.
@@ -167,9 +157,7 @@ async fn cluster(project: &Project) -> EnvironmentResult<(WireCluster, BTreeMap<
         }
         error => EnvironmentError::caused(format!("environment `{}`", project.name), error),
     };
-    let properties = attach(project).await.map_err(named)?.endpoints().connection();
-    let cluster = WireCluster::new(&properties, PATIENCE).map_err(EnvironmentError::because)?;
-    Ok((cluster, properties))
+    control::cluster(&*attach(project).await.map_err(named)?)
 }
 
 fn options(args: &Args, stop: BackupStop, project: &Project) -> EnvironmentResult<MigrateOptions> {

@@ -18,10 +18,6 @@ use clap::{Args as ClapArgs, ValueEnum};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long one question to the cluster may take.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Restores topics from an archive: every record once, whatever happens on the way.
 ///
@@ -167,8 +163,7 @@ pub(super) async fn open(
     (store, identities): (Arc<dyn Store>, Identities),
 ) -> EnvironmentResult<(Archive, WireCluster, BTreeMap<String, String>)> {
     let environment = attach(project).await?;
-    let properties = environment.endpoints().connection();
-    let cluster = WireCluster::new(&properties, PATIENCE).map_err(EnvironmentError::because)?;
+    let (cluster, properties) = control::cluster(&*environment)?;
     let archive = Archive::open(store).map_err(|error| failed(&error.into()))?;
     Ok((archive.with_identities(identities), cluster, properties))
 }

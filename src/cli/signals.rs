@@ -1,6 +1,7 @@
 //! Ctrl-C, SIGTERM, and the hang-up of a terminal that is closed.
 
 use super::Output;
+use crate::backup::{BackupStop, BackupStopper};
 use crate::execute::interrupt::{Interrupt, interrupter};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -43,6 +44,21 @@ pub fn listen_saying(output: Output, words: &'static [&'static str]) -> std::io:
         });
     }
     Ok(interrupt)
+}
+
+/// Listens for signals: the first one says the words and asks to stop, and the next one leaves.
+///
+/// # Errors
+/// Where the handlers cannot be installed.
+pub fn stop_saying(output: Output, words: &'static [&'static str; 1]) -> std::io::Result<(Interrupt, BackupStop)> {
+    let interrupt = listen_saying(output, words)?;
+    let (stopper, stop) = BackupStopper::new();
+    let mut asked = interrupt.clone();
+    tokio::spawn(async move {
+        asked.at_least(1).await;
+        stopper.stop();
+    });
+    Ok((interrupt, stop))
 }
 
 /// Whether whoever started this process has told the kernel to ignore a signal.

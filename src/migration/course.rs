@@ -280,14 +280,7 @@ impl Migration<'_> {
         }
         let archive = Archive::open(self.staging.store()).map_err(BackupError::from)?;
         let verified = verify(&archive, self.target, self.properties, &request).await?;
-        for topic in &verified {
-            self.listener.stage(MigrationStage::Verified {
-                topic: topic.topic.clone(),
-                records: topic.records(),
-                equal: topic.is_equal(),
-                difference: topic.first_difference().or_else(|| topic.unknown.first().cloned()),
-            });
-        }
+        self.listener.verified(&verified);
         if !verified.iter().all(Verified::is_equal) {
             return Ok(self.ended(MigrationOutcome::Different, groups, verified));
         }

@@ -2,6 +2,7 @@
 
 use crate::backup::BackupEvent;
 use crate::backup::restore::RestoreEvent;
+use crate::backup::target::Verified;
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
@@ -95,6 +96,17 @@ impl MigrateListener {
 
     pub(super) fn stage(&self, stage: MigrationStage) {
         self.tell(MigrateEvent::Stage(stage));
+    }
+
+    pub(super) fn verified(&self, topics: &[Verified]) {
+        for topic in topics {
+            self.stage(MigrationStage::Verified {
+                topic: topic.topic.clone(),
+                records: topic.records(),
+                equal: topic.is_equal(),
+                difference: topic.first_difference().or_else(|| topic.unknown.first().cloned()),
+            });
+        }
     }
 
     pub(super) fn notice(&self, reason: impl Into<String>) {

@@ -17,8 +17,13 @@ environments:
 
 /// A service in a folder of its own, with these settings.
 pub(super) async fn service(settings: impl FnOnce(&Path, &mut ServeSettings)) -> (TempDir, Service) {
+    service_of(PROJECT, settings).await
+}
+
+/// The same, with this `kscen.yaml`.
+pub(super) async fn service_of(project: &str, settings: impl FnOnce(&Path, &mut ServeSettings)) -> (TempDir, Service) {
     let root = tempfile::tempdir().expect("a folder");
-    std::fs::write(root.path().join("kscen.yaml"), PROJECT).expect("written");
+    std::fs::write(root.path().join("kscen.yaml"), project).expect("written");
     let project = Project::load(root.path(), None).expect("a project");
     let mut set = ServeSettings {
         listen: "127.0.0.1:0".to_owned(),

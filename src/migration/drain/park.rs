@@ -292,14 +292,7 @@ impl Parking<'_> {
     async fn check(&self, request: &RestoreRequest) -> Result<Vec<Verified>, MigrationError> {
         let archive = Archive::open(self.staging.store()).map_err(BackupError::from)?;
         let verified = verify(&archive, self.cluster, self.properties, request).await?;
-        for topic in &verified {
-            self.listener.stage(MigrationStage::Verified {
-                topic: topic.topic.clone(),
-                records: topic.records(),
-                equal: topic.is_equal(),
-                difference: topic.first_difference().or_else(|| topic.unknown.first().cloned()),
-            });
-        }
+        self.listener.verified(&verified);
         Ok(verified)
     }
 

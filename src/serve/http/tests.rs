@@ -3,6 +3,7 @@
 use super::{Peer, openapi, paths, router};
 use crate::backup::Archive;
 use crate::project::{Project, ServeSettings};
+use crate::serve::bench::service_of;
 use crate::serve::service::Service;
 use crate::serve::start::Serving;
 use crate::serve::tokens::{NewToken, TokenScope};
@@ -43,19 +44,8 @@ struct Answer {
 }
 
 async fn bench(settings: impl FnOnce(&Path, &mut ServeSettings)) -> Bench {
-    let root = tempfile::tempdir().expect("a folder");
-    std::fs::write(root.path().join("kscen.yaml"), PROJECT).expect("written");
-    let project = Project::load(root.path(), None).expect("a project");
-    let mut set = ServeSettings {
-        listen: "127.0.0.1:0".to_owned(),
-        state: Some(root.path().join("state")),
-        archives: root.path().join("archives").display().to_string(),
-        queue: 3,
-        ..ServeSettings::default()
-    };
-    settings(root.path(), &mut set);
-    let serving = Serving::begin(&project, root.path(), set).await.expect("it begins");
-    let (service, router) = (serving.service.clone(), router(serving.service));
+    let (root, service) = service_of(PROJECT, settings).await;
+    let router = router(service.clone());
     Bench { root, service, router, refused: AtomicUsize::default() }
 }
 
