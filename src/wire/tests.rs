@@ -226,7 +226,7 @@ async fn a_probe_asks_one_question_and_knows_a_stranger() {
     })
     .await;
     let view = probe::view(own.port, AMPLE).await.expect("an answer");
-    assert_eq!(view, probe::BrokerView { cluster: Some("c1".to_owned()), brokers: vec![7] });
+    assert_eq!(view, probe::ProbedBroker { cluster: Some("c1".to_owned()), brokers: vec![7] });
     assert_eq!(connections.load(Ordering::SeqCst), 1);
     let (stranger, _) = broker(|_| Reply::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await;
     let error = probe::view(stranger.port, AMPLE).await.expect_err("not Kafka");
