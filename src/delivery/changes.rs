@@ -15,7 +15,7 @@ use crate::judge::terms;
 use crate::load::consume::ReaderCapture;
 use crate::record::without_secrets;
 use crate::verb::{Live, LiveReader, SharedRun, StepError};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,7 @@ pub(super) struct ChangeEvidence<'a> {
     pub(super) known: &'a [KnownConnector],
     pub(super) drained: bool,
     pub(super) database: Option<String>,
+    pub(super) seen: SeenByReaders,
 }
 
 /// Waits for the senders, then until every change has arrived, and settles what became of each.
@@ -120,7 +121,7 @@ async fn wait(
             drained &= reader.drain(patience).await?;
         }
         let database = run.database().ok().map(|database| database.name().to_owned());
-        let evidence = ChangeEvidence { claims, captures, known, drained, database };
+        let evidence = ChangeEvidence { claims, captures, known, drained, database, seen: SeenByReaders::of(readers) };
         // Records that cannot be read do not become readable by waiting.
         let unreadable = |read: &[ReadEvent]| read.iter().any(|read| matches!(read.kind, ReadKind::Unreadable(_)));
         let hopeless = known.iter().any(|known| known.rules.unreadable.is_some())
@@ -135,9 +136,10 @@ async fn wait(
         if passed {
             passed_since.get_or_insert_with(Instant::now);
         }
-        // Partitions are written side by side: a later change may be in the log a moment before an earlier one.
-        let enough = late || passed_since.is_some_and(|since| since.elapsed() >= GRACE);
-        if let Some(last) = evidence.last(run, enough).await? {
+        // Partitions are written side by side: a later change may be in the log a moment before an earlier one, and where one broker
+        // does not take it, longer than that.
+        let enough = passed_since.is_some_and(|since| since.elapsed() >= GRACE);
+        if let Some(last) = evidence.last(run, late, enough).await? {
             return Ok(last);
         }
         tokio::time::sleep(GLANCE).await;
@@ -186,8 +188,14 @@ pub async fn arrive(
     while run.changes.is_open().await && Instant::now() < deadline {
         KnownConnector::ask(&mut known, run, true).await;
         let drained = reader.drain(deadline.saturating_duration_since(Instant::now())).await?;
-        let evidence =
-            ChangeEvidence { claims: &everything, captures: &captures, known: &known, drained, database: None };
+        let evidence = ChangeEvidence {
+            claims: &everything,
+            captures: &captures,
+            known: &known,
+            drained,
+            database: None,
+            seen: SeenByReaders::default(),
+        };
         // Records without position say only by their number whether all have come.
         let flat = known.iter().any(|known| *known.rules.form() != Form::Envelope);
         if evidence.passed(run).await? || (flat && evidence.reconcile(run).await?.is_complete()) {
@@ -198,7 +206,7 @@ pub async fn arrive(
     Ok(())
 }
 
-fn claims(run: &SharedRun, from: &[String]) -> Claims {
+pub(super) fn claims(run: &SharedRun, from: &[String]) -> Claims {
     let mut all = Claims::default();
     for live in from.iter().flat_map(|id| run.live.attempts(id)) {
         if let Live::Writer(writer) = live {
@@ -236,18 +244,21 @@ impl ChangeEvidence<'_> {
         self.with(run, |expectation, events| {
             let last = expectation.last_changes(events);
             expectation.connectors.iter().zip(last).all(|(connector, last)| {
-                last.is_none() || furthest(connector.rules, events) >= last || connector.confirmed >= last
+                last.is_none()
+                    || furthest(connector.rules, events) >= last
+                    || connector.confirmed.max(connector.stored) >= last
             })
         })
         .await
     }
 
-    /// What became of every change, with what that follows from, where it is `enough` or nothing is missing.
-    async fn last(&self, run: &SharedRun, enough: bool) -> Result<Option<Reconciled>, StepError> {
+    /// What became of every change, with what that follows from, where it is too `late` for another look, where nothing is missing, or
+    /// where `enough` time went by and nothing is still on its way.
+    async fn last(&self, run: &SharedRun, late: bool, enough: bool) -> Result<Option<Reconciled>, StepError> {
         // Both in one look: the reader reads on.
         self.with(run, |expectation, events| {
             let changes = reconcile(expectation, events);
-            let last = enough || (changes.is_complete() && self.drained);
+            let last = late || (enough && changes.unread == 0) || (changes.is_complete() && self.drained);
             last.then(|| Reconciled { changes, rows: written(expectation, events) })
         })
         .await
@@ -279,6 +290,8 @@ impl ChangeEvidence<'_> {
                     connectors: &[],
                     topics: Some(&topics),
                     drained: self.drained,
+                    partitions: self.seen.partitions.as_ref(),
+                    late_us: self.seen.late_us,
                     samples: SAMPLES,
                 };
                 let connectors = base.concerned(known, &assumed, events);
@@ -296,6 +309,27 @@ impl ChangeEvidence<'_> {
                     "no step has changed rows of the database, so nothing is known of what was committed",
                 )
             })
+    }
+}
+
+/// What readers tell of their reading.
+#[derive(Default)]
+pub(super) struct SeenByReaders {
+    /// See [`Expectation::partitions`].
+    partitions: Option<BTreeMap<String, BTreeSet<i32>>>,
+    /// See [`Expectation::late_us`].
+    late_us: Option<i64>,
+}
+
+impl SeenByReaders {
+    fn of(readers: &[Arc<dyn LiveReader>]) -> Self {
+        let mut seen = Self::default();
+        for account in readers.iter().filter_map(|reader| reader.account()) {
+            let partitions = seen.partitions.get_or_insert_default().entry(account.topic.clone()).or_default();
+            partitions.extend(account.positions().into_keys());
+            seen.late_us = seen.late_us.max(account.elsewhere.then_some(account.began_us));
+        }
+        seen
     }
 }
 
