@@ -122,7 +122,7 @@ fn what_comes_into_a_second_table_is_judged_row_for_row() {
 /// Two connectors on one table, one of which tells of whole transactions.
 const TRANSACTIONS: &str = r#"
 name: Whole transactions, and two connectors on one table
-guarantee: exactly-once
+guarantee: at-least-once
 vars: { one: "one-${run.id}", two: "two-${run.id}" }
 setup:
   - sql: CREATE TABLE orders (id integer PRIMARY KEY, item text); CREATE TABLE lines (id integer PRIMARY KEY, item text)

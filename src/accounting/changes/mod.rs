@@ -36,9 +36,10 @@ pub use settled::{SettledPast, SettlingBudget};
 pub use settlement::{ChangeBasis, ChangeSettlement, Figure, FigureCheck};
 pub use sheet::{Excuse, Gap, NotCompared};
 pub use tally::Tally;
-pub use transactions::WholeTransactions;
 #[cfg(test)]
-pub use {reconciliation::ChangeCounts, sheet::ChangeSheet, stored_tests::stored_example};
+pub use {
+    reconciliation::ChangeCounts, sheet::ChangeSheet, stored_tests::stored_example, transactions::WholeTransactions,
+};
 
 #[cfg(test)]
 mod apart_tests;

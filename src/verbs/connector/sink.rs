@@ -21,7 +21,7 @@ pub struct JdbcSink {
 }
 
 /// The class of the connector.
-const CLASS: &str = "io.debezium.connector.jdbc.JdbcSinkConnector";
+pub(super) const CLASS: &str = "io.debezium.connector.jdbc.JdbcSinkConnector";
 /// The converter that both ends agree about.
 const CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
 
