@@ -13,7 +13,7 @@ use crate::database::Lsn;
 use crate::debezium::{CaptureRules, Form, ReadEvent, ReadKind};
 use crate::judge::terms;
 use crate::load::consume::ReaderCapture;
-use crate::record::without_secrets;
+use crate::record::{TargetKind, without_secrets};
 use crate::verb::{Live, LiveReader, SharedRun, StepError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 const GLANCE: Duration = Duration::from_millis(150);
 /// Offenders kept of each class.
 const SAMPLES: usize = 50;
+/// After this time nothing is left of a disturbance that keeps what was sent from coming.
+const SETTLED: Duration = Duration::from_secs(45);
 /// Time for changes on their way once a later one has arrived.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -121,7 +123,8 @@ async fn wait(
             drained &= reader.drain(patience).await?;
         }
         let database = run.database().ok().map(|database| database.name().to_owned());
-        let evidence = ChangeEvidence { claims, captures, known, drained, database, seen: SeenByReaders::of(readers) };
+        let evidence =
+            ChangeEvidence { claims, captures, known, drained, database, seen: SeenByReaders::of(run, readers) };
         // Records that cannot be read do not become readable by waiting.
         let unreadable = |read: &[ReadEvent]| read.iter().any(|read| matches!(read.kind, ReadKind::Unreadable(_)));
         let hopeless = known.iter().any(|known| known.rules.unreadable.is_some())
@@ -290,6 +293,7 @@ impl ChangeEvidence<'_> {
                     connectors: &[],
                     topics: Some(&topics),
                     drained: self.drained,
+                    calm: self.seen.calm,
                     partitions: self.seen.partitions.as_ref(),
                     late_us: self.seen.late_us,
                     samples: SAMPLES,
@@ -315,15 +319,29 @@ impl ChangeEvidence<'_> {
 /// What readers tell of their reading.
 #[derive(Default)]
 pub(super) struct SeenByReaders {
+    /// See [`Expectation::calm`].
+    calm: bool,
     /// See [`Expectation::partitions`].
     partitions: Option<BTreeMap<String, BTreeSet<i32>>>,
     /// See [`Expectation::late_us`].
     late_us: Option<i64>,
 }
 
+/// Whether no service and no connector was disturbed lately. A producer waits half a minute for the answer of a broker that stands still
+/// before it asks another one, and a connector that was killed sends again.
+fn is_calm(run: &SharedRun) -> bool {
+    let Some(record) = run.snapshot() else { return false };
+    let since = run.clock.now() - SETTLED.as_secs_f64();
+    record.faults.iter().all(|fault| {
+        let beside = matches!(fault.kind, Some(TargetKind::Program | TargetKind::Reader));
+        let over = fault.undone.map(|undone| fault.ready.map_or(undone, |ready| ready.max(undone)));
+        beside || over.is_some_and(|over| over < since)
+    })
+}
+
 impl SeenByReaders {
-    fn of(readers: &[Arc<dyn LiveReader>]) -> Self {
-        let mut seen = Self::default();
+    fn of(run: &SharedRun, readers: &[Arc<dyn LiveReader>]) -> Self {
+        let mut seen = Self { calm: is_calm(run), ..Self::default() };
         for account in readers.iter().filter_map(|reader| reader.account()) {
             let partitions = seen.partitions.get_or_insert_default().entry(account.topic.clone()).or_default();
             partitions.extend(account.positions().into_keys());

@@ -174,6 +174,7 @@ impl TableLook {
                 connectors: &[],
                 topics: None,
                 drained: passed,
+                calm: false,
                 partitions: None,
                 late_us: None,
                 samples: SAMPLES,

@@ -31,6 +31,7 @@ fn settle(transactions: &[CommittedTransaction], events: &[ReadEvent], rules: &[
         connectors: &connectors,
         topics: None,
         drained: true,
+        calm: false,
         partitions: None,
         late_us: None,
         samples: 5,

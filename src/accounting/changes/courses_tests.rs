@@ -76,6 +76,7 @@ fn follow_all(
         connectors: &connectors,
         topics: None,
         drained: true,
+        calm: false,
         partitions: None,
         late_us: None,
         samples: 0,

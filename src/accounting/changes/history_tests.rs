@@ -143,6 +143,7 @@ fn settle_with(
         connectors: &connectors,
         topics: None,
         drained,
+        calm: false,
         partitions: None,
         late_us: None,
         samples: 5,

@@ -44,6 +44,9 @@ pub struct Expectation<'a> {
     /// The readers have reached the end of every partition. What they have not seen then is lost where the connector has passed it,
     /// which a later change's arrival or its confirmation shows; otherwise it is unread.
     pub drained: bool,
+    /// Nothing that the connector needs was disturbed for so long that what it has sent has come: a later change proves something, wherever
+    /// it stands.
+    pub calm: bool,
     /// The partitions of the topics that were read; `None`: those of which records were seen.
     pub partitions: Option<&'a BTreeMap<String, BTreeSet<i32>>>,
     /// Since when a reader reads that was asked to begin elsewhere than at the first message, µs since the Unix epoch: what was committed

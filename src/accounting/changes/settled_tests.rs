@@ -39,6 +39,7 @@ fn settled(
             connectors: &connectors,
             topics: None,
             drained: true,
+            calm: false,
             partitions: None,
             late_us: None,
             samples: 5,

@@ -135,6 +135,7 @@ impl World {
             connectors: &connectors,
             topics: Some(&self.topics),
             drained: true,
+            calm: false,
             partitions: None,
             late_us: None,
             samples: 5,

@@ -228,6 +228,7 @@ mod tests {
             connectors: &connectors,
             topics: None,
             drained: true,
+            calm: false,
             partitions: None,
             late_us: None,
             samples: 5,

@@ -21,6 +21,9 @@ pub(super) struct Written<'a> {
     pub(super) database: Option<Cow<'a, str>>,
     pub(super) topics: Option<Cow<'a, BTreeSet<String>>>,
     pub(super) drained: bool,
+    /// Older versions took any later change for a proof.
+    #[serde(default = "yes")]
+    pub(super) calm: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) partitions: Option<Cow<'a, BTreeMap<String, BTreeSet<i32>>>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +36,10 @@ pub(super) struct Written<'a> {
     pub(super) streams: Vec<(Cow<'a, str>, i32)>,
     pub(super) origins: Vec<WrittenOrigin<'a>>,
     pub(super) events: Vec<WrittenEvent<'a>>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A connector.

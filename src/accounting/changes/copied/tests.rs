@@ -48,6 +48,7 @@ fn settle_with(
         connectors: &[],
         topics: None,
         drained: passed,
+        calm: false,
         partitions: None,
         late_us: None,
         samples: 5,

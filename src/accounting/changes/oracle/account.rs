@@ -63,6 +63,7 @@ impl World {
             connectors: &connectors,
             topics: Some(&topics),
             drained: self.drained,
+            calm: false,
             partitions: None,
             late_us: None,
             samples: 3,
