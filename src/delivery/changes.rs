@@ -123,8 +123,8 @@ async fn wait(
             drained &= reader.drain(patience).await?;
         }
         let database = run.database().ok().map(|database| database.name().to_owned());
-        let evidence =
-            ChangeEvidence { claims, captures, known, drained, database, seen: SeenByReaders::of(run, readers) };
+        let mut evidence =
+            ChangeEvidence { claims, captures, known, drained, database, seen: SeenByReaders::of(readers) };
         // Records that cannot be read do not become readable by waiting.
         let unreadable = |read: &[ReadEvent]| read.iter().any(|read| matches!(read.kind, ReadKind::Unreadable(_)));
         let hopeless = known.iter().any(|known| known.rules.unreadable.is_some())
@@ -139,6 +139,7 @@ async fn wait(
         if passed {
             passed_since.get_or_insert_with(Instant::now);
         }
+        evidence.seen.calm = is_calm(run);
         // Partitions are written side by side: a later change may be in the log a moment before an earlier one, and where one broker
         // does not take it, longer than that.
         let enough = passed_since.is_some_and(|since| since.elapsed() >= GRACE);
@@ -340,8 +341,8 @@ fn is_calm(run: &SharedRun) -> bool {
 }
 
 impl SeenByReaders {
-    fn of(run: &SharedRun, readers: &[Arc<dyn LiveReader>]) -> Self {
-        let mut seen = Self { calm: is_calm(run), ..Self::default() };
+    fn of(readers: &[Arc<dyn LiveReader>]) -> Self {
+        let mut seen = Self::default();
         for account in readers.iter().filter_map(|reader| reader.account()) {
             let partitions = seen.partitions.get_or_insert_default().entry(account.topic.clone()).or_default();
             partitions.extend(account.positions().into_keys());
