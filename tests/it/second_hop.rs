@@ -93,7 +93,7 @@ fn what_comes_into_a_second_table_is_judged_row_for_row() {
         return;
     }
     // The sink connector beside Debezium.
-    let project = Project::with("timeouts: fast, sink: 2.7.0.Final");
+    let project = Project::with("timeouts: fast, sink: 3.0.7.Final");
     project.write("warehouse.yaml", WAREHOUSE);
     project.write("meddled.yaml", MEDDLED);
     project.write("stopped.yaml", STOPPED);

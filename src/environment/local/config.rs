@@ -44,7 +44,7 @@ pub struct LocalConfig {
     #[schemars(regex(pattern = r"^[0-9]+\.[0-9]+\.[0-9]+\.[A-Za-z0-9]+$"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub debezium: Option<String>,
-    /// Version of Debezium's JDBC sink connector that Kafka Connect gets beside it, such as `2.7.0.Final` with Kafka 3 and `3.5.0.Final`
+    /// Version of Debezium's JDBC sink connector that Kafka Connect gets beside it, such as `3.0.7.Final` with Kafka 3 and `3.5.0.Final`
     /// with Kafka 4; none where absent.
     #[schemars(regex(pattern = r"^[0-9]+\.[0-9]+\.[0-9]+\.[A-Za-z0-9]+$"))]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -152,7 +152,7 @@ pub(super) async fn plugins(
 /// # Errors
 /// It cannot be fetched; the version is not written as Debezium writes its own.
 pub(super) async fn sink_plugin(version: &str, progress: &(dyn Fn(String) + Sync)) -> EnvironmentResult<PathBuf> {
-    is_version(version, "2.7.0.Final")?;
+    is_version(version, "3.0.7.Final")?;
     let plugins = cache_dir()?.join("plugins").join(format!("sink-{version}"));
     once(&plugins, async |scratch: &Path| {
         let what = format!("Debezium's JDBC sink {version}");

@@ -32,7 +32,7 @@ pub(in crate::verbs) async fn failure(error: ConnectError, redactor: &ConfigReda
         }
         _ if message.contains(NO_CLASS) && message.contains(super::sink::CLASS) => {
             StepError::broken("connect", message)
-                .help("give the local environment the plugin: `sink: 2.7.0.Final` in kscen.yaml")
+                .help("give the local environment the plugin: `sink: 3.0.7.Final` in kscen.yaml")
         }
         _ => StepError::broken("connect", message),
     };
