@@ -256,7 +256,11 @@ impl Expectation<'_> {
             .filter(|connector| {
                 let scope = ConnectorScope::new(connector.rules, self.topics, events);
                 let outbox = matches!(connector.rules.form(), Form::Outbox(_));
+                // Where its transactions begin and end.
+                let told = connector.rules.transaction_topics();
+                let told = self.topics.is_some_and(|topics| told.iter().any(|topic| topics.contains(topic)));
                 outbox
+                    || told
                     || self.settled.is_some_and(|settled| !settled.is_empty())
                     || !scope.seen.is_empty()
                     || relations.values().any(|relation| scope.place(relation) != TableScope::Elsewhere)
