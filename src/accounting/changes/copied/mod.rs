@@ -54,6 +54,7 @@ struct CopyLedger<'a> {
 
 const NO_KEY: &str =
     "its rows have no key, or one without a form to compare: which row of the table a change belongs to cannot be told";
+const TWICE: &str = "it has rows with one key more than once, so it is no table with a row for each of the source's";
 const EMPTIED: &str =
     "the table was truncated after it, and whether that comes is a setting of whoever writes the other one";
 
@@ -125,8 +126,8 @@ impl<'a> CopyLedger<'a> {
             match columns.key(&self.scope, self.copy.rows, row, &relations, &known) {
                 Some(key) if self.histories.contains_key(&key) => {
                     // A table without key of its own may have a row more than once.
-                    if shown.insert(key.clone(), row).is_some() {
-                        self.twice(&key);
+                    if shown.insert(key, row).is_some() {
+                        self.twice();
                     }
                 }
                 Some(key) => self.stranger(&key, old.as_ref()),
@@ -245,20 +246,10 @@ impl<'a> CopyLedger<'a> {
             return;
         }
         self.result.sheet.phantom += 1;
-        self.invented(key, RowClass::Phantom, "the source has no such row, and nobody deleted one meanwhile");
-    }
-
-    /// A row that the table has a second time.
-    fn twice(&mut self, key: &str) {
-        self.result.sheet.corrupted += 1;
-        self.invented(key, RowClass::WrongContent, "the table has the row more than once");
-    }
-
-    fn invented(&mut self, key: &str, class: RowClass, detail: &str) {
-        let table = self.copy.table.clone();
-        let key = key.replace('"', "");
-        self.result.note(self.expectation.samples, class, || RowAnomaly {
-            class,
+        let detail = "the source has no such row, and nobody deleted one meanwhile";
+        let (table, key) = (self.copy.table.clone(), key.replace('"', ""));
+        self.result.note(self.expectation.samples, RowClass::Phantom, || RowAnomaly {
+            class: RowClass::Phantom,
             table,
             key,
             op: None,
@@ -270,6 +261,11 @@ impl<'a> CopyLedger<'a> {
             offset: None,
             detail: detail.to_owned(),
         });
+    }
+
+    /// A row that the table has a second time.
+    fn twice(&mut self) {
+        self.result.gap(Some(self.copy.table), TWICE, 0, 1);
     }
 
     /// Changes that the log does not tell.

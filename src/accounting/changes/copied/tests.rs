@@ -121,7 +121,8 @@ fn a_row_that_is_missing_changed_or_invented_is_named() {
         assert_eq!(result.samples[0].key, key);
         let mut rows = whole.clone();
         rows.rows.push(whole.rows[place].clone());
-        assert_eq!(faults(&settle(&world, &rows, true, &[])), [(RowClass::WrongContent, 1)]);
+        let twice = settle(&world, &rows, true, &[]);
+        assert_eq!((faults(&twice), twice.sheet.unjudged_records), (vec![], 1));
         let mut rows = whole.clone();
         rows.rows.push(vec![ColumnValue::Text("99".into()), ColumnValue::Text("x".into())]);
         // It may be of a time before the account, unless the source is known not to have it.
