@@ -1,19 +1,29 @@
 //! What stands around the payload of a message: its key and its headers.
 
 use super::IDENTITY_HEADER;
+use std::sync::LazyLock;
 
 /// Fifteen bits of the CRC-32 of a key and of headers, in their order; as many as the identity has room for, so that one change
 /// in 32,768 goes unseen. The header of the identity is left out, as it holds this sum. No key and an empty one, no value and an
 /// empty one are different, and no bytes can move from one field to the next unseen. Never 0, which an identity has that says nothing of
 /// them.
 pub(crate) fn around<'a>(key: Option<&[u8]>, headers: impl IntoIterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> u16 {
+    let mut headers = headers.into_iter().filter(|(name, _)| *name != IDENTITY_HEADER.as_bytes()).peekable();
+    if key.is_none() && headers.peek().is_none() {
+        return *NOTHING;
+    }
+    sum(key, headers)
+}
+
+/// The sum of most messages: neither key nor headers.
+static NOTHING: LazyLock<u16> = LazyLock::new(|| sum(None, []));
+
+fn sum<'a>(key: Option<&[u8]>, headers: impl IntoIterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> u16 {
     let mut fields = Fields { hasher: crc32fast::Hasher::new(), held: [0; HELD], length: 0 };
     fields.add(key);
     for (name, value) in headers {
-        if name != IDENTITY_HEADER.as_bytes() {
-            fields.add(Some(name));
-            fields.add(value);
-        }
+        fields.add(Some(name));
+        fields.add(value);
     }
     fields.sum()
 }
@@ -90,6 +100,7 @@ mod tests {
             let expected = ((crc32fast::hash(&plain) >> 17) as u16).max(1);
             assert_eq!(around(Some(key), [(b"h".as_slice(), Some(value))]), expected, "{length}");
         }
+        assert_eq!(around(None, []), ((crc32fast::hash(&[0xff; 8]) >> 17) as u16).max(1));
         let with_identity = [(IDENTITY_HEADER.as_bytes(), Some(b"any".as_slice())), a];
         assert_eq!(around(Some(b"k"), with_identity), around(Some(b"k"), [a]));
     }
