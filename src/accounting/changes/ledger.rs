@@ -69,6 +69,9 @@ pub(super) struct ConnectorLane<'a> {
     pub(super) writes: HashSet<String>,
 }
 
+/// Offsets, each with a print of what stood there.
+type OffsetPrints = HashSet<(i64, u64)>;
+
 pub(super) type Place = (Arc<str>, i32, String);
 
 pub(super) struct ChangeLedger<'a> {
@@ -79,7 +82,7 @@ pub(super) struct ChangeLedger<'a> {
     /// Claimed changes whose topics nobody reads.
     pub(super) elsewhere: Vec<(&'a RowChange, Owed)>,
     /// The offsets read of each partition, with what stood there: where it is something else, another log stands there now.
-    seen: HashMap<(Arc<str>, i32), HashSet<(i64, u64)>>,
+    seen: HashMap<(Arc<str>, i32), OffsetPrints>,
     /// Deletes waiting for their tombstone, by topic, partition and key.
     pub(super) bereaved: HashMap<Place, RowAnomaly>,
     /// Tombstones that followed no delete.

@@ -236,6 +236,10 @@ impl DeliverySubject {
                 .help("add `lost: 0`, or `guarantee: at-least-once` at the top"),
             );
         }
+        self.check_classes(pointer, of_changes, cx);
+    }
+
+    fn check_classes(&self, pointer: &str, of_changes: bool, cx: &mut CheckContext<'_>) {
         for (class, value) in &self.classes {
             let whose = match class {
                 Class::Skipped | Class::AbortedRead if of_changes => "changes of a database",
