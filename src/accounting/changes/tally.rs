@@ -111,6 +111,12 @@ impl Tally {
         matches!(self, Self::WholeTransactions | Self::TornTransactions | Self::ReorderedTransactions)
     }
 
+    /// Whether only records in topics have it.
+    pub fn is_of_records(self) -> bool {
+        let told = matches!(self, Self::Truncations | Self::Tombstones | Self::MissingTombstones | Self::SnapshotRows);
+        told || self.is_of_transactions()
+    }
+
     /// The figure in an account.
     pub fn of(self, changes: &Reconciliation) -> u64 {
         match self {

@@ -267,6 +267,13 @@ impl DeliverySubject {
                 let message = format!("only changes of a database have `{}`", tally.name());
                 cx.report(&place, Problem::new("does-not-apply", message).help("name a `sql` step in `from`"));
             }
+            if self.ends_in_a_table() && tally.is_of_records() {
+                let message = format!("a table does not show `{}`", tally.name());
+                cx.report(
+                    &place,
+                    Problem::new("does-not-apply", message).help("read the topic, and name its reader in `to`"),
+                );
+            }
             if let Err(error) = demand(Unit::Count, value) {
                 cx.report(&place, Problem::new("bad-value", error));
             }
