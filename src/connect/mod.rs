@@ -17,6 +17,7 @@ pub use client::ConnectClient;
 pub use config::{ConfigRedactor, ConnectorConfig, config_from_json};
 pub use connect_error::{ConnectError, ConnectResult, FieldProblem, short_trace};
 pub use lifecycle::Applied;
+pub use offsets::ConnectorOffset;
 pub use restart::{EffectProbe, RestartEvidence, RestartScope};
 pub use status::{ConnectorStatus, State};
 #[cfg(test)]

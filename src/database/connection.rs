@@ -131,6 +131,14 @@ impl Database {
         self.config.get_dbname().unwrap_or_else(|| self.user())
     }
 
+    /// Another database of the same server.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Self {
+        let mut other = self.clone();
+        other.config.dbname(name);
+        other
+    }
+
     /// Connects once.
     ///
     /// # Errors
@@ -205,6 +213,11 @@ mod tests {
         assert_eq!((database.address().as_str(), database.user(), database.name()), ("db.example:6543", "app", "shop"));
         assert_eq!(database.password().as_deref(), Some("s3cret"));
         assert!(database.tls.is_some());
+        let other = database.named("copy");
+        assert_eq!(
+            (other.name(), other.address(), other.password()),
+            ("copy", database.address(), database.password())
+        );
         assert!(!format!("{database:?}").contains("s3cret"));
         assert!(Database::from_url("postgres://u@h/d").unwrap().tls.is_none());
     }

@@ -17,6 +17,7 @@ mod rows;
 mod script;
 mod script_run;
 mod slot;
+mod table_rows;
 
 pub use account::{Blind, ChangeAccount, CommittedTransaction, RowChange, RowOp, inserts_publication};
 pub use column_value::ColumnValue;
@@ -33,6 +34,7 @@ pub use relation::{Column, Relation, TableName, UserType};
 pub use script::{Statement, by_definition, split};
 pub use script_run::ScriptFailure;
 pub use slot::{DROP_PATIENCE, ReplicationSlot, SlotProbe};
+pub use table_rows::TableRows;
 
 /// Whether bytes are a message of logical replication: for fuzzing.
 pub(crate) fn is_change(bytes: &[u8]) -> bool {

@@ -1,16 +1,20 @@
 //! Records of Debezium's topics into events.
 
+use super::boundary::TransactionBoundary;
 use super::envelope::{ChangeEvent, RowImage, RowValues, TableOrigin, is_storable};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
+
+/// Tables of one transaction that an account keeps.
+const MOST_TABLES: usize = 10_000;
 
 /// Records that carry no change of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Ignored {
     /// `heartbeat.interval.ms`.
     Heartbeat,
-    /// BEGIN and END of `provide.transaction.metadata`.
+    /// BEGIN and END of `provide.transaction.metadata`, as older versions of kscen stored them: without what they say.
     TransactionMetadata,
     /// A message written by `pg_logical_emit_message` (op `m`).
     LogicalMessage,
@@ -30,6 +34,8 @@ pub enum ReadKind {
     },
     /// JSON that is no envelope: a flattened row, a message of an outbox, or something else.
     Plain(Box<PlainRecord>),
+    /// Where a transaction begins or ends.
+    Boundary(Box<TransactionBoundary>),
     /// Nothing about a row.
     Ignored(Ignored),
     /// Something that cannot be read; why, with a JSON pointer where there is a place.
@@ -86,6 +92,7 @@ impl ReadEvent {
             }
             ReadKind::Tombstone { key } => key.as_ref().is_none_or(RowImage::is_storable),
             ReadKind::Plain(record) => record.is_storable(),
+            ReadKind::Boundary(boundary) => boundary.tables.len() <= MOST_TABLES,
             ReadKind::Ignored(_) | ReadKind::Unreadable(_) => true,
         }
     }
@@ -109,6 +116,9 @@ impl EventDecoder {
         match value {
             Value::Null => ReadKind::Tombstone { key: image(key) },
             Value::Object(envelope) => {
+                if let Some(boundary) = TransactionBoundary::of(&envelope) {
+                    return ReadKind::Boundary(Box::new(boundary));
+                }
                 if let Some(ignored) = ignored(&envelope) {
                     return ReadKind::Ignored(ignored);
                 }
@@ -162,18 +172,20 @@ fn is_wrapper(object: &RowValues) -> bool {
     object.len() == 2 && object.contains_key("payload") && is_schema
 }
 
+/// Whether it is one of the records that Debezium writes beside changes.
+pub(super) fn is_beside(envelope: &RowValues) -> bool {
+    TransactionBoundary::of(envelope).is_some() || ignored(envelope).is_some()
+}
+
 /// Tells apart what Debezium writes beside changes.
-pub(super) fn ignored(envelope: &RowValues) -> Option<Ignored> {
+fn ignored(envelope: &RowValues) -> Option<Ignored> {
     let has = |field: &str| envelope.contains_key(field);
     let text = |field: &str| envelope.get(field).and_then(Value::as_str);
-    if text("op") == Some("m") {
+    if text("op") == Some("m") && has("source") {
         return Some(Ignored::LogicalMessage);
     }
     if has("op") {
         return None;
-    }
-    if matches!(text("status"), Some("BEGIN" | "END")) && has("id") {
-        return Some(Ignored::TransactionMetadata);
     }
     if has("ts_ms") && !has("source") && envelope.keys().all(|field| field.starts_with("ts_")) {
         return Some(Ignored::Heartbeat);
@@ -250,7 +262,11 @@ mod tests {
         let kind = |value: Value| decode(None, Some(value.to_string().as_bytes()));
         assert_eq!(kind(json!({"ts_ms": 1})), ReadKind::Ignored(Ignored::Heartbeat));
         let begin = json!({"status": "BEGIN", "id": "745:1", "event_count": null});
-        assert_eq!(kind(begin), ReadKind::Ignored(Ignored::TransactionMetadata));
+        assert!(matches!(kind(begin), ReadKind::Boundary(begin) if begin.xid() == Some(745)));
+        // Flattened rows of tables with columns of such names.
+        for row in [json!({"id": 7, "status": "END"}), json!({"op": "m", "message": "x"})] {
+            assert!(matches!(kind(row), ReadKind::Plain(_)));
+        }
         assert_eq!(decode(None, None), ReadKind::Tombstone { key: None });
         let flat = decode(Some(b"id-7"), Some(b"{\"a\":1}"));
         assert!(

@@ -127,13 +127,16 @@ pub struct ChangeSource {
 }
 
 /// The event's place in its transaction, with `provide.transaction.metadata`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransactionInfo {
     /// Debezium's id of the transaction, `txId:lsn`.
+    #[serde(rename = "i")]
     pub id: String,
     /// Place among all events of the transaction, from 1.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub total_order: Option<u64>,
     /// Place among those of the table, from 1.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub data_collection_order: Option<u64>,
 }
 

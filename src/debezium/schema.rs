@@ -1,6 +1,6 @@
 //! The form of an envelope, checked against `schemas/debezium-envelope.json`.
 
-use super::decode::{ignored, unwrap_schema};
+use super::decode::{is_beside, unwrap_schema};
 use super::schema_work::{deepest, depth};
 use crate::ground::{json, lock};
 use jsonschema::{PatternOptions, Validator};
@@ -80,7 +80,7 @@ impl EnvelopeSchema {
     /// True for what Debezium writes beside changes (heartbeats, transaction metadata): no envelope is to be expected there.
     pub fn is_exempt(value: &[u8]) -> bool {
         let value = serde_json::from_slice::<Value>(value).map(unwrap_schema);
-        value.ok().as_ref().and_then(Value::as_object).is_some_and(|value| ignored(value).is_some())
+        value.ok().as_ref().and_then(Value::as_object).is_some_and(is_beside)
     }
 
     /// All violations in a parsed message.

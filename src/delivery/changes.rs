@@ -14,9 +14,9 @@ use crate::debezium::{CaptureRules, Form, ReadEvent, ReadKind};
 use crate::judge::terms;
 use crate::load::consume::ReaderCapture;
 use crate::moment;
-use crate::record::without_secrets;
+use crate::record::{TargetKind, without_secrets};
 use crate::verb::{Live, LiveReader, SharedRun, StepError};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 const GLANCE: Duration = Duration::from_millis(150);
 /// Offenders kept of each class.
 const SAMPLES: usize = 50;
+/// After this time nothing is left of a disturbance that keeps what was sent from coming.
+const SETTLED: Duration = Duration::from_secs(45);
 /// Time for changes on their way once a later one has arrived.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -34,6 +36,7 @@ pub(super) struct ChangeEvidence<'a> {
     pub(super) known: &'a [KnownConnector],
     pub(super) drained: bool,
     pub(super) database: Option<String>,
+    pub(super) seen: SeenByReaders,
 }
 
 /// Waits for the senders, then until every change has arrived, and settles what became of each.
@@ -121,7 +124,8 @@ async fn wait(
             drained &= reader.drain(patience).await?;
         }
         let database = run.database().ok().map(|database| database.name().to_owned());
-        let evidence = ChangeEvidence { claims, captures, known, drained, database };
+        let mut evidence =
+            ChangeEvidence { claims, captures, known, drained, database, seen: SeenByReaders::of(readers) };
         // Records that cannot be read do not become readable by waiting.
         let unreadable = |read: &[ReadEvent]| read.iter().any(|read| matches!(read.kind, ReadKind::Unreadable(_)));
         let hopeless = known.iter().any(|known| known.rules.unreadable.is_some())
@@ -136,9 +140,11 @@ async fn wait(
         if passed {
             passed_since.get_or_insert_with(moment::now);
         }
-        // Partitions are written side by side: a later change may be in the log a moment before an earlier one.
-        let enough = late || passed_since.is_some_and(|since| since.elapsed() >= GRACE);
-        if let Some(last) = evidence.last(run, enough).await? {
+        evidence.seen.calm = is_calm(run);
+        // Partitions are written side by side: a later change may be in the log a moment before an earlier one, and where one broker
+        // does not take it, longer than that.
+        let enough = passed_since.is_some_and(|since| moment::since(since) >= GRACE);
+        if let Some(last) = evidence.last(run, late, enough).await? {
             return Ok(last);
         }
         tokio::time::sleep(GLANCE).await;
@@ -187,8 +193,14 @@ pub async fn arrive(
     while run.changes.is_open().await && moment::now() < deadline {
         KnownConnector::ask(&mut known, run, true).await;
         let drained = reader.drain(deadline.saturating_duration_since(moment::now())).await?;
-        let evidence =
-            ChangeEvidence { claims: &everything, captures: &captures, known: &known, drained, database: None };
+        let evidence = ChangeEvidence {
+            claims: &everything,
+            captures: &captures,
+            known: &known,
+            drained,
+            database: None,
+            seen: SeenByReaders::default(),
+        };
         // Records without position say only by their number whether all have come.
         let flat = known.iter().any(|known| *known.rules.form() != Form::Envelope);
         if evidence.passed(run).await? || (flat && evidence.reconcile(run).await?.is_complete()) {
@@ -199,7 +211,7 @@ pub async fn arrive(
     Ok(())
 }
 
-fn claims(run: &SharedRun, from: &[String]) -> Claims {
+pub(super) fn claims(run: &SharedRun, from: &[String]) -> Claims {
     let mut all = Claims::default();
     for live in from.iter().flat_map(|id| run.live.attempts(id)) {
         if let Live::Writer(writer) = live {
@@ -237,18 +249,21 @@ impl ChangeEvidence<'_> {
         self.with(run, |expectation, events| {
             let last = expectation.last_changes(events);
             expectation.connectors.iter().zip(last).all(|(connector, last)| {
-                last.is_none() || furthest(connector.rules, events) >= last || connector.confirmed >= last
+                last.is_none()
+                    || furthest(connector.rules, events) >= last
+                    || connector.confirmed.max(connector.stored) >= last
             })
         })
         .await
     }
 
-    /// What became of every change, with what that follows from, where it is `enough` or nothing is missing.
-    async fn last(&self, run: &SharedRun, enough: bool) -> Result<Option<Reconciled>, StepError> {
+    /// What became of every change, with what that follows from, where it is too `late` for another look, where nothing is missing, or
+    /// where `enough` time went by and nothing is still on its way.
+    async fn last(&self, run: &SharedRun, late: bool, enough: bool) -> Result<Option<Reconciled>, StepError> {
         // Both in one look: the reader reads on.
         self.with(run, |expectation, events| {
             let changes = reconcile(expectation, events);
-            let last = enough || (changes.is_complete() && self.drained);
+            let last = late || (enough && changes.unread == 0) || (changes.is_complete() && self.drained);
             last.then(|| Reconciled { changes, rows: written(expectation, events) })
         })
         .await
@@ -280,6 +295,9 @@ impl ChangeEvidence<'_> {
                     connectors: &[],
                     topics: Some(&topics),
                     drained: self.drained,
+                    calm: self.seen.calm,
+                    partitions: self.seen.partitions.as_ref(),
+                    late_us: self.seen.late_us,
                     samples: SAMPLES,
                 };
                 let connectors = base.concerned(known, &assumed, events);
@@ -297,6 +315,41 @@ impl ChangeEvidence<'_> {
                     "no step has changed rows of the database, so nothing is known of what was committed",
                 )
             })
+    }
+}
+
+/// What readers tell of their reading.
+#[derive(Default)]
+pub(super) struct SeenByReaders {
+    /// See [`Expectation::calm`].
+    calm: bool,
+    /// See [`Expectation::partitions`].
+    partitions: Option<BTreeMap<String, BTreeSet<i32>>>,
+    /// See [`Expectation::late_us`].
+    late_us: Option<i64>,
+}
+
+/// Whether no service and no connector was disturbed lately. A producer waits half a minute for the answer of a broker that stands still
+/// before it asks another one, and a connector that was killed sends again.
+fn is_calm(run: &SharedRun) -> bool {
+    let Some(record) = run.snapshot() else { return false };
+    let since = run.clock.now() - SETTLED.as_secs_f64();
+    record.faults.iter().all(|fault| {
+        let beside = matches!(fault.kind, Some(TargetKind::Program | TargetKind::Reader));
+        let over = fault.undone.map(|undone| fault.ready.map_or(undone, |ready| ready.max(undone)));
+        beside || over.is_some_and(|over| over < since)
+    })
+}
+
+impl SeenByReaders {
+    fn of(readers: &[Arc<dyn LiveReader>]) -> Self {
+        let mut seen = Self::default();
+        for account in readers.iter().filter_map(|reader| reader.account()) {
+            let partitions = seen.partitions.get_or_insert_default().entry(account.topic.clone()).or_default();
+            partitions.extend(account.positions().into_keys());
+            seen.late_us = seen.late_us.max(account.elsewhere.then_some(account.began_us));
+        }
+        seen
     }
 }
 

@@ -1,6 +1,6 @@
 //! How the changes of a database come to a reader: how long each took, and when none came although changes were committed.
 
-use super::changes::ChangeEvidence;
+use super::changes::{ChangeEvidence, SeenByReaders};
 use super::connectors::KnownConnector;
 use crate::accounting::Claims;
 use crate::accounting::changes::{Courses, courses};
@@ -70,7 +70,14 @@ async fn measured(
     let everything = Claims { unattributed: true, ..Claims::default() };
     let captures = [Arc::clone(capture)];
     let database = run.database().ok().map(|database| database.name().to_owned());
-    let evidence = ChangeEvidence { claims: &everything, captures: &captures, known: &known, drained: false, database };
+    let evidence = ChangeEvidence {
+        claims: &everything,
+        captures: &captures,
+        known: &known,
+        drained: false,
+        database,
+        seen: SeenByReaders::default(),
+    };
     let found = evidence.with(run, courses).await;
     let found = found.map_err(|error| error.message)??;
     let looked_us = run.clock.now_us();

@@ -13,7 +13,9 @@ mod samples;
 mod scan;
 mod settle;
 mod settler;
+mod sinks;
 mod slots;
+mod tables;
 
 pub use accounts::write_accounts;
 pub use changes::arrive;
@@ -27,6 +29,8 @@ pub use scan::scan;
 pub use settle::{WantedDelivery, settle};
 pub use settler::Settler;
 pub use slots::SlotWatch;
+pub use tables::WantedTable;
+pub(crate) use tables::settle_table;
 
 use std::time::Duration;
 

@@ -17,13 +17,21 @@ pub fn observed(record: &DeliveryRecord, class: Class, demand: &Demand) -> Obser
     }
 }
 
+const UNTOLD: &str = "nothing tells where transactions end: no connector of the check has `provide.transaction.metadata: true`, or no reader \
+                      of it reads the topic `PREFIX.transaction` with `decode: debezium`";
+
 /// What a delivery says about a figure of its account. Whatever is missing can raise each of them.
 pub fn tallied(record: &DeliveryRecord, tally: Tally) -> Observed {
     let Some(changes) = &record.changes else { return Observed::nothing("no database change was expected") };
+    if tally.is_of_transactions() && changes.whole_transactions.is_none() {
+        return Observed::unknown(UNTOLD.to_owned());
+    }
     let count = tally.of(changes);
     let missing = || record.missing_evidence.clone().unwrap_or_else(|| "the account is not complete".to_owned());
     // What is lost has no place to come from any more.
     let complete = changes.drained && changes.unread == 0 && changes.unjudged.is_empty();
+    let open = changes.whole_transactions.as_ref().filter(|_| tally.is_of_transactions()).map_or(0, |told| told.open);
+    let complete = complete && open == 0;
     let owed = changes.expected.total() > 0 || changes.sheet.excused > 0;
     match (complete && record.missing_evidence.is_none(), owed) {
         (_, false) if count == 0 => Observed::nothing(missing()),

@@ -55,6 +55,7 @@ const NEEDED: &[(&str, &str, &[Grant])] = &[
     ("sql", "sql: DROP TABLE t", &[Sql]),
     ("connector", "connector: { name: c, config: { a: b } }", &[Connectors]),
     ("connector", "connector: { name: c, debezium: { tables: [t] } }", &[Connectors, Topics]),
+    ("connector", "connector: { name: c, sink: { topics: [t], table: copy } }", &[Connectors, Sql]),
     ("pause", "pause: { service: kafka, for: 1s }", &[Faults]),
     ("pause", "pause: { connector: c }", &[Faults]),
     ("resume", "resume: kafka", &[Faults]),

@@ -4,6 +4,7 @@ mod act;
 mod failure;
 mod fault;
 mod short;
+mod sink;
 
 pub(super) use act::{probe, redactor};
 pub(super) use failure::failure;
@@ -21,6 +22,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use short::Debezium;
+use sink::JdbcSink;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -35,6 +37,10 @@ pub struct Connector {
     /// Debezium for the environment's PostgreSQL, with everything but the tables filled in.
     #[serde(default)]
     debezium: Option<Debezium>,
+    /// Debezium's JDBC sink connector, which brings messages of topics into a table of the environment's PostgreSQL server, with everything
+    /// but topics and table filled in. Kafka Connect has to have it: `sink` of the local environment in kscen.yaml.
+    #[serde(default)]
+    sink: Option<JdbcSink>,
     /// A JSON file with the configuration, with or without `name` and `config` around it; the path is relative to the scenario.
     #[serde(default)]
     file: Option<PathBuf>,
@@ -46,6 +52,8 @@ pub struct Connector {
     until: ConnectorUntil,
 }
 
+/// Where the short form puts the environment's credentials.
+const CREDENTIALS: [&str; 2] = ["database.user", "database.password"];
 /// Most bytes of a file with a configuration.
 const CONFIGURATION: u64 = 1 << 20;
 
@@ -67,17 +75,23 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 impl Step for Connector {
     const VERB: &'static str = "connector";
-    const MAY: &'static [Grant] = &[Grant::Connectors, Grant::Topics];
+    const MAY: &'static [Grant] = &[Grant::Connectors, Grant::Topics, Grant::Sql];
     const WORK: Work = Work::Captures;
     const EXAMPLE: &'static str = "connector:\n  name: \"orders-${run.id}\"\n  debezium: { tables: [orders] }\n  config: { snapshot.mode: initial }";
 
     fn needs(&self) -> Needs {
         let needs = Needs::kafka().service(ServiceId::Connect);
-        if self.debezium.is_some() { needs.service(ServiceId::Postgres) } else { needs }
+        let database = self.debezium.is_some() || self.sink.is_some();
+        if database { needs.service(ServiceId::Postgres) } else { needs }
     }
 
     fn changes(&self, _: &Scope) -> Vec<Grant> {
-        if self.debezium.is_some() { vec![Grant::Connectors, Grant::Topics] } else { vec![Grant::Connectors] }
+        match (&self.debezium, &self.sink) {
+            (Some(_), _) => vec![Grant::Connectors, Grant::Topics],
+            // With the environment's credentials it writes into the database.
+            (None, Some(_)) => vec![Grant::Connectors, Grant::Sql],
+            (None, None) => vec![Grant::Connectors],
+        }
     }
 
     fn facts(&self) -> Facts {
@@ -93,7 +107,7 @@ impl Step for Connector {
         if self.name.is_empty() {
             cx.report("/name", Problem::new("no-name", "a connector needs a name"));
         }
-        if self.debezium.is_none() && self.file.is_none() && self.config.is_empty() {
+        if self.debezium.is_none() && self.sink.is_none() && self.file.is_none() && self.config.is_empty() {
             cx.report(
                 "",
                 Problem::new("no-config", "the connector has no configuration")
@@ -102,6 +116,14 @@ impl Step for Connector {
         }
         if let (Some(_), Some(_)) = (&self.debezium, &self.file) {
             cx.report("/file", Problem::new("two-configs", "give `debezium` or `file`; `config` goes with either"));
+        }
+        if let Some(sink) = &self.sink {
+            if self.debezium.is_some() || self.file.is_some() {
+                let message = "give `debezium`, `sink` or `file`; `config` goes with each";
+                cx.report("/sink", Problem::new("two-configs", message));
+            }
+            sink.check(cx);
+            self.check_address(cx);
         }
         if let Some(debezium) = &self.debezium {
             debezium.check(cx);
@@ -115,7 +137,10 @@ impl Step for Connector {
     fn describe(&self) -> String {
         match &self.debezium {
             Some(debezium) => format!("run connector {}: Debezium on {}", self.name, debezium.tables.join(", ")),
-            None => format!("run connector {}", self.name),
+            None => match &self.sink {
+                Some(sink) => format!("run connector {}: {}", self.name, sink.describe()),
+                None => format!("run connector {}", self.name),
+            },
         }
     }
 
@@ -160,6 +185,9 @@ impl Connector {
         if let Some(debezium) = &self.debezium {
             return debezium.config(&self.name, &user, cx);
         }
+        if let Some(sink) = &self.sink {
+            return sink.config(&user, cx);
+        }
         let mut config = match &self.file {
             None => ConnectorConfig::new(),
             Some(file) => {
@@ -176,19 +204,22 @@ impl Connector {
 
     /// The short form fills in the environment's user and password: they are not sent to another server.
     fn check_address(&self, cx: &mut CheckContext<'_>) {
-        const ADDRESS: [&str; 3] = ["database.hostname", "database.port", "database.sslmode"];
+        const ADDRESS: [&str; 4] = ["connection.url", "database.hostname", "database.port", "database.sslmode"];
         // As Connect gets it: what stands in a map of its own, as Connect prints it, is the configuration.
         let Ok(config) = config_from_json(&self.config) else { return };
-        if config.contains_key("database.password") {
+        let own = if self.sink.is_some() { ["connection.username", "connection.password"] } else { CREDENTIALS };
+        if config.contains_key(own[1]) {
             return;
         }
         let inner = if self.config.get("config").is_some_and(|inner| inner.is_object()) { "config/" } else { "" };
-        // What begins with `driver.` goes to the JDBC driver, which has names of its own for where it connects.
-        let decides = |name: &&String| ADDRESS.contains(&name.as_str()) || name.starts_with("driver.");
+        // What begins so goes to the JDBC driver, or to what the sink uses it by, which have names of their own for where they connect.
+        let decides = |name: &&String| {
+            ADDRESS.contains(&name.as_str()) || name.starts_with("driver.") || name.starts_with("hibernate.")
+        };
         for name in config.keys().filter(decides) {
             let message =
                 format!("`{name}` replaces the environment's address, and its credentials are sent nowhere else");
-            let help = "give `database.user` and `database.password` as well, or leave it out";
+            let help = format!("give `{}` and `{}` as well, or leave it out", own[0], own[1]);
             cx.report(&format!("/config/{inner}{name}"), Problem::new("environment-property", message).help(help));
         }
     }
@@ -210,6 +241,9 @@ impl Connector {
                 Ok(former) => owned.remember(&self.name, &former).map_err(journal_error)?,
                 Err(error) => return Err(failure(error, &redactor, cx).await),
             }
+        }
+        if self.sink.is_some() && !listed.contains(&self.name) {
+            owned.announce(Resource::Group(format!("connect-{}", self.name))).map_err(journal_error)?;
         }
         let of_postgres = config.get("connector.class").is_some_and(|class| class.ends_with("PostgresConnector"));
         if !of_postgres || cx.run.endpoints.postgres.is_none() {

@@ -4,6 +4,7 @@ mod archive;
 mod cluster;
 mod connector;
 mod delivery;
+mod delivery_end;
 mod drift;
 mod group;
 mod many;
@@ -153,6 +154,9 @@ impl Step for Expect {
         for service in self.service.iter().flat_map(Many::iter) {
             needs.union(&service.needs());
         }
+        if self.looks_into_tables() {
+            needs.union(&Needs::kafka().service(ServiceId::Connect).service(ServiceId::Postgres));
+        }
         needs
     }
 
@@ -166,6 +170,7 @@ impl Step for Expect {
             follows: self.delivery.iter().flat_map(Many::iter).find_map(DeliverySubject::first_sender),
             ends: true,
             judges: true,
+            captures: self.looks_into_tables(),
             ..Facts::default()
         }
     }
@@ -277,6 +282,10 @@ impl Expect {
             && self.connector.is_none()
             && self.sql.is_none()
             && self.archive.is_none()
+    }
+
+    fn looks_into_tables(&self) -> bool {
+        self.delivery.iter().flat_map(Many::iter).any(DeliverySubject::ends_in_a_table)
     }
 
     /// Looks at every subject once.

@@ -49,6 +49,7 @@ mod reassign;
 mod remote;
 mod restore;
 mod schemas;
+mod second_hop;
 mod secrets;
 mod selection;
 mod service_page;

@@ -4,7 +4,8 @@ use super::content::Told;
 use super::ledger::ExpectedChange;
 use super::reconciliation::{RowAnomaly, RowClass};
 use crate::database::{RowChange, RowOp, TableName};
-use crate::debezium::{Op, ReadEvent, RowImage, RowValues, plain};
+use crate::debezium::{Op, ReadEvent, ReadKind, RowImage, RowValues, plain};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 pub(super) fn of_change(entry: &ExpectedChange<'_>, class: RowClass) -> RowAnomaly {
     RowAnomaly {
@@ -65,6 +66,22 @@ pub(super) fn about(told: &Told<'_>, class: RowClass, detail: &str) -> RowAnomal
     anomaly.lsn = told.lsn;
     anomaly.committed_us = told.ts_us;
     anomaly
+}
+
+/// A print of what a record says.
+pub(super) fn print_of(read: &ReadEvent) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match &read.kind {
+        ReadKind::Change(event) => {
+            (event.op, &event.key, &event.before, &event.after, event.source.lsn, event.source.tx_id).hash(&mut hasher);
+        }
+        ReadKind::Tombstone { key } => key.hash(&mut hasher),
+        ReadKind::Plain(record) => (&record.key, &record.value).hash(&mut hasher),
+        ReadKind::Boundary(boundary) => (&boundary.id, boundary.events).hash(&mut hasher),
+        ReadKind::Ignored(ignored) => ignored.hash(&mut hasher),
+        ReadKind::Unreadable(why) => why.hash(&mut hasher),
+    }
+    hasher.finish()
 }
 
 pub(super) fn raw_key(key: Option<&RowImage>) -> String {

@@ -3,7 +3,8 @@
 use super::scope::ConnectorScope;
 use crate::database::{Column, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};
 use crate::debezium::{
-    Agreement, ChangeEvent, Op, ReadEvent, RowImage, RowValues, compare, compare_rows, may_be_filled,
+    Agreement, ChangeEvent, Op, ReadEvent, RowImage, RowValues, TransactionInfo, compare, compare_rows, may_be_filled,
+    xid,
 };
 
 /// What a record says about a change, whatever its form.
@@ -18,6 +19,8 @@ pub(super) struct Told<'e> {
     pub(super) key: Option<RowValues>,
     pub(super) before: Option<RowValues>,
     pub(super) after: Option<RowValues>,
+    /// Its place in its transaction.
+    pub(super) transaction: Option<&'e TransactionInfo>,
 }
 
 impl<'e> Told<'e> {
@@ -34,6 +37,7 @@ impl<'e> Told<'e> {
             key: row(&event.key),
             before: row(&event.before),
             after: row(&event.after),
+            transaction: event.transaction.as_ref(),
         }
     }
 
@@ -139,6 +143,12 @@ impl ConnectorScope<'_> {
         }
         if told.xid.is_some_and(|xid| xid != transaction.xid) {
             return Err(format!("the database has it in transaction {}", transaction.xid));
+        }
+        if let Some(place) = told.transaction.filter(|place| xid(&place.id).is_some_and(|xid| xid != transaction.xid)) {
+            return Err(format!(
+                "its place is in transaction {}, the database has it in {}",
+                place.id, transaction.xid
+            ));
         }
         self.record_key(told, change)?;
         let changed = |place: usize| table.changes(place);

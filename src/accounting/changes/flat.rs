@@ -159,7 +159,8 @@ impl<'a> ChangeLedger<'a> {
         before: Option<RowValues>,
         after: Option<RowValues>,
     ) -> Told<'e> {
-        Told { read, op, table: None, lsn: None, xid: None, ts_us: None, key, before, after }
+        let (table, transaction) = (None, None);
+        Told { read, op, table, lsn: None, xid: None, ts_us: None, key, before, after, transaction }
     }
 
     fn histories(&self, lane: usize) -> Histories<'a> {
@@ -238,8 +239,7 @@ impl<'a> ChangeLedger<'a> {
             }
             Some((index, _)) => {
                 self.result.sheet.tombstones -= u64::from(tombstone);
-                let last = &mut self.lanes[lane].last_streamed;
-                *last = (*last).max(Some(index));
+                self.lanes[lane].reaches(index, told.read);
                 self.arrived(lane, index, told);
             }
             // A tombstone of a row that the account does not know removes nothing that anybody waits for.
@@ -338,7 +338,7 @@ impl<'a> ChangeLedger<'a> {
         }
         // Key and payload are equal; the other columns are not in the message.
         let told = self.told(read, Some(Op::Create), None, None, None);
-        self.lanes[lane].last_streamed = self.lanes[lane].last_streamed.max(Some(index));
+        self.lanes[lane].reaches(index, read);
         self.result.values_compared += 2;
         self.arrived_well(lane, index, &told);
     }

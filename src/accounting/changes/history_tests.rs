@@ -132,7 +132,7 @@ fn settle_with(
     confirmed: Option<Lsn>,
 ) -> Reconciliation {
     let (rules, blind) = (rules(), Blind::default());
-    let connectors = [ScopedConnector { rules: &rules, confirmed, streaming_from: None }];
+    let connectors = [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None }];
     let expectation = Expectation {
         transactions,
         settled: None,
@@ -143,6 +143,9 @@ fn settle_with(
         connectors: &connectors,
         topics: None,
         drained,
+        calm: false,
+        partitions: None,
+        late_us: None,
         samples: 5,
     };
     let result = stored_tests::reconciled(&expectation, events);

@@ -4,7 +4,8 @@
 //! change), table, and primary key by type, which tells apart the rows that one log record may contain. Pure: the same account and the
 //! same events always give the same result.
 
-use super::anomalies::{about, at_record, raw_key};
+use super::anomalies::{about, at_record, print_of, raw_key};
+use super::apart::shared_topics;
 use super::content::Told;
 use super::reconciliation::{Reconciliation, RowAnomaly, RowClass, VERSION};
 use super::scope::{ConnectorScope, Expectation, Owed, concerns};
@@ -32,6 +33,8 @@ pub(super) struct ExpectedChange<'a> {
     pub(super) change: &'a RowChange,
     pub(super) owed: Owed,
     pub(super) fate: ChangeFate,
+    /// Its place in its transaction, as the first record of it says.
+    pub(super) order: Option<u64>,
 }
 
 impl ExpectedChange<'_> {
@@ -47,12 +50,15 @@ pub(super) struct ConnectorLane<'a> {
     /// First entry and number of entries at a position.
     pub(super) by_lsn: HashMap<Lsn, (usize, usize)>,
     pub(super) confirmed: Option<Lsn>,
+    pub(super) stored: Option<Lsn>,
     /// Where the last initial snapshot was taken.
     pub(super) snapshot: Option<Lsn>,
     /// The last change of each row that has arrived.
     pub(super) latest: HashMap<(&'a TableName, &'a str), usize>,
     /// The furthest change that arrived as an event of its own.
     pub(super) last_streamed: Option<usize>,
+    /// The same for each partition.
+    pub(super) furthest: HashMap<(Arc<str>, i32), usize>,
     /// The first change in order of commit that did.
     pub(super) first_streamed: Option<usize>,
     /// Position at which it was known to stream.
@@ -60,10 +66,13 @@ pub(super) struct ConnectorLane<'a> {
     /// Where the next event is probably at home.
     pub(super) next: usize,
     /// The topics of its records, where they are no envelopes.
-    writes: HashSet<String>,
+    pub(super) writes: HashSet<String>,
 }
 
-type Place = (Arc<str>, i32, String);
+/// Offsets, each with a print of what stood there.
+type OffsetPrints = HashSet<(i64, u64)>;
+
+pub(super) type Place = (Arc<str>, i32, String);
 
 pub(super) struct ChangeLedger<'a> {
     pub(super) expectation: &'a Expectation<'a>,
@@ -72,10 +81,14 @@ pub(super) struct ChangeLedger<'a> {
     pub(super) tables: HashSet<&'a TableName>,
     /// Claimed changes whose topics nobody reads.
     pub(super) elsewhere: Vec<(&'a RowChange, Owed)>,
-    /// The highest offset read of each partition; what is below was read before.
-    seen: HashMap<(Arc<str>, i32), HashSet<i64>>,
+    /// The offsets read of each partition, with what stood there: where it is something else, another log stands there now.
+    seen: HashMap<(Arc<str>, i32), OffsetPrints>,
     /// Deletes waiting for their tombstone, by topic, partition and key.
     pub(super) bereaved: HashMap<Place, RowAnomaly>,
+    /// Tombstones that followed no delete.
+    pub(super) strays: Vec<(Place, i64)>,
+    /// Topics of records of which nobody can tell whose they are.
+    pub(super) shared: HashSet<String>,
     /// Index in `result.replays` of the stretch that is going on in a partition.
     pub(super) replaying: HashMap<(Arc<str>, i32), usize>,
     /// Places of settled changes of which copies came.
@@ -91,6 +104,7 @@ pub fn reconcile(expectation: &Expectation<'_>, events: &[ReadEvent]) -> Reconci
     for event in events {
         ledger.take(event, &mut snapshots, &mut flat);
     }
+    ledger.judge_strays(events);
     for (index, records) in flat.into_iter().enumerate() {
         ledger.take_flat(index, &records);
     }
@@ -99,6 +113,7 @@ pub fn reconcile(expectation: &Expectation<'_>, events: &[ReadEvent]) -> Reconci
     for (lane, snapshots) in lanes.iter_mut().zip(snapshots) {
         snapshots.settle(lane, result, expectation.samples);
     }
+    ledger.judge_transactions(events);
     ledger.close()
 }
 
@@ -109,9 +124,11 @@ impl<'a> ChangeLedger<'a> {
             entries: Vec::new(),
             by_lsn: HashMap::new(),
             confirmed: connector.confirmed,
+            stored: connector.stored,
             snapshot: None,
             latest: HashMap::new(),
             last_streamed: None,
+            furthest: HashMap::new(),
             first_streamed: None,
             streaming_from: connector.streaming_from,
             next: 0,
@@ -124,6 +141,8 @@ impl<'a> ChangeLedger<'a> {
             elsewhere: Vec::new(),
             seen: HashMap::new(),
             bereaved: HashMap::new(),
+            strays: Vec::new(),
+            shared: HashSet::new(),
             replaying: HashMap::new(),
             again: HashSet::new(),
             result: Reconciliation { version: VERSION, drained: expectation.drained, ..Reconciliation::default() },
@@ -134,6 +153,7 @@ impl<'a> ChangeLedger<'a> {
         for lane in ledger.lanes.iter_mut().filter(|lane| *lane.scope.rules.form() != Form::Envelope) {
             lane.writes = lane.topics();
         }
+        ledger.tell_apart();
         ledger.result.sheet.read = events.len() as u64;
         ledger.count_settled();
         ledger
@@ -145,7 +165,15 @@ impl<'a> ChangeLedger<'a> {
         for change in &transaction.changes {
             self.tables.insert(&change.relation.name);
             let mut placed = false;
+            // What one connector does not capture and another does is the other's.
+            let captures = |lane: &ConnectorLane<'_>| {
+                lane.scope.owed(change) != Owed::Elsewhere && lane.scope.table(&change.relation).captured
+            };
+            let captured = self.lanes.len() > 1 && self.lanes.iter().any(captures);
             for lane in &mut self.lanes {
+                if captured && !lane.scope.table(&change.relation).captured {
+                    continue;
+                }
                 let owed = lane.scope.owed(change);
                 // Truncations that the connector does not tell of matter for what a snapshot finds only.
                 let silent = change.op == RowOp::Truncate && matches!(owed, Owed::Excused(_));
@@ -159,7 +187,7 @@ impl<'a> ChangeLedger<'a> {
                 counted |= owed == Owed::Yes;
                 let index = lane.entries.len();
                 lane.by_lsn.entry(change.lsn).or_insert((index, 0)).1 += 1;
-                lane.entries.push(ExpectedChange { transaction, change, owed, fate: ChangeFate::Nothing });
+                lane.entries.push(ExpectedChange { transaction, change, owed, fate: ChangeFate::Nothing, order: None });
             }
             if claimed && !placed && change.op != RowOp::Truncate {
                 self.result.sheet.committed += 1;
@@ -175,22 +203,26 @@ impl<'a> ChangeLedger<'a> {
 
     fn take<'e>(&mut self, read: &'e ReadEvent, snapshots: &mut [SnapshotRows<'e>], flat: &mut [Vec<&'e ReadEvent>]) {
         let settled = self.expectation.settled.is_some_and(|settled| settled.has_read(read));
-        if settled || !self.seen.entry((read.topic.clone(), read.partition)).or_default().insert(read.offset) {
+        if settled || !self.is_new(read) {
             self.result.sheet.redelivered += 1;
             self.note(RowClass::Redelivered, || at_record(read, RowClass::Redelivered, String::new()));
             return;
         }
         match &read.kind {
-            ReadKind::Ignored(_) => self.result.sheet.beside += 1,
+            ReadKind::Ignored(_) | ReadKind::Boundary(_) => self.result.sheet.beside += 1,
             ReadKind::Tombstone { key } => {
-                self.bereaved.remove(&(read.topic.clone(), read.partition, raw_key(key.as_ref())));
+                let place = (read.topic.clone(), read.partition, raw_key(key.as_ref()));
+                if self.bereaved.remove(&place).is_none() && key.is_some() {
+                    self.strays.push((place, read.offset));
+                }
                 self.result.tombstones += 1;
                 self.result.sheet.tombstones += 1;
-                if let Some(index) = self.flat_lane(read) {
+                if let Some(index) = self.flat_lane(read).filter(|_| !self.shared.contains(&*read.topic)) {
                     flat[index].push(read);
                 }
             }
             ReadKind::Plain(_) => match self.flat_lane(read) {
+                _ if self.shared.contains(&*read.topic) => self.of_nobody(read),
                 Some(index) => flat[index].push(read),
                 None => self.unreadable(read, "not a Debezium event: /op and /source are missing"),
             },
@@ -201,7 +233,7 @@ impl<'a> ChangeLedger<'a> {
 
     fn change<'e>(&mut self, read: &'e ReadEvent, event: &'e ChangeEvent, snapshots: &mut [SnapshotRows<'e>]) {
         let origin = &event.source.origin;
-        let lane = self.lanes.iter().position(|lane| concerns(lane.scope.rules, &origin.name));
+        let lane = self.lane_of(&origin.name, &origin.table);
         let elsewhere = self.expectation.database.is_some_and(|name| origin.database != name);
         let Some(index) = lane.filter(|_| !elsewhere) else {
             self.foreign();
@@ -221,6 +253,25 @@ impl<'a> ChangeLedger<'a> {
         }
     }
 
+    fn is_new(&mut self, read: &ReadEvent) -> bool {
+        let seen = self.seen.entry((read.topic.clone(), read.partition)).or_default();
+        seen.insert((read.offset, print_of(read)))
+    }
+
+    /// The connector whose record it is: of several with one prefix the one that captures the table.
+    fn lane_of(&self, prefix: &str, table: &TableName) -> Option<usize> {
+        let fits = |index: &usize| concerns(self.lanes[*index].scope.rules, prefix);
+        let mut all = (0..self.lanes.len()).filter(fits);
+        let (first, second) = (all.next()?, all.next());
+        let captures = |index: &usize| self.lanes[*index].scope.rules.captures(table);
+        match second {
+            Some(second) if !captures(&first) => {
+                Some(std::iter::once(second).chain(all).find(captures).unwrap_or(first))
+            }
+            _ => Some(first),
+        }
+    }
+
     /// Nothing may come between a delete and its tombstone but events of other rows.
     fn tombstone_due(&mut self, read: &ReadEvent, event: &ChangeEvent, lane: usize) {
         let place = (read.topic.clone(), read.partition, raw_key(event.key.as_ref()));
@@ -231,6 +282,14 @@ impl<'a> ChangeLedger<'a> {
             let anomaly = about(&Told::of(read, event), RowClass::MissingTombstone, "");
             self.bereaved.insert(place, anomaly);
         }
+    }
+
+    /// A record that may be of one connector or of another.
+    fn of_nobody(&mut self, read: &ReadEvent) {
+        let lanes = self.lanes.iter().filter(|lane| lane.writes.contains(&*read.topic));
+        let names: Vec<&str> = lanes.map(|lane| lane.scope.rules.connector.as_str()).collect();
+        let reason = shared_topics(names.first().unwrap_or(&""), names.last().unwrap_or(&""));
+        self.result.gap(None, &reason, 0, 1);
     }
 
     fn flat_lane(&self, read: &ReadEvent) -> Option<usize> {

@@ -1,8 +1,10 @@
 //! What became of every row's change: the database's account held against the events that readers saw.
 
 mod anomalies;
+mod apart;
 mod closing;
 mod content;
+mod copied;
 mod courses;
 mod flat;
 mod ledger;
@@ -16,9 +18,12 @@ mod settlement;
 mod settling;
 mod sheet;
 mod snapshot;
+mod strays;
 mod tally;
+mod transactions;
 mod written;
 
+pub use copied::{TableCopy, reconcile_table};
 #[cfg(test)]
 pub use courses::ChangeCourse;
 pub use courses::{Courses, courses, oldest_unconfirmed};
@@ -32,8 +37,12 @@ pub use settlement::{ChangeBasis, ChangeSettlement, Figure, FigureCheck};
 pub use sheet::{Excuse, Gap, NotCompared};
 pub use tally::Tally;
 #[cfg(test)]
-pub use {reconciliation::ChangeCounts, sheet::ChangeSheet, stored_tests::stored_example};
+pub use {
+    reconciliation::ChangeCounts, sheet::ChangeSheet, stored_tests::stored_example, transactions::WholeTransactions,
+};
 
+#[cfg(test)]
+mod apart_tests;
 #[cfg(test)]
 mod courses_tests;
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub enum NotStored {
     TooMany,
     /// A secret is among them.
     Secret,
+    /// They are those of a table.
+    Table,
 }
 
 impl fmt::Display for NotStored {
@@ -33,6 +35,7 @@ impl fmt::Display for NotStored {
         f.write_str(match self {
             Self::TooMany => "there are more rows than are stored",
             Self::Secret => "the rows contain a secret",
+            Self::Table => "rows of tables are not stored",
         })
     }
 }

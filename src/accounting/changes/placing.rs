@@ -7,6 +7,7 @@ use super::reconciliation::{Replay, RowClass};
 use super::scope::Owed;
 use crate::database::{Lsn, TableName};
 use crate::debezium::{Op, ReadEvent, Snapshot};
+use std::sync::Arc;
 
 impl ChangeLedger<'_> {
     /// The change that an event is about, and how well it fits.
@@ -46,7 +47,7 @@ impl ChangeLedger<'_> {
             return;
         }
         lane_ref.next = index + 1;
-        lane_ref.last_streamed = lane_ref.last_streamed.max(Some(index));
+        lane_ref.reaches(index, told.read);
         lane_ref.first_streamed = Some(lane_ref.first_streamed.map_or(index, |first| first.min(index)));
         if own_key && told.op == Some(Op::Update) && !fit.op {
             // And an update of the table's key that leaves the record's key alone is told as an update.
@@ -69,7 +70,8 @@ impl ChangeLedger<'_> {
     /// An event that is a change's.
     pub(super) fn arrived(&mut self, lane: usize, index: usize, told: &Told<'_>) {
         let lane_ref = &mut self.lanes[lane];
-        let entry = &lane_ref.entries[index];
+        let entry = &mut lane_ref.entries[index];
+        entry.order = entry.order.or_else(|| told.transaction?.total_order);
         let (change, transaction) = (entry.change, entry.transaction);
         let table = lane_ref.scope.table(&change.relation);
         let result = &mut self.result;
@@ -80,7 +82,7 @@ impl ChangeLedger<'_> {
                 self.arrived_well(lane, index, told);
             }
             Err(difference) => {
-                if entry.fate == ChangeFate::Nothing {
+                if lane_ref.entries[index].fate == ChangeFate::Nothing {
                     lane_ref.entries[index].fate = ChangeFate::Damaged;
                     lane_ref.in_order(index);
                 }
@@ -172,6 +174,13 @@ impl ChangeLedger<'_> {
 }
 
 impl ConnectorLane<'_> {
+    /// The connector has come to this change, which it wrote there.
+    pub(super) fn reaches(&mut self, index: usize, read: &ReadEvent) {
+        self.last_streamed = self.last_streamed.max(Some(index));
+        let furthest = self.furthest.entry((Arc::clone(&read.topic), read.partition)).or_insert(index);
+        *furthest = (*furthest).max(index);
+    }
+
     /// A snapshot's row stands for the change.
     pub(super) fn cover(&mut self, index: usize) {
         let entry = &mut self.entries[index];

@@ -1,6 +1,7 @@
 //! The result of holding events against the database's account.
 
 use super::sheet::{ChangeSheet, Excuse, Gap, NotCompared};
+use super::transactions::WholeTransactions;
 use crate::database::{Lsn, RowOp, TableName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -182,6 +183,9 @@ pub struct Reconciliation {
     pub values_compared: u64,
     /// Transactions with expected changes.
     pub transactions: u64,
+    /// What became of whole transactions, where a connector tells of them in a topic that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whole_transactions: Option<WholeTransactions>,
     /// Changes that had to arrive.
     pub expected: ChangeCounts,
     /// Of these, arrived as an event of their own.

@@ -12,7 +12,7 @@ use crate::database::{Blind, CommittedTransaction, Lsn, Relation, TableName};
 use crate::debezium::{CaptureRules, ReadEvent};
 use crate::ground::json;
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Read;
 use std::ptr;
 use std::sync::Arc;
@@ -149,6 +149,9 @@ impl<'a> Writer<'a> {
             database: expectation.database.map(Cow::Borrowed),
             topics: expectation.topics.map(Cow::Borrowed),
             drained: expectation.drained,
+            calm: expectation.calm,
+            partitions: expectation.partitions.map(Cow::Borrowed),
+            late_us: expectation.late_us,
             samples: expectation.samples,
             connectors: expectation.connectors.iter().map(WrittenConnector::of).collect(),
             relations: self.relations.list,
@@ -167,9 +170,12 @@ pub(super) struct ChangeRows {
     blind: Blind,
     claimed: Option<HashSet<u32>>,
     database: Option<String>,
-    connectors: Vec<(CaptureRules, Option<Lsn>, Option<Lsn>)>,
+    connectors: Vec<(CaptureRules, [Option<Lsn>; 3])>,
     topics: Option<BTreeSet<String>>,
     drained: bool,
+    calm: bool,
+    partitions: Option<BTreeMap<String, BTreeSet<i32>>>,
+    late_us: Option<i64>,
     samples: usize,
     events: Vec<ReadEvent>,
 }
@@ -210,6 +216,9 @@ impl ChangeRows {
             connectors: written.connectors.into_iter().map(WrittenConnector::read).collect(),
             topics: written.topics.map(Cow::into_owned),
             drained: written.drained,
+            calm: written.calm,
+            partitions: written.partitions.map(Cow::into_owned),
+            late_us: written.late_us,
             samples: written.samples.min(MOST_SAMPLES),
             events: events.collect::<Result<_, _>>()?,
         })
@@ -220,9 +229,10 @@ impl ChangeRows {
         let connectors: Vec<ScopedConnector<'_>> = self
             .connectors
             .iter()
-            .map(|(rules, confirmed, streaming_from)| ScopedConnector {
+            .map(|(rules, [confirmed, stored, streaming_from])| ScopedConnector {
                 rules,
                 confirmed: *confirmed,
+                stored: *stored,
                 streaming_from: *streaming_from,
             })
             .collect();
@@ -236,6 +246,9 @@ impl ChangeRows {
             connectors: &connectors,
             topics: self.topics.as_ref(),
             drained: self.drained,
+            calm: self.calm,
+            partitions: self.partitions.as_ref(),
+            late_us: self.late_us,
             samples: self.samples,
         };
         reconcile(&expectation, &self.events)

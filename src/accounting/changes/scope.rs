@@ -4,7 +4,7 @@ use super::settled::SettledPast;
 use crate::database::{Blind, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};
 use crate::debezium::{CaptureRules, Duty, Form, ReadEvent, ReadKind};
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub struct ScopedConnector<'a> {
     /// How far it has confirmed: `confirmed_flush_lsn` of its slot, `Lsn(u64::MAX)` where the slot is gone and nothing can arrive
     /// any more. A FAILED or slow connector has lost nothing yet: its slot keeps it.
     pub confirmed: Option<Lsn>,
+    /// The position of the last record that the brokers have taken with all before it, as Kafka Connect stores it.
+    pub stored: Option<Lsn>,
     /// Position at which it was known to stream; what was committed before may have been read by its snapshot.
     pub streaming_from: Option<Lsn>,
 }
@@ -42,6 +44,14 @@ pub struct Expectation<'a> {
     /// The readers have reached the end of every partition. What they have not seen then is lost where the connector has passed it,
     /// which a later change's arrival or its confirmation shows; otherwise it is unread.
     pub drained: bool,
+    /// Nothing that the connector needs was disturbed for so long that what it has sent has come: a later change proves something, wherever
+    /// it stands.
+    pub calm: bool,
+    /// The partitions of the topics that were read; `None`: those of which records were seen.
+    pub partitions: Option<&'a BTreeMap<String, BTreeSet<i32>>>,
+    /// Since when a reader reads that was asked to begin elsewhere than at the first message, µs since the Unix epoch: what was committed
+    /// before may lie before its first record.
+    pub late_us: Option<i64>,
     /// Offenders kept of each class.
     pub samples: usize,
 }
@@ -79,6 +89,8 @@ pub(super) struct TableRules {
     pub(super) columns: Vec<Option<String>>,
     /// Its records have a key that is not the table's.
     pub(super) own_key: bool,
+    /// The connector reads its changes.
+    pub(super) captured: bool,
 }
 
 impl TableRules {
@@ -128,7 +140,8 @@ impl<'a> ConnectorScope<'a> {
             let name = self.name_of(relation).clone();
             let columns = relation.columns.iter().map(|column| self.rules.column(&name, &column.name).err()).collect();
             let own_key = self.rules.has_own_key(&name);
-            Rc::new(TableRules { name, columns, own_key })
+            let captured = self.rules.captures(&name);
+            Rc::new(TableRules { name, columns, own_key, captured })
         });
         Rc::clone(known)
     }
@@ -243,7 +256,11 @@ impl Expectation<'_> {
             .filter(|connector| {
                 let scope = ConnectorScope::new(connector.rules, self.topics, events);
                 let outbox = matches!(connector.rules.form(), Form::Outbox(_));
+                // Where its transactions begin and end.
+                let told = connector.rules.transaction_topics();
+                let told = self.topics.is_some_and(|topics| told.iter().any(|topic| topics.contains(topic)));
                 outbox
+                    || told
                     || self.settled.is_some_and(|settled| !settled.is_empty())
                     || !scope.seen.is_empty()
                     || relations.values().any(|relation| scope.place(relation) != TableScope::Elsewhere)
@@ -256,7 +273,7 @@ impl Expectation<'_> {
             _ => false,
         });
         if concerned.is_empty() || stranger {
-            concerned.push(ScopedConnector { rules: assumed, confirmed: None, streaming_from: None });
+            concerned.push(ScopedConnector { rules: assumed, confirmed: None, stored: None, streaming_from: None });
         }
         concerned
     }

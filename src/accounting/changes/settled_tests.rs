@@ -27,7 +27,7 @@ fn settled(
     transactions: &[CommittedTransaction],
     events: &[ReadEvent],
 ) -> Reconciliation {
-    let connectors = [ScopedConnector { rules, confirmed: Some(Lsn(u64::MAX)), streaming_from: None }];
+    let connectors = [ScopedConnector { rules, confirmed: Some(Lsn(u64::MAX)), stored: None, streaming_from: None }];
     let result = reconcile(
         &Expectation {
             transactions,
@@ -39,6 +39,9 @@ fn settled(
             connectors: &connectors,
             topics: None,
             drained: true,
+            calm: false,
+            partitions: None,
+            late_us: None,
             samples: 5,
         },
         events,

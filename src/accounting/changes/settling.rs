@@ -42,7 +42,7 @@ impl<'e> Arrivals<'e> {
                 continue;
             }
             let (key, lsn) = match &read.kind {
-                ReadKind::Ignored(_) => continue,
+                ReadKind::Ignored(_) | ReadKind::Boundary(_) => continue,
                 ReadKind::Plain(_) | ReadKind::Unreadable(_) => return None,
                 ReadKind::Tombstone { key } => (key, None),
                 ReadKind::Change(event) => {

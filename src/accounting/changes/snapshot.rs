@@ -60,7 +60,7 @@ impl<'e> SnapshotRows<'e> {
             return;
         }
         lane.snapshot = self.last;
-        let mut covered = HashSet::new();
+        let (mut covered, mut doubtful) = (HashSet::new(), HashSet::new());
         let tables = tables(lane);
         for (name, mut table) in tables {
             let none = Vec::new();
@@ -75,7 +75,8 @@ impl<'e> SnapshotRows<'e> {
                     continue;
                 };
                 if keyed {
-                    table.show(lane, row, &image, &key, &mut covered, result, samples);
+                    let later = table.show(lane, row, &image, &key, &mut covered, result, samples);
+                    doubtful.extend(later);
                 } else {
                     table.show_content(lane, &key, &mut covered);
                 }
@@ -93,9 +94,24 @@ impl<'e> SnapshotRows<'e> {
                 table.give_up(lane, name);
             }
         }
+        doubtful.into_iter().for_each(|index| lane.doubt(index));
         covered.into_iter().for_each(|index| lane.cover(index));
     }
 }
+
+impl ConnectorLane<'_> {
+    /// An incremental snapshot shows a state that the row had before this change and again later: whether it stands for the change cannot
+    /// be told.
+    fn doubt(&mut self, index: usize) {
+        let entry = &mut self.entries[index];
+        if entry.owed == Owed::Yes && entry.fate == ChangeFate::Nothing {
+            entry.owed = Owed::Perhaps(AGAIN.into());
+        }
+    }
+}
+
+const AGAIN: &str = "an incremental snapshot shows its row as it was before and again after, so whether the change came with it cannot be \
+                     told";
 
 /// The key of a snapshot's row by the columns of the table as it is now; where columns were renamed since, as it was.
 fn canonical(
@@ -149,10 +165,13 @@ impl Table<'_> {
         covered: &mut HashSet<usize>,
         result: &mut Reconciliation,
         samples: usize,
-    ) {
-        let Some(history) = self.histories.get(key) else { return };
+    ) -> Vec<usize> {
+        let Some(history) = self.histories.get(key) else { return Vec::new() };
         match state_shown(&lane.scope, &lane.entries, history, row, image) {
-            Shown::After(place) => covered.extend(&history[..=place]),
+            Shown::After(place, last) => {
+                covered.extend(&history[..=place]);
+                return history[place + 1..=last.max(place)].to_vec();
+            }
             Shown::Before => {}
             Shown::Never(difference) => {
                 result.sheet.snapshot_rows -= 1;
@@ -165,6 +184,7 @@ impl Table<'_> {
                 result.note(samples, RowClass::WrongContent, || anomaly);
             }
         }
+        Vec::new()
     }
 
     /// A row without key stands for one change that left a row of that content, and for those that led to it.
@@ -250,8 +270,8 @@ impl Table<'_> {
 }
 
 enum Shown {
-    /// The row as this change of its history left it.
-    After(usize),
+    /// The row as this change of its history left it; beside it the last one that left it so, where the position says nothing certain.
+    After(usize, usize),
     /// The row as it was before the account began.
     Before,
     /// No state that the row ever had.
@@ -259,7 +279,8 @@ enum Shown {
 }
 
 /// Which state of its row does a snapshot show? The last one committed before the snapshot; where its position is no sharp border
-/// (a slot older than the snapshot, an incremental snapshot) the first one after it that fits.
+/// (a slot older than the snapshot, an incremental snapshot) the first one after it that fits. The position of an incremental snapshot's
+/// row is that of the last change that the connector had processed then.
 fn state_shown(
     scope: &ConnectorScope<'_>,
     entries: &[ExpectedChange<'_>],
@@ -267,7 +288,7 @@ fn state_shown(
     row: &SnapshotRow<'_>,
     shown: &RowValues,
 ) -> Shown {
-    let border = if row.incremental {
+    let border = if row.incremental && row.lsn == Lsn::default() {
         history.len()
     } else {
         history.partition_point(|index| entries[*index].transaction.commit_lsn < row.lsn)
@@ -282,7 +303,11 @@ fn state_shown(
     let mut difference = None;
     for place in (0..border).rev().chain(border..history.len()) {
         match fits(place) {
-            Some(Ok(_)) => return Shown::After(place),
+            Some(Ok(_)) => {
+                let again = |place: &usize| matches!(fits(*place), Some(Ok(_)));
+                let last = if row.incremental { (place + 1..history.len()).rfind(again) } else { None };
+                return Shown::After(place, last.unwrap_or(place));
+            }
             Some(Err(words)) => difference = difference.or(Some(words)),
             None => {}
         }

@@ -123,7 +123,7 @@ impl World {
         let connectors: Vec<ScopedConnector<'_>> = self
             .rules
             .iter()
-            .map(|rules| ScopedConnector { rules, confirmed: Some(Lsn(u64::MAX)), streaming_from: None })
+            .map(|rules| ScopedConnector { rules, confirmed: Some(Lsn(u64::MAX)), stored: None, streaming_from: None })
             .collect();
         let expectation = Expectation {
             transactions: &self.transactions,
@@ -135,6 +135,9 @@ impl World {
             connectors: &connectors,
             topics: Some(&self.topics),
             drained: true,
+            calm: false,
+            partitions: None,
+            late_us: None,
             samples: 5,
         };
         look(&expectation, &self.events)

@@ -27,11 +27,17 @@ pub enum Tally {
     ValuesNotCompared,
     /// Changes that a declaration keeps from arriving.
     Excused,
+    /// Transactions that came whole.
+    WholeTransactions,
+    /// Transactions that did not.
+    TornTransactions,
+    /// Transactions in another order than that of commits.
+    ReorderedTransactions,
 }
 
 impl Tally {
     /// Every figure, in the order of the reference.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Inserts,
         Self::Updates,
         Self::Deletes,
@@ -42,6 +48,9 @@ impl Tally {
         Self::SnapshotRows,
         Self::ValuesNotCompared,
         Self::Excused,
+        Self::WholeTransactions,
+        Self::TornTransactions,
+        Self::ReorderedTransactions,
     ];
 
     /// The name used in scenarios.
@@ -57,6 +66,9 @@ impl Tally {
             Self::SnapshotRows => "snapshot_rows",
             Self::ValuesNotCompared => "values_not_compared",
             Self::Excused => "excused",
+            Self::WholeTransactions => "whole_transactions",
+            Self::TornTransactions => "torn_transactions",
+            Self::ReorderedTransactions => "reordered_transactions",
         }
     }
 
@@ -81,7 +93,28 @@ impl Tally {
             Self::Excused => {
                 "Of a database: changes that a declaration keeps from arriving, such as `skipped.operations`."
             }
+            Self::WholeTransactions => {
+                "Of a database: transactions whose end was told, with as many changes as were committed, all of which arrived. Needs \
+                 `provide.transaction.metadata` and a reader of that topic."
+            }
+            Self::TornTransactions => {
+                "Of a database: transactions whose end was not told, tells another number of changes, or of which a change is missing."
+            }
+            Self::ReorderedTransactions => {
+                "Of a database: transactions whose end came after that of a later one, or whose changes say another order than the log."
+            }
         }
+    }
+
+    /// Whether it is known only where a connector tells of whole transactions.
+    pub fn is_of_transactions(self) -> bool {
+        matches!(self, Self::WholeTransactions | Self::TornTransactions | Self::ReorderedTransactions)
+    }
+
+    /// Whether only records in topics have it.
+    pub fn is_of_records(self) -> bool {
+        let told = matches!(self, Self::Truncations | Self::Tombstones | Self::MissingTombstones | Self::SnapshotRows);
+        told || self.is_of_transactions()
     }
 
     /// The figure in an account.
@@ -97,6 +130,9 @@ impl Tally {
             Self::SnapshotRows => changes.snapshot_rows,
             Self::ValuesNotCompared => changes.values_not_compared,
             Self::Excused => changes.sheet.excused,
+            Self::WholeTransactions => changes.whole_transactions.as_ref().map_or(0, |told| told.whole),
+            Self::TornTransactions => changes.whole_transactions.as_ref().map_or(0, |told| told.torn),
+            Self::ReorderedTransactions => changes.whole_transactions.as_ref().map_or(0, |told| told.reordered),
         }
     }
 }

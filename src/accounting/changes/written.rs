@@ -4,11 +4,11 @@ use super::ScopedConnector;
 use crate::database::{Blind, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};
 use crate::debezium::{
     CaptureRules, ChangeEvent, ChangeSource, Ignored, Op, PlainRecord, ReadEvent, ReadKind, RowImage, RulesSource,
-    Snapshot, TableOrigin,
+    Snapshot, TableOrigin, TransactionBoundary, TransactionInfo,
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// All that was written down of a delivery.
@@ -21,6 +21,13 @@ pub(super) struct Written<'a> {
     pub(super) database: Option<Cow<'a, str>>,
     pub(super) topics: Option<Cow<'a, BTreeSet<String>>>,
     pub(super) drained: bool,
+    /// Older versions took any later change for a proof.
+    #[serde(default = "yes")]
+    pub(super) calm: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) partitions: Option<Cow<'a, BTreeMap<String, BTreeSet<i32>>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) late_us: Option<i64>,
     pub(super) samples: usize,
     pub(super) connectors: Vec<WrittenConnector>,
     pub(super) relations: Vec<Cow<'a, Relation>>,
@@ -31,22 +38,28 @@ pub(super) struct Written<'a> {
     pub(super) events: Vec<WrittenEvent<'a>>,
 }
 
+fn yes() -> bool {
+    true
+}
+
 /// A connector.
 #[derive(Serialize, Deserialize)]
 pub(super) struct WrittenConnector {
     rules: RulesSource,
     confirmed: Option<Lsn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stored: Option<Lsn>,
     streaming_from: Option<Lsn>,
 }
 
 impl WrittenConnector {
     pub(super) fn of(connector: &ScopedConnector<'_>) -> Self {
-        let ScopedConnector { rules, confirmed, streaming_from } = *connector;
-        Self { rules: rules.source(), confirmed, streaming_from }
+        let ScopedConnector { rules, confirmed, stored, streaming_from } = *connector;
+        Self { rules: rules.source(), confirmed, stored, streaming_from }
     }
 
-    pub(super) fn read(self) -> (CaptureRules, Option<Lsn>, Option<Lsn>) {
-        (self.rules.rules(), self.confirmed, self.streaming_from)
+    pub(super) fn read(self) -> (CaptureRules, [Option<Lsn>; 3]) {
+        (self.rules.rules(), [self.confirmed, self.stored, self.streaming_from])
     }
 }
 
@@ -165,6 +178,8 @@ enum WrittenKind<'a> {
     Tombstone(Option<Cow<'a, RowImage>>),
     #[serde(rename = "p")]
     Plain(Cow<'a, PlainRecord>),
+    #[serde(rename = "b")]
+    Boundary(Cow<'a, TransactionBoundary>),
     #[serde(rename = "i")]
     Ignored(Ignored),
     #[serde(rename = "u")]
@@ -193,6 +208,8 @@ struct WrittenEnvelope<'a> {
     before: Option<Cow<'a, RowImage>>,
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     after: Option<Cow<'a, RowImage>>,
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    transaction: Option<Cow<'a, TransactionInfo>>,
 }
 
 impl<'a> WrittenEvent<'a> {
@@ -201,6 +218,7 @@ impl<'a> WrittenEvent<'a> {
             ReadKind::Change(event) => WrittenKind::Change(Box::new(WrittenEnvelope::of(event, origin))),
             ReadKind::Tombstone { key } => WrittenKind::Tombstone(key.as_ref().map(Cow::Borrowed)),
             ReadKind::Plain(record) => WrittenKind::Plain(Cow::Borrowed(record)),
+            ReadKind::Boundary(boundary) => WrittenKind::Boundary(Cow::Borrowed(boundary)),
             ReadKind::Ignored(ignored) => WrittenKind::Ignored(*ignored),
             ReadKind::Unreadable(why) => WrittenKind::Unreadable(Cow::Borrowed(why)),
         };
@@ -214,6 +232,7 @@ impl<'a> WrittenEvent<'a> {
             WrittenKind::Change(event) => ReadKind::Change(Box::new(event.read(origins)?)),
             WrittenKind::Tombstone(key) => ReadKind::Tombstone { key: key.map(Cow::into_owned) },
             WrittenKind::Plain(record) => ReadKind::Plain(Box::new(record.into_owned())),
+            WrittenKind::Boundary(boundary) => ReadKind::Boundary(Box::new(boundary.into_owned())),
             WrittenKind::Ignored(ignored) => ReadKind::Ignored(ignored),
             WrittenKind::Unreadable(why) => ReadKind::Unreadable(why.into_owned().into()),
         };
@@ -224,7 +243,7 @@ impl<'a> WrittenEvent<'a> {
 
 impl<'a> WrittenEnvelope<'a> {
     fn of(event: &'a ChangeEvent, origin: &mut dyn FnMut(&'a TableOrigin) -> usize) -> Self {
-        let ChangeEvent { key, op, before, after, source, .. } = event;
+        let ChangeEvent { key, op, before, after, source, transaction, .. } = event;
         let image = |image: &'a Option<RowImage>| image.as_ref().map(Cow::Borrowed);
         Self {
             origin: origin(&source.origin),
@@ -236,6 +255,7 @@ impl<'a> WrittenEnvelope<'a> {
             key: image(key),
             before: image(before),
             after: image(after),
+            transaction: transaction.as_ref().map(Cow::Borrowed),
         }
     }
 
@@ -243,8 +263,9 @@ impl<'a> WrittenEnvelope<'a> {
         let origin =
             Arc::clone(origins.get(self.origin).ok_or("an event is of a table that the accounts do not list")?);
         let [key, before, after] = [self.key, self.before, self.after].map(|image| image.map(Cow::into_owned));
+        let transaction = self.transaction.map(Cow::into_owned);
         let Self { op, tx_id, lsn, ts_us, snapshot, .. } = self;
         let source = ChangeSource { origin, tx_id, lsn, ts_us, snapshot, last_of_snapshot: false, sequence: [None; 2] };
-        Ok(ChangeEvent { key, op, before, after, source, ts_us: None, transaction: None })
+        Ok(ChangeEvent { key, op, before, after, source, ts_us: None, transaction })
     }
 }

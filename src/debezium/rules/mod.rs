@@ -66,6 +66,8 @@ pub struct CaptureRules {
     skips_unchanged: bool,
     transforms: Transforms,
     delimiter: String,
+    /// The last part of the name of the topic in which transactions begin and end, where it writes one.
+    transactions: Option<String>,
     strategy: Option<String>,
     publication: PublicationFacts,
     values: Option<String>,
@@ -114,6 +116,8 @@ impl CaptureRules {
             skips_unchanged: get("skip.messages.without.change") == Some("true"),
             transforms,
             delimiter: get("topic.delimiter").unwrap_or(".").to_owned(),
+            transactions: (get("provide.transaction.metadata") == Some("true"))
+                .then(|| get("topic.transaction").unwrap_or("transaction").to_owned()),
             strategy: strategy.map(|class| format!("topic.naming.strategy={class}")),
             publication: if pgoutput { publication } else { PublicationFacts::Unknown },
             values,
@@ -153,8 +157,18 @@ impl CaptureRules {
             return Err(strategy.clone());
         }
         let prefix = self.prefix.as_deref().ok_or("the connector's configuration is not known")?;
-        let name = format!("{prefix}{0}{1}{0}{2}", self.delimiter, table.schema, table.table);
-        let mut names = vec![sanitised(&name)];
+        self.routed(&format!("{prefix}{0}{1}{0}{2}", self.delimiter, table.schema, table.table))
+    }
+
+    /// The topics in which transactions begin and end; none where the connector does not write them, or where that cannot be told.
+    pub fn transaction_topics(&self) -> Vec<String> {
+        let (Some(prefix), Some(last)) = (&self.prefix, &self.transactions) else { return Vec::new() };
+        self.routed(&format!("{prefix}{}{last}", self.delimiter)).unwrap_or_default()
+    }
+
+    /// The names that the transforms may give to a topic.
+    fn routed(&self, name: &str) -> Result<Vec<String>, String> {
+        let mut names = vec![sanitised(name)];
         for route in &self.transforms.routes {
             match route {
                 TopicRoute::Unknown(setting) => return Err(setting.clone()),
@@ -289,6 +303,21 @@ impl CaptureRules {
             return Err(format!("the column list of publication {}", publication.name));
         }
         Ok(())
+    }
+
+    /// Whether the connector reads the changes of a table, by the name under which they are published.
+    pub fn captures(&self, table: &TableName) -> bool {
+        let published = match &self.publication {
+            PublicationFacts::Known(publication) => publication.all_tables || publication.tables.contains_key(table),
+            PublicationFacts::Unknown => true,
+        };
+        published && self.tables.leaves_out(table).is_none()
+    }
+
+    /// Whether each delete comes as a record of its own.
+    pub fn tells_deletes(&self) -> bool {
+        let published = !matches!(&self.publication, PublicationFacts::Known(publication) if !publication.deletes);
+        published && self.transforms.may_drop.is_none() && !self.skipped.iter().any(|skipped| skipped == "d")
     }
 
     /// Whether the records of a table have a key that is not the table's (`message.key.columns`).

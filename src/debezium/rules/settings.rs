@@ -3,7 +3,7 @@
 use crate::connect::ConnectorConfig;
 
 /// Settings of the connector and its converters.
-const OWN: [&str; 30] = [
+const OWN: [&str; 32] = [
     "binary.handling.mode",
     "column.exclude.list",
     "column.include.list",
@@ -14,6 +14,7 @@ const OWN: [&str; 30] = [
     "key.converter",
     "message.key.columns",
     "plugin.name",
+    "provide.transaction.metadata",
     "schema.exclude.list",
     "schema.include.list",
     "skip.messages.without.change",
@@ -29,6 +30,7 @@ const OWN: [&str; 30] = [
     "topic.delimiter",
     "topic.naming.strategy",
     "topic.prefix",
+    "topic.transaction",
     "transforms",
     "unavailable.value.placeholder",
     "value.converter",

@@ -104,6 +104,37 @@ pub fn compare(column: &Column, cell: &ColumnValue, value: &Value, modes: &Modes
     }
 }
 
+/// Compares a value with that of another table's column, to which it was brought in some way.
+pub fn compare_cells(
+    column: &Column,
+    cell: &ColumnValue,
+    other: &Column,
+    value: &ColumnValue,
+    modes: &Modes,
+) -> Agreement {
+    // Both to the precision that was brought.
+    let other = Column { type_modifier: column.type_modifier, ..other.clone() };
+    let (kind, other_kind) = (ValueKind::of(column), ValueKind::of(&other));
+    match (cell, value) {
+        (ColumnValue::Unchanged, _) | (_, ColumnValue::Unchanged) => Agreement::NotCompared,
+        (ColumnValue::Null, ColumnValue::Null) => Agreement::Equal,
+        (ColumnValue::Null, _) if may_be_filled(column, modes) => Agreement::NotCompared,
+        (ColumnValue::Null, _) => Agreement::Different,
+        (ColumnValue::Text(text), ColumnValue::Null) if has_no_form(column, text) => Agreement::NotCompared,
+        (ColumnValue::Text(_), ColumnValue::Null) => Agreement::Different,
+        (ColumnValue::Text(text), ColumnValue::Text(value)) => {
+            let forms = (canonical_text(column, text, modes), canonical_text(&other, value, modes));
+            let same = text == value || matches!(&forms, (Some(one), Some(two)) if one == two);
+            let alike = kind == other_kind && kind.is_exact() && forms.0.is_some() && forms.1.is_some();
+            match (same, alike) {
+                (true, _) => Agreement::Equal,
+                (false, true) => Agreement::Different,
+                (false, false) => Agreement::NotCompared,
+            }
+        }
+    }
+}
+
 /// Whether an event may have the column's default where the row has NULL.
 pub fn may_be_filled(column: &Column, modes: &Modes) -> bool {
     column.has_default && modes.fills_nulls

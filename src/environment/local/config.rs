@@ -44,6 +44,11 @@ pub struct LocalConfig {
     #[schemars(regex(pattern = r"^[0-9]+\.[0-9]+\.[0-9]+\.[A-Za-z0-9]+$"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub debezium: Option<String>,
+    /// Version of Debezium's JDBC sink connector that Kafka Connect gets beside it, such as `3.0.7.Final` with Kafka 3 and `3.5.0.Final`
+    /// with Kafka 4; none where absent.
+    #[schemars(regex(pattern = r"^[0-9]+\.[0-9]+\.[0-9]+\.[A-Za-z0-9]+$"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sink: Option<String>,
     /// Kafka's default timeouts (`kafka`), or short ones for development (`fast`).
     pub timeouts: Timeouts,
     /// Maximum heap of each broker and controller, such as `512m` (Java's -Xmx). By default 256m with `c1` and 1g with `c2`.
@@ -67,6 +72,7 @@ impl Default for LocalConfig {
             brokers: 1,
             kafka: KAFKA_3.to_owned(),
             debezium: None,
+            sink: None,
             timeouts: Timeouts::default(),
             heap: None,
             jvm: Jvm::default(),

@@ -24,6 +24,7 @@ const WORKER: &str = "org.apache.kafka.connect.cli.ConnectDistributed";
 /// Its maximum heap: a snapshot of a large table fills queues of thousands of rows.
 const HEAP: &str = "-Xmx1g";
 const DEBEZIUM: &str = include_str!("../../../stack/debezium.xml");
+const SINK: &str = include_str!("../../../stack/sink.xml");
 
 /// A worker that is planned: its plugins, port and settings.
 pub(super) struct Connect {
@@ -31,9 +32,11 @@ pub(super) struct Connect {
     pub(super) port: Port,
     /// Debezium's version.
     pub(super) debezium: String,
+    /// Version of the JDBC sink connector, where there is one.
+    pub(super) sink: Option<String>,
     /// Settings that differ from Connect's defaults.
     pub(super) settings: KafkaProperties,
-    plugins: PathBuf,
+    plugins: Vec<PathBuf>,
 }
 
 impl Connect {
@@ -48,7 +51,12 @@ impl Connect {
         progress: &(dyn Fn(String) + Sync),
     ) -> EnvironmentResult<Self> {
         let (debezium, plugins) = plugins(config.debezium.as_deref(), runtime.jars.major(), progress).await?;
-        Ok(Self { port: Port::reserve()?, debezium, settings: settings(config.timeouts, brokers), plugins })
+        let mut plugins = vec![plugins];
+        if let Some(version) = &config.sink {
+            plugins.push(sink_plugin(version, progress).await?);
+        }
+        let (port, settings) = (Port::reserve()?, settings(config.timeouts, brokers));
+        Ok(Self { port, debezium, sink: config.sink.clone(), settings, plugins })
     }
 
     /// The service. `archive` are further flags of the virtual machine.
@@ -70,7 +78,10 @@ impl Connect {
             .set("bootstrap.servers", bootstrap)
             .set("listeners", format!("http://{}", self.port.address()))
             .set("rest.advertised.host.name", "127.0.0.1")
-            .set("plugin.path", self.plugins.display());
+            .set(
+                "plugin.path",
+                self.plugins.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(","),
+            );
         fs::write(&file, properties.render()).map_err(|error| cannot_write(&file, error))?;
         let mut flags = vec![HEAP.to_owned()];
         flags.extend_from_slice(archive);
@@ -123,13 +134,7 @@ pub(super) async fn plugins(
 ) -> EnvironmentResult<(String, PathBuf)> {
     // Debezium 3 is built for Kafka 4's Connect, 2 for Kafka 3's.
     let debezium = wanted.unwrap_or(if kafka >= 4 { "3.7.0.Final" } else { "2.7.4.Final" });
-    let parts: Vec<&str> = debezium.split('.').collect();
-    let numbers = parts.iter().take(3).all(|part| part.parse::<u32>().is_ok());
-    if parts.len() != 4 || !numbers || !parts[3].chars().all(|letter| letter.is_ascii_alphanumeric()) {
-        return Err(EnvironmentError::Unsupported {
-            message: format!("`{debezium}` is not a version of Debezium; write it in full, such as 2.7.4.Final"),
-        });
-    }
+    is_version(debezium, "2.7.4.Final")?;
     let plugins = cache_dir()?.join("plugins").join(format!("debezium-{debezium}"));
     once(&plugins, async |scratch: &Path| {
         let what = format!("Debezium {debezium}");
@@ -140,6 +145,34 @@ pub(super) async fn plugins(
     })
     .await?;
     Ok((debezium.to_owned(), plugins))
+}
+
+/// The JDBC sink connector, fetched the first time: the plugin path.
+///
+/// # Errors
+/// It cannot be fetched; the version is not written as Debezium writes its own.
+pub(super) async fn sink_plugin(version: &str, progress: &(dyn Fn(String) + Sync)) -> EnvironmentResult<PathBuf> {
+    is_version(version, "3.0.7.Final")?;
+    let plugins = cache_dir()?.join("plugins").join(format!("sink-{version}"));
+    once(&plugins, async |scratch: &Path| {
+        let what = format!("Debezium's JDBC sink {version}");
+        progress(format!("fetching {what} with Maven (25 MB, the first time only)"));
+        let (list, settings) = (format!("sink-{version}"), [("sink.version", version)]);
+        fetch(Goal::Copy, &what, &list, SINK, &settings, &scratch.join("jdbc")).await.map(drop)
+    })
+    .await?;
+    Ok(plugins)
+}
+
+fn is_version(version: &str, such_as: &str) -> EnvironmentResult<()> {
+    let parts: Vec<&str> = version.split('.').collect();
+    let numbers = parts.iter().take(3).all(|part| part.parse::<u32>().is_ok());
+    if parts.len() != 4 || !numbers || !parts[3].chars().all(|letter| letter.is_ascii_alphanumeric()) {
+        return Err(EnvironmentError::Unsupported {
+            message: format!("`{version}` is not a version of Debezium; write it in full, such as {such_as}"),
+        });
+    }
+    Ok(())
 }
 
 fn settings(timeouts: Timeouts, brokers: u32) -> KafkaProperties {

@@ -25,6 +25,10 @@ pub(super) async fn fetch_ahead(
     if needs.services.contains(&ServiceId::Connect) {
         let (debezium, folder) = connect::plugins(config.debezium.as_deref(), jars.major(), progress).await?;
         fetched.push(FetchedAhead { what: format!("Debezium {debezium}"), folder });
+        if let Some(version) = &config.sink {
+            let folder = connect::sink_plugin(version, progress).await?;
+            fetched.push(FetchedAhead { what: format!("Debezium's JDBC sink {version}"), folder });
+        }
     }
     Ok(fetched)
 }

@@ -32,6 +32,9 @@ impl StackFacts {
     /// Adds the facts about Connect.
     pub(super) fn with_connect(&mut self, connect: &Connect) {
         self.add("debezium", connect.debezium.as_str());
+        if let Some(sink) = &connect.sink {
+            self.add("sink", sink.as_str());
+        }
         self.settings("connect", &connect.settings);
     }
 

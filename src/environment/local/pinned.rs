@@ -13,6 +13,8 @@ const LISTS: &[(&str, &str)] = &[
     ("kafka-4.3.1", include_str!("../../../stack/checksums/kafka-4.3.1.sha256")),
     ("debezium-2.7.4.Final", include_str!("../../../stack/checksums/debezium-2.7.4.Final.sha256")),
     ("debezium-3.7.0.Final", include_str!("../../../stack/checksums/debezium-3.7.0.Final.sha256")),
+    ("sink-3.0.7.Final", include_str!("../../../stack/checksums/sink-3.0.7.Final.sha256")),
+    ("sink-3.5.0.Final", include_str!("../../../stack/checksums/sink-3.5.0.Final.sha256")),
     ("postgres-15.19.0-linux-amd64", include_str!("../../../stack/checksums/postgres-15.19.0-linux-amd64.sha256")),
     ("postgres-15.19.0-linux-arm64v8", include_str!("../../../stack/checksums/postgres-15.19.0-linux-arm64v8.sha256")),
 ];

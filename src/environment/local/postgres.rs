@@ -190,8 +190,10 @@ async fn programs(shared: bool, progress: &(dyn Fn(String) + Sync)) -> Environme
         let packed = Scratch::new().map_err(|error| cannot_write(&std::env::temp_dir(), error))?;
         let versions = [("postgres.version", VERSION), ("platform", platform)];
         let list = format!("postgres-{VERSION}-{platform}");
-        fetch(Goal::Unpack, &format!("PostgreSQL {VERSION}"), &list, POM, &versions, packed.path()).await?;
-        unpack(packed.path(), scratch).await.map_err(|error| cannot_write(scratch, error))
+        // Beside what says whose the scratch folder is: all of a folder is held against the list.
+        let jar = packed.path().join("jar");
+        fetch(Goal::Unpack, &format!("PostgreSQL {VERSION}"), &list, POM, &versions, &jar).await?;
+        unpack(&jar, scratch).await.map_err(|error| cannot_write(scratch, error))
     })
     .await?;
     if shared {

@@ -1,5 +1,6 @@
 //! `debezium:` of `connector`: the short form.
 
+use super::sink;
 use crate::connect::ConnectorConfig;
 use crate::database::TableName;
 use crate::debezium::{PostgresConnector, marked_name, postgres_config, safe_name, topic_name};
@@ -23,6 +24,9 @@ pub struct Debezium {
     /// Partitions of each table's topic, which is made before the connector so that readers find it; 1 by default.
     #[serde(default)]
     pub partitions: Option<Count>,
+    /// Messages carry their schemas, which a JDBC sink needs; `false` by default, as the worker has it.
+    #[serde(default)]
+    pub schemas: bool,
 }
 
 impl Debezium {
@@ -60,6 +64,9 @@ impl Debezium {
         let captures = cx.run.changes.captures();
         let taken = captures.iter().any(|(other, capture)| other != name && capture.slot == wanted);
         let slot = if taken { marked_name(&wanted, name) } else { wanted };
+        let mut with_schemas: ConnectorConfig =
+            if self.schemas { sink::with_schemas().into() } else { Default::default() };
+        with_schemas.extend(user.iter().map(|(key, value)| (key.clone(), value.clone())));
         Ok(postgres_config(
             &PostgresConnector {
                 database: &database,
@@ -68,7 +75,7 @@ impl Debezium {
                 topic_prefix: self.prefix.as_deref().unwrap_or(name),
                 tables: &self.tables(),
             },
-            user,
+            &with_schemas,
         ))
     }
 

@@ -1,10 +1,11 @@
 //! `expect: delivery`: the account of messages between senders and readers.
 
+use super::delivery_end::DeliveryEnd;
 use super::{Checked, matched};
 use crate::accounting::changes::Tally;
 use crate::accounting::matching::Matching;
 use crate::accounting::{Allowed, Class};
-use crate::delivery::{Settled, WantedDelivery, settle, settle_changes};
+use crate::delivery::{Settled, WantedDelivery, settle, settle_changes, settle_table};
 use crate::judge::delivery::none;
 use crate::judge::subject;
 use crate::record::metric::Work;
@@ -25,7 +26,7 @@ use std::time::Instant;
 #[derive(Clone, Debug)]
 pub struct DeliverySubject {
     from: Vec<String>,
-    to: Vec<String>,
+    to: DeliveryEnd,
     matching: Option<Matching>,
     allow: BTreeSet<Allowed>,
     guarantee: Option<Promise>,
@@ -48,7 +49,7 @@ enum Promise {
     ExactlyOnce,
 }
 
-fn ids(value: Option<Value>, key: &str) -> Result<Vec<String>, String> {
+pub(super) fn ids(value: Option<Value>, key: &str) -> Result<Vec<String>, String> {
     let wrong = || format!("`{key}` is the id of a step, or a list of ids");
     match value {
         Some(Value::String(id)) => Ok(vec![id]),
@@ -64,7 +65,7 @@ impl<'de> Deserialize<'de> for DeliverySubject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut map = Map::deserialize(deserializer)?;
         let from = ids(map.remove("from"), "from").map_err(de::Error::custom)?;
-        let to = ids(map.remove("to"), "to").map_err(de::Error::custom)?;
+        let to = DeliveryEnd::parse(map.remove("to")).map_err(de::Error::custom)?;
         let matching = map.remove("match").map(matched::parse).transpose().map_err(de::Error::custom)?;
         let allow = map
             .remove("allow")
@@ -116,14 +117,14 @@ impl JsonSchema for DeliverySubject {
                 .unwrap_or_default()
         };
         let mut properties = Map::new();
-        for (key, text) in
-            [("from", "The sending step, or a list: their union."), ("to", "The reading step, or a list: their union.")]
-        {
-            properties.insert(
-                key.to_owned(),
-                serde_json::json!({ "description": text, "type": ["string", "array"], "items": { "type": "string" }, "minItems": 1 }),
-            );
-        }
+        properties.insert(
+            "from".to_owned(),
+            serde_json::json!({
+                "description": "The sending step, or a list: their union.",
+                "type": ["string", "array"], "items": { "type": "string" }, "minItems": 1
+            }),
+        );
+        properties.insert("to".to_owned(), DeliveryEnd::schema());
         properties.insert("match".to_owned(), matched::schema());
         properties.insert(
             "allow".to_owned(),
@@ -167,15 +168,23 @@ impl DeliverySubject {
         self.from.first().cloned()
     }
 
+    /// Whether it ends in a table, for which the database's own account is needed.
+    pub fn ends_in_a_table(&self) -> bool {
+        matches!(self.to, DeliveryEnd::Table(_))
+    }
+
     pub fn describe(&self) -> String {
-        format!("the delivery from {} to {}", self.from.join(", "), self.to.join(", "))
+        format!("the delivery from {} to {}", self.from.join(", "), self.to.describe())
     }
 
     pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
         let mut topics = Vec::new();
         let of_changes = self.is_of_changes(|id| cx.lookup(id).map(|(_, step)| step.work));
         let sends = if of_changes { Work::ChangesRows } else { Work::Sends };
-        for (key, ids, work) in [("from", &self.from, sends), ("to", &self.to, Work::Reads)] {
+        if let DeliveryEnd::Table(into) = &self.to {
+            into.check(pointer, of_changes, cx);
+        }
+        for (key, ids, work) in [("from", &self.from[..], sends), ("to", self.to.steps(), Work::Reads)] {
             for id in ids {
                 let Some(step) = cx.step(&format!("{pointer}/{key}"), id, &[work]) else { continue };
                 if of_changes && key == "to" && step.facts.as_ref().is_some_and(|facts| !facts.captures) {
@@ -227,11 +236,22 @@ impl DeliverySubject {
                 .help("add `lost: 0`, or `guarantee: at-least-once` at the top"),
             );
         }
+        self.check_classes(pointer, of_changes, cx);
+    }
+
+    fn check_classes(&self, pointer: &str, of_changes: bool, cx: &mut CheckContext<'_>) {
         for (class, value) in &self.classes {
-            if of_changes && matches!(class, Class::Skipped | Class::AbortedRead) {
+            let whose = match class {
+                Class::Skipped | Class::AbortedRead if of_changes => "changes of a database",
+                Class::Duplicated | Class::Redelivered | Class::Reordered if self.ends_in_a_table() => {
+                    "rows of a table"
+                }
+                _ => "",
+            };
+            if !whose.is_empty() {
                 cx.report(
                     &format!("{pointer}/{}", class.name()),
-                    Problem::new("does-not-apply", format!("changes of a database cannot be `{class}`")),
+                    Problem::new("does-not-apply", format!("{whose} cannot be `{class}`")),
                 );
             }
             if let Err(error) = demand(Unit::Count, value) {
@@ -246,6 +266,13 @@ impl DeliverySubject {
             if !of_changes {
                 let message = format!("only changes of a database have `{}`", tally.name());
                 cx.report(&place, Problem::new("does-not-apply", message).help("name a `sql` step in `from`"));
+            }
+            if self.ends_in_a_table() && tally.is_of_records() {
+                let message = format!("a table does not show `{}`", tally.name());
+                cx.report(
+                    &place,
+                    Problem::new("does-not-apply", message).help("read the topic, and name its reader in `to`"),
+                );
             }
             if let Err(error) = demand(Unit::Count, value) {
                 cx.report(&place, Problem::new("bad-value", error));
@@ -265,10 +292,12 @@ impl DeliverySubject {
         deadline: Instant,
     ) -> Result<Vec<Checked>, StepError> {
         let full = |ids: &[String]| ids.iter().map(|id| cx.full_id(id)).collect::<Vec<_>>();
-        let (from, to) = (full(&self.from), full(&self.to));
+        let (from, to) = (full(&self.from), full(self.to.steps()));
         let run = Arc::clone(&cx.run);
         let of_changes = self.is_of_changes(|id| run.scenario.scope.step(&cx.full_id(id)).map(|step| step.work));
-        let mut settled = if of_changes {
+        let mut settled = if let DeliveryEnd::Table(into) = &self.to {
+            cx.unless_stopped(settle_table(&run, from, into.wanted(), deadline)).await??
+        } else if of_changes {
             cx.unless_stopped(settle_changes(&run, from, to, deadline)).await??
         } else {
             let wanted = WantedDelivery { from, to, matching: self.matching.clone(), allow: self.allow.clone() };
@@ -295,7 +324,10 @@ impl DeliverySubject {
                 .filter(|(_, value)| value == &serde_json::json!(0))
                 .map(|(class, _)| *class)
                 .collect();
-            for class in settled.owed(&run, guarantee, self.matching.is_some()) {
+            // A table shows neither the order of changes nor copies of them.
+            let through = self.matching.is_some() || self.ends_in_a_table();
+            let told = |class: &Class| !self.ends_in_a_table() || *class != Class::Duplicated;
+            for class in settled.owed(&run, guarantee, through).into_iter().filter(told) {
                 if !named.contains(&class) {
                     checked.push(class_check(&mut settled, cx, pointer, class, none()));
                 }

@@ -18,6 +18,8 @@ pub struct Findings {
     pub values: u64,
     pub not_compared: BTreeMap<String, u64>,
     pub passed: u64,
+    /// Transactions that came whole.
+    pub transactions: u64,
     pub unknown: BTreeMap<String, u64>,
     pub injected: BTreeMap<String, u64>,
     pub named: BTreeMap<String, u64>,
@@ -110,6 +112,16 @@ impl Findings {
             fine = false;
             let samples = samples(changes, "duplicated");
             self.wrong.push(format!("{place}: duplicated although nothing was disturbed\n  {}", samples.join("\n  ")));
+        }
+        let whole = &changes["whole_transactions"];
+        self.transactions += number(&whole["whole"]);
+        // After a kill the connector may tell an end again, or not at all: that is its affair.
+        let undisturbed = round.settings.disturbance == Disturbance::None;
+        if undisturbed && number(&whole["torn"]) + number(&whole["reordered"]) > 0 && !is_late(delivery) {
+            fine = false;
+            let config = Value::Object(round.settings.config.clone());
+            self.wrong
+                .push(format!("{place}: transactions are not whole: {whole} {config} {:?}", round.settings.route));
         }
         if fine && is_late(delivery) {
             self.late += 1;

@@ -35,6 +35,7 @@ pub fn write(findings: &Findings, first: u64) {
         ("values compared", findings.values.to_string()),
         ("values not compared", listed(&findings.not_compared)),
         ("histories found to be whole", findings.passed.to_string()),
+        ("transactions found to be whole", findings.transactions.to_string()),
         ("histories not judged, by a setting that kscen names", listed(&findings.unknown)),
         ("histories and injections for which the machine was too slow", findings.late.to_string()),
         ("injected", listed(&findings.injected)),

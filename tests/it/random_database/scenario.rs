@@ -98,6 +98,8 @@ impl Round {
             let partitions = self.settings.partitions;
             setup.extend(topics.map(|topic| json!({ "topic": { "name": topic, "partitions": partitions } })));
         }
+        let transactions = self.settings.transactions(&self.name);
+        setup.extend(transactions.iter().map(|topic| json!({ "topic": { "name": topic } })));
         let mut tables: Vec<String> = Vec::new();
         for table in self.tables() {
             tables.push(format!("{}.{}", table.schema, table.name));
@@ -108,6 +110,10 @@ impl Round {
         }}));
         let mut steps = Vec::new();
         self.read('r', &mut steps);
+        steps.extend(transactions.map(|topic| {
+            let consume = json!({ "topic": topic, "from": "start", "decode": "debezium" });
+            json!({ "id": "r-ends", "background": true, "consume": consume })
+        }));
         self.half(0, &mut steps);
         match self.settings.disturbance {
             Disturbance::None => self.half(1, &mut steps),
@@ -174,6 +180,9 @@ impl Round {
             .collect();
         to.sort();
         to.dedup();
+        if letter == 'r' && self.settings.transactions(&self.name).is_some() {
+            to.push("r-ends".to_owned());
+        }
         json!({ "from": from, "to": to })
     }
 }

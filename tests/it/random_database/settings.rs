@@ -160,6 +160,18 @@ impl Settings {
         }
     }
 
+    /// The topic in which transactions begin and end, where the connector writes one of its own.
+    pub fn transactions(&self, prefix: &str) -> Option<String> {
+        let told = self.config.get("provide.transaction.metadata").is_some_and(|value| value == "true");
+        let delimiter = self.config.get("topic.delimiter").and_then(Value::as_str).unwrap_or(".");
+        match self.route {
+            Route::None => Some(format!("{prefix}{delimiter}transaction")),
+            Route::Renamed => Some("routed-transaction".to_owned()),
+            Route::Joined => None,
+        }
+        .filter(|_| told && self.form == Form::Envelope)
+    }
+
     /// The publication that the connector reads, where it does not make its own.
     pub fn publication(&self, name: &str, tables: &[&Table]) -> String {
         let tables: Vec<String> = tables.iter().map(|table| table.quoted()).collect();

@@ -51,7 +51,8 @@ impl World {
 
     fn look<R>(&self, rules: &CaptureRules, look: impl FnOnce(&Expectation<'_>) -> R) -> R {
         let (blind, topics) = (Blind::default(), self.topics());
-        let connectors = [ScopedConnector { rules, confirmed: Some(Lsn(u64::MAX)), streaming_from: None }];
+        let connectors =
+            [ScopedConnector { rules, confirmed: Some(Lsn(u64::MAX)), stored: None, streaming_from: None }];
         look(&Expectation {
             transactions: &self.transactions,
             settled: None,
@@ -62,6 +63,9 @@ impl World {
             connectors: &connectors,
             topics: Some(&topics),
             drained: self.drained,
+            calm: false,
+            partitions: None,
+            late_us: None,
             samples: 3,
         })
     }

@@ -1,0 +1,166 @@
+//! A row of a table beside the states that the row had in the database that it came from.
+
+use super::super::scope::ConnectorScope;
+use super::SourceStep;
+use crate::database::{Column, ColumnValue, Lsn, Relation, RowOp, TableRows};
+use crate::debezium::{Agreement, canonical_text, compare_cells, may_be_filled};
+use std::collections::{HashMap, HashSet};
+
+/// What a table shows of a row.
+pub(super) enum TableShows {
+    /// Nothing.
+    Nothing,
+    /// What the last change left: how many values were compared, and those that were not, with the reason.
+    Last(u32, Vec<(String, String)>),
+    /// What an earlier change left; `None`: the row as it may have been before the account began.
+    Earlier(Option<Lsn>),
+    /// No state that the row ever had: how it differs from the last one.
+    Never(String),
+}
+
+/// The columns of a table by name.
+pub(super) struct TableColumns {
+    places: HashMap<String, usize>,
+    /// The same where nothing else has that name in lower case.
+    folded: HashMap<String, usize>,
+}
+
+impl TableColumns {
+    pub(super) fn of(rows: &TableRows) -> Self {
+        let names = || rows.columns.iter().enumerate();
+        Self {
+            places: names().map(|(place, column)| (column.name.clone(), place)).collect(),
+            folded: names().map(|(place, column)| (column.name.to_lowercase(), place)).collect(),
+        }
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.places.get(name).or_else(|| self.folded.get(&name.to_lowercase())).copied()
+    }
+
+    /// The key of a row in the form of the source's, by the columns of the source that give one that is `known`, else by the first.
+    pub(super) fn key(
+        &self,
+        scope: &ConnectorScope<'_>,
+        rows: &TableRows,
+        row: &[ColumnValue],
+        relations: &[&Relation],
+        known: &dyn Fn(&String) -> bool,
+    ) -> Option<String> {
+        let mut keys = relations.iter().filter_map(|relation| self.key_by(scope, rows, row, relation));
+        let first = keys.next()?;
+        if known(&first) { Some(first) } else { keys.find(known).or(Some(first)) }
+    }
+
+    fn key_by(
+        &self,
+        scope: &ConnectorScope<'_>,
+        rows: &TableRows,
+        row: &[ColumnValue],
+        relation: &Relation,
+    ) -> Option<String> {
+        let mut parts = Vec::new();
+        for column in relation.columns.iter().filter(|column| column.key) {
+            let place = self.place(&column.name)?;
+            let own = Column { type_modifier: column.type_modifier, ..rows.columns[place].clone() };
+            parts.push(match &row[place] {
+                ColumnValue::Text(text) => format!("{:?}", canonical_text(&own, text, &scope.rules.modes)?),
+                ColumnValue::Null | ColumnValue::Unchanged => "null".to_owned(),
+            });
+        }
+        Some(parts.join(","))
+    }
+
+    /// The keys of all rows, by all of these columns of the source.
+    pub(super) fn keys(
+        &self,
+        scope: &ConnectorScope<'_>,
+        rows: &TableRows,
+        relations: &[&Relation],
+    ) -> HashSet<String> {
+        let of_row = |row: &Vec<ColumnValue>| -> Vec<String> {
+            relations.iter().filter_map(|relation| self.key_by(scope, rows, row, relation)).collect()
+        };
+        rows.rows.iter().flat_map(of_row).collect()
+    }
+
+    /// What a row shows of the changes of a history.
+    pub(super) fn shown(
+        &self,
+        scope: &ConnectorScope<'_>,
+        rows: &TableRows,
+        steps: &[SourceStep<'_>],
+        row: Option<&Vec<ColumnValue>>,
+    ) -> TableShows {
+        let Some(row) = row else { return TableShows::Nothing };
+        let mut difference = None;
+        for (place, step) in steps.iter().enumerate().rev() {
+            let Some(cells) = whole(steps, place) else { continue };
+            match self.compare(scope, rows, &step.change.relation, &cells, row) {
+                Ok((compared, skipped)) if place + 1 == steps.len() => return TableShows::Last(compared, skipped),
+                Ok(_) => return TableShows::Earlier(Some(step.change.lsn)),
+                Err(words) => difference = difference.or(Some(words)),
+            }
+        }
+        // A row that was there before the account began may be as it was then.
+        match difference {
+            Some(words) if steps[0].change.op == RowOp::Insert => TableShows::Never(words),
+            _ => TableShows::Earlier(None),
+        }
+    }
+
+    fn compare(
+        &self,
+        scope: &ConnectorScope<'_>,
+        rows: &TableRows,
+        relation: &Relation,
+        cells: &[ColumnValue],
+        row: &[ColumnValue],
+    ) -> Result<(u32, Vec<(String, String)>), String> {
+        let rules = scope.table(relation);
+        let (mut compared, mut skipped) = (0, Vec::new());
+        for (index, (column, cell)) in relation.columns.iter().zip(cells).enumerate() {
+            let mut skip = |reason: &str| skipped.push((column.name.clone(), reason.to_owned()));
+            if let Some(setting) = &rules.columns[index] {
+                skip(setting);
+                continue;
+            }
+            let Some(place) = self.place(&column.name) else {
+                skip("the other table has no such column");
+                continue;
+            };
+            match compare_cells(column, cell, &rows.columns[place], &row[place], &scope.rules.modes) {
+                Agreement::Equal => compared += 1,
+                Agreement::NotCompared if *cell == ColumnValue::Null && may_be_filled(column, &scope.rules.modes) => {
+                    skip("the row has NULL, in whose place a converter may write the column's default");
+                }
+                Agreement::NotCompared => skip("it has another type in the other table, or its value is not known"),
+                Agreement::Different => {
+                    let text = |cell: &ColumnValue| cell.text().map_or("NULL".to_owned(), |text| format!("{text:?}"));
+                    let (database, table) = (text(cell), text(&row[place]));
+                    return Err(format!("column {}: {database} in the database, {table} in the table", column.name));
+                }
+            }
+        }
+        Ok((compared, skipped))
+    }
+}
+
+/// The row as a change left it, with the large values that it did not touch as the changes before it left them.
+fn whole(steps: &[SourceStep<'_>], place: usize) -> Option<Vec<ColumnValue>> {
+    let change = steps[place].change;
+    let mut cells = change.after.clone()?;
+    for (index, cell) in cells.iter_mut().enumerate().filter(|(_, cell)| **cell == ColumnValue::Unchanged) {
+        let name = &change.relation.columns[index].name;
+        let earlier = steps[..place].iter().rev().map_while(|step| {
+            let cells = step.change.after.as_ref()?;
+            let index = step.change.relation.columns.iter().position(|column| column.name == *name)?;
+            Some(&cells[index])
+        });
+        let mut known = earlier.filter(|cell| **cell != ColumnValue::Unchanged);
+        if let Some(known) = known.next() {
+            *cell = known.clone();
+        }
+    }
+    Some(cells)
+}

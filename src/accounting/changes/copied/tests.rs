@@ -1,0 +1,181 @@
+//! Random histories, brought into a table in full or in part, and then damaged in known ways.
+
+use super::*;
+use crate::accounting::changes::history_tests::{World, world};
+use crate::connect::ConnectorConfig;
+use crate::database::{Blind, ColumnValue, Lsn};
+use crate::debezium::{CaptureRules, PublicationFacts};
+use rand::prelude::*;
+use rand::rngs::StdRng;
+
+/// The table as the first so many transactions left it.
+fn copied(world: &World, transactions: usize) -> TableRows {
+    let mut rows: BTreeMap<String, Vec<ColumnValue>> = BTreeMap::new();
+    for change in world.transactions[..transactions].iter().flat_map(|transaction| &transaction.changes) {
+        match &change.after {
+            Some(after) => rows.insert(change.key.clone(), after.clone()),
+            None => rows.remove(&change.key),
+        };
+    }
+    let columns = world.transactions[0].changes[0].relation.columns.clone();
+    TableRows { columns, rows: rows.into_values().collect() }
+}
+
+fn settle(world: &World, rows: &TableRows, passed: bool, settings: &[(&str, &str)]) -> Reconciliation {
+    settle_with(world, rows, None, passed, None, settings)
+}
+
+fn settle_with(
+    world: &World,
+    rows: &TableRows,
+    source_rows: Option<&TableRows>,
+    passed: bool,
+    keeps_deleted: Option<&str>,
+    settings: &[(&str, &str)],
+) -> Reconciliation {
+    let pairs = [("topic.prefix", "cdc"), ("plugin.name", "pgoutput")];
+    let config: ConnectorConfig =
+        pairs.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let rules = CaptureRules::of("c", &config, PublicationFacts::Unknown);
+    let connector = ScopedConnector { rules: &rules, confirmed: None, stored: None, streaming_from: None };
+    let expectation = Expectation {
+        transactions: &world.transactions,
+        settled: None,
+        window: (Lsn(0), Lsn(u64::MAX)),
+        blind: &Blind::default(),
+        claimed: None,
+        database: None,
+        connectors: &[],
+        topics: None,
+        drained: passed,
+        calm: false,
+        partitions: None,
+        late_us: None,
+        samples: 5,
+    };
+    let source = TableName::new("public", "orders");
+    let table = TableName::new("public", "copy");
+    let copy =
+        TableCopy { source: &source, table: &table, rows, connector: &connector, source_rows, keeps_deleted, passed };
+    let result = reconcile_table(&expectation, copy);
+    assert_eq!(result.sheet.imbalance(), None, "{result:?}");
+    result
+}
+
+fn for_many(check: impl Fn(&mut StdRng, World)) {
+    for seed in 0..60 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let world = world(&mut rng);
+        check(&mut rng, world);
+    }
+}
+
+fn faults(result: &Reconciliation) -> Vec<(RowClass, u64)> {
+    let counts = RowClass::ALL.into_iter().map(|class| (class, result.count(class)));
+    counts.filter(|(_, count)| *count > 0).collect()
+}
+
+#[test]
+fn a_table_that_has_every_row_as_the_database_has_no_faults() {
+    for_many(|_, world| {
+        let rows = copied(&world, world.transactions.len());
+        for passed in [false, true] {
+            let result = settle(&world, &rows, passed, &[]);
+            assert_eq!((faults(&result), result.drained), (vec![], true));
+            assert_eq!(result.sheet.once, rows.rows.len() as u64);
+            assert_eq!(result.sheet.once + result.sheet.superseded, result.sheet.committed);
+        }
+    });
+}
+
+#[test]
+fn what_did_not_come_is_unread_until_the_way_is_empty_and_lost_then() {
+    for_many(|rng, world| {
+        let rows = copied(&world, rng.random_range(0..world.transactions.len()));
+        let whole = copied(&world, world.transactions.len());
+        let [waiting, passed] = [false, true].map(|passed| settle(&world, &rows, passed, &[]));
+        assert_eq!((waiting.unread, waiting.lost), (passed.lost, 0));
+        assert_eq!(passed.unread, 0);
+        assert_eq!(passed.lost == 0, rows.rows == whole.rows, "{passed:?}");
+        assert_eq!(waiting.drained, waiting.unread == 0);
+        // Nothing that is merely late is another value.
+        assert_eq!((passed.wrong_content, passed.phantom), (0, 0));
+    });
+}
+
+#[test]
+fn a_row_that_is_missing_changed_or_invented_is_named() {
+    for_many(|rng, world| {
+        let whole = copied(&world, world.transactions.len());
+        let Some(place) = (0..whole.rows.len()).choose(rng) else { return };
+        let key = format!("id={}", whole.rows[place][0].text().expect("a key"));
+        let mut rows = whole.clone();
+        rows.rows.remove(place);
+        let result = settle(&world, &rows, true, &[]);
+        assert_eq!(faults(&result), [(RowClass::Lost, 1)]);
+        assert_eq!((result.samples[0].key.as_str(), result.lost_rows), (key.as_str(), 1));
+        let mut rows = whole.clone();
+        rows.rows[place][1] = ColumnValue::Text("other".into());
+        let result = settle(&world, &rows, true, &[]);
+        assert_eq!(faults(&result), [(RowClass::WrongContent, 1)]);
+        assert_eq!(result.samples[0].key, key);
+        let mut rows = whole.clone();
+        rows.rows.push(whole.rows[place].clone());
+        let twice = settle(&world, &rows, true, &[]);
+        assert_eq!((faults(&twice), twice.sheet.unjudged_records), (vec![], 1));
+        let mut rows = whole.clone();
+        rows.rows.push(vec![ColumnValue::Text("99".into()), ColumnValue::Text("x".into())]);
+        // It may be of a time before the account, unless the source is known not to have it.
+        let unknown = settle(&world, &rows, true, &[]);
+        assert_eq!((faults(&unknown), unknown.foreign), (vec![], 1));
+        let known = settle_with(&world, &rows, Some(&whole), true, None, &[]);
+        assert_eq!((faults(&known), known.foreign), (vec![(RowClass::Phantom, 1)], 0));
+        assert_eq!(known.samples[0].key, "99");
+    });
+}
+
+#[test]
+fn a_row_that_stays_although_it_was_deleted_is_a_lost_delete_or_declared() {
+    for_many(|_, world| {
+        let whole = copied(&world, world.transactions.len());
+        let changes = || world.transactions.iter().flat_map(|transaction| &transaction.changes);
+        let gone = changes().rev().find(|change| {
+            change.op == RowOp::Delete
+                && !whole.rows.iter().any(|row| format!("id={}", row[0].text().unwrap()) == change.key)
+        });
+        let Some(gone) = gone else { return };
+        let last = changes().rfind(|change| change.key == gone.key && change.after.is_some()).expect("an insert");
+        let mut rows = whole;
+        rows.rows.push(last.after.clone().expect("a row"));
+        let result = settle(&world, &rows, true, &[]);
+        assert_eq!(faults(&result), [(RowClass::Lost, 1)]);
+        assert_eq!(result.samples[0].op, Some(RowOp::Delete));
+        assert!(result.samples[0].detail.contains("still has the row"));
+        for declared in [
+            settle_with(&world, &rows, None, true, Some("delete.enabled=false"), &[]),
+            settle(&world, &rows, true, &[("skipped.operations", "d,t")]),
+        ] {
+            assert_eq!(faults(&declared), []);
+            assert!(declared.sheet.excused > 0, "{declared:?}");
+        }
+    });
+}
+
+#[test]
+fn columns_that_are_masked_left_out_or_of_another_type_are_counted_not_compared() {
+    let world = world(&mut StdRng::seed_from_u64(7));
+    let mut rows = copied(&world, world.transactions.len());
+    rows.rows.iter_mut().for_each(|row| row[1] = ColumnValue::Text("***".into()));
+    let masked = settle(&world, &rows, true, &[("column.mask.with.3.chars", "public.orders.name")]);
+    assert_eq!((faults(&masked), masked.values_not_compared), (vec![], rows.rows.len() as u64));
+    assert_eq!(masked.not_compared[0].reason, "column.mask.with.3.chars");
+    let mut short = rows.clone();
+    short.columns.pop();
+    short.rows.iter_mut().for_each(|row| drop(row.pop()));
+    let result = settle(&world, &short, true, &[]);
+    assert_eq!((faults(&result), result.values_not_compared), (vec![], rows.rows.len() as u64));
+    // Without its key no row can be told.
+    short.columns[0].name = "number".into();
+    let result = settle(&world, &short, true, &[]);
+    assert_eq!(result.sheet.unjudged_records, rows.rows.len() as u64);
+}

@@ -1,0 +1,213 @@
+//! A second hop and whole transactions on the local stack: a real PostgreSQL, Kafka Connect, Debezium and its JDBC sink.
+
+use crate::program::{Project, skipped};
+
+/// From a table through topics into a table of another database.
+const WAREHOUSE: &str = r#"
+name: A second hop, row for row
+guarantee: at-least-once
+vars: { source: "source-${run.id}" }
+setup:
+  - sql: CREATE DATABASE warehouse
+  - sql: |
+      CREATE TYPE mood AS ENUM ('calm', 'wild');
+      CREATE TABLE parts (
+        id bigint PRIMARY KEY, "Name" text, price numeric(12,3), made timestamptz, day date, at time, seen timestamp(3), raw bytea,
+        doc jsonb, flag boolean, small smallint, ratio double precision, short real, ident uuid, word varchar(20), feel mood
+      )
+  - connector: { name: "${source}", debezium: { tables: [parts], schemas: true }, until: streaming }
+  - connector:
+      name: "sink-${run.id}"
+      sink: { topics: ["${source}.public.parts"], table: goods, database: warehouse }
+steps:
+  - id: rows
+    sql: |
+      INSERT INTO parts SELECT n, 'part ' || n, n * 1.005, now(), date '2026-01-01' + n, time '10:00' + n * interval '1 s',
+          timestamp '2026-01-01' + n * interval '1 ms', decode(lpad(to_hex(n), 8, '0'), 'hex'), json_build_object('n', n, 'x', 1.50)::jsonb, n % 2 = 0,
+          n, n / 3.0, n / 7.0, gen_random_uuid(), 'w' || n, CASE WHEN n % 3 = 0 THEN 'wild' ELSE 'calm' END::mood
+        FROM generate_series(1, 200) n;
+      UPDATE parts SET "Name" = NULL, price = 0 WHERE id % 7 = 0;
+      UPDATE parts SET id = id + 1000 WHERE id % 50 = 0;
+      DELETE FROM parts WHERE id % 11 = 0
+  - expect:
+      delivery: { from: rows, to: { table: goods, of: parts, database: warehouse }, lost: 0, corrupted: 0, phantom: 0, inserts: { min: 100 } }
+      within: 60s
+finally:
+  - sql: DROP TABLE parts; DROP TYPE mood
+  - sql: DROP DATABASE warehouse WITH (FORCE)
+"#;
+
+/// A copy in the same database, with which somebody meddles.
+const MEDDLED: &str = r#"
+name: A copy that somebody changes
+guarantee: at-least-once
+vars: { source: "meddled-${run.id}" }
+setup:
+  - sql: CREATE TABLE parts (id integer PRIMARY KEY, name text); INSERT INTO parts VALUES (900, 'of before')
+  - connector: { name: "${source}", debezium: { tables: [parts], schemas: true }, until: streaming }
+  - connector:
+      name: "copy-${run.id}"
+      sink: { topics: ["${source}.public.parts"], table: copies }
+steps:
+  - id: rows
+    sql: INSERT INTO parts SELECT n, 'part ' || n FROM generate_series(1, 20) n; DELETE FROM parts WHERE id = 13
+  - expect:
+      sql: { query: "SELECT count(*) FROM copies", value: 20 }
+      within: 60s
+  - sql: |
+      DELETE FROM copies WHERE id = 3;
+      UPDATE copies SET name = 'another' WHERE id = 4;
+      INSERT INTO copies VALUES (77, 'invented'), (13, 'part 13')
+  - expect:
+      delivery: { from: rows, to: { table: copies, of: parts } }
+      within: 20s
+finally:
+  - sql: DROP TABLE parts; DROP TABLE copies
+"#;
+
+/// A sink that stands still.
+const STOPPED: &str = r#"
+name: A sink that has stopped proves nothing
+guarantee: at-least-once
+vars: { source: "stopped-${run.id}" }
+setup:
+  - sql: CREATE TABLE parts (id integer PRIMARY KEY, name text); CREATE TABLE copies (id integer PRIMARY KEY, name text)
+  - connector: { name: "${source}", debezium: { tables: [parts], schemas: true }, until: streaming }
+  - connector:
+      name: "halted-${run.id}"
+      sink: { topics: ["${source}.public.parts"], table: copies }
+  - stop: { connector: "halted-${run.id}" }
+steps:
+  - id: rows
+    sql: INSERT INTO parts SELECT n, 'part ' || n FROM generate_series(1, 5) n
+  - expect:
+      delivery: { from: rows, to: { table: copies, of: parts } }
+      within: 3s
+finally:
+  - sql: DROP TABLE parts; DROP TABLE copies
+"#;
+
+#[test]
+fn what_comes_into_a_second_table_is_judged_row_for_row() {
+    if skipped("what_comes_into_a_second_table_is_judged_row_for_row") {
+        return;
+    }
+    // The sink connector beside Debezium.
+    let project = Project::with("timeouts: fast, sink: 3.0.7.Final");
+    project.write("warehouse.yaml", WAREHOUSE);
+    project.write("meddled.yaml", MEDDLED);
+    project.write("stopped.yaml", STOPPED);
+    let finished = project.run(&["run", "warehouse.yaml", "meddled.yaml", "stopped.yaml"]);
+    let said = format!("{}{}", finished.out, finished.err);
+    assert_eq!(finished.code, 1, "{said}");
+    let passed = said.lines().any(|line| line.starts_with("PASS") && line.contains("warehouse.yaml"));
+    assert!(passed, "{said}");
+    for expected in [
+        "delivery.lost: expected 0, observed 2",
+        "lost: public.parts id=3, insert",
+        "the table has no such row",
+        "lost: public.parts id=13, delete",
+        "the table still has the row",
+        "delivery.corrupted: expected 0, observed 1",
+        "wrong content: public.parts id=4, insert",
+        "\"another\" in the table",
+        "delivery.phantom: expected 0, observed 1",
+        "phantom: public.copies 77",
+        "5 changes have not come into table public.copies: connector halted-",
+    ] {
+        assert!(said.contains(expected), "`{expected}` is missing:\n{said}");
+    }
+}
+
+/// Two connectors on one table, one of which tells of whole transactions.
+const TRANSACTIONS: &str = r#"
+name: Whole transactions, and two connectors on one table
+guarantee: at-least-once
+vars: { one: "one-${run.id}", two: "two-${run.id}" }
+setup:
+  - sql: CREATE TABLE orders (id integer PRIMARY KEY, item text); CREATE TABLE lines (id integer PRIMARY KEY, item text)
+  - topic: "${one}.transaction"
+  - connector:
+      name: "${one}"
+      debezium: { tables: [orders, lines] }
+      config: { provide.transaction.metadata: true }
+      until: streaming
+  - connector: { name: "${two}", debezium: { tables: [orders] }, until: streaming }
+steps:
+  - id: orders
+    background: true
+    consume: { topic: "${one}.public.orders", decode: debezium }
+  - id: lines
+    background: true
+    consume: { topic: "${one}.public.lines", decode: debezium }
+  - id: ends
+    background: true
+    consume: { topic: "${one}.transaction", decode: debezium }
+  - id: again
+    background: true
+    consume: { topic: "${two}.public.orders", decode: debezium }
+  - id: rows
+    sql:
+      statement: |
+        INSERT INTO orders VALUES ($1::int, 'a');
+        INSERT INTO lines VALUES ($1::int, 'b');
+        UPDATE orders SET item = 'c' WHERE id = $1::int
+      params: ["{{sequence}}"]
+      count: 50
+  - expect:
+      delivery:
+        - from: rows
+          to: [orders, lines, ends]
+          whole_transactions: 50
+          torn_transactions: 0
+          reordered_transactions: 0
+        - { from: rows, to: [orders, again], inserts: 100, updates: 100 }
+      within: 60s
+finally:
+  - sql: DROP TABLE orders; DROP TABLE lines
+"#;
+
+/// A connector that is gone, and one that goes on with its prefix.
+const HEIR: &str = r#"
+name: A connector that takes the place of another one
+guarantee: at-least-once
+setup:
+  - sql: CREATE TABLE orders (id integer PRIMARY KEY, item text)
+  - connector: { name: "z-${run.id}", debezium: { tables: [orders], prefix: heir }, until: streaming }
+steps:
+  - id: reader
+    background: true
+    consume: { topic: heir.public.orders, decode: debezium }
+  - id: before
+    sql: INSERT INTO orders SELECT n, 'x' FROM generate_series(1, 10) n
+  - wait: { step: reader, count: 10 }
+  - delete: { connector: "z-${run.id}" }
+  - connector: { name: "a-${run.id}", debezium: { tables: [orders], prefix: heir }, until: streaming }
+  - id: after
+    sql: UPDATE orders SET item = 'y'
+  - expect:
+      delivery: { from: [before, after], to: reader, inserts: 10, updates: 10, torn_transactions: 0 }
+      within: 60s
+finally:
+  - sql: DROP TABLE orders
+"#;
+
+#[test]
+fn whole_transactions_and_several_connectors_on_one_table_are_told_apart() {
+    if skipped("whole_transactions_and_several_connectors_on_one_table_are_told_apart") {
+        return;
+    }
+    let project = Project::fast();
+    project.write("transactions.yaml", TRANSACTIONS);
+    project.write("heir.yaml", HEIR);
+    let finished = project.run(&["run", "transactions.yaml", "heir.yaml"]);
+    let said = format!("{}{}", finished.out, finished.err);
+    let passed = said.lines().any(|line| line.starts_with("PASS") && line.contains("transactions.yaml"));
+    assert!(passed, "{said}");
+    assert_eq!(finished.code, 2, "{said}");
+    // All but what no connector told of.
+    assert!(said.contains("nothing tells where transactions end"), "{said}");
+    for known in ["delivery.lost:", "delivery.inserts:", "delivery.updates:"] {
+        assert!(!said.contains(known), "{known} is neither failed nor unknown:\n{said}");
+    }
+}
