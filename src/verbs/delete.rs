@@ -2,12 +2,16 @@
 
 use crate::environment::{Grant, Needs, ServiceId};
 use crate::faults::Resource;
+use crate::moment;
 use crate::scenario::units::Count;
 use crate::text::Problem;
 use crate::verb::{CheckContext, Scope, Step, StepContext, StepError, StepOutcome};
+use crate::wire::topics;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow::{Break, Continue};
+use std::time::Duration;
 
 /// Records of a topic to delete.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -42,7 +46,9 @@ pub struct Delete {
 }
 
 /// How long a connector may stay listed after its deletion.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 impl Step for Delete {
     const VERB: &'static str = "delete";
@@ -99,6 +105,7 @@ impl Step for Delete {
             cx.run.may_delete(&resource)?;
             admin.delete_topic(topic).await.map_err(broken)?;
             cx.run.owned.remove(&resource);
+            await_gone(topic, cx).await?;
         } else if let Some(group) = &self.group {
             let resource = Resource::Group(group.clone());
             cx.run.may_delete(&resource)?;
@@ -130,4 +137,15 @@ impl Step for Delete {
         }
         Ok(StepOutcome::default())
     }
+}
+
+/// Waits until the topic is not there any more for those who ask, which takes a moment: what follows may make one of the same name.
+async fn await_gone(topic: &str, cx: &mut StepContext) -> Result<(), StepError> {
+    let cluster = cx.run.wire()?;
+    let gone = moment::poll(LOOK_EVERY, PATIENCE, || async {
+        let found = topics::describe(&cluster, &[topic]).await.map(|mut found| found.remove(topic));
+        // Who may not look cannot wait.
+        Ok::<_, StepError>(if matches!(found, Ok(Some(Ok(_)))) { Continue(()) } else { Break(()) })
+    });
+    cx.unless_stopped(gone).await?.map(drop)
 }
