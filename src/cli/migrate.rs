@@ -152,7 +152,7 @@ pub(super) fn stop(output: &Output) -> EnvironmentResult<(Interrupt, BackupStop)
 /// The cluster of an environment, and the properties of its clients.
 async fn cluster(project: &Project) -> EnvironmentResult<(WireCluster, BTreeMap<String, String>)> {
     let named = |error: EnvironmentError| match error {
-        EnvironmentError::Prerequisite { message, remedy } => {
+        EnvironmentError::Prerequisite { message, remedy } | EnvironmentError::Away { message, remedy } => {
             EnvironmentError::Prerequisite { message: format!("environment `{}`: {message}", project.name), remedy }
         }
         error => EnvironmentError::caused(format!("environment `{}`", project.name), error),

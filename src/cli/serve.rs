@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Threads of jobs.
 const THREADS: usize = 2;
 
-/// Serves backups, restores and verifications over HTTP, as jobs that survive a restart.
+/// Serves backups, restores, verifications, migrations and drains over HTTP, as jobs that survive a restart.
 ///
 /// `serve:` in kscen.yaml says how; what is given here counts before it. The address is printed once the service can be reached.
 /// Ctrl-C or SIGTERM ends it: jobs stop at a safe point, and the next service goes on with them.

@@ -16,6 +16,13 @@ pub enum EnvironmentError {
         /// What to type or change.
         remedy: String,
     },
+    /// The cluster cannot be reached now. It may be soon, where it is not the address that is wrong.
+    Away {
+        /// What was attempted, and what came of it.
+        message: String,
+        /// What to look at.
+        remedy: String,
+    },
     /// There is no such service here.
     UnknownService {
         /// As asked for.
@@ -84,7 +91,7 @@ impl EnvironmentError {
     /// The remedy, where there is one.
     pub fn remedy(&self) -> Option<&str> {
         match self {
-            Self::Prerequisite { remedy, .. } => Some(remedy),
+            Self::Prerequisite { remedy, .. } | Self::Away { remedy, .. } => Some(remedy),
             _ => None,
         }
     }
@@ -101,9 +108,10 @@ impl EnvironmentError {
 impl fmt::Display for EnvironmentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Prerequisite { message, .. } | Self::Unsupported { message } | Self::Failed { message, .. } => {
-                f.write_str(message)
-            }
+            Self::Prerequisite { message, .. }
+            | Self::Away { message, .. }
+            | Self::Unsupported { message }
+            | Self::Failed { message, .. } => f.write_str(message),
             Self::UnknownService { service, known } => {
                 write!(f, "there is no service `{service}` here; there are {}", known.join(", "))
             }

@@ -90,6 +90,7 @@ pub async fn migrate(
             offsets: options.offsets,
             topics: BTreeMap::new(),
             complete: false,
+            records: 0,
         },
         rounds: 0,
         records: 0,
@@ -99,6 +100,7 @@ pub async fn migrate(
             if migration.is_there(&before).await? {
                 // A crash may have come before it was removed.
                 migration.staging.remove_archive()?;
+                migration.records = before.records;
                 return Ok(migration.ended(MigrationOutcome::Already, Vec::new(), Vec::new()));
             }
             migration.staging.clear()?;
@@ -289,7 +291,7 @@ impl Migration<'_> {
             topic.target = found.and_then(|found| found.id).map(|id| id.to_string());
         }
         preflight::tell_late(self.source, manifest, self.listener).await?;
-        self.state.complete = true;
+        (self.state.complete, self.state.records) = (true, self.records);
         self.staging.write(&self.state)?;
         self.staging.remove_archive()?;
         Ok(self.ended(MigrationOutcome::Complete, groups, verified))

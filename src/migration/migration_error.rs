@@ -73,7 +73,9 @@ impl MigrationError {
                 "what was read is in the target, which is not complete; where the source has lost records, say that gaps are \
                  recorded, or delete the topics of the target and begin again",
             ),
-            Self::Cluster { source, .. } if source.is_passing() => Some("the same command goes on where it stopped"),
+            Self::Cluster { source, .. } if source.is_passing() => {
+                Some("see that it answers, and do the same again, which goes on where it stopped")
+            }
             Self::NotDrained(_) | Self::Cluster { .. } | Self::Backup(_) | Self::Staging { .. } | Self::Stopped => None,
         }
     }

@@ -68,7 +68,7 @@ pub(super) async fn groups_are_free(
         if members > 0 {
             return Err(MigrationError::refused(
                 format!("group `{name}` has {members} members in the target"),
-                "stop them and repeat the command, which goes on there, or leave the group out",
+                "stop them and do the same again, which goes on there, or leave the group out",
             ));
         }
     }

@@ -113,7 +113,7 @@ impl Migration<'_> {
                      cannot be taken",
                     open.first
                 ),
-                "end it with Kafka's own `kafka-transactions.sh --abort`, and repeat the command, which goes on there",
+                "end it with Kafka's own `kafka-transactions.sh --abort`, and do the same again, which goes on there",
             ));
         }
         if before != Some(pinned) {

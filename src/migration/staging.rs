@@ -109,7 +109,15 @@ impl Staging {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(MigrationError::staging(&path)(error)),
             _ => {}
         }
-        remove(&self.path.join("archive"))?;
+        self.remove_data()
+    }
+
+    /// Removes everything but the file about it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn remove_data(&self) -> Result<(), MigrationError> {
+        self.remove_archive()?;
         remove(&self.restores())
     }
 }

@@ -12,6 +12,9 @@ pub(super) struct MigrationState {
     pub(super) offsets: Offsets,
     pub(super) topics: BTreeMap<String, StagedTopic>,
     pub(super) complete: bool,
+    /// How many records are in the target, once it is complete.
+    #[serde(default)]
+    pub(super) records: u64,
 }
 
 /// What is kept of a topic.

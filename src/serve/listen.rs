@@ -1,7 +1,10 @@
 //! Connections: how many, how slow, and encrypted or not.
 
+use super::audit::AuditEntry;
 use super::http::Peer;
+use super::problem::HttpProblem;
 use super::service::Service;
+use super::unread::line;
 use crate::ground::input;
 use axum::Router;
 use axum::body::Body;
@@ -20,7 +23,7 @@ use tokio_native_tls::TlsAcceptor;
 use tower::ServiceExt;
 
 /// How long the head of a request may take to arrive, and how long a connection may be idle.
-const HEAD: Duration = Duration::from_secs(15);
+pub(super) const HEAD: Duration = Duration::from_secs(15);
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long requests that are being answered have at the end.
@@ -28,7 +31,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// Where no connection can be taken, because files have run out, it is tried again after this.
 const AGAIN: Duration = Duration::from_millis(100);
 /// The most bytes of a head.
-const LONGEST: usize = 32 << 10;
+pub(super) const LONGEST: usize = 32 << 10;
 /// The longest file of a certificate or key.
 const LONGEST_FILE: u64 = 1 << 20;
 
@@ -71,14 +74,17 @@ pub async fn listen(listener: TcpListener, tls: Option<TlsAcceptor>, router: Rou
             continue;
         };
         let (router, tls, watcher) = (router.clone(), tls.clone(), graceful.watcher());
+        let service = service.clone();
         tokio::spawn(async move {
-            match tls {
+            let unread = match tls {
                 None => answer(stream, peer, router, watcher).await,
-                Some(tls) => {
-                    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-                        answer(stream, peer, router, watcher).await;
-                    }
-                }
+                Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => answer(stream, peer, router, watcher).await,
+                    _ => None,
+                },
+            };
+            if let Some(problem) = unread {
+                tell(&service, peer, &problem);
             }
             drop(turn);
         });
@@ -99,13 +105,26 @@ async fn accept(listener: &TcpListener, turns: &Arc<Semaphore>) -> std::io::Resu
     Ok((stream, peer, turn))
 }
 
-/// Answers the requests of a connection.
+/// Counts and writes down what was answered to something that could not be read.
+fn tell(service: &Service, peer: SocketAddr, problem: &HttpProblem) {
+    service.metrics().request("none", "unread", problem.status, Duration::ZERO);
+    service.audit().write(&AuditEntry {
+        from: Some(peer.ip().to_string()),
+        what: "a request that cannot be read".to_owned(),
+        answer: Some(problem.status.to_string()),
+        detail: Some(problem.detail.clone()),
+        ..AuditEntry::default()
+    });
+}
+
+/// Answers the requests of a connection. Returns what was answered to one that could not be read, with which a connection ends.
 pub(super) async fn answer(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
     router: Router,
     watcher: Watcher,
-) {
+) -> Option<HttpProblem> {
+    let (line, end) = line(stream);
     let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(Peer(peer));
         router.clone().oneshot(request.map(Body::new))
@@ -114,7 +133,7 @@ pub(super) async fn answer(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(LONGEST)
-        .serve_connection(TokioIo::new(stream), service);
-    // What goes wrong here is the client's matter: it has gone, was too slow, or speaks no HTTP.
-    let _ = watcher.watch(connection).await;
+        .serve_connection(TokioIo::new(line), service);
+    let ended = watcher.watch(connection).await;
+    end.answer(ended).await
 }

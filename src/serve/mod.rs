@@ -1,10 +1,10 @@
-//! `kscen serve`: backups, restores and verifications over HTTP, as jobs that survive whatever ends the service.
+//! `kscen serve`: backups, restores, verifications, migrations and drains over HTTP, as jobs that survive whatever ends the service.
 //!
 //! | file | what is in it |
 //! |---|---|
 //! | `start.rs` | the service from its settings to its end |
 //! | `service.rs` | what every part shares |
-//! | `listen.rs` | connections: TLS, how many, how slow |
+//! | `listen.rs`, `unread.rs` | connections: TLS, how many, how slow; requests that cannot be read |
 //! | `http/` | the API |
 //! | `jobs/` | jobs, on disk and at work |
 //! | `work/` | the kinds of jobs, a file each |
@@ -35,6 +35,7 @@ mod service;
 mod start;
 mod state;
 mod tokens;
+mod unread;
 mod verified;
 mod work;
 

@@ -19,7 +19,7 @@ const ASIDE: &str = "damaged/";
 pub struct ServeState {
     store: Arc<dyn Store>,
     /// Held until the last clone is dropped.
-    _lease: Arc<dyn Lease>,
+    lease: Arc<dyn Lease>,
 }
 
 /// Documents with their names, and those that were set aside.
@@ -66,15 +66,17 @@ impl ServeState {
         for (_, left) in store.unfinished()? {
             store.remove(&left.name)?;
         }
-        Ok(Self { store, _lease: lease })
+        Ok(Self { store, lease })
     }
 
     /// Writes a document in place of the one of its name. When this returns, it survives a power cut.
     ///
     /// # Errors
-    /// It cannot be written; then the former one is still there.
+    /// It cannot be written; then the former one is still there. Or the folder is not the one that was opened any more.
     pub fn write(&self, name: &str, document: &impl Serialize) -> Result<(), StoreError> {
         let failed = |error: std::io::Error| StoreError::new("write", self.store.path(name), error);
+        // In a folder that is new nobody would find what else there was.
+        self.lease.holds().map_err(failed)?;
         let bytes = serde_json::to_vec_pretty(&Written { version: VERSION, document });
         let bytes = bytes.map_err(|error| failed(error.into()))?;
         let mut file = self.store.create(name)?;
@@ -159,6 +161,16 @@ mod tests {
         let (_, damaged) = state.read_all::<Document>("jobs/").expect("read");
         assert!(damaged[0].kept.ends_with("damaged/jobs-2.json.1"), "nothing is written over: {damaged:?}");
         assert!(ServeState::open(root.path()).err().expect("taken").is_busy());
+        let away = root.path().with_extension("away");
+        std::fs::rename(root.path(), &away).expect("moved");
+        assert!(state.write("jobs/1.json", &document).is_err(), "nothing is begun anew");
+        std::fs::create_dir(root.path()).expect("another");
+        let other = ServeState::open(root.path()).expect("free");
+        assert!(state.write("jobs/1.json", &document).is_err(), "it is somebody else's");
+        drop(other);
+        std::fs::remove_dir_all(root.path()).expect("removed");
+        std::fs::rename(&away, root.path()).expect("back");
+        assert!(state.write("jobs/1.json", &document).is_ok());
         drop(state);
         assert!(ServeState::open(root.path()).is_ok());
     }

@@ -22,9 +22,9 @@ const PREFIX: &str = "kscen_";
 pub enum TokenScope {
     /// To look at jobs, archives and figures.
     Read,
-    /// To ask for backups and verifications, and to cancel them.
+    /// To ask for backups and verifications, and to cancel them; with `restore` for migrations and drains, too.
     Backup,
-    /// To ask for restores and verifications, and to cancel them.
+    /// To ask for restores and verifications, and to cancel them; with `backup` for migrations and drains, too.
     Restore,
     /// To delete archives.
     Delete,
@@ -63,6 +63,33 @@ impl FromStr for TokenScope {
     }
 }
 
+/// Which scopes something takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeededScopes {
+    /// One of these.
+    Any(&'static [TokenScope]),
+    /// Each of these.
+    All(&'static [TokenScope]),
+}
+
+impl NeededScopes {
+    /// What it takes in words, each scope between these marks.
+    pub fn words(self, mark: &str) -> String {
+        let (scopes, between) = match self {
+            Self::Any(scopes) => (scopes, "or"),
+            Self::All(scopes) => (scopes, "and"),
+        };
+        let words: Vec<String> = scopes.iter().map(|scope| format!("{mark}{scope}{mark}")).collect();
+        words.join(&format!(" {between} "))
+    }
+}
+
+impl<const N: usize> From<&'static [TokenScope; N]> for NeededScopes {
+    fn from(any: &'static [TokenScope; N]) -> Self {
+        Self::Any(any)
+    }
+}
+
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
@@ -78,9 +105,12 @@ impl Caller {
         Self { name: None, scopes: TokenScope::ALL.into() }
     }
 
-    /// Whether one of these is allowed.
-    pub fn has(&self, any: &[TokenScope]) -> bool {
-        any.iter().any(|scope| self.scopes.contains(scope))
+    /// Whether the scopes are there that something takes.
+    pub fn has(&self, needed: impl Into<NeededScopes>) -> bool {
+        match needed.into() {
+            NeededScopes::Any(scopes) => scopes.iter().any(|scope| self.scopes.contains(scope)),
+            NeededScopes::All(scopes) => scopes.iter().all(|scope| self.scopes.contains(scope)),
+        }
     }
 }
 
@@ -209,6 +239,8 @@ mod tests {
         let caller = tokens.find(&one.token).expect("known");
         assert_eq!((caller.name.as_deref(), &caller.scopes), (Some("night"), &scopes));
         assert!(caller.has(&[TokenScope::Backup, TokenScope::Delete]) && !caller.has(&[TokenScope::Restore]));
+        let both = NeededScopes::All(&[TokenScope::Backup, TokenScope::Restore]);
+        assert!(!caller.has(both) && Caller::anyone().has(both) && both.words("`") == "`backup` and `restore`");
         for other in ["", "night", &one.line, &one.token[1..], &format!("{} ", one.token)] {
             assert_eq!(tokens.find(other), None, "{other}");
         }

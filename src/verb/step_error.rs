@@ -110,7 +110,9 @@ impl StepError {
 impl From<EnvironmentError> for StepError {
     fn from(error: EnvironmentError) -> Self {
         let (kind, code) = match &error {
-            EnvironmentError::Prerequisite { .. } => (ErrorKind::Broken, "prerequisite"),
+            EnvironmentError::Prerequisite { .. } | EnvironmentError::Away { .. } => {
+                (ErrorKind::Broken, "prerequisite")
+            }
             EnvironmentError::UnknownService { .. } => (ErrorKind::Broken, "unknown-service"),
             EnvironmentError::Unsupported { .. } => (ErrorKind::Broken, "unsupported"),
             EnvironmentError::NotReady { .. } => (ErrorKind::Broken, "not-ready"),

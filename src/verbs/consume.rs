@@ -60,6 +60,9 @@ pub struct Consume {
     /// How partitions move in a rebalance.
     #[serde(default)]
     pub rebalance: Rebalance,
+    /// Another environment of `kscen.yaml` whose cluster has the topic, such as one that it was migrated to. For a reader without a group.
+    #[serde(default)]
+    pub environment: Option<String>,
     /// How long the drain at the end of `steps` may take; 30s by default.
     #[serde(default)]
     pub drain: Option<Length>,
@@ -120,6 +123,7 @@ impl Step for Consume {
             captures: self.decode.is_some(),
             allowance: Some(UNPLANNED),
             lacks: self.lacks(),
+            elsewhere: self.environment.iter().map(|name| (name.clone(), Vec::new())).collect(),
             ..Facts::default()
         }
     }
@@ -158,6 +162,11 @@ impl Step for Consume {
                 }
             }
         }
+        if self.environment.is_some() && (self.group.is_some() || self.decode.is_some()) {
+            let problem =
+                Problem::new("contradiction", "a reader of another environment has no group, and decodes nothing");
+            cx.report("/environment", problem.help("leave out `environment`, or `group` and `decode`"));
+        }
         if self.members.is_some_and(|members| members.0 == 0 || members.0 > 256) {
             cx.report("/members", Problem::new("out-of-range", "a group has 1 to 256 members"));
         }
@@ -190,7 +199,7 @@ impl Step for Consume {
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let defect = |error: tokio::task::JoinError| StepError::broken("defect", error.to_string()).because(error);
         let capture = self.capture(cx)?.map(Arc::new);
-        let mut spec = self.spec(cx);
+        let mut spec = self.spec(cx)?;
         let assertions = self.assertions()?.map(Arc::new);
         spec.tap = tap(capture.clone(), assertions.clone());
         if let Some(group) = &self.group {
@@ -286,14 +295,18 @@ impl Consume {
         lacks
     }
 
-    fn spec(&self, cx: &StepContext) -> ConsumeSpec {
+    fn spec(&self, cx: &StepContext) -> Result<ConsumeSpec, StepError> {
+        let connection = match &self.environment {
+            Some(name) => cx.run.other(name, &[])?.endpoints().connection(),
+            None => cx.run.connection(),
+        };
         let until = self.until.map(|until| LoadUntil {
             count: until.count.map(|count| count.0),
             idle: until.idle.map(|idle| idle.0),
             drained: until.drained,
         });
         let senders_over = self.senders_over(cx);
-        ConsumeSpec {
+        Ok(ConsumeSpec {
             name: cx.id.clone(),
             topic: self.topic.clone(),
             from: match self.from {
@@ -307,7 +320,7 @@ impl Consume {
             commit: if self.group.is_some() { self.commit.0 } else { LoadCommit::None },
             read_committed: self.isolation == Isolation::ReadCommitted,
             cooperative: self.rebalance == Rebalance::Cooperative,
-            connection: cx.run.connection(),
+            connection,
             config: client::plain(&self.config),
             run: Arc::clone(&cx.run.identity),
             tap: None,
@@ -317,6 +330,6 @@ impl Consume {
             sample_limit: SAMPLES,
             logs: cx.run.client_logs.clone(),
             detail: cx.run.recorder.detail().clone(),
-        }
+        })
     }
 }

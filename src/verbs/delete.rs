@@ -9,6 +9,7 @@ use crate::verb::{CheckContext, Scope, Step, StepContext, StepError, StepOutcome
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Records of a topic to delete.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -43,7 +44,7 @@ pub struct Delete {
 }
 
 /// How long a connector may stay listed after its deletion.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Step for Delete {
     const VERB: &'static str = "delete";

@@ -1,6 +1,7 @@
 //! The scenarios of archives, run by the binary as a user runs them: those that take seconds; `make test-kafka-backup` runs all.
 
 mod altered;
+mod sabotaged;
 mod twins;
 
 use crate::program::skipped;
@@ -8,9 +9,10 @@ use crate::suites::{Kscen, assert_passes, scenarios};
 use std::path::PathBuf;
 
 /// What comes back, in every form that a topic has.
-const COMES_BACK: [&str; 7] = [
+const COMES_BACK: [&str; 8] = [
     "single-partition",
     "several-partitions",
+    "sizes",
     "codecs",
     "empty-topic",
     "large-messages",
@@ -18,9 +20,10 @@ const COMES_BACK: [&str; 7] = [
     "disaster-recovery",
 ];
 /// What goes wrong meanwhile.
-const GOES_WRONG: [&str; 4] = ["access-denied", "corrupted-archive", "connection-lost", "long-running"];
-/// Mounts a small file system.
-const AS_ROOT: &str = "store-full";
+const GOES_WRONG: [&str; 6] =
+    ["access-denied", "corrupted-archive", "connection-lost", "long-running", "service-killed", "service-broker-away"];
+/// Those mount a small file system.
+const AS_ROOT: [&str; 2] = ["store-full", "service-store-full"];
 
 fn backups() -> PathBuf {
     scenarios().join("backup")
@@ -33,9 +36,19 @@ fn pass(names: &[&str]) -> Kscen {
         names.iter().map(|name| backups().join(format!("{name}.yaml")).to_string_lossy().into_owned()).collect();
     let mut arguments = vec!["run", "--strict"];
     arguments.extend(files.iter().map(String::as_str));
-    let program = scenarios().join("programs/acl.py").to_string_lossy().into_owned();
-    assert_passes(&kscen.run(&arguments, &[("KSCEN_VAR_acl", program)]));
+    assert_passes(&kscen.run(&arguments, &variables()));
     kscen
+}
+
+/// Where the programs are that scenarios name from the folder of the repository.
+fn variables() -> [(&'static str, String); 4] {
+    let shipped = |name: &str| scenarios().join(name).to_string_lossy().into_owned();
+    [
+        ("KSCEN_VAR_acl", shipped("programs/acl.py")),
+        ("KSCEN_VAR_serve", shipped("programs/serve.py")),
+        ("KSCEN_VAR_load", shipped("../scripts/serve-load")),
+        ("KSCEN_VAR_kscen", env!("CARGO_BIN_EXE_kscen").to_owned()),
+    ]
 }
 
 /// And the report says of what ran what was measured, and of what did not that it did not.
@@ -67,7 +80,7 @@ fn what_goes_wrong_is_told_and_nothing_is_lost() {
     }
     let mut names = GOES_WRONG.to_vec();
     if nix::unistd::geteuid().is_root() {
-        names.push(AS_ROOT);
+        names.extend(AS_ROOT);
     }
     pass(&names);
 }

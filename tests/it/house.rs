@@ -79,7 +79,7 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("verbs/restore.rs", &["topic"], "a key of its details"),
 ];
 const GRANTS: &[&str] = &["produce", "delete", "sql", "http", "run", "backup", "restore"];
-const API: &[&str] = &["backup", "restore", "verify", "delete", "http", "wait", "topic"];
+const API: &[&str] = &["backup", "restore", "verify", "migrate", "drain", "delete", "http", "wait", "topic"];
 const ACTIONS: &[&str] = &["pause", "resume", "stop", "start", "restart", "kill", "wipe"];
 
 /// Who recognises a verb by its name has to be changed with every new verb: what others need to know, a verb declares.

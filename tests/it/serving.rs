@@ -1,5 +1,7 @@
 //! The service as its clients see it: over HTTP, on a real Kafka, over kills and stops.
 
+mod described;
+mod moves;
 mod served;
 
 use crate::program::{LONG, Project, skipped};
@@ -13,19 +15,24 @@ use served::Served;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-const PARTITIONS: i32 = 3;
-const RECORDS: i64 = 1500;
+pub(crate) const PARTITIONS: i32 = 3;
+pub(crate) const RECORDS: i64 = 1500;
 
 /// A topic of which every partition takes a while at the rates below.
-async fn fill(bootstrap: &str) {
+pub(crate) async fn fill(bootstrap: &str) {
     let properties = BTreeMap::from([("bootstrap.servers".to_owned(), bootstrap.to_owned())]);
     let admin = Admin::new(&properties, LONG, LogSink::bounded(10).0).expect("a client");
     admin.create_topic("orders", PARTITIONS, 1, &BTreeMap::new()).await.expect("created");
     admin.await_leaders("orders", LONG).await.expect("leaders");
+    write(bootstrap, RECORDS);
+}
+
+/// So many records into each partition.
+pub(crate) fn write(bootstrap: &str, records: i64) {
     let mut config = ClientConfig::new();
     let producer: BaseProducer =
         config.set("bootstrap.servers", bootstrap).set("linger.ms", "20").create().expect("a producer");
-    for index in 0..RECORDS {
+    for index in 0..records {
         for partition in 0..PARTITIONS {
             let text = format!("{partition} {index} ").repeat(30);
             while producer.send(BaseRecord::<(), str>::to("orders").partition(partition).payload(&text)).is_err() {
@@ -36,7 +43,7 @@ async fn fill(bootstrap: &str) {
     producer.flush(LONG).expect("sent");
 }
 
-fn state(job: &Value) -> &str {
+pub(crate) fn state(job: &Value) -> &str {
     job["state"].as_str().expect("a state")
 }
 
@@ -253,6 +260,6 @@ async fn a_service_that_is_killed_goes_on_with_every_job_and_does_none_twice() {
     project.await_no_processes();
 }
 
-fn job_file(project: &Project, job: &Value) -> std::path::PathBuf {
+pub(crate) fn job_file(project: &Project, job: &Value) -> std::path::PathBuf {
     serve_state(project).join(format!("jobs/{}.json", job["id"].as_str().expect("an id")))
 }

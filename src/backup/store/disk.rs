@@ -6,7 +6,7 @@ use nix::fcntl::{Flock, FlockArg};
 use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file that is being written.
@@ -127,10 +127,21 @@ impl FileSystem for System {
         }
         // The kernel gives it up when the process dies, however it does.
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| io::Error::from(error))?;
-        Ok(Box::new(Held(lock)))
+        Ok(Box::new(Held { lock, path: path.to_owned() }))
     }
 }
 
-struct Held(#[expect(dead_code, reason = "held until it is dropped")] Flock<File>);
+struct Held {
+    lock: Flock<File>,
+    path: PathBuf,
+}
 
-impl Lease for Held {}
+impl Lease for Held {
+    fn holds(&self) -> io::Result<()> {
+        let (own, there) = (self.lock.metadata()?, fs::symlink_metadata(&self.path)?);
+        if (own.dev(), own.ino()) == (there.dev(), there.ino()) {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::NotFound, "the folder was put in another's place"))
+    }
+}

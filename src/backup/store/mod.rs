@@ -10,7 +10,7 @@ pub use folder::FolderStore;
 pub use place::{folders_at, store_at};
 pub use store_error::StoreError;
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 /// A file in a store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +82,14 @@ pub trait Lease: Send + Sync {
     /// such stores have no lock that ends with its holder. Writers then keep to files of their own.
     fn number(&self) -> Option<u64> {
         None
+    }
+
+    /// Whether others still see that the right is taken.
+    ///
+    /// # Errors
+    /// What they see was removed, or put in another's place.
+    fn holds(&self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -28,9 +28,11 @@ fn finding(what: impl Into<String>, remedy: impl Into<String>) -> Finding {
 /// The error for brokers that let nobody in.
 pub(super) fn of_brokers(bootstrap: &str, error: &WireError, manner: Manner) -> EnvironmentError {
     let Finding { what, remedy } = explain(error, manner);
-    EnvironmentError::Prerequisite {
-        message: format!("the brokers at {bootstrap} cannot be used: {what}: {}", causes(error)),
-        remedy,
+    let message = format!("the brokers at {bootstrap} cannot be used: {what}: {}", causes(error));
+    if error.is_passing() {
+        EnvironmentError::Away { message, remedy }
+    } else {
+        EnvironmentError::Prerequisite { message, remedy }
     }
 }
 
@@ -45,12 +47,14 @@ pub(super) fn of_advertised(bootstrap: &str, fault: &AdvertisedFault, manner: Ma
         }
         _ => remedy,
     };
-    EnvironmentError::Prerequisite {
-        message: format!(
-            "{bootstrap} answers, but broker {broker} tells clients to come to {address} (its `advertised.listeners`), and {what} there: {}",
-            causes(error)
-        ),
-        remedy,
+    let message = format!(
+        "{bootstrap} answers, but broker {broker} tells clients to come to {address} (its `advertised.listeners`), and {what} there: {}",
+        causes(error)
+    );
+    if error.is_passing() {
+        EnvironmentError::Away { message, remedy }
+    } else {
+        EnvironmentError::Prerequisite { message, remedy }
     }
 }
 
@@ -180,9 +184,11 @@ pub(super) fn in_the_clients_words(bootstrap: &str, error: &str, said: &str) -> 
         finding("they do not answer", format!("check `kafka.bootstrap` and {CONFIG}"))
     };
     let words = if said.is_empty() { error } else { said };
-    EnvironmentError::Prerequisite {
-        message: format!("the brokers at {bootstrap} cannot be used: {what}: {words}"),
-        remedy,
+    let message = format!("the brokers at {bootstrap} cannot be used: {what}: {words}");
+    if says(&["connection refused", "failed to resolve"]) || said.is_empty() {
+        EnvironmentError::Away { message, remedy }
+    } else {
+        EnvironmentError::Prerequisite { message, remedy }
     }
 }
 

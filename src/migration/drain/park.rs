@@ -43,6 +43,8 @@ pub struct ParkOptions {
     pub stop: BackupStop,
     /// What the staging folder may not hold: a broker may repeat in its answer what it was sent.
     pub redactor: Redactor,
+    /// Who asks. A move that has ended is remembered with it, so that the same one is told what came of it instead of moving what came later.
+    pub mark: Option<String>,
 }
 
 impl ParkOptions {
@@ -57,6 +59,7 @@ impl ParkOptions {
             staging,
             stop: BackupStop::never(),
             redactor: Redactor::default(),
+            mark: None,
         }
     }
 }
@@ -81,6 +84,26 @@ struct ParkState {
     from: BTreeMap<i32, i64>,
     /// Where what is moved ends, once that is fixed.
     until: Option<BTreeMap<i32, i64>>,
+    /// That it has ended, and who had asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended: Option<EndedMove>,
+}
+
+/// What is kept of a move that has ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct EndedMove {
+    /// Who had asked for it.
+    mark: String,
+    /// How many records it has moved.
+    records: u64,
+}
+
+impl ParkState {
+    /// What came of the move that this one has asked for, where it has ended.
+    fn of(&self, mark: Option<&String>) -> Option<Parked> {
+        let ended = self.ended.as_ref().filter(|ended| Some(&ended.mark) == mark)?;
+        Some(Parked { records: ended.records, offsets: self.until.clone().unwrap_or_default(), difference: None })
+    }
 }
 
 /// Moves what a group has not read, up to the last stable offset, or goes on with it. The group may have no members.
@@ -100,8 +123,12 @@ pub async fn park(
     let staging = Staging::open(&options.staging, &marks)?;
     let queue = described(cluster, &options.topic).await?;
     let parking = Parking { cluster, properties, options, listener, staging };
-    parking.group_is_empty().await?;
     let before: Option<ParkState> = parking.staging.read()?;
+    if let Some(parked) = before.as_ref().and_then(|before| before.of(options.mark.as_ref())) {
+        return Ok(parked);
+    }
+    parking.group_is_empty().await?;
+    let before = before.filter(|before| before.ended.is_none());
     let continued = before.is_some();
     let mut state = match before {
         Some(before) => parking.same_queue(before, &queue)?,
@@ -121,7 +148,14 @@ pub async fn park(
     }
     listener.stage(MigrationStage::CutOver { groups: 1 });
     parking.commit(&state, &until).await?;
-    parking.staging.clear()?;
+    match &options.mark {
+        None => parking.staging.clear()?,
+        Some(mark) => {
+            state.ended = Some(EndedMove { mark: mark.clone(), records });
+            parking.staging.write(&state)?;
+            parking.staging.remove_data()?;
+        }
+    }
     Ok(Parked { records, offsets: until, difference: None })
 }
 
@@ -213,7 +247,7 @@ impl Parking<'_> {
             }
             from.insert(partition, at.unwrap_or(0));
         }
-        let state = ParkState { id: queue.id.map(|id| id.to_string()), from, until: None };
+        let state = ParkState { id: queue.id.map(|id| id.to_string()), from, until: None, ended: None };
         // What is there without the file about it is of nobody.
         self.staging.clear()?;
         self.staging.write(&state)?;
@@ -313,7 +347,7 @@ impl Parking<'_> {
                         at.unwrap_or(0)
                     ),
                     format!(
-                        "set it to {from} again and repeat the command, or delete topic `{}` and {}, to begin again",
+                        "set it to {from} again and repeat the move, or delete topic `{}` and {}, to begin again",
                         self.options.into,
                         self.staging.path().display()
                     ),

@@ -15,8 +15,8 @@ use std::time::Duration;
 pub(super) const MOST: usize = 64 << 10;
 /// How long one may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Of a body that is too long so much more is read, and for so long: who is still sending does not hear the answer.
-const FAREWELL: (usize, Duration) = (1 << 20, Duration::from_secs(1));
+/// A body that is too long is read on for so long, and not kept: who is still sending does not hear the answer.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Reads the JSON body of a request.
 ///
@@ -34,7 +34,8 @@ pub(in crate::serve) async fn read(request: Request) -> Result<Vec<u8>, HttpProb
         HttpProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
     };
     let claimed = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if claimed.is_some_and(|length: u64| length > (MOST + FAREWELL.0) as u64) {
+    if claimed.is_some_and(|length: u64| length > MOST as u64) && request.headers().contains_key(header::EXPECT) {
+        // It waits to be told, and is told no.
         return Err(too_long());
     }
     let all = async {
@@ -43,14 +44,9 @@ pub(in crate::serve) async fn read(request: Request) -> Result<Vec<u8>, HttpProb
         while let Some(part) = parts.next().await {
             let part = part.map_err(|_| HttpProblem::bad("cut", "the body did not arrive as a whole"))?;
             if bytes.len() + part.len() > MOST {
-                let rest = async {
-                    let mut left = FAREWELL.0;
-                    while let (Some(Ok(part)), 1..) = (parts.next().await, left) {
-                        left = left.saturating_sub(part.len());
-                    }
-                };
+                let rest = async { while let Some(Ok(_)) = parts.next().await {} };
                 // What does not come in time is not waited for.
-                let _ = tokio::time::timeout(FAREWELL.1, rest).await;
+                let _ = tokio::time::timeout(FAREWELL, rest).await;
                 return Err(too_long());
             }
             bytes.extend_from_slice(&part);

@@ -38,6 +38,8 @@ fn paths() -> Vec<(&'static str, MethodRouter<Service>)> {
         ("/api/kafka/clusters/{cluster}/backup", post(submit::backup)),
         ("/api/kafka/clusters/{cluster}/restore", post(submit::restore)),
         ("/api/kafka/clusters/{cluster}/verify", post(submit::verify)),
+        ("/api/kafka/clusters/{cluster}/drain", post(submit::drain)),
+        ("/api/kafka/migrate", post(submit::migrate)),
         ("/api/jobs", get(jobs::list)),
         ("/api/jobs/{id}", get(jobs::show).delete(jobs::cancel)),
         ("/api/jobs/{id}/events", get(events::follow)),

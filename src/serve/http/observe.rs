@@ -5,7 +5,7 @@ use crate::serve::asked_by::AskedBy;
 use crate::serve::audit::AuditEntry;
 use crate::serve::problem::HttpProblem;
 use crate::serve::service::Service;
-use crate::serve::tokens::{Caller, TokenScope};
+use crate::serve::tokens::{Caller, NeededScopes};
 use axum::body::Body;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::{self, HeaderValue};
@@ -27,18 +27,16 @@ pub struct Peer(pub SocketAddr);
 pub struct Asking(Result<Caller, HttpProblem>);
 
 impl Asking {
-    /// Who it is, where they may do one of these.
+    /// Who it is, where they may do what takes these.
     ///
     /// # Errors
     /// It is not known (401), or they may not (403).
-    pub fn may(&self, any: &[TokenScope]) -> Result<Caller, HttpProblem> {
-        let caller = self.0.clone()?;
-        if caller.has(any) {
+    pub fn may(&self, needed: impl Into<NeededScopes>) -> Result<Caller, HttpProblem> {
+        let (caller, needed) = (self.0.clone()?, needed.into());
+        if caller.has(needed) {
             return Ok(caller);
         }
-        let words: Vec<&str> = any.iter().map(|scope| scope.word()).collect();
-        let words = words.join("` or `");
-        let detail = format!("this needs the scope `{words}`, and the token does not have it");
+        let detail = format!("this needs the scope {}, and the token does not have it", needed.words("`"));
         Err(HttpProblem::new(StatusCode::FORBIDDEN, "scope", detail)
             .help("use another token, or have its scopes changed"))
     }
@@ -143,6 +141,7 @@ fn unspoken(response: &Response) -> Option<HttpProblem> {
             let problem = HttpProblem::new(status, "method", "this path does not take this method");
             problem.help("the header `Allow` lists those that it takes")
         }
+        StatusCode::PAYLOAD_TOO_LARGE => HttpProblem::new(status, "too-large", "the body is longer than it may be"),
         status => HttpProblem::new(status, "request", "the request cannot be understood: look at its path and headers"),
     })
 }

@@ -9,7 +9,7 @@ use crate::serve::archives::ArchiveEntry;
 use crate::serve::jobs::Job;
 use crate::serve::problem::HttpProblem;
 use crate::serve::tokens::TokenScope;
-use crate::serve::work::{BackupAsked, RestoreAsked, VerifyAsked};
+use crate::serve::work::{BackupAsked, DrainAsked, MigrateAsked, RestoreAsked, VerifyAsked};
 use axum::Json;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -55,7 +55,7 @@ pub(super) fn document() -> Value {
         "info": {
             "title": "kscen serve",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Backups of Kafka's topics, their restores and verifications, as jobs. Times are in ms since the epoch, sizes in bytes.",
+            "description": "Backups of Kafka's topics, their restores and verifications, migrations between clusters and drains of queues, as jobs. Times are in ms since the epoch, sizes in bytes.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "token": [] }, {}],
@@ -124,7 +124,31 @@ fn submissions(generator: &mut SchemaGenerator) -> Vec<(&'static str, Operation)
                 schema::<VerifyAsked>(generator),
             ),
         ),
+        (
+            "/api/kafka/clusters/{cluster}/drain",
+            operation(
+                "drain",
+                "Waits until a group has read its queue, or moves what it has not read into another topic.",
+                "backup and restore",
+                schema::<DrainAsked>(generator),
+            ),
+        ),
+        (
+            "/api/kafka/migrate",
+            // The body names both clusters.
+            without_cluster(operation(
+                "migrate",
+                "Migrates topics from one cluster into another.",
+                "backup and restore",
+                schema::<MigrateAsked>(generator),
+            )),
+        ),
     ]
+}
+
+fn without_cluster(mut operation: Operation) -> Operation {
+    operation.parameters.retain(|parameter| parameter["name"] != "cluster");
+    operation
 }
 
 type Place = (&'static str, &'static str, Operation);

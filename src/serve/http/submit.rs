@@ -5,7 +5,7 @@ use super::observe::{AboutJob, Asking};
 use crate::serve::jobs::{IdempotencyKey, Job, JobAsked, JobKind};
 use crate::serve::problem::HttpProblem;
 use crate::serve::service::Service;
-use crate::serve::work::{BackupAsked, JobRequest, RestoreAsked, VerifyAsked};
+use crate::serve::work::{BackupAsked, DrainAsked, JobRequest, MigrateAsked, RestoreAsked, VerifyAsked};
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -25,7 +25,7 @@ pub(super) async fn backup(
     asking: Asking,
     request: Request,
 ) -> Result<Response, HttpProblem> {
-    submit::<BackupAsked>(service, JobKind::Backup, cluster, asking, request).await
+    submit::<BackupAsked>(service, JobKind::Backup, Some(cluster), asking, request).await
 }
 
 pub(super) async fn restore(
@@ -34,7 +34,7 @@ pub(super) async fn restore(
     asking: Asking,
     request: Request,
 ) -> Result<Response, HttpProblem> {
-    submit::<RestoreAsked>(service, JobKind::Restore, cluster, asking, request).await
+    submit::<RestoreAsked>(service, JobKind::Restore, Some(cluster), asking, request).await
 }
 
 pub(super) async fn verify(
@@ -43,14 +43,31 @@ pub(super) async fn verify(
     asking: Asking,
     request: Request,
 ) -> Result<Response, HttpProblem> {
-    submit::<VerifyAsked>(service, JobKind::Verify, cluster, asking, request).await
+    submit::<VerifyAsked>(service, JobKind::Verify, Some(cluster), asking, request).await
 }
 
-/// Takes a job, and waits for it as long as the request says.
+pub(super) async fn drain(
+    State(service): State<Service>,
+    Path(cluster): Path<String>,
+    asking: Asking,
+    request: Request,
+) -> Result<Response, HttpProblem> {
+    submit::<DrainAsked>(service, JobKind::Drain, Some(cluster), asking, request).await
+}
+
+pub(super) async fn migrate(
+    State(service): State<Service>,
+    asking: Asking,
+    request: Request,
+) -> Result<Response, HttpProblem> {
+    submit::<MigrateAsked>(service, JobKind::Migrate, None, asking, request).await
+}
+
+/// Takes a job, and waits for it as long as the request says. Where the path names no cluster, the body does.
 async fn submit<T: DeserializeOwned + JsonSchema + Into<JobRequest>>(
     service: Service,
     kind: JobKind,
-    cluster: String,
+    cluster: Option<String>,
     asking: Asking,
     request: Request,
 ) -> Result<Response, HttpProblem> {
@@ -61,7 +78,9 @@ async fn submit<T: DeserializeOwned + JsonSchema + Into<JobRequest>>(
     let body = body::read(request).await?;
     let asked: T = body::decode(&body)?;
     let key = key(&headers)?.map(|key| IdempotencyKey::new(caller.name.as_deref(), &key, &path, &body));
-    let asked = JobAsked { cluster, request: asked.into(), by: caller.name, schedule: None, key };
+    let request: JobRequest = asked.into();
+    let cluster = cluster.or_else(|| request.cluster().map(str::to_owned)).unwrap_or_default();
+    let asked = JobAsked { cluster, request, by: caller.name, schedule: None, key };
     let submitted = service.ask(asked).await?;
     let mut job = submitted.job;
     if let Some(wait) = wait {

@@ -198,6 +198,22 @@ async fn whatever_is_wrong_with_a_request_is_a_problem_and_stands_in_the_log() {
 }
 
 #[tokio::test]
+async fn a_migration_or_a_drain_that_cannot_be_is_refused_with_its_reason() {
+    let bench = bench(|_, _| {}).await;
+    let migrate = |body: &'static str| bench.ask("POST", "/api/kafka/migrate", &[], body);
+    migrate(r#"{ "from": "prod", "to": "prodd", "topic": "a" }"#).await.is(404, "unknown-cluster");
+    migrate(r#"{ "from": "prodd", "to": "prod", "topic": "a" }"#).await.is(404, "unknown-cluster");
+    for (from, to) in [("look", "prod"), ("prod", "look")] {
+        let body = format!("{{ \"from\": \"{from}\", \"to\": \"{to}\", \"topic\": \"a\" }}");
+        bench.ask("POST", "/api/kafka/migrate", &[], &body).await.is(403, "not-allowed");
+    }
+    migrate(r#"{ "from": "prod", "to": "prod", "topic": "a" }"#).await.is(400, "bad-value");
+    migrate(r#"{ "from": "prod", "to": "local" }"#).await.is(400, "no-topics");
+    let drain = |body: &'static str| bench.ask("POST", "/api/kafka/clusters/prod/drain", &[], body);
+    assert!(drain(r#"{ "group": "g", "into": "p" }"#).await.is(400, "bad-value").contains("`topic`"));
+}
+
+#[tokio::test]
 async fn the_same_key_is_one_job_a_claimed_archive_is_refused_and_so_is_one_job_too_many() {
     let bench = bench(|_, _| {}).await;
     let keyed = |key: &'static str, body: &'static str| {
@@ -266,6 +282,8 @@ async fn a_token_may_do_what_its_scopes_say_and_a_page_of_somebody_else_nothing(
         (backup, backups, 202),
         (restore, backups, 403),
         (backup, restores, 403),
+        (backup, ("POST", "/api/kafka/migrate"), 403),
+        (restore, ("POST", "/api/kafka/clusters/prod/drain"), 403),
         (restore, restores, 400),
         (delete, restores, 403),
         (read, ("DELETE", "/api/backups/none"), 403),

@@ -14,6 +14,13 @@ pub enum JobClaim {
         /// The topic.
         topic: String,
     },
+    /// A group of a cluster.
+    Group {
+        /// The cluster.
+        cluster: String,
+        /// The group.
+        group: String,
+    },
 }
 
 impl JobClaim {
@@ -28,6 +35,7 @@ impl fmt::Display for JobClaim {
         match self {
             Self::Archive(name) => write!(f, "archive `{name}`"),
             Self::Topic { cluster, topic } => write!(f, "topic `{topic}` of `{cluster}`"),
+            Self::Group { cluster, group } => write!(f, "group `{group}` of `{cluster}`"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What kind of work a job is, and how far it is.
 
-use crate::serve::tokens::TokenScope;
+use crate::serve::tokens::{NeededScopes, TokenScope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -15,11 +15,15 @@ pub enum JobKind {
     Restore,
     /// An archive, or what was restored from it, is checked.
     Verify,
+    /// Topics from one cluster into another.
+    Migrate,
+    /// A group is waited for, or what it has not read is moved.
+    Drain,
 }
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Backup, Self::Restore, Self::Verify];
+    pub const ALL: [Self; 5] = [Self::Backup, Self::Restore, Self::Verify, Self::Migrate, Self::Drain];
 
     /// The word in paths, filters and metrics.
     pub const fn word(self) -> &'static str {
@@ -27,15 +31,19 @@ impl JobKind {
             Self::Backup => "backup",
             Self::Restore => "restore",
             Self::Verify => "verify",
+            Self::Migrate => "migrate",
+            Self::Drain => "drain",
         }
     }
 
-    /// Who has one of these scopes may ask for it and cancel it.
-    pub const fn scopes(self) -> &'static [TokenScope] {
+    /// Who has these scopes may ask for it and cancel it.
+    pub const fn scopes(self) -> NeededScopes {
         match self {
-            Self::Backup => &[TokenScope::Backup],
-            Self::Restore => &[TokenScope::Restore],
-            Self::Verify => &[TokenScope::Backup, TokenScope::Restore],
+            Self::Backup => NeededScopes::Any(&[TokenScope::Backup]),
+            Self::Restore => NeededScopes::Any(&[TokenScope::Restore]),
+            Self::Verify => NeededScopes::Any(&[TokenScope::Backup, TokenScope::Restore]),
+            // What is read is written somewhere else.
+            Self::Migrate | Self::Drain => NeededScopes::All(&[TokenScope::Backup, TokenScope::Restore]),
         }
     }
 }

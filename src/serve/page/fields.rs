@@ -136,11 +136,69 @@ const VERIFY: &[FormField] = &[
     },
 ];
 
+const MIGRATE: &[Field] = &[
+    Field { name: "from", label: "From cluster", hint: "", required: true, input: Input::Cluster },
+    Field { name: "to", label: "To cluster", hint: "", required: true, input: Input::Cluster },
+    Field {
+        name: "topics",
+        label: "Topics",
+        hint: "Names with spaces or commas between them; * stands for any characters.",
+        required: true,
+        input: Input::Text,
+    },
+    Field { name: "as", label: "As", hint: "The new name, of a single topic.", required: false, input: Input::Text },
+    Field {
+        name: "until",
+        label: "Until",
+        hint: "",
+        required: false,
+        input: Input::Words(&[
+            ("drained", "drained: everything is there, and nothing comes any more"),
+            ("end", "end: what is there now"),
+            ("cancelled", "cancelled: it follows until then, and another one ends it"),
+        ]),
+    },
+    Field {
+        name: "offsets",
+        label: "Offsets",
+        hint: "",
+        required: false,
+        input: Input::Words(&[("translated", "translated: without gaps"), ("exact", "exact: the same as before")]),
+    },
+];
+const DRAIN: &[Field] = &[
+    Field { name: "cluster", label: "Cluster", hint: "", required: true, input: Input::Cluster },
+    Field { name: "group", label: "Group", hint: "", required: true, input: Input::Text },
+    Field {
+        name: "topic",
+        label: "Topic",
+        hint: "All topics of the group where this is empty.",
+        required: false,
+        input: Input::Text,
+    },
+    Field {
+        name: "within",
+        label: "Within",
+        hint: "How long the group is waited for, such as 10m; five minutes where this is empty.",
+        required: false,
+        input: Input::Text,
+    },
+    Field {
+        name: "into",
+        label: "Move the rest into topic",
+        hint: "Where this is filled in, what the group has not read is moved there instead. The group may have no members.",
+        required: false,
+        input: Input::Text,
+    },
+];
+
 /// The fields of the form for a kind of job.
 pub(super) fn fields(kind: JobKind) -> &'static [FormField] {
     match kind {
         JobKind::Backup => BACKUP,
         JobKind::Restore => RESTORE,
         JobKind::Verify => VERIFY,
+        JobKind::Migrate => MIGRATE,
+        JobKind::Drain => DRAIN,
     }
 }

@@ -79,6 +79,8 @@ pub fn request(kind: JobKind, sent: &SentForm) -> Result<JobRequest, Vec<Wrong>>
         JobKind::Backup => serde_json::from_value(body).map(JobRequest::Backup),
         JobKind::Restore => serde_json::from_value(body).map(JobRequest::Restore),
         JobKind::Verify => serde_json::from_value(body).map(JobRequest::Verify),
+        JobKind::Migrate => serde_json::from_value(body).map(JobRequest::Migrate),
+        JobKind::Drain => serde_json::from_value(body).map(JobRequest::Drain),
     };
     decoded.map_err(|error| vec![Wrong { field: None, text: error.to_string() }])
 }
@@ -220,6 +222,8 @@ pub fn view(
         JobKind::Backup => ("Back topics up", "Start the backup"),
         JobKind::Restore => ("Restore topics", "Start the restore"),
         JobKind::Verify => ("Verify an archive", "Start the verification"),
+        JobKind::Migrate => ("Migrate topics", "Start the migration"),
+        JobKind::Drain => ("Drain a queue", "Start the drain"),
     };
     let error = |field: Option<&str>| {
         let texts: Vec<&str> =

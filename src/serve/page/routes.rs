@@ -35,6 +35,8 @@ pub fn router() -> Router<Service> {
         .route("/backup", of(JobKind::Backup))
         .route("/restore", of(JobKind::Restore))
         .route("/verify", of(JobKind::Verify))
+        .route("/migrate", of(JobKind::Migrate))
+        .route("/drain", of(JobKind::Drain))
         .route("/cancel", get(home).post(cancel))
         .layer(from_fn(guard::protected))
 }
@@ -138,10 +140,8 @@ async fn page(
     let clusters = service.clusters();
     let choices = Choices { clusters: &clusters, archives: &archives };
     let form = |kind: JobKind| {
-        let refused = (!caller.has(kind.scopes())).then(|| {
-            let scopes: Vec<&str> = kind.scopes().iter().map(|scope| scope.word()).collect();
-            format!("Your token does not allow this: it takes the scope {}.", scopes.join(" or "))
-        });
+        let refused = (!caller.has(kind.scopes()))
+            .then(|| format!("Your token does not allow this: it takes the scope {}.", kind.scopes().words("")));
         match &sent {
             Some((of, sent, wrong)) if *of == kind => forms::view(kind, sent, wrong, choices, refused),
             _ => forms::view(kind, &SentForm::default(), &[], choices, refused),
@@ -182,9 +182,10 @@ async fn start(
         Ok(request) => request,
         Err(wrong) => return again(StatusCode::UNPROCESSABLE_ENTITY, wrong, sent).await,
     };
-    let cluster = match sent.text("cluster") {
-        "" => usual_cluster(&service, sent.text("archive")),
-        cluster => cluster.to_owned(),
+    let cluster = match (request.cluster(), sent.text("cluster")) {
+        (Some(own), _) => own.to_owned(),
+        (None, "") => usual_cluster(&service, sent.text("archive")),
+        (None, cluster) => cluster.to_owned(),
     };
     let asked = JobAsked { cluster, request, by: caller.name.clone(), schedule: None, key: None };
     match service.ask(asked).await {

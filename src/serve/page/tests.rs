@@ -20,6 +20,12 @@ const EVIL: &str =
 fn jobs() -> Value {
     let backup = json!({ "kind": "backup", "topics": ["orders", "billing.*"], "archive": "nightly", "verify": "full" });
     json!([
+        { "id": "j-0010", "kind": "migrate", "state": "running", "cluster": "dr",
+          "request": { "kind": "migrate", "from": "prod", "to": "dr", "topics": ["orders", "billing.*"] },
+          "by": "ops", "submitted": NOON - MINUTE, "started": NOON - MINUTE, "attempts": 1, "progress": { "records": 400, "bytes": 4_000 } },
+        { "id": "j-0009", "kind": "drain", "state": "succeeded", "cluster": "prod",
+          "request": { "kind": "drain", "group": "workers", "topic": "orders", "into": "parked" },
+          "submitted": NOON - MINUTE, "started": NOON - MINUTE, "ended": NOON - 30_000, "attempts": 1, "progress": { "records": 40 } },
         { "id": "j-0008", "kind": "backup", "state": "queued", "cluster": "prod", "archive": "weekly", "request": backup,
           "by": "ops", "submitted": NOON - 12_000, "attempts": 0, "progress": {} },
         { "id": "j-0007", "kind": "backup", "state": "running", "cluster": "prod", "archive": "nightly", "request": backup,
@@ -130,6 +136,8 @@ fn page(jobs: Value, archives: Value, schedules: &[ScheduleStatus], words: &str)
             forms::view(JobKind::Backup, &sent, &wrong, choices, None),
             forms::view(JobKind::Restore, &SentForm::default().with("archive", "prod"), &[], choices, None),
             forms::view(JobKind::Verify, &SentForm::default(), &[], choices, Some(words.to_owned())),
+            forms::view(JobKind::Migrate, &SentForm::default(), &[], choices, None),
+            forms::view(JobKind::Drain, &SentForm::default(), &[], choices, None),
         ],
     };
     document::page(view, "Backups · kscen", Some(words), NOON).expect("it can be rendered")

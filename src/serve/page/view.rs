@@ -263,6 +263,20 @@ fn title(job: &Job) -> String {
             Some(level) => format!("Verification of {archive}, {level}"),
             None => format!("Verification of {archive}"),
         },
+        JobKind::Migrate => {
+            let from = text("from").unwrap_or_default();
+            match text("as") {
+                Some(name) => format!("Migration of {topics} from {from} to {cluster} as {name}"),
+                None => format!("Migration of {topics} from {from} to {cluster}"),
+            }
+        }
+        JobKind::Drain => {
+            let group = text("group").unwrap_or_default();
+            match text("into") {
+                Some(into) => format!("Rest of {topics} of {cluster}, unread by group {group}, into {into}"),
+                None => format!("Wait for group {group} of {cluster} on {topics}"),
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A backup as a job.
 
-use super::choices::{GroupChoice, GroupWord, VerifyDepth, parallel, rate, topics};
+use super::choices::{GroupChoice, GroupWord, VerifyDepth, parallel, patterns, rate};
 use super::context::{WorkContext, WorkNews, WorkRun, tell};
 use super::outcome::{WorkEnd, WorkError, WorkOutcome};
 use super::verify::check_archive;
@@ -73,16 +73,8 @@ struct BackupBasis {
 }
 
 impl BackupAsked {
-    fn wanted(&self) -> Result<Vec<String>, HttpProblem> {
-        let topics = topics(self.topic.as_ref(), &self.topics)?;
-        if topics.is_empty() || topics.iter().any(String::is_empty) {
-            return Err(HttpProblem::bad("no-topics", "no topic is named").help("write `\"topic\": \"orders\"`"));
-        }
-        Ok(topics)
-    }
-
     fn options(&self, context: &WorkContext) -> Result<BackupOptions, HttpProblem> {
-        let usual = BackupOptions::new(self.wanted()?);
+        let usual = BackupOptions::new(patterns(self.topic.as_ref(), &self.topics)?);
         let compressor: Option<Compressor> = self
             .compression
             .as_deref()
@@ -284,7 +276,12 @@ mod tests {
     fn the_request_of_document_004_is_taken_as_it_is() {
         let body = r#"{ "topic": "test-topic", "compression": "gzip", "max_messages": 1000 }"#;
         let asked: BackupAsked = serde_json::from_str(body).expect("a request");
-        assert_eq!((asked.wanted().expect("one"), asked.max_messages), (vec!["test-topic".to_owned()], Some(1000)));
+        let wanted = patterns(asked.topic.as_ref(), &asked.topics).expect("one");
+        assert_eq!((wanted, asked.max_messages), (vec!["test-topic".to_owned()], Some(1000)));
+        for unfit in ["../etc", "a\0b", "a b", "."] {
+            assert!(patterns(Some(&unfit.to_owned()), &[]).is_err(), "{unfit:?}");
+        }
+        assert!(patterns(None, &["eu.*".to_owned(), "*".to_owned()]).is_ok());
         assert!(serde_json::from_str::<BackupAsked>(r#"{ "topic": "a", "compresion": "gzip" }"#).is_err());
     }
 

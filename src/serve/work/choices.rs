@@ -1,10 +1,16 @@
 //! Words that several kinds of work are asked for with.
 
 use crate::backup::Level;
-use crate::scenario::units::Bytes;
+use crate::kafka::unfit_topic_name;
+use crate::scenario::units::{Bytes, Length};
+use crate::serve::clusters::shown;
 use crate::serve::problem::HttpProblem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The longest time that may be asked for.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Groups.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -65,6 +71,37 @@ pub fn rate(text: &str) -> Result<u64, HttpProblem> {
         return Err(wrong("a rate is above zero: at 0 bytes per second it would never end".to_owned()));
     }
     Ok(bytes)
+}
+
+/// A length of time such as `10s`, at most a day.
+///
+/// # Errors
+/// It is none, or longer: 400.
+pub fn length(field: &str, text: &str) -> Result<Duration, HttpProblem> {
+    let wrong = |reason: String| HttpProblem::bad("bad-value", format!("`{field}`: {reason}"));
+    let Length(length) = text.parse().map_err(|error| wrong(format!("{error}")))?;
+    if length > LONGEST {
+        return Err(wrong("it is a day at most".to_owned()).help("ask again when it is over"));
+    }
+    Ok(length)
+}
+
+/// Topics of a cluster, or patterns of them with `*`.
+///
+/// # Errors
+/// None is named, or one that no topic can be called: 400.
+pub fn patterns(topic: Option<&String>, listed: &[String]) -> Result<Vec<String>, HttpProblem> {
+    let topics = topics(topic, listed)?;
+    if topics.is_empty() || topics.iter().any(String::is_empty) {
+        return Err(HttpProblem::bad("no-topics", "no topic is named").help("write `\"topic\": \"orders\"`"));
+    }
+    let unfit = |topic: &String| Some((topic.clone(), unfit_topic_name(&topic.replace('*', "x"))?));
+    match topics.iter().find_map(unfit) {
+        Some((topic, why)) => {
+            Err(HttpProblem::bad("bad-value", format!("`{}` cannot be a topic: {why}", shown(&topic))))
+        }
+        None => Ok(topics),
+    }
 }
 
 /// The topics that `topic` and `topics` name together.

@@ -19,19 +19,20 @@ struct Shared {
     clusters: Clusters,
     recipients: Vec<Recipient>,
     restores: PathBuf,
+    staging: PathBuf,
     redactor: Redactor,
 }
 
 impl WorkContext {
-    /// With these. Restores keep their checkpoints below `state`.
+    /// With these. Restores keep their checkpoints, and migrations what they stage, below `state`.
     pub fn new(
         (archives, clusters): (Archives, Clusters),
         recipients: Vec<Recipient>,
         state: &Path,
         redactor: Redactor,
     ) -> Self {
-        let restores = state.join("restores");
-        Self(Arc::new(Shared { archives, clusters, recipients, restores, redactor }))
+        let (restores, staging) = (state.join("restores"), state.join("migrations"));
+        Self(Arc::new(Shared { archives, clusters, recipients, restores, staging, redactor }))
     }
 
     /// The archives.
@@ -57,6 +58,11 @@ impl WorkContext {
     /// The folder for the checkpoints of a restore, by its job.
     pub fn restore_folder(&self, job: &str) -> PathBuf {
         self.0.restores.join(job)
+    }
+
+    /// The folder below which migrations and moves of queues are staged.
+    pub fn staging(&self) -> &Path {
+        &self.0.staging
     }
 
     /// Forgets what was kept of a job.
@@ -101,8 +107,15 @@ pub enum WorkNews {
     Verifying,
 }
 
-/// Tells an event as the library tells it: an object that names itself in `event`.
-pub fn tell(news: &(dyn Fn(WorkNews) + Send + Sync), event: Value, message: Option<String>) {
+/// Tells an event as the library tells it: an object that names itself in `event`. Folders of this machine are left out.
+pub fn tell(news: &(dyn Fn(WorkNews) + Send + Sync), mut event: Value, message: Option<String>) {
     let name = event.get("event").and_then(Value::as_str).unwrap_or("event").to_owned();
+    if let Some(fields) = event.as_object_mut() {
+        match name.as_str() {
+            "resumed" => _ = fields.remove("state"),
+            "begun" => _ = fields.remove("staging"),
+            _ => {}
+        }
+    }
     news(WorkNews::Event { name, data: event, message });
 }

@@ -4,6 +4,9 @@
 mod backup;
 mod choices;
 mod context;
+mod drain;
+mod migrate;
+mod moving;
 mod outcome;
 mod restore;
 mod stop;
@@ -12,6 +15,8 @@ mod watched;
 
 pub use backup::BackupAsked;
 pub use context::{WorkContext, WorkNews, WorkRun};
+pub use drain::DrainAsked;
+pub use migrate::MigrateAsked;
 pub use outcome::{WorkEnd, WorkError, WorkOutcome};
 pub use restore::RestoreAsked;
 pub use stop::{StopWhy, WorkStop, WorkStopper};
@@ -34,6 +39,10 @@ pub enum JobRequest {
     Restore(RestoreAsked),
     /// A verification.
     Verify(VerifyAsked),
+    /// A migration.
+    Migrate(MigrateAsked),
+    /// A drain.
+    Drain(DrainAsked),
 }
 
 impl From<BackupAsked> for JobRequest {
@@ -54,6 +63,18 @@ impl From<VerifyAsked> for JobRequest {
     }
 }
 
+impl From<MigrateAsked> for JobRequest {
+    fn from(asked: MigrateAsked) -> Self {
+        Self::Migrate(asked)
+    }
+}
+
+impl From<DrainAsked> for JobRequest {
+    fn from(asked: DrainAsked) -> Self {
+        Self::Drain(asked)
+    }
+}
+
 impl JobRequest {
     /// Its kind.
     pub fn kind(&self) -> JobKind {
@@ -61,6 +82,16 @@ impl JobRequest {
             Self::Backup(_) => JobKind::Backup,
             Self::Restore(_) => JobKind::Restore,
             Self::Verify(_) => JobKind::Verify,
+            Self::Migrate(_) => JobKind::Migrate,
+            Self::Drain(_) => JobKind::Drain,
+        }
+    }
+
+    /// The cluster that it names itself, which is the one that it writes.
+    pub fn cluster(&self) -> Option<&str> {
+        match self {
+            Self::Migrate(asked) => Some(&asked.to),
+            Self::Backup(_) | Self::Restore(_) | Self::Verify(_) | Self::Drain(_) => None,
         }
     }
 
@@ -70,6 +101,7 @@ impl JobRequest {
             Self::Backup(asked) => asked.archive.as_deref(),
             Self::Restore(asked) => Some(&asked.archive),
             Self::Verify(asked) => Some(&asked.archive),
+            Self::Migrate(_) | Self::Drain(_) => None,
         }
     }
 
@@ -86,6 +118,8 @@ impl JobRequest {
             Self::Backup(asked) => asked.archive.iter().cloned().map(JobClaim::Archive).collect(),
             Self::Restore(asked) => asked.claims(cluster),
             Self::Verify(_) => Vec::new(),
+            Self::Migrate(asked) => asked.claims(),
+            Self::Drain(asked) => asked.claims(cluster),
         }
     }
 
@@ -95,6 +129,8 @@ impl JobRequest {
             Self::Backup(_) => vec![Grant::Backup],
             Self::Restore(asked) => asked.grants(),
             Self::Verify(_) => Vec::new(),
+            Self::Migrate(asked) => asked.grants(),
+            Self::Drain(asked) => asked.grants(),
         }
     }
 
@@ -107,6 +143,8 @@ impl JobRequest {
             Self::Backup(asked) => asked.check(context),
             Self::Restore(asked) => asked.complete(context),
             Self::Verify(asked) => asked.check(context),
+            Self::Migrate(asked) => asked.check(context),
+            Self::Drain(asked) => asked.check(),
         }
     }
 
@@ -117,7 +155,7 @@ impl JobRequest {
     pub fn basis(&self, context: &WorkContext) -> Result<Option<Value>, WorkError> {
         match self {
             Self::Backup(asked) => asked.basis(context),
-            Self::Restore(_) | Self::Verify(_) => Ok(None),
+            Self::Restore(_) | Self::Verify(_) | Self::Migrate(_) | Self::Drain(_) => Ok(None),
         }
     }
 
@@ -130,6 +168,8 @@ impl JobRequest {
             Self::Backup(asked) => asked.run(run).await,
             Self::Restore(asked) => asked.run(run).await,
             Self::Verify(asked) => asked.run(run).await,
+            Self::Migrate(asked) => asked.run(run).await,
+            Self::Drain(asked) => asked.run(run).await,
         }
     }
 }

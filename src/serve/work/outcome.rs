@@ -59,8 +59,9 @@ impl WorkError {
 
 impl From<EnvironmentError> for WorkError {
     fn from(error: EnvironmentError) -> Self {
+        let passing = matches!(error, EnvironmentError::Away { .. });
         let remedy = error.remedy().map(str::to_owned);
-        Self::new(error.to_string(), remedy)
+        Self { passing, ..Self::new(error.to_string(), remedy) }
     }
 }
 

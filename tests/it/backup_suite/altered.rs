@@ -17,6 +17,8 @@ pub(super) enum Change {
     Reordered,
     /// A group goes on one record later.
     Shifted,
+    /// A byte of a value is another one.
+    Flipped,
 }
 
 /// An archive as its files say.
@@ -152,6 +154,7 @@ fn rewritten(bytes: &[u8], change: Change) -> Option<(Vec<u8>, i64)> {
             Change::LeftOut => record.value.is_some(),
             Change::Emptied => record.value.is_none(),
             Change::Reordered => record.headers().len() > 1,
+            Change::Flipped => record.value.is_some_and(|value| value.len() > 10),
             Change::Shifted => false,
         };
         let inner = records.len().saturating_sub(1);
@@ -174,6 +177,11 @@ fn rewritten(bytes: &[u8], change: Change) -> Option<(Vec<u8>, i64)> {
                 Change::LeftOut => _ = builder.finish(&mut compressor, &mut out).expect("a batch"),
                 Change::Emptied => {
                     builder.add(record.offset, record.timestamp, record.key, Some(&[]), headers.into_iter());
+                }
+                Change::Flipped => {
+                    let mut value = record.value.expect("it applies").to_vec();
+                    value[5] ^= 1;
+                    builder.add(record.offset, record.timestamp, record.key, Some(&value), headers.into_iter());
                 }
                 _ => {
                     headers.swap(0, 1);

@@ -48,9 +48,17 @@ impl Served {
         self.send(Method::GET, path, &[], None).await.text().await.expect("text")
     }
 
+    /// Where jobs of a kind are asked for.
+    pub fn place(&self, kind: &str) -> String {
+        match kind {
+            "migrate" => "/api/kafka/migrate".to_owned(),
+            kind => format!("/api/kafka/clusters/{}/{kind}", self.cluster),
+        }
+    }
+
     /// Asks for a job, and answers at once.
     pub async fn ask(&self, kind: &str, body: &Value) -> Value {
-        let path = format!("/api/kafka/clusters/{}/{kind}", self.cluster);
+        let path = self.place(kind);
         let answer = self.send(Method::POST, &path, &[], Some(body)).await;
         let status = answer.status();
         let body = answer.json().await.expect("JSON");
@@ -60,8 +68,7 @@ impl Served {
 
     /// Asks for a job, and waits for its end.
     pub async fn done(&self, kind: &str, body: &Value) -> Value {
-        let path = format!("/api/kafka/clusters/{}/{kind}", self.cluster);
-        let answer = self.send(Method::POST, &path, &[("prefer", "wait=120")], Some(body)).await;
+        let answer = self.send(Method::POST, &self.place(kind), &[("prefer", "wait=120")], Some(body)).await;
         assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
         answer.json().await.expect("JSON")
     }
@@ -79,6 +86,10 @@ impl Served {
         let mut events = self.follow(job, None).await;
         while events.next().await.is_some() {}
         self.get(&format!("/api/jobs/{}", job["id"].as_str().expect("an id"))).await
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     fn signal(&self, signal: Signal) {
