@@ -1,18 +1,15 @@
-//! A broker made of bytes: what it may say, and what it must not be able to do to kscen.
+//! What a broker may say, and what it must not be able to do to kscen.
 
-use super::address::BrokerAddress;
 use super::connection::Dialer;
 use super::frame::{ApiCall, decode};
+use super::scripted::{Asked, Reply, broker, cluster_of, versions};
 use super::{WireCluster, WireError, brokers, probe, topics};
+use crate::wire::address::BrokerAddress;
 use kafka_protocol::messages::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 
 /// Long enough that nothing here ends by it.
 const AMPLE: Duration = Duration::from_secs(20);
@@ -22,68 +19,6 @@ const SHORT: Duration = Duration::from_millis(30);
 const METADATA: i16 = ApiKey::Metadata as i16;
 const DESCRIBE_CLUSTER: i16 = ApiKey::DescribeCluster as i16;
 const VERSIONS: i16 = ApiKey::ApiVersions as i16;
-
-/// A request as it came.
-struct Asked {
-    api: i16,
-    version: i16,
-    correlation: i32,
-    /// How many connections there have been, this one included.
-    connection: usize,
-}
-
-impl Asked {
-    /// A whole frame with this body behind the correlation id.
-    fn frame(&self, body: &[u8]) -> Reply {
-        let length = i32::try_from(body.len() + 4).expect("short");
-        Reply::Bytes([&length.to_be_bytes()[..], &self.correlation.to_be_bytes(), body].concat())
-    }
-}
-
-enum Reply {
-    Bytes(Vec<u8>),
-    Silence,
-    Close,
-}
-
-/// Answers every request by the script.
-async fn broker(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (BrokerAddress, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = BrokerAddress::local(listener.local_addr().expect("bound").port());
-    let (script, count) = (Arc::new(script), Arc::new(AtomicUsize::new(0)));
-    let connections = count.clone();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let connection = connections.fetch_add(1, Ordering::SeqCst) + 1;
-            let script = script.clone();
-            tokio::spawn(async move {
-                while let Ok(length) = stream.read_i32().await {
-                    let mut frame = vec![0; usize::try_from(length).expect("a length")];
-                    stream.read_exact(&mut frame).await.expect("a whole request");
-                    let short = |at: usize| i16::from_be_bytes([frame[at], frame[at + 1]]);
-                    let correlation = i32::from_be_bytes(frame[4..8].try_into().expect("four bytes"));
-                    match script(&Asked { api: short(0), version: short(2), correlation, connection }) {
-                        Reply::Bytes(bytes) => _ = stream.write_all(&bytes).await,
-                        Reply::Silence => {}
-                        Reply::Close => return,
-                    }
-                }
-            });
-        }
-    });
-    (address, count)
-}
-
-/// The answer about versions: `(api, least, most)`.
-fn versions(offered: &[(i16, i16, i16)]) -> Vec<u8> {
-    let mut body = vec![0, 0, u8::try_from(offered.len() + 1).expect("few")];
-    for (api, least, most) in offered {
-        body.extend([api.to_be_bytes(), least.to_be_bytes(), most.to_be_bytes()].concat());
-        body.push(0);
-    }
-    body.extend([0; 5]); // throttle time and no tags
-    body
-}
 
 /// A description of the cluster `c1` with broker 7 at `port`.
 fn description(port: u16) -> Vec<u8> {
@@ -105,9 +40,7 @@ fn usual(asked: &Asked) -> Reply {
 }
 
 fn cluster(addresses: &[&BrokerAddress], timeout: Duration) -> WireCluster {
-    let servers: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-    let properties = BTreeMap::from([("bootstrap.servers".to_owned(), servers.join(","))]);
-    WireCluster::new(&properties, timeout).expect("valid")
+    cluster_of(&addresses.iter().map(|address| address.port).collect::<Vec<_>>(), timeout)
 }
 
 #[tokio::test]
