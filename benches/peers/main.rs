@@ -31,7 +31,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 /// The parts, in the order in which they run.
 const PARTS: [&str; 7] = ["produce", "consume", "verified", "pace", "backup", "ledger", "changes"];
 /// Those that the programs take turns at, on one broker.
-const PEERS: [&str; 4] = ["produce", "consume", "verified", "pace"];
+const PEERS: [&str; 5] = ["produce", "consume", "verified", "pace", "backup"];
 
 fn main() -> Outcome<()> {
     if let Some(done) = backup::child() {
