@@ -70,12 +70,12 @@ struct Output {
     value: Option<u64>,
     /// Where the pipeline has left it in.
     identity: Option<Identity>,
-    place: Place,
+    place: SeenAt,
 }
 
 /// Where and when a message was seen at the output.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub struct SeenAt {
     /// Its partition.
     pub partition: i32,
     /// Its offset.
@@ -104,7 +104,7 @@ impl Matcher {
     }
 
     /// A message at the output, once for each offset; with the identity of its input where the pipeline has left it in.
-    pub fn output(&self, place: Place, identity: Option<Identity>, key: Option<&[u8]>, payload: Option<&[u8]>) {
+    pub fn output(&self, place: SeenAt, identity: Option<Identity>, key: Option<&[u8]>, payload: Option<&[u8]>) {
         let value = self.by.output.value(key, payload);
         self.sides().outputs.push(Output { value, identity, place });
     }
@@ -135,7 +135,7 @@ impl Matcher {
                 *number += 1;
                 inputs.get(*number - 1).or(inputs.last()).copied()
             });
-            let Place { partition, offset, at_us } = output.place;
+            let SeenAt { partition, offset, at_us } = output.place;
             let identity = identity.map(|identity| (identity, true)).ok_or(super::IdentityError::Absent);
             account.record(&Sighting { partition, offset, at_us, life: 0, identity, altered: false });
         }
@@ -163,7 +163,7 @@ mod tests {
         let matcher = Matcher::new(Matching { input: by("$.after.id"), output: by("$.id") });
         let output = |offset: i64, id: &str| {
             let payload = format!("{{\"id\":{id},\"extra\":true}}");
-            matcher.output(Place { partition: 0, offset, at_us: 0 }, None, None, Some(payload.as_bytes()));
+            matcher.output(SeenAt { partition: 0, offset, at_us: 0 }, None, None, Some(payload.as_bytes()));
         };
         // Outputs may be seen before their inputs; 3 is lost, 4 comes twice, 99 was never put in.
         ["0", "\"1\"", "2", "4", "4", "99", "5", "5"]
@@ -222,7 +222,7 @@ mod tests {
             let mut read = ReaderAccount::new(run.clone(), "out", None, false);
             // The first `a` is missing, the second came twice.
             for (offset, (key, sequence)) in [(b"a", 1), (b"a", 1), (b"b", 2)].into_iter().enumerate() {
-                let place = Place { partition: 0, offset: offset as i64, at_us: 0 };
+                let place = SeenAt { partition: 0, offset: offset as i64, at_us: 0 };
                 matcher.output(place, carried.then(|| identity(sequence)), Some(key), None);
                 read.record(&Sighting {
                     partition: 0,

@@ -16,6 +16,7 @@ mod fetch;
 mod hour_tests;
 mod identity;
 mod judge;
+mod lanes;
 mod list;
 mod live_lines;
 mod man;

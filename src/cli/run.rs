@@ -1,24 +1,22 @@
 //! `kscen run`
 
-use super::ending::{Ending, Failures};
+use super::ending::Ending;
+use super::lanes::{Lanes, Manner, Outcomes};
 use super::past::Past;
 use super::reports::{ReportOptions, Reports};
-use super::results::{FolderWriter, NdjsonWriter, create};
 use super::select::Selection;
 use super::stage::ProjectStage;
-use super::terminal::{Terminal, Verbosity};
+use super::terminal::Verbosity;
 use super::variables::Variables;
 use super::{Exit, Output, signals};
 use crate::execute::interrupt::Interrupt;
-use crate::execute::{RunJob, execute};
 use crate::plan::{Plan, PlanOptions, plans};
 use crate::project::{Project, permit};
-use crate::record::{Record, Watcher};
 use crate::report::NotRun;
 use crate::text::Problem;
 use crate::verbs::LANGUAGE;
 use clap::{Args as ClapArgs, ValueEnum};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Runs scenarios and judges them.
@@ -72,6 +70,10 @@ pub struct Args {
     /// Runs each scenario this often.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: u32,
+    /// So many runs at once, each on a stack of its own, where the environment is one that kscen starts; runs on any other take turns.
+    /// They share the processors: meant for verdicts about messages, not for figures.
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    jobs: u32,
 }
 
 /// What is written while running.
@@ -86,9 +88,21 @@ enum Format {
 impl Args {
     fn verbosity(&self) -> Verbosity {
         match (self.quiet, self.verbose) {
+            // Of several runs at once nobody could tell whose step a line is about.
+            _ if self.jobs > 1 => Verbosity::Quiet,
             (true, _) => Verbosity::Quiet,
             (_, true) => Verbosity::Verbose,
             _ => Verbosity::Usual,
+        }
+    }
+
+    fn manner(&self) -> Manner {
+        Manner {
+            verbosity: self.verbosity(),
+            events: self.format == Format::Json,
+            keep: self.keep,
+            allow_delete: self.allow_delete,
+            fail_fast: self.fail_fast,
         }
     }
 }
@@ -184,68 +198,31 @@ async fn all(
     reports: Reports,
 ) -> Exit {
     let started = Instant::now();
-    let (interrupt, mut stage) = match begin(args, output, project) {
+    let total = todo.len();
+    let (interrupt, stages) = match begin(args, output, project, total) {
         Ok(begun) => begun,
         Err(why) => {
             output.line(&why);
             return Exit::Broken;
         }
     };
-    let mut exit = Exit::Pass;
-    let mut done: Vec<(String, PathBuf, Record)> = Vec::new();
-    let total = todo.len();
     let suite = (total + not_run.len() > 1).then(|| suite_id(&todo));
     let results = suite.as_ref().map_or_else(|| args.results.clone(), |id| args.results.join(id));
-    let mut page = None;
-    let failures = Failures::default();
-    for plan in todo {
-        if interrupt.asked().times > 0 {
-            break;
-        }
-        let label = plan.redactor.text(&plan.label()).into_owned();
-        if args.fail_fast && exit != Exit::Pass {
-            let file = plan.redactor.text(&plan.file.display().to_string()).into_owned();
-            let why = "an earlier run did not pass, and --fail-fast was given".to_owned();
-            not_run.push(NotRun { label, file, why });
-            continue;
-        }
-        match one(args, output, plan, &results, &mut stage, (interrupt.clone(), failures.clone())).await {
-            Ok((folder, record)) => {
-                exit = exit.worse(Exit::of(&record));
-                match reports.run(&folder, &record) {
-                    Ok(written) => page = written,
-                    Err(problem) => {
-                        output.problems(&[problem]);
-                        exit = exit.worse(Exit::Broken);
-                    }
-                }
-                done.push((label, folder, record));
-            }
-            Err(error) => {
-                output.line(&format!("{label}: {error}"));
-                exit = exit.worse(Exit::Broken);
-            }
-        }
-    }
-    if interrupt.asked().times > 0 {
-        // Also between two runs, or after the last one.
-        exit = exit.worse(Exit::Signal(u8::try_from(interrupt.asked().code).unwrap_or(130)));
-    }
-    if let Err(error) = stage.close().await {
-        output.line(&format!("the environment was not stopped cleanly: {error}"));
-        exit = exit.worse(Exit::Unclean);
-    }
+    let lanes = Lanes::new((args.manner(), *output), (results.clone(), reports), interrupt, todo);
+    let Outcomes { mut exit, done, not_run: left_out, page, reports, failures } = lanes.run(stages).await;
+    not_run.extend(left_out);
     for skipped in &not_run {
         output.line(&format!("{} {}: {}", output.paint(33, "not run"), skipped.label, skipped.why));
     }
     let seconds = started.elapsed().as_secs_f64();
-    match reports.all(suite.as_deref().map(|id| (results.as_path(), id)), &done, not_run, seconds) {
-        Ok(written) => page = written.or(page.filter(|_| suite.is_none())),
+    let page = match reports.all(suite.as_deref().map(|id| (results.as_path(), id)), &done, not_run, seconds) {
+        Ok(written) => written.or(page.filter(|_| suite.is_none())),
         Err(problem) => {
             output.problems(&[problem]);
             exit = exit.worse(Exit::Broken);
+            page
         }
-    }
+    };
     if done.is_empty() && exit == Exit::Pass {
         return Exit::Nothing;
     }
@@ -254,38 +231,19 @@ async fn all(
 }
 
 /// What all runs share: who hears signals, and where they run.
-fn begin(args: &Args, output: &Output, project: Project) -> Result<(Interrupt, ProjectStage), String> {
-    let interrupt = signals::listen(*output).map_err(|error| format!("cannot listen for signals: {error}"))?;
-    let stage = ProjectStage::new(project).map_err(|error| format!("cannot make a folder for data: {error}"))?;
-    Ok((interrupt, stage.waiting(args.wait)))
-}
-
-async fn one(
+fn begin(
     args: &Args,
     output: &Output,
-    plan: Plan,
-    results: &Path,
-    stage: &mut ProjectStage,
-    (interrupt, failures): (Interrupt, Failures),
-) -> std::io::Result<(PathBuf, Record)> {
-    let folder = create(results, &plan.bindings.run_id)?;
-    let mut watchers: Vec<Box<dyn Watcher>> = vec![Box::new(FolderWriter::open(&folder)?)];
-    if args.format == Format::Json {
-        watchers.push(Box::new(NdjsonWriter::default()));
-    }
-    watchers.push(Box::new(Terminal::new(*output, &plan, args.verbosity(), failures)));
-    let job = RunJob {
-        plan,
-        folder: folder.clone(),
-        watchers,
-        interrupt,
-        keep: args.keep,
-        granted: stage.granted(),
-        allow_delete: args.allow_delete,
-        feels_machine: true,
-    };
-    let record = execute(job, stage).await;
-    Ok((folder, record))
+    project: Project,
+    runs: usize,
+) -> Result<(Interrupt, Vec<ProjectStage>), String> {
+    let interrupt = signals::listen(*output).map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let lanes = (args.jobs as usize).min(runs).max(1);
+    // Lanes that have to share an environment take turns.
+    let wait = args.wait || lanes > 1;
+    let stage = || ProjectStage::new(project.clone()).map(|stage| stage.waiting(wait));
+    let stages: std::io::Result<Vec<ProjectStage>> = (0..lanes).map(|_| stage()).collect();
+    Ok((interrupt, stages.map_err(|error| format!("cannot make a folder for data: {error}"))?))
 }
 
 /// The suite's folder: named after its first run, in which it sorts like a run.

@@ -4,7 +4,7 @@ use super::backup::ProgressFormat;
 use super::identity::IdentityArgs;
 use super::{Exit, Output};
 use crate::backup::manifest::{KeptTopic, Manifest};
-use crate::backup::restore::{Kept, RestoreError, kept};
+use crate::backup::restore::{KeptTranslation, RestoreError, kept};
 use crate::backup::when::first_since;
 use crate::backup::{Archive, ArchiveError};
 use crate::project::state_folder;
@@ -116,7 +116,7 @@ fn translate(archive: &Archive, args: &Args, output: &Output) -> Result<(), Rest
             });
             place(&Place { topic: from, partition, source, restored }, args.format, output);
         }
-    } else if let Some(Kept { tables, .. }) = &kept {
+    } else if let Some(KeptTranslation { tables, .. }) = &kept {
         for (partition, table) in tables.iter().filter(|(partition, _)| meant(**partition)) {
             for run in table.runs() {
                 let (source, target, length) = (run.source, run.target, run.length);

@@ -1,7 +1,7 @@
 //! Deliveries from `sql` steps: every row's change against the events that the readers saw.
 
 use super::Settled;
-use super::connectors::Known;
+use super::connectors::KnownConnector;
 use super::judged::Basis;
 use crate::accounting::Claims;
 use crate::accounting::changes::{
@@ -12,7 +12,7 @@ use crate::connect::ConfigRedactor;
 use crate::database::Lsn;
 use crate::debezium::{CaptureRules, Form, ReadEvent, ReadKind};
 use crate::judge::terms;
-use crate::load::consume::Capture;
+use crate::load::consume::ReaderCapture;
 use crate::record::without_secrets;
 use crate::verb::{Live, LiveReader, SharedRun, StepError};
 use std::collections::BTreeSet;
@@ -27,10 +27,10 @@ const SAMPLES: usize = 50;
 const GRACE: Duration = Duration::from_secs(2);
 
 /// What is held against the account.
-pub(super) struct Evidence<'a> {
+pub(super) struct ChangeEvidence<'a> {
     pub(super) claims: &'a Claims,
-    pub(super) captures: &'a [Arc<Capture>],
-    pub(super) known: &'a [Known],
+    pub(super) captures: &'a [Arc<ReaderCapture>],
+    pub(super) known: &'a [KnownConnector],
     pub(super) drained: bool,
     pub(super) database: Option<String>,
 }
@@ -47,12 +47,12 @@ pub(crate) async fn settle(
     }
     let claims = claims(run, &from);
     let readers: Vec<Arc<dyn LiveReader>> = to.iter().filter_map(|id| run.live.reader(id)).collect();
-    let captures: Vec<Arc<Capture>> = readers.iter().filter_map(|reader| reader.capture()).collect();
+    let captures: Vec<Arc<ReaderCapture>> = readers.iter().filter_map(|reader| reader.capture()).collect();
     let mut missing = (captures.len() < to.len()).then(|| "not every reader started".to_owned());
     if let Some(id) = from.iter().find(|id| run.live.attempts(id).is_empty()) {
         missing.get_or_insert_with(|| format!("`{id}` did not start"));
     }
-    let mut known = Known::of(run).await;
+    let mut known = KnownConnector::of(run).await;
     let Reconciled { changes, rows } = wait(run, &claims, &readers, &captures, &mut known, deadline).await?;
     if let Some(imbalance) = changes.sheet.imbalance() {
         let message = format!("the sheet of this delivery does not balance: {imbalance}");
@@ -104,8 +104,8 @@ async fn wait(
     run: &Arc<SharedRun>,
     claims: &Claims,
     readers: &[Arc<dyn LiveReader>],
-    captures: &[Arc<Capture>],
-    known: &mut [Known],
+    captures: &[Arc<ReaderCapture>],
+    known: &mut [KnownConnector],
     deadline: Instant,
 ) -> Result<Reconciled, StepError> {
     let mut passed_since: Option<Instant> = None;
@@ -113,14 +113,14 @@ async fn wait(
         // Asked before the readers are drained: what the connector has confirmed is in the log by then.
         // Of a reader that has ended it says nothing.
         let running = readers.iter().all(|reader| reader.is_running());
-        Known::ask(known, run, running).await;
+        KnownConnector::ask(known, run, running).await;
         let patience = deadline.saturating_duration_since(Instant::now());
         let mut drained = true;
         for reader in readers {
             drained &= reader.drain(patience).await?;
         }
         let database = run.database().ok().map(|database| database.name().to_owned());
-        let evidence = Evidence { claims, captures, known, drained, database };
+        let evidence = ChangeEvidence { claims, captures, known, drained, database };
         // Records that cannot be read do not become readable by waiting.
         let unreadable = |read: &[ReadEvent]| read.iter().any(|read| matches!(read.kind, ReadKind::Unreadable(_)));
         let hopeless = known.iter().any(|known| known.rules.unreadable.is_some())
@@ -173,7 +173,7 @@ async fn tell(run: &SharedRun, changes: &Reconciliation) -> Option<String> {
 /// Where the program has a defect, or the account cannot be read.
 pub async fn arrive(
     run: &SharedRun,
-    capture: &Arc<Capture>,
+    capture: &Arc<ReaderCapture>,
     reader: &dyn LiveReader,
     deadline: Instant,
 ) -> Result<(), StepError> {
@@ -182,11 +182,12 @@ pub async fn arrive(
     if !run.changes.is_open().await {
         return Ok(());
     }
-    let mut known = Known::of(run).await;
+    let mut known = KnownConnector::of(run).await;
     while run.changes.is_open().await && Instant::now() < deadline {
-        Known::ask(&mut known, run, true).await;
+        KnownConnector::ask(&mut known, run, true).await;
         let drained = reader.drain(deadline.saturating_duration_since(Instant::now())).await?;
-        let evidence = Evidence { claims: &everything, captures: &captures, known: &known, drained, database: None };
+        let evidence =
+            ChangeEvidence { claims: &everything, captures: &captures, known: &known, drained, database: None };
         // Records without position say only by their number whether all have come.
         let flat = known.iter().any(|known| *known.rules.form() != Form::Envelope);
         if evidence.passed(run).await? || (flat && evidence.reconcile(run).await?.is_complete()) {
@@ -229,7 +230,7 @@ async fn states(run: &SharedRun) -> String {
     if words.is_empty() { "no connector of this run captures the tables".to_owned() } else { words.join("; ") }
 }
 
-impl Evidence<'_> {
+impl ChangeEvidence<'_> {
     /// Whether the readers have seen the last change or a later one, or the connector has passed it.
     async fn passed(&self, run: &SharedRun) -> Result<bool, StepError> {
         self.with(run, |expectation, events| {
@@ -267,7 +268,7 @@ impl Evidence<'_> {
         let assumed = CaptureRules::assumed();
         let read = run.changes.read(|seen| {
             all_events(self.captures, Vec::new(), &mut |events| {
-                let known: Vec<ScopedConnector<'_>> = self.known.iter().map(Known::connector).collect();
+                let known: Vec<ScopedConnector<'_>> = self.known.iter().map(KnownConnector::connector).collect();
                 let base = Expectation {
                     transactions: seen.transactions,
                     settled: Some(seen.settled),
@@ -299,7 +300,11 @@ impl Evidence<'_> {
 }
 
 /// The events of all readers, one reader after the other; rows of one table are never spread over readers of different topics.
-fn all_events<R>(captures: &[Arc<Capture>], events: Vec<ReadEvent>, look: &mut dyn FnMut(&[ReadEvent]) -> R) -> R {
+fn all_events<R>(
+    captures: &[Arc<ReaderCapture>],
+    events: Vec<ReadEvent>,
+    look: &mut dyn FnMut(&[ReadEvent]) -> R,
+) -> R {
     match captures {
         [] => look(&events),
         // One reader is the usual case and needs no copy.

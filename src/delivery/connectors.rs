@@ -14,14 +14,14 @@ const ANSWER: Duration = Duration::from_secs(3);
 const PUBLICATION: &str = "dbz_publication";
 
 /// A connector with what is known of it.
-pub(super) struct Known {
+pub(super) struct KnownConnector {
     /// What it is told to deliver.
     pub(super) rules: CaptureRules,
     confirmed: Option<Lsn>,
     streaming_from: Option<Lsn>,
 }
 
-impl Known {
+impl KnownConnector {
     /// All connectors of PostgreSQL: those of the run, and others that Kafka Connect has.
     pub(super) async fn of(run: &SharedRun) -> Vec<Self> {
         let captures = run.changes.captures();

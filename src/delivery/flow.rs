@@ -1,10 +1,10 @@
 //! How the changes of a database come to a reader: how long each took, and when none came although changes were committed.
 
-use super::changes::Evidence;
-use super::connectors::Known;
+use super::changes::ChangeEvidence;
+use super::connectors::KnownConnector;
 use crate::accounting::Claims;
 use crate::accounting::changes::{Courses, courses};
-use crate::load::consume::Capture;
+use crate::load::consume::ReaderCapture;
 use crate::record::gaps::GapWatch;
 use crate::record::latency::{LatencyRecorder, LatencySeries};
 use crate::record::series::TimeLine;
@@ -38,7 +38,7 @@ pub struct MeasuredFlow {
 /// Why it cannot be measured, in words.
 pub async fn measure_flow(
     run: &SharedRun,
-    capture: &Arc<Capture>,
+    capture: &Arc<ReaderCapture>,
     start_us: u64,
 ) -> Result<Option<MeasuredFlow>, String> {
     let measured = tokio::time::timeout(PATIENCE, measured(run, capture, start_us)).await;
@@ -57,16 +57,20 @@ pub async fn look_at_flows(run: &SharedRun) {
     }
 }
 
-async fn measured(run: &SharedRun, capture: &Arc<Capture>, start_us: u64) -> Result<Option<MeasuredFlow>, String> {
+async fn measured(
+    run: &SharedRun,
+    capture: &Arc<ReaderCapture>,
+    start_us: u64,
+) -> Result<Option<MeasuredFlow>, String> {
     if !run.changes.is_open().await {
         return Ok(None);
     }
     let ahead_us = ahead(run).await?;
-    let known = Known::of(run).await;
+    let known = KnownConnector::of(run).await;
     let everything = Claims { unattributed: true, ..Claims::default() };
     let captures = [Arc::clone(capture)];
     let database = run.database().ok().map(|database| database.name().to_owned());
-    let evidence = Evidence { claims: &everything, captures: &captures, known: &known, drained: false, database };
+    let evidence = ChangeEvidence { claims: &everything, captures: &captures, known: &known, drained: false, database };
     let found = evidence.with(run, courses).await;
     let found = found.map_err(|error| error.message)??;
     let looked_us = run.clock.now_us();

@@ -2,7 +2,7 @@
 
 use super::PATIENCE;
 use super::scan::read_through;
-use crate::accounting::matching::{Matcher, Matching, Place};
+use crate::accounting::matching::{Matcher, Matching, SeenAt};
 use crate::accounting::{AckedOffsets, Identity, ReaderAccount, Settlement};
 use crate::verb::{SharedRun, StepError};
 use std::collections::BTreeSet;
@@ -75,7 +75,7 @@ fn read_both(
     let now_us = jiff::Timestamp::now().as_microsecond();
     read_through(&connection, output, read_committed, PATIENCE, |message| {
         let at_us = message.timestamp_ms().map_or(now_us, |ms| ms.saturating_mul(1000));
-        let place = Place { partition: message.partition, offset: message.offset, at_us };
+        let place = SeenAt { partition: message.partition, offset: message.offset, at_us };
         let identity = Identity::of(message).ok().map(|found| found.0).filter(|found| found.nonce == nonce);
         matcher.output(place, identity, message.key, message.payload);
     })

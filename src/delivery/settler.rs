@@ -1,8 +1,8 @@
 //! Settles changes while a run lasts: a million rows, each with its record, need not be kept to the end.
 
-use super::connectors::Known;
+use super::connectors::KnownConnector;
 use crate::accounting::changes::SettlingBudget;
-use crate::load::consume::Capture;
+use crate::load::consume::ReaderCapture;
 use crate::verb::{LiveReader, SharedRun};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ impl Settler {
     /// Settles changes where the only reader that decodes them, behind the only connector, has seen very many.
     pub async fn turn(&mut self, run: &SharedRun) {
         let Some(capture) = only_capture(run).filter(|capture| capture.len() > FROM.max(self.next)) else { return };
-        let known = Known::of(run).await;
+        let known = KnownConnector::of(run).await;
         let [known] = &known[..] else {
             self.next = capture.len() + TO;
             return;
@@ -46,13 +46,13 @@ impl Settler {
 }
 
 /// What the only reader keeps that decodes changes, in a scenario that has no other.
-fn only_capture(run: &SharedRun) -> Option<Arc<Capture>> {
+fn only_capture(run: &SharedRun) -> Option<Arc<ReaderCapture>> {
     let steps = run.scenario.scope.steps().map(|(_, step)| step);
     if steps.filter(|step| step.facts.as_ref().is_some_and(|facts| facts.captures)).count() != 1 {
         return None;
     }
     let readers = run.live.reader_ids().into_iter().filter_map(|id| run.live.reader(&id));
-    let captures: Vec<Arc<Capture>> = readers
+    let captures: Vec<Arc<ReaderCapture>> = readers
         .filter_map(|reader: Arc<dyn LiveReader>| reader.capture())
         .filter(|capture| capture.decodes())
         .collect();

@@ -1,6 +1,6 @@
 //! Looks at the replication slots of the run's connectors: how much of the database's log, and which changes, they have not confirmed.
 
-use super::connectors::Known;
+use super::connectors::KnownConnector;
 use crate::accounting::changes::oldest_unconfirmed;
 use crate::database::{DatabaseError, DatabaseResult, ReplicationSlot, Session};
 use crate::record::SlotSample;
@@ -17,7 +17,7 @@ const FRESH: Duration = Duration::from_secs(20);
 #[derive(Default)]
 pub struct SlotWatch {
     session: Option<Session>,
-    known: Vec<Known>,
+    known: Vec<KnownConnector>,
     /// The connectors whose rules are known, and since when.
     since: Option<(Vec<String>, Instant)>,
 }
@@ -41,7 +41,7 @@ impl SlotWatch {
         }
         let names: Vec<String> = captures.keys().cloned().collect();
         if self.since.as_ref().is_none_or(|(known, since)| *known != names || since.elapsed() > FRESH) {
-            self.known = Known::of(run).await;
+            self.known = KnownConnector::of(run).await;
             self.since = Some((names, Instant::now()));
         }
         match tokio::time::timeout(PATIENCE, self.seen(run)).await {

@@ -16,7 +16,7 @@ pub struct Keeper<'a> {
 
 /// A stack that stays up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct KeptStack {
     /// `bootstrap.servers` of its brokers.
     pub bootstrap: String,
     /// Process id of its supervisor.

@@ -1,6 +1,6 @@
 //! What a kind of environment is.
 
-use super::kept::{FetchedAhead, Keeper, Kept};
+use super::kept::{FetchedAhead, Keeper, KeptStack};
 use super::offer::{refusal, unmet};
 use super::{Environment, EnvironmentError, EnvironmentResult, FaultKind, Grant, Needs, Refusal, Site};
 use futures_util::future::BoxFuture;
@@ -84,7 +84,7 @@ pub trait Kind: DeserializeOwned + JsonSchema + Debug + Send + Sync + 'static {
         site: &'a Site,
         needs: &'a Needs,
         keeper: Keeper<'a>,
-    ) -> BoxFuture<'a, EnvironmentResult<Kept>> {
+    ) -> BoxFuture<'a, EnvironmentResult<KeptStack>> {
         let _ = (needs, keeper);
         Box::pin(async { Err(not_kept::<Self>(site, "does not start it")) })
     }
@@ -192,7 +192,7 @@ pub trait AnyKind: Debug + Send + Sync {
         site: &'a Site,
         needs: &'a Needs,
         keeper: Keeper<'a>,
-    ) -> BoxFuture<'a, EnvironmentResult<Kept>>;
+    ) -> BoxFuture<'a, EnvironmentResult<KeptStack>>;
     /// See [`Kind::release`].
     fn release<'a>(
         &'a self,
@@ -276,7 +276,7 @@ impl<K: Kind> AnyKind for K {
         site: &'a Site,
         needs: &'a Needs,
         keeper: Keeper<'a>,
-    ) -> BoxFuture<'a, EnvironmentResult<Kept>> {
+    ) -> BoxFuture<'a, EnvironmentResult<KeptStack>> {
         Kind::keep(self, site, needs, keeper)
     }
 

@@ -32,7 +32,7 @@ pub use facts::{
 };
 pub use fault_kind::FaultKind;
 pub use grant::Grant;
-pub use kept::{FetchedAhead, Keeper, Kept};
+pub use kept::{FetchedAhead, Keeper, KeptStack};
 pub use kind::{AnyKind, Host, Kind};
 pub use kinds::{KINDS, builtin};
 pub use needs::{Capability, Controllers, Needs, VersionRange};

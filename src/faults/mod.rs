@@ -27,7 +27,7 @@ pub use leftover::undo_journalled;
 pub(crate) use link::LinkFault;
 pub use owned::{Owned, Resource};
 pub(crate) use program::ProgramFault;
-pub use program::{Program, ProgramEnd, ProgramState};
+pub use program::{ProgramEnd, ProgramHandle, ProgramState};
 pub use reader::Members;
 pub(crate) use reader::ReaderFault;
 pub(crate) use reassignment::ReassignFault;

@@ -25,7 +25,7 @@ pub enum ProgramState {
 }
 
 /// A program under test, as faults see it.
-pub trait Program: Send + Sync {
+pub trait ProgramHandle: Send + Sync {
     /// What it does now.
     fn state(&self) -> ProgramState;
 
@@ -58,14 +58,14 @@ pub struct ProgramEnd {
 
 /// An action on a program under test.
 pub(crate) struct ProgramFault {
-    program: Arc<dyn Program>,
+    program: Arc<dyn ProgramHandle>,
     step: String,
     action: Action,
 }
 
 impl ProgramFault {
     /// An action on the program of that step.
-    pub(crate) fn new(program: Arc<dyn Program>, step: String, action: Action) -> Self {
+    pub(crate) fn new(program: Arc<dyn ProgramHandle>, step: String, action: Action) -> Self {
         Self { program, step, action }
     }
 

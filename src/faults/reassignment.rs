@@ -39,7 +39,7 @@ pub(crate) struct ReassignFault {
 }
 
 /// How far a move is.
-enum Progress {
+enum MoveProgress {
     /// These partitions still move.
     Moving(BTreeSet<i32>),
     /// Every partition is where it is meant to be.
@@ -86,26 +86,26 @@ impl ReassignFault {
         Ok(found.ok_or_else(unknown)??)
     }
 
-    async fn look(&self) -> Result<Progress, WireError> {
+    async fn look(&self) -> Result<MoveProgress, WireError> {
         let moving = reassignments::list(&self.cluster, &self.topic, &self.partitions()).await?;
         if !moving.is_empty() {
-            return Ok(Progress::Moving(moving.into_keys().collect()));
+            return Ok(MoveProgress::Moving(moving.into_keys().collect()));
         }
         let topic = self.described().await?;
         let elsewhere = self.moves.iter().find_map(|(partition, wanted)| {
             let found = topic.partitions.iter().find(|found| found.index == *partition)?;
             (found.replicas != *wanted).then(|| (*partition, found.replicas.clone()))
         });
-        Ok(elsewhere.map_or(Progress::Moved, |(partition, replicas)| Progress::Elsewhere(partition, replicas)))
+        Ok(elsewhere.map_or(MoveProgress::Moved, |(partition, replicas)| MoveProgress::Elsewhere(partition, replicas)))
     }
 
     /// [`ReassignFault::look`], until controller and brokers agree: a broker learns a moment later than the controller.
-    async fn settled(&self) -> Result<Progress, WireError> {
+    async fn settled(&self) -> Result<MoveProgress, WireError> {
         let settled = moment::poll(LOOK_EVERY, SETTLE, || async {
             let progress = self.look().await?;
             Ok::<_, WireError>(match progress {
-                Progress::Elsewhere(..) => Continue(progress),
-                Progress::Moved | Progress::Moving(_) => Break(progress),
+                MoveProgress::Elsewhere(..) => Continue(progress),
+                MoveProgress::Moved | MoveProgress::Moving(_) => Break(progress),
             })
         });
         match settled.await? {
@@ -146,8 +146,8 @@ impl ReassignFault {
             return Err(FaultError::no_effect(&self.topic, format!("partition {partition} is being moved already")));
         }
         match self.look().await? {
-            Progress::Moved => Err(FaultError::no_effect(&self.topic, "its replicas are on these brokers already")),
-            Progress::Moving(_) | Progress::Elsewhere(..) => Ok(()),
+            MoveProgress::Moved => Err(FaultError::no_effect(&self.topic, "its replicas are on these brokers already")),
+            MoveProgress::Moving(_) | MoveProgress::Elsewhere(..) => Ok(()),
         }
     }
 
@@ -162,12 +162,12 @@ impl ReassignFault {
         }
         let effective = moment::now();
         let proof = match self.settled().await? {
-            Progress::Moving(moving) => {
+            MoveProgress::Moving(moving) => {
                 let count = self.moves.len();
                 format!("the controller lists {} of {count} partitions as being moved", moving.len())
             }
-            Progress::Moved => "the controller has moved the replicas already".to_owned(),
-            Progress::Elsewhere(partition, replicas) => {
+            MoveProgress::Moved => "the controller has moved the replicas already".to_owned(),
+            MoveProgress::Elsewhere(partition, replicas) => {
                 let observed = format!("nothing moves, and partition {partition} is on {replicas:?}");
                 return Err(FaultError::no_effect(&self.topic, observed));
             }
@@ -178,13 +178,13 @@ impl ReassignFault {
     async fn finished(&self) -> Result<Instant, FaultError> {
         loop {
             match self.look().await {
-                Ok(Progress::Moved) => {
+                Ok(MoveProgress::Moved) => {
                     self.tell(0);
                     return Ok(moment::now());
                 }
-                Ok(Progress::Moving(moving)) => self.tell(moving.len()),
+                Ok(MoveProgress::Moving(moving)) => self.tell(moving.len()),
                 // Somebody else cancelled it, or the answer is a moment old: the guard tells which.
-                Ok(Progress::Elsewhere(..)) => {}
+                Ok(MoveProgress::Elsewhere(..)) => {}
                 // Brokers may be down meanwhile: that is what such a scenario may be about.
                 Err(error) if error.is_passing() => {}
                 Err(error) => return Err(error.into()),
@@ -253,9 +253,9 @@ impl Target for ReassignFault {
     fn probe(&self) -> Answer<'_, Grip> {
         Box::pin(async move {
             Ok(match self.settled().await? {
-                Progress::Moving(moving) => Grip::Holds(format!("{} partitions are being moved", moving.len())),
-                Progress::Moved => Grip::Holds("every partition is in place".to_owned()),
-                Progress::Elsewhere(partition, replicas) => {
+                MoveProgress::Moving(moving) => Grip::Holds(format!("{} partitions are being moved", moving.len())),
+                MoveProgress::Moved => Grip::Holds("every partition is in place".to_owned()),
+                MoveProgress::Elsewhere(partition, replicas) => {
                     Grip::Lost(format!("nothing moves any more, and partition {partition} is on {replicas:?}"))
                 }
             })

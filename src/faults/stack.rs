@@ -4,7 +4,7 @@ use super::fault_error::FaultError;
 use super::journal::Journal;
 use super::lanes::Lanes;
 use super::target::{Condition, Target};
-use super::unasked::Known;
+use super::unasked::SeenService;
 use super::undo::{Journalled, Undo};
 use crate::environment::{Effect, NetworkFaultKind, Recipe};
 use crate::ground::lock;
@@ -58,7 +58,7 @@ pub(super) struct Stack {
     open: Mutex<Vec<Open>>,
     pub(super) lanes: Arc<Lanes>,
     /// The services as they were seen last, by name.
-    pub(super) known: tokio::sync::Mutex<BTreeMap<String, Known>>,
+    pub(super) known: tokio::sync::Mutex<BTreeMap<String, SeenService>>,
     pub(super) journal: Arc<Journal>,
     pub(super) clock: RunClock,
     pub(super) recorder: Recorder,

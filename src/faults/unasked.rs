@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A service as it was seen last.
-pub(super) struct Known {
+pub(super) struct SeenService {
     past: LanePast,
     seen: Incarnation,
 }
@@ -51,7 +51,7 @@ impl Stack {
         if self.lanes.past(service) != Some(past) {
             return;
         }
-        let now = Known { past, seen };
+        let now = SeenService { past, seen };
         if let Some(kind) = known.get(service).and_then(|before| unasked(before, &now)) {
             let incident = self.incident(service, kind, &now.seen);
             self.recorder.emit(EventKind::Incident { incident });
@@ -74,7 +74,7 @@ impl Stack {
 }
 
 /// What a service did between two looks that no step of this run did.
-fn unasked(before: &Known, now: &Known) -> Option<IncidentKind> {
+fn unasked(before: &SeenService, now: &SeenService) -> Option<IncidentKind> {
     let (was, is) = if before.past == now.past {
         (before.seen.lifecycle, now.seen.lifecycle)
     } else {
@@ -101,10 +101,10 @@ fn unasked(before: &Known, now: &Known) -> Option<IncidentKind> {
 mod tests {
     use super::*;
 
-    fn known(turns: u64, left: Option<Lifecycle>, life: &str, lifecycle: Lifecycle) -> Known {
+    fn known(turns: u64, left: Option<Lifecycle>, life: &str, lifecycle: Lifecycle) -> SeenService {
         let seen =
             Incarnation { life: life.to_owned(), lifecycle, exit_code: None, since: None, pauses: 0, cause: None };
-        Known { past: LanePast { turns, left }, seen }
+        SeenService { past: LanePast { turns, left }, seen }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::course::Migration;
 use super::event::{MigrateEvent, MigrationStage};
 use super::migration_error::MigrationError;
 use super::options::MigrateUntil;
-use super::standing::{Decision, Ends, PinnedPartition, Standing};
+use super::standing::{Ends, NextRound, PinnedPartition, Standing};
 use super::state::StagedTopic;
 use crate::backup::manifest::{BackupState, Manifest};
 use crate::backup::prune::{Retention, prune};
@@ -50,14 +50,14 @@ impl Migration<'_> {
                     let quiet = begun.saturating_duration_since(moved);
                     match standing.decide(self.options.until, &self.first_ends(), quiet, self.options.settle) {
                         // Groups are asked for last, when they have come as far as they will.
-                        Decision::Over => match self.take(self.options.groups.clone()).await? {
+                        NextRound::Over => match self.take(self.options.groups.clone()).await? {
                             last if last.state != BackupState::Complete => return self.unfinished(last),
                             last if self.options.until == MigrateUntil::Drained
                                 && Standing::of(&last).ends() != ends => {}
                             last => return Ok(Some(last)),
                         },
-                        Decision::Again => waiting = None,
-                        Decision::Pinned(pinned) => {
+                        NextRound::Again => waiting = None,
+                        NextRound::Pinned(pinned) => {
                             self.wait_for(&pinned, waiting.as_ref(), moved)?;
                             waiting = Some(pinned);
                         }

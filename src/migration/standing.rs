@@ -34,7 +34,7 @@ pub(super) struct PinnedPartition {
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Decision {
+pub(super) enum NextRound {
     /// Another round.
     Again,
     /// Another round, for this partition alone.
@@ -64,14 +64,14 @@ impl Standing {
     }
 
     /// What comes next, where no record has come for so long, and the source ended at `first` when it all began.
-    pub(super) fn decide(&self, until: MigrateUntil, first: &Ends, quiet: Duration, settle: Duration) -> Decision {
+    pub(super) fn decide(&self, until: MigrateUntil, first: &Ends, quiet: Duration, settle: Duration) -> NextRound {
         let pinned = match until {
-            MigrateUntil::Stopped => return Decision::Again,
-            MigrateUntil::Drained if quiet < settle => return Decision::Again,
+            MigrateUntil::Stopped => return NextRound::Again,
+            MigrateUntil::Drained if quiet < settle => return NextRound::Again,
             MigrateUntil::Drained => self.pinned(|_, reached| reached.end),
             MigrateUntil::End => self.pinned(|place, reached| first.get(place).copied().unwrap_or(reached.end)),
         };
-        pinned.map_or(Decision::Over, Decision::Pinned)
+        pinned.map_or(NextRound::Over, NextRound::Pinned)
     }
 
     fn pinned(&self, wanted: impl Fn(&(String, i32), &Reached) -> i64) -> Option<PinnedPartition> {
@@ -94,7 +94,7 @@ mod tests {
         Standing(partitions.iter().enumerate().map(one).collect())
     }
 
-    fn decide(until: MigrateUntil, quiet: u64, partitions: &[(i64, i64)]) -> Decision {
+    fn decide(until: MigrateUntil, quiet: u64, partitions: &[(i64, i64)]) -> NextRound {
         let first = standing(&[(5, 5), (3, 3)]).ends();
         standing(partitions).decide(until, &first, Duration::from_secs(quiet), SETTLE)
     }
@@ -104,18 +104,18 @@ mod tests {
         use MigrateUntil::{Drained, End, Stopped};
         let pinned = |partition, first| {
             let open = Some(OpenTransaction { producer_id: 7, first });
-            Decision::Pinned(PinnedPartition { topic: "t".to_owned(), partition, open })
+            NextRound::Pinned(PinnedPartition { topic: "t".to_owned(), partition, open })
         };
-        assert_eq!(decide(Drained, 9, &[(8, 8), (3, 3)]), Decision::Again, "something may come yet");
-        assert_eq!(decide(Drained, 10, &[(8, 8), (3, 3)]), Decision::Over);
+        assert_eq!(decide(Drained, 9, &[(8, 8), (3, 3)]), NextRound::Again, "something may come yet");
+        assert_eq!(decide(Drained, 10, &[(8, 8), (3, 3)]), NextRound::Over);
         assert_eq!(
             decide(Drained, 10, &[(8, 8), (3, 4)]),
             pinned(1, 3),
             "nobody knows what becomes of the last record"
         );
         // What was there when it began is enough.
-        assert_eq!(decide(End, 0, &[(8, 9), (3, 3)]), Decision::Over);
+        assert_eq!(decide(End, 0, &[(8, 9), (3, 3)]), NextRound::Over);
         assert_eq!(decide(End, 99, &[(4, 9), (3, 3)]), pinned(0, 4));
-        assert_eq!(decide(Stopped, 99, &[(8, 8), (3, 3)]), Decision::Again);
+        assert_eq!(decide(Stopped, 99, &[(8, 8), (3, 3)]), NextRound::Again);
     }
 }

@@ -23,7 +23,7 @@ use crate::text::Problem;
 use copied::{AskedRow, CopyRow};
 pub use expected::Declared;
 use expected::expected;
-use patterns::Pattern;
+use patterns::FailurePattern;
 use section::{BaselineSection, RunSection};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ struct BaselineView {
     sections: Vec<BaselineSection>,
     judged: Vec<JudgedRow>,
     advice: Vec<AdviceRow>,
-    patterns: Vec<Pattern>,
+    patterns: Vec<FailurePattern>,
     brokers: Vec<u32>,
     single_broker: bool,
     /// Totals and scores.

@@ -11,7 +11,7 @@ mod search;
 use super::short::CUT;
 use super::view::each_reading;
 use forms::forms;
-use search::Search;
+use search::FormSearch;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -28,7 +28,7 @@ const UNREADABLE: &str = "\u{fffd}";
 
 /// What is looked for: the secret with what has to stand around it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Pattern {
+struct SecretPattern {
     /// In lower case.
     bytes: Vec<u8>,
     /// Bytes before and after the secret, which stay.
@@ -38,7 +38,7 @@ struct Pattern {
 /// Hides secrets in texts.
 #[derive(Clone, Debug, Default)]
 pub struct Redactor {
-    search: Option<Arc<Search>>,
+    search: Option<Arc<FormSearch>>,
 }
 
 impl Redactor {
@@ -72,18 +72,18 @@ impl Redactor {
                 ("password: ", ""),
             ] {
                 let bytes = [before, password, after].concat().to_ascii_lowercase().into_bytes();
-                patterns.insert(Pattern { bytes, around: (before.len(), after.len()) });
+                patterns.insert(SecretPattern { bytes, around: (before.len(), after.len()) });
             }
         }
         Self::of(patterns)
     }
 
-    fn patterns(self) -> BTreeSet<Pattern> {
+    fn patterns(self) -> BTreeSet<SecretPattern> {
         self.search.iter().flat_map(|search| search.forms()).cloned().collect()
     }
 
-    fn of(patterns: BTreeSet<Pattern>) -> Self {
-        let search = (!patterns.is_empty()).then(|| Arc::new(Search::new(patterns.into_iter().collect())));
+    fn of(patterns: BTreeSet<SecretPattern>) -> Self {
+        let search = (!patterns.is_empty()).then(|| Arc::new(FormSearch::new(patterns.into_iter().collect())));
         Self { search }
     }
 
@@ -219,7 +219,7 @@ fn joined(text: &str, mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
 }
 
 /// Secrets of which only the beginning is left, because the text was cut behind it, or only the end, because it was cut before it.
-fn around_cuts(search: &Search, bytes: &[u8], keep: &mut dyn FnMut(Range<usize>) -> bool) {
+fn around_cuts(search: &FormSearch, bytes: &[u8], keep: &mut dyn FnMut(Range<usize>) -> bool) {
     let mut floor = 0;
     let mut marks = memchr::memmem::find_iter(bytes, CUT).peekable();
     while let Some(mark) = marks.next() {

@@ -14,6 +14,8 @@ pub struct Spot<'a> {
     pub pointer: &'a str,
     /// The part of the schema that it does not satisfy.
     pub node: Option<&'a Value>,
+    /// The keys of the map that the value stands in.
+    pub outer: Option<&'a Map<String, Value>>,
     /// The name of the definition that this part is in.
     pub definition: Option<&'a str>,
     /// Whether a map would have been checked otherwise: the long form of a short one.
@@ -84,9 +86,12 @@ pub fn unknown_key(key: &str, spot: &Spot<'_>) -> Problem {
         None => format!("there is no key `{key}` here"),
     };
     let problem = Problem::new("unknown-key", message);
+    if let (Some(owner), true) = (spot.key(), spot.outer.is_some_and(|outer| outer.contains_key(key))) {
+        return problem.help(format!("write `{key}` beside `{owner}`, not in it"));
+    }
     match similar {
         Some(similar) => problem.help(similar),
-        None if known.is_empty() => problem,
+        None if known.is_empty() => problem.help("it has no keys: leave this one out"),
         None => problem.help(format!("its keys are {}", known.join(", "))),
     }
 }

@@ -68,6 +68,14 @@ impl SchemaCheck {
                         found.push(SchemaFinding { pointer: at, missing: None, unknown: true, problem });
                     }
                 }
+                // What an object without any key says of each key.
+                ValidationErrorKind::FalseSchema => {
+                    let (owner, key) = pointer.rsplit_once('/').unwrap_or_default();
+                    let key = key.replace("~1", "/").replace("~0", "~");
+                    let spot = Spot { pointer: owner, ..spot };
+                    let problem = message::unknown_key(&key, &spot).at(document.key_place(&pointer));
+                    found.push(SchemaFinding { pointer, missing: None, unknown: true, problem });
+                }
                 ValidationErrorKind::Required { property } => {
                     let problem = message::of(&error, &spot).at(document.key_place(&pointer));
                     let missing = property.as_str().map(str::to_owned);
@@ -86,7 +94,7 @@ impl SchemaCheck {
 
     /// The schema object that an error's keyword stands in; follows `$ref`s on the way.
     fn spot<'a>(&'a self, pointer: &'a str, evaluation_path: &str) -> Spot<'a> {
-        let mut spot = Spot { pointer, node: None, definition: None, or_map: false, verbs: self.verbs };
+        let mut spot = Spot { pointer, node: None, outer: None, definition: None, or_map: false, verbs: self.verbs };
         let mut segments: Vec<&str> = evaluation_path.split('/').skip(1).collect();
         segments.pop();
         let mut node = &self.schema;
@@ -104,6 +112,11 @@ impl SchemaCheck {
                 }
             };
             let Some(next) = next else { return spot };
+            match segment {
+                "properties" => spot.outer = next.as_object(),
+                "additionalProperties" | "items" => spot.outer = None,
+                _ => {}
+            }
             node = next;
         }
         spot.node = Some(node);

@@ -1,9 +1,9 @@
 //! Steps while they run, as other steps see them.
 
 use crate::accounting::{Claims, ReaderAccount, SenderAccount};
-use crate::faults::{Members, Program};
+use crate::faults::{Members, ProgramHandle};
 use crate::ground::lock;
-use crate::load::consume::Capture;
+use crate::load::consume::ReaderCapture;
 use crate::record::{Progress, StepRecord, StepStatus};
 use crate::verb::{Scope, StepError, StepOutcome};
 use futures_util::future::BoxFuture;
@@ -55,7 +55,7 @@ pub trait LiveReader: LiveStep + Members {
     /// What it has seen so far; `None` where that went down with its thread.
     fn account(&self) -> Option<ReaderAccount>;
     /// What it keeps of the messages themselves.
-    fn capture(&self) -> Option<Arc<Capture>>;
+    fn capture(&self) -> Option<Arc<ReaderCapture>>;
     /// When it was prepared, in µs of the run.
     fn started_us(&self) -> u64;
 }
@@ -67,7 +67,7 @@ pub trait LiveWriter: LiveStep {
 }
 
 /// A program under test.
-pub trait LiveProgram: LiveStep + Program {
+pub trait LiveProgram: LiveStep + ProgramHandle {
     /// Whether a line of its output, since it was last started, contains the text.
     fn has_printed(&self, text: &str) -> bool;
 }

@@ -43,7 +43,7 @@ pub struct Backup {
     encrypt_to: Vec<String>,
     /// Whose committed offsets are kept: `all`, `none`, or a list of groups. `all` where absent.
     #[serde(default)]
-    groups: Option<GroupChoice>,
+    groups: Option<GroupsNamed>,
     /// At most so many offsets of each topic, from the first that is not in the archive.
     #[serde(default)]
     max_messages: Option<Count>,
@@ -69,14 +69,14 @@ const UNPLANNED: Duration = Duration::from_secs(24 * 3600);
 /// Groups.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub(super) enum GroupChoice {
+pub(super) enum GroupsNamed {
     /// All, or none.
     Word(Word),
     /// These.
     Named(Vec<String>),
 }
 
-impl GroupChoice {
+impl GroupsNamed {
     /// Whose offsets are kept: all where nothing is said.
     pub(super) fn kept(choice: Option<&Self>) -> KeptGroups {
         match choice {
@@ -125,7 +125,7 @@ impl Backup {
         Ok(BackupOptions {
             compressor: compressor.unwrap_or_else(|| usual.compressor.clone()),
             batching: self.batches,
-            groups: GroupChoice::kept(self.groups.as_ref()),
+            groups: GroupsNamed::kept(self.groups.as_ref()),
             max_messages: self.max_messages.map(|count| count.0),
             rate: self.rate.map(|bytes| bytes.0),
             parallel: self.parallel.map_or(usual.parallel, |count| usize::try_from(count.0).unwrap_or(usize::MAX)),

@@ -1,5 +1,6 @@
 //! The verb `delete`.
 
+use super::topic::await_gone;
 use crate::environment::{Grant, Needs, ServiceId};
 use crate::faults::Resource;
 use crate::scenario::units::Count;
@@ -99,6 +100,7 @@ impl Step for Delete {
             cx.run.may_delete(&resource)?;
             admin.delete_topic(topic).await.map_err(broken)?;
             cx.run.owned.remove(&resource);
+            await_gone(topic, cx).await;
         } else if let Some(group) = &self.group {
             let resource = Resource::Group(group.clone());
             cx.run.may_delete(&resource)?;

@@ -1,6 +1,6 @@
 //! The verb `migrate`.
 
-use super::backup::GroupChoice;
+use super::backup::GroupsNamed;
 use super::topic::check_topic_name;
 use crate::backup::restore::{Offsets, RestoreEvent};
 use crate::backup::target::Verified;
@@ -54,7 +54,7 @@ pub struct Migrate {
     offsets: Option<Offsets>,
     /// Which groups go on in the target: `all`, `none`, or a list. `all` where absent.
     #[serde(default)]
-    groups: Option<GroupChoice>,
+    groups: Option<GroupsNamed>,
     /// Whether ACLs that name a topic are given in the target, which takes the grant `acls` there. `true` where absent.
     #[serde(default)]
     acls: Option<bool>,
@@ -100,7 +100,7 @@ struct Side {
 impl Migrate {
     /// What is changed in the target.
     fn written(&self) -> Vec<Grant> {
-        let groups = GroupChoice::kept(self.groups.as_ref()) != KeptGroups::None;
+        let groups = GroupsNamed::kept(self.groups.as_ref()) != KeptGroups::None;
         let acls = self.acls.unwrap_or(true);
         let all = [(true, Grant::Restore), (groups, Grant::Groups), (acls, Grant::Acls)];
         all.into_iter().filter_map(|(wanted, grant)| wanted.then_some(grant)).collect()
@@ -131,7 +131,7 @@ impl Migrate {
             interval: Duration::from_secs(1),
             settle: self.settle.map_or(usual.settle, |settle| settle.0),
             offsets: self.offsets.unwrap_or(usual.offsets),
-            groups: GroupChoice::kept(self.groups.as_ref()),
+            groups: GroupsNamed::kept(self.groups.as_ref()),
             acls: self.acls.unwrap_or(usual.acls),
             on_gap: match self.on_gap {
                 Gap::Stop => OnGap::Stop,

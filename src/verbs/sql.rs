@@ -4,7 +4,7 @@ mod failure;
 mod params;
 mod writer;
 
-pub use writer::Writer;
+pub use writer::SqlWriter;
 
 use super::fault::journal_error;
 use super::metrics::MetricChecks;
@@ -230,7 +230,7 @@ impl Sql {
         statements: &[Statement],
         cx: &mut StepContext,
     ) -> Result<StepOutcome, StepError> {
-        let writer = Arc::new(Writer::new(None, None, cx.run.recorder.detail()));
+        let writer = Arc::new(SqlWriter::new(None, None, cx.run.recorder.detail()));
         cx.show(Live::Writer(writer.clone()));
         let session = cx.unless_stopped(database.connect_within(RECONNECT)).await?;
         let session = match session {
@@ -269,7 +269,7 @@ impl Sql {
         })?;
         let rate = self.rate.map(|rate| rate.0);
         let count = self.repetitions().unwrap_or(1);
-        let writer = Arc::new(Writer::new(Some(count), rate, cx.run.recorder.detail()));
+        let writer = Arc::new(SqlWriter::new(Some(count), rate, cx.run.recorder.detail()));
         cx.show(Live::Writer(writer.clone()));
         let plan = LoadPlan {
             statements: statements.iter().map(|statement| statement.text.clone()).collect(),

@@ -3,7 +3,7 @@
 mod create;
 mod properties;
 
-pub(super) use create::Wanted;
+pub(super) use create::{Wanted, await_gone};
 
 use crate::environment::{Grant, Needs};
 use crate::ground::plural;

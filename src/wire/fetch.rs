@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How much a fetch asks for.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct FetchLimits {
     /// Bytes of a whole answer, a first batch that is larger excepted.
     pub total: u32,
     /// Bytes of a partition in an answer, with the same exception.
@@ -82,7 +82,7 @@ pub type FetchAnswer = ((String, i32), Result<Fetched, WireError>);
 /// A connection to one broker that only fetches.
 pub struct Fetcher {
     connection: Connection,
-    limits: Limits,
+    limits: FetchLimits,
     pending: VecDeque<(Pending<FetchRequest>, Vec<FetchPositions>)>,
 }
 
@@ -91,7 +91,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// The broker is not listed, or what connecting can end in.
-    pub async fn open(cluster: &WireCluster, broker: i32, limits: Limits) -> Result<Self, WireError> {
+    pub async fn open(cluster: &WireCluster, broker: i32, limits: FetchLimits) -> Result<Self, WireError> {
         let mut connection = cluster.dial(broker).await?;
         connection.expect_up_to(LONGEST);
         Ok(Self { connection, limits, pending: VecDeque::new() })
@@ -155,7 +155,7 @@ impl Fetcher {
     }
 }
 
-fn request(positions: &[FetchPositions], limits: Limits) -> FetchRequest {
+fn request(positions: &[FetchPositions], limits: FetchLimits) -> FetchRequest {
     let size = |bytes: u32| i32::try_from(bytes).unwrap_or(i32::MAX);
     let topics = positions.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|position| {

@@ -1,6 +1,6 @@
 //! Groups of a cluster with several brokers: every one is asked, and what is committed is what was said.
 
-use super::scripted::{AnswerBody, Asked, Reply, cluster_of, description, metadata, serve, versions};
+use super::scripted::{AnswerBody, ScriptedReply, ScriptedRequest, cluster_of, description, metadata, serve, versions};
 use super::{WireCluster, commit, groups};
 use kafka_protocol::messages::ApiKey;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ const DESCRIBE_CLUSTER: i16 = ApiKey::DescribeCluster as i16;
 type Commits = Arc<Mutex<Vec<(i64, i32, String)>>>;
 
 /// One of the brokers: it has a group of its own, and the second one coordinates.
-fn answer(asked: &Asked, node: usize, ports: &[u16], commits: &Commits) -> Reply {
+fn answer(asked: &ScriptedRequest, node: usize, ports: &[u16], commits: &Commits) -> ScriptedReply {
     let body = match asked.api {
         VERSIONS => {
             let offered = [METADATA, OFFSET_COMMIT, FIND_COORDINATOR, LIST_GROUPS, DESCRIBE_CLUSTER];
@@ -42,7 +42,7 @@ fn answer(asked: &Asked, node: usize, ports: &[u16], commits: &Commits) -> Reply
         }
         // Another one than the coordinator: it says so.
         OFFSET_COMMIT => AnswerBody::new().zeros(4).list(1).text("orders").list(1).int(0).short(16).zeros(3),
-        _ => return Reply::Close,
+        _ => return ScriptedReply::Close,
     };
     asked.frame(body.bytes())
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// A broker's view of its cluster.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct BrokerView {
+pub(crate) struct ProbedBroker {
     /// Id of the cluster that answered.
     pub(crate) cluster: Option<String>,
     /// Node ids of brokers that are alive and not fenced.
@@ -24,12 +24,12 @@ pub(crate) struct BrokerView {
 ///
 /// # Errors
 /// Nobody listens, nobody answers within `limit`, or the answer is [not Kafka's](WireError::Malformed).
-pub(crate) async fn view(port: u16, limit: Duration) -> Result<BrokerView, WireError> {
+pub(crate) async fn view(port: u16, limit: Duration) -> Result<ProbedBroker, WireError> {
     let request = MetadataRequest::default().with_topics(Some(Vec::new())).with_allow_auto_topic_creation(false);
     let answer = ask(port, &request, limit).await?;
     let mut brokers: Vec<i32> = answer.brokers.iter().map(|broker| broker.node_id.0).collect();
     brokers.sort_unstable();
-    Ok(BrokerView { cluster: answer.cluster_id.map(|id| id.to_string()), brokers })
+    Ok(ProbedBroker { cluster: answer.cluster_id.map(|id| id.to_string()), brokers })
 }
 
 /// Asks for the coordinator of a group. The first question makes Kafka create the topic of committed offsets.

@@ -2,7 +2,7 @@
 //! gaps.
 
 use super::cluster::{WireCluster, nobody};
-use super::fetch::{Aborted, FetchPosition, FetchPositions, Fetched, Fetcher, Limits};
+use super::fetch::{Aborted, FetchLimits, FetchPosition, FetchPositions, Fetched, Fetcher};
 use super::offsets::IsolationLevel;
 use super::topics::{self, DescribedTopic};
 use super::wire_error::WireError;
@@ -62,7 +62,7 @@ async fn count_at(
     counts: &mut BTreeMap<i32, Count>,
     isolation: IsolationLevel,
 ) -> Result<(), WireError> {
-    let limits = Limits { total: BYTES, partition: BYTES, wait: Duration::ZERO, isolation };
+    let limits = FetchLimits { total: BYTES, partition: BYTES, wait: Duration::ZERO, isolation };
     let mut fetcher = Fetcher::open(cluster, leader, limits).await?;
     for _ in 0..ROUNDS {
         let open = counts.iter().filter(|(_, count)| count.is_open());

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 /// A request as it came.
-pub(crate) struct Asked {
+pub(crate) struct ScriptedRequest {
     pub(crate) api: i16,
     pub(crate) version: i16,
     correlation: i32,
@@ -20,16 +20,16 @@ pub(crate) struct Asked {
     pub(crate) body: Vec<u8>,
 }
 
-impl Asked {
+impl ScriptedRequest {
     /// A whole frame with this body behind the correlation id.
-    pub(crate) fn frame(&self, body: &[u8]) -> Reply {
+    pub(crate) fn frame(&self, body: &[u8]) -> ScriptedReply {
         let length = i32::try_from(body.len() + 4).expect("short");
-        Reply::Bytes([&length.to_be_bytes()[..], &self.correlation.to_be_bytes(), body].concat())
+        ScriptedReply::Bytes([&length.to_be_bytes()[..], &self.correlation.to_be_bytes(), body].concat())
     }
 }
 
 /// What the broker does.
-pub(crate) enum Reply {
+pub(crate) enum ScriptedReply {
     Bytes(Vec<u8>),
     Silence,
     Close,
@@ -37,7 +37,7 @@ pub(crate) enum Reply {
 
 /// Answers every request by the script. With the count of connections.
 pub(crate) async fn broker(
-    script: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+    script: impl Fn(&ScriptedRequest) -> ScriptedReply + Send + Sync + 'static,
 ) -> (BrokerAddress, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
@@ -47,7 +47,7 @@ pub(crate) async fn broker(
 /// The same behind a port that is known before the script is.
 pub(crate) fn serve(
     listener: TcpListener,
-    script: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+    script: impl Fn(&ScriptedRequest) -> ScriptedReply + Send + Sync + 'static,
 ) -> Arc<AtomicUsize> {
     let (script, count) = (Arc::new(script), Arc::new(AtomicUsize::new(0)));
     let connections = count.clone();
@@ -66,10 +66,10 @@ pub(crate) fn serve(
                     // The client's name and the tags, of which there are none.
                     let header = 8 + 2 + usize::try_from(short(8)).unwrap_or(0) + 1;
                     let body = frame.get(header..).unwrap_or_default().to_vec();
-                    match script(&Asked { api: short(0), version: short(2), correlation, connection, body }) {
-                        Reply::Bytes(bytes) => _ = stream.write_all(&bytes).await,
-                        Reply::Silence => {}
-                        Reply::Close => return,
+                    match script(&ScriptedRequest { api: short(0), version: short(2), correlation, connection, body }) {
+                        ScriptedReply::Bytes(bytes) => _ = stream.write_all(&bytes).await,
+                        ScriptedReply::Silence => {}
+                        ScriptedReply::Close => return,
                     }
                 }
             });

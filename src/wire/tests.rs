@@ -2,7 +2,7 @@
 
 use super::connection::Dialer;
 use super::frame::{ApiCall, decode};
-use super::scripted::{Asked, Reply, broker, cluster_of, versions};
+use super::scripted::{ScriptedReply, ScriptedRequest, broker, cluster_of, versions};
 use super::{WireCluster, WireError, brokers, probe, topics};
 use crate::wire::address::BrokerAddress;
 use kafka_protocol::messages::*;
@@ -32,7 +32,7 @@ fn description(port: u16) -> Vec<u8> {
     body
 }
 
-fn usual(asked: &Asked) -> Reply {
+fn usual(asked: &ScriptedRequest) -> ScriptedReply {
     match asked.api {
         VERSIONS => asked.frame(&versions(&[(DESCRIBE_CLUSTER, 0, 0), (METADATA, 0, 12)])),
         _ => asked.frame(&description(9092)),
@@ -47,7 +47,7 @@ fn cluster(addresses: &[&BrokerAddress], timeout: Duration) -> WireCluster {
 async fn questions_share_a_connection_and_a_broken_one_is_replaced() {
     // The second connection ends after one question, as an idle one does.
     let (address, connections) = broker(|asked| match (asked.api, asked.connection) {
-        (DESCRIBE_CLUSTER, 2) => Reply::Close,
+        (DESCRIBE_CLUSTER, 2) => ScriptedReply::Close,
         _ => usual(asked),
     })
     .await;
@@ -63,7 +63,7 @@ async fn questions_share_a_connection_and_a_broken_one_is_replaced() {
 async fn a_connection_that_the_broker_closed_is_made_anew() {
     let answered = AtomicUsize::new(0);
     let (address, connections) = broker(move |asked| match asked.api {
-        DESCRIBE_CLUSTER if answered.fetch_add(1, Ordering::SeqCst) == 1 => Reply::Close,
+        DESCRIBE_CLUSTER if answered.fetch_add(1, Ordering::SeqCst) == 1 => ScriptedReply::Close,
         _ => usual(asked),
     })
     .await;
@@ -77,7 +77,7 @@ async fn a_connection_that_the_broker_closed_is_made_anew() {
 #[tokio::test]
 async fn an_answer_to_a_question_that_was_given_up_is_not_taken_for_the_next_one() {
     let (address, connections) = broker(|asked| match (asked.api, asked.connection) {
-        (DESCRIBE_CLUSTER, 1) => Reply::Silence,
+        (DESCRIBE_CLUSTER, 1) => ScriptedReply::Silence,
         _ => usual(asked),
     })
     .await;
@@ -90,7 +90,7 @@ async fn an_answer_to_a_question_that_was_given_up_is_not_taken_for_the_next_one
 
 #[tokio::test]
 async fn a_broker_that_is_silent_holds_up_nobody() {
-    let (silent, _) = broker(|_| Reply::Silence).await;
+    let (silent, _) = broker(|_| ScriptedReply::Silence).await;
     let (other, _) = broker(usual).await;
     let view = brokers::describe(&cluster(&[&silent, &other], AMPLE)).await.expect("the other's answer");
     assert_eq!(view.id, "c1");
@@ -100,13 +100,13 @@ async fn a_broker_that_is_silent_holds_up_nobody() {
 
 #[tokio::test]
 async fn what_is_no_answer_is_refused_in_words() {
-    type Script = fn(&Asked) -> Reply;
+    type Script = fn(&ScriptedRequest) -> ScriptedReply;
     let cases: [(&str, Script); 8] = [
-        ("claims to be 2147483647 bytes", |_| Reply::Bytes(vec![0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 1])),
-        ("claims to be -1 bytes", |_| Reply::Bytes(vec![0xff; 8])),
-        ("claims to be 3 bytes", |_| Reply::Bytes(vec![0, 0, 0, 3, 0, 0, 0])),
-        ("claims to be 1213486160 bytes", |_| Reply::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())),
-        ("it answers request -559038737", |_| Reply::Bytes(vec![0, 0, 0, 5, 0xde, 0xad, 0xbe, 0xef, 0])),
+        ("claims to be 2147483647 bytes", |_| ScriptedReply::Bytes(vec![0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 1])),
+        ("claims to be -1 bytes", |_| ScriptedReply::Bytes(vec![0xff; 8])),
+        ("claims to be 3 bytes", |_| ScriptedReply::Bytes(vec![0, 0, 0, 3, 0, 0, 0])),
+        ("claims to be 1213486160 bytes", |_| ScriptedReply::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())),
+        ("it answers request -559038737", |_| ScriptedReply::Bytes(vec![0, 0, 0, 5, 0xde, 0xad, 0xbe, 0xef, 0])),
         ("only 6 available", |asked| asked.frame(&[0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0])),
         ("3 bytes follow the answer", |asked| asked.frame(&[versions(&[(3, 0, 12)]), vec![1, 2, 3]].concat())),
         ("says nothing about the requests", |asked| asked.frame(&versions(&[]))),
@@ -119,8 +119,8 @@ async fn what_is_no_answer_is_refused_in_words() {
     }
     // The connection ends within an answer.
     let (address, _) = broker(|asked| match asked.connection {
-        1 => Reply::Bytes(vec![0, 0, 0, 60, 0, 0]),
-        _ => Reply::Close,
+        1 => ScriptedReply::Bytes(vec![0, 0, 0, 60, 0, 0]),
+        _ => ScriptedReply::Close,
     })
     .await;
     let stopped = Dialer::plaintext().connect(&address, SHORT).await.err().expect("half an answer");
@@ -134,7 +134,7 @@ async fn versions_are_negotiated_and_their_absence_has_words() {
     let (old, _) = broker(|asked| match (asked.api, asked.version) {
         // As brokers do that do not know this version: in the oldest.
         (VERSIONS, 3) => asked.frame(&[0, 35, 0, 0, 0, 1, 0, 3, 0, 0, 0, 5]),
-        _ => Reply::Close,
+        _ => ScriptedReply::Close,
     })
     .await;
     let old = cluster(&[&old], AMPLE);
@@ -159,9 +159,9 @@ async fn a_probe_asks_one_question_and_knows_a_stranger() {
     })
     .await;
     let view = probe::view(own.port, AMPLE).await.expect("an answer");
-    assert_eq!(view, probe::BrokerView { cluster: Some("c1".to_owned()), brokers: vec![7] });
+    assert_eq!(view, probe::ProbedBroker { cluster: Some("c1".to_owned()), brokers: vec![7] });
     assert_eq!(connections.load(Ordering::SeqCst), 1);
-    let (stranger, _) = broker(|_| Reply::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await;
+    let (stranger, _) = broker(|_| ScriptedReply::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await;
     let error = probe::view(stranger.port, AMPLE).await.expect_err("not Kafka");
     assert!(matches!(error, WireError::Malformed { .. }), "{error}");
 }

@@ -10,7 +10,7 @@ use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, Met
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const ACTION: &str = "describe";
 
@@ -118,6 +118,30 @@ pub async fn describe(
 pub async fn list(cluster: &WireCluster) -> Result<BTreeMap<String, Result<DescribedTopic, MissingRight>>, WireError> {
     let request = MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(false);
     read(cluster.metadata(&request, cluster.deadline()).await?)
+}
+
+/// How long a broker may take to say whether it knows a topic.
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// The brokers that know a topic of this name: a deletion is told as done before each of them has heard of it. Those that do not answer,
+/// or do not let the principal see it, are left out.
+///
+/// ACL: DESCRIBE on the Topic.
+///
+/// # Errors
+/// No broker answers.
+pub async fn brokers_that_know(cluster: &WireCluster, name: &str) -> Result<Vec<i32>, WireError> {
+    let topic = MetadataRequestTopic::default().with_name(Some(TopicName(text(name))));
+    let request = MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false);
+    let mut found = Vec::new();
+    for broker in cluster.metadata(&request, cluster.deadline()).await?.brokers {
+        let answer = cluster.ask_broker(broker.node_id.0, &request, Instant::now() + GLANCE).await;
+        let Some(topic) = answer.and_then(read).ok().and_then(|mut topics| topics.remove(name)) else { continue };
+        if !topic.is_err_and(|refusal| refusal.is_absent() || refusal.is_denied()) {
+            found.push(broker.node_id.0);
+        }
+    }
+    Ok(found)
 }
 
 /// [`describe`], once: what passes is not waited for.

@@ -72,7 +72,7 @@ fn scenarios(page: &str) -> Vec<String> {
 }
 
 /// Pages whose scenarios can be used as they stand; others show pieces, or what is wrong.
-const SHOWING: [&str; 3] = ["docs/messages.md", "docs/first-scenario.md", "README.md"];
+const SHOWING: [&str; 4] = ["docs/language.md", "docs/messages.md", "docs/first-scenario.md", "README.md"];
 
 #[test]
 fn what_pages_show_can_be_used() {
@@ -91,4 +91,26 @@ fn what_pages_show_can_be_used() {
         assert!(!shown.is_empty() || page == "README.md", "{page} shows nothing");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The keys of a schema and of these of its definitions; of all where none is named.
+fn keys(schema: &str, definitions: &[&str]) -> BTreeSet<String> {
+    let schema = text(&root().join("schemas").join(schema));
+    let schema: serde_json::Value = serde_json::from_str(&schema).expect("a schema");
+    let all = schema["definitions"].as_object().expect("definitions").iter();
+    let wanted = all.filter(|(name, _)| definitions.is_empty() || definitions.contains(&name.as_str()));
+    let parts = wanted.map(|(_, part)| part).chain([&schema]).filter_map(|part| part["properties"].as_object());
+    parts.flat_map(|properties| properties.keys().cloned()).collect()
+}
+
+#[test]
+fn the_pages_about_files_name_every_key() {
+    let page = |name: &str| text(&root().join("docs").join(name));
+    let verbs = page("verbs.md");
+    let is_verb = |key: &String| verbs.contains(&format!("\n## {key}\n"));
+    let of_steps = keys("scenario.json", &["Step"]).into_iter().filter(|key| !is_verb(key)).collect();
+    for (name, keys) in [("language.md", of_steps), ("project-file.md", keys("project.json", &[]))] {
+        let missing: Vec<&String> = keys.iter().filter(|key| !page(name).contains(&format!("`{key}`"))).collect();
+        assert!(!keys.is_empty() && missing.is_empty(), "{name} does not name {missing:?}");
+    }
 }

@@ -113,3 +113,27 @@ fn a_watched_scenario_runs_again_when_it_is_changed() {
     let (status, shown) = watching.end();
     assert_eq!(status.code(), Some(130), "{shown}");
 }
+
+#[test]
+fn several_runs_go_on_at_once_and_are_told_in_their_order() {
+    let project = project();
+    // Each waits for the other: one after the other they would wait until their time is over.
+    for (own, other, word) in [("met-a", "met-b", "a word"), ("met-b", "met-a", "no word")] {
+        let (mine, theirs) = (project.path(own), project.path(other));
+        let command =
+            format!("touch {}; until [ -e {} ]; do sleep 0.02; done; echo a word", mine.display(), theirs.display());
+        project.write(
+            &format!("scenarios/{own}.yaml"),
+            &format!("name: Meets the other\nsteps:\n  - timeout: 60s\n    run: {{ command: [sh, -c, '{command}'], contains: {word} }}\n"),
+        );
+    }
+    let both = project.run(&["run", "scenarios/met-a.yaml", "scenarios/met-b.yaml", "--jobs", "2"]).exits(1);
+    let rows: Vec<&str> = both.err.lines().filter(|line| line.ends_with("result.json")).collect();
+    assert!(rows.len() == 2 && rows[0].starts_with("PASS") && rows[0].contains("met-a"), "{}", both.err);
+    assert!(rows[1].starts_with("FAIL") && rows[1].contains("met-b"), "{}", both.err);
+    // Lines of steps, of which nobody could tell whose they are, are left out; each failure is told once.
+    assert!(!both.err.contains("▸") && both.err.matches("error[step-failed]").count() == 1, "{}", both.err);
+    // More at once than there is to do, and a failure after which nothing begins any more.
+    project.run(&["run", "-k", "first", "--jobs", "9"]).exits(0);
+    project.run(&["run", "--jobs", "0"]).exits(2);
+}

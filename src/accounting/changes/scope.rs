@@ -48,7 +48,7 @@ pub struct Expectation<'a> {
 
 /// Whether a table's changes come to the readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum TableScope {
     Read,
     Elsewhere,
     /// The setting by which that cannot be told.
@@ -133,21 +133,21 @@ impl<'a> ConnectorScope<'a> {
         Rc::clone(known)
     }
 
-    pub(super) fn place(&self, relation: &Relation) -> Place {
-        let Some(topics) = self.topics else { return Place::Read };
+    pub(super) fn place(&self, relation: &Relation) -> TableScope {
+        let Some(topics) = self.topics else { return TableScope::Read };
         let mut unknown = None;
         for name in std::iter::once(&relation.name).chain(&relation.ancestors) {
             if self.seen.contains(name) {
-                return Place::Read;
+                return TableScope::Read;
             }
             match self.rules.topics(name) {
-                Ok(names) if names.iter().any(|name| topics.contains(name)) => return Place::Read,
+                Ok(names) if names.iter().any(|name| topics.contains(name)) => return TableScope::Read,
                 Ok(_) => {}
                 // Nobody can say more of a connector that is not known than that it may use Debezium's naming.
                 Err(_) if self.rules.prefix.is_none() => {
                     let end = format!(".{name}");
                     if topics.iter().any(|topic| topic.ends_with(&end)) {
-                        return Place::Read;
+                        return TableScope::Read;
                     }
                     let explained = |topic: &String| topic.matches('.').count() >= 2;
                     if !topics.iter().all(explained) {
@@ -160,7 +160,7 @@ impl<'a> ConnectorScope<'a> {
                 }
             }
         }
-        unknown.map_or(Place::Elsewhere, Place::Unknown)
+        unknown.map_or(TableScope::Elsewhere, TableScope::Unknown)
     }
 
     /// What has to become of a change that is claimed.
@@ -173,9 +173,9 @@ impl<'a> ConnectorScope<'a> {
             return known.clone();
         }
         let owed = match self.place(&change.relation) {
-            Place::Elsewhere => Owed::Elsewhere,
-            Place::Unknown(reason) => Owed::Perhaps(reason.into()),
-            Place::Read => self.by_rules(change),
+            TableScope::Elsewhere => Owed::Elsewhere,
+            TableScope::Unknown(reason) => Owed::Perhaps(reason.into()),
+            TableScope::Read => self.by_rules(change),
         };
         self.cached.borrow_mut().insert(key, owed.clone());
         owed
@@ -246,7 +246,7 @@ impl Expectation<'_> {
                 outbox
                     || self.settled.is_some_and(|settled| !settled.is_empty())
                     || !scope.seen.is_empty()
-                    || relations.values().any(|relation| scope.place(relation) != Place::Elsewhere)
+                    || relations.values().any(|relation| scope.place(relation) != TableScope::Elsewhere)
             })
             .collect();
         let stranger = events.iter().any(|read| match &read.kind {

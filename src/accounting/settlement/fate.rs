@@ -23,7 +23,7 @@ impl UnreadFate {
 }
 
 /// Everything that decides.
-pub(super) struct Search<'a> {
+pub(super) struct FateSearch<'a> {
     pub(super) evidence: Option<&'a LogEvidence>,
     pub(super) joined: &'a Joined,
     pub(super) terms: &'a Terms,
@@ -36,7 +36,7 @@ pub(super) struct Search<'a> {
     pub(super) bytes: u64,
 }
 
-impl Search<'_> {
+impl FateSearch<'_> {
     /// The fate of a message. `place` is where it was acknowledged, `found` where a fresh read of the log has found it.
     pub(super) fn fate(
         &self,

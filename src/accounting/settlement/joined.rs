@@ -6,7 +6,7 @@ use std::ops::Range;
 
 /// What all readers together know of one partition.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub(super) struct JoinedPartition {
     /// The first offset that anyone was responsible for.
     pub(super) start: Option<i64>,
     /// The furthest end that a drain took.
@@ -22,7 +22,7 @@ pub(super) struct Place {
     excused: Vec<Range<i64>>,
 }
 
-impl Place {
+impl JoinedPartition {
     /// Whether the readers passed over this offset although it was theirs to read.
     pub(super) fn skipped(&self, offset: i64) -> bool {
         self.start.is_some_and(|start| offset >= start)
@@ -34,7 +34,7 @@ impl Place {
 
 /// Every partition that any reader has seen.
 #[derive(Debug, Default)]
-pub(super) struct Joined(BTreeMap<String, BTreeMap<i32, Place>>);
+pub(super) struct Joined(BTreeMap<String, BTreeMap<i32, JoinedPartition>>);
 
 impl Joined {
     pub(super) fn of(readers: &[&ReaderAccount]) -> Self {
@@ -64,7 +64,7 @@ impl Joined {
         all
     }
 
-    pub(super) fn get(&self, topic: &str, partition: i32) -> Option<&Place> {
+    pub(super) fn get(&self, topic: &str, partition: i32) -> Option<&JoinedPartition> {
         self.0.get(topic)?.get(&partition)
     }
 

@@ -13,7 +13,7 @@ use super::sender::WroteTo;
 use super::sheet::SentLine;
 use super::terms::Supersession;
 use super::{Class, LogEvidence, PagedBitmap, ReaderAccount, SenderAccount, Terms};
-use fate::{Search, UnreadFate};
+use fate::{FateSearch, UnreadFate};
 use joined::Joined;
 use std::collections::HashMap;
 use successors::Successors;
@@ -95,7 +95,7 @@ impl<'a> Ledger<'a> {
             }
         }
         self.enter_noted(&mut report);
-        let search = Search {
+        let search = FateSearch {
             evidence,
             joined: &joined,
             terms: &self.terms,
@@ -126,7 +126,7 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    fn settle_sender(&self, sender: &SenderAccount, search: &Search<'_>, report: &mut LedgerReport) {
+    fn settle_sender(&self, sender: &SenderAccount, search: &FateSearch<'_>, report: &mut LedgerReport) {
         let seen = self.seen(sender.producer);
         let again = self.again(sender.producer);
         let mut line = SentLine {
@@ -193,7 +193,7 @@ impl<'a> Ledger<'a> {
         sender: &SenderAccount,
         sequence: u64,
         place: Option<(i32, i64)>,
-        search: &Search<'_>,
+        search: &FateSearch<'_>,
         line: &mut SentLine,
         report: &mut LedgerReport,
     ) {

@@ -20,7 +20,7 @@ const LONGEST: u64 = 1 << 30;
 
 /// What was asked for, as far as another answer would put other records at other offsets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct RestoreAsked {
+pub(super) struct RestoreTerms {
     pub(super) archive: String,
     /// The manifest that the restore reads, whatever is added to the archive later.
     pub(super) manifest: u32,
@@ -33,7 +33,7 @@ pub(super) struct RestoreAsked {
     isolation: Keep,
 }
 
-impl RestoreAsked {
+impl RestoreTerms {
     pub(super) fn new(archive: &str, manifest: u32, cluster: &str, topic: &Renamed, request: &RestoreRequest) -> Self {
         Self {
             archive: archive.to_owned(),
@@ -69,7 +69,7 @@ impl RestoreAsked {
 /// How far the restore of a topic is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RestoreState {
-    pub(super) asked: RestoreAsked,
+    pub(super) asked: RestoreTerms,
     /// What tells this restore from others in the target: part of its transactional ids.
     pub(super) id: String,
     /// The id of the topic that was made, or found where the restore appends.
@@ -128,7 +128,7 @@ impl StateFolder {
     ///
     /// # Errors
     /// It cannot be read, or is another restore's.
-    pub(super) fn read(&self, asked: &RestoreAsked) -> Result<Option<RestoreState>, RestoreError> {
+    pub(super) fn read(&self, asked: &RestoreTerms) -> Result<Option<RestoreState>, RestoreError> {
         let path = self.path.join(FILE);
         let (Some(root), Some(topic)) = (self.path.parent(), self.path.file_name().and_then(|name| name.to_str()))
         else {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// What is kept of the restore of a topic.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct KeptTranslation {
     /// The topic in the archive.
     pub from: String,
     /// The manifest that was restored.
@@ -22,7 +22,7 @@ pub struct Kept {
 ///
 /// # Errors
 /// The restore is not complete, several folders keep one, or what is kept cannot be read.
-pub fn kept(archive: &Archive, roots: &[PathBuf], topic: &str) -> Result<Option<Kept>, RestoreError> {
+pub fn kept(archive: &Archive, roots: &[PathBuf], topic: &str) -> Result<Option<KeptTranslation>, RestoreError> {
     let mut found = Vec::new();
     for root in roots {
         if let Some(state) = folder::begun(root, topic)?
@@ -42,7 +42,7 @@ pub fn kept(archive: &Archive, roots: &[PathBuf], topic: &str) -> Result<Option<
         return Err(RestoreError::refused(reason, "run the same `kscen restore` again to complete it"));
     }
     let tables = tables(&folder)?;
-    Ok(Some(Kept { from: state.asked.from, manifest: state.asked.manifest, tables }))
+    Ok(Some(KeptTranslation { from: state.asked.from, manifest: state.asked.manifest, tables }))
 }
 
 /// Whether the restore into a topic that keeps its state below this folder is complete; `None` where none was begun.

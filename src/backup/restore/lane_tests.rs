@@ -7,7 +7,7 @@ use super::select::RestoreSelection;
 use crate::backup::batch::{Batch, BatchKind, Builder, Codec, Compressor};
 use crate::backup::{BatchPosition, StoredBatch};
 use crate::wire::WireCluster;
-use crate::wire::scripted::{AnswerBody, Asked, Reply, cluster_of, metadata, serve, versions};
+use crate::wire::scripted::{AnswerBody, ScriptedReply, ScriptedRequest, cluster_of, metadata, serve, versions};
 use kafka_protocol::messages::ApiKey;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
@@ -27,7 +27,7 @@ const DESCRIBE_PRODUCERS: i16 = ApiKey::DescribeProducers as i16;
 
 /// A partition of a leader: the batches in it, and what it remembers of each producer.
 #[derive(Default)]
-struct Leader {
+struct PartitionLeader {
     /// First record's value of each batch that was appended.
     appended: Vec<String>,
     end: i64,
@@ -38,7 +38,7 @@ struct Leader {
     came: usize,
 }
 
-impl Leader {
+impl PartitionLeader {
     /// Takes a batch as Kafka does: one of the last five of its producer is answered with the offset that it got. Nothing where the answer is lost.
     fn produce(&mut self, batch: &Batch<'_>) -> Option<(i16, i64)> {
         let header = batch.header();
@@ -65,7 +65,7 @@ impl Leader {
         (!self.lost.contains(&number)).then_some(answer)
     }
 
-    fn answer(&mut self, asked: &Asked, port: u16) -> Reply {
+    fn answer(&mut self, asked: &ScriptedRequest, port: u16) -> ScriptedReply {
         let body = match asked.api {
             VERSIONS => {
                 let offered =
@@ -95,20 +95,20 @@ impl Leader {
                 let length = asked.body[before..].iter().position(|byte| byte & 0x80 == 0).expect("a length") + 1;
                 let batch = Batch::read(&asked.body[before + length..]).expect("a batch");
                 batch.check().expect("sound");
-                let Some((error, base)) = self.produce(&batch) else { return Reply::Close };
+                let Some((error, base)) = self.produce(&batch) else { return ScriptedReply::Close };
                 let body = AnswerBody::new().list(1).text(TOPIC).list(1).int(0).short(error).long(base);
                 body.long(-1).long(0).list(0).zeros(1 + 2 + 4 + 1)
             }
-            _ => return Reply::Close,
+            _ => return ScriptedReply::Close,
         };
         asked.frame(body.bytes())
     }
 }
 
-async fn leader(lost: &[usize]) -> (WireCluster, Arc<Mutex<Leader>>) {
+async fn leader(lost: &[usize]) -> (WireCluster, Arc<Mutex<PartitionLeader>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
-    let leader = Arc::new(Mutex::new(Leader { lost: lost.to_vec(), ..Leader::default() }));
+    let leader = Arc::new(Mutex::new(PartitionLeader { lost: lost.to_vec(), ..PartitionLeader::default() }));
     let shared = leader.clone();
     serve(listener, move |asked| shared.lock().expect("no panic").answer(asked, port));
     (cluster_of(&[port], AMPLE), leader)

@@ -38,7 +38,7 @@ mod tests;
 pub use choice::requests;
 pub(super) use choice::{Basis, Choice, basis};
 pub use event::{PlannedTopic, RestoreEvent, RestoreListener};
-pub use kept::{Kept, completion, kept};
+pub use kept::{KeptTranslation, completion, kept};
 pub use plan::manifest;
 pub(super) use plan::topic as source;
 pub use request::{Keep, Offsets, Renamed, RestorePoint, RestoreRequest, RestoredGroups};
@@ -48,7 +48,7 @@ use super::Archive;
 use super::manifest::{BackupState as Backup, KeptPartition, KeptTopic, Manifest};
 use super::translation::Translation;
 use crate::wire::{WireCluster, brokers};
-use folder::{RestoreAsked, RestoreState, StateFolder};
+use folder::{RestoreState, RestoreTerms, StateFolder};
 use pace::Pace;
 use partition::{PartitionRestore, RestoreShared};
 use prepare::WantedTopic;
@@ -135,7 +135,7 @@ impl Restore<'_> {
     async fn topic(&self, manifest: &Manifest, renamed: &Renamed) -> Result<Option<Restored>, RestoreError> {
         let (cluster, listener, request) = (&self.shared.cluster, &self.shared.listener, self.request);
         let source = plan::topic(manifest, renamed)?;
-        let asked = RestoreAsked::new(self.shared.archive.id(), manifest.number, &self.view.id, renamed, request);
+        let asked = RestoreTerms::new(self.shared.archive.id(), manifest.number, &self.view.id, renamed, request);
         let folder = StateFolder::open(&request.state, &renamed.to)?;
         let mut state = folder.read(&asked)?;
         let found = prepare::find(cluster, &renamed.to).await?;
@@ -241,7 +241,7 @@ impl Restore<'_> {
     async fn begin(
         &self,
         wanted: &WantedTopic<'_>,
-        asked: RestoreAsked,
+        asked: RestoreTerms,
         found: Option<&crate::wire::topics::DescribedTopic>,
         planned: &PlannedTopic,
     ) -> Result<Option<RestoreState>, RestoreError> {

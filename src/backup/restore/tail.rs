@@ -3,13 +3,13 @@
 use super::outgoing::Outgoing;
 use super::restore_error::RestoreError;
 use crate::backup::batch::{Batch, Batches};
-use crate::wire::fetch::{FetchPosition, FetchPositions, Fetcher, Limits};
+use crate::wire::fetch::{FetchLimits, FetchPosition, FetchPositions, Fetcher};
 use crate::wire::offsets::IsolationLevel;
 use crate::wire::{WireCluster, roles, topics};
 use std::time::Duration;
 
 /// Enough for the batches of a window, one after the other.
-const LIMITS: Limits = Limits {
+const LIMITS: FetchLimits = FetchLimits {
     total: 16 << 20,
     partition: 16 << 20,
     wait: Duration::from_millis(500),

@@ -126,7 +126,7 @@ async fn verify_topic(
 }
 
 /// The tables come from the archive alone, too: where each record has to be.
-type Compared = Vec<(PartitionVerified, super::translation::Translation)>;
+type ComparedPartitions = Vec<(PartitionVerified, super::translation::Translation)>;
 
 fn verify_partitions(
     archive: &Archive,
@@ -134,7 +134,7 @@ fn verify_partitions(
     properties: &BTreeMap<String, String>,
     request: &RestoreRequest,
     topic: &Renamed,
-) -> Result<Compared, RestoreError> {
+) -> Result<ComparedPartitions, RestoreError> {
     let source = restore::source(manifest, topic)?;
     let exact = request.offsets == Offsets::Exact;
     let sides: Vec<Side> = restore::wanted_partitions(source, topic)

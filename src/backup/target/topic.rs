@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What was found. Each line names the topic.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Compared {
+pub(super) struct TopicDifferences {
     /// What is not the same.
     pub(super) differences: Vec<String>,
     /// What could not be compared, and why.
@@ -30,8 +30,8 @@ pub(super) async fn compare(
     source: &KeptTopic,
     renamed: &Renamed,
     basis: &Basis,
-) -> Result<Compared, RestoreError> {
-    let (mut compared, name) = (Compared::default(), renamed.to.as_str());
+) -> Result<TopicDifferences, RestoreError> {
+    let (mut compared, name) = (TopicDifferences::default(), renamed.to.as_str());
     let during = |what: &str| RestoreError::wire(format!("{what} topic `{name}`"));
     let mut found = topics::describe(cluster, &[name]).await.map_err(during("describing"))?;
     let found = match found.remove(name) {
@@ -77,7 +77,7 @@ fn settings(
     expected: &BTreeMap<String, Setting>,
     found: &BTreeMap<String, Config>,
     held: bool,
-    compared: &mut Compared,
+    compared: &mut TopicDifferences,
 ) {
     let expected = expected.iter().filter(|(_, setting)| setting.source == "topic");
     let expected: BTreeMap<&str, Option<&str>> =
@@ -110,7 +110,7 @@ fn settings(
 
 /// Compares the ACLs that name the topic; those by prefix or for all topics are not its own. `found` is `None` where the target has
 /// no authorizer.
-fn rights((from, to): (&str, &str), expected: &[Acl], found: Option<&[TopicAcl]>, compared: &mut Compared) {
+fn rights((from, to): (&str, &str), expected: &[Acl], found: Option<&[TopicAcl]>, compared: &mut TopicDifferences) {
     let words = |principal: &str, host: &str, operation: &str, permission: &str| {
         format!("{permission} {operation} for {principal} from {host}")
     };
@@ -138,7 +138,7 @@ fn rights((from, to): (&str, &str), expected: &[Acl], found: Option<&[TopicAcl]>
 mod tests {
     use super::*;
 
-    fn settings_of(change: impl Fn(&mut BTreeMap<String, Config>), held: bool) -> Compared {
+    fn settings_of(change: impl Fn(&mut BTreeMap<String, Config>), held: bool) -> TopicDifferences {
         let setting =
             |value: Option<&str>, source: &str| Setting { value: value.map(str::to_owned), source: source.to_owned() };
         let expected = BTreeMap::from([
@@ -154,7 +154,7 @@ mod tests {
             ("compression.type".to_owned(), config("producer", SettingSource::Default)),
         ]);
         change(&mut found);
-        let mut compared = Compared::default();
+        let mut compared = TopicDifferences::default();
         settings("t", &expected, &found, held, &mut compared);
         compared
     }
@@ -162,14 +162,14 @@ mod tests {
     #[test]
     fn whatever_is_set_otherwise_is_named() {
         let differences = |change: &dyn Fn(&mut BTreeMap<String, Config>)| settings_of(change, false).differences;
-        assert_eq!(settings_of(|_| {}, false), Compared::default());
+        assert_eq!(settings_of(|_| {}, false), TopicDifferences::default());
         let line = |name: &str, one: &str, two: &str| {
             vec![format!("topic `t`: setting {name}: the archive has {one}, the target {two}")]
         };
         let other =
             |found: &mut BTreeMap<String, Config>| found.get_mut("retention.ms").unwrap().value = Some("6".to_owned());
         assert_eq!(differences(&other), line("retention.ms", "`5`", "`6`"));
-        assert_eq!(settings_of(other, true), Compared::default(), "held");
+        assert_eq!(settings_of(other, true), TopicDifferences::default(), "held");
         let default = |found: &mut BTreeMap<String, Config>| {
             found.get_mut("cleanup.policy").unwrap().source = SettingSource::Default
         };
@@ -204,13 +204,13 @@ mod tests {
         };
         let expected = [archived("User:a", "orders"), archived("User:b", "orders"), archived("User:all", "*")];
         let found = |found: Option<&[TopicAcl]>| {
-            let mut compared = Compared::default();
+            let mut compared = TopicDifferences::default();
             rights(("orders", "again"), &expected, found, &mut compared);
             compared
         };
         let [a, b] = ["User:a", "User:b"].map(|principal| given(principal, "again", "ALLOW"));
         let all = given("User:x", "*", "ALLOW");
-        assert_eq!(found(Some(&[a.clone(), b.clone(), all.clone()])), Compared::default());
+        assert_eq!(found(Some(&[a.clone(), b.clone(), all.clone()])), TopicDifferences::default());
         let lost = found(Some(&[a.clone(), all])).differences;
         assert_eq!(lost, ["topic `again`: ACL ALLOW READ for User:b from *: the archive has it, the target does not"]);
         let more = found(Some(&[a.clone(), b, given("User:c", "again", "DENY")])).differences;

@@ -32,7 +32,7 @@ struct Open {
 
 /// Which partition, by the place of its topic in the manifest.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct PartitionPlace {
     pub(super) topic: usize,
     pub(super) partition: i32,
 }
@@ -54,7 +54,7 @@ impl BackupLedger {
     /// Takes note of a complete segment and of how far the partition is.
     pub(super) fn advance(
         &self,
-        place: Place,
+        place: PartitionPlace,
         segment: Option<Segment>,
         progress: PackerProgress,
     ) -> Result<(), ArchiveError> {

@@ -37,7 +37,7 @@ use super::store::{Lease, Store};
 use crate::wire::WireCluster;
 use crate::wire::topics::TopicId;
 use capture::{Captured, CapturedTopic, capture};
-use ledger::{BackupLedger, EVERY, Place, now};
+use ledger::{BackupLedger, EVERY, PartitionPlace, now};
 use packer::{Packer, PackerJob, TARGET};
 use rate::RateLimit;
 use std::collections::{BTreeSet, VecDeque};
@@ -311,7 +311,7 @@ fn tasks(
                 compacted: *compacted,
                 until: partition.cut.end,
             };
-            let place = Place { topic: *place, partition: partition.partition };
+            let place = PartitionPlace { topic: *place, partition: partition.partition };
             let packer = Packer::new(job, partition);
             tasks.push_back(TransferTask { place, topic: topic.name.clone(), id: *id, packer });
         }

@@ -1,7 +1,7 @@
 //! One partition from its leader into the archive.
 
 use super::event::{BackupEvent, BackupListener};
-use super::ledger::{BackupLedger, Place};
+use super::ledger::{BackupLedger, PartitionPlace};
 use super::options::{BackupOptions, OnGap};
 use super::packer::{PackError, Packer, PackerProgress};
 use super::rate::RateLimit;
@@ -9,7 +9,7 @@ use crate::backup::archive_error::ArchiveError;
 use crate::backup::batch::Batches;
 use crate::backup::manifest::{GapReason, Segment};
 use crate::wire::epochs::EpochEnd;
-use crate::wire::fetch::{FetchPosition, FetchPositions, Fetched, Fetcher, Limits};
+use crate::wire::fetch::{FetchLimits, FetchPosition, FetchPositions, Fetched, Fetcher};
 use crate::wire::offsets::{At, IsolationLevel};
 use crate::wire::topics::TopicId;
 use crate::wire::{WireCluster, WireError, epochs, offsets, topics};
@@ -45,7 +45,7 @@ pub(super) struct TransferShared {
 
 /// A partition that is to be taken.
 pub(super) struct TransferTask {
-    pub(super) place: Place,
+    pub(super) place: PartitionPlace,
     pub(super) topic: String,
     pub(super) id: Option<TopicId>,
     pub(super) packer: Packer,
@@ -89,7 +89,7 @@ pub(super) struct TransferWorker {
 
 /// A partition at work: its packer is here, or busy.
 struct Transfer {
-    place: Place,
+    place: PartitionPlace,
     topic: String,
     id: Option<TopicId>,
     packer: Option<Packer>,
@@ -194,7 +194,7 @@ impl TransferWorker {
             Some(fetcher) => fetcher,
             None => {
                 let limits =
-                    Limits { total: FETCH, partition: FETCH, wait: WAIT, isolation: IsolationLevel::Uncommitted };
+                    FetchLimits { total: FETCH, partition: FETCH, wait: WAIT, isolation: IsolationLevel::Uncommitted };
                 Fetcher::open(&self.shared.cluster, leader, limits).await?
             }
         };

@@ -19,7 +19,7 @@ use crate::database::{Publication, Relation, RowOp, TableName};
 use filters::{ColumnFilter, KeyColumns, TableFilter};
 use serde::{Deserialize, Serialize};
 use snapshots::SnapshotFilter;
-use transforms::{Route, Transforms};
+use transforms::{TopicRoute, Transforms};
 
 /// What has to become of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,8 +157,8 @@ impl CaptureRules {
         let mut names = vec![sanitised(&name)];
         for route in &self.transforms.routes {
             match route {
-                Route::Unknown(setting) => return Err(setting.clone()),
-                Route::Replace { pattern, replacement, maybe } => {
+                TopicRoute::Unknown(setting) => return Err(setting.clone()),
+                TopicRoute::Replace { pattern, replacement, maybe } => {
                     let mut next = Vec::new();
                     for name in names {
                         match pattern.replace(&name, replacement) {

@@ -61,7 +61,7 @@ pub struct Outbox {
 
 /// What a transform does to the name of a topic.
 #[derive(Clone, Debug)]
-pub(super) enum Route {
+pub(super) enum TopicRoute {
     /// Another name where the pattern matches; `maybe`: only for some records.
     Replace { pattern: Pattern, replacement: String, maybe: bool },
     /// A name that cannot be told.
@@ -72,7 +72,7 @@ pub(super) enum Route {
 #[derive(Clone, Debug)]
 pub(super) struct Transforms {
     pub(super) form: Form,
-    pub(super) routes: Vec<Route>,
+    pub(super) routes: Vec<TopicRoute>,
     /// Why a change may not arrive.
     pub(super) may_drop: Option<String>,
     /// Why values are not those of the database.
@@ -96,12 +96,12 @@ impl Transforms {
         let short = class.rsplit('.').next().unwrap_or_default();
         let short = short.split('$').next().unwrap_or_default();
         match short {
-            "RegexRouter" => self.routes.push(Route::Replace {
+            "RegexRouter" => self.routes.push(TopicRoute::Replace {
                 pattern: Pattern::new(get("regex").unwrap_or_default(), false),
                 replacement: get("replacement").unwrap_or_default().to_owned(),
                 maybe,
             }),
-            "ByLogicalTableRouter" => self.routes.push(Route::Replace {
+            "ByLogicalTableRouter" => self.routes.push(TopicRoute::Replace {
                 pattern: Pattern::new(get("topic.regex").unwrap_or_default(), false),
                 replacement: get("topic.replacement").unwrap_or_default().to_owned(),
                 maybe,
@@ -109,7 +109,7 @@ impl Transforms {
             "ExtractNewRecordState" => {
                 self.form = Form::Flat(flat(name, get));
                 if get("route.by.field").is_some_and(|field| !field.is_empty()) {
-                    self.routes.push(Route::Unknown(format!("transforms.{name}.route.by.field")));
+                    self.routes.push(TopicRoute::Unknown(format!("transforms.{name}.route.by.field")));
                 }
             }
             "EventRouter" => self.form = Form::Outbox(outbox(name, get)),
@@ -121,7 +121,7 @@ impl Transforms {
                 self.changes_values = Some(setting);
             }
             _ => {
-                self.routes.push(Route::Unknown(setting.clone()));
+                self.routes.push(TopicRoute::Unknown(setting.clone()));
                 self.may_drop = Some(setting.clone());
                 self.changes_values = Some(setting);
             }

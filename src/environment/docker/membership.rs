@@ -15,7 +15,7 @@ pub(super) struct Candidate<'a> {
 
 /// Where an address leads, seen from this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Destination {
     /// To a port of this machine, or of the engine's.
     Here(u16),
     /// To a port of another address: a container's own, where it is one.
@@ -25,18 +25,18 @@ pub(super) enum Place {
 }
 
 /// Finds out where `host:port` leads; `engine` is the host of an engine that is reached by network.
-pub(super) async fn place(host: &str, port: u16, engine: Option<&str>) -> Place {
+pub(super) async fn place(host: &str, port: u16, engine: Option<&str>) -> Destination {
     if engine == Some(host) {
-        return Place::Here(port);
+        return Destination::Here(port);
     }
-    let Ok(found) = tokio::net::lookup_host((host, port)).await else { return Place::Nowhere };
+    let Ok(found) = tokio::net::lookup_host((host, port)).await else { return Destination::Nowhere };
     let addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
     // Only an address of this machine can be bound.
     let is_here = |ip: &IpAddr| ip.is_loopback() || ip.is_unspecified() || UdpSocket::bind((*ip, 0)).is_ok();
     match addresses.iter().any(is_here) {
-        true => Place::Here(port),
-        false if addresses.is_empty() => Place::Nowhere,
-        false => Place::At(addresses, port),
+        true => Destination::Here(port),
+        false if addresses.is_empty() => Destination::Nowhere,
+        false => Destination::At(addresses, port),
     }
 }
 
@@ -60,13 +60,13 @@ pub(super) fn split_url(url: &str) -> Option<(&str, u16)> {
 }
 
 /// Whether an address leads to a container; `None` where that cannot be told.
-pub(super) fn leads_to(place: &Place, container: &Container) -> Option<bool> {
+pub(super) fn leads_to(place: &Destination, container: &Container) -> Option<bool> {
     match place {
-        Place::Nowhere => None,
+        Destination::Nowhere => None,
         // It publishes nothing, and has all ports of the machine.
-        Place::Here(_) if container.is_on_host_network() => None,
-        Place::Here(port) => Some(container.publishes(*port)),
-        Place::At(addresses, _) => {
+        Destination::Here(_) if container.is_on_host_network() => None,
+        Destination::Here(port) => Some(container.publishes(*port)),
+        Destination::At(addresses, _) => {
             let own = container.addresses();
             addresses.iter().any(|address| own.contains(address)).then_some(true)
         }
@@ -78,7 +78,7 @@ const CLUSTER_ID: [&str; 3] = ["CLUSTER_ID", "KAFKA_CLUSTER_ID", "KAFKA_KRAFT_CL
 
 /// Why the cluster that answers is not the project's; `None` where nothing speaks against it. `places` says where each broker
 /// of the cluster is reached.
-pub(super) fn foreign(cluster: &ClusterView, places: &[Place], brokers: &[Candidate<'_>]) -> Option<String> {
+pub(super) fn foreign(cluster: &ClusterView, places: &[Destination], brokers: &[Candidate<'_>]) -> Option<String> {
     for candidate in brokers {
         let told = CLUSTER_ID.iter().find_map(|name| candidate.container.variable(name));
         if let (Some(told), Some(id)) = (told, &cluster.id)
@@ -142,10 +142,10 @@ mod tests {
         Container(serde_json::from_value(described).expect("as the engine describes it"))
     }
 
-    fn cluster(id: &str, brokers: &[(i32, u16)]) -> (ClusterView, Vec<Place>) {
+    fn cluster(id: &str, brokers: &[(i32, u16)]) -> (ClusterView, Vec<Destination>) {
         let view = |(id, port): &(i32, u16)| BrokerView { id: *id, host: "127.0.0.1".to_owned(), port: *port };
         let brokers: Vec<_> = brokers.iter().map(view).collect();
-        let places = brokers.iter().map(|broker| Place::Here(broker.port)).collect();
+        let places = brokers.iter().map(|broker| Destination::Here(broker.port)).collect();
         let cluster = ClusterView { id: Some(id.to_owned()), brokers, controller: None, topics: Default::default() };
         (cluster, places)
     }
@@ -171,15 +171,15 @@ mod tests {
         let one = container(9092, "x");
         let candidates = [Candidate { name: "kafka-1", node_id: Some(1), container: &one }];
         let (cluster, _) = cluster("x", &[(7, 9092)]);
-        assert!(foreign(&cluster, &[Place::Nowhere], &candidates).is_some_and(|why| why.contains("node id")));
-        let own = Place::At(vec!["172.18.0.2".parse().expect("an address")], 9092);
+        assert!(foreign(&cluster, &[Destination::Nowhere], &candidates).is_some_and(|why| why.contains("node id")));
+        let own = Destination::At(vec!["172.18.0.2".parse().expect("an address")], 9092);
         assert_eq!(leads_to(&own, &one), Some(true));
     }
 
     #[tokio::test]
     async fn addresses_lead_where_they_lead() {
-        assert_eq!(place("127.0.0.1", 9092, None).await, Place::Here(9092));
-        assert_eq!(place("far.example", 9092, Some("far.example")).await, Place::Here(9092));
+        assert_eq!(place("127.0.0.1", 9092, None).await, Destination::Here(9092));
+        assert_eq!(place("far.example", 9092, Some("far.example")).await, Destination::Here(9092));
         assert_eq!(split("[::1]:9092"), Some(("::1", 9092)));
         assert_eq!(split_url("http://localhost:8083/connectors"), Some(("localhost", 8083)));
         assert_eq!(split_url("https://connect.example"), Some(("connect.example", 443)));

@@ -1,6 +1,6 @@
 //! Holds the addresses of an environment against its containers, before anything is disturbed.
 
-use super::membership::{self, Candidate, Place, leads_to, place, split, split_url};
+use super::membership::{self, Candidate, Destination, leads_to, place, split, split_url};
 use super::project;
 use super::roles::ServiceRole;
 use super::stack::DockerStack;
@@ -45,7 +45,7 @@ impl DockerStack {
         if needs.brokers > 0 { self.confirm_cluster().await } else { Ok(()) }
     }
 
-    async fn confirm_address(&self, role: ServiceRole, shown: &str, place: &Place) -> EnvironmentResult<()> {
+    async fn confirm_address(&self, role: ServiceRole, shown: &str, place: &Destination) -> EnvironmentResult<()> {
         let mut answers = Vec::new();
         for member in self.members.iter().filter(|member| member.part.role == role) {
             answers.push(leads_to(place, &self.inspect(member).await?));
@@ -54,8 +54,8 @@ impl DockerStack {
             return Ok(());
         }
         let owner = match place {
-            Place::Here(port) => self.owner_of(*port).await?,
-            Place::At(..) | Place::Nowhere => None,
+            Destination::Here(port) => self.owner_of(*port).await?,
+            Destination::At(..) | Destination::Nowhere => None,
         };
         let owner = owner.unwrap_or_else(|| "no container of it publishes that port".to_owned());
         Err(self.foreign(format!("{shown} does not lead to the compose project `{}`: {owner}", self.project)))

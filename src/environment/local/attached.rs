@@ -2,7 +2,7 @@
 
 use super::config::LocalConfig;
 use super::offer::{WantedStack, offered};
-use super::supervisor::Place;
+use super::supervisor::StackPlace;
 use super::version;
 use super::wire::{StackAnswer, StackCall, StackDescription, SupervisorReport, WireEffect};
 use crate::environment::{
@@ -36,16 +36,16 @@ impl Attached {
     /// # Errors
     /// A stack that another version of kscen keeps is in its place, or something that is no supervisor answers.
     pub async fn find(site: &Site) -> EnvironmentResult<Option<Self>> {
-        Self::among(&Place::folder()?, site).await
+        Self::among(&StackPlace::folder()?, site).await
     }
 
     async fn among(stacks: &Path, site: &Site) -> EnvironmentResult<Option<Self>> {
-        let (earlier, name) = (Place::earlier_name(site), Place::name(site));
+        let (earlier, name) = (StackPlace::earlier_name(site), StackPlace::name(site));
         if earlier != name {
             // One of this version that is there belongs to no project.
-            Self::at(Place::within(stacks, &earlier).socket).await?;
+            Self::at(StackPlace::within(stacks, &earlier).socket).await?;
         }
-        Self::at(Place::within(stacks, &name).socket).await
+        Self::at(StackPlace::within(stacks, &name).socket).await
     }
 
     async fn at(socket: PathBuf) -> EnvironmentResult<Option<Self>> {
@@ -81,7 +81,7 @@ impl Attached {
         args: &[OsString],
         progress: &(dyn Fn(String) + Sync),
     ) -> EnvironmentResult<Self> {
-        let place = Place::within(&Place::folder()?, &Place::name(site));
+        let place = StackPlace::within(&StackPlace::folder()?, &StackPlace::name(site));
         let failed = |error: io::Error| EnvironmentError::caused("could not start the supervisor", error);
         let wanted = WantedStack::new(version::resolve(config, needs)?, config, site.root.clone(), needs);
         let mut command = ground::program(program);
@@ -116,7 +116,7 @@ impl Attached {
 
     /// The name that a stack of that environment of that project has among those of this user.
     pub fn name(site: &Site) -> String {
-        Place::name(site)
+        StackPlace::name(site)
     }
 
     /// Process id of the supervisor.

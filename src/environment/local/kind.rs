@@ -2,8 +2,8 @@
 
 use super::{Attached, LocalConfig, LocalStack, fetch};
 use crate::environment::{
-    Action, Environment, EnvironmentError, EnvironmentResult, FaultKind, FetchedAhead, Grant, Host, Keeper, Kept, Kind,
-    Needs, Refusal, ServiceId, Site,
+    Action, Environment, EnvironmentError, EnvironmentResult, FaultKind, FetchedAhead, Grant, Host, Keeper, KeptStack,
+    Kind, Needs, Refusal, ServiceId, Site,
 };
 use futures_util::future::BoxFuture;
 use std::ffi::OsString;
@@ -97,7 +97,7 @@ impl Kind for LocalConfig {
         site: &'a Site,
         needs: &'a Needs,
         keeper: Keeper<'a>,
-    ) -> BoxFuture<'a, EnvironmentResult<Kept>> {
+    ) -> BoxFuture<'a, EnvironmentResult<KeptStack>> {
         Box::pin(async move {
             if let Some(running) = Attached::find(site).await? {
                 return found(&running, running.unmet(self, site, needs));
@@ -105,7 +105,7 @@ impl Kind for LocalConfig {
             let args: Vec<OsString> = keeper.args.iter().cloned().chain([Attached::name(site).into()]).collect();
             let stack = Attached::start(site, self, needs, keeper.program, &args, keeper.progress).await?;
             let (bootstrap, supervisor) = (stack.endpoints().bootstrap, stack.supervisor());
-            Ok(Kept { bootstrap, supervisor, was_up: false })
+            Ok(KeptStack { bootstrap, supervisor, was_up: false })
         })
     }
 
@@ -133,9 +133,11 @@ impl Kind for LocalConfig {
 }
 
 /// Holds the stack that is kept already against what is wanted.
-fn found(running: &Attached, unsuited: Option<String>) -> EnvironmentResult<Kept> {
+fn found(running: &Attached, unsuited: Option<String>) -> EnvironmentResult<KeptStack> {
     match unsuited {
-        None => Ok(Kept { bootstrap: running.endpoints().bootstrap, supervisor: running.supervisor(), was_up: true }),
+        None => {
+            Ok(KeptStack { bootstrap: running.endpoints().bootstrap, supervisor: running.supervisor(), was_up: true })
+        }
         Some(reason) => Err(EnvironmentError::Prerequisite {
             message: format!("another stack is already running: {reason}"),
             remedy: "stop it with `kscen down`".to_owned(),

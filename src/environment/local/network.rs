@@ -2,7 +2,7 @@
 
 use super::cluster::{Endpoint, LocalCluster};
 use super::procfs::connects_from;
-use super::proxy::{ConnectionOrigin, Proxy, Route};
+use super::proxy::{ConnectionOrigin, LinkRoute, Proxy};
 use super::service::LocalService;
 use super::shape::{Link, LinkShape};
 use crate::environment::{Effect, EnvironmentError, EnvironmentResult, Grip, NetworkFault, NetworkFaultKind, Peers};
@@ -58,7 +58,7 @@ impl StackProxies {
                 let Some(Endpoint { port, proxy: Some(proxy) }) = endpoint else { continue };
                 let listen = proxy.number();
                 let link = if between == Peers::Clients { &station.clients } else { &station.brokers };
-                let route = Route {
+                let route = LinkRoute {
                     listen,
                     target: port.number(),
                     link: link.clone(),

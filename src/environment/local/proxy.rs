@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 const IN_FLIGHT: usize = 1024;
 
 /// Which connections a link shapes.
-pub(super) struct Route {
+pub(super) struct LinkRoute {
     /// The port that is told to others.
     pub(super) listen: u16,
     /// The port that the service binds.
@@ -51,7 +51,7 @@ impl Proxy {
     ///
     /// # Errors
     /// The port cannot be bound.
-    pub(super) async fn start(route: Route) -> io::Result<Self> {
+    pub(super) async fn start(route: LinkRoute) -> io::Result<Self> {
         let listener = bind(route.listen).await?;
         let open = Arc::new(AtomicUsize::new(0));
         let task = tokio::spawn(serve(listener, Arc::new(route), Arc::clone(&open)));
@@ -74,7 +74,7 @@ async fn bind(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
 }
 
-async fn serve(first: TcpListener, route: Arc<Route>, open: Arc<AtomicUsize>) {
+async fn serve(first: TcpListener, route: Arc<LinkRoute>, open: Arc<AtomicUsize>) {
     let mut shape = route.link.watch();
     let mut listener = Some(first);
     // Connections live in this set, so that they end with the proxy.
@@ -114,7 +114,7 @@ async fn serve(first: TcpListener, route: Arc<Route>, open: Arc<AtomicUsize>) {
 }
 
 /// Carries one connection until either side ends it or a fault resets it.
-async fn carry(mut client: TcpStream, from: SocketAddr, route: &Arc<Route>) {
+async fn carry(mut client: TcpStream, from: SocketAddr, route: &Arc<LinkRoute>) {
     let asked = Arc::clone(route);
     let find = move || asked.origin.as_ref().map_or(ConnectionOrigin::Outside, |origin| origin(from));
     // Finding out reads files of the kernel, which take a moment.

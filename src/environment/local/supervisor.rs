@@ -25,7 +25,7 @@ type Claim = Flock<std::fs::File>;
 
 /// Where a supervised stack of a given name lives.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct StackPlace {
     /// Its socket.
     pub(super) socket: PathBuf,
     /// What the supervisor itself writes to standard error.
@@ -33,7 +33,7 @@ pub(super) struct Place {
     run_dir: PathBuf,
 }
 
-impl Place {
+impl StackPlace {
     /// The folder of all stacks.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ async fn prepare(
     name: &str,
     input: impl io::Read,
     progress: &(dyn Fn(String) + Sync),
-) -> EnvironmentResult<(LocalStack, UnixListener, WantedStack, Place, Claim)> {
+) -> EnvironmentResult<(LocalStack, UnixListener, WantedStack, StackPlace, Claim)> {
     let failed = |what: &str, error: io::Error| EnvironmentError::caused(what, error);
     let mut line = String::new();
     io::BufReader::new(input)
@@ -110,7 +110,7 @@ async fn prepare(
         .map_err(|error| failed("cannot read the description of the stack to start", error))?;
     let wanted: WantedStack = serde_json::from_str(&line)
         .map_err(|error| failed("cannot read the description of the stack to start", error.into()))?;
-    let place = Place::within(&Place::folder()?, name);
+    let place = StackPlace::within(&StackPlace::folder()?, name);
     let claim = exclusive(&place.socket).await.map_err(|error| failed("cannot claim the stack", error))?;
     let claim = claim.ok_or_else(|| EnvironmentError::failed(format!("the stack `{name}` is running already")))?;
     // What a supervisor left that was killed; the claim says that it is gone, and its children went with it.
@@ -148,7 +148,7 @@ async fn serve(
     stack: Arc<LocalStack>,
     wanted: WantedStack,
     listener: &UnixListener,
-    place: &Place,
+    place: &StackPlace,
 ) -> EnvironmentResult<()> {
     let terminate = |kind| signal(kind).map_err(EnvironmentError::because);
     let (mut term, mut int) = (terminate(SignalKind::terminate())?, terminate(SignalKind::interrupt())?);

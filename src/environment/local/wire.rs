@@ -20,7 +20,7 @@ pub(super) enum StackCall {
     WaitReady(String, u64),
     State(String),
     Usage(String),
-    Logs(String, Lines),
+    Logs(String, SocketLines),
     /// Ends the stack and the supervisor.
     Shutdown,
 }
@@ -92,21 +92,21 @@ impl WireEffect {
 
 /// [`LogQuery`] with times in milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Lines {
+pub(super) struct SocketLines {
     since: Option<u64>,
     until: Option<u64>,
     tail: Option<usize>,
 }
 
-impl From<LogQuery> for Lines {
+impl From<LogQuery> for SocketLines {
     fn from(query: LogQuery) -> Self {
         let millis = |time: SystemTime| micros(time.duration_since(UNIX_EPOCH).unwrap_or_default()) / 1000;
         Self { since: query.since.map(millis), until: query.until.map(millis), tail: query.tail }
     }
 }
 
-impl From<Lines> for LogQuery {
-    fn from(lines: Lines) -> Self {
+impl From<SocketLines> for LogQuery {
+    fn from(lines: SocketLines) -> Self {
         let time = |millis: u64| UNIX_EPOCH + Duration::from_millis(millis);
         Self { since: lines.since.map(time), until: lines.until.map(time), tail: lines.tail }
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 const SAMPLES: usize = 20;
 
 /// What a reader's messages are, beyond the account.
-pub struct Capture {
+pub struct ReaderCapture {
     topic: Arc<str>,
     clock: RunClock,
     decode: bool,
@@ -29,7 +29,7 @@ struct Kept {
     flow: Option<ChangeFlow>,
 }
 
-impl Capture {
+impl ReaderCapture {
     /// Decodes messages of `topic`, holds them against a schema, or both.
     pub fn new(topic: &str, clock: RunClock, decode: bool, schema: Option<Arc<EnvelopeSchema>>) -> Self {
         Self { topic: topic.into(), clock, decode, schema, kept: Mutex::default(), violations: AtomicU64::new(0) }

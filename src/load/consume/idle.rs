@@ -1,6 +1,6 @@
 //! A member for which its group has nothing, and whose client does not say so.
 
-use super::member::{Progress, ReaderMember, note};
+use super::member::{ReadProgress, ReaderMember, note};
 use crate::kafka::AssignmentChange;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 impl ReaderMember {
     /// In the protocol of Kafka 4 a client tells what changes, and nothing changes for a member that is given nothing. In the old
     /// one every member is told what it has, even if that is nothing.
-    pub(super) fn note_idleness(&self, progress: &mut Progress) {
+    pub(super) fn note_idleness(&self, progress: &mut ReadProgress) {
         let Some(look) = self.shared.group_look.as_ref().filter(|_| !progress.told) else { return };
         if progress.looked.is_some_and(|looked| looked.elapsed() < AGAIN) {
             return;

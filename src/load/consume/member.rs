@@ -30,7 +30,7 @@ pub(super) struct ReaderMember {
 
 /// How far a member has come on the partitions that are its own.
 #[derive(Default)]
-pub(super) struct Progress {
+pub(super) struct ReadProgress {
     /// With the offset at which each was given to it.
     owned: BTreeMap<i32, i64>,
     positions: BTreeMap<i32, i64>,
@@ -46,7 +46,7 @@ pub(super) struct Progress {
     passed: bool,
 }
 
-impl Progress {
+impl ReadProgress {
     fn give_up(&mut self, partitions: &[i32]) {
         self.owned.retain(|partition, _| !partitions.contains(partition));
         self.positions.retain(|partition, _| !partitions.contains(partition));
@@ -74,7 +74,7 @@ impl Progress {
 
 impl ReaderMember {
     /// Takes in what the client has passed without delivering it, such as the markers of transactions.
-    fn advance(&self, progress: &mut Progress, state: &ClientState) {
+    fn advance(&self, progress: &mut ReadProgress, state: &ClientState) {
         let topic = &self.shared.spec.topic;
         self.tell_where_it_stands();
         let positions = match self.shared.spec.group {
@@ -144,7 +144,7 @@ impl ReaderMember {
     }
 
     /// Commits what is due: `quiet` says for how long no message has come, `last` that nothing more will.
-    fn commit(&self, progress: &mut Progress, quiet: Duration, last: bool) {
+    fn commit(&self, progress: &mut ReadProgress, quiet: Duration, last: bool) {
         let spec = &self.shared.spec;
         let some = progress.uncommitted > 0 || progress.passed;
         let due = match spec.commit {
@@ -162,7 +162,7 @@ impl ReaderMember {
     /// Reads until it is told otherwise, or cannot go on.
     pub(super) fn run(mut self) {
         let mut state = self.consumer.client().context().clone();
-        let mut progress = Progress::default();
+        let mut progress = ReadProgress::default();
         let (mut looked, mut heard) = (0, Instant::now());
         let end = loop {
             match self.orders.get() {
@@ -210,7 +210,7 @@ impl ReaderMember {
                 match self.rejoin() {
                     Ok(()) => {
                         state = self.consumer.client().context().clone();
-                        progress = Progress::default();
+                        progress = ReadProgress::default();
                         continue;
                     }
                     Err(failure) => fatal = Some(failure.to_string()),
@@ -227,7 +227,7 @@ impl ReaderMember {
     }
 
     /// Ends: in order, with a last commit, or without a word.
-    fn leave(self, end: LifeEnd, state: &ClientState, progress: &mut Progress) {
+    fn leave(self, end: LifeEnd, state: &ClientState, progress: &mut ReadProgress) {
         // What leaves without a word stays in the group's list, and so does a static member.
         self.name();
         match end {
@@ -252,7 +252,7 @@ impl ReaderMember {
     }
 }
 
-fn note_rebalances(shared: &Shared, member: (usize, usize), state: &ClientState, progress: &mut Progress) {
+fn note_rebalances(shared: &Shared, member: (usize, usize), state: &ClientState, progress: &mut ReadProgress) {
     note(shared, member, state.take_rebalances(), progress);
 }
 
@@ -261,7 +261,7 @@ pub(super) fn note(
     shared: &Shared,
     (member, life): (usize, usize),
     rebalances: Vec<AssignmentChange>,
-    progress: &mut Progress,
+    progress: &mut ReadProgress,
 ) {
     if rebalances.is_empty() {
         return;
@@ -297,7 +297,7 @@ pub(super) fn note(
     shared.live.notify();
 }
 
-fn record(shared: &Shared, life: usize, batch: &[Incoming<'_>], progress: &mut Progress) {
+fn record(shared: &Shared, life: usize, batch: &[Incoming<'_>], progress: &mut ReadProgress) {
     let now_us = shared.clock.now_us();
     let at_us = shared.clock.to_epoch_us(now_us);
     let (mut read, mut own, mut bytes) = (0, 0, 0);

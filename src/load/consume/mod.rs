@@ -21,7 +21,7 @@ mod shared;
 mod spec;
 
 pub use assertion::{Assertion, Assertions};
-pub use capture::Capture;
+pub use capture::ReaderCapture;
 pub use job::{ConsumeJob, Onlooker};
 pub use reader_figures::LiveConsume;
 pub use spec::{CommitMode, ConsumeSpec, Over, ReadFrom, ReadLimit, Tap, Tapped};

@@ -15,12 +15,12 @@ pub(super) const PIECE: usize = 16;
 
 /// Given payloads, over and over.
 #[derive(Default)]
-pub(super) struct Lines {
+pub(super) struct PayloadLines {
     lines: Vec<(Vec<u8>, Rendered)>,
     held: usize,
 }
 
-impl Lines {
+impl PayloadLines {
     pub(super) fn of(lines: Vec<Vec<u8>>, asked: Option<IdentityPlace>) -> Result<Self, LoadError> {
         let mut all = Self::default();
         lines.iter().try_for_each(|line| all.add(line, asked))?;
@@ -62,7 +62,7 @@ impl Lines {
     }
 }
 
-impl PayloadSource for Lines {
+impl PayloadSource for PayloadLines {
     fn render(&mut self, message: Number, body: &mut Vec<u8>, _: &mut Vec<u8>) -> Rendered {
         let (line, rendered) = &self.lines[(message.index % self.lines.len() as u64) as usize];
         body.extend_from_slice(line);
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn values_take_no_more_memory_than_they_may() {
-        let mut lines = Lines::default();
+        let mut lines = PayloadLines::default();
         let long = vec![b'x'; MOST_HELD / 4];
         let place = Some(IdentityPlace::None);
         for _ in 0..3 {
@@ -86,9 +86,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("short");
         std::fs::write(&path, "1\n".repeat(3_000_000)).expect("a file");
-        assert!(Lines::read(&path, place).is_err(), "a byte takes more than a byte");
+        assert!(PayloadLines::read(&path, place).is_err(), "a byte takes more than a byte");
         std::fs::write(&path, "1\n \n2 \r\n").expect("a file");
-        let lines = Lines::read(&path, place).expect("two lines").lines;
+        let lines = PayloadLines::read(&path, place).expect("two lines").lines;
         assert_eq!(lines.iter().map(|(line, _)| line.as_slice()).collect::<Vec<_>>(), [b"1", b"2"]);
     }
 }

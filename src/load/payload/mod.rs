@@ -20,7 +20,7 @@ pub(crate) use source::{Carrier, Number, PayloadSource, Rendered};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-pub use template::{Template, TemplateError};
+pub use template::{MessageTemplate, MessageTemplateError};
 
 /// What messages carry.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,11 +73,11 @@ impl PayloadSpec {
                 Box::new(random::Random::new(*size, *compressibility, own_seed, asked)?)
             }
             Self::Fixed(bytes) => {
-                Box::new(lines::Lines::of(vec![bytes.clone()], asked.or(Some(IdentityPlace::Header)))?)
+                Box::new(lines::PayloadLines::of(vec![bytes.clone()], asked.or(Some(IdentityPlace::Header)))?)
             }
             Self::Template(text) => Box::new(template::PayloadTemplate::parse(text, own_seed, asked)?),
-            Self::Lines(path) => Box::new(lines::Lines::read(path, asked)?),
-            Self::Records(_) => Box::new(records::Records::new(
+            Self::Lines(path) => Box::new(lines::PayloadLines::read(path, asked)?),
+            Self::Records(_) => Box::new(records::TopicRecords::new(
                 records.ok_or_else(|| LoadError::Spec("the records were not read".into()))?,
             )),
             Self::Cdc(spec) => Box::new(cdc::CdcStream::new(spec, seed, share, shares)?),

@@ -212,11 +212,11 @@ fn of_message(message: &RereadMessage<'_>, timestamps: bool, partitions: bool) -
 }
 
 /// Sends records, over and over.
-pub(super) struct Records {
+pub(super) struct TopicRecords {
     set: Arc<RecordSet>,
 }
 
-impl Records {
+impl TopicRecords {
     pub(super) fn new(set: Arc<RecordSet>) -> Self {
         Self { set }
     }
@@ -226,7 +226,7 @@ impl Records {
     }
 }
 
-impl PayloadSource for Records {
+impl PayloadSource for TopicRecords {
     fn has_extras(&self) -> bool {
         true
     }

@@ -34,19 +34,19 @@ enum Part {
 
 /// What is wrong with a text with placeholders.
 #[derive(Debug, PartialEq)]
-pub enum TemplateError {
+pub enum MessageTemplateError {
     /// `{{` without `}}`.
     Open,
     /// Nothing has this name.
     Unknown(String),
 }
 
-impl std::fmt::Display for TemplateError {
+impl std::fmt::Display for MessageTemplateError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Open => f.write_str("there is `{{` without `}}`; `{{{{` stands for the two braces themselves"),
             Self::Unknown(name) => {
-                let known: Vec<_> = Template::names().collect();
+                let known: Vec<_> = MessageTemplate::names().collect();
                 write!(f, "there is no placeholder `{name}`; there are {}", known.join(", "))
             }
         }
@@ -55,12 +55,12 @@ impl std::fmt::Display for TemplateError {
 
 /// Text with placeholders such as `{{index}}`; `{{{{` stands for two braces.
 #[derive(Debug)]
-pub struct Template {
+pub struct MessageTemplate {
     parts: Vec<Part>,
     rng: StdRng,
 }
 
-impl Template {
+impl MessageTemplate {
     /// The names of placeholders.
     pub fn names() -> impl Iterator<Item = &'static str> {
         PLACEHOLDERS.iter().map(|(name, _)| *name)
@@ -70,7 +70,7 @@ impl Template {
     ///
     /// # Errors
     /// A placeholder that does not exist, or is not closed.
-    pub(crate) fn parse(text: &str, seed: u64) -> Result<Self, TemplateError> {
+    pub(crate) fn parse(text: &str, seed: u64) -> Result<Self, MessageTemplateError> {
         let (mut parts, mut rest) = (Vec::new(), text);
         while let Some((before, after)) = rest.split_once("{{") {
             parts.push(Part::Text(before.as_bytes().to_vec()));
@@ -79,9 +79,9 @@ impl Template {
                 rest = after;
                 continue;
             }
-            let (name, after) = after.split_once("}}").ok_or(TemplateError::Open)?;
+            let (name, after) = after.split_once("}}").ok_or(MessageTemplateError::Open)?;
             let found = PLACEHOLDERS.iter().find(|(known, _)| *known == name.trim());
-            parts.push(Part::Value(found.ok_or_else(|| TemplateError::Unknown(name.trim().to_owned()))?.1));
+            parts.push(Part::Value(found.ok_or_else(|| MessageTemplateError::Unknown(name.trim().to_owned()))?.1));
             rest = after;
         }
         parts.push(Part::Text(rest.as_bytes().to_vec()));
@@ -91,8 +91,8 @@ impl Template {
     /// Checks a text.
     ///
     /// # Errors
-    /// As [`Template::parse`].
-    pub fn check(text: &str) -> Result<(), TemplateError> {
+    /// As [`MessageTemplate::parse`].
+    pub fn check(text: &str) -> Result<(), MessageTemplateError> {
         Self::parse(text, 0).map(|_| ())
     }
 
@@ -134,7 +134,7 @@ impl Template {
 
 /// Payloads from a text with placeholders.
 pub(super) struct PayloadTemplate {
-    template: Template,
+    template: MessageTemplate,
     place: IdentityPlace,
 }
 
@@ -145,7 +145,7 @@ impl PayloadTemplate {
         let room = if prefixed { Some(IdentityPlace::None) } else { asked };
         let (text, place) = with_room(text.as_bytes(), room)
             .ok_or_else(|| LoadError::Spec("`identity: field` needs a template that is a JSON object".into()))?;
-        let template = Template::parse(&String::from_utf8_lossy(&text), seed)
+        let template = MessageTemplate::parse(&String::from_utf8_lossy(&text), seed)
             .map_err(|error| LoadError::Spec(format!("the payload template: {error}")))?;
         Ok(Self { template, place: if prefixed { IdentityPlace::Prefix } else { place } })
     }
@@ -183,8 +183,8 @@ mod tests {
         assert_eq!((value["n"].as_u64(), value["t"].as_u64()), (Some(7), Some(5000)));
         assert_eq!(value["kscen"].as_str().unwrap().len(), IDENTITY_HEX);
         assert_eq!(value["id"].as_str().unwrap().len(), 36);
-        assert_eq!(Template::check("{{sequenz}}"), Err(TemplateError::Unknown("sequenz".to_owned())));
-        assert_eq!(Template::check("{{sequence"), Err(TemplateError::Open));
+        assert_eq!(MessageTemplate::check("{{sequenz}}"), Err(MessageTemplateError::Unknown("sequenz".to_owned())));
+        assert_eq!(MessageTemplate::check("{{sequence"), Err(MessageTemplateError::Open));
         assert_eq!(super::super::source::with_field(b"{ }").unwrap().last(), Some(&b'}'));
     }
 
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn four_braces_are_two() {
         let mut out = Vec::new();
-        Template::parse("a {{{{index}} {{index}}", 1).expect("a template").write(NUMBER, &mut out);
+        MessageTemplate::parse("a {{{{index}} {{index}}", 1).expect("a template").write(NUMBER, &mut out);
         assert_eq!(out, b"a {{index}} 16");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Acks, ProduceSpec};
 use crate::kafka::{ClientRole, ClientSettings};
-use crate::load::payload::Template;
+use crate::load::payload::MessageTemplate;
 use crate::load::{LoadError, PayloadSpec};
 use std::ffi::CString;
 
@@ -82,9 +82,9 @@ pub(super) fn slots(spec: &ProduceSpec) -> u32 {
 }
 
 /// The headers of a producer with this seed.
-pub(super) fn headers(spec: &ProduceSpec, seed: u64) -> Result<Vec<(CString, Template)>, LoadError> {
+pub(super) fn headers(spec: &ProduceSpec, seed: u64) -> Result<Vec<(CString, MessageTemplate)>, LoadError> {
     let header = |(name, value): &(String, String)| {
-        let template = Template::parse(value, seed);
+        let template = MessageTemplate::parse(value, seed);
         match (CString::new(name.as_bytes()), template) {
             (Ok(name), Ok(template)) => Ok((name, template)),
             (Err(_), _) => Err(LoadError::Spec(format!("the header name `{}` holds a zero byte", name.escape_debug()))),

@@ -53,11 +53,11 @@ struct Alike {
 
 /// What one producer counts. Its thread enters, and takes hold of it for no longer than that takes; anyone may look, also when the
 /// thread hangs in the client and never ends.
-pub(super) type SharedTally = Arc<Mutex<Tally>>;
+pub(super) type SharedTally = Arc<Mutex<SendTally>>;
 
 /// What one producer counts.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct SendTally {
     pub(super) sent: u64,
     /// Handed over before the schedule's end, or so little later that nobody would call it late.
     pub(super) on_time: u64,
@@ -83,7 +83,7 @@ pub(super) struct Tally {
     alike: Alike,
 }
 
-impl Tally {
+impl SendTally {
     pub(super) fn new(detail: &Detail) -> Self {
         let latencies = || LatencyRecorder::kept_by(detail.clone());
         Self {
@@ -213,7 +213,7 @@ mod tests {
     /// The first promise of the program: a stall of the system is in the figures, however late the message was handed over.
     #[test]
     fn response_latency_counts_from_when_a_message_was_due() {
-        let (mut tally, mut account) = (Tally::new(&Detail::default()), SenderAccount::new(0, "t"));
+        let (mut tally, mut account) = (SendTally::new(&Detail::default()), SenderAccount::new(0, "t"));
         let flight = Flight { sequence: 0, due_us: 1_000, handed_us: 51_000, bytes: 10, warmup: false };
         let warmup = Flight { sequence: 1, warmup: true, ..flight };
         for (offset, flight) in [flight, warmup].iter().enumerate() {
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_may_have_been_written_is_unknown_and_never_failed() {
-        let (mut tally, mut account) = (Tally::new(&Detail::default()), SenderAccount::new(0, "t"));
+        let (mut tally, mut account) = (SendTally::new(&Detail::default()), SenderAccount::new(0, "t"));
         let outcomes =
             [SendOutcome::Acked, SendOutcome::Failed(-1), SendOutcome::Unknown(-2), SendOutcome::Unknown(-1)];
         for (sequence, outcome) in (0..).zip(outcomes) {

@@ -3,14 +3,14 @@
 use super::load_figures::LiveProduce;
 use super::plan::{ReadyMessage, ScratchMessage};
 use super::sticky::Sticky;
-use super::tally::{Flight, SharedTally, Tally};
+use super::tally::{Flight, SendTally, SharedTally};
 use super::transaction::ProducerTransactions;
 use super::window::Window;
 use super::{ProduceSpec, SenderBooks};
 use crate::accounting::{IDENTITY_HEADER, KeySource, ProducerTicket, Schedule};
 use crate::ground::lock;
 use crate::kafka::{BatchProducer, KafkaFailure, keep_connected};
-use crate::load::payload::{Number, PayloadSource, Rendered, Template};
+use crate::load::payload::{MessageTemplate, Number, PayloadSource, Rendered};
 use crate::load::punctual::make_punctual;
 use crate::record::RunClock;
 use crate::record::health::{PauseWatch, thread_waited_us};
@@ -65,7 +65,7 @@ pub(super) struct Worker {
     pub(super) planned: Vec<ReadyMessage>,
     pub(super) key_bytes: Vec<u8>,
     pub(super) scratch: Vec<ScratchMessage>,
-    pub(super) headers: Vec<(CString, Template)>,
+    pub(super) headers: Vec<(CString, MessageTemplate)>,
     /// The name of the header that carries an identity.
     pub(super) identity_header: CString,
     pub(super) in_flight: u64,
@@ -93,7 +93,7 @@ pub(super) struct Parts {
     pub(super) transactions: Option<ProducerTransactions>,
     pub(super) window: Window,
     pub(super) outcome_limit: Duration,
-    pub(super) headers: Vec<(CString, Template)>,
+    pub(super) headers: Vec<(CString, MessageTemplate)>,
 }
 
 impl Worker {
@@ -113,7 +113,7 @@ impl Worker {
             partitions: parts.partitions,
             live: parts.live,
             books: parts.books,
-            tally: Arc::new(Mutex::new(Tally::new(&detail))),
+            tally: Arc::new(Mutex::new(SendTally::new(&detail))),
             transactions: parts.transactions,
             window: parts.window,
             pauses: PauseWatch::default(),
@@ -225,7 +225,7 @@ impl Worker {
     }
 
     /// What it has counted. The thread holds it only while it enters something, never while it waits for the client.
-    pub(super) fn tally(&self) -> MutexGuard<'_, Tally> {
+    pub(super) fn tally(&self) -> MutexGuard<'_, SendTally> {
         lock(&self.tally)
     }
 

@@ -18,12 +18,12 @@ struct Glance {
 
 /// A queue from the first look on.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Progress {
+pub(super) struct QueueProgress {
     glances: Vec<Glance>,
     last: Option<QueueLook>,
 }
 
-impl Progress {
+impl QueueProgress {
     /// Takes note of what was seen so long after the beginning.
     pub(super) fn see(&mut self, at: Duration, look: QueueLook) {
         let committed = look.partitions.iter().filter_map(|(place, queue)| Some((place.clone(), queue.committed?)));
@@ -117,8 +117,8 @@ mod tests {
         }
     }
 
-    fn seen(looks: &[QueueLook]) -> Progress {
-        let mut progress = Progress::default();
+    fn seen(looks: &[QueueLook]) -> QueueProgress {
+        let mut progress = QueueProgress::default();
         for (at, look) in looks.iter().enumerate() {
             progress.see(Duration::from_secs(at as u64 * 10), look.clone());
         }

@@ -1,7 +1,7 @@
 //! Waiting until a group has read everything.
 
 use super::lag;
-use super::progress::Progress;
+use super::progress::QueueProgress;
 use crate::backup::BackupStop;
 use crate::migration::migration_error::MigrationError;
 use crate::moment;
@@ -113,7 +113,7 @@ pub async fn drain(
     listener: &DrainListener,
 ) -> Result<Drained, MigrationError> {
     let begun = moment::now();
-    let mut progress = Progress::default();
+    let mut progress = QueueProgress::default();
     let mut told = false;
     loop {
         let looked = moment::now();

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 /// A figure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Figure {
+pub struct BaselineFigure {
     /// What it is.
     pub name: String,
     /// Its value.
@@ -86,7 +86,7 @@ const COPIED: &[(&str, Option<&str>, &str)] = &[
 ];
 
 /// All figures of a run.
-pub fn figures(record: &Record) -> Vec<Figure> {
+pub fn figures(record: &Record) -> Vec<BaselineFigure> {
     let mut all = Vec::new();
     for step in &record.steps {
         let rows = match (&step.produced, &step.consumed) {
@@ -103,28 +103,31 @@ pub fn figures(record: &Record) -> Vec<Figure> {
         let scheduled = step.produced.as_ref().is_none_or(|report| report.schedule_end_us.is_some());
         for (metric, statistic, name) in rows.iter().filter(|(metric, ..)| scheduled || *metric != "offered_rate") {
             if let Some(value) = measured(record, step, metric, *statistic) {
-                all.push(Figure { name: format!("{} {name}", step.id), value });
+                all.push(BaselineFigure { name: format!("{} {name}", step.id), value });
             }
         }
     }
     for delivery in &record.deliveries {
         let name = |what: &str| format!("{} → {}: {what}", delivery.from.join(", "), delivery.to.join(", "));
         for class in [Class::Lost, Class::Duplicated, Class::Redelivered, Class::Reordered] {
-            all.push(Figure { name: name(class.name()), value: observed(delivery, class, &none()).to_string() });
+            all.push(BaselineFigure {
+                name: name(class.name()),
+                value: observed(delivery, class, &none()).to_string(),
+            });
         }
     }
     if let Some(peak) = cpu_peak(record) {
         let value = format!("{} of the CPUs it may use", Quantity::new(peak, Unit::Share));
-        all.push(Figure { name: "peak CPU of a broker, over a second".to_owned(), value });
+        all.push(BaselineFigure { name: "peak CPU of a broker, over a second".to_owned(), value });
     }
     if let Some(peak) = memory_peak(record) {
         let value = Quantity::new(peak, Unit::Bytes).to_string();
-        all.push(Figure { name: "peak anonymous memory of a broker".to_owned(), value });
+        all.push(BaselineFigure { name: "peak anonymous memory of a broker".to_owned(), value });
     }
     if let Some(disk) = disk(record) {
-        all.push(Figure { name: "most disk used by a broker".to_owned(), value: disk });
+        all.push(BaselineFigure { name: "most disk used by a broker".to_owned(), value: disk });
     }
-    all.push(Figure { name: "duration".to_owned(), value: Quantity::seconds(record.run.duration).to_string() });
+    all.push(BaselineFigure { name: "duration".to_owned(), value: Quantity::seconds(record.run.duration).to_string() });
     all
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 /// What happens, in order, and what was measured.
 #[derive(Clone, Debug, Serialize)]
-pub struct Pattern {
+pub struct FailurePattern {
     pub title: &'static str,
     pub steps: Vec<String>,
     /// What was measured; says so where nothing was.
@@ -19,12 +19,12 @@ pub struct Pattern {
 }
 
 /// All patterns, each with the runs of the scenarios that declare it.
-pub fn patterns(records: &[&Record], declared: &[Declared]) -> Vec<Pattern> {
+pub fn patterns(records: &[&Record], declared: &[Declared]) -> Vec<FailurePattern> {
     let [restarted, returned, parted] =
         [RecoveryPattern::BrokerRestart, RecoveryPattern::ConsumerRestart, RecoveryPattern::NetworkPartition]
             .map(|pattern| measuring(pattern, records, declared));
     vec![
-        Pattern {
+        FailurePattern {
             title: "Broker restart",
             steps: vec![
                 "The producer loses its connection.".to_owned(),
@@ -46,7 +46,7 @@ pub fn patterns(records: &[&Record], declared: &[Declared]) -> Vec<Pattern> {
             ],
             measured: measured(&restarted),
         },
-        Pattern {
+        FailurePattern {
             title: "Consumer restart",
             steps: vec![
                 "The consumer processes, then commits the offset of the next message to read.".to_owned(),
@@ -56,7 +56,7 @@ pub fn patterns(records: &[&Record], declared: &[Declared]) -> Vec<Pattern> {
             ],
             measured: measured(&returned),
         },
-        Pattern {
+        FailurePattern {
             title: "Network partition",
             steps: vec![
                 "Connections stay open and nothing answers.".to_owned(),

@@ -1,7 +1,7 @@
 //! A scenario's part of a baseline report.
 
 use super::expected::Expected;
-use super::figures::{Figure, disk, figures};
+use super::figures::{BaselineFigure, disk, figures};
 use crate::accounting::Class;
 use crate::judge::changes::observed;
 use crate::judge::delivery;
@@ -42,8 +42,8 @@ pub struct RunSection {
     pub reasons: Vec<String>,
     /// What could be misread in the figures, in sentences without their end.
     pub explained: Vec<String>,
-    pub configuration: Vec<Figure>,
-    pub figures: Vec<Figure>,
+    pub configuration: Vec<BaselineFigure>,
+    pub figures: Vec<BaselineFigure>,
     pub checks: Vec<CheckRow>,
     pub chart: String,
     /// The columns of the summary.
@@ -141,27 +141,27 @@ fn explained(record: &Record) -> Vec<String> {
 }
 
 /// What was done: each load and fault, and the client properties that matter.
-fn configuration(record: &Record) -> Vec<Figure> {
+fn configuration(record: &Record) -> Vec<BaselineFigure> {
     let mut rows = Vec::new();
     for step in &record.steps {
         if let Some(config) = step.produced.as_ref().map(|report| &report.effective_config) {
-            rows.push(Figure { name: step.id.clone(), value: step.title.clone() });
+            rows.push(BaselineFigure { name: step.id.clone(), value: step.title.clone() });
             let told =
                 ["acks", "enable.idempotence", "retries", "delivery.timeout.ms", "linger.ms", "compression.type"];
             for (name, value) in client_properties(step, config).into_iter().filter(|(name, _)| told.contains(name)) {
-                rows.push(Figure { name: format!("{} {name}", step.id), value });
+                rows.push(BaselineFigure { name: format!("{} {name}", step.id), value });
             }
         } else if let Some(report) = &step.consumed {
             let untold = report.group.as_ref().filter(|group| !step.title.contains(group.as_str()));
             let group = untold.map(|group| format!(" as group {group}")).unwrap_or_default();
-            rows.push(Figure { name: step.id.clone(), value: format!("{}{group}", step.title) });
+            rows.push(BaselineFigure { name: step.id.clone(), value: format!("{}{group}", step.title) });
         } else if step.work() == Work::Archives || record.faults.iter().any(|fault| fault.step == step.id) {
-            rows.push(Figure { name: step.id.clone(), value: step.title.clone() });
+            rows.push(BaselineFigure { name: step.id.clone(), value: step.title.clone() });
         }
     }
     for fault in &record.faults {
         let name = format!("{} took effect on {}", fault.action, fault.target);
-        rows.push(Figure { name, value: fault.proof.clone() });
+        rows.push(BaselineFigure { name, value: fault.proof.clone() });
     }
     rows
 }

@@ -13,7 +13,7 @@ pub(super) const KEYS_LAST: i64 = 24 * 60 * 60 * 1000;
 
 /// All of them.
 #[derive(Default)]
-pub(super) struct Table {
+pub(super) struct JobTable {
     pub(super) jobs: BTreeMap<String, Entry>,
     /// The jobs of the keys that are known.
     pub(super) keys: BTreeMap<String, String>,
@@ -43,7 +43,7 @@ impl Entry {
     }
 }
 
-impl Table {
+impl JobTable {
     /// Enters a job that is on disk.
     pub(super) fn enter(&mut self, file: JobFile) {
         if let Some(key) = &file.key {

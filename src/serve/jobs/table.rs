@@ -1,7 +1,7 @@
 //! The jobs: in memory for those who look, and on disk before anybody is told.
 
 use super::asked::{CancelError, IdempotencyKey, JobAsked, JobFilter, JobPage, SubmitError, Submitted};
-use super::entries::{Entry, KEYS_LAST, Table};
+use super::entries::{Entry, JobTable, KEYS_LAST};
 use super::events::Subscription;
 use super::file::JobFile;
 use super::job::Job;
@@ -28,7 +28,7 @@ struct Inner {
     /// Held while something is written: changes come one after the other.
     turn: Mutex<()>,
     /// Never held while something is written.
-    table: Mutex<Table>,
+    table: Mutex<JobTable>,
     changes: watch::Sender<u64>,
     waiting: Notify,
 }
@@ -59,7 +59,7 @@ impl Jobs {
     /// They cannot be read.
     pub fn read(state: ServeState, queue: usize) -> Result<(Self, Vec<SetAside>), StoreError> {
         let (files, damaged) = JobFile::read_all(&state)?;
-        let mut table = Table::default();
+        let mut table = JobTable::default();
         for mut file in files {
             if matches!(file.job.state, JobState::Running | JobState::Verifying) {
                 file.job.state = JobState::Interrupted;

@@ -3,7 +3,7 @@
 use crate::serve::jobs::JobKind;
 
 /// A field as it is declared.
-pub(super) struct Field {
+pub(super) struct FormField {
     /// Its name in what is sent.
     pub name: &'static str,
     /// What stands above it.
@@ -32,23 +32,23 @@ pub(super) enum Input {
     Words(&'static [(&'static str, &'static str)]),
 }
 
-const BACKUP: &[Field] = &[
-    Field { name: "cluster", label: "Cluster", hint: "", required: true, input: Input::Cluster },
-    Field {
+const BACKUP: &[FormField] = &[
+    FormField { name: "cluster", label: "Cluster", hint: "", required: true, input: Input::Cluster },
+    FormField {
         name: "topics",
         label: "Topics",
         hint: "Names with spaces or commas between them; * stands for any characters.",
         required: true,
         input: Input::Text,
     },
-    Field {
+    FormField {
         name: "archive",
         label: "Archive",
         hint: "One that is there is continued. Where this is empty, a new one gets a name.",
         required: false,
         input: Input::Text,
     },
-    Field {
+    FormField {
         name: "compression",
         label: "Compression",
         hint: "",
@@ -61,14 +61,14 @@ const BACKUP: &[Field] = &[
             ("none", "none"),
         ]),
     },
-    Field {
+    FormField {
         name: "max_messages",
         label: "At most so many messages of each topic",
         hint: "All of them where this is empty.",
         required: false,
         input: Input::Number,
     },
-    Field {
+    FormField {
         name: "verify",
         label: "Verification afterwards",
         hint: "",
@@ -81,25 +81,31 @@ const BACKUP: &[Field] = &[
         ]),
     },
 ];
-const RESTORE: &[Field] = &[
-    Field { name: "archive", label: "Archive", hint: "", required: true, input: Input::Archive },
-    Field { name: "cluster", label: "To cluster", hint: "", required: true, input: Input::Cluster },
-    Field {
+const RESTORE: &[FormField] = &[
+    FormField { name: "archive", label: "Archive", hint: "", required: true, input: Input::Archive },
+    FormField { name: "cluster", label: "To cluster", hint: "", required: true, input: Input::Cluster },
+    FormField {
         name: "topics",
         label: "Topics",
         hint: "Names with spaces or commas between them; all topics of the archive where this is empty.",
         required: false,
         input: Input::Text,
     },
-    Field { name: "as", label: "As", hint: "The new name, of a single topic.", required: false, input: Input::Text },
-    Field {
+    FormField {
+        name: "as",
+        label: "As",
+        hint: "The new name, of a single topic.",
+        required: false,
+        input: Input::Text,
+    },
+    FormField {
         name: "offsets",
         label: "Offsets",
         hint: "",
         required: false,
         input: Input::Words(&[("translated", "translated: without gaps"), ("exact", "exact: the same as before")]),
     },
-    Field {
+    FormField {
         name: "verify",
         label: "Compare the restored topics with the archive afterwards",
         hint: "",
@@ -107,9 +113,9 @@ const RESTORE: &[Field] = &[
         input: Input::Check,
     },
 ];
-const VERIFY: &[Field] = &[
-    Field { name: "archive", label: "Archive", hint: "", required: true, input: Input::Archive },
-    Field {
+const VERIFY: &[FormField] = &[
+    FormField { name: "archive", label: "Archive", hint: "", required: true, input: Input::Archive },
+    FormField {
         name: "level",
         label: "How closely",
         hint: "",
@@ -121,7 +127,7 @@ const VERIFY: &[Field] = &[
             ("target", "target: restored topics, record by record"),
         ]),
     },
-    Field {
+    FormField {
         name: "cluster",
         label: "Cluster of the restored topics",
         hint: "It matters for the level target only.",
@@ -131,7 +137,7 @@ const VERIFY: &[Field] = &[
 ];
 
 /// The fields of the form for a kind of job.
-pub(super) fn fields(kind: JobKind) -> &'static [Field] {
+pub(super) fn fields(kind: JobKind) -> &'static [FormField] {
     match kind {
         JobKind::Backup => BACKUP,
         JobKind::Restore => RESTORE,

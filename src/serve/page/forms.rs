@@ -1,6 +1,6 @@
 //! The forms that start jobs: what was sent with them, and what is wrong with that, at the field.
 
-use super::fields::{Field, Input, fields};
+use super::fields::{FormField, Input, fields};
 use crate::serve::jobs::JobKind;
 use crate::serve::problem::HttpProblem;
 use crate::serve::work::JobRequest;
@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 /// What a form was sent with, by the names of its fields.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]
-pub struct Sent(BTreeMap<String, String>);
+pub struct SentForm(BTreeMap<String, String>);
 
-impl Sent {
+impl SentForm {
     /// What was written into a field, without spaces around it; empty for a field that is not there.
     pub fn text(&self, name: &str) -> &str {
         self.0.get(name).map(|text| text.trim()).unwrap_or_default()
@@ -48,7 +48,7 @@ pub struct Choices<'a> {
 ///
 /// # Errors
 /// What is wrong, at each field.
-pub fn request(kind: JobKind, sent: &Sent) -> Result<JobRequest, Vec<Wrong>> {
+pub fn request(kind: JobKind, sent: &SentForm) -> Result<JobRequest, Vec<Wrong>> {
     let missing = fields(kind).iter().filter(|field| field.required && sent.text(field.name).is_empty());
     let mut wrong: Vec<Wrong> = missing.map(|field| of_field(field.name, "This is needed.")).collect();
     let mut body = Map::new();
@@ -152,19 +152,24 @@ struct OptionView {
 impl FieldView {
     /// The field of a token, which is never shown again.
     pub fn token(error: Option<&str>) -> Self {
-        let field =
-            Field { name: "token", label: "Token", hint: "It begins with kscen_.", required: true, input: Input::Text };
+        let field = FormField {
+            name: "token",
+            label: "Token",
+            hint: "It begins with kscen_.",
+            required: true,
+            input: Input::Text,
+        };
         let view = Self::new(
             "login",
             &field,
-            &Sent::default(),
+            &SentForm::default(),
             error.map(str::to_owned),
             Choices { clusters: &[], archives: &[] },
         );
         Self { kind: "password", ..view }
     }
 
-    fn new(form: &str, field: &Field, sent: &Sent, error: Option<String>, choices: Choices<'_>) -> Self {
+    fn new(form: &str, field: &FormField, sent: &SentForm, error: Option<String>, choices: Choices<'_>) -> Self {
         let id = format!("{form}-{}", field.name);
         let value = sent.text(field.name).to_owned();
         let named = |names: &[String]| names.iter().map(|name| (name.clone(), name.clone())).collect::<Vec<_>>();
@@ -204,7 +209,13 @@ impl FieldView {
 }
 
 /// A form: empty, or with what was sent and what is wrong with it. `refused` says why this caller cannot use it.
-pub fn view(kind: JobKind, sent: &Sent, wrong: &[Wrong], choices: Choices<'_>, refused: Option<String>) -> FormView {
+pub fn view(
+    kind: JobKind,
+    sent: &SentForm,
+    wrong: &[Wrong],
+    choices: Choices<'_>,
+    refused: Option<String>,
+) -> FormView {
     let (title, submit) = match kind {
         JobKind::Backup => ("Back topics up", "Start the backup"),
         JobKind::Restore => ("Restore topics", "Start the restore"),
@@ -217,7 +228,7 @@ pub fn view(kind: JobKind, sent: &Sent, wrong: &[Wrong], choices: Choices<'_>, r
     };
     // A form that nobody has filled in yet proposes the comparison.
     let sent = if wrong.is_empty() { sent.clone().with_default(kind) } else { sent.clone() };
-    let field = |field: &Field| FieldView::new(kind.word(), field, &sent, error(Some(field.name)), choices);
+    let field = |field: &FormField| FieldView::new(kind.word(), field, &sent, error(Some(field.name)), choices);
     FormView {
         id: kind.word(),
         title,
@@ -229,7 +240,7 @@ pub fn view(kind: JobKind, sent: &Sent, wrong: &[Wrong], choices: Choices<'_>, r
     }
 }
 
-impl Sent {
+impl SentForm {
     fn with_default(self, kind: JobKind) -> Self {
         if kind == JobKind::Restore { self.with("verify", "yes") } else { self }
     }
@@ -239,8 +250,8 @@ impl Sent {
 mod tests {
     use super::*;
 
-    fn sent(pairs: &[(&str, &str)]) -> Sent {
-        pairs.iter().fold(Sent::default(), |sent, (name, value)| sent.with(name, value))
+    fn sent(pairs: &[(&str, &str)]) -> SentForm {
+        pairs.iter().fold(SentForm::default(), |sent, (name, value)| sent.with(name, value))
     }
 
     fn body(request: JobRequest) -> Value {
@@ -255,7 +266,7 @@ mod tests {
             ("max_messages", " 100 "),
             ("verify", "deep"),
         ]);
-        let body_of = |kind, sent: &Sent| body(request(kind, sent).expect("a request"));
+        let body_of = |kind, sent: &SentForm| body(request(kind, sent).expect("a request"));
         let meant = body_of(JobKind::Backup, &backup);
         assert_eq!(meant["topics"], json!(["orders", "billing.*", "x"]));
         assert_eq!((&meant["max_messages"], &meant["verify"]), (&json!(100), &json!("deep")));

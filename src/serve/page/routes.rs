@@ -1,7 +1,7 @@
 //! The addresses of the page: what is shown, and what its forms do.
 
 use super::document::{self, Notice, PageView};
-use super::forms::{self, Choices, Sent, Wrong};
+use super::forms::{self, Choices, SentForm, Wrong};
 use super::shown::Gathered;
 use super::{guard, live, session, templates};
 use crate::serve::asked_by::AskedBy;
@@ -22,7 +22,8 @@ use serde::Deserialize;
 pub fn router() -> Router<Service> {
     let home = || async { Redirect::to("/") };
     let of = |kind: JobKind| {
-        get(home).post(move |state: State<Service>, viewer: Viewer, form: Form<Sent>| start(kind, state, viewer, form))
+        get(home)
+            .post(move |state: State<Service>, viewer: Viewer, form: Form<SentForm>| start(kind, state, viewer, form))
     };
     Router::new()
         .route("/", get(show))
@@ -117,7 +118,8 @@ async fn show(State(service): State<Service>, Viewer(caller): Viewer, Query(want
     let taken = known(&wanted.job).map(|job| format!("Job {} was taken.", job.id));
     let notice = taken.or_else(|| known(&wanted.cancelled).map(|job| format!("Job {} is being cancelled.", job.id)));
     let notice = notice.map(|text| Notice { tone: "good", text, link: None });
-    let sent = wanted.restore.map(|archive| (JobKind::Restore, Sent::default().with("archive", &archive), Vec::new()));
+    let sent =
+        wanted.restore.map(|archive| (JobKind::Restore, SentForm::default().with("archive", &archive), Vec::new()));
     page(&service, &caller, StatusCode::OK, wanted.before, notice, sent).await
 }
 
@@ -128,7 +130,7 @@ async fn page(
     status: StatusCode,
     before: Option<String>,
     notice: Option<Notice>,
-    sent: Option<(JobKind, Sent, Vec<Wrong>)>,
+    sent: Option<(JobKind, SentForm, Vec<Wrong>)>,
 ) -> Response {
     let first = before.is_none();
     let gathered = Gathered::now(service, before).await;
@@ -142,7 +144,7 @@ async fn page(
         });
         match &sent {
             Some((of, sent, wrong)) if *of == kind => forms::view(kind, sent, wrong, choices, refused),
-            _ => forms::view(kind, &Sent::default(), &[], choices, refused),
+            _ => forms::view(kind, &SentForm::default(), &[], choices, refused),
         }
     };
     let forms = JobKind::ALL.map(form).into();
@@ -160,9 +162,9 @@ async fn start(
     kind: JobKind,
     State(service): State<Service>,
     Viewer(caller): Viewer,
-    Form(sent): Form<Sent>,
+    Form(sent): Form<SentForm>,
 ) -> Response {
-    let again = |status: StatusCode, wrong: Vec<Wrong>, sent: Sent| {
+    let again = |status: StatusCode, wrong: Vec<Wrong>, sent: SentForm| {
         let (service, caller) = (service.clone(), caller.clone());
         let text = format!("The {kind} was not started: its form says why.");
         let notice = Notice { tone: "bad", text, link: Some(format!("#{kind}")) };

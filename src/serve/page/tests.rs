@@ -1,7 +1,7 @@
 //! The page with everything that it can show, as it was; and with hostile texts in every place.
 
 use super::document::{self, Notice, PageView};
-use super::forms::{self, Choices, Sent, Wrong};
+use super::forms::{self, Choices, SentForm, Wrong};
 use super::templates::{self, SCRIPT, STYLE};
 use super::view::{Shown, parts};
 use crate::project::ScheduledBackup;
@@ -118,7 +118,7 @@ fn page(jobs: Value, archives: Value, schedules: &[ScheduleStatus], words: &str)
         |(name, view): (&'static str, Value)| (name, templates::render(name, &view).expect("it can be rendered"));
     let names = [words.to_owned(), "prod".to_owned()];
     let choices = Choices { clusters: &names, archives: &names };
-    let sent = Sent::default().with("topics", words).with("max_messages", words).with("cluster", "gone");
+    let sent = SentForm::default().with("topics", words).with("max_messages", words).with("cluster", "gone");
     let wrong = [("max_messages", "Write a whole number above 0, in digits."), ("cluster", words)];
     let wrong = wrong.map(|(field, text)| Wrong { field: Some(field), text: text.to_owned() });
     let view = PageView {
@@ -128,8 +128,8 @@ fn page(jobs: Value, archives: Value, schedules: &[ScheduleStatus], words: &str)
         older: Some("j-0003".to_owned()),
         forms: vec![
             forms::view(JobKind::Backup, &sent, &wrong, choices, None),
-            forms::view(JobKind::Restore, &Sent::default().with("archive", "prod"), &[], choices, None),
-            forms::view(JobKind::Verify, &Sent::default(), &[], choices, Some(words.to_owned())),
+            forms::view(JobKind::Restore, &SentForm::default().with("archive", "prod"), &[], choices, None),
+            forms::view(JobKind::Verify, &SentForm::default(), &[], choices, Some(words.to_owned())),
         ],
     };
     document::page(view, "Backups · kscen", Some(words), NOON).expect("it can be rendered")

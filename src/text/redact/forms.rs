@@ -4,7 +4,7 @@
 //! numbers it cannot, so these forms of the secret are made, and those of a form once more. Titles are put on one line before they are
 //! searched, and commands cut the line break at the end of a file: a secret is one without that, too.
 
-use super::{Pattern, TELLING};
+use super::{SecretPattern, TELLING};
 use crate::text::view::DecodedView;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -17,11 +17,11 @@ const BASE16: &[u8; 16] = b"0123456789abcdef";
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// Adds the forms of a secret, `twice` also in an encoding of an encoding.
-pub(super) fn forms(secret: &str, twice: bool, patterns: &mut BTreeSet<Pattern>) {
+pub(super) fn forms(secret: &str, twice: bool, patterns: &mut BTreeSet<SecretPattern>) {
     let mut plain = |mut bytes: Vec<u8>| {
         if !bytes.is_empty() {
             bytes.make_ascii_lowercase();
-            patterns.insert(Pattern { bytes, around: (0, 0) });
+            patterns.insert(SecretPattern { bytes, around: (0, 0) });
         }
     };
     plain(secret.as_bytes().to_vec());

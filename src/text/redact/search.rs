@@ -3,7 +3,7 @@
 //! A secret of 512 bytes has a hundred thousand bytes of forms, and an automaton of all of them would take a hundred times as much memory.
 //! So only the heads of forms are in the automaton; what follows a head is compared.
 
-use super::{CUT, Pattern, TELLING};
+use super::{CUT, SecretPattern, TELLING};
 use aho_corasick::AhoCorasick;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -18,8 +18,8 @@ type Mark = [u8; TELLING];
 
 /// Forms that are searched for, in lower case: in what is searched, case does not count.
 #[derive(Debug)]
-pub(super) struct Search {
-    forms: Vec<Pattern>,
+pub(super) struct FormSearch {
+    forms: Vec<SecretPattern>,
     heads: AhoCorasick,
     /// The forms that begin with a mark, and those that end with it.
     begin: HashMap<Mark, Vec<u32>>,
@@ -36,8 +36,8 @@ struct Known {
     repeats: Option<Vec<usize>>,
 }
 
-impl Search {
-    pub(super) fn new(forms: Vec<Pattern>) -> Self {
+impl FormSearch {
+    pub(super) fn new(forms: Vec<SecretPattern>) -> Self {
         let heads = forms.iter().map(|form| &form.bytes[..form.bytes.len().min(HEAD)]);
         // Memory for so short heads is always to be had; without it nothing must be shown.
         let heads = AhoCorasick::builder().ascii_case_insensitive(true).build(heads).expect("short heads");
@@ -59,7 +59,7 @@ impl Search {
     }
 
     /// The forms.
-    pub(super) fn forms(&self) -> &[Pattern] {
+    pub(super) fn forms(&self) -> &[SecretPattern] {
         &self.forms
     }
 
@@ -74,7 +74,7 @@ impl Search {
         let mut known: HashMap<usize, Known> = HashMap::new();
         for hit in self.heads.find_overlapping_iter(bytes) {
             let (place, start) = (hit.pattern().as_usize(), hit.start());
-            let Pattern { bytes: form, around: (before, after) } = &self.forms[place];
+            let SecretPattern { bytes: form, around: (before, after) } = &self.forms[place];
             let length = match form.len() <= HEAD {
                 true => form.len(),
                 false => known.entry(place).or_default().alike(form, bytes, start),
@@ -97,7 +97,7 @@ impl Search {
         marks.flat_map(move |start| {
             let forms = self.begin.get(&mark(&bytes[start..start + TELLING])).into_iter().flatten();
             forms.filter_map(move |place| {
-                let Pattern { bytes: form, around: (before, after) } = &self.forms[*place as usize];
+                let SecretPattern { bytes: form, around: (before, after) } = &self.forms[*place as usize];
                 let length = at - start;
                 let is_begun = (before + TELLING..=form.len() - after).contains(&length)
                     && form[..length].eq_ignore_ascii_case(&bytes[start..at]);
@@ -114,7 +114,7 @@ impl Search {
                 break;
             }
             for place in self.end.get(&mark(&bytes[length - TELLING..length])).into_iter().flatten() {
-                let Pattern { bytes: form, around: (before, after) } = &self.forms[*place as usize];
+                let SecretPattern { bytes: form, around: (before, after) } = &self.forms[*place as usize];
                 if (TELLING + after..=form.len() - before).contains(&length)
                     && form[form.len() - length..].eq_ignore_ascii_case(&bytes[..length])
                 {
@@ -173,8 +173,8 @@ mod tests {
     use super::*;
     use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-    fn search(forms: &[&[u8]]) -> Search {
-        Search::new(forms.iter().map(|form| Pattern { bytes: form.to_vec(), around: (0, 0) }).collect())
+    fn search(forms: &[&[u8]]) -> FormSearch {
+        FormSearch::new(forms.iter().map(|form| SecretPattern { bytes: form.to_vec(), around: (0, 0) }).collect())
     }
 
     #[test]

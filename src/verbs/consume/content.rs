@@ -4,7 +4,7 @@ use super::Consume;
 use crate::debezium::EnvelopeSchema;
 use crate::delivery::measure_flow;
 use crate::judge;
-use crate::load::consume::{Assertion, Assertions, Capture, Tap};
+use crate::load::consume::{Assertion, Assertions, ReaderCapture, Tap};
 use crate::record::{CheckOutcome, CheckRecord, Demand, EventKind, Evidence, Observed, Quantity, Unit};
 use crate::text::{Origin, Problem};
 use crate::verb::{CheckContext, StepContext, StepError, StepOutcome};
@@ -75,7 +75,7 @@ impl Consume {
     }
 
     /// What looks at the messages themselves, where the step asks for that.
-    pub(super) fn capture(&self, cx: &StepContext) -> Result<Option<Capture>, StepError> {
+    pub(super) fn capture(&self, cx: &StepContext) -> Result<Option<ReaderCapture>, StepError> {
         if self.decode.is_none() && self.schema.is_none() {
             return Ok(None);
         }
@@ -85,12 +85,12 @@ impl Consume {
             .map(|file| read_schema(&cx.origin, file))
             .transpose()
             .map_err(|error| StepError::broken("bad-schema", error).at("/schema"))?;
-        Ok(Some(Capture::new(&self.topic, cx.run.clock, self.decode.is_some(), schema)))
+        Ok(Some(ReaderCapture::new(&self.topic, cx.run.clock, self.decode.is_some(), schema)))
     }
 }
 
 /// Shows each message to whoever looks into messages.
-pub(super) fn tap(capture: Option<Arc<Capture>>, assertions: Option<Arc<Assertions>>) -> Option<Tap> {
+pub(super) fn tap(capture: Option<Arc<ReaderCapture>>, assertions: Option<Arc<Assertions>>) -> Option<Tap> {
     if capture.is_none() && assertions.is_none() {
         return None;
     }
@@ -141,7 +141,7 @@ pub(super) fn settle(
 }
 
 /// Adds what the messages were: schema violations, and how long changes took from their commit.
-pub(super) async fn measure(capture: &Arc<Capture>, outcome: &mut StepOutcome, cx: &StepContext) {
+pub(super) async fn measure(capture: &Arc<ReaderCapture>, outcome: &mut StepOutcome, cx: &StepContext) {
     let mut details = Map::new();
     if let Some((count, samples)) = capture.violations() {
         outcome.metrics.insert("schema_violations".to_owned(), Quantity::count(count));

@@ -4,7 +4,7 @@ use crate::accounting::ReaderAccount;
 use crate::faults::{Answer, FaultError, Members};
 use crate::ground::lock;
 use crate::load::ConsumeJob;
-use crate::load::consume::{Capture, LiveConsume, Onlooker};
+use crate::load::consume::{LiveConsume, Onlooker, ReaderCapture};
 use crate::record::{ConsumeReport, Progress};
 use crate::verb::{LiveReader, LiveStep, StepError, StepOutcome, rate_since};
 use futures_util::future::BoxFuture;
@@ -34,13 +34,13 @@ pub struct Reader {
     members: usize,
     state: Arc<Mutex<State>>,
     total: Option<u64>,
-    capture: Option<Arc<Capture>>,
+    capture: Option<Arc<ReaderCapture>>,
     last: Mutex<(Instant, u64, Option<f64>)>,
 }
 
 impl Reader {
     /// A reader that runs, with the number of messages that it ends after.
-    pub fn new(job: ConsumeJob, total: Option<u64>, capture: Option<Arc<Capture>>) -> Self {
+    pub fn new(job: ConsumeJob, total: Option<u64>, capture: Option<Arc<ReaderCapture>>) -> Self {
         Self {
             live: job.live(),
             onlooker: job.onlooker(),
@@ -187,7 +187,7 @@ impl LiveReader for Reader {
         }
     }
 
-    fn capture(&self) -> Option<Arc<Capture>> {
+    fn capture(&self) -> Option<Arc<ReaderCapture>> {
         self.capture.clone()
     }
 

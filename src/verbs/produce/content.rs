@@ -2,7 +2,7 @@
 
 use super::Produce;
 use super::payload::Payload;
-use crate::load::payload::{IdentityPlace, Template, TemplateError};
+use crate::load::payload::{IdentityPlace, MessageTemplate, MessageTemplateError};
 use crate::text::{Problem, did_you_mean, escape};
 use crate::verb::CheckContext;
 
@@ -50,13 +50,13 @@ impl Produce {
 }
 
 fn check_template(pointer: &str, text: &str, cx: &mut CheckContext<'_>) {
-    let Err(error) = Template::check(text) else { return };
+    let Err(error) = MessageTemplate::check(text) else { return };
     let help = match &error {
-        TemplateError::Unknown(name) => did_you_mean(name, Template::names()).map_or_else(
+        MessageTemplateError::Unknown(name) => did_you_mean(name, MessageTemplate::names()).map_or_else(
             || "`{{{{` stands for the two braces themselves".to_owned(),
             |near| format!("did you mean `{near}`?"),
         ),
-        TemplateError::Open => "close it, as in `{{index}}`".to_owned(),
+        MessageTemplateError::Open => "close it, as in `{{index}}`".to_owned(),
     };
     cx.report(pointer, Problem::new("unknown-placeholder", error.to_string()).help(help));
 }

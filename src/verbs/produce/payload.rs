@@ -1,6 +1,6 @@
 //! `payload:` of `produce`.
 
-use super::records::Records;
+use super::records::PayloadRecords;
 use super::size::Size;
 use crate::ground::input::InputError;
 use crate::load::PayloadSpec;
@@ -26,7 +26,7 @@ pub enum Payload {
     /// The lines of a file, over and over; the path is relative to the scenario.
     File(PathBuf),
     /// Records as they are, with keys, headers and time stamps.
-    Records(Box<Records>),
+    Records(Box<PayloadRecords>),
     /// Change events as Debezium writes them.
     Cdc(Cdc),
 }
@@ -142,7 +142,7 @@ impl JsonSchema for Payload {
         let share = generator.subschema_for::<Share>();
         let table = generator.subschema_for::<Table>();
         let cdc = generator.subschema_for::<Cdc>();
-        let records = generator.subschema_for::<Records>();
+        let records = generator.subschema_for::<PayloadRecords>();
         json_schema!({
             "if": { "type": "string" },
             "then": { "enum": ["random"] },

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// values, or from a topic.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Records {
+pub struct PayloadRecords {
     /// A file; the path is relative to the scenario. Each line of `.json`, `.jsonl` and `.ndjson` is a document, each row of `.csv` an
     /// object of texts by the names in its first line.
     #[serde(default)]
@@ -69,7 +69,7 @@ impl JsonSchema for FieldPath {
     }
 }
 
-impl Records {
+impl PayloadRecords {
     /// Whether the records have keys.
     pub fn has_keys(&self) -> bool {
         self.key.is_some() || self.topic.is_some()

@@ -2,7 +2,7 @@
 
 use super::output::Output;
 use crate::environment::local::{Launch, ProcessLife};
-use crate::faults::{Answer, FaultError, Program, ProgramEnd, ProgramState};
+use crate::faults::{Answer, FaultError, ProgramEnd, ProgramHandle, ProgramState};
 use crate::ground::marks::{MARK, end_marked};
 use crate::ground::scratch::Scratch;
 use crate::ground::{Cause, lock};
@@ -151,7 +151,7 @@ impl UnderTest {
         if matches!(self.state(), ProgramState::Ended(_)) {
             return None;
         }
-        Program::end(self, false).await.ok()
+        ProgramHandle::end(self, false).await.ok()
     }
 
     /// Ends it at once, with all that it has started.
@@ -209,7 +209,7 @@ impl Drop for UnderTest {
     }
 }
 
-impl Program for UnderTest {
+impl ProgramHandle for UnderTest {
     fn state(&self) -> ProgramState {
         match self.process() {
             None => ProgramState::Ended("it was not started".to_owned()),

@@ -92,7 +92,7 @@ impl Books {
 }
 
 /// A `sql` step as other steps see it.
-pub struct Writer {
+pub struct SqlWriter {
     books: Mutex<Books>,
     total: Option<u64>,
     rate: Option<f64>,
@@ -100,7 +100,7 @@ pub struct Writer {
     last: Mutex<(Instant, u64, Option<f64>)>,
 }
 
-impl Writer {
+impl SqlWriter {
     /// A step that does `total` transactions, `rate` of them a second.
     pub fn new(total: Option<u64>, rate: Option<f64>, detail: &Detail) -> Self {
         let latency = LatencyRecorder::kept_by(detail.clone());
@@ -179,7 +179,7 @@ impl Writer {
     }
 }
 
-impl LiveStep for Writer {
+impl LiveStep for SqlWriter {
     fn so_far(&self, now_us: u64) -> StepOutcome {
         let mut outcome = self.outcome();
         let books = self.books();
@@ -222,7 +222,7 @@ impl LiveStep for Writer {
     }
 }
 
-impl LiveWriter for Writer {
+impl LiveWriter for SqlWriter {
     fn claims(&self) -> Claims {
         let books = self.books();
         Claims { transactions: books.claimed.clone(), unattributed: books.unattributed }

@@ -4,6 +4,7 @@ use crate::faults::Resource;
 use crate::kafka::{Admin, KafkaFailure};
 use crate::moment;
 use crate::verb::{StepContext, StepError};
+use crate::wire::{WireError, topics};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow::{Break, Continue};
 use std::time::Duration;
@@ -102,12 +103,19 @@ pub(super) async fn clear(name: &str, cx: &StepContext) -> Result<(), StepError>
     cx.run.may_delete(&resource).map_err(|error| error.at("/recreate"))?;
     admin.delete_topic(name).await.map_err(failed)?;
     cx.run.owned.remove(&resource);
-    moment::poll(LOOK_EVERY, PATIENCE, || async {
-        let is_there = admin.topic(name).await.map_err(failed)?.is_some();
-        Ok(if is_there { Continue(()) } else { Break(()) })
-    })
-    .await
-    .map(drop)
+    await_gone(name, cx).await;
+    Ok(())
+}
+
+/// Waits until no broker knows a deleted topic any more: the next step may ask any of them. Where that cannot be asked, the deletion is
+/// still done.
+pub(in crate::verbs) async fn await_gone(name: &str, cx: &StepContext) {
+    let Ok(cluster) = cx.run.wire() else { return };
+    let look = || async {
+        let known = topics::brokers_that_know(&cluster, name).await?;
+        Ok::<_, WireError>(if known.is_empty() { Break(()) } else { Continue(()) })
+    };
+    let _ = moment::poll(LOOK_EVERY, PATIENCE, look).await;
 }
 
 fn is_denied(error: &KafkaFailure) -> bool {

@@ -11,7 +11,7 @@ mod prune;
 mod sealed;
 mod silence;
 
-use super::ledger::{BackupLedger, Place};
+use super::ledger::{BackupLedger, PartitionPlace};
 use super::packer::{Packer, PackerJob};
 use super::{BackupOptions, Captured, CapturedTopic, next_of, sums};
 use crate::backup::Recipient;
@@ -198,7 +198,7 @@ pub(super) fn back_up_as(
         let ledger =
             BackupLedger::open(archive.clone(), manifest, Duration::ZERO, (listener, options.redactor.clone()))?;
         for (partition, log) in topic.partitions.iter().zip(logs) {
-            let place = Place { topic: places[0], partition: partition.partition };
+            let place = PartitionPlace { topic: places[0], partition: partition.partition };
             let job = PackerJob {
                 store: store.clone(),
                 folder: partition_folder(&topic.folder, partition.partition, writer.number),

@@ -3,7 +3,7 @@
 use crate::accounting::ReaderAccount;
 use crate::environment::{Action, Environment, Grant};
 use crate::faults::{Answer, Members};
-use crate::load::consume::Capture;
+use crate::load::consume::ReaderCapture;
 use crate::moment;
 use crate::record::{EventKind, Progress};
 use crate::scenario::units::Length;
@@ -107,7 +107,7 @@ impl LiveReader for Reader {
         None
     }
 
-    fn capture(&self) -> Option<Arc<Capture>> {
+    fn capture(&self) -> Option<Arc<ReaderCapture>> {
         None
     }
 

@@ -1,0 +1,200 @@
+//! The runs of one command: one after the other, or several beside each other, each lane of them with an environment of its own.
+
+use super::ending::{Failures, color};
+use super::reports::Reports;
+use super::results::{FolderWriter, NdjsonWriter, create};
+use super::stage::ProjectStage;
+use super::terminal::{Terminal, Verbosity};
+use super::{Exit, Output};
+use crate::execute::interrupt::Interrupt;
+use crate::execute::{RunJob, execute};
+use crate::ground::lock;
+use crate::plan::Plan;
+use crate::record::{Outcome, Quantity, Record, Watcher};
+use crate::report::NotRun;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use tokio::task::JoinSet;
+
+/// How each run is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// How much is said of it.
+    pub verbosity: Verbosity,
+    /// Whether its events go to standard output.
+    pub events: bool,
+    /// Whether topics and the like stay.
+    pub keep: bool,
+    /// Whether things that kscen did not make may be deleted.
+    pub allow_delete: bool,
+    /// Whether the first run that does not pass is the last one.
+    pub fail_fast: bool,
+}
+
+/// A run that ended: its place among the plans, label, folder and record.
+type Done = (usize, (String, PathBuf, Record));
+
+/// What all lanes share.
+pub struct Lanes {
+    /// How each run is done.
+    pub manner: Manner,
+    /// Where it is told.
+    pub output: Output,
+    /// The folder that gets one folder for each run.
+    pub results: PathBuf,
+    /// What is written beside each result.
+    pub reports: Reports,
+    /// Hears Ctrl-C.
+    pub interrupt: Interrupt,
+    /// What failed.
+    pub failures: Failures,
+    todo: Mutex<VecDeque<(usize, Plan)>>,
+    ended: Mutex<Ended>,
+}
+
+/// What came of it so far.
+struct Ended {
+    exit: Exit,
+    done: Vec<Done>,
+    not_run: Vec<NotRun>,
+    page: Option<PathBuf>,
+}
+
+/// What came of all runs, in the order of the plans.
+pub struct Outcomes {
+    /// The worst of their ends.
+    pub exit: Exit,
+    /// Label, folder and record of each run.
+    pub done: Vec<(String, PathBuf, Record)>,
+    /// What was left out.
+    pub not_run: Vec<NotRun>,
+    /// The report that was written last.
+    pub page: Option<PathBuf>,
+    /// The reports, for what is about all runs.
+    pub reports: Reports,
+    /// What failed.
+    pub failures: Failures,
+}
+
+impl Lanes {
+    /// Lanes for these plans.
+    pub fn new(
+        (manner, output): (Manner, Output),
+        (results, reports): (PathBuf, Reports),
+        interrupt: Interrupt,
+        todo: Vec<Plan>,
+    ) -> Self {
+        let todo = Mutex::new(todo.into_iter().enumerate().collect());
+        let ended = Mutex::new(Ended { exit: Exit::Pass, done: Vec::new(), not_run: Vec::new(), page: None });
+        let failures = Failures::default();
+        Self { manner, output, results, reports, interrupt, failures, todo, ended }
+    }
+
+    /// Does the runs, as many at once as there are stages, and stops what the stages started.
+    pub async fn run(self, stages: Vec<ProjectStage>) -> Outcomes {
+        let several = stages.len() > 1;
+        let shared = Arc::new(self);
+        let mut lanes = JoinSet::new();
+        for mut stage in stages {
+            let shared = Arc::clone(&shared);
+            lanes.spawn(async move {
+                shared.lane(&mut stage, several).await;
+                if let Err(error) = stage.close().await {
+                    shared.output.line(&format!("the environment was not stopped cleanly: {error}"));
+                    shared.end(Exit::Unclean);
+                }
+            });
+        }
+        while let Some(ended) = lanes.join_next().await {
+            // A defect of one lane is one of the program.
+            if let Err(defect) = ended
+                && let Ok(panic) = defect.try_into_panic()
+            {
+                std::panic::resume_unwind(panic);
+            }
+        }
+        // Each lane has ended and given up its share.
+        let Some(Self { interrupt, reports, failures, ended, .. }) = Arc::into_inner(shared) else {
+            unreachable!("all lanes have ended")
+        };
+        let Ended { mut exit, mut done, not_run, page } =
+            ended.into_inner().unwrap_or_else(|broken| broken.into_inner());
+        if interrupt.asked().times > 0 {
+            // Also between two runs, or after the last one.
+            exit = exit.worse(Exit::Signal(u8::try_from(interrupt.asked().code).unwrap_or(130)));
+        }
+        done.sort_by_key(|(place, _)| *place);
+        let done = done.into_iter().map(|(_, run)| run).collect();
+        Outcomes { exit, done, not_run, page, reports, failures }
+    }
+
+    fn end(&self, exit: Exit) {
+        let mut ended = lock(&self.ended);
+        ended.exit = ended.exit.worse(exit);
+    }
+
+    /// One run after the other, until none is left.
+    async fn lane(&self, stage: &mut ProjectStage, several: bool) {
+        loop {
+            let Some((place, plan)) = lock(&self.todo).pop_front() else { return };
+            if self.interrupt.asked().times > 0 {
+                return;
+            }
+            let label = plan.redactor.text(&plan.label()).into_owned();
+            if self.manner.fail_fast && lock(&self.ended).exit != Exit::Pass {
+                let file = plan.redactor.text(&plan.file.display().to_string()).into_owned();
+                let why = "an earlier run did not pass, and --fail-fast was given".to_owned();
+                lock(&self.ended).not_run.push(NotRun { label, file, why });
+                continue;
+            }
+            match self.one(plan, stage).await {
+                Ok((folder, record)) => self.ended(place, several, (label, folder, record)),
+                Err(error) => {
+                    self.output.line(&format!("{label}: {error}"));
+                    self.end(Exit::Broken);
+                }
+            }
+        }
+    }
+
+    /// Keeps what came of a run. Where several go on at once, a line says that this one is over.
+    fn ended(&self, place: usize, several: bool, (label, folder, record): (String, PathBuf, Record)) {
+        if several {
+            let outcome = record.verdict.as_ref().map_or(Outcome::Error, |verdict| verdict.outcome);
+            let word = self.output.paint(color(outcome), &format!("{:11}", outcome.word()));
+            self.output.line(&format!("{word} {label}  {}", Quantity::seconds(record.run.duration)));
+        }
+        self.end(Exit::of(&record));
+        match self.reports.run(&folder, &record) {
+            Ok(written) => lock(&self.ended).page = written,
+            Err(problem) => {
+                self.output.problems(&[problem]);
+                self.end(Exit::Broken);
+            }
+        }
+        lock(&self.ended).done.push((place, (label, folder, record)));
+    }
+
+    async fn one(&self, plan: Plan, stage: &mut ProjectStage) -> std::io::Result<(PathBuf, Record)> {
+        let folder = create(&self.results, &plan.bindings.run_id)?;
+        let mut watchers: Vec<Box<dyn Watcher>> = vec![Box::new(FolderWriter::open(&folder)?)];
+        if self.manner.events {
+            watchers.push(Box::new(NdjsonWriter::default()));
+        }
+        let (verbosity, failures) = (self.manner.verbosity, self.failures.clone());
+        watchers.push(Box::new(Terminal::new(self.output, &plan, verbosity, failures)));
+        let job = RunJob {
+            plan,
+            folder: folder.clone(),
+            watchers,
+            interrupt: self.interrupt.clone(),
+            keep: self.manner.keep,
+            granted: stage.granted(),
+            allow_delete: self.manner.allow_delete,
+            feels_machine: true,
+        };
+        let record = execute(job, stage).await;
+        Ok((folder, record))
+    }
+}
