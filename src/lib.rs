@@ -156,6 +156,10 @@ pub mod testing {
     pub mod wire {
         pub use crate::wire::{Operation, WireCluster, WireError};
 
+        /// Rights.
+        pub mod acls {
+            pub use crate::wire::acls::{TopicAcl, create, of_topic};
+        }
         /// The cluster.
         pub mod brokers {
             pub use crate::wire::brokers::describe;

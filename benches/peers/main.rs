@@ -2,7 +2,8 @@
 //!
 //! One local broker; the programs take turns on it, in pairs, each as a process of its own. What is asked for is named by
 //! words on the command line (`produce consume verified pace backup ledger changes`, all by default). Figures are kept in
-//! `target/bench.json`, and `docs/benchmarks.md` is written anew from all that are there.
+//! `bench.json` of cargo's output folder, and `docs/benchmarks.md` is written anew from all that are there; a section of it whose
+//! figures are not there stays as it is.
 
 mod backup;
 mod broker;
@@ -30,7 +31,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 /// The parts, in the order in which they run.
 const PARTS: [&str; 7] = ["produce", "consume", "verified", "pace", "backup", "ledger", "changes"];
 /// Those that the programs take turns at, on one broker.
-const PEERS: [&str; 4] = ["produce", "consume", "verified", "pace"];
+const PEERS: [&str; 5] = ["produce", "consume", "verified", "pace", "backup"];
 
 fn main() -> Outcome<()> {
     if let Some(done) = backup::child() {
@@ -44,7 +45,7 @@ fn main() -> Outcome<()> {
         PARTS.into_iter().filter(|part| words.is_empty() || words.iter().any(|word| word == part)).collect();
     let pairs = number("PAIRS", 9)?;
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut figures = Figures::load(&project.join("target/bench.json"))?;
+    let mut figures = Figures::load(&peers::output()?.join("bench.json"))?;
     if parts.contains(&"ledger") {
         figures.set("ledger", ledger::measure()?)?;
     }
@@ -62,15 +63,15 @@ fn main() -> Outcome<()> {
                 "consume" => figures.set(part, consume::measure(&broker, &peers, pairs)?)?,
                 "verified" => figures.set(part, verified::measure(&broker, pairs)?)?,
                 "pace" => figures.set(part, pace::measure(&broker, pairs)?)?,
-                "backup" => figures.set(part, backup::measure(&broker, &peers, pairs)?)?,
+                "backup" => backup::measure(&broker, &peers, pairs, &mut figures)?,
                 _ => {}
             }
         }
         broker.stop()?;
     }
     let document = project.join("docs/benchmarks.md");
-    std::fs::create_dir_all(project.join("docs"))?;
-    std::fs::write(&document, report::render(&figures))?;
+    let before = std::fs::read_to_string(&document).unwrap_or_default();
+    std::fs::write(&document, report::render(&figures, &before))?;
     eprintln!("wrote {}", document.display());
     Ok(())
 }

@@ -15,7 +15,7 @@ pub struct Peers {
 impl Peers {
     /// Compiles `rdkafka_performance` in cargo's build output, against the very library that kscen is linked with.
     pub fn build() -> Outcome<Self> {
-        let profile = Path::new(env!("CARGO_BIN_EXE_kscen")).parent().ok_or("the binary lies in no folder")?;
+        let profile = profile()?;
         let build = profile.join("build");
         let out = newest_output(&build)?;
         let program = profile.join("rdkafka_performance");
@@ -40,6 +40,16 @@ impl Peers {
         }
         Ok(Self { rdkafka_performance: program, librdkafka: rdkafka::util::get_rdkafka_version().1 })
     }
+}
+
+/// Where cargo has put the binary.
+fn profile() -> Outcome<&'static Path> {
+    Path::new(env!("CARGO_BIN_EXE_kscen")).parent().ok_or_else(|| "the binary lies in no folder".into())
+}
+
+/// Cargo's output folder, for what the benchmark builds and fetches beside.
+pub fn output() -> Outcome<&'static Path> {
+    profile()?.parent().ok_or_else(|| "the binary's folder lies in no other".into())
 }
 
 fn outputs(build: &Path, crate_name: &str) -> Outcome<Vec<PathBuf>> {

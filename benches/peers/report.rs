@@ -33,45 +33,63 @@ const CHANGES: &str = "A real PostgreSQL, Kafka Connect and Debezium, which are 
 what was committed from the database's log and the records from the connector's topic, and holds each row against its record, value \
 for value. CPU is that of kscen's whole process, starting and judging included, divided by the rows.";
 
-/// The whole document.
-pub fn render(figures: &Figures) -> String {
+/// The whole document. A section whose figures are not there stays as the document before has it.
+pub fn render(figures: &Figures, before: &str) -> String {
     let mut text = HEAD.to_owned();
-    setting(&mut text, figures.get("setting"));
+    match figures.get("setting") {
+        Value::Null => before.lines().filter(|line| line.starts_with("Machine: ")).for_each(|line| {
+            let _ = write!(text, "\n{line}\n");
+        }),
+        found => setting(&mut text, found),
+    }
+    let mut section = |title: &str, fresh: Option<String>| match fresh {
+        Some(fresh) => text.push_str(&format!("\n## {title}\n\n{}\n", fresh.trim_end())),
+        None => text.push_str(section_of(before, title).unwrap_or_default()),
+    };
     for (part, title, words) in [
         ("produce", "Producing", PRODUCE),
         ("consume", "Consuming", CONSUME),
         ("verified", "Verified against unverified", VERIFIED),
     ] {
-        if let Some(cases) = measured::<Vec<Case>>(figures, part) {
-            let _ = write!(text, "\n## {title}\n\n{words}\n\n{}", when(figures, part));
-            cases.iter().for_each(|case| table(&mut text, case));
-            commands(&mut text, &cases);
-        }
+        section(title, measured::<Vec<Case>>(figures, part).map(|all| cases(&all, words, &when(figures, part))));
     }
-    if let Some(pace) = measured::<Pace>(figures, "pace") {
-        let _ = write!(text, "\n## Keeping the schedule\n\n{}", when(figures, "pace"));
-        schedule(&mut text, &pace);
-    }
-    if let Some(found) = measured::<BackupFigures>(figures, "backup") {
-        let _ = write!(text, "\n## Backup and restore\n\n{}{}", when(figures, "backup"), backup::render(&found));
-    }
-    if let Some(accounts) = measured::<Vec<Account>>(figures, "ledger") {
-        let _ = write!(text, "\n## Memory of the ledger, 100 million messages\n\n{}", when(figures, "ledger"));
-        let _ = writeln!(text, "| traffic | peak | CPU a message | lost | found lost |\n|---|---:|---:|---:|---:|");
-        for Account { name, mib, ns, lost, made_lost } in accounts {
-            let _ = writeln!(text, "| {name} | {mib:.2} MiB | {ns:.0} ns | {made_lost} | {lost} |");
-        }
-    }
-    if let Some(all) = measured::<Vec<Rows>>(figures, "changes") {
-        let _ = write!(text, "\n## Change data, row for row\n\n{CHANGES}\n\n{}", when(figures, "changes"));
-        rows(&mut text, &all);
+    let pace = measured::<Pace>(figures, "pace").map(|pace| when(figures, "pace") + &schedule(&pace));
+    section("Keeping the schedule", pace);
+    let found = measured::<BackupFigures>(figures, "backup");
+    section("Backup and restore", found.map(|found| when(figures, "backup") + &backup::render(&found)));
+    let accounts = measured::<Vec<Account>>(figures, "ledger").map(|all| when(figures, "ledger") + &ledger(&all));
+    section("Memory of the ledger, 100 million messages", accounts);
+    let changes = measured::<Vec<Rows>>(figures, "changes");
+    let changes = changes.map(|all| format!("{CHANGES}\n\n{}{}", when(figures, "changes"), rows(&all)));
+    section("Change data, row for row", changes);
+    text
+}
+
+/// A section with its title and the empty line before it.
+fn section_of<'a>(document: &'a str, title: &str) -> Option<&'a str> {
+    let begin = document.find(&format!("\n## {title}\n"))?;
+    let end = document[begin + 1..].find("\n## ").map_or(document.len(), |end| begin + 1 + end);
+    Some(&document[begin..end])
+}
+
+fn cases(all: &[Case], words: &str, when: &str) -> String {
+    let mut text = format!("{words}\n\n{when}");
+    all.iter().for_each(|case| table(&mut text, case));
+    commands(&mut text, all);
+    text
+}
+
+fn ledger(all: &[Account]) -> String {
+    let mut text = "| traffic | peak | CPU a message | lost | found lost |\n|---|---:|---:|---:|---:|\n".to_owned();
+    for Account { name, mib, ns, lost, made_lost } in all {
+        let _ = writeln!(text, "| {name} | {mib:.2} MiB | {ns:.0} ns | {made_lost} | {lost} |");
     }
     text
 }
 
-fn rows(text: &mut String, all: &[Rows]) {
-    let _ = writeln!(text, "| rows | read once, as the database has them | CPU µs/row | peak MiB | seconds |");
-    let _ = writeln!(text, "|---:|---:|---:|---:|---:|");
+fn rows(all: &[Rows]) -> String {
+    let mut text =
+        "| rows | read once, as the database has them | CPU µs/row | peak MiB | seconds |\n|---:|---:|---:|---:|---:|\n".to_owned();
     for Rows { rows, once, seconds, cpu_us, peak_mib, .. } in all {
         let _ = writeln!(text, "| {rows} | {once} | {cpu_us:.1} | {peak_mib:.0} | {seconds:.1} |");
     }
@@ -82,6 +100,7 @@ fn rows(text: &mut String, all: &[Rows]) {
     if let Some(last) = all.last() {
         let _ = writeln!(text, "\nThe scenario of the last line:\n\n```yaml\n{}```", last.scenario);
     }
+    text
 }
 
 fn measured<T: serde::de::DeserializeOwned>(figures: &Figures, part: &str) -> Option<T> {
@@ -171,7 +190,8 @@ fn commands(text: &mut String, cases: &[Case]) {
     let _ = writeln!(text, "```");
 }
 
-fn schedule(text: &mut String, pace: &Pace) {
+fn schedule(pace: &Pace) -> String {
+    let mut text = String::new();
     let ratios = pace.kscen_p99_us.iter().zip(&pace.beside_p99_us).map(|(kscen, bare)| kscen / bare).collect();
     let _ = writeln!(
         text,
@@ -190,4 +210,5 @@ fn schedule(text: &mut String, pace: &Pace) {
         percent(&pace.worst_second),
         percent(&pace.whole),
     );
+    text
 }

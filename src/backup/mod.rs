@@ -51,7 +51,7 @@ pub use keys::{Identities, Recipient};
 #[cfg(test)]
 pub use segments::BatchPosition;
 pub use segments::{Segments, StoredBatch};
-pub use store::{FolderStore, Lease, NewFile, Store, StoreEntry, StoreError, folders_at, store_at};
+pub use store::{FolderStore, Lease, NewFile, Store, StoreEntry, StoreError, check_bucket, folders_at, store_at};
 #[cfg(test)]
 pub use transactions::CommittedRecords;
 #[cfg(test)]

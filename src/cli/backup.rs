@@ -46,7 +46,7 @@ pub struct Args {
     /// No offsets of groups are kept.
     #[arg(long)]
     no_groups: bool,
-    /// At most so many offsets of each topic.
+    /// At most so many offsets of each topic, from the first that is not in the archive.
     #[arg(long, value_name = "COUNT")]
     max_messages: Option<u64>,
     /// At most so much is read in a second, such as `50MB/s`.

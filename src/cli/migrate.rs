@@ -61,7 +61,7 @@ pub struct Args {
     /// No group goes on in the target.
     #[arg(long)]
     no_groups: bool,
-    /// Gives no ACLs in the target.
+    /// Gives no ACLs in the target; otherwise it takes the grant `acls` there.
     #[arg(long)]
     no_acls: bool,
     /// Goes on where the source has lost records before they could be read, and says which; otherwise it ends there.
@@ -112,7 +112,8 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
     };
     control::run(Some(&args.from), output, async |source| {
         let groups = if args.no_groups { None } else { Some(Grant::Groups) };
-        let written: Vec<Grant> = [Grant::Restore].into_iter().chain(groups).collect();
+        let acls = if args.no_acls { None } else { Some(Grant::Acls) };
+        let written: Vec<Grant> = [Grant::Restore].into_iter().chain(groups).chain(acls).collect();
         for (project, grants) in [(&source, &[Grant::Backup][..]), (&target, &written[..])] {
             if let Err(problems) = project.permits(grants) {
                 output.problems(&problems);

@@ -33,7 +33,7 @@ pub struct Args {
     /// Writes into topics that exist, too.
     #[arg(long)]
     append: bool,
-    /// Gives back the ACLs that name a topic.
+    /// Gives back the ACLs that name a topic. It takes the grant `acls`.
     #[arg(long)]
     acls: bool,
     /// Leaves retention off afterwards, so that records with old times are not deleted at once.
@@ -132,6 +132,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
     control::run(args.choice.env.as_deref(), output, async |project| {
         let groups = args.choice.all_groups || !args.choice.groups.is_empty();
         let needed = [Grant::Restore].into_iter().chain(groups.then_some(Grant::Groups));
+        let needed = needed.chain(args.acls.then_some(Grant::Acls));
         if let Err(problems) = project.permits(&needed.collect::<Vec<_>>()) {
             output.problems(&problems);
             return Ok(Exit::Usage);

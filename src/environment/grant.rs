@@ -30,11 +30,13 @@ pub enum Grant {
     Backup,
     /// Write topics again from files.
     Restore,
+    /// Give topics the ACLs back that they had elsewhere.
+    Acls,
 }
 
 impl Grant {
     /// Every grant, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Produce,
         Self::Topics,
         Self::Groups,
@@ -46,6 +48,7 @@ impl Grant {
         Self::Run,
         Self::Backup,
         Self::Restore,
+        Self::Acls,
     ];
 
     /// The word in `allow`.
@@ -62,6 +65,7 @@ impl Grant {
             Self::Run => "run",
             Self::Backup => "backup",
             Self::Restore => "restore",
+            Self::Acls => "acls",
         }
     }
 }

@@ -68,6 +68,28 @@ fn every_promise_names_tests_that_exist() {
     }
 }
 
+/// A name that ends in `…` stands for all tests of the module.
+#[test]
+fn the_page_about_backups_names_tests_that_exist() {
+    let (page, every) = (include_str!("../../docs/backup-tests.md"), every_test());
+    let names: Vec<&str> = page.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
+    assert!(names.len() > 30, "{} names", names.len());
+    let mut module = "";
+    for name in names {
+        // `…::name` is of the module that was named before.
+        let whole = match name.strip_prefix('…') {
+            Some(rest) => format!("{module}{rest}"),
+            None => name.to_owned(),
+        };
+        let exists = match whole.strip_suffix('…') {
+            Some(all) => every.iter().any(|test| test.starts_with(all)),
+            None => every.contains(&whole),
+        };
+        assert!(exists, "there is no test `{whole}`, which docs/backup-tests.md names");
+        module = name.rsplit_once("::").map_or(module, |(before, _)| if before == "…" { module } else { before });
+    }
+}
+
 #[test]
 fn tests_are_found_by_their_path() {
     let text = "fn helper() {}\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn a_b() {}\n    fn no() {}\n    #[tokio::test]\n    async fn c() {}\n}\n";

@@ -68,10 +68,12 @@ const NEEDED: &[(&str, &str, &[Grant])] = &[
     ("backup", "backup: { topics: [t], to: a }", &[Backup]),
     ("restore", "restore: { from: a, topic: t }", &[Restore]),
     ("restore", "restore: { from: a, topic: t, groups: [g] }", &[Restore, Groups]),
+    ("restore", "restore: { from: a, topic: t, acls: true }", &[Restore, Acls]),
     ("reassign", "reassign: { topic: t, to: [1] }", &[Topics, Faults]),
     ("migrate", "migrate: { topics: [t], to: local }", &[Backup]),
-    ("migrate", "migrate: { topics: [t], from: local }", &[Restore, Groups]),
-    ("migrate", "migrate: { topics: [t], from: local, groups: none }", &[Restore]),
+    ("migrate", "migrate: { topics: [t], from: local }", &[Restore, Groups, Acls]),
+    ("migrate", "migrate: { topics: [t], from: local, groups: none }", &[Restore, Acls]),
+    ("migrate", "migrate: { topics: [t], from: local, groups: none, acls: false }", &[Restore]),
     ("drain", "drain: { group: g }", &[]),
     ("drain", "drain: { topic: q, group: g, into: p }", &[Backup, Restore, Groups]),
     ("http", "http: { url: \"http://127.0.0.1:9/connectors/c\", method: DELETE }", &[Http]),
@@ -170,8 +172,9 @@ fn what_a_step_does_in_another_environment_is_held_against_the_grants_there() {
         problems.into_iter().map(|problem| (problem.code, problem.message)).collect()
     };
     let denied = |grant: &str| vec![("not-allowed", format!("`dr` does not allow `{grant}`"))];
-    assert_eq!(refused("migrate: { topics: [t], to: dr, groups: none }"), []);
-    assert_eq!(refused("migrate: { topics: [t], to: dr }"), denied("groups"));
+    assert_eq!(refused("migrate: { topics: [t], to: dr, groups: none, acls: false }"), []);
+    assert_eq!(refused("migrate: { topics: [t], to: dr, acls: false }"), denied("groups"));
+    assert_eq!(refused("migrate: { topics: [t], to: dr, groups: none }"), denied("acls"));
     assert_eq!(refused("migrate: { topics: [t], from: dr }"), denied("backup"));
     let absent = vec![("unknown-environment", "there is no environment `nowhere`".to_owned())];
     assert_eq!(refused("migrate: { topics: [t], to: nowhere }"), absent);

@@ -1,7 +1,9 @@
 //! The archives of a run.
 
 use super::own_usage::OwnUsage;
-use crate::backup::{Archive, ArchiveError, BackupEvent, BackupListener, FolderStore, Identities, Store};
+use crate::backup::{
+    Archive, ArchiveError, BackupEvent, BackupListener, Digest, FolderStore, Identities, Store, check_bucket, store_at,
+};
 use crate::environment::ARCHIVE_DIRECTORY;
 use crate::record::{Quantity, Unit};
 use crate::text::{Origin, Problem};
@@ -13,6 +15,22 @@ use std::time::Duration;
 
 /// What a step with an archive may take before its time limit: the archive, or the topic, decides how long it is.
 pub(super) const ALLOWED: Duration = Duration::from_secs(3600);
+
+/// Whether it is the address of a bucket, not the name of an archive in the run's folder.
+fn is_bucket(name: &str) -> bool {
+    name.contains("://")
+}
+
+/// Reports what is neither the name of an archive of the run nor the address of one in a bucket, or holds a secret.
+pub(super) fn check_place(pointer: &str, name: &str, cx: &mut CheckContext<'_>) {
+    if !is_bucket(name) {
+        return check_name(pointer, name, cx);
+    }
+    cx.refuse_secret(pointer, name);
+    if let Err(reason) = check_bucket(name) {
+        cx.report(pointer, Problem::new("bad-archive-name", reason));
+    }
+}
 
 /// Reports a name that no archive can have, or that holds a secret: it is a folder's.
 pub(super) fn check_name(pointer: &str, name: &str, cx: &mut CheckContext<'_>) {
@@ -38,9 +56,19 @@ pub(super) fn folder(run: &SharedRun, name: &str) -> PathBuf {
     root(run).join(name)
 }
 
-/// The same as a store.
-pub(super) fn store(run: &SharedRun, name: &str) -> Arc<dyn Store> {
-    Arc::new(FolderStore::new(folder(run, name)))
+/// The same as a store, or the bucket at this address: with the credentials in the environment of this process, as on the command line.
+pub(super) fn store(run: &SharedRun, name: &str) -> Result<Arc<dyn Store>, StepError> {
+    match is_bucket(name) {
+        true => store_at(name).map_err(|reason| StepError::broken("bad-archive-name", reason)),
+        false => Ok(Arc::new(FolderStore::new(folder(run, name)))),
+    }
+}
+
+/// Where a run keeps the checkpoints of restores from an archive.
+pub(super) fn state(run: &SharedRun, name: &str) -> PathBuf {
+    // An address is no name of a folder; no archive has a name with this letter.
+    let folder = if is_bucket(name) { format!("%{}", Digest::of(name.as_bytes())) } else { name.to_owned() };
+    run.folder.join("restores").join(folder)
 }
 
 /// The most bytes of an identity file.
@@ -68,7 +96,7 @@ pub(super) fn open(
 ) -> Result<Result<Archive, ArchiveError>, StepError> {
     let broken = |reason| StepError::broken("bad-identity", reason).at("/identity");
     let identities = identities(&cx.origin, identity).map_err(broken)?;
-    Ok(Archive::open(store(&cx.run, name)).map(|archive| archive.with_identities(identities)))
+    Ok(Archive::open(store(&cx.run, name)?).map(|archive| archive.with_identities(identities)))
 }
 
 /// What a step took into an archive, or wrote from one, so far.

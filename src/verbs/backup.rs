@@ -1,6 +1,6 @@
 //! The verb `backup`.
 
-use super::archives::{ALLOWED, ArchiveTally, check_name, listener, store};
+use super::archives::{ALLOWED, ArchiveTally, check_place, listener, store};
 use super::own_usage::watched;
 use crate::backup::batch::Compressor;
 use crate::backup::manifest::{BackupState, Batching, Manifest};
@@ -26,7 +26,8 @@ use std::time::Duration;
 pub struct Backup {
     /// Names of topics, and patterns with `*` for any characters.
     topics: Vec<String>,
-    /// The name of the archive. It lies in the run's folder, below `archives`.
+    /// The name of the archive, which lies in the run's folder, below `archives`; or `s3://BUCKET/PREFIX`, with credentials and endpoint in the AWS
+    /// variables of kscen's environment. An archive in a bucket stays when the run is over.
     to: String,
     /// The codec of batches that are small or not compressed: `none`, `gzip`, `snappy`, `lz4` or `zstd`; with a level, `gzip:1` to `gzip:9`
     /// and `zstd:1` to `zstd:19`. `zstd` where absent.
@@ -43,7 +44,7 @@ pub struct Backup {
     /// Whose committed offsets are kept: `all`, `none`, or a list of groups. `all` where absent.
     #[serde(default)]
     groups: Option<GroupsNamed>,
-    /// At most so many offsets of each topic.
+    /// At most so many offsets of each topic, from the first that is not in the archive.
     #[serde(default)]
     max_messages: Option<Count>,
     /// At most so many bytes are read in a second.
@@ -160,7 +161,7 @@ impl Step for Backup {
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {
-        check_name("/to", &self.to, cx);
+        check_place("/to", &self.to, cx);
         for (index, topic) in self.topics.iter().enumerate() {
             cx.refuse_secret(&format!("/topics/{index}"), topic);
         }
@@ -195,7 +196,7 @@ impl Step for Backup {
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let options = self.options().map_err(|reason| StepError::broken("bad-value", reason).at("/compression"))?;
         let options = BackupOptions { redactor: (*cx.run.recorder.redactor()).clone(), ..options };
-        let (cluster, store) = (cx.run.wire()?, store(&cx.run, &self.to));
+        let (cluster, store) = (cx.run.wire()?, store(&cx.run, &self.to).map_err(|error| error.at("/to"))?);
         cx.prepared();
         let tally = Arc::new(ArchiveTally::default());
         let (listener, stop) = (listener(cx, &tally), cx.stop.clone());

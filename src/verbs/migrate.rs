@@ -55,7 +55,7 @@ pub struct Migrate {
     /// Which groups go on in the target: `all`, `none`, or a list. `all` where absent.
     #[serde(default)]
     groups: Option<GroupsNamed>,
-    /// Whether ACLs that name a topic are given in the target. `true` where absent.
+    /// Whether ACLs that name a topic are given in the target, which takes the grant `acls` there. `true` where absent.
     #[serde(default)]
     acls: Option<bool>,
     /// What happens where the source has lost records before they could be read: `stop` (the step fails) or `record` (it goes on, and the
@@ -100,10 +100,10 @@ struct Side {
 impl Migrate {
     /// What is changed in the target.
     fn written(&self) -> Vec<Grant> {
-        match GroupsNamed::kept(self.groups.as_ref()) {
-            KeptGroups::None => vec![Grant::Restore],
-            _ => vec![Grant::Restore, Grant::Groups],
-        }
+        let groups = GroupsNamed::kept(self.groups.as_ref()) != KeptGroups::None;
+        let acls = self.acls.unwrap_or(true);
+        let all = [(true, Grant::Restore), (groups, Grant::Groups), (acls, Grant::Acls)];
+        all.into_iter().filter_map(|(wanted, grant)| wanted.then_some(grant)).collect()
     }
 
     fn target_name(&self) -> Option<&str> {
@@ -190,7 +190,7 @@ pub(super) fn broken(code: &'static str, error: &MigrationError, pointer: &str) 
 
 impl Step for Migrate {
     const VERB: &'static str = "migrate";
-    const MAY: &'static [Grant] = &[Grant::Backup, Grant::Restore, Grant::Groups];
+    const MAY: &'static [Grant] = &[Grant::Backup, Grant::Restore, Grant::Groups, Grant::Acls];
     const EXAMPLE: &'static str =
         "migrate: { topics: [\"orders-${run.id}\"], to: kafka-4, until: drained, settle: 2s }";
     const BACKGROUND: bool = true;

@@ -1,6 +1,6 @@
 //! The verb `restore`.
 
-use super::archives::{ALLOWED, ArchiveTally, check_identity, check_name, open};
+use super::archives::{ALLOWED, ArchiveTally, check_identity, check_place, open, state};
 use super::own_usage::watched;
 use super::topic::check_topic_name;
 use crate::backup::Archive;
@@ -11,7 +11,7 @@ use crate::environment::{Grant, Needs};
 use crate::faults::Resource;
 use crate::scenario::units::{Bytes, Count};
 use crate::text::Problem;
-use crate::verb::{CheckContext, Facts, Scope, SharedRun, Step, StepContext, StepError, StepOutcome, Work};
+use crate::verb::{CheckContext, Facts, Scope, Step, StepContext, StepError, StepOutcome, Work};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Restore {
-    /// The name of the archive.
+    /// The name of the archive, or `s3://BUCKET/PREFIX`.
     from: String,
     /// The file with the age identity that opens an encrypted archive, relative to the scenario.
     #[serde(default)]
@@ -58,14 +58,12 @@ pub struct Restore {
     /// Writes into a topic that exists, too.
     #[serde(default)]
     append: bool,
+    /// Gives back the ACLs that name the topic. It takes the grant `acls`.
+    #[serde(default)]
+    acls: bool,
     /// At most so many bytes are written in a second.
     #[serde(default)]
     rate: Option<Bytes>,
-}
-
-/// Where a run keeps the checkpoints of restores from an archive.
-pub(super) fn state(run: &SharedRun, archive: &str) -> PathBuf {
-    run.folder.join("restores").join(archive)
 }
 
 impl Restore {
@@ -92,6 +90,7 @@ impl Restore {
                 RestoredGroups::Named(self.groups.clone())
             },
             append: self.append,
+            acls: self.acls,
             rate: self.rate.map(|bytes| bytes.0),
             ..usual
         }
@@ -101,7 +100,7 @@ impl Restore {
 impl Step for Restore {
     const VERB: &'static str = "restore";
     const WORK: Work = Work::Archives;
-    const MAY: &'static [Grant] = &[Grant::Restore, Grant::Groups];
+    const MAY: &'static [Grant] = &[Grant::Restore, Grant::Groups, Grant::Acls];
     const EXAMPLE: &'static str =
         "restore: { from: archive, topic: \"orders-${run.id}\", as: \"restored-${run.id}\", offsets: exact }";
     const BACKGROUND: bool = true;
@@ -111,7 +110,8 @@ impl Step for Restore {
     }
 
     fn changes(&self, _: &Scope) -> Vec<Grant> {
-        if self.groups.is_empty() { vec![Grant::Restore] } else { vec![Grant::Restore, Grant::Groups] }
+        let all = [(true, Grant::Restore), (!self.groups.is_empty(), Grant::Groups), (self.acls, Grant::Acls)];
+        all.into_iter().filter_map(|(wanted, grant)| wanted.then_some(grant)).collect()
     }
 
     fn facts(&self) -> Facts {
@@ -123,7 +123,7 @@ impl Step for Restore {
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {
-        check_name("/from", &self.from, cx);
+        check_place("/from", &self.from, cx);
         check_identity("/identity", self.identity.as_deref(), cx);
         let target = if self.to.is_some() { "/as" } else { "/topic" };
         check_topic_name(target, self.target(), cx);

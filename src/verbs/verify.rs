@@ -1,7 +1,6 @@
 //! The verb `verify`.
 
-use super::archives::{ALLOWED, check_identity, check_name, open};
-use super::restore::state;
+use super::archives::{ALLOWED, check_identity, check_place, open, state};
 use crate::backup::restore::requests;
 use crate::backup::{Archive, Level, target, verify};
 use crate::environment::{Grant, Needs};
@@ -17,7 +16,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Verify {
-    /// The name of the archive.
+    /// The name of the archive, or `s3://BUCKET/PREFIX`.
     archive: String,
     /// The file with the age identity that opens an encrypted archive, relative to the scenario. Without it only `quick` and `full` look at one, and
     /// `full` at lengths and SHA-256.
@@ -62,7 +61,7 @@ impl Step for Verify {
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {
-        check_name("/archive", &self.archive, cx);
+        check_place("/archive", &self.archive, cx);
         check_identity("/identity", self.identity.as_deref(), cx);
         if self.topic.is_some() && self.level != Depth::Target {
             let problem = Problem::new("verify-topic", "only the level `target` looks at a topic");

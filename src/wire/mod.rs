@@ -70,6 +70,8 @@ pub mod roles;
 mod routing;
 mod sasl;
 mod scram;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod security;
 pub mod software;
 mod survey;
@@ -83,6 +85,8 @@ pub use refusal::{MissingRight, Operation};
 pub use survey::{AdvertisedFault, survey};
 pub use wire_error::WireError;
 
+#[cfg(test)]
+mod group_tests;
 #[cfg(test)]
 mod tests;
 

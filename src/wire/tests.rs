@@ -1,18 +1,15 @@
-//! A broker made of bytes: what it may say, and what it must not be able to do to kscen.
+//! What a broker may say, and what it must not be able to do to kscen.
 
-use super::address::BrokerAddress;
 use super::connection::Dialer;
 use super::frame::{ApiCall, decode};
+use super::scripted::{ScriptedReply, ScriptedRequest, broker, cluster_of, versions};
 use super::{WireCluster, WireError, brokers, probe, topics};
+use crate::wire::address::BrokerAddress;
 use kafka_protocol::messages::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 
 /// Long enough that nothing here ends by it.
 const AMPLE: Duration = Duration::from_secs(20);
@@ -22,68 +19,6 @@ const SHORT: Duration = Duration::from_millis(30);
 const METADATA: i16 = ApiKey::Metadata as i16;
 const DESCRIBE_CLUSTER: i16 = ApiKey::DescribeCluster as i16;
 const VERSIONS: i16 = ApiKey::ApiVersions as i16;
-
-/// A request as it came.
-struct Asked {
-    api: i16,
-    version: i16,
-    correlation: i32,
-    /// How many connections there have been, this one included.
-    connection: usize,
-}
-
-impl Asked {
-    /// A whole frame with this body behind the correlation id.
-    fn frame(&self, body: &[u8]) -> Reply {
-        let length = i32::try_from(body.len() + 4).expect("short");
-        Reply::Bytes([&length.to_be_bytes()[..], &self.correlation.to_be_bytes(), body].concat())
-    }
-}
-
-enum Reply {
-    Bytes(Vec<u8>),
-    Silence,
-    Close,
-}
-
-/// Answers every request by the script.
-async fn broker(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (BrokerAddress, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = BrokerAddress::local(listener.local_addr().expect("bound").port());
-    let (script, count) = (Arc::new(script), Arc::new(AtomicUsize::new(0)));
-    let connections = count.clone();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let connection = connections.fetch_add(1, Ordering::SeqCst) + 1;
-            let script = script.clone();
-            tokio::spawn(async move {
-                while let Ok(length) = stream.read_i32().await {
-                    let mut frame = vec![0; usize::try_from(length).expect("a length")];
-                    stream.read_exact(&mut frame).await.expect("a whole request");
-                    let short = |at: usize| i16::from_be_bytes([frame[at], frame[at + 1]]);
-                    let correlation = i32::from_be_bytes(frame[4..8].try_into().expect("four bytes"));
-                    match script(&Asked { api: short(0), version: short(2), correlation, connection }) {
-                        Reply::Bytes(bytes) => _ = stream.write_all(&bytes).await,
-                        Reply::Silence => {}
-                        Reply::Close => return,
-                    }
-                }
-            });
-        }
-    });
-    (address, count)
-}
-
-/// The answer about versions: `(api, least, most)`.
-fn versions(offered: &[(i16, i16, i16)]) -> Vec<u8> {
-    let mut body = vec![0, 0, u8::try_from(offered.len() + 1).expect("few")];
-    for (api, least, most) in offered {
-        body.extend([api.to_be_bytes(), least.to_be_bytes(), most.to_be_bytes()].concat());
-        body.push(0);
-    }
-    body.extend([0; 5]); // throttle time and no tags
-    body
-}
 
 /// A description of the cluster `c1` with broker 7 at `port`.
 fn description(port: u16) -> Vec<u8> {
@@ -97,7 +32,7 @@ fn description(port: u16) -> Vec<u8> {
     body
 }
 
-fn usual(asked: &Asked) -> Reply {
+fn usual(asked: &ScriptedRequest) -> ScriptedReply {
     match asked.api {
         VERSIONS => asked.frame(&versions(&[(DESCRIBE_CLUSTER, 0, 0), (METADATA, 0, 12)])),
         _ => asked.frame(&description(9092)),
@@ -105,16 +40,14 @@ fn usual(asked: &Asked) -> Reply {
 }
 
 fn cluster(addresses: &[&BrokerAddress], timeout: Duration) -> WireCluster {
-    let servers: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-    let properties = BTreeMap::from([("bootstrap.servers".to_owned(), servers.join(","))]);
-    WireCluster::new(&properties, timeout).expect("valid")
+    cluster_of(&addresses.iter().map(|address| address.port).collect::<Vec<_>>(), timeout)
 }
 
 #[tokio::test]
 async fn questions_share_a_connection_and_a_broken_one_is_replaced() {
     // The second connection ends after one question, as an idle one does.
     let (address, connections) = broker(|asked| match (asked.api, asked.connection) {
-        (DESCRIBE_CLUSTER, 2) => Reply::Close,
+        (DESCRIBE_CLUSTER, 2) => ScriptedReply::Close,
         _ => usual(asked),
     })
     .await;
@@ -130,7 +63,7 @@ async fn questions_share_a_connection_and_a_broken_one_is_replaced() {
 async fn a_connection_that_the_broker_closed_is_made_anew() {
     let answered = AtomicUsize::new(0);
     let (address, connections) = broker(move |asked| match asked.api {
-        DESCRIBE_CLUSTER if answered.fetch_add(1, Ordering::SeqCst) == 1 => Reply::Close,
+        DESCRIBE_CLUSTER if answered.fetch_add(1, Ordering::SeqCst) == 1 => ScriptedReply::Close,
         _ => usual(asked),
     })
     .await;
@@ -144,7 +77,7 @@ async fn a_connection_that_the_broker_closed_is_made_anew() {
 #[tokio::test]
 async fn an_answer_to_a_question_that_was_given_up_is_not_taken_for_the_next_one() {
     let (address, connections) = broker(|asked| match (asked.api, asked.connection) {
-        (DESCRIBE_CLUSTER, 1) => Reply::Silence,
+        (DESCRIBE_CLUSTER, 1) => ScriptedReply::Silence,
         _ => usual(asked),
     })
     .await;
@@ -157,7 +90,7 @@ async fn an_answer_to_a_question_that_was_given_up_is_not_taken_for_the_next_one
 
 #[tokio::test]
 async fn a_broker_that_is_silent_holds_up_nobody() {
-    let (silent, _) = broker(|_| Reply::Silence).await;
+    let (silent, _) = broker(|_| ScriptedReply::Silence).await;
     let (other, _) = broker(usual).await;
     let view = brokers::describe(&cluster(&[&silent, &other], AMPLE)).await.expect("the other's answer");
     assert_eq!(view.id, "c1");
@@ -167,13 +100,13 @@ async fn a_broker_that_is_silent_holds_up_nobody() {
 
 #[tokio::test]
 async fn what_is_no_answer_is_refused_in_words() {
-    type Script = fn(&Asked) -> Reply;
+    type Script = fn(&ScriptedRequest) -> ScriptedReply;
     let cases: [(&str, Script); 8] = [
-        ("claims to be 2147483647 bytes", |_| Reply::Bytes(vec![0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 1])),
-        ("claims to be -1 bytes", |_| Reply::Bytes(vec![0xff; 8])),
-        ("claims to be 3 bytes", |_| Reply::Bytes(vec![0, 0, 0, 3, 0, 0, 0])),
-        ("claims to be 1213486160 bytes", |_| Reply::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())),
-        ("it answers request -559038737", |_| Reply::Bytes(vec![0, 0, 0, 5, 0xde, 0xad, 0xbe, 0xef, 0])),
+        ("claims to be 2147483647 bytes", |_| ScriptedReply::Bytes(vec![0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 1])),
+        ("claims to be -1 bytes", |_| ScriptedReply::Bytes(vec![0xff; 8])),
+        ("claims to be 3 bytes", |_| ScriptedReply::Bytes(vec![0, 0, 0, 3, 0, 0, 0])),
+        ("claims to be 1213486160 bytes", |_| ScriptedReply::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())),
+        ("it answers request -559038737", |_| ScriptedReply::Bytes(vec![0, 0, 0, 5, 0xde, 0xad, 0xbe, 0xef, 0])),
         ("only 6 available", |asked| asked.frame(&[0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0])),
         ("3 bytes follow the answer", |asked| asked.frame(&[versions(&[(3, 0, 12)]), vec![1, 2, 3]].concat())),
         ("says nothing about the requests", |asked| asked.frame(&versions(&[]))),
@@ -186,8 +119,8 @@ async fn what_is_no_answer_is_refused_in_words() {
     }
     // The connection ends within an answer.
     let (address, _) = broker(|asked| match asked.connection {
-        1 => Reply::Bytes(vec![0, 0, 0, 60, 0, 0]),
-        _ => Reply::Close,
+        1 => ScriptedReply::Bytes(vec![0, 0, 0, 60, 0, 0]),
+        _ => ScriptedReply::Close,
     })
     .await;
     let stopped = Dialer::plaintext().connect(&address, SHORT).await.err().expect("half an answer");
@@ -201,7 +134,7 @@ async fn versions_are_negotiated_and_their_absence_has_words() {
     let (old, _) = broker(|asked| match (asked.api, asked.version) {
         // As brokers do that do not know this version: in the oldest.
         (VERSIONS, 3) => asked.frame(&[0, 35, 0, 0, 0, 1, 0, 3, 0, 0, 0, 5]),
-        _ => Reply::Close,
+        _ => ScriptedReply::Close,
     })
     .await;
     let old = cluster(&[&old], AMPLE);
@@ -228,7 +161,7 @@ async fn a_probe_asks_one_question_and_knows_a_stranger() {
     let view = probe::view(own.port, AMPLE).await.expect("an answer");
     assert_eq!(view, probe::ProbedBroker { cluster: Some("c1".to_owned()), brokers: vec![7] });
     assert_eq!(connections.load(Ordering::SeqCst), 1);
-    let (stranger, _) = broker(|_| Reply::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await;
+    let (stranger, _) = broker(|_| ScriptedReply::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await;
     let error = probe::view(stranger.port, AMPLE).await.expect_err("not Kafka");
     assert!(matches!(error, WireError::Malformed { .. }), "{error}");
 }

@@ -137,6 +137,7 @@ fn a_bucket_holds_an_archive_as_a_folder_does() {
     hold_damage(&moto, &project, place);
     hold_kill(&moto, &project);
     hold_encryption(&moto, &project);
+    hold_scenario(&moto, &project);
     project.run(&["down"]).exits(0);
 }
 
@@ -173,6 +174,34 @@ fn hold_kill(moto: &Moto, project: &Project) {
     };
     done.exits(0).says("complete: 8000 records");
     moto.run(project, &["verify", place, "--level", "deep"]).exits(0).says("sound");
+}
+
+const SCENARIO: &str = r#"
+name: An archive in a bucket
+vars: { topic: "orders-${run.id}", place: "s3://archives/of-a-run" }
+setup:
+  - topic: { name: "${topic}", partitions: 2 }
+steps:
+  - produce: { topic: "${topic}", count: 500 }
+  - backup: { topics: ["${topic}"], to: "${place}", groups: none }
+  - expect: { archive: { name: "${place}", records: 500, gaps: 0, state: complete, sound: true, level: deep } }
+  - restore: { from: "${place}", topic: "${topic}", as: "${topic}-back", offsets: exact }
+  - verify: { archive: "${place}", level: target, topic: "${topic}-back" }
+"#;
+
+/// A scenario names a bucket where it names an archive, and the archive stays when the run is over.
+fn hold_scenario(moto: &Moto, project: &Project) {
+    project.write("bucket.yaml", SCENARIO);
+    moto.run(project, &["run", "bucket.yaml"]).exits(0);
+    moto.run(project, &["verify", "s3://archives/of-a-run", "--level", "deep"]).exits(0).says("500 records");
+    let check = |from: &str, to: &str| {
+        project.write("wrong.yaml", &SCENARIO.replace(from, to));
+        project.run(&["check", "wrong.yaml"])
+    };
+    check("s3://archives/of-a-run", "ftp://archives/x").exits(2).says("there is no store for `ftp://`");
+    check("s3://archives/of-a-run", "s3://someone:pass@archives/x").exits(2).says("no user and no password");
+    let corrupt = "  - corrupt: { archive: \"${place}\", file: segment, how: flip }\n  - verify:";
+    check("  - verify:", corrupt).exits(2).says("cannot be the name of an archive");
 }
 
 /// Only who has an identity reads records; everybody sees whether the files are whole.

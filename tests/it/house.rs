@@ -290,3 +290,19 @@ fn programs_are_started_in_one_place() {
         .collect();
     assert_eq!(others, [root().join("src/ground/program.rs")]);
 }
+
+/// A mutant whose text is gone from the code breaks nothing: `scripts/mutation --named` would not even begin.
+#[test]
+fn every_named_mutant_has_its_place_in_the_code() {
+    let text = std::fs::read_to_string(root().join("tests/mutation.json")).expect("the mutants");
+    let mutants: Vec<BTreeMap<String, String>> = serde_json::from_str(&text).expect("a list");
+    let lost: Vec<&String> = mutants
+        .iter()
+        .filter(|mutant| {
+            let code = std::fs::read_to_string(root().join(&mutant["file"])).unwrap_or_default();
+            code.matches(&mutant["find"]).count() != 1
+        })
+        .map(|mutant| &mutant["name"])
+        .collect();
+    assert!(mutants.len() > 60 && lost.is_empty(), "of {}: {lost:?}", mutants.len());
+}

@@ -3,8 +3,12 @@
 
 mod archive_ways;
 mod backup;
+mod backup_changes;
 mod backup_kill;
+mod backup_memory;
+mod backup_outage;
 mod backup_suite;
+mod backup_target;
 mod baseline;
 mod book;
 mod bucket;

@@ -215,9 +215,9 @@ async fn topics_move_from_an_old_kafka_to_a_new_one_over_kills() {
     let from = &source["bootstrap.servers"];
     let environments = [
         environment("prod", from, "backup"),
-        environment("alias", from, "restore, groups"),
-        environment("dr", &target["bootstrap.servers"], "restore, groups"),
-        environment("away", "127.0.0.1:9", "backup, restore, groups"),
+        environment("alias", from, "restore, groups, acls"),
+        environment("dr", &target["bootstrap.servers"], "restore, groups, acls"),
+        environment("away", "127.0.0.1:9", "backup, restore, groups, acls"),
     ];
     project.write("kscen.yaml", &format!("environments:\n{}", environments.concat()));
     for (name, partitions) in [("orders", 2), ("logs", 1)] {

@@ -6,7 +6,7 @@ use crate::broker::Broker;
 use crate::process::Taken;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ impl Mirror {
     /// Fetches them with Maven, unless they are there.
     pub fn fetch() -> Outcome<Self> {
         let version = kscen::testing::environment::local::LocalConfig::default().kafka;
-        let jars = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/mirror-{version}"));
+        let jars = crate::peers::output()?.join(format!("mirror-{version}"));
         if !jars.join("complete").is_file() {
             std::fs::create_dir_all(&jars)?;
             let pom = format!(

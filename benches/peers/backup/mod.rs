@@ -13,6 +13,7 @@ pub use sender::child;
 
 use crate::Outcome;
 use crate::broker::Broker;
+use crate::figures::Figures;
 use crate::peers::Peers;
 use crate::process::Taken;
 use fidelity::Fidelity;
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Records of each topic; about 900 bytes each.
-pub const RECORDS: u64 = 200_000;
+pub const RECORDS: u64 = 400_000;
 
 /// One run of one program.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -97,11 +98,11 @@ pub fn folder(broker: &Broker) -> Outcome<PathBuf> {
     broker.fresh()
 }
 
-/// All rounds, and what each tool brings back.
-pub fn measure(broker: &Broker, peers: &Peers, rounds: u64) -> Outcome<BackupFigures> {
+/// All rounds, and what each tool brings back. Figures are kept after each round.
+pub fn measure(broker: &Broker, peers: &Peers, rounds: u64, kept: &mut Figures) -> Outcome<()> {
     let peer = BackupPeer::build()?;
     let mirror = Mirror::fetch()?;
-    let mut figures = BackupFigures { rounds, peer: peer.version.clone(), ..BackupFigures::default() };
+    let mut figures = BackupFigures { peer: peer.version.clone(), ..BackupFigures::default() };
     eprintln!("  {RECORDS} records in two topics");
     let bytes = content::fill(broker, "plain", "none")?;
     content::fill(broker, "zstd", "zstd")?;
@@ -118,12 +119,15 @@ pub fn measure(broker: &Broker, peers: &Peers, rounds: u64) -> Outcome<BackupFig
             mirror.round(broker, &mut figures)?;
         }
         figures.limits.round(broker)?;
+        figures.rounds = round + 1;
+        kept.set("backup", &figures)?;
     }
     own::many(broker, &mut figures)?;
     own::under_load(broker, &mut figures)?;
+    kept.set("backup", &figures)?;
     figures.fidelity = fidelity::measure(broker, &peer, &mirror)?;
     for topic in ["plain", "zstd"] {
         broker.delete(topic)?;
     }
-    Ok(figures)
+    kept.set("backup", figures)
 }

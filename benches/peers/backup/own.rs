@@ -18,7 +18,7 @@ pub fn kscen(broker: &Broker, args: &[&str]) -> Outcome<Taken> {
     run(command, |_| false)
 }
 
-/// Backup, restore into another topic, and a look at every byte of the archive.
+/// Backup, and restore into another topic.
 pub fn round(broker: &Broker, figures: &mut BackupFigures, topic: &str) -> Outcome<()> {
     let root = folder(broker)?;
     let archive = root.join("archive");
@@ -29,8 +29,6 @@ pub fn round(broker: &Broker, figures: &mut BackupFigures, topic: &str) -> Outco
     let (sample, _) = timed(broker, || kscen(broker, &["restore", &place, &format!("{topic}={copy}")]))?;
     figures.enter(&format!("restore {topic}"), "kscen", sample);
     broker.delete(&copy)?;
-    let (sample, _) = timed(broker, || kscen(broker, &["verify", &place, "--level", "full"]))?;
-    figures.enter(&format!("verify {topic}"), "kscen", sample);
     figures.limits.archive(topic, size(&archive)?);
     if topic == "plain" {
         codecs(broker, figures, &root)?;
@@ -38,7 +36,7 @@ pub fn round(broker: &Broker, figures: &mut BackupFigures, topic: &str) -> Outco
     Ok(std::fs::remove_dir_all(root)?)
 }
 
-/// The same topic with each codec: what it takes, and what it saves.
+/// The same topic with each codec: what it takes, and what it saves. The uncompressed archive is read from the disk and checked, too.
 fn codecs(broker: &Broker, figures: &mut BackupFigures, root: &Path) -> Outcome<()> {
     for codec in ["none", "gzip", "snappy", "lz4"] {
         let archive = root.join(codec);
@@ -47,6 +45,30 @@ fn codecs(broker: &Broker, figures: &mut BackupFigures, root: &Path) -> Outcome<
             timed(broker, || kscen(broker, &["backup", "plain", "--to", &place, "--compression", codec]))?;
         figures.enter("codecs", codec, sample);
         figures.limits.archive(codec, size(&archive)?);
+        if codec == "none" {
+            forget(&archive)?;
+            let (sample, _) = timed(broker, || kscen(broker, &["verify", &place, "--level", "full"]))?;
+            figures.enter("verify none", "kscen", sample);
+        }
+        let copy = scenario::topic("restored");
+        let (sample, _) = timed(broker, || kscen(broker, &["restore", &place, &format!("plain={copy}")]))?;
+        figures.enter("restore codecs", codec, sample);
+        broker.delete(&copy)?;
+    }
+    Ok(())
+}
+
+/// Drops the files below a folder from the page cache, so that they are read from the disk.
+fn forget(folder: &Path) -> Outcome<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            forget(&entry.path())?;
+            continue;
+        }
+        let file = std::fs::File::open(entry.path())?;
+        file.sync_all()?;
+        nix::fcntl::posix_fadvise(&file, 0, 0, nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
     }
     Ok(())
 }

@@ -19,11 +19,15 @@ mod folder;
 mod groups;
 mod kept;
 mod lane;
+#[cfg(test)]
+mod lane_tests;
 mod outgoing;
 mod pace;
 mod partition;
 mod plan;
 mod prepare;
+#[cfg(test)]
+mod prepare_tests;
 mod request;
 mod restore_error;
 mod select;
@@ -136,19 +140,13 @@ impl Restore<'_> {
         let mut state = folder.read(&asked)?;
         let found = prepare::find(cluster, &renamed.to).await?;
         if let Some(before) = &state {
-            match &found {
-                // It was made, and the crash came before that was written down.
-                Some(found) if before.topic.is_none() => {
-                    if prepare::ends(cluster, found).await?.values().any(|end| *end > 0) {
-                        prepare::may_write(found, request)?;
-                    }
-                }
-                Some(found) if prepare::is_same(before, found) => {}
-                _ => {
-                    folder.clear()?;
-                    state = None;
-                }
+            // It was made, and the crash came before that was written down.
+            if let (None, Some(found)) = (&before.topic, &found)
+                && prepare::ends(cluster, found).await?.values().any(|end| *end > 0)
+            {
+                prepare::may_write(found, request)?;
             }
+            state = state.filter(|before| prepare::goes_on(before, found.as_ref()));
         }
         // What is added to the archive after the first attempt does not change what is restored, unless the restore follows it.
         let follows = request.until == RestorePoint::Stable;
@@ -165,6 +163,7 @@ impl Restore<'_> {
             None => self.plan(source, renamed).await?,
         };
         let wanted = WantedTopic { name: &renamed.to, source, largest: planned.largest, newest: newest(source) };
+        let resumed = state.is_some();
         let mut state = match state {
             Some(state) => {
                 let state_path = folder.path().display().to_string();
@@ -173,6 +172,8 @@ impl Restore<'_> {
             }
             None => {
                 let Some(begun) = self.begin(&wanted, asked, found.as_ref(), &planned).await? else { return Ok(None) };
+                // What an attempt before has left goes only when the next one can begin.
+                folder.clear()?;
                 folder.write(&begun)?;
                 begun
             }
@@ -181,7 +182,7 @@ impl Restore<'_> {
             let tables = folder::tables(folder.path(), wanted_partitions(source, renamed))?;
             return Ok(Some(Restored { from: renamed.from.clone(), topic: renamed.to.clone(), tables }));
         }
-        self.ready(&wanted, &mut state, &folder).await?;
+        self.ready(&wanted, (&mut state, resumed), &folder).await?;
         if follows && state.asked.manifest != manifest.number {
             state.asked.manifest = manifest.number;
             folder.write(&state)?;
@@ -278,14 +279,18 @@ impl Restore<'_> {
     async fn ready(
         &self,
         wanted: &WantedTopic<'_>,
-        state: &mut RestoreState,
+        (state, resumed): (&mut RestoreState, bool),
         folder: &StateFolder,
     ) -> Result<(), RestoreError> {
         let (cluster, listener) = (&self.shared.cluster, &self.shared.listener);
         let Some(settings) = &state.settings else { return Ok(()) };
         if state.topic.is_none() {
             if prepare::find(cluster, wanted.name).await?.is_none() {
-                wanted.make(cluster, self.replication(wanted), settings, listener).await?;
+                match wanted.make(cluster, self.replication(wanted), settings, listener).await {
+                    // An attempt that was killed had asked for it, and it was made only now.
+                    Err(error) if resumed && error.is_of_existing() => {}
+                    made => made?,
+                }
             }
             state.topic = prepare::appeared(cluster, wanted.name, wanted.source.partitions.len()).await?;
             folder.write(state)?;

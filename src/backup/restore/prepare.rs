@@ -59,7 +59,7 @@ pub(super) async fn find(cluster: &WireCluster, name: &str) -> Result<Option<top
 
 impl WantedTopic<'_> {
     /// The configuration that the topic had, as far as it was its own.
-    fn settings(&self) -> BTreeMap<String, String> {
+    pub(super) fn settings(&self) -> BTreeMap<String, String> {
         let own = self.source.config.iter().flatten().filter(|(_, setting)| setting.source == "topic");
         own.filter_map(|(name, setting)| Some((name.clone(), setting.value.clone()?))).collect()
     }
@@ -151,18 +151,8 @@ impl WantedTopic<'_> {
                 self.name
             ));
         }
-        let mut settings: BTreeMap<String, Option<String>> = MEANWHILE
-            .iter()
-            .filter(|(name, _)| effective.contains_key(*name))
-            .map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())))
-            .collect();
-        // Batches that are made again can be a little larger than those that they are made of.
-        let needed = self.largest.saturating_add(self.largest / 8).saturating_add(1024).min(i32::MAX as u64);
-        if number(LARGEST).is_none_or(|most| most.unsigned_abs() < needed) {
-            settings.insert(LARGEST.to_owned(), Some(needed.to_string()));
-        }
-        settings
-            .retain(|name, value| effective.get(name).and_then(|config| config.value.as_deref()) != value.as_deref());
+        let values = effective.iter().map(|(name, config)| (name.as_str(), config.value.as_deref())).collect();
+        let settings = meanwhile(&values, self.largest);
         if settings.is_empty() {
             return Ok(());
         }
@@ -259,6 +249,21 @@ impl WantedTopic<'_> {
     }
 }
 
+/// What has to be set for the time of a restore, where a topic has these settings, and batches have up to so many bytes.
+pub(super) fn meanwhile(effective: &BTreeMap<&str, Option<&str>>, largest: u64) -> BTreeMap<String, Option<String>> {
+    let known = MEANWHILE.iter().filter(|(name, _)| effective.contains_key(name));
+    let mut settings: BTreeMap<String, Option<String>> =
+        known.map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect();
+    // Batches that are made again can be a little larger than those that they are made of.
+    let needed = largest.saturating_add(largest / 8).saturating_add(1024).min(i32::MAX as u64);
+    let most = effective.get(LARGEST).and_then(|most| most.as_ref()?.parse::<i64>().ok());
+    if most.is_none_or(|most| most.unsigned_abs() < needed) {
+        settings.insert(LARGEST.to_owned(), Some(needed.to_string()));
+    }
+    settings.retain(|name, value| effective.get(name.as_str()).copied().flatten() != value.as_deref());
+    settings
+}
+
 /// Where the partitions of a topic end.
 ///
 /// # Errors
@@ -300,9 +305,10 @@ pub(super) fn may_write(topic: &topics::DescribedTopic, request: &RestoreRequest
     Ok(())
 }
 
-/// Whether the topic is the one that a restore was writing into.
-pub(super) fn is_same(state: &RestoreState, topic: &topics::DescribedTopic) -> bool {
-    state.topic == topic.id.map(|id| id.to_string())
+/// Whether an earlier attempt can be continued with what is in the target: the topic that it was writing into; or, where it was killed before it knew
+/// its topic, whatever is there, even nothing yet: the brokers may be about to make what it had asked for.
+pub(super) fn goes_on(before: &RestoreState, found: Option<&topics::DescribedTopic>) -> bool {
+    before.topic.is_none() || found.is_some_and(|topic| before.topic == topic.id.map(|id| id.to_string()))
 }
 
 /// Waits until the topic has been made known with all its partitions and their leaders. Returns its id.

@@ -67,6 +67,13 @@ impl RestoreError {
         Self::Refused { reason: reason.into(), remedy: remedy.into() }
     }
 
+    /// Whether a topic was to be made that exists.
+    pub(super) fn is_of_existing(&self) -> bool {
+        /// Kafka's code for it.
+        const EXISTS: i16 = 36;
+        matches!(self, Self::Wire { source, .. } if source.refusal().is_some_and(|refusal| refusal.code() == EXISTS))
+    }
+
     /// What to do about it, where that can be said.
     pub fn remedy(&self) -> Option<&str> {
         match self {

@@ -7,7 +7,7 @@ mod place;
 mod store_error;
 
 pub use folder::FolderStore;
-pub use place::{folders_at, store_at};
+pub use place::{check_bucket, folders_at, store_at};
 pub use store_error::StoreError;
 
 use std::io::{self, Read, Write};

@@ -47,7 +47,16 @@ pub fn folders_at(place: &str) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-fn bucket_at(place: &str) -> Result<BucketStore, String> {
+/// What is wrong with the address of a bucket as such; whether it can be reached is not asked, nor who asks.
+///
+/// # Errors
+/// In words.
+pub fn check_bucket(place: &str) -> Result<(), String> {
+    address(place).map(|_| ())
+}
+
+/// The parts of a bucket's address: scheme, bucket, and what lies before the names in it.
+fn address(place: &str) -> Result<(&str, &str, &str), String> {
     let (scheme, rest) = place.split_once("://").unwrap_or(("", place));
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     // Not repeated: it may be anything that was meant to stay secret.
@@ -61,15 +70,20 @@ fn bucket_at(place: &str) -> Result<BucketStore, String> {
     if bucket.is_empty() {
         return Err(format!("`{place}` names no bucket: write `{scheme}://BUCKET/PREFIX`"));
     }
+    match scheme {
+        "s3" | "gs" | "az" => Ok((scheme, bucket, prefix)),
+        _ => Err(format!(
+            "`{place}`: archives lie in folders and in buckets, `s3://`, `gs://` or `az://`; there is no store for `{scheme}://`"
+        )),
+    }
+}
+
+fn bucket_at(place: &str) -> Result<BucketStore, String> {
+    let (scheme, bucket, prefix) = address(place)?;
     let objects = match scheme {
-        "s3" => s3(bucket)?,
         "gs" => google(bucket)?,
         "az" => azure(bucket)?,
-        _ => {
-            return Err(format!(
-                "`{place}`: archives lie in folders and in buckets, `s3://`, `gs://` or `az://`; there is no store for `{scheme}://`"
-            ));
-        }
+        _ => s3(bucket)?,
     };
     let store = BucketStore::new(objects, prefix, place.trim_end_matches('/').to_owned());
     store.map_err(|error| format!("`{place}`: {error}"))

@@ -3,7 +3,8 @@
 use super::backup_error::BackupError;
 use super::ledger::now;
 use super::options::{BackupOptions, KeptGroups};
-use crate::backup::manifest::{Acl, Cut, GroupOffset, KeptGroup, Setting, SourceCluster as Source};
+use crate::backup::manifest::{Acl, Cut, GroupOffset, KeptGroup, Manifest, Setting, SourceCluster as Source};
+use crate::backup::names::folder_of;
 use crate::wire::offsets::{At, IsolationLevel, Offset};
 use crate::wire::{WireCluster, WireError, acls, brokers, committed, configs, groups, offsets, topics};
 use futures_util::future::join_all;
@@ -31,15 +32,19 @@ pub(super) struct Captured {
     pub(super) notes: Vec<String>,
 }
 
-/// Captures the topics that are asked for.
-pub(super) async fn capture(cluster: &WireCluster, options: &BackupOptions) -> Result<Captured, BackupError> {
+/// Captures the topics that are asked for. What the archive has of them is in the manifest before.
+pub(super) async fn capture(
+    cluster: &WireCluster,
+    options: &BackupOptions,
+    before: Option<&Manifest>,
+) -> Result<Captured, BackupError> {
     let view = brokers::describe(cluster).await?;
     let found = super::topics::find(cluster, &options.topics).await?;
     let mut notes = Vec::new();
     let described = join_all(found.values().map(|topic| describe(cluster, topic))).await;
     let (groups, groups_complete) = capture_groups(cluster, &found, &options.groups, &mut notes).await?;
     let begun = now();
-    let cuts = join_all(found.values().map(|topic| cut(cluster, topic, options))).await;
+    let cuts = join_all(found.values().map(|topic| cut(cluster, topic, options, reached(before, topic)))).await;
     let cut_width = now() - begun;
     let mut captured = Vec::new();
     for ((topic, described), cuts) in found.into_values().zip(described).zip(cuts) {
@@ -165,11 +170,20 @@ async fn capture_groups(
     Ok((found, complete))
 }
 
+/// Up to where the archive has each partition of a topic.
+fn reached(before: Option<&Manifest>, topic: &topics::DescribedTopic) -> BTreeMap<i32, i64> {
+    let folder = folder_of(&topic.name, topic.id.map(|id| id.to_string()).as_deref());
+    let known = before.and_then(|before| before.topics.iter().find(|known| known.folder == folder));
+    let partitions = known.into_iter().flat_map(|known| &known.partitions);
+    partitions.map(|partition| (partition.partition, partition.next)).collect()
+}
+
 /// Where the partitions of a topic begin and end.
 async fn cut(
     cluster: &WireCluster,
     topic: &topics::DescribedTopic,
     options: &BackupOptions,
+    reached: BTreeMap<i32, i64>,
 ) -> Result<BTreeMap<i32, Cut>, BackupError> {
     let partitions: Vec<i32> = topic.partitions.iter().map(|partition| partition.index).collect();
     let ask = |at, isolation| offsets::list(cluster, &topic.name, &partitions, at, isolation);
@@ -186,11 +200,7 @@ async fn cut(
         // The log may have lost its beginning between the two answers.
         let wanted = from.and_then(|from| from.get(&partition.index)).copied().unwrap_or(0);
         let start = of(&starts).max(wanted).min(high_watermark);
-        let mut end = high_watermark;
-        if let Some(left) = &mut left {
-            end = end.min(start.saturating_add(*left));
-            *left -= end - start;
-        }
+        let end = limited(start.max(of(&reached)), high_watermark, &mut left);
         let last_stable_offset = of(&stable).min(high_watermark);
         let leader_epoch = partition.leader_epoch;
         cuts.insert(partition.index, Cut { start, end, high_watermark, last_stable_offset, leader_epoch, at });
@@ -198,6 +208,31 @@ async fn cut(
     Ok(cuts)
 }
 
+/// Where a partition is to end of which only as much is taken from `first` on as is left; that becomes less.
+fn limited(first: i64, end: i64, left: &mut Option<i64>) -> i64 {
+    let Some(left) = left else { return end };
+    let limited = end.min(first.saturating_add(*left));
+    *left -= (limited - first).max(0);
+    limited
+}
+
 fn every(answers: BTreeMap<i32, Result<Option<Offset>, WireError>>) -> Result<BTreeMap<i32, i64>, WireError> {
     answers.into_iter().map(|(partition, answer)| Ok((partition, answer?.map_or(0, |offset| offset.offset)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::limited;
+
+    #[test]
+    fn what_is_left_is_shared_by_partitions_and_counts_from_what_is_there_already() {
+        let mut left = Some(10);
+        // Of 4 of the first partition the archive has 3; the second it has as a whole, or even more: its log was cut back.
+        assert_eq!((limited(3, 4, &mut left), left), (4, Some(9)));
+        assert_eq!((limited(7, 7, &mut left), left), (7, Some(9)));
+        assert_eq!((limited(9, 7, &mut left), left), (7, Some(9)));
+        assert_eq!((limited(100, 500, &mut left), left), (109, Some(0)));
+        assert_eq!((limited(0, 5, &mut left), left), (0, Some(0)), "nothing is left for it");
+        assert_eq!(limited(100, 500, &mut None), 500);
+    }
 }

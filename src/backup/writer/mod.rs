@@ -84,7 +84,7 @@ async fn back_up(
         (Some(archive), _) => archive.newest()?,
         (None, _) => None,
     };
-    let captured = capture(cluster, &options).await?;
+    let captured = capture(cluster, &options, before.as_ref().map(|(before, _)| before)).await?;
     tell(&captured, &listener);
     if let Some((before, _)) = before.as_ref().filter(|(before, _)| before.cluster.id != captured.cluster.id) {
         return Err(BackupError::Request(format!(
@@ -101,6 +101,7 @@ async fn back_up(
         Some(archive) => archive,
         None => Archive::create(store.clone(), &new_id())?,
     };
+    sums::begin(&archive)?;
     let removed = sums::clean_up(&archive, before.as_ref().map(|(manifest, _)| manifest), &*lease)?;
     if let Some((manifest, _)) = &before {
         listener(BackupEvent::Resumed { manifest: manifest.number, removed });
@@ -180,7 +181,7 @@ pub async fn dry_run(
         opened => Some(opened?),
     };
     let before = archive.as_ref().map(Archive::newest).transpose()?.flatten();
-    let captured = capture(cluster, options).await?;
+    let captured = capture(cluster, options, before.as_ref().map(|(before, _)| before)).await?;
     tell(&captured, listener);
     let id = archive.as_ref().map_or_else(new_id, |archive| archive.id().to_owned());
     Ok(next_of(&id, before, captured, options).0)

@@ -15,6 +15,16 @@ pub(crate) const PUT_BACK: &str =
 /// The longest one that is read.
 const LONGEST: u64 = 256 << 20;
 
+/// Makes sure that there are sums, at first of the label alone. Where none are there later, somebody has removed them: that is no crash between the
+/// last manifest and the sums of it.
+pub(in crate::backup) fn begin(archive: &Archive) -> Result<(), ArchiveError> {
+    if !names(archive)?.is_empty() {
+        return Ok(());
+    }
+    let label = Digest::of(&store::read(&**archive.store(), LABEL, LONGEST)?);
+    replace(archive, &format!("{label}  {LABEL}\n"))
+}
+
 /// Writes the sums of everything that the archive now is, but for manifests before this number: replaced in one step.
 pub(in crate::backup) fn write(archive: &Archive, manifest: &Manifest, from: u32) -> Result<(), ArchiveError> {
     let store = &**archive.store();
@@ -33,6 +43,11 @@ pub(in crate::backup) fn write(archive: &Archive, manifest: &Manifest, from: u32
     for (_, _, segment) in manifest.segments() {
         add(&segment.sha256.to_string(), &segment.file);
     }
+    replace(archive, &lines)
+}
+
+fn replace(archive: &Archive, lines: &str) -> Result<(), ArchiveError> {
+    let store = &**archive.store();
     let mut file = store.create(SUMS)?;
     let written = file.write_all(lines.as_bytes());
     written.map_err(|error| StoreError::new("write", store.path(SUMS), error))?;

@@ -8,6 +8,7 @@ use super::rate::RateLimit;
 use crate::backup::archive_error::ArchiveError;
 use crate::backup::batch::Batches;
 use crate::backup::manifest::{GapReason, Segment};
+use crate::wire::epochs::EpochEnd;
 use crate::wire::fetch::{FetchLimits, FetchPosition, FetchPositions, Fetched, Fetcher};
 use crate::wire::offsets::{At, IsolationLevel};
 use crate::wire::topics::TopicId;
@@ -225,7 +226,10 @@ impl TransferWorker {
             silent = if reached > at { 0 } else { silent + 1 };
             if silent >= SILENT {
                 self.fetchers.insert(leader, fetcher);
-                return give_up_silent(transfer, &fetched);
+                return transfer
+                    .packer
+                    .as_mut()
+                    .map_or(Ok(()), |packer| give_up_silent(packer, fetched.high_watermark));
             }
             at = at.max(reached);
             tokio::select! {
@@ -248,11 +252,7 @@ impl TransferShared {
         let partition = transfer.place.partition;
         let asked = BTreeMap::from([(partition, epoch)]);
         match epochs::ends(&self.cluster, &transfer.topic, &asked).await.remove(&partition) {
-            Some(Ok(Some(end))) if end.epoch < epoch || end.offset < packer.next() => Err(Stopped::Early(format!(
-                "the log was cut back to offset {} after it had been backed up to {}; back it up into another archive",
-                end.offset,
-                packer.next()
-            ))),
+            Some(Ok(Some(end))) => cut_back(end, (epoch, packer.next())),
             Some(Err(error)) => Err(error.into()),
             _ => Ok(()),
         }
@@ -338,18 +338,27 @@ impl Transfer {
     }
 }
 
+/// Refuses a log whose epoch, the last one that was taken and up to this offset, ends elsewhere now.
+pub(super) fn cut_back(end: EpochEnd, (epoch, next): (i32, i64)) -> Result<(), Stopped> {
+    if end.epoch >= epoch && end.offset >= next {
+        return Ok(());
+    }
+    Err(Stopped::Early(format!(
+        "the log was cut back to offset {} after it had been backed up to {next}; back it up into another archive",
+        end.offset
+    )))
+}
+
 /// The offset behind the last whole batch.
 fn end_of(fetched: &Fetched) -> i64 {
     let batches = Batches::new(&fetched.records).map_while(Result::ok);
     batches.last().map_or(i64::MIN, |batch| batch.header().next_offset())
 }
 
-/// Where the log says that there is more, and there is nothing.
-fn give_up_silent(transfer: &mut Transfer, fetched: &Fetched) -> Result<(), Stopped> {
-    let Some(packer) = &mut transfer.packer else { return Ok(()) };
+/// Where the log says that there is more, and there is nothing: silence is not its end.
+pub(super) fn give_up_silent(packer: &mut Packer, high: i64) -> Result<(), Stopped> {
     let (next, until) = (packer.next(), packer.until());
-    if fetched.high_watermark < until {
-        let high = fetched.high_watermark;
+    if high < until {
         return Err(Stopped::Early(format!("the log ends at offset {high} now, it reached to {until} before")));
     }
     if packer.is_compacted() {

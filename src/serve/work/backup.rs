@@ -42,7 +42,7 @@ pub struct BackupAsked {
     /// and `zstd:1` to `zstd:19`. `zstd` where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compression: Option<String>,
-    /// At most so many offsets of each topic.
+    /// At most so many offsets of each topic, from the first that is not in the archive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_messages: Option<u64>,
     /// Which batches are kept as the broker has them: `auto` (compressed ones of 64 KiB and more; others are merged and compressed), `verbatim`

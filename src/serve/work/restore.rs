@@ -51,7 +51,7 @@ pub struct RestoreAsked {
     /// Which groups get their offsets: `all`, `none`, or a list of groups. `none` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<GroupChoice>,
-    /// Gives back the ACLs that name a topic.
+    /// Gives back the ACLs that name a topic; the environment has to allow `acls`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub acls: bool,
     /// Writes into topics that exist, too.
@@ -92,7 +92,11 @@ impl RestoreAsked {
     /// What the environment has to allow.
     pub(super) fn grants(&self) -> Vec<Grant> {
         let groups = !matches!(self.groups, None | Some(GroupChoice::Word(GroupWord::None)));
-        [Grant::Restore].into_iter().chain(groups.then_some(Grant::Groups)).collect()
+        let more = [(groups, Grant::Groups), (self.acls, Grant::Acls)];
+        [Grant::Restore]
+            .into_iter()
+            .chain(more.into_iter().filter_map(|(wanted, grant)| wanted.then_some(grant)))
+            .collect()
     }
 
     fn request(&self, state: PathBuf) -> Result<RestoreRequest, HttpProblem> {

@@ -8,7 +8,7 @@ use crate::scenario::predicate::Predicate;
 use crate::scenario::units::{Count, Share};
 use crate::text::Problem;
 use crate::verb::{CheckContext, StepContext, StepError};
-use crate::verbs::archives::{check_identity, check_name, open};
+use crate::verbs::archives::{check_identity, check_place, open};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ArchiveSubject {
-    /// Its name.
+    /// Its name, or `s3://BUCKET/PREFIX`.
     pub name: String,
     /// Records in it; markers of transactions and aborted data are records, too.
     #[serde(default)]
@@ -52,7 +52,7 @@ pub struct ArchiveSubject {
 
 impl ArchiveSubject {
     pub fn check(&self, pointer: &str, cx: &mut CheckContext<'_>) {
-        check_name(&format!("{pointer}/name"), &self.name, cx);
+        check_place(&format!("{pointer}/name"), &self.name, cx);
         check_identity(&format!("{pointer}/identity"), self.identity.as_deref(), cx);
         let numbers = [
             ("records", Unit::Count, &self.records),

@@ -44,7 +44,10 @@ fn log_of(all: &[Content], kind: BatchKind) -> Log {
 }
 
 /// Packs a log, and hands the packer's job over before.
-fn pack(log: &Log, change: impl Fn(&mut PackerJob)) -> (tempfile::TempDir, Arc<dyn Store>, Packer, Manifest) {
+pub(super) fn pack(
+    log: &Log,
+    change: impl Fn(&mut PackerJob),
+) -> (tempfile::TempDir, Arc<dyn Store>, Packer, Manifest) {
     let folder = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = Arc::new(FolderStore::new(folder.path().join("archive")));
     let manifest = back_up(&store, &[Log::default()], 1 << 20, Batching::Auto, &mut 0).unwrap();

@@ -9,6 +9,7 @@ mod lossless;
 mod packing;
 mod prune;
 mod sealed;
+mod silence;
 
 use super::ledger::{BackupLedger, PartitionPlace};
 use super::packer::{Packer, PackerJob};
@@ -180,6 +181,7 @@ pub(super) fn back_up_as(
         opened => opened?,
     };
     let before = archive.newest()?;
+    sums::begin(&archive)?;
     sums::clean_up(&archive, before.as_ref().map(|(manifest, _)| manifest), writer)?;
     let options =
         BackupOptions { recipients: writer.recipients.to_vec(), ..BackupOptions::new(vec!["orders".to_owned()]) };
