@@ -196,7 +196,8 @@ mod tests {
             let topic = format!("t{seed}");
             cluster.create_topic(&topic, PARTITIONS, 1).expect("a topic");
             let reading = Reading { afar: Some(ensemble.afar()), members, clock };
-            let round = inject_and_read(&connection, &topic, seed, reading).expect("a round");
+            let round = inject_and_read(&connection, &topic, seed, reading);
+            let round = round.unwrap_or_else(|error| panic!("{workers} workers, seed {seed}: {error}"));
             assert_eq!(round.injected.is_empty(), seed == 0);
             assert!(round.mismatches.is_empty(), "{workers} workers, seed {seed}: {:?}", round.mismatches);
         }

@@ -8,6 +8,7 @@ use crate::kafka::SendOutcome;
 use crate::load::afar::{
     FarEvent, FoundIdentity, HandedMessage, JournalEntry, MemberEvent, MessageOutcome, ProducerEvent, SeenMessage,
 };
+use std::io::Read;
 
 /// What a worker tells at once.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +95,10 @@ impl Delta {
         let (upto_ns, cpu_us, count, length) = (head.number()?, head.number()?, head.number()?, head.number()?);
         let length = usize::try_from(length).ok().filter(|length| *length <= MOST)?;
         let packed = &bytes[bytes.len() - head.0.len()..];
-        let unpacked = zstd::bulk::decompress(packed, length).ok().filter(|unpacked| unpacked.len() == length)?;
+        let mut unpacked = Vec::new();
+        // As much memory as there is, not as is announced.
+        let decoder = zstd::stream::read::Decoder::with_buffer(packed).ok()?;
+        decoder.take(length as u64 + 1).read_to_end(&mut unpacked).ok().filter(|read| *read == length)?;
         let mut from = In(unpacked.iter().copied());
         let mut last_ns = 0u64;
         let mut entries = Vec::new();

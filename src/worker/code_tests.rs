@@ -112,7 +112,7 @@ fn a_message_takes_a_few_bytes() {
             producer: 7,
             sequence,
             due_us: 1_700_000_000_000_000 + sequence as i64 * 100,
-            body_crc: (sequence % 32) as u32 * 2_654_435_761,
+            body_crc: ((sequence % 32) as u32).wrapping_mul(2_654_435_761),
             warmup: false,
             intact: true,
             around_another: false,

@@ -102,7 +102,7 @@ fn everything_arrives(workers: usize) {
     let mut group = bench.reader(Some("g"), 3, Some(ensemble.afar()));
     let mut alone = bench.reader(None, 1, Some(ensemble.afar()));
     let mut load = bench.load(3000, 3, Some(ensemble.afar()));
-    assert!(load.effective_config().contains_key("bootstrap.servers"));
+    assert!(load.effective_config().contains_key("message.timeout.ms"), "{:?}", load.effective_config());
     load.start(bench.clock).expect("it starts");
     let (report, senders) = load.join();
     let count = 3000;

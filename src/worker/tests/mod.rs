@@ -148,7 +148,7 @@ fn told_by(history: &History, workers: usize, seed: u64, until: Option<usize>, m
 fn a_history_told_by_several_workers_gives_the_accounts_of_one_process() {
     let clock = RunClock::at_origin(std::time::Instant::now(), 0);
     let (mut anomalies, mut rounds) = (0, 0);
-    for seed in 0..400 {
+    for seed in 0..150 {
         let history = History::draw(seed, seed % 5 == 0);
         let whole = Accounts::new(&history, clock);
         history.told.iter().for_each(|entry| whole.hear(entry.unit, entry.event.clone()));
@@ -168,7 +168,7 @@ fn a_history_told_by_several_workers_gives_the_accounts_of_one_process() {
         assert_eq!(whole.figures(), merged.figures(), "seed {seed}, {workers} workers");
         rounds += 1;
     }
-    assert!(anomalies > 5_000, "{anomalies} anomalies in {rounds} rounds");
+    assert!(anomalies > 2_000, "{anomalies} anomalies in {rounds} rounds");
 }
 
 /// What was injected has its name, and nothing else has one.
@@ -194,7 +194,7 @@ fn found_as_injected(history: &History, reader: usize, report: &LedgerReport, se
 fn what_a_worker_took_with_it_is_neither_phantom_nor_lost() {
     let clock = RunClock::at_origin(std::time::Instant::now(), 0);
     let mut unaccounted = 0;
-    for seed in 0..200 {
+    for seed in 0..100 {
         let history = History::draw(seed, true);
         let accounts = Accounts::new(&history, clock);
         let until = StdRng::seed_from_u64(seed).random_range(0..history.told.len());
@@ -223,5 +223,5 @@ fn what_a_worker_took_with_it_is_neither_phantom_nor_lost() {
         assert_eq!(accounts.load.ends().len(), history.producers);
         assert_eq!(accounts.run.nonce(), NONCE);
     }
-    assert!(unaccounted > 200, "{unaccounted}");
+    assert!(unaccounted > 100, "{unaccounted}");
 }
