@@ -38,6 +38,7 @@ pub(crate) mod validate;
 pub(crate) mod verb;
 pub(crate) mod verbs;
 pub(crate) mod wire;
+pub(crate) mod worker;
 
 /// What the tests on real systems (`tests/`) and the benches use of the library. No stable interface: everything else is private to
 /// the crate, so that the compiler reports what nothing uses.

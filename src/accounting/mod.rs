@@ -48,6 +48,7 @@ pub(crate) use keys::KeySource;
 pub use keys::{KeyPlan, KeySpec};
 pub use ledger_report::{Attribution, ClassReport, LedgerReport, MessageSample, Why};
 pub use log_evidence::LogEvidence;
+pub(crate) use packed::{read_varint, write_varint};
 pub use reader::ReaderAccount;
 pub use run_identity::{Positions, ProducerTicket, RunIdentity};
 pub use schedule::{Due, Schedule, Stage};

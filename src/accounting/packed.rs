@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::ops::Range;
 
 /// Appends a number, seven bits at a time.
-pub(super) fn write_varint(code: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn write_varint(code: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         code.push(value as u8 | 0x80);
         value >>= 7;
@@ -15,7 +15,7 @@ pub(super) fn write_varint(code: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Reads a number; `None` at the end, and where there is no number.
-pub(super) fn read_varint(code: &mut impl Iterator<Item = u8>) -> Option<u64> {
+pub(crate) fn read_varint(code: &mut impl Iterator<Item = u8>) -> Option<u64> {
     let (mut value, mut shift) = (0u64, 0);
     loop {
         let byte = code.next()?;

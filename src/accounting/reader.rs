@@ -37,6 +37,10 @@ pub struct ReaderAccount {
     pub(super) strangers: BTreeMap<Class, ClassReport>,
     /// Messages delivered, of whatever kind.
     pub read: u64,
+    /// Whether something that it was given is not in here, because the process that read it died: then nothing can be said of what is
+    /// missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unaccounted: bool,
     /// The ids of the topics that have had its name, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) topic_ids: Vec<TopicIdBytes>,
@@ -141,12 +145,18 @@ impl ReaderAccount {
 
     /// Whether every end offset set by [`drain_to`](Self::drain_to) has been reached. False before.
     pub fn is_drained(&self) -> bool {
+        if self.unaccounted {
+            return false;
+        }
         let mut ends = self.partitions.values().filter(|entry| entry.end.is_some()).map(PartitionSeen::is_drained);
         ends.next().is_some_and(|first| first && ends.all(|reached| reached))
     }
 
     /// [`is_drained`](Self::is_drained), where what other readers of the group have read is not this one's to read.
     pub fn is_drained_beside(&self, others: &[Positions]) -> bool {
+        if self.unaccounted {
+            return false;
+        }
         let reached = |partition: &i32, end: i64| {
             others.iter().any(|positions| positions.get(partition).is_some_and(|position| *position >= end))
         };
@@ -188,6 +198,11 @@ impl ReaderAccount {
     /// What it saw of a producer's messages.
     pub(super) fn producer_seen(&self, number: u16) -> Option<&ProducerSeen> {
         self.producers.get(usize::from(number))?.as_deref()
+    }
+
+    /// Enters where a message was read, and nothing of the message itself: for who only has to know where a reader stands.
+    pub(crate) fn glance(&mut self, partition: i32, offset: i64, life: usize, epoch: Option<i32>) {
+        self.in_partition(partition, |entry| _ = entry.enter_in(offset, life, epoch));
     }
 
     /// Enters a message into the account. Identity decides what it is; its offset only tells a copy from the same place

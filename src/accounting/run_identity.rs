@@ -139,4 +139,9 @@ impl ProducerTicket {
     pub fn raise(&self, count: u64) {
         self.sent.store(count, Ordering::Release);
     }
+
+    /// How far that goes.
+    pub(crate) fn raised(&self) -> u64 {
+        self.sent.load(Ordering::Acquire)
+    }
 }

@@ -101,6 +101,14 @@ impl SenderAccount {
         }
     }
 
+    /// How many of the first `sent` messages have no outcome, and the first of these.
+    pub(crate) fn open(&self, sent: u64) -> (u64, Option<u64>) {
+        let known = [&self.acked, &self.failed, &self.unknown, &self.aborted];
+        let open = sent.saturating_sub(self.outcomes());
+        let first = (open > 0).then(|| (0..sent).find(|sequence| known.iter().all(|set| !set.contains(*sequence))));
+        (open, first.flatten())
+    }
+
     /// Messages that have an outcome.
     pub(super) fn outcomes(&self) -> u64 {
         self.acked.len() + self.failed.len() + self.unknown.len() + self.aborted.len()

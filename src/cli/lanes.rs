@@ -12,6 +12,7 @@ use crate::ground::lock;
 use crate::plan::Plan;
 use crate::record::{Outcome, Quantity, Record, Watcher};
 use crate::report::NotRun;
+use crate::worker::{LocalLink, SshLink, WorkerLink};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -30,6 +31,22 @@ pub struct RunManner {
     pub allow_delete: bool,
     /// Whether the first run that does not pass is the last one.
     pub fail_fast: bool,
+    /// Where producers and readers run.
+    pub workers: WorkersAsked,
+}
+
+/// How many processes on this machine producers and readers run in; where nothing is said, in those that `kscen.yaml` names.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkersAsked(pub Option<u32>);
+
+impl WorkersAsked {
+    /// The ways to them.
+    fn links(self, hosts: &[String]) -> Vec<Box<dyn WorkerLink>> {
+        match self.0 {
+            Some(count) => (0..count).map(|_| Box::new(LocalLink) as Box<dyn WorkerLink>).collect(),
+            None => hosts.iter().map(|host| Box::new(SshLink::to(host)) as Box<dyn WorkerLink>).collect(),
+        }
+    }
 }
 
 /// A run that ended: its place among the plans, label, folder and record.
@@ -192,6 +209,7 @@ impl RunLanes {
             keep: self.manner.keep,
             granted: stage.granted(),
             allow_delete: self.manner.allow_delete,
+            workers: self.manner.workers.links(stage.hosts()),
             feels_machine: true,
         };
         let record = execute(job, stage).await;

@@ -48,6 +48,7 @@ mod up;
 mod variables;
 mod verify;
 mod watch;
+mod worker;
 
 pub use exit::Exit;
 
@@ -79,6 +80,8 @@ enum Command {
     Undo(undo::Args),
     #[command(hide = true)]
     Supervise(up::SuperviseArgs),
+    #[command(hide = true)]
+    Worker(worker::Args),
     Plan(plan::Args),
     List(list::Args),
     New(new::Args),
@@ -128,6 +131,7 @@ fn run(command: Command, output: &Output) -> Exit {
         Command::Status(args) => status::run(&args, output),
         Command::Undo(args) => undo::run(&args, output),
         Command::Supervise(args) => up::supervisor(&args),
+        Command::Worker(args) => worker::run(&args, output),
         Command::Plan(args) => plan::run(&args, output),
         Command::List(args) => list::run(&args, output),
         Command::New(args) => new::run(&args, output),

@@ -1,7 +1,7 @@
 //! `kscen run`
 
 use super::ending::Ending;
-use super::lanes::{Outcomes, RunLanes, RunManner};
+use super::lanes::{Outcomes, RunLanes, RunManner, WorkersAsked};
 use super::past::Past;
 use super::reports::{ReportOptions, Reports};
 use super::select::Selection;
@@ -67,6 +67,10 @@ pub struct Args {
     /// Runs again whenever a file changes beside the scenarios, until Ctrl-C.
     #[arg(long)]
     watch: bool,
+    /// Processes on this machine in which producers and readers run, beside that of the run itself; 0 for none, where kscen.yaml names
+    /// hosts.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=64))]
+    workers: Option<u32>,
     /// Runs each scenario this often.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: u32,
@@ -103,6 +107,7 @@ impl Args {
             keep: self.keep,
             allow_delete: self.allow_delete,
             fail_fast: self.fail_fast,
+            workers: WorkersAsked(self.workers),
         }
     }
 }

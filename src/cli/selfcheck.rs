@@ -6,10 +6,12 @@ use super::{Exit, Output};
 use crate::accounting::Class;
 use crate::environment::{Grant, Needs};
 use crate::execute::EnvironmentSource;
+use crate::kafka::LogSink;
 use crate::project::Project;
 use crate::project::store_selfcheck;
-use crate::record::Stamp;
+use crate::record::{RunClock, Stamp};
 use crate::selfcheck::{Round, check};
+use crate::worker::{Ensemble, LocalLink, WorkerLink};
 use clap::Args as ClapArgs;
 
 /// Injects known loss, duplication, reordering, corruption and more into a real log, and proves that each is reported exactly.
@@ -21,6 +23,9 @@ pub struct Args {
     /// Rounds with anomalies, each with its own mix; a clean round comes first.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     rounds: u64,
+    /// Processes of which one reads what this one writes.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=64))]
+    workers: u32,
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
@@ -68,8 +73,11 @@ async fn on_stage(
     let endpoints = environment.endpoints();
     let connection = endpoints.connection();
     let (mut passed, mut anomalies) = (true, 0);
+    let clock = RunClock::start();
+    let crew = crew(args.workers, clock).await?;
     for seed in 0..=args.rounds {
-        let round = check(&connection, seed).await?;
+        let workers = crew.as_ref().map(|crew| (crew.afar(), clock));
+        let round = check(&connection, seed, workers).await?;
         passed &= round.mismatches.is_empty();
         anomalies += round.injected.values().sum::<u64>();
         show(&round, output);
@@ -88,6 +96,16 @@ async fn on_stage(
     let word = if passed { output.paint(32, "PASS") } else { output.paint(31, "FAIL") };
     output.line(&format!("{word} {anomalies} anomalies in {} rounds", stamp.rounds));
     Ok(passed)
+}
+
+/// Processes that read.
+async fn crew(workers: u32, clock: RunClock) -> Result<Option<Ensemble>, Box<dyn std::error::Error>> {
+    if workers == 0 {
+        return Ok(None);
+    }
+    let links = (0..workers).map(|_| Box::new(LocalLink) as Box<dyn WorkerLink>).collect();
+    let opened = tokio::task::spawn_blocking(move || Ensemble::open(links, clock, None, LogSink::default())).await?;
+    Ok(Some(opened?))
 }
 
 fn show(round: &Round, output: &Output) {

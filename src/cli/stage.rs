@@ -56,6 +56,11 @@ impl ProjectStage {
         self
     }
 
+    /// Hosts of workers, as `ssh` knows them.
+    pub fn hosts(&self) -> &[String] {
+        &self.project.workers
+    }
+
     /// What may be done on its environments.
     pub fn granted(&self) -> BTreeSet<Grant> {
         self.project.granted()

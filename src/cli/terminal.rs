@@ -247,6 +247,7 @@ impl Watcher for Terminal {
             | EventKind::Sample { .. }
             | EventKind::Slot { .. }
             | EventKind::Strain { .. }
+            | EventKind::Worker { .. }
             | EventKind::Delivery { .. }
             | EventKind::Accounts { .. }
             | EventKind::Mark { .. }

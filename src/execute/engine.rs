@@ -1,12 +1,12 @@
 //! Runs one plan from its first event to its verdict.
 
+use super::crew::{Crew, opened};
 use super::interrupt::Interrupt;
 use super::pulse::{Pids, Pulse};
 use super::walk::Walker;
 use super::{cleanup, down, excerpts, machine, others, sampler};
 use crate::accounting::{RunIdentity, Settlements};
 use crate::environment::{Environment, EnvironmentError, EnvironmentInfo, Grant, Needs};
-use crate::faults::journal::Journal;
 use crate::faults::{Owned, PATIENCE as UNDO_PATIENCE, UndoStack};
 use crate::judge;
 use crate::kafka::LogSink;
@@ -15,6 +15,7 @@ use crate::plan::Plan;
 use crate::project::hide_addresses;
 use crate::record::{EventKind, Failure, Outcome, Record, Recorder, RunClock, RunInfo, Verdict, Watcher};
 use crate::verb::{Changes, LiveSteps, ScenarioFacts, SharedRun};
+use crate::worker::WorkerLink;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
@@ -80,13 +81,15 @@ pub struct RunJob {
     pub granted: BTreeSet<Grant>,
     /// Whether things that kscen did not make may be deleted.
     pub allow_delete: bool,
+    /// Ways to the processes in which producers and readers run; none where all are in this one.
+    pub workers: Vec<Box<dyn WorkerLink>>,
     /// Whether a thread feels beside the run how busy the machine is. It has no place where time is not the machine's.
     pub feels_machine: bool,
 }
 
 /// Runs a plan and returns its record with the verdict. Never fails: what goes wrong is in the record.
 pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
-    let RunJob { plan, folder, watchers, interrupt, keep, granted, allow_delete, feels_machine } = job;
+    let RunJob { plan, folder, watchers, interrupt, keep, granted, allow_delete, workers, feels_machine } = job;
     let clock = RunClock::start();
     let recorder = Recorder::start(&plan.bindings.run_id, clock, Arc::clone(&plan.redactor), watchers);
     recorder.emit(opening(&plan));
@@ -104,11 +107,10 @@ pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
             recorder.hide(|redactor| hide_addresses(redactor, &endpoints));
             let info = described(environment.as_ref(), stage);
             recorder.emit(EventKind::EnvironmentReady { info, took: moment::since(started).as_secs_f64() });
-            let journal = stage.journal().map_or_else(|| Ok(Journal::none()), |path| Journal::open(&path));
             let (logs, client_logs) = LogSink::bounded(CLIENT_LINES);
-            match journal {
-                Ok(journal) => {
-                    let journal = Arc::new(journal);
+            let journal = opened(stage);
+            match Crew::open(workers, clock, &recorder, &logs).await.and_then(|crew| Ok((journal?, crew))) {
+                Ok((journal, crew)) => {
                     let run = Arc::new(SharedRun {
                         endpoints,
                         scenario: facts(&plan),
@@ -126,22 +128,17 @@ pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
                         granted,
                         allow_delete,
                         client_logs: logs,
+                        afar: crew.afar(),
                         admin: OnceLock::new(),
                         wire: OnceLock::new(),
                     });
                     perform(&run, &plan, interrupt, keep, feels_machine).await;
+                    crew.close(&recorder).await;
                     crate::delivery::write_accounts(&run);
                     excerpts::keep_client(&run, client_logs.take());
                     journal.close();
                 }
-                Err(error) => recorder.emit(EventKind::RunFailed {
-                    failure: failure(
-                        "journal",
-                        format!("the undo journal cannot be written: {error}"),
-                        None,
-                        Vec::new(),
-                    ),
-                }),
+                Err(failure) => recorder.emit(EventKind::RunFailed { failure }),
             }
             if let Err(error) = stage.release(&needs).await {
                 recorder.emit(EventKind::Leftover { text: format!("the environment: {error}") });

@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod conditions;
+mod crew;
 mod down;
 mod engine;
 mod excerpts;

@@ -1,19 +1,23 @@
 //! The verdict on a run.
 
-use crate::record::{CheckOutcome, EXPECTATION, Outcome, Record, Section, StepRecord, StepStatus, Verdict};
+use crate::record::{
+    CheckOutcome, EXPECTATION, Outcome, Record, Section, StepRecord, StepStatus, Verdict, WorkerRecord,
+};
 
 /// Judges a record.
 pub fn verdict(record: &Record) -> Verdict {
     let count = |outcome| record.checks.iter().filter(|check| check.outcome == outcome).count();
+    let lost: Vec<String> = record.workers.iter().filter_map(WorkerRecord::loss).collect();
     let (passed, failed, unknown) = (
         count(CheckOutcome::Pass) + judging(record, StepStatus::Done),
         count(CheckOutcome::Fail) + judging(record, StepStatus::Failed),
-        count(CheckOutcome::Unknown),
+        count(CheckOutcome::Unknown) + lost.len(),
     );
     let mut reasons = Vec::new();
     if let Some(failure) = &record.failure {
         reasons.push(failure.message.clone());
     }
+    reasons.extend(lost.iter().cloned());
     for step in &record.steps {
         // An `expect` that failed is told by its checks.
         if let (StepStatus::Error | StepStatus::Failed, Some(failure)) = (step.status, &step.failure)
@@ -46,6 +50,9 @@ pub fn verdict(record: &Record) -> Verdict {
     let early = record.faults.iter().any(|fault| fault.ended_early.is_some());
     let outcome = if record.interrupted.is_some() {
         Outcome::Interrupted
+    } else if !lost.is_empty() {
+        // What it sent and read is not all known: whatever was seen of the rest says nothing certain.
+        Outcome::Unknown
     } else if record.failure.is_some() || any(StepStatus::Error) || early {
         Outcome::Error
     } else if failed > 0 || any(StepStatus::Failed) || unasked().next().is_some() {
@@ -102,6 +109,7 @@ fn failed_by_itself(record: &Record, step: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::WorkerDeath;
     use crate::scenario::{Checks, Guarantee};
 
     fn record(produced: bool, consumed: bool) -> Record {
@@ -153,6 +161,30 @@ mod tests {
             Outcome::Unknown,
             "what is waited for before the scenario is no check of it"
         );
+    }
+
+    #[test]
+    fn a_worker_that_died_leaves_nothing_certain() {
+        let mut record = record(true, true);
+        let died = WorkerDeath {
+            at: 12.34,
+            known: 12.2,
+            why: "it was killed by signal 9".to_owned(),
+            unaccounted: vec!["of producer 1 nothing is known from sequence 7 on".to_owned()],
+        };
+        let worker = WorkerRecord { number: 2, pid: 4711, host: "h".to_owned(), ..WorkerRecord::default() };
+        record.workers = vec![WorkerRecord { died: Some(died), ..worker }];
+        let load = record.steps.iter_mut().find(|step| step.produced.is_some()).expect("a load");
+        load.status = StepStatus::Error;
+        let judged = verdict(&record);
+        assert_eq!((judged.outcome, judged.unknown), (Outcome::Unknown, 1));
+        assert_eq!(
+            judged.reasons[0],
+            "worker 2 (pid 4711 on h) died at 12.3 s (it was killed by signal 9); what it did is known up to 12.2 s; of producer 1 \
+             nothing is known from sequence 7 on"
+        );
+        record.interrupted = Some(130);
+        assert_eq!(verdict(&record).outcome, Outcome::Interrupted);
     }
 
     #[test]

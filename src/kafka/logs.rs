@@ -45,7 +45,9 @@ impl LogSink {
     }
 
     pub(super) fn put(&self, client: &str, level: u8, facility: &str, message: &str) {
-        let Some(sender) = &self.sender else { return };
+        if self.sender.is_none() {
+            return;
+        }
         let line = ClientLog {
             time_us: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64),
             client: client.to_owned(),
@@ -53,6 +55,12 @@ impl LogSink {
             facility: facility.to_owned(),
             message: message.to_owned(),
         };
+        self.pass_on(line);
+    }
+
+    /// Takes a line of a client in another process.
+    pub(crate) fn pass_on(&self, line: ClientLog) {
+        let Some(sender) = &self.sender else { return };
         if let Err(TrySendError::Full(_)) = sender.try_send(line) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }

@@ -23,7 +23,7 @@ pub use batch::{
 pub use belongings::{file_of, is_never_of_a_step, is_of_environment};
 pub use client::{ClientRole, ClientSettings};
 pub use kafka_failure::{KafkaFailure, error_name};
-pub use logs::{ClientLog, LogSink};
+pub use logs::{ClientLog, ClientLogs, LogSink};
 pub use offsets::OffsetReader;
 pub use reread::{RereadMessage, reread};
 pub use state::{AssignmentChange, ClientState, StartAt};

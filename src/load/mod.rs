@@ -3,6 +3,7 @@
 //! Everything here runs on plain threads; the control plane awaits [`produce::LiveProduce`] and
 //! [`consume::LiveConsume`].
 
+pub mod afar;
 pub mod consume;
 mod load_error;
 pub mod payload;

@@ -23,6 +23,18 @@ pub struct ProjectFile {
     /// How `kscen serve` runs.
     #[serde(default)]
     pub serve: Option<ServeSettings>,
+    /// Other processes in which producers and readers run.
+    #[serde(default)]
+    pub workers: Option<WorkersClause>,
+}
+
+/// Other processes in which producers and readers run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorkersClause {
+    /// Hosts on which `ssh HOST kscen worker` starts one without asking anything; a host that is named twice gets two.
+    #[schemars(length(min = 1, max = 64), inner(regex(pattern = "^[A-Za-z0-9_][A-Za-z0-9_.:@-]*$")))]
+    pub ssh: Vec<String>,
 }
 
 /// How Kafka is reached.

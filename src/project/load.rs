@@ -42,6 +42,8 @@ pub struct Project {
     pub names: BTreeSet<String>,
     /// How `kscen serve` runs; the usual way where the file does not say.
     pub serve: ServeSettings,
+    /// Hosts of workers, as `ssh` knows them.
+    pub workers: Vec<String>,
     /// Hides the credentials of its environments.
     hidden: Redactor,
 }
@@ -171,7 +173,8 @@ impl Project {
         let root = origin.map(|_| std::fs::canonicalize(&folder).unwrap_or_else(|_| folder.clone()));
         let names = file.environments.into_keys().chain([built_in.to_owned()]).collect();
         let serve = file.serve.unwrap_or_default();
-        Ok(Self { folder, root, name, entry, kind, no_run: false, names, serve, hidden })
+        let workers = file.workers.map(|workers| workers.ssh).unwrap_or_default();
+        Ok(Self { folder, root, name, entry, kind, no_run: false, names, serve, workers, hidden })
     }
 
     /// The same project with another environment chosen.

@@ -20,6 +20,14 @@ impl RunClock {
         Self { origin, wall, epoch_us: since_epoch_us(wall) }
     }
 
+    /// A clock of another process's run, whose origin is this instant here and this time since the epoch there.
+    pub(crate) fn at_origin(origin: Instant, epoch_us: i64) -> Self {
+        // The wall clock of this machine, which may be another one's: only how it moves is asked.
+        let now = SystemTime::now();
+        let wall = now.checked_sub(moment::since(origin)).unwrap_or(now);
+        Self { origin, wall, epoch_us }
+    }
+
     /// Time since the origin in ns.
     pub fn now_ns(&self) -> u64 {
         moment::since(self.origin).as_nanos() as u64
@@ -70,7 +78,7 @@ impl RunClock {
 
     /// How far the wall clock has moved against the monotonic one since the origin, in µs.
     pub fn wall_drift_us(&self) -> i64 {
-        since_epoch_us(SystemTime::now()) - self.to_epoch_us(self.now_us())
+        since_epoch_us(SystemTime::now()) - since_epoch_us(self.wall) - self.now_us() as i64
     }
 }
 

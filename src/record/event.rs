@@ -11,6 +11,7 @@ use super::slot::SlotSample;
 use super::step::{Failure, Section, StepRecord};
 use super::strain::MachineSample;
 use super::verdict::Verdict;
+use super::worker::WorkerRecord;
 use crate::environment::EnvironmentInfo;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -135,6 +136,11 @@ pub enum EventKind {
         slot: String,
         /// What it was like.
         sample: Box<SlotSample>,
+    },
+    /// A process in which producers and readers are, as far as it is known. The last event of each stands.
+    Worker {
+        /// What it is, and what it did so far.
+        record: Box<WorkerRecord>,
     },
     /// How available the machine was.
     Strain {

@@ -28,6 +28,7 @@ impl RecordFold {
                 incidents: Vec::new(),
                 deliveries: Vec::new(),
                 services: Vec::new(),
+                workers: Vec::new(),
                 slots: Vec::new(),
                 checks: Vec::new(),
                 strain: Vec::new(),
@@ -138,6 +139,12 @@ fn apply(record: &mut Record, event: &Event) {
         EventKind::Incident { incident } => {
             record.incidents.push(incident.clone());
             mark(record, event.at, "unasked", &incident.to_string());
+        }
+        EventKind::Worker { record: worker } => {
+            match record.workers.iter_mut().find(|known| known.number == worker.number) {
+                Some(known) => known.clone_from(worker),
+                None => record.workers.push((**worker).clone()),
+            }
         }
         EventKind::Strain { sample } => super::strain::keep(&mut record.strain, (**sample).clone()),
         EventKind::Mark { kind, text } => mark(record, event.at, kind, text),

@@ -30,9 +30,9 @@ pub struct GeneratorHealth {
 }
 
 impl GeneratorHealth {
-    /// Enters the CPU time since `from_cpu_us`.
-    pub(crate) fn finish(&mut self, from_cpu_us: u64, elapsed_us: u64) {
-        self.cpu_us = process_cpu_us().saturating_sub(from_cpu_us);
+    /// Enters the CPU time between two looks.
+    pub(crate) fn finish(&mut self, cpu_us: std::ops::Range<u64>, elapsed_us: u64) {
+        self.cpu_us = cpu_us.end.saturating_sub(cpu_us.start);
         self.elapsed_us = elapsed_us;
         self.cpu_cores = self.cpu_us as f64 / elapsed_us.max(1) as f64;
     }

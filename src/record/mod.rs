@@ -34,6 +34,7 @@ mod stored_series;
 pub mod strain;
 pub mod unit;
 pub mod verdict;
+mod worker;
 mod written;
 
 pub use accounts_fate::AccountsFate;
@@ -61,4 +62,5 @@ pub use slot::{SlotRecord, SlotSample};
 pub use step::{EXPECTATION, Failure, Section, StepRecord, StepStatus};
 pub use unit::{Quantity, Unit};
 pub use verdict::{Outcome, Verdict};
+pub use worker::{WorkerDeath, WorkerRecord};
 pub use written::WriteReport;

@@ -10,6 +10,7 @@ use super::slot::SlotRecord;
 use super::step::{Failure, StepRecord};
 use super::strain::MachineSample;
 use super::verdict::Verdict;
+use super::worker::WorkerRecord;
 use crate::environment::{EnvironmentInfo, LogLine};
 use crate::record::Stamp;
 use schemars::JsonSchema;
@@ -120,6 +121,9 @@ pub struct Record {
     pub accounts: Option<AccountsFate>,
     /// Services and what they used.
     pub services: Vec<ServiceRecord>,
+    /// Processes in which producers and readers were, where they were not all in the run's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<WorkerRecord>,
     /// The replication slots of the run's connectors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slots: Vec<SlotRecord>,

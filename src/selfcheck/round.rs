@@ -4,6 +4,7 @@ use super::injection::{InjectionPlan, Mismatch, inject};
 use crate::accounting::{Class, Ledger, RunIdentity};
 use crate::delivery::scan;
 use crate::kafka::{Admin, KafkaFailure, LogSink};
+use crate::load::afar::Afar;
 use crate::load::consume::{CommitMode, ReadFrom as Start, ReadLimit};
 use crate::load::{ConsumeJob, ConsumeSpec, LoadError};
 use crate::record::{Detail, RunClock};
@@ -84,17 +85,23 @@ impl From<LoadError> for SelfcheckError {
     }
 }
 
-/// Carries out one round with its own topic, which it deletes. A round of seed 0 injects nothing.
+/// Carries out one round with its own topic, which it deletes. A round of seed 0 injects nothing. With workers, which have this clock, one
+/// of them reads.
 ///
 /// # Errors
 /// A cluster that does not do what the round needs: nothing is proved then.
-pub async fn check(connection: &BTreeMap<String, String>, seed: u64) -> Result<Round, SelfcheckError> {
+pub async fn check(
+    connection: &BTreeMap<String, String>,
+    seed: u64,
+    workers: Option<(Arc<dyn Afar>, RunClock)>,
+) -> Result<Round, SelfcheckError> {
     let topic = format!("kscen-selfcheck-{:08x}-{seed}", rand::random::<u32>());
     let admin = Admin::new(connection, LIMIT, LogSink::default())?;
     admin.create_topic(&topic, PARTITIONS, 1, &BTreeMap::new()).await?;
     admin.await_leaders(&topic, LIMIT).await?;
     let (connection, name) = (connection.clone(), topic.clone());
-    let round = tokio::task::spawn_blocking(move || inject_and_read(&connection, &name, seed)).await;
+    let round =
+        tokio::task::spawn_blocking(move || inject_and_read(&connection, &name, seed, Reading::alone(workers))).await;
     admin.delete_topic(&topic).await?;
     // A panic of the round is a defect of the program and has already been printed.
     round.unwrap_or(Err(SelfcheckError::NotDrained))
@@ -107,7 +114,30 @@ fn anomalies(seed: u64) -> BTreeMap<Class, u64> {
     CLASSES.into_iter().zip(0..).map(|(class, number)| (class, (seed * 7 + number * 13) % 60)).collect()
 }
 
-fn inject_and_read(connection: &BTreeMap<String, String>, topic: &str, seed: u64) -> Result<Round, SelfcheckError> {
+/// Who reads back what was injected.
+struct Reading {
+    /// Other processes, in which it reads.
+    afar: Option<Arc<dyn Afar>>,
+    /// So many members of a group; one reader alone where there is none.
+    members: Option<usize>,
+    clock: RunClock,
+}
+
+impl Reading {
+    fn alone(workers: Option<(Arc<dyn Afar>, RunClock)>) -> Self {
+        match workers {
+            Some((afar, clock)) => Self { afar: Some(afar), members: None, clock },
+            None => Self { afar: None, members: None, clock: RunClock::start() },
+        }
+    }
+}
+
+fn inject_and_read(
+    connection: &BTreeMap<String, String>,
+    topic: &str,
+    seed: u64,
+    reading: Reading,
+) -> Result<Round, SelfcheckError> {
     let run = RunIdentity::new(rand::random());
     let anomalies = anomalies(seed);
     let plan = InjectionPlan { messages: MESSAGES, anomalies: anomalies.clone(), partitions: PARTITIONS, seed };
@@ -117,8 +147,8 @@ fn inject_and_read(connection: &BTreeMap<String, String>, topic: &str, seed: u64
         name: "selfcheck".to_owned(),
         topic: topic.to_owned(),
         from: Start::Start,
-        group: None,
-        members: 1,
+        group: reading.members.map(|_| topic.to_owned()),
+        members: reading.members.unwrap_or(1),
         until: ReadLimit::default(),
         commit: CommitMode::None,
         read_committed: false,
@@ -129,12 +159,13 @@ fn inject_and_read(connection: &BTreeMap<String, String>, topic: &str, seed: u64
         tap: None,
         counts_own: false,
         senders_over: None,
-        tamper: Some(Arc::new(move |partition, offset| deliveries.get(&(partition, offset)).copied().unwrap_or(1))),
+        tamper: Some(Arc::new(deliveries)),
         sample_limit: MESSAGES as usize,
         logs: LogSink::default(),
         detail: Detail::default(),
+        afar: reading.afar,
     };
-    let mut reader = ConsumeJob::prepare(spec, RunClock::start())?;
+    let mut reader = ConsumeJob::prepare(spec, reading.clock)?;
     let drained = reader.drain(Instant::now() + LIMIT);
     let (_, account) = reader.join();
     if !drained {
@@ -144,4 +175,41 @@ fn inject_and_read(connection: &BTreeMap<String, String>, topic: &str, seed: u64
     let evidence = scan(connection, topic, run.nonce(), &ledger.missing(), false, LIMIT)?;
     let mismatches = injected.mismatches(&ledger.settle(Some(&evidence)));
     Ok(Round { seed, injected: anomalies, mismatches })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::{Ensemble, MemoryLink, WorkerLink};
+    use rdkafka::mocking::MockCluster;
+
+    /// Whoever reads what was injected here reads it in other workers: every anomaly comes back by name, and none is invented.
+    fn is_found_through(workers: usize) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        let link = || Box::new(MemoryLink::real(runtime.handle())) as Box<dyn WorkerLink>;
+        let clock = RunClock::start();
+        let links = (0..workers).map(|_| link()).collect();
+        let ensemble = Ensemble::open(links, clock, None, LogSink::default()).expect("workers");
+        let cluster = MockCluster::new(1).expect("a mock cluster");
+        let connection = BTreeMap::from([("bootstrap.servers".to_owned(), cluster.bootstrap_servers())]);
+        for (seed, members) in [(0, None), (3, None), (4, Some(workers)), (5, Some(2))] {
+            let topic = format!("t{seed}");
+            cluster.create_topic(&topic, PARTITIONS, 1).expect("a topic");
+            let reading = Reading { afar: Some(ensemble.afar()), members, clock };
+            let round = inject_and_read(&connection, &topic, seed, reading);
+            let round = round.unwrap_or_else(|error| panic!("{workers} workers, seed {seed}: {error}"));
+            assert_eq!(round.injected.is_empty(), seed == 0);
+            assert!(round.mismatches.is_empty(), "{workers} workers, seed {seed}: {:?}", round.mismatches);
+        }
+    }
+
+    #[test]
+    fn every_anomaly_is_found_through_two_workers() {
+        is_found_through(2);
+    }
+
+    #[test]
+    fn every_anomaly_is_found_through_ten_workers() {
+        is_found_through(10);
+    }
 }

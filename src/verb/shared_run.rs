@@ -9,6 +9,7 @@ use crate::accounting::{RunIdentity, Settlements, TopicIdBytes};
 use crate::environment::{Endpoints, Environment, Grant};
 use crate::faults::{Owned, Resource, UndoStack};
 use crate::kafka::{Admin, LogSink};
+use crate::load::afar::Afar;
 use crate::record::{Record, Recorder, RunClock};
 use crate::scenario::Guarantee;
 use crate::text::Location;
@@ -72,6 +73,8 @@ pub struct SharedRun {
     pub allow_delete: bool,
     /// Where the lines of all clients' logs go.
     pub client_logs: LogSink,
+    /// Other processes, in which producers and readers run.
+    pub afar: Option<Arc<dyn Afar>>,
     /// See [`SharedRun::admin`].
     pub admin: OnceLock<Arc<Admin>>,
     /// See [`SharedRun::wire`].

@@ -202,6 +202,10 @@ impl Step for Consume {
         let mut spec = self.spec(cx)?;
         let assertions = self.assertions()?.map(Arc::new);
         spec.tap = tap(capture.clone(), assertions.clone());
+        if spec.afar.is_some() && spec.tap.is_some() {
+            let why = "what `decode`, `schema` and `each` keep of messages is here";
+            cx.run.recorder.note(format!("{}: reads here and in no worker: {why}", cx.id));
+        }
         if let Some(group) = &self.group {
             group::claim(group, cx).await?;
         }
@@ -330,6 +334,7 @@ impl Consume {
             sample_limit: SAMPLES,
             logs: cx.run.client_logs.clone(),
             detail: cx.run.recorder.detail().clone(),
+            afar: cx.run.afar.clone(),
         })
     }
 }

@@ -162,7 +162,11 @@ impl Step for Produce {
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let schedule = self.schedule().ok_or_else(|| StepError::broken("no-end", "this load has no schedule"))?;
-        let (mut job, live) = self.prepared(self.spec(schedule, cx)?).await?;
+        let spec = self.spec(schedule, cx)?;
+        if spec.afar.is_some() && !spec.payload.travels() {
+            cx.run.recorder.note(format!("{}: sends from here and from no worker: its payloads are read once", cx.id));
+        }
+        let (mut job, live) = self.prepared(spec).await?;
         let books = job.books();
         note_topic(cx, &self.topic, &books).await;
         cx.show(Live::Sender(Arc::new(Sender::new(&job, self.topic.clone()))));
@@ -315,6 +319,7 @@ impl Produce {
             seed: cx.run.scenario.seed,
             logs: cx.run.client_logs.clone(),
             detail: cx.run.recorder.detail().clone(),
+            afar: cx.run.afar.clone(),
         })
     }
 }

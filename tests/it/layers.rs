@@ -21,6 +21,7 @@ const ROOMS: &[&str] = &[
     "record",
     "judge",
     "load",
+    "worker",
     "faults",
     "verb",
     "delivery",

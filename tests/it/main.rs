@@ -67,4 +67,5 @@ mod under_test;
 mod undo;
 mod verbs;
 mod wire;
+mod workers;
 mod written;

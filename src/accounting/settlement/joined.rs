@@ -53,6 +53,10 @@ impl Joined {
                 place.excused.extend(seen.excused.iter().cloned());
             }
         }
+        // What one of them may have read and cannot tell of is not missing, whoever else came to the end.
+        if readers.iter().any(|reader| reader.unaccounted) {
+            return all;
+        }
         // Only now is the furthest end known.
         for reader in readers {
             let Some(topic) = all.0.get_mut(&reader.topic) else { continue };

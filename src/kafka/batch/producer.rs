@@ -7,6 +7,7 @@ use crate::kafka::{ClientState, KafkaFailure};
 use rdkafka::bindings::*;
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::types::RDKafkaRespErr as Code;
+use serde::{Deserialize, Serialize};
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr::{null, null_mut};
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub struct Submission<'a> {
 }
 
 /// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SendOutcome {
     /// Written and acknowledged as `acks` demands.
     Acked,

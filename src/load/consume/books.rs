@@ -5,7 +5,7 @@ use crate::record::latency::LatencyRecorder;
 use crate::record::series::TimeLine;
 use crate::record::slices::ConsumeSlice;
 use crate::record::{Detail, Halt, LifeEnd, MemberLife, RebalanceEvent};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What all members of a reader write down together, a batch at a time.
 pub(super) struct Books {
@@ -21,6 +21,8 @@ pub(super) struct Books {
     pub(super) last_read_us: Option<u64>,
     pub(super) drained: Option<bool>,
     pub(super) fatal: Option<String>,
+    /// What each life of a member holds of its group.
+    pub(super) held: BTreeMap<usize, BTreeSet<i32>>,
 }
 
 impl Books {
@@ -38,6 +40,7 @@ impl Books {
             last_read_us: None,
             drained: None,
             fatal: None,
+            held: BTreeMap::new(),
         }
     }
 
@@ -88,10 +91,11 @@ impl Books {
         self.lives[life].end = Some(end);
     }
 
-    pub(super) fn committed(&mut self, result: Result<(), crate::kafka::KafkaFailure>) {
-        match result {
-            Ok(()) => self.commits += 1,
-            Err(failure) => *self.commit_errors.entry(failure.name().unwrap_or("_FAIL").to_owned()).or_default() += 1,
+    /// A member committed, or could not for this reason.
+    pub(super) fn committed(&mut self, failed: Option<String>) {
+        match failed {
+            None => self.commits += 1,
+            Some(name) => *self.commit_errors.entry(name).or_default() += 1,
         }
     }
 }

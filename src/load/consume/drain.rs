@@ -3,7 +3,6 @@
 use super::job::ConsumeJob;
 use crate::kafka::OffsetReader;
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// A drain without a message for so long, or for its whole turn, looks at the log again: records may have been deleted, partitions added, the log may
@@ -82,7 +81,7 @@ impl ConsumeJob {
         if let Ok(found) = self.offsets.partitions(topic, left())
             && self.shared.has_partitions(&found)
         {
-            self.shared.look_again.fetch_add(1, Ordering::AcqRel);
+            self.shared.ask_to_look();
         }
         let partitions = self.shared.partitions();
         // Positions first: only then does an end below one of them tell that the log has become shorter.

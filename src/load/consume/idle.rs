@@ -1,8 +1,7 @@
 //! A member for which its group has nothing, and whose client does not say so.
 
-use super::member::{ReadProgress, ReaderMember, note};
-use crate::kafka::AssignmentChange;
-use std::collections::BTreeMap;
+use super::member::{ReadProgress, ReaderMember};
+use crate::load::afar::MemberEvent;
 use std::time::{Duration, Instant};
 
 /// Between two looks at the group.
@@ -20,11 +19,10 @@ impl ReaderMember {
         let spec = &self.shared.spec;
         let (Some(group), Some(name)) = (&spec.group, self.consumer.member_id()) else { return };
         let Some(others) = look.others_hold(&name, &spec.topic) else { return };
-        // What a member holds that has ended without a word will be somebody's once the group has noticed.
-        let (names, held) = (spec.run.names_in(group), spec.run.held_by(group));
-        if others.iter().all(|(other, partitions)| !names.contains(other) || partitions.is_subset(&held)) {
-            let nothing = AssignmentChange::Assigned(BTreeMap::new());
-            note(&self.shared, (self.number, self.life), vec![nothing], progress);
+        self.shared.tell(self.seat(), MemberEvent::OthersHold(others));
+        // Who knows all members of the run has decided.
+        if spec.run.is_member(group, &spec.name, self.number) {
+            (progress.renamed, progress.told) = (true, true);
         }
     }
 }

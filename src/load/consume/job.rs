@@ -1,6 +1,9 @@
 //! A reader from preparation to report.
 
 use super::books::Books;
+use super::entry::Seat;
+use super::far_member::{FarMember, MemberThread};
+use super::far_side::MemberTask;
 use super::member::ReaderMember;
 use super::orders::{MemberOrder, Orders};
 use super::reader_figures::LiveConsume;
@@ -8,8 +11,9 @@ use super::settings::{check, settings};
 use super::shared::Shared;
 use super::{ConsumeSpec, ReadFrom, monitor, rejoin};
 use crate::accounting::ReaderAccount;
-use crate::kafka::{KafkaFailure, OffsetReader};
+use crate::kafka::{BatchConsumer, KafkaFailure, OffsetReader};
 use crate::load::LoadError;
+use crate::load::afar::{Afar, Hearer, UnitKind, UnitTask};
 use crate::record::health::process_cpu_us;
 use crate::record::{ConsumeReport, RunClock};
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,7 +64,7 @@ impl Onlooker {
 /// A reader: prepared (and reading from then on), stopped, killed, started again, drained, joined.
 pub struct ConsumeJob {
     pub(super) shared: Arc<Shared>,
-    pub(super) members: Vec<(Arc<Orders>, Option<JoinHandle<()>>)>,
+    pub(super) members: Vec<(Arc<Orders>, Option<MemberThread>)>,
     monitor: Option<JoinHandle<()>>,
     pub(super) offsets: OffsetReader,
     /// Of a reader that stops at the last stable offset: what asks for the end behind it.
@@ -86,6 +90,7 @@ impl ConsumeJob {
         let until_ends = spec.until.drained.then(|| ends.clone());
         let books = Books::new(account, &spec.detail);
         let (_, effective_config) = settings(&spec, 0)?.build()?;
+        let cpu_us = all_cpu_us(&spec);
         let shared = Arc::new(Shared::new(spec, clock, books, partitions, &effective_config));
         let members = (0..shared.spec.members).map(|_| (Arc::default(), None)).collect();
         let mut job = Self {
@@ -95,7 +100,7 @@ impl ConsumeJob {
             offsets,
             all_offsets: OnceLock::new(),
             effective_config,
-            cpu_us: process_cpu_us(),
+            cpu_us,
             start_us,
         };
         let positions = match job.shared.spec.from {
@@ -126,31 +131,68 @@ impl ConsumeJob {
 
     /// Starts a member that does not run: its group or, without one, `positions` say where.
     pub(super) fn launch(&mut self, number: usize, positions: &BTreeMap<i32, i64>) -> Result<(), LoadError> {
-        let spec = &self.shared.spec;
-        let consumer = rejoin::client(spec, number)?;
-        match &spec.group {
-            Some(_) => consumer.subscribe(&spec.topic)?,
-            None => {
-                // Without cached metadata the assignment would wait half a second for it.
-                let metadata = consumer.client().fetch_metadata(Some(&spec.topic), PREPARE_LIMIT);
-                metadata.map_err(|error| KafkaFailure::request("fetch metadata", &error))?;
-                let mut books = self.shared.books();
-                positions
-                    .iter()
-                    .for_each(|(partition, offset)| books.account.assigned(None, *partition, Some(*offset)));
-                drop(books);
-                consumer.assign(&spec.topic, positions)?;
-            }
+        if let Some(afar) = self.shared.spec.afar().cloned() {
+            return self.launch_afar(afar, number, positions);
         }
+        let consumer = connected(&self.shared, number, positions)?;
         let life = self.shared.books().begin_life(number, self.shared.clock.now_us());
         self.shared.live.set_running(number, true);
         let orders: Arc<Orders> = Arc::default();
         self.shared.live.halts.begins(number, Arc::clone(&orders));
-        let member = ReaderMember { shared: self.shared.clone(), orders: orders.clone(), number, life, consumer };
-        let name = format!("consume-{number}");
-        let thread = std::thread::Builder::new().name(name).spawn(move || member.run());
-        self.members[number] = (orders, Some(thread.map_err(LoadError::Thread)?));
+        let thread = spawned(&self.shared, Seat { number, life }, &orders, consumer)?;
+        self.members[number] = (orders, Some(MemberThread::Here(thread)));
         Ok(())
+    }
+
+    /// The same, in another process.
+    fn launch_afar(
+        &mut self,
+        afar: Arc<dyn Afar>,
+        number: usize,
+        positions: &BTreeMap<i32, i64>,
+    ) -> Result<(), LoadError> {
+        let (shared, spec) = (&self.shared, &self.shared.spec);
+        let orders: Arc<Orders> = Arc::default();
+        let mut books = shared.books();
+        let starts = positions.iter().filter(|_| spec.group.is_none());
+        starts.for_each(|(partition, offset)| books.account.assigned(None, *partition, Some(*offset)));
+        let life = books.begin_life(number, shared.clock.now_us());
+        drop(books);
+        shared.live.set_running(number, true);
+        shared.live.halts.begins(number, Arc::clone(&orders));
+        let tamper = spec.tamper.iter().flat_map(|tamper| tamper.iter());
+        let task = MemberTask {
+            spec: spec.clone(),
+            nonce: spec.run.nonce(),
+            number,
+            life,
+            partitions: shared.partitions(),
+            positions: positions.clone(),
+            tamper: tamper.map(|((partition, offset), times)| (*partition, *offset, *times)).collect(),
+        };
+        let body = serde_json::to_string(&task)
+            .map_err(|error| LoadError::Spec(format!("this reader cannot be told to another process: {error}")))?;
+        let member = FarMember::new(Arc::clone(shared), Seat { number, life });
+        let task = UnitTask { kind: UnitKind::Member, step: spec.name.clone(), number, body };
+        match afar.prepare(task, Arc::clone(&member) as Arc<dyn Hearer>) {
+            Ok((unit, _)) => {
+                let _ = member.unit.set(unit);
+                shared.runs_afar(unit);
+                orders.are_for(afar, unit);
+                self.members[number] = (orders, Some(MemberThread::Afar(member)));
+                Ok(())
+            }
+            Err(error) => {
+                shared.books().lives.truncate(life);
+                shared.live.set_running(number, false);
+                Err(error)
+            }
+        }
+    }
+
+    /// CPU time of all processes that read, so far.
+    fn cpu_us(&self) -> u64 {
+        all_cpu_us(&self.shared.spec)
     }
 
     /// Figures while it runs.
@@ -177,7 +219,7 @@ impl ConsumeJob {
         }
         for (number, (_, thread)) in self.members.iter_mut().enumerate() {
             if let Some(thread) = thread.take_if(|_| chosen(number))
-                && thread.join().is_err()
+                && !thread.join()
             {
                 let mut books = self.shared.books();
                 books.fatal.get_or_insert_with(|| "a reading thread ended by a defect of the program".to_owned());
@@ -223,7 +265,7 @@ impl ConsumeJob {
             fatal: books.fatal,
             changes: None,
         };
-        report.health.finish(self.cpu_us, end_us.saturating_sub(self.start_us));
+        report.health.finish(self.cpu_us..self.cpu_us(), end_us.saturating_sub(self.start_us));
         (report, books.account)
     }
 
@@ -242,4 +284,44 @@ impl Drop for ConsumeJob {
         self.end(None, MemberOrder::Stop);
         self.finish_monitor();
     }
+}
+
+/// CPU time so far of all processes in which a reader's members run.
+fn all_cpu_us(spec: &ConsumeSpec) -> u64 {
+    process_cpu_us() + spec.afar().map_or(0, |afar| afar.cpu_us())
+}
+
+/// A client for a member: its group or, without one, `positions` say where it reads.
+pub(super) fn connected(
+    shared: &Shared,
+    number: usize,
+    positions: &BTreeMap<i32, i64>,
+) -> Result<BatchConsumer, LoadError> {
+    let spec = &shared.spec;
+    let consumer = rejoin::client(spec, number)?;
+    match &spec.group {
+        Some(_) => consumer.subscribe(&spec.topic)?,
+        None => {
+            // Without cached metadata the assignment would wait half a second for it.
+            let metadata = consumer.client().fetch_metadata(Some(&spec.topic), PREPARE_LIMIT);
+            metadata.map_err(|error| KafkaFailure::request("fetch metadata", &error))?;
+            let mut books = shared.books();
+            positions.iter().for_each(|(partition, offset)| books.account.assigned(None, *partition, Some(*offset)));
+            drop(books);
+            consumer.assign(&spec.topic, positions)?;
+        }
+    }
+    Ok(consumer)
+}
+
+/// The thread of a member.
+pub(super) fn spawned(
+    shared: &Arc<Shared>,
+    Seat { number, life }: Seat,
+    orders: &Arc<Orders>,
+    consumer: BatchConsumer,
+) -> Result<JoinHandle<()>, LoadError> {
+    let member = ReaderMember { shared: Arc::clone(shared), orders: Arc::clone(orders), number, life, consumer };
+    let name = format!("consume-{number}");
+    std::thread::Builder::new().name(name).spawn(move || member.run()).map_err(LoadError::Thread)
 }

@@ -1,11 +1,13 @@
 //! One member's thread.
 
+use super::entry::Seat;
 use super::orders::{MemberOrder, Orders};
 use super::shared::Shared;
 use super::{CommitMode, Tapped};
-use crate::accounting::{Class, Identity, Sighting, SightingKind};
+use crate::accounting::{Identity, SightingKind};
 use crate::kafka::{AssignmentChange, BatchConsumer, ClientState, Incoming, keep_connected};
-use crate::record::{LifeEnd, RebalanceEvent};
+use crate::load::afar::MemberEvent;
+use crate::record::LifeEnd;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,7 +37,7 @@ pub(super) struct ReadProgress {
     owned: BTreeMap<i32, i64>,
     positions: BTreeMap<i32, i64>,
     /// Whether the group has given it something since its name there was asked for.
-    renamed: bool,
+    pub(super) renamed: bool,
     /// Whether it knows in this life what the group has for it.
     pub(super) told: bool,
     /// When the group was looked at for that.
@@ -85,13 +87,7 @@ impl ReaderMember {
         if progress.passed {
             state.processed(&progress.positions);
         }
-        let at_us = self.shared.clock.to_epoch_us(self.shared.clock.now_us());
-        let mut books = self.shared.books();
-        for (partition, position) in &positions {
-            books.account.stands_at(self.life, *partition, *position, at_us);
-        }
-        drop(books);
-        self.shared.live.notify();
+        self.shared.tell(self.seat(), MemberEvent::Stands { now_us: self.shared.clock.now_us(), positions });
     }
 
     /// A client that was sent back, because the log was cut off or replaced, goes on telling the position that it had before, and
@@ -99,10 +95,16 @@ impl ReaderMember {
     fn tell_where_it_stands(&self) {
         let back = self.shared.books().account.sent_back(self.life);
         if !back.is_empty() && self.consumer.seek(&self.shared.spec.topic, &back).is_ok() {
-            let holder = self.shared.spec.group.as_ref().map(|_| self.life);
-            let mut books = self.shared.books();
-            back.iter().for_each(|(partition, at)| books.account.assigned(holder, *partition, Some(*at)));
+            self.shared.tell(self.seat(), MemberEvent::SentBack(back));
         }
+    }
+
+    pub(super) fn seat(&self) -> Seat {
+        Seat { number: self.number, life: self.life }
+    }
+
+    pub(super) fn error(&self, name: impl Into<String>) {
+        self.shared.tell(self.seat(), MemberEvent::Error(name.into()));
     }
 
     /// Takes partitions that were added to the topic. A group's members ask for the topic themselves, which makes the group
@@ -118,28 +120,25 @@ impl ReaderMember {
         if !added.is_empty()
             && let Err(failure) = self.consumer.assign_also(&self.shared.spec.topic, &added)
         {
-            *self.shared.books().errors.entry(failure.name().unwrap_or("_FAIL").to_owned()).or_default() += 1;
+            self.error(failure.name().unwrap_or("_FAIL"));
         }
     }
 
     /// Polls no more until the order changes. The client's own threads go on: they fetch what there is room for, and send
     /// heartbeats until the member has not polled for `max.poll.interval.ms`.
     fn halt(&self) {
-        let (shared, number) = (&self.shared, self.number);
-        shared.books().halts(self.life, shared.clock.now_us());
-        shared.live.halts.set(number, true);
-        shared.live.notify();
+        let shared = &self.shared;
+        shared.tell(self.seat(), MemberEvent::Halted(shared.clock.now_us()));
         self.orders.await_other();
-        shared.books().goes_on(self.life, shared.clock.now_us(), shared.expels_us);
-        shared.live.halts.set(number, false);
-        shared.live.notify();
+        shared.tell(self.seat(), MemberEvent::GoesOn(shared.clock.now_us()));
     }
 
     /// Tells the run by which name the group knows this member.
     fn name(&self) {
-        let Some(group) = &self.shared.spec.group else { return };
-        if let Some(name) = self.consumer.member_id() {
-            self.shared.spec.run.member_named(group, name);
+        if self.shared.spec.group.is_some()
+            && let Some(name) = self.consumer.member_id()
+        {
+            self.shared.tell(self.seat(), MemberEvent::Named(name));
         }
     }
 
@@ -154,7 +153,8 @@ impl ReaderMember {
         };
         if due && spec.group.is_some() {
             let result = self.consumer.commit(&spec.topic, &progress.positions, true);
-            self.shared.books().committed(result);
+            let failed = result.err().map(|failure| failure.name().unwrap_or("_FAIL").to_owned());
+            self.shared.tell(self.seat(), MemberEvent::Committed(failed));
             (progress.uncommitted, progress.passed) = (0, false);
         }
     }
@@ -174,13 +174,13 @@ impl ReaderMember {
                 MemberOrder::Stop => break LifeEnd::Stopped,
                 MemberOrder::Kill => break LifeEnd::Killed,
             }
-            let (shared, number, life) = (&self.shared, self.number, self.life);
+            let (shared, seat) = (&self.shared, self.seat());
             let mut fatal = None;
             let count = self.consumer.read(
                 TURN,
                 |batch| {
-                    note_rebalances(shared, (number, life), &state, &mut progress);
-                    record(shared, life, batch, &mut progress);
+                    note_rebalances(shared, seat, &state, &mut progress);
+                    record(shared, seat, batch, &mut progress);
                     state.processed(&progress.positions);
                 },
                 |problem| {
@@ -188,10 +188,10 @@ impl ReaderMember {
                     if problem.fatal || problem.name.ends_with("AUTHORIZATION_FAILED") {
                         fatal = Some(format!("{}: {}", problem.name, problem.reason));
                     }
-                    *shared.books().errors.entry(problem.name).or_default() += 1;
+                    shared.tell(seat, MemberEvent::Error(problem.name));
                 },
             );
-            note_rebalances(shared, (number, life), &state, &mut progress);
+            note_rebalances(shared, seat, &state, &mut progress);
             self.follow_topic(&mut looked);
             keep_connected(self.consumer.client());
             if std::mem::take(&mut progress.renamed) {
@@ -216,10 +216,9 @@ impl ReaderMember {
                     Err(failure) => fatal = Some(failure.to_string()),
                 }
             }
-            let shared = &self.shared;
+            let (shared, seat) = (&self.shared, self.seat());
             if let Some(fatal) = fatal {
-                shared.books().fatal.get_or_insert(fatal);
-                shared.live.failed.store(true, Ordering::Release);
+                shared.tell(seat, MemberEvent::Failed(fatal));
                 break LifeEnd::Failed;
             }
         };
@@ -230,6 +229,7 @@ impl ReaderMember {
     fn leave(self, end: LifeEnd, state: &ClientState, progress: &mut ReadProgress) {
         // What leaves without a word stays in the group's list, and so does a static member.
         self.name();
+        let (shared, seat) = (Arc::clone(&self.shared), self.seat());
         match end {
             LifeEnd::Killed => self.consumer.abandon(),
             LifeEnd::Stopped | LifeEnd::Failed => {
@@ -237,96 +237,40 @@ impl ReaderMember {
                     self.commit(progress, Duration::ZERO, true);
                 }
                 if let Err(failure) = self.consumer.close() {
-                    *self.shared.books().errors.entry(failure.name().unwrap_or("_FAIL").to_owned()).or_default() += 1;
+                    shared.tell(seat, MemberEvent::Error(failure.name().unwrap_or("_FAIL").to_owned()));
                 }
             }
         }
-        note_rebalances(&self.shared, (self.number, self.life), state, progress);
-        if let Some(group) = &self.shared.spec.group {
-            self.shared.spec.run.member_left(group, &self.shared.spec.name, self.number);
-        }
-        let now_us = self.shared.clock.now_us();
-        self.shared.books().end_life(self.life, now_us, end);
-        self.shared.live.set_running(self.number, false);
-        self.shared.live.notify();
+        note_rebalances(&shared, seat, state, progress);
+        shared.tell(seat, MemberEvent::Left { now_us: shared.clock.now_us(), end });
     }
 }
 
-fn note_rebalances(shared: &Shared, member: (usize, usize), state: &ClientState, progress: &mut ReadProgress) {
-    note(shared, member, state.take_rebalances(), progress);
+fn note_rebalances(shared: &Shared, seat: Seat, state: &ClientState, progress: &mut ReadProgress) {
+    note(shared, seat, state.take_rebalances(), progress);
 }
 
-/// Enters what the group has told a member, by its number and life.
-pub(super) fn note(
-    shared: &Shared,
-    (member, life): (usize, usize),
-    rebalances: Vec<AssignmentChange>,
-    progress: &mut ReadProgress,
-) {
-    if rebalances.is_empty() {
+/// Enters what the group has told a member.
+pub(super) fn note(shared: &Shared, seat: Seat, changes: Vec<AssignmentChange>, progress: &mut ReadProgress) {
+    if changes.is_empty() {
         return;
     }
-    let time_us = shared.clock.now_us();
-    let mut books = shared.books();
-    for rebalance in rebalances {
-        let mut event = RebalanceEvent { time_us, member, assigned: BTreeMap::new(), revoked: Vec::new() };
-        match rebalance {
+    for change in &changes {
+        match change {
             AssignmentChange::Assigned(assigned) => {
-                for (partition, offset) in &assigned {
-                    books.account.assigned(Some(life), *partition, Some(*offset).filter(|offset| *offset >= 0));
-                }
-                progress.owned.extend(&assigned);
+                progress.owned.extend(assigned);
                 (progress.renamed, progress.told) = (true, true);
-                books.assigned(life, time_us);
-                event.assigned = assigned;
             }
-            // Nothing was taken from a member that had nothing.
-            AssignmentChange::Revoked(revoked) if revoked.is_empty() => continue,
-            AssignmentChange::Revoked(revoked) => {
-                progress.give_up(&revoked);
-                revoked.iter().for_each(|partition| books.account.revoked(life, *partition));
-                event.revoked = revoked;
-            }
-        }
-        books.rebalances.push(event);
-        if let Some(group) = &shared.spec.group {
-            shared.spec.run.member_holds(group, &shared.spec.name, member, progress.owned.keys().copied().collect());
+            AssignmentChange::Revoked(revoked) => progress.give_up(revoked),
         }
     }
-    drop(books);
-    shared.live.notify();
+    shared.tell(seat, MemberEvent::Rebalanced { now_us: shared.clock.now_us(), changes });
 }
 
-fn record(shared: &Shared, life: usize, batch: &[Incoming<'_>], progress: &mut ReadProgress) {
-    let now_us = shared.clock.now_us();
-    let at_us = shared.clock.to_epoch_us(now_us);
-    let (mut read, mut own, mut bytes) = (0, 0, 0);
-    let mut tapped = Vec::new();
-    let mut books = shared.books();
+fn record(shared: &Shared, seat: Seat, batch: &[Incoming<'_>], progress: &mut ReadProgress) {
+    let (now_us, delivered) = (shared.clock.now_us(), batch.len() as u64);
     let mut position = (-1, 0);
     for message in batch {
-        let times = shared.spec.tamper.as_ref().map_or(1, |tamper| tamper(message.partition, message.offset));
-        if times == 0 {
-            continue;
-        }
-        let identity = Identity::of(message);
-        let altered = identity.is_ok_and(|(found, _)| found.is_altered(message, &shared.spec.topic, &shared.spec.run));
-        let sighting =
-            Sighting { partition: message.partition, offset: message.offset, at_us, life, identity, altered };
-        let seen = books.account.record_in(&sighting, message.leader_epoch());
-        for _ in 1..times {
-            books.account.record(&sighting);
-        }
-        bytes += message.payload.map_or(0, <[u8]>::len) as u64;
-        // The same message again, at its place or at another, is no different one.
-        read += u64::from(!matches!(seen, SightingKind::Other(Class::Redelivered | Class::Duplicated)));
-        own += u64::from(seen.is_fresh());
-        if let (true, Ok((identity, _))) = (seen.is_fresh(), identity)
-            && !identity.warmup
-        {
-            let latency_us = at_us - identity.due_us;
-            books.latency.record((identity.due_us - shared.clock.epoch_us()).max(0) as u64, latency_us);
-        }
         if position.0 != message.partition {
             if position.0 >= 0 {
                 progress.advance(shared, position);
@@ -334,36 +278,25 @@ fn record(shared: &Shared, life: usize, batch: &[Incoming<'_>], progress: &mut R
             position.0 = message.partition;
         }
         position.1 = message.offset + 1;
-        if shared.spec.tap.is_some() {
-            tapped.push((identity.ok().map(|found| found.0), seen));
-        }
     }
     progress.advance(shared, position);
-    if books.last_read_us.is_none_or(|last| last / 1_000_000 != now_us / 1_000_000) {
-        shared.live.p99_us.store(books.latency.recent().value_at_quantile(0.99), Ordering::Relaxed);
+    if shared.journal.is_some() {
+        let messages = batch.iter().map(|message| shared.seen(message).0).collect();
+        return shared.tell(seat, MemberEvent::Read { now_us, delivered, messages });
     }
-    let slice = books.timeline.at(now_us);
-    slice.read += read;
-    slice.bytes += bytes;
-    books.first_read_us.get_or_insert(now_us);
-    books.last_read_us = Some(now_us);
-    books.received(life, now_us);
-    let member = books.lives[life].member;
-    drop(books);
-    shared.live.halts.handed(member, batch.len() as u64);
-    let read = shared.live.read.fetch_add(read, Ordering::Relaxed) + read;
-    let own = shared.live.own.fetch_add(own, Ordering::Relaxed) + own;
-    let total = if shared.spec.counts_own { own } else { read };
-    shared.live.delivered.fetch_add(batch.len() as u64, Ordering::Relaxed);
-    shared.live.bytes.fetch_add(bytes, Ordering::Relaxed);
-    shared.live.last_read_us.store(now_us, Ordering::Relaxed);
+    let mut identities = Vec::new();
+    let messages = batch.iter().map(|message| {
+        let (seen, identity) = shared.seen(message);
+        if shared.spec.tap.is_some() {
+            identities.push(identity);
+        }
+        seen
+    });
+    let kinds = shared.take_in(seat, now_us, delivered, messages);
     if let Some(tap) = &shared.spec.tap {
-        for (message, (identity, seen)) in batch.iter().zip(tapped) {
+        for (message, (identity, seen)) in batch.iter().zip(identities.into_iter().zip(kinds)) {
             tap(&tapped_as(message, identity, seen));
         }
-    }
-    if shared.spec.until.count.is_some_and(|count| total >= count) {
-        shared.live.until_reached.store(true, Ordering::Release);
     }
     shared.live.notify();
 }

@@ -1,10 +1,10 @@
 //! Members that end and come back while their reader goes on.
 
+use super::far_member::MemberThread;
 use super::job::ConsumeJob;
 use super::orders::MemberOrder;
 use crate::load::LoadError;
 use std::collections::{BTreeMap, BTreeSet};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long the cluster may take to say where its log ends, before it is asked again.
@@ -43,7 +43,7 @@ impl ConsumeJob {
         let mut started = 0;
         for &number in members {
             let member = self.members.get(number);
-            if member.is_some_and(|(_, thread)| thread.as_ref().is_none_or(JoinHandle::is_finished)) {
+            if member.is_some_and(|(_, thread)| thread.as_ref().is_none_or(MemberThread::is_finished)) {
                 self.launch(number, &positions)?;
                 started += 1;
             }

@@ -5,6 +5,9 @@ mod assignment;
 mod books;
 mod capture;
 mod drain;
+mod entry;
+mod far_member;
+mod far_side;
 mod group_look;
 mod halt;
 mod idle;
@@ -15,6 +18,8 @@ mod members;
 mod monitor;
 mod orders;
 mod reader_figures;
+#[cfg(test)]
+pub(crate) mod rehearsal;
 mod rejoin;
 mod settings;
 mod shared;
@@ -22,6 +27,7 @@ mod spec;
 
 pub use assertion::{Assertion, Assertions};
 pub use capture::ReaderCapture;
+pub use far_side::FarRead;
 pub use job::{ConsumeJob, Onlooker};
 pub use reader_figures::LiveConsume;
 pub use spec::{CommitMode, ConsumeSpec, Over, ReadFrom, ReadLimit, Tap, Tapped};

@@ -70,7 +70,7 @@ fn follow_topic(shared: &Shared, offsets: &OffsetReader, second: u64) -> bool {
         let held = shared.spec.run.held_by(group);
         let missing = shared.live.alive() > 0 && found.iter().any(|partition| !held.contains(partition));
         if grown || missing && second.is_multiple_of(REMIND) {
-            shared.look_again.fetch_add(1, Ordering::AcqRel);
+            shared.ask_to_look();
         }
     }
     grown

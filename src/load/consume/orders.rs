@@ -1,7 +1,8 @@
 //! What a member is told.
 
 use crate::ground::lock;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use crate::load::afar::{Afar, FarOrder, FarUnit};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 /// What a member is told to do.
@@ -18,18 +19,39 @@ pub(super) enum MemberOrder {
     Kill,
 }
 
-/// A member's orders.
+/// A member's orders, and whom they are passed on to where it runs elsewhere.
 #[derive(Debug, Default)]
-pub(super) struct Orders(Mutex<MemberOrder>, Condvar);
+pub(super) struct Orders(Mutex<MemberOrder>, Condvar, OnceLock<(Arc<dyn Afar>, FarUnit)>);
 
 impl Orders {
     fn order(&self) -> MutexGuard<'_, MemberOrder> {
         lock(&self.0)
     }
 
+    /// The member runs elsewhere.
+    pub(super) fn are_for(&self, afar: Arc<dyn Afar>, unit: FarUnit) {
+        let _ = self.2.set((afar, unit));
+        // What was ordered meanwhile.
+        if self.get() != MemberOrder::Run {
+            self.pass_on(self.get());
+        }
+    }
+
+    fn pass_on(&self, order: MemberOrder) {
+        let Some((afar, unit)) = self.2.get() else { return };
+        let order = match order {
+            MemberOrder::Run => FarOrder::Poll,
+            MemberOrder::Halt => FarOrder::Halt,
+            MemberOrder::Stop => FarOrder::Leave,
+            MemberOrder::Kill => FarOrder::Crash,
+        };
+        afar.tell(*unit, order);
+    }
+
     pub(super) fn give(&self, order: MemberOrder) {
         *self.order() = order;
         self.1.notify_all();
+        self.pass_on(order);
     }
 
     /// Gives an order where another one holds: one that has to end does not halt first.
@@ -38,6 +60,8 @@ impl Orders {
         if *order == from {
             *order = to;
             self.1.notify_all();
+            drop(order);
+            self.pass_on(to);
         }
     }
 

@@ -5,6 +5,7 @@ use super::settings::settings;
 use super::{CommitMode, ConsumeSpec, ReadFrom};
 use crate::kafka::{BatchConsumer, ClientState, StartAt};
 use crate::load::LoadError;
+use crate::load::afar::MemberEvent;
 use std::time::Duration;
 
 /// Kafka's name of that refusal, which only the protocol of Kafka 4 knows: the old one lets the new life take the place at once.
@@ -33,9 +34,8 @@ impl ReaderMember {
     /// # Errors
     /// A client cannot be made.
     pub(super) fn rejoin(&mut self) -> Result<(), LoadError> {
-        let mut books = self.shared.books();
-        *books.errors.entry(UNRELEASED.to_owned()).or_default() += 1;
-        drop(books);
+        self.error(UNRELEASED);
+        self.shared.tell(self.seat(), MemberEvent::Rejoins);
         self.orders.await_change(AGAIN);
         let fresh = client(&self.shared.spec, self.number)?;
         fresh.subscribe(&self.shared.spec.topic)?;

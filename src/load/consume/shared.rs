@@ -7,8 +7,9 @@ use super::log_look::LogLook;
 use super::reader_figures::LiveConsume;
 use crate::accounting::Positions;
 use crate::ground::lock;
+use crate::load::afar::{FarOrder, FarUnit, UnitJournal};
 use crate::record::RunClock;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -31,6 +32,10 @@ pub(super) struct Shared {
     look: Option<LogLook>,
     /// Tells whether the group has anything for a member; only where nobody else does.
     pub(super) group_look: Option<GroupLook>,
+    /// Where everything is written down for a run in another process, which has the accounts.
+    pub(super) journal: Option<UnitJournal>,
+    /// Members that run in other processes.
+    units: Mutex<BTreeSet<FarUnit>>,
 }
 
 impl Shared {
@@ -56,7 +61,37 @@ impl Shared {
             look_again: AtomicU64::new(0),
             finished: AtomicBool::new(false),
             prepared_us: AtomicU64::new(0),
+            journal: None,
+            units: Mutex::default(),
         }
+    }
+
+    /// The same, for a run in another process.
+    pub(super) fn written_down(self, journal: UnitJournal) -> Self {
+        Self { journal: Some(journal), ..self }
+    }
+
+    /// A member runs elsewhere.
+    pub(super) fn runs_afar(&self, unit: FarUnit) {
+        lock(&self.units).insert(unit);
+    }
+
+    /// A member that ran elsewhere is over.
+    pub(super) fn is_over_afar(&self, unit: FarUnit) {
+        lock(&self.units).remove(&unit);
+    }
+
+    /// Tells all members that run elsewhere.
+    fn tell_all(&self, order: &FarOrder) {
+        let Some(afar) = self.spec.afar() else { return };
+        let units = lock(&self.units).clone();
+        units.into_iter().for_each(|unit| afar.tell(unit, order.clone()));
+    }
+
+    /// A group's members should look at the topic again.
+    pub(super) fn ask_to_look(&self) {
+        self.look_again.fetch_add(1, Ordering::AcqRel);
+        self.tell_all(&FarOrder::Look);
     }
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {
@@ -132,6 +167,8 @@ impl Shared {
         if self.spec.group.is_none() {
             let mut added = lock(&self.added);
             added.extend(new.into_iter().map(|partition| (partition, 0)));
+            drop(added);
+            self.tell_all(&FarOrder::Partitions(found.to_vec()));
         }
         true
     }

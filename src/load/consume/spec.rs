@@ -2,14 +2,16 @@
 
 use crate::accounting::{Identity, RunIdentity, SightingKind};
 use crate::kafka::LogSink;
+use crate::load::afar::Afar;
 use crate::record::Detail;
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a reader starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReadFrom {
     /// At the first message that exists; in a group, where nothing is committed.
     Start,
@@ -20,7 +22,7 @@ pub enum ReadFrom {
 }
 
 /// When a reader ends by itself: at the first of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ReadLimit {
     /// After so many different messages.
     pub count: Option<u64>,
@@ -31,7 +33,7 @@ pub struct ReadLimit {
 }
 
 /// When a group's offsets are committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum CommitMode {
     /// After the messages have been processed, batch by batch, waiting for the answer.
     #[default]
@@ -71,12 +73,12 @@ pub type Tap = Arc<dyn Fn(&Tapped<'_>) + Send + Sync>;
 /// Tells whether something is over.
 pub type Over = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// How often the account takes in each message (partition, offset): for the self-check, which
-/// makes a reader skip and repeat.
-pub type Tamper = Arc<dyn Fn(i32, i64) -> u8 + Send + Sync>;
+/// How often the account takes in each message (partition, offset), where that is not once: for the self-check, which makes a reader
+/// skip and repeat.
+pub type Tamper = Arc<HashMap<(i32, i64), u8>>;
 
 /// What to read.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct ConsumeSpec {
     /// The name of the step; names threads and log lines.
     pub name: String,
@@ -101,19 +103,35 @@ pub struct ConsumeSpec {
     /// Properties of the consumer.
     pub config: BTreeMap<String, String>,
     /// The run whose messages are accounted for.
+    #[serde(skip)]
     pub run: Arc<RunIdentity>,
     /// Sees every message.
+    #[serde(skip)]
     pub tap: Option<Tap>,
     /// Whether `until.count` counts this run's own messages alone: where a step of the run writes the topic.
     pub counts_own: bool,
     /// Tells whether every step that writes the topic is over; absent where nobody of this run writes it.
+    #[serde(skip)]
     pub senders_over: Option<Over>,
     /// Makes the reader skip or repeat messages; only for the self-check.
+    #[serde(skip)]
     pub tamper: Option<Tamper>,
     /// How many samples of each class the account keeps.
     pub sample_limit: usize,
     /// Where client log lines go.
+    #[serde(skip)]
     pub logs: LogSink,
     /// What the time line keeps apart.
+    #[serde(skip)]
     pub detail: Detail,
+    /// Other processes, in which its members run.
+    #[serde(skip)]
+    pub afar: Option<Arc<dyn Afar>>,
+}
+
+impl ConsumeSpec {
+    /// Who runs its members elsewhere. What looks into each message stays here.
+    pub(super) fn afar(&self) -> Option<&Arc<dyn Afar>> {
+        self.afar.as_ref().filter(|_| self.tap.is_none())
+    }
 }

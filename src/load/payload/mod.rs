@@ -15,6 +15,7 @@ pub use identity_place::IdentityPlace;
 pub(crate) use lines::MOST_LINES;
 pub use record_file::RecordFormat;
 pub use records::{RecordFields, RecordOrigin, RecordSet, RecordSpec};
+use serde::{Deserialize, Serialize};
 pub use sizes::Sizes;
 pub(crate) use source::{Carrier, Number, PayloadSource, Rendered};
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 pub use template::{MessageTemplate, MessageTemplateError};
 
 /// What messages carry.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum PayloadSpec {
     /// Random bytes, by default behind a 40-byte identity.
     Random {
@@ -38,15 +39,22 @@ pub enum PayloadSpec {
     /// field, any other text leaves it to a header.
     Template(String),
     /// The lines of a file, over and over. Identity as with `Template`.
+    #[serde(skip)]
     Lines(PathBuf),
     /// Records with their keys, headers, partitions and time stamps, over and over; by default untouched, with the identity in a
     /// header.
+    #[serde(skip)]
     Records(RecordSpec),
     /// Change events as Debezium writes them, with the identity as an additional field `kscen`.
     Cdc(cdc::CdcSpec),
 }
 
 impl PayloadSpec {
+    /// Whether another process can make it: what is read here, from a file or a topic, is read once for all.
+    pub(crate) fn travels(&self) -> bool {
+        !matches!(self, Self::Lines(_) | Self::Records(_))
+    }
+
     /// The records that are sent, where there are any; read once for all producers. Blocks.
     pub(crate) fn records(
         &self,

@@ -3,9 +3,10 @@
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, LogNormal};
+use serde::{Deserialize, Serialize};
 
 /// How long random payloads are, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Sizes {
     /// All alike.
     Fixed(usize),

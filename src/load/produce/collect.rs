@@ -1,15 +1,18 @@
 //! Taking in the outcomes of messages.
 
-use super::worker::{FATAL, QUEUE_FULL, Worker};
+use super::arrival::Arrived;
+use super::load_figures::LiveProduce;
+use super::tally::{Flight, SendTally};
+use super::worker::{QUEUE_FULL, Worker};
+use crate::accounting::SenderAccount;
 use crate::ground::lock;
 use crate::kafka::{DeliveryReport, SendOutcome, error_name};
+use crate::load::afar::{FarEvent, HandedMessage, MessageOutcome, ProducerEvent};
 use rdkafka::producer::{Producer, PurgeConfig};
 use rdkafka::types::RDKafkaRespErr as Code;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-
-const TIMED_OUT: i32 = Code::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT as i32;
 
 impl Worker {
     pub(super) fn release(&mut self, slot: u32) {
@@ -18,67 +21,32 @@ impl Worker {
 
     /// Takes in the outcomes that have arrived.
     pub(super) fn collect(&mut self) {
-        let Self { producer, books, tally, flights, free, free_copies, live, clock, in_flight, .. } = self;
+        let Self { producer, books, tally, flights, free, free_copies, live, clock, in_flight, journal, .. } = self;
         let slots = producer.slots();
         let (mut saw_fatal, mut answered) = (false, false);
         producer.reports(|batch| {
             let now_us = clock.now_us();
             // Taken once a batch: others only look.
             let (mut account, mut tally) = (books.account(), lock(tally));
-            let (mut acked, mut failed, mut unknown) = (0, 0, 0);
-            let (mut oldest_us, mut given_up_us) = (u64::MAX, u64::MAX);
+            let mut arrived = Arrived::nothing();
+            let mut told = journal.as_ref().map(|_| Vec::with_capacity(batch.len()));
             for report in batch {
                 let flight = flights[report.slot as usize];
-                tally.outcome(&mut account, &flight, report, now_us);
-                match report.outcome {
-                    SendOutcome::Acked => {
-                        acked += 1;
-                        oldest_us = oldest_us.min(flight.due_us);
-                    }
-                    SendOutcome::Failed(code) => {
-                        failed += 1;
-                        saw_fatal |= code == FATAL;
-                        // What the broker refuses, it has answered.
-                        if code == TIMED_OUT {
-                            given_up_us = given_up_us.min(flight.due_us);
-                        } else {
-                            answered = true;
-                        }
-                    }
-                    SendOutcome::Unknown(_) => {
-                        unknown += 1;
-                        given_up_us = given_up_us.min(flight.due_us);
-                    }
+                arrived.take((&mut tally, &mut account), &flight, report, now_us);
+                if let Some(told) = &mut told {
+                    told.push(outcome_of(&flight, report));
                 }
                 if report.slot < slots { free.push(report.slot) } else { free_copies.push(report.slot) }
             }
             tally.settle(&mut account, now_us);
             drop(account);
             *in_flight = in_flight.saturating_sub(batch.len() as u64);
-            if given_up_us < u64::MAX {
-                tally.gaps.given_up(now_us, given_up_us);
+            arrived.enter(&mut tally, live, *in_flight, now_us);
+            saw_fatal |= arrived.saw_fatal;
+            answered |= arrived.answered();
+            if let (Some(journal), Some(outcomes)) = (journal.as_ref(), told) {
+                journal.push(FarEvent::Producer(ProducerEvent::Outcomes { now_us, outcomes }));
             }
-            answered |= acked > 0;
-            if acked > 0 {
-                if tally.gaps.acked(now_us, oldest_us) {
-                    // Recovery ends here: what comes after is counted apart.
-                    tally.timeline.edge(now_us);
-                }
-                live.last_ack_us.store(now_us, Relaxed);
-            }
-            if now_us / 1_000_000 != tally.shown_second {
-                tally.shown_second = now_us / 1_000_000;
-                live.p99_us.store(tally.response_latency.recent().value_at_quantile(0.99), Relaxed);
-            }
-            let slice = tally.timeline.at(now_us);
-            slice.acked += acked;
-            slice.failed += failed;
-            slice.unknown += unknown;
-            slice.in_flight = *in_flight;
-            live.acked.fetch_add(acked, Relaxed);
-            live.failed.fetch_add(failed, Relaxed);
-            live.unknown.fetch_add(unknown, Relaxed);
-            live.notify();
         });
         if answered {
             self.waiting_since_ns = None;
@@ -110,33 +78,49 @@ impl Worker {
         }
         let now_us = self.clock.now_us();
         let planned = std::mem::take(&mut self.planned);
-        let (mut account, mut tally) = (self.books.account(), self.tally());
-        for planned in planned {
-            let outcome = SendOutcome::Failed(QUEUE_FULL);
-            let report = DeliveryReport { slot: planned.slot, outcome, partition: -1, offset: -1 };
-            tally.outcome(&mut account, &planned.flight, &report, now_us);
-            tally.sent += 1;
-            self.live.sent.fetch_add(1, Relaxed);
-            self.live.failed.fetch_add(1, Relaxed);
-        }
-        if self.in_flight > 0 {
-            let timed_out = SendOutcome::Unknown(Code::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT as i32);
-            let idle: HashSet<u32> = self.free.iter().chain(&self.free_copies).copied().collect();
-            for slot in (0..self.flights.len() as u32).filter(|slot| !idle.contains(slot)) {
-                let report = DeliveryReport { slot, outcome: timed_out, partition: -1, offset: -1 };
-                let flight = self.flights[slot as usize];
-                tally.outcome(&mut account, &flight, &report, now_us);
-                self.live.unknown.fetch_add(1, Relaxed);
-            }
-        }
+        // What was planned has its slot already, in which an earlier message may still be noted.
+        let idle: HashSet<u32> = self.free.iter().chain(&self.free_copies).copied().collect();
+        let idle: HashSet<u32> = planned.iter().map(|planned| planned.slot).chain(idle).collect();
+        let busy = (0..self.flights.len() as u32).filter(|slot| self.in_flight > 0 && !idle.contains(slot));
+        let in_flight: Vec<Flight> = busy.map(|slot| self.flights[slot as usize]).collect();
+        let planned: Vec<Flight> = planned.iter().map(|planned| planned.flight).collect();
+        give_up((&mut self.tally(), &mut self.books.account()), &self.live, (&planned, &in_flight), now_us);
+        self.write_down(|| ProducerEvent::GivenUp {
+            now_us,
+            planned: planned.iter().map(|flight| handed_of(flight, None)).collect(),
+            in_flight: in_flight.iter().map(|flight| flight.sequence).collect(),
+        });
     }
+}
 
-    /// When the oldest message without acknowledgement was due, for an outage that never ended.
-    pub(super) fn oldest_unacked_us(&self) -> Option<u64> {
-        let account = self.books.account();
-        let last_ack_us = self.live.last_ack_us.load(Relaxed);
-        let unacked = account.failed.iter().chain(account.unknown.iter());
-        let due_us = unacked.filter_map(|sequence| account.due_us(sequence));
-        due_us.map(|due| (due - self.clock.epoch_us()).max(0) as u64).filter(|due| *due >= last_ack_us).min()
+/// What was planned was never handed over, and what was on its way has no outcome by the end.
+pub(super) fn give_up(
+    (tally, account): (&mut SendTally, &mut SenderAccount),
+    live: &LiveProduce,
+    (planned, in_flight): (&[Flight], &[Flight]),
+    now_us: u64,
+) {
+    let report = |outcome| DeliveryReport { slot: 0, outcome, partition: -1, offset: -1 };
+    for flight in planned {
+        tally.outcome(account, flight, &report(SendOutcome::Failed(QUEUE_FULL)), now_us);
+        tally.sent += 1;
+        live.sent.fetch_add(1, Relaxed);
+        live.failed.fetch_add(1, Relaxed);
     }
+    let timed_out = SendOutcome::Unknown(Code::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT as i32);
+    for flight in in_flight {
+        tally.outcome(account, flight, &report(timed_out), now_us);
+        live.unknown.fetch_add(1, Relaxed);
+    }
+}
+
+fn outcome_of(flight: &Flight, report: &DeliveryReport) -> MessageOutcome {
+    let DeliveryReport { outcome, partition, offset, .. } = *report;
+    MessageOutcome { sequence: flight.sequence, outcome, partition, offset }
+}
+
+/// A message that was handed over, for whoever hears of it from afar.
+pub(super) fn handed_of(flight: &Flight, refused: Option<i32>) -> HandedMessage {
+    let Flight { sequence, due_us, bytes, warmup, .. } = *flight;
+    HandedMessage { sequence, due_us, bytes, warmup, refused }
 }

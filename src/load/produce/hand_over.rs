@@ -1,14 +1,16 @@
 //! Handing messages over to the client.
 
+use super::arrival::{Handed, enter_full_queue};
+use super::collect::handed_of;
 use super::plan::{ReadyMessage, ScratchMessage, Way};
 use super::worker::{FATAL, QUEUE_FULL, Worker};
 use crate::accounting::Schedule;
 use crate::ground::lock;
 use crate::kafka::{DeliveryReport, SendOutcome, Submission};
+use crate::load::afar::ProducerEvent;
 use crate::load::payload::Number;
 use std::ffi::CStr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// Later than this behind the schedule's end is late.
 const GRACE_US: u64 = 100_000;
@@ -99,7 +101,8 @@ impl Worker {
         let paced = matches!(self.spec.schedule, Schedule::Paced(_));
         let mut refused = refused.iter().peekable();
         let mut kept = Vec::new();
-        let (mut sent, mut bytes, mut failed) = (0, 0, 0);
+        let mut handed = Handed { now_us, in_time: now_us <= self.in_time_until_us(), ..Handed::default() };
+        let mut told = self.journal.as_ref().map(|_| Vec::with_capacity(self.planned.len()));
         let mut offer = std::mem::take(&mut self.planned);
         let shared = Arc::clone(&self.tally);
         let mut tally = lock(&shared);
@@ -112,18 +115,15 @@ impl Worker {
             planned.flight.handed_us = now_us;
             tally.handed(&planned.flight, paced);
             self.flights[planned.slot as usize] = planned.flight;
-            sent += 1;
-            bytes += u64::from(planned.flight.bytes);
+            handed.sent += 1;
+            handed.bytes += u64::from(planned.flight.bytes);
+            if let Some(told) = &mut told {
+                told.push(handed_of(&planned.flight, code));
+            }
             if let Some(code) = code {
-                let report = DeliveryReport {
-                    slot: planned.slot,
-                    outcome: SendOutcome::Failed(code),
-                    partition: -1,
-                    offset: -1,
-                };
-                tally.outcome(&mut self.books.account(), &planned.flight, &report, now_us);
+                tally.outcome(&mut self.books.account(), &planned.flight, &refusal(code), now_us);
                 self.release(planned.slot);
-                failed += 1;
+                handed.failed += 1;
                 if code == FATAL {
                     self.note_fatal();
                 }
@@ -131,28 +131,17 @@ impl Worker {
                 self.in_flight += 1;
             }
         }
-        if sent > 0 {
-            tally.on_time += if now_us <= self.in_time_until_us() { sent } else { 0 };
-            tally.sent += sent;
-            tally.bytes += bytes;
-            tally.last_send_us = now_us;
-            let slice = tally.timeline.at(now_us);
-            slice.handed(sent, now_us);
-            slice.bytes += bytes;
-            slice.failed += failed;
-            slice.in_flight = self.in_flight;
-        }
+        handed.in_flight = self.in_flight;
+        handed.enter(&mut tally);
         drop(tally);
+        if let Some(messages) = told.filter(|told| !told.is_empty()) {
+            self.write_down(|| ProducerEvent::Handed { now_us, messages });
+        }
         let is_full = !kept.is_empty();
         // The emptied one keeps its memory for the next batch.
         self.planned = if is_full { kept } else { offer };
         self.watch_queue(is_full, now_us);
-        self.live.sent.fetch_add(sent, Relaxed);
-        self.live.bytes.fetch_add(bytes, Relaxed);
-        self.live.failed.fetch_add(failed, Relaxed);
-        if failed > 0 {
-            self.live.notify();
-        }
+        handed.show(&self.live);
     }
 
     /// Enters for how long the client's queue has been full.
@@ -162,19 +151,15 @@ impl Worker {
             return;
         };
         let held_up_us = self.held_up_us(since, now_us);
-        let mut tally = self.tally();
-        tally.queue_full_us += now_us - since;
-        tally.held_up_us += held_up_us;
-        tally.timeline.at(now_us).queue_full_us += now_us - since;
-        drop(tally);
-        self.live.queue_full_ns.fetch_add((now_us - since) * 1000, Relaxed);
+        let for_us = now_us - since;
+        enter_full_queue(&mut self.tally(), &self.live, now_us, (for_us, held_up_us));
+        self.write_down(|| ProducerEvent::QueueFull { now_us, for_us, held_up_us });
         self.full_since_us = is_full.then_some(now_us);
     }
 
     /// What is handed over later than this, in µs of the run, is late.
     fn in_time_until_us(&self) -> u64 {
-        let length = self.spec.schedule.length();
-        length.map_or(u64::MAX, |length| self.start_ns / 1000 + length.as_micros() as u64 + GRACE_US)
+        in_time_until_us(&self.spec.schedule, self.start_ns)
     }
 
     /// For how long the system held this producer up while its messages were due: what it waits for once the schedule has ended
@@ -182,4 +167,14 @@ impl Worker {
     pub(super) fn held_up_us(&self, since_us: u64, now_us: u64) -> u64 {
         now_us.min(self.in_time_until_us()).saturating_sub(since_us)
     }
+}
+
+/// What is handed over later than this, in µs of the run, is late by a schedule that began at `start_ns`.
+pub(super) fn in_time_until_us(schedule: &Schedule, start_ns: u64) -> u64 {
+    schedule.length().map_or(u64::MAX, |length| start_ns / 1000 + length.as_micros() as u64 + GRACE_US)
+}
+
+/// The client did not take a message.
+pub(super) fn refusal(code: i32) -> DeliveryReport {
+    DeliveryReport { slot: 0, outcome: SendOutcome::Failed(code), partition: -1, offset: -1 }
 }

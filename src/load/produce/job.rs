@@ -1,27 +1,33 @@
 //! A load from preparation to report.
 
+use super::far_producer::FarCrew;
+use super::far_side::ProducerTask;
 use super::load_figures::LiveProduce;
 use super::settings::{check, headers, settings, slots};
+use super::tally::{SendTally, SharedTally};
 use super::transaction::ProducerTransactions;
 use super::validity;
 use super::window::Window;
 use super::worker::{Parts, Worker};
 use super::{ProduceSpec, SenderBooks};
-use crate::accounting::{Due, KeyPlan, KeySource, KeySpec, Schedule, SenderAccount};
+use crate::accounting::{Due, KeyPlan, KeySource, KeySpec, ProducerTicket, Schedule, SenderAccount};
+use crate::ground::lock;
 use crate::kafka::{BatchProducer, ClientState, KafkaFailure, OffsetReader};
 use crate::load::LoadError;
+use crate::load::afar::{UnitJournal, UnitKind, UnitTask};
+use crate::load::payload::RecordSet;
 use crate::record::gaps::{AckGap, intersect};
-use crate::record::health::process_cpu_us;
+use crate::record::health::{PauseWatch, process_cpu_us};
 use crate::record::{ProduceReport, RunClock};
 use rdkafka::producer::Producer;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long the cluster may take to answer while a load is prepared.
-const PREPARE_LIMIT: Duration = Duration::from_secs(20);
+pub(super) const PREPARE_LIMIT: Duration = Duration::from_secs(20);
 
 /// A load: prepared, started, joined.
 pub struct ProduceJob {
@@ -30,12 +36,84 @@ pub struct ProduceJob {
     books: Vec<Arc<SenderBooks>>,
     effective_config: BTreeMap<String, String>,
     state: State,
+    /// Its producers, where they run in other processes.
+    crew: Option<FarCrew>,
 }
 
 enum State {
     Prepared(Vec<Worker>),
     Running { threads: Vec<JoinHandle<Worker>>, clock: RunClock, start_ns: u64, cpu_us: u64 },
     Joined,
+}
+
+/// What is left of a producer that has ended.
+pub(super) struct Joined {
+    pub(super) books: Arc<SenderBooks>,
+    pub(super) tally: SharedTally,
+    pub(super) pauses: PauseWatch,
+    pub(super) fatal: Option<String>,
+    /// When it ended, where that was elsewhere.
+    pub(super) end_us: Option<u64>,
+    /// Its client, which is closed when everything is counted.
+    pub(super) client: Option<BatchProducer>,
+}
+
+impl From<Worker> for Joined {
+    fn from(worker: Worker) -> Self {
+        let Worker { books, tally, pauses, fatal, producer, .. } = worker;
+        Self { books, tally, pauses, fatal, end_us: None, client: Some(producer) }
+    }
+}
+
+/// What one producer has to know of its place in the load.
+pub(super) struct Place {
+    pub(super) share: u64,
+    pub(super) partitions: i32,
+    /// Brokers that lead partitions of the topic.
+    pub(super) brokers: usize,
+    pub(super) records: Option<Arc<RecordSet>>,
+}
+
+/// A producer that is connected, and what its client really works with.
+pub(super) fn prepared(
+    spec: &Arc<ProduceSpec>,
+    live: &Arc<LiveProduce>,
+    Place { share, partitions, brokers, records }: Place,
+    (ticket, books): (ProducerTicket, Arc<SenderBooks>),
+    journal: Option<UnitJournal>,
+) -> Result<(Worker, BTreeMap<String, String>), LoadError> {
+    let (settings, id) = settings(spec, share)?;
+    let (config, effective) = settings.build()?;
+    let name = format!("{}-{share}", spec.name);
+    let state = ClientState::new(name, spec.logs.clone());
+    let client =
+        config.create_with_context(state).map_err(|error| KafkaFailure::request("create the producer", &error))?;
+    let producer = BatchProducer::new(client, &spec.topic, slots(spec))?;
+    if id.is_some() {
+        let ready = producer.client().init_transactions(PREPARE_LIMIT);
+        ready.map_err(|error| KafkaFailure::request("acquire the transactional producer id", &error))?;
+    }
+    let limit = effective.get("message.timeout.ms").and_then(|ms| ms.parse().ok()).unwrap_or(120_000);
+    let transactions = spec.transaction.clone();
+    let worker = Worker::new(Parts {
+        share,
+        shares: spec.producers as u64,
+        books,
+        ticket,
+        producer,
+        payload: spec.payload.source(spec.seed, (share, spec.producers as u64), spec.identity, records)?,
+        keys: KeySource::new(&spec.key, spec.seed.wrapping_add(share))
+            .ok_or_else(|| LoadError::Spec("keys need at least one value".into()))?,
+        partitions,
+        live: live.clone(),
+        window: Window::new(spec, &effective, brokers),
+        transactions: transactions.map(|t| ProducerTransactions::new(t, spec.seed.wrapping_add(share))),
+        outcome_limit: Duration::from_millis(limit) + Duration::from_secs(10),
+        headers: headers(spec, spec.seed.wrapping_add(share))?,
+        spec: spec.clone(),
+        journal,
+    });
+    Ok((worker, effective))
 }
 
 impl ProduceJob {
@@ -49,92 +127,72 @@ impl ProduceJob {
         let records = spec.payload.records(&spec.connection, spec.identity)?;
         let spec = Arc::new(spec);
         let live = Arc::new(LiveProduce::new(spec.schedule.clone(), spec.producers as u64, spec.detail.clone()));
+        let mut crew = spec.afar.clone().filter(|_| spec.payload.travels()).map(FarCrew::new);
         let (mut workers, mut books, mut effective_config) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let mut tallies = Vec::new();
         for share in 0..spec.producers as u64 {
-            let (settings, id) = settings(&spec, share)?;
-            let (config, effective) = settings.build()?;
-            let name = format!("{}-{share}", spec.name);
-            let state = ClientState::new(name, spec.logs.clone());
-            let client = config
-                .create_with_context(state)
-                .map_err(|error| KafkaFailure::request("create the producer", &error))?;
-            let producer = BatchProducer::new(client, &spec.topic, slots(&spec))?;
-            if id.is_some() {
-                let ready = producer.client().init_transactions(PREPARE_LIMIT);
-                ready.map_err(|error| KafkaFailure::request("acquire the transactional producer id", &error))?;
+            let own = registered(&spec, share)?;
+            books.push(Arc::clone(&own.1));
+            let place = Place { share, partitions, brokers, records: records.clone() };
+            match &mut crew {
+                None => {
+                    let (worker, effective) = prepared(&spec, &live, place, own, None)?;
+                    tallies.push(Arc::clone(&worker.tally));
+                    workers.push(worker);
+                    effective_config = effective;
+                }
+                Some(crew) => {
+                    let tally: SharedTally = Arc::new(Mutex::new(SendTally::new(&spec.detail)));
+                    tallies.push(Arc::clone(&tally));
+                    effective_config = sent_away(crew, &spec, place, own, (tally, &live))?;
+                }
             }
-            let limit = effective.get("message.timeout.ms").and_then(|ms| ms.parse().ok()).unwrap_or(120_000);
-            let ticket = spec
-                .run
-                .register(&spec.topic)
-                .ok_or_else(|| LoadError::Spec("a run has at most 65536 producers".into()))?;
-            let keys = KeyPlan {
-                spec: spec.key.clone(),
-                seed: spec.seed.wrapping_add(share),
-                share,
-                shares: spec.producers as u64,
-            };
-            let account = SenderAccount {
-                step: spec.name.clone(),
-                keys: Some(keys).filter(|keys| keys.spec != KeySpec::Payload),
-                ..SenderAccount::new(ticket.producer, spec.topic.clone())
-            };
-            books.push(Arc::new(SenderBooks::new(ticket.clone(), account)));
-            let transactions = spec.transaction.clone();
-            workers.push(Worker::new(Parts {
-                share,
-                shares: spec.producers as u64,
-                books: Arc::clone(&books[share as usize]),
-                ticket,
-                producer,
-                payload: spec.payload.source(
-                    spec.seed,
-                    (share, spec.producers as u64),
-                    spec.identity,
-                    records.clone(),
-                )?,
-                keys: KeySource::new(&spec.key, spec.seed.wrapping_add(share))
-                    .ok_or_else(|| LoadError::Spec("keys need at least one value".into()))?,
-                partitions,
-                live: live.clone(),
-                window: Window::new(&spec, &effective, brokers),
-                transactions: transactions.map(|t| ProducerTransactions::new(t, spec.seed.wrapping_add(share))),
-                outcome_limit: Duration::from_millis(limit) + Duration::from_secs(10),
-                headers: headers(&spec, spec.seed.wrapping_add(share))?,
-                spec: spec.clone(),
-            }));
-            effective_config = effective;
         }
-        live.watch(workers.iter().map(|worker: &Worker| Arc::clone(&worker.tally)).collect());
+        if let Some(crew) = &crew {
+            live.hears_of(Arc::clone(crew.afar()));
+        }
+        live.watch(tallies);
         let deadline = Instant::now() + PREPARE_LIMIT;
         for worker in &mut workers {
             worker.acquire_id(deadline)?;
         }
-        Ok(Self { spec, live, books, effective_config, state: State::Prepared(workers) })
+        Ok(Self { spec, live, books, effective_config, state: State::Prepared(workers), crew })
     }
 
-    /// Starts the schedule, now.
+    /// Starts the schedule: now or, where others have to hear of it, as soon as they all have.
     pub fn start(&mut self, clock: RunClock) -> Result<(), LoadError> {
         let State::Prepared(workers) = std::mem::replace(&mut self.state, State::Joined) else {
             return Ok(());
         };
-        let start_ns = clock.now_ns();
+        let lead_ns = self.crew.as_ref().map_or(0, |crew| crew.afar().lead().as_nanos() as u64);
+        let start_ns = clock.now_ns() + lead_ns;
         self.live.start(clock, start_ns);
+        let cpu_us = self.cpu_us();
+        if matches!(self.spec.schedule, Schedule::Paced(_)) {
+            let (shares, epoch_us) = (self.spec.producers as u64, clock.epoch_us());
+            for (share, books) in (0..).zip(&self.books) {
+                let schedule = self.spec.schedule.clone();
+                books.account().due = Some(Due { schedule, share, shares, start_ns, epoch_us });
+            }
+        }
         let mut threads = Vec::new();
         for mut worker in workers {
-            let (spec, shares, share) = (worker.spec.clone(), worker.shares, worker.share);
-            if matches!(spec.schedule, Schedule::Paced(_)) {
-                let (schedule, epoch_us) = (spec.schedule.clone(), clock.epoch_us());
-                worker.books.account().due = Some(Due { schedule, share, shares, start_ns, epoch_us });
-            }
-            let thread = std::thread::Builder::new().name(format!("produce-{share}")).spawn(move || {
+            let thread = std::thread::Builder::new().name(format!("produce-{}", worker.share)).spawn(move || {
                 worker.run(clock, start_ns);
                 worker
             });
             threads.push(thread.map_err(LoadError::Thread)?);
         }
-        self.state = State::Running { threads, clock, start_ns, cpu_us: process_cpu_us() };
+        if let Some(crew) = &self.crew {
+            crew.start(start_ns);
+        }
+        self.state = State::Running { threads, clock, start_ns, cpu_us };
         Ok(())
+    }
+
+    /// CPU time of all processes that send, so far.
+    fn cpu_us(&self) -> u64 {
+        process_cpu_us() + self.crew.as_ref().map_or(0, |crew| crew.afar().cpu_us())
     }
 
     /// Figures while it runs.
@@ -154,13 +212,20 @@ impl ProduceJob {
 
     /// Ends the schedule early, and waits no longer than `limit` for outcomes: what has none by then is unknown.
     pub fn stop_within(&self, clock: RunClock, limit: Duration) {
-        self.live.hurry_ns.store(clock.now_ns() + limit.as_nanos() as u64, Ordering::Relaxed);
+        let at_ns = clock.now_ns() + limit.as_nanos() as u64;
+        self.live.hurry_ns.store(at_ns, Ordering::Relaxed);
+        if let Some(crew) = &self.crew {
+            crew.hurry(at_ns);
+        }
         self.stop();
     }
 
     /// Ends the schedule early. Outcomes of what was sent are still waited for.
     pub fn stop(&self) {
         self.live.stop.store(true, Ordering::Relaxed);
+        if let Some(crew) = &self.crew {
+            crew.stop();
+        }
     }
 
     /// Waits for every outcome and returns the report with the accounts for the ledger. Blocks, but
@@ -171,25 +236,26 @@ impl ProduceJob {
             State::Running { threads, clock, start_ns, cpu_us } => {
                 let joined = threads.into_iter().map(JoinHandle::join).collect::<Vec<_>>();
                 let lost = joined.iter().filter(|result| result.is_err()).count();
-                let workers = joined.into_iter().flatten().collect();
+                let mut workers: Vec<Joined> = joined.into_iter().flatten().map(Joined::from).collect();
+                workers.extend(self.crew.iter().flat_map(FarCrew::join));
                 let mut result = self.report(workers, clock, start_ns, cpu_us);
                 if lost > 0 {
                     result.0.fatal.get_or_insert(format!("{lost} producer threads ended by a defect of the program"));
                 }
                 result
             }
-            State::Prepared(_) | State::Joined => self.report(Vec::new(), RunClock::start(), 0, process_cpu_us()),
+            State::Prepared(_) | State::Joined => self.report(Vec::new(), RunClock::start(), 0, self.cpu_us()),
         }
     }
 
     fn report(
         &self,
-        workers: Vec<Worker>,
+        workers: Vec<Joined>,
         clock: RunClock,
         start_ns: u64,
         cpu_us: u64,
     ) -> (ProduceReport, Vec<SenderAccount>) {
-        let (start_us, end_us) = (start_ns / 1000, clock.now_us());
+        let (start_us, end_us) = (start_ns / 1000, ended_us(&workers, clock));
         let length_us = self.spec.schedule.length().map(|length| length.as_micros() as u64);
         let paced = matches!(self.spec.schedule, Schedule::Paced(_));
         let schedule_end_us = length_us.filter(|_| paced).map(|length| start_us + length);
@@ -205,8 +271,9 @@ impl ProduceJob {
         };
         let (mut gaps, mut on_time, mut held_up_us) = (Vec::<Vec<AckGap>>::new(), 0, 0);
         for mut worker in workers {
-            let oldest = worker.oldest_unacked_us();
-            let mut tally = worker.tally();
+            let oldest = worker.books.oldest_unacked_us(self.live.last_ack_us(), &clock);
+            let tally = Arc::clone(&worker.tally);
+            let mut tally = lock(&tally);
             if let Some(oldest) = oldest {
                 tally.gaps.ended(end_us, oldest);
             }
@@ -216,9 +283,10 @@ impl ProduceJob {
             tally.add_to(&mut report);
             drop(tally);
             take_in(&mut report, &mut worker);
+            drop(worker.client);
         }
         report.ack_gaps = intersect(gaps);
-        report.health.finish(cpu_us, end_us.saturating_sub(start_us));
+        report.health.finish(cpu_us..self.cpu_us(), end_us.saturating_sub(start_us));
         let cut_us = if stopped { report.last_send_us.saturating_sub(start_us) } else { u64::MAX / 1000 };
         report.due = if paced { self.spec.schedule.due_count(cut_us.saturating_mul(1000)) } else { report.sent };
         if paced {
@@ -229,8 +297,48 @@ impl ProduceJob {
     }
 }
 
+/// The next producer of the run, and what is written down of it.
+fn registered(spec: &ProduceSpec, share: u64) -> Result<(ProducerTicket, Arc<SenderBooks>), LoadError> {
+    let ticket =
+        spec.run.register(&spec.topic).ok_or_else(|| LoadError::Spec("a run has at most 65536 producers".into()))?;
+    let keys =
+        KeyPlan { spec: spec.key.clone(), seed: spec.seed.wrapping_add(share), share, shares: spec.producers as u64 };
+    let account = SenderAccount {
+        step: spec.name.clone(),
+        keys: Some(keys).filter(|keys| keys.spec != KeySpec::Payload),
+        ..SenderAccount::new(ticket.producer, spec.topic.clone())
+    };
+    let books = Arc::new(SenderBooks::new(ticket.clone(), account, None));
+    Ok((ticket, books))
+}
+
+/// Has a producer prepared in another process; what its client really works with.
+fn sent_away(
+    crew: &mut FarCrew,
+    spec: &ProduceSpec,
+    Place { share, partitions, brokers, .. }: Place,
+    (ticket, books): (ProducerTicket, Arc<SenderBooks>),
+    (tally, live): (SharedTally, &Arc<LiveProduce>),
+) -> Result<BTreeMap<String, String>, LoadError> {
+    let producer = ticket.producer;
+    let task = ProducerTask { spec: spec.clone(), nonce: spec.run.nonce(), share, producer, brokers, partitions };
+    let body = serde_json::to_string(&task)
+        .map_err(|error| LoadError::Spec(format!("this load cannot be told to another process: {error}")))?;
+    let hearer = crew.hearer(&spec.schedule, (ticket, books), (tally, live));
+    let task = UnitTask { kind: UnitKind::Producer, step: spec.name.clone(), number: share as usize, body };
+    let (unit, effective) = crew.afar().prepare(task, hearer)?;
+    crew.add(unit);
+    Ok(effective)
+}
+
+/// When the load was over: now, or when the last producer elsewhere said so.
+fn ended_us(workers: &[Joined], clock: RunClock) -> u64 {
+    let ended: Option<Vec<u64>> = workers.iter().map(|worker| worker.end_us).collect();
+    ended.and_then(|ended| ended.into_iter().max()).unwrap_or_else(|| clock.now_us())
+}
+
 /// Adds what only a thread that has ended tells of itself.
-fn take_in(report: &mut ProduceReport, worker: &mut Worker) {
+fn take_in(report: &mut ProduceReport, worker: &mut Joined) {
     report.health.longest_pause_us = report.health.longest_pause_us.max(worker.pauses.longest_us);
     report.health.pauses += worker.pauses.pauses;
     report.health.waited_us += worker.pauses.waited_us;

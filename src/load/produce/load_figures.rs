@@ -3,12 +3,13 @@
 use super::tally::SharedTally;
 use crate::accounting::Schedule;
 use crate::ground::lock;
+use crate::load::afar::Afar;
 use crate::record::gaps::{AckGap, SharedGaps, THRESHOLD_US, intersect};
 use crate::record::series::TimeLine;
 use crate::record::slices::ProduceSlice;
 use crate::record::{Detail, ProduceReport, RunClock};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
 /// Figures of a load while it runs; threads write them, anyone may read and await them.
@@ -33,6 +34,8 @@ pub struct LiveProduce {
     pub(super) hurry_ns: AtomicU64,
     changed: Notify,
     ended: Notify,
+    /// Whoever runs its producers elsewhere.
+    afar: OnceLock<Arc<dyn Afar>>,
 }
 
 impl LiveProduce {
@@ -56,11 +59,22 @@ impl LiveProduce {
             hurry_ns: AtomicU64::new(u64::MAX),
             changed: Notify::new(),
             ended: Notify::new(),
+            afar: OnceLock::new(),
         }
     }
 
     pub(super) fn start(&self, clock: RunClock, start_ns: u64) {
         let _ = self.started.set((clock, start_ns));
+    }
+
+    /// Its producers run elsewhere.
+    pub(super) fn hears_of(&self, afar: Arc<dyn Afar>) {
+        let _ = self.afar.set(afar);
+    }
+
+    /// Up to when what happened is known: now, where its producers run here.
+    fn known_us(&self, now_us: u64) -> u64 {
+        self.afar.get().map_or(now_us, |afar| afar.known_us().min(now_us))
     }
 
     /// What each producer counts.
@@ -97,6 +111,8 @@ impl LiveProduce {
     /// The gaps between acknowledgements up to now; the last one is open where messages have waited for longer than 100 ms.
     pub(crate) fn gaps(&self, now_us: u64) -> Vec<AckGap> {
         let mut gaps = intersect(self.gaps.get().into_iter().flatten().map(SharedGaps::so_far).collect());
+        // What is still on its way here is no gap.
+        let now_us = self.known_us(now_us);
         let since_us = self.last_ack_us().max(self.start_us().unwrap_or(now_us));
         if self.in_flight() > 0 && now_us.saturating_sub(since_us) > THRESHOLD_US {
             gaps.push(AckGap { start_us: since_us, end_us: None });

@@ -3,6 +3,7 @@
 use super::tally::Flight;
 use super::worker::{BATCH, Worker};
 use crate::accounting::{IDENTITY_BYTES, IDENTITY_HEX, Identity, Schedule, around};
+use crate::load::afar::ProducerEvent;
 use crate::load::payload::{Carrier, Number, Rendered};
 use std::ops::Range;
 
@@ -75,7 +76,11 @@ impl Worker {
             };
             self.plan(index, due_ns / 1000, paced);
         }
-        self.ticket.raise(self.next);
+        if self.ticket.raised() != self.next {
+            self.ticket.raise(self.next);
+            // Before any of them can be read.
+            self.write_down(|| ProducerEvent::Raised(self.next));
+        }
         self.keep_together(now_ns / 1000);
     }
 

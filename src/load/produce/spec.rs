@@ -3,13 +3,15 @@
 use crate::accounting::{KeySpec, RunIdentity, Schedule};
 use crate::kafka::LogSink;
 use crate::load::PayloadSpec;
+use crate::load::afar::Afar;
 use crate::load::payload::IdentityPlace;
 use crate::record::Detail;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Whose acknowledgement a message needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Acks {
     /// Nobody's: written to the socket counts as acknowledged.
     None,
@@ -21,7 +23,7 @@ pub enum Acks {
 }
 
 /// Sending in transactions.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TransactionSpec {
     /// Messages in each.
     pub per: u64,
@@ -32,7 +34,7 @@ pub struct TransactionSpec {
 }
 
 /// What to send, to where, and when.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProduceSpec {
     /// The name of the step; names threads and log lines.
     pub name: String,
@@ -61,11 +63,17 @@ pub struct ProduceSpec {
     /// Properties of the producer: compression, linger and whatever else.
     pub config: BTreeMap<String, String>,
     /// The run that the messages belong to.
+    #[serde(skip)]
     pub run: Arc<RunIdentity>,
     /// Decides everything that is random.
     pub seed: u64,
     /// Where client log lines go.
+    #[serde(skip)]
     pub logs: LogSink,
     /// What the time line keeps apart.
+    #[serde(skip)]
     pub detail: Detail,
+    /// Other processes, in which its producers run.
+    #[serde(skip)]
+    pub afar: Option<Arc<dyn Afar>>,
 }

@@ -132,6 +132,12 @@ impl SendTally {
         report.uncertain_transactions += uncertain;
     }
 
+    /// A complete transaction waited for its end, the second of these times within the schedule.
+    pub(super) fn transaction_waited(&mut self, for_us: u64, held_up_us: u64) {
+        self.transaction_wait_us += for_us;
+        self.held_up_us += held_up_us;
+    }
+
     /// A message was handed over.
     pub(super) fn handed(&mut self, flight: &Flight, paced: bool) {
         if paced && !flight.warmup {

@@ -1,8 +1,8 @@
 //! Sending in transactions.
 
 use super::{SenderBooks, TransactionSpec};
-use crate::accounting::SenderAccount;
 use crate::kafka::{BatchProducer, KafkaFailure, error_name};
+use crate::load::afar::TransactionFate;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rdkafka::error::KafkaError;
@@ -54,7 +54,7 @@ impl ProducerTransactions {
         // coordinator, who did that before it let the other one in.
         if let Some((code, reason)) = producer.client().client().fatal_error() {
             self.aborted += 1;
-            books.account().transaction_aborted(messages);
+            books.transaction_ended(messages, TransactionFate::Aborted);
             return Err(KafkaFailure::Request {
                 action: "commit a transaction, which is aborted".into(),
                 code: error_name(code as i32),
@@ -73,7 +73,7 @@ impl ProducerTransactions {
             Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => self.abort(producer, messages, books),
             Err(error) => {
                 self.uncertain += 1;
-                books.account().transaction_in_doubt(messages);
+                books.transaction_ended(messages, TransactionFate::InDoubt);
                 Err(KafkaFailure::request("commit a transaction", &error))
             }
         }
@@ -88,23 +88,23 @@ impl ProducerTransactions {
         match retry(|limit| producer.client().abort_transaction(limit)) {
             Ok(()) => {
                 self.aborted += 1;
-                books.account().transaction_aborted(messages);
+                books.transaction_ended(messages, TransactionFate::Aborted);
                 Ok(())
             }
             // It cannot be committed any more: the coordinator will abort it by its own time limit.
             Err(error) => {
                 self.aborted += 1;
-                books.account().transaction_aborted(messages);
+                books.transaction_ended(messages, TransactionFate::Aborted);
                 Err(KafkaFailure::request("abort a transaction", &error))
             }
         }
     }
 
     /// The producer ended in the middle of a transaction: it was never committed.
-    pub(super) fn give_up(&mut self, next: u64, account: &mut SenderAccount) {
+    pub(super) fn give_up(&mut self, next: u64, books: &SenderBooks) {
         if let Some(first) = self.first.take() {
             self.aborted += 1;
-            account.transaction_aborted(first..next);
+            books.transaction_ended(first..next, TransactionFate::Aborted);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One producer's thread.
 
+use super::job::PREPARE_LIMIT;
 use super::load_figures::LiveProduce;
 use super::plan::{ReadyMessage, ScratchMessage};
 use super::sticky::Sticky;
@@ -10,6 +11,7 @@ use super::{ProduceSpec, SenderBooks};
 use crate::accounting::{IDENTITY_HEADER, KeySource, ProducerTicket, Schedule};
 use crate::ground::lock;
 use crate::kafka::{BatchProducer, KafkaFailure, keep_connected};
+use crate::load::afar::{FarEvent, ProducerEvent, UnitJournal};
 use crate::load::payload::{MessageTemplate, Number, PayloadSource, Rendered};
 use crate::load::punctual::make_punctual;
 use crate::record::RunClock;
@@ -76,6 +78,8 @@ pub(super) struct Worker {
     pub(super) waiting_since_ns: Option<u64>,
     /// Since when a complete transaction waits for its end.
     pub(super) ending_since_us: Option<u64>,
+    /// Where all of this is written down for a run in another process.
+    pub(super) journal: Option<UnitJournal>,
 }
 
 /// Everything that a worker needs from outside.
@@ -94,6 +98,7 @@ pub(super) struct Parts {
     pub(super) window: Window,
     pub(super) outcome_limit: Duration,
     pub(super) headers: Vec<(CString, MessageTemplate)>,
+    pub(super) journal: Option<UnitJournal>,
 }
 
 impl Worker {
@@ -136,6 +141,7 @@ impl Worker {
             outage_ns: 0,
             waiting_since_ns: None,
             ending_since_us: None,
+            journal: parts.journal,
         };
         if worker.payload.repeats() {
             for slot in 0..slots {
@@ -167,6 +173,11 @@ impl Worker {
             self.producer.reports(|_| {});
         }
         Ok(())
+    }
+
+    /// [`acquire_id`](Self::acquire_id), as long as a preparation may take.
+    pub(super) fn acquire_id_soon(&mut self) -> Result<(), KafkaFailure> {
+        self.acquire_id(Instant::now() + PREPARE_LIMIT)
     }
 
     /// Sends everything and waits for every outcome.
@@ -212,7 +223,7 @@ impl Worker {
             woken_ns = self.rest(generating, woken_ns, now_ns);
         }
         if let Some(transactions) = &mut self.transactions {
-            transactions.give_up(self.next, &mut self.books.account());
+            transactions.give_up(self.next, &self.books);
         }
         self.count_transactions();
         let bytes = self.tally().bytes;
@@ -220,8 +231,24 @@ impl Worker {
         (account.sent, account.bytes, account.complete) = (self.next, bytes, true);
         drop(account);
         self.pauses.waited_us = thread_waited_us().saturating_sub(waited_us);
+        self.write_down(|| ProducerEvent::Ended {
+            now_us: self.clock.now_us(),
+            sent: self.next,
+            longest_pause_us: self.pauses.longest_us,
+            pauses: self.pauses.pauses,
+            waited_us: self.pauses.waited_us,
+            clock_steps: self.pauses.clock_steps,
+            fatal: self.fatal.clone(),
+        });
         self.live.running.fetch_sub(1, Release);
         self.live.notify();
+    }
+
+    /// Writes down what happened, where somebody hears of it.
+    pub(super) fn write_down(&self, event: impl FnOnce() -> ProducerEvent) {
+        if let Some(journal) = &self.journal {
+            journal.push(FarEvent::Producer(event()));
+        }
     }
 
     /// What it has counted. The thread holds it only while it enters something, never while it waits for the client.
@@ -231,7 +258,9 @@ impl Worker {
 
     fn count_transactions(&self) {
         if let Some(transactions) = &self.transactions {
-            self.tally().transactions = [transactions.committed, transactions.aborted, transactions.uncertain];
+            let counts = [transactions.committed, transactions.aborted, transactions.uncertain];
+            self.tally().transactions = counts;
+            self.write_down(|| ProducerEvent::Transactions(counts));
         }
     }
 
@@ -299,10 +328,9 @@ impl Worker {
         let ended = transactions.end(&self.producer, self.next, &self.books);
         let ended_us = self.clock.now_us();
         let held_up_us = self.held_up_us(since_us, ended_us);
-        let mut tally = self.tally();
-        tally.transaction_wait_us += ended_us - since_us;
-        tally.held_up_us += held_up_us;
-        drop(tally);
+        let for_us = ended_us - since_us;
+        self.tally().transaction_waited(for_us, held_up_us);
+        self.write_down(|| ProducerEvent::TransactionWait { for_us, held_up_us });
         self.count_transactions();
         self.ending_since_us = None;
         ended.map_err(|failure| failure.to_string())

@@ -64,6 +64,20 @@ pub(super) fn groups(record: &Record) -> Vec<ConditionGroup> {
         let facts = environment.facts.iter().map(|(name, value)| (name.as_str(), value.clone()));
         groups.push(group(format!("Environment {}", environment.name), head.into_iter().chain(facts)));
     }
+    for worker in &record.workers {
+        let state = worker.died.as_ref().map_or_else(|| "to the end".to_owned(), |died| format!("died: {}", died.why));
+        groups.push(group(
+            format!("Worker {}", worker.number),
+            [
+                ("where", format!("pid {} on {}, {} CPUs", worker.pid, worker.host, worker.cores)),
+                ("clock", format!("within {} µs of the run's", worker.clock_bound_us)),
+                ("ran", worker.units.join(", ")),
+                ("CPU", Quantity::seconds(worker.cpu_us as f64 / 1e6).to_string()),
+                ("told", Quantity::new(worker.told_bytes as f64, Unit::Bytes).to_string()),
+                ("lived", state),
+            ],
+        ));
+    }
     for (service, config) in &record.broker_config {
         groups.push(group(
             format!("Effective configuration of {service}"),

@@ -137,6 +137,7 @@ mod tests {
             seed: 1,
             logs: LogSink::default(),
             detail: Default::default(),
+            afar: None,
         }
     }
 

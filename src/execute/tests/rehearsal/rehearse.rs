@@ -207,6 +207,7 @@ impl Rehearsal {
             keep: self.keep,
             granted: self.granted.clone(),
             allow_delete: false,
+            workers: Vec::new(),
             feels_machine: false,
         };
         let environment = Arc::clone(&self.stage.environment);

@@ -42,7 +42,7 @@ impl Table {
 }
 
 /// Which changes are sent.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CdcSpec {
     /// The table.
     pub table: Table,

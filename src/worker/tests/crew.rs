@@ -1,0 +1,274 @@
+//! Workers at the other end of streams in memory, on a mock cluster.
+
+use crate::accounting::{Class, KeySpec, Ledger, RunIdentity, Schedule};
+use crate::kafka::LogSink;
+use crate::load::afar::Afar;
+use crate::load::consume::{CommitMode, ReadFrom, ReadLimit};
+use crate::load::payload::Sizes;
+use crate::load::produce::Acks;
+use crate::load::{ConsumeJob, ConsumeSpec, PayloadSpec, ProduceJob, ProduceSpec};
+use crate::record::{Detail, RunClock};
+use crate::worker::frame::{FrameKind, FrameReader, FrameWriter};
+use crate::worker::message::{Down, Hello, Up, heard, say};
+use crate::worker::{Ensemble, MemoryLink, WorkerError, WorkerLink};
+use rdkafka::mocking::MockCluster;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn ensemble(links: &[MemoryLink]) -> Result<Ensemble, WorkerError> {
+    let links = links.iter().map(|link| Box::new(link.clone()) as Box<dyn WorkerLink>).collect();
+    Ensemble::open(links, RunClock::start(), None, LogSink::default())
+}
+
+struct Bench {
+    cluster: MockCluster<'static, rdkafka::producer::DefaultProducerContext>,
+    run: Arc<RunIdentity>,
+    clock: RunClock,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let cluster = MockCluster::new(1).expect("a mock cluster");
+        cluster.create_topic("t", 4, 1).expect("a topic");
+        Self { cluster, run: RunIdentity::new(7), clock: RunClock::start() }
+    }
+
+    fn connection(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([("bootstrap.servers".to_owned(), self.cluster.bootstrap_servers())])
+    }
+
+    fn load(&self, count: u64, producers: usize, afar: Option<Arc<dyn Afar>>) -> ProduceJob {
+        let spec = ProduceSpec {
+            name: "load".to_owned(),
+            topic: "t".to_owned(),
+            schedule: Schedule::constant(2000.0, count),
+            producers,
+            payload: PayloadSpec::Random { size: Sizes::Fixed(100), compressibility: 0.5 },
+            key: KeySpec::Uniform(50),
+            headers: vec![("h".to_owned(), "v".to_owned())],
+            identity: None,
+            acks: Acks::All,
+            idempotent: false,
+            transaction: None,
+            connection: self.connection(),
+            config: BTreeMap::new(),
+            run: Arc::clone(&self.run),
+            seed: 1,
+            logs: LogSink::default(),
+            detail: Detail::default(),
+            afar,
+        };
+        ProduceJob::prepare(spec).expect("a load")
+    }
+
+    fn reader(&self, group: Option<&str>, members: usize, afar: Option<Arc<dyn Afar>>) -> ConsumeJob {
+        let spec = ConsumeSpec {
+            name: group.unwrap_or("alone").to_owned(),
+            topic: "t".to_owned(),
+            from: ReadFrom::Start,
+            group: group.map(str::to_owned),
+            members,
+            until: ReadLimit::default(),
+            commit: if group.is_some() { CommitMode::After } else { CommitMode::None },
+            read_committed: false,
+            cooperative: false,
+            connection: self.connection(),
+            config: BTreeMap::new(),
+            run: Arc::clone(&self.run),
+            tap: None,
+            counts_own: true,
+            senders_over: None,
+            tamper: None,
+            sample_limit: 100,
+            logs: LogSink::default(),
+            detail: Detail::default(),
+            afar,
+        };
+        ConsumeJob::prepare(spec, self.clock).expect("a reader")
+    }
+}
+
+/// Producers and members in so many workers: everything is accounted for, and the figures are whole.
+fn everything_arrives(workers: usize) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let links: Vec<MemoryLink> = (0..workers).map(|_| MemoryLink::real(runtime.handle())).collect();
+    let ensemble = ensemble(&links).expect("workers");
+    let bench = Bench::new();
+    let mut group = bench.reader(Some("g"), 3, Some(ensemble.afar()));
+    let mut alone = bench.reader(None, 1, Some(ensemble.afar()));
+    let mut load = bench.load(3000, 3, Some(ensemble.afar()));
+    assert!(load.effective_config().contains_key("message.timeout.ms"), "{:?}", load.effective_config());
+    load.start(bench.clock).expect("it starts");
+    let (report, senders) = load.join();
+    let count = 3000;
+    assert_eq!((report.fatal.as_deref(), report.sent, report.acked, report.due), (None, count, count, count));
+    assert_eq!(
+        [&report.ack_latency, &report.response_latency, &report.schedule_delay].map(|all| all.len()),
+        [count; 3]
+    );
+    assert!(report.health.cpu_us > 0 && report.end_us >= report.last_ack_us, "{:?}", report.health);
+    assert!(senders.iter().all(|sender| sender.complete && sender.sent == 1000 && sender.due_us(0).is_some()));
+    for reader in [&mut group, &mut alone] {
+        assert!(reader.drain(Instant::now() + LIMIT), "{:?}", reader.account(|account| account.positions()));
+    }
+    for reader in [group, alone] {
+        let (report, account) = reader.join();
+        let ledger = Ledger::new(&senders, [&account]).settle(None);
+        assert_eq!((ledger.sheet.sent[0].read_once, ledger.read, ledger.drained), (count, count, true));
+        assert!(ledger.classes.is_empty(), "{:?}", ledger.classes);
+        assert_eq!((report.fatal, report.read, report.end_to_end_latency.len()), (None, count, count));
+        assert!(report.lives.iter().all(|life| life.end.is_some()), "{:?}", report.lives);
+    }
+    let records = ensemble.close();
+    let units: usize = records.iter().map(|record| record.units.len()).sum();
+    assert_eq!((records.len(), units), (workers, 7));
+    assert!(records.iter().all(|record| record.died.is_none() && record.told_bytes > 0), "{records:?}");
+    assert!(records.iter().all(|record| record.clock_bound_us < 5_000), "{records:?}");
+}
+
+#[test]
+fn everything_arrives_through_two_workers() {
+    everything_arrives(2);
+}
+
+#[test]
+fn everything_arrives_through_ten_workers() {
+    everything_arrives(10);
+}
+
+#[test]
+fn members_end_and_come_back_and_hang_in_their_workers() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let links = [MemoryLink::real(runtime.handle()), MemoryLink::real(runtime.handle())];
+    let ensemble = ensemble(&links).expect("workers");
+    let bench = Bench::new();
+    let mut group = bench.reader(Some("g"), 2, Some(ensemble.afar()));
+    let live = group.live();
+    let first = [0].into();
+    assert!(live.halt(&first, true, Instant::now() + LIMIT) && live.halted().contains_key(&0));
+    assert!(live.halt(&first, false, Instant::now() + LIMIT) && live.halted().is_empty());
+    group.kill_members(&first);
+    assert_eq!(live.running(), [1].into());
+    assert_eq!(group.start_members(&first).expect("it starts"), 1);
+    assert_eq!(live.running(), [0, 1].into());
+    let (report, _) = group.join();
+    let ends: Vec<_> = report.lives.iter().map(|life| (life.member, life.end.is_some(), life.halts.len())).collect();
+    assert_eq!(ends, [(0, true, 1), (1, true, 0), (0, true, 0)]);
+}
+
+/// A worker is gone in the middle: the load and the reader end, say who and what, and nothing is called lost or a phantom.
+#[test]
+fn a_worker_that_dies_takes_no_message_with_it_unsaid() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let links = [MemoryLink::real(runtime.handle()), MemoryLink::real(runtime.handle())];
+    let ensemble = ensemble(&links).expect("workers");
+    let bench = Bench::new();
+    // In the first and in the second worker; the readers in the first and in the second.
+    let mut load = bench.load(200_000, 2, Some(ensemble.afar()));
+    let (near, far) = (bench.reader(None, 1, Some(ensemble.afar())), bench.reader(Some("g"), 1, Some(ensemble.afar())));
+    let (live, onlooker) = (load.live(), near.live());
+    load.start(bench.clock).expect("it starts");
+    while live.acked() < 500 || onlooker.read() < 100 {
+        std::thread::yield_now();
+    }
+    links[1].cut();
+    let (report, senders) = load.join();
+    let fatal = report.fatal.expect("the load is not what was asked for");
+    assert!(fatal.contains("worker 2") && fatal.contains("of producer 1 nothing is known"), "{fatal}");
+    assert!(senders[0].complete && !senders[1].complete && report.sent < 200_000);
+    let (near_report, mut near) = near.join();
+    let (far_report, far) = far.join();
+    assert_eq!(near_report.fatal, None);
+    let fatal = far_report.fatal.expect("the reader is not complete");
+    assert!(fatal.contains("worker 2") && fatal.contains("member 0 of `g`"), "{fatal}");
+    assert!(far.unaccounted && !near.unaccounted);
+    near.drain_to(&near.positions());
+    for readers in [vec![&near], vec![&far], vec![&near, &far]] {
+        let ledger = Ledger::new(&senders, readers).settle(None);
+        assert!(
+            ledger.classes.keys().all(|class| matches!(class, Class::Lost | Class::Unread)),
+            "{:?}",
+            ledger.classes
+        );
+        assert_eq!(ledger.sheet.imbalance(), None);
+    }
+    let ledger = Ledger::new(&senders, [&near, &far]).settle(None);
+    assert_eq!(ledger.count(Class::Lost), 0, "who died may have read them");
+    let died = ensemble.close()[1].died.clone().expect("it died");
+    assert_eq!(died.unaccounted.len(), 2, "{died:?}");
+    assert!(died.at - died.known < 3.0, "{died:?}");
+}
+
+/// Says something as a worker would, and hears until the stream ends.
+fn talks(what: impl Fn(&mut FrameWriter<UnixStream>) + Send + Sync + 'static) -> MemoryLink {
+    MemoryLink::to(move |stream| {
+        let mut writer = FrameWriter::new(stream.try_clone().expect("a second handle"));
+        what(&mut writer);
+        let mut reader = FrameReader::new(stream);
+        while let Ok(Some(frame)) = reader.read() {
+            if let Ok(Down::Ping(ping)) = heard::<Down>(&frame) {
+                let _ = say(&mut writer, &Up::Pong { ping, now_ns: 1 });
+            }
+        }
+    })
+}
+
+fn refused(link: MemoryLink) -> String {
+    ensemble(&[link]).err().expect("it is refused").to_string()
+}
+
+#[test]
+fn a_worker_of_another_version_is_refused() {
+    let older = Hello { version: "0.0.1".to_owned(), ..Hello::own() };
+    let text = refused(talks(move |writer| drop(say(writer, &Up::Hello(older.clone())))));
+    assert!(text.contains("kscen 0.0.1") && text.contains("install the same version"), "{text}");
+    let other = Hello { protocol: 99, ..Hello::own() };
+    let text = refused(talks(move |writer| drop(say(writer, &Up::Hello(other.clone())))));
+    assert!(text.contains("protocol 99"), "{text}");
+}
+
+#[test]
+fn what_is_no_worker_is_refused() {
+    let text = refused(MemoryLink::to(|mut stream| drop(io::Write::write_all(&mut stream, b"Last login: today\n"))));
+    assert!(text.contains("did not say who it is"), "{text}");
+    let text = refused(MemoryLink::to(drop));
+    assert!(text.contains("did not say who it is"), "{text}");
+}
+
+#[test]
+fn a_worker_that_says_nonsense_later_is_as_good_as_dead() {
+    let twice = |writer: &mut FrameWriter<UnixStream>| {
+        let _ = say(writer, &Up::Hello(Hello::own()));
+    };
+    for (what, why) in [("hello", "said twice who it is"), ("delta", "cannot be read"), ("json", "does not know")] {
+        let link = MemoryLink::to(move |stream| {
+            let mut writer = FrameWriter::new(stream.try_clone().expect("a second handle"));
+            twice(&mut writer);
+            let mut reader = FrameReader::new(stream);
+            while let Ok(Some(frame)) = reader.read() {
+                match heard::<Down>(&frame) {
+                    Ok(Down::Ping(ping)) => drop(say(&mut writer, &Up::Pong { ping, now_ns: 1 })),
+                    Ok(Down::Begin { .. }) if what == "hello" => twice(&mut writer),
+                    Ok(Down::Begin { .. }) if what == "delta" => drop(writer.write(FrameKind::Delta, b"nonsense")),
+                    Ok(Down::Begin { .. }) => drop(writer.write(FrameKind::Control, b"{\"sing\":1}")),
+                    _ => {}
+                }
+            }
+        });
+        let ensemble = ensemble(&[link]).expect("it begins well");
+        let deadline = Instant::now() + LIMIT;
+        let died = loop {
+            assert!(Instant::now() < deadline, "{what}: it was not noticed");
+            if let Some(died) = ensemble.records()[0].died.clone() {
+                break died;
+            }
+            std::thread::yield_now();
+        };
+        assert!(died.why.contains(why), "{what}: {}", died.why);
+    }
+}
