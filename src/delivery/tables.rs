@@ -3,7 +3,7 @@
 use super::Settled;
 use super::changes::claims;
 use super::connectors::KnownConnector;
-use super::judged::Basis;
+use super::judged::SettledFrom;
 use super::sinks::{Passage, Sinks};
 use crate::accounting::Claims;
 use crate::accounting::changes::{
@@ -76,7 +76,7 @@ pub(crate) async fn settle_table(
     let (step, to, connectors) = (String::new(), vec![wanted.name()], None);
     let settlement = ChangeSettlement { step, from, to, missing, connectors, basis, checks: Vec::new() };
     let record = terms::delivery(&settlement, changes);
-    Ok(Settled { record, basis: Basis::Changes(settlement) })
+    Ok(Settled { record, basis: SettledFrom::Changes(settlement) })
 }
 
 /// Looks again and again until every change has its place, or time is up; and why something may still be on its way.

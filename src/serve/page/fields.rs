@@ -136,18 +136,24 @@ const VERIFY: &[FormField] = &[
     },
 ];
 
-const MIGRATE: &[Field] = &[
-    Field { name: "from", label: "From cluster", hint: "", required: true, input: Input::Cluster },
-    Field { name: "to", label: "To cluster", hint: "", required: true, input: Input::Cluster },
-    Field {
+const MIGRATE: &[FormField] = &[
+    FormField { name: "from", label: "From cluster", hint: "", required: true, input: Input::Cluster },
+    FormField { name: "to", label: "To cluster", hint: "", required: true, input: Input::Cluster },
+    FormField {
         name: "topics",
         label: "Topics",
         hint: "Names with spaces or commas between them; * stands for any characters.",
         required: true,
         input: Input::Text,
     },
-    Field { name: "as", label: "As", hint: "The new name, of a single topic.", required: false, input: Input::Text },
-    Field {
+    FormField {
+        name: "as",
+        label: "As",
+        hint: "The new name, of a single topic.",
+        required: false,
+        input: Input::Text,
+    },
+    FormField {
         name: "until",
         label: "Until",
         hint: "",
@@ -158,7 +164,7 @@ const MIGRATE: &[Field] = &[
             ("cancelled", "cancelled: it follows until then, and another one ends it"),
         ]),
     },
-    Field {
+    FormField {
         name: "offsets",
         label: "Offsets",
         hint: "",
@@ -166,24 +172,24 @@ const MIGRATE: &[Field] = &[
         input: Input::Words(&[("translated", "translated: without gaps"), ("exact", "exact: the same as before")]),
     },
 ];
-const DRAIN: &[Field] = &[
-    Field { name: "cluster", label: "Cluster", hint: "", required: true, input: Input::Cluster },
-    Field { name: "group", label: "Group", hint: "", required: true, input: Input::Text },
-    Field {
+const DRAIN: &[FormField] = &[
+    FormField { name: "cluster", label: "Cluster", hint: "", required: true, input: Input::Cluster },
+    FormField { name: "group", label: "Group", hint: "", required: true, input: Input::Text },
+    FormField {
         name: "topic",
         label: "Topic",
         hint: "All topics of the group where this is empty.",
         required: false,
         input: Input::Text,
     },
-    Field {
+    FormField {
         name: "within",
         label: "Within",
         hint: "How long the group is waited for, such as 10m; five minutes where this is empty.",
         required: false,
         input: Input::Text,
     },
-    Field {
+    FormField {
         name: "into",
         label: "Move the rest into topic",
         hint: "Where this is filled in, what the group has not read is moved there instead. The group may have no members.",
