@@ -3,8 +3,8 @@
 //! The whole program is one sentence, and the modules say it:
 //!
 //! ```text
-//! text → Located → Checked → Plan → Event* → Record → Verdict → View → bytes
-//! text/   validate/  plan/  execute/  record/   judge/    report/
+//! text → Located → Findings → Plan → Event* → Record → Verdict → RunView → bytes
+//! text/   validate/   plan/  execute/  record/   judge/    report/
 //! ```
 
 pub(crate) mod accounting;

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 /// How each run is done.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
+pub struct RunManner {
     /// How much is said of it.
     pub verbosity: Verbosity,
     /// Whether its events go to standard output.
@@ -36,9 +36,9 @@ pub struct Manner {
 type Done = (usize, (String, PathBuf, Record));
 
 /// What all lanes share.
-pub struct Lanes {
+pub struct RunLanes {
     /// How each run is done.
-    pub manner: Manner,
+    pub manner: RunManner,
     /// Where it is told.
     pub output: Output,
     /// The folder that gets one folder for each run.
@@ -77,10 +77,10 @@ pub struct Outcomes {
     pub failures: Failures,
 }
 
-impl Lanes {
+impl RunLanes {
     /// Lanes for these plans.
     pub fn new(
-        (manner, output): (Manner, Output),
+        (manner, output): (RunManner, Output),
         (results, reports): (PathBuf, Reports),
         interrupt: Interrupt,
         todo: Vec<Plan>,

@@ -1,7 +1,7 @@
 //! `kscen run`
 
 use super::ending::Ending;
-use super::lanes::{Lanes, Manner, Outcomes};
+use super::lanes::{Outcomes, RunLanes, RunManner};
 use super::past::Past;
 use super::reports::{ReportOptions, Reports};
 use super::select::Selection;
@@ -96,8 +96,8 @@ impl Args {
         }
     }
 
-    fn manner(&self) -> Manner {
-        Manner {
+    fn manner(&self) -> RunManner {
+        RunManner {
             verbosity: self.verbosity(),
             events: self.format == Format::Json,
             keep: self.keep,
@@ -208,7 +208,7 @@ async fn all(
     };
     let suite = (total + not_run.len() > 1).then(|| suite_id(&todo));
     let results = suite.as_ref().map_or_else(|| args.results.clone(), |id| args.results.join(id));
-    let lanes = Lanes::new((args.manner(), *output), (results.clone(), reports), interrupt, todo);
+    let lanes = RunLanes::new((args.manner(), *output), (results.clone(), reports), interrupt, todo);
     let Outcomes { mut exit, done, not_run: left_out, page, reports, failures } = lanes.run(stages).await;
     not_run.extend(left_out);
     for skipped in &not_run {

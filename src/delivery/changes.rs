@@ -2,7 +2,7 @@
 
 use super::Settled;
 use super::connectors::KnownConnector;
-use super::judged::Basis;
+use super::judged::SettledFrom;
 use crate::accounting::Claims;
 use crate::accounting::changes::{
     ChangeBasis, ChangeSettlement, Expectation, NotStored, PackedRows, Reconciliation, ScopedConnector, reconcile,
@@ -13,6 +13,7 @@ use crate::database::Lsn;
 use crate::debezium::{CaptureRules, Form, ReadEvent, ReadKind};
 use crate::judge::terms;
 use crate::load::consume::ReaderCapture;
+use crate::moment;
 use crate::record::{TargetKind, without_secrets};
 use crate::verb::{Live, LiveReader, SharedRun, StepError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,7 +70,7 @@ pub(crate) async fn settle(
     let (missing, connectors) = (shown(missing), shown(connectors));
     let settlement = ChangeSettlement { step: String::new(), from, to, missing, connectors, basis, checks: Vec::new() };
     let record = terms::delivery(&settlement, changes);
-    Ok(Settled { record, basis: Basis::Changes(settlement) })
+    Ok(Settled { record, basis: SettledFrom::Changes(settlement) })
 }
 
 /// What is stored of a delivery, and its account. Where secrets had to be taken out of the account there is one in the rows.
@@ -117,7 +118,7 @@ async fn wait(
         // Of a reader that has ended it says nothing.
         let running = readers.iter().all(|reader| reader.is_running());
         KnownConnector::ask(known, run, running).await;
-        let patience = deadline.saturating_duration_since(Instant::now());
+        let patience = deadline.saturating_duration_since(moment::now());
         let mut drained = true;
         for reader in readers {
             drained &= reader.drain(patience).await?;
@@ -129,7 +130,7 @@ async fn wait(
         let unreadable = |read: &[ReadEvent]| read.iter().any(|read| matches!(read.kind, ReadKind::Unreadable(_)));
         let hopeless = known.iter().any(|known| known.rules.unreadable.is_some())
             && captures.iter().any(|capture| capture.events(unreadable));
-        let late = hopeless || Instant::now() >= deadline;
+        let late = hopeless || moment::now() >= deadline;
         let flat = known.iter().any(|known| *known.rules.form() != Form::Envelope);
         let passed = drained && evidence.passed(run).await?;
         if !late && !passed && !flat {
@@ -137,12 +138,12 @@ async fn wait(
             continue;
         }
         if passed {
-            passed_since.get_or_insert_with(Instant::now);
+            passed_since.get_or_insert_with(moment::now);
         }
         evidence.seen.calm = is_calm(run);
         // Partitions are written side by side: a later change may be in the log a moment before an earlier one, and where one broker
         // does not take it, longer than that.
-        let enough = passed_since.is_some_and(|since| since.elapsed() >= GRACE);
+        let enough = passed_since.is_some_and(|since| moment::since(since) >= GRACE);
         if let Some(last) = evidence.last(run, late, enough).await? {
             return Ok(last);
         }
@@ -189,9 +190,9 @@ pub async fn arrive(
         return Ok(());
     }
     let mut known = KnownConnector::of(run).await;
-    while run.changes.is_open().await && Instant::now() < deadline {
+    while run.changes.is_open().await && moment::now() < deadline {
         KnownConnector::ask(&mut known, run, true).await;
-        let drained = reader.drain(deadline.saturating_duration_since(Instant::now())).await?;
+        let drained = reader.drain(deadline.saturating_duration_since(moment::now())).await?;
         let evidence = ChangeEvidence {
             claims: &everything,
             captures: &captures,

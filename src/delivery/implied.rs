@@ -1,6 +1,7 @@
 //! What follows from the scenario's guarantee for deliveries that no `expect` was about.
 
 use super::{PATIENCE, Settled, WantedDelivery, changes, partners, settle};
+use crate::moment;
 use crate::record::metric::Work;
 use crate::record::{
     CheckOutcome, CheckRecord, DeliveryRecord, Demand, EventKind, Failure, Observed, StepRecord, Unit,
@@ -9,7 +10,6 @@ use crate::scenario::Guarantee;
 use crate::verb::{SharedRun, StepError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Settles and judges, by the scenario's guarantee, every pair of a sender and a reader (or group) of the same topic that no
 /// `expect` was about.
@@ -36,7 +36,7 @@ pub async fn implied_deliveries(run: &Arc<SharedRun>) {
             continue;
         }
         let wanted = WantedDelivery { from: from.clone(), to: unit.clone(), ..WantedDelivery::default() };
-        let result = settle(run, wanted, Instant::now() + PATIENCE).await;
+        let result = settle(run, wanted, moment::now() + PATIENCE).await;
         conclude(run, guarantee, &from, &unit, result);
     }
     implied_changes(run, guarantee, &settled).await;
@@ -52,7 +52,7 @@ async fn implied_changes(run: &Arc<SharedRun>, guarantee: Guarantee, settled: &[
             continue;
         }
         let to = vec![reader.clone()];
-        let result = changes::settle(run, writers.clone(), to.clone(), Instant::now() + PATIENCE).await;
+        let result = changes::settle(run, writers.clone(), to.clone(), moment::now() + PATIENCE).await;
         conclude(run, guarantee, &writers, &to, result);
     }
 }

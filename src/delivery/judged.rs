@@ -17,12 +17,12 @@ pub struct Settled {
     /// The account.
     pub record: DeliveryRecord,
     /// What it was settled from.
-    pub basis: Basis,
+    pub basis: SettledFrom,
 }
 
 /// What a delivery was settled from.
 #[expect(clippy::large_enum_variant, reason = "there is one for each delivery, for a moment")]
-pub enum Basis {
+pub enum SettledFrom {
     /// Accounts of messages.
     Messages(Settlement),
     /// The account of a database.
@@ -44,19 +44,19 @@ impl Settled {
         let samples = if outcome == CheckOutcome::Pass { Vec::new() } else { samples(&self.record, class) };
         let line = at.as_ref().map(|at| (at.line, at.column));
         match &mut self.basis {
-            Basis::Messages(settlement) => {
+            SettledFrom::Messages(settlement) => {
                 step.clone_into(&mut settlement.step);
                 settlement.guaranteed = self.record.guarantee.is_some();
                 settlement.checks.push(ClassCheck { subject: subject.clone(), at: line, class });
             }
-            Basis::Changes(settlement) => keep(settlement, step, &subject, line, Figure::Class(class)),
+            SettledFrom::Changes(settlement) => keep(settlement, step, &subject, line, Figure::Class(class)),
         }
         CheckRecord { step: step.to_owned(), subject, demand, observed, outcome, at, samples }
     }
 
     /// Looks at one figure of an account of changes.
     pub fn tally(&mut self, step: &str, subject: &str, tally: Tally, at: &Location) -> Observed {
-        if let Basis::Changes(settlement) = &mut self.basis {
+        if let SettledFrom::Changes(settlement) = &mut self.basis {
             keep(settlement, step, subject, Some((at.line, at.column)), Figure::Tally(tally));
         }
         tallied(&self.record, tally)
@@ -74,12 +74,12 @@ impl Settled {
     /// Reports the account, and keeps what it was settled from.
     pub fn report(self, run: &SharedRun) {
         let not_stored = match (self.basis, &self.record.changes) {
-            (Basis::Messages(settlement), _) => {
+            (SettledFrom::Messages(settlement), _) => {
                 run.settlements.keep(settlement);
                 None
             }
-            (Basis::Changes(settlement), Some(changes)) => run.settlements.keep_changes(settlement, changes),
-            (Basis::Changes(_), None) => None,
+            (SettledFrom::Changes(settlement), Some(changes)) => run.settlements.keep_changes(settlement, changes),
+            (SettledFrom::Changes(_), None) => None,
         };
         if let Some(why) = not_stored {
             let (from, to) = (self.record.from.join(", "), self.record.to.join(", "));
@@ -146,7 +146,7 @@ mod tests {
                 let drained = ledger.drained;
                 let record =
                     DeliveryRecord { from, to, incomplete, drained, ledger, guarantee, ..DeliveryRecord::default() };
-                let mut settled = Settled { record, basis: Basis::Messages(settlement) };
+                let mut settled = Settled { record, basis: SettledFrom::Messages(settlement) };
                 let mut run: Record =
                     serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a record");
                 run.checks.clear();
@@ -158,7 +158,7 @@ mod tests {
                 }
                 run.deliveries = vec![settled.record];
                 let folder = tempfile::tempdir().expect("a folder");
-                let Basis::Messages(settlement) = settled.basis else { panic!("it is of messages") };
+                let SettledFrom::Messages(settlement) = settled.basis else { panic!("it is of messages") };
                 let (settlements, changes) = (vec![settlement], Vec::new());
                 let accounts = StoredAccounts { run: run.run.id.clone(), kscen: String::new(), settlements, changes };
                 accounts.write(&folder.path().join(FILE)).expect("it can be written");

@@ -1,12 +1,13 @@
 //! Waits for senders, drains readers, and settles the account between them.
 
-use super::judged::Basis;
+use super::judged::SettledFrom;
 use super::scan::scan;
 use super::{PATIENCE, Settled, matched, partners};
 use crate::accounting::matching::Matching;
 use crate::accounting::{
     Allowed, LedgerReport, LogEvidence, PagedBitmap, Policy, ReaderAccount, SenderAccount, Settlement, Terms, Why,
 };
+use crate::moment;
 use crate::record::{DeliveryRecord, StepStatus};
 use crate::verb::{Live, SharedRun, StepError};
 use crate::wire::configs;
@@ -43,11 +44,11 @@ pub async fn settle(run: &Arc<SharedRun>, wanted: WantedDelivery, deadline: Inst
     let looked = loop {
         let looked = look(run, &wanted, deadline).await?;
         let open = looked.open();
-        if open == (0, 0) || before == Some(open) || Instant::now() >= deadline {
+        if open == (0, 0) || before == Some(open) || moment::now() >= deadline {
             break looked;
         }
         before = Some(open);
-        tokio::time::sleep(LOOK_AGAIN.min(deadline.saturating_duration_since(Instant::now()))).await;
+        tokio::time::sleep(LOOK_AGAIN.min(deadline.saturating_duration_since(moment::now()))).await;
     };
     let Looked { mut settlement, ledger, incomplete } = looked;
     note_restarts(run, &settlement, &ledger);
@@ -62,7 +63,7 @@ pub async fn settle(run: &Arc<SharedRun>, wanted: WantedDelivery, deadline: Inst
         ..DeliveryRecord::default()
     };
     settlement.incomplete = incomplete;
-    balanced(run, Settled { record, basis: Basis::Messages(settlement) })
+    balanced(run, Settled { record, basis: SettledFrom::Messages(settlement) })
 }
 
 /// What one look at the accounts and the log has shown.
@@ -135,7 +136,7 @@ async fn read(
             missing.push(format!("`{id}` did not start"));
             continue;
         };
-        let patience = deadline.saturating_duration_since(Instant::now());
+        let patience = deadline.saturating_duration_since(moment::now());
         if !reader.drain(patience).await? {
             missing.push(match reader.is_running() {
                 true => format!("`{id}` did not reach the end of the log in time"),

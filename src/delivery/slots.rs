@@ -3,6 +3,7 @@
 use super::connectors::KnownConnector;
 use crate::accounting::changes::oldest_unconfirmed;
 use crate::database::{DatabaseError, DatabaseResult, ReplicationSlot, Session};
+use crate::moment;
 use crate::record::SlotSample;
 use crate::verb::{ChangesSoFar, SharedRun};
 use std::collections::BTreeMap;
@@ -42,7 +43,7 @@ impl SlotWatch {
         let names: Vec<String> = captures.keys().cloned().collect();
         if self.since.as_ref().is_none_or(|(known, since)| *known != names || since.elapsed() > FRESH) {
             self.known = KnownConnector::of(run).await;
-            self.since = Some((names, Instant::now()));
+            self.since = Some((names, moment::now()));
         }
         match tokio::time::timeout(PATIENCE, self.seen(run)).await {
             Ok(Some(seen)) => seen,

@@ -3,7 +3,7 @@
 use super::Settled;
 use super::changes::claims;
 use super::connectors::KnownConnector;
-use super::judged::Basis;
+use super::judged::SettledFrom;
 use super::sinks::{Passage, Sinks};
 use crate::accounting::Claims;
 use crate::accounting::changes::{
@@ -11,6 +11,7 @@ use crate::accounting::changes::{
 };
 use crate::database::{Database, DatabaseError, TableName, TableRows};
 use crate::judge::terms;
+use crate::moment;
 use crate::record::without_secrets;
 use crate::verb::{SharedRun, StepError};
 use std::sync::Arc;
@@ -76,7 +77,7 @@ pub(crate) async fn settle_table(
     let (step, to, connectors) = (String::new(), vec![wanted.name()], None);
     let settlement = ChangeSettlement { step, from, to, missing, connectors, basis, checks: Vec::new() };
     let record = terms::delivery(&settlement, changes);
-    Ok(Settled { record, basis: Basis::Changes(settlement) })
+    Ok(Settled { record, basis: SettledFrom::Changes(settlement) })
 }
 
 /// Looks again and again until every change has its place, or time is up; and why something may still be on its way.
@@ -88,7 +89,7 @@ async fn wait(
 ) -> Result<(Reconciliation, Option<String>), StepError> {
     let mut passage = Passage::default();
     loop {
-        let late = Instant::now() >= deadline;
+        let late = moment::now() >= deadline;
         let look = TableLook::of(run, wanted).await?;
         let passed = passage.look(run, claims, &look.known, &look.sinks, &wanted.source).await?;
         // In this order: what the table shows by now was committed before.

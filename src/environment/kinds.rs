@@ -9,10 +9,14 @@ use std::sync::Arc;
 
 /// Every kind, in the order of the reference.
 pub const KINDS: &[KindEntry] = &[
-    entry::<LocalConfig>(),  // child processes
-    entry::<DockerConfig>(), // containers
-    entry::<RemoteConfig>(), // somebody else's cluster
-    entry::<MockConfig>(),   // librdkafka's own
+    // Child processes.
+    entry::<LocalConfig>(),
+    // Containers.
+    entry::<DockerConfig>(),
+    // Somebody else's cluster.
+    entry::<RemoteConfig>(),
+    // librdkafka's own.
+    entry::<MockConfig>(),
 ];
 
 /// The kind of that name.

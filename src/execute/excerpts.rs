@@ -9,9 +9,12 @@ use crate::verb::SharedRun;
 const MARGIN: f64 = 5.0;
 /// Most lines kept of one service around one fault.
 const LINES: usize = 200;
+/// Most bytes of all excerpts around faults: the rest is in the services' own logs.
+const BYTES: usize = 4 << 20;
 
 /// Keeps the log lines of every disturbed service around each fault.
 pub(super) async fn keep(run: &SharedRun, faults: &[FaultRecord]) {
+    let mut left = BYTES;
     for fault in faults {
         if fault.kind != Some(TargetKind::Service)
             || !run.environment.services().iter().any(|service| service.name == fault.target)
@@ -27,6 +30,13 @@ pub(super) async fn keep(run: &SharedRun, faults: &[FaultRecord]) {
         if let Ok(lines) = run.environment.logs(&fault.target, query).await
             && !lines.is_empty()
         {
+            let size = lines.iter().map(|line| line.text.len()).sum();
+            let Some(rest) = left.checked_sub(size) else {
+                return run
+                    .recorder
+                    .warn("the logs around further faults are not kept: these took 4 MiB already".to_owned());
+            };
+            left = rest;
             let reason = format!("around {} of {} by {}", fault.action, fault.target, fault.step);
             run.recorder.emit(EventKind::Log { excerpt: LogExcerpt { source: fault.target.clone(), reason, lines } });
         }

@@ -14,15 +14,6 @@ use crate::record::{CheckOutcome, Demand, Observed, Quantity, Record, StepRecord
 use crate::scenario::Noise;
 use std::ops::Range;
 
-/// A pause of kscen that counts, in seconds.
-const PAUSE: f64 = 0.2;
-/// Shares of a second that count.
-const WAITING: f64 = 0.25;
-const STEAL: f64 = 0.2;
-const THROTTLED: f64 = 0.2;
-const FOREIGN: f64 = 0.25;
-/// Seconds for which the threads of local services waited for a processor, in a second.
-const SERVED_LATE: f64 = 0.2;
 /// What waited while kscen could not run is served within this time, in seconds.
 const AFTERMATH: f64 = 1.0;
 
@@ -30,18 +21,18 @@ const AFTERMATH: f64 = 1.0;
 fn spoiled(sample: &MachineSample) -> Option<(Range<f64>, String)> {
     let second = sample.from..sample.to;
     let share = |share: f64| Quantity::new(share, Unit::Share);
-    let late: f64 = sample.services.values().sum();
-    if sample.pause >= PAUSE {
+    let late = sample.late();
+    if sample.pause >= MachineSample::PAUSE {
         let why = format!("kscen stood still for {}", Quantity::seconds(sample.pause));
         Some((sample.pause_end - sample.pause..sample.pause_end, why))
-    } else if sample.waiting >= WAITING {
+    } else if sample.waiting >= MachineSample::WAITING {
         let why = format!("its threads had no processor for {} of a second", share(sample.waiting));
         Some((second, why))
-    } else if sample.steal >= STEAL {
+    } else if sample.steal >= MachineSample::STEAL {
         Some((second, format!("the hypervisor took {} of the processors", share(sample.steal))))
-    } else if sample.throttled >= THROTTLED {
+    } else if sample.throttled >= MachineSample::THROTTLED {
         Some((second, format!("its quota stopped it for {} of a second", share(sample.throttled))))
-    } else if sample.foreign >= FOREIGN && late >= SERVED_LATE {
+    } else if sample.foreign >= MachineSample::FOREIGN && late >= MachineSample::SERVED_LATE {
         let late = Quantity::seconds(late);
         let why = format!(
             "other programs took {} of the processors, and the threads of the services waited {late} for one in a second",

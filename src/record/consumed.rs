@@ -1,5 +1,6 @@
 //! What a reader measured.
 
+use crate::ground::some_of;
 use crate::record::ChangeFlow;
 use crate::record::health::GeneratorHealth;
 use crate::record::latency::LatencySeries;
@@ -138,7 +139,8 @@ impl ConsumeReport {
             let to_us = halt.to_us.or(life.end_us).unwrap_or(self.end_us);
             format!("member {} for {:.1} s", life.member, to_us.saturating_sub(halt.from_us) as f64 / 1e6)
         });
-        Some(words.collect::<Vec<_>>().join(", ")).filter(|words| !words.is_empty())
+        let words: Vec<String> = words.collect();
+        Some(some_of(words.iter().map(String::as_str))).filter(|words| !words.is_empty())
     }
 
     /// How often the group was rebalanced after the reader had its first assignment: as often as the member that saw most of

@@ -139,7 +139,7 @@ fn apply(record: &mut Record, event: &Event) {
             record.incidents.push(incident.clone());
             mark(record, event.at, "unasked", &incident.to_string());
         }
-        EventKind::Strain { sample } => record.strain.push((**sample).clone()),
+        EventKind::Strain { sample } => super::strain::keep(&mut record.strain, (**sample).clone()),
         EventKind::Mark { kind, text } => mark(record, event.at, kind, text),
         EventKind::Warning { text } => mark(record, event.at, "warning", text),
         EventKind::Log { excerpt } => record.logs.push(excerpt.clone()),

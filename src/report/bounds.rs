@@ -23,11 +23,11 @@ const LINES: [&str; 2] = ["timeline", "seconds"];
 const MOST_IN_SLICE: f64 = 1e12;
 /// Lists of which each element is held against others, or shown.
 const LENGTHS: [(&str, usize); 12] = [
-    ("faults", 5_000),
+    ("faults", 10_000),
     ("steps", 50_000),
     ("services", 1_000),
     ("lives", 50_000),
-    ("deliveries", 2_000),
+    ("deliveries", 10_000),
     ("slots", 5_000),
     ("logs", 10_000),
     ("lines", 400_000),

@@ -68,13 +68,15 @@ impl SchemaCheck {
                         found.push(SchemaFinding { pointer: at, missing: None, unknown: true, problem });
                     }
                 }
-                // What an object without any key says of each key.
+                // What a map that has no keys says of each key in it: the place is the map's, the value the key's.
                 ValidationErrorKind::FalseSchema => {
-                    let (owner, key) = pointer.rsplit_once('/').unwrap_or_default();
-                    let key = key.replace("~1", "/").replace("~0", "~");
-                    let spot = Spot { pointer: owner, ..spot };
-                    let problem = message::unknown_key(&key, &spot).at(document.key_place(&pointer));
-                    found.push(SchemaFinding { pointer, missing: None, unknown: true, problem });
+                    let map = document.value.pointer(&pointer).and_then(Value::as_object);
+                    let keys = map.into_iter().flatten().filter(|(_, value)| *value == error.instance().as_ref());
+                    for (key, _) in keys {
+                        let at = format!("{pointer}/{}", crate::text::escape(key));
+                        let problem = message::unknown_key(key, &spot).at(document.key_place(&at));
+                        found.push(SchemaFinding { pointer: at, missing: None, unknown: true, problem });
+                    }
                 }
                 ValidationErrorKind::Required { property } => {
                     let problem = message::of(&error, &spot).at(document.key_place(&pointer));

@@ -133,7 +133,8 @@ impl Step for Corrupt {
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let broken = |reason: String| StepError::broken("corrupt", reason).at("/archive");
-        let archive = Archive::open(store(&cx.run, &self.archive)).map_err(|error| broken(error.to_string()))?;
+        let archive =
+            Archive::open(store(&cx.run, &self.archive)).map_err(|error| broken(error.to_string()).because(error))?;
         let root = folder(&cx.run, &self.archive);
         let files = self.files(&archive, &root).map_err(|error| broken(error.to_string()))?;
         let name = |file: &PathBuf| file.strip_prefix(&root).unwrap_or(file).display().to_string();

@@ -108,9 +108,9 @@ impl Step for Reassign {
             Some(partition) => vec![partition],
             None => {
                 let found = cx.unless_stopped(topics::describe(&cluster, &[&self.topic])).await?;
-                let found = found.map_err(|error| broken(error.in_full()))?;
+                let found = found.map_err(|error| broken(error.in_full()).because(error))?;
                 let topic = found.into_values().next().ok_or_else(|| broken("no broker knows the topic".to_owned()))?;
-                let topic = topic.map_err(|refusal| broken(refusal.to_string()))?;
+                let topic = topic.map_err(|refusal| broken(refusal.to_string()).because(refusal))?;
                 topic.partitions.iter().map(|partition| partition.index).collect()
             }
         };

@@ -165,8 +165,10 @@ impl Step for Restore {
             Ok(restored) => restored,
             Err(error) => {
                 let broken = StepError::broken("restore", error.in_full()).at("/topic").after(outcome);
-                return Err(match error.remedy() {
-                    Some(remedy) => broken.help(remedy.to_owned()),
+                let remedy = error.remedy().map(str::to_owned);
+                let broken = broken.because(error);
+                return Err(match remedy {
+                    Some(remedy) => broken.help(remedy),
                     None => broken,
                 });
             }

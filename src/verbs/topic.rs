@@ -3,7 +3,7 @@
 mod create;
 mod properties;
 
-pub(super) use create::{Wanted, await_gone};
+pub(super) use create::{WantedTopic, await_gone};
 
 use crate::environment::{Grant, Needs};
 use crate::ground::plural;
@@ -121,7 +121,7 @@ impl Step for Topic {
         let config = self.plain_config();
         let partitions = self.partitions.map_or(1, |count| i32::try_from(count.0).unwrap_or(i32::MAX));
         let replication = self.replication.map_or(-1, |count| i32::try_from(count.0).unwrap_or(i32::MAX));
-        let wanted = Wanted { name: &self.name, partitions, replication, config: &config, keep: self.keep };
+        let wanted = WantedTopic { name: &self.name, partitions, replication, config: &config, keep: self.keep };
         wanted.make(cx).await?;
         Ok(StepOutcome::default())
     }

@@ -95,9 +95,8 @@ impl Verify {
         let work = tokio::task::spawn_blocking(move || verify(&archive, level, 2));
         let report = cx.unless_stopped(work).await?;
         let report = report
-            .map_err(|error| error.to_string())
-            .and_then(|report| report.map_err(|error| error.to_string()))
-            .map_err(|error| StepError::broken("verify", error).at("/archive"))?;
+            .map_err(|error| StepError::broken("verify", error.to_string()).because(error).at("/archive"))?
+            .map_err(|error| StepError::broken("verify", error.to_string()).because(error).at("/archive"))?;
         let outcome = StepOutcome::default()
             .judged(true)
             .details(json!({ "records": report.records, "problems": report.problems.len() }));

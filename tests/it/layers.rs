@@ -56,8 +56,15 @@ fn is_below(used: &str, own: Option<usize>) -> bool {
 /// What looks up: the file, the line, and the room above. What is no room is handed on by `lib.rs`, from nobody knows where.
 fn upward(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
-    for file in source.files.iter().filter(|file| file.path != "lib.rs") {
+    for file in &source.files {
         let room = room(&file.path);
+        if room == "lib" {
+            // It names every room, and may not give the crate another name.
+            found.extend(
+                file.hidden.iter().map(|(line, form)| format!("src/lib.rs:{line}: `{form}` hides what is used")),
+            );
+            continue;
+        }
         let own = level(room);
         assert!(own.is_some(), "src/{room} is not in the order of the rooms, in tests/it/layers.rs");
         for (line, form) in &file.hidden {
@@ -107,11 +114,18 @@ fn a_line_that_hides_where_it_looks_is_found() {
         "extern crate self as house;",
         "use self::super::super::cli::Exit;",
         "#[serde(serialize_with = \"crate::report::f\")]",
+        "#[schemars(with = \"Option<crate::cli::Exit>\")]",
+        "include!(\"../cli/exit.rs\");",
+        "m! { crate :: cli :: f() }",
+        "m! { crate::  cli::f() }",
         "#[path = \"../cli/exit.rs\"]\nmod exit;",
         "macro_rules! m { ($room:ident) => { crate::$room::f() } }",
     ] {
         let file = if line.starts_with("use super") { "text.rs" } else { "text/x.rs" };
         assert_eq!(upward(&Source::of(vec![(file.to_owned(), format!("{line}\n"))])).len(), 1, "{line}");
+    }
+    for line in ["extern crate self as house;", "#[macro_use]\nmod text;"] {
+        assert_eq!(upward(&Source::of(vec![("lib.rs".to_owned(), format!("{line}\n"))])).len(), 1, "{line}");
     }
 }
 

@@ -97,10 +97,22 @@ fn pattern(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a pattern")
 }
 
-/// A path in quotes, as attributes of derived code have them: `#[serde(with = "crate::a")]`. It names what a path without quotes names.
-static QUOTED: LazyLock<Regex> = LazyLock::new(|| pattern(r#""((?:crate|self|super)(?:::\w+)+)""#));
+/// A text with a path, as attributes of derived code have them: `#[serde(with = "Option<crate::a>")]`. It names what a path without quotes
+/// names.
+static QUOTED: LazyLock<Regex> = LazyLock::new(|| pattern(r#""([^"\n]*\b(?:crate|self|super)::[^"\n]*)""#));
+/// A line of an attribute that takes several.
+static FIELD: LazyLock<Regex> = LazyLock::new(|| pattern(r#"^\s*\w+ = ""#));
 /// What names an item past the paths that can be followed.
-static HIDDEN: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bextern\s+crate\b|#\[path\b|\bcrate::\s*\$"));
+static HIDDEN: LazyLock<Regex> = LazyLock::new(|| {
+    let forms = [
+        r"\bextern\s+crate\b",
+        r"#\[(path|macro_use)\b",
+        r"\bcrate::\s*\$",
+        r"\binclude!",
+        r"\b(crate|self|super)(\s+::|::\s+\w)",
+    ];
+    pattern(&forms.join("|"))
+});
 /// The places in `pub(in …)`, which name no item.
 static PLACE: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bpub\(in [^)]*\)"));
 static CLAUSE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(\bpub(?:\([a-z]+\))? )?\buse ([^;]+);"));
@@ -187,7 +199,7 @@ impl Source {
             texts.iter().enumerate().map(|(index, (path, _))| (module(path), index)).collect();
         let parse = |(path, text): &(String, String)| {
             let text = productive(text);
-            let names = names(&QUOTED.replace_all(&text, " $1 "), &module(path), &modules);
+            let names = names(&unquoted(&text), &module(path), &modules);
             SourceFile { path: path.clone(), names, hidden: hidden(&code(&text)) }
         };
         Self { files: texts.iter().map(parse).collect(), modules }
@@ -227,6 +239,16 @@ impl Source {
         };
         self.files.iter().enumerate().map(used).collect()
     }
+}
+
+/// A text with the paths in its attributes as code.
+fn unquoted(text: &str) -> String {
+    let is_of_attribute = |line: &str| line.contains("#[") || FIELD.is_match(line).unwrap_or(false);
+    let lines = text.split_inclusive('\n').map(|line| match is_of_attribute(line) {
+        true => QUOTED.replace_all(line, " $1 ").into_owned(),
+        false => line.to_owned(),
+    });
+    lines.collect()
 }
 
 /// The forms that hide what is named, with their lines.

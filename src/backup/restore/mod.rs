@@ -322,8 +322,10 @@ impl Restore<'_> {
         let mut tables = BTreeMap::new();
         // The others are stopped where one fails: the set is dropped.
         while let Some(ended) = running.join_next().await {
-            let ended =
-                ended.map_err(|_| RestoreError::refused("a task of the restore has ended early", "try again"))?;
+            let ended = ended.map_err(|defect| {
+                let reason = format!("a task of the restore has ended early: {defect}");
+                RestoreError::refused(reason, "this is a defect of kscen: report it with what it printed before")
+            })?;
             let (partition, table) = ended?;
             tables.insert(partition, table);
         }

@@ -29,7 +29,10 @@ impl PayloadLines {
 
     fn add(&mut self, line: &[u8], asked: Option<IdentityPlace>) -> Result<(), LoadError> {
         let (line, place) = with_room(line, asked).ok_or_else(|| {
-            LoadError::Spec(format!("`identity: field` needs JSON objects; value {} is none", self.lines.len() + 1))
+            LoadError::Spec(format!(
+                "`identity: field` needs JSON objects; value {} is not a JSON object",
+                self.lines.len() + 1
+            ))
         })?;
         let rendered = rendered(&line, place);
         self.held += size_of::<(Vec<u8>, Rendered)>() + PIECE + line.len();

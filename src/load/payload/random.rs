@@ -30,7 +30,7 @@ impl Random {
         let place = asked.unwrap_or(IdentityPlace::Prefix);
         let refuse = |reason: String| Err(LoadError::Spec(reason));
         if place == IdentityPlace::Field {
-            return refuse("`identity: field` needs JSON objects, and random bytes are none".into());
+            return refuse("`identity: field` needs JSON objects, and random bytes are not JSON".into());
         }
         let size = sizes.least();
         if place == IdentityPlace::Prefix && size < IDENTITY_BYTES && !matches!(sizes, Sizes::LogNormal { .. }) {
@@ -43,7 +43,11 @@ impl Random {
             return refuse(format!("a compressibility of {compressibility} is not between 0 and 1"));
         }
         let is_even = matches!(sizes, Sizes::Fixed(_));
-        let Some(sizes) = sizes.source() else { return refuse(format!("{sizes:?} is no distribution of sizes")) };
+        let Some(sizes) = sizes.source() else {
+            return refuse(
+                "`size` is no distribution: a mean is above zero, and a maximum is not below the minimum".to_owned(),
+            );
+        };
         Ok(Self { sizes, is_even, compressibility, place, rng: StdRng::seed_from_u64(seed) })
     }
 

@@ -2,7 +2,7 @@
 
 use super::LoadError;
 use super::lines::MOST_LINES;
-use super::records::{Record, RecordFields};
+use super::records::{RecordFields, SourceRecord};
 use crate::ground::json_path::JsonPath;
 use crate::ground::{input, json};
 use schemars::JsonSchema;
@@ -41,7 +41,7 @@ pub(super) fn read_file(
     path: &Path,
     format: RecordFormat,
     fields: &RecordFields,
-    take: &mut dyn FnMut(Record) -> Result<(), String>,
+    take: &mut dyn FnMut(SourceRecord) -> Result<(), String>,
 ) -> Result<(), LoadError> {
     let file = input::open(path, MOST_LINES).map_err(|error| LoadError::File(path.to_owned(), error.into()))?;
     let file = BufReader::new(file.take(MOST_LINES));
@@ -55,7 +55,7 @@ pub(super) fn read_file(
 /// What is wrong with a file, and in which line.
 type Fault = (u64, String);
 /// Takes a record, or says what is wrong with it.
-type Take<'a> = &'a mut dyn FnMut(Record) -> Result<(), String>;
+type Take<'a> = &'a mut dyn FnMut(SourceRecord) -> Result<(), String>;
 
 fn of_json(mut content: impl BufRead, fields: &RecordFields, take: Take<'_>) -> Result<(), Fault> {
     let (mut line, mut number) = (Vec::new(), 0);
@@ -94,7 +94,7 @@ fn of_csv(content: impl Read, fields: &RecordFields, take: Take<'_>) -> Result<(
 }
 
 /// A record of a document, whose text is `text`.
-fn record(document: &Value, text: &[u8], fields: &RecordFields) -> Result<Record, String> {
+fn record(document: &Value, text: &[u8], fields: &RecordFields) -> Result<SourceRecord, String> {
     let find = |path: &JsonPath| path.find(document).ok_or_else(|| format!("there is no `{path}`"));
     let bytes = |path: &Option<JsonPath>| path.as_ref().map(find).transpose();
     let mut headers = Vec::new();
@@ -102,7 +102,7 @@ fn record(document: &Value, text: &[u8], fields: &RecordFields) -> Result<Record
         let name = CString::new(name.as_str()).map_err(|_| "the name of a header holds a zero byte".to_owned())?;
         headers.push((name, plain(find(path)?)));
     }
-    Ok(Record {
+    Ok(SourceRecord {
         value: match bytes(&fields.value)? {
             Some(value) => plain(value),
             None => Some(text.to_vec()),
@@ -149,7 +149,7 @@ fn timestamp(value: &Value) -> Result<Option<i64>, String> {
 mod tests {
     use super::*;
 
-    fn of_json(content: &[u8], fields: &RecordFields) -> Result<Vec<Record>, Fault> {
+    fn of_json(content: &[u8], fields: &RecordFields) -> Result<Vec<SourceRecord>, Fault> {
         let mut records = Vec::new();
         super::of_json(content, fields, &mut |record| {
             records.push(record);
@@ -158,7 +158,7 @@ mod tests {
         .map(|()| records)
     }
 
-    fn of_csv(content: &[u8], fields: &RecordFields) -> Result<Vec<Record>, Fault> {
+    fn of_csv(content: &[u8], fields: &RecordFields) -> Result<Vec<SourceRecord>, Fault> {
         let mut records = Vec::new();
         super::of_csv(content, fields, &mut |record| {
             records.push(record);
@@ -191,15 +191,15 @@ mod tests {
         let records = of_json(text, &fields()).expect("records");
         let region = |value: Option<&str>| vec![(c"region".to_owned(), value.map(|text| text.as_bytes().to_vec()))];
         let expected = [
-            Record {
+            SourceRecord {
                 value: Some(br#"{"a":1}"#.to_vec()),
                 key: Some(b"7".to_vec()),
                 headers: region(Some("eu")),
                 partition: Some(2),
                 timestamp_ms: Some(1000),
             },
-            Record { headers: region(None), partition: Some(0), ..Record::default() },
-            Record {
+            SourceRecord { headers: region(None), partition: Some(0), ..SourceRecord::default() },
+            SourceRecord {
                 value: Some(Vec::new()),
                 key: Some(b"k".to_vec()),
                 headers: region(Some("")),

@@ -64,7 +64,7 @@ pub struct RecordSpec {
 
 /// A record as it was read.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Record {
+pub(super) struct SourceRecord {
     /// `None` for null.
     pub(super) value: Option<Vec<u8>>,
     /// `None` for null.
@@ -115,7 +115,7 @@ impl RecordSet {
         Ok(set)
     }
 
-    fn take(&mut self, record: Record, place: IdentityPlace) -> Result<(), String> {
+    fn take(&mut self, record: SourceRecord, place: IdentityPlace) -> Result<(), String> {
         let ready = ready(record, place)?;
         self.held += size_of::<ReadyRecord>() + 3 * PIECE + ready.bytes();
         if self.held > MOST_HELD {
@@ -142,8 +142,8 @@ impl ReadyRecord {
 }
 
 /// A record with room for an identity.
-fn ready(record: Record, place: IdentityPlace) -> Result<ReadyRecord, &'static str> {
-    let Record { value, key, headers, partition, timestamp_ms } = record;
+fn ready(record: SourceRecord, place: IdentityPlace) -> Result<ReadyRecord, &'static str> {
+    let SourceRecord { value, key, headers, partition, timestamp_ms } = record;
     let marked = value.as_deref().is_some_and(|value| !matches!(Identity::find(value), Err(IdentityError::Absent)));
     if marked || headers.iter().any(|(name, _)| name.to_bytes() == IDENTITY_HEADER.as_bytes()) {
         return Err(
@@ -165,14 +165,14 @@ fn read_topic(
     name: &str,
     connection: &BTreeMap<String, String>,
     (timestamps, partitions): (bool, bool),
-) -> Result<Vec<Record>, LoadError> {
+) -> Result<Vec<SourceRecord>, LoadError> {
     let offsets = OffsetReader::new(connection, false, LogSink::default())?;
     let all = offsets.partitions(name, PATIENCE)?;
     let (starts, ends) = (offsets.starts(name, &all, PATIENCE)?, offsets.ends(name, &all, PATIENCE)?);
     drop(offsets);
     let from: BTreeMap<i32, i64> =
         starts.into_iter().filter(|(partition, start)| ends.get(partition).is_some_and(|end| start < end)).collect();
-    let (mut found, mut bytes, mut fault) = (BTreeMap::<i32, Vec<Record>>::new(), 0, None);
+    let (mut found, mut bytes, mut fault) = (BTreeMap::<i32, Vec<SourceRecord>>::new(), 0, None);
     reread(connection, name, &from, |message| {
         let end = ends.get(&message.partition).copied().unwrap_or(0);
         if message.offset >= end {
@@ -180,7 +180,7 @@ fn read_topic(
         }
         let last = message.offset + 1 >= end;
         let headers = message.headers.iter().map(|(name, value)| 2 * PIECE + name.len() + value.map_or(0, <[u8]>::len));
-        bytes += size_of::<Record>() + message.key.map_or(0, <[u8]>::len) + message.value.map_or(0, <[u8]>::len);
+        bytes += size_of::<SourceRecord>() + message.key.map_or(0, <[u8]>::len) + message.value.map_or(0, <[u8]>::len);
         bytes += headers.sum::<usize>();
         if bytes > MOST_HELD {
             fault = Some(format!("topic `{name}` holds more than {} MiB", MOST_HELD >> 20));
@@ -197,12 +197,12 @@ fn read_topic(
     }
 }
 
-fn of_message(message: &RereadMessage<'_>, timestamps: bool, partitions: bool) -> Result<Record, String> {
+fn of_message(message: &RereadMessage<'_>, timestamps: bool, partitions: bool) -> Result<SourceRecord, String> {
     let header = |(name, value): &(&[u8], Option<&[u8]>)| match CString::new(*name) {
         Ok(name) => Ok((name, value.map(<[u8]>::to_vec))),
         Err(_) => Err("the name of a header holds a zero byte".to_owned()),
     };
-    Ok(Record {
+    Ok(SourceRecord {
         value: message.value.map(<[u8]>::to_vec),
         key: message.key.map(<[u8]>::to_vec),
         headers: message.headers.iter().map(header).collect::<Result<_, _>>()?,
@@ -248,8 +248,8 @@ mod tests {
     use super::*;
     use crate::load::payload::Carrier;
 
-    fn record(value: Option<&str>) -> Record {
-        Record { value: value.map(|text| text.as_bytes().to_vec()), ..Record::default() }
+    fn record(value: Option<&str>) -> SourceRecord {
+        SourceRecord { value: value.map(|text| text.as_bytes().to_vec()), ..SourceRecord::default() }
     }
 
     #[test]
@@ -270,14 +270,14 @@ mod tests {
         let marked = format!(r#"{{"kscen":"{}"}}"#, "0".repeat(80));
         assert!(ready(record(Some(&marked)), IdentityPlace::Header).is_err_and(|why| why.contains("identity: none")));
         let headers = vec![(c"kscen".to_owned(), None)];
-        assert!(ready(Record { headers, ..record(Some("x")) }, IdentityPlace::Header).is_err());
+        assert!(ready(SourceRecord { headers, ..record(Some("x")) }, IdentityPlace::Header).is_err());
     }
 
     #[test]
     fn records_take_no_more_memory_than_they_may() {
         let mut set = RecordSet { records: Vec::new(), held: 0 };
         let mut take =
-            |bytes: usize| set.take(Record { key: Some(vec![0; bytes]), ..record(None) }, IdentityPlace::None);
+            |bytes: usize| set.take(SourceRecord { key: Some(vec![0; bytes]), ..record(None) }, IdentityPlace::None);
         assert!(take(MOST_HELD / 2).is_ok());
         assert!(take(MOST_HELD / 2).expect_err("too many").contains("128 MiB of memory"));
         let mut set = RecordSet { records: Vec::new(), held: 0 };

@@ -7,7 +7,7 @@ use crate::debezium::{PostgresConnector, marked_name, postgres_config, safe_name
 use crate::scenario::units::Count;
 use crate::text::Problem;
 use crate::verb::{CheckContext, StepContext, StepError};
-use crate::verbs::topic::Wanted;
+use crate::verbs::topic::WantedTopic;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -91,7 +91,7 @@ impl Debezium {
                 continue;
             }
             let config = BTreeMap::new();
-            Wanted { name: &topic, partitions, replication: -1, config: &config, keep: false }.make(cx).await?;
+            WantedTopic { name: &topic, partitions, replication: -1, config: &config, keep: false }.make(cx).await?;
         }
         Ok(())
     }

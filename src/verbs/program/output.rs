@@ -15,7 +15,7 @@ const LARGEST: u64 = 64 << 20;
 
 /// The file that a program appends its output to, and the lines that it has printed in its present life.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct ProgramOutput {
     path: PathBuf,
     file: File,
     /// How far it has been read.
@@ -26,7 +26,7 @@ pub(super) struct Output {
     open: Vec<u8>,
 }
 
-impl Output {
+impl ProgramOutput {
     /// An empty file.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn lines_are_those_of_the_present_life_and_bounded() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut output = Output::create(folder.path().join("log")).expect("a file");
+        let mut output = ProgramOutput::create(folder.path().join("log")).expect("a file");
         let mode = output.path().metadata().expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "it may hold secrets");
         let mut program = OpenOptions::new().append(true).open(output.path()).expect("its file");

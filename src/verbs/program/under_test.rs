@@ -1,6 +1,6 @@
 //! A program under test while it runs: its lives, what ends them, and what it prints.
 
-use super::output::Output;
+use super::output::ProgramOutput;
 use crate::environment::local::{Launch, ProcessLife};
 use crate::faults::{Answer, FaultError, ProgramEnd, ProgramHandle, ProgramState};
 use crate::ground::marks::{MARK, end_marked};
@@ -43,7 +43,7 @@ pub(super) struct UnderTest {
     launch: Launch,
     ready: Option<String>,
     stop_within: Duration,
-    output: Mutex<Output>,
+    output: Mutex<ProgramOutput>,
     state: Mutex<State>,
     /// Where its output is, removed with it; and its marks, by which the next kscen ends what it has started where this one is killed.
     scratch: Scratch,
@@ -61,7 +61,7 @@ impl UnderTest {
         stop_within: Duration,
     ) -> io::Result<Self> {
         let scratch = Scratch::new()?;
-        let output = Output::create(scratch.path().join("output"))?;
+        let output = ProgramOutput::create(scratch.path().join("output"))?;
         let (program, args) = command.split_first().ok_or_else(|| io::Error::other("there is no program to run"))?;
         let launch = Launch {
             program: program.into(),

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A topic that is wanted.
-pub(in crate::verbs) struct Wanted<'a> {
+pub(in crate::verbs) struct WantedTopic<'a> {
     pub name: &'a str,
     pub partitions: i32,
     /// -1 for the broker's default.
@@ -25,7 +25,7 @@ pub(in crate::verbs) struct Wanted<'a> {
     pub keep: bool,
 }
 
-impl Wanted<'_> {
+impl WantedTopic<'_> {
     /// Makes the topic and waits until every broker knows its leaders.
     ///
     /// It is this run's, to be deleted at its end, where the cluster has said that it made it. Where the answer to the request is lost
