@@ -7,6 +7,7 @@ use crate::accounting::Claims;
 use crate::connect::{ConfigRedactor, ConnectClient, ConnectorConfig};
 use crate::database::{CommittedTransaction, Lsn, TableName};
 use crate::debezium::{CaptureRules, EventDecoder, Form, ReadKind};
+use crate::moment;
 use crate::verb::{SharedRun, StepError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -126,10 +127,10 @@ impl Passage {
 
     /// Whether a topic holds the change at that position or a later one.
     async fn holds(&mut self, run: &Arc<SharedRun>, rules: &CaptureRules, topics: &[String], change: Lsn) -> bool {
-        if self.looked.is_some_and(|looked| looked.elapsed() < FRESH) {
+        if self.looked.is_some_and(|looked| moment::since(looked) < FRESH) {
             return false;
         }
-        self.looked = Some(Instant::now());
+        self.looked = Some(moment::now());
         let field = match rules.form() {
             Form::Flat(flat) => flat.lsn.clone(),
             _ => None,

@@ -11,6 +11,7 @@ use crate::accounting::changes::{
 };
 use crate::database::{Database, DatabaseError, TableName, TableRows};
 use crate::judge::terms;
+use crate::moment;
 use crate::record::without_secrets;
 use crate::verb::{SharedRun, StepError};
 use std::sync::Arc;
@@ -88,7 +89,7 @@ async fn wait(
 ) -> Result<(Reconciliation, Option<String>), StepError> {
     let mut passage = Passage::default();
     loop {
-        let late = Instant::now() >= deadline;
+        let late = moment::now() >= deadline;
         let look = TableLook::of(run, wanted).await?;
         let passed = passage.look(run, claims, &look.known, &look.sinks, &wanted.source).await?;
         // In this order: what the table shows by now was committed before.
