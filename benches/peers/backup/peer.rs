@@ -67,7 +67,7 @@ impl BackupPeer {
             "continuous": false,
             "stop_at_current_offsets": true,
             "start_offset": "earliest",
-            "include_offset_headers": false,
+            "include_offset_headers": groups, // without them it refuses to bring groups back
             "consumer_group_snapshot": groups,
         });
         self.run(root, &config)
