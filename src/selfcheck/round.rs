@@ -120,15 +120,16 @@ struct Reading {
     afar: Option<Arc<dyn Afar>>,
     /// So many members of a group; one reader alone where there is none.
     members: Option<usize>,
+    /// Properties of its clients.
+    config: BTreeMap<String, String>,
     clock: RunClock,
 }
 
 impl Reading {
     fn alone(workers: Option<(Arc<dyn Afar>, RunClock)>) -> Self {
-        match workers {
-            Some((afar, clock)) => Self { afar: Some(afar), members: None, clock },
-            None => Self { afar: None, members: None, clock: RunClock::start() },
-        }
+        let (afar, clock) = workers.unzip();
+        let clock = clock.unwrap_or_else(RunClock::start);
+        Self { afar, members: None, config: BTreeMap::new(), clock }
     }
 }
 
@@ -154,7 +155,7 @@ fn inject_and_read(
         read_committed: false,
         cooperative: false,
         connection: connection.clone(),
-        config: BTreeMap::new(),
+        config: reading.config,
         run: Arc::clone(&run),
         tap: None,
         counts_own: false,
@@ -195,7 +196,9 @@ mod tests {
         for (seed, members) in [(0, None), (3, None), (4, Some(workers)), (5, Some(2))] {
             let topic = format!("t{seed}");
             cluster.create_topic(&topic, PARTITIONS, 1).expect("a topic");
-            let reading = Reading { afar: Some(ensemble.afar()), members, clock };
+            // The mock cluster rebalances when a session is over.
+            let config = BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]);
+            let reading = Reading { afar: Some(ensemble.afar()), members, config, clock };
             let round = inject_and_read(&connection, &topic, seed, reading);
             let round = round.unwrap_or_else(|error| panic!("{workers} workers, seed {seed}: {error}"));
             assert_eq!(round.injected.is_empty(), seed == 0);

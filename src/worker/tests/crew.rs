@@ -78,7 +78,8 @@ impl Bench {
             read_committed: false,
             cooperative: false,
             connection: self.connection(),
-            config: BTreeMap::new(),
+            // The mock cluster rebalances when a session is over.
+            config: BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]),
             run: Arc::clone(&self.run),
             tap: None,
             counts_own: true,
