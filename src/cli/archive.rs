@@ -167,7 +167,9 @@ fn cat(
 ) -> Result<Exit, ArchiveError> {
     let manifest = archive.current()?;
     let mut found = false;
-    for of in manifest.topics.iter().filter(|found| topic.is_none_or(|topic| found.name == topic)) {
+    // Of topics that have had the same name, the last one.
+    let is_last = |of: &KeptTopic| manifest.topic(&of.name).is_some_and(|last| std::ptr::eq(last, of));
+    for of in manifest.topics.iter().filter(|of| is_last(of) && topic.is_none_or(|topic| of.name == topic)) {
         let meant = |number: i32| partition.is_none_or(|partition| partition == number);
         for part in of.partitions.iter().filter(|part| meant(part.partition)) {
             found = true;

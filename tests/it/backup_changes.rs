@@ -183,6 +183,8 @@ fn hold_recreation(bench: &Bench) {
     let topics = manifest["topics"].as_array().expect("a list");
     assert_eq!((topics.len(), topics[0]["name"] == topics[1]["name"]), (2, true));
     assert_ne!(topics[0]["id"], topics[1]["id"]);
+    let lines = bench.run("archive cat twice --topic again").exits(0).out.lines().count();
+    assert_eq!(lines, 50, "only the one that is there now");
     bench.run("verify twice --level deep").exits(0).says("sound");
     bench.comes_back("twice", "again", "");
     bench.comes_back("twice", "again", "--until generation:1");
