@@ -122,3 +122,13 @@ fn containers_have_one_lock_whatever_folder_they_are_used_from() {
         assert_eq!(identity(&one, environment), identity(&one, environment));
     }
 }
+
+#[test]
+fn a_key_in_the_wrong_place_is_told_where_it_belongs() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let text = "environments:\n  far:\n    remote: { allow: [produce] }\n    kafka: { bootstrap: \"127.0.0.1:9\" }\n";
+    std::fs::write(folder.path().join("kscen.yaml"), text).expect("it can be written");
+    let problems = Project::load(folder.path(), Some("far")).expect_err("`remote` has no keys");
+    let told = crate::text::render(&problems, false);
+    assert!(told.contains("`remote` has no key `allow`") && told.contains("write `allow` beside `remote`"), "{told}");
+}
