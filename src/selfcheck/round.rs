@@ -118,10 +118,6 @@ fn anomalies(seed: u64) -> BTreeMap<Class, u64> {
 struct Reading {
     /// Other processes, in which it reads.
     afar: Option<Arc<dyn Afar>>,
-    /// So many members of a group; one reader alone where there is none.
-    members: Option<usize>,
-    /// Properties of its clients.
-    config: BTreeMap<String, String>,
     clock: RunClock,
 }
 
@@ -129,7 +125,7 @@ impl Reading {
     fn alone(workers: Option<(Arc<dyn Afar>, RunClock)>) -> Self {
         let (afar, clock) = workers.unzip();
         let clock = clock.unwrap_or_else(RunClock::start);
-        Self { afar, members: None, config: BTreeMap::new(), clock }
+        Self { afar, clock }
     }
 }
 
@@ -148,14 +144,14 @@ fn inject_and_read(
         name: "selfcheck".to_owned(),
         topic: topic.to_owned(),
         from: Start::Start,
-        group: reading.members.map(|_| topic.to_owned()),
-        members: reading.members.unwrap_or(1),
+        group: None,
+        members: 1,
         until: ReadLimit::default(),
         commit: CommitMode::None,
         read_committed: false,
         cooperative: false,
         connection: connection.clone(),
-        config: reading.config,
+        config: BTreeMap::new(),
         run: Arc::clone(&run),
         tap: None,
         counts_own: false,
@@ -193,12 +189,10 @@ mod tests {
         let ensemble = Ensemble::open(links, clock, None, LogSink::default()).expect("workers");
         let cluster = MockCluster::new(1).expect("a mock cluster");
         let connection = BTreeMap::from([("bootstrap.servers".to_owned(), cluster.bootstrap_servers())]);
-        for (seed, members) in [(0, None), (3, None), (4, Some(workers)), (5, Some(2))] {
+        for seed in [0, 3, 4, 5] {
             let topic = format!("t{seed}");
             cluster.create_topic(&topic, PARTITIONS, 1).expect("a topic");
-            // The mock cluster rebalances when a session is over.
-            let config = BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]);
-            let reading = Reading { afar: Some(ensemble.afar()), members, config, clock };
+            let reading = Reading { afar: Some(ensemble.afar()), clock };
             let round = inject_and_read(&connection, &topic, seed, reading);
             let round = round.unwrap_or_else(|error| panic!("{workers} workers, seed {seed}: {error}"));
             assert_eq!(round.injected.is_empty(), seed == 0);
