@@ -5,7 +5,7 @@ use super::event::{Event, EventKind};
 use super::fault::FaultRecord;
 use super::run_record::{FORMAT, Mark, Record};
 use super::service::ServiceRecord;
-use super::slot::SlotRecord;
+use super::slot::{SlotRecord, SlotSample};
 
 /// Folds the events of one run into its [`Record`].
 #[derive(Default)]
@@ -89,6 +89,20 @@ fn enter_fault(record: &mut Record, fault: &FaultRecord) {
     }
 }
 
+fn enter_slot(record: &mut Record, (connector, slot): (&str, &str), sample: &SlotSample) {
+    let faults = &record.faults;
+    let keep = |at: f64| faults.iter().any(|fault| near(fault, at));
+    match record.slots.iter_mut().find(|known| known.connector == connector && known.slot == slot) {
+        Some(known) => known.push(sample.clone(), keep),
+        None => record.slots.push(SlotRecord {
+            connector: connector.to_owned(),
+            slot: slot.to_owned(),
+            samples: vec![sample.clone()],
+            unseen: Vec::new(),
+        }),
+    }
+}
+
 fn apply(record: &mut Record, event: &Event) {
     match &event.kind {
         EventKind::EnvironmentReady { info, .. } => record.environment = Some((**info).clone()),
@@ -107,19 +121,7 @@ fn apply(record: &mut Record, event: &Event) {
                 }
             }
         }
-        EventKind::Slot { connector, slot, sample } => {
-            let faults = &record.faults;
-            let keep = |at: f64| faults.iter().any(|fault| near(fault, at));
-            match record.slots.iter_mut().find(|known| known.connector == *connector && known.slot == *slot) {
-                Some(known) => known.push((**sample).clone(), keep),
-                None => record.slots.push(SlotRecord {
-                    connector: connector.clone(),
-                    slot: slot.clone(),
-                    samples: vec![(**sample).clone()],
-                    unseen: Vec::new(),
-                }),
-            }
-        }
+        EventKind::Slot { connector, slot, sample } => enter_slot(record, (connector, slot), sample),
         EventKind::Delivery { record: delivery } => {
             match record.deliveries.iter_mut().find(|known| known.from == delivery.from && known.to == delivery.to) {
                 Some(known) => known.clone_from(delivery),

@@ -116,7 +116,7 @@ mod tests {
         assert!(record.samples.len() < MOST + MOST / 8, "{}", record.samples.len());
         assert_eq!(record.samples.iter().filter_map(|sample| sample.lag).max(), Some(9_000));
         assert_eq!(record.samples.iter().filter(|sample| (100.0..110.0).contains(&sample.at)).count(), 10);
-        let active = record.samples.iter().filter(|sample| sample.active).last().expect("one");
+        let active = record.samples.iter().rfind(|sample| sample.active).expect("one");
         assert!(active.at == 699.0, "{active:?}");
         assert_eq!(record.samples.last(), Some(&sample(4_999)));
         assert!(record.unseen.is_empty());

@@ -120,7 +120,7 @@ async fn a_connection_is_encrypted_and_a_key_is_its_owners_alone() {
     let found = speak(&mut stream, "GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").await;
     assert!(found.ends_with("here"), "{found}");
 
-    let refused = |certificate: &Path, key: &Path| tls(certificate, key).err().expect("refused");
+    let refused = |certificate: &Path, key: &Path| tls(certificate, key).map(drop).expect_err("refused");
     assert!(refused(&certificate, &folder.path().join("none")).contains("none"));
     assert!(refused(&key, &key).contains("is no certificate"));
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).expect("ours");

@@ -90,6 +90,8 @@ pub struct Consume {
 const SAMPLES: usize = 100;
 /// Metrics of readers that decode changes.
 const CAPTURED: [&str; 4] = ["cdc_latency", "capture_latency", "publish_latency", "unavailability"];
+/// Why a reader runs in no worker.
+const READS_HERE: &str = "reads here and in no worker: what `decode`, `schema` and `each` keep of messages is here";
 /// How long the drain may take.
 const DRAIN: Duration = Duration::from_secs(30);
 /// What a reader may take before its time limit, where nothing says when it ends.
@@ -203,8 +205,7 @@ impl Step for Consume {
         let assertions = self.assertions()?.map(Arc::new);
         spec.tap = tap(capture.clone(), assertions.clone());
         if spec.afar.is_some() && spec.tap.is_some() {
-            let why = "what `decode`, `schema` and `each` keep of messages is here";
-            cx.run.recorder.note(format!("{}: reads here and in no worker: {why}", cx.id));
+            cx.run.recorder.note(format!("{}: {READS_HERE}", cx.id));
         }
         if let Some(group) = &self.group {
             group::claim(group, cx).await?;

@@ -48,11 +48,14 @@ struct Shared {
     /// The worker that gets the next unit.
     turn: AtomicUsize,
     /// Where units run. Members come back to where they were.
-    places: Mutex<(BTreeMap<FarUnit, usize>, BTreeMap<(UnitKind, String, usize), usize>)>,
+    places: Mutex<(BTreeMap<FarUnit, usize>, BTreeMap<Returning, usize>)>,
     recorder: Option<Recorder>,
     logs: LogSink,
     over: AtomicBool,
 }
+
+/// A unit that may come back: what it is, its step, and its number there.
+type Returning = (UnitKind, String, usize);
 
 /// What was told, and who hears it.
 #[derive(Default)]

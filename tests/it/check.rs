@@ -287,7 +287,7 @@ fn hostile_documents_are_refused() {
 /// `scripts/museum` goes by.
 #[test]
 fn every_scenario_of_the_museum_is_an_exhibit() {
-    let checked = kscen(&root(), &["check", "scenarios/museum"]);
+    let checked = kscen(root(), &["check", "scenarios/museum"]);
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
     let list = std::fs::read(root().join("scenarios/museum/exhibits.json")).expect("the list");
     let list: Vec<serde_json::Value> = serde_json::from_slice(&list).expect("a list");

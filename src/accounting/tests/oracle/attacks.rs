@@ -242,7 +242,7 @@ fn attacks_on_messages_are_histories_that_both_judge_alike() {
         let mut said = BTreeMap::new();
         cover(&judged(kind, drains, &history).1, &mut said);
         let is_empty = |column: &&str| said[*column] == 0;
-        assert!(!told.iter().any(|column| is_empty(column)), "{case}: nothing in some of {told:?}: {said:?}");
+        assert!(!told.iter().any(&is_empty), "{case}: nothing in some of {told:?}: {said:?}");
         assert!(silent.iter().all(is_empty), "{case}: something in {silent:?}: {said:?}");
     }
     // Each case has its line, and none is left out.
