@@ -161,7 +161,7 @@ pub(crate) fn assert_all_found(project: &Project, twins: &[Twin]) {
     assert_eq!(records.len(), twins.len(), "{text}");
     for record in &records {
         let file = record["run"]["file"].as_str().expect("a file");
-        let twin = twins.iter().find(|twin| file.ends_with(&format!("{}.yaml", twin.name))).expect("a twin");
+        let twin = twins.iter().find(|twin| file.ends_with(&format!("/{}.yaml", twin.name))).expect("a twin");
         twin.assert_found(record);
     }
 }

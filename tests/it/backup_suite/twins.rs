@@ -86,7 +86,7 @@ fn hold(twins: &[Twin]) {
     let mut silent = Vec::new();
     for record in &records {
         let file = record["run"]["file"].as_str().expect("a file");
-        let twin = twins.iter().find(|twin| file.ends_with(&format!("{}.yaml", twin.name))).expect("a twin");
+        let twin = twins.iter().find(|twin| file.ends_with(&format!("/{}.yaml", twin.name))).expect("a twin");
         if std::panic::catch_unwind(|| twin.assert_found(record)).is_err() {
             silent.push(twin.name);
         }
