@@ -235,7 +235,7 @@ pub(super) const SERVED: [Twin; 7] = [
         of: "backup/drain",
         edits: &[(delete!(), altered!("left-out", "  - delete: { topic: \"${topic}\" }\n"))],
         fails: &["delivery.lost"],
-        sample: "lost: producer 0, sequence",
+        sample: "lost: producer",
     },
     Twin {
         name: "parked-byte-flipped",
