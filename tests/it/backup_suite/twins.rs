@@ -77,7 +77,7 @@ fn hold(twins: &[Twin]) {
     for twin in twins {
         project.write(&format!("twins/{}.yaml", twin.name), &twin.text().replace(SERVER, &server));
     }
-    let output = project.command(&["run", "twins"]).envs(variables()).output().expect("kscen starts");
+    let output = project.command(&["run", "twins", "--jobs", "2"]).envs(variables()).output().expect("kscen starts");
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{text}");
     let records = project.records();
