@@ -112,11 +112,11 @@ pub(super) const TWINS: [Twin; 18] = [
         sample: "",
     },
     Twin {
-        name: "partly-empty-record-left-out",
+        name: "partly-empty-record-deleted",
         of: "backup/empty-topic",
         edits: &[(
-            "  - restore: { from: kept, topic: \"${empty}\"",
-            altered!("left-out", "  - restore: { from: kept, topic: \"${empty}\""),
+            "  - name: and empty where they were\n",
+            "  - delete: { records: { topic: \"${partly}-back\", before: 1 } }\n  - name: and empty where they were\n",
         )],
         fails: &["topic partly-${run.id}-back count"],
         sample: "",
@@ -298,10 +298,14 @@ pub(super) const SERVED: [Twin; 7] = [
 /// Twins of scenarios that mount a small file system.
 pub(super) const AS_ROOT: [Twin; 2] = [
     Twin {
-        name: "full-byte-flipped",
+        name: "full-record-deleted",
         of: "backup/store-full",
-        edits: &[("  - name: everything is in it now\n", flipped!("kept", "  - name: everything is in it now\n"))],
-        fails: &["archive kept is sound"],
+        edits: &[(
+            "  - name: the restored topic is the same, record for record\n",
+            "  - delete: { records: { topic: \"${topic}-back\", before: 1 } }\n  \
+             - name: the restored topic is the same, record for record\n",
+        )],
+        fails: &[],
         sample: "",
     },
     Twin {
