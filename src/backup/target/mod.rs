@@ -12,12 +12,19 @@ use super::manifest::{KeptPartition, Manifest};
 use super::restore::{self, RestoreError};
 use super::{Archive, Digest, Segments};
 use crate::kafka::{RereadMessage, reread};
+use crate::moment;
 use crate::wire::{WireCluster, committed};
 use restore::{Basis, Choice, Offsets, Renamed, RestoreRequest};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::time::Duration;
 use tally::{BLOCK, Borrowed, Plain, TargetTally};
+
+/// How long a broker may take to hear of settings and ACLs that have just been changed: another one may be asked than was told.
+const HEARD_WITHIN: Duration = Duration::from_secs(5);
+/// Between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What came of the verification of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -112,7 +119,12 @@ async fn verify_topic(
         Ok((basis, partitions))
     })
     .await?;
-    let compared = topic::compare(cluster, restore::source(&basis.manifest, topic)?, topic, &basis).await?;
+    let source = restore::source(&basis.manifest, topic)?;
+    let look = || async {
+        let found = topic::compare(cluster, source, topic, &basis).await?;
+        Ok::<_, RestoreError>(if found.differences.is_empty() { Break(found) } else { Continue(found) })
+    };
+    let (Break(compared) | Continue(compared)) = moment::poll(LOOK_AGAIN, HEARD_WITHIN, look).await?;
     let groups = verify_groups(cluster, &basis.manifest, request, topic, &partitions).await?;
     Ok(Verified {
         from: topic.from.clone(),
