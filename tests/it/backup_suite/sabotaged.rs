@@ -298,12 +298,11 @@ pub(super) const SERVED: [Twin; 7] = [
 /// Twins of scenarios that mount a small file system.
 pub(super) const AS_ROOT: [Twin; 2] = [
     Twin {
-        name: "full-record-deleted",
+        name: "full-record-added",
         of: "backup/store-full",
         edits: &[(
             "  - name: the restored topic is the same, record for record\n",
-            "  - delete: { records: { topic: \"${topic}-back\", before: 1 } }\n  \
-             - name: the restored topic is the same, record for record\n",
+            "  - produce: { topic: \"${topic}-back\", count: 1 }\n  - name: the restored topic is the same, record for record\n",
         )],
         fails: &[],
         sample: "",
