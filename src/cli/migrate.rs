@@ -111,9 +111,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         }
     };
     control::run(Some(&args.from), output, async |source| {
-        let groups = if args.no_groups { None } else { Some(Grant::Groups) };
-        let acls = if args.no_acls { None } else { Some(Grant::Acls) };
-        let written: Vec<Grant> = [Grant::Restore].into_iter().chain(groups).chain(acls).collect();
+        let written = Grant::of_restore(!args.no_groups, !args.no_acls);
         for (project, grants) in [(&source, &[Grant::Backup][..]), (&target, &written[..])] {
             if let Err(problems) = project.permits(grants) {
                 output.problems(&problems);

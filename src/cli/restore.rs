@@ -131,9 +131,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
     };
     control::run(args.choice.env.as_deref(), output, async |project| {
         let groups = args.choice.all_groups || !args.choice.groups.is_empty();
-        let needed = [Grant::Restore].into_iter().chain(groups.then_some(Grant::Groups));
-        let needed = needed.chain(args.acls.then_some(Grant::Acls));
-        if let Err(problems) = project.permits(&needed.collect::<Vec<_>>()) {
+        if let Err(problems) = project.permits(&Grant::of_restore(groups, args.acls)) {
             output.problems(&problems);
             return Ok(Exit::Usage);
         }

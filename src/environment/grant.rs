@@ -51,6 +51,12 @@ impl Grant {
         Self::Acls,
     ];
 
+    /// What it takes to write topics again in a cluster, with the offsets of groups, and with ACLs.
+    pub fn of_restore(groups: bool, acls: bool) -> Vec<Self> {
+        let all = [(true, Self::Restore), (groups, Self::Groups), (acls, Self::Acls)];
+        all.into_iter().filter_map(|(wanted, grant)| wanted.then_some(grant)).collect()
+    }
+
     /// The word in `allow`.
     pub const fn word(self) -> &'static str {
         match self {

@@ -102,8 +102,7 @@ impl Migrate {
     fn written(&self) -> Vec<Grant> {
         let groups = GroupsNamed::kept(self.groups.as_ref()) != KeptGroups::None;
         let acls = self.acls.unwrap_or(true);
-        let all = [(true, Grant::Restore), (groups, Grant::Groups), (acls, Grant::Acls)];
-        all.into_iter().filter_map(|(wanted, grant)| wanted.then_some(grant)).collect()
+        Grant::of_restore(groups, acls)
     }
 
     fn target_name(&self) -> Option<&str> {

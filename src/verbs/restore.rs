@@ -110,8 +110,7 @@ impl Step for Restore {
     }
 
     fn changes(&self, _: &Scope) -> Vec<Grant> {
-        let all = [(true, Grant::Restore), (!self.groups.is_empty(), Grant::Groups), (self.acls, Grant::Acls)];
-        all.into_iter().filter_map(|(wanted, grant)| wanted.then_some(grant)).collect()
+        Grant::of_restore(!self.groups.is_empty(), self.acls)
     }
 
     fn facts(&self) -> Facts {

@@ -22,7 +22,7 @@ environments:
   prod:
     remote: {}
     kafka: { bootstrap: "127.0.0.1:1", config: { sasl.password: s3cr3t-word } }
-    allow: [backup, restore, groups]
+    allow: [backup, restore, groups, acls]
   look:
     remote: {}
     kafka: { bootstrap: "127.0.0.1:1" }

@@ -73,6 +73,17 @@ pub fn rate(text: &str) -> Result<u64, HttpProblem> {
     Ok(bytes)
 }
 
+/// How many replicas each partition gets, where that is asked for.
+///
+/// # Errors
+/// Fewer than one: 400.
+pub fn replicas(asked: Option<i16>) -> Result<(), HttpProblem> {
+    match asked.filter(|replicas| *replicas < 1) {
+        Some(replicas) => Err(HttpProblem::bad("bad-value", format!("`replication` is {replicas}: it is 1 or more"))),
+        None => Ok(()),
+    }
+}
+
 /// A length of time such as `10s`, at most a day.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! A migration as a job.
 
-use super::choices::{GroupChoice, GroupWord, length, parallel, patterns, rate};
+use super::choices::{GroupChoice, GroupWord, length, parallel, patterns, rate, replicas};
 use super::context::{WorkContext, WorkRun};
 use super::moving::{failed, in_good_order, listener};
 use super::outcome::{WorkEnd, WorkError, WorkOutcome};
@@ -101,9 +101,7 @@ impl MigrateAsked {
 
     fn options(&self, context: &WorkContext) -> Result<MigrateOptions, HttpProblem> {
         let usual = MigrateOptions::new(self.moved()?, context.staging().to_owned());
-        if let Some(replication) = self.replication.filter(|replication| *replication < 1) {
-            return Err(HttpProblem::bad("bad-value", format!("`replication` is {replication}: it is 1 or more")));
-        }
+        replicas(self.replication)?;
         let time = |name: &str, text: Option<&String>| text.map(|text| length(name, text)).transpose();
         Ok(MigrateOptions {
             until: match self.until {
@@ -119,7 +117,7 @@ impl MigrateAsked {
                 Some(GroupChoice::Word(GroupWord::None)) => KeptGroups::None,
                 Some(GroupChoice::Named(names)) => KeptGroups::Named(names.clone()),
             },
-            acls: self.acls.unwrap_or(usual.acls),
+            acls: self.gives_acls(),
             on_gap: if self.record_gaps { OnGap::Record } else { OnGap::Stop },
             rate: self.rate.as_deref().map(rate).transpose()?,
             parallel: parallel(self.parallel)?.unwrap_or(usual.parallel),
@@ -137,10 +135,14 @@ impl MigrateAsked {
         moved.map(|moved| JobClaim::Topic { cluster: self.to.clone(), topic: topic(moved) }).collect()
     }
 
+    fn gives_acls(&self) -> bool {
+        self.acls.unwrap_or(true)
+    }
+
     /// What the target's environment has to allow.
     pub(super) fn grants(&self) -> Vec<Grant> {
         let groups = !matches!(self.groups, Some(GroupChoice::Word(GroupWord::None)));
-        [Grant::Restore].into_iter().chain(groups.then_some(Grant::Groups)).collect()
+        Grant::of_restore(groups, self.gives_acls())
     }
 
     /// Holds it against what can be done, and against what the source's environment allows.
@@ -221,10 +223,12 @@ mod tests {
     }
 
     #[test]
-    fn groups_take_a_grant_of_their_own_unless_none_goes_on() {
+    fn groups_and_acls_take_grants_of_their_own_unless_they_stay_behind() {
         let all = asked(r#"{ "from": "a", "to": "b", "topic": "t" }"#);
-        assert_eq!(all.grants(), [Grant::Restore, Grant::Groups]);
+        assert_eq!(all.grants(), [Grant::Restore, Grant::Groups, Grant::Acls]);
         let none = asked(r#"{ "from": "a", "to": "b", "topic": "t", "groups": "none" }"#);
-        assert_eq!(none.grants(), [Grant::Restore]);
+        assert_eq!(none.grants(), [Grant::Restore, Grant::Acls]);
+        let bare = asked(r#"{ "from": "a", "to": "b", "topic": "t", "groups": "none", "acls": false }"#);
+        assert_eq!(bare.grants(), [Grant::Restore]);
     }
 }

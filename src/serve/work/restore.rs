@@ -1,6 +1,6 @@
 //! A restore as a job.
 
-use super::choices::{GroupChoice, GroupWord, parallel, rate, topics};
+use super::choices::{GroupChoice, GroupWord, parallel, rate, replicas, topics};
 use super::context::{WorkContext, WorkNews, WorkRun, tell};
 use super::outcome::{WorkEnd, WorkError, WorkOutcome};
 use super::verify::compared;
@@ -92,11 +92,7 @@ impl RestoreAsked {
     /// What the environment has to allow.
     pub(super) fn grants(&self) -> Vec<Grant> {
         let groups = !matches!(self.groups, None | Some(GroupChoice::Word(GroupWord::None)));
-        let more = [(groups, Grant::Groups), (self.acls, Grant::Acls)];
-        [Grant::Restore]
-            .into_iter()
-            .chain(more.into_iter().filter_map(|(wanted, grant)| wanted.then_some(grant)))
-            .collect()
+        Grant::of_restore(groups, self.acls)
     }
 
     fn request(&self, state: PathBuf) -> Result<RestoreRequest, HttpProblem> {
@@ -105,9 +101,7 @@ impl RestoreAsked {
             let wrong = |reason| HttpProblem::bad("bad-value", format!("`until`: {reason}"));
             until.parse::<RestorePoint>().map_err(wrong)
         });
-        if let Some(replication) = self.replication.filter(|replication| *replication < 1) {
-            return Err(HttpProblem::bad("bad-value", format!("`replication` is {replication}: it is 1 or more")));
-        }
+        replicas(self.replication)?;
         Ok(RestoreRequest {
             until: until.transpose()?.unwrap_or(usual.until),
             offsets: self.offsets.unwrap_or(usual.offsets),
