@@ -55,17 +55,17 @@ type Done = (usize, (String, PathBuf, Record));
 /// What all lanes share.
 pub struct RunLanes {
     /// How each run is done.
-    pub manner: RunManner,
+    manner: RunManner,
     /// Where it is told.
-    pub output: Output,
+    output: Output,
     /// The folder that gets one folder for each run.
-    pub results: PathBuf,
+    results: PathBuf,
     /// What is written beside each result.
-    pub reports: Reports,
+    reports: Reports,
     /// Hears Ctrl-C.
-    pub interrupt: Interrupt,
+    interrupt: Interrupt,
     /// What failed.
-    pub failures: Failures,
+    failures: Failures,
     todo: Mutex<VecDeque<(usize, Plan)>>,
     ended: Mutex<Ended>,
 }

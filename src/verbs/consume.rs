@@ -245,9 +245,8 @@ impl Step for Consume {
         let own = live.own();
         let report = reader.join().await?;
         if let Some(pauses) = report.pauses() {
-            cx.run
-                .recorder
-                .note(format!("{}: its figures include the time for which the scenario paused {pauses}", cx.id));
+            let words = format!("{}: its figures include the time for which the scenario paused {pauses}", cx.id);
+            cx.run.recorder.note(words);
         }
         let (fatal, reached) = (report.fatal.clone(), report.until_reached);
         let mut outcome = StepOutcome { consumed: Some(Box::new(report)), ..StepOutcome::default() };

@@ -1,10 +1,10 @@
 //! Connectors side by side, tombstones of rows that live, topics that were replaced, and rows that look the same twice.
 
 use super::history_tests::{World, envelope, read, world};
-use super::stored_tests::reconciled;
-use super::{Expectation, Reconciliation, RowClass, ScopedConnector};
+use super::stored_tests::{all_read, reconciled};
+use super::{Reconciliation, RowClass, ScopedConnector};
 use crate::connect::ConnectorConfig;
-use crate::database::{Blind, CommittedTransaction, Lsn};
+use crate::database::{CommittedTransaction, Lsn};
 use crate::debezium::{CaptureRules, PublicationFacts, ReadEvent};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -21,21 +21,7 @@ fn settle(transactions: &[CommittedTransaction], events: &[ReadEvent], rules: &[
     let confirmed = Some(Lsn(u64::MAX));
     let connectors: Vec<ScopedConnector<'_>> =
         rules.iter().map(|rules| ScopedConnector { rules, confirmed, stored: None, streaming_from: None }).collect();
-    let expectation = Expectation {
-        transactions,
-        settled: None,
-        window: (Lsn(0), Lsn(u64::MAX)),
-        blind: &Blind::default(),
-        claimed: None,
-        database: None,
-        connectors: &connectors,
-        topics: None,
-        drained: true,
-        calm: false,
-        partitions: None,
-        late_us: None,
-        samples: 5,
-    };
+    let expectation = all_read(transactions, &connectors);
     let result = reconciled(&expectation, events);
     assert_eq!(result.sheet.imbalance(), None, "{result:?}");
     result

@@ -178,9 +178,10 @@ impl ConnectorLane<'_> {
 #[cfg(test)]
 mod tests {
     use crate::accounting::changes::history_tests::{World, read, world};
+    use crate::accounting::changes::stored_tests::all_read;
     use crate::accounting::changes::{Expectation, Reconciliation, ScopedConnector, reconcile};
     use crate::connect::ConnectorConfig;
-    use crate::database::{Blind, Lsn};
+    use crate::database::Lsn;
     use crate::debezium::{CaptureRules, PublicationFacts};
     use rand::SeedableRng as _;
     use rand::rngs::StdRng;
@@ -198,21 +199,7 @@ mod tests {
         let streaming_from = streaming_from(&world);
         let connectors =
             [ScopedConnector { rules: &rules, confirmed: Some(Lsn(u64::MAX)), stored: None, streaming_from }];
-        let expectation = Expectation {
-            transactions: &world.transactions,
-            settled: None,
-            window: (Lsn(0), Lsn(u64::MAX)),
-            blind: &Blind::default(),
-            claimed: None,
-            database: None,
-            connectors: &connectors,
-            topics: None,
-            drained: true,
-            calm: false,
-            partitions: None,
-            late_us: None,
-            samples: 5,
-        };
+        let expectation = all_read(&world.transactions, &connectors);
         (reconcile(&expectation, &read(&world.records)), missing)
     }
 
@@ -254,21 +241,8 @@ mod tests {
             let (confirmed, stored) = (None, stored.map(Lsn));
             let connectors = [ScopedConnector { rules: &rules, confirmed, stored, streaming_from: None }];
             let partitions = [("cdc.public.orders".to_owned(), (0..partitions).collect())].into();
-            let expectation = Expectation {
-                transactions: &world.transactions,
-                settled: None,
-                window: (Lsn(0), Lsn(u64::MAX)),
-                blind: &Blind::default(),
-                claimed: None,
-                database: None,
-                connectors: &connectors,
-                topics: None,
-                drained: true,
-                calm,
-                partitions: Some(&partitions),
-                late_us: None,
-                samples: 5,
-            };
+            let expectation =
+                Expectation { calm, partitions: Some(&partitions), ..all_read(&world.transactions, &connectors) };
             let result = crate::accounting::changes::stored_tests::reconciled(&expectation, events);
             (result.lost, result.unread)
         };
@@ -296,21 +270,7 @@ mod tests {
             let rules = crate::accounting::changes::history_tests::rules();
             let confirmed = Some(Lsn(u64::MAX));
             let connectors = [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None }];
-            let expectation = Expectation {
-                transactions: &world.transactions,
-                settled: None,
-                window: (Lsn(0), Lsn(u64::MAX)),
-                blind: &Blind::default(),
-                claimed: None,
-                database: None,
-                connectors: &connectors,
-                topics: None,
-                drained: true,
-                calm: false,
-                partitions: None,
-                late_us,
-                samples: 5,
-            };
+            let expectation = Expectation { late_us, ..all_read(&world.transactions, &connectors) };
             let result = reconcile(&expectation, &read(&world.records));
             (result.lost, result.sheet.unjudged)
         };

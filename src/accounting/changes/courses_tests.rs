@@ -1,10 +1,11 @@
 //! The way of changes in time.
 
 use super::courses::SnapshotCourse;
+use super::stored_tests::all_read;
 use super::*;
 use crate::connect::ConnectorConfig;
 use crate::database::{
-    Blind, Column, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName, UserType,
+    Column, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName, UserType,
 };
 use crate::debezium::{CaptureRules, EventDecoder, PublicationFacts, ReadEvent};
 use serde_json::json;
@@ -66,21 +67,7 @@ fn follow_all(
     events: &[ReadEvent],
 ) -> Result<Courses, String> {
     let connectors = [ScopedConnector { rules, confirmed: None, stored: None, streaming_from }];
-    let expectation = Expectation {
-        transactions,
-        settled: None,
-        window: (Lsn(0), Lsn(1_000)),
-        blind: &Blind::default(),
-        claimed: None,
-        database: None,
-        connectors: &connectors,
-        topics: None,
-        drained: true,
-        calm: false,
-        partitions: None,
-        late_us: None,
-        samples: 0,
-    };
+    let expectation = Expectation { window: (Lsn(0), Lsn(1_000)), samples: 0, ..all_read(transactions, &connectors) };
     courses(&expectation, events)
 }
 

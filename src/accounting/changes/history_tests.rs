@@ -3,7 +3,7 @@
 use super::*;
 use crate::connect::ConnectorConfig;
 use crate::database::{
-    Blind, Column, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName, UserType,
+    Column, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName, UserType,
 };
 use crate::debezium::{CaptureRules, EventDecoder, PublicationFacts, ReadEvent};
 use rand::prelude::*;
@@ -131,23 +131,9 @@ fn settle_with(
     claimed: Option<&HashSet<u32>>,
     confirmed: Option<Lsn>,
 ) -> Reconciliation {
-    let (rules, blind) = (rules(), Blind::default());
+    let rules = rules();
     let connectors = [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None }];
-    let expectation = Expectation {
-        transactions,
-        settled: None,
-        window: (Lsn(0), Lsn(u64::MAX)),
-        blind: &blind,
-        claimed,
-        database: None,
-        connectors: &connectors,
-        topics: None,
-        drained,
-        calm: false,
-        partitions: None,
-        late_us: None,
-        samples: 5,
-    };
+    let expectation = Expectation { claimed, drained, ..stored_tests::all_read(transactions, &connectors) };
     let result = stored_tests::reconciled(&expectation, events);
     assert_eq!(result.sheet.imbalance(), None, "{result:?}");
     let settled = result.delivered.total() + result.covered_by_snapshot + result.lost + result.unread;

@@ -1,8 +1,10 @@
 //! Changes that are settled for good before others have come.
 
 use super::history_tests::{World, envelope, read, rules, world};
+
+use super::stored_tests::all_read;
 use super::*;
-use crate::database::{Blind, CommittedTransaction, Lsn};
+use crate::database::{CommittedTransaction, Lsn};
 use crate::debezium::ReadEvent;
 use rand::prelude::*;
 use rand::rngs::StdRng;
@@ -28,24 +30,7 @@ fn settled(
     events: &[ReadEvent],
 ) -> Reconciliation {
     let connectors = [ScopedConnector { rules, confirmed: Some(Lsn(u64::MAX)), stored: None, streaming_from: None }];
-    let result = reconcile(
-        &Expectation {
-            transactions,
-            settled: Some(past),
-            window: (Lsn(0), Lsn(u64::MAX)),
-            blind: &Blind::default(),
-            claimed: None,
-            database: None,
-            connectors: &connectors,
-            topics: None,
-            drained: true,
-            calm: false,
-            partitions: None,
-            late_us: None,
-            samples: 5,
-        },
-        events,
-    );
+    let result = reconcile(&Expectation { settled: Some(past), ..all_read(transactions, &connectors) }, events);
     assert_eq!(result.sheet.imbalance(), None, "{result:?}");
     result
 }

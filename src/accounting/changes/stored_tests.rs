@@ -12,7 +12,30 @@ use rand::prelude::*;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+/// Everything that was committed has to arrive through these connectors, and all that came has been read.
+pub(super) fn all_read<'a>(
+    transactions: &'a [CommittedTransaction],
+    connectors: &'a [ScopedConnector<'a>],
+) -> Expectation<'a> {
+    static NOTHING: LazyLock<Blind> = LazyLock::new(Blind::default);
+    Expectation {
+        transactions,
+        settled: None,
+        window: (Lsn(0), Lsn(u64::MAX)),
+        blind: &NOTHING,
+        claimed: None,
+        database: None,
+        connectors,
+        topics: None,
+        drained: true,
+        calm: false,
+        partitions: None,
+        late_us: None,
+        samples: 5,
+    }
+}
 
 /// Settles, and holds the account against the one that follows from what is stored of it.
 pub(super) fn reconciled(expectation: &Expectation<'_>, events: &[ReadEvent]) -> Reconciliation {

@@ -178,10 +178,10 @@ fn disorder(group: &[ExpectedChange<'_>]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use crate::accounting::changes::history_tests::{Record, World, read, world};
-    use crate::accounting::changes::stored_tests::reconciled;
-    use crate::accounting::changes::{Expectation, Reconciliation, ScopedConnector};
+    use crate::accounting::changes::stored_tests::{all_read, reconciled};
+    use crate::accounting::changes::{Reconciliation, ScopedConnector};
     use crate::connect::ConnectorConfig;
-    use crate::database::{Blind, Lsn};
+    use crate::database::Lsn;
     use crate::debezium::{CaptureRules, EventDecoder, PublicationFacts, ReadEvent};
     use rand::SeedableRng as _;
     use rand::rngs::StdRng;
@@ -218,21 +218,7 @@ mod tests {
         let rules = CaptureRules::of("c", &config, PublicationFacts::Unknown);
         let connectors =
             [ScopedConnector { rules: &rules, confirmed: Some(Lsn(u64::MAX)), stored: None, streaming_from: None }];
-        let expectation = Expectation {
-            transactions: &world.transactions,
-            settled: None,
-            window: (Lsn(0), Lsn(u64::MAX)),
-            blind: &Blind::default(),
-            claimed: None,
-            database: None,
-            connectors: &connectors,
-            topics: None,
-            drained: true,
-            calm: false,
-            partitions: None,
-            late_us: None,
-            samples: 5,
-        };
+        let expectation = all_read(&world.transactions, &connectors);
         let result = reconciled(&expectation, &events);
         assert_eq!(result.sheet.imbalance(), None);
         result

@@ -13,6 +13,7 @@ pub use event::{
 pub use journal::{FarJournal, JournalEntry, UnitJournal};
 
 use super::LoadError;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -124,4 +125,12 @@ pub trait Afar: Send + Sync + Debug {
     fn known_us(&self) -> u64;
     /// CPU time of all other processes so far, in µs.
     fn cpu_us(&self) -> u64;
+}
+
+/// What a unit has to do, as its own kind of work wrote it.
+///
+/// # Errors
+/// It is something else.
+pub(in crate::load) fn task<T: DeserializeOwned>(body: &str) -> Result<T, LoadError> {
+    serde_json::from_str(body).map_err(|error| LoadError::Spec(format!("a task cannot be read: {error}")))
 }

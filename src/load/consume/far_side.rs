@@ -10,7 +10,7 @@ use super::shared::Shared;
 use crate::accounting::{ReaderAccount, RunIdentity};
 use crate::kafka::LogSink;
 use crate::load::LoadError;
-use crate::load::afar::{FarOrder, FarWork, UnitJournal};
+use crate::load::afar::{self, FarOrder, FarWork, UnitJournal};
 use crate::record::RunClock;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -49,8 +49,7 @@ impl FarRead {
         logs: LogSink,
         journal: UnitJournal,
     ) -> Result<(Self, BTreeMap<String, String>), LoadError> {
-        let task: MemberTask =
-            serde_json::from_str(body).map_err(|error| LoadError::Spec(format!("a task cannot be read: {error}")))?;
+        let task: MemberTask = afar::task(body)?;
         let run = RunIdentity::new(task.nonce);
         let tamper = task.tamper.into_iter().map(|(partition, offset, times)| ((partition, offset), times));
         let tamper = Some(Arc::new(tamper.collect()));

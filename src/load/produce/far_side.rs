@@ -7,7 +7,7 @@ use super::{ProduceSpec, SenderBooks};
 use crate::accounting::{ProducerTicket, RunIdentity, SenderAccount};
 use crate::kafka::LogSink;
 use crate::load::LoadError;
-use crate::load::afar::{FarOrder, FarWork, UnitJournal};
+use crate::load::afar::{self, FarOrder, FarWork, UnitJournal};
 use crate::record::RunClock;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -47,8 +47,7 @@ impl FarProduce {
         logs: LogSink,
         journal: UnitJournal,
     ) -> Result<(Self, BTreeMap<String, String>), LoadError> {
-        let task: ProducerTask =
-            serde_json::from_str(body).map_err(|error| LoadError::Spec(format!("a task cannot be read: {error}")))?;
+        let task: ProducerTask = afar::task(body)?;
         let run = RunIdentity::new(task.nonce);
         let spec = Arc::new(ProduceSpec { run, logs, ..task.spec });
         let live = Arc::new(LiveProduce::new(spec.schedule.clone(), 1, spec.detail.clone()));

@@ -32,15 +32,40 @@ pub(super) enum Input {
     Words(&'static [(&'static str, &'static str)]),
 }
 
+/// The cluster that a job is about.
+const CLUSTER: FormField =
+    FormField { name: "cluster", label: "Cluster", hint: "", required: true, input: Input::Cluster };
+
+/// Topics of a cluster.
+const TOPICS: FormField = FormField {
+    name: "topics",
+    label: "Topics",
+    hint: "Names with spaces or commas between them; * stands for any characters.",
+    required: true,
+    input: Input::Text,
+};
+
+/// What a topic is called in the target.
+const RENAMED: FormField = FormField {
+    name: "as",
+    label: "As",
+    hint: "The new name, of a single topic.",
+    required: false,
+    input: Input::Text,
+};
+
+/// Which offsets records get.
+const OFFSETS: FormField = FormField {
+    name: "offsets",
+    label: "Offsets",
+    hint: "",
+    required: false,
+    input: Input::Words(&[("translated", "translated: without gaps"), ("exact", "exact: the same as before")]),
+};
+
 const BACKUP: &[FormField] = &[
-    FormField { name: "cluster", label: "Cluster", hint: "", required: true, input: Input::Cluster },
-    FormField {
-        name: "topics",
-        label: "Topics",
-        hint: "Names with spaces or commas between them; * stands for any characters.",
-        required: true,
-        input: Input::Text,
-    },
+    CLUSTER,
+    TOPICS,
     FormField {
         name: "archive",
         label: "Archive",
@@ -91,20 +116,8 @@ const RESTORE: &[FormField] = &[
         required: false,
         input: Input::Text,
     },
-    FormField {
-        name: "as",
-        label: "As",
-        hint: "The new name, of a single topic.",
-        required: false,
-        input: Input::Text,
-    },
-    FormField {
-        name: "offsets",
-        label: "Offsets",
-        hint: "",
-        required: false,
-        input: Input::Words(&[("translated", "translated: without gaps"), ("exact", "exact: the same as before")]),
-    },
+    RENAMED,
+    OFFSETS,
     FormField {
         name: "verify",
         label: "Compare the restored topics with the archive afterwards",
@@ -139,20 +152,8 @@ const VERIFY: &[FormField] = &[
 const MIGRATE: &[FormField] = &[
     FormField { name: "from", label: "From cluster", hint: "", required: true, input: Input::Cluster },
     FormField { name: "to", label: "To cluster", hint: "", required: true, input: Input::Cluster },
-    FormField {
-        name: "topics",
-        label: "Topics",
-        hint: "Names with spaces or commas between them; * stands for any characters.",
-        required: true,
-        input: Input::Text,
-    },
-    FormField {
-        name: "as",
-        label: "As",
-        hint: "The new name, of a single topic.",
-        required: false,
-        input: Input::Text,
-    },
+    TOPICS,
+    RENAMED,
     FormField {
         name: "until",
         label: "Until",
@@ -164,16 +165,10 @@ const MIGRATE: &[FormField] = &[
             ("cancelled", "cancelled: it follows until then, and another one ends it"),
         ]),
     },
-    FormField {
-        name: "offsets",
-        label: "Offsets",
-        hint: "",
-        required: false,
-        input: Input::Words(&[("translated", "translated: without gaps"), ("exact", "exact: the same as before")]),
-    },
+    OFFSETS,
 ];
 const DRAIN: &[FormField] = &[
-    FormField { name: "cluster", label: "Cluster", hint: "", required: true, input: Input::Cluster },
+    CLUSTER,
     FormField { name: "group", label: "Group", hint: "", required: true, input: Input::Text },
     FormField {
         name: "topic",

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::accounting::changes::history_tests::{World, world};
+use crate::accounting::changes::stored_tests::all_read;
 use crate::connect::ConnectorConfig;
-use crate::database::{Blind, ColumnValue, Lsn};
+use crate::database::ColumnValue;
 use crate::debezium::{CaptureRules, PublicationFacts};
 use rand::prelude::*;
 use rand::rngs::StdRng;
@@ -38,21 +39,7 @@ fn settle_with(
         pairs.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let rules = CaptureRules::of("c", &config, PublicationFacts::Unknown);
     let connector = ScopedConnector { rules: &rules, confirmed: None, stored: None, streaming_from: None };
-    let expectation = Expectation {
-        transactions: &world.transactions,
-        settled: None,
-        window: (Lsn(0), Lsn(u64::MAX)),
-        blind: &Blind::default(),
-        claimed: None,
-        database: None,
-        connectors: &[],
-        topics: None,
-        drained: passed,
-        calm: false,
-        partitions: None,
-        late_us: None,
-        samples: 5,
-    };
+    let expectation = Expectation { drained: passed, ..all_read(&world.transactions, &[]) };
     let source = TableName::new("public", "orders");
     let table = TableName::new("public", "copy");
     let copy =
