@@ -212,10 +212,10 @@ impl Step for Consume {
         }
         let (clock, counts_own) = (cx.run.clock, spec.counts_own);
         let preparing = tokio::task::spawn_blocking(move || ConsumeJob::prepare(spec, clock));
-        let job = preparing.await.map_err(defect)?.map_err(|error| {
-            let error = StepError::broken("prepare-reader", error.to_string()).because(error);
-            rights::explained(error, &self.topic, Use::Read(self.group.as_deref()))
-        })?;
+        let job = preparing
+            .await
+            .map_err(defect)?
+            .map_err(|error| self.explained(StepError::broken("prepare-reader", error.to_string()).because(error)))?;
         let live = job.live();
         let total = self.until.and_then(|until| until.count).map(|count| count.0);
         let reader = Arc::new(Reader::new(job, total, capture.clone()));
@@ -255,8 +255,7 @@ impl Step for Consume {
         }
         match (fatal, stop) {
             (Some(fatal), _) => {
-                let error = StepError::broken("reader-ended", fatal);
-                return Err(rights::explained(error, &self.topic, Use::Read(self.group.as_deref())).after(outcome));
+                return Err(self.explained(StepError::broken("reader-ended", fatal)).after(outcome));
             }
             (None, Some(Stop::Now | Stop::Timeout)) => return Err(StepError::interrupted().after(outcome)),
             _ => {}
@@ -297,6 +296,11 @@ impl Consume {
             lacks.insert("schema_violations", "only a reader with a `schema` counts them");
         }
         lacks
+    }
+
+    /// An error of the reader, with the right that it lacks.
+    fn explained(&self, error: StepError) -> StepError {
+        rights::explained(error, &self.topic, Use::Read(self.group.as_deref()))
     }
 
     fn spec(&self, cx: &StepContext) -> Result<ConsumeSpec, StepError> {

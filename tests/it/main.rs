@@ -62,6 +62,7 @@ mod source;
 mod starting;
 mod suites;
 mod supply;
+mod turns;
 mod twins;
 mod under_test;
 mod undo;

@@ -5,7 +5,7 @@
 
 use super::scope::{ConnectorScope, Expectation, Owed, ScopedConnector, concerns};
 use super::settled::SettledPast;
-use crate::database::{CommittedTransaction, Lsn, RowOp, TableName};
+use crate::database::{CommittedTransaction, Lsn, RowChange, RowOp, TableName};
 use crate::debezium::{Deletes, Flat, Form, Op, ReadEvent, ReadKind, Snapshot};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -193,6 +193,19 @@ fn shown(
     known.complete |= last;
 }
 
+/// How many of the rows of a log record a connector has to send, and how many it may.
+fn owed_of(rows: &[RowChange], scope: &ConnectorScope<'_>) -> (usize, usize) {
+    let (mut owed, mut possible) = (0, 0);
+    for change in rows.iter().filter(|change| has_position(scope, change.op)) {
+        match scope.owed(change) {
+            Owed::Yes => (owed, possible) = (owed + 1, possible + 1),
+            Owed::Perhaps(_) => possible += 1,
+            _ => {}
+        }
+    }
+    (owed, possible)
+}
+
 /// Adds the changes of one connector.
 fn follow(
     expectation: &Expectation<'_>,
@@ -211,14 +224,7 @@ fn follow(
             let count = changes.iter().take_while(|change| change.lsn == lsn).count();
             let (rows, rest) = changes.split_at(count);
             changes = rest;
-            let (mut owed, mut possible) = (0, 0);
-            for change in rows.iter().filter(|change| has_position(scope, change.op)) {
-                match scope.owed(change) {
-                    Owed::Yes => (owed, possible) = (owed + 1, possible + 1),
-                    Owed::Perhaps(_) => possible += 1,
-                    _ => {}
-                }
-            }
+            let (owed, possible) = owed_of(rows, scope);
             if possible == 0 {
                 continue;
             }
