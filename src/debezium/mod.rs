@@ -12,7 +12,9 @@ mod value;
 pub use boundary::{TransactionBoundary, xid};
 pub use connector_config::{PostgresConnector, marked_name, postgres_config, safe_name, topic_name};
 pub use decode::{EventDecoder, Ignored, PlainRecord, ReadEvent, ReadKind};
-pub use envelope::{ChangeEvent, ChangeSource, Op, RowImage, RowValues, Snapshot, TableOrigin, TransactionInfo};
+pub use envelope::{
+    ChangeEvent, ChangeSource, MOST_ROW, Op, RowImage, RowValues, Snapshot, TableOrigin, TransactionInfo,
+};
 pub use rules::{CaptureRules, Deletes, Duty, Flat, Form, Outbox, PublicationFacts, RulesSource};
 pub use schema::{EnvelopeSchema, Violation};
 pub use value::{

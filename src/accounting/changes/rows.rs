@@ -27,6 +27,8 @@ const MOST_ROWS: usize = 1 << 20;
 /// The most connectors and samples: each is held against every row.
 const MOST_CONNECTORS: usize = 100;
 const MOST_SAMPLES: usize = 1000;
+/// Bytes of the name of a table, a column or a topic: it is told with each row.
+const MOST_NAME: usize = 1000;
 
 /// Writes down what an account follows from.
 ///
@@ -127,7 +129,11 @@ impl<'a> Writer<'a> {
             }
             self.count()?;
             let relation = self.relations.place(key, || Cow::Borrowed(&*change.relation));
-            kept.push(WrittenChange::of(relation, change, told));
+            let written = WrittenChange::of(relation, change, told);
+            if !written.is_storable() {
+                return Err(NotStored::TooMany);
+            }
+            kept.push(written);
         }
         if !kept.is_empty() {
             self.transactions.push(WrittenTransaction::of(transaction, kept));
@@ -199,6 +205,16 @@ impl ChangeRows {
         }
         if written.connectors.len() > MOST_CONNECTORS {
             return Err(format!("it has more than {MOST_CONNECTORS} connectors"));
+        }
+        let long = |name: &str| name.len() > MOST_NAME;
+        let long_table = |name: &TableName| long(&name.schema) || long(&name.table);
+        let long_relation = |relation: &Cow<'_, Relation>| {
+            long_table(&relation.name)
+                || relation.ancestors.iter().any(long_table)
+                || relation.columns.iter().any(|column| long(&column.name))
+        };
+        if written.relations.iter().any(long_relation) || written.streams.iter().any(|(topic, _)| long(topic)) {
+            return Err(format!("a name has more than {MOST_NAME} bytes"));
         }
         let relations: Vec<Arc<Relation>> =
             written.relations.into_iter().map(|relation| Arc::new(relation.into_owned())).collect();

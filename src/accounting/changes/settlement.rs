@@ -66,6 +66,14 @@ impl ChangeBasis {
             Self::Sums { .. } => 0,
         }
     }
+
+    /// How many bytes of rows are gone through when they are settled again.
+    pub(in crate::accounting) fn text(&self) -> u64 {
+        match self {
+            Self::Rows(rows) => rows.text(),
+            Self::Sums { .. } => 0,
+        }
+    }
 }
 
 /// What a check of a delivery of changes is about.
