@@ -88,6 +88,7 @@ impl RunView {
     /// Makes the view of a record.
     pub fn of(record: &Record) -> Self {
         let checks = checks::rows(record);
+        let drawn = timeline(record);
         let failures = record.steps.iter().filter_map(|step| step.failure.as_ref()).chain(&record.failure);
         Self {
             name: record.run.name.clone(),
@@ -102,8 +103,8 @@ impl RunView {
             help: failures.filter_map(|failure| failure.help.clone()).collect(),
             headlines: headlines(record),
             checks,
-            timeline: timeline(record),
-            steps: steps::bars(record),
+            steps: steps::bars(record, &drawn),
+            timeline: drawn,
             faults: faults::rows(record),
             phases: phases::tables(record),
             snapshots: snapshots::rows(record),
