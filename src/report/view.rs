@@ -29,6 +29,7 @@ use super::advice::{Advice, advise};
 use super::chart::Timeline;
 use super::judged::{JudgedProperty, judged};
 use super::timeline::timeline;
+use super::worth::{SettingRow, settings};
 use crate::ground::plural;
 use crate::record::{Quantity, Record};
 use serde::Serialize;
@@ -72,6 +73,8 @@ pub struct RunView {
     pub snapshots: Vec<SnapshotRow>,
     /// What searches for the highest rate found.
     pub searches: Vec<SearchView>,
+    /// What single settings are worth.
+    pub settings: Vec<SettingRow>,
     /// Where the messages went.
     pub deliveries: Vec<LedgerView>,
     /// Log lines around the faults.
@@ -109,6 +112,7 @@ impl RunView {
             phases: phases::tables(record),
             snapshots: snapshots::rows(record),
             searches: searches::of(record),
+            settings: settings(record),
             deliveries: record.deliveries.iter().map(LedgerView::of).collect(),
             logs: record.logs.iter().map(|excerpt| LogView::of(record, excerpt)).collect(),
             conditions: conditions::groups(record),
