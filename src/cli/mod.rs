@@ -103,6 +103,16 @@ enum Command {
     Man(man::Args),
 }
 
+/// Whether the program understands these arguments, and what it says where it does not.
+///
+/// # Errors
+/// What clap says.
+#[doc(hidden)]
+pub fn understands<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
+    let all = std::iter::once("kscen").chain(arguments);
+    Cli::try_parse_from(all).map(|_| ()).map_err(|error| error.to_string())
+}
+
 /// Runs the program.
 pub fn main() -> Exit {
     crate::ground::survive_file_limits();
