@@ -83,7 +83,7 @@ fn offer_values(node: &mut Value) {
                 });
             }
             if let Some(Value::Array(branches)) = object.get_mut("anyOf") {
-                let described = branches.iter_mut().filter_map(Value::as_object_mut);
+                let mut described = branches.iter_mut().filter_map(Value::as_object_mut);
                 let described = described.find(|branch| branch.contains_key("enum"));
                 let text = described.and_then(|branch| branch.remove("description"));
                 if let Some(text) = text {

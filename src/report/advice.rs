@@ -74,11 +74,7 @@ const RULES: &[Rule] = &[
         text: "Set linger.ms as measured: batches that wait for more messages cost less each.",
         trigger: |record| gain(record, "linger.ms"),
     },
-    Rule {
-        name: "batch",
-        text: "Set batch.size as measured.",
-        trigger: |record| gain(record, "batch.size"),
-    },
+    Rule { name: "batch", text: "Set batch.size as measured.", trigger: |record| gain(record, "batch.size") },
     Rule {
         name: "compression",
         text: "Set compression.type as measured: what is sent, kept and fetched is smaller, for some CPU of the client.",

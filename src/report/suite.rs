@@ -3,9 +3,8 @@
 use super::command;
 use super::score::Dashboard;
 use super::stored::Collection;
-use super::view::{Headline, OutcomeView, RunView};
-use crate::ground::plural;
-use crate::record::{Quantity, Unit};
+use super::view::{Headline, OutcomeView, RunView, surroundings};
+use crate::record::Quantity;
 use serde::Serialize;
 use std::path::{Component, Path, PathBuf};
 
@@ -141,21 +140,7 @@ impl SuiteView {
 /// Environments, machines and versions of all runs, each once.
 fn conditions(found: &Collection) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
-    for record in found.runs.iter().map(|stored| &stored.record) {
-        let machine = &record.machine;
-        let memory = Quantity::new(machine.memory as f64, Unit::Bytes);
-        let environment = record.environment.as_ref().map(|environment| {
-            let version = environment.kafka_version.as_deref().unwrap_or("of unknown version");
-            format!("{}: Kafka {version}, {} · ", environment.name, plural(environment.brokers, "broker"))
-        });
-        let line = format!(
-            "{}{}, {} CPUs, {memory}, {} · kscen {}",
-            environment.unwrap_or_default(),
-            machine.cpu,
-            machine.cpus,
-            machine.system,
-            record.run.kscen
-        );
+    for line in found.runs.iter().map(|stored| surroundings(&stored.record)) {
         if !all.contains(&line) {
             all.push(line);
         }

@@ -31,7 +31,7 @@ use super::judged::{JudgedProperty, judged};
 use super::timeline::timeline;
 use super::worth::{SettingRow, settings};
 use crate::ground::plural;
-use crate::record::{Quantity, Record};
+use crate::record::{Quantity, Record, Unit};
 use serde::Serialize;
 
 /// One run as its reports show it.
@@ -135,6 +135,18 @@ pub fn started(record: &Record) -> String {
         Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
         Err(_) => record.run.started.clone(),
     }
+}
+
+/// Environment, machine and versions, in a line.
+pub fn surroundings(record: &Record) -> String {
+    let machine = &record.machine;
+    let memory = Quantity::new(machine.memory as f64, Unit::Bytes);
+    let environment = record.environment.as_ref().map(|environment| {
+        let version = environment.kafka_version.as_deref().unwrap_or("of unknown version");
+        format!("{}: Kafka {version}, {} · ", environment.name, plural(environment.brokers, "broker"))
+    });
+    let machine = format!("{}, {} CPUs, {memory}, {}", machine.cpu, machine.cpus, machine.system);
+    format!("{}{machine} · kscen {}", environment.unwrap_or_default(), record.run.kscen)
 }
 
 fn facts(record: &Record) -> Vec<String> {

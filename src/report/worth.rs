@@ -57,7 +57,10 @@ pub fn settings(record: &Record) -> Vec<SettingRow> {
 /// What a setting gained in this run, where that is more than chance: the words of a recommendation.
 pub fn gain(record: &Record, setting: &str) -> Option<String> {
     let row = settings(record).into_iter().find(|row| row.setting == setting && row.tone == "good")?;
-    Some(format!("{} {}: {} {}, {} (threshold: more than the same settings twice differ by)", row.setting, row.values, row.what, row.figures, row.verdict))
+    Some(format!(
+        "{} {}: {} {}, {} (threshold: more than the same settings twice differ by)",
+        row.setting, row.values, row.what, row.figures, row.verdict
+    ))
 }
 
 fn load<'a>(record: &Record, step: &'a StepRecord) -> Option<Load<'a>> {
@@ -69,7 +72,10 @@ fn load<'a>(record: &Record, step: &'a StepRecord) -> Option<Load<'a>> {
         && report.sent > 0
         && report.acked == report.sent;
     // What was disturbed says nothing about a setting.
-    let quiet = record.faults.iter().all(|fault| fault.requested > step.ended || fault.undone.is_some_and(|at| at < step.started));
+    let quiet = record
+        .faults
+        .iter()
+        .all(|fault| fault.requested > step.ended || fault.undone.is_some_and(|at| at < step.started));
     if !whole || !quiet {
         return None;
     }
@@ -77,9 +83,11 @@ fn load<'a>(record: &Record, step: &'a StepRecord) -> Option<Load<'a>> {
     let rate = length.filter(|length| *length > 0.0).map(|length| report.due as f64 / length);
     let (metric, statistic) = if rate.is_some() { ("response_latency", Some("p99")) } else { ("ack_rate", None) };
     let Observed::Number(figure) = observe(record, step, metric, statistic, None) else { return None };
-    let mut settings: BTreeMap<&'static str, String> = client_properties(step, &report.effective_config).into_iter().collect();
+    let mut settings: BTreeMap<&'static str, String> =
+        client_properties(step, &report.effective_config).into_iter().collect();
     settings.retain(|name, _| SETTINGS.contains(name));
-    let made = record.steps.iter().filter(|step| step.verb == "topic").find(|step| step.details["topic"] == report.topic);
+    let made =
+        record.steps.iter().filter(|step| step.verb == "topic").find(|step| step.details["topic"] == report.topic);
     if let Some(partitions) = made.and_then(|step| step.details["partitions"].as_u64()) {
         settings.insert("partitions", partitions.to_string());
     }
@@ -137,7 +145,10 @@ fn verdict(share: f64, chance: Option<f64>, first: &Load<'_>) -> (String, &'stat
         return (format!("each measured once: repeat {} at the end to see what chance does", first.id), "plain");
     };
     if share.abs() <= chance {
-        return (format!("no difference that can be told: the same settings twice differ by {}", percent(chance)), "plain");
+        return (
+            format!("no difference that can be told: the same settings twice differ by {}", percent(chance)),
+            "plain",
+        );
     }
     let more = if share > 0.0 { "more" } else { "less" };
     let good = (share > 0.0) == first.rate.is_none();
@@ -152,7 +163,8 @@ mod tests {
 
     /// A run with these loads: figure, linger.ms, partitions; at a rate where one is given.
     fn run(rate: Option<u64>, loads: &[(f64, &str, u64)]) -> Record {
-        let mut record: Record = serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a record");
+        let mut record: Record =
+            serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a record");
         let topic = record.steps.iter().find(|step| step.verb == "topic").expect("a topic").clone();
         let load = record.steps.iter().find(|step| step.produced.is_some()).expect("a load").clone();
         (record.steps, record.faults) = (Vec::new(), Vec::new());
@@ -174,7 +186,8 @@ mod tests {
 
     #[test]
     fn one_setting_at_a_time_is_held_against_what_chance_does() {
-        let rows = settings(&run(None, &[(10.0, "5", 3), (5.0, "20", 3), (9.9, "5", 12), (2.0, "20", 12), (9.5, "5", 3)]));
+        let rows =
+            settings(&run(None, &[(10.0, "5", 3), (5.0, "20", 3), (9.9, "5", 12), (2.0, "20", 12), (9.5, "5", 3)]));
         assert_eq!(rows.len(), 2, "two settings at once say nothing about either: {rows:?}");
         assert!(rows[0].setting == "linger.ms" && rows[0].values == "5 → 20" && rows[0].tone == "good", "{rows:?}");
         assert!(rows[0].verdict.contains("more, where the same settings twice differ by"), "{rows:?}");

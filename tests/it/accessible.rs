@@ -48,13 +48,22 @@ fn axe() -> Result<String, String> {
 /// What axe-core says of a page, and what the browser said.
 fn asked(browser: &str, page: &Path, window: [&str; 2], profile: &Path) -> (Value, String) {
     let mut command = Command::new(browser);
-    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=30000"]);
+    command.args([
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=30000",
+    ]);
     command.args(window).arg(format!("--user-data-dir={}", profile.display()));
     command.arg("--dump-dom").arg(format!("file://{}", page.display())).stdin(Stdio::null());
     let output = command.output().expect("the browser runs");
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     let told = shown.rsplit_once("id=\"axe-told\">").and_then(|(_, rest)| rest.split("</script>").next());
-    (told.and_then(|told| serde_json::from_str(told).ok()).unwrap_or_default(), String::from_utf8_lossy(&output.stderr).into_owned())
+    (
+        told.and_then(|told| serde_json::from_str(told).ok()).unwrap_or_default(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
 }
 
 #[test]
@@ -82,7 +91,8 @@ fn reports_can_be_read_by_everybody() {
         for window in WINDOWS {
             let (told, said) = asked(browser, &page, window, &folder.path().join("profile"));
             let heard = told["passes"].as_u64().is_some_and(|passes| passes > 5);
-            if !heard || told["found"] != Value::Array(Vec::new()) || told["overflow"] != 0 || said.contains("CONSOLE") {
+            if !heard || told["found"] != Value::Array(Vec::new()) || told["overflow"] != 0 || said.contains("CONSOLE")
+            {
                 wrong.push(format!("{name} {}: {told}\n{said}", window[0]));
             }
         }

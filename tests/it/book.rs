@@ -103,7 +103,10 @@ fn commands(page: &str) -> Vec<Vec<String>> {
         if !(fenced || line.starts_with("    ")) || !shown.starts_with("kscen ") {
             continue;
         }
-        let words = shown.split_whitespace().skip(1).take_while(|word| !["#", ">", "|", "&&", "||", "&", ";", "\\"].contains(word));
+        let words = shown
+            .split_whitespace()
+            .skip(1)
+            .take_while(|word| !["#", ">", "|", "&&", "||", "&", ";", "\\"].contains(word));
         found.push(words.map(|word| word.trim_matches(['\'', '"']).to_owned()).collect());
     }
     found
@@ -132,7 +135,8 @@ fn every_command_that_a_page_shows_is_understood() {
 #[test]
 fn the_cookbook_has_every_scenario() {
     let page = text(&root().join("docs/cookbook.md"));
-    let listed: BTreeSet<String> = links(&page).into_iter().filter_map(|link| Some(link.strip_prefix("../scenarios/")?.to_owned())).collect();
+    let listed: BTreeSet<String> =
+        links(&page).into_iter().filter_map(|link| Some(link.strip_prefix("../scenarios/")?.to_owned())).collect();
     let scenarios = root().join("scenarios");
     let name = |file: &std::path::PathBuf| Some(file.strip_prefix(&scenarios).ok()?.to_str()?.to_owned());
     let all = files("scenarios", "yaml").iter().filter_map(name).collect::<Vec<_>>();

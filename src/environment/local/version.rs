@@ -78,7 +78,11 @@ mod tests {
             let measured = resolve(&LocalConfig::default(), &Needs { kafkas_jvm: true, ..Needs::kafka() });
             assert_eq!(measured.map(|config| config.jvm).ok(), Some(Jvm::C2));
             let refused = chosen("3.7").expect_err("there is none");
-            assert!(refused.contains("Kafka `3.7` is needed") && refused.contains("3.9.1 is that nor one of 3.9.2, 3.6.1, 4.3.1"), "{refused}");
+            assert!(
+                refused.contains("Kafka `3.7` is needed")
+                    && refused.contains("3.9.1 is that nor one of 3.9.2, 3.6.1, 4.3.1"),
+                "{refused}"
+            );
         }
     }
 }

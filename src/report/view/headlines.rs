@@ -40,6 +40,9 @@ pub fn headlines(record: &Record) -> Vec<Headline> {
     {
         add("ack rate", rate.to_string(), "plain");
     }
+    if let Some((_, value)) = worst(record, "sustainable_rate", None) {
+        add("sustainable rate", value, "plain");
+    }
     if !record.deliveries.is_empty() {
         for class in [Class::Lost, Class::Duplicated] {
             let (value, tone) = total(record, class);
