@@ -8,7 +8,9 @@ mod headlines;
 mod ledger;
 mod logs;
 mod outcome;
+mod percentiles;
 mod phases;
+mod plot;
 mod searches;
 mod snapshots;
 mod steps;
@@ -71,6 +73,10 @@ pub struct RunView {
     pub phases: Vec<PhaseTable>,
     /// What readers saw of snapshots of tables.
     pub snapshots: Vec<SnapshotRow>,
+    /// Latency by percentile as SVG, and what latencies they are; empty where there are none.
+    pub percentiles: String,
+    /// What latencies these are.
+    pub percentiles_of: &'static str,
     /// What searches for the highest rate found.
     pub searches: Vec<SearchView>,
     /// What single settings are worth.
@@ -92,6 +98,7 @@ impl RunView {
     pub fn of(record: &Record) -> Self {
         let checks = checks::rows(record);
         let drawn = timeline(record);
+        let (percentiles, percentiles_of) = percentiles::curve(record);
         let failures = record.steps.iter().filter_map(|step| step.failure.as_ref()).chain(&record.failure);
         Self {
             name: record.run.name.clone(),
@@ -111,6 +118,8 @@ impl RunView {
             faults: faults::rows(record),
             phases: phases::tables(record),
             snapshots: snapshots::rows(record),
+            percentiles,
+            percentiles_of,
             searches: searches::of(record),
             settings: settings(record),
             deliveries: record.deliveries.iter().map(LedgerView::of).collect(),
