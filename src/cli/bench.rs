@@ -1,8 +1,9 @@
 //! `kscen bench`
 
-use super::{Exit, Output, run};
+use super::{Exit, Output};
 use crate::text::Problem;
 use clap::{Args as ClapArgs, Parser};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Finds how much a cluster takes, in about two minutes, and prints one number with its conditions.
@@ -42,7 +43,7 @@ const SCENARIO: &str = include_str!("bench.yaml");
 #[command(no_binary_name = true)]
 struct Asked {
     #[command(flatten)]
-    run: run::Args,
+    run: super::run::Args,
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
@@ -54,9 +55,9 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         return Exit::Usage;
     }
     let mut asked = vec![file.into_os_string(), "--results".into(), args.results.clone().into_os_string()];
-    asked.extend(args.env.iter().flat_map(|env| ["--env".into(), env.into()]));
+    asked.extend(args.env.iter().flat_map(|env| [OsString::from("--env"), OsString::from(env)]));
     match Asked::try_parse_from(asked) {
-        Ok(asked) => run::run(&asked.run.with_conditions(), output),
+        Ok(asked) => super::run::run(&asked.run.with_conditions(), output),
         Err(error) => Output::refusal(&error),
     }
 }

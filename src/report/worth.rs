@@ -9,7 +9,7 @@ use crate::record::{LoadValidity, Observed, Quantity, Record, StepRecord, StepSt
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// The settings that are told apart, and what to do where one helps.
+/// The settings that are told apart.
 const SETTINGS: [&str; 6] = ["linger.ms", "batch.size", "compression.type", "acks", "enable.idempotence", "partitions"];
 /// Messages of loads of one kind differ in their mean size by this share at most.
 const SAME_SIZE: f64 = 0.05;

@@ -10,7 +10,7 @@ use std::ops::Range;
 /// Points of a line for each power of ten.
 const POINTS: usize = 20;
 /// Fewer messages have no percentiles to speak of.
-const FEWEST: u64 = 20;
+const FEWEST: u64 = 10;
 
 /// The curve as SVG, on an axis on which each nine takes the same room; empty where nothing has latencies. Beside it what they are of.
 pub(super) fn curve(record: &Record) -> (String, &'static str) {
