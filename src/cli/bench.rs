@@ -41,7 +41,7 @@ const SCENARIO: &str = include_str!("bench.yaml");
 /// A run's arguments, as they are parsed.
 #[derive(Parser)]
 #[command(no_binary_name = true)]
-struct Asked {
+struct ParsedRun {
     #[command(flatten)]
     run: super::run::Args,
 }
@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
     }
     let mut asked = vec![file.into_os_string(), "--results".into(), args.results.clone().into_os_string()];
     asked.extend(args.env.iter().flat_map(|env| [OsString::from("--env"), OsString::from(env)]));
-    match Asked::try_parse_from(asked) {
+    match ParsedRun::try_parse_from(asked) {
         Ok(asked) => super::run::run(&asked.run.with_conditions(), output),
         Err(error) => Output::refusal(&error),
     }
