@@ -45,7 +45,8 @@ pub struct Consume {
     /// Consumer group; without one, a single client reads all partitions.
     #[serde(default)]
     pub group: Option<String>,
-    /// Number of members of the group; 1 by default.
+    /// Number of members of the group; 1 by default. Members with settings of their own, or that join later, are a second step of the same
+    /// group, and `expect: delivery` takes both in `to`.
     #[serde(default)]
     pub members: Option<Count>,
     /// When it ends by itself; the first that is reached.

@@ -1,6 +1,7 @@
 //! Tests against real programs: the installed binary, a real Kafka, real containers.
 #![allow(missing_docs)]
 
+mod accessible;
 mod archive_ways;
 mod backup;
 mod backup_changes;
