@@ -38,7 +38,7 @@ pub(super) fn resolve(config: &LocalConfig, needs: &Needs) -> EnvironmentResult<
         return Err(unsupported(message));
     }
     let configured = config.kafka.as_str();
-    let others = || KNOWN.into_iter().filter(|version| *version != configured);
+    let others = || KNOWN.into_iter().filter(move |version| *version != configured);
     match [configured].into_iter().chain(others()).find(|version| admits(version)) {
         Some(version) => Ok(LocalConfig { kafka: version.to_owned(), ..config.clone() }),
         None => Err(unsupported(format!(
