@@ -8,6 +8,7 @@ mod copied;
 mod courses;
 mod flat;
 mod ledger;
+mod outbox;
 mod packed_rows;
 mod placing;
 mod reconciliation;
@@ -23,10 +24,8 @@ mod tally;
 mod transactions;
 mod written;
 
-pub use copied::{TableCopy, reconcile_table};
-#[cfg(test)]
-pub use courses::ChangeCourse;
-pub use courses::{Courses, courses, oldest_unconfirmed};
+pub use copied::{TableCopy, reconcile_table, written_table};
+pub use courses::{ChangeCourse, Courses, courses, oldest_unconfirmed, settled_courses};
 pub use ledger::reconcile;
 pub use packed_rows::{NotStored, PackedRows};
 pub use reconciliation::{Reconciliation, RowAnomaly, RowClass};
@@ -45,6 +44,8 @@ pub use {
 mod apart_tests;
 #[cfg(test)]
 mod courses_tests;
+#[cfg(test)]
+mod filtered_tests;
 #[cfg(test)]
 mod history_tests;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The rows of a delivery of changes as they lie in `accounts.bin`: JSON, compressed.
 
 use super::Reconciliation;
+use super::copied::CopiedRows;
 use super::rows::{ChangeRows, MOST_TEXT, MOST_VALUES};
 use crate::accounting::bounded::Unpacked;
 use crate::text::Redactor;
@@ -10,7 +11,7 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
-use std::io::{BufReader, Write as _};
+use std::io::{BufReader, Read, Write as _};
 
 /// How much is searched for secrets at once, and how much of it once more, since a secret may stand where two stretches meet.
 const SEARCHED: usize = 512 << 10;
@@ -26,7 +27,7 @@ pub enum NotStored {
     TooMany,
     /// A secret is among them.
     Secret,
-    /// They are those of a table.
+    /// They are those of a table, which earlier versions did not store.
     Table,
 }
 
@@ -68,8 +69,19 @@ impl PackedRows {
     /// # Errors
     /// Why they cannot be read, in words.
     pub fn reconciliation(&self) -> Result<Reconciliation, String> {
-        let text = BufReader::with_capacity(PIECE, Unpacked::new(&self.0, MOST_TEXT, MOST_VALUES));
-        Ok(ChangeRows::read(text)?.reconcile())
+        Ok(ChangeRows::read(self.text())?.reconcile())
+    }
+
+    /// Settles them again, where they are those of a table.
+    ///
+    /// # Errors
+    /// Why they cannot be read, in words.
+    pub fn table_reconciliation(&self) -> Result<Reconciliation, String> {
+        Ok(CopiedRows::read(self.text())?.reconcile())
+    }
+
+    fn text(&self) -> impl Read {
+        BufReader::with_capacity(PIECE, Unpacked::new(&self.0, MOST_TEXT, MOST_VALUES))
     }
 }
 
