@@ -2,6 +2,7 @@
 
 use super::Reconciliation;
 use super::copied::CopiedRows;
+use super::not_stored::NotStored;
 use super::rows::{ChangeRows, MOST_TEXT, MOST_VALUES};
 use crate::accounting::bounded::Unpacked;
 use crate::text::Redactor;
@@ -10,7 +11,6 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::fmt;
 use std::io::{BufReader, Read, Write as _};
 
 /// How much is searched for secrets at once, and how much of it once more, since a secret may stand where two stretches meet.
@@ -18,28 +18,6 @@ const SEARCHED: usize = 512 << 10;
 const TWICE: usize = 32 << 10;
 /// How much is unpacked at once.
 const PIECE: usize = 64 << 10;
-
-/// Why the rows of a delivery are not stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NotStored {
-    /// There are more than are stored.
-    TooMany,
-    /// A secret is among them.
-    Secret,
-    /// They are those of a table, which earlier versions did not store.
-    Table,
-}
-
-impl fmt::Display for NotStored {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::TooMany => "there are more rows than are stored",
-            Self::Secret => "the rows contain a secret",
-            Self::Table => "rows of tables are not stored",
-        })
-    }
-}
 
 /// Rows, packed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What one delivery of database changes was settled from, so that it can be settled again.
 
-use super::packed_rows::{NotStored, PackedRows};
+use super::not_stored::NotStored;
+use super::packed_rows::PackedRows;
 use super::{Reconciliation, Tally};
 use crate::accounting::Class;
 use serde::{Deserialize, Serialize};
