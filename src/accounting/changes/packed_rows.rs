@@ -1,6 +1,8 @@
 //! The rows of a delivery of changes as they lie in `accounts.bin`: JSON, compressed.
 
 use super::Reconciliation;
+use super::copied::CopiedRows;
+use super::not_stored::NotStored;
 use super::rows::{ChangeRows, MOST_TEXT, MOST_VALUES};
 use crate::accounting::allowance::take_rows;
 use crate::accounting::bounded::Unpacked;
@@ -11,36 +13,13 @@ use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::fmt;
-use std::io::{self, BufReader, Read as _, Write as _};
+use std::io::{self, BufReader, Read, Write as _};
 
 /// How much is searched for secrets at once, and how much of it once more, since a secret may stand where two stretches meet.
 const SEARCHED: usize = 512 << 10;
 const TWICE: usize = 32 << 10;
 /// How much is unpacked at once.
 const PIECE: usize = 64 << 10;
-
-/// Why the rows of a delivery are not stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NotStored {
-    /// There are more than are stored.
-    TooMany,
-    /// A secret is among them.
-    Secret,
-    /// They are those of a table.
-    Table,
-}
-
-impl fmt::Display for NotStored {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::TooMany => "there are more rows than are stored",
-            Self::Secret => "the rows contain a secret",
-            Self::Table => "rows of tables are not stored",
-        })
-    }
-}
 
 /// Rows, packed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +38,7 @@ impl PackedRows {
         if holds_secret(text, redactor) {
             return Err(NotStored::Secret);
         }
-        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(2));
         encoder.write_all(text).expect("memory takes what is written");
         Ok(Self { packed: encoder.finish().expect("memory takes what is written"), text: text.len() as u64 })
     }
@@ -79,8 +58,19 @@ impl PackedRows {
     /// # Errors
     /// Why they cannot be read, in words.
     pub fn reconciliation(&self) -> Result<Reconciliation, String> {
-        let text = BufReader::with_capacity(PIECE, Unpacked::new(&self.packed, MOST_TEXT, MOST_VALUES));
-        Ok(ChangeRows::read(text)?.reconcile())
+        Ok(ChangeRows::read(self.reader())?.reconcile())
+    }
+
+    /// Settles them again, where they are those of a table.
+    ///
+    /// # Errors
+    /// Why they cannot be read, in words.
+    pub fn table_reconciliation(&self) -> Result<Reconciliation, String> {
+        Ok(CopiedRows::read(self.reader())?.reconcile())
+    }
+
+    fn reader(&self) -> impl Read {
+        BufReader::with_capacity(PIECE, Unpacked::new(&self.packed, MOST_TEXT, MOST_VALUES))
     }
 }
 
