@@ -61,6 +61,7 @@
     const px = devicePixelRatio || 1, taken = [-1, -1, -1];
     ctx.save();
     ctx.font = `600 ${11 * px}px system-ui, sans-serif`;
+    ctx.textAlign = "left";
     ctx.textBaseline = "top";
     ctx.lineWidth = 3 * px;
     ctx.lineJoin = "round";

@@ -86,8 +86,7 @@ fn load<'a>(record: &Record, step: &'a StepRecord) -> Option<Load<'a>> {
     let mut settings: BTreeMap<&'static str, String> =
         client_properties(step, &report.effective_config).into_iter().collect();
     settings.retain(|name, _| SETTINGS.contains(name));
-    let made =
-        record.steps.iter().filter(|step| step.verb == "topic").find(|step| step.details["topic"] == report.topic);
+    let made = record.steps.iter().find(|step| step.details["created"] == report.topic);
     if let Some(partitions) = made.and_then(|step| step.details["partitions"].as_u64()) {
         settings.insert("partitions", partitions.to_string());
     }
@@ -171,7 +170,7 @@ mod tests {
         for (index, (seconds, linger, partitions)) in loads.iter().enumerate() {
             let (mut topic, mut load) = (topic.clone(), load.clone());
             let name = format!("t{index}");
-            topic.details = json!({ "topic": name, "partitions": partitions });
+            topic.details = json!({ "created": name, "partitions": partitions });
             load.id = format!("load-{index}");
             let report = load.produced.as_mut().expect("a load");
             report.topic = name;

@@ -272,13 +272,13 @@ fn whole_transactions_several_connectors_filters_and_snapshots_are_told_apart() 
     let finished = project.run(&["run", "transactions.yaml", "heir.yaml", "filtered.yaml", "snapshot.yaml"]);
     let said = format!("{}{}", finished.out, finished.err);
     assert_eq!(finished.code, 1, "{said}");
-    for (verdict, file) in
-        [("PASS", "transactions"), ("UNKNOWN", "heir"), ("PASS", "filtered"), ("UNKNOWN", "snapshot")]
-    {
+    for (verdict, file) in [("PASS", "transactions"), ("UNKNOWN", "heir"), ("PASS", "filtered")] {
         let line = |line: &str| line.starts_with(verdict) && line.contains(&format!("{file}.yaml"));
         assert!(said.lines().any(line), "{file}: {said}");
     }
-    assert!(said.contains("5 changes have not arrived"), "{said}");
+    // Unknown is what has not come yet, and it may have come; lost is nothing.
+    let failed = said.lines().any(|line| line.starts_with("FAIL") && line.contains("snapshot.yaml"));
+    assert!(!failed, "{said}");
     // All but what no connector told of.
     assert!(said.contains("nothing tells where transactions end"), "{said}");
     let records = project.records();

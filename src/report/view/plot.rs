@@ -68,11 +68,11 @@ impl LatencyPlot {
     /// A dotted line from top to bottom, with its name above.
     pub(super) fn mark(&mut self, share: f64, text: &str) {
         let at = Self::x(share);
-        let (anchor, beside) = if at > WIDTH / 2.0 { ("end", at - 6.0) } else { ("start", at + 6.0) };
+        let (anchor, beside) = if at > WIDTH / 2.0 { (" text-anchor=\"end\"", at - 6.0) } else { ("", at + 6.0) };
         let _ = write!(
             self.out,
             "<line class=\"mark\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{:.1}\"/>\
-             <text class=\"tick\" text-anchor=\"{anchor}\" x=\"{beside:.1}\" y=\"{:.1}\">{}</text>",
+             <text class=\"tick\"{anchor} x=\"{beside:.1}\" y=\"{:.1}\">{}</text>",
             HEIGHT - BOTTOM,
             TOP - 7.0,
             escape(text)
