@@ -103,8 +103,12 @@ fn images_are_pinned_by_the_digests_that_their_registries_have() {
     let folder = tempfile::tempdir().expect("a folder");
     let (here, digests) = (folder.path(), ["a", "b"].map(|digit| format!("sha256:{}", digit.repeat(64))));
     let files = ["stack/docker-compose.yml", "Dockerfile", "scripts/pin-images"];
-    ["stack", "scripts"].map(|name| fs::create_dir(here.join(name)).expect("a folder"));
-    files.map(|file| fs::copy(root().join(file), here.join(file)).expect("it is copied"));
+    for name in ["stack", "scripts"] {
+        fs::create_dir(here.join(name)).expect("a folder");
+    }
+    for file in files {
+        fs::copy(root().join(file), here.join(file)).expect("it is copied");
+    }
     let texts = || [files[0], files[1]].map(|file| fs::read_to_string(here.join(file)).expect("a file"));
     let pin = |answer: &str, arguments: &[&str]| {
         program(here, "docker", answer);

@@ -74,7 +74,7 @@ impl ChangeBasis {
     /// How many bytes of rows are gone through when they are settled again.
     pub(in crate::accounting) fn text(&self) -> u64 {
         match self {
-            Self::Rows(rows) => rows.text(),
+            Self::Rows(rows) | Self::Table(rows) => rows.text(),
             Self::Sums { .. } => 0,
         }
     }
