@@ -103,10 +103,13 @@ fn commands(page: &str) -> Vec<Vec<String>> {
         if !(fenced || line.starts_with("    ")) || !shown.starts_with("kscen ") {
             continue;
         }
+        if shown["kscen ".len()..].starts_with(|first: char| first.is_ascii_digit()) {
+            continue; // what `kscen --version` prints
+        }
         let words = shown
             .split_whitespace()
             .skip(1)
-            .take_while(|word| !["#", ">", "|", "&&", "||", "&", ";", "\\"].contains(word));
+            .take_while(|word| !word.starts_with('>') && !["#", "|", "&&", "||", "&", ";", "\\"].contains(word));
         found.push(words.map(|word| word.trim_matches(['\'', '"']).to_owned()).collect());
     }
     found
