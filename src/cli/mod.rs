@@ -112,7 +112,11 @@ enum Command {
 #[doc(hidden)]
 pub fn understands<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
     let all = std::iter::once("kscen").chain(arguments);
-    Cli::try_parse_from(all).map(|_| ()).map_err(|error| error.to_string())
+    match Cli::try_parse_from(all) {
+        // What is asked for and answered at once, such as the version.
+        Err(error) if error.use_stderr() => Err(error.to_string()),
+        _ => Ok(()),
+    }
 }
 
 /// Runs the program.

@@ -95,21 +95,22 @@ fn what_pages_show_can_be_used() {
 
 /// The commands that a page shows: indented or fenced lines that begin with `kscen`, without what a shell does with them.
 fn commands(page: &str) -> Vec<Vec<String>> {
-    let mut fenced = false;
-    let mut found = Vec::new();
+    let (mut fence, mut found) = (None, Vec::new());
     for line in page.lines() {
-        fenced ^= line.trim_start().starts_with("```");
-        let shown = line.trim_start().trim_start_matches("$ ").trim_start_matches("target/release/");
-        if !(fenced || line.starts_with("    ")) || !shown.starts_with("kscen ") {
+        if let Some(language) = line.trim_start().strip_prefix("```") {
+            fence = if fence.is_some() { None } else { Some(language) };
             continue;
         }
-        if shown["kscen ".len()..].starts_with(|first: char| first.is_ascii_digit()) {
-            continue; // what `kscen --version` prints
-        }
-        let words = shown
-            .split_whitespace()
-            .skip(1)
-            .take_while(|word| !word.starts_with('>') && !["#", "|", "&&", "||", "&", ";", "\\"].contains(word));
+        // Beside commands a console shows what they answer.
+        let shown = match fence {
+            Some("console") => line.strip_prefix("$ "),
+            Some(_) => Some(line.trim_start().trim_start_matches("$ ")),
+            None => line.strip_prefix("    "),
+        };
+        let shown = shown.map(|shown| shown.trim_start_matches("target/release/"));
+        let Some(arguments) = shown.and_then(|shown| shown.strip_prefix("kscen ")) else { continue };
+        let of_shell = |word: &&str| ["#", "|", "&&", "||", "&", ";", "\\"].contains(word) || word.starts_with('>');
+        let words = arguments.split_whitespace().take_while(|word| !of_shell(word));
         found.push(words.map(|word| word.trim_matches(['\'', '"']).to_owned()).collect());
     }
     found
