@@ -10,9 +10,10 @@ use crate::execute::interrupt::Interrupt;
 use crate::execute::{RunJob, execute};
 use crate::ground::lock;
 use crate::plan::Plan;
+use crate::project::{Project, WorkersClause};
 use crate::record::{Outcome, Quantity, Record, Watcher};
 use crate::report::NotRun;
-use crate::worker::{LocalLink, SshLink, WorkerLink};
+use crate::worker::{JobLink, LocalLink, SshLink, WorkerLink};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -40,11 +41,13 @@ pub struct RunManner {
 pub struct WorkersAsked(pub Option<u32>);
 
 impl WorkersAsked {
-    /// The ways to them.
-    fn links(self, hosts: &[String]) -> Vec<Box<dyn WorkerLink>> {
-        match self.0 {
-            Some(count) => (0..count).map(|_| Box::new(LocalLink) as Box<dyn WorkerLink>).collect(),
-            None => hosts.iter().map(|host| Box::new(SshLink::to(host)) as Box<dyn WorkerLink>).collect(),
+    /// The ways to them, for the run of that id.
+    fn links(self, project: &Project, run: &str) -> Vec<Box<dyn WorkerLink>> {
+        let WorkersClause { ssh, kubernetes } = &project.workers;
+        match (self.0, kubernetes) {
+            (Some(count), _) => (0..count).map(|_| Box::new(LocalLink) as Box<dyn WorkerLink>).collect(),
+            (None, Some(job)) => JobLink::all(job, project.folder.clone(), format!("kscen-{}", run.to_lowercase())),
+            (None, None) => ssh.iter().map(|host| Box::new(SshLink::to(host)) as Box<dyn WorkerLink>).collect(),
         }
     }
 }
@@ -201,6 +204,7 @@ impl RunLanes {
         }
         let (verbosity, failures) = (self.manner.verbosity, self.failures.clone());
         watchers.push(Box::new(Terminal::new(self.output, &plan, verbosity, failures)));
+        let workers = self.manner.workers.links(stage.project(), &plan.bindings.run_id);
         let job = RunJob {
             plan,
             folder: folder.clone(),
@@ -209,7 +213,7 @@ impl RunLanes {
             keep: self.manner.keep,
             granted: stage.granted(),
             allow_delete: self.manner.allow_delete,
-            workers: self.manner.workers.links(stage.hosts()),
+            workers,
             feels_machine: true,
         };
         let record = execute(job, stage).await;

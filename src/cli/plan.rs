@@ -141,6 +141,10 @@ fn show(plan: &Plan, project: &Project, estimate: Estimate, output: &Shown<'_>) 
     let of_kind = if kind.name() == project.name { String::new() } else { format!(" ({})", kind.name()) };
     output.data(&format!("  on       {}{of_kind}", project.name));
     output.data(&format!("  needs    {}", needs(plan)));
+    if let Some(demands) = kind.demands(&project.site(), &plan.needs) {
+        output.data("  takes there");
+        demands.lines().for_each(|line| output.data(&format!("    {line}")));
+    }
     if let Some(gate) = &plan.gate {
         let metrics: Vec<&str> = gate.metrics.iter().map(|gated| gated.name.as_str()).collect();
         output.data(&format!("  compares {} with {}, {}", metrics.join(", "), gate.baseline, plural(gate.runs, "run")));

@@ -56,9 +56,9 @@ impl ProjectStage {
         self
     }
 
-    /// Hosts of workers, as `ssh` knows them.
-    pub fn hosts(&self) -> &[String] {
-        &self.project.workers
+    /// Its project.
+    pub fn project(&self) -> &Project {
+        &self.project
     }
 
     /// What may be done on its environments.

@@ -3,12 +3,23 @@
 use super::{Exit, Output};
 use crate::worker::{WorkerError, serve};
 use clap::Args as ClapArgs;
+use std::io::Read;
 
 /// Sends and reads for a run in another process, which speaks over the standard streams.
 #[derive(ClapArgs)]
-pub struct Args {}
+pub struct Args {
+    /// Says nothing before it has heard a line: who attaches to a container hears only what comes after.
+    #[arg(long, hide = true)]
+    on_word: bool,
+}
 
-pub(super) fn run(_: &Args, output: &Output) -> Exit {
+pub(super) fn run(args: &Args, output: &Output) -> Exit {
+    if args.on_word {
+        match std::io::stdin().read_exact(&mut [0]) {
+            Ok(()) => {}
+            Err(_) => return Exit::Broken,
+        }
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub(super) const KILLED_MEANWHILE: &str = "something else killed it while kscen was stopping it";
 
 /// Something done to one service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Freezes every thread (SIGSTOP, `docker pause`); connections stay open.

@@ -28,6 +28,17 @@ pub trait Kind: DeserializeOwned + JsonSchema + Debug + Send + Sync + 'static {
     /// What to do for an environment that runs on between runs, where `kscen up`, `down` or `status` cannot help.
     const BETWEEN_RUNS: &'static str;
 
+    /// Whether its settings already lead to Kafka, though kscen starts nothing.
+    fn finds_kafka(&self) -> bool {
+        !Self::ADDRESSED
+    }
+
+    /// What somebody else has to allow for these needs to be met, as text that can be handed to them; `None` where it takes nothing.
+    fn demands(&self, site: &Site, needs: &Needs) -> Option<String> {
+        let _ = (site, needs);
+        None
+    }
+
     /// What it cannot or may not do of what is needed; empty where it can do it all.
     fn refusals(&self, site: &Site, needs: &Needs) -> Vec<Refusal>;
 
@@ -158,6 +169,10 @@ pub trait AnyKind: Debug + Send + Sync {
     fn name(&self) -> &'static str;
     /// See [`Kind::ADDRESSED`].
     fn is_addressed(&self) -> bool;
+    /// See [`Kind::finds_kafka`].
+    fn finds_kafka(&self) -> bool;
+    /// See [`Kind::demands`].
+    fn demands(&self, site: &Site, needs: &Needs) -> Option<String>;
     /// See [`Kind::identity`].
     fn identity(&self, site: &Site) -> String;
     /// See [`Kind::BETWEEN_RUNS`].
@@ -215,6 +230,14 @@ impl<K: Kind> AnyKind for K {
 
     fn is_addressed(&self) -> bool {
         K::ADDRESSED
+    }
+
+    fn finds_kafka(&self) -> bool {
+        Kind::finds_kafka(self)
+    }
+
+    fn demands(&self, site: &Site, needs: &Needs) -> Option<String> {
+        Kind::demands(self, site, needs)
     }
 
     fn identity(&self, site: &Site) -> String {

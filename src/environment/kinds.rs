@@ -2,6 +2,7 @@
 
 use super::docker::DockerConfig;
 use super::kind::{AnyKind, KindEntry, entry};
+use super::kubernetes::KubernetesConfig;
 use super::local::LocalConfig;
 use super::mock::MockConfig;
 use super::remote::RemoteConfig;
@@ -13,6 +14,8 @@ pub const KINDS: &[KindEntry] = &[
     entry::<LocalConfig>(),
     // Containers.
     entry::<DockerConfig>(),
+    // Pods.
+    entry::<KubernetesConfig>(),
     // Somebody else's cluster.
     entry::<RemoteConfig>(),
     // librdkafka's own.

@@ -1,6 +1,6 @@
 //! What a plan needs of its environment.
 
-use super::{Release, ServiceId};
+use super::{Action, Release, ServiceId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -168,6 +168,8 @@ pub struct Needs {
     pub kafkas_jvm: bool,
     /// What must be possible.
     pub capabilities: BTreeSet<Capability>,
+    /// What is done to services: who has to be allowed that elsewhere can say so before.
+    pub actions: BTreeSet<Action>,
     /// The scenario calls its broker `kafka`, which says which one only where there is one.
     pub only_broker: bool,
     /// The stack must not be shared with another scenario (a `wipe`, private broker settings).
@@ -207,6 +209,7 @@ impl Needs {
         self.archive_dir = self.archive_dir.or(other.archive_dir);
         self.kafkas_jvm |= other.kafkas_jvm;
         self.capabilities.extend(&other.capabilities);
+        self.actions.extend(&other.actions);
         self.only_broker |= other.only_broker;
         self.private |= other.private;
     }

@@ -109,7 +109,11 @@ pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
             recorder.emit(EventKind::EnvironmentReady { info, took: moment::since(started).as_secs_f64() });
             let (logs, client_logs) = LogSink::bounded(CLIENT_LINES);
             let journal = opened(stage);
-            match Crew::open(workers, clock, &recorder, &logs).await.and_then(|crew| Ok((journal?, crew))) {
+            let crew = match journal.clone() {
+                Ok(journal) => Crew::open(workers, clock, (&recorder, &logs), journal).await,
+                Err(failure) => Err(failure),
+            };
+            match journal.and_then(|journal| Ok((journal, crew?))) {
                 Ok((journal, crew)) => {
                     let run = Arc::new(SharedRun {
                         endpoints,

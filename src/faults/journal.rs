@@ -72,7 +72,7 @@ impl Journal {
     }
 
     /// Writes down how to undo what is about to be done; the number strikes it out again.
-    pub(super) fn announce(&self, entry: &Journalled) -> io::Result<u64> {
+    pub(crate) fn announce(&self, entry: &Journalled) -> io::Result<u64> {
         let number = self.number();
         let mut state = self.lock();
         state.write(&Line::Announce { number, entry: entry.clone() })?;
@@ -80,7 +80,7 @@ impl Journal {
         Ok(number)
     }
 
-    pub(super) fn strike(&self, number: u64) {
+    pub(crate) fn strike(&self, number: u64) {
         let mut state = self.lock();
         if state.open.remove(&number) {
             // A strike that is not written makes a later undo do something harmless a second time.

@@ -81,7 +81,7 @@ async fn when_reachable(undo: &Undo, endpoints: &Endpoints, deadline: Instant) -
             Undo::Restore { connector, config } => super::restore_connector(connector, config, endpoints).await,
             Undo::Reassign { topic, partitions } => cancel_moves(topic, partitions, endpoints).await,
             Undo::Resume { connector } => resume(connector, endpoints, PATIENCE).await,
-            Undo::Act { .. } | Undo::Heal { .. } => Ok(false),
+            Undo::Act { .. } | Undo::Heal { .. } | Undo::Remove => Ok(false),
         };
         match (result, undo) {
             (Ok(true), Undo::Delete { .. }) => return Ok("deleted".to_owned()),

@@ -35,3 +35,4 @@ pub(crate) use service::ServiceFault;
 pub use stack::{PATIENCE, UndoStack};
 pub use target::Answer;
 pub(crate) use target::Target;
+pub(crate) use undo::{Journalled, Undo};

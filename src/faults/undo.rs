@@ -49,6 +49,8 @@ pub enum Undo {
         /// The configuration, credentials included.
         config: ConnectorConfig,
     },
+    /// Removes what a run made where its workers run: its recipe says how.
+    Remove,
     /// Deletes what a run made and could not delete itself.
     Delete {
         /// What it made.
@@ -90,6 +92,8 @@ impl Undo {
                 };
                 Ok(Undone { effective, acted: wanted.is_some() })
             }
+            // Whoever has the recipe has followed it.
+            Self::Remove => Ok(Undone { effective: moment::now(), acted: false }),
             Self::Resume { connector } => {
                 let acted = resume(connector, &environment.endpoints(), patience).await?;
                 Ok(Undone { effective: moment::now(), acted })

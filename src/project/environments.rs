@@ -1,6 +1,7 @@
 //! The types of `kscen.yaml`.
 
 use super::serving::ServeSettings;
+use crate::environment::kubernetes::WorkerJobConfig;
 use crate::environment::{AnyKind, Grant, KINDS};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
@@ -32,7 +33,11 @@ pub struct ProjectFile {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkersClause {
+    /// Pods of a Job, which is made for a run and removed after it.
+    #[serde(default)]
+    pub kubernetes: Option<WorkerJobConfig>,
     /// Hosts on which `ssh HOST kscen worker` starts one without asking anything; a host that is named twice gets two.
+    #[serde(default)]
     #[schemars(length(min = 1, max = 64), inner(regex(pattern = "^[A-Za-z0-9_][A-Za-z0-9_.:@-]*$")))]
     pub ssh: Vec<String>,
 }

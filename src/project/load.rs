@@ -1,7 +1,7 @@
 //! Finds and reads `kscen.yaml`.
 
 use super::credentials::redactor;
-use super::environments::{EnvironmentEntry, ProjectFile, kind_names};
+use super::environments::{EnvironmentEntry, ProjectFile, WorkersClause, kind_names};
 use super::schedules;
 use super::serving::ServeSettings;
 use super::veil::Veil;
@@ -42,8 +42,8 @@ pub struct Project {
     pub names: BTreeSet<String>,
     /// How `kscen serve` runs; the usual way where the file does not say.
     pub serve: ServeSettings,
-    /// Hosts of workers, as `ssh` knows them.
-    pub workers: Vec<String>,
+    /// Where producers and readers run, where not in this process.
+    pub workers: WorkersClause,
     /// Hides the credentials of its environments.
     hidden: Redactor,
 }
@@ -167,13 +167,21 @@ impl Project {
         let Some(kind) = entry.kind() else {
             return Err(problem("environment-kind", format!("`{name}` has to be exactly one of {}", kind_names()), ""));
         };
-        if kind.is_addressed() && entry.common.kafka.is_none() {
+        if !kind.finds_kafka() && entry.common.kafka.is_none() {
             return Err(problem("missing-key", format!("`{name}` needs `kafka: {{ bootstrap: … }}`"), ""));
         }
         let root = origin.map(|_| std::fs::canonicalize(&folder).unwrap_or_else(|_| folder.clone()));
         let names = file.environments.into_keys().chain([built_in.to_owned()]).collect();
         let serve = file.serve.unwrap_or_default();
-        let workers = file.workers.map(|workers| workers.ssh).unwrap_or_default();
+        let workers = file.workers.unwrap_or_default();
+        if workers.kubernetes.is_some() != workers.ssh.is_empty() && workers != WorkersClause::default() {
+            let two = "`workers` names hosts and a Job: producers and readers run in one of them";
+            let problem = Problem::new("bad-value", two);
+            return Err(vec![match origin {
+                Some(origin) => problem.at(origin.key_place("/workers")),
+                None => problem,
+            }]);
+        }
         Ok(Self { folder, root, name, entry, kind, no_run: false, names, serve, workers, hidden })
     }
 

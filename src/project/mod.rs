@@ -14,7 +14,7 @@ mod veil;
 
 pub use attach::attach;
 pub use credentials::hide_addresses;
-pub use environments::ProjectFile;
+pub use environments::{ProjectFile, WorkersClause};
 pub use load::Project;
 pub use permit::{authorize, permit};
 pub use schedules::ScheduledBackup;

@@ -13,6 +13,10 @@ environments:
   none: {}
   two: { local: {}, mock: {} }
   lost: { remote: {} }
+  pods: { kubernetes: { namespace: n, services: { kafka: app=kafka } }, kafka: { bootstrap: \"127.0.0.1:9\" }, allow: [faults] }
+  strimzi: { kubernetes: { namespace: n, strimzi: shop } }
+  unlabelled: { kubernetes: { namespace: n }, kafka: { bootstrap: \"127.0.0.1:9\" }, allow: [faults] }
+  unaddressed: { kubernetes: { namespace: n, services: { kafka: app=kafka } } }
 ";
 
 fn folder() -> TempDir {
@@ -23,12 +27,17 @@ fn folder() -> TempDir {
 
 /// The codes of what is refused on each kind: local, containers, remote, mock.
 fn refused(scenario: &str) -> [Vec<&'static str>; 4] {
+    refused_on(["local", "containers", "theirs", "pretend"], scenario)
+}
+
+/// The codes of what is refused on these environments.
+fn refused_on<const N: usize>(environments: [&str; N], scenario: &str) -> [Vec<&'static str>; N] {
     let folder = folder();
     let file = folder.path().join("scenario.yaml");
     std::fs::write(&file, format!("name: x\n{scenario}\n")).expect("it can be written");
     let plans = plans(&file, &LANGUAGE, &PlanOptions::default());
     let plan = plans.unwrap_or_else(|problems| panic!("{}", crate::text::render(&problems, false))).remove(0);
-    ["local", "containers", "theirs", "pretend"].map(|environment| {
+    environments.map(|environment| {
         let project = Project::load(folder.path(), Some(environment)).expect("a project");
         let problems = permit(&plan, &project).err().unwrap_or_default();
         problems.iter().map(|problem| problem.code).collect()
@@ -81,6 +90,24 @@ fn what_one_kind_cannot_do_is_refused_on_it_and_permitted_on_others() {
 }
 
 #[test]
+fn pods_are_disturbed_by_signals_and_deletions_and_by_nothing_else() {
+    let cases: [(&str, [&[&str]; 3]); 5] = [
+        ("pause: kafka", [&[], &["not-allowed"], &["missing-key"]]),
+        ("kill: kafka", [&[], &["not-allowed"], &["missing-key"]]),
+        ("logs: kafka", [&[], &[], &["missing-key"]]),
+        ("wipe: kafka", [&["cannot-on-kubernetes"]; 3]),
+        ("network: { service: kafka, fault: cut, for: 1s }", [&["cannot-on-kubernetes"]; 3]),
+    ];
+    for (step, expected) in cases {
+        let refused = refused_on(["pods", "strimzi", "unlabelled"], &format!("steps: [{{ {step} }}]"));
+        for (refused, expected) in refused.iter().zip(expected) {
+            assert!(expected.iter().all(|code| refused.contains(code)), "{step}: {refused:?}");
+            assert_eq!(refused.is_empty(), expected.is_empty(), "{step}: {refused:?}");
+        }
+    }
+}
+
+#[test]
 fn a_proxy_stands_only_before_brokers_and_controllers() {
     let [local, ..] = refused("steps: [{ network: { service: postgres, fault: cut, for: 1s } }]");
     assert_eq!(local, ["cannot-reach-network"]);
@@ -98,6 +125,7 @@ fn an_environment_is_of_exactly_one_kind_with_its_address() {
         ("none", "environment-kind"),
         ("two", "environment-kind"),
         ("lost", "missing-key"),
+        ("unaddressed", "missing-key"),
         ("nowhere", "unknown-environment"),
     ] {
         assert_eq!(problem(environment), code, "{environment}");

@@ -137,6 +137,7 @@ impl Fault {
         let capability = if action == Action::Wipe { Capability::Wipe } else { Capability::Faults };
         let mut needs = target.needs().with(capability);
         needs.private |= action == Action::Wipe;
+        needs.actions.insert(action);
         needs
     }
 

@@ -145,6 +145,7 @@ impl Ensemble {
                 line.end_now();
             }
         }
+        shared.lines.iter().for_each(|line| line.tidy());
         shared.over.store(true, Ordering::Release);
         let threads: Vec<JoinHandle<()>> = lock(&self.readers).drain(..).chain(lock(&self.watch).take()).collect();
         threads.into_iter().for_each(|thread| _ = thread.join());

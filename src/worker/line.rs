@@ -219,6 +219,11 @@ impl Line {
         lock(&self.holder).ended()
     }
 
+    /// All have ended.
+    pub(super) fn tidy(&self) {
+        lock(&self.holder).tidy();
+    }
+
     pub(super) fn died_of(&self, death: WorkerDeath) {
         *lock(&self.death) = Some(death);
     }

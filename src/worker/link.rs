@@ -1,5 +1,6 @@
 //! Ways to a worker: what stands behind a pair of streams.
 
+use crate::environment::{EnvironmentResult, Recipe};
 use crate::ground::{itself, program, tie_to_parent};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -29,12 +30,19 @@ pub trait LinkHolder: Send {
     fn end_now(&mut self);
     /// Waits a while for its end; how that was, if it is known.
     fn ended(&mut self) -> Option<String>;
+    /// Removes what all workers shared, once they have ended.
+    fn tidy(&mut self) {}
 }
 
 /// A way to a worker.
 pub trait WorkerLink: Send {
     /// Where it leads.
     fn place(&self) -> String;
+    /// What stays in the world where this process is killed, in words, and what removes it: to be written down before it is opened.
+    fn remains(&self) -> Option<(String, EnvironmentResult<Recipe>)> {
+        None
+    }
+
     /// Opens it. Called by a thread that lives as long as the worker has to.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod code;
 mod ensemble;
 mod frame;
 mod host;
+mod job_link;
 mod line;
 mod link;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod worker_error;
 
 pub use ensemble::Ensemble;
 pub use host::serve;
+pub use job_link::JobLink;
 pub use link::{LocalLink, SshLink, WorkerLink};
 #[cfg(test)]
 pub(crate) use memory::MemoryLink;

@@ -33,6 +33,7 @@ mod hostile_archives;
 mod house;
 mod interrupt;
 mod jars;
+mod kubernetes;
 mod layers;
 mod local;
 mod loss;

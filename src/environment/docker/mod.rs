@@ -18,7 +18,6 @@ mod logs;
 mod membership;
 mod network;
 mod own;
-mod probe;
 mod project;
 mod readiness;
 mod recipe;

@@ -4,10 +4,11 @@
 //! only as fresh as its interval. The health check decides for services without an address.
 
 use super::container::Container;
-use super::probe::Probe;
+use super::roles::ServiceRole;
 use super::stack::{DockerStack, StackContainer};
 use super::watch::ContainerEvent;
-use crate::environment::{EnvironmentError, EnvironmentResult, LogQuery};
+use crate::environment::probe::Probe;
+use crate::environment::{Endpoints, EnvironmentError, EnvironmentResult, LogQuery};
 use bollard::models::{ContainerStateStatusEnum, HealthStatusEnum};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
@@ -21,7 +22,7 @@ impl DockerStack {
     pub(super) async fn until_ready(&self, member: &StackContainer, timeout: Duration) -> EnvironmentResult<()> {
         let deadline = Instant::now() + timeout;
         let mut container = self.inspect(member).await?;
-        let probe = Probe::of(member, &container, &self.endpoints);
+        let probe = probe_of(member, &container, &self.endpoints);
         if probe.is_none() && container.health().is_none() && !container.is_down() {
             return Err(EnvironmentError::Prerequisite {
                 message: format!(
@@ -108,5 +109,23 @@ impl DockerStack {
         let query = LogQuery { tail: Some(LOG_LINES), ..LogQuery::default() };
         let lines = self.read_log(member, query).await.unwrap_or_default();
         lines.into_iter().map(|line| line.text).collect()
+    }
+}
+
+/// The probe of a service that has an address; the others are left to their health check.
+fn probe_of(member: &StackContainer, container: &Container, endpoints: &Endpoints) -> Option<Probe> {
+    match member.part.role {
+        ServiceRole::Broker => {
+            let bootstrap = endpoints.bootstrap.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+            let own = container.published();
+            let port = |address: &str| address.rsplit(':').next().map(str::to_owned);
+            let is_own = |entry: &&str| own.iter().any(|(_, address)| port(address) == port(entry));
+            let (mine, others): (Vec<&str>, Vec<&str>) = bootstrap.partition(is_own);
+            Probe::broker((&mine, &others), &endpoints.client_config, member.node_id)
+        }
+        ServiceRole::Controller => None,
+        ServiceRole::Connect => Some(Probe::http(format!("{}/connectors", endpoints.connect.as_ref()?))),
+        ServiceRole::KafkaUi => Some(Probe::http(format!("{}/actuator/health", endpoints.kafka_ui.as_ref()?))),
+        ServiceRole::Postgres => Probe::postgres(endpoints.postgres.clone()?),
     }
 }

@@ -60,6 +60,7 @@ impl WantedStack {
             archive_dir: self.archive_dir,
             kafkas_jvm: self.kafkas_jvm,
             capabilities: self.capabilities.clone(),
+            actions: Default::default(),
             only_broker: false,
             private: false,
         }

@@ -1,13 +1,10 @@
 //! Asking a service itself whether it is ready.
 
-use super::container::Container;
-use super::roles::ServiceRole;
-use super::stack::StackContainer;
-use crate::environment::Endpoints;
 use crate::ground::innermost;
 use postgres_native_tls::MakeTlsConnector;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,28 +25,16 @@ pub(super) enum Probe {
 }
 
 impl Probe {
-    /// The probe of a service that has an address; the others are left to their health check.
-    pub(super) fn of(member: &StackContainer, container: &Container, endpoints: &Endpoints) -> Option<Self> {
-        let http = |url: String| Some(Self::Http { client: reqwest::Client::new(), url });
-        match member.part.role {
-            ServiceRole::Broker => Self::broker(member, container, endpoints),
-            ServiceRole::Controller => None,
-            ServiceRole::Connect => http(format!("{}/connectors", endpoints.connect.as_ref()?)),
-            ServiceRole::KafkaUi => http(format!("{}/actuator/health", endpoints.kafka_ui.as_ref()?)),
-            ServiceRole::Postgres => Some(Self::Postgres { url: endpoints.postgres.clone()?, tls: any_certificate()? }),
-        }
-    }
-
-    fn broker(member: &StackContainer, container: &Container, endpoints: &Endpoints) -> Option<Self> {
-        let bootstrap: Vec<&str> =
-            endpoints.bootstrap.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
-        let own = container.published();
-        let port = |address: &str| address.rsplit(':').next().map(str::to_owned);
-        let (mine, others): (Vec<&str>, Vec<&str>) =
-            bootstrap.iter().partition(|entry| own.iter().any(|(_, address)| port(address) == port(entry)));
+    /// The probe of a broker at `own` addresses, `others` being those of other brokers. Where it has no address of its own, any
+    /// broker's answer has to do.
+    pub(super) fn broker(
+        (own, others): (&[&str], &[&str]),
+        properties: &BTreeMap<String, String>,
+        node_id: Option<i32>,
+    ) -> Option<Self> {
         let client = |servers: &[&str]| {
             let mut config = ClientConfig::new();
-            for (key, value) in &endpoints.client_config {
+            for (key, value) in properties {
                 config.set(key, value);
             }
             config
@@ -59,12 +44,21 @@ impl Probe {
                 .set("reconnect.backoff.max.ms", "100");
             config.create().ok().map(Arc::new)
         };
-        // Behind a port that is not published, any broker's answer has to do.
-        if mine.is_empty() {
-            return Some(Self::Broker { own: client(&bootstrap)?, others: None, node_id: member.node_id });
+        if own.is_empty() {
+            return Some(Self::Broker { own: client(others)?, others: None, node_id });
         }
-        let others = if others.is_empty() { None } else { client(&others) };
-        Some(Self::Broker { own: client(&mine)?, others, node_id: member.node_id })
+        let others = if others.is_empty() { None } else { client(others) };
+        Some(Self::Broker { own: client(own)?, others, node_id })
+    }
+
+    /// The probe of what answers over HTTP.
+    pub(super) fn http(url: String) -> Self {
+        Self::Http { client: reqwest::Client::new(), url }
+    }
+
+    /// The probe of a database.
+    pub(super) fn postgres(url: String) -> Option<Self> {
+        Some(Self::Postgres { url, tls: any_certificate()? })
     }
 
     /// Asks once.

@@ -1,0 +1,220 @@
+//! Finding the pods by their labels and holding them against what a plan needs.
+
+use super::access;
+use super::cluster::Kube;
+use super::config::KubernetesConfig;
+use super::member::PodMember;
+use super::pods::Pods;
+use super::stack::PodStack;
+use super::strimzi;
+use crate::environment::{
+    EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult, Needs, ServiceId, Site,
+};
+use crate::wire::{WireCluster, brokers};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the brokers may take to answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+impl PodStack {
+    /// Attaches to the pods that run.
+    ///
+    /// # Errors
+    /// No such cluster, a right that is missing, a part without pods, a pod that does not run, brokers that do not answer: each with
+    /// its remedy.
+    pub(super) async fn attach(config: &KubernetesConfig, site: &Site, needs: &Needs) -> EnvironmentResult<Self> {
+        let kube = config.whereabouts(site).connect().await?;
+        let version = kube.client.apiserver_version().await;
+        let version = version.map_err(|error| kube.explain("ask the cluster for its version", error))?.git_version;
+        access::check(&kube, &access::rules(config, needs)).await?;
+        let mut endpoints = site.endpoints.clone();
+        if let Some(kafka) = config.strimzi.as_ref().filter(|_| endpoints.bootstrap.is_empty()) {
+            endpoints.bootstrap = strimzi::bootstrap(&kube, kafka).await?;
+        }
+        let (mut members, parts) = find(&kube, config, needs).await?;
+        check(&members, needs)?;
+        if needs.brokers > 0 {
+            name_nodes(&mut members, &endpoints.connection(), &endpoints.bootstrap).await?;
+        }
+        let brokers = members.iter().filter(|member| matches!(member.id, ServiceId::Broker(_))).count();
+        let mut facts = BTreeMap::from([
+            ("cluster".to_owned(), format!("{} ({version})", kube.server)),
+            ("namespace".to_owned(), kube.namespace.clone()),
+        ]);
+        for member in &members {
+            let Some(pod) = member.book().pod else { continue };
+            let image = pod.definition().and_then(|container| container.image.clone()).unwrap_or_default();
+            facts.insert(format!("image of {}", member.name), image);
+            facts.insert(format!("pod of {}", member.name), pod.life().unwrap_or_else(|| pod.name().to_owned()));
+            if let Some(ends) = pod.pause_ends() {
+                facts.insert(format!("pause of {}", member.name), ends);
+            }
+        }
+        let info = EnvironmentInfo {
+            name: site.name.clone(),
+            kind: EnvironmentKind::of::<KubernetesConfig>(),
+            kafka_version: None,
+            brokers: u32::try_from(brokers).unwrap_or(u32::MAX),
+            facts,
+        };
+        Ok(Self { kube, members, parts, info, endpoints })
+    }
+}
+
+/// The services, in start order, and the pods of each part.
+async fn find(
+    kube: &Kube,
+    config: &KubernetesConfig,
+    needs: &Needs,
+) -> EnvironmentResult<(Vec<PodMember>, Vec<Arc<Pods>>)> {
+    let (kafka, controllers) = config.kafka();
+    let services = &config.services;
+    let single = [
+        (ServiceId::Postgres, &services.postgres),
+        (ServiceId::Connect, &services.connect),
+        (ServiceId::KafkaUi, &services.kafka_ui),
+    ];
+    let (mut members, mut parts) = (Vec::new(), Vec::new());
+    let numbered: [(Option<String>, fn(u32) -> ServiceId); 2] =
+        [(controllers, ServiceId::Controller), (kafka, ServiceId::Broker)];
+    for (selector, named) in numbered {
+        let Some(selector) = selector else { continue };
+        let pods = Arc::new(Pods::follow(kube, &selector, config.container.clone()).await?);
+        let mut places = pods.places();
+        places.sort_by_key(|place| natural(place));
+        if places.is_empty() && named(1) == ServiceId::Broker(1) && needs.brokers > 0 {
+            return Err(none(kube, "Kafka", &selector));
+        }
+        for (number, place) in (1..).zip(places) {
+            members.push(PodMember::new(named(number), place, Arc::clone(&pods)));
+        }
+        parts.push(pods);
+    }
+    for (id, selector) in single {
+        let Some(selector) = selector else { continue };
+        let pods = Arc::new(Pods::follow(kube, selector, config.container.clone()).await?);
+        match pods.places().as_slice() {
+            [place] => members.push(PodMember::new(id, place.clone(), Arc::clone(&pods))),
+            [] if needs.services.contains(&id) => return Err(none(kube, &id.to_string(), selector)),
+            [] => {}
+            several => {
+                return Err(EnvironmentError::Prerequisite {
+                    message: format!(
+                        "{} pods have the labels {selector}, and {id} is one: {}",
+                        several.len(),
+                        several.join(", ")
+                    ),
+                    remedy: format!("narrow the selector of {id} in `kubernetes: {{ services: … }}`"),
+                });
+            }
+        }
+        parts.push(pods);
+    }
+    Ok((members, parts))
+}
+
+fn none(kube: &Kube, part: &str, selector: &str) -> EnvironmentError {
+    EnvironmentError::Prerequisite {
+        message: format!(
+            "no pod in the namespace `{}` of {} has the labels {selector}, by which {part} is to be found",
+            kube.namespace, kube.server
+        ),
+        remedy: format!("`kubectl get pods -n {} --show-labels` shows those that there are", kube.namespace),
+    }
+}
+
+/// `kafka-10` comes after `kafka-2`.
+fn natural(name: &str) -> (String, u64) {
+    let digits = name.chars().rev().take_while(char::is_ascii_digit).count();
+    let (stem, number) = name.split_at(name.len() - digits);
+    (stem.to_owned(), number.parse().unwrap_or(0))
+}
+
+/// Holds what was found against what is needed.
+fn check(members: &[PodMember], needs: &Needs) -> EnvironmentResult<()> {
+    let named = |id: &&ServiceId| !matches!(id, ServiceId::Broker(_) | ServiceId::Controller(_));
+    if let Some(missing) =
+        needs.services.iter().filter(named).find(|id| !members.iter().any(|member| member.id == **id))
+        && !needs.actions.is_empty()
+    {
+        return Err(EnvironmentError::Prerequisite {
+            message: format!("by which labels the pod of {missing} is found is not said"),
+            remedy: "add it to `kubernetes: { services: … }` of the environment in kscen.yaml".to_owned(),
+        });
+    }
+    let needed = |member: &&PodMember| {
+        if member.is_node() { needs.brokers > 0 } else { needs.services.contains(&member.id) }
+    };
+    let down = members.iter().filter(needed).filter_map(|member| {
+        let book = member.book();
+        let Some(pod) = book.pod else { return Some((format!("{} has no pod", member.name), false)) };
+        let why = pod.why_down()?;
+        Some((format!("{}: {why}", member.name), pod.is_held()))
+    });
+    let down: Vec<(String, bool)> = down.collect();
+    if down.is_empty() {
+        return Ok(());
+    }
+    let held = down.iter().any(|(_, held)| *held);
+    let words: Vec<String> = down.into_iter().map(|(words, _)| words).collect();
+    Err(EnvironmentError::Prerequisite {
+        message: format!("not all of its pods run: {}", words.join("; ")),
+        remedy: if held { "kscen undo" } else { "`kubectl describe pod` tells what the cluster tried" }.to_owned(),
+    })
+}
+
+/// Which broker of the cluster each pod is: by the address that it gives to clients.
+async fn name_nodes(
+    members: &mut [PodMember],
+    connection: &BTreeMap<String, String>,
+    bootstrap: &str,
+) -> EnvironmentResult<()> {
+    let failed = |error: &dyn std::fmt::Display| EnvironmentError::Away {
+        message: format!("the brokers at {bootstrap} cannot be used: {error}"),
+        remedy: "check `kafka.bootstrap` of this environment: it has to be an address that this machine reaches"
+            .to_owned(),
+    };
+    let cluster = WireCluster::new(connection, PATIENCE).map_err(|error| failed(&error.in_full()))?;
+    let described = brokers::describe(&cluster).await.map_err(|error| failed(&error.in_full()))?;
+    for member in members.iter_mut() {
+        let Some(pod) = member.book().pod else { continue };
+        let told = ["KAFKA_NODE_ID", "KAFKA_BROKER_ID"].iter().find_map(|name| pod.variable(name)?.parse().ok());
+        let is_own = |host: &str| pod.addresses().contains(&host) || host.split('.').next() == Some(pod.name());
+        let own = described.brokers.iter().find(|(_, address)| is_own(&address.host)).map(|(id, _)| *id);
+        let is_broker = matches!(member.id, ServiceId::Broker(_));
+        member.node_id = if is_broker { own.or(told) } else { told };
+        let address = member.node_id.filter(|_| is_broker).and_then(|id| described.brokers.get(&id));
+        member.address = address.map(ToString::to_string);
+    }
+    let nameless =
+        members.iter().filter(|member| matches!(member.id, ServiceId::Broker(_)) && member.node_id.is_none());
+    let nameless: Vec<&str> = nameless.map(|member| member.name.as_str()).collect();
+    if nameless.is_empty() {
+        return Ok(());
+    }
+    let told = described.brokers.iter().map(|(id, address)| format!("{id} at {address}"));
+    Err(EnvironmentError::Prerequisite {
+        message: format!(
+            "which broker of the cluster is {} is not known: the brokers are {}",
+            nameless.join(", "),
+            told.collect::<Vec<_>>().join(", ")
+        ),
+        remedy: "a pod is known by its address, by its name in the advertised address, or by the variable KAFKA_NODE_ID of its \
+                 container"
+            .to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::natural;
+
+    #[test]
+    fn pods_are_counted_in_the_order_of_their_numbers() {
+        let mut names = ["kafka-10", "kafka-2", "a-3", "kafka"];
+        names.sort_by_key(|name| natural(name));
+        assert_eq!(names, ["a-3", "kafka", "kafka-2", "kafka-10"]);
+    }
+}

@@ -1,0 +1,94 @@
+//! What runs inside of a container: a shell that reads orders, built of nothing but its own commands.
+
+/// The script. It finds the service among the processes of its own cgroup: all of them but those that somebody started through exec,
+/// whose parent is outside, and but a first process that only minds others, which a signal from inside does not stop.
+pub(super) const SCRIPT: &str = r#"
+own() { g=; while IFS= read -r l; do g="$g$l "; done; }
+group() { own 2>/dev/null <"/proc/$1/cgroup"; }
+look() {
+  l=; { read -r l <"/proc/$1/stat"; } 2>/dev/null; [ -n "$l" ] || return 1
+  c=${l#*\(}; c=${c%\)*}; l=${l##*\) }; s=${l%% *}; l=${l#* }; u=${l%% *}
+}
+group $$; mine=$g
+find_service() {
+  all= first=
+  for d in /proc/[0-9]*; do
+    p=${d#/proc/}; [ "$p" != $$ ] && group "$p" && [ "$g" = "$mine" ] && look "$p" || continue
+    if [ -z "$first" ] || [ "$p" -lt "$first" ]; then first=$p; fi
+    all="$all $p:$u"
+  done
+  service= names= minder=
+  for e in $all; do
+    p=${e%:*}; [ "${e#*:}" != 0 ] || [ "$p" = "$first" ] || continue
+    look "$p" || continue
+    if [ "$p" = 1 ]; then
+      case $c in tini|tini-static|dumb-init|docker-init|catatonit|s6-svscan|runit|pause|sh|dash|ash|bash) minder=$c; continue;; esac
+    fi
+    service="$service $p"; names="$names $c"
+  done
+}
+states() { r=; for p in $service; do if look "$p"; then r="$r $p:$s:$c"; fi; done; echo "states$r"; }
+first_is_service() { case " $service " in *" 1 "*) return 0;; esac; return 1; }
+until_all() {
+  i=0
+  while [ $i -lt 3000 ]; do
+    i=$((i+1)); done=1
+    for p in $service; do look "$p" || continue; if [ "$1" = stopped ]; then [ "$s" = T ] || done=; else [ "$s" != T ] || done=; fi; done
+    [ -z "$done" ] || break
+  done
+}
+figure() { v=; { read -r v <"$1"; } 2>/dev/null; }
+table() { f=; while read -r k w rest; do case $k in usage_usec|anon|file_mapped|total_rss|total_mapped_file) f="$f $k=$w";; esac; done; }
+usage() {
+  r=
+  for n in cpu.stat memory.stat memory/memory.stat; do
+    [ -r "/sys/fs/cgroup/$n" ] && table <"/sys/fs/cgroup/$n" && r="$r$f"
+  done
+  figure /sys/fs/cgroup/cpuacct/cpuacct.usage; [ -z "$v" ] || r="$r usage_nsec=$v"
+  figure /sys/fs/cgroup/cpu.max; [ -z "$v" ] || r="$r quota=${v%% *} period=${v##* }"
+  figure /sys/fs/cgroup/cpu/cpu.cfs_quota_us; if [ -n "$v" ]; then r="$r quota=$v"; figure /sys/fs/cgroup/cpu/cpu.cfs_period_us; r="$r period=$v"; fi
+  n=0; { while read -r k rest; do case $k in cpu[0-9]*) n=$((n+1));; esac; done </proc/stat; } 2>/dev/null
+  echo "usage online=$n$r"
+}
+echo ready
+while read -r order; do
+  find_service
+  case $order in
+    look) states;;
+    stop) if first_is_service; then echo "first $names"; else kill -STOP $service 2>/dev/null; until_all stopped; states; fi;;
+    go) kill -CONT $service 2>/dev/null; until_all going; states;;
+    end) if first_is_service; then echo "sent SEGV$service"; kill -SEGV 1; else echo "sent KILL$service"; kill -KILL $service; fi;;
+    usage) usage;;
+    *) echo "unknown $order";;
+  esac
+done
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::SCRIPT;
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+
+    /// What the script answers to orders when it runs here, where its cgroup holds this test and more.
+    fn answers(shell: &str, orders: &str) -> Vec<String> {
+        let mut command = Command::new(shell);
+        let started = command.args(["-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = started.expect("a shell");
+        child.stdin.take().expect("a pipe").write_all(orders.as_bytes()).expect("writes");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let lines = lines.map(|line| line.expect("text")).collect();
+        assert!(child.wait().expect("a child").success());
+        lines
+    }
+
+    #[test]
+    fn a_plain_shell_understands_it() {
+        let lines = answers("sh", "look\nusage\nnonsense\n");
+        assert_eq!(lines[0], "ready");
+        assert!(lines[1].starts_with("states "), "{lines:?}");
+        assert!(lines[1].split(' ').skip(1).all(|entry| entry.split(':').count() >= 3), "{lines:?}");
+        assert!(lines[2].starts_with("usage online="), "{lines:?}");
+        assert_eq!(lines[3], "unknown nonsense");
+    }
+}
