@@ -1,6 +1,7 @@
 //! Change data capture on the local stack: a real PostgreSQL, Kafka Connect and Debezium.
 
 use crate::program::skipped;
+use crate::turns;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -169,6 +170,8 @@ fn what_a_run_does_to_connectors_loses_nothing_and_leaves_nothing() {
     if skipped("what_a_run_does_to_connectors_loses_nothing_and_leaves_nothing") {
         return;
     }
+    // It looks at all processes of the machine, and another kscen of these tests has the same word in its environment.
+    turns::alone();
     let folder = tempfile::tempdir().expect("a folder");
     let recovery = shipped("debezium-recovery.yaml", folder.path());
     // On one stack, which is what takes the time.

@@ -39,6 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::single_range_in_vec_init, reason = "a list of one range is what is meant")]
     fn what_runs_will_take_is_known_before() {
         let far = PAGE_BITS * 1_000_000;
         let single: Vec<_> = (0..100).map(|n| n * PAGE_BITS..n * PAGE_BITS + 1).collect();

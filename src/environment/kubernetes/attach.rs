@@ -77,8 +77,8 @@ async fn find(
         (ServiceId::KafkaUi, &services.kafka_ui),
     ];
     let (mut members, mut parts) = (Vec::new(), Vec::new());
-    let numbered: [(Option<String>, fn(u32) -> ServiceId); 2] =
-        [(controllers, ServiceId::Controller), (kafka, ServiceId::Broker)];
+    type Numbered = fn(u32) -> ServiceId;
+    let numbered = [(controllers, ServiceId::Controller as Numbered), (kafka, ServiceId::Broker)];
     for (selector, named) in numbered {
         let Some(selector) = selector else { continue };
         let pods = Arc::new(Pods::follow(kube, &selector, config.container.clone()).await?);

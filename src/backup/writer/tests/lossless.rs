@@ -68,8 +68,11 @@ pub(super) fn pack(
     (folder, store, packer, manifest)
 }
 
+/// Offset, time and content of records; codecs; of each batch whether the broker had set its time.
+type PackedLog = (Vec<(i64, i64, Content)>, Vec<Codec>, Vec<bool>);
+
 /// What the one partition of an archive holds after a packer has taken a log.
-fn packed(log: &Log, change: impl Fn(&mut PackerJob)) -> (Vec<(i64, i64, Content)>, Vec<Codec>, Vec<bool>) {
+fn packed(log: &Log, change: impl Fn(&mut PackerJob)) -> PackedLog {
     let (_folder, store, mut packer, mut manifest) = pack(log, change);
     packer.take(&log.bytes).unwrap();
     let (segment, progress) = packer.finish().unwrap();
