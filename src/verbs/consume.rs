@@ -242,8 +242,7 @@ impl Step for Consume {
         } else if stop.is_none() {
             reader.note_end().await?;
         }
-        let exhausted = live.is_exhausted();
-        let own = live.own();
+        let (exhausted, own) = (live.is_exhausted(), live.own());
         let report = reader.join().await?;
         if let Some(pauses) = report.pauses() {
             let words = format!("{}: its figures include the time for which the scenario paused {pauses}", cx.id);
