@@ -32,7 +32,10 @@ RUN if [ -d /dist/cache ]; then \
     fi
 
 FROM runtime
-RUN useradd --uid 1000 --create-home kscen && mkdir -p /kscen/results && chown kscen /kscen /kscen/results
+RUN useradd --uid 1000 --create-home kscen && mkdir -p /kscen/results && chown kscen /kscen /kscen/results \
+ && mkdir -p /usr/local/share/man/man1 /usr/share/bash-completion/completions \
+ && kscen man /usr/local/share/man/man1 \
+ && kscen completions bash >/usr/share/bash-completion/completions/kscen
 COPY --from=fetched --chown=1000 /opt/kscen /opt/kscen
 COPY --chown=1000 kscen.yaml /kscen/kscen.yaml
 COPY --chown=1000 scenarios /kscen/scenarios

@@ -56,6 +56,10 @@ fuzz: ## Fuzzes every reader with coverage, an hour for all; FOR=600, TARGETS='l
 bench: prerequisites ## Side by side with Kafka's own tools and librdkafka's; PAIRS=9, PARTS='changes produce …'; writes docs/benchmarks.md
 	$(CARGO) bench --locked --bench peers -- $(PARTS)
 
+.PHONY: site
+site: ## Builds the site of docs/ into target/site, each link followed
+	scripts/book
+
 .PHONY: lint
 lint: ## Formatting and clippy
 	$(CARGO) fmt --check

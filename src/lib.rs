@@ -45,6 +45,7 @@ pub(crate) mod worker;
 pub mod testing {
     pub mod fuzz;
 
+    pub use crate::cli::understands;
     pub use crate::execute::machine;
     pub use crate::verbs::{LANGUAGE, REGISTRY};
 

@@ -42,11 +42,14 @@ fn for_editors(mut schema: Value) -> Value {
         .collect();
     let mut described = std::collections::BTreeSet::new();
     write_out(&mut schema, &scalars, &mut described);
+    offer_values(&mut schema);
     for definition in definitions.values_mut() {
         write_out(definition, &scalars, &mut described);
+        offer_values(definition);
     }
-    for name in described {
-        if let Some(Value::Object(definition)) = definitions.get_mut(&name) {
+    // What a duration is says less than what this one is for.
+    for name in described.iter().chain(scalars.keys()) {
+        if let Some(Value::Object(definition)) = definitions.get_mut(name) {
             definition.remove("description");
         }
     }
@@ -54,6 +57,56 @@ fn for_editors(mut schema: Value) -> Value {
         root.insert("definitions".to_owned(), Value::Object(definitions));
     }
     schema
+}
+
+/// Lets editors offer what may stand somewhere. Of `if`, `then` and `else`, which give the better messages, the language server completes
+/// nothing, of `anyOf` it does; of constants it explains the one that it likes best, of a list of values all; and inside of a map with one
+/// entry at most it counts the one that is just being written.
+fn offer_values(node: &mut Value) {
+    match node {
+        Value::Object(object) => {
+            object.values_mut().for_each(offer_values);
+            if object.get("maxProperties").is_some_and(|most| *most == 1) {
+                object.remove("maxProperties");
+            }
+            list_constants(object);
+            let offers = |node: &Value| node.get("enum").is_some();
+            if object.get("then") == Some(&Value::Bool(true)) && object.get("else").is_some_and(offers) {
+                let branches: Vec<Value> = ["else", "if"].into_iter().filter_map(|key| object.remove(key)).collect();
+                object.remove("then");
+                object.insert("anyOf".to_owned(), Value::Array(branches));
+            }
+            if object.contains_key("description") {
+                let branches = object.iter_mut().filter(|(key, _)| ["then", "else"].contains(&key.as_str()));
+                branches.filter_map(|(_, branch)| branch.as_object_mut()).for_each(|branch| {
+                    branch.remove("description");
+                });
+            }
+            if let Some(Value::Array(branches)) = object.get_mut("anyOf") {
+                let mut described = branches.iter_mut().filter_map(Value::as_object_mut);
+                let described = described.find(|branch| branch.contains_key("enum"));
+                let text = described.and_then(|branch| branch.remove("description"));
+                if let Some(text) = text {
+                    object.entry("description").or_insert(text);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(offer_values),
+        _ => {}
+    }
+}
+
+/// A choice between constants, as a list of values with what each means.
+fn list_constants(object: &mut Map<String, Value>) {
+    let Some(Value::Array(branches)) = object.get("oneOf") else { return };
+    let text = |branch: &Value| branch.get("description").cloned().unwrap_or_else(|| Value::String(String::new()));
+    let listed: Option<Vec<(Value, Value)>> =
+        branches.iter().map(|branch| Some((branch.get("const")?.clone(), text(branch)))).collect();
+    let Some(listed) = listed.filter(|listed| !listed.is_empty()) else { return };
+    let (values, texts) = listed.into_iter().unzip();
+    object.remove("oneOf");
+    object.insert("enum".to_owned(), Value::Array(values));
+    object.insert("markdownEnumDescriptions".to_owned(), Value::Array(texts));
 }
 
 fn write_out(node: &mut Value, scalars: &Map<String, Value>, described: &mut std::collections::BTreeSet<String>) {

@@ -61,11 +61,13 @@
     const px = devicePixelRatio || 1, taken = [-1, -1, -1];
     ctx.save();
     ctx.font = `600 ${11 * px}px system-ui, sans-serif`;
+    ctx.textAlign = "left";
     ctx.textBaseline = "top";
     ctx.lineWidth = 3 * px;
     ctx.lineJoin = "round";
     for (const band of line.bands) {
-      if (band.kind !== "fault") continue;
+      const { min, max } = u.scales.x;
+      if (band.kind !== "fault" || band.to < min || band.from > max) continue;
       const wide = ctx.measureText(band.label).width;
       const at = Math.max(left, Math.min(u.valToPos(band.from, "x", true) + 4 * px, left + width - wide));
       const row = taken.findIndex(end => end < at);
@@ -79,6 +81,18 @@
     ctx.restore();
   };
   const drawn = [];
+  // Every chart shows the same stretch of the run: what was dragged over in one of them, or all of it.
+  let shown = null;
+  const show = stretch => {
+    shown = stretch;
+    const [min, max] = shown || [line.start, line.end];
+    drawn.forEach(u => u.setScale("x", { min, max }));
+  };
+  const picked = u => {
+    const { left, width } = u.select;
+    if (width > 4) show([u.posToVal(left, "x"), u.posToVal(left + width, "x")]);
+    if (width > 0) drawn.forEach(other => other.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false));
+  };
   const draw = () => {
     drawn.splice(0).forEach(u => u.destroy());
     for (const panel of line.panels) {
@@ -88,14 +102,14 @@
       const unit = write[panel.unit];
       const options = {
         width: host.clientWidth, height: 150, padding: [8, right, 0, 0],
-        cursor: { sync: { key: "run" }, y: false, drag: { x: false, y: false }, points: { size: 6 } },
+        cursor: { sync: { key: "run" }, y: false, drag: { x: true, y: false, setScale: false }, bind: { dblclick: () => () => show(null) }, points: { size: 6 } },
         legend: { live: true },
         scales: {
-          x: { time: false, range: [0, line.end] },
+          x: { time: false, range: () => shown || [line.start, line.end] },
           y: { distr: panel.log ? 3 : 1, range: panel.range },
         },
         axes: [
-          { ...axis, size: 26, values: (u, at) => at.map(v => v + "s") },
+          { ...axis, size: 26, values: (u, at) => at.map(v => short(v) + "s") },
           { ...axis, size: left, splits: () => panel.ticks, filter: (u, at) => at, values: (u, at) => at.map(unit) },
         ],
         series: [
@@ -105,7 +119,7 @@
             points: { show: false }, value: (u, v) => v === null ? "–" : unit(v),
           })),
         ],
-        hooks: { drawClear: [bands], draw: panel === line.panels[0] ? [labels] : [] },
+        hooks: { drawClear: [bands], draw: panel === line.panels[0] ? [labels] : [], setSelect: [picked] },
       };
       drawn.push(new uPlot(options, [panel.x, ...panel.series.map(s => s.values)], host));
     }

@@ -123,7 +123,7 @@ impl StoredAccounts {
 
     /// Writes the file where it takes no more than so many bytes, uncompressed.
     fn write_within(&self, most: u64, path: &Path) -> Result<(), AccountsError> {
-        let mut out = Bounded::new(ZlibEncoder::new(Vec::new(), Compression::fast()), most);
+        let mut out = Bounded::new(ZlibEncoder::new(Vec::new(), Compression::new(2)), most);
         if let Err(error) = serde_json::to_writer(&mut out, self) {
             return Err(match error.io_error_kind() {
                 Some(io::ErrorKind::FileTooLarge) => AccountsError::TooLarge,
@@ -249,7 +249,7 @@ mod tests {
 
     fn read(text: &[u8]) -> Result<StoredAccounts, AccountsError> {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut out = ZlibEncoder::new(Vec::new(), Compression::fast());
+        let mut out = ZlibEncoder::new(Vec::new(), Compression::new(2));
         out.write_all(text).unwrap();
         let body = out.finish().unwrap();
         let numbers =

@@ -1,5 +1,6 @@
 //! Accounts as data: all that a delivery was settled from, so that it can be settled again.
 
+use super::allowance::MOST_ROWS;
 use super::changes::{ChangeBasis, ChangeSettlement, NotStored, Reconciliation};
 use super::{Class, KeySpec, Ledger, LedgerReport, LogEvidence, ReaderAccount, SenderAccount, Terms};
 use crate::ground::lock;
@@ -110,7 +111,8 @@ impl Settlements {
         let all = &mut self.all().changes;
         all.retain(|known| place(known) != place(&settlement));
         let taken: usize = all.iter().map(|known| known.basis.size()).sum();
-        if taken + settlement.basis.size() > MOST_PACKED {
+        let unpacked: u64 = all.iter().map(|known| known.basis.text()).sum();
+        if taken + settlement.basis.size() > MOST_PACKED || unpacked + settlement.basis.text() > MOST_ROWS {
             settlement.basis = ChangeBasis::Sums { because: NotStored::TooMany, sums: Box::new(sums.clone()) };
         }
         let why = settlement.basis.not_stored();
@@ -129,11 +131,16 @@ impl Settlements {
 mod tests {
     use super::super::changes::{Figure, FigureCheck, PackedRows};
     use super::*;
+    use crate::accounting::archive::StoredAccounts;
+    use crate::text::Redactor;
     use base64::Engine as _;
 
     fn settlement(line: usize, bytes: usize) -> ChangeSettlement {
         let packed = base64::engine::general_purpose::STANDARD.encode(vec![0; bytes]);
-        let rows: PackedRows = serde_json::from_value(packed.into()).unwrap();
+        of_rows(line, serde_json::from_value(packed.into()).unwrap())
+    }
+
+    fn of_rows(line: usize, rows: PackedRows) -> ChangeSettlement {
         let (subject, figure) = ("delivery.lost".to_owned(), Figure::Class(Class::Lost));
         ChangeSettlement {
             step: "expect".to_owned(),
@@ -161,5 +168,27 @@ mod tests {
         assert!(messages.is_empty() && changes.len() == 4);
         let last = changes.iter().find(|one| one.checks[0].at == Some((4, 1))).unwrap();
         assert_eq!(last.basis.reconciliation().unwrap().lost, 7);
+    }
+
+    /// Rows that are much alike take next to nothing when they are packed, and all of their time when they are settled again.
+    #[test]
+    fn rows_of_twenty_deliveries_are_bounded_as_they_are_unpacked() {
+        let (all, sums) = (Settlements::default(), Reconciliation::default());
+        let rows = PackedRows::of(&vec![b' '; 27 << 20], &Redactor::default()).unwrap();
+        assert!(rows.size() < 1 << 20);
+        let kept = |line| all.keep_changes(of_rows(line, rows.clone()), &sums);
+        let told: Vec<Option<NotStored>> = (0..20).map(kept).collect();
+        assert!(told[..18].iter().all(Option::is_none), "{told:?}");
+        assert_eq!(told[18..], [Some(NotStored::TooMany); 2]);
+        let archive = StoredAccounts { changes: all.take().1, ..StoredAccounts::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("accounts.bin");
+        archive.write(&path).unwrap();
+        assert_eq!(StoredAccounts::read(&path).unwrap().changes.len(), 20);
+        // Whoever else has written them.
+        let changes = (0..19).map(|line| of_rows(line, rows.clone())).collect();
+        StoredAccounts { changes, ..StoredAccounts::default() }.write(&path).unwrap();
+        let why = StoredAccounts::read(&path).unwrap_err().to_string();
+        assert!(why.contains("the rows of its database changes take more than 512 MiB"), "{why}");
     }
 }

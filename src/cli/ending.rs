@@ -4,13 +4,23 @@ use super::{Exit, Output};
 use crate::ground::{lock, plural};
 use crate::record::{Outcome, Quantity, Record, Verdict};
 use crate::report::RESULT;
-use crate::report::view::headlines;
+use crate::report::view::{headlines, surroundings};
 use crate::text::{Problem, harmless, render};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// The figures of a run that its last lines show, by the names that reports give them.
-const FIGURES: [&str; 7] = ["lost", "duplicated", "unavailable", "recovered in", "p99", "p99 steady", "p99 disturbed"];
+const FIGURES: [&str; 9] = [
+    "sustainable rate",
+    "commit → reader p99",
+    "lost",
+    "duplicated",
+    "unavailable",
+    "recovered in",
+    "p99",
+    "p99 steady",
+    "p99 disturbed",
+];
 /// Reasons that are no failure of a step or check, in a suite's list.
 const MOST_REASONS: usize = 5;
 
@@ -57,6 +67,8 @@ pub struct Ending<'a> {
     pub page: Option<PathBuf>,
     /// What failed.
     pub failures: &'a Failures,
+    /// Whether it says on what it ran.
+    pub conditions: bool,
 }
 
 impl Ending<'_> {
@@ -73,6 +85,9 @@ impl Ending<'_> {
             }
         } else if let [(_, _, record)] = self.done {
             figures(record, output).into_iter().for_each(|line| output.line(&format!("  {line}")));
+            if self.conditions {
+                output.line(&format!("  on {}", harmless(&surroundings(record))));
+            }
         }
         self.verdict(exit, output);
     }

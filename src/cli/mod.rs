@@ -2,6 +2,7 @@
 
 mod archive;
 mod backup;
+mod bench;
 mod check;
 mod compare;
 mod completions;
@@ -73,6 +74,7 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Bench(bench::Args),
     Up(up::Args),
     Down(down::Args),
     Fetch(fetch::Args),
@@ -103,6 +105,20 @@ enum Command {
     Man(man::Args),
 }
 
+/// Whether the program understands these arguments, and what it says where it does not.
+///
+/// # Errors
+/// What clap says.
+#[doc(hidden)]
+pub fn understands<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
+    let all = std::iter::once("kscen").chain(arguments);
+    match Cli::try_parse_from(all) {
+        // What is asked for and answered at once, such as the version.
+        Err(error) if error.use_stderr() => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
 /// Runs the program.
 pub fn main() -> Exit {
     crate::ground::survive_file_limits();
@@ -125,6 +141,7 @@ fn run(command: Command, output: &Output) -> Exit {
     match command {
         Command::Run(args) => run::run(&args, output),
         Command::Check(args) => check::run(&args, output),
+        Command::Bench(args) => bench::run(&args, output),
         Command::Up(args) => up::run(&args, output),
         Command::Down(args) => down::run(&args, output),
         Command::Fetch(args) => fetch::run(&args, output),

@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
     replication: Option<i16>,
     /// How many partitions are written at the same time.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     parallel: u8,
     /// The most empty transactions that exact offsets may take in one partition.
     #[arg(long, value_name = "N", default_value_t = 100_000)]

@@ -78,6 +78,9 @@ pub struct Args {
     /// They share the processors: meant for verdicts about messages, not for figures.
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     jobs: u32,
+    /// Says at the end on what it ran.
+    #[arg(skip)]
+    conditions: bool,
 }
 
 /// What is written while running.
@@ -98,6 +101,11 @@ impl Args {
             (_, true) => Verbosity::Verbose,
             _ => Verbosity::Usual,
         }
+    }
+
+    /// The same, with a line at the end that says on what it ran.
+    pub(super) fn with_conditions(self) -> Self {
+        Self { conditions: true, ..self }
     }
 
     fn manner(&self) -> RunManner {
@@ -231,7 +239,7 @@ async fn all(
     if done.is_empty() && exit == Exit::Pass {
         return Exit::Nothing;
     }
-    Ending { done: &done, total, seconds, page, failures: &failures }.tell(exit, output);
+    Ending { done: &done, total, seconds, page, failures: &failures, conditions: args.conditions }.tell(exit, output);
     exit
 }
 

@@ -40,6 +40,8 @@ pub struct Terminal {
     live: LiveLines,
     figures: BTreeMap<String, Progress>,
     last: Instant,
+    /// The figures of running steps as they were told last.
+    told: String,
     failures: Failures,
     /// What was said of each fault last.
     faults: BTreeMap<(String, String), String>,
@@ -59,6 +61,7 @@ impl Terminal {
             live: LiveLines::new(output),
             figures: BTreeMap::new(),
             last: Instant::now(),
+            told: String::new(),
             failures,
             faults: BTreeMap::new(),
             sources: plan.sources(),
@@ -99,7 +102,12 @@ impl Terminal {
         if !self.output.terminal && self.last.elapsed() >= HEARTBEAT {
             let running: Vec<String> =
                 self.figures.iter().map(|(id, figures)| format!("{id}: {}", describe(figures, "-"))).collect();
-            self.line(&format!("  ... {}", running.join("; ")));
+            let text = format!("  ... {}", running.join("; "));
+            // What has not changed is said again only to show that it goes on.
+            if text != self.told || self.last.elapsed() >= 6 * HEARTBEAT {
+                self.line(&text);
+                self.told = text;
+            }
         }
     }
 
@@ -147,7 +155,12 @@ impl Terminal {
         self.line(&format!("    {} {}", self.output.paint(color, symbol), harmless(&said)));
         let place = check.at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();
         let reason = format!("{said}{place}");
-        let mut problem = Problem::new(code, said).label(format!("observed {}", check.observed));
+        // Why something is unknown is told once, above the line.
+        let observed = match check.outcome {
+            CheckOutcome::Unknown => "observed: unknown".to_owned(),
+            _ => format!("observed {}", check.observed),
+        };
+        let mut problem = Problem::new(code, said).label(observed);
         if let Some(place) = check.at.as_ref().and_then(|at| self.place(at)) {
             problem = problem.at(place);
         }

@@ -25,9 +25,7 @@ pub use connection::{Database, Session};
 pub use database_error::{DatabaseError, DatabaseResult, SqlFailure};
 pub use load::{LoadPlan, Repetition};
 pub use lsn::Lsn;
-pub use publication::Publication;
-#[cfg(test)]
-pub use publication::Published;
+pub use publication::{Publication, Published};
 pub use query::QueryResult;
 pub use record::{SqlOutcome, SqlRecord};
 pub use relation::{Column, Relation, TableName, UserType};

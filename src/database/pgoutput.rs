@@ -148,13 +148,18 @@ impl<'a> Reader<'a> {
         Ok(text)
     }
 
+    /// Room for so many elements, of which each takes a byte at least.
+    fn room(&self, count: u16) -> usize {
+        self.0.len().min(count.into())
+    }
+
     fn relation(&mut self) -> DatabaseResult<RelationMessage> {
         let id = self.u32()?;
         let schema = self.string()?;
         let table = self.string()?;
         let full = self.u8()? == b'f';
         let count = self.u16()?;
-        let mut columns = Vec::with_capacity(count.into());
+        let mut columns = Vec::with_capacity(self.room(count));
         for _ in 0..count {
             let key = self.u8()? & 1 == 1;
             let name = self.string()?;
@@ -165,7 +170,7 @@ impl<'a> Reader<'a> {
 
     fn tuple(&mut self) -> DatabaseResult<Vec<ColumnValue>> {
         let count = self.u16()?;
-        let mut cells = Vec::with_capacity(count.into());
+        let mut cells = Vec::with_capacity(self.room(count));
         for _ in 0..count {
             cells.push(match self.u8()? {
                 b'n' => ColumnValue::Null,
@@ -220,6 +225,11 @@ mod tests {
             assert!(parse(&data[..length]).is_err(), "{length}");
         }
         assert!(parse(b"?").is_err());
+        // Counts and lengths that nothing follows.
+        for claims in [&b"T\xff\xff\xff\xff\0"[..], b"I\0\0\0\x07N\xff\xff", b"I\0\0\0\x07N\0\x01t\xff\xff\xff\xff"] {
+            assert!(parse(claims).is_err(), "{claims:?}");
+        }
+        assert_eq!((Reader(b"abc").room(u16::MAX), Reader(b"abc").room(2)), (3, 2));
     }
 
     #[test]

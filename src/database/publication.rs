@@ -33,6 +33,10 @@ pub struct Published {
     pub columns: Option<BTreeSet<String>>,
     /// The condition that rows have to meet.
     pub row_filter: Option<String>,
+    /// Id of the transaction that gave that condition; `None` where that is not known, or where texts of the table are compared by rules that
+    /// are not known here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filtered_since: Option<u32>,
 }
 
 impl Session {
@@ -55,25 +59,30 @@ impl Session {
             tables: BTreeMap::new(),
         };
         // Row filters and column lists exist since version 15.
-        let version: String = self.client.query_one("SHOW server_version_num", &[]).await?.try_get(0)?;
-        let lists = version.parse::<u32>().unwrap_or(0) >= 150_000;
+        let lists = self.version().await? >= 150_000;
         let statement = if lists {
             "SELECT t.schemaname::text, t.tablename::text, t.rowfilter, r.prattrs IS NOT NULL, \
-               ARRAY(SELECT unnest(t.attnames)::text) \
+               ARRAY(SELECT unnest(t.attnames)::text), \
+               CASE WHEN NOT EXISTS (SELECT FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation \
+                 WHERE a.attrelid = r.prrelid AND NOT c.collisdeterministic) THEN r.xmin::text END \
              FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname \
              LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid \
                AND r.prrelid = (quote_ident(t.schemaname) || '.' || quote_ident(t.tablename))::regclass \
              WHERE t.pubname = $1"
         } else {
-            "SELECT schemaname::text, tablename::text, NULL::text, false, ARRAY[]::text[] FROM pg_publication_tables \
+            "SELECT schemaname::text, tablename::text, NULL::text, false, ARRAY[]::text[], NULL::text FROM pg_publication_tables \
              WHERE pubname = $1"
         };
         for row in self.client.query(statement, &[&name]).await? {
             let table = TableName::new(row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?);
             let listed: bool = row.try_get(3)?;
             let columns: Vec<String> = row.try_get(4)?;
-            let published =
-                Published { columns: listed.then(|| columns.into_iter().collect()), row_filter: row.try_get(2)? };
+            let since: Option<String> = row.try_get(5)?;
+            let published = Published {
+                columns: listed.then(|| columns.into_iter().collect()),
+                row_filter: row.try_get(2)?,
+                filtered_since: since.and_then(|xid| xid.parse().ok()),
+            };
             publication.tables.insert(table, published);
         }
         Ok(Some(publication))

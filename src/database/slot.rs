@@ -37,6 +37,17 @@ pub struct ReplicationSlot {
 }
 
 impl Session {
+    /// The server's version, such as 150019.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub(super) async fn version(&self) -> DatabaseResult<u32> {
+        let version: String = self.client.query_one("SHOW server_version_num", &[]).await?.try_get(0)?;
+        version
+            .parse()
+            .map_err(|_| DatabaseError::Unreadable { message: format!("a server's version is no number: {version}") })
+    }
+
     /// Position at which the log is written now.
     ///
     /// # Errors
@@ -112,17 +123,17 @@ impl Session {
         }
     }
 
-    /// Creates a logical slot with `pgoutput`. Changes committed from the position returned on will be in it.
+    /// Creates a logical slot with `pgoutput`. Changes committed from the position returned on will be in it. Where the server can, the slot
+    /// goes over to the standby that takes its place.
     ///
     /// Waits for transactions that are open now.
     ///
     /// # Errors
     /// The server's: `wal_level` below `logical`, no slot free, name taken.
     pub async fn create_slot(&self, name: &str) -> DatabaseResult<Lsn> {
-        let row = self
-            .client
-            .query_one("SELECT lsn::text FROM pg_create_logical_replication_slot($1, 'pgoutput')", &[&name])
-            .await?;
+        let failover = if self.version().await? >= 170_000 { ", false, false, NOT pg_is_in_recovery()" } else { "" };
+        let statement = format!("SELECT lsn::text FROM pg_create_logical_replication_slot($1, 'pgoutput'{failover})");
+        let row = self.client.query_one(&statement, &[&name]).await?;
         let text: String = row.try_get(0)?;
         text.parse().map_err(|message| DatabaseError::Unreadable { message })
     }

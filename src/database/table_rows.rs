@@ -3,6 +3,7 @@
 use super::relation::quote_identifier;
 use super::{Column, ColumnValue, DatabaseError, DatabaseResult, Session, TableName};
 use futures_util::TryStreamExt as _;
+use serde::{Deserialize, Serialize};
 use std::pin::pin;
 use tokio_postgres::SimpleQueryMessage;
 
@@ -12,7 +13,7 @@ const LARGEST: usize = 256 << 20;
 const CELL: usize = 32;
 
 /// The rows of a table.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TableRows {
     /// Its columns in order.
     pub columns: Vec<Column>,

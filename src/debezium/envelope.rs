@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// bytes of memory while the row is looked at.
 const MOST_VALUES: usize = 1 << 16;
 
+/// Bytes of a row that an account keeps, as text. A broker takes a mebibyte, where nobody has allowed more.
+pub const MOST_ROW: usize = 16 << 20;
+
 /// A row as Debezium writes it: column to value.
 pub type RowValues = Map<String, Value>;
 
@@ -45,6 +48,9 @@ impl<'de> Deserialize<'de> for RowImage {
         let text = Box::<str>::deserialize(deserializer)?;
         // The text stays as it is: a number that is written again may have another last digit.
         let image = Self(text);
+        if image.0.len() > MOST_ROW {
+            return Err(de::Error::custom(format!("a row has more than {} MiB", MOST_ROW >> 20)));
+        }
         if !image.is_storable() {
             return Err(de::Error::custom(format!("a row has more than {MOST_VALUES} values")));
         }
@@ -55,9 +61,9 @@ impl<'de> Deserialize<'de> for RowImage {
     }
 }
 
-/// Whether a text of JSON has no more values than an account keeps of one row.
+/// Whether a text of JSON has no more bytes and values than an account keeps of one row.
 pub(super) fn is_storable(text: &str) -> bool {
-    text.len() <= MOST_VALUES || json::values(text.as_bytes()) <= MOST_VALUES
+    text.len() <= MOST_VALUES || (text.len() <= MOST_ROW && json::values(text.as_bytes()) <= MOST_VALUES)
 }
 
 /// What all events of a table have in common.

@@ -12,8 +12,13 @@ mod value;
 pub use boundary::{TransactionBoundary, xid};
 pub use connector_config::{PostgresConnector, marked_name, postgres_config, safe_name, topic_name};
 pub use decode::{EventDecoder, Ignored, PlainRecord, ReadEvent, ReadKind};
-pub use envelope::{ChangeEvent, ChangeSource, Op, RowImage, RowValues, Snapshot, TableOrigin, TransactionInfo};
-pub use rules::{CaptureRules, Deletes, Duty, Flat, Form, Outbox, PublicationFacts, RulesSource};
+pub use envelope::{
+    ChangeEvent, ChangeSource, MOST_ROW, Op, RowImage, RowValues, Snapshot, TableOrigin, TransactionInfo,
+};
+pub use rules::{
+    CaptureRules, Deletes, Duty, Flat, Form, Outbox, PublicationFacts, PublishedRows, Publishing, RulesSource,
+    published_as,
+};
 pub use schema::{EnvelopeSchema, Violation};
 pub use value::{
     Agreement, canonical_json, canonical_text, canonical_value, compare, compare_cells, compare_rows, may_be_filled,

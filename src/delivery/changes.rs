@@ -64,7 +64,7 @@ pub(crate) async fn settle(
             .help("this is a defect of kscen; please send the run's folder to its maintainers"));
     }
     let connectors = tell(run, &changes).await;
-    let (basis, changes) = basis(run, rows, changes).await?;
+    let (basis, changes) = basis(run, rows, changes, ChangeBasis::Rows).await?;
     let redactor = run.recorder.redactor();
     let shown = |words: Option<String>| words.map(|words| redactor.text(&words).into_owned());
     let (missing, connectors) = (shown(missing), shown(connectors));
@@ -74,10 +74,11 @@ pub(crate) async fn settle(
 }
 
 /// What is stored of a delivery, and its account. Where secrets had to be taken out of the account there is one in the rows.
-async fn basis(
+pub(super) async fn basis(
     run: &SharedRun,
     rows: Result<Vec<u8>, NotStored>,
     changes: Reconciliation,
+    of_rows: fn(PackedRows) -> ChangeBasis,
 ) -> Result<(ChangeBasis, Reconciliation), StepError> {
     let redactor = run.recorder.redactor();
     let shown = without_secrets(&changes, &redactor).unwrap_or_default();
@@ -90,17 +91,17 @@ async fn basis(
         Err(why) => Err(why),
     };
     let basis = match packed {
-        Ok(rows) => ChangeBasis::Rows(rows),
+        Ok(rows) => of_rows(rows),
         Err(because) => ChangeBasis::Sums { because, sums: Box::new(shown.clone()) },
     };
     Ok((basis, shown))
 }
 
 /// What a look at the rows gave.
-struct Reconciled {
-    changes: Reconciliation,
+pub(super) struct Reconciled {
+    pub(super) changes: Reconciliation,
     /// What it followed from, where the look was the last.
-    rows: Result<Vec<u8>, NotStored>,
+    pub(super) rows: Result<Vec<u8>, NotStored>,
 }
 
 /// Looks again and again until every change has its place, or time is up.

@@ -71,13 +71,8 @@ impl KnownConnector {
         let Ok(slots) = session.slots().await else { return };
         for known in known {
             let Some(name) = &known.rules.slot else { continue };
-            // A slot that is made for a snapshot confirms its own beginning, while the rows of before are still being read.
-            let streams =
-                |slot: &ReplicationSlot| slot.active || known.stored.is_some() || known.streaming_from.is_some();
-            known.confirmed = match slots.iter().find(|slot| slot.name == *name) {
-                Some(slot) => slot.confirmed_flush_lsn.filter(|_| streams(slot)),
-                None => Some(Lsn(u64::MAX)),
-            };
+            let begun = known.stored.is_some() || known.streaming_from.is_some();
+            known.confirmed = passed_by(slots.iter().find(|slot| slot.name == *name), begun);
         }
     }
 
@@ -85,6 +80,16 @@ impl KnownConnector {
     pub(super) fn connector(&self) -> ScopedConnector<'_> {
         let Self { rules, confirmed, stored, streaming_from } = self;
         ScopedConnector { rules, confirmed: *confirmed, stored: *stored, streaming_from: *streaming_from }
+    }
+}
+
+/// How far a slot's connector has come, which is known to have `begun` to stream or not.
+fn passed_by(slot: Option<&ReplicationSlot>, begun: bool) -> Option<Lsn> {
+    match slot {
+        // One that is made for a snapshot confirms its own beginning, while the rows of before are still being read.
+        Some(slot) => slot.confirmed_flush_lsn.filter(|_| begun || slot.active),
+        // Nothing comes any more through one that is gone; one that has not been made yet has passed nothing.
+        None => begun.then_some(Lsn(u64::MAX)),
     }
 }
 
@@ -130,6 +135,31 @@ async fn publication(session: Option<&Session>, config: &ConnectorConfig) -> Pub
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_slot_that_nobody_reads_yet_has_passed_nothing() {
+        let slot = |active: bool| ReplicationSlot {
+            name: "s".to_owned(),
+            plugin: Some("pgoutput".to_owned()),
+            active,
+            active_pid: None,
+            restart_lsn: Some(Lsn(5)),
+            confirmed_flush_lsn: Some(Lsn(7)),
+            retained_bytes: None,
+            lag_bytes: None,
+            wal_status: None,
+        };
+        for (slot, begun, passed) in [
+            // While its snapshot is read, and before it exists.
+            (Some(slot(false)), false, None),
+            (None, false, None),
+            (Some(slot(true)), false, Some(Lsn(7))),
+            (Some(slot(false)), true, Some(Lsn(7))),
+            (None, true, Some(Lsn(u64::MAX))),
+        ] {
+            assert_eq!(passed_by(slot.as_ref(), begun), passed, "{slot:?} {begun}");
+        }
+    }
 
     #[test]
     fn a_place_within_a_snapshot_says_nothing_of_the_log() {

@@ -3,7 +3,7 @@
 use super::changes::{ChangeEvidence, SeenByReaders};
 use super::connectors::KnownConnector;
 use crate::accounting::Claims;
-use crate::accounting::changes::{Courses, courses};
+use crate::accounting::changes::{ChangeCourse, Courses, courses, settled_courses};
 use crate::load::consume::ReaderCapture;
 use crate::record::gaps::GapWatch;
 use crate::record::latency::{LatencyRecorder, LatencySeries};
@@ -78,11 +78,13 @@ async fn measured(
         database,
         seen: SeenByReaders::default(),
     };
-    let found = evidence.with(run, courses).await;
-    let found = found.map_err(|error| error.message)??;
-    let looked_us = run.clock.now_us();
-    let watch = FlowWatch { clock: run.clock, detail: run.recorder.detail(), ahead_us, start_us, looked_us };
-    Ok(Some(watch.measure(&found)))
+    let measured = evidence.with(run, |expectation, events| {
+        let found = courses(expectation, events)?;
+        let looked_us = run.clock.now_us();
+        let watch = FlowWatch { clock: run.clock, detail: run.recorder.detail(), ahead_us, start_us, looked_us };
+        Ok::<_, String>(watch.measure(settled_courses(expectation), &found))
+    });
+    measured.await.map_err(|error| error.message)?.map(Some)
 }
 
 /// How far the database's clock is ahead of the run's, in µs; 0 where that is less than the question took.
@@ -116,19 +118,19 @@ impl FlowWatch<'_> {
         u64::try_from(epoch_us.saturating_sub(self.clock.epoch_us())).unwrap_or(0)
     }
 
-    fn measure(&self, found: &Courses) -> MeasuredFlow {
+    fn measure(&self, settled: impl Iterator<Item = ChangeCourse>, found: &Courses) -> MeasuredFlow {
         let [mut whole, mut captured, mut published] = [(); 3].map(|()| LatencyRecorder::kept_by(self.detail.clone()));
         let mut flow = ChangeFlow {
-            due: found.changes.len() as u64,
             looked_us: self.looked_us,
             timeline: TimeLine::kept_by(self.detail.clone()),
             clock_ahead_us: self.ahead_us,
             ..ChangeFlow::default()
         };
         // When it was due and when it arrived, of each that did.
-        let mut arrivals: Vec<(u64, u64)> = Vec::with_capacity(found.changes.len());
+        let mut arrivals: Vec<(u64, u64)> = Vec::new();
         let mut waiting_us = None;
-        for change in &found.changes {
+        for change in settled.chain(found.changes.iter().copied()) {
+            flow.due += 1;
             let committed_us = change.committed_us.saturating_sub(self.ahead_us);
             // Nobody waited for it before there was a reader.
             let due_us = self.of_run(committed_us).max(self.start_us);
@@ -181,7 +183,6 @@ impl FlowWatch<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounting::changes::ChangeCourse;
     use crate::record::gaps::AckGap;
 
     #[test]
@@ -203,7 +204,7 @@ mod tests {
             change(4_600, Some(6_500)),
             change(9_000, None),
         ];
-        let measured = watch.measure(&Courses { changes, ..Courses::default() });
+        let measured = watch.measure(std::iter::empty(), &Courses { changes, ..Courses::default() });
         let flow = &measured.flow;
         assert_eq!((flow.due, flow.arrived, flow.waiting, flow.last_arrival_us), (5, 4, 1, Some(6_500_000)));
         let gaps =

@@ -8,15 +8,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Records that a reader keeps before changes are settled: with fewer, all rows are stored and can be judged again.
-const FROM: usize = 1 << 17;
-/// Records that are left then.
-const TO: usize = 1 << 16;
+const FIRST: usize = 1 << 16;
+/// The same once some are settled, and records that are left then: a record and its change take about a kilobyte.
+const FROM: usize = 1 << 15;
+const TO: usize = 1 << 14;
+/// Records more before it is tried again where nothing could be settled.
+const MORE: usize = 1 << 15;
 /// What one turn looks at: about a tenth of a second.
 const BUDGET: SettlingBudget = SettlingBudget { records: 1 << 15, changes: 1 << 13 };
 
 /// Settles what can be settled, again and again.
 #[derive(Default)]
 pub struct Settler {
+    /// Something is settled.
+    begun: bool,
     /// Records before which it is not tried again: what could not be settled then cannot be now.
     next: usize,
 }
@@ -24,10 +29,11 @@ pub struct Settler {
 impl Settler {
     /// Settles changes where the only reader that decodes them, behind the only connector, has seen very many.
     pub async fn turn(&mut self, run: &SharedRun) {
-        let Some(capture) = only_capture(run).filter(|capture| capture.len() > FROM.max(self.next)) else { return };
+        let from = if self.begun { FROM } else { FIRST };
+        let Some(capture) = only_capture(run).filter(|capture| capture.len() > from.max(self.next)) else { return };
         let known = KnownConnector::of(run).await;
         let [known] = &known[..] else {
-            self.next = capture.len() + TO;
+            self.next = capture.len() + MORE;
             return;
         };
         let topics = BTreeSet::from([capture.topic().to_owned()]);
@@ -36,9 +42,10 @@ impl Settler {
                 capture.settle(|events| settled.settle(&known.rules, Some(&topics), transactions, events, BUDGET))
             });
             if settled.await.unwrap_or(0) == 0 {
-                self.next = capture.len() + TO;
+                self.next = capture.len() + MORE;
                 return;
             }
+            self.begun = true;
             tokio::task::yield_now().await;
         }
         self.next = 0;

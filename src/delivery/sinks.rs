@@ -84,7 +84,7 @@ pub(super) struct Passage {
 }
 
 impl Passage {
-    /// Whether everything that the senders committed has gone through.
+    /// Whether everything that the senders committed has gone through; what is the last look is not spared.
     ///
     /// # Errors
     /// The outer one where the program has a defect; the inner one says what is still open.
@@ -95,6 +95,7 @@ impl Passage {
         known: &[KnownConnector],
         sinks: &Sinks,
         source: &TableName,
+        last_look: bool,
     ) -> Result<Result<(), String>, StepError> {
         let [known] = known else {
             return Ok(Err(match known.len() {
@@ -111,6 +112,7 @@ impl Passage {
             let has_all = match last {
                 None => true,
                 Some((_, commit)) if known.connector().confirmed.max(known.connector().stored) > Some(commit) => true,
+                Some(_) if !last_look && self.looked.is_some_and(|looked| moment::since(looked) < FRESH) => false,
                 Some((change, _)) => self.holds(run, &known.rules, &topics, change).await,
             };
             if !has_all {
@@ -127,9 +129,6 @@ impl Passage {
 
     /// Whether a topic holds the change at that position or a later one.
     async fn holds(&mut self, run: &Arc<SharedRun>, rules: &CaptureRules, topics: &[String], change: Lsn) -> bool {
-        if self.looked.is_some_and(|looked| moment::since(looked) < FRESH) {
-            return false;
-        }
         self.looked = Some(moment::now());
         let field = match rules.form() {
             Form::Flat(flat) => flat.lsn.clone(),

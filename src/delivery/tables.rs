@@ -1,18 +1,17 @@
 //! Deliveries from `sql` steps into a table: what a second hop, from topics into another table, has made of every row's change.
 
 use super::Settled;
-use super::changes::claims;
+use super::changes::{Reconciled, basis, claims};
 use super::connectors::KnownConnector;
 use super::judged::SettledFrom;
 use super::sinks::{Passage, Sinks};
 use crate::accounting::Claims;
 use crate::accounting::changes::{
-    ChangeBasis, ChangeSettlement, Expectation, NotStored, Reconciliation, ScopedConnector, TableCopy, reconcile_table,
+    ChangeBasis, ChangeSettlement, Expectation, NotStored, ScopedConnector, TableCopy, reconcile_table, written_table,
 };
 use crate::database::{Database, DatabaseError, TableName, TableRows};
 use crate::judge::terms;
 use crate::moment;
-use crate::record::without_secrets;
 use crate::verb::{SharedRun, StepError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,7 +54,7 @@ pub(crate) async fn settle_table(
     }
     let claims = claims(run, &from);
     let unstarted = from.iter().find(|id| run.live.attempts(id).is_empty());
-    let (changes, why) = wait(run, &claims, &wanted, deadline).await?;
+    let (Reconciled { changes, rows }, why) = wait(run, &claims, &wanted, deadline).await?;
     if let Some(imbalance) = changes.sheet.imbalance() {
         let message = format!("the sheet of this delivery does not balance: {imbalance}");
         return Err(StepError::broken("sheet", message)
@@ -68,12 +67,11 @@ pub(crate) async fn settle_table(
         run.recorder.warn(format!("not judged: {}", terms::gap(gap)));
     }
     let redactor = run.recorder.redactor();
-    let changes = without_secrets(&changes, &redactor).unwrap_or_default();
+    let (basis, changes) = basis(run, rows, changes, ChangeBasis::Table).await?;
     let missing = match unstarted {
         Some(id) => Some(format!("`{id}` did not start")),
         None => why.filter(|_| !changes.drained).map(|why| redactor.text(&why).into_owned()),
     };
-    let basis = ChangeBasis::Sums { because: NotStored::Table, sums: Box::new(changes.clone()) };
     let (step, to, connectors) = (String::new(), vec![wanted.name()], None);
     let settlement = ChangeSettlement { step, from, to, missing, connectors, basis, checks: Vec::new() };
     let record = terms::delivery(&settlement, changes);
@@ -86,12 +84,12 @@ async fn wait(
     claims: &Claims,
     wanted: &WantedTable,
     deadline: Instant,
-) -> Result<(Reconciliation, Option<String>), StepError> {
+) -> Result<(Reconciled, Option<String>), StepError> {
     let mut passage = Passage::default();
     loop {
         let late = moment::now() >= deadline;
         let look = TableLook::of(run, wanted).await?;
-        let passed = passage.look(run, claims, &look.known, &look.sinks, &wanted.source).await?;
+        let passed = passage.look(run, claims, &look.known, &look.sinks, &wanted.source, late).await?;
         // In this order: what the table shows by now was committed before.
         let rows = look.rows(wanted, late).await?;
         let (rows, passed) = match rows {
@@ -103,17 +101,18 @@ async fn wait(
                 continue;
             }
         };
-        let changes = look.reconcile(run, claims, wanted, &rows, None, passed.is_ok()).await?;
-        if late || passed.is_ok() || changes.is_complete() {
+        let is_last = late || passed.is_ok();
+        let looked = look.reconcile(run, claims, wanted, (&rows, None), passed.is_ok(), is_last).await?;
+        if is_last || looked.changes.is_complete() {
             // Rows of which the account knows nothing are old ones, if the source has them too.
-            let changes = match changes.foreign > 0 {
+            let looked = match looked.changes.foreign > 0 {
                 true => {
                     let source = look.source(wanted).await?;
-                    look.reconcile(run, claims, wanted, &rows, source.as_ref(), passed.is_ok()).await?
+                    look.reconcile(run, claims, wanted, (&rows, source.as_ref()), passed.is_ok(), true).await?
                 }
-                false => changes,
+                false => looked,
             };
-            return Ok((changes, passed.err()));
+            return Ok((looked, passed.err()));
         }
         tokio::time::sleep(GLANCE).await;
     }
@@ -156,10 +155,10 @@ impl TableLook {
         run: &SharedRun,
         claims: &Claims,
         wanted: &WantedTable,
-        rows: &TableRows,
-        source_rows: Option<&TableRows>,
+        (rows, source_rows): (&TableRows, Option<&TableRows>),
         passed: bool,
-    ) -> Result<Reconciliation, StepError> {
+        is_last: bool,
+    ) -> Result<Reconciled, StepError> {
         let assumed = crate::debezium::CaptureRules::assumed();
         let unknown = ScopedConnector { rules: &assumed, confirmed: None, stored: None, streaming_from: None };
         let connector = self.known.first().map_or(unknown, KnownConnector::connector);
@@ -189,7 +188,10 @@ impl TableLook {
                 keeps_deleted: keeps_deleted.as_deref(),
                 passed,
             };
-            reconcile_table(&expectation, copy)
+            let changes = reconcile_table(&expectation, copy);
+            let writes = is_last || changes.is_complete();
+            let rows = if writes { written_table(&expectation, copy) } else { Err(NotStored::TooMany) };
+            Reconciled { changes, rows }
         });
         let broken = |error: DatabaseError| {
             StepError::broken("account", format!("what the database committed cannot be read: {error}")).because(error)

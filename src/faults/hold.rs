@@ -132,22 +132,27 @@ async fn last(
         done.failure = why.map(|why| not_in_force(target.as_ref(), why));
         return Ok(done);
     }
-    let record = match stack.undo(number, PATIENCE).await {
+    release(stack, order, held, &mut done).await;
+    Ok(done)
+}
+
+/// Undoes what is held and waits until its target is ready; what goes wrong is in `done`.
+async fn release(stack: &Stack, order: &Order, held: Held<'_>, done: &mut Done) {
+    let record = match stack.undo(held.number, PATIENCE).await {
         Ok(record) => record,
         Err(error) => {
             done.failure = Some(error);
-            return Ok(done);
+            return;
         }
     };
     drop(held);
-    let Some(record) = record else { return Ok(done) };
+    let Some(record) = record else { return };
     let early = record.ended_early.clone();
     let up = record.undone;
     done.ready(stack, order, up, vec![record]).await;
     if let Some(why) = early {
-        done.failure = Some(not_in_force(target.as_ref(), why));
+        done.failure = Some(not_in_force(order.target.as_ref(), why));
     }
-    Ok(done)
 }
 
 fn not_in_force(target: &dyn Target, why: String) -> FaultError {

@@ -25,4 +25,12 @@ pub use tail::invalid_tail;
 pub use verdict::verdict;
 
 #[cfg(test)]
+mod figures_tests;
+#[cfg(test)]
 mod promises_tests;
+#[cfg(test)]
+mod spans_tests;
+#[cfg(test)]
+mod verdict_tests;
+#[cfg(test)]
+mod words_tests;

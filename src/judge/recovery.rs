@@ -378,4 +378,4 @@ fn lag_back(report: &ConsumeReport, effective: f64, undone: f64) -> Option<f64> 
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -117,10 +117,12 @@ struct SecondLook<'a> {
 
 impl SecondLook<'_> {
     fn messages(&mut self, settlements: &[Settlement]) {
-        // Each is settled once, however many deliveries the result tells of.
-        let mut rebuilt = Vec::new();
+        // Each is settled once, however many deliveries the result tells of, and only what is the same is kept of it.
+        let record = self.record;
+        let told: Vec<_> = record.deliveries.iter().filter(|delivery| delivery.changes.is_none()).collect();
+        let mut same = vec![false; told.len()];
         for settlement in settlements {
-            let delivery = rebuild(settlement);
+            let mut delivery = rebuild(settlement);
             let name = name(&settlement.from, &settlement.to);
             self.balanced(&name, delivery.ledger.sheet.imbalance());
             for ClassCheck { subject, at, class } in &settlement.checks {
@@ -128,24 +130,24 @@ impl SecondLook<'_> {
                 self.decide(&name, &wanted, |demand| observed(&delivery, *class, demand));
             }
             self.told_of(&delivery);
-            rebuilt.push((settlement, delivery));
-        }
-        for delivery in self.record.deliveries.iter().filter(|delivery| delivery.changes.is_none()) {
-            let same = |(settlement, again): &(&Settlement, DeliveryRecord)| {
+            for (told, same) in told.iter().zip(&mut same) {
                 // Older accounts do not say what was missing.
-                let mut again = again.clone();
                 if settlement.missing.is_none() {
-                    again.missing_evidence.clone_from(&delivery.missing_evidence);
+                    delivery.missing_evidence.clone_from(&told.missing_evidence);
                 }
-                is_same(&again, delivery)
-            };
-            self.counted(delivery, rebuilt.iter().any(same));
+                *same |= is_same(&delivery, told);
+            }
         }
+        told.into_iter().zip(same).for_each(|(delivery, same)| self.counted(delivery, same));
     }
 
     /// The same of database changes; why their rows cannot be read, where they cannot.
     fn changes(&mut self, settlements: &[ChangeSettlement]) -> Result<(), String> {
-        let mut rebuilt = Vec::new();
+        let record = self.record;
+        let stored = |delivery: &&DeliveryRecord| delivery.stored || record.accounts.is_some();
+        let of_changes = record.deliveries.iter().filter(|delivery| delivery.changes.is_some());
+        let told: Vec<_> = of_changes.filter(stored).collect();
+        let mut same = vec![false; told.len()];
         for settlement in settlements {
             let name = name(&settlement.from, &settlement.to);
             let changes = settlement.basis.reconciliation().map_err(|why| format!("{name}: {why}"))?;
@@ -162,14 +164,9 @@ impl SecondLook<'_> {
                 });
             }
             self.told_of(&delivery);
-            rebuilt.push(delivery);
+            told.iter().zip(&mut same).for_each(|(told, same)| *same |= is_same(&delivery, told));
         }
-        let record = self.record;
-        let stored = |delivery: &&DeliveryRecord| delivery.stored || record.accounts.is_some();
-        let of_changes = record.deliveries.iter().filter(|delivery| delivery.changes.is_some());
-        for delivery in of_changes.filter(stored) {
-            self.counted(delivery, rebuilt.iter().any(|again| is_same(again, delivery)));
-        }
+        told.into_iter().zip(same).for_each(|(delivery, same)| self.counted(delivery, same));
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Recommendations: a table of rules over measured figures. Each names the figure and the threshold that triggered it.
 
 use super::view::{cpu_peak, response_time};
+use super::worth::gain;
 use crate::accounting::Class;
 use crate::judge::measure::observe;
 use crate::record::counts;
@@ -67,6 +68,22 @@ const RULES: &[Rule] = &[
             let redelivered = class(record, Class::Redelivered);
             (redelivered > 0).then(|| format!("redelivered = {redelivered} (threshold: > 0)"))
         },
+    },
+    Rule {
+        name: "linger",
+        text: "Set linger.ms as measured: batches that wait for more messages cost less each.",
+        trigger: |record| gain(record, "linger.ms"),
+    },
+    Rule { name: "batch", text: "Set batch.size as measured.", trigger: |record| gain(record, "batch.size") },
+    Rule {
+        name: "compression",
+        text: "Set compression.type as measured: what is sent, kept and fetched is smaller, for some CPU of the client.",
+        trigger: |record| gain(record, "compression.type"),
+    },
+    Rule {
+        name: "partitions",
+        text: "Give the topic as many partitions as measured, where the order between keys does not matter.",
+        trigger: |record| gain(record, "partitions"),
     },
     Rule {
         name: "single-copy",

@@ -6,6 +6,8 @@ use serde::Serialize;
 /// Charts over one time axis, in seconds of the run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Timeline {
+    /// Start of the axis; what lies before is not drawn.
+    pub start: f64,
     /// End of the axis.
     pub end: f64,
     /// Stretches that are shaded across all panels.
@@ -14,6 +16,13 @@ pub struct Timeline {
     pub marks: Vec<MarkLine>,
     /// The panels, top to bottom.
     pub panels: Vec<Panel>,
+}
+
+impl Timeline {
+    /// Where a moment lies on the axis, from 0 to 1.
+    pub fn share(&self, at: f64) -> f64 {
+        ((at - self.start) / (self.end - self.start).max(0.001)).clamp(0.0, 1.0)
+    }
 }
 
 /// A shaded stretch.

@@ -10,6 +10,7 @@ use serde::Serialize;
 const STYLE: &str =
     concat!(include_str!("../../reports/assets/chart.css"), include_str!("../../reports/assets/report.css"));
 const SCRIPT: &str = include_str!("../../reports/assets/charts.js");
+const SUITE_SCRIPT: &str = include_str!("../../reports/assets/suite.js");
 const UPLOT: &str = include_str!("../../reports/assets/uplot/uPlot.iife.min.js");
 const UPLOT_STYLE: &str = include_str!("../../reports/assets/uplot/uPlot.min.css");
 const UPLOT_LICENSE: &str = include_str!("../../reports/assets/uplot/LICENSE");
@@ -58,15 +59,15 @@ pub fn run(view: &RunView, templates: &Templates) -> Result<String, Problem> {
         .iter()
         .map(|panel| Chart { id: panel.id, title: panel.title, note: panel.note, svg: svg::inline(timeline, panel) })
         .collect();
-    let percent = |seconds: f64| format!("{:.3}", (seconds / timeline.end * 100.0).clamp(0.0, 100.0));
+    let percent = |share: f64| format!("{:.3}", share * 100.0);
     let bands_percent = timeline
         .bands
         .iter()
         .map(|band| BandPercent {
             kind: band.kind,
             label: &band.label,
-            left: percent(band.from),
-            width: percent(band.to - band.from),
+            left: percent(timeline.share(band.from)),
+            width: percent(timeline.share(band.to) - timeline.share(band.from)),
         })
         .collect();
     templates.render("run.html", &Page { charts, bands_percent, ..page(view, data(timeline)) })
@@ -77,7 +78,7 @@ pub fn run(view: &RunView, templates: &Templates) -> Result<String, Problem> {
 /// # Errors
 /// A template that cannot be rendered.
 pub fn suite(view: &SuiteView, templates: &Templates) -> Result<String, Problem> {
-    templates.render("suite.html", &page(view, String::new()))
+    templates.render("suite.html", &Page { script: SUITE_SCRIPT, ..page(view, String::new()) })
 }
 
 fn page<V>(view: &V, data: String) -> Page<'_, V> {

@@ -21,6 +21,7 @@ mod svg;
 mod templates;
 mod timeline;
 pub mod view;
+mod worth;
 
 pub use baseline::{BACKUP, DELIVERY, Declared, PERFORMANCE, baseline};
 pub use command::command;

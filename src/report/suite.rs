@@ -3,7 +3,7 @@
 use super::command;
 use super::score::Dashboard;
 use super::stored::Collection;
-use super::view::{Headline, OutcomeView, RunView};
+use super::view::{Headline, OutcomeView, RunView, surroundings};
 use crate::record::Quantity;
 use serde::Serialize;
 use std::path::{Component, Path, PathBuf};
@@ -17,6 +17,8 @@ pub struct SuiteView {
     pub outcome: OutcomeView,
     /// The first and the last start.
     pub facts: Vec<String>,
+    /// What it ran on: environments, machines and versions, each once.
+    pub conditions: Vec<String>,
     /// Totals and scores.
     pub dashboard: Dashboard,
     /// One row for each run.
@@ -42,6 +44,8 @@ pub struct SuiteRow {
     pub outcome: OutcomeView,
     /// How long it took.
     pub duration: String,
+    /// The same in seconds, to sort by.
+    pub seconds: f64,
     /// The figures that matter most.
     pub headlines: Vec<Headline>,
     /// Why it is not a pass.
@@ -77,6 +81,7 @@ impl SuiteView {
                 SuiteRow {
                     link: relative(home, &stored.folder.join("report.html")),
                     duration: Quantity::seconds(stored.record.run.duration).to_string(),
+                    seconds: stored.record.run.duration,
                     name: view.name,
                     cell: view.cell,
                     file: view.file,
@@ -95,6 +100,9 @@ impl SuiteView {
         let mut numbered: Vec<_> = order.into_iter().zip(rows).collect();
         numbered.sort_by_key(|(order, _)| *order);
         rows = numbered.into_iter().map(|(_, row)| row).collect();
+        // What did not pass stands first.
+        let rank = |row: &SuiteRow| ["bad", "warn", "none", "good"].iter().position(|tone| *tone == row.outcome.tone);
+        rows.sort_by_key(rank);
         let records = found.runs.iter().map(|stored| &stored.record);
         let dashboard = Dashboard::of(records.clone(), found.not_run.len());
         let worst = records
@@ -108,6 +116,7 @@ impl SuiteView {
             title: title.to_owned(),
             outcome: worst.unwrap_or_else(OutcomeView::not_run),
             facts,
+            conditions: conditions(found),
             dashboard,
             rows,
             not_run: found
@@ -128,11 +137,22 @@ impl SuiteView {
     }
 }
 
+/// Environments, machines and versions of all runs, each once.
+fn conditions(found: &Collection) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for line in found.runs.iter().map(|stored| surroundings(&stored.record)) {
+        if !all.contains(&line) {
+            all.push(line);
+        }
+    }
+    all
+}
+
 /// The acknowledged (else the read) rate as points, and the disturbed stretches.
 fn spark(view: &RunView) -> (String, Vec<(String, String, &'static str)>) {
     const WIDTH: f64 = 120.0;
     const HEIGHT: f64 = 24.0;
-    let end = view.timeline.end;
+    let share = |at: f64| view.timeline.share(at);
     let Some(panel) = view.timeline.panels.iter().find(|panel| panel.id == "rate") else {
         return (String::new(), Vec::new());
     };
@@ -144,15 +164,15 @@ fn spark(view: &RunView) -> (String, Vec<(String, String, &'static str)>) {
         .iter()
         .zip(&series.values)
         .filter_map(|(x, value)| Some((x, (*value)?)))
-        .map(|(x, value)| format!("{:.1},{:.1}", x / end * WIDTH, HEIGHT - 2.0 - value / max * (HEIGHT - 4.0)))
+        .map(|(x, value)| format!("{:.1},{:.1}", share(*x) * WIDTH, HEIGHT - 2.0 - value / max * (HEIGHT - 4.0)))
         .collect();
     let bands = view
         .timeline
         .bands
         .iter()
         .map(|band| {
-            let width = ((band.to - band.from) / end * WIDTH).max(1.0);
-            (format!("{:.1}", band.from / end * WIDTH), format!("{width:.1}"), band.kind)
+            let width = ((share(band.to) - share(band.from)) * WIDTH).max(1.0);
+            (format!("{:.1}", share(band.from) * WIDTH), format!("{width:.1}"), band.kind)
         })
         .collect();
     (points.join(" "), bands)

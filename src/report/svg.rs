@@ -49,7 +49,7 @@ fn open(out: &mut String, height: f64, title: &str) {
 
 fn draw(out: &mut String, timeline: &Timeline, panel: &Panel, top: f64) {
     let (low, high) = panel.range;
-    let x = |at: f64| LEFT + (at / timeline.end).clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT);
+    let x = |at: f64| LEFT + timeline.share(at) * (WIDTH - LEFT - RIGHT);
     let y = |value: f64| {
         let share = if panel.log { (value / low).log10() / (high / low).log10() } else { (value - low) / (high - low) };
         top + TOP + PLOT * (1.0 - share.clamp(0.0, 1.0))
@@ -81,7 +81,7 @@ fn draw(out: &mut String, timeline: &Timeline, panel: &Panel, top: f64) {
             panel.write(*tick)
         );
     }
-    for tick in seconds(timeline.end) {
+    for tick in seconds(timeline.start, timeline.end) {
         let at = x(tick);
         let _ = write!(
             out,
@@ -184,10 +184,11 @@ fn dash(series: &Series) -> String {
 }
 
 /// Ticks of the time axis.
-fn seconds(end: f64) -> Vec<f64> {
+fn seconds(start: f64, end: f64) -> Vec<f64> {
     let steps = [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
-    let step = steps.into_iter().find(|step| end / step <= 12.0).unwrap_or(end / 10.0);
-    (0..).map(|tick| f64::from(tick) * step).take_while(|tick| *tick <= end).collect()
+    let step = steps.into_iter().find(|step| (end - start) / step <= 12.0).unwrap_or((end - start) / 10.0);
+    let first = (start / step).ceil();
+    (0..).map(|tick| (first + f64::from(tick)) * step).take_while(|tick| *tick <= end).collect()
 }
 
 fn shorten(text: &str, limit: usize) -> String {

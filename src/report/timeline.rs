@@ -14,13 +14,28 @@ const POINTS: f64 = 900.0;
 /// Draws a run.
 pub fn timeline(record: &Record) -> Timeline {
     let end = record.run.duration.max(0.001);
+    let start = start(record).min(end - 0.001).max(0.0);
     let step = (end / POINTS).ceil().max(1.0) as u64;
     let panels = [rates(record, step), latencies(record, step), backlog(record, step), cpu(record, step)]
         .into_iter()
         .chain([slots(record, step), memory(record, step), disk(record, step)])
         .flatten()
         .collect();
-    Timeline { end, bands: bands(record), marks: marks(record), panels }
+    Timeline { start, end, bands: bands(record), marks: marks(record), panels }
+}
+
+/// When the run began to do something to the system: the first load, statement, arrival or fault, in whole seconds. What lies before is the
+/// start of the environment and the preparation, of which no chart says anything. A run without any of them begins at its start.
+pub fn start(record: &Record) -> f64 {
+    let loads = record.steps.iter().filter_map(|step| match (&step.produced, &step.written, &step.consumed) {
+        (Some(report), ..) => Some(report.start_us),
+        (_, Some(report), _) => Some(report.start_us),
+        (_, _, Some(report)) => report.first_read_us,
+        _ => None,
+    });
+    let faults = record.faults.iter().map(|fault| fault.requested);
+    let first = loads.map(|us| us as f64 / 1e6).chain(faults).reduce(f64::min).unwrap_or(0.0);
+    first.floor().max(0.0)
 }
 
 fn produced(record: &Record) -> impl Iterator<Item = &ProduceReport> {
@@ -124,7 +139,7 @@ fn axis(bins: &[u64], step: u64) -> Vec<f64> {
 }
 
 fn all_bins(record: &Record, step: u64) -> Vec<u64> {
-    (0..=(record.run.duration as u64) / step).collect()
+    (start(record) as u64 / step..=(record.run.duration as u64) / step).collect()
 }
 
 fn panel(id: &'static str, title: &'static str, note: &'static str, unit: Unit, x: Vec<f64>) -> Panel {
@@ -189,7 +204,7 @@ fn latencies(record: &Record, step: u64) -> Option<Panel> {
     };
     // Half seconds show the shape of an outage in a short run.
     let width = if step == 1 && record.run.duration <= 60.0 { 500_000 } else { step * 1_000_000 };
-    let bins = 0..=(record.run.duration * 1e6) as u64 / width;
+    let bins = (start(record) * 1e6) as u64 / width..=(record.run.duration * 1e6) as u64 / width;
     let summaries: Vec<LatencySummary> = bins
         .clone()
         .map(|bin| {

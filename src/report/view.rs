@@ -8,7 +8,9 @@ mod headlines;
 mod ledger;
 mod logs;
 mod outcome;
+mod percentiles;
 mod phases;
+mod plot;
 mod searches;
 mod snapshots;
 mod steps;
@@ -29,8 +31,9 @@ use super::advice::{Advice, advise};
 use super::chart::Timeline;
 use super::judged::{JudgedProperty, judged};
 use super::timeline::timeline;
+use super::worth::{SettingRow, settings};
 use crate::ground::plural;
-use crate::record::{Quantity, Record};
+use crate::record::{Quantity, Record, Unit};
 use serde::Serialize;
 
 /// One run as its reports show it.
@@ -70,8 +73,14 @@ pub struct RunView {
     pub phases: Vec<PhaseTable>,
     /// What readers saw of snapshots of tables.
     pub snapshots: Vec<SnapshotRow>,
+    /// Latency by percentile as SVG, and what latencies they are; empty where there are none.
+    pub percentiles: String,
+    /// What latencies these are.
+    pub percentiles_of: &'static str,
     /// What searches for the highest rate found.
     pub searches: Vec<SearchView>,
+    /// What single settings are worth.
+    pub settings: Vec<SettingRow>,
     /// Where the messages went.
     pub deliveries: Vec<LedgerView>,
     /// Log lines around the faults.
@@ -88,6 +97,8 @@ impl RunView {
     /// Makes the view of a record.
     pub fn of(record: &Record) -> Self {
         let checks = checks::rows(record);
+        let drawn = timeline(record);
+        let (percentiles, percentiles_of) = percentiles::curve(record);
         let failures = record.steps.iter().filter_map(|step| step.failure.as_ref()).chain(&record.failure);
         Self {
             name: record.run.name.clone(),
@@ -102,12 +113,15 @@ impl RunView {
             help: failures.filter_map(|failure| failure.help.clone()).collect(),
             headlines: headlines(record),
             checks,
-            timeline: timeline(record),
-            steps: steps::bars(record),
+            steps: steps::bars(record, &drawn),
+            timeline: drawn,
             faults: faults::rows(record),
             phases: phases::tables(record),
             snapshots: snapshots::rows(record),
+            percentiles,
+            percentiles_of,
             searches: searches::of(record),
+            settings: settings(record),
             deliveries: record.deliveries.iter().map(LedgerView::of).collect(),
             logs: record.logs.iter().map(|excerpt| LogView::of(record, excerpt)).collect(),
             conditions: conditions::groups(record),
@@ -130,6 +144,18 @@ pub fn started(record: &Record) -> String {
         Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
         Err(_) => record.run.started.clone(),
     }
+}
+
+/// Environment, machine and versions, in a line.
+pub fn surroundings(record: &Record) -> String {
+    let machine = &record.machine;
+    let memory = Quantity::new(machine.memory as f64, Unit::Bytes);
+    let environment = record.environment.as_ref().map(|environment| {
+        let version = environment.kafka_version.as_deref().unwrap_or("of unknown version");
+        format!("{}: Kafka {version}, {} · ", environment.name, plural(environment.brokers, "broker"))
+    });
+    let machine = format!("{}, {} CPUs, {memory}, {}", machine.cpu, machine.cpus, machine.system);
+    format!("{}{machine} · kscen {}", environment.unwrap_or_default(), record.run.kscen)
 }
 
 fn facts(record: &Record) -> Vec<String> {

@@ -74,6 +74,10 @@ impl Write {
     }
 }
 
+fn refused(detail: &str) -> KafkaFailure {
+    KafkaFailure::Request { action: "inject anomalies".into(), code: "_INVALID_ARG".into(), detail: detail.into() }
+}
+
 /// Writes the plan's messages to an empty `topic` and waits for every acknowledgement. Blocks.
 pub fn inject(
     connection: &BTreeMap<String, String>,
@@ -81,11 +85,6 @@ pub fn inject(
     run: &Arc<RunIdentity>,
     plan: &InjectionPlan,
 ) -> Result<Injected, KafkaFailure> {
-    let refused = |detail: &str| KafkaFailure::Request {
-        action: "inject anomalies".into(),
-        code: "_INVALID_ARG".into(),
-        detail: detail.into(),
-    };
     if plan.anomalies.values().sum::<u64>() > plan.messages / 2 || plan.partitions < 1 {
         return Err(refused("there are more anomalies than half of the messages"));
     }

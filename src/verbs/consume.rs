@@ -45,7 +45,8 @@ pub struct Consume {
     /// Consumer group; without one, a single client reads all partitions.
     #[serde(default)]
     pub group: Option<String>,
-    /// Number of members of the group; 1 by default.
+    /// Number of members of the group; 1 by default. Members with settings of their own, or that join later, are a second step of the same
+    /// group, and `expect: delivery` takes both in `to`.
     #[serde(default)]
     pub members: Option<Count>,
     /// When it ends by itself; the first that is reached.
@@ -212,10 +213,10 @@ impl Step for Consume {
         }
         let (clock, counts_own) = (cx.run.clock, spec.counts_own);
         let preparing = tokio::task::spawn_blocking(move || ConsumeJob::prepare(spec, clock));
-        let job = preparing.await.map_err(defect)?.map_err(|error| {
-            let error = StepError::broken("prepare-reader", error.to_string()).because(error);
-            rights::explained(error, &self.topic, Use::Read(self.group.as_deref()))
-        })?;
+        let job = preparing
+            .await
+            .map_err(defect)?
+            .map_err(|error| self.explained(StepError::broken("prepare-reader", error.to_string()).because(error)))?;
         let live = job.live();
         let total = self.until.and_then(|until| until.count).map(|count| count.0);
         let reader = Arc::new(Reader::new(job, total, capture.clone()));
@@ -255,8 +256,7 @@ impl Step for Consume {
         }
         match (fatal, stop) {
             (Some(fatal), _) => {
-                let error = StepError::broken("reader-ended", fatal);
-                return Err(rights::explained(error, &self.topic, Use::Read(self.group.as_deref())).after(outcome));
+                return Err(self.explained(StepError::broken("reader-ended", fatal)).after(outcome));
             }
             (None, Some(Stop::Now | Stop::Timeout)) => return Err(StepError::interrupted().after(outcome)),
             _ => {}
@@ -297,6 +297,11 @@ impl Consume {
             lacks.insert("schema_violations", "only a reader with a `schema` counts them");
         }
         lacks
+    }
+
+    /// An error of the reader, with the right that it lacks.
+    fn explained(&self, error: StepError) -> StepError {
+        rights::explained(error, &self.topic, Use::Read(self.group.as_deref()))
     }
 
     fn spec(&self, cx: &StepContext) -> Result<ConsumeSpec, StepError> {

@@ -123,7 +123,7 @@ impl Step for Topic {
         let replication = self.replication.map_or(-1, |count| i32::try_from(count.0).unwrap_or(i32::MAX));
         let wanted = WantedTopic { name: &self.name, partitions, replication, config: &config, keep: self.keep };
         wanted.make(cx).await?;
-        Ok(StepOutcome::default())
+        Ok(StepOutcome::default().details(json!({ "created": self.name, "partitions": partitions })))
     }
 }
 

@@ -4,10 +4,11 @@ use super::address::BrokerAddress;
 use super::frame::{ApiCall, Malformed, decode, encode};
 use super::guarded::{Guarded, LengthStyle};
 use super::refusal::{MissingRight, Operation, RightSubject};
+use super::room::AnswerRoom;
 use super::sasl;
 use super::security::{ClientProperties, Security};
 use super::wire_error::{SharedError, WireError};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::{Decodable, VersionRange};
 use std::collections::BTreeMap;
@@ -22,8 +23,6 @@ use tokio::net::TcpStream;
 const LONGEST: usize = 32 << 20;
 /// The same before the broker is known to be one: a stranger's first bytes often spell a large number.
 const LONGEST_GREETING: usize = 1 << 20;
-/// Room for an answer that is made before its bytes arrive.
-const AT_ONCE: usize = 8 << 20;
 /// Kafka's code for a version that it does not know.
 const UNSUPPORTED_VERSION: i16 = 35;
 
@@ -131,6 +130,7 @@ impl Dialer {
             correlation: 0,
             versions: BTreeMap::new(),
             longest: LONGEST_GREETING,
+            room: AnswerRoom::default(),
             expires: None,
         }
     }
@@ -176,6 +176,7 @@ pub struct Connection {
     /// What the broker speaks, by the request's number.
     versions: BTreeMap<i16, VersionRange>,
     longest: usize,
+    room: AnswerRoom,
     expires: Option<Instant>,
 }
 
@@ -283,15 +284,17 @@ impl Connection {
         let claimed = self.socket.read_i32().await.map_err(|error| ended(error, &self.address))?;
         let length = usize::try_from(claimed).ok().filter(|length| (4..=self.longest).contains(length));
         let length = length.ok_or_else(|| self.malformed(request, Malformed::Length(self.longest, claimed)))?;
-        // Room is made as bytes arrive, not as they are announced.
-        let mut answer = BytesMut::with_capacity(length.min(AT_ONCE)).limit(length);
+        let mut answer = self.room.take(length).limit(length);
         while answer.has_remaining_mut() {
             let read = self.socket.read_buf(&mut answer).await.map_err(|error| ended(error, &self.address))?;
             if read == 0 {
                 return Err(ended(io::ErrorKind::UnexpectedEof.into(), &self.address));
             }
         }
-        Ok(answer.into_inner().freeze())
+        let mut room = answer.into_inner();
+        let answer = room.split().freeze();
+        self.room.give_back(room, length);
+        Ok(answer)
     }
 
     pub(super) fn malformed(&self, request: &'static str, reason: Malformed) -> WireError {

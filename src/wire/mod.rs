@@ -67,6 +67,7 @@ mod refusal;
 pub mod remaining;
 pub mod removal;
 pub mod roles;
+mod room;
 mod routing;
 mod sasl;
 mod scram;

@@ -20,6 +20,10 @@ pub(super) struct Delta {
 
 /// The most bytes that a delta takes unpacked.
 const MOST: usize = 64 << 20;
+/// The most entries of a delta. Each is of one look at a client, which tells of a thousand messages at most.
+pub(super) const AT_ONCE: usize = 4096;
+/// The most messages that a delta tells of, and once more the runs of those that follow each other.
+const MOST_MESSAGES: u64 = 8 << 20;
 /// How hard it is packed: as little as there is.
 const LEVEL: i32 = 1;
 
@@ -43,11 +47,23 @@ impl Out {
     }
 }
 
-struct In<'a>(std::iter::Copied<std::slice::Iter<'a, u8>>);
+/// Bytes that are read, and how many messages they may tell of by now: a few bytes can stand for any number of them.
+struct In<'a>(std::iter::Copied<std::slice::Iter<'a, u8>>, u64);
 
-impl In<'_> {
+impl<'a> In<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Self(bytes.iter().copied(), MOST_MESSAGES)
+    }
+
     fn number(&mut self) -> Option<u64> {
         read_varint(&mut self.0)
+    }
+
+    /// A number of messages that there is room for.
+    fn messages(&mut self) -> Option<u64> {
+        let count = self.number()?;
+        self.1 = self.1.checked_sub(count)?;
+        Some(count)
     }
 
     fn step(&mut self, from: u64) -> Option<u64> {
@@ -61,9 +77,9 @@ impl In<'_> {
         Some(self.0.by_ref().take(length).collect())
     }
 
-    /// So many elements, none of which takes less than a byte.
+    /// So many messages, none of which takes less than a byte.
     fn list<T>(&mut self, mut one: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let count = self.number()?;
+        let count = self.messages()?;
         if count > self.0.len() as u64 {
             return None;
         }
@@ -91,15 +107,15 @@ impl Delta {
 
     /// `None` where that is no delta.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut head = In(bytes.iter().copied());
+        let mut head = In::of(bytes);
         let (upto_ns, cpu_us, count, length) = (head.number()?, head.number()?, head.number()?, head.number()?);
-        let length = usize::try_from(length).ok().filter(|length| *length <= MOST)?;
+        let length = usize::try_from(length).ok().filter(|length| *length <= MOST && count <= AT_ONCE as u64)?;
         let packed = &bytes[bytes.len() - head.0.len()..];
         let mut unpacked = Vec::new();
         // As much memory as there is, not as is announced.
         let decoder = zstd::stream::read::Decoder::with_buffer(packed).ok()?;
         decoder.take(length as u64 + 1).read_to_end(&mut unpacked).ok().filter(|read| *read == length)?;
-        let mut from = In(unpacked.iter().copied());
+        let mut from = In::of(&unpacked);
         let mut last_ns = 0u64;
         let mut entries = Vec::new();
         for _ in 0..count {
@@ -229,14 +245,10 @@ fn get_outcomes(from: &mut In<'_>) -> Option<Vec<MessageOutcome>> {
             2 => SendOutcome::Unknown(code),
             _ => return None,
         };
-        let count = from.number().filter(|count| *count <= MOST_IN_RUN)?;
+        let count = from.messages()?;
         (last, place, at) = (from.step(last)?, from.step(place)?, from.step(at)?);
         Some((MessageOutcome { sequence: last, outcome, partition: place as i32, offset: at as i64 }, count))
     })?;
-    let total = runs.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
-    if total > MOST_IN_RUN {
-        return None;
-    }
     let all = runs.into_iter().flat_map(|(first, count)| {
         (0..count).map(move |n| MessageOutcome {
             sequence: first.sequence.wrapping_add(n),
@@ -246,9 +258,6 @@ fn get_outcomes(from: &mut In<'_>) -> Option<Vec<MessageOutcome>> {
     });
     Some(all.collect())
 }
-
-/// More outcomes than this do not arrive at once.
-const MOST_IN_RUN: u64 = 1 << 24;
 
 const OWN: u64 = 0;
 const NOBODYS: u64 = 1;
@@ -352,13 +361,18 @@ fn put_seen(out: &mut Out, messages: &[SeenMessage]) {
     }
 }
 
+/// A partition that a topic can have: whoever accounts for messages keeps a list of them.
+fn partition(number: u64) -> Option<i32> {
+    i32::try_from(number).ok().filter(|partition| *partition < 1 << 20)
+}
+
 fn get_seen(from: &mut In<'_>) -> Option<Vec<SeenMessage>> {
     let mut before = Before::nothing();
     from.list(|from| {
         let flags = from.number()?;
         let (last, own) = (before.message, before.own);
         let has = |flag: u64| flags & flag != 0;
-        let partition = if has(SAME_PARTITION) { last.partition } else { from.step(0)? as i32 };
+        let partition = if has(SAME_PARTITION) { last.partition } else { partition(from.step(0)?)? };
         let offset = if has(NEXT_OFFSET) { last.offset.wrapping_add(1) } else { from.step(last.offset as u64)? as i64 };
         let epoch = if has(SAME_EPOCH) { last.epoch } else { Some(from.step(0)? as i32).filter(|epoch| *epoch >= 0) };
         let bytes = if has(SAME_BYTES) { last.bytes } else { u32::try_from(from.number()?).ok()? };

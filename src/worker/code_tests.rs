@@ -100,6 +100,30 @@ fn what_happened_comes_back_as_it_was() {
     }
 }
 
+/// What a delta tells is bounded by what stands in it, whatever that claims.
+#[test]
+fn a_few_bytes_tell_of_no_more_messages_than_arrive_at_once() {
+    let outcome = MessageOutcome { sequence: 0, outcome: SendOutcome::Acked, partition: 0, offset: 0 };
+    let outcomes = |count: u64, entries: u64| {
+        let all = (0..count).map(|n| MessageOutcome { sequence: n, offset: n as i64, ..outcome });
+        let event = FarEvent::Producer(ProducerEvent::Outcomes { now_us: 0, outcomes: all.collect() });
+        let entry = |stamp_ns| JournalEntry { stamp_ns, unit: 0, event: event.clone() };
+        Delta { entries: (0..entries).map(entry).collect(), upto_ns: entries, cpu_us: 0 }
+            .encode()
+            .expect("it can be packed")
+    };
+    let most = outcomes(1024, 4096);
+    assert!(most.len() < 1000 && Delta::decode(&most).is_some(), "{}", most.len());
+    assert_eq!(Delta::decode(&outcomes(2048, 4096)), None, "more messages than arrive at once");
+    assert_eq!(Delta::decode(&outcomes(1, 4097)), None, "more entries than a frame has");
+    for partition in [-1, i32::MIN, 1 << 20, i32::MAX] {
+        let seen = SeenMessage { partition, offset: 0, epoch: None, bytes: 0, times: 1, identity: Err(false) };
+        let event = FarEvent::Member(MemberEvent::Read { now_us: 0, delivered: 1, messages: vec![seen] });
+        let delta = Delta { entries: vec![JournalEntry { stamp_ns: 0, unit: 0, event }], upto_ns: 0, cpu_us: 0 };
+        assert_eq!(Delta::decode(&delta.encode().expect("it can be packed")), None, "partition {partition}");
+    }
+}
+
 #[test]
 fn a_message_takes_a_few_bytes() {
     let message = |sequence: u64| SeenMessage {

@@ -1,7 +1,7 @@
 //! A worker itself: it does what it is told, and tells what happens.
 
 use super::WorkerError;
-use super::code::Delta;
+use super::code::{AT_ONCE, Delta};
 use super::frame::{FrameKind, FrameReader, FrameWriter};
 use super::message::{Down, Hello, Up, heard, say};
 use crate::ground::lock;
@@ -21,8 +21,6 @@ use tokio::runtime::Handle;
 
 /// How often it tells what has happened.
 const TICK: Duration = Duration::from_millis(100);
-/// Entries told in one frame.
-const AT_ONCE: usize = 4096;
 /// Lines of clients' logs that wait to be told.
 const CLIENT_LINES: usize = 2000;
 

@@ -6,6 +6,7 @@ mod twins;
 
 use crate::program::skipped;
 use crate::suites::{Kscen, assert_passes, scenarios};
+use crate::turns;
 use std::path::PathBuf;
 
 /// What comes back, in every form that a topic has.
@@ -57,6 +58,7 @@ fn what_is_backed_up_comes_back() {
     if skipped("what_is_backed_up_comes_back") {
         return;
     }
+    turns::alone();
     let kscen = pass(&COMES_BACK);
     let (all, own) = (scenarios(), backups());
     let folders = ["--scenarios", &all.to_string_lossy(), "--scenarios", &own.to_string_lossy()].map(str::to_owned);
@@ -78,6 +80,7 @@ fn what_goes_wrong_is_told_and_nothing_is_lost() {
     if skipped("what_goes_wrong_is_told_and_nothing_is_lost") {
         return;
     }
+    turns::alone();
     let mut names = GOES_WRONG.to_vec();
     if nix::unistd::geteuid().is_root() {
         names.extend(AS_ROOT);

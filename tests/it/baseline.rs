@@ -1,6 +1,7 @@
 //! A scenario that holds itself against a stored baseline, and Kafka UI's figures against the broker's.
 
 use crate::program::{Project, skipped};
+use crate::turns;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
@@ -22,6 +23,7 @@ fn what_is_worse_than_its_baseline_fails_and_what_cannot_be_told_is_unknown() {
     if skipped("what_is_worse_than_its_baseline_fails_and_what_cannot_be_told_is_unknown") {
         return;
     }
+    turns::alone();
     let project = Project::fast();
     project.write("gated.yaml", GATED);
     project.run(&["up"]).exits(0);
@@ -69,6 +71,7 @@ fn kafka_uis_lag_has_to_be_the_brokers() {
     if skipped("kafka_uis_lag_has_to_be_the_brokers") {
         return;
     }
+    turns::alone();
     let project = Project::fast();
     project.run(&["up"]).exits(0);
     let scenario = include_str!("../../scenarios/kafka-ui-lag.yaml").replace("times: 10", "times: 1");

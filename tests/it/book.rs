@@ -93,6 +93,63 @@ fn what_pages_show_can_be_used() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The commands that a page shows: indented or fenced lines that begin with `kscen`, without what a shell does with them.
+fn commands(page: &str) -> Vec<Vec<String>> {
+    let (mut fence, mut found) = (None, Vec::new());
+    for line in page.lines() {
+        if let Some(language) = line.trim_start().strip_prefix("```") {
+            fence = if fence.is_some() { None } else { Some(language) };
+            continue;
+        }
+        // Beside commands a console shows what they answer.
+        let shown = match fence {
+            Some("console") => line.strip_prefix("$ "),
+            Some(_) => Some(line.trim_start().trim_start_matches("$ ")),
+            None => line.strip_prefix("    "),
+        };
+        let shown = shown.map(|shown| shown.trim_start_matches("target/release/"));
+        let Some(arguments) = shown.and_then(|shown| shown.strip_prefix("kscen ")) else { continue };
+        let of_shell = |word: &&str| ["#", "|", "&&", "||", "&", ";", "\\"].contains(word) || word.starts_with('>');
+        let words = arguments.split_whitespace().take_while(|word| !of_shell(word));
+        found.push(words.map(|word| word.trim_matches(['\'', '"']).to_owned()).collect());
+    }
+    found
+}
+
+#[test]
+fn every_command_that_a_page_shows_is_understood() {
+    let mut pages = files("docs", "md");
+    pages.push(root().join("README.md"));
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for page in pages {
+        for command in commands(&text(&page)) {
+            seen += 1;
+            if let Err(why) = kscen::testing::understands(command.iter().map(String::as_str)) {
+                wrong.push(format!("{}: kscen {}\n{why}", page.display(), command.join(" ")));
+            }
+        }
+    }
+    assert!(seen > 30, "only {seen} commands are found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let shown = "text\n    kscen run a.yaml   # why\n```sh\n$ kscen fetch --kafka '>=4' > list\nkscen x\n```\nkscen is no command\n";
+    assert_eq!(commands(shown), [vec!["run", "a.yaml"], vec!["fetch", "--kafka", ">=4"], vec!["x"]]);
+}
+
+/// Each recipe is a file that is checked with all others; here, that the page has them all, and no fewer than twenty.
+#[test]
+fn the_cookbook_has_every_scenario() {
+    let page = text(&root().join("docs/cookbook.md"));
+    let listed: BTreeSet<String> =
+        links(&page).into_iter().filter_map(|link| Some(link.strip_prefix("../scenarios/")?.to_owned())).collect();
+    let scenarios = root().join("scenarios");
+    let name = |file: &std::path::PathBuf| Some(file.strip_prefix(&scenarios).ok()?.to_str()?.to_owned());
+    let all = files("scenarios", "yaml").iter().filter_map(name).collect::<Vec<_>>();
+    let shipped = |file: &&String| !file.contains('/') || file.starts_with("backup/") && !file.contains("fragments");
+    let missing: Vec<&String> = all.iter().filter(shipped).filter(|file| !listed.contains(*file)).collect();
+    assert!(missing.is_empty(), "the cookbook does not have {missing:?}");
+    assert!(listed.len() >= 20, "{listed:?}");
+}
+
 /// The keys of a schema and of these of its definitions; of all where none is named.
 fn keys(schema: &str, definitions: &[&str]) -> BTreeSet<String> {
     let schema = text(&root().join("schemas").join(schema));

@@ -1,6 +1,7 @@
 //! Debezium on a local stack, while its services are disturbed.
 
-use crate::local::{LONG, fast, skipped, start};
+use crate::local::{LONG, fast, start};
+use crate::program::skipped;
 use kscen::testing::environment::local::{LocalConfig, LocalStack};
 use kscen::testing::environment::{Action, Environment, EnvironmentError, LogQuery, Needs, ServiceId};
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! Change data capture on the local stack: a real PostgreSQL, Kafka Connect and Debezium.
 
+use crate::program::skipped;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -165,7 +166,7 @@ steps:
 
 #[test]
 fn what_a_run_does_to_connectors_loses_nothing_and_leaves_nothing() {
-    if super::local::skipped("what_a_run_does_to_connectors_loses_nothing_and_leaves_nothing") {
+    if skipped("what_a_run_does_to_connectors_loses_nothing_and_leaves_nothing") {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
@@ -223,7 +224,7 @@ steps:
 
 #[test]
 fn rows_lost_with_a_dropped_slot_are_named_by_primary_key() {
-    if super::local::skipped("rows_lost_with_a_dropped_slot_are_named_by_primary_key") {
+    if skipped("rows_lost_with_a_dropped_slot_are_named_by_primary_key") {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
@@ -316,7 +317,7 @@ steps:
 
 #[test]
 fn what_connect_and_postgres_refuse_is_shown_in_their_words() {
-    if super::local::skipped("what_connect_and_postgres_refuse_is_shown_in_their_words") {
+    if skipped("what_connect_and_postgres_refuse_is_shown_in_their_words") {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");

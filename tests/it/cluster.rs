@@ -1,6 +1,7 @@
 //! Three brokers: roles, and what the loss of a node costs.
 
 use crate::program::{Project, skipped};
+use crate::turns;
 use kscen::testing::environment::local::{LocalConfig, LocalStack, Timeouts};
 use kscen::testing::environment::{Controllers, Environment, Needs};
 use kscen::testing::kafka::{Admin, LogSink};
@@ -45,6 +46,7 @@ fn leaders_and_controllers_die_and_nothing_that_was_acknowledged_is_lost() {
     if skipped("leaders_and_controllers_die_and_nothing_that_was_acknowledged_is_lost") {
         return;
     }
+    turns::alone();
     let project = Project::fast();
     project.write("leader.yaml", LEADER);
     project.run(&["run", "leader.yaml"]).exits(0);
@@ -79,6 +81,7 @@ fn what_only_the_dead_leader_had_is_reported_as_lost_with_its_place() {
     if skipped("what_only_the_dead_leader_had_is_reported_as_lost_with_its_place") {
         return;
     }
+    turns::alone();
     // Kafka's own timeouts: the followers must not be fenced while they are paused.
     let project = Project::new();
     project.write("alone.yaml", ALONE);
@@ -137,6 +140,7 @@ async fn roles_are_those_that_the_cluster_has_on_both_versions() {
     if skipped("roles_are_those_that_the_cluster_has_on_both_versions") {
         return;
     }
+    turns::alone();
     hold_roles("3.6.1", Controllers::Combined).await;
     hold_roles("4.3.1", Controllers::Dedicated).await;
 }

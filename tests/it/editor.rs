@@ -36,6 +36,18 @@ fn install() -> Result<PathBuf, String> {
     }
 }
 
+/// The server's program; without npm nothing is tested, which is said, and in CI is a failure.
+fn server(test: &str) -> Option<PathBuf> {
+    match install() {
+        Ok(program) => Some(program),
+        Err(why) if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("{why}"),
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+            None
+        }
+    }
+}
+
 /// The language server, spoken to over its standard input and output.
 struct Server {
     child: Child,
@@ -185,14 +197,7 @@ fn uri(path: &Path) -> String {
 
 #[test]
 fn editors_complete_explain_and_check() {
-    let program = match install() {
-        Ok(program) => program,
-        Err(why) if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("{why}"),
-        Err(why) => {
-            let _ = writeln!(std::io::stderr(), "SKIPPED editors_complete_explain_and_check: {why}");
-            return;
-        }
-    };
+    let Some(program) = server("editors_complete_explain_and_check") else { return };
     let mut server = Server::start(&program);
 
     let invalid = root().join("scenarios/invalid");
@@ -229,4 +234,78 @@ fn editors_complete_explain_and_check() {
     for part in ["3: ", "prodcue", "4: ", "write a duration like 10s", "5: ", "Valid values"] {
         assert!(found.contains(part), "{part} is missing in\n{found}");
     }
+}
+
+/// Where the cursor stands (`|`), in the steps of a scenario or, behind `project:`, in an environment of kscen.yaml, and what is offered there.
+const OFFERED: [(&str, &[&str]); 20] = [
+    ("  - produce:\n      topic: a\n      acks: |\n", &["all", "1", "0"]),
+    ("  - produce:\n      compression: |\n", &["none", "gzip", "snappy", "lz4", "zstd"]),
+    ("  - produce:\n      identity: |\n", &["field", "prefix", "header", "none"]),
+    ("  - produce:\n      rate: |\n", &["500/s", "10k/s"]),
+    ("  - produce:\n      payload:\n        |\n", &["compressible", "template", "records", "cdc"]),
+    ("  - consume:\n      from: |\n", &["start", "end", "committed"]),
+    ("  - consume:\n      isolation: |\n", &["read_uncommitted", "read_committed"]),
+    ("  - consume:\n      rebalance: |\n", &["eager", "cooperative"]),
+    ("  - consume:\n      until:\n        |\n", &["count", "idle", "drained"]),
+    ("  - restart:\n      until: |\n", &["ready", "running"]),
+    ("  - kill:\n      |\n", &["service", "connector", "step", "member", "for"]),
+    ("  - kill:\n      service:\n        |\n", &["leader_of", "controller", "coordinator_of", "any"]),
+    ("  - network:\n      |\n", &["service", "fault", "between", "direction"]),
+    ("  - expect:\n      |\n", &["delivery", "group", "step", "cluster", "within", "hold"]),
+    ("  - expect:\n      delivery:\n        |\n", &["from", "to", "lost", "duplicated", "missing_tombstones"]),
+    ("  - expect:\n      step:\n        |\n", &["id", "during", "unavailability", "recovery_time", "response_latency"]),
+    ("  - wait: 1s\n    background: |\n", &["true", "false"]),
+    ("project:    local:\n      |\n", &["brokers", "kafka", "timeouts", "config"]),
+    ("project:    local:\n      timeouts: |\n", &["kafka", "fast"]),
+    ("project:    allow:\n      - |\n", &["produce", "topics", "faults", "acls"]),
+];
+
+/// Where the pointer rests, and what is said there: what this key does here, not what values of its type are.
+const EXPLAINED: [(&str, &[&str]); 8] = [
+    ("  - pro|duce: { topic: a }\n", &["open loop"]),
+    ("  - ki|ll: kafka\n", &["Ends a service at once"]),
+    ("  - produce: { topic: a, ac|ks: all }\n", &["Which acknowledgement each message waits for", "`all`"]),
+    ("  - produce: { topic: a, compress|ion: lz4 }\n", &["`zstd`: Zstandard."]),
+    ("  - expect: { delivery: { from: a, to: b, lo|st: 0 } }\n", &["it was never read"]),
+    ("  - expect: { step: { id: a, unavail|ability: 1s } }\n", &["longest gap between acknowledgements"]),
+    ("  - kill: { service: { leader|_of: a/0 } }\n", &["the leader of a partition"]),
+    ("project:    local: { time|outs: fast }\n", &["default timeouts", "`fast`: Short session"]),
+];
+
+impl Server {
+    /// Opens what a position stands in, and answers its file, line and column.
+    fn place(&mut self, number: usize, position: &str) -> (String, usize, usize) {
+        let (schema, text) = match position.strip_prefix("project:") {
+            Some(rest) => ("project", format!("environments:\n  mine:\n{rest}")),
+            None => ("scenario", format!("name: Draft\nsteps:\n{position}")),
+        };
+        let text = format!("# yaml-language-server: $schema=schemas/{schema}.json\n{text}");
+        let (before, after) = text.split_once('|').expect("a position has a cursor");
+        let file = uri(&root().join(format!("position-{number}.yaml")));
+        self.open(&file, &format!("{before}{after}"));
+        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
+        (file, before.matches('\n').count(), column)
+    }
+}
+
+#[test]
+fn every_position_offers_and_explains_what_may_stand_there() {
+    let Some(program) = server("every_position_offers_and_explains_what_may_stand_there") else { return };
+    let mut server = Server::start(&program);
+    let mut wrong = Vec::new();
+    for (number, (position, wanted)) in OFFERED.iter().enumerate() {
+        let (file, line, column) = server.place(number, position);
+        let offered = server.completions(&file, line, column);
+        if let Some(missing) = wanted.iter().find(|wanted| !offered.iter().any(|label| label == *wanted)) {
+            wrong.push(format!("{position}offers {offered:?}, not `{missing}`"));
+        }
+    }
+    for (number, (position, wanted)) in EXPLAINED.iter().enumerate() {
+        let (file, line, column) = server.place(OFFERED.len() + number, position);
+        let said = server.hover(&file, line, column);
+        if let Some(missing) = wanted.iter().find(|wanted| !said.contains(**wanted)) {
+            wrong.push(format!("{position}is explained as\n{said}\nwithout `{missing}`"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -57,7 +57,6 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("environment/grant.rs", GRANTS, "what the `allow` of an environment lists"),
     ("environment/needs.rs", &["wipe", "logs"], "what an environment can do"),
     ("cli/watch.rs", &["sql"], "how the names of files end"),
-    ("report/view/searches.rs", &["start"], "SVG's own word"),
     ("environment/action.rs", ACTIONS, "what journals and results call an action"),
     ("environment/docker/", &["pause", "start", "stop", "kill", "network", "http"], "Docker's own words"),
     ("environment/kubernetes/", &["delete", "stop"], "a verb of the API; an order to the shell in a pod"),

@@ -2,6 +2,7 @@
 //!
 //! Without Java these tests cannot run; they then fail, unless `KSCEN_SKIP_KAFKA=1` says that this is known.
 
+use crate::program::skipped;
 use kscen::testing::environment::local::{Attached, LocalConfig, LocalStack, Timeouts, supervise};
 use kscen::testing::environment::{
     Action, Capability, Direction, Environment, EnvironmentError, Lifecycle, LogQuery, Needs, NetworkFault,
@@ -18,15 +19,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 pub(crate) const LONG: Duration = Duration::from_secs(120);
-
-/// Whether these tests are switched off, which is said loudly.
-pub(crate) fn skipped(test: &str) -> bool {
-    let skip = std::env::var_os("KSCEN_SKIP_KAFKA").is_some_and(|value| value == "1");
-    if skip {
-        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: KSCEN_SKIP_KAFKA=1, nothing was checked on a real Kafka");
-    }
-    skip
-}
 
 pub(crate) async fn start(config: &LocalConfig, needs: &Needs, dir: &Path) -> LocalStack {
     let stack = tokio::spawn({

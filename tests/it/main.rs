@@ -1,6 +1,7 @@
 //! Tests against real programs: the installed binary, a real Kafka, real containers.
 #![allow(missing_docs)]
 
+mod accessible;
 mod archive_ways;
 mod backup;
 mod backup_changes;
@@ -63,6 +64,7 @@ mod source;
 mod starting;
 mod suites;
 mod supply;
+mod turns;
 mod twins;
 mod under_test;
 mod undo;

@@ -1,5 +1,6 @@
 //! The program as its users start it, in a project folder of its own.
 
+use crate::turns;
 use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -15,11 +16,13 @@ use std::time::{Duration, Instant};
 /// Longer than anything takes on a busy machine.
 pub const LONG: Duration = Duration::from_secs(180);
 
-/// Whether tests on a real Kafka are switched off, which is said loudly.
+/// Whether tests on a real Kafka are switched off, which is said loudly. Where they are not, a test's turn begins.
 pub fn skipped(test: &str) -> bool {
     let skip = std::env::var_os("KSCEN_SKIP_KAFKA").is_some_and(|value| value == "1");
     if skip {
         let _ = writeln!(std::io::stderr(), "SKIPPED {test}: KSCEN_SKIP_KAFKA=1, nothing was checked on a real Kafka");
+    } else {
+        turns::beside();
     }
     skip
 }

@@ -31,7 +31,8 @@ impl Drop for Ended {
     }
 }
 
-fn browser() -> Option<&'static str> {
+/// The browser that is there.
+pub fn browser() -> Option<&'static str> {
     let answers = |name: &&&str| {
         let asked = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         asked.is_ok_and(|status| status.success())

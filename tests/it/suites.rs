@@ -1,6 +1,7 @@
 //! The shipped suites, run by the binary as a user runs them.
 
 use crate::docker::fixture::Project;
+use crate::turns;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -42,6 +43,7 @@ pub(crate) fn assert_passes(output: &Output) {
 
 #[test]
 fn the_delivery_suite_passes_on_local_processes() {
+    turns::alone();
     let kscen = Kscen::new();
     let scenarios = scenarios();
     let output = kscen.run(&["run", &scenarios.to_string_lossy(), "--tag", "delivery", "--strict"], &[]);

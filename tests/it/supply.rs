@@ -2,6 +2,7 @@
 
 use crate::goldens::root;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -59,4 +60,75 @@ fn what_is_built_by_itself_is_pinned() {
         let tag = image.split_once(':').expect("a tag").1;
         assert!(tag.contains(|c: char| c.is_ascii_digit()), "{line}");
     }
+}
+
+/// A program of that name in a folder.
+fn program(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("a program");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it may run");
+}
+
+fn path_with(folder: &Path) -> String {
+    format!("{}:/usr/bin:/bin", folder.display())
+}
+
+/// What `scripts/supply-chain` says and asks of cargo-deny, with a database of advisories or without one.
+fn supply_chain(with_database: bool, refused: &str) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let asked = folder.path().join("asked");
+    program(folder.path(), "cargo-deny", "exit 0");
+    program(folder.path(), "cargo", &format!("echo \"$@\" >> {}\n[ \"$4\" != {refused:?} ]", asked.display()));
+    program(folder.path(), "git", if with_database { "exit 0" } else { "exit 128" });
+    let mut script = Command::new(root().join("scripts/supply-chain"));
+    let output = script.env("PATH", path_with(folder.path())).output().expect("bash starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), said, fs::read_to_string(asked).expect("it was asked"))
+}
+
+#[test]
+fn advisories_are_looked_at_where_their_database_can_be_had_and_else_that_is_said() {
+    let crates = "deny --locked check licenses sources bans\n";
+    let (code, said, asked) = supply_chain(true, "");
+    assert_eq!((code, &*said, asked), (Some(0), "", format!("{crates}deny --locked check advisories\n")));
+    let (code, said, asked) = supply_chain(false, "");
+    assert!(code == Some(0) && said.contains("NOT CHECKED") && asked == crates, "{said}{asked}");
+    for refused in ["licenses", "advisories"] {
+        assert_eq!(supply_chain(true, refused).0, Some(1), "{refused} are refused");
+    }
+}
+
+#[test]
+fn images_are_pinned_by_the_digests_that_their_registries_have() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (here, digests) = (folder.path(), ["a", "b"].map(|digit| format!("sha256:{}", digit.repeat(64))));
+    let files = ["stack/docker-compose.yml", "Dockerfile", "scripts/pin-images"];
+    for name in ["stack", "scripts"] {
+        fs::create_dir(here.join(name)).expect("a folder");
+    }
+    for file in files {
+        fs::copy(root().join(file), here.join(file)).expect("it is copied");
+    }
+    let texts = || [files[0], files[1]].map(|file| fs::read_to_string(here.join(file)).expect("a file"));
+    let pin = |answer: &str, arguments: &[&str]| {
+        program(here, "docker", answer);
+        let mut script = Command::new(here.join("scripts/pin-images"));
+        let output = script.args(arguments).env("PATH", path_with(here)).output().expect("bash starts");
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let before = texts();
+    let (code, said) = pin("exit 1", &[]);
+    assert!(code == Some(1) && said.contains("NOT LOOKED UP: postgres:15") && texts() == before, "{said}");
+    let answers = digests.each_ref().map(|digest| format!("echo {digest}"));
+    assert_eq!((pin(&answers[0], &["--check"]).0, texts()), (Some(1), before.clone()), "a check changes nothing");
+    assert_eq!(pin(&answers[0], &[]).0, Some(0));
+    let images = before.iter().map(|text| text.matches("image: ${").count() + text.matches("ARG B").count());
+    assert_eq!(texts().map(|text| text.matches(&digests[0]).count()).iter().sum::<usize>(), images.sum::<usize>());
+    assert!(texts()[0].contains(&format!("${{POSTGRES_IMAGE:-postgres:15@{}}}", digests[0])), "{}", texts()[0]);
+    assert_eq!(pin(&answers[0], &["--check"]).0, Some(0));
+    let (code, said) = pin(&answers[1], &["--check"]);
+    assert!(code == Some(1) && said.contains("NOT PINNED: postgres:15"), "{said}");
+    // Another digest takes the place of the former one.
+    assert_eq!(pin(&answers[1], &[]).0, Some(0));
+    assert!(texts().iter().all(|text| !text.contains(&digests[0]) && text.contains(&digests[1])));
 }

@@ -78,6 +78,59 @@ fn flattened_rows_of_two_connectors_in_one_topic_are_not_judged() {
 }
 
 #[test]
+fn deletes_whose_tombstones_have_another_key_than_the_log_are_not_judged() {
+    let flat = rules(
+        "c",
+        &[
+            ("transforms", "f"),
+            ("transforms.f.type", "io.debezium.transforms.ExtractNewRecordState"),
+            ("transforms.f.delete.tombstone.handling.mode", "tombstone"),
+            ("transforms.f.add.fields", "op,source.lsn"),
+        ],
+    );
+    for seed in 0..20 {
+        // As where the replica identity is an index, and the key of records the primary key.
+        for key in ["id", "number"] {
+            let mut world = of(seed);
+            world.records.retain(|record| record.1.as_ref().is_none_or(|value| value["op"] != "d"));
+            let deletes = world.records.iter().filter(|record| record.1.is_none()).count() as u64;
+            for record in &mut world.records {
+                record.0 = json!({ key: record.0["id"] });
+                if let Some(value) = &mut record.1 {
+                    let mut row = value["after"].take();
+                    row["__op"] = value["op"].take();
+                    row["__source_lsn"] = value["source"]["lsn"].take();
+                    *value = row;
+                }
+            }
+            let result = settle(&world.transactions, &read(&world.records), std::slice::from_ref(&flat));
+            let unjudged = if key == "id" { 0 } else { deletes };
+            assert_eq!((faults(&result), result.sheet.unjudged), (vec![], unjudged), "{seed} {key}");
+            assert!(result.unjudged.iter().all(|gap| gap.reason.contains("handling.mode to rewrite")), "{result:?}");
+        }
+    }
+}
+
+#[test]
+fn order_is_that_of_records_with_one_key() {
+    for (key, faulty) in [("id", true), ("number", false)] {
+        let mut world = of(4);
+        let updates = |place: usize| world.records[place].1.as_ref().is_some_and(|value| value["op"] == "u");
+        let next = |place: usize| {
+            (place + 1..world.records.len()).find(|other| world.records[*other].0 == world.records[place].0)
+        };
+        let pair = (0..world.records.len()).filter(|place| updates(*place));
+        let pair = pair.filter_map(|place| Some((place, next(place).filter(|next| updates(*next))?))).next();
+        let (one, two) = pair.expect("two updates of a row");
+        world.records.swap(one, two);
+        world.records.iter_mut().for_each(|record| record.0 = json!({ key: record.0["id"] }));
+        // As where a row has a replica identity of its own, and its records the primary key: they lie in several partitions.
+        let result = settle(&world.transactions, &read(&world.records), &[rules("c", &[])]);
+        assert_eq!(faults(&result), if faulty { vec![(RowClass::OutOfOrder, 1)] } else { vec![] }, "{key}");
+    }
+}
+
+#[test]
 fn a_tombstone_of_a_row_that_lives_is_a_phantom_and_a_copy_of_one_is_not() {
     for seed in 0..40 {
         let mut world = of(seed);

@@ -5,7 +5,7 @@
 
 use super::scope::{ConnectorScope, Expectation, Owed, ScopedConnector, concerns};
 use super::settled::SettledPast;
-use crate::database::{CommittedTransaction, Lsn, RowOp, TableName};
+use crate::database::{CommittedTransaction, Lsn, RowChange, RowOp, TableName};
 use crate::debezium::{Deletes, Flat, Form, Op, ReadEvent, ReadKind, Snapshot};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -68,21 +68,24 @@ struct Sent<'e> {
     shown: BTreeMap<(&'e TableName, Lsn), i64>,
 }
 
-/// Follows every change that has to come.
+/// The ways of the changes that are settled for good: there may be a million of them.
+pub fn settled_courses<'e>(expectation: &Expectation<'e>) -> impl Iterator<Item = ChangeCourse> + use<'e> {
+    let settled =
+        expectation.settled.into_iter().flat_map(|settled| &settled.changes).filter(|change| change.arrived());
+    settled.map(|change| ChangeCourse {
+        committed_us: change.committed_us,
+        connector_us: change.connector_us(),
+        read_us: Some(change.read_us),
+        shown: false,
+    })
+}
+
+/// Follows every change that has to come, but for those that are settled.
 ///
 /// # Errors
 /// Why that cannot be told, in words: records have no position in the log.
 pub fn courses(expectation: &Expectation<'_>, events: &[ReadEvent]) -> Result<Courses, String> {
     let mut all = Courses::default();
-    // There may be a million of them.
-    all.changes.reserve_exact(expectation.settled.map_or(0, SettledPast::len) + expectation.transactions.len());
-    let settled = expectation.settled.iter().flat_map(|settled| &settled.changes).filter(|change| change.arrived());
-    all.changes.extend(settled.map(|change| ChangeCourse {
-        committed_us: change.committed_us,
-        connector_us: change.connector_us(),
-        read_us: Some(change.read_us),
-        shown: false,
-    }));
     for connector in expectation.connectors {
         let rules = connector.rules;
         let position = match rules.form() {
@@ -193,6 +196,19 @@ fn shown(
     known.complete |= last;
 }
 
+/// How many of the rows of a log record a connector has to send, and how many it may.
+fn owed_of(xid: u32, rows: &[RowChange], scope: &ConnectorScope<'_>) -> (usize, usize) {
+    let (mut owed, mut possible) = (0, 0);
+    for change in rows.iter().filter(|change| has_position(scope, change.op)) {
+        match scope.owed(xid, change) {
+            Owed::Yes => (owed, possible) = (owed + 1, possible + 1),
+            Owed::Perhaps(_) => possible += 1,
+            _ => {}
+        }
+    }
+    (owed, possible)
+}
+
 /// Adds the changes of one connector.
 fn follow(
     expectation: &Expectation<'_>,
@@ -211,14 +227,7 @@ fn follow(
             let count = changes.iter().take_while(|change| change.lsn == lsn).count();
             let (rows, rest) = changes.split_at(count);
             changes = rest;
-            let (mut owed, mut possible) = (0, 0);
-            for change in rows.iter().filter(|change| has_position(scope, change.op)) {
-                match scope.owed(change) {
-                    Owed::Yes => (owed, possible) = (owed + 1, possible + 1),
-                    Owed::Perhaps(_) => possible += 1,
-                    _ => {}
-                }
-            }
+            let (owed, possible) = owed_of(transaction.xid, rows, scope);
             if possible == 0 {
                 continue;
             }
@@ -282,7 +291,8 @@ pub fn oldest_unconfirmed(
         return Some(*committed_us);
     }
     let first = transactions.partition_point(|transaction| transaction.commit_lsn < from);
-    let waits =
-        |transaction: &&CommittedTransaction| transaction.changes.iter().any(|change| scope.owed(change) == Owed::Yes);
+    let waits = |transaction: &&CommittedTransaction| {
+        transaction.changes.iter().any(|change| scope.owed(transaction.xid, change) == Owed::Yes)
+    };
     transactions[first..].iter().find(waits).map(|transaction| transaction.committed_us)
 }

@@ -1,4 +1,4 @@
-//! Records that are no envelopes: flattened rows and messages of an outbox.
+//! Flattened rows, which are no envelopes.
 //!
 //! A flattened row says which state a row had, not which change made it so, unless the position is among its added fields. Without it
 //! records and changes are matched row by row, in the order of the row's history.
@@ -6,12 +6,12 @@
 use super::anomalies::at_record;
 use super::content::Told;
 use super::ledger::{ChangeFate, ChangeLedger, ConnectorLane};
+use super::outbox::cell;
 use super::reconciliation::RowClass;
 use super::scope::{ConnectorScope, Owed};
-use crate::database::{ColumnValue, Lsn, RowChange, RowOp};
+use crate::database::{Lsn, Relation, RowChange, RowOp};
 use crate::debezium::{
-    Deletes, Flat, Form, Op, Outbox, PlainRecord, ReadEvent, ReadKind, RowValues, Snapshot, canonical_json,
-    compare_rows, plain,
+    Deletes, Flat, Form, Op, PlainRecord, ReadEvent, ReadKind, RowValues, Snapshot, compare_rows, plain,
 };
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -43,11 +43,6 @@ impl ConnectorLane<'_> {
     }
 }
 
-fn cell<'c>(change: &'c RowChange, column: &str) -> Option<&'c str> {
-    let index = change.relation.columns.iter().position(|known| known.name == column)?;
-    change.after.as_ref()?.get(index).and_then(ColumnValue::text)
-}
-
 impl<'a> ChangeLedger<'a> {
     /// Settles the records of a lane that are no envelopes.
     pub(super) fn take_flat(&mut self, lane: usize, records: &[&ReadEvent]) {
@@ -61,6 +56,7 @@ impl<'a> ChangeLedger<'a> {
     fn take_rows(&mut self, lane: usize, flat: &Flat, records: &[&ReadEvent]) {
         let mut histories = self.histories(lane);
         let mut unexplained: HashSet<&str> = HashSet::new();
+        let mut names: HashMap<&str, bool> = HashMap::new();
         for read in records {
             match &read.kind {
                 ReadKind::Tombstone { key } => {
@@ -68,7 +64,8 @@ impl<'a> ChangeLedger<'a> {
                         && let Some(key) = key
                     {
                         let key = key.row();
-                        let told = self.told(read, Some(Op::Delete), Some(key.clone()), None, None);
+                        names.entry(&*read.topic).or_insert_with(|| self.names_a_row(lane, &read.topic, &key));
+                        let told = self.told_flat(read, Some(Op::Delete), Some(key.clone()), None, None);
                         self.take_state(lane, &mut histories, &told, &key, true);
                     }
                 }
@@ -83,12 +80,28 @@ impl<'a> ChangeLedger<'a> {
             }
         }
         self.cover_before(lane, &histories);
-        self.doubt(lane, flat, &unexplained);
+        names.retain(|_, names| !*names);
+        self.doubt(lane, flat, &unexplained, &names);
     }
 
-    /// Of rows that flattened records do not tell apart none is called lost: those whose key has no form to compare, and those without
-    /// key where records came that no change explains.
-    fn doubt(&mut self, lane: usize, flat: &Flat, unexplained: &HashSet<&str>) {
+    /// Whether a record's key has what tells rows of the topic apart in the log: it has not where these have another replica identity than
+    /// their primary key.
+    fn names_a_row(&self, lane: usize, topic: &str, key: &RowValues) -> bool {
+        let scope = &self.lanes[lane].scope;
+        let mut relations: HashMap<*const Relation, &Relation> = HashMap::new();
+        for entry in &self.lanes[lane].entries {
+            relations.insert(std::sync::Arc::as_ptr(&entry.change.relation), &entry.change.relation);
+        }
+        let is_of = |relation: &&Relation| {
+            let topics = scope.rules.topics(scope.name_of(relation)).unwrap_or_default();
+            topics.iter().any(|known| known == topic)
+        };
+        relations.into_values().filter(is_of).any(|relation| scope.canonical_row(relation, key, false).is_some())
+    }
+
+    /// Of rows that flattened records do not tell apart none is called lost: those whose key has no form to compare, those without
+    /// key where records came that no change explains, and deletes whose tombstones have another key than the log.
+    fn doubt(&mut self, lane: usize, flat: &Flat, unexplained: &HashSet<&str>, nameless: &HashMap<&str, bool>) {
         let reason: std::sync::Arc<str> = format!(
             "flattened rows of it cannot be told apart: set transforms.{0}.add.fields to op,source.lsn \
              and transforms.{0}.delete.tombstone.handling.mode to rewrite",
@@ -98,13 +111,15 @@ impl<'a> ChangeLedger<'a> {
         let ConnectorLane { scope, entries, .. } = &mut self.lanes[lane];
         for entry in entries.iter_mut().filter(|entry| entry.owed == Owed::Yes && !entry.has_arrived()) {
             let change = entry.change;
-            let by_state = flat.lsn.is_none() || (change.op == RowOp::Delete && flat.deletes == Deletes::Tombstone);
+            let buried = change.op == RowOp::Delete && flat.deletes == Deletes::Tombstone;
+            let by_state = flat.lsn.is_none() || buried;
             let whole = !change.relation.has_key();
             let cells = change.after.as_ref().or(change.before.as_ref());
             let told = cells.is_some_and(|cells| scope.canonical_cells(&change.relation, cells, whole).is_some());
             let topics = scope.rules.topics(scope.name_of(&change.relation)).unwrap_or_default();
             let mixed = whole && topics.iter().any(|topic| unexplained.contains(topic.as_str()));
-            if by_state && change.op != RowOp::Truncate && (!told || mixed) {
+            let unnamed = buried && topics.iter().any(|topic| nameless.contains_key(topic.as_str()));
+            if by_state && change.op != RowOp::Truncate && (!told || mixed || unnamed) {
                 entry.owed = Owed::Perhaps(reason.clone());
             }
         }
@@ -141,7 +156,7 @@ impl<'a> ChangeLedger<'a> {
         row.retain(|field, _| !field.starts_with(&flat.prefix));
         let identity = row.clone();
         let (before, after) = if op == Some(Op::Delete) { (Some(row), None) } else { (None, Some(row)) };
-        let mut told = self.told(read, op, key, before, after);
+        let mut told = self.told_flat(read, op, key, before, after);
         match (lsn, op) {
             (Some(lsn), Some(Op::Create | Op::Update | Op::Delete)) => {
                 told.lsn = Some(lsn);
@@ -151,7 +166,7 @@ impl<'a> ChangeLedger<'a> {
         }
     }
 
-    fn told<'e>(
+    pub(super) fn told_flat<'e>(
         &self,
         read: &'e ReadEvent,
         op: Option<Op>,
@@ -281,72 +296,6 @@ impl<'a> ChangeLedger<'a> {
             }
         }
     }
-
-    fn take_messages(&mut self, lane: usize, outbox: &Outbox, records: &[&ReadEvent]) {
-        let mut waiting: HashMap<String, Vec<usize>> = HashMap::new();
-        for (index, entry) in self.lanes[lane].entries.iter().enumerate().filter(|(_, e)| e.change.op == RowOp::Insert)
-        {
-            let payload = cell(entry.change, &outbox.payload).map(canonical_payload).unwrap_or_default();
-            waiting.entry(payload).or_default().push(index);
-        }
-        for read in records {
-            let ReadKind::Plain(record) = &read.kind else { continue };
-            self.take_message(lane, outbox, &waiting, read, record);
-        }
-    }
-
-    fn take_message(
-        &mut self,
-        lane: usize,
-        outbox: &Outbox,
-        waiting: &HashMap<String, Vec<usize>>,
-        read: &ReadEvent,
-        record: &PlainRecord,
-    ) {
-        let value = record.value();
-        let payload = if outbox.envelope { value.get("payload").cloned().unwrap_or_default() } else { value };
-        let payload = match &payload {
-            Value::String(text) => canonical_payload(text),
-            other => canonical_payload(&other.to_string()),
-        };
-        let key = record.key().map(|key| plain(&key));
-        let lane_ref = &self.lanes[lane];
-        let all = waiting.get(&payload).map(Vec::as_slice).unwrap_or_default();
-        let same_key = |index: &&usize| cell(lane_ref.entries[**index].change, &outbox.key).map(str::to_owned) == key;
-        let open = |index: &&usize| !lane_ref.entries[**index].has_arrived();
-        let found = all.iter().filter(same_key).find(open).or_else(|| all.iter().find(same_key)).copied();
-        let Some(index) = found else {
-            let other = all.iter().find(open).copied();
-            let detail = match other {
-                Some(_) => "the record's key is not that of the outbox's row",
-                None => "the outbox has no such row",
-            };
-            if let Some(index) = other {
-                self.lanes[lane].entries[index].fate = ChangeFate::Damaged;
-                self.result.sheet.corrupted += 1;
-                self.note(RowClass::WrongContent, || at_record(read, RowClass::WrongContent, detail.to_owned()));
-            } else {
-                self.result.sheet.phantom += 1;
-                self.note(RowClass::Phantom, || at_record(read, RowClass::Phantom, detail.to_owned()));
-            }
-            return;
-        };
-        if self.lanes[lane].entries[index].owed == Owed::Foreign {
-            self.lanes[lane].entries[index].fate = ChangeFate::Once;
-            self.foreign();
-            return;
-        }
-        // Key and payload are equal; the other columns are not in the message.
-        let told = self.told(read, Some(Op::Create), None, None, None);
-        self.lanes[lane].reaches(index, read);
-        self.result.values_compared += 2;
-        self.arrived_well(lane, index, &told);
-    }
-}
-
-/// Payloads are often JSON, whose notation may change on the way.
-fn canonical_payload(text: &str) -> String {
-    canonical_json(text).unwrap_or_else(|| text.to_owned())
 }
 
 impl History {

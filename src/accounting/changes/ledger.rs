@@ -11,7 +11,7 @@ use super::reconciliation::{Reconciliation, RowAnomaly, RowClass, VERSION};
 use super::scope::{ConnectorScope, Expectation, Owed, concerns};
 use super::snapshot::SnapshotRows;
 use crate::database::{CommittedTransaction, Lsn, RowChange, RowOp, TableName};
-use crate::debezium::{ChangeEvent, Form, Op, ReadEvent, ReadKind, Snapshot};
+use crate::debezium::{ChangeEvent, Form, Op, ReadEvent, ReadKind, Snapshot, published_as};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -31,6 +31,8 @@ pub(super) enum ChangeFate {
 pub(super) struct ExpectedChange<'a> {
     pub(super) transaction: &'a CommittedTransaction,
     pub(super) change: &'a RowChange,
+    /// An update that a row filter publishes as an insert or a delete.
+    pub(super) published: Option<Box<RowChange>>,
     pub(super) owed: Owed,
     pub(super) fate: ChangeFate,
     /// Its place in its transaction, as the first record of it says.
@@ -38,6 +40,11 @@ pub(super) struct ExpectedChange<'a> {
 }
 
 impl ExpectedChange<'_> {
+    /// The change as its record has to tell it.
+    pub(super) fn told(&self) -> &RowChange {
+        self.published.as_deref().unwrap_or(self.change)
+    }
+
     pub(super) fn has_arrived(&self) -> bool {
         self.fate != ChangeFate::Nothing
     }
@@ -167,14 +174,15 @@ impl<'a> ChangeLedger<'a> {
             let mut placed = false;
             // What one connector does not capture and another does is the other's.
             let captures = |lane: &ConnectorLane<'_>| {
-                lane.scope.owed(change) != Owed::Elsewhere && lane.scope.table(&change.relation).captured
+                lane.scope.owed(transaction.xid, change) != Owed::Elsewhere
+                    && lane.scope.table(&change.relation).captured
             };
             let captured = self.lanes.len() > 1 && self.lanes.iter().any(captures);
             for lane in &mut self.lanes {
                 if captured && !lane.scope.table(&change.relation).captured {
                     continue;
                 }
-                let owed = lane.scope.owed(change);
+                let owed = lane.scope.owed(transaction.xid, change);
                 // Truncations that the connector does not tell of matter for what a snapshot finds only.
                 let silent = change.op == RowOp::Truncate && matches!(owed, Owed::Excused(_));
                 let owed = match owed {
@@ -187,7 +195,10 @@ impl<'a> ChangeLedger<'a> {
                 counted |= owed == Owed::Yes;
                 let index = lane.entries.len();
                 lane.by_lsn.entry(change.lsn).or_insert((index, 0)).1 += 1;
-                lane.entries.push(ExpectedChange { transaction, change, owed, fate: ChangeFate::Nothing, order: None });
+                let published = lane.scope.published_op(transaction.xid, change);
+                let published = published.map(|op| Box::new(published_as(change, op)));
+                let fate = ChangeFate::Nothing;
+                lane.entries.push(ExpectedChange { transaction, change, published, owed, fate, order: None });
             }
             if claimed && !placed && change.op != RowOp::Truncate {
                 self.result.sheet.committed += 1;

@@ -8,6 +8,8 @@ mod copied;
 mod courses;
 mod flat;
 mod ledger;
+mod not_stored;
+mod outbox;
 mod packed_rows;
 mod placing;
 mod reconciliation;
@@ -23,12 +25,11 @@ mod tally;
 mod transactions;
 mod written;
 
-pub use copied::{TableCopy, reconcile_table};
-#[cfg(test)]
-pub use courses::ChangeCourse;
-pub use courses::{Courses, courses, oldest_unconfirmed};
+pub use copied::{TableCopy, reconcile_table, written_table};
+pub use courses::{ChangeCourse, Courses, courses, oldest_unconfirmed, settled_courses};
 pub use ledger::reconcile;
-pub use packed_rows::{NotStored, PackedRows};
+pub use not_stored::NotStored;
+pub use packed_rows::PackedRows;
 pub use reconciliation::{Reconciliation, RowAnomaly, RowClass};
 pub use rows::written;
 pub use scope::{Expectation, ScopedConnector};
@@ -45,6 +46,8 @@ pub use {
 mod apart_tests;
 #[cfg(test)]
 mod courses_tests;
+#[cfg(test)]
+mod filtered_tests;
 #[cfg(test)]
 mod history_tests;
 #[cfg(test)]

@@ -5,9 +5,12 @@ use super::content::{CERTAIN, Fit, Told};
 use super::ledger::{ChangeFate, ChangeLedger, ConnectorLane};
 use super::reconciliation::{Replay, RowClass};
 use super::scope::Owed;
-use crate::database::{Lsn, TableName};
-use crate::debezium::{Op, ReadEvent, Snapshot};
+use crate::database::{Lsn, RowOp, TableName};
+use crate::debezium::{Op, ReadEvent, RowValues, Snapshot};
 use std::sync::Arc;
+
+/// What Debezium's router adds to keys begins so.
+const ROUTED: &str = "__dbz__";
 
 impl ChangeLedger<'_> {
     /// The change that an event is about, and how well it fits.
@@ -22,7 +25,7 @@ impl ChangeLedger<'_> {
             if !told.is_about(&entry.change.relation) {
                 continue;
             }
-            let Some(fit) = lane.scope.fit(told, entry.change) else { continue };
+            let Some(fit) = lane.scope.fit(told, entry.told()) else { continue };
             let open = !entry.has_arrived();
             if best.is_none_or(|(known, was_open, _)| (fit, open) > (known, was_open)) {
                 best = Some((fit, open, index));
@@ -35,7 +38,14 @@ impl ChangeLedger<'_> {
     }
 
     pub(super) fn streamed(&mut self, lane: usize, told: &Told<'_>, snapshot: Snapshot) {
-        let Some((index, fit)) = self.find(lane, told) else {
+        let found = self.find(lane, told);
+        if found.is_none_or(|(_, fit)| !fit.op)
+            && let Some((table, reason)) = self.lanes[lane].as_filtered(told)
+        {
+            self.result.gap(Some(&table), &reason, 0, 1);
+            return;
+        }
+        let Some((index, fit)) = found else {
             self.homeless(told, snapshot);
             return;
         };
@@ -60,7 +70,7 @@ impl ChangeLedger<'_> {
         }
         if lane_ref.entries[index].owed == Owed::Foreign {
             lane_ref.entries[index].fate = ChangeFate::Once;
-            lane_ref.in_order(index);
+            lane_ref.in_order(index, told);
             self.foreign();
             return;
         }
@@ -72,7 +82,8 @@ impl ChangeLedger<'_> {
         let lane_ref = &mut self.lanes[lane];
         let entry = &mut lane_ref.entries[index];
         entry.order = entry.order.or_else(|| told.transaction?.total_order);
-        let (change, transaction) = (entry.change, entry.transaction);
+        let (published, transaction) = (entry.published.clone(), entry.transaction);
+        let change = published.as_deref().unwrap_or(entry.change);
         let table = lane_ref.scope.table(&change.relation);
         let result = &mut self.result;
         let mut skip = |column: &str, reason: &str| result.skip_value(&table.name, column, reason);
@@ -84,7 +95,7 @@ impl ChangeLedger<'_> {
             Err(difference) => {
                 if lane_ref.entries[index].fate == ChangeFate::Nothing {
                     lane_ref.entries[index].fate = ChangeFate::Damaged;
-                    lane_ref.in_order(index);
+                    lane_ref.in_order(index, told);
                 }
                 self.result.sheet.corrupted += 1;
                 self.note(RowClass::WrongContent, || of_event(change, told, RowClass::WrongContent, &difference));
@@ -105,7 +116,7 @@ impl ChangeLedger<'_> {
             return;
         }
         entry.fate = ChangeFate::Once;
-        let later = lane_ref.in_order(index).map(|later| lane_ref.entries[later].change.lsn);
+        let later = lane_ref.in_order(index, told).map(|later| lane_ref.entries[later].change.lsn);
         self.replaying.remove(&(told.read.topic.clone(), told.read.partition));
         self.result.sheet.owed += 1;
         if let Some(later) = later {
@@ -174,6 +185,20 @@ impl ChangeLedger<'_> {
 }
 
 impl ConnectorLane<'_> {
+    /// An insert or a delete as which a row filter that is not understood may publish an update: the table, and the filter in words.
+    fn as_filtered(&self, told: &Told<'_>) -> Option<(TableName, Arc<str>)> {
+        let (first, count) = *self.by_lsn.get(&told.lsn?)?;
+        let possible = matches!(told.op, Some(Op::Create | Op::Delete));
+        let mut updates = self.entries[first..first + count]
+            .iter()
+            .filter(|entry| possible && entry.change.op == RowOp::Update && matches!(entry.owed, Owed::Perhaps(_)));
+        updates.find_map(|entry| {
+            let table = self.scope.table(&entry.change.relation);
+            let (_, reason) = table.published.as_ref().filter(|_| told.is_about(&entry.change.relation))?;
+            Some((entry.change.relation.name.clone(), Arc::clone(reason)))
+        })
+    }
+
     /// The connector has come to this change, which it wrote there.
     pub(super) fn reaches(&mut self, index: usize, read: &ReadEvent) {
         self.last_streamed = self.last_streamed.max(Some(index));
@@ -189,10 +214,16 @@ impl ConnectorLane<'_> {
         }
     }
 
-    /// Notes the arrival of a change; the later change of the row that was faster, if one was.
-    pub(super) fn in_order(&mut self, index: usize) -> Option<usize> {
+    /// Notes the arrival of a change; the later change of the row that was faster, if one was. Where the record has another key than the
+    /// row, the row's changes are in several partitions, which keep no order.
+    fn in_order(&mut self, index: usize, told: &Told<'_>) -> Option<usize> {
         let change = self.entries[index].change;
-        if !change.relation.has_key() {
+        let same = |key: &RowValues| {
+            let own = key.keys().filter(|column| !column.starts_with(ROUTED));
+            let mut columns = change.relation.columns.iter().filter(|column| column.key);
+            own.count() == columns.clone().count() && columns.all(|column| key.contains_key(&column.name))
+        };
+        if !change.relation.has_key() || !told.key.as_ref().is_none_or(same) {
             return None;
         }
         let latest = self.latest.entry((&change.relation.name, &change.key)).or_insert(index);

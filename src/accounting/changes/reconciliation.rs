@@ -3,9 +3,17 @@
 use super::sheet::{ChangeSheet, Excuse, Gap, NotCompared};
 use super::transactions::WholeTransactions;
 use crate::database::{Lsn, RowOp, TableName};
+use crate::text::short;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
+
+/// Reasons that are kept apart in each list; all others are counted in one more entry.
+const MOST_REASONS: usize = 1_000;
+const OTHERS: &str = "there are more reasons than are told apart: what is counted here is of any table and kind";
+/// Characters of a name, a key or a reason that are kept: a key may be of any length, and so may a setting.
+const MOST_CHARACTERS: usize = 4_000;
 
 /// What can be wrong with a row's change on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -233,41 +241,35 @@ impl Reconciliation {
     /// Changes excused, for whatever reason.
     pub(super) fn excuse(&mut self, table: &TableName, op: RowOp, reason: &str) {
         self.sheet.excused += 1;
-        let same = |known: &&mut Excuse| known.op == op && known.table == *table && known.reason == reason;
-        match self.excused.iter_mut().find(same) {
-            Some(known) => known.changes += 1,
-            None => {
-                self.excused.push(Excuse { table: table.clone(), op, reason: reason.to_owned(), changes: 1 });
-            }
-        }
+        let reason = bounded(reason);
+        let same = |known: &Excuse| known.op == op && known.table == *table && known.reason == reason;
+        let new = |table, reason: &str| Excuse { table, op, reason: reason.to_owned(), changes: 0 };
+        entry(&mut self.excused, same, || new(table.clone(), &reason), || new(any(), OTHERS)).changes += 1;
     }
 
     /// Something that is not judged: changes, records or both.
     pub(super) fn gap(&mut self, table: Option<&TableName>, reason: &str, changes: u64, records: u64) {
         self.sheet.unjudged += changes;
         self.sheet.unjudged_records += records;
-        match self.unjudged.iter_mut().find(|known| known.table.as_ref() == table && known.reason == reason) {
-            Some(known) => {
-                known.changes += changes;
-                known.records += records;
-            }
-            None => self.unjudged.push(Gap { table: table.cloned(), reason: reason.to_owned(), changes, records }),
-        }
+        let reason = bounded(reason);
+        let same = |known: &Gap| known.table.as_ref() == table && known.reason == reason;
+        let new = |table, reason: &str| Gap { table, reason: reason.to_owned(), changes: 0, records: 0 };
+        let known = entry(&mut self.unjudged, same, || new(table.cloned(), &reason), || new(None, OTHERS));
+        known.changes += changes;
+        known.records += records;
     }
 
     /// A value that is not compared.
     pub(super) fn skip_value(&mut self, table: &TableName, column: &str, reason: &str) {
         self.values_not_compared += 1;
-        let same = |known: &&mut NotCompared| known.column == column && known.table == *table && known.reason == reason;
-        match self.not_compared.iter_mut().find(same) {
-            Some(known) => known.values += 1,
-            None => self.not_compared.push(NotCompared {
-                table: table.clone(),
-                column: column.to_owned(),
-                reason: reason.to_owned(),
-                values: 1,
-            }),
-        }
+        let reason = bounded(reason);
+        let same = |known: &NotCompared| known.column == column && known.table == *table && known.reason == reason;
+        let new = |table, column: &str, reason: &str| {
+            let (column, reason) = (column.to_owned(), reason.to_owned());
+            NotCompared { table, column, reason, values: 0 }
+        };
+        let others = || new(any(), "*", OTHERS);
+        entry(&mut self.not_compared, same, || new(table.clone(), column, &reason), others).values += 1;
     }
 
     /// Number of offences of a class.
@@ -298,7 +300,84 @@ impl Reconciliation {
         };
         *seen += 1;
         if *seen <= limit as u64 {
-            self.samples.push(describe());
+            let mut sample = describe();
+            let RowAnomaly { table, key, topic, detail, .. } = &mut sample;
+            for text in [&mut table.schema, &mut table.table, key, detail].into_iter().chain(topic) {
+                if let Cow::Owned(cut) = bounded(text) {
+                    *text = cut;
+                }
+            }
+            self.samples.push(sample);
         }
+    }
+}
+
+/// The table of what is of several ones.
+fn any() -> TableName {
+    TableName::new("*", "*")
+}
+
+fn bounded(text: &str) -> Cow<'_, str> {
+    if text.len() <= MOST_CHARACTERS { Cow::Borrowed(text) } else { Cow::Owned(short(text, MOST_CHARACTERS)) }
+}
+
+/// The entry that it is, or a new one; that of all others where there are too many.
+fn entry<T>(list: &mut Vec<T>, is: impl Fn(&T) -> bool, new: impl FnOnce() -> T, others: impl FnOnce() -> T) -> &mut T {
+    let place = list.iter().position(is).unwrap_or_else(|| {
+        match list.len() {
+            more if more > MOST_REASONS => {}
+            MOST_REASONS => list.push(others()),
+            _ => list.push(new()),
+        }
+        list.len() - 1
+    });
+    &mut list[place]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_and_texts_of_any_number_and_length_are_kept_within_bounds() {
+        let (mut result, table) = (Reconciliation::default(), TableName::new("public", "orders"));
+        let (many, long) = (MOST_REASONS as u64 + 500, "x".repeat(1 << 20));
+        for _ in 0..2 {
+            for number in 0..many {
+                let reason = format!("reason {number}");
+                result.excuse(&table, RowOp::Insert, &reason);
+                result.gap(Some(&table), &reason, 1, 2);
+                result.skip_value(&table, &format!("column {number}"), "of another form");
+            }
+        }
+        assert_eq!((result.excused.len(), result.unjudged.len(), result.not_compared.len()), (1001, 1001, 1001));
+        let (excuse, gap) = (&result.excused[1000], &result.unjudged[1000]);
+        assert_eq!((&*excuse.reason, excuse.changes, excuse.table.to_string()), (OTHERS, 1000, "*.*".to_owned()));
+        assert_eq!((&*gap.reason, gap.changes, gap.records, &gap.table), (OTHERS, 1000, 2000, &None));
+        assert_eq!(result.not_compared[1000].values, 1000);
+        assert!(result.excused[..1000].iter().all(|one| one.changes == 2 && one.table == table));
+        assert_eq!(result.excused.iter().map(|one| one.changes).sum::<u64>(), result.sheet.excused);
+        assert_eq!(result.unjudged.iter().map(|one| one.records).sum::<u64>(), result.sheet.unjudged_records);
+        // Texts without end are the same by what is kept of them.
+        let mut result = Reconciliation::default();
+        for _ in 0..2 {
+            result.gap(None, &long, 1, 0);
+            result.excuse(&table, RowOp::Delete, &long);
+            result.note(5, RowClass::Lost, || RowAnomaly {
+                class: RowClass::Lost,
+                table: TableName::new(&*long, &*long),
+                key: long.clone(),
+                op: None,
+                xid: None,
+                lsn: None,
+                committed_us: None,
+                topic: Some(long.clone()),
+                partition: None,
+                offset: None,
+                detail: long.clone(),
+            });
+        }
+        assert_eq!((result.unjudged.len(), result.excused.len(), result.lost), (1, 1, 2));
+        assert!(serde_json::to_string(&result).unwrap().len() < 60_000);
     }
 }

@@ -11,6 +11,7 @@ use crate::accounting::bounded::Bounded;
 use crate::database::{Blind, CommittedTransaction, Lsn, Relation, TableName};
 use crate::debezium::{CaptureRules, ReadEvent};
 use crate::ground::json;
+use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Read;
@@ -23,10 +24,12 @@ pub(super) const MOST_TEXT: u64 = 128 << 20;
 /// a snapshot have three million.
 pub(super) const MOST_VALUES: usize = 4 << 20;
 /// The most changes and records, counted together.
-const MOST_ROWS: usize = 1 << 20;
+pub(super) const MOST_ROWS: usize = 1 << 20;
 /// The most connectors and samples: each is held against every row.
 const MOST_CONNECTORS: usize = 100;
-const MOST_SAMPLES: usize = 1000;
+pub(super) const MOST_SAMPLES: usize = 1000;
+/// Bytes of the name of a table, a column or a topic: it is told with each row.
+const MOST_NAME: usize = 1000;
 
 /// Writes down what an account follows from.
 ///
@@ -39,24 +42,39 @@ pub fn written(expectation: &Expectation<'_>, events: &[ReadEvent]) -> Result<Ve
         return Err(NotStored::TooMany);
     }
     let written = Writer::of(expectation, events)?.written(expectation);
+    as_text(&written)
+}
+
+/// What is written down as a text, if it is not too long.
+pub(super) fn as_text(written: &impl Serialize) -> Result<Vec<u8>, NotStored> {
     let mut out = Bounded::new(Vec::new(), MOST_TEXT);
-    serde_json::to_writer(&mut out, &written).map_err(|_| NotStored::TooMany)?;
+    serde_json::to_writer(&mut out, written).map_err(|_| NotStored::TooMany)?;
     let text = out.into_inner();
     if json::values(&text) > MOST_VALUES { Err(NotStored::TooMany) } else { Ok(text) }
 }
 
+/// Whether rows of a version of the account can be read.
+pub(super) fn readable(version: u32) -> Result<(), String> {
+    if version == VERSION {
+        return Ok(());
+    }
+    Err(format!(
+        "its rows are those of version {version} of the account of changes, and this program has version {VERSION}"
+    ))
+}
+
 /// Finds the place of each thing in a list that has it once.
-struct Places<K, T> {
+pub(super) struct Places<K, T> {
     known: HashMap<K, usize>,
-    list: Vec<T>,
+    pub(super) list: Vec<T>,
 }
 
 impl<K: std::hash::Hash + Eq, T> Places<K, T> {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { known: HashMap::new(), list: Vec::new() }
     }
 
-    fn place(&mut self, key: K, thing: impl FnOnce() -> T) -> usize {
+    pub(super) fn place(&mut self, key: K, thing: impl FnOnce() -> T) -> usize {
         *self.known.entry(key).or_insert_with(|| {
             self.list.push(thing());
             self.list.len() - 1
@@ -119,7 +137,7 @@ impl<'a> Writer<'a> {
     ) -> Result<(), NotStored> {
         let mut kept = Vec::new();
         for change in &transaction.changes {
-            let told = scopes.iter().any(|scope| scope.owed(change) != Owed::Elsewhere);
+            let told = scopes.iter().any(|scope| scope.owed(transaction.xid, change) != Owed::Elsewhere);
             let key = ptr::from_ref::<Relation>(&change.relation);
             // One change of each table stays: the account knows the table.
             if !told && !claimed && self.relations.known.contains_key(&key) {
@@ -127,7 +145,11 @@ impl<'a> Writer<'a> {
             }
             self.count()?;
             let relation = self.relations.place(key, || Cow::Borrowed(&*change.relation));
-            kept.push(WrittenChange::of(relation, change, told));
+            let written = WrittenChange::of(relation, change, told);
+            if !written.is_storable() {
+                return Err(NotStored::TooMany);
+            }
+            kept.push(written);
         }
         if !kept.is_empty() {
             self.transactions.push(WrittenTransaction::of(transaction, kept));
@@ -187,18 +209,23 @@ impl ChangeRows {
     /// Why it cannot be read, in words: no account that kscen has written has this, or another version has.
     pub(super) fn read(text: impl Read) -> Result<Self, String> {
         let written: Written<'static> = serde_json::from_reader(text).map_err(|error| error.to_string())?;
-        if written.version != VERSION {
-            let version = written.version;
-            return Err(format!(
-                "its rows are those of version {version} of the account of changes, and this program has version {VERSION}"
-            ));
-        }
+        readable(written.version)?;
         let changes: usize = written.transactions.iter().map(|transaction| transaction.changes.len()).sum();
         if changes + written.events.len() > MOST_ROWS {
             return Err(format!("it has more than {MOST_ROWS} rows"));
         }
         if written.connectors.len() > MOST_CONNECTORS {
             return Err(format!("it has more than {MOST_CONNECTORS} connectors"));
+        }
+        let long = |name: &str| name.len() > MOST_NAME;
+        let long_table = |name: &TableName| long(&name.schema) || long(&name.table);
+        let long_relation = |relation: &Cow<'_, Relation>| {
+            long_table(&relation.name)
+                || relation.ancestors.iter().any(long_table)
+                || relation.columns.iter().any(|column| long(&column.name))
+        };
+        if written.relations.iter().any(long_relation) || written.streams.iter().any(|(topic, _)| long(topic)) {
+            return Err(format!("a name has more than {MOST_NAME} bytes"));
         }
         let relations: Vec<Arc<Relation>> =
             written.relations.into_iter().map(|relation| Arc::new(relation.into_owned())).collect();

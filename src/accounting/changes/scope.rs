@@ -2,7 +2,7 @@
 
 use super::settled::SettledPast;
 use crate::database::{Blind, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};
-use crate::debezium::{CaptureRules, Duty, Form, ReadEvent, ReadKind};
+use crate::debezium::{CaptureRules, Duty, Form, PublishedRows, Publishing, ReadEvent, ReadKind};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
@@ -91,6 +91,8 @@ pub(super) struct TableRules {
     pub(super) own_key: bool,
     /// The connector reads its changes.
     pub(super) captured: bool,
+    /// Its publication has only some of its rows: which, and in words.
+    pub(super) published: Option<(PublishedRows, Arc<str>)>,
 }
 
 impl TableRules {
@@ -141,7 +143,9 @@ impl<'a> ConnectorScope<'a> {
             let columns = relation.columns.iter().map(|column| self.rules.column(&name, &column.name).err()).collect();
             let own_key = self.rules.has_own_key(&name);
             let captured = self.rules.captures(&name);
-            Rc::new(TableRules { name, columns, own_key, captured })
+            let published = self.rules.published_rows(&name);
+            let published = published.map(|rows| (rows.clone(), rows.reason.into()));
+            Rc::new(TableRules { name, columns, own_key, captured, published })
         });
         Rc::clone(known)
     }
@@ -176,8 +180,34 @@ impl<'a> ConnectorScope<'a> {
         unknown.map_or(TableScope::Elsewhere, TableScope::Unknown)
     }
 
-    /// What has to become of a change that is claimed.
-    pub(super) fn owed(&self, change: &RowChange) -> Owed {
+    /// What has to become of a change of a transaction that is claimed.
+    pub(super) fn owed(&self, xid: u32, change: &RowChange) -> Owed {
+        let owed = self.owed_by_table(change);
+        if !matches!(owed, Owed::Yes | Owed::Perhaps(_)) {
+            return owed;
+        }
+        match &self.table(&change.relation).published {
+            None => owed,
+            Some((rows, reason)) => match rows.publishes(xid, change) {
+                Publishing::AsItIs | Publishing::As(_) => owed,
+                Publishing::No => Owed::Excused(Arc::clone(reason)),
+                Publishing::Unknown => Owed::Perhaps(Arc::clone(reason)),
+            },
+        }
+    }
+
+    /// The operation as which a publication with a row filter publishes an update, where it is another one.
+    pub(super) fn published_op(&self, xid: u32, change: &RowChange) -> Option<RowOp> {
+        if change.op != RowOp::Update {
+            return None;
+        }
+        match self.table(&change.relation).published.as_ref()?.0.publishes(xid, change) {
+            Publishing::As(op) => Some(op),
+            _ => None,
+        }
+    }
+
+    fn owed_by_table(&self, change: &RowChange) -> Owed {
         if let Form::Outbox(outbox) = self.rules.form() {
             return self.of_outbox(outbox, change);
         }
@@ -284,8 +314,9 @@ impl Expectation<'_> {
             let scope = ConnectorScope::new(connector.rules, self.topics, events);
             let claimed = self.transactions.iter().rev().filter(|transaction| self.claims(transaction));
             claimed
-                .flat_map(|transaction| transaction.changes.iter().rev())
-                .find_map(|change| matches!(scope.owed(change), Owed::Yes | Owed::Perhaps(_)).then_some(change.lsn))
+                .flat_map(|transaction| transaction.changes.iter().rev().map(move |change| (transaction.xid, change)))
+                .find(|(xid, change)| matches!(scope.owed(*xid, change), Owed::Yes | Owed::Perhaps(_)))
+                .map(|(_, change)| change.lsn)
         };
         self.connectors.iter().map(last).collect()
     }

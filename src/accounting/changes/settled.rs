@@ -100,6 +100,7 @@ impl SettledPast {
     }
 
     /// How many changes are settled.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.changes.len()
     }
@@ -190,8 +191,14 @@ impl SettledPast {
         let changes = &self.changes;
         let arrived = (first..changes.len()).filter(|place| changes[*place].arrived());
         // Settled changes are far fewer than 2^32: each takes 48 bytes.
+        let known = self.by_lsn.len();
         self.by_lsn.extend(arrived.filter_map(|place| u32::try_from(place).ok()));
-        self.by_lsn.sort_by_key(|place| changes[*place as usize].lsn);
+        let lsn = |place: &u32| changes[*place as usize].lsn;
+        // Transactions side by side have changes among each other's; what lies before all of the new ones is in order.
+        let (old, new) = self.by_lsn.split_at(known);
+        let Some(first) = new.iter().map(lsn).min() else { return };
+        let from = old.partition_point(|place| lsn(place) < first);
+        self.by_lsn[from..].sort_by_key(lsn);
     }
 
     /// Settles a change; false where it cannot be settled, and nothing behind it.
@@ -217,7 +224,7 @@ impl SettledPast {
             op: change.op,
             kind: SettledKind::Elsewhere,
         };
-        let owed = scope.owed(change);
+        let owed = scope.owed(transaction.xid, change);
         if change.op == RowOp::Truncate || !change.relation.has_key() || rules.own_key {
             return false;
         }

@@ -1,6 +1,7 @@
 //! What one delivery of database changes was settled from, so that it can be settled again.
 
-use super::packed_rows::{NotStored, PackedRows};
+use super::not_stored::NotStored;
+use super::packed_rows::PackedRows;
 use super::{Reconciliation, Tally};
 use crate::accounting::Class;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub struct ChangeSettlement {
 pub enum ChangeBasis {
     /// All rows, committed and read.
     Rows(PackedRows),
+    /// All rows, committed and in the table into which they come.
+    Table(PackedRows),
     /// The sums alone.
     Sums {
         /// Why there is no more.
@@ -47,6 +50,7 @@ impl ChangeBasis {
     pub fn reconciliation(&self) -> Result<Reconciliation, String> {
         match self {
             Self::Rows(rows) => rows.reconciliation(),
+            Self::Table(rows) => rows.table_reconciliation(),
             Self::Sums { sums, .. } => Ok((**sums).clone()),
         }
     }
@@ -54,7 +58,7 @@ impl ChangeBasis {
     /// Why its rows are not stored, where they are not.
     pub fn not_stored(&self) -> Option<NotStored> {
         match self {
-            Self::Rows(_) => None,
+            Self::Rows(_) | Self::Table(_) => None,
             Self::Sums { because, .. } => Some(*because),
         }
     }
@@ -62,7 +66,15 @@ impl ChangeBasis {
     /// How many bytes its rows take.
     pub(in crate::accounting) fn size(&self) -> usize {
         match self {
-            Self::Rows(rows) => rows.size(),
+            Self::Rows(rows) | Self::Table(rows) => rows.size(),
+            Self::Sums { .. } => 0,
+        }
+    }
+
+    /// How many bytes of rows are gone through when they are settled again.
+    pub(in crate::accounting) fn text(&self) -> u64 {
+        match self {
+            Self::Rows(rows) | Self::Table(rows) => rows.text(),
             Self::Sums { .. } => 0,
         }
     }

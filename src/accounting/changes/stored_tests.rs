@@ -232,6 +232,28 @@ fn more_rows_than_are_stored_are_told() {
 }
 
 #[test]
+fn a_row_of_any_length_is_neither_stored_nor_read() {
+    let most = 16 << 20;
+    let row = |bytes: usize| Some(vec![ColumnValue::Null, ColumnValue::Text("x".repeat(bytes))]);
+    let mut world = World::new();
+    world.transactions[0].changes[0].after = row(most);
+    assert!(world.look(written).is_ok());
+    world.transactions[0].changes[0].after = row(most + 1);
+    assert_eq!(world.look(written), Err(NotStored::TooMany));
+    let mut world = World::new();
+    let long = format!("{{\"id\":\"{}\"}}", "x".repeat(most));
+    world.events[0].kind = EventDecoder::default().decode(None, Some(long.as_bytes()));
+    assert_eq!(world.look(written), Err(NotStored::TooMany));
+    let whole: Value = serde_json::from_slice(&World::new().written()).unwrap();
+    let places = ["/events/0/k/c/a", "/transactions/0/c/0/a/1", "/transactions/0/c/0/k"];
+    for place in places {
+        let mut wide = whole.clone();
+        *wide.pointer_mut(place).unwrap_or_else(|| panic!("{place} of {whole}")) = json!(long);
+        assert!(read(&wide).unwrap_err().contains("a row has more than 16 MiB"), "{place}");
+    }
+}
+
+#[test]
 fn rows_without_end_are_refused_while_they_are_read() {
     let whole: Value = serde_json::from_slice(&World::new().written()).unwrap();
     let nested = format!("{{\"id\":[{}0]}}", "0,".repeat(1 << 16));
@@ -264,6 +286,9 @@ fn what_no_kscen_has_written_is_refused_with_the_reason() {
         ("/version", json!(99), "version 99"),
         ("/transactions/0/c/0/r", json!(1000), "a table that the accounts do not list"),
         ("/transactions/0/c/0/a", json!(["1"]), "another number of columns"),
+        ("/relations/0/name/table", json!("x".repeat(1001)), "a name has more than 1000 bytes"),
+        ("/relations/0/columns/0/name", json!("x".repeat(1001)), "a name has more than 1000 bytes"),
+        ("/streams/0/0", json!("x".repeat(1001)), "a name has more than 1000 bytes"),
         ("/events/0/s", json!(77), "a topic that the accounts do not list"),
         ("/events/0/k/c/s", json!(77), "a table that the accounts do not list"),
         ("/events/0/k/c/a", json!("[1]"), "a row is a JSON object"),

@@ -3,8 +3,8 @@
 use super::ScopedConnector;
 use crate::database::{Blind, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};
 use crate::debezium::{
-    CaptureRules, ChangeEvent, ChangeSource, Ignored, Op, PlainRecord, ReadEvent, ReadKind, RowImage, RulesSource,
-    Snapshot, TableOrigin, TransactionBoundary, TransactionInfo,
+    CaptureRules, ChangeEvent, ChangeSource, Ignored, MOST_ROW, Op, PlainRecord, ReadEvent, ReadKind, RowImage,
+    RulesSource, Snapshot, TableOrigin, TransactionBoundary, TransactionInfo,
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -121,7 +121,17 @@ impl<'a> WrittenChange<'a> {
         }
     }
 
+    /// Whether its rows are no longer than an account keeps.
+    pub(super) fn is_storable(&self) -> bool {
+        let bytes = |cells: &[ColumnValue]| cells.iter().filter_map(ColumnValue::text).map(str::len).sum::<usize>();
+        self.key.len() <= MOST_ROW
+            && [&self.before, &self.after].into_iter().flatten().all(|row| bytes(row) <= MOST_ROW)
+    }
+
     fn read(self, relations: &[Arc<Relation>]) -> Result<RowChange, String> {
+        if !self.is_storable() {
+            return Err(format!("a row has more than {} MiB", MOST_ROW >> 20));
+        }
         let relation =
             Arc::clone(relations.get(self.relation).ok_or("a change is of a table that the accounts do not list")?);
         let [before, after] = [self.before, self.after].map(|cells| cells.map(Cow::into_owned));
@@ -237,7 +247,7 @@ impl<'a> WrittenEvent<'a> {
             WrittenKind::Unreadable(why) => ReadKind::Unreadable(why.into_owned().into()),
         };
         let read = ReadEvent { topic: Arc::clone(topic), partition: *partition, offset: self.offset, read_us: 0, kind };
-        if read.is_storable() { Ok(read) } else { Err("a record has more values than a row of a table".to_owned()) }
+        if read.is_storable() { Ok(read) } else { Err("a record is more than a row of a table".to_owned()) }
     }
 }
 

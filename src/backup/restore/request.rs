@@ -56,7 +56,8 @@ impl RestoreRequest {
             append: false,
             hold_retention: false,
             replication: None,
-            parallel: 4,
+            // Each waits for its acknowledgements most of the time.
+            parallel: 8,
             most_transactions: 100_000,
             more: false,
             dry_run: false,

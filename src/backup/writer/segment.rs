@@ -12,8 +12,8 @@ use age::stream::StreamWriter;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-/// How much is handed to the store at once.
-const PIECE: usize = 1 << 20;
+/// How much is handed to the store at once. Each partition at work has a buffer of it.
+const PIECE: usize = 256 << 10;
 
 /// A file that is summed up as it is written.
 struct SummedFile {

@@ -3,13 +3,17 @@
 //! The database knows what was committed; what of that has to arrive, where, and in which form, is the connector's configuration. What it
 //! was told to leave out is not lost, and what is not understood here is not judged: neither is ever passed over in silence.
 
+mod condition;
+mod condition_tokens;
 mod filters;
 mod pattern;
+mod row_filter;
 mod settings;
 mod snapshots;
 mod source;
 mod transforms;
 
+pub use row_filter::{PublishedRows, Publishing, published_as};
 pub use source::RulesSource;
 pub use transforms::{Deletes, Flat, Form, Outbox};
 
@@ -229,7 +233,7 @@ impl CaptureRules {
         if matches!(self.form(), Form::Outbox(_)) && op != RowOp::Insert {
             return Duty::Excused(format!("the outbox of connector {} sends inserts only", self.connector));
         }
-        self.perhaps(table, op)
+        self.perhaps(op)
     }
 
     /// What a flattened record cannot say.
@@ -253,12 +257,21 @@ impl CaptureRules {
         }
     }
 
-    fn perhaps(&self, table: &TableName, op: RowOp) -> Duty {
-        if let PublicationFacts::Known(publication) = &self.publication
-            && let Some(filter) = publication.tables.get(table).and_then(|published| published.row_filter.as_deref())
-        {
-            return Duty::Perhaps(format!("publication {} has rows of {table} only where {filter}", publication.name));
-        }
+    /// Which rows of a table the publication has, by the name under which they are published; `None`: all.
+    pub fn published_rows(&self, table: &TableName) -> Option<PublishedRows> {
+        let PublicationFacts::Known(publication) = &self.publication else { return None };
+        let published = publication.tables.get(table)?;
+        let reason = format!(
+            "publication {} has rows of {table} only where {}",
+            publication.name,
+            published.row_filter.as_ref()?
+        );
+        // Flattened rows have no operation, or no position, to see what became of an update.
+        let evaluated = *self.form() == Form::Envelope;
+        Some(PublishedRows::of(reason, published, evaluated))
+    }
+
+    fn perhaps(&self, op: RowOp) -> Duty {
         if let Some(setting) = &self.transforms.may_drop {
             return Duty::Perhaps(format!("{setting} of connector {} may drop records", self.connector));
         }

@@ -4,6 +4,13 @@ use super::binary::base64;
 use super::modes::Decimals;
 use serde_json::Value;
 
+/// Digits that PostgreSQL keeps behind the point of a `numeric`.
+const MOST_SCALE: usize = 16_383;
+/// Bytes of the largest `numeric` without its point: 147,455 digits.
+const MOST_UNSCALED: usize = 61_230;
+/// Zeros that are written out; of more their number is written, since a few bytes can ask for any number of them.
+const MOST_ZEROS: i64 = 100;
+
 /// Digits without a sign of zero, leading zeros, trailing zeros of the fraction and exponent; `None` for what is not a number.
 pub(super) fn normal(text: &str) -> Option<String> {
     let text = text.trim();
@@ -23,18 +30,25 @@ pub(super) fn normal(text: &str) -> Option<String> {
         return None;
     }
     let all = format!("{whole}{fraction}");
-    let point = i64::try_from(whole.len()).ok()? + i64::from(exponent);
+    let zeros = all.len() - all.trim_start_matches('0').len();
+    let point = i64::try_from(whole.len()).ok()? + i64::from(exponent) - i64::try_from(zeros).ok()?;
+    let all = all.trim_matches('0');
+    if all.is_empty() {
+        return Some("0".to_owned());
+    }
+    if point < -MOST_ZEROS || point > i64::try_from(all.len()).ok()? + MOST_ZEROS {
+        return Some(format!("{sign}.{all}e{point}"));
+    }
     let (mut whole, mut fraction) = (String::new(), String::new());
     if point <= 0 {
-        fraction = "0".repeat(usize::try_from(-point).ok()?) + &all;
+        fraction = "0".repeat(usize::try_from(-point).ok()?) + all;
     } else {
         let point = usize::try_from(point).ok()?;
         whole = all.chars().take(point).collect();
         whole.push_str(&"0".repeat(point.saturating_sub(all.len())));
         fraction.extend(all.chars().skip(point));
     }
-    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
-    Some(if whole.is_empty() && fraction.is_empty() { "0".to_owned() } else { format!("{sign}{whole}.{fraction}") })
+    Some(format!("{sign}{whole}.{fraction}"))
 }
 
 /// PostgreSQL's text of a `numeric`.
@@ -58,7 +72,7 @@ pub(super) fn of_value(type_modifier: i32, value: &Value, decimals: Decimals) ->
         (Decimals::Precise | Decimals::Numeric, Value::Object(variable)) => {
             let scale = usize::try_from(variable.get("scale")?.as_u64()?).ok()?;
             let digits = match variable.get("value")? {
-                Value::String(text) => scaled(&base64(text)?, scale),
+                Value::String(text) => scaled(&base64(text)?, scale)?,
                 _ => return None,
             };
             again(&digits, decimals)
@@ -69,7 +83,7 @@ pub(super) fn of_value(type_modifier: i32, value: &Value, decimals: Decimals) ->
             if scale > 1023 {
                 return None;
             }
-            normal(&scaled(&base64(text).filter(|bytes| !bytes.is_empty())?, scale))
+            normal(&scaled(&base64(text).filter(|bytes| !bytes.is_empty())?, scale)?)
         }
         _ => None,
     }
@@ -102,15 +116,18 @@ pub(super) fn money(text: &str) -> Option<String> {
 /// A `money` in an event; its scale is the connector's `money.fraction.digits`, 2 by default.
 pub(super) fn money_of_value(value: &Value, decimals: Decimals) -> Option<String> {
     match (decimals, value) {
-        (Decimals::Precise, Value::String(text)) => normal(&scaled(&base64(text)?, 2)),
+        (Decimals::Precise, Value::String(text)) => normal(&scaled(&base64(text)?, 2)?),
         (Decimals::Text, Value::String(text)) => normal(text),
         (_, Value::Number(number)) => normal(&number.to_string()),
         _ => None,
     }
 }
 
-/// A big-endian two's complement integer with its decimal point set.
-pub(super) fn scaled(bytes: &[u8], scale: usize) -> String {
+/// A big-endian two's complement integer with its decimal point set; none for what no `numeric` is.
+fn scaled(bytes: &[u8], scale: usize) -> Option<String> {
+    if bytes.len() > MOST_UNSCALED || scale > MOST_SCALE {
+        return None;
+    }
     let negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
     let mut magnitude = bytes.to_vec();
     if negative {
@@ -123,25 +140,26 @@ pub(super) fn scaled(bytes: &[u8], scale: usize) -> String {
             }
         }
     }
-    let mut digits = vec![0u8]; // decimal, least significant first
-    for byte in magnitude {
-        let mut carry = u32::from(byte);
-        for digit in &mut digits {
-            carry += u32::from(*digit) * 256;
-            *digit = (carry % 10) as u8;
-            carry /= 10;
+    const NINE_DIGITS: u64 = 1_000_000_000;
+    let mut limbs = vec![0u64]; // nine digits each, least significant first
+    for part in magnitude.chunks(4) {
+        let mut carry = part.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        for limb in &mut limbs {
+            carry += *limb << (8 * part.len());
+            *limb = carry % NINE_DIGITS;
+            carry /= NINE_DIGITS;
         }
         while carry > 0 {
-            digits.push((carry % 10) as u8);
-            carry /= 10;
+            limbs.push(carry % NINE_DIGITS);
+            carry /= NINE_DIGITS;
         }
     }
-    digits.resize(digits.len().max(scale + 1), 0);
-    let mut text: String = digits.iter().rev().map(|digit| char::from(b'0' + digit)).collect();
+    let digits: String = limbs.iter().rev().map(|limb| format!("{limb:09}")).collect();
+    let mut text = format!("{:0>width$}", digits.trim_start_matches('0'), width = scale + 1);
     if scale > 0 {
         text.insert(text.len() - scale, '.');
     }
-    if negative { format!("-{text}") } else { text }
+    Some(if negative { format!("-{text}") } else { text })
 }
 
 #[cfg(test)]
@@ -156,8 +174,61 @@ mod tests {
             assert_eq!(normal(text).as_deref(), Some(form), "{text}");
         }
         assert_eq!(normal("1,5"), None);
+        assert_eq!(normal("0.00").as_deref(), Some("0"));
+        assert_eq!(normal("100").as_deref(), Some("100."));
+        assert_eq!((normal(""), normal("."), normal("1e100001")), (None, None, None));
         assert_eq!(money("$1,234.50").as_deref(), Some("1234.5"));
         assert_eq!(money("-12,34 €").as_deref(), Some("-12.34"));
         assert_eq!(money("($0.07)").as_deref(), Some("-.07"));
+    }
+
+    /// A few bytes ask for any number of zeros.
+    #[test]
+    fn no_number_takes_more_than_it_was_told_with() {
+        for text in ["1e100000", "-12.5e-100000", "0.1e99999", "1e102", "1e-103"] {
+            let form = normal(text).unwrap();
+            assert!(form.len() < 20, "{form}");
+            // However it is written, it is the same number.
+            let (sign, rest) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
+            let (digits, exponent) = rest.split_once('e').unwrap();
+            let exponent: i32 = exponent.parse().unwrap();
+            if (-200..200).contains(&exponent) {
+                let zeros = "0".repeat(exponent.unsigned_abs() as usize);
+                let long =
+                    if exponent < 0 { format!("{sign}0.{}{digits}", &zeros[1..]) } else { format!("{digits}{zeros}") };
+                assert_eq!(normal(&long).as_deref(), Some(&*form));
+            }
+        }
+        assert_eq!(normal("1e100").map(|form| form.len()), Some(102));
+        assert_ne!(normal("1e200"), normal("1e201"));
+        let of = |scale: serde_json::Value, value: &str| {
+            of_value(-1, &serde_json::json!({ "scale": scale, "value": value }), Decimals::Precise)
+        };
+        assert_eq!(of(16_383.into(), "AQ==").as_deref(), Some(".1e-16382"));
+        for scale in [16_384, 1 << 40, u64::MAX] {
+            assert_eq!(of(scale.into(), "AQ=="), None, "scale {scale}");
+        }
+        // The largest number there is, and one byte more.
+        let largest = "A".repeat(MOST_UNSCALED * 4 / 3);
+        assert_eq!(of(0.into(), &largest).as_deref(), Some("0"));
+        assert_eq!(of(0.into(), &format!("{largest}AAAA")), None);
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_read_digit_by_digit() {
+        let of = |bytes: &[u8], scale| scaled(bytes, scale).unwrap();
+        assert_eq!(of(&[], 0), "0");
+        assert_eq!((of(&[0x7f], 0), of(&[0x80], 0), of(&[0xff], 2)), ("127".into(), "-128".into(), "-0.01".into()));
+        for number in [0, 1, -1, 999_999_999, 1_000_000_000, i128::MAX, i128::MIN, -1_000_000_000_000_000_000_000_i128]
+        {
+            let bytes = number.to_be_bytes();
+            assert_eq!(of(&bytes, 0), number.to_string());
+            for cut in 1..16 {
+                let short = number >> (8 * cut);
+                assert_eq!(of(&bytes[..16 - cut], 0), short.to_string(), "{number} in {} bytes", 16 - cut);
+            }
+        }
+        assert_eq!(of(&1_000_000_005_u64.to_be_bytes(), 9), "1.000000005");
+        assert_eq!(of(&5_u8.to_be_bytes(), 3), "0.005");
     }
 }

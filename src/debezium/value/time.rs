@@ -7,6 +7,8 @@ use serde_json::Value;
 
 const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 const DAY_US: i64 = 86_400_000_000;
+const HOUR_US: i64 = 3_600_000_000;
+const MINUTE_US: i64 = 60_000_000;
 /// 1582-10-15, in days: earlier dates differ between the calendars of Java and of PostgreSQL.
 const GREGORIAN: i64 = -141_427;
 
@@ -48,7 +50,7 @@ pub(super) fn time_tz(text: &str) -> Option<i64> {
     };
     let mut seconds = 0;
     for (part, unit) in offset.split(':').zip([3600, 60, 1]) {
-        seconds += if part.is_empty() { 0 } else { part.parse::<i64>().ok()? * unit };
+        seconds += if part.is_empty() { 0 } else { i64::from(part.parse::<u8>().ok()?) * unit };
     }
     Some((time(clock)? - sign * seconds * 1_000_000).rem_euclid(DAY_US))
 }
@@ -128,15 +130,16 @@ impl Interval {
                 };
                 let mut parts = clock.split(':');
                 let (hours, minutes, seconds) = (parts.next()?, parts.next()?, parts.next()?);
-                let us = (hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?).checked_mul(60_000_000)?;
-                interval.2 += sign * (us + micros(seconds)?);
+                add(&mut interval.2, hours.parse().ok()?, sign * HOUR_US)?;
+                add(&mut interval.2, minutes.parse().ok()?, sign * MINUTE_US)?;
+                add(&mut interval.2, micros(seconds)?, sign)?;
                 continue;
             }
             let number: i64 = word.parse().ok()?;
             match words.next()? {
-                "year" | "years" => interval.0 += number * 12,
-                "mon" | "mons" => interval.0 += number,
-                "day" | "days" => interval.1 += number,
+                "year" | "years" => add(&mut interval.0, number, 12)?,
+                "mon" | "mons" => add(&mut interval.0, number, 1)?,
+                "day" | "days" => add(&mut interval.1, number, 1)?,
                 _ => return None,
             }
         }
@@ -158,17 +161,15 @@ impl Interval {
             rest = &rest[end + 1..];
             let whole = || number.parse::<i64>().ok();
             match (unit, in_time) {
-                ("Y", false) => interval.0 += whole()? * 12,
-                ("M", false) => interval.0 += whole()?,
-                ("D", false) => interval.1 += whole()?,
-                ("H", true) => interval.2 += whole()? * 3_600_000_000,
-                ("M", true) => interval.2 += whole()? * 60_000_000,
-                ("S", true) => {
-                    interval.2 += match number.strip_prefix('-') {
-                        Some(number) => -micros(number)?,
-                        None => micros(number)?,
-                    }
-                }
+                ("Y", false) => add(&mut interval.0, whole()?, 12)?,
+                ("M", false) => add(&mut interval.0, whole()?, 1)?,
+                ("D", false) => add(&mut interval.1, whole()?, 1)?,
+                ("H", true) => add(&mut interval.2, whole()?, HOUR_US)?,
+                ("M", true) => add(&mut interval.2, whole()?, MINUTE_US)?,
+                ("S", true) => match number.strip_prefix('-') {
+                    Some(number) => add(&mut interval.2, micros(number)?, -1)?,
+                    None => add(&mut interval.2, micros(number)?, 1)?,
+                },
                 _ => return None,
             }
         }
@@ -185,9 +186,68 @@ impl Interval {
     }
 }
 
+/// Adds so many of a unit; none where there is no room for them.
+fn add(sum: &mut i64, number: i64, unit: i64) -> Option<()> {
+    *sum = sum.checked_add(number.checked_mul(unit)?)?;
+    Some(())
+}
+
 /// Seconds with a fraction, in microseconds.
 fn micros(seconds: &str) -> Option<i64> {
     let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
     let fraction: String = format!("{fraction:0<6}").chars().take(6).collect();
-    Some(whole.parse::<i64>().ok()? * 1_000_000 + fraction.parse::<i64>().ok()?)
+    whole.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(fraction.parse().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_have_one_form_and_end_where_numbers_do() {
+        let same = [
+            ("1 year 2 mons -3 days 04:05:06.7", "P1Y2M-3DT4H5M6.7S", Interval(14, -3, 14_706_700_000)),
+            ("-00:00:01.5", "PT-1.5S", Interval(0, 0, -1_500_000)),
+            ("2 years", "P2Y", Interval(24, 0, 0)),
+            ("1 mon 1 day", "P1M1D", Interval(1, 1, 0)),
+            ("+01:00:00", "PT1H", Interval(0, 0, HOUR_US)),
+        ];
+        for (text, iso, interval) in same {
+            assert_eq!((Interval::of_text(text), Interval::of_iso(iso)), (Some(interval), Some(interval)), "{text}");
+        }
+        for text in [
+            "9223372036854775807 years",
+            "9223372036854775807 mons 1 mon",
+            "9223372036854775807 days 1 day",
+            "9223372036854775807:00:00",
+            "2562047788015:60:00",
+            "0:0:9223372036854775807",
+            "1 week",
+            "1:2",
+        ] {
+            assert_eq!(Interval::of_text(text), None, "{text}");
+        }
+        for text in [
+            "P9223372036854775807Y",
+            "PT9223372036854775807H",
+            "PT153722867280913M",
+            "PT9223372036854775807S",
+            "P1W",
+            "1Y",
+            "PT1Y",
+        ] {
+            assert_eq!(Interval::of_iso(text), None, "{text}");
+        }
+        assert_eq!(Interval(1, 1, 1).microseconds(), 31.4375 * DAY_US as f64 + 1.0);
+    }
+
+    #[test]
+    fn times_of_day_are_those_of_their_offset() {
+        assert_eq!(time_tz("00:00:00+01"), Some(23 * HOUR_US));
+        assert_eq!(time_tz("23:30:00-00:45:30"), Some(15 * MINUTE_US + 30_000_000));
+        assert_eq!(time_tz("12:00:00Z"), Some(12 * HOUR_US));
+        for text in ["12:00:00+9223372036854775807", "12:00:00+-1", "12:00:00+999", "12:00:00"] {
+            assert_eq!(time_tz(text), None, "{text}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What a report states about a local stack.
 
-use super::cluster::LocalCluster;
+use super::broker;
+use super::cluster::{KafkaNode, LocalCluster};
 use super::config::{LocalConfig, Timeouts};
 use super::connect::Connect;
 use super::jvm::Runtime;
@@ -8,6 +9,7 @@ use super::postgres;
 use super::properties::KafkaProperties;
 use crate::environment::{EnvironmentInfo, EnvironmentKind};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Collects versions, flags and every setting that differs from the programs' defaults.
 pub(super) struct StackFacts(BTreeMap<String, String>);
@@ -27,6 +29,15 @@ impl StackFacts {
         facts.add("controllers", voters.join(", "));
         facts.settings("broker", &cluster.settings);
         facts
+    }
+
+    /// Adds where a node has its data: in `limited`, a file system of `bytes`, or in its own folder.
+    pub(super) fn with_data(&mut self, node: &KafkaNode, bytes: Option<u64>, limited: Option<&Path>, run_dir: &Path) {
+        if let Some(bytes) = bytes.filter(|_| limited.is_some()) {
+            self.add("log directory limit", format!("{bytes} bytes"));
+        }
+        let folder = limited.map_or_else(|| broker::data_folder(run_dir, node), Path::to_owned);
+        self.add(&format!("log directory {}", node.name), folder.display().to_string());
     }
 
     /// Adds the facts about Connect.

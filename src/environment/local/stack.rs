@@ -90,10 +90,8 @@ impl LocalStack {
             let mut seen = None;
             if let Some(bytes) = needs.log_dir.filter(|_| node.clients.is_some()) {
                 seen = Some(broker::limit_data(&run_dir, node, bytes).await?);
-                facts.add("log directory limit", format!("{bytes} bytes"));
             }
-            let folder = seen.clone().unwrap_or_else(|| broker::data_folder(&run_dir, node));
-            facts.add(&format!("log directory {}", node.name), folder.display().to_string());
+            facts.with_data(node, needs.log_dir, seen.as_deref(), &run_dir);
             members.push(broker::member(&cluster, node, &runtime, &archive, &run_dir, seen)?);
         }
         let mut postgres = None;

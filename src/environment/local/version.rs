@@ -3,6 +3,7 @@
 use super::config::{Jvm, LocalConfig};
 use super::jars::Jars;
 use crate::environment::{EnvironmentError, EnvironmentResult, Needs};
+use crate::ground::some_of;
 use std::path::PathBuf;
 
 /// Versions that are tried, after the configured one, for a scenario whose `needs` exclude that.
@@ -36,12 +37,14 @@ pub(super) fn resolve(config: &LocalConfig, needs: &Needs) -> EnvironmentResult<
         let message = format!("the scenario does not accept Kafka {version}, which is in {}", home.display());
         return Err(unsupported(message));
     }
-    match [config.kafka.as_str()].into_iter().chain(KNOWN).find(|version| admits(version)) {
+    let configured = config.kafka.as_str();
+    let others = || KNOWN.into_iter().filter(move |version| *version != configured);
+    match [configured].into_iter().chain(others()).find(|version| admits(version)) {
         Some(version) => Ok(LocalConfig { kafka: version.to_owned(), ..config.clone() }),
         None => Err(unsupported(format!(
-            "the scenario accepts neither the configured Kafka {} nor {}; set `kafka` in kscen.yaml to one it accepts",
-            config.kafka,
-            KNOWN.join(" nor ")
+            "Kafka `{}` is needed, and neither the configured {configured} is that nor one of {}; set `kafka` in kscen.yaml to one that is",
+            needs.kafka.as_ref().map(ToString::to_string).unwrap_or_default(),
+            some_of(others())
         ))),
     }
 }
@@ -74,7 +77,12 @@ mod tests {
             assert_eq!(chosen(">=4"), Ok("4.3.1".to_owned()));
             let measured = resolve(&LocalConfig::default(), &Needs { kafkas_jvm: true, ..Needs::kafka() });
             assert_eq!(measured.map(|config| config.jvm).ok(), Some(Jvm::C2));
-            assert!(chosen("3.7").is_err_and(|error| error.contains("3.9.1 nor 3.9.2 nor 3.6.1 nor 4.3.1")));
+            let refused = chosen("3.7").expect_err("there is none");
+            assert!(
+                refused.contains("Kafka `3.7` is needed")
+                    && refused.contains("3.9.1 is that nor one of 3.9.2, 3.6.1, 4.3.1"),
+                "{refused}"
+            );
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::text::Location;
 
 const S: u64 = 1_000_000;
 
-fn step(id: &str, verb: &str, started: u64, ended: u64) -> StepRecord {
+pub(in crate::judge) fn step(id: &str, verb: &str, started: u64, ended: u64) -> StepRecord {
     StepRecord {
         id: id.to_owned(),
         verb: verb.to_owned(),

@@ -1,7 +1,7 @@
 //! Under which conditions the figures hold, so that they can be reproduced.
 
 use super::super::judged::client_properties;
-use crate::record::{Quantity, Record, Unit};
+use crate::record::{Quantity, Record, Unit, WorkerRecord};
 use serde::Serialize;
 
 /// Properties that belong together.
@@ -64,20 +64,7 @@ pub(super) fn groups(record: &Record) -> Vec<ConditionGroup> {
         let facts = environment.facts.iter().map(|(name, value)| (name.as_str(), value.clone()));
         groups.push(group(format!("Environment {}", environment.name), head.into_iter().chain(facts)));
     }
-    for worker in &record.workers {
-        let state = worker.died.as_ref().map_or_else(|| "to the end".to_owned(), |died| format!("died: {}", died.why));
-        groups.push(group(
-            format!("Worker {}", worker.number),
-            [
-                ("where", format!("pid {} on {}, {} CPUs", worker.pid, worker.host, worker.cores)),
-                ("clock", format!("within {} µs of the run's", worker.clock_bound_us)),
-                ("ran", worker.units.join(", ")),
-                ("CPU", Quantity::seconds(worker.cpu_us as f64 / 1e6).to_string()),
-                ("told", Quantity::new(worker.told_bytes as f64, Unit::Bytes).to_string()),
-                ("lived", state),
-            ],
-        ));
-    }
+    groups.extend(record.workers.iter().map(of_worker));
     for (service, config) in &record.broker_config {
         groups.push(group(
             format!("Effective configuration of {service}"),
@@ -102,4 +89,19 @@ pub(super) fn groups(record: &Record) -> Vec<ConditionGroup> {
         ));
     }
     groups
+}
+
+fn of_worker(worker: &WorkerRecord) -> ConditionGroup {
+    let state = worker.died.as_ref().map_or_else(|| "to the end".to_owned(), |died| format!("died: {}", died.why));
+    group(
+        format!("Worker {}", worker.number),
+        [
+            ("where", format!("pid {} on {}, {} CPUs", worker.pid, worker.host, worker.cores)),
+            ("clock", format!("within {} µs of the run's", worker.clock_bound_us)),
+            ("ran", worker.units.join(", ")),
+            ("CPU", Quantity::seconds(worker.cpu_us as f64 / 1e6).to_string()),
+            ("told", Quantity::new(worker.told_bytes as f64, Unit::Bytes).to_string()),
+            ("lived", state),
+        ],
+    )
 }

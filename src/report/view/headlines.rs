@@ -40,16 +40,23 @@ pub fn headlines(record: &Record) -> Vec<Headline> {
     {
         add("ack rate", rate.to_string(), "plain");
     }
+    if let Some((_, value)) = worst(record, "sustainable_rate", None) {
+        add("sustainable rate", value, "plain");
+    }
     if !record.deliveries.is_empty() {
         for class in [Class::Lost, Class::Duplicated] {
             let (value, tone) = total(record, class);
             add(class.name(), value, tone);
         }
     }
-    if let Some((longest, value)) = worst(record, "unavailability").filter(|(longest, _)| *longest > 0.0) {
+    // Of changes of a database: how long they take from their commit to the reader.
+    if let Some((_, value)) = worst(record, "cdc_latency", Some("p99")) {
+        add("commit → reader p99", value, "plain");
+    }
+    if let Some((longest, value)) = worst(record, "unavailability", None).filter(|(longest, _)| *longest > 0.0) {
         add("unavailable", value, if longest > 0.0 { "warn" } else { "plain" });
     }
-    if let Some((_, value)) = worst(record, "recovery_time") {
+    if let Some((_, value)) = worst(record, "recovery_time", None) {
         add("recovered in", value, "plain");
     }
     for (name, latency) in response_times(record) {
@@ -102,8 +109,8 @@ fn total(record: &Record, class: Class) -> (String, &'static str) {
 }
 
 /// The largest value of a duration over all steps that have it.
-fn worst(record: &Record, metric: &str) -> Option<(f64, String)> {
-    let observations = record.steps.iter().map(|step| observe(record, step, metric, None, None));
+fn worst(record: &Record, metric: &str, statistic: Option<&str>) -> Option<(f64, String)> {
+    let observations = record.steps.iter().map(|step| observe(record, step, metric, statistic, None));
     let numbers = observations.filter_map(|observed| Some((observed.quantity()?.value, observed.brief())));
     numbers.max_by(|a, b| a.0.total_cmp(&b.0))
 }

@@ -1,5 +1,6 @@
 //! Figures by phase: a figure over the whole run hides an outage.
 
+use super::super::timeline;
 use crate::judge::measure::observe;
 use crate::judge::phases::{Phase, spans};
 use crate::record::{Observed, Quantity, Record, StepRecord, Unit};
@@ -89,8 +90,10 @@ const SLOT: Rows = &[
 pub(super) fn tables(record: &Record) -> Vec<PhaseTable> {
     let phases: Vec<_> =
         Phase::ALL.into_iter().map(|phase| (phase, spans(record, phase))).filter(|(_, of)| !of.is_empty()).collect();
+    let begin = timeline::start(record);
     let headings = phases.iter().map(|(phase, spans)| {
-        let length: f64 = spans.iter().map(|span| span.end - span.start).sum();
+        // The start of the environment and the preparation are nothing that was steady.
+        let length: f64 = spans.iter().map(|span| (span.end - span.start.max(begin)).max(0.0)).sum();
         format!("{phase} ({})", Quantity::seconds(length))
     });
     // Without a fault there is only one phase, which the whole run says as well.

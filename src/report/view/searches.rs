@@ -1,8 +1,8 @@
 //! What searches for the highest rate found: the curve of latency over throughput, and its knee.
 
+use super::plot::{LatencyPlot, ticks};
 use crate::record::{Quantity, Record, StepRecord, Unit};
 use serde::{Deserialize, Serialize};
-use std::fmt::Write as _;
 
 /// A search for the highest rate.
 #[derive(Clone, Debug, Serialize)]
@@ -51,13 +51,6 @@ struct Tried {
     broke: Option<String>,
 }
 
-const WIDTH: f64 = 900.0;
-const HEIGHT: f64 = 300.0;
-const LEFT: f64 = 70.0;
-const RIGHT: f64 = 24.0;
-const TOP: f64 = 22.0;
-const BOTTOM: f64 = 44.0;
-
 /// The searches of a run.
 pub(super) fn of(record: &Record) -> Vec<SearchView> {
     record.steps.iter().filter_map(view).collect()
@@ -76,7 +69,7 @@ fn view(step: &StepRecord) -> Option<SearchView> {
             None => format!("{} holds all bounds.", rate(best)),
         },
     };
-    let curve = if found.curve.len() < 2 { String::new() } else { draw(&found) };
+    let curve = draw(&found).unwrap_or_default();
     Some(SearchView { id: step.id.clone(), found: said, rows: found.curve.iter().map(row).collect(), curve })
 }
 
@@ -101,78 +94,27 @@ fn row(tried: &Tried) -> TriedRow {
     }
 }
 
-/// Powers of ten, with two and five, from one value to another.
-fn ticks(low: f64, high: f64) -> Vec<f64> {
-    let first = low.log10().floor() as i32;
-    let last = high.log10().ceil() as i32;
-    let all = (first..=last).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(power)));
-    all.filter(|tick| (low..=high).contains(tick)).collect()
-}
-
 /// Both axes are logarithmic: rates double, and a latency beyond the knee is a hundred times that before it.
-fn draw(found: &Found) -> String {
+fn draw(found: &Found) -> Option<String> {
     let times = found.curve.iter().flat_map(|tried| [tried.p50, tried.p99]).flatten().filter(|time| *time > 0.0);
     let (low, high) = times.fold((f64::MAX, f64::MIN_POSITIVE), |(low, high), time| (low.min(time), high.max(time)));
-    let (slow, fast) = (found.curve[0].rate, found.curve[found.curve.len() - 1].rate);
-    if low >= high || slow >= fast {
-        return String::new();
+    let (slow, fast) = (found.curve.first()?.rate, found.curve.last()?.rate);
+    let mut plot = LatencyPlot::new("response latency over the rate that was offered", low, high)?;
+    let x = |rate: f64| (rate / slow).ln() / (fast / slow).ln();
+    if slow >= fast {
+        return None;
     }
-    let x = |rate: f64| LEFT + (rate / slow).ln() / (fast / slow).ln() * (WIDTH - LEFT - RIGHT);
-    let y = |time: f64| HEIGHT - BOTTOM - (time / low).ln() / (high / low).ln() * (HEIGHT - TOP - BOTTOM);
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\
-         <title>response latency over the rate that was offered</title>"
-    );
-    // Writing to a text cannot fail, here and below.
-    for tick in ticks(low, high) {
-        let (at, text) = (y(tick), Quantity::seconds(tick));
-        let _ = write!(
-            out,
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
-             <text class=\"tick\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\">{text}</text>",
-            WIDTH - RIGHT,
-            LEFT - 7.0,
-            at + 3.5
-        );
-    }
-    for tick in ticks(slow, fast) {
-        let (at, text) = (x(tick), rate(tick));
-        let _ = write!(
-            out,
-            "<text class=\"tick\" text-anchor=\"middle\" x=\"{at:.1}\" y=\"{:.1}\">{text}</text>",
-            HEIGHT - BOTTOM + 18.0
-        );
-    }
+    ticks(slow, fast).into_iter().for_each(|tick| plot.label(x(tick), &rate(tick)));
     if let Some(best) = found.best {
-        let at = x(best);
-        let (anchor, beside) = if at > WIDTH / 2.0 { ("end", at - 6.0) } else { ("start", at + 6.0) };
-        let _ = write!(
-            out,
-            "<line class=\"mark\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{:.1}\"/>\
-             <text class=\"tick\" text-anchor=\"{anchor}\" x=\"{beside:.1}\" y=\"{:.1}\">{}</text>",
-            HEIGHT - BOTTOM,
-            TOP - 7.0,
-            rate(best)
-        );
+        plot.mark(x(best), &rate(best));
     }
-    lines(&mut out, &found.curve, &x, &y);
-    out.push_str("</svg>");
-    out
-}
-
-/// Both percentiles at every rate. Writing to a text cannot fail.
-fn lines(out: &mut String, curve: &[Tried], x: &impl Fn(f64) -> f64, y: &impl Fn(f64) -> f64) {
     type Figure = fn(&Tried) -> Option<f64>;
     let (upper, middle): (Figure, Figure) = (|tried| tried.p99, |tried| tried.p50);
     for (class, figure) in [("c1", upper), ("c2", middle)] {
-        let place = |tried: &Tried| Some((x(tried.rate), y(figure(tried).filter(|time| *time > 0.0)?)));
-        let points: Vec<(f64, f64)> = curve.iter().filter_map(place).collect();
-        let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-        let _ = write!(out, "<polyline class=\"line {class}\" fill=\"none\" points=\"{}\"/>", path.join(" "));
-        for (x, y) in points {
-            let _ = write!(out, "<circle class=\"dot {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>");
-        }
+        let place = |tried: &Tried| Some((x(tried.rate), figure(tried).filter(|time| *time > 0.0)?));
+        plot.line(class, &found.curve.iter().filter_map(place).collect::<Vec<_>>(), true);
     }
+    Some(plot.end())
 }
 
 #[cfg(test)]

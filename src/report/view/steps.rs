@@ -1,5 +1,6 @@
 //! The steps as bars on the time line.
 
+use super::super::chart::Timeline;
 use crate::record::metric::Work;
 use crate::record::{Quantity, Record, Section, StepStatus};
 use serde::Serialize;
@@ -27,9 +28,8 @@ pub struct StepBar {
     pub failure: String,
 }
 
-pub(super) fn bars(record: &Record) -> Vec<StepBar> {
-    let end = record.run.duration.max(0.001);
-    let percent = |seconds: f64| (seconds / end * 1e5).round().clamp(0.0, 1e5) / 1e3;
+pub(super) fn bars(record: &Record, timeline: &Timeline) -> Vec<StepBar> {
+    let percent = |seconds: f64| (timeline.share(seconds) * 1e5).round() / 1e3;
     let mut steps: Vec<_> = record.steps.iter().collect();
     let rank = |section: Section| [Section::Setup, Section::Steps, Section::Finally].iter().position(|s| *s == section);
     steps.sort_by(|a, b| rank(a.section).cmp(&rank(b.section)).then(a.started.total_cmp(&b.started)));

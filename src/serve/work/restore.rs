@@ -66,7 +66,7 @@ pub struct RestoreAsked {
     /// At most so much is written in a second, such as `50MB/s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<String>,
-    /// How many partitions are written at the same time, 1 to 64. 4 where absent.
+    /// How many partitions are written at the same time, 1 to 64. 8 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallel: Option<u8>,
     /// Reads everything again through librdkafka afterwards, and compares it with the archive.

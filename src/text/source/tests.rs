@@ -279,51 +279,53 @@ fn files_that_cannot_be_read_come_with_a_remedy() {
     assert!(problem("wide.yaml").help.is_some_and(|help| help.contains("UTF-16")));
 }
 
+/// What YAML gives a meaning to, and what looks like it.
+const PIECES: [&str; 37] = [
+    "\t",
+    " ",
+    "\n",
+    ": ",
+    "- ",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "!",
+    "!!str ",
+    "&a ",
+    "*a",
+    "*p",
+    "? ",
+    "<<: ",
+    "|",
+    ">",
+    "'",
+    "\"",
+    "\\",
+    "#",
+    "%",
+    "@",
+    "---\n",
+    "...",
+    "${",
+    "$",
+    "\u{1F980}",
+    "\u{85}",
+    "\u{2028}",
+    "\r",
+    "0o7",
+    "1e5",
+    "~",
+    "a: ",
+];
+
 /// Whatever is done to a file, it is read or refused with places that lie within it.
 #[test]
 fn mutilated_files_never_panic() {
     use rand::{RngExt, SeedableRng, rngs::StdRng};
 
     let original = "name: R\u{e9}start\nvars: { topic: \"o-${run.id}\", n: 1000 }\nmatrix: { i: [false, true] }\nsteps:\n  - id: load\n    background: true\n    produce: &p\n      topic: '${topic}'\n      rate: 100/s # slow\n  - wait: { step: load, count: 500 }\n  - expect:\n      sql: |\n        select 1\n        from x\n      again: *p\n";
-    let pieces = [
-        "\t",
-        " ",
-        "\n",
-        ": ",
-        "- ",
-        "{",
-        "}",
-        "[",
-        "]",
-        ",",
-        "!",
-        "!!str ",
-        "&a ",
-        "*a",
-        "*p",
-        "? ",
-        "<<: ",
-        "|",
-        ">",
-        "'",
-        "\"",
-        "\\",
-        "#",
-        "%",
-        "@",
-        "---\n",
-        "...",
-        "${",
-        "$",
-        "\u{1F980}",
-        "\u{85}",
-        "\u{2028}",
-        "\r",
-        "0o7",
-        "1e5",
-        "~",
-        "a: ",
-    ];
     let mut random = StdRng::seed_from_u64(7);
     for _ in 0..3_000 {
         let mut text: Vec<char> = original.chars().collect();
@@ -334,7 +336,7 @@ fn mutilated_files_never_panic() {
                 text.drain(at..end);
                 text.push('\n');
             } else {
-                let piece = pieces[random.random_range(0..pieces.len())];
+                let piece = PIECES[random.random_range(0..PIECES.len())];
                 text.splice(at..at, piece.chars());
             }
         }

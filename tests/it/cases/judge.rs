@@ -2,6 +2,7 @@
 
 use super::index::{Case, Index};
 use super::{compare, run, table};
+use crate::turns;
 use std::io::Write;
 
 /// What became of a case.
@@ -42,6 +43,9 @@ pub fn test(name: &str) {
     }
     let index = Index::load();
     let (key, case) = index.by_test_name(name);
+    if run::judges_time(key, case) {
+        turns::alone();
+    }
     let result = judge(key, case);
     if std::env::var_os("CASES_TABLE").is_some() {
         table::record(key, case, &index, &result);

@@ -51,9 +51,25 @@ pub fn run(key: &str, case: &Case) -> Seen {
     Seen { exit, endless, printed: String::from_utf8_lossy(&printed).into_owned(), runs, seconds }
 }
 
+/// Words of scenarios and of `cases.yaml` that stand where a rate, a latency or the length of a fault is judged.
+const TIMES: [&str; 11] =
+    ["_rate", "_time", "latency", "p50", "p99", "unavailab", "recover", "ready_after", "in_force", "lag_", "noise"];
+
+/// Whether a case judges what depends on how fast the machine is.
+pub fn judges_time(key: &str, case: &Case) -> bool {
+    let scenario = fs::read_to_string(super::index::folder().join(file(key, case))).expect("the scenario");
+    let stated = scenario.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let timed = |text: &str| TIMES.iter().any(|word| text.contains(word));
+    stated.into_iter().any(timed) || case.expect.faults.values().any(|times| times.keys().any(|name| timed(name)))
+}
+
+fn file(key: &str, case: &Case) -> String {
+    format!("{}.yaml", case.file.as_deref().unwrap_or(key))
+}
+
 fn command(key: &str, case: &Case, folder: &Path) -> Command {
     let kscen = env!("CARGO_BIN_EXE_kscen").to_owned();
-    let file = format!("{}.yaml", case.file.as_deref().unwrap_or(key));
+    let file = file(key, case);
     let results = folder.join("results").to_string_lossy().into_owned();
     let own = ["run", &file, "--env", &case.env, "--report", "none", "--results", &results].map(str::to_owned);
     let mut words = case.wrap.iter().cloned().chain([kscen.clone()]).chain(own).chain(case.args.iter().cloned());

@@ -1,5 +1,6 @@
 //! A compose project of the test's own, on free ports, removed with its data at the end.
 
+use crate::turns;
 use kscen::testing::environment::docker::{DockerConfig, DockerStack};
 use kscen::testing::environment::{Endpoints, Environment, Needs};
 use std::collections::BTreeMap;
@@ -42,6 +43,7 @@ pub(crate) fn is_missing(image: &str) -> bool {
 impl Project {
     /// Brings Kafka, PostgreSQL and Connect up; `None` where there is no engine, said aloud.
     pub(crate) fn up() -> Option<Self> {
+        turns::alone();
         if !succeeds(&["docker", "version"]) {
             return unable("no Docker engine answers; .ci/docker-engine installs and starts one");
         }

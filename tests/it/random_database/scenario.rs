@@ -10,6 +10,9 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+/// When steps end everything was judged: nobody waits for what was tampered with.
+const DRAIN: &str = "1s";
+
 /// One run: a connector, and the histories that it captures.
 #[derive(Debug)]
 pub struct Round {
@@ -111,7 +114,7 @@ impl Round {
         let mut steps = Vec::new();
         self.read('r', &mut steps);
         steps.extend(transactions.map(|topic| {
-            let consume = json!({ "topic": topic, "from": "start", "decode": "debezium" });
+            let consume = json!({ "topic": topic, "from": "start", "decode": "debezium", "drain": DRAIN });
             json!({ "id": "r-ends", "background": true, "consume": consume })
         }));
         self.half(0, &mut steps);
@@ -156,7 +159,7 @@ impl Round {
         for (topic, number) in &self.topics {
             steps.push(json!({
                 "id": format!("{letter}{number}"), "background": true,
-                "consume": { "topic": topic, "from": "start", "decode": "debezium" },
+                "consume": { "topic": topic, "from": "start", "decode": "debezium", "drain": DRAIN },
             }));
         }
     }

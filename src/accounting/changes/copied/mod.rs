@@ -4,8 +4,12 @@
 //! not there yet is unread until the way is known to be empty, and lost then.
 
 mod row;
+mod stored;
 #[cfg(test)]
 mod tests;
+
+pub(super) use stored::CopiedRows;
+pub use stored::written_table;
 
 use super::reconciliation::{Reconciliation, RowAnomaly, RowClass, VERSION};
 use super::scope::{ConnectorScope, Owed};
@@ -82,8 +86,7 @@ impl<'a> CopyLedger<'a> {
     /// Sorts the changes of the source by row.
     fn enter(&mut self) {
         let source = self.copy.source;
-        let of_source =
-            |change: &&RowChange| change.relation.name == *source || change.relation.ancestors.contains(source);
+        let of_source = |change: &&RowChange| is_of(change, source);
         for transaction in self.expectation.transactions {
             let claimed = self.expectation.claims(transaction);
             let mut counted = false;
@@ -196,7 +199,7 @@ impl<'a> CopyLedger<'a> {
             return Owed::Excused(EMPTIED.into());
         }
         let kept = self.copy.keeps_deleted.filter(|_| step.change.op == RowOp::Delete);
-        kept.map_or_else(|| self.scope.owed(step.change), |setting| Owed::Excused(setting.into()))
+        kept.map_or_else(|| self.scope.owed(step.transaction.xid, step.change), |setting| Owed::Excused(setting.into()))
     }
 
     /// What came later contains it.
@@ -275,6 +278,11 @@ impl<'a> CopyLedger<'a> {
             self.result.gap(Some(self.copy.source), &reason, 0, 0);
         }
     }
+}
+
+/// Whether a change is one of a table, or of a partition of it.
+fn is_of(change: &RowChange, table: &TableName) -> bool {
+    change.relation.name == *table || change.relation.ancestors.contains(table)
 }
 
 fn of_step(step: &SourceStep<'_>, class: RowClass, detail: &str) -> RowAnomaly {

@@ -1,11 +1,13 @@
 //! Random histories, brought into a table in full or in part, and then damaged in known ways.
 
 use super::*;
+use crate::accounting::changes::PackedRows;
 use crate::accounting::changes::history_tests::{World, world};
 use crate::accounting::changes::stored_tests::all_read;
 use crate::connect::ConnectorConfig;
 use crate::database::ColumnValue;
 use crate::debezium::{CaptureRules, PublicationFacts};
+use crate::text::Redactor;
 use rand::prelude::*;
 use rand::rngs::StdRng;
 
@@ -45,6 +47,8 @@ fn settle_with(
     let copy =
         TableCopy { source: &source, table: &table, rows, connector: &connector, source_rows, keeps_deleted, passed };
     let result = reconcile_table(&expectation, copy);
+    let packed = PackedRows::of(&written_table(&expectation, copy).unwrap(), &Redactor::default()).unwrap();
+    assert_eq!(packed.table_reconciliation().as_ref(), Ok(&result));
     assert_eq!(result.sheet.imbalance(), None, "{result:?}");
     result
 }

@@ -278,6 +278,7 @@ impl World {
             (false, false) => self.foreign += 1,
             (true, false) => {}
             (true, true) if skipped && op == RowOp::Delete => self.excused += 1,
+            (true, true) if !skipped && self.knows_filter() => self.excused += 1,
             (true, true) => self.unjudged += 1,
         }
         if !skipped && !filtered_out {
