@@ -59,6 +59,7 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("cli/watch.rs", &["sql"], "how the names of files end"),
     ("environment/action.rs", ACTIONS, "what journals and results call an action"),
     ("environment/docker/", &["pause", "start", "stop", "kill", "network", "http"], "Docker's own words"),
+    ("environment/kubernetes/", &["delete", "stop"], "a verb of the API; an order to the shell in a pod"),
     ("environment/fake/", &["pause", "stop", "connector"], "words of Connect's interface"),
     ("environment/local/stack.rs", &["network"], "a fact of a stack"),
     ("connect/", &["pause", "resume", "stop", "restart", "connector", "http"], "the paths of Connect's interface"),

@@ -78,8 +78,8 @@ steps:
     consume: { topic: "${topic}", from: start, group: "group-${run.id}", members: 2 }
   - id: load
     background: true
-    produce: { topic: "${topic}", rate: 200/s, count: 3000, producers: 2, acks: all, idempotent: true }
-  - wait: { step: load, count: 1000 }
+    produce: { topic: "${topic}", rate: 50/s, count: 1500, producers: 2, acks: all, idempotent: true }
+  - wait: { step: load, count: 500 }
   - id: freeze
     pause: { service: kafka-2, for: 2s }
   - join: load
@@ -100,10 +100,10 @@ steps:
     consume: { topic: "${topic}", from: start, group: "group-${run.id}", members: 2 }
   - id: load
     background: true
-    produce: { topic: "${topic}", rate: 200/s, for: 10m, producers: 2 }
-  - wait: { step: load, count: 500 }
+    produce: { topic: "${topic}", rate: 50/s, for: 10m, producers: 2 }
+  - wait: { step: load, count: 200 }
   - id: some
-    wait: { step: load, count: 1000 }
+    wait: { step: load, count: 400 }
   - join: load
 "#;
 
@@ -287,7 +287,7 @@ fn phases() -> Vec<String> {
 
 fn with_workers(project: &Project, count: u32, image: &str) {
     let cluster = std::env::var(CLUSTER).expect("a cluster");
-    let job = format!("count: {count}, image: \"{image}\", cpu: 200m, memory: 512Mi, kubeconfig: \"{cluster}\"");
+    let job = format!("count: {count}, image: \"{image}\", cpu: \"1\", memory: 512Mi, kubeconfig: \"{cluster}\"");
     project.write("kscen.yaml", &format!("{}workers: {{ kubernetes: {{ {job} }} }}\n", environment(&cluster, "")));
 }
 
