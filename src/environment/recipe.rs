@@ -1,6 +1,7 @@
 //! How to undo a fault without the run that applied it, as data: written down before the fault.
 
 use super::{EnvironmentError, EnvironmentResult, Kind, kinds};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
@@ -25,6 +26,15 @@ impl Recipe {
         let recipe = serde_json::to_value(recipe)
             .map_err(|error| EnvironmentError::caused("the recipe to undo it cannot be written", error))?;
         Ok(Self { kind: K::NAME.to_owned(), recipe })
+    }
+
+    /// What [`Recipe::of`] made plain data of.
+    ///
+    /// # Errors
+    /// It is of another form.
+    pub(super) fn read<T: DeserializeOwned>(recipe: Value) -> EnvironmentResult<T> {
+        serde_json::from_value(recipe)
+            .map_err(|error| EnvironmentError::caused("the recipe to undo it cannot be read", error))
     }
 
     /// Undoes the fault; returns what was done, in words. It may be repeated.

@@ -174,7 +174,7 @@ impl Project {
         let names = file.environments.into_keys().chain([built_in.to_owned()]).collect();
         let serve = file.serve.unwrap_or_default();
         let workers = file.workers.unwrap_or_default();
-        if workers.kubernetes.is_some() != workers.ssh.is_empty() && workers != WorkersClause::default() {
+        if workers.kubernetes.is_some() && !workers.ssh.is_empty() {
             let two = "`workers` names hosts and a Job: producers and readers run in one of them";
             let problem = Problem::new("bad-value", two);
             return Err(vec![match origin {

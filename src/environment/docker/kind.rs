@@ -3,8 +3,7 @@
 use super::engine::Engine;
 use super::{DockerConfig, DockerStack, HealRecipe, heal_from};
 use crate::environment::{
-    Action, Capability, Environment, EnvironmentError, EnvironmentResult, FaultKind, Grant, Host, Kind, Needs, Refusal,
-    Site,
+    Action, Capability, Environment, EnvironmentResult, FaultKind, Grant, Host, Kind, Needs, Recipe, Refusal, Site,
 };
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -72,10 +71,6 @@ impl Kind for DockerConfig {
     }
 
     fn heal(recipe: Value) -> BoxFuture<'static, EnvironmentResult<String>> {
-        Box::pin(async move {
-            let recipe: HealRecipe = serde_json::from_value(recipe)
-                .map_err(|error| EnvironmentError::caused("the recipe to undo it cannot be read", error))?;
-            heal_from(&recipe).await
-        })
+        Box::pin(async move { heal_from(&Recipe::read::<HealRecipe>(recipe)?).await })
     }
 }

@@ -6,7 +6,7 @@ use crate::text::did_you_mean;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long the API server may take to accept a connection.
@@ -39,6 +39,19 @@ pub(super) struct Kube {
 }
 
 impl Whereabouts {
+    /// As a file in that folder says it: a path counts from there.
+    pub(super) fn told(
+        folder: &Path,
+        kubeconfig: Option<&PathBuf>,
+        context: Option<&String>,
+        namespace: Option<&String>,
+    ) -> Self {
+        let kubeconfig = kubeconfig.map(|path| folder.join(path));
+        // Another process may undo what this one does from another folder.
+        let kubeconfig = kubeconfig.map(|path| std::fs::canonicalize(&path).unwrap_or(path));
+        Self { kubeconfig, context: context.cloned(), namespace: namespace.cloned() }
+    }
+
     fn named(&self) -> String {
         match (&self.kubeconfig, std::env::var("KUBECONFIG")) {
             (Some(path), _) => path.display().to_string(),

@@ -58,12 +58,9 @@ impl Selectors {
 }
 
 impl KubernetesConfig {
-    /// Where the API is; a path counts from the folder of `kscen.yaml`.
+    /// Where the API is.
     pub(super) fn whereabouts(&self, site: &Site) -> Whereabouts {
-        let kubeconfig = self.kubeconfig.as_ref().map(|path| site.folder.join(path));
-        // Another process may undo what this one does from another folder.
-        let kubeconfig = kubeconfig.map(|path| std::fs::canonicalize(&path).unwrap_or(path));
-        Whereabouts { kubeconfig, context: self.context.clone(), namespace: self.namespace.clone() }
+        Whereabouts::told(&site.folder, self.kubeconfig.as_ref(), self.context.as_ref(), self.namespace.as_ref())
     }
 
     /// The label selectors of brokers and controllers.

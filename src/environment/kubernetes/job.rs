@@ -78,9 +78,7 @@ pub(crate) struct PlacedJob {
 
 impl WorkerJobConfig {
     fn whereabouts(&self, folder: &Path) -> Whereabouts {
-        let kubeconfig = self.kubeconfig.as_ref().map(|path| folder.join(path));
-        let kubeconfig = kubeconfig.map(|path| std::fs::canonicalize(&path).unwrap_or(path));
-        Whereabouts { kubeconfig, context: self.context.clone(), namespace: self.namespace.clone() }
+        Whereabouts::told(folder, self.kubeconfig.as_ref(), self.context.as_ref(), self.namespace.as_ref())
     }
 
     /// What removes the Job of that name, to be written down before it is made.

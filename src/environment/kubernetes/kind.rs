@@ -5,8 +5,7 @@ use super::recipe::{PodRecipe, heal_from};
 use super::stack::PodStack;
 use super::{access, config::Selectors};
 use crate::environment::{
-    Action, Capability, Environment, EnvironmentError, EnvironmentResult, FaultKind, Grant, Host, Kind, Needs, Refusal,
-    Site,
+    Action, Capability, Environment, EnvironmentResult, FaultKind, Grant, Host, Kind, Needs, Recipe, Refusal, Site,
 };
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -104,10 +103,6 @@ impl Kind for KubernetesConfig {
     }
 
     fn heal(recipe: Value) -> BoxFuture<'static, EnvironmentResult<String>> {
-        Box::pin(async move {
-            let recipe: PodRecipe = serde_json::from_value(recipe)
-                .map_err(|error| EnvironmentError::caused("the recipe to undo it cannot be read", error))?;
-            heal_from(&recipe).await
-        })
+        Box::pin(async move { heal_from(&Recipe::read::<PodRecipe>(recipe)?).await })
     }
 }
