@@ -236,8 +236,8 @@ impl Shared {
         Sighting { partition: message.partition, offset: message.offset, at_us, life, identity, altered }
     }
 
-    /// A message as it was given to a member, and its identity as it stands in it.
-    pub(super) fn seen(&self, message: &Incoming<'_>) -> (SeenMessage, Option<Identity>) {
+    /// A message as it was given to a member, written in this leader epoch, and its identity as it stands in it.
+    pub(super) fn seen(&self, message: &Incoming<'_>, epoch: Option<i32>) -> (SeenMessage, Option<Identity>) {
         let tampered = self.spec.tamper.as_ref().and_then(|tamper| tamper.get(&(message.partition, message.offset)));
         let found = Identity::of(message);
         let identity = match found {
@@ -252,7 +252,7 @@ impl Shared {
         let seen = SeenMessage {
             partition: message.partition,
             offset: message.offset,
-            epoch: message.leader_epoch(),
+            epoch,
             bytes: message.payload.map_or(0, |payload| u32::try_from(payload.len()).unwrap_or(u32::MAX)),
             times: tampered.copied().unwrap_or(1),
             identity,

@@ -269,24 +269,18 @@ pub(super) fn note(shared: &Shared, seat: Seat, changes: Vec<AssignmentChange>, 
 
 fn record(shared: &Shared, seat: Seat, batch: &[Incoming<'_>], progress: &mut ReadProgress) {
     let (now_us, delivered) = (shared.clock.now_us(), batch.len() as u64);
-    let mut position = (-1, 0);
-    for message in batch {
-        if position.0 != message.partition {
-            if position.0 >= 0 {
-                progress.advance(shared, position);
-            }
-            position.0 = message.partition;
+    for run in runs(batch) {
+        if let [.., last] = run {
+            progress.advance(shared, (last.partition, last.offset + 1));
         }
-        position.1 = message.offset + 1;
     }
-    progress.advance(shared, position);
     if shared.journal.is_some() {
-        let messages = batch.iter().map(|message| shared.seen(message).0).collect();
+        let messages = with_epochs(batch).map(|(message, epoch)| shared.seen(message, epoch).0).collect();
         return shared.tell(seat, MemberEvent::Read { now_us, delivered, messages });
     }
     let mut identities = Vec::new();
-    let messages = batch.iter().map(|message| {
-        let (seen, identity) = shared.seen(message);
+    let messages = with_epochs(batch).map(|(message, epoch)| {
+        let (seen, identity) = shared.seen(message, epoch);
         if shared.spec.tap.is_some() {
             identities.push(identity);
         }
@@ -299,6 +293,21 @@ fn record(shared: &Shared, seat: Seat, batch: &[Incoming<'_>], progress: &mut Re
         }
     }
     shared.live.notify();
+}
+
+/// Messages that follow each other in a partition.
+fn runs<'a, 'b>(batch: &'a [Incoming<'b>]) -> impl Iterator<Item = &'a [Incoming<'b>]> {
+    batch.chunk_by(|before, message| before.partition == message.partition && before.offset < message.offset)
+}
+
+/// Each message with its leader epoch. Epochs grow with the offsets, so where the first and the last one of a run were written in the same,
+/// so were those between, and need not be asked.
+fn with_epochs<'a, 'b>(batch: &'a [Incoming<'b>]) -> impl Iterator<Item = (&'a Incoming<'b>, Option<i32>)> {
+    runs(batch).flat_map(|run| {
+        let epoch = run.first().and_then(Incoming::leader_epoch);
+        let one = run.last().and_then(Incoming::leader_epoch) == epoch;
+        run.iter().map(move |message| (message, if one { epoch } else { message.leader_epoch() }))
+    })
 }
 
 fn tapped_as<'a>(message: &Incoming<'a>, identity: Option<Identity>, seen: SightingKind) -> Tapped<'a> {
