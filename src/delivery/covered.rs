@@ -105,9 +105,8 @@ mod tests {
 
     /// Readers `a`, `b` and `b2` of one topic, `o` of another one; each has been given a hundred messages.
     fn readers() -> BTreeMap<String, ReaderNow> {
-        let reader = |(id, topic): (&str, &str)| {
-            (id.to_owned(), ReaderNow { topic: topic.to_owned(), given: Some(100) })
-        };
+        let reader =
+            |(id, topic): (&str, &str)| (id.to_owned(), ReaderNow { topic: topic.to_owned(), given: Some(100) });
         [("a", "t"), ("b", "t"), ("b2", "t"), ("o", "other")].into_iter().map(reader).collect()
     }
 
@@ -144,7 +143,8 @@ mod tests {
         let known = DeliveryRecord { changes: Some(Box::default()), ..delivery(&["rows"], &["b"], LEAST, 100) };
         let (settled, readers) = ([known], readers());
         let covered = Covered { settled: &settled, readers: &readers };
-        let still = covered.still_promised(&ids(&["rows", "more"]), &ids(&["b"]), Guarantee::AtLeastOnce, |_| BTreeSet::new());
+        let still =
+            covered.still_promised(&ids(&["rows", "more"]), &ids(&["b"]), Guarantee::AtLeastOnce, |_| BTreeSet::new());
         assert_eq!(still.iter().flat_map(|one| &one.from).collect::<Vec<_>>(), ["more"]);
         assert!(covered.has_changes(&ids(&["b"])) && !covered.has_changes(&ids(&["a"])));
     }
@@ -165,10 +165,13 @@ mod tests {
             guarantee,
             allow: allow.iter().copied().collect(),
         };
-        assert_eq!(still, [
-            promised("load", Guarantee::AtMostOnce, &[]),
-            promised("more", Guarantee::AtLeastOnce, &[Allowed::Expired]),
-            promised("last", Guarantee::AtLeastOnce, &[]),
-        ]);
+        assert_eq!(
+            still,
+            [
+                promised("load", Guarantee::AtMostOnce, &[]),
+                promised("more", Guarantee::AtLeastOnce, &[Allowed::Expired]),
+                promised("last", Guarantee::AtLeastOnce, &[]),
+            ]
+        );
     }
 }

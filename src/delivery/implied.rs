@@ -53,9 +53,7 @@ async fn implied_changes(run: &Arc<SharedRun>, guarantee: Guarantee, covered: &C
             continue;
         }
         let writers = writers.iter().copied().filter(|writer| !came_later(run, writer, &unit));
-        for Promised { from, guarantee, .. } in
-            covered.still_promised(writers, &unit, guarantee, |_| BTreeSet::new())
-        {
+        for Promised { from, guarantee, .. } in covered.still_promised(writers, &unit, guarantee, |_| BTreeSet::new()) {
             let result = changes::settle(run, from.clone(), unit.clone(), moment::now() + PATIENCE).await;
             // Beside those that an `expect` named there is often one that only made the tables.
             let changed_nothing = result.as_ref().is_ok_and(Settled::is_of_no_change);

@@ -8,7 +8,8 @@ use crate::record::latency::{LatencySeries, LatencySummary};
 use crate::record::series::Slice;
 use crate::record::slices::ConsumeSlice;
 use crate::record::{
-    ConsumeReport, Evidence, Observed, ProduceReport, Quantity, Record, StepRecord, StepStatus, Unit, WriteReport, metric,
+    ConsumeReport, Evidence, Observed, ProduceReport, Quantity, Record, StepRecord, StepStatus, Unit, WriteReport,
+    metric,
 };
 use serde_json::{Map, Value, json};
 use std::ops::Range;
@@ -133,7 +134,8 @@ fn unavailability(step: &StepRecord, name: &str, spans: Option<&[Range<f64>]>) -
 /// What a reader found wrong in the messages themselves: nothing where it held none against its schema, and what it has not read may be
 /// wrong as well.
 fn violations(step: &StepRecord, name: &str) -> Option<Observed> {
-    let report = step.consumed.as_ref().filter(|_| name == "schema_violations" && step.status != StepStatus::Running)?;
+    let report =
+        step.consumed.as_ref().filter(|_| name == "schema_violations" && step.status != StepStatus::Running)?;
     Some(match step.metrics.get(name) {
         None => nothing("the step did not measure it: no message was held against a schema"),
         Some(_) if report.delivered == 0 => nothing("no message was read"),
