@@ -8,6 +8,7 @@ mod acked_offsets;
 mod allowance;
 pub mod archive;
 mod around;
+mod beside;
 mod bitmap;
 mod bodies;
 mod bounded;
@@ -36,6 +37,7 @@ mod terms;
 
 pub use acked_offsets::AckedOffsets;
 pub(crate) use around::around;
+pub use beside::Beside;
 pub use bitmap::PagedBitmap;
 pub use changes::Reconciliation;
 pub use claims::Claims;

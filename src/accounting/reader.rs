@@ -5,9 +5,9 @@ use super::ledger_report::{ClassReport, MessageSample};
 use super::partition::PartitionSeen;
 use super::sighting::{Sighting, SightingKind};
 use super::standing::TopicIdBytes;
-use super::{Class, Identity, IdentityError, PagedBitmap, Positions, RunIdentity};
+use super::{Beside, Class, Identity, IdentityError, PagedBitmap, RunIdentity};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -41,6 +41,9 @@ pub struct ReaderAccount {
     /// missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unaccounted: bool,
+    /// The partitions that its group had given to it when this was taken down.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub holds: BTreeSet<i32>,
     /// The ids of the topics that have had its name, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) topic_ids: Vec<TopicIdBytes>,
@@ -153,17 +156,14 @@ impl ReaderAccount {
     }
 
     /// [`is_drained`](Self::is_drained), where what other readers of the group have read is not this one's to read.
-    pub fn is_drained_beside(&self, others: &[Positions]) -> bool {
+    pub fn is_drained_beside(&self, others: &Beside) -> bool {
         if self.unaccounted {
             return false;
         }
-        let reached = |partition: &i32, end: i64| {
-            others.iter().any(|positions| positions.get(partition).is_some_and(|position| *position >= end))
-        };
-        let mut ends = self
-            .partitions
-            .iter()
-            .filter_map(|(partition, entry)| Some(entry.is_drained() || reached(partition, entry.end?)));
+        let mut ends = self.partitions.iter().filter_map(|(partition, entry)| {
+            let end = entry.end?;
+            Some(entry.is_drained() || others.is_at(*partition, |position| position >= end))
+        });
         ends.next().is_some_and(|first| first && ends.all(|reached| reached))
     }
 

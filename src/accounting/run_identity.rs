@@ -15,6 +15,8 @@ pub struct RunIdentity {
     producers: RwLock<Vec<Registered>>,
     /// Which partitions the members of each group hold, over all steps of the run.
     groups: Mutex<BTreeMap<String, BTreeMap<Member, BTreeSet<i32>>>>,
+    /// The step to which each partition of a topic was given last, by group and topic.
+    given: Mutex<BTreeMap<(String, String), BTreeMap<i32, String>>>,
     /// How far the readers of each group and topic have come, by their steps.
     reached: Mutex<BTreeMap<(String, String), BTreeMap<String, Positions>>>,
     /// The names that groups gave to members of this run, those that are gone included.
@@ -85,6 +87,21 @@ impl RunIdentity {
         }
     }
 
+    /// A group gives partitions of a topic to a member of a step. Who had them before has them no more, also where it does not know
+    /// that yet, because it hangs or is cut off.
+    pub fn gives<'a>(&self, group: &str, topic: &str, step: &str, partitions: impl IntoIterator<Item = &'a i32>) {
+        let mut given = lock(&self.given);
+        let given = given.entry((group.to_owned(), topic.to_owned())).or_default();
+        given.extend(partitions.into_iter().map(|partition| (*partition, step.to_owned())));
+    }
+
+    /// Whether a group gave this partition of a topic to this step last.
+    pub fn is_given_to(&self, group: &str, topic: &str, step: &str, partition: i32) -> bool {
+        let given = lock(&self.given);
+        let given = given.get(&(group.to_owned(), topic.to_owned()));
+        given.and_then(|given| given.get(&partition)).is_some_and(|last| last == step)
+    }
+
     /// A reader of a group has come so far in a topic.
     pub fn reader_reached(&self, group: &str, topic: &str, step: &str, positions: Positions) {
         let mut reached = lock(&self.reached);
@@ -143,5 +160,23 @@ impl ProducerTicket {
     /// How far that goes.
     pub(crate) fn raised(&self) -> u64 {
         self.sent.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_the_steps_to_which_it_was_given_last() {
+        let run = RunIdentity::new(7);
+        run.gives("g", "t", "one", &[0, 1]);
+        // `one` hangs: its group takes it out, and it has not heard of that.
+        run.gives("g", "t", "two", &[1]);
+        let is_of = |step, partition| run.is_given_to("g", "t", step, partition);
+        assert!(is_of("one", 0) && !is_of("one", 1) && is_of("two", 1) && !is_of("two", 0) && !is_of("two", 2));
+        assert!(!run.is_given_to("g", "u", "one", 0), "of another topic");
+        run.gives("g", "t", "one", &[1]);
+        assert!(is_of("one", 1) && !is_of("two", 1));
     }
 }

@@ -2,9 +2,10 @@
 
 use super::allowance::MOST_ROWS;
 use super::changes::{ChangeBasis, ChangeSettlement, NotStored, Reconciliation};
-use super::{Class, KeySpec, Ledger, LedgerReport, LogEvidence, ReaderAccount, SenderAccount, Terms};
+use super::{Allowed, Class, KeySpec, Ledger, LedgerReport, LogEvidence, ReaderAccount, SenderAccount, Terms};
 use crate::ground::lock;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
 /// What one delivery was settled from.
@@ -24,6 +25,9 @@ pub struct Settlement {
     pub readers: Vec<ReaderAccount>,
     /// What a fresh read of the log found, where there was one.
     pub evidence: Option<LogEvidence>,
+    /// The same of each topic, where the senders write to several.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub evidence_by_topic: BTreeMap<String, LogEvidence>,
     /// What the scenario declares about messages that may go.
     pub terms: Terms,
     /// Whether a guarantee is judged by it: a sender of which nothing was acknowledged then decides nothing.
@@ -52,7 +56,8 @@ pub struct ClassCheck {
 impl Settlement {
     /// The ledger of these accounts.
     pub fn ledger(&self) -> Ledger<'_> {
-        Ledger::new(&self.senders, &self.readers).beside(&self.beside).under(self.terms.clone())
+        let ledger = Ledger::new(&self.senders, &self.readers).beside(&self.beside).under(self.terms.clone());
+        ledger.searched(&self.evidence_by_topic)
     }
 
     /// Why the readers' accounts are not complete, where they are not.
@@ -101,6 +106,13 @@ impl Settlements {
         let all = &mut self.all().messages;
         all.retain(|known| place(known) != place(&settlement));
         all.push(settlement);
+    }
+
+    /// What the last settlement between these senders and readers allowed.
+    pub fn allowed(&self, from: &[String], to: &[String]) -> BTreeSet<Allowed> {
+        let all = self.all();
+        let last = all.messages.iter().rfind(|known| known.from == from && known.to == to);
+        last.map(|known| known.terms.allow.clone()).unwrap_or_default()
     }
 
     /// Keeps the settlement of a delivery of changes likewise, with `sums` alone where its rows take more than is left. Says why its

@@ -55,6 +55,9 @@ pub struct Terms {
     /// Whether the cluster says that a topic is compacted, where it was asked and has answered.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub compacts: BTreeMap<String, bool>,
+    /// The topics whose logs were to be searched for what nobody had read, and could not be.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unsearched: BTreeSet<String>,
     /// When it is settled, in µs since the epoch.
     pub now_us: i64,
 }

@@ -71,6 +71,11 @@ impl Settled {
         classes
     }
 
+    /// Whether it is one of database changes, and its senders have made none that had to arrive or that cannot be judged.
+    pub(super) fn is_of_no_change(&self) -> bool {
+        self.record.changes.as_ref().is_some_and(|changes| changes.expected.total() + changes.sheet.unjudged == 0)
+    }
+
     /// Reports the account, and keeps what it was settled from.
     pub fn report(self, run: &SharedRun) {
         let not_stored = match (self.basis, &self.record.changes) {

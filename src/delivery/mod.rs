@@ -3,6 +3,7 @@
 mod accounts;
 mod changes;
 mod connectors;
+mod covered;
 mod flow;
 mod implied;
 mod judged;

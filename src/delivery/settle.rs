@@ -106,10 +106,7 @@ async fn look(run: &Arc<SharedRun>, wanted: &WantedDelivery, deadline: Instant) 
         let lost = settlement.ledger().missing();
         if !lost.is_empty() {
             settlement.terms.compacts = compacted(run, &settlement).await;
-            match search(run, &settlement.senders, lost).await {
-                Ok(evidence) => settlement.evidence = Some(evidence),
-                Err(error) => run.recorder.warn(format!("where the missing messages are is not known: {error}")),
-            }
+            search(run, &mut settlement, &lost).await;
         }
     }
     let ledger = settlement.report();
@@ -236,21 +233,39 @@ async fn compacted(run: &SharedRun, settlement: &Settlement) -> BTreeMap<String,
     told
 }
 
-/// A fresh read of the senders' topics for the messages that nobody read.
-async fn search(
-    run: &Arc<SharedRun>,
-    senders: &[SenderAccount],
-    lost: HashMap<u16, PagedBitmap>,
-) -> Result<LogEvidence, String> {
-    let topics: BTreeSet<String> = senders.iter().map(|account| account.topic.clone()).collect();
-    let mut topics = topics.into_iter();
-    let (topic, others) = (topics.next().ok_or("nothing was sent")?, topics.next());
-    if others.is_some() {
-        return Err("the senders write to several topics".to_owned());
+/// A fresh read of each of the senders' topics for the messages that nobody read, which takes [`PATIENCE`] for all of them together.
+async fn search(run: &Arc<SharedRun>, settlement: &mut Settlement, lost: &HashMap<u16, PagedBitmap>) {
+    let deadline = moment::now() + PATIENCE;
+    let topics: BTreeSet<String> = settlement.senders.iter().map(|account| account.topic.clone()).collect();
+    let is_only = topics.len() == 1;
+    for topic in topics {
+        let writers = settlement.senders.iter().filter(|account| account.topic == topic);
+        let lost = writers.filter_map(|account| Some((account.producer, lost.get(&account.producer)?.clone())));
+        let lost: HashMap<u16, PagedBitmap> = lost.collect();
+        if lost.is_empty() {
+            continue;
+        }
+        match search_topic(run, &topic, lost, deadline).await {
+            Ok(evidence) if is_only => settlement.evidence = Some(evidence),
+            Ok(evidence) => _ = settlement.evidence_by_topic.insert(topic, evidence),
+            Err(error) => {
+                run.recorder.warn(format!("where the missing messages are is not known: {error}"));
+                settlement.terms.unsearched.insert(topic);
+            }
+        }
     }
-    let (connection, nonce) = (run.connection(), run.identity.nonce());
-    let id = run.topic_id(&topic).await;
-    let scanned = tokio::task::spawn_blocking(move || scan(&connection, &topic, nonce, &lost, false, PATIENCE)).await;
+}
+
+async fn search_topic(
+    run: &Arc<SharedRun>,
+    topic: &str,
+    lost: HashMap<u16, PagedBitmap>,
+    deadline: Instant,
+) -> Result<LogEvidence, String> {
+    let (connection, nonce, name) = (run.connection(), run.identity.nonce(), topic.to_owned());
+    let id = run.topic_id(topic).await;
+    let limit = deadline.saturating_duration_since(moment::now());
+    let scanned = tokio::task::spawn_blocking(move || scan(&connection, &name, nonce, &lost, false, limit)).await;
     let evidence = scanned.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     Ok(LogEvidence { topic: id, ..evidence })
 }

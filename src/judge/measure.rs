@@ -8,7 +8,8 @@ use crate::record::latency::{LatencySeries, LatencySummary};
 use crate::record::series::Slice;
 use crate::record::slices::ConsumeSlice;
 use crate::record::{
-    ConsumeReport, Observed, ProduceReport, Quantity, Record, StepRecord, StepStatus, Unit, WriteReport, metric,
+    ConsumeReport, Evidence, Observed, ProduceReport, Quantity, Record, StepRecord, StepStatus, Unit, WriteReport,
+    metric,
 };
 use serde_json::{Map, Value, json};
 use std::ops::Range;
@@ -44,6 +45,9 @@ pub fn observe(
         return observed;
     }
     if let Some(observed) = unavailability(step, name, spans) {
+        return observed;
+    }
+    if let Some(observed) = violations(step, name).filter(|_| spans.is_none()) {
         return observed;
     }
     if let Some(report) = &step.produced
@@ -125,6 +129,19 @@ fn produced(
 fn unavailability(step: &StepRecord, name: &str, spans: Option<&[Range<f64>]>) -> Option<Observed> {
     let outages = (name == "unavailability").then(|| Outages::of(step))??;
     Some(outages.longest(spans))
+}
+
+/// What a reader found wrong in the messages themselves: nothing where it held none against its schema, and what it has not read may be
+/// wrong as well.
+fn violations(step: &StepRecord, name: &str) -> Option<Observed> {
+    let report =
+        step.consumed.as_ref().filter(|_| name == "schema_violations" && step.status != StepStatus::Running)?;
+    Some(match step.metrics.get(name) {
+        None => nothing("the step did not measure it: no message was held against a schema"),
+        Some(_) if report.delivered == 0 => nothing("no message was read"),
+        Some(found) if report.has_read_all() => Observed::Number(*found),
+        Some(found) => Evidence::open("the reader did not come to the end of the topic").rising(*found),
+    })
 }
 
 /// A figure of a load of the database; `None` where it is measured otherwise.

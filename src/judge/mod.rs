@@ -29,6 +29,8 @@ mod figures_tests;
 #[cfg(test)]
 mod promises_tests;
 #[cfg(test)]
+mod schema_tests;
+#[cfg(test)]
 mod spans_tests;
 #[cfg(test)]
 mod verdict_tests;

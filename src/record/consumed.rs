@@ -120,6 +120,10 @@ pub struct ConsumeReport {
     pub drained: Option<bool>,
     /// Whether what `until` asks for was reached; absent where it asks for nothing.
     pub until_reached: Option<bool>,
+    /// Whether it has read all that it was to read: up to the end of the topic, or as many messages as it was asked for. Absent in
+    /// results of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_all: Option<bool>,
     /// How well the process itself did.
     pub health: GeneratorHealth,
     /// What the client really worked with. Names as in librdkafka's documentation.
@@ -132,6 +136,11 @@ pub struct ConsumeReport {
 }
 
 impl ConsumeReport {
+    /// Whether there is nothing left that it was to read, as far as is known.
+    pub fn has_read_all(&self) -> bool {
+        self.read_all.unwrap_or(self.drained == Some(true) || self.until_reached == Some(true))
+    }
+
     /// Which members the scenario paused and for how long, in words; `None` where it paused none.
     pub fn pauses(&self) -> Option<String> {
         let halts = self.lives.iter().flat_map(|life| life.halts.iter().map(move |halt| (life, halt)));

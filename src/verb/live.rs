@@ -54,6 +54,10 @@ pub trait LiveReader: LiveStep + Members {
     fn drain(&self, patience: Duration) -> BoxFuture<'_, Result<bool, StepError>>;
     /// What it has seen so far; `None` where that went down with its thread.
     fn account(&self) -> Option<ReaderAccount>;
+    /// How many messages it was given so far, of whatever kind; `None` where that is not known.
+    fn given(&self) -> Option<u64> {
+        self.account().map(|account| account.read)
+    }
     /// What it keeps of the messages themselves.
     fn capture(&self) -> Option<Arc<ReaderCapture>>;
     /// When it was prepared, in µs of the run.

@@ -18,6 +18,7 @@ use crate::delivery::arrive;
 use crate::environment::{Grant, Needs};
 use crate::load::consume::{CommitMode as LoadCommit, ReadFrom as LoadFrom, ReadLimit as LoadUntil};
 use crate::load::{ConsumeJob, ConsumeSpec};
+use crate::record::ConsumeReport;
 use crate::scenario::Guarantee;
 use crate::scenario::units::{Count, Length};
 use crate::text::Problem;
@@ -243,7 +244,7 @@ impl Step for Consume {
             reader.note_end().await?;
         }
         let (exhausted, own) = (live.is_exhausted(), live.own());
-        let report = reader.join().await?;
+        let report = joined(&reader, stop, drained).await?;
         if let Some(pauses) = report.pauses() {
             let words = format!("{}: its figures include the time for which the scenario paused {pauses}", cx.id);
             cx.run.recorder.note(words);
@@ -269,6 +270,18 @@ impl Step for Consume {
         }
         self.thresholds.settle("/thresholds", outcome, cx)
     }
+}
+
+/// Ends the reader; whether it has read all that it was to read, stands in its report.
+async fn joined(reader: &Reader, stop: Option<Stop>, drained: bool) -> Result<ConsumeReport, StepError> {
+    let mut report = reader.join().await?;
+    let came_so_far = match stop {
+        Some(Stop::RunEnd) => drained,
+        None => drained && report.until_reached != Some(false),
+        Some(Stop::Now | Stop::Timeout) => false,
+    };
+    report.read_all = Some(came_so_far && report.fatal.is_none());
+    Ok(report)
 }
 
 /// Fewer messages were read than `until` asks for; `exhausted`: there are no more.

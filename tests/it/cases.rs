@@ -58,6 +58,11 @@ cases! {
         k54_only_under_another_key
         k55_recreated_under_a_committed_reader
         k56_refused_otherwise
+        k57_read_on_after_a_check
+        k58_union_of_two_groups
+        k59_early_readers_of_two_topics
+        k60_what_another_one_had_read
+        k61_schema_of_nothing
         r41_fenced
         r53_tombstones
         r54_past_timestamps
@@ -160,6 +165,7 @@ cases! {
         k51_offsets_of_a_connector_reset
         k52_columns_change_while_rows_flow
         k53_rows_before_a_connector_without_snapshot
+        k62_writer_that_no_check_names
         r02_decimal_string
         r04_time_key
         r05_unwrap

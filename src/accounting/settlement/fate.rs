@@ -6,6 +6,7 @@ use crate::accounting::ledger_report::{Attribution, Why};
 use crate::accounting::sender::WroteTo;
 use crate::accounting::terms::Supersession;
 use crate::accounting::{LogEvidence, SenderAccount, Terms};
+use std::collections::{BTreeMap, HashMap};
 
 /// The column of a message that nobody has read.
 pub(super) enum UnreadFate {
@@ -22,12 +23,27 @@ impl UnreadFate {
     }
 }
 
+/// What fresh reads of the topics found.
+pub(super) struct Searched<'a> {
+    /// Of each by its name.
+    pub(super) topics: Option<&'a BTreeMap<String, LogEvidence>>,
+    /// Of the only one.
+    pub(super) any: Option<&'a LogEvidence>,
+}
+
+impl<'a> Searched<'a> {
+    pub(super) fn of(&self, topic: &str) -> Option<&'a LogEvidence> {
+        self.topics.and_then(|topics| topics.get(topic)).or(self.any)
+    }
+}
+
 /// Everything that decides.
 pub(super) struct FateSearch<'a> {
-    pub(super) evidence: Option<&'a LogEvidence>,
+    pub(super) searched: Searched<'a>,
     pub(super) joined: &'a Joined,
     pub(super) terms: &'a Terms,
-    pub(super) successors: Option<Successors>,
+    /// By topic.
+    pub(super) successors: HashMap<&'a str, Successors>,
     /// Whether every reader was asked to begin elsewhere than at the first message.
     pub(super) elsewhere: bool,
     /// When the first of them began, in µs since the epoch.
@@ -72,6 +88,16 @@ impl FateSearch<'_> {
             let skipped = seen.is_some_and(|seen| seen.skipped(offset));
             return UnreadFate::Lost { attribution: Some(Attribution::InLogNotRead), skipped };
         }
+        if self.searched.of(&sender.topic).is_none() {
+            // Whoever has searched the log knows whether it still stands there.
+            match at {
+                Some((_, offset)) if seen.is_some_and(|seen| seen.end.is_some_and(|end| offset >= end)) => {
+                    return UnreadFate::Unread(Why::NotReached);
+                }
+                None if self.terms.unsearched.contains(&sender.topic) => return UnreadFate::Unread(Why::NotSearched),
+                _ => {}
+            }
+        }
         self.gone(sender, sequence, at, due_us, seen.is_some_and(|seen| seen.restarted))
     }
 
@@ -107,7 +133,7 @@ impl FateSearch<'_> {
         restarted: bool,
     ) -> UnreadFate {
         let supersedes = self.terms.supersedes(&sender.topic);
-        let Some(evidence) = self.evidence else {
+        let Some(evidence) = self.searched.of(&sender.topic) else {
             let may_go = supersedes != Supersession::Never || self.terms.expires(&sender.topic, due_us, self.bytes);
             return if may_go { UnreadFate::Unread(Why::NotSearched) } else { UnreadFate::lost(None) };
         };
@@ -147,7 +173,7 @@ impl FateSearch<'_> {
         {
             return None;
         }
-        let successors = self.successors.as_ref()?;
+        let successors = self.successors.get(sender.topic.as_str())?;
         let known = at.and_then(|at| successors.supersedes(sender.producer, sequence, at));
         let mixed = at.is_some_and(|at| successors.is_in_doubt(at)) || at.is_some() && place.is_none();
         if known != Some(false) && (mixed || sender.wrote_to(evidence.topic) == WroteTo::Partly) {

@@ -32,6 +32,16 @@ impl JoinedPartition {
     }
 }
 
+/// Whether another reader of the same group holds this partition and has not come to its end: what the group gave it is its to read,
+/// also where another one had read it before.
+fn is_still_read(readers: &[&ReaderAccount], reader: &ReaderAccount, partition: i32, end: i64) -> bool {
+    readers.iter().any(|other| {
+        let is_of_its_group = other.group.is_some() && other.group == reader.group && other.topic == reader.topic;
+        let seen = other.partitions.get(&partition);
+        is_of_its_group && other.holds.contains(&partition) && !seen.is_some_and(|seen| seen.has_reached(end))
+    })
+}
+
 /// Every partition that any reader has seen.
 #[derive(Debug, Default)]
 pub(super) struct Joined(BTreeMap<String, BTreeMap<i32, JoinedPartition>>);
@@ -62,7 +72,8 @@ impl Joined {
             let Some(topic) = all.0.get_mut(&reader.topic) else { continue };
             for (number, seen) in &reader.partitions {
                 let Some(place) = topic.get_mut(number) else { continue };
-                place.drained |= place.end.is_some_and(|end| seen.has_reached(end));
+                place.drained |=
+                    place.end.is_some_and(|end| seen.has_reached(end) && !is_still_read(readers, reader, *number, end));
             }
         }
         all

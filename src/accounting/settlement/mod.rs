@@ -13,9 +13,9 @@ use super::sender::WroteTo;
 use super::sheet::SentLine;
 use super::terms::Supersession;
 use super::{Class, LogEvidence, PagedBitmap, ReaderAccount, SenderAccount, Terms};
-use fate::{FateSearch, UnreadFate};
+use fate::{FateSearch, Searched, UnreadFate};
 use joined::Joined;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use successors::Successors;
 
 /// An account between one or several senders and one reader or the union of several.
@@ -26,6 +26,8 @@ pub struct Ledger<'a> {
     /// Others that wrote to the same topics: their messages may supersede.
     beside: Vec<&'a SenderAccount>,
     terms: Terms,
+    /// What a fresh read of each topic found, where there are several.
+    searched: Option<&'a BTreeMap<String, LogEvidence>>,
     sample_limit: usize,
 }
 
@@ -58,6 +60,12 @@ impl<'a> Ledger<'a> {
     /// Other senders of the run that wrote to the same topics.
     pub fn beside(mut self, others: impl IntoIterator<Item = &'a SenderAccount>) -> Self {
         self.beside = others.into_iter().collect();
+        self
+    }
+
+    /// What fresh reads found, by topic: for senders to several topics.
+    pub fn searched(mut self, topics: &'a BTreeMap<String, LogEvidence>) -> Self {
+        self.searched = Some(topics);
         self
     }
 
@@ -95,11 +103,12 @@ impl<'a> Ledger<'a> {
             }
         }
         self.enter_noted(&mut report);
+        let searched = Searched { topics: self.searched, any: evidence };
         let search = FateSearch {
-            evidence,
+            successors: self.successors(&searched),
+            searched,
             joined: &joined,
             terms: &self.terms,
-            successors: self.successors(evidence),
             elsewhere: !self.readers.is_empty() && self.readers.iter().all(|reader| reader.elsewhere),
             began_us: self.readers.iter().map(|reader| reader.began_us).min().unwrap_or(0),
             bytes: self.senders.iter().chain(&self.beside).map(|sender| sender.bytes).sum(),
@@ -197,7 +206,8 @@ impl<'a> Ledger<'a> {
         line: &mut SentLine,
         report: &mut LedgerReport,
     ) {
-        let found = search.evidence.and_then(|evidence| evidence.found.get(&(sender.producer, sequence)).copied());
+        let evidence = search.searched.of(&sender.topic);
+        let found = evidence.and_then(|evidence| evidence.found.get(&(sender.producer, sequence)).copied());
         let mut sample = sample(sender, sequence, found.or(place));
         match search.fate(sender, sequence, place, found) {
             UnreadFate::Excused => line.excused += 1,
@@ -222,16 +232,21 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    fn successors(&self, evidence: Option<&LogEvidence>) -> Option<Successors> {
-        let evidence = evidence?;
-        let topics = self.senders.iter().filter(|sender| self.terms.supersedes(&sender.topic) != Supersession::Never);
-        let topics: Vec<&str> = topics.map(|sender| sender.topic.as_str()).collect();
-        let all = self.senders.iter().chain(&self.beside).copied();
-        // What went to another topic of the same name supersedes nothing in this one.
-        let here = |sender: &&SenderAccount| {
-            topics.contains(&sender.topic.as_str()) && sender.wrote_to(evidence.topic) != WroteTo::Another
-        };
-        (!topics.is_empty()).then(|| Successors::of(all.filter(here)))
+    /// Of each topic of which messages may be superseded, and of which there is evidence.
+    fn successors<'s>(&'s self, searched: &Searched<'s>) -> HashMap<&'s str, Successors> {
+        let topics = self.senders.iter().map(|sender| sender.topic.as_str());
+        let topics = topics.filter(|topic| self.terms.supersedes(topic) != Supersession::Never);
+        let mut all = HashMap::new();
+        for topic in topics {
+            let Some(evidence) = searched.of(topic).filter(|_| !all.contains_key(topic)) else { continue };
+            let writers = self.senders.iter().chain(&self.beside).copied();
+            // What went to another topic of the same name supersedes nothing in this one.
+            let here = |sender: &&SenderAccount| {
+                sender.topic == topic && sender.wrote_to(evidence.topic) != WroteTo::Another
+            };
+            all.insert(topic, Successors::of(writers.filter(here)));
+        }
+        all
     }
 
     /// A set that each reader keeps of a producer's messages, joined.

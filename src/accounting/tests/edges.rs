@@ -97,6 +97,82 @@ fn a_union_of_readers_counts_what_none_of_them_sees_alone() {
     assert_eq!(report.count(Class::Redelivered), 2);
 }
 
+#[test]
+fn what_a_group_gave_to_another_of_its_readers_is_that_ones_to_read_again() {
+    let run = RunIdentity::new(NONCE);
+    let sender = clean_sender(&run, 10);
+    let reader = || ReaderAccount::new(run.clone(), "t", Some("g".into()), false);
+    let (mut one, mut two) = (reader(), reader());
+    (0..10).for_each(|n| _ = read(&mut one, n, n as u64));
+    two.assigned(Some(0), 0, Some(0));
+    (0..3).for_each(|n| _ = read(&mut two, n, n as u64));
+    let drained = |two: &ReaderAccount| {
+        let mut readers = [one.clone(), two.clone()];
+        readers.iter_mut().for_each(|reader| reader.drain_to(&BTreeMap::from([(0, 10)])));
+        Ledger::new([&sender], &readers).settle(None).drained
+    };
+    assert!(drained(&two), "it has left its group: what it was given is nobody's");
+    two.holds.insert(0);
+    assert!(!drained(&two), "more of it may be redelivered");
+    two.group = Some("h".into());
+    assert!(drained(&two), "readers of two groups are a union");
+    two.group = Some("g".into());
+    (3..10).for_each(|n| _ = read(&mut two, n, n as u64));
+    assert!(drained(&two));
+}
+
+#[test]
+fn what_lies_behind_the_readers_end_is_not_lost_where_nobody_searched() {
+    let run = RunIdentity::new(NONCE);
+    let mut sender = clean_sender(&run, 10);
+    let mut reader = ReaderAccount::new(run, "t", None, false);
+    reader.assigned(None, 0, Some(0));
+    (0..6).for_each(|n| _ = read(&mut reader, n, n as u64));
+    reader.drain_to(&BTreeMap::from([(0, 6)]));
+    let report = Ledger::new([&sender], [&reader]).settle(None);
+    assert_eq!((report.count(Class::Lost), report.count(Class::Unread)), (0, 4));
+    // The log was searched, and they are not in it.
+    let evidence = LogEvidence { log_start: BTreeMap::from([(0, 0)]), ..LogEvidence::default() };
+    let report = Ledger::new([&sender], [&reader]).settle(Some(&evidence));
+    assert_eq!((report.count(Class::Lost), report.count(Class::Unread)), (4, 0));
+    // Nobody knows where they went: only who has searched the log can say that they are in none.
+    sender.offsets = AckedOffsets::default();
+    let unsearched = Terms { unsearched: BTreeSet::from(["t".to_owned()]), ..Terms::default() };
+    for (terms, counts) in [(Terms::default(), (4, 0)), (unsearched, (0, 4))] {
+        let report = Ledger::new([&sender], [&reader]).under(terms).settle(None);
+        assert_eq!((report.count(Class::Lost), report.count(Class::Unread)), counts);
+    }
+}
+
+#[test]
+fn each_topic_has_evidence_of_its_own() {
+    let run = RunIdentity::new(NONCE);
+    let sender = |topic: &str| {
+        let mut sender = clean_sender(&run, 10);
+        topic.clone_into(&mut sender.topic);
+        sender
+    };
+    let senders = [sender("a"), sender("b")];
+    let reader = |topic: &str| {
+        let mut reader = ReaderAccount::new(run.clone(), topic, None, false);
+        reader.assigned(None, 0, Some(0));
+        reader.drain_to(&BTreeMap::from([(0, 0)]));
+        reader
+    };
+    // Both readers ended before anything was written. Then `a` was wiped, and `b` was not.
+    let readers = [reader("a"), reader("b")];
+    let evidence = |producer: u16, written: bool| LogEvidence {
+        log_start: BTreeMap::from([(0, 0)]),
+        found: (0..10).filter(|_| written).map(|n| ((producer, n), (0, n as i64))).collect(),
+        ..LogEvidence::default()
+    };
+    let each = BTreeMap::from([("a".to_owned(), evidence(0, false)), ("b".to_owned(), evidence(1, true))]);
+    let report = Ledger::new(&senders, &readers).searched(&each).settle(None);
+    assert_eq!(found(&report, Class::Lost), (0..10).map(|n| (0, n)).collect());
+    assert_eq!(found(&report, Class::Unread), (0..10).map(|n| (1, n)).collect());
+    assert_eq!(report.lost_missing_from_log, 10);
+}
+
 /// What an account needs grows with what is unusual, not with the messages. `KSCEN_MESSAGES` says how many there are; the limits are
 /// those of a hundred million.
 #[test]

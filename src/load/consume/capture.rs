@@ -17,6 +17,8 @@ pub struct ReaderCapture {
     decode: bool,
     schema: Option<Arc<EnvelopeSchema>>,
     kept: Mutex<Kept>,
+    /// Messages that were held against the schema.
+    looked: AtomicU64,
     violations: AtomicU64,
 }
 
@@ -32,7 +34,8 @@ struct Kept {
 impl ReaderCapture {
     /// Decodes messages of `topic`, holds them against a schema, or both.
     pub fn new(topic: &str, clock: RunClock, decode: bool, schema: Option<Arc<EnvelopeSchema>>) -> Self {
-        Self { topic: topic.into(), clock, decode, schema, kept: Mutex::default(), violations: AtomicU64::new(0) }
+        let (looked, violations) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { topic: topic.into(), clock, decode, schema, kept: Mutex::default(), looked, violations }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -45,8 +48,11 @@ impl ReaderCapture {
         if let Some(schema) = &self.schema {
             let found = schema.check(message.payload);
             // Heartbeats and the like are no envelopes, and need not be.
-            let exempt = || message.payload.is_some_and(|payload| self.decode && EnvelopeSchema::is_exempt(payload));
-            if !found.is_empty() && !exempt() {
+            let exempt = !found.is_empty()
+                && message.payload.is_some_and(|payload| self.decode && EnvelopeSchema::is_exempt(payload));
+            // A tombstone has nothing that a schema is about.
+            self.looked.fetch_add(u64::from(message.payload.is_some() && !exempt), Ordering::Relaxed);
+            if !found.is_empty() && !exempt {
                 self.violations.fetch_add(1, Ordering::Relaxed);
                 self.note_violation(message, &found);
             }
@@ -113,9 +119,32 @@ impl ReaderCapture {
         self.kept().flow.clone()
     }
 
-    /// Messages that broke the schema, with the first of them; `None` where there is no schema.
+    /// Messages that broke the schema, with the first of them; `None` where no message was held against one.
     pub fn violations(&self) -> Option<(u64, Vec<String>)> {
-        self.schema.as_ref()?;
+        self.schema.as_ref().filter(|_| self.looked.load(Ordering::Relaxed) > 0)?;
         Some((self.violations.load(Ordering::Relaxed), self.kept().violation_samples.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounting::SightingKind;
+
+    #[test]
+    fn what_no_schema_is_about_is_not_held_against_one() {
+        let schema = EnvelopeSchema::of_text(r#"{ "type": "object", "required": ["op"] }"#).unwrap();
+        let capture = ReaderCapture::new("t", RunClock::start(), true, Some(schema));
+        let take = |payload: Option<&'static [u8]>| {
+            let seen = SightingKind::Fresh;
+            let headers = Vec::new();
+            let (partition, offset, timestamp_ms, key, identity) = (0, 0, None, None, None);
+            capture.take(&Tapped { partition, offset, timestamp_ms, key, payload, headers, identity, seen });
+            capture.violations().map(|(count, _)| count)
+        };
+        assert_eq!(take(None), None, "a tombstone");
+        assert_eq!(take(Some(br#"{ "ts_ms": 1 }"#)), None, "a heartbeat");
+        assert_eq!(take(Some(br#"{ "op": "c" }"#)), Some(0));
+        assert_eq!(take(Some(b"{")), Some(1));
     }
 }

@@ -113,7 +113,10 @@ impl Shared {
         if let Some(group) = &self.spec.group {
             self.spec.run.member_left(group, &self.spec.name, number);
         }
-        self.books().end_life(life, now_us, end);
+        let mut books = self.books();
+        books.held.remove(&life);
+        books.end_life(life, now_us, end);
+        drop(books);
         self.live.set_running(number, false);
         self.live.notify();
     }
@@ -144,6 +147,9 @@ impl Shared {
                         books.account.assigned(Some(life), *partition, known(*offset));
                     }
                     books.held.entry(life).or_default().extend(assigned.keys());
+                    if let Some(group) = &self.spec.group {
+                        self.spec.run.gives(group, &self.spec.topic, &self.spec.name, assigned.keys());
+                    }
                     books.assigned(life, time_us);
                     event.assigned = assigned;
                 }

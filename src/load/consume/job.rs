@@ -210,6 +210,11 @@ impl ConsumeJob {
         look(&self.shared.books().account)
     }
 
+    /// The account as it is now, with what the group has given to the reader.
+    pub fn account_now(&self) -> ReaderAccount {
+        self.shared.account_now()
+    }
+
     pub(super) fn end(&mut self, which: Option<&BTreeSet<usize>>, order: MemberOrder) {
         let chosen = |number: usize| which.is_none_or(|which| which.contains(&number));
         for (number, (orders, thread)) in self.members.iter().enumerate() {
@@ -260,6 +265,7 @@ impl ConsumeJob {
             positions: books.account.positions(),
             drained: books.drained,
             until_reached: has_until.then(|| shared.live.is_until_reached()),
+            read_all: None,
             health: Default::default(),
             effective_config: self.effective_config.clone(),
             fatal: books.fatal,

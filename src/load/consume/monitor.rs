@@ -22,12 +22,11 @@ pub(super) fn watch(shared: &Arc<Shared>, offsets: &OffsetReader, until_ends: Op
         let idle = shared.spec.until.idle;
         shared.live.wait_until(wake, || {
             if let Some(ends) = &until_ends {
-                let mut positions = shared.beside();
-                positions.push(shared.books().account.positions());
-                let reached = |partition, end| {
-                    positions.iter().any(|positions| positions.get(partition).is_some_and(|at| at >= end))
+                let (beside, positions) = (shared.beside(), shared.books().account.positions());
+                let reached = |(partition, end): (&i32, &i64)| {
+                    positions.get(partition).is_some_and(|at| at >= end) || beside.is_at(*partition, |at| at >= *end)
                 };
-                if ends.iter().all(|(partition, end)| reached(partition, end)) {
+                if ends.iter().all(reached) {
                     shared.live.until_reached.store(true, Ordering::Release);
                 }
             }
@@ -99,7 +98,7 @@ fn sample(shared: &Shared, offsets: &OffsetReader, limit: Duration) -> Option<bo
     // A position behind the end is one in a log that is gone.
     let answered = !ends.is_empty();
     let nothing_left = ends.iter().all(|(partition, end)| {
-        slice.position.get(partition) == Some(end) || beside.iter().any(|other| other.get(partition) == Some(end))
+        slice.position.get(partition) == Some(end) || beside.is_at(*partition, |at| at == *end)
     });
     drop(books);
     if !lag.is_empty() {

@@ -5,7 +5,7 @@ use super::books::Books;
 use super::group_look::GroupLook;
 use super::log_look::LogLook;
 use super::reader_figures::LiveConsume;
-use crate::accounting::Positions;
+use crate::accounting::{Beside, ReaderAccount};
 use crate::ground::lock;
 use crate::load::afar::{FarOrder, FarUnit, UnitJournal};
 use crate::record::RunClock;
@@ -129,10 +129,27 @@ impl Shared {
         }
     }
 
-    /// How far the other readers of the group have come.
-    pub(super) fn beside(&self) -> Vec<Positions> {
-        let beside = |group: &String| self.spec.run.reached_beside(group, &self.spec.topic, &self.spec.name);
-        self.spec.group.as_ref().map(beside).unwrap_or_default()
+    /// How far the other readers of the group have come, and what it has given to this one.
+    pub(super) fn beside(&self) -> Beside {
+        let Some(group) = &self.spec.group else { return Beside::default() };
+        let others = self.spec.run.reached_beside(group, &self.spec.topic, &self.spec.name);
+        Beside { others, own: self.own(&self.books()) }
+    }
+
+    /// The partitions that the group has given to this reader and to no other since.
+    fn own(&self, books: &Books) -> BTreeSet<i32> {
+        let Some(group) = &self.spec.group else { return BTreeSet::new() };
+        let (run, topic, step) = (&self.spec.run, &self.spec.topic, &self.spec.name);
+        let held = books.held.values().flatten().copied();
+        held.filter(|partition| run.is_given_to(group, topic, step, *partition)).collect()
+    }
+
+    /// The account as it is now.
+    pub(super) fn account_now(&self) -> ReaderAccount {
+        let books = self.books();
+        let mut account = books.account.clone();
+        account.holds = self.own(&books);
+        account
     }
 
     /// Whether the ends of the log that a drain took are reached, by this reader or by others of its group.

@@ -181,8 +181,16 @@ impl LiveReader for Reader {
 
     fn account(&self) -> Option<ReaderAccount> {
         match &*self.state() {
-            State::Running(job) => Some(job.account(ReaderAccount::clone)),
+            State::Running(job) => Some(job.account_now()),
             State::Over(account) => Some((**account).clone()),
+            State::Lost => None,
+        }
+    }
+
+    fn given(&self) -> Option<u64> {
+        match &*self.state() {
+            State::Running(job) => Some(job.account(|account| account.read)),
+            State::Over(account) => Some(account.read),
             State::Lost => None,
         }
     }
