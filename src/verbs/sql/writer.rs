@@ -141,10 +141,16 @@ impl SqlWriter {
         if matches!(record.outcome, SqlOutcome::Committed | SqlOutcome::Unknown { .. }) {
             books.claimed.extend(record.xid);
         }
-        if record.outcome == SqlOutcome::Committed {
-            books.rows += record.rows;
-            // Beyond i64 are 292,000 years.
-            books.latency.record(start_us + record.due_us, i64::try_from(record.response_us()).unwrap_or(i64::MAX));
+        // Beyond i64 are 292,000 years.
+        let (due_us, took_us) = (start_us + record.due_us, i64::try_from(record.response_us()).unwrap_or(i64::MAX));
+        match record.outcome {
+            SqlOutcome::Committed => {
+                books.rows += record.rows;
+                books.latency.record(due_us, took_us);
+            }
+            // The server has answered.
+            SqlOutcome::RolledBack | SqlOutcome::Failed { .. } => {}
+            SqlOutcome::Lost { .. } | SqlOutcome::Unknown { .. } => books.latency.record_unanswered(due_us, took_us),
         }
     }
 
@@ -226,5 +232,29 @@ impl LiveWriter for SqlWriter {
     fn claims(&self) -> Claims {
         let books = self.books();
         Claims { transactions: books.claimed.clone(), unattributed: books.unattributed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_was_never_confirmed_is_no_short_latency() {
+        let writer = SqlWriter::new(None, Some(10.0), &Detail::default());
+        let cause = || "the connection broke".to_owned();
+        let outcomes = [
+            SqlOutcome::Committed,
+            SqlOutcome::RolledBack,
+            SqlOutcome::Lost { cause: cause() },
+            SqlOutcome::Unknown { cause: cause() },
+        ];
+        for (index, outcome) in (0..).zip(outcomes) {
+            let done_us = 5_000_000;
+            writer.enter(0, &SqlRecord { index, due_us: 1_000_000, sent_us: 1_000_000, done_us, xid: None, rows: 1, outcome });
+        }
+        let latency = writer.outcome().latencies.remove("statement_latency").expect("it is measured");
+        let unanswered = latency.unanswered.as_ref().expect("two were not answered");
+        assert_eq!((latency.len(), unanswered.len(), unanswered.max_us), (1, 2, 4_000_000));
     }
 }
