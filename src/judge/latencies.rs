@@ -11,12 +11,15 @@ use hdrhistogram::Histogram;
 use std::ops::Range;
 
 /// A statistic of what was due in the whole run, or in spans of it.
-pub(super) fn latency(series: &LatencySeries, statistic: &str, spans: Option<&[Range<f64>]>) -> Observed {
-    let answered = due_in(Some(series), spans);
-    let unanswered = due_in(series.unanswered.as_deref(), spans);
+pub fn latency(series: &LatencySeries, statistic: &str, spans: Option<&[Range<f64>]>) -> Observed {
+    told(&due_in(Some(series), spans), &due_in(series.unanswered.as_deref(), spans), statistic)
+}
+
+/// A statistic of so many latencies, in µs, and of how long those waited that were never answered.
+pub fn told(answered: &Histogram<u64>, unanswered: &Histogram<u64>, statistic: &str) -> Observed {
     let mut all = answered.clone();
     // Two histograms of the same bounds always merge.
-    let _ = all.add(&unanswered);
+    let _ = all.add(unanswered);
     if all.is_empty() {
         return nothing("there were no messages");
     }
@@ -36,7 +39,7 @@ pub(super) fn latency(series: &LatencySeries, statistic: &str, spans: Option<&[R
     if unanswered.is_empty() {
         return Observed::Number(of_us(us));
     }
-    match ranked(&answered, rank(all.len(), share)) {
+    match ranked(answered, rank(all.len(), share)) {
         Some(us) => Observed::Number(of_us(us as f64)),
         None => {
             let [missing, whole] = [unanswered.len(), all.len()].map(Quantity::count);

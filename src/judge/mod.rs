@@ -6,7 +6,7 @@ pub mod delivery;
 mod during;
 pub mod finding;
 mod implied;
-mod latencies;
+pub mod latencies;
 pub mod measure;
 mod met;
 pub mod noise;

@@ -98,7 +98,15 @@ impl LatencySeries {
         merged
     }
 
-    /// The histogram of everything.
+    /// The histogram of everything, of what was never answered as well: for as long as that is known to have waited.
+    pub fn with_unanswered(&self) -> Histogram<u64> {
+        let mut merged = self.total();
+        // Two histograms of the same bounds always merge.
+        let _ = self.unanswered.iter().try_for_each(|unanswered| merged.add(unanswered.total()));
+        merged
+    }
+
+    /// The histogram of everything that was answered.
     pub fn total(&self) -> Histogram<u64> {
         let mut merged = histogram();
         self.slices.iter().for_each(|slice| slice.sample.add_to(&mut merged));
