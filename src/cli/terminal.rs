@@ -300,9 +300,9 @@ fn headline(step: &StepRecord) -> String {
                 parts.push(format!("{} {what}", Quantity::count(count)));
             }
         }
-        let latency = crate::record::latency::LatencySummary::of(&report.response_latency.total());
-        if latency.n > 0 {
-            parts.push(format!("p99 {}", Quantity::seconds(latency.p99_us as f64 / 1e6)));
+        let p99 = crate::judge::latencies::latency(&report.response_latency, "p99", None);
+        if p99.quantity().is_some() {
+            parts.push(format!("p99 {}", p99.brief()));
         }
         let (gap, endless) = report.unavailability();
         if gap > 0 {

@@ -4,6 +4,7 @@
 //! begins or ends inside of a slice is moved to that edge of it that is nearer.
 
 use super::measure::{count, largest_lag, nothing, seconds_of};
+use super::met::{NO_MESSAGE_DUE, NO_TRANSACTION_DUE, waited};
 use crate::record::counts;
 use crate::record::series::{Slice, TimeLine};
 use crate::record::slices::{ConsumeSlice, ProduceSlice, WriteSlice};
@@ -23,6 +24,16 @@ pub(super) fn produced(report: &ProduceReport, name: &str, spans: &[Range<f64>])
     }
     let slices = || within(&report.timeline, spans);
     let sum = |field: fn(&ProduceSlice) -> u64| counts::sum(slices().map(|slice| field(slice.sample)));
+    let is_quiet = |slice: &ProduceSlice| {
+        [slice.due, slice.sent, slice.acked, slice.failed, slice.unknown, slice.queue_full_us].iter().all(|n| *n == 0)
+    };
+    // Of nothing, nothing can fail or wait.
+    if ["failed", "unknown", "queue_full_time"].contains(&name)
+        && slices().all(|slice| is_quiet(slice.sample))
+        && !spans.iter().any(|span| waited(&report.ack_gaps, span))
+    {
+        return Some(Observed::unknown(NO_MESSAGE_DUE));
+    }
     Some(match name {
         "sent" => count(sum(|slice| slice.sent)),
         "acked" => count(sum(|slice| slice.acked)),
@@ -78,6 +89,14 @@ pub(super) fn written(report: &WriteReport, name: &str, spans: &[Range<f64>]) ->
     }
     let slices = || within(&report.timeline, spans);
     let sum = |field: fn(&WriteSlice) -> u64| counts::sum(slices().map(|slice| field(slice.sample)));
+    let is_quiet =
+        |slice: &WriteSlice| [slice.due, slice.committed, slice.failed, slice.unknown].iter().all(|n| *n == 0);
+    if ["failed", "unknown"].contains(&name)
+        && slices().all(|slice| is_quiet(slice.sample))
+        && !spans.iter().any(|span| waited(&report.commit_gaps, span))
+    {
+        return Some(Observed::unknown(NO_TRANSACTION_DUE));
+    }
     Some(match name {
         "committed" => count(sum(|slice| slice.committed)),
         "failed" => count(sum(|slice| slice.failed)),
@@ -147,6 +166,7 @@ fn per_second(total: u64, seconds: f64) -> Observed {
 mod tests {
     use super::*;
     use crate::record::Detail;
+    use crate::record::gaps::AckGap;
 
     /// A load of 200/s, 1 ms of it at a time; a fault from 3.0034 to 3.4051 s, in which nothing is acknowledged, and after which all is
     /// at once; the recovery lasts until 3.5907 s.
@@ -190,6 +210,42 @@ mod tests {
         }
         assert_eq!(figure("sent", &[0.0..3.0034, 3.0034..3.4051, 3.4051..7.2]), 1400.0);
         assert!(matches!(produced(&report, "sent", &[8.0..9.0]), Some(Observed::Nothing { .. })));
+    }
+
+    #[test]
+    fn where_nothing_was_due_nothing_is_said_of_failures() {
+        let mut report = ProduceReport {
+            sent: 2,
+            end_us: 10_000_000,
+            last_send_us: 9_000_000,
+            last_ack_us: 9_000_900,
+            ..ProduceReport::default()
+        };
+        for at_us in [1_000_000, 9_000_000] {
+            report.timeline.at(at_us).handed(1, at_us);
+            report.timeline.at(at_us).acked += 1;
+        }
+        report.timeline.close();
+        let of = |report: &ProduceReport, name, span: Range<f64>| produced(report, name, &[span]);
+        let unknown = |observed| matches!(observed, Some(Observed::Unknown { .. }));
+        for name in ["failed", "unknown", "queue_full_time"] {
+            assert!(unknown(of(&report, name, 3.0..6.0)), "{name}");
+            assert!(matches!(of(&report, name, 0.5..2.0), Some(Observed::Number(_))), "{name}");
+        }
+        for name in ["sent", "acked"] {
+            assert!(matches!(of(&report, name, 3.0..6.0), Some(Observed::Number(_))), "{name}");
+        }
+        // One that waited for its answer through the whole phase did not fail in it.
+        report.ack_gaps = vec![AckGap { start_us: 2_000_000, end_us: Some(7_000_000) }];
+        assert!(matches!(of(&report, "failed", 3.0..6.0), Some(Observed::Number(_))));
+
+        let mut written = WriteReport { committed: 2, end_us: 10_000_000, ..WriteReport::default() };
+        [1_000_000, 9_000_000].into_iter().for_each(|at_us| written.timeline.at(at_us).committed += 1);
+        written.timeline.close();
+        let of = |name, span: Range<f64>| super::written(&written, name, &[span]);
+        assert!(unknown(of("failed", 3.0..6.0)) && unknown(of("unknown", 3.0..6.0)));
+        assert!(matches!(of("committed", 3.0..6.0), Some(Observed::Number(_))));
+        assert!(matches!(of("failed", 0.5..2.0), Some(Observed::Number(_))));
     }
 
     #[test]

@@ -135,6 +135,15 @@ fn the_figures_of_a_load_are_those_of_its_report() {
     let endless = ProduceReport { ack_gaps: vec![AckGap { start_us: 10 * S, end_us: None }], ..report.clone() };
     let observed = of("unavailability", &endless);
     assert!(matches!(&observed, Observed::AtLeast { quantity, .. } if quantity.value == 20.0), "{observed}");
+    // So is the longest that did end, where a shorter one did not.
+    let two = vec![
+        AckGap { start_us: 5 * S, end_us: Some(15 * S) },
+        AckGap { start_us: 25 * S, end_us: None },
+    ];
+    let two = ProduceReport { ack_gaps: two, ..report.clone() };
+    let observed = of("unavailability", &two);
+    assert!(matches!(&observed, Observed::AtLeast { quantity, .. } if quantity.value == 10.0), "{observed}");
+    assert_eq!(two.unavailability(), (10 * S, true));
     let none = ProduceReport { ack_gaps: Vec::new(), ..report };
     assert!(is(&of("unavailability", &none), 0.0, Unit::Duration));
 }
@@ -232,6 +241,25 @@ fn the_figures_of_readers_and_of_loads_of_a_database_are_those_of_their_reports(
     assert!(is(&of(&never, "unavailability"), 3.0, Unit::Duration));
 }
 
+/// Of what a reader did not come to, the latency is not known; one that was to read no more has read it all.
+#[test]
+fn a_reader_that_did_not_come_to_the_end_knows_the_least_of_its_latencies() {
+    let mut latency = LatencyRecorder::default();
+    latency.record(S, 250_000);
+    let series = latency.snapshot();
+    let max = |drained, until_reached| {
+        let report = ConsumeReport { end_to_end_latency: series.clone(), drained, until_reached, ..Default::default() };
+        let reader = StepRecord { consumed: Some(Box::new(report)), ..step("reader", "consume", 0, 20) };
+        figure(&reader, "end_to_end_latency", Some("max"))
+    };
+    let behind = max(Some(false), None);
+    assert!(behind.is_open() && behind.quantity().is_some_and(|longest| longest.value > 0.24), "{behind}");
+    for (drained, until_reached) in [(Some(true), None), (Some(false), Some(true)), (None, None)] {
+        let whole = max(drained, until_reached);
+        assert!(matches!(whole, Observed::Number(_)), "{drained:?} {until_reached:?}: {whole}");
+    }
+}
+
 #[test]
 fn figures_that_a_step_has_as_a_whole_say_nothing_of_a_part() {
     let mut wait = step("wait", "wait", 3, 5);
@@ -244,6 +272,18 @@ fn figures_that_a_step_has_as_a_whole_say_nothing_of_a_part() {
         assert!(matches!(of(name, Some(&[])), Observed::Nothing { .. }), "there was no such phase");
     }
     assert!(matches!(of("sent", None), Observed::Nothing { .. }));
+}
+
+#[test]
+fn a_search_that_could_not_look_further_up_has_found_that_much_at_least() {
+    let mut search = step("search", "search", 3, 5);
+    search.metrics = BTreeMap::from([("sustainable_rate".to_owned(), Quantity::new(500.0, Unit::Rate))]);
+    search.details = json!({ "throughput": { "best": 500.0, "open": false, "more": null, "curve": [] } });
+    assert!(is(&figure(&search, "sustainable_rate", None), 500.0, Unit::Rate));
+    search.details = json!({ "throughput": { "best": 500.0, "open": true, "more": "1,000/s cannot be judged" } });
+    let observed = figure(&search, "sustainable_rate", None);
+    assert!(observed.is_open() && observed.quantity().is_some_and(|rate| rate.value == 500.0), "{observed}");
+    assert!(observed.to_string().contains("1,000/s cannot be judged"), "{observed}");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Metrics of steps, from their records.
 
+use super::latencies::latency;
 use super::outages::Outages;
 use super::phases::whole_slices;
 use super::recovery::{lag_recovery_time, recovery_time};
 use super::{during, slots};
-use crate::record::latency::{LatencySeries, LatencySummary};
 use crate::record::series::Slice;
 use crate::record::slices::ConsumeSlice;
 use crate::record::{
@@ -70,8 +70,17 @@ pub fn observe(
     }
     match step.metrics.get(&statistic.map_or_else(|| name.to_owned(), |statistic| format!("{name}.{statistic}"))) {
         Some(_) if spans.is_some() => only_whole(name),
-        Some(quantity) => Observed::Number(*quantity),
+        Some(quantity) => found(step, name, *quantity),
         None => nothing("the step did not measure it"),
+    }
+}
+
+/// What a step measured as a whole. A search that could not look further up has found that much at least.
+fn found(step: &StepRecord, name: &str, quantity: Quantity) -> Observed {
+    let more = (name == "sustainable_rate").then(|| step.details.pointer("/throughput/more")?.as_str()).flatten();
+    match more {
+        Some(more) => Evidence::open(format!("there may be more: {more}")).rising(quantity),
+        None => Observed::Number(quantity),
     }
 }
 
@@ -179,12 +188,23 @@ fn consumed(
             (Some(first), Some(last)) => rate(report.read, first, last),
             _ => nothing("nothing was read"),
         },
-        "end_to_end_latency" => latency(&report.end_to_end_latency, statistic?, spans),
+        "end_to_end_latency" => until_read(report, latency(&report.end_to_end_latency, statistic?, spans)),
         "max_lag" => largest_lag(report.timeline.iter()),
         "rebalances" if report.group.is_none() => nothing("a reader without a group is never rebalanced"),
         "rebalances" => count(report.rebalanced(|_| true)),
         _ => return None,
     })
+}
+
+/// A latency up to where a reader came: what it was to read and did not may have taken longer.
+fn until_read(report: &ConsumeReport, observed: Observed) -> Observed {
+    let is_cut_off = report.drained == Some(false) && report.until_reached != Some(true);
+    match observed {
+        Observed::Number(quantity) if is_cut_off && quantity.unit == Unit::Duration => {
+            Evidence::open("the reader did not come to the end of the topic").rising(quantity)
+        }
+        other => other,
+    }
 }
 
 /// The largest lag of the samples in these slices.
@@ -201,36 +221,6 @@ fn rate(total: u64, start_us: u64, end_us: u64) -> Observed {
     Observed::Number(Quantity::new(total as f64 / elapsed, Unit::Rate))
 }
 
-fn latency(series: &LatencySeries, statistic: &str, spans: Option<&[Range<f64>]>) -> Observed {
-    let summary = match spans {
-        None => LatencySummary::of(&series.total()),
-        Some(spans) => {
-            let mut merged = crate::record::latency::histogram();
-            for span in spans {
-                let span = (span.start.max(0.0) * 1e6) as u64..(span.end.max(0.0) * 1e6) as u64;
-                // Two histograms of the same bounds always merge.
-                let _ = merged.add(series.within(span));
-            }
-            LatencySummary::of(&merged)
-        }
-    };
-    if summary.n == 0 {
-        return nothing("there were no messages");
-    }
-    let us = match statistic {
-        "n" => return count(summary.n),
-        "mean" => summary.mean_us,
-        "p50" => summary.p50_us as f64,
-        "p90" => summary.p90_us as f64,
-        "p95" => summary.p95_us as f64,
-        "p99" => summary.p99_us as f64,
-        "p99.9" => summary.p999_us as f64,
-        "max" => summary.max_us as f64,
-        other => return nothing(&format!("`{other}` is not a statistic")),
-    };
-    Observed::Number(Quantity::seconds(us / 1e6))
-}
-
 /// A step alone in an otherwise empty record: for figures that depend on no other step.
 fn alone(step: &StepRecord, name: &str, statistic: Option<&str>) -> Option<Quantity> {
     let own = || match (&step.produced, &step.consumed, &step.written) {
@@ -242,10 +232,7 @@ fn alone(step: &StepRecord, name: &str, statistic: Option<&str>) -> Option<Quant
     let observed = unavailability(step, name, None).or_else(own);
     match observed.as_ref().and_then(Observed::quantity) {
         Some(quantity) => Some(quantity),
-        _ if step.latencies.contains_key(name) => match latency(&step.latencies[name], statistic?, None) {
-            Observed::Number(quantity) => Some(quantity),
-            _ => None,
-        },
+        _ if step.latencies.contains_key(name) => latency(&step.latencies[name], statistic?, None).quantity(),
         _ if name == "duration" => {
             (step.status != StepStatus::Skipped).then(|| Quantity::seconds(step.ended - step.started))
         }

@@ -6,6 +6,11 @@ use crate::record::series::TimeLine;
 use crate::record::{ChangeFlow, FaultRecord, ProduceReport, StepRecord, WriteReport};
 use std::ops::Range;
 
+/// Why nothing is said of a part of the run in which a load had nothing to send.
+pub(super) const NO_MESSAGE_DUE: &str = "none of the load's messages was due in that phase";
+/// The same of a load of the database.
+pub(super) const NO_TRANSACTION_DUE: &str = "none of the load's transactions was due in that phase";
+
 /// Times are entered to the millisecond: an edge lies within one of it, in µs.
 const EDGE_US: u64 = 1_000;
 
@@ -79,10 +84,7 @@ impl<'a> Dues<'a> {
 
     /// Whether nothing at all was due or waited in a span, in seconds of the run.
     pub(super) fn missed(&self, span: &Range<f64>) -> bool {
-        let waited = self.gaps().iter().any(|gap| {
-            seconds_of(gap.start_us) <= span.end && gap.end_us.is_none_or(|end| seconds_of(end) >= span.start)
-        });
-        !waited && self.busy(us(span.start)..us(span.end)) == Some(false)
+        !waited(self.gaps(), span) && self.busy(us(span.start)..us(span.end)) == Some(false)
     }
 
     /// The first answer to what waited for one after a fault, or became due before its service was ready again.
@@ -103,6 +105,12 @@ impl<'a> Dues<'a> {
             None => known,
         }
     }
+}
+
+/// Whether something waited in a span, in seconds of the run.
+pub(super) fn waited(gaps: &[AckGap], span: &Range<f64>) -> bool {
+    gaps.iter()
+        .any(|gap| seconds_of(gap.start_us) <= span.end && gap.end_us.is_none_or(|end| seconds_of(end) >= span.start))
 }
 
 /// A time of the run is far below what a u64 holds.

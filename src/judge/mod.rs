@@ -6,6 +6,7 @@ pub mod delivery;
 mod during;
 pub mod finding;
 mod implied;
+pub mod latencies;
 pub mod measure;
 mod met;
 pub mod noise;

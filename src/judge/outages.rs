@@ -3,8 +3,8 @@
 
 use super::during::shared;
 use super::measure::{nothing, seconds_of};
-use super::met::Dues;
-use crate::record::gaps::AckGap;
+use super::met::{Dues, NO_MESSAGE_DUE, NO_TRANSACTION_DUE};
+use crate::record::gaps::{AckGap, longest};
 use crate::record::{Evidence, Observed, Quantity, StepRecord};
 use std::ops::Range;
 
@@ -32,12 +32,12 @@ struct Words {
 
 const MESSAGES: Words = Words {
     none: "no message was sent",
-    missed: "none of the load's messages was due in that phase",
+    missed: NO_MESSAGE_DUE,
     open: "messages were never acknowledged, and the load ended before it was answered again",
 };
 const TRANSACTIONS: Words = Words {
     none: "no transaction was begun",
-    missed: "none of the load's transactions was due in that phase",
+    missed: NO_TRANSACTION_DUE,
     open: "transactions were never committed, and the load ended before it was answered again",
 };
 const CHANGES: Words = Words {
@@ -102,11 +102,7 @@ impl<'a> Outages<'a> {
 
     fn worst(&self, counts: impl Fn(&Range<f64>) -> bool) -> Observed {
         let gaps = self.gaps.iter().filter(|gap| counts(&self.span(gap)));
-        let lengths = gaps.map(|gap| {
-            let end_us = gap.end_us.unwrap_or(self.end_us);
-            (end_us.saturating_sub(gap.start_us), gap.end_us.is_none())
-        });
-        let (longest_us, endless) = lengths.max().unwrap_or((0, false));
+        let (longest_us, endless) = longest(gaps, self.end_us);
         let evidence = if endless { Evidence::open(self.words.open) } else { Evidence::closed() };
         evidence.rising(Quantity::seconds(seconds_of(longest_us)))
     }

@@ -126,6 +126,7 @@ fn load() -> ProduceReport {
         let at_us = tenth * 100_000;
         let slice = report.timeline.at(at_us);
         slice.handed(tenth, at_us + 10);
+        slice.due = tenth + 1;
         (slice.acked, slice.failed, slice.unknown, slice.bytes) = (tenth / 2, tenth % 3, tenth % 5, tenth * 10);
         slice.queue_full_us = tenth;
     }

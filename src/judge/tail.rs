@@ -12,7 +12,7 @@ pub fn invalid_tail(report: &ProduceReport) -> Option<String> {
     let spoiled: Vec<String> = series
         .into_iter()
         .filter_map(|(name, series)| {
-            let statistics = spoiled(&report.health, &LatencySummary::of(&series.total()));
+            let statistics = spoiled(&report.health, &LatencySummary::of(&series.with_unanswered()));
             (!statistics.is_empty()).then(|| format!("{name} {}", statistics.join(", ")))
         })
         .collect();
@@ -33,7 +33,7 @@ pub(super) fn invalid(report: &ProduceReport, name: &str, statistic: Option<&str
         "ack_latency" => &report.ack_latency,
         _ => return None,
     };
-    let spoiled = spoiled(&report.health, &LatencySummary::of(&series.total()));
+    let spoiled = spoiled(&report.health, &LatencySummary::of(&series.with_unanswered()));
     spoiled.contains(&statistic?).then(|| {
         let pause = Quantity::seconds(report.health.longest_pause_us as f64 / 1e6);
         format!("the generator itself paused {} times, for up to {pause}", report.health.pauses)

@@ -36,6 +36,10 @@ pub struct LatencySeries {
     pub clipped: u64,
     /// Latencies below zero, which a clock that was set back can cause: counted as 0.
     pub negative: u64,
+    /// Of those that were never answered, which have no latency: for how long they had waited when they were given up. None of them is in
+    /// the other figures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<Box<LatencySeries>>,
 }
 
 /// Statistics of latencies in µs.
@@ -94,7 +98,15 @@ impl LatencySeries {
         merged
     }
 
-    /// The histogram of everything.
+    /// The histogram of everything, of what was never answered as well: for as long as that is known to have waited.
+    pub fn with_unanswered(&self) -> Histogram<u64> {
+        let mut merged = self.total();
+        // Two histograms of the same bounds always merge.
+        let _ = self.unanswered.iter().try_for_each(|unanswered| merged.add(unanswered.total()));
+        merged
+    }
+
+    /// The histogram of everything that was answered.
     pub fn total(&self) -> Histogram<u64> {
         let mut merged = histogram();
         self.slices.iter().for_each(|slice| slice.sample.add_to(&mut merged));
@@ -118,6 +130,9 @@ impl LatencySeries {
         self.max_us = self.max_us.max(other.max_us);
         self.clipped = self.clipped.saturating_add(other.clipped);
         self.negative = self.negative.saturating_add(other.negative);
+        if let Some(unanswered) = &other.unanswered {
+            self.unanswered.get_or_insert_default().merge(unanswered);
+        }
     }
 }
 
@@ -128,6 +143,8 @@ pub struct LatencyRecorder {
     hot: usize,
     uses: u64,
     series: LatencySeries,
+    detail: Detail,
+    unanswered: Option<Box<LatencyRecorder>>,
 }
 
 #[derive(Debug)]
@@ -140,8 +157,14 @@ struct OpenSlice {
 impl LatencyRecorder {
     /// A recorder whose series keeps apart what `detail` says.
     pub fn kept_by(detail: Detail) -> Self {
-        let series = LatencySeries { slices: TimeLine::kept_by(detail), ..LatencySeries::default() };
-        Self { series, ..Self::default() }
+        let series = LatencySeries { slices: TimeLine::kept_by(detail.clone()), ..LatencySeries::default() };
+        Self { series, detail, ..Self::default() }
+    }
+
+    /// What was due `due_us` after the start of the run was given up after so long without an answer.
+    pub fn record_unanswered(&mut self, due_us: u64, waited_us: i64) {
+        let own = || Box::new(Self::kept_by(self.detail.clone()));
+        self.unanswered.get_or_insert_with(own).record(due_us, waited_us);
     }
 
     /// Records the latency of a message that was due `due_us` after the start of the run.
@@ -204,6 +227,7 @@ impl LatencyRecorder {
             close(slice, &mut self.series);
         }
         self.open.clear();
+        self.series.unanswered = self.unanswered.as_mut().map(|unanswered| Box::new(unanswered.snapshot()));
         self.series.clone()
     }
 }
@@ -218,6 +242,25 @@ fn close(slice: &mut OpenSlice, series: &mut LatencySeries) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_never_answered_is_kept_apart_by_when_it_was_due() {
+        let mut recorder = LatencyRecorder::default();
+        (0..100).for_each(|n| recorder.record(n * 100_000, 3_000));
+        (30..40).for_each(|n| recorder.record_unanswered(n * 100_000, 5_000_000));
+        let mut series = recorder.snapshot();
+        assert_eq!((series.len(), series.max_us, series.total().len()), (100, 3_000, 100));
+        let unanswered = series.unanswered.clone().expect("some were not");
+        assert_eq!((unanswered.len(), unanswered.within(3_000_000..3_500_000).len()), (10, 5));
+        assert!(unanswered.within(0..3_000_000).is_empty());
+        assert_eq!(recorder.snapshot(), series, "a second look finds the same");
+        series.merge(&recorder.snapshot());
+        assert_eq!((series.len(), series.unanswered.map(|unanswered| unanswered.len())), (200, Some(20)));
+        let mut clean = LatencyRecorder::default();
+        clean.record(0, 1);
+        let text = serde_json::to_string(&clean.snapshot()).expect("plain data");
+        assert!(!text.contains("unanswered"), "{text}");
+    }
 
     #[test]
     fn phases_are_cut_by_due_time_and_nothing_is_dropped() {

@@ -1,7 +1,7 @@
 //! What a load measured.
 
 use crate::record::counts;
-use crate::record::gaps::AckGap;
+use crate::record::gaps::{AckGap, longest};
 use crate::record::health::GeneratorHealth;
 use crate::record::latency::LatencySeries;
 use crate::record::series::TimeLine;
@@ -84,14 +84,10 @@ pub struct ProduceReport {
 }
 
 impl ProduceReport {
-    /// The longest time without an acknowledgement, in µs; the flag tells that it never ended, so
+    /// The longest time without an acknowledgement, in µs; the flag tells that one never ended, so
     /// that it was at least this long.
     pub fn unavailability(&self) -> (u64, bool) {
-        let lengths = self
-            .ack_gaps
-            .iter()
-            .map(|gap| (gap.end_us.unwrap_or(self.end_us).saturating_sub(gap.start_us), gap.end_us.is_none()));
-        lengths.max().unwrap_or((0, false))
+        longest(self.ack_gaps.iter(), self.end_us)
     }
 
     /// When the last outcome of a message was known or the last message was handed over, in µs of the run. Outcomes without

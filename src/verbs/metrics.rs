@@ -2,7 +2,7 @@
 
 use crate::judge;
 use crate::record::metric::{self, Metric, MetricShape, STATISTICS, Work};
-use crate::record::{CheckOutcome, CheckRecord, Demand, EventKind, Observed, Unit, demand};
+use crate::record::{CheckOutcome, CheckRecord, Demand, EventKind, Observed, Record, StepRecord, Unit, demand};
 use crate::scenario::predicate::Predicate;
 use crate::scenario::units::{Bytes, Count, Length, Rate, Share};
 use crate::text::{Problem, did_you_mean};
@@ -33,6 +33,28 @@ impl MetricCheck {
             None => self.metric.name.to_owned(),
         }
     }
+
+    /// What a step measured of it, and whether that is what is demanded.
+    fn decided(&self, record: Option<&Record>, step: &StepRecord) -> (CheckOutcome, Observed) {
+        let observed = match record {
+            Some(record) => {
+                let figure = (self.metric.name, self.statistic.as_deref());
+                let observed = judge::measure::observe(record, step, figure.0, figure.1, None);
+                judge::noise::excused(record, step, figure, None, &self.demand, observed)
+            }
+            None => Observed::unknown("the run left no record"),
+        };
+        (judge::decide(&self.demand, &observed), observed)
+    }
+}
+
+/// The first of them that is broken, else that is unknown, else that is met.
+pub(super) fn worst<T>(told: impl Iterator<Item = (CheckOutcome, T)>) -> Option<(CheckOutcome, T)> {
+    told.min_by_key(|(outcome, _)| match outcome {
+        CheckOutcome::Fail => 0,
+        CheckOutcome::Unknown => 1,
+        CheckOutcome::Pass => 2,
+    })
 }
 
 /// Checks of metrics, by metric and, for distributions, by statistic.
@@ -147,17 +169,16 @@ impl MetricChecks {
         }
     }
 
-    /// The first check that what was measured does not meet, or cannot be decided by it; nothing is recorded.
-    pub fn unmet(&self, outcome: &StepOutcome, cx: &StepContext) -> Option<String> {
-        let record = cx.run.snapshot_with_running()?;
+    /// Whether what was measured meets all checks; of one that it does not meet or, where it breaks none, that cannot be decided, in words
+    /// what was seen. Nothing is recorded.
+    pub fn judged(&self, outcome: &StepOutcome, cx: &StepContext) -> (CheckOutcome, String) {
+        let record = cx.run.snapshot_with_running();
         let step = outcome.as_step(&cx.id);
-        self.0.iter().find_map(|check| {
-            let figure = (check.metric.name, check.statistic.as_deref());
-            let observed = judge::measure::observe(&record, &step, figure.0, figure.1, None);
-            let observed = judge::noise::excused(&record, &step, figure, None, &check.demand, observed);
-            let holds = judge::decide(&check.demand, &observed) == CheckOutcome::Pass;
-            (!holds).then(|| format!("{} is {observed}, and has to be {}", check.name(), check.demand))
-        })
+        let told = self.0.iter().map(|check| {
+            let (decided, observed) = check.decided(record.as_ref(), &step);
+            (decided, format!("{} is {observed}, and has to be {}", check.name(), check.demand))
+        });
+        worst(told).unwrap_or((CheckOutcome::Pass, String::new()))
     }
 
     /// Makes the checks on what the step measured, and fails it where one is not met.
@@ -166,18 +187,9 @@ impl MetricChecks {
     /// A check that is not met, with the outcome attached.
     pub fn settle(&self, pointer: &str, outcome: StepOutcome, cx: &StepContext) -> Result<StepOutcome, StepError> {
         let mut failed = 0;
-        let record = cx.run.snapshot_with_running();
+        let (record, step) = (cx.run.snapshot_with_running(), outcome.as_step(&cx.id));
         for check in &self.0 {
-            let observed = match &record {
-                Some(record) => {
-                    let step = outcome.as_step(&cx.id);
-                    let figure = (check.metric.name, check.statistic.as_deref());
-                    let observed = judge::measure::observe(record, &step, figure.0, figure.1, None);
-                    judge::noise::excused(record, &step, figure, None, &check.demand, observed)
-                }
-                None => Observed::unknown("the run left no record"),
-            };
-            let decided = judge::decide(&check.demand, &observed);
+            let (decided, observed) = check.decided(record.as_ref(), &step);
             failed += usize::from(decided == CheckOutcome::Fail);
             let record = CheckRecord {
                 step: cx.id.clone(),
@@ -214,5 +226,20 @@ pub(super) fn predicate_schema(unit: Unit, generator: &mut SchemaGenerator) -> S
         Unit::Rate => generator.subschema_for::<Predicate<Rate>>(),
         Unit::Bytes => generator.subschema_for::<Predicate<Bytes>>(),
         Unit::Share => generator.subschema_for::<Predicate<Share>>(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_that_is_unknown_breaks_nothing_and_one_that_is_broken_outweighs_it() {
+        use CheckOutcome::{Fail, Pass, Unknown};
+        let of = |outcomes: &[CheckOutcome]| worst(outcomes.iter().copied().zip(0..));
+        assert_eq!(of(&[Pass, Pass]), Some((Pass, 0)));
+        assert_eq!(of(&[Pass, Unknown, Unknown]), Some((Unknown, 1)));
+        assert_eq!(of(&[Unknown, Fail, Fail]), Some((Fail, 1)));
+        assert_eq!(of(&[]), None);
     }
 }

@@ -2,11 +2,12 @@
 
 mod hunt;
 
-use super::metrics::MetricChecks;
+use super::metrics::{MetricChecks, worst};
 use super::produce::Produce;
 use crate::environment::{Grant, Needs};
+use crate::judge;
 use crate::record::latency::LatencySeries;
-use crate::record::{LoadValidity, ProduceReport, Quantity, Unit};
+use crate::record::{CheckOutcome, Demand, LoadValidity, Observed, ProduceReport, Quantity, Unit};
 use crate::scenario::units::{Length, Rate, Share};
 use crate::text::Problem;
 use crate::verb::{CheckContext, ErrorKind, Facts, Step, StepContext, StepError, StepOutcome, Work};
@@ -18,7 +19,8 @@ use std::time::Duration;
 
 /// Finds the highest rate at which a load holds all bounds: nothing fails, the backlog does not grow, and `bounds` are met. Each rate is a load
 /// of its own, of which the first third only warms up; rates double until one does not hold, are halved in between, and the best one has
-/// to hold twice. The topic is best one of its own.
+/// to hold twice. A rate that cannot be judged, as where the machine was busy with something else, is tried twice more; what is found below
+/// it is then *at least* that. The topic is best one of its own.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
@@ -105,7 +107,7 @@ impl Step for Search {
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let precision = self.precision.map_or(PRECISION, |share| share.0);
         let mut hunt = Hunt::new(self.from.0, self.to.0, precision);
-        let mut curve: Vec<Tried> = Vec::new();
+        let (mut curve, mut hidden): (Vec<Tried>, String) = (Vec::new(), String::new());
         cx.prepared();
         while let Some(rate) = hunt.next() {
             let result = self.produce.at_rate(rate, self.hold(), cx).await;
@@ -115,19 +117,34 @@ impl Step for Search {
                 let error = StepError::new(ErrorKind::InvalidLoad, "invalid-load", text);
                 return Err(keep(error.help("give the generator more CPU, or set a lower `to`"), &hunt, &curve));
             }
-            let tried = self.judge(rate, report, cx);
+            let tried = match self.judge(rate, report, cx) {
+                Ok(tried) => tried,
+                Err(why) => {
+                    let text = format!("{} cannot be judged: {why}", per_second(rate));
+                    cx.run.recorder.note(format!("{}: {text}", cx.id));
+                    if hunt.cannot_tell(rate) {
+                        hidden = text;
+                    }
+                    continue;
+                }
+            };
             let verdict = tried.broke.as_deref().map_or("holds".to_owned(), |why| format!("does not hold: {why}"));
             cx.run.recorder.note(format!("{}: {} {verdict}", cx.id, per_second(rate)));
             hunt.tried(rate, tried.broke.is_none());
             curve.push(tried);
         }
-        let outcome = outcome(&hunt, &curve);
+        let more = if hunt.is_blind() { hidden } else { format!("even {} holds", self.to) };
+        let outcome = outcome(&hunt, &curve, hunt.is_open().then_some(more.as_str()));
         match hunt.best() {
             Some(_) if hunt.is_open() => {
-                cx.run.recorder.warn(format!("{}: even {} holds: there may be more", cx.id, self.to));
+                cx.run.recorder.warn(format!("{}: {more}: there may be more", cx.id));
                 Ok(outcome)
             }
             Some(_) => Ok(outcome),
+            None if hunt.is_blind() => {
+                let error = StepError::new(ErrorKind::InvalidLoad, "invalid-load", more);
+                Err(error.help("search on a machine that does nothing else").after(outcome))
+            }
             None => {
                 let why = curve.last().and_then(|tried| tried.broke.clone()).unwrap_or_default();
                 let text = format!("not even {} holds: {why}", self.from);
@@ -142,7 +159,11 @@ impl Search {
         self.hold.map_or(HOLD, |hold| hold.0)
     }
 
-    fn judge(&self, rate: f64, report: ProduceReport, cx: &StepContext) -> Tried {
+    /// What a rate came to.
+    ///
+    /// # Errors
+    /// Why it is neither known to hold nor known not to.
+    fn judge(&self, rate: f64, report: ProduceReport, cx: &StepContext) -> Result<Tried, String> {
         let end_us = report.schedule_end_us.unwrap_or(report.last_send_us);
         let backlog = report.last_ack_us.saturating_sub(end_us) as f64 / 1e6;
         let seconds = report.last_ack_us.saturating_sub(report.start_us) as f64 / 1e6;
@@ -150,16 +171,36 @@ impl Search {
         let (p50, p99) = (percentile(0.5), percentile(0.99));
         let lost = report.failed_total() + report.unknown_total();
         let ack_rate = if seconds > 0.0 { report.acked as f64 / seconds } else { 0.0 };
-        let allowed = self.hold().as_secs_f64() * SLACK + PROMPT;
-        let broke = if lost > 0 {
-            Some(format!("{lost} messages were not acknowledged"))
-        } else if backlog > allowed {
-            Some(format!("the backlog grew: the last acknowledgement came {} late", Quantity::seconds(backlog)))
-        } else {
-            let outcome = StepOutcome { produced: Some(Box::new(report)), ..StepOutcome::default() };
-            self.bounds.unmet(&outcome, cx)
+        let whole = if lost > 0 { CheckOutcome::Fail } else { CheckOutcome::Pass };
+        let outcome = StepOutcome { produced: Some(Box::new(report)), ..StepOutcome::default() };
+        let checks = [
+            (whole, format!("{lost} messages were not acknowledged")),
+            self.served(backlog, &outcome, cx),
+            self.bounds.judged(&outcome, cx),
+        ];
+        let broke = match worst(checks.into_iter()) {
+            Some((CheckOutcome::Unknown, why)) => return Err(why),
+            Some((CheckOutcome::Fail, why)) => Some(why),
+            _ => None,
         };
-        Tried { rate, ack_rate, p50, p99, backlog, broke }
+        Ok(Tried { rate, ack_rate, p50, p99, backlog, broke })
+    }
+
+    /// Whether the last acknowledgement came soon enough after the schedule's end, in seconds; what was seen, in words.
+    fn served(&self, backlog: f64, outcome: &StepOutcome, cx: &StepContext) -> (CheckOutcome, String) {
+        let allowed = self.hold().as_secs_f64() * SLACK + PROMPT;
+        let demand = Demand::Number { unit: Unit::Duration, min: None, max: Some(allowed), equals: None, not: None };
+        let seen = Observed::Number(Quantity::seconds(backlog));
+        let observed = match cx.run.snapshot_with_running() {
+            // A backlog shows in how long messages took, also of those that were due while the machine was free.
+            Some(record) => {
+                let (step, figure) = (outcome.as_step(&cx.id), ("response_latency", Some("max")));
+                judge::noise::excused(&record, &step, figure, None, &demand, seen)
+            }
+            None => seen,
+        };
+        let words = format!("the backlog grew: the delay of the last acknowledgement is {observed}");
+        (judge::decide(&demand, &observed), words)
     }
 }
 
@@ -171,9 +212,9 @@ fn percentile(latency: &LatencySeries, share: f64) -> Option<f64> {
     (!latency.is_empty()).then(|| latency.total().value_at_quantile(share) as f64 / 1e6)
 }
 
-/// What the search found so far.
-fn outcome(hunt: &Hunt, curve: &[Tried]) -> StepOutcome {
-    let details = json!({ "throughput": { "best": hunt.best(), "open": hunt.is_open(), "curve": curve } });
+/// What the search found so far; `more`: why there may be more than that.
+fn outcome(hunt: &Hunt, curve: &[Tried], more: Option<&str>) -> StepOutcome {
+    let details = json!({ "throughput": { "best": hunt.best(), "open": more.is_some(), "more": more, "curve": curve } });
     let outcome = StepOutcome::default().details(details);
     match hunt.best() {
         Some(best) => outcome.metric("sustainable_rate", per_second(best)),
@@ -182,5 +223,5 @@ fn outcome(hunt: &Hunt, curve: &[Tried]) -> StepOutcome {
 }
 
 fn keep(error: StepError, hunt: &Hunt, curve: &[Tried]) -> StepError {
-    error.after(outcome(hunt, curve))
+    error.after(outcome(hunt, curve, Some("the search was not over")))
 }

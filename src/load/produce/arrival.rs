@@ -2,14 +2,11 @@
 //! elsewhere, by who hears of it.
 
 use super::load_figures::LiveProduce;
-use super::tally::{Flight, SendTally};
+use super::tally::{Flight, SendTally, is_unanswered};
 use super::worker::FATAL;
 use crate::accounting::SenderAccount;
 use crate::kafka::{DeliveryReport, SendOutcome};
-use rdkafka::types::RDKafkaRespErr as Code;
 use std::sync::atomic::Ordering::Relaxed;
-
-const TIMED_OUT: i32 = Code::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT as i32;
 
 /// Messages that were handed over at once.
 #[derive(Debug, Default)]
@@ -88,7 +85,7 @@ impl Arrived {
                 self.failed += 1;
                 self.saw_fatal |= code == FATAL;
                 // What the broker refuses, it has answered.
-                if code == TIMED_OUT {
+                if is_unanswered(code) {
                     self.given_up_us = self.given_up_us.min(flight.due_us);
                 } else {
                     self.refused = true;
@@ -109,14 +106,13 @@ impl Arrived {
     /// Enters them all; `in_flight` are left.
     pub(super) fn enter(&self, tally: &mut SendTally, live: &LiveProduce, in_flight: u64, now_us: u64) {
         if self.given_up_us < u64::MAX {
-            tally.gaps.given_up(now_us, self.given_up_us);
+            live.outages().given_up(now_us, self.given_up_us);
         }
         if self.acked > 0 {
-            if tally.gaps.acked(now_us, self.oldest_us) {
-                // Recovery ends here: what comes after is counted apart.
-                tally.timeline.edge(now_us);
-            }
-            live.last_ack_us.store(now_us, Relaxed);
+            let ended = live.outages().acked(now_us, self.oldest_us);
+            // Recovery ends here: what comes after is counted apart.
+            ended.into_iter().for_each(|at_us| tally.timeline.edge(at_us));
+            live.last_ack_us.fetch_max(now_us, Relaxed);
         }
         if now_us / 1_000_000 != tally.shown_second {
             tally.shown_second = now_us / 1_000_000;

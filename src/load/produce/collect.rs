@@ -107,6 +107,9 @@ pub(super) fn give_up(
         live.sent.fetch_add(1, Relaxed);
         live.failed.fetch_add(1, Relaxed);
     }
+    if let Some(due_us) = planned.iter().chain(in_flight).map(|flight| flight.due_us).min() {
+        live.outages().given_up(now_us, due_us);
+    }
     let timed_out = SendOutcome::Unknown(Code::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT as i32);
     for flight in in_flight {
         tally.outcome(account, flight, &report(timed_out), now_us);

@@ -16,7 +16,7 @@ use crate::kafka::{BatchProducer, ClientState, KafkaFailure, OffsetReader};
 use crate::load::LoadError;
 use crate::load::afar::{UnitJournal, UnitKind, UnitTask};
 use crate::load::payload::RecordSet;
-use crate::record::gaps::{AckGap, intersect};
+use crate::record::gaps::AckGap;
 use crate::record::health::{PauseWatch, process_cpu_us};
 use crate::record::{ProduceReport, RunClock};
 use rdkafka::producer::Producer;
@@ -269,15 +269,11 @@ impl ProduceJob {
             effective_config: self.effective_config.clone(),
             ..ProduceReport::default()
         };
-        let (mut gaps, mut on_time, mut held_up_us) = (Vec::<Vec<AckGap>>::new(), 0, 0);
+        let (mut unacked_us, mut on_time, mut held_up_us) = (Vec::new(), 0, 0);
         for mut worker in workers {
-            let oldest = worker.books.oldest_unacked_us(self.live.last_ack_us(), &clock);
+            unacked_us.extend(worker.books.oldest_unacked_us(report.last_ack_us, &clock));
             let tally = Arc::clone(&worker.tally);
             let mut tally = lock(&tally);
-            if let Some(oldest) = oldest {
-                tally.gaps.ended(end_us, oldest);
-            }
-            gaps.push(std::mem::take(&mut tally.gaps).finish());
             on_time += tally.on_time;
             held_up_us += tally.held_up_us;
             tally.add_to(&mut report);
@@ -285,7 +281,7 @@ impl ProduceJob {
             take_in(&mut report, &mut worker);
             drop(worker.client);
         }
-        report.ack_gaps = intersect(gaps);
+        report.ack_gaps = self.ack_gaps(&report, unacked_us.into_iter().min());
         report.health.finish(cpu_us..self.cpu_us(), end_us.saturating_sub(start_us));
         let cut_us = if stopped { report.last_send_us.saturating_sub(start_us) } else { u64::MAX / 1000 };
         report.due = if paced { self.spec.schedule.due_count(cut_us.saturating_mul(1000)) } else { report.sent };
@@ -295,6 +291,25 @@ impl ProduceJob {
         }
         (report, self.books.iter().map(|books| books.snapshot()).collect())
     }
+
+    /// When nobody was answered. `unacked_us`: when the first message was due that was due after the last acknowledgement and had none,
+    /// where that is known, which it is with a rate.
+    fn ack_gaps(&self, report: &ProduceReport, unacked_us: Option<u64>) -> Vec<AckGap> {
+        let paced = matches!(self.spec.schedule, Schedule::Paced(_));
+        let since_us = unacked_us.or_else(|| unanswered_since_us(report).filter(|_| !paced));
+        let mut outages = self.live.outages();
+        if let Some(since_us) = since_us {
+            outages.ended(report.end_us, since_us);
+        }
+        outages.gaps()
+    }
+}
+
+/// Since when a load without a rate was not answered any more: nothing that it sent after its last acknowledgement was acknowledged.
+fn unanswered_since_us(report: &ProduceReport) -> Option<u64> {
+    let unacked = report.failed_total().saturating_add(report.unknown_total());
+    let is_unanswered = unacked > 0 && report.last_send_us > report.last_ack_us;
+    is_unanswered.then(|| report.last_ack_us.max(report.start_us))
 }
 
 /// The next producer of the run, and what is written down of it.
@@ -344,4 +359,29 @@ fn take_in(report: &mut ProduceReport, worker: &mut Joined) {
     report.health.waited_us += worker.pauses.waited_us;
     report.health.clock_steps = report.health.clock_steps.max(worker.pauses.clock_steps);
     report.fatal = report.fatal.take().or(worker.fatal.take());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_without_a_rate_that_is_never_answered_again_is_unavailable() {
+        let unknown = BTreeMap::from([("_MSG_TIMED_OUT".to_owned(), 5)]);
+        let report = ProduceReport {
+            start_us: 1_000_000,
+            last_ack_us: 4_000_000,
+            last_send_us: 9_000_000,
+            unknown,
+            ..ProduceReport::default()
+        };
+        assert_eq!(unanswered_since_us(&report), Some(4_000_000));
+        let never = ProduceReport { last_ack_us: 0, ..report.clone() };
+        assert_eq!(unanswered_since_us(&never), Some(1_000_000), "from its start");
+        // A partition without a leader beside others that answer.
+        let answered = ProduceReport { last_send_us: 3_000_000, ..report.clone() };
+        assert_eq!(unanswered_since_us(&answered), None, "what was sent later was answered");
+        let whole = ProduceReport { unknown: BTreeMap::new(), ..report };
+        assert_eq!(unanswered_since_us(&whole), None, "nothing is missing");
+    }
 }

@@ -4,12 +4,12 @@ use super::tally::SharedTally;
 use crate::accounting::Schedule;
 use crate::ground::lock;
 use crate::load::afar::Afar;
-use crate::record::gaps::{AckGap, SharedGaps, THRESHOLD_US, intersect};
+use crate::record::gaps::{AckGap, GapWatch, THRESHOLD_US};
 use crate::record::series::TimeLine;
 use crate::record::slices::ProduceSlice;
 use crate::record::{Detail, ProduceReport, RunClock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use tokio::sync::Notify;
 
 /// Figures of a load while it runs; threads write them, anyone may read and await them.
@@ -18,7 +18,8 @@ pub struct LiveProduce {
     schedule: Schedule,
     detail: Detail,
     started: OnceLock<(RunClock, u64)>,
-    gaps: OnceLock<Vec<SharedGaps>>,
+    /// Of all producers together: who is answered ends the outage of all.
+    outages: Mutex<GapWatch>,
     tallies: OnceLock<Vec<SharedTally>>,
     pub(super) sent: AtomicU64,
     pub(super) acked: AtomicU64,
@@ -44,7 +45,7 @@ impl LiveProduce {
             schedule,
             detail,
             started: OnceLock::new(),
-            gaps: OnceLock::new(),
+            outages: Mutex::default(),
             tallies: OnceLock::new(),
             sent: AtomicU64::new(0),
             acked: AtomicU64::new(0),
@@ -77,9 +78,13 @@ impl LiveProduce {
         self.afar.get().map_or(now_us, |afar| afar.known_us().min(now_us))
     }
 
+    /// When nobody was answered. Taken once for all outcomes that arrive at a time.
+    pub(super) fn outages(&self) -> MutexGuard<'_, GapWatch> {
+        lock(&self.outages)
+    }
+
     /// What each producer counts.
     pub(super) fn watch(&self, tallies: Vec<SharedTally>) {
-        let _ = self.gaps.set(tallies.iter().map(|tally| lock(tally).gaps.shared()).collect());
         let _ = self.tallies.set(tallies);
     }
 
@@ -110,7 +115,7 @@ impl LiveProduce {
 
     /// The gaps between acknowledgements up to now; the last one is open where messages have waited for longer than 100 ms.
     pub(crate) fn gaps(&self, now_us: u64) -> Vec<AckGap> {
-        let mut gaps = intersect(self.gaps.get().into_iter().flatten().map(SharedGaps::so_far).collect());
+        let mut gaps = self.outages().gaps();
         // What is still on its way here is no gap.
         let now_us = self.known_us(now_us);
         let since_us = self.last_ack_us().max(self.start_us().unwrap_or(now_us));

@@ -54,7 +54,7 @@ impl RehearsedLoad {
         let mut report = ProduceReport::default();
         self.tallies.iter().for_each(|tally| lock(tally).add_to(&mut report));
         let live = (self.live.sent(), self.live.acked(), self.live.failed(), self.live.unknown(), self.live.bytes());
-        format!("{live:?} {report:?}")
+        format!("{live:?} {report:?} {:?}", self.live.outages().gaps())
     }
 
     /// How its producers ended.

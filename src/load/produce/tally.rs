@@ -2,14 +2,27 @@
 
 use crate::accounting::SenderAccount;
 use crate::kafka::{DeliveryReport, SendOutcome, error_name};
-use crate::record::gaps::GapWatch;
 use crate::record::latency::LatencyRecorder;
 use crate::record::series::TimeLine;
 use crate::record::slices::ProduceSlice;
 use crate::record::{Detail, ProduceReport};
+use rdkafka::types::RDKafkaRespErr as Code;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
+
+/// What the client says of messages that it gave up, or that it was told to: no answer came. Any other error is one.
+const UNANSWERED: [Code; 4] = [
+    Code::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT,
+    Code::RD_KAFKA_RESP_ERR__PURGE_QUEUE,
+    Code::RD_KAFKA_RESP_ERR__PURGE_INFLIGHT,
+    Code::RD_KAFKA_RESP_ERR__QUEUE_FULL,
+];
+
+/// Whether an error says that no answer came, and not what the answer was.
+pub(super) fn is_unanswered(code: i32) -> bool {
+    UNANSWERED.iter().any(|unanswered| *unanswered as i32 == code)
+}
 
 /// A message between hand-over and outcome.
 #[derive(Debug, Clone, Copy, Default)]
@@ -69,7 +82,6 @@ pub(super) struct SendTally {
     pub(super) schedule_delay: LatencyRecorder,
     pub(super) ack_latency: LatencyRecorder,
     pub(super) response_latency: LatencyRecorder,
-    pub(super) gaps: GapWatch,
     pub(super) last_send_us: u64,
     pub(super) queue_full_us: u64,
     pub(super) transaction_wait_us: u64,
@@ -97,7 +109,6 @@ impl SendTally {
             schedule_delay: latencies(),
             ack_latency: latencies(),
             response_latency: latencies(),
-            gaps: GapWatch::default(),
             last_send_us: 0,
             queue_full_us: 0,
             transaction_wait_us: 0,
@@ -172,11 +183,28 @@ impl SendTally {
             SendOutcome::Failed(code) => {
                 *self.failed.entry(code).or_default() += 1;
                 account.failed.insert(flight.sequence);
+                if is_unanswered(code) {
+                    self.waited_in_vain(flight, now_us);
+                }
             }
             SendOutcome::Unknown(code) => {
                 *self.unknown.entry(code).or_default() += 1;
                 account.unknown.insert(flight.sequence);
+                self.waited_in_vain(flight, now_us);
             }
+        }
+    }
+
+    /// A message was never acknowledged: its latencies are as long as it waited, at least.
+    fn waited_in_vain(&mut self, flight: &Flight, now_us: u64) {
+        if flight.warmup {
+            return;
+        }
+        let since = |from_us: u64| now_us as i64 - from_us as i64;
+        self.response_latency.record_unanswered(flight.due_us, since(flight.due_us));
+        // What was never handed over has no time to count from.
+        if flight.handed_us > 0 {
+            self.ack_latency.record_unanswered(flight.due_us, since(flight.handed_us));
         }
     }
 
@@ -231,6 +259,33 @@ mod tests {
         assert_eq!(only(tally.response_latency), (1, 53_000), "from when it was due until the acknowledgement");
         assert_eq!(only(tally.ack_latency), (1, 3_000), "from the hand-over until the acknowledgement");
         assert_eq!(only(tally.schedule_delay), (1, 50_000), "from when it was due until the hand-over");
+    }
+
+    #[test]
+    fn what_was_never_acknowledged_has_waited_for_as_long_as_is_known() {
+        let (mut tally, mut account) = (SendTally::new(&Detail::default()), SenderAccount::new(0, "t"));
+        let flight = Flight { sequence: 0, due_us: 1_000, handed_us: 51_000, bytes: 10, warmup: false };
+        let timed_out = Code::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT as i32;
+        for (flight, outcome) in [
+            (flight, SendOutcome::Acked),
+            (Flight { sequence: 1, ..flight }, SendOutcome::Unknown(-195)),
+            (Flight { sequence: 2, ..flight }, SendOutcome::Failed(timed_out)),
+            // The broker has answered.
+            (Flight { sequence: 3, ..flight }, SendOutcome::Failed(10)),
+            (Flight { sequence: 4, warmup: true, ..flight }, SendOutcome::Failed(timed_out)),
+            // It never left kscen.
+            (Flight { sequence: 5, handed_us: 0, ..flight }, SendOutcome::Failed(timed_out)),
+        ] {
+            tally.outcome(&mut account, &flight, &report(outcome, 0), 54_000);
+        }
+        tally.settle(&mut account, 54_000);
+        let mut waits = |recorder: fn(&mut SendTally) -> &mut LatencyRecorder| {
+            let series = recorder(&mut tally).snapshot();
+            let unanswered = series.unanswered.as_ref().expect("some were not");
+            (series.len(), unanswered.len(), unanswered.max_us)
+        };
+        assert_eq!(waits(|tally| &mut tally.response_latency), (1, 3, 53_000));
+        assert_eq!(waits(|tally| &mut tally.ack_latency), (1, 2, 3_000));
     }
 
     #[test]

@@ -4,11 +4,13 @@ use crate::accounting::Class;
 use crate::environment::ServiceId;
 use crate::judge::changes::observed;
 use crate::judge::delivery::none;
+use crate::judge::latencies::told;
 use crate::judge::measure::observe;
 use crate::judge::phases::{Phase, spans};
 use crate::record::counts;
-use crate::record::latency::{LatencySummary, histogram};
+use crate::record::latency::{LatencySeries, LatencySummary, histogram};
 use crate::record::{Observed, Quantity, Record, Unit};
+use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::ops::Range;
 
@@ -59,8 +61,8 @@ pub fn headlines(record: &Record) -> Vec<Headline> {
     if let Some((_, value)) = worst(record, "recovery_time", None) {
         add("recovered in", value, "plain");
     }
-    for (name, latency) in response_times(record) {
-        add(name, us(latency.p99_us), "plain");
+    for (name, p99) in response_times(record) {
+        add(name, p99, "plain");
     }
     if let Some(peak) = memory_peak(record) {
         add("peak memory", Quantity::new(peak, Unit::Bytes).to_string(), "plain");
@@ -70,29 +72,33 @@ pub fn headlines(record: &Record) -> Vec<Headline> {
 
 /// The response times that a reader wants to see: that of the whole run, or, where something was disturbed, that of the quiet time beside
 /// that of faults and recoveries. One figure over both would be that of neither.
-fn response_times(record: &Record) -> Vec<(&'static str, LatencySummary)> {
+fn response_times(record: &Record) -> Vec<(&'static str, String)> {
     let of = |phases: &[Phase]| -> Vec<Range<u64>> {
         let all = phases.iter().flat_map(|phase| spans(record, *phase));
         all.map(|span| (span.start * 1e6) as u64..(span.end * 1e6) as u64).collect()
     };
     let (steady, disturbed) = (of(&[Phase::Steady]), of(&[Phase::Fault, Phase::Recovery]));
-    let mut times = if disturbed.is_empty() {
-        vec![("p99", response_time(record))]
+    let times = if disturbed.is_empty() {
+        vec![("p99", p99(record, |series, sum| _ = sum.add(series.total())))]
     } else {
-        let [mut quiet, mut noisy] = [histogram(), histogram()];
-        for report in record.steps.iter().filter_map(|step| step.produced.as_ref()) {
-            // Two histograms of the same bounds always merge.
-            steady.iter().for_each(|span| _ = quiet.add(report.response_latency.within(span.clone())));
-            disturbed.iter().for_each(|span| _ = noisy.add(report.response_latency.touching(span.clone())));
-        }
-        vec![("p99 steady", LatencySummary::of(&quiet)), ("p99 disturbed", LatencySummary::of(&noisy))]
+        // Two histograms of the same bounds always merge.
+        let quiet = p99(record, |series, sum| steady.iter().for_each(|span| _ = sum.add(series.within(span.clone()))));
+        let noisy =
+            p99(record, |series, sum| disturbed.iter().for_each(|span| _ = sum.add(series.touching(span.clone()))));
+        vec![("p99 steady", quiet), ("p99 disturbed", noisy)]
     };
-    times.retain(|(_, latency)| latency.n > 0);
-    times
+    times.into_iter().filter_map(|(name, time)| Some((name, time?))).collect()
 }
 
-fn us(us: u64) -> String {
-    Quantity::seconds(us as f64 / 1e6).to_string()
+/// The 99th percentile of the response time over all loads, of what `part` adds up of each.
+fn p99(record: &Record, part: impl Fn(&LatencySeries, &mut Histogram<u64>)) -> Option<String> {
+    let [mut answered, mut unanswered] = [histogram(), histogram()];
+    for report in record.steps.iter().filter_map(|step| step.produced.as_ref()) {
+        part(&report.response_latency, &mut answered);
+        report.response_latency.unanswered.iter().for_each(|series| part(series, &mut unanswered));
+    }
+    let observed = told(&answered, &unanswered, "p99");
+    observed.quantity().map(|_| observed.brief())
 }
 
 /// The messages of a class over all accounts.

@@ -39,6 +39,9 @@ pub struct TriedRow {
 struct Found {
     best: Option<f64>,
     open: bool,
+    /// Why there may be more.
+    #[serde(default)]
+    more: Option<String>,
     curve: Vec<Tried>,
 }
 
@@ -61,9 +64,10 @@ fn view(step: &StepRecord) -> Option<SearchView> {
     found.curve.sort_by(|one, other| one.rate.total_cmp(&other.rate));
     let said = match found.best {
         None => "No rate that was tried holds all bounds.".to_owned(),
-        Some(best) if found.open => {
-            format!("Even the highest rate that was tried, {}, holds: there may be more.", rate(best))
-        }
+        Some(best) if found.open => match &found.more {
+            Some(more) => format!("{} holds all bounds, and there may be more: {more}.", rate(best)),
+            None => format!("Even the highest rate that was tried, {}, holds: there may be more.", rate(best)),
+        },
         Some(best) => match next(&found, best) {
             Some(broke) => format!("{} holds all bounds, twice; {} does not.", rate(best), rate(broke)),
             None => format!("{} holds all bounds.", rate(best)),
@@ -139,6 +143,10 @@ mod tests {
         assert_eq!(view.rows.iter().map(|row| row.tone).collect::<Vec<_>>(), ["good", "good", "bad"]);
         assert_eq!(view.rows[2].verdict, "too slow");
         assert!(view.curve.matches("<circle").count() == 6 && view.curve.contains("class=\"mark\""), "{}", view.curve);
+        let more = "2,000/s cannot be judged";
+        let open = json!({ "throughput": { "best": 1000.0, "open": true, "more": more, "curve": curve } });
+        let said = searched(open).map(|view| view.found);
+        assert_eq!(said.as_deref(), Some("1,000/s holds all bounds, and there may be more: 2,000/s cannot be judged."));
         assert!(searched(json!({ "other": 1 })).is_none());
         let nothing =
             json!({ "throughput": { "best": null, "open": false, "curve": [tried(500.0, 1.0, Some("no"))] } });

@@ -177,4 +177,29 @@ mod tests {
         let joined = tokio::task::spawn_blocking(move || job.join()).await.expect("no panic");
         assert_eq!((joined.0.acked, joined.0.ack_latency.len()), (report.acked, report.acked));
     }
+
+    /// A broker that is gone for good: what a load without a rate sends then is never acknowledged.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_load_without_a_rate_that_loses_its_broker_ends_in_an_outage() {
+        let cluster = MockCluster::new(1).expect("a mock cluster");
+        cluster.create_topic("t", 4, 1).expect("a topic");
+        let mut spec = spec(cluster.bootstrap_servers());
+        spec.schedule = Schedule::Unlimited { count: None, length: Some(Duration::from_millis(1500)) };
+        spec.config = BTreeMap::from([("message.timeout.ms".to_owned(), "1000".to_owned())]);
+        let mut job = ProduceJob::prepare(spec).expect("a load");
+        let live = job.live();
+        job.start(RunClock::start()).expect("threads");
+        while live.acked() < 50 {
+            tokio::task::yield_now().await;
+        }
+        cluster.broker_down(1).expect("it is gone");
+        let joined = tokio::task::spawn_blocking(move || job.join()).await.expect("no panic");
+        let report = joined.0;
+        assert!(report.failed_total() + report.unknown_total() > 0, "{:?} {:?}", report.failed, report.unknown);
+        let last = report.ack_gaps.last().expect("an outage");
+        assert_eq!(last.end_us, None, "{:?}", report.ack_gaps);
+        assert!((report.end_us - last.start_us) > 900_000, "{last:?} until {}", report.end_us);
+        let unanswered = report.response_latency.unanswered.expect("what was never acknowledged");
+        assert!(unanswered.len() > 0 && unanswered.max_us > 900_000, "{}", unanswered.max_us);
+    }
 }

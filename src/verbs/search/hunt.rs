@@ -11,17 +11,23 @@ pub struct Hunt {
     held: Vec<f64>,
     /// The lowest that did not.
     broke: Option<f64>,
+    /// The lowest that could not be judged, however often it was tried.
+    hidden: Option<f64>,
     /// How often the best rate has held.
     confirmed: u32,
+    /// How often nothing could be said of the rate that is next.
+    untold: u32,
 }
 
+/// How often a rate is tried again of which nothing could be said.
+const AGAIN: u32 = 2;
 /// By how much a rate is raised while nothing breaks.
 const STRIDE: f64 = 2.0;
 
 impl Hunt {
     /// Begins at `from`, and does not go beyond `to`.
     pub fn new(from: f64, to: f64, precision: f64) -> Self {
-        Self { to, precision, next: Some(from), held: Vec::new(), broke: None, confirmed: 0 }
+        Self { to, precision, next: Some(from), held: Vec::new(), broke: None, hidden: None, confirmed: 0, untold: 0 }
     }
 
     /// The rate to try; `None` when the search is over.
@@ -34,13 +40,34 @@ impl Hunt {
         self.held.last().copied()
     }
 
-    /// Whether even the highest rate that may be tried held, so that there may be more.
+    /// Whether there may be more than the best: even the highest rate that may be tried held, or the next one could not be judged.
     pub fn is_open(&self) -> bool {
-        self.broke.is_none() && self.best().is_some_and(|best| best >= self.to)
+        let at_end = self.broke.is_none() && self.best().is_some_and(|best| best >= self.to);
+        self.best().is_some() && (at_end || self.is_blind())
+    }
+
+    /// Whether what ended the search is a rate that could not be judged.
+    pub fn is_blind(&self) -> bool {
+        self.hidden.is_some_and(|hidden| self.broke.is_none_or(|broke| hidden < broke))
+    }
+
+    /// Nothing can be said of the rate that was tried, as where the machine was busy: it neither held nor broke. It is tried again; where that
+    /// is of no use, it is left, and what lies below it is looked at. Whether that is so.
+    pub fn cannot_tell(&mut self, rate: f64) -> bool {
+        self.untold += 1;
+        let is_left = self.untold > AGAIN;
+        if is_left {
+            self.untold = 0;
+            self.hidden = Some(self.hidden.map_or(rate, |hidden| hidden.min(rate)));
+            self.fall_below(rate);
+            self.next = self.choose();
+        }
+        is_left
     }
 
     /// The rate that was tried held, or did not.
     pub fn tried(&mut self, rate: f64, holds: bool) {
+        self.untold = 0;
         if holds {
             match self.best() {
                 Some(best) if rate <= best => self.confirmed += 1,
@@ -51,15 +78,20 @@ impl Hunt {
             }
         } else {
             self.broke = Some(self.broke.map_or(rate, |broke| broke.min(rate)));
-            // What held before and does not now was luck.
-            self.held.retain(|held| *held < rate);
-            self.confirmed = u32::from(!self.held.is_empty());
+            self.fall_below(rate);
         }
         self.next = self.choose();
     }
 
+    /// What held before and does not now was luck.
+    fn fall_below(&mut self, rate: f64) {
+        self.held.retain(|held| *held < rate);
+        self.confirmed = u32::from(!self.held.is_empty());
+    }
+
     fn choose(&self) -> Option<f64> {
-        match (self.best(), self.broke) {
+        let limit = [self.broke, self.hidden].into_iter().flatten().reduce(f64::min);
+        match (self.best(), limit) {
             (Some(best), None) if best < self.to => Some((best * STRIDE).min(self.to)),
             (Some(best), Some(broke)) if broke / best > 1.0 + self.precision => Some((best * broke).sqrt()),
             // The knee is looked at again: one good moment proves little.
@@ -101,6 +133,42 @@ mod tests {
         assert_eq!((tried, hunt.best(), hunt.is_open()), (vec![100.0], None, false));
         let (tried, hunt) = hunted(5_000.0, 100.0, 1_000.0);
         assert_eq!((hunt.best(), hunt.is_open(), tried.len()), (Some(1_000.0), true, 6));
+    }
+
+    #[test]
+    fn a_rate_of_which_nothing_is_known_is_tried_again_and_never_called_broken() {
+        let mut hunt = Hunt::new(100.0, 1_000.0, 0.05);
+        hunt.tried(100.0, true);
+        assert!((0..2).all(|_| !hunt.cannot_tell(200.0)));
+        assert_eq!((hunt.next(), hunt.best()), (Some(200.0), Some(100.0)), "the same once more");
+        hunt.tried(200.0, true);
+        assert_eq!((hunt.next(), hunt.is_open()), (Some(400.0), false), "nothing is said to have broken");
+        assert_eq!([(); 3].map(|()| hunt.cannot_tell(400.0)), [false, false, true]);
+        assert!(hunt.next().is_some_and(|next| next > 200.0 && next < 400.0), "what lies below may be known");
+        while let Some(rate) = hunt.next() {
+            hunt.tried(rate, rate < 310.0);
+        }
+        assert!(hunt.best().is_some_and(|best| best < 310.0 && best > 290.0), "{hunt:?}");
+        assert!(!hunt.is_open() && !hunt.is_blind(), "below it something broke: {hunt:?}");
+    }
+
+    #[test]
+    fn below_a_rate_that_cannot_be_judged_the_best_is_the_least_that_is_known() {
+        let mut hunt = Hunt::new(100.0, 1_000.0, 0.05);
+        let mut tries = 0;
+        while let Some(rate) = hunt.next() {
+            tries += 1;
+            if rate > 300.0 {
+                hunt.cannot_tell(rate);
+            } else {
+                hunt.tried(rate, true);
+            }
+        }
+        assert!(tries < 25 && hunt.is_open() && hunt.is_blind(), "{tries} {hunt:?}");
+        assert!(hunt.best().is_some_and(|best| best <= 300.0 && best > 280.0), "{hunt:?}");
+        let mut hunt = Hunt::new(100.0, 1_000.0, 0.05);
+        assert_eq!([(); 3].map(|()| hunt.cannot_tell(100.0)), [false, false, true]);
+        assert_eq!((hunt.next(), hunt.best(), hunt.is_open(), hunt.is_blind()), (None, None, false, true));
     }
 
     #[test]

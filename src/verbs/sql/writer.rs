@@ -4,7 +4,7 @@ use crate::accounting::Claims;
 use crate::database::{SqlOutcome, SqlRecord};
 use crate::ground::lock;
 use crate::record::Detail;
-use crate::record::gaps::{AckGap, THRESHOLD_US};
+use crate::record::gaps::{AckGap, GapWatch, THRESHOLD_US};
 use crate::record::latency::{LatencyRecorder, LatencySeries};
 use crate::record::series::TimeLine;
 use crate::record::slices::WriteSlice;
@@ -34,7 +34,8 @@ struct Books {
     end_us: u64,
     /// Since when transactions wait for a commit that did not come yet.
     waiting_us: Option<u64>,
-    gaps: Vec<AckGap>,
+    /// Of all connections together: who is answered first need not have waited for longest.
+    gaps: GapWatch,
     timeline: TimeLine<WriteSlice>,
 }
 
@@ -57,11 +58,9 @@ impl Books {
         let since_us = self.waiting_us.unwrap_or(due_us).min(due_us).max(self.last_commit_us);
         match record.outcome {
             SqlOutcome::Committed => {
-                if done_us > since_us + THRESHOLD_US {
-                    self.gaps.push(AckGap { start_us: since_us, end_us: Some(done_us) });
-                }
+                let waiting_us = self.waiting_us.take().map_or(due_us, |since_us| since_us.min(due_us));
+                self.gaps.acked(done_us, waiting_us);
                 self.last_commit_us = self.last_commit_us.max(done_us);
-                self.waiting_us = None;
             }
             // The server answered, or was not asked for a commit.
             SqlOutcome::RolledBack | SqlOutcome::Failed { .. } => {}
@@ -71,7 +70,7 @@ impl Books {
 
     /// The report as it is at `now_us`, `next_due_us` being when the next transaction is or was due.
     fn report(&self, start_us: u64, now_us: u64, next_due_us: Option<u64>) -> WriteReport {
-        let mut commit_gaps = self.gaps.clone();
+        let mut commit_gaps = self.gaps.gaps();
         let waiting_us = self.waiting_us.or(next_due_us).map(|due| due.max(self.last_commit_us));
         if let Some(since_us) = waiting_us.filter(|since| now_us > since + THRESHOLD_US) {
             commit_gaps.push(AckGap { start_us: since_us, end_us: None });
@@ -141,10 +140,16 @@ impl SqlWriter {
         if matches!(record.outcome, SqlOutcome::Committed | SqlOutcome::Unknown { .. }) {
             books.claimed.extend(record.xid);
         }
-        if record.outcome == SqlOutcome::Committed {
-            books.rows += record.rows;
-            // Beyond i64 are 292,000 years.
-            books.latency.record(start_us + record.due_us, i64::try_from(record.response_us()).unwrap_or(i64::MAX));
+        // Beyond i64 are 292,000 years.
+        let (due_us, took_us) = (start_us + record.due_us, i64::try_from(record.response_us()).unwrap_or(i64::MAX));
+        match record.outcome {
+            SqlOutcome::Committed => {
+                books.rows += record.rows;
+                books.latency.record(due_us, took_us);
+            }
+            // The server has answered.
+            SqlOutcome::RolledBack | SqlOutcome::Failed { .. } => {}
+            SqlOutcome::Lost { .. } | SqlOutcome::Unknown { .. } => books.latency.record_unanswered(due_us, took_us),
         }
     }
 
@@ -226,5 +231,45 @@ impl LiveWriter for SqlWriter {
     fn claims(&self) -> Claims {
         let books = self.books();
         Claims { transactions: books.claimed.clone(), unattributed: books.unattributed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entered(writer: &SqlWriter, due_us: u64, done_us: u64, outcome: SqlOutcome) {
+        let (index, sent_us, xid, rows) = (0, due_us, None, 1);
+        writer.enter(0, &SqlRecord { index, due_us, sent_us, done_us, xid, rows, outcome });
+    }
+
+    #[test]
+    fn whichever_connection_is_answered_first_the_outage_is_as_long_as_the_longest_wait() {
+        let writer = SqlWriter::new(None, Some(10.0), &Detail::default());
+        writer.begin(Instant::now(), 0);
+        let committed = |due_ms: u64, done_ms: u64| {
+            entered(&writer, due_ms * 1000, done_ms * 1000, SqlOutcome::Committed);
+        };
+        committed(1_000, 1_005);
+        committed(3_900, 4_000);
+        committed(1_500, 4_001);
+        let gaps = writer.outcome().written.expect("a load").commit_gaps;
+        assert_eq!(gaps, [AckGap { start_us: 1_500_000, end_us: Some(4_000_000) }]);
+    }
+
+    #[test]
+    fn a_commit_that_was_never_confirmed_is_no_short_latency() {
+        let writer = SqlWriter::new(None, Some(10.0), &Detail::default());
+        let cause = || "the connection broke".to_owned();
+        let outcomes = [
+            SqlOutcome::Committed,
+            SqlOutcome::RolledBack,
+            SqlOutcome::Lost { cause: cause() },
+            SqlOutcome::Unknown { cause: cause() },
+        ];
+        outcomes.into_iter().for_each(|outcome| entered(&writer, 1_000_000, 5_000_000, outcome));
+        let latency = writer.outcome().latencies.remove("statement_latency").expect("it is measured");
+        let unanswered = latency.unanswered.as_ref().expect("two were not answered");
+        assert_eq!((latency.len(), unanswered.len(), unanswered.max_us), (1, 2, 4_000_000));
     }
 }

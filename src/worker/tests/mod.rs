@@ -7,11 +7,15 @@ use super::code::Delta;
 use super::frame::{FrameKind, FrameReader, FrameWriter};
 use super::merge::{Merge, Next};
 use crate::accounting::{Class, Ledger, LedgerReport, RunIdentity};
+use crate::kafka::SendOutcome;
 use crate::load::LoadError;
-use crate::load::afar::{Afar, Death, FarEvent, FarOrder, FarUnit, Hearer, JournalEntry, UnitTask};
+use crate::load::afar::{
+    Afar, Death, FarEvent, FarOrder, FarUnit, HandedMessage, Hearer, JournalEntry, MessageOutcome, ProducerEvent, UnitTask,
+};
 use crate::load::consume::rehearsal::RehearsedReader;
 use crate::load::produce::rehearsal::RehearsedLoad;
 use crate::record::RunClock;
+use crate::record::gaps::AckGap;
 use history::{History, PARTITIONS};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -224,4 +228,29 @@ fn what_a_worker_took_with_it_is_neither_phantom_nor_lost() {
         assert_eq!(accounts.run.nonce(), NONCE);
     }
     assert!(unaccounted > 100, "{unaccounted}");
+}
+
+/// Two producers, wherever they run: who had nothing due says nothing of the other's outage, and who is answered ends that of both.
+#[test]
+fn an_outage_is_that_of_the_load_and_not_of_each_producer() {
+    let run = RunIdentity::new(NONCE);
+    let load = RehearsedLoad::new(&run, 2, Arc::new(Nobody));
+    let sends = |share: usize, sequence: u64, due_ms: u64, acked_ms: u64| {
+        let due_us = due_ms * 1000;
+        let message = HandedMessage { sequence, due_us, bytes: 100, warmup: false, refused: None };
+        let outcome = MessageOutcome { sequence, outcome: SendOutcome::Acked, partition: 0, offset: -1 };
+        let now_us = acked_ms * 1000;
+        for event in [
+            ProducerEvent::Handed { now_us: due_us, messages: vec![message] },
+            ProducerEvent::Outcomes { now_us, outcomes: vec![outcome] },
+        ] {
+            load.producer(share).hear(FarEvent::Producer(event));
+        }
+    };
+    sends(0, 0, 999, 1_000);
+    // Nothing is answered from 1.0 to 4.0 s, and the last that was due is the first to be answered.
+    sends(0, 1, 3_950, 4_000);
+    sends(1, 0, 1_500, 4_001);
+    let gap = format!("{:?}", [AckGap { start_us: 1_500_000, end_us: Some(4_000_000) }]);
+    assert!(load.figures().ends_with(&gap), "{}", load.figures());
 }
