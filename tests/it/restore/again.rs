@@ -121,6 +121,12 @@ pub(super) async fn hold_one_moment(bench: &Bench, folder: &Path) {
     assert!(verified.is_equal(), "{verified:?}");
     let at = |group: &str| place(&bench.properties, group, "moment-again");
     assert_eq!((at("slow"), at("done")), (Some(Offset::Offset(whole - 100)), Some(Offset::Offset(whole))));
+    let mut translate = std::process::Command::new(env!("CARGO_BIN_EXE_kscen"));
+    translate.env("XDG_STATE_HOME", folder.join("xdg")).current_dir(folder).arg("archive").arg("translate");
+    translate.args(["moments", "moment=moment-again", "--group", "slow", "--state"]).arg(&bench.state);
+    let told = translate.output().expect("it starts");
+    let line = format!("moment/0 offset {0} → moment-again/0 offset {0}\n", whole - 100);
+    assert_eq!(String::from_utf8_lossy(&told.stdout), line, "where it was then, not where it is now");
     let shifted = BTreeMap::from([(0, (whole + 1, None))]);
     commit::offsets(&bench.wire, "done", "moment-again", &shifted).await.expect("committed");
     let words = bench.verify(&request).await.first_difference().expect("it is found");
