@@ -180,8 +180,8 @@ impl Archive {
     /// says, or the store's.
     pub fn commit(&self, manifest: &Manifest) -> Result<Digest, ArchiveError> {
         let name = manifest_name(manifest.number);
-        // What the brokers said is in it: an archive that nobody could read is not written.
-        if let Some(reason) = manifest.fault() {
+        // What the brokers said is in it: an archive that nobody could read, or that has forgotten records, is not written.
+        if let Some(reason) = manifest.fault().or_else(|| manifest.disorder()) {
             return Err(ArchiveError::damaged(&self.store.path(&name), reason));
         }
         let bytes = encode(manifest);

@@ -151,9 +151,11 @@ impl Iterator for SegmentReader {
     }
 }
 
-/// All batches of a partition that reach to an offset or beyond it.
+/// All batches of a partition that reach to an offset or beyond it. Where offsets are neither in a segment nor counted as missing, that is
+/// the only answer: whoever reads on would take what is left for all.
 pub struct Segments {
     archive: Archive,
+    disorder: Option<ArchiveError>,
     waiting: VecDeque<Segment>,
     reader: Option<SegmentReader>,
     from: i64,
@@ -164,10 +166,18 @@ impl Segments {
     /// From the batch on that holds this offset, or the next one that exists. Segments before it are not read.
     pub fn new(archive: &Archive, partition: &KeptPartition, from: i64) -> Self {
         let waiting = partition.segments.iter().filter(|segment| segment.end > from).cloned().collect();
-        Self { archive: archive.clone(), waiting, reader: None, from, failed: false }
+        let disorder = partition.disorder().map(|reason| {
+            let folder = partition.segments.first().and_then(|segment| segment.file.rsplit_once('/'));
+            let place = archive.store().path(folder.map_or("", |(folder, _)| folder));
+            ArchiveError::damaged(&place, format!("partition {}: {reason}", partition.partition))
+        });
+        Self { archive: archive.clone(), disorder, waiting, reader: None, from, failed: false }
     }
 
     fn step(&mut self) -> Result<Option<StoredBatch>, ArchiveError> {
+        if let Some(disorder) = self.disorder.take() {
+            return Err(disorder);
+        }
         loop {
             let reader = match &mut self.reader {
                 Some(reader) => reader,

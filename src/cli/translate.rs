@@ -106,7 +106,8 @@ fn translate(archive: &Archive, args: &Args, output: &Output) -> Result<(), Rest
         return Err(refused(reason, "leave `--partition` out to see all"));
     }
     let meant = |number: i32| args.partition.is_none_or(|wanted| wanted == number);
-    let sources = sources(archive, &manifest, topic, args)?;
+    let restored = restored(archive, kept.as_ref().filter(|_| args.group.is_some()), &manifest)?;
+    let sources = sources(archive, restored.as_ref().unwrap_or(&manifest), topic, args)?;
     if let Some(sources) = sources {
         for (partition, source) in sources.into_iter().filter(|(partition, _)| meant(*partition)) {
             let restored = kept.as_ref().and_then(|kept| kept.tables.get(&partition)).map(|table| Restored {
@@ -126,6 +127,22 @@ fn translate(archive: &Archive, args: &Args, output: &Output) -> Result<(), Rest
         }
     }
     Ok(())
+}
+
+/// The manifest that was restored, where that is not the newest: where a group has come since then is in no table.
+fn restored(
+    archive: &Archive,
+    kept: Option<&KeptTranslation>,
+    newest: &Manifest,
+) -> Result<Option<Manifest>, RestoreError> {
+    let Some(kept) = kept.filter(|kept| kept.manifest != newest.number) else { return Ok(None) };
+    match archive.manifest(kept.manifest) {
+        Err(ArchiveError::Store(error)) if error.is_absent() => {
+            let reason = format!("manifest {}, which was restored, was pruned: it knew where groups were", kept.manifest);
+            Err(refused(reason, "give the offset instead, with `--offset`"))
+        }
+        read => Ok(Some(read?.0)),
+    }
 }
 
 fn refused(reason: String, remedy: &str) -> RestoreError {

@@ -6,6 +6,7 @@
 
 use super::Properties;
 use super::event::{MigrateListener, MigrationStage};
+use super::late;
 use super::migration_error::MigrationError;
 use super::options::MigrateOptions;
 use super::preflight;
@@ -98,6 +99,7 @@ pub async fn migrate(
     if let Some(before) = before {
         if before.complete {
             if migration.is_there(&before).await? {
+                late::none(source, options, &before).await?;
                 // A crash may have come before it was removed.
                 migration.staging.remove_archive()?;
                 migration.records = before.records;
@@ -244,7 +246,7 @@ impl Migration<'_> {
                 .unwrap_or_else(|| i16::try_from(replicas.min(self.brokers).max(1)).unwrap_or(1));
             preflight::may_be_made(self.target, &to, partitions, replication).await?;
         }
-        let fresh = StagedTopic { to, id, partitions, ends: BTreeMap::new(), target: None };
+        let fresh = StagedTopic { to, id, partitions, ends: BTreeMap::new(), target: None, last: BTreeMap::new() };
         self.state.topics.entry(name.to_owned()).or_insert(fresh);
         Ok(())
     }
@@ -272,7 +274,11 @@ impl Migration<'_> {
         self.listener.stage(MigrationStage::CutOver { groups: groups.len() });
         let restored = match &self.options.groups {
             KeptGroups::All => RestoredGroups::All,
-            KeptGroups::Named(names) => RestoredGroups::Named(names.clone()),
+            // One that has committed nothing has no place at which it could go on.
+            KeptGroups::Named(names) => {
+                let has_place = |name: &&String| !preflight::has_nothing(manifest, name);
+                RestoredGroups::Named(names.iter().filter(has_place).cloned().collect())
+            }
             KeptGroups::None => RestoredGroups::None,
         };
         let groups = groups.into_iter().map(str::to_owned).collect();
@@ -286,11 +292,13 @@ impl Migration<'_> {
         if !verified.iter().all(Verified::is_equal) {
             return Ok(self.ended(MigrationOutcome::Different, groups, verified));
         }
-        for topic in self.state.topics.values_mut() {
+        for (name, topic) in &mut self.state.topics {
             let found = preflight::find(self.target, TARGET, &topic.to).await?;
             topic.target = found.and_then(|found| found.id).map(|id| id.to_string());
+            let taken = manifest.topic(name).into_iter().flat_map(|taken| &taken.partitions);
+            topic.last = taken.map(|partition| (partition.partition, partition.cut.end)).collect();
         }
-        preflight::tell_late(self.source, manifest, self.listener).await?;
+        late::tell(self.source, &self.state.topics, self.listener).await?;
         (self.state.complete, self.state.records) = (true, self.records);
         self.staging.write(&self.state)?;
         self.staging.remove_archive()?;

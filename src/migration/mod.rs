@@ -9,6 +9,7 @@
 //! | `options.rs`, `event.rs`, `migration_error.rs`, `not_drained.rs` | what is asked for, what is told, why it ends early |
 //! | `course.rs`, `rounds.rs`, `state.rs` | a migration from its first round to its end |
 //! | `preflight.rs` | whether the target takes a topic, and whether groups are free |
+//! | `late.rs` | what the source has got since it was taken for the last time |
 //! | `standing.rs` | how far the source is taken, and what is still missing for the end |
 //! | `staging.rs` | the folder |
 //! | `drain/` | waiting until a group has read everything, and moving what it has not read |
@@ -16,6 +17,7 @@
 mod course;
 pub mod drain;
 mod event;
+mod late;
 mod migration_error;
 mod not_drained;
 mod options;

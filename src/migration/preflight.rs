@@ -5,10 +5,9 @@ use super::migration_error::MigrationError;
 use crate::backup::KeptGroups;
 use crate::backup::manifest::Manifest;
 use crate::wire::creation::{self, NewTopic};
-use crate::wire::offsets::{self, At, IsolationLevel};
 use crate::wire::topics::{self, DescribedTopic};
 use crate::wire::{WireCluster, acls, groups};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A topic by its name; `None` where there is none.
 ///
@@ -91,45 +90,20 @@ pub(super) async fn groups_are_free(
     Ok(())
 }
 
-/// Tells what the source has got since a manifest was made: it is not in the target.
-///
-/// # Errors
-/// The source does not say.
-pub(super) async fn tell_late(
-    source: &WireCluster,
-    manifest: &Manifest,
-    listener: &MigrateListener,
-) -> Result<(), MigrationError> {
-    let names: BTreeSet<&str> = manifest.topics.iter().map(|topic| topic.name.as_str()).collect();
-    for topic in names.into_iter().filter_map(|name| manifest.topic(name)) {
-        let numbers: Vec<i32> = topic.partitions.iter().map(|partition| partition.partition).collect();
-        let found = offsets::list(source, &topic.name, &numbers, At::End, IsolationLevel::Uncommitted).await;
-        let mut late = 0;
-        for partition in &topic.partitions {
-            let during =
-                MigrationError::cluster("the source", format!("asking for the ends of topic `{}`", topic.name));
-            if let Some(end) = found.get(&partition.partition).cloned().transpose().map_err(during)?.flatten() {
-                late += (end.offset - partition.cut.end).max(0);
-            }
-        }
-        if late > 0 {
-            listener.notice(format!(
-                "topic `{}` has got {late} offsets in the source since the end of the migration: they are not in the target",
-                topic.name
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// The groups that go on in the target.
+/// The groups that go on in the target: those that have committed something for the topics.
 pub(super) fn wanted<'a>(manifest: &'a Manifest, groups: &KeptGroups) -> Vec<&'a str> {
     let named = |name: &str| match groups {
         KeptGroups::All => true,
         KeptGroups::Named(names) => names.iter().any(|wanted| wanted == name),
         KeptGroups::None => false,
     };
-    manifest.groups.iter().map(|group| group.name.as_str()).filter(|name| named(name)).collect()
+    let groups = manifest.groups.iter().filter(|group| !group.offsets.is_empty());
+    groups.map(|group| group.name.as_str()).filter(|name| named(name)).collect()
+}
+
+/// Whether a group was looked at, and has committed nothing for the topics.
+pub(super) fn has_nothing(manifest: &Manifest, name: &str) -> bool {
+    manifest.groups.iter().any(|group| group.name == name && group.offsets.is_empty())
 }
 
 /// Whether the target takes the ACLs of these topics. Says so where it does not.

@@ -28,4 +28,7 @@ pub(super) struct StagedTopic {
     pub(super) ends: BTreeMap<i32, i64>,
     /// Its id in the target, once all is there.
     pub(super) target: Option<String>,
+    /// Where it ended in the source then.
+    #[serde(default)]
+    pub(super) last: BTreeMap<i32, i64>,
 }

@@ -9,6 +9,7 @@ mod sink;
 pub(super) use act::{probe, redactor};
 pub(super) use failure::failure;
 
+use super::consume::claim;
 use super::fault::journal_error;
 use crate::connect::{
     Applied, ConfigRedactor, ConnectClient, ConnectResult, ConnectorConfig, EffectProbe, config_from_json,
@@ -225,14 +226,20 @@ impl Connector {
     }
 
     /// What does not exist yet is this run's: connector, slot, publication. Written down before they are made, so that they are
-    /// dropped whatever happens.
-    async fn own(&self, connect: &ConnectClient, config: &ConnectorConfig, cx: &StepContext) -> Result<(), StepError> {
+    /// dropped whatever happens. A sink's group is this run's where neither it nor its connector was there.
+    async fn own(
+        &self,
+        connect: &ConnectClient,
+        config: &ConnectorConfig,
+        cx: &mut StepContext,
+    ) -> Result<(), StepError> {
         let redactor = ConfigRedactor::of(config);
         let listed = match connect.list().await {
             Ok(listed) => listed,
             Err(error) => return Err(failure(error, &redactor, cx).await),
         };
-        let owned = &cx.run.owned;
+        let run = cx.run.clone();
+        let owned = &run.owned;
         let resource = Resource::Connector(self.name.clone());
         if !listed.contains(&self.name) {
             owned.announce(resource).map_err(journal_error)?;
@@ -243,7 +250,8 @@ impl Connector {
             }
         }
         if self.sink.is_some() && !listed.contains(&self.name) {
-            owned.announce(Resource::Group(format!("connect-{}", self.name))).map_err(journal_error)?;
+            // A connector that was removed for a while has left its offsets there.
+            claim(&format!("connect-{}", self.name), cx).await?;
         }
         let of_postgres = config.get("connector.class").is_some_and(|class| class.ends_with("PostgresConnector"));
         if !of_postgres || cx.run.endpoints.postgres.is_none() {

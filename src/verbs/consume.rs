@@ -7,6 +7,7 @@ mod senders;
 mod words;
 
 pub use content::Each;
+pub(super) use group::claim;
 pub use reader::Reader;
 pub use words::{Commit, Decode, From, Isolation, ReadUntil, Rebalance};
 

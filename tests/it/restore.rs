@@ -1,5 +1,6 @@
 //! Topics that come back: through a restore, read again by librdkafka, with groups that go on, over kills and with sabotage.
 
+mod again;
 pub(crate) mod records;
 mod sabotage;
 
@@ -237,6 +238,8 @@ async fn hold(version: &str) {
     hold_append_times(&bench).await;
     hold_refusal(&bench).await;
     hold_sabotage(&bench).await;
+    again::hold_more_asked_for(&bench).await;
+    again::hold_one_moment(&bench, scratch.path()).await;
     hold_kills(&bench, scratch.path()).await;
     stack.shutdown().await.expect("stopped");
 }

@@ -288,3 +288,43 @@ fn whole_transactions_several_connectors_filters_and_snapshots_are_told_apart() 
         assert_eq!(check["subject"], "delivery.torn_transactions", "{said}");
     }
 }
+
+/// A connector that was removed for a while: its group holds where it has to go on.
+const REMOVED: &str = r#"
+name: A sink that was removed
+setup:
+  - topic: theirs
+steps:
+  - produce: { topic: theirs, count: 20 }
+  - consume: { topic: theirs, group: connect-theirs, until: { drained: true } }
+"#;
+const AGAIN: &str = r#"
+name: The same sink in a run
+checks: none
+setup:
+  - sql: CREATE TABLE copies (id integer PRIMARY KEY)
+  - connector: { name: theirs, sink: { topics: [theirs], table: copies } }
+steps:
+  - sql: DROP TABLE copies
+"#;
+const THERE: &str = r#"
+name: Its group goes on
+steps:
+  - expect: { group: { name: connect-theirs, topic: theirs, lag: 0 } }
+"#;
+
+#[test]
+fn a_sinks_group_that_was_there_keeps_its_offsets() {
+    if skipped("a_sinks_group_that_was_there_keeps_its_offsets") {
+        return;
+    }
+    let project = Project::with("timeouts: fast, sink: 3.0.7.Final");
+    for (name, text) in [("removed.yaml", REMOVED), ("again.yaml", AGAIN), ("there.yaml", THERE)] {
+        project.write(name, text);
+    }
+    project.run(&["up", "--with", "connect", "--with", "postgres"]).exits(0);
+    project.run(&["run", "removed.yaml", "--keep"]).exits(0);
+    project.run(&["run", "again.yaml"]).exits(0).says("group connect-theirs was there before this run");
+    project.run(&["run", "there.yaml"]).exits(0);
+    project.run(&["down"]).exits(0);
+}

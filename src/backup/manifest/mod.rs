@@ -76,6 +76,14 @@ impl Manifest {
         })
     }
 
+    /// What is wrong with the segments of a partition: see [`KeptPartition::disorder`].
+    pub(in crate::backup) fn disorder(&self) -> Option<String> {
+        self.topics.iter().find_map(|topic| {
+            let wrong = |found: &KeptPartition| Some(format!("{}/{}: {}", topic.name, found.partition, found.disorder()?));
+            topic.partitions.iter().find_map(wrong)
+        })
+    }
+
     /// How many records there are, markers of transactions and aborted data included.
     pub fn records(&self) -> u64 {
         self.segments().map(|(_, _, segment)| segment.records).sum()

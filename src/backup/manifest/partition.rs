@@ -38,6 +38,26 @@ impl KeptPartition {
     pub fn stable(&self) -> i64 {
         self.open.iter().map(|open| open.first).fold(self.next, i64::min)
     }
+
+    /// What is wrong with the order of its segments, or with what lies between them: an offset that is in no segment has no record, and is
+    /// counted as missing. Those that are missing inside of a segment are counted, too, so that the count may be larger.
+    pub(in crate::backup) fn disorder(&self) -> Option<String> {
+        let (mut next, mut outside) = (self.first, 0_u64);
+        for segment in &self.segments {
+            if segment.base < next || segment.end <= segment.base {
+                return Some(format!("{} begins at offset {}, after {next}", segment.file, segment.base));
+            }
+            outside = outside.saturating_add(segment.base.abs_diff(next));
+            next = segment.end;
+        }
+        if self.next < next {
+            return Some(format!("its segments reach to offset {next}, it says {}", self.next));
+        }
+        outside = outside.saturating_add(self.next.abs_diff(next));
+        let missing = self.missing;
+        let forgotten = format!("{outside} offsets are in no segment, and it says that {missing} have no record");
+        (outside > missing).then_some(forgotten)
+    }
 }
 
 /// Where a partition was cut.

@@ -124,25 +124,6 @@ impl StateFolder {
         &self.path
     }
 
-    /// What an earlier attempt left.
-    ///
-    /// # Errors
-    /// It cannot be read, or is another restore's.
-    pub(super) fn read(&self, asked: &RestoreTerms) -> Result<Option<RestoreState>, RestoreError> {
-        let path = self.path.join(FILE);
-        let (Some(root), Some(topic)) = (self.path.parent(), self.path.file_name().and_then(|name| name.to_str()))
-        else {
-            return Ok(None);
-        };
-        let Some(state) = begun(root, topic)? else { return Ok(None) };
-        if !asked.continues(&state.asked) {
-            let reason = format!("{} belongs to a restore with other options", path.display());
-            let remedy = "repeat the command as it was to go on with it, or give another state folder to begin again";
-            return Err(RestoreError::refused(reason, remedy));
-        }
-        Ok(Some(state))
-    }
-
     /// Keeps the state. When this returns, it survives a power cut.
     ///
     /// # Errors
@@ -193,6 +174,20 @@ pub(super) fn begun(root: &Path, topic: &str) -> Result<Option<RestoreState>, Re
         read => read.map_err(|error| RestoreError::state(&path)(error.into()))?,
     };
     serde_json::from_slice(&bytes).map_err(|error| RestoreError::state(&path)(error.into())).map(Some)
+}
+
+/// What an earlier attempt at the same restore left.
+///
+/// # Errors
+/// It cannot be read, or is another restore's.
+pub(super) fn attempt(root: &Path, topic: &str, asked: &RestoreTerms) -> Result<Option<RestoreState>, RestoreError> {
+    let Some(state) = begun(root, topic)? else { return Ok(None) };
+    if !asked.continues(&state.asked) {
+        let reason = format!("{} belongs to a restore with other options", place(root, topic)?.join(FILE).display());
+        let remedy = "repeat the command as it was to go on with it, or give another state folder to begin again";
+        return Err(RestoreError::refused(reason, remedy));
+    }
+    Ok(Some(state))
 }
 
 /// The topics of which a restore keeps its state here.

@@ -1,41 +1,43 @@
 //! Where consumer groups go on reading.
 
 use super::event::{RestoreEvent, RestoreListener};
-use super::request::RestoredGroups;
+use super::request::{Renamed, RestoredGroups};
 use super::restore_error::RestoreError;
 use crate::backup::manifest::{GroupOffset, Manifest};
 use crate::backup::translation::Translation;
 use crate::wire::{WireCluster, commit, groups};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is said where all groups are wanted of an archive that may not have all.
+pub(in crate::backup) const UNSEEN: &str = "the archive may lack groups of its topics, which whoever backed them up was not allowed to see: grant \
+    DESCRIBE on the cluster and on every group for backups, or name the groups";
 
 /// What groups had committed for the partitions of a topic, by the groups' names.
-type CommittedBefore<'a> = BTreeMap<&'a str, &'a BTreeMap<i32, GroupOffset>>;
+pub(super) type CommittedBefore<'a> = BTreeMap<&'a str, &'a BTreeMap<i32, GroupOffset>>;
 
-/// The groups that get offsets, with what they had committed for a topic.
-pub(super) fn of_topic<'a>(manifest: &'a Manifest, topic: &str, wanted: &RestoredGroups) -> CommittedBefore<'a> {
+/// The groups that get offsets, with what they had committed for a topic: for any of its partitions that are restored.
+pub(super) fn of_topic<'a>(manifest: &'a Manifest, topic: &Renamed, wanted: &RestoredGroups) -> CommittedBefore<'a> {
+    let restored = |number: &i32| topic.partitions.as_ref().is_none_or(|partitions| partitions.contains(number));
     let groups = manifest.groups.iter().filter(|group| wanted.wants(&group.name));
-    groups.filter_map(|group| Some((group.name.as_str(), group.offsets.get(topic)?))).collect()
+    let offsets = groups.filter_map(|group| Some((group.name.as_str(), group.offsets.get(&topic.from)?)));
+    offsets.filter(|(_, offsets)| offsets.keys().any(restored)).collect()
 }
 
-/// Refuses groups that are in use in the target: their members would go on where they are and commit over what is restored.
+/// Refuses groups that are in use in the target, whose members would go on where they are and commit over what is restored; and groups that
+/// would get nothing though they were named.
 ///
 /// # Errors
-/// A group has members, is not in the archive though it was named, or may not be seen.
+/// A group has members, has nothing in the archive though it was named, or may not be seen.
 pub(super) async fn check(
     cluster: &WireCluster,
-    manifest: &Manifest,
+    topics: &[(&Manifest, &Renamed)],
     wanted: &RestoredGroups,
+    listener: &RestoreListener,
 ) -> Result<(), RestoreError> {
-    if let RestoredGroups::Named(names) = wanted {
-        for name in names {
-            if !manifest.groups.iter().any(|group| group.name == *name) {
-                let reason = format!("the archive has no offsets of group `{name}`");
-                return Err(RestoreError::refused(reason, "leave it out, or restore from another archive"));
-            }
-        }
+    let names = getting(topics, wanted)?;
+    if *wanted == RestoredGroups::All && topics.iter().any(|(manifest, _)| !manifest.groups_complete) {
+        listener.warn(UNSEEN);
     }
-    let names: Vec<&str> =
-        manifest.groups.iter().map(|group| group.name.as_str()).filter(|name| wanted.wants(name)).collect();
     if names.is_empty() {
         return Ok(());
     }
@@ -48,6 +50,25 @@ pub(super) async fn check(
         }
     }
     Ok(())
+}
+
+/// Which groups get offsets for any of these topics, each by the manifest that rules it.
+///
+/// # Errors
+/// One that was named gets none: it would begin wherever its members are configured to.
+pub(super) fn getting<'a>(
+    topics: &[(&'a Manifest, &Renamed)],
+    wanted: &RestoredGroups,
+) -> Result<Vec<&'a str>, RestoreError> {
+    let all: BTreeSet<&str> = topics.iter().flat_map(|(manifest, topic)| of_topic(manifest, topic, wanted).into_keys()).collect();
+    if let RestoredGroups::Named(names) = wanted
+        && let Some(name) = names.iter().find(|name| !all.contains(name.as_str()))
+    {
+        let topics: Vec<String> = topics.iter().map(|(_, topic)| format!("`{}`", topic.from)).collect();
+        let reason = format!("the archive has no offsets of group `{name}` for {}", topics.join(", "));
+        return Err(RestoreError::refused(reason, "leave it out, or restore from another archive"));
+    }
+    Ok(all.into_iter().collect())
 }
 
 /// Commits the offsets of groups, with the texts that their readers had committed with them: each goes on at exactly the next

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `request.rs`, `event.rs`, `error.rs` | what is asked for, what is told, why it ends early |
 //! | `plan.rs`, `select.rs` | what of the archive will be written |
+//! | `topic.rs` | one topic, from what an earlier attempt has left to its end |
 //! | `prepare.rs`, `groups.rs` | the topic and the groups of the target |
 //! | `outgoing.rs`, `feed.rs` | batches in the form in which a broker takes them, made ahead on a thread of their own |
 //! | `partition.rs`, `lane.rs`, `tail.rs`, `checkpoint.rs` | one partition: windows, gaps, crashes |
@@ -34,12 +35,14 @@ mod select;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod topic;
 
 pub use choice::requests;
 pub(super) use choice::{Basis, Choice, basis};
 pub use event::{PlannedTopic, RestoreEvent, RestoreListener};
 pub use kept::{KeptTranslation, completion, kept};
 pub use plan::manifest;
+pub(super) use groups::UNSEEN;
 pub(super) use plan::topic as source;
 pub use request::{Keep, Offsets, Renamed, RestorePoint, RestoreRequest, RestoredGroups};
 pub use restore_error::RestoreError;
@@ -86,7 +89,6 @@ pub async fn restore(
     let manifest = read_manifest(archive, request.until).await?;
     let view = brokers::describe(cluster).await.map_err(RestoreError::wire("describing the cluster"))?;
     warn_of(&manifest, listener);
-    groups::check(cluster, &manifest, &request.groups).await?;
     let shared = RestoreShared {
         archive: archive.clone(),
         cluster: cluster.clone(),
@@ -94,6 +96,7 @@ pub async fn restore(
         listener: listener.clone(),
     };
     let restore = Restore { shared: Arc::new(shared), request, view };
+    restore.check_groups(&manifest).await?;
     let mut restored = Vec::new();
     for topic in &request.topics {
         restored.extend(restore.topic(&manifest, topic).await?);
@@ -132,69 +135,6 @@ struct Restore<'a> {
 }
 
 impl Restore<'_> {
-    async fn topic(&self, manifest: &Manifest, renamed: &Renamed) -> Result<Option<Restored>, RestoreError> {
-        let (cluster, listener, request) = (&self.shared.cluster, &self.shared.listener, self.request);
-        let source = plan::topic(manifest, renamed)?;
-        let asked = RestoreTerms::new(self.shared.archive.id(), manifest.number, &self.view.id, renamed, request);
-        let folder = StateFolder::open(&request.state, &renamed.to)?;
-        let mut state = folder.read(&asked)?;
-        let found = prepare::find(cluster, &renamed.to).await?;
-        if let Some(before) = &state {
-            // It was made, and the crash came before that was written down.
-            if let (None, Some(found)) = (&before.topic, &found)
-                && prepare::ends(cluster, found).await?.values().any(|end| *end > 0)
-            {
-                prepare::may_write(found, request)?;
-            }
-            state = state.filter(|before| prepare::goes_on(before, found.as_ref()));
-        }
-        // What is added to the archive after the first attempt does not change what is restored, unless the restore follows it.
-        let follows = request.until == RestorePoint::Stable;
-        let pinned = match state.as_ref().map(|state| state.asked.manifest) {
-            Some(number) if number != manifest.number && !(follows && is_open(state.as_ref())) => {
-                let archive = self.shared.archive.clone();
-                Some(blocking(move || plan::pinned(&archive, number)).await?)
-            }
-            _ => None,
-        };
-        let source = pinned.as_ref().map_or(Ok(source), |pinned| plan::topic(pinned, renamed))?;
-        let planned = match &state {
-            Some(_) => PlannedTopic { largest: largest(source), ..PlannedTopic::default() },
-            None => self.plan(source, renamed).await?,
-        };
-        let wanted = WantedTopic { name: &renamed.to, source, largest: planned.largest, newest: newest(source) };
-        let resumed = state.is_some();
-        let mut state = match state {
-            Some(state) => {
-                let state_path = folder.path().display().to_string();
-                listener.tell(RestoreEvent::Resumed { topic: renamed.to.clone(), state: state_path });
-                state
-            }
-            None => {
-                let Some(begun) = self.begin(&wanted, asked, found.as_ref(), &planned).await? else { return Ok(None) };
-                // What an attempt before has left goes only when the next one can begin.
-                folder.clear()?;
-                folder.write(&begun)?;
-                begun
-            }
-        };
-        if state.complete {
-            let tables = folder::tables(folder.path(), wanted_partitions(source, renamed))?;
-            return Ok(Some(Restored { from: renamed.from.clone(), topic: renamed.to.clone(), tables }));
-        }
-        self.ready(&wanted, (&mut state, resumed), &folder).await?;
-        if follows && state.asked.manifest != manifest.number {
-            state.asked.manifest = manifest.number;
-            folder.write(&state)?;
-        }
-        let tables = self.partitions(source, renamed, &state, &folder).await?;
-        if !request.more {
-            self.finish(&wanted, manifest, &mut state, &tables).await?;
-            folder.write(&state)?;
-        }
-        Ok(Some(Restored { from: renamed.from.clone(), topic: renamed.to.clone(), tables }))
-    }
-
     /// Reads the archive through, and holds what it would take against what is allowed.
     async fn plan(&self, source: &KeptTopic, renamed: &Renamed) -> Result<PlannedTopic, RestoreError> {
         let (archive, request) = (self.shared.archive.clone(), self.request.clone());
@@ -336,34 +276,6 @@ impl Restore<'_> {
         }
         Ok(tables)
     }
-
-    async fn finish(
-        &self,
-        wanted: &WantedTopic<'_>,
-        manifest: &Manifest,
-        state: &mut RestoreState,
-        tables: &BTreeMap<i32, Translation>,
-    ) -> Result<(), RestoreError> {
-        let (cluster, listener, request) = (&self.shared.cluster, &self.shared.listener, self.request);
-        if let Some(settings) = &state.settings {
-            wanted.configure_finally(cluster, settings, request.hold_retention).await?;
-            state.held = request.hold_retention;
-        }
-        if request.acls {
-            prepare::acls(cluster, wanted, listener).await?;
-            state.acls = true;
-        }
-        let groups = groups::of_topic(manifest, &wanted.source.name, &request.groups);
-        groups::commit(cluster, wanted.name, &groups, tables, listener).await?;
-        state.groups = groups.into_keys().map(str::to_owned).collect();
-        state.complete = true;
-        Ok(())
-    }
-}
-
-/// Whether something of it is still to be restored.
-fn is_open(state: Option<&RestoreState>) -> bool {
-    state.is_some_and(|state| !state.complete)
 }
 
 pub(super) fn wanted_partitions<'a>(

@@ -1,9 +1,13 @@
 //! What a topic of the target is to a restore, and how it is configured, meanwhile and in the end.
 
 use super::folder::{RestoreState, RestoreTerms};
+use super::groups::getting;
 use super::prepare::{WantedTopic, goes_on, meanwhile};
-use super::{Renamed, RestoreRequest};
-use crate::backup::manifest::{KeptTopic, Setting};
+use super::topic::lacking;
+use super::{Renamed, RestoreRequest, RestoredGroups};
+use crate::backup::manifest::{
+    BackupRequest, BackupState, Batching, GroupOffset, KeptGroup, KeptTopic, Manifest, Setting, SourceCluster,
+};
 use crate::wire::topics::{DescribedTopic, TopicId};
 use std::collections::BTreeMap;
 
@@ -58,24 +62,27 @@ fn nothing_is_deleted_compacted_or_changed_while_a_topic_is_restored() {
     assert_eq!(set(2_000_000)["max.message.bytes"], "2251024");
 }
 
+/// The state of a restore that begins.
+fn begun() -> RestoreState {
+    let renamed = Renamed::same("orders");
+    let request = RestoreRequest::new(vec![renamed.clone()], "state".into());
+    RestoreState {
+        asked: RestoreTerms::new("a", 1, "c", &renamed, &request),
+        id: "kscen-restore-1".to_owned(),
+        topic: None,
+        starts: BTreeMap::new(),
+        settings: None,
+        held: false,
+        acls: false,
+        groups: Vec::new(),
+        complete: false,
+    }
+}
+
 /// `kill -9` comes between the request to make a topic and the topic: the next attempt may see none yet.
 #[test]
 fn an_attempt_that_was_killed_while_its_topic_was_made_goes_on() {
-    let before = |topic: Option<String>| {
-        let renamed = Renamed::same("orders");
-        let request = RestoreRequest::new(vec![renamed.clone()], "state".into());
-        RestoreState {
-            asked: RestoreTerms::new("a", 1, "c", &renamed, &request),
-            id: "kscen-restore-1".to_owned(),
-            topic,
-            starts: BTreeMap::new(),
-            settings: None,
-            held: false,
-            acls: false,
-            groups: Vec::new(),
-            complete: false,
-        }
-    };
+    let before = |topic: Option<String>| RestoreState { topic, ..begun() };
     let topic = |id: u8| DescribedTopic {
         name: "orders".to_owned(),
         id: Some(TopicId::from_bytes([id; 16])),
@@ -87,4 +94,73 @@ fn an_attempt_that_was_killed_while_its_topic_was_made_goes_on() {
     assert!(goes_on(&own, Some(&topic(7))));
     assert!(!goes_on(&own, Some(&topic(8))) && !goes_on(&own, None), "it begins again in another topic");
     assert!(goes_on(&before(None), None) && goes_on(&before(None), Some(&topic(7))));
+}
+
+/// A manifest that knows of these groups, each with a topic and a partition of which it has committed something.
+fn manifest(groups: &[(&str, &str, i32)]) -> Manifest {
+    let committed = GroupOffset { offset: 7, leader_epoch: None, metadata: None };
+    let group = |(name, topic, partition): &(&str, &str, i32)| KeptGroup {
+        name: (*name).to_owned(),
+        state: "Empty".to_owned(),
+        offsets: BTreeMap::from([((*topic).to_owned(), BTreeMap::from([(*partition, committed.clone())]))]),
+    };
+    let batches = Batching::Auto;
+    Manifest {
+        format: String::new(),
+        version: 1,
+        archive: "a".to_owned(),
+        number: 1,
+        previous: None,
+        generation: 1,
+        state: BackupState::Complete,
+        missing: Vec::new(),
+        notes: Vec::new(),
+        begun: 0,
+        written: 0,
+        program: String::new(),
+        cluster: SourceCluster::default(),
+        request: BackupRequest { topics: Vec::new(), compression: "none".to_owned(), batches, recipients: Vec::new() },
+        cut_width: 0,
+        groups: groups.iter().map(group).collect(),
+        groups_complete: true,
+        topics: Vec::new(),
+    }
+}
+
+#[test]
+fn what_a_complete_restore_did_not_do_is_not_taken_for_done() {
+    let manifest = manifest(&[("billing", "orders", 0), ("shop", "orders", 0), ("shop", "others", 0)]);
+    let (renamed, usual) = (Renamed::same("orders"), || RestoreRequest::new(Vec::new(), "state".into()));
+    let state = RestoreState { settings: Some(BTreeMap::new()), groups: vec!["shop".to_owned()], ..begun() };
+    let lacks = |state: &RestoreState, request: RestoreRequest| {
+        let found = lacking(state, &request, &manifest, &renamed);
+        (found.groups.into_keys().collect::<Vec<_>>(), found.acls, found.retention)
+    };
+    assert_eq!(lacks(&state, usual()), (vec![], false, false));
+    let all = || RestoreRequest { groups: RestoredGroups::All, acls: true, hold_retention: true, ..usual() };
+    assert_eq!(lacks(&state, all()), (vec!["billing"], true, true), "what was done is not done again");
+    let done = RestoreState { acls: true, held: true, groups: vec!["shop".to_owned(), "billing".to_owned()], ..state };
+    assert_eq!(lacks(&done, all()), (vec![], false, false));
+    // The retention of a topic that was there before the restore is not the restore's.
+    assert!(!lacks(&RestoreState { settings: None, held: false, ..done }, all()).2);
+}
+
+#[test]
+fn a_group_that_was_named_and_would_get_nothing_is_refused() {
+    let (old, new) = (manifest(&[("billing", "orders", 0)]), manifest(&[("shop", "others", 2)]));
+    let topics = [Renamed::same("orders"), Renamed::same("others")];
+    let ruled = [(&old, &topics[0]), (&new, &topics[1])];
+    let named = |names: &[&str]| RestoredGroups::Named(names.iter().map(|name| (*name).to_owned()).collect());
+    let refused = |topics: &[(&Manifest, &Renamed)], names: &[&str]| {
+        getting(topics, &named(names)).err().map(|error| error.to_string())
+    };
+    assert_eq!(getting(&ruled, &RestoredGroups::All).ok(), Some(vec!["billing", "shop"]));
+    assert_eq!(getting(&ruled, &RestoredGroups::None).ok(), Some(vec![]));
+    assert_eq!(refused(&ruled, &["shop", "billing"]), None);
+    let expected = "the archive has no offsets of group `late` for `orders`, `others`";
+    assert_eq!(refused(&ruled, &["billing", "late"]).as_deref(), Some(expected));
+    // Only by the manifest that rules the topic, and of partitions that are restored.
+    assert!(refused(&[(&new, &topics[0])], &["billing"]).is_some());
+    let part = Renamed { partitions: Some([1].into()), ..Renamed::same("others") };
+    assert!(refused(&[(&new, &part)], &["shop"]).is_some());
 }

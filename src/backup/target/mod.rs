@@ -2,6 +2,7 @@
 //! against the archive record by record.
 
 mod difference;
+mod groups;
 mod tally;
 mod topic;
 
@@ -13,10 +14,10 @@ use super::restore::{self, RestoreError};
 use super::{Archive, Digest, Segments};
 use crate::kafka::{RereadMessage, reread};
 use crate::moment;
-use crate::wire::{WireCluster, committed};
-use restore::{Basis, Choice, Offsets, Renamed, RestoreRequest};
+use crate::wire::WireCluster;
+use restore::{Basis, Choice, Offsets, Renamed, RestoreRequest, RestoredGroups};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 use tally::{BLOCK, Borrowed, Plain, TargetTally};
@@ -98,20 +99,27 @@ pub async fn verify(
     properties: &BTreeMap<String, String>,
     request: &RestoreRequest,
 ) -> Result<Vec<Verified>, RestoreError> {
-    let mut verified = Vec::new();
+    let (mut verified, mut seen) = (Vec::new(), BTreeSet::new());
     for topic in &request.topics {
-        verified.push(verify_topic(archive, cluster, properties, request, topic).await?);
+        let (found, groups) = verify_topic(archive, cluster, properties, request, topic).await?;
+        verified.push(found);
+        seen.extend(groups);
+    }
+    if let (RestoredGroups::Named(names), Some(first)) = (&request.groups, verified.first_mut()) {
+        let unseen = names.iter().filter(|name| !seen.contains(*name));
+        first.unknown.extend(unseen.map(|name| format!("group `{name}`: the archive has no offsets of it for these topics")));
     }
     Ok(verified)
 }
 
+/// What came of a topic, and which groups the archive has offsets of for it.
 async fn verify_topic(
     archive: &Archive,
     cluster: &WireCluster,
     properties: &BTreeMap<String, String>,
     request: &RestoreRequest,
     topic: &Renamed,
-) -> Result<Verified, RestoreError> {
+) -> Result<(Verified, BTreeSet<String>), RestoreError> {
     let (archive, renamed, asked, properties) = (archive.clone(), topic.clone(), request.clone(), properties.clone());
     let (basis, partitions) = restore::blocking(move || {
         let basis = restore::basis(&archive, &asked, &renamed)?;
@@ -124,17 +132,20 @@ async fn verify_topic(
         let found = topic::compare(cluster, source, topic, &basis).await?;
         Ok::<_, RestoreError>(if found.differences.is_empty() { Break(found) } else { Continue(found) })
     };
-    let (Break(compared) | Continue(compared)) = moment::poll(LOOK_AGAIN, HEARD_WITHIN, look).await?;
-    let groups = verify_groups(cluster, &basis.manifest, request, topic, &partitions).await?;
-    Ok(Verified {
+    let (Break(mut compared) | Continue(mut compared)) = moment::poll(LOOK_AGAIN, HEARD_WITHIN, look).await?;
+    let tables = partitions.iter().map(|(verified, table)| (verified.partition, table)).collect();
+    let places = groups::compare(cluster, &basis.manifest, request, (topic, &tables)).await?;
+    compared.unknown.extend(places.unknown);
+    let verified = Verified {
         from: topic.from.clone(),
         topic: topic.to.clone(),
         partitions: partitions.into_iter().map(|(verified, _)| verified).collect(),
         topic_differences: compared.differences,
-        groups,
+        groups: places.wrong,
         unknown: compared.unknown,
         notes: compared.notes,
-    })
+    };
+    Ok((verified, places.seen))
 }
 
 /// The tables come from the archive alone, too: where each record has to be.
@@ -295,51 +306,4 @@ fn plain<'a>(
         value: record.value,
         headers: record.headers().map(|header| (header.key, header.value)),
     }
-}
-
-/// Holds what groups have committed in the target against where they have to go on.
-async fn verify_groups(
-    cluster: &WireCluster,
-    manifest: &Manifest,
-    request: &RestoreRequest,
-    topic: &Renamed,
-    partitions: &[(PartitionVerified, super::translation::Translation)],
-) -> Result<Vec<String>, RestoreError> {
-    let mut wrong = Vec::new();
-    for group in manifest.groups.iter().filter(|group| request.groups.wants(&group.name)) {
-        let Some(offsets) = group.offsets.get(&topic.from) else { continue };
-        let numbers: Vec<i32> = offsets.keys().copied().collect();
-        let during = RestoreError::wire(format!("asking for the offsets of group `{}`", group.name));
-        let mut found = committed::of(cluster, &group.name, &topic.to, &numbers).await.map_err(during)?;
-        for (number, committed) in offsets {
-            let Some((_, table)) = partitions.iter().find(|(verified, _)| verified.partition == *number) else {
-                continue;
-            };
-            let expected = next_record(table, committed.offset);
-            let during = RestoreError::wire(format!("asking for the offsets of group `{}`", group.name));
-            let found = found.remove(number).transpose().map_err(during)?.flatten().map(|found| found.offset);
-            // Behind the last record any offset up to the end reads the same: nothing.
-            let right = match (expected, found) {
-                (Some(expected), Some(found)) => found == expected,
-                (None, Some(found)) => found >= table.end(),
-                (_, None) => false,
-            };
-            if !right {
-                let words = |offset: Option<i64>| offset.map_or("nothing".to_owned(), |offset| offset.to_string());
-                wrong.push(format!(
-                    "group `{}`, partition {number}: it has committed {}, and the next record is at {}",
-                    group.name,
-                    words(found),
-                    expected.map_or(format!("{} or behind it", table.end()), |expected| expected.to_string())
-                ));
-            }
-        }
-    }
-    Ok(wrong)
-}
-
-/// The offset of the first restored record at this source offset or behind it.
-fn next_record(table: &super::translation::Translation, source: i64) -> Option<i64> {
-    let next = table.position(source);
-    (next < table.end()).then_some(next)
 }

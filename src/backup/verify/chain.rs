@@ -3,12 +3,13 @@
 use super::{ArchiveProblem, problem};
 use crate::backup::archive::{Archive, manifest_name};
 use crate::backup::archive_error::ArchiveError;
-use crate::backup::manifest::{BackupState, KeptPartition, Manifest};
+use crate::backup::manifest::{BackupState, Manifest};
 use crate::backup::names::SUMS;
 use crate::backup::writer::sums;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Finds files that are not there, are not as long as they were, overlap, or that an older manifest would have listed.
+/// Finds files that are not there, are not as long as they were, overlap, leave offsets out that nothing accounts for, or that an older
+/// manifest would have listed.
 pub(super) fn check(
     archive: &Archive,
     manifest: &Manifest,
@@ -33,7 +34,7 @@ pub(super) fn check(
     let name = manifest_name(manifest.number);
     for topic in &manifest.topics {
         for partition in &topic.partitions {
-            if let Some(reason) = disorder(partition) {
+            if let Some(reason) = partition.disorder() {
                 wrong(&name, None, format!("{}/{}: {reason}", topic.name, partition.partition));
             }
             if manifest.state == BackupState::Complete && partition.next < partition.cut.end {
@@ -76,16 +77,4 @@ pub(super) fn check(
         problems.push(ArchiveProblem { file: store.path(SUMS), at: None, reason });
     }
     Ok(())
-}
-
-/// What is wrong with the order of a partition's segments.
-fn disorder(partition: &KeptPartition) -> Option<String> {
-    let mut next = partition.first;
-    for segment in &partition.segments {
-        if segment.base < next || segment.end <= segment.base {
-            return Some(format!("{} begins at offset {}, after {next}", segment.file, segment.base));
-        }
-        next = segment.end;
-    }
-    (partition.next < next).then(|| format!("its segments reach to offset {next}, it says {}", partition.next))
 }

@@ -8,7 +8,7 @@ use crate::backup::names::folder_of;
 use crate::wire::offsets::{At, IsolationLevel, Offset};
 use crate::wire::{WireCluster, WireError, acls, brokers, committed, configs, groups, offsets, topics};
 use futures_util::future::join_all;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A topic, and where its partitions are cut.
 pub(super) struct CapturedTopic {
@@ -30,6 +30,28 @@ pub(super) struct Captured {
     pub(super) cut_width: i64,
     /// What the principal may not see.
     pub(super) notes: Vec<String>,
+}
+
+impl Captured {
+    /// Takes over what groups had committed for topics of the archive that are not captured now: their records stay in it, and without a place groups
+    /// would begin wherever their members are configured to.
+    pub(super) fn keep_groups_of_others(&mut self, before: &Manifest) {
+        let taken: BTreeSet<&str> = self.topics.iter().map(|topic| topic.topic.name.as_str()).collect();
+        if before.topics.iter().all(|topic| taken.contains(topic.name.as_str())) {
+            return;
+        }
+        self.groups_complete &= before.groups_complete;
+        for group in &before.groups {
+            let others = group.offsets.iter().filter(|(topic, _)| !taken.contains(topic.as_str()));
+            let offsets: BTreeMap<_, _> = others.map(|(topic, found)| (topic.clone(), found.clone())).collect();
+            match self.groups.iter_mut().find(|known| known.name == group.name) {
+                Some(known) => known.offsets.extend(offsets),
+                None if offsets.is_empty() => {}
+                None => self.groups.push(KeptGroup { offsets, ..group.clone() }),
+            }
+        }
+        self.groups.sort_by(|one, two| one.name.cmp(&two.name));
+    }
 }
 
 /// Captures the topics that are asked for. What the archive has of them is in the manifest before.

@@ -211,10 +211,13 @@ fn new_id() -> String {
 fn next_of(
     id: &str,
     before: Option<(Manifest, Digest)>,
-    captured: Captured,
+    mut captured: Captured,
     options: &BackupOptions,
 ) -> (Manifest, Vec<usize>) {
     let (before, previous) = before.unzip();
+    if let Some(before) = &before {
+        captured.keep_groups_of_others(before);
+    }
     let number = before.as_ref().map_or(1, |before| before.number + 1);
     let generation = match &before {
         Some(before) if before.state == BackupState::Running => before.generation,

@@ -72,6 +72,10 @@ pub(super) struct Packer {
     scratch: Vec<u8>,
     packed: Vec<u8>,
     segment: Option<OpenSegment>,
+    /// Those that are complete and that nobody has asked for yet, each with the partition as it then was.
+    completed: Vec<(Segment, PackerProgress)>,
+    /// How the archive could not be written. What was in hand then is gone, and `next` may be behind it.
+    failed: Option<ArchiveError>,
     transactions: PartitionTransactions,
     gaps: Gaps,
 }
@@ -87,6 +91,8 @@ impl Packer {
             scratch: Vec::new(),
             packed: Vec::new(),
             segment: None,
+            completed: Vec::new(),
+            failed: None,
             transactions: PartitionTransactions::of(partition),
             gaps: Gaps::of(partition),
         }
@@ -117,9 +123,21 @@ impl Packer {
         self.epoch
     }
 
-    /// Takes the whole batches of an answer. Returns the segments that it completed, each with the partition as it then was.
-    pub(super) fn take(&mut self, records: &[u8]) -> Result<Vec<(Segment, PackerProgress)>, PackError> {
-        let mut sealed = Vec::new();
+    /// The segments that are complete since it was asked last, each with the partition as it then was. Whatever became of an answer, those that
+    /// it completed are on disk, and what comes next lies behind them.
+    pub(super) fn completed(&mut self) -> Vec<(Segment, PackerProgress)> {
+        std::mem::take(&mut self.completed)
+    }
+
+    /// Takes the whole batches of an answer.
+    ///
+    /// # Errors
+    /// The archive cannot be written, now or once before; or a batch is not sound, and what came before it is taken.
+    pub(super) fn take(&mut self, records: &[u8]) -> Result<(), PackError> {
+        self.unless_failed(|packer| packer.take_all(records))
+    }
+
+    fn take_all(&mut self, records: &[u8]) -> Result<(), PackError> {
         for batch in Batches::new(records) {
             let offset = self.next;
             let wrong = |error| PackError::Batch { offset, error };
@@ -138,16 +156,17 @@ impl Packer {
             let waiting = self.builder.size() as u64;
             let long = self.segment.as_ref().is_some_and(|segment| segment.bytes() + waiting >= self.job.segment);
             if long {
-                sealed.extend(self.seal()?);
+                let sealed = self.seal()?;
+                self.completed.extend(sealed);
             }
         }
-        Ok(sealed)
+        Ok(())
     }
 
     /// Takes note that offsets up to this one are not there.
     pub(super) fn skip_to(&mut self, offset: i64, reason: GapReason) -> Result<(), PackError> {
         let until = offset.min(self.job.until);
-        self.flush()?;
+        self.unless_failed(Self::flush)?;
         self.gaps.add(self.next, until, reason);
         self.next = self.next.max(until);
         Ok(())
@@ -155,10 +174,22 @@ impl Packer {
 
     /// Completes what is there. The segment, where there is one, and the partition as it is now.
     pub(super) fn finish(&mut self) -> Result<(Option<Segment>, PackerProgress), PackError> {
-        match self.seal()? {
+        match self.unless_failed(Self::seal)? {
             Some((segment, progress)) => Ok((Some(segment), progress)),
             None => Ok((None, self.progress())),
         }
+    }
+
+    /// Once the archive could not be written, nothing more can: a part of what was taken is in no file.
+    fn unless_failed<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, PackError>) -> Result<T, PackError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone().into());
+        }
+        let done = work(self);
+        if let Err(PackError::Archive(error)) = &done {
+            self.failed = Some(error.clone());
+        }
+        done
     }
 
     fn progress(&self) -> PackerProgress {
@@ -179,7 +210,8 @@ impl Packer {
         self.transactions.follow(batch, self.next, &mut self.scratch).map_err(wrong)?;
         self.epoch = Some(header.leader_epoch).filter(|epoch| *epoch >= 0);
         let partial = header.base_offset < self.next || header.next_offset() > self.job.until;
-        let marker = header.attributes.is_control() || header.count == 0;
+        // Of one that the cleaner has emptied a part is nothing.
+        let marker = header.attributes.is_control() || (header.count == 0 && !partial);
         if marker || (!partial && self.keeps(&header).map_err(wrong)?) { self.keep(batch) } else { self.repack(batch) }
     }
 
@@ -203,8 +235,10 @@ impl Packer {
         if !header.is_dense() {
             let mut scratch = std::mem::take(&mut self.scratch);
             let wrong = |error| PackError::Batch { offset: header.base_offset, error };
-            for record in batch.records(&mut scratch).map_err(wrong)? {
-                let offset = record.map_err(wrong)?.offset;
+            let records = batch.records(&mut scratch).map_err(wrong)?;
+            // All of them before any counts as taken: one that cannot be read is asked for again with the whole batch.
+            let offsets: Result<Vec<i64>, BatchError> = records.map(|record| Ok(record?.offset)).collect();
+            for offset in offsets.map_err(wrong)? {
                 self.hole(offset);
                 self.next = offset + 1;
             }

@@ -3,11 +3,11 @@
 use super::event::{BackupEvent, BackupListener};
 use super::ledger::{BackupLedger, PartitionPlace};
 use super::options::{BackupOptions, OnGap};
-use super::packer::{PackError, Packer, PackerProgress};
+use super::packer::{PackError, Packer};
 use super::rate::RateLimit;
 use crate::backup::archive_error::ArchiveError;
 use crate::backup::batch::Batches;
-use crate::backup::manifest::{GapReason, Segment};
+use crate::backup::manifest::GapReason;
 use crate::wire::epochs::EpochEnd;
 use crate::wire::fetch::{FetchLimits, FetchPosition, FetchPositions, Fetched, Fetcher};
 use crate::wire::offsets::{At, IsolationLevel};
@@ -79,7 +79,7 @@ impl From<PackError> for Stopped {
     }
 }
 
-type Packed = (Packer, Result<Vec<(Segment, PackerProgress)>, PackError>);
+type Packed = (Packer, Result<(), PackError>);
 
 /// Takes partitions one after the other, over connections that are kept.
 pub(super) struct TransferWorker {
@@ -111,7 +111,7 @@ impl TransferWorker {
         let mut transfer = Transfer { place, topic, id, packer: Some(packer), packing: None, reached, moved };
         let stopped = self.insist(&mut transfer).await;
         let settled = self.shared.settle(&mut transfer).await;
-        let early = match stopped.and(settled) {
+        let early = match both(stopped, settled) {
             Ok(()) => None,
             Err(Stopped::Asked) => {
                 self.shared.stopped.store(true, Ordering::Relaxed);
@@ -168,7 +168,7 @@ impl TransferWorker {
         loop {
             let attempt = self.attempt(transfer).await;
             let settled = self.shared.settle(transfer).await;
-            match attempt.and(settled) {
+            match both(attempt, settled) {
                 Err(Stopped::Passing(reason)) if transfer.moved.elapsed() < self.shared.options.patience => {
                     let (topic, partition) = (transfer.topic.clone(), transfer.place.partition);
                     (self.shared.listener)(BackupEvent::Retry { topic, partition, reason });
@@ -317,12 +317,12 @@ impl TransferShared {
             transfer.reached = packer.next();
             transfer.moved = Instant::now();
         }
-        transfer.packer = Some(packer);
-        for (segment, progress) in packed? {
-            let ledger = &self.ledger;
-            ledger.advance(transfer.place, Some(segment), progress).map_err(Stopped::Archive)?;
+        let completed = transfer.packer.insert(packer).completed();
+        // Also where the answer ended with a batch that is not sound: nobody reads again what is before it.
+        for (segment, progress) in completed {
+            self.ledger.advance(transfer.place, Some(segment), progress).map_err(Stopped::Archive)?;
         }
-        Ok(())
+        Ok(packed?)
     }
 }
 
@@ -335,6 +335,15 @@ impl Transfer {
                 (packer, packed)
             }));
         }
+    }
+}
+
+/// How an attempt ended, and what was packed meanwhile: that the archive cannot be written outweighs whatever else came to pass. What was in hand
+/// then is in no file, and going on would leave it out.
+pub(super) fn both(attempt: Result<(), Stopped>, settled: Result<(), Stopped>) -> Result<(), Stopped> {
+    match settled {
+        Err(Stopped::Archive(error)) => Err(Stopped::Archive(error)),
+        settled => attempt.and(settled),
     }
 }
 

@@ -66,6 +66,8 @@ impl PodStack {
     async fn end(&self, member: &PodMember, action: Action) -> EnvironmentResult<Effect> {
         let set = member.held_by()?;
         let hold = PodHold::of(&self.kube, set);
+        let _turn = self.turns.take(set).await;
+        hold.may_hold(&member.place).await?;
         let done = async {
             hold.begin().await?;
             let effect = self.end_one(member, action, &hold).await?;
@@ -163,6 +165,7 @@ impl PodStack {
     async fn start(&self, member: &PodMember) -> EnvironmentResult<Effect> {
         let requested = moment::now();
         if let Ok(set) = member.held_by() {
+            let _turn = self.turns.take(set).await;
             PodHold::of(&self.kube, set).release(&member.place).await?;
         }
         self.started(member, None, requested).await
@@ -183,11 +186,23 @@ impl PodStack {
         if forced && down.saturating_duration_since(requested) < Duration::from_secs(pod.grace()) {
             return Err(member.no_effect(KILLED_MEANWHILE));
         }
+        self.let_go(member, &pod).await?;
         let mut effect = self.started(member, Some(&pod), requested).await?;
         let how = exit_code.map(|code| format!(" with exit code {code}")).unwrap_or_default();
         effect.proof.push_str(&format!("; the one before ended{how}"));
         (effect.down, effect.forced) = (Some(down), forced);
         Ok(effect)
+    }
+
+    /// Where the successor of a pod was made while another fault of its StatefulSet held back what that made, it is made once more.
+    async fn let_go(&self, member: &PodMember, old: &SeenPod) -> EnvironmentResult<()> {
+        let next = member.pods.until(&member.place, GONE, |book| book.pod.clone().filter(|own| own.uid() != old.uid()));
+        let (Some(next), Some(owner)) = (next.await, &member.owner) else { return Ok(()) };
+        if next.is_held() {
+            let _turn = self.turns.take(&owner.name).await;
+            PodHold::of(&self.kube, &owner.name).delete(&next, None).await?;
+        }
+        Ok(())
     }
 
     /// Waits until a container of it runs: of another pod than `old`.

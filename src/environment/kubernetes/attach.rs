@@ -3,6 +3,7 @@
 use super::access;
 use super::cluster::Kube;
 use super::config::KubernetesConfig;
+use super::hold::SetTurns;
 use super::member::PodMember;
 use super::pods::Pods;
 use super::stack::PodStack;
@@ -59,7 +60,7 @@ impl PodStack {
             brokers: u32::try_from(brokers).unwrap_or(u32::MAX),
             facts,
         };
-        Ok(Self { kube, members, parts, info, endpoints })
+        Ok(Self { kube, members, parts, turns: SetTurns::default(), info, endpoints })
     }
 }
 

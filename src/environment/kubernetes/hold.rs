@@ -7,14 +7,18 @@
 use super::cluster::{Kube, is_conflict, is_missing};
 use super::pod::{GATE, SeenPod};
 use crate::environment::{EnvironmentError, EnvironmentResult};
+use crate::ground::lock;
 use crate::moment::poll;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::OwnedMutexGuard;
 
 /// What the strategy was.
 const STRATEGY: &str = "kscen.dev/update-strategy";
@@ -23,6 +27,19 @@ const TRIES: usize = 5;
 /// How long the controllers may take to see a change, or to make a pod.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// One fault of each StatefulSet at a time changes its template: the end of one would let go what another is about to hold back, and what one holds
+/// back another may be waiting for.
+#[derive(Default)]
+pub(super) struct SetTurns(Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>);
+
+impl SetTurns {
+    /// Waits until no other fault changes the set. That lasts as long as the answer is held.
+    pub(super) async fn take(&self, set: &str) -> OwnedMutexGuard<()> {
+        let turn = Arc::clone(lock(&self.0).entry(set.to_owned()).or_default());
+        turn.lock_owned().await
+    }
+}
 
 /// A StatefulSet whose pods are held back or let go.
 pub(super) struct PodHold<'a> {
@@ -37,6 +54,35 @@ impl<'a> PodHold<'a> {
         let sets = Api::namespaced(kube.client.clone(), &kube.namespace);
         let pods = Api::namespaced(kube.client.clone(), &kube.namespace);
         Self { kube, set, sets, pods }
+    }
+
+    /// Refuses where the set would not make the successor that is to be held back.
+    ///
+    /// # Errors
+    /// It makes its pods in order, and waits for one before this one that is held back.
+    pub(super) async fn may_hold(&self, pod: &str) -> EnvironmentResult<()> {
+        let what = format!("look at the StatefulSet {}", self.set);
+        let set = self.sets.get(self.set).await.map_err(|error| self.kube.explain(&what, error))?;
+        let policy = set.spec.and_then(|spec| spec.pod_management_policy);
+        match waits_for(policy.as_deref(), pod, &self.held().await?) {
+            None => Ok(()),
+            Some(first) => Err(EnvironmentError::Unsupported {
+                message: format!(
+                    "{pod} cannot be kept down while {first} is: the StatefulSet {} makes its pods in order (`podManagementPolicy`), and \
+                     would make no successor of {pod} before {first} is ready",
+                    self.set
+                ),
+            }),
+        }
+    }
+
+    /// The pods of the set that are held back.
+    async fn held(&self) -> EnvironmentResult<Vec<String>> {
+        let what = format!("list the pods of the StatefulSet {}", self.set);
+        let list = self.pods.list(&ListParams::default()).await.map_err(|error| self.kube.explain(&what, error))?;
+        let pods = list.items.into_iter().map(|pod| SeenPod::new(pod, None));
+        let held = pods.filter(|pod| pod.is_held() && pod.owner().is_some_and(|owner| owner.name == self.set));
+        Ok(held.map(|pod| pod.name().to_owned()).collect())
     }
 
     /// From now on each pod that the set makes is held back.
@@ -101,10 +147,7 @@ impl<'a> PodHold<'a> {
 
     /// Gives the set its strategy back, unless another of its pods is held back.
     async fn end(&self) -> EnvironmentResult<()> {
-        let what = format!("list the pods of the StatefulSet {}", self.set);
-        let list = self.pods.list(&ListParams::default()).await.map_err(|error| self.kube.explain(&what, error))?;
-        let mut pods = list.items.into_iter().map(|pod| SeenPod::new(pod, None));
-        if pods.any(|pod| pod.is_held() && pod.owner().is_some_and(|owner| owner.name == self.set)) {
+        if !self.held().await?.is_empty() {
             return Ok(());
         }
         self.change(|set| {
@@ -181,4 +224,39 @@ fn gates(set: &StatefulSet) -> Vec<Value> {
     let spec = set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let gates = spec.and_then(|spec| spec.scheduling_gates.as_ref());
     gates.into_iter().flatten().map(|gate| json!({ "name": gate.name })).collect()
+}
+
+/// The pod that is held back and that a set would wait for before it makes this one: its own default is to make them in order, each when those
+/// before it are ready.
+fn waits_for<'a>(policy: Option<&str>, pod: &str, held: &'a [String]) -> Option<&'a str> {
+    let number = |name: &str| name.rsplit_once('-').and_then(|(_, number)| number.parse::<u64>().ok());
+    let before = held.iter().filter(|other| number(other) < number(pod)).min_by_key(|other| number(other));
+    before.filter(|_| policy != Some("Parallel")).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn faults_on_one_set_follow_each_other() {
+        let turns = SetTurns::default();
+        let first = turns.take("kafka").await;
+        let other = tokio::time::timeout(Duration::from_secs(60), turns.take("connect")).await;
+        assert!(other.is_ok(), "of another set nobody waits");
+        let mut second = std::pin::pin!(turns.take("kafka"));
+        assert!(tokio::time::timeout(Duration::ZERO, &mut second).await.is_err(), "the first is at work");
+        drop(first);
+        assert!(tokio::time::timeout(Duration::ZERO, &mut second).await.is_ok());
+    }
+
+    #[test]
+    fn a_set_that_makes_its_pods_in_order_waits_for_those_before() {
+        let held = ["kafka-10", "kafka-2"].map(str::to_owned);
+        for ordered in [None, Some("OrderedReady")] {
+            assert_eq!(waits_for(ordered, "kafka-3", &held), Some("kafka-2"));
+            assert_eq!(waits_for(ordered, "kafka-1", &held), None, "it is made first");
+        }
+        assert_eq!(waits_for(Some("Parallel"), "kafka-3", &held), None);
+    }
 }

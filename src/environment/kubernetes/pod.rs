@@ -93,6 +93,14 @@ impl SeenPod {
         self.status()?.container_statuses.as_ref()?.iter().find(|own| own.name == self.container)
     }
 
+    /// Whether the check of its own container says that it is ready; `None` where it has none, so that the cluster calls it ready the moment that
+    /// it runs.
+    pub(super) fn ready(&self) -> Option<bool> {
+        let definition = self.definition()?;
+        definition.readiness_probe.as_ref().or(definition.startup_probe.as_ref())?;
+        Some(self.running().is_some() && self.state().is_some_and(|state| state.ready))
+    }
+
     /// The id of the container that runs now.
     pub(super) fn running(&self) -> Option<&str> {
         let state = self.state()?;
@@ -262,6 +270,24 @@ pub(super) mod tests {
         assert!(end.cause.is_some_and(|cause| cause.contains("OOM")));
         let down = pod(spec(), status(dead, json!({})));
         assert!(down.why_down().is_some_and(|why| why.contains("exit code 137")), "{:?}", down.why_down());
+    }
+
+    #[test]
+    fn a_container_that_runs_is_ready_only_when_its_own_check_says_so() {
+        let seen = |check: &str, ready: bool, state: Value| {
+            let mut container = json!({ "name": "kafka" });
+            container[check] = json!({ "tcpSocket": { "port": 9093 } });
+            let mut status = status(state, json!({}));
+            status["containerStatuses"][0]["ready"] = json!(ready);
+            pod(json!({ "nodeName": "node1", "containers": [container] }), status).ready()
+        };
+        let running = || json!({ "running": {} });
+        for check in ["readinessProbe", "startupProbe"] {
+            assert_eq!((seen(check, false, running()), seen(check, true, running())), (Some(false), Some(true)));
+            assert_eq!(seen(check, true, json!({ "waiting": {} })), Some(false), "it does not run");
+        }
+        // Without one, or with one that ends it, the cluster says so of whatever runs.
+        assert_eq!(seen("livenessProbe", true, running()), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Waiting until a service is ready, by asking it; and why it is not, in the cluster's words.
 
 use super::member::PodMember;
+use super::pod::SeenPod;
 use super::stack::PodStack;
 use crate::environment::probe::Probe;
 use crate::environment::{EnvironmentError, EnvironmentResult, ServiceId};
@@ -23,8 +24,12 @@ impl PodStack {
             let reason = match (reason, &probe) {
                 (Some(reason), _) => Some(reason),
                 (None, Some(probe)) => probe.ask().await.err(),
-                // A controller of its own speaks to nobody but the brokers: its pod's own checks have to do.
-                (None, None) => None,
+                // A controller of its own speaks to nobody but the brokers: its pod's own check has to do.
+                (None, None) => match book.pod.as_ref().and_then(SeenPod::ready) {
+                    Some(true) => None,
+                    Some(false) => Some("its readiness probe has not said yet that it is ready".to_owned()),
+                    None => return Err(unchecked(member)),
+                },
             };
             Ok::<_, EnvironmentError>(reason.map_or(ControlFlow::Break(()), ControlFlow::Continue))
         })
@@ -52,5 +57,16 @@ impl PodStack {
             ServiceId::KafkaUi => Some(Probe::http(format!("{}/actuator/health", self.endpoints.kafka_ui.as_ref()?))),
             ServiceId::Postgres => Probe::postgres(self.endpoints.postgres.clone()?),
         }
+    }
+}
+
+/// The error for a service of which nothing tells more than that its container runs.
+fn unchecked(member: &PodMember) -> EnvironmentError {
+    EnvironmentError::Prerequisite {
+        message: format!(
+            "whether {} is ready cannot be checked: it has no address, and its container no readiness probe",
+            member.name
+        ),
+        remedy: format!("give the container of pod {} a `readinessProbe:`", member.place),
     }
 }

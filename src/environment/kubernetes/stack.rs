@@ -2,6 +2,7 @@
 
 use super::cluster::Kube;
 use super::config::KubernetesConfig;
+use super::hold::SetTurns;
 use super::member::PodMember;
 use super::pods::Pods;
 use super::recipe::{PodRecipe, PodRepair};
@@ -19,6 +20,7 @@ pub(super) struct PodStack {
     /// In start order.
     pub(super) members: Vec<PodMember>,
     pub(super) parts: Vec<Arc<Pods>>,
+    pub(super) turns: SetTurns,
     pub(super) info: EnvironmentInfo,
     pub(super) endpoints: Endpoints,
 }

@@ -1,6 +1,6 @@
 //! Waiting until a group has read everything.
 
-use super::lag;
+use super::lag::{self, QueueLook};
 use super::progress::QueueProgress;
 use crate::backup::BackupStop;
 use crate::migration::migration_error::MigrationError;
@@ -124,10 +124,11 @@ pub async fn drain(
                     listener.tell(DrainEvent::Remark { reason });
                 }
                 let (lag, members) = (look.lag(), look.members.len());
+                let drained = is_drained(&look, options);
                 progress.see(moment::since(begun), look);
                 let estimate = progress.estimate(options.lag).map(|estimate| estimate.as_secs_f64());
                 listener.tell(DrainEvent::Lag { lag, rate: progress.rate(), estimate, members });
-                if lag <= options.lag {
+                if drained? {
                     let before = progress.first().unwrap_or(lag);
                     return Ok(Drained { before, after: lag, rate: progress.rate_of_all() });
                 }
@@ -153,5 +154,48 @@ pub async fn drain(
             () = options.stop.asked() => return Err(MigrationError::Stopped),
             () = tokio::time::sleep(pause) => {}
         }
+    }
+}
+
+/// Whether no more is left than may be.
+///
+/// # Errors
+/// Of what can be seen that holds, and there may be more.
+fn is_drained(look: &QueueLook, options: &DrainOptions) -> Result<bool, MigrationError> {
+    if look.lag() > options.lag {
+        return Ok(false);
+    }
+    if look.unseen {
+        return Err(MigrationError::refused(
+            format!(
+                "of what can be seen, group `{}` has {} messages before it; topics that the principal may not see may hold more of them",
+                options.group,
+                look.lag()
+            ),
+            "grant it DESCRIBE on Topic `*`, or name the topic that is waited for",
+        ));
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lag::QueuePartition;
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_queue_of_which_a_part_is_hidden_is_not_drained() {
+        let options = DrainOptions { lag: 5, ..DrainOptions::new("workers") };
+        let look = |left, unseen| QueueLook {
+            partitions: BTreeMap::from([(("q".to_owned(), 0), QueuePartition { committed: Some(9), left })]),
+            members: Vec::new(),
+            unseen,
+        };
+        assert!(is_drained(&look(5, false), &options).is_ok_and(|drained| drained));
+        // However much is hidden, this much is too much.
+        assert!([false, true].iter().all(|unseen| is_drained(&look(6, *unseen), &options).is_ok_and(|drained| !drained)));
+        let refused = is_drained(&look(0, true), &options).expect_err("there may be more");
+        assert!(refused.remedy().is_some_and(|remedy| remedy.contains("DESCRIBE on Topic `*`")), "{refused}");
     }
 }

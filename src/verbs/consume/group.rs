@@ -9,7 +9,7 @@ use crate::wire::{WireError, groups};
 ///
 /// # Errors
 /// Where the step has to end meanwhile.
-pub(super) async fn claim(name: &str, cx: &mut StepContext) -> Result<(), StepError> {
+pub(in crate::verbs) async fn claim(name: &str, cx: &mut StepContext) -> Result<(), StepError> {
     let resource = Resource::Group(name.to_owned());
     if cx.run.owned.contains(&resource) {
         return Ok(());

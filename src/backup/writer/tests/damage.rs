@@ -123,6 +123,47 @@ fn manifests_that_are_removed_changed_or_of_another_archive_are_found() {
     assert!(quick.unwrap().2.contains("belongs to archive b"));
 }
 
+/// Whatever has lost it: all that is left fits, and the file is not known to anything any more.
+#[test]
+fn a_segment_that_the_manifest_has_forgotten_is_missed_at_every_level() {
+    for (forgotten, rest) in [(0, "the first"), (1, "one in the middle"), (usize::MAX, "the last")] {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = archive(folder.path());
+        let (newest, digest) = archive.newest().unwrap().unwrap();
+        let mut manifest = Manifest { number: newest.number + 1, previous: Some(digest), ..newest };
+        let segments = &mut manifest.topics[0].partitions[0].segments;
+        assert!(segments.len() > 2);
+        let gone = segments.remove(forgotten.min(segments.len() - 1));
+        fs::remove_file(folder.path().join(gone.file)).unwrap();
+        let refused = archive.commit(&manifest).err().unwrap().to_string();
+        assert!(refused.contains("in no segment"), "no backup writes it: {refused}");
+        let name = folder.path().join(crate::backup::archive::manifest_name(manifest.number));
+        fs::write(name, serde_json::to_vec(&manifest).unwrap()).unwrap();
+        sums::write(&archive, &manifest, 0).unwrap();
+        for level in [Level::Quick, Level::Full, Level::Deep] {
+            let found = problems(&archive, level);
+            let told = |problem: &ArchiveProblem| problem.reason.contains("offsets are in no segment, and it says that 0");
+            assert!(found.iter().any(told), "{rest}, {level:?}: {found:?}");
+        }
+        // Nor is what is left read as if it were all.
+        let read = crate::backup::Segments::new(&archive, &manifest.topics[0].partitions[0], 900).next().unwrap();
+        assert!(read.err().unwrap().to_string().contains("partition 0: "), "{rest}");
+    }
+}
+
+/// Offsets inside of segments are counted with those between them: a topic that is compacted, or that has lost its beginning.
+#[test]
+fn what_is_counted_as_missing_is_missed_by_no_level() {
+    let cut = Cut { start: 5, end: 40, high_watermark: 40, last_stable_offset: 40, leader_epoch: None, at: 0 };
+    let mut partition = super::super::fresh(0, cut);
+    assert_eq!(partition.disorder(), None, "nothing is taken yet");
+    (partition.next, partition.missing) = (40, 35);
+    assert_eq!(partition.disorder(), None, "a log of which retention has left nothing");
+    partition.missing = 34;
+    let forgotten = partition.disorder().unwrap();
+    assert_eq!(forgotten, "35 offsets are in no segment, and it says that 34 have no record");
+}
+
 #[test]
 fn what_is_no_archive_or_a_newer_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();

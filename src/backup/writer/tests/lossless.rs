@@ -208,3 +208,45 @@ fn every_partition_and_every_segment_stays_listed() {
         assert_eq!(records(&archive, &manifest, partition), log.records);
     }
 }
+
+/// The answer of a leader with a bad disk: a batch completes a segment, and a later one of the same answer is not sound. Another leader sends what
+/// is missing, from behind that segment on.
+#[test]
+fn a_segment_that_was_complete_before_a_bad_batch_is_listed() {
+    let mut log = Log::default();
+    log.batch(10, BatchKind::FRESH, "none").batch(10, BatchKind::FRESH, "none");
+    let mut bad = log.bytes.clone();
+    *bad.last_mut().unwrap() ^= 1;
+    let (_folder, store, mut packer, mut manifest) = pack(&log, |job| job.segment = 1);
+    packer.take(&bad).unwrap_err();
+    assert_eq!(packer.next(), 10, "what came before it is taken");
+    let mut completed = packer.completed();
+    packer.take(&log.bytes).unwrap();
+    completed.extend(packer.completed());
+    let (last, progress) = packer.finish().unwrap();
+    let partition = &mut manifest.topics[0].partitions[0];
+    partition.segments.extend(completed.into_iter().map(|(segment, _)| segment).chain(last));
+    progress.enter(partition);
+    assert_eq!(partition.disorder(), None);
+    assert_eq!(records(&Archive::open(store).unwrap(), &manifest, 0), log.records);
+}
+
+/// What a leader sends of a compacted log for an offset inside of a batch that the cleaner has emptied meanwhile.
+#[test]
+fn an_emptied_batch_around_the_next_offset_does_not_go_into_two_segments() {
+    let mut bytes = emptied(2..6);
+    bytes.extend(emptied(6..9));
+    let log = Log { end: 9, ..Log::default() };
+    let (_folder, store, mut packer, mut manifest) = pack(&log, |job| (job.compacted, job.until) = (true, 8));
+    let mut first = log_of(&odd()[..4], BatchKind::FRESH);
+    first.bytes.extend(bytes);
+    packer.take(&first.bytes).unwrap();
+    assert_eq!((packer.next(), packer.is_done()), (8, true), "up to the cut, and no further");
+    let (last, progress) = packer.finish().unwrap();
+    let partition = &mut manifest.topics[0].partitions[0];
+    partition.segments.extend(last);
+    progress.enter(partition);
+    assert_eq!((partition.disorder(), partition.missing), (None, 4));
+    let archive = Archive::open(store).unwrap();
+    assert!(Segments::new(&archive, partition, 0).all(|stored| stored.is_ok()));
+}

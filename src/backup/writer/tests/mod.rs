@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod disk;
 mod edges;
+mod groups;
 mod lossless;
 mod packing;
 mod prune;
@@ -215,9 +216,11 @@ pub(super) fn back_up_as(
                 super::packer::PackError::Archive(error) => error,
                 other => panic!("{other}"),
             };
-            for (segment, progress) in packer.take(&log.bytes).map_err(archive_error)? {
+            let taken = packer.take(&log.bytes);
+            for (segment, progress) in packer.completed() {
                 ledger.advance(place, Some(segment), progress)?;
             }
+            taken.map_err(archive_error)?;
             let (segment, progress) = packer.finish().map_err(archive_error)?;
             ledger.advance(place, segment, progress)?;
         }

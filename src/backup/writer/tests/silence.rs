@@ -1,9 +1,12 @@
 //! A leader that sends nothing, and a log that is not what it was.
 
+use super::disk::Model;
 use super::lossless::pack;
 use super::*;
+use crate::backup::FolderStore;
 use crate::backup::manifest::GapReason;
-use crate::backup::writer::transfer::{Stopped, cut_back, give_up_silent};
+use crate::backup::writer::packer::PackError;
+use crate::backup::writer::transfer::{Stopped, both, cut_back, give_up_silent};
 use crate::wire::epochs::EpochEnd;
 
 fn early(ended: Result<(), Stopped>) -> Option<String> {
@@ -51,5 +54,38 @@ fn a_log_that_was_cut_back_is_not_taken_for_the_same() {
     for other in [end(3, 99), end(2, 100), end(2, 40)] {
         let reason = early(cut_back(other, (3, 100))).expect("it is told");
         assert!(reason.contains(&format!("cut back to offset {} after", other.offset)), "{reason}");
+    }
+}
+
+/// A full disk, while the wire fails or somebody asks to stop: what was in hand is in no file, and no later answer brings it back.
+#[test]
+fn a_store_that_fails_is_told_whatever_else_fails() {
+    let full = || Err(Stopped::Archive(ArchiveError::damaged("a.log", "the disk is full")));
+    let others: [fn() -> Result<(), Stopped>; 4] = [
+        || Ok(()),
+        || Err(Stopped::Asked),
+        || Err(Stopped::Passing("the broker is away".to_owned())),
+        || Err(Stopped::Early("the topic is gone".to_owned())),
+    ];
+    for other in others {
+        assert!(matches!(both(other(), full()), Err(Stopped::Archive(_))));
+        assert!(matches!(both(full(), other()), Err(Stopped::Archive(_))));
+    }
+    assert!(matches!(both(Err(Stopped::Asked), Ok(())), Err(Stopped::Asked)));
+    assert!(matches!(both(Ok(()), Err(Stopped::Passing(String::new()))), Err(Stopped::Passing(_))));
+}
+
+/// A backup that is stopped keeps what it has: where the disk was full, that is not as much as was taken.
+#[test]
+fn a_packer_whose_store_has_failed_tells_no_progress_any_more() {
+    let mut log = Log::default();
+    log.batch(10, BatchKind::FRESH, "none");
+    let full: Arc<dyn Store> = Arc::new(FolderStore::on(Arc::new(Model::refusing(0, nix::errno::Errno::ENOSPC as i32)), "/archive"));
+    let (_folder, _, mut packer, _) =
+        pack(&log, |job| (job.store, job.batching) = (full.clone(), Batching::Verbatim));
+    assert!(matches!(packer.take(&log.bytes), Err(PackError::Archive(_))));
+    assert!(packer.completed().is_empty());
+    for again in [packer.finish().err(), packer.take(&log.bytes).err(), packer.skip_to(10, GapReason::Retention).err()] {
+        assert!(matches!(again, Some(PackError::Archive(_))), "{again:?}");
     }
 }
