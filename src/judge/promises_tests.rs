@@ -21,7 +21,7 @@ fn tests_of(text: &str, module: &str) -> Vec<String> {
         let code = line.trim();
         if code.starts_with("#[test]") || code.starts_with("#[tokio::test") {
             is_test = true;
-        } else if code == "mod tests {" {
+        } else if code.ends_with("mod tests {") {
             inner = "tests::";
         } else if let Some(rest) = code.strip_prefix("fn ").or_else(|| code.strip_prefix("async fn ")) {
             if is_test {
