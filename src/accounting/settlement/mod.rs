@@ -241,9 +241,8 @@ impl<'a> Ledger<'a> {
             let Some(evidence) = searched.of(topic).filter(|_| !all.contains_key(topic)) else { continue };
             let writers = self.senders.iter().chain(&self.beside).copied();
             // What went to another topic of the same name supersedes nothing in this one.
-            let here = |sender: &&SenderAccount| {
-                sender.topic == topic && sender.wrote_to(evidence.topic) != WroteTo::Another
-            };
+            let here =
+                |sender: &&SenderAccount| sender.topic == topic && sender.wrote_to(evidence.topic) != WroteTo::Another;
             all.insert(topic, Successors::of(writers.filter(here)));
         }
         all
