@@ -8,7 +8,8 @@ use super::{during, slots};
 use crate::record::series::Slice;
 use crate::record::slices::ConsumeSlice;
 use crate::record::{
-    ConsumeReport, Evidence, Observed, ProduceReport, Quantity, Record, StepRecord, StepStatus, Unit, WriteReport, metric,
+    ConsumeReport, Evidence, Observed, ProduceReport, Quantity, Record, StepRecord, StepStatus, Unit, WriteReport,
+    metric,
 };
 use serde_json::{Map, Value, json};
 use std::ops::Range;
