@@ -136,10 +136,7 @@ fn the_figures_of_a_load_are_those_of_its_report() {
     let observed = of("unavailability", &endless);
     assert!(matches!(&observed, Observed::AtLeast { quantity, .. } if quantity.value == 20.0), "{observed}");
     // So is the longest that did end, where a shorter one did not.
-    let two = vec![
-        AckGap { start_us: 5 * S, end_us: Some(15 * S) },
-        AckGap { start_us: 25 * S, end_us: None },
-    ];
+    let two = vec![AckGap { start_us: 5 * S, end_us: Some(15 * S) }, AckGap { start_us: 25 * S, end_us: None }];
     let two = ProduceReport { ack_gaps: two, ..report.clone() };
     let observed = of("unavailability", &two);
     assert!(matches!(&observed, Observed::AtLeast { quantity, .. } if quantity.value == 10.0), "{observed}");

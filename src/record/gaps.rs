@@ -79,7 +79,8 @@ impl GapWatch {
     /// At `now`, messages were acknowledged of which the first was due at `due_us`. The ends of the gaps that are known by that.
     pub(crate) fn acked(&mut self, now_us: u64, due_us: u64) -> Vec<u64> {
         let from_us = self.last_ack_us;
-        let known = if due_us <= from_us { self.lulls.partition_point(|lull| lull.from_us < self.waited_us) } else { 0 };
+        let known =
+            if due_us <= from_us { self.lulls.partition_point(|lull| lull.from_us < self.waited_us) } else { 0 };
         let lulls = self.lulls[..known].iter_mut().rev().take_while(|lull| lull.end_us > due_us);
         let mut ended: Vec<u64> = lulls.filter_map(|lull| waited(lull, due_us)).collect();
         self.waited_us = if due_us <= from_us { self.waited_us.min(due_us) } else { due_us };

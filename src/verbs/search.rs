@@ -214,7 +214,8 @@ fn percentile(latency: &LatencySeries, share: f64) -> Option<f64> {
 
 /// What the search found so far; `more`: why there may be more than that.
 fn outcome(hunt: &Hunt, curve: &[Tried], more: Option<&str>) -> StepOutcome {
-    let details = json!({ "throughput": { "best": hunt.best(), "open": more.is_some(), "more": more, "curve": curve } });
+    let details =
+        json!({ "throughput": { "best": hunt.best(), "open": more.is_some(), "more": more, "curve": curve } });
     let outcome = StepOutcome::default().details(details);
     match hunt.best() {
         Some(best) => outcome.metric("sustainable_rate", per_second(best)),

@@ -198,8 +198,8 @@ mod tests {
         assert!(report.failed_total() + report.unknown_total() > 0, "{:?} {:?}", report.failed, report.unknown);
         let last = report.ack_gaps.last().expect("an outage");
         assert_eq!(last.end_us, None, "{:?}", report.ack_gaps);
-        assert!((report.end_us - last.start_us) > 900_000, "{last:?} until {}", report.end_us);
+        assert!(report.end_us - last.start_us > 900_000, "{last:?} until {}", report.end_us);
         let unanswered = report.response_latency.unanswered.expect("what was never acknowledged");
-        assert!(unanswered.len() > 0 && unanswered.max_us > 900_000, "{}", unanswered.max_us);
+        assert!(!unanswered.is_empty() && unanswered.max_us > 900_000, "{}", unanswered.max_us);
     }
 }

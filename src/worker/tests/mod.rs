@@ -10,7 +10,8 @@ use crate::accounting::{Class, Ledger, LedgerReport, RunIdentity};
 use crate::kafka::SendOutcome;
 use crate::load::LoadError;
 use crate::load::afar::{
-    Afar, Death, FarEvent, FarOrder, FarUnit, HandedMessage, Hearer, JournalEntry, MessageOutcome, ProducerEvent, UnitTask,
+    Afar, Death, FarEvent, FarOrder, FarUnit, HandedMessage, Hearer, JournalEntry, MessageOutcome, ProducerEvent,
+    UnitTask,
 };
 use crate::load::consume::rehearsal::RehearsedReader;
 use crate::load::produce::rehearsal::RehearsedLoad;
