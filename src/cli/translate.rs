@@ -138,7 +138,8 @@ fn restored(
     let Some(kept) = kept.filter(|kept| kept.manifest != newest.number) else { return Ok(None) };
     match archive.manifest(kept.manifest) {
         Err(ArchiveError::Store(error)) if error.is_absent() => {
-            let reason = format!("manifest {}, which was restored, was pruned: it knew where groups were", kept.manifest);
+            let reason =
+                format!("manifest {}, which was restored, was pruned: it knew where groups were", kept.manifest);
             Err(refused(reason, "give the offset instead, with `--offset`"))
         }
         read => Ok(Some(read?.0)),

@@ -46,21 +46,30 @@ pub(super) async fn none(
     let names: Vec<String> = options.topics.iter().map(|topic| topic.name.clone()).collect();
     let found = find_topics(source, &names).await?;
     if let Some(fresh) = found.keys().find(|name| !before.topics.contains_key(*name)) {
-        let since = format!("it was complete before; since then the source has got topic `{fresh}`, which is not in the target");
+        let since = format!(
+            "it was complete before; since then the source has got topic `{fresh}`, which is not in the target"
+        );
         return Err(MigrationError::refused(since, format!("migrate `{fresh}` by its own name")));
     }
     for (name, known) in &before.topics {
         let Some(topic) = found.get(name) else {
-            return refused(format!("topic `{name}` is not in the source any more: what it had got is not known"), &known.to);
+            return refused(
+                format!("topic `{name}` is not in the source any more: what it had got is not known"),
+                &known.to,
+            );
         };
         if topic.id.map(|id| id.to_string()) != known.id {
-            return refused(format!("since then topic `{name}` was deleted and created again in the source"), &known.to);
+            return refused(
+                format!("since then topic `{name}` was deleted and created again in the source"),
+                &known.to,
+            );
         }
         let numbers: Vec<i32> = topic.partitions.iter().map(|partition| partition.index).collect();
         match late(&known.last, &ends(source, name, &numbers).await?) {
             Some(0) => {}
             Some(late) => {
-                let since = format!("since then `{name}` has got {late} offsets in the source, which are not in the target");
+                let since =
+                    format!("since then `{name}` has got {late} offsets in the source, which are not in the target");
                 return refused(since, &known.to);
             }
             None => {

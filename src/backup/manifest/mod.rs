@@ -79,7 +79,8 @@ impl Manifest {
     /// What is wrong with the segments of a partition: see [`KeptPartition::disorder`].
     pub(in crate::backup) fn disorder(&self) -> Option<String> {
         self.topics.iter().find_map(|topic| {
-            let wrong = |found: &KeptPartition| Some(format!("{}/{}: {}", topic.name, found.partition, found.disorder()?));
+            let wrong =
+                |found: &KeptPartition| Some(format!("{}/{}: {}", topic.name, found.partition, found.disorder()?));
             topic.partitions.iter().find_map(wrong)
         })
     }

@@ -60,7 +60,8 @@ pub(super) fn getting<'a>(
     topics: &[(&'a Manifest, &Renamed)],
     wanted: &RestoredGroups,
 ) -> Result<Vec<&'a str>, RestoreError> {
-    let all: BTreeSet<&str> = topics.iter().flat_map(|(manifest, topic)| of_topic(manifest, topic, wanted).into_keys()).collect();
+    let all: BTreeSet<&str> =
+        topics.iter().flat_map(|(manifest, topic)| of_topic(manifest, topic, wanted).into_keys()).collect();
     if let RestoredGroups::Named(names) = wanted
         && let Some(name) = names.iter().find(|name| !all.contains(name.as_str()))
     {

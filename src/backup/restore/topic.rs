@@ -4,8 +4,8 @@ use super::folder::{self, RestoreState, RestoreTerms, StateFolder};
 use super::groups::{self, CommittedBefore};
 use super::prepare::{self, WantedTopic};
 use super::{
-    PlannedTopic, Renamed, Restore, RestoreError, RestoreEvent, RestorePoint, RestoreRequest, Restored, blocking, largest,
-    newest, plan, wanted_partitions,
+    PlannedTopic, Renamed, Restore, RestoreError, RestoreEvent, RestorePoint, RestoreRequest, Restored, blocking,
+    largest, newest, plan, wanted_partitions,
 };
 use crate::backup::manifest::Manifest;
 use crate::backup::translation::Translation;

@@ -49,7 +49,8 @@ pub(super) async fn compare(
         places.seen.insert(group.name.clone());
         looked.extend(look(cluster, (group.name.as_str(), offsets), &topic.to, tables).await?);
     }
-    let at_the_end: BTreeSet<i32> = looked.iter().filter(|place| place.next.is_none()).map(|place| place.partition).collect();
+    let at_the_end: BTreeSet<i32> =
+        looked.iter().filter(|place| place.next.is_none()).map(|place| place.partition).collect();
     // Asked for last, so that no group can have come further meanwhile.
     let ends = ends(cluster, &topic.to, &at_the_end.into_iter().collect::<Vec<_>>()).await?;
     for place in looked {
@@ -87,7 +88,11 @@ async fn look<'a>(
 }
 
 /// Where the logs of these partitions end; `None` of one that nobody tells, or that may not be seen.
-async fn ends(cluster: &WireCluster, topic: &str, partitions: &[i32]) -> Result<BTreeMap<i32, Option<i64>>, RestoreError> {
+async fn ends(
+    cluster: &WireCluster,
+    topic: &str,
+    partitions: &[i32],
+) -> Result<BTreeMap<i32, Option<i64>>, RestoreError> {
     let mut ends = BTreeMap::new();
     for (partition, answer) in offsets::list(cluster, topic, partitions, At::End, IsolationLevel::Uncommitted).await {
         let end = match answer {
@@ -121,7 +126,9 @@ impl Place<'_> {
         let committed = self.committed.map_or("nothing".to_owned(), |offset| offset.to_string());
         let right = match self.next {
             Some(next) => format!("the next record is at {next}"),
-            None if self.behind < end => format!("it had read all records, which end at {}, the log at {end}", self.behind),
+            None if self.behind < end => {
+                format!("it had read all records, which end at {}, the log at {end}", self.behind)
+            }
             None => format!("it had read all records, behind which the log ends at {end}"),
         };
         format!("group `{}`, partition {}: it has committed {committed}, and {right}", self.group, self.partition)
@@ -149,8 +156,14 @@ mod tests {
         let place = |next, committed| Place { group: "g", partition: 2, next, behind: 10, committed };
         let words = [
             (place(Some(7), Some(8)).in_words(11), "it has committed 8, and the next record is at 7"),
-            (place(None, Some(12)).in_words(11), "it has committed 12, and it had read all records, which end at 10, the log at 11"),
-            (place(None, None).in_words(10), "it has committed nothing, and it had read all records, behind which the log ends at 10"),
+            (
+                place(None, Some(12)).in_words(11),
+                "it has committed 12, and it had read all records, which end at 10, the log at 11",
+            ),
+            (
+                place(None, None).in_words(10),
+                "it has committed nothing, and it had read all records, behind which the log ends at 10",
+            ),
         ];
         for (words, expected) in words {
             assert_eq!(words, format!("group `g`, partition 2: {expected}"));

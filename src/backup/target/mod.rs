@@ -107,7 +107,9 @@ pub async fn verify(
     }
     if let (RestoredGroups::Named(names), Some(first)) = (&request.groups, verified.first_mut()) {
         let unseen = names.iter().filter(|name| !seen.contains(*name));
-        first.unknown.extend(unseen.map(|name| format!("group `{name}`: the archive has no offsets of it for these topics")));
+        first
+            .unknown
+            .extend(unseen.map(|name| format!("group `{name}`: the archive has no offsets of it for these topics")));
     }
     Ok(verified)
 }

@@ -194,7 +194,9 @@ mod tests {
         };
         assert!(is_drained(&look(5, false), &options).is_ok_and(|drained| drained));
         // However much is hidden, this much is too much.
-        assert!([false, true].iter().all(|unseen| is_drained(&look(6, *unseen), &options).is_ok_and(|drained| !drained)));
+        assert!(
+            [false, true].iter().all(|unseen| is_drained(&look(6, *unseen), &options).is_ok_and(|drained| !drained))
+        );
         let refused = is_drained(&look(0, true), &options).expect_err("there may be more");
         assert!(refused.remedy().is_some_and(|remedy| remedy.contains("DESCRIBE on Topic `*`")), "{refused}");
     }

@@ -3,7 +3,9 @@
 use super::records::{next_of, producer, reader};
 use super::{Bench, LONG, Properties};
 use kscen::testing::backup::manifest::Batching;
-use kscen::testing::backup::restore::{RestoreEvent, RestoreListener, RestoreRequest, RestoredGroups, requests, restore};
+use kscen::testing::backup::restore::{
+    RestoreEvent, RestoreListener, RestoreRequest, RestoredGroups, requests, restore,
+};
 use kscen::testing::backup::{Archive, BackupOptions, FolderStore, Store, backup};
 use kscen::testing::kafka::{Admin, LogSink};
 use kscen::testing::wire::commit;
@@ -31,7 +33,8 @@ pub(super) async fn hold_more_asked_for(bench: &Bench) {
     request.groups = RestoredGroups::Named(vec!["late".to_owned()]);
     assert_eq!(refused(bench, &request).await, "the archive has no offsets of group `late` for `orders`");
     request.groups = RestoredGroups::Named(vec!["billing".to_owned()]);
-    let committed = |events: &[RestoreEvent]| events.iter().any(|event| matches!(event, RestoreEvent::Committed { .. }));
+    let committed =
+        |events: &[RestoreEvent]| events.iter().any(|event| matches!(event, RestoreEvent::Committed { .. }));
     assert!(committed(&bench.restore(&request).await.1), "the group is set");
     let expected = next_of(&bench.properties, "billing", "orders");
     assert_eq!(next_of(&bench.properties, "billing", "more"), expected);

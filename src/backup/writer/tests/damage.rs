@@ -142,7 +142,8 @@ fn a_segment_that_the_manifest_has_forgotten_is_missed_at_every_level() {
         sums::write(&archive, &manifest, 0).unwrap();
         for level in [Level::Quick, Level::Full, Level::Deep] {
             let found = problems(&archive, level);
-            let told = |problem: &ArchiveProblem| problem.reason.contains("offsets are in no segment, and it says that 0");
+            let told =
+                |problem: &ArchiveProblem| problem.reason.contains("offsets are in no segment, and it says that 0");
             assert!(found.iter().any(told), "{rest}, {level:?}: {found:?}");
         }
         // Nor is what is left read as if it were all.

@@ -52,5 +52,8 @@ fn a_backup_of_one_topic_does_not_forget_the_groups_of_the_others() {
     assert!(is_old(&next(Some(&second), one()), &second));
     let mut unseen = first;
     unseen.groups_complete = false;
-    assert!(!next(Some(&unseen), one()).groups_complete, "who made the archive did not see all groups of the other topic");
+    assert!(
+        !next(Some(&unseen), one()).groups_complete,
+        "who made the archive did not see all groups of the other topic"
+    );
 }

@@ -80,12 +80,13 @@ fn a_store_that_fails_is_told_whatever_else_fails() {
 fn a_packer_whose_store_has_failed_tells_no_progress_any_more() {
     let mut log = Log::default();
     log.batch(10, BatchKind::FRESH, "none");
-    let full: Arc<dyn Store> = Arc::new(FolderStore::on(Arc::new(Model::refusing(0, nix::errno::Errno::ENOSPC as i32)), "/archive"));
-    let (_folder, _, mut packer, _) =
-        pack(&log, |job| (job.store, job.batching) = (full.clone(), Batching::Verbatim));
+    let full: Arc<dyn Store> =
+        Arc::new(FolderStore::on(Arc::new(Model::refusing(0, nix::errno::Errno::ENOSPC as i32)), "/archive"));
+    let (_folder, _, mut packer, _) = pack(&log, |job| (job.store, job.batching) = (full.clone(), Batching::Verbatim));
     assert!(matches!(packer.take(&log.bytes), Err(PackError::Archive(_))));
     assert!(packer.completed().is_empty());
-    for again in [packer.finish().err(), packer.take(&log.bytes).err(), packer.skip_to(10, GapReason::Retention).err()] {
+    for again in [packer.finish().err(), packer.take(&log.bytes).err(), packer.skip_to(10, GapReason::Retention).err()]
+    {
         assert!(matches!(again, Some(PackError::Archive(_))), "{again:?}");
     }
 }
