@@ -94,8 +94,8 @@ pub mod testing {
     /// Of the room `environment`.
     pub mod environment {
         pub use crate::environment::{
-            Action, Capability, Controllers, Direction, Endpoints, Environment, EnvironmentError, Lifecycle, LogLine,
-            LogQuery, Needs, NetworkFault, NetworkFaultKind, Peers, ServiceId, Site,
+            Action, Capability, Controllers, Direction, Endpoints, Environment, EnvironmentError, Grip, Lifecycle,
+            LogLine, LogQuery, Needs, NetworkFault, NetworkFaultKind, Peers, ServiceId, Site,
         };
 
         /// Containers.

@@ -78,6 +78,15 @@ pub struct Effect {
     pub forced: bool,
 }
 
+/// What healing a network fault did.
+#[derive(Clone, Debug)]
+pub struct Healed {
+    /// When, and how that is known.
+    pub effect: Effect,
+    /// Whether something was left to heal: false only where the network was found as it had been before the fault.
+    pub changed: bool,
+}
+
 /// Whether a fault is in force at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

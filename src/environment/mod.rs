@@ -26,7 +26,7 @@ mod reuse;
 mod service_id;
 mod site;
 
-pub use action::{Action, Direction, Effect, Grip, Intended, NetworkFault, NetworkFaultKind, Peers};
+pub use action::{Action, Direction, Effect, Grip, Healed, Intended, NetworkFault, NetworkFaultKind, Peers};
 pub use environment_error::EnvironmentError;
 pub use facts::{
     ARCHIVE_DIRECTORY, Endpoints, EnvironmentInfo, EnvironmentKind, Incarnation, Lifecycle, LogLine, LogQuery,
@@ -108,7 +108,7 @@ pub trait Environment: Send + Sync {
     }
 
     /// Removes a network fault that [`Environment::disturb`] applied. Healing twice is not an error.
-    fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
+    fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Healed>> {
         let _ = fault;
         Box::pin(async { Err(self.cannot("a network fault")) })
     }

@@ -14,7 +14,7 @@ use crate::moment;
 use crate::plan::Plan;
 use crate::project::hide_addresses;
 use crate::record::{EventKind, Failure, Outcome, Record, Recorder, RunClock, RunInfo, Verdict, Watcher};
-use crate::verb::{Changes, LiveSteps, ScenarioFacts, SharedRun};
+use crate::verb::{Changes, LiveSteps, Restarts, ScenarioFacts, SharedRun};
 use crate::worker::WorkerLink;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -94,7 +94,7 @@ pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
     let recorder = Recorder::start(&plan.bindings.run_id, clock, Arc::clone(&plan.redactor), watchers);
     recorder.emit(opening(&plan));
 
-    let needs = plan.needs.clone();
+    let mut needs = plan.needs.clone();
     let started = moment::now();
     let mut waiting = interrupt.clone();
     let acquired = tokio::select! {
@@ -121,6 +121,7 @@ pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
                         clock,
                         recorder: recorder.clone(),
                         environment,
+                        restarts: Restarts::default(),
                         others,
                         identity: RunIdentity::new(rand::random()),
                         live: LiveSteps::default(),
@@ -137,6 +138,8 @@ pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
                         wire: OnceLock::new(),
                     });
                     perform(&run, &plan, interrupt, keep, feels_machine).await;
+                    // What is left in force there is no scenario's but this one's.
+                    needs.private |= run.undo.leaves_something();
                     crew.close(&recorder).await;
                     crate::delivery::write_accounts(&run);
                     excerpts::keep_client(&run, client_logs.take());
@@ -311,6 +314,7 @@ async fn tidy(run: &SharedRun, keep: bool) {
 
 /// `setup` and `steps`, up to the end of what runs in the background.
 async fn body(run: &Arc<SharedRun>, plan: &Plan, walker: &Walker) {
+    walker.unless_halted(run.restarts.begin(run.environment.as_ref())).await;
     if let Some(failure) = down::dead(run, plan).await {
         run.recorder.emit(EventKind::RunFailed { failure });
         walker.skip(&plan.setup);

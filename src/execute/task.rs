@@ -2,6 +2,7 @@
 
 use super::expected;
 use super::values::LiveValues;
+use crate::moment;
 use crate::plan::{Bindings, PlannedStep};
 use crate::record::{EventKind, Failure, Quantity, Section, StepRecord, StepStatus};
 use crate::scenario::Modifiers;
@@ -129,6 +130,7 @@ impl Task {
             prefix: self.bindings.prefix.clone(),
             origin: self.origin.clone(),
             background: self.modifiers.background,
+            deadline: self.modifiers.timeout.and_then(|_| moment::now().checked_add(self.timeout)),
             stop: signal,
             prepared: prepared.take(),
             prepared_at: None,

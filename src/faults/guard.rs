@@ -1,5 +1,6 @@
 //! Watches over faults in force: what ends without kscen having undone it is noticed when it ends.
 
+use super::lanes::LanePast;
 use super::stack::Stack;
 use super::target::Target;
 use crate::environment::Grip;
@@ -25,7 +26,7 @@ async fn look(stack: Weak<Stack>, number: u64) {
             return;
         };
         tokio::time::sleep(pace).await;
-        let past = |stack: &Stack| stack.lanes.past(&target.lane());
+        let past = |stack: &Stack| past(stack, target.as_ref());
         let Some(before) = stack.upgrade().and_then(|stack| past(&stack)) else { continue };
         let at = moment::now();
         let grip = target.probe().await;
@@ -48,6 +49,12 @@ async fn look(stack: Weak<Stack>, number: u64) {
     }
 }
 
+/// What kscen has done so far that a look at the target may show; `None` while it is about it.
+fn past(stack: &Stack, target: &dyn Target) -> Option<(LanePast, Option<LanePast>)> {
+    let own = stack.lanes.past(&target.lane())?;
+    Some((own, target.disturbed_by().map_or(Some(None), |lane| stack.lanes.past(&lane).map(Some))?))
+}
+
 /// Waits until `due`, when a fault is undone, and looks at it before: what had ended unseen must not count as held to its end.
 pub(super) async fn until(stack: &Stack, number: u64, due: Instant) {
     let Some(takes) = stack.with(number, |open| open.target.look_takes()) else { return };
@@ -60,6 +67,10 @@ pub(super) async fn until(stack: &Stack, number: u64, due: Instant) {
 /// Looks at a fault once more. Where the look is not over at `due`, what was seen before counts: no fault is held longer for it.
 pub(super) async fn last_look(stack: &Stack, number: u64, due: Instant) {
     let Some(target) = stack.with(number, |open| Arc::clone(&open.target)) else { return };
+    // While a step acts beside it, what is seen may be of that.
+    if target.disturbed_by().is_some_and(|lane| stack.lanes.past(&lane).is_none()) {
+        return;
+    }
     let at = moment::now();
     let patience = due.saturating_duration_since(at);
     match tokio::time::timeout(patience, target.probe()).await {

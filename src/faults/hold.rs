@@ -28,6 +28,16 @@ pub(crate) struct Order {
     pub(crate) leave: bool,
     /// Whether to wait until the target is ready.
     pub(crate) until_ready: bool,
+    /// When the step's time is up, where the scenario states one.
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Order {
+    /// How long the target may take to be ready again: as long as the step may, where that is stated and longer than usual.
+    fn patience(&self) -> Duration {
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(moment::now()));
+        left.unwrap_or_default().max(PATIENCE)
+    }
 }
 
 /// What came of it.
@@ -91,11 +101,14 @@ async fn last(
         target.check().await?;
     }
     let number = stack.announce(&order.step, target, fate, shared.is_some()).await?;
+    stack.with(number, |open| open.patience = order.patience());
     let held = Held { stack, number };
     let effect = match shared {
         Some(step) => counted(target.as_ref(), &step).await,
         None => apply(target.as_ref(), &mut turn).await,
-    }?;
+    };
+    stack.with(number, |open| open.answered = true);
+    let effect = effect?;
     stack.took_effect(number, &effect);
     turn.leaves(target.leaves(false));
     stack.ended_by(target.as_ref(), &order.step, Some(number), (effect.requested, effect.effective));
@@ -231,9 +244,12 @@ async fn pass(stack: &Arc<Stack>, order: &Order, in_force: impl FnOnce() + Send)
     let mut turn = enter(stack, target.as_ref()).await;
     target.check().await?;
     let number = stack.announce(&order.step, target, UndoneBy::Held, false).await?;
+    stack.with(number, |open| open.patience = order.patience());
     // Interrupted half-way, it leaves the target down: that is undone at the end of `steps`.
     let held = Held { stack, number };
-    let effect = apply(target.as_ref(), &mut turn).await?;
+    let effect = apply(target.as_ref(), &mut turn).await;
+    stack.with(number, |open| open.answered = true);
+    let effect = effect?;
     stack.took_effect(number, &effect);
     turn.leaves(target.leaves(false));
     let mut records = stack.ended_by(target.as_ref(), &order.step, Some(number), (effect.requested, effect.effective));
@@ -278,7 +294,7 @@ impl Done {
         if !order.until_ready || stack.is_hindered(target.as_ref()) {
             return;
         }
-        let ready = match target.ready(PATIENCE).await {
+        let ready = match target.ready(order.patience()).await {
             Ok(Some(at)) => stack.clock.at(at),
             Ok(None) => return,
             Err(error) => {

@@ -69,7 +69,7 @@ fn out_of_hands() -> EnvironmentError {
 }
 
 async fn on(environment: &dyn Environment, undo: &Undo) -> Result<String, FaultError> {
-    match undo.carry_out(environment, PATIENCE).await {
+    match undo.carry_out(environment, PATIENCE, false).await {
         Ok(undone) if undone.acted => Ok("undone".to_owned()),
         Ok(_) => Ok("it was no longer in force".to_owned()),
         // Another stack of the same name: this one never had the service that was disturbed.

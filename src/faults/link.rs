@@ -50,6 +50,11 @@ impl Target for LinkFault {
         format!("network of {}", self.fault.service)
     }
 
+    /// An engine may connect what it starts, before that is cut off again.
+    fn disturbed_by(&self) -> Option<String> {
+        Some(self.fault.service.clone())
+    }
+
     fn counts(&self) -> bool {
         true
     }
@@ -75,6 +80,11 @@ impl Target for LinkFault {
         Box::pin(async move { Ok(self.environment.disturbed(&self.fault).await?) })
     }
 
+    /// Services are watched, not what connects them.
+    fn is_watched_by_others(&self) -> bool {
+        false
+    }
+
     fn pace(&self, age: Duration) -> Duration {
         (age / 10).clamp(LOOK_EVERY.0, LOOK_EVERY.1)
     }
@@ -86,8 +96,8 @@ impl Target for LinkFault {
 
     fn undo(&self, _: Duration) -> Answer<'_, Undone> {
         Box::pin(async move {
-            let effect = self.environment.heal(&self.fault).await?;
-            Ok(Undone { effective: effect.effective, acted: true })
+            let healed = self.environment.heal(&self.fault).await?;
+            Ok(Undone { effective: healed.effect.effective, acted: healed.changed })
         })
     }
 

@@ -18,8 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub enum ProgramState {
     /// It runs.
     Running,
-    /// It runs, and the kernel holds all of its threads stopped.
+    /// It runs, and the kernel holds all of its threads stopped, and those of all that it has started.
     Frozen,
+    /// It was frozen, and something that it has started goes on.
+    Woken,
     /// It has ended, in these words.
     Ended(String),
 }
@@ -73,11 +75,12 @@ impl ProgramFault {
         let state = self.program.state();
         let observed = match (self.action, &state) {
             (Action::Start, ProgramState::Ended(_))
-            | (Action::Resume, ProgramState::Frozen)
+            | (Action::Resume, ProgramState::Frozen | ProgramState::Woken)
             | (Action::Pause, ProgramState::Running)
-            | (Action::Stop | Action::Kill | Action::Restart, ProgramState::Running | ProgramState::Frozen) => {
-                return Ok(());
-            }
+            | (
+                Action::Stop | Action::Kill | Action::Restart,
+                ProgramState::Running | ProgramState::Frozen | ProgramState::Woken,
+            ) => return Ok(()),
             (Action::Wipe, _) => {
                 let message = format!("`{}` does not apply to a program, which has no data of its own", self.action);
                 return Err(FaultError::Reader { code: "not-for-programs", message, cause: None });
@@ -149,7 +152,9 @@ impl Target for ProgramFault {
         *step == self.step
             && match self.action {
                 Action::Start | Action::Restart => state == ProgramState::Running,
-                Action::Resume | Action::Stop | Action::Kill => *frozen && state != ProgramState::Frozen,
+                Action::Resume | Action::Stop | Action::Kill => {
+                    *frozen && !matches!(state, ProgramState::Frozen | ProgramState::Woken)
+                }
                 Action::Pause | Action::Wipe => false,
             }
     }
@@ -167,7 +172,10 @@ impl Target for ProgramFault {
             Ok(match (self.action == Action::Pause, self.program.state()) {
                 (true, ProgramState::Frozen) => Grip::Holds("all of its threads are stopped".to_owned()),
                 (false, ProgramState::Ended(how)) => Grip::Holds(how),
-                (_, ProgramState::Running | ProgramState::Frozen) => Grip::Lost(format!("{} runs again", self.step)),
+                (true, ProgramState::Woken) => Grip::Lost(format!("something that {} has started goes on", self.step)),
+                (_, ProgramState::Running | ProgramState::Frozen | ProgramState::Woken) => {
+                    Grip::Lost(format!("{} runs again", self.step))
+                }
                 (true, ProgramState::Ended(how)) => Grip::Lost(format!("{} has ended: {how}", self.step)),
             })
         })
@@ -181,9 +189,14 @@ impl Target for ProgramFault {
         Box::pin(async move {
             let acted = match self.program.state() {
                 _ if self.program.is_over() => false,
-                ProgramState::Frozen if !self.ends_it() => {
+                ProgramState::Frozen | ProgramState::Woken if !self.ends_it() => {
                     self.program.freeze(false).await?;
                     true
+                }
+                // Somebody has let it go on: what it has started may be frozen still.
+                ProgramState::Running if !self.ends_it() => {
+                    let _ = self.program.freeze(false).await; // it may have ended meanwhile
+                    false
                 }
                 ProgramState::Ended(_) if self.ends_it() => {
                     self.program.start().await?;

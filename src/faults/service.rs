@@ -7,6 +7,7 @@ use crate::environment::{Action, Effect, Environment, Grip, Incarnation, Intende
 use crate::ground::lock;
 use crate::moment;
 use crate::record::TargetKind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ pub(crate) struct ServiceFault {
     action: Action,
     /// The life that was frozen: a later one is not.
     frozen: Mutex<Option<String>>,
+    /// Whether its effect was seen: one that nobody has seen may still come.
+    seen: AtomicBool,
     /// When it came to what the last look found.
     since: Mutex<Option<Instant>>,
 }
@@ -27,7 +30,14 @@ pub(crate) struct ServiceFault {
 impl ServiceFault {
     /// An action on the service of that full name.
     pub(crate) fn new(environment: Arc<dyn Environment>, service: String, action: Action) -> Self {
-        Self { environment, service, action, frozen: Mutex::default(), since: Mutex::default() }
+        Self {
+            environment,
+            service,
+            action,
+            frozen: Mutex::default(),
+            seen: AtomicBool::new(false),
+            since: Mutex::default(),
+        }
     }
 
     /// What repairs it, also where a restart or a wipe is interrupted half-way.
@@ -38,6 +48,7 @@ impl ServiceFault {
 
     async fn carry_out(&self) -> Result<Effect, FaultError> {
         let effect = self.environment.act(&self.service, self.action).await?;
+        self.seen.store(true, Ordering::Relaxed);
         if self.action == Action::Pause {
             let life = self.environment.incarnation(&self.service).await.ok().map(|seen| seen.life);
             *lock(&self.frozen) = life;
@@ -64,7 +75,8 @@ impl ServiceFault {
             return Ok(Undone { effective: moment::now(), acted: false });
         };
         let undo = Undo::Act { service: self.service.clone(), action };
-        let error = match undo.carry_out(self.environment.as_ref(), patience).await {
+        let seen = self.seen.load(Ordering::Relaxed);
+        let error = match undo.carry_out(self.environment.as_ref(), patience, seen).await {
             Ok(undone) => return Ok(undone),
             Err(error) => error,
         };

@@ -48,6 +48,21 @@ pub(super) struct Open {
     /// When it was last known to be in force, in seconds of the run.
     pub(super) seen: f64,
     pub(super) guard: Option<AbortHandle>,
+    /// How long its target may take to be ready again.
+    pub(super) patience: Duration,
+    /// Whether it is known what came of it. Where whoever asked for it gave up, it may still be under way.
+    pub(super) answered: bool,
+    /// Whether it was tried before to undo it: then it may have been undone by that.
+    pub(super) tried: bool,
+}
+
+impl Open {
+    /// How another process would undo what may be under way still where a service is. Connections are cut in a moment, and by a recipe of
+    /// their own others that are cut would be connected as well.
+    fn under_way(&self) -> Option<Box<Recipe>> {
+        let is_act = matches!(self.condition, Some(Condition::Outlives(Undo::Act { .. })));
+        self.recipe.clone().filter(|_| is_act && !self.answered)
+    }
 }
 
 /// The faults in force, and their journal on disk.
@@ -79,11 +94,17 @@ impl UndoStack {
         for kind in ORDER {
             let mut tried = Vec::new();
             let mut repaired = Vec::new();
+            let mut longest = BTreeMap::new();
             while let Some((number, target)) = stack.next(kind, held_too, &tried) {
                 tried.push(number);
+                let stated = stack.with(number, |open| open.patience).unwrap_or_default();
                 // It stays on the stack until it is undone: whoever is interrupted here can be followed by another.
                 match stack.undo(number, patience).await {
-                    Ok(Some(record)) => repaired.push((target, record)),
+                    Ok(Some(record)) => {
+                        let time = longest.entry(target.name()).or_insert(patience);
+                        *time = stated.max(*time);
+                        repaired.push((target, record));
+                    }
                     Ok(None) => {}
                     Err(error) => failures.push(format!("{} of {}: {error}", target.what(), target.name())),
                 }
@@ -93,7 +114,7 @@ impl UndoStack {
                 if patience.is_zero() || stack.is_hindered(target.as_ref()) {
                     continue;
                 }
-                match target.ready(patience).await {
+                match target.ready(longest.get(&target.name()).copied().unwrap_or(patience)).await {
                     Ok(Some(at)) if record.ended_early.is_none() => {
                         record.ready = Some(stack.clock.at(at));
                         stack.recorder.emit(EventKind::Fault { record });
@@ -108,6 +129,11 @@ impl UndoStack {
             }
         }
         failures
+    }
+
+    /// Whether a fault that outlives the run is in force still: it is meant to stay, or could not be undone.
+    pub fn leaves_something(&self) -> bool {
+        self.0.open().iter().any(|open| matches!(open.condition, Some(Condition::Outlives(_))))
     }
 }
 
@@ -174,7 +200,20 @@ impl Stack {
             _ => self.journal.number(),
         };
         let (lost, target) = (watch::Sender::new(false), Arc::clone(target));
-        self.open().push(Open { number, target, condition, recipe, record, fate, lost, seen: 0.0, guard: None });
+        self.open().push(Open {
+            number,
+            target,
+            condition,
+            recipe,
+            record,
+            fate,
+            lost,
+            seen: 0.0,
+            guard: None,
+            patience: PATIENCE,
+            answered: false,
+            tried: false,
+        });
         Ok(number)
     }
 
@@ -226,7 +265,8 @@ impl Stack {
     /// Undoes a fault and strikes it. Where another one holds the target in the same state, that one undoes it in its time.
     /// Returns its record; `None` where it had never taken effect.
     pub(super) async fn undo(&self, number: u64, patience: Duration) -> Result<Option<FaultRecord>, FaultError> {
-        let Some(target) = self.with(number, |open| Arc::clone(&open.target)) else { return Ok(None) };
+        let known = self.with(number, |open| (Arc::clone(&open.target), open.under_way()));
+        let Some((target, under_way)) = known else { return Ok(None) };
         let mut turn = self.lanes.enter(target.lane()).await;
         // From here on it may not be in force any more.
         let begun = moment::now();
@@ -234,8 +274,17 @@ impl Stack {
             begun
         } else {
             turn.acts(true);
-            let undone = target.undo(patience).await?;
-            turn.acts(undone.acted);
+            if let Some(recipe) = &under_way {
+                // What is still to come of it is awaited, as by another process that finds it in the journal.
+                recipe.heal().await?;
+            }
+            let undone = target.undo(patience).await;
+            let tried = self.with(number, |open| std::mem::replace(&mut open.tried, true));
+            let undone = undone?;
+            if !undone.acted && tried == Some(false) && !target.is_watched_by_others() {
+                self.lose(number, self.with(number, |open| open.seen).unwrap_or_default(), "it was found undone");
+            }
+            turn.acts(undone.acted || under_way.is_some());
             turn.leaves(target.leaves(true).filter(|_| undone.acted));
             undone.effective
         };

@@ -98,6 +98,11 @@ pub(crate) trait Target: Send + Sync {
         self.name()
     }
 
+    /// The lane of something else of which an action may look like its end for a moment.
+    fn disturbed_by(&self) -> Option<String> {
+        None
+    }
+
     /// Whether a second one, while a step holds the first, is counted: it goes on when the first one ends. Where it cannot, because
     /// there is nobody left to act on, it has no effect.
     fn counts(&self) -> bool {
@@ -135,6 +140,11 @@ pub(crate) trait Target: Send + Sync {
     /// When what a look found lost had ended, where the environment keeps books of that.
     fn ended(&self) -> Option<Instant> {
         None
+    }
+
+    /// Whether what ends it is told by others as well, who watch its target; else it may be found only when it is undone.
+    fn is_watched_by_others(&self) -> bool {
+        true
     }
 
     /// How long after the last look to look again, at that age of the fault.

@@ -5,7 +5,7 @@ use super::fault_error::FaultError;
 use super::owned::Resource;
 use super::target::Undone;
 use crate::connect::{ConnectError, ConnectorConfig};
-use crate::environment::{Action, Endpoints, Environment, Lifecycle, NetworkFault, Recipe};
+use crate::environment::{Action, Endpoints, Environment, EnvironmentError, Lifecycle, NetworkFault, Recipe};
 use crate::moment;
 use crate::wire::WireCluster;
 use serde::{Deserialize, Serialize};
@@ -70,28 +70,16 @@ pub struct Journalled {
 }
 
 impl Undo {
-    /// Undoes the fault, whatever state its service is found in; where that needs another service, it may take `patience`.
+    /// Undoes the fault, whatever state its service is found in; where that needs another service, it may take `patience`. Where its
+    /// effect was not `seen`, it may still be to come.
     pub(super) async fn carry_out(
         &self,
         environment: &dyn Environment,
         patience: Duration,
+        seen: bool,
     ) -> Result<Undone, FaultError> {
         match self {
-            Self::Act { service, action } => {
-                let state = environment.state(service).await?.lifecycle;
-                let wanted = match (action, state) {
-                    // A process that is down is not brought up by the undoing of a pause: if somebody is to start it, that
-                    // stands in the journal too.
-                    (_, Lifecycle::Paused) => Some(Action::Resume),
-                    (Action::Resume, _) | (_, Lifecycle::Running) => None,
-                    (action, Lifecycle::Stopped | Lifecycle::Exited) => Some(*action),
-                };
-                let effective = match wanted {
-                    Some(action) => environment.act(service, action).await?.effective,
-                    None => moment::now(),
-                };
-                Ok(Undone { effective, acted: wanted.is_some() })
-            }
+            Self::Act { service, action } => repair(environment, service, *action, seen).await,
             // Whoever has the recipe has followed it.
             Self::Remove => Ok(Undone { effective: moment::now(), acted: false }),
             Self::Resume { connector } => {
@@ -111,8 +99,8 @@ impl Undo {
                 Ok(Undone { effective: moment::now(), acted })
             }
             Self::Heal { fault } => {
-                let effect = environment.heal(fault).await?;
-                Ok(Undone { effective: effect.effective, acted: true })
+                let healed = environment.heal(fault).await?;
+                Ok(Undone { effective: healed.effect.effective, acted: healed.changed })
             }
         }
     }
@@ -132,6 +120,33 @@ impl Undo {
             return Ok(());
         }
         Ok(environment.wait_ready(service, patience).await?)
+    }
+}
+
+/// Brings a service back that was paused or ended.
+async fn repair(
+    environment: &dyn Environment,
+    service: &str,
+    action: Action,
+    seen: bool,
+) -> Result<Undone, FaultError> {
+    let state = environment.state(service).await?.lifecycle;
+    let wanted = match (action, state) {
+        // A process that is down is not brought up by the undoing of a pause: if somebody is to start it, that
+        // stands in the journal too.
+        (_, Lifecycle::Paused) => Some(Action::Resume),
+        // It may be about to end, as it was asked to: a start waits for that.
+        (Action::Start, Lifecycle::Running) if !seen => Some(action),
+        (Action::Resume, _) | (_, Lifecycle::Running) => None,
+        (action, Lifecycle::Stopped | Lifecycle::Exited) => Some(action),
+    };
+    let Some(action) = wanted else { return Ok(Undone { effective: moment::now(), acted: false }) };
+    match environment.act(service, action).await {
+        Ok(effect) => Ok(Undone { effective: effect.effective, acted: true }),
+        Err(EnvironmentError::NoEffect { .. }) if state == Lifecycle::Running => {
+            Ok(Undone { effective: moment::now(), acted: false })
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

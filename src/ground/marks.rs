@@ -1,8 +1,8 @@
-//! The mark by which the processes of a command are known: a variable that every child inherits.
+//! The mark by which the processes of a command are known: a variable that every child inherits. And what descends from a process.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 /// The variable.
@@ -50,4 +50,26 @@ pub(crate) fn is_dying(pid: i32) -> bool {
 pub(crate) fn processes() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Parent of a process.
+fn parent(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+}
+
+/// What descends from a process, and whether that is sure: one whose parent has ended while this looked may belong to anybody.
+pub(crate) fn descendants(leader: i32) -> (BTreeSet<i32>, bool) {
+    let parents: BTreeMap<i32, i32> = processes().filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let sure = parents.values().all(|parent| *parent == 0 || parents.contains_key(parent));
+    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+    for (pid, parent) in &parents {
+        children.entry(*parent).or_default().push(*pid);
+    }
+    let mut found = BTreeSet::new();
+    let mut open = vec![leader];
+    while let Some(pid) = open.pop() {
+        open.extend(children.get(&pid).into_iter().flatten().filter(|child| found.insert(**child)));
+    }
+    (found, sure)
 }

@@ -135,7 +135,11 @@ fn apply(record: &mut Record, event: &Event) {
         }
         EventKind::StepRetried { id, .. } => record.checks.retain(|check| check.step != *id),
         EventKind::Check { record: check } => {
-            record.incidents.iter_mut().for_each(|incident| incident.expected |= incident.is_expected_by(check));
+            let faults = &record.faults;
+            record
+                .incidents
+                .iter_mut()
+                .for_each(|incident| incident.expected |= incident.is_expected_by(check, faults));
             record.checks.push((**check).clone());
         }
         EventKind::Incident { incident } => {

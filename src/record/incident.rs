@@ -1,6 +1,8 @@
 //! What happened to a service without anybody in the scenario having asked for it.
 
 use super::check::{CheckOutcome, CheckRecord, Demand};
+use super::fault::{FaultRecord, TargetKind};
+use crate::environment::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -42,16 +44,21 @@ pub struct Incident {
 }
 
 impl Incident {
-    /// Whether a check that was decided afterwards says that this was to happen.
-    pub fn is_expected_by(&self, check: &CheckRecord) -> bool {
+    /// Whether a check that was decided afterwards says that this was to happen. `faults` are those of the run so far: where what they did to
+    /// the service is all that the check has seen, it says nothing of this.
+    pub fn is_expected_by(&self, check: &CheckRecord, faults: &[FaultRecord]) -> bool {
         let about = |what: &str| check.subject == format!("service {} {what}", self.service);
+        let own = || faults.iter().filter(|fault| is_act_on(fault, &self.service));
         let state = |wanted: &[&str]| match &check.demand {
-            Demand::Text(state) => about("state") && wanted.contains(&state.as_str()),
+            Demand::Text(state) => {
+                about("state") && wanted.contains(&state.as_str()) && !own().any(|own| self.is_before(own))
+            }
             _ => false,
         };
         let restarts = match &check.demand {
             Demand::Number { min, equals, .. } => {
-                about("restarts") && min.or(*equals).is_some_and(|least| least >= 1.0)
+                let started = own().filter(|fault| has_started(fault)).count() as f64;
+                about("restarts") && min.or(*equals).is_some_and(|least| least > started)
             }
             _ => false,
         };
@@ -64,6 +71,28 @@ impl Incident {
         };
         said && check.outcome == CheckOutcome::Pass
     }
+
+    /// Whether the scenario began or undid that fault after this had happened: the state that a check sees then may come of it.
+    fn is_before(&self, fault: &FaultRecord) -> bool {
+        let undone = fault.undone.filter(|_| fault.ended_early.is_none());
+        fault.requested > self.at || undone.is_some_and(|undone| undone > self.at)
+    }
+}
+
+/// Whether a fault acts on the process of that service, and not on its connections.
+fn is_act_on(fault: &FaultRecord, service: &str) -> bool {
+    const ACTS: [Action; 5] = [Action::Pause, Action::Stop, Action::Kill, Action::Restart, Action::Wipe];
+    fault.target == service
+        && fault.kind.is_none_or(|kind| kind == TargetKind::Service)
+        && ACTS.iter().any(|act| act.verb() == fault.action)
+}
+
+/// Whether the scenario has started the service again with that fault, or with its undoing.
+fn has_started(fault: &FaultRecord) -> bool {
+    let is = |act: Action| act.verb() == fault.action;
+    let undone = fault.undone.is_some() && fault.ended_early.is_none();
+    fault.effective.is_some()
+        && (is(Action::Restart) || is(Action::Wipe) || (undone && (is(Action::Stop) || is(Action::Kill))))
 }
 
 impl fmt::Display for Incident {

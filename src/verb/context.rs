@@ -8,6 +8,7 @@ use crate::record::EventKind;
 use crate::text::{Location, Origin};
 use crate::verb::StepError;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// Given to [`crate::verb::Step::run`].
@@ -22,6 +23,8 @@ pub struct StepContext {
     pub origin: Origin,
     /// Whether the step runs beside the following ones.
     pub background: bool,
+    /// When its time is up, where the scenario states one.
+    pub deadline: Option<Instant>,
     /// Hears that the step is asked to end.
     pub stop: StopSignal,
     /// Tells the engine that the step is prepared.

@@ -44,6 +44,8 @@ pub struct Facts {
     pub judges: bool,
     /// Step that it waits for: its default timeout contains that step's.
     pub follows: Option<String>,
+    /// A text that it waits for in a line of a program's output.
+    pub line: Option<String>,
     /// Other environments of `kscen.yaml` that it reaches, and what it changes there.
     pub elsewhere: BTreeMap<String, Vec<Grant>>,
     /// Metrics of its verb that it cannot have as it is written, and why.

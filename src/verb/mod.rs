@@ -9,6 +9,7 @@ mod live;
 mod others;
 mod outcome;
 mod registry;
+mod restarts;
 mod services;
 mod shared_run;
 mod step_error;
@@ -24,6 +25,7 @@ pub use live::{Live, LiveProgram, LiveReader, LiveSender, LiveStep, LiveSteps, L
 pub use others::OtherEnvironment;
 pub use outcome::StepOutcome;
 pub use registry::Registry;
+pub use restarts::Restarts;
 pub use shared_run::{ScenarioFacts, SharedRun};
 pub use step_error::{ErrorKind, StepError};
 pub use stop::{Stop, StopSignal, Stopper, stopper};

@@ -3,6 +3,7 @@
 use super::AnyStep;
 use super::Changes;
 use super::OtherEnvironment;
+use super::Restarts;
 use super::Scope;
 use super::live::LiveSteps;
 use crate::accounting::{RunIdentity, Settlements, TopicIdBytes};
@@ -51,6 +52,8 @@ pub struct SharedRun {
     pub environment: Arc<dyn Environment>,
     /// The other environments that steps name, by their names in `kscen.yaml`.
     pub others: BTreeMap<String, Arc<OtherEnvironment>>,
+    /// How often its services had been started again when the run began.
+    pub restarts: Restarts,
     /// Addresses, as they are while the run lasts.
     pub endpoints: Endpoints,
     /// Who sends and reads: numbers producers and tells this run's messages from others'.

@@ -253,6 +253,7 @@ impl Fault {
             hold: self.hold.map(|hold| hold.0),
             leave: self.leave,
             until_ready: self.until == Until::Ready,
+            deadline: cx.deadline,
         };
         carry_out(order, pointer, cx).await
     }

@@ -151,6 +151,7 @@ impl Step for Network {
             hold: self.hold.map(|hold| hold.0),
             leave: self.leave,
             until_ready: true,
+            deadline: cx.deadline,
         };
         carry_out(order, "/service", cx).await
     }

@@ -90,7 +90,8 @@ impl Step for Program {
         let stop_within = self.stop_within.map_or(STOP, |length| length.0);
         let program = UnderTest::new(&self.command, variables, self.ready.clone(), stop_within)
             .map_err(|error| StepError::broken("program", error.to_string()).because(error))?;
-        let program = Arc::new(program);
+        let steps = cx.run.scenario.scope.steps().filter_map(|(_, step)| step.facts.as_ref());
+        let program = Arc::new(program.awaiting(steps.filter_map(|facts| facts.line.clone())));
         program
             .begin()
             .await
@@ -121,17 +122,18 @@ impl Program {
                 Stop::RunEnd => {}
                 Stop::Timeout | Stop::Now => return Err(StepError::interrupted()),
             },
-            how = program.ended_unasked() => {
-                let why = format!("it ended by itself: {how}");
-                return Err(self.failed("program-ended", why, program, cx));
-            }
+            how = program.ended_unasked() => return Err(self.ended(&how, program, cx)),
         }
-        if let Some(end) = program.finish().await
-            && end.forced
-        {
-            cx.run.recorder.warn(format!("{}: {}", cx.id, end.proof));
+        match program.finish().await {
+            Ok(Some(end)) if end.forced => cx.run.recorder.warn(format!("{}: {}", cx.id, end.proof)),
+            Ok(_) => {}
+            Err(how) => return Err(self.ended(&how, program, cx)),
         }
         Ok(())
+    }
+
+    fn ended(&self, how: &str, program: &UnderTest, cx: &StepContext) -> StepError {
+        self.failed("program-ended", format!("it ended by itself: {how}"), program, cx)
     }
 
     fn failed(&self, code: &'static str, why: String, program: &UnderTest, cx: &StepContext) -> StepError {

@@ -120,7 +120,8 @@ impl Step for Reassign {
             Arc::new(ReassignFault::new(Self::VERB, cluster, self.topic.clone(), self.moves(partitions), note));
         // It lasts until it is over by itself.
         let hold = Some(Duration::MAX);
-        let order = Order { step: cx.id.clone(), target, hold, leave: self.leave, until_ready: true };
+        let (step, deadline) = (cx.id.clone(), cx.deadline);
+        let order = Order { step, target, hold, leave: self.leave, until_ready: true, deadline };
         carry_out(order, "/to", cx).await
     }
 }

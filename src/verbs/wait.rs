@@ -73,7 +73,8 @@ impl Step for Wait {
     }
 
     fn facts(&self) -> Facts {
-        Facts { planned: self.time.map(|time| time.0), follows: self.step.clone(), ..Facts::default() }
+        let planned = self.time.map(|time| time.0);
+        Facts { planned, follows: self.step.clone(), line: self.line.clone(), ..Facts::default() }
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {

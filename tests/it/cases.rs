@@ -154,6 +154,7 @@ cases! {
         c_killed_by_another_hand
         c_one_container_twice
         c_out_of_memory
+        c_removed_by_another_hand
         c_woken_by_another_hand
         k07_retention_by_another_hand
         k22_connect_dies_unasked

@@ -5,7 +5,7 @@
 use crate::program::skipped;
 use kscen::testing::environment::local::{Attached, LocalConfig, LocalStack, Timeouts, supervise};
 use kscen::testing::environment::{
-    Action, Capability, Direction, Environment, EnvironmentError, Lifecycle, LogQuery, Needs, NetworkFault,
+    Action, Capability, Direction, Environment, EnvironmentError, Grip, Lifecycle, LogQuery, Needs, NetworkFault,
     NetworkFaultKind, Peers, Site,
 };
 use nix::sys::signal::{Signal, kill};
@@ -189,9 +189,28 @@ async fn network_faults_are_felt_by_clients_and_end_when_healed() {
     stack.heal(&reset).await.expect("healed");
     assert_eq!(brokers_seen(&stack, LONG), Ok(vec![1]));
 
+    for kind in [NetworkFaultKind::Cut, NetworkFaultKind::Delay(delay), NetworkFaultKind::Throttle(100_000)] {
+        in_force_while_its_broker_starts(&stack, &fault("kafka-1", kind, Peers::Clients)).await;
+    }
+
     let alone = fault("kafka-1", NetworkFaultKind::Cut, Peers::Brokers);
     assert!(matches!(stack.disturb(&alone).await, Err(EnvironmentError::Unsupported { .. })));
     stack.shutdown().await.expect("shut down");
+}
+
+/// A broker that is only starting answers nowhere, which is none of the fault's doing.
+async fn in_force_while_its_broker_starts(stack: &LocalStack, held: &NetworkFault) {
+    stack.disturb(held).await.expect("in force");
+    stack.act("kafka-1", Action::Restart).await.expect("restarted");
+    let up = stack.wait_ready("kafka-1", LONG);
+    tokio::pin!(up);
+    loop {
+        tokio::select! {
+            ready = &mut up => break ready.expect("ready"),
+            grip = stack.disturbed(held) => assert!(matches!(grip, Ok(Grip::Holds(_))), "{held:?}: {grip:?}"),
+        }
+    }
+    stack.heal(held).await.expect("healed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use super::roles::ServiceRole;
 use super::stack::{DockerStack, StackContainer};
 use super::watch::{self, ContainerEvent};
 use crate::environment::{
-    Direction, Effect, EnvironmentError, EnvironmentResult, Grip, NetworkFault, NetworkFaultKind, Peers,
+    Direction, Effect, EnvironmentError, EnvironmentResult, Grip, Healed, NetworkFault, NetworkFaultKind, Peers,
 };
 use bollard::models::{EndpointSettings, NetworkDisconnectRequest};
 use std::collections::BTreeMap;
@@ -99,20 +99,23 @@ impl DockerStack {
         })
     }
 
-    pub(super) async fn mend(&self, fault: &NetworkFault) -> EnvironmentResult<Effect> {
+    pub(super) async fn mend(&self, fault: &NetworkFault) -> EnvironmentResult<Healed> {
         let member = self.member(&fault.service)?;
         let requested = Instant::now();
         let Some(recipe) = self.cuts.repair(fault) else {
             let proof = "nothing was cut".to_owned();
-            return Ok(Effect { requested, effective: requested, down: None, proof, forced: false });
+            let effect = Effect { requested, effective: requested, down: None, proof, forced: false };
+            return Ok(Healed { effect, changed: true });
         };
+        // Where another fault needs its networks cut, there is nothing to connect, and nothing to see.
+        let is_free = matches!(&recipe.repair, Repair::Reconnect(networks) if !networks.is_empty());
         let mark = self.watch.mark();
         let done = recipe.apply(&self.engine).await?;
         self.cuts.strike(fault);
         let id = self.inspect(member).await?.id().to_owned();
         let wanted = |seen: &ContainerEvent| seen.container == id && seen.action == "connect";
         let seen = if done.changed { self.watch.after(mark, EVENT_PATIENCE, wanted).await } else { None };
-        Ok(effect(requested, seen.as_ref(), done.words))
+        Ok(Healed { effect: effect(requested, seen.as_ref(), done.words), changed: done.changed || !is_free })
     }
 
     /// Cuts again where a start connected the container by itself, as newer engines do.

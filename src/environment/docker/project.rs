@@ -46,14 +46,22 @@ pub(super) fn folders(services: &BTreeMap<String, Vec<ContainerSummary>>) -> BTr
 /// # Errors
 /// There is none, or more than one.
 pub(super) async fn only_container(engine: &Engine, project: &str, service: &str) -> EnvironmentResult<String> {
+    let found = find_container(engine, project, service).await?;
+    found.ok_or_else(|| EnvironmentError::Prerequisite {
+        message: format!("the compose service `{service}` of project `{project}` has no container any more"),
+        remedy: format!("docker compose -p {project} up -d {service}"),
+    })
+}
+
+/// The id of the one container of a service; `None` where it has none any more.
+///
+/// # Errors
+/// There is more than one.
+pub(super) async fn find_container(engine: &Engine, project: &str, service: &str) -> EnvironmentResult<Option<String>> {
     let services = services(engine, project).await?;
-    let containers = services.get(service).map(Vec::as_slice).unwrap_or_default();
-    match containers {
-        [one] => Ok(one.id.clone().unwrap_or_default()),
-        [] => Err(EnvironmentError::Prerequisite {
-            message: format!("the compose service `{service}` of project `{project}` has no container any more"),
-            remedy: format!("docker compose -p {project} up -d {service}"),
-        }),
+    match services.get(service).map(Vec::as_slice).unwrap_or_default() {
+        [one] => Ok(Some(one.id.clone().unwrap_or_default())),
+        [] => Ok(None),
         several => Err(scaled(project, service, several)),
     }
 }

@@ -1,7 +1,7 @@
 //! The environment: members of the project and what can be done to them.
 
 use super::config::DockerConfig;
-use super::container::Container;
+use super::container::{Container, short};
 use super::cuts::Cuts;
 use super::disk::DiskFigure;
 use super::engine::Engine;
@@ -10,11 +10,11 @@ use super::recipe::{HealRecipe, Repair};
 use super::recreate::Recreation;
 use super::roles::NamedService;
 use super::usage::Meter;
-use super::watch::{self, Watch};
+use super::watch::{self, ContainerPast, Watch};
 use crate::environment::{
-    Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Grip, Incarnation,
-    Intended, LogLine, LogQuery, Needs, NetworkFault, Offer, Recipe, Release, ServiceInfo, ServiceState, Usage,
-    observe,
+    Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Grip, Healed,
+    Incarnation, Intended, Lifecycle, LogLine, LogQuery, Needs, NetworkFault, Offer, Recipe, Release, ServiceInfo,
+    ServiceState, Usage, observe,
 };
 use crate::ground::lock;
 use futures_util::future::BoxFuture;
@@ -49,6 +49,8 @@ pub(super) struct StackContainer {
     disk: DiskFigure,
     /// Of containers that are gone.
     earlier_log: Mutex<Vec<LogLine>>,
+    /// The life that was told last: one whose container is gone is still the same.
+    told: Mutex<Option<String>>,
 }
 
 impl StackContainer {
@@ -60,6 +62,7 @@ impl StackContainer {
             meter: Meter::default(),
             disk: DiskFigure::default(),
             earlier_log: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -142,6 +145,36 @@ impl DockerStack {
         let container = project::inspect(&self.engine, &id).await?;
         container.ok_or_else(|| EnvironmentError::failed(format!("the container of {} vanished", member.name())))
     }
+
+    /// The same; `None` where somebody has removed it, and the service has no other.
+    async fn present(&self, member: &StackContainer) -> EnvironmentResult<Option<Container>> {
+        if let Some(container) = project::inspect(&self.engine, &member.id()).await? {
+            return Ok(Some(container));
+        }
+        match project::find_container(&self.engine, &self.project, &member.part.compose).await? {
+            None => Ok(None),
+            Some(_) => self.inspect(member).await.map(Some),
+        }
+    }
+
+    /// When something happened to a container last, and what.
+    fn past(&self, container: &str) -> (ContainerPast, Option<Instant>) {
+        let past = self.watch.past(container);
+        let since = past.since.map(|at| watch::instant(at, self.attached));
+        (past, since)
+    }
+}
+
+/// A service whose container was removed: it has ended, whatever it did before.
+fn gone(life: String, past: ContainerPast, since: Option<Instant>) -> Incarnation {
+    Incarnation {
+        life,
+        lifecycle: Lifecycle::Exited,
+        exit_code: past.exit_code,
+        since,
+        pauses: past.pauses,
+        cause: past.out_of_memory.then(|| super::container::OUT_OF_MEMORY.to_owned()),
+    }
 }
 
 impl Environment for DockerStack {
@@ -193,7 +226,7 @@ impl Environment for DockerStack {
         Box::pin(self.cut(fault))
     }
 
-    fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
+    fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Healed>> {
         Box::pin(self.mend(fault))
     }
 
@@ -208,12 +241,20 @@ impl Environment for DockerStack {
     fn state<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<ServiceState>> {
         Box::pin(async move {
             let member = self.member(service)?;
-            let container = self.inspect(member).await?;
-            Ok(ServiceState {
-                lifecycle: container.lifecycle(self.watch.was_asked_to_end(container.id())),
-                identity: container.short_id(),
-                restarts: member.ids().iter().map(|id| self.watch.starts(id)).sum(),
-                exit_code: container.exit_code(),
+            let restarts = member.ids().iter().map(|id| self.watch.starts(id)).sum();
+            Ok(match self.present(member).await? {
+                Some(container) => ServiceState {
+                    lifecycle: container.lifecycle(self.watch.was_asked_to_end(container.id())),
+                    identity: container.short_id(),
+                    restarts,
+                    exit_code: container.exit_code(),
+                },
+                None => ServiceState {
+                    lifecycle: Lifecycle::Exited,
+                    identity: short(&member.id()),
+                    restarts,
+                    exit_code: self.watch.past(&member.id()).exit_code,
+                },
             })
         })
     }
@@ -221,16 +262,23 @@ impl Environment for DockerStack {
     /// By the start that the engine wrote down, which also tells lives apart where its events were missed.
     fn incarnation<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<Incarnation>> {
         Box::pin(async move {
-            let container = self.inspect(self.member(service)?).await?;
+            let member = self.member(service)?;
+            let Some(container) = self.present(member).await? else {
+                let (past, since) = self.past(&member.id());
+                let told = lock(&member.told).clone();
+                return Ok(gone(told.unwrap_or_else(|| format!("container {}", short(&member.id()))), past, since));
+            };
             let started = container.started_at().and_then(|at| jiff::Timestamp::try_from(at).ok());
-            let since = started.map(|at| format!(" since {at}")).unwrap_or_default();
-            let past = self.watch.past(container.id());
+            let started = started.map(|at| format!(" since {at}")).unwrap_or_default();
+            let life = format!("container {}{started}", container.short_id());
+            *lock(&member.told) = Some(life.clone());
+            let (past, since) = self.past(container.id());
             let out_of_memory = past.out_of_memory || container.was_out_of_memory();
             Ok(Incarnation {
-                life: format!("container {}{since}", container.short_id()),
+                life,
                 lifecycle: container.lifecycle(self.watch.was_asked_to_end(container.id())),
                 exit_code: container.exit_code().or(past.exit_code),
-                since: past.since.map(|at| watch::instant(at, self.attached)),
+                since,
                 pauses: past.pauses,
                 cause: out_of_memory.then(|| super::container::OUT_OF_MEMORY.to_owned()),
             })
@@ -252,5 +300,19 @@ impl Environment for DockerStack {
     /// Leaves the containers as they are: the stack is the user's.
     fn shutdown<'a>(&'a self) -> BoxFuture<'a, EnvironmentResult<()>> {
         Box::pin(async { Ok(()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_that_was_removed_has_ended() {
+        let past = ContainerPast { exit_code: Some(137), pauses: 2, ..ContainerPast::default() };
+        let at = Instant::now();
+        let seen = gone("container 0123 since x".to_owned(), past, Some(at));
+        assert_eq!((seen.lifecycle, seen.exit_code, seen.pauses), (Lifecycle::Exited, Some(137), 2));
+        assert_eq!((seen.life.as_str(), seen.since, seen.cause), ("container 0123 since x", Some(at), None));
     }
 }

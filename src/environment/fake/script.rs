@@ -25,6 +25,8 @@ pub(crate) enum Reaction {
     Takes(Duration),
     /// Never answers, and changes nothing.
     Hangs,
+    /// The service ends after this long, also where whoever asked for it has left; what is asked for later waits for that.
+    GoesOn(Duration),
 }
 
 /// A reaction to a call, such as `resume kafka-1`.

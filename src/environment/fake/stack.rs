@@ -6,7 +6,7 @@ use super::world::{FakeConnector, FakeService, FakeWorld};
 use crate::connect;
 use crate::environment::{
     Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult,
-    Grip, Lifecycle, LogLine, LogQuery, Needs, NetworkFault, Offer, ServiceInfo, ServiceState,
+    Grip, Healed, Lifecycle, LogLine, LogQuery, Needs, NetworkFault, Offer, ServiceInfo, ServiceState,
 };
 use crate::ground::lock;
 use crate::moment;
@@ -127,6 +127,11 @@ impl FakeStack {
         self.world().service(service).expect("the script names a service that exists").end(Lifecycle::Exited, 1);
     }
 
+    /// The service ends, and something else starts it again, now.
+    pub(crate) fn reboot(&self, service: &str) {
+        self.world().service(service).expect("the script names a service that exists").reboot();
+    }
+
     /// Somebody else lets a paused service go on, now.
     pub(crate) fn wake(&self, service: &str) {
         self.world().service(service).expect("the script names a service that exists").lifecycle = Lifecycle::Running;
@@ -155,7 +160,8 @@ impl FakeStack {
         let held = connectors.filter_map(|(name, connector)| Some(format!("{name} {}", connector.damage()?)));
         let moves = |topic: &FakeTopic| topic.partitions.iter().any(|partition| partition.moves.is_some());
         let moving = world.topics.iter().filter(|(_, topic)| moves(topic));
-        let down = world.services.iter().filter(|service| service.lifecycle != Lifecycle::Running);
+        let is_down = |service: &&FakeService| service.lifecycle != Lifecycle::Running || service.ends_at.is_some();
+        let down = world.services.iter().filter(is_down);
         down.map(|service| format!("{} is {}", service.info.name, service.lifecycle))
             .chain(world.network.iter().map(|fault| format!("{} {}", fault.kind.word(), fault.service)))
             .chain(held)
@@ -182,6 +188,12 @@ impl FakeStack {
             }
             Some(Reaction::Takes(time)) => tokio::time::sleep(time).await,
             Some(Reaction::Hangs) => std::future::pending().await,
+            Some(Reaction::GoesOn(time)) => {
+                self.ends_at(service, moment::now().checked_add(time + Duration::from_millis(1)));
+                tokio::time::sleep(time).await;
+                // Who asked for it is still there, and does it.
+                self.ends_at(service, None);
+            }
             None => {}
         }
         Ok(())
@@ -204,6 +216,19 @@ impl FakeStack {
         let proof = change(&mut self.world())?;
         self.fall_into(Trap::After(number)).await;
         Ok(Effect { requested, effective: moment::now(), down: None, proof, forced: false })
+    }
+
+    fn ends_at(&self, service: &str, due: Option<Instant>) {
+        let mut world = self.world();
+        world.services.iter_mut().filter(|known| known.info.name == service).for_each(|known| known.ends_at = due);
+    }
+
+    /// Waits for an end that was asked for and is still to come.
+    async fn settled(&self, service: &str) {
+        let due = self.world().services.iter().find(|known| known.info.name == service).and_then(|known| known.ends_at);
+        if let Some(due) = due {
+            tokio::time::sleep_until(due.into()).await;
+        }
     }
 
     async fn fall_into(&self, here: Trap) {
@@ -263,7 +288,10 @@ impl Environment for FakeStack {
 
     fn act<'a>(&'a self, service: &'a str, action: Action) -> BoxFuture<'a, EnvironmentResult<Effect>> {
         let call = format!("{action} {service}");
-        Box::pin(self.effect(call, service, move |world| world.service(service)?.act(action)))
+        Box::pin(async move {
+            self.settled(service).await;
+            self.effect(call, service, move |world| world.service(service)?.act(action)).await
+        })
     }
 
     fn disturb<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
@@ -275,13 +303,18 @@ impl Environment for FakeStack {
         }))
     }
 
-    fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
-        let call = format!("heal {}", fault.service);
-        Box::pin(self.effect(call, &fault.service, move |world| {
-            world.service(&fault.service)?;
-            world.network.retain(|known| known != fault);
-            Ok(format!("{} is healed", fault.service))
-        }))
+    fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Healed>> {
+        Box::pin(async move {
+            let mut changed = false;
+            let heal = |world: &mut FakeWorld| {
+                world.service(&fault.service)?;
+                changed = world.network.contains(fault);
+                world.network.retain(|known| known != fault);
+                Ok(format!("{} is healed", fault.service))
+            };
+            let effect = self.effect(format!("heal {}", fault.service), &fault.service, heal).await?;
+            Ok(Healed { effect, changed })
+        })
     }
 
     fn disturbed<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Grip>> {

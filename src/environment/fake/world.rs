@@ -19,6 +19,8 @@ pub(super) struct FakeService {
     /// When its present life began; `None` where that was long ago.
     pub(super) since: Option<Instant>,
     pub(super) restarts: u32,
+    /// When an end comes that was asked for, whoever waits for it.
+    pub(super) ends_at: Option<Instant>,
     exit_code: Option<i32>,
 }
 
@@ -75,6 +77,7 @@ impl FakeService {
             boot: Boot::After(Duration::ZERO),
             since: None,
             restarts: 0,
+            ends_at: None,
             exit_code: None,
         }
     }
@@ -95,6 +98,10 @@ impl FakeService {
 
     /// A life that is over by its script ends now.
     fn grow_old(&mut self) {
+        if self.ends_at.is_some_and(|due| moment::now() >= due) {
+            self.ends_at = None;
+            self.end(Lifecycle::Stopped, 143);
+        }
         if let (Lifecycle::Running, Boot::Dies(after)) = (self.lifecycle, self.boot)
             && self.age() >= after
         {
@@ -105,6 +112,12 @@ impl FakeService {
     pub(super) fn end(&mut self, lifecycle: Lifecycle, code: i32) {
         self.lifecycle = lifecycle;
         self.exit_code = Some(code);
+    }
+
+    /// Ends and is started again at once.
+    pub(super) fn reboot(&mut self) {
+        self.end(Lifecycle::Exited, 137);
+        self.begin();
     }
 
     fn begin(&mut self) {

@@ -6,8 +6,8 @@ use super::supervisor::StackPlace;
 use super::version;
 use super::wire::{StackAnswer, StackCall, StackDescription, SupervisorReport, WireEffect};
 use crate::environment::{
-    Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Grip, LogLine,
-    LogQuery, Needs, NetworkFault, Offer, ServiceInfo, ServiceState, Site, Usage,
+    Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Grip, Healed,
+    LogLine, LogQuery, Needs, NetworkFault, Offer, ServiceInfo, ServiceState, Site, Usage,
 };
 use crate::ground::{self, private};
 use futures_util::FutureExt;
@@ -169,8 +169,8 @@ impl Environment for Attached {
         self.effect(StackCall::Disturb(fault.clone())).boxed()
     }
 
-    fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
-        self.effect(StackCall::Heal(fault.clone())).boxed()
+    fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Healed>> {
+        async move { Ok(Healed { effect: self.effect(StackCall::Heal(fault.clone())).await?, changed: true }) }.boxed()
     }
 
     fn disturbed<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Grip>> {

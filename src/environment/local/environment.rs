@@ -5,8 +5,8 @@ use super::offer::offered;
 use super::postgres::Postgres;
 use super::stack::LocalStack;
 use crate::environment::{
-    Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Grip, Incarnation,
-    LogLine, LogQuery, Needs, NetworkFault, Offer, ServiceInfo, ServiceState, Usage,
+    Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Grip, Healed,
+    Incarnation, LogLine, LogQuery, Needs, NetworkFault, Offer, ServiceInfo, ServiceState, Usage,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -47,10 +47,12 @@ impl Environment for LocalStack {
         .boxed()
     }
 
-    fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Effect>> {
+    fn heal<'a>(&'a self, fault: &'a NetworkFault) -> BoxFuture<'a, EnvironmentResult<Healed>> {
         async move {
             self.member(&fault.service)?;
-            self.network.as_ref().ok_or_else(no_proxies)?.heal(fault)
+            let effect = self.network.as_ref().ok_or_else(no_proxies)?.heal(fault)?;
+            // Nobody but this stack has a hand in its proxies.
+            Ok(Healed { effect, changed: true })
         }
         .boxed()
     }

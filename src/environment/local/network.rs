@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 const SILENCE: Duration = Duration::from_millis(150);
 /// How long a request through a link that lets it pass may take, beyond the delays in force.
 const HEALTHY: Duration = Duration::from_secs(5);
+/// Looks at a fault whose request failed by something else, while the service answers behind its proxies: it may have come up in between.
+const LOOKS: usize = 3;
 
 /// The proxies of a stack.
 pub(super) struct StackProxies {
@@ -27,7 +29,27 @@ struct Station {
     service: Arc<LocalService>,
     clients: Link,
     brokers: Link,
-    proxies: Vec<(Peers, u16, Proxy)>,
+    gates: Vec<Gate>,
+}
+
+/// A proxy in front of one listener.
+struct Gate {
+    between: Peers,
+    /// The port that is told to others.
+    listen: u16,
+    /// The port that the service binds.
+    target: u16,
+    proxy: Proxy,
+}
+
+/// What a request through a disturbed link showed.
+enum Seen {
+    /// The fault.
+    Fault(String),
+    /// An answer that should not have come, or not so soon.
+    Answer(String),
+    /// An error that is not of the fault's kind.
+    Failure(String),
 }
 
 impl StackProxies {
@@ -43,7 +65,7 @@ impl StackProxies {
                 service: Arc::clone(service),
                 clients: Link::default(),
                 brokers: Link::default(),
-                proxies: Vec::new(),
+                gates: Vec::new(),
             })
             .collect();
         let peers: Vec<(Arc<LocalService>, Link)> =
@@ -57,20 +79,21 @@ impl StackProxies {
             for (between, endpoint) in listeners {
                 let Some(Endpoint { port, proxy: Some(proxy) }) = endpoint else { continue };
                 let listen = proxy.number();
+                let target = port.number();
                 let link = if between == Peers::Clients { &station.clients } else { &station.brokers };
                 let route = LinkRoute {
                     listen,
-                    target: port.number(),
+                    target,
                     link: link.clone(),
                     origin: (between == Peers::Brokers).then(|| {
                         let (peers, me) = (peers.clone(), node.name.clone());
                         Box::new(move |from: SocketAddr| origin(&peers, &me, from, listen)) as _
                     }),
                 };
-                let running = Proxy::start(route).await.map_err(|error| {
+                let proxy = Proxy::start(route).await.map_err(|error| {
                     EnvironmentError::caused(format!("could not start a proxy on port {listen}"), error)
                 })?;
-                station.proxies.push((between, listen, running));
+                station.gates.push(Gate { between, listen, target, proxy });
             }
         }
         Ok(Self { stations })
@@ -89,13 +112,17 @@ impl StackProxies {
         link.apply(&fault.kind, fault.direction);
         let mut effective = Instant::now();
         match station.observe(fault).await {
-            Ok(observed) => {
+            Ok(Seen::Fault(observed)) => {
                 if fault.kind == NetworkFaultKind::Cut {
                     // What was on its way when the link was cut has arrived: from here on there is silence.
                     effective = Instant::now();
                 }
                 let proof = format!("{observed}; {connections} open connections concerned");
                 Ok(Effect { requested, effective, down: None, proof, forced: false })
+            }
+            Ok(Seen::Answer(observed) | Seen::Failure(observed)) => {
+                link.take_back(&fault.kind, fault.direction);
+                Err(EnvironmentError::NoEffect { service: fault.service.clone(), observed })
             }
             Err(error) => {
                 link.take_back(&fault.kind, fault.direction);
@@ -133,11 +160,22 @@ impl StackProxies {
         if !station.service.is_running() {
             return Ok(Grip::Holds(format!("the proxies of {} apply it", fault.service)));
         }
-        match station.observe(fault).await {
-            Ok(observed) => Ok(Grip::Holds(observed)),
-            Err(EnvironmentError::NoEffect { observed, .. }) => Ok(Grip::Lost(observed)),
-            Err(error) => Err(error),
+        let mut failure = String::new();
+        for _ in 0..LOOKS {
+            match station.observe(fault).await? {
+                Seen::Fault(observed) => return Ok(Grip::Holds(observed)),
+                Seen::Answer(observed) => return Ok(Grip::Lost(observed)),
+                // One that is only starting answers nowhere, which says nothing of its network.
+                Seen::Failure(observed) if !station.answers_behind(fault.between).await => {
+                    return Ok(Grip::Holds(format!(
+                        "{observed}; {} answers behind its proxies as little",
+                        fault.service
+                    )));
+                }
+                Seen::Failure(observed) => failure = observed,
+            }
         }
+        Ok(Grip::Lost(failure))
     }
 
     fn station(&self, fault: &NetworkFault) -> EnvironmentResult<&Station> {
@@ -149,7 +187,7 @@ impl StackProxies {
         if fault.between == Peers::Brokers && self.stations.len() == 1 {
             return Err(unsupported(format!("{} is alone: there are no other brokers or controllers", fault.service)));
         }
-        if station.proxies.iter().any(|(between, ..)| *between == fault.between) {
+        if station.gates.iter().any(|gate| gate.between == fault.between) {
             return Ok(station);
         }
         Err(unsupported(format!(
@@ -172,13 +210,19 @@ impl Station {
     }
 
     fn connections(&self, between: Peers) -> usize {
-        self.proxies.iter().filter(|(peers, ..)| *peers == between).map(|(_, _, proxy)| proxy.connections()).sum()
+        self.gates.iter().filter(|gate| gate.between == between).map(|gate| gate.proxy.connections()).sum()
     }
 
     /// The port of a proxy that a fault concerns.
     fn port(&self, between: Peers) -> EnvironmentResult<u16> {
-        let proxy = self.proxies.iter().find(|(peers, ..)| *peers == between);
-        proxy.map(|(_, port, _)| *port).ok_or_else(|| EnvironmentError::failed("there is no proxy"))
+        let gate = self.gates.iter().find(|gate| gate.between == between);
+        gate.map(|gate| gate.listen).ok_or_else(|| EnvironmentError::failed("there is no proxy"))
+    }
+
+    /// Whether the service answers at its own port, where no proxy is in between.
+    async fn answers_behind(&self, between: Peers) -> bool {
+        let Some(gate) = self.gates.iter().find(|gate| gate.between == between) else { return false };
+        probe::answers(gate.target, HEALTHY).await.is_ok()
     }
 
     /// Shows that the service answers through its proxy: what is silent anyway cannot be disturbed.
@@ -204,9 +248,8 @@ impl Station {
     }
 
     /// Sends a request through the proxy and describes what came of it.
-    async fn observe(&self, fault: &NetworkFault) -> EnvironmentResult<String> {
+    async fn observe(&self, fault: &NetworkFault) -> EnvironmentResult<Seen> {
         let port = self.port(fault.between)?;
-        let no_effect = |observed: String| EnvironmentError::NoEffect { service: fault.service.clone(), observed };
         let limit = match fault.kind {
             NetworkFaultKind::Delay(_) | NetworkFaultKind::Throttle(_) => {
                 HEALTHY + 2 * self.link(fault.between).shape().delay()
@@ -224,30 +267,36 @@ impl Station {
             answer = probe::answers(port, limit).await;
         }
         let took = began.elapsed();
-        match (&fault.kind, answer) {
+        Ok(match (&fault.kind, answer) {
             (NetworkFaultKind::Cut, Err(error)) if matches!(error, WireError::Timeout { .. }) => {
-                Ok(format!("a request through port {port}: {}", error.in_full()))
+                Seen::Fault(format!("a request through port {port}: {}", error.in_full()))
             }
             (NetworkFaultKind::Delay(delay), Ok(())) if took >= *delay => {
-                Ok(format!("a request through port {port} took {:.0} ms", took.as_secs_f64() * 1e3))
+                Seen::Fault(format!("a request through port {port} took {:.0} ms", took.as_secs_f64() * 1e3))
             }
-            (NetworkFaultKind::Throttle(rate), Ok(())) => Ok(format!("port {port} passes {rate} bytes a second")),
+            (NetworkFaultKind::Throttle(rate), Ok(())) => {
+                Seen::Fault(format!("port {port} passes {rate} bytes a second"))
+            }
+            // So few bytes a second pass, shared with others, that one answer takes longer than anybody waits.
+            (NetworkFaultKind::Delay(_) | NetworkFaultKind::Throttle(_), Err(error @ WireError::Timeout { .. })) => {
+                Seen::Fault(format!("a request through port {port}: {}", error.in_full()))
+            }
             (NetworkFaultKind::Reset, Err(error)) if error.io_kind() == Some(io::ErrorKind::ConnectionRefused) => {
-                Ok(format!("connecting to port {port}: {}", error.in_full()))
+                Seen::Fault(format!("connecting to port {port}: {}", error.in_full()))
             }
-            (_, Ok(())) => Err(no_effect(format!("a request through port {port} was answered after {took:.0?}"))),
+            (_, Ok(())) => Seen::Answer(format!("a request through port {port} was answered after {took:.0?}")),
             // Behind another cut, what a delay or a throttle does cannot be seen; the proxies have it all the same.
             (NetworkFaultKind::Delay(_) | NetworkFaultKind::Throttle(_), Err(_))
                 if self.link(fault.between).shape().is_closed() =>
             {
-                Ok(format!("port {port} lets nothing through at the moment"))
+                Seen::Fault(format!("port {port} lets nothing through at the moment"))
             }
             // A service that ended meanwhile shows nothing of its network.
             (_, Err(error)) if !self.service.is_running() => {
-                Ok(format!("nobody answers on port {port}: {}", error.in_full()))
+                Seen::Fault(format!("nobody answers on port {port}: {}", error.in_full()))
             }
-            (_, Err(error)) => Err(no_effect(format!("a request through port {port} failed: {}", error.in_full()))),
-        }
+            (_, Err(error)) => Seen::Failure(format!("a request through port {port} failed: {}", error.in_full())),
+        })
     }
 }
 
@@ -260,5 +309,79 @@ fn origin(peers: &[(Arc<LocalService>, Link)], target: &str, from: SocketAddr, l
         None => ConnectionOrigin::Outside,
         Some((service, _)) if service.name() == target => ConnectionOrigin::Itself,
         Some((_, link)) => ConnectionOrigin::Other(link.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::local::service::ServiceDescription;
+    use crate::environment::local::spawner::Launch;
+    use crate::environment::{Direction, ServiceInfo};
+    use nix::sys::signal::Signal;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    /// A service whose process runs, and that does not listen; and the port that it would listen on.
+    async fn silent() -> (StackProxies, u16) {
+        let free = async || TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound").port();
+        let (listen, target) = (free().await, free().await);
+        let launch = Launch {
+            program: "/bin/sleep".into(),
+            args: vec!["1000".into()],
+            directory: "/".into(),
+            log: "/dev/null".into(),
+            ..Launch::default()
+        };
+        let service = Arc::new(LocalService::new(ServiceDescription {
+            info: ServiceInfo { name: "kafka-1".to_owned(), node_id: Some(1), controllable: true },
+            launch,
+            data: None,
+            stop_signal: Signal::SIGTERM,
+            end_signal: Signal::SIGKILL,
+            grace: Duration::from_secs(5),
+        }));
+        service.start().await.expect("starts");
+        let clients = Link::default();
+        let route = LinkRoute { listen, target, link: clients.clone(), origin: None };
+        let proxy = Proxy::start(route).await.expect("listens");
+        let gates = vec![Gate { between: Peers::Clients, listen, target, proxy }];
+        (StackProxies { stations: vec![Station { service, clients, brokers: Link::default(), gates }] }, target)
+    }
+
+    fn fault(kind: NetworkFaultKind) -> NetworkFault {
+        NetworkFault { service: "kafka-1".to_owned(), kind, between: Peers::Clients, direction: Direction::Both }
+    }
+
+    #[tokio::test]
+    async fn a_fault_on_a_service_that_is_only_starting_is_in_force() {
+        let (proxies, _) = silent().await;
+        let millis = Duration::from_millis;
+        for kind in [NetworkFaultKind::Cut, NetworkFaultKind::Delay(millis(100)), NetworkFaultKind::Throttle(1000)] {
+            let fault = fault(kind);
+            proxies.stations[0].clients.apply(&fault.kind, fault.direction);
+            let grip = proxies.disturbed(&fault).await.expect("it can be seen");
+            assert!(matches!(grip, Grip::Holds(_)), "{fault:?}: {grip:?}");
+            proxies.heal(&fault).expect("healed");
+            let grip = proxies.disturbed(&fault).await.expect("it can be seen");
+            assert!(matches!(grip, Grip::Lost(_)), "{fault:?}: {grip:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_throttle_that_holds_an_answer_up_for_longer_than_anybody_waits_is_in_force() {
+        let (proxies, target) = silent().await;
+        let listener = TcpListener::bind(("127.0.0.1", target)).await.expect("a port");
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((mut client, _)) = listener.accept().await {
+                let _ = client.read(&mut [0; 1024]).await;
+                held.push(client);
+            }
+        });
+        let fault = fault(NetworkFaultKind::Throttle(20));
+        proxies.stations[0].clients.apply(&fault.kind, fault.direction);
+        let grip = proxies.disturbed(&fault).await.expect("it can be seen");
+        assert!(matches!(&grip, Grip::Holds(words) if !words.contains("as little")), "{grip:?}");
     }
 }

@@ -1,9 +1,10 @@
 //! One life of a child process, from its start to its end.
 
-use super::procfs::{Stat, children, is_dying, thread_states};
+use super::procfs::{Stat, is_dying, thread_states};
 use super::reaper;
 use super::spawner::{Launch, spawn};
 use crate::ground::lock;
+use crate::ground::marks::{MARK, descendants, marked};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
@@ -51,6 +52,8 @@ impl ProcessEnd {
 pub(crate) struct ProcessLife {
     pid: i32,
     has_children: bool,
+    /// By which what it has started is known that has lost its parent.
+    mark: Option<String>,
     ended: watch::Receiver<Option<ProcessEnded>>,
     /// Whether the process id has been given back to the kernel; signals are sent under this lock, so that they
     /// never reach a stranger that got the same id.
@@ -64,6 +67,7 @@ impl ProcessLife {
     /// It cannot be started at all; a process that starts and fails is a life that ends.
     pub(crate) async fn start(launch: Launch) -> io::Result<Self> {
         let (program, has_children) = (launch.program.clone(), launch.has_children);
+        let mark = launch.env.iter().find(|(name, _)| name == MARK).map(|(_, mark)| mark.clone());
         let child = spawn(launch)
             .await
             .map_err(|error| io::Error::new(error.kind(), format!("cannot start {}: {error}", program.display())))?;
@@ -74,7 +78,7 @@ impl ProcessLife {
         std::thread::Builder::new()
             .name(format!("kscen-wait-{pid}"))
             .spawn(move || sender.send_replace(Some(await_end(child, pid, &shared))))?;
-        Ok(Self { pid, has_children, ended, reaped })
+        Ok(Self { pid, has_children, mark, ended, reaped })
     }
 
     /// The process id.
@@ -114,23 +118,36 @@ impl ProcessLife {
         !*reaped && kill(Pid::from_raw(self.pid), signal).is_ok()
     }
 
-    /// Its child processes, where it works through them.
+    /// All that descends from it or carries its mark, where it works through other processes.
     pub(super) fn family(&self) -> Vec<i32> {
-        if self.has_children { children(self.pid) } else { Vec::new() }
+        if !self.has_children {
+            return Vec::new();
+        }
+        let mut family = descendants(self.pid).0;
+        family.extend(self.mark.iter().flat_map(|mark| marked(mark)));
+        family.remove(&self.pid);
+        family.into_iter().collect()
     }
 
-    /// Whether the kernel holds all threads stopped.
+    /// Whether the kernel holds all threads of the process itself stopped.
     pub(crate) fn is_stopped(&self) -> bool {
         Stat::of(self.pid).is_some_and(|stat| stat.state == 'T')
     }
 
-    /// Stops all threads (SIGSTOP) and says what the kernel then shows; `Err` is what it showed instead.
+    /// Whether nothing of what it works through goes on.
+    pub(crate) fn is_family_stopped(&self) -> bool {
+        let goes_on = |pid: &i32| Stat::of(*pid).is_some_and(|stat| !matches!(stat.state, 'T' | 'Z' | 'X'));
+        !self.family().iter().any(goes_on)
+    }
+
+    /// Stops all threads (SIGSTOP), those of all that it works through included, and says what the kernel then shows; `Err` is what it
+    /// showed instead.
     pub(crate) async fn freeze(&self) -> Result<String, String> {
         self.signal(Signal::SIGSTOP);
         // The kernel has no event for this that leaves the child's exit to others, so its own state is read.
         let deadline = Instant::now() + Duration::from_secs(5);
+        let mut at_rest = None;
         loop {
-            // Once it is stopped it starts no more children; one that it had just started is seen in the next round.
             let family = self.family();
             reaper::guard(&family).map_err(|error| format!("its child processes cannot be watched over: {error}"))?;
             for child in &family {
@@ -139,15 +156,18 @@ impl ProcessLife {
             let all = [self.pid].into_iter().chain(family.iter().copied());
             // A child that has ended, and that its stopped parent cannot wait for, runs no more either.
             let states: Vec<char> = all.flat_map(thread_states).filter(|state| *state != 'Z').collect();
-            if !states.is_empty() && states.iter().all(|state| *state == 'T') {
+            if let Some(ended) = self.try_ended() {
+                return Err(format!("process {} ended: {}", self.pid, ended.how));
+            }
+            let all_stopped = !states.is_empty() && states.iter().all(|state| *state == 'T');
+            // What is stopped starts no other; one that was started just before is seen in the next round.
+            if all_stopped && at_rest.as_ref() == Some(&family) {
                 let children =
                     if family.is_empty() { String::new() } else { format!(" and {} children", family.len()) };
                 let threads = states.len();
                 return Ok(format!("process {}{children}: all {threads} threads in state T (stopped)", self.pid));
             }
-            if let Some(ended) = self.try_ended() {
-                return Err(format!("process {} ended: {}", self.pid, ended.how));
-            }
+            at_rest = all_stopped.then_some(family);
             if Instant::now() > deadline {
                 let states: String = states.into_iter().collect();
                 return Err(format!("process {} is not stopped 5 s after SIGSTOP, threads: {states}", self.pid));
@@ -189,7 +209,7 @@ impl ProcessLife {
         ProcessEnd { ended, proof, forced: true }
     }
 
-    /// Sends SIGCONT to the process and to its child processes.
+    /// Sends SIGCONT to the process and to what it works through.
     fn let_go_on(&self) {
         let family = self.family();
         self.signal(Signal::SIGCONT);
@@ -205,7 +225,7 @@ impl ProcessLife {
         self.ended().await
     }
 
-    /// Sends SIGKILL to the process and to its child processes, without waiting.
+    /// Sends SIGKILL to the process and to what it works through, without waiting.
     pub(super) fn kill_all(&self) {
         let frozen = self.has_children && self.signal(Signal::SIGSTOP); // no new children from here on
         let family = self.family();
@@ -259,12 +279,16 @@ mod tests {
     use super::*;
 
     async fn start(script: &str, dir: &tempfile::TempDir) -> ProcessLife {
+        started(script, dir, Launch::default()).await
+    }
+
+    async fn started(script: &str, dir: &tempfile::TempDir, launch: Launch) -> ProcessLife {
         let launch = Launch {
             program: "/bin/sh".into(),
             args: vec!["-c".into(), script.into()],
             directory: dir.path().into(),
             log: dir.path().join("log"),
-            ..Launch::default()
+            ..launch
         };
         ProcessLife::start(launch).await.expect("a shell starts")
     }
@@ -302,5 +326,54 @@ mod tests {
         }
         let ProcessEnd { ended, proof, forced } = life.stop(Signal::SIGTERM, Duration::from_millis(50)).await;
         assert_eq!((ended.code, forced), (137, true), "{proof}");
+    }
+
+    /// The process id that a process writes into its log.
+    async fn told(dir: &tempfile::TempDir) -> i32 {
+        loop {
+            if let Ok(pid) = std::fs::read_to_string(dir.path().join("log")).unwrap_or_default().trim().parse() {
+                return pid;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn all_that_descends_from_a_process_is_frozen_with_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let with_children = Launch { has_children: true, ..Launch::default() };
+        let life = started("sh -c 'sleep 1000 & echo $!; wait' & wait", &dir, with_children).await;
+        let sleeper = told(&dir).await;
+        life.freeze().await.expect("stops");
+        assert_eq!(Stat::of(sleeper).map(|stat| stat.state), Some('T'), "the grandchild");
+        assert!(life.is_stopped() && life.is_family_stopped());
+        kill(Pid::from_raw(sleeper), Signal::SIGCONT).expect("ours");
+        while Stat::of(sleeper).is_some_and(|stat| stat.state == 'T') {
+            tokio::task::yield_now().await;
+        }
+        assert!(life.is_stopped() && !life.is_family_stopped(), "somebody woke it");
+        life.freeze().await.expect("stops again");
+        life.thaw().await.expect("goes on");
+        assert_ne!(Stat::of(sleeper).map(|stat| stat.state), Some('T'));
+        life.kill().await;
+        while !is_dying(sleeper) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_carries_the_mark_and_has_lost_its_parent_is_frozen_as_well() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mark = format!("frozen-{}", std::process::id());
+        let launch = Launch { has_children: true, env: vec![(MARK.to_owned(), mark)], ..Launch::default() };
+        let life = started("(setsid sleep 1000 & echo $!) ; exec sleep 1000", &dir, launch).await;
+        let orphan = told(&dir).await;
+        life.freeze().await.expect("stops");
+        assert_eq!(Stat::of(orphan).map(|stat| stat.state), Some('T'));
+        life.thaw().await.expect("goes on");
+        life.kill().await;
+        while !is_dying(orphan) {
+            tokio::task::yield_now().await;
+        }
     }
 }

@@ -65,16 +65,6 @@ pub(super) fn thread_states(pid: i32) -> Vec<char> {
         .collect()
 }
 
-/// Process ids of the direct children of a process.
-pub(super) fn children(parent: i32) -> Vec<i32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.parent == parent))
-        .collect()
-}
-
 /// A size in bytes from the text of `/proc/PID/status`, such as `VmRSS`.
 pub(super) fn status_bytes(status: &str, key: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;

@@ -140,11 +140,7 @@ impl LocalService {
                 Ok(Effect { requested, effective: ended.at, down: None, proof, forced })
             }
             Action::Start => {
-                if let Some(life) = self.life()
-                    && life.settled().await.is_none()
-                {
-                    return Err(self.no_effect("it was running already"));
-                }
+                self.finish_end().await?;
                 let proof = self.begin().await?;
                 Ok(Effect { requested, effective: Instant::now(), down: None, proof, forced: false })
             }
@@ -164,6 +160,19 @@ impl LocalService {
                 Ok(Effect { requested, effective: Instant::now(), down: Some(ended.at), proof, forced })
             }
         }
+    }
+
+    /// Finishes an end that was asked for and that nobody waits for any more: what is started before it comes would be no start.
+    async fn finish_end(&self) -> EnvironmentResult<()> {
+        let Some(life) = self.life() else { return Ok(()) };
+        if life.settled().await.is_some() {
+            return Ok(());
+        }
+        if !lock(&self.lives).asked_to_end {
+            return Err(self.no_effect("it was running already"));
+        }
+        life.stop(self.description.stop_signal, self.description.grace).await;
+        Ok(())
     }
 
     async fn begin(&self) -> EnvironmentResult<String> {
@@ -293,5 +302,41 @@ impl LocalService {
     /// The error for a service that is not ready in time.
     pub(super) fn not_ready(&self, reason: String) -> EnvironmentError {
         EnvironmentError::NotReady { service: self.name().to_owned(), reason, log: self.last_words() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_start_finishes_an_end_that_nobody_waits_for_any_more() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let script = "trap 'sleep 0.3; exit 0' TERM; echo ready; while :; do sleep 0.01; done";
+        let launch = Launch {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+            directory: dir.path().into(),
+            log: dir.path().join("log"),
+            ..Launch::default()
+        };
+        let info = ServiceInfo { name: "kafka-1".to_owned(), node_id: Some(1), controllable: true };
+        let service = LocalService::new(ServiceDescription {
+            info,
+            launch,
+            data: None,
+            stop_signal: Signal::SIGTERM,
+            end_signal: Signal::SIGKILL,
+            grace: Duration::from_secs(5),
+        });
+        let first = service.start().await.expect("starts").pid();
+        while std::fs::read_to_string(dir.path().join("log")).unwrap_or_default().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let stopped = tokio::time::timeout(Duration::from_millis(50), service.act(Action::Stop)).await;
+        assert!(stopped.is_err(), "given up");
+        service.act(Action::Start).await.expect("started again");
+        assert!(service.is_running() && service.life().is_some_and(|life| life.pid() != first));
+        assert!(service.act(Action::Start).await.is_err(), "it runs, and nobody asked it to end");
     }
 }

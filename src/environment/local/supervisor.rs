@@ -203,7 +203,7 @@ async fn perform(call: StackCall, stack: &LocalStack, wanted: &WantedStack) -> S
         }),
         StackCall::Act(service, action) => value(WireEffect::from(stack.act(&service, action).await?)),
         StackCall::Disturb(fault) => value(WireEffect::from(stack.disturb(&fault).await?)),
-        StackCall::Heal(fault) => value(WireEffect::from(stack.heal(&fault).await?)),
+        StackCall::Heal(fault) => value(WireEffect::from(stack.heal(&fault).await?.effect)),
         StackCall::Disturbed(fault) => value(stack.disturbed(&fault).await?),
         StackCall::WaitReady(service, limit) => value(stack.wait_ready(&service, Duration::from_millis(limit)).await?),
         StackCall::State(service) => value(stack.state(&service).await?),

@@ -277,3 +277,33 @@ fn a_load_that_is_given_up_while_the_broker_is_frozen_keeps_its_figures_and_what
     assert_eq!(run.status("figures"), StepStatus::Done, "{:?}", run.reasons());
     assert_ne!(run.outcome(), Outcome::Pass);
 }
+
+#[test]
+fn a_stack_on_which_something_is_left_serves_no_other_scenario() {
+    let broken = || FakeStack::brokers(1).fails("resume kafka-1", "the engine is gone");
+    for (fault, environment, alone) in [
+        ("pause: { service: kafka-1, leave: true }", FakeStack::brokers(1), true),
+        ("pause: { service: kafka-1, for: 1s }", FakeStack::brokers(1), false),
+        ("pause: { service: kafka-1, for: 1s }", broken(), true),
+    ] {
+        let run = Rehearsal::of(&format!("- {fault}")).on(environment).run();
+        assert_eq!(run.released, [alone], "{fault}");
+    }
+}
+
+#[test]
+fn a_reader_that_is_left_ended_is_nothing_that_the_stack_has() {
+    assert_eq!(held("stop: { step: reader, leave: true }", "").run().released, [false]);
+}
+
+#[test]
+fn a_step_that_states_a_longer_time_waits_for_its_service_that_long() {
+    let slow = || FakeStack::brokers(1).boot("kafka-1", Boot::After(Duration::from_secs(90)));
+    let run = Rehearsal::of("- { id: fault, timeout: 10m, kill: { service: kafka-1, for: 5s } }").on(slow()).run();
+    assert_eq!(run.outcome(), Outcome::Pass, "{:?}", run.reasons());
+    assert_eq!(run.step("fault").metrics["ready_after"].value.round(), 90.0);
+    // Also where it is undone only at the end of `steps`.
+    let run = Rehearsal::of("- { id: fault, timeout: 10m, kill: kafka-1 }").on(slow()).run();
+    assert_eq!(run.outcome(), Outcome::Pass, "{:?}", run.reasons());
+    assert_eq!(Rehearsal::of("- kill: kafka-1").on(slow()).run().outcome(), Outcome::Unclean, "a minute");
+}

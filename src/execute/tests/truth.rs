@@ -1,7 +1,8 @@
 //! A fault is what was in force: what ends early, what acts on nobody, what overlaps, and what services do unasked.
 
 use super::rehearsal::{Performance, Rehearsal};
-use crate::environment::fake::FakeStack;
+use crate::environment::EnvironmentError;
+use crate::environment::fake::{FakeStack, Reaction};
 use crate::record::{IncidentKind, Outcome, StepStatus};
 
 fn code<'a>(run: &'a Performance, step: &str) -> Option<&'a str> {
@@ -232,4 +233,48 @@ fn a_second_kill_of_what_another_step_holds_dead_has_no_effect() {
     let run = Rehearsal::of(steps).run();
     assert_eq!(code(&run, "second"), Some("no-effect"));
     assert_eq!(spans(&run, "first"), [(0.0, 5.0)]);
+}
+
+#[test]
+fn what_the_scenario_did_itself_excuses_nothing_that_was_unasked() {
+    let own = "- restart: kafka-1\n- wait: 5s\n- expect: { service: { name: kafka-1, restarts: { min: LEAST } } }";
+    let outcome = |least| Rehearsal::of(&own.replace("LEAST", least)).reboots(3.0, "kafka-1").run().outcome();
+    assert_eq!((outcome("1"), outcome("2")), (Outcome::Fail, Outcome::Pass));
+    // A fault that is undone starts the service as well.
+    let killed = "- kill: { service: kafka-1, for: 1s }\n- wait: 4s\n- expect: { service: { name: kafka-1, restarts: { min: LEAST } } }";
+    let outcome = |least| Rehearsal::of(&killed.replace("LEAST", least)).reboots(3.0, "kafka-1").run().outcome();
+    assert_eq!((outcome("1"), outcome("2")), (Outcome::Fail, Outcome::Pass));
+    let later = "- wait: 2s\n- start: kafka-1\n- wait: 1s\n- kill: kafka-1\n- expect: { service: { name: kafka-1, state: stopped } }";
+    assert_eq!(Rehearsal::of(later).dies(1.0, "kafka-1").run().outcome(), Outcome::Fail);
+    // A fault on its connections is none on its process.
+    let cut = "- wait: 2s\n- network: { service: kafka-1, fault: cut, for: 1s }\n- expect: { service: { name: kafka-1, state: exited } }";
+    assert_eq!(Rehearsal::of(cut).dies(1.0, "kafka-1").run().outcome(), Outcome::Pass);
+}
+
+#[test]
+fn restarts_are_those_of_the_run() {
+    let steps = "- { restart: kafka-1 }\n- expect: { service: { name: kafka-1, restarts: 1 } }";
+    let environment = FakeStack::brokers(1);
+    environment.reboot("kafka-1"); // by an earlier scenario
+    let run = Rehearsal::of(steps).on(environment).run();
+    assert_eq!(run.outcome(), Outcome::Pass, "{:?}", run.reasons());
+}
+
+/// Looks are not answered, so that only the undoing shows what became of the fault.
+#[test]
+fn a_cut_that_is_found_mended_when_it_is_undone_was_not_held() {
+    let unseen = || FakeStack::brokers(1).on("look kafka-1", Reaction::Hangs);
+    let steps = "- { id: fault, network: { service: kafka-1, fault: cut, for: 10s } }";
+    let run = Rehearsal::of(steps).on(unseen()).mends(5.4).run();
+    assert_eq!(code(&run, "fault"), Some("not-in-force"));
+    assert_eq!(spans(&run, "fault"), [(0.0, 0.0)], "nobody saw it later");
+    let run = Rehearsal::of(steps).on(unseen()).run();
+    assert_eq!((run.outcome(), spans(&run, "fault")), (Outcome::Pass, vec![(0.0, 10.0)]), "{:?}", run.reasons());
+    // What a first try has done already is no other hand's.
+    let late = unseen().on_times("heal kafka-1", 1, Reaction::Fails(EnvironmentError::failed("no answer")));
+    let run = Rehearsal::of("- { id: fault, network: { service: kafka-1, fault: cut } }\n- wait: 3s")
+        .on(late)
+        .mends(3.0)
+        .run();
+    assert_eq!(run.fault("fault").ended_early, None);
 }

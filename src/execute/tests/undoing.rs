@@ -99,3 +99,18 @@ fn an_undo_without_effect_is_told() {
     assert_eq!(run.journalled(), ["pause of kafka-1"]);
     assert_eq!(run.exit(), 4);
 }
+
+#[test]
+fn a_stop_that_was_given_up_and_goes_on_is_undone_all_the_same() {
+    let stack = || FakeStack::brokers(1).on_times("stop kafka-1", 1, Reaction::GoesOn(Duration::from_secs(20)));
+    let run = Rehearsal::of("- { id: fault, timeout: 5s, stop: kafka-1 }").on(stack()).run();
+    assert!(run.environment.damage().is_empty(), "{:?}", run.calls());
+    assert!(run.journalled().is_empty() && run.record().leftovers.is_empty(), "{:?}", run.record().leftovers);
+    // By another process, after kscen was killed.
+    let stack = stack();
+    let run =
+        Rehearsal::of("- { id: fault, stop: kafka-1 }").on(stack).interrupt(1.0).interrupt(1.1).interrupt(1.2).run();
+    assert!(run.was_killed() && run.environment.damage() == ["kafka-1 is running"], "on its way down");
+    let repaired = run.repair();
+    assert!(repaired.iter().all(|(_, result)| result.is_ok()) && run.environment.damage().is_empty(), "{repaired:?}");
+}

@@ -47,7 +47,7 @@ pub struct ServiceSubject {
     #[serde(default)]
     #[schemars(with = "Option<Predicate<Bytes>>")]
     disk: Option<Value>,
-    /// How often it was started again.
+    /// How often it was started again since the run began.
     #[serde(default)]
     #[schemars(with = "Option<Predicate<Count>>")]
     restarts: Option<Value>,
@@ -131,7 +131,7 @@ impl ServiceSubject {
             let Some(value) = value else { continue };
             let observed = match (field, &record) {
                 ("restarts", _) => match &state {
-                    Ok(state) => Observed::Number(Quantity::count(u64::from(state.restarts))),
+                    Ok(state) => cx.run.restarts.in_this_run(&service, state.restarts),
                     Err(error) => Observed::Nothing { reason: error.to_string() },
                 },
                 (_, Some(record)) => used(record, &service, field),

@@ -3,13 +3,14 @@
 use super::output::ProgramOutput;
 use crate::environment::local::{Launch, ProcessLife};
 use crate::faults::{Answer, FaultError, ProgramEnd, ProgramHandle, ProgramState};
-use crate::ground::marks::{MARK, end_marked};
+use crate::ground::marks::{MARK, end_marked, is_dying, marked};
 use crate::ground::scratch::Scratch;
 use crate::ground::{Cause, lock};
 use crate::moment::poll;
 use crate::record::Progress;
 use crate::verb::{LiveProgram, LiveStep};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,6 +18,9 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at its output, or at whether it has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Looks after which as much of its output has been taken as is taken at all.
+const LOOKS: usize = 64;
 
 /// One life of the program, as it is told.
 #[derive(Clone, Debug)]
@@ -61,7 +65,7 @@ impl UnderTest {
         stop_within: Duration,
     ) -> io::Result<Self> {
         let scratch = Scratch::new()?;
-        let output = ProgramOutput::create(scratch.path().join("output"))?;
+        let output = ProgramOutput::create(scratch.path().join("output"), ready.iter().cloned().collect())?;
         let (program, args) = command.split_first().ok_or_else(|| io::Error::other("there is no program to run"))?;
         let launch = Launch {
             program: program.into(),
@@ -74,6 +78,12 @@ impl UnderTest {
         };
         let state = State { process: None, mark: None, asked: false, over: false, lives: Vec::new() };
         Ok(Self { launch, ready, stop_within, output: Mutex::new(output), state: Mutex::new(state), scratch })
+    }
+
+    /// The same, with the texts of lines that the scenario waits for.
+    pub(super) fn awaiting(self, texts: impl IntoIterator<Item = String>) -> Self {
+        lock(&self.output).awaits(texts);
+        self
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -145,13 +155,42 @@ impl UnderTest {
         }
     }
 
-    /// Ends it in good order at the end of `steps`; `None` where it does not run.
-    pub(super) async fn finish(&self) -> Option<ProgramEnd> {
+    /// Ends it in good order at the end of `steps`; `None` where a step has ended it.
+    ///
+    /// # Errors
+    /// It had ended by itself: how.
+    pub(super) async fn finish(&self) -> Result<Option<ProgramEnd>, String> {
         self.locked().over = true;
-        if matches!(self.state(), ProgramState::Ended(_)) {
-            return None;
+        let Some(process) = self.process() else { return Ok(None) };
+        match process.settled().await {
+            None => Ok(ProgramHandle::end(self, false).await.ok()),
+            Some(_) if self.locked().asked => Ok(None),
+            Some(end) => {
+                self.note_end();
+                Err(end.how)
+            }
         }
-        ProgramHandle::end(self, false).await.ok()
+    }
+
+    /// Waits for the end of what it has started and left behind, which is asked to end now: where the process has passed a request on before
+    /// it ended, that one need not have reached all. What has not ended in the rest of its time is killed.
+    async fn end_left(&self, end: ProgramEnd, asked: Instant) -> ProgramEnd {
+        let left =
+            || self.locked().mark.as_deref().map(marked).unwrap_or_default().into_iter().filter(|pid| !is_dying(*pid));
+        let told = left().filter(|pid| kill(Pid::from_raw(*pid), Signal::SIGTERM).is_ok()).count();
+        if told == 0 {
+            return end;
+        }
+        while left().next().is_some() {
+            if asked.elapsed() >= self.stop_within {
+                let proof = format!("{}; what it had started did not end in time, and is killed", end.proof);
+                return ProgramEnd { at: Instant::now(), proof, forced: true };
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        let after = asked.elapsed().as_secs_f64();
+        let proof = format!("{}; what it had started ended {after:.2} s after {}", end.proof, Signal::SIGTERM);
+        ProgramEnd { at: Instant::now(), proof, forced: end.forced }
     }
 
     /// Ends it at once, with all that it has started.
@@ -188,7 +227,12 @@ impl UnderTest {
     /// What it has printed in its last life, as far as that is kept.
     pub(super) fn output(&self) -> String {
         let mut output = lock(&self.output);
-        output.look();
+        // One that never stops writing is not waited for.
+        for _ in 0..LOOKS {
+            if !output.look() {
+                break;
+            }
+        }
         output.text()
     }
 
@@ -215,8 +259,9 @@ impl ProgramHandle for UnderTest {
             None => ProgramState::Ended("it was not started".to_owned()),
             Some(process) => match process.try_ended() {
                 Some(end) => ProgramState::Ended(end.how),
-                None if process.is_stopped() => ProgramState::Frozen,
-                None => ProgramState::Running,
+                None if !process.is_stopped() => ProgramState::Running,
+                None if process.is_family_stopped() => ProgramState::Frozen,
+                None => ProgramState::Woken,
             },
         }
     }
@@ -236,8 +281,9 @@ impl ProgramHandle for UnderTest {
                 let proof = format!("process {} ended {after:.2} s after SIGKILL: {}", process.pid(), ended.how);
                 ProgramEnd { at: ended.at, proof, forced: false }
             } else {
+                let asked = Instant::now();
                 let end = process.stop(Signal::SIGTERM, self.stop_within).await;
-                ProgramEnd { at: end.ended.at, proof: end.proof, forced: end.forced }
+                self.end_left(ProgramEnd { at: end.ended.at, proof: end.proof, forced: end.forced }, asked).await
             };
             self.note_end();
             Ok(end)
@@ -294,3 +340,6 @@ impl LiveProgram for UnderTest {
         output.contains(text)
     }
 }
+
+#[cfg(test)]
+mod tests;

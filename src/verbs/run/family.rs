@@ -4,11 +4,11 @@
 //! whatever session, group or variables they have given themselves. It is ended last: until then none gets away. What still carries
 //! its mark, and what is in its group, is ended as well, for the case that the command itself was quicker.
 
-use crate::ground::marks::{is_dying, marked, processes};
+use crate::ground::marks::{descendants, is_dying, marked};
 use crate::ground::scratch::Scratch;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 
 /// Rounds of killing, in which each may have started others meanwhile.
@@ -71,32 +71,10 @@ impl Drop for Family {
     }
 }
 
-/// Parent of a process.
-fn parent(pid: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
-}
-
 /// A process by its id and its name.
 fn named(pid: i32) -> String {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     format!("process {pid} ({})", name.trim())
-}
-
-/// What descends from a process, and whether that is sure: one whose parent has ended while this looked may belong to anybody.
-fn descendants(leader: i32) -> (BTreeSet<i32>, bool) {
-    let parents: BTreeMap<i32, i32> = processes().filter_map(|pid| Some((pid, parent(pid)?))).collect();
-    let sure = parents.values().all(|parent| *parent == 0 || parents.contains_key(parent));
-    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    for (pid, parent) in &parents {
-        children.entry(*parent).or_default().push(*pid);
-    }
-    let mut found = BTreeSet::new();
-    let mut open = vec![leader];
-    while let Some(pid) = open.pop() {
-        open.extend(children.get(&pid).into_iter().flatten().filter(|child| found.insert(**child)));
-    }
-    (found, sure)
 }
 
 #[cfg(test)]

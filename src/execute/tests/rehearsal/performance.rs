@@ -26,6 +26,8 @@ pub(crate) struct Performance {
     pub(super) record: Option<Record>,
     pub(crate) events: Vec<Event>,
     pub(crate) environment: Arc<FakeStack>,
+    /// Each time the environment was let go, whether that was for good.
+    pub(crate) released: Vec<bool>,
     pub(super) journal: Option<PathBuf>,
     pub(super) folder: TempDir,
 }

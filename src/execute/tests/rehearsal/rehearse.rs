@@ -75,6 +75,7 @@ impl Rehearsal {
             delay: Duration::ZERO,
             refusal: None,
             stuck: None,
+            released: Vec::new(),
         };
         let (options, interrupts, hands) = (PlanOptions::default(), Vec::new(), Vec::new());
         let granted = Grant::ALL.into();
@@ -103,6 +104,13 @@ impl Rehearsal {
     pub(crate) fn dies(mut self, at: f64, service: &str) -> Self {
         let service = service.to_owned();
         self.hands.push((at, Box::new(move |environment| environment.die(&service))));
+        self
+    }
+
+    /// A service ends and is started again by something else at that time, in seconds of the run.
+    pub(crate) fn reboots(mut self, at: f64, service: &str) -> Self {
+        let service = service.to_owned();
+        self.hands.push((at, Box::new(move |environment| environment.reboot(&service))));
         self
     }
 
@@ -192,6 +200,7 @@ impl Rehearsal {
             record,
             events,
             environment: self.stage.environment,
+            released: self.stage.released,
             journal: self.stage.journal,
             folder: self.folder,
         }

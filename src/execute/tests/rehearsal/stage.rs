@@ -18,6 +18,8 @@ pub(crate) struct FakeStage {
     pub(super) refusal: Option<EnvironmentError>,
     /// Why it cannot be let go.
     pub(super) stuck: Option<EnvironmentError>,
+    /// Each time it was let go, whether that was for good: it serves no other run.
+    pub(super) released: Vec<bool>,
 }
 
 impl EnvironmentSource for FakeStage {
@@ -37,7 +39,8 @@ impl EnvironmentSource for FakeStage {
         })
     }
 
-    fn release<'a>(&'a mut self, _: &'a Needs) -> BoxFuture<'a, Result<(), EnvironmentError>> {
+    fn release<'a>(&'a mut self, needs: &'a Needs) -> BoxFuture<'a, Result<(), EnvironmentError>> {
+        self.released.push(needs.private);
         Box::pin(async move { self.stuck.clone().map_or(Ok(()), Err) })
     }
 
