@@ -9,7 +9,7 @@ mod topic;
 pub use difference::Difference;
 
 use super::batch::BatchError;
-use super::manifest::{KeptPartition, Manifest};
+use super::manifest::KeptPartition;
 use super::restore::{self, RestoreError};
 use super::{Archive, Digest, Segments};
 use crate::kafka::{RereadMessage, reread};
