@@ -103,7 +103,8 @@ fn told(
             continue;
         }
         let Some(Told { config, former }) = all.remove(&name) else { continue };
-        for heir in heirs.into_iter().filter_map(|heir| all.get_mut(heir)) {
+        for heir in heirs {
+            let Some(heir) = all.get_mut(heir) else { continue };
             heir.former.extend(former.iter().chain([&config]).cloned());
         }
     }

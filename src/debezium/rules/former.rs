@@ -1,6 +1,6 @@
 //! Rules of a connector that was told otherwise before, and of one whose records have several forms.
 
-use super::{CaptureRules, PublicationFacts, settings};
+use super::{CaptureRules, Form, PublicationFacts, settings};
 use crate::connect::ConnectorConfig;
 
 /// The most configurations of before that are looked at.
@@ -38,10 +38,16 @@ impl CaptureRules {
         if self.unreadable.is_none() {
             self.unreadable.clone_from(&former.unreadable);
         }
-        if self.unreadable.is_none() && self.transforms.told_forms() != former.transforms.told_forms() {
-            self.unreadable = Some(format!("its records had another form: {}", self.changed_since(&former)));
+        if self.had_another_form(&former) {
+            let reason = format!("its records had another form: {}", self.changed_since(&former));
+            self.unreadable.get_or_insert(reason);
+            self.form = Form::Envelope;
         }
         self.former.push(former);
+    }
+
+    fn had_another_form(&self, former: &Self) -> bool {
+        self.transforms.told_forms() != former.transforms.told_forms()
     }
 
     /// What is to be said where it matters that the connector was told otherwise before.
@@ -60,8 +66,9 @@ impl CaptureRules {
     /// One for each form that the records have.
     fn parts(self) -> Vec<Self> {
         let forms = self.transforms.forms();
-        // Of records that cannot be read nobody can tell which form they have.
-        if forms.len() < 2 || self.unreadable.is_some() {
+        let named = self.strategy.is_none() && self.prefix.is_some();
+        let undecided = self.transforms.undecided(named).is_some();
+        if forms.len() < 2 || undecided || self.former.iter().any(|former| self.had_another_form(former)) {
             return vec![self];
         }
         let part = |(number, place): (usize, Option<usize>)| {

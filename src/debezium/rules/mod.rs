@@ -194,8 +194,8 @@ impl CaptureRules {
     pub fn are_about(&self, table: &TableName) -> bool {
         let Some(part) = self.part else { return true };
         let shape = self.first_name(table).and_then(|name| self.transforms.applied(name).shape);
-        // What cannot be told counts as an envelope, which says whose it is.
-        shape.unwrap_or(None) == part
+        // What cannot be told counts as what the last of them makes of it.
+        shape.unwrap_or_else(|_| self.transforms.forms().last().copied().flatten()) == part
     }
 
     /// Which rows of a table the publication has, by the name under which they are published; `None`: all.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::database::{Column, Published, UserType};
+use crate::database::{Column, Published, RowOp, UserType};
 use std::collections::BTreeMap;
 
 fn rules(words: &[(&str, &str)], publication: PublicationFacts) -> CaptureRules {

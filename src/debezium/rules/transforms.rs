@@ -146,7 +146,7 @@ impl Transforms {
         }
     }
 
-    /// What decides on the forms of records, in one text: where it is another one, so may the forms be.
+    /// What decides on the forms of records, in words, and these: where it is something else, so may the forms be.
     pub(super) fn told_forms(&self) -> Vec<(String, Form)> {
         self.shapes().map(|(_, when, form)| (when.to_string(), form.clone())).collect()
     }
