@@ -80,6 +80,8 @@ pub struct ChangeAccount {
     opened_at: Lsn,
     read_to: Lsn,
     rows: RowReader,
+    /// It has looked for tables.
+    has_watched: bool,
 }
 
 /// Tables of which something is not in the account.
@@ -91,10 +93,16 @@ pub struct Blind {
     /// Rows of these were updated or deleted, which the log does not tell: they have no identity.
     #[serde(with = "crate::ground::pairs")]
     pub unseen: BTreeMap<TableName, u64>,
+    /// Rows of these were updated or deleted before they were watched: so many updates and deletes, or 0 where nobody could count them.
+    #[serde(default, with = "crate::ground::pairs", skip_serializing_if = "BTreeMap::is_empty")]
+    pub early: BTreeMap<TableName, u64>,
 }
 
 /// Rows per call of the slot function: bounds the memory of server and client.
 const CHUNK: i32 = 50_000;
+
+/// How long a table that somebody has locked is waited for while the account is read, in milliseconds.
+const LOCK_MS: u32 = 3_000;
 
 /// Name of the publication of inserts that belongs to an account.
 pub fn inserts_publication(account: &str) -> String {
@@ -129,6 +137,7 @@ impl ChangeAccount {
             opened_at,
             read_to: opened_at,
             rows: RowReader::default(),
+            has_watched: false,
         })
     }
 
@@ -148,7 +157,7 @@ impl ChangeAccount {
     /// The server's: not the owner of a table.
     pub async fn watch_all(&mut self) -> DatabaseResult<()> {
         self.reconnect().await?;
-        let first = self.rows.watched.is_empty();
+        let first = !self.has_watched;
         self.rows.types.extend(self.session.catalog_types().await?);
         for table in self.session.catalog_tables(&self.name, &inserts_publication(&self.name)).await? {
             let mut wanted = Vec::new();
@@ -164,6 +173,7 @@ impl ChangeAccount {
                 let statement = format!("ALTER PUBLICATION {publication} ADD TABLE {}", table.name.quoted());
                 self.session.client.batch_execute(&statement).await?;
             }
+            let late = wanted.contains(&self.name) && !first;
             let from = match (table.identified, wanted.contains(&self.name)) {
                 (false, _) => None,
                 (true, true) => {
@@ -172,16 +182,22 @@ impl ChangeAccount {
                 (true, false) => Some(self.opened_at),
             };
             let watched = self.rows.watched.entry(table.name).or_default();
+            watched.id = table.id;
             if watched.primary.last() != Some(&table.primary) {
                 watched.primary.push(table.primary);
             }
             watched.ancestors = table.ancestors;
             watched.defaults.extend(table.defaults);
-            watched.changes_from = watched.changes_from.or(from);
+            watched.changes_from = if late { watched.changes_from.max(from) } else { watched.changes_from.or(from) };
+            if late {
+                let early = table.changed - watched.changed.unwrap_or(0);
+                watched.early = u64::try_from(early).unwrap_or(0);
+            }
             if !table.identified {
                 watched.changed.get_or_insert(if first { table.changed } else { 0 });
             }
         }
+        self.has_watched = true;
         Ok(())
     }
 
@@ -195,19 +211,29 @@ impl ChangeAccount {
         for (table, watched) in &self.rows.watched {
             if let Some(from) = watched.changes_from.filter(|from| *from > self.opened_at) {
                 blind.changes_before.insert(table.clone(), from);
+                blind.early.extend((watched.early > 0).then(|| (table.clone(), watched.early)));
             }
         }
-        if self.rows.watched.values().any(|watched| watched.changes_from.is_none()) {
-            for table in self.session.catalog_tables(&self.name, &inserts_publication(&self.name)).await? {
-                let Some(watched) = self.rows.watched.get(&table.name).filter(|watched| watched.changes_from.is_none())
-                else {
-                    continue;
-                };
-                let unseen = table.changed - watched.changed.unwrap_or(0);
-                if let Some(unseen) = u64::try_from(unseen).ok().filter(|unseen| *unseen > 0) {
-                    blind.unseen.insert(table.name, unseen);
+        let strangers = self.rows.strangers();
+        if strangers.is_empty() && self.rows.watched.values().all(|watched| watched.changes_from.is_some()) {
+            return Ok(blind);
+        }
+        for table in strangers.keys().filter(|table| !self.rows.watched.contains_key(*table)) {
+            blind.early.insert(table.clone(), 0);
+        }
+        for table in self.session.catalog_tables(&self.name, &inserts_publication(&self.name)).await? {
+            let Some(watched) = self.rows.watched.get(&table.name) else { continue };
+            let unseen = match (watched.changes_from, strangers.get(&table.name)) {
+                (None, _) => table.changed - watched.changed.unwrap_or(0),
+                // The statistics of who made and changed it may not have been there when it was first watched.
+                (Some(from), Some(counted)) if from > self.opened_at => {
+                    table.changed.saturating_sub(i64::try_from(*counted).unwrap_or(i64::MAX))
                 }
-            }
+                _ => continue,
+            };
+            let Some(unseen) = u64::try_from(unseen).ok().filter(|unseen| *unseen > 0) else { continue };
+            let list = if watched.changes_from.is_none() { &mut blind.unseen } else { &mut blind.early };
+            list.insert(table.name, unseen);
         }
         Ok(blind)
     }
@@ -250,9 +276,27 @@ impl ChangeAccount {
             }
             if end.is_none() {
                 self.read_to = self.read_to.max(target);
-                return Ok(self.rows.fetch());
+                break;
             }
         }
+        self.meet_strangers().await?;
+        Ok(self.rows.fetch())
+    }
+
+    /// Watches tables of which changes were read though nobody had watched them: a function, a trigger or a procedure has made them.
+    async fn meet_strangers(&mut self) -> DatabaseResult<()> {
+        if !self.rows.has_strangers() {
+            return Ok(());
+        }
+        // Whoever looks does not wait for who has locked a table.
+        self.session.client.batch_execute(&format!("SET lock_timeout = {LOCK_MS}")).await?;
+        match self.watch_all().await {
+            // Somebody else's tables may not be published; that updates and deletes of them are not known is told.
+            Ok(()) | Err(DatabaseError::Sql(_)) => self.rows.relearn(),
+            Err(error) => return Err(error),
+        }
+        self.session.client.batch_execute("RESET lock_timeout").await?;
+        Ok(())
     }
 
     /// Closes the account: drops slot and publication.

@@ -6,10 +6,12 @@ use std::collections::HashMap;
 /// A table that rows can be written to.
 #[derive(Clone, Debug)]
 pub(super) struct CatalogTable {
+    /// Its object id.
+    pub(super) id: u32,
     pub(super) name: TableName,
     /// Its rows have an identity in the log: updates and deletes may be published.
     pub(super) identified: bool,
-    /// Columns of the primary key.
+    /// Columns of the primary key; where there is none, of the only unique index, if it tells each row.
     pub(super) primary: Vec<String>,
     /// Columns that have a default, by themselves or by their type.
     pub(super) defaults: Vec<String>,
@@ -41,7 +43,12 @@ impl Session {
               c.relreplident = 'f' OR EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND \
                 ((c.relreplident = 'd' AND i.indisprimary) OR (c.relreplident = 'i' AND i.indisreplident))), \
               ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY(i.indkey) \
-                WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY a.attnum), \
+                WHERE i.indrelid = c.oid AND (i.indisprimary OR (i.indisunique AND i.indisvalid AND i.indpred IS NULL \
+                    AND i.indexprs IS NULL AND i.indnkeyatts = i.indnatts \
+                    AND (SELECT count(*) FROM pg_index u WHERE u.indrelid = c.oid AND u.indisunique) = 1 \
+                    AND NOT EXISTS (SELECT FROM pg_attribute n WHERE n.attrelid = c.oid AND n.attnum = ANY(i.indkey) \
+                      AND NOT n.attnotnull))) \
+                ORDER BY a.attnum), \
               EXISTS (SELECT 1 FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid \
                 WHERE r.prrelid = c.oid AND p.pubname = $1), \
               EXISTS (SELECT 1 FROM pg_publication p LEFT JOIN pg_publication_rel r ON p.oid = r.prpubid AND r.prrelid = c.oid \
@@ -51,7 +58,8 @@ impl Session {
                 JOIN pg_namespace an ON an.oid = ac.relnamespace WHERE a.id <> c.oid ORDER BY a.place), \
               coalesce(pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid), 0), \
               ARRAY(SELECT a.attname::text FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
-                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND (a.atthasdef OR t.typdefault IS NOT NULL)) \
+                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND (a.atthasdef OR t.typdefault IS NOT NULL)), \
+              c.oid \
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
             WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
         let rows = self.client.query(statement, &[&all, &inserts]).await?;
@@ -71,6 +79,7 @@ impl Session {
                     ancestors: ancestors.collect(),
                     changed: row.try_get(7)?,
                     defaults: row.try_get(8)?,
+                    id: row.try_get(9)?,
                 })
             })
             .collect()

@@ -3,6 +3,7 @@
 
 use super::{ColumnValue, DatabaseError, DatabaseResult, Lsn};
 
+#[derive(Clone, Debug)]
 pub(super) struct RelationMessage {
     pub(super) id: u32,
     pub(super) schema: String,
@@ -12,6 +13,7 @@ pub(super) struct RelationMessage {
     pub(super) columns: Vec<ColumnMessage>,
 }
 
+#[derive(Clone, Debug)]
 pub(super) struct ColumnMessage {
     pub(super) key: bool,
     pub(super) name: String,

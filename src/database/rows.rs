@@ -1,7 +1,7 @@
 //! From the messages of the log to transactions with their rows.
 
 use super::catalog::CatalogType;
-use super::pgoutput::{RelationMessage, ReplicationMessage, parse};
+use super::pgoutput::{ColumnMessage, RelationMessage, ReplicationMessage, parse};
 use super::{
     Column, ColumnValue, CommittedTransaction, DatabaseError, DatabaseResult, Lsn, Relation, RowChange, RowOp,
     TableName,
@@ -13,7 +13,9 @@ use tokio_postgres::Row;
 /// What is known of a table beyond the log.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
-    /// Columns of the primary key, each set that it ever had, the latest last.
+    /// Its object id.
+    pub(super) id: u32,
+    /// Columns of the primary key, or of what is one in its place, each set that it ever had, the latest last.
     pub(super) primary: Vec<Vec<String>>,
     pub(super) ancestors: Vec<TableName>,
     /// Columns that have, or once had, a default.
@@ -22,6 +24,17 @@ pub(super) struct Watched {
     pub(super) changes_from: Option<Lsn>,
     /// Its updates and deletes when it was first seen, while they cannot be watched.
     pub(super) changed: Option<i64>,
+    /// Updates and deletes that were there when it began to be watched, later than the account.
+    pub(super) early: u64,
+}
+
+/// Tables of which changes were read before anybody watched them: no step has defined them by a statement of its own.
+#[derive(Debug, Default)]
+struct Strangers {
+    /// Their updates and deletes that are in the account.
+    counted: BTreeMap<TableName, u64>,
+    /// As they were taken while not all was known of them.
+    taken: Vec<(Arc<Relation>, RelationMessage)>,
 }
 
 /// Reads the messages of a slot; remembers tables and types from one call to the next.
@@ -30,6 +43,7 @@ pub(super) struct RowReader {
     pub(super) watched: BTreeMap<TableName, Watched>,
     pub(super) types: HashMap<u32, CatalogType>,
     relations: HashMap<u32, Arc<Relation>>,
+    strangers: Strangers,
     /// Transactions that nobody has fetched yet. They are kept here, since whoever reads may be interrupted after the slot has moved past
     /// them.
     read: Vec<CommittedTransaction>,
@@ -65,6 +79,7 @@ impl RowReader {
                 if let Some(mut transaction) = open.take().filter(|transaction| transaction.commit_lsn > self.known) {
                     self.known = transaction.commit_lsn;
                     transaction.changes.shrink_to_fit();
+                    self.strangers.count(&transaction.changes);
                     self.read.extend((!transaction.changes.is_empty()).then_some(transaction));
                 }
                 return Ok(Some(end_lsn));
@@ -81,32 +96,74 @@ impl RowReader {
     }
 
     fn learn(&mut self, message: RelationMessage) {
-        let name = TableName::new(message.schema, message.table);
+        let relation = Arc::new(self.relation(&message));
+        let name = &relation.name;
+        let unknown = match self.watched.get(name) {
+            // Ids grow: this is a later table of that name.
+            Some(watched) => watched.id < message.id,
+            None => !self.strangers.counted.contains_key(name),
+        };
+        if unknown {
+            self.strangers.counted.entry(name.clone()).or_default();
+            self.strangers.taken.push((Arc::clone(&relation), message.clone()));
+        }
+        self.relations.insert(message.id, relation);
+    }
+
+    /// Whether changes were read of tables that nobody watched, so that something may not be known of them.
+    pub(super) fn has_strangers(&self) -> bool {
+        !self.strangers.taken.is_empty()
+    }
+
+    /// Of each table that nobody watched when its first change was read, the updates and deletes that are in the account.
+    pub(super) fn strangers(&self) -> &BTreeMap<TableName, u64> {
+        &self.strangers.counted
+    }
+
+    /// Takes the tables in again that nobody watched, with what is known of them by now.
+    pub(super) fn relearn(&mut self) {
+        let taken = std::mem::take(&mut self.strangers.taken);
+        let mut known: HashMap<*const Relation, Arc<Relation>> = HashMap::new();
+        for (before, message) in &taken {
+            let relation = Arc::new(self.relation(message));
+            if let Some(last) = self.relations.get_mut(&message.id).filter(|last| Arc::ptr_eq(last, before)) {
+                *last = Arc::clone(&relation);
+            }
+            known.insert(Arc::as_ptr(before), relation);
+        }
+        for change in self.read.iter_mut().flat_map(|transaction| &mut transaction.changes) {
+            let Some(relation) = known.get(&Arc::as_ptr(&change.relation)) else { continue };
+            if let Some(row) = change.after.as_ref().or(change.before.as_ref()) {
+                change.key = key_of(relation, row);
+            }
+            change.relation = Arc::clone(relation);
+        }
+    }
+
+    fn relation(&self, message: &RelationMessage) -> Relation {
+        let name = TableName::new(message.schema.clone(), message.table.clone());
         let watched = self.watched.get(&name);
         let has =
             |key: &Vec<String>| !key.is_empty() && key.iter().all(|k| message.columns.iter().any(|c| c.name == *k));
         // A table with replica identity FULL flags every column. Its key is found by the names that it had then.
         let primary = watched.and_then(|watched| watched.primary.iter().rev().find(|key| has(key)));
         let ancestors = watched.map(|watched| watched.ancestors.clone()).unwrap_or_default();
-        let columns = message
-            .columns
-            .into_iter()
-            .map(|column| {
-                let known = self.types.get(&column.type_oid);
-                Column {
-                    key: if message.full { primary.is_some_and(|key| key.contains(&column.name)) } else { column.key },
-                    has_default: watched.is_some_and(|watched| watched.defaults.contains(&column.name)),
-                    name: column.name,
-                    type_oid: known.map_or(column.type_oid, |known| known.base),
-                    type_modifier: match known {
-                        Some(known) if column.type_modifier < 0 => known.modifier,
-                        _ => column.type_modifier,
-                    },
-                    user_type: known.map(|known| known.user_type.clone()).unwrap_or_default(),
-                }
-            })
-            .collect();
-        self.relations.insert(message.id, Arc::new(Relation { name, columns, ancestors, full: message.full }));
+        let column = |column: &ColumnMessage| {
+            let known = self.types.get(&column.type_oid);
+            Column {
+                key: if message.full { primary.is_some_and(|key| key.contains(&column.name)) } else { column.key },
+                has_default: watched.is_some_and(|watched| watched.defaults.contains(&column.name)),
+                name: column.name.clone(),
+                type_oid: known.map_or(column.type_oid, |known| known.base),
+                type_modifier: match known {
+                    Some(known) if column.type_modifier < 0 => known.modifier,
+                    _ => column.type_modifier,
+                },
+                user_type: known.map(|known| known.user_type.clone()).unwrap_or_default(),
+            }
+        };
+        let columns = message.columns.iter().map(column).collect();
+        Relation { name, columns, ancestors, full: message.full }
     }
 
     fn changes(&self, message: ReplicationMessage, lsn: Lsn) -> DatabaseResult<Vec<RowChange>> {
@@ -161,6 +218,19 @@ impl RowReader {
     }
 }
 
+impl Strangers {
+    fn count(&mut self, changes: &[RowChange]) {
+        if self.counted.is_empty() {
+            return;
+        }
+        for change in changes.iter().filter(|change| matches!(change.op, RowOp::Update | RowOp::Delete)) {
+            if let Some(count) = self.counted.get_mut(&change.relation.name) {
+                *count += 1;
+            }
+        }
+    }
+}
+
 fn key_of(relation: &Relation, row: &[ColumnValue]) -> String {
     relation.key_of(&row.iter().map(|cell| cell.text().map(str::to_owned)).collect::<Vec<_>>())
 }
@@ -168,26 +238,72 @@ fn key_of(relation: &Relation, row: &[ColumnValue]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::pgoutput::ColumnMessage;
+
+    fn table(id: u32, full: bool, columns: &[&str]) -> RelationMessage {
+        let column = |name: &&str| ColumnMessage {
+            key: full || *name == "id",
+            name: (*name).to_owned(),
+            type_oid: 23,
+            type_modifier: -1,
+        };
+        let columns = columns.iter().map(column).collect();
+        RelationMessage { id, schema: "public".to_owned(), table: "t".to_owned(), full, columns }
+    }
+
+    fn row(cells: &[&str]) -> Vec<ColumnValue> {
+        cells.iter().map(|cell| ColumnValue::Text((*cell).to_owned())).collect()
+    }
+
+    /// Reads a transaction.
+    fn commit(reader: &mut RowReader, commit: u64, changes: Vec<ReplicationMessage>) -> Option<Lsn> {
+        let begin = ReplicationMessage::Begin { commit_lsn: Lsn(commit), committed_us: 0, xid: commit as u32 };
+        let end = ReplicationMessage::Commit { end_lsn: Lsn(commit + 8) };
+        let mut open = None;
+        let messages = std::iter::once(begin).chain(changes).chain([end]);
+        messages.filter_map(|message| reader.message(message, Lsn(commit - 1), &mut open).unwrap()).last()
+    }
 
     /// What a slot shows of a transaction that inserts one row.
-    fn shown(reader: &mut RowReader, commit: u64) -> Option<Lsn> {
-        let column = ColumnMessage { key: true, name: "id".to_owned(), type_oid: 23, type_modifier: -1 };
-        let relation = RelationMessage {
+    fn shown(reader: &mut RowReader, number: u64) -> Option<Lsn> {
+        let insert = ReplicationMessage::Insert { relation: 7, new: row(&[&number.to_string()]) };
+        commit(reader, number, vec![ReplicationMessage::Relation(table(7, false, &["id"])), insert])
+    }
+
+    #[test]
+    fn a_table_that_nobody_watches_is_told() {
+        let mut reader = RowReader::default();
+        let name = TableName::new("public", "t");
+        let insert = ReplicationMessage::Insert { relation: 7, new: row(&["1", "2"]) };
+        let relation = || ReplicationMessage::Relation(table(7, true, &["id", "v"]));
+        commit(&mut reader, 10, vec![relation(), insert]);
+        assert!(reader.has_strangers());
+        // By now it is watched: its key, what it is a part of, and what has a default.
+        let watched = Watched {
             id: 7,
-            schema: "public".to_owned(),
-            table: "t".to_owned(),
-            full: false,
-            columns: vec![column],
+            primary: vec![vec!["id".to_owned()]],
+            ancestors: vec![TableName::new("public", "root")],
+            defaults: ["v".to_owned()].into(),
+            ..Watched::default()
         };
-        let messages = [
-            ReplicationMessage::Begin { commit_lsn: Lsn(commit), committed_us: 0, xid: commit as u32 },
-            ReplicationMessage::Relation(relation),
-            ReplicationMessage::Insert { relation: 7, new: vec![ColumnValue::Text(commit.to_string())] },
-            ReplicationMessage::Commit { end_lsn: Lsn(commit + 8) },
-        ];
-        let mut open = None;
-        messages.into_iter().filter_map(|message| reader.message(message, Lsn(commit - 1), &mut open).unwrap()).last()
+        reader.watched.insert(name.clone(), watched);
+        reader.relearn();
+        assert!(!reader.has_strangers());
+        let update =
+            |old: &[&str], new: &[&str]| ReplicationMessage::Update { relation: 7, old: Some(row(old)), new: row(new) };
+        commit(&mut reader, 20, vec![relation(), update(&["1", "2"], &["1", "3"]), update(&["1", "3"], &["4", "3"])]);
+        assert!(!reader.has_strangers());
+        let read = reader.fetch();
+        let changes: Vec<&RowChange> = read.iter().flat_map(|transaction| &transaction.changes).collect();
+        assert_eq!(changes.iter().map(|change| &*change.key).collect::<Vec<_>>(), ["id=1", "id=1", "id=1", "id=4"]);
+        for change in changes {
+            assert_eq!(change.relation.ancestors.len(), 1);
+            assert!(change.relation.columns[1].has_default);
+        }
+        // An update that gives a row another key is one of the server's statistics.
+        assert_eq!(reader.strangers().get(&name), Some(&2));
+        // Another table of that name.
+        commit(&mut reader, 30, vec![ReplicationMessage::Relation(table(8, true, &["id", "v"]))]);
+        assert!(reader.has_strangers());
     }
 
     #[test]

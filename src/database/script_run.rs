@@ -95,6 +95,12 @@ impl Session {
         Ok(run)
     }
 
+    /// Has the server's statistics show what this session has done; they may be late by seconds otherwise. Only PostgreSQL 15 and later can be
+    /// asked for it.
+    pub async fn report_statistics(&self) {
+        drop(self.client.batch_execute("SELECT pg_stat_force_next_flush()").await);
+    }
+
     async fn step(
         &self,
         statement: &Statement,

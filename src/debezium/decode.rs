@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
+/// What is said of a record that begins with the id of a schema.
+const SCHEMA_ID: &str = "the value begins with the id of a schema in a registry (Avro, Protobuf or JSON Schema)";
+/// The length of such an id, with the zero before it.
+const ID_LENGTH: usize = 5;
+
 /// Tables of one transaction that an account keeps.
 const MOST_TABLES: usize = 10_000;
 
@@ -84,6 +89,11 @@ pub struct ReadEvent {
 }
 
 impl ReadEvent {
+    /// Whether its value begins with the id of a schema in a registry, so that nothing of it can be read.
+    pub fn has_schema_id(&self) -> bool {
+        matches!(&self.kind, ReadKind::Unreadable(why) if why.starts_with(SCHEMA_ID))
+    }
+
     /// Whether an account that is stored is read again with it.
     pub fn is_storable(&self) -> bool {
         match &self.kind {
@@ -111,6 +121,7 @@ impl EventDecoder {
         let Some(bytes) = value else { return ReadKind::Tombstone { key: image(key) } };
         let value = match parse(bytes).or_else(|why| text(bytes).map_err(|()| why)) {
             Ok(value) => value,
+            Err(_) if bytes.len() >= ID_LENGTH && bytes[0] == 0 => return ReadKind::Unreadable(SCHEMA_ID.into()),
             Err(why) => return ReadKind::Unreadable(format!("the value is not JSON: {why}").into()),
         };
         match value {
@@ -273,8 +284,9 @@ mod tests {
             matches!(&flat, ReadKind::Plain(record) if record.key() == Some(json!("id-7")) && &*record.value == "{\"a\":1}")
         );
         assert!(
-            matches!(decode(None, Some(b"\x00\x00\x00\x00\x01")), ReadKind::Unreadable(why) if why.contains("is not JSON"))
+            matches!(decode(None, Some(b"\x00\x00\x00\x00\x01")), ReadKind::Unreadable(why) if why.contains("id of a schema"))
         );
+        assert!(matches!(decode(None, Some(b"\x00\x01")), ReadKind::Unreadable(why) if why.contains("is not JSON")));
         let broken = json!({"op": "x", "source": {}});
         assert!(matches!(kind(broken), ReadKind::Unreadable(why) if why.contains("/op")));
     }

@@ -17,7 +17,7 @@ pub use envelope::{
 };
 pub use rules::{
     CaptureRules, Deletes, Duty, Flat, Form, Outbox, PublicationFacts, PublishedRows, Publishing, RulesSource,
-    published_as,
+    matches_whole, published_as,
 };
 pub use schema::{EnvelopeSchema, Violation};
 pub use value::{

@@ -332,7 +332,7 @@ pub(super) struct SeenByReaders {
 
 /// Whether no service and no connector was disturbed lately. A producer waits half a minute for the answer of a broker that stands still
 /// before it asks another one, and a connector that was killed sends again.
-fn is_calm(run: &SharedRun) -> bool {
+pub(super) fn is_calm(run: &SharedRun) -> bool {
     let Some(record) = run.snapshot() else { return false };
     let since = run.clock.now() - SETTLED.as_secs_f64();
     record.faults.iter().all(|fault| {

@@ -4,7 +4,7 @@ use crate::accounting::changes::ScopedConnector;
 use crate::connect::{ConnectClient, ConnectorConfig, ConnectorOffset};
 use crate::database::{Lsn, ReplicationSlot, Session};
 use crate::debezium::{CaptureRules, PublicationFacts, plain};
-use crate::verb::SharedRun;
+use crate::verb::{Capture, SharedRun};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,36 +23,22 @@ pub(super) struct KnownConnector {
 }
 
 impl KnownConnector {
-    /// All connectors of PostgreSQL: those of the run, and others that Kafka Connect has.
+    /// All connectors of PostgreSQL: those of the run, and others that Kafka Connect has. One whose records have several forms is there once
+    /// for each.
     pub(super) async fn of(run: &SharedRun) -> Vec<Self> {
         let captures = run.changes.captures();
-        let mut configs: BTreeMap<String, ConnectorConfig> =
-            captures.iter().map(|(name, capture)| (name.clone(), capture.config.clone())).collect();
         // What Kafka Connect has is what works; where it does not answer, what it was given.
-        if let Ok(effective) = tokio::time::timeout(ANSWER, effective(run)).await {
-            // One that is gone, and whose work another one with its prefix goes on with, has left its records to that one.
-            let prefix = |config: &ConnectorConfig| config.get("topic.prefix").cloned();
-            let taken: Vec<Option<String>> = effective.values().map(prefix).collect();
-            configs.retain(|name, config| effective.contains_key(name) || !taken.contains(&prefix(config)));
-            configs.extend(effective);
-        }
+        let effective = tokio::time::timeout(ANSWER, effective(run)).await.ok();
         let session = match run.database() {
             Ok(database) => database.connect().await.ok(),
             Err(_) => None,
         };
         let mut all = Vec::new();
-        for (name, config) in configs {
+        for (name, Told { config, former }) in told(&captures, effective) {
             let publication = publication(session.as_ref(), &config).await;
-            let capture = captures.get(&name);
-            let mut rules = CaptureRules::of(&name, &config, publication);
-            // What it wrote before has the form of its settings then.
-            rules.modes.guessed = capture.is_some_and(|capture| capture.reconfigured);
-            all.push(Self {
-                rules,
-                confirmed: None,
-                stored: None,
-                streaming_from: capture.and_then(|capture| capture.streaming_from),
-            });
+            let streaming_from = captures.get(&name).and_then(|capture| capture.streaming_from);
+            let rules = CaptureRules::each(&name, &config, &former, &publication);
+            all.extend(rules.into_iter().map(|rules| Self { rules, confirmed: None, stored: None, streaming_from }));
         }
         all
     }
@@ -81,6 +67,48 @@ impl KnownConnector {
         let Self { rules, confirmed, stored, streaming_from } = self;
         ScopedConnector { rules, confirmed: *confirmed, stored: *stored, streaming_from: *streaming_from }
     }
+}
+
+/// What a connector is told, and what it, or one that it goes on for, was told before.
+#[derive(Debug, PartialEq)]
+struct Told {
+    config: ConnectorConfig,
+    former: Vec<ConnectorConfig>,
+}
+
+/// What each connector is told: those of the run, and those that Kafka Connect has, where it answers.
+fn told(
+    captures: &BTreeMap<String, Capture>,
+    effective: Option<BTreeMap<String, ConnectorConfig>>,
+) -> BTreeMap<String, Told> {
+    let own = |capture: &Capture| Told { config: capture.config.clone(), former: capture.former.clone() };
+    let mut all: BTreeMap<String, Told> = captures.iter().map(|(name, capture)| (name.clone(), own(capture))).collect();
+    let Some(effective) = effective else { return all };
+    for (name, config) in &effective {
+        let told = all.entry(name.clone()).or_insert_with(|| Told { config: config.clone(), former: Vec::new() });
+        // Somebody else may have changed it.
+        let given = std::mem::replace(&mut told.config, config.clone());
+        if !CaptureRules::are_alike(&given, config) {
+            told.former.push(given);
+        }
+    }
+    // One that is gone, and whose work another one with its prefix goes on with, has left its records to that one.
+    let prefix = |config: &ConnectorConfig| config.get("topic.prefix").cloned();
+    let gone: Vec<String> = all.keys().filter(|name| !effective.contains_key(*name)).cloned().collect();
+    for name in gone {
+        let left = prefix(&all[&name].config);
+        let heirs: Vec<&String> =
+            effective.iter().filter(|(_, config)| prefix(config) == left).map(|(heir, _)| heir).collect();
+        if heirs.is_empty() {
+            continue;
+        }
+        let Some(Told { config, former }) = all.remove(&name) else { continue };
+        for heir in heirs {
+            let Some(heir) = all.get_mut(heir) else { continue };
+            heir.former.extend(former.iter().chain([&config]).cloned());
+        }
+    }
+    all
 }
 
 /// How far a slot's connector has come, which is known to have `begun` to stream or not.
@@ -135,6 +163,38 @@ async fn publication(session: Option<&Session>, config: &ConnectorConfig) -> Pub
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_a_connector_was_told_before_is_known() {
+        let config = |words: &[(&str, &str)]| -> ConnectorConfig {
+            words.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let (one, two) =
+            (config(&[("topic.prefix", "cdc")]), config(&[("topic.prefix", "cdc"), ("skipped.operations", "d")]));
+        let capture = |config: &ConnectorConfig, former: &[ConnectorConfig]| Capture {
+            slot: String::new(),
+            config: config.clone(),
+            streaming_from: None,
+            existed: false,
+            former: former.to_vec(),
+        };
+        let of = |config: &ConnectorConfig, former: &[ConnectorConfig]| Told {
+            config: config.clone(),
+            former: former.to_vec(),
+        };
+        let captures = BTreeMap::from([("a".to_owned(), capture(&two, &[one.clone()]))]);
+        let all = |name: &str, told: Told| BTreeMap::from([(name.to_owned(), told)]);
+        assert_eq!(told(&captures, None), all("a", of(&two, &[one.clone()])));
+        // Kafka Connect has it otherwise; what says nothing of what is delivered is no difference.
+        let has = |name: &str, config: &ConnectorConfig| Some(BTreeMap::from([(name.to_owned(), config.clone())]));
+        assert_eq!(told(&captures, has("a", &one)), all("a", of(&one, &[one.clone(), two.clone()])));
+        let named = config(&[("topic.prefix", "cdc"), ("skipped.operations", "d"), ("name", "a")]);
+        assert_eq!(told(&captures, has("a", &named)), all("a", of(&named, &[one.clone()])));
+        // Another one goes on with its prefix.
+        assert_eq!(told(&captures, has("b", &one)), all("b", of(&one, &[one.clone(), two.clone()])));
+        let other = config(&[("topic.prefix", "other")]);
+        assert_eq!(told(&captures, has("b", &other)).len(), 2);
+    }
 
     #[test]
     fn a_slot_that_nobody_reads_yet_has_passed_nothing() {

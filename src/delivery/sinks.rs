@@ -1,12 +1,13 @@
 //! Whether changes are still on their way into a table: how far the connectors have come that read the topics of its source.
 
 use super::PATIENCE;
+use super::changes::is_calm;
 use super::connectors::KnownConnector;
 use super::scan::read_through;
 use crate::accounting::Claims;
 use crate::connect::{ConfigRedactor, ConnectClient, ConnectorConfig};
 use crate::database::{CommittedTransaction, Lsn, TableName};
-use crate::debezium::{CaptureRules, EventDecoder, Form, ReadKind};
+use crate::debezium::{CaptureRules, EventDecoder, Form, ReadKind, matches_whole};
 use crate::moment;
 use crate::verb::{SharedRun, StepError};
 use std::collections::BTreeMap;
@@ -39,22 +40,47 @@ impl Sinks {
         asked.unwrap_or_else(|_| Self { all: Vec::new(), failures: vec!["Kafka Connect does not answer".to_owned()] })
     }
 
-    /// The setting by which rows stay that were deleted, if the connectors have one.
-    pub(super) fn keeps_deleted(&self) -> Option<String> {
-        let of_debezium = |sink: &&Sink| {
-            sink.config.get("connector.class").is_some_and(|class| class.ends_with("jdbc.JdbcSinkConnector"))
+    /// Whether rows stay that were deleted, by the settings of the connectors that read these topics.
+    pub(super) fn keeps_deleted(&self, topics: &Result<Vec<String>, String>) -> KeptDeletes {
+        let may_read = |sink: &&Sink| match topics {
+            Ok(topics) => topics.iter().any(|topic| sink.reads(topic) != Some(false)),
+            Err(_) => true,
         };
-        let keeps = |sink: &&Sink| sink.config.get("delete.enabled").map(String::as_str) != Some("true");
-        let keeping = self.all.iter().filter(of_debezium).find(keeps)?;
-        Some(format!("delete.enabled of connector {} is not `true`, so rows that were deleted stay", keeping.name))
+        let is_sure = |sink: &Sink| {
+            topics.as_ref().is_ok_and(|topics| topics.iter().any(|topic| sink.reads(topic) == Some(true)))
+        };
+        let readers: Vec<&Sink> = self.all.iter().filter(may_read).collect();
+        let Some(keeping) = readers.iter().find(|sink| sink.keeps_deleted()) else { return KeptDeletes::No };
+        let reason =
+            format!("delete.enabled of connector {} is not `true`, so rows that were deleted stay", keeping.name);
+        if readers.iter().all(|sink| sink.keeps_deleted() && is_sure(sink)) {
+            KeptDeletes::Yes(reason)
+        } else {
+            KeptDeletes::Perhaps(format!("{reason}, if it is the one that writes the table"))
+        }
     }
 
     fn of_topic<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a Sink> {
-        self.all.iter().filter(move |sink| match sink.config.get("topics") {
-            Some(list) => list.split(',').any(|name| name.trim() == topic),
-            // What does not match is never committed: the way counts as not empty then.
-            None => sink.config.contains_key("topics.regex"),
-        })
+        // Of a pattern that is not understood nothing is known: what it does not match is never committed, and the way counts as not empty.
+        self.all.iter().filter(move |sink| sink.reads(topic) != Some(false))
+    }
+}
+
+impl Sink {
+    /// Whether it takes messages from a topic; `None` where that cannot be told.
+    fn reads(&self, topic: &str) -> Option<bool> {
+        match (self.config.get("topics"), self.config.get("topics.regex")) {
+            (Some(list), _) => Some(list.split(',').any(|name| name.trim() == topic)),
+            (None, Some(pattern)) => matches_whole(pattern, topic),
+            (None, None) => Some(false),
+        }
+    }
+
+    /// Whether it is one that takes no row away, because nobody told it to.
+    fn keeps_deleted(&self) -> bool {
+        let of_tables =
+            self.config.get("connector.class").is_some_and(|class| class.ends_with("jdbc.JdbcSinkConnector"));
+        of_tables && self.config.get("delete.enabled").map(String::as_str) != Some("true")
     }
 }
 
@@ -75,10 +101,20 @@ async fn asked(connect: &ConnectClient) -> Sinks {
     sinks
 }
 
+/// Whether rows stay in a table that were deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum KeptDeletes {
+    No,
+    /// By a setting, in words.
+    Yes(String),
+    /// By a setting of a connector of which nobody knows whether it is the one.
+    Perhaps(String),
+}
+
 /// The way of the senders' changes, as far as it is known to be empty.
 #[derive(Default)]
 pub(super) struct Passage {
-    /// The end of each partition, once it had every change.
+    /// The end of each partition, once it had every change and nothing that was disturbed could add any.
     ends: Option<BTreeMap<(String, i32), i64>>,
     looked: Option<Instant>,
 }
@@ -108,12 +144,16 @@ impl Passage {
             Err(setting) => return Ok(Err(format!("the topic of {source} is not known: {setting}"))),
         };
         let last = last_change(run, claims, source).await?;
+        let calm = is_calm(run);
+        if !calm {
+            self.ends = None;
+        }
         if self.ends.is_none() {
             let has_all = match last {
                 None => true,
                 Some((_, commit)) if known.connector().confirmed.max(known.connector().stored) > Some(commit) => true,
                 Some(_) if !last_look && self.looked.is_some_and(|looked| moment::since(looked) < FRESH) => false,
-                Some((change, _)) => self.holds(run, &known.rules, &topics, change).await,
+                Some((change, _)) => self.holds(run, &known.rules, &topics, change, calm).await,
             };
             if !has_all {
                 return Ok(Err(format!("connector {} has not sent every change", known.rules.connector)));
@@ -127,37 +167,59 @@ impl Passage {
         Ok(taken(run, sinks, &topics, &ends).await)
     }
 
-    /// Whether a topic holds the change at that position or a later one.
-    async fn holds(&mut self, run: &Arc<SharedRun>, rules: &CaptureRules, topics: &[String], change: Lsn) -> bool {
+    /// Whether the topics hold the change at that position, or later ones that say that it has come.
+    async fn holds(
+        &mut self,
+        run: &Arc<SharedRun>,
+        rules: &CaptureRules,
+        topics: &[String],
+        change: Lsn,
+        calm: bool,
+    ) -> bool {
         self.looked = Some(moment::now());
         let field = match rules.form() {
             Form::Flat(flat) => flat.lsn.clone(),
             _ => None,
         };
+        let mut all = BTreeMap::new();
         for topic in topics {
-            let (connection, topic, field) = (run.connection(), topic.clone(), field.clone());
-            let reading = move || furthest(&connection, &topic, field.as_deref());
-            let read = tokio::task::spawn_blocking(reading).await;
-            if read.ok().flatten() >= Some(change) {
-                return true;
-            }
+            let (connection, name, field) = (run.connection(), topic.clone(), field.clone());
+            let reading = move || furthest(&connection, &name, field.as_deref());
+            let Some(read) = tokio::task::spawn_blocking(reading).await.ok().flatten() else { continue };
+            all.extend(read.into_iter().map(|(partition, furthest)| ((topic.clone(), partition), furthest)));
         }
-        false
+        holds_all(&all, change, calm)
     }
 }
 
-/// The furthest position of the log that a topic has a change of.
-fn furthest(connection: &BTreeMap<String, String>, topic: &str, field: Option<&str>) -> Option<Lsn> {
-    let (mut decoder, mut furthest) = (EventDecoder::default(), None);
+/// Whether a change has come, by the furthest one of each partition. A later one elsewhere says so where nothing was disturbed: what one
+/// broker did not take, or what is sent again, may come behind what another one has taken.
+fn holds_all(furthest: &BTreeMap<(String, i32), Option<Lsn>>, change: Lsn, calm: bool) -> bool {
+    let mut has = furthest.values().map(|furthest| *furthest >= Some(change));
+    if calm { has.any(|has| has) } else { !furthest.is_empty() && has.all(|has| has) }
+}
+
+/// The furthest position of the log that each partition of a topic has a change of; `None` where they cannot be read.
+fn furthest(
+    connection: &BTreeMap<String, String>,
+    topic: &str,
+    field: Option<&str>,
+) -> Option<BTreeMap<i32, Option<Lsn>>> {
+    let (mut decoder, mut furthest) = (EventDecoder::default(), BTreeMap::<i32, Option<Lsn>>::new());
     let read = read_through(connection, topic, false, PATIENCE, |message| {
         let lsn = match decoder.decode(message.key, message.payload) {
             ReadKind::Change(event) => event.source.lsn,
             ReadKind::Plain(record) => field.and_then(|field| record.value().get(field)?.as_u64()).map(Lsn),
             _ => None,
         };
-        furthest = furthest.max(lsn);
+        let known = furthest.entry(message.partition).or_default();
+        *known = (*known).max(lsn);
     });
-    read.ok().and(furthest)
+    let bounds = read.ok()?;
+    for partition in bounds.end.into_keys() {
+        furthest.entry(partition).or_default();
+    }
+    Some(furthest)
 }
 
 /// The positions of the senders' last change of a table, and of its commit.
@@ -220,5 +282,62 @@ async fn taken(
     match readers {
         0 => Err(format!("no connector of Kafka Connect reads {}", topics.join(", "))),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sink(name: &str, words: &[(&str, &str)]) -> Sink {
+        let common = [("connector.class", "io.debezium.connector.jdbc.JdbcSinkConnector")];
+        let config = common.iter().chain(words).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Sink { name: name.to_owned(), config }
+    }
+
+    #[test]
+    fn a_sink_of_another_topic_says_nothing_of_deletes() {
+        let kept = |all: Vec<Sink>| {
+            let sinks = Sinks { all, failures: Vec::new() };
+            [Ok(vec!["cdc.public.orders".to_owned()]), Err("strategy".to_owned())]
+                .map(|topics| sinks.keeps_deleted(&topics))
+        };
+        let takes_away = || sink("a", &[("topics", "cdc.public.orders, other"), ("delete.enabled", "true")]);
+        let other = || sink("b", &[("topics", "other")]);
+        let keeps = || sink("c", &[("topics.regex", "cdc\\..*")]);
+        let [known, unknown] = kept(vec![takes_away(), other()]);
+        assert_eq!(known, KeptDeletes::No);
+        // Of topics that are not known each connector may be the one.
+        assert!(matches!(unknown, KeptDeletes::Perhaps(why) if why.contains("connector b")));
+        let [known, unknown] = kept(vec![keeps(), other()]);
+        assert!(matches!(known, KeptDeletes::Yes(why) if why.contains("connector c")));
+        assert!(matches!(unknown, KeptDeletes::Perhaps(_)));
+        // Two that do not say the same.
+        assert!(
+            matches!(&kept(vec![takes_away(), keeps()])[0], KeptDeletes::Perhaps(why) if why.contains("connector c"))
+        );
+        // A pattern that is not understood, and a connector that writes no tables.
+        assert!(matches!(kept(vec![sink("d", &[("topics.regex", "(")])])[0], KeptDeletes::Perhaps(_)));
+        let file = sink("e", &[("topics", "cdc.public.orders"), ("connector.class", "FileStreamSink")]);
+        assert_eq!(kept(vec![file])[0], KeptDeletes::No);
+    }
+
+    #[test]
+    fn where_something_was_disturbed_a_later_change_in_another_partition_proves_nothing() {
+        let of = |furthest: &[Option<u64>], calm| {
+            let places = furthest.iter().enumerate();
+            let all = places.map(|(partition, lsn)| (("t".to_owned(), partition as i32), lsn.map(Lsn))).collect();
+            holds_all(&all, Lsn(7), calm)
+        };
+        for (furthest, calm, disturbed) in [
+            (&[Some(7)][..], true, true),
+            (&[Some(7), Some(9)], true, true),
+            (&[Some(7), Some(5)], true, false),
+            (&[Some(7), None], true, false),
+            (&[Some(5)], false, false),
+            (&[], false, false),
+        ] {
+            assert_eq!([of(furthest, true), of(furthest, false)], [calm, disturbed], "{furthest:?}");
+        }
     }
 }

@@ -63,11 +63,12 @@ impl SlotWatch {
         let look = |seen: ChangesSoFar<'_>| {
             let oldest = captures.iter().filter_map(|(connector, capture)| {
                 let confirmed = of(&capture.slot)?.confirmed_flush_lsn?;
-                let known = self.known.iter().find(|known| known.rules.connector == *connector)?;
-                Some((
-                    connector.clone(),
-                    oldest_unconfirmed(seen.settled, seen.transactions, &known.connector(), confirmed),
-                ))
+                let mut known = self.known.iter().filter(|known| known.rules.connector == *connector).peekable();
+                known.peek()?;
+                let waits = |known: &KnownConnector| {
+                    oldest_unconfirmed(seen.settled, seen.transactions, &known.connector(), confirmed)
+                };
+                Some((connector.clone(), known.filter_map(waits).min()))
             });
             oldest.collect::<BTreeMap<String, Option<i64>>>()
         };

@@ -4,7 +4,7 @@ use super::Settled;
 use super::changes::{Reconciled, basis, claims};
 use super::connectors::KnownConnector;
 use super::judged::SettledFrom;
-use super::sinks::{Passage, Sinks};
+use super::sinks::{KeptDeletes, Passage, Sinks};
 use crate::accounting::Claims;
 use crate::accounting::changes::{
     ChangeBasis, ChangeSettlement, Expectation, NotStored, ScopedConnector, TableCopy, reconcile_table, written_table,
@@ -162,7 +162,12 @@ impl TableLook {
         let assumed = crate::debezium::CaptureRules::assumed();
         let unknown = ScopedConnector { rules: &assumed, confirmed: None, stored: None, streaming_from: None };
         let connector = self.known.first().map_or(unknown, KnownConnector::connector);
-        let keeps_deleted = self.sinks.keeps_deleted();
+        let topics = connector.rules.topics(&wanted.source);
+        let (keeps_deleted, may_keep_deleted) = match self.sinks.keeps_deleted(&topics) {
+            KeptDeletes::No => (None, None),
+            KeptDeletes::Yes(setting) => (Some(setting), None),
+            KeptDeletes::Perhaps(setting) => (None, Some(setting)),
+        };
         let read = run.changes.read(|seen| {
             let expectation = Expectation {
                 transactions: seen.transactions,
@@ -186,6 +191,7 @@ impl TableLook {
                 connector: &connector,
                 source_rows,
                 keeps_deleted: keeps_deleted.as_deref(),
+                may_keep_deleted: may_keep_deleted.as_deref(),
                 passed,
             };
             let changes = reconcile_table(&expectation, copy);

@@ -15,10 +15,12 @@ pub struct Capture {
     pub slot: String,
     /// Its configuration, as it was given to Connect.
     pub config: ConnectorConfig,
-    /// Position at which it was known to stream.
+    /// Position at which it was known to stream for the first time.
     pub streaming_from: Option<Lsn>,
-    /// It had another configuration before, in this run.
-    pub reconfigured: bool,
+    /// It was there before: since when it streams, nobody knows.
+    pub existed: bool,
+    /// The configurations that it had before.
+    pub former: Vec<ConnectorConfig>,
 }
 
 /// The account so far.
@@ -119,17 +121,19 @@ impl Changes {
     /// A connector of this run captures.
     pub fn captured_by(&self, connector: &str, mut capture: Capture) {
         let mut captures = lock(&self.captures);
-        if let Some(before) = captures.get(connector) {
-            capture.reconfigured = before.reconfigured || before.config != capture.config;
+        if let Some(before) = captures.remove(connector) {
+            capture.former.extend(before.former);
+            capture.former.push(before.config);
+            capture.existed = true;
             capture.streaming_from = before.streaming_from;
         }
         captures.insert(connector.to_owned(), capture);
     }
 
-    /// A connector of this run streams from now on.
+    /// A connector of this run streams from now on. Of one that had been there before nobody knows whether it did already.
     pub fn streams_from(&self, connector: &str, lsn: Lsn) {
         let mut captures = lock(&self.captures);
-        if let Some(capture) = captures.get_mut(connector) {
+        if let Some(capture) = captures.get_mut(connector).filter(|capture| !capture.existed) {
             capture.streaming_from.get_or_insert(lsn);
         }
     }
@@ -157,5 +161,37 @@ async fn read_on(shared: Weak<Shared>) {
             open.transactions.extend(news);
         }
         last = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_when_a_connector_streams_its_first_step_says() {
+        let (changes, config) = (Changes::default(), ConnectorConfig::default());
+        let capture = |existed| Capture {
+            slot: String::new(),
+            config: config.clone(),
+            streaming_from: None,
+            existed,
+            former: Vec::new(),
+        };
+        let from = |name: &str| changes.captures()[name].streaming_from;
+        changes.captured_by("one", capture(false));
+        changes.streams_from("one", Lsn(5));
+        changes.captured_by("one", capture(true));
+        changes.streams_from("one", Lsn(9));
+        assert_eq!(from("one"), Some(Lsn(5)));
+        // Its first step did not wait until it streamed; or it was there before the run.
+        changes.captured_by("two", capture(false));
+        changes.captured_by("two", capture(true));
+        changes.captured_by("three", capture(true));
+        for name in ["two", "three"] {
+            changes.streams_from(name, Lsn(9));
+            assert_eq!(from(name), None, "{name}");
+        }
+        assert_eq!(changes.captures()["two"].former, [config.clone()]);
     }
 }

@@ -241,12 +241,16 @@ impl Connector {
         let run = cx.run.clone();
         let owned = &run.owned;
         let resource = Resource::Connector(self.name.clone());
+        let mut former = None;
         if !listed.contains(&self.name) {
             owned.announce(resource).map_err(journal_error)?;
-        } else if !owned.contains(&resource) {
+        } else {
             match connect.config(&self.name).await {
-                Ok(former) => owned.remember(&self.name, &former).map_err(journal_error)?,
+                Ok(config) => former = Some(config),
                 Err(error) => return Err(failure(error, &redactor, cx).await),
+            }
+            if let Some(former) = former.as_ref().filter(|_| !owned.contains(&resource)) {
+                owned.remember(&self.name, former).map_err(journal_error)?;
             }
         }
         if self.sink.is_some() && !listed.contains(&self.name) {
@@ -278,7 +282,13 @@ impl Connector {
         }
         cx.run.changes.captured_by(
             &self.name,
-            Capture { slot: slot.to_owned(), config: config.clone(), streaming_from: None, reconfigured: false },
+            Capture {
+                slot: slot.to_owned(),
+                config: config.clone(),
+                streaming_from: None,
+                existed: former.is_some(),
+                former: former.into_iter().collect(),
+            },
         );
         Ok(())
     }

@@ -249,6 +249,7 @@ impl Sql {
                 writer.unattributed();
             }
             if done.redefined {
+                cx.unless_stopped(session.report_statistics()).await?;
                 watch(database, cx).await?;
             }
             if let Some(failure) = failure {

@@ -21,6 +21,7 @@ mod circles;
 mod clean;
 mod cluster;
 mod comparing;
+mod connector_forms;
 mod docker;
 mod draining;
 mod echoing;

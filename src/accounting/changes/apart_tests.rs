@@ -4,11 +4,12 @@ use super::history_tests::{World, envelope, read, world};
 use super::stored_tests::{all_read, reconciled};
 use super::{Reconciliation, RowClass, ScopedConnector};
 use crate::connect::ConnectorConfig;
-use crate::database::{CommittedTransaction, Lsn};
-use crate::debezium::{CaptureRules, PublicationFacts, ReadEvent};
+use crate::database::{Column, ColumnValue, CommittedTransaction, Lsn, RowChange, RowOp};
+use crate::debezium::{CaptureRules, EventDecoder, PublicationFacts, ReadEvent, ReadKind};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::json;
+use std::sync::Arc;
 
 fn rules(connector: &str, settings: &[(&str, &str)]) -> CaptureRules {
     let common = [("topic.prefix", "cdc"), ("plugin.name", "pgoutput")];
@@ -62,6 +63,58 @@ fn of_a_table_that_two_with_one_prefix_capture_what_is_missing_is_not_judged() {
     let result = settle(&world.transactions, &read(&world.records), &both);
     assert_eq!((faults(&result), result.sheet.unjudged as usize), (vec![], changes));
     assert!(result.unjudged[0].reason.contains("a and b have the same topic.prefix"), "{:?}", result.unjudged);
+}
+
+/// A connector whose outbox goes one way, and its other tables another.
+#[test]
+fn what_a_transform_for_some_topics_leaves_alone_is_judged_row_for_row() {
+    let words = [
+        ("topic.prefix", "cdc"),
+        ("plugin.name", "pgoutput"),
+        ("transforms", "outbox"),
+        ("transforms.outbox.type", "io.debezium.transforms.outbox.EventRouter"),
+        ("transforms.outbox.predicate", "isOutbox"),
+        ("predicates.isOutbox.type", "org.apache.kafka.connect.transforms.predicates.TopicNameMatches"),
+        ("predicates.isOutbox.pattern", ".*outbox"),
+    ];
+    let config: ConnectorConfig = words.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let both = CaptureRules::each("c", &config, &[], &PublicationFacts::Unknown);
+    assert_eq!(both.len(), 2);
+    for seed in 0..20 {
+        let mut world = of(seed);
+        let last = world.transactions.last().expect("one").clone();
+        let mut relation = (*last.changes[0].relation).clone();
+        relation.name.table = "outbox".to_owned();
+        for (column, name) in ["id", "payload", "aggregateid", "aggregatetype"].into_iter().enumerate() {
+            let known = relation.columns[usize::from(column > 0)].clone();
+            relation.columns.push(Column { name: name.to_owned(), ..known });
+        }
+        relation.columns.drain(..2);
+        let relation = Arc::new(relation);
+        let row = ["1", "hello", "k", "sale"].map(|text| ColumnValue::Text(text.to_owned()));
+        let change = |op, after, place: u64| RowChange {
+            relation: Arc::clone(&relation),
+            op,
+            key: "id=1".to_owned(),
+            before: None,
+            after,
+            lsn: Lsn(last.commit_lsn.0 + place),
+        };
+        // Who writes an outbox may take its rows away at once.
+        let changes = vec![change(RowOp::Insert, Some(row.to_vec()), 4), change(RowOp::Delete, None, 5)];
+        let commit_lsn = Lsn(last.commit_lsn.0 + 8);
+        world.transactions.push(CommittedTransaction { xid: 7, commit_lsn, committed_us: 1, changes });
+        let mut events = read(&world.records);
+        let kind = EventDecoder::default().decode(Some(b"k"), Some(b"hello"));
+        events.push(ReadEvent { topic: "outbox.event.sale".into(), partition: 0, offset: 0, read_us: 1, kind });
+        let result = settle(&world.transactions, &events, &both);
+        assert_eq!((faults(&result), result.sheet.unjudged, result.sheet.excused), (vec![], 0, 1), "{result:?}");
+        let gone = events.iter().position(|event| matches!(event.kind, ReadKind::Change(_))).expect("a change");
+        events.remove(gone);
+        assert_eq!(settle(&world.transactions, &events, &both).lost, 1);
+        events.pop();
+        assert_eq!(settle(&world.transactions, &events, &both).lost, 2);
+    }
 }
 
 #[test]

@@ -4,13 +4,24 @@ use super::anomalies::of_change;
 use super::ledger::{ChangeFate, ChangeLedger, ConnectorLane, ExpectedChange};
 use super::reconciliation::{Reconciliation, RowAnomaly, RowClass};
 use super::scope::{Expectation, Owed};
-use crate::database::Lsn;
+use crate::database::{Lsn, TableName};
 use crate::debezium::Form;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 const TOO_LATE: &str = "a reader of this check did not begin at the first message, and what was committed before it began may lie before \
                         its first record; read `from: start`";
+
+/// Why changes of before a table was watched are not in the account: so many of them, or 0 where nobody could count them.
+pub(super) fn unwatched(count: u64) -> String {
+    let what = match count {
+        0 => "it could not be watched, and updates and deletes of its rows may be missing".to_owned(),
+        count => {
+            format!("{count} updates and deletes of its rows, made or undone before it could be watched, are not known")
+        }
+    };
+    format!("{what}; create it in a step of its own, by a statement of its own")
+}
 
 impl ChangeLedger<'_> {
     pub(super) fn end_of_events(&mut self) {
@@ -44,22 +55,30 @@ impl ChangeLedger<'_> {
         }
         self.result.lost_rows = lost_rows.len() as u64;
         self.count_again();
-        for (table, count) in &self.expectation.blind.unseen {
-            let settled = self.expectation.settled.is_some_and(|settled| settled.has_table(table));
-            let concerned = settled
-                || lanes.iter().any(|lane| {
-                    lane.entries.iter().any(|entry| entry.owed != Owed::Foreign && entry.change.relation.name == *table)
-                });
-            if concerned {
-                let reason = format!(
-                    "{count} updates and deletes of rows without identity are not in the database's log; \
-                     give it a primary key or ALTER TABLE {} REPLICA IDENTITY FULL",
-                    table.quoted()
-                );
-                self.result.gap(Some(table), &reason, 0, 0);
-            }
-        }
+        self.tell_blind(&lanes);
         self.result
+    }
+
+    /// Changes that the account does not have, of the tables whose changes come to the readers.
+    fn tell_blind(&mut self, lanes: &[ConnectorLane<'_>]) {
+        let (blind, settled) = (self.expectation.blind, self.expectation.settled);
+        let concerned = |table: &TableName| {
+            let of_it =
+                |entry: &ExpectedChange<'_>| entry.owed != Owed::Foreign && entry.change.relation.name == *table;
+            settled.is_some_and(|settled| settled.has_table(table))
+                || lanes.iter().any(|lane| lane.entries.iter().any(of_it))
+        };
+        for (table, count) in blind.unseen.iter().filter(|(table, _)| concerned(table)) {
+            let reason = format!(
+                "{count} updates and deletes of rows without identity are not in the database's log; \
+                 give it a primary key or ALTER TABLE {} REPLICA IDENTITY FULL",
+                table.quoted()
+            );
+            self.result.gap(Some(table), &reason, 0, 0);
+        }
+        for (table, count) in blind.early.iter().filter(|(table, _)| concerned(table)) {
+            self.result.gap(Some(table), &unwatched(*count), 0, 0);
+        }
     }
 
     /// Why a change that has not come may lie before the first record of its reader.
@@ -150,7 +169,9 @@ impl ConnectorLane<'_> {
             None => places.extend(self.furthest.keys().map(|(topic, partition)| (&**topic, *partition))),
         }
         places.retain(|(topic, _)| may_have(topic));
-        let passed = |(topic, partition): &(&str, i32)| later(self.furthest.get(&(Arc::from(*topic), *partition)));
+        let passed = |(topic, partition): &(&str, i32)| {
+            later(self.furthest.get(&(Arc::from(*topic), *partition)).map(|(_, furthest)| furthest))
+        };
         !places.is_empty() && places.iter().all(passed)
     }
 

@@ -18,12 +18,12 @@ use std::collections::{HashMap, HashSet};
 
 /// The changes of one row, in order, and the last that a record has shown.
 #[derive(Default)]
-struct History {
-    entries: Vec<usize>,
+pub(super) struct History {
+    pub(super) entries: Vec<usize>,
     shown: Option<usize>,
 }
 
-type Histories<'a> = HashMap<(String, String), History>;
+pub(super) type Histories<'a> = HashMap<(String, String), History>;
 
 impl ConnectorLane<'_> {
     /// The topics that its records may be in.
@@ -80,6 +80,7 @@ impl<'a> ChangeLedger<'a> {
             }
         }
         self.cover_before(lane, &histories);
+        self.doubt_before(lane, flat, &histories);
         names.retain(|_, names| !*names);
         self.doubt(lane, flat, &unexplained, &names);
     }
@@ -144,7 +145,7 @@ impl<'a> ChangeLedger<'a> {
             _ => None,
         };
         let lsn = flat.lsn.as_ref().and_then(|field| row.get(field)).and_then(Value::as_u64).map(Lsn);
-        let deleted = row.get(&format!("{}deleted", flat.prefix)).is_some_and(|flag| plain(flag) == "true");
+        let deleted = flat.deleted.and_then(|field| row.get(field)).is_some_and(|flag| plain(flag) == "true");
         let op = match flat.op.as_ref().and_then(|field| row.get(field)).and_then(Value::as_str) {
             _ if deleted => Some(Op::Delete),
             Some("c") => Some(Op::Create),
@@ -153,7 +154,7 @@ impl<'a> ChangeLedger<'a> {
             Some("r") => Some(Op::Read),
             _ => None,
         };
-        row.retain(|field, _| !field.starts_with(&flat.prefix));
+        row.retain(|field, _| !flat.added.contains(field));
         let identity = row.clone();
         let (before, after) = if op == Some(Op::Delete) { (Some(row), None) } else { (None, Some(row)) };
         let mut told = self.told_flat(read, op, key, before, after);
@@ -254,6 +255,9 @@ impl<'a> ChangeLedger<'a> {
             }
             Some((index, _)) => {
                 self.result.sheet.tombstones -= u64::from(tombstone);
+                if told.op.is_some() {
+                    self.lanes[lane].streams(index);
+                }
                 self.lanes[lane].reaches(index, told.read);
                 self.arrived(lane, index, told);
             }
@@ -277,22 +281,6 @@ impl<'a> ChangeLedger<'a> {
                     "flattened rows that no change explains may be of a snapshot: set transforms.{transform}.add.fields to op,source.lsn"
                 );
                 self.result.gap(None, &reason, 0, 1);
-            }
-        }
-    }
-
-    /// What was committed before the connector streamed was read by its snapshot, if the row came later in whatever state.
-    fn cover_before(&mut self, lane: usize, histories: &Histories<'a>) {
-        let Some(streaming) = self.expectation.connectors[lane].streaming_from else { return };
-        let lane = &mut self.lanes[lane];
-        for history in histories.values() {
-            let before =
-                history.entries.partition_point(|index| lane.entries[*index].transaction.commit_lsn < streaming);
-            let shown = history.entries.iter().rposition(|index| lane.entries[*index].has_arrived());
-            let gone = before > 0 && lane.entries[history.entries[before - 1]].change.op == RowOp::Delete;
-            let until = if gone { before } else { before.min(shown.unwrap_or(0)) };
-            for index in &history.entries[..until] {
-                lane.cover(*index);
             }
         }
     }

@@ -37,6 +37,8 @@ pub(super) struct ExpectedChange<'a> {
     pub(super) fate: ChangeFate,
     /// Its place in its transaction, as the first record of it says.
     pub(super) order: Option<u64>,
+    /// The first record of it: the number of its partition, and its offset there.
+    pub(super) first: Option<(usize, i64)>,
 }
 
 impl ExpectedChange<'_> {
@@ -64,8 +66,8 @@ pub(super) struct ConnectorLane<'a> {
     pub(super) latest: HashMap<(&'a TableName, &'a str), usize>,
     /// The furthest change that arrived as an event of its own.
     pub(super) last_streamed: Option<usize>,
-    /// The same for each partition.
-    pub(super) furthest: HashMap<(Arc<str>, i32), usize>,
+    /// The same for each partition, with the number of the partition.
+    pub(super) furthest: HashMap<(Arc<str>, i32), (usize, usize)>,
     /// The first change in order of commit that did.
     pub(super) first_streamed: Option<usize>,
     /// Position at which it was known to stream.
@@ -198,7 +200,8 @@ impl<'a> ChangeLedger<'a> {
                 let published = lane.scope.published_op(transaction.xid, change);
                 let published = published.map(|op| Box::new(published_as(change, op)));
                 let fate = ChangeFate::Nothing;
-                lane.entries.push(ExpectedChange { transaction, change, published, owed, fate, order: None });
+                let (order, first) = (None, None);
+                lane.entries.push(ExpectedChange { transaction, change, published, owed, fate, order, first });
             }
             if claimed && !placed && change.op != RowOp::Truncate {
                 self.result.sheet.committed += 1;
@@ -310,7 +313,7 @@ impl<'a> ChangeLedger<'a> {
     }
 
     fn unreadable(&mut self, read: &ReadEvent, why: &str) {
-        let setting = self.lanes.iter().find_map(|lane| lane.scope.rules.unreadable.clone());
+        let setting = self.lanes.iter().find_map(|lane| lane.scope.unreadable.clone());
         if let Some(setting) = setting {
             self.result.gap(None, &setting, 0, 1);
             return;

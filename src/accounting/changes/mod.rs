@@ -2,6 +2,7 @@
 
 mod anomalies;
 mod apart;
+mod before;
 mod closing;
 mod content;
 mod copied;
@@ -49,10 +50,14 @@ mod courses_tests;
 #[cfg(test)]
 mod filtered_tests;
 #[cfg(test)]
+mod flat_tests;
+#[cfg(test)]
 mod history_tests;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
 mod settled_tests;
+#[cfg(test)]
+mod snapshot_tests;
 #[cfg(test)]
 mod stored_tests;

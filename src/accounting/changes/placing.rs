@@ -2,13 +2,15 @@
 
 use super::anomalies::{about, of_event};
 use super::content::{CERTAIN, Fit, Told};
-use super::ledger::{ChangeFate, ChangeLedger, ConnectorLane};
+use super::ledger::{ChangeFate, ChangeLedger, ConnectorLane, ExpectedChange};
 use super::reconciliation::{Replay, RowClass};
 use super::scope::Owed;
 use crate::database::{Lsn, RowOp, TableName};
 use crate::debezium::{Op, ReadEvent, RowValues, Snapshot};
 use std::sync::Arc;
 
+const REKEYED: &str = "its rows have no primary key, and its records a key of the connector's own choice: an update of that comes as a \
+                       delete and an insert; give it a primary key";
 /// What Debezium's router adds to keys begins so.
 const ROUTED: &str = "__dbz__";
 
@@ -46,7 +48,11 @@ impl ChangeLedger<'_> {
             return;
         }
         let Some((index, fit)) = found else {
-            self.homeless(told, snapshot);
+            match self.lanes[lane].as_rekeyed(told) {
+                Some((_, true)) => self.foreign(),
+                Some((table, false)) => self.result.gap(Some(&table), REKEYED, 0, 1),
+                None => self.homeless(told, snapshot),
+            }
             return;
         };
         let lane_ref = &mut self.lanes[lane];
@@ -58,7 +64,7 @@ impl ChangeLedger<'_> {
         }
         lane_ref.next = index + 1;
         lane_ref.reaches(index, told.read);
-        lane_ref.first_streamed = Some(lane_ref.first_streamed.map_or(index, |first| first.min(index)));
+        lane_ref.streams(index);
         if own_key && told.op == Some(Op::Update) && !fit.op {
             // And an update of the table's key that leaves the record's key alone is told as an update.
             let lsn = lane_ref.entries[index].change.lsn;
@@ -199,11 +205,37 @@ impl ConnectorLane<'_> {
         })
     }
 
+    /// An insert or a delete as which a connector tells an update of a row without key, because the row has a key for it, such as one of
+    /// several unique indexes: the table, and whether it is another's. That update may not come as one.
+    fn as_rekeyed(&mut self, told: &Told<'_>) -> Option<(TableName, bool)> {
+        let (first, count) = *self.by_lsn.get(&told.lsn?)?;
+        if told.key.is_none() || !matches!(told.op, Some(Op::Create | Op::Delete)) {
+            return None;
+        }
+        let is_one = |entry: &&mut ExpectedChange<'_>| {
+            let (change, relation) = (entry.change, &entry.change.relation);
+            change.op == RowOp::Update && relation.full && !relation.has_key() && told.is_about(relation)
+        };
+        let entry = self.entries[first..first + count].iter_mut().find(is_one)?;
+        if entry.owed == Owed::Yes {
+            entry.owed = Owed::Perhaps(REKEYED.into());
+        }
+        Some((entry.change.relation.name.clone(), entry.owed == Owed::Foreign))
+    }
+
+    /// The change came as an event of its own.
+    pub(super) fn streams(&mut self, index: usize) {
+        self.first_streamed = Some(self.first_streamed.map_or(index, |first| first.min(index)));
+    }
+
     /// The connector has come to this change, which it wrote there.
     pub(super) fn reaches(&mut self, index: usize, read: &ReadEvent) {
         self.last_streamed = self.last_streamed.max(Some(index));
-        let furthest = self.furthest.entry((Arc::clone(&read.topic), read.partition)).or_insert(index);
+        let number = self.furthest.len();
+        let place = (Arc::clone(&read.topic), read.partition);
+        let (number, furthest) = self.furthest.entry(place).or_insert((number, index));
         *furthest = (*furthest).max(index);
+        self.entries[index].first.get_or_insert((*number, read.offset));
     }
 
     /// A snapshot's row stands for the change.

@@ -91,6 +91,8 @@ pub(super) struct TableRules {
     pub(super) own_key: bool,
     /// The connector reads its changes.
     pub(super) captured: bool,
+    /// Its records have the form that the rules are about.
+    of_form: bool,
     /// Its publication has only some of its rows: which, and in words.
     pub(super) published: Option<(PublishedRows, Arc<str>)>,
 }
@@ -106,6 +108,8 @@ type Cached = HashMap<(*const Relation, RowOp), Owed>;
 /// The scope of one connector: remembers what it has worked out.
 pub(super) struct ConnectorScope<'a> {
     pub(super) rules: &'a CaptureRules,
+    /// Why its records cannot be read: the setting, and what to change.
+    pub(super) unreadable: Option<String>,
     topics: Option<&'a BTreeSet<String>>,
     seen: HashSet<TableName>,
     cached: RefCell<Cached>,
@@ -126,7 +130,12 @@ impl<'a> ConnectorScope<'a> {
                 last = Some(table);
             }
         }
-        Self { rules, topics, seen: tables, cached: RefCell::default(), tables: RefCell::default() }
+        let unreadable = rules.unreadable.clone().or_else(|| {
+            let plain = |read: &ReadEvent| matches!(read.kind, ReadKind::Plain(_));
+            let silent = tables.is_empty() && (*rules.form() == Form::Envelope || !events.iter().any(plain));
+            unread_by_worker(rules, silent, events)
+        });
+        Self { rules, unreadable, topics, seen: tables, cached: RefCell::default(), tables: RefCell::default() }
     }
 
     /// The name under which a table's changes are found in events.
@@ -142,10 +151,10 @@ impl<'a> ConnectorScope<'a> {
             let name = self.name_of(relation).clone();
             let columns = relation.columns.iter().map(|column| self.rules.column(&name, &column.name).err()).collect();
             let own_key = self.rules.has_own_key(&name);
-            let captured = self.rules.captures(&name);
+            let (captured, of_form) = (self.rules.captures(&name), self.rules.are_about(&name));
             let published = self.rules.published_rows(&name);
             let published = published.map(|rows| (rows.clone(), rows.reason.into()));
-            Rc::new(TableRules { name, columns, own_key, captured, published })
+            Rc::new(TableRules { name, columns, own_key, captured, of_form, published })
         });
         Rc::clone(known)
     }
@@ -158,7 +167,11 @@ impl<'a> ConnectorScope<'a> {
                 return TableScope::Read;
             }
             match self.rules.topics(name) {
-                Ok(names) if names.iter().any(|name| topics.contains(name)) => return TableScope::Read,
+                Ok(names) if names.iter().all(|name| topics.contains(name)) => return TableScope::Read,
+                Ok(names) if names.iter().any(|name| topics.contains(name)) => {
+                    let all = names.join(" or ");
+                    unknown = Some(format!("connector {} may write its changes to {all}", self.rules.connector));
+                }
                 Ok(_) => {}
                 // Nobody can say more of a connector that is not known than that it may use Debezium's naming.
                 Err(_) if self.rules.prefix.is_none() => {
@@ -208,6 +221,9 @@ impl<'a> ConnectorScope<'a> {
     }
 
     fn owed_by_table(&self, change: &RowChange) -> Owed {
+        if !self.table(&change.relation).of_form {
+            return Owed::Elsewhere;
+        }
         if let Form::Outbox(outbox) = self.rules.form() {
             return self.of_outbox(outbox, change);
         }
@@ -225,7 +241,7 @@ impl<'a> ConnectorScope<'a> {
     }
 
     fn by_rules(&self, change: &RowChange) -> Owed {
-        if let Some(unreadable) = &self.rules.unreadable {
+        if let Some(unreadable) = &self.unreadable {
             return Owed::Barred(unreadable.as_str().into());
         }
         match self.rules.duty(&change.relation, change.op) {
@@ -254,6 +270,22 @@ impl<'a> ConnectorScope<'a> {
         }
     }
 }
+
+/// Why nothing can be read of a connector whose worker decides how records are written: there are only such as have the id of a schema in a
+/// registry. `silent`: nothing of it could be read.
+fn unread_by_worker(rules: &CaptureRules, silent: bool, events: &[ReadEvent]) -> Option<String> {
+    if !silent || rules.has_converter() || !events.iter().any(ReadEvent::has_schema_id) {
+        return None;
+    }
+    let mut topics: HashMap<&str, bool> = HashMap::new();
+    for read in events.iter().filter(|read| !matches!(read.kind, ReadKind::Tombstone { .. })) {
+        *topics.entry(&read.topic).or_insert(true) &= read.has_schema_id();
+    }
+    topics.values().any(|only| *only).then(|| OF_WORKER.to_owned())
+}
+
+const OF_WORKER: &str = "the value.converter of Kafka Connect's worker writes records that kscen does not read; set \
+                         value.converter=org.apache.kafka.connect.json.JsonConverter on the connector";
 
 /// Whether events of that `topic.prefix` are a connector's.
 pub(super) fn concerns(rules: &CaptureRules, name: &str) -> bool {

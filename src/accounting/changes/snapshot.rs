@@ -8,7 +8,7 @@ use super::anomalies::at_record;
 use super::ledger::{ChangeFate, ConnectorLane, ExpectedChange};
 use super::reconciliation::{Reconciliation, RowClass};
 use super::scope::{ConnectorScope, Owed};
-use crate::database::{Lsn, Relation, RowOp, TableName};
+use crate::database::{Lsn, Relation, RowChange, RowOp, TableName};
 use crate::debezium::{ChangeEvent, ReadEvent, RowImage, RowValues, Snapshot, compare_rows};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -170,6 +170,19 @@ impl Table<'_> {
         match state_shown(&lane.scope, &lane.entries, history, row, image) {
             Shown::After(place, last) => {
                 covered.extend(&history[..=place]);
+                if let Some(later) = taken_back(lane, history, place, row, image) {
+                    result.note(samples, RowClass::OutOfOrder, || {
+                        let detail = format!(
+                            "a snapshot shows the row as it was before the change at {}, which had arrived before",
+                            later.lsn
+                        );
+                        let mut anomaly = at_record(row.read, RowClass::OutOfOrder, detail);
+                        anomaly.table = later.relation.name.clone();
+                        anomaly.key.clone_from(&later.key);
+                        anomaly.lsn = Some(row.lsn);
+                        anomaly
+                    });
+                }
                 return history[place + 1..=last.max(place)].to_vec();
             }
             Shown::Before => {}
@@ -269,6 +282,34 @@ impl Table<'_> {
     }
 }
 
+/// A later change of the row that had arrived before in the same partition, where a snapshot shows the row as it was before that change:
+/// whoever keeps the last record of each row goes back.
+fn taken_back<'c>(
+    lane: &ConnectorLane<'c>,
+    history: &[usize],
+    place: usize,
+    row: &SnapshotRow<'_>,
+    shown: &RowValues,
+) -> Option<&'c RowChange> {
+    let (number, _) = lane.furthest.get(&(std::sync::Arc::clone(&row.read.topic), row.read.partition))?;
+    let earlier = |index: &usize| {
+        lane.entries[*index].first.is_some_and(|(of, offset)| of == *number && offset < row.read.offset)
+    };
+    let latest = place + 1 + history[place + 1..].iter().rposition(earlier)?;
+    // A change since then may have left the row so again.
+    let again = history[latest..].iter().any(|index| fits(&lane.scope, &lane.entries[*index], shown) == Some(Ok(())));
+    (!again).then_some(lane.entries[history[latest]].change)
+}
+
+/// Whether a row is shown as a change left it, else the first difference in words; `None` where it left none.
+fn fits(scope: &ConnectorScope<'_>, entry: &ExpectedChange<'_>, shown: &RowValues) -> Option<Result<(), String>> {
+    let change = entry.change;
+    let table = scope.table(&change.relation);
+    let changed = |place: usize| table.changes(place);
+    let compare = |cells| compare_rows(&change.relation, cells, shown, &scope.rules.modes, false, &changed);
+    change.after.as_ref().map(|cells| compare(cells).map(drop))
+}
+
 enum Shown {
     /// The row as this change of its history left it; beside it the last one that left it so, where the position says nothing certain.
     After(usize, usize),
@@ -293,13 +334,7 @@ fn state_shown(
     } else {
         history.partition_point(|index| entries[*index].transaction.commit_lsn < row.lsn)
     };
-    let fits = |place: usize| {
-        let change = entries[history[place]].change;
-        let table = scope.table(&change.relation);
-        let changed = |place: usize| table.changes(place);
-        let compare = |cells| compare_rows(&change.relation, cells, shown, &scope.rules.modes, false, &changed);
-        change.after.as_ref().map(|cells| compare(cells))
-    };
+    let fits = |place: usize| fits(scope, &entries[history[place]], shown);
     let mut difference = None;
     for place in (0..border).rev().chain(border..history.len()) {
         match fits(place) {

@@ -100,6 +100,7 @@ impl World {
             blind: Blind {
                 unseen: BTreeMap::from([(TableName::new("public", "orders"), 2)]),
                 changes_before: BTreeMap::from([(TableName::new("public", "flat"), Lsn(3))]),
+                early: BTreeMap::from([(TableName::new("public", "flat"), 1)]),
             },
         };
         let text = |text: &str| ColumnValue::Text(text.to_owned());

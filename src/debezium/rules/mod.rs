@@ -5,38 +5,32 @@
 
 mod condition;
 mod condition_tokens;
+mod duty;
 mod filters;
+mod flattened;
+mod former;
 mod pattern;
+mod predicate;
 mod row_filter;
 mod settings;
 mod snapshots;
 mod source;
 mod transforms;
 
+pub use duty::Duty;
+pub use flattened::{Deletes, Flat};
+pub use pattern::matches_whole;
 pub use row_filter::{PublishedRows, Publishing, published_as};
 pub use source::RulesSource;
-pub use transforms::{Deletes, Flat, Form, Outbox};
+pub use transforms::{Form, Outbox};
 
 use super::value::Modes;
 use crate::connect::ConnectorConfig;
-use crate::database::{Publication, Relation, RowOp, TableName};
+use crate::database::{Publication, Relation, TableName};
 use filters::{ColumnFilter, KeyColumns, TableFilter};
 use serde::{Deserialize, Serialize};
 use snapshots::SnapshotFilter;
-use transforms::{TopicRoute, Transforms};
-
-/// What has to become of a change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Duty {
-    /// It has to arrive.
-    Owed,
-    /// It may arrive: what decides is named, and not evaluated here.
-    Perhaps(String),
-    /// It does not arrive, because the connector is told so.
-    Excused(String),
-    /// It cannot arrive by what is configured, although somebody waits for it: the setting, and what to change.
-    Barred(String),
-}
+use transforms::Transforms;
 
 /// What is known of the publication that a connector reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +63,12 @@ pub struct CaptureRules {
     skipped: Vec<String>,
     skips_unchanged: bool,
     transforms: Transforms,
+    /// The form of its records.
+    form: Form,
+    /// Where its records have several forms: the transform that gives those that these rules are about theirs.
+    part: Option<Option<usize>>,
+    /// What it was told before, or another one that it goes on for.
+    former: Vec<Self>,
     delimiter: String,
     /// The last part of the name of the topic in which transactions begin and end, where it writes one.
     transactions: Option<String>,
@@ -92,9 +92,14 @@ impl CaptureRules {
         let get = |key: &str| config.get(key).map(String::as_str);
         let (modes, strange) = Modes::of(config);
         let transforms = Transforms::of(config);
+        let named = strategy_is_known(config) && config.contains_key("topic.prefix");
+        let undecided = transforms.undecided(named);
+        let form = match &undecided {
+            Some(_) => Form::Envelope,
+            None => transforms.form(transforms.forms().first().copied().flatten()),
+        };
         let skipped = get("skipped.operations").unwrap_or("t");
-        let strategy =
-            get("topic.naming.strategy").filter(|class| !STRATEGIES.iter().any(|known| class.ends_with(known)));
+        let strategy = get("topic.naming.strategy").filter(|_| !strategy_is_known(config));
         let values = transforms
             .changes_values
             .clone()
@@ -109,9 +114,9 @@ impl CaptureRules {
             connector: connector.to_owned(),
             prefix: get("topic.prefix").map(str::to_owned),
             slot: Some(get("slot.name").unwrap_or("debezium").to_owned()),
-            tombstones: get("tombstones.on.delete") != Some("false"),
+            tombstones: get("tombstones.on.delete") != Some("false") && undecided.is_none(),
             modes,
-            unreadable: unreadable(&get),
+            unreadable: unreadable(&get).or(undecided),
             tables: TableFilter::of(config),
             columns: ColumnFilter::of(config),
             keys: KeyColumns::of(config),
@@ -119,6 +124,9 @@ impl CaptureRules {
             skipped: skipped.split(',').map(|op| op.trim().to_owned()).collect(),
             skips_unchanged: get("skip.messages.without.change") == Some("true"),
             transforms,
+            form,
+            part: None,
+            former: Vec::new(),
             delimiter: get("topic.delimiter").unwrap_or(".").to_owned(),
             transactions: (get("provide.transaction.metadata") == Some("true"))
                 .then(|| get("topic.transaction").unwrap_or("transaction").to_owned()),
@@ -139,7 +147,7 @@ impl CaptureRules {
 
     /// The form of the records.
     pub fn form(&self) -> &Form {
-        &self.transforms.form
+        &self.form
     }
 
     /// The name under which changes of a table are published: that of the root of its partitions, where the publication says so.
@@ -157,104 +165,37 @@ impl CaptureRules {
     /// # Errors
     /// The setting by which that cannot be told.
     pub fn topics(&self, table: &TableName) -> Result<Vec<String>, String> {
+        let mut names = self.transforms.applied(self.first_name(table)?).names?;
+        for former in &self.former {
+            let before = former.transforms.applied(former.first_name(table)?).names?;
+            let others: Vec<String> = before.into_iter().filter(|name| !names.contains(name)).collect();
+            names.extend(others);
+        }
+        Ok(names)
+    }
+
+    /// The name of a table's topic before all transforms.
+    fn first_name(&self, table: &TableName) -> Result<String, String> {
         if let Some(strategy) = &self.strategy {
             return Err(strategy.clone());
         }
         let prefix = self.prefix.as_deref().ok_or("the connector's configuration is not known")?;
-        self.routed(&format!("{prefix}{0}{1}{0}{2}", self.delimiter, table.schema, table.table))
+        Ok(sanitised(&format!("{prefix}{0}{1}{0}{2}", self.delimiter, table.schema, table.table)))
     }
 
     /// The topics in which transactions begin and end; none where the connector does not write them, or where that cannot be told.
     pub fn transaction_topics(&self) -> Vec<String> {
         let (Some(prefix), Some(last)) = (&self.prefix, &self.transactions) else { return Vec::new() };
-        self.routed(&format!("{prefix}{}{last}", self.delimiter)).unwrap_or_default()
+        let name = sanitised(&format!("{prefix}{}{last}", self.delimiter));
+        self.transforms.applied(name).names.unwrap_or_default()
     }
 
-    /// The names that the transforms may give to a topic.
-    fn routed(&self, name: &str) -> Result<Vec<String>, String> {
-        let mut names = vec![sanitised(name)];
-        for route in &self.transforms.routes {
-            match route {
-                TopicRoute::Unknown(setting) => return Err(setting.clone()),
-                TopicRoute::Replace { pattern, replacement, maybe } => {
-                    let mut next = Vec::new();
-                    for name in names {
-                        match pattern.replace(&name, replacement) {
-                            Some(Some(replaced)) => {
-                                next.push(replaced);
-                                if *maybe {
-                                    next.push(name);
-                                }
-                            }
-                            Some(None) => next.push(name),
-                            None => return Err(format!("the pattern `{}`", pattern.source())),
-                        }
-                    }
-                    names = next;
-                }
-            }
-        }
-        Ok(names)
-    }
-
-    /// What has to become of a change of that kind to a table whose changes somebody waits for.
-    pub fn duty(&self, relation: &Relation, op: RowOp) -> Duty {
-        let table = self.published_as(relation);
-        if let Some(list) = self.tables.leaves_out(table) {
-            let parts = if table == &relation.name && !relation.ancestors.is_empty() {
-                ", or publish the partitions under the name of their root (publish_via_partition_root)"
-            } else {
-                ""
-            };
-            return Duty::Barred(format!(
-                "{list} of connector {} leaves {table} out; add it there{parts}",
-                self.connector
-            ));
-        }
-        let letter = letter(op);
-        if self.skipped.iter().any(|skipped| skipped == letter) {
-            let setting = format!("skipped.operations={} of connector {}", self.skipped.join(","), self.connector);
-            // Whoever keeps what was deleted may skip deletes. Whoever never hears of a row, or of its new values, does not have the data.
-            return match op {
-                RowOp::Delete | RowOp::Truncate => Duty::Excused(setting),
-                RowOp::Insert | RowOp::Update => {
-                    Duty::Barred(format!("{setting} drops what the check waits for; take `{letter}` out of it"))
-                }
-            };
-        }
-        if let Some(barred) = self.unpublished(table, op) {
-            return Duty::Barred(barred);
-        }
-        if let Form::Flat(flat) = self.form()
-            && let Some(duty) = self.flattened(flat, relation, op)
-        {
-            return duty;
-        }
-        if matches!(self.form(), Form::Outbox(_)) && op != RowOp::Insert {
-            return Duty::Excused(format!("the outbox of connector {} sends inserts only", self.connector));
-        }
-        self.perhaps(op)
-    }
-
-    /// What a flattened record cannot say.
-    fn flattened(&self, flat: &Flat, relation: &Relation, op: RowOp) -> Option<Duty> {
-        let setting = format!("transforms.{} of connector {}", flat.transform, self.connector);
-        match (op, flat.deletes, flat.deletes_declared) {
-            (RowOp::Truncate, ..) => Some(Duty::Excused(format!("{setting} drops truncations"))),
-            (RowOp::Insert | RowOp::Update, ..) => None,
-            (RowOp::Delete, Deletes::Dropped, _) => Some(Duty::Excused(format!("{setting} drops deletes"))),
-            (RowOp::Delete, _, false) => Some(Duty::Perhaps(format!(
-                "{setting}: set delete.tombstone.handling.mode to say what becomes of deletes"
-            ))),
-            (RowOp::Delete, Deletes::Tombstone, _) if !self.tombstones => {
-                Some(Duty::Excused(format!("tombstones.on.delete=false with {setting}")))
-            }
-            (RowOp::Delete, Deletes::Tombstone, _) if !relation.has_key() => Some(Duty::Perhaps(format!(
-                "{setting}: the tombstone of a row without key does not say which; \
-                 set delete.tombstone.handling.mode to rewrite"
-            ))),
-            (RowOp::Delete, ..) => None,
-        }
+    /// Whether these rules are about a table's records: where those of a connector have several forms, each has rules of its own.
+    pub fn are_about(&self, table: &TableName) -> bool {
+        let Some(part) = self.part else { return true };
+        let shape = self.first_name(table).and_then(|name| self.transforms.applied(name).shape);
+        // What cannot be told counts as what the last of them makes of it.
+        shape.unwrap_or_else(|_| self.transforms.forms().last().copied().flatten()) == part
     }
 
     /// Which rows of a table the publication has, by the name under which they are published; `None`: all.
@@ -267,35 +208,8 @@ impl CaptureRules {
             published.row_filter.as_ref()?
         );
         // Flattened rows have no operation, or no position, to see what became of an update.
-        let evaluated = *self.form() == Form::Envelope;
+        let evaluated = self.form == Form::Envelope;
         Some(PublishedRows::of(reason, published, evaluated))
-    }
-
-    fn perhaps(&self, op: RowOp) -> Duty {
-        if let Some(setting) = &self.transforms.may_drop {
-            return Duty::Perhaps(format!("{setting} of connector {} may drop records", self.connector));
-        }
-        if self.skips_unchanged && op == RowOp::Update {
-            return Duty::Perhaps(format!("skip.messages.without.change of connector {}", self.connector));
-        }
-        Duty::Owed
-    }
-
-    fn unpublished(&self, table: &TableName, op: RowOp) -> Option<String> {
-        let PublicationFacts::Known(publication) = &self.publication else { return None };
-        let name = &publication.name;
-        if !publication.all_tables && !publication.tables.contains_key(table) {
-            return Some(format!(
-                "publication {name} does not have {table}; add it with ALTER PUBLICATION {name} ADD TABLE"
-            ));
-        }
-        let (published, word) = match op {
-            RowOp::Insert => (publication.inserts, "inserts"),
-            RowOp::Update => (publication.updates, "updates"),
-            RowOp::Delete => (publication.deletes, "deletes"),
-            RowOp::Truncate => (publication.truncates, "truncations"),
-        };
-        (!published).then(|| format!("publication {name} does not publish {word}; set its option `publish`"))
     }
 
     /// Whether a column's values are written as they are, else the setting that changes them.
@@ -303,6 +217,7 @@ impl CaptureRules {
     /// # Errors
     /// The setting that changes the values or leaves the column out.
     pub fn column(&self, table: &TableName, column: &str) -> Result<(), String> {
+        self.former.iter().try_for_each(|former| former.column(table, column))?;
         if let Some(setting) = &self.values {
             return Err(setting.clone());
         }
@@ -324,23 +239,33 @@ impl CaptureRules {
             PublicationFacts::Known(publication) => publication.all_tables || publication.tables.contains_key(table),
             PublicationFacts::Unknown => true,
         };
-        published && self.tables.leaves_out(table).is_none()
+        let listed = |rules: &Self| rules.tables.leaves_out(table).is_none();
+        published && (listed(self) || self.former.iter().any(listed)) && self.are_about(table)
     }
 
     /// Whether each delete comes as a record of its own.
     pub fn tells_deletes(&self) -> bool {
+        let before = self.former.iter().all(Self::tells_deletes);
         let published = !matches!(&self.publication, PublicationFacts::Known(publication) if !publication.deletes);
-        published && self.transforms.may_drop.is_none() && !self.skipped.iter().any(|skipped| skipped == "d")
+        let skipped = self.skipped.iter().any(|skipped| skipped == "d");
+        before && published && self.transforms.may_drop.is_none() && self.unreadable.is_none() && !skipped
+    }
+
+    /// Whether the connector itself says how values are written, and not its worker.
+    pub fn has_converter(&self) -> bool {
+        self.settings.contains_key("value.converter")
     }
 
     /// Whether the records of a table have a key that is not the table's (`message.key.columns`).
     pub fn has_own_key(&self, table: &TableName) -> bool {
-        self.keys.concern(table)
+        self.keys.concern(table) || self.former.iter().any(|former| former.has_own_key(table))
     }
 
     /// The setting by which rows that were there before the connector may never come, if there is one.
     pub fn leaves_out_of_snapshots(&self, table: &TableName) -> Option<String> {
-        let setting = self.snapshots.leaves_out(table)?;
+        let Some(setting) = self.snapshots.leaves_out(table) else {
+            return self.former.iter().find_map(|former| former.leaves_out_of_snapshots(table));
+        };
         Some(format!(
             "{setting} of connector {} may leave out rows that were there before it streamed; let a snapshot take them, \
              or change rows only once it streams",
@@ -354,13 +279,9 @@ impl CaptureRules {
     }
 }
 
-fn letter(op: RowOp) -> &'static str {
-    match op {
-        RowOp::Insert => "c",
-        RowOp::Update => "u",
-        RowOp::Delete => "d",
-        RowOp::Truncate => "t",
-    }
+fn strategy_is_known(config: &ConnectorConfig) -> bool {
+    let class = config.get("topic.naming.strategy");
+    class.is_none_or(|class| STRATEGIES.iter().any(|known| class.ends_with(known)))
 }
 
 fn unreadable<'a>(get: &dyn Fn(&str) -> Option<&'a str>) -> Option<String> {

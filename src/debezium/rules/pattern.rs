@@ -59,6 +59,16 @@ impl Pattern {
     pub(super) fn source(&self) -> &str {
         &self.source
     }
+
+    /// Whether it can be told of a text whether it matches.
+    pub(super) fn is_understood(&self) -> bool {
+        self.regex.is_some()
+    }
+}
+
+/// Whether a pattern, as connectors take them, matches a whole text; `None` where that cannot be told.
+pub fn matches_whole(pattern: &str, text: &str) -> Option<bool> {
+    Pattern::new(pattern, false).matches(text)
 }
 
 /// Compiled patterns that are kept: a connector's configuration is looked at again and again.

@@ -3,7 +3,7 @@
 use crate::connect::ConnectorConfig;
 
 /// Settings of the connector and its converters.
-const OWN: [&str; 32] = [
+const OWN: [&str; 33] = [
     "binary.handling.mode",
     "column.exclude.list",
     "column.include.list",
@@ -13,6 +13,7 @@ const OWN: [&str; 32] = [
     "interval.handling.mode",
     "key.converter",
     "message.key.columns",
+    "money.fraction.digits",
     "plugin.name",
     "provide.transaction.metadata",
     "schema.exclude.list",
@@ -40,12 +41,13 @@ const OWN: [&str; 32] = [
 /// What settings that name columns by patterns begin with.
 const BEGINNINGS: [&str; 2] = ["column.mask.", "column.truncate.to."];
 /// Settings of a transform, behind its name.
-const OF_TRANSFORMS: [&str; 16] = [
+const OF_TRANSFORMS: [&str; 17] = [
     "add.fields",
     "add.fields.prefix",
     "delete.handling.mode",
     "delete.tombstone.handling.mode",
     "drop.tombstones",
+    "negate",
     "predicate",
     "regex",
     "replacement",
@@ -59,16 +61,20 @@ const OF_TRANSFORMS: [&str; 16] = [
     "type",
 ];
 
+/// Settings of a predicate, behind its name.
+const OF_PREDICATES: [&str; 2] = ["pattern", "type"];
+
 /// The settings that rules are made of.
 pub(super) fn telling(config: &ConnectorConfig) -> ConnectorConfig {
     config.iter().filter(|(key, _)| tells(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 fn tells(key: &str) -> bool {
-    let of_transform = |rest: &str| OF_TRANSFORMS.iter().any(|end| rest.ends_with(&format!(".{end}")));
+    let ends = |rest: &str, ends: &[&str]| ends.iter().any(|end| rest.ends_with(&format!(".{end}")));
     OWN.contains(&key)
         || BEGINNINGS.iter().any(|beginning| key.starts_with(beginning))
-        || key.strip_prefix("transforms.").is_some_and(of_transform)
+        || key.strip_prefix("transforms.").is_some_and(|rest| ends(rest, &OF_TRANSFORMS))
+        || key.strip_prefix("predicates.").is_some_and(|rest| ends(rest, &OF_PREDICATES))
 }
 
 #[cfg(test)]
@@ -81,6 +87,8 @@ mod tests {
             ("topic.prefix", "cdc"),
             ("transforms.flat.add.fields", "op"),
             ("transforms.flat.secret", "s"),
+            ("predicates.some.pattern", "cdc.*"),
+            ("predicates.some.secret", "s"),
             ("column.mask.with.12.chars", "public.t.c"),
             ("database.password", "s"),
             ("value.converter.basic.auth.user.info", "u:s"),
@@ -88,7 +96,13 @@ mod tests {
         ];
         let config = all.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         let kept: Vec<String> = telling(&config).into_keys().collect();
-        let wanted = ["column.mask.with.12.chars", "table.include.list", "topic.prefix", "transforms.flat.add.fields"];
+        let wanted = [
+            "column.mask.with.12.chars",
+            "predicates.some.pattern",
+            "table.include.list",
+            "topic.prefix",
+            "transforms.flat.add.fields",
+        ];
         assert_eq!(kept, wanted);
     }
 }

@@ -12,6 +12,16 @@ pub struct RulesSource {
     publication: PublicationFacts,
     /// The forms of its values are not known for certain.
     guessed: bool,
+    /// What it was told before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former: Vec<ConnectorConfig>,
+    /// Which of its rules, where its records have several forms.
+    #[serde(default, skip_serializing_if = "is_first")]
+    part: usize,
+}
+
+fn is_first(part: &usize) -> bool {
+    *part == 0
 }
 
 impl CaptureRules {
@@ -22,6 +32,8 @@ impl CaptureRules {
             settings: self.settings.clone(),
             publication: self.publication.clone(),
             guessed: self.modes.guessed,
+            former: self.former_settings(),
+            part: self.number(),
         }
     }
 }
@@ -29,7 +41,9 @@ impl CaptureRules {
 impl RulesSource {
     /// The rules.
     pub fn rules(&self) -> CaptureRules {
-        let mut rules = CaptureRules::of(&self.connector, &self.settings, self.publication.clone());
+        let mut all = CaptureRules::each(&self.connector, &self.settings, &self.former, &self.publication);
+        // Whoever wrote it has numbered them alike.
+        let mut rules = all.swap_remove(self.part.min(all.len() - 1));
         rules.modes.guessed = self.guessed;
         rules
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::database::{Column, Published, UserType};
+use crate::database::{Column, Published, RowOp, UserType};
 use std::collections::BTreeMap;
 
 fn rules(words: &[(&str, &str)], publication: PublicationFacts) -> CaptureRules {
@@ -135,4 +135,163 @@ fn converters_that_cannot_be_read_are_named() {
     assert!(rules(&cloud, PublicationFacts::Unknown).unreadable.is_some());
     let json = [("value.converter", "org.apache.kafka.connect.json.JsonConverter")];
     assert!(rules(&json, PublicationFacts::Unknown).unreadable.is_none());
+}
+
+#[test]
+fn a_delete_that_the_transform_makes_a_tombstone_of_needs_none_of_the_connectors() {
+    let duty = |words: &[(&str, &str)]| {
+        let common = [
+            ("transforms", "u"),
+            ("transforms.u.type", "io.debezium.transforms.ExtractNewRecordState"),
+            ("tombstones.on.delete", "false"),
+        ];
+        let all: Vec<(&str, &str)> = common.iter().chain(words).copied().collect();
+        rules(&all, PublicationFacts::Unknown).duty(&relation("t", &[]), RowOp::Delete)
+    };
+    let mode = "transforms.u.delete.tombstone.handling.mode";
+    for mode in [(mode, "tombstone"), (mode, "delete-to-tombstone"), ("transforms.u.delete.handling.mode", "none")] {
+        assert_eq!(duty(&[mode]), Duty::Owed, "{mode:?}");
+    }
+    let kept = ("transforms.u.drop.tombstones", "false");
+    let dropped = duty(&[("transforms.u.delete.handling.mode", "drop"), kept]);
+    assert!(matches!(dropped, Duty::Excused(why) if why.contains("tombstones.on.delete")));
+    // Which record without value comes is a matter of the version.
+    assert!(matches!(duty(&[kept]), Duty::Perhaps(_)));
+    assert!(matches!(duty(&[(mode, "DROP")]), Duty::Excused(_)), "whatever the case");
+}
+
+#[test]
+fn added_fields_are_known_by_their_names() {
+    let flat = |prefix: &[(&str, &str)], fields: &str| {
+        let common = [
+            ("transforms", "u"),
+            ("transforms.u.type", "io.debezium.transforms.ExtractNewRecordState"),
+            ("transforms.u.add.fields", fields),
+        ];
+        let all: Vec<(&str, &str)> = common.iter().chain(prefix).copied().collect();
+        match rules(&all, PublicationFacts::Unknown).form() {
+            Form::Flat(flat) => flat.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let plain = flat(&[], "op, source.lsn,table");
+    assert_eq!(plain.added, ["__op", "__source_lsn", "__table"]);
+    assert_eq!((plain.op.as_deref(), plain.lsn.as_deref()), (Some("__op"), Some("__source_lsn")));
+    let prefix = ("transforms.u.add.fields.prefix", "");
+    let named = flat(&[prefix], "op:operation,source.lsn:version");
+    assert_eq!(named.added, ["operation", "version"]);
+    assert_eq!((named.op.as_deref(), named.lsn.as_deref()), (Some("operation"), Some("version")));
+    assert_eq!(flat(&[prefix], "").added, [""; 0]);
+    let rewritten = flat(&[prefix, ("transforms.u.delete.tombstone.handling.mode", "rewrite")], "lsn");
+    assert_eq!((rewritten.added.join(","), rewritten.deleted), ("lsn,__deleted".to_owned(), Some("__deleted")));
+}
+
+/// A connector that captures an outbox and other tables.
+fn outbox(words: &[(&str, &str)]) -> Vec<CaptureRules> {
+    let common = [
+        ("topic.prefix", "cdc"),
+        ("plugin.name", "pgoutput"),
+        ("transforms", "outbox"),
+        ("transforms.outbox.type", "io.debezium.transforms.outbox.EventRouter"),
+        ("transforms.outbox.predicate", "isOutbox"),
+        ("predicates", "isOutbox"),
+        ("predicates.isOutbox.type", "org.apache.kafka.connect.transforms.predicates.TopicNameMatches"),
+        ("predicates.isOutbox.pattern", "cdc\\.public\\.outbox"),
+    ];
+    let config = common.iter().chain(words).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let all = CaptureRules::each("c", &config, &[], &PublicationFacts::Unknown);
+    // They are made again from what is stored of them.
+    for rules in &all {
+        let again = rules.source().rules();
+        assert_eq!((again.form(), again.part), (rules.form(), rules.part));
+    }
+    all
+}
+
+#[test]
+fn a_transform_for_some_topics_excuses_nothing_of_the_others() {
+    let about = |all: &[CaptureRules], table: &str| {
+        let about: Vec<_> = all.iter().filter(|rules| rules.are_about(&TableName::parse(table))).cloned().collect();
+        assert_eq!(about.len(), 1, "{table}");
+        about[0].clone()
+    };
+    let all = outbox(&[]);
+    let orders = about(&all, "orders");
+    assert_eq!(orders.form(), &Form::Envelope);
+    for op in [RowOp::Insert, RowOp::Update, RowOp::Delete] {
+        assert_eq!(orders.duty(&relation("orders", &[]), op), Duty::Owed, "{op:?}");
+    }
+    let messages = about(&all, "outbox");
+    assert!(matches!(messages.duty(&relation("outbox", &[]), RowOp::Delete), Duty::Excused(_)));
+    assert!(orders.captures(&TableName::parse("orders")) && !orders.captures(&TableName::parse("outbox")));
+    // The other way round; and two transforms, of which the first that applies counts.
+    let others = outbox(&[("transforms.outbox.negate", "true")]);
+    assert_eq!(about(&others, "outbox").form(), &Form::Envelope);
+    let flat = [
+        ("transforms", "outbox,flat"),
+        ("transforms.flat.type", "io.debezium.transforms.ExtractNewRecordState"),
+        ("transforms.flat.delete.tombstone.handling.mode", "drop"),
+    ];
+    let both = outbox(&flat);
+    assert!(matches!(about(&both, "outbox").form(), Form::Outbox(_)));
+    assert!(matches!(about(&both, "orders").form(), Form::Flat(_)));
+    // What is decided by something else is not judged.
+    let unknown =
+        outbox(&[("predicates.isOutbox.type", "org.apache.kafka.connect.transforms.predicates.HasHeaderKey")]);
+    let [rules] = &unknown[..] else { panic!("{}", unknown.len()) };
+    assert!(rules.unreadable.as_ref().is_some_and(|why| why.contains("transforms.outbox.predicate")));
+    assert_eq!((rules.form(), rules.tells_deletes()), (&Form::Envelope, false));
+}
+
+#[test]
+fn a_route_for_some_topics_leaves_the_others() {
+    let config = |pattern| {
+        [
+            ("transforms", "route"),
+            ("transforms.route.type", "org.apache.kafka.connect.transforms.RegexRouter"),
+            ("transforms.route.regex", ".*"),
+            ("transforms.route.replacement", "all"),
+            ("transforms.route.predicate", "p"),
+            ("predicates.p.type", "org.apache.kafka.connect.transforms.predicates.TopicNameMatches"),
+            ("predicates.p.pattern", pattern),
+        ]
+    };
+    assert_eq!(topics(&config(".*orders"), "orders").unwrap(), ["all"]);
+    assert_eq!(topics(&config(".*orders"), "parcel").unwrap(), ["cdc.public.parcel"]);
+}
+
+#[test]
+fn what_was_configured_otherwise_before_is_not_judged() {
+    let config = |words: &[(&str, &str)]| {
+        let common = [("topic.prefix", "cdc"), ("plugin.name", "pgoutput")];
+        common.iter().chain(words).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    let each = |now: &[(&str, &str)], before: &[(&str, &str)]| {
+        let before: [ConnectorConfig; 1] = [config(before)];
+        let mut all = CaptureRules::each("c", &config(now), &before, &PublicationFacts::Unknown);
+        let rules = all.remove(0);
+        let again = rules.source().rules();
+        assert_eq!((again.former_settings(), again.modes.guessed), (rules.former_settings(), rules.modes.guessed));
+        rules
+    };
+    let table = relation("t", &[]);
+    for (now, before) in [("d", "none"), ("none", "d")] {
+        let rules = each(&[("skipped.operations", now)], &[("skipped.operations", before)]);
+        let duty = rules.duty(&table, RowOp::Delete);
+        assert!(matches!(&duty, Duty::Perhaps(why) if why.contains("before (skipped.operations)")), "{duty:?}");
+        assert_eq!((rules.duty(&table, RowOp::Insert), rules.modes.guessed), (Duty::Owed, false));
+        assert!(!rules.tells_deletes());
+    }
+    assert!(!each(&[], &[("tombstones.on.delete", "false")]).tombstones);
+    let list = |table: &'static str| [("table.include.list", table)];
+    let rules = each(&list("public.t"), &list("public.u"));
+    assert!(matches!(rules.duty(&table, RowOp::Insert), Duty::Perhaps(_)));
+    assert!(["t", "u"].iter().all(|table| rules.captures(&TableName::parse(table))));
+    assert!(each(&[], &[("column.mask.with.3.chars", ".*")]).column(&TableName::parse("t"), "id").is_err());
+    assert!(each(&[("decimal.handling.mode", "string")], &[]).modes.guessed);
+    // Records of another form are none of these.
+    let flat = [("transforms", "u"), ("transforms.u.type", "io.debezium.transforms.ExtractNewRecordState")];
+    assert!(each(&[], &flat).unreadable.is_some_and(|why| why.contains("before")));
+    // What says nothing of what is delivered changes nothing.
+    assert_eq!(each(&[("max.batch.size", "7")], &[]).former.len(), 0);
 }

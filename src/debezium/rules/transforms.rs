@@ -1,18 +1,9 @@
 //! The transforms of a connector: what they do to topics, to values and to the form of records.
 
+use super::flattened::{Flat, flat};
 use super::pattern::Pattern;
+use super::predicate::When;
 use crate::connect::ConnectorConfig;
-
-/// What becomes of a delete in flattened records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deletes {
-    /// Nothing is sent.
-    Dropped,
-    /// A record without value.
-    Tombstone,
-    /// The row before, marked as deleted.
-    Rewritten,
-}
 
 /// The form of a connector's records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,23 +14,6 @@ pub enum Form {
     Flat(Flat),
     /// Messages of an outbox table (`EventRouter`).
     Outbox(Outbox),
-}
-
-/// Flattened records.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flat {
-    /// Name of the transform.
-    pub transform: String,
-    /// What becomes of deletes.
-    pub deletes: Deletes,
-    /// Whether the configuration says so, and not only the default of some version.
-    pub deletes_declared: bool,
-    /// What the names of added fields begin with.
-    pub prefix: String,
-    /// The field that has the position.
-    pub lsn: Option<String>,
-    /// The field that has the operation.
-    pub op: Option<String>,
 }
 
 /// Messages of an outbox table.
@@ -61,58 +35,72 @@ pub struct Outbox {
 
 /// What a transform does to the name of a topic.
 #[derive(Clone, Debug)]
-pub(super) enum TopicRoute {
-    /// Another name where the pattern matches; `maybe`: only for some records.
-    Replace { pattern: Pattern, replacement: String, maybe: bool },
+enum TopicRoute {
+    /// Another name where the pattern matches.
+    Replace { pattern: Pattern, replacement: String },
     /// A name that cannot be told.
     Unknown(String),
+}
+
+/// What a transform does that depends on the topic.
+#[derive(Clone, Debug)]
+enum Effect {
+    Route(TopicRoute),
+    Shape(Form),
 }
 
 /// All transforms together.
 #[derive(Clone, Debug)]
 pub(super) struct Transforms {
-    pub(super) form: Form,
-    pub(super) routes: Vec<TopicRoute>,
+    /// In order, each with when it applies.
+    steps: Vec<(When, Effect)>,
     /// Why a change may not arrive.
     pub(super) may_drop: Option<String>,
     /// Why values are not those of the database.
     pub(super) changes_values: Option<String>,
 }
 
+/// What becomes of the records of a topic.
+pub(super) struct Transformed {
+    /// The names that it may have then, or the setting by which that cannot be told.
+    pub(super) names: Result<Vec<String>, String>,
+    /// Which of the transforms gives them another form; the setting by which that cannot be told.
+    pub(super) shape: Result<Option<usize>, String>,
+}
+
 impl Transforms {
     pub(super) fn of(config: &ConnectorConfig) -> Self {
-        let mut all = Self { form: Form::Envelope, routes: Vec::new(), may_drop: None, changes_values: None };
+        let mut all = Self { steps: Vec::new(), may_drop: None, changes_values: None };
         let names = config.get("transforms").map(String::as_str).unwrap_or_default();
         for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            all.add(name, &|key: &str| config.get(&format!("transforms.{name}.{key}")).map(String::as_str));
+            let when = When::of(config, name);
+            all.add(name, when, &|key: &str| config.get(&format!("transforms.{name}.{key}")).map(String::as_str));
         }
         all
     }
 
-    fn add<'a>(&mut self, name: &str, get: &dyn Fn(&str) -> Option<&'a str>) {
+    fn add<'a>(&mut self, name: &str, when: When, get: &dyn Fn(&str) -> Option<&'a str>) {
         let class = get("type").unwrap_or_default();
         let setting = format!("transforms.{name}.type={class}");
-        let maybe = get("predicate").is_some();
         let short = class.rsplit('.').next().unwrap_or_default();
         let short = short.split('$').next().unwrap_or_default();
+        let replaced = |pattern: &str, replacement: &str| {
+            Effect::Route(TopicRoute::Replace {
+                pattern: Pattern::new(get(pattern).unwrap_or_default(), false),
+                replacement: get(replacement).unwrap_or_default().to_owned(),
+            })
+        };
         match short {
-            "RegexRouter" => self.routes.push(TopicRoute::Replace {
-                pattern: Pattern::new(get("regex").unwrap_or_default(), false),
-                replacement: get("replacement").unwrap_or_default().to_owned(),
-                maybe,
-            }),
-            "ByLogicalTableRouter" => self.routes.push(TopicRoute::Replace {
-                pattern: Pattern::new(get("topic.regex").unwrap_or_default(), false),
-                replacement: get("topic.replacement").unwrap_or_default().to_owned(),
-                maybe,
-            }),
+            "RegexRouter" => self.steps.push((when, replaced("regex", "replacement"))),
+            "ByLogicalTableRouter" => self.steps.push((when, replaced("topic.regex", "topic.replacement"))),
             "ExtractNewRecordState" => {
-                self.form = Form::Flat(flat(name, get));
+                self.steps.push((when.clone(), Effect::Shape(Form::Flat(flat(name, get)))));
                 if get("route.by.field").is_some_and(|field| !field.is_empty()) {
-                    self.routes.push(TopicRoute::Unknown(format!("transforms.{name}.route.by.field")));
+                    let route = TopicRoute::Unknown(format!("transforms.{name}.route.by.field"));
+                    self.steps.push((when, Effect::Route(route)));
                 }
             }
-            "EventRouter" => self.form = Form::Outbox(outbox(name, get)),
+            "EventRouter" => self.steps.push((when, Effect::Shape(Form::Outbox(outbox(name, get))))),
             "Filter" => self.may_drop = Some(setting),
             // They leave topic, form and the row alone.
             "InsertField" | "SetSchemaMetadata" | "HeaderFrom" | "InsertHeader" | "DropHeaders"
@@ -121,33 +109,117 @@ impl Transforms {
                 self.changes_values = Some(setting);
             }
             _ => {
-                self.routes.push(TopicRoute::Unknown(setting.clone()));
+                self.steps.push((when, Effect::Route(TopicRoute::Unknown(setting.clone()))));
                 self.may_drop = Some(setting.clone());
                 self.changes_values = Some(setting);
             }
         }
     }
+
+    /// The transforms that give records another form: their places, and when each applies.
+    fn shapes(&self) -> impl Iterator<Item = (usize, &When, &Form)> {
+        self.steps.iter().enumerate().filter_map(|(place, (when, effect))| match effect {
+            Effect::Shape(form) => Some((place, when, form)),
+            Effect::Route(_) => None,
+        })
+    }
+
+    /// The forms that records may have, by the place of the transform that gives it. What no such transform applies to is an envelope.
+    pub(super) fn forms(&self) -> Vec<Option<usize>> {
+        let mut forms = Vec::new();
+        for (place, when, _) in self.shapes() {
+            forms.push(Some(place));
+            if matches!(when, When::Always) {
+                // Who comes behind it finds no envelope any more, and leaves the records as they are.
+                return forms;
+            }
+        }
+        forms.push(None);
+        forms
+    }
+
+    /// The form that the transform at that place gives.
+    pub(super) fn form(&self, place: Option<usize>) -> Form {
+        match place.and_then(|place| self.steps.get(place)) {
+            Some((_, Effect::Shape(form))) => form.clone(),
+            _ => Form::Envelope,
+        }
+    }
+
+    /// What decides on the forms of records, in words, and these: where it is something else, so may the forms be.
+    pub(super) fn told_forms(&self) -> Vec<(String, Form)> {
+        self.shapes().map(|(_, when, form)| (when.to_string(), form.clone())).collect()
+    }
+
+    /// The setting by which it cannot be told which records have another form, if there is one. `named`: the names of topics before all
+    /// transforms are known.
+    pub(super) fn undecided(&self, named: bool) -> Option<String> {
+        let mut sure = named;
+        for (when, effect) in &self.steps {
+            match (effect, when) {
+                (Effect::Shape(_), When::Always) => return None,
+                (Effect::Shape(_), When::Topics { .. }) if sure => {}
+                (Effect::Shape(_), _) => {
+                    return Some(format!(
+                        "{when} decides which records have another form, and kscen does not evaluate it; use TopicNameMatches \
+                         with the names that topics have before other transforms"
+                    ));
+                }
+                (Effect::Route(route), When::Always | When::Topics { .. }) if route.is_understood() => {}
+                (Effect::Route(_), _) => sure = false,
+            }
+        }
+        None
+    }
+
+    /// What becomes of the records of a topic, by its name before all transforms.
+    pub(super) fn applied(&self, name: String) -> Transformed {
+        let mut names: Result<Vec<String>, String> = Ok(vec![name]);
+        let mut shape = Ok(None);
+        for (place, (when, effect)) in self.steps.iter().enumerate() {
+            let applies = names.as_ref().ok().and_then(|names| when.applies(names));
+            match (effect, applies) {
+                (_, Some(false)) => {}
+                (Effect::Shape(_), Some(true)) if shape == Ok(None) => shape = Ok(Some(place)),
+                (Effect::Shape(_), None) if shape == Ok(None) => {
+                    shape = if matches!(when, When::Always) { Ok(Some(place)) } else { Err(when.to_string()) };
+                }
+                (Effect::Shape(_), _) => {}
+                (Effect::Route(route), applies) => {
+                    names = names.and_then(|names| route.applied(names, applies == Some(true)));
+                }
+            }
+        }
+        Transformed { names, shape }
+    }
 }
 
-fn flat<'a>(name: &str, get: &dyn Fn(&str) -> Option<&'a str>) -> Flat {
-    let keeps_tombstones = get("drop.tombstones") == Some("false");
-    let (deletes, declared) = match (get("delete.tombstone.handling.mode"), get("delete.handling.mode")) {
-        (Some("drop"), _) => (Deletes::Dropped, true),
-        (Some("rewrite" | "rewrite-with-tombstone"), _) => (Deletes::Rewritten, true),
-        (Some(_), _) => (Deletes::Tombstone, true),
-        (None, Some("rewrite")) => (Deletes::Rewritten, true),
-        (None, Some("drop")) if !keeps_tombstones => (Deletes::Dropped, true),
-        (None, Some(_)) => (Deletes::Tombstone, true),
-        (None, None) => (Deletes::Tombstone, keeps_tombstones),
-    };
-    let prefix = get("add.fields.prefix").unwrap_or("__").to_owned();
-    let added: Vec<&str> = get("add.fields").unwrap_or_default().split(',').map(str::trim).collect();
-    let field = |names: [&str; 2]| {
-        let found = names.into_iter().find(|name| added.contains(name))?;
-        Some(format!("{prefix}{}", found.replace('.', "_")))
-    };
-    let (lsn, op) = (field(["source.lsn", "lsn"]), field(["op", "op"]));
-    Flat { transform: name.to_owned(), deletes, deletes_declared: declared, prefix, lsn, op }
+impl TopicRoute {
+    fn is_understood(&self) -> bool {
+        matches!(self, Self::Replace { pattern, .. } if pattern.is_understood())
+    }
+
+    /// The names that topics may have behind it; `always`: it applies to each.
+    fn applied(&self, names: Vec<String>, always: bool) -> Result<Vec<String>, String> {
+        let Self::Replace { pattern, replacement } = self else {
+            let Self::Unknown(setting) = self else { return Ok(names) };
+            return Err(setting.clone());
+        };
+        let mut next = Vec::new();
+        for name in names {
+            match pattern.replace(&name, replacement) {
+                Some(Some(replaced)) => {
+                    next.push(replaced);
+                    if !always {
+                        next.push(name);
+                    }
+                }
+                Some(None) => next.push(name),
+                None => return Err(format!("the pattern `{}`", pattern.source())),
+            }
+        }
+        Ok(next)
+    }
 }
 
 fn outbox<'a>(name: &str, get: &dyn Fn(&str) -> Option<&'a str>) -> Outbox {

@@ -67,6 +67,8 @@ pub struct Modes {
     pub times: Times,
     /// Intervals.
     pub intervals: Intervals,
+    /// Digits behind the point of `money` (`money.fraction.digits`); `None`: that is no number.
+    pub money: Option<usize>,
     /// Text that stands for a large value that an update left as it was.
     pub placeholder: String,
     /// The converter writes a column's default where the row has NULL (`replace.null.with.default`, which is Kafka Connect's default).
@@ -75,6 +77,8 @@ pub struct Modes {
     pub guessed: bool,
 }
 
+/// Debezium's default for `money.fraction.digits`.
+const MONEY: usize = 2;
 /// Debezium's default for `unavailable.value.placeholder`.
 const PLACEHOLDER: &str = "__debezium_unavailable_value";
 
@@ -85,6 +89,7 @@ impl Default for Modes {
             binary: Binary::default(),
             times: Times::default(),
             intervals: Intervals::default(),
+            money: Some(MONEY),
             placeholder: PLACEHOLDER.to_owned(),
             fills_nulls: true,
             guessed: false,
@@ -150,6 +155,9 @@ impl Modes {
         });
         let keeps_nulls = config.get("value.converter.replace.null.with.default").is_some_and(|value| value == "false");
         modes.fills_nulls = !(keeps_nulls && config.contains_key("value.converter"));
+        if let Some(digits) = config.get("money.fraction.digits") {
+            modes.money = digits.trim().parse().ok();
+        }
         if let Some(placeholder) = config.get("unavailable.value.placeholder") {
             modes.placeholder.clone_from(placeholder);
         }

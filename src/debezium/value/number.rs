@@ -98,9 +98,10 @@ pub(super) fn float(number: f64) -> Option<String> {
     Some(format!("{:?}", if number == 0.0 { 0.0 } else { number }))
 }
 
-/// PostgreSQL's text of a `money`, in the smallest unit of the currency: separators and currency are a matter of the locale.
-pub(super) fn money(text: &str) -> Option<String> {
-    let negative = text.contains('-') || text.contains('(');
+/// PostgreSQL's text of a `money`, in units of the currency: separators and currency are a matter of the locale. `kept`: so many digits behind
+/// the point are written where decimals are exact, and what is more is rounded.
+pub(super) fn money(text: &str, decimals: Decimals, kept: Option<usize>) -> Option<String> {
+    let sign = if text.contains('-') || text.contains('(') { "-" } else { "" };
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     let fraction = text.trim_end_matches(|c: char| !c.is_ascii_digit()).rsplit(['.', ',']).next()?;
     let separated = text.contains(['.', ',']);
@@ -109,14 +110,23 @@ pub(super) fn money(text: &str) -> Option<String> {
     } else {
         0
     };
-    let split = digits.len().checked_sub(scale)?;
-    normal(&format!("{}{}.{}", if negative { "-" } else { "" }, &digits[..split], &digits[split..]))
+    let (whole, fraction) = digits.split_at(digits.len().checked_sub(scale)?);
+    let exact = matches!(decimals, Decimals::Precise | Decimals::Numeric);
+    match kept.filter(|kept| exact && *kept < scale) {
+        None => normal(&format!("{sign}{whole}.{fraction}")),
+        Some(kept) => {
+            // Half of a unit is rounded away from zero.
+            let number: u128 = format!("{whole}{}", &fraction[..kept]).parse().ok()?;
+            let rounded = number + u128::from(fraction.as_bytes()[kept] >= b'5');
+            normal(&format!("{sign}{rounded}e-{kept}"))
+        }
+    }
 }
 
-/// A `money` in an event; its scale is the connector's `money.fraction.digits`, 2 by default.
-pub(super) fn money_of_value(value: &Value, decimals: Decimals) -> Option<String> {
+/// A `money` in an event, of which so many digits behind the point are written where decimals are exact.
+pub(super) fn money_of_value(value: &Value, decimals: Decimals, digits: usize) -> Option<String> {
     match (decimals, value) {
-        (Decimals::Precise, Value::String(text)) => normal(&scaled(&base64(text)?, 2)?),
+        (Decimals::Precise, Value::String(text)) => normal(&scaled(&base64(text)?, digits)?),
         (Decimals::Text, Value::String(text)) => normal(text),
         (_, Value::Number(number)) => normal(&number.to_string()),
         _ => None,
@@ -177,9 +187,12 @@ mod tests {
         assert_eq!(normal("0.00").as_deref(), Some("0"));
         assert_eq!(normal("100").as_deref(), Some("100."));
         assert_eq!((normal(""), normal("."), normal("1e100001")), (None, None, None));
-        assert_eq!(money("$1,234.50").as_deref(), Some("1234.5"));
-        assert_eq!(money("-12,34 €").as_deref(), Some("-12.34"));
-        assert_eq!(money("($0.07)").as_deref(), Some("-.07"));
+        let money = |text: &str, kept: usize| money(text, Decimals::Precise, Some(kept)).unwrap();
+        assert_eq!([money("$1,234.50", 2), money("-12,34 €", 4), money("($0.07)", 2)], ["1234.5", "-12.34", "-.07"]);
+        assert_eq!(
+            [money("$12.50", 0), money("-$12.49", 0), money("$0.07", 1), money("-$0.04", 1)],
+            ["13.", "-12.", ".1", "0"]
+        );
     }
 
     /// A few bytes ask for any number of zeros.

@@ -11,6 +11,7 @@ mod tests;
 pub(super) use stored::CopiedRows;
 pub use stored::written_table;
 
+use super::closing::unwatched;
 use super::reconciliation::{Reconciliation, RowAnomaly, RowClass, VERSION};
 use super::scope::{ConnectorScope, Owed};
 use super::{Expectation, ScopedConnector};
@@ -33,6 +34,8 @@ pub struct TableCopy<'a> {
     pub source_rows: Option<&'a TableRows>,
     /// Whether whoever writes the table applies deletes; else the setting that says so.
     pub keeps_deleted: Option<&'a str>,
+    /// The setting of somebody of whom nobody knows whether it is the one who writes the table.
+    pub may_keep_deleted: Option<&'a str>,
     /// Nothing is on its way any more.
     pub passed: bool,
 }
@@ -198,8 +201,14 @@ impl<'a> CopyLedger<'a> {
         if step.emptied {
             return Owed::Excused(EMPTIED.into());
         }
-        let kept = self.copy.keeps_deleted.filter(|_| step.change.op == RowOp::Delete);
-        kept.map_or_else(|| self.scope.owed(step.transaction.xid, step.change), |setting| Owed::Excused(setting.into()))
+        let deletes = step.change.op == RowOp::Delete;
+        if let Some(setting) = self.copy.keeps_deleted.filter(|_| deletes) {
+            return Owed::Excused(setting.into());
+        }
+        match (self.scope.owed(step.transaction.xid, step.change), self.copy.may_keep_deleted) {
+            (Owed::Yes, Some(setting)) if deletes => Owed::Perhaps(setting.into()),
+            (owed, _) => owed,
+        }
     }
 
     /// What came later contains it.
@@ -273,9 +282,13 @@ impl<'a> CopyLedger<'a> {
 
     /// Changes that the log does not tell.
     fn blind(&mut self) {
-        if let Some(count) = self.expectation.blind.unseen.get(self.copy.source) {
+        let blind = self.expectation.blind;
+        if let Some(count) = blind.unseen.get(self.copy.source) {
             let reason = format!("{count} updates and deletes of rows without identity are not in the database's log");
             self.result.gap(Some(self.copy.source), &reason, 0, 0);
+        }
+        if let Some(count) = blind.early.get(self.copy.source) {
+            self.result.gap(Some(self.copy.source), &unwatched(*count), 0, 0);
         }
     }
 }

@@ -24,6 +24,8 @@ struct WrittenCopy<'a> {
     table: Cow<'a, TableName>,
     connector: WrittenConnector,
     keeps_deleted: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    may_keep_deleted: Option<Cow<'a, str>>,
     passed: bool,
     relations: Vec<Cow<'a, Relation>>,
     /// The source's changes.
@@ -70,6 +72,7 @@ pub fn written_table(expectation: &Expectation<'_>, copy: TableCopy<'_>) -> Resu
         table: Cow::Borrowed(copy.table),
         connector: WrittenConnector::of(copy.connector),
         keeps_deleted: copy.keeps_deleted.map(Cow::Borrowed),
+        may_keep_deleted: copy.may_keep_deleted.map(Cow::Borrowed),
         passed: copy.passed,
         relations: relations.list,
         transactions,
@@ -135,6 +138,7 @@ impl CopiedRows {
             connector: &connector,
             source_rows: written.source_rows.as_deref(),
             keeps_deleted: written.keeps_deleted.as_deref(),
+            may_keep_deleted: written.may_keep_deleted.as_deref(),
             passed: written.passed,
         };
         reconcile_table(&expectation, copy)

@@ -1,0 +1,139 @@
+//! Flattened rows of a small table, of which a column begins as the fields do that the transform adds.
+
+use super::stored_tests::{all_read, reconciled};
+use super::{Reconciliation, ScopedConnector};
+use crate::connect::ConnectorConfig;
+use crate::database::{
+    Column, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName, UserType,
+};
+use crate::debezium::{CaptureRules, EventDecoder, PublicationFacts, ReadEvent};
+use serde_json::{Value, json};
+use std::sync::{Arc, LazyLock};
+use tokio_postgres::types::Type;
+
+/// Changes of single rows, each in a transaction of its own, and the records that were read.
+#[derive(Default)]
+pub(super) struct FlatWorld {
+    transactions: Vec<CommittedTransaction>,
+    records: Vec<(Value, Option<Value>)>,
+}
+
+static ORDERS: LazyLock<Arc<Relation>> = LazyLock::new(|| {
+    let column = |name: &str, ty: Type, key| Column {
+        name: name.into(),
+        type_oid: ty.oid(),
+        type_modifier: -1,
+        key,
+        user_type: UserType::No,
+        has_default: false,
+    };
+    let columns = vec![column("id", Type::INT4, true), column("__v", Type::TEXT, false)];
+    Arc::new(Relation { name: TableName::new("public", "orders"), columns, ancestors: Vec::new(), full: false })
+});
+
+impl FlatWorld {
+    fn commit(&mut self, op: RowOp, id: i64, value: Option<&str>) {
+        let lsn = Lsn(1000 + 16 * self.transactions.len() as u64);
+        let row = |value: Option<&str>| {
+            vec![
+                ColumnValue::Text(id.to_string()),
+                value.map_or(ColumnValue::Null, |value| ColumnValue::Text(value.to_owned())),
+            ]
+        };
+        let change = RowChange {
+            relation: Arc::clone(&ORDERS),
+            op,
+            key: format!("id={id}"),
+            before: (op == RowOp::Delete).then(|| row(None)),
+            after: value.map(|value| row(Some(value))),
+            lsn,
+        };
+        let xid = 700 + self.transactions.len() as u32;
+        let commit_lsn = Lsn(lsn.0 + 8);
+        self.transactions.push(CommittedTransaction { xid, commit_lsn, committed_us: 1, changes: vec![change] });
+    }
+
+    pub(super) fn insert(&mut self, id: i64, value: &str) {
+        self.commit(RowOp::Insert, id, Some(value));
+    }
+
+    pub(super) fn update(&mut self, id: i64, value: &str) {
+        self.commit(RowOp::Update, id, Some(value));
+    }
+
+    pub(super) fn delete(&mut self, id: i64) {
+        self.commit(RowOp::Delete, id, None);
+    }
+
+    /// A record with the row so; with an operation it also has the position of the last change.
+    pub(super) fn row(&mut self, id: i64, value: &str, op: Option<&str>) {
+        let mut row = json!({"id": id, "__v": value});
+        if let (Some(op), Some(last)) = (op, self.transactions.last()) {
+            row["__op"] = json!(op);
+            row["__source_lsn"] = json!(last.changes[0].lsn.0);
+        }
+        self.records.push((json!({ "id": id }), Some(row)));
+    }
+
+    fn record(&mut self, id: i64, value: Option<Value>) {
+        self.records.push((json!({ "id": id }), value));
+    }
+}
+
+/// The account of all that was committed and read, with these settings of the transform.
+pub(super) fn settled(world: &FlatWorld, settings: &[(&str, &str)]) -> Reconciliation {
+    let common = [
+        ("topic.prefix", "cdc"),
+        ("plugin.name", "pgoutput"),
+        ("transforms", "u"),
+        ("transforms.u.type", "io.debezium.transforms.ExtractNewRecordState"),
+        ("transforms.u.delete.tombstone.handling.mode", "tombstone"),
+    ];
+    let config: ConnectorConfig =
+        common.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let rules = CaptureRules::of("c", &config, PublicationFacts::Unknown);
+    let confirmed = Some(Lsn(u64::MAX));
+    let connectors = [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None }];
+    let bytes = |value: &Value| value.to_string().into_bytes();
+    let read = |(offset, (key, value)): (usize, &(Value, Option<Value>))| ReadEvent {
+        topic: "cdc.public.orders".into(),
+        partition: 0,
+        offset: offset as i64,
+        read_us: 1,
+        kind: EventDecoder::default().decode(Some(&bytes(key)), value.as_ref().map(bytes).as_deref()),
+    };
+    let events: Vec<ReadEvent> = world.records.iter().enumerate().map(read).collect();
+    let result = reconciled(&all_read(&world.transactions, &connectors), &events);
+    assert_eq!(result.sheet.imbalance(), None, "{result:?}");
+    result
+}
+
+#[test]
+fn of_a_row_only_the_fields_are_taken_away_that_were_added() {
+    let figures = |world: &FlatWorld, settings: &[(&str, &str)]| {
+        let result = settled(world, settings);
+        assert_eq!((result.sheet.unjudged, result.sheet.unjudged_records), (0, 0), "{result:?}");
+        (result.lost, result.wrong_content, result.phantom, result.sheet.once)
+    };
+    let mut world = FlatWorld::default();
+    world.insert(1, "v1");
+    world.row(1, "v1", Some("c"));
+    assert_eq!(figures(&world, &[("transforms.u.add.fields", "op, source.lsn")]), (0, 0, 0, 1));
+    // Without a prefix, and with names of their own.
+    let mut world = FlatWorld::default();
+    world.insert(1, "v1");
+    world.record(1, Some(json!({"id": 1, "__v": "v1", "operation": "c", "at": 1000})));
+    let named = [("transforms.u.add.fields.prefix", ""), ("transforms.u.add.fields", "op:operation,source.lsn:at")];
+    assert_eq!(figures(&world, &named), (0, 0, 0, 1));
+    world.record(1, Some(json!({"id": 1, "__v": "other", "operation": "c", "at": 1000})));
+    assert_eq!(figures(&world, &named).1, 1, "a value that is not the database's");
+    // The mark of a row that was deleted has its own name, whatever the prefix.
+    let mut world = FlatWorld::default();
+    world.insert(1, "v1");
+    world.delete(1);
+    world.record(1, Some(json!({"id": 1, "__v": "v1", "__deleted": "false"})));
+    world.record(1, Some(json!({"id": 1, "__v": null, "__deleted": "true"})));
+    let rewritten =
+        [("transforms.u.add.fields.prefix", "_x_"), ("transforms.u.delete.tombstone.handling.mode", "rewrite")];
+    assert_eq!(figures(&world, &rewritten), (0, 0, 0, 2));
+}
