@@ -5,7 +5,7 @@ use super::{PATIENCE, Settled, WantedDelivery, changes, partners, settle};
 use crate::moment;
 use crate::record::metric::Work;
 use crate::record::{
-    CheckOutcome, CheckRecord, DeliveryRecord, Demand, EventKind, Failure, Observed, StepRecord, Unit,
+    CheckOutcome, CheckRecord, DeliveryRecord, Demand, EventKind, Failure, Observed, Section, StepRecord, Unit,
 };
 use crate::scenario::Guarantee;
 use crate::verb::{SharedRun, StepError};
@@ -52,16 +52,30 @@ async fn implied_changes(run: &Arc<SharedRun>, guarantee: Guarantee, covered: &C
         if !seen.insert(unit.clone()) {
             continue;
         }
+        let named = covered.has_changes(&unit);
         let writers = writers.iter().copied().filter(|writer| !came_later(run, writer, &unit));
-        for Promised { from, guarantee, .. } in covered.still_promised(writers, &unit, guarantee, |_| BTreeSet::new()) {
-            let result = changes::settle(run, from.clone(), unit.clone(), moment::now() + PATIENCE).await;
-            // Beside those that an `expect` named there is often one that only made the tables.
-            let changed_nothing = result.as_ref().is_ok_and(Settled::is_of_no_change);
-            if !(changed_nothing && covered.has_changes(&unit)) {
-                conclude(run, guarantee, &from, &unit, result);
+        // Where an `expect` named some of them, what had prepared the tables is looked at for itself.
+        let (prepared, others): (Vec<&String>, Vec<&String>) =
+            writers.partition(|writer| named && is_of_setup(run, writer));
+        for (writers, is_prepared) in [(others, false), (prepared, true)] {
+            for Promised { from, guarantee, .. } in
+                covered.still_promised(writers, &unit, guarantee, |_| BTreeSet::new())
+            {
+                let result = changes::settle(run, from.clone(), unit.clone(), moment::now() + PATIENCE).await;
+                let says_nothing = |settled: &Settled| {
+                    settled.is_of_no_change() || is_prepared && settled.is_without_fault_where_judged()
+                };
+                if !(named && result.as_ref().is_ok_and(says_nothing)) {
+                    conclude(run, guarantee, &from, &unit, result);
+                }
             }
         }
     }
+}
+
+/// Whether a step is one of `setup`.
+fn is_of_setup(run: &SharedRun, id: &str) -> bool {
+    run.live.record(id).is_some_and(|record| record.section == Section::Setup)
 }
 
 /// The readers that have begun, as they are now.

@@ -1,7 +1,7 @@
 //! A settled delivery, and the checks that follow from it.
 
 use super::samples;
-use crate::accounting::changes::{ChangeSettlement, Figure, FigureCheck, Tally};
+use crate::accounting::changes::{ChangeSettlement, Figure, FigureCheck, Reconciliation, Tally};
 use crate::accounting::{Class, ClassCheck, Settlement};
 use crate::judge;
 use crate::judge::changes::{observed, tallied};
@@ -76,6 +76,13 @@ impl Settled {
         self.record.changes.as_ref().is_some_and(|changes| changes.expected.total() + changes.sheet.unjudged == 0)
     }
 
+    /// Whether it is one of database changes, some of which cannot be judged, and nothing is wrong with the others. Of rows that had been
+    /// there before a connector began that is so where it takes no snapshot of them.
+    pub(super) fn is_without_fault_where_judged(&self) -> bool {
+        let faultless = |changes: &Reconciliation| changes.lost + changes.unread + changes.wrong_content == 0;
+        self.record.changes.as_ref().is_some_and(|changes| changes.sheet.unjudged > 0 && faultless(changes))
+    }
+
     /// Reports the account, and keeps what it was settled from.
     pub fn report(self, run: &SharedRun) {
         let not_stored = match (self.basis, &self.record.changes) {
@@ -135,6 +142,22 @@ mod tests {
             incomplete: incomplete.then(|| "`load` was skipped".to_owned()).into_iter().collect(),
             ..Settlement::default()
         }
+    }
+
+    #[test]
+    fn rows_that_cannot_be_judged_are_told_from_rows_that_are_lost() {
+        let settled = |expected: u64, lost: u64, unjudged: u64| {
+            let mut changes = Reconciliation { lost, ..Reconciliation::default() };
+            (changes.expected.inserts, changes.sheet.unjudged) = (expected, unjudged);
+            let record = DeliveryRecord { changes: Some(Box::new(changes)), ..DeliveryRecord::default() };
+            let settled = Settled { record, basis: SettledFrom::Messages(settlement(0, false)) };
+            (settled.is_of_no_change(), settled.is_without_fault_where_judged())
+        };
+        assert_eq!(settled(0, 0, 0), (true, false), "it made a table");
+        assert_eq!(settled(299, 0, 1), (false, true), "one may lie before the connector");
+        assert_eq!(settled(0, 0, 1), (false, true));
+        assert_eq!(settled(299, 2, 1), (false, false), "two are lost whatever became of the one");
+        assert_eq!(settled(300, 0, 0), (false, false));
     }
 
     #[test]
