@@ -192,6 +192,9 @@ impl Modes {
             all.push(with(&|modes| modes.times = times));
         }
         all.push(with(&|modes| modes.intervals = Intervals::Text));
+        for digits in [0, 1, 3, 4] {
+            all.push(with(&|modes| modes.money = Some(digits)));
+        }
         all
     }
 }
