@@ -89,7 +89,7 @@ steps:
       UPDATE codes SET one = one || '+', two = two || '+'
   - expect:
       delivery: { from: rows, to: reader, lost: 0, corrupted: 0, phantom: 0, inserts: { min: 3 } }
-      within: 20s
+      within: 60s
 finally:
   - sql: DROP TABLE codes
 "#;
@@ -120,7 +120,7 @@ steps:
       END $$
   - expect:
       delivery: { from: rows, to: reader, lost: 0, corrupted: 0, phantom: 0, inserts: { min: 5 } }
-      within: 20s
+      within: 60s
 finally:
   - sql: DROP TABLE first; DROP TABLE made
 "#;
@@ -151,7 +151,7 @@ steps:
   - wait: { step: reader, count: 2 }
   - expect:
       delivery: { from: rows, to: reader, lost: 0, corrupted: 0, phantom: 0 }
-      within: 20s
+      within: 60s
 finally:
   - sql: DROP TABLE parcels
 "#;
