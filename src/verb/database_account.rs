@@ -192,6 +192,6 @@ mod tests {
             changes.streams_from(name, Lsn(9));
             assert_eq!(from(name), None, "{name}");
         }
-        assert_eq!(changes.captures()["two"].former, [config.clone()]);
+        assert_eq!(changes.captures()["two"].former, std::slice::from_ref(&config));
     }
 }

@@ -22,11 +22,11 @@ pub enum Deletes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Buried {
     /// The delete's own event, whose value is taken away.
-    ByEvent,
+    OwnEvent,
     /// The tombstone that the connector writes behind it; the event is dropped.
-    ByConnector,
+    ConnectorsTombstone,
     /// One of the two: the versions of Debezium differ in that.
-    ByVersion,
+    EitherByVersion,
 }
 
 /// Flattened records.
@@ -55,14 +55,14 @@ pub(super) fn flat<'a>(name: &str, get: &dyn Fn(&str) -> Option<&'a str>) -> Fla
     let keeps_tombstones = word("drop.tombstones").as_deref() == Some("false");
     let (mode, former) = (word("delete.tombstone.handling.mode"), word("delete.handling.mode"));
     let (deletes, declared, buried) = match (mode.as_deref(), former.as_deref()) {
-        (Some("drop"), _) => (Deletes::Dropped, true, Buried::ByEvent),
+        (Some("drop"), _) => (Deletes::Dropped, true, Buried::OwnEvent),
         (Some("rewrite" | "rewrite-with-tombstone"), _) | (None, Some("rewrite")) => {
-            (Deletes::Rewritten, true, Buried::ByEvent)
+            (Deletes::Rewritten, true, Buried::OwnEvent)
         }
-        (None, Some("drop")) if keeps_tombstones => (Deletes::Tombstone, true, Buried::ByConnector),
-        (None, Some("drop")) => (Deletes::Dropped, true, Buried::ByEvent),
-        (Some(_), _) | (None, Some(_)) => (Deletes::Tombstone, true, Buried::ByEvent),
-        (None, None) => (Deletes::Tombstone, keeps_tombstones, Buried::ByVersion),
+        (None, Some("drop")) if keeps_tombstones => (Deletes::Tombstone, true, Buried::ConnectorsTombstone),
+        (None, Some("drop")) => (Deletes::Dropped, true, Buried::OwnEvent),
+        (Some(_), _) | (None, Some(_)) => (Deletes::Tombstone, true, Buried::OwnEvent),
+        (None, None) => (Deletes::Tombstone, keeps_tombstones, Buried::EitherByVersion),
     };
     let prefix = get("add.fields.prefix").unwrap_or("__");
     let fields = get("add.fields").unwrap_or_default().split(',').map(str::trim).filter(|field| !field.is_empty());
@@ -100,10 +100,14 @@ impl CaptureRules {
             (RowOp::Delete, _, false) => Some(Duty::Perhaps(format!(
                 "{setting}: set delete.tombstone.handling.mode to say what becomes of deletes"
             ))),
-            (RowOp::Delete, Deletes::Tombstone, _) if !self.tombstones && flat.buried == Buried::ByConnector => Some(
-                Duty::Excused(format!("tombstones.on.delete=false with {setting}, which drops the events of deletes")),
-            ),
-            (RowOp::Delete, Deletes::Tombstone, _) if !self.tombstones && flat.buried == Buried::ByVersion => {
+            (RowOp::Delete, Deletes::Tombstone, _)
+                if !self.tombstones && flat.buried == Buried::ConnectorsTombstone =>
+            {
+                Some(Duty::Excused(format!(
+                    "tombstones.on.delete=false with {setting}, which drops the events of deletes"
+                )))
+            }
+            (RowOp::Delete, Deletes::Tombstone, _) if !self.tombstones && flat.buried == Buried::EitherByVersion => {
                 Some(Duty::Perhaps(format!(
                     "tombstones.on.delete=false with {setting}: set delete.tombstone.handling.mode to say what becomes of deletes"
                 )))
