@@ -17,8 +17,8 @@ use std::ptr::{null, null_mut};
 use std::time::Duration;
 
 const OK: Code = Code::RD_KAFKA_RESP_ERR_NO_ERROR;
-/// Messages taken from librdkafka with one call: few enough to stay in the processor's cache until they are entered.
-const BATCH: usize = 250;
+/// Messages taken from librdkafka with one call.
+const BATCH: usize = 1000;
 /// How long the client's own threads may take to go to another offset; nothing is asked of the cluster for it.
 const SEEK_MS: c_int = 1000;
 
@@ -218,8 +218,8 @@ impl BatchConsumer {
         check("commit offsets", unsafe { rd_kafka_commit(self.rk(), list.ptr(), c_int::from(!wait)) })
     }
 
-    /// Reads what there is, waiting for the first message at most `timeout`. `sink` gets up to a few
-    /// hundred messages at a time. Rebalances are served in here. Returns the number of messages.
+    /// Reads what there is, waiting for the first message at most `timeout`. `sink` gets up to a
+    /// thousand messages at a time. Rebalances are served in here. Returns the number of messages.
     pub fn read(
         &mut self,
         timeout: Duration,
