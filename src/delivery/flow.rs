@@ -164,7 +164,7 @@ impl FlowWatch<'_> {
         flow.timeline.close();
         flow.arrived = arrivals.len() as u64;
         flow.last_arrival_us = arrivals.last().map(|(read_us, _)| *read_us);
-        flow.gaps = watch.finish();
+        flow.gaps = watch.gaps();
         let snapshots = found.snapshots.iter();
         flow.snapshots = snapshots
             .map(|((table, incremental), shown)| SnapshotFlow {

@@ -42,18 +42,13 @@ impl Sinks {
 
     /// Whether rows stay that were deleted, by the settings of the connectors that read these topics.
     pub(super) fn keeps_deleted(&self, topics: &Result<Vec<String>, String>) -> KeptDeletes {
-        let may_read = |sink: &&Sink| match topics {
-            Ok(topics) => topics.iter().any(|topic| sink.reads(topic) != Some(false)),
-            Err(_) => true,
-        };
-        let is_sure = |sink: &Sink| {
-            topics.as_ref().is_ok_and(|topics| topics.iter().any(|topic| sink.reads(topic) == Some(true)))
-        };
-        let readers: Vec<&Sink> = self.all.iter().filter(may_read).collect();
-        let Some(keeping) = readers.iter().find(|sink| sink.keeps_deleted()) else { return KeptDeletes::No };
+        let reads = self.all.iter().map(|sink| (sink, topics.as_ref().map_or(None, |topics| sink.reads_any(topics))));
+        let readers: Vec<(&Sink, bool)> =
+            reads.filter(|(_, reads)| *reads != Some(false)).map(|(sink, reads)| (sink, reads.is_some())).collect();
+        let Some((keeping, _)) = readers.iter().find(|(sink, _)| sink.keeps_deleted()) else { return KeptDeletes::No };
         let reason =
             format!("delete.enabled of connector {} is not `true`, so rows that were deleted stay", keeping.name);
-        if readers.iter().all(|sink| sink.keeps_deleted() && is_sure(sink)) {
+        if readers.iter().all(|(sink, is_sure)| sink.keeps_deleted() && *is_sure) {
             KeptDeletes::Yes(reason)
         } else {
             KeptDeletes::Perhaps(format!("{reason}, if it is the one that writes the table"))
@@ -74,6 +69,15 @@ impl Sink {
             (None, Some(pattern)) => matches_whole(pattern, topic),
             (None, None) => Some(false),
         }
+    }
+
+    /// Whether it takes messages from any of these topics; `None` where that cannot be told.
+    fn reads_any(&self, topics: &[String]) -> Option<bool> {
+        let reads: Vec<Option<bool>> = topics.iter().map(|topic| self.reads(topic)).collect();
+        if reads.contains(&Some(true)) {
+            return Some(true);
+        }
+        reads.iter().all(Option::is_some).then_some(false)
     }
 
     /// Whether it is one that takes no row away, because nobody told it to.

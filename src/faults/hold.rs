@@ -100,16 +100,13 @@ async fn last(
     if shared.is_none() {
         target.check().await?;
     }
-    let number = stack.announce(&order.step, target, fate, shared.is_some()).await?;
-    stack.with(number, |open| open.patience = order.patience());
+    let number = stack.announce(&order.step, target, order.patience(), (fate, shared.is_some())).await?;
     let held = Held { stack, number };
     let effect = match shared {
         Some(step) => counted(target.as_ref(), &step).await,
         None => apply(target.as_ref(), &mut turn).await,
     };
-    stack.with(number, |open| open.answered = true);
-    let effect = effect?;
-    stack.took_effect(number, &effect);
+    let effect = stack.answered(number, effect)?;
     turn.leaves(target.leaves(false));
     stack.ended_by(target.as_ref(), &order.step, Some(number), (effect.requested, effect.effective));
     drop(turn);
@@ -243,14 +240,11 @@ async fn pass(stack: &Arc<Stack>, order: &Order, in_force: impl FnOnce() + Send)
     let target = &order.target;
     let mut turn = enter(stack, target.as_ref()).await;
     target.check().await?;
-    let number = stack.announce(&order.step, target, UndoneBy::Held, false).await?;
-    stack.with(number, |open| open.patience = order.patience());
+    let number = stack.announce(&order.step, target, order.patience(), (UndoneBy::Held, false)).await?;
     // Interrupted half-way, it leaves the target down: that is undone at the end of `steps`.
     let held = Held { stack, number };
     let effect = apply(target.as_ref(), &mut turn).await;
-    stack.with(number, |open| open.answered = true);
-    let effect = effect?;
-    stack.took_effect(number, &effect);
+    let effect = stack.answered(number, effect)?;
     turn.leaves(target.leaves(false));
     let mut records = stack.ended_by(target.as_ref(), &order.step, Some(number), (effect.requested, effect.effective));
     records.extend(stack.close(number, effect.effective, effect.effective));

@@ -173,13 +173,14 @@ impl Stack {
         open.iter().rev().find(same).map(|open| (open.record.step.clone(), open.fate))
     }
 
-    /// Announces a fault before it is applied: the journal holds it from now on.
+    /// Announces a fault before it is applied: the journal holds it from now on. `patience` is how long its target may take to be ready
+    /// again, `shared` whether another step holds it already.
     pub(super) async fn announce(
         &self,
         step: &str,
         target: &Arc<dyn Target>,
-        fate: UndoneBy,
-        shared: bool,
+        patience: Duration,
+        (fate, shared): (UndoneBy, bool),
     ) -> Result<u64, FaultError> {
         let record = FaultRecord {
             step: step.to_owned(),
@@ -210,7 +211,7 @@ impl Stack {
             lost,
             seen: 0.0,
             guard: None,
-            patience: PATIENCE,
+            patience,
             answered: false,
             tried: false,
         });
@@ -221,8 +222,19 @@ impl Stack {
         self.open().iter().find(|open| open.condition == *condition)?.recipe.clone()
     }
 
+    /// It is known what came of a fault. Where it has taken effect, that is entered.
+    ///
+    /// # Errors
+    /// It has not: as it was told.
+    pub(super) fn answered(&self, number: u64, effect: Result<Effect, FaultError>) -> Result<Effect, FaultError> {
+        self.with(number, |open| open.answered = true);
+        let effect = effect?;
+        self.took_effect(number, &effect);
+        Ok(effect)
+    }
+
     /// The fault has taken effect.
-    pub(super) fn took_effect(&self, number: u64, effect: &Effect) -> Option<FaultRecord> {
+    fn took_effect(&self, number: u64, effect: &Effect) -> Option<FaultRecord> {
         let from = self.clock.at(effect.down.unwrap_or(effect.effective));
         let record = self.with(number, |open| {
             // Which members of a reader were ended is known only now.

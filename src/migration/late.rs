@@ -39,44 +39,33 @@ pub(super) async fn none(
     options: &MigrateOptions,
     before: &MigrationState,
 ) -> Result<(), MigrationError> {
-    let refused = |since: String, to: &str| {
-        let remedy = format!("delete `{to}` in the target, and do the same again, which begins again");
+    let refused = |since: String, remedy: String| {
         Err(MigrationError::refused(format!("it was complete before; {since}"), remedy))
     };
     let names: Vec<String> = options.topics.iter().map(|topic| topic.name.clone()).collect();
     let found = find_topics(source, &names).await?;
     if let Some(fresh) = found.keys().find(|name| !before.topics.contains_key(*name)) {
-        let since = format!(
-            "it was complete before; since then the source has got topic `{fresh}`, which is not in the target"
-        );
-        return Err(MigrationError::refused(since, format!("migrate `{fresh}` by its own name")));
+        let since = format!("since then the source has got topic `{fresh}`, which is not in the target");
+        return refused(since, format!("migrate `{fresh}` by its own name"));
     }
     for (name, known) in &before.topics {
+        let again = format!("delete `{}` in the target, and do the same again, which begins again", known.to);
         let Some(topic) = found.get(name) else {
-            return refused(
-                format!("topic `{name}` is not in the source any more: what it had got is not known"),
-                &known.to,
-            );
+            let since = format!("topic `{name}` is not in the source any more: what it had got is not known");
+            return refused(since, again);
         };
         if topic.id.map(|id| id.to_string()) != known.id {
-            return refused(
-                format!("since then topic `{name}` was deleted and created again in the source"),
-                &known.to,
-            );
+            return refused(format!("since then topic `{name}` was deleted and created again in the source"), again);
         }
         let numbers: Vec<i32> = topic.partitions.iter().map(|partition| partition.index).collect();
-        match late(&known.last, &ends(source, name, &numbers).await?) {
-            Some(0) => {}
+        let since = match late(&known.last, &ends(source, name, &numbers).await?) {
+            Some(0) => continue,
             Some(late) => {
-                let since =
-                    format!("since then `{name}` has got {late} offsets in the source, which are not in the target");
-                return refused(since, &known.to);
+                format!("since then `{name}` has got {late} offsets in the source, which are not in the target")
             }
-            None => {
-                let since = format!("whether `{name}` has got more in the source since then is not known");
-                return refused(since, &known.to);
-            }
-        }
+            None => format!("whether `{name}` has got more in the source since then is not known"),
+        };
+        return refused(since, again);
     }
     Ok(())
 }

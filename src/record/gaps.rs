@@ -113,10 +113,6 @@ impl GapWatch {
         let endless = self.endless_us.map(|start_us| AckGap { start_us, end_us: None });
         self.lulls.iter().flat_map(Lull::gaps).chain(endless).collect()
     }
-
-    pub(crate) fn finish(self) -> Vec<AckGap> {
-        self.gaps()
-    }
 }
 
 /// Something waited through a lull since `due_us`, or since the lull began. Its end, where it becomes a gap by that.

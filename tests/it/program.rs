@@ -219,6 +219,12 @@ impl Finished {
         self
     }
 
+    /// Whether the run of this scenario ended so, by the lines of a suite.
+    pub fn ended(&self, verdict: &str, file: &str) -> bool {
+        let is_of_it = |line: &str| line.starts_with(verdict) && line.contains(&format!("{file}.yaml"));
+        self.out.lines().chain(self.err.lines()).any(is_of_it)
+    }
+
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         assert!(self.err.contains(text) || self.out.contains(text), "no `{text}` in\n{}\n{}", self.out, self.err);

@@ -104,8 +104,7 @@ fn what_comes_into_a_second_table_is_judged_row_for_row() {
     let finished = project.run(&["run", "warehouse.yaml", "meddled.yaml", "stopped.yaml"]);
     let said = format!("{}{}", finished.out, finished.err);
     assert_eq!(finished.code, 1, "{said}");
-    let passed = said.lines().any(|line| line.starts_with("PASS") && line.contains("warehouse.yaml"));
-    assert!(passed, "{said}");
+    assert!(finished.ended("PASS", "warehouse"), "{said}");
     for expected in [
         "delivery.lost: expected 0, observed 2",
         "lost: public.parts id=3, insert",
@@ -273,12 +272,10 @@ fn whole_transactions_several_connectors_filters_and_snapshots_are_told_apart() 
     let said = format!("{}{}", finished.out, finished.err);
     assert_eq!(finished.code, 1, "{said}");
     for (verdict, file) in [("PASS", "transactions"), ("UNKNOWN", "heir"), ("PASS", "filtered")] {
-        let line = |line: &str| line.starts_with(verdict) && line.contains(&format!("{file}.yaml"));
-        assert!(said.lines().any(line), "{file}: {said}");
+        assert!(finished.ended(verdict, file), "{file}: {said}");
     }
     // Unknown is what has not come yet, and it may have come; lost is nothing.
-    let failed = said.lines().any(|line| line.starts_with("FAIL") && line.contains("snapshot.yaml"));
-    assert!(!failed, "{said}");
+    assert!(!finished.ended("FAIL", "snapshot"), "{said}");
     // All but what no connector told of.
     assert!(said.contains("nothing tells where transactions end"), "{said}");
     let records = project.records();

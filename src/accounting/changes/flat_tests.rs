@@ -1,15 +1,13 @@
 //! Flattened rows of a small table, of which a column begins as the fields do that the transform adds.
 
+use super::history_tests::orders;
 use super::stored_tests::{all_read, reconciled};
 use super::{Reconciliation, ScopedConnector};
 use crate::connect::ConnectorConfig;
-use crate::database::{
-    Column, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName, UserType,
-};
+use crate::database::{ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp};
 use crate::debezium::{CaptureRules, EventDecoder, PublicationFacts, ReadEvent};
 use serde_json::{Value, json};
 use std::sync::{Arc, LazyLock};
-use tokio_postgres::types::Type;
 
 /// Changes of single rows, each in a transaction of its own, and the records that were read.
 #[derive(Default)]
@@ -18,18 +16,7 @@ pub(super) struct FlatWorld {
     records: Vec<(Value, Option<Value>)>,
 }
 
-static ORDERS: LazyLock<Arc<Relation>> = LazyLock::new(|| {
-    let column = |name: &str, ty: Type, key| Column {
-        name: name.into(),
-        type_oid: ty.oid(),
-        type_modifier: -1,
-        key,
-        user_type: UserType::No,
-        has_default: false,
-    };
-    let columns = vec![column("id", Type::INT4, true), column("__v", Type::TEXT, false)];
-    Arc::new(Relation { name: TableName::new("public", "orders"), columns, ancestors: Vec::new(), full: false })
-});
+static ORDERS: LazyLock<Arc<Relation>> = LazyLock::new(|| orders("__v"));
 
 impl FlatWorld {
     fn commit(&mut self, op: RowOp, id: i64, value: Option<&str>) {

@@ -21,7 +21,8 @@ pub(super) struct World {
     pub(super) records: Vec<Record>,
 }
 
-fn relation() -> Arc<Relation> {
+/// A table of rows with a number and a text.
+pub(super) fn orders(text: &str) -> Arc<Relation> {
     let column = |name: &str, ty: Type, key| Column {
         name: name.into(),
         type_oid: ty.oid(),
@@ -30,7 +31,7 @@ fn relation() -> Arc<Relation> {
         user_type: UserType::No,
         has_default: false,
     };
-    let columns = vec![column("id", Type::INT4, true), column("name", Type::TEXT, false)];
+    let columns = vec![column("id", Type::INT4, true), column(text, Type::TEXT, false)];
     Arc::new(Relation { name: TableName::new("public", "orders"), columns, ancestors: Vec::new(), full: false })
 }
 
@@ -45,7 +46,7 @@ pub(super) fn envelope(op: &str, key: i64, name: Option<&str>, xid: u32, lsn: u6
 
 /// A history of transactions over few keys, and the records that carry it without fault.
 pub(super) fn world(rng: &mut StdRng) -> World {
-    let relation = relation();
+    let relation = orders("name");
     let mut rows: BTreeMap<i64, u32> = BTreeMap::new();
     let mut world = World { transactions: Vec::new(), records: Vec::new() };
     let (mut lsn, mut version) = (1000, 0);
