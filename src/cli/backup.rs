@@ -52,9 +52,9 @@ pub struct Args {
     /// At most so much is read in a second, such as `50MB/s`.
     #[arg(long, value_name = "RATE", value_parser = rate)]
     rate: Option<u64>,
-    /// How many partitions are read at the same time.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
-    parallel: u8,
+    /// How many partitions are read at the same time; as many as there are processors, from 2 to 4, where absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    parallel: Option<u8>,
     /// Ends a partition where the log has lost records that were to be read; otherwise the gap is recorded.
     #[arg(long)]
     stop_on_gap: bool,
@@ -124,6 +124,7 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 fn options(args: &Args, stop: BackupStop, redactor: Redactor) -> BackupOptions {
+    let usual = BackupOptions::new(args.topics.clone());
     BackupOptions {
         stop,
         compressor: args.compression.clone(),
@@ -139,11 +140,11 @@ fn options(args: &Args, stop: BackupStop, redactor: Redactor) -> BackupOptions {
         },
         max_messages: args.max_messages,
         rate: args.rate,
-        parallel: args.parallel.into(),
+        parallel: args.parallel.map_or(usual.parallel, usize::from),
         on_gap: if args.stop_on_gap { OnGap::Stop } else { OnGap::Record },
         recipients: args.encrypt_to.clone(),
         redactor,
-        ..BackupOptions::new(args.topics.clone())
+        ..usual
     }
 }
 

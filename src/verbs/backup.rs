@@ -50,7 +50,7 @@ pub struct Backup {
     /// At most so many bytes are read in a second.
     #[serde(default)]
     rate: Option<Bytes>,
-    /// How many partitions are read at the same time. 4 where absent.
+    /// How many partitions are read at the same time; as many as there are processors, from 2 to 4, where absent.
     #[serde(default)]
     parallel: Option<Count>,
     /// What happens where the log has lost records that were to be read: `record` (the gap is recorded with its reason) or `stop` (the partition

@@ -44,6 +44,11 @@ pub struct BackupOptions {
     pub redactor: Redactor,
 }
 
+/// As many partitions at a time as there are processors, from 2 to 4: more wait for each other, and each holds what it compresses.
+fn usual_parallel() -> usize {
+    std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 4))
+}
+
 impl BackupOptions {
     /// The usual ones for these topics.
     pub fn new(topics: Vec<String>) -> Self {
@@ -54,7 +59,7 @@ impl BackupOptions {
             groups: KeptGroups::All,
             starts: BTreeMap::new(),
             max_messages: None,
-            parallel: 4,
+            parallel: usual_parallel(),
             rate: None,
             segment: 64 << 20,
             on_gap: OnGap::Record,

@@ -54,7 +54,7 @@ pub struct BackupAsked {
     /// At most so much is read in a second, such as `50MB/s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<String>,
-    /// How many partitions are read at the same time, 1 to 64. 4 where absent.
+    /// How many partitions are read at the same time, 1 to 64; as many as there are processors, from 2 to 4, where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallel: Option<u8>,
     /// Ends a partition where the log has lost records that were to be read; otherwise the gap is recorded.
