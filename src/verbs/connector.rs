@@ -88,6 +88,9 @@ impl Step for Connector {
 
     fn changes(&self, _: &Scope) -> Vec<Grant> {
         match (&self.debezium, &self.sink) {
+            (Some(debezium), _) if debezium.runs_sql(&self.config) => {
+                vec![Grant::Connectors, Grant::Topics, Grant::Sql]
+            }
             (Some(_), _) => vec![Grant::Connectors, Grant::Topics],
             // With the environment's credentials it writes into the database.
             (None, Some(_)) => vec![Grant::Connectors, Grant::Sql],
@@ -96,8 +99,10 @@ impl Step for Connector {
     }
 
     fn facts(&self) -> Facts {
+        let makes = self.debezium.as_ref().map_or_else(Vec::new, |debezium| debezium.made(&self.name, &self.config));
         Facts {
             connector: Some(self.name.clone()),
+            makes,
             allowance: Some(PATIENCE + CONTROL),
             ends: true,
             ..Facts::default()

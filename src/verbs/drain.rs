@@ -160,7 +160,8 @@ impl Step for Drain {
             None => BTreeMap::from([("moved", moves)]),
         };
         let topic = self.into.clone().or_else(|| self.topic.clone());
-        Facts { topic, allowance, lacks, ends: true, judges: true, ..Facts::default() }
+        let makes = self.into.iter().cloned().collect();
+        Facts { topic, makes, allowance, lacks, ends: true, judges: true, ..Facts::default() }
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {
