@@ -25,7 +25,7 @@ pub async fn delete_external(
 ) -> Result<Mended, FaultError> {
     let deleted = |done| if done { Mended::Done } else { Mended::Gone };
     if let DeletionRight::None(why) = right {
-        return Ok(Mended::Left(why));
+        return Ok(if is_absent(resource, endpoints).await { Mended::Gone } else { Mended::Left(why) });
     }
     match resource {
         Resource::Topic(_) | Resource::Group(_) => {
@@ -59,6 +59,17 @@ pub async fn delete_external(
             let session = database(endpoints)?.connect_within(PATIENCE / 2).await?;
             Ok(deleted(session.drop_publication(name).await?))
         }
+    }
+}
+
+/// Whether the database says that there is no such slot or publication.
+async fn is_absent(resource: &Resource, endpoints: &Endpoints) -> bool {
+    let Ok(database) = database(endpoints) else { return false };
+    let Ok(session) = database.connect_within(PATIENCE / 4).await else { return false };
+    match resource {
+        Resource::Slot(name) => matches!(session.slot(name).await, Ok(None)),
+        Resource::Publication(name) => session.publications().await.is_ok_and(|all| !all.contains(name)),
+        Resource::Topic(_) | Resource::Group(_) | Resource::Connector(_) => false,
     }
 }
 
