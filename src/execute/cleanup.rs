@@ -1,7 +1,7 @@
 //! Deletes what a run made.
 
 use crate::faults::{ConnectorFates, FormerConnector, Mended, Resource, delete_external, restore_connector};
-use crate::kafka::KafkaFailure;
+use crate::kafka::{Admin, KafkaFailure};
 use crate::moment;
 use crate::verb::SharedRun;
 use crate::wire::{groups, removal};
@@ -119,12 +119,28 @@ async fn delete(run: &SharedRun, resource: &Resource, fates: &ConnectorFates) ->
 
 async fn delete_topic(run: &SharedRun, name: &str) -> Result<Mended, Why> {
     let admin = run.admin().map_err(|error| Why::Unanswered(error.message))?;
+    if let Some(why) = whose_else(run, &admin, name).await {
+        return Ok(Mended::Left(why));
+    }
     match admin.delete_topic(name).await {
         Ok(()) => Ok(Mended::Done),
         // Somebody has deleted it already.
         Err(error) if error.name() == Some("UNKNOWN_TOPIC_OR_PART") => Ok(Mended::Gone),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Why a topic with the name of one that the run asked for is somebody else's, or may be. Nobody else's name has the run's id in it.
+async fn whose_else(run: &SharedRun, admin: &Admin, name: &str) -> Option<&'static str> {
+    if name.contains(run.id()) {
+        return None;
+    }
+    let resource = Resource::Topic(name.to_owned());
+    if run.owned.is_doubtful(&resource) && matches!(admin.topic(name).await, Ok(Some(_))) {
+        return Some("it is left as it is: the answer to the run's request was lost, so somebody else may have made it");
+    }
+    let (made, present) = (run.owned.identity(&resource)?, run.topic_id(name).await?);
+    (made != present).then_some("it is left as it is: another topic has the name of the one that the run made")
 }
 
 /// Removes from a group the members of this run that are still listed: static ones, and those that were killed. Where that

@@ -3,6 +3,7 @@
 use super::journal::Journal;
 use super::provenance::Provenance;
 use super::undo::{Journalled, Undo};
+use crate::accounting::TopicIdBytes;
 use crate::connect::ConnectorConfig;
 use crate::ground::lock;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,16 @@ struct Own {
     resource: Resource,
     number: Option<u64>,
     provenance: Option<Provenance>,
+    /// Which topic it is, where the brokers have told.
+    topic: Option<TopicIdBytes>,
+    /// Whether the answer to the request that makes it was lost, and nobody could say what came of it.
+    doubtful: bool,
+}
+
+impl Own {
+    fn of(resource: Resource) -> Self {
+        Self { resource, number: None, provenance: None, topic: None, doubtful: false }
+    }
 }
 
 /// A connector that was there before the run.
@@ -82,7 +93,7 @@ impl Owned {
     /// The run made, or is about to make, this.
     pub fn add(&self, resource: Resource) {
         if !self.contains(&resource) {
-            self.lock().push(Own { resource, number: None, provenance: None });
+            self.lock().push(Own::of(resource));
         }
     }
 
@@ -132,13 +143,39 @@ impl Owned {
         self.lock().iter().find(|own| own.resource == *resource)?.provenance.clone()
     }
 
+    fn with(&self, resource: &Resource, change: impl FnOnce(&mut Own)) {
+        if let Some(own) = self.lock().iter_mut().find(|own| own.resource == *resource) {
+            change(own);
+        }
+    }
+
+    /// The run has made this topic, which the brokers know by that id, where they have ids.
+    pub fn identify(&self, topic: &Resource, id: Option<TopicIdBytes>) {
+        self.with(topic, |own| (own.topic, own.doubtful) = (id, false));
+    }
+
+    /// Whether the run has made it nobody knows.
+    pub fn doubt(&self, resource: &Resource) {
+        self.with(resource, |own| own.doubtful = true);
+    }
+
+    /// Whether it is not known that the run has made what it asked for.
+    pub fn is_doubtful(&self, resource: &Resource) -> bool {
+        self.lock().iter().any(|own| own.resource == *resource && own.doubtful)
+    }
+
+    /// Which topic of that name the run has made, as far as it is known.
+    pub fn identity(&self, topic: &Resource) -> Option<TopicIdBytes> {
+        self.lock().iter().find(|own| own.resource == *topic)?.topic
+    }
+
     /// Writes an entry of the journal, in the place of one that it has.
     fn write(&self, resource: Resource, provenance: Option<Provenance>) -> io::Result<()> {
         let fault = resource.to_string();
         let undo = Undo::Delete { resource: resource.clone(), provenance: provenance.clone() };
         let number = self.journal.announce(&Journalled { fault, undo, recipe: None })?;
         self.remove(&resource);
-        self.lock().push(Own { resource, number: Some(number), provenance });
+        self.lock().push(Own { number: Some(number), provenance, ..Own::of(resource) });
         Ok(())
     }
 
@@ -284,5 +321,22 @@ mod tests {
         assert!(entries().is_empty() && owned.all().is_empty(), "it was never made");
         owned.confirm(&resource).expect("nothing to write");
         assert!(entries().is_empty());
+    }
+
+    #[test]
+    fn a_topic_is_told_by_more_than_its_name() {
+        let owned = Owned::new(Arc::new(Journal::none()));
+        let topic = Resource::Topic("orders".to_owned());
+        owned.identify(&topic, Some([7; 16]));
+        assert_eq!(owned.identity(&topic), None, "it is not the run's");
+        owned.add(topic.clone());
+        owned.doubt(&topic);
+        assert!(owned.is_doubtful(&topic) && owned.contains(&topic));
+        owned.identify(&topic, Some([7; 16]));
+        assert!(!owned.is_doubtful(&topic), "it was found");
+        assert_eq!(owned.identity(&topic), Some([7; 16]));
+        owned.remove(&topic);
+        owned.add(topic.clone());
+        assert_eq!(owned.identity(&topic), None, "another one has its name");
     }
 }
