@@ -126,7 +126,7 @@ mod tests {
     fn no_name_is_forgotten_and_the_same_is_settled() {
         let mut renamed = settlement();
         let before = renamed.report();
-        assert!(renamed.rename(&|text| text.replace("hunter22", "***")));
+        assert!(renamed.rename(&|text: &str| text.replace("hunter22", "***")));
         let stored = serde_json::to_string(&renamed).expect("JSON");
         assert!(!stored.contains("hunter22") && stored.contains("orders-***") && stored.contains("g-***"), "{stored}");
         assert_eq!(renamed.report(), before);
