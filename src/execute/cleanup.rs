@@ -137,7 +137,9 @@ async fn whose_else(run: &SharedRun, admin: &Admin, name: &str) -> Option<&'stat
     }
     let resource = Resource::Topic(name.to_owned());
     if run.owned.is_doubtful(&resource) && matches!(admin.topic(name).await, Ok(Some(_))) {
-        return Some("it is left as it is: the answer to the run's request was lost, so somebody else may have made it");
+        return Some(
+            "it is left as it is: the answer to the run's request was lost, so somebody else may have made it",
+        );
     }
     let (made, present) = (run.owned.identity(&resource)?, run.topic_id(name).await?);
     (made != present).then_some("it is left as it is: another topic has the name of the one that the run made")

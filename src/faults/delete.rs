@@ -36,7 +36,9 @@ pub async fn delete_external(
             let worker = worker(endpoints)?;
             if let DeletionRight::WhileConfigured(configs) = right {
                 match worker.config(name).await {
-                    Ok(present) if !configs.contains(&fingerprint(&present)) => return Ok(Mended::Left(NOT_ITS_CONFIG)),
+                    Ok(present) if !configs.contains(&fingerprint(&present)) => {
+                        return Ok(Mended::Left(NOT_ITS_CONFIG));
+                    }
                     Ok(_) => {}
                     Err(ConnectError::NotFound { .. }) => return Ok(Mended::Gone),
                     Err(error) => return Err(error.into()),

@@ -160,7 +160,11 @@ mod tests {
     #[tokio::test]
     async fn a_group_in_the_journal_does_not_keep_it_from_being_undone() {
         for resource in [Resource::Group("connect-sink".to_owned()), Resource::Topic("orders".to_owned())] {
-            let entries = [Journalled { fault: resource.to_string(), undo: Undo::Delete { resource, provenance: None }, recipe: None }];
+            let entries = [Journalled {
+                fault: resource.to_string(),
+                undo: Undo::Delete { resource, provenance: None },
+                recipe: None,
+            }];
             let results = undo_journalled(&entries, None, &Endpoints::default()).await;
             assert!(matches!(&results[0].1, Ok(left) if left.contains("left as it is")), "{:?}", results[0].1);
         }

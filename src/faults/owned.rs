@@ -116,9 +116,12 @@ impl Owned {
     pub fn announce_made(&self, resource: Resource, provenance: Provenance) -> io::Result<()> {
         let former = self.provenance(&resource);
         let mut known = former.clone().unwrap_or_default();
-        known.configs.extend(provenance.configs.into_iter().filter(|config| {
-            former.as_ref().is_none_or(|former| !former.configs.contains(config))
-        }));
+        known.configs.extend(
+            provenance
+                .configs
+                .into_iter()
+                .filter(|config| former.as_ref().is_none_or(|former| !former.configs.contains(config))),
+        );
         known.connector = provenance.connector.or(known.connector);
         known.seen |= provenance.seen;
         if former.as_ref() == Some(&known) {
@@ -190,9 +193,7 @@ impl Owned {
         let mut was = match known {
             Some(at) if former[at].was.put.contains(&fingerprint) => return Ok(()),
             Some(at) => former[at].was.clone(),
-            None => {
-                FormerConnector { connector: connector.to_owned(), config: config.clone(), put: Vec::new() }
-            }
+            None => FormerConnector { connector: connector.to_owned(), config: config.clone(), put: Vec::new() },
         };
         was.put.push(fingerprint);
         let FormerConnector { connector, config, put } = was.clone();

@@ -121,7 +121,8 @@ fn nothing_is_repeated_before_a_scenario_runs() {
         "'x' * 100000000 ~ 'x' * 100000000 ~ 'x' * 100000000 ~ 'x' * 100000000 ~ 'x' * 100000000 ~ 'x' * 100000000",
     ] {
         let condition = format!("name: x\nsteps:\n  - wait: 1s\n    if: \"{text}\"\n");
-        let each = format!("name: x\nsteps:\n  - consume: {{ topic: t, each: \"{text}\", until: {{ drained: true }} }}\n");
+        let each =
+            format!("name: x\nsteps:\n  - consume: {{ topic: t, each: \"{text}\", until: {{ drained: true }} }}\n");
         for scenario in [condition, each] {
             put(folder.path(), "repeats.yaml", &scenario);
             for command in ["check", "plan"] {

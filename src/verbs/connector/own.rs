@@ -244,13 +244,7 @@ impl Connector {
 
     /// Refuses what somebody else has made, unless the run may delete that. What has the run's id in its name, or was made by a statement
     /// of the scenario, is nobody else's.
-    fn may_use(
-        &self,
-        resource: Resource,
-        property: &str,
-        harm: &str,
-        cx: &StepContext,
-    ) -> Result<(), StepError> {
+    fn may_use(&self, resource: Resource, property: &str, harm: &str, cx: &StepContext) -> Result<(), StepError> {
         let (Resource::Slot(name) | Resource::Publication(name)) = &resource else { return Ok(()) };
         let id = cx.run.id();
         let is_own = name.contains(id) || name.contains(&safe_name(id)) || cx.run.changes.has_made(name);
@@ -358,11 +352,8 @@ mod tests {
     fn only_what_connect_says_is_a_refusal() {
         let refused = ConnectError::Refused { status: 409, message: String::new() };
         let invalid = ConnectError::InvalidConfig { class: "x.Y".to_owned(), fields: Vec::new() };
-        let late = ConnectError::NotInTime {
-            wanted: String::new(),
-            last: String::new(),
-            waited: Duration::from_secs(1),
-        };
+        let late =
+            ConnectError::NotInTime { wanted: String::new(), last: String::new(), waited: Duration::from_secs(1) };
         assert!(is_refusal(&refused) && is_refusal(&invalid) && !is_refusal(&late));
     }
 

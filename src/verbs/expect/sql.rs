@@ -149,10 +149,7 @@ mod tests {
         assert_eq!(shown(json!({ "min": 918273 }), json!(5)), stars);
         assert_eq!(shown(json!({ "min": 1 }), json!(5)), None);
         let nothing = Observed::Nothing { reason: "\"x\" is not a number".to_owned() };
-        assert_eq!(
-            shown(json!({ "min": 918273 }), json!("x")),
-            Some((Demand::Text("***".to_owned()), nothing))
-        );
+        assert_eq!(shown(json!({ "min": 918273 }), json!("x")), Some((Demand::Text("***".to_owned()), nothing)));
         // The record takes it out of values of any shape itself.
         assert_eq!(shown(json!(918273), json!(918273)), None);
     }
