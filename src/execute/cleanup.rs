@@ -141,8 +141,8 @@ async fn whose_else(run: &SharedRun, admin: &Admin, name: &str) -> Option<&'stat
             "it is left as it is: the answer to the run's request was lost, so somebody else may have made it",
         );
     }
-    let (made, present) = (run.owned.identity(&resource)?, run.topic_id(name).await?);
-    (made != present).then_some("it is left as it is: another topic has the name of the one that the run made")
+    let is_replaced = run.is_replaced(name).await;
+    is_replaced.then_some("it is left as it is: another topic has the name of the one that the run made")
 }
 
 /// Removes from a group the members of this run that are still listed: static ones, and those that were killed. Where that

@@ -97,6 +97,12 @@ impl Owned {
         }
     }
 
+    /// The run has made this just now: whatever it had made of that name before is gone.
+    pub fn made(&self, resource: Resource) {
+        self.remove(&resource);
+        self.add(resource);
+    }
+
     /// [`Owned::add`] for what does harm where it is left behind, as a replication slot does, which pins the database's log:
     /// it stands in the undo journal, so that it is deleted even where this process is killed. Its name has to be the run's alone.
     ///
@@ -336,8 +342,7 @@ mod tests {
         owned.identify(&topic, Some([7; 16]));
         assert!(!owned.is_doubtful(&topic), "it was found");
         assert_eq!(owned.identity(&topic), Some([7; 16]));
-        owned.remove(&topic);
-        owned.add(topic.clone());
+        owned.made(topic.clone());
         assert_eq!(owned.identity(&topic), None, "another one has its name");
     }
 }

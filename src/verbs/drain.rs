@@ -134,7 +134,7 @@ impl Drain {
         }
         let listener = MigrateListener::new(move |event| match event {
             MigrateEvent::Target(RestoreEvent::Created { .. }) if stays => created.store(true, Ordering::Relaxed),
-            MigrateEvent::Target(RestoreEvent::Created { topic, .. }) => run.owned.add(Resource::Topic(topic)),
+            MigrateEvent::Target(RestoreEvent::Created { topic, .. }) => run.owned.made(Resource::Topic(topic)),
             MigrateEvent::Target(RestoreEvent::Warning { reason })
             | MigrateEvent::Stage(MigrationStage::Notice { reason }) => run.recorder.note(format!("{id}: {reason}")),
             _ => {}

@@ -157,7 +157,7 @@ fn listener(cx: &StepContext, target: Option<Arc<OtherEnvironment>>) -> MigrateL
             MigrateEvent::Target(RestoreEvent::Created { topic, .. }) => {
                 return match &target {
                     Some(other) => other.add(topic),
-                    None => run.owned.add(Resource::Topic(topic)),
+                    None => run.owned.made(Resource::Topic(topic)),
                 };
             }
             MigrateEvent::Target(RestoreEvent::Warning { reason }) => reason,

@@ -199,7 +199,7 @@ impl Restore {
 fn listener(cx: &StepContext, tally: Arc<ArchiveTally>, resumed: Arc<AtomicBool>) -> RestoreListener {
     let (run, id) = (cx.run.clone(), cx.id.clone());
     RestoreListener::new(move |event| match event {
-        RestoreEvent::Created { topic, .. } => run.owned.add(Resource::Topic(topic)),
+        RestoreEvent::Created { topic, .. } => run.owned.made(Resource::Topic(topic)),
         RestoreEvent::Warning { reason } => run.recorder.note(format!("{id}: {reason}")),
         RestoreEvent::Resumed { topic, .. } => {
             resumed.store(true, Ordering::Relaxed);

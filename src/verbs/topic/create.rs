@@ -50,9 +50,7 @@ impl WantedTopic<'_> {
         }
         let (announced, keep) = (absent == Some(true) && !self.keep, self.keep);
         if announced {
-            // One of the run that somebody has deleted was another topic.
-            owned.remove(&resource);
-            owned.add(resource.clone());
+            owned.made(resource.clone());
         }
         match admin.create_topic(self.name, self.partitions, self.replication, self.config).await {
             Ok(()) if !keep => owned.add(resource),
@@ -138,7 +136,7 @@ pub(super) async fn clear(name: &str, cx: &StepContext) -> Result<(), StepError>
         return Ok(());
     }
     let resource = Resource::Topic(name.to_owned());
-    cx.run.may_delete(&resource).map_err(|error| error.at("/recreate"))?;
+    cx.run.may_delete_topic(name).await.map_err(|error| error.at("/recreate"))?;
     admin.delete_topic(name).await.map_err(failed)?;
     cx.run.owned.remove(&resource);
     await_gone(name, cx).await;
