@@ -44,7 +44,7 @@ fn what_kscen_did_not_make_it_does_not_remove() {
     // What the group skips from now on is in a topic that stays.
     let parks = scenario(
         "parks",
-        "produce: { topic: theirs, count: 5 }\n  - drain: { group: prod-app, topic: theirs, into: parked }",
+        "produce: { topic: theirs, count: 5 }\n  - drain: { group: prod-app, topic: theirs, into: parked }\n  - expect: { topic: { name: parked, count: 5 } }",
     );
     project.run(&["run", &parks]).exits(0).says("topic parked stays after the run");
     let parked = scenario(
