@@ -35,6 +35,8 @@ pub struct DockerStack {
     pub(super) endpoints: Endpoints,
     /// Whether the plan was granted [`Capability::Wipe`].
     pub(super) may_wipe: bool,
+    /// Whether the plan needs Kafka Connect.
+    pub(super) uses_connect: bool,
     /// Services that are cut off now, with how to connect them again.
     pub(super) cuts: Cuts,
 }
@@ -51,6 +53,8 @@ pub(super) struct StackContainer {
     earlier_log: Mutex<Vec<LogLine>>,
     /// The life that was told last: one whose container is gone is still the same.
     told: Mutex<Option<String>>,
+    /// Where the cluster tells clients to come, for a broker.
+    address: Mutex<Option<String>>,
 }
 
 impl StackContainer {
@@ -63,6 +67,7 @@ impl StackContainer {
             disk: DiskFigure::default(),
             earlier_log: Mutex::default(),
             told: Mutex::default(),
+            address: Mutex::default(),
         }
     }
 
@@ -81,6 +86,16 @@ impl StackContainer {
 
     pub(super) fn replaced_by(&self, container: &str) {
         lock(&self.containers).push(container.to_owned());
+    }
+
+    /// Remembers where the cluster tells clients to come for it.
+    pub(super) fn is_reached_at(&self, address: String) {
+        *lock(&self.address) = Some(address);
+    }
+
+    /// The same, where the cluster was asked.
+    pub(super) fn address(&self) -> Option<String> {
+        lock(&self.address).clone()
     }
 
     pub(super) fn meter(&self) -> &Meter {
