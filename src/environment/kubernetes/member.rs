@@ -192,6 +192,8 @@ impl PodMember {
             since: book.since,
             pauses: *lock(&self.pauses),
             cause: end.and_then(|end| end.cause),
+            // The API tells only of the process that a container is.
+            ooms: 0,
         })
     }
 

@@ -148,6 +148,18 @@ fn a_second_fault_on_what_is_left_so_changes_nothing() {
 }
 
 #[test]
+fn the_links_of_what_is_dead_or_frozen_cannot_be_cut() {
+    for (first, applied) in [("kill: kafka-1", "kill"), ("stop: kafka-1", "stop"), ("pause: kafka-1", "pause")] {
+        let steps = format!("- {{ id: first, {first} }}\n- {{ id: cut, network: {{ service: kafka-1, fault: cut, for: 5s }} }}");
+        let run = Rehearsal::of(&steps).run();
+        assert_eq!((code(&run, "cut"), run.exit()), (Some("no-effect"), 3), "{first}");
+        assert_eq!(run.calls()[0], format!("0.0 {applied} kafka-1"));
+        assert!(!run.calls().iter().any(|call| call.contains("cut")), "{:?}", run.calls());
+        assert!(run.environment.damage().is_empty());
+    }
+}
+
+#[test]
 fn acting_on_nobody_has_no_effect_and_is_not_undone_later() {
     let steps = "- { id: stop, stop: kafka-1 }\n- { id: a, on_failure: continue, kill: kafka-1 }\n\
         - { id: b, on_failure: continue, restart: kafka-1 }\n- { id: c, on_failure: continue, pause: kafka-1 }\n\
