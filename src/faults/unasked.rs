@@ -162,8 +162,15 @@ mod tests {
     use super::*;
 
     fn known(turns: u64, left: Option<Lifecycle>, life: &str, lifecycle: Lifecycle) -> SeenService {
-        let seen =
-            Incarnation { life: life.to_owned(), lifecycle, exit_code: None, since: None, pauses: 0, cause: None, ooms: 0 };
+        let seen = Incarnation {
+            life: life.to_owned(),
+            lifecycle,
+            exit_code: None,
+            since: None,
+            pauses: 0,
+            cause: None,
+            ooms: 0,
+        };
         SeenService { past: LanePast { turns, left }, seen }
     }
 

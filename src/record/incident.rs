@@ -59,7 +59,10 @@ pub struct Unwatched {
 impl fmt::Display for Unwatched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { service, since, why } = self;
-        write!(f, "{service} could not be looked at from {since:.1} s on, so that what became of it is not known: {why}")
+        write!(
+            f,
+            "{service} could not be looked at from {since:.1} s on, so that what became of it is not known: {why}"
+        )
     }
 }
 

@@ -10,7 +10,8 @@ use super::roles::{self, ServiceRole};
 use super::stack::{DockerStack, StackContainer};
 use super::watch::Watch;
 use crate::environment::{
-    Capability, Controllers, Endpoints, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult, Needs, ServiceId,
+    Capability, Controllers, Endpoints, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult, Needs,
+    ServiceId,
 };
 use crate::text::{did_you_mean, is_credential};
 use std::collections::BTreeMap;

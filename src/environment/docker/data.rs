@@ -141,7 +141,9 @@ mod tests {
     use serde_json::json;
 
     fn container(variables: &[&str]) -> Container {
-        Container(serde_json::from_value(json!({ "Config": { "Env": variables } })).expect("as the engine describes it"))
+        Container(
+            serde_json::from_value(json!({ "Config": { "Env": variables } })).expect("as the engine describes it"),
+        )
     }
 
     #[test]
@@ -150,7 +152,9 @@ mod tests {
         assert_eq!(folders.iter().collect::<Vec<_>>(), ["/a", "/b", "/pg"]);
         assert!(super::folders(&container(&[])).contains("/tmp/kraft-combined-logs"), "nobody says where they are");
         let marks = marks_in(&container(&["KAFKA_BROKER_ID=7"]), "/bitnami/kafka");
-        for mark in ["/bitnami/kafka/meta.properties", "/bitnami/kafka/data/meta.properties", "/bitnami/kafka/7/PG_VERSION"] {
+        for mark in
+            ["/bitnami/kafka/meta.properties", "/bitnami/kafka/data/meta.properties", "/bitnami/kafka/7/PG_VERSION"]
+        {
             assert!(marks.contains(&mark.to_owned()), "{mark}: {marks:?}");
         }
         let traces = traces_in(&container(&["KAFKA_LOG_DIRS=/elsewhere"]), "/tmp");

@@ -43,7 +43,9 @@ fn binds(container: &Container) -> impl Iterator<Item = (&str, &str)> {
 
 /// Whether what is mounted there holds that folder, or a part of it.
 fn covers(mounted: &str, folder: &str) -> bool {
-    let below = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let below = |inner: &str, outer: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
     below(folder, mounted.trim_end_matches('/')) || below(mounted, folder)
 }
 
@@ -67,7 +69,11 @@ pub(super) async fn left(engine: &Engine, new: &Container) -> Option<String> {
 ///
 /// # Errors
 /// A volume that is shared, or not of this project.
-pub(super) async fn volumes(engine: &Engine, project: &str, container: &Container) -> EnvironmentResult<Vec<VolumeCreateRequest>> {
+pub(super) async fn volumes(
+    engine: &Engine,
+    project: &str,
+    container: &Container,
+) -> EnvironmentResult<Vec<VolumeCreateRequest>> {
     let mut requests = Vec::new();
     let mounts = container.0.mounts.iter().flatten();
     for mount in mounts.filter(|mount| mount.typ.as_deref() == Some("volume") && mount.rw != Some(false)) {
@@ -167,7 +173,8 @@ mod tests {
             let folders = data::folders(&container);
             binds(&container).any(|(_, mounted)| folders.iter().any(|folder| covers(mounted, folder)))
         };
-        for folder in ["/bitnami/kafka", "/tmp/kraft-combined-logs", "/tmp/kafka-logs", "/kafka/data", "/var/lib/kafka"] {
+        for folder in ["/bitnami/kafka", "/tmp/kraft-combined-logs", "/tmp/kafka-logs", "/kafka/data", "/var/lib/kafka"]
+        {
             assert!(mounted(folder, true, &[]), "{folder}");
         }
         assert!(mounted("/data/logs/part", true, &["KAFKA_CFG_LOG_DIRS=/data/logs"]));

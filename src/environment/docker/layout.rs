@@ -31,7 +31,9 @@ impl Node<'_> {
     fn answers_to(&self, host: &str, network: &str) -> bool {
         // Only of a network that it is connected to the names are known that the engine gave it.
         let present = self.container.networks();
-        let Some(endpoint) = present.get(network).copied().or_else(|| self.endpoints.get(network)) else { return false };
+        let Some(endpoint) = present.get(network).copied().or_else(|| self.endpoints.get(network)) else {
+            return false;
+        };
         let fixed = endpoint.ipam_config.as_ref().and_then(|config| config.ipv4_address.as_deref());
         if [endpoint.ip_address.as_deref(), fixed].contains(&Some(host)) {
             return true;
@@ -209,7 +211,8 @@ mod tests {
 
     #[test]
     fn controllers_that_are_reached_over_another_network_are_not_cut_off() {
-        let voters = |host: &str| format!("KAFKA_CONTROLLER_QUORUM_VOTERS=1@{host}:9093,2@{}:9093", host.replace('1', "2"));
+        let voters =
+            |host: &str| format!("KAFKA_CONTROLLER_QUORUM_VOTERS=1@{host}:9093,2@{}:9093", host.replace('1', "2"));
         let inner = split_by(&[NAMED, INNER, &voters("kafka-1.int")]);
         assert_eq!(inner, Ok((vec!["p_inner".to_owned()], vec!["p_edge".to_owned()])));
         let leaking = split_by(&[NAMED, INNER, &voters("kafka-1")]);

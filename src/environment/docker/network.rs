@@ -179,7 +179,9 @@ impl DockerStack {
         });
         match asked.await? {
             ControlFlow::Break(()) => Ok(()),
-            ControlFlow::Continue(why) => Err(no_effect(member, format!("it did not answer before the cut either: {why}"))),
+            ControlFlow::Continue(why) => {
+                Err(no_effect(member, format!("it did not answer before the cut either: {why}")))
+            }
         }
     }
 

@@ -74,7 +74,8 @@ impl DockerStack {
                 continue;
             }
             let networks = other.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
-            let mut ips = networks.into_iter().flatten().filter_map(|(_, endpoint)| endpoint.ip_address.as_deref()?.parse().ok());
+            let mut ips =
+                networks.into_iter().flatten().filter_map(|(_, endpoint)| endpoint.ip_address.as_deref()?.parse().ok());
             if ips.any(|ip| addresses.contains(&ip)) {
                 let names = other.names.unwrap_or_default().join(", ");
                 let name = names.trim_start_matches('/');

@@ -113,9 +113,7 @@ pub(super) async fn publishing(engine: &Engine, port: u16) -> EnvironmentResult<
 /// The containers of the engine that run, whosever they are.
 pub(super) async fn running(engine: &Engine) -> EnvironmentResult<Vec<ContainerSummary>> {
     engine
-        .ask("list the containers", |docker| async move {
-            docker.list_containers(None::<ListContainersOptions>).await
-        })
+        .ask("list the containers", |docker| async move { docker.list_containers(None::<ListContainersOptions>).await })
         .await
 }
 

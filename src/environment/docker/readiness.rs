@@ -31,7 +31,9 @@ impl DockerStack {
                     member.name()
                 ),
                 remedy: match member.part.role {
-                    ServiceRole::Broker => format!("name the address of {} in `kafka.bootstrap` as well", member.name()),
+                    ServiceRole::Broker => {
+                        format!("name the address of {} in `kafka.bootstrap` as well", member.name())
+                    }
                     _ => format!("give the compose service `{}` a `healthcheck:`", member.part.compose),
                 },
             });
@@ -120,7 +122,8 @@ impl DockerStack {
                 if own.is_empty() {
                     return None;
                 }
-                let [own, others] = [&own, &others].map(|entries| entries.iter().map(String::as_str).collect::<Vec<_>>());
+                let [own, others] =
+                    [&own, &others].map(|entries| entries.iter().map(String::as_str).collect::<Vec<_>>());
                 Probe::broker((&own, &others), &endpoints.client_config, member.node_id)
             }
             ServiceRole::Controller => None,

@@ -279,7 +279,8 @@ mod tests {
         let kept = |mac: &str, ip: &str| {
             let endpoint = json!({ "MacAddress": mac, "IPAddress": ip, "Aliases": ["kafka"] });
             let endpoint: EndpointSettings = serde_json::from_value(endpoint).expect("an endpoint");
-            let container = Container(serde_json::from_value(json!({ "Id": "0123456789abcdef" })).expect("a container"));
+            let container =
+                Container(serde_json::from_value(json!({ "Id": "0123456789abcdef" })).expect("a container"));
             endpoint_definition(&container, &endpoint).mac_address
         };
         assert_eq!(kept("02:42:ac:1f:4d:aa", "172.31.77.11").as_deref(), Some("02:42:ac:1f:4d:aa"));

@@ -106,7 +106,11 @@ impl Recreation {
             let was = endpoint.mac_address.as_deref()?;
             let is = now.get(network.as_str())?.mac_address.as_deref().filter(|mac| !mac.is_empty())?;
             let differs = !is.eq_ignore_ascii_case(was);
-            differs.then(|| format!("its MAC address on {network} was {was} and is {is}, because this engine takes none for a network"))
+            differs.then(|| {
+                format!(
+                    "its MAC address on {network} was {was} and is {is}, because this engine takes none for a network"
+                )
+            })
         })
     }
 }

@@ -117,7 +117,9 @@ pub(super) fn refuse_strangers(endpoints: &Endpoints, members: &[PodMember], nam
         };
         if let Some(told) = namespace_of(host).filter(|told| *told != namespace) {
             return Err(EnvironmentError::Prerequisite {
-                message: format!("{id} is reached at {host}, in the namespace `{told}`, and its pod is in `{namespace}`"),
+                message: format!(
+                    "{id} is reached at {host}, in the namespace `{told}`, and its pod is in `{namespace}`"
+                ),
                 remedy: REMEDY.to_owned(),
             });
         }
@@ -195,13 +197,21 @@ fn one(
         return Ok(*id);
     }
     let Some(id) = claim.node_id else {
-        return Err(format!("which broker of the cluster is {name} (pod {pod}) is not known: the brokers are {}", told(cluster)));
+        return Err(format!(
+            "which broker of the cluster is {name} (pod {pod}) is not known: the brokers are {}",
+            told(cluster)
+        ));
     };
     let Some(address) = cluster.brokers.get(&id) else {
-        return Err(format!("{name} (pod {pod}) has the node id {id}, which no broker of the cluster has: they are {}", told(cluster)));
+        return Err(format!(
+            "{name} (pod {pod}) has the node id {id}, which no broker of the cluster has: they are {}",
+            told(cluster)
+        ));
     };
     if has(&id, &address.host) == Some(false) {
-        return Err(format!("broker {id} is reached at {address}, which is not in the namespace `{namespace}` of {name} (pod {pod})"));
+        return Err(format!(
+            "broker {id} is reached at {address}, which is not in the namespace `{namespace}` of {name} (pod {pod})"
+        ));
     }
     match &claim.cluster {
         Some(told) if *told != cluster.id => {

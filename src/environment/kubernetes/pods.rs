@@ -136,7 +136,8 @@ impl Pods {
     pub(super) async fn follow(kube: &Kube, selector: &str, container: Option<String>) -> EnvironmentResult<Self> {
         let api: Api<Pod> = Api::namespaced(kube.client.clone(), &kube.namespace);
         let heard = Arc::new(Mutex::new(moment::now()));
-        let feed = Feed { api, selector: selector.to_owned(), container, books: Arc::default(), heard: Arc::clone(&heard) };
+        let feed =
+            Feed { api, selector: selector.to_owned(), container, books: Arc::default(), heard: Arc::clone(&heard) };
         let version = feed.list().await;
         let what = format!("list the pods with the labels {selector} in the namespace {}", kube.namespace);
         let version = version.map_err(|error| kube.explain(&what, error))?;

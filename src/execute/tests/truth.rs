@@ -179,7 +179,9 @@ fn a_second_fault_on_what_is_left_so_changes_nothing() {
 #[test]
 fn the_links_of_what_is_dead_or_frozen_cannot_be_cut() {
     for (first, applied) in [("kill: kafka-1", "kill"), ("stop: kafka-1", "stop"), ("pause: kafka-1", "pause")] {
-        let steps = format!("- {{ id: first, {first} }}\n- {{ id: cut, network: {{ service: kafka-1, fault: cut, for: 5s }} }}");
+        let steps = format!(
+            "- {{ id: first, {first} }}\n- {{ id: cut, network: {{ service: kafka-1, fault: cut, for: 5s }} }}"
+        );
         let run = Rehearsal::of(&steps).run();
         assert_eq!((code(&run, "cut"), run.exit()), (Some("no-effect"), 3), "{first}");
         assert_eq!(run.calls()[0], format!("0.0 {applied} kafka-1"));
