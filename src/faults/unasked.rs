@@ -6,6 +6,7 @@ use super::stack::{Stack, UndoStack};
 use crate::environment::{Environment, Incarnation, Lifecycle};
 use crate::ground::lock;
 use crate::record::{EventKind, Incident, IncidentKind, Unwatched};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -33,11 +34,18 @@ impl UndoStack {
     /// no step acts.
     pub async fn watch(&self, place: Option<&str>, environment: &dyn Environment, over: &Notify) {
         let services: Vec<String> = environment.services().into_iter().map(|service| service.name).collect();
+        // Whoever acts on the run's own services waits for a look at them, and not for one at others.
+        let mut beside = BTreeMap::new();
         let mut last = false;
         loop {
             for service in &services {
-                let shown = place.map_or_else(|| service.clone(), |place| format!("{place}/{service}"));
-                self.0.look_as(&shown, environment, service).await;
+                match place {
+                    None => self.0.look(environment, service).await,
+                    Some(place) => {
+                        let shown = format!("{place}/{service}");
+                        self.0.compare(&mut beside, &shown, environment, service).await;
+                    }
+                }
             }
             if last {
                 return;
@@ -50,9 +58,7 @@ impl UndoStack {
             }
         }
     }
-}
 
-impl UndoStack {
     /// Tells which services could not be looked at any more, once nobody watches: what became of those nobody knows. Where a later look
     /// was answered, that one has seen what had happened meanwhile.
     pub fn tell_unwatched(&self) {
@@ -68,12 +74,18 @@ impl UndoStack {
 impl Stack {
     /// Compares a service with what was known of it, and reports what was not done by this run's own steps.
     pub(super) async fn look(&self, environment: &dyn Environment, service: &str) {
-        self.look_as(service, environment, service).await;
+        let mut known = self.known.lock().await;
+        self.compare(&mut known, service, environment, service).await;
     }
 
-    /// The same for a service that is told under another name.
-    async fn look_as(&self, shown: &str, environment: &dyn Environment, service: &str) {
-        let mut known = self.known.lock().await;
+    /// The same for a service that is told under a name, against what is `known` by that name.
+    async fn compare(
+        &self,
+        known: &mut BTreeMap<String, SeenService>,
+        shown: &str,
+        environment: &dyn Environment,
+        service: &str,
+    ) {
         let Some(past) = self.lanes.past(shown) else { return };
         let since = self.clock.now();
         self.looks(shown, |looks| {
