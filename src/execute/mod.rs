@@ -15,6 +15,7 @@ mod sampler;
 mod task;
 mod values;
 mod walk;
+mod watchers;
 
 pub use engine::{EnvironmentSource, RunJob, execute};
 pub use machine::machine;

@@ -49,7 +49,7 @@ pub(crate) use evidence::Evidence;
 pub use fault::{FaultRecord, InForce, TargetKind};
 pub use flow::{ChangeFlow, SnapshotFlow};
 pub use fold::RecordFold;
-pub use incident::{Incident, IncidentKind};
+pub use incident::{Incident, IncidentKind, Unwatched};
 pub use produced::{LoadValidity, ProduceReport};
 pub use recorder::{Recorder, Watcher};
 pub(crate) use redact::without_secrets;

@@ -59,6 +59,9 @@ pub(super) struct Probe {
     /// The name of a topic that the run owns from now on.
     #[serde(default)]
     makes: Option<String>,
+    /// Another environment that it reaches.
+    #[serde(default)]
+    visits: Option<String>,
     /// A value to show in its details.
     #[serde(default)]
     says: Option<String>,
@@ -105,7 +108,8 @@ impl Step for Probe {
     const BACKGROUND: bool = true;
 
     fn facts(&self) -> Facts {
-        Facts { ends: !self.endless, planned: self.takes.map(|takes| takes.0), ..Facts::default() }
+        let elsewhere = self.visits.iter().map(|name| (name.clone(), Vec::new())).collect();
+        Facts { ends: !self.endless, planned: self.takes.map(|takes| takes.0), elsewhere, ..Facts::default() }
     }
 
     fn describe(&self) -> String {
