@@ -1,6 +1,7 @@
 //! Judges records. Everything here is pure: the same record always gives the same verdict.
 
 pub mod changes;
+mod clocks;
 mod decide;
 pub mod delivery;
 mod during;

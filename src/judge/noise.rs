@@ -4,6 +4,7 @@
 //! processor, a hypervisor or a quota took its time; or that other programs took the processors that local services waited for.
 //! That processors are busy is no reason: Kafka may use all of them. Checks of messages, rows and states are never excused.
 
+use super::clocks;
 use super::decide::decide;
 use super::measure::observe;
 use super::outages::Outages;
@@ -74,7 +75,7 @@ fn window(record: &Record, step: &StepRecord, spans: Option<&[Range<f64>]>) -> V
 }
 
 /// What was observed or, where it fails a bound on performance in a time in which the machine was not available, that it is
-/// unknown whose fault that was. Where the bound is broken in the rest of the time as well, it stays broken.
+/// unknown whose fault that was; and where clocks that may be apart decide, that it is unknown. Where the bound is broken in the rest of the time as well, it stays broken.
 pub fn excused(
     record: &Record,
     step: &StepRecord,
@@ -83,6 +84,7 @@ pub fn excused(
     demand: &Demand,
     observed: Observed,
 ) -> Observed {
+    let observed = clocks::resolved(step, name, demand, observed);
     let fails = |observed: &Observed| decide(demand, observed) == CheckOutcome::Fail;
     if record.run.noise == Noise::Ignore
         || observed.quantity().is_none()

@@ -21,18 +21,23 @@ pub(super) struct Hello {
     pub(super) pid: u32,
     pub(super) host: String,
     pub(super) cores: usize,
+    /// Which start of which machine it is on: processes of the same one have the same clock.
+    #[serde(default)]
+    pub(super) boot: Option<String>,
 }
 
 impl Hello {
     /// Of this process.
     pub(super) fn own() -> Self {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+        let kernel = |name: &str| std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok();
+        let host = kernel("hostname").map(|name| name.trim().to_owned());
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: PROTOCOL,
             pid: std::process::id(),
             host: host.unwrap_or_else(|| "an unnamed host".to_owned()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
+            boot: kernel("random/boot_id").map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()),
         }
     }
 }

@@ -105,6 +105,8 @@ pub enum ProducerEvent {
         /// What was on its way.
         in_flight: Vec<u64>,
     },
+    /// Its thread ended by a defect of the program, at this time: what was on its way has no outcome.
+    Broke(u64),
     /// It is over.
     Ended {
         /// When.
@@ -162,6 +164,16 @@ pub struct SeenMessage {
 
 /// Whether there was an identity that is damaged.
 pub type Damaged = bool;
+
+impl MemberEvent {
+    /// When it happened, where that moves the member's place in the log.
+    pub(in crate::load) fn at_us(&self) -> Option<u64> {
+        match self {
+            Self::Read { now_us, .. } | Self::Rebalanced { now_us, .. } | Self::Stands { now_us, .. } => Some(*now_us),
+            _ => None,
+        }
+    }
+}
 
 /// Something that happened to a member. Times are those of the run, in µs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// How long the cluster may take to tell end offsets before a second's lag stays unknown.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// Between two looks whether what happened elsewhere is known.
+const GLANCE: Duration = Duration::from_millis(10);
+
 /// Every so many seconds a group is reminded of partitions that nobody holds.
 const REMIND: u64 = 5;
 
@@ -32,7 +35,9 @@ pub(super) fn watch(shared: &Arc<Shared>, offsets: &OffsetReader, until_ends: Op
             }
             if let Some(idle) = idle {
                 let since_us = shared.live.last_read_us().max(shared.prepared_us.load(Ordering::Relaxed));
-                if since_us > 0 && shared.clock.now_us().saturating_sub(since_us) >= idle.as_micros() as u64 {
+                // What is still on its way here is no silence.
+                let now_us = shared.known_us(shared.clock.now_us());
+                if since_us > 0 && now_us.saturating_sub(since_us) >= idle.as_micros() as u64 {
                     shared.live.until_reached.store(true, Ordering::Release);
                 }
             }
@@ -60,6 +65,18 @@ pub(super) fn watch(shared: &Arc<Shared>, offsets: &OffsetReader, until_ends: Op
     }
 }
 
+/// Waits until everything is entered that members, wherever they run, had read at this time; false where that does not come.
+fn is_known(shared: &Shared, at_us: u64, deadline: Instant) -> bool {
+    // Of whom nobody reads any more, everything is entered.
+    while shared.known_us(at_us) < at_us && shared.live.alive() > 0 {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(GLANCE);
+    }
+    true
+}
+
 /// Looks for partitions that were added; whether it has found any, or could not look. A group is reminded of those that nobody
 /// holds.
 fn follow_topic(shared: &Shared, offsets: &OffsetReader, second: u64) -> bool {
@@ -75,9 +92,15 @@ fn follow_topic(shared: &Shared, offsets: &OffsetReader, second: u64) -> bool {
     grown
 }
 
-/// Takes a sample of the lag; whether everything that there is has been read, `None` where the cluster does not tell.
+/// Takes a sample of the lag; whether everything that there is has been read, `None` where the cluster does not tell, or it is not known
+/// in time what the members had read by then.
 fn sample(shared: &Shared, offsets: &OffsetReader, limit: Duration) -> Option<bool> {
-    let ends = offsets.ends(&shared.spec.topic, &shared.partitions(), limit).unwrap_or_default();
+    let mut ends = offsets.ends(&shared.spec.topic, &shared.partitions(), limit).unwrap_or_default();
+    let at_us = shared.clock.now_us();
+    shared.books().asks_for(at_us);
+    if !is_known(shared, at_us, Instant::now() + limit) {
+        ends.clear();
+    }
     shared.publish();
     let beside = shared.beside();
     // What another reader of the group holds is that one's to read.
@@ -86,13 +109,13 @@ fn sample(shared: &Shared, offsets: &OffsetReader, limit: Duration) -> Option<bo
         None => BTreeSet::new(),
     };
     let mut books = shared.books();
-    let position = books.account.positions();
+    let position = books.stood();
     let lag: BTreeMap<i32, i64> = ends
         .iter()
         .filter(|(partition, _)| !others.contains(partition))
         .filter_map(|(partition, end)| Some((*partition, (end - position.get(partition)?).max(0))))
         .collect();
-    let slice = books.timeline.at(shared.clock.now_us());
+    let slice = books.timeline.at(at_us);
     slice.position = position;
     slice.lag = lag.clone();
     // A position behind the end is one in a log that is gone.
