@@ -129,3 +129,97 @@ fn sample(shared: &Shared, offsets: &OffsetReader, limit: Duration) -> Option<bo
     }
     answered.then_some(nothing_left)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounting::RunIdentity;
+    use crate::load::LoadError;
+    use crate::load::afar::{
+        Afar, BeginHere, FarEvent, FarOrder, FarUnit, Hearer, MemberEvent, SeenMessage, UnitTask,
+    };
+    use crate::load::consume::rehearsal::RehearsedReader;
+    use crate::record::RunClock;
+    use std::ops::Range;
+    use std::sync::atomic::AtomicU64;
+
+    /// What happens elsewhere is known up to this time, in µs of the run.
+    #[derive(Debug, Default)]
+    struct Telling(AtomicU64);
+
+    impl Afar for Telling {
+        fn prepare(
+            &self,
+            _: UnitTask,
+            _: Arc<dyn Hearer>,
+        ) -> Result<(FarUnit, BTreeMap<String, String>), LoadError> {
+            Err(LoadError::Spec("nobody is there".to_owned()))
+        }
+
+        fn begin_here(&self, _: Arc<dyn Hearer>, _: BeginHere<'_>) -> Result<FarUnit, LoadError> {
+            Err(LoadError::Spec("nobody is there".to_owned()))
+        }
+
+        fn tell(&self, _: FarUnit, _: FarOrder) {}
+
+        fn lead(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn known_us(&self) -> u64 {
+            self.0.load(Ordering::Acquire)
+        }
+
+        fn clock_bound_us(&self) -> u64 {
+            0
+        }
+
+        fn cpu_us(&self) -> u64 {
+            0
+        }
+    }
+
+    fn reads(member: &Arc<dyn Hearer>, now_us: u64, offsets: Range<i64>) {
+        let seen = |offset| SeenMessage { partition: 0, offset, epoch: None, bytes: 1, times: 1, identity: Err(false) };
+        let messages: Vec<SeenMessage> = offsets.map(seen).collect();
+        let delivered = messages.len() as u64;
+        member.hear(FarEvent::Member(MemberEvent::Read { now_us, delivered, messages }));
+    }
+
+    /// Members elsewhere are heard of later, and then in steps: neither makes a lag.
+    #[test]
+    fn the_lag_is_that_of_the_time_for_which_the_ends_were_told() {
+        let reader = RehearsedReader::new(&RunIdentity::new(7), RunClock::start(), None, 1);
+        let member = reader.member(0);
+        let stood = || reader.shared().books().stood();
+        reads(&member, 1_000, 0..10);
+        reader.shared().books().asks_for(2_000);
+        reads(&member, 1_500, 10..12);
+        reads(&member, 2_000, 12..15);
+        // The reader is 25 behind, and catches up before it is looked at.
+        reads(&member, 2_001, 15..30);
+        reads(&member, 2_002, 30..40);
+        assert_eq!(stood(), BTreeMap::from([(0, 15)]));
+        assert_eq!(stood(), BTreeMap::from([(0, 40)]), "nothing was asked for");
+        reader.shared().books().asks_for(9_000);
+        assert_eq!(stood(), BTreeMap::from([(0, 40)]), "nothing has happened since");
+    }
+
+    #[test]
+    fn a_sample_waits_until_everything_up_to_it_is_known() {
+        let telling = Arc::new(Telling::default());
+        let afar = Arc::clone(&telling) as Arc<dyn Afar>;
+        let reader = RehearsedReader::told_by(&RunIdentity::new(7), RunClock::start(), (None, 1), Some(afar));
+        let soon = || Instant::now() + Duration::from_millis(30);
+        telling.0.store(1_999, Ordering::Release);
+        assert!(is_known(reader.shared(), 2_000, soon()), "of whom nobody reads, everything is known");
+        reader.shared().live.set_running(0, true);
+        assert!(!is_known(reader.shared(), 2_000, soon()), "a worker is silent");
+        assert_eq!(reader.shared().known_us(5_000), 1_999, "for so long the reader is known to be without a message");
+        telling.0.store(2_000, Ordering::Release);
+        assert!(is_known(reader.shared(), 2_000, soon()));
+        let here = RehearsedReader::new(&RunIdentity::new(7), RunClock::start(), None, 1);
+        here.shared().live.set_running(0, true);
+        assert!(is_known(here.shared(), 2_000, soon()), "in one process");
+    }
+}

@@ -1,6 +1,7 @@
 //! A history that is told by several workers gives the accounts of one process.
 
 mod crew;
+mod ends;
 mod history;
 
 use super::code::Delta;
@@ -10,8 +11,8 @@ use crate::accounting::{Class, Ledger, LedgerReport, RunIdentity};
 use crate::kafka::SendOutcome;
 use crate::load::LoadError;
 use crate::load::afar::{
-    Afar, Death, FarEvent, FarOrder, FarUnit, HandedMessage, Hearer, JournalEntry, MessageOutcome, ProducerEvent,
-    UnitTask,
+    Afar, BeginHere, Death, FarEvent, FarOrder, FarUnit, HandedMessage, Hearer, JournalEntry, MessageOutcome,
+    ProducerEvent, UnitTask,
 };
 use crate::load::consume::rehearsal::RehearsedReader;
 use crate::load::produce::rehearsal::RehearsedLoad;
@@ -35,7 +36,15 @@ impl Afar for Nobody {
         Err(LoadError::Spec("nobody is there".to_owned()))
     }
 
+    fn begin_here(&self, _: Arc<dyn Hearer>, _: BeginHere<'_>) -> Result<FarUnit, LoadError> {
+        Err(LoadError::Spec("nobody is there".to_owned()))
+    }
+
     fn tell(&self, _: FarUnit, _: FarOrder) {}
+
+    fn clock_bound_us(&self) -> u64 {
+        0
+    }
 
     fn lead(&self) -> Duration {
         Duration::ZERO
@@ -61,7 +70,7 @@ struct Accounts {
 impl Accounts {
     fn new(history: &History, clock: RunClock) -> Self {
         let run = RunIdentity::new(NONCE);
-        let load = RehearsedLoad::new(&run, history.producers, Arc::new(Nobody));
+        let load = RehearsedLoad::new(&run, history.producers, false, Arc::new(Nobody));
         let group = RehearsedReader::new(&run, clock, Some("g"), history.members);
         let alone = RehearsedReader::new(&run, clock, None, 1);
         alone.account(|account| (0..PARTITIONS).for_each(|partition| account.assigned(None, partition, Some(0))));
@@ -235,7 +244,7 @@ fn what_a_worker_took_with_it_is_neither_phantom_nor_lost() {
 #[test]
 fn an_outage_is_that_of_the_load_and_not_of_each_producer() {
     let run = RunIdentity::new(NONCE);
-    let load = RehearsedLoad::new(&run, 2, Arc::new(Nobody));
+    let load = RehearsedLoad::new(&run, 2, false, Arc::new(Nobody));
     let sends = |share: usize, sequence: u64, due_ms: u64, acked_ms: u64| {
         let due_us = due_ms * 1000;
         let message = HandedMessage { sequence, due_us, bytes: 100, warmup: false, refused: None };
