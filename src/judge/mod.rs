@@ -13,6 +13,7 @@ mod met;
 pub mod noise;
 mod outages;
 pub mod phases;
+mod places;
 pub mod recovery;
 mod slots;
 pub mod stored;

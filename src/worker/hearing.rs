@@ -9,6 +9,7 @@ use super::merge::{Merge, Next};
 use super::message::{Up, heard};
 use crate::ground::lock;
 use crate::load::afar::{Death, FarEvent, FarUnit, Hearer, MemberEvent, ProducerEvent};
+use crate::record::strain::MachineSample;
 use crate::record::{EventKind, WorkerDeath};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -73,6 +74,10 @@ impl Shared {
             Up::Prepared { unit, effective } => line.answer(unit, Ok(effective)),
             Up::Refused { unit, why } => line.answer(unit, Err(why)),
             Up::Log(log) => self.logs.pass_on(log),
+            Up::Strain(sample) => {
+                let sample = Box::new(MachineSample { worker: Some(line.index + 1), ..*sample });
+                self.recorder.iter().for_each(|recorder| recorder.emit(EventKind::Strain { sample: sample.clone() }));
+            }
             Up::Done => return Ok(false),
         }
         Ok(true)

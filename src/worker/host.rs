@@ -12,6 +12,7 @@ use crate::load::consume::FarRead;
 use crate::load::produce::FarProduce;
 use crate::record::RunClock;
 use crate::record::health::process_cpu_us;
+use crate::record::pulse::{Felt, Pulse};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,6 +43,8 @@ struct Host {
     journal: Arc<FarJournal>,
     logs: LogSink,
     units: Units,
+    /// Where the machine is felt here.
+    pulse: Option<Pulse>,
     writer: Writer,
     runtime: Handle,
     /// Ends the thread that tells what happens.
@@ -95,13 +98,14 @@ pub fn serve(
             }
             Down::Bye => break Ok(()),
             Down::Begin { .. } if host.is_some() => break Err(WorkerError::Protocol("the coordinator began twice")),
-            Down::Begin { origin_ns, epoch_us } => {
+            Down::Begin { origin_ns, epoch_us, feel } => {
                 let origin = match u64::try_from(origin_ns) {
                     Ok(after) => Some(began + Duration::from_nanos(after)),
                     Err(_) => began.checked_sub(Duration::from_nanos(origin_ns.unsigned_abs())),
                 };
                 let origin = origin.ok_or(WorkerError::Protocol("the run began before this machine's clock"))?;
-                host = Some(Host::begin(RunClock::at_origin(origin, epoch_us), &writer, runtime.clone()));
+                let clock = RunClock::at_origin(origin, epoch_us);
+                host = Some(Host::begin(clock, feel, &writer, runtime.clone()));
                 *lock(&heard_of) = Some(Instant::now());
             }
             Down::Prepare { unit, task } => match &host {
@@ -121,6 +125,17 @@ pub fn serve(
         tell(&Up::Done)?;
     }
     result
+}
+
+/// Feels the machine, and tells of each second in which it was not available.
+fn pulse_of(clock: RunClock, writer: &Writer) -> Pulse {
+    let writer = Arc::clone(writer);
+    Pulse::start(clock, Felt::default(), move |sample| {
+        if sample.counts() {
+            // Without a stream the process ends.
+            let _ = say(&mut lock(&writer), &Up::Strain(Box::new(sample)));
+        }
+    })
 }
 
 /// Looks whether something is heard of the coordinator, until what it returns is dropped. By a thread of its own: all others may wait
@@ -148,7 +163,8 @@ fn watch(heard_of: &Heard, forsaken: impl FnOnce() + Send + 'static) -> Sender<(
 }
 
 impl Host {
-    fn begin(clock: RunClock, writer: &Writer, runtime: Handle) -> Self {
+    fn begin(clock: RunClock, feel: bool, writer: &Writer, runtime: Handle) -> Self {
+        let pulse = feel.then(|| pulse_of(clock, writer));
         let journal = FarJournal::new(clock);
         let (logs, lines) = LogSink::bounded(CLIENT_LINES);
         let (over, ends) = channel();
@@ -166,7 +182,7 @@ impl Host {
             let _ = done.send(());
         });
         let units = Units::default();
-        Self { clock, journal, logs, units, writer: Arc::clone(writer), runtime, over, told }
+        Self { clock, journal, logs, units, pulse, writer: Arc::clone(writer), runtime, over, told }
     }
 
     /// Prepares a unit beside everything else: a cluster may take long to answer.
@@ -211,8 +227,14 @@ impl Host {
             lock(&self.units).values_mut().for_each(|work| work.order(FarOrder::Stop));
         }
         drop(self.over);
-        // Where nobody hears it, the thread that tells may wait for a stream that takes nothing.
-        let _ = if heard { self.told.recv().ok() } else { self.told.recv_timeout(LAST).ok() };
+        if heard {
+            drop(self.pulse);
+            let _ = self.told.recv();
+        } else {
+            // Threads that tell something may wait for a stream that takes nothing.
+            self.pulse.into_iter().for_each(Pulse::leave);
+            let _ = self.told.recv_timeout(LAST);
+        }
     }
 }
 

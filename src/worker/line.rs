@@ -89,10 +89,19 @@ impl Line {
     pub(super) fn name(&self) -> String {
         let number = self.index + 1;
         match self.hello.get() {
-            Some(hello) if self.place == "this machine" => format!("worker {number} (pid {})", hello.pid),
+            Some(hello) if self.is_here() => format!("worker {number} (pid {})", hello.pid),
             Some(hello) => format!("worker {number} (pid {} on {})", hello.pid, self.place),
             None => format!("worker {number} on {}", self.place),
         }
+    }
+
+    /// Its process, where that is one of this machine.
+    pub(super) fn process_here(&self) -> Option<u32> {
+        self.hello.get().filter(|_| self.is_here()).map(|hello| hello.pid)
+    }
+
+    fn is_here(&self) -> bool {
+        self.place == WorkerRecord::HERE
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -150,7 +159,8 @@ impl Line {
             return Err(WorkerError::Apart(self.name(), Duration::from_nanos(offset.round_ns)));
         }
         *lock(&self.other_clock) = Some(OtherClock::new(offset, is_own));
-        self.say(&Down::Begin { origin_ns: offset.origin_ns, epoch_us: self.clock.epoch_us() })
+        let (origin_ns, epoch_us, feel) = (offset.origin_ns, self.clock.epoch_us(), !self.is_here());
+        self.say(&Down::Begin { origin_ns, epoch_us, feel })
     }
 
     /// Asks for its clock, again and again.

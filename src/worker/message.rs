@@ -4,6 +4,7 @@ use super::WorkerError;
 use super::frame::{Frame, FrameKind, FrameWriter};
 use crate::kafka::ClientLog;
 use crate::load::afar::{FarOrder, FarUnit, UnitTask};
+use crate::record::strain::MachineSample;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -49,7 +50,12 @@ pub(super) enum Down {
     /// What does your clock say?
     Ping(u64),
     /// The run's clock: its origin, in ns of the worker's own clock, and in µs since the epoch.
-    Begin { origin_ns: i64, epoch_us: i64 },
+    Begin {
+        origin_ns: i64,
+        epoch_us: i64,
+        /// Whether it is to feel its machine, which nobody else does.
+        feel: bool,
+    },
     /// A unit is to be prepared.
     Prepare { unit: FarUnit, task: UnitTask },
     /// A unit is told something.
@@ -80,6 +86,8 @@ pub(super) enum Up {
     },
     /// A line of a client's log.
     Log(ClientLog),
+    /// Its machine was not available.
+    Strain(Box<MachineSample>),
     /// All is told, and nothing follows.
     Done,
 }

@@ -112,6 +112,10 @@ impl Afar for Shared {
         worst_two(self.lines.iter().map(|line| line.clock().0)).div_ceil(1000)
     }
 
+    fn processes(&self) -> Vec<u32> {
+        self.lines.iter().filter_map(|line| line.process_here()).collect()
+    }
+
     fn cpu_us(&self) -> u64 {
         self.lines.iter().map(|line| line.cpu_us.load(Ordering::Relaxed)).sum()
     }

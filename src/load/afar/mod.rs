@@ -134,6 +134,8 @@ pub trait Afar: Send + Sync + Debug {
     fn known_us(&self) -> u64;
     /// How far what two of the other processes' clocks say of the same moment may be apart, in µs.
     fn clock_bound_us(&self) -> u64;
+    /// The other processes that are on this machine.
+    fn processes(&self) -> Vec<u32>;
     /// CPU time of all other processes so far, in µs.
     fn cpu_us(&self) -> u64;
 }

@@ -170,6 +170,10 @@ mod tests {
             self.0.load(Ordering::Acquire)
         }
 
+        fn processes(&self) -> Vec<u32> {
+            Vec::new()
+        }
+
         fn clock_bound_us(&self) -> u64 {
             0
         }

@@ -42,6 +42,10 @@ impl Afar for Nobody {
 
     fn tell(&self, _: FarUnit, _: FarOrder) {}
 
+    fn processes(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
     fn clock_bound_us(&self) -> u64 {
         0
     }
