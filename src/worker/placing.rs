@@ -62,9 +62,13 @@ impl Afar for Shared {
             UnitKind::Producer => "producer",
             UnitKind::Member => "member",
         };
+        let names_files = [".location\"", ".keytab\""].iter().any(|name| task.body.contains(name));
         let answer = line.prepare(unit, format!("{} {kind} {}", task.step, task.number), task);
         let failed = match answer {
             Ok(Ok(effective)) => return Ok((unit, effective)),
+            Ok(Err(why)) if names_files && line.process_here().is_none() => {
+                format!("{why} (in {}, where the files have to be that the connection names)", line.name())
+            }
             Ok(Err(why)) => why,
             Err(error) => format!("{}: {error}", line.name()),
         };
