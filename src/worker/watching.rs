@@ -2,8 +2,8 @@
 
 use super::ensemble::Shared;
 use crate::ground::{lock, plural};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, TryLockError};
 use std::time::{Duration, Instant};
 
 /// Between two looks at all workers.
@@ -16,7 +16,7 @@ const LOOKS: u64 = 10;
 impl Shared {
     /// Tells how well all clocks are known, and takes it into account.
     pub(super) fn tell_bounds(&self) {
-        self.allow_for_clocks();
+        lock(&self.hearing).merge.allow(self.apart_ns());
         self.lines.iter().for_each(|line| self.emit(line));
         let worst_ns = self.lines.iter().map(|line| line.clock().0).max();
         if let (Some(recorder), Some(worst_ns)) = (&self.recorder, worst_ns) {
@@ -26,10 +26,21 @@ impl Shared {
         }
     }
 
-    /// What happened in two workers within the time by which their clocks may be apart by now has no certain order.
-    fn allow_for_clocks(&self) {
-        let slack_ns = worst_two(self.lines.iter().map(|line| line.apart_ns()));
-        lock(&self.hearing).merge.allow(slack_ns);
+    /// How far the clocks of two workers may be apart by now, in ns.
+    fn apart_ns(&self) -> u64 {
+        worst_two(self.lines.iter().map(|line| line.apart_ns()))
+    }
+
+    /// Enters what the units of this process have written down, also where no worker tells anything any more. Whoever has something
+    /// to enter now does that as well, and is not waited for: all workers wait for a sign of life.
+    fn looks_at_hearing(&self) {
+        let mut hearing = match self.hearing.try_lock() {
+            Ok(hearing) => hearing,
+            Err(TryLockError::Poisoned(hearing)) => hearing.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        hearing.merge.allow(self.apart_ns());
+        self.enter_all(&mut hearing);
     }
 
     /// Looks after all workers until the run is over.
@@ -54,10 +65,7 @@ impl Shared {
                     let _ = line.ping();
                 }
             }
-            if looks % LOOKS == 0 {
-                self.allow_for_clocks();
-            }
-            self.enter_all(&mut lock(&self.hearing));
+            self.looks_at_hearing();
         }
     }
 
