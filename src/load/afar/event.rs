@@ -165,16 +165,6 @@ pub struct SeenMessage {
 /// Whether there was an identity that is damaged.
 pub type Damaged = bool;
 
-impl MemberEvent {
-    /// When it happened, where that moves the member's place in the log.
-    pub(in crate::load) fn at_us(&self) -> Option<u64> {
-        match self {
-            Self::Read { now_us, .. } | Self::Rebalanced { now_us, .. } | Self::Stands { now_us, .. } => Some(*now_us),
-            _ => None,
-        }
-    }
-}
-
 /// Something that happened to a member. Times are those of the run, in µs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum MemberEvent {
@@ -226,4 +216,14 @@ pub enum MemberEvent {
         /// How.
         end: LifeEnd,
     },
+}
+
+impl MemberEvent {
+    /// When it happened, where that moves the member's place in the log.
+    pub(in crate::load) fn at_us(&self) -> Option<u64> {
+        match self {
+            Self::Read { now_us, .. } | Self::Rebalanced { now_us, .. } | Self::Stands { now_us, .. } => Some(*now_us),
+            _ => None,
+        }
+    }
 }

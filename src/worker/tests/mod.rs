@@ -110,11 +110,25 @@ struct Stream {
 }
 
 /// Tells a history by so many workers, and gives what comes out to `hear`, until one of them dies behind `until` entries.
-fn told_by(history: &History, workers: usize, seed: u64, until: Option<usize>, mut hear: impl FnMut(Next)) {
+fn told_by(history: &History, workers: usize, seed: u64, until: Option<usize>, hear: impl FnMut(Next)) {
+    told_apart(history, workers, seed, (until, 0), hear);
+}
+
+/// The same, where the clocks of workers are apart by up to `apart_ns`, and that is known.
+fn told_apart(
+    history: &History,
+    workers: usize,
+    seed: u64,
+    (until, apart_ns): (Option<usize>, u64),
+    mut hear: impl FnMut(Next),
+) {
+    let mut clocks = StdRng::seed_from_u64(!seed);
+    let ahead_ns: Vec<u64> = (0..workers).map(|_| clocks.random_range(0..=apart_ns)).collect();
     let mut rng = StdRng::seed_from_u64(seed);
     let units = history.producers + history.members + 1;
     let place: Vec<usize> = (0..units).map(|_| rng.random_range(0..workers)).collect();
     let mut merge = Merge::default();
+    merge.allow(apart_ns);
     let mut streams: Vec<Stream> = Vec::new();
     for worker in 0..workers {
         merge.expect(worker);
@@ -144,10 +158,11 @@ fn told_by(history: &History, workers: usize, seed: u64, until: Option<usize>, m
         if dead == Some(worker) {
             continue;
         }
-        streams[worker].waiting.push(entry.clone());
+        let stamp_ns = entry.stamp_ns + ahead_ns[worker];
+        streams[worker].waiting.push(JournalEntry { stamp_ns, ..entry.clone() });
         for (worker, stream) in streams.iter_mut().enumerate() {
             if dead != Some(worker) && rng.random_range(0..4) == 0 {
-                flush(&mut merge, worker, stream, entry.stamp_ns).into_iter().for_each(&mut hear);
+                flush(&mut merge, worker, stream, entry.stamp_ns + ahead_ns[worker]).into_iter().for_each(&mut hear);
             }
         }
         while rng.random_range(0..3) > 0
@@ -187,6 +202,24 @@ fn a_history_told_by_several_workers_gives_the_accounts_of_one_process() {
         rounds += 1;
     }
     assert!(anomalies > 2_000, "{anomalies} anomalies in {rounds} rounds");
+}
+
+/// Whatever is read of a message is entered behind what was told of its sending, by whichever clocks.
+#[test]
+fn clocks_that_are_apart_make_no_phantoms() {
+    let clock = RunClock::at_origin(std::time::Instant::now(), 0);
+    for seed in 0..60 {
+        let history = History::draw(seed, true);
+        let accounts = Accounts::new(&history, clock);
+        told_apart(&history, [2, 3, 10][seed as usize % 3], seed, (None, 50_000_000), |next| match next {
+            Next::Event(unit, event) => accounts.hear(unit, event),
+            Next::Lost(..) => unreachable!("nobody dies"),
+        });
+        for reader in 0..2 {
+            let report = accounts.settled(reader, &history.ends());
+            assert_eq!(report.count(Class::Phantom), 0, "seed {seed}, reader {reader}");
+        }
+    }
 }
 
 /// What was injected has its name, and nothing else has one.
