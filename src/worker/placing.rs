@@ -6,9 +6,7 @@ use super::message::Down;
 use super::watching::worst_two;
 use crate::ground::lock;
 use crate::load::LoadError;
-use crate::load::afar::{
-    Afar, BeginHere, FarJournal, FarOrder, FarUnit, FarWork, Hearer, UnitKind, UnitTask,
-};
+use crate::load::afar::{Afar, BeginHere, FarJournal, FarOrder, FarUnit, FarWork, Hearer, UnitKind, UnitTask};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};

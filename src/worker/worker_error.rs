@@ -45,7 +45,10 @@ impl fmt::Display for WorkerError {
             }
             Self::Apart(worker, round) => {
                 let ms = round.as_millis();
-                write!(f, "what the clock of {worker} says cannot be known well enough: an answer takes {ms} ms at least")
+                write!(
+                    f,
+                    "what the clock of {worker} says cannot be known well enough: an answer takes {ms} ms at least"
+                )
             }
             Self::Stream(error) => error.fmt(f),
             Self::Write(error) => write!(f, "its stream cannot be written to: {error}"),

@@ -135,9 +135,7 @@ mod tests {
     use super::*;
     use crate::accounting::RunIdentity;
     use crate::load::LoadError;
-    use crate::load::afar::{
-        Afar, BeginHere, FarEvent, FarOrder, FarUnit, Hearer, MemberEvent, SeenMessage, UnitTask,
-    };
+    use crate::load::afar::{Afar, BeginHere, FarEvent, FarOrder, FarUnit, Hearer, MemberEvent, SeenMessage, UnitTask};
     use crate::load::consume::rehearsal::RehearsedReader;
     use crate::record::RunClock;
     use std::ops::Range;
@@ -148,11 +146,7 @@ mod tests {
     struct Telling(AtomicU64);
 
     impl Afar for Telling {
-        fn prepare(
-            &self,
-            _: UnitTask,
-            _: Arc<dyn Hearer>,
-        ) -> Result<(FarUnit, BTreeMap<String, String>), LoadError> {
+        fn prepare(&self, _: UnitTask, _: Arc<dyn Hearer>) -> Result<(FarUnit, BTreeMap<String, String>), LoadError> {
             Err(LoadError::Spec("nobody is there".to_owned()))
         }
 

@@ -21,12 +21,7 @@ pub(crate) struct RehearsedLoad {
 
 impl RehearsedLoad {
     /// So many producers, `transactional` if they send in transactions.
-    pub(crate) fn new(
-        run: &Arc<RunIdentity>,
-        producers: usize,
-        transactional: bool,
-        afar: Arc<dyn Afar>,
-    ) -> Self {
+    pub(crate) fn new(run: &Arc<RunIdentity>, producers: usize, transactional: bool, afar: Arc<dyn Afar>) -> Self {
         let schedule = Schedule::Unlimited { count: None, length: None };
         let live = Arc::new(LiveProduce::new(schedule.clone(), producers as u64, Detail::default()));
         let mut crew = FarCrew::new(afar, transactional);
