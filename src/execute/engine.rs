@@ -2,7 +2,6 @@
 
 use super::crew::{Crew, opened};
 use super::interrupt::Interrupt;
-use super::pulse::{Pids, Pulse};
 use super::walk::Walker;
 use super::watchers::Watchers;
 use super::{cleanup, down, excerpts, machine, others, sampler};
@@ -14,6 +13,7 @@ use crate::kafka::LogSink;
 use crate::moment;
 use crate::plan::Plan;
 use crate::project::hide_addresses;
+use crate::record::pulse::Pids;
 use crate::record::{EventKind, Failure, Outcome, Record, Recorder, RunClock, RunInfo, Verdict, Watcher};
 use crate::verb::{Changes, LiveSteps, Restarts, ScenarioFacts, SharedRun};
 use crate::worker::WorkerLink;
@@ -211,7 +211,7 @@ pub(super) fn failure(code: &str, message: String, help: Option<String>, log: Ve
 /// Asked twice, whatever is being waited for is abandoned, and faults are undone.
 async fn perform(run: &Arc<SharedRun>, plan: &Plan, interrupt: Interrupt, keep: bool, feels_machine: bool) {
     let pids = Pids::default();
-    let pulse = feels_machine.then(|| Pulse::start(run.clock, run.recorder.clone(), Arc::clone(&pids)));
+    let pulse = feels_machine.then(|| sampler::feel(run, Arc::clone(&pids)));
     let sampler = tokio::spawn(sampler::sample(Arc::clone(run), pids));
     let slots = tokio::spawn(sampler::look_at_slots(Arc::clone(run)));
     let watchers = Watchers::start(run);

@@ -10,7 +10,6 @@ mod expected;
 pub mod interrupt;
 mod machine;
 mod others;
-mod pulse;
 mod sampler;
 mod task;
 mod values;

@@ -20,6 +20,7 @@ mod incident;
 pub mod latency;
 pub mod metric;
 pub mod produced;
+pub(crate) mod pulse;
 mod queue;
 mod recorder;
 mod redact;

@@ -144,7 +144,6 @@ impl Assertions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounting::{Class, SightingKind};
 
     fn message(payload: Option<&'static [u8]>) -> Tapped<'static> {
         Tapped {
@@ -155,7 +154,6 @@ mod tests {
             payload,
             headers: vec![(c"region", Some(b"eu")), (c"none", None)],
             identity: None,
-            seen: SightingKind::Other(Class::Foreign),
         }
     }
 
