@@ -98,6 +98,8 @@ async fn look(run: &Arc<SharedRun>, wanted: &WantedDelivery, deadline: Instant) 
     let (from, beside) = (wanted.from.clone(), beside(run, &senders));
     let mut settlement = Settlement { from, to, senders, beside, readers, terms, ..Settlement::default() };
     settlement.missing = Some(missing);
+    settlement.given = settlement.readers.iter().map(|reader| reader.read).sum();
+    settlement.matching.clone_from(&wanted.matching);
     if let Some(matching) = &wanted.matching {
         let matched = matched::accounts(run, &mut settlement, matching).await?;
         settlement.readers = matched.readers;
