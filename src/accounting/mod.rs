@@ -60,7 +60,7 @@ pub use sheet::{ReadLine, SentLine, Sheet};
 pub use sighting::{Sighting, SightingKind};
 pub use standing::TopicIdBytes;
 pub use stored::{ClassCheck, Remembered, Settlement, Settlements};
-pub use terms::{Allowed, Policy, Terms};
+pub use terms::{Allowed, Policy, Terms, standing_policies};
 
 #[cfg(test)]
 mod tests;

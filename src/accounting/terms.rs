@@ -45,6 +45,14 @@ impl Policy {
     }
 }
 
+/// The policies of topics as they stand: of several steps that made a topic of one name, the one that ended last has made the topic that
+/// there is. When each ended comes first, in seconds.
+pub fn standing_policies(made: impl IntoIterator<Item = (f64, String, Policy)>) -> BTreeMap<String, Policy> {
+    let mut made: Vec<_> = made.into_iter().collect();
+    made.sort_by(|one, other| one.0.total_cmp(&other.0));
+    made.into_iter().map(|(_, topic, policy)| (topic, policy)).collect()
+}
+
 /// What may happen to messages between senders and readers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
@@ -132,6 +140,18 @@ mod tests {
         let bytes = terms(config(&[("retention.bytes", "1000")]));
         assert!(bytes.expires("t", None, 1001) && !bytes.expires("t", None, 1000));
         assert!(Terms { allow: BTreeSet::from([Allowed::Expired]), ..Terms::default() }.expires("t", None, 0));
+    }
+
+    #[test]
+    fn of_several_topics_of_one_name_the_last_one_stands() {
+        let [short, long] = [1_000, 1_000_000].map(|ms| Policy { retention_ms: Some(ms), ..Policy::default() });
+        // By the names of their steps: `again`, `other`, `z-first`.
+        let made = [
+            (7.0, "t".to_owned(), long.clone()),
+            (1.0, "u".to_owned(), short.clone()),
+            (2.0, "t".to_owned(), short.clone()),
+        ];
+        assert_eq!(standing_policies(made), BTreeMap::from([("t".to_owned(), long), ("u".to_owned(), short)]));
     }
 
     #[test]
