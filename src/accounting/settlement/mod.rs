@@ -329,6 +329,10 @@ impl Why {
                  stood in is not known"
             ),
             Self::NotSearched => format!("the log could not be searched for {count} acknowledged {are}"),
+            Self::AgeUnknown => format!(
+                "{count} acknowledged {are} are gone from the start of the log, and whether {they} had come to the age of `retention.ms` is \
+                 not known: the load had no rate"
+            ),
         }
     }
 }
