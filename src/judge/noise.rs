@@ -114,7 +114,7 @@ pub fn excused(
     let length = |spans: &[Range<f64>]| spans.iter().map(|span| span.end - span.start).sum::<f64>();
     let apart = match observed.quantity() {
         // One time of the step as a whole: what kscen stood still for is taken off it.
-        Some(figure) if is_of_no_load(step) && spans.is_none() && figure.unit == Unit::Duration => {
+        Some(figure) if is_one_time(step, figure) && statistic.is_none() && spans.is_none() => {
             Observed::Number(Quantity::seconds((figure.value - (length(&window) - length(&clean))).max(0.0)))
         }
         _ => in_clean_time(record, step, (name, statistic), &clean, &spoiled),
@@ -125,8 +125,10 @@ pub fn excused(
     unknown(&observed, &told(&touched))
 }
 
-fn is_of_no_load(step: &StepRecord) -> bool {
-    step.produced.is_none() && step.consumed.is_none() && step.written.is_none() && step.captures.is_none()
+/// Whether a figure is a time of a step that is no load: how long something took.
+fn is_one_time(step: &StepRecord, figure: Quantity) -> bool {
+    let is_load = step.produced.is_some() || step.consumed.is_some() || step.written.is_some();
+    figure.unit == Unit::Duration && !is_load && step.captures.is_none()
 }
 
 /// A change of a figure between two parts of the run: where it is larger than demanded, and the machine was not available in one of

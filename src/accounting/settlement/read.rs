@@ -53,6 +53,9 @@ impl Ledger<'_> {
     /// How many first sights of a producer's messages were of those that another reader had seen as well.
     pub(super) fn seen_by_several(&self, producer: u16) -> Several {
         let (mut several, mut of_units) = (Several::default(), 0);
+        if self.readers.len() < 2 {
+            return several;
+        }
         for unit in self.units() {
             let mut together = PagedBitmap::new();
             for seen in unit.iter().filter_map(|reader| reader.producer_seen(producer)) {
