@@ -3,7 +3,8 @@
 use super::latencies::latency;
 use super::outages::Outages;
 use super::phases::whole_slices;
-use super::recovery::{lag_recovery_time, recovery_time};
+use super::lag::lag_recovery_time;
+use super::recovery::recovery_time;
 use super::{during, slots};
 use crate::record::series::Slice;
 use crate::record::slices::ConsumeSlice;

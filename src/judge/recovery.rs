@@ -6,20 +6,15 @@
 //! whose acknowledgements say nothing about the broker, is no witness. A reader that decodes changes worked again when the first change
 //! arrived that was waited for.
 
-mod lag;
-mod readers;
-
-pub(super) use lag::lag_recovery_time;
-
 use super::measure::seconds_of;
 use super::met::{Course, Dues};
+use super::readers::{piped, read_again};
 use crate::environment::{Action, ServiceId};
 use crate::record::gaps::FirstAck;
 use crate::record::{
     ChangeFlow, ConsumeReport, Evidence, FaultRecord, Observed, Quantity, RebalanceEvent, Record, StepRecord,
     StepStatus, TargetKind,
 };
-use readers::{piped, read_again};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -39,14 +34,16 @@ pub enum Recovered {
 }
 
 /// What a fault acted on.
-enum Hit {
+pub(super) enum Hit {
+    /// A reader.
     Reader,
+    /// Brokers, or what lies on them.
     Brokers,
     /// Something between a database and a topic.
     Pipeline,
 }
 
-fn hit_by(record: &Record, fault: &FaultRecord) -> Hit {
+pub(super) fn hit_by(record: &Record, fault: &FaultRecord) -> Hit {
     let beside_kafka = matches!(fault.target.parse(), Ok(ServiceId::Connect | ServiceId::Postgres));
     match fault.kind {
         Some(TargetKind::Reader) => Hit::Reader,
@@ -110,16 +107,16 @@ pub fn recovered(record: &Record, load: &StepRecord, fault: &FaultRecord) -> Rec
 }
 
 /// Whether a `produce` step writes what a reader reads.
-fn is_written(record: &Record, report: &ConsumeReport) -> bool {
+pub(super) fn is_written(record: &Record, report: &ConsumeReport) -> bool {
     record.steps.iter().any(|step| step.produced.as_ref().is_some_and(|produced| produced.topic == report.topic))
 }
 
 const NOTHING_DUE: &str = "none of its messages was due while the fault or the restart lasted";
 const NOTHING_TO_COMMIT: &str = "none of its transactions was due while the fault or the restart lasted";
-const NOTHING_TO_READ: &str = "there was nothing for it to read while the fault or the restart lasted";
+pub(super) const NOTHING_TO_READ: &str = "there was nothing for it to read while the fault or the restart lasted";
 
 /// Whether the run wrote nothing to a reader's topic during a fault, and the reader had nothing left from before.
-fn had_nothing(record: &Record, report: &ConsumeReport, course: &Course) -> bool {
+pub(super) fn had_nothing(record: &Record, report: &ConsumeReport, course: &Course) -> bool {
     let writes = |step: &&StepRecord| step.produced.as_ref().is_some_and(|produced| produced.topic == report.topic);
     let mut writers = record.steps.iter().filter(writes).filter_map(Dues::of).peekable();
     // The lag is looked at once a second.
@@ -132,7 +129,7 @@ fn had_nothing(record: &Record, report: &ConsumeReport, course: &Course) -> bool
 }
 
 /// What had not happened when the load was last looked at.
-fn waiting(load: &StepRecord, until: f64) -> Recovered {
+pub(super) fn waiting(load: &StepRecord, until: f64) -> Recovered {
     if load.status == StepStatus::Running { Recovered::NotYet(until) } else { Recovered::Never(until) }
 }
 
@@ -170,7 +167,7 @@ fn committed(load: &StepRecord, course: &Course) -> Recovered {
 }
 
 /// A reader behind a database: the first change that arrived of those that were waited for.
-fn flowed(load: &StepRecord, report: &ConsumeReport, flow: &ChangeFlow, course: &Course) -> Recovered {
+pub(super) fn flowed(load: &StepRecord, report: &ConsumeReport, flow: &ChangeFlow, course: &Course) -> Recovered {
     let told = report.start_us..flow.looked_us;
     let last_us = flow.last_arrival_us.unwrap_or(0);
     first_after(load, course, &Dues::Changes(flow), told, last_us, NOTHING_TO_READ)
@@ -276,23 +273,23 @@ pub fn hit<'a>(record: &'a Record, fault: &FaultRecord) -> Vec<(&'a StepRecord, 
         .collect()
 }
 
-fn faults_of<'a>(record: &'a Record, step: &'a StepRecord) -> impl Iterator<Item = &'a FaultRecord> {
+pub(super) fn faults_of<'a>(record: &'a Record, step: &'a StepRecord) -> impl Iterator<Item = &'a FaultRecord> {
     record.faults.iter().filter(|fault| fault.step == step.id)
 }
 
 /// The worst of several durations, of which some may not be over.
 #[derive(Default)]
-struct Worst {
+pub(super) struct Worst {
     seconds: Option<f64>,
-    evidence: Evidence,
+    pub(super) evidence: Evidence,
 }
 
 impl Worst {
-    fn take(&mut self, seconds: f64) {
+    pub(super) fn take(&mut self, seconds: f64) {
         self.seconds = Some(self.seconds.unwrap_or(0.0).max(seconds));
     }
 
-    fn observed(self, nobody: &str) -> Observed {
+    pub(super) fn observed(self, nobody: &str) -> Observed {
         match self.seconds {
             Some(seconds) => self.evidence.rising(Quantity::seconds(seconds)),
             None => self.evidence.settled(Observed::nothing(nobody)),

@@ -1,6 +1,7 @@
 //! Recovery of loads and readers.
 
 use super::*;
+use crate::judge::lag::lag_recovery_time;
 use crate::record::gaps::AckGap;
 use crate::record::{Halt, MemberLife, ProduceReport, RebalanceEvent, Section};
 use crate::text::Location;

@@ -1,7 +1,7 @@
 //! Lag recovery: when what readers had left to read was at its level before a fault again.
 
-use super::{Hit, NOTHING_TO_READ, Worst, faults_of, had_nothing, hit_by, is_written};
-use crate::judge::met::Course;
+use super::met::Course;
+use super::recovery::{Hit, NOTHING_TO_READ, Worst, faults_of, had_nothing, hit_by, is_written};
 use crate::record::{ConsumeReport, Observed, Record, StepRecord};
 
 /// The lag is that of topics in Kafka: what a pipeline holds back is in none.
@@ -10,7 +10,7 @@ const NEVER_SAMPLED: &str = "its lag was not looked at before the fault";
 
 /// From undoing a step's fault until the lag of the readers that it hit was back to its level before, worst over the readers.
 /// The lag is sampled once a second.
-pub(in crate::judge) fn lag_recovery_time(record: &Record, step: &StepRecord) -> Observed {
+pub(super) fn lag_recovery_time(record: &Record, step: &StepRecord) -> Observed {
     let mut worst = Worst::default();
     for fault in faults_of(record, step) {
         let Some(course) = Course::of(fault) else {

@@ -1,8 +1,8 @@
 //! Readers that a fault did not act on, and that what it held up did not reach.
 
-use super::{NOTHING_TO_READ, Recovered, flowed, had_nothing, waiting};
-use crate::judge::measure::seconds_of;
-use crate::judge::met::{Course, Dues};
+use super::measure::seconds_of;
+use super::met::{Course, Dues};
+use super::recovery::{NOTHING_TO_READ, Recovered, flowed, had_nothing, waiting};
 use crate::record::metric::Work;
 use crate::record::{ConsumeReport, Record, StepRecord};
 
