@@ -22,9 +22,9 @@ pub async fn implied_deliveries(run: &Arc<SharedRun>) {
         implied_pairs(run, guarantee, &covered).await;
         implied_changes(run, guarantee, &covered).await;
     }
-    for ReadOn { known, guarantee, remembered } in covered.read_on(run.guarantee().is_some(), |known| {
-        run.settlements.remembered(&known.from, &known.to)
-    }) {
+    for ReadOn { known, guarantee, remembered } in
+        covered.read_on(run.guarantee().is_some(), |known| run.settlements.remembered(&known.from, &known.to))
+    {
         let DeliveryRecord { from, to, .. } = known;
         let Remembered { allow, matching, .. } = remembered;
         let wanted = WantedDelivery { from: from.clone(), to: to.clone(), matching, allow };

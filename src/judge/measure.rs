@@ -1,9 +1,9 @@
 //! Metrics of steps, from their records.
 
+use super::lag::lag_recovery_time;
 use super::latencies::latency;
 use super::outages::Outages;
 use super::phases::whole_slices;
-use super::lag::lag_recovery_time;
 use super::recovery::recovery_time;
 use super::{during, slots};
 use crate::record::series::Slice;

@@ -50,12 +50,7 @@ fn is_performance(name: &str, demand: &Demand) -> bool {
 }
 
 /// The time that a figure is about: the load's own, or that of a step's faults and what came of them, which was `observed`.
-fn window(
-    record: &Record,
-    step: &StepRecord,
-    spans: Option<&[Range<f64>]>,
-    observed: &Observed,
-) -> Vec<Range<f64>> {
+fn window(record: &Record, step: &StepRecord, spans: Option<&[Range<f64>]>, observed: &Observed) -> Vec<Range<f64>> {
     let seconds = |us: u64| us as f64 / 1e6;
     let own = match (&step.produced, &step.consumed, &step.written) {
         (Some(report), ..) => seconds(report.start_us)..seconds(report.end_us),

@@ -124,13 +124,7 @@ impl FateSearch<'_> {
     }
 
     /// The fate of a message that is not in the log any more.
-    fn gone(
-        &self,
-        sender: &SenderAccount,
-        sequence: u64,
-        at: Option<(i32, i64)>,
-        restarted: bool,
-    ) -> UnreadFate {
+    fn gone(&self, sender: &SenderAccount, sequence: u64, at: Option<(i32, i64)>, restarted: bool) -> UnreadFate {
         let supersedes = self.terms.supersedes(&sender.topic);
         let expiry = || self.terms.expires(&sender.topic, sender.sent_within(sequence), self.bytes);
         let Some(evidence) = self.searched.of(&sender.topic) else {
@@ -146,13 +140,11 @@ impl FateSearch<'_> {
         }
         match at {
             // The start of a log says nothing about offsets of the one before.
-            Some((partition, offset)) if !restarted && evidence.is_below_start(partition, offset) => {
-                match expiry() {
-                    Expiry::Explained => UnreadFate::Expired,
-                    Expiry::Unknown => UnreadFate::Unread(Why::AgeUnknown),
-                    Expiry::Unexplained => UnreadFate::lost(Some(Attribution::BelowLogStart)),
-                }
-            }
+            Some((partition, offset)) if !restarted && evidence.is_below_start(partition, offset) => match expiry() {
+                Expiry::Explained => UnreadFate::Expired,
+                Expiry::Unknown => UnreadFate::Unread(Why::AgeUnknown),
+                Expiry::Unexplained => UnreadFate::lost(Some(Attribution::BelowLogStart)),
+            },
             Some(_) => UnreadFate::lost(Some(Attribution::MissingFromLog)),
             None => UnreadFate::lost(Some(Attribution::Unplaced)),
         }

@@ -2,8 +2,8 @@
 
 use super::engine::{Engine, parse_time, status, words};
 use super::stack::{DockerStack, StackContainer};
-use crate::environment::{EnvironmentError, EnvironmentResult, LogLine, LogQuery};
 use crate::environment::kept_log::KEPT_LINES;
+use crate::environment::{EnvironmentError, EnvironmentResult, LogLine, LogQuery};
 use crate::ground::lock;
 use bollard::query_parameters::LogsOptions;
 use futures_util::StreamExt;

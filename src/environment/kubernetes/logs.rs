@@ -43,7 +43,9 @@ impl PodStack {
                     Err(_) => {}
                 }
                 if pod.had_others_since(since_time) {
-                    gap = Some("its container was restarted more than once, and the node keeps two logs of it".to_owned());
+                    gap = Some(
+                        "its container was restarted more than once, and the node keeps two logs of it".to_owned(),
+                    );
                 }
             }
             match api.logs(pod.name(), &params).await {

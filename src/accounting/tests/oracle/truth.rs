@@ -153,7 +153,8 @@ fn read_line(world: &World) -> ReadLine {
         }
     }
     let (group, alone) = world.readers.split_at(world.kind.grouped());
-    let units: Vec<Vec<&Reader>> = [group.iter().collect()].into_iter().chain(alone.iter().map(|one| vec![one])).collect();
+    let units: Vec<Vec<&Reader>> =
+        [group.iter().collect()].into_iter().chain(alone.iter().map(|one| vec![one])).collect();
     for sent in &world.sent {
         if !world.is_from(sent.producer) {
             let any = |reader: &Reader| of(reader, sent, true).count() + of(reader, sent, false).count();
