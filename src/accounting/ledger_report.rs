@@ -117,6 +117,8 @@ pub enum Why {
     LogUnknown,
     /// It may have gone as the scenario allows, but the log could not be searched.
     NotSearched,
+    /// Retention may have removed it, but when its load, which has no rate, sent it is not known.
+    AgeUnknown,
 }
 
 /// A log that started over.

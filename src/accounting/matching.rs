@@ -1,7 +1,7 @@
 //! Identity by content, for pipelines that rewrite payloads: what goes in is held against what comes
 //! out by key or by a value inside of the JSON payload.
 
-use super::{Identity, ReaderAccount, RunIdentity, Sighting};
+use super::{Identity, PagedBitmap, ReaderAccount, RunIdentity, Sighting};
 use crate::ground::json_path::JsonPath;
 use crate::ground::lock;
 use std::collections::{HashMap, HashSet};
@@ -62,6 +62,8 @@ pub struct Matcher {
 #[derive(Debug, Default)]
 struct Sides {
     inputs: HashMap<u64, Vec<Identity>>,
+    /// By producer: the messages that have stood at the input.
+    known: HashMap<u16, PagedBitmap>,
     outputs: Vec<Output>,
 }
 
@@ -94,12 +96,18 @@ impl Matcher {
         lock(&self.sides)
     }
 
-    /// A message of the run at the input; false where it lacks the value to match by.
+    /// A message of the run at the input; false where it lacks the value to match by. One that stands there twice is one message.
     pub fn input(&self, identity: Identity, key: Option<&[u8]>, payload: Option<&[u8]>) -> bool {
         let Some(value) = self.by.input.value(key, payload) else {
             return false;
         };
-        self.sides().inputs.entry(value).or_default().push(identity);
+        let mut sides = self.sides();
+        let Sides { inputs, known, .. } = &mut *sides;
+        let inputs = inputs.entry(value).or_default();
+        // Only what came again is looked for among the many that a value may have.
+        if known.entry(identity.producer).or_default().insert(identity.sequence) || !inputs.contains(&identity) {
+            inputs.push(identity);
+        }
         true
     }
 
@@ -238,5 +246,32 @@ mod tests {
         };
         assert_eq!(settle(true), (vec![1, 2], 0));
         assert_eq!(settle(false).1, 2);
+    }
+
+    #[test]
+    fn a_message_that_stands_twice_at_the_input_is_one_message() {
+        let run = RunIdentity::new(9);
+        let ticket = run.register("t").unwrap();
+        ticket.raise(2);
+        let mut sender = SenderAccount::new(ticket.producer, "in");
+        (sender.sent, sender.acked) = (2, (0..2).collect());
+        let identity =
+            |sequence| Identity { nonce: 9, producer: 0, sequence, due_us: 0, body_crc: 0, around: 0, warmup: false };
+        let matcher = Matcher::new(Matching { input: MatchBy::Key, output: MatchBy::Key });
+        // A retry wrote the first one again, and the pipeline has written both.
+        for (sequence, key) in [(0, b"a"), (1, b"b"), (0, b"a")] {
+            assert!(matcher.input(identity(sequence), Some(key), None));
+        }
+        let mut read = ReaderAccount::new(run.clone(), "out", None, false);
+        for (offset, key) in (0..).zip([b"a", b"b", b"a"]) {
+            matcher.output(SeenAt { partition: 0, offset, at_us: 0 }, None, Some(key), None);
+            let identity = Err(IdentityError::Absent);
+            read.record(&Sighting { partition: 0, offset, at_us: 0, life: 0, identity, altered: false });
+        }
+        read.drain_to(&BTreeMap::from([(0, 3)]));
+        let (account, ambiguous) = matcher.settle(run, &read);
+        assert_eq!(ambiguous, 0);
+        let report = Ledger::new([&sender], [&account]).settle(None);
+        assert_eq!((report.count(Class::Lost), report.count(Class::Duplicated)), (0, 1));
     }
 }

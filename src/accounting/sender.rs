@@ -32,11 +32,24 @@ pub struct SenderAccount {
     pub offsets: AckedOffsets,
     /// When each was due, where there is a schedule.
     pub due: Option<Due>,
+    /// Where there is none: when it began, in µs since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_us: Option<i64>,
+    /// Where there is none: when it had handed over its last message, in µs since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_us: Option<i64>,
     /// Which key each had, where that can be told.
     pub keys: Option<KeyPlan>,
     /// Which topics had the topic's name when it began and when it was over, as far as the brokers told.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub topic_ids: BTreeSet<TopicIdBytes>,
+}
+
+/// Between which times a message was handed over, in µs since the epoch, as far as that is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct SentWithin {
+    pub(super) earliest_us: Option<i64>,
+    pub(super) latest_us: Option<i64>,
 }
 
 /// How much of what a sender wrote went to a topic.
@@ -59,6 +72,12 @@ impl SenderAccount {
     /// When a message was due, in µs since the epoch; `None` without a schedule.
     pub fn due_us(&self, sequence: u64) -> Option<i64> {
         self.due.as_ref()?.at_us(sequence)
+    }
+
+    /// Between which times a message was handed over, in µs since the epoch, as far as that is known.
+    pub(super) fn sent_within(&self, sequence: u64) -> SentWithin {
+        let due_us = self.due_us(sequence);
+        SentWithin { earliest_us: due_us.or(self.began_us), latest_us: due_us.or(self.over_us) }
     }
 
     /// These sequences were acknowledged as written one after the other in a partition, the first of them at `offset`; -1

@@ -51,7 +51,7 @@ pub struct ReadLine {
     pub copies: u64,
     /// The same place again.
     pub redelivered: u64,
-    /// What another of the readers had read as well, where they do not share a group.
+    /// What another of the readers had read as well that is not of the same group.
     pub by_others: u64,
     /// Never sent, or reported as not written.
     pub phantom: u64,

@@ -2,6 +2,7 @@
 
 use super::allowance::MOST_ROWS;
 use super::changes::{ChangeBasis, ChangeSettlement, NotStored, Reconciliation};
+use super::matching::Matching;
 use super::{Allowed, Class, KeySpec, Ledger, LedgerReport, LogEvidence, ReaderAccount, SenderAccount, Terms};
 use crate::ground::lock;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,23 @@ pub struct Settlement {
     pub incomplete: Vec<String>,
     /// The checks that follow from it.
     pub checks: Vec<ClassCheck>,
+    /// How its messages were recognised behind a pipeline. Known while the run lasts: the accounts are those of the input.
+    #[serde(skip)]
+    pub matching: Option<Matching>,
+    /// Messages that its readers had been given, of whatever kind. Known while the run lasts.
+    #[serde(skip)]
+    pub given: u64,
+}
+
+/// What has to be known of a delivery to settle it again while the run lasts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// Ways for messages to go that it allows.
+    pub allow: BTreeSet<Allowed>,
+    /// How messages are recognised behind a pipeline.
+    pub matching: Option<Matching>,
+    /// Messages that its readers had been given.
+    pub given: u64,
 }
 
 /// A check of the run's record that is about a class of this delivery.
@@ -108,11 +126,16 @@ impl Settlements {
         all.push(settlement);
     }
 
-    /// What the last settlement between these senders and readers allowed.
-    pub fn allowed(&self, from: &[String], to: &[String]) -> BTreeSet<Allowed> {
+    /// What the last settlement between these senders and readers was asked for, and how much had been read then.
+    pub fn remembered(&self, from: &[String], to: &[String]) -> Remembered {
         let all = self.all();
         let last = all.messages.iter().rfind(|known| known.from == from && known.to == to);
-        last.map(|known| known.terms.allow.clone()).unwrap_or_default()
+        let told = last.map(|known| Remembered {
+            allow: known.terms.allow.clone(),
+            matching: known.matching.clone(),
+            given: known.given,
+        });
+        told.unwrap_or_default()
     }
 
     /// Keeps the settlement of a delivery of changes likewise, with `sums` alone where its rows take more than is left. Says why its

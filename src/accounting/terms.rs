@@ -1,5 +1,6 @@
 //! What a scenario declares about messages that may go.
 
+use super::sender::SentWithin;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +44,14 @@ impl Policy {
             retention_bytes: limit("retention.bytes"),
         }
     }
+}
+
+/// The policies of topics as they stand: of several steps that made a topic of one name, the one that ended last has made the topic that
+/// there is. When each ended comes first, in seconds.
+pub fn standing_policies(made: impl IntoIterator<Item = (f64, String, Policy)>) -> BTreeMap<String, Policy> {
+    let mut made: Vec<_> = made.into_iter().collect();
+    made.sort_by(|one, other| one.0.total_cmp(&other.0));
+    made.into_iter().map(|(_, topic, policy)| (topic, policy)).collect()
 }
 
 /// What may happen to messages between senders and readers.
@@ -91,18 +100,36 @@ impl Terms {
     }
 
     /// Whether a message below the start of its log may have expired. `bytes` were written to the topic in all.
-    pub(super) fn expires(&self, topic: &str, due_us: Option<i64>, bytes: u64) -> bool {
+    pub(super) fn expires(&self, topic: &str, sent: SentWithin, bytes: u64) -> Expiry {
         if self.allow.contains(&Allowed::Expired) {
-            return true;
+            return Expiry::Explained;
         }
-        let Some(policy) = self.policies.get(topic) else { return false };
-        let aged = policy.retention_ms.zip(due_us).is_some_and(|(limit_ms, due_us)| {
-            u64::try_from(self.now_us.saturating_sub(due_us)).is_ok_and(|age_us| age_us / 1000 >= limit_ms)
-        });
+        let Some(policy) = self.policies.get(topic) else { return Expiry::Unexplained };
         // Retention keeps at least this much of each partition: with less in all of them nothing goes.
-        let outgrown = policy.retention_bytes.is_some_and(|limit| bytes > limit);
-        aged || outgrown
+        if policy.retention_bytes.is_some_and(|limit| bytes > limit) {
+            return Expiry::Explained;
+        }
+        let Some(limit_ms) = policy.retention_ms else { return Expiry::Unexplained };
+        let is_over = |sent_us: i64| {
+            u64::try_from(self.now_us.saturating_sub(sent_us)).is_ok_and(|age_us| age_us / 1000 >= limit_ms)
+        };
+        match (sent.earliest_us.map(is_over), sent.latest_us.map(is_over)) {
+            (_, Some(true)) => Expiry::Explained,
+            (Some(true), _) => Expiry::Unknown,
+            (Some(false) | None, _) => Expiry::Unexplained,
+        }
     }
+}
+
+/// Whether what a scenario declares explains that a message is below the start of its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expiry {
+    /// It does.
+    Explained,
+    /// Nothing does.
+    Unexplained,
+    /// `retention.ms` does for a part of its load, and when this message was sent is not known.
+    Unknown,
 }
 
 #[cfg(test)]
@@ -119,19 +146,41 @@ mod tests {
             now_us: 10_000_000,
             ..Terms::default()
         };
+        let at = |us: Option<i64>| SentWithin { earliest_us: us, latest_us: us };
+        let within = |earliest_us: i64, latest_us| SentWithin { earliest_us: Some(earliest_us), latest_us };
+        let explains = |terms: &Terms, sent, bytes| terms.expires("t", sent, bytes) == Expiry::Explained;
         let hour = terms(config(&[("retention.ms", "3600000")]));
-        assert!(!hour.expires("t", Some(0), u64::MAX), "ten seconds are no hour");
+        assert!(!explains(&hour, at(Some(0)), u64::MAX), "ten seconds are no hour");
+        assert_eq!(hour.expires("t", within(0, None), 0), Expiry::Unexplained, "none of its load is older");
         let second = terms(config(&[("retention.ms", "1000")]));
-        assert!(second.expires("t", Some(0), 0) && !second.expires("t", Some(9_500_000), 0));
-        assert!(!second.expires("t", None, 0), "the age is not known");
-        assert!(!second.expires("u", Some(0), 0), "another topic");
-        assert!(!terms(config(&[("retention.ms", "-1")])).expires("t", Some(0), 0));
+        assert!(explains(&second, at(Some(0)), 0) && !explains(&second, at(Some(9_500_000)), 0));
+        // Of a load without a rate it is known when it began and when it was over.
+        assert!(explains(&second, within(0, Some(8_000_000)), 0), "all of its load is older");
+        assert_eq!(second.expires("t", within(0, Some(9_500_000)), 0), Expiry::Unknown, "some of it may be older");
+        assert_eq!(second.expires("t", within(0, None), 0), Expiry::Unknown);
+        assert_eq!(second.expires("t", within(9_500_000, Some(9_900_000)), 0), Expiry::Unexplained);
+        assert!(!explains(&second, at(None), 0), "the age is not known");
+        assert_eq!(second.expires("u", at(Some(0)), 0), Expiry::Unexplained, "another topic");
+        assert!(!explains(&terms(config(&[("retention.ms", "-1")])), at(Some(0)), 0));
         let compact = config(&[("cleanup.policy", "compact"), ("retention.ms", "1")]);
-        assert!(compact.compacts && !terms(compact.clone()).expires("t", Some(0), 0));
+        assert!(compact.compacts && !explains(&terms(compact.clone()), at(Some(0)), 0));
         assert_eq!(terms(compact).supersedes("t"), Supersession::Allowed);
         let bytes = terms(config(&[("retention.bytes", "1000")]));
-        assert!(bytes.expires("t", None, 1001) && !bytes.expires("t", None, 1000));
-        assert!(Terms { allow: BTreeSet::from([Allowed::Expired]), ..Terms::default() }.expires("t", None, 0));
+        assert!(explains(&bytes, at(None), 1001) && !explains(&bytes, at(None), 1000));
+        let allowed = Terms { allow: BTreeSet::from([Allowed::Expired]), ..Terms::default() };
+        assert!(explains(&allowed, at(None), 0));
+    }
+
+    #[test]
+    fn of_several_topics_of_one_name_the_last_one_stands() {
+        let [short, long] = [1_000, 1_000_000].map(|ms| Policy { retention_ms: Some(ms), ..Policy::default() });
+        // By the names of their steps: `again`, `other`, `z-first`.
+        let made = [
+            (7.0, "t".to_owned(), long.clone()),
+            (1.0, "u".to_owned(), short.clone()),
+            (2.0, "t".to_owned(), short.clone()),
+        ];
+        assert_eq!(standing_policies(made), BTreeMap::from([("t".to_owned(), long), ("u".to_owned(), short)]));
     }
 
     #[test]

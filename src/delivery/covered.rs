@@ -1,6 +1,6 @@
 //! What deliveries that an `expect` was about have judged already, and what they said about the pairs that they have not.
 
-use crate::accounting::Allowed;
+use crate::accounting::{Allowed, Remembered};
 use crate::record::DeliveryRecord;
 use crate::scenario::Guarantee;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +27,29 @@ pub(super) struct Promised {
     pub(super) allow: BTreeSet<Allowed>,
 }
 
-impl Covered<'_> {
+/// A delivery that was judged by a guarantee, and whose readers have been given more since.
+#[derive(Debug)]
+pub(super) struct ReadOn<'a> {
+    pub(super) known: &'a DeliveryRecord,
+    pub(super) guarantee: Guarantee,
+    pub(super) remembered: Remembered,
+}
+
+impl<'a> Covered<'a> {
+    /// The deliveries of messages whose readers have read on, and that no pair of a sender and a reader of one topic stands for: those
+    /// through a pipeline and, where the scenario gives no guarantee, all that an `expect` gave one.
+    pub(super) fn read_on(
+        &self,
+        scenario_promises: bool,
+        remembered: impl Fn(&DeliveryRecord) -> Remembered,
+    ) -> Vec<ReadOn<'a>> {
+        let of_messages = self.settled.iter().filter(|known| known.changes.is_none());
+        let guaranteed = of_messages.filter_map(|known| Some((known, known.guarantee?, remembered(known))));
+        let apart = guaranteed.filter(|(_, _, told)| told.matching.is_some() || !scenario_promises);
+        let read_on = apart.filter(|(known, _, told)| self.given(known.to.iter()) != Some(told.given));
+        read_on.map(|(known, guarantee, remembered)| ReadOn { known, guarantee, remembered }).collect()
+    }
+
     /// Whether it is judged what became of this sender's messages on their way to a unit (a reader, or all that read as one group):
     /// the scenario says that no guarantee holds between them, or the unit was judged for itself and has read nothing since.
     pub(super) fn has_judged(&self, sender: &str, unit: &[String]) -> bool {
@@ -81,9 +103,14 @@ impl Covered<'_> {
     /// A copy or a redelivery may have come since, and the next message may have been lost.
     fn is_of_all_that_was_read(&self, known: &DeliveryRecord, unit: &[String]) -> bool {
         let all: BTreeSet<&String> = known.to.iter().chain(unit).collect();
+        self.given(all) == Some(known.ledger.read)
+    }
+
+    /// Messages that these readers were given so far; `None` where that is not known.
+    fn given<'i>(&self, readers: impl IntoIterator<Item = &'i String>) -> Option<u64> {
         // Who has not begun was given nothing.
-        let given = all.into_iter().map(|id| self.readers.get(id).map_or(Some(0), |reader| reader.given));
-        given.sum::<Option<u64>>() == Some(known.ledger.read)
+        let given = readers.into_iter().map(|id| self.readers.get(id).map_or(Some(0), |reader| reader.given));
+        given.sum()
     }
 }
 
@@ -136,6 +163,28 @@ mod tests {
         gone.get_mut("b").unwrap().given = None;
         let known = [delivery(&["load"], &["b"], once, 100)];
         assert!(!Covered { settled: &known, readers: &gone }.has_judged("load", &ids(&["b"])));
+    }
+
+    #[test]
+    fn what_came_out_of_a_pipeline_after_its_check_is_judged_again() {
+        use crate::accounting::matching::{MatchBy, Matching};
+        let by_key = || Some(Matching { input: MatchBy::Key, output: MatchBy::Key });
+        let once = Some(Guarantee::ExactlyOnce);
+        let read_on = |guarantee, matching: Option<Matching>, given: u64, scenario_promises: bool| {
+            // A copy of which one output was gone when both logs were read again: its account says less than the reader was given.
+            let (known, readers) = ([delivery(&["load"], &["o"], guarantee, 50)], readers());
+            let covered = Covered { settled: &known, readers: &readers };
+            let told = Remembered { matching, given, ..Remembered::default() };
+            let all = covered.read_on(scenario_promises, |_| told.clone());
+            all.iter().map(|one| (one.guarantee, one.remembered.matching.is_some())).collect::<Vec<_>>()
+        };
+        let again = [(Guarantee::ExactlyOnce, true)];
+        assert_eq!(read_on(once, by_key(), 70, true), again);
+        assert_eq!(read_on(once, by_key(), 70, false), again, "its own `expect` gave the guarantee");
+        assert!(read_on(once, by_key(), 100, true).is_empty(), "nothing came since");
+        assert!(read_on(None, by_key(), 70, true).is_empty(), "it is spelled out that nothing is promised");
+        assert!(read_on(once, None, 70, true).is_empty(), "that is a pair like the others");
+        assert_eq!(read_on(once, None, 70, false), [(Guarantee::ExactlyOnce, false)]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What follows from the scenario's guarantee for deliveries that no `expect` was about.
+//! What follows from a guarantee for deliveries that no `expect` was about, or whose readers have read on since.
 
-use super::covered::{Covered, Promised, ReaderNow};
+use super::covered::{Covered, Promised, ReadOn, ReaderNow};
 use super::{PATIENCE, Settled, WantedDelivery, changes, partners, settle};
+use crate::accounting::Remembered;
 use crate::moment;
 use crate::record::metric::Work;
 use crate::record::{
@@ -13,11 +14,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Settles and judges, by the scenario's guarantee, every pair of a sender and a reader (or group) of the same topic that no
-/// `expect` was about, or that has read on since.
+/// `expect` was about, or that has read on since; and by its own, each other delivery that was judged by one and has read on.
 pub async fn implied_deliveries(run: &Arc<SharedRun>) {
-    let Some(guarantee) = run.guarantee() else { return };
     let (settled, readers) = (deliveries(run), readers(run));
     let covered = Covered { settled: &settled, readers: &readers };
+    if let Some(guarantee) = run.guarantee() {
+        implied_pairs(run, guarantee, &covered).await;
+        implied_changes(run, guarantee, &covered).await;
+    }
+    for ReadOn { known, guarantee, remembered } in
+        covered.read_on(run.guarantee().is_some(), |known| run.settlements.remembered(&known.from, &known.to))
+    {
+        let DeliveryRecord { from, to, .. } = known;
+        let Remembered { allow, matching, .. } = remembered;
+        let wanted = WantedDelivery { from: from.clone(), to: to.clone(), matching, allow };
+        let result = settle(run, wanted, moment::now() + PATIENCE).await;
+        conclude(run, guarantee, from, to, result);
+    }
+}
+
+/// The pairs of senders and readers of messages, by the scenario's guarantee.
+async fn implied_pairs(run: &Arc<SharedRun>, guarantee: Guarantee, covered: &Covered<'_>) {
     let senders = steps(run, Work::Sends);
     let mut seen: BTreeSet<Vec<String>> = BTreeSet::new();
     for (reader, topic) in steps(run, Work::Reads) {
@@ -27,7 +44,7 @@ pub async fn implied_deliveries(run: &Arc<SharedRun>) {
             continue;
         }
         let senders = senders.iter().filter(|(sender, written)| *written == topic && !came_later(run, sender, &unit));
-        let allowed = |known: &DeliveryRecord| run.settlements.allowed(&known.from, &known.to);
+        let allowed = |known: &DeliveryRecord| run.settlements.remembered(&known.from, &known.to).allow;
         let senders = senders.map(|(sender, _)| sender);
         for Promised { from, guarantee, allow } in covered.still_promised(senders, &unit, guarantee, allowed) {
             let wanted = WantedDelivery { from: from.clone(), to: unit.clone(), allow, ..WantedDelivery::default() };
@@ -35,7 +52,6 @@ pub async fn implied_deliveries(run: &Arc<SharedRun>) {
             conclude(run, guarantee, &from, &unit, result);
         }
     }
-    implied_changes(run, guarantee, &covered).await;
 }
 
 /// The same of the changes that `sql` steps made.

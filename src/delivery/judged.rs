@@ -101,10 +101,11 @@ impl Settled {
         run.recorder.emit(EventKind::Delivery { record: Box::new(self.record) });
     }
 
-    /// Judges it by the scenario's guarantee, and reports both.
+    /// Judges it by a guarantee that no step asks about now, and reports both.
     pub(super) fn imply(mut self, run: &SharedRun, guarantee: Guarantee) {
         self.record.guarantee = Some(guarantee);
-        for class in self.owed(run, guarantee, false) {
+        let through_a_pipeline = matches!(&self.basis, SettledFrom::Messages(known) if known.matching.is_some());
+        for class in self.owed(run, guarantee, through_a_pipeline) {
             let subject = subject::implied(guarantee, &self.record.from, &self.record.to, class);
             let check = self.judge("", subject, class, none(), run.scenario.guarantee_at.clone());
             run.recorder.emit(EventKind::Check { record: Box::new(check) });

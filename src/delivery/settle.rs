@@ -6,6 +6,7 @@ use super::{PATIENCE, Settled, matched, partners};
 use crate::accounting::matching::Matching;
 use crate::accounting::{
     Allowed, LedgerReport, LogEvidence, PagedBitmap, Policy, ReaderAccount, SenderAccount, Settlement, Terms, Why,
+    standing_policies,
 };
 use crate::moment;
 use crate::record::{DeliveryRecord, StepStatus};
@@ -98,6 +99,8 @@ async fn look(run: &Arc<SharedRun>, wanted: &WantedDelivery, deadline: Instant) 
     let (from, beside) = (wanted.from.clone(), beside(run, &senders));
     let mut settlement = Settlement { from, to, senders, beside, readers, terms, ..Settlement::default() };
     settlement.missing = Some(missing);
+    settlement.given = settlement.readers.iter().map(|reader| reader.read).sum();
+    settlement.matching.clone_from(&wanted.matching);
     if let Some(matching) = &wanted.matching {
         let matched = matched::accounts(run, &mut settlement, matching).await?;
         settlement.readers = matched.readers;
@@ -199,15 +202,11 @@ fn beside(run: &SharedRun, senders: &[SenderAccount]) -> Vec<SenderAccount> {
 
 /// What `topic` steps that have run say about how long messages stay.
 fn policies(run: &SharedRun) -> BTreeMap<String, Policy> {
-    run.scenario
-        .scope
-        .steps()
-        .filter(|(id, _)| run.live.record(id).is_some_and(|record| record.status == StepStatus::Done))
-        .filter_map(|(_, step)| {
-            let facts = step.facts.as_ref()?;
-            Some((facts.topic.clone()?, Policy::of(facts.topic_config.as_ref()?)))
-        })
-        .collect()
+    standing_policies(run.scenario.scope.steps().filter_map(|(id, step)| {
+        let facts = step.facts.as_ref()?;
+        let record = run.live.record(id).filter(|record| record.status == StepStatus::Done)?;
+        Some((record.ended, facts.topic.clone()?, Policy::of(facts.topic_config.as_ref()?)))
+    }))
 }
 
 /// Which of the senders' topics the cluster says are compacted; asked only where a check allows messages to go by that.

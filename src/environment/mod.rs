@@ -10,6 +10,7 @@ mod facts;
 mod fault_kind;
 mod grant;
 mod kept;
+mod kept_log;
 mod kind;
 mod kinds;
 pub mod kubernetes;
@@ -47,7 +48,7 @@ pub use service_id::ServiceId;
 pub use site::{Refusal, Site};
 
 use futures_util::future::BoxFuture;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The result of an operation on an environment.
 pub type EnvironmentResult<T> = Result<T, EnvironmentError>;
@@ -165,6 +166,13 @@ pub trait Environment: Send + Sync {
     fn logs<'a>(&'a self, service: &'a str, query: LogQuery) -> BoxFuture<'a, EnvironmentResult<Vec<LogLine>>> {
         let _ = (service, query);
         Box::pin(async { Err(self.cannot("reading a log")) })
+    }
+
+    /// Why lines since this time may be missing from the log of the service, as it was read last without a `tail`; `None` where they are
+    /// all there.
+    fn log_gap(&self, service: &str, since: SystemTime) -> Option<String> {
+        let _ = (service, since);
+        None
     }
 
     /// Stops what this environment started and removes what it made. Safe to call twice.

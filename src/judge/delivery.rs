@@ -104,14 +104,18 @@ fn missing(delivery: &DeliveryRecord, class: Class) -> Option<String> {
             line.step
         ));
     }
+    // A guarantee is about what was written: whatever it forbids, of nothing it is not kept. A check that is stated without one may be
+    // about refusals.
+    if let (Some(line), Some(_)) = (idle.first(), delivery.guarantee)
+        && !matches!(class, Class::Unread)
+    {
+        return Some(nothing_acknowledged(line));
+    }
     match class {
         Class::Unread => None,
         Class::Lost if unread > 0 => Some(why()),
-        Class::Lost => idle
-            .iter()
-            // Where no guarantee is judged, a check that is stated may be about refusals: what is known not to be written cannot be lost.
-            .find(|line| delivery.guarantee.is_some() || line.failed < line.sent)
-            .map(|line| format!("nothing of `{}` was acknowledged", line.step)),
+        // What is known not to be written cannot be lost.
+        Class::Lost => idle.iter().find(|line| line.failed < line.sent).map(|line| nothing_acknowledged(line)),
         _ if !ledger.drained => {
             Some("the reader did not come to the end of the log, where there may be more".to_owned())
         }
@@ -120,6 +124,10 @@ fn missing(delivery: &DeliveryRecord, class: Class) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn nothing_acknowledged(line: &SentLine) -> String {
+    format!("nothing of `{}` was acknowledged", line.step)
 }
 
 /// A sample as a person reads it.
@@ -247,6 +255,24 @@ mod tests {
         assert_eq!(outcome(&refused, Class::Lost, &none()), CheckOutcome::Pass);
         let guaranteed = DeliveryRecord { guarantee: Some(Guarantee::AtLeastOnce), ..refused.clone() };
         assert_eq!(outcome(&guaranteed, Class::Lost, &none()), CheckOutcome::Unknown);
+        for (failed, unknown, aborted) in [(10, 0, 0), (0, 10, 0), (0, 0, 10)] {
+            let line = SentLine { sent: 10, failed, unknown, aborted, ..SentLine::default() };
+            let guarantee = Some(Guarantee::AtMostOnce);
+            let unwritten = DeliveryRecord { guarantee, ..with(line, true, &[]) };
+            for class in forbidden(Guarantee::AtMostOnce, false) {
+                assert_eq!(outcome(&unwritten, class, &none()), CheckOutcome::Unknown, "{class}");
+            }
+            assert_eq!(outcome(&unwritten, Class::Unread, &none()), CheckOutcome::Pass);
+            let mut copied = unwritten;
+            copied.ledger.classes.entry(Class::Duplicated).or_default().count = 1;
+            assert_eq!(outcome(&copied, Class::Duplicated, &none()), CheckOutcome::Fail, "broken already");
+        }
+        // One of two senders was refused: of the other one alone nothing follows for both.
+        let mut beside = with(SentLine { sent: 5, acked: 5, read_once: 5, ..SentLine::default() }, true, &[]);
+        beside.guarantee = Some(Guarantee::AtMostOnce);
+        assert_eq!(outcome(&beside, Class::Redelivered, &none()), CheckOutcome::Pass);
+        beside.ledger.sheet.sent.push(SentLine { step: "more".to_owned(), sent: 9, failed: 9, ..SentLine::default() });
+        assert_eq!(outcome(&beside, Class::Redelivered, &none()), CheckOutcome::Unknown);
         let in_doubt = with(SentLine { sent: 10, failed: 9, unknown: 1, ..SentLine::default() }, true, &[]);
         assert_eq!(outcome(&in_doubt, Class::Lost, &none()), CheckOutcome::Unknown);
         assert_eq!(outcome(&refused, Class::Phantom, &none()), CheckOutcome::Pass);

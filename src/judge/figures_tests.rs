@@ -244,16 +244,23 @@ fn a_reader_that_did_not_come_to_the_end_knows_the_least_of_its_latencies() {
     let mut latency = LatencyRecorder::default();
     latency.record(S, 250_000);
     let series = latency.snapshot();
-    let max = |drained, until_reached| {
-        let report = ConsumeReport { end_to_end_latency: series.clone(), drained, until_reached, ..Default::default() };
+    let of = |drained, until_reached, read_all| {
+        let end_to_end_latency = series.clone();
+        let report = ConsumeReport { end_to_end_latency, drained, until_reached, read_all, ..Default::default() };
         let reader = StepRecord { consumed: Some(Box::new(report)), ..step("reader", "consume", 0, 20) };
         figure(&reader, "end_to_end_latency", Some("max"))
     };
-    let behind = max(Some(false), None);
-    assert!(behind.is_open() && behind.quantity().is_some_and(|longest| longest.value > 0.24), "{behind}");
-    for (drained, until_reached) in [(Some(true), None), (Some(false), Some(true)), (None, None)] {
-        let whole = max(drained, until_reached);
-        assert!(matches!(whole, Observed::Number(_)), "{drained:?} {until_reached:?}: {whole}");
+    // Nothing came for the time of its `until: { idle }`, and then it did not come to the end: it has given up.
+    for (until_reached, read_all) in [(None, None), (None, Some(false)), (Some(true), Some(false))] {
+        let behind = of(Some(false), until_reached, read_all);
+        assert!(behind.is_open() && behind.quantity().is_some_and(|longest| longest.value > 0.24), "{behind}");
+    }
+    let as_many_as_asked = (Some(false), Some(true), Some(true));
+    for (drained, until_reached, read_all) in
+        [(Some(true), None, None), (Some(false), Some(true), None), (None, None, None), as_many_as_asked]
+    {
+        let whole = of(drained, until_reached, read_all);
+        assert!(matches!(whole, Observed::Number(_)), "{drained:?} {until_reached:?} {read_all:?}: {whole}");
     }
 }
 

@@ -58,8 +58,8 @@ fn is_performance(name: &str, demand: &Demand) -> bool {
     matches!(demand, Demand::Number { unit: Unit::Duration | Unit::Rate, .. }) || name == "max_lag"
 }
 
-/// The time that a figure is about: the load's own, or that of a step's faults and what came of them.
-fn window(record: &Record, step: &StepRecord, spans: Option<&[Range<f64>]>) -> Vec<Range<f64>> {
+/// The time that a figure is about: the load's own, or that of a step's faults and what came of them, which was `observed`.
+fn window(record: &Record, step: &StepRecord, spans: Option<&[Range<f64>]>, observed: &Observed) -> Vec<Range<f64>> {
     let seconds = |us: u64| us as f64 / 1e6;
     let own = match (&step.produced, &step.consumed, &step.written) {
         (Some(report), ..) => seconds(report.start_us)..seconds(report.end_us),
@@ -68,9 +68,13 @@ fn window(record: &Record, step: &StepRecord, spans: Option<&[Range<f64>]>) -> V
         // The slot of a connector is looked at as long as the run lasts.
         _ if step.captures.is_some() => step.started..record.run.duration,
         _ => {
-            let faults = record.faults.iter().filter(|fault| fault.step == step.id);
-            let from = faults.map(|fault| fault.requested).fold(step.started, f64::min);
-            from..record.run.duration
+            let faults = || record.faults.iter().filter(|fault| fault.step == step.id);
+            let from = faults().map(|fault| fault.requested).fold(step.started, f64::min);
+            let came_of_it = observed.quantity().filter(|figure| figure.unit == Unit::Duration);
+            let after = came_of_it.map_or(0.0, |figure| figure.value);
+            // Times of recovery count from when the fault was undone.
+            let over = faults().filter_map(|fault| Some(fault.undone? + after)).fold(step.ended, f64::max);
+            from..over.min(record.run.duration).max(from)
         }
     };
     match spans {
@@ -101,7 +105,7 @@ pub fn excused(
     {
         return observed;
     }
-    let window = window(record, step, spans);
+    let window = window(record, step, spans, &observed);
     let touched = touched(record, Some(step), &window);
     if touched.is_empty() {
         return match step.produced.as_ref().and_then(|report| tail::invalid(report, name, statistic)) {
@@ -110,11 +114,26 @@ pub fn excused(
         };
     }
     let spoiled = merged(touched.iter().map(|(span, _)| span.start..span.end + AFTERMATH));
-    let clean = subtract(merged(window.into_iter()), &spoiled);
-    if !clean.is_empty() && fails(&in_clean_time(record, step, (name, statistic), &clean, &spoiled)) {
+    let window = merged(window.into_iter());
+    let clean = subtract(window.clone(), &spoiled);
+    let length = |spans: &[Range<f64>]| spans.iter().map(|span| span.end - span.start).sum::<f64>();
+    let apart = match observed.quantity() {
+        // One time of the step as a whole: what kscen stood still for is taken off it.
+        Some(figure) if is_one_time(step, figure) && statistic.is_none() && spans.is_none() => {
+            Observed::Number(Quantity::seconds((figure.value - (length(&window) - length(&clean))).max(0.0)))
+        }
+        _ => in_clean_time(record, step, (name, statistic), &clean, &spoiled),
+    };
+    if !clean.is_empty() && fails(&apart) {
         return observed;
     }
     unknown(&observed, &told(&touched))
+}
+
+/// Whether a figure is a time of a step that is no load: how long something took.
+fn is_one_time(step: &StepRecord, figure: Quantity) -> bool {
+    let is_load = step.produced.is_some() || step.consumed.is_some() || step.written.is_some();
+    figure.unit == Unit::Duration && !is_load && step.captures.is_none()
 }
 
 /// A change of a figure between two parts of the run: where it is larger than demanded, and the machine was not available in one of
@@ -174,9 +193,11 @@ fn in_clean_time(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::recovery::tests::step as fault_step;
     use crate::record::WorkerRecord;
     use crate::record::gaps::AckGap;
     use crate::record::latency::LatencyRecorder;
+    use crate::record::{FaultRecord, TargetKind};
 
     const S: u64 = 1_000_000;
 
@@ -255,6 +276,40 @@ mod tests {
         let services = std::collections::BTreeMap::from([("kafka-1".to_owned(), 1.5)]);
         let taken = MachineSample { waiting: 0.0, foreign: 0.6, services, ..waits() };
         assert_eq!(decided(None, "load-2", taken), CheckOutcome::Unknown, "Kafka is here");
+    }
+
+    #[test]
+    fn a_slow_recovery_is_excused_by_no_more_than_what_stood_still_until_then() {
+        // The load was answered again one and a half seconds after the fault was undone.
+        let outcome = |pause_end: f64, max: f64| {
+            let still = MachineSample {
+                from: pause_end - 0.3,
+                to: pause_end,
+                pause: 0.3,
+                pause_end,
+                ..MachineSample::default()
+            };
+            let mut record = record(vec![still], 1_000, 1_000);
+            record.faults = vec![FaultRecord {
+                step: "outage".to_owned(),
+                target: "kafka-1".to_owned(),
+                kind: Some(TargetKind::Service),
+                requested: 2.0,
+                effective: Some(2.5),
+                undone: Some(3.5),
+                ..FaultRecord::default()
+            }];
+            record.steps.push(fault_step("outage", "kill", 2, 3));
+            let step = record.step("outage").expect("it is there");
+            let demand = Demand::Number { unit: Unit::Duration, min: None, max: Some(max), equals: None, not: None };
+            let observed = observe(&record, step, "recovery_time", None, None);
+            assert_eq!(observed, Observed::Number(Quantity::seconds(1.5)));
+            decide(&demand, &excused(&record, step, ("recovery_time", None), None, &demand, observed))
+        };
+        assert_eq!(outcome(9.0, 1.0), CheckOutcome::Fail, "it had recovered long before");
+        assert_eq!(outcome(4.0, 1.0), CheckOutcome::Unknown);
+        assert_eq!(outcome(4.0, 0.1), CheckOutcome::Fail, "too long without that as well");
+        assert_eq!(outcome(4.0, 2.0), CheckOutcome::Pass);
     }
 
     #[test]

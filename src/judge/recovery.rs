@@ -1,15 +1,16 @@
 //! Recovery: when what a fault hit worked again.
 //!
 //! A fault on a reader hits that reader. A fault on a service hits the loads and readers that ran both while it was in
-//! force and after it: of a broker every load, of Kafka Connect, a connector or PostgreSQL the readers of a
-//! pipeline, whose topics no `produce` step writes, of PostgreSQL the loads of the database too. A load that had ended, or whose
-//! acknowledgements say nothing about the broker, is no witness. A reader that decodes changes worked again when the first change arrived
-//! that was waited for.
+//! force and after it: of a broker every load and the readers of what loads write, of Kafka Connect, a connector, a program or PostgreSQL
+//! the readers of a pipeline, whose topics no `produce` step writes, of PostgreSQL the loads of the database too. A load that had ended, or
+//! whose acknowledgements say nothing about the broker, is no witness. A reader that decodes changes worked again when the first change
+//! arrived that was waited for.
 
+use super::measure::seconds_of;
 use super::met::{Course, Dues};
+use super::readers::{piped, read_again};
 use crate::environment::{Action, ServiceId};
 use crate::record::gaps::FirstAck;
-use crate::record::metric::Work;
 use crate::record::{
     ChangeFlow, ConsumeReport, Evidence, FaultRecord, Observed, Quantity, RebalanceEvent, Record, StepRecord,
     StepStatus, TargetKind,
@@ -33,14 +34,16 @@ pub enum Recovered {
 }
 
 /// What a fault acted on.
-enum Hit {
+pub(super) enum Hit {
+    /// A reader.
     Reader,
+    /// Brokers, or what lies on them.
     Brokers,
     /// Something between a database and a topic.
     Pipeline,
 }
 
-fn hit_by(record: &Record, fault: &FaultRecord) -> Hit {
+pub(super) fn hit_by(record: &Record, fault: &FaultRecord) -> Hit {
     let beside_kafka = matches!(fault.target.parse(), Ok(ServiceId::Connect | ServiceId::Postgres));
     match fault.kind {
         Some(TargetKind::Reader) => Hit::Reader,
@@ -92,16 +95,28 @@ pub fn recovered(record: &Record, load: &StepRecord, fault: &FaultRecord) -> Rec
         (Hit::Brokers, None) => answered(load, &course),
         (Hit::Pipeline, None) if is_of_database(fault) => committed(load, &course),
         (Hit::Pipeline, None) => Recovered::NotConcerned,
-        (Hit::Brokers | Hit::Pipeline, Some(report)) => piped(record, load, report, &course),
+        (Hit::Brokers, Some(report)) if is_written(record, report) => read_again(record, load, report, &course),
+        (Hit::Pipeline, Some(report)) if is_written(record, report) => Recovered::NotConcerned,
+        (hit, Some(report)) => {
+            // Between topics messages are what it is fed with; a reader that never had any may be of a topic for errors.
+            let had_some = report.first_read_us.is_some_and(|first| seconds_of(first) < course.effective);
+            let by_messages = matches!(hit, Hit::Pipeline) && !is_of_database(fault) && had_some;
+            piped(record, load, report, &course, by_messages)
+        }
     }
+}
+
+/// Whether a `produce` step writes what a reader reads.
+pub(super) fn is_written(record: &Record, report: &ConsumeReport) -> bool {
+    record.steps.iter().any(|step| step.produced.as_ref().is_some_and(|produced| produced.topic == report.topic))
 }
 
 const NOTHING_DUE: &str = "none of its messages was due while the fault or the restart lasted";
 const NOTHING_TO_COMMIT: &str = "none of its transactions was due while the fault or the restart lasted";
-const NOTHING_TO_READ: &str = "there was nothing for it to read while the fault or the restart lasted";
+pub(super) const NOTHING_TO_READ: &str = "there was nothing for it to read while the fault or the restart lasted";
 
 /// Whether the run wrote nothing to a reader's topic during a fault, and the reader had nothing left from before.
-fn had_nothing(record: &Record, report: &ConsumeReport, course: &Course) -> bool {
+pub(super) fn had_nothing(record: &Record, report: &ConsumeReport, course: &Course) -> bool {
     let writes = |step: &&StepRecord| step.produced.as_ref().is_some_and(|produced| produced.topic == report.topic);
     let mut writers = record.steps.iter().filter(writes).filter_map(Dues::of).peekable();
     // The lag is looked at once a second.
@@ -114,7 +129,7 @@ fn had_nothing(record: &Record, report: &ConsumeReport, course: &Course) -> bool
 }
 
 /// What had not happened when the load was last looked at.
-fn waiting(load: &StepRecord, until: f64) -> Recovered {
+pub(super) fn waiting(load: &StepRecord, until: f64) -> Recovered {
     if load.status == StepStatus::Running { Recovered::NotYet(until) } else { Recovered::Never(until) }
 }
 
@@ -152,7 +167,7 @@ fn committed(load: &StepRecord, course: &Course) -> Recovered {
 }
 
 /// A reader behind a database: the first change that arrived of those that were waited for.
-fn flowed(load: &StepRecord, report: &ConsumeReport, flow: &ChangeFlow, course: &Course) -> Recovered {
+pub(super) fn flowed(load: &StepRecord, report: &ConsumeReport, flow: &ChangeFlow, course: &Course) -> Recovered {
     let told = report.start_us..flow.looked_us;
     let last_us = flow.last_arrival_us.unwrap_or(0);
     first_after(load, course, &Dues::Changes(flow), told, last_us, NOTHING_TO_READ)
@@ -248,32 +263,6 @@ fn revived(load: &StepRecord, report: &ConsumeReport, fault: &FaultRecord) -> (O
     (since, at.map_or_else(|| waiting(load, load.ended), Recovered::At))
 }
 
-/// A reader behind a pipeline: the first change that was due or, where it decodes none, its first message, if a `sql` step fed it.
-fn piped(record: &Record, load: &StepRecord, report: &ConsumeReport, course: &Course) -> Recovered {
-    let Course { effective, undone, .. } = *course;
-    let written = |step: &StepRecord| step.produced.as_ref().is_some_and(|produced| produced.topic == report.topic);
-    let feeds = |step: &StepRecord| step.work() == Work::ChangesRows && step.started < undone && step.ended > effective;
-    let ran = report.start_us as f64 / 1e6 <= undone && load.ended > undone;
-    if !ran || record.steps.iter().any(written) {
-        return Recovered::NotConcerned;
-    }
-    if let Some(flow) = &report.changes {
-        return flowed(load, report, flow, course);
-    }
-    if !record.steps.iter().any(feeds) {
-        return Recovered::NotConcerned;
-    }
-    // What does not tell its times may have had something to do.
-    let missed = |step: &StepRecord| Dues::of(step).is_some_and(|dues| dues.missed(&course.whole()));
-    if record.steps.iter().filter(|step| feeds(step)).all(missed) {
-        return Recovered::Untold(NOTHING_TO_READ);
-    }
-    match report.first_read_after((undone * 1e6) as u64) {
-        Some(at) => Recovered::At(at as f64 / 1e6),
-        None => waiting(load, load.ended),
-    }
-}
-
 /// The loads and readers that a fault hit, with the time each worked again.
 pub fn hit<'a>(record: &'a Record, fault: &FaultRecord) -> Vec<(&'a StepRecord, Recovered)> {
     record
@@ -284,23 +273,23 @@ pub fn hit<'a>(record: &'a Record, fault: &FaultRecord) -> Vec<(&'a StepRecord, 
         .collect()
 }
 
-fn faults_of<'a>(record: &'a Record, step: &'a StepRecord) -> impl Iterator<Item = &'a FaultRecord> {
+pub(super) fn faults_of<'a>(record: &'a Record, step: &'a StepRecord) -> impl Iterator<Item = &'a FaultRecord> {
     record.faults.iter().filter(|fault| fault.step == step.id)
 }
 
 /// The worst of several durations, of which some may not be over.
 #[derive(Default)]
-struct Worst {
+pub(super) struct Worst {
     seconds: Option<f64>,
-    evidence: Evidence,
+    pub(super) evidence: Evidence,
 }
 
 impl Worst {
-    fn take(&mut self, seconds: f64) {
+    pub(super) fn take(&mut self, seconds: f64) {
         self.seconds = Some(self.seconds.unwrap_or(0.0).max(seconds));
     }
 
-    fn observed(self, nobody: &str) -> Observed {
+    pub(super) fn observed(self, nobody: &str) -> Observed {
         match self.seconds {
             Some(seconds) => self.evidence.rising(Quantity::seconds(seconds)),
             None => self.evidence.settled(Observed::nothing(nobody)),
@@ -339,42 +328,6 @@ pub(super) fn recovery_time(record: &Record, step: &StepRecord) -> Observed {
         }
     }
     worst.observed("no load or reader that the fault could hit ran while it was in force and after it")
-}
-
-/// From undoing a step's fault until the lag of the readers that it hit was back to its level before, worst over the readers.
-/// The lag is sampled once a second.
-pub(super) fn lag_recovery_time(record: &Record, step: &StepRecord) -> Observed {
-    let mut worst = Worst::default();
-    for fault in faults_of(record, step) {
-        let (Some(effective), Some(undone)) = (fault.effective, fault.undone) else {
-            return Observed::unknown("the fault is still in force");
-        };
-        let on_reader = matches!(hit_by(record, fault), Hit::Reader);
-        for reader in &record.steps {
-            let Some(report) = &reader.consumed else { continue };
-            let ran = report.start_us as f64 / 1e6 <= effective && reader.ended > undone;
-            if !ran || (on_reader && reader.id != fault.target) {
-                continue;
-            }
-            match lag_back(report, effective, undone) {
-                Some(at) => worst.take((at - undone).max(0.0)),
-                None => {
-                    worst.take((reader.ended - undone).max(0.0));
-                    worst.evidence.lacks(format!("the lag of `{}` had not come back", reader.id));
-                }
-            }
-        }
-    }
-    worst.observed("no reader that the fault could hit ran before it and after it")
-}
-
-/// When a reader's lag was first seen at its level before the fault again. A sample lies in the slice that ends then; without
-/// one before the fault, the level is 0.
-fn lag_back(report: &ConsumeReport, effective: f64, undone: f64) -> Option<f64> {
-    let samples =
-        || report.timeline.iter().filter_map(|slice| Some((slice.end_us as f64 / 1e6, slice.sample.total_lag()?)));
-    let before = samples().take_while(|(at, _)| *at <= effective).last().map_or(0, |(_, lag)| lag);
-    samples().find(|(at, lag)| *at >= undone && *lag <= before).map(|(at, _)| at)
 }
 
 #[cfg(test)]

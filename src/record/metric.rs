@@ -282,7 +282,7 @@ pub const METRICS: &[Metric] = &[
         Unit::Duration,
         FAULTS,
         Better::Lower,
-        "from undoing the fault until the first acknowledgement or read, worst over the loads that it hit",
+        "from undoing the fault until the first acknowledgement or read, worst over the loads and readers that it hit",
     ),
     single(
         "lag_recovery_time",

@@ -63,6 +63,11 @@ cases! {
         k59_early_readers_of_two_topics
         k60_what_another_one_had_read
         k61_schema_of_nothing
+        k71_at_most_once_of_nothing
+        k72_written_again_behind_a_check
+        k73_a_reader_beside_a_group
+        k74_a_group_joins_a_load_at_its_end
+        k75_a_topic_made_twice
         r41_fenced
         r53_tombstones
         r54_past_timestamps

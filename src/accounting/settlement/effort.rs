@@ -32,9 +32,7 @@ impl Ledger<'_> {
             let seen = self.seen(sender.producer);
             let missing = sender.acked.len() - sender.acked.intersection_len(&seen);
             let mut again: u64 = readers(sender.producer).map(|one| one.again.len()).sum();
-            if self.is_one_group() {
-                again += readers(sender.producer).map(|one| one.seen.len()).sum::<u64>() - seen.len();
-            }
+            again += self.seen_by_several(sender.producer).within;
             let wrong = sender.aborted.intersection_len(&seen) + sender.failed.intersection_len(&seen);
             // Whoever looks for one of them goes through the places of all.
             let places = if missing + wrong > 0 { sender.offsets.places() / PLACES } else { 0 };

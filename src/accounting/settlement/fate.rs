@@ -4,7 +4,7 @@ use super::joined::Joined;
 use super::successors::Successors;
 use crate::accounting::ledger_report::{Attribution, Why};
 use crate::accounting::sender::WroteTo;
-use crate::accounting::terms::Supersession;
+use crate::accounting::terms::{Expiry, Supersession};
 use crate::accounting::{LogEvidence, SenderAccount, Terms};
 use std::collections::{BTreeMap, HashMap};
 
@@ -98,7 +98,7 @@ impl FateSearch<'_> {
                 _ => {}
             }
         }
-        self.gone(sender, sequence, at, due_us, seen.is_some_and(|seen| seen.restarted))
+        self.gone(sender, sequence, at, seen.is_some_and(|seen| seen.restarted))
     }
 
     /// The fate of a message that was acknowledged before the place at which every reader was asked to begin. Where a copy of it
@@ -124,17 +124,11 @@ impl FateSearch<'_> {
     }
 
     /// The fate of a message that is not in the log any more.
-    fn gone(
-        &self,
-        sender: &SenderAccount,
-        sequence: u64,
-        at: Option<(i32, i64)>,
-        due_us: Option<i64>,
-        restarted: bool,
-    ) -> UnreadFate {
+    fn gone(&self, sender: &SenderAccount, sequence: u64, at: Option<(i32, i64)>, restarted: bool) -> UnreadFate {
         let supersedes = self.terms.supersedes(&sender.topic);
+        let expiry = || self.terms.expires(&sender.topic, sender.sent_within(sequence), self.bytes);
         let Some(evidence) = self.searched.of(&sender.topic) else {
-            let may_go = supersedes != Supersession::Never || self.terms.expires(&sender.topic, due_us, self.bytes);
+            let may_go = supersedes != Supersession::Never || expiry() != Expiry::Unexplained;
             return if may_go { UnreadFate::Unread(Why::NotSearched) } else { UnreadFate::lost(None) };
         };
         let restarted = restarted || sender.wrote_to(evidence.topic) == WroteTo::Another;
@@ -146,13 +140,11 @@ impl FateSearch<'_> {
         }
         match at {
             // The start of a log says nothing about offsets of the one before.
-            Some((partition, offset)) if !restarted && evidence.is_below_start(partition, offset) => {
-                if self.terms.expires(&sender.topic, due_us, self.bytes) {
-                    UnreadFate::Expired
-                } else {
-                    UnreadFate::lost(Some(Attribution::BelowLogStart))
-                }
-            }
+            Some((partition, offset)) if !restarted && evidence.is_below_start(partition, offset) => match expiry() {
+                Expiry::Explained => UnreadFate::Expired,
+                Expiry::Unknown => UnreadFate::Unread(Why::AgeUnknown),
+                Expiry::Unexplained => UnreadFate::lost(Some(Attribution::BelowLogStart)),
+            },
             Some(_) => UnreadFate::lost(Some(Attribution::MissingFromLog)),
             None => UnreadFate::lost(Some(Attribution::Unplaced)),
         }

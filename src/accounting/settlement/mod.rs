@@ -270,9 +270,9 @@ impl<'a> Ledger<'a> {
     /// What was delivered more than once: to one reader or, within a group, to several.
     fn again(&self, producer: u16) -> PagedBitmap {
         let mut again = self.union(producer, |producer| &producer.again);
-        if self.is_one_group() {
+        for unit in self.units().iter().filter(|unit| unit.len() > 1) {
             let mut before = PagedBitmap::new();
-            for seen in self.readers.iter().filter_map(|reader| reader.producer_seen(producer)) {
+            for seen in unit.iter().filter_map(|reader| reader.producer_seen(producer)) {
                 again.extend(before.intersection(&seen.seen));
                 before.union_with(&seen.seen);
             }
@@ -280,10 +280,18 @@ impl<'a> Ledger<'a> {
         again
     }
 
-    /// Whether several readers share one group.
-    fn is_one_group(&self) -> bool {
-        let Some(group) = self.readers.first().and_then(|reader| reader.group.as_ref()) else { return false };
-        self.readers.len() > 1 && self.readers.iter().all(|reader| reader.group.as_ref() == Some(group))
+    /// The readers in units, each of which is to be given a message once: those of one group together, each other one alone.
+    fn units(&self) -> Vec<Vec<&'a ReaderAccount>> {
+        let (mut of_group, mut units): (HashMap<&str, usize>, Vec<Vec<&'a ReaderAccount>>) = Default::default();
+        for reader in self.readers.iter().copied() {
+            let next = units.len();
+            let number = reader.group.as_deref().map_or(next, |group| *of_group.entry(group).or_insert(next));
+            match units.get_mut(number) {
+                Some(unit) => unit.push(reader),
+                None => units.push(vec![reader]),
+            }
+        }
+        units
     }
 }
 
@@ -321,6 +329,10 @@ impl Why {
                  stood in is not known"
             ),
             Self::NotSearched => format!("the log could not be searched for {count} acknowledged {are}"),
+            Self::AgeUnknown => format!(
+                "{count} acknowledged {are} are gone from the start of the log, and whether {they} had come to the age of `retention.ms` is \
+                 not known: the load had no rate"
+            ),
         }
     }
 }

@@ -98,6 +98,35 @@ fn a_union_of_readers_counts_what_none_of_them_sees_alone() {
 }
 
 #[test]
+fn a_reader_beside_a_group_hides_nothing_that_the_group_read_twice() {
+    let run = RunIdentity::new(NONCE);
+    let sender = clean_sender(&run, 10);
+    let reader = |group: Option<&str>| ReaderAccount::new(run.clone(), "t", group.map(str::to_owned), false);
+    let mut readers = [reader(Some("g")), reader(None), reader(Some("g"))];
+    (0..6).for_each(|n| _ = read(&mut readers[0], n, n as u64));
+    (4..10).for_each(|n| _ = read(&mut readers[2], n, n as u64));
+    read(&mut readers[2], 10, 0);
+    (0..10).for_each(|n| _ = read(&mut readers[1], n, n as u64));
+    read(&mut readers[1], 10, 0);
+    readers.iter_mut().for_each(|reader| reader.drain_to(&BTreeMap::from([(0, 11)])));
+    let report = Ledger::new([&sender], &readers).settle(None);
+    let of = |class| report.count(class);
+    assert_eq!((of(Class::Lost), of(Class::Duplicated), of(Class::Redelivered)), (0, 1, 2));
+    let (line, all) = (&report.sheet.sent[0], &report.sheet.read);
+    assert_eq!((line.read_once, line.duplicated, all.redelivered, all.by_others), (7, 3, 2, 11));
+    assert_eq!(report.sheet.imbalance(), None);
+    // Where others wrote to the topic, places say nothing: then the copy that one member of the group had counts as redelivered.
+    run.register("t").unwrap().raise(1);
+    let other = Ok((identity(1, 0), true));
+    readers[1].record(&Sighting { partition: 0, offset: 11, at_us: 0, life: 0, identity: other, altered: false });
+    let report = Ledger::new([&sender], &readers).settle(None);
+    let all = &report.sheet.read;
+    assert_eq!((all.copies, all.redelivered, all.by_others, all.of_others), (1, 3, 10, 1));
+    assert_eq!(report.count(Class::Redelivered), 3);
+    assert_eq!(report.sheet.imbalance(), None);
+}
+
+#[test]
 fn what_a_group_gave_to_another_of_its_readers_is_that_ones_to_read_again() {
     let run = RunIdentity::new(NONCE);
     let sender = clean_sender(&run, 10);

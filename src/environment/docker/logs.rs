@@ -2,21 +2,20 @@
 
 use super::engine::{Engine, parse_time, status, words};
 use super::stack::{DockerStack, StackContainer};
+use crate::environment::kept_log::KEPT_LINES;
 use crate::environment::{EnvironmentError, EnvironmentResult, LogLine, LogQuery};
 use crate::ground::lock;
 use bollard::query_parameters::LogsOptions;
 use futures_util::StreamExt;
 use std::time::{Duration, SystemTime};
 
-/// Lines kept of a container that `wipe` removes, since the engine keeps none.
-const KEPT_LINES: usize = 10_000;
 /// A broker tells its version in the first lines of each life.
 const VERSION_LINES: usize = 2_000;
 
 impl DockerStack {
     pub(super) async fn read_log(&self, member: &StackContainer, query: LogQuery) -> EnvironmentResult<Vec<LogLine>> {
         let mut lines: Vec<LogLine> =
-            lock(member.earlier_log()).iter().filter(|line| within(line, &query)).cloned().collect();
+            lock(member.earlier_log()).lines().iter().filter(|line| within(line, &query)).cloned().collect();
         lines.extend(read(&self.engine, &member.id(), member.name(), &query).await?);
         if let Some(tail) = query.tail {
             lines.drain(..lines.len().saturating_sub(tail));
@@ -27,8 +26,12 @@ impl DockerStack {
     /// Keeps the log of a container that is about to be removed. A log that cannot be read does not stop the removal.
     pub(super) async fn keep_log(&self, member: &StackContainer, container: &str) {
         let query = LogQuery { tail: Some(KEPT_LINES), ..LogQuery::default() };
-        let lines = read(&self.engine, container, member.name(), &query).await.unwrap_or_default();
-        lock(member.earlier_log()).extend(lines);
+        let read = read(&self.engine, container, member.name(), &query).await;
+        let mut log = lock(member.earlier_log());
+        match read {
+            Ok(lines) => log.keep(lines),
+            Err(error) => log.missed(format!("the log of a container that is gone could not be kept: {error}")),
+        }
     }
 }
 

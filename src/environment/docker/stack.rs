@@ -11,6 +11,7 @@ use super::recreate::Recreation;
 use super::roles::NamedService;
 use super::usage::Meter;
 use super::watch::{self, ContainerPast, Watch};
+use crate::environment::kept_log::KeptLog;
 use crate::environment::{
     Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Grip, Healed,
     Incarnation, Intended, Lifecycle, LogLine, LogQuery, Needs, NetworkFault, Offer, Recipe, Release, ServiceInfo,
@@ -20,7 +21,7 @@ use crate::ground::lock;
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A running compose project; see [`DockerStack::attach`].
 pub struct DockerStack {
@@ -50,7 +51,7 @@ pub(super) struct StackContainer {
     meter: Meter,
     disk: DiskFigure,
     /// Of containers that are gone.
-    earlier_log: Mutex<Vec<LogLine>>,
+    earlier_log: Mutex<KeptLog>,
     /// The life that was told last: one whose container is gone is still the same.
     told: Mutex<Option<String>>,
     /// Where the cluster tells clients to come, for a broker.
@@ -106,7 +107,7 @@ impl StackContainer {
         &self.disk
     }
 
-    pub(super) fn earlier_log(&self) -> &Mutex<Vec<LogLine>> {
+    pub(super) fn earlier_log(&self) -> &Mutex<KeptLog> {
         &self.earlier_log
     }
 }
@@ -313,6 +314,10 @@ impl Environment for DockerStack {
 
     fn logs<'a>(&'a self, service: &'a str, query: LogQuery) -> BoxFuture<'a, EnvironmentResult<Vec<LogLine>>> {
         Box::pin(async move { self.read_log(self.member(service)?, query).await })
+    }
+
+    fn log_gap(&self, service: &str, since: SystemTime) -> Option<String> {
+        lock(self.member(service).ok()?.earlier_log()).gap(since)
     }
 
     /// Leaves the containers as they are: the stack is the user's.

@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 
 /// How often a service that is not ready is looked at again.
@@ -107,6 +107,12 @@ impl FakeStack {
     pub(crate) fn logs(self: Arc<Self>, service: &str, text: &str) -> Arc<Self> {
         let line = LogLine { at_ms: None, text: text.to_owned() };
         self.world().logs.push((service.to_owned(), line));
+        self
+    }
+
+    /// A part of each service's log is gone.
+    pub(crate) fn forgets_logs(self: Arc<Self>, why: &str) -> Arc<Self> {
+        self.world().log_gap = Some(why.to_owned());
         self
     }
 
@@ -368,5 +374,9 @@ impl Environment for FakeStack {
             let skipped = lines.len().saturating_sub(query.tail.unwrap_or(usize::MAX));
             Ok(lines.into_iter().skip(skipped).collect())
         })
+    }
+
+    fn log_gap(&self, _: &str, _: SystemTime) -> Option<String> {
+        self.world().log_gap.clone()
     }
 }

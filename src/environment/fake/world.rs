@@ -65,6 +65,7 @@ pub(super) struct FakeWorld {
     pub(super) script: Script,
     pub(super) trap: Option<Trap>,
     pub(super) logs: Vec<(String, LogLine)>,
+    pub(super) log_gap: Option<String>,
     pub(super) topics: BTreeMap<String, FakeTopic>,
     pub(super) connectors: BTreeMap<String, FakeConnector>,
 }

@@ -3,6 +3,7 @@
 use super::member::PodMember;
 use super::pod::SeenPod;
 use super::stack::PodStack;
+use crate::environment::kept_log::KEPT_LINES;
 use crate::environment::{EnvironmentResult, LogLine, LogQuery};
 use crate::ground::lock;
 use futures_util::{AsyncBufReadExt, TryStreamExt};
@@ -12,14 +13,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Lines kept of a pod that is about to be deleted, since the API keeps none.
-const KEPT_LINES: i64 = 10_000;
 /// Log lines that accompany a failure.
 const LOG_LINES: usize = 20;
 
 impl PodStack {
     pub(super) async fn read_log(&self, member: &PodMember, query: LogQuery) -> EnvironmentResult<Vec<LogLine>> {
-        let mut lines = lock(&member.earlier_log).clone();
+        let mut lines = lock(&member.earlier_log).lines().to_vec();
+        let mut gap = None;
         if let Some(pod) = member.book().pod {
             let api = self.pods();
             let since_time = query.since.and_then(|since| jiff::Timestamp::try_from(since).ok());
@@ -27,16 +27,32 @@ impl PodStack {
                 container: Some(pod.container.clone()),
                 timestamps: true,
                 since_time,
-                tail_lines: Some(query.tail.and_then(|tail| i64::try_from(tail).ok()).unwrap_or(KEPT_LINES)),
+                tail_lines: i64::try_from(query.tail.unwrap_or(KEPT_LINES)).ok(),
                 ..LogParams::default()
             };
             if pod.restarts() > 0 {
-                let before = api.logs(pod.name(), &LogParams { previous: true, ..params.clone() }).await;
-                // The node keeps it for a while only.
-                lines.extend(before.unwrap_or_default().lines().map(timed));
+                match api.logs(pod.name(), &LogParams { previous: true, ..params.clone() }).await {
+                    Ok(before) => {
+                        gap = cut(&before);
+                        lines.extend(before.lines().map(timed));
+                    }
+                    // The node keeps it for a while only.
+                    Err(error) if pod.began_since(since_time) => {
+                        gap = Some(format!("the log of its container before the last restart cannot be read: {error}"));
+                    }
+                    Err(_) => {}
+                }
+                if pod.had_others_since(since_time) {
+                    gap = Some(
+                        "its container was restarted more than once, and the node keeps two logs of it".to_owned(),
+                    );
+                }
             }
             match api.logs(pod.name(), &params).await {
-                Ok(text) => lines.extend(text.lines().map(timed)),
+                Ok(text) => {
+                    gap = gap.or_else(|| cut(&text));
+                    lines.extend(text.lines().map(timed));
+                }
                 // There is none where it does not run.
                 Err(_) if pod.running().is_none() => {}
                 Err(error) => return Err(self.kube.explain(&format!("read the log of {}", member.name), error)),
@@ -45,8 +61,9 @@ impl PodStack {
         lines.retain(|line| within(line, &query));
         // One that ended while it was read may have been read twice.
         lines.dedup();
-        if let Some(tail) = query.tail {
-            lines.drain(..lines.len().saturating_sub(tail));
+        match query.tail {
+            Some(tail) => drop(lines.drain(..lines.len().saturating_sub(tail))),
+            None => *lock(&member.log_gap) = gap,
         }
         Ok(lines)
     }
@@ -58,21 +75,31 @@ impl PodStack {
             container: Some(pod.container.clone()),
             timestamps: true,
             follow: true,
-            tail_lines: Some(KEPT_LINES),
+            tail_lines: i64::try_from(KEPT_LINES).ok(),
             ..LogParams::default()
         };
         let limit = Duration::from_secs(pod.grace() + 60);
         tokio::spawn(async move {
+            let (mut first, mut count) = (None, 0);
             let read = async {
                 let stream = pin!(api.log_stream(&name, &params).await?);
                 let mut lines = stream.lines();
+                // It may end with an error where its pod ends.
                 while let Ok(Some(line)) = lines.try_next().await {
-                    lock(&kept).push(timed(&line));
+                    let (line, mut log) = (timed(&line), lock(&kept));
+                    first = first.or(line.at_ms);
+                    count += 1;
+                    if count == KEPT_LINES {
+                        log.lacks_before(first);
+                    }
+                    log.push(line);
                 }
                 Ok::<(), kube::Error>(())
             };
             // A log that cannot be read stops nothing.
-            let _ = tokio::time::timeout(limit, read).await;
+            if let Ok(Err(error)) = tokio::time::timeout(limit, read).await {
+                lock(&kept).missed(format!("the log of a pod that is gone could not be kept: {error}"));
+            }
         });
     }
 
@@ -85,6 +112,12 @@ impl PodStack {
     fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.kube.client.clone(), &self.kube.namespace)
     }
+}
+
+/// Why a log is not whole: there are as many lines as are asked for at most.
+fn cut(text: &str) -> Option<String> {
+    let all = text.lines().count();
+    (all >= KEPT_LINES).then(|| format!("only the last {all} lines of it were read"))
 }
 
 /// Separates the time that the node put in front of a line.

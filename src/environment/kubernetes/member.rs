@@ -5,7 +5,8 @@ use super::pod::{PodOwner, SeenPod};
 use super::pods::{PodBook, Pods};
 use super::shell::{ProcessState, Shell, in_words, states};
 use super::usage::PodMeter;
-use crate::environment::{EnvironmentError, EnvironmentResult, Incarnation, Lifecycle, LogLine, ServiceId};
+use crate::environment::kept_log::KeptLog;
+use crate::environment::{EnvironmentError, EnvironmentResult, Incarnation, Lifecycle, ServiceId};
 use crate::ground::lock;
 use std::sync::{Arc, Mutex};
 
@@ -28,7 +29,9 @@ pub(super) struct PodMember {
     /// The container that a step has stopped.
     stopped: Mutex<Option<String>>,
     pauses: Mutex<u64>,
-    pub(super) earlier_log: Arc<Mutex<Vec<LogLine>>>,
+    pub(super) earlier_log: Arc<Mutex<KeptLog>>,
+    /// Why the log of the present pod was not whole when it was read last.
+    pub(super) log_gap: Mutex<Option<String>>,
     pub(super) meter: Mutex<PodMeter>,
 }
 
@@ -47,6 +50,7 @@ impl PodMember {
             stopped: Mutex::default(),
             pauses: Mutex::default(),
             earlier_log: Arc::default(),
+            log_gap: Mutex::default(),
             meter: Mutex::default(),
         }
     }

@@ -1,8 +1,10 @@
 //! One pod as the API described it at one moment.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus, Probe,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// A scheduling gate of this name keeps a pod from being placed: it stands in the way of a pod that a step holds back.
 pub(super) const GATE: &str = "kscen.dev/held";
@@ -12,6 +14,10 @@ pub(super) const GATE: &str = "kscen.dev/held";
 pub(super) struct SeenPod {
     pub(super) pod: Pod,
     pub(super) container: String,
+}
+
+fn is_since(began: Option<&Time>, since: Option<Timestamp>) -> bool {
+    began.zip(since).is_none_or(|(began, since)| began.0 > since)
 }
 
 /// What owns a pod, and would make another one.
@@ -120,6 +126,18 @@ impl SeenPod {
 
     pub(super) fn restarts(&self) -> u32 {
         self.state().and_then(|state| u32::try_from(state.restart_count).ok()).unwrap_or(0)
+    }
+
+    /// Whether the container that runs now began after this time, or that is not known.
+    pub(super) fn began_since(&self, since: Option<Timestamp>) -> bool {
+        let running = self.state().and_then(|state| state.state.as_ref()?.running.as_ref());
+        is_since(running.and_then(|running| running.started_at.as_ref()), since)
+    }
+
+    /// Whether other containers of it may have run since this time than the present one and the one before.
+    pub(super) fn had_others_since(&self, since: Option<Timestamp>) -> bool {
+        let before = self.state().and_then(|state| state.last_state.as_ref()?.terminated.as_ref());
+        self.restarts() > 1 && is_since(before.and_then(|before| before.started_at.as_ref()), since)
     }
 
     /// Whether it is being deleted.

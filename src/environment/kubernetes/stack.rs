@@ -10,9 +10,10 @@ use crate::environment::{
     Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Incarnation,
     Intended, LogLine, LogQuery, Needs, Offer, Recipe, ServiceInfo, ServiceState, Usage, observe,
 };
+use crate::ground::lock;
 use futures_util::future::{BoxFuture, select_all};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Services in pods; see [`PodStack::attach`].
 pub(super) struct PodStack {
@@ -132,6 +133,12 @@ impl Environment for PodStack {
 
     fn logs<'a>(&'a self, service: &'a str, query: LogQuery) -> BoxFuture<'a, EnvironmentResult<Vec<LogLine>>> {
         Box::pin(async move { self.read_log(self.member(service)?, query).await })
+    }
+
+    fn log_gap(&self, service: &str, since: SystemTime) -> Option<String> {
+        let member = self.member(service).ok()?;
+        let earlier = lock(&member.earlier_log).gap(since);
+        earlier.or_else(|| lock(&member.log_gap).clone())
     }
 
     /// Leaves the pods as they are: they are the user's.

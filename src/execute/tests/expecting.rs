@@ -1,6 +1,7 @@
 //! `expect` on the scripted environment: what it looks at, for how long, and what it refuses.
 
 use super::rehearsal::{Performance, Rehearsal};
+use crate::environment::fake::FakeStack;
 use crate::plan::{PlanOptions, plans};
 use crate::record::{Outcome, StepStatus};
 use crate::verbs::LANGUAGE;
@@ -29,6 +30,24 @@ fn what_is_to_come_true_is_waited_for_and_no_longer_than_that() {
     assert_eq!((run.outcome(), took(&run, "look")), (Outcome::Pass, 4.0), "{:?}", run.reasons());
     let run = Rehearsal::of(steps).run();
     assert_eq!((run.outcome(), took(&run, "look")), (Outcome::Fail, 10.0), "{:?}", run.reasons());
+}
+
+#[test]
+fn a_log_of_which_a_part_is_gone_lacks_nothing() {
+    let outcome = |check: &str, whole: bool| {
+        let stack = FakeStack::brokers(1).logs("kafka-1", "started");
+        let stack = if whole { stack } else { stack.forgets_logs("its first lines were not kept") };
+        let steps = format!("- expect: {{ service: {{ name: kafka-1, log: {{ {check} }} }} }}");
+        Rehearsal::of(&steps).on(stack).run().outcome()
+    };
+    for (check, whole, cut) in [
+        ("lacks: panic", Outcome::Pass, Outcome::Unknown),
+        ("contains: panic", Outcome::Fail, Outcome::Unknown),
+        ("lacks: started", Outcome::Fail, Outcome::Fail),
+        ("contains: started", Outcome::Pass, Outcome::Pass),
+    ] {
+        assert_eq!((outcome(check, true), outcome(check, false)), (whole, cut), "{check}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Recovery of loads and readers.
 
 use super::*;
+use crate::judge::lag::lag_recovery_time;
 use crate::record::gaps::AckGap;
 use crate::record::{Halt, MemberLife, ProduceReport, RebalanceEvent, Section};
 use crate::text::Location;
@@ -138,15 +139,21 @@ fn a_killed_reader_is_back_when_it_is_assigned_and_reads() {
     }
 }
 
+/// A reader of `t` whose lag was this at the ends of these seconds.
+fn sampled(id: &str, end: u64, lags: &[(u64, i64)]) -> StepRecord {
+    let mut report = ConsumeReport { topic: "t".to_owned(), ..ConsumeReport::default() };
+    for (second, lag) in lags {
+        report.timeline.at(second * S - 1).lag.insert(0, *lag);
+    }
+    StepRecord { consumed: Some(Box::new(report)), ..step(id, "consume", 0, end) }
+}
+
+fn untold(observed: &Observed, words: &str) -> bool {
+    matches!(observed, Observed::Unknown { reason } if reason.contains(words))
+}
+
 #[test]
 fn lag_is_that_of_the_readers_that_met_the_fault() {
-    let sampled = |id: &str, end: u64, lags: &[(u64, i64)]| {
-        let mut report = ConsumeReport { topic: "t".to_owned(), ..ConsumeReport::default() };
-        for (second, lag) in lags {
-            report.timeline.at(second * S - 1).lag.insert(0, *lag);
-        }
-        StepRecord { consumed: Some(Box::new(report)), ..step(id, "consume", 0, end) }
-    };
     let early = sampled("early", 5, &[(1, 0)]);
     let reader = sampled("reader", 20, &[(8, 3), (10, 80), (11, 50), (12, 2), (13, 0)]);
     let record = record("kafka-1", 10.0, vec![early, reader]);
@@ -302,4 +309,88 @@ fn what_a_fault_was_done_to_is_not_guessed_from_its_name() {
     assert!(is(&of(Some(TargetKind::Topic), "connect", vec![waited()]), 3.0));
     // A record of the version before has no kind: its name decides, as it did.
     assert_eq!(of(None, "kafka-1", vec![waited()]), of(Some(TargetKind::Service), "kafka-1", vec![waited()]));
+}
+
+#[test]
+fn a_lag_that_the_fault_could_not_raise_tells_nothing_of_it() {
+    let of = |target: &str, kind: TargetKind, steps: Vec<StepRecord>| {
+        let mut record = record(target, 10.0, steps);
+        record.faults[0].kind = Some(kind);
+        lag_recovery_time(&record, record.step("outage").expect("it is there"))
+    };
+    let broker = |steps: Vec<StepRecord>| of("kafka-1", TargetKind::Service, steps);
+    let level = || sampled("reader", 20, &[(8, 0), (11, 0), (12, 0)]);
+    // What is down writes nothing: that nothing is left to read is no recovery.
+    for (target, kind) in
+        [("connect", TargetKind::Service), ("rows", TargetKind::Connector), ("job", TargetKind::Program)]
+    {
+        let held_back = of(target, kind, vec![level()]);
+        assert!(untold(&held_back, "not in its topic yet"), "{held_back}");
+    }
+    let beside = of("job", TargetKind::Program, vec![load(20, 20, None), level()]);
+    assert!(matches!(beside, Observed::Nothing { .. }), "it reads what a load writes: {beside}");
+    // The only load had ended before, and all of it was read.
+    let quiet = broker(vec![sparse(&[0], None), level()]);
+    assert!(untold(&quiet, "nothing for it to read"), "{quiet}");
+    let behind = broker(vec![sparse(&[0], None), sampled("reader", 20, &[(8, 3), (11, 5), (12, 2)])]);
+    assert!(is(&behind, 2.0), "it had not read all of that: {behind}");
+    // Its level before the fault is not known.
+    let unseen = broker(vec![sampled("reader", 20, &[(11, 5), (12, 2)])]);
+    assert!(untold(&unseen, "not looked at before"), "{unseen}");
+    assert!(is(&broker(vec![sampled("reader", 20, &[(11, 5), (12, 0)])]), 2.0), "it is at no level above this");
+}
+
+/// A reader that read at these seconds, and whose lag was this at the ends of these.
+fn reading(topic: &str, reads: &[u64], lags: &[(u64, i64)]) -> StepRecord {
+    let mut step = sampled("reader", 20, lags);
+    let report = step.consumed.as_mut().expect("a reader");
+    topic.clone_into(&mut report.topic);
+    report.first_read_us = reads.first().map(|second| second * S);
+    reads.iter().for_each(|second| report.timeline.at(second * S).read += 1);
+    step
+}
+
+#[test]
+fn a_reader_met_a_fault_on_its_brokers_where_it_had_something_to_read() {
+    // The load was answered at once in each.
+    let of = |reader: StepRecord| observed("kafka-1", 10.0, vec![load(20, 20, None), reader]);
+    let late = of(reading("t", &[5, 17], &[(8, 0), (11, 40), (12, 90)]));
+    assert!(is(&late, 7.0), "{late}");
+    let unsampled = of(reading("t", &[5, 17], &[(8, 0)]));
+    assert!(is(&unsampled, 7.0), "nobody knows that nothing was there: {unsampled}");
+    let never = of(reading("t", &[5], &[(12, 90), (19, 200)]));
+    assert!(never.is_open() && never.quantity().is_some_and(|least| least.value == 10.0), "{never}");
+    // Nothing was there for it, until the next message came.
+    let sparse = of(reading("t", &[5, 17], &[(11, 0), (16, 0)]));
+    assert!(is(&sparse, 0.0), "{sparse}");
+    // It stands by, has read what it was asked for, reads another topic, or was away.
+    assert!(is(&of(reading("t", &[], &[(12, 0), (19, 0)])), 0.0));
+    let mut over = reading("t", &[5], &[(12, 90)]);
+    over.consumed.as_mut().expect("a reader").until_reached = Some(true);
+    assert!(is(&of(over), 0.0));
+    assert!(is(&of(reading("other", &[5], &[(12, 90)])), 0.0));
+    let mut killed = reading("t", &[5], &[(12, 90)]);
+    let mut life = reader(None, true).consumed.expect("a reader").lives.remove(0);
+    life.end_us = Some(9 * S);
+    killed.consumed.as_mut().expect("a reader").lives.push(life);
+    assert!(is(&of(killed), 0.0));
+}
+
+#[test]
+fn what_a_program_writes_tells_when_it_works_again() {
+    let of = |target: &str, kind: TargetKind, steps: Vec<StepRecord>| {
+        let mut record = record(target, 10.0, steps);
+        record.faults[0].kind = Some(kind);
+        recovery_time(&record, record.step("outage").expect("it is there"))
+    };
+    let job = |steps: Vec<StepRecord>| of("job", TargetKind::Program, steps);
+    let fed = || sparse(&[0, 9, 20], None);
+    assert!(is(&job(vec![fed(), reading("out", &[5, 14], &[])]), 4.0));
+    assert!(is(&of("mirror", TargetKind::Connector, vec![fed(), reading("out", &[5, 14], &[])]), 4.0));
+    assert!(job(vec![fed(), reading("out", &[5], &[])]).is_open(), "it has written nothing since");
+    let idle = job(vec![sparse(&[0, 20], None), reading("out", &[5, 20], &[])]);
+    assert!(untold(&idle, "nothing for it to read"), "{idle}");
+    let nothing = |observed: Observed| matches!(observed, Observed::Nothing { .. });
+    assert!(nothing(job(vec![fed(), reading("errors", &[], &[(8, 0)])])), "nothing ever came there");
+    assert!(nothing(of("postgres", TargetKind::Service, vec![fed(), reading("out", &[5, 14], &[])])));
 }

@@ -120,6 +120,8 @@ impl ConsumeJob {
         }
         if job.shared.spec.group.is_some() {
             job.await_assignment(PREPARE_LIMIT)?;
+            // Where a group begins is known only now: what was written while it formed lies before that.
+            job.shared.books().account.began_us = clock.to_epoch_us(clock.now_us());
         }
         job.shared.prepared_us.store(clock.now_us().max(1), Ordering::Relaxed);
         let watched = job.shared.clone();

@@ -175,6 +175,9 @@ impl ProduceJob {
                 let schedule = self.spec.schedule.clone();
                 books.account().due = Some(Due { schedule, share, shares, start_ns, epoch_us });
             }
+        } else {
+            let began_us = clock.to_epoch_us(start_ns / 1000);
+            self.books.iter().for_each(|books| books.account().began_us = Some(began_us));
         }
         let mut threads = Vec::new();
         for mut worker in workers {
@@ -289,6 +292,9 @@ impl ProduceJob {
         if paced {
             self.live.enter_due(&mut report, cut_us);
             report.validity = validity::of(&report, on_time, held_up_us, self.spec.producers as f64);
+        } else if report.last_send_us > 0 {
+            let over_us = clock.to_epoch_us(report.last_send_us);
+            self.books.iter().for_each(|books| books.account().over_us = Some(over_us));
         }
         (report, self.books.iter().map(|books| books.snapshot()).collect())
     }

@@ -188,17 +188,24 @@ impl ServiceSubject {
         pointer: &str,
         cx: &StepContext,
     ) -> Result<Vec<Checked>, StepError> {
-        let query = LogQuery { since: Some(cx.run.clock.wall(0.0)), ..LogQuery::default() };
+        let began = cx.run.clock.wall(0.0);
+        let query = LogQuery { since: Some(began), ..LogQuery::default() };
         let lines = cx.run.environment.logs(service, query).await?;
+        let gap = cx.run.environment.log_gap(service, began);
         Ok([("contains", &log.contains, true), ("lacks", &log.lacks, false)]
             .into_iter()
             .filter_map(|(field, text, wanted)| {
                 let text = text.as_ref()?;
                 let found = lines.iter().find(|line| line.text.contains(text.as_str()));
+                // What is not in the rest of it may be in what is gone.
+                let observed = match &gap {
+                    Some(why) if found.is_none() => Observed::unknown(format!("a part of the log is gone: {why}")),
+                    _ => Observed::Flag(found.is_some()),
+                };
                 let mut check = Checked::new(
                     format!("log of {service} has `{text}`"),
                     Demand::Flag(wanted),
-                    Observed::Flag(found.is_some()),
+                    observed,
                     format!("{pointer}/log/{field}"),
                 );
                 check.samples.extend(found.filter(|_| !wanted).map(|line| line.text.clone()));

@@ -23,10 +23,12 @@ pub(super) enum Kind {
     Members,
     /// The same; logs start over.
     MembersRestarts,
+    /// Two steps of one group, and a reader of its own.
+    Beside,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Group,
         Self::Restarts,
         Self::Compacted,
@@ -37,11 +39,16 @@ impl Kind {
         Self::Expiring,
         Self::Members,
         Self::MembersRestarts,
+        Self::Beside,
     ];
 
-    /// Whether the readers are steps of one group.
-    pub(super) fn is_group(self) -> bool {
-        matches!(self, Self::Group | Self::GroupRestarts)
+    /// How many of the readers are steps of one group; they are the first ones.
+    pub(super) fn grouped(self) -> usize {
+        match self {
+            Self::Group => 3,
+            Self::GroupRestarts | Self::Beside => 2,
+            _ => 0,
+        }
     }
 
     /// Whether logs are truncated, and topics replaced.
@@ -56,10 +63,15 @@ impl Kind {
 
     pub(super) fn readers(self) -> usize {
         match self {
-            Self::Group => 3,
+            Self::Group | Self::Beside => 3,
             Self::GroupRestarts | Self::Union => 2,
             _ => 1,
         }
+    }
+
+    /// Whether the account is about everything that was sent.
+    pub(super) fn is_of_all(self) -> bool {
+        matches!(self, Self::Union | Self::Beside)
     }
 }
 

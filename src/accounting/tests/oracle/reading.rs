@@ -29,12 +29,12 @@ impl World {
             log.start
         };
         self.starts.insert(partition, at);
-        let (group, count, members) = (self.kind.is_group(), self.readers.len(), self.kind.has_members());
+        let (grouped, members) = (self.kind.grouped(), self.kind.has_members());
         for (number, reader) in self.readers.iter_mut().enumerate() {
             if members {
                 reader.holders.insert(partition, partition as usize % MEMBERS);
             }
-            if !group || partition as usize % count == number {
+            if number >= grouped || partition as usize % grouped == number {
                 reader.takes(partition, at);
             }
         }
@@ -87,9 +87,10 @@ impl World {
         if self.kind.has_members() {
             return self.hand_over(partition, usize::from(to) % MEMBERS, back);
         }
-        let to = usize::from(to) % self.readers.len();
-        let Some(from) = self.readers.iter().position(|reader| reader.owned.contains(&partition)) else { return };
-        if from == to || self.kind == Kind::Union {
+        let steps = &self.readers[..self.kind.grouped()];
+        let Some(from) = steps.iter().position(|reader| reader.owned.contains(&partition)) else { return };
+        let to = usize::from(to) % steps.len();
+        if from == to {
             return;
         }
         let committed = self.committed(from, partition, back);

@@ -46,7 +46,8 @@ enum Fate {
 
 fn fate(world: &World, sent: &Sent) -> Fate {
     let times: Vec<usize> = world.readers.iter().map(|reader| of(reader, sent, true).count()).collect();
-    let most = if world.kind.is_group() { times.iter().sum() } else { times.iter().copied().max().unwrap_or(0) };
+    let (group, alone) = times.split_at(world.kind.grouped());
+    let most = alone.iter().copied().chain([group.iter().sum()]).max().unwrap_or(0);
     match most {
         1 => Fate::Once,
         2.. => Fate::Again,
@@ -151,7 +152,9 @@ fn read_line(world: &World) -> ReadLine {
             line.redelivered += all().count() as u64 - places;
         }
     }
-    let group = world.kind.is_group();
+    let (group, alone) = world.readers.split_at(world.kind.grouped());
+    let units: Vec<Vec<&Reader>> =
+        [group.iter().collect()].into_iter().chain(alone.iter().map(|one| vec![one])).collect();
     for sent in &world.sent {
         if !world.is_from(sent.producer) {
             let any = |reader: &Reader| of(reader, sent, true).count() + of(reader, sent, false).count();
@@ -159,14 +162,17 @@ fn read_line(world: &World) -> ReadLine {
             continue;
         }
         let (mut together, mut separately, mut times) = (BTreeSet::new(), 0, 0);
-        for reader in &world.readers {
-            let places = distinct(of(reader, sent, true));
-            times += of(reader, sent, true).count() as u64;
+        for unit in &units {
+            let mut places = BTreeSet::new();
+            for reader in unit {
+                places.extend(distinct(of(reader, sent, true)));
+                times += of(reader, sent, true).count() as u64;
+                let damaged = distinct(of(reader, sent, false)).len() as u64;
+                line.corrupted += damaged;
+                line.redelivered += of(reader, sent, false).count() as u64 - damaged;
+            }
             separately += places.len() as u64;
             together.extend(places);
-            let damaged = distinct(of(reader, sent, false)).len() as u64;
-            line.corrupted += damaged;
-            line.redelivered += of(reader, sent, false).count() as u64 - damaged;
         }
         if times == 0 {
             continue;
@@ -179,13 +185,8 @@ fn read_line(world: &World) -> ReadLine {
         } += 1;
         let places = together.len() as u64;
         line.copies += places - 1;
-        match group {
-            true => line.redelivered += times - places,
-            false => {
-                line.by_others += separately - places;
-                line.redelivered += times - separately;
-            }
-        }
+        line.by_others += separately - places;
+        line.redelivered += times - separately;
     }
     line
 }
@@ -258,7 +259,7 @@ fn attributed(world: &World, report: &LedgerReport) -> Option<String> {
     }
     // What one member of a group left out before another one took over counts as passed over; and offsets of different logs are
     // not compared.
-    if !world.kind.is_group() && !world.kind.restarts() {
+    if world.kind.grouped() == 0 && !world.kind.restarts() {
         if said(Class::Skipped) != skipped {
             return Some(format!("ledger says skipped: {:?}\n truth {skipped:?}", said(Class::Skipped)));
         }
@@ -292,7 +293,7 @@ pub(super) fn compare(world: &World, report: &LedgerReport) -> Option<String> {
     let mut said = report.sheet.read.clone();
     // Second sights are not always told apart into copies and redeliveries: not in a log that started over, at places that were
     // read before; nor between several members, where others' messages stand between. Guarantees treat both alike.
-    if world.kind.is_group() || world.kind.restarts() {
+    if world.kind.grouped() > 0 || world.kind.restarts() {
         for line in [&mut truth, &mut said] {
             line.redelivered += std::mem::take(&mut line.copies);
         }

@@ -119,8 +119,8 @@ impl World {
             (ticket, account)
         });
         let senders = senders.collect();
-        let readers = (0..kind.readers()).map(|_| {
-            let group = (kind.is_group() || kind.has_members()).then(|| "g".to_owned());
+        let readers = (0..kind.readers()).map(|number| {
+            let group = (number < kind.grouped() || kind.has_members()).then(|| "g".to_owned());
             let mut account = ReaderAccount::new(run.clone(), "t", group, kind != Kind::Uncommitted);
             account.sample_limit = usize::MAX;
             account.elsewhere = kind == Kind::Elsewhere;
@@ -151,9 +151,9 @@ impl World {
         }
     }
 
-    /// The senders that the account is about: where readers are a union, all of them.
+    /// The senders that the account is about.
     pub(super) fn is_from(&self, producer: u16) -> bool {
-        self.kind == Kind::Union || usize::from(producer) + 1 < SENDERS
+        self.kind.is_of_all() || usize::from(producer) + 1 < SENDERS
     }
 
     fn partition(&self, number: u8) -> usize {
