@@ -116,16 +116,17 @@ impl Session {
                 self.client.batch_execute(&statement.text).await?;
                 *open = Some(Open { sent_us, rows: 0, xid: None });
             }
-            (StatementRole::Commit | StatementRole::Rollback, Some(left)) => {
+            (StatementRole::Commit | StatementRole::Rollback | StatementRole::Prepare, Some(left)) => {
                 let (sent_us, rows, xid) = (left.sent_us, left.rows, left.xid);
                 let ended = self.client.batch_execute(&statement.text).await;
                 *open = None;
+                // What is prepared, and rolled back later, is not in the log: to have claimed it does no harm.
                 let outcome =
-                    if role == StatementRole::Commit { outcome_of_commit(&ended) } else { SqlOutcome::RolledBack };
+                    if role == StatementRole::Rollback { SqlOutcome::RolledBack } else { outcome_of_commit(&ended) };
                 run.push(sent_us, now(), xid, rows, outcome);
                 ended?;
             }
-            (StatementRole::Outside, None) => {
+            (StatementRole::Outside | StatementRole::Prepare, None) => {
                 let sent_us = now();
                 let rows = affected(&self.client.simple_query(&statement.text).await?);
                 run.unattributed = true;
@@ -133,7 +134,8 @@ impl Session {
             }
             (_, Some(left)) => {
                 left.rows += affected(&self.client.simple_query(&statement.text).await?);
-                left.xid = self.transaction_id().await?;
+                // Where a statement has ended the transaction there is none any more, and its id is still its id.
+                left.xid = self.transaction_id().await?.or(left.xid);
             }
             (_, None) => {
                 let sent_us = now();
