@@ -32,6 +32,11 @@ impl Statement {
         matches!(self.role(), StatementRole::Commit | StatementRole::Rollback | StatementRole::Prepare)
     }
 
+    /// The name of the transaction that it prepares, or that was prepared and it ends, as it is written.
+    pub(super) fn prepared_name(&self) -> Option<&str> {
+        Some(self.text.split_once('\'')?.1.trim_end())
+    }
+
     pub(super) fn role(&self) -> StatementRole {
         let words: Vec<String> = without_comments(&self.text)
             .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
@@ -267,6 +272,10 @@ mod tests {
         assert_eq!(lengths, [4, 1]);
         let ends: Vec<bool> = statements.iter().map(Statement::ends_transaction).collect();
         assert_eq!(ends, [false, false, true, false, false]);
+        assert_eq!(
+            statements[2].prepared_name(),
+            Statement { text: "COMMIT PREPARED 'p'".into(), line: 1 }.prepared_name()
+        );
         let ends = |text: &str| split(text).unwrap()[0].ends_transaction();
         assert!(["COMMIT", "END", "abort", "ROLLBACK"].into_iter().all(ends));
         assert!(!["ROLLBACK TO SAVEPOINT a", "BEGIN", "COMMIT PREPARED 'p'"].into_iter().any(ends));

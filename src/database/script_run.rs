@@ -15,6 +15,8 @@ pub struct ScriptRun {
     pub unattributed: bool,
     /// True where tables may have been created or changed: the account has to look again.
     pub redefined: bool,
+    /// The names of transactions that it has prepared: their changes are its own, whoever commits them.
+    prepared: Vec<String>,
 }
 
 /// A script that ended early.
@@ -125,11 +127,14 @@ impl Session {
                     if role == StatementRole::Rollback { SqlOutcome::RolledBack } else { outcome_of_commit(&ended) };
                 run.push(sent_us, now(), xid, rows, outcome);
                 ended?;
+                let prepared = statement.prepared_name().filter(|_| role == StatementRole::Prepare);
+                run.prepared.extend(prepared.map(str::to_owned));
             }
             (StatementRole::Outside | StatementRole::Prepare, None) => {
                 let sent_us = now();
                 let rows = affected(&self.client.simple_query(&statement.text).await?);
-                run.unattributed = true;
+                let own = statement.prepared_name().is_some_and(|name| run.prepared.iter().any(|known| known == name));
+                run.unattributed |= !own;
                 run.push(sent_us, now(), None, rows, SqlOutcome::Committed);
             }
             (_, Some(left)) => {

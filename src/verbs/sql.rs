@@ -227,7 +227,8 @@ impl Sql {
                 let message = format!("line {}: a repetition is one transaction, and this ends it", end.line);
                 cx.report(
                     pointer,
-                    Problem::new("bad-sql", message).help("take BEGIN and COMMIT out: kscen begins and commits each repetition"),
+                    Problem::new("bad-sql", message)
+                        .help("take BEGIN and COMMIT out: kscen begins and commits each repetition"),
                 );
             }
             Ok(_) => {}

@@ -60,7 +60,8 @@ impl ConnectorScope<'_> {
     fn not_the_old_key(&self, told: &Told<'_>, change: &RowChange) -> Option<String> {
         let (cells, key) = (change.before.as_ref().filter(|_| change.relation.full)?, told.key.as_ref()?);
         let table = self.table(&change.relation);
-        let mut columns = change.relation.columns.iter().zip(cells).enumerate().filter(|(place, _)| !table.changes(*place));
+        let mut columns =
+            change.relation.columns.iter().zip(cells).enumerate().filter(|(place, _)| !table.changes(*place));
         columns.find_map(|(_, (column, cell))| {
             let value = key.get(&column.name)?;
             let different = compare(column, cell, value, &self.rules.modes) == Agreement::Different;
@@ -145,13 +146,7 @@ impl ConnectorLane<'_> {
 
 impl ChangeLedger<'_> {
     /// A delete at the place of a change that is none; false where it is to be judged as any other record of it.
-    pub(super) fn delete_of_old_key(
-        &mut self,
-        lane: usize,
-        index: usize,
-        told: &Told<'_>,
-        snapshot: Snapshot,
-    ) -> bool {
+    pub(super) fn delete_of_old_key(&mut self, lane: usize, index: usize, told: &Told<'_>, snapshot: Snapshot) -> bool {
         let lane_ref = &mut self.lanes[lane];
         let known = lane_ref.old_key(index, told);
         if known == OldKey::Kept {

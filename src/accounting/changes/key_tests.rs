@@ -60,10 +60,7 @@ fn history(code: &str) -> Vec<CommittedTransaction> {
         after,
         lsn: Lsn(lsn),
     };
-    let changes = vec![
-        change(RowOp::Insert, None, row("a"), 1008),
-        change(RowOp::Update, row("a"), row(code), 1016),
-    ];
+    let changes = vec![change(RowOp::Insert, None, row("a"), 1008), change(RowOp::Update, row("a"), row(code), 1016)];
     vec![CommittedTransaction { xid: 700, commit_lsn: Lsn(1024), committed_us: 1, changes }]
 }
 

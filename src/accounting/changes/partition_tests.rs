@@ -80,8 +80,7 @@ fn a_snapshot_covers_what_a_truncation_of_that_partition_took_and_nothing_of_ano
             change(&new, RowOp::Insert, 2, 1016),
             change(&new, RowOp::Insert, 3, 1024),
         ];
-        let transactions =
-            [committed(700, inserts), committed(701, vec![change(&old, RowOp::Truncate, 0, 1032)])];
+        let transactions = [committed(700, inserts), committed(701, vec![change(&old, RowOp::Truncate, 0, 1032)])];
         let mut records = [record("r", 3, 0, 2000, "last")];
         if !keyed {
             records[0].0 = Value::Null;

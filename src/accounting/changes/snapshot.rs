@@ -56,7 +56,12 @@ impl<'e> SnapshotRows<'e> {
     }
 
     /// Settles the changes that snapshots stand for, and holds the rows read against the account.
-    pub(super) fn settle(self, lane: &mut ConnectorLane<'_>, result: &mut Reconciliation, expectation: &Expectation<'_>) {
+    pub(super) fn settle(
+        self,
+        lane: &mut ConnectorLane<'_>,
+        result: &mut Reconciliation,
+        expectation: &Expectation<'_>,
+    ) {
         if self.rows.is_empty() {
             return;
         }
@@ -123,7 +128,8 @@ impl ConnectorLane<'_> {
     }
 }
 
-const AMID: &str = "a snapshot was taken while the connector streamed, and whether it read this table too cannot be told";
+const AMID: &str =
+    "a snapshot was taken while the connector streamed, and whether it read this table too cannot be told";
 const AGAIN: &str = "an incremental snapshot shows its row as it was before and again after, so whether the change came with it cannot be \
                      told";
 

@@ -107,7 +107,10 @@ impl ChangeLedger<'_> {
         for read in events {
             let Some(place) = self.see(read, &rows, &mut seen) else { continue };
             let stray = seen.get(&place).is_some_and(|seen| seen.living && !seen.deleted);
-            if stray && open.contains(&(&*read.topic, place.1, read.offset)) && told.insert((place.clone(), read.offset)) {
+            if stray
+                && open.contains(&(&*read.topic, place.1, read.offset))
+                && told.insert((place.clone(), read.offset))
+            {
                 self.stray(read, place.2);
             }
         }
