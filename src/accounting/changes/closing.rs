@@ -9,8 +9,8 @@ use crate::debezium::Form;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-const TOO_LATE: &str = "a reader of this check did not begin at the first message, and what was committed before it began may lie before \
-                        its first record; read `from: start`";
+pub(super) const TOO_LATE: &str = "a reader of this check did not begin at the first message, and what was committed before it began may \
+                                   lie before its first record; read `from: start`";
 
 /// Why changes of before a table was watched are not in the account: so many of them, or 0 where nobody could count them.
 pub(super) fn unwatched(count: u64) -> String {

@@ -3,6 +3,7 @@
 //! each key needs both.
 
 use super::anomalies::{of_change, of_event};
+use super::closing::TOO_LATE;
 use super::content::Told;
 use super::ledger::{ChangeFate, ChangeLedger, ConnectorLane, ExpectedChange};
 use super::placing::is_routed;
@@ -175,7 +176,7 @@ impl ChangeLedger<'_> {
         // The record is no longer the first of a change.
         self.result.sheet.owed -= 1;
         if late || entry.owed != Owed::Yes || entry.old_key == OldKey::Renewed {
-            self.result.gap(Some(table), HALF, 1, 1);
+            self.result.gap(Some(table), if late { TOO_LATE } else { HALF }, 1, 1);
             return None;
         }
         self.result.sheet.beside += 1;
