@@ -224,10 +224,10 @@ impl Sql {
             Ok(statements) if self.is_repeated() => {
                 // The id of a transaction is asked for at its end: behind a COMMIT nobody could tell which one it was.
                 let Some(end) = statements.iter().find(|statement| statement.ends_transaction()) else { return };
-                let message = format!("line {}: a repetition is one transaction, and this ends it", end.line);
+                let message = format!("line {}: a repetition is one transaction, and this statement ends it", end.line);
                 cx.report(
                     pointer,
-                    Problem::new("bad-sql", message)
+                    Problem::new("ends-transaction", message)
                         .help("take BEGIN and COMMIT out: kscen begins and commits each repetition"),
                 );
             }
