@@ -105,20 +105,83 @@ finally:
   - sql: DROP TABLE measured
 "#;
 
+/// A key of the connector's own choice, one that includes a column, and one that is no JSON object.
+const KEYED: &str = r#"
+name: Records whose key is not their row's
+vars: { source: "keyed-${run.id}", words: "words-${run.id}" }
+setup:
+  - sql: |
+      CREATE TABLE coded (id integer PRIMARY KEY, code text, pieces integer);
+      ALTER TABLE coded REPLICA IDENTITY FULL;
+      CREATE TABLE wide (id integer, pieces integer, PRIMARY KEY (id) INCLUDE (pieces));
+      ALTER TABLE wide REPLICA IDENTITY FULL;
+      CREATE TABLE worded (id integer PRIMARY KEY, word text)
+  - connector:
+      name: "${source}"
+      debezium: { tables: [coded, wide], partitions: 3 }
+      config: { message.key.columns: "public.coded:code" }
+      until: streaming
+  - connector:
+      name: "${words}"
+      debezium: { tables: [worded] }
+      config: { key.converter: org.apache.kafka.connect.storage.StringConverter }
+      until: streaming
+steps:
+  - id: coded
+    background: true
+    consume: { topic: "${source}.public.coded", decode: debezium }
+  - id: wide
+    background: true
+    consume: { topic: "${source}.public.wide", decode: debezium }
+  - id: worded
+    background: true
+    consume: { topic: "${words}.public.worded", decode: debezium }
+  - id: rows
+    sql: |
+      INSERT INTO coded SELECT n, 'a' || n, 0 FROM generate_series(1, 10) n;
+      UPDATE coded SET code = 'b' || id;
+      UPDATE coded SET pieces = 1;
+      DELETE FROM coded WHERE id > 5;
+      INSERT INTO wide SELECT n, 0 FROM generate_series(1, 10) n;
+      UPDATE wide SET pieces = 1;
+      DELETE FROM wide WHERE id > 5
+  - id: texts
+    sql: |
+      INSERT INTO worded SELECT n, 'a' || n FROM generate_series(1, 10) n;
+      UPDATE worded SET word = 'b';
+      DELETE FROM worded WHERE id > 5
+  - expect:
+      delivery:
+        { from: rows, to: [coded, wide], lost: 0, corrupted: 0, phantom: 0, inserts: 20, updates: 30, deletes: 10, missing_tombstones: 0 }
+      within: 120s
+  - expect:
+      delivery:
+        { from: texts, to: worded, lost: 0, corrupted: 0, phantom: 0, deletes: 5, missing_tombstones: 0, values_not_compared: { min: 25 } }
+      within: 120s
+finally:
+  - sql: DROP TABLE coded, wide, worded
+"#;
+
 #[test]
 fn tables_that_change_keys_that_are_none_and_settings_of_a_role_are_no_findings() {
     if skipped("tables_that_change_keys_that_are_none_and_settings_of_a_role_are_no_findings") {
         return;
     }
     let project = Project::fast();
-    let all = [("partitions.yaml", PARTITIONS), ("keys.yaml", KEYS), ("set.yaml", SET), ("measured.yaml", MEASURED)];
+    let all = [
+        ("partitions.yaml", PARTITIONS),
+        ("keys.yaml", KEYS),
+        ("keyed.yaml", KEYED),
+        ("set.yaml", SET),
+        ("measured.yaml", MEASURED),
+    ];
     for (name, text) in all {
         project.write(name, text);
     }
     let names: Vec<&str> = std::iter::once("run").chain(all.iter().map(|(name, _)| *name)).collect();
     let finished = project.run(&names);
     let said = format!("{}{}", finished.out, finished.err);
-    for name in ["partitions", "keys", "measured"] {
+    for name in ["partitions", "keys", "keyed", "measured"] {
         assert!(finished.ended("PASS", name), "{name}: {said}");
     }
     assert_eq!(finished.code, 0, "{said}");
