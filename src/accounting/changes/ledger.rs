@@ -216,7 +216,9 @@ impl<'a> ChangeLedger<'a> {
                 let published = lane.scope.published_op(transaction.xid, change);
                 let published = published.map(|op| Box::new(published_as(change, op)));
                 let fate = ChangeFate::Nothing;
-                let (order, first, old_key) = (None, None, lane.scope.old_key(change));
+                // What a row filter makes an insert or a delete of is told without the row before.
+                let old_key = if published.is_some() { OldKey::Kept } else { lane.scope.old_key(change) };
+                let (order, first) = (None, None);
                 lane.entries.push(ExpectedChange { transaction, change, published, owed, fate, order, first, old_key });
             }
             if claimed && !placed && change.op != RowOp::Truncate {
