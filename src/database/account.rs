@@ -10,6 +10,7 @@
 //!
 //! A step's share of the account is found by transaction id: see [`Session::run_script`] and [`SqlRecord::xid`](super::SqlRecord::xid).
 
+use super::catalog::CatalogTable;
 use super::relation::quote_identifier;
 use super::rows::RowReader;
 use super::{ColumnValue, Database, DatabaseError, DatabaseResult, Lsn, Relation, Session, TableName};
@@ -115,6 +116,7 @@ impl ChangeAccount {
     /// # Errors
     /// The server's: `wal_level` is not `logical`, no slot is free, the user may not replicate.
     pub async fn open(database: &Database, name: &str) -> DatabaseResult<Self> {
+        let database = database.reading();
         let session = database.connect().await?;
         // The publications first: they have to exist at every position that the slot will be asked about.
         session.create_publication(name, &[]).await?;
@@ -131,7 +133,7 @@ impl ChangeAccount {
             }
         };
         Ok(Self {
-            database: database.clone(),
+            database,
             session,
             name: name.to_owned(),
             opened_at,
@@ -160,6 +162,9 @@ impl ChangeAccount {
         let first = !self.has_watched;
         self.rows.types.extend(self.session.catalog_types().await?);
         for table in self.session.catalog_tables(&self.name, &inserts_publication(&self.name)).await? {
+            if table.published && !table.identified {
+                self.leave(&table).await?;
+            }
             let mut wanted = Vec::new();
             // Asked of the catalogue each time: a table that was dropped and created again has left the publication.
             if table.identified && !table.published {
@@ -198,6 +203,17 @@ impl ChangeAccount {
             }
         }
         self.has_watched = true;
+        Ok(())
+    }
+
+    /// Takes a table whose rows have no identity any more out of the publication of updates and deletes, which would make them fail. From now
+    /// on the server's statistics alone tell of them.
+    async fn leave(&mut self, table: &CatalogTable) -> DatabaseResult<()> {
+        let publication = quote_identifier(&self.name);
+        let statement = format!("ALTER PUBLICATION {publication} DROP TABLE {}", table.name.quoted());
+        self.session.client.batch_execute(&statement).await?;
+        let watched = self.rows.watched.entry(table.name.clone()).or_default();
+        (watched.changes_from, watched.changed) = (None, Some(table.changed));
         Ok(())
     }
 

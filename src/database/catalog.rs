@@ -9,9 +9,9 @@ pub(super) struct CatalogTable {
     /// Its object id.
     pub(super) id: u32,
     pub(super) name: TableName,
-    /// Its rows have an identity in the log: updates and deletes may be published.
+    /// Its rows have an identity in the log: updates and deletes may be published. A deferrable key is none.
     pub(super) identified: bool,
-    /// Columns of the primary key; where there is none, of the only unique index, if it tells each row.
+    /// Columns of the primary key, without those that it only includes; where there is none, of the only unique index, if it tells each row.
     pub(super) primary: Vec<String>,
     /// Columns that have a default, by themselves or by their type.
     pub(super) defaults: Vec<String>,
@@ -40,9 +40,10 @@ impl Session {
     /// Every ordinary table, with its place in the publications `all` and `inserts`.
     pub(super) async fn catalog_tables(&self, all: &str, inserts: &str) -> DatabaseResult<Vec<CatalogTable>> {
         let statement = "SELECT n.nspname::text, c.relname::text, \
-              c.relreplident = 'f' OR EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND \
+              c.relreplident = 'f' OR EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate AND \
                 ((c.relreplident = 'd' AND i.indisprimary) OR (c.relreplident = 'i' AND i.indisreplident))), \
-              ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY(i.indkey) \
+              ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid \
+                  AND a.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1]) \
                 WHERE i.indrelid = c.oid AND (i.indisprimary OR (i.indisunique AND i.indisvalid AND i.indpred IS NULL \
                     AND i.indexprs IS NULL AND i.indnkeyatts = i.indnatts \
                     AND (SELECT count(*) FROM pg_index u WHERE u.indrelid = c.oid AND u.indisunique) = 1 \

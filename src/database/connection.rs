@@ -20,11 +20,17 @@ enum Trust {
     Host,
 }
 
+/// Settings of sessions that read for kscen itself: the forms in which the connector's own session has values, and no end before the answer.
+const READING: &str = "SET datestyle = 'ISO, MDY'; SET intervalstyle = 'postgres'; SET bytea_output = 'hex'; \
+                       SET extra_float_digits = 3; SET statement_timeout = 0";
+
 /// A database that can be connected to, from a `postgres://` URL.
 #[derive(Clone)]
 pub struct Database {
     config: Config,
     tls: Option<native_tls::TlsConnector>,
+    /// Its sessions read for kscen itself.
+    reads: bool,
 }
 
 impl fmt::Debug for Database {
@@ -93,7 +99,7 @@ impl Database {
             config.application_name("kscen");
         }
         let tls = trust.map(|trust| connector(trust, authorities.as_deref())).transpose()?;
-        Ok(Self { config, tls })
+        Ok(Self { config, tls, reads: false })
     }
 
     /// Host and port of the first server, without user or password.
@@ -139,6 +145,13 @@ impl Database {
         other
     }
 
+    /// The same for sessions that read for kscen itself: whatever role and database have set, values come in the forms in which they are
+    /// compared, and a long read is not broken off. What a scenario runs has the settings of its role and database.
+    #[must_use]
+    pub fn reading(&self) -> Self {
+        Self { reads: true, ..self.clone() }
+    }
+
     /// Connects once.
     ///
     /// # Errors
@@ -149,18 +162,22 @@ impl Database {
             cause: Cause::new(error),
             waited: Duration::ZERO,
         };
-        match &self.tls {
+        let session = match &self.tls {
             None => {
                 let (client, connection) = self.config.connect(NoTls).await.map_err(unreachable)?;
                 // The connection's error reaches the caller through the client's next call.
-                Ok(Session { client, driver: tokio::spawn(async { drop(connection.await) }) })
+                Session { client, driver: tokio::spawn(async { drop(connection.await) }) }
             }
             Some(tls) => {
                 let tls = postgres_native_tls::MakeTlsConnector::new(tls.clone());
                 let (client, connection) = self.config.connect(tls).await.map_err(unreachable)?;
-                Ok(Session { client, driver: tokio::spawn(async { drop(connection.await) }) })
+                Session { client, driver: tokio::spawn(async { drop(connection.await) }) }
             }
+        };
+        if self.reads {
+            session.client.batch_execute(READING).await.map_err(unreachable)?;
         }
+        Ok(session)
     }
 
     /// Connects, again and again until `timeout`. What time cannot mend (wrong password, no such database) fails at once.
@@ -220,6 +237,18 @@ mod tests {
         );
         assert!(!format!("{database:?}").contains("s3cret"));
         assert!(Database::from_url("postgres://u@h/d").unwrap().tls.is_none());
+    }
+
+    /// Values in the log are compared as text.
+    #[test]
+    fn sessions_that_read_for_kscen_say_how_values_are_written() {
+        let database = Database::from_url("postgres://u@h/d").unwrap();
+        assert!(!database.reads, "what a scenario runs has the settings of its role");
+        let reading = database.reading();
+        assert!(reading.reads && reading.named("other").reads && reading.reading().reads);
+        for setting in ["datestyle", "intervalstyle", "bytea_output", "extra_float_digits", "statement_timeout"] {
+            assert!(READING.contains(&format!("SET {setting} = ")), "{setting}");
+        }
     }
 
     #[test]

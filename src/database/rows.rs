@@ -299,6 +299,15 @@ mod tests {
             assert_eq!(change.relation.ancestors.len(), 1);
             assert!(change.relation.columns[1].has_default);
         }
+        // It is a part no longer, and has another key: what was read before was of one.
+        let watched = reader.watched.get_mut(&name).expect("it is watched");
+        watched.ancestors.clear();
+        watched.primary.push(vec!["id".to_owned(), "v".to_owned()]);
+        let insert = ReplicationMessage::Insert { relation: 7, new: row(&["5", "6"]) };
+        commit(&mut reader, 25, vec![relation(), insert]);
+        let later = reader.fetch();
+        assert_eq!((later[0].changes[0].key.as_str(), later[0].changes[0].relation.ancestors.len()), ("id=5, v=6", 0));
+        assert!(read.iter().flat_map(|read| &read.changes).all(|change| change.relation.ancestors.len() == 1));
         // An update that gives a row another key is one of the server's statistics.
         assert_eq!(reader.strangers().get(&name), Some(&2));
         // Another table of that name.

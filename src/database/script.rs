@@ -17,6 +17,8 @@ pub(super) enum StatementRole {
     Begin,
     Commit,
     Rollback,
+    /// Ends the transaction for this session; another statement commits it, or rolls it back.
+    Prepare,
     /// Cannot run inside a transaction block, or ends transactions by itself.
     Outside,
     /// Changes which tables exist.
@@ -25,6 +27,16 @@ pub(super) enum StatementRole {
 }
 
 impl Statement {
+    /// Whether it ends the transaction that it is in.
+    pub fn ends_transaction(&self) -> bool {
+        matches!(self.role(), StatementRole::Commit | StatementRole::Rollback | StatementRole::Prepare)
+    }
+
+    /// The name of the transaction that it prepares, or that was prepared and it ends, as it is written.
+    pub(super) fn prepared_name(&self) -> Option<&str> {
+        Some(self.text.split_once('\'')?.1.trim_end())
+    }
+
     pub(super) fn role(&self) -> StatementRole {
         let words: Vec<String> = without_comments(&self.text)
             .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
@@ -35,7 +47,8 @@ impl Statement {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.as_slice() {
             ["rollback", "to", ..] | ["rollback", "work" | "transaction", "to", ..] => StatementRole::Ordinary,
-            ["rollback" | "commit", "prepared", ..] | ["prepare", "transaction", ..] => StatementRole::Outside,
+            ["prepare", "transaction", ..] => StatementRole::Prepare,
+            ["rollback" | "commit", "prepared", ..] => StatementRole::Outside,
             ["begin", ..] | ["start", "transaction", ..] => StatementRole::Begin,
             ["commit" | "end", ..] => StatementRole::Commit,
             ["rollback" | "abort", ..] => StatementRole::Rollback,
@@ -57,7 +70,7 @@ pub fn by_definition(statements: &[Statement]) -> Vec<&[Statement]> {
     for (index, statement) in statements.iter().enumerate() {
         match statement.role() {
             StatementRole::Begin => open = true,
-            StatementRole::Commit | StatementRole::Rollback => open = false,
+            StatementRole::Commit | StatementRole::Rollback | StatementRole::Prepare => open = false,
             StatementRole::Definition if !open => {
                 chunks.push(&statements[from..=index]);
                 from = index + 1;
@@ -246,5 +259,25 @@ mod tests {
         assert_eq!(role("CREATE UNIQUE INDEX CONCURRENTLY i ON t (a)"), StatementRole::Outside);
         assert_eq!(role("CREATE TABLE begin (a int)"), StatementRole::Definition);
         assert_eq!(role("INSERT INTO commit VALUES (1)"), StatementRole::Ordinary);
+        assert_eq!(role("PREPARE TRANSACTION 'p'"), StatementRole::Prepare);
+        assert_eq!(role("PREPARE q AS SELECT 1"), StatementRole::Ordinary);
+        assert_eq!(role("commit PREPARED 'p'"), StatementRole::Outside);
+    }
+
+    #[test]
+    fn what_is_prepared_is_no_longer_open() {
+        let script = "BEGIN; CREATE TABLE a (id int); PREPARE TRANSACTION 'p'; CREATE TABLE b (id int); SELECT 1";
+        let statements = split(script).unwrap();
+        let lengths: Vec<usize> = by_definition(&statements).into_iter().map(<[Statement]>::len).collect();
+        assert_eq!(lengths, [4, 1]);
+        let ends: Vec<bool> = statements.iter().map(Statement::ends_transaction).collect();
+        assert_eq!(ends, [false, false, true, false, false]);
+        assert_eq!(
+            statements[2].prepared_name(),
+            Statement { text: "COMMIT PREPARED 'p'".into(), line: 1 }.prepared_name()
+        );
+        let ends = |text: &str| split(text).unwrap()[0].ends_transaction();
+        assert!(["COMMIT", "END", "abort", "ROLLBACK"].into_iter().all(ends));
+        assert!(!["ROLLBACK TO SAVEPOINT a", "BEGIN", "COMMIT PREPARED 'p'"].into_iter().any(ends));
     }
 }

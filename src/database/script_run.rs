@@ -15,6 +15,8 @@ pub struct ScriptRun {
     pub unattributed: bool,
     /// True where tables may have been created or changed: the account has to look again.
     pub redefined: bool,
+    /// The names of transactions that it has prepared: their changes are its own, whoever commits them.
+    prepared: Vec<String>,
 }
 
 /// A script that ended early.
@@ -116,24 +118,29 @@ impl Session {
                 self.client.batch_execute(&statement.text).await?;
                 *open = Some(Open { sent_us, rows: 0, xid: None });
             }
-            (StatementRole::Commit | StatementRole::Rollback, Some(left)) => {
+            (StatementRole::Commit | StatementRole::Rollback | StatementRole::Prepare, Some(left)) => {
                 let (sent_us, rows, xid) = (left.sent_us, left.rows, left.xid);
                 let ended = self.client.batch_execute(&statement.text).await;
                 *open = None;
+                // What is prepared, and rolled back later, is not in the log: to have claimed it does no harm.
                 let outcome =
-                    if role == StatementRole::Commit { outcome_of_commit(&ended) } else { SqlOutcome::RolledBack };
+                    if role == StatementRole::Rollback { SqlOutcome::RolledBack } else { outcome_of_commit(&ended) };
                 run.push(sent_us, now(), xid, rows, outcome);
                 ended?;
+                let prepared = statement.prepared_name().filter(|_| role == StatementRole::Prepare);
+                run.prepared.extend(prepared.map(str::to_owned));
             }
-            (StatementRole::Outside, None) => {
+            (StatementRole::Outside | StatementRole::Prepare, None) => {
                 let sent_us = now();
                 let rows = affected(&self.client.simple_query(&statement.text).await?);
-                run.unattributed = true;
+                let own = statement.prepared_name().is_some_and(|name| run.prepared.iter().any(|known| known == name));
+                run.unattributed |= !own;
                 run.push(sent_us, now(), None, rows, SqlOutcome::Committed);
             }
             (_, Some(left)) => {
                 left.rows += affected(&self.client.simple_query(&statement.text).await?);
-                left.xid = self.transaction_id().await?;
+                // Where a statement has ended the transaction there is none any more, and its id is still its id.
+                left.xid = self.transaction_id().await?.or(left.xid);
             }
             (_, None) => {
                 let sent_us = now();

@@ -28,7 +28,8 @@ impl Session {
     /// The server's; the table has more than kscen takes.
     pub async fn table_rows(&self, table: &TableName) -> DatabaseResult<Option<TableRows>> {
         let name = table.quoted();
-        let statement = "SELECT a.attname::text, a.atttypid, a.atttypmod, coalesce(a.attnum = ANY(i.indkey), false) \
+        let statement = "SELECT a.attname::text, a.atttypid, a.atttypmod, \
+               coalesce(a.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1]), false) \
              FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary \
              WHERE a.attrelid = to_regclass($1::text) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
         let types = self.catalog_types().await?;

@@ -116,8 +116,9 @@ pub struct EventDecoder {
 
 impl EventDecoder {
     /// Reads a record's key and value, with or without the converter's schemas.
-    pub fn decode(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> ReadKind {
-        let key = key.map(|bytes| parse(bytes).or_else(|_| text(bytes)));
+    pub fn decode(&mut self, key_bytes: Option<&[u8]>, value: Option<&[u8]>) -> ReadKind {
+        let image = |key: Option<Result<Value, ()>>| image(key?, key_bytes.unwrap_or_default());
+        let key = key_bytes.map(|bytes| parse(bytes).or_else(|_| text(bytes)));
         let Some(bytes) = value else { return ReadKind::Tombstone { key: image(key) } };
         let value = match parse(bytes).or_else(|why| text(bytes).map_err(|()| why)) {
             Ok(value) => value,
@@ -146,10 +147,13 @@ impl EventDecoder {
     }
 }
 
-fn image(key: Option<Result<Value, ()>>) -> Option<RowImage> {
+/// A key of whatever form: whether two are the same can be told of each. Of one that is no text the bytes are kept.
+fn image(key: Result<Value, ()>, bytes: &[u8]) -> Option<RowImage> {
     match key {
-        Some(Ok(Value::Object(key))) => Some(RowImage::of(&key)),
-        _ => None,
+        Ok(Value::Null) => None,
+        Ok(Value::Object(key)) => Some(RowImage::of(&key)),
+        Ok(key) => Some(RowImage::bare(key)),
+        Err(()) => Some(RowImage::bare(Value::from(bytes.to_vec()))),
     }
 }
 
@@ -206,7 +210,7 @@ fn ignored(envelope: &RowValues) -> Option<Ignored> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::envelope::{Op, Snapshot};
+    use super::super::envelope::{BARE_KEY, Op, Snapshot};
     use super::*;
     use crate::database::Lsn;
     use serde_json::json;
@@ -265,6 +269,31 @@ mod tests {
             let mut value = envelope();
             value["source"]["snapshot"] = marker;
             assert_eq!(change(&value).source.snapshot, expected);
+        }
+    }
+
+    #[test]
+    fn keys_of_whatever_form_are_told_apart() {
+        let value = envelope().to_string();
+        let of_change = |key: &[u8]| match decode(Some(key), Some(value.as_bytes())) {
+            ReadKind::Change(event) => event.key,
+            other => panic!("{other:?}"),
+        };
+        let of_tombstone = |key: &[u8]| match decode(Some(key), None) {
+            ReadKind::Tombstone { key } => key,
+            other => panic!("{other:?}"),
+        };
+        let forms: [&[u8]; 5] = [b"Struct{id=1}", b"Struct{id=2}", b"7", b"\"a\"", b"\xff\0\x01"];
+        for (place, key) in forms.into_iter().enumerate() {
+            let image = of_change(key).expect("a key");
+            assert_eq!(of_tombstone(key).as_ref(), Some(&image));
+            let same = forms.into_iter().position(|other| of_tombstone(other).as_ref() == Some(&image));
+            assert_eq!(same, Some(place));
+            assert!(image.row().contains_key(BARE_KEY), "{image:?}");
+        }
+        // A table without key, whose converter writes what it makes of null.
+        for null in [&b"null"[..], &br#"{"schema":null,"payload":null}"#[..]] {
+            assert_eq!((of_change(null), of_tombstone(null)), (None, None));
         }
     }
 

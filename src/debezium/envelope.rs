@@ -16,6 +16,9 @@ pub const MOST_ROW: usize = 16 << 20;
 /// A row as Debezium writes it: column to value.
 pub type RowValues = Map<String, Value>;
 
+/// The name under which a key is kept that is no JSON object: no column has it.
+pub const BARE_KEY: &str = "";
+
 /// A row kept as text: a snapshot has hundreds of thousands, and a parsed map takes five times the memory.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
@@ -25,6 +28,11 @@ impl RowImage {
     /// Keeps a row.
     pub fn of(row: &RowValues) -> Self {
         Self(serde_json::to_string(row).expect("a JSON object is JSON").into_boxed_str())
+    }
+
+    /// Keeps a key that is no JSON object.
+    pub(super) fn bare(key: Value) -> Self {
+        Self::of(&RowValues::from_iter([(BARE_KEY.to_owned(), key)]))
     }
 
     /// The row again.
@@ -149,7 +157,7 @@ pub struct TransactionInfo {
 /// A change of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChangeEvent {
-    /// The record's key: the primary key's columns; `None` for tables without one.
+    /// The record's key: the primary key's columns, or under [`BARE_KEY`] what is no JSON object; `None` for tables without one.
     pub key: Option<RowImage>,
     /// What happened.
     pub op: Op,

@@ -13,7 +13,7 @@ pub use boundary::{TransactionBoundary, xid};
 pub use connector_config::{PostgresConnector, marked_name, postgres_config, safe_name, topic_name};
 pub use decode::{EventDecoder, Ignored, PlainRecord, ReadEvent, ReadKind};
 pub use envelope::{
-    ChangeEvent, ChangeSource, MOST_ROW, Op, RowImage, RowValues, Snapshot, TableOrigin, TransactionInfo,
+    BARE_KEY, ChangeEvent, ChangeSource, MOST_ROW, Op, RowImage, RowValues, Snapshot, TableOrigin, TransactionInfo,
 };
 pub use rules::{
     CaptureRules, Deletes, Duty, Flat, Form, Outbox, PublicationFacts, PublishedRows, Publishing, RulesSource,

@@ -212,7 +212,7 @@ impl TableLook {
 }
 
 async fn read(database: &Database, table: &TableName) -> Result<Option<TableRows>, DatabaseError> {
-    database.connect_within(PATIENCE).await?.table_rows(table).await
+    database.reading().connect_within(PATIENCE).await?.table_rows(table).await
 }
 
 fn unreadable(error: DatabaseError) -> StepError {

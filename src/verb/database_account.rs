@@ -69,7 +69,12 @@ impl Changes {
     pub async fn watch(&self, database: &Database, name: &str) -> DatabaseResult<()> {
         let mut guard = self.open.lock().await;
         let open = match &mut *guard {
-            Some(open) => open,
+            Some(open) => {
+                // What was committed so far is learnt with what held then: keys, and the partitioned tables above.
+                let news = open.account.read().await?;
+                open.transactions.extend(news);
+                open
+            }
             empty => {
                 let account = ChangeAccount::open(database, name).await?;
                 tokio::spawn(read_on(Arc::downgrade(&self.open)));

@@ -122,16 +122,10 @@ impl Step for Sql {
             (Some(_), Some(_)) => {
                 cx.report("/file", Problem::new("two-scripts", "give `statement` or `file`, not both"));
             }
-            (Some(text), None) => {
-                if let Err(error) = statements(text) {
-                    cx.report("/statement", Problem::new("bad-sql", error));
-                }
-            }
+            (Some(text), None) => self.check_statements("/statement", statements(text), cx),
             (None, Some(file)) => {
-                let read = cx.origin.read_text(file, SCRIPT).and_then(|text| statements(&text).map(drop));
-                if let Err(error) = read {
-                    cx.report("/file", Problem::new("bad-sql", error));
-                }
+                let read = cx.origin.read_text(file, SCRIPT).and_then(|text| statements(&text));
+                self.check_statements("/file", read, cx);
             }
         }
         if let Err(wrong) = Params::parse(&self.params, 0) {
@@ -224,6 +218,23 @@ impl Sql {
             (None, None) => String::new(),
         };
         statements(&text).map_err(|error| StepError::broken("bad-sql", error))
+    }
+
+    fn check_statements(&self, pointer: &str, read: Result<Vec<Statement>, String>, cx: &mut CheckContext<'_>) {
+        match read {
+            Err(error) => cx.report(pointer, Problem::new("bad-sql", error)),
+            Ok(statements) if self.is_repeated() => {
+                // The id of a transaction is asked for at its end: behind a COMMIT nobody could tell which one it was.
+                let Some(end) = statements.iter().find(|statement| statement.ends_transaction()) else { return };
+                let message = format!("line {}: a repetition is one transaction, and this statement ends it", end.line);
+                cx.report(
+                    pointer,
+                    Problem::new("ends-transaction", message)
+                        .help("take BEGIN and COMMIT out: kscen begins and commits each repetition"),
+                );
+            }
+            Ok(_) => {}
+        }
     }
 
     async fn once(

@@ -16,6 +16,7 @@ mod bucket;
 mod capturing;
 mod cases;
 mod cdc;
+mod changed_tables;
 mod check;
 mod circles;
 mod clean;

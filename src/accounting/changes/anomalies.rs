@@ -4,7 +4,7 @@ use super::content::Told;
 use super::ledger::ExpectedChange;
 use super::reconciliation::{RowAnomaly, RowClass};
 use crate::database::{RowChange, RowOp, TableName};
-use crate::debezium::{Op, ReadEvent, ReadKind, RowImage, RowValues, plain};
+use crate::debezium::{BARE_KEY, Op, ReadEvent, ReadKind, RowImage, RowValues, plain};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 pub(super) fn of_change(entry: &ExpectedChange<'_>, class: RowClass) -> RowAnomaly {
@@ -89,6 +89,9 @@ pub(super) fn raw_key(key: Option<&RowImage>) -> String {
 }
 
 fn in_words(key: &RowValues) -> String {
-    let parts: Vec<String> = key.iter().map(|(column, value)| format!("{column}={}", plain(value))).collect();
-    parts.join(", ")
+    let part = |(column, value): (&String, &serde_json::Value)| match column.as_str() {
+        BARE_KEY => plain(value),
+        column => format!("{column}={}", plain(value)),
+    };
+    key.iter().map(part).collect::<Vec<String>>().join(", ")
 }

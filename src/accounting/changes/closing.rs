@@ -4,13 +4,13 @@ use super::anomalies::of_change;
 use super::ledger::{ChangeFate, ChangeLedger, ConnectorLane, ExpectedChange};
 use super::reconciliation::{Reconciliation, RowAnomaly, RowClass};
 use super::scope::{Expectation, Owed};
-use crate::database::{Lsn, TableName};
+use crate::database::{Lsn, RowOp, TableName};
 use crate::debezium::Form;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-const TOO_LATE: &str = "a reader of this check did not begin at the first message, and what was committed before it began may lie before \
-                        its first record; read `from: start`";
+pub(super) const TOO_LATE: &str = "a reader of this check did not begin at the first message, and what was committed before it began may \
+                                   lie before its first record; read `from: start`";
 
 /// Why changes of before a table was watched are not in the account: so many of them, or 0 where nobody could count them.
 pub(super) fn unwatched(count: u64) -> String {
@@ -24,15 +24,6 @@ pub(super) fn unwatched(count: u64) -> String {
 }
 
 impl ChangeLedger<'_> {
-    pub(super) fn end_of_events(&mut self) {
-        let mut left: Vec<RowAnomaly> = std::mem::take(&mut self.bereaved).into_values().collect();
-        left.sort_by(|a, b| (&a.topic, a.partition, a.offset).cmp(&(&b.topic, b.partition, b.offset)));
-        // The reader may have stopped between a delete and its tombstone.
-        for anomaly in left.into_iter().filter(|_| self.expectation.drained) {
-            self.note(RowClass::MissingTombstone, || anomaly);
-        }
-    }
-
     /// Puts every change into its column.
     pub(super) fn close(mut self) -> Reconciliation {
         for (change, _) in std::mem::take(&mut self.elsewhere) {
@@ -48,7 +39,13 @@ impl ChangeLedger<'_> {
                     self.result.gap(Some(&entry.change.relation.name), &reason, 1, 0);
                     continue;
                 }
-                if self.settle(entry, passed, lane.snapshot) == Some(RowClass::Lost) {
+                let class = if entry.is_half() {
+                    let passed = self.expectation.drained && lane.has_passed(index, self.expectation);
+                    self.half(entry, passed)
+                } else {
+                    self.settle(entry, passed, lane.snapshot)
+                };
+                if class == Some(RowClass::Lost) {
                     lost_rows.insert((&entry.change.relation.name, entry.change.key.as_str()));
                 }
             }
@@ -88,6 +85,14 @@ impl ChangeLedger<'_> {
         (late && open).then(|| TOO_LATE.to_owned())
     }
 
+    /// A change that has to come, and did not.
+    pub(super) fn missing(&mut self, class: RowClass, op: RowOp, anomaly: impl FnOnce() -> RowAnomaly) {
+        let sheet = &mut self.result.sheet;
+        *(if class == RowClass::Lost { &mut sheet.lost } else { &mut sheet.unread }) += 1;
+        self.result.expected.add(op);
+        self.note(class, anomaly);
+    }
+
     fn settle(&mut self, entry: &ExpectedChange<'_>, passed: bool, snapshot: Option<Lsn>) -> Option<RowClass> {
         let op = entry.change.op;
         let table = &entry.change.relation.name;
@@ -113,9 +118,7 @@ impl ChangeLedger<'_> {
             }
             (Owed::Yes, ChangeFate::Nothing) => {
                 let class = if passed { RowClass::Lost } else { RowClass::Unread };
-                *(if passed { &mut sheet.lost } else { &mut sheet.unread }) += 1;
-                self.result.expected.add(op);
-                self.note(class, || {
+                self.missing(class, op, || {
                     let mut anomaly = of_change(entry, class);
                     if let Some(at) = snapshot.filter(|at| passed && entry.transaction.commit_lsn < *at) {
                         anomaly.detail = format!(
@@ -145,7 +148,7 @@ impl ConnectorLane<'_> {
         let beyond = self.confirmed.max(self.stored).unwrap_or_default();
         if stored
             || entry.transaction.commit_lsn < beyond
-            || later(self.latest.get(&(&change.relation.name, change.key.as_str())))
+            || later(self.latest.get(&(&change.relation.name, change.key.as_str(), None)))
         {
             return true;
         }

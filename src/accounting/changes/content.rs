@@ -3,8 +3,8 @@
 use super::scope::ConnectorScope;
 use crate::database::{Column, ColumnValue, CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName};
 use crate::debezium::{
-    Agreement, ChangeEvent, Op, ReadEvent, RowImage, RowValues, TransactionInfo, compare, compare_rows, may_be_filled,
-    xid,
+    Agreement, BARE_KEY, ChangeEvent, Op, ReadEvent, RowImage, RowValues, TransactionInfo, compare, compare_rows,
+    may_be_filled, xid,
 };
 
 /// What a record says about a change, whatever its form.
@@ -46,7 +46,7 @@ impl<'e> Told<'e> {
         self.table.is_none_or(|table| relation.name == *table || relation.ancestors.contains(table))
     }
 
-    fn has_op(&self, op: RowOp) -> bool {
+    pub(super) fn has_op(&self, op: RowOp) -> bool {
         match self.op {
             None => op != RowOp::Delete,
             Some(Op::Create) => op == RowOp::Insert,
@@ -69,6 +69,7 @@ pub(super) struct Fit {
 pub(super) const CERTAIN: u8 = 3;
 
 const UNKNOWN_FORM: &str = "its form in the event, or its value in the log, is not known";
+const BARE: &str = "the record's key is no JSON object: which row it names cannot be told";
 const FILLED: &str = "the row has NULL and the event the column's default; \
                       value.converter.replace.null.with.default=false leaves NULL as it is";
 
@@ -138,9 +139,6 @@ impl ConnectorScope<'_> {
     ) -> Result<u32, String> {
         let relation = &change.relation;
         let table = self.table(relation);
-        if !told.has_op(change.op) && !table.own_key {
-            return Err(format!("the database has a {:?} here", change.op).to_lowercase());
-        }
         if told.xid.is_some_and(|xid| xid != transaction.xid) {
             return Err(format!("the database has it in transaction {}", transaction.xid));
         }
@@ -151,6 +149,9 @@ impl ConnectorScope<'_> {
             ));
         }
         self.record_key(told, change)?;
+        if relation.has_key() && told.key.as_ref().is_some_and(|key| key.contains_key(BARE_KEY)) {
+            skip("(key)", BARE);
+        }
         let changed = |place: usize| table.changes(place);
         let mut compared = 0;
         match (&change.after, &told.after) {

@@ -103,7 +103,9 @@ pub fn courses(expectation: &Expectation<'_>, events: &[ReadEvent]) -> Result<Co
         // Who is not known to have streamed from a position on has done so from its first event on.
         let first = || sent.arrivals.first().map(|arrival| arrival.lsn);
         let first = || expectation.settled.and_then(SettledPast::first).or_else(first);
-        let begins = connector.streaming_from.or(sent.snapshot).or_else(first);
+        // A snapshot that was taken later, while it streamed, is no beginning.
+        let began = || sent.snapshot.filter(|at| first().is_none_or(|first| *at <= first));
+        let begins = connector.streaming_from.or_else(began).or_else(first);
         follow(expectation, &scope, &sent, begins, &mut all.changes);
     }
     // Of several connectors each has its changes in order.

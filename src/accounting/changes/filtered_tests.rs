@@ -16,13 +16,18 @@ type Row = Option<(i64, &'static str)>;
 
 /// The filter, and the id of the transaction that gave it.
 fn rules(filter: &str, since: u32) -> CaptureRules {
+    rules_with(filter, since, &[])
+}
+
+fn rules_with(filter: &str, since: u32, settings: &[(&str, &str)]) -> CaptureRules {
     let published = Published { columns: None, row_filter: Some(filter.to_owned()), filtered_since: Some(since) };
     let tables: BTreeMap<_, _> = [(TableName::parse("t"), published)].into();
     let [inserts, updates, deletes, truncates] = [true; 4];
     let name = "p".to_owned();
     let publication = Publication { name, inserts, updates, deletes, truncates, tables, ..Publication::default() };
     let config = [("topic.prefix", "cdc"), ("plugin.name", "pgoutput")];
-    let config: ConnectorConfig = config.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let config: ConnectorConfig =
+        config.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     CaptureRules::of("c", &config, PublicationFacts::Known(publication))
 }
 
@@ -149,4 +154,19 @@ fn a_filter_that_is_not_understood_or_came_later_leaves_what_is_missing_unknown(
             assert_eq!((result.sheet.once, result.sheet.unjudged, result.sheet.unjudged_records), (3, 5, 2));
         }
     }
+}
+
+#[test]
+fn an_update_that_a_filter_makes_an_insert_or_a_delete_of_owes_no_other_half() {
+    let rules = rules_with(EU, 1, &[("message.key.columns", "public.t:region")]);
+    let changes: [(RowOp, Row, Row); 3] = [
+        (RowOp::Insert, None, Some((2, "US"))),
+        (RowOp::Update, Some((2, "US")), Some((2, "EU"))),
+        (RowOp::Update, Some((2, "EU")), Some((2, "AU"))),
+    ];
+    let mut records = sent(true, 1, "c", None, Some((2, "EU")));
+    records.extend(sent(true, 2, "d", Some((2, "EU")), None));
+    records.iter_mut().for_each(|record| record.0 = Some(json!({"region": "EU"})));
+    let result = settle(&rules, &committed(true, &changes), &records);
+    assert_eq!((faults(&result), result.sheet.excused, result.sheet.once), (vec![], 1, 2), "{result:?}");
 }

@@ -4,12 +4,14 @@
 //! change), table, and primary key by type, which tells apart the rows that one log record may contain. Pure: the same account and the
 //! same events always give the same result.
 
-use super::anomalies::{about, at_record, print_of, raw_key};
+use super::anomalies::{at_record, print_of};
 use super::apart::shared_topics;
 use super::content::Told;
+use super::halves::OldKey;
 use super::reconciliation::{Reconciliation, RowAnomaly, RowClass, VERSION};
 use super::scope::{ConnectorScope, Expectation, Owed, concerns};
 use super::snapshot::SnapshotRows;
+use super::tombstones::Unpaired;
 use crate::database::{CommittedTransaction, Lsn, RowChange, RowOp, TableName};
 use crate::debezium::{ChangeEvent, Form, Op, ReadEvent, ReadKind, Snapshot, published_as};
 use std::collections::{HashMap, HashSet};
@@ -39,6 +41,8 @@ pub(super) struct ExpectedChange<'a> {
     pub(super) order: Option<u64>,
     /// The first record of it: the number of its partition, and its offset there.
     pub(super) first: Option<(usize, i64)>,
+    /// The record under the key that it had before.
+    pub(super) old_key: OldKey,
 }
 
 impl ExpectedChange<'_> {
@@ -62,8 +66,8 @@ pub(super) struct ConnectorLane<'a> {
     pub(super) stored: Option<Lsn>,
     /// Where the last initial snapshot was taken.
     pub(super) snapshot: Option<Lsn>,
-    /// The last change of each row that has arrived.
-    pub(super) latest: HashMap<(&'a TableName, &'a str), usize>,
+    /// The last change of each row that has arrived; where a row's records have several partitions, in each by its number.
+    pub(super) latest: HashMap<(&'a TableName, &'a str, Option<usize>), usize>,
     /// The furthest change that arrived as an event of its own.
     pub(super) last_streamed: Option<usize>,
     /// The same for each partition, with the number of the partition.
@@ -76,6 +80,8 @@ pub(super) struct ConnectorLane<'a> {
     pub(super) next: usize,
     /// The topics of its records, where they are no envelopes.
     pub(super) writes: HashSet<String>,
+    /// Partitions of a table that a truncation emptied beside its own, by its place: their connector tells one of all.
+    pub(super) also_emptied: Vec<(usize, &'a TableName)>,
 }
 
 /// Offsets, each with a print of what stood there.
@@ -94,6 +100,10 @@ pub(super) struct ChangeLedger<'a> {
     seen: HashMap<(Arc<str>, i32), OffsetPrints>,
     /// Deletes waiting for their tombstone, by topic, partition and key.
     pub(super) bereaved: HashMap<Place, RowAnomaly>,
+    /// The same where both may be in different partitions.
+    pub(super) unpaired: HashMap<Place, Unpaired>,
+    /// A row's records may be in several partitions.
+    pub(super) scatters: bool,
     /// Tombstones that followed no delete.
     pub(super) strays: Vec<(Place, i64)>,
     /// Topics of records of which nobody can tell whose they are.
@@ -120,7 +130,7 @@ pub fn reconcile(expectation: &Expectation<'_>, events: &[ReadEvent]) -> Reconci
     ledger.end_of_events();
     let ChangeLedger { lanes, result, .. } = &mut ledger;
     for (lane, snapshots) in lanes.iter_mut().zip(snapshots) {
-        snapshots.settle(lane, result, expectation.samples);
+        snapshots.settle(lane, result, expectation);
     }
     ledger.judge_transactions(events);
     ledger.close()
@@ -142,6 +152,7 @@ impl<'a> ChangeLedger<'a> {
             streaming_from: connector.streaming_from,
             next: 0,
             writes: HashSet::new(),
+            also_emptied: Vec::new(),
         });
         let mut ledger = Self {
             expectation,
@@ -150,6 +161,8 @@ impl<'a> ChangeLedger<'a> {
             elsewhere: Vec::new(),
             seen: HashMap::new(),
             bereaved: HashMap::new(),
+            unpaired: HashMap::new(),
+            scatters: expectation.connectors.iter().any(|connector| connector.rules.scatters().is_some()),
             strays: Vec::new(),
             shared: HashSet::new(),
             replaying: HashMap::new(),
@@ -193,6 +206,9 @@ impl<'a> ChangeLedger<'a> {
                     owed => owed,
                 };
                 placed = true;
+                if lane.joins(change) {
+                    continue;
+                }
                 self.result.sheet.committed += u64::from(owed != Owed::Foreign);
                 counted |= owed == Owed::Yes;
                 let index = lane.entries.len();
@@ -200,8 +216,10 @@ impl<'a> ChangeLedger<'a> {
                 let published = lane.scope.published_op(transaction.xid, change);
                 let published = published.map(|op| Box::new(published_as(change, op)));
                 let fate = ChangeFate::Nothing;
+                // What a row filter makes an insert or a delete of is told without the row before.
+                let old_key = if published.is_some() { OldKey::Kept } else { lane.scope.old_key(change) };
                 let (order, first) = (None, None);
-                lane.entries.push(ExpectedChange { transaction, change, published, owed, fate, order, first });
+                lane.entries.push(ExpectedChange { transaction, change, published, owed, fate, order, first, old_key });
             }
             if claimed && !placed && change.op != RowOp::Truncate {
                 self.result.sheet.committed += 1;
@@ -225,10 +243,7 @@ impl<'a> ChangeLedger<'a> {
         match &read.kind {
             ReadKind::Ignored(_) | ReadKind::Boundary(_) => self.result.sheet.beside += 1,
             ReadKind::Tombstone { key } => {
-                let place = (read.topic.clone(), read.partition, raw_key(key.as_ref()));
-                if self.bereaved.remove(&place).is_none() && key.is_some() {
-                    self.strays.push((place, read.offset));
-                }
+                self.tombstone(read, key.as_ref());
                 self.result.tombstones += 1;
                 self.result.sheet.tombstones += 1;
                 if let Some(index) = self.flat_lane(read).filter(|_| !self.shared.contains(&*read.topic)) {
@@ -283,18 +298,6 @@ impl<'a> ChangeLedger<'a> {
                 Some(std::iter::once(second).chain(all).find(captures).unwrap_or(first))
             }
             _ => Some(first),
-        }
-    }
-
-    /// Nothing may come between a delete and its tombstone but events of other rows.
-    fn tombstone_due(&mut self, read: &ReadEvent, event: &ChangeEvent, lane: usize) {
-        let place = (read.topic.clone(), read.partition, raw_key(event.key.as_ref()));
-        if let Some(anomaly) = self.bereaved.remove(&place) {
-            self.note(RowClass::MissingTombstone, || anomaly);
-        }
-        if event.op == Op::Delete && event.key.is_some() && self.lanes[lane].scope.rules.tombstones {
-            let anomaly = about(&Told::of(read, event), RowClass::MissingTombstone, "");
-            self.bereaved.insert(place, anomaly);
         }
     }
 

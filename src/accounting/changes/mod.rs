@@ -8,6 +8,7 @@ mod content;
 mod copied;
 mod courses;
 mod flat;
+mod halves;
 mod ledger;
 mod not_stored;
 mod outbox;
@@ -21,9 +22,10 @@ mod settlement;
 mod settling;
 mod sheet;
 mod snapshot;
-mod strays;
 mod tally;
+mod tombstones;
 mod transactions;
+mod truncations;
 mod written;
 
 pub use copied::{TableCopy, reconcile_table, written_table};
@@ -54,7 +56,11 @@ mod flat_tests;
 #[cfg(test)]
 mod history_tests;
 #[cfg(test)]
+mod key_tests;
+#[cfg(test)]
 mod oracle;
+#[cfg(test)]
+mod partition_tests;
 #[cfg(test)]
 mod settled_tests;
 #[cfg(test)]

@@ -6,13 +6,20 @@ use super::ledger::{ChangeFate, ChangeLedger, ConnectorLane, ExpectedChange};
 use super::reconciliation::{Replay, RowClass};
 use super::scope::Owed;
 use crate::database::{Lsn, RowOp, TableName};
-use crate::debezium::{Op, ReadEvent, RowValues, Snapshot};
+use crate::debezium::{BARE_KEY, Op, ReadEvent, RowValues, Snapshot};
 use std::sync::Arc;
 
 const REKEYED: &str = "its rows have no primary key, and its records a key of the connector's own choice: an update of that comes as a \
                        delete and an insert; give it a primary key";
+const IN_NO_PARTITION: &str = "a truncation of it came where the log has none of any partition of it, and which partitions it had then is not \
+                               known";
 /// What Debezium's router adds to keys begins so.
 const ROUTED: &str = "__dbz__";
+
+/// Whether Debezium's router has added that part of a key.
+pub(super) fn is_routed(column: &str) -> bool {
+    column.starts_with(ROUTED)
+}
 
 impl ChangeLedger<'_> {
     /// The change that an event is about, and how well it fits.
@@ -55,24 +62,15 @@ impl ChangeLedger<'_> {
             }
             return;
         };
-        let lane_ref = &mut self.lanes[lane];
-        let own_key = lane_ref.scope.table(&lane_ref.entries[index].change.relation).own_key;
-        if own_key && told.op == Some(Op::Delete) && !fit.op {
-            // With a key of its own an update of that key is told as a delete and an insert.
-            self.result.sheet.beside += 1;
+        if told.op == Some(Op::Delete) && !fit.op && self.delete_of_old_key(lane, index, told, snapshot) {
             return;
         }
+        let lane_ref = &mut self.lanes[lane];
         lane_ref.next = index + 1;
         lane_ref.reaches(index, told.read);
         lane_ref.streams(index);
-        if own_key && told.op == Some(Op::Update) && !fit.op {
-            // And an update of the table's key that leaves the record's key alone is told as an update.
-            let lsn = lane_ref.entries[index].change.lsn;
-            if let Some(old) = index.checked_sub(1).filter(|old| lane_ref.entries[*old].change.lsn == lsn)
-                && lane_ref.entries[old].fate == ChangeFate::Nothing
-            {
-                lane_ref.entries[old].fate = ChangeFate::Covered;
-            }
+        if told.op == Some(Op::Update) && !fit.op {
+            lane_ref.told_as_one(index);
         }
         if lane_ref.entries[index].owed == Owed::Foreign {
             lane_ref.entries[index].fate = ChangeFate::Once;
@@ -93,7 +91,12 @@ impl ChangeLedger<'_> {
         let table = lane_ref.scope.table(&change.relation);
         let result = &mut self.result;
         let mut skip = |column: &str, reason: &str| result.skip_value(&table.name, column, reason);
-        match lane_ref.scope.content(told, transaction, change, &mut skip) {
+        let content = if lane_ref.mistells(index, told) {
+            Err(format!("the database has a {:?} here", change.op).to_lowercase())
+        } else {
+            lane_ref.scope.content(told, transaction, change, &mut skip)
+        };
+        match content {
             Ok(compared) => {
                 self.result.values_compared += u64::from(compared);
                 self.arrived_well(lane, index, told);
@@ -122,6 +125,7 @@ impl ChangeLedger<'_> {
             return;
         }
         entry.fate = ChangeFate::Once;
+        lane_ref.renews(index, told);
         let later = lane_ref.in_order(index, told).map(|later| lane_ref.entries[later].change.lsn);
         self.replaying.remove(&(told.read.topic.clone(), told.read.partition));
         self.result.sheet.owed += 1;
@@ -132,7 +136,7 @@ impl ChangeLedger<'_> {
     }
 
     /// An event without a change.
-    fn homeless(&mut self, told: &Told<'_>, snapshot: Snapshot) {
+    pub(super) fn homeless(&mut self, told: &Told<'_>, snapshot: Snapshot) {
         let (from, to) = self.expectation.window;
         let lsn = told.lsn.unwrap_or_default();
         if snapshot != Snapshot::No || lsn < from || lsn >= to {
@@ -142,7 +146,8 @@ impl ChangeLedger<'_> {
         if let Some(table) = told.table {
             let blind = self.expectation.blind;
             let late = blind.changes_before.get(table).is_some_and(|before| lsn < *before);
-            if late && matches!(told.op, Some(Op::Update | Op::Delete)) {
+            let unwatched = told.op == Some(Op::Truncate) && blind.early.contains_key(table);
+            if unwatched || (late && matches!(told.op, Some(Op::Update | Op::Delete | Op::Truncate))) {
                 let reason =
                     "its rows were changed in the moment in which it was created; create it in a step of its own";
                 self.result.gap(Some(table), reason, 0, 1);
@@ -154,8 +159,13 @@ impl ChangeLedger<'_> {
                 self.result.gap(Some(table), "the account of the database has no changes of it", 0, 1);
                 return;
             }
-            if !known || told.op == Some(Op::Truncate) {
+            if !known {
                 self.foreign();
+                return;
+            }
+            if told.op == Some(Op::Truncate) && !settled && !self.tables.contains(table) {
+                // The log tells truncations of partitions, and of a table without any it tells none.
+                self.result.gap(Some(table), IN_NO_PARTITION, 0, 1);
                 return;
             }
         }
@@ -250,15 +260,22 @@ impl ConnectorLane<'_> {
     /// row, the row's changes are in several partitions, which keep no order.
     fn in_order(&mut self, index: usize, told: &Told<'_>) -> Option<usize> {
         let change = self.entries[index].change;
+        let scope = &self.scope;
         let same = |key: &RowValues| {
-            let own = key.keys().filter(|column| !column.starts_with(ROUTED));
+            if key.contains_key(BARE_KEY) {
+                return !scope.table(&change.relation).own_key;
+            }
+            let own = key.keys().filter(|column| !is_routed(column));
             let mut columns = change.relation.columns.iter().filter(|column| column.key);
             own.count() == columns.clone().count() && columns.all(|column| key.contains_key(&column.name))
         };
         if !change.relation.has_key() || !told.key.as_ref().is_none_or(same) {
             return None;
         }
-        let latest = self.latest.entry((&change.relation.name, &change.key)).or_insert(index);
+        // Records that may be in any partition have an order within each.
+        let place = scope.rules.scatters().map(|_| (Arc::clone(&told.read.topic), told.read.partition));
+        let number = place.and_then(|place| Some(self.furthest.get(&place)?.0));
+        let latest = self.latest.entry((&change.relation.name, &change.key, number)).or_insert(index);
         if *latest > index {
             return Some(*latest);
         }

@@ -89,6 +89,8 @@ pub(super) struct TableRules {
     pub(super) columns: Vec<Option<String>>,
     /// Its records have a key that is not the table's.
     pub(super) own_key: bool,
+    /// The places of the columns of that key, where they are known.
+    pub(super) key_places: Option<Vec<usize>>,
     /// The connector reads its changes.
     pub(super) captured: bool,
     /// Its records have the form that the rules are about.
@@ -151,10 +153,12 @@ impl<'a> ConnectorScope<'a> {
             let name = self.name_of(relation).clone();
             let columns = relation.columns.iter().map(|column| self.rules.column(&name, &column.name).err()).collect();
             let own_key = self.rules.has_own_key(&name);
+            let place = |name: &str| relation.columns.iter().position(|column| column.name == name);
+            let key_places = self.rules.own_key_columns(&name).and_then(|key| key.into_iter().map(place).collect());
             let (captured, of_form) = (self.rules.captures(&name), self.rules.are_about(&name));
             let published = self.rules.published_rows(&name);
             let published = published.map(|rows| (rows.clone(), rows.reason.into()));
-            Rc::new(TableRules { name, columns, own_key, captured, of_form, published })
+            Rc::new(TableRules { name, columns, own_key, key_places, captured, of_form, published })
         });
         Rc::clone(known)
     }
@@ -245,6 +249,9 @@ impl<'a> ConnectorScope<'a> {
             return Owed::Barred(unreadable.as_str().into());
         }
         match self.rules.duty(&change.relation, change.op) {
+            Duty::Owed if change.op == RowOp::Truncate && *self.name_of(&change.relation) != change.relation.name => {
+                Owed::Perhaps(OF_THE_ROOT.into())
+            }
             Duty::Owed => Owed::Yes,
             Duty::Perhaps(why) => Owed::Perhaps(why.into()),
             Duty::Barred(why) => Owed::Barred(why.into()),
@@ -270,6 +277,9 @@ impl<'a> ConnectorScope<'a> {
         }
     }
 }
+
+const OF_THE_ROOT: &str = "changes of its partitions are published under the name of their root (publish_via_partition_root), and a \
+                           truncation is told only of the root: one of a single partition is told to nobody";
 
 /// Why nothing can be read of a connector whose worker decides how records are written: there are only such as have the id of a schema in a
 /// registry. `silent`: nothing of it could be read.

@@ -7,7 +7,7 @@
 use super::anomalies::at_record;
 use super::ledger::{ChangeFate, ConnectorLane, ExpectedChange};
 use super::reconciliation::{Reconciliation, RowClass};
-use super::scope::{ConnectorScope, Owed};
+use super::scope::{ConnectorScope, Expectation, Owed};
 use crate::database::{Lsn, Relation, RowChange, RowOp, TableName};
 use crate::debezium::{ChangeEvent, ReadEvent, RowImage, RowValues, Snapshot, compare_rows};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -36,7 +36,8 @@ struct Table<'a> {
     histories: BTreeMap<String, Vec<usize>>,
     /// Changes of rows without key, by the row's content in one form.
     contents: BTreeMap<String, Vec<usize>>,
-    truncations: Vec<usize>,
+    /// The place of each truncation, with the partition or the table that it emptied.
+    truncations: Vec<(usize, &'a TableName)>,
     /// Its rows cannot be told apart.
     blurred: bool,
 }
@@ -55,12 +56,19 @@ impl<'e> SnapshotRows<'e> {
     }
 
     /// Settles the changes that snapshots stand for, and holds the rows read against the account.
-    pub(super) fn settle(self, lane: &mut ConnectorLane<'_>, result: &mut Reconciliation, samples: usize) {
+    pub(super) fn settle(
+        self,
+        lane: &mut ConnectorLane<'_>,
+        result: &mut Reconciliation,
+        expectation: &Expectation<'_>,
+    ) {
         if self.rows.is_empty() {
             return;
         }
         lane.snapshot = self.last;
-        let (mut covered, mut doubtful) = (HashSet::new(), HashSet::new());
+        let settled = expectation.settled.is_some_and(|settled| !settled.is_empty());
+        let amid = self.last.is_some_and(|last| settled || lane.has_streamed(last));
+        let (mut covered, mut doubtful, mut unread) = (HashSet::new(), HashSet::new(), HashSet::new());
         let tables = tables(lane);
         for (name, mut table) in tables {
             let none = Vec::new();
@@ -75,41 +83,53 @@ impl<'e> SnapshotRows<'e> {
                     continue;
                 };
                 if keyed {
-                    let later = table.show(lane, row, &image, &key, &mut covered, result, samples);
+                    let later = table.show(lane, row, &image, &key, &mut covered, result, expectation.samples);
                     doubtful.extend(later);
                 } else {
                     table.show_content(lane, &key, &mut covered);
                 }
                 seen.insert(key);
             }
-            let position = self.positions.get(name).copied().or(self.last);
-            if let Some(position) = position {
-                if keyed {
-                    table.absent(lane, &seen, position, &mut covered);
-                } else {
-                    table.ended(lane, position, &mut covered);
+            match (self.positions.get(name).copied(), self.last) {
+                (Some(position), _) => table.gone(lane, &seen, position, &mut covered),
+                // A table of which the snapshot has no row was empty.
+                (None, Some(last)) if !amid => table.gone(lane, &seen, last, &mut covered),
+                // Or it was none of those that were read then.
+                (None, Some(last)) => {
+                    let mut gone = covered.clone();
+                    table.gone(lane, &seen, last, &mut gone);
+                    unread.extend(gone.difference(&covered).copied());
                 }
+                (None, None) => {}
             }
             if table.blurred {
                 table.give_up(lane, name);
             }
         }
-        doubtful.into_iter().for_each(|index| lane.doubt(index));
+        doubtful.into_iter().for_each(|index| lane.doubt(index, AGAIN));
+        unread.into_iter().for_each(|index| lane.doubt(index, AMID));
         covered.into_iter().for_each(|index| lane.cover(index));
     }
 }
 
 impl ConnectorLane<'_> {
-    /// An incremental snapshot shows a state that the row had before this change and again later: whether it stands for the change cannot
-    /// be told.
-    fn doubt(&mut self, index: usize) {
+    /// Whether its connector streamed before that position.
+    fn has_streamed(&self, position: Lsn) -> bool {
+        let first = self.first_streamed.map(|first| self.entries[first].transaction.commit_lsn);
+        first.into_iter().chain(self.streaming_from).any(|streamed| streamed < position)
+    }
+
+    /// Whether a snapshot stands for the change cannot be told.
+    fn doubt(&mut self, index: usize, reason: &str) {
         let entry = &mut self.entries[index];
         if entry.owed == Owed::Yes && entry.fate == ChangeFate::Nothing {
-            entry.owed = Owed::Perhaps(AGAIN.into());
+            entry.owed = Owed::Perhaps(reason.into());
         }
     }
 }
 
+const AMID: &str =
+    "a snapshot was taken while the connector streamed, and whether it read this table too cannot be told";
 const AGAIN: &str = "an incremental snapshot shows its row as it was before and again after, so whether the change came with it cannot be \
                      told";
 
@@ -139,7 +159,6 @@ fn tables<'a>(lane: &ConnectorLane<'a>) -> BTreeMap<&'a TableName, Table<'a>> {
         let change = entry.change;
         let table = tables.entry(lane.scope.name_of(&change.relation)).or_default();
         if change.op == RowOp::Truncate {
-            table.truncations.push(index);
             continue;
         }
         table.relation = Some(&*change.relation);
@@ -150,6 +169,10 @@ fn tables<'a>(lane: &ConnectorLane<'a>) -> BTreeMap<&'a TableName, Table<'a>> {
             Some(content) => table.contents.entry(content).or_default().push(index),
             None => table.blurred = true,
         }
+    }
+    for (index, name) in lane.emptied() {
+        let root = lane.scope.name_of(&lane.entries[index].change.relation);
+        tables.entry(root).or_default().truncations.push((index, name));
     }
     tables
 }
@@ -230,14 +253,22 @@ impl Table<'_> {
         }
     }
 
-    /// Rows without key that were deleted before the snapshot.
+    /// Rows that were gone before the snapshot.
+    fn gone(&self, lane: &ConnectorLane<'_>, seen: &HashSet<String>, position: Lsn, covered: &mut HashSet<usize>) {
+        if self.relation.is_some_and(Relation::has_key) {
+            self.absent(lane, seen, position, covered);
+        } else {
+            self.ended(lane, position, covered);
+        }
+    }
+
+    /// Rows without key that were gone before the snapshot.
     fn ended(&self, lane: &ConnectorLane<'_>, position: Lsn, covered: &mut HashSet<usize>) {
         let mut deletes: Vec<usize> = self.contents.values().flatten().copied().collect();
         deletes.retain(|index| {
             let entry = &lane.entries[*index];
-            entry.change.op == RowOp::Delete
-                && entry.fate == ChangeFate::Nothing
-                && entry.transaction.commit_lsn < position
+            let gone = || entry.change.op == RowOp::Delete || lane.is_emptied(&self.truncations, *index, position);
+            entry.fate == ChangeFate::Nothing && entry.transaction.commit_lsn < position && gone()
         });
         deletes.sort_unstable();
         for index in deletes {
@@ -245,16 +276,12 @@ impl Table<'_> {
         }
     }
 
-    /// Rows that a snapshot did not find because they had been deleted.
+    /// Rows with a key that a snapshot did not find because they had been deleted.
     fn absent(&self, lane: &ConnectorLane<'_>, seen: &HashSet<String>, position: Lsn, covered: &mut HashSet<usize>) {
         for (_, history) in self.histories.iter().filter(|(key, _)| !seen.contains(*key)) {
             let before = history.partition_point(|index| lane.entries[*index].transaction.commit_lsn < position);
             let Some(last) = history[..before].last() else { continue };
-            let emptied = self
-                .truncations
-                .iter()
-                .any(|index| index > last && lane.entries[*index].transaction.commit_lsn < position);
-            if emptied {
+            if lane.is_emptied(&self.truncations, *last, position) {
                 covered.extend(&history[..before]);
             } else if lane.entries[*last].change.op == RowOp::Delete {
                 // Whoever had been shown the row keeps it forever unless told of its end: that delete is not covered.

@@ -124,7 +124,9 @@ impl ConnectorLane<'_> {
         if !ours || (end.is_none() && !group.iter().any(streamed)) {
             return Wholeness::Beside;
         }
-        let missing = group.iter().filter(|entry| entry.owed == Owed::Yes && !entry.has_arrived()).count();
+        let is_missing =
+            |entry: &&ExpectedChange<'_>| entry.owed == Owed::Yes && (!entry.has_arrived() || entry.is_half());
+        let missing = group.iter().filter(is_missing).count();
         let Some(end) = end else {
             return if passed { Wholeness::Torn("its end was not told".to_owned()) } else { Wholeness::Open };
         };

@@ -3,6 +3,7 @@
 use super::pattern::{Pattern, Patterns};
 use crate::connect::ConnectorConfig;
 use crate::database::TableName;
+use std::collections::BTreeSet;
 
 /// Tables by `schema.…list` and `table.…list`.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +73,18 @@ impl KeyColumns {
             Some((Pattern::new(table.trim(), true), columns))
         });
         Self(rules.collect())
+    }
+
+    /// The columns of that key; `None` where they cannot be told.
+    pub(super) fn of_table(&self, table: &TableName) -> Option<BTreeSet<&str>> {
+        let name = table.to_string();
+        let mut all = BTreeSet::new();
+        for (pattern, columns) in &self.0 {
+            if pattern.matches(&name)? {
+                all.extend(columns.iter().map(String::as_str));
+            }
+        }
+        Some(all)
     }
 
     /// Whether the table's records have a key that is not the table's.

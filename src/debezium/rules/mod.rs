@@ -30,6 +30,7 @@ use crate::database::{Publication, Relation, TableName};
 use filters::{ColumnFilter, KeyColumns, TableFilter};
 use serde::{Deserialize, Serialize};
 use snapshots::SnapshotFilter;
+use std::collections::BTreeSet;
 use transforms::Transforms;
 
 /// What is known of the publication that a connector reads.
@@ -259,6 +260,20 @@ impl CaptureRules {
     /// Whether the records of a table have a key that is not the table's (`message.key.columns`).
     pub fn has_own_key(&self, table: &TableName) -> bool {
         self.keys.concern(table) || self.former.iter().any(|former| former.has_own_key(table))
+    }
+
+    /// The columns of that key; `None` where they cannot be told.
+    pub fn own_key_columns(&self, table: &TableName) -> Option<BTreeSet<&str>> {
+        let columns = self.keys.of_table(table)?;
+        let alike = |former: &Self| former.own_key_columns(table).as_ref() == Some(&columns);
+        self.former.iter().all(alike).then_some(columns)
+    }
+
+    /// The setting by which the records of one row may be in several partitions, if there is one.
+    pub fn scatters(&self) -> Option<&str> {
+        let own = self.transforms.scatters.as_deref();
+        let own = own.or_else(|| self.settings.get_key_value(settings::PARTITIONER).map(|(key, _)| key.as_str()));
+        own.or_else(|| self.former.iter().find_map(Self::scatters))
     }
 
     /// The setting by which rows that were there before the connector may never come, if there is one.

@@ -2,8 +2,10 @@
 
 use crate::connect::ConnectorConfig;
 
+/// Who chooses the partitions of records, where it is not the producer itself by their keys.
+pub(super) const PARTITIONER: &str = "producer.override.partitioner.class";
 /// Settings of the connector and its converters.
-const OWN: [&str; 33] = [
+const OWN: [&str; 34] = [
     "binary.handling.mode",
     "column.exclude.list",
     "column.include.list",
@@ -15,6 +17,7 @@ const OWN: [&str; 33] = [
     "message.key.columns",
     "money.fraction.digits",
     "plugin.name",
+    PARTITIONER,
     "provide.transaction.metadata",
     "schema.exclude.list",
     "schema.include.list",

@@ -295,3 +295,30 @@ fn what_was_configured_otherwise_before_is_not_judged() {
     // What says nothing of what is delivered changes nothing.
     assert_eq!(each(&[("max.batch.size", "7")], &[]).former.len(), 0);
 }
+
+#[test]
+fn what_puts_the_changes_of_a_row_into_several_partitions_is_known() {
+    let scatters = |words: &[(&str, &str)]| {
+        let rules = rules(words, PublicationFacts::Unknown);
+        assert_eq!(rules.source().rules().scatters(), rules.scatters());
+        rules.scatters().map(str::to_owned)
+    };
+    let routing = [("transforms", "p"), ("transforms.p.type", "io.debezium.transforms.partitions.PartitionRouting")];
+    assert!(scatters(&routing).is_some_and(|setting| setting.contains("PartitionRouting")));
+    let partitioner = "producer.override.partitioner.class";
+    assert_eq!(scatters(&[(partitioner, "org.example.Partitioner")]).as_deref(), Some(partitioner));
+    assert_eq!(scatters(&[]), None);
+}
+
+#[test]
+fn the_columns_of_keys_of_the_connectors_own_choice_are_known() {
+    let columns = |list: &str| {
+        let rules = rules(&[("message.key.columns", list)], PublicationFacts::Unknown);
+        let columns = rules.own_key_columns(&TableName::parse("orders"));
+        columns.map(|columns| columns.into_iter().map(str::to_owned).collect::<Vec<_>>())
+    };
+    assert_eq!(columns("public.orders:code, id; public.others:x").unwrap(), ["code", "id"]);
+    assert_eq!(columns("public.orders:code;(.*):note").unwrap(), ["code", "note"]);
+    assert_eq!(columns("public.others:x").unwrap(), [""; 0]);
+    assert_eq!(columns("pub(lic.orders:code"), None, "a pattern that is not understood");
+}

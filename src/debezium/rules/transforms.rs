@@ -58,6 +58,8 @@ pub(super) struct Transforms {
     pub(super) may_drop: Option<String>,
     /// Why values are not those of the database.
     pub(super) changes_values: Option<String>,
+    /// Why the records of one row may be in several partitions.
+    pub(super) scatters: Option<String>,
 }
 
 /// What becomes of the records of a topic.
@@ -70,7 +72,7 @@ pub(super) struct Transformed {
 
 impl Transforms {
     pub(super) fn of(config: &ConnectorConfig) -> Self {
-        let mut all = Self { steps: Vec::new(), may_drop: None, changes_values: None };
+        let mut all = Self { steps: Vec::new(), may_drop: None, changes_values: None, scatters: None };
         let names = config.get("transforms").map(String::as_str).unwrap_or_default();
         for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             let when = When::of(config, name);
@@ -103,8 +105,9 @@ impl Transforms {
             "EventRouter" => self.steps.push((when, Effect::Shape(Form::Outbox(outbox(name, get))))),
             "Filter" => self.may_drop = Some(setting),
             // They leave topic, form and the row alone.
-            "InsertField" | "SetSchemaMetadata" | "HeaderFrom" | "InsertHeader" | "DropHeaders"
-            | "PartitionRouting" | "HeaderToValue" | "AddMetadataHeaders" => {}
+            "InsertField" | "SetSchemaMetadata" | "HeaderFrom" | "InsertHeader" | "DropHeaders" | "HeaderToValue"
+            | "AddMetadataHeaders" => {}
+            "PartitionRouting" | "ComputePartition" => self.scatters = Some(setting),
             "ReplaceField" | "MaskField" | "Cast" | "TimestampConverter" | "TimezoneConverter" | "Flatten" => {
                 self.changes_values = Some(setting);
             }

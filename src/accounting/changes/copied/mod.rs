@@ -46,7 +46,7 @@ struct SourceStep<'a> {
     transaction: &'a CommittedTransaction,
     change: &'a RowChange,
     claimed: bool,
-    /// A later change emptied the table.
+    /// A later change emptied the table, or its partition.
     emptied: bool,
 }
 
@@ -95,7 +95,10 @@ impl<'a> CopyLedger<'a> {
             let mut counted = false;
             for change in transaction.changes.iter().filter(of_source) {
                 if change.op == RowOp::Truncate {
-                    self.histories.values_mut().flatten().for_each(|step| step.emptied = true);
+                    // Each partition is emptied by itself; of a table all are told.
+                    let name = &change.relation.name;
+                    let of_it = |step: &&mut SourceStep<'_>| step.change.relation.name == *name;
+                    self.histories.values_mut().flatten().filter(of_it).for_each(|step| step.emptied = true);
                     continue;
                 }
                 self.result.sheet.committed += u64::from(claimed);

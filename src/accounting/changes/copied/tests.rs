@@ -2,14 +2,15 @@
 
 use super::*;
 use crate::accounting::changes::PackedRows;
-use crate::accounting::changes::history_tests::{World, world};
+use crate::accounting::changes::history_tests::{World, orders, world};
 use crate::accounting::changes::stored_tests::all_read;
 use crate::connect::ConnectorConfig;
-use crate::database::ColumnValue;
+use crate::database::{ColumnValue, Lsn};
 use crate::debezium::{CaptureRules, PublicationFacts};
 use crate::text::Redactor;
 use rand::prelude::*;
 use rand::rngs::StdRng;
+use std::sync::Arc;
 
 /// The table as the first so many transactions left it.
 fn copied(world: &World, transactions: usize) -> TableRows {
@@ -192,4 +193,35 @@ fn columns_that_are_masked_left_out_or_of_another_type_are_counted_not_compared(
     short.columns[0].name = "number".into();
     let result = settle(&world, &short, true, &[]);
     assert_eq!(result.sheet.unjudged_records, rows.rows.len() as u64);
+}
+
+/// The usual way to drop old rows.
+#[test]
+fn a_truncation_of_one_partition_excuses_nothing_of_another() {
+    let part = |name: &str| {
+        let mut relation = (*orders("name")).clone();
+        relation.ancestors = vec![relation.name.clone()];
+        relation.name.table = name.to_owned();
+        Arc::new(relation)
+    };
+    let (old, new) = (part("orders_2025"), part("orders_2026"));
+    let row = |id: u32| vec![ColumnValue::Text(id.to_string()), ColumnValue::Text("x".to_owned())];
+    let insert = |relation: &Arc<Relation>, id: u32| RowChange {
+        relation: Arc::clone(relation),
+        op: RowOp::Insert,
+        key: format!("id={id}"),
+        before: None,
+        after: Some(row(id)),
+        lsn: Lsn(1000 + u64::from(id) * 8),
+    };
+    let truncation = RowChange { op: RowOp::Truncate, key: String::new(), after: None, ..insert(&old, 3) };
+    let changes = vec![insert(&old, 1), insert(&new, 2), truncation, insert(&new, 4)];
+    let transaction = CommittedTransaction { xid: 700, commit_lsn: Lsn(1100), committed_us: 1, changes };
+    let world = World { transactions: vec![transaction], records: Vec::new() };
+    let copy = |ids: &[u32]| TableRows { columns: new.columns.clone(), rows: ids.iter().copied().map(row).collect() };
+    for (ids, lost) in [(&[4][..], 1), (&[1, 4][..], 1), (&[2, 4][..], 0), (&[1, 2, 4][..], 0)] {
+        let result = settle(&world, &copy(ids), true, &[]);
+        assert_eq!((result.lost, result.sheet.excused), (lost, 1), "{ids:?} {result:?}");
+        assert!(result.samples.iter().all(|sample| sample.key == "id=2"));
+    }
 }
