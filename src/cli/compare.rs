@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         }
     }
     let mut comparison = compare(&before.runs, &after.runs);
-    let unusable = before.unusable.iter().chain(&after.unusable);
+    let unusable = before.unusable.iter().chain(&after.unusable).filter(|unusable| unusable.is_lost());
     comparison.unusable = unusable.map(|left_out| format!("{}: {}", left_out.path.display(), left_out.why)).collect();
     let fails = args.undecided == Undecided::Fail;
     match args.format {

@@ -1,7 +1,7 @@
 //! `kscen run`
 
 use super::ending::Ending;
-use super::lanes::{Outcomes, RunLanes, RunManner, WorkersAsked};
+use super::lanes::{INTERRUPTED, Outcomes, RunLanes, RunManner, WorkersAsked};
 use super::past::Past;
 use super::reports::{ReportOptions, Reports};
 use super::select::Selection;
@@ -10,6 +10,7 @@ use super::terminal::Verbosity;
 use super::variables::Variables;
 use super::{Exit, Output, signals};
 use crate::execute::interrupt::Interrupt;
+use crate::ground::plural;
 use crate::plan::{Plan, PlanOptions, plans};
 use crate::project::{Project, permit};
 use crate::report::NotRun;
@@ -193,7 +194,7 @@ fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
                         let why = refused.first().map(|problem| problem.message.clone()).unwrap_or_default();
                         let [label, file, why] = [plan.label(), file.display().to_string(), why]
                             .map(|text| plan.redactor.text(&text).into_owned());
-                        not_run.push(NotRun { label, file, why });
+                        not_run.push(NotRun { label, file, why, cut_off: false });
                     }
                 }
             }
@@ -224,7 +225,11 @@ async fn all(
     let lanes = RunLanes::new((args.manner(), *output), (results.clone(), reports), interrupt, todo);
     let Outcomes { mut exit, done, not_run: left_out, page, reports, failures } = lanes.run(stages).await;
     not_run.extend(left_out);
-    for skipped in &not_run {
+    let cut = not_run.iter().filter(|not_run| not_run.why == INTERRUPTED).count();
+    if cut > 0 {
+        output.line(&format!("{} {}: interrupted before", output.paint(33, "not run"), plural(cut, "run")));
+    }
+    for skipped in not_run.iter().filter(|not_run| not_run.why != INTERRUPTED) {
         output.line(&format!("{} {}: {}", output.paint(33, "not run"), skipped.label, skipped.why));
     }
     let seconds = started.elapsed().as_secs_f64();

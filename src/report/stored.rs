@@ -21,6 +21,8 @@ const MOST: u64 = 64 << 20;
 pub(super) const MOST_VALUES: usize = 1 << 21;
 /// How deep results are looked for: a folder of suites of runs.
 const DEPTH: usize = 3;
+/// Why other JSON is no result.
+pub(super) const NO_RESULT: &str = "it is not a result of kscen: it has no `format`";
 
 /// A stored run.
 #[derive(Clone, Debug)]
@@ -38,6 +40,13 @@ pub struct Unusable {
     pub path: PathBuf,
     /// Why.
     pub why: String,
+}
+
+impl Unusable {
+    /// Whether it may be a result that nobody can read any more, and no other JSON that lies beside results.
+    pub fn is_lost(&self) -> bool {
+        self.why != NO_RESULT || self.path.file_name().is_some_and(|name| name == RESULT)
+    }
 }
 
 /// All that was found.
@@ -189,7 +198,7 @@ fn read(path: &Path, newest: u32) -> Result<Vec<u8>, String> {
         Err(error) => return Err(error.to_string()),
     };
     match format {
-        None | Some(Format::None(IgnoredAny)) => Err("it is not a result of kscen: it has no `format`".to_owned()),
+        None | Some(Format::None(IgnoredAny)) => Err(NO_RESULT.to_owned()),
         Some(Format::Number(0)) => Err("it has format 0, which no kscen writes".to_owned()),
         Some(Format::Number(format)) if format > u64::from(newest) => {
             Err(format!("it has format {format}, this kscen reads up to {newest}: use a newer kscen"))

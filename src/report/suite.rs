@@ -2,7 +2,7 @@
 
 use super::command;
 use super::score::Dashboard;
-use super::stored::Collection;
+use super::stored::{Collection, Unusable};
 use super::view::{Headline, OutcomeView, RunView, surroundings};
 use crate::record::Quantity;
 use serde::Serialize;
@@ -105,9 +105,11 @@ impl SuiteView {
         rows.sort_by_key(rank);
         let records = found.runs.iter().map(|stored| &stored.record);
         let dashboard = Dashboard::of(records.clone(), found.not_run.len());
+        let missing = found.not_run.iter().any(|not_run| not_run.cut_off) || found.unusable.iter().any(Unusable::is_lost);
         let worst = records
             .clone()
             .map(OutcomeView::of)
+            .chain(missing.then(OutcomeView::incomplete))
             .max_by_key(|outcome| ["none", "good", "warn", "bad"].iter().position(|tone| *tone == outcome.tone));
         let starts: Vec<String> = records.map(super::view::started).collect();
         let mut facts: Vec<String> = starts.first().into_iter().chain(starts.last()).cloned().collect();

@@ -15,6 +15,9 @@ pub struct NotRun {
     pub file: String,
     /// Why it was not run.
     pub why: String,
+    /// Whether it should have been: it could not begin, or the command was ended before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_off: bool,
 }
 
 /// Several runs of one command.
