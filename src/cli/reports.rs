@@ -18,7 +18,7 @@ pub struct ReportOptions {
     report: Vec<Kind>,
     /// Also writes JUnit XML of all runs. A device, a pipe or `/dev/stdout` is written to; a link is refused.
     #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
+    pub junit: Option<PathBuf>,
     /// Folder of report templates that replace the embedded ones by name.
     #[arg(long, value_name = "DIR")]
     templates: Option<PathBuf>,
