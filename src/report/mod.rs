@@ -20,6 +20,7 @@ mod summary;
 mod svg;
 mod templates;
 mod timeline;
+mod totals;
 pub mod view;
 mod worth;
 
