@@ -127,7 +127,8 @@ const RULES: &[Rule] = &[
         trigger: |record| {
             loads(record).find_map(|step| {
                 let report = step.produced.as_ref()?;
-                let (full, length) = (report.queue_full_us, report.end_us.saturating_sub(report.start_us));
+                let full = report.of_a_producer_us(report.queue_full_us);
+                let length = report.end_us.saturating_sub(report.start_us);
                 (full * 20 > length && length > 0).then(|| {
                     format!(
                         "{}: queue full for {} of {} (threshold: > 5%)",

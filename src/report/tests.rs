@@ -89,6 +89,40 @@ fn a_suite_of_which_something_is_missing_is_no_pass() {
     }
 }
 
+#[test]
+fn a_summary_says_at_least_where_its_figures_do() {
+    let mut record = record();
+    let load = record.steps.iter_mut().find_map(|step| step.produced.as_mut()).unwrap();
+    let mut recorder = crate::record::latency::LatencyRecorder::default();
+    (0..90).for_each(|n| recorder.record(n * 1000, 5_000));
+    (0..10).for_each(|n| recorder.record_unanswered(n * 1000, 120_000_000));
+    load.response_latency = recorder.snapshot();
+    let quantity = |statistic| view::response_time(&record, statistic).quantity().expect("a figure").value;
+    assert!(view::response_time(&record, "p99").is_open() && quantity("p99") > 100.0);
+    assert!(!view::response_time(&record, "p50").is_open() && quantity("p50") < 0.01);
+    let found = Collection { runs: vec![stored(record)], not_run: Vec::new(), unusable: Vec::new() };
+    let suite = Reporter::new(None).unwrap().suite_markdown(&found, "Suite", Path::new("")).unwrap();
+    assert!(!suite.contains("p99 5ms"), "{suite}");
+}
+
+#[test]
+fn why_a_run_passes_with_losses_is_said_of_the_delivery_that_has_them() {
+    let explained = |change: fn(&mut crate::record::DeliveryRecord)| {
+        let mut record = record();
+        record.run.guarantee = Some(crate::scenario::Guarantee::AtLeastOnce);
+        let delivery = &mut record.deliveries[0];
+        delivery.ledger.classes.entry(crate::accounting::Class::Lost).or_default().count = 12;
+        change(delivery);
+        let found = Collection { runs: vec![stored(record)], not_run: Vec::new(), unusable: Vec::new() };
+        let files = baseline(&found, &[], &Reporter::new(None).unwrap()).unwrap();
+        files.iter().map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).collect::<String>()
+    };
+    let none = explained(|delivery| delivery.guarantee = None);
+    assert!(!none.contains("at-least-once permits that"), "{none}");
+    let allowed = explained(|delivery| delivery.stated = vec![crate::accounting::Class::Lost]);
+    assert!(!allowed.contains("at-least-once permits that"), "{allowed}");
+}
+
 /// Every text that comes from outside says something hostile.
 fn nasty() -> Record {
     const EVIL: &str = "</script></title><script>alert(1)</script><img src=x onerror=alert(2)>\" onload=\"x\" | [a](javascript:x) \

@@ -131,7 +131,7 @@ fn explained(record: &Record) -> Vec<String> {
             }
             let of = format!("{} → {}: ", delivery.from.join(", "), delivery.to.join(", "));
             let things = if delivery.changes.is_some() { "changes" } else { "messages" };
-            let (of, count, because) = (if several { &of } else { "" }, seen.brief(), because(delivery, class));
+            let (of, count, because) = (if several { of.as_str() } else { "" }, seen.brief(), because(delivery, class));
             sentences.push(format!("{of}{count} {things} {what}: {because}"));
         }
     }
@@ -194,11 +194,9 @@ impl Summary {
             _ => none(),
         };
         // How long nothing was acknowledged is a figure of loads; how long no change arrived is another one.
-        let asked = |metric: &str| {
-            record.steps.iter().filter(move |step| metric != "unavailability" || step.produced.is_some())
-        };
         let worst = |metric: &str| {
-            let all = asked(metric).map(|step| observe(record, step, metric, None, None));
+            let asked = record.steps.iter().filter(|step| metric != "unavailability" || step.produced.is_some());
+            let all = asked.map(|step| observe(record, step, metric, None, None));
             let numbers = all.filter_map(|observed| Some((observed.quantity()?.value, observed.brief())));
             numbers.max_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(none, |(_, text)| text)
         };

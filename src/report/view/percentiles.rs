@@ -110,7 +110,7 @@ fn draw(lines: &[Line], of: &str) -> Option<String> {
         let points: Vec<(f64, f64)> = (0..=steps)
             .map(|step| (step as f64 / POINTS as f64).min(own))
             // A line ends where what was never answered begins.
-            .map(|nines_of| (nines_of, (1.0 - 10f64.powf(-nines_of)) * all / answered))
+            .map(|nines_of| (nines_of, (1.0 - 10f64.powf(-nines_of)) * (all / answered)))
             .take_while(|(_, quantile)| *quantile <= 1.0)
             .map(|(nines_of, quantile)| (nines_of / nines, seconds(line.answered.value_at_quantile(quantile))))
             .collect();
