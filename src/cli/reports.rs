@@ -3,7 +3,9 @@
 use super::report::store;
 use crate::ground::private;
 use crate::record::Record;
-use crate::report::{Collection, NotRun, OutputFile, Reporter, RunReports, SUITE, StoredResult, SuiteRecord};
+use crate::report::{
+    Collection, NotRun, OutputFile, Reporter, RunReports, SUITE, StoredResult, SuiteRecord, figures, former_suites,
+};
 use crate::text::Problem;
 use clap::{Args, ValueEnum};
 use std::fs::File;
@@ -97,7 +99,8 @@ impl Reports {
     ) -> Result<Option<PathBuf>, Problem> {
         let runs =
             done.iter().map(|(_, folder, record)| StoredResult { folder: folder.clone(), record: record.clone() });
-        let found = Collection { runs: runs.collect(), not_run, unusable: Vec::new() };
+        let former = suite.map(|(folder, _)| former_suites(folder)).unwrap_or_default();
+        let found = Collection { runs: runs.collect(), not_run, unusable: Vec::new(), former };
         let title = "Kafka scenarios";
         let mut page = None;
         if let Some((folder, id)) = suite {
@@ -129,6 +132,7 @@ impl Reports {
             duration,
             runs: found.runs.iter().map(|run| name(&run.folder)).collect(),
             not_run: found.not_run.clone(),
+            figures: found.runs.iter().map(|run| figures(&run.record)).collect(),
         };
         // A suite's record holds texts and numbers only.
         let json = serde_json::to_vec_pretty(&suite).unwrap_or_default();

@@ -3,7 +3,8 @@
 use super::command;
 use super::score::Dashboard;
 use super::stored::{Collection, Unusable};
-use super::view::{Headline, OutcomeView, RunView, surroundings};
+use super::trend::{Trend, figures, trend};
+use super::view::{Headline, OutcomeView, RunView, cell, started, surroundings};
 use crate::record::Quantity;
 use serde::Serialize;
 use std::path::{Component, Path, PathBuf};
@@ -17,6 +18,8 @@ pub struct SuiteView {
     pub outcome: OutcomeView,
     /// The first and the last start.
     pub facts: Vec<String>,
+    /// What did not pass first, and when it began; empty where all passed.
+    pub failed_first: String,
     /// What it ran on: environments, machines and versions, each once.
     pub conditions: Vec<String>,
     /// Totals and scores.
@@ -56,6 +59,8 @@ pub struct SuiteRow {
     pub spark: String,
     /// The faults, as x and width in the same box.
     pub spark_bands: Vec<(String, String, &'static str)>,
+    /// What became of it over the suites before, where they had it.
+    pub trend: Option<Trend>,
 }
 
 /// A scenario that was not run.
@@ -91,6 +96,7 @@ impl SuiteView {
                     reasons: view.reasons,
                     spark,
                     spark_bands,
+                    trend: trend(&figures(&stored.record), &found.former),
                 }
             })
             .collect();
@@ -118,6 +124,7 @@ impl SuiteView {
             title: title.to_owned(),
             outcome: worst.unwrap_or_else(OutcomeView::not_run),
             facts,
+            failed_first: failed_first(found),
             conditions: conditions(found),
             dashboard,
             rows,
@@ -137,6 +144,18 @@ impl SuiteView {
                 .collect(),
         }
     }
+}
+
+/// The first run by its start that did not pass.
+fn failed_first(found: &Collection) -> String {
+    let records = found.runs.iter().map(|stored| &stored.record);
+    let failed = records.filter(|record| OutcomeView::of(record).tone != "good");
+    let first = failed.min_by(|a, b| a.run.started.cmp(&b.run.started));
+    first.map_or_else(String::new, |record| {
+        let cell = cell(record);
+        let cell = if cell.is_empty() { String::new() } else { format!(" ({cell})") };
+        format!("{}{cell}, {}", record.run.name, started(record))
+    })
 }
 
 /// Environments, machines and versions of all runs, each once.

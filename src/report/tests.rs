@@ -58,7 +58,7 @@ fn many() -> Collection {
         why: "it needs a volume of limited size".to_owned(),
         cut_off: false,
     };
-    Collection { runs, not_run: vec![not_run], unusable: Vec::new() }
+    Collection { runs, not_run: vec![not_run], unusable: Vec::new(), former: Vec::new() }
 }
 
 #[test]
@@ -77,50 +77,16 @@ fn a_suite_of_which_something_is_missing_is_no_pass() {
     let damaged = Unusable { path: PathBuf::from("results/2/result.json"), why: "EOF at line 1".to_owned() };
     let other = Unusable { path: PathBuf::from("results/notes.json"), why: super::stored::NO_RESULT.to_owned() };
 
-    let left_out = Collection { runs: passed(), not_run: vec![not_run(false)], unusable: vec![other] };
+    let left_out = Collection { runs: passed(), not_run: vec![not_run(false)], unusable: vec![other], former: Vec::new() };
     assert!(html(&left_out).contains("<title>PASS"), "what needs more than there is was not asked for");
     assert!(!reporter.junit(&left_out).unwrap().contains("<error"));
-    let cut = Collection { runs: passed(), not_run: vec![not_run(true)], unusable: Vec::new() };
-    let unread = Collection { runs: passed(), not_run: Vec::new(), unusable: vec![damaged] };
+    let cut = Collection { runs: passed(), not_run: vec![not_run(true)], unusable: Vec::new(), former: Vec::new() };
+    let unread = Collection { runs: passed(), not_run: Vec::new(), unusable: vec![damaged], former: Vec::new() };
     for found in [cut, unread] {
         assert!(html(&found).contains("<title>INCOMPLETE"), "{:?}", found.unusable);
         let junit = reporter.junit(&found).unwrap();
         assert!(junit.contains("tests=\"2\"") && junit.contains("errors=\"1\""), "{junit}");
     }
-}
-
-#[test]
-fn a_summary_says_at_least_where_its_figures_do() {
-    let mut record = record();
-    let load = record.steps.iter_mut().find_map(|step| step.produced.as_mut()).unwrap();
-    let mut recorder = crate::record::latency::LatencyRecorder::default();
-    (0..90).for_each(|n| recorder.record(n * 1000, 5_000));
-    (0..10).for_each(|n| recorder.record_unanswered(n * 1000, 120_000_000));
-    load.response_latency = recorder.snapshot();
-    let quantity = |statistic| view::response_time(&record, statistic).quantity().expect("a figure").value;
-    assert!(view::response_time(&record, "p99").is_open() && quantity("p99") > 100.0);
-    assert!(!view::response_time(&record, "p50").is_open() && quantity("p50") < 0.01);
-    let found = Collection { runs: vec![stored(record)], not_run: Vec::new(), unusable: Vec::new() };
-    let suite = Reporter::new(None).unwrap().suite_markdown(&found, "Suite", Path::new("")).unwrap();
-    assert!(!suite.contains("p99 5ms"), "{suite}");
-}
-
-#[test]
-fn why_a_run_passes_with_losses_is_said_of_the_delivery_that_has_them() {
-    let explained = |change: fn(&mut crate::record::DeliveryRecord)| {
-        let mut record = record();
-        record.run.guarantee = Some(crate::scenario::Guarantee::AtLeastOnce);
-        let delivery = &mut record.deliveries[0];
-        delivery.ledger.classes.entry(crate::accounting::Class::Lost).or_default().count = 12;
-        change(delivery);
-        let found = Collection { runs: vec![stored(record)], not_run: Vec::new(), unusable: Vec::new() };
-        let files = baseline(&found, &[], &Reporter::new(None).unwrap()).unwrap();
-        files.iter().map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).collect::<String>()
-    };
-    let none = explained(|delivery| delivery.guarantee = None);
-    assert!(!none.contains("at-least-once permits that"), "{none}");
-    let allowed = explained(|delivery| delivery.stated = vec![crate::accounting::Class::Lost]);
-    assert!(!allowed.contains("at-least-once permits that"), "{allowed}");
 }
 
 /// Every text that comes from outside says something hostile.
@@ -166,6 +132,7 @@ fn hostile_texts_break_out_of_nothing() {
         runs: vec![run.clone()],
         not_run: vec![NotRun { label: nasty().run.name, file: nasty().run.name, why: nasty().run.name, cut_off: false }],
         unusable: vec![Unusable { path: nasty().run.name.into(), why: nasty().run.name }],
+        former: Vec::new(),
     };
     let html = reporter.run_html(&run.record).unwrap();
     let suite = reporter.suite_html(&found, "Suite", Path::new("results")).unwrap();

@@ -20,7 +20,8 @@ use std::time::Duration;
 /// Finds the highest rate at which a load holds all bounds: nothing fails, the backlog does not grow, and `bounds` are met. Each rate is a load
 /// of its own, of which the first third only warms up; rates double until one does not hold, are halved in between, and the best one has
 /// to hold twice. A rate that cannot be judged, as where the machine was busy with something else, is tried twice more; what is found below
-/// it is then *at least* that. The topic is best one of its own.
+/// it is then *at least* that. The topic is best one of its own. A search that was interrupted keeps what it tried for its report, and is
+/// not resumed: the next one begins anew.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Search {

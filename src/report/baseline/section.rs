@@ -231,3 +231,45 @@ fn number(observed: &Observed) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::latency::LatencyRecorder;
+    use crate::scenario::Guarantee;
+
+    fn golden() -> Record {
+        serde_json::from_str(include_str!("../../../tests/goldens/record.json")).expect("a stored record")
+    }
+
+    #[test]
+    fn a_summary_says_at_least_where_its_figures_do() {
+        let mut record = golden();
+        let load = record.steps.iter_mut().find_map(|step| step.produced.as_mut()).expect("a load");
+        let mut recorder = LatencyRecorder::default();
+        (0..90).for_each(|n| recorder.record(n * 1000, 5_000));
+        (0..10).for_each(|n| recorder.record_unanswered(n * 1000, 120_000_000));
+        load.response_latency = recorder.snapshot();
+        let summary = Summary::of(&record);
+        assert!(summary.p99.starts_with("≥ ") && summary.mean.starts_with("≥ "), "{summary:?}");
+        assert!(!summary.p50.starts_with('≥'), "{summary:?}");
+        record.steps.retain(|step| step.produced.is_none());
+        assert_eq!(Summary::of(&record).p99, "–");
+    }
+
+    #[test]
+    fn why_a_run_passes_with_losses_is_said_of_the_delivery_that_has_them() {
+        let mut record = golden();
+        record.run.guarantee = Some(Guarantee::AtLeastOnce);
+        record.deliveries[0].ledger.classes.entry(Class::Lost).or_default().count = 12;
+        let mut said = |guarantee: Option<Guarantee>, stated: &[Class]| {
+            (record.deliveries[0].guarantee, record.deliveries[0].stated) = (guarantee, stated.to_vec());
+            explained(&record).join("; ")
+        };
+        assert_eq!(said(Some(Guarantee::AtMostOnce), &[]), "12 messages are lost: at-most-once permits that");
+        let shown = "12 messages are lost: that is what this scenario shows, or states nothing of";
+        assert_eq!(said(None, &[]), shown, "the scenario's own guarantee does not permit it");
+        assert!(said(Some(Guarantee::AtLeastOnce), &[Class::Lost]).ends_with("its check allows that many"));
+        assert!(said(Some(Guarantee::AtLeastOnce), &[]).ends_with("its check allows that"));
+    }
+}

@@ -74,7 +74,7 @@ pub fn headlines(record: &Record) -> Vec<Headline> {
         add("recovered in", value, "plain");
     }
     for (name, p99) in response_times(record) {
-        add(name, p99, "plain");
+        add(name, p99.brief(), "plain");
     }
     if let Some(peak) = memory_peak(record) {
         add("peak memory", Quantity::new(peak, Unit::Bytes).to_string(), "plain");
@@ -84,7 +84,7 @@ pub fn headlines(record: &Record) -> Vec<Headline> {
 
 /// The response times that a reader wants to see: that of the whole run, or, where something was disturbed, that of the quiet time beside
 /// that of faults and recoveries. One figure over both would be that of neither.
-fn response_times(record: &Record) -> Vec<(&'static str, String)> {
+fn response_times(record: &Record) -> Vec<(&'static str, Observed)> {
     let of = |phases: &[Phase]| -> Vec<Range<u64>> {
         let all = phases.iter().flat_map(|phase| spans(record, *phase));
         all.map(|span| (span.start * 1e6) as u64..(span.end * 1e6) as u64).collect()
@@ -99,13 +99,18 @@ fn response_times(record: &Record) -> Vec<(&'static str, String)> {
             p99(record, |series, sum| disturbed.iter().for_each(|span| _ = sum.add(series.touching(span.clone()))));
         vec![("p99 steady", quiet), ("p99 disturbed", noisy)]
     };
-    times.into_iter().filter_map(|(name, time)| Some((name, time?))).collect()
+    times.into_iter().filter(|(_, time)| time.quantity().is_some()).collect()
+}
+
+/// The 99th percentile of the response time over all loads where nothing was disturbed, in seconds; that of all of it where something
+/// always was.
+pub fn quiet_p99(record: &Record) -> Option<f64> {
+    response_times(record).first().and_then(|(_, time)| Some(time.quantity()?.value))
 }
 
 /// The 99th percentile of the response time over all loads, of what `part` adds up of each.
-fn p99(record: &Record, part: impl Fn(&LatencySeries, &mut Histogram<u64>)) -> Option<String> {
-    let observed = over_loads(record, "p99", part);
-    observed.quantity().map(|_| observed.brief())
+fn p99(record: &Record, part: impl Fn(&LatencySeries, &mut Histogram<u64>)) -> Observed {
+    over_loads(record, "p99", part)
 }
 
 /// A statistic over all loads, of what `part` adds up of each.
