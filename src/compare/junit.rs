@@ -1,7 +1,8 @@
 //! A comparison as JUnit XML: a suite for each scenario, a case for each metric.
 
-use super::comparison::{Comparison, MetricRow};
+use super::comparison::Comparison;
 use super::decide::Decision;
+use super::row::MetricRow;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 /// The XML of a comparison. A regression is a failure; what is undecided is one too where `undecided_fails`, else it is skipped. So are

@@ -1,8 +1,9 @@
 //! A comparison as Markdown, for a pull request or the summary of a job.
 
-use super::comparison::{Comparison, MetricRow};
+use super::comparison::Comparison;
 use super::conditions::ConditionDifference;
 use super::decide::Decision;
+use super::row::MetricRow;
 use crate::report::escape_markdown as escape;
 use std::fmt::Write as _;
 

@@ -2,8 +2,7 @@
 
 use super::bounds;
 use super::rebuilt::rebuilt;
-use super::suite_record::{NotRun, SUITE, SuiteRecord};
-use super::trend::BACK;
+use super::suite_record::{BACK, NotRun, SUITE, SuiteRecord};
 use crate::ground::input;
 use crate::ground::json::{self, JsonError};
 use crate::record::Record;

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Name of the file.
 pub const SUITE: &str = "suite.json";
+/// Suites before that a page looks back at.
+pub(super) const BACK: usize = 10;
 
 /// A scenario that was selected and not run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -5,8 +5,6 @@ use super::view::{OutcomeView, cell, quiet_p99};
 use crate::record::{Quantity, Record};
 use serde::Serialize;
 
-/// Suites that are looked back at.
-pub const BACK: usize = 10;
 /// The box that the points lie in.
 const WIDTH: f64 = 120.0;
 const HEIGHT: f64 = 24.0;
