@@ -96,8 +96,11 @@ impl Writes {
     fn somebody_changed(&mut self, before: &Seen, after: &Seen, watched: &Watched) -> bool {
         let new = after.keys().filter(|path| !before.contains_key(*path));
         self.own.extend(new.cloned());
-        let changed: BTreeSet<PathBuf> =
-            before.iter().filter(|(path, told)| after.get(*path) != Some(*told)).map(|(path, _)| path.clone()).collect();
+        let changed: BTreeSet<PathBuf> = before
+            .iter()
+            .filter(|(path, told)| after.get(*path) != Some(*told))
+            .map(|(path, _)| path.clone())
+            .collect();
         // A scenario is its author's.
         let again = changed.intersection(&self.last).filter(|path| !watched.scenarios.contains(*path));
         let again: Vec<PathBuf> = again.cloned().collect();

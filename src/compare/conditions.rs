@@ -123,7 +123,10 @@ fn of_steps(record: &Record, asked: bool) -> Vec<(String, String)> {
     let same = |text: &str| without_ports(&text.replace(&record.run.id, "RUN"));
     let mut found = Vec::new();
     for step in &record.steps {
-        found.push((step.id.clone(), format!("{}{}", same(&step.title), if is_left_out(step) { " (skipped)" } else { "" })));
+        found.push((
+            step.id.clone(),
+            format!("{}{}", same(&step.title), if is_left_out(step) { " (skipped)" } else { "" }),
+        ));
         if asked {
             let place = |place: &str| if place.is_empty() { "what it is asked for" } else { place }.to_owned();
             found.extend(step.asked.iter().map(|(at, value)| (format!("{}: {}", step.id, place(at)), same(value))));
@@ -231,9 +234,13 @@ mod tests {
             let mut stored = golden();
             let id = stored.record.run.id.clone();
             let outage = stored.record.steps.iter_mut().find(|step| step.id == "outage").expect("a fault");
-            outage.asked = [("for", time.to_owned()), ("topic", format!("t-{id}")), ("url", "http://localhost:41217/a".to_owned())]
-                .map(|(place, value)| (place.to_owned(), value))
-                .into();
+            outage.asked = [
+                ("for", time.to_owned()),
+                ("topic", format!("t-{id}")),
+                ("url", "http://localhost:41217/a".to_owned()),
+            ]
+            .map(|(place, value)| (place.to_owned(), value))
+            .into();
             stored
         };
         assert_eq!(differing(&with("5s"), &with("5s")), [""; 0]);
@@ -243,6 +250,9 @@ mod tests {
         without.record.steps[0].asked.insert("name".to_owned(), "t".to_owned());
         without.record.steps.retain(|step| step.id != "outage");
         assert_eq!(differing(&with("5s"), &without), ["a.yaml, outage", "a.yaml, topic-16: name"]);
-        assert_eq!(without_ports("http://127.0.0.1:8083/x and localhost:a [::1]:9"), "http://127.0.0.1:PORT/x and localhost:a [::1]:PORT");
+        assert_eq!(
+            without_ports("http://127.0.0.1:8083/x and localhost:a [::1]:9"),
+            "http://127.0.0.1:PORT/x and localhost:a [::1]:PORT"
+        );
     }
 }

@@ -53,8 +53,7 @@ mod tests {
         let body = serde_json::json!({ "topic": "t", "config": { "linger.ms": 5 }, "keys": ["a", true], "none": {} });
         let found = asked(&body);
         let told: Vec<(&str, &str)> = found.iter().map(|(place, value)| (place.as_str(), value.as_str())).collect();
-        let expected =
-            [("config.linger.ms", "5"), ("keys.0", "a"), ("keys.1", "true"), ("none", "{}"), ("topic", "t")];
+        let expected = [("config.linger.ms", "5"), ("keys.0", "a"), ("keys.1", "true"), ("none", "{}"), ("topic", "t")];
         assert_eq!(told, expected);
         let long = asked(&serde_json::json!({ "text": "s".repeat(301) }));
         assert!(long["text"].starts_with("301 bytes, checksum "), "{long:?}");

@@ -163,9 +163,8 @@ const RULES: &[Rule] = &[
             // Of a median that is not known nothing is far.
             let Observed::Number(median) = p50 else { return None };
             let tail = p99.quantity()?.value;
-            (undisturbed && tail > 0.1 && tail > 10.0 * median.value).then(|| {
-                format!("p99 {} with p50 {median} (threshold: p99 > 100ms and > 10 × p50)", p99.brief())
-            })
+            (undisturbed && tail > 0.1 && tail > 10.0 * median.value)
+                .then(|| format!("p99 {} with p50 {median} (threshold: p99 > 100ms and > 10 × p50)", p99.brief()))
         },
     },
     Rule {

@@ -111,7 +111,8 @@ impl SuiteView {
         rows.sort_by_key(rank);
         let records = found.runs.iter().map(|stored| &stored.record);
         let dashboard = Dashboard::of(records.clone(), found.not_run.len());
-        let missing = found.not_run.iter().any(|not_run| not_run.cut_off) || found.unusable.iter().any(Unusable::is_lost);
+        let missing =
+            found.not_run.iter().any(|not_run| not_run.cut_off) || found.unusable.iter().any(Unusable::is_lost);
         let worst = records
             .clone()
             .map(OutcomeView::of)

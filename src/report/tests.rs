@@ -77,7 +77,8 @@ fn a_suite_of_which_something_is_missing_is_no_pass() {
     let damaged = Unusable { path: PathBuf::from("results/2/result.json"), why: "EOF at line 1".to_owned() };
     let other = Unusable { path: PathBuf::from("results/notes.json"), why: super::stored::NO_RESULT.to_owned() };
 
-    let left_out = Collection { runs: passed(), not_run: vec![not_run(false)], unusable: vec![other], former: Vec::new() };
+    let left_out =
+        Collection { runs: passed(), not_run: vec![not_run(false)], unusable: vec![other], former: Vec::new() };
     assert!(html(&left_out).contains("<title>PASS"), "what needs more than there is was not asked for");
     assert!(!reporter.junit(&left_out).unwrap().contains("<error"));
     let cut = Collection { runs: passed(), not_run: vec![not_run(true)], unusable: Vec::new(), former: Vec::new() };
@@ -130,7 +131,12 @@ fn hostile_texts_break_out_of_nothing() {
     let run = stored(nasty());
     let found = Collection {
         runs: vec![run.clone()],
-        not_run: vec![NotRun { label: nasty().run.name, file: nasty().run.name, why: nasty().run.name, cut_off: false }],
+        not_run: vec![NotRun {
+            label: nasty().run.name,
+            file: nasty().run.name,
+            why: nasty().run.name,
+            cut_off: false,
+        }],
         unusable: vec![Unusable { path: nasty().run.name.into(), why: nasty().run.name }],
         former: Vec::new(),
     };

@@ -11,7 +11,8 @@ use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 
 /// What the chart of latencies says where it has gaps.
-const NEVER: &str = "by the time a message was due, log scale; no point where a figure lies among messages that were never answered";
+const NEVER: &str =
+    "by the time a message was due, log scale; no point where a figure lies among messages that were never answered";
 
 /// Most points of a line; longer runs are drawn in coarser steps.
 const POINTS: f64 = 900.0;

@@ -67,8 +67,7 @@ pub fn class_total(record: &Record, class: Class) -> Option<ClassTotal> {
     let mut groups: Vec<(BTreeSet<&str>, ClassTotal)> = Vec::new();
     for (senders, total) in by_readers(record, class) {
         // Readers of the same messages have the same copies before them.
-        let (same, others): (Vec<_>, Vec<_>) =
-            groups.into_iter().partition(|(known, _)| !known.is_disjoint(&senders));
+        let (same, others): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(known, _)| !known.is_disjoint(&senders));
         groups = others;
         let joined = same.into_iter().fold((senders, total), |(mut senders, total), (more, other)| {
             senders.extend(more);
@@ -108,7 +107,8 @@ pub fn counted(record: &Record) -> Vec<&DeliveryRecord> {
         from.is_subset(all_from) && to.is_subset(all_to)
     };
     // Of two of the same the first stands for both.
-    let stands_for = |other: usize, own: usize| other != own && is_part(own, other) && (!is_part(other, own) || other < own);
+    let stands_for =
+        |other: usize, own: usize| other != own && is_part(own, other) && (!is_part(other, own) || other < own);
     let whole = (0..all.len()).filter(|own| !(0..all.len()).any(|other| stands_for(other, *own)));
     whole.map(|place| &all[place]).collect()
 }

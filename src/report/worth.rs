@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 /// The settings that are told apart.
 const SETTINGS: [&str; 6] = ["linger.ms", "batch.size", "compression.type", "acks", "enable.idempotence", "partitions"];
 /// Client properties that follow from whether a producer is idempotent, or are a name of its own.
-const FOLLOWING: [&str; 4] = ["max.in.flight.requests.per.connection", "retries", "queuing.strategy", "transactional.id"];
+const FOLLOWING: [&str; 4] =
+    ["max.in.flight.requests.per.connection", "retries", "queuing.strategy", "transactional.id"];
 /// What a load is asked for that is compared otherwise, or says how much of the same there is.
 const COMPARED: [&str; 10] =
     ["topic", "count", "for", "rate", "stages", "size", "acks", "idempotent", "compression", "producers"];
@@ -122,9 +123,8 @@ fn is_alone(record: &Record, own: &StepRecord) -> bool {
 
 /// What a load and its topic were asked for beside the settings that are told apart. Results of versions before do not have it.
 fn asked(load: &StepRecord, topic: Option<&StepRecord>) -> Vec<(String, String)> {
-    let is_own = |place: &str| {
-        !COMPARED.contains(&place) && !COMPARED_BELOW.iter().any(|start| place.starts_with(start))
-    };
+    let is_own =
+        |place: &str| !COMPARED.contains(&place) && !COMPARED_BELOW.iter().any(|start| place.starts_with(start));
     let own = load.asked.iter().filter(|(place, _)| is_own(place));
     let of_topic = topic.into_iter().flat_map(|topic| &topic.asked);
     let of_topic = of_topic.filter(|(place, _)| !KEEPING.iter().any(|start| place.starts_with(start)));

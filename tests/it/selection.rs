@@ -118,7 +118,8 @@ fn a_watched_scenario_runs_again_when_it_is_changed() {
 #[test]
 fn what_a_watched_scenario_writes_is_no_change() {
     let project = project();
-    let scenario = |name: &str| format!("name: {name}\nchecks: none\nsteps:\n  - run: [sh, -c, \"echo 1 >made.json\"]\n");
+    let scenario =
+        |name: &str| format!("name: {name}\nchecks: none\nsteps:\n  - run: [sh, -c, \"echo 1 >made.json\"]\n");
     project.write("watched.yaml", &scenario("before-it"));
     let mut watching = project.on_terminal(&["run", "--watch", "watched.yaml", "--results", "out"]);
     watching.until("before-it").until("waiting for a change");

@@ -3,8 +3,8 @@
 use super::plot::LatencyPlot;
 use crate::judge::phases::{Phase, spans};
 use crate::record::counts;
-use crate::record::{Quantity, Record};
 use crate::record::latency::{LatencySeries, histogram};
+use crate::record::{Quantity, Record};
 use hdrhistogram::Histogram;
 use std::ops::Range;
 
@@ -52,7 +52,11 @@ pub(super) fn curve(record: &Record) -> (String, &'static str) {
         let mut answered = histogram();
         // Two histograms of the same bounds always merge.
         series.iter().for_each(|series| _ = answered.add(series.total()));
-        lines.push(Line { name: "all messages", answered, never: counts::sum(never.iter().map(|series| series.len())) });
+        lines.push(Line {
+            name: "all messages",
+            answered,
+            never: counts::sum(never.iter().map(|series| series.len())),
+        });
     }
     lines.retain(|line| !line.answered.is_empty() && line.all() >= FEWEST);
     (draw(&lines, of).unwrap_or_default(), of)
