@@ -99,8 +99,7 @@ fn a_scenario_that_is_gone_is_not_consistent() {
     store(folder, "before/2", &other);
     store(folder, "after/1", &golden());
     let pass = compare(folder, &[]);
-    assert!(pass.code == Some(0) && pass.stdout.contains("1 not compared"), "{}", pass.stdout);
-    assert!(pass.stdout.contains("not compared: another.yaml"), "{}", pass.stdout);
+    assert!(pass.code == Some(0) && pass.stdout.contains("not compared: another.yaml"), "{}", pass.stdout);
     assert_eq!(compare(folder, &["--undecided", "fail"]).code, Some(1));
     let junit = compare(folder, &["--format", "junit", "--undecided", "fail"]);
     assert!(junit.code == Some(1) && junit.stdout.contains("only the former runs have it"), "{}", junit.stdout);
