@@ -1,5 +1,6 @@
 //! What a step was asked for, value by value, so that runs can be told apart by it.
 
+use crate::text::is_credential;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -7,6 +8,8 @@ use std::collections::BTreeMap;
 const LONGEST: usize = 300;
 /// Values kept of a step.
 const MOST: usize = 200;
+/// Stands for what may be a credential that nobody has declared to be one.
+const HIDDEN: &str = "[hidden]";
 
 /// The values of a step's body by their places, such as `config.retention.ms`. Of a long text only its length and a sum are kept, and
 /// so of all of a body with more than 200 values.
@@ -26,7 +29,17 @@ fn collect(value: &Value, place: String, found: &mut BTreeMap<String, String>) {
     let below = |key: &str| if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") };
     match value {
         Value::Object(fields) if !fields.is_empty() => {
-            fields.iter().for_each(|(key, value)| collect(value, below(key), found));
+            for (key, value) in fields {
+                if is_credential(key) {
+                    found.insert(below(key), HIDDEN.to_owned());
+                } else {
+                    collect(value, below(key), found);
+                }
+            }
+        }
+        // A word of a command may say what the next one is.
+        Value::Array(items) if items.iter().any(|item| item.as_str().is_some_and(may_hold_credential)) => {
+            found.insert(place, HIDDEN.to_owned());
         }
         Value::Array(items) if !items.is_empty() => {
             items.iter().enumerate().for_each(|(index, item)| collect(item, below(&index.to_string()), found));
@@ -37,7 +50,16 @@ fn collect(value: &Value, place: String, found: &mut BTreeMap<String, String>) {
 }
 
 fn shown(text: &str) -> String {
-    if text.len() > LONGEST { sum(text) } else { text.to_owned() }
+    match text {
+        text if may_hold_credential(text) => HIDDEN.to_owned(),
+        text if text.len() > LONGEST => sum(text),
+        text => text.to_owned(),
+    }
+}
+
+/// A statement, command or address that names a credential, or has a user before its host.
+fn may_hold_credential(text: &str) -> bool {
+    is_credential(text) || text.split_once("://").is_some_and(|(_, rest)| rest.contains('@'))
 }
 
 fn sum(text: &str) -> String {
@@ -58,6 +80,14 @@ mod tests {
         let long = asked(&serde_json::json!({ "text": "s".repeat(301) }));
         assert!(long["text"].starts_with("301 bytes, checksum "), "{long:?}");
         assert_eq!(asked(&serde_json::json!("orders")), BTreeMap::from([(String::new(), "orders".to_owned())]));
+        let secret = asked(&serde_json::json!({
+            "config": { "sasl.password": "x" },
+            "command": ["tool", "--password", "x"],
+            "statement": "create user a password 'x'",
+            "url": "http://a:x@host/",
+            "headers": { "Authorization": { "Bearer": "x" } },
+        }));
+        assert!(secret.len() == 5 && secret.values().all(|value| value == HIDDEN), "{secret:?}");
         let many = asked(&Value::from((0..500).collect::<Vec<_>>()));
         assert_eq!(many.len(), 1, "{many:?}");
     }
