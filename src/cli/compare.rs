@@ -11,7 +11,8 @@ use std::path::PathBuf;
 /// stated margins.
 ///
 /// From five repeats on both sides (`kscen run --repeat 5`) the Mann–Whitney test and a bootstrap interval of the
-/// difference decide. Undecided is not "consistent". Exits with 1 on a regression.
+/// difference decide. Undecided is not "consistent": so is a metric that not each of the latter runs has, a scenario that they lack, and a
+/// result that cannot be read. Exits with 1 on a regression.
 #[derive(ClapArgs)]
 pub struct Args {
     /// The former runs: a result.json, a folder of a run, of a suite, of many.
@@ -21,7 +22,7 @@ pub struct Args {
     /// Shows every metric and condition, those that are the same too.
     #[arg(long)]
     all: bool,
-    /// What follows from metrics that are undecided: exit code 1, or none.
+    /// What follows from what is undecided: exit code 1, or none.
     #[arg(long, value_enum, default_value_t = Undecided::Pass)]
     undecided: Undecided,
     /// Format of the comparison.
@@ -29,7 +30,7 @@ pub struct Args {
     format: Format,
 }
 
-/// What follows from metrics that are undecided.
+/// What follows from what is undecided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Undecided {
     /// Exit code 1, as for a regression.
@@ -65,7 +66,9 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
             return Exit::Nothing;
         }
     }
-    let comparison = compare(&before.runs, &after.runs);
+    let mut comparison = compare(&before.runs, &after.runs);
+    let unusable = before.unusable.iter().chain(&after.unusable).filter(|unusable| unusable.is_lost());
+    comparison.unusable = unusable.map(|left_out| format!("{}: {}", left_out.path.display(), left_out.why)).collect();
     let fails = args.undecided == Undecided::Fail;
     match args.format {
         // A comparison holds texts and finite numbers only.
@@ -80,6 +83,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         },
         Format::Human => {
             if comparison.conditions.is_empty()
+                && !comparison.rows.is_empty()
                 && let Some(stored) = after.runs.last()
             {
                 output.data(&format!("the same conditions: {}", conditions(&stored.record)));
@@ -91,7 +95,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         output.line("the two have no scenario in common: nothing was compared");
         return Exit::Nothing;
     }
-    let undecided = fails && comparison.count(Decision::Undecided) > 0;
+    let undecided = fails && comparison.is_undecided();
     if undecided || comparison.regressions().next().is_some() { Exit::Fail } else { Exit::Pass }
 }
 
@@ -102,7 +106,7 @@ fn show(comparison: &Comparison, all: bool, output: &Output) {
         comparison.rows.iter().filter(shown).map(|row| of(row).chars().count()).max().unwrap_or(0)
     };
     let metric = width(|row| row.metric.clone());
-    let (before, after) = (width(|row| row.before.to_string()), width(|row| row.after.to_string()));
+    let (before, after) = (width(MetricRow::old), width(MetricRow::new));
     let change = width(MetricRow::changed);
     let mut scenario = "";
     for row in comparison.rows.iter().filter(shown) {
@@ -115,14 +119,14 @@ fn show(comparison: &Comparison, all: bool, output: &Output) {
             "  {} {:metric$}  {:>before$} → {:>after$}  {:>change$}  margin {}  ({})",
             output.paint(color, &format!("{word:9}")),
             row.metric,
-            row.before.to_string(),
-            row.after.to_string(),
+            row.old(),
+            row.new(),
             row.changed(),
             row.allowed(),
             row.evidence
         ));
     }
-    for text in &comparison.alone {
+    for text in comparison.not_compared() {
         output.data(&format!("  not compared: {text}"));
     }
     output.data(&comparison.summary());

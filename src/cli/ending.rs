@@ -10,12 +10,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// The figures of a run that its last lines show, by the names that reports give them.
-const FIGURES: [&str; 9] = [
+const FIGURES: [&str; 11] = [
     "sustainable rate",
     "commit → reader p99",
     "lost",
     "duplicated",
     "unavailable",
+    "no commit for",
+    "no change for",
     "recovered in",
     "p99",
     "p99 steady",

@@ -52,6 +52,9 @@ impl WorkersAsked {
     }
 }
 
+/// Why what was still to do when somebody ended the command was not run.
+pub const INTERRUPTED: &str = "the command was interrupted before it";
+
 /// A run that ended: its place among the plans, label, folder and record.
 type Done = (usize, (String, PathBuf, Record));
 
@@ -158,20 +161,24 @@ impl RunLanes {
     async fn lane(&self, stage: &mut ProjectStage, several: bool) {
         loop {
             let Some((place, plan)) = lock(&self.todo).pop_front() else { return };
-            if self.interrupt.asked().times > 0 {
-                return;
-            }
             let label = plan.redactor.text(&plan.label()).into_owned();
-            if self.manner.fail_fast && lock(&self.ended).exit != Exit::Pass {
-                let file = plan.redactor.text(&plan.file.display().to_string()).into_owned();
-                let why = "an earlier run did not pass, and --fail-fast was given".to_owned();
-                lock(&self.ended).not_run.push(NotRun { label, file, why });
+            let file = plan.redactor.text(&plan.file.display().to_string()).into_owned();
+            let not_run = |why: String, cut_off: bool| {
+                lock(&self.ended).not_run.push(NotRun { label: label.clone(), file, why, cut_off });
+            };
+            if self.interrupt.asked().times > 0 {
+                not_run(INTERRUPTED.to_owned(), true);
+                continue;
+            }
+            let failed = lock(&self.ended).exit != Exit::Pass;
+            if self.manner.fail_fast && failed {
+                not_run("an earlier run did not pass, and --fail-fast was given".to_owned(), false);
                 continue;
             }
             match self.one(plan, stage).await {
                 Ok((folder, record)) => self.ended(place, several, (label, folder, record)),
                 Err(error) => {
-                    self.output.line(&format!("{label}: {error}"));
+                    not_run(format!("it could not begin: {error}"), true);
                     self.end(Exit::Broken);
                 }
             }

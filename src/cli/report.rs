@@ -4,7 +4,8 @@ use super::select::scenarios_in;
 use super::{Exit, Output};
 use crate::ground::private;
 use crate::report::{
-    BACKUP, Collection, DELIVERY, Declared, OutputFile, PERFORMANCE, Reporter, RunReports, baseline, load,
+    BACKUP, Collection, DELIVERY, Declared, OutputFile, PERFORMANCE, Reporter, RunReports, SUITE, baseline,
+    former_suites, load,
 };
 use crate::text::Problem;
 use clap::{Args as ClapArgs, ValueEnum};
@@ -69,7 +70,13 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
             return Exit::Usage;
         }
     };
-    let found = load(&args.paths);
+    let mut found = load(&args.paths);
+    if let [path] = &args.paths[..]
+        && path.join(SUITE).is_file()
+    {
+        // `.` has no name by which it could be told from those before.
+        found.former = former_suites(&path.canonicalize().unwrap_or_else(|_| path.clone()));
+    }
     name_unusable(&found, output);
     if args.baseline {
         return baselines(args, &reporter, &found, output);

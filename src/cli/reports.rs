@@ -3,7 +3,9 @@
 use super::report::store;
 use crate::ground::private;
 use crate::record::Record;
-use crate::report::{Collection, NotRun, OutputFile, Reporter, RunReports, SUITE, StoredResult, SuiteRecord};
+use crate::report::{
+    Collection, NotRun, OutputFile, Reporter, RunReports, SUITE, StoredResult, SuiteRecord, figures, former_suites,
+};
 use crate::text::Problem;
 use clap::{Args, ValueEnum};
 use std::fs::File;
@@ -18,7 +20,7 @@ pub struct ReportOptions {
     report: Vec<Kind>,
     /// Also writes JUnit XML of all runs. A device, a pipe or `/dev/stdout` is written to; a link is refused.
     #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
+    pub junit: Option<PathBuf>,
     /// Folder of report templates that replace the embedded ones by name.
     #[arg(long, value_name = "DIR")]
     templates: Option<PathBuf>,
@@ -97,7 +99,8 @@ impl Reports {
     ) -> Result<Option<PathBuf>, Problem> {
         let runs =
             done.iter().map(|(_, folder, record)| StoredResult { folder: folder.clone(), record: record.clone() });
-        let found = Collection { runs: runs.collect(), not_run, unusable: Vec::new() };
+        let former = suite.map(|(folder, _)| former_suites(folder)).unwrap_or_default();
+        let found = Collection { runs: runs.collect(), not_run, unusable: Vec::new(), former };
         let title = "Kafka scenarios";
         let mut page = None;
         if let Some((folder, id)) = suite {
@@ -129,6 +132,7 @@ impl Reports {
             duration,
             runs: found.runs.iter().map(|run| name(&run.folder)).collect(),
             not_run: found.not_run.clone(),
+            figures: found.runs.iter().map(|run| figures(&run.record)).collect(),
         };
         // A suite's record holds texts and numbers only.
         let json = serde_json::to_vec_pretty(&suite).unwrap_or_default();

@@ -1,15 +1,17 @@
 //! `kscen run`
 
 use super::ending::Ending;
-use super::lanes::{Outcomes, RunLanes, RunManner, WorkersAsked};
+use super::lanes::{INTERRUPTED, Outcomes, RunLanes, RunManner, WorkersAsked};
 use super::past::Past;
 use super::reports::{ReportOptions, Reports};
 use super::select::Selection;
 use super::stage::ProjectStage;
 use super::terminal::Verbosity;
 use super::variables::Variables;
+use super::watch::Watched;
 use super::{Exit, Output, signals};
 use crate::execute::interrupt::Interrupt;
+use crate::ground::plural;
 use crate::plan::{Plan, PlanOptions, plans};
 use crate::project::{Project, permit};
 use crate::report::NotRun;
@@ -64,7 +66,7 @@ pub struct Args {
     /// Says also what passed, and when each fault took effect and was undone.
     #[arg(short, long, conflicts_with = "quiet")]
     verbose: bool,
-    /// Runs again whenever a file changes beside the scenarios, until Ctrl-C.
+    /// Runs again whenever a file changes that the scenarios are made of, or another one beside them that no run writes, until Ctrl-C.
     #[arg(long)]
     watch: bool,
     /// Processes on this machine in which producers and readers run, beside that of the run itself; 0 for none, where kscen.yaml names
@@ -122,8 +124,8 @@ impl Args {
 
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
     if args.watch {
-        return match args.selection.files() {
-            Ok(selected) => super::watch::run(&selected.files, output),
+        return match watched(args) {
+            Ok(watched) => super::watch::run(&watched, output),
             Err(problems) => {
                 output.problems(&problems);
                 Exit::Usage
@@ -157,6 +159,21 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
     // A client that waits for a dead broker must not hold up the end.
     runtime.shutdown_background();
     exit
+}
+
+/// What the scenarios are made of, wherever it lies, and where their runs write.
+fn watched(args: &Args) -> Result<Watched, Vec<Problem>> {
+    let selected = args.selection.files()?;
+    if let Ok(project) = args.variables.project(args.env.as_deref())
+        && let Ok(options) = args.variables.options(&project, false)
+    {
+        let options = PlanOptions { no_compare: true, shelf: selected.shelf.clone(), ..options };
+        // Only what is read counts: what is wrong with it, the run tells.
+        selected.files.iter().for_each(|file| _ = plans(file, &LANGUAGE, &options));
+    }
+    let also = selected.shelf.paths().into_iter().chain(args.variables.vars_file.clone()).collect();
+    let own = [Some(args.results.clone()), args.reports.junit.clone()].into_iter().flatten().collect();
+    Ok(Watched { scenarios: selected.files, also, own })
 }
 
 type Prepared = (Project, Vec<Plan>, Vec<NotRun>);
@@ -193,7 +210,7 @@ fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
                         let why = refused.first().map(|problem| problem.message.clone()).unwrap_or_default();
                         let [label, file, why] = [plan.label(), file.display().to_string(), why]
                             .map(|text| plan.redactor.text(&text).into_owned());
-                        not_run.push(NotRun { label, file, why });
+                        not_run.push(NotRun { label, file, why, cut_off: false });
                     }
                 }
             }
@@ -224,7 +241,11 @@ async fn all(
     let lanes = RunLanes::new((args.manner(), *output), (results.clone(), reports), interrupt, todo);
     let Outcomes { mut exit, done, not_run: left_out, page, reports, failures } = lanes.run(stages).await;
     not_run.extend(left_out);
-    for skipped in &not_run {
+    let cut = not_run.iter().filter(|not_run| not_run.why == INTERRUPTED).count();
+    if cut > 0 {
+        output.line(&format!("{} {}: interrupted before", output.paint(33, "not run"), plural(cut, "run")));
+    }
+    for skipped in not_run.iter().filter(|not_run| not_run.why != INTERRUPTED) {
         output.line(&format!("{} {}: {}", output.paint(33, "not run"), skipped.label, skipped.why));
     }
     let seconds = started.elapsed().as_secs_f64();

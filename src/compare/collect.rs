@@ -28,6 +28,41 @@ pub struct Samples {
     pub better: Better,
     /// One value for each run that measured it.
     pub values: Vec<f64>,
+    /// What it is at least, for each run in which it had not come to its end.
+    pub at_least: Vec<f64>,
+    /// Runs with too few messages for it.
+    pub too_few: usize,
+}
+
+impl Samples {
+    /// Nothing of a metric.
+    pub fn none(unit: Unit, better: Better) -> Self {
+        Self { unit, better, values: Vec::new(), at_least: Vec::new(), too_few: 0 }
+    }
+
+    fn add(&mut self, seen: &Seen) {
+        match seen {
+            Seen::Exactly(value) => self.values.push(*value),
+            Seen::AtLeast(value) => self.at_least.push(*value),
+            Seen::TooFew => self.too_few += 1,
+        }
+    }
+}
+
+/// What all runs of a cell measured.
+#[derive(Clone, Debug, Default)]
+pub struct CellSamples {
+    /// How many runs there are.
+    pub runs: usize,
+    /// Their metrics.
+    pub metrics: BTreeMap<String, Samples>,
+}
+
+/// What a run has of a metric.
+enum Seen {
+    Exactly(f64),
+    AtLeast(f64),
+    TooFew,
 }
 
 /// Statistics of distributions that are compared; the largest value is too noisy for that.
@@ -36,17 +71,18 @@ const STATISTICS: [&str; 4] = ["mean", "p50", "p95", "p99"];
 const BEYOND: f64 = 50.0;
 
 /// Collects every figure of the runs that came to an end. A metric is named `step: metric`.
-pub fn collect(runs: &[StoredResult]) -> BTreeMap<ComparedCell, BTreeMap<String, Samples>> {
-    let mut all: BTreeMap<ComparedCell, BTreeMap<String, Samples>> = BTreeMap::new();
+pub fn collect(runs: &[StoredResult]) -> BTreeMap<ComparedCell, CellSamples> {
+    let mut all: BTreeMap<ComparedCell, CellSamples> = BTreeMap::new();
     for stored in runs {
         let record = &stored.record;
-        let metrics = all.entry(cell_of(record)).or_default();
-        for (name, unit, better, value) in figures(record) {
-            let samples = metrics.entry(name).or_insert_with(|| Samples { unit, better, values: Vec::new() });
+        let cell = all.entry(cell_of(record)).or_default();
+        cell.runs += 1;
+        for (name, unit, better, seen) in figures(record) {
+            let samples = cell.metrics.entry(name).or_insert_with(|| Samples::none(unit, better));
             if better == Better::Neutral {
                 samples.better = better;
             }
-            samples.values.push(value);
+            samples.add(&seen);
         }
     }
     all
@@ -63,11 +99,31 @@ fn is_unpaced(step: &StepRecord) -> bool {
     step.produced.as_ref().is_some_and(|report| report.schedule_end_us.is_none())
 }
 
-type Figure = (String, Unit, Better, f64);
+type Figure = (String, Unit, Better, Seen);
 
 fn figures(record: &Record) -> Vec<Figure> {
     let passed = record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass);
-    let mut figures = vec![("passed".to_owned(), Unit::Count, Better::Higher, f64::from(u8::from(passed)))];
+    let own = Seen::Exactly(f64::from(u8::from(passed)));
+    let mut figures = vec![("passed".to_owned(), Unit::Count, Better::Higher, own)];
+    figures.extend(of_steps(record));
+    for delivery in record.deliveries.iter().filter(|delivery| delivery.drained) {
+        for class in Class::ALL.into_iter().filter(|class| *class != Class::Foreign) {
+            let name = format!("{} → {}: {class}", delivery.from.join(", "), delivery.to.join(", "));
+            let count = delivery.ledger.count(class);
+            // What a run that passed had is what its scenario allows: how much of it comes is no merit and no fault.
+            let better = if passed && count > 0 { Better::Neutral } else { Better::Lower };
+            figures.push((name, Unit::Count, better, Seen::Exactly(count as f64)));
+        }
+    }
+    let peaks = [("peak memory", Unit::Bytes, memory_peak(record)), ("peak CPU", Unit::Share, cpu_peak(record))];
+    for (name, unit, peak) in peaks {
+        figures.extend(peak.map(|peak| (name.to_owned(), unit, Better::Lower, Seen::Exactly(peak))));
+    }
+    figures
+}
+
+fn of_steps(record: &Record) -> Vec<Figure> {
+    let mut figures = Vec::new();
     // How long an outage was has metrics of its own; latencies are compared where nothing was disturbed.
     let steady = spans(record, Phase::Steady);
     for step in &record.steps {
@@ -84,35 +140,25 @@ fn figures(record: &Record) -> Vec<Figure> {
                     Some("p99") => Some(0.01),
                     _ => None,
                 };
-                if let Some(share) = beyond
-                    && let Observed::Number(n) = observe(record, step, metric.name, Some("n"), during)
-                    && n.value * share < BEYOND
-                {
-                    continue;
-                }
-                if let Observed::Number(quantity) = observe(record, step, metric.name, statistic, during) {
-                    let name = statistic.map_or_else(
-                        || metric.name.to_owned(),
-                        |s| format!("{}.{s}{}", metric.name, if disturbed { " (steady)" } else { "" }),
-                    );
-                    let name = if is_unpaced(step) { format!("{name}{UNPACED}") } else { name };
-                    figures.push((format!("{}: {name}", step.id), quantity.unit, metric.better, quantity.value));
-                }
+                let few = |share: f64| {
+                    let n = observe(record, step, metric.name, Some("n"), during);
+                    matches!(n, Observed::Number(n) if n.value * share < BEYOND)
+                };
+                let seen = match observe(record, step, metric.name, statistic, during) {
+                    Observed::Number(_) if beyond.is_some_and(few) => Seen::TooFew,
+                    Observed::Number(quantity) => Seen::Exactly(quantity.value),
+                    // Few were answered: that is no reason to leave out what says so.
+                    Observed::AtLeast { quantity, .. } => Seen::AtLeast(quantity.value),
+                    _ => continue,
+                };
+                let name = statistic.map_or_else(
+                    || metric.name.to_owned(),
+                    |s| format!("{}.{s}{}", metric.name, if disturbed { " (steady)" } else { "" }),
+                );
+                let name = if is_unpaced(step) { format!("{name}{UNPACED}") } else { name };
+                figures.push((format!("{}: {name}", step.id), metric.unit, metric.better, seen));
             }
         }
-    }
-    for delivery in record.deliveries.iter().filter(|delivery| delivery.drained) {
-        for class in Class::ALL.into_iter().filter(|class| *class != Class::Foreign) {
-            let name = format!("{} → {}: {class}", delivery.from.join(", "), delivery.to.join(", "));
-            let count = delivery.ledger.count(class);
-            // What a run that passed had is what its scenario allows: how much of it comes is no merit and no fault.
-            let better = if passed && count > 0 { Better::Neutral } else { Better::Lower };
-            figures.push((name, Unit::Count, better, count as f64));
-        }
-    }
-    let peaks = [("peak memory", Unit::Bytes, memory_peak(record)), ("peak CPU", Unit::Share, cpu_peak(record))];
-    for (name, unit, peak) in peaks {
-        figures.extend(peak.map(|peak| (name.to_owned(), unit, Better::Lower, peak)));
     }
     figures
 }

@@ -1,12 +1,9 @@
 //! The comparison of two sets of runs.
 
-use super::collect::{ComparedCell, Samples, cell_of, collect};
+use super::collect::{CellSamples, ComparedCell, Samples, cell_of, collect};
 use super::conditions::{ConditionDifference, differences};
-use super::decide::{Decision, decide};
-use super::margin::{Margin, margin};
-use super::statistics::median;
-use crate::record::Quantity;
-use crate::record::metric::Better;
+use super::decide::Decision;
+use super::row::{Compared, MetricRow, compared};
 use crate::report::StoredResult;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,55 +13,14 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Comparison {
     /// In what the conditions of the scenarios that both sides ran differ: what follows may be theirs.
     pub conditions: Vec<ConditionDifference>,
-    /// One row for each metric that both sides have.
+    /// One row for each metric that the former runs have.
     pub rows: Vec<MetricRow>,
-    /// Scenarios and cells that only one side ran, metrics that only one side measured.
+    /// Scenarios and cells that the former runs have and the latter have not: of them nothing is known.
+    pub gone: Vec<String>,
+    /// Results of either side that cannot be read, with the reason: what they hold is not known either.
+    pub unusable: Vec<String>,
+    /// What else is not compared, and why.
     pub alone: Vec<String>,
-}
-
-/// One metric.
-#[derive(Clone, Debug, Serialize)]
-pub struct MetricRow {
-    /// Scenario and cell.
-    pub scenario: String,
-    /// The metric.
-    pub metric: String,
-    /// Median of the former runs.
-    pub before: Quantity,
-    /// Median of the latter runs.
-    pub after: Quantity,
-    /// The change of the median as a share of the former one; absent where that is zero.
-    pub change: Option<f64>,
-    /// The margin, in the base of the unit.
-    pub margin: Margin,
-    /// What follows.
-    pub decision: Decision,
-    /// Whether it is different and worse.
-    pub regression: bool,
-    /// By what evidence.
-    pub evidence: String,
-}
-
-impl MetricRow {
-    /// What follows, in a word, and the terminal colour of it.
-    pub fn word(&self) -> (&'static str, u8) {
-        match (self.decision, self.regression) {
-            (Decision::Same, _) => ("same", 2),
-            (Decision::Undecided, _) => ("undecided", 33),
-            (Decision::Different, true) => ("WORSE", 31),
-            (Decision::Different, false) => ("different", 36),
-        }
-    }
-
-    /// The change in percent; where the former value is zero, the latter one.
-    pub fn changed(&self) -> String {
-        self.change.map_or_else(|| self.after.to_string(), |share| format!("{:+.1}%", share * 100.0))
-    }
-
-    /// The margin in words.
-    pub fn allowed(&self) -> String {
-        self.margin.describe(self.before.unit)
-    }
 }
 
 impl Comparison {
@@ -78,10 +34,25 @@ impl Comparison {
         self.rows.iter().filter(|row| row.decision == decision).count()
     }
 
+    /// Whether something is left undecided: a metric, a scenario that the latter runs lack, or a result that cannot be read.
+    pub fn is_undecided(&self) -> bool {
+        self.count(Decision::Undecided) > 0 || !self.gone.is_empty() || !self.unusable.is_empty()
+    }
+
+    /// What is not compared, line by line.
+    pub fn not_compared(&self) -> impl Iterator<Item = String> {
+        let gone = self.gone.iter().map(|cell| format!("{cell}: only in the first"));
+        gone.chain(self.unusable.iter().cloned()).chain(self.alone.iter().cloned())
+    }
+
     /// All of it in a line.
     pub fn summary(&self) -> String {
+        let not_compared = match self.not_compared().count() {
+            0 => String::new(),
+            count => format!("; {count} not compared"),
+        };
         format!(
-            "{} same, {} different, {} undecided; {} worse",
+            "{} same, {} different, {} undecided; {} worse{not_compared}",
             self.count(Decision::Same),
             self.count(Decision::Different),
             self.count(Decision::Undecided),
@@ -94,11 +65,12 @@ impl Comparison {
 pub fn compare(before: &[StoredResult], after: &[StoredResult]) -> Comparison {
     let conditions = conditions(before, after);
     let (before, mut after) = (collect(before), collect(after));
-    let mut comparison = Comparison { conditions, rows: Vec::new(), alone: Vec::new() };
+    let mut comparison =
+        Comparison { conditions, rows: Vec::new(), gone: Vec::new(), unusable: Vec::new(), alone: Vec::new() };
     for (cell, metrics) in before {
         match after.remove(&cell) {
             Some(others) => pair(&cell, metrics, others, &mut comparison),
-            None => comparison.alone.push(format!("{}: only in the first", label(&cell))),
+            None => comparison.gone.push(label(&cell)),
         }
     }
     let rest = after.keys().map(|cell| format!("{}: only in the second", label(cell)));
@@ -128,80 +100,26 @@ fn label(cell: &ComparedCell) -> String {
     if cell.cell.is_empty() { cell.scenario.clone() } else { format!("{} [{}]", cell.scenario, cell.cell) }
 }
 
-fn pair(
-    cell: &ComparedCell,
-    before: BTreeMap<String, Samples>,
-    mut after: BTreeMap<String, Samples>,
-    comparison: &mut Comparison,
-) {
-    for (metric, samples) in before {
-        match after.remove(&metric) {
-            Some(others) => comparison.rows.extend(row(label(cell), metric, &samples, &others)),
-            None => comparison.alone.push(format!("{}, {metric}: only in the first", label(cell))),
+fn pair(cell: &ComparedCell, before: CellSamples, mut after: CellSamples, comparison: &mut Comparison) {
+    let label = label(cell);
+    let mut alone = |metric: &str, why: &str| comparison.alone.push(format!("{label}, {metric}: {why}"));
+    for (metric, samples) in before.metrics {
+        let others = after.metrics.remove(&metric);
+        let others = others.unwrap_or_else(|| Samples::none(samples.unit, samples.better));
+        match compared(&label, &metric, (&samples, before.runs), (&others, after.runs)) {
+            Compared::Row(row) => comparison.rows.push(*row),
+            Compared::Alone(why) => why.into_iter().for_each(|why| alone(&metric, why)),
         }
     }
-    comparison.alone.extend(after.keys().map(|metric| format!("{}, {metric}: only in the second", label(cell))));
-}
-
-fn row(scenario: String, metric: String, before: &Samples, after: &Samples) -> Option<MetricRow> {
-    let margin = margin(&metric);
-    let (old, new) = (median(&before.values)?, median(&after.values)?);
-    let (decision, evidence) = decide(&before.values, &after.values, margin);
-    let worse = match before.better {
-        Better::Lower => new > old,
-        Better::Higher => new < old,
-        Better::Neutral => false,
-    };
-    Some(MetricRow {
-        scenario,
-        before: Quantity::new(old, before.unit),
-        after: Quantity::new(new, before.unit),
-        change: (old != 0.0).then(|| (new - old) / old.abs()),
-        margin,
-        decision,
-        regression: worse && decision == Decision::Different,
-        evidence,
-        metric,
-    })
+    let rest = after.metrics.iter().filter(|(_, samples)| !samples.values.is_empty() || !samples.at_least.is_empty());
+    rest.for_each(|(metric, _)| alone(metric, "only in the second"));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Record, Unit};
+    use crate::record::Record;
     use std::path::PathBuf;
-
-    fn samples(better: Better, values: &[f64]) -> Samples {
-        Samples { unit: Unit::Rate, better, values: values.to_vec() }
-    }
-
-    fn only(metric: &str, better: Better, before: &[f64], after: &[f64]) -> MetricRow {
-        row("s".to_owned(), metric.to_owned(), &samples(better, before), &samples(better, after))
-            .expect("both have values")
-    }
-
-    #[test]
-    fn a_regression_is_different_and_worse_in_the_metrics_own_direction() {
-        for (metric, better, before, after, decision, regression) in [
-            ("load: ack_rate", Better::Higher, 100.0, 40.0, Decision::Different, true),
-            ("load: ack_rate", Better::Higher, 100.0, 200.0, Decision::Different, false),
-            ("load: ack_rate", Better::Higher, 100.0, 99.0, Decision::Same, false),
-            ("load: ack_rate", Better::Higher, 100.0, 92.0, Decision::Undecided, false),
-            ("outage: recovery_time", Better::Lower, 10.0, 40.0, Decision::Different, true),
-            ("outage: recovery_time", Better::Lower, 100.0, 1.0, Decision::Different, false),
-            ("load → reader: lost", Better::Lower, 0.0, 1.0, Decision::Different, true),
-            ("load → reader: lost", Better::Lower, 0.0, 0.0, Decision::Same, false),
-            ("load: sent", Better::Neutral, 10.0, 100.0, Decision::Different, false),
-        ] {
-            let row = only(metric, better, &[before], &[after]);
-            assert_eq!((row.decision, row.regression), (decision, regression), "{metric}: {before} → {after}");
-        }
-        assert_eq!(only("load: ack_rate", Better::Higher, &[200.0], &[100.0]).change, Some(-0.5));
-        assert!(
-            row("s".to_owned(), "m".to_owned(), &samples(Better::Lower, &[]), &samples(Better::Lower, &[1.0]))
-                .is_none()
-        );
-    }
 
     #[test]
     fn runs_are_compared_figure_by_figure_and_what_only_one_has_is_told() {
@@ -214,7 +132,8 @@ mod tests {
         };
         let former = run(|_| {});
         let same = compare(&former, &run(|_| {}));
-        assert!(same.rows.len() > 10 && same.alone.is_empty(), "{same:?}");
+        assert!(same.rows.len() > 10 && !same.is_undecided(), "{same:?}");
+        assert!(same.alone.iter().all(|line| line.contains("at its end on neither")), "{:?}", same.alone);
         assert!(same.rows.iter().all(|row| row.decision == Decision::Same), "{same:?}");
         let slower = compare(
             &former,
@@ -233,9 +152,12 @@ mod tests {
         assert_eq!(better.regressions().count(), 0, "more is no regression");
         let other = compare(&former, &run(|record| record.run.file = "another.yaml".to_owned()));
         assert_eq!(other.rows.len(), 0);
-        let told: Vec<_> = other.alone.iter().filter_map(|line| line.rsplit(": ").next()).collect();
+        let told: Vec<String> = other.not_compared().collect();
+        let told: Vec<_> = told.iter().filter_map(|line| line.rsplit(": ").next()).collect();
         assert_eq!(told, ["only in the first", "only in the second"], "{:?}", other.alone);
+        assert!(other.is_undecided(), "a scenario is gone");
         let fewer = compare(&former, &run(|record| record.steps.retain(|step| step.produced.is_none())));
-        assert!(fewer.alone.iter().any(|line| line.contains("load: acked: only in the first")), "{:?}", fewer.alone);
+        let gone = fewer.rows.iter().find(|row| row.metric == "load: acked").expect("a row");
+        assert_eq!((gone.decision, gone.new().as_str()), (Decision::Undecided, "–"), "{gone:?}");
     }
 }

@@ -64,7 +64,7 @@ pub fn decide(a: &[f64], b: &[f64], margin: Margin) -> (Decision, String) {
     } else {
         Decision::Undecided
     };
-    (decision, format!("{} against {}: margins only", a.len(), plural(b.len(), "baseline run")))
+    (decision, format!("{} against {}: margins only", plural(a.len(), "former run"), plural(b.len(), "latter run")))
 }
 
 #[cfg(test)]
@@ -90,5 +90,7 @@ mod tests {
         let none = Margin { share: 0.0, absolute: 0.0 };
         assert_eq!(decide(&[0.0], &[1.0], none).0, Decision::Different);
         assert_eq!(decide(&[0.0], &[0.0], none).0, Decision::Same);
+        let few = decide(&[1.0, 1.0, 1.0], &[1.0], tenth).1;
+        assert_eq!(few, "3 former runs against 1 latter run: margins only");
     }
 }

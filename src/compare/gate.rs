@@ -88,7 +88,11 @@ impl Gated {
         };
         let unit = self.metric.unit;
         let middle = median(&self.before).map(|value| Quantity::new(value, unit).to_string()).unwrap_or_default();
-        let runs = if gate.runs == 1 { "1 run".to_owned() } else { format!("{} runs, median", gate.runs) };
+        let runs = match (self.before.len(), gate.runs) {
+            (1, 1) => "1 run".to_owned(),
+            (measured, all) if measured == all => format!("{all} runs, median"),
+            (measured, all) => format!("{measured} of {all} runs, median: the others do not have it"),
+        };
         let mut samples = vec![format!("baseline {middle} ({runs}), margin {}", self.margin.describe(unit))];
         samples.extend((!evidence.is_empty()).then_some(evidence));
         CheckRecord {
@@ -198,6 +202,9 @@ mod tests {
             Gate { baseline: "b".to_owned(), runs: 1, conditions: vec![conditions(&record)], metrics: vec![gated] };
         assert_eq!(gate.checks(&record)[0].outcome, CheckOutcome::Pass);
         assert_eq!(gate.foreign(&record), None);
+        gate.runs = 5;
+        let told = &gate.checks(&record)[0].samples[0];
+        assert!(told.contains("1 of 5 runs"), "{told}");
         gate.metrics[0].before = vec![now.value * 2.0];
         gate.metrics[0].step = "nobody".to_owned();
         assert_eq!(gate.checks(&record)[0].outcome, CheckOutcome::Unknown);

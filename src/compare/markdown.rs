@@ -1,17 +1,18 @@
 //! A comparison as Markdown, for a pull request or the summary of a job.
 
-use super::comparison::{Comparison, MetricRow};
+use super::comparison::Comparison;
 use super::conditions::ConditionDifference;
 use super::decide::Decision;
+use super::row::MetricRow;
 use crate::report::escape_markdown as escape;
 use std::fmt::Write as _;
 
 /// The comparison as Markdown; `all` shows also what is the same.
 pub fn markdown(comparison: &Comparison, all: bool) -> String {
     let mut text = format!("# Comparison\n\n**{}**\n", comparison.summary());
-    if comparison.conditions.is_empty() {
+    if comparison.conditions.is_empty() && !comparison.rows.is_empty() {
         text.push_str("\nThe conditions are the same on both sides.\n");
-    } else {
+    } else if !comparison.conditions.is_empty() {
         text.push_str("\n## Conditions that differ\n\n| condition | before | after |\n| --- | --- | --- |\n");
         comparison.conditions.iter().for_each(|found| condition(&mut text, found));
     }
@@ -26,10 +27,11 @@ pub fn markdown(comparison: &Comparison, all: bool) -> String {
         );
         rows.iter().for_each(|row| metric(&mut text, row));
     }
-    if !comparison.alone.is_empty() {
+    let mut not_compared = comparison.not_compared().peekable();
+    if not_compared.peek().is_some() {
         text.push_str("\n## Not compared\n\n");
-        comparison.alone.iter().for_each(|what| {
-            let _ = writeln!(text, "- {}", escape(what));
+        not_compared.for_each(|what| {
+            let _ = writeln!(text, "- {}", escape(&what));
         });
     }
     text
@@ -46,8 +48,8 @@ fn metric(text: &mut String, row: &MetricRow) {
         text,
         "| {word} | {} | {} | {} | {} | {} | {} |",
         escape(&row.metric),
-        row.before,
-        row.after,
+        row.old(),
+        row.new(),
         row.changed(),
         row.allowed(),
         escape(&row.evidence)

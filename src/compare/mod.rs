@@ -8,12 +8,14 @@ mod gate;
 mod junit;
 mod margin;
 mod markdown;
+mod row;
 pub mod statistics;
 
-pub use comparison::{Comparison, MetricRow, compare};
+pub use comparison::{Comparison, compare};
 pub use conditions::{ConditionDifference, conditions};
 pub use decide::Decision;
 pub use gate::{Gate, Gated, measured};
 pub use junit::junit;
 pub use margin::{Margin, margin};
 pub use markdown::markdown;
+pub use row::MetricRow;

@@ -13,6 +13,7 @@ use crate::verb::{
 use futures_util::FutureExt;
 use serde_json::Value;
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub(super) struct Task {
     pub section: Section,
     pub origin: Origin,
     pub title: String,
+    asked: BTreeMap<String, String>,
     pub timeout: Duration,
     pub modifiers: Modifiers,
     pub stops_on_failure: bool,
@@ -52,6 +54,7 @@ impl Task {
             section: step.section,
             origin: step.origin.clone(),
             title: step.title.clone(),
+            asked: step.asked.clone(),
             timeout: step.timeout,
             modifiers: step.modifiers.clone(),
             stops_on_failure: step.stops_on_failure(),
@@ -204,6 +207,7 @@ impl Task {
             verb: self.entry.verb.to_owned(),
             section: self.section,
             title: self.title.clone(),
+            asked: self.asked.clone(),
             at: self.origin.key_location(""),
             background: self.modifiers.background,
             status,

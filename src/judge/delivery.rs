@@ -1,7 +1,7 @@
 //! What a guarantee demands of a delivery.
 
 use crate::accounting::{Attribution, Class, MessageSample, SentLine};
-use crate::record::{DeliveryRecord, Demand, Observed, Quantity, Unit};
+use crate::record::{DeliveryRecord, Demand, Evidence, Observed, Quantity, Unit};
 use crate::scenario::Guarantee;
 
 /// The classes that fail a delivery under a guarantee. `ordered` says whether the effective client configuration
@@ -29,21 +29,18 @@ pub fn none() -> Demand {
     Demand::Number { unit: Unit::Count, min: None, max: None, equals: Some(0.0), not: None }
 }
 
-/// How many messages of a class there are. A demand that is broken already is broken whatever else arrives; one that holds is met
-/// only where nothing more can arrive.
+/// How many messages of a class there are. While something is missing there may be more: the number is *at least* that, and of none at
+/// all nothing is known.
 pub fn observed(delivery: &DeliveryRecord, class: Class, demand: &Demand) -> Observed {
     let ledger = &delivery.ledger;
     if ledger.sent == 0 && delivery.incomplete.is_empty() {
         return Observed::Nothing { reason: "nothing was sent".to_owned() };
     }
     let count = ledger.count(class);
-    let number = Observed::Number(Quantity::count(count));
-    if is_decided(demand, count as f64) {
-        return number;
-    }
     match missing(delivery, class).or_else(|| unjudged_damage(delivery, class)) {
-        Some(reason) => Observed::Unknown { reason },
-        None => number,
+        Some(reason) if count == 0 && !is_met_by_nothing(demand) => Observed::Unknown { reason },
+        Some(reason) => Evidence::open(reason).rising(Quantity::count(count)),
+        None => Observed::Number(Quantity::count(count)),
     }
 }
 
@@ -71,16 +68,9 @@ pub(super) fn unjudged_damage(delivery: &DeliveryRecord, class: Class) -> Option
     })
 }
 
-/// Whether more of the same cannot change what follows from the demand.
-fn is_decided(demand: &Demand, count: f64) -> bool {
-    match demand {
-        Demand::Number { min, max, equals, not, .. } => {
-            let broken = max.is_some_and(|max| count > max) || equals.is_some_and(|equals| count > equals);
-            let met = min.is_some_and(|min| count >= min) && max.is_none() && equals.is_none() && not.is_none();
-            broken || met
-        }
-        _ => false,
-    }
+/// Whether none at all is enough, and more is as well.
+fn is_met_by_nothing(demand: &Demand) -> bool {
+    matches!(demand, Demand::Number { min: Some(min), max: None, equals: None, not: None, .. } if *min <= 0.0)
 }
 
 /// What is missing before the number of a class is final.
@@ -231,6 +221,9 @@ mod tests {
         assert_eq!(outcome(&open, Class::Lost, &none()), CheckOutcome::Unknown);
         assert_eq!(outcome(&open, Class::Corrupted, &none()), CheckOutcome::Unknown);
         assert_eq!(outcome(&open, Class::Duplicated, &none()), CheckOutcome::Fail, "broken already");
+        let seen = observed(&open, Class::Duplicated, &none());
+        assert!(matches!(&seen, Observed::AtLeast { quantity, .. } if quantity.value == 2.0), "it can grow: {seen}");
+        assert!(matches!(observed(&open, Class::Corrupted, &none()), Observed::Unknown { .. }));
         assert_eq!(outcome(&open, Class::Duplicated, &at_most(2.0)), CheckOutcome::Unknown);
         assert_eq!(outcome(&open, Class::Unread, &none()), CheckOutcome::Fail);
         let read = with(line(), false, &[]);

@@ -40,7 +40,10 @@ pub(super) fn produced(report: &ProduceReport, name: &str, spans: &[Range<f64>])
         "failed" => count(sum(|slice| slice.failed)),
         "unknown" => count(sum(|slice| slice.unknown)),
         "bytes" => Observed::Number(Quantity::new(sum(|slice| slice.bytes) as f64, Unit::Bytes)),
-        "queue_full_time" => Observed::Number(Quantity::seconds(seconds_of(sum(|slice| slice.queue_full_us)))),
+        "queue_full_time" => {
+            let full_us = report.of_a_producer_us(sum(|slice| slice.queue_full_us));
+            Observed::Number(Quantity::seconds(seconds_of(full_us)))
+        }
         "offered_rate" => {
             let lengths = spans.iter().filter_map(|span| shared(span, &told)).map(|span| offering(report, &span));
             per_second(sum(|slice| slice.sent), lengths.sum())

@@ -124,6 +124,9 @@ fn the_figures_of_a_load_are_those_of_its_report() {
         let known = ["sent", "bytes", "duration"].contains(&name);
         assert_eq!(matches!(observed, Observed::Nothing { .. }), !known, "{name}: {observed}");
     }
+    // Three producers whose queues were full at the same time waited for no longer than one.
+    let three = ProduceReport { producers: 3, queue_full_us: 4_500_000, ..report.clone() };
+    assert!(is(&of("queue_full_time", &three), 1.5, Unit::Duration));
     // What was sent after the end of the schedule counts with the time that it took.
     let late = ProduceReport { schedule_end_us: None, ..report.clone() };
     assert!(is(&of("offered_rate", &late), 10.0, Unit::Rate));

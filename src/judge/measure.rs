@@ -127,7 +127,9 @@ fn produced(
             report.schedule_end_us.map_or(report.last_send_us, |end| end.max(report.last_send_us)),
         ),
         "ack_rate" => rate(report.acked, report.start_us, report.last_ack_us),
-        "queue_full_time" => Observed::Number(Quantity::seconds(seconds_of(report.queue_full_us))),
+        "queue_full_time" => {
+            Observed::Number(Quantity::seconds(seconds_of(report.of_a_producer_us(report.queue_full_us))))
+        }
         "schedule_delay" => latency(&report.schedule_delay, statistic?, spans),
         "ack_latency" => latency(&report.ack_latency, statistic?, spans),
         "response_latency" => latency(&report.response_latency, statistic?, spans),

@@ -3,7 +3,7 @@
 use super::bindings::Bindings;
 use crate::ground::some_of;
 use crate::scenario::expression::within_bounds;
-use crate::text::did_you_mean;
+use crate::text::{did_you_mean, guarded, strict};
 use crate::verb::Scope;
 use minijinja::{Environment, Value};
 use std::collections::BTreeMap;
@@ -60,14 +60,17 @@ pub fn check_steps(text: &str, scope: &Scope, prefix: &str) -> Result<(), Condit
 fn names_in(text: &str) -> Result<Vec<String>, ConditionError> {
     within_bounds(text).map_err(|excess| ConditionError { message: excess.message, help: excess.help.to_owned() })?;
     let environment = environment();
-    let expression = environment.compile_expression(text).map_err(|error| ConditionError {
+    let wrong = |error: minijinja::Error| ConditionError {
         message: format!("`{text}` is not an expression: {}", error.detail().unwrap_or("syntax error")),
         help: if text.contains("${") {
             "names stand without `${…}` in a condition: `vars.x == 'y'`".to_owned()
         } else {
             "write it like `environment == 'docker' and not failed`".to_owned()
         },
-    })?;
+    };
+    let expression = environment.compile_expression(text).map_err(wrong)?;
+    let guarded = guarded(text).map_err(wrong)?;
+    environment.compile_expression(&guarded).map_err(wrong)?;
     let mut names: Vec<String> = expression.undeclared_variables(true).into_iter().collect();
     names.sort_unstable();
     Ok(names)
@@ -104,14 +107,13 @@ fn unknown_name(name: &str, bindings: &Bindings) -> ConditionError {
 pub fn evaluate(text: &str, names: &BTreeMap<&str, Value>) -> Result<bool, String> {
     within_bounds(text).map_err(|excess| excess.message)?;
     let environment = environment();
-    let expression = environment.compile_expression(text).map_err(|error| error.to_string())?;
+    let guarded = guarded(text).map_err(|error| error.to_string())?;
+    let expression = environment.compile_expression(&guarded).map_err(|error| error.to_string())?;
     expression.eval(names).map(|value| value.is_true()).map_err(|error| error.to_string())
 }
 
 fn environment() -> Environment<'static> {
-    let mut environment = Environment::empty();
-    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    environment
+    strict(Environment::empty())
 }
 
 #[cfg(test)]
@@ -138,5 +140,9 @@ mod tests {
         assert_eq!(evaluate("failed and environment == 'local'", &names), Ok(true));
         assert_eq!(evaluate("not failed", &names), Ok(false));
         assert!(evaluate("steps.load.acked > 5", &names).is_err());
+        let vars = Value::from_pairs([("n", Value::from("7")), ("acks", Value::from("all"))]);
+        let names = BTreeMap::from([("vars", vars)]);
+        assert!(evaluate("vars.n > 5", &names).is_err(), "a text has no order with a number");
+        assert_eq!(evaluate("vars.n | int > 5 and vars.acks != 1", &names), Ok(true));
     }
 }

@@ -6,7 +6,7 @@ use super::modifiers::misspelt_background;
 use super::planned::{Children, PlannedStep};
 use super::step_id::{Id, is_name};
 use super::timeout;
-use crate::record::Section;
+use crate::record::{Section, asked};
 use crate::scenario::{Guarantee, Items, Modifiers, interpolate};
 use crate::text::{Origin, Place, Problem, escape};
 use crate::validate::Findings;
@@ -201,7 +201,9 @@ impl<'a> Expander<'a> {
             frame.bindings.budget.take(interpolate::size(body));
             body.clone()
         };
-        let step = match (entry.decode)((entry.normalise)(decodable)) {
+        let whole = (entry.normalise)(decodable);
+        let asked = if entry.nesting == Nesting::None { asked(&whole) } else { BTreeMap::new() };
+        let step = match (entry.decode)(whole) {
             Ok(step) => Arc::from(step),
             Err(error) => {
                 if !frame.findings.touch(&origin.pointer) {
@@ -222,6 +224,7 @@ impl<'a> Expander<'a> {
             order,
             origin,
             title,
+            asked,
             needs: step.needs(),
             timeout: timeout::of(&modifiers, &facts),
             facts,

@@ -73,6 +73,8 @@ impl BaselineRun {
         let record = &stored.record;
         let figure = |gated: &Gated| match measured(record, &gated.step, gated.metric, gated.statistic.as_deref()) {
             Observed::Number(quantity) => Some(quantity.value),
+            // Where more is better, the bound has to lie no lower than what the baseline had at least.
+            Observed::AtLeast { quantity, .. } if gated.metric.better == Better::Higher => Some(quantity.value),
             _ => None,
         };
         Self {

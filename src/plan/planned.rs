@@ -7,6 +7,7 @@ use crate::scenario::Modifiers;
 use crate::text::Origin;
 use crate::verb::{AnyStep, Facts, VerbEntry};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct PlannedStep {
     pub modifiers: Modifiers,
     /// One line that says what it does.
     pub title: String,
+    /// What it is asked for, by place; nothing for steps that hold others.
+    pub asked: BTreeMap<String, String>,
     /// The decoded step; values only known while running are stood in for.
     pub step: Arc<dyn AnyStep>,
     /// The body before interpolation, where it refers to something only known while running.

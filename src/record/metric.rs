@@ -204,7 +204,7 @@ pub const METRICS: &[Metric] = &[
         Unit::Duration,
         PRODUCE,
         Better::Lower,
-        "time in which the client's queue was full: back-pressure",
+        "time in which a client's queue was full, on average over the producers of the load: back-pressure",
     ),
     single(
         "unavailability",

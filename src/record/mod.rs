@@ -1,6 +1,7 @@
 //! What happened, as data: events, and the record they fold into.
 
 mod accounts_fate;
+mod asked;
 mod by_partition;
 pub mod check;
 pub mod clock;
@@ -39,6 +40,7 @@ mod worker;
 mod written;
 
 pub use accounts_fate::AccountsFate;
+pub use asked::asked;
 pub use check::{CheckOutcome, CheckRecord, Demand, Observed};
 pub use clock::RunClock;
 pub use consumed::{ConsumeReport, Halt, LifeEnd, MemberLife, RebalanceEvent};

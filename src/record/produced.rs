@@ -29,6 +29,9 @@ pub enum LoadValidity {
 pub struct ProduceReport {
     /// The topic.
     pub topic: String,
+    /// Producers that shared the load; 0 in results of versions before, which did not keep it.
+    #[serde(default)]
+    pub producers: u64,
     /// When the schedule began, in µs of the run.
     pub start_us: u64,
     /// When the schedule should have ended, in µs of the run; absent without a rate.
@@ -84,6 +87,11 @@ pub struct ProduceReport {
 }
 
 impl ProduceReport {
+    /// Of a time that was summed over producers, what one of them had on average, in µs.
+    pub fn of_a_producer_us(&self, sum_us: u64) -> u64 {
+        sum_us / self.producers.max(1)
+    }
+
     /// The longest time without an acknowledgement, in µs; the flag tells that one never ended, so
     /// that it was at least this long.
     pub fn unavailability(&self) -> (u64, bool) {

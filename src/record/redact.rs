@@ -164,6 +164,7 @@ mod tests {
             verb: "run".to_owned(),
             section: Section::Steps,
             title: secret(),
+            asked: BTreeMap::from([("topic".to_owned(), secret())]),
             at: Location { file: secret(), line: 1, column: 2 },
             background: false,
             status: StepStatus::Done,
@@ -185,6 +186,7 @@ mod tests {
             panic!("another event");
         };
         assert_eq!((record.title.as_str(), record.at.file.as_str()), ("x *** y", "x *** y"));
+        assert_eq!(record.asked["topic"], "x *** y");
         assert_eq!((record.status, record.started), (StepStatus::Done, 0.25));
         assert!(record.metrics.contains_key("effect_after"));
         let details = serde_json::json!({ "***": ["***", "***"], "stdout": "it is ***\n***\n***" });

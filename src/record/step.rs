@@ -76,6 +76,9 @@ pub struct StepRecord {
     pub section: Section,
     /// One line that says what it does.
     pub title: String,
+    /// What it was asked for, by place: each value of its body. Empty for steps that hold others, and in results of versions before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub asked: BTreeMap<String, String>,
     /// Where it stands in the file.
     pub at: Location,
     /// Whether it ran beside the following steps.

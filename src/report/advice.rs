@@ -1,10 +1,10 @@
 //! Recommendations: a table of rules over measured figures. Each names the figure and the threshold that triggered it.
 
+use super::totals::class_total;
 use super::view::{cpu_peak, response_time};
 use super::worth::gain;
 use crate::accounting::Class;
 use crate::judge::measure::observe;
-use crate::record::counts;
 use crate::record::{Observed, Quantity, Record, StepRecord, Unit};
 use serde::Serialize;
 
@@ -127,7 +127,8 @@ const RULES: &[Rule] = &[
         trigger: |record| {
             loads(record).find_map(|step| {
                 let report = step.produced.as_ref()?;
-                let (full, length) = (report.queue_full_us, report.end_us.saturating_sub(report.start_us));
+                let full = report.of_a_producer_us(report.queue_full_us);
+                let length = report.end_us.saturating_sub(report.start_us);
                 (full * 20 > length && length > 0).then(|| {
                     format!(
                         "{}: queue full for {} of {} (threshold: > 5%)",
@@ -143,11 +144,11 @@ const RULES: &[Rule] = &[
         name: "generator-pause",
         text: "Repeat on a quieter machine before trusting the tail: the load generator paused longer than the p99 it reports.",
         trigger: |record| {
-            let p99 = response_time(record).p99_us;
+            let Observed::Number(p99) = response_time(record, "p99") else { return None };
             loads(record).find_map(|step| {
-                let pause = step.produced.as_ref()?.health.longest_pause_us;
-                (p99 > 0 && pause > p99)
-                    .then(|| format!("{}: longest pause of the generator {} > p99 {}", step.id, us(pause), us(p99)))
+                let pause = Quantity::seconds(step.produced.as_ref()?.health.longest_pause_us as f64 / 1e6);
+                (p99.value > 0.0 && pause.value > p99.value)
+                    .then(|| format!("{}: longest pause of the generator {pause} > p99 {p99}", step.id))
             })
         },
     },
@@ -155,17 +156,15 @@ const RULES: &[Rule] = &[
         name: "long-tail",
         text: "Look for pauses of garbage collection, flushes of the disk and neighbours on the machine: the tail is far from the median.",
         trigger: |record| {
-            let latency = response_time(record);
+            let [p50, p99] = ["p50", "p99"].map(|statistic| response_time(record, statistic));
             // A long outage is a tail of its own, whether a fault made it or the broker ended by itself.
             let undisturbed =
                 record.faults.is_empty() && largest(record, "unavailability").is_none_or(|(seconds, _)| seconds < 1.0);
-            (undisturbed && latency.p99_us > 100_000 && latency.p99_us > 10 * latency.p50_us).then(|| {
-                format!(
-                    "p99 {} with p50 {} (threshold: p99 > 100ms and > 10 × p50)",
-                    us(latency.p99_us),
-                    us(latency.p50_us)
-                )
-            })
+            // Of a median that is not known nothing is far.
+            let Observed::Number(median) = p50 else { return None };
+            let tail = p99.quantity()?.value;
+            (undisturbed && tail > 0.1 && tail > 10.0 * median.value)
+                .then(|| format!("p99 {} with p50 {median} (threshold: p99 > 100ms and > 10 × p50)", p99.brief()))
         },
     },
     Rule {
@@ -227,11 +226,7 @@ fn config<'a>(step: &'a StepRecord, name: &str) -> Option<&'a str> {
 }
 
 fn class(record: &Record, class: Class) -> u64 {
-    counts::sum(record.deliveries.iter().map(|delivery| delivery.ledger.count(class)))
-}
-
-fn us(us: u64) -> Quantity {
-    Quantity::seconds(us as f64 / 1e6)
+    class_total(record, class).map_or(0, |total| total.count)
 }
 
 fn number(record: &Record, step: &StepRecord, metric: &str) -> Option<f64> {

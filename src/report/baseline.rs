@@ -273,8 +273,12 @@ mod tests {
 
     #[test]
     fn a_scenario_that_was_not_run_is_no_other_whose_name_is_part_of_its_own() {
-        let not_run =
-            |file: &str| NotRun { label: file.to_owned(), file: file.to_owned(), why: format!("{file} needs more") };
+        let not_run = |file: &str| NotRun {
+            label: file.to_owned(),
+            file: file.to_owned(),
+            why: format!("{file} needs more"),
+            cut_off: false,
+        };
         let all = [not_run("scenarios/debezium-snapshot.yaml"), not_run("scenarios/edge/kill.yaml")];
         assert_eq!(why_not(&all, "snapshot"), None);
         assert_eq!(why_not(&all, "debezium-snapshot").as_deref(), Some("scenarios/debezium-snapshot.yaml needs more"));

@@ -38,7 +38,8 @@ const LENGTHS: [(&str, usize); 13] = [
     ("strain", 50_000),
 ];
 /// Objects whose names are no fields: what a service or a client says of itself; the others have a name for each partition at most.
-const FIELDS: [(&str, usize); 3] = [("facts", 2_000), ("broker_config", 1_000), ("effective_config", 5_000)];
+const FIELDS: [(&str, usize); 4] =
+    [("asked", 1_000), ("facts", 2_000), ("broker_config", 1_000), ("effective_config", 5_000)];
 const MOST_FIELDS: usize = 100_000;
 /// Bytes of one text, of one that somebody else has said, and of all texts together: reports show some of them three times.
 const TEXT: usize = 1 << 20;

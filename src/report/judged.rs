@@ -75,6 +75,22 @@ pub fn client_properties(step: &StepRecord, config: &BTreeMap<String, String>) -
         .collect()
 }
 
+/// Properties that are the run's own, or an address in memory by its nature.
+const OWN: [&str; 5] =
+    ["client.id", "group.instance.id", "bootstrap.servers", "metadata.broker.list", "builtin.features"];
+
+/// All effective properties of a step's client but the run's own: those that a reader looks for under Kafka's names, the others as the
+/// client calls them.
+pub fn all_properties(step: &StepRecord, config: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let names = if step.produced.is_some() { PRODUCER } else { CONSUMER };
+    let known = client_properties(step, config).into_iter().map(|(name, value)| (name.to_owned(), value));
+    // A reader without a group still has a name for one inside the client.
+    let is_other =
+        |name: &str| name != "group.id" && !OWN.contains(&name) && names.iter().all(|(_, native)| *native != name);
+    let others = config.iter().filter(|(name, value)| is_other(name.as_str()) && !value.starts_with("0x"));
+    known.chain(others.map(|(name, value)| (name.clone(), value.clone()))).collect()
+}
+
 /// What a value means: a symbol of the table's last column.
 type Meaning = (&'static str, &'static str);
 

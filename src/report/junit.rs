@@ -25,11 +25,16 @@ pub fn junit(found: &Collection) -> Result<String, String> {
         add(&stored.record.run.file, case(&stored.record));
     }
     for not_run in &found.not_run {
-        let mut status = TestCaseStatus::skipped();
-        status.set_message(not_run.why.as_str());
+        let status = if not_run.cut_off { error("NOT RUN", &not_run.why) } else { skipped(&not_run.why) };
         let mut case = TestCase::new(not_run.label.as_str(), status);
         case.set_classname(not_run.file.as_str());
         add(&not_run.file, case);
+    }
+    for lost in found.unusable.iter().filter(|unusable| unusable.is_lost()) {
+        let path = lost.path.display().to_string();
+        let mut case = TestCase::new("a result that can be read", error("LEFT OUT", &lost.why));
+        case.set_classname(path.as_str());
+        add(&path, case);
     }
     for suite in &mut suites {
         suite.set_time(suite.test_cases.iter().filter_map(|case| case.time).sum());
@@ -37,6 +42,18 @@ pub fn junit(found: &Collection) -> Result<String, String> {
     report.set_time(suites.iter().filter_map(|suite| suite.time).sum());
     report.add_test_suites(suites);
     report.to_string().map_err(|error| error.to_string())
+}
+
+fn skipped(why: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(why);
+    status
+}
+
+fn error(word: &str, why: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_type(word).set_message(why);
+    status
 }
 
 fn case(record: &Record) -> TestCase {

@@ -20,6 +20,8 @@ mod summary;
 mod svg;
 mod templates;
 mod timeline;
+mod totals;
+mod trend;
 pub mod view;
 mod worth;
 
@@ -29,8 +31,9 @@ pub use junit::junit;
 pub use markdown::escape as escape_markdown;
 pub use output::OutputFile;
 pub use reporter::{Reporter, RunReports};
-pub use stored::{Collection, EVENTS, RESULT, StoredResult, Unusable, load, load_each};
+pub use stored::{Collection, EVENTS, RESULT, StoredResult, Unusable, former_suites, load, load_each};
 pub use suite_record::{NotRun, SUITE, SuiteRecord};
+pub use trend::figures;
 
 #[cfg(test)]
 mod hostile_tests;

@@ -2,7 +2,7 @@
 
 use super::bounds;
 use super::rebuilt::rebuilt;
-use super::suite_record::{NotRun, SUITE, SuiteRecord};
+use super::suite_record::{BACK, NotRun, SUITE, SuiteRecord};
 use crate::ground::input;
 use crate::ground::json::{self, JsonError};
 use crate::record::Record;
@@ -21,6 +21,8 @@ const MOST: u64 = 64 << 20;
 pub(super) const MOST_VALUES: usize = 1 << 21;
 /// How deep results are looked for: a folder of suites of runs.
 const DEPTH: usize = 3;
+/// Why other JSON is no result.
+pub(super) const NO_RESULT: &str = "it is not a result of kscen: it has no `format`";
 
 /// A stored run.
 #[derive(Clone, Debug)]
@@ -40,6 +42,13 @@ pub struct Unusable {
     pub why: String,
 }
 
+impl Unusable {
+    /// Whether it may be a result that nobody can read any more, and no other JSON that lies beside results.
+    pub fn is_lost(&self) -> bool {
+        self.why != NO_RESULT || self.path.file_name().is_some_and(|name| name == RESULT)
+    }
+}
+
 /// All that was found.
 #[derive(Clone, Debug, Default)]
 pub struct Collection {
@@ -49,6 +58,8 @@ pub struct Collection {
     pub not_run: Vec<NotRun>,
     /// What was left out.
     pub unusable: Vec<Unusable>,
+    /// The suites before this one, the oldest first.
+    pub former: Vec<SuiteRecord>,
 }
 
 /// Reads results: files, folders of runs, folders of folders of them.
@@ -59,6 +70,20 @@ pub fn load(paths: &[PathBuf]) -> Collection {
     found.runs.sort_by(|a, b| (&a.record.run.started, &a.folder).cmp(&(&b.record.run.started, &b.folder)));
     found.runs.dedup_by(|a, b| a.folder == b.folder && a.record.run.id == b.record.run.id);
     found
+}
+
+/// The last suites that lie beside this one's folder and began before it, the oldest first. What cannot be read is left out.
+pub fn former_suites(home: &Path) -> Vec<SuiteRecord> {
+    let (Some(beside), Some(own)) = (home.parent(), home.file_name()) else { return Vec::new() };
+    let beside = if beside.as_os_str().is_empty() { Path::new(".") } else { beside };
+    let entries = std::fs::read_dir(beside).into_iter().flatten().filter_map(Result::ok);
+    // The name of a suite begins with when it began.
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name()).filter(|name| name.as_os_str() < own).collect();
+    names.retain(|name| beside.join(name).join(SUITE).is_file());
+    names.sort();
+    let last = names.into_iter().rev().take(BACK).rev();
+    let read = |name| read(&beside.join(name).join(SUITE), SuiteRecord::FORMAT).and_then(|text| typed(&text)).ok();
+    last.filter_map(read).collect()
 }
 
 /// Reads the same and hands over one run after the other, in the order of folders; the collection has none of them.
@@ -189,7 +214,7 @@ fn read(path: &Path, newest: u32) -> Result<Vec<u8>, String> {
         Err(error) => return Err(error.to_string()),
     };
     match format {
-        None | Some(Format::None(IgnoredAny)) => Err("it is not a result of kscen: it has no `format`".to_owned()),
+        None | Some(Format::None(IgnoredAny)) => Err(NO_RESULT.to_owned()),
         Some(Format::Number(0)) => Err("it has format 0, which no kscen writes".to_owned()),
         Some(Format::Number(format)) if format > u64::from(newest) => {
             Err(format!("it has format {format}, this kscen reads up to {newest}: use a newer kscen"))
@@ -219,6 +244,29 @@ mod tests {
         std::fs::write(folder.path().join(EVENTS), format!("{{{many}\"v\":1}}\n")).unwrap();
         let found = load(&[folder.path().to_owned()]);
         assert!(found.unusable[0].why.ends_with("events.ndjson has more than 2097152 values"), "{:?}", found.unusable);
+    }
+
+    #[test]
+    fn suites_before_are_those_that_began_before() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["20260101-a-suite", "20260102-b-suite", "20260103-c-suite", "20260104-d-suite"] {
+            let suite = SuiteRecord {
+                format: SuiteRecord::FORMAT,
+                suite: name.to_owned(),
+                duration: 1.0,
+                runs: Vec::new(),
+                not_run: Vec::new(),
+                figures: Vec::new(),
+            };
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::write(folder.path().join(name).join(SUITE), serde_json::to_vec(&suite).unwrap()).unwrap();
+        }
+        std::fs::create_dir(folder.path().join("20260101-a-run")).unwrap();
+        std::fs::write(folder.path().join("20260102-b-suite").join(SUITE), "{").unwrap();
+        let found = former_suites(&folder.path().join("20260104-d-suite"));
+        let names: Vec<&str> = found.iter().map(|suite| suite.suite.as_str()).collect();
+        assert_eq!(names, ["20260101-a-suite", "20260103-c-suite"]);
+        assert_eq!(former_suites(Path::new("")), []);
     }
 
     #[test]

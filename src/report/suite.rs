@@ -2,8 +2,9 @@
 
 use super::command;
 use super::score::Dashboard;
-use super::stored::Collection;
-use super::view::{Headline, OutcomeView, RunView, surroundings};
+use super::stored::{Collection, Unusable};
+use super::trend::{Trend, figures, trend};
+use super::view::{Headline, OutcomeView, RunView, cell, started, surroundings};
 use crate::record::Quantity;
 use serde::Serialize;
 use std::path::{Component, Path, PathBuf};
@@ -17,6 +18,8 @@ pub struct SuiteView {
     pub outcome: OutcomeView,
     /// The first and the last start.
     pub facts: Vec<String>,
+    /// What did not pass first, and when it began; empty where all passed.
+    pub failed_first: String,
     /// What it ran on: environments, machines and versions, each once.
     pub conditions: Vec<String>,
     /// Totals and scores.
@@ -56,6 +59,8 @@ pub struct SuiteRow {
     pub spark: String,
     /// The faults, as x and width in the same box.
     pub spark_bands: Vec<(String, String, &'static str)>,
+    /// What became of it over the suites before, where they had it.
+    pub trend: Option<Trend>,
 }
 
 /// A scenario that was not run.
@@ -91,6 +96,7 @@ impl SuiteView {
                     reasons: view.reasons,
                     spark,
                     spark_bands,
+                    trend: trend(&figures(&stored.record), &found.former),
                 }
             })
             .collect();
@@ -105,9 +111,12 @@ impl SuiteView {
         rows.sort_by_key(rank);
         let records = found.runs.iter().map(|stored| &stored.record);
         let dashboard = Dashboard::of(records.clone(), found.not_run.len());
+        let missing =
+            found.not_run.iter().any(|not_run| not_run.cut_off) || found.unusable.iter().any(Unusable::is_lost);
         let worst = records
             .clone()
             .map(OutcomeView::of)
+            .chain(missing.then(OutcomeView::incomplete))
             .max_by_key(|outcome| ["none", "good", "warn", "bad"].iter().position(|tone| *tone == outcome.tone));
         let starts: Vec<String> = records.map(super::view::started).collect();
         let mut facts: Vec<String> = starts.first().into_iter().chain(starts.last()).cloned().collect();
@@ -116,6 +125,7 @@ impl SuiteView {
             title: title.to_owned(),
             outcome: worst.unwrap_or_else(OutcomeView::not_run),
             facts,
+            failed_first: failed_first(found),
             conditions: conditions(found),
             dashboard,
             rows,
@@ -135,6 +145,18 @@ impl SuiteView {
                 .collect(),
         }
     }
+}
+
+/// The first run by its start that did not pass.
+fn failed_first(found: &Collection) -> String {
+    let records = found.runs.iter().map(|stored| &stored.record);
+    let failed = records.filter(|record| OutcomeView::of(record).tone != "good");
+    let first = failed.min_by(|a, b| a.run.started.cmp(&b.run.started));
+    first.map_or_else(String::new, |record| {
+        let cell = cell(record);
+        let cell = if cell.is_empty() { String::new() } else { format!(" ({cell})") };
+        format!("{}{cell}, {}", record.run.name, started(record))
+    })
 }
 
 /// Environments, machines and versions of all runs, each once.

@@ -1,10 +1,13 @@
 //! What a suite is besides its runs: stored as `suite.json` in the suite's folder.
 
+use crate::record::Outcome;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Name of the file.
 pub const SUITE: &str = "suite.json";
+/// Suites before that a page looks back at.
+pub(super) const BACK: usize = 10;
 
 /// A scenario that was selected and not run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +18,25 @@ pub struct NotRun {
     pub file: String,
     /// Why it was not run.
     pub why: String,
+    /// Whether it should have been: it could not begin, or the command was ended before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_off: bool,
+}
+
+/// What a run of a suite came to, for the suites that follow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SuiteRun {
+    /// The scenario's file.
+    pub file: String,
+    /// The cell of the matrix; empty without one.
+    pub cell: String,
+    /// The verdict; absent where the run was cut off.
+    pub outcome: Option<Outcome>,
+    /// Seconds from its start to its end.
+    pub duration: f64,
+    /// 99th percentile of its response time where nothing was disturbed, in seconds; absent where it sent nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99: Option<f64>,
 }
 
 /// Several runs of one command.
@@ -30,6 +52,9 @@ pub struct SuiteRecord {
     pub runs: Vec<String>,
     /// What was not run, and why.
     pub not_run: Vec<NotRun>,
+    /// What each run came to. Suites of versions before do not have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<SuiteRun>,
 }
 
 impl SuiteRecord {

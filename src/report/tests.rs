@@ -56,8 +56,9 @@ fn many() -> Collection {
         label: "scenarios/disk-full.yaml".to_owned(),
         file: "scenarios/disk-full.yaml".to_owned(),
         why: "it needs a volume of limited size".to_owned(),
+        cut_off: false,
     };
-    Collection { runs, not_run: vec![not_run], unusable: Vec::new() }
+    Collection { runs, not_run: vec![not_run], unusable: Vec::new(), former: Vec::new() }
 }
 
 #[test]
@@ -65,6 +66,28 @@ fn junit_tells_failures_from_errors() {
     let xml = Reporter::new(None).unwrap().junit(&many()).unwrap();
     assert!(xml.contains("tests=\"5\" skipped=\"1\" failures=\"1\" errors=\"2\""), "{xml}");
     assert_eq!(many().runs[1].record.verdict.as_ref().unwrap().outcome, Outcome::Fail);
+}
+
+#[test]
+fn a_suite_of_which_something_is_missing_is_no_pass() {
+    let reporter = Reporter::new(None).unwrap();
+    let passed = || vec![stored(record())];
+    let html = |found: &Collection| reporter.suite_html(found, "Suite", Path::new("results")).unwrap();
+    let not_run = |cut_off| NotRun { label: "b".to_owned(), file: "b.yaml".to_owned(), why: "why".to_owned(), cut_off };
+    let damaged = Unusable { path: PathBuf::from("results/2/result.json"), why: "EOF at line 1".to_owned() };
+    let other = Unusable { path: PathBuf::from("results/notes.json"), why: super::stored::NO_RESULT.to_owned() };
+
+    let left_out =
+        Collection { runs: passed(), not_run: vec![not_run(false)], unusable: vec![other], former: Vec::new() };
+    assert!(html(&left_out).contains("<title>PASS"), "what needs more than there is was not asked for");
+    assert!(!reporter.junit(&left_out).unwrap().contains("<error"));
+    let cut = Collection { runs: passed(), not_run: vec![not_run(true)], unusable: Vec::new(), former: Vec::new() };
+    let unread = Collection { runs: passed(), not_run: Vec::new(), unusable: vec![damaged], former: Vec::new() };
+    for found in [cut, unread] {
+        assert!(html(&found).contains("<title>INCOMPLETE"), "{:?}", found.unusable);
+        let junit = reporter.junit(&found).unwrap();
+        assert!(junit.contains("tests=\"2\"") && junit.contains("errors=\"1\""), "{junit}");
+    }
 }
 
 /// Every text that comes from outside says something hostile.
@@ -108,8 +131,14 @@ fn hostile_texts_break_out_of_nothing() {
     let run = stored(nasty());
     let found = Collection {
         runs: vec![run.clone()],
-        not_run: vec![NotRun { label: nasty().run.name, file: nasty().run.name, why: nasty().run.name }],
-        unusable: vec![super::stored::Unusable { path: nasty().run.name.into(), why: nasty().run.name }],
+        not_run: vec![NotRun {
+            label: nasty().run.name,
+            file: nasty().run.name,
+            why: nasty().run.name,
+            cut_off: false,
+        }],
+        unusable: vec![Unusable { path: nasty().run.name.into(), why: nasty().run.name }],
+        former: Vec::new(),
     };
     let html = reporter.run_html(&run.record).unwrap();
     let suite = reporter.suite_html(&found, "Suite", Path::new("results")).unwrap();
@@ -136,7 +165,7 @@ fn hostile_texts_break_out_of_nothing() {
         assert!(!outside.lines().any(|line| line.starts_with("# heading")), "no heading from outside");
         assert!(!text.contains('\u{1b}') && !text.contains('\u{0}'));
     }
-    assert!(reporter.junit(&found).unwrap().matches("<testcase").count() == 2);
+    assert!(reporter.junit(&found).unwrap().matches("<testcase").count() == 3);
 }
 
 /// A Markdown text without its blocks of code.

@@ -2,11 +2,17 @@
 
 use super::chart::{Band, MarkLine, Panel, Series, Timeline};
 use crate::environment::Lifecycle;
+use crate::judge::latencies::told;
 use crate::judge::phases::{Phase, spans};
-use crate::record::latency::{LatencySummary, histogram};
+use crate::record::latency::histogram;
 use crate::record::series::TimeLine;
-use crate::record::{ConsumeReport, ProduceReport, Record, ServiceSample, Unit, WriteReport};
+use crate::record::{ConsumeReport, Observed, ProduceReport, Record, ServiceSample, Unit, WriteReport};
+use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
+
+/// What the chart of latencies says where it has gaps.
+const NEVER: &str =
+    "by the time a message was due, log scale; no point where a figure lies among messages that were never answered";
 
 /// Most points of a line; longer runs are drawn in coarser steps.
 const POINTS: f64 = 900.0;
@@ -205,30 +211,35 @@ fn latencies(record: &Record, step: u64) -> Option<Panel> {
     // Half seconds show the shape of an outage in a short run.
     let width = if step == 1 && record.run.duration <= 60.0 { 500_000 } else { step * 1_000_000 };
     let bins = (start(record) * 1e6) as u64 / width..=(record.run.duration * 1e6) as u64 / width;
-    let summaries: Vec<LatencySummary> = bins
+    let sums: Vec<[Histogram<u64>; 2]> = bins
         .clone()
         .map(|bin| {
-            let mut merged = histogram();
+            let [mut answered, mut never] = [histogram(), histogram()];
             for series in &all {
+                let span = bin * width..(bin + 1) * width;
                 // Two histograms of the same bounds always merge.
-                let _ = merged.add(series.touching(bin * width..(bin + 1) * width));
+                let _ = answered.add(series.touching(span.clone()));
+                series.unanswered.iter().for_each(|series| _ = never.add(series.touching(span.clone())));
             }
-            LatencySummary::of(&merged)
+            [answered, never]
         })
         .collect();
-    let line = |of: fn(&LatencySummary) -> u64| {
-        summaries
-            .iter()
-            .map(|summary| (summary.n > 0).then(|| of(summary).max(1) as f64 / 1e6))
-            .collect::<Vec<Option<f64>>>()
+    // What lies among messages that were never answered is no point: the line has a gap there.
+    let line = |statistic: &str| {
+        let point = |[answered, never]: &[Histogram<u64>; 2]| match told(answered, never, statistic) {
+            Observed::Number(quantity) => Some(quantity.value.max(1e-6)),
+            _ => None,
+        };
+        sums.iter().map(point).collect::<Vec<Option<f64>>>()
     };
+    let note = if sums.iter().any(|[_, never]| !never.is_empty()) { NEVER } else { note };
     let x = bins.map(|bin| (bin as f64 + 0.5) * width as f64 / 1e6).collect();
     let mut panel = panel("latency", "Latency", note, Unit::Duration, x);
     panel.log = true;
     panel.with([
-        Series::numbered("p50", 0, line(|summary| summary.p50_us)),
-        Series::numbered("p99", 1, line(|summary| summary.p99_us)),
-        Series::numbered("max", 2, line(|summary| summary.max_us)),
+        Series::numbered("p50", 0, line("p50")),
+        Series::numbered("p99", 1, line("p99")),
+        Series::numbered("max", 2, line("max")),
     ])
 }
 

@@ -18,7 +18,7 @@ mod steps;
 pub use checks::CheckRow;
 pub use conditions::ConditionGroup;
 pub use faults::FaultRow;
-pub use headlines::{Headline, cpu_peak, headlines, memory_peak, response_time};
+pub use headlines::{Headline, cpu_peak, headlines, memory_peak, quiet_p99, response_time};
 pub use ledger::LedgerView;
 pub use logs::LogView;
 pub use outcome::OutcomeView;

@@ -1,9 +1,11 @@
 //! What a setting is worth: loads of one run that differ in one setting, held against each other.
 //!
 //! The first load of a kind is the one that the others are held against. Where it is repeated, what its repetitions differ by is what chance does,
-//! and a smaller difference is none. A kind is a rate, or as fast as it goes, with messages of one size.
+//! and a smaller difference is none. Loads are of one kind where everything else is the same: the rate, or that there is none, the size and
+//! kind of the messages, how many producers there are, each other setting of the client and of the topic, and that nothing else was sent
+//! meanwhile.
 
-use super::judged::client_properties;
+use super::judged::all_properties;
 use crate::judge::measure::observe;
 use crate::record::{LoadValidity, Observed, Quantity, Record, StepRecord, StepStatus};
 use serde::Serialize;
@@ -11,6 +13,16 @@ use std::collections::BTreeMap;
 
 /// The settings that are told apart.
 const SETTINGS: [&str; 6] = ["linger.ms", "batch.size", "compression.type", "acks", "enable.idempotence", "partitions"];
+/// Client properties that follow from whether a producer is idempotent, or are a name of its own.
+const FOLLOWING: [&str; 4] =
+    ["max.in.flight.requests.per.connection", "retries", "queuing.strategy", "transactional.id"];
+/// What a load is asked for that is compared otherwise, or says how much of the same there is.
+const COMPARED: [&str; 10] =
+    ["topic", "count", "for", "rate", "stages", "size", "acks", "idempotent", "compression", "producers"];
+/// The same by how its place begins.
+const COMPARED_BELOW: [&str; 4] = ["config.", "thresholds.", "stages.", "size."];
+/// Settings of a topic that say how long it keeps what it has.
+const KEEPING: [&str; 4] = ["name", "partitions", "config.retention.", "config.segment."];
 /// Messages of loads of one kind differ in their mean size by this share at most.
 const SAME_SIZE: f64 = 0.05;
 
@@ -37,6 +49,8 @@ struct Load<'a> {
     rate: Option<f64>,
     size: f64,
     settings: BTreeMap<&'static str, String>,
+    /// Everything else that the load was asked for and its client was set to.
+    others: BTreeMap<String, String>,
     figure: Quantity,
     id: &'a str,
 }
@@ -76,21 +90,51 @@ fn load<'a>(record: &Record, step: &'a StepRecord) -> Option<Load<'a>> {
         .faults
         .iter()
         .all(|fault| fault.requested > step.ended || fault.undone.is_some_and(|at| at < step.started));
-    if !whole || !quiet {
+    if !whole || !quiet || !is_alone(record, step) {
         return None;
     }
     let length = report.schedule_end_us.map(|end| end.saturating_sub(report.start_us) as f64 / 1e6);
     let rate = length.filter(|length| *length > 0.0).map(|length| report.due as f64 / length);
     let (metric, statistic) = if rate.is_some() { ("response_latency", Some("p99")) } else { ("ack_rate", None) };
     let Observed::Number(figure) = observe(record, step, metric, statistic, None) else { return None };
-    let mut settings: BTreeMap<&'static str, String> =
-        client_properties(step, &report.effective_config).into_iter().collect();
-    settings.retain(|name, _| SETTINGS.contains(name));
+    let (mut settings, mut others) = (BTreeMap::new(), BTreeMap::new());
+    for (name, value) in all_properties(step, &report.effective_config) {
+        match SETTINGS.into_iter().find(|setting| *setting == name) {
+            Some(setting) => _ = settings.insert(setting, value),
+            None if FOLLOWING.contains(&name.as_str()) => {}
+            None => _ = others.insert(name, value),
+        }
+    }
     let made = record.steps.iter().find(|step| step.details["created"] == report.topic);
+    others.extend(asked(step, made));
     if let Some(partitions) = made.and_then(|step| step.details["partitions"].as_u64()) {
         settings.insert("partitions", partitions.to_string());
     }
-    Some(Load { rate, size: report.bytes as f64 / report.sent as f64, settings, figure, id: &step.id })
+    Some(Load { rate, size: report.bytes as f64 / report.sent as f64, settings, others, figure, id: &step.id })
+}
+
+/// Whether no other load was under way meanwhile.
+fn is_alone(record: &Record, own: &StepRecord) -> bool {
+    let span = |step: &StepRecord| step.produced.as_ref().map(|report| report.start_us..report.end_us);
+    let Some(mine) = span(own) else { return false };
+    let others = record.steps.iter().filter(|step| step.id != own.id).filter_map(span);
+    others.into_iter().all(|other| other.end <= mine.start || mine.end <= other.start)
+}
+
+/// What a load and its topic were asked for beside the settings that are told apart. Results of versions before do not have it.
+fn asked(load: &StepRecord, topic: Option<&StepRecord>) -> Vec<(String, String)> {
+    let is_own =
+        |place: &str| !COMPARED.contains(&place) && !COMPARED_BELOW.iter().any(|start| place.starts_with(start));
+    let own = load.asked.iter().filter(|(place, _)| is_own(place));
+    let of_topic = topic.into_iter().flat_map(|topic| &topic.asked);
+    let of_topic = of_topic.filter(|(place, _)| !KEEPING.iter().any(|start| place.starts_with(start)));
+    let named = |(whose, place, value): (&str, &String, &String)| (format!("{whose}: {place}"), value.clone());
+    let producers = load.produced.as_ref().map_or(0, |report| report.producers);
+    own.map(|(place, value)| ("load", place, value))
+        .chain(of_topic.map(|(place, value)| ("topic", place, value)))
+        .map(named)
+        .chain([("producers".to_owned(), producers.to_string())])
+        .collect()
 }
 
 fn is_alike(first: &Load<'_>, other: &Load<'_>) -> bool {
@@ -100,7 +144,7 @@ fn is_alike(first: &Load<'_>, other: &Load<'_>) -> bool {
         (Some(a), Some(b)) => near(a, b),
         _ => false,
     };
-    rates && near(first.size, other.size)
+    rates && near(first.size, other.size) && first.others == other.others
 }
 
 fn rows(kind: &[Load<'_>]) -> Vec<SettingRow> {
@@ -174,6 +218,11 @@ mod tests {
             load.id = format!("load-{index}");
             let report = load.produced.as_mut().expect("a load");
             report.topic = name;
+            // One after the other.
+            let (before, length) = (report.start_us, report.end_us - report.start_us);
+            report.start_us = index as u64 * 1_000_000_000;
+            report.end_us = report.start_us + length;
+            report.last_send_us = report.last_send_us - before + report.start_us;
             report.effective_config.insert("queue.buffering.max.ms".to_owned(), (*linger).to_owned());
             report.schedule_end_us = rate.map(|rate| report.start_us + report.due * 1_000_000 / rate);
             // First send to last acknowledgement is what the rate is taken over.
@@ -210,6 +259,30 @@ mod tests {
         let mut record = run(None, &[(10.0, "5", 3), (5.0, "20", 3)]);
         record.steps[3].produced.as_mut().expect("a load").bytes *= 2;
         assert_eq!(settings(&record), []);
+        let another: [fn(&mut Record); 5] = [
+            |record| {
+                let load = record.steps[3].produced.as_mut().expect("a load");
+                load.effective_config.insert("socket.nagle.disable".to_owned(), "true".to_owned());
+            },
+            |record| record.steps[3].produced.as_mut().expect("a load").producers = 8,
+            |record| _ = record.steps[3].asked.insert("payload.compressible".to_owned(), "70%".to_owned()),
+            |record| _ = record.steps[2].asked.insert("config.min.insync.replicas".to_owned(), "2".to_owned()),
+            |record| {
+                // Another load beside it.
+                let mut beside = record.steps[3].clone();
+                beside.id = "beside".to_owned();
+                record.steps.push(beside);
+            },
+        ];
+        for change in another {
+            let mut record = run(None, &[(10.0, "5", 3), (5.0, "20", 3)]);
+            change(&mut record);
+            assert_eq!(settings(&record), []);
+        }
+        let mut record = run(None, &[(10.0, "5", 3), (5.0, "20", 3)]);
+        record.steps[3].asked.insert("config.linger.ms".to_owned(), "20".to_owned());
+        record.steps[2].asked.insert("config.retention.bytes".to_owned(), "1".to_owned());
+        assert_eq!(settings(&record).len(), 1, "that is the setting itself, and what is kept of it");
         let mut record = run(Some(100), &[(10.0, "5", 3), (5.0, "20", 3)]);
         assert_eq!(settings(&record).len(), 1);
         record.steps[3].produced.as_mut().expect("a load").schedule_end_us = None;

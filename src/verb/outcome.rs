@@ -57,6 +57,7 @@ impl StepOutcome {
             verb: String::new(),
             section: crate::record::Section::Steps,
             title: String::new(),
+            asked: Default::default(),
             at: crate::text::Location { file: String::new(), line: 0, column: 0 },
             background: false,
             status: crate::record::StepStatus::Done,

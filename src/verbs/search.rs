@@ -20,7 +20,8 @@ use std::time::Duration;
 /// Finds the highest rate at which a load holds all bounds: nothing fails, the backlog does not grow, and `bounds` are met. Each rate is a load
 /// of its own, of which the first third only warms up; rates double until one does not hold, are halved in between, and the best one has
 /// to hold twice. A rate that cannot be judged, as where the machine was busy with something else, is tried twice more; what is found below
-/// it is then *at least* that. The topic is best one of its own.
+/// it is then *at least* that. The topic is best one of its own. A search that was interrupted keeps what it tried for its report, and is
+/// not resumed: the next one begins anew.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
@@ -167,8 +168,7 @@ impl Search {
         let end_us = report.schedule_end_us.unwrap_or(report.last_send_us);
         let backlog = report.last_ack_us.saturating_sub(end_us) as f64 / 1e6;
         let seconds = report.last_ack_us.saturating_sub(report.start_us) as f64 / 1e6;
-        let percentile = |share| percentile(&report.response_latency, share);
-        let (p50, p99) = (percentile(0.5), percentile(0.99));
+        let [p50, p99] = ["p50", "p99"].map(|statistic| percentile(&report.response_latency, statistic));
         let lost = report.failed_total() + report.unknown_total();
         let ack_rate = if seconds > 0.0 { report.acked as f64 / seconds } else { 0.0 };
         let whole = if lost > 0 { CheckOutcome::Fail } else { CheckOutcome::Pass };
@@ -208,8 +208,12 @@ fn per_second(rate: f64) -> Quantity {
     Quantity::new(rate, Unit::Rate)
 }
 
-fn percentile(latency: &LatencySeries, share: f64) -> Option<f64> {
-    (!latency.is_empty()).then(|| latency.total().value_at_quantile(share) as f64 / 1e6)
+/// In seconds; nothing where it lies among messages that were never acknowledged.
+fn percentile(latency: &LatencySeries, statistic: &str) -> Option<f64> {
+    match judge::latencies::latency(latency, statistic, None) {
+        Observed::Number(quantity) => Some(quantity.value),
+        _ => None,
+    }
 }
 
 /// What the search found so far; `more`: why there may be more than that.

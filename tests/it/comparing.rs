@@ -90,6 +90,29 @@ fn what_is_undecided_has_the_exit_code_that_is_asked_for() {
 }
 
 #[test]
+fn a_scenario_that_is_gone_is_not_consistent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let mut other = golden();
+    other["run"]["file"] = "scenarios/another.yaml".into();
+    store(folder, "before/1", &golden());
+    store(folder, "before/2", &other);
+    store(folder, "after/1", &golden());
+    let pass = compare(folder, &[]);
+    assert!(pass.code == Some(0) && pass.stdout.contains("not compared: another.yaml"), "{}", pass.stdout);
+    assert_eq!(compare(folder, &["--undecided", "fail"]).code, Some(1));
+    let junit = compare(folder, &["--format", "junit", "--undecided", "fail"]);
+    assert!(junit.code == Some(1) && junit.stdout.contains("only the former runs have it"), "{}", junit.stdout);
+    let junit = compare(folder, &["--format", "junit"]);
+    assert!(junit.code == Some(0) && junit.stdout.contains("<skipped"), "{}", junit.stdout);
+
+    // Its result is there, and cannot be read.
+    store(folder, "after/2", &other);
+    std::fs::write(folder.join("after/2/result.json"), "{").expect("it can be written");
+    assert_eq!(compare(folder, &["--undecided", "fail"]).code, Some(1));
+}
+
+#[test]
 fn more_of_what_a_scenario_allows_is_not_worse() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();

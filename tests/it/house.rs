@@ -71,6 +71,7 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("backup/writer/capture.rs", &["topic"], "where a setting comes from"),
     ("report/baseline/expected.rs", &["backup"], "the tag of a suite"),
     ("report/bounds.rs", &["logs"], "a field of a result"),
+    ("report/worth.rs", &["topic"], "a field of a load, and whose setting it is"),
     ("plan/bindings.rs", &["run"], "the root of `${run.id}`"),
     ("report/", &["run"], "the heading of a run's id"),
     ("cli/", &["run", "topic"], "nouns that are counted"),

@@ -233,6 +233,30 @@ fn what_steps_of_a_killed_run_have_started_ends_with_the_next_command() {
     }
 }
 
+/// Who looks at the suite's page, or at JUnit, sees what did not come about.
+#[test]
+fn what_lay_behind_an_interrupt_is_not_forgotten() {
+    let project = mock();
+    for (name, wait) in [("a", "10m"), ("b", "1ms"), ("c", "1ms")] {
+        project.write(
+            &format!("scenarios/{name}.yaml"),
+            &format!("name: Scenario {name}\nchecks: none\nsteps:\n  - id: rest\n    wait: {wait}\n"),
+        );
+    }
+    let mut terminal = project.on_terminal(&["run", "scenarios", "--junit", "junit.xml"]);
+    terminal.until("rest: wait").ctrl_c();
+    let (status, shown) = terminal.end();
+    assert_eq!(status.code(), Some(130), "{shown}");
+    assert!(shown.contains("2 runs: interrupted before"), "{shown}");
+    let folders = std::fs::read_dir(project.path("results")).expect("results").flatten();
+    let suite = folders.map(|entry| entry.path().join("suite.json")).find(|path| path.exists()).expect("a suite");
+    let suite: Value = serde_json::from_slice(&std::fs::read(suite).expect("it can be read")).expect("JSON");
+    let not_run = suite["not_run"].as_array().expect("a list");
+    assert!(not_run.len() == 2 && not_run.iter().all(|not_run| not_run["cut_off"] == true), "{suite}");
+    let junit = std::fs::read_to_string(project.path("junit.xml")).expect("it is there");
+    assert!(junit.contains("tests=\"3\"") && junit.contains("errors=\"3\""), "{junit}");
+}
+
 /// What was asked for and cannot be written is never a PASS.
 #[test]
 fn a_run_whose_result_cannot_be_written_does_not_pass() {

@@ -114,6 +114,24 @@ fn a_watched_scenario_runs_again_when_it_is_changed() {
     assert_eq!(status.code(), Some(130), "{shown}");
 }
 
+/// The results lie beside the scenario, in a folder of any name.
+#[test]
+fn what_a_watched_scenario_writes_is_no_change() {
+    let project = project();
+    let scenario =
+        |name: &str| format!("name: {name}\nchecks: none\nsteps:\n  - run: [sh, -c, \"echo 1 >made.json\"]\n");
+    project.write("watched.yaml", &scenario("before-it"));
+    let mut watching = project.on_terminal(&["run", "--watch", "watched.yaml", "--results", "out"]);
+    watching.until("before-it").until("waiting for a change");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let runs = || std::fs::read_dir(project.path("out")).expect("results").count();
+    assert_eq!(runs(), 1);
+    project.write("watched.yaml", &scenario("after-it-was-changed"));
+    watching.until("after-it-was-changed").until("waiting for a change").ctrl_c();
+    let (status, shown) = watching.end();
+    assert!(status.code() == Some(130) && runs() == 2, "{shown}");
+}
+
 #[test]
 fn several_runs_go_on_at_once_and_are_told_in_their_order() {
     let project = project();

@@ -14,6 +14,7 @@ pub(in crate::judge) fn step(id: &str, verb: &str, started: u64, ended: u64) -> 
         verb: verb.to_owned(),
         section: Section::Steps,
         title: String::new(),
+        asked: BTreeMap::new(),
         at: Location { file: String::new(), line: 0, column: 0 },
         background: true,
         status: StepStatus::Done,

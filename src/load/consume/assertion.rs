@@ -3,9 +3,9 @@
 use super::Tapped;
 use crate::ground::lock;
 use crate::scenario::expression::within_bounds;
-use crate::text::short;
+use crate::text::{guarded, short, strict};
 use minijinja::value::Serde;
-use minijinja::{Environment, Expression, UndefinedBehavior, Value};
+use minijinja::{Environment, Error, Expression, Value};
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
 
@@ -16,11 +16,7 @@ const SAMPLES: usize = 20;
 /// Characters shown of a message that breaks an assertion.
 const SHOWN: usize = 120;
 
-static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment
-});
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| strict(Environment::new()));
 
 /// An expression that has to be true of each message.
 pub struct Assertion {
@@ -37,13 +33,14 @@ impl Assertion {
     /// What is wrong with it: its syntax, its length, or a name that no message has.
     pub fn parse(text: &str) -> Result<Self, String> {
         within_bounds(text).map_err(|excess| excess.message)?;
-        let expression = ENVIRONMENT
-            .compile_expression_owned(text.to_owned())
-            .map_err(|error| format!("`{text}` is not an expression: {}", error.detail().unwrap_or("syntax error")))?;
-        let names = expression.undeclared_variables(false);
+        let wrong =
+            |error: Error| format!("`{text}` is not an expression: {}", error.detail().unwrap_or("syntax error"));
+        let names = ENVIRONMENT.compile_expression(text).map_err(wrong)?.undeclared_variables(false);
         if let Some(name) = names.iter().filter(|name| !NAMES.contains(&name.as_str())).min() {
             return Err(format!("a message has no `{name}`; it has {}", NAMES.join(", ")));
         }
+        let guarded = guarded(text).map_err(wrong)?;
+        let expression = ENVIRONMENT.compile_expression_owned(guarded).map_err(wrong)?;
         Ok(Self { text: text.to_owned(), reads_value: names.contains("value"), expression })
     }
 
@@ -179,6 +176,24 @@ mod tests {
         assert_eq!(holds("value.amount > 5", json), Err("it is false".to_owned()));
         assert!(holds("value.missing > 5", json).is_err(), "what is not there holds nothing");
         assert!(holds("value.amount > 5", Some(b"no JSON")).is_err());
+    }
+
+    #[test]
+    fn a_text_is_not_compared_with_a_number() {
+        for (text, payload) in [
+            ("value.amount > 0", r#"{"amount":"-5"}"#),
+            ("value.amount < 9", r#"{"amount":null}"#),
+            ("value.amount > 0", r#"{"amount":[1]}"#),
+            ("value.amount != 0", r#"{"amount":"0"}"#),
+            ("value > 5", "no JSON"),
+            ("headers.region > 3", "1"),
+            ("headers.region is gt(3)", "1"),
+        ] {
+            let why = holds(text, Some(payload.as_bytes()));
+            assert!(why.is_err_and(|why| why != "it is false"), "{text} of {payload}");
+        }
+        assert_eq!(holds("value.amount | float < 0", Some(br#"{"amount":"-5.00"}"#)), Ok(()));
+        assert_eq!(holds("value.amount | float > 0", Some(br#"{"amount":"-5.00"}"#)), Err("it is false".to_owned()));
     }
 
     #[test]

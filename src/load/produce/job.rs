@@ -209,6 +209,11 @@ impl ProduceJob {
         &self.effective_config
     }
 
+    /// How many producers share it.
+    pub fn producers(&self) -> u64 {
+        self.spec.producers as u64
+    }
+
     /// What each producer writes down.
     pub fn books(&self) -> Vec<Arc<SenderBooks>> {
         self.books.clone()
@@ -266,6 +271,7 @@ impl ProduceJob {
         let stopped = self.live.stop.load(Ordering::Relaxed);
         let mut report = ProduceReport {
             topic: self.spec.topic.clone(),
+            producers: self.producers(),
             start_us,
             schedule_end_us,
             last_ack_us: self.live.last_ack_us(),

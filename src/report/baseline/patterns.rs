@@ -4,8 +4,8 @@ use super::Declared;
 use super::stem;
 use crate::accounting::Class;
 use crate::judge::measure::observe;
-use crate::record::counts;
 use crate::record::{Observed, Record, StepRecord};
+use crate::report::totals::class_total;
 use crate::scenario::RecoveryPattern;
 use serde::Serialize;
 
@@ -94,16 +94,14 @@ fn measured(records: &[&Record]) -> String {
     for record in records {
         let name = crate::report::view::cell(record);
         let name = if name.is_empty() { String::new() } else { format!("{name}: ") };
-        let counted = |class| counts::sum(record.deliveries.iter().map(|delivery| delivery.ledger.count(class)));
-        let lost = counted(Class::Lost);
-        let again = counted(Class::Duplicated).saturating_add(counted(Class::Redelivered));
+        let counted = |class| class_total(record, class);
+        let again = counted(Class::Duplicated).zip(counted(Class::Redelivered));
         let recovered = record.steps.iter().find_map(|step| match observe(record, step, "recovery_time", None, None) {
             Observed::Nothing { .. } | Observed::Unknown { .. } => None,
             observed => Some(format!(", recovered in {observed}")),
         });
-        if !record.deliveries.is_empty() {
-            let settled = record.deliveries.iter().all(|delivery| delivery.drained);
-            let lost = if settled { lost.to_string() } else { "unknown".to_owned() };
+        if let (Some(lost), Some((copies, again))) = (counted(Class::Lost), again) {
+            let (lost, again) = (lost.told(), copies.and(again).told());
             parts
                 .push(format!("{name}{lost} lost, {again} duplicated or redelivered{}", recovered.unwrap_or_default()));
         }

@@ -4,13 +4,14 @@ use super::expected::Expected;
 use super::figures::{BaselineFigure, disk, figures};
 use crate::accounting::Class;
 use crate::judge::changes::observed;
-use crate::judge::delivery;
+use crate::judge::delivery::{forbidden, none};
 use crate::judge::measure::observe;
 use crate::record::counts;
 use crate::record::metric::Work;
-use crate::record::{Observed, Outcome, Quantity, Record, Unit};
+use crate::record::{DeliveryRecord, Observed, Outcome, Quantity, Record, Unit};
 use crate::report::command;
 use crate::report::judged::client_properties;
+use crate::report::totals::{ClassTotal, class_total, counted};
 use crate::report::view::{CheckRow, OutcomeView, cell, cpu_peak, memory_peak, response_time, started};
 use serde::Serialize;
 
@@ -119,25 +120,36 @@ fn explained(record: &Record) -> Vec<String> {
     if !passes {
         return Vec::new();
     }
-    let sum = |class: Class| {
-        let counts = record.deliveries.iter().map(|settled| observed(settled, class, &delivery::none()));
-        counts.filter_map(|observed| Some(observed.quantity()?.value)).sum::<f64>()
-    };
-    let because = match &record.run.guarantee {
-        Some(guarantee) => format!("{guarantee} permits that"),
-        None => "that is what this scenario shows, or states nothing of".to_owned(),
-    };
-    let named = [(Class::Lost, "are lost"), (Class::Duplicated, "came twice")];
-    let mut sentences: Vec<String> = named
-        .into_iter()
-        .map(|(class, what)| (sum(class), what))
-        .filter(|(count, _)| *count > 0.0)
-        .map(|(count, what)| format!("{} messages {what}: {because}", Quantity::new(count, Unit::Count)))
-        .collect();
+    let settled = counted(record);
+    let several = settled.len() > 1;
+    let mut sentences = Vec::new();
+    for (class, what) in [(Class::Lost, "are lost"), (Class::Duplicated, "came twice")] {
+        for delivery in &settled {
+            let seen = observed(delivery, class, &none());
+            if seen.quantity().is_none_or(|count| count.value == 0.0) {
+                continue;
+            }
+            let of = format!("{} → {}: ", delivery.from.join(", "), delivery.to.join(", "));
+            let things = if delivery.changes.is_some() { "changes" } else { "messages" };
+            let (of, count, because) = (if several { of.as_str() } else { "" }, seen.brief(), because(delivery, class));
+            sentences.push(format!("{of}{count} {things} {what}: {because}"));
+        }
+    }
     for settled in record.deliveries.iter().filter(|settled| settled.to.len() > 1) {
         sentences.push(format!("{} count as one reader: each alone has read a part", settled.to.join(" and ")));
     }
     sentences
+}
+
+/// Why a run passes with messages of that class in that delivery.
+fn because(delivery: &DeliveryRecord, class: Class) -> String {
+    let permits = delivery.guarantee.filter(|guarantee| !forbidden(*guarantee, false).contains(&class));
+    match permits {
+        _ if delivery.stated.contains(&class) => "its check allows that many".to_owned(),
+        Some(guarantee) => format!("{guarantee} permits that"),
+        None if delivery.guarantee.is_some() => "its check allows that".to_owned(),
+        None => "that is what this scenario shows, or states nothing of".to_owned(),
+    }
 }
 
 /// What was done: each load and fault, and the client properties that matter.
@@ -173,43 +185,36 @@ impl Summary {
         let reports = || loads.iter().filter_map(|step| step.produced.as_ref());
         let acked = counts::sum(reports().map(|report| report.acked));
         let errors = counts::sum(reports().flat_map(|report| [report.failed_total(), report.unknown_total()]));
-        let latency = response_time(record);
-        let us = |us: f64| if latency.n == 0 { none() } else { Quantity::seconds(us / 1e6).to_string() };
+        let latency = |statistic: &str| match response_time(record, statistic) {
+            Observed::Nothing { .. } => none(),
+            other => other.brief(),
+        };
         let rate = match loads[..] {
             [load] => number(&observe(record, load, "ack_rate", None, None)),
             _ => none(),
         };
+        // How long nothing was acknowledged is a figure of loads; how long no change arrived is another one.
         let worst = |metric: &str| {
-            let all = record.steps.iter().map(|step| observe(record, step, metric, None, None));
+            let asked = record.steps.iter().filter(|step| metric != "unavailability" || step.produced.is_some());
+            let all = asked.map(|step| observe(record, step, metric, None, None));
             let numbers = all.filter_map(|observed| Some((observed.quantity()?.value, observed.brief())));
             numbers.max_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(none, |(_, text)| text)
         };
-        let total = |class: Class| {
-            let counts = record.deliveries.iter().map(|settled| match observed(settled, class, &delivery::none()) {
-                Observed::Number(quantity) => Some(quantity.value),
-                _ => None,
-            });
-            counts.sum::<Option<f64>>().filter(|_| !record.deliveries.is_empty())
-        };
-        let owed = counts::sum(record.deliveries.iter().map(|delivery| delivery.ledger.acked));
-        let count = |value: Option<f64>| value.map_or_else(none, |value| Quantity::new(value, Unit::Count).to_string());
-        let share = |value: Option<f64>| {
-            let share = value.filter(|_| owed > 0).map(|value| value / owed as f64);
-            share.map_or_else(none, |share| Quantity::new(share, Unit::Share).to_string())
-        };
-        let (lost, duplicated) = (total(Class::Lost), total(Class::Duplicated));
+        let (lost, duplicated) = (class_total(record, Class::Lost), class_total(record, Class::Duplicated));
+        let count = |total: &Option<ClassTotal>| total.as_ref().map_or_else(none, ClassTotal::told);
+        let share = |total: &Option<ClassTotal>| total.as_ref().and_then(ClassTotal::share).unwrap_or_else(none);
         Self {
             acked: if loads.is_empty() { none() } else { Quantity::count(acked).to_string() },
             rate,
-            mean: us(latency.mean_us),
-            p50: us(latency.p50_us as f64),
-            p95: us(latency.p95_us as f64),
-            p99: us(latency.p99_us as f64),
+            mean: latency("mean"),
+            p50: latency("p50"),
+            p95: latency("p95"),
+            p99: latency("p99"),
             errors: if loads.is_empty() { none() } else { Quantity::count(errors).to_string() },
-            lost: count(lost),
-            loss: share(lost),
-            duplicated: count(duplicated),
-            duplicate_rate: share(duplicated),
+            lost: count(&lost),
+            loss: share(&lost),
+            duplicated: count(&duplicated),
+            duplicate_rate: share(&duplicated),
             unavailable: worst("unavailability"),
             recovery: worst("recovery_time"),
             cpu: cpu_peak(record).map_or_else(none, |peak| Quantity::new(peak, Unit::Share).to_string()),
@@ -224,5 +229,47 @@ fn number(observed: &Observed) -> String {
     match observed {
         Observed::Nothing { .. } => "–".to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::latency::LatencyRecorder;
+    use crate::scenario::Guarantee;
+
+    fn golden() -> Record {
+        serde_json::from_str(include_str!("../../../tests/goldens/record.json")).expect("a stored record")
+    }
+
+    #[test]
+    fn a_summary_says_at_least_where_its_figures_do() {
+        let mut record = golden();
+        let load = record.steps.iter_mut().find_map(|step| step.produced.as_mut()).expect("a load");
+        let mut recorder = LatencyRecorder::default();
+        (0..90).for_each(|n| recorder.record(n * 1000, 5_000));
+        (0..10).for_each(|n| recorder.record_unanswered(n * 1000, 120_000_000));
+        load.response_latency = recorder.snapshot();
+        let summary = Summary::of(&record);
+        assert!(summary.p99.starts_with("≥ ") && summary.mean.starts_with("≥ "), "{summary:?}");
+        assert!(!summary.p50.starts_with('≥'), "{summary:?}");
+        record.steps.retain(|step| step.produced.is_none());
+        assert_eq!(Summary::of(&record).p99, "–");
+    }
+
+    #[test]
+    fn why_a_run_passes_with_losses_is_said_of_the_delivery_that_has_them() {
+        let mut record = golden();
+        record.run.guarantee = Some(Guarantee::AtLeastOnce);
+        record.deliveries[0].ledger.classes.entry(Class::Lost).or_default().count = 12;
+        let mut said = |guarantee: Option<Guarantee>, stated: &[Class]| {
+            (record.deliveries[0].guarantee, record.deliveries[0].stated) = (guarantee, stated.to_vec());
+            explained(&record).join("; ")
+        };
+        assert_eq!(said(Some(Guarantee::AtMostOnce), &[]), "12 messages are lost: at-most-once permits that");
+        let shown = "12 messages are lost: that is what this scenario shows, or states nothing of";
+        assert_eq!(said(None, &[]), shown, "the scenario's own guarantee does not permit it");
+        assert!(said(Some(Guarantee::AtLeastOnce), &[Class::Lost]).ends_with("its check allows that many"));
+        assert!(said(Some(Guarantee::AtLeastOnce), &[]).ends_with("its check allows that"));
     }
 }

@@ -2,17 +2,21 @@
 
 use crate::accounting::Class;
 use crate::environment::ServiceId;
-use crate::judge::changes::observed;
-use crate::judge::delivery::none;
 use crate::judge::latencies::told;
 use crate::judge::measure::observe;
 use crate::judge::phases::{Phase, spans};
 use crate::record::counts;
-use crate::record::latency::{LatencySeries, LatencySummary, histogram};
-use crate::record::{Observed, Quantity, Record, Unit};
+use crate::record::latency::{LatencySeries, histogram};
+use crate::record::metric::Work;
+use crate::record::{Observed, Quantity, Record, StepRecord, Unit};
+use crate::report::totals::class_total;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::ops::Range;
+
+/// What nothing came of for the longest time, by what waited for it.
+const WITHOUT: [(&str, Work); 3] =
+    [("unavailable", Work::Sends), ("no commit for", Work::ChangesRows), ("no change for", Work::Reads)];
 
 /// One figure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,27 +46,35 @@ pub fn headlines(record: &Record) -> Vec<Headline> {
     {
         add("ack rate", rate.to_string(), "plain");
     }
-    if let Some((_, value)) = worst(record, "sustainable_rate", None) {
+    let any = |_: &StepRecord| true;
+    if let Some((_, value)) = worst(record, "sustainable_rate", None, any) {
         add("sustainable rate", value, "plain");
     }
-    if !record.deliveries.is_empty() {
-        for class in [Class::Lost, Class::Duplicated] {
-            let (value, tone) = total(record, class);
-            add(class.name(), value, tone);
+    for (class, bad) in [(Class::Lost, "bad"), (Class::Duplicated, "warn")] {
+        if let Some(total) = class_total(record, class) {
+            let tone = match (total.count, total.open) {
+                (0, false) => "good",
+                (0, true) => "warn",
+                _ => bad,
+            };
+            add(class.name(), total.told(), tone);
         }
     }
     // Of changes of a database: how long they take from their commit to the reader.
-    if let Some((_, value)) = worst(record, "cdc_latency", Some("p99")) {
+    if let Some((_, value)) = worst(record, "cdc_latency", Some("p99"), any) {
         add("commit → reader p99", value, "plain");
     }
-    if let Some((longest, value)) = worst(record, "unavailability", None).filter(|(longest, _)| *longest > 0.0) {
-        add("unavailable", value, if longest > 0.0 { "warn" } else { "plain" });
+    for (name, work) in WITHOUT {
+        let of = |step: &StepRecord| step.work() == work;
+        if let Some((_, value)) = worst(record, "unavailability", None, of).filter(|(longest, _)| *longest > 0.0) {
+            add(name, value, "warn");
+        }
     }
-    if let Some((_, value)) = worst(record, "recovery_time", None) {
+    if let Some((_, value)) = worst(record, "recovery_time", None, any) {
         add("recovered in", value, "plain");
     }
     for (name, p99) in response_times(record) {
-        add(name, p99, "plain");
+        add(name, p99.brief(), "plain");
     }
     if let Some(peak) = memory_peak(record) {
         add("peak memory", Quantity::new(peak, Unit::Bytes).to_string(), "plain");
@@ -72,7 +84,7 @@ pub fn headlines(record: &Record) -> Vec<Headline> {
 
 /// The response times that a reader wants to see: that of the whole run, or, where something was disturbed, that of the quiet time beside
 /// that of faults and recoveries. One figure over both would be that of neither.
-fn response_times(record: &Record) -> Vec<(&'static str, String)> {
+fn response_times(record: &Record) -> Vec<(&'static str, Observed)> {
     let of = |phases: &[Phase]| -> Vec<Range<u64>> {
         let all = phases.iter().flat_map(|phase| spans(record, *phase));
         all.map(|span| (span.start * 1e6) as u64..(span.end * 1e6) as u64).collect()
@@ -87,48 +99,49 @@ fn response_times(record: &Record) -> Vec<(&'static str, String)> {
             p99(record, |series, sum| disturbed.iter().for_each(|span| _ = sum.add(series.touching(span.clone()))));
         vec![("p99 steady", quiet), ("p99 disturbed", noisy)]
     };
-    times.into_iter().filter_map(|(name, time)| Some((name, time?))).collect()
+    times.into_iter().filter(|(_, time)| time.quantity().is_some()).collect()
+}
+
+/// The 99th percentile of the response time over all loads where nothing was disturbed, in seconds; that of all of it where something
+/// always was.
+pub fn quiet_p99(record: &Record) -> Option<f64> {
+    response_times(record).first().and_then(|(_, time)| Some(time.quantity()?.value))
 }
 
 /// The 99th percentile of the response time over all loads, of what `part` adds up of each.
-fn p99(record: &Record, part: impl Fn(&LatencySeries, &mut Histogram<u64>)) -> Option<String> {
+fn p99(record: &Record, part: impl Fn(&LatencySeries, &mut Histogram<u64>)) -> Observed {
+    over_loads(record, "p99", part)
+}
+
+/// A statistic over all loads, of what `part` adds up of each.
+fn over_loads(record: &Record, statistic: &str, part: impl Fn(&LatencySeries, &mut Histogram<u64>)) -> Observed {
     let [mut answered, mut unanswered] = [histogram(), histogram()];
     for report in record.steps.iter().filter_map(|step| step.produced.as_ref()) {
         part(&report.response_latency, &mut answered);
         report.response_latency.unanswered.iter().for_each(|series| part(series, &mut unanswered));
     }
-    let observed = told(&answered, &unanswered, "p99");
-    observed.quantity().map(|_| observed.brief())
+    told(&answered, &unanswered, statistic)
 }
 
-/// The messages of a class over all accounts.
-fn total(record: &Record, class: Class) -> (String, &'static str) {
-    let mut sum = 0.0;
-    for delivery in &record.deliveries {
-        match observed(delivery, class, &none()) {
-            Observed::Number(count) => sum += count.value,
-            _ => return ("unknown".to_owned(), "warn"),
-        }
-    }
-    let bad = if class == Class::Lost { "bad" } else { "warn" };
-    (Quantity::new(sum, Unit::Count).to_string(), if sum > 0.0 { bad } else { "good" })
-}
-
-/// The largest value of a duration over all steps that have it.
-fn worst(record: &Record, metric: &str, statistic: Option<&str>) -> Option<(f64, String)> {
-    let observations = record.steps.iter().map(|step| observe(record, step, metric, statistic, None));
+/// The largest value over all steps that have it and are asked.
+fn worst(
+    record: &Record,
+    metric: &str,
+    statistic: Option<&str>,
+    asked: impl Fn(&StepRecord) -> bool,
+) -> Option<(f64, String)> {
+    let steps = record.steps.iter().filter(|step| asked(step));
+    let observations = steps.map(|step| observe(record, step, metric, statistic, None));
     let numbers = observations.filter_map(|observed| Some((observed.quantity()?.value, observed.brief())));
     numbers.max_by(|a, b| a.0.total_cmp(&b.0))
 }
 
-/// The response time (due → acknowledged) over all loads.
-pub fn response_time(record: &Record) -> LatencySummary {
-    let mut merged = histogram();
-    for report in record.steps.iter().filter_map(|step| step.produced.as_ref()) {
-        // Two histograms of the same bounds always merge.
-        let _ = merged.add(report.response_latency.total());
-    }
-    LatencySummary::of(&merged)
+/// A statistic of the response time (due → acknowledged) over all loads. What was never acknowledged counts behind the rest.
+pub fn response_time(record: &Record, statistic: &str) -> Observed {
+    over_loads(record, statistic, |series, sum| {
+        // Two histograms of the same bounds always merge, here and below.
+        let _ = sum.add(series.total());
+    })
 }
 
 /// The most anonymous memory of any one broker, in bytes; without brokers, of any service.

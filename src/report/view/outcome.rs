@@ -27,6 +27,11 @@ impl OutcomeView {
     pub fn not_run() -> Self {
         Self { word: "NOT RUN", symbol: "○", tone: "none" }
     }
+
+    /// Runs of which some are missing: they could not begin, were cut off, or cannot be read.
+    pub fn incomplete() -> Self {
+        Self { word: "INCOMPLETE", symbol: "?", tone: "warn" }
+    }
 }
 
 impl From<Outcome> for OutcomeView {

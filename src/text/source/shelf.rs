@@ -24,6 +24,11 @@ impl Shelf {
     pub fn read(&self, path: &Path) -> Result<Located, Vec<Problem>> {
         lock(&self.files).entry(path.to_owned()).or_insert_with(|| read(path)).clone()
     }
+
+    /// The files that were asked for until now.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        lock(&self.files).keys().cloned().collect()
+    }
 }
 
 #[cfg(test)]
@@ -42,5 +47,6 @@ mod tests {
             std::fs::write(path, "name: second").expect("writes");
         }
         assert_eq!((read(&there), read(&absent)), (Some("first".into()), None));
+        assert_eq!(shelf.paths(), [absent, there]);
     }
 }

@@ -13,6 +13,7 @@ use std::time::Instant;
 pub struct Sender {
     live: Arc<LiveProduce>,
     topic: String,
+    producers: u64,
     effective_config: BTreeMap<String, String>,
     books: Vec<Arc<SenderBooks>>,
     last: Mutex<(Instant, u64, Option<f64>)>,
@@ -24,6 +25,7 @@ impl Sender {
         Self {
             live: job.live(),
             topic,
+            producers: job.producers(),
             effective_config: job.effective_config().clone(),
             books: job.books(),
             last: Mutex::new((Instant::now(), 0, None)),
@@ -57,6 +59,7 @@ impl LiveStep for Sender {
         let Some(start_us) = self.live.start_us() else { return StepOutcome::default() };
         let report = ProduceReport {
             topic: self.topic.clone(),
+            producers: self.producers,
             start_us,
             last_send_us: now_us,
             last_ack_us: self.live.last_ack_us(),
@@ -76,6 +79,7 @@ impl LiveStep for Sender {
         let Some(start_us) = self.live.start_us() else { return StepOutcome::default() };
         let mut report = ProduceReport {
             topic: self.topic.clone(),
+            producers: self.producers,
             start_us,
             last_ack_us: self.live.last_ack_us(),
             end_us: now_us,
