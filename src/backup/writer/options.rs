@@ -5,6 +5,7 @@ use crate::backup::Recipient;
 use crate::backup::batch::{Codec, Compressor};
 use crate::backup::manifest::{BackupRequest, Batching};
 use crate::text::Redactor;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -83,7 +84,8 @@ impl BackupOptions {
 }
 
 /// Which groups' offsets are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum KeptGroups {
     /// Those of all that have committed something for the topics.
     All,
