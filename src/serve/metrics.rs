@@ -165,10 +165,14 @@ pub fn archives(page: &mut MetricsPage, entries: &[ArchiveEntry], now: i64) {
         ("kscen_archive_verified", "1 where its last verification found nothing wrong, 0 where it did.", |entry| {
             entry.verified.as_ref().map(|verified| f64::from(u8::from(verified.sound)))
         }),
-        ("kscen_archive_verified_current", "1 where its newest manifest was verified, 0 where nothing did that.", |entry| {
-            let current = entry.verified.as_ref().is_some_and(|verified| verified.manifest >= entry.manifest);
-            (entry.manifest > 0).then_some(f64::from(u8::from(current)))
-        }),
+        (
+            "kscen_archive_verified_current",
+            "1 where its newest manifest was verified, 0 where nothing did that.",
+            |entry| {
+                let current = entry.verified.as_ref().is_some_and(|verified| verified.manifest >= entry.manifest);
+                (entry.manifest > 0).then_some(f64::from(u8::from(current)))
+            },
+        ),
     ];
     for (name, help, value) in families {
         page.family(name, "gauge", help);

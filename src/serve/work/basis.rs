@@ -55,9 +55,8 @@ pub(super) fn added(manifest: &Manifest, reached: &Reached) -> JobProgress {
 /// # Errors
 /// The archive cannot be read.
 pub(super) fn of_job(archive: &Archive, job: &str) -> Result<Option<Manifest>, ArchiveError> {
-    let own = |manifest: &Manifest| {
-        manifest.state != BackupState::Running && manifest.request.by.as_deref() == Some(job)
-    };
+    let own =
+        |manifest: &Manifest| manifest.state != BackupState::Running && manifest.request.by.as_deref() == Some(job);
     Ok(archive.newest()?.map(|(manifest, _)| manifest).filter(own))
 }
 
@@ -119,8 +118,10 @@ mod tests {
             Manifest { topics, ..manifest(1, None) }
         };
         let before = with(vec![partition(0, 100, vec![segment(0, 7)])]);
-        let after =
-            with(vec![partition(0, 200, vec![segment(0, 7), segment(100, 20)]), partition(1, 100, vec![segment(0, 3)])]);
+        let after = with(vec![
+            partition(0, 200, vec![segment(0, 7), segment(100, 20)]),
+            partition(1, 100, vec![segment(0, 3)]),
+        ]);
         let kept = serde_json::to_value(BackupBasis::of(Some(&before))).expect("it can be written");
         let kept: BackupBasis = serde_json::from_value(kept).expect("it can be read");
         let progress = |manifest: &Manifest, basis: &BackupBasis| {
