@@ -6,7 +6,7 @@
 
 use super::archive::{Archive, manifest_name};
 use super::archive_error::ArchiveError;
-use super::manifest::{BackupState, KeptTopic, Manifest};
+use super::manifest::{BackupRequest, BackupState, KeptTopic, Manifest};
 use super::store::StoreEntry;
 use super::verify::{Level, verify};
 use super::writer::{listed, sums, writing};
@@ -122,7 +122,9 @@ pub fn prune(archive: &Archive, retention: Retention, now: i64) -> Result<Pruned
         newest
     } else {
         let (_, digest) = archive.manifest(newest.number)?;
-        let next = Manifest { number: newest.number + 1, previous: Some(digest), written: now, ..newest };
+        // Whoever asked for the backup did not ask for this.
+        let request = BackupRequest { by: None, ..newest.request };
+        let next = Manifest { number: newest.number + 1, previous: Some(digest), written: now, request, ..newest };
         archive.commit(&next)?;
         sums::write(archive, &next, next.number)?;
         remove_before(next.number)?;

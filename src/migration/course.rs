@@ -6,16 +6,18 @@
 
 use super::Properties;
 use super::event::{MigrateListener, MigrationStage};
+use super::given::{self, GivenEnd};
 use super::late;
 use super::migration_error::MigrationError;
-use super::options::MigrateOptions;
+use super::options::{MigrateOptions, MigrateUntil};
 use super::preflight;
 use super::staging::Staging;
 use super::state::{MigrationState, StagedTopic};
 use crate::backup::manifest::Manifest;
-use crate::backup::restore::{Offsets, RestoredGroups, completion};
+use crate::backup::restore::{RestoredGroups, completion};
 use crate::backup::target::{Verified, verify};
-use crate::backup::{Archive, BackupError, KeptGroups, find_topics};
+use crate::backup::{Archive, BackupError, KeptGroups, OnGap, find_topics};
+use crate::wire::topics::DescribedTopic;
 use crate::wire::{WireCluster, brokers};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +25,10 @@ use std::path::PathBuf;
 
 const SOURCE: &str = "the source";
 const TARGET: &str = "the target";
+/// What is said of a migration that was complete when it was asked for again, …
+const BEFORE: &str = "it was complete before";
+/// … and of one whose cut-over was interrupted.
+const RESUMED: &str = "what the source had when the cut-over was begun is in the target";
 
 /// What came of a migration.
 #[derive(Clone, Debug)]
@@ -92,14 +98,17 @@ pub async fn migrate(
             topics: BTreeMap::new(),
             complete: false,
             records: 0,
+            given: None,
         },
         rounds: 0,
         records: 0,
     };
     if let Some(before) = before {
         if before.complete {
-            if migration.is_there(&before).await? {
-                late::none(source, options, &before).await?;
+            if let Some(there) = migration.all_there(&before).await? {
+                late::none(source, options, &before, BEFORE).await?;
+                migration.was_given(&before, &there)?;
+                late::groups(source, options, &before, (BEFORE, listener)).await?;
                 // A crash may have come before it was removed.
                 migration.staging.remove_archive()?;
                 migration.records = before.records;
@@ -131,28 +140,48 @@ pub(super) struct Migration<'a> {
 impl Migration<'_> {
     fn resume(&mut self, before: MigrationState) -> Result<(), MigrationError> {
         if before.offsets != self.options.offsets {
-            let words = |offsets| if offsets == Offsets::Exact { "exact" } else { "translated" };
-            return Err(MigrationError::refused(
-                format!("the migration was begun with {} offsets", words(before.offsets)),
-                format!(
-                    "go on with these, or delete the topics in the target and {}, to begin again",
-                    self.staging.path().display()
-                ),
-            ));
+            let words = given::offset_word(before.offsets);
+            return Err(self.begun_otherwise(format!("the migration was begun with {words} offsets")));
         }
         self.state = before;
         Ok(())
     }
 
-    /// Whether everything that an earlier migration has made is still there.
-    async fn is_there(&self, before: &MigrationState) -> Result<bool, MigrationError> {
+    fn begun_otherwise(&self, reason: String) -> MigrationError {
+        let folder = self.staging.path().display();
+        let remedy = format!("go on as it was begun, or delete the topics in the target and {folder}, to begin again");
+        MigrationError::refused(reason, remedy)
+    }
+
+    /// The topics that an earlier migration has made, where all of them are still there.
+    async fn all_there(&self, before: &MigrationState) -> Result<Option<Vec<DescribedTopic>>, MigrationError> {
+        let mut all = Vec::new();
         for topic in before.topics.values() {
             let found = preflight::find(self.target, TARGET, &topic.to).await?;
-            if found.and_then(|found| found.id).map(|id| id.to_string()) != topic.target {
-                return Ok(false);
+            let id = found.as_ref().and_then(|found| found.id).map(|id| id.to_string());
+            match found {
+                Some(found) if id == topic.target => all.push(found),
+                _ => return Ok(None),
             }
         }
-        Ok(true)
+        Ok(Some(all))
+    }
+
+    /// Refuses what an earlier migration that was complete has not given.
+    fn was_given(&self, before: &MigrationState, there: &[DescribedTopic]) -> Result<(), MigrationError> {
+        let of = |topic: &DescribedTopic| topic.partitions.first().map_or(0, |partition| partition.replicas.len());
+        let differs = |topic: &&DescribedTopic| {
+            self.options.replication.is_some_and(|asked| usize::try_from(asked).ok() != Some(of(topic)))
+        };
+        let replicas = there.iter().find(differs);
+        let replicas = replicas.map(|topic| format!("with {} replicas of `{}`", of(topic), topic.name));
+        let otherwise = given::otherwise(before.offsets, before.given.as_ref(), self.options).or(replicas);
+        let Some(otherwise) = otherwise else { return Ok(()) };
+        let topics = before.topics.values().map(|topic| format!("`{}`", topic.to)).collect::<Vec<_>>().join(", ");
+        Err(MigrationError::refused(
+            format!("{BEFORE}, {otherwise}"),
+            format!("ask for the same as then, or delete {topics} in the target and do this again, which begins again"),
+        ))
     }
 
     async fn run(mut self) -> Result<Migrated, MigrationError> {
@@ -163,13 +192,14 @@ impl Migration<'_> {
             continued,
             staging: self.staging.path().display().to_string(),
         });
-        let manifest = if self.is_cutting_over()? {
+        let resumed = self.is_cutting_over()?;
+        let manifest = if resumed {
             Some(Archive::open(self.staging.store()).and_then(|archive| archive.current()).map_err(BackupError::from)?)
         } else {
             self.rounds().await?
         };
         match manifest {
-            Some(manifest) => self.cut_over(&manifest).await,
+            Some(manifest) => self.cut_over(&manifest, resumed).await,
             None => Ok(self.ended(MigrationOutcome::Stopped, Vec::new(), Vec::new())),
         }
     }
@@ -261,8 +291,23 @@ impl Migration<'_> {
         Ok(false)
     }
 
-    /// Gives topics their configuration and groups their places, and reads everything again.
-    async fn cut_over(mut self, manifest: &Manifest) -> Result<Migrated, MigrationError> {
+    /// Keeps what is given in the end before anything is: who goes on with it is held against it.
+    fn keep_given(&mut self, manifest: &Manifest, resumed: bool) -> Result<(), MigrationError> {
+        if let Some(lost) = given::lost(manifest).filter(|_| self.options.on_gap == OnGap::Stop) {
+            return Err(self.begun_otherwise(format!("the migration was begun with gaps recorded: {lost}")));
+        }
+        let before = self.state.given.as_ref().filter(|_| resumed);
+        if let Some(without) = before.and_then(|given| given.without(&self.options.groups)) {
+            return Err(self.begun_otherwise(format!("the cut-over was begun {without}")));
+        }
+        self.state.given = Some(GivenEnd::of(self.options, manifest));
+        self.staging.write(&self.state)
+    }
+
+    /// Gives topics their configuration and groups their places, and reads everything again. `resumed` where an earlier process had begun
+    /// with it: what was read is as old as that.
+    async fn cut_over(mut self, manifest: &Manifest, resumed: bool) -> Result<Migrated, MigrationError> {
+        self.keep_given(manifest, resumed)?;
         let groups = preflight::wanted(manifest, &self.options.groups);
         preflight::groups_are_free(self.source, self.target, &groups, self.listener).await?;
         let target_name = |name: &str| self.options.target_name(name);
@@ -302,6 +347,10 @@ impl Migration<'_> {
         (self.state.complete, self.state.records) = (true, self.records);
         self.staging.write(&self.state)?;
         self.staging.remove_archive()?;
+        if resumed && self.options.until != MigrateUntil::End {
+            late::none(self.source, self.options, &self.state, RESUMED).await?;
+            late::groups(self.source, self.options, &self.state, (RESUMED, self.listener)).await?;
+        }
         Ok(self.ended(MigrationOutcome::Complete, groups, verified))
     }
 }

@@ -4,9 +4,9 @@ use super::event::MigrateListener;
 use super::migration_error::MigrationError;
 use super::options::MigrateOptions;
 use super::state::{MigrationState, StagedTopic};
-use crate::backup::find_topics;
-use crate::wire::WireCluster;
+use crate::backup::{KeptGroups, find_topics};
 use crate::wire::offsets::{self, At, IsolationLevel};
+use crate::wire::{WireCluster, committed, groups as wire_groups};
 use std::collections::BTreeMap;
 
 /// Tells it.
@@ -30,7 +30,8 @@ pub(super) async fn tell(
     Ok(())
 }
 
-/// Refuses a migration that was complete before, where the source has more now, or does not say: who asks again wants that, too.
+/// Refuses a migration of which all was there at some time, where the source has more now, or does not say: who asks again wants that, too.
+/// `what` says of it what it was then.
 ///
 /// # Errors
 /// See above; or the source does not answer.
@@ -38,10 +39,9 @@ pub(super) async fn none(
     source: &WireCluster,
     options: &MigrateOptions,
     before: &MigrationState,
+    what: &str,
 ) -> Result<(), MigrationError> {
-    let refused = |since: String, remedy: String| {
-        Err(MigrationError::refused(format!("it was complete before; {since}"), remedy))
-    };
+    let refused = |since: String, remedy: String| Err(MigrationError::refused(format!("{what}; {since}"), remedy));
     let names: Vec<String> = options.topics.iter().map(|topic| topic.name.clone()).collect();
     let found = find_topics(source, &names).await?;
     if let Some(fresh) = found.keys().find(|name| !before.topics.contains_key(*name)) {
@@ -66,6 +66,51 @@ pub(super) async fn none(
             None => format!("whether `{name}` has got more in the source since then is not known"),
         };
         return refused(since, again);
+    }
+    Ok(())
+}
+
+/// Refuses it where a group that is wanted has a place in the source by now and was given none in the target: it would begin there wherever its
+/// members are configured to.
+///
+/// # Errors
+/// See above; or the source does not answer.
+pub(super) async fn groups(
+    source: &WireCluster,
+    options: &MigrateOptions,
+    before: &MigrationState,
+    (what, listener): (&str, &MigrateListener),
+) -> Result<(), MigrationError> {
+    let Some(given) = &before.given else { return Ok(()) };
+    let names: Vec<String> = match &options.groups {
+        KeptGroups::None => return Ok(()),
+        KeptGroups::Named(names) => names.clone(),
+        KeptGroups::All => {
+            let during = MigrationError::cluster("the source", "listing groups");
+            wire_groups::list(source).await.map_err(during)?.groups.into_keys().collect()
+        }
+    };
+    for name in names.iter().filter(|name| !given.places.contains(*name)) {
+        let has_place = match committed::all(source, name).await {
+            Ok(all) => all.keys().any(|topic| before.topics.contains_key(topic)),
+            Err(error) if error.is_denied() => {
+                listener.notice(format!("whether group `{name}` has committed something since is not known: {error}"));
+                false
+            }
+            Err(error) => {
+                return Err(MigrationError::cluster("the source", format!("asking for group `{name}`"))(error));
+            }
+        };
+        if has_place {
+            return Err(MigrationError::refused(
+                format!(
+                    "{what}; since then group `{name}` has committed something in the source, and it has no place in the \
+                     target"
+                ),
+                "give it one by hand and leave it out here, or delete the topics in the target and do the same again, which \
+                 begins again",
+            ));
+        }
     }
     Ok(())
 }

@@ -10,6 +10,7 @@
 //! | `course.rs`, `rounds.rs`, `state.rs` | a migration from its first round to its end |
 //! | `preflight.rs` | whether the target takes a topic, and whether groups are free |
 //! | `late.rs` | what the source has got since it was taken for the last time |
+//! | `given.rs` | what topics and groups were given in the end, and what of it is asked for again |
 //! | `standing.rs` | how far the source is taken, and what is still missing for the end |
 //! | `staging.rs` | the folder |
 //! | `drain/` | waiting until a group has read everything, and moving what it has not read |
@@ -17,6 +18,7 @@
 mod course;
 pub mod drain;
 mod event;
+mod given;
 mod late;
 mod migration_error;
 mod not_drained;

@@ -1,5 +1,6 @@
 //! What is kept of a migration beside the archive and the state of the restore.
 
+use super::given::GivenEnd;
 use crate::backup::restore::Offsets;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -15,6 +16,9 @@ pub(super) struct MigrationState {
     /// How many records are in the target, once it is complete.
     #[serde(default)]
     pub(super) records: u64,
+    /// What topics and groups are given in the end, from the cut-over on. An earlier version noted nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) given: Option<GivenEnd>,
 }
 
 /// What is kept of a topic.

@@ -7,12 +7,15 @@ use crate::backup::{Archive, ArchiveError, Identities, Store, discard, folders_a
 use crate::ground::lock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// The longest name.
 const LONGEST: usize = 200;
+/// What is wrong with an archive that is not where it was.
+const GONE: &str = "it is not there any more, though this service has verified it and did not delete it: see that its place is mounted; to \
+    forget it, delete it here";
 
 /// The archives below a root. Cheap to clone; its functions read files, and are not for threads that run tasks.
 #[derive(Clone)]
@@ -141,12 +144,13 @@ impl Archives {
         }
     }
 
-    /// All of them, by their names.
+    /// All of them, by their names, with those that are gone.
     ///
     /// # Errors
     /// The place cannot be read: 503.
     pub fn list(&self) -> Result<Vec<ArchiveEntry>, HttpProblem> {
         let names = folders_at(&self.0.place).map_err(|reason| HttpProblem::unavailable("archives", reason))?;
+        let names: BTreeSet<String> = names.into_iter().chain(self.0.verified.names()).collect();
         let mut found = Vec::new();
         for name in names.into_iter().filter(|name| check_name(name).is_ok()) {
             found.extend(self.show(&name)?);
@@ -154,19 +158,30 @@ impl Archives {
         Ok(found)
     }
 
-    /// One of them; `None` where there is no archive of this name.
+    /// One of them; `None` where there is no archive of this name. One that was verified is there until this service deletes it: where it
+    /// is gone all the same, that is told.
     ///
     /// # Errors
     /// No archive has such a name: 400.
     pub fn show(&self, name: &str) -> Result<Option<ArchiveEntry>, HttpProblem> {
-        let store = self.store(name)?;
-        let mut entry = match Archive::open(store).and_then(|archive| self.look(name, &archive)) {
-            Ok(entry) => entry,
-            Err(ArchiveError::Absent { .. }) => return Ok(None),
-            Err(error) => unreadable(name, &error),
+        let (store, verified) = (self.store(name)?, self.0.verified.of(name));
+        let mut entry = match (Archive::open(store), &verified) {
+            (Ok(archive), _) => {
+                let id = archive.id().to_owned();
+                self.look(name, &archive).unwrap_or_else(|error| unreadable(name, Some(id), error.to_string()))
+            }
+            (Err(ArchiveError::Absent { .. }), None) => return Ok(None),
+            (Err(ArchiveError::Absent { .. }), Some(known)) => {
+                unreadable(name, Some(known.archive.clone()), GONE.to_owned())
+            }
+            (Err(error), _) => unreadable(name, None, error.to_string()),
         };
         entry.age = entry.written.map(|written| u64::try_from(now().saturating_sub(written) / 1000).unwrap_or(0));
-        entry.verified = self.0.verified.of(name).filter(|verified| entry.id.as_ref() == Some(&verified.archive));
+        entry.verified = verified.filter(|verified| match &entry.id {
+            Some(id) => *id == verified.archive,
+            // Of the archive whose label cannot be read the worst is taken for true.
+            None => !verified.sound,
+        });
         Ok(Some(entry))
     }
 
@@ -186,12 +201,18 @@ impl Archives {
         Ok(entry)
     }
 
-    /// Removes one of them.
+    /// Removes one of them, or forgets one that is gone.
     ///
     /// # Errors
     /// There is none (404), another program writes into it (409), or it cannot be removed (503).
     pub fn remove(&self, name: &str) -> Result<(), HttpProblem> {
-        let archive = self.open(name)?;
+        let archive = match self.open(name) {
+            Err(problem) if problem.status == 404 && self.0.verified.of(name).is_some() => {
+                self.0.verified.forget(name);
+                return Ok(());
+            }
+            opened => opened?,
+        };
         match discard(&archive) {
             Err(error @ ArchiveError::Busy { .. }) => return Err(HttpProblem::conflict("busy", error.to_string())),
             removed => removed.map_err(|error| HttpProblem::unavailable("archive-unreadable", error.to_string()))?,
@@ -249,8 +270,8 @@ fn nothing(name: &str, state: ArchiveState) -> ArchiveEntry {
     }
 }
 
-fn unreadable(name: &str, error: &ArchiveError) -> ArchiveEntry {
-    ArchiveEntry { problem: Some(error.to_string()), ..nothing(name, ArchiveState::Unreadable) }
+fn unreadable(name: &str, id: Option<String>, problem: String) -> ArchiveEntry {
+    ArchiveEntry { problem: Some(problem), id, ..nothing(name, ArchiveState::Unreadable) }
 }
 
 fn entry(name: &str, manifest: &Manifest) -> ArchiveEntry {
@@ -335,5 +356,34 @@ mod tests {
         drop(lease);
         archives.remove("one").expect("removed");
         assert!(!at("one").exists() && at("other").join("file").exists());
+    }
+    #[test]
+    fn what_a_verification_found_is_told_of_an_archive_that_cannot_be_read_or_is_gone() {
+        let root = tempfile::tempdir().expect("a folder");
+        let archives = archives(root.path());
+        let (id, at) = ("0123456789abcdef0123456789abcdef", root.path().join("archives/one"));
+        Archive::create(archives.store("one").expect("a place"), id).expect("made");
+        std::fs::create_dir_all(at.join("manifests")).expect("a folder");
+        std::fs::write(at.join("manifests/00000001.json"), "{").expect("written");
+        let (level, job) = (crate::backup::Level::Full, "j".to_owned());
+        let verified = ArchiveVerified { archive: id.to_owned(), level, sound: false, at: 1, manifest: 1, job };
+        archives.verified().keep("one", verified).expect("kept");
+        let shown = |archives: &Archives| {
+            let entry = archives.show("one").expect("a name").expect("it is known");
+            assert_eq!(archives.list().expect("listed"), [entry.clone()]);
+            (entry.state, entry.id, entry.verified.map(|verified| verified.sound), entry.problem.expect("told"))
+        };
+        let (state, known, sound, problem) = shown(&archives);
+        assert_eq!((state, known.as_deref(), sound), (ArchiveState::Unreadable, Some(id), Some(false)));
+        assert!(problem.contains("00000001.json"), "{problem}");
+        std::fs::write(at.join("archive.json"), "{").expect("written");
+        let (state, known, sound, _) = shown(&archives);
+        assert_eq!((state, known, sound), (ArchiveState::Unreadable, None, Some(false)), "its label is damaged");
+        std::fs::remove_dir_all(root.path().join("archives")).expect("removed");
+        let (state, _, sound, problem) = shown(&archives);
+        assert_eq!((state, sound), (ArchiveState::Unreadable, Some(false)));
+        assert!(problem.contains("not there any more"), "{problem}");
+        archives.remove("one").expect("forgotten");
+        assert_eq!((archives.list().expect("listed"), archives.show("one").expect("a name")), (vec![], None));
     }
 }

@@ -16,7 +16,7 @@ pub struct Exported<'a> {
     pub queue: usize,
     /// The schedules.
     pub schedules: &'a [ScheduleStatus],
-    /// The archives; nothing where they cannot be listed: everything else is told, and that they are not there is an alert of its own.
+    /// The archives; nothing where they cannot be listed: everything else is told, and that, which is an alert of its own.
     pub archives: Option<&'a [ArchiveEntry]>,
     /// The moment, in ms since the epoch.
     pub now: i64,
@@ -31,6 +31,8 @@ impl Exported<'_> {
         page.family("kscen_queue_limit", "gauge", "How many jobs may wait.");
         page.sample("kscen_queue_limit", &[], self.queue as f64);
         tell(&mut page, self.schedules);
+        page.family("kscen_archives_listed", "gauge", "1 where the archives can be listed, 0 where they cannot.");
+        page.sample("kscen_archives_listed", &[], f64::from(u8::from(self.archives.is_some())));
         if let Some(entries) = self.archives {
             archives(&mut page, entries, self.now);
         }
@@ -82,6 +84,32 @@ mod tests {
         let unused: Vec<&String> =
             exported.difference(&used).filter(|name| !name.ends_with("_sum") && !name.ends_with("_count")).collect();
         assert!(unused.is_empty(), "nothing shows {unused:?}");
+    }
+
+    #[test]
+    fn what_a_rule_takes_the_increase_of_begins_with_nothing() {
+        let mut page = MetricsPage::default();
+        Metrics::default().write(&mut page);
+        let text = page.text();
+        let counters = RULES.split("increase(").skip(1).filter_map(|rest| rest.split(['{', '[']).next());
+        let counters: Vec<&str> = counters.collect();
+        assert!(counters.len() >= 3, "{counters:?}");
+        for counter in counters {
+            let begins = |line: &str| line.starts_with(counter) && line.ends_with(" 0");
+            assert!(text.lines().any(begins), "{counter} would not rise with the first:\n{text}");
+        }
+    }
+
+    #[test]
+    fn that_archives_cannot_be_listed_is_told_and_an_alert() {
+        let exported = |archives| {
+            let (metrics, jobs) = (Metrics::default(), BTreeMap::new());
+            Exported { metrics: &metrics, jobs: &jobs, queue: 1, schedules: &[], archives, now: 0 }.text()
+        };
+        let told = |text: String, line: &str| text.lines().any(|found| found == line);
+        assert!(told(exported(None), "kscen_archives_listed 0"));
+        assert!(told(exported(Some(&[])), "kscen_archives_listed 1"));
+        assert!(RULES.contains("expr: kscen_archives_listed == 0"));
     }
 
     #[test]

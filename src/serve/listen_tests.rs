@@ -1,6 +1,7 @@
 //! Connections that are slow, and those that are encrypted.
 
 use super::listen::{answer, tls};
+use super::unread::PATIENCE;
 use axum::Router;
 use axum::extract::Request;
 use axum::routing::{get, post};
@@ -79,6 +80,33 @@ async fn a_slow_client_is_cut_off_and_a_slow_body_is_told() {
         assert!(found.contains("content-type: application/problem+json"), "{found}");
         assert!(found.contains(&format!("urn:kscen:problem:{code}\"")), "{found}");
     }
+}
+
+/// Whoever sends requests and reads no answer does not keep a connection from others for ever.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_nothing_is_cut_off() {
+    let (mut client, server) = duplex(64);
+    let graceful = GracefulShutdown::new();
+    let begun = tokio::time::Instant::now();
+    let serving = tokio::spawn(answer(server, ([127, 0, 0, 1], 1).into(), router(), graceful.watcher()));
+    let sent = "GET / HTTP/1.1\r\nHost: here\r\n\r\n".repeat(1000);
+    assert!(client.write_all(sent.as_bytes()).await.is_err(), "the connection is over");
+    assert_eq!(serving.await.expect("no panic"), None, "nobody hears an answer");
+    assert_eq!(begun.elapsed().as_secs(), PATIENCE.as_secs());
+    // One that reads slowly is waited for.
+    let (mut client, server) = duplex(64);
+    let serving = tokio::spawn(answer(server, ([127, 0, 0, 1], 1).into(), router(), graceful.watcher()));
+    client.write_all(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").await.expect("sent");
+    let (mut found, mut part) = (Vec::new(), [0; 40]);
+    loop {
+        tokio::time::sleep(PATIENCE - std::time::Duration::from_secs(10)).await;
+        match client.read(&mut part).await.expect("open") {
+            0 => break,
+            read => found.extend_from_slice(&part[..read]),
+        }
+    }
+    assert!(String::from_utf8_lossy(&found).ends_with("here"), "{found:?}");
+    assert_eq!(serving.await.expect("no panic"), None);
 }
 
 /// A certificate of its own, in files as they have to be.

@@ -93,11 +93,17 @@ impl Metrics {
             page.buckets("kscen_http_request_duration_seconds", ("path", path), &REQUESTS, buckets);
         }
         page.family("kscen_jobs_ended_total", "counter", "Jobs that came to their end since the service began.");
-        for ((kind, state), count) in &counted.jobs {
-            page.sample("kscen_jobs_ended_total", &[("kind", kind.word()), ("state", state.word())], *count as f64);
+        // What begins with its first event has no increase then, and no alert: each begins with nothing.
+        for kind in JobKind::ALL {
+            for state in JobState::ALL.into_iter().filter(|state| state.is_final()) {
+                let count = counted.jobs.get(&(kind, state)).copied().unwrap_or(0);
+                page.sample("kscen_jobs_ended_total", &[("kind", kind.word()), ("state", state.word())], count as f64);
+            }
         }
         page.family("kscen_job_duration_seconds", "histogram", "How long jobs were at work that came to their end.");
-        for (kind, buckets) in &counted.durations {
+        let nothing = Buckets::default();
+        for kind in JobKind::ALL {
+            let buckets = counted.durations.get(&kind).unwrap_or(&nothing);
             page.buckets("kscen_job_duration_seconds", ("kind", kind.word()), &JOBS, buckets);
         }
         for (name, help, counts) in [
@@ -105,8 +111,8 @@ impl Metrics {
             ("kscen_job_bytes_total", "Bytes that jobs read or wrote.", &counted.bytes),
         ] {
             page.family(name, "counter", help);
-            for (kind, count) in counts {
-                page.sample(name, &[("kind", kind.word())], *count as f64);
+            for kind in JobKind::ALL {
+                page.sample(name, &[("kind", kind.word())], counts.get(&kind).copied().unwrap_or(0) as f64);
             }
         }
         for (name, help, count) in [
@@ -135,25 +141,38 @@ pub fn jobs(page: &mut MetricsPage, counts: &BTreeMap<(JobKind, JobState), u64>)
     }
 }
 
-/// Archives as they are now.
+/// Archives as they are now. Of one that cannot be read it is not known what it has.
 pub fn archives(page: &mut MetricsPage, entries: &[ArchiveEntry], now: i64) {
     type Value = fn(&ArchiveEntry) -> Option<f64>;
     let seconds = |since: i64, now: i64| (now.saturating_sub(since)).max(0) as f64 / 1000.0;
-    let families: [(&str, &str, Value); 6] = [
+    let families: [(&str, &str, Value); 8] = [
+        ("kscen_archive_readable", "1 where it can be read, 0 where it cannot or is gone.", |entry| {
+            Some(f64::from(u8::from(is_readable(entry))))
+        }),
         ("kscen_archive_age_seconds", "How long ago its newest manifest was written.", |entry| {
             entry.age.map(|age| age as f64)
         }),
-        ("kscen_archive_records", "Records in an archive.", |entry| Some(entry.records as f64)),
-        ("kscen_archive_bytes", "Bytes of an archive's segments.", |entry| Some(entry.bytes as f64)),
+        ("kscen_archive_records", "Records in an archive.", |entry| is_readable(entry).then_some(entry.records as f64)),
+        ("kscen_archive_bytes", "Bytes of an archive's segments.", |entry| {
+            is_readable(entry).then_some(entry.bytes as f64)
+        }),
         ("kscen_archive_generations", "Backups that were made into an archive.", |entry| {
-            Some(f64::from(entry.generations))
+            is_readable(entry).then_some(f64::from(entry.generations))
         }),
         ("kscen_archive_complete", "1 where everything is there up to the cut of the newest backup.", |entry| {
-            Some(f64::from(u8::from(entry.state == ArchiveState::Complete)))
+            is_readable(entry).then_some(f64::from(u8::from(entry.state == ArchiveState::Complete)))
         }),
         ("kscen_archive_verified", "1 where its last verification found nothing wrong, 0 where it did.", |entry| {
             entry.verified.as_ref().map(|verified| f64::from(u8::from(verified.sound)))
         }),
+        (
+            "kscen_archive_verified_current",
+            "1 where its newest manifest was verified, 0 where nothing did that.",
+            |entry| {
+                let current = entry.verified.as_ref().is_some_and(|verified| verified.manifest >= entry.manifest);
+                (entry.manifest > 0).then_some(f64::from(u8::from(current)))
+            },
+        ),
     ];
     for (name, help, value) in families {
         page.family(name, "gauge", help);
@@ -170,6 +189,10 @@ pub fn archives(page: &mut MetricsPage, entries: &[ArchiveEntry], now: i64) {
             page.sample("kscen_archive_verified_age_seconds", &labels, seconds(verified.at, now));
         }
     }
+}
+
+fn is_readable(entry: &ArchiveEntry) -> bool {
+    entry.state != ArchiveState::Unreadable
 }
 
 /// A page in Prometheus's text format.
@@ -191,8 +214,9 @@ impl MetricsPage {
     }
 
     fn buckets(&mut self, name: &str, label: (&str, &str), bounds: &[f64], buckets: &Buckets) {
-        for (bound, count) in bounds.iter().zip(&buckets.counts) {
-            self.sample(&format!("{name}_bucket"), &[label, ("le", &bound.to_string())], *count as f64);
+        let counts = buckets.counts.iter().copied().chain(std::iter::repeat(0));
+        for (bound, count) in bounds.iter().zip(counts) {
+            self.sample(&format!("{name}_bucket"), &[label, ("le", &bound.to_string())], count as f64);
         }
         self.sample(&format!("{name}_bucket"), &[label, ("le", "+Inf")], buckets.count as f64);
         self.sample(&format!("{name}_sum"), &[label], buckets.sum);
@@ -228,8 +252,54 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
+        for line in [
+            "kscen_jobs_ended_total{kind=\"restore\",state=\"failed\"} 0",
+            "kscen_jobs_ended_total{kind=\"backup\",state=\"partial\"} 0",
+            "kscen_job_records_total{kind=\"migrate\"} 0",
+            "kscen_job_duration_seconds_bucket{kind=\"drain\",le=\"43200\"} 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "what has not happened yet is told: {line}\n{text}");
+        }
+        assert!(!text.contains("state=\"queued\""), "{text}");
         let mut page = MetricsPage::default();
         page.sample("x", &[("a", "q\"\\\n")], 0.5);
         assert_eq!(page.text(), "x{a=\"q\\\"\\\\\\n\"} 0.5\n");
+    }
+    #[test]
+    fn what_is_not_known_of_an_archive_is_no_figure_and_what_nothing_has_looked_at_is_one() {
+        let entry = |name: &str, state: &str, manifest: u32, verified: Option<(bool, u32)>| -> ArchiveEntry {
+            let verified = verified.map(|(sound, manifest)| {
+                serde_json::json!({
+                    "archive": "id", "level": "full", "sound": sound, "at": 0, "manifest": manifest, "job": "j",
+                })
+            });
+            let value = serde_json::json!({
+                "name": name, "state": state, "generations": 1, "manifest": manifest, "topics": [], "records": 5, "bytes": 9,
+                "encrypted": false, "verified": verified,
+            });
+            serde_json::from_value(value).expect("an entry")
+        };
+        let entries = [
+            entry("new", "empty", 0, None),
+            entry("known", "complete", 7, Some((true, 7))),
+            entry("grown", "complete", 7, Some((true, 6))),
+            entry("never", "partial", 7, None),
+            entry("broken", "unreadable", 0, Some((false, 7))),
+        ];
+        let mut page = MetricsPage::default();
+        archives(&mut page, &entries, 1000);
+        let text = page.text();
+        let of = |family: &str| {
+            let line = |name: &str| {
+                let head = format!("kscen_archive_{family}{{archive=\"{name}\"}} ");
+                text.lines().find_map(|line| line.strip_prefix(&head)?.parse::<u32>().ok())
+            };
+            ["new", "known", "grown", "never", "broken"].map(line)
+        };
+        assert_eq!(of("readable"), [Some(1), Some(1), Some(1), Some(1), Some(0)]);
+        assert_eq!(of("complete"), [Some(0), Some(1), Some(1), Some(0), None]);
+        assert_eq!(of("records"), [Some(5), Some(5), Some(5), Some(5), None]);
+        assert_eq!(of("verified"), [None, Some(1), Some(1), None, Some(0)]);
+        assert_eq!(of("verified_current"), [None, Some(1), Some(0), Some(0), None]);
     }
 }

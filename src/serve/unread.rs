@@ -11,9 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::Sleep;
 
 /// How long what is still being sent is read after the answer: who is sending does not hear it.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a client may take to read more of what it is sent.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// What every answer of this service has in its head, and a bare status has not.
 const OWN: &[u8] = b"x-content-type-options";
 
@@ -26,6 +29,25 @@ struct State<S> {
     heard: bool,
     /// The status that a request which cannot be read would have got.
     unread: Option<u16>,
+    /// Runs while the client reads nothing of what it is sent.
+    stuck: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S: Unpin> State<S> {
+    /// Does something that a client which does not read holds up, for as long as that may be.
+    fn sending<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        send: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let sent = send(Pin::new(&mut self.stream), context);
+        if sent.is_ready() {
+            self.stuck = None;
+            return sent;
+        }
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+        stuck.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 /// The other end of a [`Line`], for when its connection is over.
@@ -33,7 +55,7 @@ pub(super) struct LineEnd<S>(Arc<Mutex<State<S>>>);
 
 /// Both ends of a line over this stream.
 pub(super) fn line<S>(stream: S) -> (Line<S>, LineEnd<S>) {
-    let state = Arc::new(Mutex::new(State { stream, heard: false, unread: None }));
+    let state = Arc::new(Mutex::new(State { stream, heard: false, unread: None, stuck: None }));
     (Line(Arc::clone(&state)), LineEnd(state))
 }
 
@@ -117,11 +139,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Line<S> {
             return Poll::Ready(Ok(bytes.len()));
         }
         state.heard = false;
-        Pin::new(&mut state.stream).poll_write(context, bytes)
+        state.sending(context, |stream, context| stream.poll_write(context, bytes))
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut lock(&self.0).stream).poll_flush(context)
+        lock(&self.0).sending(context, |stream, context| stream.poll_flush(context))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -129,7 +151,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Line<S> {
         match state.unread {
             // The answer is still to come.
             Some(_) => Poll::Ready(Ok(())),
-            None => Pin::new(&mut state.stream).poll_shutdown(context),
+            None => state.sending(context, |stream, context| stream.poll_shutdown(context)),
         }
     }
 }

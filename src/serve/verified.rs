@@ -51,6 +51,19 @@ impl VerifiedArchives {
         lock(&self.0.table).get(name).cloned()
     }
 
+    /// The names of the archives that were verified.
+    pub fn names(&self) -> Vec<String> {
+        lock(&self.0.table).keys().cloned().collect()
+    }
+
+    /// Pruning has written another manifest, of what the one before had: what was looked at, still was.
+    pub fn pruned(&self, name: &str, before: u32, after: u32) {
+        if let Some(verified) = self.of(name).filter(|verified| verified.manifest == before) {
+            // Where it cannot be kept, nothing has looked at the archive as it is now.
+            let _ = self.keep(name, ArchiveVerified { manifest: after, ..verified });
+        }
+    }
+
     /// Keeps one.
     ///
     /// # Errors

@@ -119,7 +119,25 @@ fn hold_kills(bench: &Bench) {
         bench.assert_same(name, offsets == "exact");
         assert_eq!(next_of(&bench.target, "billing", name), expected, "{name}");
         bench.migrate(&topic, &["--offsets", offsets]).exits(0).says("nothing is left to do");
+        hold_more_than_was_given(bench, &topic, offsets);
     }
+}
+
+/// What a complete migration was not asked for is not taken for done.
+fn hold_more_than_was_given(bench: &Bench, topic: &str, offsets: &str) {
+    let other = if offsets == "exact" { "translated" } else { "exact" };
+    let refused = bench.migrate(topic, &["--offsets", other]).exits(3);
+    refused.says(&format!("it was complete before, with {offsets} offsets")).says("ask for the same as then");
+    let held = bench.migrate(topic, &["--offsets", offsets, "--hold-retention"]).exits(3);
+    held.says("it was complete before, with retention");
+    let less = bench.migrate(topic, &["--offsets", offsets, "--no-groups", "--no-acls"]);
+    less.exits(0).says("nothing is left to do");
+    let late = format!("late-{offsets}");
+    commit(&bench.source, &late, "orders", 7);
+    let refused = bench.migrate(topic, &["--offsets", offsets]).exits(3);
+    refused.says(&format!("since then group `{late}` has committed something in the source"));
+    let named = bench.migrate(topic, &["--offsets", offsets, "--group", "billing"]);
+    named.exits(0).says("nothing is left to do");
 }
 
 /// What lies behind an open transaction is waited for, and is there when it is committed.
@@ -179,6 +197,34 @@ async fn hold_retention(bench: &Bench) {
     let refused = bench.migrate("short", &[]);
     refused.exits(3).says("offsets 50 to 69 were deleted before they could be read");
     bench.migrate("short", &["--record-gaps"]).exits(0).says("no records at offsets 50 to 69").says("80 records");
+    let refused = bench.migrate("short", &[]).exits(3);
+    refused.says("without records that the source had lost: offsets 50 to 69 of short/0");
+}
+
+/// A cut-over that was interrupted goes on with what was read before it, and does not pass over what has come since.
+async fn hold_interrupted_cut_over(bench: &Bench) {
+    let send = |topic: &str, count: usize| {
+        let plain = producer(&bench.source, &[]);
+        for _ in 0..count {
+            plain.send(BaseRecord::<[u8], [u8]>::to(topic).partition(0).payload(b"value")).expect("queued");
+        }
+        plain.flush(LONG).expect("sent");
+    };
+    for name in ["cut-a", "cut-b"] {
+        topic(&bench.source, name, 1).await;
+        send(name, 20_000);
+        commit(&bench.source, "cutter", name, 10);
+    }
+    let (mut child, mut events) = bench.start("cut-*", &["--settle", "1s"]);
+    // By then the first topic has its last form. Reading both again takes a while.
+    let in_second = |line: String| line.contains("\"committed\"") && line.contains("\"cut-b\"");
+    assert!(events.any(in_second), "it cuts over");
+    child.kill().expect("it runs");
+    assert!(!child.wait().expect("it ended").success(), "it was killed at work");
+    send("cut-b", 5);
+    let late = bench.migrate("cut-*", &[]).exits(3);
+    late.says("when the cut-over was begun").says("since then `cut-b` has got 5 offsets in the source");
+    bench.migrate("cut-*", &[]).exits(3).says("it was complete before; since then `cut-b` has got 5 offsets");
 }
 
 /// Whatever is in the way is named before anything is copied.
@@ -242,6 +288,7 @@ async fn topics_move_from_an_old_kafka_to_a_new_one_over_kills() {
     });
     let bench = bench.await.expect("no panic");
     hold_retention(&bench).await;
+    hold_interrupted_cut_over(&bench).await;
     old.shutdown().await.expect("stopped");
     new.shutdown().await.expect("stopped");
 }

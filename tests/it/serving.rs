@@ -249,11 +249,22 @@ async fn a_service_that_is_killed_goes_on_with_every_job_and_does_none_twice() {
     assert_eq!(served.end(Signal::SIGKILL), None);
     let running = text.replace("\"state\": \"succeeded\"", "\"state\": \"running\"");
     assert_ne!(running, text);
-    std::fs::write(job_file(&project, &backup), running).expect("written");
+    std::fs::write(job_file(&project, &backup), &running).expect("written");
     let served = Served::start(&project);
     let ended = served.ended(&backup).await;
     assert_eq!((state(&ended), &ended["result"]["generation"]), ("succeeded", &json!(1)), "{ended}");
+    assert_eq!(ended["progress"]["records"], json!(all), "over all attempts: {ended}");
     assert_eq!(served.get("/api/backups/kept").await["generations"], 1);
+
+    // The same where somebody else has written into the archive since: that is not what the job was asked for.
+    assert_eq!(served.end(Signal::SIGKILL), None);
+    write(up.out.trim(), 10);
+    project.run(&["backup", "orders", "--to", "archives/kept", "--max-messages", "1", "--no-groups"]).exits(0);
+    std::fs::write(job_file(&project, &backup), running).expect("written");
+    let served = Served::start(&project);
+    let ended = served.ended(&backup).await;
+    assert_eq!((state(&ended), &ended["result"]["generation"]), ("succeeded", &json!(3)), "{ended}");
+    assert_eq!(ended["result"]["records"], json!(all + 10 * i64::from(PARTITIONS)), "{ended}");
     assert_eq!(served.get("/api/jobs").await["jobs"].as_array().map(Vec::len), Some(2), "no job is there twice");
     assert_eq!(served.end(Signal::SIGINT), Some(0));
     project.run(&["down"]).exits(0);

@@ -129,6 +129,9 @@ pub struct BackupRequest {
     /// To whom files of batches are encrypted: public keys of age. Nobody where it is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<String>,
+    /// Who asked, where that is to be known again: a job of `kscen serve`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Which batches are kept byte for byte.

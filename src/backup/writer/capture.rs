@@ -3,7 +3,9 @@
 use super::backup_error::BackupError;
 use super::ledger::now;
 use super::options::{BackupOptions, KeptGroups};
-use crate::backup::manifest::{Acl, Cut, GroupOffset, KeptGroup, Manifest, Setting, SourceCluster as Source};
+use crate::backup::manifest::{
+    Acl, BackupState, Cut, GroupOffset, KeptGroup, KeptPartition, Manifest, Setting, SourceCluster as Source,
+};
 use crate::backup::names::folder_of;
 use crate::wire::offsets::{At, IsolationLevel, Offset};
 use crate::wire::{WireCluster, WireError, acls, brokers, committed, configs, groups, offsets, topics};
@@ -66,7 +68,7 @@ pub(super) async fn capture(
     let described = join_all(found.values().map(|topic| describe(cluster, topic))).await;
     let (groups, groups_complete) = capture_groups(cluster, &found, &options.groups, &mut notes).await?;
     let begun = now();
-    let cuts = join_all(found.values().map(|topic| cut(cluster, topic, options, reached(before, topic)))).await;
+    let cuts = join_all(found.values().map(|topic| cut(cluster, topic, options, before))).await;
     let cut_width = now() - begun;
     let mut captured = Vec::new();
     for ((topic, described), cuts) in found.into_values().zip(described).zip(cuts) {
@@ -192,12 +194,28 @@ async fn capture_groups(
     Ok((found, complete))
 }
 
-/// Up to where the archive has each partition of a topic.
-fn reached(before: Option<&Manifest>, topic: &topics::DescribedTopic) -> BTreeMap<i32, i64> {
+/// What the archive has of a topic.
+fn known<'a>(before: &'a Manifest, topic: &topics::DescribedTopic) -> Option<&'a [KeptPartition]> {
     let folder = folder_of(&topic.name, topic.id.map(|id| id.to_string()).as_deref());
-    let known = before.and_then(|before| before.topics.iter().find(|known| known.folder == folder));
-    let partitions = known.into_iter().flat_map(|known| &known.partitions);
+    before.topics.iter().find(|known| known.folder == folder).map(|known| &known.partitions[..])
+}
+
+/// Up to where the archive has each partition of a topic.
+pub(super) fn reached(before: Option<&Manifest>, topic: &topics::DescribedTopic) -> BTreeMap<i32, i64> {
+    let partitions = before.and_then(|before| known(before, topic)).into_iter().flatten();
     partitions.map(|partition| (partition.partition, partition.next)).collect()
+}
+
+/// Where each partition of a topic is to end by a backup that was limited and interrupted, where this one goes on with it: who asks for
+/// so many gets them once.
+pub(super) fn fixed(
+    before: Option<&Manifest>,
+    options: &BackupOptions,
+    topic: &topics::DescribedTopic,
+) -> Option<BTreeMap<i32, i64>> {
+    let is_same = |before: &&Manifest| before.state == BackupState::Running && before.request.by == options.by;
+    let before = before.filter(|_| options.max_messages.is_some() && options.by.is_some()).filter(is_same)?;
+    Some(known(before, topic)?.iter().map(|partition| (partition.partition, partition.cut.end)).collect())
 }
 
 /// Where the partitions of a topic begin and end.
@@ -205,7 +223,7 @@ async fn cut(
     cluster: &WireCluster,
     topic: &topics::DescribedTopic,
     options: &BackupOptions,
-    reached: BTreeMap<i32, i64>,
+    before: Option<&Manifest>,
 ) -> Result<BTreeMap<i32, Cut>, BackupError> {
     let partitions: Vec<i32> = topic.partitions.iter().map(|partition| partition.index).collect();
     let ask = |at, isolation| offsets::list(cluster, &topic.name, &partitions, at, isolation);
@@ -214,6 +232,7 @@ async fn cut(
     let at = now();
     let stable = every(ask(At::End, IsolationLevel::Committed).await)?;
     let from = options.starts.get(&topic.name);
+    let (reached, fixed) = (reached(before, topic), fixed(before, options, topic));
     let mut left = options.max_messages.map(|most| i64::try_from(most).unwrap_or(i64::MAX));
     let mut cuts = BTreeMap::new();
     for partition in &topic.partitions {
@@ -222,7 +241,11 @@ async fn cut(
         // The log may have lost its beginning between the two answers.
         let wanted = from.and_then(|from| from.get(&partition.index)).copied().unwrap_or(0);
         let start = of(&starts).max(wanted).min(high_watermark);
-        let end = limited(start.max(of(&reached)), high_watermark, &mut left);
+        let first = start.max(of(&reached));
+        let end = match &fixed {
+            Some(fixed) => of(fixed).max(first).min(high_watermark),
+            None => limited(first, high_watermark, &mut left),
+        };
         let last_stable_offset = of(&stable).min(high_watermark);
         let leader_epoch = partition.leader_epoch;
         cuts.insert(partition.index, Cut { start, end, high_watermark, last_stable_offset, leader_epoch, at });

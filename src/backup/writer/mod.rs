@@ -36,7 +36,7 @@ use super::names::{folder_of, partition_folder};
 use super::store::{Lease, Store};
 use crate::wire::WireCluster;
 use crate::wire::topics::TopicId;
-use capture::{Captured, CapturedTopic, capture};
+use capture::{Captured, CapturedTopic, capture, reached};
 use ledger::{BackupLedger, EVERY, PartitionPlace, now};
 use packer::{Packer, PackerJob, TARGET};
 use rate::RateLimit;
@@ -85,7 +85,7 @@ async fn back_up(
         (None, _) => None,
     };
     let captured = capture(cluster, &options, before.as_ref().map(|(before, _)| before)).await?;
-    tell(&captured, &listener);
+    tell(&captured, before.as_ref().map(|(before, _)| before), &listener);
     if let Some((before, _)) = before.as_ref().filter(|(before, _)| before.cluster.id != captured.cluster.id) {
         return Err(BackupError::Request(format!(
             "the archive at {} is of cluster {}, the topics are of cluster {}",
@@ -182,17 +182,24 @@ pub async fn dry_run(
     };
     let before = archive.as_ref().map(Archive::newest).transpose()?.flatten();
     let captured = capture(cluster, options, before.as_ref().map(|(before, _)| before)).await?;
-    tell(&captured, listener);
+    tell(&captured, before.as_ref().map(|(before, _)| before), listener);
     let id = archive.as_ref().map_or_else(new_id, |archive| archive.id().to_owned());
     Ok(next_of(&id, before, captured, options).0)
 }
 
-fn tell(captured: &Captured, listener: &BackupListener) {
-    let cuts = || captured.topics.iter().flat_map(|topic| topic.cuts.values());
+/// Tells what there is to take: what the archive has already is not.
+fn tell(captured: &Captured, before: Option<&Manifest>, listener: &BackupListener) {
+    let fresh = captured.topics.iter().flat_map(|topic| {
+        let had = reached(before, &topic.topic);
+        topic.cuts.iter().map(move |(number, cut)| {
+            let first = had.get(number).copied().unwrap_or(0).max(cut.start);
+            cut.end.saturating_sub(first).max(0).unsigned_abs()
+        })
+    });
     listener(BackupEvent::Captured {
         topics: captured.topics.len(),
-        partitions: cuts().count(),
-        offsets: cuts().map(|cut| cut.end.abs_diff(cut.start)).fold(0, u64::saturating_add),
+        partitions: captured.topics.iter().map(|topic| topic.cuts.len()).sum(),
+        offsets: fresh.fold(0, u64::saturating_add),
         groups: captured.groups.len(),
         cut_width: captured.cut_width,
     });

@@ -5,6 +5,7 @@ use crate::backup::Recipient;
 use crate::backup::batch::{Codec, Compressor};
 use crate::backup::manifest::{BackupRequest, Batching};
 use crate::text::Redactor;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct BackupOptions {
     pub recipients: Vec<Recipient>,
     /// What the archive may not hold: a broker may repeat in its answer what it was sent.
     pub redactor: Redactor,
+    /// Who asks, as manifests say it. Whoever goes on with a backup of its own takes no more than `max_messages` in all.
+    pub by: Option<String>,
 }
 
 /// As many partitions at a time as there are processors, from 2 to 4: more wait for each other, and each holds what it compresses.
@@ -68,6 +71,7 @@ impl BackupOptions {
             stop: BackupStop::never(),
             recipients: Vec::new(),
             redactor: Redactor::default(),
+            by: None,
         }
     }
 
@@ -78,12 +82,14 @@ impl BackupOptions {
             compression: self.compressor.to_string(),
             batches: self.batching,
             recipients: self.recipients.iter().map(ToString::to_string).collect(),
+            by: self.by.clone(),
         }
     }
 }
 
 /// Which groups' offsets are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum KeptGroups {
     /// Those of all that have committed something for the topics.
     All,

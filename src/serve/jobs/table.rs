@@ -343,7 +343,10 @@ impl Jobs {
         let gone: Vec<String> = old.into_iter().filter(|id| JobFile::remove(id, &self.0.state).is_ok()).collect();
         let mut table = lock(&self.0.table);
         for id in &gone {
-            if let Some(key) = table.jobs.remove(id).and_then(|entry| entry.file.key) {
+            // After a day a key may stand for a later job.
+            if let Some(key) = table.jobs.remove(id).and_then(|entry| entry.file.key)
+                && table.keys.get(&key.key) == Some(id)
+            {
                 table.keys.remove(&key.key);
             }
         }

@@ -233,6 +233,23 @@ fn the_same_request_is_one_job_whoever_sends_it_at_the_same_time() {
 }
 
 #[test]
+fn a_key_that_is_used_again_after_a_day_stands_for_the_later_job_for_as_long_as_that_is_there() {
+    let root = tempfile::tempdir().expect("a folder");
+    let jobs = jobs(root.path());
+    let first = jobs.submit_now(keyed("k", "{}")).expect("taken").job.id;
+    let long_ago = jiff::Timestamp::now().as_millisecond() - 25 * 60 * 60 * 1000;
+    let over = |job: &mut Job| {
+        (job.state, job.submitted, job.ended) = (JobState::Succeeded, long_ago, Some(long_ago));
+    };
+    jobs.change(&first, over).expect("kept");
+    let second = jobs.submit_now(keyed("k", "{}")).expect("taken").job.id;
+    assert_ne!(first, second, "a day is over");
+    assert_eq!(jobs.prune(0), [first]);
+    let again = jobs.submit_now(keyed("k", "{}")).expect("known");
+    assert_eq!((again.repeated, again.job.id), (true, second));
+}
+
+#[test]
 fn two_writers_of_one_thing_are_refused_and_too_many_jobs() {
     let root = tempfile::tempdir().expect("a folder");
     let jobs = jobs(root.path());

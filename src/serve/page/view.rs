@@ -184,13 +184,15 @@ fn figures(shown: &Shown<'_>) -> Vec<Figure> {
     let missed: u64 = shown.schedules.iter().map(|status| status.record.missed).sum();
     let figure = |name, value: String, tone| Figure { name, value, tone };
     let count = |count: usize| words::count(count as u64);
+    // Where they cannot be listed, nothing is known of them.
+    let known = |value: String| if shown.archives.is_ok() { value } else { "–".to_owned() };
     let tone = |count: usize, tone| if count > 0 { tone } else { "plain" };
     vec![
         figure("at work", count(shown.running), "plain"),
         figure("waiting", count(shown.waiting), "plain"),
-        figure("archives", count(archives.len()), "plain"),
-        figure("in archives", words::bytes(bytes), "plain"),
-        figure("not verified", count(unverified), tone(unverified, "warn")),
+        figure("archives", known(count(archives.len())), "plain"),
+        figure("in archives", known(words::bytes(bytes)), "plain"),
+        figure("not verified", known(count(unverified)), tone(unverified, "warn")),
         figure("missed runs", words::count(missed), if missed > 0 { "bad" } else { "plain" }),
     ]
 }
@@ -285,6 +287,7 @@ fn verification(entry: &ArchiveEntry) -> VerifiedTag {
     let tag = match &entry.verified {
         None => Tag::new("never", "–", "warn"),
         Some(verified) if !verified.sound => Tag::new("NOT SOUND", "✗", "bad"),
+        Some(_) if entry.state == ArchiveState::Unreadable => Tag::new("sound when it could be read", "◐", "warn"),
         Some(verified) if verified.manifest < entry.manifest => Tag::new("sound before the last backup", "◐", "warn"),
         Some(_) => Tag::new("sound", "✓", "good"),
     };

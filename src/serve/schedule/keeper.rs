@@ -3,8 +3,9 @@
 use super::diary::Diary;
 use super::record::ScheduledRun;
 use crate::project::Timetable;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::time::Duration;
 
 /// So often it is looked again, whatever is due next: the machine may have slept, or its clock may have been set.
@@ -50,6 +51,8 @@ pub(super) async fn keep<W: ScheduleWork>(
     {
         diary.change(name, |record| record.taken(job));
     }
+    // A run is at work until old generations have gone.
+    let mut ending: Option<BoxFuture<'_, RunEnd>> = None;
     loop {
         let now = clock();
         if diary.change(name, |record| record.look(timetable, now, up_since)) {
@@ -60,18 +63,33 @@ pub(super) async fn keep<W: ScheduleWork>(
         }
         let next = timetable.after(now).and_then(|due| Duration::try_from(due.duration_since(now)).ok());
         let pause = tokio::time::sleep(next.map_or(TICK, |next| next.min(TICK)));
-        let Some(job) = diary.record(name).run.and_then(|run| run.job) else {
-            pause.await;
-            continue;
+        if let (None, Some(job)) = (&ending, diary.record(name).run.and_then(|run| run.job)) {
+            ending = Some(Box::pin(end(work, job)));
+        }
+        let ended = async {
+            match &mut ending {
+                Some(ending) => ending.await,
+                None => pending().await,
+            }
         };
         tokio::select! {
-            problem = work.ended(&job) => {
-                let retention = if problem.is_none() { work.retain().await } else { Ok(0) };
+            (problem, retention) = ended => {
+                ending = None;
                 diary.change(name, |record| record.ended(clock(), problem, retention));
             }
             () = pause => {}
         }
     }
+}
+
+/// Why a run did not succeed, where it did not, and what retention did after it.
+type RunEnd = (Option<String>, Result<u64, String>);
+
+/// Waits for the end of a job, and lets old generations go.
+async fn end<W: ScheduleWork>(work: &W, job: String) -> RunEnd {
+    let problem = work.ended(&job).await;
+    let retention = if problem.is_none() { work.retain().await } else { Ok(0) };
+    (problem, retention)
 }
 
 #[cfg(test)]
@@ -92,6 +110,8 @@ mod tests {
         /// How long a job takes, and why it fails.
         takes: Duration,
         fails: Option<String>,
+        /// How long old generations take to go.
+        prunes: Duration,
         found: Option<String>,
         base: Timestamp,
         start: Option<Instant>,
@@ -130,6 +150,7 @@ mod tests {
         }
 
         async fn retain(&self) -> Result<u64, String> {
+            tokio::time::sleep(self.prunes).await;
             Ok(1)
         }
     }
@@ -165,6 +186,17 @@ mod tests {
         let told = Told { fails: Some("no broker".to_owned()), ..Told::at("2026-11-10T12:00:00Z") };
         let record = kept(&told, "@hourly", folder.path(), 150).await;
         assert_eq!((record.succeeded, record.failed, record.pruned), (0, 2, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_due_while_old_generations_go_is_kept_away_by_that_run() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let prunes = Duration::from_secs(90 * 60);
+        let told = Told { takes: Duration::from_secs(5), prunes, ..Told::at("2026-11-10T12:30:00Z") };
+        let record = kept(&told, "@hourly", folder.path(), 155).await;
+        assert_eq!(told.asked(), ["2026-11-10T13:00:00Z", "2026-11-10T15:00:00Z"]);
+        assert_eq!((record.succeeded, record.missed, record.pruned), (1, 1, 1));
+        assert_eq!(record.gaps[0].why, "the run of 2026-11-10T13:00:00Z was still going on");
     }
 
     #[tokio::test(start_paused = true)]

@@ -92,6 +92,10 @@ impl ScheduleRecord {
 
     /// Looks what has become due. Answers whether there is a run that the service has to be asked for.
     pub fn look(&mut self, timetable: &Timetable, now: Timestamp, up_since: Timestamp) -> bool {
+        // A clock that was ahead was set right: what is due until it is there again is not over.
+        if Timestamp::from_millisecond(self.seen).map_or(true, |seen| seen.duration_since(now) > GRACE) {
+            self.seen = now.as_millisecond();
+        }
         let after = |moment: i64| timetable.after(Timestamp::from_millisecond(moment).ok()?).filter(|due| *due <= now);
         let mut due = Vec::new();
         let mut gap: Option<MissedRuns> = None;
@@ -294,6 +298,21 @@ mod tests {
         record.begin(&hourly, at("14T12:30:00"));
         assert!(!record.look(&hourly, at("14T12:30:00"), at("14T12:30:00")));
         assert_eq!(record.missed, 0);
+    }
+
+    #[test]
+    fn after_a_clock_that_was_ahead_the_next_run_is_asked_for() {
+        let (table, up) = (nightly(), at("10T12:00:00"));
+        let mut record = ScheduleRecord::default();
+        record.begin(&table, "2027-06-01T00:00:00Z".parse().expect("a time"));
+        assert!(!record.look(&table, at("10T12:00:00"), up));
+        assert!(record.look(&table, at("11T03:00:00"), up));
+        record.taken("j1".to_owned());
+        record.ended(at("11T03:10:00"), None, Ok(0));
+        // One that is set back by less than a minute asks for nothing twice.
+        assert!(!record.look(&table, at("11T02:59:30"), up));
+        assert!(!record.look(&table, at("11T03:00:10"), up));
+        assert_eq!((record.succeeded, record.missed), (1, 0));
     }
 
     #[test]

@@ -69,7 +69,15 @@ impl ScheduleWork for OfService<'_> {
             let age = retention.age.map(|age| i64::try_from(age.0.as_millis()).unwrap_or(i64::MAX));
             let retention = Retention { newest: retention.generations, since: age.map(|age| now.saturating_sub(age)) };
             let archive = archives.open(&name).map_err(|problem| problem.detail)?;
-            prune(&archive, retention, now).map_err(|error| error.to_string())
+            let newest = || archive.numbers().ok()?.last().copied();
+            let before = newest();
+            let pruned = prune(&archive, retention, now).map_err(|error| error.to_string())?;
+            if let (Some(before), Some(after), false) = (before, newest(), pruned.topics.is_empty())
+                && after == before + 1
+            {
+                archives.verified().pruned(&name, before, after);
+            }
+            Ok::<_, String>(pruned)
         })
         .await?;
         Ok(pruned.generations.len() as u64)

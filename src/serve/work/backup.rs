@@ -1,5 +1,6 @@
 //! A backup as a job.
 
+use super::basis::{BackupBasis, added, of_job};
 use super::choices::{GroupChoice, GroupWord, VerifyDepth, parallel, patterns, rate};
 use super::context::{WorkContext, WorkNews, WorkRun, tell};
 use super::outcome::{WorkEnd, WorkError, WorkOutcome};
@@ -65,13 +66,6 @@ pub struct BackupAsked {
     pub verify: Option<VerifyDepth>,
 }
 
-/// How the archive was before the first attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct BackupBasis {
-    /// The number of its newest manifest, 0 where there was none.
-    manifest: u32,
-}
-
 impl BackupAsked {
     fn options(&self, context: &WorkContext) -> Result<BackupOptions, HttpProblem> {
         let usual = BackupOptions::new(patterns(self.topic.as_ref(), &self.topics)?);
@@ -131,25 +125,13 @@ impl BackupAsked {
     /// How the archive is now.
     pub(super) fn basis(&self, context: &WorkContext) -> Result<Option<Value>, WorkError> {
         let newest = opened(self.store(context)?)?.map(|archive| archive.newest()).transpose()?.flatten();
-        let manifest = newest.map_or(0, |(manifest, _)| manifest.number);
-        Ok(serde_json::to_value(BackupBasis { manifest }).ok())
+        Ok(serde_json::to_value(BackupBasis::of(newest.as_ref().map(|(manifest, _)| manifest))).ok())
     }
 
     /// The manifest that an attempt before has ended with, where only that it ended was not kept any more.
     fn done_before(&self, run: &WorkRun) -> Result<Option<Manifest>, WorkError> {
-        let Some(basis) = run.basis.clone().and_then(|basis| serde_json::from_value::<BackupBasis>(basis).ok()) else {
-            return Ok(None);
-        };
-        let options = self.options(&run.context)?;
-        let own = |manifest: &Manifest| {
-            manifest.number > basis.manifest
-                && manifest.state != BackupState::Running
-                && manifest.request.topics == options.topics
-                && manifest.request.compression == options.compressor.to_string()
-        };
-        let archive = opened(self.store(&run.context)?)?;
-        let Some(archive) = archive else { return Ok(None) };
-        let Some((manifest, _)) = archive.newest()?.filter(|(manifest, _)| own(manifest)) else { return Ok(None) };
+        let Some(archive) = opened(self.store(&run.context)?)? else { return Ok(None) };
+        let Some(manifest) = of_job(&archive, &run.id)? else { return Ok(None) };
         // Whoever ended that attempt may have come between the manifest and the sums.
         write_sums(&archive, &manifest)?;
         Ok(Some(manifest))
@@ -159,10 +141,13 @@ impl BackupAsked {
     pub(super) async fn run(&self, run: &WorkRun) -> Result<WorkEnd, WorkError> {
         let (asked, attempt) = (self.clone(), run.clone());
         let done = aside(move || asked.done_before(&attempt)).await?;
-        let manifest = match done {
-            Some(manifest) => manifest,
+        let (manifest, counted) = match done {
+            Some(manifest) => (manifest, JobProgress::default()),
             None => self.back_up(run).await?,
         };
+        // Of all attempts, where it is known how the archive was before them.
+        let before = BackupBasis::kept(run).and_then(|basis| basis.reached);
+        let progress = before.map_or(counted, |reached| added(&manifest, &reached));
         if manifest.state == BackupState::Running {
             return Ok(WorkEnd::stopped());
         }
@@ -170,7 +155,7 @@ impl BackupAsked {
             manifest.missing.iter().cloned().chain(manifest.notes.iter().map(|note| format!("note: {note}"))).collect();
         let mut end = WorkEnd {
             outcome: if manifest.state == BackupState::Complete { WorkOutcome::Done } else { WorkOutcome::Partial },
-            progress: JobProgress { records: manifest.records(), bytes: manifest.bytes(), total: None },
+            progress: JobProgress { total: None, ..progress },
             messages,
             result: told(&manifest),
         };
@@ -190,21 +175,25 @@ impl BackupAsked {
         Ok(end)
     }
 
-    async fn back_up(&self, run: &WorkRun) -> Result<Manifest, WorkError> {
+    /// Does it. With what this attempt has written.
+    async fn back_up(&self, run: &WorkRun) -> Result<(Manifest, JobProgress), WorkError> {
         let cluster = run.context.clusters().open(&run.cluster, &[Grant::Backup]).await?;
         let (asked, context) = (self.clone(), run.context.clone());
         let store = aside(move || asked.store(&context)).await?;
         let (stopper, stop) = BackupStopper::new();
-        let options = BackupOptions { stop, ..self.options(&run.context)? };
-        let backup = backup(&cluster.wire, store, options, listener(run));
+        let options = BackupOptions { stop, by: Some(run.id.clone()), ..self.options(&run.context)? };
+        let counted: Arc<Mutex<JobProgress>> = Arc::default();
+        let backup = backup(&cluster.wire, store, options, listener(run, counted.clone()));
         tokio::pin!(backup);
-        tokio::select! {
-            manifest = &mut backup => Ok(manifest?),
+        let manifest = tokio::select! {
+            manifest = &mut backup => manifest?,
             () = run.stop.asked() => {
                 stopper.stop();
-                Ok(backup.await?)
+                backup.await?
             }
-        }
+        };
+        let counted = *lock(&counted);
+        Ok((manifest, counted))
     }
 }
 
@@ -217,9 +206,8 @@ fn opened(store: Arc<dyn Store>) -> Result<Option<Archive>, WorkError> {
 }
 
 /// Counts what is written, and tells the rest.
-fn listener(run: &WorkRun) -> BackupListener {
+fn listener(run: &WorkRun, progress: Arc<Mutex<JobProgress>>) -> BackupListener {
     let news = run.news.clone();
-    let progress: Mutex<JobProgress> = Mutex::default();
     Arc::new(move |event| {
         let words = match &event {
             BackupEvent::Captured { offsets, .. } => {

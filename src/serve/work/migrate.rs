@@ -189,9 +189,11 @@ fn told(migrated: &Migrated) -> WorkEnd {
         }
         (_, outcome) => outcome,
     };
+    // Of one that was complete before nothing was written.
+    let written = if migrated.outcome == MigrationOutcome::Already { 0 } else { migrated.records };
     WorkEnd {
         outcome,
-        progress: JobProgress { records: migrated.records, ..JobProgress::default() },
+        progress: JobProgress { records: written, ..JobProgress::default() },
         messages,
         result: json!({
             "outcome": migrated.outcome,

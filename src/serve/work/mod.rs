@@ -2,6 +2,7 @@
 //! line in each `match` of this file.
 
 mod backup;
+mod basis;
 mod choices;
 mod context;
 mod drain;

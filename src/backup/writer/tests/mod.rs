@@ -1,5 +1,6 @@
 //! Backups without a broker: batches as a leader would send them, packed into archives.
 
+mod again;
 mod bucket;
 mod crash;
 mod damage;

@@ -2,6 +2,7 @@
 
 use super::disk::Model;
 use super::*;
+use crate::backup::manifest::BackupRequest;
 use crate::backup::prune::{Pruned, Retention, prunable, prune};
 use crate::backup::{FolderStore, Level, verify};
 use std::collections::BTreeSet;
@@ -233,4 +234,20 @@ fn beside_another_writer_nothing_is_pruned() {
     assert_eq!(sizes(&archive), before);
     drop(held);
     prune(&archive, keep(1), NOW).unwrap();
+}
+
+/// Whoever has asked for the newest backup is not taken for the one who prunes.
+#[test]
+fn what_pruning_writes_is_nobodys_backup() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(FolderStore::new(folder.path()));
+    let archive = recreated(&store);
+    let (newest, digest) = archive.newest().unwrap().unwrap();
+    let request = BackupRequest { by: Some("j1".to_owned()), ..newest.request.clone() };
+    let own = Manifest { number: newest.number + 1, previous: Some(digest), request, ..newest };
+    archive.commit(&own).unwrap();
+    sums::write(&archive, &own, 0).unwrap();
+    assert_eq!(prune(&archive, keep(1), NOW).unwrap().topics.len(), 1);
+    let pruned = archive.current().unwrap();
+    assert_eq!((pruned.number, pruned.request.by), (own.number + 1, None));
 }
