@@ -9,6 +9,9 @@ use std::time::Duration;
 /// What a control verb may take beyond what it plans, before it has failed.
 pub const CONTROL: Duration = Duration::from_secs(60);
 
+/// What a step may take that ends only when somebody asks it to: as long as a run can be.
+pub const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// What other steps may rely on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {

@@ -220,6 +220,12 @@ impl ProduceJob {
         self.stop();
     }
 
+    /// Ends the schedule in good order: it was to last until now. Outcomes of what was sent are waited for.
+    pub fn end_schedule(&self, clock: RunClock) {
+        self.live.end_schedule(clock.now_us());
+        self.stop();
+    }
+
     /// Ends the schedule early. Outcomes of what was sent are still waited for.
     pub fn stop(&self) {
         self.live.stop.store(true, Ordering::Relaxed);
@@ -256,9 +262,8 @@ impl ProduceJob {
         cpu_us: u64,
     ) -> (ProduceReport, Vec<SenderAccount>) {
         let (start_us, end_us) = (start_ns / 1000, ended_us(&workers, clock));
-        let length_us = self.spec.schedule.length().map(|length| length.as_micros() as u64);
         let paced = matches!(self.spec.schedule, Schedule::Paced(_));
-        let schedule_end_us = length_us.filter(|_| paced).map(|length| start_us + length);
+        let schedule_end_us = self.live.schedule_end_us(start_us).filter(|_| paced);
         let stopped = self.live.stop.load(Ordering::Relaxed);
         let mut report = ProduceReport {
             topic: self.spec.topic.clone(),
@@ -283,7 +288,8 @@ impl ProduceJob {
         }
         report.ack_gaps = self.ack_gaps(&report, unacked_us.into_iter().min());
         report.health.finish(cpu_us..self.cpu_us(), end_us.saturating_sub(start_us));
-        let cut_us = if stopped { report.last_send_us.saturating_sub(start_us) } else { u64::MAX / 1000 };
+        let until_us = self.live.ended_us().unwrap_or(0).max(report.last_send_us);
+        let cut_us = if stopped { until_us.saturating_sub(start_us) } else { u64::MAX / 1000 };
         report.due = if paced { self.spec.schedule.due_count(cut_us.saturating_mul(1000)) } else { report.sent };
         if paced {
             self.live.enter_due(&mut report, cut_us);

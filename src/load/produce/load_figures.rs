@@ -31,6 +31,8 @@ pub struct LiveProduce {
     pub(super) p99_us: AtomicU64,
     pub(super) running: AtomicU64,
     pub(super) stop: AtomicBool,
+    /// When its schedule was ended in good order, in µs of the run.
+    ended_us: OnceLock<u64>,
     /// From when on, in ns of the run, outcomes are not waited for any more.
     pub(super) hurry_ns: AtomicU64,
     changed: Notify,
@@ -57,6 +59,7 @@ impl LiveProduce {
             p99_us: AtomicU64::new(0),
             running: AtomicU64::new(producers),
             stop: AtomicBool::new(false),
+            ended_us: OnceLock::new(),
             hurry_ns: AtomicU64::new(u64::MAX),
             changed: Notify::new(),
             ended: Notify::new(),
@@ -66,6 +69,22 @@ impl LiveProduce {
 
     pub(super) fn start(&self, clock: RunClock, start_ns: u64) {
         let _ = self.started.set((clock, start_ns));
+    }
+
+    /// Its schedule ends now: what was due until then was asked for, and no more.
+    pub(super) fn end_schedule(&self, now_us: u64) {
+        let _ = self.ended_us.set(now_us);
+    }
+
+    /// When its schedule was ended in good order, in µs of the run.
+    pub(super) fn ended_us(&self) -> Option<u64> {
+        self.ended_us.get().copied()
+    }
+
+    /// When the schedule that began then is over: when it was ended, or when it comes to its end; in µs of the run.
+    pub(super) fn schedule_end_us(&self, start_us: u64) -> Option<u64> {
+        let planned_us = self.schedule.length().map(|length| start_us.saturating_add(length.as_micros() as u64));
+        [planned_us, self.ended_us()].into_iter().flatten().min()
     }
 
     /// Its producers run elsewhere.
