@@ -288,10 +288,15 @@ impl ProduceJob {
         }
         report.ack_gaps = self.ack_gaps(&report, unacked_us.into_iter().min());
         report.health.finish(cpu_us..self.cpu_us(), end_us.saturating_sub(start_us));
-        let until_us = self.live.ended_us().unwrap_or(0).max(report.last_send_us);
-        let cut_us = if stopped { until_us.saturating_sub(start_us) } else { u64::MAX / 1000 };
-        report.due = if paced { self.spec.schedule.due_count(cut_us.saturating_mul(1000)) } else { report.sent };
+        report.due = report.sent;
         if paced {
+            let (ended, schedule) = (self.live.due_when_ended(start_us, report.sent), &self.spec.schedule);
+            let cut_us = match ended.map(|due| schedule.due_ns(due)) {
+                Some(Some(next_ns)) => next_ns.saturating_sub(1) / 1000,
+                None if stopped => report.last_send_us.saturating_sub(start_us),
+                _ => u64::MAX / 1000,
+            };
+            report.due = ended.unwrap_or_else(|| schedule.due_count(cut_us.saturating_mul(1000)));
             self.live.enter_due(&mut report, cut_us);
             report.validity = validity::of(&report, on_time, held_up_us, self.spec.producers as f64);
         }

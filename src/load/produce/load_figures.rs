@@ -1,5 +1,6 @@
 //! Figures of a load while it runs.
 
+use super::hand_over::GRACE_US;
 use super::tally::SharedTally;
 use crate::accounting::Schedule;
 use crate::ground::lock;
@@ -79,6 +80,13 @@ impl LiveProduce {
     /// When its schedule was ended in good order, in µs of the run.
     pub(super) fn ended_us(&self) -> Option<u64> {
         self.ended_us.get().copied()
+    }
+
+    /// How many messages the schedule that began then holds up to when it was ended. What became due so little before that it would not
+    /// have been late is not owed.
+    pub(super) fn due_when_ended(&self, start_us: u64, sent: u64) -> Option<u64> {
+        let owed_us = self.ended_us()?.saturating_sub(start_us).saturating_sub(GRACE_US);
+        Some(self.schedule.due_count(owed_us.saturating_mul(1000)).max(sent))
     }
 
     /// When the schedule that began then is over: when it was ended, or when it comes to its end; in µs of the run.
