@@ -38,6 +38,7 @@ mod schema;
 mod select;
 mod selfcheck;
 mod serve;
+mod sieve;
 mod signals;
 mod stage;
 mod status;

@@ -62,7 +62,7 @@ impl MachineSample {
     }
 
     /// Whether the machine was not available: then the sample decides what a figure of that time says.
-    fn counts(&self) -> bool {
+    pub(crate) fn counts(&self) -> bool {
         self.pause >= Self::PAUSE
             || self.waiting >= Self::WAITING
             || self.steal >= Self::STEAL
