@@ -50,7 +50,7 @@ mod tests {
     fn a_week_stores_little_more_than_a_day_and_everything_that_happened() {
         let mut sieve = EventSieve::default();
         let mut keeps = |at: u64, kind: EventKind| {
-            sieve.keeps(&Event { v: 1, run: String::new(), at: at as f64, kind }) as usize
+            usize::from(sieve.keeps(&Event { v: 1, run: String::new(), at: at as f64, kind }))
         };
         let sample = || EventKind::Sample { services: BTreeMap::new() };
         let (hour, day) = (3600, 24 * 3600);

@@ -8,7 +8,7 @@ use crate::load::afar::Afar;
 use crate::record::gaps::{AckGap, GapWatch, THRESHOLD_US};
 use crate::record::series::TimeLine;
 use crate::record::slices::ProduceSlice;
-use crate::record::{Detail, ProduceReport, RunClock};
+use crate::record::{Detail, LatencyBuckets, LiveFigures, ProduceReport, RunClock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use tokio::sync::Notify;
@@ -178,6 +178,26 @@ impl LiveProduce {
         self.changed.notify_waiters();
         if self.is_finished() {
             self.ended.notify_waiters();
+        }
+    }
+
+    /// What became of its messages so far, and their response latencies.
+    pub fn figures(&self) -> LiveFigures {
+        let mut latency = LatencyBuckets::default();
+        self.tallies.get().into_iter().flatten().for_each(|tally| latency.merge(&lock(tally).response_latency.buckets()));
+        let (acked, failed, unknown, sent) = (self.acked(), self.failed(), self.unknown(), self.sent());
+        let counts = [sent, acked, failed, unknown];
+        let names = ["sent", "acknowledged", "failed", "unknown"];
+        // With a schedule that is over, no more becomes due.
+        let due = match (self.started.get(), self.ended_us()) {
+            (Some((_, start_ns)), Some(_)) => self.due_when_ended(start_ns / 1000, sent).unwrap_or(sent),
+            _ => self.due(),
+        };
+        LiveFigures {
+            messages: std::iter::once(("due", due)).chain(names.into_iter().zip(counts)).collect(),
+            in_flight: Some(sent.saturating_sub(acked + failed + unknown)),
+            latency,
+            ..LiveFigures::default()
         }
     }
 

@@ -42,6 +42,7 @@ impl LiveStep for Sender {
             p99: self.live.p99_us().map(|us| us as f64 / 1e6),
             backlog: Some(self.live.in_flight()),
             failed: self.live.failed() + self.live.unknown(),
+            live: Box::new(self.live.figures()),
         }
     }
 
