@@ -12,6 +12,7 @@ mod drain;
 mod ending;
 mod exit;
 mod explain;
+mod exposed;
 mod fetch;
 #[cfg(test)]
 mod hour_tests;

@@ -1,6 +1,7 @@
 //! `kscen run`
 
 use super::ending::Ending;
+use super::exposed::{expose, metrics_address};
 use super::lanes::{Outcomes, RunLanes, RunManner, WorkersAsked};
 use super::past::Past;
 use super::reports::{ReportOptions, Reports};
@@ -16,6 +17,7 @@ use crate::report::NotRun;
 use crate::text::Problem;
 use crate::verbs::LANGUAGE;
 use clap::{Args as ClapArgs, ValueEnum};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -64,6 +66,10 @@ pub struct Args {
     /// Says also what passed, and when each fault took effect and was undone.
     #[arg(short, long, conflicts_with = "quiet")]
     verbose: bool,
+    /// Shows figures for Prometheus at this address while it runs, at the path /metrics. A port alone is for programs of this machine; port 0 is a
+    /// free one.
+    #[arg(long, value_name = "ADDRESS", value_parser = metrics_address)]
+    metrics: Option<SocketAddr>,
     /// Runs again whenever a file changes beside the scenarios, until Ctrl-C.
     #[arg(long)]
     watch: bool,
@@ -212,7 +218,10 @@ async fn all(
 ) -> Exit {
     let started = Instant::now();
     let total = todo.len();
-    let (interrupt, stages) = match begin(args, output, project, total) {
+    // Before anything that would have to be undone.
+    let exposed = expose(args.metrics, args.quiet, output).await;
+    let begun = exposed.and_then(|exposed| Ok((exposed, begin(args, output, project, total)?)));
+    let (exposed, (interrupt, stages)) = match begun {
         Ok(begun) => begun,
         Err(why) => {
             output.line(&why);
@@ -221,7 +230,7 @@ async fn all(
     };
     let suite = (total + not_run.len() > 1).then(|| suite_id(&todo));
     let results = suite.as_ref().map_or_else(|| args.results.clone(), |id| args.results.join(id));
-    let lanes = RunLanes::new((args.manner(), *output), (results.clone(), reports), interrupt, todo);
+    let lanes = RunLanes::new((args.manner(), *output), (results.clone(), reports), interrupt, todo).shown(exposed);
     let Outcomes { mut exit, done, not_run: left_out, page, reports, failures } = lanes.run(stages).await;
     not_run.extend(left_out);
     for skipped in &not_run {
