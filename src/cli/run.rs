@@ -193,19 +193,27 @@ fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
                     continue;
                 }
                 match permit(&plan, &project) {
+                    Ok(()) if plan.soaks() && selected.swept.contains(file) => not_run.push(left_out(&plan, SOAKS)),
                     Ok(()) => todo.push(plan),
                     Err(refused) if selected.named || args.strict => problems.extend(refused),
                     Err(refused) => {
                         let why = refused.first().map(|problem| problem.message.clone()).unwrap_or_default();
-                        let [label, file, why] = [plan.label(), file.display().to_string(), why]
-                            .map(|text| plan.redactor.text(&text).into_owned());
-                        not_run.push(NotRun { label, file, why });
+                        not_run.push(left_out(&plan, &why));
                     }
                 }
             }
         }
     }
     if problems.is_empty() { Ok((project, todo, not_run)) } else { Err(problems) }
+}
+
+/// Why a scenario of a folder is left out.
+const SOAKS: &str = "it goes on until somebody ends it: run it by its file, its name or its tag";
+
+/// A plan that is not run, without secrets.
+fn left_out(plan: &Plan, why: &str) -> NotRun {
+    let hidden = |text: &str| plan.redactor.text(text).into_owned();
+    NotRun { label: hidden(&plan.label()), file: hidden(&plan.file.display().to_string()), why: hidden(why) }
 }
 
 async fn all(

@@ -33,6 +33,8 @@ pub struct Facts {
     pub planned: Option<Duration>,
     /// Whether it ends by itself.
     pub ends: bool,
+    /// Whether it goes on until somebody asks it to end.
+    pub soaks: bool,
     /// Service, connector or step that it disturbs.
     pub disturbs: Option<String>,
     /// What it does to a service or to its connections.

@@ -142,6 +142,7 @@ impl Step for Produce {
             planned,
             judges: !self.thresholds.0.is_empty(),
             ends: true,
+            soaks: schedule.as_ref().is_some_and(Schedule::is_endless),
             unmarked: self.identity == Some(IdentityPlace::None),
             lacks: match self.acks {
                 Some(AcksWord(Acks::None)) => UNACKNOWLEDGED.map(|metric| (metric, NO_ACKS)).into(),

@@ -61,6 +61,7 @@ mod secrets;
 mod selection;
 mod service_page;
 mod serving;
+mod soak;
 mod source;
 mod starting;
 mod suites;
