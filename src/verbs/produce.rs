@@ -186,7 +186,7 @@ impl Step for Produce {
         cx.show(Live::Sender(Arc::new(Sender::new(&job, self.topic.clone()))));
         cx.prepared();
         job.start(cx.run.clock).map_err(|error| StepError::broken("start-load", error.to_string()).because(error))?;
-        let end = LoadEnd::of(&job, self.until.is_some(), cx).await;
+        let (end, job) = LoadEnd::of(job, self.until.is_some(), cx).await;
         let (report, _) = tokio::task::spawn_blocking(move || job.join())
             .await
             .map_err(|error| StepError::broken("defect", error.to_string()).because(error))?;

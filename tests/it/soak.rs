@@ -1,6 +1,6 @@
 //! Loads that go on until somebody asks, and figures that runs show while they last.
 
-use crate::program::{Project, skipped};
+use crate::program::{LONG, Project, skipped};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -31,8 +31,6 @@ finally:
   - id: afterwards
     wait: 1ms
 "#;
-
-const LONG: Duration = Duration::from_secs(120);
 
 fn write(project: &Project, after: &str) {
     project.write("soak.yaml", &SCENARIO.replace("${after}", after));

@@ -18,10 +18,10 @@ pub(super) enum LoadEnd {
 }
 
 impl LoadEnd {
-    /// Waits for it. `asked_for`: whether somebody may ask it to end.
-    pub(super) async fn of(job: &ProduceJob, asked_for: bool, cx: &mut StepContext) -> Self {
+    /// Waits for it, and gives the load back. `may_be_asked`: whether somebody may ask it to end.
+    pub(super) async fn of(job: ProduceJob, may_be_asked: bool, cx: &mut StepContext) -> (Self, ProduceJob) {
         let (live, clock) = (job.live(), cx.run.clock);
-        let mut soak = asked_for.then(|| cx.run.live.soak());
+        let mut soak = may_be_asked.then(|| cx.run.live.soak());
         let asked = async {
             match &mut soak {
                 Some(soak) => soak.asked().await,
@@ -29,21 +29,22 @@ impl LoadEnd {
             }
         };
         tokio::select! {
-            () = live.finished() => return Self::Itself,
+            () = live.finished() => return (Self::Itself, job),
             () = asked => {}
             _ = cx.stop.at_least(Stop::Timeout) => {
                 job.stop_within(clock, UNRESOLVED);
-                return Self::Stopped;
+                return (Self::Stopped, job);
             }
         }
         job.end_schedule(clock);
         cx.run.recorder.emit(EventKind::Mark { kind: "soak".to_owned(), text: format!("{} was asked to end", cx.id) });
-        tokio::select! {
+        let end = tokio::select! {
             () = live.finished() => Self::Asked,
             _ = cx.stop.at_least(Stop::Timeout) => {
                 job.stop_within(clock, UNRESOLVED);
                 Self::Stopped
             }
-        }
+        };
+        (end, job)
     }
 }

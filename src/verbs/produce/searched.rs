@@ -57,7 +57,7 @@ impl Produce {
         super::note_topic(cx, &self.topic, &books).await;
         cx.show(Live::Sender(Arc::new(super::Sender::new(&job, self.topic.clone()))));
         job.start(cx.run.clock).map_err(|error| StepError::broken("start-load", error.to_string()).because(error))?;
-        let end = LoadEnd::of(&job, false, cx).await;
+        let (end, job) = LoadEnd::of(job, false, cx).await;
         let joined = tokio::task::spawn_blocking(move || ProduceJob::join(job)).await;
         let (report, _) = joined.map_err(|error| StepError::broken("defect", error.to_string()).because(error))?;
         match report.fatal.clone() {
