@@ -39,13 +39,20 @@ impl StepFigures {
         if let Some(report) = &record.produced {
             let counts = [report.due, report.sent, report.acked, report.failed_total(), report.unknown_total()];
             let names = ["due", "sent", "acknowledged", "failed", "unknown"];
-            self.messages = names.into_iter().map(str::to_owned).zip(counts).collect();
+            self.come_to(names.into_iter().zip(counts));
             self.latency = buckets(&report.response_latency);
         }
         if let Some(report) = &record.consumed {
-            self.messages = vec![("read".to_owned(), report.delivered), ("distinct".to_owned(), report.read)];
+            self.come_to([("read", report.delivered), ("distinct", report.read)].into_iter());
             self.latency = buckets(&report.end_to_end_latency);
         }
+    }
+
+    /// Enters the last counts. What is counted never becomes less: a load that was ended does not owe what had just become due.
+    fn come_to(&mut self, counts: impl Iterator<Item = (&'static str, u64)>) {
+        let before = std::mem::take(&mut self.messages);
+        let known = |what: &str| before.iter().find(|(known, _)| known == what).map_or(0, |(_, count)| *count);
+        self.messages = counts.map(|(what, count)| (what.to_owned(), count.max(known(what)))).collect();
     }
 
     /// How many messages of each kind.

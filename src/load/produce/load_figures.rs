@@ -188,13 +188,8 @@ impl LiveProduce {
         let (acked, failed, unknown, sent) = (self.acked(), self.failed(), self.unknown(), self.sent());
         let counts = [sent, acked, failed, unknown];
         let names = ["sent", "acknowledged", "failed", "unknown"];
-        // With a schedule that is over, no more becomes due.
-        let due = match (self.started.get(), self.ended_us()) {
-            (Some((_, start_ns)), Some(_)) => self.due_when_ended(start_ns / 1000, sent).unwrap_or(sent),
-            _ => self.due(),
-        };
         LiveFigures {
-            messages: std::iter::once(("due", due)).chain(names.into_iter().zip(counts)).collect(),
+            messages: std::iter::once(("due", self.due().max(sent))).chain(names.into_iter().zip(counts)).collect(),
             in_flight: Some(sent.saturating_sub(acked + failed + unknown)),
             latency,
             ..LiveFigures::default()
@@ -211,7 +206,8 @@ impl LiveProduce {
         match (self.started.get(), &self.schedule) {
             (None, _) => 0,
             (Some((clock, start)), Schedule::Paced(_)) => {
-                self.schedule.due_count(clock.now_ns().saturating_sub(*start))
+                let until_ns = self.ended_us().map_or(u64::MAX, |us| us.saturating_mul(1000)).min(clock.now_ns());
+                self.schedule.due_count(until_ns.saturating_sub(*start))
             }
             (Some(_), Schedule::Unlimited { .. }) => self.sent(),
         }
