@@ -100,6 +100,11 @@ impl LiveProduce {
         let _ = self.afar.set(afar);
     }
 
+    /// Up to when something becomes due: now, or when the schedule was ended.
+    fn due_until_us(&self, now_us: u64) -> u64 {
+        self.ended_us().map_or(now_us, |ended_us| ended_us.min(now_us))
+    }
+
     /// Up to when what happened is known: now, where its producers run here.
     fn known_us(&self, now_us: u64) -> u64 {
         self.afar.get().map_or(now_us, |afar| afar.known_us().min(now_us))
@@ -120,7 +125,7 @@ impl LiveProduce {
         self.tallies.get().into_iter().flatten().for_each(|tally| lock(tally).add_to(report));
         report.due = self.due();
         if matches!(self.schedule, Schedule::Paced(_)) {
-            self.enter_due(report, now_us.saturating_sub(report.start_us));
+            self.enter_due(report, self.due_until_us(now_us).saturating_sub(report.start_us));
         }
     }
 
@@ -154,7 +159,7 @@ impl LiveProduce {
 
     /// How many messages became due before, between and after the edges of the run's faults, up to now; nothing without a rate.
     pub(crate) fn due_line(&self, now_us: u64) -> TimeLine<ProduceSlice> {
-        let mut line = TimeLine::default();
+        let (mut line, now_us) = (TimeLine::default(), self.due_until_us(now_us));
         let Some(start_us) = self.start_us().filter(|_| matches!(self.schedule, Schedule::Paced(_))) else {
             return line;
         };
@@ -206,7 +211,8 @@ impl LiveProduce {
         match (self.started.get(), &self.schedule) {
             (None, _) => 0,
             (Some((clock, start)), Schedule::Paced(_)) => {
-                let until_ns = self.ended_us().map_or(u64::MAX, |us| us.saturating_mul(1000)).min(clock.now_ns());
+                let now_ns = clock.now_ns();
+                let until_ns = self.ended_us().map_or(now_ns, |us| us.saturating_mul(1000).min(now_ns));
                 self.schedule.due_count(until_ns.saturating_sub(*start))
             }
             (Some(_), Schedule::Unlimited { .. }) => self.sent(),
