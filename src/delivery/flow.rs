@@ -138,7 +138,10 @@ impl FlowWatch<'_> {
             let Some(read_us) = change.read_us else {
                 flow.waiting += 1;
                 waiting_us = Some(waiting_us.map_or(due_us, |first: u64| first.min(due_us)));
-                whole.record_unanswered(self.of_run(committed_us), self.clock.to_epoch_us(self.looked_us) - committed_us);
+                whole.record_unanswered(
+                    self.of_run(committed_us),
+                    self.clock.to_epoch_us(self.looked_us) - committed_us,
+                );
                 continue;
             };
             arrivals.push((self.of_run(read_us), due_us));
@@ -215,7 +218,10 @@ mod tests {
         assert_eq!((measured.whole.len(), measured.whole.max_us, measured.published.max_us), (4, 2_000_000, 1_000));
         assert_eq!(measured.captured.negative, 0);
         let p99 = latency(&measured.whole, "p99", None);
-        assert!(p99.is_open() && p99.quantity().is_some_and(|waited| waited.value > 10.0), "eleven seconds so far: {p99}");
+        assert!(
+            p99.is_open() && p99.quantity().is_some_and(|waited| waited.value > 10.0),
+            "eleven seconds so far: {p99}"
+        );
         let committed_later = measured.whole.within(4_000_000..5_000_000);
         assert_eq!(committed_later.len(), 2);
     }

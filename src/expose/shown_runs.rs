@@ -47,7 +47,8 @@ impl ShownRuns {
         let mut figures = RunFigures::default();
         figures.take(event, record);
         runs.push_back((event.run.clone(), figures));
-        let ended = |runs: &VecDeque<(String, RunFigures)>| runs.iter().filter(|(_, run)| run.verdict.is_some()).count();
+        let ended =
+            |runs: &VecDeque<(String, RunFigures)>| runs.iter().filter(|(_, run)| run.verdict.is_some()).count();
         while ended(&runs) > MOST_ENDED
             && let Some(first) = runs.iter().position(|(_, run)| run.verdict.is_some())
         {
@@ -63,7 +64,8 @@ impl ShownRuns {
         for (id, run) in runs.iter() {
             let version = env!("CARGO_PKG_VERSION");
             let (scenario, environment) = (run.scenario.as_str(), run.environment.as_str());
-            let labels = [("run", id.as_str()), ("scenario", scenario), ("environment", environment), ("kscen", version)];
+            let labels =
+                [("run", id.as_str()), ("scenario", scenario), ("environment", environment), ("kscen", version)];
             page.sample("kscen_run_info", &labels, 1.0);
         }
         for ((name, kind, help), value) in PLAIN {
@@ -91,7 +93,9 @@ fn course(page: &mut MetricsPage, runs: &VecDeque<(String, RunFigures)>) {
     let name = "kscen_run_step_running";
     page.family(name, "gauge", "1 for each step at work.");
     for (id, run) in runs {
-        run.running.iter().for_each(|(step, verb)| page.sample(name, &[("run", id), ("step", step), ("verb", verb)], 1.0));
+        run.running
+            .iter()
+            .for_each(|(step, verb)| page.sample(name, &[("run", id), ("step", step), ("verb", verb)], 1.0));
     }
     let name = "kscen_run_fault_in_force";
     page.family(name, "gauge", "1 for each fault in force.");
@@ -108,10 +112,16 @@ fn messages(page: &mut MetricsPage, runs: &VecDeque<(String, RunFigures)>) {
     let name = "kscen_run_messages_total";
     page.family(name, "counter", "Messages by what became of them.");
     for (run, step, shown) in steps() {
-        shown.messages().for_each(|(what, n)| page.sample(name, &[("run", run), ("step", step), ("what", what)], n as f64));
+        shown
+            .messages()
+            .for_each(|(what, n)| page.sample(name, &[("run", run), ("step", step), ("what", what)], n as f64));
     }
     let name = "kscen_run_noted_total";
-    page.family(name, "counter", "Messages that a reader was given other than once and in order, before anything is settled.");
+    page.family(
+        name,
+        "counter",
+        "Messages that a reader was given other than once and in order, before anything is settled.",
+    );
     for (run, step, shown) in steps() {
         let noted = shown.noted().iter();
         noted.for_each(|(class, n)| page.sample(name, &[("run", run), ("step", step), ("class", class)], *n as f64));
@@ -127,14 +137,22 @@ fn messages(page: &mut MetricsPage, runs: &VecDeque<(String, RunFigures)>) {
         shown.lag().into_iter().for_each(|n| page.sample(name, &[("run", run), ("step", step)], n as f64));
     }
     let name = "kscen_run_latency_seconds";
-    page.family(name, "histogram", "From when a message was due until it was acknowledged or, of a reader, until it was read.");
+    page.family(
+        name,
+        "histogram",
+        "From when a message was due until it was acknowledged or, of a reader, until it was read.",
+    );
     steps().for_each(|(run, step, shown)| shown.write_latency(page, name, &[("run", run), ("step", step)]));
 }
 
 /// Deliveries, checks and the verdict.
 fn judged(page: &mut MetricsPage, runs: &VecDeque<(String, RunFigures)>) {
     let name = "kscen_run_delivery_messages";
-    page.family(name, "gauge", "Messages of a delivery that was settled, by class; none is told only where no more can come.");
+    page.family(
+        name,
+        "gauge",
+        "Messages of a delivery that was settled, by class; none is told only where no more can come.",
+    );
     for (id, run) in runs {
         for (from, to, classes) in &run.deliveries {
             for (class, count) in classes {
@@ -253,7 +271,9 @@ mod tests {
         told.tell("r", 4.0, EventKind::Fault { record: FaultRecord { undone: Some(4.0), ..fault } });
         told.end("r", Outcome::Fail);
         assert!(!told.runs.text().contains("kscen_run_fault_in_force{"), "{}", told.runs.text());
-        assert!(told.has("kscen_run_verdict{run=\"r\",outcome=\"fail\"} 1") && told.has("kscen_run_ended{run=\"r\"} 1"));
+        assert!(
+            told.has("kscen_run_verdict{run=\"r\",outcome=\"fail\"} 1") && told.has("kscen_run_ended{run=\"r\"} 1")
+        );
     }
 
     #[test]
@@ -266,14 +286,24 @@ mod tests {
         for step in &steps {
             told.tell("r", 50.0, EventKind::StepEnded { record: Box::new(step.clone()) });
         }
-        let line = |what: &str, n: u64| format!("kscen_run_messages_total{{run=\"r\",step=\"{}\",what=\"{what}\"}} {n}", load.id);
-        assert!(told.has(&line("acknowledged", report.acked)) && told.has(&line("due", report.due)), "{}", told.runs.text());
+        let line = |what: &str, n: u64| {
+            format!("kscen_run_messages_total{{run=\"r\",step=\"{}\",what=\"{what}\"}} {n}", load.id)
+        };
+        assert!(
+            told.has(&line("acknowledged", report.acked)) && told.has(&line("due", report.due)),
+            "{}",
+            told.runs.text()
+        );
         let mut delivery = told.golden.deliveries.first().expect("a delivery").clone();
         (delivery.drained, delivery.changes) = (false, None);
         (delivery.from, delivery.to) = (vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()]);
         delivery.ledger.classes.clear();
         told.tell("r", 51.0, EventKind::Delivery { record: Box::new(delivery.clone()) });
-        assert!(!told.runs.text().contains("kscen_run_delivery_messages{"), "nothing lost is not known: {}", told.runs.text());
+        assert!(
+            !told.runs.text().contains("kscen_run_delivery_messages{"),
+            "nothing lost is not known: {}",
+            told.runs.text()
+        );
         (delivery.drained, delivery.incomplete) = (true, Vec::new());
         told.tell("r", 52.0, EventKind::Delivery { record: Box::new(delivery) });
         assert!(told.has("kscen_run_delivery_messages{run=\"r\",from=\"a,b\",to=\"c\",class=\"lost\"} 0"));

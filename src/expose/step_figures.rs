@@ -24,13 +24,7 @@ impl StepFigures {
         if messages.is_empty() && !figures.what.is_empty() {
             messages = vec![(figures.what.clone(), figures.done), ("failed".to_owned(), figures.failed)];
         }
-        Self {
-            messages,
-            in_flight: live.in_flight,
-            lag: live.lag,
-            noted: live.noted.clone(),
-            latency: live.latency,
-        }
+        Self { messages, in_flight: live.in_flight, lag: live.lag, noted: live.noted.clone(), latency: live.latency }
     }
 
     /// What it had come to when it ended: the last look was up to a second before.

@@ -26,9 +26,7 @@ use crate::load::{ProduceJob, ProduceSpec};
 use crate::record::LoadValidity;
 use crate::scenario::units::{Count, Length, Rate};
 use crate::text::Problem;
-use crate::verb::{
-    CheckContext, ErrorKind, FOREVER, Facts, Live, Step, StepContext, StepError, StepOutcome, Work,
-};
+use crate::verb::{CheckContext, ErrorKind, FOREVER, Facts, Live, Step, StepContext, StepError, StepOutcome, Work};
 use ending::LoadEnd;
 use keys::Key;
 use payload::Payload;

@@ -53,7 +53,8 @@ fn figures(address: &str) -> Option<String> {
 
 /// The value of the one sample of a family with this in its labels.
 fn sample(text: &str, family: &str, labels: &str) -> Option<f64> {
-    let is_it = |line: &&str| line.strip_prefix(family).is_some_and(|rest| rest.starts_with('{') && rest.contains(labels));
+    let is_it =
+        |line: &&str| line.strip_prefix(family).is_some_and(|rest| rest.starts_with('{') && rest.contains(labels));
     text.lines().find(is_it)?.rsplit_once(' ')?.1.parse().ok()
 }
 
@@ -106,7 +107,11 @@ fn a_soak_ends_on_ctrl_c_with_a_full_verdict_and_shows_its_figures() {
         }
         let produced = &step(&record, "load")["produced"];
         assert!(produced["acked"].as_u64() >= Some(300) && produced["acked"] == produced["sent"], "{shown}");
-        assert!(produced["schedule_end_us"].is_u64() && produced["validity"]["verdict"] == "valid", "{}", produced["validity"]);
+        assert!(
+            produced["schedule_end_us"].is_u64() && produced["validity"]["verdict"] == "valid",
+            "{}",
+            produced["validity"]
+        );
         assert_eq!(record["deliveries"][0]["drained"], true);
         assert!(record["marks"].as_array().is_some_and(|marks| marks.iter().any(|mark| mark["kind"] == "soak")));
         assert_eq!(record["leftovers"].as_array().map(Vec::len), Some(0));
@@ -157,7 +162,10 @@ fn a_soak_of_a_folder_is_left_out_unless_it_is_asked_for() {
     let project = mock();
     std::fs::create_dir(project.path("scenarios")).expect("a folder");
     project.write("scenarios/short.yaml", "name: Short\nchecks: none\nsteps:\n  - wait: 1ms\n");
-    project.write("scenarios/soak.yaml", "name: Goes on\ntags: [soak]\nsteps:\n  - produce: { topic: t, until: stopped }\n");
+    project.write(
+        "scenarios/soak.yaml",
+        "name: Goes on\ntags: [soak]\nsteps:\n  - produce: { topic: t, until: stopped }\n",
+    );
     let finished = project.run(&["run"]).exits(0).says("not run").says("it goes on until somebody ends it");
     assert!(finished.err.contains("PASS"), "{}", finished.err);
     project.run(&["check"]).exits(0).says("ok 2 scenarios");

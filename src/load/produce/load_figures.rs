@@ -189,7 +189,11 @@ impl LiveProduce {
     /// What became of its messages so far, and their response latencies.
     pub fn figures(&self) -> LiveFigures {
         let mut latency = LatencyBuckets::default();
-        self.tallies.get().into_iter().flatten().for_each(|tally| latency.merge(&lock(tally).response_latency.buckets()));
+        self.tallies
+            .get()
+            .into_iter()
+            .flatten()
+            .for_each(|tally| latency.merge(&lock(tally).response_latency.buckets()));
         let (acked, failed, unknown, sent) = (self.acked(), self.failed(), self.unknown(), self.sent());
         let counts = [sent, acked, failed, unknown];
         let names = ["sent", "acknowledged", "failed", "unknown"];
