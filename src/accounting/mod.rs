@@ -22,6 +22,7 @@ mod keys;
 mod ledger_report;
 mod log_evidence;
 pub mod matching;
+mod named;
 mod noted;
 mod packed;
 mod partition;

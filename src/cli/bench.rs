@@ -1,15 +1,16 @@
 //! `kscen bench`
 
 use super::{Exit, Output};
+use crate::ground::{input, private};
 use crate::text::Problem;
 use clap::{Args as ClapArgs, Parser};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Finds how much a cluster takes, in about two minutes, and prints one number with its conditions.
 ///
-/// It runs a scenario that it writes to bench.yaml in the folder of the results, to be copied and changed. `kscen steps search` says how it
-/// looks for the rate.
+/// It runs a scenario that it writes to bench.yaml in the folder of the results, to be copied and changed: one that was changed there
+/// stays, and bench-2.yaml is written. `kscen steps search` says how it looks for the rate.
 #[derive(ClapArgs)]
 pub struct Args {
     /// The environment to measure: a name in kscen.yaml; `local` always exists.
@@ -37,6 +38,10 @@ pub struct Args {
 
 /// The scenario; what stands in braces is replaced.
 const SCENARIO: &str = include_str!("bench.yaml");
+/// Most bytes of a scenario that may be its own.
+const LONGEST: u64 = 1 << 16;
+/// So many names are tried for it.
+const NAMES: u32 = 100;
 
 /// A run's arguments, as they are parsed.
 #[derive(Parser)]
@@ -47,8 +52,9 @@ struct ParsedRun {
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Exit {
-    let file = args.results.join("bench.yaml");
-    let written = std::fs::create_dir_all(&args.results).and_then(|()| std::fs::write(&file, args.scenario()));
+    let file = place(&args.results);
+    let written = private::create_dir_all(&args.results)
+        .and_then(|()| private::replace(&file, |writer| writer.write_all(args.scenario().as_bytes())));
     if let Err(error) = written {
         let problem = Problem::new("file-not-writable", format!("{} cannot be written: {error}", file.display()));
         output.problems(&[problem]);
@@ -62,6 +68,36 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
     }
 }
 
+/// Where the scenario is written: not over one that somebody has changed.
+fn place(folder: &Path) -> PathBuf {
+    let name = |number: u32| match number {
+        1 => "bench.yaml".to_owned(),
+        _ => format!("bench-{number}.yaml"),
+    };
+    let mut places = (1..=NAMES).map(|number| folder.join(name(number)));
+    places.find(|path| is_free(path)).unwrap_or_else(|| folder.join(name(NAMES + 1)))
+}
+
+/// Whether a file may be replaced, or is none: what is no regular file is refused when it is written.
+fn is_free(path: &Path) -> bool {
+    match std::fs::symlink_metadata(path) {
+        Ok(told) if told.is_file() => input::text(path, LONGEST).is_ok_and(|text| is_own(&text)),
+        // Whoever writes there says what is in the way.
+        _ => true,
+    }
+}
+
+/// Whether a text is as `kscen bench` has written it: its last line tells the sum of the others.
+fn is_own(text: &str) -> bool {
+    text.rfind("# ").is_some_and(|at| marked(text[..at].to_owned()) == text)
+}
+
+/// A text with the line that tells its sum.
+fn marked(text: String) -> String {
+    let sum = crc32fast::hash(text.as_bytes());
+    text + &format!("# {sum:08x}: as `kscen bench` wrote it; once it is changed, another file is written\n")
+}
+
 impl Args {
     fn scenario(&self) -> String {
         let partitions = self.partitions.to_string();
@@ -72,7 +108,7 @@ impl Args {
             ("{partitions}", &partitions),
             ("{hold}", &self.hold),
         ];
-        values.into_iter().fold(SCENARIO.to_owned(), |text, (name, value)| text.replace(name, value))
+        marked(values.into_iter().fold(SCENARIO.to_owned(), |text, (name, value)| text.replace(name, value)))
     }
 }
 
@@ -95,5 +131,23 @@ mod tests {
         let plans = crate::plan::plans(&file, &crate::verbs::LANGUAGE, &crate::plan::PlanOptions::default());
         assert!(plans.is_ok(), "{:?}", plans.err());
         assert!(!alone.args.scenario().contains("{size}"));
+    }
+
+    #[test]
+    fn a_scenario_that_somebody_has_changed_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (at, second) = (|name: &str| folder.path().join(name), folder.path().join("bench-2.yaml"));
+        let alone = |size: &str| Alone::try_parse_from(["bench", "--size", size]).expect("it is understood").args;
+        assert_eq!(place(folder.path()), at("bench.yaml"));
+        std::fs::write(at("bench.yaml"), alone("1KiB").scenario()).expect("it can be written");
+        assert_eq!(place(folder.path()), at("bench.yaml"), "whatever it measured, nobody has touched it");
+        std::fs::write(at("bench.yaml"), alone("1KiB").scenario().replace("1KiB", "2KiB")).expect("it can be written");
+        assert_eq!(place(folder.path()), second);
+        std::fs::write(&second, "name: mine\n").expect("it can be written");
+        assert_eq!(place(folder.path()), at("bench-3.yaml"));
+        // What is no file is refused by whoever writes.
+        std::fs::remove_file(at("bench.yaml")).expect("it is there");
+        std::os::unix::fs::symlink("treasure", at("bench.yaml")).expect("a link");
+        assert_eq!(place(folder.path()), at("bench.yaml"));
     }
 }

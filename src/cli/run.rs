@@ -75,7 +75,7 @@ pub struct Args {
     watch: bool,
     /// Processes on this machine in which producers and readers run, beside that of the run itself; 0 for none, where kscen.yaml names
     /// hosts.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=64))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=128))]
     workers: Option<u32>,
     /// Runs each scenario this often.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]

@@ -225,6 +225,9 @@ impl Watcher for Terminal {
             EventKind::Incident { incident } => {
                 self.line(&format!("  {} {incident}", self.output.paint(33, "warning:")));
             }
+            EventKind::Unwatched { unwatched } => {
+                self.line(&format!("  {} {}", self.output.paint(33, "warning:"), harmless(&unwatched.to_string())));
+            }
             EventKind::EnvironmentReady { info, took } => {
                 let version =
                     info.kafka_version.as_deref().map(|version| format!(" Kafka {version},")).unwrap_or_default();

@@ -27,7 +27,10 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
             return Exit::Broken;
         }
     };
-    let served = serve(std::io::stdin(), std::io::stdout(), runtime.handle());
+    let served = serve(std::io::stdin(), std::io::stdout(), runtime.handle(), || {
+        // Its clients send no more once the process has ended.
+        std::process::exit(i32::from(Exit::Broken.code()))
+    });
     // Clients that wait for a dead broker end with the process.
     runtime.shutdown_background();
     match served {

@@ -40,6 +40,16 @@ pub fn config_from_json(map: &Map<String, Value>) -> ConnectResult<ConnectorConf
     Ok(config)
 }
 
+/// A text that two configurations share only where they are equal, and that tells nothing of either.
+pub fn fingerprint(config: &ConnectorConfig) -> String {
+    let mut sum = openssl::sha::Sha256::new();
+    for part in config.iter().flat_map(|(name, value)| [name, value]) {
+        sum.update(&part.len().to_le_bytes());
+        sum.update(part.as_bytes());
+    }
+    sum.finish().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Hides the secrets of a configuration, in the configuration itself and in any text that repeats them (traces, messages).
 #[derive(Clone, Debug, Default)]
 pub struct ConfigRedactor {
@@ -111,5 +121,18 @@ mod tests {
         assert_eq!(shown["database.user"], "app");
         assert_eq!(shown["x.password"], "${file:/s:p}");
         assert_eq!(ConfigRedactor::of(&config).text("bad password hunter22!"), "bad password ********!");
+    }
+
+    #[test]
+    fn configurations_have_one_fingerprint_only_where_they_are_equal() {
+        let config = |pairs: &[(&str, &str)]| -> ConnectorConfig {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let one = fingerprint(&config(&[("a", "b"), ("c", "hunter22")]));
+        assert_eq!(one, fingerprint(&config(&[("c", "hunter22"), ("a", "b")])));
+        assert!(one.len() == 64 && !one.contains("hunter22"));
+        for other in [&[("a", "b")][..], &[("a", "bc"), ("", "hunter22")], &[("ab", ""), ("c", "hunter22")]] {
+            assert_ne!(one, fingerprint(&config(other)));
+        }
     }
 }

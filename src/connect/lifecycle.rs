@@ -1,7 +1,9 @@
 //! Creating, changing and ending connectors.
 
 use super::validation::class_of;
-use super::{ConfigRedactor, ConnectClient, ConnectError, ConnectResult, ConnectorConfig, ConnectorStatus, State};
+use super::{
+    ConfigRedactor, ConnectClient, ConnectError, ConnectResult, ConnectorConfig, ConnectorStatus, State, fingerprint,
+};
 use crate::moment::poll;
 use reqwest::Method;
 use schemars::JsonSchema;
@@ -20,6 +22,17 @@ pub enum Applied {
     Updated,
     /// It existed with exactly this configuration; nothing was sent.
     Unchanged,
+}
+
+/// What became of a connector that was to get a former configuration back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// It has it.
+    Done,
+    /// There is no such connector any more.
+    Gone,
+    /// It has a configuration that somebody else gave it, and keeps it.
+    Changed,
 }
 
 impl ConnectClient {
@@ -66,23 +79,33 @@ impl ConnectClient {
         Ok(if present.is_some() { Applied::Updated } else { Applied::Created })
     }
 
-    /// Gives a connector a configuration that it had before, without asking its plugin. False where there is no such connector any more.
+    /// Gives a connector a configuration that it had before, without asking its plugin: only while it has one whose fingerprint is among
+    /// those in `put`. Where there are none, whatever it has is replaced.
     ///
     /// # Errors
     /// Connect's refusal, or its last answer where it is busy with a rebalance for that long.
-    pub async fn restore(&self, name: &str, config: &ConnectorConfig, timeout: Duration) -> ConnectResult<bool> {
+    pub async fn restore(
+        &self,
+        name: &str,
+        config: &ConnectorConfig,
+        put: &[String],
+        timeout: Duration,
+    ) -> ConnectResult<Restored> {
         let started = std::time::Instant::now();
         loop {
             let sent = match self.config(name).await {
-                Ok(present) if present == *config => return Ok(true),
+                Ok(present) if present == *config => return Ok(Restored::Done),
+                Ok(present) if !put.is_empty() && !put.contains(&fingerprint(&present)) => {
+                    return Ok(Restored::Changed);
+                }
                 Ok(_) => {
                     self.send(Method::PUT, self.url(&["connectors", name, "config"], &[]), Some(&json!(config))).await
                 }
-                Err(ConnectError::NotFound { .. }) => return Ok(false),
+                Err(ConnectError::NotFound { .. }) => return Ok(Restored::Gone),
                 Err(error) => Err(error),
             };
             match sent {
-                Ok(_) => return Ok(true),
+                Ok(_) => return Ok(Restored::Done),
                 Err(ConnectError::Rebalancing { .. }) if started.elapsed() < timeout => {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }

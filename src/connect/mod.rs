@@ -14,9 +14,9 @@ mod status;
 mod validation;
 
 pub use client::ConnectClient;
-pub use config::{ConfigRedactor, ConnectorConfig, config_from_json};
+pub use config::{ConfigRedactor, ConnectorConfig, config_from_json, fingerprint};
 pub use connect_error::{ConnectError, ConnectResult, FieldProblem, short_trace};
-pub use lifecycle::Applied;
+pub use lifecycle::{Applied, Restored};
 pub use offsets::ConnectorOffset;
 pub use restart::{EffectProbe, RestartEvidence, RestartScope};
 pub use status::{ConnectorStatus, State};

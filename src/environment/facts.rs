@@ -142,6 +142,8 @@ pub struct Incarnation {
     pub pauses: u64,
     /// Why it ended last, where the environment tells more than the exit code.
     pub cause: Option<String>,
+    /// How often the kernel has ended a process of it for want of memory, where the environment counts that: it may have lived on.
+    pub ooms: u64,
 }
 
 impl From<ServiceState> for Incarnation {
@@ -154,6 +156,7 @@ impl From<ServiceState> for Incarnation {
             since: None,
             pauses: 0,
             cause: None,
+            ooms: 0,
         }
     }
 }

@@ -98,6 +98,11 @@ pub trait Environment: Send + Sync {
         Box::pin(async move { Err(self.cannot(action.verb())) })
     }
 
+    /// How long it takes to see what a service is doing, where the machine is not busy: so long before its end a fault is looked at last.
+    fn look_takes(&self) -> Duration {
+        Duration::from_millis(50)
+    }
+
     /// Applies a network fault; it lasts until [`Environment::heal`].
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Deletes what a run made.
 
-use crate::faults::{Resource, delete_external, restore_connector};
-use crate::kafka::KafkaFailure;
+use crate::faults::{ConnectorFates, FormerConnector, Mended, Resource, delete_external, restore_connector};
+use crate::kafka::{Admin, KafkaFailure};
 use crate::moment;
 use crate::verb::SharedRun;
 use crate::wire::{groups, removal};
@@ -18,25 +18,21 @@ const NON_EMPTY: &str = "NON_EMPTY_GROUP";
 
 /// Deletes everything the run made; returns what is left, and why.
 pub(super) async fn clean(run: &SharedRun) -> Vec<String> {
-    let mut left = Vec::new();
+    let mut fates = ConnectorFates::default();
     // First of all: a connector may hold a slot that the run made.
-    for (connector, config) in run.owned.former() {
-        let restored = restore_connector(&connector, &config, &run.endpoints);
-        match tokio::time::timeout(PATIENCE + PATIENCE, restored).await {
-            Ok(Ok(_)) => run.owned.forget(&connector),
-            Ok(Err(error)) => {
-                left.push(format!("the former configuration of connector {connector} could not be restored: {error}"))
-            }
-            Err(_) => {
-                left.push(format!("the former configuration of connector {connector} could not be restored: no answer"))
-            }
-        }
-    }
+    let mut left = restore(run, &mut fates).await;
     for resource in run.owned.all() {
         let patience = if matches!(resource, Resource::Group(_)) { SESSIONS + PATIENCE } else { PATIENCE };
-        let error = match tokio::time::timeout(patience, delete(run, &resource)).await {
-            Ok(Ok(())) => {
+        let deleted = tokio::time::timeout(patience, delete(run, &resource, &fates)).await;
+        if let Resource::Connector(name) = &resource {
+            fates.note(name, deleted.as_ref().ok().and_then(|deleted| deleted.as_ref().ok()).copied());
+        }
+        let error = match deleted {
+            Ok(Ok(mended)) => {
                 run.owned.remove(&resource);
+                if let Mended::Left(why) = mended {
+                    run.recorder.warn(format!("{resource}: {why}"));
+                }
                 continue;
             }
             Ok(Err(error)) => error,
@@ -55,13 +51,37 @@ pub(super) async fn clean(run: &SharedRun) -> Vec<String> {
     left
 }
 
+/// Gives the connectors back that were there before; returns those for which that failed, and why.
+async fn restore(run: &SharedRun, fates: &mut ConnectorFates) -> Vec<String> {
+    let mut left = Vec::new();
+    for FormerConnector { connector, config, put } in run.owned.former() {
+        let restored = restore_connector(&connector, &config, &put, &run.endpoints);
+        let restored = tokio::time::timeout(PATIENCE + PATIENCE, restored).await;
+        let why = match restored {
+            Ok(Ok(mended)) => {
+                fates.note(&connector, Some(mended));
+                run.owned.forget(&connector);
+                if let Mended::Left(why) = mended {
+                    run.recorder.warn(format!("connector {connector} was there before: {why}"));
+                }
+                continue;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer".to_owned(),
+        };
+        fates.note(&connector, None);
+        left.push(format!("the former configuration of connector {connector} could not be restored: {why}"));
+    }
+    left
+}
+
 /// What the run made and nobody had the time to delete.
 pub(super) fn left(run: &SharedRun) -> Vec<String> {
     let unchanged = run
         .owned
         .former()
         .into_iter()
-        .map(|(name, _)| format!("the former configuration of connector {name} was not restored"));
+        .map(|former| format!("the former configuration of connector {} was not restored", former.connector));
     let all = run.owned.all();
     let undeleted = all.iter().map(|resource| format!("{resource} was not deleted"));
     undeleted.chain(unchanged).map(|text| format!("{text}: the run was ended before that")).collect()
@@ -85,24 +105,44 @@ impl From<KafkaFailure> for Why {
     }
 }
 
-async fn delete(run: &SharedRun, resource: &Resource) -> Result<(), Why> {
+async fn delete(run: &SharedRun, resource: &Resource, fates: &ConnectorFates) -> Result<Mended, Why> {
     match resource {
-        Resource::Topic(name) => {
-            let admin = run.admin().map_err(|error| Why::Unanswered(error.message))?;
-            match admin.delete_topic(name).await {
-                // Somebody has deleted it already.
-                Err(error) if error.name() == Some("UNKNOWN_TOPIC_OR_PART") => Ok(()),
-                result => Ok(result?),
-            }
-        }
-        Resource::Group(name) => delete_group(run, name).await,
+        Resource::Topic(name) => delete_topic(run, name).await,
+        Resource::Group(name) => delete_group(run, name).await.map(|()| Mended::Done),
         Resource::Connector(_) | Resource::Slot(_) | Resource::Publication(_) => {
-            delete_external(resource, &run.endpoints)
-                .await
-                .map(drop)
-                .map_err(|error| Why::Unanswered(error.to_string()))
+            let right = fates.right(resource, run.owned.provenance(resource).as_ref(), true);
+            let deleted = delete_external(resource, &right, &run.endpoints).await;
+            deleted.map_err(|error| Why::Unanswered(error.to_string()))
         }
     }
+}
+
+async fn delete_topic(run: &SharedRun, name: &str) -> Result<Mended, Why> {
+    let admin = run.admin().map_err(|error| Why::Unanswered(error.message))?;
+    if let Some(why) = whose_else(run, &admin, name).await {
+        return Ok(Mended::Left(why));
+    }
+    match admin.delete_topic(name).await {
+        Ok(()) => Ok(Mended::Done),
+        // Somebody has deleted it already.
+        Err(error) if error.name() == Some("UNKNOWN_TOPIC_OR_PART") => Ok(Mended::Gone),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Why a topic with the name of one that the run asked for is somebody else's, or may be. Nobody else's name has the run's id in it.
+async fn whose_else(run: &SharedRun, admin: &Admin, name: &str) -> Option<&'static str> {
+    if name.contains(run.id()) {
+        return None;
+    }
+    let resource = Resource::Topic(name.to_owned());
+    if run.owned.is_doubtful(&resource) && matches!(admin.topic(name).await, Ok(Some(_))) {
+        return Some(
+            "it is left as it is: the answer to the run's request was lost, so somebody else may have made it",
+        );
+    }
+    let is_replaced = run.is_replaced(name).await;
+    is_replaced.then_some("it is left as it is: another topic has the name of the one that the run made")
 }
 
 /// Removes from a group the members of this run that are still listed: static ones, and those that were killed. Where that

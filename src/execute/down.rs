@@ -27,6 +27,24 @@ pub(super) async fn dead(run: &SharedRun, plan: &Plan) -> Option<Failure> {
         let log = run.last_words(&service.name).await;
         return Some(failure("service-down", message, Some(help), log));
     }
+    dead_elsewhere(run).await
+}
+
+/// The same of brokers in environments that steps name beside the run's own, on which no step acts.
+async fn dead_elsewhere(run: &SharedRun) -> Option<Failure> {
+    for (place, other) in &run.others {
+        let nodes = other.environment().services().into_iter().filter(|service| service.node_id.is_some());
+        for service in nodes {
+            let Ok(seen) = other.environment().incarnation(&service.name).await else { continue };
+            if seen.lifecycle != Lifecycle::Running {
+                let code = seen.exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
+                let name = &service.name;
+                let message = format!("{place}/{name} was already {}{code} when the run began", seen.lifecycle);
+                let help = format!("start {name} of the environment `{place}` again");
+                return Some(failure("service-down", message, Some(help), Vec::new()));
+            }
+        }
+    }
     None
 }
 

@@ -2,8 +2,8 @@
 
 use super::crew::{Crew, opened};
 use super::interrupt::Interrupt;
-use super::pulse::{Pids, Pulse};
 use super::walk::Walker;
+use super::watchers::Watchers;
 use super::{cleanup, down, excerpts, machine, others, sampler};
 use crate::accounting::{RunIdentity, Settlements};
 use crate::environment::{Environment, EnvironmentError, EnvironmentInfo, Grant, Needs};
@@ -13,6 +13,7 @@ use crate::kafka::LogSink;
 use crate::moment;
 use crate::plan::Plan;
 use crate::project::hide_addresses;
+use crate::record::pulse::Pids;
 use crate::record::{EventKind, Failure, Outcome, Record, Recorder, RunClock, RunInfo, Verdict, Watcher};
 use crate::verb::{Changes, LiveSteps, Restarts, ScenarioFacts, SharedRun};
 use crate::worker::WorkerLink;
@@ -24,12 +25,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// Lines of librdkafka's log that are kept.
 const CLIENT_LINES: usize = 2000;
-/// How long the last look at all services may take.
-const LAST_LOOK: Duration = Duration::from_secs(5);
 /// Code of a run of which the result could not be written.
 const UNWRITTEN: &str = "result-unwritten";
 
@@ -213,12 +211,10 @@ pub(super) fn failure(code: &str, message: String, help: Option<String>, log: Ve
 /// Asked twice, whatever is being waited for is abandoned, and faults are undone.
 async fn perform(run: &Arc<SharedRun>, plan: &Plan, interrupt: Interrupt, keep: bool, feels_machine: bool) {
     let pids = Pids::default();
-    let pulse = feels_machine.then(|| Pulse::start(run.clock, run.recorder.clone(), Arc::clone(&pids)));
+    let pulse = feels_machine.then(|| sampler::feel(run, Arc::clone(&pids)));
     let sampler = tokio::spawn(sampler::sample(Arc::clone(run), pids));
     let slots = tokio::spawn(sampler::look_at_slots(Arc::clone(run)));
-    let (watched, over) = (Arc::clone(run), Arc::new(Notify::new()));
-    let told_over = Arc::clone(&over);
-    let mut watcher = tokio::spawn(async move { watched.undo.watch(watched.environment.as_ref(), &told_over).await });
+    let watchers = Watchers::start(run);
     let walker = Walker::new(Arc::clone(run), plan.cell.clone());
     let finally = Walker::new(Arc::clone(run), plan.cell.clone());
     let mut twice = interrupt.clone();
@@ -240,10 +236,7 @@ async fn perform(run: &Arc<SharedRun>, plan: &Plan, interrupt: Interrupt, keep: 
     let stuck = undo(run, true, !abandoned).await;
     sampler.abort();
     slots.abort();
-    over.notify_one();
-    if abandoned || tokio::time::timeout(LAST_LOOK, &mut watcher).await.is_err() {
-        watcher.abort();
-    }
+    watchers.end(abandoned).await;
     drop(pulse);
     for text in &stuck {
         run.recorder.emit(EventKind::Leftover { text: format!("not undone: {text}") });

@@ -10,11 +10,11 @@ mod expected;
 pub mod interrupt;
 mod machine;
 mod others;
-mod pulse;
 mod sampler;
 mod task;
 mod values;
 mod walk;
+mod watchers;
 
 pub use engine::{EnvironmentSource, RunJob, execute};
 pub use machine::machine;

@@ -1,14 +1,22 @@
 //! Samples services, running steps and the replication slots of connectors, once a second.
 
-use super::pulse::Pids;
 use crate::delivery::{Settler, SlotWatch};
 use crate::ground::lock;
+use crate::record::pulse::{Felt, Pids, Pulse};
 use crate::record::{EventKind, ServiceSample};
 use crate::verb::SharedRun;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
+
+/// Feels the machine for the run until it is dropped: for this process, for those of its workers that are here, and for `services`.
+pub(super) fn feel(run: &SharedRun, services: Pids) -> Pulse {
+    let workers = run.afar.as_ref().map(|afar| afar.processes()).unwrap_or_default();
+    let recorder = run.recorder.clone();
+    let tell = move |sample| recorder.emit(EventKind::Strain { sample: Box::new(sample) });
+    Pulse::start(run.clock, Felt { services, workers }, tell)
+}
 
 /// Samples until it is dropped (aborted).
 pub(super) async fn sample(run: Arc<SharedRun>, pids: Pids) {

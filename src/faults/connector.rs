@@ -1,9 +1,10 @@
 //! Faults on connectors.
 
 use super::fault_error::FaultError;
+use super::provenance::Mended;
 use super::target::{Answer, Condition, Nature, Target, Undone};
-use super::undo::Undo;
-use crate::connect::{ConnectClient, ConnectError, ConnectorStatus, EffectProbe, RestartScope, State};
+use super::undo::{Undo, resume};
+use crate::connect::{ConnectClient, ConnectorStatus, EffectProbe, RestartScope, State};
 use crate::database::SlotProbe;
 use crate::environment::{Action, Effect, EnvironmentError, Grip};
 use crate::moment;
@@ -91,7 +92,7 @@ impl Target for ConnectorFault {
 
     fn condition(&self) -> Option<Condition> {
         let connector = self.connector.clone();
-        self.lasts().then_some(Condition::Outlives(Undo::Resume { connector }))
+        self.lasts().then_some(Condition::Outlives(Undo::Resume { connector, from: Some(self.action) }))
     }
 
     fn lane(&self) -> String {
@@ -101,7 +102,7 @@ impl Target for ConnectorFault {
     /// Restarting ends what held it, too: Connect starts what it restarts.
     fn ends(&self, other: &Condition) -> bool {
         !self.lasts()
-            && matches!(other, Condition::Outlives(Undo::Resume { connector }) if *connector == self.connector)
+            && matches!(other, Condition::Outlives(Undo::Resume { connector, .. }) if *connector == self.connector)
     }
 
     fn check(&self) -> Answer<'_, ()> {
@@ -137,16 +138,13 @@ impl Target for ConnectorFault {
         LOOK_EVERY
     }
 
-    /// The connector goes on from when Connect is asked to let it.
+    /// The connector goes on from when Connect is asked to let it. Where somebody else has stopped what was paused, it stays so.
     fn undo(&self, patience: Duration) -> Answer<'_, Undone> {
         Box::pin(async move {
             let effective = moment::now();
-            match self.connect.resume(&self.connector, patience.max(LOOK_EVERY)).await {
-                Ok(_) => Ok(Undone { effective, acted: true }),
-                // A connector that was deleted is not held by anything any more.
-                Err(ConnectError::NotFound { .. }) => Ok(Undone { effective, acted: false }),
-                Err(error) => Err(error.into()),
-            }
+            let patience = patience.max(LOOK_EVERY);
+            let mended = resume(&self.connect, &self.connector, Some(self.action), patience).await?;
+            Ok(Undone { effective, acted: mended == Mended::Done })
         })
     }
 

@@ -281,7 +281,7 @@ mod tests {
         let text = r#"{"announce":{"number":3,"entry":{"fault":"pause of a","undo":{"resume":{"connector":"a"}},"recipe":null}}}"#;
         std::fs::write(&path, format!("{text}\n\n{{\"strike\":{{\"num")).expect("writes");
         let journal = Journal::open(&path).expect("opens");
-        let undo = Undo::Resume { connector: "b".to_owned() };
+        let undo = Undo::Resume { connector: "b".to_owned(), from: None };
         let entry = Journalled { fault: "pause of b".to_owned(), undo, recipe: None };
         assert_eq!(journal.announce(&entry).expect("writes"), 4);
         let faults: Vec<String> = open_faults(&path).expect("reads").into_iter().map(|open| open.fault).collect();

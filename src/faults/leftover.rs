@@ -1,7 +1,9 @@
 //! Undoes what a run that is gone left in force, from what it wrote down.
 
+use super::delete::worker;
 use super::fault_error::FaultError;
 use super::owned::Resource;
+use super::provenance::{ConnectorFates, Mended};
 use super::stack::PATIENCE;
 use super::undo::{Journalled, Undo, cancel_moves, resume};
 use crate::environment::{Endpoints, Environment, EnvironmentError};
@@ -44,17 +46,23 @@ pub async fn undo_journalled<'a>(
     }
     // A connector holds its slot, and one that is deleted need not be resumed.
     later.sort_by_key(|entry| match &entry.undo {
-        Undo::Delete { resource: Resource::Connector(_) } | Undo::Restore { .. } => 0,
+        Undo::Delete { resource: Resource::Connector(_), .. } | Undo::Restore { .. } => 0,
         Undo::Delete { .. } => 1,
         _ => 2,
     });
     let deadline = moment::now() + PATIENCE;
+    let mut fates = ConnectorFates::default();
     for entry in later {
         let result = match &entry.undo {
-            Undo::Delete { resource: Resource::Topic(_) | Resource::Group(_) } => Ok(LEFT.to_owned()),
-            undo => when_reachable(undo, endpoints, deadline).await,
+            Undo::Delete { resource: Resource::Topic(_) | Resource::Group(_), .. } => Ok(Mended::Left(LEFT)),
+            undo => when_reachable(undo, &fates, endpoints, deadline).await,
         };
-        results.push((entry, result));
+        if let Undo::Delete { resource: Resource::Connector(name), .. } | Undo::Restore { connector: name, .. } =
+            &entry.undo
+        {
+            fates.note(name, result.as_ref().ok().copied());
+        }
+        results.push((entry, result.map(|mended| words(&entry.undo, mended).to_owned())));
     }
     results
 }
@@ -81,24 +89,47 @@ async fn on(environment: &dyn Environment, undo: &Undo) -> Result<String, FaultE
 }
 
 /// Tries until the deadline, once at least: its service may have been started just now. What waiting does not change is told at once.
-async fn when_reachable(undo: &Undo, endpoints: &Endpoints, deadline: Instant) -> Result<String, FaultError> {
+async fn when_reachable(
+    undo: &Undo,
+    fates: &ConnectorFates,
+    endpoints: &Endpoints,
+    deadline: Instant,
+) -> Result<Mended, FaultError> {
     loop {
         let result = match undo {
-            Undo::Delete { resource } => super::delete_external(resource, endpoints).await,
-            Undo::Restore { connector, config } => super::restore_connector(connector, config, endpoints).await,
-            Undo::Reassign { topic, partitions } => cancel_moves(topic, partitions, endpoints).await,
-            Undo::Resume { connector } => resume(connector, endpoints, PATIENCE).await,
-            Undo::Act { .. } | Undo::Heal { .. } | Undo::Remove => Ok(false),
+            Undo::Delete { resource, provenance } => {
+                let right = fates.right(resource, provenance.as_ref(), false);
+                super::delete_external(resource, &right, endpoints).await
+            }
+            Undo::Restore { connector, config, put } => {
+                super::restore_connector(connector, config, put, endpoints).await
+            }
+            Undo::Reassign { topic, partitions } => {
+                let cancelled = cancel_moves(topic, partitions, endpoints).await;
+                cancelled.map(|done| if done { Mended::Done } else { Mended::Gone })
+            }
+            Undo::Resume { connector, from } => match worker(endpoints) {
+                Ok(connect) => resume(&connect, connector, *from, PATIENCE).await.map_err(FaultError::from),
+                Err(error) => Err(error),
+            },
+            Undo::Act { .. } | Undo::Heal { .. } | Undo::Remove => Ok(Mended::Gone),
         };
-        match (result, undo) {
-            (Ok(true), Undo::Delete { .. }) => return Ok("deleted".to_owned()),
-            (Ok(true), Undo::Restore { .. }) => return Ok("it has its former configuration again".to_owned()),
-            (Ok(true), Undo::Reassign { .. }) => return Ok("cancelled".to_owned()),
-            (Ok(true), _) => return Ok("resumed".to_owned()),
-            (Ok(false), _) => return Ok("it was gone".to_owned()),
-            (Err(error), _) if !error.is_passing() || moment::now() >= deadline => return Err(error),
-            (Err(_), _) => tokio::time::sleep(RETRY).await,
+        match result {
+            Err(error) if error.is_passing() && moment::now() < deadline => tokio::time::sleep(RETRY).await,
+            result => return result,
         }
+    }
+}
+
+/// What was done, in words.
+fn words(undo: &Undo, mended: Mended) -> &'static str {
+    match (mended, undo) {
+        (Mended::Left(why), _) => why,
+        (Mended::Gone, _) => "it was gone",
+        (Mended::Done, Undo::Delete { .. }) => "deleted",
+        (Mended::Done, Undo::Restore { .. }) => "it has its former configuration again",
+        (Mended::Done, Undo::Reassign { .. }) => "cancelled",
+        (Mended::Done, _) => "resumed",
     }
 }
 
@@ -129,7 +160,11 @@ mod tests {
     #[tokio::test]
     async fn a_group_in_the_journal_does_not_keep_it_from_being_undone() {
         for resource in [Resource::Group("connect-sink".to_owned()), Resource::Topic("orders".to_owned())] {
-            let entries = [Journalled { fault: resource.to_string(), undo: Undo::Delete { resource }, recipe: None }];
+            let entries = [Journalled {
+                fault: resource.to_string(),
+                undo: Undo::Delete { resource, provenance: None },
+                recipe: None,
+            }];
             let results = undo_journalled(&entries, None, &Endpoints::default()).await;
             assert!(matches!(&results[0].1, Ok(left) if left.contains("left as it is")), "{:?}", results[0].1);
         }

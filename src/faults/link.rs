@@ -1,5 +1,6 @@
 //! Faults on the connections of a service.
 
+use super::fault_error::FaultError;
 use super::service::is_down;
 use super::target::{Answer, Condition, Nature, Target, Undone};
 use super::undo::Undo;
@@ -63,9 +64,17 @@ impl Target for LinkFault {
         false
     }
 
-    /// The environment shows that the link works before it disturbs it.
+    /// Who is dead or frozen speaks to nobody, so nobody is disturbed. That the link works the environment shows before it disturbs it.
     fn check(&self) -> Answer<'_, ()> {
-        Box::pin(async { Ok(()) })
+        Box::pin(async move {
+            let service = &self.fault.service;
+            let observed = match self.environment.incarnation(service).await?.lifecycle {
+                seen if is_down(seen) => format!("it is not running ({seen})"),
+                Lifecycle::Paused => "it is paused, so disturbing its network changes nothing".to_owned(),
+                _ => return Ok(()),
+            };
+            Err(FaultError::no_effect(service, observed))
+        })
     }
 
     fn recipe(&self) -> Answer<'_, Option<Recipe>> {

@@ -174,6 +174,10 @@ impl Target for ServiceFault {
         LOOK_EVERY
     }
 
+    fn look_takes(&self) -> Duration {
+        self.environment.look_takes()
+    }
+
     fn undo(&self, patience: Duration) -> Answer<'_, Undone> {
         Box::pin(self.repair_now(patience))
     }

@@ -4,7 +4,7 @@ use super::fault_error::FaultError;
 use super::journal::Journal;
 use super::lanes::Lanes;
 use super::target::{Condition, Target};
-use super::unasked::SeenService;
+use super::unasked::{Looks, SeenService};
 use super::undo::{Journalled, Undo};
 use crate::environment::{Effect, NetworkFaultKind, Recipe};
 use crate::ground::lock;
@@ -74,6 +74,8 @@ pub(super) struct Stack {
     pub(super) lanes: Arc<Lanes>,
     /// The services as they were seen last, by name.
     pub(super) known: tokio::sync::Mutex<BTreeMap<String, SeenService>>,
+    /// Whether they could be looked at, by name.
+    pub(super) looks: Mutex<BTreeMap<String, Looks>>,
     pub(super) journal: Arc<Journal>,
     pub(super) clock: RunClock,
     pub(super) recorder: Recorder,
@@ -83,7 +85,7 @@ impl UndoStack {
     /// An empty stack with its journal.
     pub fn new(journal: Arc<Journal>, clock: RunClock, recorder: Recorder) -> Self {
         let (open, lanes, known) = (Mutex::default(), Arc::default(), tokio::sync::Mutex::default());
-        Self(Arc::new(Stack { open, lanes, known, journal, clock, recorder }))
+        Self(Arc::new(Stack { open, lanes, known, looks: Mutex::default(), journal, clock, recorder }))
     }
 
     /// Undoes what is in force and not meant to stay, last first; those that a running step holds only where

@@ -3,8 +3,9 @@
 use super::delete::worker;
 use super::fault_error::FaultError;
 use super::owned::Resource;
+use super::provenance::{ConnectorFates, Mended, Provenance};
 use super::target::Undone;
-use crate::connect::{ConnectError, ConnectorConfig};
+use crate::connect::{ConnectClient, ConnectError, ConnectResult, ConnectorConfig, State};
 use crate::environment::{Action, Endpoints, Environment, EnvironmentError, Lifecycle, NetworkFault, Recipe};
 use crate::moment;
 use crate::wire::WireCluster;
@@ -29,6 +30,9 @@ pub enum Undo {
     Resume {
         /// Its name.
         connector: String,
+        /// What was done to it: it is resumed only from that. Journals of older versions do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Action>,
     },
     /// Heals the network.
     Heal {
@@ -48,6 +52,9 @@ pub enum Undo {
         connector: String,
         /// The configuration, credentials included.
         config: ConnectorConfig,
+        /// The fingerprints of what the run gave it instead: only that is replaced. Journals of older versions do not say.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        put: Vec<String>,
     },
     /// Removes what a run made where its workers run: its recipe says how.
     Remove,
@@ -55,6 +62,9 @@ pub enum Undo {
     Delete {
         /// What it made.
         resource: Resource,
+        /// What tells it from what has its name later. Journals of older versions do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        provenance: Option<Provenance>,
     },
 }
 
@@ -82,21 +92,20 @@ impl Undo {
             Self::Act { service, action } => repair(environment, service, *action, seen).await,
             // Whoever has the recipe has followed it.
             Self::Remove => Ok(Undone { effective: moment::now(), acted: false }),
-            Self::Resume { connector } => {
-                let acted = resume(connector, &environment.endpoints(), patience).await?;
-                Ok(Undone { effective: moment::now(), acted })
+            Self::Resume { connector, from } => {
+                let connect = worker(&environment.endpoints())?;
+                Ok(undone(resume(&connect, connector, *from, patience).await?))
             }
             Self::Reassign { topic, partitions } => {
                 let acted = cancel_moves(topic, partitions, &environment.endpoints()).await?;
                 Ok(Undone { effective: moment::now(), acted })
             }
-            Self::Restore { connector, config } => {
-                let acted = super::restore_connector(connector, config, &environment.endpoints()).await?;
-                Ok(Undone { effective: moment::now(), acted })
+            Self::Restore { connector, config, put } => {
+                Ok(undone(super::restore_connector(connector, config, put, &environment.endpoints()).await?))
             }
-            Self::Delete { resource } => {
-                let acted = super::delete_external(resource, &environment.endpoints()).await?;
-                Ok(Undone { effective: moment::now(), acted })
+            Self::Delete { resource, provenance } => {
+                let right = ConnectorFates::default().right(resource, provenance.as_ref(), false);
+                Ok(undone(super::delete_external(resource, &right, &environment.endpoints()).await?))
             }
             Self::Heal { fault } => {
                 let healed = environment.heal(fault).await?;
@@ -156,12 +165,36 @@ pub(super) async fn cancel_moves(topic: &str, partitions: &[i32], endpoints: &En
     Ok(super::reassignment::cancel(&cluster, topic, partitions).await?)
 }
 
-/// Resumes a connector, and waits until it runs. False where there is none any more.
-pub(super) async fn resume(connector: &str, endpoints: &Endpoints, patience: Duration) -> Result<bool, FaultError> {
-    match worker(endpoints)?.resume(connector, patience).await {
-        Ok(_) => Ok(true),
+fn undone(mended: Mended) -> Undone {
+    Undone { effective: moment::now(), acted: mended == Mended::Done }
+}
+
+/// Resumes a connector, and waits until it runs. What somebody else has done to it since is left in force.
+pub(super) async fn resume(
+    connect: &ConnectClient,
+    connector: &str,
+    from: Option<Action>,
+    patience: Duration,
+) -> ConnectResult<Mended> {
+    let others = match from {
+        Some(Action::Pause) => Some(State::Stopped),
+        Some(Action::Stop) => Some(State::Paused),
+        _ => None,
+    };
+    if others.is_some() {
+        match connect.status(connector).await {
+            Ok(status) if Some(status.connector.state) == others => {
+                return Ok(Mended::Left("it was no longer in force"));
+            }
+            // Of one that has no state yet, or is gone, the request itself tells which.
+            Ok(_) | Err(ConnectError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    match connect.resume(connector, patience).await {
+        Ok(_) => Ok(Mended::Done),
         // A connector that was deleted is not held by anything any more.
-        Err(ConnectError::NotFound { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(ConnectError::NotFound { .. }) => Ok(Mended::Gone),
+        Err(error) => Err(error),
     }
 }

@@ -4,7 +4,7 @@ use super::latencies::latency;
 use super::outages::Outages;
 use super::phases::whole_slices;
 use super::recovery::{lag_recovery_time, recovery_time};
-use super::{during, slots};
+use super::{clocks, during, slots};
 use crate::record::series::Slice;
 use crate::record::slices::ConsumeSlice;
 use crate::record::{
@@ -188,7 +188,10 @@ fn consumed(
             (Some(first), Some(last)) => rate(report.read, first, last),
             _ => nothing("nothing was read"),
         },
-        "end_to_end_latency" => until_read(report, latency(&report.end_to_end_latency, statistic?, spans)),
+        "end_to_end_latency" => {
+            let series = &report.end_to_end_latency;
+            until_read(report, clocks::plausible(series, latency(series, statistic?, spans)))
+        }
         "max_lag" => largest_lag(report.timeline.iter()),
         "rebalances" if report.group.is_none() => nothing("a reader without a group is never rebalanced"),
         "rebalances" => count(report.rebalanced(|_| true)),

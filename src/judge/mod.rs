@@ -1,6 +1,7 @@
 //! Judges records. Everything here is pure: the same record always gives the same verdict.
 
 pub mod changes;
+mod clocks;
 mod decide;
 pub mod delivery;
 mod during;
@@ -12,6 +13,7 @@ mod met;
 pub mod noise;
 mod outages;
 pub mod phases;
+mod places;
 pub mod recovery;
 mod slots;
 pub mod stored;

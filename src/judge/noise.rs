@@ -1,13 +1,15 @@
 //! Whose fault was it: a bound on performance that is not met while the machine was not available to kscen is unknown.
 //!
 //! What counts is that kscen itself could not run: it stood still, its sending and reading threads were ready and had no
-//! processor, a hypervisor or a quota took its time; or that other programs took the processors that local services waited for.
+//! processor, a hypervisor or a quota took its time; or that other programs took the processors that local services waited for. And only where something ran of which the figure is.
 //! That processors are busy is no reason: Kafka may use all of them. Checks of messages, rows and states are never excused.
 
+use super::clocks;
 use super::decide::decide;
 use super::measure::observe;
 use super::outages::Outages;
 use super::phases::{merged, subtract};
+use super::places::Places;
 use super::tail;
 use crate::record::strain::MachineSample;
 use crate::record::{CheckOutcome, Demand, Observed, Quantity, Record, StepRecord, Unit};
@@ -17,15 +19,22 @@ use std::ops::Range;
 /// What waited while kscen could not run is served within this time, in seconds.
 const AFTERMATH: f64 = 1.0;
 
-/// The time that a sample spoils, and why; `None` where the machine was available.
-fn spoiled(sample: &MachineSample) -> Option<(Range<f64>, String)> {
+/// The time that a sample spoils, and why; `None` where the machine was available. Where nothing of it ran in kscen's own process, what
+/// that had to wait for spoils nothing.
+fn spoiled(sample: &MachineSample, own: bool) -> Option<(Range<f64>, String)> {
+    let (time, why) = missing(sample, own)?;
+    let of_worker = sample.worker.map(|worker| format!("in worker {worker} ")).unwrap_or_default();
+    Some((time, format!("{of_worker}{why}")))
+}
+
+fn missing(sample: &MachineSample, own: bool) -> Option<(Range<f64>, String)> {
     let second = sample.from..sample.to;
     let share = |share: f64| Quantity::new(share, Unit::Share);
     let late = sample.late();
-    if sample.pause >= MachineSample::PAUSE {
+    if own && sample.pause >= MachineSample::PAUSE {
         let why = format!("kscen stood still for {}", Quantity::seconds(sample.pause));
         Some((sample.pause_end - sample.pause..sample.pause_end, why))
-    } else if sample.waiting >= MachineSample::WAITING {
+    } else if own && sample.waiting >= MachineSample::WAITING {
         let why = format!("its threads had no processor for {} of a second", share(sample.waiting));
         Some((second, why))
     } else if sample.steal >= MachineSample::STEAL {
@@ -74,7 +83,7 @@ fn window(record: &Record, step: &StepRecord, spans: Option<&[Range<f64>]>) -> V
 }
 
 /// What was observed or, where it fails a bound on performance in a time in which the machine was not available, that it is
-/// unknown whose fault that was. Where the bound is broken in the rest of the time as well, it stays broken.
+/// unknown whose fault that was; and where clocks that may be apart decide, that it is unknown. Where the bound is broken in the rest of the time as well, it stays broken.
 pub fn excused(
     record: &Record,
     step: &StepRecord,
@@ -83,6 +92,7 @@ pub fn excused(
     demand: &Demand,
     observed: Observed,
 ) -> Observed {
+    let observed = clocks::resolved(step, name, demand, observed);
     let fails = |observed: &Observed| decide(demand, observed) == CheckOutcome::Fail;
     if record.run.noise == Noise::Ignore
         || observed.quantity().is_none()
@@ -92,7 +102,7 @@ pub fn excused(
         return observed;
     }
     let window = window(record, step, spans);
-    let touched = touched(record, &window);
+    let touched = touched(record, Some(step), &window);
     if touched.is_empty() {
         return match step.produced.as_ref().and_then(|report| tail::invalid(report, name, statistic)) {
             Some(why) if spans.is_none() => unknown(&observed, &why),
@@ -120,13 +130,15 @@ pub fn excused_change(
     if record.run.noise == Noise::Ignore || !of_time || decide(demand, &observed) != CheckOutcome::Fail {
         return observed;
     }
-    let touched = touched(record, parts);
+    let touched = touched(record, None, parts);
     if touched.is_empty() { observed } else { unknown(&observed, &told(&touched)) }
 }
 
-/// The times within these spans in which the machine was not available, and why.
-fn touched(record: &Record, spans: &[Range<f64>]) -> Vec<(Range<f64>, String)> {
+/// The times within these spans in which a machine was not available on which a figure of this step, or of any, depends, and why.
+fn touched(record: &Record, step: Option<&StepRecord>, spans: &[Range<f64>]) -> Vec<(Range<f64>, String)> {
     let within = |time: &Range<f64>| spans.iter().any(|span| span.start < time.end && span.end > time.start);
+    let places = Places::of(record, step);
+    let spoiled = |sample| spoiled(sample, places.own(sample)?);
     record.strain.iter().filter_map(spoiled).filter(|(time, _)| within(time)).collect()
 }
 
@@ -162,6 +174,7 @@ fn in_clean_time(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::WorkerRecord;
     use crate::record::gaps::AckGap;
     use crate::record::latency::LatencyRecorder;
 
@@ -216,6 +229,32 @@ mod tests {
         ignored.run.noise = Noise::Ignore;
         assert_eq!(p99(&ignored), CheckOutcome::Fail);
         assert_eq!(p99(&record(vec![frozen], 10_000, 1_000)), CheckOutcome::Pass);
+    }
+
+    /// The load ran in the second of two workers on other machines.
+    #[test]
+    fn what_kept_others_from_running_is_no_excuse() {
+        let decided = |worker: Option<usize>, place: &str, starved: MachineSample| {
+            let mut record = record(vec![MachineSample { worker, ..starved }], 900_000, 1_000);
+            let load = record.steps[0].id.clone();
+            record.workers = [("other", 1), (load.as_str(), 2)]
+                .map(|(step, number)| WorkerRecord {
+                    number,
+                    place: place.to_owned(),
+                    units: vec![format!("{step} producer 0")],
+                    ..WorkerRecord::default()
+                })
+                .into();
+            decided(&record, "response_latency", Some("p99"), 0.02)
+        };
+        let waits = || MachineSample { from: 3.0, to: 4.1, waiting: 0.9, ..MachineSample::default() };
+        assert_eq!(decided(Some(2), "load-2", waits()), CheckOutcome::Unknown);
+        assert_eq!(decided(Some(1), "load-1", waits()), CheckOutcome::Fail, "another worker starved");
+        assert_eq!(decided(None, "load-2", waits()), CheckOutcome::Fail, "nothing of the load ran here");
+        assert_eq!(decided(None, WorkerRecord::HERE, waits()), CheckOutcome::Unknown, "one machine");
+        let services = std::collections::BTreeMap::from([("kafka-1".to_owned(), 1.5)]);
+        let taken = MachineSample { waiting: 0.0, foreign: 0.6, services, ..waits() };
+        assert_eq!(decided(None, "load-2", taken), CheckOutcome::Unknown, "Kafka is here");
     }
 
     #[test]

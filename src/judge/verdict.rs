@@ -11,7 +11,7 @@ pub fn verdict(record: &Record) -> Verdict {
     let (passed, failed, unknown) = (
         count(CheckOutcome::Pass) + judging(record, StepStatus::Done),
         count(CheckOutcome::Fail) + judging(record, StepStatus::Failed),
-        count(CheckOutcome::Unknown) + lost.len(),
+        count(CheckOutcome::Unknown) + lost.len() + record.unwatched.len(),
     );
     let mut reasons = Vec::new();
     if let Some(failure) = &record.failure {
@@ -37,6 +37,7 @@ pub fn verdict(record: &Record) -> Verdict {
     }
     let unasked = || record.incidents.iter().filter(|incident| !incident.expected);
     reasons.extend(unasked().map(ToString::to_string));
+    reasons.extend(record.unwatched.iter().map(ToString::to_string));
     for check in &record.checks {
         if check.outcome != CheckOutcome::Pass {
             let place = check.at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();

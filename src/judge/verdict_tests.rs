@@ -4,7 +4,7 @@ use super::recovery::tests::step;
 use super::verdict;
 use crate::record::{
     CheckOutcome, CheckRecord, FaultRecord, Incident, IncidentKind, Observed, Outcome, ProduceReport, Quantity, Record,
-    Section, StepRecord, StepStatus, WorkerDeath, WorkerRecord,
+    Section, StepRecord, StepStatus, Unwatched, WorkerDeath, WorkerRecord,
 };
 use crate::record::{Demand, EXPECTATION, Failure, Unit};
 
@@ -31,6 +31,7 @@ fn passing() -> Record {
     (record.steps, record.faults, record.deliveries) = (vec![step("wait", "wait", 0, 1)], Vec::new(), Vec::new());
     (record.checks, record.run.guarantee) = (vec![check(CheckOutcome::Pass)], None);
     record.incidents.clear();
+    record.unwatched.clear();
     record.leftovers.clear();
     (record.failure, record.interrupted) = (None, None);
     record
@@ -53,8 +54,13 @@ fn incident(record: &mut Record) {
     record.incidents.push(Incident { service, at: 1.0, kind, exit_code: None, cause: None, expected: false });
 }
 
+fn unwatched(record: &mut Record) {
+    let (service, why) = ("kafka-1".to_owned(), "no answer".to_owned());
+    record.unwatched.push(Unwatched { service, since: 4.0, why });
+}
+
 /// What may happen, what the run is then, and words of the reason; the first outweighs all others.
-const ALL: [(Change, Outcome, &str); 11] = [
+const ALL: [(Change, Outcome, &str); 12] = [
     (|record| record.interrupted = Some(130), Outcome::Interrupted, ""),
     (lost, Outcome::Unknown, "died at 1.0 s"),
     (|record| record.failure = failure("broken"), Outcome::Error, "it is broken"),
@@ -71,6 +77,7 @@ const ALL: [(Change, Outcome, &str); 11] = [
         "",
     ),
     (incident, Outcome::Fail, "kafka-1"),
+    (unwatched, Outcome::Unknown, "kafka-1 could not be looked at from 4.0 s on"),
     (|record| record.checks.push(check(CheckOutcome::Unknown)), Outcome::Unknown, "load: sent Unknown: expected"),
     (
         |record| record.run.guarantee = Some(crate::scenario::Guarantee::AtLeastOnce),
@@ -98,7 +105,7 @@ fn the_worst_that_happened_decides_and_everything_is_told() {
     let mut record = passing();
     ALL.iter().for_each(|(change, ..)| change(&mut record));
     let judged = verdict(&record);
-    assert_eq!((judged.passed, judged.failed, judged.unknown), (1, 1, 2), "{judged:?}");
+    assert_eq!((judged.passed, judged.failed, judged.unknown), (1, 1, 3), "{judged:?}");
     assert_eq!(judged.reasons.len(), ALL.iter().filter(|(.., words)| !words.is_empty()).count(), "{judged:?}");
 }
 

@@ -12,9 +12,7 @@ mod reread;
 mod state;
 mod topic_name;
 
-#[cfg(test)]
-pub use admin::BrokerView;
-pub use admin::{Admin, ClusterView, PartitionLag};
+pub use admin::{Admin, BrokerView, ClusterView, PartitionLag};
 pub(crate) use batch::revive;
 pub use batch::{
     BatchConsumer, BatchProducer, DeliveryReport, Incoming, SendOutcome, Submission, controller_id, error_names,

@@ -2,6 +2,7 @@
 
 use super::bindings::Bindings;
 use crate::ground::some_of;
+use crate::scenario::expression::within_bounds;
 use crate::text::did_you_mean;
 use crate::verb::Scope;
 use minijinja::{Environment, Value};
@@ -9,9 +10,6 @@ use std::collections::BTreeMap;
 
 /// The names an expression may use.
 pub const NAMES: &[&str] = &["failed", "always", "environment", "vars", "matrix", "steps"];
-
-/// The longest expression, in bytes: what a person reads at a glance, and far less than what would exhaust the stack.
-const LONGEST: usize = 1_000;
 
 /// Why an expression cannot be used.
 #[derive(Debug)]
@@ -60,12 +58,7 @@ pub fn check_steps(text: &str, scope: &Scope, prefix: &str) -> Result<(), Condit
 
 /// The dotted names that an expression uses.
 fn names_in(text: &str) -> Result<Vec<String>, ConditionError> {
-    if text.len() > LONGEST {
-        return Err(ConditionError {
-            message: format!("the expression has {} bytes, and the longest has {LONGEST}", text.len()),
-            help: "put what varies into `vars`, or several steps into a fragment with one `if`".to_owned(),
-        });
-    }
+    within_bounds(text).map_err(|excess| ConditionError { message: excess.message, help: excess.help.to_owned() })?;
     let environment = environment();
     let expression = environment.compile_expression(text).map_err(|error| ConditionError {
         message: format!("`{text}` is not an expression: {}", error.detail().unwrap_or("syntax error")),
@@ -109,6 +102,7 @@ fn unknown_name(name: &str, bindings: &Bindings) -> ConditionError {
 /// # Errors
 /// A value that is missing, or an operation that does not fit its values.
 pub fn evaluate(text: &str, names: &BTreeMap<&str, Value>) -> Result<bool, String> {
+    within_bounds(text).map_err(|excess| excess.message)?;
     let environment = environment();
     let expression = environment.compile_expression(text).map_err(|error| error.to_string())?;
     expression.eval(names).map(|value| value.is_true()).map_err(|error| error.to_string())

@@ -55,6 +55,36 @@ const NEEDED: &[(&str, &str, &[Grant])] = &[
     ("sql", "sql: DROP TABLE t", &[Sql]),
     ("connector", "connector: { name: c, config: { a: b } }", &[Connectors]),
     ("connector", "connector: { name: c, debezium: { tables: [t] } }", &[Connectors, Topics]),
+    (
+        "connector",
+        "connector: { name: c, debezium: { tables: [t] }, config: { heartbeat.action.query: DELETE FROM t } }",
+        &[Connectors, Topics, Sql],
+    ),
+    (
+        "connector",
+        "connector: { name: c, debezium: { tables: [t] }, config: { config: { database.initial.statements: DROP TABLE t } } }",
+        &[Connectors, Topics, Sql],
+    ),
+    (
+        "connector",
+        "connector: { name: c, debezium: { tables: [t] }, config: { signal.data.collection: public.signal } }",
+        &[Connectors, Topics, Sql],
+    ),
+    (
+        "connector",
+        "connector: { name: c, debezium: { tables: [t] }, config: { snapshot.select.statement.overrides.public.t: SELECT f() } }",
+        &[Connectors, Topics, Sql],
+    ),
+    (
+        "connector",
+        "connector: { name: c, debezium: { tables: [t] }, config: { connector.class: x.Y } }",
+        &[Connectors, Topics, Sql],
+    ),
+    (
+        "connector",
+        "connector: { name: c, debezium: { tables: [t] }, config: { slot.name: s, heartbeat.interval.ms: 500 } }",
+        &[Connectors, Topics],
+    ),
     ("connector", "connector: { name: c, sink: { topics: [t], table: copy } }", &[Connectors, Sql]),
     ("pause", "pause: { service: kafka, for: 1s }", &[Faults]),
     ("pause", "pause: { connector: c }", &[Faults]),
@@ -188,6 +218,36 @@ fn what_the_scenario_makes_itself_it_may_delete_without_that_grant() {
                - connector: { name: c, config: { a: b } }\n  - delete: { topic: t }\n  - delete: { group: g }\n  \
                - delete: { connector: c }\n  - delete: { records: { topic: t } }\n  - reassign: { topic: t, to: [1] }";
     assert!(refused(&format!("{REMOTE}, allow: [topics, groups, connectors]"), all).is_empty());
+}
+
+/// A topic is made by more steps than `topic`.
+#[test]
+fn what_other_steps_make_is_the_scenarios_too() {
+    let then = |topic: &str| format!("  - delete: {{ topic: {topic} }}\n  - reassign: {{ topic: {topic}, to: [1] }}");
+    let allow = format!("{REMOTE}, allow: [topics, groups, connectors, backup, restore, acls]");
+    for (step, topic) in [
+        ("restore: { from: a, topic: t, as: r }", "r"),
+        ("restore: { from: a, topic: t }", "t"),
+        ("migrate: { topics: [t, u], from: local }", "u"),
+        ("migrate: { topics: [t], as: r, from: local }", "r"),
+        ("drain: { topic: q, group: g, into: p }", "p"),
+        ("connector: { name: c, debezium: { tables: [t] } }", "c.public.t"),
+        ("connector: { name: c, debezium: { tables: [s.t], prefix: p } }", "p.s.t"),
+        ("connector: { name: c, debezium: { tables: [t] }, config: { topic.prefix: x } }", "x.public.t"),
+    ] {
+        assert_eq!(grants(&allow, &format!("steps:\n  - {step}\n{}", then(topic))), BTreeSet::new(), "{step}");
+    }
+    let theirs = BTreeSet::from(["delete".to_owned(), "faults".to_owned()]);
+    for (step, topic) in [
+        ("restore: { from: a, topic: t, append: true }", "t"),
+        ("restore: { from: a, topic: t, as: r }", "t"),
+        ("migrate: { topics: [\"t*\"], from: local }", "t1"),
+        ("migrate: { topics: [t], to: local }", "t"),
+        ("drain: { topic: q, group: g, into: p }", "q"),
+        ("connector: { name: c, config: { topic.prefix: x } }", "x.public.t"),
+    ] {
+        assert_eq!(grants(&allow, &format!("steps:\n  - {step}\n{}", then(topic))), theirs, "{step}");
+    }
 }
 
 #[test]

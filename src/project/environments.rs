@@ -38,7 +38,7 @@ pub struct WorkersClause {
     pub kubernetes: Option<WorkerJobConfig>,
     /// Hosts on which `ssh HOST kscen worker` starts one without asking anything; a host that is named twice gets two.
     #[serde(default)]
-    #[schemars(length(min = 1, max = 64), inner(regex(pattern = "^[A-Za-z0-9_][A-Za-z0-9_.:@-]*$")))]
+    #[schemars(length(min = 1, max = 128), inner(regex(pattern = "^[A-Za-z0-9_][A-Za-z0-9_.:@-]*$")))]
     pub ssh: Vec<String>,
 }
 

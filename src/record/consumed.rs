@@ -99,6 +99,9 @@ pub struct ConsumeReport {
     pub bytes: u64,
     /// Due → received, in µs, of this run's messages at their first delivery.
     pub end_to_end_latency: LatencySeries,
+    /// How far the clocks by which that was measured may have been apart, in µs; absent where it was one clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_bound_us: Option<u64>,
     /// Counts, positions and lag by slice of the run.
     #[serde(alias = "seconds")]
     pub timeline: TimeLine<ConsumeSlice>,

@@ -4,7 +4,7 @@ use super::accounts_fate::AccountsFate;
 use super::check::CheckRecord;
 use super::delivery::DeliveryRecord;
 use super::fault::FaultRecord;
-use super::incident::Incident;
+use super::incident::{Incident, Unwatched};
 use super::live_figures::LiveFigures;
 use super::run_record::{LogExcerpt, Machine, RunInfo};
 use super::service::ServiceSample;
@@ -123,6 +123,11 @@ pub enum EventKind {
     Incident {
         /// What.
         incident: Incident,
+    },
+    /// A service could not be looked at any more when the run ended.
+    Unwatched {
+        /// Which, and since when.
+        unwatched: Unwatched,
     },
     /// Resources of services.
     Sample {

@@ -26,6 +26,7 @@ impl RecordFold {
                 steps: Vec::new(),
                 faults: Vec::new(),
                 incidents: Vec::new(),
+                unwatched: Vec::new(),
                 deliveries: Vec::new(),
                 services: Vec::new(),
                 workers: Vec::new(),
@@ -146,6 +147,7 @@ fn apply(record: &mut Record, event: &Event) {
             record.incidents.push(incident.clone());
             mark(record, event.at, "unasked", &incident.to_string());
         }
+        EventKind::Unwatched { unwatched } => record.unwatched.push(unwatched.clone()),
         EventKind::Worker { record: worker } => {
             match record.workers.iter_mut().find(|known| known.number == worker.number) {
                 Some(known) => known.clone_from(worker),

@@ -21,6 +21,8 @@ pub enum IncidentKind {
     Paused,
     /// Something else let it go on.
     Resumed,
+    /// The kernel ended a process of it for want of memory, and it lived on.
+    OutOfMemory,
 }
 
 /// Something that a service did unasked.
@@ -41,6 +43,27 @@ pub struct Incident {
     /// Whether a check that passed afterwards expects exactly this of the service.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expected: bool,
+}
+
+/// A service that nobody could look at any more when the run ended: what became of it is not known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Unwatched {
+    /// Full name of the service.
+    pub service: String,
+    /// Since when, in seconds since the run's start.
+    pub since: f64,
+    /// Why, in words.
+    pub why: String,
+}
+
+impl fmt::Display for Unwatched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { service, since, why } = self;
+        write!(
+            f,
+            "{service} could not be looked at from {since:.1} s on, so that what became of it is not known: {why}"
+        )
+    }
 }
 
 impl Incident {
@@ -68,6 +91,8 @@ impl Incident {
             IncidentKind::Started => restarts || state(&["running"]),
             IncidentKind::Paused => state(&["paused"]),
             IncidentKind::Resumed => state(&["running"]),
+            // It may be told a moment before the end that comes of it.
+            IncidentKind::OutOfMemory => restarts || state(&["exited", "stopped"]),
         };
         said && check.outcome == CheckOutcome::Pass
     }
@@ -103,6 +128,7 @@ impl fmt::Display for Incident {
             IncidentKind::Started => "was started unasked",
             IncidentKind::Paused => "was paused unasked",
             IncidentKind::Resumed => "was resumed unasked",
+            IncidentKind::OutOfMemory => "lost a process to the kernel for want of memory (OOM)",
         };
         write!(f, "{} {did} at {:.1} s", self.service, self.at)?;
         if let Some(code) = self.exit_code {

@@ -6,10 +6,10 @@
 use super::event::{Event, EventKind};
 use super::metric::{METRICS, STATISTICS};
 use super::step::Failure;
-use crate::text::Redactor;
+use crate::text::{HIDDEN, Redactor};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
@@ -18,6 +18,9 @@ const ENCODED: [&str; 1] = ["slices"];
 
 /// Fields with the last lines of a log: they may begin within a secret.
 const EXCERPTS: [&str; 2] = ["log", "lines"];
+
+/// The field of a value of any shape, as a system has told it: a number in it may be a secret. Other numbers are kscen's own figures.
+const FREE: &str = "json";
 
 /// All words of the format: names of fields, and values of those that have a fixed set.
 static WORDS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
@@ -55,7 +58,7 @@ fn collect(schema: &Value, words: &mut BTreeSet<String>) {
 /// A value without secrets, as an event shows it; `None` where they cannot be taken out of it.
 pub(crate) fn without_secrets<T: Serialize + DeserializeOwned>(value: &T, redactor: &Redactor) -> Option<T> {
     let mut shown = serde_json::to_value(value).ok()?;
-    walk(&mut shown, redactor);
+    walk(&mut shown, redactor, false);
     serde_json::from_value(shown).ok()
 }
 
@@ -71,7 +74,7 @@ pub(super) fn redacted(mut kind: EventKind, redactor: &Redactor) -> EventKind {
     };
     let name = name(&kind);
     let without = serde_json::to_value(kind).and_then(|mut value| {
-        walk(&mut value, redactor);
+        walk(&mut value, redactor, false);
         serde_json::from_value(value)
     });
     // An event that cannot be cleaned is not shown; and a run of which something is missing has no verdict.
@@ -95,7 +98,8 @@ fn name(kind: &EventKind) -> String {
     value.get("event").and_then(Value::as_str).unwrap_or("certain").to_owned()
 }
 
-fn walk(value: &mut Value, redactor: &Redactor) {
+/// Takes the secrets out of a value; out of its numbers only where it is `free`, of any shape.
+fn walk(value: &mut Value, redactor: &Redactor, free: bool) {
     match value {
         Value::String(text) => {
             if !WORDS.contains(text)
@@ -105,7 +109,7 @@ fn walk(value: &mut Value, redactor: &Redactor) {
             }
         }
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| walk(item, redactor));
+            items.iter_mut().for_each(|item| walk(item, redactor, free));
             let mut lines: Vec<&mut String> = items.iter_mut().filter_map(line).collect();
             if lines.len() > 1 {
                 redactor.lines(&mut lines);
@@ -116,7 +120,7 @@ fn walk(value: &mut Value, redactor: &Redactor) {
                 .into_iter()
                 .map(|(key, mut value)| {
                     if !ENCODED.contains(&key.as_str()) {
-                        walk(&mut value, redactor);
+                        walk(&mut value, redactor, free || key == FREE);
                     }
                     if let (true, Value::Array(items)) = (EXCERPTS.contains(&key.as_str()), &mut value) {
                         redactor.last_lines(&mut items.iter_mut().filter_map(line).collect::<Vec<_>>());
@@ -126,8 +130,15 @@ fn walk(value: &mut Value, redactor: &Redactor) {
                 .collect();
             *object = without;
         }
+        Value::Number(number) if free && is_secret(number, redactor) => *value = HIDDEN.into(),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// Whether a number is a secret, in one of the forms in which numbers are told.
+fn is_secret(number: &Number, redactor: &Redactor) -> bool {
+    let float = number.as_f64().filter(|_| number.is_f64()).map(|float| float.to_string());
+    [Some(number.to_string()), float].into_iter().flatten().any(|text| redactor.is_in(text.as_bytes()))
 }
 
 /// What one element adds to a text that goes on from element to element.
@@ -146,7 +157,9 @@ fn line(item: &mut Value) -> Option<&mut String> {
 mod tests {
     use super::*;
     use crate::environment::LogLine;
-    use crate::record::{LogExcerpt, Progress, Quantity, Section, StepRecord, StepStatus};
+    use crate::record::{
+        CheckOutcome, CheckRecord, Demand, LogExcerpt, Observed, Progress, Quantity, Section, StepRecord, StepStatus,
+    };
     use crate::text::Location;
     use std::collections::BTreeMap;
 
@@ -206,5 +219,29 @@ mod tests {
         };
         let texts: Vec<&str> = excerpt.lines.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(texts, ["a ***", "*** b", "c"]);
+    }
+
+    #[test]
+    fn a_number_that_a_system_has_told_may_be_a_secret() {
+        let redactor = Redactor::new(["918273"]);
+        let told = serde_json::json!({ "pin": 918273, "other": 5, "all": [[918273.0, true]] });
+        let check = CheckRecord {
+            step: "expect".to_owned(),
+            subject: "sql value".to_owned(),
+            demand: Demand::Json(918273.into()),
+            observed: Observed::Json(told),
+            outcome: CheckOutcome::Fail,
+            at: None,
+            samples: vec!["[918273]".to_owned()],
+        };
+        let EventKind::Check { record } = redacted(EventKind::Check { record: Box::new(check) }, &redactor) else {
+            panic!("another event");
+        };
+        let shown = serde_json::json!({ "pin": "***", "other": 5, "all": [["***", true]] });
+        assert_eq!((record.demand, record.observed), (Demand::Json("***".into()), Observed::Json(shown)));
+        assert_eq!(record.samples, ["[***]"]);
+        // What kscen has counted itself stays a figure.
+        let count = Observed::Number(Quantity::count(918273));
+        assert_eq!(without_secrets(&count, &redactor), Some(count));
     }
 }

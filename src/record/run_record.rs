@@ -4,7 +4,7 @@ use super::accounts_fate::AccountsFate;
 use super::check::CheckRecord;
 use super::delivery::DeliveryRecord;
 use super::fault::FaultRecord;
-use super::incident::Incident;
+use super::incident::{Incident, Unwatched};
 use super::service::ServiceRecord;
 use super::slot::SlotRecord;
 use super::step::{Failure, StepRecord};
@@ -114,6 +114,9 @@ pub struct Record {
     /// What services did unasked, in the order in which it was seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub incidents: Vec<Incident>,
+    /// Services that could not be looked at any more when the run ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unwatched: Vec<Unwatched>,
     /// Accounts of messages.
     pub deliveries: Vec<DeliveryRecord>,
     /// What became of what they were settled from. Absent where nothing was settled, and in results of versions before.

@@ -12,6 +12,9 @@ fn none(value: &f64) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct MachineSample {
+    /// The worker on whose machine that was, from 1; absent for the machine of the run itself, and of workers there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<usize>,
     /// Start of the second.
     pub from: f64,
     /// Its end.
@@ -101,8 +104,11 @@ pub(super) fn keep(samples: &mut Vec<MachineSample>, sample: MachineSample) {
     samples.retain(MachineSample::counts);
     if samples.len() > MOST / 2 {
         let mut joined: Vec<MachineSample> = Vec::with_capacity(samples.len() / 2 + 1);
+        // Those of each machine, in the order of time.
+        samples.sort_by_key(|sample| sample.worker);
         for (index, sample) in samples.drain(..).enumerate() {
-            match joined.last_mut().filter(|last| index % 2 == 1 && sample.from - last.to < 1.0) {
+            let follows = |last: &&mut MachineSample| last.worker == sample.worker && sample.from - last.to < 1.0;
+            match joined.last_mut().filter(|last| index % 2 == 1 && follows(last)) {
                 Some(last) => last.join(sample),
                 None => joined.push(sample),
             }
@@ -128,6 +134,22 @@ mod tests {
         let bad: Vec<f64> = samples.iter().filter(|sample| sample.counts()).map(|sample| sample.from).collect();
         assert_eq!(bad, (0..200).map(|second| f64::from(second) * 1000.0).collect::<Vec<_>>());
         assert!(samples.len() <= MOST);
+    }
+
+    #[test]
+    fn machines_of_workers_are_kept_apart() {
+        let mut samples = Vec::new();
+        for second in 0..50_000 {
+            for worker in [None, Some(1), Some(2)] {
+                keep(&mut samples, MachineSample { worker, ..sample(second, 0.5) });
+            }
+        }
+        assert!(samples.len() <= MOST, "{}", samples.len());
+        for worker in [None, Some(1), Some(2)] {
+            let own = samples.iter().filter(|sample| sample.worker == worker);
+            let told: f64 = own.map(|sample| sample.to - sample.from).sum();
+            assert!((told - 50_000.0).abs() < 1e-6, "no second is left out: {told}");
+        }
     }
 
     #[test]

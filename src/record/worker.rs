@@ -46,6 +46,18 @@ pub struct WorkerDeath {
 }
 
 impl WorkerRecord {
+    /// The place of one that is on the machine of the run itself.
+    pub(crate) const HERE: &str = "this machine";
+
+    /// Whether something of a step ran in it.
+    pub(crate) fn ran(&self, step: &str) -> bool {
+        let of_step = |unit: &String| {
+            let rest = unit.strip_prefix(step);
+            rest.is_some_and(|rest| rest.starts_with(" producer ") || rest.starts_with(" member "))
+        };
+        self.units.iter().any(of_step)
+    }
+
     /// Why nothing certain can be said of a run in which it died.
     pub fn loss(&self) -> Option<String> {
         let died = self.died.as_ref()?;

@@ -22,7 +22,7 @@ const OWN: [&str; 1] = ["slices"];
 const LINES: [&str; 2] = ["timeline", "seconds"];
 const MOST_IN_SLICE: f64 = 1e12;
 /// Lists of which each element is held against others, or shown.
-const LENGTHS: [(&str, usize); 12] = [
+const LENGTHS: [(&str, usize); 13] = [
     ("faults", 10_000),
     ("steps", 50_000),
     ("services", 1_000),
@@ -34,6 +34,7 @@ const LENGTHS: [(&str, usize); 12] = [
     ("marks", 100_000),
     ("checks", 100_000),
     ("incidents", 50_000),
+    ("unwatched", 5_000),
     ("strain", 50_000),
 ];
 /// Objects whose names are no fields: what a service or a client says of itself; the others have a name for each partition at most.

@@ -5,6 +5,7 @@ mod checks;
 mod compare;
 mod envelope;
 mod expected_failure;
+pub mod expression;
 mod guarantee;
 pub mod interpolate;
 mod modifiers;

@@ -16,6 +16,7 @@ pub use diagnostic::{
 };
 pub use location::Location;
 pub use origin::{Origin, escape};
+pub(crate) use redact::HIDDEN;
 pub use redact::Redactor;
 pub(crate) use short::{CUT, short};
 pub use source::{Located, MAX_DEPTH, MAX_VALUES, Shelf, parse, read, read_project, read_unshown};

@@ -50,6 +50,8 @@ type Shared = tokio::sync::Mutex<Option<Open>>;
 pub struct Changes {
     open: Arc<Shared>,
     captures: Mutex<BTreeMap<String, Capture>>,
+    /// Statements of the scenario that make replication slots or publications.
+    made: Mutex<Vec<String>>,
 }
 
 /// How often the account looks at how much log its slot keeps.
@@ -116,6 +118,26 @@ impl Changes {
             Some(open) => open.account.close().await,
             None => Ok(()),
         }
+    }
+
+    /// The scenario runs this SQL: what it makes for connectors to read is its own.
+    pub fn runs(&self, sql: &str) {
+        let words = sql.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+        let makes = ["create publication", "pg_create_logical_replication_slot", "pg_copy_logical_replication_slot"];
+        if makes.iter().any(|way| words.contains(way)) {
+            lock(&self.made).push(sql.to_owned());
+        }
+    }
+
+    /// Whether SQL of the scenario has made the slot or the publication of that name.
+    pub fn has_made(&self, name: &str) -> bool {
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
+        lock(&self.made).iter().any(|sql| {
+            sql.match_indices(name).any(|(at, _)| {
+                let (before, behind) = (sql[..at].chars().next_back(), sql[at + name.len()..].chars().next());
+                !before.is_some_and(is_part) && !behind.is_some_and(is_part)
+            })
+        })
     }
 
     /// A connector of this run captures.
@@ -193,5 +215,15 @@ mod tests {
             assert_eq!(from(name), None, "{name}");
         }
         assert_eq!(changes.captures()["two"].former, std::slice::from_ref(&config));
+    }
+
+    #[test]
+    fn what_the_scenarios_own_sql_makes_is_known_by_name() {
+        let changes = Changes::default();
+        changes.runs("SELECT pg_create_logical_replication_slot('mine', 'pgoutput')");
+        changes.runs("CREATE\n  PUBLICATION parcels FOR TABLE parcel");
+        changes.runs("SELECT slot_name FROM pg_replication_slots WHERE slot_name = 'theirs'");
+        let known = ["mine", "parcels", "theirs", "min", "parcel_s"].map(|name| changes.has_made(name));
+        assert_eq!(known, [true, true, false, false, false]);
     }
 }

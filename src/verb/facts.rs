@@ -19,6 +19,8 @@ pub struct Facts {
     pub topic: Option<String>,
     /// The configuration of a topic that is made.
     pub topic_config: Option<BTreeMap<String, String>>,
+    /// Topics that it makes, beside the one with `topic_config`.
+    pub makes: Vec<String>,
     /// Consumer group that is used.
     pub group: Option<String>,
     /// Connector that is made or changed.
@@ -61,7 +63,7 @@ impl Facts {
     /// The same of a step that is to fail: it makes nothing, and that it fails is a check.
     #[must_use]
     pub fn refused(self) -> Self {
-        Self { topic_config: None, connector: None, judges: true, ..self }
+        Self { topic_config: None, makes: Vec::new(), connector: None, judges: true, ..self }
     }
 }
 
@@ -105,7 +107,7 @@ impl Scope {
     pub fn tell(&mut self, id: &str, facts: Facts) {
         let Some(step) = self.steps.get_mut(id) else { return };
         let made = facts.topic.as_ref().filter(|_| facts.topic_config.is_some());
-        self.topics.extend(made.cloned());
+        self.topics.extend(made.into_iter().chain(&facts.makes).cloned());
         self.groups.extend(facts.group.clone());
         self.connectors.extend(facts.connector.clone());
         step.facts = Some(facts);

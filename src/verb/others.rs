@@ -27,6 +27,11 @@ impl OtherEnvironment {
         Self { environment, permitted, topics: Mutex::default() }
     }
 
+    /// The environment itself, for who only looks at it.
+    pub fn environment(&self) -> &dyn Environment {
+        self.environment.as_ref()
+    }
+
     /// Addresses of what runs there.
     pub fn endpoints(&self) -> Endpoints {
         self.environment.endpoints()

@@ -99,6 +99,18 @@ impl SharedRun {
         })
     }
 
+    /// [`SharedRun::may_delete`] of a topic, as it is now.
+    ///
+    /// # Errors
+    /// See there.
+    pub async fn may_delete_topic(&self, topic: &str) -> Result<(), StepError> {
+        let resource = Resource::Topic(topic.to_owned());
+        if self.is_replaced(topic).await {
+            self.owned.remove(&resource);
+        }
+        self.may_delete(&resource)
+    }
+
     /// Refuses to delete what the run did not make, unless both the environment and the user permit it.
     ///
     /// # Errors
@@ -177,6 +189,16 @@ impl SharedRun {
         let asked = tokio::time::timeout(GLANCE, topics::describe(&cluster, &[topic])).await;
         let found = asked.ok()?.ok()?.remove(topic)?.ok()?;
         found.id.map(topics::TopicId::bytes)
+    }
+
+    /// Whether a topic that the run has made is gone, and another one has its name: that is somebody else's. Nobody else's name has the
+    /// run's id in it.
+    pub async fn is_replaced(&self, topic: &str) -> bool {
+        if topic.contains(self.id()) {
+            return false;
+        }
+        let Some(made) = self.owned.identity(&Resource::Topic(topic.to_owned())) else { return false };
+        self.topic_id(topic).await.is_some_and(|present| present != made)
     }
 
     /// The scenario's guarantee.

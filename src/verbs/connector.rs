@@ -3,22 +3,19 @@
 mod act;
 mod failure;
 mod fault;
+mod own;
 mod short;
 mod sink;
 
 pub(super) use act::{probe, redactor};
 pub(super) use failure::failure;
 
-use super::consume::claim;
-use super::fault::journal_error;
 use crate::connect::{
     Applied, ConfigRedactor, ConnectClient, ConnectResult, ConnectorConfig, EffectProbe, config_from_json,
 };
-use crate::database::Database;
 use crate::environment::{Grant, Needs, ServiceId};
-use crate::faults::Resource;
 use crate::text::Problem;
-use crate::verb::{CONTROL, Capture, CheckContext, Facts, Scope, Step, StepContext, StepError, StepOutcome, Work};
+use crate::verb::{CONTROL, CheckContext, Facts, Scope, Step, StepContext, StepError, StepOutcome, Work};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -88,6 +85,9 @@ impl Step for Connector {
 
     fn changes(&self, _: &Scope) -> Vec<Grant> {
         match (&self.debezium, &self.sink) {
+            (Some(debezium), _) if debezium.runs_sql(&self.config) => {
+                vec![Grant::Connectors, Grant::Topics, Grant::Sql]
+            }
             (Some(_), _) => vec![Grant::Connectors, Grant::Topics],
             // With the environment's credentials it writes into the database.
             (None, Some(_)) => vec![Grant::Connectors, Grant::Sql],
@@ -96,8 +96,10 @@ impl Step for Connector {
     }
 
     fn facts(&self) -> Facts {
+        let makes = self.debezium.as_ref().map_or_else(Vec::new, |debezium| debezium.made(&self.name, &self.config));
         Facts {
             connector: Some(self.name.clone()),
+            makes,
             allowance: Some(PATIENCE + CONTROL),
             ends: true,
             ..Facts::default()
@@ -149,13 +151,17 @@ impl Step for Connector {
         let config = self.config(cx)?;
         let redactor = ConfigRedactor::of(&config);
         let connect = cx.run.connect()?;
-        self.own(&connect, &config, cx).await?;
-        if let (Some(debezium), Some(prefix)) = (&self.debezium, config.get("topic.prefix")) {
-            debezium.topics(prefix, cx).await?;
+        let claims = self.own(&connect, &config, cx).await?;
+        if let (Some(debezium), Some(prefix)) = (&self.debezium, config.get("topic.prefix"))
+            && let Err(error) = debezium.topics(prefix, cx).await
+        {
+            claims.withdraw(&cx.run.owned);
+            return Err(error);
         }
         let done = cx.unless_stopped(self.deploy(&connect, &config, &cx.run.clone())).await?;
+        claims.settle(done.as_ref().map(|(applied, _)| *applied), &connect, cx).await;
         let deployed = match done {
-            Ok(details) => details,
+            Ok((_, details)) => details,
             Err(error) => return Err(failure(error, &redactor, cx).await),
         };
         if self.until == ConnectorUntil::Streaming {
@@ -168,6 +174,7 @@ impl Step for Connector {
                 session.wal_position().await.map_err(not_streaming)
             };
             cx.run.changes.streams_from(&self.name, streaming.await?);
+            claims.look(cx).await;
         }
         let captures = cx.run.changes.captures().contains_key(&self.name).then(|| self.name.clone());
         Ok(StepOutcome { captures, ..StepOutcome::default().details(deployed) })
@@ -225,94 +232,27 @@ impl Connector {
         }
     }
 
-    /// What does not exist yet is this run's: connector, slot, publication. Written down before they are made, so that they are
-    /// dropped whatever happens. A sink's group is this run's where neither it nor its connector was there.
-    async fn own(
-        &self,
-        connect: &ConnectClient,
-        config: &ConnectorConfig,
-        cx: &mut StepContext,
-    ) -> Result<(), StepError> {
-        let redactor = ConfigRedactor::of(config);
-        let listed = match connect.list().await {
-            Ok(listed) => listed,
-            Err(error) => return Err(failure(error, &redactor, cx).await),
-        };
-        let run = cx.run.clone();
-        let owned = &run.owned;
-        let resource = Resource::Connector(self.name.clone());
-        let mut former = None;
-        if !listed.contains(&self.name) {
-            owned.announce(resource).map_err(journal_error)?;
-        } else {
-            match connect.config(&self.name).await {
-                Ok(config) => former = Some(config),
-                Err(error) => return Err(failure(error, &redactor, cx).await),
-            }
-            if let Some(former) = former.as_ref().filter(|_| !owned.contains(&resource)) {
-                owned.remember(&self.name, former).map_err(journal_error)?;
-            }
-        }
-        if self.sink.is_some() && !listed.contains(&self.name) {
-            // A connector that was removed for a while has left its offsets there.
-            claim(&format!("connect-{}", self.name), cx).await?;
-        }
-        let of_postgres = config.get("connector.class").is_some_and(|class| class.ends_with("PostgresConnector"));
-        if !of_postgres || cx.run.endpoints.postgres.is_none() {
-            return Ok(());
-        }
-        // Debezium's own defaults.
-        let slot = config.get("slot.name").map_or("debezium", String::as_str);
-        let publication = config.get("publication.name").map_or("dbz_publication", String::as_str);
-        let database: Database = cx.run.database()?;
-        let present = async {
-            let session = database.connect_within(PATIENCE).await?;
-            Ok::<_, crate::database::DatabaseError>((
-                session.slot(slot).await?.is_some(),
-                session.publications().await?,
-            ))
-        };
-        let (has_slot, publications) =
-            present.await.map_err(|error| StepError::broken("database", error.to_string()).because(error))?;
-        if !has_slot {
-            owned.announce(Resource::Slot(slot.to_owned())).map_err(journal_error)?;
-        }
-        if !publications.iter().any(|name| name == publication) {
-            owned.announce(Resource::Publication(publication.to_owned())).map_err(journal_error)?;
-        }
-        cx.run.changes.captured_by(
-            &self.name,
-            Capture {
-                slot: slot.to_owned(),
-                config: config.clone(),
-                streaming_from: None,
-                existed: former.is_some(),
-                former: former.into_iter().collect(),
-            },
-        );
-        Ok(())
-    }
-
     async fn deploy(
         &self,
         connect: &ConnectClient,
         config: &ConnectorConfig,
         run: &crate::verb::SharedRun,
-    ) -> ConnectResult<Value> {
+    ) -> ConnectResult<(Applied, Value)> {
         let started = Instant::now();
         if self.until == ConnectorUntil::Accepted {
-            let applied: Applied = connect.apply(&self.name, config).await?;
-            return Ok(json!({ "applied": applied }));
+            let applied = connect.apply(&self.name, config).await?;
+            return Ok((applied, json!({ "applied": applied })));
         }
         let probe = probe(connect, &self.name, run).await;
         let probe = probe.as_ref().map(|probe| probe as &dyn EffectProbe);
         let deployment = connect.deploy(&self.name, config, probe, PATIENCE).await?;
-        Ok(json!({
+        let details = json!({
             "applied": deployment.applied,
             "status": deployment.status.to_string(),
             "restarted": deployment.restarted,
             "running_after": started.elapsed().as_secs_f64(),
             "config": ConfigRedactor::config(config),
-        }))
+        });
+        Ok((deployment.applied, details))
     }
 }

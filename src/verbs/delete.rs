@@ -98,7 +98,7 @@ impl Step for Delete {
         let broken = |error: crate::kafka::KafkaFailure| StepError::broken("delete", error.to_string()).because(error);
         if let Some(topic) = &self.topic {
             let resource = Resource::Topic(topic.clone());
-            cx.run.may_delete(&resource)?;
+            cx.run.may_delete_topic(topic).await?;
             admin.delete_topic(topic).await.map_err(broken)?;
             cx.run.owned.remove(&resource);
             await_gone(topic, cx).await;
@@ -115,7 +115,7 @@ impl Step for Delete {
             cx.run.owned.remove(&resource);
             cx.run.owned.forget(connector);
         } else if let Some(records) = &self.records {
-            cx.run.may_delete(&Resource::Topic(records.topic.clone()))?;
+            cx.run.may_delete_topic(&records.topic).await?;
             let partition = records.partition.and_then(|partition| i32::try_from(partition.0).ok());
             let before = records.before.and_then(|before| i64::try_from(before.0).ok());
             let mut ends: BTreeMap<i32, i64> = admin

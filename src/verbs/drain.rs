@@ -4,8 +4,8 @@ use super::migrate::broken;
 use super::topic::check_topic_name;
 use crate::backup::restore::RestoreEvent;
 use crate::environment::{Grant, Needs};
-use crate::faults::Resource;
-use crate::migration::drain::{DrainEvent, DrainListener, DrainOptions, ParkOptions, drain, park};
+use crate::faults::{Owned, Resource};
+use crate::migration::drain::{DrainEvent, DrainListener, DrainOptions, ParkOptions, Parked, drain, park};
 use crate::migration::{MigrateEvent, MigrateListener, MigrationError, MigrationStage};
 use crate::record::{Quantity, Unit};
 use crate::scenario::units::{Count, Length};
@@ -15,7 +15,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Waits until a consumer group has read its queue, or moves what it has not read to another topic. A wait that is too long fails and
@@ -37,7 +38,8 @@ pub struct Drain {
     #[serde(default)]
     within: Option<Length>,
     /// Does not wait, but moves the messages that the group has not read to this topic. It is made where it does not exist, and
-    /// deleted again at the end of the run.
+    /// deleted again at the end of the run. Where neither the group nor the topic that it reads is the run's, it stays: the group goes
+    /// on behind what was moved.
     #[serde(default)]
     into: Option<String>,
 }
@@ -110,6 +112,12 @@ impl Drain {
         }
     }
 
+    /// Whether the copy outlives the run: where somebody else's group goes on behind messages of somebody else's topic, it has all that
+    /// is left for them.
+    fn stays(&self, topic: &str, owned: &Owned) -> bool {
+        !owned.contains(&Resource::Group(self.group.clone())) && !owned.contains(&Resource::Topic(topic.to_owned()))
+    }
+
     async fn move_rest(&self, (topic, into): (&str, &str), cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let (cluster, properties) = (cx.run.wire()?, cx.run.connection());
         let options = ParkOptions {
@@ -117,15 +125,32 @@ impl Drain {
             ..ParkOptions::new(topic, &self.group, into, cx.run.folder.join("migrations"))
         };
         let (run, id) = (cx.run.clone(), cx.id.clone());
+        let (stays, copy) = (self.stays(topic, &run.owned), Resource::Topic(into.to_owned()));
+        let own = Arc::new(AtomicBool::new(stays && run.owned.contains(&copy)));
+        let created = own.clone();
+        if stays {
+            // Nobody who ends this in between may delete what it has moved.
+            run.owned.remove(&copy);
+        }
         let listener = MigrateListener::new(move |event| match event {
-            MigrateEvent::Target(RestoreEvent::Created { topic, .. }) => run.owned.add(Resource::Topic(topic)),
+            MigrateEvent::Target(RestoreEvent::Created { .. }) if stays => created.store(true, Ordering::Relaxed),
+            MigrateEvent::Target(RestoreEvent::Created { topic, .. }) => run.owned.made(Resource::Topic(topic)),
             MigrateEvent::Target(RestoreEvent::Warning { reason })
             | MigrateEvent::Stage(MigrationStage::Notice { reason }) => run.recorder.note(format!("{id}: {reason}")),
             _ => {}
         });
         cx.prepared();
-        let parked = cx.unless_stopped(park(&cluster, &properties, &options, &listener)).await?;
-        let parked = parked.map_err(|error| broken("drain", &error, "/topic"))?;
+        let parked = cx.unless_stopped(park(&cluster, &properties, &options, &listener)).await;
+        let is_own = own.load(Ordering::Relaxed);
+        if is_own && matches!(&parked, Ok(Ok(parked)) if has_moved_nothing(parked)) {
+            cx.run.owned.add(copy);
+        } else if is_own {
+            let group = &self.group;
+            cx.run.recorder.note(format!(
+                "topic {into} stays after the run: group {group}, which this run did not make, goes on behind what it has"
+            ));
+        }
+        let parked = parked?.map_err(|error| broken("drain", &error, "/topic"))?;
         let outcome = StepOutcome::default()
             .judged(true)
             .metric("moved", Quantity::count(parked.records))
@@ -135,6 +160,11 @@ impl Drain {
             Some(words) => Err(StepError::check("drain", words).at("/into").after(outcome)),
         }
     }
+}
+
+/// Whether the group's offsets stand where they stood.
+fn has_moved_nothing(parked: &Parked) -> bool {
+    parked.records == 0 || parked.difference.is_some()
 }
 
 impl Step for Drain {
@@ -160,7 +190,8 @@ impl Step for Drain {
             None => BTreeMap::from([("moved", moves)]),
         };
         let topic = self.into.clone().or_else(|| self.topic.clone());
-        Facts { topic, allowance, lacks, ends: true, judges: true, ..Facts::default() }
+        let makes = self.into.iter().cloned().collect();
+        Facts { topic, makes, allowance, lacks, ends: true, judges: true, ..Facts::default() }
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {
@@ -206,5 +237,32 @@ impl Step for Drain {
             Some(moved) => self.move_rest(moved, cx).await,
             None => self.wait(cx).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::journal::Journal;
+
+    #[test]
+    fn what_somebody_elses_group_has_not_read_outlives_the_run() {
+        let drain: Drain =
+            serde_json::from_value(json!({ "group": "g", "topic": "q", "into": "parked" })).expect("decodes");
+        let owned = |resources: &[Resource]| {
+            let owned = Owned::new(Arc::new(Journal::none()));
+            resources.iter().for_each(|resource| owned.add(resource.clone()));
+            owned
+        };
+        let (group, queue) = (Resource::Group("g".to_owned()), Resource::Topic("q".to_owned()));
+        assert!(drain.stays("q", &owned(&[])));
+        assert!(drain.stays("q", &owned(&[Resource::Topic("parked".to_owned())])));
+        assert!(!drain.stays("q", &owned(&[group])), "the group goes with the run");
+        assert!(!drain.stays("q", &owned(&[queue])), "what was moved was the run's own");
+        let parked = |records, difference: Option<&str>| {
+            let difference = difference.map(str::to_owned);
+            has_moved_nothing(&Parked { records, offsets: BTreeMap::new(), difference })
+        };
+        assert!(parked(0, None) && parked(5, Some("another record")) && !parked(5, None));
     }
 }

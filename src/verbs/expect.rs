@@ -91,6 +91,8 @@ pub(super) struct Checked {
     pub samples: Vec<String>,
     /// Whether another look may find evidence that is missing now.
     pub may_close: bool,
+    /// What the record shows of demand and observation, where their numbers are secrets.
+    pub shown: Option<(Demand, Observed)>,
 }
 
 impl Checked {
@@ -103,6 +105,7 @@ impl Checked {
             pointer: pointer.into(),
             samples: Vec::new(),
             may_close: false,
+            shown: None,
         }
     }
 
@@ -330,11 +333,12 @@ fn report(cx: &StepContext, checked: Vec<Checked>) -> Result<StepOutcome, StepEr
     for check in checked {
         let outcome = check.outcome();
         failed += usize::from(outcome == CheckOutcome::Fail);
+        let (demand, observed) = check.shown.unwrap_or((check.demand, check.observed));
         let record = CheckRecord {
             step: cx.id.clone(),
             subject: check.subject,
-            demand: check.demand,
-            observed: check.observed,
+            demand,
+            observed,
             outcome,
             at: Some(cx.location(&check.pointer)),
             samples: check.samples,

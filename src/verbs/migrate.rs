@@ -110,6 +110,12 @@ impl Migrate {
         self.renamed.as_deref().or(first).filter(|name| !name.contains('*'))
     }
 
+    /// The topics that it makes in the target, as far as they are known by name.
+    fn targets(&self) -> Vec<String> {
+        let names = self.renamed.as_ref().map_or(&self.topics[..], std::slice::from_ref);
+        names.iter().filter(|name| !name.contains('*')).cloned().collect()
+    }
+
     fn side(&self, cx: &StepContext, name: Option<&str>, changes: &[Grant]) -> Result<Side, StepError> {
         let Some(name) = name else {
             return Ok(Side { cluster: cx.run.wire()?, properties: cx.run.connection(), other: None });
@@ -151,7 +157,7 @@ fn listener(cx: &StepContext, target: Option<Arc<OtherEnvironment>>) -> MigrateL
             MigrateEvent::Target(RestoreEvent::Created { topic, .. }) => {
                 return match &target {
                     Some(other) => other.add(topic),
-                    None => run.owned.add(Resource::Topic(topic)),
+                    None => run.owned.made(Resource::Topic(topic)),
                 };
             }
             MigrateEvent::Target(RestoreEvent::Warning { reason }) => reason,
@@ -216,7 +222,8 @@ impl Step for Migrate {
         let topic = self.target_name().filter(|_| self.to.is_none()).map(str::to_owned);
         let settle = self.settle.map_or(Duration::from_secs(10), |settle| settle.0);
         let planned = (self.until == Ending::Drained).then_some(settle);
-        Facts { topic, elsewhere, planned, ends: true, judges: true, ..Facts::default() }
+        let makes = if self.to.is_none() { self.targets() } else { Vec::new() };
+        Facts { topic, makes, elsewhere, planned, ends: true, judges: true, ..Facts::default() }
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {

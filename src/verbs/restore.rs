@@ -118,7 +118,10 @@ impl Step for Restore {
         if self.until_offset.is_some() {
             lacks.extend(["data", "data_rate"].map(|name| (name, "with `until_offset` it reads a part of the files")));
         }
-        Facts { topic: Some(self.target().to_owned()), ends: true, allowance: Some(ALLOWED), lacks, ..Facts::default() }
+        let topic = self.target().to_owned();
+        // What is appended to is somebody else's, as far as anybody knows.
+        let makes = if self.append { Vec::new() } else { vec![topic.clone()] };
+        Facts { topic: Some(topic), makes, ends: true, allowance: Some(ALLOWED), lacks, ..Facts::default() }
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {
@@ -196,7 +199,7 @@ impl Restore {
 fn listener(cx: &StepContext, tally: Arc<ArchiveTally>, resumed: Arc<AtomicBool>) -> RestoreListener {
     let (run, id) = (cx.run.clone(), cx.id.clone());
     RestoreListener::new(move |event| match event {
-        RestoreEvent::Created { topic, .. } => run.owned.add(Resource::Topic(topic)),
+        RestoreEvent::Created { topic, .. } => run.owned.made(Resource::Topic(topic)),
         RestoreEvent::Warning { reason } => run.recorder.note(format!("{id}: {reason}")),
         RestoreEvent::Resumed { topic, .. } => {
             resumed.store(true, Ordering::Relaxed);

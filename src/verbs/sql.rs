@@ -183,6 +183,8 @@ impl Step for Sql {
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let pointer = if self.file.is_some() { "/file" } else { "/statement" };
         let statements = self.statements(cx)?;
+        let params = json!(self.params).to_string();
+        statements.iter().for_each(|statement| cx.run.changes.runs(&format!("{} {params}", statement.text)));
         let database = cx.run.database()?;
         watch(&database, cx).await?;
         if self.is_repeated() {

@@ -40,7 +40,7 @@
 //! Requests are sent in versions that Kafka 2.8 and newer know.
 
 pub mod acls;
-mod address;
+pub(crate) mod address;
 pub mod brokers;
 mod cluster;
 pub mod commit;

@@ -12,8 +12,10 @@ use crate::load::consume::FarRead;
 use crate::load::produce::FarProduce;
 use crate::record::RunClock;
 use crate::record::health::process_cpu_us;
+use crate::record::pulse::{Felt, Pulse};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -21,6 +23,14 @@ use tokio::runtime::Handle;
 
 /// How often it tells what has happened.
 const TICK: Duration = Duration::from_millis(100);
+/// No coordinator that lives is silent for longer once it has begun: it pings once a second.
+const SILENCE: Duration = Duration::from_secs(5);
+/// Between two looks whether it is.
+const LOOK: Duration = Duration::from_millis(200);
+/// A look that comes later than this was held up itself, and says nothing of others.
+const HELD_UP: Duration = Duration::from_secs(1);
+/// How long the last words may take where nobody hears them.
+const LAST: Duration = Duration::from_secs(1);
 /// Lines of clients' logs that wait to be told.
 const CLIENT_LINES: usize = 2000;
 
@@ -33,6 +43,8 @@ struct Host {
     journal: Arc<FarJournal>,
     logs: LogSink,
     units: Units,
+    /// Where the machine is felt here.
+    pulse: Option<Pulse>,
     writer: Writer,
     runtime: Handle,
     /// Ends the thread that tells what happens.
@@ -40,12 +52,24 @@ struct Host {
     told: Receiver<()>,
 }
 
-/// Serves a coordinator until it says that the run is over. Blocks; `runtime` is for looks at groups.
+/// When something was heard of the coordinator last; nothing before it has begun the run.
+type Heard = Arc<Mutex<Option<Instant>>>;
+
+/// Serves a coordinator until it says that the run is over. Blocks; `runtime` is for looks at groups. Where nothing is heard of the
+/// coordinator any more although its stream is open, `forsaken` is called, which has to end the stream, or this process: it sends and
+/// reads for nobody.
 ///
 /// # Errors
 /// Its stream ends, or makes no sense: whoever calls this ends, and its clients with it.
-pub fn serve(read: impl Read, write: impl Write + Send + 'static, runtime: &Handle) -> Result<(), WorkerError> {
+pub fn serve(
+    read: impl Read,
+    write: impl Write + Send + 'static,
+    runtime: &Handle,
+    forsaken: impl FnOnce() + Send + 'static,
+) -> Result<(), WorkerError> {
     let began = Instant::now();
+    let heard_of = Heard::default();
+    let _watch = watch(&heard_of, forsaken);
     let mut reader = FrameReader::new(read);
     let writer: Writer = Arc::new(Mutex::new(FrameWriter::new(Box::new(write))));
     let tell = |message: &Up| say(&mut lock(&writer), message).map(drop).map_err(WorkerError::Write);
@@ -60,18 +84,29 @@ pub fn serve(read: impl Read, write: impl Write + Send + 'static, runtime: &Hand
         if frame.kind != FrameKind::Control {
             break Err(WorkerError::Protocol("the coordinator says what only workers say"));
         }
-        let message: Down = heard(&frame)?;
+        let message: Down = match heard(&frame) {
+            Ok(message) => message,
+            Err(error) => break Err(error),
+        };
+        lock(&heard_of).iter_mut().for_each(|last| *last = Instant::now());
         match message {
-            Down::Ping(ping) => tell(&Up::Pong { ping, now_ns: began.elapsed().as_nanos() as u64 })?,
+            Down::Ping(ping) => {
+                let now_ns = began.elapsed().as_nanos() as u64;
+                if let Err(error) = tell(&Up::Pong { ping, now_ns }) {
+                    break Err(error);
+                }
+            }
             Down::Bye => break Ok(()),
             Down::Begin { .. } if host.is_some() => break Err(WorkerError::Protocol("the coordinator began twice")),
-            Down::Begin { origin_ns, epoch_us } => {
+            Down::Begin { origin_ns, epoch_us, feel } => {
                 let origin = match u64::try_from(origin_ns) {
                     Ok(after) => Some(began + Duration::from_nanos(after)),
                     Err(_) => began.checked_sub(Duration::from_nanos(origin_ns.unsigned_abs())),
                 };
                 let origin = origin.ok_or(WorkerError::Protocol("the run began before this machine's clock"))?;
-                host = Some(Host::begin(RunClock::at_origin(origin, epoch_us), &writer, runtime.clone()));
+                let clock = RunClock::at_origin(origin, epoch_us);
+                host = Some(Host::begin(clock, feel, &writer, runtime.clone()));
+                *lock(&heard_of) = Some(Instant::now());
             }
             Down::Prepare { unit, task } => match &host {
                 Some(host) => host.prepare(unit, task),
@@ -92,8 +127,44 @@ pub fn serve(read: impl Read, write: impl Write + Send + 'static, runtime: &Hand
     result
 }
 
+/// Feels the machine, and tells of each second in which it was not available.
+fn pulse_of(clock: RunClock, writer: &Writer) -> Pulse {
+    let writer = Arc::clone(writer);
+    Pulse::start(clock, Felt::default(), move |sample| {
+        if sample.counts() {
+            // Without a stream the process ends.
+            let _ = say(&mut lock(&writer), &Up::Strain(Box::new(sample)));
+        }
+    })
+}
+
+/// Looks whether something is heard of the coordinator, until what it returns is dropped. By a thread of its own: all others may wait
+/// for a stream that nobody reads.
+fn watch(heard_of: &Heard, forsaken: impl FnOnce() + Send + 'static) -> Sender<()> {
+    let (over, ends) = channel();
+    let heard_of = Arc::clone(heard_of);
+    std::thread::spawn(move || {
+        loop {
+            let before = Instant::now();
+            match ends.recv_timeout(LOOK) {
+                Err(RecvTimeoutError::Timeout) => {}
+                _ => return,
+            }
+            let mut heard_of = lock(&heard_of);
+            if before.elapsed() > HELD_UP {
+                heard_of.iter_mut().for_each(|last| *last = Instant::now());
+            } else if heard_of.is_some_and(|last| last.elapsed() > SILENCE) {
+                break;
+            }
+        }
+        forsaken();
+    });
+    over
+}
+
 impl Host {
-    fn begin(clock: RunClock, writer: &Writer, runtime: Handle) -> Self {
+    fn begin(clock: RunClock, feel: bool, writer: &Writer, runtime: Handle) -> Self {
+        let pulse = feel.then(|| pulse_of(clock, writer));
         let journal = FarJournal::new(clock);
         let (logs, lines) = LogSink::bounded(CLIENT_LINES);
         let (over, ends) = channel();
@@ -111,7 +182,7 @@ impl Host {
             let _ = done.send(());
         });
         let units = Units::default();
-        Self { clock, journal, logs, units, writer: Arc::clone(writer), runtime, over, told }
+        Self { clock, journal, logs, units, pulse, writer: Arc::clone(writer), runtime, over, told }
     }
 
     /// Prepares a unit beside everything else: a cluster may take long to answer.
@@ -121,18 +192,22 @@ impl Host {
         std::thread::spawn(move || {
             let _inside = runtime.enter();
             type Ready = (Box<dyn FarWork>, BTreeMap<String, String>);
-            let prepared: Result<Ready, LoadError> = match task.kind {
-                UnitKind::Producer => FarProduce::prepare(&task.body, clock, logs, journal)
-                    .map(|(work, effective)| (Box::new(work) as Box<dyn FarWork>, effective)),
-                UnitKind::Member => FarRead::prepare(&task.body, clock, logs, journal)
-                    .map(|(work, effective)| (Box::new(work) as Box<dyn FarWork>, effective)),
+            let prepare = || -> Result<Ready, LoadError> {
+                match task.kind {
+                    UnitKind::Producer => FarProduce::prepare(&task.body, clock, logs, journal)
+                        .map(|(work, effective)| (Box::new(work) as Box<dyn FarWork>, effective)),
+                    UnitKind::Member => FarRead::prepare(&task.body, clock, logs, journal)
+                        .map(|(work, effective)| (Box::new(work) as Box<dyn FarWork>, effective)),
+                }
             };
-            let answer = match prepared {
-                Ok((work, effective)) => {
+            let answer = match catch_unwind(AssertUnwindSafe(prepare)) {
+                Ok(Ok((work, effective))) => {
                     lock(&units).insert(unit, work);
                     Up::Prepared { unit, effective }
                 }
-                Err(error) => Up::Refused { unit, why: error.to_string() },
+                Ok(Err(error)) => Up::Refused { unit, why: error.to_string() },
+                // Whoever waits for the answer gets one.
+                Err(_) => Up::Refused { unit, why: "its preparation ended by a defect of the program".to_owned() },
             };
             // Without a stream the process ends.
             let _ = say(&mut lock(&writer), &answer);
@@ -152,7 +227,14 @@ impl Host {
             lock(&self.units).values_mut().for_each(|work| work.order(FarOrder::Stop));
         }
         drop(self.over);
-        let _ = self.told.recv();
+        if heard {
+            drop(self.pulse);
+            let _ = self.told.recv();
+        } else {
+            // Threads that tell something may wait for a stream that takes nothing.
+            self.pulse.into_iter().for_each(Pulse::leave);
+            let _ = self.told.recv_timeout(LAST);
+        }
     }
 }
 

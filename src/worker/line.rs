@@ -4,7 +4,7 @@ use super::WorkerError;
 use super::frame::{FrameReader, FrameWriter};
 use super::link::{LinkEnds, LinkHolder};
 use super::message::{Down, Hello, say};
-use super::offset::{Echo, Offset};
+use super::offset::{Echo, Offset, OtherClock};
 use crate::ground::lock;
 use crate::load::afar::{FarUnit, UnitTask};
 use crate::record::{RunClock, WorkerDeath, WorkerRecord};
@@ -19,8 +19,10 @@ use std::time::Duration;
 const SILENCE_NS: u64 = 3_000_000_000;
 /// How long a worker may take to say who it is, and to answer.
 const ANSWER: Duration = Duration::from_secs(10);
-/// Pings before the start, and at the end.
+/// Pings before the start.
 const PINGS: u64 = 100;
+/// Clocks that are not known any better than this, in ns, are too far apart: the order of what happened would not be known either.
+const MOST_APART_NS: u64 = 100_000_000;
 
 /// What became of a unit's preparation.
 pub(super) type Answer = Result<BTreeMap<String, String>, String>;
@@ -34,7 +36,7 @@ pub(super) struct Line {
     holder: Mutex<Box<dyn LinkHolder>>,
     hello: OnceLock<Hello>,
     introduced: (SyncSender<()>, Mutex<Receiver<()>>),
-    offset: Mutex<Option<Offset>>,
+    other_clock: Mutex<Option<OtherClock>>,
     /// When pings were sent that were not answered yet.
     pings: Mutex<BTreeMap<u64, u64>>,
     next_ping: AtomicU64,
@@ -67,7 +69,7 @@ impl Line {
             holder: Mutex::new(ends.holder),
             hello: OnceLock::new(),
             introduced: (told, Mutex::new(introduced)),
-            offset: Mutex::default(),
+            other_clock: Mutex::default(),
             pings: Mutex::default(),
             next_ping: AtomicU64::new(0),
             echoes: (echo, Mutex::new(echoes)),
@@ -87,10 +89,19 @@ impl Line {
     pub(super) fn name(&self) -> String {
         let number = self.index + 1;
         match self.hello.get() {
-            Some(hello) if self.place == "this machine" => format!("worker {number} (pid {})", hello.pid),
+            Some(hello) if self.is_here() => format!("worker {number} (pid {})", hello.pid),
             Some(hello) => format!("worker {number} (pid {} on {})", hello.pid, self.place),
             None => format!("worker {number} on {}", self.place),
         }
+    }
+
+    /// Its process, where that is one of this machine.
+    pub(super) fn process_here(&self) -> Option<u32> {
+        self.hello.get().filter(|_| self.is_here()).map(|hello| hello.pid)
+    }
+
+    fn is_here(&self) -> bool {
+        self.place == WorkerRecord::HERE
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -143,8 +154,13 @@ impl Line {
         }
         let echoes = self.ping_often()?;
         let offset = Offset::of(&echoes).ok_or_else(|| silent("it answers no ping"))?;
-        *lock(&self.offset) = Some(offset);
-        self.say(&Down::Begin { origin_ns: offset.origin_ns, epoch_us: self.clock.epoch_us() })
+        let is_own = theirs.boot.is_some() && theirs.boot == own.boot;
+        if offset.bound_ns > MOST_APART_NS {
+            return Err(WorkerError::Apart(self.name(), Duration::from_nanos(offset.round_ns)));
+        }
+        *lock(&self.other_clock) = Some(OtherClock::new(offset, is_own));
+        let (origin_ns, epoch_us, feel) = (offset.origin_ns, self.clock.epoch_us(), !self.is_here());
+        self.say(&Down::Begin { origin_ns, epoch_us, feel })
     }
 
     /// Asks for its clock, again and again.
@@ -171,17 +187,31 @@ impl Line {
         let heard_ns = self.clock.now_ns();
         let Some(sent_ns) = lock(&self.pings).remove(&ping) else { return };
         let echo = Echo { sent_ns, heard_ns, theirs_ns };
-        match &mut *lock(&self.offset) {
-            // One alone may have waited for anything; its bound says so.
-            Some(offset) if echo.heard_ns - echo.sent_ns <= 2 * offset.round_ns => offset.drifted(&[echo]),
-            Some(_) => {}
+        match &mut *lock(&self.other_clock) {
+            Some(clock) => clock.answers(echo),
             None => _ = self.echoes.0.try_send(echo),
         }
     }
 
     /// How far its clock may be from the run's, and the shortest way there and back, in ns.
     pub(super) fn clock(&self) -> (u64, u64) {
-        lock(&self.offset).map_or((0, 0), |offset| (offset.bound_ns, offset.round_ns))
+        let clock = lock(&self.other_clock);
+        clock.as_ref().map_or((0, 0), |clock| (clock.offset.bound_ns, clock.offset.round_ns))
+    }
+
+    /// How far its clock may be from the run's by now, also where no answer has shown that yet, in ns.
+    pub(super) fn apart_ns(&self) -> u64 {
+        lock(&self.other_clock).as_ref().map_or(0, OtherClock::apart_ns)
+    }
+
+    /// Whether its clock is not known well enough any more to say in which order things happened.
+    pub(super) fn is_apart(&self) -> bool {
+        self.clock().0 > MOST_APART_NS
+    }
+
+    /// Takes in what was heard of its clock last.
+    pub(super) fn looks_at_clock(&self) {
+        lock(&self.other_clock).iter_mut().for_each(OtherClock::looks);
     }
 
     /// Has a unit prepared.

@@ -2,6 +2,7 @@
 
 use crate::environment::{EnvironmentResult, Recipe};
 use crate::ground::{itself, program, tie_to_parent};
+use crate::record::WorkerRecord;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{self, Read, Write};
@@ -56,7 +57,7 @@ pub struct LocalLink;
 
 impl WorkerLink for LocalLink {
     fn place(&self) -> String {
-        "this machine".to_owned()
+        WorkerRecord::HERE.to_owned()
     }
 
     fn open(&self) -> io::Result<LinkEnds> {

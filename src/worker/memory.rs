@@ -32,8 +32,8 @@ impl MemoryLink {
     pub(crate) fn real(runtime: &Handle) -> Self {
         let runtime = runtime.clone();
         Self::to(move |stream| {
-            let read = stream.try_clone().expect("a second handle");
-            let _ = serve(read, stream, &runtime);
+            let [read, own] = [0; 2].map(|_| stream.try_clone().expect("a second handle"));
+            let _ = serve(read, stream, &runtime, move || drop(own.shutdown(Shutdown::Both)));
         })
     }
 

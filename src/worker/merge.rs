@@ -31,11 +31,24 @@ struct Stream {
 #[derive(Debug, Default)]
 pub(super) struct Merge {
     streams: BTreeMap<usize, Stream>,
-    /// How far apart the clocks of two workers may be, in ns: what happened within that time has no certain order.
+    /// How far apart the clocks of two workers may be, in ns: what happened within that time has no certain order. It only grows.
     slack_ns: u64,
 }
 
 impl Merge {
+    /// Up to when everything that happened is told, and in its order, in ns of the run.
+    pub(super) fn certain_ns(&self) -> u64 {
+        match self.known_ns() {
+            u64::MAX => u64::MAX,
+            known_ns => known_ns.saturating_sub(self.slack_ns),
+        }
+    }
+
+    /// Nothing more comes from anybody.
+    pub(super) fn ends(&mut self) {
+        self.streams.values_mut().for_each(|stream| stream.upto_ns = u64::MAX);
+    }
+
     /// A worker will be heard of.
     pub(super) fn expect(&mut self, worker: usize) {
         self.streams.entry(worker).or_default();
@@ -153,7 +166,14 @@ mod tests {
         assert_eq!(units(&mut merge), ["1"]);
         merge.add(0, 300, Vec::new()).expect("in order");
         merge.add(1, 110, vec![entry(101, 3)]).expect("in order");
-        assert_eq!(units(&mut merge), ["2"]);
+        assert_eq!((units(&mut merge), merge.certain_ns()), (vec!["2".to_owned()], 80));
+        // They have moved further apart, and do not come closer again.
+        merge.allow(60);
+        merge.allow(10);
+        merge.add(1, 160, Vec::new()).expect("in order");
+        assert!(units(&mut merge).is_empty());
+        merge.ends();
+        assert_eq!((units(&mut merge), merge.certain_ns()), (vec!["3".to_owned()], u64::MAX));
     }
 
     #[test]

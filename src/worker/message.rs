@@ -4,13 +4,14 @@ use super::WorkerError;
 use super::frame::{Frame, FrameKind, FrameWriter};
 use crate::kafka::ClientLog;
 use crate::load::afar::{FarOrder, FarUnit, UnitTask};
+use crate::record::strain::MachineSample;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// The version of this protocol: workers of another one are refused.
-pub(super) const PROTOCOL: u32 = 1;
+pub(super) const PROTOCOL: u32 = 2;
 
 /// Who a worker is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,18 +22,23 @@ pub(super) struct Hello {
     pub(super) pid: u32,
     pub(super) host: String,
     pub(super) cores: usize,
+    /// Which start of which machine it is on: processes of the same one have the same clock.
+    #[serde(default)]
+    pub(super) boot: Option<String>,
 }
 
 impl Hello {
     /// Of this process.
     pub(super) fn own() -> Self {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+        let kernel = |name: &str| std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok();
+        let host = kernel("hostname").map(|name| name.trim().to_owned());
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: PROTOCOL,
             pid: std::process::id(),
             host: host.unwrap_or_else(|| "an unnamed host".to_owned()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
+            boot: kernel("random/boot_id").map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()),
         }
     }
 }
@@ -44,7 +50,12 @@ pub(super) enum Down {
     /// What does your clock say?
     Ping(u64),
     /// The run's clock: its origin, in ns of the worker's own clock, and in µs since the epoch.
-    Begin { origin_ns: i64, epoch_us: i64 },
+    Begin {
+        origin_ns: i64,
+        epoch_us: i64,
+        /// Whether it is to feel its machine, which nobody else does.
+        feel: bool,
+    },
     /// A unit is to be prepared.
     Prepare { unit: FarUnit, task: UnitTask },
     /// A unit is told something.
@@ -75,6 +86,8 @@ pub(super) enum Up {
     },
     /// A line of a client's log.
     Log(ClientLog),
+    /// Its machine was not available.
+    Strain(Box<MachineSample>),
     /// All is told, and nothing follows.
     Done,
 }

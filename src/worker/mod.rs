@@ -7,6 +7,7 @@
 mod code;
 mod ensemble;
 mod frame;
+mod hearing;
 mod host;
 mod job_link;
 mod line;
@@ -16,6 +17,8 @@ mod memory;
 mod merge;
 mod message;
 mod offset;
+mod placing;
+mod watching;
 mod worker_error;
 
 pub use ensemble::Ensemble;

@@ -1,5 +1,10 @@
 //! How far a worker's clock is from the run's, and how well that is known.
 
+/// Echoes that are looked at together while the run goes on, one a second: the quickest of them says most.
+const WINDOW: usize = 10;
+/// By how much clocks of two machines may move apart until the next look, in ns: 100 µs a second, over a window.
+pub(super) const UNSEEN_NS: u64 = 1_000_000;
+
 /// A ping and its answer, in ns of the run but for what the other clock said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Echo {
@@ -18,6 +23,47 @@ pub(super) struct Offset {
     pub(super) bound_ns: u64,
     /// The shortest way there and back, in ns.
     pub(super) round_ns: u64,
+}
+
+/// What is known of another clock, from the start of the run on.
+#[derive(Debug, Clone)]
+pub(super) struct OtherClock {
+    pub(super) offset: Offset,
+    /// Whether it is this machine's own, which cannot move away.
+    pub(super) is_own: bool,
+    window: Vec<Echo>,
+}
+
+impl OtherClock {
+    pub(super) fn new(offset: Offset, is_own: bool) -> Self {
+        Self { offset, is_own, window: Vec::new() }
+    }
+
+    /// It has answered again.
+    pub(super) fn answers(&mut self, echo: Echo) {
+        if self.is_own {
+            return;
+        }
+        // One that was slow may have waited for anything, unless all of a window did.
+        if echo.round_ns() <= 2 * self.offset.round_ns {
+            self.offset.drifted(&[echo]);
+        }
+        self.window.push(echo);
+        if self.window.len() >= WINDOW {
+            self.looks();
+        }
+    }
+
+    /// Takes in what was heard since the last look.
+    pub(super) fn looks(&mut self) {
+        self.offset.drifted(&self.window);
+        self.window.clear();
+    }
+
+    /// How far what it says may be from the run's clock now, in ns.
+    pub(super) fn apart_ns(&self) -> u64 {
+        self.offset.bound_ns + if self.is_own { 0 } else { UNSEEN_NS }
+    }
 }
 
 impl Echo {
@@ -64,6 +110,28 @@ mod tests {
         assert_eq!((offset.origin_ns, offset.bound_ns, offset.round_ns), (5_010_000, 20_000, 40_000));
         assert!(offset.origin_ns.abs_diff(5_000_000) <= offset.bound_ns);
         assert_eq!(Offset::of(&[]), None);
+    }
+
+    /// A clock that runs 50 µs a second slower, behind a link on which each answer now waits longer than before the start.
+    #[test]
+    fn a_drift_is_found_however_slow_answers_have_become() {
+        let said = |at_ns: u64| 1_000_000_000 + at_ns - at_ns / 20_000;
+        let echo = |at_ns: u64, round_ns: u64| Echo {
+            sent_ns: at_ns,
+            heard_ns: at_ns + round_ns,
+            theirs_ns: said(at_ns + round_ns / 3),
+        };
+        let offset = Offset::of(&[echo(0, 80_000)]).expect("an echo");
+        let (mut apart, mut own) = (OtherClock::new(offset, false), OtherClock::new(offset, true));
+        for second in 1..=250u64 {
+            let at_ns = second * 1_000_000_000;
+            let slow = echo(at_ns, 300_000 + second % 7 * 100_000);
+            [&mut apart, &mut own].into_iter().for_each(|clock| clock.answers(slow));
+            let moved_ns = at_ns / 20_000;
+            assert!(apart.apart_ns() >= moved_ns, "after {second} s: {} of {moved_ns}", apart.apart_ns());
+        }
+        assert!(apart.apart_ns() < 15_000_000, "{}", apart.apart_ns());
+        assert_eq!((own.apart_ns(), own.offset), (offset.bound_ns, offset), "one clock does not move away from itself");
     }
 
     #[test]

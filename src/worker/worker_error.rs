@@ -3,6 +3,7 @@
 use super::frame::FrameError;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 /// Why there is no ensemble of workers, or a worker cannot go on.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub enum WorkerError {
         /// What this is.
         own: String,
     },
+    /// What a worker's clock says cannot be known well enough: an answer takes so long.
+    Apart(String, Duration),
     /// A stream cannot be read any further.
     Stream(FrameError),
     /// A stream cannot be written to.
@@ -40,6 +43,13 @@ impl fmt::Display for WorkerError {
             Self::Version { worker, theirs, own } => {
                 write!(f, "{worker} is {theirs}, and this is {own}: install the same version there")
             }
+            Self::Apart(worker, round) => {
+                let ms = round.as_millis();
+                write!(
+                    f,
+                    "what the clock of {worker} says cannot be known well enough: an answer takes {ms} ms at least"
+                )
+            }
             Self::Stream(error) => error.fmt(f),
             Self::Write(error) => write!(f, "its stream cannot be written to: {error}"),
             Self::Message(error) => write!(f, "it says something that this version does not know: {error}"),
@@ -55,7 +65,7 @@ impl std::error::Error for WorkerError {
             Self::Start(_, error) | Self::Write(error) => Some(error),
             Self::Stream(error) => Some(error),
             Self::Message(error) => Some(error),
-            Self::Silent(..) | Self::Version { .. } | Self::Protocol(_) | Self::Gone => None,
+            Self::Silent(..) | Self::Version { .. } | Self::Apart(..) | Self::Protocol(_) | Self::Gone => None,
         }
     }
 }

@@ -281,6 +281,19 @@ fn scratch_folders_are_made_in_one_place() {
     assert_eq!(others, ["environment/local/postgres.rs", "ground/private.rs", "ground/scratch.rs", "serve/bench.rs"]);
 }
 
+/// What is written any other way follows links, waits for pipes, and is open to others where the umask lets it be.
+#[test]
+fn commands_write_files_by_the_door_of_the_ground() {
+    let others: Vec<_> = files("src", "rs")
+        .into_iter()
+        .map(|file| (below_src(&file), file))
+        .filter(|(path, _)| path.starts_with("cli/") && !is_test(path))
+        .filter(|(_, file)| ["fs::write(", "File::create("].iter().any(|way| productive(file).contains(way)))
+        .map(|(path, _)| path)
+        .collect();
+    assert_eq!(others, [""; 0]);
+}
+
 /// A program that is started any other way would be handed kscen's own variables, and the secrets among them.
 #[test]
 fn programs_are_started_in_one_place() {

@@ -41,6 +41,19 @@ fn what_kscen_did_not_make_it_does_not_remove() {
     project.run(&["run", &joins]).exits(0).says("group prod-app was there before this run");
     project.run(&["run", "unharmed.yaml"]).exits(0);
 
+    // What the group skips from now on is in a topic that stays.
+    let parks = scenario(
+        "parks",
+        "produce: { topic: theirs, count: 5 }\n  - drain: { group: prod-app, topic: theirs, into: parked }\n  - expect: { topic: { name: parked, count: 5 } }",
+    );
+    project.run(&["run", &parks]).exits(0).says("topic parked stays after the run");
+    let parked = scenario(
+        "parked",
+        "expect: { topic: { name: parked, count: 5 }, group: { name: prod-app, topic: theirs, lag: 0 } }",
+    );
+    project.run(&["run", &parked]).exits(0);
+    project.run(&["run", "unharmed.yaml"]).exits(0);
+
     let late = scenario("late", "{ topic: { name: theirs }, timeout: 1ms }");
     let exists = scenario("exists", "topic: { name: theirs }");
     let replaces = scenario("replaces", "topic: { name: theirs, recreate: true }");

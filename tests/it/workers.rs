@@ -37,6 +37,25 @@ steps:
       within: 30s
 "#;
 
+/// A reader that looks into messages stays with the run, whose load goes.
+const LOOKED_INTO: &str = r#"
+name: A reader that stays, beside a load that goes
+guarantee: at-least-once
+vars: { topic: "numbers-${run.id}" }
+setup:
+  - topic: { name: "${topic}", partitions: 3 }
+steps:
+  - id: reader
+    background: true
+    consume: { topic: "${topic}", from: start, each: "value.n >= 0", until: { count: 600 } }
+  - id: load
+    produce: { topic: "${topic}", rate: 200/s, count: 600, producers: 2, payload: { template: '{"n":{{sequence}}}' } }
+  - join: reader
+  - expect:
+      delivery: { from: load, to: reader, lost: 0, phantom: 0, duplicated: 0, corrupted: 0 }
+      within: 30s
+"#;
+
 /// Long enough that only a death ends it.
 const LONG: &str = r#"
 name: Until a worker dies
@@ -103,6 +122,28 @@ fn a_restart_has_the_same_verdict_with_workers_and_without() {
         )
     });
     assert_eq!(sheets[0], sheets[1]);
+}
+
+#[test]
+fn a_reader_that_stays_has_the_same_verdict_beside_workers() {
+    if skipped("a_reader_that_stays_has_the_same_verdict_beside_workers") {
+        return;
+    }
+    for workers in ["0", "2"] {
+        let project = Project::fast();
+        project.write("run.yaml", LOOKED_INTO);
+        project.run(&["run", "run.yaml", "--workers", workers]).exits(0);
+        let record = project.record();
+        assert_eq!(record["verdict"]["outcome"], "pass", "{workers}: {}", record["verdict"]);
+        let ledger = &record["deliveries"][0]["ledger"];
+        assert_eq!([&ledger["acked"], &ledger["sheet"]["sent"][0]["read_once"]], [600, 600], "{workers}: {ledger}");
+        let ran: Vec<&Value> = record["workers"].as_array().into_iter().flatten().collect();
+        assert!(ran.iter().all(|worker| worker["units"].to_string().contains("load producer")), "{ran:?}");
+        // What workers take is not that of other programs.
+        let strain = record["strain"].as_array().into_iter().flatten();
+        assert!(strain.clone().all(|sample| sample["worker"].is_null()), "they are on this machine");
+        project.await_no_processes();
+    }
 }
 
 /// What of the run's workers is in its events so far.

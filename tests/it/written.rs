@@ -33,3 +33,32 @@ fn only_regular_files_are_replaced() {
     assert_eq!(kscen(at, &["report", "r", "--out", "new.html"]).code, Some(0));
     assert!(at.join("new.html").is_file());
 }
+
+/// A pipe would be waited for, and a link followed to whatever it leads to.
+#[test]
+fn the_scenario_of_bench_replaces_only_what_it_wrote_itself() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let at = folder.path();
+    put(at, "kscen.yaml", "environments: { far: { remote: {}, kafka: { bootstrap: \"127.0.0.1:9\" } } }\n");
+    let bench = ["bench", "--env", "far"];
+    // The environment allows nothing, so the scenario is written, and refused.
+    let said = refused(at, "new", &bench);
+    assert!(at.join("results/bench.yaml").is_file(), "{said}");
+    put(at, "treasure", "mine");
+    for (what, place) in [("a link", "../treasure"), ("a pipe", "")] {
+        let file = at.join("results/bench.yaml");
+        std::fs::remove_file(&file).expect("it is there");
+        match place {
+            "" => nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).expect("a pipe"),
+            target => std::os::unix::fs::symlink(target, &file).expect("a link"),
+        }
+        let said = refused(at, what, &bench);
+        assert!(said.contains("cannot be written"), "{what}: {said}");
+    }
+    assert!(std::fs::read(at.join("treasure")).expect("there") == b"mine");
+    std::fs::remove_file(at.join("results/bench.yaml")).expect("it is there");
+    put(at, "results/bench.yaml", "name: mine\n");
+    refused(at, "changed", &bench);
+    assert!(at.join("results/bench-2.yaml").is_file());
+    assert_eq!(std::fs::read(at.join("results/bench.yaml")).expect("there"), b"name: mine\n");
+}

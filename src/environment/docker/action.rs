@@ -1,6 +1,7 @@
 //! Pause, kill and the like, each proved by the engine's state and dated by its events.
 
 use super::container::Container;
+use super::erasure;
 use super::freezer;
 use super::project;
 use super::recreate::{self, Recreation};
@@ -273,17 +274,24 @@ impl Deed<'_> {
         };
         self.member.replaced_by(new.id());
         super::recipe::reconnect(engine, &new, &recreation.networks).await?;
+        // Before it runs: afterwards it has data of its own.
+        let left = erasure::left(engine, &new).await;
         let id = new.id();
         engine
             .ask(&self.what(), |docker| async move { docker.start_container(id, None::<StartContainerOptions>).await })
             .await?;
         recreate::tidy(engine, &recreation).await?;
+        if let Some(file) = left {
+            return Err(self.no_effect(format!("its data are still there: the new container has {file}")));
+        }
         let mut effect = self.started(id, down).await?;
         effect.proof.push_str(&format!(
             "; it replaced {}, with its volumes erased ({})",
             before.short_id(),
             recreation.volume_names()
         ));
+        let lost = recreation.lost_address(&stack.inspect(self.member).await?);
+        effect.proof.extend(lost.map(|words| format!("; {words}")));
         Ok(effect)
     }
 }

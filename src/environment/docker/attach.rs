@@ -11,6 +11,7 @@ use super::stack::{DockerStack, StackContainer};
 use super::watch::Watch;
 use crate::environment::{
     Capability, Controllers, Endpoints, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult, Needs,
+    ServiceId,
 };
 use crate::text::{did_you_mean, is_credential};
 use std::collections::BTreeMap;
@@ -66,6 +67,7 @@ impl DockerStack {
             info,
             endpoints,
             may_wipe: needs.capabilities.contains(&Capability::Wipe),
+            uses_connect: needs.services.contains(&ServiceId::Connect),
             cuts: Cuts::default(),
         })
     }
@@ -112,8 +114,7 @@ async fn find(engine: &Engine, config: &DockerConfig) -> EnvironmentResult<Vec<(
                 part.name
             )));
         };
-        let variables = ["KAFKA_NODE_ID", "KAFKA_BROKER_ID"];
-        let node_id = variables.iter().find_map(|name| container.variable(name)?.parse().ok());
+        let node_id = ["NODE_ID", "BROKER_ID"].iter().find_map(|name| container.setting(name)?.parse().ok());
         found.push((StackContainer::new(part, node_id, id), container));
     }
     Ok(found)
@@ -206,13 +207,13 @@ fn complete(mut endpoints: Endpoints, found: &[(StackContainer, Container)]) -> 
 }
 
 /// The listener a broker advertises at a port that is published to this machine.
-fn client_address(container: &Container) -> Option<String> {
+pub(super) fn client_address(container: &Container) -> Option<String> {
     let published = container.published();
     let is_published = |entry: &str| {
         let port = entry.rsplit(':').next().unwrap_or_default();
         published.iter().any(|(_, address)| address.rsplit(':').next() == Some(port))
     };
-    let advertised = container.variable("KAFKA_ADVERTISED_LISTENERS").unwrap_or_default();
+    let advertised = container.setting("ADVERTISED_LISTENERS").unwrap_or_default();
     let listener = advertised
         .split(',')
         .filter_map(|entry| Some(entry.trim().split_once("://")?.1))

@@ -132,40 +132,54 @@ impl Container {
         variables.iter().find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
 
+    /// A setting of Kafka's that its variables give, with the usual prefix or with Bitnami's.
+    pub(super) fn setting(&self, name: &str) -> Option<&str> {
+        let given = |prefix: &str| self.variable(&format!("{prefix}{name}")).filter(|value| !value.is_empty());
+        given("KAFKA_").or_else(|| given("KAFKA_CFG_"))
+    }
+
     /// The networks it is connected to.
     pub(super) fn networks(&self) -> BTreeMap<&str, &EndpointSettings> {
         let networks = self.0.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
         networks.into_iter().flatten().map(|(name, endpoint)| (name.as_str(), endpoint)).collect()
     }
 
-    /// Published TCP ports as defined, also while they are not open: (port inside, address outside).
-    pub(super) fn published(&self) -> Vec<(u16, String)> {
+    /// Published TCP ports as defined, also while they are not open: (port inside, address outside, port outside).
+    fn bindings(&self) -> Vec<(u16, &str, &str)> {
         let bindings = self.0.host_config.as_ref().and_then(|config| config.port_bindings.as_ref());
         let open = self.0.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
-        let mut published = Vec::new();
+        let mut found = Vec::new();
         for (inside, outside) in bindings.into_iter().chain(open).flatten() {
             let Some(inside) = inside.strip_suffix("/tcp").and_then(|port| port.parse().ok()) else { continue };
             for binding in outside.iter().flatten() {
-                let Some(port) = binding.host_port.as_deref().filter(|port| !port.is_empty() && *port != "0") else {
-                    continue;
-                };
-                let host = binding
-                    .host_ip
-                    .as_deref()
-                    .filter(|host| !host.is_empty() && *host != "0.0.0.0" && !host.contains(':'));
-                let address = (inside, format!("{}:{port}", host.unwrap_or("127.0.0.1")));
-                if !published.contains(&address) {
-                    published.push(address);
-                }
+                let port = binding.host_port.as_deref().filter(|port| !port.is_empty() && *port != "0");
+                found.extend(port.map(|port| (inside, binding.host_ip.as_deref().unwrap_or_default(), port)));
+            }
+        }
+        found
+    }
+
+    /// The same, as a client of this machine reaches them: (port inside, address outside).
+    pub(super) fn published(&self) -> Vec<(u16, String)> {
+        let mut published = Vec::new();
+        for (inside, host, port) in self.bindings() {
+            let host = Some(host).filter(|host| !host.is_empty() && *host != "0.0.0.0" && !host.contains(':'));
+            let address = (inside, format!("{}:{port}", host.unwrap_or("127.0.0.1")));
+            if !published.contains(&address) {
+                published.push(address);
             }
         }
         published.sort();
         published
     }
 
-    /// Whether a port of the machine leads to it.
-    pub(super) fn publishes(&self, port: u16) -> bool {
-        self.published().iter().any(|(_, address)| address.rsplit(':').next() == Some(port.to_string().as_str()))
+    /// Whether a port of the machine leads to it, at one of these addresses of the machine; at any where there are none.
+    pub(super) fn publishes(&self, addresses: &[IpAddr], port: u16) -> bool {
+        self.bindings().into_iter().any(|(_, host, own)| {
+            let bound: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+            let at_all = addresses.is_empty() || bound.is_none_or(|bound| bound.is_unspecified());
+            own.parse() == Ok(port) && (at_all || bound.is_some_and(|bound| addresses.contains(&bound)))
+        })
     }
 
     /// Whether it has the machine's network, and with it all ports.

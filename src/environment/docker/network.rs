@@ -4,6 +4,7 @@
 //! inside a container vanish when it restarts. Such faults are refused rather than approximated.
 
 use super::container::Container;
+use super::layout::{self, Node};
 use super::recipe::{HealRecipe, Repair, endpoint_definition};
 use super::roles::ServiceRole;
 use super::stack::{DockerStack, StackContainer};
@@ -11,10 +12,16 @@ use super::watch::{self, ContainerEvent};
 use crate::environment::{
     Direction, Effect, EnvironmentError, EnvironmentResult, Grip, Healed, NetworkFault, NetworkFaultKind, Peers,
 };
+use crate::moment::poll;
 use bollard::models::{EndpointSettings, NetworkDisconnectRequest};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+/// How long a broker that was started just now may take to answer before it is cut off.
+const ANSWERS: Duration = Duration::from_secs(20);
+/// Between two questions.
+const AGAIN: Duration = Duration::from_millis(100);
 const EVENT_PATIENCE: Duration = Duration::from_secs(5);
 
 impl DockerStack {
@@ -25,7 +32,7 @@ impl DockerStack {
     pub async fn recipe_for_network(&self, fault: &NetworkFault) -> EnvironmentResult<HealRecipe> {
         let member = self.member(&fault.service)?;
         let container = self.inspect(member).await?;
-        self.networks_to_cut(member, &container, fault)?;
+        self.networks_to_cut(member, &container, fault).await?;
         // All of its networks: which of them have to go shows when the first is gone.
         Ok(self.recipe(member, &container, Repair::Reconnect(self.endpoints_of(member, &container))))
     }
@@ -43,9 +50,13 @@ impl DockerStack {
 
     pub(super) async fn cut(&self, fault: &NetworkFault) -> EnvironmentResult<Effect> {
         let member = self.member(&fault.service)?;
-        let recipe = self.recipe_for_network(fault).await?;
         let before = self.inspect(member).await?;
-        let mut networks = self.networks_to_cut(member, &before, fault)?;
+        if let Some(observed) = futile(&before) {
+            return Err(no_effect(member, observed));
+        }
+        let recipe = self.recipe_for_network(fault).await?;
+        let CutPlan { mut networks, mut beside } = self.networks_to_cut(member, &before, fault).await?;
+        self.answers(member, &before).await?;
         self.cuts.enter(fault, recipe.only(&networks));
         let mark = self.watch.mark();
         let requested = Instant::now();
@@ -55,7 +66,6 @@ impl DockerStack {
             last = self.disconnect(member, network, mark).await?.or(last);
         }
         let mut after = self.inspect(member).await?;
-        let mut beside = String::new();
         // The engine moves published ports to a network that is left, where it can: clients would go on as before.
         if fault.between == Peers::Clients && has_ports(&after) {
             let left: Vec<String> = after.networks().keys().map(|network| (*network).to_owned()).collect();
@@ -63,11 +73,11 @@ impl DockerStack {
             for network in &left {
                 last = self.disconnect(member, network, mark).await?.or(last);
             }
-            beside = format!(
+            beside.push_str(&format!(
                 "; this engine published its ports through {} then, so it is cut off from there, too: other brokers do not \
                  reach it either",
                 left.join(", ")
-            );
+            ));
             networks.extend(left);
             after = self.inspect(member).await?;
         }
@@ -155,12 +165,32 @@ impl DockerStack {
         Ok(self.watch.after(mark, EVENT_PATIENCE, wanted).await)
     }
 
-    fn networks_to_cut(
+    /// Shows that a broker answers: what is silent anyway is cut off from nobody. While another fault has cut it off nobody can ask.
+    async fn answers(&self, member: &StackContainer, container: &Container) -> EnvironmentResult<()> {
+        if member.part.role != ServiceRole::Broker || !self.cuts.of(member.name()).is_empty() {
+            return Ok(());
+        }
+        let Some(probe) = self.probe_of(member, container) else { return Ok(()) };
+        let asked = poll(AGAIN, ANSWERS, || async {
+            Ok::<_, EnvironmentError>(match probe.ask().await {
+                Ok(()) => ControlFlow::Break(()),
+                Err(reason) => ControlFlow::Continue(reason),
+            })
+        });
+        match asked.await? {
+            ControlFlow::Break(()) => Ok(()),
+            ControlFlow::Continue(why) => {
+                Err(no_effect(member, format!("it did not answer before the cut either: {why}")))
+            }
+        }
+    }
+
+    async fn networks_to_cut(
         &self,
         member: &StackContainer,
         container: &Container,
         fault: &NetworkFault,
-    ) -> EnvironmentResult<Vec<String>> {
+    ) -> EnvironmentResult<CutPlan> {
         if fault.kind != NetworkFaultKind::Cut {
             return Err(unsupported(format!(
                 "`fault: {}` is not possible on containers, `cut` is; run this scenario on a `local` environment",
@@ -174,76 +204,109 @@ impl DockerStack {
         if container.networks().is_empty() {
             return Err(no_effect(member, "it is connected to no network; it may have been cut off before".to_owned()));
         }
-        let endpoints = self.endpoints_of(member, container);
-        let networks: Vec<String> = endpoints.keys().cloned().collect();
+        let networks: Vec<String> = self.endpoints_of(member, container).into_keys().collect();
         if networks.iter().any(|network| matches!(network.as_str(), "host" | "none")) {
             return Err(unsupported(format!("{name} uses the host's own network, which cannot be cut off")));
         }
-        let peers = self
-            .members
-            .iter()
-            .filter(|other| matches!(other.part.role, ServiceRole::Broker | ServiceRole::Controller))
-            .count();
-        let is_node = matches!(member.part.role, ServiceRole::Broker | ServiceRole::Controller);
-        match fault.between {
-            Peers::Brokers if !is_node => {
+        let nodes = self.members.iter().filter(|other| is_node(other)).count();
+        let all = CutPlan { networks, beside: String::new() };
+        match (fault.between, member.part.role) {
+            (Peers::Clients, ServiceRole::Controller) => {
+                Err(unsupported(format!("{name} is a controller, which has no connections with clients")))
+            }
+            (Peers::Brokers, _) if !is_node(member) => {
                 Err(unsupported(format!("{name} is not a broker, so `between: brokers` does not apply to it")))
             }
-            Peers::Brokers if peers < 2 => {
+            (Peers::Brokers, _) if nodes < 2 => {
                 Err(unsupported(format!("{name} is the only broker, there are no others to cut it off from")))
             }
-            Peers::Clients if !is_node || peers < 2 => Ok(networks),
-            between => {
-                let (inner, outer) = split(container, &endpoints);
-                if inner.is_empty() || outer.is_empty() {
-                    return Err(unsupported(format!(
-                        "{name} reaches clients and other brokers over the same networks; give the brokers a network of their \
-                         own, with an alias that exists only there, and advertise that alias to them"
-                    )));
-                }
-                let wanted = if between == Peers::Brokers { inner } else { outer };
-                let present = container.networks();
-                if !wanted.iter().any(|network| present.contains_key(network.as_str())) {
-                    let words = format!("it is cut off from {} already", wanted.join(", "));
-                    return Err(no_effect(member, words));
-                }
-                Ok(wanted)
-            }
+            // A controller of its own speaks to nobody but brokers and controllers.
+            (Peers::Brokers, ServiceRole::Controller) => Ok(all),
+            (Peers::Clients, _) if !is_node(member) || nodes < 2 => Ok(all),
+            (between, _) => self.some_networks(member, container, between).await,
         }
     }
+
+    /// Those networks of one of several brokers over which clients come, or the other nodes.
+    async fn some_networks(
+        &self,
+        member: &StackContainer,
+        container: &Container,
+        between: Peers,
+    ) -> EnvironmentResult<CutPlan> {
+        let name = member.name();
+        let mut others = Vec::new();
+        for other in self.members.iter().filter(|other| is_node(other) && other.name() != name) {
+            others.push((other, self.inspect(other).await?));
+        }
+        let node = self.node(member, container);
+        let peers: Vec<Node<'_>> = others.iter().map(|(other, container)| self.node(other, container)).collect();
+        let (inner, outer) = layout::split(&node, &peers).map_err(|why| {
+            unsupported(format!(
+                "the networks over which {name} is reached by clients and by other brokers cannot be told apart: {why}; give the \
+                 brokers a network of their own, with an alias that exists only there, and let them know each other by that alias alone, \
+                 as brokers and in the quorum of controllers"
+            ))
+        })?;
+        let beside = match between {
+            Peers::Clients => self.worker_beside(name, &inner, &[&[node], peers.as_slice()]).await?,
+            Peers::Brokers => String::new(),
+        };
+        let networks = if between == Peers::Brokers { inner } else { outer };
+        let present = container.networks();
+        if !networks.iter().any(|network| present.contains_key(network.as_str())) {
+            return Err(no_effect(member, format!("it is cut off from {} already", networks.join(", "))));
+        }
+        Ok(CutPlan { networks, beside })
+    }
+
+    /// Connect is a client as well: where it comes over the brokers' own network, it is not cut off.
+    async fn worker_beside(&self, broker: &str, inner: &[String], nodes: &[&[Node<'_>]]) -> EnvironmentResult<String> {
+        for worker in self.members.iter().filter(|other| other.part.role == ServiceRole::Connect) {
+            let container = self.inspect(worker).await?;
+            let shared = nodes.iter().find_map(|nodes| layout::shared_with(&container, inner, nodes));
+            let Some(network) = shared else { continue };
+            if self.uses_connect {
+                return Err(unsupported(format!(
+                    "{} reaches {broker} over {network}, the brokers' own network, so that a cut `between: clients` leaves it connected; \
+                     give it the brokers' addresses on the clients' network",
+                    worker.name()
+                )));
+            }
+            return Ok(format!("; {} stays connected to it over {network}", worker.name()));
+        }
+        Ok(String::new())
+    }
+
+    fn node<'a>(&self, member: &'a StackContainer, container: &'a Container) -> Node<'a> {
+        let endpoints = self.endpoints_of(member, container);
+        Node { name: member.name(), role: member.part.role, node_id: member.node_id, container, endpoints }
+    }
+}
+
+/// What a container is to be disconnected from.
+struct CutPlan {
+    networks: Vec<String>,
+    /// What else is to be known of it, for the proof.
+    beside: String,
+}
+
+fn is_node(member: &StackContainer) -> bool {
+    matches!(member.part.role, ServiceRole::Broker | ServiceRole::Controller)
+}
+
+/// Why a cut would disturb nobody.
+fn futile(container: &Container) -> Option<String> {
+    if container.is_down() {
+        return Some(format!("it is not running ({})", container.ending()));
+    }
+    container.is_paused().then(|| "it is paused, so disturbing its network changes nothing".to_owned())
 }
 
 /// Whether a port of it is published, and it is on a network through which that can lead.
 fn has_ports(container: &Container) -> bool {
     let ports = container.0.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
     !container.networks().is_empty() && ports.into_iter().flatten().any(|(_, bindings)| bindings.is_some())
-}
-
-/// The networks over which brokers reach this one, by the name it advertises to them, and the others. `endpoints` are all of its
-/// networks, those that it is not connected to at the moment included.
-fn split(container: &Container, endpoints: &BTreeMap<String, EndpointSettings>) -> (Vec<String>, Vec<String>) {
-    let host = inter_broker_host(container);
-    let present = container.networks();
-    endpoints.keys().cloned().partition(|network| {
-        let Some(host) = host.as_deref() else { return true };
-        // Only of a network that it is connected to the names are known that the engine gave it.
-        let Some(endpoint) = present.get(network.as_str()).copied().or_else(|| endpoints.get(network)) else {
-            return true;
-        };
-        let mut names = endpoint.aliases.iter().chain(&endpoint.dns_names).flatten();
-        names.any(|name| name == host) || container.name() == host
-    })
-}
-
-/// Host of the listener that brokers use among themselves.
-fn inter_broker_host(container: &Container) -> Option<String> {
-    let listener = container.variable("KAFKA_INTER_BROKER_LISTENER_NAME")?;
-    let advertised = container.variable("KAFKA_ADVERTISED_LISTENERS")?;
-    advertised.split(',').find_map(|entry| {
-        let (name, address) = entry.trim().split_once("://")?;
-        let (host, _) = address.rsplit_once(':')?;
-        name.eq_ignore_ascii_case(listener).then(|| host.to_owned())
-    })
 }
 
 fn effect(requested: Instant, seen: Option<&ContainerEvent>, proof: String) -> Effect {
@@ -261,34 +324,19 @@ fn no_effect(member: &StackContainer, observed: String) -> EnvironmentError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::container::Container;
-    use super::split;
-
-    fn broker(inner_host: &str) -> Container {
-        let inspected = serde_json::json!({
-            "Id": "0123456789abcdef",
-            "Name": "/p-kafka-1-1",
-            "Config": { "Env": [
-                "KAFKA_INTER_BROKER_LISTENER_NAME=INTERNAL",
-                format!("KAFKA_ADVERTISED_LISTENERS=EXTERNAL://127.0.0.1:9092,INTERNAL://{inner_host}:29092"),
-            ] },
-            "NetworkSettings": { "Networks": {
-                "p_edge": { "Aliases": ["kafka-1", "0123456789ab"] },
-                "p_inner": { "Aliases": ["kafka-1", "kafka-1.int", "0123456789ab"] },
-            } },
-        });
-        Container(serde_json::from_value(inspected).expect("an inspected container"))
-    }
+    use super::*;
+    use serde_json::json;
 
     #[test]
-    fn brokers_meet_on_the_networks_where_their_listener_has_its_name() {
-        let split = |host| {
-            let container = broker(host);
-            let networks = container.networks().into_iter();
-            split(&container, &networks.map(|(name, endpoint)| (name.to_owned(), endpoint.clone())).collect())
+    fn what_is_dead_or_frozen_cannot_be_cut_off() {
+        let seen = |state: serde_json::Value| {
+            let inspected = json!({ "State": state, "NetworkSettings": { "Networks": { "p_default": {} } } });
+            futile(&Container(serde_json::from_value(inspected).expect("an inspected container")))
         };
-        assert_eq!(split("kafka-1.int"), (vec!["p_inner".to_owned()], vec!["p_edge".to_owned()]));
-        // The name of the service resolves everywhere: no network is the brokers' own.
-        assert!(split("kafka-1").1.is_empty());
+        assert_eq!(seen(json!({ "Running": true, "Paused": false, "Status": "running" })), None);
+        let paused = seen(json!({ "Running": true, "Paused": true, "Status": "paused" }));
+        assert!(paused.is_some_and(|why| why.contains("paused")));
+        let dead = seen(json!({ "Running": false, "Status": "exited", "ExitCode": 137 }));
+        assert!(dead.is_some_and(|why| why.contains("not running") && why.contains("137")));
     }
 }

@@ -1,5 +1,6 @@
 //! Holds the addresses of an environment against its containers, before anything is disturbed.
 
+use super::data::{self, DataIdentity};
 use super::membership::{self, Candidate, Destination, leads_to, place, split, split_url};
 use super::project;
 use super::roles::ServiceRole;
@@ -38,7 +39,7 @@ impl DockerStack {
         }
         for (role, shown, address) in asked {
             let Some((host, port)) = address else { continue };
-            let place = place(host, port, self.engine_host()).await;
+            let place = self.placed(host, port, role).await?;
             let shown = if role == ServiceRole::Broker { format!("the bootstrap server {shown}") } else { shown };
             self.confirm_address(role, &shown, &place).await?;
         }
@@ -54,11 +55,34 @@ impl DockerStack {
             return Ok(());
         }
         let owner = match place {
-            Destination::Here(port) => self.owner_of(*port).await?,
+            Destination::Here(_, port) => self.owner_of(*port).await?,
+            Destination::Stranger(words) => Some(words.clone()),
             Destination::At(..) | Destination::Nowhere => None,
         };
         let owner = owner.unwrap_or_else(|| "no container of it publishes that port".to_owned());
         Err(self.foreign(format!("{shown} does not lead to the compose project `{}`: {owner}", self.project)))
+    }
+
+    /// Where an address leads. Another container of the engine that has it is named: of two projects from one file everything else is alike.
+    async fn placed(&self, host: &str, port: u16, role: ServiceRole) -> EnvironmentResult<Destination> {
+        let place = place(host, port, self.engine_host()).await;
+        let Destination::At(addresses, _) = &place else { return Ok(place) };
+        let own = self.members.iter().filter(|member| member.part.role == role).map(|member| member.id());
+        let own: Vec<String> = own.collect();
+        for other in project::running(&self.engine).await? {
+            if other.id.as_ref().is_some_and(|id| own.contains(id)) {
+                continue;
+            }
+            let networks = other.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+            let mut ips =
+                networks.into_iter().flatten().filter_map(|(_, endpoint)| endpoint.ip_address.as_deref()?.parse().ok());
+            if ips.any(|ip| addresses.contains(&ip)) {
+                let names = other.names.unwrap_or_default().join(", ");
+                let name = names.trim_start_matches('/');
+                return Ok(Destination::Stranger(format!("the container {name} has that address")));
+            }
+        }
+        Ok(place)
     }
 
     /// Whose container publishes a port, in words.
@@ -85,11 +109,15 @@ impl DockerStack {
             remedy: "check `kafka.bootstrap` and `kafka.config` of this environment in kscen.yaml".to_owned(),
         };
         let admin = Admin::new(&connection, ANSWER, logs).map_err(silent)?;
+        let mut data = Vec::new();
+        for member in self.members.iter().filter(|member| member.part.role == ServiceRole::Broker) {
+            data.push(data::identity(&self.engine, &self.inspect(member).await?).await);
+        }
         let began = moment::now();
         loop {
             let answer = admin.cluster().await;
             let wrong = match &answer {
-                Ok(cluster) => self.wrong_with(cluster).await?,
+                Ok(cluster) => self.wrong_with(cluster, &data).await?,
                 Err(_) => None,
             };
             match (answer, wrong) {
@@ -101,24 +129,43 @@ impl DockerStack {
         }
     }
 
-    async fn wrong_with(&self, cluster: &ClusterView) -> EnvironmentResult<Option<String>> {
+    /// Why the cluster is not the project's; where it is, the addresses of its brokers are kept. `data` is what those of each say.
+    async fn wrong_with(
+        &self,
+        cluster: &ClusterView,
+        data: &[Option<DataIdentity>],
+    ) -> EnvironmentResult<Option<String>> {
         let mut containers = Vec::new();
         for member in self.members.iter().filter(|member| member.part.role == ServiceRole::Broker) {
             containers.push((member, self.inspect(member).await?));
         }
         let brokers: Vec<Candidate<'_>> = containers
             .iter()
-            .map(|(member, container)| Candidate { name: member.name(), node_id: member.node_id, container })
+            .zip(data)
+            .map(|((member, container), data)| Candidate {
+                name: member.name(),
+                node_id: member.node_id,
+                container,
+                data: data.as_ref(),
+            })
             .collect();
         let mut places = Vec::new();
         for broker in &cluster.brokers {
-            places.push(place(&broker.host, broker.port, self.engine_host()).await);
+            places.push(self.placed(&broker.host, broker.port, ServiceRole::Broker).await?);
         }
         let bootstrap = &self.endpoints.bootstrap;
         let foreign = membership::foreign(cluster, &places, &brokers).map(|why| {
             format!("the cluster at {bootstrap} is not that of the compose project `{}`: {why}", self.project)
         });
-        Ok(foreign.or_else(|| membership::miscounted(cluster, &brokers)))
+        let wrong = foreign.or_else(|| membership::miscounted(cluster, &brokers));
+        if wrong.is_none() {
+            for (broker, place) in cluster.brokers.iter().zip(&places) {
+                if let Ok(index) = membership::identify((broker, cluster.id.as_deref()), place, &brokers) {
+                    containers[index].0.is_reached_at(format!("{}:{}", broker.host, broker.port));
+                }
+            }
+        }
+        Ok(wrong)
     }
 
     /// The host of an engine that is reached by network.

@@ -110,6 +110,13 @@ pub(super) async fn publishing(engine: &Engine, port: u16) -> EnvironmentResult<
     Ok(found)
 }
 
+/// The containers of the engine that run, whosever they are.
+pub(super) async fn running(engine: &Engine) -> EnvironmentResult<Vec<ContainerSummary>> {
+    engine
+        .ask("list the containers", |docker| async move { docker.list_containers(None::<ListContainersOptions>).await })
+        .await
+}
+
 /// The containers with a label, stopped ones included.
 pub(super) async fn list(engine: &Engine, filter: &str) -> EnvironmentResult<Vec<ContainerSummary>> {
     let options = ListContainersOptions {

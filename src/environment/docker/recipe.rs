@@ -13,6 +13,7 @@ use bollard::query_parameters::{StartContainerOptions, WaitContainerOptions};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// What brings one service back, whatever state it is found in. Made before the fault by
@@ -234,7 +235,7 @@ pub(super) async fn reconnect(
     })
 }
 
-/// What has to be given to the engine for a container to be on a network as it is now. Addresses and the alias made
+/// What has to be given to the engine for a container to be on a network as it is now. Addresses that it has made and the alias made
 /// of the container's id are the engine's own choice and left to it.
 pub(super) fn endpoint_definition(container: &Container, endpoint: &EndpointSettings) -> EndpointSettings {
     let own = container.short_id();
@@ -246,10 +247,44 @@ pub(super) fn endpoint_definition(container: &Container, endpoint: &EndpointSett
         links: endpoint.links.clone(),
         driver_opts: endpoint.driver_opts.clone(),
         gw_priority: endpoint.gw_priority.filter(|priority| *priority != 0),
+        mac_address: own_mac(endpoint),
         ..Default::default()
     }
 }
 
+/// The MAC address of an endpoint. One that the engine has made of the IP address is left to it: another container may get that address
+/// meanwhile, and both with it.
+fn own_mac(endpoint: &EndpointSettings) -> Option<String> {
+    let mac = endpoint.mac_address.as_deref().filter(|mac| !mac.is_empty())?;
+    let ip: Option<Ipv4Addr> = endpoint.ip_address.as_deref().and_then(|ip| ip.parse().ok());
+    let made = ip.map(|ip| {
+        let [a, b, c, d] = ip.octets();
+        format!("02:42:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+    });
+    let is_made = made.is_some_and(|made| made.eq_ignore_ascii_case(mac));
+    (!is_made).then(|| mac.to_owned())
+}
+
 fn join<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_container_keeps_the_mac_address_that_was_given_to_it() {
+        let kept = |mac: &str, ip: &str| {
+            let endpoint = json!({ "MacAddress": mac, "IPAddress": ip, "Aliases": ["kafka"] });
+            let endpoint: EndpointSettings = serde_json::from_value(endpoint).expect("an endpoint");
+            let container =
+                Container(serde_json::from_value(json!({ "Id": "0123456789abcdef" })).expect("a container"));
+            endpoint_definition(&container, &endpoint).mac_address
+        };
+        assert_eq!(kept("02:42:ac:1f:4d:aa", "172.31.77.11").as_deref(), Some("02:42:ac:1f:4d:aa"));
+        assert_eq!(kept("02:42:ac:1f:4d:0b", "172.31.77.11"), None, "the engine made it of the address");
+        assert_eq!(kept("", ""), None);
+    }
 }

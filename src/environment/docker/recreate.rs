@@ -2,13 +2,12 @@
 
 use super::container::Container;
 use super::engine::{Engine, status};
-use super::project::{self, PROJECT};
+use super::erasure;
+use super::project;
 use super::recipe::endpoint_definition;
 use crate::environment::{EnvironmentError, EnvironmentResult};
 use bollard::models::{ContainerCreateBody, EndpointSettings, NetworkingConfig, VolumeCreateRequest};
-use bollard::query_parameters::{
-    CreateContainerOptions, ListContainersOptions, RemoveContainerOptions, RemoveVolumeOptions,
-};
+use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions, RemoveVolumeOptions};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
@@ -27,10 +26,6 @@ pub(super) struct Recreation {
     volumes: Vec<VolumeCreateRequest>,
 }
 
-/// Where data of Kafka and PostgreSQL lies when their settings do not say.
-const DATA_FOLDERS: [(&str, &str); 2] =
-    [("KAFKA_LOG_DIRS", "/var/lib/kafka/data"), ("PGDATA", "/var/lib/postgresql/data")];
-
 impl Recreation {
     /// Reads the definition and makes sure that erasing the container's data is possible and touches nobody else's.
     ///
@@ -42,7 +37,7 @@ impl Recreation {
         let (Some(config), Some(mut host_config)) = (definition.config, definition.host_config) else {
             return Err(EnvironmentError::failed(format!("the engine does not answer with the definition of {name}")));
         };
-        refuse_host_folders(container)?;
+        erasure::refuse_host_folders(engine, container).await?;
         // Podman shows a limit as `RLIMIT_NOFILE` and takes it as `nofile`.
         for limit in host_config.ulimits.iter_mut().flatten() {
             limit.name = limit.name.as_deref().map(|name| name.trim_start_matches("RLIMIT_").to_lowercase());
@@ -87,7 +82,7 @@ impl Recreation {
                 endpoints_config: Some(HashMap::from([(network, endpoint)])),
             }),
         };
-        let volumes = volumes(engine, project, container).await?;
+        let volumes = erasure::volumes(engine, project, container).await?;
         let mark = format!("{project}/{}", container.label(project::SERVICE).unwrap_or_default());
         Ok(Self { name, mark, body, networks, volumes })
     }
@@ -102,6 +97,21 @@ impl Recreation {
     pub(super) fn volume_names(&self) -> String {
         let names: Vec<_> = self.volumes.iter().filter_map(|volume| volume.name.as_deref()).collect();
         if names.is_empty() { "none by name".to_owned() } else { names.join(", ") }
+    }
+
+    /// The MAC address that the new container does not have, because the engine takes none for a network; in words.
+    pub(super) fn lost_address(&self, after: &Container) -> Option<String> {
+        let now = after.networks();
+        self.networks.iter().find_map(|(network, endpoint)| {
+            let was = endpoint.mac_address.as_deref()?;
+            let is = now.get(network.as_str())?.mac_address.as_deref().filter(|mac| !mac.is_empty())?;
+            let differs = !is.eq_ignore_ascii_case(was);
+            differs.then(|| {
+                format!(
+                    "its MAC address on {network} was {was} and is {is}, because this engine takes none for a network"
+                )
+            })
+        })
     }
 }
 
@@ -244,90 +254,6 @@ async fn same_image(engine: &Engine, name: Option<&str>, id: Option<&str>) -> En
         })
         .await?;
     Ok(id.to_owned())
-}
-
-fn refuse_host_folders(container: &Container) -> EnvironmentResult<()> {
-    let data: Vec<&str> = DATA_FOLDERS
-        .iter()
-        .flat_map(|(variable, folder)| container.variable(variable).unwrap_or(folder).split(','))
-        .collect();
-    for mount in container.0.mounts.iter().flatten().filter(|mount| mount.typ.as_deref() == Some("bind")) {
-        let destination = mount.destination.as_deref().unwrap_or_default();
-        let covers = |folder: &&str| {
-            let rest = folder.strip_prefix(destination);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                || destination.starts_with(&format!("{folder}/"))
-        };
-        if data.iter().any(covers) {
-            return Err(EnvironmentError::Unsupported {
-                message: format!(
-                    "the data of {} lies in a folder of the host ({}), and only volumes are erased; give {destination} a \
-                     volume in the compose file",
-                    container.name(),
-                    mount.source.as_deref().unwrap_or_default()
-                ),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// The named volumes that hold the container's data. Unnamed ones go with the container.
-async fn volumes(engine: &Engine, project: &str, container: &Container) -> EnvironmentResult<Vec<VolumeCreateRequest>> {
-    let mut requests = Vec::new();
-    let mounts = container.0.mounts.iter().flatten();
-    for mount in mounts.filter(|mount| mount.typ.as_deref() == Some("volume") && mount.rw != Some(false)) {
-        let Some(name) = mount.name.as_deref() else { continue };
-        let volume = engine
-            .ask(&format!("inspect the volume {name}"), |docker| async move { docker.inspect_volume(name).await })
-            .await?;
-        if is_unnamed(name) && !volume.labels.contains_key(PROJECT) {
-            continue;
-        }
-        if volume.labels.get(PROJECT).is_none_or(|owner| owner != project) {
-            return Err(EnvironmentError::Unsupported {
-                message: format!(
-                    "the volume {name} of {} does not belong to the project `{project}` (it is `external`), so it is \
-                     not erased; let the compose file own it",
-                    container.name()
-                ),
-            });
-        }
-        if let Some(other) = other_user(engine, container, name).await? {
-            return Err(EnvironmentError::Unsupported {
-                message: format!("the volume {name} is used by {other} too, so it is not erased"),
-            });
-        }
-        requests.push(VolumeCreateRequest {
-            name: Some(name.to_owned()),
-            driver: Some(volume.driver),
-            driver_opts: Some(volume.options),
-            labels: Some(volume.labels),
-            cluster_volume_spec: None,
-        });
-    }
-    Ok(requests)
-}
-
-/// The engine names a volume that nobody named by 64 hexadecimal digits.
-fn is_unnamed(volume: &str) -> bool {
-    volume.len() == 64 && volume.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-async fn other_user(engine: &Engine, container: &Container, volume: &str) -> EnvironmentResult<Option<String>> {
-    let options = ListContainersOptions {
-        all: true,
-        filters: Some(HashMap::from([("volume".to_owned(), vec![volume.to_owned()])])),
-        ..Default::default()
-    };
-    let users = engine
-        .ask("list the users of a volume", |docker| {
-            let options = options.clone();
-            async move { docker.list_containers(Some(options)).await }
-        })
-        .await?;
-    let mut others = users.into_iter().filter(|user| user.id.as_deref() != Some(container.id()));
-    Ok(others.next().map(|other| other.names.unwrap_or_default().join(", ").trim_start_matches('/').to_owned()))
 }
 
 /// Whether the container of this definition exists.

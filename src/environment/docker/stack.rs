@@ -35,6 +35,8 @@ pub struct DockerStack {
     pub(super) endpoints: Endpoints,
     /// Whether the plan was granted [`Capability::Wipe`].
     pub(super) may_wipe: bool,
+    /// Whether the plan needs Kafka Connect.
+    pub(super) uses_connect: bool,
     /// Services that are cut off now, with how to connect them again.
     pub(super) cuts: Cuts,
 }
@@ -51,6 +53,8 @@ pub(super) struct StackContainer {
     earlier_log: Mutex<Vec<LogLine>>,
     /// The life that was told last: one whose container is gone is still the same.
     told: Mutex<Option<String>>,
+    /// Where the cluster tells clients to come, for a broker.
+    address: Mutex<Option<String>>,
 }
 
 impl StackContainer {
@@ -63,6 +67,7 @@ impl StackContainer {
             disk: DiskFigure::default(),
             earlier_log: Mutex::default(),
             told: Mutex::default(),
+            address: Mutex::default(),
         }
     }
 
@@ -81,6 +86,16 @@ impl StackContainer {
 
     pub(super) fn replaced_by(&self, container: &str) {
         lock(&self.containers).push(container.to_owned());
+    }
+
+    /// Remembers where the cluster tells clients to come for it.
+    pub(super) fn is_reached_at(&self, address: String) {
+        *lock(&self.address) = Some(address);
+    }
+
+    /// The same, where the cluster was asked.
+    pub(super) fn address(&self) -> Option<String> {
+        lock(&self.address).clone()
     }
 
     pub(super) fn meter(&self) -> &Meter {
@@ -174,6 +189,7 @@ fn gone(life: String, past: ContainerPast, since: Option<Instant>) -> Incarnatio
         since,
         pauses: past.pauses,
         cause: past.out_of_memory.then(|| super::container::OUT_OF_MEMORY.to_owned()),
+        ooms: past.ooms,
     }
 }
 
@@ -273,7 +289,8 @@ impl Environment for DockerStack {
             let life = format!("container {}{started}", container.short_id());
             *lock(&member.told) = Some(life.clone());
             let (past, since) = self.past(container.id());
-            let out_of_memory = past.out_of_memory || container.was_out_of_memory();
+            // What the engine keeps says only that memory was short at some time in that life: events know whether it ended it.
+            let out_of_memory = past.out_of_memory || (past.exit_code.is_none() && container.was_out_of_memory());
             Ok(Incarnation {
                 life,
                 lifecycle: container.lifecycle(self.watch.was_asked_to_end(container.id())),
@@ -281,6 +298,7 @@ impl Environment for DockerStack {
                 since,
                 pauses: past.pauses,
                 cause: out_of_memory.then(|| super::container::OUT_OF_MEMORY.to_owned()),
+                ooms: past.ooms,
             })
         })
     }
@@ -309,10 +327,11 @@ mod tests {
 
     #[test]
     fn a_container_that_was_removed_has_ended() {
-        let past = ContainerPast { exit_code: Some(137), pauses: 2, ..ContainerPast::default() };
+        let past = ContainerPast { exit_code: Some(137), pauses: 2, ooms: 1, ..ContainerPast::default() };
         let at = Instant::now();
         let seen = gone("container 0123 since x".to_owned(), past, Some(at));
         assert_eq!((seen.lifecycle, seen.exit_code, seen.pauses), (Lifecycle::Exited, Some(137), 2));
         assert_eq!((seen.life.as_str(), seen.since, seen.cause), ("container 0123 since x", Some(at), None));
+        assert_eq!(seen.ooms, 1);
     }
 }

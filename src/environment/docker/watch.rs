@@ -19,6 +19,10 @@ const REOPEN_EVERY: Duration = Duration::from_millis(250);
 /// The events that are of use; health checks would fill the engine's short memory of 256 otherwise.
 const KINDS: [&str; 10] =
     ["pause", "unpause", "kill", "stop", "die", PODMAN_DIE, "oom", "start", "connect", "disconnect"];
+/// So soon after the kernel has ended a process the container ends, where that was the process that it is.
+const AFTER_OOM: Duration = Duration::from_secs(1);
+/// How a container ends that was killed.
+const KILLED: i32 = 137;
 /// What Docker calls `die`.
 const PODMAN_DIE: &str = "died";
 
@@ -46,8 +50,10 @@ pub(super) struct ContainerPast {
     pub(super) pauses: u64,
     /// The exit code of its last end.
     pub(super) exit_code: Option<i32>,
-    /// Whether the kernel ended a process of the life that ended last, for want of memory.
+    /// Whether the last end was for want of memory.
     pub(super) out_of_memory: bool,
+    /// How often the kernel ended a process of it for want of memory, whether or not it lived on.
+    pub(super) ooms: u64,
 }
 
 /// The events since attaching.
@@ -146,15 +152,24 @@ impl Watch {
 }
 
 fn past<'a>(events: impl Iterator<Item = &'a ContainerEvent>) -> ContainerPast {
-    let (mut past, mut short) = (ContainerPast::default(), false);
+    let (mut past, mut short) = (ContainerPast::default(), None);
     for seen in events {
         match seen.action.as_str() {
-            "oom" => short = true,
+            "oom" => {
+                short = Some(seen.at);
+                past.ooms += 1;
+            }
             "die" => {
                 past.exit_code = seen.exit_code;
-                past.out_of_memory = std::mem::take(&mut short);
+                let at_once = |since| seen.at.duration_since(since).is_ok_and(|after| after <= AFTER_OOM);
+                past.out_of_memory = short.take().is_some_and(|since| at_once(since) || seen.exit_code == Some(KILLED));
             }
-            "start" => short = false,
+            // Somebody asked for the end that follows.
+            "kill" => {
+                short = None;
+                continue;
+            }
+            "start" => short = None,
             "pause" => past.pauses += 1,
             "unpause" => {}
             _ => continue,
@@ -270,5 +285,14 @@ mod tests {
         events.push(seen(9, "kill", None));
         events.push(seen(9, "die", Some(137)));
         assert!(!past(events.iter()).out_of_memory, "this life was killed by somebody");
+        assert_eq!(past(events.iter()).ooms, 1);
+        // A process of a container that lives on, and is killed by somebody, or ends by itself, much later.
+        events.extend([seen(10, "start", None), seen(11, "oom", None)]);
+        let lives = past(events.iter());
+        assert_eq!((lives.ooms, lives.since), (2, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(11))));
+        let killed = [seen(99, "kill", None), seen(99, "die", Some(137))];
+        assert!(!past(events.iter().chain(&killed)).out_of_memory);
+        assert!(!past(events.iter().chain(&[seen(99, "die", Some(1))])).out_of_memory);
+        assert!(past(events.iter().chain(&[seen(12, "die", Some(3))])).out_of_memory, "at once");
     }
 }

@@ -98,6 +98,11 @@ impl FakeStack {
         self.on(call, Reaction::Fails(EnvironmentError::failed(message)))
     }
 
+    /// Every such call fails from now on.
+    pub(crate) fn begins_to_fail(&self, call: &str, message: &str) {
+        self.world().script.add(call, u32::MAX, Reaction::Fails(EnvironmentError::failed(message)));
+    }
+
     /// Adds a line to a service's log.
     pub(crate) fn logs(self: Arc<Self>, service: &str, text: &str) -> Arc<Self> {
         let line = LogLine { at_ms: None, text: text.to_owned() };

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const GONE: Duration = Duration::from_secs(60);
 /// How long a pod may take to be placed, and its container to start: its image may have to be fetched.
 const STARTED: Duration = Duration::from_secs(180);
+/// How late the API may tell that a container has ended.
+const TOLD_LATE: Duration = Duration::from_secs(10);
 /// How often a successor that came without the gate is deleted again.
 const TRIES: usize = 5;
 /// How a container ends that was killed.
@@ -100,11 +102,18 @@ impl PodStack {
         let how = exit_code
             .map_or_else(|| "an exit code that the API does not tell".to_owned(), |code| format!("exit code {code}"));
         let (effective, forced) = if action == Action::Kill {
-            let proved = exit_code == Some(KILLED) || exit_code.is_some_and(|code| CRASHED.contains(&code));
-            if !proved {
+            let after = ended.saturating_duration_since(killed);
+            if !is_crash(exit_code) {
                 return Err(member.no_effect(format!("its container ended with {how}")));
             }
-            (killed, false)
+            if !is_prompt(sent.is_some(), after, Duration::from_secs(pod.grace())) {
+                let seconds = after.as_secs();
+                return Err(member.no_effect(format!(
+                    "it went on for {seconds} s after the signal, until the deletion of its pod ended it ({how})"
+                )));
+            }
+            // Only this signal ends what it is sent to at once and for sure.
+            (if sent.as_deref().is_some_and(|sent| sent.starts_with("sent KILL")) { killed } else { ended }, false)
         } else {
             let forced = exit_code == Some(KILLED);
             if forced && ended.saturating_duration_since(requested) < Duration::from_secs(pod.grace()) {
@@ -231,6 +240,17 @@ impl PodStack {
     }
 }
 
+/// Whether a container ended as what is killed ends.
+fn is_crash(exit_code: Option<i32>) -> bool {
+    exit_code.is_some_and(|code| code == KILLED || CRASHED.contains(&code))
+}
+
+/// Whether an end came of the signal, and not of the deletion that followed it. After the grace period it is the node that kills; where
+/// that is short, an end that the API tells late is the signal's only if that is known to have been sent.
+fn is_prompt(sent: bool, after: Duration, grace: Duration) -> bool {
+    after < grace || (sent && after < TOLD_LATE)
+}
+
 fn effect(requested: Instant, proof: String) -> Effect {
     Effect { requested, effective: moment::now(), down: None, proof, forced: false }
 }
@@ -247,4 +267,21 @@ fn futile(lifecycle: Lifecycle, action: Action) -> Option<String> {
         _ => return None,
     };
     Some(observed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_by_the_deletion_of_the_pod_is_no_kill() {
+        let seconds = Duration::from_secs;
+        assert!(is_prompt(true, seconds(2), seconds(30)));
+        assert!(is_prompt(false, seconds(2), seconds(30)), "the shell ended with its container before it could answer");
+        assert!(!is_prompt(true, seconds(31), seconds(30)) && !is_prompt(false, seconds(31), seconds(30)));
+        // With a short grace period only the answer of the shell tells them apart.
+        assert!(is_prompt(true, seconds(3), seconds(1)) && !is_prompt(false, seconds(3), seconds(1)));
+        let crashes = [Some(137), Some(139), Some(134), Some(143), Some(0), None].map(is_crash);
+        assert_eq!(crashes, [true, true, true, false, false, false]);
+    }
 }

@@ -5,19 +5,26 @@ use super::cluster::Kube;
 use super::config::KubernetesConfig;
 use super::hold::SetTurns;
 use super::member::PodMember;
+use super::own::{self, Claim};
 use super::pods::Pods;
 use super::stack::PodStack;
 use super::strimzi;
 use crate::environment::{
-    EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult, Needs, ServiceId, Site,
+    Endpoints, EnvironmentError, EnvironmentInfo, EnvironmentKind, EnvironmentResult, Needs, ServiceId, Site,
 };
+use crate::moment::poll;
 use crate::wire::{WireCluster, brokers};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the brokers may take to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long brokers that were started just now may take to find each other.
+const COMPLETE: Duration = Duration::from_secs(30);
+/// Between two questions.
+const AGAIN: Duration = Duration::from_millis(500);
 
 impl PodStack {
     /// Attaches to the pods that run.
@@ -36,8 +43,10 @@ impl PodStack {
         }
         let (mut members, parts) = find(&kube, config, needs).await?;
         check(&members, needs)?;
+        own::refuse_twice(&members)?;
+        own::refuse_strangers(&endpoints, &members, &kube.namespace)?;
         if needs.brokers > 0 {
-            name_nodes(&mut members, &endpoints.connection(), &endpoints.bootstrap).await?;
+            name_nodes(&mut members, &endpoints, &kube.namespace, !needs.actions.is_empty()).await?;
         }
         let brokers = members.iter().filter(|member| matches!(member.id, ServiceId::Broker(_))).count();
         let mut facts = BTreeMap::from([
@@ -166,46 +175,52 @@ fn check(members: &[PodMember], needs: &Needs) -> EnvironmentResult<()> {
     })
 }
 
-/// Which broker of the cluster each pod is: by the address that it gives to clients.
+/// Which broker of the cluster each pod is. `careful` is whether anything is done to them.
+///
+/// # Errors
+/// No broker answers, or they are not those in the pods.
 async fn name_nodes(
     members: &mut [PodMember],
-    connection: &BTreeMap<String, String>,
-    bootstrap: &str,
+    endpoints: &Endpoints,
+    namespace: &str,
+    careful: bool,
 ) -> EnvironmentResult<()> {
+    let bootstrap = &endpoints.bootstrap;
     let failed = |error: &dyn std::fmt::Display| EnvironmentError::Away {
         message: format!("the brokers at {bootstrap} cannot be used: {error}"),
         remedy: "check `kafka.bootstrap` of this environment: it has to be an address that this machine reaches"
             .to_owned(),
     };
-    let cluster = WireCluster::new(connection, PATIENCE).map_err(|error| failed(&error.in_full()))?;
-    let described = brokers::describe(&cluster).await.map_err(|error| failed(&error.in_full()))?;
+    let cluster = WireCluster::new(&endpoints.connection(), PATIENCE).map_err(|error| failed(&error.in_full()))?;
+    let is_broker = |member: &&PodMember| matches!(member.id, ServiceId::Broker(_));
+    let found: &[PodMember] = members;
+    let asked = poll(AGAIN, COMPLETE, || async {
+        let described = brokers::describe(&cluster).await.map_err(|error| failed(&error.in_full()))?;
+        let claim = |member: &PodMember| Some(Claim::of(member, member.book().pod.as_ref()?));
+        let claims: Vec<Claim> = found.iter().filter(is_broker).filter_map(claim).collect();
+        let resolved = own::resolved(&described).await;
+        Ok::<_, EnvironmentError>(match own::assign(&described, &resolved, &claims, (namespace, careful)) {
+            Ok(ids) => {
+                let names = claims.iter().map(|claim| claim.name().to_owned());
+                ControlFlow::Break((described, names.zip(ids).collect::<BTreeMap<_, _>>()))
+            }
+            Err(why) => ControlFlow::Continue(why),
+        })
+    });
+    let (described, ids) = match asked.await? {
+        ControlFlow::Break(found) => found,
+        ControlFlow::Continue(why) => return Err(own::foreign(&why, bootstrap, namespace)),
+    };
     for member in members.iter_mut() {
         let Some(pod) = member.book().pod else { continue };
-        let told = ["KAFKA_NODE_ID", "KAFKA_BROKER_ID"].iter().find_map(|name| pod.variable(name)?.parse().ok());
-        let is_own = |host: &str| pod.addresses().contains(&host) || host.split('.').next() == Some(pod.name());
-        let own = described.brokers.iter().find(|(_, address)| is_own(&address.host)).map(|(id, _)| *id);
-        let is_broker = matches!(member.id, ServiceId::Broker(_));
-        member.node_id = if is_broker { own.or(told) } else { told };
-        let address = member.node_id.filter(|_| is_broker).and_then(|id| described.brokers.get(&id));
-        member.address = address.map(ToString::to_string);
+        if matches!(member.id, ServiceId::Broker(_)) {
+            member.node_id = ids.get(&member.name).copied();
+            member.address = member.node_id.and_then(|id| described.brokers.get(&id)).map(ToString::to_string);
+        } else {
+            member.node_id = own::node_id(&pod);
+        }
     }
-    let nameless =
-        members.iter().filter(|member| matches!(member.id, ServiceId::Broker(_)) && member.node_id.is_none());
-    let nameless: Vec<&str> = nameless.map(|member| member.name.as_str()).collect();
-    if nameless.is_empty() {
-        return Ok(());
-    }
-    let told = described.brokers.iter().map(|(id, address)| format!("{id} at {address}"));
-    Err(EnvironmentError::Prerequisite {
-        message: format!(
-            "which broker of the cluster is {} is not known: the brokers are {}",
-            nameless.join(", "),
-            told.collect::<Vec<_>>().join(", ")
-        ),
-        remedy: "a pod is known by its address, by its name in the advertised address, or by the variable KAFKA_NODE_ID of its \
-                 container"
-            .to_owned(),
-    })
+    Ok(())
 }
 
 #[cfg(test)]

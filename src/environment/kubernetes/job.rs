@@ -44,7 +44,7 @@ const ATTACH: AccessRule = access::rule("", "pods/attach", &["create", "get"], "
 #[serde(deny_unknown_fields)]
 pub struct WorkerJobConfig {
     /// How many.
-    #[schemars(range(min = 1, max = 64))]
+    #[schemars(range(min = 1, max = 128))]
     pub count: u32,
     /// An image with this version of kscen: `kscen worker` is what runs in it.
     pub image: String,

@@ -163,8 +163,13 @@ impl PodMember {
     /// Which life it is, and what it is doing.
     ///
     /// # Errors
-    /// It is to be stopped, and whether it is cannot be seen.
+    /// The API tells nothing any more; or it is to be stopped, and whether it is cannot be seen.
     pub(super) async fn incarnation(&self, kube: &Kube) -> EnvironmentResult<Incarnation> {
+        if let Some(silence) = self.pods.silent() {
+            let seconds = silence.as_secs();
+            let message = format!("{} has told nothing of the pod of {} for {seconds} s", kube.server, self.name);
+            return Err(EnvironmentError::failed(message));
+        }
         let mut book = self.book();
         let mut lifecycle = book.lifecycle();
         let running = book.pod.as_ref().and_then(|pod| pod.running().map(str::to_owned));
@@ -192,6 +197,8 @@ impl PodMember {
             since: book.since,
             pauses: *lock(&self.pauses),
             cause: end.and_then(|end| end.cause),
+            // The API tells only of the process that a container is.
+            ooms: 0,
         })
     }
 

@@ -14,6 +14,7 @@ mod job;
 mod kind;
 mod logs;
 mod member;
+mod own;
 mod pod;
 mod pods;
 mod readiness;

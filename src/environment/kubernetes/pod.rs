@@ -79,6 +79,11 @@ impl SeenPod {
         own.into_iter().chain(host).collect()
     }
 
+    /// The service that gives it a name of its own in the cluster.
+    pub(super) fn subdomain(&self) -> Option<&str> {
+        self.spec()?.subdomain.as_deref().filter(|name| !name.is_empty())
+    }
+
     /// The definition of its container.
     pub(super) fn definition(&self) -> Option<&Container> {
         self.spec()?.containers.iter().find(|own| own.name == self.container)

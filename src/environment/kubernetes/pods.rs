@@ -17,10 +17,18 @@ use tokio::task::JoinHandle;
 
 /// Between two attempts to follow again after the API server was away.
 const REOPEN_EVERY: Duration = Duration::from_millis(500);
+/// So many seconds the server is to go on telling: that it has ended in order says that nothing was left out.
+const FOLLOW: u32 = 5;
+/// A server that does not end in time has gone away without a word.
+const SILENT: Duration = Duration::from_secs(8);
+/// What is known of pods is old, where nothing was heard for so long.
+const OLD: Duration = Duration::from_secs(15);
 
 /// Pods with the labels of one part. A pod is called by the name of its place: its own, where its successors get that too.
 pub(super) struct Pods {
     books: Arc<Mutex<BTreeMap<String, PodBook>>>,
+    /// When the API has told something last, or that there is nothing to tell.
+    heard: Arc<Mutex<Instant>>,
     changed: watch::Receiver<u64>,
     task: JoinHandle<()>,
 }
@@ -127,14 +135,16 @@ impl Pods {
     /// They cannot be listed.
     pub(super) async fn follow(kube: &Kube, selector: &str, container: Option<String>) -> EnvironmentResult<Self> {
         let api: Api<Pod> = Api::namespaced(kube.client.clone(), &kube.namespace);
-        let feed = Feed { api, selector: selector.to_owned(), container, books: Arc::default() };
+        let heard = Arc::new(Mutex::new(moment::now()));
+        let feed =
+            Feed { api, selector: selector.to_owned(), container, books: Arc::default(), heard: Arc::clone(&heard) };
         let version = feed.list().await;
         let what = format!("list the pods with the labels {selector} in the namespace {}", kube.namespace);
         let version = version.map_err(|error| kube.explain(&what, error))?;
         let (changes, changed) = watch::channel(0);
         let books = Arc::clone(&feed.books);
         let task = tokio::spawn(feed.run(version, changes));
-        Ok(Self { books, changed, task })
+        Ok(Self { books, heard, changed, task })
     }
 
     /// The places of all pods that there were.
@@ -145,6 +155,11 @@ impl Pods {
     /// What is known of the pods in that place.
     pub(super) fn book(&self, place: &str) -> PodBook {
         lock(&self.books).get(place).cloned().unwrap_or_default()
+    }
+
+    /// For how long the API has told nothing, where that is too long to rely on what it told before.
+    pub(super) fn silent(&self) -> Option<Duration> {
+        silent(*lock(&self.heard), moment::now())
     }
 
     /// Hears of each change.
@@ -173,12 +188,18 @@ impl Pods {
     }
 }
 
+fn silent(heard: Instant, now: Instant) -> Option<Duration> {
+    let silence = now.saturating_duration_since(heard);
+    (silence > OLD).then_some(silence)
+}
+
 /// What brings the books up to date.
 struct Feed {
     api: Api<Pod>,
     selector: String,
     container: Option<String>,
     books: Arc<Mutex<BTreeMap<String, PodBook>>>,
+    heard: Arc<Mutex<Instant>>,
 }
 
 impl Feed {
@@ -196,6 +217,8 @@ impl Feed {
         for pod in found {
             books.entry(pod.place()).or_default().enter(pod, at);
         }
+        drop(books);
+        self.hears(at);
         Ok(list.metadata.resource_version.unwrap_or_default())
     }
 
@@ -203,13 +226,25 @@ impl Feed {
         SeenPod::new(pod, self.container.as_deref())
     }
 
+    fn hears(&self, at: Instant) {
+        *lock(&self.heard) = at;
+    }
+
     async fn run(self, mut version: String, changes: watch::Sender<u64>) {
         loop {
-            // It ends when the server says so, or with the connection: then all is looked at anew.
-            let _ = self.watch(&version, &changes).await;
+            let began = moment::now();
+            if let Ok(Some(next)) = self.watch(&version, &changes).await {
+                version = next;
+                // A server that ends at once is not asked all the time.
+                if moment::since(began) < REOPEN_EVERY {
+                    tokio::time::sleep(REOPEN_EVERY).await;
+                }
+                continue;
+            }
+            // It broke off, or does not know any more what came since: then all is looked at anew.
             loop {
                 tokio::time::sleep(REOPEN_EVERY).await;
-                if let Ok(listed) = self.list().await {
+                if let Ok(Ok(listed)) = tokio::time::timeout(SILENT, self.list()).await {
                     version = listed;
                     break;
                 }
@@ -218,33 +253,51 @@ impl Feed {
         }
     }
 
-    async fn watch(&self, version: &str, changes: &watch::Sender<u64>) -> Result<(), kube::Error> {
-        let params = WatchParams::default().labels(&self.selector);
-        let mut events = pin!(self.api.watch(&params, version).await?);
-        while let Some(event) = events.next().await {
+    /// Follows what happens after that version, for a while. Returns up to which version all was told; `None` where that is not known.
+    async fn watch(&self, version: &str, changes: &watch::Sender<u64>) -> Result<Option<String>, kube::Error> {
+        let params = WatchParams::default().labels(&self.selector).timeout(FOLLOW);
+        let mut version = version.to_owned();
+        let Ok(opened) = tokio::time::timeout(SILENT, self.api.watch(&params, &version)).await else { return Ok(None) };
+        let mut events = pin!(opened?);
+        loop {
+            let Ok(event) = tokio::time::timeout(SILENT, events.next()).await else { return Ok(None) };
             let at = moment::now();
-            match event? {
+            let Some(event) = event else {
+                self.hears(at);
+                return Ok(Some(version));
+            };
+            let event = event?;
+            self.hears(at);
+            match event {
                 WatchEvent::Added(pod) | WatchEvent::Modified(pod) => {
+                    version = pod.metadata.resource_version.clone().unwrap_or(version);
                     let pod = self.seen(pod);
                     lock(&self.books).entry(pod.place()).or_default().enter(pod, at);
                 }
                 WatchEvent::Deleted(pod) => {
-                    let pod = self.seen(pod);
-                    let mut books = lock(&self.books);
-                    let book = books.entry(pod.place()).or_default();
-                    let uid = pod.uid().to_owned();
-                    if book.pod.as_ref().is_none_or(|own| own.uid() == uid) {
-                        // Its last state says how it ended.
-                        book.enter(pod, at);
-                    }
-                    book.leave(&uid, at);
+                    version = pod.metadata.resource_version.clone().unwrap_or(version);
+                    self.deleted(pod, at);
                 }
-                WatchEvent::Bookmark(_) => continue,
-                WatchEvent::Error(_) => return Ok(()),
+                WatchEvent::Bookmark(mark) => {
+                    version = mark.metadata.resource_version;
+                    continue;
+                }
+                WatchEvent::Error(_) => return Ok(None),
             }
             changes.send_modify(|changes| *changes += 1);
         }
-        Ok(())
+    }
+
+    fn deleted(&self, pod: Pod, at: Instant) {
+        let pod = self.seen(pod);
+        let mut books = lock(&self.books);
+        let book = books.entry(pod.place()).or_default();
+        let uid = pod.uid().to_owned();
+        if book.pod.as_ref().is_none_or(|own| own.uid() == uid) {
+            // Its last state says how it ended.
+            book.enter(pod, at);
+        }
+        book.leave(&uid, at);
     }
 }
 
@@ -261,6 +314,13 @@ mod tests {
         let mut seen = pod(spec, status);
         seen.pod.metadata.uid = Some(uid.to_owned());
         seen
+    }
+
+    #[test]
+    fn what_was_told_long_ago_is_not_what_is() {
+        let heard = moment::now();
+        assert_eq!(silent(heard, heard + Duration::from_secs(u64::from(FOLLOW) + 3)), None, "it is quiet");
+        assert_eq!(silent(heard, heard + Duration::from_secs(16)), Some(Duration::from_secs(16)));
     }
 
     #[test]

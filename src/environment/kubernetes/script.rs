@@ -1,7 +1,8 @@
 //! What runs inside of a container: a shell that reads orders, built of nothing but its own commands.
 
 /// The script. It finds the service among the processes of its own cgroup: all of them but those that somebody started through exec,
-/// whose parent is outside, and but a first process that only minds others, which a signal from inside does not stop.
+/// whose parent is outside, and but a first process that only minds others, which a signal from inside does not stop: an init, or a shell,
+/// by whatever name its script is known.
 pub(super) const SCRIPT: &str = r#"
 own() { g=; while IFS= read -r l; do g="$g$l "; done; }
 group() { own 2>/dev/null <"/proc/$1/cgroup"; }
@@ -9,6 +10,7 @@ look() {
   l=; { read -r l <"/proc/$1/stat"; } 2>/dev/null; [ -n "$l" ] || return 1
   c=${l#*\(}; c=${c%\)*}; l=${l##*\) }; s=${l%% *}; l=${l#* }; u=${l%% *}
 }
+is_shell() { for n in /bin/sh /bin/bash /bin/dash /bin/ash /usr/bin/sh /usr/bin/bash; do [ "/proc/$1/exe" -ef "$n" ] && return 0; done 2>/dev/null; return 1; }
 group $$; mine=$g
 find_service() {
   all= first=
@@ -23,6 +25,7 @@ find_service() {
     look "$p" || continue
     if [ "$p" = 1 ]; then
       case $c in tini|tini-static|dumb-init|docker-init|catatonit|s6-svscan|runit|pause|sh|dash|ash|bash) minder=$c; continue;; esac
+      if [ "$all" != " $e" ] && is_shell 1; then minder=$c; continue; fi
     fi
     service="$service $p"; names="$names $c"
   done
@@ -57,7 +60,7 @@ while read -r order; do
     look) states;;
     stop) if first_is_service; then echo "first $names"; else kill -STOP $service 2>/dev/null; until_all stopped; states; fi;;
     go) kill -CONT $service 2>/dev/null; until_all going; states;;
-    end) if first_is_service; then echo "sent SEGV$service"; kill -SEGV 1; else echo "sent KILL$service"; kill -KILL $service; fi;;
+    end) if first_is_service; then echo "sent SEGV$service"; for p in $service; do [ "$p" = 1 ] || kill -KILL "$p"; done; kill -SEGV 1; else echo "sent KILL$service"; kill -KILL $service; fi;;
     usage) usage;;
     *) echo "unknown $order";;
   esac
@@ -80,6 +83,21 @@ mod tests {
         let lines = lines.map(|line| line.expect("text")).collect();
         assert!(child.wait().expect("a child").success());
         lines
+    }
+
+    /// Of the functions alone.
+    fn says(shell: &str, more: &str) -> String {
+        let functions = SCRIPT.split("echo ready").next().expect("functions come first");
+        let output = Command::new(shell).args(["-c", &format!("{functions}{more}")]).output().expect("a shell");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    #[test]
+    fn a_script_is_known_by_the_shell_that_runs_it() {
+        let ask = "if is_shell $P; then echo shell; else echo other; fi";
+        assert_eq!(says("sh", &ask.replace("$P", "$$")), "shell");
+        let own = std::process::id().to_string();
+        assert_eq!(says("sh", &ask.replace("$P", &own)), "other");
     }
 
     #[test]

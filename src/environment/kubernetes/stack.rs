@@ -121,6 +121,11 @@ impl Environment for PodStack {
         })
     }
 
+    /// By a shell in its container, at the other end of the API.
+    fn look_takes(&self) -> Duration {
+        Duration::from_millis(250)
+    }
+
     fn usage<'a>(&'a self, service: &'a str) -> BoxFuture<'a, EnvironmentResult<Option<Usage>>> {
         Box::pin(async move { self.read_usage(self.member(service)?).await })
     }

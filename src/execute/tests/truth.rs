@@ -79,6 +79,35 @@ fn a_service_that_dies_unasked_fails_the_run_and_is_named() {
 }
 
 #[test]
+fn a_service_that_dies_in_another_environment_of_the_run_is_told_as_well() {
+    let steps = "- probe: { takes: 9s, visits: other }";
+    let beside = || Rehearsal::of(steps).beside("other", FakeStack::brokers(1));
+    assert_eq!(beside().run().outcome(), Outcome::Pass);
+    let run = beside().dies_beside(3.0, "kafka-1").run();
+    assert_eq!(incidents(&run), [("other/kafka-1", IncidentKind::Died)]);
+    assert_eq!(run.outcome(), Outcome::Fail);
+    assert!(run.reasons()[0].contains("other/kafka-1 died unasked at 3."), "{:?}", run.reasons());
+    // One that was dead before is named at once.
+    let other = FakeStack::brokers(2);
+    other.die("kafka-2");
+    let run = Rehearsal::of(steps).beside("other", other).run();
+    assert!(run.reasons()[0].contains("other/kafka-2 was already exited"), "{:?}", run.reasons());
+    assert_eq!(run.exit(), 3);
+}
+
+#[test]
+fn a_run_of_which_a_service_was_out_of_sight_at_the_end_is_unknown() {
+    let run = Rehearsal::of("- wait: 9s").blinds(4.0, "kafka-1").run();
+    assert_eq!(run.outcome(), Outcome::Unknown, "{:?}", run.reasons());
+    assert!(run.reasons()[0].contains("kafka-1 could not be looked at from 4."), "{:?}", run.reasons());
+    assert!(run.reasons()[0].contains("the API is away"), "{:?}", run.reasons());
+    // A later look sees what had happened meanwhile.
+    let busy = Reaction::Fails(EnvironmentError::failed("the engine is busy"));
+    let run = Rehearsal::of("- wait: 9s").on(FakeStack::brokers(1).on_times("state kafka-1", 9, busy)).run();
+    assert_eq!(run.outcome(), Outcome::Pass, "{:?}", run.reasons());
+}
+
+#[test]
 fn a_death_that_the_scenario_expects_is_explained_and_one_after_that_is_not() {
     let steps = "- wait: 5s\n- expect: { service: { name: kafka-1, state: exited } }\n- wait: 5s";
     let run = Rehearsal::of(steps).dies(3.0, "kafka-1").run();
@@ -143,6 +172,20 @@ fn a_second_fault_on_what_is_left_so_changes_nothing() {
         let run = Rehearsal::of(&format!("- {{ id: a, {fault} }}\n- wait: 1s\n- {{ id: b, {fault} }}")).run();
         assert_eq!(code(&run, "b"), Some("no-effect"), "{fault}");
         assert_eq!(run.exit(), 3);
+        assert!(run.environment.damage().is_empty());
+    }
+}
+
+#[test]
+fn the_links_of_what_is_dead_or_frozen_cannot_be_cut() {
+    for (first, applied) in [("kill: kafka-1", "kill"), ("stop: kafka-1", "stop"), ("pause: kafka-1", "pause")] {
+        let steps = format!(
+            "- {{ id: first, {first} }}\n- {{ id: cut, network: {{ service: kafka-1, fault: cut, for: 5s }} }}"
+        );
+        let run = Rehearsal::of(&steps).run();
+        assert_eq!((code(&run, "cut"), run.exit()), (Some("no-effect"), 3), "{first}");
+        assert_eq!(run.calls()[0], format!("0.0 {applied} kafka-1"));
+        assert!(!run.calls().iter().any(|call| call.contains("cut")), "{:?}", run.calls());
         assert!(run.environment.damage().is_empty());
     }
 }

@@ -5,9 +5,7 @@ mod configs;
 mod groups;
 mod topics;
 
-#[cfg(test)]
-pub use cluster::BrokerView;
-pub use cluster::ClusterView;
+pub use cluster::{BrokerView, ClusterView};
 pub use groups::PartitionLag;
 
 use super::{ClientRole, ClientSettings, ClientState, KafkaFailure, LogSink, revive};

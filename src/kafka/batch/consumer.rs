@@ -262,11 +262,15 @@ impl BatchConsumer {
             sink(&batch);
         }
         drop(batch);
+        self.release();
+        count
+    }
+
+    fn release(&mut self) {
         for message in self.messages.drain(..) {
             // SAFETY: each is destroyed once, and nothing borrows from it any more.
             unsafe { rd_kafka_message_destroy(message) };
         }
-        count
     }
 
     fn fetch(&mut self) -> usize {
@@ -298,6 +302,8 @@ impl BatchConsumer {
 
 impl Drop for BatchConsumer {
     fn drop(&mut self) {
+        // Whoever was given them may have panicked; the client waits for all of them.
+        self.release();
         self.queue = None;
         // SAFETY: dropped once, here; queue and messages are gone.
         unsafe { ManuallyDrop::drop(&mut self.client) };

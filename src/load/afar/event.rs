@@ -105,6 +105,8 @@ pub enum ProducerEvent {
         /// What was on its way.
         in_flight: Vec<u64>,
     },
+    /// Its thread ended by a defect of the program, at this time: what was on its way has no outcome.
+    Broke(u64),
     /// It is over.
     Ended {
         /// When.
@@ -214,4 +216,14 @@ pub enum MemberEvent {
         /// How.
         end: LifeEnd,
     },
+}
+
+impl MemberEvent {
+    /// When it happened, where that moves the member's place in the log.
+    pub(in crate::load) fn at_us(&self) -> Option<u64> {
+        match self {
+            Self::Read { now_us, .. } | Self::Rebalanced { now_us, .. } | Self::Stands { now_us, .. } => Some(*now_us),
+            _ => None,
+        }
+    }
 }

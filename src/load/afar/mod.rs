@@ -106,6 +106,9 @@ pub trait FarWork: Send {
     fn order(&mut self, order: FarOrder);
 }
 
+/// Begins a unit that writes down what happens to it there.
+pub type BeginHere<'a> = Box<dyn FnOnce(UnitJournal) -> Result<Box<dyn FarWork>, LoadError> + 'a>;
+
 /// Runs units in other processes.
 pub trait Afar: Send + Sync + Debug {
     /// Prepares a unit, and returns its number and what its client really works with. Blocks.
@@ -117,12 +120,22 @@ pub trait Afar: Send + Sync + Debug {
         task: UnitTask,
         hearer: Arc<dyn Hearer>,
     ) -> Result<(FarUnit, BTreeMap<String, String>), LoadError>;
+    /// Begins a unit that stays in this process, and returns its number: what it writes down in the journal that `begin` is given is
+    /// entered in its place among all that happens elsewhere. Blocks.
+    ///
+    /// # Errors
+    /// Those of `begin`.
+    fn begin_here(&self, hearer: Arc<dyn Hearer>, begin: BeginHere<'_>) -> Result<FarUnit, LoadError>;
     /// Tells a unit something; nobody hears it where that is over.
     fn tell(&self, unit: FarUnit, order: FarOrder);
     /// How long it takes until all have heard when to start.
     fn lead(&self) -> Duration;
-    /// Up to when, in µs of the run, everything that happened elsewhere is known.
+    /// Up to when, in µs of the run, everything that happened elsewhere is known and entered.
     fn known_us(&self) -> u64;
+    /// How far what two of the other processes' clocks say of the same moment may be apart, in µs.
+    fn clock_bound_us(&self) -> u64;
+    /// The other processes that are on this machine.
+    fn processes(&self) -> Vec<u32>;
     /// CPU time of all other processes so far, in µs.
     fn cpu_us(&self) -> u64;
 }

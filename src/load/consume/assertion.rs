@@ -2,6 +2,7 @@
 
 use super::Tapped;
 use crate::ground::lock;
+use crate::scenario::expression::within_bounds;
 use crate::text::short;
 use minijinja::value::Serde;
 use minijinja::{Environment, Expression, UndefinedBehavior, Value};
@@ -10,8 +11,6 @@ use std::sync::{LazyLock, Mutex};
 
 /// The names that an assertion knows.
 const NAMES: [&str; 8] = ["value", "key", "headers", "timestamp_ms", "partition", "offset", "tombstone", "size"];
-/// The longest expression, in bytes.
-const LONGEST: usize = 1_000;
 /// Places kept of each assertion that was broken.
 const SAMPLES: usize = 20;
 /// Characters shown of a message that breaks an assertion.
@@ -37,9 +36,7 @@ impl Assertion {
     /// # Errors
     /// What is wrong with it: its syntax, its length, or a name that no message has.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if text.len() > LONGEST {
-            return Err(format!("the expression has {} bytes, and the longest has {LONGEST}", text.len()));
-        }
+        within_bounds(text).map_err(|excess| excess.message)?;
         let expression = ENVIRONMENT
             .compile_expression_owned(text.to_owned())
             .map_err(|error| format!("`{text}` is not an expression: {}", error.detail().unwrap_or("syntax error")))?;
@@ -147,7 +144,6 @@ impl Assertions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounting::{Class, SightingKind};
 
     fn message(payload: Option<&'static [u8]>) -> Tapped<'static> {
         Tapped {
@@ -158,7 +154,6 @@ mod tests {
             payload,
             headers: vec![(c"region", Some(b"eu")), (c"none", None)],
             identity: None,
-            seen: SightingKind::Other(Class::Foreign),
         }
     }
 

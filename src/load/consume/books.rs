@@ -1,6 +1,6 @@
 //! What all members of a reader write down together.
 
-use crate::accounting::ReaderAccount;
+use crate::accounting::{Positions, ReaderAccount};
 use crate::record::latency::LatencyRecorder;
 use crate::record::series::TimeLine;
 use crate::record::slices::ConsumeSlice;
@@ -23,6 +23,8 @@ pub(super) struct Books {
     pub(super) fatal: Option<String>,
     /// What each life of a member holds of its group.
     pub(super) held: BTreeMap<usize, BTreeSet<i32>>,
+    /// A time, in µs of the run, for which it is asked where the reader stood, and where that was once something later is entered.
+    asked: Option<(u64, Option<Positions>)>,
 }
 
 impl Books {
@@ -41,7 +43,28 @@ impl Books {
             drained: None,
             fatal: None,
             held: BTreeMap::new(),
+            asked: None,
         }
+    }
+
+    /// Where the reader stands at this time, in µs of the run, will be asked for: what happened may be entered later, and what happened
+    /// after that before it is asked.
+    pub(super) fn asks_for(&mut self, at_us: u64) {
+        self.asked = Some((at_us, None));
+    }
+
+    /// Something that happened at this time is about to be entered.
+    pub(super) fn comes_to(&mut self, now_us: u64) {
+        if let Some((at_us, found @ None)) = &mut self.asked
+            && now_us > *at_us
+        {
+            *found = Some(self.account.positions());
+        }
+    }
+
+    /// Where the reader stood at the time that was asked for, provided that everything up to then is entered.
+    pub(super) fn stood(&mut self) -> Positions {
+        self.asked.take().and_then(|(_, found)| found).unwrap_or_else(|| self.account.positions())
     }
 
     pub(super) fn begin_life(&mut self, member: usize, start_us: u64) -> usize {

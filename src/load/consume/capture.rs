@@ -129,17 +129,15 @@ impl ReaderCapture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounting::SightingKind;
 
     #[test]
     fn what_no_schema_is_about_is_not_held_against_one() {
         let schema = EnvelopeSchema::of_text(r#"{ "type": "object", "required": ["op"] }"#).unwrap();
         let capture = ReaderCapture::new("t", RunClock::start(), true, Some(schema));
         let take = |payload: Option<&'static [u8]>| {
-            let seen = SightingKind::Fresh;
             let headers = Vec::new();
             let (partition, offset, timestamp_ms, key, identity) = (0, 0, None, None, None);
-            capture.take(&Tapped { partition, offset, timestamp_ms, key, payload, headers, identity, seen });
+            capture.take(&Tapped { partition, offset, timestamp_ms, key, payload, headers, identity });
             capture.violations().map(|(count, _)| count)
         };
         assert_eq!(take(None), None, "a tombstone");

@@ -62,6 +62,7 @@ impl Shared {
     /// Enters what happened to a member.
     pub(super) fn enter(&self, seat: Seat, event: MemberEvent) {
         let Seat { number, life } = seat;
+        event.at_us().into_iter().for_each(|at_us| self.books().comes_to(at_us));
         match event {
             MemberEvent::Read { now_us, delivered, messages } => {
                 self.take_in(seat, now_us, delivered, messages.into_iter());
@@ -171,18 +172,16 @@ impl Shared {
         self.live.notify();
     }
 
-    /// Enters messages that a member was given at once, `delivered` with those that the self-check leaves out; what each turned out
-    /// to be, where somebody looks at them.
+    /// Enters messages that a member was given at once, `delivered` with those that the self-check leaves out.
     pub(super) fn take_in(
         &self,
         Seat { number, life }: Seat,
         now_us: u64,
         delivered: u64,
         messages: impl Iterator<Item = SeenMessage>,
-    ) -> Vec<SightingKind> {
+    ) {
         let at_us = self.clock.to_epoch_us(now_us);
         let (mut read, mut own, mut bytes) = (0, 0, 0);
-        let mut kinds = Vec::new();
         let mut books = self.books();
         for message in messages.filter(|message| message.times > 0) {
             let sighting = self.sighting(life, at_us, &message);
@@ -199,9 +198,6 @@ impl Shared {
             {
                 let latency_us = at_us - identity.due_us;
                 books.latency.record((identity.due_us - self.clock.epoch_us()).max(0) as u64, latency_us);
-            }
-            if self.spec.tap.is_some() {
-                kinds.push(seen);
             }
         }
         if books.last_read_us.is_none_or(|last| last / 1_000_000 != now_us / 1_000_000) {
@@ -224,7 +220,6 @@ impl Shared {
         if self.spec.until.count.is_some_and(|count| total >= count) {
             self.live.until_reached.store(true, Ordering::Release);
         }
-        kinds
     }
 
     fn sighting(&self, life: usize, at_us: i64, message: &SeenMessage) -> Sighting {

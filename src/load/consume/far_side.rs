@@ -1,4 +1,5 @@
-//! One life of a member in another process than its run's: begun by a task, and what happens to it written down in a journal.
+//! One life of a member that writes down what happens to it in a journal: in another process than its run's, begun by a task, or in
+//! the run's own process, where its messages have to be looked into.
 
 use super::ConsumeSpec;
 use super::books::Books;
@@ -32,7 +33,7 @@ pub(super) struct MemberTask {
     pub(super) tamper: Vec<(i32, i64, u8)>,
 }
 
-/// A life of a member that reads for a run in another process.
+/// A life of a member that reads for whoever hears of its journal.
 pub struct FarRead {
     shared: Arc<Shared>,
     orders: Arc<Orders>,
@@ -50,18 +51,29 @@ impl FarRead {
         journal: UnitJournal,
     ) -> Result<(Self, BTreeMap<String, String>), LoadError> {
         let task: MemberTask = afar::task(body)?;
-        let run = RunIdentity::new(task.nonce);
         let tamper = task.tamper.into_iter().map(|(partition, offset, times)| ((partition, offset), times));
         let tamper = Some(Arc::new(tamper.collect()));
-        let spec = ConsumeSpec { run: Arc::clone(&run), logs, tamper, ..task.spec };
-        check(&spec)?;
-        let account = ReaderAccount::new(run, spec.topic.clone(), spec.group.clone(), spec.read_committed);
-        let books = Books::new(account, &spec.detail);
-        let (_, effective) = settings(&spec, task.number)?.build()?;
-        let shared = Shared::new(spec, clock, books, task.partitions, &effective).written_down(journal);
-        let shared = Arc::new(shared);
+        let spec = ConsumeSpec { run: RunIdentity::new(task.nonce), logs, tamper, ..task.spec };
         let seat = Seat { number: task.number, life: task.life };
-        let consumer = connected(&shared, seat.number, &task.positions)?;
+        Self::begin(spec, seat, (task.partitions, &task.positions), clock, journal)
+    }
+
+    /// Begins a life of a member of a reader in this process, of which only the journal hears; what its client really works with. What
+    /// `spec` has of the run is for the client's own use.
+    pub(super) fn begin(
+        spec: ConsumeSpec,
+        seat: Seat,
+        (partitions, positions): (Vec<i32>, &BTreeMap<i32, i64>),
+        clock: RunClock,
+        journal: UnitJournal,
+    ) -> Result<(Self, BTreeMap<String, String>), LoadError> {
+        check(&spec)?;
+        let (run, topic, group) = (Arc::clone(&spec.run), spec.topic.clone(), spec.group.clone());
+        let books = Books::new(ReaderAccount::new(run, topic, group, spec.read_committed), &spec.detail);
+        let (_, effective) = settings(&spec, seat.number)?.build()?;
+        let shared = Shared::new(spec, clock, books, partitions, &effective).written_down(journal);
+        let shared = Arc::new(shared);
+        let consumer = connected(&shared, seat.number, positions)?;
         let orders: Arc<Orders> = Arc::default();
         // It ends by an order, or with the process.
         drop(spawned(&shared, seat, &orders, consumer)?);

@@ -3,20 +3,21 @@
 use super::books::Books;
 use super::entry::Seat;
 use super::far_member::{FarMember, MemberThread};
-use super::far_side::MemberTask;
+use super::far_side::{FarRead, MemberTask};
 use super::member::ReaderMember;
 use super::orders::{MemberOrder, Orders};
 use super::reader_figures::LiveConsume;
 use super::settings::{check, settings};
 use super::shared::Shared;
 use super::{ConsumeSpec, ReadFrom, monitor, rejoin};
-use crate::accounting::ReaderAccount;
+use crate::accounting::{ReaderAccount, RunIdentity};
 use crate::kafka::{BatchConsumer, KafkaFailure, OffsetReader};
 use crate::load::LoadError;
-use crate::load::afar::{Afar, Hearer, UnitKind, UnitTask};
+use crate::load::afar::{Afar, BeginHere, FarUnit, FarWork, Hearer, MemberEvent, UnitKind, UnitTask};
 use crate::record::health::process_cpu_us;
-use crate::record::{ConsumeReport, LiveFigures, RunClock};
+use crate::record::{ConsumeReport, LifeEnd, LiveFigures, RunClock};
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -24,6 +25,8 @@ use std::time::Duration;
 
 /// How long the cluster may take to answer, and a group to assign its partitions.
 pub(super) const PREPARE_LIMIT: Duration = Duration::from_secs(60);
+/// Why a member cannot go on whose thread panicked.
+const DEFECT: &str = "a reading thread ended by a defect of the program";
 
 /// Looks at a reader's figures while it runs.
 pub struct Onlooker {
@@ -144,7 +147,7 @@ impl ConsumeJob {
 
     /// Starts a member that does not run: its group or, without one, `positions` say where.
     pub(super) fn launch(&mut self, number: usize, positions: &BTreeMap<i32, i64>) -> Result<(), LoadError> {
-        if let Some(afar) = self.shared.spec.afar().cloned() {
+        if let Some(afar) = self.shared.spec.afar.clone() {
             return self.launch_afar(afar, number, positions);
         }
         let consumer = connected(&self.shared, number, positions)?;
@@ -157,7 +160,7 @@ impl ConsumeJob {
         Ok(())
     }
 
-    /// The same, in another process.
+    /// The same in another process or, where what happens in others has to be entered in between, in a journal of this one.
     fn launch_afar(
         &mut self,
         afar: Arc<dyn Afar>,
@@ -173,22 +176,24 @@ impl ConsumeJob {
         drop(books);
         shared.live.set_running(number, true);
         shared.live.halts.begins(number, Arc::clone(&orders));
-        let tamper = spec.tamper.iter().flat_map(|tamper| tamper.iter());
-        let task = MemberTask {
-            spec: spec.clone(),
-            nonce: spec.run.nonce(),
-            number,
-            life,
-            partitions: shared.partitions(),
-            positions: positions.clone(),
-            tamper: tamper.map(|((partition, offset), times)| (*partition, *offset, *times)).collect(),
+        let seat = Seat { number, life };
+        let member = FarMember::new(Arc::clone(shared), seat);
+        let hearer = Arc::clone(&member) as Arc<dyn Hearer>;
+        let begun = match spec.travels() {
+            true => sent_away(shared, afar.as_ref(), seat, positions, hearer),
+            false => {
+                // A client of its own knows of no others of the run.
+                let own = ConsumeSpec { run: RunIdentity::new(spec.run.nonce()), afar: None, ..spec.clone() };
+                let (partitions, clock) = (shared.partitions(), shared.clock);
+                let begin: BeginHere<'_> = Box::new(|journal| {
+                    let (work, _) = FarRead::begin(own, seat, (partitions, positions), clock, journal)?;
+                    Ok(Box::new(work) as Box<dyn FarWork>)
+                });
+                afar.begin_here(hearer, begin)
+            }
         };
-        let body = serde_json::to_string(&task)
-            .map_err(|error| LoadError::Spec(format!("this reader cannot be told to another process: {error}")))?;
-        let member = FarMember::new(Arc::clone(shared), Seat { number, life });
-        let task = UnitTask { kind: UnitKind::Member, step: spec.name.clone(), number, body };
-        match afar.prepare(task, Arc::clone(&member) as Arc<dyn Hearer>) {
-            Ok((unit, _)) => {
+        match begun {
+            Ok(unit) => {
                 let _ = member.unit.set(unit);
                 shared.runs_afar(unit);
                 orders.are_for(afar, unit);
@@ -240,7 +245,7 @@ impl ConsumeJob {
                 && !thread.join()
             {
                 let mut books = self.shared.books();
-                books.fatal.get_or_insert_with(|| "a reading thread ended by a defect of the program".to_owned());
+                books.fatal.get_or_insert_with(|| DEFECT.to_owned());
             }
         }
     }
@@ -269,6 +274,7 @@ impl ConsumeJob {
             delivered: shared.live.delivered(),
             bytes: shared.live.bytes(),
             end_to_end_latency: books.latency.snapshot(),
+            clock_bound_us: shared.spec.afar.as_ref().map(|afar| afar.clock_bound_us()),
             timeline: books.timeline,
             rebalances: books.rebalances,
             lives: books.lives,
@@ -307,7 +313,32 @@ impl Drop for ConsumeJob {
 
 /// CPU time so far of all processes in which a reader's members run.
 fn all_cpu_us(spec: &ConsumeSpec) -> u64 {
-    process_cpu_us() + spec.afar().map_or(0, |afar| afar.cpu_us())
+    process_cpu_us() + spec.afar.iter().filter(|_| spec.travels()).map(|afar| afar.cpu_us()).sum::<u64>()
+}
+
+/// Has a life of a member begin in another process; its number there.
+fn sent_away(
+    shared: &Shared,
+    afar: &dyn Afar,
+    Seat { number, life }: Seat,
+    positions: &BTreeMap<i32, i64>,
+    hearer: Arc<dyn Hearer>,
+) -> Result<FarUnit, LoadError> {
+    let spec = &shared.spec;
+    let tamper = spec.tamper.iter().flat_map(|tamper| tamper.iter());
+    let task = MemberTask {
+        spec: spec.clone(),
+        nonce: spec.run.nonce(),
+        number,
+        life,
+        partitions: shared.partitions(),
+        positions: positions.clone(),
+        tamper: tamper.map(|((partition, offset), times)| (*partition, *offset, *times)).collect(),
+    };
+    let body = serde_json::to_string(&task)
+        .map_err(|error| LoadError::Spec(format!("this reader cannot be told to another process: {error}")))?;
+    let task = UnitTask { kind: UnitKind::Member, step: spec.name.clone(), number, body };
+    afar.prepare(task, hearer).map(|(unit, _)| unit)
 }
 
 /// A client for a member: its group or, without one, `positions` say where it reads.
@@ -341,6 +372,13 @@ pub(super) fn spawned(
     consumer: BatchConsumer,
 ) -> Result<JoinHandle<()>, LoadError> {
     let member = ReaderMember { shared: Arc::clone(shared), orders: Arc::clone(orders), number, life, consumer };
-    let name = format!("consume-{number}");
-    std::thread::Builder::new().name(name).spawn(move || member.run()).map_err(LoadError::Thread)
+    let (shared, seat) = (Arc::clone(shared), Seat { number, life });
+    let runs = move || {
+        if catch_unwind(AssertUnwindSafe(|| member.run())).is_err() {
+            // Whoever waits for it, here or elsewhere, hears of its end.
+            shared.tell(seat, MemberEvent::Failed(DEFECT.to_owned()));
+            shared.tell(seat, MemberEvent::Left { now_us: shared.clock.now_us(), end: LifeEnd::Failed });
+        }
+    };
+    std::thread::Builder::new().name(format!("consume-{number}")).spawn(runs).map_err(LoadError::Thread)
 }

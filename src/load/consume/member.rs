@@ -4,7 +4,7 @@ use super::entry::Seat;
 use super::orders::{MemberOrder, Orders};
 use super::shared::Shared;
 use super::{CommitMode, Tapped};
-use crate::accounting::{Identity, SightingKind};
+use crate::accounting::Identity;
 use crate::kafka::{AssignmentChange, BatchConsumer, ClientState, Incoming, keep_connected};
 use crate::load::afar::MemberEvent;
 use crate::record::LifeEnd;
@@ -274,10 +274,6 @@ fn record(shared: &Shared, seat: Seat, batch: &[Incoming<'_>], progress: &mut Re
             progress.advance(shared, (last.partition, last.offset + 1));
         }
     }
-    if shared.journal.is_some() {
-        let messages = with_epochs(batch).map(|(message, epoch)| shared.seen(message, epoch).0).collect();
-        return shared.tell(seat, MemberEvent::Read { now_us, delivered, messages });
-    }
     let mut identities = Vec::new();
     let messages = with_epochs(batch).map(|(message, epoch)| {
         let (seen, identity) = shared.seen(message, epoch);
@@ -286,11 +282,14 @@ fn record(shared: &Shared, seat: Seat, batch: &[Incoming<'_>], progress: &mut Re
         }
         seen
     });
-    let kinds = shared.take_in(seat, now_us, delivered, messages);
+    if shared.journal.is_some() {
+        let messages = messages.collect();
+        shared.tell(seat, MemberEvent::Read { now_us, delivered, messages });
+    } else {
+        shared.take_in(seat, now_us, delivered, messages);
+    }
     if let Some(tap) = &shared.spec.tap {
-        for (message, (identity, seen)) in batch.iter().zip(identities.into_iter().zip(kinds)) {
-            tap(&tapped_as(message, identity, seen));
-        }
+        batch.iter().zip(identities).for_each(|(message, identity)| tap(&tapped_as(message, identity)));
     }
     shared.live.notify();
 }
@@ -310,7 +309,7 @@ fn with_epochs<'a, 'b>(batch: &'a [Incoming<'b>]) -> impl Iterator<Item = (&'a I
     })
 }
 
-fn tapped_as<'a>(message: &Incoming<'a>, identity: Option<Identity>, seen: SightingKind) -> Tapped<'a> {
+fn tapped_as<'a>(message: &Incoming<'a>, identity: Option<Identity>) -> Tapped<'a> {
     Tapped {
         partition: message.partition,
         offset: message.offset,
@@ -319,6 +318,5 @@ fn tapped_as<'a>(message: &Incoming<'a>, identity: Option<Identity>, seen: Sight
         payload: message.payload,
         headers: message.headers(),
         identity,
-        seen,
     }
 }

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// How long the cluster may take to tell end offsets before a second's lag stays unknown.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// Between two looks whether what happened elsewhere is known.
+const GLANCE: Duration = Duration::from_millis(10);
+
 /// Every so many seconds a group is reminded of partitions that nobody holds.
 const REMIND: u64 = 5;
 
@@ -32,7 +35,9 @@ pub(super) fn watch(shared: &Arc<Shared>, offsets: &OffsetReader, until_ends: Op
             }
             if let Some(idle) = idle {
                 let since_us = shared.live.last_read_us().max(shared.prepared_us.load(Ordering::Relaxed));
-                if since_us > 0 && shared.clock.now_us().saturating_sub(since_us) >= idle.as_micros() as u64 {
+                // What is still on its way here is no silence.
+                let now_us = shared.known_us(shared.clock.now_us());
+                if since_us > 0 && now_us.saturating_sub(since_us) >= idle.as_micros() as u64 {
                     shared.live.until_reached.store(true, Ordering::Release);
                 }
             }
@@ -60,6 +65,18 @@ pub(super) fn watch(shared: &Arc<Shared>, offsets: &OffsetReader, until_ends: Op
     }
 }
 
+/// Waits until everything is entered that members, wherever they run, had read at this time; false where that does not come.
+fn is_known(shared: &Shared, at_us: u64, deadline: Instant) -> bool {
+    // Of whom nobody reads any more, everything is entered.
+    while shared.known_us(at_us) < at_us && shared.live.alive() > 0 {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(GLANCE);
+    }
+    true
+}
+
 /// Looks for partitions that were added; whether it has found any, or could not look. A group is reminded of those that nobody
 /// holds.
 fn follow_topic(shared: &Shared, offsets: &OffsetReader, second: u64) -> bool {
@@ -75,9 +92,15 @@ fn follow_topic(shared: &Shared, offsets: &OffsetReader, second: u64) -> bool {
     grown
 }
 
-/// Takes a sample of the lag; whether everything that there is has been read, `None` where the cluster does not tell.
+/// Takes a sample of the lag; whether everything that there is has been read, `None` where the cluster does not tell, or it is not known
+/// in time what the members had read by then.
 fn sample(shared: &Shared, offsets: &OffsetReader, limit: Duration) -> Option<bool> {
-    let ends = offsets.ends(&shared.spec.topic, &shared.partitions(), limit).unwrap_or_default();
+    let mut ends = offsets.ends(&shared.spec.topic, &shared.partitions(), limit).unwrap_or_default();
+    let at_us = shared.clock.now_us();
+    shared.books().asks_for(at_us);
+    if !is_known(shared, at_us, Instant::now() + limit) {
+        ends.clear();
+    }
     shared.publish();
     let beside = shared.beside();
     // What another reader of the group holds is that one's to read.
@@ -86,13 +109,13 @@ fn sample(shared: &Shared, offsets: &OffsetReader, limit: Duration) -> Option<bo
         None => BTreeSet::new(),
     };
     let mut books = shared.books();
-    let position = books.account.positions();
+    let position = books.stood();
     let lag: BTreeMap<i32, i64> = ends
         .iter()
         .filter(|(partition, _)| !others.contains(partition))
         .filter_map(|(partition, end)| Some((*partition, (end - position.get(partition)?).max(0))))
         .collect();
-    let slice = books.timeline.at(shared.clock.now_us());
+    let slice = books.timeline.at(at_us);
     slice.position = position;
     slice.lag = lag.clone();
     // A position behind the end is one in a log that is gone.
@@ -105,4 +128,96 @@ fn sample(shared: &Shared, offsets: &OffsetReader, limit: Duration) -> Option<bo
         *lock(&shared.live.lag) = lag;
     }
     answered.then_some(nothing_left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounting::RunIdentity;
+    use crate::load::LoadError;
+    use crate::load::afar::{Afar, BeginHere, FarEvent, FarOrder, FarUnit, Hearer, MemberEvent, SeenMessage, UnitTask};
+    use crate::load::consume::rehearsal::RehearsedReader;
+    use crate::record::RunClock;
+    use std::ops::Range;
+    use std::sync::atomic::AtomicU64;
+
+    /// What happens elsewhere is known up to this time, in µs of the run.
+    #[derive(Debug, Default)]
+    struct Telling(AtomicU64);
+
+    impl Afar for Telling {
+        fn prepare(&self, _: UnitTask, _: Arc<dyn Hearer>) -> Result<(FarUnit, BTreeMap<String, String>), LoadError> {
+            Err(LoadError::Spec("nobody is there".to_owned()))
+        }
+
+        fn begin_here(&self, _: Arc<dyn Hearer>, _: BeginHere<'_>) -> Result<FarUnit, LoadError> {
+            Err(LoadError::Spec("nobody is there".to_owned()))
+        }
+
+        fn tell(&self, _: FarUnit, _: FarOrder) {}
+
+        fn lead(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn known_us(&self) -> u64 {
+            self.0.load(Ordering::Acquire)
+        }
+
+        fn processes(&self) -> Vec<u32> {
+            Vec::new()
+        }
+
+        fn clock_bound_us(&self) -> u64 {
+            0
+        }
+
+        fn cpu_us(&self) -> u64 {
+            0
+        }
+    }
+
+    fn reads(member: &Arc<dyn Hearer>, now_us: u64, offsets: Range<i64>) {
+        let seen = |offset| SeenMessage { partition: 0, offset, epoch: None, bytes: 1, times: 1, identity: Err(false) };
+        let messages: Vec<SeenMessage> = offsets.map(seen).collect();
+        let delivered = messages.len() as u64;
+        member.hear(FarEvent::Member(MemberEvent::Read { now_us, delivered, messages }));
+    }
+
+    /// Members elsewhere are heard of later, and then in steps: neither makes a lag.
+    #[test]
+    fn the_lag_is_that_of_the_time_for_which_the_ends_were_told() {
+        let reader = RehearsedReader::new(&RunIdentity::new(7), RunClock::start(), None, 1);
+        let member = reader.member(0);
+        let stood = || reader.shared().books().stood();
+        reads(&member, 1_000, 0..10);
+        reader.shared().books().asks_for(2_000);
+        reads(&member, 1_500, 10..12);
+        reads(&member, 2_000, 12..15);
+        // The reader is 25 behind, and catches up before it is looked at.
+        reads(&member, 2_001, 15..30);
+        reads(&member, 2_002, 30..40);
+        assert_eq!(stood(), BTreeMap::from([(0, 15)]));
+        assert_eq!(stood(), BTreeMap::from([(0, 40)]), "nothing was asked for");
+        reader.shared().books().asks_for(9_000);
+        assert_eq!(stood(), BTreeMap::from([(0, 40)]), "nothing has happened since");
+    }
+
+    #[test]
+    fn a_sample_waits_until_everything_up_to_it_is_known() {
+        let telling = Arc::new(Telling::default());
+        let afar = Arc::clone(&telling) as Arc<dyn Afar>;
+        let reader = RehearsedReader::told_by(&RunIdentity::new(7), RunClock::start(), (None, 1), Some(afar));
+        let soon = || Instant::now() + Duration::from_millis(30);
+        telling.0.store(1_999, Ordering::Release);
+        assert!(is_known(reader.shared(), 2_000, soon()), "of whom nobody reads, everything is known");
+        reader.shared().live.set_running(0, true);
+        assert!(!is_known(reader.shared(), 2_000, soon()), "a worker is silent");
+        assert_eq!(reader.shared().known_us(5_000), 1_999, "for so long the reader is known to be without a message");
+        telling.0.store(2_000, Ordering::Release);
+        assert!(is_known(reader.shared(), 2_000, soon()));
+        let here = RehearsedReader::new(&RunIdentity::new(7), RunClock::start(), None, 1);
+        here.shared().live.set_running(0, true);
+        assert!(is_known(here.shared(), 2_000, soon()), "in one process");
+    }
 }

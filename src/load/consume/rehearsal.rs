@@ -7,7 +7,7 @@ use super::shared::Shared;
 use super::{CommitMode, ConsumeSpec, ReadFrom, ReadLimit};
 use crate::accounting::{ReaderAccount, RunIdentity};
 use crate::kafka::LogSink;
-use crate::load::afar::Hearer;
+use crate::load::afar::{Afar, Hearer};
 use crate::record::{Detail, RunClock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +18,16 @@ pub(crate) struct RehearsedReader(Arc<Shared>);
 impl RehearsedReader {
     /// Of a group with so many members, or alone.
     pub(crate) fn new(run: &Arc<RunIdentity>, clock: RunClock, group: Option<&str>, members: usize) -> Self {
+        Self::told_by(run, clock, (group, members), None)
+    }
+
+    /// Of a group with so many members, or alone; `afar` says up to when what happened to them is known.
+    pub(super) fn told_by(
+        run: &Arc<RunIdentity>,
+        clock: RunClock,
+        (group, members): (Option<&str>, usize),
+        afar: Option<Arc<dyn Afar>>,
+    ) -> Self {
         let spec = ConsumeSpec {
             name: "reader".to_owned(),
             topic: "t".to_owned(),
@@ -38,12 +48,17 @@ impl RehearsedReader {
             sample_limit: 100,
             logs: LogSink::default(),
             detail: Detail::default(),
-            afar: None,
+            afar,
         };
         let mut account = ReaderAccount::new(Arc::clone(run), "t", spec.group.clone(), false);
         account.step = spec.name.clone();
         let books = Books::new(account, &spec.detail);
         Self(Arc::new(Shared::new(spec, clock, books, Vec::new(), &BTreeMap::new())))
+    }
+
+    /// What its members share.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0
     }
 
     /// Who hears of one life of a member.

@@ -32,9 +32,9 @@ pub(super) struct Shared {
     look: Option<LogLook>,
     /// Tells whether the group has anything for a member; only where nobody else does.
     pub(super) group_look: Option<GroupLook>,
-    /// Where everything is written down for a run in another process, which has the accounts.
+    /// Where everything is written down for whoever has the accounts.
     pub(super) journal: Option<UnitJournal>,
-    /// Members that run in other processes.
+    /// Members of which is heard from afar.
     units: Mutex<BTreeSet<FarUnit>>,
 }
 
@@ -66,24 +66,24 @@ impl Shared {
         }
     }
 
-    /// The same, for a run in another process.
+    /// The same, for whoever has the accounts.
     pub(super) fn written_down(self, journal: UnitJournal) -> Self {
         Self { journal: Some(journal), ..self }
     }
 
-    /// A member runs elsewhere.
+    /// A member is heard of from afar.
     pub(super) fn runs_afar(&self, unit: FarUnit) {
         lock(&self.units).insert(unit);
     }
 
-    /// A member that ran elsewhere is over.
+    /// Such a member is over.
     pub(super) fn is_over_afar(&self, unit: FarUnit) {
         lock(&self.units).remove(&unit);
     }
 
-    /// Tells all members that run elsewhere.
+    /// Tells all of these members.
     fn tell_all(&self, order: &FarOrder) {
-        let Some(afar) = self.spec.afar() else { return };
+        let Some(afar) = &self.spec.afar else { return };
         let units = lock(&self.units).clone();
         units.into_iter().for_each(|unit| afar.tell(unit, order.clone()));
     }
@@ -119,6 +119,11 @@ impl Shared {
         }
         cut.iter().for_each(|partition| books.account.cut_below(*partition, read[partition].0, at_us));
         true
+    }
+
+    /// Up to when what happened to its members is entered: now, where they run in this process by themselves.
+    pub(super) fn known_us(&self, now_us: u64) -> u64 {
+        self.spec.afar.as_ref().map_or(now_us, |afar| afar.known_us().min(now_us))
     }
 
     /// Tells the other readers of the group how far this one has come.

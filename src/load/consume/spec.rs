@@ -1,6 +1,6 @@
 //! What to read.
 
-use crate::accounting::{Identity, RunIdentity, SightingKind};
+use crate::accounting::{Identity, RunIdentity};
 use crate::kafka::LogSink;
 use crate::load::afar::Afar;
 use crate::record::Detail;
@@ -63,8 +63,6 @@ pub struct Tapped<'a> {
     pub headers: Vec<(&'a CStr, Option<&'a [u8]>)>,
     /// Whose it is, if it says so.
     pub identity: Option<Identity>,
-    /// What the ledger made of it.
-    pub seen: SightingKind,
 }
 
 /// Called with every message, on the reading threads.
@@ -124,14 +122,14 @@ pub struct ConsumeSpec {
     /// What the time line keeps apart.
     #[serde(skip)]
     pub detail: Detail,
-    /// Other processes, in which its members run.
+    /// Other processes, in which its members run, unless they have to stay here.
     #[serde(skip)]
     pub afar: Option<Arc<dyn Afar>>,
 }
 
 impl ConsumeSpec {
-    /// Who runs its members elsewhere. What looks into each message stays here.
-    pub(super) fn afar(&self) -> Option<&Arc<dyn Afar>> {
-        self.afar.as_ref().filter(|_| self.tap.is_none())
+    /// Whether its members can run elsewhere. What looks into each message stays here.
+    pub(super) fn travels(&self) -> bool {
+        self.tap.is_none()
     }
 }

@@ -42,15 +42,26 @@ impl SenderBooks {
         }
     }
 
-    /// Nothing more will be heard of this producer. Whatever is read of it from now on may have been sent. What is not known, in words.
-    pub(super) fn lose(&self) -> String {
+    /// Nothing more will be heard of this producer. Whatever is read of it from now on may have been sent, and whether what it sent from
+    /// `open_from` on, in a transaction, was committed is not known. What is not known, in words.
+    pub(super) fn lose(&self, open_from: Option<u64>) -> String {
         let sent = *self.lost_at.get_or_init(|| self.ticket.raised());
         self.ticket.raise(u64::MAX);
         let producer = self.ticket.producer;
-        match self.account().open(sent) {
-            (0, _) => format!("of producer {producer} nothing is known from sequence {sent} on"),
+        let mut account = self.account();
+        let acked = account.acked.len();
+        open_from.into_iter().for_each(|first| account.transaction_in_doubt(first..sent));
+        let uncommitted = match (acked - account.acked.len(), open_from) {
+            (in_doubt @ 1.., Some(first)) => {
+                format!(", nor whether the transaction of {in_doubt} acknowledged ones from {first} on was committed")
+            }
+            _ => String::new(),
+        };
+        match account.open(sent) {
+            (0, _) => format!("of producer {producer} nothing is known from sequence {sent} on{uncommitted}"),
             (open, first) => format!(
-                "of producer {producer} nothing is known of {open} messages from sequence {} on, nor of any from {sent} on",
+                "of producer {producer} nothing is known of {open} messages from sequence {} on, nor of any from {sent} \
+                 on{uncommitted}",
                 first.unwrap_or(sent)
             ),
         }

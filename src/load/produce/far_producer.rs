@@ -55,6 +55,10 @@ struct Heard {
     flights: Flights,
     in_flight: u64,
     start_ns: u64,
+    /// Every sequence below was handed over, as far as was told.
+    handed_below: u64,
+    /// Every sequence below was in a transaction of which the end was told.
+    ended_below: u64,
     /// How it ended.
     end: Option<End>,
 }
@@ -74,6 +78,8 @@ pub(super) struct FarProducer {
     books: Arc<SenderBooks>,
     tally: SharedTally,
     live: Arc<LiveProduce>,
+    /// Whether it sends in transactions.
+    transactional: bool,
     heard: Mutex<Heard>,
     over: Condvar,
     crew: Weak<CrewList>,
@@ -97,12 +103,14 @@ impl CrewList {
 #[derive(Debug)]
 pub(super) struct FarCrew {
     list: Arc<CrewList>,
+    transactional: bool,
     producers: Vec<Arc<FarProducer>>,
 }
 
 impl FarCrew {
-    pub(super) fn new(afar: Arc<dyn Afar>) -> Self {
-        Self { list: Arc::new(CrewList { afar, units: Mutex::default() }), producers: Vec::new() }
+    /// Nobody yet; `transactional`: all of them send in transactions.
+    pub(super) fn new(afar: Arc<dyn Afar>, transactional: bool) -> Self {
+        Self { list: Arc::new(CrewList { afar, units: Mutex::default() }), transactional, producers: Vec::new() }
     }
 
     pub(super) fn afar(&self) -> &Arc<dyn Afar> {
@@ -122,6 +130,7 @@ impl FarCrew {
             books,
             tally,
             live: Arc::clone(live),
+            transactional: self.transactional,
             heard: Mutex::default(),
             over: Condvar::new(),
             crew: Arc::downgrade(&self.list),
@@ -191,6 +200,7 @@ impl FarProducer {
         for message in messages {
             let flight = Flight { handed_us: now_us, ..flight_of(message) };
             tally.handed(&flight, paced);
+            heard.handed_below = heard.handed_below.max(flight.sequence.saturating_add(1));
             handed.sent += 1;
             handed.bytes += u64::from(flight.bytes);
             match message.refused {
@@ -248,8 +258,17 @@ impl Hearer for FarProducer {
             ProducerEvent::TransactionWait { for_us, held_up_us } => {
                 lock(&self.tally).transaction_waited(for_us, held_up_us);
             }
-            ProducerEvent::Transactions(counts) => lock(&self.tally).transactions = counts,
+            ProducerEvent::Transactions(counts) => {
+                let mut heard = self.heard();
+                // Told after each, before anything of the next one is handed over.
+                heard.ended_below = heard.handed_below;
+                lock(&self.tally).transactions = counts;
+            }
             ProducerEvent::GivenUp { now_us, planned, in_flight } => self.given_up(now_us, &planned, &in_flight),
+            ProducerEvent::Broke(at_us) => {
+                let fatal = Some("a producer thread ended by a defect of the program".to_owned());
+                self.end(End { at_us, pauses: PauseWatch::default(), fatal });
+            }
             ProducerEvent::Ended { now_us, sent, longest_pause_us, pauses, waited_us, clock_steps, fatal } => {
                 let bytes = lock(&self.tally).bytes;
                 let mut account = self.books.account();
@@ -264,7 +283,8 @@ impl Hearer for FarProducer {
     }
 
     fn lost(&self, death: &Death) -> String {
-        let what = self.books.lose();
+        let open_from = self.transactional.then(|| self.heard().ended_below);
+        let what = self.books.lose(open_from);
         self.live.stop.store(true, Relaxed);
         let fatal = Some(format!("{}; {what}", death.describe()));
         self.end(End { at_us: death.at_us, pauses: PauseWatch::default(), fatal });

@@ -7,10 +7,11 @@ use super::{ProduceSpec, SenderBooks};
 use crate::accounting::{ProducerTicket, RunIdentity, SenderAccount};
 use crate::kafka::LogSink;
 use crate::load::LoadError;
-use crate::load::afar::{self, FarOrder, FarWork, UnitJournal};
+use crate::load::afar::{self, FarEvent, FarOrder, FarWork, ProducerEvent, UnitJournal};
 use crate::record::RunClock;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -67,12 +68,15 @@ impl FarWork for FarProduce {
         match order {
             FarOrder::Start(start_ns) => {
                 let Some(mut worker) = self.worker.take() else { return };
-                let clock = self.clock;
+                let (clock, journal) = (self.clock, self.journal.clone());
                 self.live.start(clock, start_ns);
                 let thread = std::thread::Builder::new().name(format!("produce-{}", worker.share)).spawn(move || {
                     // A load without a schedule begins when it is told to as well.
                     std::thread::sleep(Duration::from_nanos(start_ns.saturating_sub(clock.now_ns())));
-                    worker.run(clock, start_ns);
+                    if catch_unwind(AssertUnwindSafe(|| worker.run(clock, start_ns))).is_err() {
+                        // Whoever waits for it hears of its end.
+                        journal.push(FarEvent::Producer(ProducerEvent::Broke(clock.now_us())));
+                    }
                 });
                 if let Err(error) = thread {
                     super::far_producer::never_began(&self.journal, clock, Some(error.to_string()));

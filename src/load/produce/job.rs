@@ -127,7 +127,8 @@ impl ProduceJob {
         let records = spec.payload.records(&spec.connection, spec.identity)?;
         let spec = Arc::new(spec);
         let live = Arc::new(LiveProduce::new(spec.schedule.clone(), spec.producers as u64, spec.detail.clone()));
-        let mut crew = spec.afar.clone().filter(|_| spec.payload.travels()).map(FarCrew::new);
+        let afar = spec.afar.clone().filter(|_| spec.payload.travels());
+        let mut crew = afar.map(|afar| FarCrew::new(afar, spec.transaction.is_some()));
         let (mut workers, mut books, mut effective_config) = (Vec::new(), Vec::new(), BTreeMap::new());
         let mut tallies = Vec::new();
         for share in 0..spec.producers as u64 {

@@ -20,11 +20,11 @@ pub(crate) struct RehearsedLoad {
 }
 
 impl RehearsedLoad {
-    /// So many producers.
-    pub(crate) fn new(run: &Arc<RunIdentity>, producers: usize, afar: Arc<dyn Afar>) -> Self {
+    /// So many producers, `transactional` if they send in transactions.
+    pub(crate) fn new(run: &Arc<RunIdentity>, producers: usize, transactional: bool, afar: Arc<dyn Afar>) -> Self {
         let schedule = Schedule::Unlimited { count: None, length: None };
         let live = Arc::new(LiveProduce::new(schedule.clone(), producers as u64, Detail::default()));
-        let mut crew = FarCrew::new(afar);
+        let mut crew = FarCrew::new(afar, transactional);
         let (mut books, mut tallies): (Vec<Arc<SenderBooks>>, Vec<SharedTally>) = (Vec::new(), Vec::new());
         let mut hearers: Vec<Arc<dyn Hearer>> = Vec::new();
         for _ in 0..producers {

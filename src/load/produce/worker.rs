@@ -82,6 +82,16 @@ pub(super) struct Worker {
     pub(super) journal: Option<UnitJournal>,
 }
 
+/// A producer that runs: whoever waits for its end hears of it, also where that is a defect.
+struct Running(Arc<LiveProduce>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Release);
+        self.0.notify();
+    }
+}
+
 /// Everything that a worker needs from outside.
 pub(super) struct Parts {
     pub(super) spec: Arc<ProduceSpec>,
@@ -186,6 +196,7 @@ impl Worker {
             make_punctual();
         }
         (self.clock, self.start_ns) = (clock, start_ns);
+        let _running = Running(Arc::clone(&self.live));
         let waited_us = thread_waited_us();
         let mut generating = true;
         let mut give_up_at = None;
@@ -240,8 +251,6 @@ impl Worker {
             clock_steps: self.pauses.clock_steps,
             fatal: self.fatal.clone(),
         });
-        self.live.running.fetch_sub(1, Release);
-        self.live.notify();
     }
 
     /// Writes down what happened, where somebody hears of it.

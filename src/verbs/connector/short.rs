@@ -1,7 +1,7 @@
 //! `debezium:` of `connector`: the short form.
 
-use super::sink;
-use crate::connect::ConnectorConfig;
+use super::{CREDENTIALS, sink};
+use crate::connect::{ConnectorConfig, config_from_json};
 use crate::database::TableName;
 use crate::debezium::{PostgresConnector, marked_name, postgres_config, safe_name, topic_name};
 use crate::scenario::units::Count;
@@ -10,6 +10,7 @@ use crate::verb::{CheckContext, StepContext, StepError};
 use crate::verbs::topic::WantedTopic;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// Debezium's connector for the environment's PostgreSQL. Address, slot, publication and the like are filled in; what `config` sets wins.
@@ -29,7 +30,22 @@ pub struct Debezium {
     pub schemas: bool,
 }
 
+/// Properties with which Debezium runs statements that the scenario gives it, or writes into a table of the database.
+const STATEMENTS: [&str; 3] = ["heartbeat.action.query", "database.initial.statements", "signal.data.collection"];
+/// Properties that begin so hold the statements by which a snapshot reads tables: functions in them may do anything.
+const SELECTS: &str = "snapshot.select.statement.overrides";
+
 impl Debezium {
+    /// Whether the connector, as its `config` has it, runs more in the database than Debezium does by itself, with the environment's
+    /// credentials. Of another class nobody knows.
+    pub(super) fn runs_sql(&self, config: &Map<String, Value>) -> bool {
+        let Ok(config) = config_from_json(config) else { return true };
+        let is_postgres =
+            config.get("connector.class").is_none_or(|class| class.trim().ends_with(".PostgresConnector"));
+        let runs = config.keys().any(|name| STATEMENTS.contains(&name.as_str()) || name.starts_with(SELECTS));
+        !config.contains_key(CREDENTIALS[1]) && (runs || !is_postgres)
+    }
+
     pub(super) fn check(&self, cx: &mut CheckContext<'_>) {
         if self.tables.is_empty() {
             cx.report("/debezium/tables", Problem::new("no-tables", "`debezium` needs at least one table to capture"));
@@ -77,6 +93,13 @@ impl Debezium {
             },
             &with_schemas,
         ))
+    }
+
+    /// The tables' topics, by name.
+    pub(super) fn made(&self, connector: &str, config: &Map<String, Value>) -> Vec<String> {
+        let config = config_from_json(config).unwrap_or_default();
+        let prefix = config.get("topic.prefix").map(String::as_str).or(self.prefix.as_deref()).unwrap_or(connector);
+        self.tables().iter().map(|table| topic_name(prefix, table)).collect()
     }
 
     /// Makes the tables' topics where they do not exist, to be deleted with the run.

@@ -2,8 +2,9 @@
 
 use super::Checked;
 use super::drift::Drift;
+use super::step::measured;
 use crate::environment::{Capability, LogQuery, Needs};
-use crate::record::{Demand, Observed, Quantity, Record, Unit, demand};
+use crate::record::{Demand, Observed, Quantity, Record, StepStatus, Unit, demand};
 use crate::scenario::predicate::Predicate;
 use crate::scenario::units::{Bytes, Count, Share};
 use crate::text::Problem;
@@ -54,9 +55,12 @@ pub struct ServiceSubject {
     /// What its log must or must not hold.
     #[serde(default)]
     log: Option<LogCheck>,
-    /// Change of `memory` or `cpu` between the first and the last part of the run so far.
+    /// Change of `memory` or `cpu` between the first and the last part of the run so far, or of the step in `during`.
     #[serde(default)]
     drift: Option<Drift>,
+    /// The step whose first and last part `drift` compares; the whole run where absent.
+    #[serde(default)]
+    during: Option<String>,
 }
 
 impl ServiceSubject {
@@ -103,6 +107,13 @@ impl ServiceSubject {
             let problem = Problem::new("unknown-metric", format!("`{}` is not a figure of a service", drift.of));
             cx.report(&format!("{pointer}/drift/of"), problem.help("the figures are memory and cpu"));
         }
+        if let Some(during) = &self.during {
+            cx.step(&format!("{pointer}/during"), during, &[]);
+            if self.drift.is_none() {
+                let problem = Problem::new("does-not-apply", "`during` is of `drift`, and there is none");
+                cx.report(&format!("{pointer}/during"), problem.help("add `drift`, or leave `during` out"));
+            }
+        }
         if let Some(state) = &self.state
             && !["running", "paused", "stopped", "exited"].contains(&state.as_str())
         {
@@ -146,14 +157,28 @@ impl ServiceSubject {
             ));
         }
         if let (Some(drift), Some(record)) = (&self.drift, &record) {
-            let observed = drift.observe(&(0.0..record.run.duration), |span| mean(record, &service, &drift.of, &span));
-            let subject = format!("service {service} drift of {}", drift.of);
-            checked.push(Checked::new(subject, drift.demand(), observed, format!("{pointer}/drift")));
+            checked.push(self.drifted(drift, record, &service, pointer, cx));
         }
         if let Some(log) = &self.log {
             checked.extend(self.look_at_log(log, &service, pointer, cx).await?);
         }
         Ok(checked)
+    }
+
+    fn drifted(&self, drift: &Drift, record: &Record, service: &str, pointer: &str, cx: &StepContext) -> Checked {
+        let (whole, of_step) = match &self.during {
+            None => (Some(0.0..record.run.duration), String::new()),
+            Some(id) => {
+                let step = record.steps.iter().find(|step| step.id == cx.full_id(id));
+                (step.filter(|step| step.status != StepStatus::Skipped).map(measured), format!(" during {id}"))
+            }
+        };
+        let observed = match whole {
+            Some(whole) => drift.observe(&whole, |span| mean(record, service, &drift.of, &span)),
+            None => Observed::Nothing { reason: "this step has not ended, or did not run".to_owned() },
+        };
+        let subject = format!("service {service} drift of {}{of_step}", drift.of);
+        Checked::new(subject, drift.demand(), observed, format!("{pointer}/drift"))
     }
 
     async fn look_at_log(

@@ -5,7 +5,7 @@ use crate::database::QueryResult;
 use crate::record::{CheckOutcome, Demand, Observed, Quantity, Unit, demand};
 use crate::scenario::predicate::Predicate;
 use crate::scenario::units::Count;
-use crate::text::Problem;
+use crate::text::{HIDDEN, Problem, Redactor};
 use crate::verb::{CheckContext, StepContext, StepError};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -68,12 +68,16 @@ impl SqlSubject {
             |what: &str| format!("sql {what} of `{}`", self.query.split_whitespace().collect::<Vec<_>>().join(" "));
         if let Some(wanted) = &self.value {
             let (demand, observed) = value(wanted, &result)?;
-            checked.push(Checked::new(subject("value"), demand, observed, format!("{pointer}/value")));
+            let shown = hidden(wanted, result.scalar(), (&demand, &observed), &cx.run.recorder.redactor());
+            let check = Checked::new(subject("value"), demand, observed, format!("{pointer}/value"));
+            checked.push(Checked { shown, ..check });
         }
         if let Some(wanted) = &self.count {
             let demand = demand(Unit::Count, wanted).map_err(|error| StepError::broken("bad-value", error))?;
             let observed = Observed::Number(Quantity::count(result.rows.len() as u64));
-            checked.push(Checked::new(subject("rows"), demand, observed, format!("{pointer}/count")));
+            let shown = hidden(wanted, None, (&demand, &observed), &cx.run.recorder.redactor());
+            let check = Checked::new(subject("rows"), demand, observed, format!("{pointer}/count"));
+            checked.push(Checked { shown, ..check });
         }
         if let Some(wanted) = &self.rows {
             let (demand, observed) =
@@ -104,4 +108,49 @@ fn value(wanted: &Value, result: &QueryResult) -> Result<(Demand, Observed), Ste
         return Ok((demand, observed));
     }
     Ok((Demand::Json(wanted.clone()), found.map_or_else(missing, |found| Observed::Json(found.clone()))))
+}
+
+/// What the record shows where bounds, or the number that is held against them, are secrets: as numbers with a unit they would be told in
+/// another form. Values of any shape are cleaned as all texts are.
+fn hidden(
+    wanted: &Value,
+    found: Option<&Value>,
+    (demand, observed): (&Demand, &Observed),
+    redactor: &Redactor,
+) -> Option<(Demand, Observed)> {
+    let is_secret = |value: &Value| redactor.is_in(value.to_string().as_bytes());
+    if !matches!(demand, Demand::Number { .. }) || !(is_secret(wanted) || found.is_some_and(is_secret)) {
+        return None;
+    }
+    let observed = match observed {
+        Observed::Number(_) => Observed::Text(HIDDEN.to_owned()),
+        other => other.clone(),
+    };
+    Some((Demand::Text(HIDDEN.to_owned()), observed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn bounds_on_a_secret_number_are_not_told() {
+        let redactor = Redactor::new(["918273"]);
+        let result = |value: Value| QueryResult { columns: vec!["pin".to_owned()], rows: vec![vec![value]] };
+        let shown = |wanted: Value, found: Value| {
+            let result = result(found);
+            let (demand, observed) = value(&wanted, &result).expect("a demand");
+            hidden(&wanted, result.scalar(), (&demand, &observed), &redactor)
+        };
+        let stars = Some((Demand::Text("***".to_owned()), Observed::Text("***".to_owned())));
+        assert_eq!(shown(json!({ "equals": 918273 }), json!(918273)), stars);
+        assert_eq!(shown(json!({ "min": 1 }), json!(918273)), stars);
+        assert_eq!(shown(json!({ "min": 918273 }), json!(5)), stars);
+        assert_eq!(shown(json!({ "min": 1 }), json!(5)), None);
+        let nothing = Observed::Nothing { reason: "\"x\" is not a number".to_owned() };
+        assert_eq!(shown(json!({ "min": 918273 }), json!("x")), Some((Demand::Text("***".to_owned()), nothing)));
+        // The record takes it out of values of any shape itself.
+        assert_eq!(shown(json!(918273), json!(918273)), None);
+    }
 }

@@ -94,7 +94,7 @@ fn split(figure: &str) -> (&str, Option<&str>) {
 }
 
 /// The time in which a step measured: its schedule, for a load.
-fn measured(step: &StepRecord) -> Range<f64> {
+pub(super) fn measured(step: &StepRecord) -> Range<f64> {
     match &step.produced {
         Some(report) => report.start_us as f64 / 1e6..report.last_send_us as f64 / 1e6,
         None => step.prepared.unwrap_or(step.started)..step.ended,

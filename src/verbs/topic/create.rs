@@ -13,6 +13,9 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks whether a deleted topic is gone.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// So often a topic is looked for that may have been made, and so long between two looks.
+const LOOKS: u32 = 5;
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A topic that is wanted.
 pub(in crate::verbs) struct WantedTopic<'a> {
@@ -28,8 +31,8 @@ pub(in crate::verbs) struct WantedTopic<'a> {
 impl WantedTopic<'_> {
     /// Makes the topic and waits until every broker knows its leaders.
     ///
-    /// It is this run's, to be deleted at its end, where the cluster has said that it made it. Where the answer to the request is lost
-    /// the run may have made it; that counts only because the topic was not there a moment before, and is looked up.
+    /// It is this run's, to be deleted at its end, where the cluster has said that it made it. Where the answer to the request is lost it
+    /// is looked for at once: one that was not there a moment before, and is there now, is the run's.
     ///
     /// # Errors
     /// Code `create-topic`, also where a topic of that name exists; code `topic-leaders` where brokers do not learn of it.
@@ -43,11 +46,11 @@ impl WantedTopic<'_> {
         };
         if absent == Some(false) && owned.contains(&resource) {
             // An earlier try made it, and its answer was lost.
-            return self.await_leaders(&admin).await;
+            return self.made(&admin, cx).await;
         }
         let (announced, keep) = (absent == Some(true) && !self.keep, self.keep);
         if announced {
-            owned.add(resource.clone());
+            owned.made(resource.clone());
         }
         match admin.create_topic(self.name, self.partitions, self.replication, self.config).await {
             Ok(()) if !keep => owned.add(resource),
@@ -56,7 +59,9 @@ impl WantedTopic<'_> {
                 if is_refusal(&error) {
                     // Somebody else's topic is not ours to delete.
                     owned.remove(&resource);
-                } else if !announced && !keep {
+                } else if announced {
+                    self.look_up(&admin, cx).await;
+                } else if !keep {
                     let text = format!(
                         "topic {} may have been made by this run, and is left: it is not known whether it was there before",
                         self.name
@@ -66,7 +71,38 @@ impl WantedTopic<'_> {
                 return Err(self.failed(&error));
             }
         }
-        self.await_leaders(&admin).await
+        self.made(&admin, cx).await
+    }
+
+    /// It is there: which one it is is noted, since another one may have its name later.
+    async fn made(&self, admin: &Admin, cx: &StepContext) -> Result<(), StepError> {
+        self.await_leaders(admin).await?;
+        let (owned, resource) = (&cx.run.owned, Resource::Topic(self.name.to_owned()));
+        if owned.identity(&resource).is_none() {
+            owned.identify(&resource, cx.run.topic_id(self.name).await);
+        }
+        Ok(())
+    }
+
+    /// The answer to the request was lost.
+    async fn look_up(&self, admin: &Admin, cx: &StepContext) {
+        let resource = Resource::Topic(self.name.to_owned());
+        for _ in 0..LOOKS {
+            match admin.topic(self.name).await {
+                Ok(Some(_)) => {
+                    let id = cx.run.topic_id(self.name).await;
+                    return cx.run.owned.identify(&resource, id);
+                }
+                Ok(None) => tokio::time::sleep(LOOK_AGAIN).await,
+                // Another try finds it, or the end of the run.
+                Err(_) => return cx.run.owned.doubt(&resource),
+            }
+        }
+        cx.run.owned.remove(&resource);
+        let name = self.name;
+        cx.run.recorder.warn(format!(
+            "the answer to the request for topic {name} was lost, and it was not there then: should it still be made, it is left"
+        ));
     }
 
     /// The answer comes before every broker has heard of the topic.
@@ -100,7 +136,7 @@ pub(super) async fn clear(name: &str, cx: &StepContext) -> Result<(), StepError>
         return Ok(());
     }
     let resource = Resource::Topic(name.to_owned());
-    cx.run.may_delete(&resource).map_err(|error| error.at("/recreate"))?;
+    cx.run.may_delete_topic(name).await.map_err(|error| error.at("/recreate"))?;
     admin.delete_topic(name).await.map_err(failed)?;
     cx.run.owned.remove(&resource);
     await_gone(name, cx).await;

@@ -1,21 +1,23 @@
 //! Workers at the other end of streams in memory, on a mock cluster.
 
 use crate::accounting::{Class, KeySpec, Ledger, RunIdentity, Schedule};
-use crate::kafka::LogSink;
+use crate::kafka::{LogSink, OffsetReader};
 use crate::load::afar::Afar;
-use crate::load::consume::{CommitMode, ReadFrom, ReadLimit};
+use crate::load::consume::{CommitMode, ReadFrom, ReadLimit, Tap, Tapped};
 use crate::load::payload::Sizes;
 use crate::load::produce::Acks;
 use crate::load::{ConsumeJob, ConsumeSpec, PayloadSpec, ProduceJob, ProduceSpec};
 use crate::record::{Detail, RunClock};
 use crate::worker::frame::{FrameKind, FrameReader, FrameWriter};
 use crate::worker::message::{Down, Hello, Up, heard, say};
-use crate::worker::{Ensemble, MemoryLink, WorkerError, WorkerLink};
+use crate::worker::{Ensemble, MemoryLink, WorkerError, WorkerLink, serve};
 use rdkafka::mocking::MockCluster;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -67,6 +69,16 @@ impl Bench {
     }
 
     fn reader(&self, group: Option<&str>, members: usize, afar: Option<Arc<dyn Afar>>) -> ConsumeJob {
+        self.looking(group, members, afar, None)
+    }
+
+    fn looking(
+        &self,
+        group: Option<&str>,
+        members: usize,
+        afar: Option<Arc<dyn Afar>>,
+        tap: Option<Tap>,
+    ) -> ConsumeJob {
         let spec = ConsumeSpec {
             name: group.unwrap_or("alone").to_owned(),
             topic: "t".to_owned(),
@@ -81,7 +93,7 @@ impl Bench {
             // The mock cluster rebalances when a session is over.
             config: BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]),
             run: Arc::clone(&self.run),
-            tap: None,
+            tap,
             counts_own: true,
             senders_over: None,
             tamper: None,
@@ -140,6 +152,112 @@ fn everything_arrives_through_two_workers() {
 #[test]
 fn everything_arrives_through_ten_workers() {
     everything_arrives(10);
+}
+
+/// What is read here was sent there 0.1 s before anybody here hears of it.
+#[test]
+fn a_reader_that_stays_here_finds_no_phantoms_of_a_load_elsewhere() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let links = [MemoryLink::real(runtime.handle()), MemoryLink::real(runtime.handle())];
+    let ensemble = ensemble(&links).expect("workers");
+    let bench = Bench::new();
+    let looked = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&looked);
+    let tap: Tap = Arc::new(move |_: &Tapped<'_>| _ = counted.fetch_add(1, Ordering::Relaxed));
+    let mut alone = bench.looking(None, 1, Some(ensemble.afar()), Some(Arc::clone(&tap)));
+    let mut group = bench.looking(Some("g"), 2, Some(ensemble.afar()), Some(tap));
+    let mut load = bench.load(3000, 2, Some(ensemble.afar()));
+    load.start(bench.clock).expect("it starts");
+    let (report, senders) = load.join();
+    assert_eq!((report.fatal, report.acked), (None, 3000));
+    for reader in [&mut alone, &mut group] {
+        assert!(reader.drain(Instant::now() + LIMIT), "{:?}", reader.account(|account| account.positions()));
+    }
+    for reader in [alone, group] {
+        let (report, account) = reader.join();
+        let ledger = Ledger::new(&senders, [&account]).settle(None);
+        assert!(ledger.classes.is_empty(), "{:?}", ledger.classes);
+        assert_eq!((report.fatal, report.read, ledger.sheet.sent[0].read_once), (None, 3000, 3000));
+        assert!(report.lives.iter().all(|life| life.end.is_some()), "{:?}", report.lives);
+    }
+    assert_eq!(looked.load(Ordering::Relaxed), 6000);
+    let units: usize = ensemble.close().iter().map(|record| record.units.len()).sum();
+    assert_eq!(units, 2, "the producers");
+}
+
+#[test]
+fn a_reader_that_ends_by_a_defect_says_so_wherever_it_runs() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let ensemble = ensemble(&[MemoryLink::real(runtime.handle())]).expect("a worker");
+    for afar in [None, Some(ensemble.afar())] {
+        let bench = Bench::new();
+        let tap: Tap = Arc::new(|_: &Tapped<'_>| panic!("a defect, for a test"));
+        let reader = bench.looking(None, 1, afar, Some(tap));
+        let mut load = bench.load(10, 1, None);
+        load.start(bench.clock).expect("it starts");
+        let _ = load.join();
+        let (live, deadline) = (reader.live(), Instant::now() + LIMIT);
+        while !live.is_failed() {
+            assert!(Instant::now() < deadline, "its end was not noticed");
+            std::thread::yield_now();
+        }
+        let (report, _) = reader.join();
+        assert!(report.fatal.is_some_and(|fatal| fatal.contains("defect")));
+    }
+}
+
+/// A worker whose stream stays open, and through which nothing comes any more once `silent` is set; `over` says that it has ended.
+fn behind_a_cut(runtime: &tokio::runtime::Runtime, silent: &Arc<AtomicBool>, over: &Arc<AtomicBool>) -> MemoryLink {
+    let (handle, silent, over) = (runtime.handle().clone(), Arc::clone(silent), Arc::clone(over));
+    MemoryLink::to(move |stream| {
+        let (near, far) = UnixStream::pair().expect("a pair");
+        let again = |stream: &UnixStream| stream.try_clone().expect("a second handle");
+        for (mut from, mut to) in [(again(&stream), again(&near)), (again(&near), again(&stream))] {
+            let silent = Arc::clone(&silent);
+            std::thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                while let Ok(read @ 1..) = from.read(&mut bytes) {
+                    if !silent.load(Ordering::Acquire) && to.write_all(&bytes[..read]).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        let (read, own) = (again(&far), again(&far));
+        let _ = serve(read, far, &handle, move || drop(own.shutdown(Shutdown::Both)));
+        over.store(true, Ordering::Release);
+    })
+}
+
+/// The way to the coordinator is cut, and that to the cluster is not.
+#[test]
+fn a_worker_that_hears_nothing_of_its_run_sends_no_more() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let (silent, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let ensemble = ensemble(&[behind_a_cut(&runtime, &silent, &over)]).expect("a worker");
+    let bench = Bench::new();
+    let mut load = bench.load(2_000_000, 1, Some(ensemble.afar()));
+    let live = load.live();
+    load.start(bench.clock).expect("it starts");
+    while live.acked() < 100 {
+        std::thread::yield_now();
+    }
+    let since = Instant::now();
+    silent.store(true, Ordering::Release);
+    let (report, _) = load.join();
+    let fatal = report.fatal.expect("the load is not what was asked for");
+    assert!(fatal.contains("no sign of life"), "{fatal}");
+    while !over.load(Ordering::Acquire) {
+        assert!(since.elapsed() < Duration::from_secs(12), "it goes on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Here it is a thread: what it had handed to its client arrives.
+    std::thread::sleep(Duration::from_secs(1));
+    let offsets = OffsetReader::new(&bench.connection(), false, LogSink::default()).expect("a client");
+    let ends = || offsets.ends("t", &[0, 1, 2, 3], LIMIT).expect("ends");
+    let before = ends();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(ends(), before);
 }
 
 #[test]
@@ -235,7 +353,7 @@ fn a_worker_of_another_version_is_refused() {
 
 #[test]
 fn what_is_no_worker_is_refused() {
-    let text = refused(MemoryLink::to(|mut stream| drop(io::Write::write_all(&mut stream, b"Last login: today\n"))));
+    let text = refused(MemoryLink::to(|mut stream| drop(stream.write_all(b"Last login: today\n"))));
     assert!(text.contains("did not say who it is"), "{text}");
     let text = refused(MemoryLink::to(drop));
     assert!(text.contains("did not say who it is"), "{text}");

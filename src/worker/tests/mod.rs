@@ -1,6 +1,7 @@
 //! A history that is told by several workers gives the accounts of one process.
 
 mod crew;
+mod ends;
 mod history;
 
 use super::code::Delta;
@@ -10,8 +11,8 @@ use crate::accounting::{Class, Ledger, LedgerReport, RunIdentity};
 use crate::kafka::SendOutcome;
 use crate::load::LoadError;
 use crate::load::afar::{
-    Afar, Death, FarEvent, FarOrder, FarUnit, HandedMessage, Hearer, JournalEntry, MessageOutcome, ProducerEvent,
-    UnitTask,
+    Afar, BeginHere, Death, FarEvent, FarOrder, FarUnit, HandedMessage, Hearer, JournalEntry, MessageOutcome,
+    ProducerEvent, UnitTask,
 };
 use crate::load::consume::rehearsal::RehearsedReader;
 use crate::load::produce::rehearsal::RehearsedLoad;
@@ -35,7 +36,19 @@ impl Afar for Nobody {
         Err(LoadError::Spec("nobody is there".to_owned()))
     }
 
+    fn begin_here(&self, _: Arc<dyn Hearer>, _: BeginHere<'_>) -> Result<FarUnit, LoadError> {
+        Err(LoadError::Spec("nobody is there".to_owned()))
+    }
+
     fn tell(&self, _: FarUnit, _: FarOrder) {}
+
+    fn processes(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    fn clock_bound_us(&self) -> u64 {
+        0
+    }
 
     fn lead(&self) -> Duration {
         Duration::ZERO
@@ -61,7 +74,7 @@ struct Accounts {
 impl Accounts {
     fn new(history: &History, clock: RunClock) -> Self {
         let run = RunIdentity::new(NONCE);
-        let load = RehearsedLoad::new(&run, history.producers, Arc::new(Nobody));
+        let load = RehearsedLoad::new(&run, history.producers, false, Arc::new(Nobody));
         let group = RehearsedReader::new(&run, clock, Some("g"), history.members);
         let alone = RehearsedReader::new(&run, clock, None, 1);
         alone.account(|account| (0..PARTITIONS).for_each(|partition| account.assigned(None, partition, Some(0))));
@@ -97,11 +110,25 @@ struct Stream {
 }
 
 /// Tells a history by so many workers, and gives what comes out to `hear`, until one of them dies behind `until` entries.
-fn told_by(history: &History, workers: usize, seed: u64, until: Option<usize>, mut hear: impl FnMut(Next)) {
+fn told_by(history: &History, workers: usize, seed: u64, until: Option<usize>, hear: impl FnMut(Next)) {
+    told_apart(history, workers, seed, (until, 0), hear);
+}
+
+/// The same, where the clocks of workers are apart by up to `apart_ns`, and that is known.
+fn told_apart(
+    history: &History,
+    workers: usize,
+    seed: u64,
+    (until, apart_ns): (Option<usize>, u64),
+    mut hear: impl FnMut(Next),
+) {
+    let mut clocks = StdRng::seed_from_u64(!seed);
+    let ahead_ns: Vec<u64> = (0..workers).map(|_| clocks.random_range(0..=apart_ns)).collect();
     let mut rng = StdRng::seed_from_u64(seed);
     let units = history.producers + history.members + 1;
     let place: Vec<usize> = (0..units).map(|_| rng.random_range(0..workers)).collect();
     let mut merge = Merge::default();
+    merge.allow(apart_ns);
     let mut streams: Vec<Stream> = Vec::new();
     for worker in 0..workers {
         merge.expect(worker);
@@ -131,10 +158,11 @@ fn told_by(history: &History, workers: usize, seed: u64, until: Option<usize>, m
         if dead == Some(worker) {
             continue;
         }
-        streams[worker].waiting.push(entry.clone());
+        let stamp_ns = entry.stamp_ns + ahead_ns[worker];
+        streams[worker].waiting.push(JournalEntry { stamp_ns, ..entry.clone() });
         for (worker, stream) in streams.iter_mut().enumerate() {
             if dead != Some(worker) && rng.random_range(0..4) == 0 {
-                flush(&mut merge, worker, stream, entry.stamp_ns).into_iter().for_each(&mut hear);
+                flush(&mut merge, worker, stream, entry.stamp_ns + ahead_ns[worker]).into_iter().for_each(&mut hear);
             }
         }
         while rng.random_range(0..3) > 0
@@ -174,6 +202,24 @@ fn a_history_told_by_several_workers_gives_the_accounts_of_one_process() {
         rounds += 1;
     }
     assert!(anomalies > 2_000, "{anomalies} anomalies in {rounds} rounds");
+}
+
+/// Whatever is read of a message is entered behind what was told of its sending, by whichever clocks.
+#[test]
+fn clocks_that_are_apart_make_no_phantoms() {
+    let clock = RunClock::at_origin(std::time::Instant::now(), 0);
+    for seed in 0..60 {
+        let history = History::draw(seed, true);
+        let accounts = Accounts::new(&history, clock);
+        told_apart(&history, [2, 3, 10][seed as usize % 3], seed, (None, 50_000_000), |next| match next {
+            Next::Event(unit, event) => accounts.hear(unit, event),
+            Next::Lost(..) => unreachable!("nobody dies"),
+        });
+        for reader in 0..2 {
+            let report = accounts.settled(reader, &history.ends());
+            assert_eq!(report.count(Class::Phantom), 0, "seed {seed}, reader {reader}");
+        }
+    }
 }
 
 /// What was injected has its name, and nothing else has one.
@@ -235,7 +281,7 @@ fn what_a_worker_took_with_it_is_neither_phantom_nor_lost() {
 #[test]
 fn an_outage_is_that_of_the_load_and_not_of_each_producer() {
     let run = RunIdentity::new(NONCE);
-    let load = RehearsedLoad::new(&run, 2, Arc::new(Nobody));
+    let load = RehearsedLoad::new(&run, 2, false, Arc::new(Nobody));
     let sends = |share: usize, sequence: u64, due_ms: u64, acked_ms: u64| {
         let due_us = due_ms * 1000;
         let message = HandedMessage { sequence, due_us, bytes: 100, warmup: false, refused: None };

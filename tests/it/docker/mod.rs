@@ -91,6 +91,15 @@ async fn futile_actions_are_errors(stack: &DockerStack) {
     let error =
         stack.disturb(&NetworkFault { between: Peers::Brokers, ..cut() }).await.expect_err("there is one broker");
     assert!(matches!(error, EnvironmentError::Unsupported { .. }), "{error}");
+    for (fault, end, words) in
+        [(Action::Pause, Action::Resume, "it is paused"), (Action::Kill, Action::Start, "it is not running")]
+    {
+        stack.act("kafka-1", fault).await.expect("a fault");
+        let error = stack.disturb(&cut()).await.expect_err("it speaks to nobody");
+        assert!(matches!(error, EnvironmentError::NoEffect { .. }) && error.to_string().contains(words), "{error}");
+        stack.act("kafka-1", end).await.expect("its end");
+        ready(stack, &["kafka-1"]).await;
+    }
 }
 
 async fn usage_and_log_outlive_a_restart(stack: &DockerStack) {

@@ -62,6 +62,9 @@ pub(super) struct Probe {
     /// The name of a topic that the run owns from now on.
     #[serde(default)]
     makes: Option<String>,
+    /// Another environment that it reaches.
+    #[serde(default)]
+    visits: Option<String>,
     /// A value to show in its details.
     #[serde(default)]
     says: Option<String>,
@@ -109,7 +112,9 @@ impl Step for Probe {
 
     fn facts(&self) -> Facts {
         let allowance = self.soaks.then_some(FOREVER);
-        Facts { ends: !self.endless, planned: self.takes.map(|takes| takes.0), allowance, ..Facts::default() }
+        let elsewhere = self.visits.iter().map(|name| (name.clone(), Vec::new())).collect();
+        let planned = self.takes.map(|takes| takes.0);
+        Facts { ends: !self.endless, planned, allowance, elsewhere, ..Facts::default() }
     }
 
     fn describe(&self) -> String {

@@ -75,6 +75,7 @@ impl Rehearsal {
             delay: Duration::ZERO,
             refusal: None,
             stuck: None,
+            other: None,
             released: Vec::new(),
         };
         let (options, interrupts, hands) = (PlanOptions::default(), Vec::new(), Vec::new());
@@ -91,6 +92,27 @@ impl Rehearsal {
     /// Runs it on this environment.
     pub(crate) fn on(mut self, environment: Arc<FakeStack>) -> Self {
         self.stage.environment = environment;
+        self
+    }
+
+    /// Another environment, which a step may name.
+    pub(crate) fn beside(mut self, name: &str, environment: Arc<FakeStack>) -> Self {
+        self.stage.other = Some((name.to_owned(), environment));
+        self
+    }
+
+    /// A service of that other environment ends by itself at that time, in seconds of the run.
+    pub(crate) fn dies_beside(mut self, at: f64, service: &str) -> Self {
+        let service = service.to_owned();
+        let (_, other) = self.stage.other.clone().expect("there is another environment");
+        self.hands.push((at, Box::new(move |_| other.die(&service))));
+        self
+    }
+
+    /// A service can no longer be looked at from that time on, in seconds of the run.
+    pub(crate) fn blinds(mut self, at: f64, service: &str) -> Self {
+        let call = format!("state {service}");
+        self.hands.push((at, Box::new(move |environment| environment.begins_to_fail(&call, "the API is away"))));
         self
     }
 

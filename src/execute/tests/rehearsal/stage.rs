@@ -18,6 +18,8 @@ pub(crate) struct FakeStage {
     pub(super) refusal: Option<EnvironmentError>,
     /// Why it cannot be let go.
     pub(super) stuck: Option<EnvironmentError>,
+    /// Another one, by its name in `kscen.yaml`.
+    pub(super) other: Option<(String, Arc<FakeStack>)>,
     /// Each time it was let go, whether that was for good: it serves no other run.
     pub(super) released: Vec<bool>,
 }
@@ -36,6 +38,18 @@ impl EnvironmentSource for FakeStage {
             }
             self.environment.begin();
             Ok(Arc::clone(&self.environment) as Arc<dyn Environment>)
+        })
+    }
+
+    fn acquire_other<'a>(
+        &'a mut self,
+        name: &'a str,
+        _: &'a (dyn Fn(String) + Sync),
+    ) -> BoxFuture<'a, Result<Arc<dyn Environment>, EnvironmentError>> {
+        Box::pin(async move {
+            let (_, other) = self.other.as_ref().filter(|(known, _)| known == name).expect("the test has it");
+            other.begin();
+            Ok(Arc::clone(other) as Arc<dyn Environment>)
         })
     }
 

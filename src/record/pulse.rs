@@ -1,9 +1,9 @@
 //! Feels whether the machine is there for kscen: a thread that wants to run every 10 ms and notes how late it is, and what the
 //! kernel says about waiting for processors, once a second.
 
+use super::clock::RunClock;
+use super::strain::MachineSample;
 use crate::ground::lock;
-use crate::record::strain::MachineSample;
-use crate::record::{EventKind, Recorder, RunClock};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -18,21 +18,38 @@ const BEAT: Duration = Duration::from_millis(10);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Process ids of local services, by name.
-pub(super) type Pids = Arc<Mutex<BTreeMap<String, u32>>>;
+pub(crate) type Pids = Arc<Mutex<BTreeMap<String, u32>>>;
+
+/// What is felt besides this process.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Felt {
+    /// Local services.
+    pub(crate) services: Pids,
+    /// Other processes of kscen on this machine, which send and read as well.
+    pub(crate) workers: Vec<u32>,
+}
 
 /// The thread; it ends with this value.
-pub(super) struct Pulse {
+pub(crate) struct Pulse {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Pulse {
-    /// Starts it. Without a thread there are no samples, and nothing is excused.
-    pub(super) fn start(clock: RunClock, recorder: Recorder, pids: Pids) -> Self {
+    /// Starts it; `tell` is given a sample once a second. Without a thread there are no samples, and nothing is excused.
+    pub(crate) fn start(clock: RunClock, felt: Felt, tell: impl FnMut(MachineSample) + Send + 'static) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&over);
-        let beats = move || beat(clock, &recorder, &pids, &told);
+        let beats = move || beat(clock, tell, &felt, &told);
         Self { over, thread: std::thread::Builder::new().name("pulse".to_owned()).spawn(beats).ok() }
+    }
+}
+
+impl Pulse {
+    /// Ends it, and does not wait for that.
+    pub(crate) fn leave(mut self) {
+        self.over.store(true, Ordering::Release);
+        self.thread = None;
     }
 }
 
@@ -46,9 +63,9 @@ impl Drop for Pulse {
     }
 }
 
-fn beat(clock: RunClock, recorder: &Recorder, pids: &Pids, over: &AtomicBool) {
+fn beat(clock: RunClock, mut tell: impl FnMut(MachineSample), felt: &Felt, over: &AtomicBool) {
     let throttling = throttling();
-    let mut before = Counters::read(&throttling, pids);
+    let mut before = Counters::read(&throttling, felt);
     let (mut pause, mut pause_end) = (Duration::ZERO, Instant::now());
     while !over.load(Ordering::Acquire) {
         let due = Instant::now() + BEAT;
@@ -59,10 +76,10 @@ fn beat(clock: RunClock, recorder: &Recorder, pids: &Pids, over: &AtomicBool) {
             (pause, pause_end) = (late, now);
         }
         if now.duration_since(before.at) >= SECOND {
-            let counters = Counters::read(&throttling, pids);
+            let counters = Counters::read(&throttling, felt);
             let mut sample = counters.since(&before, clock);
             (sample.pause, sample.pause_end) = (round(pause.as_secs_f64()), round(clock.at(pause_end)));
-            recorder.emit(EventKind::Strain { sample: Box::new(sample) });
+            tell(sample);
             (before, pause) = (counters, Duration::ZERO);
         }
     }
@@ -78,7 +95,7 @@ struct Counters {
     at: Instant,
     pressure_us: u64,
     ticks: Ticks,
-    /// Ticks of kscen and its local services; `None` where those are not known.
+    /// Ticks of kscen, its workers and its local services; `None` where those are not known.
     own: Option<u64>,
     throttled_us: u64,
     /// By thread that sends or reads: ns of waiting for a processor.
@@ -87,19 +104,20 @@ struct Counters {
 }
 
 impl Counters {
-    fn read(throttling: &Option<PathBuf>, pids: &Pids) -> Self {
+    fn read(throttling: &Option<PathBuf>, felt: &Felt) -> Self {
         let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let pids = lock(pids).clone();
+        let pids = lock(&felt.services).clone();
+        let own = || ["self".to_owned()].into_iter().chain(felt.workers.iter().map(u32::to_string));
         Self {
             at: Instant::now(),
             pressure_us: pressure_us(&text("/proc/pressure/cpu")),
             ticks: Ticks::read(&text("/proc/stat")),
             own: (!pids.is_empty()).then(|| {
-                let of = |process: &str| process_ticks(&text(&format!("/proc/{process}/stat")));
-                of("self") + pids.values().map(|pid| of(&pid.to_string())).sum::<u64>()
+                let of = |process: String| process_ticks(&text(&format!("/proc/{process}/stat")));
+                own().chain(pids.values().map(u32::to_string)).map(of).sum()
             }),
             throttled_us: throttling.as_ref().map_or(0, |path| throttled_us(&text(&path.to_string_lossy()))),
-            threads: waits("self", is_load).into_iter().collect(),
+            threads: own().flat_map(|process| waits(&process, is_load)).collect(),
             services: pids
                 .into_iter()
                 .map(|(name, pid)| (name, waits(&pid.to_string(), |_| true).into_iter().map(|(_, ns)| ns).sum()))
@@ -240,5 +258,29 @@ mod tests {
         assert_eq!(throttled_us("usage_usec 12\nnr_throttled 2\nthrottled_usec 77\n"), 77);
         assert_eq!(throttled_us("nr_periods 1\nnr_throttled 2\nthrottled_time 77000\n"), 77);
         assert!(is_load("produce-0\n") && is_load("consume-12") && !is_load("consume-monitor") && !is_load("pulse"));
+    }
+
+    /// A worker on this machine burns what is kscen's own, and its threads are those that wait.
+    #[test]
+    fn what_workers_take_is_no_other_program() {
+        let mut child = std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("a shell");
+        let services = || Arc::new(Mutex::new(BTreeMap::from([("self".to_owned(), std::process::id())])));
+        let with = Felt { services: services(), workers: vec![child.id()] };
+        let without = Felt { services: services(), workers: Vec::new() };
+        let read = || [&with, &without].map(|felt| Counters::read(&None, felt).own.expect("services are known"));
+        let before = read();
+        // Until it has burnt some ticks of a processor, however busy the machine is.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let after = loop {
+            let after = read();
+            if after[0] - before[0] > after[1] - before[1] + 5 || Instant::now() > deadline {
+                break after;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let _ = child.kill();
+        let _ = child.wait();
+        let taken = [0, 1].map(|of| after[of] - before[of]);
+        assert!(taken[0] > taken[1] + 5, "{taken:?}");
     }
 }
