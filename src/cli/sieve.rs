@@ -27,7 +27,7 @@ impl EventSieve {
             }
             EventKind::Sample { .. } => "services".to_owned(),
             EventKind::Slot { connector, slot, .. } => format!("{connector} {slot}"),
-            EventKind::Strain { sample } if !sample.counts() => "machine".to_owned(),
+            EventKind::Strain { sample } if !sample.counts() => format!("machine {:?}", sample.worker),
             _ => return true,
         };
         let apart = APART.iter().rev().find(|(from, _)| event.at >= *from).map_or(0.0, |(_, apart)| *apart);
