@@ -17,6 +17,7 @@ pub(crate) mod debezium;
 pub(crate) mod delivery;
 pub(crate) mod environment;
 pub(crate) mod execute;
+pub(crate) mod expose;
 pub(crate) mod faults;
 pub(crate) mod ground;
 pub(crate) mod judge;

@@ -23,6 +23,7 @@ mod ledger_report;
 mod log_evidence;
 pub mod matching;
 mod named;
+mod noted;
 mod packed;
 mod partition;
 mod reader;

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// As many messages as there can be, and as many ns: a schedule that has both has no end.
+const NO_END: u64 = u64::MAX;
+
 /// A part of a schedule, with a rate that is constant or changes linearly.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
@@ -64,6 +67,13 @@ impl Schedule {
         Self::stages([Stage { from: rate, to: rate, length, warmup: false }])
     }
 
+    /// A constant rate without an end. As a schedule with all messages and all the time that there are it reads and writes like any other.
+    pub fn endless(rate: f64) -> Self {
+        let stage = Stage { from: rate, to: rate, length: Duration::from_nanos(NO_END), warmup: false };
+        let placed = Placed { stage, start_ns: 0, first: 0, count: NO_END };
+        Self::Paced(Paced { stages: vec![placed], total: NO_END, length_ns: NO_END })
+    }
+
     /// Stages, one after the other.
     pub fn stages(stages: impl IntoIterator<Item = Stage>) -> Self {
         let mut paced = Paced { stages: Vec::new(), total: 0, length_ns: 0 };
@@ -81,7 +91,7 @@ impl Schedule {
     /// How many messages there will be, if that is known.
     pub fn total(&self) -> Option<u64> {
         match self {
-            Self::Paced(paced) => Some(paced.total),
+            Self::Paced(paced) => Some(paced.total).filter(|total| *total < NO_END),
             Self::Unlimited { count, .. } => *count,
         }
     }
@@ -89,9 +99,14 @@ impl Schedule {
     /// How long it takes, if that is known.
     pub fn length(&self) -> Option<Duration> {
         match self {
-            Self::Paced(paced) => Some(Duration::from_nanos(paced.length_ns)),
+            Self::Paced(paced) => Some(Duration::from_nanos(paced.length_ns)).filter(|_| paced.length_ns < NO_END),
             Self::Unlimited { length, .. } => *length,
         }
+    }
+
+    /// Whether it goes on until somebody ends it.
+    pub fn is_endless(&self) -> bool {
+        self.total().is_none() && self.length().is_none()
     }
 
     /// When message `index` is due, in ns after the start. `None` behind the last one and without a rate.
@@ -122,7 +137,7 @@ impl Schedule {
         let Self::Paced(paced) = self else {
             return false;
         };
-        let position = paced.stages.partition_point(|placed| placed.first + placed.count <= index);
+        let position = paced.stages.partition_point(|placed| placed.first.saturating_add(placed.count) <= index);
         paced.stages.get(position).is_some_and(|placed| placed.stage.warmup)
     }
 }
@@ -187,6 +202,23 @@ mod tests {
         assert_eq!(schedule.total(), Some(1_000_000_000));
         assert_eq!(Schedule::constant(7.0, 10).total(), Some(10));
         assert_eq!(Schedule::constant_for(10.0, Duration::from_millis(100)).total(), Some(1));
+    }
+
+    #[test]
+    fn a_schedule_without_an_end_is_as_exact_as_any_other() {
+        let schedule = Schedule::endless(1000.0);
+        assert!(schedule.is_endless() && !Schedule::constant(7.0, 10).is_endless());
+        assert!(Schedule::Unlimited { count: None, length: None }.is_endless());
+        assert_eq!((schedule.total(), schedule.length()), (None, None));
+        assert_eq!(schedule.due_ns(90_000_000_000), Some(90_000_000_000_000_000), "after three years");
+        for elapsed_ns in [0, 999_999, 1_000_000, 86_400_000_000_000] {
+            assert_eq!(schedule.due_count(elapsed_ns), elapsed_ns / 1_000_000 + 1, "{elapsed_ns}");
+        }
+        assert!(!schedule.is_warmup(5));
+        let text = serde_json::to_string(&schedule).expect("plain data");
+        assert_eq!(serde_json::from_str::<Schedule>(&text).expect("the same"), schedule);
+        let due = Due { schedule, share: 1, shares: 2, start_ns: 5_000_000, epoch_us: 1_000_000 };
+        assert_eq!(due.at_us(500), Some(1_000_000 + 5_000 + 1_001_000));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::terminal::{Terminal, Verbosity};
 use super::{Exit, Output};
 use crate::execute::interrupt::Interrupt;
 use crate::execute::{RunJob, execute};
+use crate::expose::MetricsEndpoint;
 use crate::ground::lock;
 use crate::plan::Plan;
 use crate::project::{Project, WorkersClause};
@@ -72,6 +73,8 @@ pub struct RunLanes {
     interrupt: Interrupt,
     /// What failed.
     failures: Failures,
+    /// Where their figures can be looked at while they last.
+    exposed: Option<MetricsEndpoint>,
     todo: Mutex<VecDeque<(usize, Plan)>>,
     ended: Mutex<Ended>,
 }
@@ -111,7 +114,12 @@ impl RunLanes {
         let todo = Mutex::new(todo.into_iter().enumerate().collect());
         let ended = Mutex::new(Ended { exit: Exit::Pass, done: Vec::new(), not_run: Vec::new(), page: None });
         let failures = Failures::default();
-        Self { manner, output, results, reports, interrupt, failures, todo, ended }
+        Self { manner, output, results, reports, interrupt, failures, exposed: None, todo, ended }
+    }
+
+    /// The same, with figures that can be looked at.
+    pub fn shown(self, exposed: Option<MetricsEndpoint>) -> Self {
+        Self { exposed, ..self }
     }
 
     /// Does the runs, as many at once as there are stages, and stops what the stages started.
@@ -209,6 +217,7 @@ impl RunLanes {
         if self.manner.events {
             watchers.push(Box::new(NdjsonWriter::default()));
         }
+        watchers.extend(self.exposed.as_ref().map(MetricsEndpoint::watcher));
         let (verbosity, failures) = (self.manner.verbosity, self.failures.clone());
         watchers.push(Box::new(Terminal::new(self.output, &plan, verbosity, failures)));
         let workers = self.manner.workers.links(stage.project(), &plan.bindings.run_id);

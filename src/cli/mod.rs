@@ -12,6 +12,7 @@ mod drain;
 mod ending;
 mod exit;
 mod explain;
+mod exposed;
 mod fetch;
 #[cfg(test)]
 mod hour_tests;
@@ -38,6 +39,7 @@ mod schema;
 mod select;
 mod selfcheck;
 mod serve;
+mod sieve;
 mod signals;
 mod stage;
 mod status;

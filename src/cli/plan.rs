@@ -86,16 +86,19 @@ struct Estimate {
     scheduled: Duration,
     /// As it took when it ran, and of how many runs that is known.
     took: Option<(Duration, usize)>,
+    /// Whether somebody has to end it.
+    soaks: bool,
 }
 
 impl Estimate {
     fn of(plan: &Plan, past: &Past, environment: &str) -> Self {
-        Self { scheduled: schedule::length(plan), took: past.took(plan, environment) }
+        Self { scheduled: schedule::length(plan), took: past.took(plan, environment), soaks: plan.soaks() }
     }
 
     fn words(self) -> String {
         let scheduled = length(self.scheduled);
         match self.took {
+            _ if self.soaks => format!("until somebody ends it ({scheduled} by its other schedules)"),
             Some((took, 1)) => {
                 format!("about {}, as when it ran last ({scheduled} by its own schedules)", length(took))
             }

@@ -1,5 +1,6 @@
 //! The folder of a run: events as they come, the record at the end and, for long runs, now and then.
 
+use super::sieve::EventSieve;
 use crate::ground::private;
 use crate::record::{Event, EventKind, Record, Watcher};
 use crate::report::{EVENTS, RESULT};
@@ -32,6 +33,7 @@ pub struct FolderWriter {
     /// Bytes of events and records in all.
     written: u64,
     failed: bool,
+    sieve: EventSieve,
 }
 
 impl FolderWriter {
@@ -42,7 +44,8 @@ impl FolderWriter {
     pub fn open(folder: &Path) -> io::Result<Self> {
         let path = folder.join(EVENTS);
         let events = private::create(&path).map_err(|error| private::named(&path, &error))?;
-        Ok(Self { folder: folder.to_owned(), events, since: 0, last: 0, written: 0, failed: false })
+        let sieve = EventSieve::default();
+        Ok(Self { folder: folder.to_owned(), events, since: 0, last: 0, written: 0, failed: false, sieve })
     }
 
     /// One event, whole: what happened last before a crash is what its reader looks for.
@@ -68,7 +71,7 @@ impl Watcher for FolderWriter {
     fn event(&mut self, event: &Event, record: Option<&Record>) -> io::Result<()> {
         let mut result = Ok(());
         // Behind half a line nothing could be read; the record at the end may still find room.
-        if !self.failed && !matches!(event.kind, EventKind::Progress { .. }) {
+        if !self.failed && self.sieve.keeps(event) {
             result = self.append(event).map_err(|error| private::named(&self.folder.join(EVENTS), &error));
             self.failed = result.is_err();
         }

@@ -1,6 +1,7 @@
 //! `kscen run`
 
 use super::ending::Ending;
+use super::exposed::{expose, metrics_address};
 use super::lanes::{INTERRUPTED, Outcomes, RunLanes, RunManner, WorkersAsked};
 use super::past::Past;
 use super::reports::{ReportOptions, Reports};
@@ -18,6 +19,7 @@ use crate::report::NotRun;
 use crate::text::Problem;
 use crate::verbs::LANGUAGE;
 use clap::{Args as ClapArgs, ValueEnum};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -66,6 +68,10 @@ pub struct Args {
     /// Says also what passed, and when each fault took effect and was undone.
     #[arg(short, long, conflicts_with = "quiet")]
     verbose: bool,
+    /// Shows figures for Prometheus at this address while it runs, at the path /metrics. A port alone is for programs of this machine; port 0 is a
+    /// free one.
+    #[arg(long, value_name = "ADDRESS", value_parser = metrics_address)]
+    metrics: Option<SocketAddr>,
     /// Runs again whenever a file changes that the scenarios are made of, or another one beside them that no run writes, until Ctrl-C.
     #[arg(long)]
     watch: bool,
@@ -204,19 +210,32 @@ fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
                     continue;
                 }
                 match permit(&plan, &project) {
+                    Ok(()) if plan.soaks() && selected.swept.contains(file) => not_run.push(left_out(&plan, SOAKS)),
                     Ok(()) => todo.push(plan),
                     Err(refused) if selected.named || args.strict => problems.extend(refused),
                     Err(refused) => {
                         let why = refused.first().map(|problem| problem.message.clone()).unwrap_or_default();
-                        let [label, file, why] = [plan.label(), file.display().to_string(), why]
-                            .map(|text| plan.redactor.text(&text).into_owned());
-                        not_run.push(NotRun { label, file, why, cut_off: false });
+                        not_run.push(left_out(&plan, &why));
                     }
                 }
             }
         }
     }
     if problems.is_empty() { Ok((project, todo, not_run)) } else { Err(problems) }
+}
+
+/// Why a scenario of a folder is left out.
+const SOAKS: &str = "it goes on until somebody ends it: run it by its file, its name or its tag";
+
+/// A plan that is not run, without secrets.
+fn left_out(plan: &Plan, why: &str) -> NotRun {
+    let hidden = |text: &str| plan.redactor.text(text).into_owned();
+    NotRun {
+        label: hidden(&plan.label()),
+        file: hidden(&plan.file.display().to_string()),
+        why: hidden(why),
+        cut_off: false,
+    }
 }
 
 async fn all(
@@ -229,7 +248,10 @@ async fn all(
 ) -> Exit {
     let started = Instant::now();
     let total = todo.len();
-    let (interrupt, stages) = match begin(args, output, project, total) {
+    // Before anything that would have to be undone.
+    let exposed = expose(args.metrics, args.quiet, output).await;
+    let begun = exposed.and_then(|exposed| Ok((exposed, begin(args, output, project, total)?)));
+    let (exposed, (interrupt, stages)) = match begun {
         Ok(begun) => begun,
         Err(why) => {
             output.line(&why);
@@ -238,7 +260,7 @@ async fn all(
     };
     let suite = (total + not_run.len() > 1).then(|| suite_id(&todo));
     let results = suite.as_ref().map_or_else(|| args.results.clone(), |id| args.results.join(id));
-    let lanes = RunLanes::new((args.manner(), *output), (results.clone(), reports), interrupt, todo);
+    let lanes = RunLanes::new((args.manner(), *output), (results.clone(), reports), interrupt, todo).shown(exposed);
     let Outcomes { mut exit, done, not_run: left_out, page, reports, failures } = lanes.run(stages).await;
     not_run.extend(left_out);
     let cut = not_run.iter().filter(|not_run| not_run.why == INTERRUPTED).count();

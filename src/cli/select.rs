@@ -32,6 +32,8 @@ pub struct Selected {
     pub files: Vec<PathBuf>,
     /// Whether each was named alone, rather than found in a folder, by tag or by name.
     pub named: bool,
+    /// Those that stand in a folder, where nothing but the folder was named.
+    pub swept: BTreeSet<PathBuf>,
     /// What was read of them to select them.
     pub shelf: Shelf,
 }
@@ -42,7 +44,7 @@ impl Selection {
     /// # Errors
     /// A tag that no scenario has, but a similar one; no path where there is no folder `scenarios`.
     pub fn files(&self) -> Result<Selected, Vec<Problem>> {
-        let mut files = Vec::new();
+        let (mut files, mut swept) = (Vec::new(), BTreeSet::new());
         let filters = [&self.tags, &self.exclude, &self.names];
         let mut named = filters.iter().all(|filter| filter.is_empty());
         let usual = [PathBuf::from(USUAL)];
@@ -58,8 +60,10 @@ impl Selection {
                 named = false;
                 let mut found = scenarios_in(path);
                 found.sort();
+                swept.extend(found.clone());
                 files.extend(found);
             } else {
+                swept.remove(path);
                 files.push(path.clone());
             }
         }
@@ -69,8 +73,9 @@ impl Selection {
         let shelf = Shelf::default();
         if filters.iter().any(|filter| !filter.is_empty()) {
             files = self.filtered(files, &shelf)?;
+            swept.clear();
         }
-        Ok(Selected { files, named, shelf })
+        Ok(Selected { files, named, swept, shelf })
     }
 
     fn filtered(&self, files: Vec<PathBuf>, shelf: &Shelf) -> Result<Vec<PathBuf>, Vec<Problem>> {

@@ -2,8 +2,12 @@
 
 use super::Output;
 use crate::backup::{BackupStop, BackupStopper};
-use crate::execute::interrupt::{Interrupt, interrupter};
+use crate::execute::interrupt::{HeardBy, Interrupt, interrupter};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// What is said where steps end that go on until somebody asks.
+const SOAK_ENDS: &str =
+    "the soak ends: what comes after it goes on, up to the verdict; press Ctrl-C again to interrupt the run";
 
 /// Listens for signals: once ends the load and heals, twice only undoes, three times leaves.
 ///
@@ -36,7 +40,11 @@ pub fn listen_saying(output: Output, words: &'static [&'static str]) -> std::io:
         let interrupter = interrupter.clone();
         tokio::spawn(async move {
             while stream.recv().await.is_some() {
-                match words.get(usize::from(interrupter.ask(code)) - 1) {
+                let said = match interrupter.ask(code) {
+                    HeardBy::Soaks => Some(&SOAK_ENDS),
+                    HeardBy::Runs(times) => words.get(usize::from(times) - 1),
+                };
+                match said {
                     Some(words) => output.line(words),
                     None => std::process::exit(code),
                 }

@@ -122,7 +122,7 @@ pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
                         restarts: Restarts::default(),
                         others,
                         identity: RunIdentity::new(rand::random()),
-                        live: LiveSteps::default(),
+                        live: LiveSteps::heeding(interrupt.soaks()),
                         undo: UndoStack::new(Arc::clone(&journal), clock, recorder.clone()),
                         owned: Owned::new(Arc::clone(&journal)),
                         changes: Changes::default(),

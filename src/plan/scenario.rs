@@ -101,6 +101,13 @@ impl Plan {
         }
     }
 
+    /// Whether a step goes on until somebody asks it to end.
+    pub fn soaks(&self) -> bool {
+        let mut soaks = false;
+        self.walk(&mut |step| soaks |= step.facts.soaks);
+        soaks
+    }
+
     /// The texts that were read, without secrets: what places in the record refer to.
     pub fn sources(&self) -> Vec<Arc<SourceText>> {
         let mut sources: Vec<Arc<SourceText>> = vec![Arc::clone(&self.origin.document.source)];

@@ -1,5 +1,5 @@
-//! How finely a time line is kept: in tenths of a second where something happened and for the last minutes, else in
-//! seconds and in tens of seconds. Edges are exact to the millisecond.
+//! How finely a time line is kept: in tenths of a second where something happened and for the last minutes, else the more coarsely the
+//! longer ago, so that a week takes little more than an hour. Edges are exact to the millisecond.
 
 use super::series::{SLICE, TICK_US};
 use crate::ground::lock;
@@ -9,8 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Slices of the last so many ticks, milliseconds, stay as they are.
 const FINE: u64 = 2 * 60 * 1000;
-/// Older ones are kept in seconds until they are so many ticks old, then in tens of seconds.
-const SECONDS: u64 = 15 * 60 * 1000;
+/// Older ones are kept in slices of so many ticks, the second numbers, once they are as old as the first ones say.
+const COARSE: [(u64, u64); 5] = [
+    (0, 10 * SLICE),
+    (15 * MINUTE, 100 * SLICE),
+    (6 * 60 * MINUTE, MINUTE),
+    (2 * 24 * 60 * MINUTE, 10 * MINUTE),
+    (14 * 24 * 60 * MINUTE, 60 * MINUTE),
+];
+/// Ticks of a minute.
+const MINUTE: u64 = 60 * 1000;
 /// So many ticks before and after a fault stay as they are.
 const AROUND: u64 = 30 * 1000;
 /// Edges beyond this number are not told apart: a run of that many steps is not looked at by single ones.
@@ -77,7 +85,7 @@ impl Detail {
         if edges.faults.range(start.saturating_sub(AROUND)..=start.saturating_add(AROUND)).next().is_some() {
             return None;
         }
-        let length = if age < SECONDS { 10 * SLICE } else { 100 * SLICE };
+        let length = COARSE.iter().rev().find(|(from, _)| age >= *from).map_or(SLICE, |(_, length)| *length);
         let from = start / length * length;
         let to = from + length;
         // What lies between two edges stays apart from what lies beyond them.

@@ -5,6 +5,7 @@ use super::check::CheckRecord;
 use super::delivery::DeliveryRecord;
 use super::fault::FaultRecord;
 use super::incident::{Incident, Unwatched};
+use super::live_figures::LiveFigures;
 use super::run_record::{LogExcerpt, Machine, RunInfo};
 use super::service::ServiceSample;
 use super::slot::SlotSample;
@@ -220,4 +221,7 @@ pub struct Progress {
     pub backlog: Option<u64>,
     /// Messages that failed.
     pub failed: u64,
+    /// What whoever watches from within this process is shown as well.
+    #[serde(skip)]
+    pub live: Box<LiveFigures>,
 }

@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 /// Shorter waits are not kept.
 pub const THRESHOLD_US: u64 = 100_000;
 
+/// With so many lulls, those that are long over are forgotten.
+const MOST_LULLS: usize = 100_000;
+/// Nothing that became due before is waited for after so long, in µs: a day.
+const LONG_OVER_US: u64 = 24 * 3600 * 1_000_000;
+
 /// A time in which messages were due and none was acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AckGap {
@@ -89,10 +94,18 @@ impl GapWatch {
             let lull = Lull { from_us, end_us: now_us, since_us: due_us.max(from_us), in_vain };
             ended.extend(lull.is_gap().then_some(now_us));
             self.lulls.push(lull);
+            self.forget(now_us);
         }
         // Producers tell at times that are their own.
         self.last_ack_us = from_us.max(now_us);
         ended
+    }
+
+    /// A load that sends rarely has a lull between any two messages: of those that are long over, only what became a gap is kept.
+    fn forget(&mut self, now_us: u64) {
+        if self.lulls.len() >= MOST_LULLS && self.lulls.len().is_multiple_of(MOST_LULLS / 8) {
+            self.lulls.retain(|lull| lull.end_us.saturating_add(LONG_OVER_US) > now_us || lull.is_gap());
+        }
     }
 
     /// At `now`, messages were given up because no answer came, the first of them due at `due_us`.
@@ -158,6 +171,20 @@ mod tests {
         watch.acked(60_001_000, 60_000_000);
         let gap = |start_us, end_us| AckGap { start_us, end_us: Some(end_us) };
         assert_eq!(watch.gaps(), [gap(3_020_000, 13_000_000), gap(20_000_000, 26_000_000)]);
+    }
+
+    #[test]
+    fn a_load_that_sends_rarely_takes_no_more_after_weeks() {
+        let mut watch = GapWatch::default();
+        for second in 1..=500_000_u64 {
+            let now_us = second * 1_000_000;
+            // One answer took long.
+            let waited_us = if second == 1_000 { 700_000 } else { 2_000 };
+            watch.acked(now_us, now_us - waited_us);
+        }
+        assert!(watch.lulls.len() <= MOST_LULLS + MOST_LULLS / 8, "{}", watch.lulls.len());
+        let gap = AckGap { start_us: 999_300_000, end_us: Some(1_000_000_000) };
+        assert_eq!(watch.gaps(), [gap]);
     }
 
     #[test]

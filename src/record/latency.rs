@@ -6,6 +6,7 @@
 
 use super::counts::Counts;
 use super::detail::Detail;
+use super::latency_buckets::LatencyBuckets;
 pub use super::series::SLICE_US;
 use super::series::{SliceSample as _, TimeLine};
 use hdrhistogram::Histogram;
@@ -143,6 +144,8 @@ pub struct LatencyRecorder {
     hot: usize,
     uses: u64,
     series: LatencySeries,
+    /// Everything in slices that are closed; its sum is that of the series.
+    closed: LatencyBuckets,
     detail: Detail,
     unanswered: Option<Box<LatencyRecorder>>,
 }
@@ -204,6 +207,13 @@ impl LatencyRecorder {
         merged
     }
 
+    /// Everything that was answered so far, in buckets: whoever asks costs whoever records no more than a look.
+    pub fn buckets(&self) -> LatencyBuckets {
+        let mut buckets = LatencyBuckets { sum_us: self.series.sum_us, ..self.closed };
+        self.open.iter().for_each(|slice| buckets.add(&slice.histogram));
+        buckets
+    }
+
     fn open_slice(&mut self, number: u64) {
         self.uses += 1;
         let uses = self.uses;
@@ -215,7 +225,7 @@ impl LatencyRecorder {
         } else {
             let oldest = self.open.iter().enumerate().min_by_key(|(_, slice)| slice.used);
             self.hot = oldest.map_or(0, |(index, _)| index);
-            close(&mut self.open[self.hot], &mut self.series);
+            close(&mut self.open[self.hot], &mut self.series, &mut self.closed);
             self.open[self.hot].number = number;
         }
         self.open[self.hot].used = uses;
@@ -224,7 +234,7 @@ impl LatencyRecorder {
     /// What was recorded so far.
     pub fn snapshot(&mut self) -> LatencySeries {
         for slice in self.open.iter_mut() {
-            close(slice, &mut self.series);
+            close(slice, &mut self.series, &mut self.closed);
         }
         self.open.clear();
         self.series.unanswered = self.unanswered.as_mut().map(|unanswered| Box::new(unanswered.snapshot()));
@@ -232,8 +242,9 @@ impl LatencyRecorder {
     }
 }
 
-fn close(slice: &mut OpenSlice, series: &mut LatencySeries) {
+fn close(slice: &mut OpenSlice, series: &mut LatencySeries, closed: &mut LatencyBuckets) {
     if !slice.histogram.is_empty() {
+        closed.add(&slice.histogram);
         series.slices.whole(slice.number * SLICE_US).follow(&Counts::of(&slice.histogram));
     }
     slice.histogram.reset();
@@ -242,6 +253,7 @@ fn close(slice: &mut OpenSlice, series: &mut LatencySeries) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::latency_buckets::BOUNDS_US;
 
     #[test]
     fn what_was_never_answered_is_kept_apart_by_when_it_was_due() {
@@ -260,6 +272,30 @@ mod tests {
         clean.record(0, 1);
         let text = serde_json::to_string(&clean.snapshot()).expect("plain data");
         assert!(!text.contains("unanswered"), "{text}");
+    }
+
+    #[test]
+    fn buckets_only_grow_and_hold_what_is_not_above_them() {
+        let mut recorder = LatencyRecorder::default();
+        let mut before = recorder.buckets();
+        for n in 0..2_000_u64 {
+            recorder.record(n * 10_000, (n * 1_000) as i64);
+            let now = recorder.buckets();
+            assert!(before.within.iter().zip(now.within).all(|(before, now)| *before <= now));
+            assert_eq!(now.count, n + 1);
+            before = now;
+        }
+        // 0 to 1,999 ms: to within the 1 % of the histogram.
+        let within = |us: u64| before.within[BOUNDS_US.iter().position(|bound| *bound == us).expect("a bound")];
+        for us in [100_000, 250_000, 1_000_000] {
+            assert!(within(us).abs_diff(us / 1_000) <= 1 + us / 100_000, "{us}: {}", within(us));
+        }
+        assert_eq!((within(2_500_000), before.sum_us), (2_000, 1_999_000_000));
+        recorder.snapshot();
+        assert_eq!(recorder.buckets(), before, "also when it was looked at");
+        let mut twice = before;
+        twice.merge(&before);
+        assert_eq!((twice.count, twice.within[17]), (4_000, 4_000));
     }
 
     #[test]

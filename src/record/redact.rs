@@ -63,17 +63,22 @@ pub(crate) fn without_secrets<T: Serialize + DeserializeOwned>(value: &T, redact
 }
 
 /// The event without secrets.
-pub(super) fn redacted(kind: EventKind, redactor: &Redactor) -> EventKind {
+pub(super) fn redacted(mut kind: EventKind, redactor: &Redactor) -> EventKind {
     if redactor.is_empty() {
         return kind;
     }
+    // Numbers with words of kscen's own, which are never written.
+    let live = match &mut kind {
+        EventKind::Progress { figures, .. } => std::mem::take(&mut figures.live),
+        _ => Box::default(),
+    };
     let name = name(&kind);
     let without = serde_json::to_value(kind).and_then(|mut value| {
         walk(&mut value, redactor, false);
         serde_json::from_value(value)
     });
     // An event that cannot be cleaned is not shown; and a run of which something is missing has no verdict.
-    without.unwrap_or_else(|error| EventKind::RunFailed {
+    let mut shown = without.unwrap_or_else(|error| EventKind::RunFailed {
         failure: Failure {
             code: "unredacted".to_owned(),
             message: format!("a {name} event was withheld, because secrets could not be taken out of it: {error}"),
@@ -81,7 +86,11 @@ pub(super) fn redacted(kind: EventKind, redactor: &Redactor) -> EventKind {
             at: None,
             log: Vec::new(),
         },
-    })
+    });
+    if let EventKind::Progress { figures, .. } = &mut shown {
+        figures.live = live;
+    }
+    shown
 }
 
 fn name(kind: &EventKind) -> String {
@@ -149,10 +158,22 @@ mod tests {
     use super::*;
     use crate::environment::LogLine;
     use crate::record::{
-        CheckOutcome, CheckRecord, Demand, LogExcerpt, Observed, Quantity, Section, StepRecord, StepStatus,
+        CheckOutcome, CheckRecord, Demand, LogExcerpt, Observed, Progress, Quantity, Section, StepRecord, StepStatus,
     };
     use crate::text::Location;
     use std::collections::BTreeMap;
+
+    #[test]
+    fn live_figures_are_not_written_and_reach_whoever_watches() {
+        let mut figures = Progress { what: "hunter2hunter2".to_owned(), done: 7, ..Progress::default() };
+        figures.live.messages = vec![("due", 9), ("acknowledged", 7)];
+        let kind = EventKind::Progress { id: "load".to_owned(), figures: figures.clone() };
+        assert!(!serde_json::to_string(&kind).expect("plain data").contains("due"));
+        let EventKind::Progress { figures: shown, .. } = redacted(kind, &Redactor::new(["hunter2hunter2"])) else {
+            panic!("another event");
+        };
+        assert_eq!((shown.what.as_str(), shown.done, &shown.live), ("***", 7, &figures.live));
+    }
 
     #[test]
     fn every_text_of_an_event_is_cleaned_and_words_of_the_format_stay() {

@@ -1,7 +1,7 @@
 //! The time line: what happened in each slice of the run.
 //!
 //! What happens is entered to the millisecond. When a few seconds have passed, and it is known where faults and steps began and
-//! ended meanwhile, milliseconds are merged to slices of 100 ms, later ones to a second and to ten, but never over such an edge
+//! ended meanwhile, milliseconds are merged to slices of 100 ms, later ones to a second, to ten and to more, but never over such an edge
 //! (see [`Detail`]). What is counted between two edges is therefore exact.
 
 use super::detail::Detail;
@@ -305,6 +305,25 @@ mod tests {
         assert_eq!(sent(&line, 0..20_003 * SLICE_US), None, "inside a slice of ten seconds");
         let edges: Vec<_> = line.iter().map(|slice| (slice.start_us, slice.end_us)).collect();
         assert!(edges.windows(2).all(|pair| pair[0].1 <= pair[1].0), "no overlap");
+    }
+
+    #[test]
+    fn weeks_take_little_more_than_an_hour() {
+        let detail = Detail::default();
+        let mut line = TimeLine::<ProduceSlice>::kept_by(detail.clone());
+        let (week, fault) = (7 * 24 * 3600, 3 * 24 * 3600);
+        for second in (0..3 * week).step_by(10) {
+            if second == fault + 10 {
+                detail.fault(fault as f64 + 0.5);
+            }
+            line.at(second * 1_000_000 + 17).sent += 5000;
+        }
+        line.close();
+        assert!(line.len() < 10_500, "{}", line.len());
+        assert_eq!(line.iter().map(|slice| slice.sample.sent).sum::<u64>(), 3 * week * 500);
+        for at in [fault - 20, fault, fault + 10, fault + 20] {
+            assert_eq!(sent(&line, 0..at * 1_000_000), Some(at * 500), "{at}: what is near a fault stays apart");
+        }
     }
 
     #[test]

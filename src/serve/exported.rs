@@ -2,8 +2,9 @@
 
 use super::archives::ArchiveEntry;
 use super::jobs::{JobKind, JobState};
-use super::metrics::{Metrics, MetricsPage, archives, jobs};
+use super::metrics::{Metrics, archives, jobs};
 use super::schedule::{ScheduleStatus, tell};
+use crate::expose::MetricsPage;
 use std::collections::BTreeMap;
 
 /// What there is to tell at a moment.

@@ -2,6 +2,7 @@
 
 use super::archives::{ArchiveEntry, ArchiveState};
 use super::jobs::{Job, JobKind, JobState};
+use crate::expose::MetricsPage;
 use crate::ground::lock;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -45,6 +46,11 @@ impl Buckets {
         }
         self.count += 1;
         self.sum += seconds;
+    }
+
+    fn write(&self, page: &mut MetricsPage, name: &str, label: (&str, &str), bounds: &[f64]) {
+        let within = bounds.iter().copied().zip(self.counts.iter().copied());
+        page.histogram(name, &[label], within, (self.count, self.sum));
     }
 }
 
@@ -90,7 +96,7 @@ impl Metrics {
         }
         page.family("kscen_http_request_duration_seconds", "histogram", "From a request's head to its answer's.");
         for (path, buckets) in &counted.latencies {
-            page.buckets("kscen_http_request_duration_seconds", ("path", path), &REQUESTS, buckets);
+            buckets.write(page, "kscen_http_request_duration_seconds", ("path", path), &REQUESTS);
         }
         page.family("kscen_jobs_ended_total", "counter", "Jobs that came to their end since the service began.");
         // What begins with its first event has no increase then, and no alert: each begins with nothing.
@@ -104,7 +110,7 @@ impl Metrics {
         let nothing = Buckets::default();
         for kind in JobKind::ALL {
             let buckets = counted.durations.get(&kind).unwrap_or(&nothing);
-            page.buckets("kscen_job_duration_seconds", ("kind", kind.word()), &JOBS, buckets);
+            buckets.write(page, "kscen_job_duration_seconds", ("kind", kind.word()), &JOBS);
         }
         for (name, help, counts) in [
             ("kscen_job_records_total", "Records that jobs read or wrote.", &counted.records),
@@ -195,40 +201,6 @@ fn is_readable(entry: &ArchiveEntry) -> bool {
     entry.state != ArchiveState::Unreadable
 }
 
-/// A page in Prometheus's text format.
-#[derive(Default)]
-pub struct MetricsPage(String);
-
-impl MetricsPage {
-    /// Begins a family of samples; `kind` is `counter`, `gauge` or `histogram`.
-    pub fn family(&mut self, name: &str, kind: &str, help: &str) {
-        self.0.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-    }
-
-    /// One sample.
-    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        let labels: Vec<String> = labels.iter().map(|(name, text)| format!("{name}=\"{}\"", escaped(text))).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        self.0.push_str(&format!("{name}{labels} {value}\n"));
-    }
-
-    fn buckets(&mut self, name: &str, label: (&str, &str), bounds: &[f64], buckets: &Buckets) {
-        let counts = buckets.counts.iter().copied().chain(std::iter::repeat(0));
-        for (bound, count) in bounds.iter().zip(counts) {
-            self.sample(&format!("{name}_bucket"), &[label, ("le", &bound.to_string())], count as f64);
-        }
-        self.sample(&format!("{name}_bucket"), &[label, ("le", "+Inf")], buckets.count as f64);
-        self.sample(&format!("{name}_sum"), &[label], buckets.sum);
-        self.sample(&format!("{name}_count"), &[label], buckets.count as f64);
-    }
-
-    /// The text.
-    pub fn text(self) -> String {
-        self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,10 +233,8 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "what has not happened yet is told: {line}\n{text}");
         }
         assert!(!text.contains("state=\"queued\""), "{text}");
-        let mut page = MetricsPage::default();
-        page.sample("x", &[("a", "q\"\\\n")], 0.5);
-        assert_eq!(page.text(), "x{a=\"q\\\"\\\\\\n\"} 0.5\n");
     }
+
     #[test]
     fn what_is_not_known_of_an_archive_is_no_figure_and_what_nothing_has_looked_at_is_one() {
         let entry = |name: &str, state: &str, manifest: u32, verified: Option<(bool, u32)>| -> ArchiveEntry {

@@ -9,6 +9,9 @@ use std::time::Duration;
 /// What a control verb may take beyond what it plans, before it has failed.
 pub const CONTROL: Duration = Duration::from_secs(60);
 
+/// What a step may take that ends only when somebody asks it to: as long as a run can be.
+pub const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// What other steps may rely on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
@@ -32,6 +35,8 @@ pub struct Facts {
     pub planned: Option<Duration>,
     /// Whether it ends by itself.
     pub ends: bool,
+    /// Whether it goes on until somebody asks it to end.
+    pub soaks: bool,
     /// Service, connector or step that it disturbs.
     pub disturbs: Option<String>,
     /// What it does to a service or to its connections.

@@ -5,7 +5,7 @@ use crate::faults::{Members, ProgramHandle};
 use crate::ground::lock;
 use crate::load::consume::ReaderCapture;
 use crate::record::{Progress, StepRecord, StepStatus};
-use crate::verb::{Scope, StepError, StepOutcome};
+use crate::verb::{Scope, Soak, Soaks, StepError, StepOutcome};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -111,11 +111,24 @@ struct Entry {
 
 /// All steps that have something to show, by id.
 #[derive(Default)]
-pub struct LiveSteps(Mutex<BTreeMap<String, Entry>>);
+pub struct LiveSteps {
+    entries: Mutex<BTreeMap<String, Entry>>,
+    soaks: Soaks,
+}
 
 impl LiveSteps {
+    /// No steps yet. Those that go on until somebody asks hear it by `soaks`.
+    pub fn heeding(soaks: Soaks) -> Self {
+        Self { entries: Mutex::default(), soaks }
+    }
+
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
-        lock(&self.0)
+        lock(&self.entries)
+    }
+
+    /// A step begins to go on until somebody asks it to end.
+    pub fn soak(&self) -> Soak {
+        self.soaks.begin()
     }
 
     /// A step shows itself, once in each attempt.

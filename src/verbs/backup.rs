@@ -10,7 +10,7 @@ use crate::backup::{
 use crate::environment::{Grant, Needs};
 use crate::scenario::units::{Bytes, Count, Length};
 use crate::text::Problem;
-use crate::verb::{CheckContext, Facts, Step, StepContext, StepError, StepOutcome, StopSignal, Work};
+use crate::verb::{CheckContext, FOREVER, Facts, Step, StepContext, StepError, StepOutcome, StopSignal, Work};
 use crate::wire::WireCluster;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -62,9 +62,6 @@ pub struct Backup {
     #[serde(default)]
     every: Option<Length>,
 }
-
-/// What a backup that goes on may take before its time limit, where nothing says when it ends.
-const UNPLANNED: Duration = Duration::from_secs(24 * 3600);
 
 /// Groups.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -154,7 +151,7 @@ impl Step for Backup {
         Facts {
             topic: self.topics.first().filter(|topic| !topic.contains('*')).cloned(),
             ends: self.every.is_none(),
-            allowance: Some(if self.every.is_some() { UNPLANNED } else { ALLOWED }),
+            allowance: Some(if self.every.is_some() { FOREVER } else { ALLOWED }),
             lacks: self.every.iter().map(|_| ("data_rate", "it waits between its rounds")).collect::<BTreeMap<_, _>>(),
             ..Facts::default()
         }

@@ -24,7 +24,7 @@ use crate::scenario::Guarantee;
 use crate::scenario::units::{Count, Length};
 use crate::text::Problem;
 use crate::verb::{
-    CheckContext, Facts, Live, LiveReader, Scope, Step, StepContext, StepError, StepOutcome, Stop, Work,
+    CheckContext, FOREVER, Facts, Live, LiveReader, Scope, Step, StepContext, StepError, StepOutcome, Stop, Work,
 };
 use content::{measure, read_schema, tap};
 use schemars::JsonSchema;
@@ -97,7 +97,7 @@ const CAPTURED: [&str; 4] = ["cdc_latency", "capture_latency", "publish_latency"
 const READS_HERE: &str = "reads here and in no worker: what `decode`, `schema` and `each` keep of messages is here";
 /// How long the drain may take.
 const DRAIN: Duration = Duration::from_secs(30);
-/// What a reader may take before its time limit, where nothing says when it ends.
+/// What a reader may take before its time limit that ends by itself.
 const UNPLANNED: Duration = Duration::from_secs(24 * 3600);
 
 impl Step for Consume {
@@ -126,7 +126,7 @@ impl Step for Consume {
             ends: self.until.is_some(),
             judges: !self.thresholds.0.is_empty() || self.each.is_some(),
             captures: self.decode.is_some(),
-            allowance: Some(UNPLANNED),
+            allowance: Some(if self.until.is_some() { UNPLANNED } else { FOREVER }),
             lacks: self.lacks(),
             elsewhere: self.environment.iter().map(|name| (name.clone(), Vec::new())).collect(),
             ..Facts::default()

@@ -1,6 +1,7 @@
 //! The verb `produce`.
 
 mod content;
+mod ending;
 mod keys;
 mod payload;
 mod records;
@@ -11,7 +12,7 @@ mod size;
 mod words;
 
 pub use sender::Sender;
-pub use words::{AcksWord, Compression, StageClause, Transactional};
+pub use words::{AcksWord, Compression, SendUntil, StageClause, Transactional};
 
 use super::client;
 use super::metrics::MetricChecks;
@@ -20,12 +21,13 @@ use super::topic::check_topic_name;
 use crate::accounting::Schedule;
 use crate::environment::{Grant, Needs};
 use crate::load::payload::IdentityPlace;
-use crate::load::produce::{Acks, LiveProduce, SenderBooks, TransactionSpec};
+use crate::load::produce::{Acks, SenderBooks, TransactionSpec};
 use crate::load::{ProduceJob, ProduceSpec};
 use crate::record::LoadValidity;
 use crate::scenario::units::{Count, Length, Rate};
 use crate::text::Problem;
-use crate::verb::{CheckContext, ErrorKind, Facts, Live, Step, StepContext, StepError, StepOutcome, Stop, Work};
+use crate::verb::{CheckContext, ErrorKind, FOREVER, Facts, Live, Step, StepContext, StepError, StepOutcome, Work};
+use ending::LoadEnd;
 use keys::Key;
 use payload::Payload;
 use schemars::JsonSchema;
@@ -51,6 +53,10 @@ pub struct Produce {
     /// Number of messages.
     #[serde(default)]
     pub count: Option<Count>,
+    /// `stopped`: it goes on until somebody asks it to end, by Ctrl-C or SIGTERM, or until `for`, `count` or `stages` are over where they are
+    /// given. The run then goes on to its full verdict.
+    #[serde(default)]
+    pub until: Option<SendUntil>,
     /// Parts of a schedule, one after the other, instead of `rate`.
     #[serde(default)]
     #[schemars(length(min = 1))]
@@ -121,16 +127,20 @@ impl Step for Produce {
     fn facts(&self) -> Facts {
         let schedule = self.schedule();
         let planned = schedule.as_ref().and_then(Schedule::length);
+        let unplanned = match (planned, self.until) {
+            (Some(_), _) => Duration::ZERO,
+            (None, Some(SendUntil::Stopped)) => FOREVER,
+            (None, None) => UNPLANNED,
+        };
         Facts {
             topic: Some(self.topic.clone()),
             properties: self.config.keys().cloned().collect(),
             total: schedule.as_ref().and_then(Schedule::total),
-            allowance: Some(
-                self.delivery_timeout() + Duration::from_secs(30) + planned.map_or(UNPLANNED, |_| Duration::ZERO),
-            ),
+            allowance: Some(self.delivery_timeout() + Duration::from_secs(30) + unplanned),
             planned,
             judges: !self.thresholds.0.is_empty(),
             ends: true,
+            soaks: schedule.as_ref().is_some_and(Schedule::is_endless),
             unmarked: self.identity == Some(IdentityPlace::None),
             lacks: match self.acks {
                 Some(AcksWord(Acks::None)) => UNACKNOWLEDGED.map(|metric| (metric, NO_ACKS)).into(),
@@ -157,29 +167,24 @@ impl Step for Produce {
             (None, Some(stages)) => format!("in {} stages", stages.len()),
             (None, None) => "as fast as it goes".to_owned(),
         };
-        format!("produce {what} to {} {pace}{}", self.topic, self.marks())
+        let until = if self.until.is_some() { ", until it is asked to end" } else { "" };
+        format!("produce {what} to {} {pace}{until}{}", self.topic, self.marks())
     }
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let schedule = self.schedule().ok_or_else(|| StepError::broken("no-end", "this load has no schedule"))?;
+        let (wanted, endless) = (schedule.total().unwrap_or(0), schedule.is_endless());
         let spec = self.spec(schedule, cx)?;
         if spec.afar.is_some() && !spec.payload.travels() {
             cx.run.recorder.note(format!("{}: sends from here and from no worker: its payloads are read once", cx.id));
         }
-        let (mut job, live) = self.prepared(spec).await?;
+        let mut job = self.prepared(spec).await?;
         let books = job.books();
         note_topic(cx, &self.topic, &books).await;
         cx.show(Live::Sender(Arc::new(Sender::new(&job, self.topic.clone()))));
         cx.prepared();
         job.start(cx.run.clock).map_err(|error| StepError::broken("start-load", error.to_string()).because(error))?;
-        let mut stopped = false;
-        tokio::select! {
-            () = live.finished() => {}
-            _ = cx.stop.at_least(Stop::Timeout) => {
-                job.stop_within(cx.run.clock, UNRESOLVED);
-                stopped = true;
-            }
-        }
+        let (end, job) = LoadEnd::of(job, self.until.is_some(), cx).await;
         let (report, _) = tokio::task::spawn_blocking(move || job.join())
             .await
             .map_err(|error| StepError::broken("defect", error.to_string()).because(error))?;
@@ -192,8 +197,7 @@ impl Step for Produce {
         if let Some(why) = rights::refused(&report, cx).await {
             cx.run.recorder.warn(format!("{}: {why}", cx.id));
         }
-        let wanted = self.schedule().and_then(|schedule| schedule.total()).unwrap_or(0);
-        if !stopped && fatal.is_none() && report.sent < wanted {
+        if end == LoadEnd::Itself && fatal.is_none() && report.sent < wanted {
             cx.run.recorder.warn(format!(
                 "{}: stopped after {} of {} messages: the broker had stopped answering, or the rate is out of reach",
                 cx.id,
@@ -202,11 +206,14 @@ impl Step for Produce {
             ));
         }
         let outcome = StepOutcome { produced: Some(Box::new(report)), ..StepOutcome::default() };
-        if stopped {
+        if end == LoadEnd::Stopped {
             return Err(StepError::interrupted().after(outcome));
         }
         if let Some(fatal) = fatal {
             return Err(rights::explained(ended(fatal), &self.topic, Use::Write).after(outcome));
+        }
+        if endless && end == LoadEnd::Itself {
+            return Err(ended("it ended before anybody asked it to".to_owned()).after(outcome));
         }
         if let LoadValidity::Invalid { reason } = validity {
             return Err(StepError::new(ErrorKind::InvalidLoad, "invalid-load", reason)
@@ -281,14 +288,12 @@ impl Produce {
     }
 
     /// Connects; sends nothing.
-    async fn prepared(&self, spec: ProduceSpec) -> Result<(ProduceJob, Arc<LiveProduce>), StepError> {
-        let job = tokio::task::spawn_blocking(move || ProduceJob::prepare(spec))
+    async fn prepared(&self, spec: ProduceSpec) -> Result<ProduceJob, StepError> {
+        tokio::task::spawn_blocking(move || ProduceJob::prepare(spec))
             .await
             .map_err(|error| StepError::broken("defect", error.to_string()).because(error))?
             .map_err(|error| StepError::broken("prepare-load", error.to_string()).because(error))
-            .map_err(|error| rights::explained(error, &self.topic, Use::Write))?;
-        let live = job.live();
-        Ok((job, live))
+            .map_err(|error| rights::explained(error, &self.topic, Use::Write))
     }
 
     fn spec(&self, schedule: Schedule, cx: &StepContext) -> Result<ProduceSpec, StepError> {

@@ -7,7 +7,7 @@ use super::run::surroundings;
 use crate::environment::Grant;
 use crate::scenario::units::Length;
 use crate::text::{Problem, short};
-use crate::verb::{CheckContext, Facts, Live, Step, StepContext, StepError, StepOutcome, Stop, Work};
+use crate::verb::{CheckContext, FOREVER, Facts, Live, Step, StepContext, StepError, StepOutcome, Stop, Work};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -45,8 +45,6 @@ pub struct Program {
 const READY: Duration = Duration::from_secs(60);
 /// See [`Program::stop_within`].
 const STOP: Duration = Duration::from_secs(10);
-/// It runs as long as the scenario does.
-const UNPLANNED: Duration = Duration::from_secs(24 * 3600);
 /// Last lines of its output that are shown where it fails.
 const LOG_LINES: usize = 10;
 
@@ -59,7 +57,8 @@ impl Step for Program {
     const WORK: Work = Work::Runs;
 
     fn facts(&self) -> Facts {
-        Facts { allowance: Some(UNPLANNED), ..Facts::default() }
+        // It runs as long as the scenario does.
+        Facts { allowance: Some(FOREVER), ..Facts::default() }
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {

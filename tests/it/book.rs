@@ -72,7 +72,8 @@ fn scenarios(page: &str) -> Vec<String> {
 }
 
 /// Pages whose scenarios can be used as they stand; others show pieces, or what is wrong.
-const SHOWING: [&str; 4] = ["docs/language.md", "docs/messages.md", "docs/first-scenario.md", "README.md"];
+const SHOWING: [&str; 5] =
+    ["docs/language.md", "docs/messages.md", "docs/first-scenario.md", "docs/soak.md", "README.md"];
 
 #[test]
 fn what_pages_show_can_be_used() {

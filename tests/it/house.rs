@@ -74,6 +74,7 @@ const OTHER_WORDS: &[(&str, &[&str], &str)] = &[
     ("report/worth.rs", &["topic"], "a field of a load, and whose setting it is"),
     ("plan/bindings.rs", &["run"], "the root of `${run.id}`"),
     ("report/", &["run"], "the heading of a run's id"),
+    ("expose/", &["run"], "a label of every figure"),
     ("cli/", &["run", "topic"], "nouns that are counted"),
     ("serve/", API, "kinds of jobs, scopes of tokens, methods, fields and headers of the API"),
     ("verbs/expect", &["topic", "connector", "sql"], "keys of `expect`"),

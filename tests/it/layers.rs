@@ -30,6 +30,7 @@ const ROOMS: &[&str] = &[
     "compare",
     "plan",
     "project",
+    "expose",
     "serve",
     "execute",
     "verbs",

@@ -62,6 +62,7 @@ mod secrets;
 mod selection;
 mod service_page;
 mod serving;
+mod soak;
 mod source;
 mod starting;
 mod suites;

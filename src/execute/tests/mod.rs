@@ -12,6 +12,7 @@ mod interrupts;
 mod nesting;
 mod permits;
 mod refusals;
+mod soaks;
 mod truth;
 mod undoing;
 mod walking;

@@ -15,7 +15,7 @@ use crate::kafka::{BatchConsumer, KafkaFailure, OffsetReader};
 use crate::load::LoadError;
 use crate::load::afar::{Afar, BeginHere, FarUnit, FarWork, Hearer, MemberEvent, UnitKind, UnitTask};
 use crate::record::health::process_cpu_us;
-use crate::record::{ConsumeReport, LifeEnd, RunClock};
+use crate::record::{ConsumeReport, LifeEnd, LiveFigures, RunClock};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -38,6 +38,19 @@ impl Onlooker {
     /// When the reader was prepared, in µs of the run.
     pub(crate) fn start_us(&self) -> u64 {
         self.start_us
+    }
+
+    /// What became of the messages that it was given so far, and their latencies.
+    pub(crate) fn figures(&self) -> LiveFigures {
+        let (books, live) = (self.shared.books(), &self.shared.live);
+        let lag = live.lag();
+        LiveFigures {
+            messages: vec![("read", live.delivered()), ("distinct", live.read())],
+            lag: (!lag.is_empty()).then(|| u64::try_from(lag.values().sum::<i64>()).unwrap_or(0)),
+            noted: books.account.noted().into_iter().map(|(class, count)| (class.name(), count)).collect(),
+            latency: books.latency.buckets(),
+            ..LiveFigures::default()
+        }
     }
 
     /// What the reader measured up to `now_us` of the run, latencies excepted.

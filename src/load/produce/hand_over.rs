@@ -13,7 +13,7 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 /// Later than this behind the schedule's end is late.
-const GRACE_US: u64 = 100_000;
+pub(super) const GRACE_US: u64 = 100_000;
 
 impl Worker {
     /// Hands over what is planned, in order, until the client's queue is full.

@@ -229,6 +229,12 @@ impl ProduceJob {
         self.stop();
     }
 
+    /// Ends the schedule in good order: it was to last until now. Outcomes of what was sent are waited for.
+    pub fn end_schedule(&self, clock: RunClock) {
+        self.live.end_schedule(clock.now_us());
+        self.stop();
+    }
+
     /// Ends the schedule early. Outcomes of what was sent are still waited for.
     pub fn stop(&self) {
         self.live.stop.store(true, Ordering::Relaxed);
@@ -265,9 +271,8 @@ impl ProduceJob {
         cpu_us: u64,
     ) -> (ProduceReport, Vec<SenderAccount>) {
         let (start_us, end_us) = (start_ns / 1000, ended_us(&workers, clock));
-        let length_us = self.spec.schedule.length().map(|length| length.as_micros() as u64);
         let paced = matches!(self.spec.schedule, Schedule::Paced(_));
-        let schedule_end_us = length_us.filter(|_| paced).map(|length| start_us + length);
+        let schedule_end_us = self.live.schedule_end_us(start_us).filter(|_| paced);
         let stopped = self.live.stop.load(Ordering::Relaxed);
         let mut report = ProduceReport {
             topic: self.spec.topic.clone(),
@@ -293,9 +298,15 @@ impl ProduceJob {
         }
         report.ack_gaps = self.ack_gaps(&report, unacked_us.into_iter().min());
         report.health.finish(cpu_us..self.cpu_us(), end_us.saturating_sub(start_us));
-        let cut_us = if stopped { report.last_send_us.saturating_sub(start_us) } else { u64::MAX / 1000 };
-        report.due = if paced { self.spec.schedule.due_count(cut_us.saturating_mul(1000)) } else { report.sent };
+        report.due = report.sent;
         if paced {
+            let (ended, schedule) = (self.live.due_when_ended(start_us, report.sent), &self.spec.schedule);
+            let cut_us = match ended.map(|due| schedule.due_ns(due)) {
+                Some(Some(next_ns)) => next_ns.saturating_sub(1) / 1000,
+                None if stopped => report.last_send_us.saturating_sub(start_us),
+                _ => u64::MAX / 1000,
+            };
+            report.due = ended.unwrap_or_else(|| schedule.due_count(cut_us.saturating_mul(1000)));
             self.live.enter_due(&mut report, cut_us);
             report.validity = validity::of(&report, on_time, held_up_us, self.spec.producers as f64);
         } else if report.last_send_us > 0 {

@@ -1,5 +1,6 @@
 //! Figures of a load while it runs.
 
+use super::hand_over::GRACE_US;
 use super::tally::SharedTally;
 use crate::accounting::Schedule;
 use crate::ground::lock;
@@ -7,7 +8,7 @@ use crate::load::afar::Afar;
 use crate::record::gaps::{AckGap, GapWatch, THRESHOLD_US};
 use crate::record::series::TimeLine;
 use crate::record::slices::ProduceSlice;
-use crate::record::{Detail, ProduceReport, RunClock};
+use crate::record::{Detail, LatencyBuckets, LiveFigures, ProduceReport, RunClock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use tokio::sync::Notify;
@@ -31,6 +32,8 @@ pub struct LiveProduce {
     pub(super) p99_us: AtomicU64,
     pub(super) running: AtomicU64,
     pub(super) stop: AtomicBool,
+    /// When its schedule was ended in good order, in µs of the run.
+    ended_us: OnceLock<u64>,
     /// From when on, in ns of the run, outcomes are not waited for any more.
     pub(super) hurry_ns: AtomicU64,
     changed: Notify,
@@ -57,6 +60,7 @@ impl LiveProduce {
             p99_us: AtomicU64::new(0),
             running: AtomicU64::new(producers),
             stop: AtomicBool::new(false),
+            ended_us: OnceLock::new(),
             hurry_ns: AtomicU64::new(u64::MAX),
             changed: Notify::new(),
             ended: Notify::new(),
@@ -68,9 +72,37 @@ impl LiveProduce {
         let _ = self.started.set((clock, start_ns));
     }
 
+    /// Its schedule ends now: what was due until then was asked for, and no more.
+    pub(super) fn end_schedule(&self, now_us: u64) {
+        let _ = self.ended_us.set(now_us);
+    }
+
+    /// When its schedule was ended in good order, in µs of the run.
+    pub(super) fn ended_us(&self) -> Option<u64> {
+        self.ended_us.get().copied()
+    }
+
+    /// How many messages the schedule that began then holds up to when it was ended. What became due so little before that it would not
+    /// have been late is not owed.
+    pub(super) fn due_when_ended(&self, start_us: u64, sent: u64) -> Option<u64> {
+        let owed_us = self.ended_us()?.saturating_sub(start_us).saturating_sub(GRACE_US);
+        Some(self.schedule.due_count(owed_us.saturating_mul(1000)).max(sent))
+    }
+
+    /// When the schedule that began then is over: when it was ended, or when it comes to its end; in µs of the run.
+    pub(super) fn schedule_end_us(&self, start_us: u64) -> Option<u64> {
+        let planned_us = self.schedule.length().map(|length| start_us.saturating_add(length.as_micros() as u64));
+        [planned_us, self.ended_us()].into_iter().flatten().min()
+    }
+
     /// Its producers run elsewhere.
     pub(super) fn hears_of(&self, afar: Arc<dyn Afar>) {
         let _ = self.afar.set(afar);
+    }
+
+    /// Up to when something becomes due: now, or when the schedule was ended.
+    fn due_until_us(&self, now_us: u64) -> u64 {
+        self.ended_us().map_or(now_us, |ended_us| ended_us.min(now_us))
     }
 
     /// Up to when what happened is known: now, where its producers run here.
@@ -93,7 +125,7 @@ impl LiveProduce {
         self.tallies.get().into_iter().flatten().for_each(|tally| lock(tally).add_to(report));
         report.due = self.due();
         if matches!(self.schedule, Schedule::Paced(_)) {
-            self.enter_due(report, now_us.saturating_sub(report.start_us));
+            self.enter_due(report, self.due_until_us(now_us).saturating_sub(report.start_us));
         }
     }
 
@@ -127,7 +159,7 @@ impl LiveProduce {
 
     /// How many messages became due before, between and after the edges of the run's faults, up to now; nothing without a rate.
     pub(crate) fn due_line(&self, now_us: u64) -> TimeLine<ProduceSlice> {
-        let mut line = TimeLine::default();
+        let (mut line, now_us) = (TimeLine::default(), self.due_until_us(now_us));
         let Some(start_us) = self.start_us().filter(|_| matches!(self.schedule, Schedule::Paced(_))) else {
             return line;
         };
@@ -154,6 +186,25 @@ impl LiveProduce {
         }
     }
 
+    /// What became of its messages so far, and their response latencies.
+    pub fn figures(&self) -> LiveFigures {
+        let mut latency = LatencyBuckets::default();
+        self.tallies
+            .get()
+            .into_iter()
+            .flatten()
+            .for_each(|tally| latency.merge(&lock(tally).response_latency.buckets()));
+        let (acked, failed, unknown, sent) = (self.acked(), self.failed(), self.unknown(), self.sent());
+        let counts = [sent, acked, failed, unknown];
+        let names = ["sent", "acknowledged", "failed", "unknown"];
+        LiveFigures {
+            messages: std::iter::once(("due", self.due().max(sent))).chain(names.into_iter().zip(counts)).collect(),
+            in_flight: Some(sent.saturating_sub(acked + failed + unknown)),
+            latency,
+            ..LiveFigures::default()
+        }
+    }
+
     /// Messages of the whole schedule, where that is fixed.
     pub fn total(&self) -> Option<u64> {
         self.schedule.total()
@@ -164,7 +215,9 @@ impl LiveProduce {
         match (self.started.get(), &self.schedule) {
             (None, _) => 0,
             (Some((clock, start)), Schedule::Paced(_)) => {
-                self.schedule.due_count(clock.now_ns().saturating_sub(*start))
+                let now_ns = clock.now_ns();
+                let until_ns = self.ended_us().map_or(now_ns, |us| us.saturating_mul(1000).min(now_ns));
+                self.schedule.due_count(until_ns.saturating_sub(*start))
             }
             (Some(_), Schedule::Unlimited { .. }) => self.sent(),
         }

@@ -296,8 +296,11 @@ impl Worker {
     }
 
     /// Whether the rest would only make a lost case longer: the broker has not answered for longer than a message may take, or
-    /// the schedule is far behind.
+    /// the schedule is far behind. What has no end goes on until somebody ends it.
     fn is_out_of_reach(&self, now_ns: u64) -> bool {
+        if self.spec.schedule.is_endless() {
+            return false;
+        }
         if self.silent_ns(now_ns) > self.outcome_limit.as_nanos() as u64 {
             return true;
         }

@@ -1,6 +1,7 @@
 //! Whether the service lives, works, and how much it does.
 
 use super::observe::Asking;
+use crate::expose::MetricsPage;
 use crate::serve::aside::aside;
 use crate::serve::exported::Exported;
 use crate::serve::problem::HttpProblem;
@@ -44,6 +45,6 @@ pub(super) async fn metrics(State(service): State<Service>, asking: Asking) -> R
         };
         exported.text()
     });
-    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    let kind = [(header::CONTENT_TYPE, MetricsPage::CONTENT_TYPE)];
     Ok((kind, text.await).into_response())
 }

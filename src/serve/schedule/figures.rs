@@ -1,7 +1,7 @@
 //! The records of schedules as metrics.
 
 use super::schedules::ScheduleStatus;
-use crate::serve::metrics::MetricsPage;
+use crate::expose::MetricsPage;
 use jiff::Timestamp;
 
 type Figure = fn(&ScheduleStatus) -> Option<f64>;

@@ -127,15 +127,15 @@ impl Reader {
 impl LiveStep for Reader {
     fn progress(&self) -> Progress {
         let done = self.live.read();
-        let lag = self.live.lag();
-        let backlog = (!lag.is_empty()).then(|| u64::try_from(lag.values().sum::<i64>()).unwrap_or(0));
+        let live = Box::new(self.onlooker.figures());
         Progress {
             done,
             total: self.total,
             what: "read".to_owned(),
             rate: rate_since(&self.last, done),
             p99: self.live.p99_us().map(|us| us as f64 / 1e6),
-            backlog,
+            backlog: live.lag,
+            live,
             ..Progress::default()
         }
     }

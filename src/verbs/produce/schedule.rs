@@ -17,9 +17,10 @@ impl Produce {
             })));
         }
         match (self.rate, self.count, self.length) {
+            (Some(rate), None, None) if self.until.is_some() => Some(Schedule::endless(rate.0)),
             (Some(rate), Some(count), None) => Some(Schedule::constant(rate.0, count.0)),
             (Some(rate), None, Some(length)) => Some(Schedule::constant_for(rate.0, length.0)),
-            (None, count, length) if count.is_some() || length.is_some() => {
+            (None, count, length) if count.is_some() || length.is_some() || self.until.is_some() => {
                 Some(Schedule::Unlimited { count: count.map(|count| count.0), length: length.map(|length| length.0) })
             }
             _ => None,
@@ -40,11 +41,11 @@ impl Produce {
                 "/for",
                 Problem::new("two-schedules", "with a rate, `count` and `for` both fix the end; give one"),
             );
-        } else if self.count.is_none() && self.length.is_none() {
+        } else if self.count.is_none() && self.length.is_none() && self.until.is_none() {
             cx.report(
                 "",
                 Problem::new("no-end", "this load has no end: neither `count` nor `for` is given")
-                    .help("add `count: 1000` or `for: 10s`"),
+                    .help("add `count: 1000` or `for: 10s`, or `until: stopped` where Ctrl-C is to end it"),
             );
         }
         if self.count.is_some_and(|count| count.0 == 0) {

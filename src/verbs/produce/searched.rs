@@ -1,11 +1,12 @@
 //! A load whose rate somebody else decides.
 
-use super::{Produce, SenderBooks, UNRESOLVED};
+use super::ending::LoadEnd;
+use super::{Produce, SenderBooks};
 use crate::accounting::{Schedule, Stage};
 use crate::load::ProduceJob;
 use crate::record::ProduceReport;
 use crate::text::Problem;
-use crate::verb::{CheckContext, Live, StepContext, StepError, Stop};
+use crate::verb::{CheckContext, Live, StepContext, StepError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ impl Produce {
             ("for", self.length.is_some()),
             ("count", self.count.is_some()),
             ("stages", self.stages.is_some()),
+            ("until", self.until.is_some()),
             ("transactional", self.transactional.is_some()),
             ("thresholds", !self.thresholds.0.is_empty()),
         ] {
@@ -50,23 +52,16 @@ impl Produce {
         let warm = hold / 3;
         let stage = |length, warmup| Stage { from: rate, to: rate, length, warmup };
         let spec = self.spec(Schedule::stages([stage(warm, true), stage(hold - warm, false)]), cx)?;
-        let (mut job, live) = self.prepared(spec).await?;
+        let mut job = self.prepared(spec).await?;
         let books: Vec<Arc<SenderBooks>> = job.books();
         super::note_topic(cx, &self.topic, &books).await;
         cx.show(Live::Sender(Arc::new(super::Sender::new(&job, self.topic.clone()))));
         job.start(cx.run.clock).map_err(|error| StepError::broken("start-load", error.to_string()).because(error))?;
-        let mut stopped = false;
-        tokio::select! {
-            () = live.finished() => {}
-            _ = cx.stop.at_least(Stop::Timeout) => {
-                job.stop_within(cx.run.clock, UNRESOLVED);
-                stopped = true;
-            }
-        }
+        let (end, job) = LoadEnd::of(job, false, cx).await;
         let joined = tokio::task::spawn_blocking(move || ProduceJob::join(job)).await;
         let (report, _) = joined.map_err(|error| StepError::broken("defect", error.to_string()).because(error))?;
         match report.fatal.clone() {
-            _ if stopped => Err(StepError::interrupted()),
+            _ if end == LoadEnd::Stopped => Err(StepError::interrupted()),
             Some(fatal) => Err(super::ended(fatal)),
             None => Ok(report),
         }

@@ -44,6 +44,7 @@ impl LiveStep for Sender {
             p99: self.live.p99_us().map(|us| us as f64 / 1e6),
             backlog: Some(self.live.in_flight()),
             failed: self.live.failed() + self.live.unknown(),
+            live: Box::new(self.live.figures()),
         }
     }
 
@@ -180,6 +181,36 @@ mod tests {
         job.stop_within(clock, Duration::ZERO);
         let joined = tokio::task::spawn_blocking(move || job.join()).await.expect("no panic");
         assert_eq!((joined.0.acked, joined.0.ack_latency.len()), (report.acked, report.acked));
+    }
+
+    /// What has no end was asked for up to the moment at which it was ended, whatever the broker did meanwhile.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_load_without_an_end_is_whole_when_it_is_ended() {
+        let cluster = MockCluster::new(1).expect("a mock cluster");
+        cluster.create_topic("t", 4, 1).expect("a topic");
+        for schedule in [Schedule::endless(1000.0), Schedule::Unlimited { count: None, length: None }] {
+            let is_paced = matches!(schedule, Schedule::Paced(_));
+            let spec = ProduceSpec { schedule, ..spec(cluster.bootstrap_servers()) };
+            let mut job = ProduceJob::prepare(spec).expect("a load");
+            let (live, clock) = (job.live(), RunClock::start());
+            job.start(clock).expect("threads");
+            while live.acked() < 300 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!((live.total(), live.progress(), live.is_finished()), (None, None, false));
+            job.end_schedule(clock);
+            let ended_us = clock.now_us();
+            let joined = tokio::task::spawn_blocking(move || job.join()).await.expect("no panic");
+            let (report, accounts) = joined;
+            assert!(accounts.iter().all(|account| account.complete), "{accounts:?}");
+            assert_eq!(report.acked + report.failed_total() + report.unknown_total(), report.sent);
+            assert!(report.acked >= 300 && report.fatal.is_none());
+            assert_eq!(report.schedule_end_us.is_some(), is_paced);
+            assert!(report.schedule_end_us.is_none_or(|end_us| end_us <= ended_us && end_us > report.start_us));
+            assert!(report.due >= report.sent);
+            let due: u64 = report.timeline.iter().map(|slice| slice.sample.due).sum();
+            assert!(if is_paced { (1..=report.due).contains(&due) } else { due == 0 }, "{due} of {}", report.due);
+        }
     }
 
     /// A broker that is gone for good: what a load without a rate sends then is never acknowledged.

@@ -23,6 +23,14 @@ pub struct StageClause {
     pub warmup: bool,
 }
 
+/// What ends a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SendUntil {
+    /// Somebody asks: Ctrl-C or SIGTERM, once.
+    Stopped,
+}
+
 /// Sends in transactions.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -4,7 +4,7 @@ use crate::environment::Grant;
 use crate::faults::Resource;
 use crate::record::{EventKind, Quantity};
 use crate::scenario::units::Length;
-use crate::verb::{ErrorKind, Facts, Step, StepContext, StepError, StepOutcome, Stop};
+use crate::verb::{ErrorKind, FOREVER, Facts, Step, StepContext, StepError, StepOutcome, Stop};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -51,6 +51,9 @@ pub(super) struct Probe {
     /// How many attempts fail; all where absent.
     #[serde(default)]
     times: Option<u32>,
+    /// Goes on until somebody asks it to end.
+    #[serde(default)]
+    soaks: bool,
     #[serde(default)]
     heeds: Heeds,
     /// Time that it goes on after it was asked to end.
@@ -74,7 +77,7 @@ impl Probe {
     async fn work(&self) {
         match self.takes {
             Some(takes) => tokio::time::sleep(takes.0).await,
-            None if self.endless => std::future::pending().await,
+            None if self.endless || self.soaks => std::future::pending().await,
             None => {}
         }
     }
@@ -108,8 +111,10 @@ impl Step for Probe {
     const BACKGROUND: bool = true;
 
     fn facts(&self) -> Facts {
+        let allowance = self.soaks.then_some(FOREVER);
         let elsewhere = self.visits.iter().map(|name| (name.clone(), Vec::new())).collect();
-        Facts { ends: !self.endless, planned: self.takes.map(|takes| takes.0), elsewhere, ..Facts::default() }
+        let planned = self.takes.map(|takes| takes.0);
+        Facts { ends: !self.endless, planned, allowance, elsewhere, ..Facts::default() }
     }
 
     fn describe(&self) -> String {
@@ -126,8 +131,16 @@ impl Step for Probe {
         }
         tokio::time::sleep(self.prepares.map_or(Duration::ZERO, |prepares| prepares.0)).await;
         cx.prepared();
+        let mut soak = self.soaks.then(|| cx.run.live.soak());
+        let asked = async {
+            match &mut soak {
+                Some(soak) => soak.asked().await,
+                None => std::future::pending().await,
+            }
+        };
         let stopped = tokio::select! {
             () = self.work() => None,
+            () = asked => None,
             stop = self.asked(cx) => Some(stop),
         };
         if let (Some(_), Some(drains)) = (stopped, self.drains) {

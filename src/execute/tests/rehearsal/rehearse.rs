@@ -7,7 +7,7 @@ use super::scripted::Consume;
 use super::stage::FakeStage;
 use crate::environment::fake::FakeStack;
 use crate::environment::{EnvironmentError, Grant};
-use crate::execute::interrupt::{Interrupter, interrupter};
+use crate::execute::interrupt::{HeardBy, Interrupter, interrupter};
 use crate::execute::{RunJob, execute};
 use crate::plan::{Plan, PlanOptions, plans};
 use crate::record::Record;
@@ -263,7 +263,7 @@ async fn press(interrupter: Interrupter, at: Vec<f64>) {
     let started = tokio::time::Instant::now();
     for at in at {
         tokio::time::sleep_until(started + Duration::from_secs_f64(at)).await;
-        if interrupter.ask(130) > 2 {
+        if matches!(interrupter.ask(130), HeardBy::Runs(3..)) {
             return;
         }
     }
