@@ -77,6 +77,9 @@ impl Settlement {
             missing,
             incomplete,
             checks,
+            // Not stored.
+            matching: _,
+            given: _,
         } = self;
         let mut renaming = Renaming { shown, names: BTreeMap::new() };
         senders.iter_mut().chain(beside).for_each(|account| renaming.sender(account));
