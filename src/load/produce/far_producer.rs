@@ -1,21 +1,24 @@
 //! A producer that runs elsewhere: what is heard of it is entered as its own thread would enter it.
 
-use super::SenderBooks;
 use super::arrival::{Arrived, Handed, enter_full_queue};
 use super::collect::give_up;
+use super::far_side::ProducerTask;
 use super::hand_over::{in_time_until_us, refusal};
-use super::job::Joined;
+use super::job::{Joined, Place};
 use super::load_figures::LiveProduce;
 use super::tally::{Flight, SendTally, SharedTally};
+use super::{ProduceSpec, SenderBooks};
 use crate::accounting::{ProducerTicket, Schedule};
 use crate::ground::{lock, unpoisoned};
 use crate::kafka::DeliveryReport;
+use crate::load::LoadError;
 use crate::load::afar::{
     Afar, Death, FarEvent, FarOrder, FarUnit, HandedMessage, Hearer, MessageOutcome, ProducerEvent, UnitJournal,
+    UnitKind, UnitTask,
 };
 use crate::record::RunClock;
 use crate::record::health::PauseWatch;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 
@@ -314,4 +317,23 @@ pub(super) fn never_began(journal: &UnitJournal, clock: RunClock, fatal: Option<
         clock_steps,
         fatal,
     }));
+}
+
+/// Has a producer prepared in another process; what its client really works with.
+pub(super) fn sent_away(
+    crew: &mut FarCrew,
+    spec: &ProduceSpec,
+    Place { share, partitions, brokers, .. }: Place,
+    (ticket, books): (ProducerTicket, Arc<SenderBooks>),
+    (tally, live): (SharedTally, &Arc<LiveProduce>),
+) -> Result<BTreeMap<String, String>, LoadError> {
+    let producer = ticket.producer;
+    let task = ProducerTask { spec: spec.clone(), nonce: spec.run.nonce(), share, producer, brokers, partitions };
+    let body = serde_json::to_string(&task)
+        .map_err(|error| LoadError::Spec(format!("this load cannot be told to another process: {error}")))?;
+    let hearer = crew.hearer(&spec.schedule, (ticket, books), (tally, live));
+    let task = UnitTask { kind: UnitKind::Producer, step: spec.name.clone(), number: share as usize, body };
+    let (unit, effective) = crew.afar().prepare(task, hearer)?;
+    crew.add(unit);
+    Ok(effective)
 }

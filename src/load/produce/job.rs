@@ -1,7 +1,6 @@
 //! A load from preparation to report.
 
-use super::far_producer::FarCrew;
-use super::far_side::ProducerTask;
+use super::far_producer::{FarCrew, sent_away};
 use super::load_figures::LiveProduce;
 use super::settings::{check, headers, settings, slots};
 use super::tally::{SendTally, SharedTally};
@@ -14,7 +13,7 @@ use crate::accounting::{Due, KeyPlan, KeySource, KeySpec, ProducerTicket, Schedu
 use crate::ground::lock;
 use crate::kafka::{BatchProducer, ClientState, KafkaFailure, OffsetReader};
 use crate::load::LoadError;
-use crate::load::afar::{UnitJournal, UnitKind, UnitTask};
+use crate::load::afar::UnitJournal;
 use crate::load::payload::RecordSet;
 use crate::record::gaps::AckGap;
 use crate::record::health::{PauseWatch, process_cpu_us};
@@ -349,25 +348,6 @@ fn registered(spec: &ProduceSpec, share: u64) -> Result<(ProducerTicket, Arc<Sen
     };
     let books = Arc::new(SenderBooks::new(ticket.clone(), account, None));
     Ok((ticket, books))
-}
-
-/// Has a producer prepared in another process; what its client really works with.
-fn sent_away(
-    crew: &mut FarCrew,
-    spec: &ProduceSpec,
-    Place { share, partitions, brokers, .. }: Place,
-    (ticket, books): (ProducerTicket, Arc<SenderBooks>),
-    (tally, live): (SharedTally, &Arc<LiveProduce>),
-) -> Result<BTreeMap<String, String>, LoadError> {
-    let producer = ticket.producer;
-    let task = ProducerTask { spec: spec.clone(), nonce: spec.run.nonce(), share, producer, brokers, partitions };
-    let body = serde_json::to_string(&task)
-        .map_err(|error| LoadError::Spec(format!("this load cannot be told to another process: {error}")))?;
-    let hearer = crew.hearer(&spec.schedule, (ticket, books), (tally, live));
-    let task = UnitTask { kind: UnitKind::Producer, step: spec.name.clone(), number: share as usize, body };
-    let (unit, effective) = crew.afar().prepare(task, hearer)?;
-    crew.add(unit);
-    Ok(effective)
 }
 
 /// When the load was over: now, or when the last producer elsewhere said so.
