@@ -290,8 +290,8 @@ fn what_the_scenario_did_itself_excuses_nothing_that_was_unasked() {
     let later = "- wait: 2s\n- start: kafka-1\n- wait: 1s\n- kill: kafka-1\n- expect: { service: { name: kafka-1, state: stopped } }";
     assert_eq!(Rehearsal::of(later).dies(1.0, "kafka-1").run().outcome(), Outcome::Fail);
     // A fault on its connections is none on its process.
-    let cut = "- wait: 2s\n- network: { service: kafka-1, fault: cut, for: 1s }\n- expect: { service: { name: kafka-1, state: exited } }";
-    assert_eq!(Rehearsal::of(cut).dies(1.0, "kafka-1").run().outcome(), Outcome::Pass);
+    let cut = "- network: { service: kafka-1, fault: cut, for: 1s }\n- wait: 3s\n- expect: { service: { name: kafka-1, state: exited } }";
+    assert_eq!(Rehearsal::of(cut).dies(2.5, "kafka-1").run().outcome(), Outcome::Pass);
 }
 
 #[test]
