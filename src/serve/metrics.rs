@@ -49,7 +49,8 @@ impl Buckets {
     }
 
     fn write(&self, page: &mut MetricsPage, name: &str, label: (&str, &str), bounds: &[f64]) {
-        let within = bounds.iter().copied().zip(self.counts.iter().copied());
+        let counts = self.counts.iter().copied().chain(std::iter::repeat(0));
+        let within = bounds.iter().copied().zip(counts);
         page.histogram(name, &[label], within, (self.count, self.sum));
     }
 }
