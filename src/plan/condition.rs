@@ -2,8 +2,8 @@
 
 use super::bindings::Bindings;
 use crate::ground::some_of;
-use crate::scenario::expression::within_bounds;
-use crate::text::{did_you_mean, guarded, strict};
+use crate::scenario::expression::{guarded, strict, within_bounds};
+use crate::text::did_you_mean;
 use crate::verb::Scope;
 use minijinja::{Environment, Value};
 use std::collections::BTreeMap;

@@ -2,7 +2,6 @@
 
 mod credential;
 mod diagnostic;
-mod expression;
 mod location;
 mod origin;
 mod redact;
@@ -15,7 +14,6 @@ pub use credential::{credential_marks, is_credential};
 pub use diagnostic::{
     Place, Problem, covered, did_you_mean, for_terminal, harmless, harmless_json, redacted, render, told, withheld,
 };
-pub use expression::{guarded, strict};
 pub use location::Location;
 pub use origin::{Origin, escape};
 pub(crate) use redact::HIDDEN;

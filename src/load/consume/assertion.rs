@@ -2,8 +2,8 @@
 
 use super::Tapped;
 use crate::ground::lock;
-use crate::scenario::expression::within_bounds;
-use crate::text::{guarded, short, strict};
+use crate::scenario::expression::{guarded, strict, within_bounds};
+use crate::text::short;
 use minijinja::value::Serde;
 use minijinja::{Environment, Error, Expression, Value};
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 //! The language puts the kinds themselves in an order: every text is greater than every number. An expression that is to find a
 //! negative amount would then be true of `"-5"`. Each comparison is therefore made a call of a function that says what is wrong.
 
-use super::short;
+use crate::text::short;
 use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr, UnaryOpKind};
 use minijinja::machinery::parse_expr;
 use minijinja::value::{Kwargs, ValueKind};

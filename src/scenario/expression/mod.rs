@@ -1,0 +1,7 @@
+//! The expressions of `if` and `each`: how much they may be before they are compiled, and what their comparisons mean.
+
+mod bounds;
+mod order;
+
+pub use bounds::{ExcessiveExpression, within_bounds};
+pub use order::{guarded, strict};
