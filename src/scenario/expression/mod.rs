@@ -3,5 +3,5 @@
 mod bounds;
 mod order;
 
-pub use bounds::{ExcessiveExpression, within_bounds};
+pub use bounds::within_bounds;
 pub use order::{guarded, strict};
