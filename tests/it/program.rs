@@ -62,7 +62,9 @@ impl Project {
     }
 
     pub fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).expect("writes");
+        let path = self.path(name);
+        path.parent().map(fs::create_dir_all).transpose().expect("a folder");
+        fs::write(path, text).expect("writes");
     }
 
     /// kscen with arguments, as a command.
