@@ -119,8 +119,8 @@ fn show(comparison: &Comparison, all: bool, output: &Output) {
             "  {} {:metric$}  {:>before$} → {:>after$}  {:>change$}  margin {}  ({})",
             output.paint(color, &format!("{word:9}")),
             row.metric,
-            row.old(),
-            row.new(),
+            row.former(),
+            row.latter(),
             row.changed(),
             row.allowed(),
             row.evidence

@@ -158,6 +158,6 @@ mod tests {
         assert!(other.is_undecided(), "a scenario is gone");
         let fewer = compare(&former, &run(|record| record.steps.retain(|step| step.produced.is_none())));
         let gone = fewer.rows.iter().find(|row| row.metric == "load: acked").expect("a row");
-        assert_eq!((gone.decision, gone.new().as_str()), (Decision::Undecided, "–"), "{gone:?}");
+        assert_eq!((gone.decision, gone.latter().as_str()), (Decision::Undecided, "–"), "{gone:?}");
     }
 }

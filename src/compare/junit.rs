@@ -59,6 +59,6 @@ fn undecided(why: &str, fails: bool) -> TestCaseStatus {
 }
 
 fn line(row: &MetricRow) -> String {
-    let (word, before, after) = (row.word().0, row.old(), row.new());
+    let (word, before, after) = (row.word().0, row.former(), row.latter());
     format!("{word}: {before} -> {after}, {}, margin {} ({})", row.changed(), row.allowed(), row.evidence)
 }

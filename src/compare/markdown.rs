@@ -48,8 +48,8 @@ fn metric(text: &mut String, row: &MetricRow) {
         text,
         "| {word} | {} | {} | {} | {} | {} | {} |",
         escape(&row.metric),
-        row.old(),
-        row.new(),
+        row.former(),
+        row.latter(),
         row.changed(),
         row.allowed(),
         escape(&row.evidence)

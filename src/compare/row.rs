@@ -48,18 +48,18 @@ impl MetricRow {
     }
 
     /// The former value in words.
-    pub fn old(&self) -> String {
+    pub fn former(&self) -> String {
         shown(self.before, self.before_at_least)
     }
 
     /// The latter value in words.
-    pub fn new(&self) -> String {
+    pub fn latter(&self) -> String {
         shown(self.after, self.after_at_least)
     }
 
     /// The change in percent; where there is none, the latter value.
     pub fn changed(&self) -> String {
-        self.change.map_or_else(|| self.new(), |share| format!("{:+.1}%", share * 100.0))
+        self.change.map_or_else(|| self.latter(), |share| format!("{:+.1}%", share * 100.0))
     }
 
     /// The margin in words.
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(of((&full, 5), (&never, 5)), (Decision::Different, true));
         let told = row("outage: recovery_time", (&full, 5), (&never, 5)).expect("a row");
         assert_eq!(told.evidence, "measured in 1 of 5 latter runs, in 4 at least 40s");
-        assert_eq!((told.new().as_str(), told.change), ("≥ 40s", None));
+        assert_eq!((told.latter().as_str(), told.change), ("≥ 40s", None));
         assert_eq!(of((&never, 5), (&full, 5)), (Decision::Different, false), "it comes back now");
         // At least 2 s says nothing of 40 s.
         assert_eq!(of((&samples(Lower, &[40.0], &[]), 1), (&samples(Lower, &[], &[2.0]), 1)).0, Decision::Undecided);

@@ -25,7 +25,7 @@ pub async fn delete_external(
 ) -> Result<Mended, FaultError> {
     let deleted = |done| if done { Mended::Done } else { Mended::Gone };
     if let DeletionRight::None(why) = right {
-        return Ok(if is_absent(resource, endpoints).await { Mended::Gone } else { Mended::Left(*why) });
+        return Ok(if is_absent(resource, endpoints).await { Mended::Gone } else { Mended::Left(why) });
     }
     match resource {
         Resource::Topic(_) | Resource::Group(_) => {

@@ -1,8 +1,10 @@
 //! Folds events into a record.
 
 use super::accounts_fate::AccountsFate;
+use super::check::CheckRecord;
 use super::event::{Event, EventKind};
 use super::fault::FaultRecord;
+use super::incident::Incident;
 use super::run_record::{FORMAT, Mark, Record};
 use super::service::ServiceRecord;
 use super::slot::{SlotRecord, SlotSample};
@@ -144,6 +146,8 @@ fn apply(record: &mut Record, event: &Event) {
             record.checks.push((**check).clone());
         }
         EventKind::Incident { incident } => {
+            let mut incident = incident.clone();
+            incident.expected |= was_seen_by_a_check(record, &incident);
             record.incidents.push(incident.clone());
             mark(record, event.at, "unasked", &incident.to_string());
         }
@@ -171,4 +175,15 @@ fn apply(record: &mut Record, event: &Event) {
         | EventKind::StepPrepared { .. }
         | EventKind::Progress { .. } => {}
     }
+}
+
+/// Whether a check that expects it has seen it before whoever watches the services did.
+fn was_seen_by_a_check(record: &Record, incident: &Incident) -> bool {
+    /// Seconds from a look by a check to the next one at all services, where the environment does not tell when it happened.
+    const LATER: f64 = 1.0;
+    let is_after = |check: &CheckRecord| {
+        let step = record.steps.iter().find(|step| step.id == check.step);
+        step.is_none_or(|step| step.ended + LATER >= incident.at)
+    };
+    record.checks.iter().any(|check| is_after(check) && incident.is_expected_by(check, &record.faults))
 }

@@ -370,7 +370,7 @@ mod tests {
         archives.verified().keep("one", verified).expect("kept");
         let shown = |archives: &Archives| {
             let entry = archives.show("one").expect("a name").expect("it is known");
-            assert_eq!(archives.list().expect("listed"), [entry.clone()]);
+            assert_eq!(archives.list().expect("listed"), std::slice::from_ref(&entry));
             (entry.state, entry.id, entry.verified.map(|verified| verified.sound), entry.problem.expect("told"))
         };
         let (state, known, sound, problem) = shown(&archives);

@@ -289,6 +289,9 @@ fn what_the_scenario_did_itself_excuses_nothing_that_was_unasked() {
     assert_eq!((outcome("1"), outcome("2")), (Outcome::Fail, Outcome::Pass));
     let later = "- wait: 2s\n- start: kafka-1\n- wait: 1s\n- kill: kafka-1\n- expect: { service: { name: kafka-1, state: stopped } }";
     assert_eq!(Rehearsal::of(later).dies(1.0, "kafka-1").run().outcome(), Outcome::Fail);
+    // A check may look before whoever watches all services.
+    let sooner = "- wait: 1100ms\n- expect: { service: { name: kafka-1, state: exited } }\n- wait: 1s";
+    assert_eq!(Rehearsal::of(sooner).dies(1.05, "kafka-1").run().outcome(), Outcome::Pass);
     // A fault on its connections is none on its process.
     let cut = "- network: { service: kafka-1, fault: cut, for: 1s }\n- wait: 3s\n- expect: { service: { name: kafka-1, state: exited } }";
     assert_eq!(Rehearsal::of(cut).dies(2.5, "kafka-1").run().outcome(), Outcome::Pass);
