@@ -106,7 +106,7 @@ fn show(comparison: &Comparison, all: bool, output: &Output) {
         comparison.rows.iter().filter(shown).map(|row| of(row).chars().count()).max().unwrap_or(0)
     };
     let metric = width(|row| row.metric.clone());
-    let (before, after) = (width(MetricRow::old), width(MetricRow::new));
+    let (before, after) = (width(MetricRow::former), width(MetricRow::latter));
     let change = width(MetricRow::changed);
     let mut scenario = "";
     for row in comparison.rows.iter().filter(shown) {
