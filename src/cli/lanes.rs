@@ -56,6 +56,17 @@ impl WorkersAsked {
 /// Why what was still to do when somebody ended the command was not run.
 pub const INTERRUPTED: &str = "the command was interrupted before it";
 
+/// A plan that is not run, without secrets.
+pub fn left_out(plan: &Plan, why: &str) -> NotRun {
+    let hidden = |text: &str| plan.redactor.text(text).into_owned();
+    NotRun {
+        label: hidden(&plan.label()),
+        file: hidden(&plan.file.display().to_string()),
+        why: hidden(why),
+        cut_off: false,
+    }
+}
+
 /// A run that ended: its place among the plans, label, folder and record.
 type Done = (usize, (String, PathBuf, Record));
 
@@ -169,10 +180,10 @@ impl RunLanes {
     async fn lane(&self, stage: &mut ProjectStage, several: bool) {
         loop {
             let Some((place, plan)) = lock(&self.todo).pop_front() else { return };
-            let label = plan.redactor.text(&plan.label()).into_owned();
-            let file = plan.redactor.text(&plan.file.display().to_string()).into_owned();
+            let left = left_out(&plan, INTERRUPTED);
+            let label = left.label.clone();
             let not_run = |why: String, cut_off: bool| {
-                lock(&self.ended).not_run.push(NotRun { label: label.clone(), file, why, cut_off });
+                lock(&self.ended).not_run.push(NotRun { why, cut_off, ..left });
             };
             if self.interrupt.asked().times > 0 {
                 not_run(INTERRUPTED.to_owned(), true);

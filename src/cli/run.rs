@@ -2,7 +2,7 @@
 
 use super::ending::Ending;
 use super::exposed::{expose, metrics_address};
-use super::lanes::{INTERRUPTED, Outcomes, RunLanes, RunManner, WorkersAsked};
+use super::lanes::{INTERRUPTED, Outcomes, RunLanes, RunManner, WorkersAsked, left_out};
 use super::past::Past;
 use super::reports::{ReportOptions, Reports};
 use super::select::Selection;
@@ -226,17 +226,6 @@ fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
 
 /// Why a scenario of a folder is left out.
 const SOAKS: &str = "it goes on until somebody ends it: run it by its file, its name or its tag";
-
-/// A plan that is not run, without secrets.
-fn left_out(plan: &Plan, why: &str) -> NotRun {
-    let hidden = |text: &str| plan.redactor.text(text).into_owned();
-    NotRun {
-        label: hidden(&plan.label()),
-        file: hidden(&plan.file.display().to_string()),
-        why: hidden(why),
-        cut_off: false,
-    }
-}
 
 async fn all(
     args: &Args,

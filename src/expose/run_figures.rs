@@ -2,7 +2,7 @@
 
 use super::step_figures::StepFigures;
 use crate::accounting::Class;
-use crate::record::{CheckOutcome, DeliveryRecord, Event, EventKind, Outcome, Record, StepStatus};
+use crate::record::{CheckOutcome, DeliveryRecord, Event, EventKind, Outcome, Record};
 use std::collections::BTreeMap;
 
 /// Senders, readers, and how many messages are in each class.
@@ -59,7 +59,7 @@ impl RunFigures {
                 return;
             }
             EventKind::StepEnded { record } => {
-                *self.ended.entry(status(record.status)).or_default() += 1;
+                *self.ended.entry(record.status.word()).or_default() += 1;
                 self.running.remove(&record.id);
                 if record.produced.is_some() || record.consumed.is_some() || self.shown.contains_key(&record.id) {
                     self.shown.entry(record.id.clone()).or_default().end(record);
@@ -96,15 +96,4 @@ fn settled(delivery: &DeliveryRecord) -> SettledFigures {
     let count = |class: &Class| delivery.ledger.classes.get(class).map_or(0, |report| report.count);
     let classes = Class::ALL.iter().map(|class| (class.name(), count(class)));
     (delivery.from.join(","), delivery.to.join(","), classes.filter(|(_, count)| *count > 0 || is_closed).collect())
-}
-
-fn status(status: StepStatus) -> &'static str {
-    match status {
-        StepStatus::Done => "done",
-        StepStatus::Failed => "failed",
-        StepStatus::Error => "error",
-        StepStatus::Skipped => "skipped",
-        StepStatus::Stopped => "stopped",
-        StepStatus::Running => "running",
-    }
 }

@@ -50,6 +50,20 @@ pub enum StepStatus {
     Running,
 }
 
+impl StepStatus {
+    /// The status in a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Error => "error",
+            Self::Skipped => "skipped",
+            Self::Stopped => "stopped",
+            Self::Running => "running",
+        }
+    }
+}
+
 /// Why a step did not end well.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {

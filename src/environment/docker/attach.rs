@@ -114,7 +114,7 @@ async fn find(engine: &Engine, config: &DockerConfig) -> EnvironmentResult<Vec<(
                 part.name
             )));
         };
-        let node_id = ["NODE_ID", "BROKER_ID"].iter().find_map(|name| container.setting(name)?.parse().ok());
+        let node_id = container.node_ids().find_map(|id| id.parse().ok());
         found.push((StackContainer::new(part, node_id, id), container));
     }
     Ok(found)

@@ -138,6 +138,11 @@ impl Container {
         given("KAFKA_").or_else(|| given("KAFKA_CFG_"))
     }
 
+    /// What its variables give as the node's id, as written.
+    pub(super) fn node_ids(&self) -> impl Iterator<Item = &str> {
+        ["NODE_ID", "BROKER_ID"].into_iter().filter_map(|name| self.setting(name))
+    }
+
     /// The networks it is connected to.
     pub(super) fn networks(&self) -> BTreeMap<&str, &EndpointSettings> {
         let networks = self.0.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());

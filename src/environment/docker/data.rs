@@ -55,8 +55,7 @@ pub(super) fn traces_in(container: &Container, mounted: &str) -> Vec<String> {
 
 fn files_in(container: &Container, mounted: &str, files: &[&str]) -> Vec<String> {
     let mounted = mounted.trim_end_matches('/');
-    let node = ["NODE_ID", "BROKER_ID"].iter().find_map(|name| container.setting(name));
-    let below = ["data"].into_iter().chain(node).map(|step| format!("{mounted}/{step}"));
+    let below = ["data"].into_iter().chain(container.node_ids().next()).map(|step| format!("{mounted}/{step}"));
     let known = FOLDERS.map(str::to_owned).into_iter().chain(folders(container));
     let known = known.filter(|folder| folder.starts_with(&format!("{mounted}/")));
     let folders: BTreeSet<String> = below.chain(known).chain([mounted.to_owned()]).collect();

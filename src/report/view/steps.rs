@@ -43,14 +43,7 @@ pub(super) fn bars(record: &Record, timeline: &Timeline) -> Vec<StepBar> {
                 _ if step.produced.is_some() || step.consumed.is_some() => "load",
                 _ => "plain",
             };
-            let status = match step.status {
-                StepStatus::Done => "done",
-                StepStatus::Failed => "failed",
-                StepStatus::Error => "error",
-                StepStatus::Skipped => "skipped",
-                StepStatus::Stopped => "stopped",
-                StepStatus::Running => "running",
-            };
+            let status = step.status.word();
             let (from, to) = (percent(step.started), percent(step.ended));
             let name_style = if from > 50.0 {
                 format!("right:{:.3}%;max-width:{to}%", 100.0 - to)

@@ -130,17 +130,7 @@ impl Performance {
 fn words(event: &EventKind) -> Option<String> {
     Some(match event {
         EventKind::StepStarted { id, .. } => format!("{id} starts"),
-        EventKind::StepEnded { record } => {
-            let status = match record.status {
-                StepStatus::Done => "done",
-                StepStatus::Failed => "failed",
-                StepStatus::Error => "error",
-                StepStatus::Skipped => "skipped",
-                StepStatus::Stopped => "stopped",
-                StepStatus::Running => "running",
-            };
-            format!("{} {status}", record.id)
-        }
+        EventKind::StepEnded { record } => format!("{} {}", record.id, record.status.word()),
         EventKind::Interrupted { .. } => "interrupted".to_owned(),
         EventKind::RunEnded { .. } => "over".to_owned(),
         _ => return None,
