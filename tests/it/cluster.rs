@@ -22,7 +22,7 @@ steps:
     consume: { topic: "${topic}", from: start }
   - id: load
     background: true
-    produce: { topic: "${topic}", rate: 200/s, for: 12s, acks: all }
+    produce: { topic: "${topic}", rate: 200/s, for: 40s, acks: all }
   - wait: { step: load, count: 200 }
   - id: leader
     kill: { service: { leader_of: "${topic}/0" }, for: 2s }
