@@ -58,7 +58,7 @@ fn what_is_backed_up_comes_back() {
     if skipped("what_is_backed_up_comes_back") {
         return;
     }
-    turns::alone();
+    turns::most();
     let kscen = pass(&COMES_BACK);
     let (all, own) = (scenarios(), backups());
     let folders = ["--scenarios", &all.to_string_lossy(), "--scenarios", &own.to_string_lossy()].map(str::to_owned);
@@ -80,7 +80,7 @@ fn what_goes_wrong_is_told_and_nothing_is_lost() {
     if skipped("what_goes_wrong_is_told_and_nothing_is_lost") {
         return;
     }
-    turns::alone();
+    turns::most();
     let mut names = GOES_WRONG.to_vec();
     if nix::unistd::geteuid().is_root() {
         names.extend(AS_ROOT);

@@ -43,7 +43,7 @@ pub(crate) fn assert_passes(output: &Output) {
 
 #[test]
 fn the_delivery_suite_passes_on_local_processes() {
-    turns::alone();
+    turns::most();
     let kscen = Kscen::new();
     let scenarios = scenarios();
     let output = kscen.run(&["run", &scenarios.to_string_lossy(), "--tag", "delivery", "--strict"], &[]);

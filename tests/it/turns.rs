@@ -1,58 +1,46 @@
-//! Whose turn it is: tests that start real brokers wait for most of their time, so a few of them run beside each other; those in which
-//! rates, latencies or recovery times are judged have the machine to themselves, as beside another one kscen would say *unknown: the
-//! machine was busy*, and be right.
+//! Whose turn it is: tests that start real brokers wait for most of their time, so a few of them run beside each other. Those in which
+//! rates, latencies or recovery times are judged have fewer beside them, or none, as kscen would say *unknown: the machine was busy*, and
+//! be right.
 
 use std::cell::RefCell;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// So many run beside each other, whatever the number of threads: on a machine with many processors there is still one memory. Two
-/// processors are two thirds idle while one of them runs.
-const BESIDE: usize = 4;
+/// So many shares has the machine, whatever the number of threads: with many processors there is still one memory. Two processors are
+/// two thirds idle while one test runs.
+const SHARES: usize = 4;
 
-#[derive(Default)]
 struct Machine {
-    beside: usize,
-    alone: bool,
-    /// Those that wait to be alone go first, or they would wait for ever.
-    waiting: usize,
+    taken: usize,
+    /// The next one to come, and the one whose turn it is: who came first is served first, or one that wants all would wait for ever.
+    comes: usize,
+    served: usize,
 }
 
-static MACHINE: Mutex<Machine> = Mutex::new(Machine { beside: 0, alone: false, waiting: 0 });
+static MACHINE: Mutex<Machine> = Mutex::new(Machine { taken: 0, comes: 0, served: 0 });
 static FREE: Condvar = Condvar::new();
 
 /// A turn, until it is dropped.
 struct Turn {
-    alone: bool,
+    shares: usize,
 }
 
 impl Turn {
-    fn beside() -> Self {
-        let machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = |machine: &mut Machine| machine.alone || machine.waiting > 0 || machine.beside >= BESIDE;
-        let mut machine = FREE.wait_while(machine, taken).unwrap_or_else(PoisonError::into_inner);
-        machine.beside += 1;
-        Self { alone: false }
-    }
-
-    fn alone() -> Self {
+    fn take(shares: usize) -> Self {
         let mut machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-        machine.waiting += 1;
-        let taken = |machine: &mut Machine| machine.alone || machine.beside > 0;
-        let mut machine = FREE.wait_while(machine, taken).unwrap_or_else(PoisonError::into_inner);
-        machine.waiting -= 1;
-        machine.alone = true;
-        Self { alone: true }
+        let number = machine.comes;
+        machine.comes += 1;
+        let not_yet = |machine: &mut Machine| machine.served != number || machine.taken + shares > SHARES;
+        let mut machine = FREE.wait_while(machine, not_yet).unwrap_or_else(PoisonError::into_inner);
+        machine.served += 1;
+        machine.taken += shares;
+        FREE.notify_all();
+        Self { shares }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.alone {
-            machine.alone = false;
-        } else {
-            machine.beside -= 1;
-        }
+        MACHINE.lock().unwrap_or_else(PoisonError::into_inner).taken -= self.shares;
         FREE.notify_all();
     }
 }
@@ -62,19 +50,29 @@ thread_local! {
     static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
 }
 
-fn begin(take: fn() -> Turn) {
+fn begin(shares: usize) {
     TURN.with_borrow_mut(|turn| {
         *turn = None;
-        *turn = Some(take());
+        *turn = Some(Turn::take(shares));
     });
 }
 
 /// Begins a test on real brokers, in which no time is judged.
 pub fn beside() {
-    begin(Turn::beside);
+    begin(1);
+}
+
+/// Begins a test, or goes on with one, in which times are judged by bounds that are far from what is measured.
+pub fn half() {
+    begin(SHARES / 2);
+}
+
+/// The same, for those that start several programs or run many scenarios: with one small test beside them.
+pub fn most() {
+    begin(SHARES - 1);
 }
 
 /// Begins a test, or goes on with one, in which times are judged.
 pub fn alone() {
-    begin(Turn::alone);
+    begin(SHARES);
 }

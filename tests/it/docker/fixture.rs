@@ -43,7 +43,7 @@ pub(crate) fn is_missing(image: &str) -> bool {
 impl Project {
     /// Brings Kafka, PostgreSQL and Connect up; `None` where there is no engine, said aloud.
     pub(crate) fn up() -> Option<Self> {
-        turns::alone();
+        turns::most();
         if !succeeds(&["docker", "version"]) {
             return unable("no Docker engine answers; .ci/docker-engine installs and starts one");
         }
