@@ -51,6 +51,7 @@ mod other_user;
 mod outcomes;
 mod ownership;
 mod pages;
+mod patience;
 mod pipeline;
 mod pipeline_outage;
 mod program;

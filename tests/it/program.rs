@@ -1,6 +1,6 @@
 //! The program as its users start it, in a project folder of its own.
 
-use crate::turns;
+use crate::{patience, turns};
 use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -93,8 +93,7 @@ impl Project {
 
     /// Runs kscen to its end.
     pub fn run(&self, args: &[&str]) -> Finished {
-        let output = self.command(args).output().expect("kscen starts");
-        Finished::new(&output)
+        Finished::new(&patience::output(&mut self.command(args), patience::RUN))
     }
 
     /// Starts kscen in a session of its own on a pseudo-terminal.

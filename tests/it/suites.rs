@@ -1,7 +1,7 @@
 //! The shipped suites, run by the binary as a user runs them.
 
 use crate::docker::fixture::Project;
-use crate::turns;
+use crate::{patience, turns};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -20,13 +20,13 @@ impl Kscen {
     }
 
     pub(crate) fn run(&self, arguments: &[&str], variables: &[(&str, String)]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_kscen"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kscen"));
+        command
             .current_dir(self.folder.path())
             .env("XDG_STATE_HOME", self.folder.path().join("state"))
             .args(arguments)
-            .envs(variables.iter().map(|(name, value)| (*name, value)))
-            .output()
-            .expect("the binary starts")
+            .envs(variables.iter().map(|(name, value)| (*name, value)));
+        patience::output(&mut command, patience::SUITE)
     }
 }
 

@@ -4,6 +4,7 @@
 use super::altered::{Change, alter};
 use super::sabotaged::{AS_ROOT, SERVED, TWINS};
 use super::variables;
+use crate::patience;
 use crate::program::{Project, skipped};
 use crate::suites::scenarios;
 use crate::twins::Twin;
@@ -77,7 +78,7 @@ fn hold(twins: &[Twin]) {
     for twin in twins {
         project.write(&format!("twins/{}.yaml", twin.name), &twin.text().replace(SERVER, &server));
     }
-    let output = project.command(&["run", "twins", "--jobs", "2"]).envs(variables()).output().expect("kscen starts");
+    let output = patience::output(project.command(&["run", "twins", "--jobs", "2"]).envs(variables()), patience::SUITE);
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{text}");
     let records = project.records();
