@@ -22,6 +22,8 @@ pub(super) struct PodStack {
     pub(super) members: Vec<PodMember>,
     pub(super) parts: Vec<Arc<Pods>>,
     pub(super) turns: SetTurns,
+    /// Whether the scenario needs a shell in the containers, so that this user was asked for the right to it.
+    pub(super) may_exec: bool,
     pub(super) info: EnvironmentInfo,
     pub(super) endpoints: Endpoints,
 }
@@ -35,6 +37,7 @@ impl PodStack {
     }
 
     fn repair(&self, member: &PodMember, action: Action) -> EnvironmentResult<Option<PodRepair>> {
+        member.may(action)?;
         Ok(match action {
             Action::Resume | Action::Start | Action::Wipe => None,
             Action::Restart => Some(PodRepair::Nothing),
