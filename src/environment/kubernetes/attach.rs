@@ -1,11 +1,12 @@
 //! Finding the pods by their labels and holding them against what a plan needs.
 
 use super::access;
+use super::claim::{self, Claim};
 use super::cluster::Kube;
 use super::config::KubernetesConfig;
 use super::hold::SetTurns;
 use super::member::{PodMember, crowded};
-use super::own::{self, Claim};
+use super::own;
 use super::pod::SeenPod;
 use super::pods::Pods;
 use super::stack::PodStack;
@@ -243,7 +244,7 @@ async fn name_nodes(
             member.node_id = ids.get(&member.name).copied();
             member.address = member.node_id.and_then(|id| described.brokers.get(&id)).map(ToString::to_string);
         } else {
-            member.node_id = own::node_id(&pod);
+            member.node_id = claim::node_id(&pod);
         }
     }
     Ok(())
@@ -275,7 +276,8 @@ mod tests {
         assert_eq!(only(&[evicted]), Ok(Some("connect".to_owned())), "it does not run, which is told");
         let done = named("connect-init-x", ("Job", "connect-init"), "Succeeded");
         assert_eq!(only(&[first.clone(), done.clone()]), Ok(Some("connect".to_owned())));
-        assert_eq!((only(&[done.clone()]), places(&[done])), (Ok(None), Ok(Vec::new())));
+        let done = std::slice::from_ref(&done);
+        assert_eq!((only(done), places(done)), (Ok(None), Ok(Vec::new())));
         let other = named("debezium-5c-a", ("ReplicaSet", "debezium-5c"), "Running");
         assert!(only(&[first, other]).is_err_and(|several| several.len() == 2));
         let set = |name: &str| named(name, ("StatefulSet", "kafka"), "Running");

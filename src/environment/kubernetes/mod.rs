@@ -8,6 +8,7 @@ mod access;
 mod action;
 mod attach;
 mod book;
+mod claim;
 mod cluster;
 mod config;
 mod hold;

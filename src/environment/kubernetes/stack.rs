@@ -10,7 +10,6 @@ use crate::environment::{
     Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Incarnation,
     Intended, LogLine, LogQuery, Needs, Offer, Recipe, ServiceInfo, ServiceState, Usage, observe,
 };
-use crate::ground::lock;
 use futures_util::future::{BoxFuture, select_all};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -139,9 +138,7 @@ impl Environment for PodStack {
     }
 
     fn log_gap(&self, service: &str, since: SystemTime) -> Option<String> {
-        let member = self.member(service).ok()?;
-        let earlier = lock(&member.earlier_log).gap(since);
-        earlier.or_else(|| lock(&member.log_gap).clone())
+        self.gap(self.member(service).ok()?, since)
     }
 
     /// Leaves the pods as they are: they are the user's.
