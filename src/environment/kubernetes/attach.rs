@@ -25,6 +25,9 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long brokers that were started just now may take to find each other.
 const COMPLETE: Duration = Duration::from_secs(30);
+/// What helps where a pod is held back.
+const HELD: &str = "`kscen undo`, where the run was killed that holds it back; where nothing is to be undone, `kubectl delete pod` it: its \
+                    StatefulSet makes another one";
 /// Between two questions.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -48,7 +51,7 @@ impl PodStack {
         own::refuse_twice(&members)?;
         own::refuse_strangers(&endpoints, &members, &kube.namespace)?;
         if needs.brokers > 0 {
-            name_nodes(&mut members, &endpoints, &kube.namespace, !needs.actions.is_empty()).await?;
+            name_nodes(&mut members, &endpoints, &kube, needs).await?;
         }
         let brokers = members.iter().filter(|member| matches!(member.id, ServiceId::Broker(_))).count();
         let mut facts = BTreeMap::from([
@@ -198,20 +201,21 @@ fn check(members: &[PodMember], needs: &Needs) -> EnvironmentResult<()> {
     let words: Vec<String> = down.into_iter().map(|(words, _)| words).collect();
     Err(EnvironmentError::Prerequisite {
         message: format!("not all of its pods run: {}", words.join("; ")),
-        remedy: if held { "kscen undo" } else { "`kubectl describe pod` tells what the cluster tried" }.to_owned(),
+        remedy: if held { HELD } else { "`kubectl describe pod` tells what the cluster tried" }.to_owned(),
     })
 }
 
-/// Which broker of the cluster each pod is. `careful` is whether anything is done to them.
+/// Which broker of the cluster each pod is. Where anything is done to them, each has to be known for sure.
 ///
 /// # Errors
 /// No broker answers, or they are not those in the pods.
 async fn name_nodes(
     members: &mut [PodMember],
     endpoints: &Endpoints,
-    namespace: &str,
-    careful: bool,
+    kube: &Kube,
+    needs: &Needs,
 ) -> EnvironmentResult<()> {
+    let (namespace, careful) = (kube.namespace.as_str(), !needs.actions.is_empty());
     let bootstrap = &endpoints.bootstrap;
     let failed = |error: &dyn std::fmt::Display| EnvironmentError::Away {
         message: format!("the brokers at {bootstrap} cannot be used: {error}"),
@@ -245,6 +249,26 @@ async fn name_nodes(
             member.address = member.node_id.and_then(|id| described.brokers.get(&id)).map(ToString::to_string);
         } else {
             member.node_id = claim::node_id(&pod);
+        }
+    }
+    if careful && access::may_exec(needs) {
+        ask_data(members, kube, (described.id.as_str(), bootstrap.as_str())).await?;
+    }
+    Ok(())
+}
+
+/// Holds the brokers against what stands in their data, where a shell is needed in containers anyway. Where they cannot be asked, their
+/// addresses have to do.
+///
+/// # Errors
+/// Data of another cluster or broker.
+async fn ask_data(members: &[PodMember], kube: &Kube, (cluster, bootstrap): (&str, &str)) -> EnvironmentResult<()> {
+    let brokers = members.iter().filter(|member| matches!(member.id, ServiceId::Broker(_)));
+    for (member, node) in brokers.filter_map(|member| Some((member, member.node_id?))) {
+        let Ok(answer) = member.ask(kube, "meta").await else { continue };
+        if let Some(why) = claim::denied(&answer, (cluster, node)) {
+            let why = format!("{} (pod {}): {why}", member.name, member.place);
+            return Err(own::foreign(&why, bootstrap, &kube.namespace));
         }
     }
     Ok(())

@@ -80,6 +80,17 @@ pub(super) fn node_id(pod: &SeenPod) -> Option<i32> {
         .filter(|id| *id >= 0)
 }
 
+/// Why what stands in the data of a broker is of another one; `None` where it is of that broker, or nothing was found. `answer` is that of
+/// the shell: `meta cluster.id=… node.id=…`.
+pub(super) fn denied(answer: &str, (cluster, node): (&str, i32)) -> Option<String> {
+    let figure = |name: &str| answer.split(' ').filter_map(|pair| pair.split_once('=')).find(|(own, _)| *own == name);
+    if let Some((_, told)) = figure("cluster.id").filter(|(_, told)| *told != cluster) {
+        return Some(format!("its data are of the cluster {told}, and it is the cluster {cluster} that answers"));
+    }
+    let (_, told) = figure("node.id").or_else(|| figure("broker.id"))?;
+    (told.parse() != Ok(node)).then(|| format!("its data are of broker {told}, and it would be broker {node}"))
+}
+
 /// The namespace in a name such as `connect.shop.svc` or `kafka-0.kafka.shop.svc.cluster.local`.
 pub(super) fn namespace_of(host: &str) -> Option<&str> {
     let labels: Vec<&str> = host.split('.').collect();
@@ -98,6 +109,14 @@ mod tests {
         assert_eq!(namespace_of("db.shop.svc"), Some("shop"));
         assert_eq!(namespace_of("kafka-0.kafka.shop.svc.cluster.local"), Some("shop"));
         assert_eq!((namespace_of("connect.example.com"), namespace_of("svc.example")), (None, None));
+    }
+
+    #[test]
+    fn what_stands_in_the_data_of_a_broker_outweighs_its_address() {
+        assert_eq!(denied("meta cluster.id=x node.id=1", ("x", 1)), None);
+        assert_eq!(denied("meta", ("x", 1)), None, "nothing was found");
+        assert!(denied("meta cluster.id=y node.id=1", ("x", 1)).is_some_and(|why| why.contains("of the cluster y")));
+        assert!(denied("meta cluster.id=x broker.id=2", ("x", 1)).is_some_and(|why| why.contains("of broker 2")));
     }
 
     #[test]

@@ -106,13 +106,15 @@ impl PodStack {
             };
             // A log that cannot be read stops nothing.
             let (read, broke) = (tokio::time::timeout(limit, read).await, Timestamp::now());
-            let why = match read {
-                Ok(Ok(())) => return,
-                // It may end with an error where its pod ends.
-                Ok(Err(kube::Error::ReadEvents(_))) if end.came_before(broke).await => return,
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("it went on for {} s", limit.as_secs()),
+            // It ends where its pod ends, with an error or without; before that it was cut off.
+            let (ends, why) = match read {
+                Ok(Ok(())) => (true, "its stream ended before the container".to_owned()),
+                Ok(Err(error)) => (matches!(error, kube::Error::ReadEvents(_)), error.to_string()),
+                Err(_) => (false, format!("it went on for {} s", limit.as_secs())),
             };
+            if ends && end.came_before(broke).await {
+                return;
+            }
             lock(&kept).missed(format!("the log of a pod that is gone could not be kept: {why}"));
         });
     }
