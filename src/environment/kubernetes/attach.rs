@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How long brokers that were started just now may take to find each other.
 const COMPLETE: Duration = Duration::from_secs(30);
 /// What helps where a pod is held back.
-const HELD: &str = "`kscen undo`, where the run was killed that holds it back; where nothing is to be undone, `kubectl delete pod` it: its \
-                    StatefulSet makes another one";
+const HELD: &str = "`kscen undo`, where the run was killed that holds it back; where that has nothing to undo, `kubectl delete pod` lets it \
+                    go: its StatefulSet makes another one";
 /// Between two questions.
 const AGAIN: Duration = Duration::from_millis(500);
 
