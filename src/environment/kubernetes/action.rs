@@ -142,9 +142,9 @@ impl PodStack {
         let runs = |book: &PodBook| book.of(pod.uid()).is_some_and(|own| own.running() == pod.running());
         let ended = member.pods.until(&member.place, patience, |book| (!runs(book)).then(moment::now));
         let ended = ended.await.ok_or_else(stays)?;
-        let gone = member.pods.until(&member.place, patience, |book| {
-            book.of(pod.uid()).is_none().then(|| book.last(pod.uid()).cloned())
-        });
+        let gone = member
+            .pods
+            .until(&member.place, patience, |book| book.of(pod.uid()).is_none().then(|| book.last(pod.uid()).cloned()));
         let last = gone.await.ok_or_else(stays)?;
         let end = last.as_ref().and_then(SeenPod::end).filter(|end| Some(end.container.as_str()) == pod.running());
         if end.is_none() && last.is_some_and(|last| last.restarts() > pod.restarts()) {

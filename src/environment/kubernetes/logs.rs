@@ -157,9 +157,9 @@ impl AwaitedEnd {
 
     /// Whether it had come by then, as far as its node's clock tells.
     async fn came_before(&self, at: Timestamp) -> bool {
-        let finished = self.pods.until(&self.place, TOLD, |book| {
-            book.last(&self.pod).and_then(|pod| pod.finished(&self.container))
-        });
+        let finished = self
+            .pods
+            .until(&self.place, TOLD, |book| book.last(&self.pod).and_then(|pod| pod.finished(&self.container)));
         finished.await.is_some_and(|finished| finished <= at + SKEW)
     }
 }

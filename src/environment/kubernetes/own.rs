@@ -232,12 +232,8 @@ mod tests {
 
     #[test]
     fn pods_are_the_brokers_that_advertise_their_addresses_or_their_names() {
-        let hosts = [
-            "10.0.0.0",
-            "kafka-0.kafka.shop",
-            "kafka-0.kafka.shop.svc",
-            "kafka-0.kafka.shop.svc.cluster.local",
-        ];
+        let hosts =
+            ["10.0.0.0", "kafka-0.kafka.shop", "kafka-0.kafka.shop.svc", "kafka-0.kafka.shop.svc.cluster.local"];
         for host in hosts {
             assert_eq!(why(&[host], &[claim(0, None)]), "", "{host}");
         }

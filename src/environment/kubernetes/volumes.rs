@@ -14,7 +14,8 @@ const FOLDER: [&str; 3] = ["", "Directory", "DirectoryOrCreate"];
 /// Whether the data of the service outlive its pod, as far as its definition tells: its own container writes to a claim, a folder of the
 /// node or a disk in the network; where its variables say where its data go, to that place.
 pub(super) fn keeps_data(pod: &SeenPod) -> bool {
-    let told: Vec<&str> = FOLDERS.iter().filter_map(|name| pod.variable(name)).flat_map(|dirs| dirs.split(',')).collect();
+    let told: Vec<&str> =
+        FOLDERS.iter().filter_map(|name| pod.variable(name)).flat_map(|dirs| dirs.split(',')).collect();
     let told: Vec<&str> = told.into_iter().map(str::trim).filter(|folder| !folder.is_empty()).collect();
     let volumes = pod.spec().and_then(|spec| spec.volumes.as_deref()).unwrap_or_default();
     let mounts = pod.definition().and_then(|own| own.volume_mounts.as_deref()).unwrap_or_default();
@@ -83,11 +84,15 @@ mod tests {
             json!([{ "name": "data", "persistentVolumeClaim": { "claimName": "data-kafka-0" } },
                 { "name": "logs", "emptyDir": {} }])
         };
-        let mounts = || json!([{ "name": "data", "mountPath": "/var/lib" }, { "name": "logs", "mountPath": "/var/lib/logs" }]);
+        let mounts =
+            || json!([{ "name": "data", "mountPath": "/var/lib" }, { "name": "logs", "mountPath": "/var/lib/logs" }]);
         let dirs = |text: &str| json!([{ "name": "KAFKA_LOG_DIRS", "value": text }]);
         assert!(keeps(mounts(), volumes(), dirs("/var/lib/kafka")));
         assert!(!keeps(mounts(), volumes(), dirs("/var/lib/logs/kafka")), "the folder inside is no claim");
         assert!(!keeps(mounts(), volumes(), dirs("/var/lib/kafka,/tmp/kafka")), "one of two is not kept");
-        assert!(keeps(mounts(), volumes(), json!([{ "name": "KAFKA_LOG_DIRS", "value": "$(DATA)/kafka" }])), "not told");
+        assert!(
+            keeps(mounts(), volumes(), json!([{ "name": "KAFKA_LOG_DIRS", "value": "$(DATA)/kafka" }])),
+            "not told"
+        );
     }
 }
