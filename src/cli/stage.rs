@@ -4,10 +4,9 @@ use super::repair::{self, repair};
 use crate::environment::{Environment, EnvironmentError, EnvironmentResult, Grant, Host, Needs, unsuited};
 use crate::execute::EnvironmentSource;
 use crate::ground::scratch::{self, Scratch};
-use crate::project::{Busy, Project, RunLock, journal_path};
+use crate::project::{Busy, Project, RunLock, is_same, journal_path};
 use crate::text::Problem;
 use futures_util::future::BoxFuture;
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +24,9 @@ pub struct ProjectStage {
     shared: Option<Shared>,
     /// Other environments that the run at work reaches, by their names.
     others: BTreeMap<String, Box<Self>>,
-    lock: Option<RunLock>,
+    lock: Option<Arc<RunLock>>,
+    /// Whether the lock is that of another environment of the same run, which is this one under another name.
+    is_guest: bool,
     stacks: usize,
     /// Whether a busy environment is waited for.
     wait: bool,
@@ -46,7 +47,8 @@ impl ProjectStage {
     pub fn new(project: Project) -> std::io::Result<Self> {
         scratch::sweep();
         let scratch = Scratch::new()?;
-        Ok(Self { project, scratch, shared: None, others: BTreeMap::new(), lock: None, stacks: 0, wait: false })
+        let (shared, others) = (None, BTreeMap::new());
+        Ok(Self { project, scratch, shared, others, lock: None, is_guest: false, stacks: 0, wait: false })
     }
 
     /// Waits for an environment that another run has.
@@ -54,6 +56,22 @@ impl ProjectStage {
     pub fn waiting(mut self, wait: bool) -> Self {
         self.wait = wait;
         self
+    }
+
+    /// A stage for another environment of the project. Where one of this run is the same, under another name, they share its lock.
+    fn other(&self, name: &str) -> EnvironmentResult<Self> {
+        let failed = |problems: Vec<Problem>| {
+            let words: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
+            EnvironmentError::failed(words.join("; "))
+        };
+        let project = self.project.sibling(name).map_err(failed)?;
+        let known = std::iter::once(self).chain(self.others.values().map(Box::as_ref));
+        let mut same = known.filter(|stage| is_same(&stage.project, &project));
+        let lock = same.find_map(|stage| stage.lock.clone());
+        let mut other = Self::new(project).map_err(EnvironmentError::because)?.waiting(self.wait);
+        other.is_guest = lock.is_some();
+        other.lock = lock;
+        Ok(other)
     }
 
     /// Its project.
@@ -103,6 +121,14 @@ impl Shared {
     fn serves(&self, needs: &Needs) -> bool {
         unsuited(&self.needs, &self.environment.info(), &self.environment.services(), needs).is_none()
     }
+
+    /// Whether what is done by a scenario was held against it when it was attached to: rights, and that it is the right one.
+    fn was_asked_for(&self, needs: &Needs) -> bool {
+        let known = &self.needs;
+        known.actions.is_superset(&needs.actions)
+            && known.capabilities.is_superset(&needs.capabilities)
+            && known.services.is_superset(&needs.services)
+    }
 }
 
 /// What a kind of environment is given by the stage.
@@ -127,9 +153,13 @@ impl Host for StageHost<'_> {
         Box::pin(async move {
             let project = &self.stage.project;
             if self.stage.lock.is_none() {
-                self.stage.lock = Some(lock(project, self.stage.wait, self.note).await?);
+                self.stage.lock = Some(Arc::new(lock(project, self.stage.wait, self.note).await?));
             }
             self.is_alone = true;
+            // What was in force there has been undone, and what is, this run has done.
+            if self.stage.is_guest {
+                return Ok(());
+            }
             repair(project, environment, &self.note).await.map(drop)
         })
     }
@@ -161,6 +191,7 @@ impl EnvironmentSource for ProjectStage {
         Box::pin(async move {
             if let Some(shared) = &self.shared
                 && shared.serves(needs)
+                && (!self.project.kind.is_addressed() || shared.was_asked_for(needs))
             {
                 return Ok(Arc::clone(&shared.environment));
             }
@@ -179,20 +210,15 @@ impl EnvironmentSource for ProjectStage {
         note: Note<'a>,
     ) -> BoxFuture<'a, Result<Arc<dyn Environment>, EnvironmentError>> {
         Box::pin(async move {
-            let failed = |problems: Vec<Problem>| {
-                let words: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
-                EnvironmentError::failed(words.join("; "))
-            };
-            let other = match self.others.entry(name.to_owned()) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(place) => {
-                    let project = self.project.sibling(name).map_err(failed)?;
-                    let other = Self::new(project).map_err(EnvironmentError::because)?;
-                    place.insert(Box::new(other.waiting(self.wait)))
-                }
-            };
+            let known = self.others.remove(name);
+            let other = known.map_or_else(|| self.other(name).map(Box::new), Ok)?;
+            let other = self.others.entry(name.to_owned()).or_insert(other);
             other.acquire(&Needs::kafka(), note).await
         })
+    }
+
+    fn is_own(&self, name: &str) -> bool {
+        self.others.get(name).is_some_and(|other| is_same(&self.project, &other.project))
     }
 
     fn release<'a>(&'a mut self, needs: &'a Needs) -> BoxFuture<'a, Result<(), EnvironmentError>> {
@@ -205,5 +231,24 @@ impl EnvironmentSource for ProjectStage {
 
     fn journal(&self) -> Option<PathBuf> {
         self.shared.as_ref()?.journal.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Action;
+    use crate::environment::fake::FakeStack;
+
+    #[test]
+    fn what_was_attached_for_less_serves_no_faults() {
+        let attached = |needs: &Needs| Shared {
+            needs: needs.clone(),
+            environment: FakeStack::brokers(1) as Arc<dyn Environment>,
+            journal: None,
+        };
+        let faults = Needs { actions: BTreeSet::from([Action::Kill]), ..Needs::kafka() };
+        assert!(attached(&faults).was_asked_for(&Needs::kafka()));
+        assert!(!attached(&Needs::kafka()).was_asked_for(&faults), "nobody has looked whether it is the right one");
     }
 }

@@ -42,6 +42,12 @@ impl KeptLog {
         self.gaps.push((None, why));
     }
 
+    /// The lines of a container that is gone since that time, at the latest, were not read.
+    pub(super) fn missed_until(&mut self, at: SystemTime, why: String) {
+        let at = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        self.gaps.push((u64::try_from(at).ok(), why));
+    }
+
     /// Why lines since this time may be missing; `None` where all are there.
     pub(super) fn gap(&self, since: SystemTime) -> Option<String> {
         let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();

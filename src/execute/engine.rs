@@ -51,6 +51,12 @@ pub trait EnvironmentSource: Send {
         Box::pin(async move { Err(EnvironmentError::failed(message)) })
     }
 
+    /// Whether that other environment is the run's own under another name, so that the run's faults are faults there.
+    fn is_own(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
+
     /// The run no longer needs it.
     fn release<'a>(&'a mut self, needs: &'a Needs) -> BoxFuture<'a, Result<(), EnvironmentError>>;
 

@@ -39,7 +39,8 @@ pub(super) async fn acquire(
     for (name, permitted) in named {
         let environment = stage.acquire_other(&name, &note).await?;
         recorder.hide(|redactor| hide_addresses(redactor, &environment.endpoints()));
-        others.insert(name, Arc::new(OtherEnvironment::new(environment, permitted)));
+        let is_own = stage.is_own(&name);
+        others.insert(name, Arc::new(OtherEnvironment::new(environment, permitted, is_own)));
     }
     Ok((own, others))
 }

@@ -18,7 +18,8 @@ pub(super) struct Watchers {
 impl Watchers {
     /// From now on.
     pub(super) fn start(run: &Arc<SharedRun>) -> Self {
-        let places = std::iter::once(None).chain(run.others.keys().cloned().map(Some));
+        let others = run.others.iter().filter(|(_, other)| !other.is_own()).map(|(name, _)| Some(name.clone()));
+        let places = std::iter::once(None).chain(others);
         let watchers = places.map(|place| {
             let (run, over) = (Arc::clone(run), Arc::new(Notify::new()));
             let told = Arc::clone(&over);

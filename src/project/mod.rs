@@ -20,7 +20,7 @@ pub use permit::{authorize, permit};
 pub use schedules::ScheduledBackup;
 pub use selfcheck::{last_selfcheck, store_selfcheck};
 pub use serving::ServeSettings;
-pub use state::{Busy, RunLock, ended_journal, journal_path, state_folder};
+pub use state::{Busy, RunLock, ended_journal, is_same, journal_path, state_folder};
 pub use timetable::Timetable;
 
 #[cfg(test)]

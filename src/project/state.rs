@@ -27,6 +27,12 @@ fn file(project: &Project, extension: &str) -> io::Result<PathBuf> {
     Ok(state_folder()?.join(format!("{}-{mark:08x}.{extension}", project.kind.name())))
 }
 
+/// Whether two environments are one, with one lock and one journal, whatever they are called.
+pub fn is_same(one: &Project, other: &Project) -> bool {
+    let identity = |project: &Project| (project.kind.name(), project.kind.identity(&project.site()));
+    identity(one) == identity(other)
+}
+
 /// The undo journal of an environment.
 ///
 /// # Errors
@@ -110,6 +116,25 @@ impl RunLock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_names_of_one_namespace_are_one_environment() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let kubeconfig = "{ clusters: [{ name: c, cluster: { server: \"https://127.0.0.1:9\" } }], \
+                          contexts: [{ name: x, context: { cluster: c, user: u } }], current-context: x, users: [] }";
+        std::fs::write(folder.path().join("conf"), kubeconfig).expect("written");
+        let of = |name: &str, namespace: &str, port: u16| {
+            format!(
+                "  {name}: {{ kubernetes: {{ kubeconfig: conf, namespace: {namespace}, services: {{ kafka: \"app=kafka\" }} }}, \
+                 kafka: {{ bootstrap: \"127.0.0.1:{port}\" }} }}\n"
+            )
+        };
+        let file = [of("shop", "a", 9092), of("shop-tls", "a", 9093), of("other", "b", 9092)].concat();
+        std::fs::write(folder.path().join("kscen.yaml"), format!("environments:\n{file}")).expect("written");
+        let load = |name: &str| Project::load(folder.path(), Some(name)).expect("a project");
+        assert!(is_same(&load("shop"), &load("shop-tls")));
+        assert!(!is_same(&load("shop"), &load("other")));
+    }
 
     #[test]
     fn a_journal_under_its_earlier_name_is_taken_over_once() {

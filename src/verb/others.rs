@@ -18,13 +18,19 @@ pub struct OtherEnvironment {
     environment: Arc<dyn Environment>,
     /// What the plan said that steps change there, and was held against what is granted.
     permitted: BTreeSet<Grant>,
+    is_own: bool,
     topics: Mutex<BTreeSet<String>>,
 }
 
 impl OtherEnvironment {
-    /// Nothing is made there yet. `permitted` is what steps may change there.
-    pub fn new(environment: Arc<dyn Environment>, permitted: BTreeSet<Grant>) -> Self {
-        Self { environment, permitted, topics: Mutex::default() }
+    /// Nothing is made there yet. `permitted` is what steps may change there; `is_own` whether it is the run's own under another name.
+    pub fn new(environment: Arc<dyn Environment>, permitted: BTreeSet<Grant>, is_own: bool) -> Self {
+        Self { environment, permitted, is_own, topics: Mutex::default() }
+    }
+
+    /// Whether it is the run's own environment under another name: who watches that, watches this.
+    pub fn is_own(&self) -> bool {
+        self.is_own
     }
 
     /// The environment itself, for who only looks at it.

@@ -54,6 +54,12 @@ steps:
   - id: crash
     kill: { service: kafka-3, for: 10m }
 "#;
+const STOPPED: &str = r#"
+name: Stopped
+steps:
+  - id: away
+    stop: { service: kafka-3, for: 10s }
+"#;
 /// Long enough for a pod to be deleted meanwhile by somebody else.
 const QUIET: &str = r#"
 name: Nothing is done to a broker
@@ -240,6 +246,20 @@ fn a_pod_that_somebody_else_deletes_is_a_reason() {
 
 #[test]
 #[ignore = "scripts/kubernetes runs it on a cluster that it starts"]
+fn a_pod_that_somebody_replaces_during_a_stop_is_not_left_held_back() {
+    let test = "a_pod_that_somebody_replaces_during_a_stop_is_not_left_held_back";
+    let Some(project) = project(test, "") else { return };
+    project.write("stopped.yaml", STOPPED);
+    let mut run = project.on_terminal(&["run", "stopped.yaml"]);
+    run.until("away: stop");
+    kubectl(&["delete", "pod", "kafka-0", "--wait=false"]);
+    drop(run.end());
+    is_untouched();
+    project.run(&["undo"]).exits(0).says("nothing to undo");
+}
+
+#[test]
+#[ignore = "scripts/kubernetes runs it on a cluster that it starts"]
 fn what_is_wrong_with_a_cluster_is_said() {
     let Some(project) = project("what_is_wrong_with_a_cluster_is_said", ", context: y") else { return };
     project.write("freeze.yaml", FREEZE);
@@ -274,6 +294,11 @@ fn what_is_wrong_with_a_cluster_is_said() {
     kubectl(&["scale", "deployment", "lost", "--replicas=1"]);
     project.write("kscen.yaml", &environment(&cluster, "").replace("app=kafka", "app=lost"));
     project.run(&["run", "freeze.yaml"]).exits(3).says("not all of its pods run").says("node affinity/selector");
+    // Two pods that are to be one service.
+    kubectl(&["scale", "deployment", "lost", "--replicas=2"]);
+    kubectl(&["wait", "deployment/lost", "--for=jsonpath={.status.replicas}=2", "--timeout=60s"]);
+    project.write("kscen.yaml", &environment(&cluster, "").replace("app=kafka", "app=kafka, connect: app=lost"));
+    project.run(&["run", "freeze.yaml"]).exits(3).says("connect is 2 pods").says("replicas: 1");
     kubectl(&["delete", "deployment", "lost"]);
 }
 

@@ -14,6 +14,8 @@ const VERSION_LINES: usize = 2_000;
 
 impl DockerStack {
     pub(super) async fn read_log(&self, member: &StackContainer, query: LogQuery) -> EnvironmentResult<Vec<LogLine>> {
+        // Who looks may be the first to see that somebody has made it again.
+        self.present(member).await?;
         let mut lines: Vec<LogLine> =
             lock(member.earlier_log()).lines().iter().filter(|line| within(line, &query)).cloned().collect();
         lines.extend(read(&self.engine, &member.id(), member.name(), &query).await?);
@@ -27,6 +29,7 @@ impl DockerStack {
     pub(super) async fn keep_log(&self, member: &StackContainer, container: &str) {
         let query = LogQuery { tail: Some(KEPT_LINES), ..LogQuery::default() };
         let read = read(&self.engine, container, member.name(), &query).await;
+        member.has_kept_log_of(container);
         let mut log = lock(member.earlier_log());
         match read {
             Ok(lines) => log.keep(lines),

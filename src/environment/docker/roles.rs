@@ -37,7 +37,7 @@ impl ServiceRole {
 }
 
 impl NamedService {
-    fn new(id: ServiceId, compose: &str) -> Self {
+    pub(super) fn new(id: ServiceId, compose: &str) -> Self {
         Self { id, name: id.to_string(), compose: compose.to_owned(), role: ServiceRole::of(id) }
     }
 }

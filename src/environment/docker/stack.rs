@@ -52,6 +52,8 @@ pub(super) struct StackContainer {
     disk: DiskFigure,
     /// Of containers that are gone.
     earlier_log: Mutex<KeptLog>,
+    /// The containers whose log was kept before they were removed.
+    kept: Mutex<BTreeSet<String>>,
     /// The life that was told last: one whose container is gone is still the same.
     told: Mutex<Option<String>>,
     /// Where the cluster tells clients to come, for a broker.
@@ -67,6 +69,7 @@ impl StackContainer {
             meter: Meter::default(),
             disk: DiskFigure::default(),
             earlier_log: Mutex::default(),
+            kept: Mutex::default(),
             told: Mutex::default(),
             address: Mutex::default(),
         }
@@ -85,8 +88,24 @@ impl StackContainer {
         lock(&self.containers).clone()
     }
 
+    /// Another container takes the place of the present one. Where nobody has kept the log of that, it is gone with it.
     pub(super) fn replaced_by(&self, container: &str) {
-        lock(&self.containers).push(container.to_owned());
+        let mut containers = lock(&self.containers);
+        let present = containers.last().cloned().unwrap_or_default();
+        // Whoever makes it and whoever finds it may both tell.
+        if present == container {
+            return;
+        }
+        if !lock(&self.kept).contains(&present) {
+            let why = format!("container {} was replaced by somebody else, with its log", short(&present));
+            lock(&self.earlier_log).missed_until(SystemTime::now(), why);
+        }
+        containers.push(container.to_owned());
+    }
+
+    /// The log of that container is kept as far as it can be read: that it is removed takes nothing more.
+    pub(super) fn has_kept_log_of(&self, container: &str) {
+        lock(&self.kept).insert(container.to_owned());
     }
 
     /// Remembers where the cluster tells clients to come for it.
@@ -163,7 +182,7 @@ impl DockerStack {
     }
 
     /// The same; `None` where somebody has removed it, and the service has no other.
-    async fn present(&self, member: &StackContainer) -> EnvironmentResult<Option<Container>> {
+    pub(super) async fn present(&self, member: &StackContainer) -> EnvironmentResult<Option<Container>> {
         if let Some(container) = project::inspect(&self.engine, &member.id()).await? {
             return Ok(Some(container));
         }
@@ -329,6 +348,24 @@ impl Environment for DockerStack {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::ServiceId;
+
+    #[test]
+    fn a_container_that_somebody_else_replaced_takes_its_log_with_it() {
+        let began = SystemTime::now() - Duration::from_secs(60);
+        let member = StackContainer::new(NamedService::new(ServiceId::Broker(1), "kafka"), Some(1), "a".repeat(64));
+        let gap = |since| lock(member.earlier_log()).gap(since);
+        member.replaced_by(&"a".repeat(64));
+        assert_eq!((gap(began), member.ids().len()), (None, 1), "it is the same");
+        // A wipe keeps the log before it removes the container.
+        member.has_kept_log_of(&"a".repeat(64));
+        member.replaced_by(&"b".repeat(64));
+        assert_eq!((gap(began), member.ids().len()), (None, 2));
+        member.replaced_by(&"c".repeat(64));
+        let why = gap(began).expect("a gap");
+        assert_eq!(why, "container bbbbbbbbbbbb was replaced by somebody else, with its log");
+        assert_eq!(gap(SystemTime::now() + Duration::from_secs(1)), None, "the log of the present one is whole");
+    }
 
     #[test]
     fn a_container_that_was_removed_has_ended() {

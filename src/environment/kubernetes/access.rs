@@ -38,19 +38,22 @@ const STRIMZI: AccessRule = rule("kafka.strimzi.io", "kafkas", &["get"], "to rea
 pub(super) fn rules(config: &KubernetesConfig, needs: &Needs) -> Vec<AccessRule> {
     let does = |actions: &[Action]| actions.iter().any(|action| needs.actions.contains(action));
     let ends = does(&[Action::Stop, Action::Start, Action::Kill]);
-    // What is disturbed without an action has asked for faults as a whole.
-    let inside = does(&[Action::Pause, Action::Resume, Action::Kill]);
-    let usage = needs.capabilities.contains(&Capability::Usage);
     let reads = needs.capabilities.contains(&Capability::Logs) || ends || does(&[Action::Restart]);
     let all = [
         (true, PODS),
-        (inside || usage, EXEC),
+        (may_exec(needs), EXEC),
         (reads, LOGS),
         (ends || does(&[Action::Restart]), DELETE),
         (ends, HOLD),
         (config.strimzi.is_some(), STRIMZI),
     ];
     all.into_iter().filter_map(|(needed, rule)| needed.then_some(rule)).collect()
+}
+
+/// Whether these needs take a shell in the containers. Without such a need none is opened, also where the user may.
+pub(super) fn may_exec(needs: &Needs) -> bool {
+    let inside = [Action::Pause, Action::Resume, Action::Kill];
+    inside.iter().any(|action| needs.actions.contains(action)) || needs.capabilities.contains(&Capability::Usage)
 }
 
 /// The Role with these rules.
@@ -124,6 +127,8 @@ mod tests {
     #[test]
     fn nothing_is_asked_for_that_is_not_needed() {
         assert_eq!(of(&[]), ["pods"]);
+        assert!(!may_exec(&Needs::default()), "nobody opens a shell to fill a chart");
+        assert!(may_exec(&Needs { capabilities: BTreeSet::from([Capability::Usage]), ..Needs::default() }));
         assert_eq!(of(&[Action::Pause]), ["pods", "pods/exec"]);
         assert_eq!(of(&[Action::Restart]), ["pods", "pods/log", "pods"]);
         assert_eq!(of(&[Action::Kill]), ["pods", "pods/exec", "pods/log", "pods", "statefulsets"]);

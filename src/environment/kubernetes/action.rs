@@ -1,5 +1,6 @@
 //! Pause, kill and the like, each proved by what is seen inside of the container or by what the API says of the pod.
 
+use super::book::PodBook;
 use super::hold::PodHold;
 use super::member::PodMember;
 use super::pod::{SeenPod, short};
@@ -24,6 +25,7 @@ const CRASHED: [i32; 2] = [139, 134];
 
 impl PodStack {
     pub(super) async fn carry_out(&self, member: &PodMember, action: Action) -> EnvironmentResult<Effect> {
+        member.may(action)?;
         let before = member.incarnation(&self.kube).await?;
         if let Some(observed) = futile(before.lifecycle, action) {
             return Err(member.no_effect(observed));
@@ -71,9 +73,11 @@ impl PodStack {
         let _turn = self.turns.take(set).await;
         hold.may_hold(&member.place).await?;
         let done = async {
-            hold.begin().await?;
+            hold.begin(&member.place).await?;
             let effect = self.end_one(member, action, &hold).await?;
-            hold.settle().await?;
+            hold.settle(None).await?;
+            // Its set may have made others meanwhile, which nobody wants held back.
+            hold.free().await?;
             Ok::<_, EnvironmentError>(effect)
         };
         match done.await {
@@ -88,7 +92,6 @@ impl PodStack {
 
     async fn end_one(&self, member: &PodMember, action: Action, hold: &PodHold<'_>) -> EnvironmentResult<Effect> {
         let pod = member.pod()?;
-        let lives = member.book().lives;
         self.keep_log(member, &pod);
         let requested = moment::now();
         let mut sent = None;
@@ -98,7 +101,7 @@ impl PodStack {
         }
         let killed = moment::now();
         hold.delete(&pod, None).await?;
-        let (ended, exit_code) = self.gone(member, &pod, lives).await?;
+        let (ended, exit_code) = self.gone(member, &pod).await?;
         let how = exit_code
             .map_or_else(|| "an exit code that the API does not tell".to_owned(), |code| format!("exit code {code}"));
         let (effective, forced) = if action == Action::Kill {
@@ -132,21 +135,19 @@ impl PodStack {
         Ok(Effect { requested, effective, down: None, proof, forced })
     }
 
-    /// Waits until the pod is gone. Returns when its container had ended, and how.
-    async fn gone(&self, member: &PodMember, pod: &SeenPod, lives: u32) -> EnvironmentResult<(Instant, Option<i32>)> {
+    /// Waits until that very pod is gone, whatever is beside it. Returns when its container had ended, and how.
+    async fn gone(&self, member: &PodMember, pod: &SeenPod) -> EnvironmentResult<(Instant, Option<i32>)> {
         let patience = Duration::from_secs(pod.grace()) + GONE;
-        let is_other = |own: Option<&SeenPod>| own.is_none_or(|own| own.uid() != pod.uid());
-        let ended = member.pods.until(&member.place, patience, |book| {
-            (book.lifecycle() != Lifecycle::Running || is_other(book.pod.as_ref())).then(moment::now)
-        });
         let stays = || member.no_effect(format!("pod {} is still there", pod.name()));
+        let runs = |book: &PodBook| book.of(pod.uid()).is_some_and(|own| own.running() == pod.running());
+        let ended = member.pods.until(&member.place, patience, |book| (!runs(book)).then(moment::now));
         let ended = ended.await.ok_or_else(stays)?;
         let gone = member
             .pods
-            .until(&member.place, patience, |book| is_other(book.pod.as_ref()).then(|| (book.lives, book.end.clone())));
-        let (now, end) = gone.await.ok_or_else(stays)?;
-        let end = end.filter(|end| Some(end.container.as_str()) == pod.running());
-        if now != lives && end.is_none() {
+            .until(&member.place, patience, |book| book.of(pod.uid()).is_none().then(|| book.last(pod.uid()).cloned()));
+        let last = gone.await.ok_or_else(stays)?;
+        let end = last.as_ref().and_then(SeenPod::end).filter(|end| Some(end.container.as_str()) == pod.running());
+        if end.is_none() && last.is_some_and(|last| last.restarts() > pod.restarts()) {
             return Err(member.no_effect("its node started the container again before the pod was gone"));
         }
         Ok((ended, end.and_then(|end| end.exit_code)))
@@ -182,15 +183,10 @@ impl PodStack {
 
     async fn restart(&self, member: &PodMember) -> EnvironmentResult<Effect> {
         let pod = member.pod()?;
-        if member.owner.is_none() {
-            let message = format!("nothing would start {} again: its pod has no owner", member.name);
-            return Err(EnvironmentError::Unsupported { message });
-        }
-        let lives = member.book().lives;
         self.keep_log(member, &pod);
         let requested = moment::now();
         PodHold::of(&self.kube, "").delete(&pod, None).await?;
-        let (down, exit_code) = self.gone(member, &pod, lives).await?;
+        let (down, exit_code) = self.gone(member, &pod).await?;
         let forced = exit_code == Some(KILLED);
         if forced && down.saturating_duration_since(requested) < Duration::from_secs(pod.grace()) {
             return Err(member.no_effect(KILLED_MEANWHILE));

@@ -1,11 +1,13 @@
 //! Finding the pods by their labels and holding them against what a plan needs.
 
 use super::access;
+use super::claim::{self, Claim};
 use super::cluster::Kube;
 use super::config::KubernetesConfig;
 use super::hold::SetTurns;
-use super::member::PodMember;
-use super::own::{self, Claim};
+use super::member::{PodMember, crowded};
+use super::own;
+use super::pod::SeenPod;
 use super::pods::Pods;
 use super::stack::PodStack;
 use super::strimzi;
@@ -23,6 +25,9 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long brokers that were started just now may take to find each other.
 const COMPLETE: Duration = Duration::from_secs(30);
+/// What helps where a pod is held back.
+const HELD: &str = "`kscen undo`, where the run was killed that holds it back; where that has nothing to undo, `kubectl delete pod` lets it \
+                    go: its StatefulSet makes another one";
 /// Between two questions.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -46,7 +51,7 @@ impl PodStack {
         own::refuse_twice(&members)?;
         own::refuse_strangers(&endpoints, &members, &kube.namespace)?;
         if needs.brokers > 0 {
-            name_nodes(&mut members, &endpoints, &kube.namespace, !needs.actions.is_empty()).await?;
+            name_nodes(&mut members, &endpoints, &kube, needs).await?;
         }
         let brokers = members.iter().filter(|member| matches!(member.id, ServiceId::Broker(_))).count();
         let mut facts = BTreeMap::from([
@@ -69,7 +74,8 @@ impl PodStack {
             brokers: u32::try_from(brokers).unwrap_or(u32::MAX),
             facts,
         };
-        Ok(Self { kube, members, parts, turns: SetTurns::default(), info, endpoints })
+        let may_exec = access::may_exec(needs);
+        Ok(Self { kube, members, parts, turns: SetTurns::default(), may_exec, info, endpoints })
     }
 }
 
@@ -92,8 +98,7 @@ async fn find(
     for (selector, named) in numbered {
         let Some(selector) = selector else { continue };
         let pods = Arc::new(Pods::follow(kube, &selector, config.container.clone()).await?);
-        let mut places = pods.places();
-        places.sort_by_key(|place| natural(place));
+        let places = places(&pods.all()).map_err(|several| crowded(&named(1).to_string(), &several))?;
         if places.is_empty() && named(1) == ServiceId::Broker(1) && needs.brokers > 0 {
             return Err(none(kube, "Kafka", &selector));
         }
@@ -105,20 +110,10 @@ async fn find(
     for (id, selector) in single {
         let Some(selector) = selector else { continue };
         let pods = Arc::new(Pods::follow(kube, selector, config.container.clone()).await?);
-        match pods.places().as_slice() {
-            [place] => members.push(PodMember::new(id, place.clone(), Arc::clone(&pods))),
-            [] if needs.services.contains(&id) => return Err(none(kube, &id.to_string(), selector)),
-            [] => {}
-            several => {
-                return Err(EnvironmentError::Prerequisite {
-                    message: format!(
-                        "{} pods have the labels {selector}, and {id} is one: {}",
-                        several.len(),
-                        several.join(", ")
-                    ),
-                    remedy: format!("narrow the selector of {id} in `kubernetes: {{ services: … }}`"),
-                });
-            }
+        match only(&pods.all()).map_err(|several| crowded(&id.to_string(), &several))? {
+            Some(place) => members.push(PodMember::new(id, place, Arc::clone(&pods))),
+            None if needs.services.contains(&id) => return Err(none(kube, &id.to_string(), selector)),
+            None => {}
         }
         parts.push(pods);
     }
@@ -132,6 +127,41 @@ fn none(kube: &Kube, part: &str, selector: &str) -> EnvironmentError {
             kube.namespace, kube.server
         ),
         remedy: format!("`kubectl get pods -n {} --show-labels` shows those that there are", kube.namespace),
+    }
+}
+
+/// The places of these pods, in the order of their names, each of one service. What a Job has left is none.
+///
+/// # Errors
+/// The pods of one place, where several are there to stay.
+fn places(pods: &[SeenPod]) -> Result<Vec<String>, Vec<String>> {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for pod in pods.iter().filter(|pod| !(pod.is_over() && pod.owner().is_some_and(|owner| owner.kind == "Job"))) {
+        let lasting = places.entry(pod.place()).or_default();
+        lasting.extend(pod.is_lasting().then(|| pod.name().to_owned()));
+    }
+    if let Some(several) = places.values().find(|lasting| lasting.len() > 1) {
+        return Err(several.clone());
+    }
+    let mut places: Vec<String> = places.into_keys().collect();
+    places.sort_by_key(|place| natural(place));
+    Ok(places)
+}
+
+/// The place of a service that one pod is: of that which is there to stay, else the only one that there is.
+///
+/// # Errors
+/// The pods, where several are there to stay.
+fn only(pods: &[SeenPod]) -> Result<Option<String>, Vec<String>> {
+    let lasting: Vec<&SeenPod> = pods.iter().filter(|pod| pod.is_lasting()).collect();
+    match lasting.as_slice() {
+        [one] => Ok(Some(one.place())),
+        [] => match places(pods)?.as_slice() {
+            [] => Ok(None),
+            [place] => Ok(Some(place.clone())),
+            several => Err(several.to_vec()),
+        },
+        several => Err(several.iter().map(|pod| pod.name().to_owned()).collect()),
     }
 }
 
@@ -171,20 +201,21 @@ fn check(members: &[PodMember], needs: &Needs) -> EnvironmentResult<()> {
     let words: Vec<String> = down.into_iter().map(|(words, _)| words).collect();
     Err(EnvironmentError::Prerequisite {
         message: format!("not all of its pods run: {}", words.join("; ")),
-        remedy: if held { "kscen undo" } else { "`kubectl describe pod` tells what the cluster tried" }.to_owned(),
+        remedy: if held { HELD } else { "`kubectl describe pod` tells what the cluster tried" }.to_owned(),
     })
 }
 
-/// Which broker of the cluster each pod is. `careful` is whether anything is done to them.
+/// Which broker of the cluster each pod is. Where anything is done to them, each has to be known for sure.
 ///
 /// # Errors
 /// No broker answers, or they are not those in the pods.
 async fn name_nodes(
     members: &mut [PodMember],
     endpoints: &Endpoints,
-    namespace: &str,
-    careful: bool,
+    kube: &Kube,
+    needs: &Needs,
 ) -> EnvironmentResult<()> {
+    let (namespace, careful) = (kube.namespace.as_str(), !needs.actions.is_empty());
     let bootstrap = &endpoints.bootstrap;
     let failed = |error: &dyn std::fmt::Display| EnvironmentError::Away {
         message: format!("the brokers at {bootstrap} cannot be used: {error}"),
@@ -217,7 +248,27 @@ async fn name_nodes(
             member.node_id = ids.get(&member.name).copied();
             member.address = member.node_id.and_then(|id| described.brokers.get(&id)).map(ToString::to_string);
         } else {
-            member.node_id = own::node_id(&pod);
+            member.node_id = claim::node_id(&pod);
+        }
+    }
+    if careful && access::may_exec(needs) {
+        ask_data(members, kube, (described.id.as_str(), bootstrap.as_str())).await?;
+    }
+    Ok(())
+}
+
+/// Holds the brokers against what stands in their data, where a shell is needed in containers anyway. Where they cannot be asked, their
+/// addresses have to do.
+///
+/// # Errors
+/// Data of another cluster or broker.
+async fn ask_data(members: &[PodMember], kube: &Kube, (cluster, bootstrap): (&str, &str)) -> EnvironmentResult<()> {
+    let brokers = members.iter().filter(|member| matches!(member.id, ServiceId::Broker(_)));
+    for (member, node) in brokers.filter_map(|member| Some((member, member.node_id?))) {
+        let Ok(answer) = member.ask(kube, "meta").await else { continue };
+        if let Some(why) = claim::denied(&answer, (cluster, node)) {
+            let why = format!("{} (pod {}): {why}", member.name, member.place);
+            return Err(own::foreign(&why, bootstrap, &kube.namespace));
         }
     }
     Ok(())
@@ -225,7 +276,38 @@ async fn name_nodes(
 
 #[cfg(test)]
 mod tests {
-    use super::natural;
+    use super::super::pod::tests::pod;
+    use super::*;
+    use serde_json::json;
+
+    fn named(name: &str, owner: (&str, &str), phase: &str) -> SeenPod {
+        let mut seen = pod(json!({ "containers": [{ "name": "a" }] }), json!({ "phase": phase }));
+        (seen.pod.metadata.name, seen.pod.metadata.uid) = (Some(name.to_owned()), Some(name.to_owned()));
+        let owners = seen.pod.metadata.owner_references.as_mut().expect("an owner");
+        (owners[0].kind, owners[0].name) = (owner.0.to_owned(), owner.1.to_owned());
+        seen
+    }
+
+    #[test]
+    fn a_service_is_one_pod_that_is_there_to_stay() {
+        let connect = |name: &str, phase: &str| named(name, ("ReplicaSet", "connect-7d9f"), phase);
+        let (first, second) = (connect("connect-7d9f-a", "Running"), connect("connect-7d9f-b", "Running"));
+        let several = vec!["connect-7d9f-a".to_owned(), "connect-7d9f-b".to_owned()];
+        assert_eq!(only(&[first.clone(), second.clone()]), Err(several.clone()), "of one Deployment");
+        assert_eq!(places(&[first.clone(), second]), Err(several));
+        let evicted = connect("connect-7d9f-z", "Failed");
+        assert_eq!(only(&[first.clone(), evicted.clone()]), Ok(Some("connect".to_owned())));
+        assert_eq!(only(&[evicted]), Ok(Some("connect".to_owned())), "it does not run, which is told");
+        let done = named("connect-init-x", ("Job", "connect-init"), "Succeeded");
+        assert_eq!(only(&[first.clone(), done.clone()]), Ok(Some("connect".to_owned())));
+        let done = std::slice::from_ref(&done);
+        assert_eq!((only(done), places(done)), (Ok(None), Ok(Vec::new())));
+        let other = named("debezium-5c-a", ("ReplicaSet", "debezium-5c"), "Running");
+        assert!(only(&[first, other]).is_err_and(|several| several.len() == 2));
+        let set = |name: &str| named(name, ("StatefulSet", "kafka"), "Running");
+        let found = places(&[set("kafka-10"), set("kafka-2")]);
+        assert_eq!(found, Ok(vec!["kafka-2".to_owned(), "kafka-10".to_owned()]));
+    }
 
     #[test]
     fn pods_are_counted_in_the_order_of_their_numbers() {

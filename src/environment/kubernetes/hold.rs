@@ -22,6 +22,8 @@ use tokio::sync::OwnedMutexGuard;
 
 /// What the strategy was.
 const STRATEGY: &str = "kscen.dev/update-strategy";
+/// The names of the pods that a fault holds back. While its gate stands in the template, the set may make others as well.
+const MEANT: &str = "kscen.dev/held-pods";
 /// Somebody else may change the set at the same time.
 const TRIES: usize = 5;
 /// How long the controllers may take to see a change, or to make a pod.
@@ -64,7 +66,7 @@ impl<'a> PodHold<'a> {
         let what = format!("look at the StatefulSet {}", self.set);
         let set = self.sets.get(self.set).await.map_err(|error| self.kube.explain(&what, error))?;
         let policy = set.spec.and_then(|spec| spec.pod_management_policy);
-        match waits_for(policy.as_deref(), pod, &self.held().await?) {
+        match waits_for(policy.as_deref(), pod, &names(&self.held().await?)) {
             None => Ok(()),
             Some(first) => Err(EnvironmentError::Unsupported {
                 message: format!(
@@ -77,16 +79,16 @@ impl<'a> PodHold<'a> {
     }
 
     /// The pods of the set that are held back.
-    async fn held(&self) -> EnvironmentResult<Vec<String>> {
+    async fn held(&self) -> EnvironmentResult<Vec<SeenPod>> {
         let what = format!("list the pods of the StatefulSet {}", self.set);
         let list = self.pods.list(&ListParams::default()).await.map_err(|error| self.kube.explain(&what, error))?;
         let pods = list.items.into_iter().map(|pod| SeenPod::new(pod, None));
         let held = pods.filter(|pod| pod.is_held() && pod.owner().is_some_and(|owner| owner.name == self.set));
-        Ok(held.map(|pod| pod.name().to_owned()).collect())
+        Ok(held.collect())
     }
 
-    /// From now on each pod that the set makes is held back.
-    pub(super) async fn begin(&self) -> EnvironmentResult<()> {
+    /// From now on each pod that the set makes is held back: that one is meant, the others are let go after it.
+    pub(super) async fn begin(&self, pod: &str) -> EnvironmentResult<()> {
         self.change(|set| {
             let strategy = json!(set.spec.as_ref().and_then(|spec| spec.update_strategy.clone()));
             let annotations = set.metadata.annotations.as_ref();
@@ -98,30 +100,44 @@ impl<'a> PodHold<'a> {
                 "updateStrategy": { "type": "OnDelete", "rollingUpdate": null },
                 "template": { "spec": { "schedulingGates": gates } },
             } });
+            let mut held = meant(set);
+            held.retain(|own| own != pod);
+            held.push(pod.to_owned());
+            change["metadata"] = json!({ "annotations": { MEANT: held.join(",") } });
             if !known {
-                change["metadata"] = json!({ "annotations": { STRATEGY: strategy.to_string() } });
+                change["metadata"]["annotations"][STRATEGY] = json!(strategy.to_string());
             }
             Some(change)
         })
         .await
     }
 
-    /// Pods that the set makes start again; those that are held back stay so.
-    pub(super) async fn settle(&self) -> EnvironmentResult<()> {
+    /// Pods that the set makes start again; those that are held back stay so. One that is `released` is held back on purpose no more.
+    pub(super) async fn settle(&self, released: Option<&str>) -> EnvironmentResult<()> {
         self.change(|set| {
             let mut gates = gates(set);
             let before = gates.len();
             gates.retain(|gate| gate["name"] != GATE);
+            let opens = gates.len() != before;
             let gates = if gates.is_empty() { Value::Null } else { json!(gates) };
-            (gates.as_array().map_or(0, Vec::len) != before)
-                .then(|| json!({ "spec": { "template": { "spec": { "schedulingGates": gates } } } }))
+            let mut held = meant(set);
+            let strikes = released.is_some_and(|pod| held.iter().any(|own| own == pod));
+            held.retain(|own| Some(own.as_str()) != released);
+            let mut change = json!({});
+            if opens {
+                change["spec"] = json!({ "template": { "spec": { "schedulingGates": gates } } });
+            }
+            if strikes {
+                change["metadata"] = json!({ "annotations": { MEANT: held.join(",") } });
+            }
+            (opens || strikes).then_some(change)
         })
         .await
     }
 
     /// Lets a pod go that is held back, and gives the set its strategy back where it was the last. Returns whether it was held.
     pub(super) async fn release(&self, pod: &str) -> EnvironmentResult<bool> {
-        self.settle().await?;
+        self.settle(Some(pod)).await?;
         let held = AtomicBool::new(false);
         let looked = poll(LOOK_EVERY, PATIENCE, || async {
             match self.find(pod).await? {
@@ -145,20 +161,49 @@ impl<'a> PodHold<'a> {
         Ok(held.into_inner())
     }
 
-    /// Gives the set its strategy back, unless another of its pods is held back.
+    /// Gives the set its strategy back, unless another of its pods is held back on purpose.
     async fn end(&self) -> EnvironmentResult<()> {
-        if !self.held().await?.is_empty() {
+        if !self.free().await?.is_empty() {
             return Ok(());
         }
         self.change(|set| {
             let strategy = set.metadata.annotations.as_ref()?.get(STRATEGY)?;
             let strategy: Value = serde_json::from_str(strategy).unwrap_or(Value::Null);
             Some(json!({
-                "metadata": { "annotations": { STRATEGY: null } },
+                "metadata": { "annotations": { STRATEGY: null, MEANT: null } },
                 "spec": { "updateStrategy": strategy },
             }))
         })
         .await
+    }
+
+    /// Lets pods go that are held back though no fault means them: somebody else had them replaced while the gate stood in the template.
+    /// Returns those that are held back on purpose.
+    ///
+    /// # Errors
+    /// One of them stays held back.
+    pub(super) async fn free(&self) -> EnvironmentResult<Vec<String>> {
+        let what = format!("look at the StatefulSet {}", self.set);
+        let looked = poll(LOOK_EVERY, PATIENCE, || async {
+            let set = self.sets.get(self.set).await.map_err(|error| self.kube.explain(&what, error))?;
+            let pods = self.held().await?;
+            let held = names(&pods);
+            let forgotten = forgotten(&held, &meant(&set));
+            for pod in pods.iter().filter(|pod| !pod.is_ending() && forgotten.contains(&pod.name())) {
+                self.delete(pod, None).await?;
+            }
+            Ok::<_, EnvironmentError>(match forgotten.is_empty() {
+                true => ControlFlow::Break(held),
+                false => ControlFlow::Continue(forgotten.join(", ")),
+            })
+        });
+        match looked.await? {
+            ControlFlow::Break(held) => Ok(held),
+            ControlFlow::Continue(pods) => {
+                let message = format!("{pods} of the StatefulSet {}: still held back, and not by a fault", self.set);
+                Err(EnvironmentError::failed(message))
+            }
+        }
     }
 
     /// The pod of that name.
@@ -226,6 +271,22 @@ fn gates(set: &StatefulSet) -> Vec<Value> {
     gates.into_iter().flatten().map(|gate| json!({ "name": gate.name })).collect()
 }
 
+fn names(pods: &[SeenPod]) -> Vec<String> {
+    pods.iter().map(|pod| pod.name().to_owned()).collect()
+}
+
+/// The pods that faults hold back, by their names.
+fn meant(set: &StatefulSet) -> Vec<String> {
+    let names = set.metadata.annotations.as_ref().and_then(|annotations| annotations.get(MEANT));
+    let names = names.map(String::as_str).unwrap_or_default().split(',');
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// Those that are held back and that no fault means.
+fn forgotten<'a>(held: &'a [String], meant: &[String]) -> Vec<&'a str> {
+    held.iter().filter(|name| !meant.contains(name)).map(String::as_str).collect()
+}
+
 /// The pod that is held back and that a set would wait for before it makes this one: its own default is to make them in order, each when those
 /// before it are ready.
 fn waits_for<'a>(policy: Option<&str>, pod: &str, held: &'a [String]) -> Option<&'a str> {
@@ -258,5 +319,18 @@ mod tests {
             assert_eq!(waits_for(ordered, "kafka-1", &held), None, "it is made first");
         }
         assert_eq!(waits_for(Some("Parallel"), "kafka-3", &held), None);
+    }
+
+    #[test]
+    fn what_no_fault_means_is_not_held_back() {
+        let held = ["kafka-1", "kafka-2"].map(str::to_owned);
+        assert_eq!(forgotten(&held, &["kafka-1".to_owned()]), ["kafka-2"]);
+        assert!(forgotten(&held, &held).is_empty());
+        let mut set = StatefulSet::default();
+        assert!(meant(&set).is_empty());
+        set.metadata.annotations = Some(BTreeMap::from([(MEANT.to_owned(), held.join(","))]));
+        assert_eq!(meant(&set), held);
+        set.metadata.annotations = Some(BTreeMap::from([(MEANT.to_owned(), String::new())]));
+        assert!(meant(&set).is_empty(), "the last one was let go");
     }
 }

@@ -2,19 +2,26 @@
 
 use super::member::PodMember;
 use super::pod::SeenPod;
+use super::pods::Pods;
 use super::stack::PodStack;
 use crate::environment::kept_log::KEPT_LINES;
 use crate::environment::{EnvironmentResult, LogLine, LogQuery};
 use crate::ground::lock;
 use futures_util::{AsyncBufReadExt, TryStreamExt};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, LogParams};
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Log lines that accompany a failure.
 const LOG_LINES: usize = 20;
+/// How late the API may tell that a container has ended.
+const TOLD: Duration = Duration::from_secs(10);
+/// How far the clock of a node may be ahead, and by how much it rounds.
+const SKEW: Duration = Duration::from_secs(2);
 
 impl PodStack {
     pub(super) async fn read_log(&self, member: &PodMember, query: LogQuery) -> EnvironmentResult<Vec<LogLine>> {
@@ -22,7 +29,7 @@ impl PodStack {
         let mut gap = None;
         if let Some(pod) = member.book().pod {
             let api = self.pods();
-            let since_time = query.since.and_then(|since| jiff::Timestamp::try_from(since).ok());
+            let since_time = query.since.and_then(|since| Timestamp::try_from(since).ok());
             let params = LogParams {
                 container: Some(pod.container.clone()),
                 timestamps: true,
@@ -79,13 +86,14 @@ impl PodStack {
             ..LogParams::default()
         };
         let limit = Duration::from_secs(pod.grace() + 60);
+        lock(&member.followed).insert(pod.uid().to_owned());
+        let end = AwaitedEnd::of(member, pod);
         tokio::spawn(async move {
             let (mut first, mut count) = (None, 0);
             let read = async {
                 let stream = pin!(api.log_stream(&name, &params).await?);
                 let mut lines = stream.lines();
-                // It may end with an error where its pod ends.
-                while let Ok(Some(line)) = lines.try_next().await {
+                while let Some(line) = lines.try_next().await.map_err(kube::Error::ReadEvents)? {
                     let (line, mut log) = (timed(&line), lock(&kept));
                     first = first.or(line.at_ms);
                     count += 1;
@@ -97,10 +105,25 @@ impl PodStack {
                 Ok::<(), kube::Error>(())
             };
             // A log that cannot be read stops nothing.
-            if let Ok(Err(error)) = tokio::time::timeout(limit, read).await {
-                lock(&kept).missed(format!("the log of a pod that is gone could not be kept: {error}"));
+            let (read, broke) = (tokio::time::timeout(limit, read).await, Timestamp::now());
+            // It ends where its pod ends, with an error or without; before that it was cut off.
+            let (ends, why) = match read {
+                Ok(Ok(())) => (true, "its stream ended before the container".to_owned()),
+                Ok(Err(error)) => (matches!(error, kube::Error::ReadEvents(_)), error.to_string()),
+                Err(_) => (false, format!("it went on for {} s", limit.as_secs())),
+            };
+            if ends && end.came_before(broke).await {
+                return;
             }
+            lock(&kept).missed(format!("the log of a pod that is gone could not be kept: {why}"));
         });
+    }
+
+    /// Why lines since then may be missing from its log, as it was read last.
+    pub(super) fn gap(&self, member: &PodMember, since: SystemTime) -> Option<String> {
+        let earlier = lock(&member.earlier_log).gap(since);
+        let earlier = earlier.or_else(|| unread(member.book().left(), &lock(&member.followed), since));
+        earlier.or_else(|| lock(&member.log_gap).clone())
     }
 
     pub(super) async fn last_lines(&self, member: &PodMember) -> Vec<String> {
@@ -114,6 +137,39 @@ impl PodStack {
     }
 }
 
+/// The end of a container, which the API tells some time after it came.
+struct AwaitedEnd {
+    pods: Arc<Pods>,
+    place: String,
+    pod: String,
+    container: String,
+}
+
+impl AwaitedEnd {
+    fn of(member: &PodMember, pod: &SeenPod) -> Self {
+        Self {
+            pods: Arc::clone(&member.pods),
+            place: member.place.clone(),
+            pod: pod.uid().to_owned(),
+            container: pod.running().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Whether it had come by then, as far as its node's clock tells.
+    async fn came_before(&self, at: Timestamp) -> bool {
+        let finished = self
+            .pods
+            .until(&self.place, TOLD, |book| book.last(&self.pod).and_then(|pod| pod.finished(&self.container)));
+        finished.await.is_some_and(|finished| finished <= at + SKEW)
+    }
+}
+
+/// Why a log is not whole: pods in which the service ran were replaced by somebody else since then, with their logs.
+fn unread(left: &[(String, String, SystemTime)], followed: &BTreeSet<String>, since: SystemTime) -> Option<String> {
+    let mut lost = left.iter().filter(|(uid, _, at)| !followed.contains(uid) && *at > since);
+    lost.next().map(|(_, name, _)| format!("pod {name} was replaced by somebody else, with its log"))
+}
+
 /// Why a log is not whole: there are as many lines as are asked for at most.
 fn cut(text: &str) -> Option<String> {
     let all = text.lines().count();
@@ -123,7 +179,7 @@ fn cut(text: &str) -> Option<String> {
 /// Separates the time that the node put in front of a line.
 fn timed(line: &str) -> LogLine {
     let split = line.split_once(' ').and_then(|(time, text)| {
-        let at: jiff::Timestamp = time.parse().ok()?;
+        let at: Timestamp = time.parse().ok()?;
         Some(LogLine { at_ms: u64::try_from(at.as_millisecond()).ok(), text: text.trim_end().to_owned() })
     });
     split.unwrap_or_else(|| LogLine { at_ms: None, text: line.to_owned() })
@@ -139,7 +195,17 @@ fn within(line: &LogLine, query: &LogQuery) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::timed;
+    use super::*;
+
+    #[test]
+    fn a_pod_that_somebody_else_replaced_takes_its_log_with_it() {
+        let at = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        let left = [("u1".to_owned(), "connect-a".to_owned(), at(50))];
+        let why = unread(&left, &BTreeSet::new(), at(10)).expect("a gap");
+        assert_eq!(why, "pod connect-a was replaced by somebody else, with its log");
+        assert_eq!(unread(&left, &BTreeSet::from(["u1".to_owned()]), at(10)), None, "a step has kept it");
+        assert_eq!(unread(&left, &BTreeSet::new(), at(60)), None, "before what is asked for");
+    }
 
     #[test]
     fn the_time_of_a_line_is_read() {

@@ -1,13 +1,17 @@
 //! One service: the pods that it is, one after the other, and the shell in the present one.
 
+use super::book::PodBook;
 use super::cluster::Kube;
 use super::pod::{PodOwner, SeenPod};
-use super::pods::{PodBook, Pods};
+use super::pods::Pods;
+use super::recipe::go_on;
 use super::shell::{ProcessState, Shell, in_words, states};
 use super::usage::PodMeter;
+use super::volumes::keeps_data;
 use crate::environment::kept_log::KeptLog;
-use crate::environment::{EnvironmentError, EnvironmentResult, Incarnation, Lifecycle, ServiceId};
-use crate::ground::lock;
+use crate::environment::{Action, EnvironmentError, EnvironmentResult, Incarnation, Lifecycle, ServiceId};
+use crate::ground::{lock, plural};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 /// The kind of owner whose pods come back under their own name, and which can be made to hold one back.
@@ -32,6 +36,8 @@ pub(super) struct PodMember {
     pub(super) earlier_log: Arc<Mutex<KeptLog>>,
     /// Why the log of the present pod was not whole when it was read last.
     pub(super) log_gap: Mutex<Option<String>>,
+    /// The ids of the pods whose log is followed to its end.
+    pub(super) followed: Mutex<BTreeSet<String>>,
     pub(super) meter: Mutex<PodMeter>,
 }
 
@@ -51,6 +57,7 @@ impl PodMember {
             pauses: Mutex::default(),
             earlier_log: Arc::default(),
             log_gap: Mutex::default(),
+            followed: Mutex::default(),
             meter: Mutex::default(),
         }
     }
@@ -71,7 +78,7 @@ impl PodMember {
     /// The StatefulSet that can hold its pod back.
     ///
     /// # Errors
-    /// Its pods are somebody else's, or what they write ends with them.
+    /// Its pods are somebody else's.
     pub(super) fn held_by(&self) -> EnvironmentResult<&str> {
         let owner = match &self.owner {
             Some(owner) if owner.kind == HOLDS => owner,
@@ -82,17 +89,45 @@ impl PodMember {
             }
             None => return Err(self.cannot_be_held("nothing would start its pod again")),
         };
-        if self.book().pod.is_some_and(|pod| !pod.keeps_data()) {
-            return Err(
-                self.cannot_be_held("its pod has neither a claim nor a folder of its node: its data would end with it")
-            );
-        }
         Ok(&owner.name)
+    }
+
+    /// Refuses, before anything is done, what would do more than is asked, or less.
+    ///
+    /// # Errors
+    /// Several pods are the service, so that a fault on one of them would be none on it; its pod can be neither held back nor started
+    /// again; what it has written would end with its pod.
+    pub(super) fn may(&self, action: Action) -> EnvironmentResult<()> {
+        let book = self.book();
+        let strikes = matches!(action, Action::Pause | Action::Stop | Action::Kill | Action::Restart);
+        if let Some(pods) = book.crowd().filter(|_| strikes) {
+            return Err(crowded(&self.name, &pods));
+        }
+        if matches!(action, Action::Stop | Action::Kill) {
+            self.held_by()?;
+        }
+        if action == Action::Restart && self.owner.is_none() {
+            let message = format!("nothing would start {} again: its pod has no owner", self.name);
+            return Err(EnvironmentError::Unsupported { message });
+        }
+        if matches!(action, Action::Stop | Action::Kill | Action::Restart)
+            && let Some(pod) = &book.pod
+            && would_lose(self.id, pod)
+        {
+            let message = format!(
+                "`{action}` of {} would delete its data: it writes to no claim, folder of its node or disk in the network that outlives \
+                 its pod; pausing it is possible",
+                self.name
+            );
+            return Err(EnvironmentError::Unsupported { message });
+        }
+        Ok(())
     }
 
     fn cannot_be_held(&self, why: &str) -> EnvironmentError {
         let message = format!(
-            "{} cannot be kept down: {why}; that takes a StatefulSet with volumes; pausing and restarting it is possible",
+            "{} cannot be kept down: {why}; that takes a StatefulSet with volumes; pausing it is possible, and so is a restart where its \
+             data outlive its pod",
             self.name
         );
         EnvironmentError::Unsupported { message }
@@ -178,6 +213,12 @@ impl PodMember {
         let mut lifecycle = book.lifecycle();
         let running = book.pod.as_ref().and_then(|pod| pod.running().map(str::to_owned));
         let stopped = lock(&self.stopped).clone();
+        let elsewhere = stopped.as_deref().filter(|_| running != stopped).and_then(|id| Some((book.running(id)?, id)));
+        if let Some((pod, id)) = elsewhere {
+            // Another pod has taken its place: the fault is over, and what was stopped goes on.
+            go_on(kube, pod.name(), &pod.container, id).await?;
+            *lock(&self.stopped) = None;
+        }
         if running.is_some() && running == stopped {
             match self.processes(kube, "look").await {
                 Ok(states) if states.iter().all(|own| own.state == 'T') => lifecycle = Lifecycle::Paused,
@@ -210,5 +251,54 @@ impl PodMember {
     pub(super) fn proof(&self, states: &[ProcessState]) -> String {
         let state = states.first().map(|own| own.state).unwrap_or('?');
         format!("{} in pod {} in state {state}", in_words(states), self.place)
+    }
+}
+
+/// Whether the data of a service end with its pod: of one that has any.
+fn would_lose(id: ServiceId, pod: &SeenPod) -> bool {
+    let has_data = matches!(id, ServiceId::Broker(_) | ServiceId::Controller(_) | ServiceId::Postgres);
+    has_data && !keeps_data(pod)
+}
+
+/// The error for a service that several pods are.
+pub(super) fn crowded(name: &str, pods: &[String]) -> EnvironmentError {
+    EnvironmentError::Prerequisite {
+        message: format!(
+            "{name} is {}, of which a fault would hit one and leave the others at work: {}",
+            plural(pods.len(), "pod"),
+            pods.join(", ")
+        ),
+        remedy: format!(
+            "give its Deployment `replicas: 1`, and wait until a rollout is over; or narrow the selector of {name} in `kubernetes: {{ \
+             services: … }}`"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pod::tests::pod;
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_what_has_data_can_lose_them_with_its_pod() {
+        let spec = |volume: serde_json::Value| {
+            let container = json!({ "name": "kafka", "volumeMounts": [{ "name": "data", "mountPath": "/data" }] });
+            json!({ "containers": [container], "volumes": [volume] })
+        };
+        let fleeting = pod(spec(json!({ "name": "data", "emptyDir": {} })), json!({}));
+        for id in [ServiceId::Broker(1), ServiceId::Controller(1), ServiceId::Postgres] {
+            assert!(would_lose(id, &fleeting), "{id}");
+        }
+        assert!(!would_lose(ServiceId::Connect, &fleeting), "its data are in topics");
+        let claim = json!({ "name": "data", "persistentVolumeClaim": { "claimName": "data-kafka-0" } });
+        assert!(!would_lose(ServiceId::Broker(1), &pod(spec(claim), json!({}))));
+    }
+
+    #[test]
+    fn a_fault_on_one_of_several_pods_is_none_on_the_service() {
+        let error = crowded("connect", &["connect-a".to_owned(), "connect-b".to_owned()]).to_string();
+        assert!(error.contains("2 pods") && error.contains("connect-a, connect-b"), "{error}");
     }
 }

@@ -7,6 +7,8 @@
 mod access;
 mod action;
 mod attach;
+mod book;
+mod claim;
 mod cluster;
 mod config;
 mod hold;
@@ -24,6 +26,7 @@ mod shell;
 mod stack;
 mod strimzi;
 mod usage;
+mod volumes;
 
 pub use config::KubernetesConfig;
 pub(crate) use job::PlacedJob;

@@ -1,88 +1,17 @@
 //! Whether the brokers that answer are those in the pods: else the load goes to one cluster, the faults to another, and the verdict is
 //! about neither.
 
+use super::claim::{Claim, namespace_of};
 use super::member::PodMember;
-use super::pod::SeenPod;
 use crate::environment::{Endpoints, EnvironmentError, EnvironmentResult, ServiceId};
 use crate::ground::plural;
+use crate::wire::address::BrokerAddress;
 use crate::wire::brokers::ClusterDescription;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long the resolution of one name may take.
 const RESOLVED: Duration = Duration::from_secs(2);
-/// The variables by which images are told the id of their cluster.
-const CLUSTER_ID: [&str; 3] = ["CLUSTER_ID", "KAFKA_CLUSTER_ID", "KAFKA_KRAFT_CLUSTER_ID"];
-
-/// What a pod says of the broker that it is.
-pub(super) struct Claim {
-    /// In scenarios: `kafka-1`.
-    name: String,
-    pod: String,
-    /// The service that gives it a name of its own.
-    subdomain: Option<String>,
-    addresses: Vec<String>,
-    node_id: Option<i32>,
-    cluster: Option<String>,
-}
-
-impl Claim {
-    /// What the present pod of a member says.
-    pub(super) fn of(member: &PodMember, pod: &SeenPod) -> Self {
-        Self {
-            name: member.name.clone(),
-            pod: pod.name().to_owned(),
-            subdomain: pod.subdomain().map(str::to_owned),
-            addresses: pod.addresses().into_iter().map(str::to_owned).collect(),
-            node_id: node_id(pod),
-            cluster: CLUSTER_ID.iter().find_map(|name| pod.variable(name)).map(str::to_owned),
-        }
-    }
-
-    /// In scenarios.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Whether the host of a broker is this pod's; `None` where that cannot be told. A name of Kubernetes's own is
-    /// `POD.SERVICE.NAMESPACE`, with or without `.svc` and the cluster's domain.
-    fn has(&self, host: &str, resolved: &[String], namespace: &str) -> Option<bool> {
-        if self.addresses.iter().any(|own| own == host || resolved.contains(own)) {
-            return Some(true);
-        }
-        if host.parse::<IpAddr>().is_ok() {
-            return None;
-        }
-        if namespace_of(host).is_some_and(|told| told != namespace) {
-            return Some(false);
-        }
-        let mut labels = host.split('.');
-        if labels.next() != Some(self.pod.as_str()) {
-            return None;
-        }
-        match (labels.next(), self.subdomain.as_deref()) {
-            (None, _) => Some(true),
-            (Some(service), Some(own)) if service == own => Some(labels.next().is_none_or(|told| told == namespace)),
-            // A name that somebody gave it begins so as well.
-            _ => None,
-        }
-    }
-}
-
-/// The node id that a pod's definition gives.
-pub(super) fn node_id(pod: &SeenPod) -> Option<i32> {
-    ["KAFKA_NODE_ID", "KAFKA_BROKER_ID", "KAFKA_CFG_NODE_ID", "KAFKA_CFG_BROKER_ID"]
-        .iter()
-        .find_map(|name| pod.variable(name)?.parse().ok())
-}
-
-/// The namespace in a name such as `connect.shop.svc` or `kafka-0.kafka.shop.svc.cluster.local`.
-fn namespace_of(host: &str) -> Option<&str> {
-    let labels: Vec<&str> = host.split('.').collect();
-    let svc = labels.iter().position(|label| *label == "svc").filter(|place| (2..=3).contains(place))?;
-    labels.get(svc - 1).copied()
-}
 
 /// Refuses one pod that is to be two services: what is done to one of them would be done to the other, unseen.
 ///
@@ -163,7 +92,13 @@ pub(super) fn assign(
 ) -> Result<Vec<i32>, String> {
     let mut ids: Vec<i32> = Vec::new();
     for claim in claims {
-        let id = one(cluster, resolved, claim, (namespace, careful))?;
+        if let Some(other) = claim.cluster.as_ref().filter(|other| **other != cluster.id) {
+            let Claim { name, pod, .. } = claim;
+            return Err(format!("it is the cluster {}, and {name} (pod {pod}) belongs to {other}", cluster.id));
+        }
+        // What all of them say is in their common definition, and each makes its own of it.
+        let alone = claims.iter().filter(|other| other.node_id == claim.node_id).count() == 1;
+        let id = one(cluster, resolved, (claim, alone), (namespace, careful))?;
         if let Some(first) = ids.iter().position(|known| *known == id) {
             return Err(format!("{} and {} would both be broker {id}", claims[first].name, claim.name));
         }
@@ -185,7 +120,7 @@ pub(super) fn assign(
 fn one(
     cluster: &ClusterDescription,
     resolved: &BTreeMap<i32, Vec<String>>,
-    claim: &Claim,
+    (claim, alone): (&Claim, bool),
     (namespace, careful): (&str, bool),
 ) -> Result<i32, String> {
     let Claim { name, pod, .. } = claim;
@@ -193,8 +128,18 @@ fn one(
         let resolved = resolved.get(id).map(Vec::as_slice).unwrap_or_default();
         claim.has(host, resolved, namespace)
     };
-    if let Some((id, _)) = cluster.brokers.iter().find(|(id, address)| has(id, &address.host) == Some(true)) {
-        return Ok(*id);
+    let named = cluster.brokers.iter().filter(|(id, address)| has(id, &address.host) == Some(true));
+    let named: Vec<(i32, &BrokerAddress)> = named.map(|(id, address)| (*id, address)).collect();
+    if !named.is_empty() {
+        let (id, address) = by_name(claim, claim.node_id.filter(|_| alone), &named)?;
+        let resolved = resolved.get(&id).map(Vec::as_slice).unwrap_or_default();
+        if careful && claim.cluster.is_none() && !claim.is_proved_by(&address.host, resolved) {
+            return Err(format!(
+                "whether broker {id} at {address} is {name} (pod {pod}) cannot be told: its name says no namespace, and any may have a \
+                 pod of that name"
+            ));
+        }
+        return Ok(id);
     }
     let Some(id) = claim.node_id else {
         return Err(format!(
@@ -213,15 +158,37 @@ fn one(
             "broker {id} is reached at {address}, which is not in the namespace `{namespace}` of {name} (pod {pod})"
         ));
     }
-    match &claim.cluster {
-        Some(told) if *told != cluster.id => {
-            Err(format!("it is the cluster {}, and {name} (pod {pod}) belongs to {told}", cluster.id))
-        }
-        None if careful => Err(format!(
+    if careful && claim.cluster.is_none() {
+        return Err(format!(
             "whether broker {id} at {address} is {name} (pod {pod}) cannot be told: that is neither the pod's address nor its name, and \
              any cluster may have a broker {id}"
+        ));
+    }
+    Ok(id)
+}
+
+/// Which of the brokers that have a pod's address or name it is: several of them may be on its node's network.
+fn by_name<'a>(
+    claim: &Claim,
+    node_id: Option<i32>,
+    named: &[(i32, &'a BrokerAddress)],
+) -> Result<(i32, &'a BrokerAddress), String> {
+    let Claim { name, pod, .. } = claim;
+    let listed: Vec<String> = named.iter().map(|(id, address)| format!("{id} at {address}")).collect();
+    let listed = listed.join(", ");
+    if let Some(told) = node_id {
+        let own = named.iter().find(|(id, _)| *id == told);
+        return own.copied().ok_or_else(|| {
+            format!("{name} (pod {pod}) has the node id {told} in its definition, and its address is that of broker {listed}")
+        });
+    }
+    let mut own = named.iter().filter(|(_, address)| named.len() == 1 || claim.ports.contains(&address.port));
+    match (own.next(), own.next()) {
+        (Some(own), None) => Ok(*own),
+        _ => Err(format!(
+            "which broker is {name} (pod {pod}) cannot be told: several have its address ({listed}), and neither KAFKA_NODE_ID nor a port \
+             in its definition tells them apart"
         )),
-        _ => Ok(id),
     }
 }
 
@@ -241,7 +208,6 @@ pub(super) fn foreign(why: &str, bootstrap: &str, namespace: &str) -> Environmen
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::address::BrokerAddress;
 
     fn claim(number: i32, node_id: Option<i32>) -> Claim {
         Claim {
@@ -249,6 +215,7 @@ mod tests {
             pod: format!("kafka-{number}"),
             subdomain: Some("kafka".to_owned()),
             addresses: vec![format!("10.0.0.{number}")],
+            ports: Vec::new(),
             node_id,
             cluster: None,
         }
@@ -265,16 +232,21 @@ mod tests {
 
     #[test]
     fn pods_are_the_brokers_that_advertise_their_addresses_or_their_names() {
-        let hosts = [
-            "10.0.0.0",
-            "kafka-0",
-            "kafka-0.kafka",
-            "kafka-0.kafka.shop",
-            "kafka-0.kafka.shop.svc",
-            "kafka-0.kafka.shop.svc.cluster.local",
-        ];
+        let hosts =
+            ["10.0.0.0", "kafka-0.kafka.shop", "kafka-0.kafka.shop.svc", "kafka-0.kafka.shop.svc.cluster.local"];
         for host in hosts {
             assert_eq!(why(&[host], &[claim(0, None)]), "", "{host}");
+        }
+        for host in ["kafka-0", "kafka-0.kafka"] {
+            let bare = why(&[host], &[claim(0, None)]);
+            assert!(bare.contains("says no namespace"), "{host}: {bare}");
+            let of_x = Claim { cluster: Some("x".to_owned()), ..claim(0, None) };
+            assert_eq!(why(&[host], &[of_x]), "", "{host}");
+            let resolved = BTreeMap::from([(0, vec!["10.0.0.0".to_owned()])]);
+            let found = assign(&cluster(&[host]), &resolved, &[claim(0, None)], ("shop", true));
+            assert_eq!(found, Ok(vec![0]), "it stands for the pod's address");
+            let loose = assign(&cluster(&[host]), &BTreeMap::new(), &[claim(0, None)], ("shop", false));
+            assert_eq!(loose, Ok(vec![0]), "nothing is done to it");
         }
         let outside = BTreeMap::from([(0, vec!["10.0.0.0".to_owned()])]);
         let named = assign(&cluster(&["b0.example"]), &outside, &[claim(0, None)], ("shop", true));
@@ -296,6 +268,13 @@ mod tests {
         assert_eq!(why(&outside, &[of("x")]), "");
         assert!(why(&outside, &[of("y")]).contains("belongs to y"));
         assert!(why(&outside, &[claim(0, None)]).contains("is not known"));
+        // A name that fits does not outweigh what the definition says.
+        let full = ["kafka-0.kafka.shop.svc.cluster.local"];
+        assert_eq!(why(&full, &[of("x")]), "");
+        assert!(why(&full, &[of("y")]).contains("belongs to y"));
+        assert!(why(&full, &[claim(0, Some(7))]).contains("has the node id 7"));
+        let both = ["kafka-0.kafka.shop", "kafka-1.kafka.shop"];
+        assert_eq!(why(&both, &[claim(0, Some(1)), claim(1, Some(1))]), "", "it stands in their common template");
     }
 
     #[test]
@@ -310,10 +289,23 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_other_namespaces_are_known_by_their_names() {
+    fn brokers_with_one_address_are_told_apart_by_their_ids_or_ports() {
+        let mut two = cluster(&["10.0.0.9", "10.0.0.9"]);
+        two.brokers.get_mut(&1).expect("the second").port = 9192;
+        let on_node = |number: i32, node_id, ports: &[u16]| Claim {
+            addresses: vec!["10.0.0.9".to_owned()],
+            ports: ports.to_vec(),
+            ..claim(number, node_id)
+        };
+        let found = |claims: &[Claim]| assign(&two, &BTreeMap::new(), claims, ("shop", true));
+        assert_eq!(found(&[on_node(0, Some(1), &[]), on_node(1, Some(0), &[])]), Ok(vec![1, 0]));
+        assert_eq!(found(&[on_node(0, None, &[9092, 9093]), on_node(1, None, &[9192])]), Ok(vec![0, 1]));
+        let unclear = found(&[on_node(0, None, &[]), on_node(1, None, &[])]);
+        assert!(unclear.is_err_and(|why| why.contains("cannot be told")));
+    }
+
+    #[test]
+    fn the_host_of_an_address_is_read() {
         assert_eq!(host_of("postgres://user:pass@db.shop.svc:5432/app"), Some("db.shop.svc"));
-        assert_eq!(namespace_of("db.shop.svc"), Some("shop"));
-        assert_eq!(namespace_of("kafka-0.kafka.shop.svc.cluster.local"), Some("shop"));
-        assert_eq!((namespace_of("connect.example.com"), namespace_of("svc.example")), (None, None));
     }
 }

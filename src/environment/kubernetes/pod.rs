@@ -64,7 +64,7 @@ impl SeenPod {
         self.pod.metadata.uid.as_deref().unwrap_or_default()
     }
 
-    fn spec(&self) -> Option<&PodSpec> {
+    pub(super) fn spec(&self) -> Option<&PodSpec> {
         self.pod.spec.as_ref()
     }
 
@@ -95,9 +95,17 @@ impl SeenPod {
         self.spec()?.containers.iter().find(|own| own.name == self.container)
     }
 
-    /// A variable that its definition gives as text.
+    /// A variable that its definition gives as text; none that refers to others.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
-        self.definition()?.env.as_ref()?.iter().find(|variable| variable.name == name)?.value.as_deref()
+        let value = self.definition()?.env.as_ref()?.iter().find(|variable| variable.name == name)?.value.as_deref();
+        value.filter(|value| !value.contains("$("))
+    }
+
+    /// The ports that its container opens, on its own address or on its node's.
+    pub(super) fn ports(&self) -> Vec<u16> {
+        let ports = self.definition().and_then(|definition| definition.ports.as_ref()).into_iter().flatten();
+        let numbers = ports.flat_map(|port| [Some(port.container_port), port.host_port]);
+        numbers.flatten().filter_map(|port| u16::try_from(port).ok()).collect()
     }
 
     fn state(&self) -> Option<&ContainerStatus> {
@@ -140,9 +148,41 @@ impl SeenPod {
         self.restarts() > 1 && is_since(before.and_then(|before| before.started_at.as_ref()), since)
     }
 
+    /// Whether that container is or was its own, as far as its status goes back.
+    pub(super) fn had(&self, container: &str) -> bool {
+        let Some(own) = self.state() else { return false };
+        let ended = |state: Option<&ContainerState>| state?.terminated.as_ref()?.container_id.clone();
+        let ids = [own.container_id.clone(), ended(own.state.as_ref()), ended(own.last_state.as_ref())];
+        ids.iter().flatten().any(|id| id == container)
+    }
+
+    /// When that container ended, by the clock of its node; `None` where that is not told.
+    pub(super) fn finished(&self, container: &str) -> Option<Timestamp> {
+        let own = self.state()?;
+        let states = [own.state.as_ref(), own.last_state.as_ref()];
+        let mut ended = states.into_iter().flatten().filter_map(|state| state.terminated.as_ref());
+        let own = ended.find(|ended| ended.container_id.as_deref() == Some(container))?;
+        own.finished_at.as_ref().map(|at| at.0)
+    }
+
+    /// When it was made.
+    pub(super) fn created(&self) -> Option<Timestamp> {
+        self.pod.metadata.creation_timestamp.as_ref().map(|at| at.0)
+    }
+
     /// Whether it is being deleted.
     pub(super) fn is_ending(&self) -> bool {
         self.pod.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Whether it has finished as a whole: it was evicted, or its work is done. It stays in the cluster's lists for a while.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.status().and_then(|status| status.phase.as_deref()), Some("Failed" | "Succeeded"))
+    }
+
+    /// Whether it is there to stay.
+    pub(super) fn is_lasting(&self) -> bool {
+        !self.is_ending() && !self.is_over()
     }
 
     /// Whether a step holds it back.
@@ -156,15 +196,6 @@ impl SeenPod {
         let owners = self.pod.metadata.owner_references.as_ref()?;
         let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
         Some(PodOwner { kind: owner.kind.clone(), name: owner.name.clone() })
-    }
-
-    /// Whether what it writes outlives it, as far as its definition tells: a claim, or a folder of its node.
-    pub(super) fn keeps_data(&self) -> bool {
-        let volumes = self.spec().and_then(|spec| spec.volumes.as_ref());
-        volumes
-            .into_iter()
-            .flatten()
-            .any(|volume| volume.persistent_volume_claim.is_some() || volume.host_path.is_some())
     }
 
     /// How long it has to end in order, in seconds.

@@ -1,8 +1,9 @@
 //! The pods of the environment as the API tells of them, followed from when kscen attached.
 
+use super::book::PodBook;
 use super::cluster::Kube;
-use super::pod::{PodEnd, SeenPod};
-use crate::environment::{EnvironmentResult, Lifecycle};
+use super::pod::SeenPod;
+use crate::environment::EnvironmentResult;
 use crate::ground::lock;
 use crate::moment;
 use futures_util::StreamExt;
@@ -39,95 +40,6 @@ impl Drop for Pods {
     }
 }
 
-/// What is known of the pods of one place, which come one after the other.
-#[derive(Clone, Debug, Default)]
-pub(super) struct PodBook {
-    /// The present one; `None` where the last one is gone.
-    pub(super) pod: Option<SeenPod>,
-    /// The container that ran last, in words.
-    pub(super) life: Option<String>,
-    /// The id of that container.
-    container: Option<String>,
-    /// How often another one came after it.
-    pub(super) lives: u32,
-    /// How the one before ended, where that is known.
-    pub(super) end: Option<PodEnd>,
-    node: Option<String>,
-    /// When it came to this.
-    pub(super) since: Option<Instant>,
-}
-
-impl PodBook {
-    /// What its container is doing, as far as the API knows.
-    pub(super) fn lifecycle(&self) -> Lifecycle {
-        match &self.pod {
-            Some(pod) if pod.running().is_some() => Lifecycle::Running,
-            Some(pod) if pod.is_held() => Lifecycle::Stopped,
-            _ => Lifecycle::Exited,
-        }
-    }
-
-    /// Enters what the API says of the pod now.
-    fn enter(&mut self, pod: SeenPod, at: Instant) {
-        let was = self.lifecycle();
-        let successor = self.pod.as_ref().is_some_and(|own| own.uid() != pod.uid());
-        if let Some(end) = pod.end()
-            && (self.container.is_none() || self.container.as_deref() == Some(&*end.container))
-        {
-            self.end = Some(end);
-        } else if successor && was == Lifecycle::Running {
-            self.gone();
-        }
-        if let (Some(life), Some(container)) = (pod.life(), pod.running().map(str::to_owned)) {
-            if self.container.as_deref().is_some_and(|own| own != container) {
-                self.lives += 1;
-                self.moved(pod.node());
-                self.since = Some(at);
-            }
-            (self.life, self.container) = (Some(life), Some(container));
-            self.node = pod.node().map(str::to_owned);
-        }
-        self.pod = Some(pod);
-        if self.lifecycle() != was {
-            self.since = Some(at);
-        }
-    }
-
-    /// A pod that came up on another node was placed there by the cluster: that is a reason, where there is no better one.
-    fn moved(&mut self, node: Option<&str>) {
-        let (Some(from), Some(to)) = (self.node.as_deref(), node) else { return };
-        if from != to {
-            let end = self.end.get_or_insert_with(|| PodEnd { container: String::new(), exit_code: None, cause: None });
-            let moved = format!("it was rescheduled from {from} to {to}");
-            end.cause = Some(end.cause.take().map_or(moved.clone(), |cause| format!("{cause}; {moved}")));
-        }
-    }
-
-    /// Its pod ended as a whole, with whatever ran in it.
-    fn gone(&mut self) {
-        let Some(pod) = &self.pod else { return };
-        let known = self.end.take().filter(|end| Some(&end.container) == self.container.as_ref());
-        let exit_code = known.as_ref().and_then(|end| end.exit_code);
-        let cause = known.and_then(|end| end.cause).or_else(|| pod.disruption());
-        let cause = cause.unwrap_or_else(|| format!("pod {} was deleted", pod.name()));
-        let container = self.container.clone().unwrap_or_default();
-        self.end = Some(PodEnd { container, exit_code, cause: Some(cause) });
-    }
-
-    /// The pod of that id no longer exists.
-    fn leave(&mut self, uid: &str, at: Instant) {
-        if self.pod.as_ref().is_none_or(|own| own.uid() != uid) {
-            return;
-        }
-        let was = self.lifecycle();
-        self.gone();
-        self.pod = None;
-        if self.lifecycle() != was {
-            self.since = Some(at);
-        }
-    }
-}
-
 impl Pods {
     /// Lists the pods with these labels, and follows them from then on.
     ///
@@ -147,9 +59,9 @@ impl Pods {
         Ok(Self { books, heard, changed, task })
     }
 
-    /// The places of all pods that there were.
-    pub(super) fn places(&self) -> Vec<String> {
-        lock(&self.books).keys().cloned().collect()
+    /// All pods that there are.
+    pub(super) fn all(&self) -> Vec<SeenPod> {
+        lock(&self.books).values().flat_map(|book| book.pods().iter().cloned()).collect()
     }
 
     /// What is known of the pods in that place.
@@ -208,11 +120,10 @@ impl Feed {
         let list = self.api.list(&ListParams::default().labels(&self.selector)).await?;
         let (mut books, at) = (lock(&self.books), moment::now());
         let found: Vec<SeenPod> = list.items.into_iter().map(|pod| self.seen(pod)).collect();
-        for (name, book) in books.iter_mut() {
-            let present = book.pod.as_ref().map(|pod| pod.uid().to_owned());
-            if let Some(uid) = present.filter(|_| !found.iter().any(|pod| pod.place() == *name)) {
-                book.leave(&uid, at);
-            }
+        for book in books.values_mut() {
+            let missing = book.pods().iter().filter(|own| !found.iter().any(|pod| pod.uid() == own.uid()));
+            let missing: Vec<String> = missing.map(|own| own.uid().to_owned()).collect();
+            missing.iter().for_each(|uid| book.leave(uid, at));
         }
         for pod in found {
             books.entry(pod.place()).or_default().enter(pod, at);
@@ -293,8 +204,8 @@ impl Feed {
         let mut books = lock(&self.books);
         let book = books.entry(pod.place()).or_default();
         let uid = pod.uid().to_owned();
-        if book.pod.as_ref().is_none_or(|own| own.uid() == uid) {
-            // Its last state says how it ended.
+        // Its last state says how it ended. Of one that is gone already nothing is new.
+        if book.of(&uid).is_some() {
             book.enter(pod, at);
         }
         book.leave(&uid, at);
@@ -303,47 +214,12 @@ impl Feed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pod::tests::pod;
     use super::*;
-    use serde_json::{Value, json};
-
-    fn on(node: &str, uid: &str, id: &str, state: Value, last: Value) -> SeenPod {
-        let spec = json!({ "nodeName": node, "containers": [{ "name": "kafka" }] });
-        let status = json!({ "containerStatuses": [{ "name": "kafka", "image": "i", "imageID": "i", "ready": true,
-            "restartCount": 0, "containerID": id, "state": state, "lastState": last }] });
-        let mut seen = pod(spec, status);
-        seen.pod.metadata.uid = Some(uid.to_owned());
-        seen
-    }
 
     #[test]
     fn what_was_told_long_ago_is_not_what_is() {
         let heard = moment::now();
         assert_eq!(silent(heard, heard + Duration::from_secs(u64::from(FOLLOW) + 3)), None, "it is quiet");
         assert_eq!(silent(heard, heard + Duration::from_secs(16)), Some(Duration::from_secs(16)));
-    }
-
-    #[test]
-    fn a_book_tells_lives_apart_and_why_one_ended() {
-        let (mut book, at) = (PodBook::default(), moment::now());
-        let running = || json!({ "running": {} });
-        book.enter(on("n1", "u1", "a", running(), json!({})), at);
-        assert_eq!((book.lifecycle(), book.lives), (Lifecycle::Running, 0));
-        // The kubelet started it again.
-        let killed = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled", "containerID": "a" } });
-        book.enter(on("n1", "u1", "b", running(), killed), at);
-        assert_eq!(book.lives, 1);
-        assert!(book.end.as_ref().is_some_and(|end| end.exit_code == Some(137) && end.cause.is_some()));
-        // Its pod was deleted, and placed elsewhere.
-        book.leave("u1", at);
-        assert_eq!(book.lifecycle(), Lifecycle::Exited);
-        let life = book.life.clone();
-        book.enter(on("n2", "u2", "c", running(), json!({})), at);
-        let cause = book.end.as_ref().and_then(|end| end.cause.clone()).expect("a cause");
-        assert!(cause.contains("deleted") && cause.contains("from n1 to n2"), "{cause}");
-        assert!(book.lives == 2 && book.life != life);
-        // An old pod that leaves late says nothing of the present one.
-        book.leave("u1", at);
-        assert_eq!(book.lifecycle(), Lifecycle::Running);
     }
 }

@@ -71,7 +71,11 @@ pub(super) async fn heal_from(recipe: &PodRecipe) -> EnvironmentResult<String> {
     }
 }
 
-async fn go_on(kube: &Kube, pod: &str, container: &str, id: &str) -> EnvironmentResult<String> {
+/// Lets the processes of a container go on. Does nothing where they do, or where another container runs. Returns what was done, in words.
+///
+/// # Errors
+/// The API does not answer, or refuses; they do not go on.
+pub(super) async fn go_on(kube: &Kube, pod: &str, container: &str, id: &str) -> EnvironmentResult<String> {
     let api: Api<Pod> = Api::namespaced(kube.client.clone(), &kube.namespace);
     let found = api.get_opt(pod).await.map_err(|error| kube.explain(&format!("look at pod {pod}"), error))?;
     let found = found.map(|pod| SeenPod::new(pod, Some(container)));

@@ -2,7 +2,7 @@
 
 /// The script. It finds the service among the processes of its own cgroup: all of them but those that somebody started through exec,
 /// whose parent is outside, and but a first process that only minds others, which a signal from inside does not stop: an init, or a shell,
-/// by whatever name its script is known.
+/// by whatever name its script is known. Where the data of a broker are, its indices tell, which it has mapped.
 pub(super) const SCRIPT: &str = r#"
 own() { g=; while IFS= read -r l; do g="$g$l "; done; }
 group() { own 2>/dev/null <"/proc/$1/cgroup"; }
@@ -53,6 +53,16 @@ usage() {
   n=0; { while read -r k rest; do case $k in cpu[0-9]*) n=$((n+1));; esac; done </proc/stat; } 2>/dev/null
   echo "usage online=$n$r"
 }
+meta_of() {
+  while read -r x x x x x f; do
+    case $f in */[0-9]*.index) f=${f%/*}; f=${f%/*}/meta.properties;; *) continue;; esac
+    [ -r "$f" ] || continue
+    r=; while IFS= read -r l; do case $l in cluster.id=*|node.id=*|broker.id=*) r="$r $l";; esac; done <"$f"
+    echo "meta$r"; return 0
+  done <"$1"
+  return 1
+}
+meta() { for p in $service; do meta_of "/proc/$p/maps" 2>/dev/null && return; done; echo meta; }
 echo ready
 while read -r order; do
   find_service
@@ -62,6 +72,7 @@ while read -r order; do
     go) kill -CONT $service 2>/dev/null; until_all going; states;;
     end) if first_is_service; then echo "sent SEGV$service"; for p in $service; do [ "$p" = 1 ] || kill -KILL "$p"; done; kill -SEGV 1; else echo "sent KILL$service"; kill -KILL $service; fi;;
     usage) usage;;
+    meta) meta;;
     *) echo "unknown $order";;
   esac
 done
@@ -101,12 +112,30 @@ mod tests {
     }
 
     #[test]
+    fn the_data_of_a_broker_are_found_by_what_it_has_mapped() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let meta = "#\nversion=1\ncluster.id=abc-D_1\nnode.id=3\ndirectory.id=x\n";
+        std::fs::write(at("meta.properties"), meta).expect("written");
+        let index = at("__cluster_metadata-0/00000000000000000000.index");
+        let maps = format!(
+            "7f00-7f01 r-xp 00000000 08:01 12 /usr/lib/libc.so.6\n7f02-7f03 rw-p 00000000 00:00 0\n\
+             7f04-7f05 rw-s 00000000 08:01 13    {index}\n"
+        );
+        std::fs::write(at("maps"), maps).expect("written");
+        assert_eq!(says("sh", &format!("meta_of {}", at("maps"))), "meta cluster.id=abc-D_1 node.id=3");
+        std::fs::write(at("maps"), "7f00-7f01 r-xp 00000000 08:01 12 /usr/lib/libc.so.6\n").expect("written");
+        assert_eq!(says("sh", &format!("meta_of {} || echo none", at("maps"))), "none");
+    }
+
+    #[test]
     fn a_plain_shell_understands_it() {
-        let lines = answers("sh", "look\nusage\nnonsense\n");
+        let lines = answers("sh", "look\nusage\nnonsense\nmeta\n");
         assert_eq!(lines[0], "ready");
         assert!(lines[1].starts_with("states "), "{lines:?}");
         assert!(lines[1].split(' ').skip(1).all(|entry| entry.split(':').count() >= 3), "{lines:?}");
         assert!(lines[2].starts_with("usage online="), "{lines:?}");
         assert_eq!(lines[3], "unknown nonsense");
+        assert!(lines[4].starts_with("meta"), "{lines:?}");
     }
 }

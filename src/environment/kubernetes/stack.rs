@@ -10,7 +10,6 @@ use crate::environment::{
     Action, Effect, Endpoints, Environment, EnvironmentError, EnvironmentInfo, EnvironmentResult, Incarnation,
     Intended, LogLine, LogQuery, Needs, Offer, Recipe, ServiceInfo, ServiceState, Usage, observe,
 };
-use crate::ground::lock;
 use futures_util::future::{BoxFuture, select_all};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -22,6 +21,8 @@ pub(super) struct PodStack {
     pub(super) members: Vec<PodMember>,
     pub(super) parts: Vec<Arc<Pods>>,
     pub(super) turns: SetTurns,
+    /// Whether the scenario needs a shell in the containers, so that this user was asked for the right to it.
+    pub(super) may_exec: bool,
     pub(super) info: EnvironmentInfo,
     pub(super) endpoints: Endpoints,
 }
@@ -35,6 +36,7 @@ impl PodStack {
     }
 
     fn repair(&self, member: &PodMember, action: Action) -> EnvironmentResult<Option<PodRepair>> {
+        member.may(action)?;
         Ok(match action {
             Action::Resume | Action::Start | Action::Wipe => None,
             Action::Restart => Some(PodRepair::Nothing),
@@ -136,9 +138,7 @@ impl Environment for PodStack {
     }
 
     fn log_gap(&self, service: &str, since: SystemTime) -> Option<String> {
-        let member = self.member(service).ok()?;
-        let earlier = lock(&member.earlier_log).gap(since);
-        earlier.or_else(|| lock(&member.log_gap).clone())
+        self.gap(self.member(service).ok()?, since)
     }
 
     /// Leaves the pods as they are: they are the user's.

@@ -2,7 +2,7 @@
 
 use super::member::PodMember;
 use super::stack::PodStack;
-use crate::environment::{EnvironmentResult, Lifecycle, Usage};
+use crate::environment::{EnvironmentError, EnvironmentResult, Lifecycle, Usage};
 use crate::ground::lock;
 
 /// CPU time over the lives of a service: each has a cgroup of its own, whose counter begins at zero.
@@ -12,15 +12,22 @@ pub(super) struct PodMeter {
     current: f64,
     /// Of all lives before it, in seconds, each up to its last reading.
     earlier: f64,
+    /// Whether the API refused a shell, or there is none in its image.
+    refused: bool,
 }
 
 impl PodStack {
-    /// Nothing while it is down or paused: the counters of a life that ended are gone.
+    /// Nothing while it is down or paused: the counters of a life that ended are gone. Nothing, and no shell, where the scenario needs none
+    /// in the containers; where one was refused, it is not asked for again.
     pub(super) async fn read_usage(&self, member: &PodMember) -> EnvironmentResult<Option<Usage>> {
-        if member.book().lifecycle() != Lifecycle::Running {
+        if !self.may_exec || lock(&member.meter).refused || member.book().lifecycle() != Lifecycle::Running {
             return Ok(None);
         }
-        let answer = member.ask(&self.kube, "usage").await?;
+        let answer = member.ask(&self.kube, "usage").await;
+        if matches!(answer, Err(EnvironmentError::Prerequisite { .. })) {
+            lock(&member.meter).refused = true;
+        }
+        let answer = answer?;
         let mut meter = lock(&member.meter);
         Ok(read(&answer, &mut meter))
     }

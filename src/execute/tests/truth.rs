@@ -4,6 +4,7 @@ use super::rehearsal::{Performance, Rehearsal};
 use crate::environment::EnvironmentError;
 use crate::environment::fake::{FakeStack, Reaction};
 use crate::record::{IncidentKind, Outcome, StepStatus};
+use std::sync::Arc;
 
 fn code<'a>(run: &'a Performance, step: &str) -> Option<&'a str> {
     run.step(step).failure.as_ref().map(|failure| failure.code.as_str())
@@ -93,6 +94,15 @@ fn a_service_that_dies_in_another_environment_of_the_run_is_told_as_well() {
     let run = Rehearsal::of(steps).beside("other", other).run();
     assert!(run.reasons()[0].contains("other/kafka-2 was already exited"), "{:?}", run.reasons());
     assert_eq!(run.exit(), 3);
+}
+
+#[test]
+fn a_fault_is_no_death_in_the_same_environment_under_another_name() {
+    let stack = FakeStack::brokers(1);
+    let steps = "- probe: { takes: 1s, visits: other }\n- stop: kafka-1\n- wait: 2s\n\
+                 - { start: { service: kafka-1, until: running } }";
+    let run = Rehearsal::of(steps).on(Arc::clone(&stack)).beside("other", stack).run();
+    assert_eq!((run.outcome(), incidents(&run)), (Outcome::Pass, Vec::new()), "{:?}", run.reasons());
 }
 
 #[test]

@@ -53,6 +53,10 @@ impl EnvironmentSource for FakeStage {
         })
     }
 
+    fn is_own(&self, name: &str) -> bool {
+        self.other.as_ref().is_some_and(|(known, other)| known == name && Arc::ptr_eq(other, &self.environment))
+    }
+
     fn release<'a>(&'a mut self, needs: &'a Needs) -> BoxFuture<'a, Result<(), EnvironmentError>> {
         self.released.push(needs.private);
         Box::pin(async move { self.stuck.clone().map_or(Ok(()), Err) })
