@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-type Row = Option<(i64, &'static str)>;
+pub(super) type Row = Option<(i64, &'static str)>;
 
 /// The filter, and the id of the transaction that gave it.
-fn rules(filter: &str, since: u32) -> CaptureRules {
+pub(super) fn rules(filter: &str, since: u32) -> CaptureRules {
     rules_with(filter, since, &[])
 }
 
@@ -32,7 +32,7 @@ fn rules_with(filter: &str, since: u32, settings: &[(&str, &str)]) -> CaptureRul
 }
 
 /// Transactions of one change each, from transaction 10 on.
-fn committed(keyed: bool, changes: &[(RowOp, Row, Row)]) -> Vec<CommittedTransaction> {
+pub(super) fn committed(keyed: bool, changes: &[(RowOp, Row, Row)]) -> Vec<CommittedTransaction> {
     let column = |name: &str, type_oid| Column {
         name: name.to_owned(),
         type_oid,
@@ -98,7 +98,7 @@ fn faults(result: &Reconciliation) -> Vec<(RowClass, u64)> {
     counts.filter(|(_, count)| *count > 0).collect()
 }
 
-const EU: &str = "(region = 'EU'::text)";
+pub(super) const EU: &str = "(region = 'EU'::text)";
 const CHANGES: [(RowOp, Row, Row); 8] = [
     (RowOp::Insert, None, Some((1, "EU"))),
     (RowOp::Insert, None, Some((2, "US"))),

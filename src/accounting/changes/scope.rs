@@ -203,14 +203,18 @@ impl<'a> ConnectorScope<'a> {
         if !matches!(owed, Owed::Yes | Owed::Perhaps(_)) {
             return owed;
         }
-        match &self.table(&change.relation).published {
-            None => owed,
-            Some((rows, reason)) => match rows.publishes(xid, change) {
-                Publishing::AsItIs | Publishing::As(_) => owed,
-                Publishing::No => Owed::Excused(Arc::clone(reason)),
-                Publishing::Unknown => Owed::Perhaps(Arc::clone(reason)),
-            },
+        let reason = || self.table(&change.relation).published.as_ref().map_or("".into(), |(_, why)| Arc::clone(why));
+        match self.publishing(xid, change) {
+            Publishing::AsItIs | Publishing::As(_) => owed,
+            Publishing::No => Owed::Excused(reason()),
+            Publishing::Unknown => Owed::Perhaps(reason()),
         }
+    }
+
+    /// What the row filter of its publication makes of a change.
+    pub(super) fn publishing(&self, xid: u32, change: &RowChange) -> Publishing {
+        let table = self.table(&change.relation);
+        table.published.as_ref().map_or(Publishing::AsItIs, |(rows, _)| rows.publishes(xid, change))
     }
 
     /// The operation as which a publication with a row filter publishes an update, where it is another one.
@@ -218,7 +222,7 @@ impl<'a> ConnectorScope<'a> {
         if change.op != RowOp::Update {
             return None;
         }
-        match self.table(&change.relation).published.as_ref()?.0.publishes(xid, change) {
+        match self.publishing(xid, change) {
             Publishing::As(op) => Some(op),
             _ => None,
         }
