@@ -35,7 +35,8 @@ impl ChangeLedger<'_> {
             for (index, entry) in lane.entries.iter().enumerate() {
                 let passed =
                     self.expectation.drained && !entry.has_arrived() && lane.has_passed(index, self.expectation);
-                if let Some(reason) = lane.left_out(index).or_else(|| self.came_too_late(entry)) {
+                let too_late = || self.expectation.is_before_reader(entry).then(|| TOO_LATE.to_owned());
+                if let Some(reason) = lane.left_out(index).or_else(too_late) {
                     self.result.gap(Some(&entry.change.relation.name), &reason, 1, 0);
                     continue;
                 }
@@ -76,13 +77,6 @@ impl ChangeLedger<'_> {
         for (table, count) in blind.early.iter().filter(|(table, _)| concerned(table)) {
             self.result.gap(Some(table), &unwatched(*count), 0, 0);
         }
-    }
-
-    /// Why a change that has not come may lie before the first record of its reader.
-    fn came_too_late(&self, entry: &ExpectedChange<'_>) -> Option<String> {
-        let late = self.expectation.late_us.is_some_and(|since_us| entry.transaction.committed_us < since_us);
-        let open = entry.owed == Owed::Yes && entry.fate == ChangeFate::Nothing;
-        (late && open).then(|| TOO_LATE.to_owned())
     }
 
     /// A change that has to come, and did not.
@@ -136,6 +130,14 @@ impl ChangeLedger<'_> {
     }
 }
 
+impl Expectation<'_> {
+    /// Whether a change that has not come may lie before the first record of its reader.
+    pub(super) fn is_before_reader(&self, entry: &ExpectedChange<'_>) -> bool {
+        let late = self.late_us.is_some_and(|since_us| entry.transaction.committed_us < since_us);
+        late && entry.owed == Owed::Yes && entry.fate == ChangeFate::Nothing
+    }
+}
+
 impl ConnectorLane<'_> {
     /// Whether nothing of a change is on its way any more: it was confirmed, Kafka Connect has stored its place or a later one, or a later
     /// one stands wherever it may have gone. A connector sends in the order of commits, but where something is disturbed, what one broker
@@ -179,7 +181,7 @@ impl ConnectorLane<'_> {
     }
 
     /// Why a change that has not come may be one of those that the connector never shows, because they were made before it streamed.
-    fn left_out(&self, index: usize) -> Option<String> {
+    pub(super) fn left_out(&self, index: usize) -> Option<String> {
         let entry = &self.entries[index];
         if entry.owed != Owed::Yes || entry.fate != ChangeFate::Nothing {
             return None;
