@@ -17,6 +17,8 @@ pub struct Capture {
     pub config: ConnectorConfig,
     /// Position at which it was known to stream for the first time.
     pub streaming_from: Option<Lsn>,
+    /// Position of the log before it was made, or that of its slot where there was one; what was committed before it was not streamed.
+    pub made_at: Option<Lsn>,
     /// It was there before: since when it streams, nobody knows.
     pub existed: bool,
     /// The configurations that it had before.
@@ -152,7 +154,7 @@ impl Changes {
             capture.former.extend(before.former);
             capture.former.push(before.config);
             capture.existed = true;
-            capture.streaming_from = before.streaming_from;
+            (capture.streaming_from, capture.made_at) = (before.streaming_from, before.made_at);
         }
         captures.insert(connector.to_owned(), capture);
     }
@@ -202,6 +204,7 @@ mod tests {
             slot: String::new(),
             config: config.clone(),
             streaming_from: None,
+            made_at: None,
             existed,
             former: Vec::new(),
         };

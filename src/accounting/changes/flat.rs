@@ -79,7 +79,7 @@ impl<'a> ChangeLedger<'a> {
                 _ => {}
             }
         }
-        self.cover_before(lane, &histories);
+        self.cover_before(lane, flat, &histories);
         self.doubt_before(lane, flat, &histories);
         names.retain(|_, names| !*names);
         self.doubt(lane, flat, &unexplained, &names);
@@ -163,7 +163,12 @@ impl<'a> ChangeLedger<'a> {
                 told.lsn = Some(lsn);
                 self.streamed(lane, &told, Snapshot::No);
             }
-            _ => self.take_state(lane, histories, &told, &identity, false),
+            _ => {
+                if op == Some(Op::Read) {
+                    self.lanes[lane].has_shown(lsn);
+                }
+                self.take_state(lane, histories, &told, &identity, false);
+            }
         }
     }
 

@@ -76,6 +76,12 @@ pub(super) struct ConnectorLane<'a> {
     pub(super) first_streamed: Option<usize>,
     /// Position at which it was known to stream.
     pub(super) streaming_from: Option<Lsn>,
+    /// Position before it was made.
+    pub(super) made_at: Option<Lsn>,
+    /// Of flattened rows with a position: that of the last row that was read by a snapshot before it streamed.
+    pub(super) shown_at: Option<Lsn>,
+    /// Of them, the first change in order of commit whose position a record told.
+    pub(super) first_placed: Option<usize>,
     /// Where the next event is probably at home.
     pub(super) next: usize,
     /// The topics of its records, where they are no envelopes.
@@ -150,6 +156,9 @@ impl<'a> ChangeLedger<'a> {
             furthest: HashMap::new(),
             first_streamed: None,
             streaming_from: connector.streaming_from,
+            made_at: connector.made_at,
+            shown_at: None,
+            first_placed: None,
             next: 0,
             writes: HashSet::new(),
             also_emptied: Vec::new(),

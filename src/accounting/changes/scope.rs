@@ -20,6 +20,8 @@ pub struct ScopedConnector<'a> {
     pub stored: Option<Lsn>,
     /// Position at which it was known to stream; what was committed before may have been read by its snapshot.
     pub streaming_from: Option<Lsn>,
+    /// Position before it was made: what was committed before it was read by its snapshot, or by none.
+    pub made_at: Option<Lsn>,
 }
 
 /// What should have arrived, and what is known about the reading.
@@ -349,7 +351,8 @@ impl Expectation<'_> {
             _ => false,
         });
         if concerned.is_empty() || stranger {
-            concerned.push(ScopedConnector { rules: assumed, confirmed: None, stored: None, streaming_from: None });
+            let (confirmed, stored, streaming_from, made_at) = (None, None, None, None);
+            concerned.push(ScopedConnector { rules: assumed, confirmed, stored, streaming_from, made_at });
         }
         concerned
     }

@@ -11,7 +11,8 @@ const EMPTIED: &str =
 const MESSAGES: &str = "the messages of an outbox are no rows, and what a sink makes of them cannot be told";
 const UNTOLD: &str = "the row was deleted, maybe before a snapshot could read it, and nobody takes deleted rows away; let the step of the \
                       source's connector wait until it streams (until: streaming)";
-const OF_A_SNAPSHOT: &str = "the publication has the row no more, and a snapshot, which takes every row, may have read it";
+const OF_A_SNAPSHOT: &str =
+    "the publication has the row no more, and a snapshot, which takes every row, may have read it";
 const OF_ANOTHER: &str = "the table has the row as it never was, and its last change is another step's";
 
 impl CopyLedger<'_> {
@@ -45,7 +46,9 @@ impl CopyLedger<'_> {
     fn own(&mut self, key: &str, steps: &[SourceStep<'_>], place: usize, owed: &Owed, shown: TableShows) {
         let step = &steps[place];
         match shown {
-            TableShows::State { place: state, compared, skipped } if state == place => self.once(step, compared, skipped),
+            TableShows::State { place: state, compared, skipped } if state == place => {
+                self.once(step, compared, skipped)
+            }
             TableShows::Nothing if step.deletes() => self.gone(key, step, owed),
             TableShows::Nothing if self.may_be_untold(&steps[place + 1..]) => {
                 self.result.gap(Some(self.copy.source), UNTOLD, 1, 0);
@@ -63,7 +66,8 @@ impl CopyLedger<'_> {
             TableShows::Never(difference) if !step.deletes() => self.damaged(step, &difference),
             shown => {
                 self.result.sheet.beside += 1;
-                let detail = if step.deletes() { "the table still has the row".to_owned() } else { as_left(steps, &shown) };
+                let detail =
+                    if step.deletes() { "the table still has the row".to_owned() } else { as_left(steps, &shown) };
                 self.missing(key, step, owed, &detail);
             }
         }
@@ -211,6 +215,8 @@ fn as_left(steps: &[SourceStep<'_>], shown: &TableShows) -> String {
         TableShows::State { place, .. } | TableShows::Hidden(place) => {
             format!("the table has the row as the change at {} left it", steps[*place].change.lsn)
         }
-        TableShows::Before | TableShows::Never(_) => "the table has the row as no change of the account left it".to_owned(),
+        TableShows::Before | TableShows::Never(_) => {
+            "the table has the row as no change of the account left it".to_owned()
+        }
     }
 }

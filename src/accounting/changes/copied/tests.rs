@@ -51,11 +51,16 @@ fn settle_by(
     settings: &[(&str, &str)],
 ) -> Reconciliation {
     let rules = rules(settings, PublicationFacts::Unknown);
-    let connector = ScopedConnector { rules: &rules, confirmed: None, stored: None, streaming_from: None };
+    let connector =
+        ScopedConnector { rules: &rules, confirmed: None, stored: None, streaming_from: None, made_at: None };
     let tables = ["orders", "copy"].map(|name| TableName::new("public", name));
     let [source, table] = &tables;
     let connector = &connector;
-    judged(&world.transactions, None, TableCopy { source, table, rows, connector, source_rows, keeps_deleted, may_keep_deleted, passed })
+    judged(
+        &world.transactions,
+        None,
+        TableCopy { source, table, rows, connector, source_rows, keeps_deleted, may_keep_deleted, passed },
+    )
 }
 
 fn rules(settings: &[(&str, &str)], publication: PublicationFacts) -> CaptureRules {
@@ -65,7 +70,11 @@ fn rules(settings: &[(&str, &str)], publication: PublicationFacts) -> CaptureRul
     CaptureRules::of("c", &config, publication)
 }
 
-fn judged(transactions: &[CommittedTransaction], claimed: Option<&HashSet<u32>>, copy: TableCopy<'_>) -> Reconciliation {
+fn judged(
+    transactions: &[CommittedTransaction],
+    claimed: Option<&HashSet<u32>>,
+    copy: TableCopy<'_>,
+) -> Reconciliation {
     let expectation = Expectation { drained: copy.passed, claimed, ..all_read(transactions, &[]) };
     let result = reconcile_table(&expectation, copy);
     let packed = PackedRows::of(&written_table(&expectation, copy).unwrap(), &Redactor::default()).unwrap();
@@ -276,10 +285,15 @@ fn settled_of(
     let publication = match publication {
         false => PublicationFacts::Unknown,
         // One without deletes.
-        true => PublicationFacts::Known(Publication { all_tables: true, inserts: true, updates: true, ..Publication::default() }),
+        true => PublicationFacts::Known(Publication {
+            all_tables: true,
+            inserts: true,
+            updates: true,
+            ..Publication::default()
+        }),
     };
     let rules = rules(&[], publication);
-    let connector = ScopedConnector { rules: &rules, confirmed: None, stored: None, streaming_from };
+    let connector = ScopedConnector { rules: &rules, confirmed: None, stored: None, streaming_from, made_at: None };
     let tables = ["orders", "copy"].map(|name| TableName::new("public", name));
     let rows: Vec<[&str; 2]> = names.iter().map(|name| ["1", *name]).collect();
     let rows: Vec<&[&str]> = rows.iter().map(|row| &row[..]).collect();
@@ -322,7 +336,8 @@ fn a_row_whose_last_change_is_another_steps_has_to_be_there() {
     // A table that is not there is no empty one.
     let (transactions, none) = (committed(&updated), HashSet::new());
     let rules = rules(&[], PublicationFacts::Unknown);
-    let connector = &ScopedConnector { rules: &rules, confirmed: None, stored: None, streaming_from: None };
+    let connector =
+        &ScopedConnector { rules: &rules, confirmed: None, stored: None, streaming_from: None, made_at: None };
     let (name, rows) = (TableName::new("public", "orders"), TableRows::default());
     let (source, table, rows) = (&name, &name, &rows);
     let (source_rows, keeps_deleted, may_keep_deleted, passed) = (None, None, None, false);
@@ -351,7 +366,7 @@ fn an_update_that_takes_a_row_out_of_the_publication_takes_it_out_of_the_table()
     let rules = filtered_tests::rules(filtered_tests::EU, 9);
     let of = |changes: &[(RowOp, filtered_tests::Row, filtered_tests::Row)], rows: &[&[&str]], streaming_from| {
         let transactions = filtered_tests::committed(true, changes);
-        let connector = ScopedConnector { rules: &rules, confirmed: None, stored: None, streaming_from };
+        let connector = ScopedConnector { rules: &rules, confirmed: None, stored: None, streaming_from, made_at: None };
         let rows = holding(&transactions[0].changes[0].relation.columns, rows);
         let (source, table) = (TableName::parse("t"), TableName::parse("copy"));
         let copy = TableCopy {
