@@ -162,6 +162,28 @@ fn an_update_of_a_column_that_the_key_includes_comes_either_way() {
 }
 
 #[test]
+fn tombstones_that_a_transform_may_drop_are_not_missing() {
+    let filter = [("transforms", "f"), ("transforms.f.type", "org.apache.kafka.connect.transforms.Filter")];
+    let mut tried = 0;
+    for seed in 0..10 {
+        let mut world = world(&mut StdRng::seed_from_u64(seed));
+        let all = world.records.len();
+        world.records.retain(|record| record.1.is_some());
+        let missing = (all - world.records.len()) as u64;
+        if missing == 0 {
+            continue;
+        }
+        tried += 1;
+        assert_eq!(settle(&[], &world.transactions, &world.records).missing_tombstones, missing);
+        let result = settle(&filter, &world.transactions, &world.records);
+        assert_eq!((faults(&result), result.unjudged.len()), (vec![], 0), "{result:?}");
+        let why = result.untold_tombstones.expect("a reason");
+        assert!(why.contains("transforms.f.type"), "{why}");
+    }
+    assert!(tried > 3, "{tried}");
+}
+
+#[test]
 fn tombstones_are_judged_whatever_a_key_looks_like() {
     let mut tried = 0;
     for seed in 0..30 {

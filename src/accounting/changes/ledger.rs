@@ -297,7 +297,7 @@ impl<'a> ChangeLedger<'a> {
     }
 
     /// The connector whose record it is: of several with one prefix the one that captures the table.
-    fn lane_of(&self, prefix: &str, table: &TableName) -> Option<usize> {
+    pub(super) fn lane_of(&self, prefix: &str, table: &TableName) -> Option<usize> {
         let fits = |index: &usize| concerns(self.lanes[*index].scope.rules, prefix);
         let mut all = (0..self.lanes.len()).filter(fits);
         let (first, second) = (all.next()?, all.next());
@@ -318,7 +318,7 @@ impl<'a> ChangeLedger<'a> {
         self.result.gap(None, &reason, 0, 1);
     }
 
-    fn flat_lane(&self, read: &ReadEvent) -> Option<usize> {
+    pub(super) fn flat_lane(&self, read: &ReadEvent) -> Option<usize> {
         let fits = |lane: &ConnectorLane<'_>| *lane.scope.rules.form() != Form::Envelope;
         let only = self.lanes.iter().filter(|lane| fits(lane)).count() == 1;
         self.lanes.iter().position(|lane| fits(lane) && (only || lane.writes.contains(&*read.topic)))

@@ -51,8 +51,8 @@ pub struct CaptureRules {
     pub prefix: Option<String>,
     /// Its replication slot.
     pub slot: Option<String>,
-    /// It follows each delete with a tombstone.
-    pub tombstones: bool,
+    /// It follows each delete with a tombstone, as far as no transform drops it.
+    tombstones: bool,
     /// How values are written.
     pub modes: Modes,
     /// Why its records cannot be read here: the setting, and what to change.
@@ -250,6 +250,18 @@ impl CaptureRules {
         let published = !matches!(&self.publication, PublicationFacts::Known(publication) if !publication.deletes);
         let skipped = self.skipped.iter().any(|skipped| skipped == "d");
         before && published && self.transforms.may_drop.is_none() && self.unreadable.is_none() && !skipped
+    }
+
+    /// Whether a tombstone has to come behind each delete.
+    pub fn writes_tombstones(&self) -> bool {
+        self.tombstones && self.drops_tombstones().is_none()
+    }
+
+    /// The setting by which tombstones that the connector writes may not come, if there is one.
+    pub fn drops_tombstones(&self) -> Option<String> {
+        let setting = self.transforms.may_drop.as_ref().filter(|_| self.tombstones);
+        let own = setting.map(|setting| format!("{setting} of connector {} may drop tombstones", self.connector));
+        own.or_else(|| self.former.iter().find_map(Self::drops_tombstones))
     }
 
     /// Whether the connector itself says how values are written, and not its worker.
