@@ -1,6 +1,7 @@
 //! The verb `sql`.
 
 mod failure;
+mod made;
 mod params;
 mod writer;
 
@@ -14,6 +15,7 @@ use crate::scenario::units::{Count, Length, Rate};
 use crate::text::{Problem, short};
 use crate::verb::{CheckContext, Facts, Live, Step, StepContext, StepError, StepOutcome, Stop, Work};
 use failure::broken;
+use made::Making;
 use params::Params;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Deserialize;
@@ -177,15 +179,18 @@ impl Step for Sql {
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let pointer = if self.file.is_some() { "/file" } else { "/statement" };
         let statements = self.statements(cx)?;
-        let params = json!(self.params).to_string();
-        statements.iter().for_each(|statement| cx.run.changes.runs(&format!("{} {params}", statement.text)));
         let database = cx.run.database()?;
         watch(&database, cx).await?;
-        if self.is_repeated() {
-            self.repeat(&database, statements, cx).await.map_err(|error| error_at(error, pointer))
+        let making = Making::begin(&database, &statements, &json!(self.params).to_string(), cx).await?;
+        let done = if self.is_repeated() {
+            self.repeat(&database, statements, cx).await
         } else {
-            self.once(&database, &statements, cx).await.map_err(|error| error_at(error, pointer))
+            self.once(&database, &statements, cx).await
+        };
+        if let Some(making) = making {
+            making.end(&database, cx).await;
         }
+        done.map_err(|error| error_at(error, pointer))
     }
 }
 

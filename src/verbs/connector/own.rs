@@ -253,7 +253,7 @@ impl Connector {
     fn may_use(&self, resource: Resource, property: &str, harm: &str, cx: &StepContext) -> Result<(), StepError> {
         let (Resource::Slot(name) | Resource::Publication(name)) = &resource else { return Ok(()) };
         let id = cx.run.id();
-        let is_own = name.contains(id) || name.contains(&safe_name(id)) || cx.run.changes.has_made(name);
+        let is_own = name.contains(id) || name.contains(&safe_name(id)) || cx.run.changes.has_made(&resource);
         if is_own || cx.run.may_delete(&resource).is_ok() {
             return Ok(());
         }
