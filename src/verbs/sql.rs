@@ -9,7 +9,9 @@ pub use writer::SqlWriter;
 
 use super::fault::journal_error;
 use super::metrics::MetricChecks;
-use crate::database::{Database, DatabaseError, LoadPlan, Repetition, SqlOutcome, Statement, by_definition, split};
+use crate::database::{
+    Database, DatabaseError, LoadPlan, PreparedNames, Repetition, SqlOutcome, Statement, by_definition, split,
+};
 use crate::environment::{Grant, Needs, ServiceId};
 use crate::scenario::units::{Count, Length, Rate};
 use crate::text::{Problem, short};
@@ -256,9 +258,10 @@ impl Sql {
             Err(error) => return Err(broken(&error, cx).await),
         };
         cx.prepared();
+        let mut prepared = PreparedNames::default();
         for chunk in by_definition(statements) {
             let start_us = cx.run.clock.now_us();
-            let (done, failure) = match cx.unless_stopped(session.run_script(chunk)).await? {
+            let (done, failure) = match cx.unless_stopped(session.run_script(chunk, &mut prepared)).await? {
                 Ok(done) => (done, None),
                 Err(failure) => (failure.done.clone(), Some(failure)),
             };
