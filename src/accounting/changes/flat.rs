@@ -32,9 +32,8 @@ impl ConnectorLane<'_> {
         let mut topics = HashSet::new();
         for entry in &self.entries {
             if let Form::Outbox(outbox) = self.scope.rules.form() {
-                topics.extend(
-                    cell(entry.change, &outbox.route_by).map(|by| outbox.topic.replace("${routedByValue}", by)),
-                );
+                let routed = cell(entry.change, &outbox.route_by).map(|by| self.scope.rules.message_topics(by));
+                topics.extend(routed.and_then(Result::ok).unwrap_or_default());
             } else if relations.insert(&entry.change.relation.name) {
                 topics.extend(self.scope.rules.topics(self.scope.name_of(&entry.change.relation)).unwrap_or_default());
             }

@@ -276,10 +276,16 @@ impl<'a> ConnectorScope<'a> {
         }
         let Some(topics) = self.topics else { return self.by_rules(change) };
         let Some(routed) = column(&outbox.route_by) else { return Owed::Elsewhere };
-        if topics.contains(&outbox.topic.replace("${routedByValue}", routed)) {
-            self.by_rules(change)
-        } else {
-            Owed::Elsewhere
+        let connector = &self.rules.connector;
+        let unknown = match self.rules.message_topics(routed) {
+            Ok(names) if !names.iter().any(|name| topics.contains(name)) => return Owed::Elsewhere,
+            Ok(names) if names.iter().all(|name| topics.contains(name)) => return self.by_rules(change),
+            Ok(names) => format!("connector {connector} may write its messages to {}", names.join(" or ")),
+            Err(setting) => format!("{setting} of connector {connector} decides the topic of its messages"),
+        };
+        match self.by_rules(change) {
+            Owed::Yes => Owed::Perhaps(unknown.into()),
+            owed => owed,
         }
     }
 }

@@ -175,6 +175,21 @@ impl CaptureRules {
         Ok(names)
     }
 
+    /// The topics that may have a message of the outbox, by the value of its row that it is routed by.
+    ///
+    /// # Errors
+    /// The setting by which that cannot be told.
+    pub fn message_topics(&self, value: &str) -> Result<Vec<String>, String> {
+        let place = self.part.unwrap_or_else(|| self.transforms.forms().first().copied().flatten());
+        let mut names = self.transforms.routed(place, value)?;
+        for former in &self.former {
+            let before = former.message_topics(value)?;
+            let others: Vec<String> = before.into_iter().filter(|name| !names.contains(name)).collect();
+            names.extend(others);
+        }
+        Ok(names)
+    }
+
     /// The name of a table's topic before all transforms.
     fn first_name(&self, table: &TableName) -> Result<String, String> {
         if let Some(strategy) = &self.strategy {
