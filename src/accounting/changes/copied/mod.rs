@@ -4,6 +4,8 @@
 //! not there yet is unread until the way is known to be empty, and lost then. That a row is gone says nothing before: it may never have come.
 
 mod fate;
+#[cfg(test)]
+mod gone_tests;
 mod row;
 mod stored;
 #[cfg(test)]
