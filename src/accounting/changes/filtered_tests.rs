@@ -142,6 +142,15 @@ fn what_a_row_filter_leaves_out_is_excused_and_what_it_does_not_is_owed() {
     }
 }
 
+/// PostgreSQL publishes it as a delete, and the connector skips those.
+#[test]
+fn an_update_that_takes_a_row_out_is_excused_where_deletes_are_skipped() {
+    let (skips, transactions) = (rules_with(EU, 9, &[("skipped.operations", "d,t")]), committed(true, &CHANGES));
+    let all = filtered(true);
+    let result = settle(&skips, &transactions, &[all[0].clone(), all[2].clone(), all[3].clone()].concat());
+    assert_eq!((faults(&result), result.sheet.once, result.sheet.excused), (vec![], 3, 5), "{result:?}");
+}
+
 #[test]
 fn a_filter_that_is_not_understood_or_came_later_leaves_what_is_missing_unknown() {
     for keyed in [true, false] {

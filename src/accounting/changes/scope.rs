@@ -83,6 +83,17 @@ pub(super) enum Owed {
     Elsewhere,
 }
 
+impl From<Duty> for Owed {
+    fn from(duty: Duty) -> Self {
+        match duty {
+            Duty::Owed => Self::Yes,
+            Duty::Perhaps(why) => Self::Perhaps(why.into()),
+            Duty::Barred(why) => Self::Barred(why.into()),
+            Duty::Excused(why) => Self::Excused(why.into()),
+        }
+    }
+}
+
 /// What the rules say of a table.
 pub(super) struct TableRules {
     /// The name under which its changes are found in events.
@@ -207,7 +218,8 @@ impl<'a> ConnectorScope<'a> {
         }
         let reason = || self.table(&change.relation).published.as_ref().map_or("".into(), |(_, why)| Arc::clone(why));
         match self.publishing(xid, change) {
-            Publishing::AsItIs | Publishing::As(_) => owed,
+            Publishing::AsItIs => owed,
+            Publishing::As(op) => self.rules.skipped_as(op).map_or(owed, Owed::from),
             Publishing::No => Owed::Excused(reason()),
             Publishing::Unknown => Owed::Perhaps(reason()),
         }
@@ -258,10 +270,7 @@ impl<'a> ConnectorScope<'a> {
             Duty::Owed if change.op == RowOp::Truncate && *self.name_of(&change.relation) != change.relation.name => {
                 Owed::Perhaps(OF_THE_ROOT.into())
             }
-            Duty::Owed => Owed::Yes,
-            Duty::Perhaps(why) => Owed::Perhaps(why.into()),
-            Duty::Barred(why) => Owed::Barred(why.into()),
-            Duty::Excused(why) => Owed::Excused(why.into()),
+            duty => duty.into(),
         }
     }
 
