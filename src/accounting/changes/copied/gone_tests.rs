@@ -4,7 +4,7 @@ use super::tests::{judged, rules};
 use super::*;
 use crate::accounting::changes::filtered_tests;
 use crate::accounting::changes::history_tests::orders;
-use crate::database::{Column, ColumnValue, Lsn, Publication};
+use crate::database::{Column, ColumnValue, Publication};
 use crate::debezium::PublicationFacts;
 use std::sync::Arc;
 
@@ -160,4 +160,19 @@ fn an_update_that_takes_a_row_out_of_the_publication_takes_it_out_of_the_table()
     let back = [(Insert, None, us), (Update, us, eu)];
     assert_eq!(of(&back, &[&["1", "EU"]], streamed), [1, 0, 0, 1, 0]);
     assert_eq!(of(&back, &[], streamed), [0, 1, 0, 1, 0]);
+}
+
+/// Nobody waits for what the publication leaves out.
+#[test]
+fn the_last_change_that_has_to_come_is_none_that_a_filter_leaves_out() {
+    use RowOp::{Insert, Update};
+    let rules = filtered_tests::rules(filtered_tests::EU, 9);
+    let (eu, us, au) = (Some((1, "EU")), Some((1, "US")), Some((1, "AU")));
+    let transactions = filtered_tests::committed(true, &[(Insert, None, eu), (Update, eu, us), (Update, us, au)]);
+    let last = |senders: u32, table: &str| {
+        last_to_come(&transactions, |xid| xid < 10 + senders, &rules, &TableName::parse(table))
+    };
+    assert_eq!(last(3, "t"), Some((Lsn(1016), Lsn(1024))));
+    assert_eq!(last(1, "t"), Some((Lsn(1000), Lsn(1008))));
+    assert_eq!((last(0, "t"), last(3, "other")), (None, None));
 }

@@ -16,10 +16,10 @@ pub use stored::written_table;
 
 use super::closing::unwatched;
 use super::reconciliation::{Reconciliation, RowAnomaly, RowClass, VERSION};
-use super::scope::ConnectorScope;
+use super::scope::{ConnectorScope, Owed};
 use super::{Expectation, ScopedConnector};
-use crate::database::{CommittedTransaction, Relation, RowChange, RowOp, TableName, TableRows};
-use crate::debezium::{Publishing, published_as};
+use crate::database::{CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName, TableRows};
+use crate::debezium::{CaptureRules, Publishing, published_as};
 use row::TableColumns;
 use std::collections::{BTreeMap, HashSet};
 
@@ -219,6 +219,22 @@ impl<'a> CopyLedger<'a> {
             self.result.gap(Some(self.copy.source), &unwatched(*count), 0, 0);
         }
     }
+}
+
+/// The last change of a table that has to come with a connector, of the transactions that are claimed: its position, and that of its commit.
+pub fn last_to_come(
+    transactions: &[CommittedTransaction],
+    claims: impl Fn(u32) -> bool,
+    rules: &CaptureRules,
+    source: &TableName,
+) -> Option<(Lsn, Lsn)> {
+    let scope = ConnectorScope::new(rules, None, &[]);
+    let comes = |xid: u32, change: &RowChange| matches!(scope.owed(xid, change), Owed::Yes | Owed::Perhaps(_));
+    transactions.iter().rev().filter(|transaction| claims(transaction.xid)).find_map(|transaction| {
+        let mut changes = transaction.changes.iter().rev();
+        let change = changes.find(|change| is_of(change, source) && comes(transaction.xid, change))?;
+        Some((change.lsn, transaction.commit_lsn))
+    })
 }
 
 /// Whether a change is one of a table, or of a partition of it.
