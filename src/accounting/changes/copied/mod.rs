@@ -232,7 +232,7 @@ pub fn last_to_come(
     let comes = |xid: u32, change: &RowChange| matches!(scope.owed(xid, change), Owed::Yes | Owed::Perhaps(_));
     transactions.iter().rev().filter(|transaction| claims(transaction.xid)).find_map(|transaction| {
         let mut changes = transaction.changes.iter().rev();
-        let change = changes.find(|change| is_of(change, source) && comes(transaction.xid, change))?;
+        let change = changes.find(|&change| is_of(change, source) && comes(transaction.xid, change))?;
         Some((change.lsn, transaction.commit_lsn))
     })
 }
