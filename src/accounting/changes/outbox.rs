@@ -190,13 +190,11 @@ mod tests {
     fn topics_of_messages_follow_the_router_and_what_comes_behind_it() {
         let of = |settings: &[(&str, &str)], topic: &str| figures(&settled(Some("x"), settings, topic, Some("x")));
         let once = [1, 0, 0, 0, 0];
-        let regex = [("transforms.o.route.topic.regex", "s(.*)"), ("transforms.o.route.topic.replacement", "events.$1")];
-        assert_eq!(of(&regex, "events.ale"), once);
+        let replacement = ("transforms.o.route.topic.replacement", "events.$1");
+        assert_eq!(of(&[("transforms.o.route.topic.regex", "s(.*)"), replacement], "events.ale"), once);
         // What does not match has the name of the value itself.
-        let other = [("transforms.o.route.topic.regex", "b(.*)"), ("transforms.o.route.topic.replacement", "events.$1")];
-        assert_eq!(of(&other, "sale"), once);
-        let behind =
-            [("transforms.r.regex", "outbox\\.event\\.(.*)"), ("transforms.r.replacement", "all.$1")];
+        assert_eq!(of(&[("transforms.o.route.topic.regex", "b(.*)"), replacement], "sale"), once);
+        let behind = [("transforms.r.regex", "outbox\\.event\\.(.*)"), ("transforms.r.replacement", "all.$1")];
         assert_eq!(of(&behind, "all.sale"), once);
         assert_eq!(of(&behind, TOPIC), [0, 0, 1, 1, 0]);
         // One that is not understood says nothing of what is missing.
