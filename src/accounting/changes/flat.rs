@@ -26,6 +26,14 @@ pub(super) struct History {
 pub(super) type Histories<'a> = HashMap<(String, String), History>;
 
 impl ConnectorLane<'_> {
+    /// The setting by which nobody can tell the topics of its messages, if there is one.
+    pub(super) fn untold_topics(&self) -> Option<String> {
+        let Form::Outbox(outbox) = self.scope.rules.form() else { return None };
+        let routed = self.entries.iter().find_map(|entry| cell(entry.change, &outbox.route_by))?;
+        let setting = self.scope.rules.message_topics(routed).err()?;
+        Some(format!("{setting} of connector {} decides the topic of its messages", self.scope.rules.connector))
+    }
+
     /// The topics that its records may be in.
     pub(super) fn topics(&self) -> HashSet<String> {
         let mut relations = HashSet::new();

@@ -262,7 +262,10 @@ impl<'a> ChangeLedger<'a> {
             ReadKind::Plain(_) => match self.flat_lane(read) {
                 _ if self.shared.contains(&*read.topic) => self.of_nobody(read),
                 Some(index) => flat[index].push(read),
-                None => self.unreadable(read, "not a Debezium event: /op and /source are missing"),
+                None => match self.lanes.iter().find_map(ConnectorLane::untold_topics) {
+                    Some(setting) => self.result.gap(None, &setting, 0, 1),
+                    None => self.unreadable(read, "not a Debezium event: /op and /source are missing"),
+                },
             },
             ReadKind::Unreadable(why) => self.unreadable(read, why),
             ReadKind::Change(event) => self.change(read, event, snapshots),
