@@ -328,7 +328,8 @@ mod tests {
     #[test]
     fn a_chained_transaction_is_open_behind_the_one_that_ends() {
         let chains = |text: &str| Statement { text: text.into(), line: 1 }.chains();
-        let open = ["COMMIT AND CHAIN", "rollback work and /* a */ chain", "END TRANSACTION AND CHAIN", "ABORT AND CHAIN"];
+        let open =
+            ["COMMIT AND CHAIN", "rollback work and /* a */ chain", "END TRANSACTION AND CHAIN", "ABORT AND CHAIN"];
         assert!(open.into_iter().all(chains));
         let ended = ["COMMIT", "COMMIT AND NO CHAIN", "ROLLBACK TO and_chain", "SELECT 1 AND chain"];
         assert!(!ended.into_iter().any(chains));

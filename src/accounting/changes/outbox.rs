@@ -45,14 +45,7 @@ impl ChangeLedger<'_> {
     }
 
     /// A record without value: the message of a row without payload, if there is one.
-    fn take_bare(
-        &mut self,
-        lane: usize,
-        outbox: &Outbox,
-        waiting: &Waiting,
-        read: &ReadEvent,
-        key: Option<&RowImage>,
-    ) {
+    fn take_bare(&mut self, lane: usize, outbox: &Outbox, waiting: &Waiting, read: &ReadEvent, key: Option<&RowImage>) {
         // Whether JSON's null is written as one is a setting of the converter.
         let empty = outbox.buries_empty.then(|| Some(String::new()));
         let payloads = [None, Some("null".to_owned())].into_iter().chain(empty);

@@ -38,7 +38,8 @@ struct TopicWriters {
 }
 
 const OF_SILENT: &str = "a tombstone came of a row that lives, from a connector whose deletes may not come; whether it was deleted cannot be told";
-const OF_SETTLED: &str = "a tombstone came that follows no delete, after earlier changes had been settled, of which only sums are kept";
+const OF_SETTLED: &str =
+    "a tombstone came that follows no delete, after earlier changes had been settled, of which only sums are kept";
 
 impl ChangeLedger<'_> {
     fn place(&self, read: &ReadEvent, key: Option<&RowImage>) -> Place {

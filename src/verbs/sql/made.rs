@@ -33,9 +33,7 @@ impl Making {
         }
         match cx.unless_stopped(present(database, RECONNECT)).await? {
             Ok(before) => Ok(Some(Self { sql, before })),
-            Err(error @ DatabaseError::Sql(_)) => {
-                Err(StepError::broken("database", error.to_string()).because(error))
-            }
+            Err(error @ DatabaseError::Sql(_)) => Err(StepError::broken("database", error.to_string()).because(error)),
             Err(error) => Err(broken(&error, cx).await),
         }
     }

@@ -31,9 +31,8 @@ fn committed(changes: &[(RowOp, &str)]) -> Vec<CommittedTransaction> {
 
 /// A table of rows, or none at all.
 fn holding(columns: &[Column], rows: &[&[&str]]) -> TableRows {
-    let row = |row: &&[&str]| -> Vec<ColumnValue> {
-        row.iter().map(|text| ColumnValue::Text((*text).to_owned())).collect()
-    };
+    let row =
+        |row: &&[&str]| -> Vec<ColumnValue> { row.iter().map(|text| ColumnValue::Text((*text).to_owned())).collect() };
     TableRows { columns: columns.to_vec(), rows: rows.iter().map(row).collect() }
 }
 
