@@ -29,7 +29,7 @@ pub use publication::{Publication, Published};
 pub use query::QueryResult;
 pub use record::{SqlOutcome, SqlRecord};
 pub use relation::{Column, Relation, TableName, UserType};
-pub use script::{Statement, by_definition, split};
+pub use script::{PreparedNames, Statement, by_definition, split};
 pub use script_run::ScriptFailure;
 pub use slot::{DROP_PATIENCE, ReplicationSlot, SlotProbe};
 pub use table_rows::TableRows;

@@ -26,6 +26,9 @@ pub(super) enum StatementRole {
     Ordinary,
 }
 
+/// So many of its words say what a statement does.
+const FIRST: usize = 6;
+
 impl Statement {
     /// Whether it ends the transaction that it is in.
     pub fn ends_transaction(&self) -> bool {
@@ -33,17 +36,49 @@ impl Statement {
     }
 
     /// The name of the transaction that it prepares, or that was prepared and it ends, as it is written.
-    pub(super) fn prepared_name(&self) -> Option<&str> {
-        Some(self.text.split_once('\'')?.1.trim_end())
+    fn prepared_name(&self) -> Option<String> {
+        let bare = without_comments(&self.text);
+        Some(bare.split_once('\'')?.1.trim_end().to_owned())
+    }
+
+    /// Whether another transaction is open behind the one that it ends.
+    pub(super) fn chains(&self) -> bool {
+        let ends = matches!(self.role(), StatementRole::Commit | StatementRole::Rollback);
+        ends && self.words(FIRST).windows(2).any(|pair| pair == ["and", "chain"])
+    }
+
+    /// Whether tables may be others behind it.
+    pub(super) fn redefines(&self) -> bool {
+        self.role() == StatementRole::Definition || self.detaches_concurrently()
+    }
+
+    /// Whether it may have changed rows where it ran outside of a transaction whose id is known.
+    pub(super) fn may_have_written(&self) -> bool {
+        let words = self.words(FIRST);
+        words.first().is_some_and(|word| word == "call") || words.starts_with(&["commit".into(), "prepared".into()])
+    }
+
+    fn detaches_concurrently(&self) -> bool {
+        if self.words(1) != ["alter"] {
+            return false;
+        }
+        let words = self.words(usize::MAX);
+        words.last().is_some_and(|word| word == "concurrently")
+            && words.windows(2).any(|pair| pair == ["detach", "partition"])
+    }
+
+    /// So many of its first words in lower case: a statement may have a million.
+    fn words(&self, most: usize) -> Vec<String> {
+        let bare = without_comments(&self.text);
+        let words = bare.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+        words.take(most).map(str::to_ascii_lowercase).collect()
     }
 
     pub(super) fn role(&self) -> StatementRole {
-        let words: Vec<String> = without_comments(&self.text)
-            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .filter(|word| !word.is_empty())
-            .take(6)
-            .map(str::to_ascii_lowercase)
-            .collect();
+        if self.detaches_concurrently() {
+            return StatementRole::Outside;
+        }
+        let words = self.words(FIRST);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.as_slice() {
             ["rollback", "to", ..] | ["rollback", "work" | "transaction", "to", ..] => StatementRole::Ordinary,
@@ -54,11 +89,30 @@ impl Statement {
             ["rollback" | "abort", ..] => StatementRole::Rollback,
             ["vacuum" | "call" | "reindex" | "cluster" | "checkpoint", ..]
             | ["alter", "system", ..]
+            | ["discard", "all", ..]
             | ["create" | "drop", "database" | "tablespace" | "subscription", ..] => StatementRole::Outside,
             ["create" | "drop", rest @ ..] if rest.contains(&"concurrently") => StatementRole::Outside,
             ["create" | "alter" | "drop", ..] => StatementRole::Definition,
             _ => StatementRole::Ordinary,
         }
+    }
+}
+
+/// The names of transactions that a script has prepared: their changes are its own, whoever commits them.
+#[derive(Clone, Debug, Default)]
+pub struct PreparedNames(Vec<String>);
+
+impl PreparedNames {
+    /// A statement has ended a transaction.
+    pub(super) fn learn(&mut self, statement: &Statement) {
+        if statement.role() == StatementRole::Prepare {
+            self.0.extend(statement.prepared_name());
+        }
+    }
+
+    /// Whether a statement ends one of them.
+    pub(super) fn has(&self, statement: &Statement) -> bool {
+        statement.prepared_name().is_some_and(|name| self.0.contains(&name))
     }
 }
 
@@ -70,7 +124,8 @@ pub fn by_definition(statements: &[Statement]) -> Vec<&[Statement]> {
     for (index, statement) in statements.iter().enumerate() {
         match statement.role() {
             StatementRole::Begin => open = true,
-            StatementRole::Commit | StatementRole::Rollback | StatementRole::Prepare => open = false,
+            StatementRole::Commit | StatementRole::Rollback => open &= statement.chains(),
+            StatementRole::Prepare => open = false,
             StatementRole::Definition if !open => {
                 chunks.push(&statements[from..=index]);
                 from = index + 1;
@@ -262,6 +317,37 @@ mod tests {
         assert_eq!(role("PREPARE TRANSACTION 'p'"), StatementRole::Prepare);
         assert_eq!(role("PREPARE q AS SELECT 1"), StatementRole::Ordinary);
         assert_eq!(role("commit PREPARED 'p'"), StatementRole::Outside);
+        assert_eq!(role("DISCARD ALL"), StatementRole::Outside);
+        let detached = "ALTER TABLE IF EXISTS only_here.events DETACH PARTITION events_old ";
+        assert_eq!(role(detached), StatementRole::Definition);
+        assert_eq!(role(&format!("{detached} concurrently -- now")), StatementRole::Outside);
+        let default = "ALTER TABLE t ALTER a SET DEFAULT 'detach partition concurrently', ALTER b DROP DEFAULT";
+        assert_eq!(role(default), StatementRole::Definition);
+    }
+
+    #[test]
+    fn a_chained_transaction_is_open_behind_the_one_that_ends() {
+        let chains = |text: &str| Statement { text: text.into(), line: 1 }.chains();
+        let open =
+            ["COMMIT AND CHAIN", "rollback work and /* a */ chain", "END TRANSACTION AND CHAIN", "ABORT AND CHAIN"];
+        assert!(open.into_iter().all(chains));
+        let ended = ["COMMIT", "COMMIT AND NO CHAIN", "ROLLBACK TO and_chain", "SELECT 1 AND chain"];
+        assert!(!ended.into_iter().any(chains));
+        // A definition in it is not cut off.
+        let script = "BEGIN; COMMIT AND CHAIN; CREATE TABLE a (id int); ROLLBACK; CREATE TABLE b (id int); SELECT 1";
+        let statements = split(script).unwrap();
+        let lengths: Vec<usize> = by_definition(&statements).into_iter().map(<[Statement]>::len).collect();
+        assert_eq!(lengths, [5, 1]);
+    }
+
+    #[test]
+    fn what_a_statement_outside_of_a_transaction_may_do_is_known() {
+        let one = |text: &str| Statement { text: text.into(), line: 1 };
+        assert!(["CALL fill()", "COMMIT PREPARED 'p'"].into_iter().all(|text| one(text).may_have_written()));
+        let harmless = ["VACUUM t", "ROLLBACK PREPARED 'p'", "DISCARD ALL", "CREATE INDEX CONCURRENTLY i ON t (a)"];
+        assert!(!harmless.into_iter().any(|text| one(text).may_have_written()));
+        assert!(one("ALTER TABLE t DETACH PARTITION p CONCURRENTLY").redefines());
+        assert!(one("CREATE TABLE t (id int)").redefines() && !one("VACUUM t").redefines());
     }
 
     #[test]
@@ -272,10 +358,11 @@ mod tests {
         assert_eq!(lengths, [4, 1]);
         let ends: Vec<bool> = statements.iter().map(Statement::ends_transaction).collect();
         assert_eq!(ends, [false, false, true, false, false]);
-        assert_eq!(
-            statements[2].prepared_name(),
-            Statement { text: "COMMIT PREPARED 'p'".into(), line: 1 }.prepared_name()
-        );
+        let mut prepared = PreparedNames::default();
+        statements.iter().for_each(|statement| prepared.learn(statement));
+        let has = |text: &str| prepared.has(&Statement { text: text.into(), line: 1 });
+        assert!(has("COMMIT PREPARED 'p'") && has("/* it's ours */ COMMIT PREPARED 'p' "));
+        assert!(!has("COMMIT PREPARED 'q'") && !has("CALL fill()"));
         let ends = |text: &str| split(text).unwrap()[0].ends_transaction();
         assert!(["COMMIT", "END", "abort", "ROLLBACK"].into_iter().all(ends));
         assert!(!["ROLLBACK TO SAVEPOINT a", "BEGIN", "COMMIT PREPARED 'p'"].into_iter().any(ends));

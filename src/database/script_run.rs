@@ -1,6 +1,6 @@
 //! Running a script: every statement in a transaction whose id is known.
 
-use super::script::StatementRole;
+use super::script::{PreparedNames, StatementRole};
 use super::{DatabaseError, DatabaseResult, Session, SqlFailure, SqlOutcome, SqlRecord, Statement};
 use std::fmt;
 use std::time::Instant;
@@ -11,12 +11,11 @@ use tokio_postgres::SimpleQueryMessage;
 pub struct ScriptRun {
     /// Its transactions, in order.
     pub records: Vec<SqlRecord>,
-    /// True where a statement ran outside a transaction of ours (`VACUUM`, `CALL`): its changes, if any, cannot be attributed by id.
+    /// True where a statement that may write ran outside a transaction of ours (`CALL`, `COMMIT PREPARED` of what something else has
+    /// prepared): its changes, if any, cannot be attributed by id.
     pub unattributed: bool,
     /// True where tables may have been created or changed: the account has to look again.
     pub redefined: bool,
-    /// The names of transactions that it has prepared: their changes are its own, whoever commits them.
-    prepared: Vec<String>,
 }
 
 /// A script that ended early.
@@ -66,17 +65,22 @@ struct Open {
 
 impl Session {
     /// Runs statements in order. Those outside `BEGIN … COMMIT` get a transaction each, as autocommit does, so that its id is known
-    /// before its commit is asked for: what the account of the database says later can be attributed to this script exactly.
+    /// before its commit is asked for: what the account of the database says later can be attributed to this script exactly. `prepared` goes
+    /// from one part of a script to the next.
     ///
     /// # Errors
     /// [`ScriptFailure`] at the first statement that fails; an open transaction is rolled back.
-    pub async fn run_script(&self, statements: &[Statement]) -> Result<ScriptRun, Box<ScriptFailure>> {
+    pub async fn run_script(
+        &self,
+        statements: &[Statement],
+        prepared: &mut PreparedNames,
+    ) -> Result<ScriptRun, Box<ScriptFailure>> {
         let started = Instant::now();
         let now = || started.elapsed().as_micros() as u64;
         let mut run = ScriptRun::default();
         let mut open: Option<Open> = None;
         for statement in statements {
-            let result = self.step(statement, &mut run, &mut open, &now).await;
+            let result = self.step(statement, &mut run, prepared, &mut open, &now).await;
             if let Err(error) = result {
                 if open.take().is_some() {
                     // A broken connection has rolled back already; the error that matters is the first one.
@@ -107,11 +111,12 @@ impl Session {
         &self,
         statement: &Statement,
         run: &mut ScriptRun,
+        prepared: &mut PreparedNames,
         open: &mut Option<Open>,
         now: &(dyn Fn() -> u64 + Send + Sync),
     ) -> DatabaseResult<()> {
         let role = statement.role();
-        run.redefined |= role == StatementRole::Definition;
+        run.redefined |= statement.redefines();
         match (role, open.as_mut()) {
             (StatementRole::Begin, None) => {
                 let sent_us = now();
@@ -127,14 +132,15 @@ impl Session {
                     if role == StatementRole::Rollback { SqlOutcome::RolledBack } else { outcome_of_commit(&ended) };
                 run.push(sent_us, now(), xid, rows, outcome);
                 ended?;
-                let prepared = statement.prepared_name().filter(|_| role == StatementRole::Prepare);
-                run.prepared.extend(prepared.map(str::to_owned));
+                prepared.learn(statement);
+                if statement.chains() {
+                    *open = Some(Open { sent_us: now(), rows: 0, xid: None });
+                }
             }
             (StatementRole::Outside | StatementRole::Prepare, None) => {
                 let sent_us = now();
                 let rows = affected(&self.client.simple_query(&statement.text).await?);
-                let own = statement.prepared_name().is_some_and(|name| run.prepared.iter().any(|known| known == name));
-                run.unattributed |= !own;
+                run.unattributed |= statement.may_have_written() && !prepared.has(statement);
                 run.push(sent_us, now(), None, rows, SqlOutcome::Committed);
             }
             (_, Some(left)) => {

@@ -20,6 +20,7 @@ pub(super) struct KnownConnector {
     confirmed: Option<Lsn>,
     stored: Option<Lsn>,
     streaming_from: Option<Lsn>,
+    made_at: Option<Lsn>,
 }
 
 impl KnownConnector {
@@ -37,9 +38,12 @@ impl KnownConnector {
         let mut all = Vec::new();
         for (name, Told { config, former }) in told(&captures, effective) {
             let publication = publication(session.as_ref(), &config).await;
-            let streaming_from = captures.get(&name).and_then(|capture| capture.streaming_from);
+            let capture = captures.get(&name);
+            let (streaming_from, made_at) =
+                capture.map_or((None, None), |capture| (capture.streaming_from, capture.made_at));
             let rules = CaptureRules::each(&name, &config, &former, &publication);
-            all.extend(rules.into_iter().map(|rules| Self { rules, confirmed: None, stored: None, streaming_from }));
+            let known = |rules| Self { rules, confirmed: None, stored: None, streaming_from, made_at };
+            all.extend(rules.into_iter().map(known));
         }
         all
     }
@@ -65,8 +69,9 @@ impl KnownConnector {
 
     /// For an account.
     pub(super) fn connector(&self) -> ScopedConnector<'_> {
-        let Self { rules, confirmed, stored, streaming_from } = self;
-        ScopedConnector { rules, confirmed: *confirmed, stored: *stored, streaming_from: *streaming_from }
+        let Self { rules, confirmed, stored, streaming_from, made_at } = self;
+        let (confirmed, stored, streaming_from, made_at) = (*confirmed, *stored, *streaming_from, *made_at);
+        ScopedConnector { rules, confirmed, stored, streaming_from, made_at }
     }
 }
 
@@ -176,6 +181,7 @@ mod tests {
             slot: String::new(),
             config: config.clone(),
             streaming_from: None,
+            made_at: None,
             existed: false,
             former: former.to_vec(),
         };

@@ -5,8 +5,9 @@ use super::changes::is_calm;
 use super::connectors::KnownConnector;
 use super::scan::read_through;
 use crate::accounting::Claims;
+use crate::accounting::changes::last_to_come;
 use crate::connect::{ConfigRedactor, ConnectClient, ConnectorConfig};
-use crate::database::{CommittedTransaction, Lsn, TableName};
+use crate::database::{Lsn, TableName};
 use crate::debezium::{CaptureRules, EventDecoder, Form, ReadKind, matches_whole};
 use crate::moment;
 use crate::verb::{SharedRun, StepError};
@@ -147,7 +148,7 @@ impl Passage {
             Ok(topics) => topics,
             Err(setting) => return Ok(Err(format!("the topic of {source} is not known: {setting}"))),
         };
-        let last = last_change(run, claims, source).await?;
+        let last = last_change(run, claims, &known.rules, source).await?;
         let calm = is_calm(run);
         if !calm {
             self.ends = None;
@@ -226,19 +227,15 @@ fn furthest(
     Some(furthest)
 }
 
-/// The positions of the senders' last change of a table, and of its commit.
-async fn last_change(run: &SharedRun, claims: &Claims, source: &TableName) -> Result<Option<(Lsn, Lsn)>, StepError> {
-    let claimed =
-        |transaction: &&CommittedTransaction| claims.unattributed || claims.transactions.contains(&transaction.xid);
-    let look = |transactions: &[CommittedTransaction]| {
-        transactions.iter().rev().filter(claimed).find_map(|transaction| {
-            let mut changes = transaction.changes.iter().rev();
-            let change =
-                changes.find(|change| change.relation.name == *source || change.relation.ancestors.contains(source))?;
-            Some((change.lsn, transaction.commit_lsn))
-        })
-    };
-    let read = run.changes.read(|seen| look(seen.transactions)).await;
+/// The positions of the senders' last change of a table that has to come, and of its commit.
+async fn last_change(
+    run: &SharedRun,
+    claims: &Claims,
+    rules: &CaptureRules,
+    source: &TableName,
+) -> Result<Option<(Lsn, Lsn)>, StepError> {
+    let claimed = |xid: u32| claims.unattributed || claims.transactions.contains(&xid);
+    let read = run.changes.read(|seen| last_to_come(seen.transactions, claimed, rules, source)).await;
     let broken = |error: crate::database::DatabaseError| {
         StepError::broken("account", format!("what the database committed cannot be read: {error}")).because(error)
     };

@@ -3,6 +3,7 @@
 use crate::accounting::changes::SettledPast;
 use crate::connect::ConnectorConfig;
 use crate::database::{Blind, ChangeAccount, CommittedTransaction, Database, DatabaseResult, Lsn};
+use crate::faults::Resource;
 use crate::ground::lock;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -17,6 +18,8 @@ pub struct Capture {
     pub config: ConnectorConfig,
     /// Position at which it was known to stream for the first time.
     pub streaming_from: Option<Lsn>,
+    /// Position of the log before it was made, or that of its slot where there was one; what was committed before it was not streamed.
+    pub made_at: Option<Lsn>,
     /// It was there before: since when it streams, nobody knows.
     pub existed: bool,
     /// The configurations that it had before.
@@ -50,8 +53,8 @@ type Shared = tokio::sync::Mutex<Option<Open>>;
 pub struct Changes {
     open: Arc<Shared>,
     captures: Mutex<BTreeMap<String, Capture>>,
-    /// Statements of the scenario that make replication slots or publications.
-    made: Mutex<Vec<String>>,
+    /// Replication slots and publications that statements of the scenario have made.
+    made: Mutex<Vec<Resource>>,
 }
 
 /// How often the account looks at how much log its slot keeps.
@@ -125,24 +128,14 @@ impl Changes {
         }
     }
 
-    /// The scenario runs this SQL: what it makes for connectors to read is its own.
-    pub fn runs(&self, sql: &str) {
-        let words = sql.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
-        let makes = ["create publication", "pg_create_logical_replication_slot", "pg_copy_logical_replication_slot"];
-        if makes.iter().any(|way| words.contains(way)) {
-            lock(&self.made).push(sql.to_owned());
-        }
+    /// SQL of the scenario has made these slots and publications.
+    pub fn made(&self, resources: Vec<Resource>) {
+        lock(&self.made).extend(resources);
     }
 
-    /// Whether SQL of the scenario has made the slot or the publication of that name.
-    pub fn has_made(&self, name: &str) -> bool {
-        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
-        lock(&self.made).iter().any(|sql| {
-            sql.match_indices(name).any(|(at, _)| {
-                let (before, behind) = (sql[..at].chars().next_back(), sql[at + name.len()..].chars().next());
-                !before.is_some_and(is_part) && !behind.is_some_and(is_part)
-            })
-        })
+    /// Whether SQL of the scenario has made that slot or publication.
+    pub fn has_made(&self, resource: &Resource) -> bool {
+        lock(&self.made).contains(resource)
     }
 
     /// A connector of this run captures.
@@ -152,7 +145,7 @@ impl Changes {
             capture.former.extend(before.former);
             capture.former.push(before.config);
             capture.existed = true;
-            capture.streaming_from = before.streaming_from;
+            (capture.streaming_from, capture.made_at) = (before.streaming_from, before.made_at);
         }
         captures.insert(connector.to_owned(), capture);
     }
@@ -202,6 +195,7 @@ mod tests {
             slot: String::new(),
             config: config.clone(),
             streaming_from: None,
+            made_at: None,
             existed,
             former: Vec::new(),
         };
@@ -223,12 +217,10 @@ mod tests {
     }
 
     #[test]
-    fn what_the_scenarios_own_sql_makes_is_known_by_name() {
+    fn what_the_scenarios_own_sql_made_is_known_by_kind_and_name() {
         let changes = Changes::default();
-        changes.runs("SELECT pg_create_logical_replication_slot('mine', 'pgoutput')");
-        changes.runs("CREATE\n  PUBLICATION parcels FOR TABLE parcel");
-        changes.runs("SELECT slot_name FROM pg_replication_slots WHERE slot_name = 'theirs'");
-        let known = ["mine", "parcels", "theirs", "min", "parcel_s"].map(|name| changes.has_made(name));
-        assert_eq!(known, [true, true, false, false, false]);
+        let (slot, publication) = (Resource::Slot("shop".to_owned()), Resource::Publication("shop".to_owned()));
+        changes.made(vec![publication.clone()]);
+        assert_eq!([&slot, &publication].map(|resource| changes.has_made(resource)), [false, true]);
     }
 }

@@ -1,6 +1,7 @@
 //! The verb `sql`.
 
 mod failure;
+mod made;
 mod params;
 mod writer;
 
@@ -8,12 +9,15 @@ pub use writer::SqlWriter;
 
 use super::fault::journal_error;
 use super::metrics::MetricChecks;
-use crate::database::{Database, DatabaseError, LoadPlan, Repetition, SqlOutcome, Statement, by_definition, split};
+use crate::database::{
+    Database, DatabaseError, LoadPlan, PreparedNames, Repetition, SqlOutcome, Statement, by_definition, split,
+};
 use crate::environment::{Grant, Needs, ServiceId};
 use crate::scenario::units::{Count, Length, Rate};
 use crate::text::{Problem, short};
 use crate::verb::{CheckContext, Facts, Live, Step, StepContext, StepError, StepOutcome, Stop, Work};
 use failure::broken;
+use made::Making;
 use params::Params;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Deserialize;
@@ -177,15 +181,18 @@ impl Step for Sql {
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let pointer = if self.file.is_some() { "/file" } else { "/statement" };
         let statements = self.statements(cx)?;
-        let params = json!(self.params).to_string();
-        statements.iter().for_each(|statement| cx.run.changes.runs(&format!("{} {params}", statement.text)));
         let database = cx.run.database()?;
         watch(&database, cx).await?;
-        if self.is_repeated() {
-            self.repeat(&database, statements, cx).await.map_err(|error| error_at(error, pointer))
+        let making = Making::begin(&database, &statements, &json!(self.params).to_string(), cx).await?;
+        let done = if self.is_repeated() {
+            self.repeat(&database, statements, cx).await
         } else {
-            self.once(&database, &statements, cx).await.map_err(|error| error_at(error, pointer))
+            self.once(&database, &statements, cx).await
+        };
+        if let Some(making) = making {
+            making.end(&database, cx).await;
         }
+        done.map_err(|error| error_at(error, pointer))
     }
 }
 
@@ -251,9 +258,10 @@ impl Sql {
             Err(error) => return Err(broken(&error, cx).await),
         };
         cx.prepared();
+        let mut prepared = PreparedNames::default();
         for chunk in by_definition(statements) {
             let start_us = cx.run.clock.now_us();
-            let (done, failure) = match cx.unless_stopped(session.run_script(chunk)).await? {
+            let (done, failure) = match cx.unless_stopped(session.run_script(chunk, &mut prepared)).await? {
                 Ok(done) => (done, None),
                 Err(failure) => (failure.done.clone(), Some(failure)),
             };

@@ -63,10 +63,13 @@ steps:
       UPDATE shelves SET place = 4
   - id: rows
     sql: INSERT INTO orders SELECT n FROM generate_series(1, 5) n
+  # What a chained transaction has done is rolled back with it.
+  - sql: BEGIN; UPDATE seats SET place = 2; COMMIT AND CHAIN; DELETE FROM orders; ROLLBACK
   - expect:
       sql:
         - { query: SELECT place FROM seats, value: 2 }
         - { query: SELECT place FROM shelves, value: 4 }
+        - { query: SELECT count(*) FROM orders, value: 5 }
   - expect:
       delivery: { from: rows, to: reader, lost: 0, inserts: 5 }
       within: 120s

@@ -36,11 +36,12 @@ steps:
     sql: |
       INSERT INTO orders SELECT n, 'x' FROM generate_series(1, 10) n;
       INSERT INTO outbox (aggregatetype, aggregateid, type, payload) SELECT 'order', n::text, 'placed', jsonb_build_object('n', n) FROM generate_series(1, 5) n;
+      INSERT INTO outbox (aggregatetype, aggregateid, type) VALUES ('order', '6', 'without payload');
       DELETE FROM outbox;
       UPDATE orders SET item = 'y' WHERE id <= 4;
       DELETE FROM orders WHERE id = 10
   - expect:
-      delivery: { from: rows, to: [orders, messages], lost: 0, corrupted: 0, phantom: 0, inserts: 15, updates: 4, deletes: 1, excused: 5 }
+      delivery: { from: rows, to: [orders, messages], lost: 0, corrupted: 0, phantom: 0, inserts: 16, updates: 4, deletes: 1, excused: 6 }
       within: 60s
 finally:
   - sql: DROP TABLE orders; DROP TABLE outbox

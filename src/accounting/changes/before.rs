@@ -3,23 +3,37 @@
 use super::flat::Histories;
 use super::ledger::{ChangeLedger, ConnectorLane};
 use super::scope::Owed;
-use crate::database::RowOp;
+use crate::database::{Lsn, RowOp};
 use crate::debezium::Flat;
 use std::sync::Arc;
 
 impl ChangeLedger<'_> {
-    /// What was committed before the connector streamed was read by its snapshot, if the row came later in whatever state.
-    pub(super) fn cover_before(&mut self, lane: usize, histories: &Histories<'_>) {
+    /// What was committed before the connector streamed was read by its snapshot, if the row came later in whatever state. A step knows only
+    /// afterwards that it streams: what records say of the beginning is nearer to it.
+    pub(super) fn cover_before(&mut self, lane: usize, flat: &Flat, histories: &Histories<'_>) {
         let Some(streaming) = self.expectation.connectors[lane].streaming_from else { return };
+        let reason: Arc<str> = format!(
+            "it was committed while its connector began, and a snapshot may stand for it: set transforms.{}.add.fields to op,source.lsn, or \
+             change rows only once the connector streams",
+            flat.transform
+        )
+        .into();
         let lane = &mut self.lanes[lane];
+        let placed = lane.first_placed.map(|index| lane.entries[index].transaction.commit_lsn);
+        let border = placed.into_iter().chain(lane.shown_at).fold(streaming, Lsn::min);
+        // Rows of the snapshot say where it was.
+        let sure = lane.made_at.filter(|_| lane.shown_at.is_none()).map_or(border, |made_at| made_at.min(border));
         for history in histories.values() {
-            let before =
-                history.entries.partition_point(|index| lane.entries[*index].transaction.commit_lsn < streaming);
-            let shown = history.entries.iter().rposition(|index| lane.entries[*index].has_arrived());
-            let gone = before > 0 && lane.entries[history.entries[before - 1]].change.op == RowOp::Delete;
-            let until = if gone { before } else { before.min(shown.unwrap_or(0)) };
-            for index in &history.entries[..until] {
+            let covered = lane.stood_for(&history.entries, sure);
+            let doubtful = lane.stood_for(&history.entries, border).max(covered);
+            for index in &history.entries[..covered] {
                 lane.cover(*index);
+            }
+            for index in &history.entries[covered..doubtful] {
+                let entry = &mut lane.entries[*index];
+                if entry.owed == Owed::Yes && !entry.has_arrived() {
+                    entry.owed = Owed::Perhaps(Arc::clone(&reason));
+                }
             }
         }
     }
@@ -50,6 +64,28 @@ impl ChangeLedger<'_> {
 }
 
 impl ConnectorLane<'_> {
+    /// A snapshot has read a row at that position. Another one of its prefix may have taken one before, and it takes others while it streams.
+    pub(super) fn has_shown(&mut self, at: Option<Lsn>) {
+        let (Some(made_at), Some(streaming)) = (self.made_at, self.streaming_from) else { return };
+        self.shown_at = self.shown_at.max(at.filter(|at| (made_at..=streaming).contains(at)));
+    }
+
+    /// A record told the position of a change. Before this connector was made another one of its prefix has streamed.
+    pub(super) fn has_placed(&mut self, index: usize) {
+        let commit_lsn = self.entries[index].transaction.commit_lsn;
+        if self.made_at.is_some_and(|made_at| commit_lsn >= made_at) {
+            self.first_placed = Some(self.first_placed.map_or(index, |first| first.min(index)));
+        }
+    }
+
+    /// How many of the changes of a row, in order, a snapshot stands for that was taken at a position.
+    fn stood_for(&self, history: &[usize], position: Lsn) -> usize {
+        let before = history.partition_point(|index| self.entries[*index].transaction.commit_lsn < position);
+        let shown = history.iter().rposition(|index| self.entries[*index].has_arrived());
+        let gone = before > 0 && self.entries[history[before - 1]].change.op == RowOp::Delete;
+        if gone { before } else { before.min(shown.unwrap_or(0)) }
+    }
+
     /// The changes of a row, in order, that a snapshot of it may stand for.
     fn before_a_snapshot(&self, history: &[usize], flat: &Flat, calm: bool) -> Vec<usize> {
         let has_arrived = |index: &usize| self.entries[*index].has_arrived();
@@ -72,7 +108,8 @@ impl ConnectorLane<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::accounting::changes::flat_tests::{FlatWorld, settled};
+    use crate::accounting::changes::flat_tests::{FlatWorld, settled, settled_from};
+    use crate::database::Lsn;
 
     #[test]
     fn a_flattened_snapshot_may_stand_for_what_came_before() {
@@ -95,10 +132,51 @@ mod tests {
         assert_eq!(figures(&world), (1, 4, 1));
     }
 
+    const TOLD: [(&str, &str); 1] = [("transforms.u.add.fields", "op,source.lsn")];
+
+    /// Lost, covered and not judged, where a step said that its connector streamed, and where it was before.
+    fn figures(world: &FlatWorld, settings: &[(&str, &str)], made_at: Option<u64>) -> [u64; 3] {
+        let result = settled_from(world, settings, Some(Lsn(2000)), made_at.map(Lsn));
+        [result.lost, result.covered_by_snapshot, result.sheet.unjudged]
+    }
+
+    #[test]
+    fn what_had_to_be_streamed_before_a_step_knew_that_it_was_is_lost() {
+        let mut world = FlatWorld::default();
+        world.insert(1, "v1");
+        world.row(1, "v1", Some("c"));
+        world.insert(2, "w");
+        world.delete(2);
+        assert_eq!(figures(&world, &TOLD, Some(900)), [2, 0, 0]);
+        // The one that was streamed was another one's, of the same prefix.
+        assert_eq!(figures(&world, &TOLD, Some(1100)), [0, 2, 0]);
+        // Rows of a snapshot say where it was.
+        let mut world = FlatWorld::default();
+        world.insert(1, "v1");
+        world.insert(2, "w");
+        world.row(1, "v1", Some("r"));
+        world.delete(2);
+        assert_eq!(figures(&world, &TOLD, Some(900)), [2, 1, 0]);
+    }
+
+    #[test]
+    fn what_was_committed_while_a_connector_began_is_not_judged_where_nothing_says_when() {
+        let mut world = FlatWorld::default();
+        world.insert(2, "w");
+        world.delete(2);
+        assert_eq!(figures(&world, &TOLD, Some(900)), [0, 0, 2]);
+        assert_eq!(figures(&world, &TOLD, Some(1500)), [0, 2, 0]);
+        let mut world = FlatWorld::default();
+        world.insert(1, "v1");
+        world.update(1, "v2");
+        world.row(1, "v2", None);
+        assert_eq!(figures(&world, &[], Some(900)), [0, 0, 1]);
+        assert_eq!(figures(&world, &[], Some(1010)), [0, 1, 0]);
+    }
+
     #[test]
     fn what_is_missing_behind_what_was_streamed_is_lost() {
         let mut world = FlatWorld::default();
-        let told = [("transforms.u.add.fields", "op,source.lsn")];
         world.insert(1, "v1");
         world.row(1, "v1", Some("c"));
         world.insert(2, "w");
@@ -106,7 +184,7 @@ mod tests {
         world.update(1, "v2");
         world.update(1, "v3");
         world.row(1, "v3", Some("u"));
-        let result = settled(&world, &told);
+        let result = settled(&world, &TOLD);
         assert_eq!((result.lost, result.sheet.unjudged, result.sheet.once), (3, 0, 2), "{result:?}");
     }
 }

@@ -35,7 +35,8 @@ impl ChangeLedger<'_> {
             for (index, entry) in lane.entries.iter().enumerate() {
                 let passed =
                     self.expectation.drained && !entry.has_arrived() && lane.has_passed(index, self.expectation);
-                if let Some(reason) = lane.left_out(index).or_else(|| self.came_too_late(entry)) {
+                let too_late = || self.expectation.is_before_reader(entry).then(|| TOO_LATE.to_owned());
+                if let Some(reason) = lane.left_out(index).or_else(too_late) {
                     self.result.gap(Some(&entry.change.relation.name), &reason, 1, 0);
                     continue;
                 }
@@ -76,13 +77,6 @@ impl ChangeLedger<'_> {
         for (table, count) in blind.early.iter().filter(|(table, _)| concerned(table)) {
             self.result.gap(Some(table), &unwatched(*count), 0, 0);
         }
-    }
-
-    /// Why a change that has not come may lie before the first record of its reader.
-    fn came_too_late(&self, entry: &ExpectedChange<'_>) -> Option<String> {
-        let late = self.expectation.late_us.is_some_and(|since_us| entry.transaction.committed_us < since_us);
-        let open = entry.owed == Owed::Yes && entry.fate == ChangeFate::Nothing;
-        (late && open).then(|| TOO_LATE.to_owned())
     }
 
     /// A change that has to come, and did not.
@@ -136,6 +130,14 @@ impl ChangeLedger<'_> {
     }
 }
 
+impl Expectation<'_> {
+    /// Whether a change that has not come may lie before the first record of its reader.
+    pub(super) fn is_before_reader(&self, entry: &ExpectedChange<'_>) -> bool {
+        let late = self.late_us.is_some_and(|since_us| entry.transaction.committed_us < since_us);
+        late && entry.owed == Owed::Yes && entry.fate == ChangeFate::Nothing
+    }
+}
+
 impl ConnectorLane<'_> {
     /// Whether nothing of a change is on its way any more: it was confirmed, Kafka Connect has stored its place or a later one, or a later
     /// one stands wherever it may have gone. A connector sends in the order of commits, but where something is disturbed, what one broker
@@ -179,7 +181,7 @@ impl ConnectorLane<'_> {
     }
 
     /// Why a change that has not come may be one of those that the connector never shows, because they were made before it streamed.
-    fn left_out(&self, index: usize) -> Option<String> {
+    pub(super) fn left_out(&self, index: usize) -> Option<String> {
         let entry = &self.entries[index];
         if entry.owed != Owed::Yes || entry.fate != ChangeFate::Nothing {
             return None;
@@ -221,8 +223,13 @@ mod tests {
             pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         let rules = CaptureRules::of("c", &config, PublicationFacts::Unknown);
         let streaming_from = streaming_from(&world);
-        let connectors =
-            [ScopedConnector { rules: &rules, confirmed: Some(Lsn(u64::MAX)), stored: None, streaming_from }];
+        let connectors = [ScopedConnector {
+            rules: &rules,
+            confirmed: Some(Lsn(u64::MAX)),
+            stored: None,
+            streaming_from,
+            made_at: None,
+        }];
         let expectation = all_read(&world.transactions, &connectors);
         (reconcile(&expectation, &read(&world.records)), missing)
     }
@@ -263,7 +270,8 @@ mod tests {
         let settled = |events: &[crate::debezium::ReadEvent], stored: Option<u64>, partitions: i32, calm: bool| {
             let rules = crate::accounting::changes::history_tests::rules();
             let (confirmed, stored) = (None, stored.map(Lsn));
-            let connectors = [ScopedConnector { rules: &rules, confirmed, stored, streaming_from: None }];
+            let connectors =
+                [ScopedConnector { rules: &rules, confirmed, stored, streaming_from: None, made_at: None }];
             let partitions = [("cdc.public.orders".to_owned(), (0..partitions).collect())].into();
             let expectation =
                 Expectation { calm, partitions: Some(&partitions), ..all_read(&world.transactions, &connectors) };
@@ -293,7 +301,8 @@ mod tests {
         let settled = |late_us: Option<i64>| {
             let rules = crate::accounting::changes::history_tests::rules();
             let confirmed = Some(Lsn(u64::MAX));
-            let connectors = [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None }];
+            let connectors =
+                [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None, made_at: None }];
             let expectation = Expectation { late_us, ..all_read(&world.transactions, &connectors) };
             let result = reconcile(&expectation, &read(&world.records));
             (result.lost, result.sheet.unjudged)

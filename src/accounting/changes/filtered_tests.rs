@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-type Row = Option<(i64, &'static str)>;
+pub(super) type Row = Option<(i64, &'static str)>;
 
 /// The filter, and the id of the transaction that gave it.
-fn rules(filter: &str, since: u32) -> CaptureRules {
+pub(super) fn rules(filter: &str, since: u32) -> CaptureRules {
     rules_with(filter, since, &[])
 }
 
@@ -32,7 +32,7 @@ fn rules_with(filter: &str, since: u32, settings: &[(&str, &str)]) -> CaptureRul
 }
 
 /// Transactions of one change each, from transaction 10 on.
-fn committed(keyed: bool, changes: &[(RowOp, Row, Row)]) -> Vec<CommittedTransaction> {
+pub(super) fn committed(keyed: bool, changes: &[(RowOp, Row, Row)]) -> Vec<CommittedTransaction> {
     let column = |name: &str, type_oid| Column {
         name: name.to_owned(),
         type_oid,
@@ -87,7 +87,7 @@ fn settle(
     };
     let events: Vec<ReadEvent> = records.iter().enumerate().map(read).collect();
     let confirmed = Some(Lsn(u64::MAX));
-    let connectors = [ScopedConnector { rules, confirmed, stored: None, streaming_from: None }];
+    let connectors = [ScopedConnector { rules, confirmed, stored: None, streaming_from: None, made_at: None }];
     let result = reconciled(&all_read(transactions, &connectors), &events);
     assert_eq!(result.sheet.imbalance(), None, "{result:?}");
     result
@@ -98,7 +98,7 @@ fn faults(result: &Reconciliation) -> Vec<(RowClass, u64)> {
     counts.filter(|(_, count)| *count > 0).collect()
 }
 
-const EU: &str = "(region = 'EU'::text)";
+pub(super) const EU: &str = "(region = 'EU'::text)";
 const CHANGES: [(RowOp, Row, Row); 8] = [
     (RowOp::Insert, None, Some((1, "EU"))),
     (RowOp::Insert, None, Some((2, "US"))),
@@ -140,6 +140,15 @@ fn what_a_row_filter_leaves_out_is_excused_and_what_it_does_not_is_owed() {
             assert_eq!((result.lost, result.sheet.excused), (1, 3), "{missing}: {result:?}");
         }
     }
+}
+
+/// PostgreSQL publishes it as a delete, and the connector skips those.
+#[test]
+fn an_update_that_takes_a_row_out_is_excused_where_deletes_are_skipped() {
+    let (skips, transactions) = (rules_with(EU, 9, &[("skipped.operations", "d,t")]), committed(true, &CHANGES));
+    let all = filtered(true);
+    let result = settle(&skips, &transactions, &[all[0].clone(), all[2].clone(), all[3].clone()].concat());
+    assert_eq!((faults(&result), result.sheet.once, result.sheet.excused), (vec![], 3, 5), "{result:?}");
 }
 
 #[test]

@@ -26,15 +26,22 @@ pub(super) struct History {
 pub(super) type Histories<'a> = HashMap<(String, String), History>;
 
 impl ConnectorLane<'_> {
+    /// The setting by which nobody can tell the topics of its messages, if there is one.
+    pub(super) fn untold_topics(&self) -> Option<String> {
+        let Form::Outbox(outbox) = self.scope.rules.form() else { return None };
+        let routed = self.entries.iter().find_map(|entry| cell(entry.change, &outbox.route_by))?;
+        let setting = self.scope.rules.message_topics(routed).err()?;
+        Some(format!("{setting} of connector {} decides the topic of its messages", self.scope.rules.connector))
+    }
+
     /// The topics that its records may be in.
     pub(super) fn topics(&self) -> HashSet<String> {
         let mut relations = HashSet::new();
         let mut topics = HashSet::new();
         for entry in &self.entries {
             if let Form::Outbox(outbox) = self.scope.rules.form() {
-                topics.extend(
-                    cell(entry.change, &outbox.route_by).map(|by| outbox.topic.replace("${routedByValue}", by)),
-                );
+                let routed = cell(entry.change, &outbox.route_by).map(|by| self.scope.rules.message_topics(by));
+                topics.extend(routed.and_then(Result::ok).unwrap_or_default());
             } else if relations.insert(&entry.change.relation.name) {
                 topics.extend(self.scope.rules.topics(self.scope.name_of(&entry.change.relation)).unwrap_or_default());
             }
@@ -79,7 +86,7 @@ impl<'a> ChangeLedger<'a> {
                 _ => {}
             }
         }
-        self.cover_before(lane, &histories);
+        self.cover_before(lane, flat, &histories);
         self.doubt_before(lane, flat, &histories);
         names.retain(|_, names| !*names);
         self.doubt(lane, flat, &unexplained, &names);
@@ -163,7 +170,12 @@ impl<'a> ChangeLedger<'a> {
                 told.lsn = Some(lsn);
                 self.streamed(lane, &told, Snapshot::No);
             }
-            _ => self.take_state(lane, histories, &told, &identity, false),
+            _ => {
+                if op == Some(Op::Read) {
+                    self.lanes[lane].has_shown(lsn);
+                }
+                self.take_state(lane, histories, &told, &identity, false);
+            }
         }
     }
 

@@ -69,6 +69,16 @@ impl FlatWorld {
 
 /// The account of all that was committed and read, with these settings of the transform.
 pub(super) fn settled(world: &FlatWorld, settings: &[(&str, &str)]) -> Reconciliation {
+    settled_from(world, settings, None, None)
+}
+
+/// The same, with when the connector was known to stream, and where it was made.
+pub(super) fn settled_from(
+    world: &FlatWorld,
+    settings: &[(&str, &str)],
+    streaming_from: Option<Lsn>,
+    made_at: Option<Lsn>,
+) -> Reconciliation {
     let common = [
         ("topic.prefix", "cdc"),
         ("plugin.name", "pgoutput"),
@@ -80,7 +90,7 @@ pub(super) fn settled(world: &FlatWorld, settings: &[(&str, &str)]) -> Reconcili
         common.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let rules = CaptureRules::of("c", &config, PublicationFacts::Unknown);
     let confirmed = Some(Lsn(u64::MAX));
-    let connectors = [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None }];
+    let connectors = [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from, made_at }];
     let bytes = |value: &Value| value.to_string().into_bytes();
     let read = |(offset, (key, value)): (usize, &(Value, Option<Value>))| ReadEvent {
         topic: "cdc.public.orders".into(),

@@ -23,7 +23,7 @@ fn settle_with(
     let config: ConnectorConfig =
         common.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let rules = CaptureRules::of("c", &config, PublicationFacts::Unknown);
-    let connectors = [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None }];
+    let connectors = [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None, made_at: None }];
     let result = reconciled(&all_read(transactions, &connectors), &read(records));
     assert_eq!(result.sheet.imbalance(), None, "{result:?}");
     result
@@ -159,6 +159,28 @@ fn an_update_of_a_column_that_the_key_includes_comes_either_way() {
     // With the row's own key it is what the database has not.
     let wrong = [narrow("c", "a", 1008), narrow("c", "b", 1016)];
     assert_eq!(faults(&settle(&[], &history, &wrong)), [(RowClass::WrongContent, 1)]);
+}
+
+#[test]
+fn tombstones_that_a_transform_may_drop_are_not_missing() {
+    let filter = [("transforms", "f"), ("transforms.f.type", "org.apache.kafka.connect.transforms.Filter")];
+    let mut tried = 0;
+    for seed in 0..10 {
+        let mut world = world(&mut StdRng::seed_from_u64(seed));
+        let all = world.records.len();
+        world.records.retain(|record| record.1.is_some());
+        let missing = (all - world.records.len()) as u64;
+        if missing == 0 {
+            continue;
+        }
+        tried += 1;
+        assert_eq!(settle(&[], &world.transactions, &world.records).missing_tombstones, missing);
+        let result = settle(&filter, &world.transactions, &world.records);
+        assert_eq!((faults(&result), result.unjudged.len()), (vec![], 0), "{result:?}");
+        let why = result.untold_tombstones.expect("a reason");
+        assert!(why.contains("transforms.f.type"), "{why}");
+    }
+    assert!(tried > 3, "{tried}");
 }
 
 #[test]

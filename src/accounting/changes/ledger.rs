@@ -76,6 +76,12 @@ pub(super) struct ConnectorLane<'a> {
     pub(super) first_streamed: Option<usize>,
     /// Position at which it was known to stream.
     pub(super) streaming_from: Option<Lsn>,
+    /// Position before it was made.
+    pub(super) made_at: Option<Lsn>,
+    /// Of flattened rows with a position: that of the last row that was read by a snapshot before it streamed.
+    pub(super) shown_at: Option<Lsn>,
+    /// Of them, the first change in order of commit whose position a record told.
+    pub(super) first_placed: Option<usize>,
     /// Where the next event is probably at home.
     pub(super) next: usize,
     /// The topics of its records, where they are no envelopes.
@@ -150,6 +156,9 @@ impl<'a> ChangeLedger<'a> {
             furthest: HashMap::new(),
             first_streamed: None,
             streaming_from: connector.streaming_from,
+            made_at: connector.made_at,
+            shown_at: None,
+            first_placed: None,
             next: 0,
             writes: HashSet::new(),
             also_emptied: Vec::new(),
@@ -253,7 +262,10 @@ impl<'a> ChangeLedger<'a> {
             ReadKind::Plain(_) => match self.flat_lane(read) {
                 _ if self.shared.contains(&*read.topic) => self.of_nobody(read),
                 Some(index) => flat[index].push(read),
-                None => self.unreadable(read, "not a Debezium event: /op and /source are missing"),
+                None => match self.lanes.iter().find_map(ConnectorLane::untold_topics) {
+                    Some(setting) => self.result.gap(None, &setting, 0, 1),
+                    None => self.unreadable(read, "not a Debezium event: /op and /source are missing"),
+                },
             },
             ReadKind::Unreadable(why) => self.unreadable(read, why),
             ReadKind::Change(event) => self.change(read, event, snapshots),
@@ -288,7 +300,7 @@ impl<'a> ChangeLedger<'a> {
     }
 
     /// The connector whose record it is: of several with one prefix the one that captures the table.
-    fn lane_of(&self, prefix: &str, table: &TableName) -> Option<usize> {
+    pub(super) fn lane_of(&self, prefix: &str, table: &TableName) -> Option<usize> {
         let fits = |index: &usize| concerns(self.lanes[*index].scope.rules, prefix);
         let mut all = (0..self.lanes.len()).filter(fits);
         let (first, second) = (all.next()?, all.next());
@@ -309,7 +321,7 @@ impl<'a> ChangeLedger<'a> {
         self.result.gap(None, &reason, 0, 1);
     }
 
-    fn flat_lane(&self, read: &ReadEvent) -> Option<usize> {
+    pub(super) fn flat_lane(&self, read: &ReadEvent) -> Option<usize> {
         let fits = |lane: &ConnectorLane<'_>| *lane.scope.rules.form() != Form::Envelope;
         let only = self.lanes.iter().filter(|lane| fits(lane)).count() == 1;
         self.lanes.iter().position(|lane| fits(lane) && (only || lane.writes.contains(&*read.topic)))

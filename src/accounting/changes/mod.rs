@@ -28,7 +28,7 @@ mod transactions;
 mod truncations;
 mod written;
 
-pub use copied::{TableCopy, reconcile_table, written_table};
+pub use copied::{TableCopy, last_to_come, reconcile_table, written_table};
 pub use courses::{ChangeCourse, Courses, courses, oldest_unconfirmed, settled_courses};
 pub use ledger::reconcile;
 pub use not_stored::NotStored;

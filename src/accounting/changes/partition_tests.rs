@@ -27,7 +27,8 @@ fn settle_from(
     events: &[ReadEvent],
     streaming_from: Option<Lsn>,
 ) -> Reconciliation {
-    let connectors = [ScopedConnector { rules, confirmed: Some(Lsn(u64::MAX)), stored: None, streaming_from }];
+    let connectors =
+        [ScopedConnector { rules, confirmed: Some(Lsn(u64::MAX)), stored: None, streaming_from, made_at: None }];
     let result = reconciled(&all_read(transactions, &connectors), events);
     assert_eq!(result.sheet.imbalance(), None, "{result:?}");
     result
@@ -203,7 +204,8 @@ fn a_truncation_that_was_never_committed_is_a_phantom() {
             let early = BTreeMap::from([(TableName::new("public", "orders"), 1)]);
             let blind = Blind { early, ..Blind::default() };
             let confirmed = Some(Lsn(u64::MAX));
-            let connectors = [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None }];
+            let connectors =
+                [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None, made_at: None }];
             let expectation = Expectation { blind: &blind, ..all_read(&world.transactions, &connectors) };
             let result = reconciled(&expectation, &read(&records));
             assert_eq!((result.phantom, result.sheet.unjudged_records), (0, 1), "{result:?}");

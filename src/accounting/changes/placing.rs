@@ -69,6 +69,7 @@ impl ChangeLedger<'_> {
         lane_ref.next = index + 1;
         lane_ref.reaches(index, told.read);
         lane_ref.streams(index);
+        lane_ref.has_placed(index);
         if told.op == Some(Op::Update) && !fit.op {
             lane_ref.told_as_one(index);
         }

@@ -218,6 +218,9 @@ pub struct Reconciliation {
     pub wrong_content: u64,
     /// Deletes without tombstone.
     pub missing_tombstones: u64,
+    /// The setting by which tombstones of deletes that arrived may not come: where there is one they are not counted as missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untold_tombstones: Option<String>,
     /// Tombstones read.
     pub tombstones: u64,
     /// Rows read by snapshots.

@@ -192,7 +192,7 @@ pub(super) struct ChangeRows {
     blind: Blind,
     claimed: Option<HashSet<u32>>,
     database: Option<String>,
-    connectors: Vec<(CaptureRules, [Option<Lsn>; 3])>,
+    connectors: Vec<(CaptureRules, [Option<Lsn>; 4])>,
     topics: Option<BTreeSet<String>>,
     drained: bool,
     calm: bool,
@@ -256,11 +256,12 @@ impl ChangeRows {
         let connectors: Vec<ScopedConnector<'_>> = self
             .connectors
             .iter()
-            .map(|(rules, [confirmed, stored, streaming_from])| ScopedConnector {
+            .map(|(rules, [confirmed, stored, streaming_from, made_at])| ScopedConnector {
                 rules,
                 confirmed: *confirmed,
                 stored: *stored,
                 streaming_from: *streaming_from,
+                made_at: *made_at,
             })
             .collect();
         let expectation = Expectation {

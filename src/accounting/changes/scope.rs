@@ -20,6 +20,8 @@ pub struct ScopedConnector<'a> {
     pub stored: Option<Lsn>,
     /// Position at which it was known to stream; what was committed before may have been read by its snapshot.
     pub streaming_from: Option<Lsn>,
+    /// Position before it was made: what was committed before it was read by its snapshot, or by none.
+    pub made_at: Option<Lsn>,
 }
 
 /// What should have arrived, and what is known about the reading.
@@ -79,6 +81,17 @@ pub(super) enum Owed {
     Excused(Arc<str>),
     /// Its topic is none of those that were read.
     Elsewhere,
+}
+
+impl From<Duty> for Owed {
+    fn from(duty: Duty) -> Self {
+        match duty {
+            Duty::Owed => Self::Yes,
+            Duty::Perhaps(why) => Self::Perhaps(why.into()),
+            Duty::Barred(why) => Self::Barred(why.into()),
+            Duty::Excused(why) => Self::Excused(why.into()),
+        }
+    }
 }
 
 /// What the rules say of a table.
@@ -203,14 +216,19 @@ impl<'a> ConnectorScope<'a> {
         if !matches!(owed, Owed::Yes | Owed::Perhaps(_)) {
             return owed;
         }
-        match &self.table(&change.relation).published {
-            None => owed,
-            Some((rows, reason)) => match rows.publishes(xid, change) {
-                Publishing::AsItIs | Publishing::As(_) => owed,
-                Publishing::No => Owed::Excused(Arc::clone(reason)),
-                Publishing::Unknown => Owed::Perhaps(Arc::clone(reason)),
-            },
+        let reason = || self.table(&change.relation).published.as_ref().map_or("".into(), |(_, why)| Arc::clone(why));
+        match self.publishing(xid, change) {
+            Publishing::AsItIs => owed,
+            Publishing::As(op) => self.rules.skipped_as(op).map_or(owed, Owed::from),
+            Publishing::No => Owed::Excused(reason()),
+            Publishing::Unknown => Owed::Perhaps(reason()),
         }
+    }
+
+    /// What the row filter of its publication makes of a change.
+    pub(super) fn publishing(&self, xid: u32, change: &RowChange) -> Publishing {
+        let table = self.table(&change.relation);
+        table.published.as_ref().map_or(Publishing::AsItIs, |(rows, _)| rows.publishes(xid, change))
     }
 
     /// The operation as which a publication with a row filter publishes an update, where it is another one.
@@ -218,7 +236,7 @@ impl<'a> ConnectorScope<'a> {
         if change.op != RowOp::Update {
             return None;
         }
-        match self.table(&change.relation).published.as_ref()?.0.publishes(xid, change) {
+        match self.publishing(xid, change) {
             Publishing::As(op) => Some(op),
             _ => None,
         }
@@ -252,10 +270,7 @@ impl<'a> ConnectorScope<'a> {
             Duty::Owed if change.op == RowOp::Truncate && *self.name_of(&change.relation) != change.relation.name => {
                 Owed::Perhaps(OF_THE_ROOT.into())
             }
-            Duty::Owed => Owed::Yes,
-            Duty::Perhaps(why) => Owed::Perhaps(why.into()),
-            Duty::Barred(why) => Owed::Barred(why.into()),
-            Duty::Excused(why) => Owed::Excused(why.into()),
+            duty => duty.into(),
         }
     }
 
@@ -270,10 +285,16 @@ impl<'a> ConnectorScope<'a> {
         }
         let Some(topics) = self.topics else { return self.by_rules(change) };
         let Some(routed) = column(&outbox.route_by) else { return Owed::Elsewhere };
-        if topics.contains(&outbox.topic.replace("${routedByValue}", routed)) {
-            self.by_rules(change)
-        } else {
-            Owed::Elsewhere
+        let connector = &self.rules.connector;
+        let unknown = match self.rules.message_topics(routed) {
+            Ok(names) if !names.iter().any(|name| topics.contains(name)) => return Owed::Elsewhere,
+            Ok(names) if names.iter().all(|name| topics.contains(name)) => return self.by_rules(change),
+            Ok(names) => format!("connector {connector} may write its messages to {}", names.join(" or ")),
+            Err(setting) => format!("{setting} of connector {connector} decides the topic of its messages"),
+        };
+        match self.by_rules(change) {
+            Owed::Yes => Owed::Perhaps(unknown.into()),
+            owed => owed,
         }
     }
 }
@@ -345,7 +366,8 @@ impl Expectation<'_> {
             _ => false,
         });
         if concerned.is_empty() || stranger {
-            concerned.push(ScopedConnector { rules: assumed, confirmed: None, stored: None, streaming_from: None });
+            let (confirmed, stored, streaming_from, made_at) = (None, None, None, None);
+            concerned.push(ScopedConnector { rules: assumed, confirmed, stored, streaming_from, made_at });
         }
         concerned
     }

@@ -5,7 +5,7 @@
 //! ends it, so that nothing that is settled lies behind anything that is not. A record that comes again later is told by its position and
 //! a print of its text; one of another text at such a position is not judged.
 
-use super::anomalies::about;
+use super::anomalies::{about, raw_key};
 use super::content::{CERTAIN, Fit, Told};
 use super::ledger::ChangeLedger;
 use super::reconciliation::{Reconciliation, RowClass};
@@ -13,8 +13,8 @@ use super::scope::{ConnectorScope, Owed};
 use super::settling::Arrivals;
 use crate::accounting::PagedBitmap;
 use crate::database::{CommittedTransaction, Lsn, RowChange, RowOp, TableName};
-use crate::debezium::{CaptureRules, ChangeEvent, Form, ReadEvent};
-use std::collections::{BTreeSet, HashMap};
+use crate::debezium::{CaptureRules, ChangeEvent, Form, Op, ReadEvent, ReadKind};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -86,6 +86,8 @@ pub struct SettledPast {
     /// Lists of values that were not compared; the first is empty.
     skipped: Vec<Vec<Skipped>>,
     offsets: HashMap<(Arc<str>, i32), PagedBitmap>,
+    /// Prints of topic and key of the deletes that arrived: a tombstone of such a row may come again.
+    deleted: HashSet<u64>,
 }
 
 const ELSEWHERE: &str = "no reader of this check reads its topic";
@@ -114,6 +116,11 @@ impl SettledPast {
         let Ok(offset) = u64::try_from(read.offset) else { return false };
         !self.is_empty()
             && self.offsets.get(&(Arc::clone(&read.topic), read.partition)).is_some_and(|known| known.contains(offset))
+    }
+
+    /// Whether a record that deleted a row with that key is settled.
+    pub(super) fn has_deleted(&self, topic: &str, key: &str) -> bool {
+        self.deleted.contains(&print_of_row(topic, key))
     }
 
     pub(super) fn has_table(&self, table: &TableName) -> bool {
@@ -180,6 +187,11 @@ impl SettledPast {
             let offsets = self.offsets.entry((Arc::clone(&read.topic), read.partition)).or_default();
             // What could be read has an offset of zero or more.
             offsets.insert(u64::try_from(read.offset).unwrap_or(0));
+            if let ReadKind::Change(event) = &read.kind
+                && event.op == Op::Delete
+            {
+                self.deleted.insert(print_of_row(&read.topic, &raw_key(event.key.as_ref())));
+            }
         }
         let (mut index, mut next) = (0, used.iter().peekable());
         events.retain(|_| {
@@ -248,7 +260,7 @@ impl SettledPast {
             return false;
         }
         settled.kind = SettledKind::Arrived;
-        if change.op == RowOp::Delete && scope.rules.tombstones {
+        if change.op == RowOp::Delete && scope.rules.writes_tombstones() {
             let Some(tombstone) = arrivals.tombstone_behind(index) else { return false };
             arrivals.take(tombstone);
             settled.kind = SettledKind::WithTombstone;
@@ -295,6 +307,13 @@ impl SettledPast {
 fn print_of(event: &ChangeEvent) -> u64 {
     let mut hasher = DefaultHasher::new();
     (event.op, &event.key, &event.before, &event.after).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A print of where the records of a row are, in whatever partition.
+fn print_of_row(topic: &str, key: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (topic, key).hash(&mut hasher);
     hasher.finish()
 }
 

@@ -9,6 +9,7 @@ use crate::debezium::ReadEvent;
 use rand::prelude::*;
 use rand::rngs::StdRng;
 use serde_json::json;
+use std::collections::{BTreeMap, HashSet};
 
 const BUDGET: SettlingBudget = SettlingBudget { records: 1_000, changes: 1_000 };
 
@@ -29,7 +30,8 @@ fn settled(
     transactions: &[CommittedTransaction],
     events: &[ReadEvent],
 ) -> Reconciliation {
-    let connectors = [ScopedConnector { rules, confirmed: Some(Lsn(u64::MAX)), stored: None, streaming_from: None }];
+    let connectors =
+        [ScopedConnector { rules, confirmed: Some(Lsn(u64::MAX)), stored: None, streaming_from: None, made_at: None }];
     let result = reconcile(&Expectation { settled: Some(past), ..all_read(transactions, &connectors) }, events);
     assert_eq!(result.sheet.imbalance(), None, "{result:?}");
     result
@@ -92,6 +94,30 @@ fn a_copy_of_what_is_settled_is_one_and_another_text_is_not_judged() {
     let invented = (json!({"id": 99}), Some(envelope("c", 99, Some("x"), 700, 1_001, "false")), None);
     let (result, _) = in_two_turns(&world, world.records.len(), vec![behind(&world, read(&[invented]).remove(0))]);
     assert_eq!(result.phantom, 1);
+}
+
+#[test]
+fn a_tombstone_of_a_row_that_lives_is_never_passed_over() {
+    let (mut living, mut buried) = (0, 0);
+    for seed in 0..20 {
+        let world = world(&mut StdRng::seed_from_u64(seed));
+        let changes = world.transactions.iter().flat_map(|transaction| &transaction.changes);
+        let rows: BTreeMap<&str, bool> = changes.clone().map(|change| (&*change.key, change.after.is_some())).collect();
+        let deleted: HashSet<&str> =
+            changes.filter(|change| change.after.is_none()).map(|change| change.key.as_str()).collect();
+        for (key, lives) in rows {
+            let id: i64 = key["id=".len()..].parse().unwrap();
+            let tombstone = behind(&world, read(&[(json!({ "id": id }), None, None)]).remove(0));
+            let (result, count) = in_two_turns(&world, world.records.len(), vec![tombstone]);
+            assert!(count > 0);
+            // That of a delete may come again.
+            let open = !deleted.contains(key);
+            assert_eq!(result.phantom + result.sheet.unjudged_records, u64::from(open), "{key}: {result:?}");
+            living += u64::from(lives && open);
+            buried += u64::from(!lives);
+        }
+    }
+    assert!(living > 5 && buried > 5, "{living} {buried}");
 }
 
 #[test]

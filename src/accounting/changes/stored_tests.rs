@@ -147,7 +147,13 @@ impl World {
         let connectors: Vec<ScopedConnector<'_>> = self
             .rules
             .iter()
-            .map(|rules| ScopedConnector { rules, confirmed: Some(Lsn(u64::MAX)), stored: None, streaming_from: None })
+            .map(|rules| ScopedConnector {
+                rules,
+                confirmed: Some(Lsn(u64::MAX)),
+                stored: None,
+                streaming_from: None,
+                made_at: None,
+            })
             .collect();
         let expectation = Expectation {
             transactions: &self.transactions,

@@ -7,7 +7,6 @@ use super::content::Told;
 use super::ledger::{ChangeLedger, Place};
 use super::reconciliation::{RowAnomaly, RowClass};
 use super::scope::concerns;
-use super::settled::SettledPast;
 use crate::debezium::{ChangeEvent, Form, Op, ReadEvent, ReadKind, RowImage};
 use std::collections::{HashMap, HashSet};
 
@@ -28,6 +27,19 @@ struct RowSeen {
     /// A copy of that delete's tombstone may come at any later time.
     deleted: bool,
 }
+
+/// Who writes a topic.
+#[derive(Clone, Copy, Default)]
+struct TopicWriters {
+    /// One who writes flattened rows or messages.
+    flat: bool,
+    /// One of whom deletes may not come.
+    silent: bool,
+}
+
+const OF_SILENT: &str = "a tombstone came of a row that lives, from a connector whose deletes may not come; whether it was deleted cannot be told";
+const OF_SETTLED: &str =
+    "a tombstone came that follows no delete, after earlier changes had been settled, of which only sums are kept";
 
 impl ChangeLedger<'_> {
     fn place(&self, read: &ReadEvent, key: Option<&RowImage>) -> Place {
@@ -60,7 +72,14 @@ impl ChangeLedger<'_> {
         if let Some(anomaly) = self.bereaved.remove(&place) {
             self.note(RowClass::MissingTombstone, || anomaly);
         }
-        if event.op != Op::Delete || event.key.is_none() || !self.lanes[lane].scope.rules.tombstones {
+        if event.op != Op::Delete || event.key.is_none() {
+            return;
+        }
+        let rules = self.lanes[lane].scope.rules;
+        if self.result.untold_tombstones.is_none() {
+            self.result.untold_tombstones = rules.drops_tombstones();
+        }
+        if !rules.writes_tombstones() {
             return;
         }
         let anomaly = about(&Told::of(read, event), RowClass::MissingTombstone, "");
@@ -87,14 +106,11 @@ impl ChangeLedger<'_> {
 
     /// Judges the tombstones that followed no delete. One whose row was never seen, or was deleted at some time, is none of them.
     pub(super) fn judge_strays(&mut self, events: &[ReadEvent]) {
-        let tells = |lane: &super::ledger::ConnectorLane<'_>| {
-            *lane.scope.rules.form() == Form::Envelope && lane.scope.rules.tells_deletes()
-        };
-        let settled = self.expectation.settled.is_some_and(|settled: &SettledPast| !settled.is_empty());
         let strays = std::mem::take(&mut self.strays);
-        if strays.is_empty() || settled || !self.lanes.iter().all(tells) {
+        if strays.is_empty() {
             return;
         }
+        let writers = self.writers(events);
         let rows: HashSet<&Place> = strays.iter().map(|(place, _)| place).collect();
         let open: HashSet<(&str, i32, i64)> =
             strays.iter().map(|((topic, partition, _), offset)| (&**topic, *partition, *offset)).collect();
@@ -106,14 +122,49 @@ impl ChangeLedger<'_> {
         let mut told = HashSet::new();
         for read in events {
             let Some(place) = self.see(read, &rows, &mut seen) else { continue };
-            let stray = seen.get(&place).is_some_and(|seen| seen.living && !seen.deleted);
-            if stray
-                && open.contains(&(&*read.topic, place.1, read.offset))
-                && told.insert((place.clone(), read.offset))
-            {
-                self.stray(read, place.2);
+            if !open.contains(&(&*read.topic, place.1, read.offset)) || !told.insert((place.clone(), read.offset)) {
+                continue;
             }
+            let seen = seen.get(&place).copied().unwrap_or_default();
+            self.judge_stray(read, place.2, seen, writers.get(&*read.topic).copied().unwrap_or_default());
         }
+    }
+
+    /// Who writes each topic.
+    fn writers<'e>(&self, events: &'e [ReadEvent]) -> HashMap<&'e str, TopicWriters> {
+        let mut writers: HashMap<&str, TopicWriters> = HashMap::new();
+        for read in events {
+            let writers = writers.entry(&read.topic).or_default();
+            let lane = match &read.kind {
+                ReadKind::Change(event) => self.lane_of(&event.source.origin.name, &event.source.origin.table),
+                ReadKind::Tombstone { .. } => self.flat_lane(read),
+                _ => None,
+            };
+            let Some(lane) = lane.map(|lane| &self.lanes[lane].scope) else { continue };
+            writers.flat |= *lane.rules.form() != Form::Envelope;
+            writers.silent |= !lane.rules.tells_deletes();
+        }
+        writers
+    }
+
+    fn judge_stray(&mut self, read: &ReadEvent, key: String, seen: RowSeen, writers: TopicWriters) {
+        let settled = self.expectation.settled.filter(|settled| !settled.is_empty());
+        let was_deleted = seen.deleted || settled.is_some_and(|settled| settled.has_deleted(&read.topic, &key));
+        // Of flattened rows they are deletes themselves.
+        if was_deleted || writers.flat {
+            return;
+        }
+        match (seen.living, settled) {
+            (true, _) if !writers.silent => self.stray(read, key),
+            (true, _) => self.untold_stray(OF_SILENT),
+            (false, Some(_)) => self.untold_stray(OF_SETTLED),
+            (false, None) => {}
+        }
+    }
+
+    fn untold_stray(&mut self, reason: &str) {
+        self.result.sheet.tombstones -= 1;
+        self.result.gap(None, reason, 0, 1);
     }
 
     /// Notes what a record says of one of these rows; the row, where it is a tombstone.
@@ -148,5 +199,64 @@ impl ChangeLedger<'_> {
             anomaly.key = key;
             anomaly
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::accounting::changes::history_tests::{read, world};
+    use crate::accounting::changes::stored_tests::{all_read, reconciled};
+    use crate::accounting::changes::{Reconciliation, ScopedConnector};
+    use crate::connect::ConnectorConfig;
+    use crate::database::Lsn;
+    use crate::debezium::{CaptureRules, PublicationFacts};
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    fn rules(prefix: &str, settings: &[(&str, &str)]) -> CaptureRules {
+        let common = [("topic.prefix", prefix), ("plugin.name", "pgoutput")];
+        let config: ConnectorConfig =
+            common.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        CaptureRules::of(prefix, &config, PublicationFacts::Unknown)
+    }
+
+    /// The account of the first so many changes of a history, as they were sent, with a tombstone of the first row behind them or without.
+    fn settled(rules: &[CaptureRules], stray: bool) -> Reconciliation {
+        let mut world = world(&mut StdRng::seed_from_u64(3));
+        world.transactions.truncate(1);
+        world.transactions[0].changes.truncate(1);
+        world.records.truncate(1);
+        if stray {
+            world.records.push((world.records[0].0.clone(), None, None));
+        }
+        let connectors: Vec<ScopedConnector<'_>> = rules
+            .iter()
+            .map(|rules| ScopedConnector {
+                rules,
+                confirmed: Some(Lsn(u64::MAX)),
+                stored: None,
+                streaming_from: None,
+                made_at: None,
+            })
+            .collect();
+        let result = reconciled(&all_read(&world.transactions, &connectors), &read(&world.records));
+        assert_eq!(result.sheet.imbalance(), None, "{result:?}");
+        result
+    }
+
+    #[test]
+    fn a_connector_without_deletes_hides_no_tombstone_of_another_one() {
+        let (skips, filter) = (
+            [("skipped.operations", "d")],
+            [("transforms", "f"), ("transforms.f.type", "org.apache.kafka.connect.transforms.Filter")],
+        );
+        let other = [rules("cdc", &[]), rules("other", &skips)];
+        assert_eq!(settled(&other, true).phantom, 1);
+        assert_eq!(settled(&other, false).phantom, 0);
+        for silent in [rules("cdc", &skips), rules("cdc", &filter)] {
+            let result = settled(std::slice::from_ref(&silent), true);
+            assert_eq!((result.phantom, result.sheet.unjudged_records), (0, 1), "{result:?}");
+            assert_eq!(settled(&[silent], false).unjudged, []);
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! committed, and where each change has its place in the order of the log.
 
 use super::ledger::{ChangeFate, ChangeLedger, ConnectorLane, ExpectedChange};
-use super::scope::Owed;
+use super::scope::{Expectation, Owed};
 use crate::database::TableName;
 use crate::debezium::{Form, ReadEvent, ReadKind, TransactionBoundary};
 use schemars::JsonSchema;
@@ -52,7 +52,7 @@ impl ChangeLedger<'_> {
             }
             let ends = ends(events, &is_one);
             let result = all.get_or_insert_default();
-            lane.judge_transactions(&ends, self.expectation.drained, self.expectation.samples, result);
+            lane.judge_transactions(&ends, self.expectation, result);
         }
         self.result.whole_transactions = all;
     }
@@ -76,15 +76,18 @@ impl ConnectorLane<'_> {
     fn judge_transactions(
         &self,
         ends: &TransactionEnds<'_>,
-        drained: bool,
-        samples: usize,
+        expectation: &Expectation<'_>,
         result: &mut WholeTransactions,
     ) {
+        let (drained, samples) = (expectation.drained, expectation.samples);
         let groups: Vec<_> = self.entries.chunk_by(|a, b| std::ptr::eq(a.transaction, b.transaction)).collect();
         let told = |group: &[ExpectedChange<'_>]| ends.get(&group[0].transaction.xid).copied();
         let last_told = groups.iter().rposition(|group| told(group).is_some());
-        let mut furthest = None;
+        let (mut furthest, mut behind) = (None, 0);
         for (index, group) in groups.iter().enumerate() {
+            let first = behind;
+            behind += group.len();
+            let is_owed = (first..behind).any(|place| self.is_owed(place, expectation));
             let passed = last_told.is_some_and(|last| index < last)
                 || self.confirmed.is_some_and(|confirmed| group[0].transaction.commit_lsn < confirmed);
             let end = told(group);
@@ -94,7 +97,7 @@ impl ConnectorLane<'_> {
                     result.samples.push(sample(what));
                 }
             };
-            match self.wholeness(group, end.map(|(_, end)| end), drained && passed) {
+            match self.wholeness(group, end.map(|(_, end)| end), drained && passed, is_owed) {
                 Wholeness::Beside => continue,
                 Wholeness::Whole => result.whole += 1,
                 Wholeness::Open => result.open += 1,
@@ -116,19 +119,35 @@ impl ConnectorLane<'_> {
         }
     }
 
-    fn wholeness(&self, group: &[ExpectedChange<'_>], end: Option<&TransactionBoundary>, passed: bool) -> Wholeness {
+    /// Whether a change has to come, and has not in any form.
+    fn is_owed(&self, index: usize, expectation: &Expectation<'_>) -> bool {
+        let entry = &self.entries[index];
+        let is_open = entry.owed == Owed::Yes && !entry.has_arrived();
+        is_open && self.left_out(index).is_none() && !expectation.is_before_reader(entry)
+    }
+
+    /// `is_owed`: a change of it has to come, and has not.
+    fn wholeness(
+        &self,
+        group: &[ExpectedChange<'_>],
+        end: Option<&TransactionBoundary>,
+        passed: bool,
+        is_owed: bool,
+    ) -> Wholeness {
         let streamed = |entry: &ExpectedChange<'_>| {
             matches!(entry.fate, ChangeFate::Once | ChangeFate::Repeated | ChangeFate::Damaged)
         };
         let ours = group.iter().any(|entry| matches!(entry.owed, Owed::Yes | Owed::Perhaps(_)));
-        if !ours || (end.is_none() && !group.iter().any(streamed)) {
+        let came = group.iter().any(streamed);
+        if !ours || (end.is_none() && !came && !is_owed) {
             return Wholeness::Beside;
         }
         let is_missing =
             |entry: &&ExpectedChange<'_>| entry.owed == Owed::Yes && (!entry.has_arrived() || entry.is_half());
         let missing = group.iter().filter(is_missing).count();
         let Some(end) = end else {
-            return if passed { Wholeness::Torn("its end was not told".to_owned()) } else { Wholeness::Open };
+            let why = if came { "its end was not told" } else { "neither its end nor any change of it came" };
+            return if passed { Wholeness::Torn(why.to_owned()) } else { Wholeness::Open };
         };
         if let Some(why) = self.miscounted(group, end) {
             return Wholeness::Torn(why);
@@ -179,7 +198,7 @@ fn disorder(group: &[ExpectedChange<'_>]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::accounting::changes::history_tests::{Record, World, read, world};
+    use crate::accounting::changes::history_tests::{Record, World, envelope, read, world};
     use crate::accounting::changes::stored_tests::{all_read, reconciled};
     use crate::accounting::changes::{Reconciliation, ScopedConnector};
     use crate::connect::ConnectorConfig;
@@ -188,6 +207,7 @@ mod tests {
     use rand::SeedableRng as _;
     use rand::rngs::StdRng;
     use serde_json::{Value, json};
+    use std::collections::BTreeMap;
 
     /// The places of changes in their transactions, and the ends of these.
     fn with_metadata(world: &mut World) -> Vec<Value> {
@@ -218,8 +238,13 @@ mod tests {
         let config: ConnectorConfig =
             pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         let rules = CaptureRules::of("c", &config, PublicationFacts::Unknown);
-        let connectors =
-            [ScopedConnector { rules: &rules, confirmed: Some(Lsn(u64::MAX)), stored: None, streaming_from: None }];
+        let connectors = [ScopedConnector {
+            rules: &rules,
+            confirmed: Some(Lsn(u64::MAX)),
+            stored: None,
+            streaming_from: None,
+            made_at: None,
+        }];
         let expectation = all_read(&world.transactions, &connectors);
         let result = reconciled(&expectation, &events);
         assert_eq!(result.sheet.imbalance(), None);
@@ -274,6 +299,39 @@ mod tests {
             lossy.records.remove(lost);
             assert_eq!(counts(&lossy, &ends), (all - 1, 1, 0), "a change that is lost");
         }
+    }
+
+    #[test]
+    fn a_transaction_of_which_nothing_came_is_torn_unless_a_snapshot_stands_for_it() {
+        let mut tried = 0;
+        for seed in 0..20 {
+            let (mut world, ends) = of(seed);
+            let all = world.transactions.len();
+            let first = world.transactions[0].clone();
+            let keys: BTreeMap<&str, _> = first.changes.iter().map(|change| (&*change.key, &change.after)).collect();
+            let rows: Vec<_> = keys.into_values().flatten().collect();
+            if all < 2 || rows.is_empty() {
+                continue;
+            }
+            tried += 1;
+            let next = world.records.iter().position(|record| record.2.is_some_and(|(transaction, _)| transaction > 0));
+            world.records.drain(..next.expect("a second one"));
+            let counts = |world: &World| {
+                let whole = settled(world, &ends[1..]).whole_transactions.expect("they are told");
+                (whole.whole as usize, whole.torn, whole.open, whole.samples)
+            };
+            let why = format!("transaction {}: torn: neither its end nor any change of it came", first.xid);
+            assert_eq!(counts(&world), (all - 1, 1, 0, vec![why]));
+            let rows = rows.into_iter().map(|row| {
+                let key: i64 = row[0].text().expect("a key").parse().expect("a number");
+                let lsn = first.commit_lsn.0 + 4;
+                (json!({"id": key}), Some(envelope("r", key, row[1].text(), 0, lsn, "true")), None)
+            });
+            let rows: Vec<Record> = rows.collect();
+            world.records.splice(..0, rows);
+            assert_eq!(counts(&world), (all - 1, 0, 0, vec![]));
+        }
+        assert!(tried > 5, "{tried}");
     }
 
     #[test]

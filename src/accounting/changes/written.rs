@@ -50,16 +50,18 @@ pub(super) struct WrittenConnector {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stored: Option<Lsn>,
     streaming_from: Option<Lsn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_at: Option<Lsn>,
 }
 
 impl WrittenConnector {
     pub(super) fn of(connector: &ScopedConnector<'_>) -> Self {
-        let ScopedConnector { rules, confirmed, stored, streaming_from } = *connector;
-        Self { rules: rules.source(), confirmed, stored, streaming_from }
+        let ScopedConnector { rules, confirmed, stored, streaming_from, made_at } = *connector;
+        Self { rules: rules.source(), confirmed, stored, streaming_from, made_at }
     }
 
-    pub(super) fn read(self) -> (CaptureRules, [Option<Lsn>; 3]) {
-        (self.rules.rules(), [self.confirmed, self.stored, self.streaming_from])
+    pub(super) fn read(self) -> (CaptureRules, [Option<Lsn>; 4]) {
+        (self.rules.rules(), [self.confirmed, self.stored, self.streaming_from, self.made_at])
     }
 }
 

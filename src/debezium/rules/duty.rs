@@ -44,16 +44,8 @@ impl CaptureRules {
                 self.connector
             ));
         }
-        let letter = letter(op);
-        if self.skipped.iter().any(|skipped| skipped == letter) {
-            let setting = format!("skipped.operations={} of connector {}", self.skipped.join(","), self.connector);
-            // Whoever keeps what was deleted may skip deletes. Whoever never hears of a row, or of its new values, does not have the data.
-            return match op {
-                RowOp::Delete | RowOp::Truncate => Duty::Excused(setting),
-                RowOp::Insert | RowOp::Update => {
-                    Duty::Barred(format!("{setting} drops what the check waits for; take `{letter}` out of it"))
-                }
-            };
+        if let Some(skipped) = self.skips(op) {
+            return skipped;
         }
         if let Some(barred) = self.unpublished(table, op) {
             return Duty::Barred(barred);
@@ -67,6 +59,30 @@ impl CaptureRules {
             return Duty::Excused(format!("the outbox of connector {} sends inserts only", self.connector));
         }
         self.perhaps(op)
+    }
+
+    /// What becomes of an update that is published as another operation, where the connector is told to skip that one.
+    pub fn skipped_as(&self, op: RowOp) -> Option<Duty> {
+        let now = self.skips(op);
+        match self.former.iter().find(|former| former.skips(op).is_some() != now.is_some()) {
+            Some(former) => Some(Duty::Perhaps(self.changed_since(former))),
+            None => now,
+        }
+    }
+
+    fn skips(&self, op: RowOp) -> Option<Duty> {
+        let letter = letter(op);
+        if !self.skipped.iter().any(|skipped| skipped == letter) {
+            return None;
+        }
+        let setting = format!("skipped.operations={} of connector {}", self.skipped.join(","), self.connector);
+        // Whoever keeps what was deleted may skip deletes. Whoever never hears of a row, or of its new values, does not have the data.
+        Some(match op {
+            RowOp::Delete | RowOp::Truncate => Duty::Excused(setting),
+            RowOp::Insert | RowOp::Update => {
+                Duty::Barred(format!("{setting} drops what the check waits for; take `{letter}` out of it"))
+            }
+        })
     }
 
     fn perhaps(&self, op: RowOp) -> Duty {

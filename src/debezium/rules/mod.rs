@@ -51,8 +51,8 @@ pub struct CaptureRules {
     pub prefix: Option<String>,
     /// Its replication slot.
     pub slot: Option<String>,
-    /// It follows each delete with a tombstone.
-    pub tombstones: bool,
+    /// It follows each delete with a tombstone, as far as no transform drops it.
+    tombstones: bool,
     /// How values are written.
     pub modes: Modes,
     /// Why its records cannot be read here: the setting, and what to change.
@@ -175,6 +175,21 @@ impl CaptureRules {
         Ok(names)
     }
 
+    /// The topics that may have a message of the outbox, by the value of its row that it is routed by.
+    ///
+    /// # Errors
+    /// The setting by which that cannot be told.
+    pub fn message_topics(&self, value: &str) -> Result<Vec<String>, String> {
+        let place = self.part.unwrap_or_else(|| self.transforms.forms().first().copied().flatten());
+        let mut names = self.transforms.routed(place, value)?;
+        for former in &self.former {
+            let before = former.message_topics(value)?;
+            let others: Vec<String> = before.into_iter().filter(|name| !names.contains(name)).collect();
+            names.extend(others);
+        }
+        Ok(names)
+    }
+
     /// The name of a table's topic before all transforms.
     fn first_name(&self, table: &TableName) -> Result<String, String> {
         if let Some(strategy) = &self.strategy {
@@ -250,6 +265,18 @@ impl CaptureRules {
         let published = !matches!(&self.publication, PublicationFacts::Known(publication) if !publication.deletes);
         let skipped = self.skipped.iter().any(|skipped| skipped == "d");
         before && published && self.transforms.may_drop.is_none() && self.unreadable.is_none() && !skipped
+    }
+
+    /// Whether a tombstone has to come behind each delete.
+    pub fn writes_tombstones(&self) -> bool {
+        self.tombstones && self.drops_tombstones().is_none()
+    }
+
+    /// The setting by which tombstones that the connector writes may not come, if there is one.
+    pub fn drops_tombstones(&self) -> Option<String> {
+        let setting = self.transforms.may_drop.as_ref().filter(|_| self.tombstones);
+        let own = setting.map(|setting| format!("{setting} of connector {} may drop tombstones", self.connector));
+        own.or_else(|| self.former.iter().find_map(Self::drops_tombstones))
     }
 
     /// Whether the connector itself says how values are written, and not its worker.

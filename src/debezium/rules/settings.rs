@@ -44,7 +44,7 @@ const OWN: [&str; 34] = [
 /// What settings that name columns by patterns begin with.
 const BEGINNINGS: [&str; 2] = ["column.mask.", "column.truncate.to."];
 /// Settings of a transform, behind its name.
-const OF_TRANSFORMS: [&str; 17] = [
+const OF_TRANSFORMS: [&str; 19] = [
     "add.fields",
     "add.fields.prefix",
     "delete.handling.mode",
@@ -55,6 +55,8 @@ const OF_TRANSFORMS: [&str; 17] = [
     "regex",
     "replacement",
     "route.by.field",
+    "route.tombstone.on.empty.payload",
+    "route.topic.regex",
     "route.topic.replacement",
     "table.field.event.key",
     "table.field.event.payload",

@@ -27,8 +27,12 @@ pub struct Outbox {
     pub payload: String,
     /// Column by which messages are routed.
     pub route_by: String,
-    /// The topic's name, with `${routedByValue}`.
+    /// The topic's name, with `${routedByValue}`, or with the groups of `regex`.
     pub topic: String,
+    /// What the value has to match by which messages are routed, so that the topic has that name and not the value itself.
+    pub regex: Option<String>,
+    /// A message whose payload is empty is a record without value.
+    pub buries_empty: bool,
     /// The value contains more columns than the payload.
     pub envelope: bool,
 }
@@ -177,9 +181,32 @@ impl Transforms {
 
     /// What becomes of the records of a topic, by its name before all transforms.
     pub(super) fn applied(&self, name: String) -> Transformed {
+        self.applied_from(0, name, Ok(None))
+    }
+
+    /// The topics that may have a message of the outbox whose transform is at that place, by the value that it is routed by.
+    ///
+    /// # Errors
+    /// The setting by which that cannot be told.
+    pub(super) fn routed(&self, place: Option<usize>, value: &str) -> Result<Vec<String>, String> {
+        let Some((place, Form::Outbox(outbox))) = place.map(|place| (place, self.form(Some(place)))) else {
+            return Ok(Vec::new());
+        };
+        let name = match &outbox.regex {
+            None => outbox.topic.replace("${routedByValue}", value),
+            Some(regex) => {
+                let replaced = Pattern::new(regex, false).replace(value, &outbox.topic);
+                let setting = || format!("transforms.{}.route.topic.regex={regex}", outbox.transform);
+                replaced.ok_or_else(setting)?.unwrap_or_else(|| value.to_owned())
+            }
+        };
+        self.applied_from(place + 1, name, Ok(Some(place))).names
+    }
+
+    /// What the transforms from that place on make of a topic.
+    fn applied_from(&self, first: usize, name: String, mut shape: Result<Option<usize>, String>) -> Transformed {
         let mut names: Result<Vec<String>, String> = Ok(vec![name]);
-        let mut shape = Ok(None);
-        for (place, (when, effect)) in self.steps.iter().enumerate() {
+        for (place, (when, effect)) in self.steps.iter().enumerate().skip(first) {
             let applies = names.as_ref().ok().and_then(|names| when.applies(names));
             match (effect, applies) {
                 (_, Some(false)) => {}
@@ -234,6 +261,8 @@ fn outbox<'a>(name: &str, get: &dyn Fn(&str) -> Option<&'a str>) -> Outbox {
         payload: or("table.field.event.payload", "payload"),
         route_by: or("route.by.field", "aggregatetype"),
         topic: or("route.topic.replacement", "outbox.event.${routedByValue}"),
+        regex: get("route.topic.regex").map(str::to_owned),
+        buries_empty: get("route.tombstone.on.empty.payload") == Some("true"),
         envelope: placed.split(',').any(|placement| placement.contains(":envelope")),
     }
 }

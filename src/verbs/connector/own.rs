@@ -4,7 +4,7 @@ use super::{Connector, failure};
 use crate::connect::{
     Applied, ConfigRedactor, ConnectClient, ConnectError, ConnectResult, ConnectorConfig, fingerprint,
 };
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, Lsn};
 use crate::debezium::safe_name;
 use crate::faults::{Owned, Provenance, Resource};
 use crate::verb::{Capture, SharedRun, StepContext, StepError};
@@ -149,13 +149,14 @@ impl Connector {
         };
         let mut wanted = config.clone();
         wanted.insert("name".to_owned(), self.name.clone());
+        let (absent, made_at) = self.absent(config, former.as_ref(), cx).await?;
         let mut claims = Claims {
             connector: Resource::Connector(self.name.clone()),
             config: fingerprint(&wanted),
             existed: former.is_some(),
             announced: Vec::new(),
             remembered: None,
-            absent: self.absent(config, former.as_ref(), cx).await?,
+            absent,
         };
         let run = cx.run.clone();
         let put = Provenance::configured(claims.config.clone());
@@ -185,6 +186,7 @@ impl Connector {
                 slot: names.slot.to_owned(),
                 config: config.clone(),
                 streaming_from: None,
+                made_at,
                 existed: former.is_some(),
                 former: former.into_iter().collect(),
             };
@@ -201,25 +203,29 @@ impl Connector {
         connect.config(&self.name).await.map(Some)
     }
 
-    /// The slot and the publication that the connector is to make, as far as they are not there.
+    /// The slot and the publication that the connector is to make, as far as they are not there; and the position in the log before which
+    /// it streams nothing, where that is known.
     async fn absent(
         &self,
         config: &ConnectorConfig,
         former: Option<&ConnectorConfig>,
         cx: &StepContext,
-    ) -> Result<Vec<Resource>, StepError> {
-        let Some(names) = Names::of(config) else { return Ok(Vec::new()) };
+    ) -> Result<(Vec<Resource>, Option<Lsn>), StepError> {
+        let Some(names) = Names::of(config) else { return Ok((Vec::new(), None)) };
         if cx.run.endpoints.postgres.is_none() || !may_be_here(config, &cx.run) {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
         let database: Database = cx.run.database()?;
         let present = async {
             let session = database.connect_within(PATIENCE).await?;
-            Ok::<_, DatabaseError>((session.slot(names.slot).await?, session.publications().await?))
+            let position = session.wal_position().await?;
+            Ok::<_, DatabaseError>((session.slot(names.slot).await?, session.publications().await?, position))
         };
-        let (slot, publications) =
+        let (slot, publications, position) =
             present.await.map_err(|error| StepError::broken("database", error.to_string()).because(error))?;
         let before = former.and_then(Names::of);
+        let kept = slot.as_ref().and_then(|slot| slot.confirmed_flush_lsn);
+        let made_at = kept.map_or(position, |kept| kept.min(position));
         let mut absent = Vec::new();
         match slot {
             None => absent.push(Resource::Slot(names.slot.to_owned())),
@@ -239,7 +245,7 @@ impl Connector {
             let harm = "`publication.autocreate.mode: filtered` leaves it with the tables of this connector alone";
             self.may_use(publication, "publication.name", harm, cx)?;
         }
-        Ok(absent)
+        Ok((absent, Some(made_at)))
     }
 
     /// Refuses what somebody else has made, unless the run may delete that. What has the run's id in its name, or was made by a statement
@@ -247,7 +253,7 @@ impl Connector {
     fn may_use(&self, resource: Resource, property: &str, harm: &str, cx: &StepContext) -> Result<(), StepError> {
         let (Resource::Slot(name) | Resource::Publication(name)) = &resource else { return Ok(()) };
         let id = cx.run.id();
-        let is_own = name.contains(id) || name.contains(&safe_name(id)) || cx.run.changes.has_made(name);
+        let is_own = name.contains(id) || name.contains(&safe_name(id)) || cx.run.changes.has_made(&resource);
         if is_own || cx.run.may_delete(&resource).is_ok() {
             return Ok(());
         }

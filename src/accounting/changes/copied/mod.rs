@@ -1,8 +1,11 @@
 //! A second hop: what a connector brought into a table, held against the account of the database that it came from.
 //!
 //! A table shows of each row what its last change left, so only that is looked for; the changes before it are contained in it. What is
-//! not there yet is unread until the way is known to be empty, and lost then.
+//! not there yet is unread until the way is known to be empty, and lost then. That a row is gone says nothing before: it may never have come.
 
+mod fate;
+#[cfg(test)]
+mod gone_tests;
 mod row;
 mod stored;
 #[cfg(test)]
@@ -15,8 +18,9 @@ use super::closing::unwatched;
 use super::reconciliation::{Reconciliation, RowAnomaly, RowClass, VERSION};
 use super::scope::{ConnectorScope, Owed};
 use super::{Expectation, ScopedConnector};
-use crate::database::{CommittedTransaction, Relation, RowChange, RowOp, TableName, TableRows};
-use row::{TableColumns, TableShows};
+use crate::database::{CommittedTransaction, Lsn, Relation, RowChange, RowOp, TableName, TableRows};
+use crate::debezium::{CaptureRules, Publishing, published_as};
+use row::TableColumns;
 use std::collections::{BTreeMap, HashSet};
 
 /// A table into which changes of another one come.
@@ -41,13 +45,27 @@ pub struct TableCopy<'a> {
 }
 
 /// A change of the source, with whether it is the senders'.
-#[derive(Clone, Copy)]
 struct SourceStep<'a> {
     transaction: &'a CommittedTransaction,
     change: &'a RowChange,
     claimed: bool,
     /// A later change emptied the table, or its partition.
     emptied: bool,
+    /// An update that a row filter publishes as an insert or a delete.
+    published: Option<Box<RowChange>>,
+    /// The row as it is then has no place in the publication: only a snapshot shows it.
+    hidden: bool,
+}
+
+impl SourceStep<'_> {
+    /// The change as it is published.
+    fn told(&self) -> &RowChange {
+        self.published.as_deref().unwrap_or(self.change)
+    }
+
+    fn deletes(&self) -> bool {
+        self.told().op == RowOp::Delete
+    }
 }
 
 struct CopyLedger<'a> {
@@ -62,8 +80,6 @@ struct CopyLedger<'a> {
 const NO_KEY: &str =
     "its rows have no key, or one without a form to compare: which row of the table a change belongs to cannot be told";
 const TWICE: &str = "it has rows with one key more than once, so it is no table with a row for each of the source's";
-const EMPTIED: &str =
-    "the table was truncated after it, and whether that comes is a setting of whoever writes the other one";
 
 /// Settles what became of every change on its way into a table.
 pub fn reconcile_table(expectation: &Expectation<'_>, copy: TableCopy<'_>) -> Reconciliation {
@@ -81,7 +97,8 @@ pub fn reconcile_table(expectation: &Expectation<'_>, copy: TableCopy<'_>) -> Re
     let result = &mut ledger.result;
     result.lost_rows = ledger.lost.len() as u64;
     result.sheet.read = copy.rows.rows.len() as u64;
-    result.drained = copy.passed || result.is_complete();
+    // A table without columns is one that is not there.
+    result.drained = copy.passed || (result.is_complete() && !copy.rows.columns.is_empty());
     ledger.result
 }
 
@@ -106,15 +123,27 @@ impl<'a> CopyLedger<'a> {
                 let cells = change.after.as_ref().or(change.before.as_ref());
                 let key = cells.filter(|_| change.relation.has_key());
                 let key = key.and_then(|cells| self.scope.canonical_cells(&change.relation, cells, false));
-                let step = SourceStep { transaction, change, claimed, emptied: false };
                 match key {
-                    Some(key) => self.histories.entry(key).or_default().push(step),
+                    Some(key) => {
+                        let step = self.step(transaction, change, claimed);
+                        self.histories.entry(key).or_default().push(step);
+                    }
                     None if claimed => self.result.gap(Some(self.copy.source), NO_KEY, 1, 0),
                     None => {}
                 }
             }
             self.result.transactions += u64::from(counted);
         }
+    }
+
+    fn step(&self, transaction: &'a CommittedTransaction, change: &'a RowChange, claimed: bool) -> SourceStep<'a> {
+        let publishing = self.scope.publishing(transaction.xid, change);
+        let hidden = matches!(publishing, Publishing::No | Publishing::As(RowOp::Delete));
+        let published = match publishing {
+            Publishing::As(op) => Some(Box::new(published_as(change, op))),
+            _ => None,
+        };
+        SourceStep { transaction, change, claimed, emptied: false, published, hidden }
     }
 
     /// Looks at every row of the table, and at those that are missing from it.
@@ -147,110 +176,6 @@ impl<'a> CopyLedger<'a> {
             let shown = columns.shown(&self.scope, self.copy.rows, &steps, shown.get(&key).copied());
             self.row(&key, &steps, shown);
         }
-    }
-
-    /// One row of the source and what the table shows of it.
-    fn row(&mut self, key: &str, steps: &[SourceStep<'_>], shown: TableShows) {
-        let Some((last, earlier)) = steps.split_last() else { return };
-        for step in earlier.iter().filter(|step| step.claimed) {
-            match self.duty(step) {
-                Owed::Excused(reason) => self.result.excuse(self.copy.source, step.change.op, &reason),
-                Owed::Barred(reason) => self.result.gap(Some(self.copy.source), &reason, 1, 0),
-                _ => self.contained(step),
-            }
-        }
-        if !last.claimed {
-            // Whatever the table shows is another's.
-            self.result.sheet.foreign += u64::from(!matches!(shown, TableShows::Nothing));
-            self.result.foreign += u64::from(!matches!(shown, TableShows::Nothing));
-            return;
-        }
-        match (self.duty(last), shown) {
-            (Owed::Excused(reason), shown) => {
-                self.result.sheet.beside += u64::from(!matches!(shown, TableShows::Nothing));
-                self.result.excuse(self.copy.source, last.change.op, &reason);
-            }
-            (_, TableShows::Last(compared, skipped)) => {
-                self.result.sheet.once += 1;
-                self.result.sheet.owed += 1;
-                self.result.values_compared += u64::from(compared);
-                for (column, reason) in skipped {
-                    self.result.skip_value(self.copy.source, &column, &reason);
-                }
-                self.result.expected.add(last.change.op);
-                self.result.delivered.add(last.change.op);
-            }
-            (_, TableShows::Nothing) if last.change.op == RowOp::Delete => self.contained(last),
-            (owed, TableShows::Nothing) => self.missing(key, last, &owed, "the table has no such row"),
-            (owed, TableShows::Earlier(lsn)) => {
-                self.result.sheet.beside += 1;
-                let detail = match (last.change.op, lsn) {
-                    (RowOp::Delete, _) => "the table still has the row".to_owned(),
-                    (_, Some(lsn)) => format!("the table has the row as the change at {lsn} left it"),
-                    (_, None) => "the table has the row as no change of the account left it".to_owned(),
-                };
-                self.missing(key, last, &owed, &detail);
-            }
-            (owed, TableShows::Never(_)) if last.change.op == RowOp::Delete => {
-                self.result.sheet.beside += 1;
-                self.missing(key, last, &owed, "the table still has the row");
-            }
-            (_, TableShows::Never(difference)) => self.damaged(last, &difference),
-        }
-    }
-
-    /// What a connector owes of it, and whoever writes the table.
-    fn duty(&self, step: &SourceStep<'_>) -> Owed {
-        if step.emptied {
-            return Owed::Excused(EMPTIED.into());
-        }
-        let deletes = step.change.op == RowOp::Delete;
-        if let Some(setting) = self.copy.keeps_deleted.filter(|_| deletes) {
-            return Owed::Excused(setting.into());
-        }
-        match (self.scope.owed(step.transaction.xid, step.change), self.copy.may_keep_deleted) {
-            (Owed::Yes, Some(setting)) if deletes => Owed::Perhaps(setting.into()),
-            (owed, _) => owed,
-        }
-    }
-
-    /// What came later contains it.
-    fn contained(&mut self, step: &SourceStep<'_>) {
-        self.result.sheet.superseded += 1;
-        self.result.covered_by_snapshot += 1;
-        self.result.expected.add(step.change.op);
-    }
-
-    fn missing(&mut self, key: &str, step: &SourceStep<'_>, owed: &Owed, detail: &str) {
-        if let Owed::Perhaps(reason) | Owed::Barred(reason) = owed {
-            self.result.gap(Some(self.copy.source), reason, 1, 0);
-            return;
-        }
-        let class = if self.copy.passed { RowClass::Lost } else { RowClass::Unread };
-        if self.copy.passed {
-            self.result.sheet.lost += 1;
-            self.lost.insert(key.to_owned());
-        } else {
-            self.result.sheet.unread += 1;
-        }
-        self.result.expected.add(step.change.op);
-        let samples = self.expectation.samples;
-        self.result.note(samples, class, || of_step(step, class, detail));
-    }
-
-    fn damaged(&mut self, step: &SourceStep<'_>, difference: &str) {
-        let early = self.expectation.blind.changes_before.get(&step.change.relation.name);
-        if early.is_some_and(|before| step.change.lsn < *before) {
-            let reason = "its rows were changed in the moment in which it was created; create it in a step of its own";
-            self.result.gap(Some(self.copy.source), reason, 1, 1);
-            return;
-        }
-        self.result.sheet.damaged += 1;
-        self.result.sheet.corrupted += 1;
-        self.result.expected.add(step.change.op);
-        self.result.delivered.add(step.change.op);
-        let class = RowClass::WrongContent;
-        self.result.note(self.expectation.samples, class, || of_step(step, class, difference));
     }
 
     /// A row of which the account has no change: one of before, or one that the source has not.
@@ -294,6 +219,22 @@ impl<'a> CopyLedger<'a> {
             self.result.gap(Some(self.copy.source), &unwatched(*count), 0, 0);
         }
     }
+}
+
+/// The last change of a table that has to come with a connector, of the transactions that are claimed: its position, and that of its commit.
+pub fn last_to_come(
+    transactions: &[CommittedTransaction],
+    claims: impl Fn(u32) -> bool,
+    rules: &CaptureRules,
+    source: &TableName,
+) -> Option<(Lsn, Lsn)> {
+    let scope = ConnectorScope::new(rules, None, &[]);
+    let comes = |xid: u32, change: &RowChange| matches!(scope.owed(xid, change), Owed::Yes | Owed::Perhaps(_));
+    transactions.iter().rev().filter(|transaction| claims(transaction.xid)).find_map(|transaction| {
+        let mut changes = transaction.changes.iter().rev();
+        let change = changes.find(|&change| is_of(change, source) && comes(transaction.xid, change))?;
+        Some((change.lsn, transaction.commit_lsn))
+    })
 }
 
 /// Whether a change is one of a table, or of a partition of it.

@@ -2,7 +2,7 @@
 
 use super::super::scope::ConnectorScope;
 use super::SourceStep;
-use crate::database::{Column, ColumnValue, Lsn, Relation, RowOp, TableRows};
+use crate::database::{Column, ColumnValue, Relation, RowOp, TableRows};
 use crate::debezium::{Agreement, canonical_text, compare_cells, may_be_filled};
 use std::collections::{HashMap, HashSet};
 
@@ -10,10 +10,19 @@ use std::collections::{HashMap, HashSet};
 pub(super) enum TableShows {
     /// Nothing.
     Nothing,
-    /// What the last change left: how many values were compared, and those that were not, with the reason.
-    Last(u32, Vec<(String, String)>),
-    /// What an earlier change left; `None`: the row as it may have been before the account began.
-    Earlier(Option<Lsn>),
+    /// What a change left.
+    State {
+        /// The place of the change in the row's history.
+        place: usize,
+        /// How many values were compared.
+        compared: u32,
+        /// Those that were not, with the reason.
+        skipped: Vec<(String, String)>,
+    },
+    /// What a change left that its publication does not have, by its place: a snapshot has read it.
+    Hidden(usize),
+    /// The row as it may have been before the account began.
+    Before,
     /// No state that the row ever had: how it differs from the last one.
     Never(String),
 }
@@ -94,18 +103,19 @@ impl TableColumns {
     ) -> TableShows {
         let Some(row) = row else { return TableShows::Nothing };
         let mut difference = None;
-        for (place, step) in steps.iter().enumerate().rev() {
+        let states = |hidden: bool| steps.iter().enumerate().rev().filter(move |(_, step)| step.hidden == hidden);
+        for (place, step) in states(false).chain(states(true)) {
             let Some(cells) = whole(steps, place) else { continue };
             match self.compare(scope, rows, &step.change.relation, &cells, row) {
-                Ok((compared, skipped)) if place + 1 == steps.len() => return TableShows::Last(compared, skipped),
-                Ok(_) => return TableShows::Earlier(Some(step.change.lsn)),
+                Ok(_) if step.hidden => return TableShows::Hidden(place),
+                Ok((compared, skipped)) => return TableShows::State { place, compared, skipped },
                 Err(words) => difference = difference.or(Some(words)),
             }
         }
         // A row that was there before the account began may be as it was then.
         match difference {
             Some(words) if steps[0].change.op == RowOp::Insert => TableShows::Never(words),
-            _ => TableShows::Earlier(None),
+            _ => TableShows::Before,
         }
     }
 
@@ -148,7 +158,8 @@ impl TableColumns {
 
 /// The row as a change left it, with the large values that it did not touch as the changes before it left them.
 fn whole(steps: &[SourceStep<'_>], place: usize) -> Option<Vec<ColumnValue>> {
-    let change = steps[place].change;
+    // What is published as a delete is hidden, and stands here with the row that a snapshot would read.
+    let change = if steps[place].hidden { steps[place].change } else { steps[place].told() };
     let mut cells = change.after.clone()?;
     for (index, cell) in cells.iter_mut().enumerate().filter(|(_, cell)| **cell == ColumnValue::Unchanged) {
         let name = &change.relation.columns[index].name;

@@ -114,8 +114,8 @@ impl CopiedRows {
     pub(in crate::accounting) fn reconcile(self) -> Reconciliation {
         let Self { written, transactions } = self;
         let claimed: Option<HashSet<u32>> = written.claimed.map(|ids| ids.into_iter().collect());
-        let (rules, [confirmed, stored, streaming_from]) = written.connector.read();
-        let connector = ScopedConnector { rules: &rules, confirmed, stored, streaming_from };
+        let (rules, [confirmed, stored, streaming_from, made_at]) = written.connector.read();
+        let connector = ScopedConnector { rules: &rules, confirmed, stored, streaming_from, made_at };
         let expectation = Expectation {
             transactions: &transactions,
             settled: None,

@@ -58,8 +58,13 @@ impl World {
 
     fn look<R>(&self, rules: &CaptureRules, look: impl FnOnce(&Expectation<'_>) -> R) -> R {
         let (blind, topics) = (Blind::default(), self.topics());
-        let connectors =
-            [ScopedConnector { rules, confirmed: Some(Lsn(u64::MAX)), stored: None, streaming_from: None }];
+        let connectors = [ScopedConnector {
+            rules,
+            confirmed: Some(Lsn(u64::MAX)),
+            stored: None,
+            streaming_from: None,
+            made_at: None,
+        }];
         look(&Expectation {
             transactions: &self.transactions,
             settled: None,
