@@ -366,8 +366,9 @@ mod tests {
         std::fs::create_dir_all(at.join("manifests")).expect("a folder");
         std::fs::write(at.join("manifests/00000001.json"), "{").expect("written");
         let (level, job) = (crate::backup::Level::Full, "j".to_owned());
-        let verified = ArchiveVerified { archive: id.to_owned(), level, sound: false, at: 1, manifest: 1, job };
-        archives.verified().keep("one", verified).expect("kept");
+        let (archive, sealed, later) = (id.to_owned(), false, None);
+        let verified = ArchiveVerified { archive, level, sealed, sound: false, at: 1, manifest: 1, job, later };
+        archives.verified().keep("one", verified, None).expect("kept");
         let shown = |archives: &Archives| {
             let entry = archives.show("one").expect("a name").expect("it is known");
             assert_eq!(archives.list().expect("listed"), std::slice::from_ref(&entry));

@@ -176,7 +176,7 @@ pub fn archives(page: &mut MetricsPage, entries: &[ArchiveEntry], now: i64) {
             "kscen_archive_verified_current",
             "1 where its newest manifest was verified, 0 where nothing did that.",
             |entry| {
-                let current = entry.verified.as_ref().is_some_and(|verified| verified.manifest >= entry.manifest);
+                let current = entry.verified.as_ref().is_some_and(|verified| verified.newest() >= entry.manifest);
                 (entry.manifest > 0).then_some(f64::from(u8::from(current)))
             },
         ),
@@ -193,7 +193,7 @@ pub fn archives(page: &mut MetricsPage, entries: &[ArchiveEntry], now: i64) {
     for entry in entries {
         if let Some(verified) = &entry.verified {
             let labels = [("archive", entry.name.as_str())];
-            page.sample("kscen_archive_verified_age_seconds", &labels, seconds(verified.at, now));
+            page.sample("kscen_archive_verified_age_seconds", &labels, seconds(verified.looked(), now));
         }
     }
 }

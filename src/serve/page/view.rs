@@ -153,7 +153,7 @@ fn problems(shown: &Shown<'_>) -> Vec<String> {
             found.push(format!("archive {} cannot be read: {problem}", entry.name));
         }
         if let Some(verified) = entry.verified.as_ref().filter(|verified| !verified.sound) {
-            found.push(format!("archive {} is not sound: see job {}", entry.name, verified.job));
+            found.push(format!("archive {} is not sound: see job {}; {}", entry.name, verified.job, verified.remedy()));
         }
     }
     for status in shown.schedules {

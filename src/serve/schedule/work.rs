@@ -8,6 +8,7 @@ use crate::serve::aside::aside;
 use crate::serve::jobs::{JobAsked, JobFilter, JobState};
 use crate::serve::problem::HttpProblem;
 use crate::serve::service::Service;
+use crate::serve::verified::ArchiveVerified;
 use crate::serve::work::JobRequest;
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -69,6 +70,11 @@ impl ScheduleWork for OfService<'_> {
             let age = retention.age.map(|age| i64::try_from(age.0.as_millis()).unwrap_or(i64::MAX));
             let retention = Retention { newest: retention.generations, since: age.map(|age| now.saturating_sub(age)) };
             let archive = archives.open(&name).map_err(|problem| problem.detail)?;
+            let damaged = |found: &ArchiveVerified| !found.sound && found.archive == archive.id();
+            // What is old may be what is whole.
+            if let Some(found) = archives.verified().of(&name).filter(damaged) {
+                return Err(format!("the archive is not sound: see job {}; {}", found.job, found.remedy()));
+            }
             let newest = || archive.numbers().ok()?.last().copied();
             let before = newest();
             let pruned = prune(&archive, retention, now).map_err(|error| error.to_string())?;
