@@ -20,6 +20,7 @@ pub(super) struct CapturedTopic {
     /// The most bytes of a batch that the topic takes, where it is known.
     pub(super) largest: Option<usize>,
     pub(super) acls: Option<Vec<Acl>>,
+    pub(super) acls_unseen: bool,
     pub(super) cuts: BTreeMap<i32, Cut>,
 }
 
@@ -80,6 +81,7 @@ pub(super) async fn capture(
             largest: described.largest,
             config: described.config,
             acls: described.acls,
+            acls_unseen: described.acls_unseen,
             cuts: cuts?,
             topic,
         });
@@ -92,6 +94,7 @@ struct Described {
     config: Option<BTreeMap<String, Setting>>,
     largest: Option<usize>,
     acls: Option<Vec<Acl>>,
+    acls_unseen: bool,
     notes: Vec<String>,
 }
 
@@ -114,12 +117,15 @@ async fn describe(cluster: &WireCluster, topic: &topics::DescribedTopic) -> Resu
         }
         Err(error) => seen(error)?,
     }
-    let mut rights = None;
+    let (mut rights, mut acls_unseen) = (None, false);
     match acls::of_topic(cluster, &topic.name).await {
         Ok(found) => rights = found.map(|all| all.into_iter().map(acl).collect()),
-        Err(error) => seen(error)?,
+        Err(error) => {
+            seen(error)?;
+            acls_unseen = true;
+        }
     }
-    Ok(Described { config, largest, acls: rights, notes })
+    Ok(Described { config, largest, acls: rights, acls_unseen, notes })
 }
 
 /// All that is not Kafka's default.
