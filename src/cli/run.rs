@@ -210,7 +210,7 @@ fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
                     continue;
                 }
                 match permit(&plan, &project) {
-                    Ok(()) if plan.soaks() && selected.swept.contains(file) => not_run.push(left_out(&plan, SOAKS)),
+                    Ok(()) if plan.soaks() && selected.is_swept(file) => not_run.push(left_out(&plan, SOAKS)),
                     Ok(()) => todo.push(plan),
                     Err(refused) if selected.named || args.strict => problems.extend(refused),
                     Err(refused) => {
@@ -225,7 +225,7 @@ fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
 }
 
 /// Why a scenario of a folder is left out.
-const SOAKS: &str = "it goes on until somebody ends it: run it by its file, its name or its tag";
+const SOAKS: &str = "it goes on until somebody ends it: run it by its file or by a tag";
 
 async fn all(
     args: &Args,
