@@ -1,5 +1,6 @@
 //! The archives that requests may name: each lies below one root. No request holds a path.
 
+use super::age::age;
 use super::problem::HttpProblem;
 use super::verified::{ArchiveVerified, VerifiedArchives};
 use crate::backup::manifest::{BackupState, Manifest};
@@ -66,7 +67,7 @@ pub struct ArchiveEntry {
     /// When that was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<i64>,
-    /// How many seconds ago that was.
+    /// How many seconds ago that was. Nothing where it is still to come, as after a clock that was ahead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age: Option<u64>,
     /// The id of the cluster that its topics come from.
@@ -176,7 +177,7 @@ impl Archives {
             }
             (Err(error), _) => unreadable(name, None, error.to_string()),
         };
-        entry.age = entry.written.map(|written| u64::try_from(now().saturating_sub(written) / 1000).unwrap_or(0));
+        entry.age = entry.written.and_then(|written| age(written, now()));
         entry.verified = verified.filter(|verified| match &entry.id {
             Some(id) => *id == verified.archive,
             // Of the archive whose label cannot be read the worst is taken for true.
