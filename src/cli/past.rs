@@ -92,13 +92,13 @@ impl Past {
     /// read.
     pub fn failed(&self, plan: &Plan) -> bool {
         let own = CutOff::of(String::new(), &left_out(plan, ""));
-        let runs = self.runs.get(&key(plan)).map_or(&[][..], |runs| runs);
+        let runs = self.runs.get(&key(plan)).map_or(&[][..], Vec::as_slice);
         let last = runs.last();
         let mut cut = self.cut_off.iter().filter(|cut| cut.file == own.file && cut.cell == own.cell);
         let mut lost = self.lost.iter();
         failed(runs)
             || cut.any(|cut| last.is_none_or(|last| last.beside == cut.suite || moment(&last.id) <= moment(&cut.suite)))
-            || lost.any(|lost| last.is_none_or(|last| begun(lost).is_none_or(|begun| moment(&last.id) <= begun)))
+            || lost.any(|lost| last.is_none_or(|last| begun(lost).is_none_or(|begun| moment(&last.id) <= begun.as_str())))
     }
 
     /// How long that scenario and cell took in that environment: the middle of its last runs that passed, and of how many.
@@ -127,7 +127,8 @@ fn moment(id: &str) -> &str {
 /// When a run or suite was begun, by the folder that its file lies in or that it is.
 fn begun(lost: &Path) -> Option<String> {
     let is_moment = |name: &str| {
-        name.len() == MOMENT && name.bytes().enumerate().all(|(at, byte)| if at == 8 { byte == b'-' } else { byte.is_ascii_digit() })
+        name.len() == MOMENT
+            && name.bytes().enumerate().all(|(at, byte)| if at == 8 { byte == b'-' } else { byte.is_ascii_digit() })
     };
     let names = lost.ancestors().take(2).filter_map(|path| path.file_name()?.to_str());
     names.map(moment).find(|name| is_moment(name)).map(str::to_owned)

@@ -279,7 +279,10 @@ mod tests {
         let (short, named, swept) = (estimate(30, false, false), estimate(9, true, false), estimate(9, true, true));
         assert_eq!(together(&[short, short]), "2 runs take about 1m together");
         assert_eq!(together(&[short, named]), "1 run takes about 30s; with 1 soak that somebody has to end");
-        assert_eq!(together(&[short, swept]), "1 run takes about 30s; 1 soak left out, of which only the folder is named");
+        assert_eq!(
+            together(&[short, swept]),
+            "1 run takes about 30s; 1 soak left out, of which only the folder is named"
+        );
         assert!(swept.words().starts_with("no time"), "{}", swept.words());
         assert!(named.words().starts_with("until somebody ends it"), "{}", named.words());
     }

@@ -177,7 +177,9 @@ impl Migration<'_> {
         let replicas = there.iter().find(differs);
         let replicas = replicas.map(|topic| format!("with {} replicas of `{}`", of(topic), topic.name));
         let mut otherwise = given::otherwise(before.offsets, before.given.as_ref(), self.options).or(replicas);
-        if let (None, Some(given)) = (&otherwise, &before.given) {
+        if otherwise.is_none()
+            && let Some(given) = &before.given
+        {
             let names = before.topics.iter().map(|(name, topic)| (name.as_str(), topic.to.as_str())).collect();
             let (clusters, acls) = ((self.source, self.target), self.options.acls);
             otherwise = given.withheld.could_be_given(clusters, &names, acls, self.listener).await?;

@@ -38,7 +38,8 @@ impl Withheld {
     /// Says whose ACLs are left out because they may not be seen.
     pub(super) fn tell(&self, listener: &MigrateListener) {
         for name in &self.acls {
-            listener.notice(format!("the ACLs of topic `{name}` may not be seen in the source: they are not taken over"));
+            listener
+                .notice(format!("the ACLs of topic `{name}` may not be seen in the source: they are not taken over"));
         }
     }
 
@@ -107,9 +108,10 @@ pub(super) async fn takes_acls(
 
 /// Whether there are ACLs that a migration gives.
 fn has_acls(manifest: &Manifest) -> bool {
-    manifest.topics.iter().any(|topic| {
-        topic.acls.iter().flatten().any(|acl| is_own((&acl.pattern, &acl.resource), &topic.name))
-    })
+    manifest
+        .topics
+        .iter()
+        .any(|topic| topic.acls.iter().flatten().any(|acl| is_own((&acl.pattern, &acl.resource), &topic.name)))
 }
 
 /// Whether an ACL is a topic's own: those by prefix or for all topics are not.
@@ -167,7 +169,8 @@ mod tests {
         ] {
             assert_eq!(has_acls(&manifest(&json!({}), &acls, false)), has, "{acls}");
         }
-        let of = |config: Value, unseen, wants, takes| Withheld::of(&manifest(&config, &json!(null), unseen), wants, takes);
+        let of =
+            |config: Value, unseen, wants, takes| Withheld::of(&manifest(&config, &json!(null), unseen), wants, takes);
         assert_eq!(of(json!({}), false, true, None), Withheld::default(), "the source has no authorizer");
         assert!(of(json!({}), false, true, Some(false)).authorizer);
         assert_eq!(of(json!({}), false, true, Some(true)), Withheld::default());

@@ -72,11 +72,9 @@ pub fn trend(own: &SuiteRun, former: &[SuiteRecord]) -> Option<Trend> {
     };
     let all: Vec<String> = runs.iter().zip(&values).map(told).collect();
     let (now, before) = all.split_last()?;
-    let known: Vec<Option<f64>> = runs.iter().zip(&values).map(|(run, value)| (!at_least(run)).then_some(*value)).collect();
-    Some(Trend {
-        lines: lines(&known),
-        text: format!("{what} in the suites before: {}; now {now}", before.join(", ")),
-    })
+    let known: Vec<Option<f64>> =
+        runs.iter().zip(&values).map(|(run, value)| (!at_least(run)).then_some(*value)).collect();
+    Some(Trend { lines: lines(&known), text: format!("{what} in the suites before: {}; now {now}", before.join(", ")) })
 }
 
 /// The points of the lines through these values; where there is none, one ends.

@@ -117,7 +117,9 @@ impl VerifiedArchives {
     /// Pruning has written another manifest, of what the one before had: what was looked at, still was.
     pub fn pruned(&self, name: &str, before: u32, after: u32) {
         let mut table = lock(&self.0.table);
-        let Some(mut verified) = table.get(name).filter(|verified| verified.newest() == before).cloned() else { return };
+        let Some(mut verified) = table.get(name).filter(|verified| verified.newest() == before).cloned() else {
+            return;
+        };
         match &mut verified.later {
             Some(later) if later.manifest == before => later.manifest = after,
             _ => verified.manifest = after,

@@ -140,9 +140,8 @@ impl ScheduleRecord {
     /// Where a clock was ahead and was set right, nothing was later than now: what is due until it is there again is not over, and no success
     /// is newer than what is missed from now on.
     fn set_right(&mut self, now: Timestamp) {
-        let is_ahead = |moment: i64| {
-            Timestamp::from_millisecond(moment).map_or(true, |moment| moment.duration_since(now) > GRACE)
-        };
+        let is_ahead =
+            |moment: i64| Timestamp::from_millisecond(moment).map_or(true, |moment| moment.duration_since(now) > GRACE);
         let gaps = self.gaps.iter_mut().flat_map(|gap| [&mut gap.first, &mut gap.last]);
         let last = self.last.iter_mut().flat_map(|last| [&mut last.due, &mut last.ended]);
         let run = self.run.iter_mut().map(|run| &mut run.due);

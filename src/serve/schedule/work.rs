@@ -137,6 +137,34 @@ mod tests {
         assert!(!refused.again && refused.why.contains("there is no cluster `gone`"), "{refused:?}");
     }
 
+    #[tokio::test]
+    async fn of_a_damaged_archive_nothing_is_removed() {
+        let (_root, service) = service(|_, _| {}).await;
+        let backup = json!({
+            "name": "nightly", "cluster": "prod", "topics": ["orders"], "cron": "0 3 * * *", "retention": { "generations": 1 },
+        });
+        let backup: ScheduledBackup = serde_json::from_value(backup).expect("a schedule");
+        let work = OfService { service: &service, backup: &backup };
+        let (archives, id) = (service.archives(), "0123456789abcdef0123456789abcdef");
+        crate::backup::Archive::create(archives.store("nightly").expect("a place"), id).expect("made");
+        let found = |level, sound, job: &str| {
+            let (archive, job, later) = (id.to_owned(), job.to_owned(), None);
+            ArchiveVerified { archive, level, sealed: false, sound, at: 1, manifest: 1, job, later }
+        };
+        let keep = |found, known| archives.verified().keep("nightly", found, known).expect("kept");
+        keep(found(Level::Full, false, "j1"), None);
+        for later in [None, Some(found(Level::Quick, true, "j2"))] {
+            if let Some(later) = later {
+                keep(later, Some("j1"));
+            }
+            let refused = work.retain().await.expect_err("it is damaged");
+            assert!(refused.contains("not sound: see job j1") && refused.contains("at `full`"), "{refused}");
+        }
+        keep(found(Level::Full, true, "j3"), Some("j1"));
+        let retained = work.retain().await;
+        assert!(!retained.as_ref().is_err_and(|why| why.contains("not sound: see job")), "{retained:?}");
+    }
+
     #[test]
     fn what_may_be_taken_later_is_asked_again() {
         let full = HttpProblem::new(StatusCode::TOO_MANY_REQUESTS, "queue-full", "100 jobs wait").help("try later");

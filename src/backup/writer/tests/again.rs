@@ -88,7 +88,6 @@ fn what_all_attempts_have_taken_counts_whoever_wrote_the_last_manifest() {
 
 /// The folder of the topic that is captured.
 fn captured_folder() -> String {
-    let (manifest, _) =
-        next_of("a", None, captured(&logs(), 1), &BackupOptions::new(vec!["orders".to_owned()]));
+    let (manifest, _) = next_of("a", None, captured(&logs(), 1), &BackupOptions::new(vec!["orders".to_owned()]));
     manifest.topics[0].folder.clone()
 }
