@@ -1,14 +1,18 @@
 //! What stored results say about scenarios that are about to run: how they ended, and how long they took.
 
+use super::lanes::left_out;
 use crate::plan::Plan;
 use crate::record::{Outcome, Record};
-use crate::report::load;
+use crate::report::{NotRun, load};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Runs of a scenario and cell that tell how long it takes.
 const TELLING: usize = 3;
+
+/// An id begins with the moment at which it was given: `20261201-101500`.
+const MOMENT: usize = 15;
 
 /// A scenario's file and its cell.
 type Key = (PathBuf, String);
@@ -17,14 +21,30 @@ type Key = (PathBuf, String);
 #[derive(Debug, Default)]
 pub struct Past {
     runs: BTreeMap<Key, Vec<Run>>,
+    /// What should have been run and was not.
+    cut_off: Vec<CutOff>,
+    /// Runs and suites that cannot be read: of which scenario they are is not known.
+    lost: Vec<PathBuf>,
 }
 
 /// What a run tells.
 #[derive(Debug)]
 struct Run {
+    id: String,
+    /// The folder that its own stands in: its suite, where it is of one.
+    beside: String,
     passed: bool,
     seconds: f64,
     environment: Option<String>,
+}
+
+/// A run that could not begin, or that its command was ended before.
+#[derive(Debug)]
+struct CutOff {
+    suite: String,
+    file: PathBuf,
+    /// What its label has behind the file.
+    cell: String,
 }
 
 impl Past {
@@ -32,32 +52,53 @@ impl Past {
     pub fn of(results: &Path) -> Self {
         let mut past = Self::default();
         if results.is_dir() {
+            let found = load(&[results.to_owned()]);
             // They are in the order of their start.
-            for stored in load(&[results.to_owned()]).runs {
-                past.enter(&stored.record);
+            for stored in found.runs {
+                let beside = stored.folder.parent().and_then(Path::file_name).unwrap_or_default();
+                past.enter(&stored.record, &beside.to_string_lossy());
             }
+            past.cut_off = found.cut_off.into_iter().map(|(suite, not_run)| CutOff::of(suite, &not_run)).collect();
+            let lost = found.unusable.into_iter().filter(|unusable| unusable.is_run());
+            past.lost = lost.map(|unusable| unusable.path).collect();
         }
         past
     }
 
-    fn enter(&mut self, record: &Record) {
+    fn enter(&mut self, record: &Record, beside: &str) {
         let key = (place(Path::new(&record.run.file)), cell(&record.run.matrix));
         self.runs.entry(key).or_default().push(Run {
+            id: record.run.id.clone(),
+            beside: beside.to_owned(),
             passed: record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass),
             seconds: record.run.duration,
             environment: record.environment.as_ref().map(|environment| environment.name.clone()),
         });
     }
 
-    /// Whether any cell of a scenario's file did not pass when it ran last.
-    pub fn failed_in(&self, file: &Path) -> bool {
-        let file = place(file);
-        self.runs.iter().any(|((known, _), runs)| *known == file && failed(runs))
+    /// Runs and suites that cannot be read.
+    pub fn lost(&self) -> &[PathBuf] {
+        &self.lost
     }
 
-    /// Whether that scenario and cell did not pass when it ran last.
+    /// Whether any cell of a scenario's file may not have passed when it was to run last.
+    pub fn failed_in(&self, file: &Path) -> bool {
+        let file = place(file);
+        let did_not_pass = self.runs.iter().any(|((known, _), runs)| *known == file && failed(runs));
+        did_not_pass || self.cut_off.iter().any(|cut| cut.file == file) || !self.lost.is_empty()
+    }
+
+    /// Whether that scenario and cell did not pass when it ran last, should have run since, or may be one of which the last result cannot be
+    /// read.
     pub fn failed(&self, plan: &Plan) -> bool {
-        self.runs.get(&key(plan)).is_some_and(|runs| failed(runs))
+        let own = CutOff::of(String::new(), &left_out(plan, ""));
+        let runs = self.runs.get(&key(plan)).map_or(&[][..], Vec::as_slice);
+        let last = runs.last();
+        let mut cut = self.cut_off.iter().filter(|cut| cut.file == own.file && cut.cell == own.cell);
+        let mut lost = self.lost.iter();
+        failed(runs)
+            || cut.any(|cut| last.is_none_or(|last| last.beside == cut.suite || moment(&last.id) <= moment(&cut.suite)))
+            || lost.any(|lost| last.is_none_or(|last| begun(lost).is_none_or(|begun| moment(&last.id) <= begun.as_str())))
     }
 
     /// How long that scenario and cell took in that environment: the middle of its last runs that passed, and of how many.
@@ -69,6 +110,28 @@ impl Past {
         let middle = *seconds.get(seconds.len() / 2)?;
         Some((Duration::try_from_secs_f64(middle).ok()?, seconds.len()))
     }
+}
+
+impl CutOff {
+    fn of(suite: String, not_run: &NotRun) -> Self {
+        let cell = not_run.label.strip_prefix(&not_run.file).unwrap_or(&not_run.label).to_owned();
+        Self { suite, file: place(Path::new(&not_run.file)), cell }
+    }
+}
+
+/// When an id was given.
+fn moment(id: &str) -> &str {
+    id.get(..MOMENT).unwrap_or(id)
+}
+
+/// When a run or suite was begun, by the folder that its file lies in or that it is.
+fn begun(lost: &Path) -> Option<String> {
+    let is_moment = |name: &str| {
+        name.len() == MOMENT
+            && name.bytes().enumerate().all(|(at, byte)| if at == 8 { byte == b'-' } else { byte.is_ascii_digit() })
+    };
+    let names = lost.ancestors().take(2).filter_map(|path| path.file_name()?.to_str());
+    names.map(moment).find(|name| is_moment(name)).map(str::to_owned)
 }
 
 fn failed(runs: &[Run]) -> bool {
@@ -111,7 +174,7 @@ mod tests {
             (record.run.file, record.run.matrix) = (file.display().to_string(), plan.cell.clone());
             record.run.duration = seconds;
             record.verdict.as_mut().expect("a verdict").outcome = outcome;
-            past.enter(&record);
+            past.enter(&record, "results");
         };
         for (outcome, seconds) in [(Outcome::Pass, 90.0), (Outcome::Pass, 30.0), (Outcome::Fail, 5.0)] {
             ran(one, outcome, seconds);
@@ -126,5 +189,51 @@ mod tests {
         assert_eq!((took(one), took(two)), (Some((90, 2)), Some((24, 3))));
         assert_eq!(past.took(two, "elsewhere"), None);
         assert!(!past.failed_in(Path::new("b.yaml")));
+    }
+
+    #[test]
+    fn what_should_have_been_run_and_what_cannot_be_read_has_not_passed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.yaml");
+        std::fs::write(&file, "name: x\nmatrix: { n: [1, 2] }\nsteps:\n  - wait: 1s\n").expect("a file");
+        let plans = plans(&file, &LANGUAGE, &PlanOptions::default()).unwrap_or_default();
+        let [one, two] = &plans[..] else { panic!("two cells") };
+        let golden: Record =
+            serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a stored record");
+        let results = folder.path().join("results");
+        let passed = |id: &str, beside: &str, plan: &Plan| {
+            let mut record = golden.clone();
+            (record.run.id, record.run.file) = (id.to_owned(), file.display().to_string());
+            record.run.matrix = plan.cell.clone();
+            record.verdict.as_mut().expect("a verdict").outcome = Outcome::Pass;
+            let at = results.join(beside).join(id);
+            std::fs::create_dir_all(&at).expect("a folder");
+            std::fs::write(at.join("result.json"), serde_json::to_vec(&record).expect("text")).expect("a result");
+        };
+        let both = || {
+            let past = Past::of(&results);
+            (past.failed(one), past.failed(two), past.failed_in(&file))
+        };
+        let suite = "20261201-101500-0001-suite";
+        passed("20261201-101501-0001", suite, one);
+        passed("20261201-101000-0002", "", two);
+        assert_eq!(both(), (false, false, false));
+        let not_run: Vec<NotRun> = [one, two].map(|plan| NotRun { cut_off: true, ..left_out(plan, "why") }).to_vec();
+        let written = serde_json::json!({
+            "format": 1, "suite": suite, "duration": 1, "runs": ["20261201-101501-0001"], "not_run": not_run,
+        });
+        std::fs::write(results.join(suite).join("suite.json"), written.to_string()).expect("a suite");
+        // A repetition of the first one, and the only run of the second.
+        assert_eq!(both(), (true, true, true));
+        for (id, plan) in [("20261201-101600-0003", one), ("20261201-101600-0004", two)] {
+            passed(id, "", plan);
+        }
+        assert_eq!((both().0, both().1), (false, false), "they have run since");
+        let other = results.join("20261201-101601-0005");
+        std::fs::create_dir_all(&other).expect("a folder");
+        std::fs::write(other.join("result.json"), "{\"format\": 1, ").expect("a damaged result");
+        assert_eq!((both(), Past::of(&results).lost().len()), ((true, true, true), 1), "it may be of any");
+        passed("20261201-101700-0006", "", one);
+        assert_eq!(both(), (false, true, true));
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
         match plans(file, &LANGUAGE, &options) {
             Ok(plans) => {
                 for plan in &plans {
-                    let estimate = Estimate::of(plan, &past, &project.name);
+                    let estimate = Estimate::of(plan, &past, &project.name, selected.is_swept(file));
                     show(plan, &project, estimate, &Shown { output, redactor: &plan.redactor });
                     all.push(estimate);
                     if let Err(problems) = permit(plan, &project) {
@@ -88,16 +88,22 @@ struct Estimate {
     took: Option<(Duration, usize)>,
     /// Whether somebody has to end it.
     soaks: bool,
+    /// Whether `run` leaves it out therefore, because only its folder is named.
+    left_out: bool,
 }
 
 impl Estimate {
-    fn of(plan: &Plan, past: &Past, environment: &str) -> Self {
-        Self { scheduled: schedule::length(plan), took: past.took(plan, environment), soaks: plan.soaks() }
+    fn of(plan: &Plan, past: &Past, environment: &str, swept: bool) -> Self {
+        let (scheduled, took, soaks) = (schedule::length(plan), past.took(plan, environment), plan.soaks());
+        Self { scheduled, took, soaks, left_out: soaks && swept }
     }
 
     fn words(self) -> String {
         let scheduled = length(self.scheduled);
         match self.took {
+            _ if self.left_out => {
+                "no time: it goes on until somebody ends it, and is run only by its file or by a tag".to_owned()
+            }
             _ if self.soaks => format!("until somebody ends it ({scheduled} by its other schedules)"),
             Some((took, 1)) => {
                 format!("about {}, as when it ran last ({scheduled} by its own schedules)", length(took))
@@ -110,15 +116,27 @@ impl Estimate {
     }
 }
 
-/// All plans together, one after the other.
+/// All plans together, one after the other: those of a length of their own.
 fn together(all: &[Estimate]) -> String {
-    let sum: Duration = all.iter().map(|estimate| estimate.took.map_or(estimate.scheduled, |(took, _)| took)).sum();
-    let new = all.iter().filter(|estimate| estimate.took.is_none()).count();
-    let new = match new {
-        0 => String::new(),
-        new => format!("; {new} of them have not run here, and count by their schedules alone"),
-    };
-    format!("{} take about {} together{new}", plural(all.len(), "run"), length(sum))
+    let ending: Vec<&Estimate> = all.iter().filter(|estimate| !estimate.soaks).collect();
+    let sum: Duration = ending.iter().map(|estimate| estimate.took.map_or(estimate.scheduled, |(took, _)| took)).sum();
+    let mut parts = vec![match ending.len() {
+        1 => format!("1 run takes about {}", length(sum)),
+        count => format!("{} take about {} together", plural(count, "run"), length(sum)),
+    }];
+    let new = ending.iter().filter(|estimate| estimate.took.is_none()).count();
+    if new > 0 {
+        parts.push(format!("{new} of them have not run here, and count by their schedules alone"));
+    }
+    let left_out = all.iter().filter(|estimate| estimate.left_out).count();
+    let soaks = all.len() - ending.len() - left_out;
+    if soaks > 0 {
+        parts.push(format!("with {} that somebody has to end", plural(soaks, "soak")));
+    }
+    if left_out > 0 {
+        parts.push(format!("{} left out, of which only the folder is named", plural(left_out, "soak")));
+    }
+    parts.join("; ")
 }
 
 /// Prints lines without secrets.
@@ -246,4 +264,26 @@ fn needs(plan: &Plan) -> String {
 fn length(length: Duration) -> String {
     let seconds = Duration::from_secs_f64(length.as_secs_f64().round());
     Length(if seconds.is_zero() { Duration::from_millis(length.as_millis() as u64) } else { seconds }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_end_is_not_added_up() {
+        let estimate = |seconds, soaks, left_out| {
+            let scheduled = Duration::from_secs(seconds);
+            Estimate { scheduled, took: Some((scheduled, 1)), soaks, left_out }
+        };
+        let (short, named, swept) = (estimate(30, false, false), estimate(9, true, false), estimate(9, true, true));
+        assert_eq!(together(&[short, short]), "2 runs take about 1m together");
+        assert_eq!(together(&[short, named]), "1 run takes about 30s; with 1 soak that somebody has to end");
+        assert_eq!(
+            together(&[short, swept]),
+            "1 run takes about 30s; 1 soak left out, of which only the folder is named"
+        );
+        assert!(swept.words().starts_with("no time"), "{}", swept.words());
+        assert!(named.words().starts_with("until somebody ends it"), "{}", named.words());
+    }
 }

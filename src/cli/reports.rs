@@ -100,7 +100,7 @@ impl Reports {
         let runs =
             done.iter().map(|(_, folder, record)| StoredResult { folder: folder.clone(), record: record.clone() });
         let former = suite.map(|(folder, _)| former_suites(folder)).unwrap_or_default();
-        let found = Collection { runs: runs.collect(), not_run, unusable: Vec::new(), former };
+        let found = Collection { runs: runs.collect(), not_run, former, ..Collection::default() };
         let title = "Kafka scenarios";
         let mut page = None;
         if let Some((folder, id)) = suite {

@@ -59,7 +59,7 @@ pub struct Args {
     /// Ends after the first run that does not pass; the others are told as not run.
     #[arg(long)]
     fail_fast: bool,
-    /// Only what did not pass when it ran last, by the results in the folder of --results.
+    /// Only what did not pass when it ran last, or could not begin, by the results in the folder of --results.
     #[arg(long)]
     last_failed: bool,
     /// Says only what failed, and the verdict.
@@ -138,7 +138,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
             }
         };
     }
-    let prepared = Reports::open(&args.reports).and_then(|reports| Ok((prepare(args)?, reports)));
+    let prepared = Reports::open(&args.reports).and_then(|reports| Ok((prepare(args, output)?, reports)));
     let ((project, todo, not_run), reports) = match prepared {
         Ok(prepared) => prepared,
         Err(problems) => {
@@ -185,7 +185,7 @@ fn watched(args: &Args) -> Result<Watched, Vec<Problem>> {
 type Prepared = (Project, Vec<Plan>, Vec<NotRun>);
 
 /// Plans everything before anything starts.
-fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
+fn prepare(args: &Args, output: &Output) -> Result<Prepared, Vec<Problem>> {
     let project = args.variables.project(args.env.as_deref())?;
     let selected = args.selection.files()?;
     let options = PlanOptions {
@@ -195,6 +195,10 @@ fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
     };
     let (mut todo, mut not_run, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     let last = args.last_failed.then(|| Past::of(&args.results));
+    for lost in last.iter().flat_map(|last| last.lost()) {
+        let path = lost.display();
+        output.line(&format!("{path} cannot be read: what has not run since is run, as it may be of that"));
+    }
     let wanted = |file: &&PathBuf| last.as_ref().is_none_or(|last| last.failed_in(file));
     for file in selected.files.iter().filter(wanted) {
         for _ in 0..args.repeat {
@@ -210,7 +214,7 @@ fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
                     continue;
                 }
                 match permit(&plan, &project) {
-                    Ok(()) if plan.soaks() && selected.swept.contains(file) => not_run.push(left_out(&plan, SOAKS)),
+                    Ok(()) if plan.soaks() && selected.is_swept(file) => not_run.push(left_out(&plan, SOAKS)),
                     Ok(()) => todo.push(plan),
                     Err(refused) if selected.named || args.strict => problems.extend(refused),
                     Err(refused) => {
@@ -225,7 +229,7 @@ fn prepare(args: &Args) -> Result<Prepared, Vec<Problem>> {
 }
 
 /// Why a scenario of a folder is left out.
-const SOAKS: &str = "it goes on until somebody ends it: run it by its file, its name or its tag";
+const SOAKS: &str = "it goes on until somebody ends it: run it by its file or by a tag";
 
 async fn all(
     args: &Args,

@@ -32,10 +32,17 @@ pub struct Selected {
     pub files: Vec<PathBuf>,
     /// Whether each was named alone, rather than found in a folder, by tag or by name.
     pub named: bool,
-    /// Those that stand in a folder, where nothing but the folder was named.
-    pub swept: BTreeSet<PathBuf>,
+    /// The places of those that only stand in a folder: neither their file nor a tag was named.
+    swept: BTreeSet<PathBuf>,
     /// What was read of them to select them.
     pub shelf: Shelf,
+}
+
+impl Selected {
+    /// Whether a file only stands in a folder, and nobody named it or a tag: a scenario that has no end of its own is left out then.
+    pub fn is_swept(&self, file: &Path) -> bool {
+        self.swept.contains(&place(file))
+    }
 }
 
 impl Selection {
@@ -44,7 +51,7 @@ impl Selection {
     /// # Errors
     /// A tag that no scenario has, but a similar one; no path where there is no folder `scenarios`.
     pub fn files(&self) -> Result<Selected, Vec<Problem>> {
-        let (mut files, mut swept) = (Vec::new(), BTreeSet::new());
+        let (mut files, mut swept, mut alone) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         let filters = [&self.tags, &self.exclude, &self.names];
         let mut named = filters.iter().all(|filter| filter.is_empty());
         let usual = [PathBuf::from(USUAL)];
@@ -60,20 +67,21 @@ impl Selection {
                 named = false;
                 let mut found = scenarios_in(path);
                 found.sort();
-                swept.extend(found.clone());
+                swept.extend(found.iter().map(|file| place(file)));
                 files.extend(found);
             } else {
-                swept.remove(path);
+                alone.insert(place(path));
                 files.push(path.clone());
             }
         }
-        // A file that is named twice is meant once.
+        // A file that is named twice is meant once, however it is written.
         let mut seen = BTreeSet::new();
-        files.retain(|file| seen.insert(file.clone()));
+        files.retain(|file| seen.insert(place(file)));
+        // What is left out by a tag, or fits a text, is not named by that.
+        let swept = if self.tags.is_empty() { &swept - &alone } else { BTreeSet::new() };
         let shelf = Shelf::default();
         if filters.iter().any(|filter| !filter.is_empty()) {
             files = self.filtered(files, &shelf)?;
-            swept.clear();
         }
         Ok(Selected { files, named, swept, shelf })
     }
@@ -100,6 +108,15 @@ impl Selection {
                 && (texts.is_empty() || texts.iter().any(|text| label.names.iter().any(|name| name.contains(text))))
         };
         Ok(labelled.into_iter().filter(|(_, label)| wanted(label)).map(|(file, _)| file).collect())
+    }
+}
+
+/// The same place, however it is written. Links of several names are several files.
+fn place(file: &Path) -> PathBuf {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (folder.canonicalize(), file.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => file.to_owned(),
     }
 }
 
@@ -133,5 +150,49 @@ impl Label {
         names.extend(document.value.get("name").and_then(Value::as_str).map(str::to_lowercase));
         let tags = document.value.get("tags").and_then(Value::as_array).into_iter().flatten();
         Self { tags: tags.filter_map(|tag| tag.as_str().map(str::to_owned)).collect(), names }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a folder with a soak and another scenario: the files that are selected, and which of them were only swept up.
+    fn of(root: &Path, paths: &[&str], fill: impl FnOnce(&mut Selection)) -> (Vec<String>, Vec<String>) {
+        let paths = paths.iter().map(|path| root.join(path)).collect();
+        let mut selection = Selection { paths, tags: Vec::new(), exclude: Vec::new(), names: Vec::new() };
+        fill(&mut selection);
+        let selected = selection.files().expect("files");
+        let names = |files: Vec<&PathBuf>| files.iter().map(|file| stem(file)).collect();
+        let swept = selected.files.iter().filter(|file| selected.is_swept(file)).collect();
+        (names(selected.files.iter().collect()), names(swept))
+    }
+
+    fn stem(file: &Path) -> String {
+        file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn only_a_path_and_a_tag_name_a_scenario() {
+        let root = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(root.path().join("all")).expect("a folder");
+        for (name, tag) in [("short", "slow"), ("soak", "soak")] {
+            let text = format!("name: {name}\ntags: [{tag}]\nsteps:\n  - wait: 1s\n");
+            std::fs::write(root.path().join(format!("all/{name}.yaml")), text).expect("a file");
+        }
+        let tag = |tag: &str| vec![tag.to_owned()];
+        let (both, soak) = (["short", "soak"].map(str::to_owned).to_vec(), tag("soak"));
+        assert_eq!(of(root.path(), &["all"], |_| {}), (both.clone(), both.clone()));
+        assert_eq!(of(root.path(), &["all"], |all| all.exclude = tag("slow")), (soak.clone(), soak.clone()));
+        assert_eq!(of(root.path(), &["all"], |all| all.names = tag("soak")), (soak.clone(), soak.clone()));
+        assert_eq!(of(root.path(), &["all"], |all| all.tags = tag("soak")), (soak.clone(), vec![]));
+        // Before and after its folder, in another writing, and beside a filter.
+        for paths in [["all", "./all/../all/soak.yaml"], ["all/soak.yaml", "all"]] {
+            let (mut files, swept) = of(root.path(), &paths, |_| {});
+            files.sort();
+            assert_eq!((files, swept), (both.clone(), tag("short")), "{paths:?}");
+        }
+        let named = of(root.path(), &["all/soak.yaml"], |all| all.exclude = tag("slow"));
+        assert_eq!(named, (soak, vec![]));
     }
 }

@@ -13,6 +13,7 @@ use super::options::{MigrateOptions, MigrateUntil};
 use super::preflight;
 use super::staging::Staging;
 use super::state::{MigrationState, StagedTopic};
+use super::withheld::{self, Withheld};
 use crate::backup::manifest::Manifest;
 use crate::backup::restore::{RestoredGroups, completion};
 use crate::backup::target::{Verified, verify};
@@ -107,7 +108,7 @@ pub async fn migrate(
         if before.complete {
             if let Some(there) = migration.all_there(&before).await? {
                 late::none(source, options, &before, BEFORE).await?;
-                migration.was_given(&before, &there)?;
+                migration.was_given(&before, &there).await?;
                 late::groups(source, options, &before, (BEFORE, listener)).await?;
                 // A crash may have come before it was removed.
                 migration.staging.remove_archive()?;
@@ -168,14 +169,21 @@ impl Migration<'_> {
     }
 
     /// Refuses what an earlier migration that was complete has not given.
-    fn was_given(&self, before: &MigrationState, there: &[DescribedTopic]) -> Result<(), MigrationError> {
+    async fn was_given(&self, before: &MigrationState, there: &[DescribedTopic]) -> Result<(), MigrationError> {
         let of = |topic: &DescribedTopic| topic.partitions.first().map_or(0, |partition| partition.replicas.len());
         let differs = |topic: &&DescribedTopic| {
             self.options.replication.is_some_and(|asked| usize::try_from(asked).ok() != Some(of(topic)))
         };
         let replicas = there.iter().find(differs);
         let replicas = replicas.map(|topic| format!("with {} replicas of `{}`", of(topic), topic.name));
-        let otherwise = given::otherwise(before.offsets, before.given.as_ref(), self.options).or(replicas);
+        let mut otherwise = given::otherwise(before.offsets, before.given.as_ref(), self.options).or(replicas);
+        if otherwise.is_none()
+            && let Some(given) = &before.given
+        {
+            let names = before.topics.iter().map(|(name, topic)| (name.as_str(), topic.to.as_str())).collect();
+            let (clusters, acls) = ((self.source, self.target), self.options.acls);
+            otherwise = given.withheld.could_be_given(clusters, &names, acls, self.listener).await?;
+        }
         let Some(otherwise) = otherwise else { return Ok(()) };
         let topics = before.topics.values().map(|topic| format!("`{}`", topic.to)).collect::<Vec<_>>().join(", ");
         Err(MigrationError::refused(
@@ -292,7 +300,7 @@ impl Migration<'_> {
     }
 
     /// Keeps what is given in the end before anything is: who goes on with it is held against it.
-    fn keep_given(&mut self, manifest: &Manifest, resumed: bool) -> Result<(), MigrationError> {
+    fn keep_given(&mut self, manifest: &Manifest, resumed: bool, withheld: Withheld) -> Result<(), MigrationError> {
         if let Some(lost) = given::lost(manifest).filter(|_| self.options.on_gap == OnGap::Stop) {
             return Err(self.begun_otherwise(format!("the migration was begun with gaps recorded: {lost}")));
         }
@@ -300,19 +308,24 @@ impl Migration<'_> {
         if let Some(without) = before.and_then(|given| given.without(&self.options.groups)) {
             return Err(self.begun_otherwise(format!("the cut-over was begun {without}")));
         }
-        self.state.given = Some(GivenEnd::of(self.options, manifest));
+        self.state.given = Some(GivenEnd::of(self.options, manifest, withheld));
         self.staging.write(&self.state)
     }
 
     /// Gives topics their configuration and groups their places, and reads everything again. `resumed` where an earlier process had begun
     /// with it: what was read is as old as that.
     async fn cut_over(mut self, manifest: &Manifest, resumed: bool) -> Result<Migrated, MigrationError> {
-        self.keep_given(manifest, resumed)?;
+        let target_name = |name: &str| self.options.target_name(name);
+        let takes = if self.options.acls {
+            withheld::takes_acls(self.target, manifest, target_name, self.listener).await?
+        } else {
+            None
+        };
+        let withheld = Withheld::of(manifest, self.options.acls, takes);
+        withheld.tell(self.listener);
+        self.keep_given(manifest, resumed, withheld)?;
         let groups = preflight::wanted(manifest, &self.options.groups);
         preflight::groups_are_free(self.source, self.target, &groups, self.listener).await?;
-        let target_name = |name: &str| self.options.target_name(name);
-        let acls =
-            self.options.acls && preflight::takes_acls(self.target, manifest, target_name, self.listener).await?;
         for group in manifest.groups.iter().filter(|group| group.offsets.is_empty()) {
             self.listener.notice(format!("group `{}` has committed nothing for the topics in the source", group.name));
         }
@@ -327,7 +340,7 @@ impl Migration<'_> {
             KeptGroups::None => RestoredGroups::None,
         };
         let groups = groups.into_iter().map(str::to_owned).collect();
-        let request = self.request(Some(restored), acls);
+        let request = self.request(Some(restored), takes == Some(true));
         if self.put(&request).await?.is_none() {
             return Ok(self.ended(MigrationOutcome::Stopped, Vec::new(), Vec::new()));
         }

@@ -2,6 +2,7 @@
 
 use super::options::MigrateOptions;
 use super::preflight;
+use super::withheld::Withheld;
 use crate::backup::manifest::{GapReason, Manifest};
 use crate::backup::restore::Offsets;
 use crate::backup::{KeptGroups, OnGap};
@@ -20,14 +21,17 @@ pub(super) struct GivenEnd {
     /// Records that the source had lost before they could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lost: Option<String>,
+    /// What of it could not be given.
+    #[serde(default)]
+    pub(super) withheld: Withheld,
 }
 
 impl GivenEnd {
-    /// What these options give, with what was read last.
-    pub(super) fn of(options: &MigrateOptions, manifest: &Manifest) -> Self {
+    /// What these options give, with what was read last, but for what could not be given.
+    pub(super) fn of(options: &MigrateOptions, manifest: &Manifest, withheld: Withheld) -> Self {
         let places = preflight::wanted(manifest, &options.groups).into_iter().map(str::to_owned).collect();
         let (acls, hold_retention) = (options.acls, options.hold_retention);
-        Self { groups: options.groups.clone(), places, acls, hold_retention, lost: lost(manifest) }
+        Self { groups: options.groups.clone(), places, acls, hold_retention, lost: lost(manifest), withheld }
     }
 
     /// How the groups that are wanted were left out, where they were.
@@ -96,7 +100,8 @@ mod tests {
     }
 
     fn given(groups: KeptGroups) -> GivenEnd {
-        GivenEnd { groups, places: BTreeSet::new(), acls: true, hold_retention: false, lost: None }
+        let (places, withheld) = (BTreeSet::new(), Withheld::default());
+        GivenEnd { groups, places, acls: true, hold_retention: false, lost: None, withheld }
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | `preflight.rs` | whether the target takes a topic, and whether groups are free |
 //! | `late.rs` | what the source has got since it was taken for the last time |
 //! | `given.rs` | what topics and groups were given in the end, and what of it is asked for again |
+//! | `withheld.rs` | ACLs and settings that could not be given, and whether they could be by now |
 //! | `standing.rs` | how far the source is taken, and what is still missing for the end |
 //! | `staging.rs` | the folder |
 //! | `drain/` | waiting until a group has read everything, and moving what it has not read |
@@ -28,6 +29,7 @@ mod rounds;
 mod staging;
 mod standing;
 mod state;
+mod withheld;
 
 pub use course::{Migrated, MigrationOutcome, migrate};
 pub use event::{MigrateEvent, MigrateListener, MigrationStage};

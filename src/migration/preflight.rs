@@ -6,7 +6,7 @@ use crate::backup::KeptGroups;
 use crate::backup::manifest::Manifest;
 use crate::wire::creation::{self, NewTopic};
 use crate::wire::topics::{self, DescribedTopic};
-use crate::wire::{WireCluster, acls, groups};
+use crate::wire::{WireCluster, groups};
 use std::collections::BTreeMap;
 
 /// A topic by its name; `None` where there is none.
@@ -104,34 +104,4 @@ pub(super) fn wanted<'a>(manifest: &'a Manifest, groups: &KeptGroups) -> Vec<&'a
 /// Whether a group was looked at, and has committed nothing for the topics.
 pub(super) fn has_nothing(manifest: &Manifest, name: &str) -> bool {
     manifest.groups.iter().any(|group| group.name == name && group.offsets.is_empty())
-}
-
-/// Whether the target takes the ACLs of these topics. Says so where it does not.
-///
-/// # Errors
-/// The target does not say.
-pub(super) async fn takes_acls(
-    target: &WireCluster,
-    manifest: &Manifest,
-    name: impl Fn(&str) -> String,
-    listener: &MigrateListener,
-) -> Result<bool, MigrationError> {
-    let mut any = false;
-    for topic in &manifest.topics {
-        match &topic.acls {
-            None => {}
-            Some(all) => any |= all.iter().any(|acl| acl.pattern == "LITERAL" && acl.resource == topic.name),
-        }
-    }
-    if !any {
-        return Ok(false);
-    }
-    let Some(first) = manifest.topics.first() else { return Ok(false) };
-    let to = name(&first.name);
-    let during = MigrationError::cluster("the target", format!("asking for the ACLs of topic `{to}`"));
-    let has_authorizer = acls::of_topic(target, &to).await.map_err(during)?.is_some();
-    if !has_authorizer {
-        listener.notice("the target has no authorizer: the ACLs of the topics are not taken over");
-    }
-    Ok(has_authorizer)
 }

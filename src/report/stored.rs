@@ -43,6 +43,12 @@ pub struct Unusable {
 }
 
 impl Unusable {
+    /// Whether it is a run or a suite that nobody can read any more: its folder or its file, and nothing of another name.
+    pub fn is_run(&self) -> bool {
+        let is_ours = self.path.file_name().is_some_and(|name| name == RESULT || name == SUITE);
+        is_ours || self.path.is_dir()
+    }
+
     /// Whether it may be a result that nobody can read any more, and no other JSON that lies beside results.
     pub fn is_lost(&self) -> bool {
         self.why != NO_RESULT || self.path.file_name().is_some_and(|name| name == RESULT)
@@ -56,6 +62,8 @@ pub struct Collection {
     pub runs: Vec<StoredResult>,
     /// What suites did not run.
     pub not_run: Vec<NotRun>,
+    /// What of that should have been run, with the id of its suite.
+    pub cut_off: Vec<(String, NotRun)>,
     /// What was left out.
     pub unusable: Vec<Unusable>,
     /// The suites before this one, the oldest first.
@@ -152,7 +160,11 @@ fn folder(path: &Path, depth: usize, found: &mut Found<'_>) {
 
 fn suite(path: &Path, found: &mut Found<'_>) {
     match read(path, SuiteRecord::FORMAT).and_then(|text| typed::<SuiteRecord>(&text)) {
-        Ok(suite) => found.all.not_run.extend(suite.not_run),
+        Ok(suite) => {
+            let cut_off = suite.not_run.iter().filter(|not_run| not_run.cut_off);
+            found.all.cut_off.extend(cut_off.map(|not_run| (suite.suite.clone(), not_run.clone())));
+            found.all.not_run.extend(suite.not_run);
+        }
         Err(why) => found.leave_out(path, why),
     }
 }

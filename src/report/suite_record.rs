@@ -37,6 +37,15 @@ pub struct SuiteRun {
     /// 99th percentile of its response time where nothing was disturbed, in seconds; absent where it sent nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p99: Option<f64>,
+    /// Whether that is at least so much, because messages were never acknowledged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub p99_at_least: bool,
+    /// The environment. Runs of another one are not compared, and none of versions before, which did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// A sum of what its loads were asked for: with other values of variables it is another one. Absent without loads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loads: Option<String>,
 }
 
 /// Several runs of one command.

@@ -58,7 +58,7 @@ fn many() -> Collection {
         why: "it needs a volume of limited size".to_owned(),
         cut_off: false,
     };
-    Collection { runs, not_run: vec![not_run], unusable: Vec::new(), former: Vec::new() }
+    Collection { runs, not_run: vec![not_run], ..Collection::default() }
 }
 
 #[test]
@@ -78,11 +78,11 @@ fn a_suite_of_which_something_is_missing_is_no_pass() {
     let other = Unusable { path: PathBuf::from("results/notes.json"), why: super::stored::NO_RESULT.to_owned() };
 
     let left_out =
-        Collection { runs: passed(), not_run: vec![not_run(false)], unusable: vec![other], former: Vec::new() };
+        Collection { runs: passed(), not_run: vec![not_run(false)], unusable: vec![other], ..Collection::default() };
     assert!(html(&left_out).contains("<title>PASS"), "what needs more than there is was not asked for");
     assert!(!reporter.junit(&left_out).unwrap().contains("<error"));
-    let cut = Collection { runs: passed(), not_run: vec![not_run(true)], unusable: Vec::new(), former: Vec::new() };
-    let unread = Collection { runs: passed(), not_run: Vec::new(), unusable: vec![damaged], former: Vec::new() };
+    let cut = Collection { runs: passed(), not_run: vec![not_run(true)], ..Collection::default() };
+    let unread = Collection { runs: passed(), unusable: vec![damaged], ..Collection::default() };
     for found in [cut, unread] {
         assert!(html(&found).contains("<title>INCOMPLETE"), "{:?}", found.unusable);
         let junit = reporter.junit(&found).unwrap();
@@ -138,7 +138,7 @@ fn hostile_texts_break_out_of_nothing() {
             cut_off: false,
         }],
         unusable: vec![Unusable { path: nasty().run.name.into(), why: nasty().run.name }],
-        former: Vec::new(),
+        ..Collection::default()
     };
     let html = reporter.run_html(&run.record).unwrap();
     let suite = reporter.suite_html(&found, "Suite", Path::new("results")).unwrap();

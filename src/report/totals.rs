@@ -7,6 +7,7 @@ use crate::accounting::Class;
 use crate::judge::changes::observed;
 use crate::judge::delivery::none;
 use crate::record::{DeliveryRecord, Observed, Quantity, Record, Unit};
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 /// Deliveries that are held against each other: more than any scenario has.
@@ -59,32 +60,69 @@ impl ClassTotal {
     }
 }
 
+/// An account: of which senders, and what it has.
+type Account<'a> = (BTreeSet<&'a str>, ClassTotal);
+
 /// The messages of a class; none where nothing was settled.
 pub fn class_total(record: &Record, class: Class) -> Option<ClassTotal> {
     if record.deliveries.len() > MOST {
         return record.deliveries.iter().map(|delivery| of(delivery, class)).reduce(ClassTotal::and);
     }
-    let mut groups: Vec<(BTreeSet<&str>, ClassTotal)> = Vec::new();
-    for (senders, total) in by_readers(record, class) {
-        // Readers of the same messages have the same copies before them.
-        let (same, others): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(known, _)| !known.is_disjoint(&senders));
+    let mut groups: Vec<Vec<Account<'_>>> = Vec::new();
+    for account in by_readers(record, class) {
+        let shares = |group: &Vec<Account<'_>>| group.iter().any(|(known, _)| !known.is_disjoint(&account.0));
+        let (same, others): (Vec<_>, Vec<_>) = groups.into_iter().partition(shares);
         groups = others;
-        let joined = same.into_iter().fold((senders, total), |(mut senders, total), (more, other)| {
-            senders.extend(more);
-            (senders, total.or(other))
-        });
-        groups.push(joined);
+        let mut group: Vec<Account<'_>> = same.into_iter().flatten().collect();
+        match group.iter_mut().find(|(known, _)| *known == account.0) {
+            // Readers of the same messages have the same copies before them.
+            Some((_, total)) => *total = total.or(account.1),
+            None => group.push(account),
+        }
+        groups.push(group);
     }
-    groups.into_iter().map(|(_, total)| total).reduce(ClassTotal::and)
+    groups.iter().map(|group| together(group)).reduce(ClassTotal::and)
 }
 
-/// What each set of readers has: its deliveries are of different senders, and add up.
-fn by_readers(record: &Record, class: Class) -> Vec<(BTreeSet<&str>, ClassTotal)> {
+/// What accounts have that share senders. Which of the messages of an account are of which of its senders is not known: those of accounts
+/// without a common sender are different messages, and those of an account are in one of all its senders.
+fn together(group: &[Account<'_>]) -> ClassTotal {
+    let is_part = |senders: &BTreeSet<&str>| {
+        group.iter().any(|(other, _)| senders.len() < other.len() && senders.is_subset(other))
+    };
+    let widest: Vec<&ClassTotal> =
+        group.iter().filter(|(senders, _)| !is_part(senders)).map(|(_, total)| total).collect();
+    let sum = |of: fn(&ClassTotal) -> u64| widest.iter().fold(0_u64, |sum, total| sum.saturating_add(of(total)));
+    let mut accounts: Vec<&Account<'_>> = group.iter().collect();
+    accounts.sort_by_key(|(_, total)| Reverse(total.count));
+    let by_count = apart(&accounts);
+    accounts.sort_by_key(|(senders, _)| senders.len());
+    let least = by_count.max(apart(&accounts));
+    // Where no account has them all, there are at most as many as in those that have all of them together.
+    let open = least != sum(|total| total.count) || group.iter().any(|(_, total)| total.open);
+    ClassTotal { count: least, acked: sum(|total| total.acked), open }
+}
+
+/// What those accounts have together that share no sender with one before them.
+fn apart(accounts: &[&Account<'_>]) -> u64 {
+    let mut taken: BTreeSet<&str> = BTreeSet::new();
+    let mut count = 0_u64;
+    for (senders, total) in accounts {
+        if taken.is_disjoint(senders) {
+            taken.extend(senders);
+            count = count.saturating_add(total.count);
+        }
+    }
+    count
+}
+
+/// What each set of readers has: its deliveries of different senders add up.
+fn by_readers(record: &Record, class: Class) -> Vec<Account<'_>> {
     let mut found: Vec<(BTreeSet<&str>, BTreeSet<&str>, ClassTotal)> = Vec::new();
     for delivery in counted(record) {
         let (senders, readers) = (names(&delivery.from), names(&delivery.to));
         let own = of(delivery, class);
-        match found.iter_mut().find(|(known, ..)| *known == readers) {
+        match found.iter_mut().find(|(known, from, _)| *known == readers && from.is_disjoint(&senders)) {
             Some((_, known, total)) => {
                 known.extend(senders);
                 *total = total.and(own);
@@ -159,6 +197,29 @@ mod tests {
         assert_eq!(duplicated(&[(&["load", "other"], a, 5, true), (load, a, 2, true)]), five());
         assert_eq!(duplicated(&[(load, a, 5, true), (load, a, 5, true)]), five());
         assert_eq!(class_total(&record(&[]), Class::Lost), None);
+    }
+
+    #[test]
+    fn accounts_that_share_a_sender_of_several_are_not_of_the_same_messages() {
+        let told = |deliveries: &[(&[&str], &[&str], u64, bool)]| {
+            let total = class_total(&record(deliveries), Class::Duplicated).expect("deliveries");
+            (total.told(), total.share().expect("something was acknowledged"))
+        };
+        let words = |count: &str, share: &str| (count.to_owned(), share.to_owned());
+        let (xy, yz): (&[&str], &[&str]) = (&["x", "y"], &["y", "z"]);
+        let (x, z): (&[&str], &[&str]) = (&["x"], &["z"]);
+        let (a, b, c, d): (&[&str], &[&str], &[&str], &[&str]) = (&["a"], &["b"], &["c"], &["d"]);
+        assert_eq!(told(&[(xy, b, 5, true), (yz, c, 4, true)]), words("≥ 5", "≥ 2.5%"));
+        // By one reader, too: the messages of `y` count once.
+        assert_eq!(told(&[(xy, b, 5, true), (yz, b, 4, true)]).0, "≥ 5");
+        assert_eq!(told(&[(xy, b, 0, true), (yz, c, 0, true)]), words("0", "0%"));
+        assert_eq!(told(&[(xy, b, 5, true), (yz, c, 0, true)]).0, "5");
+        // Those of `x` and those of `z` are nine, and more than all of them are not there.
+        let chain = [(x, a, 5, true), (xy, b, 5, true), (yz, c, 4, true), (z, d, 4, true)];
+        assert_eq!(told(&chain).0, "9");
+        // One that has all has no fewer than a part; where it does, something is not known.
+        assert_eq!(told(&[(xy, b, 5, true), (x, a, 2, true)]), words("5", "5%"));
+        assert_eq!(told(&[(xy, b, 3, true), (x, a, 5, true)]).0, "≥ 5");
     }
 
     #[test]

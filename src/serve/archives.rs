@@ -1,5 +1,6 @@
 //! The archives that requests may name: each lies below one root. No request holds a path.
 
+use super::age::age;
 use super::problem::HttpProblem;
 use super::verified::{ArchiveVerified, VerifiedArchives};
 use crate::backup::manifest::{BackupState, Manifest};
@@ -66,7 +67,7 @@ pub struct ArchiveEntry {
     /// When that was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<i64>,
-    /// How many seconds ago that was.
+    /// How many seconds ago that was. Nothing where it is still to come, as after a clock that was ahead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age: Option<u64>,
     /// The id of the cluster that its topics come from.
@@ -176,7 +177,7 @@ impl Archives {
             }
             (Err(error), _) => unreadable(name, None, error.to_string()),
         };
-        entry.age = entry.written.map(|written| u64::try_from(now().saturating_sub(written) / 1000).unwrap_or(0));
+        entry.age = entry.written.and_then(|written| age(written, now()));
         entry.verified = verified.filter(|verified| match &entry.id {
             Some(id) => *id == verified.archive,
             // Of the archive whose label cannot be read the worst is taken for true.
@@ -366,8 +367,9 @@ mod tests {
         std::fs::create_dir_all(at.join("manifests")).expect("a folder");
         std::fs::write(at.join("manifests/00000001.json"), "{").expect("written");
         let (level, job) = (crate::backup::Level::Full, "j".to_owned());
-        let verified = ArchiveVerified { archive: id.to_owned(), level, sound: false, at: 1, manifest: 1, job };
-        archives.verified().keep("one", verified).expect("kept");
+        let (archive, sealed, later) = (id.to_owned(), false, None);
+        let verified = ArchiveVerified { archive, level, sealed, sound: false, at: 1, manifest: 1, job, later };
+        archives.verified().keep("one", verified, None).expect("kept");
         let shown = |archives: &Archives| {
             let entry = archives.show("one").expect("a name").expect("it is known");
             assert_eq!(archives.list().expect("listed"), std::slice::from_ref(&entry));

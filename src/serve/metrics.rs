@@ -152,13 +152,18 @@ pub fn jobs(page: &mut MetricsPage, counts: &BTreeMap<(JobKind, JobState), u64>)
 pub fn archives(page: &mut MetricsPage, entries: &[ArchiveEntry], now: i64) {
     type Value = fn(&ArchiveEntry) -> Option<f64>;
     let seconds = |since: i64, now: i64| (now.saturating_sub(since)).max(0) as f64 / 1000.0;
-    let families: [(&str, &str, Value); 8] = [
+    let families: [(&str, &str, Value); 9] = [
         ("kscen_archive_readable", "1 where it can be read, 0 where it cannot or is gone.", |entry| {
             Some(f64::from(u8::from(is_readable(entry))))
         }),
         ("kscen_archive_age_seconds", "How long ago its newest manifest was written.", |entry| {
             entry.age.map(|age| age as f64)
         }),
+        (
+            "kscen_archive_age_known",
+            "0 where its newest manifest is dated in the future: a clock was or is wrong.",
+            |entry| entry.written.map(|_| f64::from(u8::from(entry.age.is_some()))),
+        ),
         ("kscen_archive_records", "Records in an archive.", |entry| is_readable(entry).then_some(entry.records as f64)),
         ("kscen_archive_bytes", "Bytes of an archive's segments.", |entry| {
             is_readable(entry).then_some(entry.bytes as f64)
@@ -176,7 +181,7 @@ pub fn archives(page: &mut MetricsPage, entries: &[ArchiveEntry], now: i64) {
             "kscen_archive_verified_current",
             "1 where its newest manifest was verified, 0 where nothing did that.",
             |entry| {
-                let current = entry.verified.as_ref().is_some_and(|verified| verified.manifest >= entry.manifest);
+                let current = entry.verified.as_ref().is_some_and(|verified| verified.newest() >= entry.manifest);
                 (entry.manifest > 0).then_some(f64::from(u8::from(current)))
             },
         ),
@@ -193,7 +198,7 @@ pub fn archives(page: &mut MetricsPage, entries: &[ArchiveEntry], now: i64) {
     for entry in entries {
         if let Some(verified) = &entry.verified {
             let labels = [("archive", entry.name.as_str())];
-            page.sample("kscen_archive_verified_age_seconds", &labels, seconds(verified.at, now));
+            page.sample("kscen_archive_verified_age_seconds", &labels, seconds(verified.looked(), now));
         }
     }
 }
@@ -272,5 +277,12 @@ mod tests {
         assert_eq!(of("records"), [Some(5), Some(5), Some(5), Some(5), None]);
         assert_eq!(of("verified"), [None, Some(1), Some(1), None, Some(0)]);
         assert_eq!(of("verified_current"), [None, Some(1), Some(0), Some(0), None]);
+        assert_eq!(of("age_known"), [None; 5], "no manifest is dated");
+        let dated = |age: Option<u64>| [ArchiveEntry { written: Some(5), age, ..entries[1].clone() }];
+        for (age, known) in [(Some(3), 1), (None, 0)] {
+            let mut page = MetricsPage::default();
+            archives(&mut page, &dated(age), 1000);
+            assert!(page.text().contains(&format!("kscen_archive_age_known{{archive=\"known\"}} {known}\n")));
+        }
     }
 }

@@ -10,10 +10,11 @@
 //! | `work/` | the kinds of jobs, a file each |
 //! | `schedule/` | backups at set times |
 //! | `page/` | the page for people |
-//! | `archives.rs`, `verified.rs`, `clusters.rs` | what may be named: archives below one root, environments |
+//! | `archives.rs`, `verified.rs`, `age.rs`, `clusters.rs` | what may be named: archives below one root, environments |
 //! | `state.rs` | documents that are whole and synced; damaged ones set aside |
 //! | `tokens.rs`, `audit.rs`, `asked_by.rs`, `metrics.rs`, `exported.rs`, `problem.rs` | who may do what; who did what; figures, and all of them; what is refused, and why |
 
+mod age;
 mod archives;
 mod aside;
 mod asked_by;

@@ -125,26 +125,18 @@ impl Drain {
             ..ParkOptions::new(topic, &self.group, into, cx.run.folder.join("migrations"))
         };
         let (run, id) = (cx.run.clone(), cx.id.clone());
-        let (stays, copy) = (self.stays(topic, &run.owned), Resource::Topic(into.to_owned()));
-        let own = Arc::new(AtomicBool::new(stays && run.owned.contains(&copy)));
-        let created = own.clone();
-        if stays {
-            // Nobody who ends this in between may delete what it has moved.
-            run.owned.remove(&copy);
-        }
+        let copy = Arc::new(MovedCopy::of(into, self.stays(topic, &run.owned)));
+        let followed = copy.clone();
         let listener = MigrateListener::new(move |event| match event {
-            MigrateEvent::Target(RestoreEvent::Created { .. }) if stays => created.store(true, Ordering::Relaxed),
             MigrateEvent::Target(RestoreEvent::Created { topic, .. }) => run.owned.made(Resource::Topic(topic)),
+            MigrateEvent::Stage(MigrationStage::CutOver { .. }) => followed.cut_over(&run.owned),
             MigrateEvent::Target(RestoreEvent::Warning { reason })
             | MigrateEvent::Stage(MigrationStage::Notice { reason }) => run.recorder.note(format!("{id}: {reason}")),
             _ => {}
         });
         cx.prepared();
         let parked = cx.unless_stopped(park(&cluster, &properties, &options, &listener)).await;
-        let is_own = own.load(Ordering::Relaxed);
-        if is_own && matches!(&parked, Ok(Ok(parked)) if has_moved_nothing(parked)) {
-            cx.run.owned.add(copy);
-        } else if is_own {
+        if copy.is_left(parked.as_ref().ok().and_then(|parked| parked.as_ref().ok()), &cx.run.owned) {
             let group = &self.group;
             cx.run.recorder.note(format!(
                 "topic {into} stays after the run: group {group}, which this run did not make, goes on behind what it has"
@@ -162,9 +154,39 @@ impl Drain {
     }
 }
 
-/// Whether the group's offsets stand where they stood.
-fn has_moved_nothing(parked: &Parked) -> bool {
-    parked.records == 0 || parked.difference.is_some()
+/// The topic that the rest is moved into. It is the run's, where the run made it, until the group's offsets may be set behind what it has.
+struct MovedCopy {
+    copy: Resource,
+    /// Whether somebody needs it then.
+    stays: bool,
+    /// Whether the run gave it up.
+    given_up: AtomicBool,
+}
+
+impl MovedCopy {
+    fn of(into: &str, stays: bool) -> Self {
+        Self { copy: Resource::Topic(into.to_owned()), stays, given_up: AtomicBool::new(false) }
+    }
+
+    /// The group's offsets are about to be set: whoever ends this from now on may not delete what was moved.
+    fn cut_over(&self, owned: &Owned) {
+        if self.stays && owned.contains(&self.copy) {
+            owned.remove(&self.copy);
+            self.given_up.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it is left behind by the run that made it. Where the offsets stand where they stood, it is the run's again.
+    fn is_left(&self, parked: Option<&Parked>, owned: &Owned) -> bool {
+        if !self.given_up.load(Ordering::Relaxed) {
+            return false;
+        }
+        let is_needed = parked.is_none_or(|parked| parked.records > 0);
+        if !is_needed {
+            owned.add(self.copy.clone());
+        }
+        is_needed
+    }
 }
 
 impl Step for Drain {
@@ -259,10 +281,33 @@ mod tests {
         assert!(drain.stays("q", &owned(&[Resource::Topic("parked".to_owned())])));
         assert!(!drain.stays("q", &owned(&[group])), "the group goes with the run");
         assert!(!drain.stays("q", &owned(&[queue])), "what was moved was the run's own");
-        let parked = |records, difference: Option<&str>| {
-            let difference = difference.map(str::to_owned);
-            has_moved_nothing(&Parked { records, offsets: BTreeMap::new(), difference })
-        };
-        assert!(parked(0, None) && parked(5, Some("another record")) && !parked(5, None));
+    }
+
+    #[test]
+    fn the_copy_is_the_runs_until_offsets_are_set_behind_it() {
+        let copy = Resource::Topic("parked".to_owned());
+        let parked = |records| Parked { records, offsets: BTreeMap::new(), difference: None };
+        // (whether somebody needs it, whether the run made it, whether offsets were about to be set, what came of it, whether it is left)
+        let cases = [
+            (true, true, false, None, false),
+            (true, true, true, None, true),
+            (true, true, true, Some(parked(5)), true),
+            (true, true, true, Some(parked(0)), false),
+            (false, true, true, Some(parked(5)), false),
+            (true, false, true, Some(parked(5)), false),
+        ];
+        for (stays, made, cut_over, came, left) in cases {
+            let owned = Owned::new(Arc::new(Journal::none()));
+            if made {
+                owned.add(copy.clone());
+            }
+            let moved = MovedCopy::of("parked", stays);
+            if cut_over {
+                moved.cut_over(&owned);
+            }
+            let words = format!("{stays} {made} {cut_over} {came:?}");
+            assert_eq!(moved.is_left(came.as_ref(), &owned), left, "{words}");
+            assert_eq!(owned.contains(&copy), made && !left, "{words}");
+        }
     }
 }

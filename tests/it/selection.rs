@@ -70,6 +70,20 @@ fn a_run_can_end_with_the_first_failure_and_repeat_what_failed() {
     project.run(&["run", "--last-failed"]).exits(1).says("FAIL 1 check ").says("1 run ");
 }
 
+/// What Ctrl-C kept from beginning did not pass either.
+#[test]
+fn what_was_cut_off_is_repeated_with_what_failed() {
+    let project = project();
+    let first = "name: Holds\nvars: { long: 10m }\nchecks: none\nsteps:\n  - id: holds\n    wait: \"${long}\"\n";
+    project.write("scenarios/a-first.yaml", first);
+    let mut terminal = project.on_terminal(&["run"]);
+    terminal.until("holds: wait").ctrl_c();
+    let (status, shown) = terminal.end();
+    assert_eq!((status.code(), project.records().len()), (Some(130), 1), "{shown}");
+    let again = project.run(&["run", "--last-failed", "--var", "long=1ms", "--var", "says=words1"]).exits(1);
+    assert_eq!(project.records().len(), 5, "{}", again.err);
+}
+
 #[test]
 fn quiet_says_what_failed_and_verbose_what_passed() {
     let project = project();

@@ -191,6 +191,14 @@ async fn hold_damage(served: &Served, project: &Project) {
     assert_eq!(state(&verified), "failed");
     assert!(reason.contains(file.file_name().and_then(|name| name.to_str()).expect("text")), "{reason}");
     assert_eq!(served.get("/api/backups/full").await["verified"]["sound"], false);
+    // Names and lengths are as they were: that says nothing of the byte.
+    let quick = served.done("verify", &json!({ "archive": "full", "level": "quick" })).await;
+    let told = quick["messages"].to_string();
+    assert!(state(&quick) == "succeeded" && told.contains("stays one that is not sound"), "{quick}");
+    let kept = served.get("/api/backups/full").await;
+    let verified = &kept["verified"];
+    assert_eq!((&verified["sound"], &verified["level"]), (&json!(false), &json!("full")), "{kept}");
+    assert_eq!(verified["later"]["level"], "quick", "{kept}");
 }
 
 /// Killed at every stage, each job ends once: one generation, every record once.

@@ -170,4 +170,33 @@ fn a_soak_of_a_folder_is_left_out_unless_it_is_asked_for() {
     assert!(finished.err.contains("PASS"), "{}", finished.err);
     project.run(&["check"]).exits(0).says("ok 2 scenarios");
     project.run(&["plan", "--tag", "soak"]).exits(0).says("until it is asked to end");
+    // To leave another one out, or to look for a text, names no soak.
+    project.write("scenarios/slow.yaml", "name: Slow\ntags: [slow]\nchecks: none\nsteps:\n  - wait: 1ms\n");
+    let finished = project.run(&["run", "scenarios", "--exclude-tag", "slow"]).exits(0);
+    finished.says("it goes on until somebody ends it: run it by its file or by a tag");
+    project.run(&["run", "-k", "goes on"]).exits(5).says("it goes on until somebody ends it");
+    project.run(&["plan"]).exits(0).says("2 runs take about").says("1 soak left out");
+}
+
+/// The suites of `make` select by tags: none of them is a soak's.
+#[test]
+fn no_suite_of_make_has_a_soak() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let makefile = std::fs::read_to_string(root.join("Makefile")).expect("it can be read");
+    let mut words = makefile.split_whitespace();
+    let mut tags = Vec::new();
+    while let Some(word) = words.next() {
+        tags.extend((word == "--tag").then(|| words.next()).flatten());
+    }
+    assert!(tags.contains(&"delivery"), "{tags:?}");
+    for folder in ["scenarios", "scenarios/backup"] {
+        for entry in std::fs::read_dir(root.join(folder)).expect("scenarios") {
+            let path = entry.expect("an entry").path();
+            let Ok(text) = std::fs::read_to_string(&path) else { continue };
+            if text.contains("until: stopped") {
+                let line = text.lines().find(|line| line.starts_with("tags: ")).expect("tags");
+                assert!(!tags.iter().any(|tag| line.contains(tag)), "{}: {line}", path.display());
+            }
+        }
+    }
 }

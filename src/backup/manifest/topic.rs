@@ -21,6 +21,9 @@ pub struct KeptTopic {
     pub config: Option<BTreeMap<String, Setting>>,
     /// The ACLs on it. `None` where they may not be seen, or the cluster has no authorizer.
     pub acls: Option<Vec<Acl>>,
+    /// Whether they may not be seen. An earlier version did not tell that from a cluster without an authorizer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub acls_unseen: bool,
     /// Its partitions, ascending.
     pub partitions: Vec<KeptPartition>,
 }

@@ -27,6 +27,7 @@ fn the_configuration_that_was_the_topics_own_is_the_one_that_it_gets() {
         replication: 1,
         config: Some(config),
         acls: None,
+        acls_unseen: false,
         partitions: Vec::new(),
     };
     let wanted = WantedTopic { name: "again", source: &source, largest: 0, newest: 0 };

@@ -4,7 +4,7 @@ use super::backup_error::BackupError;
 use super::ledger::now;
 use super::options::{BackupOptions, KeptGroups};
 use crate::backup::manifest::{
-    Acl, BackupState, Cut, GroupOffset, KeptGroup, KeptPartition, Manifest, Setting, SourceCluster as Source,
+    Acl, BackupState, Cut, GapReason, GroupOffset, KeptGroup, KeptPartition, Manifest, Setting, SourceCluster as Source,
 };
 use crate::backup::names::folder_of;
 use crate::wire::offsets::{At, IsolationLevel, Offset};
@@ -20,6 +20,7 @@ pub(super) struct CapturedTopic {
     /// The most bytes of a batch that the topic takes, where it is known.
     pub(super) largest: Option<usize>,
     pub(super) acls: Option<Vec<Acl>>,
+    pub(super) acls_unseen: bool,
     pub(super) cuts: BTreeMap<i32, Cut>,
 }
 
@@ -80,6 +81,7 @@ pub(super) async fn capture(
             largest: described.largest,
             config: described.config,
             acls: described.acls,
+            acls_unseen: described.acls_unseen,
             cuts: cuts?,
             topic,
         });
@@ -92,6 +94,7 @@ struct Described {
     config: Option<BTreeMap<String, Setting>>,
     largest: Option<usize>,
     acls: Option<Vec<Acl>>,
+    acls_unseen: bool,
     notes: Vec<String>,
 }
 
@@ -114,12 +117,15 @@ async fn describe(cluster: &WireCluster, topic: &topics::DescribedTopic) -> Resu
         }
         Err(error) => seen(error)?,
     }
-    let mut rights = None;
+    let (mut rights, mut acls_unseen) = (None, false);
     match acls::of_topic(cluster, &topic.name).await {
         Ok(found) => rights = found.map(|all| all.into_iter().map(acl).collect()),
-        Err(error) => seen(error)?,
+        Err(error) => {
+            seen(error)?;
+            acls_unseen = true;
+        }
     }
-    Ok(Described { config, largest, acls: rights, notes })
+    Ok(Described { config, largest, acls: rights, acls_unseen, notes })
 }
 
 /// All that is not Kafka's default.
@@ -214,8 +220,25 @@ pub(super) fn fixed(
     topic: &topics::DescribedTopic,
 ) -> Option<BTreeMap<i32, i64>> {
     let is_same = |before: &&Manifest| before.state == BackupState::Running && before.request.by == options.by;
-    let before = before.filter(|_| options.max_messages.is_some() && options.by.is_some()).filter(is_same)?;
+    let is_asked = options.max_messages.is_some() && options.by.is_some() && options.counted_from.is_none();
+    let before = before.filter(|_| is_asked).filter(is_same)?;
     Some(known(before, topic)?.iter().map(|partition| (partition.partition, partition.cut.end)).collect())
+}
+
+/// How many offsets of a topic are still to be taken, over all attempts of who asks; nothing where there is no limit.
+pub(super) fn left(before: Option<&Manifest>, options: &BackupOptions, topic: &topics::DescribedTopic) -> Option<i64> {
+    let most = i64::try_from(options.max_messages?).unwrap_or(i64::MAX);
+    let Some(from) = &options.counted_from else { return Some(most) };
+    let had = from.get(&folder_of(&topic.name, topic.id.map(|id| id.to_string()).as_deref()));
+    let partitions = before.and_then(|before| known(before, topic)).into_iter().flatten();
+    let taken = partitions.map(|partition| {
+        let since = had.and_then(|had| had.get(&partition.partition)).copied().unwrap_or(partition.first);
+        // What the log had lost before it was read, nobody has got.
+        let lost = partition.gaps.iter().filter(|gap| gap.reason == GapReason::Retention);
+        let lost: i64 = lost.map(|gap| (gap.until - gap.from.max(since)).max(0)).sum();
+        (partition.next - since - lost).max(0)
+    });
+    Some(most.saturating_sub(taken.sum()).max(0))
 }
 
 /// Where the partitions of a topic begin and end.
@@ -233,7 +256,7 @@ async fn cut(
     let stable = every(ask(At::End, IsolationLevel::Committed).await)?;
     let from = options.starts.get(&topic.name);
     let (reached, fixed) = (reached(before, topic), fixed(before, options, topic));
-    let mut left = options.max_messages.map(|most| i64::try_from(most).unwrap_or(i64::MAX));
+    let mut left = left(before, options, topic);
     let mut cuts = BTreeMap::new();
     for partition in &topic.partitions {
         let of = |all: &BTreeMap<i32, i64>| all.get(&partition.index).copied().unwrap_or(0);

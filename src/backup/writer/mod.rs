@@ -262,13 +262,13 @@ fn enter(topics: &mut Vec<KeptTopic>, found: CapturedTopic) -> usize {
     let folder = folder_of(&found.topic.name, id.as_deref());
     let place = topics.iter().position(|topic| topic.folder == folder).unwrap_or(topics.len());
     if place == topics.len() {
-        let (name, acls, config, replication) = (found.topic.name, None, None, 0);
-        topics.push(KeptTopic { name, id, folder, replication, config, acls, partitions: Vec::new() });
+        let (name, acls, acls_unseen, config, replication) = (found.topic.name, None, false, None, 0);
+        topics.push(KeptTopic { name, id, folder, replication, config, acls, acls_unseen, partitions: Vec::new() });
     }
     let topic = &mut topics[place];
     topic.replication = found.topic.partitions.first().map_or(0, |partition| partition.replicas.len());
     topic.config = found.config;
-    topic.acls = found.acls;
+    (topic.acls, topic.acls_unseen) = (found.acls, found.acls_unseen);
     for (number, cut) in found.cuts {
         match topic.partitions.iter_mut().find(|partition| partition.partition == number) {
             Some(partition) => partition.cut = Cut { end: cut.end.max(partition.next), ..cut },

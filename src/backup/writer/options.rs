@@ -25,6 +25,9 @@ pub struct BackupOptions {
     pub starts: BTreeMap<String, BTreeMap<i32, i64>>,
     /// At most so many offsets of each topic, from the first that is not in the archive.
     pub max_messages: Option<u64>,
+    /// Up to where the archive had each partition, by the folders of its topics, before the first attempt of who asks: what it has got since
+    /// counts as that one's, whoever wrote the last manifest. Where absent, all that is not in the archive is new.
+    pub counted_from: Option<BTreeMap<String, BTreeMap<i32, i64>>>,
     /// How many partitions are read at the same time.
     pub parallel: usize,
     /// At most so many bytes are fetched in a second.
@@ -62,6 +65,7 @@ impl BackupOptions {
             groups: KeptGroups::All,
             starts: BTreeMap::new(),
             max_messages: None,
+            counted_from: None,
             parallel: usual_parallel(),
             rate: None,
             segment: 64 << 20,

@@ -102,10 +102,10 @@ fn response_times(record: &Record) -> Vec<(&'static str, Observed)> {
     times.into_iter().filter(|(_, time)| time.quantity().is_some()).collect()
 }
 
-/// The 99th percentile of the response time over all loads where nothing was disturbed, in seconds; that of all of it where something
-/// always was.
-pub fn quiet_p99(record: &Record) -> Option<f64> {
-    response_times(record).first().and_then(|(_, time)| Some(time.quantity()?.value))
+/// The 99th percentile of the response time over all loads where nothing was disturbed, in seconds, and whether it is at least that; that of
+/// all of it where something always was.
+pub fn quiet_p99(record: &Record) -> Option<(f64, bool)> {
+    response_times(record).first().and_then(|(_, time)| Some((time.quantity()?.value, time.is_open())))
 }
 
 /// The 99th percentile of the response time over all loads, of what `part` adds up of each.

@@ -2,6 +2,7 @@
 
 use super::words::{self, ShownTime};
 use crate::ground::plural;
+use crate::serve::age::age;
 use crate::serve::archives::{ArchiveEntry, ArchiveState, ArchiveTopic};
 use crate::serve::jobs::{Job, JobKind, JobState};
 use crate::serve::schedule::{MissedRuns, ScheduleStatus};
@@ -152,8 +153,12 @@ fn problems(shown: &Shown<'_>) -> Vec<String> {
         if let Some(problem) = &entry.problem {
             found.push(format!("archive {} cannot be read: {problem}", entry.name));
         }
+        if entry.written.is_some_and(|written| age(written, shown.now).is_none()) {
+            let name = &entry.name;
+            found.push(format!("the newest backup in archive {name} is dated in the future: see the clock"));
+        }
         if let Some(verified) = entry.verified.as_ref().filter(|verified| !verified.sound) {
-            found.push(format!("archive {} is not sound: see job {}", entry.name, verified.job));
+            found.push(format!("archive {} is not sound: see job {}; {}", entry.name, verified.job, verified.remedy()));
         }
     }
     for status in shown.schedules {

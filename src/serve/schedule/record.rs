@@ -92,10 +92,7 @@ impl ScheduleRecord {
 
     /// Looks what has become due. Answers whether there is a run that the service has to be asked for.
     pub fn look(&mut self, timetable: &Timetable, now: Timestamp, up_since: Timestamp) -> bool {
-        // A clock that was ahead was set right: what is due until it is there again is not over.
-        if Timestamp::from_millisecond(self.seen).map_or(true, |seen| seen.duration_since(now) > GRACE) {
-            self.seen = now.as_millisecond();
-        }
+        self.set_right(now);
         let after = |moment: i64| timetable.after(Timestamp::from_millisecond(moment).ok()?).filter(|due| *due <= now);
         let mut due = Vec::new();
         let mut gap: Option<MissedRuns> = None;
@@ -137,6 +134,20 @@ impl ScheduleRecord {
                 false
             }
             waiting => waiting.is_some(),
+        }
+    }
+
+    /// Where a clock was ahead and was set right, nothing was later than now: what is due until it is there again is not over, and no success
+    /// is newer than what is missed from now on.
+    fn set_right(&mut self, now: Timestamp) {
+        let is_ahead =
+            |moment: i64| Timestamp::from_millisecond(moment).map_or(true, |moment| moment.duration_since(now) > GRACE);
+        let gaps = self.gaps.iter_mut().flat_map(|gap| [&mut gap.first, &mut gap.last]);
+        let last = self.last.iter_mut().flat_map(|last| [&mut last.due, &mut last.ended]);
+        let run = self.run.iter_mut().map(|run| &mut run.due);
+        let moments = [&mut self.seen].into_iter().chain(&mut self.last_success).chain(gaps).chain(last).chain(run);
+        for moment in moments.filter(|moment| is_ahead(**moment)) {
+            *moment = now.as_millisecond();
         }
     }
 
@@ -304,15 +315,24 @@ mod tests {
     fn after_a_clock_that_was_ahead_the_next_run_is_asked_for() {
         let (table, up) = (nightly(), at("10T12:00:00"));
         let mut record = ScheduleRecord::default();
-        record.begin(&table, "2027-06-01T00:00:00Z".parse().expect("a time"));
+        let ahead: Timestamp = "2027-06-01T00:00:00Z".parse().expect("a time");
+        record.begin(&table, ahead);
+        // Of what ended and was missed then.
+        let gap = MissedRuns { first: 0, last: ahead.as_millisecond(), times: 2, why: "the queue is full".to_owned() };
+        record.gaps.push(gap);
+        record.run = Some(ScheduledRun { due: ahead.as_millisecond(), job: Some("j0".to_owned()), refused: None });
+        record.ended(ahead, None, Ok(0));
         assert!(!record.look(&table, at("10T12:00:00"), up));
+        let right = at("10T12:00:00").as_millisecond();
+        let last = record.last.as_ref().map(|last| (last.due, last.ended));
+        assert_eq!((record.last_success, last, record.gaps[0].last), (Some(right), Some((right, right)), right));
         assert!(record.look(&table, at("11T03:00:00"), up));
         record.taken("j1".to_owned());
         record.ended(at("11T03:10:00"), None, Ok(0));
         // One that is set back by less than a minute asks for nothing twice.
         assert!(!record.look(&table, at("11T02:59:30"), up));
         assert!(!record.look(&table, at("11T03:00:10"), up));
-        assert_eq!((record.succeeded, record.missed), (1, 0));
+        assert_eq!((record.succeeded, record.missed), (2, 0));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::serve::aside::aside;
 use crate::serve::jobs::{JobAsked, JobFilter, JobState};
 use crate::serve::problem::HttpProblem;
 use crate::serve::service::Service;
+use crate::serve::verified::ArchiveVerified;
 use crate::serve::work::JobRequest;
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -69,6 +70,11 @@ impl ScheduleWork for OfService<'_> {
             let age = retention.age.map(|age| i64::try_from(age.0.as_millis()).unwrap_or(i64::MAX));
             let retention = Retention { newest: retention.generations, since: age.map(|age| now.saturating_sub(age)) };
             let archive = archives.open(&name).map_err(|problem| problem.detail)?;
+            let damaged = |found: &ArchiveVerified| !found.sound && found.archive == archive.id();
+            // What is old may be what is whole.
+            if let Some(found) = archives.verified().of(&name).filter(damaged) {
+                return Err(format!("the archive is not sound: see job {}; {}", found.job, found.remedy()));
+            }
             let newest = || archive.numbers().ok()?.last().copied();
             let before = newest();
             let pruned = prune(&archive, retention, now).map_err(|error| error.to_string())?;
@@ -129,6 +135,34 @@ mod tests {
         let elsewhere = ScheduledBackup { cluster: "gone".to_owned(), ..backup };
         let refused = OfService { service: &service, backup: &elsewhere }.ask().await.expect_err("no such cluster");
         assert!(!refused.again && refused.why.contains("there is no cluster `gone`"), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn of_a_damaged_archive_nothing_is_removed() {
+        let (_root, service) = service(|_, _| {}).await;
+        let backup = json!({
+            "name": "nightly", "cluster": "prod", "topics": ["orders"], "cron": "0 3 * * *", "retention": { "generations": 1 },
+        });
+        let backup: ScheduledBackup = serde_json::from_value(backup).expect("a schedule");
+        let work = OfService { service: &service, backup: &backup };
+        let (archives, id) = (service.archives(), "0123456789abcdef0123456789abcdef");
+        crate::backup::Archive::create(archives.store("nightly").expect("a place"), id).expect("made");
+        let found = |level, sound, job: &str| {
+            let (archive, job, later) = (id.to_owned(), job.to_owned(), None);
+            ArchiveVerified { archive, level, sealed: false, sound, at: 1, manifest: 1, job, later }
+        };
+        let keep = |found, known| archives.verified().keep("nightly", found, known).expect("kept");
+        keep(found(Level::Full, false, "j1"), None);
+        for later in [None, Some(found(Level::Quick, true, "j2"))] {
+            if let Some(later) = later {
+                keep(later, Some("j1"));
+            }
+            let refused = work.retain().await.expect_err("it is damaged");
+            assert!(refused.contains("not sound: see job j1") && refused.contains("at `full`"), "{refused}");
+        }
+        keep(found(Level::Full, true, "j3"), Some("j1"));
+        let retained = work.retain().await;
+        assert!(!retained.as_ref().is_err_and(|why| why.contains("not sound: see job")), "{retained:?}");
     }
 
     #[test]

@@ -181,7 +181,9 @@ impl BackupAsked {
         let (asked, context) = (self.clone(), run.context.clone());
         let store = aside(move || asked.store(&context)).await?;
         let (stopper, stop) = BackupStopper::new();
-        let options = BackupOptions { stop, by: Some(run.id.clone()), ..self.options(&run.context)? };
+        let counted_from = BackupBasis::kept(run).and_then(|basis| basis.reached);
+        let (by, asked) = (Some(run.id.clone()), self.options(&run.context)?);
+        let options = BackupOptions { stop, by, counted_from, ..asked };
         let counted: Arc<Mutex<JobProgress>> = Arc::default();
         let backup = backup(&cluster.wire, store, options, listener(run, counted.clone()));
         tokio::pin!(backup);

@@ -119,6 +119,7 @@ pub(super) async fn check_archive(
     threads: usize,
 ) -> Result<WorkEnd, WorkError> {
     let (attempt, at) = (run.clone(), name.to_owned());
+    let known = run.context.archives().verified().of(name).map(|known| known.job);
     let looked = aside(move || look(&attempt, &at, level, threads)).await;
     if run.stop.why().is_some() {
         return Ok(WorkEnd::stopped());
@@ -127,15 +128,25 @@ pub(super) async fn check_archive(
     let verified = ArchiveVerified {
         archive,
         level,
+        sealed: report.sealed > 0,
         sound: report.problems.is_empty(),
         at: jiff::Timestamp::now().as_millisecond(),
         manifest: report.manifest.unwrap_or(0),
         job: run.id.clone(),
+        later: None,
     };
     let (context, at) = (run.context.clone(), name.to_owned());
-    let kept = aside(move || context.archives().verified().keep(&at, verified)).await;
-    let mut messages: Vec<String> =
-        kept.err().map(|error| format!("what came of it is not kept: {error}")).into_iter().collect();
+    let kept = aside(move || context.archives().verified().keep(&at, verified, known.as_deref())).await;
+    let mut messages: Vec<String> = Vec::new();
+    match kept {
+        Ok(ruling) if !ruling.sound && ruling.job != run.id => messages.push(format!(
+            "the archive stays one that is not sound: job {} has found damage, and {}",
+            ruling.job,
+            ruling.remedy()
+        )),
+        Ok(_) => {}
+        Err(error) => messages.push(format!("what came of it is not kept: {error}")),
+    }
     if report.sealed > 0 {
         messages.push(format!(
             "{} files were not opened, because they are encrypted: their lengths and SHA-256 were looked at",

@@ -12,7 +12,8 @@ fn seen(topics: &[&str], groups: &[(&str, &[(&str, i64)])]) -> Captured {
     for name in topics {
         let topic = DescribedTopic { name: (*name).to_owned(), ..topic.clone() };
         let cuts = BTreeMap::new();
-        found.topics.push(CapturedTopic { topic, config: None, compacted: false, largest: None, acls: None, cuts });
+        let (config, acls, acls_unseen) = (None, None, false);
+        found.topics.push(CapturedTopic { topic, config, compacted: false, largest: None, acls, acls_unseen, cuts });
     }
     let committed = |offset| BTreeMap::from([(0, GroupOffset { offset, leader_epoch: None, metadata: None })]);
     let group = |(name, offsets): &(&str, &[(&str, i64)])| KeptGroup {

@@ -136,7 +136,8 @@ fn captured(logs: &[Log], id: u8) -> Captured {
         at: 0,
     };
     let cuts = numbers().zip(logs.iter().map(cut)).collect();
-    let topic = CapturedTopic { topic, config: None, compacted: false, largest: None, acls: None, cuts };
+    let (config, acls, acls_unseen) = (None, None, false);
+    let topic = CapturedTopic { topic, config, compacted: false, largest: None, acls, acls_unseen, cuts };
     Captured {
         cluster: SourceCluster { id: "c".to_owned(), brokers: 1 },
         groups: Vec::new(),
