@@ -221,16 +221,11 @@ fn mean(record: &Record, service: &str, figure: &str, span: &Range<f64>) -> Obse
     let Some(service) = record.services.iter().find(|known| known.name == service) else {
         return nothing("the service was never sampled");
     };
-    let (values, unit): (Vec<f64>, Unit) = if figure == "cpu" {
-        (service.cpu_shares(span.start, span.end).into_iter().map(|(_, share)| share).collect(), Unit::Share)
-    } else {
-        let samples = service.samples.iter().filter(|sample| span.contains(&sample.at));
-        (samples.filter_map(|sample| Some(sample.usage?.memory as f64)).collect(), Unit::Bytes)
+    let (mean, unit) = match figure {
+        "cpu" => (service.mean_cpu(span.start, span.end), Unit::Share),
+        _ => (service.mean_memory(span.start, span.end), Unit::Bytes),
     };
-    if values.is_empty() {
-        return nothing("there are no samples");
-    }
-    Observed::Number(Quantity::new(values.iter().sum::<f64>() / values.len() as f64, unit))
+    mean.map_or_else(|| nothing("there are no samples"), |mean| Observed::Number(Quantity::new(mean, unit)))
 }
 
 /// What a service used, from the samples of the run.
@@ -248,14 +243,10 @@ fn used(record: &Record, service: &str, field: &str) -> Observed {
     match field {
         "memory" => bytes(usages().map(|usage| usage.memory).max()),
         "disk" => bytes(usages().filter_map(|usage| usage.disk).next_back()),
-        "cpu" => {
-            let shares = service.cpu_shares(0.0, f64::MAX);
-            if shares.is_empty() {
-                return nothing("there are fewer than two samples");
-            }
-            let mean = shares.iter().map(|(_, share)| share).sum::<f64>() / shares.len() as f64;
-            Observed::Number(Quantity::new(mean, Unit::Share))
-        }
+        "cpu" => match service.mean_cpu(0.0, f64::MAX) {
+            Some(mean) => Observed::Number(Quantity::new(mean, Unit::Share)),
+            None => nothing("there are fewer than two samples"),
+        },
         other => nothing(&format!("`{other}` is not measured")),
     }
 }
