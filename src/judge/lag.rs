@@ -16,8 +16,13 @@ const USUAL: f64 = 10.0;
 /// From undoing a step's fault until the lag of the readers that it hit was back to its level before, worst over the readers.
 /// The lag is sampled once a second.
 pub(super) fn lag_recovery_time(record: &Record, step: &StepRecord) -> Observed {
+    lag_recovery_from(record, faults_of(record, step))
+}
+
+/// The same of some faults.
+pub(super) fn lag_recovery_from<'a>(record: &Record, faults: impl Iterator<Item = &'a FaultRecord>) -> Observed {
     let mut worst = Worst::default();
-    for fault in faults_of(record, step) {
+    for fault in faults {
         let Some(course) = Course::of(fault) else {
             return Observed::unknown("the fault is still in force");
         };
