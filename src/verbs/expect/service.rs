@@ -3,6 +3,7 @@
 use super::Checked;
 use super::drift::Drift;
 use super::step::measured;
+use super::unseen::out_of_sight;
 use crate::environment::{Capability, LogQuery, Needs};
 use crate::record::{Demand, Observed, Quantity, Record, StepStatus, Unit, demand};
 use crate::scenario::predicate::Predicate;
@@ -132,7 +133,7 @@ impl ServiceSubject {
         if let Some(wanted) = &self.state {
             let observed = match &state {
                 Ok(state) => Observed::Text(state.lifecycle.to_string()),
-                Err(error) => Observed::Nothing { reason: error.to_string() },
+                Err(error) => out_of_sight(error),
             };
             let subject = format!("service {service} state");
             checked.push(Checked::new(subject, Demand::Text(wanted.clone()), observed, format!("{pointer}/state")));
@@ -143,7 +144,7 @@ impl ServiceSubject {
             let observed = match (field, &record) {
                 ("restarts", _) => match &state {
                     Ok(state) => cx.run.restarts.in_this_run(&service, state.restarts),
-                    Err(error) => Observed::Nothing { reason: error.to_string() },
+                    Err(error) => out_of_sight(error),
                 },
                 (_, Some(record)) => used(record, &service, field),
                 (_, None) => Observed::Nothing { reason: "there is no record yet".to_owned() },
