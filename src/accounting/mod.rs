@@ -26,6 +26,7 @@ mod named;
 mod noted;
 mod packed;
 mod partition;
+pub mod pipelines;
 mod reader;
 mod run_identity;
 mod schedule;

@@ -3,6 +3,7 @@
 use super::allowance::MOST_ROWS;
 use super::changes::{ChangeBasis, ChangeSettlement, NotStored, Reconciliation};
 use super::matching::Matching;
+use super::pipelines::Pipelines;
 use super::{Class, KeySpec, Ledger, LedgerReport, LogEvidence, ReaderAccount, SenderAccount, Terms};
 use crate::ground::lock;
 use serde::{Deserialize, Serialize};
@@ -80,7 +81,7 @@ impl Settlement {
 
 /// What every delivery of a run was settled from: for each step that asked, and each pair of senders and readers, the last.
 #[derive(Debug, Default)]
-pub struct Settlements(Mutex<Kept>);
+pub struct Settlements(Mutex<Kept>, Pipelines);
 
 /// What is kept while the run lasts.
 #[derive(Debug, Default)]
@@ -95,6 +96,11 @@ const MOST_PACKED: usize = 64 << 20;
 impl Settlements {
     fn all(&self) -> MutexGuard<'_, Kept> {
         lock(&self.0)
+    }
+
+    /// What was seen of pipelines.
+    pub fn pipelines(&self) -> &Pipelines {
+        &self.1
     }
 
     /// Keeps a settlement, in the place of an earlier one that the same step asked for.

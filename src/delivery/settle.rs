@@ -104,7 +104,7 @@ async fn look(run: &Arc<SharedRun>, wanted: &WantedDelivery, deadline: Instant) 
     if let Some(matching) = &wanted.matching {
         let matched = matched::accounts(run, &mut settlement, matching).await?;
         settlement.readers = matched.readers;
-        incomplete.extend(matched.ambiguous);
+        incomplete.extend(matched.uncertain);
     } else {
         let lost = settlement.ledger().missing();
         if !lost.is_empty() {
