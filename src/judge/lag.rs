@@ -87,7 +87,9 @@ fn written_again<'a>(record: &'a Record, report: &ConsumeReport, fault: &FaultRe
     for writer in record.steps.iter().filter(writes) {
         match recovered(record, writer, fault) {
             Recovered::At(at) => written.from = written.from.max(at),
-            Recovered::Never(until) | Recovered::NotYet(until) => written.waiting = Some((&writer.id, until)),
+            Recovered::Never(until) | Recovered::NotYet(until) => {
+                written.waiting = Some((writer.id.as_str(), until));
+            },
             Recovered::Untold(_) | Recovered::NotConcerned => {}
         }
     }

@@ -18,7 +18,7 @@ const LAST: usize = 900;
 
 /// Of how many seconds one sample is kept.
 fn length(at: f64, age: f64) -> f64 {
-    let length = COARSE.iter().rev().find(|(from, _)| age >= *from).map_or(0.0, |(_, length)| *length);
+    let length = COARSE.iter().rev().find(|(from, _)| age >= *from).map_or(1.0, |(_, length)| *length);
     if at < EARLY { length.min(MINUTE) } else { length }
 }
 
@@ -37,7 +37,7 @@ pub(super) fn thin<T>(samples: &mut Vec<T>, at: impl Fn(&T) -> f64, join: impl F
         let joined = kept.last().and_then(|earlier| {
             let (from, to) = (at(earlier), at(&later));
             let length = length(from, now - from);
-            ((from / length).floor() == (to / length).floor()).then(|| join(earlier, &later))?
+            ((from / length).floor() == (to / length).floor()).then(|| join(earlier, &later)).flatten()
         });
         if joined.is_some() {
             kept.pop();
