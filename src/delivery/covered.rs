@@ -105,9 +105,8 @@ impl<'a> Covered<'a> {
         if wanted.is_empty() {
             wanted.push(Promise { guarantee: Some(scenario), ..Promise::default() });
         }
-        let is_judged = |open: &Promise| {
-            of_unit().any(|known| known.includes(open) && self.is_of_all_that_was_read(known, unit))
-        };
+        let is_judged =
+            |open: &Promise| of_unit().any(|known| known.includes(open) && self.is_of_all_that_was_read(known, unit));
         let mut strongest: Vec<Promise> = Vec::new();
         for open in wanted.into_iter().filter(|open| !is_judged(open)) {
             if !strongest.iter().any(|known| known.includes(&open)) {
@@ -155,10 +154,7 @@ impl ReadOn<'_> {
     /// Whether what is judged by this one is judged by the other one as well.
     fn stands_for(&self, other: &ReadOn<'_>) -> bool {
         let (own, others) = (self.promise, other.promise);
-        own.from == others.from
-            && own.matching == others.matching
-            && self.unit == other.unit
-            && own.includes(others)
+        own.from == others.from && own.matching == others.matching && self.unit == other.unit && own.includes(others)
     }
 }
 
@@ -267,7 +263,10 @@ mod tests {
         let again = [(Guarantee::ExactlyOnce, true)];
         assert_eq!(read_on(&[behind(ONCE, 100)], true, &["o", "o2"]), again);
         let both = Promise { to: ids(&["o", "o2"]), ..behind(ONCE, 200) };
-        assert!(read_on(&[behind(ONCE, 100), both.clone()], true, &["o", "o2"]).is_empty(), "they were judged together");
+        assert!(
+            read_on(&[behind(ONCE, 100), both.clone()], true, &["o", "o2"]).is_empty(),
+            "they were judged together"
+        );
         let less = Promise { guarantee: LEAST, ..both };
         assert_eq!(read_on(&[behind(ONCE, 100), less], true, &["o", "o2"]), again);
         let plain = promise(&["load"], &["a"], ONCE, 100);

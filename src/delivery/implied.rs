@@ -118,9 +118,7 @@ async fn implied_changes(run: &Arc<SharedRun>, guarantee: Guarantee, covered: &C
         let (prepared, others): (Vec<&String>, Vec<&String>) =
             writers.partition(|writer| named && is_of_setup(run, writer));
         for (writers, is_prepared) in [(others, false), (prepared, true)] {
-            for Promised { from, guarantee, .. } in
-                covered.still_promised(writers, &unit, guarantee)
-            {
+            for Promised { from, guarantee, .. } in covered.still_promised(writers, &unit, guarantee) {
                 let result = changes::settle(run, from.clone(), unit.clone(), moment::now() + PATIENCE).await;
                 let says_nothing = |settled: &Settled| {
                     settled.is_of_no_change() || is_prepared && settled.is_without_fault_where_judged()

@@ -89,7 +89,7 @@ fn written_again<'a>(record: &'a Record, report: &ConsumeReport, fault: &FaultRe
             Recovered::At(at) => written.from = written.from.max(at),
             Recovered::Never(until) | Recovered::NotYet(until) => {
                 written.waiting = Some((writer.id.as_str(), until));
-            },
+            }
             Recovered::Untold(_) | Recovered::NotConcerned => {}
         }
     }

@@ -235,10 +235,10 @@ fn in_clean_time(
 mod tests {
     use super::*;
     use crate::judge::recovery::tests::step as fault_step;
+    use crate::record::TargetKind;
     use crate::record::WorkerRecord;
     use crate::record::gaps::AckGap;
     use crate::record::latency::LatencyRecorder;
-    use crate::record::TargetKind;
 
     const S: u64 = 1_000_000;
 

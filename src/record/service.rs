@@ -99,7 +99,8 @@ impl ServiceRecord {
         let within = sum(&|sample| (from..to).contains(&sample.middle()));
         // A time that is shorter than those that were merged is like the one in which it lies.
         let first = |sample: &ServiceSample| sample.merged.map_or(sample.at, |merged| merged.from);
-        let (count, memory) = if within.0 > 0 { within } else { sum(&|sample| first(sample) < to && sample.at >= from) };
+        let (count, memory) =
+            if within.0 > 0 { within } else { sum(&|sample| first(sample) < to && sample.at >= from) };
         // There are far fewer than an f64 holds exactly.
         (count > 0).then(|| memory / count as f64)
     }
@@ -153,11 +154,15 @@ mod tests {
     fn after_hours_the_first_minutes_have_their_mean() {
         // Up and down by half each minute, and a leak of 40 % over two hours.
         let wave = |second: u32| if second % 60 < 30 { 1_000.0 } else { 2_000.0 };
-        let leaking = record(7_200, |second| (wave(second) * (1.0 + 0.4 * f64::from(second) / 7_200.0)) as u64, |_| 0.5);
+        let leaking =
+            record(7_200, |second| (wave(second) * (1.0 + 0.4 * f64::from(second) / 7_200.0)) as u64, |_| 0.5);
         let mean = |from: f64, to: f64| leaking.mean_memory(from, to).unwrap();
         let drift = mean(6_900.0, 7_200.0) / mean(0.0, 300.0) - 1.0;
         assert!((0.36..0.40).contains(&drift), "{drift}");
-        assert_eq!(leaking.samples.iter().filter_map(|sample| sample.usage).map(|usage| usage.memory).max(), Some(2_799));
+        assert_eq!(
+            leaking.samples.iter().filter_map(|sample| sample.usage).map(|usage| usage.memory).max(),
+            Some(2_799)
+        );
         let steady = record(12 * 3_600, |second| wave(second) as u64, |_| 0.5);
         assert!(steady.samples.iter().filter(|sample| sample.at < 300.0).count() >= 5);
         let first = steady.mean_memory(0.0, 300.0).unwrap();

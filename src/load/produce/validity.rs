@@ -68,9 +68,10 @@ fn behind(report: &ProduceReport, held_up: HeldUp, producers: f64) -> Option<Str
     let full_us: u64 = report.timeline.touching(since_us..u64::MAX).map(|slice| slice.sample.queue_full_us).sum();
     // When transactions were waited for is not told by time.
     let waited_us = held_up.time_us.saturating_sub(report.queue_full_us);
-    let lengths = report.ack_gaps.iter().map(|gap| {
-        gap.end_us.unwrap_or(report.end_us).saturating_sub(gap.start_us.max(since_us))
-    });
+    let lengths = report
+        .ack_gaps
+        .iter()
+        .map(|gap| gap.end_us.unwrap_or(report.end_us).saturating_sub(gap.start_us.max(since_us)));
     let outages_us: u64 = lengths.filter(|length| *length >= OUTAGE_US).sum();
     let explained_us = (full_us.saturating_add(waited_us) as f64 / producers).max(outages_us as f64);
     (behind_us as f64 > BEHIND_US as f64 + 2.0 * explained_us).then(|| {
@@ -149,7 +150,8 @@ mod tests {
     fn a_load_without_an_end_is_held_to_time_and_not_to_a_share_of_all_that_was_due() {
         // A week at 200/s of which the last hour was not sent; in the first one the queue was full.
         let (hours, hour_us) = (7 * 24, 3600 * SECOND_US);
-        let mut report = ProduceReport { due: hours * 720_000, sent: (hours - 1) * 720_000, ..ProduceReport::default() };
+        let mut report =
+            ProduceReport { due: hours * 720_000, sent: (hours - 1) * 720_000, ..ProduceReport::default() };
         (report.end_us, report.schedule_end_us) = (hours * hour_us, Some(hours * hour_us));
         for hour in 0..hours {
             let slice = report.timeline.at(hour * hour_us);
