@@ -67,6 +67,16 @@ struct Sides {
     outputs: Vec<Output>,
 }
 
+impl Sides {
+    fn enter(&mut self, value: u64, identity: Identity) {
+        let inputs = self.inputs.entry(value).or_default();
+        // Only what came again is looked for among the many that a value may have.
+        if self.known.entry(identity.producer).or_default().insert(identity.sequence) || !inputs.contains(&identity) {
+            inputs.push(identity);
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Output {
     value: Option<u64>,
@@ -101,14 +111,29 @@ impl Matcher {
         let Some(value) = self.by.input.value(key, payload) else {
             return false;
         };
-        let mut sides = self.sides();
-        let Sides { inputs, known, .. } = &mut *sides;
-        let inputs = inputs.entry(value).or_default();
-        // Only what came again is looked for among the many that a value may have.
-        if known.entry(identity.producer).or_default().insert(identity.sequence) || !inputs.contains(&identity) {
-            inputs.push(identity);
-        }
+        self.sides().enter(value, identity);
         true
+    }
+
+    /// What stood at the input before, whether or not it stands there still; to be told before anything is read.
+    pub fn recall(&self, known: &[(u64, Identity)]) {
+        let mut sides = self.sides();
+        known.iter().for_each(|(value, identity)| sides.enter(*value, *identity));
+    }
+
+    /// All that has stood at the input, by the value that it is matched by.
+    pub fn inputs(&self) -> Vec<(u64, Identity)> {
+        let sides = self.sides();
+        let of_value = |(value, inputs): (&u64, &Vec<Identity>)| {
+            let value = *value;
+            inputs.clone().into_iter().map(move |identity| (value, identity))
+        };
+        sides.inputs.iter().flat_map(of_value).collect()
+    }
+
+    /// Those of a producer's messages that have stood at the input.
+    pub fn stood(&self, producer: u16) -> PagedBitmap {
+        self.sides().known.get(&producer).cloned().unwrap_or_default()
     }
 
     /// A message at the output, once for each offset; with the identity of its input where the pipeline has left it in.

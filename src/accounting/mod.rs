@@ -26,6 +26,7 @@ mod named;
 mod noted;
 mod packed;
 mod partition;
+pub mod pipelines;
 mod reader;
 mod run_identity;
 mod schedule;
@@ -61,7 +62,7 @@ pub use settlement::Ledger;
 pub use sheet::{ReadLine, SentLine, Sheet};
 pub use sighting::{Sighting, SightingKind};
 pub use standing::TopicIdBytes;
-pub use stored::{ClassCheck, Remembered, Settlement, Settlements};
+pub use stored::{ClassCheck, Settlement, Settlements};
 pub use terms::{Allowed, Policy, Terms, standing_policies};
 
 #[cfg(test)]

@@ -315,7 +315,7 @@ impl ReaderAccount {
     }
 
     /// The account of a producer, provided that it is one of this run.
-    fn producer<'a>(
+    pub(super) fn producer<'a>(
         producers: &'a mut Vec<Option<Box<ProducerSeen>>>,
         run: &RunIdentity,
         number: u16,

@@ -3,10 +3,11 @@
 use super::allowance::MOST_ROWS;
 use super::changes::{ChangeBasis, ChangeSettlement, NotStored, Reconciliation};
 use super::matching::Matching;
-use super::{Allowed, Class, KeySpec, Ledger, LedgerReport, LogEvidence, ReaderAccount, SenderAccount, Terms};
+use super::pipelines::Pipelines;
+use super::{Class, KeySpec, Ledger, LedgerReport, LogEvidence, ReaderAccount, SenderAccount, Terms};
 use crate::ground::lock;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 /// What one delivery was settled from.
@@ -49,17 +50,6 @@ pub struct Settlement {
     pub given: u64,
 }
 
-/// What has to be known of a delivery to settle it again while the run lasts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Remembered {
-    /// Ways for messages to go that it allows.
-    pub allow: BTreeSet<Allowed>,
-    /// How messages are recognised behind a pipeline.
-    pub matching: Option<Matching>,
-    /// Messages that its readers had been given.
-    pub given: u64,
-}
-
 /// A check of the run's record that is about a class of this delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassCheck {
@@ -91,7 +81,7 @@ impl Settlement {
 
 /// What every delivery of a run was settled from: for each step that asked, and each pair of senders and readers, the last.
 #[derive(Debug, Default)]
-pub struct Settlements(Mutex<Kept>);
+pub struct Settlements(Mutex<Kept>, Pipelines);
 
 /// What is kept while the run lasts.
 #[derive(Debug, Default)]
@@ -108,6 +98,11 @@ impl Settlements {
         lock(&self.0)
     }
 
+    /// What was seen of pipelines.
+    pub fn pipelines(&self) -> &Pipelines {
+        &self.1
+    }
+
     /// Keeps a settlement, in the place of an earlier one that the same step asked for.
     pub fn keep(&self, mut settlement: Settlement) {
         for sender in settlement.senders.iter_mut().chain(&mut settlement.beside) {
@@ -118,30 +113,18 @@ impl Settlements {
                 keys.spec = KeySpec::Constant("key".to_owned());
             }
         }
-        // A step may ask for several between the same steps, each on a line of its own.
-        let line = |one: &Settlement| one.checks.first().and_then(|check| check.at);
+        // A step may ask for several between the same steps, each on a line of its own, and two guarantees may hold between them.
+        let line = |one: &Settlement| one.checks.first().map(|check| (check.at, check.subject.clone()));
         let place = |one: &Settlement| (one.step.clone(), one.from.clone(), one.to.clone(), line(one));
         let all = &mut self.all().messages;
         all.retain(|known| place(known) != place(&settlement));
         all.push(settlement);
     }
 
-    /// What the last settlement between these senders and readers was asked for, and how much had been read then.
-    pub fn remembered(&self, from: &[String], to: &[String]) -> Remembered {
-        let all = self.all();
-        let last = all.messages.iter().rfind(|known| known.from == from && known.to == to);
-        let told = last.map(|known| Remembered {
-            allow: known.terms.allow.clone(),
-            matching: known.matching.clone(),
-            given: known.given,
-        });
-        told.unwrap_or_default()
-    }
-
     /// Keeps the settlement of a delivery of changes likewise, with `sums` alone where its rows take more than is left. Says why its
     /// rows are not stored, where they are not.
     pub fn keep_changes(&self, mut settlement: ChangeSettlement, sums: &Reconciliation) -> Option<NotStored> {
-        let line = |one: &ChangeSettlement| one.checks.first().and_then(|check| check.at);
+        let line = |one: &ChangeSettlement| one.checks.first().map(|check| (check.at, check.subject.clone()));
         let place = |one: &ChangeSettlement| (one.step.clone(), one.from.clone(), one.to.clone(), line(one));
         let all = &mut self.all().changes;
         all.retain(|known| place(known) != place(&settlement));

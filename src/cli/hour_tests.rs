@@ -74,8 +74,12 @@ fn sample(second: u64, services: u64) -> EventKind {
         working_set: 500_000_000,
         disk: Some(second * 1_000_000),
     };
-    let sample =
-        |service| ServiceSample { at: second as f64, lifecycle: Lifecycle::Running, usage: Some(usage(service)) };
+    let sample = |service| ServiceSample {
+        at: second as f64,
+        lifecycle: Lifecycle::Running,
+        usage: Some(usage(service)),
+        merged: None,
+    };
     EventKind::Sample { services: (0..services).map(|service| (format!("kafka-{service}"), sample(service))).collect() }
 }
 

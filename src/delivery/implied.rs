@@ -1,8 +1,8 @@
 //! What follows from a guarantee for deliveries that no `expect` was about, or whose readers have read on since.
 
 use super::covered::{Covered, Promised, ReadOn, ReaderNow};
-use super::{PATIENCE, Settled, WantedDelivery, changes, partners, settle};
-use crate::accounting::Remembered;
+use super::{PATIENCE, Settled, WantedDelivery, changes, owing, partners, settle};
+use crate::accounting::Allowed;
 use crate::moment;
 use crate::record::metric::Work;
 use crate::record::{
@@ -16,21 +16,25 @@ use std::sync::Arc;
 /// Settles and judges, by the scenario's guarantee, every pair of a sender and a reader (or group) of the same topic that no
 /// `expect` was about, or that has read on since; and by its own, each other delivery that was judged by one and has read on.
 pub async fn implied_deliveries(run: &Arc<SharedRun>) {
-    let (settled, readers) = (deliveries(run), readers(run));
-    let covered = Covered { settled: &settled, readers: &readers };
+    let (promises, readers) = (run.promises.all(), readers(run));
+    let covered = Covered { promises: &promises, readers: &readers };
     if let Some(guarantee) = run.guarantee() {
         implied_pairs(run, guarantee, &covered).await;
         implied_changes(run, guarantee, &covered).await;
     }
-    for ReadOn { known, guarantee, remembered } in
-        covered.read_on(run.guarantee().is_some(), |known| run.settlements.remembered(&known.from, &known.to))
-    {
-        let DeliveryRecord { from, to, .. } = known;
-        let Remembered { allow, matching, .. } = remembered;
-        let wanted = WantedDelivery { from: from.clone(), to: to.clone(), matching, allow };
+    for ReadOn { promise, guarantee, unit } in covered.read_on(run.guarantee().is_some(), |to| unit_of(run, to)) {
+        let (from, allow, matching) = (promise.from.clone(), promise.allow.clone(), promise.matching.clone());
+        let wanted = WantedDelivery { from: from.clone(), to: unit.clone(), matching, allow };
         let result = settle(run, wanted, moment::now() + PATIENCE).await;
-        conclude(run, guarantee, from, to, result);
+        conclude(run, guarantee, &from, &unit, result);
     }
+}
+
+/// All that read as one with these readers now.
+fn unit_of(run: &SharedRun, readers: &[String]) -> Vec<String> {
+    let mut unit = partners::of_group(run, readers);
+    unit.sort();
+    unit
 }
 
 /// The pairs of senders and readers of messages, by the scenario's guarantee.
@@ -38,20 +42,60 @@ async fn implied_pairs(run: &Arc<SharedRun>, guarantee: Guarantee, covered: &Cov
     let senders = steps(run, Work::Sends);
     let mut seen: BTreeSet<Vec<String>> = BTreeSet::new();
     for (reader, topic) in steps(run, Work::Reads) {
-        let mut unit = partners::of_group(run, std::slice::from_ref(&reader));
-        unit.sort();
+        let unit = unit_of(run, std::slice::from_ref(&reader));
         if !seen.insert(unit.clone()) {
             continue;
         }
         let senders = senders.iter().filter(|(sender, written)| *written == topic && !came_later(run, sender, &unit));
-        let allowed = |known: &DeliveryRecord| run.settlements.remembered(&known.from, &known.to).allow;
         let senders = senders.map(|(sender, _)| sender);
-        for Promised { from, guarantee, allow } in covered.still_promised(senders, &unit, guarantee, allowed) {
-            let wanted = WantedDelivery { from: from.clone(), to: unit.clone(), allow, ..WantedDelivery::default() };
-            let result = settle(run, wanted, moment::now() + PATIENCE).await;
-            conclude(run, guarantee, &from, &unit, result);
+        for Promised { from, guarantee, allow } in covered.still_promised(senders, &unit, guarantee) {
+            let is_refused = |id: &String| run.live.record(id).is_some_and(|record| owing::is_refused(&record));
+            let (refused, from): (Vec<String>, Vec<String>) = from.into_iter().partition(is_refused);
+            apart(run, guarantee, from, &unit, &allow).await;
+            // A load that was to be refused, and was, is judged. What was read of it all the same must not be there.
+            if !refused.is_empty() {
+                let result = of_messages(run, &refused, &unit, &allow).await;
+                if !result.as_ref().is_ok_and(|settled| owing::is_of_nothing(&settled.record)) {
+                    conclude(run, guarantee, &refused, &unit, result);
+                }
+            }
         }
     }
+}
+
+/// Settles and judges the messages of these senders. Those of which nothing is owed to the readers say nothing about the others, and
+/// are judged for themselves.
+async fn apart(
+    run: &Arc<SharedRun>,
+    guarantee: Guarantee,
+    from: Vec<String>,
+    unit: &[String],
+    allow: &BTreeSet<Allowed>,
+) {
+    if from.is_empty() {
+        return;
+    }
+    let result = of_messages(run, &from, unit, allow).await;
+    let idle = result.as_ref().map(|settled| owing::idle(&settled.record)).unwrap_or_default();
+    let (idle, owing): (Vec<String>, Vec<String>) = from.iter().cloned().partition(|id| idle.contains(id));
+    if idle.is_empty() || owing.is_empty() {
+        return conclude(run, guarantee, &from, unit, result);
+    }
+    for from in [owing, idle] {
+        let result = of_messages(run, &from, unit, allow).await;
+        conclude(run, guarantee, &from, unit, result);
+    }
+}
+
+async fn of_messages(
+    run: &Arc<SharedRun>,
+    from: &[String],
+    unit: &[String],
+    allow: &BTreeSet<Allowed>,
+) -> Result<Settled, StepError> {
+    let (from, to, allow) = (from.to_vec(), unit.to_vec(), allow.clone());
+    let wanted = WantedDelivery { from, to, allow, ..WantedDelivery::default() };
+    settle(run, wanted, moment::now() + PATIENCE).await
 }
 
 /// The same of the changes that `sql` steps made.
@@ -74,9 +118,7 @@ async fn implied_changes(run: &Arc<SharedRun>, guarantee: Guarantee, covered: &C
         let (prepared, others): (Vec<&String>, Vec<&String>) =
             writers.partition(|writer| named && is_of_setup(run, writer));
         for (writers, is_prepared) in [(others, false), (prepared, true)] {
-            for Promised { from, guarantee, .. } in
-                covered.still_promised(writers, &unit, guarantee, |_| BTreeSet::new())
-            {
+            for Promised { from, guarantee, .. } in covered.still_promised(writers, &unit, guarantee) {
                 let result = changes::settle(run, from.clone(), unit.clone(), moment::now() + PATIENCE).await;
                 let says_nothing = |settled: &Settled| {
                     settled.is_of_no_change() || is_prepared && settled.is_without_fault_where_judged()

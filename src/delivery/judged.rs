@@ -10,7 +10,7 @@ use crate::judge::subject;
 use crate::record::{CheckOutcome, CheckRecord, DeliveryRecord, Demand, EventKind, Observed};
 use crate::scenario::Guarantee;
 use crate::text::Location;
-use crate::verb::SharedRun;
+use crate::verb::{Promise, SharedRun};
 
 /// A settled delivery.
 pub struct Settled {
@@ -83,8 +83,11 @@ impl Settled {
         self.record.changes.as_ref().is_some_and(|changes| changes.sheet.unjudged > 0 && faultless(changes))
     }
 
-    /// Reports the account, and keeps what it was settled from.
+    /// Reports the account, and keeps what it was settled from, and by what it was judged.
     pub fn report(self, run: &SharedRun) {
+        if self.record.guarantee.is_some() {
+            run.promises.enter(self.promise());
+        }
         let not_stored = match (self.basis, &self.record.changes) {
             (SettledFrom::Messages(settlement), _) => {
                 run.settlements.keep(settlement);
@@ -99,6 +102,33 @@ impl Settled {
                 .note(format!("the rows from {from} to {to} are not stored for `kscen judge`, their sums are: {why}"));
         }
         run.recorder.emit(EventKind::Delivery { record: Box::new(self.record) });
+    }
+
+    /// It is spelled out that no guarantee holds between these steps: what an earlier check said of one ends.
+    pub fn waive(&self, run: &SharedRun) {
+        run.promises.enter(Promise { guarantee: None, ..self.promise() });
+    }
+
+    /// What it is judged by.
+    fn promise(&self) -> Promise {
+        let DeliveryRecord { from, to, guarantee, ledger, changes, .. } = &self.record;
+        let promise = Promise {
+            from: from.clone(),
+            to: to.clone(),
+            guarantee: *guarantee,
+            given: ledger.read,
+            changes: changes.is_some(),
+            ..Promise::default()
+        };
+        match &self.basis {
+            SettledFrom::Messages(settlement) => Promise {
+                matching: settlement.matching.clone(),
+                allow: settlement.terms.allow.clone(),
+                given: settlement.given,
+                ..promise
+            },
+            SettledFrom::Changes(_) => promise,
+        }
     }
 
     /// Judges it by a guarantee that no step asks about now, and reports both.

@@ -3,9 +3,12 @@
 use super::PATIENCE;
 use super::scan::read_through;
 use crate::accounting::matching::{Matcher, Matching, SeenAt};
-use crate::accounting::{AckedOffsets, Identity, ReaderAccount, Settlement};
+use crate::accounting::pipelines::Inputs;
+use crate::accounting::{AckedOffsets, Identity, PagedBitmap, ReaderAccount, SenderAccount, Settlement};
+use crate::kafka::KafkaFailure;
+use crate::record::Quantity;
 use crate::verb::{SharedRun, StepError};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What the readers of a pipeline's output have read of what went in.
@@ -13,60 +16,121 @@ pub(super) struct Matched {
     /// Their accounts, as if they had read the input.
     pub(super) readers: Vec<ReaderAccount>,
     /// Why that is not certain.
-    pub(super) ambiguous: Option<String>,
+    pub(super) uncertain: Vec<String>,
 }
 
-/// Both logs are read again: the input's for the identities, the output's for the values at the offsets that the readers saw.
+/// Both logs are read again: the input's for the identities, the output's for the values at the offsets that the readers saw. What they
+/// had at an earlier look is remembered.
 pub(super) async fn accounts(
     run: &Arc<SharedRun>,
     settlement: &mut Settlement,
     matching: &Matching,
 ) -> Result<Matched, StepError> {
     let inputs: BTreeSet<String> = settlement.senders.iter().map(|account| account.topic.clone()).collect();
-    let mut matched = Matched { readers: Vec::new(), ambiguous: None };
+    let (mut matched, memory) = (Matched { readers: Vec::new(), uncertain: Vec::new() }, run.settlements.pipelines());
+    let (mut stood, mut cut): (BTreeMap<u16, PagedBitmap>, BTreeSet<String>) = Default::default();
     for account in &settlement.readers {
-        let (inputs, matching, run_of) = (inputs.clone(), matching.clone(), Arc::clone(run));
+        let (topics, by, run_of) = (inputs.clone(), matching.clone(), Arc::clone(run));
         let (output, read_committed) = (account.topic.clone(), account.read_committed);
-        let reading = move || read_both(&run_of, &inputs, &output, read_committed, matching);
-        let matcher = tokio::task::spawn_blocking(reading)
+        let known = memory.inputs(&inputs, &matching.input);
+        let reading = move || read_both(&run_of, &topics, &output, read_committed, by, &known);
+        let (matcher, cut_off) = tokio::task::spawn_blocking(reading)
             .await
             .map_err(|error| StepError::broken("defect", error.to_string()).because(error))??;
-        let (settled, ambiguous) = matcher.settle(Arc::clone(&run.identity), account);
-        if ambiguous > 0 && matched.ambiguous.is_none() {
-            matched.ambiguous = Some(format!(
+        let (mut settled, ambiguous) = matcher.settle(Arc::clone(&run.identity), account);
+        memory.keep_inputs(&inputs, &matching.input, matcher.inputs());
+        if ambiguous == 0 {
+            memory.join(&inputs, matching, &run.identity, &mut settled);
+        } else if matched.uncertain.is_empty() {
+            matched.uncertain.push(format!(
                 "{ambiguous} messages have the same value to match by as another one, so that a message that is missing and one \
                  that came twice cannot be told apart: `match:` needs values that differ"
             ));
         }
+        cut.extend(cut_off);
+        for sender in &settlement.senders {
+            stood.entry(sender.producer).or_default().union_with(&matcher.stood(sender.producer));
+        }
         matched.readers.push(settled);
     }
+    cut.extend(replaced(run, &settlement.senders).await);
+    matched.uncertain.extend(gone(&settlement.senders, &matched.readers, &stood, &cut));
     // Where a message stood at the input says nothing about the output's log.
     settlement.senders.iter_mut().for_each(|sender| sender.offsets = AckedOffsets::default());
     Ok(matched)
 }
 
+/// The topics of the senders that are not the ones any more to which they wrote.
+async fn replaced(run: &SharedRun, senders: &[SenderAccount]) -> BTreeSet<String> {
+    let mut replaced = BTreeSet::new();
+    for sender in senders.iter().filter(|sender| !sender.topic_ids.is_empty()) {
+        if !replaced.contains(&sender.topic)
+            && let Some(now) = run.topic_id(&sender.topic).await
+            && sender.topic_ids.iter().any(|id| *id != now)
+        {
+            replaced.insert(sender.topic.clone());
+        }
+    }
+    replaced
+}
+
+/// Why nothing is known of messages that nobody saw at an input of which a part is gone: whether they came out of the pipeline cannot be
+/// told. `stood` are those that were seen there.
+fn gone(
+    senders: &[SenderAccount],
+    readers: &[ReaderAccount],
+    stood: &BTreeMap<u16, PagedBitmap>,
+    cut: &BTreeSet<String>,
+) -> Option<String> {
+    let mut of: BTreeMap<&str, u64> = BTreeMap::new();
+    for sender in senders.iter().filter(|sender| cut.contains(&sender.topic)) {
+        let mut known = stood.get(&sender.producer).cloned().unwrap_or_default();
+        readers.iter().filter_map(|reader| reader.seen_of(sender.producer)).for_each(|seen| known.union_with(seen));
+        let count = sender.acked.difference(&known).count() as u64;
+        if count > 0 {
+            *of.entry(&sender.topic).or_default() += count;
+        }
+    }
+    let listed = of.iter().map(|(topic, count)| format!("{} of `{topic}`", Quantity::count(*count)));
+    let listed = listed.collect::<Vec<_>>().join(", ");
+    (!of.is_empty()).then(|| {
+        format!(
+            "the input of the pipeline is not all there any more: acknowledged messages ({listed}) are gone from it, and whether they \
+             came out of the pipeline is not known; check the delivery before they go"
+        )
+    })
+}
+
+/// Reads the inputs, beside what is `known` of them, and the output; with the inputs that do not begin with their first message any more.
 fn read_both(
     run: &SharedRun,
     inputs: &BTreeSet<String>,
     output: &str,
     read_committed: bool,
     matching: Matching,
-) -> Result<Matcher, StepError> {
-    let failed = |error: crate::kafka::KafkaFailure| StepError::broken("read-again", error.to_string()).because(error);
+    known: &Inputs,
+) -> Result<(Matcher, BTreeSet<String>), StepError> {
+    let failed = |error: KafkaFailure| StepError::broken("read-again", error.to_string()).because(error);
     let (connection, nonce) = (run.connection(), run.identity.nonce());
     let matcher = Matcher::new(matching);
-    let (mut ours, mut without) = (0_u64, 0_u64);
+    matcher.recall(known);
+    let (mut ours, mut without, mut cut) = (0_u64, 0_u64, BTreeSet::new());
     for topic in inputs {
         // With aborted transactions: a pipeline that passes them on has to be found out.
-        read_through(&connection, topic, false, PATIENCE, |message| {
+        let bounds = read_through(&connection, topic, false, PATIENCE, |message| {
             if let Ok((identity, _)) = Identity::of(message)
                 && identity.nonce == nonce
             {
                 ours += 1;
                 without += u64::from(!matcher.input(identity, message.key, message.payload));
             }
-        })
-        .map_err(failed)?;
+        });
+        match bounds {
+            Ok(bounds) if bounds.start.values().all(|start| *start == 0) => {}
+            Ok(_) => _ = cut.insert(topic.clone()),
+            Err(error) if is_absent(&error) && !known.is_empty() => _ = cut.insert(topic.clone()),
+            Err(error) => return Err(failed(error)),
+        }
     }
     if without > 0 {
         let message = format!("{without} of {ours} messages at the input lack the value to match by");
@@ -80,5 +144,31 @@ fn read_both(
         matcher.output(place, identity, message.key, message.payload);
     })
     .map_err(failed)?;
-    Ok(matcher)
+    Ok((matcher, cut))
+}
+
+/// Whether there is no such topic any more.
+fn is_absent(error: &KafkaFailure) -> bool {
+    matches!(error.name(), Some("UNKNOWN_TOPIC_OR_PART" | "_UNKNOWN_TOPIC" | "_UNKNOWN_PARTITION"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_nobody_saw_at_an_input_that_was_cut_off_is_not_known() {
+        let mut sender = SenderAccount::new(3, "in");
+        sender.acked = (0..10).collect();
+        let all = |messages: std::ops::Range<u64>| BTreeMap::from([(3, messages.collect::<PagedBitmap>())]);
+        let told = |stood: &BTreeMap<u16, PagedBitmap>, cut: &[&str]| {
+            let cut = cut.iter().map(|topic| (*topic).to_owned()).collect();
+            gone(std::slice::from_ref(&sender), &[], stood, &cut)
+        };
+        assert_eq!(told(&all(0..10), &["in"]), None, "all of them were seen");
+        assert_eq!(told(&all(0..7), &[]), None, "the log is whole: what is not in it is lost");
+        let why = told(&all(0..7), &["in"]).expect("three are gone");
+        assert!(why.contains("3 of `in`") && why.contains("not all there any more"), "{why}");
+        assert!(told(&BTreeMap::new(), &["in"]).is_some_and(|why| why.contains("10 of `in`")));
+    }
 }

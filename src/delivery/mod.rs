@@ -9,6 +9,7 @@ mod implied;
 mod judged;
 mod matched;
 mod order;
+mod owing;
 mod partners;
 mod samples;
 mod scan;

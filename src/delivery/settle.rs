@@ -92,7 +92,7 @@ async fn look(run: &Arc<SharedRun>, wanted: &WantedDelivery, deadline: Instant) 
     incomplete.extend(absent(run, &to).map(|why| format!("{why}, so nothing is known of what it would have read")));
     let terms = Terms {
         allow: wanted.allow.clone(),
-        policies: policies(run),
+        policies: policies(run, &senders).await,
         now_us: run.clock.to_epoch_us(run.clock.now_us()),
         ..Terms::default()
     };
@@ -104,7 +104,7 @@ async fn look(run: &Arc<SharedRun>, wanted: &WantedDelivery, deadline: Instant) 
     if let Some(matching) = &wanted.matching {
         let matched = matched::accounts(run, &mut settlement, matching).await?;
         settlement.readers = matched.readers;
-        incomplete.extend(matched.ambiguous);
+        incomplete.extend(matched.uncertain);
     } else {
         let lost = settlement.ledger().missing();
         if !lost.is_empty() {
@@ -200,13 +200,25 @@ fn beside(run: &SharedRun, senders: &[SenderAccount]) -> Vec<SenderAccount> {
         .collect()
 }
 
-/// What `topic` steps that have run say about how long messages stay.
-fn policies(run: &SharedRun) -> BTreeMap<String, Policy> {
-    standing_policies(run.scenario.scope.steps().filter_map(|(id, step)| {
+/// What `topic` steps that have run say about how long messages stay in the topics that there are now.
+async fn policies(run: &SharedRun, senders: &[SenderAccount]) -> BTreeMap<String, Policy> {
+    let mut policies = standing_policies(run.scenario.scope.steps().filter_map(|(id, step)| {
         let facts = step.facts.as_ref()?;
         let record = run.live.record(id).filter(|record| record.status == StepStatus::Done)?;
         Some((record.ended, facts.topic.clone()?, Policy::of(facts.topic_config.as_ref()?)))
-    }))
+    }));
+    let topics: BTreeSet<&str> = senders.iter().map(|sender| sender.topic.as_str()).collect();
+    for topic in topics {
+        let says_something = policies.get(topic).is_some_and(|policy| *policy != Policy::default());
+        if says_something
+            && let Some(made) = run.owned.last_made(topic)
+            && run.topic_id(topic).await.is_some_and(|now| now != made)
+        {
+            // Somebody else has made another one of that name, of which the scenario says nothing.
+            policies.remove(topic);
+        }
+    }
+    policies
 }
 
 /// Which of the senders' topics the cluster says are compacted; asked only where a check allows messages to go by that.

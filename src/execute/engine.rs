@@ -15,7 +15,7 @@ use crate::plan::Plan;
 use crate::project::hide_addresses;
 use crate::record::pulse::Pids;
 use crate::record::{EventKind, Failure, Outcome, Record, Recorder, RunClock, RunInfo, Verdict, Watcher};
-use crate::verb::{Changes, LiveSteps, Restarts, ScenarioFacts, SharedRun};
+use crate::verb::{Changes, LiveSteps, Promises, Restarts, ScenarioFacts, SharedRun};
 use crate::worker::WorkerLink;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -99,8 +99,7 @@ pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
     recorder.emit(opening(&plan));
 
     let mut needs = plan.needs.clone();
-    let started = moment::now();
-    let mut waiting = interrupt.clone();
+    let (started, mut waiting) = (moment::now(), interrupt.clone());
     let acquired = tokio::select! {
         acquired = others::acquire(&plan, stage, &recorder) => Some(acquired),
         _ = waiting.at_least(1) => None,
@@ -133,6 +132,7 @@ pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
                         owned: Owned::new(Arc::clone(&journal)),
                         changes: Changes::default(),
                         settlements: Settlements::default(),
+                        promises: Promises::default(),
                         folder,
                         granted,
                         allow_delete,

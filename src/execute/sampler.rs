@@ -33,7 +33,7 @@ pub(super) async fn sample(run: Arc<SharedRun>, pids: Pids) {
                 lock(&pids).insert(service.name.clone(), pid);
             }
             let usage = run.environment.usage(&service.name).await.ok().flatten();
-            let sample = ServiceSample { at: run.clock.now(), lifecycle: state.lifecycle, usage };
+            let sample = ServiceSample { at: run.clock.now(), lifecycle: state.lifecycle, usage, merged: None };
             samples.insert(service.name.clone(), sample);
         }
         if !samples.is_empty() {

@@ -33,6 +33,8 @@ pub(super) struct Walker {
     foreground_signal: StopSignal,
     failed: Arc<AtomicBool>,
     halted: Arc<AtomicBool>,
+    /// A section was left before its end, because a step of it failed.
+    left: AtomicBool,
 }
 
 impl Walker {
@@ -46,6 +48,7 @@ impl Walker {
             foreground_signal,
             failed: Arc::default(),
             halted: Arc::default(),
+            left: AtomicBool::new(false),
         }
     }
 
@@ -94,7 +97,16 @@ impl Walker {
 
     /// Runs a section; returns false where the rest must not run.
     pub async fn section(&self, steps: &[PlannedStep]) -> bool {
-        self.list(steps, &self.foreground_signal).await
+        let whole = self.list(steps, &self.foreground_signal).await;
+        self.left.fetch_or(!whole, Ordering::Relaxed);
+        whole
+    }
+
+    /// Nobody comes any more to what would have ended the loads that go on until they are asked: they are asked now.
+    fn end_soaks(&self) {
+        if !self.is_halted() {
+            self.run.live.end_soaks(true);
+        }
     }
 
     /// Runs steps one after the other until they are asked to end; returns false where the rest must not run.
@@ -196,9 +208,18 @@ impl Walker {
             Children::None => true,
             Children::Sequence(steps) => self.list(steps, stop).await,
             Children::Branches(branches) => {
-                let results =
-                    futures_util::future::join_all(branches.iter().map(|branch| self.list(branch, stop))).await;
-                results.into_iter().all(|fine| fine)
+                let stops = step.stops_on_failure();
+                let branches = branches.iter().map(|branch| async move {
+                    let fine = self.list(branch, stop).await;
+                    if !fine && stops {
+                        // Other branches are waited for.
+                        self.end_soaks();
+                    }
+                    fine
+                });
+                let fine = futures_util::future::join_all(branches).await.into_iter().all(|fine| fine);
+                self.run.live.end_soaks(false);
+                fine
             }
         }
     }
@@ -279,6 +300,9 @@ impl Walker {
 
     /// Ends the background: what ends by itself is joined, readers drain; all end at once after a halt.
     pub async fn finish(&self) {
+        if self.left.load(Ordering::Relaxed) {
+            self.end_soaks();
+        }
         // They stay in the list, so that whoever gives up waiting can still abandon them.
         let ends: Vec<_> = self.backgrounds().iter().filter(|one| one.ends).map(|one| one.ended.clone()).collect();
         let mut halt = self.foreground_signal.clone();
@@ -309,6 +333,7 @@ impl Walker {
             }
         }
         self.backgrounds().clear();
+        self.run.live.end_soaks(false);
         for (id, ..) in all {
             if self.run.live.record(&id).is_none() {
                 let message = format!("kscen has a defect: `{id}` ended and left no record");

@@ -7,6 +7,7 @@ use crate::accounting::TopicIdBytes;
 use crate::connect::ConnectorConfig;
 use crate::ground::lock;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -77,13 +78,29 @@ struct Former {
 pub struct Owned {
     all: Mutex<Vec<Own>>,
     former: Mutex<Vec<Former>>,
+    /// The ids of the topics that the run made last, by their names, whatever became of them.
+    topics: Mutex<BTreeMap<String, TopicIdBytes>>,
     journal: Arc<Journal>,
 }
 
 impl Owned {
     /// Nothing yet.
     pub fn new(journal: Arc<Journal>) -> Self {
-        Self { all: Mutex::default(), former: Mutex::default(), journal }
+        Self { all: Mutex::default(), former: Mutex::default(), topics: Mutex::default(), journal }
+    }
+
+    /// The run has made a topic of that name, also one that stays; the brokers know it by that id, where they have ids.
+    pub fn topic_made(&self, name: &str, id: Option<TopicIdBytes>) {
+        let mut topics = lock(&self.topics);
+        match id {
+            Some(id) => _ = topics.insert(name.to_owned(), id),
+            None => _ = topics.remove(name),
+        }
+    }
+
+    /// The topic of that name that the run made last, also where it is gone.
+    pub fn last_made(&self, name: &str) -> Option<TopicIdBytes> {
+        lock(&self.topics).get(name).copied()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Own>> {
@@ -342,7 +359,12 @@ mod tests {
         owned.identify(&topic, Some([7; 16]));
         assert!(!owned.is_doubtful(&topic), "it was found");
         assert_eq!(owned.identity(&topic), Some([7; 16]));
+        owned.topic_made("orders", Some([7; 16]));
         owned.made(topic.clone());
         assert_eq!(owned.identity(&topic), None, "another one has its name");
+        owned.remove(&topic);
+        assert_eq!(owned.last_made("orders"), Some([7; 16]), "whatever became of it");
+        owned.topic_made("orders", None);
+        assert_eq!(owned.last_made("orders"), None, "another one, whose id nobody told");
     }
 }

@@ -6,13 +6,15 @@
 
 use super::clocks;
 use super::decide::decide;
+use super::lag::lag_recovery_from;
 use super::measure::observe;
 use super::outages::Outages;
 use super::phases::{merged, subtract};
 use super::places::Places;
+use super::recovery::{begins, faults_of, recovery_from};
 use super::tail;
 use crate::record::strain::MachineSample;
-use crate::record::{CheckOutcome, Demand, Observed, Quantity, Record, StepRecord, Unit};
+use crate::record::{CheckOutcome, Demand, FaultRecord, Observed, Quantity, Record, StepRecord, Unit};
 use crate::scenario::Noise;
 use std::ops::Range;
 
@@ -105,6 +107,9 @@ pub fn excused(
     {
         return observed;
     }
+    if statistic.is_none() && spans.is_none() && observed.quantity().is_some_and(|figure| is_one_time(step, figure)) {
+        return excused_time(record, step, name, demand, observed);
+    }
     let window = window(record, step, spans, &observed);
     let touched = touched(record, Some(step), &window);
     if touched.is_empty() {
@@ -115,19 +120,55 @@ pub fn excused(
     }
     let spoiled = merged(touched.iter().map(|(span, _)| span.start..span.end + AFTERMATH));
     let window = merged(window.into_iter());
-    let clean = subtract(window.clone(), &spoiled);
-    let length = |spans: &[Range<f64>]| spans.iter().map(|span| span.end - span.start).sum::<f64>();
-    let apart = match observed.quantity() {
-        // One time of the step as a whole: what kscen stood still for is taken off it.
-        Some(figure) if is_one_time(step, figure) && statistic.is_none() && spans.is_none() => {
-            Observed::Number(Quantity::seconds((figure.value - (length(&window) - length(&clean))).max(0.0)))
-        }
-        _ => in_clean_time(record, step, (name, statistic), &clean, &spoiled),
-    };
+    let clean = subtract(window, &spoiled);
+    let apart = in_clean_time(record, step, (name, statistic), &clean, &spoiled);
     if !clean.is_empty() && fails(&apart) {
         return observed;
     }
     unknown(&observed, &told(&touched))
+}
+
+/// The same of one time of a step as a whole: what kscen stood still for while that time went on is taken off it, of each fault by itself.
+fn excused_time(record: &Record, step: &StepRecord, name: &str, demand: &Demand, observed: Observed) -> Observed {
+    let (mut all, mut is_broken) = (Vec::new(), false);
+    for (time, seconds) in times(record, step, name, &observed) {
+        let length = time.end - time.start;
+        let touched = touched(record, Some(step), std::slice::from_ref(&time));
+        let spoiled = merged(touched.iter().map(|(span, _)| span.start..span.end + AFTERMATH));
+        let clean: f64 = subtract(vec![time], &spoiled).iter().map(|span| span.end - span.start).sum();
+        let apart = Observed::Number(Quantity::seconds((seconds - (length - clean)).max(0.0)));
+        is_broken |= clean > 0.0 && decide(demand, &apart) == CheckOutcome::Fail;
+        for one in touched {
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+    }
+    if all.is_empty() || is_broken { observed } else { unknown(&observed, &told(&all)) }
+}
+
+/// The times that a time of a step was taken over, with what it came to in each: a recovery counts from when its fault was undone, and what
+/// happened while that was in force is no part of it.
+fn times(record: &Record, step: &StepRecord, name: &str, observed: &Observed) -> Vec<(Range<f64>, f64)> {
+    let faults = || faults_of(record, step);
+    let of_each = |fault: &FaultRecord, figure: Observed| {
+        let (since, seconds) = (begins(record, fault)?, figure.quantity()?.value);
+        Some((since..since + seconds, seconds))
+    };
+    match (name, observed.quantity()) {
+        ("recovery_time", _) => {
+            faults().filter_map(|fault| of_each(fault, recovery_from(record, std::iter::once(fault)))).collect()
+        }
+        ("lag_recovery_time", _) => {
+            let from = |fault| lag_recovery_from(record, std::iter::once(fault));
+            faults().filter_map(|fault| of_each(fault, from(fault))).collect()
+        }
+        ("duration", Some(figure)) => vec![(step.started..step.ended, figure.value)],
+        (_, Some(figure)) => {
+            window(record, step, None, observed).into_iter().map(|window| (window, figure.value)).collect()
+        }
+        (_, None) => Vec::new(),
+    }
 }
 
 /// Whether a figure is a time of a step that is no load: how long something took.
@@ -194,10 +235,10 @@ fn in_clean_time(
 mod tests {
     use super::*;
     use crate::judge::recovery::tests::step as fault_step;
+    use crate::record::TargetKind;
     use crate::record::WorkerRecord;
     use crate::record::gaps::AckGap;
     use crate::record::latency::LatencyRecorder;
-    use crate::record::{FaultRecord, TargetKind};
 
     const S: u64 = 1_000_000;
 
@@ -307,6 +348,8 @@ mod tests {
             decide(&demand, &excused(&record, step, ("recovery_time", None), None, &demand, observed))
         };
         assert_eq!(outcome(9.0, 1.0), CheckOutcome::Fail, "it had recovered long before");
+        assert_eq!(outcome(2.4, 1.0), CheckOutcome::Fail, "the fault was not in force yet");
+        assert_eq!(outcome(3.3, 1.0), CheckOutcome::Fail, "it was not undone yet");
         assert_eq!(outcome(4.0, 1.0), CheckOutcome::Unknown);
         assert_eq!(outcome(4.0, 0.1), CheckOutcome::Fail, "too long without that as well");
         assert_eq!(outcome(4.0, 2.0), CheckOutcome::Pass);

@@ -5,9 +5,12 @@ use super::met::{Course, Dues};
 use super::recovery::{NOTHING_TO_READ, Recovered, flowed, had_nothing, waiting};
 use crate::record::metric::Work;
 use crate::record::{ConsumeReport, Record, StepRecord};
+use std::collections::BTreeSet;
 
 /// The lag of a reader is looked at once a second, in seconds.
 const GLANCE: f64 = 1.0;
+/// Why nothing is said of a reader that has read no more.
+const NEVER_LOOKED: &str = "it has read nothing more, and its lag was not looked at after the fault";
 
 /// A reader of what loads of the run write, after a fault on brokers: the first message that it read of what was there to be read.
 /// Nobody tells when a message was there for it, so its lag says whether anything was.
@@ -28,10 +31,29 @@ pub(super) fn read_again(record: &Record, load: &StepRecord, report: &ConsumeRep
         }
         Some(at) => Recovered::At(at),
         // A member that stands by, and a reader that has read what it was asked for, have nothing to read.
-        None if report.until_reached == Some(true) => Recovered::NotConcerned,
-        None if lag_until(f64::MAX).last().is_some_and(|lag| lag > 0) => waiting(load, load.ended),
-        None => Recovered::NotConcerned,
+        None if is_satisfied(report) => Recovered::NotConcerned,
+        None => match lag_until(f64::MAX).last() {
+            Some(lag) if lag > 0 => waiting(load, load.ended),
+            None if was_reading(report, course) => Recovered::Untold(NEVER_LOOKED),
+            _ => Recovered::NotConcerned,
+        },
     }
+}
+
+/// Whether a reader has read all that it was asked for: one that waited in vain for as long as its `until` says has not.
+fn is_satisfied(report: &ConsumeReport) -> bool {
+    report.until_reached == Some(true) && report.read_all.unwrap_or(report.drained != Some(false))
+}
+
+/// Whether a reader had read something before a fault and, of a group, held a partition when it began.
+fn was_reading(report: &ConsumeReport, course: &Course) -> bool {
+    let began = |at_us: u64| seconds_of(at_us) < course.effective;
+    let mut held: BTreeSet<(usize, i32)> = BTreeSet::new();
+    for event in report.rebalances.iter().filter(|event| began(event.time_us)) {
+        held.extend(event.assigned.keys().map(|partition| (event.member, *partition)));
+        held.retain(|(member, partition)| *member != event.member || !event.revoked.contains(partition));
+    }
+    report.first_read_us.is_some_and(began) && (report.group.is_none() || !held.is_empty())
 }
 
 /// Whether any member ran at this time, in µs of the run, and was not paused.
@@ -73,5 +95,62 @@ pub(super) fn piped(
     match report.first_read_after((undone * 1e6) as u64) {
         Some(at) => Recovered::At(seconds_of(at)),
         None => waiting(load, load.ended),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::recovery::recovered;
+    use crate::judge::recovery::tests::{load, reading, record};
+    use crate::record::RebalanceEvent;
+    use std::collections::BTreeMap;
+
+    /// How a reader fared that was read from until the broker was paused at 9 s, and not since.
+    fn fared(lags: &[(u64, i64)], change: impl Fn(&mut ConsumeReport)) -> Recovered {
+        let mut reader = reading("t", &[5], lags);
+        change(reader.consumed.as_mut().expect("a reader"));
+        let record = record("kafka-1", 10.0, vec![load(20, 20, None), reader]);
+        recovered(&record, &record.steps[1], &record.faults[0])
+    }
+
+    #[test]
+    fn a_reader_that_waited_in_vain_never_came_back() {
+        let over = |read_all: Option<bool>, drained: Option<bool>| {
+            fared(&[(12, 90), (19, 500)], |report| {
+                (report.until_reached, report.read_all, report.drained) = (Some(true), read_all, drained);
+            })
+        };
+        assert_eq!(over(Some(false), Some(false)), Recovered::Never(20.0), "it was silent for as long as `until` says");
+        assert_eq!(over(None, Some(false)), Recovered::Never(20.0));
+        assert_eq!(over(Some(true), Some(true)), Recovered::NotConcerned, "it has read all");
+        assert_eq!(over(None, None), Recovered::NotConcerned, "in a result of an older version");
+        let caught_up = fared(&[(12, 90), (19, 0)], |report| {
+            (report.until_reached, report.read_all) = (Some(true), Some(false));
+        });
+        assert_eq!(caught_up, Recovered::NotConcerned, "nothing was left for it");
+    }
+
+    #[test]
+    fn a_reader_whose_lag_nobody_saw_cannot_tell() {
+        let seen_before = [(8, 0)];
+        assert_eq!(fared(&seen_before, |_| {}), Recovered::Untold(NEVER_LOOKED));
+        assert_eq!(fared(&seen_before, |report| report.first_read_us = None), Recovered::NotConcerned, "it stands by");
+        let event = |time_us: u64, assigned: &[i32], revoked: &[i32]| RebalanceEvent {
+            time_us,
+            member: 0,
+            assigned: assigned.iter().map(|partition| (*partition, 0)).collect::<BTreeMap<i32, i64>>(),
+            revoked: revoked.to_vec(),
+        };
+        let of_group = |events: &[RebalanceEvent]| {
+            fared(&seen_before, |report| {
+                (report.group, report.rebalances) = (Some("g".to_owned()), events.to_vec());
+            })
+        };
+        let given = event(1_000_000, &[0], &[]);
+        assert_eq!(of_group(std::slice::from_ref(&given)), Recovered::Untold(NEVER_LOOKED));
+        let taken = |at: u64| event(at * 1_000_000, &[], &[0]);
+        assert_eq!(of_group(&[given.clone(), taken(6)]), Recovered::NotConcerned, "others had taken over before");
+        assert_eq!(of_group(&[given, taken(12)]), Recovered::Untold(NEVER_LOOKED), "the fault took it away");
     }
 }

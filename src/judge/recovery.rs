@@ -277,6 +277,22 @@ pub(super) fn faults_of<'a>(record: &'a Record, step: &'a StepRecord) -> impl It
     record.faults.iter().filter(|fault| fault.step == step.id)
 }
 
+/// From when the recovery of a load or a reader from a fault counts: from when that was undone.
+fn counts_since(record: &Record, load: &StepRecord, fault: &FaultRecord, undone: f64) -> f64 {
+    // A member of a group is back when its process runs; that it is assigned something is part of its recovery.
+    match &load.consumed {
+        Some(report) if is_on(record, fault, load) => revived(load, report, fault).0.unwrap_or(undone).min(undone),
+        _ => undone,
+    }
+}
+
+/// From when the recovery of everything that a fault hit counts; `None` while it is in force.
+pub(super) fn begins(record: &Record, fault: &FaultRecord) -> Option<f64> {
+    let undone = fault.undone?;
+    let begun = hit(record, fault).into_iter().map(|(load, _)| counts_since(record, load, fault, undone));
+    Some(begun.fold(undone, f64::min))
+}
+
 /// The worst of several durations, of which some may not be over.
 #[derive(Default)]
 pub(super) struct Worst {
@@ -299,19 +315,18 @@ impl Worst {
 
 /// From undoing a step's fault until the first acknowledgement or read, worst over the loads and readers that it hit.
 pub(super) fn recovery_time(record: &Record, step: &StepRecord) -> Observed {
+    recovery_from(record, faults_of(record, step))
+}
+
+/// The same of some faults.
+pub(super) fn recovery_from<'a>(record: &Record, faults: impl Iterator<Item = &'a FaultRecord>) -> Observed {
     let mut worst = Worst::default();
-    for fault in faults_of(record, step) {
+    for fault in faults {
         let Some(undone) = fault.undone else {
             return Observed::unknown("the fault is still in force");
         };
         for (load, recovered) in hit(record, fault) {
-            // A member of a group is back when its process runs; that it is assigned something is part of its recovery.
-            let since = match &load.consumed {
-                Some(report) if is_on(record, fault, load) => {
-                    revived(load, report, fault).0.unwrap_or(undone).min(undone)
-                }
-                _ => undone,
-            };
+            let since = counts_since(record, load, fault, undone);
             match recovered {
                 Recovered::At(at) => worst.take((at - since).max(0.0)),
                 Recovered::Never(end) => {

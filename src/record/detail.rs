@@ -17,6 +17,8 @@ const COARSE: [(u64, u64); 5] = [
     (2 * 24 * 60 * MINUTE, 10 * MINUTE),
     (14 * 24 * 60 * MINUTE, 60 * MINUTE),
 ];
+/// What the end of a run is compared with is its beginning: slices that begin before the first numbers are never longer than the second.
+const EARLY: [(u64, u64); 2] = [(10 * MINUTE, 100 * SLICE), (120 * MINUTE, MINUTE)];
 /// Ticks of a minute.
 const MINUTE: u64 = 60 * 1000;
 /// So many ticks before and after a fault stay as they are.
@@ -86,6 +88,7 @@ impl Detail {
             return None;
         }
         let length = COARSE.iter().rev().find(|(from, _)| age >= *from).map_or(SLICE, |(_, length)| *length);
+        let length = EARLY.iter().find(|(until, _)| start < *until).map_or(length, |(_, most)| length.min(*most));
         let from = start / length * length;
         let to = from + length;
         // What lies between two edges stays apart from what lies beyond them.

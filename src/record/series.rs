@@ -321,8 +321,12 @@ mod tests {
         line.close();
         assert!(line.len() < 10_500, "{}", line.len());
         assert_eq!(line.iter().map(|slice| slice.sample.sent).sum::<u64>(), 3 * week * 500);
-        for at in [fault - 20, fault, fault + 10, fault + 20] {
-            assert_eq!(sent(&line, 0..at * 1_000_000), Some(at * 500), "{at}: what is near a fault stays apart");
+        for at in [60, 300, fault - 20, fault, fault + 10, fault + 20] {
+            assert_eq!(
+                sent(&line, 0..at * 1_000_000),
+                Some(at * 500),
+                "{at}: what is near a fault, or early, stays apart"
+            );
         }
     }
 

@@ -1,5 +1,6 @@
 //! How far the replication slots of connectors lag behind the log of their database.
 
+use super::thinning;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -50,18 +51,14 @@ pub struct SlotRecord {
     pub unseen: Vec<[f64; 2]>,
 }
 
-/// Samples of one slot that are kept; with more, older ones are merged.
-const MOST: usize = 2_400;
-/// The last so many stay as they are.
-const LAST: usize = 900;
 /// Looks that lie further apart, in seconds, left out others between them.
 const APART: f64 = 5.0;
 /// Times without a look that are told apart; the last of them then reaches until the last look.
 const MOST_UNSEEN: usize = 1_000;
 
 impl SlotRecord {
-    /// Takes the next look. Where there are too many, each two of the older ones become one, unless the slot changed its state between
-    /// them or `keep` wants that time as it was.
+    /// Takes the next look. Where there are too many, older ones become one, unless the slot changed its state between them or `keep`
+    /// wants that time as it was.
     pub(super) fn push(&mut self, sample: SlotSample, keep: impl Fn(f64) -> bool) {
         if let Some(last) = self.samples.last().map(|last| last.at).filter(|last| sample.at - last > APART) {
             let full = self.unseen.len() >= MOST_UNSEEN;
@@ -71,33 +68,23 @@ impl SlotRecord {
             }
         }
         self.samples.push(sample);
-        if self.samples.len() < MOST || !self.samples.len().is_multiple_of(MOST / 8) {
+        if !thinning::is_due(self.samples.len()) {
             return;
         }
-        let recent = self.samples.split_off(self.samples.len() - LAST);
-        let mut merged: Vec<SlotSample> = Vec::with_capacity(MOST);
-        let mut pair: Option<SlotSample> = None;
-        for later in std::mem::take(&mut self.samples) {
-            let same = |earlier: &SlotSample| earlier.active == later.active && earlier.status == later.status;
-            pair = match pair.take() {
-                Some(earlier) if same(&earlier) && !keep(earlier.at) && !keep(later.at) => {
-                    merged.push(earlier.and(later));
-                    None
-                }
-                earlier => {
-                    merged.extend(earlier);
-                    Some(later)
-                }
-            };
-        }
-        merged.extend(pair);
-        merged.extend(recent);
-        self.samples = merged;
+        let unseen = &self.unseen;
+        let join = |earlier: &SlotSample, later: &SlotSample| {
+            let same = earlier.active == later.active && earlier.status == later.status;
+            // Where a time without a look begins is told by the look before it.
+            let seen = unseen.binary_search_by(|unseen| unseen[0].total_cmp(&earlier.at)).is_err();
+            (same && seen && !keep(earlier.at) && !keep(later.at)).then(|| earlier.clone().and(later.clone()))
+        };
+        thinning::thin(&mut self.samples, |sample| sample.at, join);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::thinning::MOST;
     use super::*;
 
     #[test]

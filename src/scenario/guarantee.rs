@@ -18,6 +18,13 @@ pub enum Guarantee {
     ExactlyOnce,
 }
 
+impl Guarantee {
+    /// Whether whatever the other one forbids is forbidden by this one as well.
+    pub fn includes(self, other: Self) -> bool {
+        self == other || self == Self::ExactlyOnce
+    }
+}
+
 impl fmt::Display for Guarantee {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

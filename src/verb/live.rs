@@ -5,6 +5,7 @@ use crate::faults::{Members, ProgramHandle};
 use crate::ground::lock;
 use crate::load::consume::ReaderCapture;
 use crate::record::{Progress, StepRecord, StepStatus};
+use crate::verb::soak::RunSoaks;
 use crate::verb::{Scope, Soak, Soaks, StepError, StepOutcome};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -114,12 +115,14 @@ struct Entry {
 pub struct LiveSteps {
     entries: Mutex<BTreeMap<String, Entry>>,
     soaks: Soaks,
+    /// The same of this run alone.
+    own_soaks: RunSoaks,
 }
 
 impl LiveSteps {
     /// No steps yet. Those that go on until somebody asks hear it by `soaks`.
     pub fn heeding(soaks: Soaks) -> Self {
-        Self { entries: Mutex::default(), soaks }
+        Self { entries: Mutex::default(), soaks, own_soaks: RunSoaks::default() }
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -128,7 +131,13 @@ impl LiveSteps {
 
     /// A step begins to go on until somebody asks it to end.
     pub fn soak(&self) -> Soak {
-        self.soaks.begin()
+        self.own_soaks.begin(&self.soaks)
+    }
+
+    /// Asks the steps of this run that go on until somebody asks to end, in good order, because the rest of it is not run; or lets
+    /// others go on that begin later.
+    pub fn end_soaks(&self, ends: bool) {
+        self.own_soaks.end(ends);
     }
 
     /// A step shows itself, once in each attempt.

@@ -3,6 +3,7 @@
 use super::AnyStep;
 use super::Changes;
 use super::OtherEnvironment;
+use super::Promises;
 use super::Restarts;
 use super::Scope;
 use super::live::LiveSteps;
@@ -68,6 +69,8 @@ pub struct SharedRun {
     pub changes: Changes,
     /// What deliveries were settled from.
     pub settlements: Settlements,
+    /// What deliveries were judged by.
+    pub promises: Promises,
     /// The run's folder: result, logs, events.
     pub folder: PathBuf,
     /// What the environment grants.

@@ -13,6 +13,10 @@ struct Asking {
     going: usize,
 }
 
+/// Whether the steps of one run that go on until somebody asks are to end, because the rest of the run is not run.
+#[derive(Debug)]
+pub(super) struct RunSoaks(watch::Sender<bool>);
+
 /// A step that goes on until somebody asks. It is over with this value.
 #[derive(Debug)]
 pub struct Soak {
@@ -20,6 +24,28 @@ pub struct Soak {
     heard: watch::Receiver<Asking>,
     /// What was asked before it began was not asked of it.
     round: u64,
+    /// What its own run asks.
+    run: Option<watch::Receiver<bool>>,
+}
+
+impl Default for RunSoaks {
+    fn default() -> Self {
+        Self(watch::channel(false).0)
+    }
+}
+
+impl RunSoaks {
+    /// A step of this run.
+    pub(super) fn begin(&self, soaks: &Soaks) -> Soak {
+        let mut soak = soaks.begin();
+        soak.run = Some(self.0.subscribe());
+        soak
+    }
+
+    /// Asks those of this run to end, also those that are about to begin; or lets others begin after that.
+    pub(super) fn end(&self, ends: bool) {
+        self.0.send_replace(ends);
+    }
 }
 
 impl Default for Soaks {
@@ -36,7 +62,7 @@ impl Soaks {
             asking.going += 1;
             round = asking.round;
         });
-        Soak { soaks: self.0.clone(), heard: self.0.subscribe(), round }
+        Soak { soaks: self.0.clone(), heard: self.0.subscribe(), round, run: None }
     }
 
     /// Asks all of them to end; false where none goes on that was not asked before.
@@ -54,9 +80,25 @@ impl Soaks {
 impl Soak {
     /// Waits until somebody asks it to end.
     pub async fn asked(&mut self) {
-        let round = self.round;
-        // It holds a sender itself: nobody else can close this.
-        let _ = self.heard.wait_for(|asking| asking.round > round).await;
+        let Self { heard, round, run, .. } = self;
+        let by_somebody = async {
+            // It holds a sender itself: nobody else can close this.
+            let _ = heard.wait_for(|asking| asking.round > *round).await;
+        };
+        let by_its_run = async {
+            match run {
+                Some(ending) => {
+                    if ending.wait_for(|ends| *ends).await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = by_somebody => {}
+            () = by_its_run => {}
+        }
     }
 }
 
@@ -94,5 +136,20 @@ mod tests {
         let over = soaks.begin();
         drop(over);
         assert!(!soaks.end(), "nobody goes on any more");
+    }
+
+    #[test]
+    fn a_run_ends_its_own_and_no_others() {
+        let (soaks, own, others) = (Soaks::default(), RunSoaks::default(), RunSoaks::default());
+        let (mut one, mut other) = (own.begin(&soaks), others.begin(&soaks));
+        own.end(true);
+        assert!(one.asked().now_or_never().is_some());
+        assert!(other.asked().now_or_never().is_none());
+        assert!(own.begin(&soaks).asked().now_or_never().is_some(), "it was about to begin");
+        own.end(false);
+        assert!(own.begin(&soaks).asked().now_or_never().is_none(), "it is of another part of the run");
+        drop(one);
+        assert!(soaks.end(), "the other one goes on");
+        assert!(other.asked().now_or_never().is_some());
     }
 }

@@ -13,17 +13,16 @@ mod service;
 mod sql;
 mod step;
 mod topic;
+mod unseen;
 
 use crate::delivery::PATIENCE;
 use crate::environment::{Grant, Needs, ServiceId};
 use crate::judge;
-use crate::kafka::KafkaFailure;
 use crate::moment;
 use crate::record::{CheckOutcome, CheckRecord, Demand, EXPECTATION, EventKind, Observed};
 use crate::scenario::units::Length;
 use crate::text::Problem;
 use crate::verb::{CONTROL, CheckContext, Facts, Step, StepContext, StepError, StepOutcome, Stop, Work};
-use crate::wire::WireError;
 use archive::ArchiveSubject;
 use cluster::ClusterSubject;
 use connector::ConnectorSubject;
@@ -111,23 +110,6 @@ impl Checked {
 
     fn outcome(&self) -> CheckOutcome {
         judge::decide(&self.demand, &self.observed)
-    }
-}
-
-/// What a question that failed leaves: what nobody answered, or what the principal may not see, is unknown; a topic that is not
-/// there is nothing to observe.
-pub(super) fn unseen(error: &KafkaFailure) -> Observed {
-    match error.name() {
-        Some("UNKNOWN_TOPIC_OR_PART" | "_UNKNOWN_TOPIC" | "_UNKNOWN_PARTITION") => Observed::nothing(error.to_string()),
-        _ => Observed::unknown(error.to_string()),
-    }
-}
-
-/// See [`unseen`].
-pub(super) fn untold(error: &WireError) -> Observed {
-    match error.refusal() {
-        Some(refusal) if refusal.is_absent() => Observed::nothing(refusal.to_string()),
-        _ => Observed::unknown(error.to_string()),
     }
 }
 

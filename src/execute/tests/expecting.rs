@@ -51,6 +51,21 @@ fn a_log_of_which_a_part_is_gone_lacks_nothing() {
 }
 
 #[test]
+fn what_the_environment_does_not_answer_is_unknown() {
+    for (check, seen, unseen) in [
+        ("state: running", Outcome::Pass, Outcome::Unknown),
+        ("state: exited", Outcome::Fail, Outcome::Unknown),
+        ("restarts: 0", Outcome::Pass, Outcome::Unknown),
+    ] {
+        let steps = format!("- expect: {{ service: {{ name: kafka-1, {check} }} }}");
+        let outcome = |stack| Rehearsal::of(&steps).on(stack).run().outcome();
+        let stack = || FakeStack::brokers(1);
+        assert_eq!(outcome(stack()), seen, "{check}");
+        assert_eq!(outcome(stack().fails("state kafka-1", "the engine is busy")), unseen, "{check}");
+    }
+}
+
+#[test]
 fn figures_are_those_of_the_step_that_is_named() {
     let outcome = |before: &str, bound: &str| {
         let steps =

@@ -21,6 +21,29 @@ fn once_ends_a_soak_and_the_run_goes_on_to_its_verdict() {
 }
 
 #[test]
+fn a_soak_of_a_run_that_has_failed_ends_and_is_judged() {
+    let failed = SOAK.replace("pause: { service: kafka-1, for: 5s }", "probe: { takes: 60s, fails: check }");
+    let run = Rehearsal::of(&failed).run();
+    assert_eq!((run.status("soak"), run.status("fault")), (StepStatus::Done, StepStatus::Failed));
+    assert_eq!(run.status("after"), StepStatus::Skipped);
+    assert_eq!(run.lines().last().map(String::as_str), Some("60.0 over"));
+    assert_eq!((run.outcome(), run.record().interrupted), (Outcome::Fail, None));
+    // What goes on after a failure goes on, and so does its soak.
+    let ignored = failed.replace("{ id: fault,", "{ id: fault, on_failure: continue,");
+    let run = Rehearsal::of(&ignored).interrupt(200.0).run();
+    assert_eq!((run.status("soak"), run.status("after")), (StepStatus::Done, StepStatus::Done));
+    assert_eq!(run.lines().last().map(String::as_str), Some("202.0 over"));
+}
+
+#[test]
+fn a_soak_beside_a_branch_that_has_failed_ends_as_well() {
+    let both = "- parallel:\n    - - { id: soak, probe: { soaks: true } }\n    - - { id: fault, probe: { takes: 60s, fails: check } }";
+    let run = Rehearsal::of(both).run();
+    assert_eq!((run.status("soak"), run.status("fault")), (StepStatus::Done, StepStatus::Failed));
+    assert_eq!(run.lines().last().map(String::as_str), Some("60.0 over"));
+}
+
+#[test]
 fn twice_interrupts_what_comes_after_it() {
     let run = Rehearsal::of(SOAK).interrupt(200.0).interrupt(201.0).run();
     assert_eq!((run.status("soak"), run.status("after")), (StepStatus::Done, StepStatus::Stopped));

@@ -33,7 +33,7 @@ pub(in crate::judge) fn step(id: &str, verb: &str, started: u64, ended: u64) -> 
     }
 }
 
-fn load(last_ack: u64, end: u64, gap: Option<(u64, Option<u64>)>) -> StepRecord {
+pub(in crate::judge) fn load(last_ack: u64, end: u64, gap: Option<(u64, Option<u64>)>) -> StepRecord {
     let report = ProduceReport {
         topic: "t".to_owned(),
         sent: 100,
@@ -73,7 +73,7 @@ fn reader(first_read: Option<u64>, assigned: bool) -> StepRecord {
 }
 
 /// A fault on `target` from 9 s to 10 s, undone at `undone`.
-fn record(target: &str, undone: f64, steps: Vec<StepRecord>) -> Record {
+pub(in crate::judge) fn record(target: &str, undone: f64, steps: Vec<StepRecord>) -> Record {
     let mut record: Record =
         serde_json::from_str(include_str!("../../../tests/goldens/record.json")).expect("a stored record");
     record.services.clear();
@@ -95,7 +95,7 @@ fn observed(target: &str, undone: f64, steps: Vec<StepRecord>) -> Observed {
     recovery_time(&record, record.step("outage").expect("it is there"))
 }
 
-fn is(observed: &Observed, seconds: f64) -> bool {
+pub(in crate::judge) fn is(observed: &Observed, seconds: f64) -> bool {
     *observed == Observed::Number(Quantity::seconds(seconds))
 }
 
@@ -141,7 +141,7 @@ fn a_killed_reader_is_back_when_it_is_assigned_and_reads() {
 }
 
 /// A reader of `t` whose lag was this at the ends of these seconds.
-fn sampled(id: &str, end: u64, lags: &[(u64, i64)]) -> StepRecord {
+pub(in crate::judge) fn sampled(id: &str, end: u64, lags: &[(u64, i64)]) -> StepRecord {
     let mut report = ConsumeReport { topic: "t".to_owned(), ..ConsumeReport::default() };
     for (second, lag) in lags {
         report.timeline.at(second * S - 1).lag.insert(0, *lag);
@@ -342,7 +342,7 @@ fn a_lag_that_the_fault_could_not_raise_tells_nothing_of_it() {
 }
 
 /// A reader that read at these seconds, and whose lag was this at the ends of these.
-fn reading(topic: &str, reads: &[u64], lags: &[(u64, i64)]) -> StepRecord {
+pub(in crate::judge) fn reading(topic: &str, reads: &[u64], lags: &[(u64, i64)]) -> StepRecord {
     let mut step = sampled("reader", 20, lags);
     let report = step.consumed.as_mut().expect("a reader");
     topic.clone_into(&mut report.topic);

@@ -5,7 +5,7 @@ use super::load_figures::LiveProduce;
 use super::settings::{check, headers, settings, slots};
 use super::tally::{SendTally, SharedTally};
 use super::transaction::ProducerTransactions;
-use super::validity;
+use super::validity::{self, HeldUp};
 use super::window::Window;
 use super::worker::{Parts, Worker};
 use super::{ProduceSpec, SenderBooks};
@@ -307,7 +307,9 @@ impl ProduceJob {
             };
             report.due = ended.unwrap_or_else(|| schedule.due_count(cut_us.saturating_mul(1000)));
             self.live.enter_due(&mut report, cut_us);
-            report.validity = validity::of(&report, on_time, held_up_us, self.spec.producers as f64);
+            let behind_us = self.live.behind_us(start_us, report.sent);
+            let held_up = HeldUp { time_us: held_up_us, behind_us };
+            report.validity = validity::of(&report, on_time, held_up, self.spec.producers as f64);
         } else if report.last_send_us > 0 {
             let over_us = clock.to_epoch_us(report.last_send_us);
             self.books.iter().for_each(|books| books.account().over_us = Some(over_us));

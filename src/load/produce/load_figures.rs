@@ -89,6 +89,12 @@ impl LiveProduce {
         Some(self.schedule.due_count(owed_us.saturating_mul(1000)).max(sent))
     }
 
+    /// How long the next message of a schedule without an end had been due when that was ended, in µs.
+    pub(super) fn behind_us(&self, start_us: u64, sent: u64) -> Option<u64> {
+        let lasted_us = self.ended_us().filter(|_| self.schedule.is_endless())?.saturating_sub(start_us);
+        Some(lasted_us.saturating_sub(self.schedule.due_ns(sent)? / 1000))
+    }
+
     /// When the schedule that began then is over: when it was ended, or when it comes to its end; in µs of the run.
     pub(super) fn schedule_end_us(&self, start_us: u64) -> Option<u64> {
         let planned_us = self.schedule.length().map(|length| start_us.saturating_add(length.as_micros() as u64));

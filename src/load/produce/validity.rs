@@ -8,10 +8,26 @@ const STARVED: f64 = 0.1;
 /// The least time without an answer that is an outage.
 const OUTAGE_US: u64 = 1_000_000;
 
+/// A generator that is so far behind a schedule without an end, in µs, needs to be explained: a share of what a week had due is hours.
+const BEHIND_US: u64 = 1_000_000;
+
+/// What held the producers of a load up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeldUp {
+    /// For how long the system did, in µs, summed over producers.
+    pub(super) time_us: u64,
+    /// How long the next message had been due when a schedule without an end was ended, in µs.
+    pub(super) behind_us: Option<u64>,
+}
+
 /// The load is invalid where the generator, and not a full queue, kept it from being offered.
-pub(super) fn of(report: &ProduceReport, on_time: u64, held_up_us: u64, producers: f64) -> LoadValidity {
+pub(super) fn of(report: &ProduceReport, on_time: u64, held_up: HeldUp, producers: f64) -> LoadValidity {
     if report.due == 0 || report.fatal.is_some() {
         return LoadValidity::Valid;
+    }
+    let held_up_us = held_up.time_us;
+    if let Some(reason) = behind(report, held_up, producers) {
+        return LoadValidity::Invalid { reason };
     }
     let missing = 1.0 - on_time as f64 / report.due as f64;
     let planned_us = report.schedule_end_us.unwrap_or(report.end_us).saturating_sub(report.start_us).max(1);
@@ -44,6 +60,45 @@ pub(super) fn of(report: &ProduceReport, on_time: u64, held_up_us: u64, producer
     }
 }
 
+/// Why a load was not offered whose schedule had no end: its generator was behind when that was ended, and what the system did since it was
+/// in time for the last time does not explain it.
+fn behind(report: &ProduceReport, held_up: HeldUp, producers: f64) -> Option<String> {
+    let behind_us = held_up.behind_us.filter(|behind_us| *behind_us > BEHIND_US)?;
+    let since_us = last_in_time(report);
+    let full_us: u64 = report.timeline.touching(since_us..u64::MAX).map(|slice| slice.sample.queue_full_us).sum();
+    // When transactions were waited for is not told by time.
+    let waited_us = held_up.time_us.saturating_sub(report.queue_full_us);
+    let lengths = report
+        .ack_gaps
+        .iter()
+        .map(|gap| gap.end_us.unwrap_or(report.end_us).saturating_sub(gap.start_us.max(since_us)));
+    let outages_us: u64 = lengths.filter(|length| *length >= OUTAGE_US).sum();
+    let explained_us = (full_us.saturating_add(waited_us) as f64 / producers).max(outages_us as f64);
+    (behind_us as f64 > BEHIND_US as f64 + 2.0 * explained_us).then(|| {
+        format!(
+            "when the load was ended, its next message had been due for {:.1} s, and back-pressure ({:.1} s since it was in time) does not \
+             explain it: the generator could not keep up; lower the rate or use more producers",
+            behind_us as f64 / 1e6,
+            explained_us / 1e6
+        )
+    })
+}
+
+/// When all but what a second has due had been sent for the last time, in µs of the run.
+fn last_in_time(report: &ProduceReport) -> u64 {
+    let lasted_us = report.schedule_end_us.unwrap_or(report.end_us).saturating_sub(report.start_us).max(1);
+    let usual = report.due as f64 * BEHIND_US as f64 / lasted_us as f64;
+    let (mut due, mut sent, mut since_us) = (0_u64, 0_u64, report.start_us);
+    for slice in report.timeline.iter() {
+        due = due.saturating_add(slice.sample.due);
+        sent = sent.saturating_add(slice.sample.sent);
+        if due.saturating_sub(sent) as f64 <= usual {
+            since_us = slice.end_us;
+        }
+    }
+    since_us
+}
+
 /// The longest time without an answer before `end_us`, in µs. A second is the least that is an outage: a broker under a load
 /// that nobody can offer also hesitates for a part of one.
 fn outage_within(report: &ProduceReport, end_us: u64) -> u64 {
@@ -54,7 +109,7 @@ fn outage_within(report: &ProduceReport, end_us: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::{HeldUp, of};
     use crate::record::gaps::AckGap;
     use crate::record::{LoadValidity, ProduceReport};
 
@@ -72,7 +127,8 @@ mod tests {
     }
 
     fn is_valid(report: &ProduceReport, on_time: u64, held_up_s: u64) -> bool {
-        of(report, on_time, held_up_s * SECOND_US, 1.0) == LoadValidity::Valid
+        let held_up = HeldUp { time_us: held_up_s * SECOND_US, behind_us: None };
+        of(report, on_time, held_up, 1.0) == LoadValidity::Valid
     }
 
     #[test]
@@ -88,6 +144,30 @@ mod tests {
             !is_valid(&late(&afterwards), 2_000, 0),
             "an outage after the schedule kept nothing from being offered"
         );
+    }
+
+    #[test]
+    fn a_load_without_an_end_is_held_to_time_and_not_to_a_share_of_all_that_was_due() {
+        // A week at 200/s of which the last hour was not sent; in the first one the queue was full.
+        let (hours, hour_us) = (7 * 24, 3600 * SECOND_US);
+        let mut report =
+            ProduceReport { due: hours * 720_000, sent: (hours - 1) * 720_000, ..ProduceReport::default() };
+        (report.end_us, report.schedule_end_us) = (hours * hour_us, Some(hours * hour_us));
+        for hour in 0..hours {
+            let slice = report.timeline.at(hour * hour_us);
+            slice.due = 720_000;
+            slice.sent = if hour + 1 < hours { 720_000 } else { 0 };
+            slice.queue_full_us = if hour == 0 { hour_us } else { 0 };
+        }
+        report.queue_full_us = hour_us;
+        let is_valid = |report: &ProduceReport, behind_us: u64| {
+            let held_up = HeldUp { time_us: hour_us, behind_us: Some(behind_us) };
+            of(report, report.sent, held_up, 1.0) == LoadValidity::Valid
+        };
+        assert!(!is_valid(&report, hour_us), "an hour behind, and nothing has held it up for six days");
+        assert!(is_valid(&report, SECOND_US / 2), "half a second");
+        report.ack_gaps = vec![AckGap { start_us: (hours - 1) * hour_us, end_us: None }];
+        assert!(is_valid(&report, hour_us), "nobody answered in that hour");
     }
 
     #[test]

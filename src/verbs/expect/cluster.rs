@@ -1,6 +1,7 @@
 //! `expect: cluster`.
 
-use super::{Checked, untold};
+use super::Checked;
+use super::unseen::untold;
 use crate::record::{Demand, Evidence, Observed, Quantity, Unit, demand};
 use crate::scenario::predicate::Predicate;
 use crate::scenario::units::Count;

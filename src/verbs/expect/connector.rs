@@ -1,6 +1,7 @@
 //! `expect: connector`.
 
 use super::Checked;
+use super::unseen::unanswered;
 use crate::connect::short_trace;
 use crate::delivery::SlotWatch;
 use crate::record::{CheckOutcome, Demand, Observed, Quantity, SlotSample, Unit, demand};
@@ -129,12 +130,11 @@ impl ConnectorSubject {
         let connect = cx.run.connect()?;
         let status = cx.unless_stopped(connect.status(&self.name)).await?;
         let subject = |field: &str| format!("connector {} {field}", self.name);
-        let missing = |error: &dyn std::fmt::Display| Observed::Nothing { reason: error.to_string() };
         let mut checked = Vec::new();
         if let Some(wanted) = &self.state {
             let observed = match &status {
                 Ok(status) => Observed::Text(status.connector.state.to_string()),
-                Err(error) => missing(error),
+                Err(error) => unanswered(error),
             };
             let place = format!("{pointer}/state");
             checked.push(Checked::new(subject("state"), Demand::Text(wanted.clone()), observed, place));
@@ -148,9 +148,9 @@ impl ConnectorSubject {
                     Ok(offsets) => Observed::Number(Quantity::count(
                         offsets.iter().filter(|known| known.offset.is_some()).count() as u64,
                     )),
-                    Err(error) => missing(&error),
+                    Err(error) => unanswered(&error),
                 },
-                (_, Err(error)) => missing(error),
+                (_, Err(error)) => unanswered(error),
                 (_, Ok(status)) => {
                     let summary = status.summary();
                     Observed::Number(Quantity::count(u64::from(match field {

@@ -333,6 +333,9 @@ impl DeliverySubject {
                 }
             }
         }
+        if self.guarantee == Some(Promise::None) {
+            settled.waive(&run);
+        }
         settled.report(&run);
         Ok(checked)
     }

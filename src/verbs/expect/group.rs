@@ -1,6 +1,7 @@
 //! `expect: group`.
 
-use super::{Checked, unseen, untold};
+use super::Checked;
+use super::unseen::{unseen, untold};
 use crate::kafka::PartitionLag;
 use crate::record::{Demand, Observed, Quantity, Unit, demand};
 use crate::scenario::predicate::Predicate;

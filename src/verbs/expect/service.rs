@@ -3,6 +3,7 @@
 use super::Checked;
 use super::drift::Drift;
 use super::step::measured;
+use super::unseen::out_of_sight;
 use crate::environment::{Capability, LogQuery, Needs};
 use crate::record::{Demand, Observed, Quantity, Record, StepStatus, Unit, demand};
 use crate::scenario::predicate::Predicate;
@@ -132,7 +133,7 @@ impl ServiceSubject {
         if let Some(wanted) = &self.state {
             let observed = match &state {
                 Ok(state) => Observed::Text(state.lifecycle.to_string()),
-                Err(error) => Observed::Nothing { reason: error.to_string() },
+                Err(error) => out_of_sight(error),
             };
             let subject = format!("service {service} state");
             checked.push(Checked::new(subject, Demand::Text(wanted.clone()), observed, format!("{pointer}/state")));
@@ -143,7 +144,7 @@ impl ServiceSubject {
             let observed = match (field, &record) {
                 ("restarts", _) => match &state {
                     Ok(state) => cx.run.restarts.in_this_run(&service, state.restarts),
-                    Err(error) => Observed::Nothing { reason: error.to_string() },
+                    Err(error) => out_of_sight(error),
                 },
                 (_, Some(record)) => used(record, &service, field),
                 (_, None) => Observed::Nothing { reason: "there is no record yet".to_owned() },
@@ -221,16 +222,11 @@ fn mean(record: &Record, service: &str, figure: &str, span: &Range<f64>) -> Obse
     let Some(service) = record.services.iter().find(|known| known.name == service) else {
         return nothing("the service was never sampled");
     };
-    let (values, unit): (Vec<f64>, Unit) = if figure == "cpu" {
-        (service.cpu_shares(span.start, span.end).into_iter().map(|(_, share)| share).collect(), Unit::Share)
-    } else {
-        let samples = service.samples.iter().filter(|sample| span.contains(&sample.at));
-        (samples.filter_map(|sample| Some(sample.usage?.memory as f64)).collect(), Unit::Bytes)
+    let (mean, unit) = match figure {
+        "cpu" => (service.mean_cpu(span.start, span.end), Unit::Share),
+        _ => (service.mean_memory(span.start, span.end), Unit::Bytes),
     };
-    if values.is_empty() {
-        return nothing("there are no samples");
-    }
-    Observed::Number(Quantity::new(values.iter().sum::<f64>() / values.len() as f64, unit))
+    mean.map_or_else(|| nothing("there are no samples"), |mean| Observed::Number(Quantity::new(mean, unit)))
 }
 
 /// What a service used, from the samples of the run.
@@ -248,14 +244,10 @@ fn used(record: &Record, service: &str, field: &str) -> Observed {
     match field {
         "memory" => bytes(usages().map(|usage| usage.memory).max()),
         "disk" => bytes(usages().filter_map(|usage| usage.disk).next_back()),
-        "cpu" => {
-            let shares = service.cpu_shares(0.0, f64::MAX);
-            if shares.is_empty() {
-                return nothing("there are fewer than two samples");
-            }
-            let mean = shares.iter().map(|(_, share)| share).sum::<f64>() / shares.len() as f64;
-            Observed::Number(Quantity::new(mean, Unit::Share))
-        }
+        "cpu" => match service.mean_cpu(0.0, f64::MAX) {
+            Some(mean) => Observed::Number(Quantity::new(mean, Unit::Share)),
+            None => nothing("there are fewer than two samples"),
+        },
         other => nothing(&format!("`{other}` is not measured")),
     }
 }

@@ -1,6 +1,7 @@
 //! `expect: topic`.
 
-use super::{Checked, unseen, untold};
+use super::Checked;
+use super::unseen::{unseen, untold};
 use crate::record::{Demand, Observed, Quantity, Unit, demand};
 use crate::scenario::predicate::Predicate;
 use crate::scenario::units::Count;

@@ -78,9 +78,12 @@ impl WantedTopic<'_> {
     async fn made(&self, admin: &Admin, cx: &StepContext) -> Result<(), StepError> {
         self.await_leaders(admin).await?;
         let (owned, resource) = (&cx.run.owned, Resource::Topic(self.name.to_owned()));
-        if owned.identity(&resource).is_none() {
-            owned.identify(&resource, cx.run.topic_id(self.name).await);
+        let mut id = owned.identity(&resource);
+        if id.is_none() {
+            id = cx.run.topic_id(self.name).await;
+            owned.identify(&resource, id);
         }
+        owned.topic_made(self.name, id);
         Ok(())
     }
 
