@@ -98,7 +98,8 @@ impl Past {
         let mut lost = self.lost.iter();
         failed(runs)
             || cut.any(|cut| last.is_none_or(|last| last.beside == cut.suite || moment(&last.id) <= moment(&cut.suite)))
-            || lost.any(|lost| last.is_none_or(|last| begun(lost).is_none_or(|begun| moment(&last.id) <= begun.as_str())))
+            || lost
+                .any(|lost| last.is_none_or(|last| begun(lost).is_none_or(|begun| moment(&last.id) <= begun.as_str())))
     }
 
     /// How long that scenario and cell took in that environment: the middle of its last runs that passed, and of how many.
