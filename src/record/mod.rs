@@ -65,7 +65,7 @@ pub(crate) use redact::without_secrets;
 pub use run_record::Mark;
 pub use run_record::{LogExcerpt, Machine, Record, RunInfo};
 pub use selfcheck_stamp::Stamp;
-pub use service::{MergedSamples, ServiceRecord, ServiceSample};
+pub use service::{ServiceRecord, ServiceSample};
 pub use slot::{SlotRecord, SlotSample};
 pub use step::{EXPECTATION, Failure, Section, StepRecord, StepStatus};
 pub use unit::{Quantity, Unit};
