@@ -68,6 +68,9 @@ cases! {
         k73_a_reader_beside_a_group
         k74_a_group_joins_a_load_at_its_end
         k75_a_topic_made_twice
+        k76_a_later_check_that_asks_for_less
+        k77_another_step_of_the_group_joins_after_a_check
+        k78_refused_as_expected_beside_a_load
         r41_fenced
         r53_tombstones
         r54_past_timestamps
