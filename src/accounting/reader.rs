@@ -37,8 +37,8 @@ pub struct ReaderAccount {
     pub(super) strangers: BTreeMap<Class, ClassReport>,
     /// Messages delivered, of whatever kind.
     pub read: u64,
-    /// Whether something that it was given is not in here, because the process that read it died: then nothing can be said of what is
-    /// missing.
+    /// Whether something that it was given is not in here, because the process that read it died or its client hangs: then nothing
+    /// can be said of what is missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unaccounted: bool,
     /// The partitions that its group had given to it when this was taken down.

@@ -148,7 +148,9 @@ async fn read(
                 missing.extend(left_behind(id, &account));
                 accounts.push(account);
             }
-            None => missing.push(format!("what `{id}` had read is not known: it ended by a defect of the program")),
+            None => {
+                missing.push(format!("what `{id}` had read is not known: it ended by a defect, or does not answer"))
+            }
         }
     }
     Ok((accounts, missing))

@@ -34,7 +34,7 @@ pub enum FaultError {
     Wire(Box<WireError>),
     /// The database's reason.
     Database(Box<DatabaseError>),
-    /// The reader's reason, or that of a program under test.
+    /// The reader's reason, that of a program under test, or that of whatever does not answer.
     Reader {
         /// Stable kebab-case code.
         code: &'static str,

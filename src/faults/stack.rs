@@ -3,7 +3,7 @@
 use super::fault_error::FaultError;
 use super::journal::Journal;
 use super::lanes::Lanes;
-use super::target::{Condition, Target};
+use super::target::{Condition, Target, undo_in_time};
 use super::unasked::{Looks, SeenService};
 use super::undo::{Journalled, Undo};
 use crate::environment::{Effect, NetworkFaultKind, Recipe};
@@ -292,7 +292,7 @@ impl Stack {
                 // What is still to come of it is awaited, as by another process that finds it in the journal.
                 recipe.heal().await?;
             }
-            let undone = target.undo(patience).await;
+            let undone = undo_in_time(target.as_ref(), patience).await;
             let tried = self.with(number, |open| std::mem::replace(&mut open.tried, true));
             let undone = undone?;
             if !undone.acted && tried == Some(false) && !target.is_watched_by_others() {

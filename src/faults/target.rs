@@ -8,6 +8,9 @@ use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+/// Longer than anything that undoes a fault takes by itself, whatever patience it is given.
+const LONGEST: Duration = Duration::from_secs(600);
+
 /// The answer of a target.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, FaultError>>;
 
@@ -166,4 +169,85 @@ pub(crate) trait Target: Send + Sync {
     /// Waits until the target does its work again; returns when that was. Where it is down for another reason there is
     /// nothing to wait for, and the answer is `None`.
     fn ready(&self, patience: Duration) -> Answer<'_, Option<Instant>>;
+}
+
+/// Undoes it, without waiting for ever for a target that does not answer.
+///
+/// # Errors
+/// The target's, or that it has not answered: then it is not known whether it is undone.
+pub(super) async fn undo_in_time(target: &dyn Target, patience: Duration) -> Result<Undone, FaultError> {
+    let limit = patience.saturating_add(LONGEST);
+    tokio::time::timeout(limit, target.undo(patience)).await.unwrap_or_else(|_| {
+        let message = format!("it was not undone within {} s, and is not waited for any longer", limit.as_secs());
+        Err(FaultError::Reader { code: "undo-hangs", message, cause: None })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::{Members, ReaderFault};
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+
+    /// One member; where `hangs`, it does not come back.
+    struct One {
+        runs: Mutex<bool>,
+        hangs: bool,
+    }
+
+    impl One {
+        fn is(&self, runs: bool) {
+            *self.runs.lock().expect("no test panics here") = runs;
+        }
+    }
+
+    impl Members for One {
+        fn count(&self) -> usize {
+            1
+        }
+
+        fn running(&self) -> BTreeSet<usize> {
+            let runs = *self.runs.lock().expect("no test panics here");
+            (0..1).filter(|_| runs).collect()
+        }
+
+        fn halted(&self) -> BTreeMap<usize, u64> {
+            BTreeMap::new()
+        }
+
+        fn halt<'a>(&'a self, _: &'a BTreeSet<usize>, _: bool) -> Answer<'a, ()> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn end<'a>(&'a self, _: &'a BTreeSet<usize>, _: bool) -> Answer<'a, ()> {
+            self.is(false);
+            Box::pin(async { Ok(()) })
+        }
+
+        fn start<'a>(&'a self, _: &'a BTreeSet<usize>) -> Answer<'a, ()> {
+            if self.hangs {
+                return Box::pin(std::future::pending());
+            }
+            self.is(true);
+            Box::pin(async { Ok(()) })
+        }
+
+        fn reading<'a>(&'a self, _: &'a BTreeSet<usize>, _: Duration) -> Answer<'a, Instant> {
+            Box::pin(async { Ok(crate::moment::now()) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_undone_is_told_and_not_waited_for() {
+        for hangs in [false, true] {
+            let members = Arc::new(One { runs: Mutex::new(true), hangs });
+            let fault = ReaderFault::new(members, "reader".to_owned(), None, Action::Stop);
+            fault.apply().await.expect("it stops");
+            let undone = undo_in_time(&fault, Duration::from_secs(1)).await;
+            let error = undone.map(|undone| undone.acted).map_err(|error| error.to_string());
+            let told = "it was not undone within 601 s, and is not waited for any longer".to_owned();
+            assert_eq!(error, if hangs { Err(told) } else { Ok(true) });
+        }
+    }
 }

@@ -51,6 +51,10 @@ pub struct ClientState {
     /// For a group member: where to start, and whether to commit positions before a revocation.
     pub(super) start_at: StartAt,
     pub(super) commit_on_revoke: bool,
+    /// Whether its group moves only what has to move.
+    pub(super) cooperative: bool,
+    /// Whether it is about to leave and has committed: nothing is asked of the group any more.
+    closing: AtomicBool,
     group: Mutex<(GroupView, VecDeque<AssignmentChange>)>,
     last_error: Mutex<Option<String>>,
     producer_id: AtomicBool,
@@ -66,6 +70,8 @@ impl ClientState {
             logs,
             start_at: StartAt::Start,
             commit_on_revoke: false,
+            cooperative: false,
+            closing: AtomicBool::new(false),
             group: Mutex::default(),
             last_error: Mutex::default(),
             producer_id: AtomicBool::new(false),
@@ -80,6 +86,22 @@ impl ClientState {
         self.start_at = start_at;
         self.commit_on_revoke = commit_on_revoke;
         self
+    }
+
+    /// For a group member: whether its group moves only what has to move. The client's properties say it; to ask the client can
+    /// block for ever while it leaves.
+    #[must_use]
+    pub fn cooperating(self, cooperative: bool) -> Self {
+        Self { cooperative, ..self }
+    }
+
+    /// The member has committed and leaves its group now: rebalances are only agreed to, and nothing is asked or committed in them.
+    pub fn closes(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     fn lock(&self) -> MutexGuard<'_, (GroupView, VecDeque<AssignmentChange>)> {

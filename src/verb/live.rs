@@ -53,7 +53,7 @@ pub trait LiveReader: LiveStep + Members {
     /// # Errors
     /// Where the program has a defect.
     fn drain(&self, patience: Duration) -> BoxFuture<'_, Result<bool, StepError>>;
-    /// What it has seen so far; `None` where that went down with its thread.
+    /// What it has seen so far; `None` where that went down with its thread, or where its client hangs.
     fn account(&self) -> Option<ReaderAccount>;
     /// How many messages it was given so far, of whatever kind; `None` where that is not known.
     fn given(&self) -> Option<u64> {

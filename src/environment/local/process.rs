@@ -17,6 +17,8 @@ use tokio::sync::watch;
 
 /// How long the kernel may take to end what was killed.
 const DYING: Duration = Duration::from_secs(5);
+/// How long it is waited for the end of what was killed: longer than that is a disk or a machine that hangs.
+const STUCK: Duration = Duration::from_secs(60);
 
 /// How a life ended.
 #[derive(Clone, Debug)]
@@ -219,10 +221,13 @@ impl ProcessLife {
         reaper::release(&family);
     }
 
-    /// Ends the process at once (SIGKILL) and waits until it is gone.
+    /// Ends the process at once (SIGKILL) and waits until it is gone, but not for ever: the kernel may be stuck with it, and then
+    /// [`ProcessLife::try_ended`] knows of no end.
     pub(crate) async fn kill(&self) -> ProcessEnded {
         self.kill_all();
-        self.ended().await
+        let how = || format!("killed, and not gone {} s later", STUCK.as_secs());
+        let stuck = || ProcessEnded { code: -1, how: how(), ticks: 0, at: Instant::now() };
+        self.ended_within(STUCK).await.unwrap_or_else(stuck)
     }
 
     /// Sends SIGKILL to the process and to what it works through, without waiting.

@@ -188,11 +188,19 @@ impl LocalService {
                 lock(&self.lives).asked_to_end = false;
                 return Err(self.no_effect(format!("{KILLED_MEANWHILE}: {}", end.proof)));
             }
+            self.is_gone(&life, &end.ended)?;
             return Ok(end);
         }
         let ended = life.kill().await;
+        self.is_gone(&life, &ended)?;
         let proof = format!("process {} is gone: {}", life.pid(), ended.how);
         Ok(ProcessEnd { ended, proof, forced: false })
+    }
+
+    /// What was ended is really gone.
+    fn is_gone(&self, life: &ProcessLife, ended: &ProcessEnded) -> EnvironmentResult<()> {
+        let stuck = || EnvironmentError::failed(format!("process {} of {}: {}", life.pid(), self.name(), ended.how));
+        life.try_ended().map(drop).ok_or_else(stuck)
     }
 
     async fn alive(&self) -> EnvironmentResult<Arc<ProcessLife>> {

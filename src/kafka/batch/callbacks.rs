@@ -5,7 +5,7 @@ use super::native::{error_name, text};
 use crate::kafka::{ClientState, StartAt};
 use rdkafka::bindings::*;
 use rdkafka::types::RDKafkaRespErr as Code;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null;
 
 const OK: Code = Code::RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -75,10 +75,14 @@ pub(super) unsafe extern "C" fn rebalance_callback(
             0 => &mut [],
             count => std::slice::from_raw_parts_mut((*list).elems, count as usize),
         };
-        let cooperative = CStr::from_ptr(rd_kafka_rebalance_protocol(rk)).to_bytes() == b"COOPERATIVE";
+        // A group that is about to be gone leaves questions unanswered, and whoever asks waits for ever.
+        let (cooperative, closing) = (state.cooperative, state.is_closing());
         if code == Code::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            rd_kafka_committed(rk, list, REBALANCE_QUERY_MS);
-            for element in elements.iter_mut().filter(|element| element.offset < 0) {
+            // Who leaves reads nothing of it, wherever that would begin.
+            if !closing {
+                rd_kafka_committed(rk, list, REBALANCE_QUERY_MS);
+            }
+            for element in elements.iter_mut().filter(|element| !closing && element.offset < 0) {
                 let (mut low, mut high) = (-1, -1);
                 let (topic, partition) = (element.topic, element.partition);
                 let answer =
@@ -94,7 +98,7 @@ pub(super) unsafe extern "C" fn rebalance_callback(
             state.assigned(elements.iter().map(|element| (element.partition, element.offset)).collect());
         } else {
             let lost = rd_kafka_assignment_lost(rk) == 1;
-            if state.commit_on_revoke && !lost {
+            if state.commit_on_revoke && !lost && !closing {
                 for element in elements.iter_mut() {
                     element.offset = state.processed_up_to(element.partition).unwrap_or(NO_OFFSET);
                 }
@@ -114,5 +118,39 @@ unsafe fn drop_error(error: *mut rd_kafka_error_t) {
     if !error.is_null() {
         // SAFETY: by the caller's promise.
         unsafe { rd_kafka_error_destroy(error) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::{AssignmentChange, BatchConsumer, ClientRole, ClientSettings, LogSink};
+    use rdkafka::topic_partition_list::TopicPartitionList;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn who_leaves_agrees_to_a_rebalance_and_asks_nothing() {
+        let mut settings = ClientSettings::new(ClientRole::Consumer).expect("settings");
+        settings.set("bootstrap.servers", "127.0.0.1:1").expect("a property");
+        settings.set("group.id", "g").expect("a property");
+        let state = ClientState::new("member", LogSink::default()).for_group(StartAt::Start, true).cooperating(true);
+        let consumer = BatchConsumer::new(&settings.build().expect("settings").0, state).expect("a client");
+        let state = Arc::clone(consumer.client().context());
+        state.processed(&BTreeMap::from([(0, 7)]));
+        state.closes();
+        let mut list = TopicPartitionList::new();
+        list.add_partition("t", 0);
+        let began = Instant::now();
+        for code in [Code::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS, Code::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS] {
+            let opaque = Arc::as_ptr(&state).cast_mut().cast();
+            // SAFETY: client, list and state live for the call.
+            unsafe { rebalance_callback(consumer.client().native_ptr(), code, list.ptr(), opaque) };
+        }
+        assert!(began.elapsed() < Duration::from_millis(REBALANCE_QUERY_MS as u64), "nobody was asked");
+        let assigned = AssignmentChange::Assigned(BTreeMap::from([(0, NO_OFFSET)]));
+        assert_eq!(state.take_rebalances(), [assigned, AssignmentChange::Revoked(vec![0])]);
+        consumer.abandon();
     }
 }

@@ -13,6 +13,7 @@ pub(super) struct Books {
     pub(super) latency: LatencyRecorder,
     pub(super) timeline: TimeLine<ConsumeSlice>,
     pub(super) rebalances: Vec<RebalanceEvent>,
+    /// Not those of a member that ends after its reader was given up.
     pub(super) lives: Vec<MemberLife>,
     pub(super) commits: u64,
     pub(super) commit_errors: BTreeMap<String, u64>,
@@ -81,12 +82,14 @@ impl Books {
 
     /// A member polls no more.
     pub(super) fn halts(&mut self, life: usize, from_us: u64) {
-        self.lives[life].halts.push(Halt { from_us, ..Halt::default() });
+        if let Some(life) = self.lives.get_mut(life) {
+            life.halts.push(Halt { from_us, ..Halt::default() });
+        }
     }
 
     /// A member that had halted polls again, or ends. It was taken out of its group where it did not poll for `expels_us`.
     pub(super) fn goes_on(&mut self, life: usize, to_us: u64, expels_us: Option<u64>) {
-        if let Some(halt) = self.lives[life].halts.last_mut() {
+        if let Some(halt) = self.lives.get_mut(life).and_then(|life| life.halts.last_mut()) {
             halt.to_us = Some(to_us);
             halt.expelled = expels_us.is_some_and(|limit| to_us.saturating_sub(halt.from_us) >= limit);
         }
@@ -94,14 +97,15 @@ impl Books {
 
     /// A member was assigned its part.
     pub(super) fn assigned(&mut self, life: usize, at_us: u64) {
-        if let Some(halt) = self.lives[life].halts.last_mut().filter(|halt| halt.expelled) {
+        let halt = self.lives.get_mut(life).and_then(|life| life.halts.last_mut());
+        if let Some(halt) = halt.filter(|halt| halt.expelled) {
             halt.assigned_us.get_or_insert(at_us);
         }
     }
 
     /// A member received messages.
     pub(super) fn received(&mut self, life: usize, at_us: u64) {
-        let life = &mut self.lives[life];
+        let Some(life) = self.lives.get_mut(life) else { return };
         life.first_read_us.get_or_insert(at_us);
         // What a client had fetched before it was taken out of its group is no sign that it is back.
         if let Some(halt) = life.halts.last_mut().filter(|halt| !halt.expelled || halt.assigned_us.is_some()) {
@@ -110,8 +114,9 @@ impl Books {
     }
 
     pub(super) fn end_life(&mut self, life: usize, end_us: u64, end: LifeEnd) {
-        self.lives[life].end_us = Some(end_us);
-        self.lives[life].end = Some(end);
+        if let Some(life) = self.lives.get_mut(life) {
+            (life.end_us, life.end) = (Some(end_us), Some(end));
+        }
     }
 
     /// A member committed, or could not for this reason.

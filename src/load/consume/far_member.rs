@@ -8,6 +8,10 @@ use crate::record::LifeEnd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Between two looks at a thread that is to end.
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// A life of a member that runs elsewhere.
 pub(super) struct FarMember {
@@ -26,8 +30,11 @@ impl FarMember {
         *lock(&self.over.0)
     }
 
-    fn wait(&self) {
-        drop(self.over.1.wait_while(lock(&self.over.0), |over| !*over));
+    /// Waits until it is over, at most until then; whether it is.
+    fn wait(&self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        drop(self.over.1.wait_timeout_while(lock(&self.over.0), left, |over| !*over));
+        self.is_over()
     }
 
     fn end(&self) {
@@ -61,6 +68,17 @@ impl Hearer for FarMember {
     }
 }
 
+/// How a life of a member ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// As it should.
+    Fine,
+    /// By a defect of the program.
+    Defect,
+    /// Not in the time that it may take.
+    Hangs,
+}
+
 /// What runs a life of a member.
 pub(super) enum MemberThread {
     /// A thread of this process.
@@ -77,14 +95,20 @@ impl MemberThread {
         }
     }
 
-    /// Waits for its end; false where that was a defect.
-    pub(super) fn join(self) -> bool {
+    /// Waits for its end, at most until then. One that does not end is left alone.
+    pub(super) fn join(self, deadline: Instant) -> Ending {
         match self {
-            Self::Here(thread) => thread.join().is_ok(),
-            Self::Afar(member) => {
-                member.wait();
-                true
+            Self::Here(thread) => {
+                while !thread.is_finished() {
+                    if Instant::now() >= deadline {
+                        return Ending::Hangs;
+                    }
+                    std::thread::sleep(GLANCE);
+                }
+                if thread.join().is_ok() { Ending::Fine } else { Ending::Defect }
             }
+            Self::Afar(member) if member.wait(deadline) => Ending::Fine,
+            Self::Afar(_) => Ending::Hangs,
         }
     }
 }

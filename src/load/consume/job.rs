@@ -1,6 +1,7 @@
 //! A reader from preparation to report.
 
 use super::books::Books;
+use super::ending::DEFECT;
 use super::entry::Seat;
 use super::far_member::{FarMember, MemberThread};
 use super::far_side::{FarRead, MemberTask};
@@ -16,7 +17,7 @@ use crate::load::LoadError;
 use crate::load::afar::{Afar, BeginHere, FarUnit, FarWork, Hearer, MemberEvent, UnitKind, UnitTask};
 use crate::record::health::process_cpu_us;
 use crate::record::{ConsumeReport, LifeEnd, LiveFigures, RunClock};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -25,8 +26,6 @@ use std::time::Duration;
 
 /// How long the cluster may take to answer, and a group to assign its partitions.
 pub(super) const PREPARE_LIMIT: Duration = Duration::from_secs(60);
-/// Why a member cannot go on whose thread panicked.
-const DEFECT: &str = "a reading thread ended by a defect of the program";
 
 /// Looks at a reader's figures while it runs.
 pub struct Onlooker {
@@ -235,23 +234,6 @@ impl ConsumeJob {
         self.shared.account_now()
     }
 
-    pub(super) fn end(&mut self, which: Option<&BTreeSet<usize>>, order: MemberOrder) {
-        let chosen = |number: usize| which.is_none_or(|which| which.contains(&number));
-        for (number, (orders, thread)) in self.members.iter().enumerate() {
-            if chosen(number) && thread.is_some() {
-                orders.give(order);
-            }
-        }
-        for (number, (_, thread)) in self.members.iter_mut().enumerate() {
-            if let Some(thread) = thread.take_if(|_| chosen(number))
-                && !thread.join()
-            {
-                let mut books = self.shared.books();
-                books.fatal.get_or_insert_with(|| DEFECT.to_owned());
-            }
-        }
-    }
-
     /// Ends what still runs in order, and returns the report with the account for the ledger. Blocks.
     pub fn join(mut self) -> (ConsumeReport, ReaderAccount) {
         self.end(None, MemberOrder::Stop);
@@ -383,4 +365,24 @@ pub(super) fn spawned(
         }
     };
     std::thread::Builder::new().name(format!("consume-{number}")).spawn(runs).map_err(LoadError::Thread)
+}
+
+#[cfg(test)]
+impl ConsumeJob {
+    /// A reader without a cluster, whose members are these threads.
+    pub(super) fn rehearsed(shared: Arc<Shared>, threads: Vec<JoinHandle<()>>) -> Self {
+        let members = threads.into_iter().map(|thread| (Arc::default(), Some(MemberThread::Here(thread)))).collect();
+        let nowhere = BTreeMap::from([("bootstrap.servers".to_owned(), "127.0.0.1:1".to_owned())]);
+        let offsets = OffsetReader::new(&nowhere, false, Default::default()).expect("a client");
+        Self {
+            shared,
+            members,
+            monitor: None,
+            offsets,
+            all_offsets: OnceLock::new(),
+            effective_config: BTreeMap::new(),
+            cpu_us: 0,
+            start_us: 0,
+        }
+    }
 }

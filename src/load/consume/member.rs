@@ -46,6 +46,8 @@ pub(super) struct ReadProgress {
     uncommitted: u64,
     /// Whether the position has moved since then past what is no message.
     passed: bool,
+    /// Whether the last commit failed: what it was for is committed when the group takes the partitions away, if ever.
+    refused: bool,
 }
 
 impl ReadProgress {
@@ -154,6 +156,7 @@ impl ReaderMember {
         if due && spec.group.is_some() {
             let result = self.consumer.commit(&spec.topic, &progress.positions, true);
             let failed = result.err().map(|failure| failure.name().unwrap_or("_FAIL").to_owned());
+            progress.refused = failed.is_some();
             self.shared.tell(self.seat(), MemberEvent::Committed(failed));
             (progress.uncommitted, progress.passed) = (0, false);
         }
@@ -235,6 +238,9 @@ impl ReaderMember {
             LifeEnd::Stopped | LifeEnd::Failed => {
                 if end == LifeEnd::Stopped {
                     self.commit(progress, Duration::ZERO, true);
+                    if !progress.refused {
+                        state.closes();
+                    }
                 }
                 if let Err(failure) = self.consumer.close() {
                     shared.tell(seat, MemberEvent::Error(failure.name().unwrap_or("_FAIL").to_owned()));

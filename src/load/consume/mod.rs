@@ -5,6 +5,7 @@ mod assignment;
 mod books;
 mod capture;
 mod drain;
+mod ending;
 mod entry;
 mod far_member;
 mod far_side;
@@ -27,6 +28,7 @@ mod spec;
 
 pub use assertion::{Assertion, Assertions};
 pub use capture::ReaderCapture;
+pub use ending::END_LIMIT;
 pub use far_side::FarRead;
 pub use job::{ConsumeJob, Onlooker};
 pub use reader_figures::LiveConsume;

@@ -3,6 +3,7 @@
 use super::books::Books;
 use super::entry::Seat;
 use super::far_member::FarMember;
+use super::job::ConsumeJob;
 use super::shared::Shared;
 use super::{CommitMode, ConsumeSpec, ReadFrom, ReadLimit};
 use crate::accounting::{ReaderAccount, RunIdentity};
@@ -11,6 +12,7 @@ use crate::load::afar::{Afar, Hearer};
 use crate::record::{Detail, RunClock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 /// A reader without a cluster.
 pub(crate) struct RehearsedReader(Arc<Shared>);
@@ -59,6 +61,16 @@ impl RehearsedReader {
     /// What its members share.
     pub(super) fn shared(&self) -> &Shared {
         &self.0
+    }
+
+    /// The same, to be kept.
+    pub(super) fn share(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    /// A reader whose members are these threads.
+    pub(crate) fn job(&self, threads: Vec<JoinHandle<()>>) -> ConsumeJob {
+        ConsumeJob::rehearsed(Arc::clone(&self.0), threads)
     }
 
     /// Who hears of one life of a member.

@@ -1,7 +1,7 @@
 //! A static member that comes back while its group still lists its former life.
 
 use super::member::ReaderMember;
-use super::settings::settings;
+use super::settings::{cooperates, settings};
 use super::{CommitMode, ConsumeSpec, ReadFrom};
 use crate::kafka::{BatchConsumer, ClientState, StartAt};
 use crate::load::LoadError;
@@ -15,11 +15,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// A client for the member of this number.
 pub(super) fn client(spec: &ConsumeSpec, number: usize) -> Result<BatchConsumer, LoadError> {
-    let (config, _) = settings(spec, number)?.build()?;
+    let (config, effective) = settings(spec, number)?.build()?;
     let start_at = if spec.from == ReadFrom::End { StartAt::End } else { StartAt::Start };
     let commits = matches!(spec.commit, CommitMode::After | CommitMode::Every(_));
     let state = ClientState::new(format!("{}-{number}", spec.name), spec.logs.clone()).for_group(start_at, commits);
-    Ok(BatchConsumer::new(&config, state)?)
+    Ok(BatchConsumer::new(&config, state.cooperating(cooperates(spec, &effective)))?)
 }
 
 impl ReaderMember {

@@ -4,12 +4,13 @@ use crate::accounting::ReaderAccount;
 use crate::faults::{Answer, FaultError, Members};
 use crate::ground::lock;
 use crate::load::ConsumeJob;
-use crate::load::consume::{LiveConsume, Onlooker, ReaderCapture};
+use crate::load::consume::{END_LIMIT, LiveConsume, Onlooker, ReaderCapture};
 use crate::record::{ConsumeReport, Progress};
 use crate::verb::{LiveReader, LiveStep, StepError, StepOutcome, rate_since};
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 /// How long the cluster may take to say where a log ends.
@@ -20,6 +21,12 @@ const TURN: Duration = Duration::from_millis(500);
 const HALT: Duration = Duration::from_secs(30);
 /// Between two looks at members that come back.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long the reader may keep others waiting: they may come while some members are ended, and end the rest.
+const BUSY: Duration = Duration::from_secs(2 * END_LIMIT.as_secs() + 60);
+/// The same for who comes after one that has waited for so long.
+const STILL_BUSY: Duration = Duration::from_secs(1);
+/// Between two tries to look at it.
+const GLANCE: Duration = Duration::from_millis(1);
 
 enum State {
     Running(Box<ConsumeJob>),
@@ -36,6 +43,9 @@ pub struct Reader {
     total: Option<u64>,
     capture: Option<Arc<ReaderCapture>>,
     last: Mutex<(Instant, u64, Option<f64>)>,
+    /// How long it may keep others waiting, and whether it has done so for longer.
+    busy: Duration,
+    hangs: AtomicBool,
 }
 
 impl Reader {
@@ -49,26 +59,59 @@ impl Reader {
             total,
             capture,
             last: Mutex::new((Instant::now(), 0, None)),
+            busy: BUSY,
+            hangs: AtomicBool::new(false),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+    /// How long it is waited for.
+    fn patience(&self) -> Duration {
+        if self.hangs.load(Ordering::Acquire) { self.busy.min(STILL_BUSY) } else { self.busy }
     }
 
-    /// Does something with the running job, on a thread that may block.
+    /// How it stands; `None` where somebody is at it for too long, because its client does not answer.
+    fn state(&self) -> Option<MutexGuard<'_, State>> {
+        let deadline = Instant::now() + self.patience();
+        loop {
+            match self.state.try_lock() {
+                Ok(state) => return Some(state),
+                Err(TryLockError::Poisoned(state)) => return Some(state.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(GLANCE),
+                Err(TryLockError::WouldBlock) => {
+                    self.hangs.store(true, Ordering::Release);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Does something with it on a thread that may block. A thread that does not come back is left alone.
+    async fn with_state<R: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut State) -> Option<R> + Send + 'static,
+    ) -> Result<R, StepError> {
+        let (state, patience) = (Arc::clone(&self.state), self.patience());
+        let acting = tokio::task::spawn_blocking(move || act(&mut lock(&state)));
+        let acted = tokio::time::timeout(patience, acting).await;
+        self.hangs.store(acted.is_err(), Ordering::Release);
+        let waited = patience.as_secs();
+        acted
+            .map_err(|_| StepError::broken("reader-hangs", format!("the reader has not answered for {waited} s")))?
+            .map_err(|error| StepError::broken("defect", error.to_string()).because(error))?
+            .ok_or_else(|| StepError::broken("not-running", "the reader has ended"))
+    }
+
+    /// Does something with the running job; not later than whoever asked for it waits.
     async fn with_job<R: Send + 'static>(
         &self,
         act: impl FnOnce(&mut ConsumeJob) -> R + Send + 'static,
     ) -> Result<R, StepError> {
-        let state = Arc::clone(&self.state);
-        tokio::task::spawn_blocking(move || match &mut *lock(&state) {
-            State::Running(job) => Some(act(job)),
-            State::Over(_) | State::Lost => None,
+        let deadline = Instant::now() + self.patience();
+        self.with_state(move |state| match state {
+            State::Running(job) if Instant::now() < deadline => Some(act(job)),
+            State::Running(_) | State::Over(_) | State::Lost => None,
         })
         .await
-        .map_err(|error| StepError::broken("defect", error.to_string()).because(error))?
-        .ok_or_else(|| StepError::broken("not-running", "the reader has ended"))
     }
 
     /// Starts members that were stopped or killed.
@@ -103,24 +146,18 @@ impl Reader {
     /// # Errors
     /// Where it has ended before.
     pub async fn join(&self) -> Result<ConsumeReport, StepError> {
-        let state = Arc::clone(&self.state);
-        tokio::task::spawn_blocking(move || {
-            let mut state = lock(&state);
-            match std::mem::replace(&mut *state, State::Lost) {
-                State::Running(job) => {
-                    let (report, account) = job.join();
-                    *state = State::Over(Box::new(account));
-                    Some(report)
-                }
-                other => {
-                    *state = other;
-                    None
-                }
+        self.with_state(|state| match std::mem::replace(state, State::Lost) {
+            State::Running(job) => {
+                let (report, account) = job.join();
+                *state = State::Over(Box::new(account));
+                Some(report)
+            }
+            other => {
+                *state = other;
+                None
             }
         })
         .await
-        .map_err(|error| StepError::broken("defect", error.to_string()).because(error))?
-        .ok_or_else(|| StepError::broken("not-running", "the reader has ended"))
     }
 }
 
@@ -158,7 +195,7 @@ impl LiveStep for Reader {
 
 impl LiveReader for Reader {
     fn is_running(&self) -> bool {
-        matches!(&*self.state(), State::Running(_))
+        self.state().is_none_or(|state| matches!(&*state, State::Running(_)))
     }
 
     fn drain(&self, patience: Duration) -> BoxFuture<'_, Result<bool, StepError>> {
@@ -180,7 +217,7 @@ impl LiveReader for Reader {
     }
 
     fn account(&self) -> Option<ReaderAccount> {
-        match &*self.state() {
+        match &*self.state()? {
             State::Running(job) => Some(job.account_now()),
             State::Over(account) => Some((**account).clone()),
             State::Lost => None,
@@ -188,7 +225,7 @@ impl LiveReader for Reader {
     }
 
     fn given(&self) -> Option<u64> {
-        match &*self.state() {
+        match &*self.state()? {
             State::Running(job) => Some(job.account(|account| account.read)),
             State::Over(account) => Some(account.read),
             State::Lost => None,
@@ -268,4 +305,51 @@ fn refused(error: StepError) -> FaultError {
 
 fn not_back(message: String) -> FaultError {
     FaultError::Reader { code: "restart-reader", message, cause: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounting::RunIdentity;
+    use crate::load::consume::rehearsal::RehearsedReader;
+    use crate::record::RunClock;
+    use std::sync::mpsc::channel;
+
+    fn reader(busy: Duration) -> Reader {
+        let rehearsed = RehearsedReader::new(&RunIdentity::new(7), RunClock::start(), None, 1);
+        Reader { busy, ..Reader::new(rehearsed.job(Vec::new()), None, None) }
+    }
+
+    #[tokio::test]
+    async fn who_asks_a_reader_that_does_not_answer_learns_that_nothing_is_known() {
+        let reader = reader(Duration::from_millis(50));
+        let (free, kept) = channel::<()>();
+        let (says, taken) = channel();
+        let state = Arc::clone(&reader.state);
+        let keeper = std::thread::spawn(move || {
+            let _state = lock(&state);
+            let _ = says.send(());
+            let _ = kept.recv();
+        });
+        taken.recv().expect("it is kept");
+        let error = reader.revive().await.expect_err("somebody is at it");
+        assert_eq!((error.code, error.message.as_str()), ("reader-hangs", "the reader has not answered for 0 s"));
+        assert!(reader.account().is_none() && reader.given().is_none(), "it is not known");
+        assert!(reader.is_running(), "it is not known to have ended");
+        assert_eq!(reader.drain(Duration::ZERO).await.expect_err("nobody answers").code, "reader-hangs");
+        drop(free);
+        keeper.join().expect("it lets go");
+        assert!(reader.account().is_some(), "once it answers, it is known");
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_answers_is_joined_as_ever() {
+        let reader = reader(BUSY);
+        reader.revive().await.expect("nothing to start");
+        assert!(reader.is_running());
+        let report = reader.join().await.expect("it runs");
+        assert!(report.fatal.is_none() && !reader.is_running());
+        assert!(reader.account().is_some_and(|account| !account.unaccounted));
+        assert_eq!(reader.join().await.map(drop).expect_err("it is over").code, "not-running");
+    }
 }
