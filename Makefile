@@ -26,7 +26,7 @@ demo: build ## Runs the restart of a broker under load on a local Kafka that ksc
 
 .PHONY: test
 test: prerequisites ## Runs all tests, those on a real Kafka included
-	$(CARGO) test --locked --no-fail-fast --lib --bins --tests -- --test-threads=6
+	$(CARGO) test --locked --no-fail-fast --lib --bins --tests -- --test-threads=5
 
 .PHONY: cases
 cases: ## Runs every scenario of tests/cases and writes docs/cases.md; CASES='v05 p' for some of them

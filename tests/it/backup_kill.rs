@@ -200,7 +200,7 @@ vars: { topic: "orders-${run.id}" }
 setup:
   - topic: { name: "${topic}", partitions: 2, replication: 1 }
 steps:
-  - produce: { topic: "${topic}", count: 2000, rate: 2k/s }
+  - produce: { topic: "${topic}", count: 2000 }
   - backup: { topics: ["${topic}"], to: kept, groups: none }
   - expect: { archive: { name: kept, records: 2000, gaps: 0, state: complete, sound: true, level: deep, saved: { min: 10% } } }
   - corrupt: { archive: kept, file: segment, how: flip }

@@ -221,7 +221,7 @@ fn what_a_run_does_to_connectors_loses_nothing_and_leaves_nothing() {
         return;
     }
     // It looks at all processes of the machine, and another kscen of these tests has the same word in its environment.
-    turns::half();
+    turns::most();
     let folder = tempfile::tempdir().expect("a folder");
     let recovery = shipped("debezium-recovery.yaml", folder.path());
     // On one stack, which is what takes the time.

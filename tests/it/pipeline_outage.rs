@@ -24,7 +24,7 @@ fn the_outage_of_a_worker_is_measured_from_the_commit_to_the_reader() {
     if skipped("the_outage_of_a_worker_is_measured_from_the_commit_to_the_reader") {
         return;
     }
-    turns::half();
+    turns::most();
     let project = Project::new();
     let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/debezium-pipeline-outage.yaml");
     project.write("outage.yaml", &std::fs::read_to_string(scenario).expect("the scenario"));

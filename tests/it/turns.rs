@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 /// So many shares has the machine, whatever the number of threads: with many processors there is still one memory. Two processors are
 /// two thirds idle while one test runs.
-const SHARES: usize = 4;
+const SHARES: usize = 3;
 
 struct Machine {
     taken: usize,
@@ -62,14 +62,10 @@ pub fn beside() {
     begin(1);
 }
 
-/// Begins a test, or goes on with one, in which times are judged by bounds that are far from what is measured.
-pub fn half() {
-    begin(SHARES / 2);
-}
-
-/// The same, for those that start several programs or run many scenarios: with one small test beside them.
+/// Begins a test, or goes on with one, that starts many programs, or in which times are judged by bounds that are far from what is measured: one small
+/// test runs beside it.
 pub fn most() {
-    begin(SHARES - 1);
+    begin(2);
 }
 
 /// Begins a test, or goes on with one, in which times are judged.
