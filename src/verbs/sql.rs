@@ -190,7 +190,7 @@ impl Step for Sql {
             self.once(&database, &statements, cx).await
         };
         if let Some(making) = making {
-            making.end(&database, cx).await;
+            making.end(&database, done.is_ok(), cx).await;
         }
         done.map_err(|error| error_at(error, pointer))
     }

@@ -38,10 +38,12 @@ impl Making {
         }
     }
 
-    /// Looks behind it, whatever came of it: what is there now, and was not, is the scenario's own.
-    pub(super) async fn end(self, database: &Database, cx: &StepContext) {
+    /// Looks behind it, whatever came of it: what is there now, and was not or was dropped, is the scenario's own.
+    pub(super) async fn end(self, database: &Database, succeeded: bool, cx: &StepContext) {
         if let Ok(Ok(after)) = tokio::time::timeout(GLANCE, present(database, GLANCE)).await {
-            cx.run.changes.made(made(&self.sql, &self.before, after));
+            let mut before = self.before;
+            before.retain(|resource| !(succeeded && is_made_anew(&self.sql, resource)));
+            cx.run.changes.made(made(&self.sql, &before, after));
         }
     }
 }
@@ -57,6 +59,18 @@ fn may_make(sql: &str) -> bool {
     let words = sql.split_whitespace().collect::<Vec<_>>().join(" ");
     let makes = ["create publication", "pg_create_logical_replication_slot", "pg_copy_logical_replication_slot"];
     makes.iter().any(|way| words.contains(way))
+}
+
+/// Whether a script in lower case that went through has dropped such a thing and made it again. Where it does one of both only on a condition,
+/// nobody knows.
+fn is_made_anew(sql: &str, resource: &Resource) -> bool {
+    let words = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    let drops = match resource {
+        Resource::Slot(_) => words.contains("pg_drop_replication_slot"),
+        Resource::Publication(_) => words.contains("drop publication"),
+        _ => false,
+    };
+    drops && !["not exists", "exception", "case ", "not active"].iter().any(|condition| words.contains(condition))
 }
 
 /// What is new and named by the statements; others may make some at the same time.
@@ -103,6 +117,22 @@ mod tests {
         let copy = "select pg_copy_logical_replication_slot('theirs', 'mine')";
         let there = [slot("theirs")];
         assert_eq!(made(copy, &there, vec![slot("theirs"), slot("mine")]), [slot("mine")]);
+    }
+
+    #[test]
+    fn what_a_script_drops_and_makes_again_is_its_own() {
+        let drop_slot = "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = 'shop'";
+        let make_slot = "select pg_create_logical_replication_slot('shop', 'pgoutput')";
+        let script = format!("{drop_slot};\n{make_slot};\ndrop  publication if exists shop;\ncreate publication shop");
+        assert!(is_made_anew(&script, &slot("shop")) && is_made_anew(&script, &publication("shop")));
+        assert!(!is_made_anew(&format!("{drop_slot};\n{make_slot}"), &publication("shop")));
+        // One that could not be dropped would be taken for the run's.
+        for careful in [
+            format!("{drop_slot} and not active;\n{make_slot} where not exists (select from pg_replication_slots)"),
+            format!("do $$ begin {drop_slot}; {make_slot}; exception when others then null; end $$"),
+        ] {
+            assert!(!is_made_anew(&careful, &slot("shop")), "{careful}");
+        }
     }
 
     #[test]

@@ -34,7 +34,9 @@ impl CopyLedger<'_> {
         match judged {
             Some(place) if last == Some(place) => self.own(key, steps, place, &duties[place], shown),
             Some(place) => {
-                let gone = last.is_some_and(|last| steps[last].emptied || steps[last].deletes());
+                // What came behind may have taken the row away, and another one's row may be on its way yet.
+                let goes = |at: &usize| steps[*at].emptied || steps[*at].deletes() && !excused(at);
+                let gone = (place..steps.len()).any(|at| goes(&at));
                 self.of_others(key, steps, place, &duties[place], shown, gone);
             }
             // Whatever the table shows is another's, or does not have to come.
