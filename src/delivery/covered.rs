@@ -55,7 +55,7 @@ impl<'a> Covered<'a> {
         // The strongest stands for what it includes.
         let mut strongest: Vec<ReadOn<'a>> = Vec::new();
         for ReadOn { promise, guarantee, unit } in open {
-            let open = ReadOn { promise: *promise, guarantee: *guarantee, unit: unit.clone() };
+            let open = ReadOn { promise, guarantee: *guarantee, unit: unit.clone() };
             if !strongest.iter().any(|known| known.stands_for(&open)) {
                 strongest.retain(|known| !open.stands_for(known));
                 strongest.push(open);

@@ -102,11 +102,14 @@ impl Walker {
         whole
     }
 
-    /// Nobody comes any more to what would have ended the loads that go on until they are asked: they are asked now.
-    fn end_soaks(&self) {
-        if !self.is_halted() {
+    /// Nobody comes any more to what would have ended the loads that go on until they are asked: they are asked now. False where they
+    /// are halted.
+    fn end_soaks(&self) -> bool {
+        let asks = !self.is_halted();
+        if asks {
             self.run.live.end_soaks(true);
         }
+        asks
     }
 
     /// Runs steps one after the other until they are asked to end; returns false where the rest must not run.
@@ -208,17 +211,19 @@ impl Walker {
             Children::None => true,
             Children::Sequence(steps) => self.list(steps, stop).await,
             Children::Branches(branches) => {
-                let stops = step.stops_on_failure();
+                let (stops, asked) = (step.stops_on_failure(), &AtomicBool::new(false));
                 let branches = branches.iter().map(|branch| async move {
                     let fine = self.list(branch, stop).await;
-                    if !fine && stops {
-                        // Other branches are waited for.
-                        self.end_soaks();
+                    // Other branches are waited for.
+                    if !fine && stops && !asked.load(Ordering::Relaxed) {
+                        asked.store(self.end_soaks(), Ordering::Relaxed);
                     }
                     fine
                 });
                 let fine = futures_util::future::join_all(branches).await.into_iter().all(|fine| fine);
-                self.run.live.end_soaks(false);
+                if asked.load(Ordering::Relaxed) {
+                    self.run.live.end_soaks(false);
+                }
                 fine
             }
         }
@@ -300,9 +305,7 @@ impl Walker {
 
     /// Ends the background: what ends by itself is joined, readers drain; all end at once after a halt.
     pub async fn finish(&self) {
-        if self.left.load(Ordering::Relaxed) {
-            self.end_soaks();
-        }
+        let asked = self.left.load(Ordering::Relaxed) && self.end_soaks();
         // They stay in the list, so that whoever gives up waiting can still abandon them.
         let ends: Vec<_> = self.backgrounds().iter().filter(|one| one.ends).map(|one| one.ended.clone()).collect();
         let mut halt = self.foreground_signal.clone();
@@ -333,7 +336,9 @@ impl Walker {
             }
         }
         self.backgrounds().clear();
-        self.run.live.end_soaks(false);
+        if asked {
+            self.run.live.end_soaks(false);
+        }
         for (id, ..) in all {
             if self.run.live.record(&id).is_none() {
                 let message = format!("kscen has a defect: `{id}` ended and left no record");

@@ -106,8 +106,8 @@ fn lag_back(report: &ConsumeReport, course: &Course, from: f64) -> LagBack {
     let level = before.unwrap_or(0);
     let usual = earlier().filter(|(at, _)| *at >= course.effective - USUAL).map(|(_, lag)| lag).fold(level, i64::max);
     // A look at the topic before what was held back came into it saw nothing of that.
-    let coming = samples().filter(|(at, lag)| (from..from + COMING).contains(at) && *lag > usual);
-    let from = coming.last().map_or(from, |(at, _)| at);
+    let mut coming = samples().filter(|(at, lag)| (from..from + COMING).contains(at) && *lag > usual);
+    let from = coming.next_back().map_or(from, |(at, _)| at);
     let back = samples().find(|(at, lag)| *at >= from && *lag <= level);
     match (back, before) {
         (Some((at, _)), _) => LagBack::At(at),

@@ -130,7 +130,7 @@ impl ServiceRecord {
 fn spent(pair: &[ServiceSample]) -> Option<(f64, f64)> {
     let (before, after) = (pair[0].usage?, pair[1].usage?);
     let time = (pair[1].at - pair[0].at) * after.cpus;
-    (time > 0.0 && after.cpu_seconds >= before.cpu_seconds).then(|| (after.cpu_seconds - before.cpu_seconds, time))
+    (time > 0.0 && after.cpu_seconds >= before.cpu_seconds).then_some((after.cpu_seconds - before.cpu_seconds, time))
 }
 
 #[cfg(test)]

@@ -13,9 +13,9 @@ struct Asking {
     going: usize,
 }
 
-/// Whether the steps of one run that go on until somebody asks are to end, because the rest of the run is not run.
+/// How many parts of one run, whose rest is not run, ask the steps that go on until somebody asks to end.
 #[derive(Debug)]
-pub(super) struct RunSoaks(watch::Sender<bool>);
+pub(super) struct RunSoaks(watch::Sender<usize>);
 
 /// A step that goes on until somebody asks. It is over with this value.
 #[derive(Debug)]
@@ -25,12 +25,12 @@ pub struct Soak {
     /// What was asked before it began was not asked of it.
     round: u64,
     /// What its own run asks.
-    run: Option<watch::Receiver<bool>>,
+    run: Option<watch::Receiver<usize>>,
 }
 
 impl Default for RunSoaks {
     fn default() -> Self {
-        Self(watch::channel(false).0)
+        Self(watch::channel(0).0)
     }
 }
 
@@ -42,9 +42,9 @@ impl RunSoaks {
         soak
     }
 
-    /// Asks those of this run to end, also those that are about to begin; or lets others begin after that.
+    /// Asks those of this run to end, also those that are about to begin; or takes back what was asked once, so that others may begin.
     pub(super) fn end(&self, ends: bool) {
-        self.0.send_replace(ends);
+        self.0.send_modify(|asking| *asking = if ends { *asking + 1 } else { asking.saturating_sub(1) });
     }
 }
 
@@ -88,7 +88,7 @@ impl Soak {
         let by_its_run = async {
             match run {
                 Some(ending) => {
-                    if ending.wait_for(|ends| *ends).await.is_err() {
+                    if ending.wait_for(|asking| *asking > 0).await.is_err() {
                         std::future::pending::<()>().await;
                     }
                 }
@@ -148,6 +148,11 @@ mod tests {
         assert!(own.begin(&soaks).asked().now_or_never().is_some(), "it was about to begin");
         own.end(false);
         assert!(own.begin(&soaks).asked().now_or_never().is_none(), "it is of another part of the run");
+        own.end(true);
+        own.end(true);
+        own.end(false);
+        assert!(own.begin(&soaks).asked().now_or_never().is_some(), "the other part still asks");
+        own.end(false);
         drop(one);
         assert!(soaks.end(), "the other one goes on");
         assert!(other.asked().now_or_never().is_some());

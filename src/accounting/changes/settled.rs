@@ -14,7 +14,7 @@ use super::settling::Arrivals;
 use crate::accounting::PagedBitmap;
 use crate::database::{CommittedTransaction, Lsn, RowChange, RowOp, TableName};
 use crate::debezium::{CaptureRules, ChangeEvent, Form, Op, ReadEvent, ReadKind};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -86,8 +86,8 @@ pub struct SettledPast {
     /// Lists of values that were not compared; the first is empty.
     skipped: Vec<Vec<Skipped>>,
     offsets: HashMap<(Arc<str>, i32), PagedBitmap>,
-    /// Prints of topic and key of the deletes that arrived: a tombstone of such a row may come again.
-    deleted: HashSet<u64>,
+    /// Prints of topic and key of the rows whose changes arrived, and whether one was deleted: a tombstone of that may come again.
+    rows: HashMap<u64, bool>,
 }
 
 const ELSEWHERE: &str = "no reader of this check reads its topic";
@@ -118,9 +118,9 @@ impl SettledPast {
             && self.offsets.get(&(Arc::clone(&read.topic), read.partition)).is_some_and(|known| known.contains(offset))
     }
 
-    /// Whether a record that deleted a row with that key is settled.
-    pub(super) fn has_deleted(&self, topic: &str, key: &str) -> bool {
-        self.deleted.contains(&print_of_row(topic, key))
+    /// Whether a record that deleted a row with that key is settled; `None` where none of it is.
+    pub(super) fn has_deleted(&self, topic: &str, key: &str) -> Option<bool> {
+        self.rows.get(&print_of_row(topic, key)).copied()
     }
 
     pub(super) fn has_table(&self, table: &TableName) -> bool {
@@ -187,10 +187,9 @@ impl SettledPast {
             let offsets = self.offsets.entry((Arc::clone(&read.topic), read.partition)).or_default();
             // What could be read has an offset of zero or more.
             offsets.insert(u64::try_from(read.offset).unwrap_or(0));
-            if let ReadKind::Change(event) = &read.kind
-                && event.op == Op::Delete
-            {
-                self.deleted.insert(print_of_row(&read.topic, &raw_key(event.key.as_ref())));
+            if let ReadKind::Change(event) = &read.kind {
+                let row = print_of_row(&read.topic, &raw_key(event.key.as_ref()));
+                *self.rows.entry(row).or_default() |= event.op == Op::Delete;
             }
         }
         let (mut index, mut next) = (0, used.iter().peekable());

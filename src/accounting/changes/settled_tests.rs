@@ -120,6 +120,16 @@ fn a_tombstone_of_a_row_that_lives_is_never_passed_over() {
     assert!(living > 5 && buried > 5, "{living} {buried}");
 }
 
+/// Compaction may have taken its delete away, or the reader begun behind that.
+#[test]
+fn a_tombstone_of_a_row_that_nobody_saw_says_nothing() {
+    let world = world(&mut StdRng::seed_from_u64(3));
+    let tombstone = behind(&world, read(&[(json!({ "id": 1_000_000 }), None, None)]).remove(0));
+    let (result, count) = in_two_turns(&world, world.records.len(), vec![tombstone]);
+    assert!(count > 0);
+    assert_eq!((result.phantom, result.sheet.unjudged_records), (0, 0), "{result:?}");
+}
+
 #[test]
 fn a_snapshot_of_a_table_with_settled_changes_is_not_judged() {
     let world = world(&mut StdRng::seed_from_u64(3));

@@ -149,7 +149,8 @@ impl ChangeLedger<'_> {
 
     fn judge_stray(&mut self, read: &ReadEvent, key: String, seen: RowSeen, writers: TopicWriters) {
         let settled = self.expectation.settled.filter(|settled| !settled.is_empty());
-        let was_deleted = seen.deleted || settled.is_some_and(|settled| settled.has_deleted(&read.topic, &key));
+        let settled = settled.and_then(|settled| settled.has_deleted(&read.topic, &key));
+        let was_deleted = seen.deleted || settled == Some(true);
         // Of flattened rows they are deletes themselves.
         if was_deleted || writers.flat {
             return;

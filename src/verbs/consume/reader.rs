@@ -73,15 +73,17 @@ impl Reader {
     fn state(&self) -> Option<MutexGuard<'_, State>> {
         let deadline = Instant::now() + self.patience();
         loop {
-            match self.state.try_lock() {
-                Ok(state) => return Some(state),
-                Err(TryLockError::Poisoned(state)) => return Some(state.into_inner()),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(GLANCE),
-                Err(TryLockError::WouldBlock) => {
-                    self.hangs.store(true, Ordering::Release);
-                    return None;
+            let state = match self.state.try_lock() {
+                Ok(state) => Some(state),
+                Err(TryLockError::Poisoned(state)) => Some(state.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(GLANCE);
+                    continue;
                 }
-            }
+                Err(TryLockError::WouldBlock) => None,
+            };
+            self.hangs.store(state.is_none(), Ordering::Release);
+            return state;
         }
     }
 
