@@ -62,8 +62,8 @@ pub fn beside() {
     begin(1);
 }
 
-/// Begins a test, or goes on with one, that starts many programs, or in which times are judged by bounds that are far from what is measured: one small
-/// test runs beside it.
+/// Begins a test, or goes on with one, that starts many programs, or in which times are judged by bounds that are far from what is
+/// measured: one small test runs beside it.
 pub fn most() {
     begin(2);
 }

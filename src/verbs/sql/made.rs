@@ -61,8 +61,8 @@ fn may_make(sql: &str) -> bool {
     makes.iter().any(|way| words.contains(way))
 }
 
-/// Whether a script in lower case that went through has dropped such a thing and made it again. Where it does one of both only on a condition,
-/// nobody knows.
+/// Whether a script in lower case that went through has dropped such a thing and made it again. Where it does one of both only on a
+/// condition, nobody knows.
 fn is_made_anew(sql: &str, resource: &Resource) -> bool {
     let words = sql.split_whitespace().collect::<Vec<_>>().join(" ");
     let drops = match resource {
