@@ -160,15 +160,21 @@ mod tests {
     use crate::plan::{PlanOptions, plans};
     use crate::verbs::LANGUAGE;
 
+    /// A file with two cells, their plans, and the record of some run.
+    fn two_cells(folder: &Path) -> (PathBuf, [Plan; 2], Record) {
+        let file = folder.join("a.yaml");
+        std::fs::write(&file, "name: x\nmatrix: { n: [1, 2] }\nsteps:\n  - wait: 1s\n").expect("a file");
+        let plans = plans(&file, &LANGUAGE, &PlanOptions::default()).unwrap_or_default();
+        let plans = <[Plan; 2]>::try_from(plans).unwrap_or_else(|_| panic!("two cells"));
+        let golden = include_str!("../../tests/goldens/record.json");
+        (file, plans, serde_json::from_str(golden).expect("a stored record"))
+    }
+
     #[test]
     fn the_last_run_says_whether_it_failed_and_the_last_passes_how_long_it_takes() {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("a.yaml");
-        std::fs::write(&file, "name: x\nmatrix: { n: [1, 2] }\nsteps:\n  - wait: 1s\n").expect("a file");
-        let plans = plans(&file, &LANGUAGE, &PlanOptions::default()).unwrap_or_default();
-        let [one, two] = &plans[..] else { panic!("two cells") };
-        let golden: Record =
-            serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a stored record");
+        let (file, plans, golden) = two_cells(folder.path());
+        let [one, two] = &plans;
         let mut past = Past::default();
         let mut ran = |plan: &Plan, outcome: Outcome, seconds: f64| {
             let mut record = golden.clone();
@@ -195,12 +201,8 @@ mod tests {
     #[test]
     fn what_should_have_been_run_and_what_cannot_be_read_has_not_passed() {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("a.yaml");
-        std::fs::write(&file, "name: x\nmatrix: { n: [1, 2] }\nsteps:\n  - wait: 1s\n").expect("a file");
-        let plans = plans(&file, &LANGUAGE, &PlanOptions::default()).unwrap_or_default();
-        let [one, two] = &plans[..] else { panic!("two cells") };
-        let golden: Record =
-            serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a stored record");
+        let (file, plans, golden) = two_cells(folder.path());
+        let [one, two] = &plans;
         let results = folder.path().join("results");
         let passed = |id: &str, beside: &str, plan: &Plan| {
             let mut record = golden.clone();

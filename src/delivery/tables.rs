@@ -160,8 +160,7 @@ impl TableLook {
         is_last: bool,
     ) -> Result<Reconciled, StepError> {
         let assumed = crate::debezium::CaptureRules::assumed();
-        let unknown =
-            ScopedConnector { rules: &assumed, confirmed: None, stored: None, streaming_from: None, made_at: None };
+        let unknown = ScopedConnector::of(&assumed);
         let connector = self.known.first().map_or(unknown, KnownConnector::connector);
         let topics = connector.rules.topics(&wanted.source);
         let (keeps_deleted, may_keep_deleted) = match self.sinks.keeps_deleted(&topics) {

@@ -18,6 +18,6 @@ pub use location::Location;
 pub use origin::{Origin, escape};
 pub(crate) use redact::HIDDEN;
 pub use redact::Redactor;
-pub(crate) use short::{CUT, short};
+pub(crate) use short::{CUT, one_line, short};
 pub use source::{Located, MAX_DEPTH, MAX_VALUES, Shelf, parse, read, read_project, read_unshown};
 pub use source_text::{SourceText, Span};

@@ -14,7 +14,7 @@ use crate::database::{
 };
 use crate::environment::{Grant, Needs, ServiceId};
 use crate::scenario::units::{Count, Length, Rate};
-use crate::text::{Problem, short};
+use crate::text::{Problem, one_line, short};
 use crate::verb::{CheckContext, Facts, Live, Step, StepContext, StepError, StepOutcome, Stop, Work};
 use failure::broken;
 use made::Making;
@@ -164,10 +164,7 @@ impl Step for Sql {
 
     fn describe(&self) -> String {
         let what = match (&self.statement, &self.file) {
-            (Some(text), _) => {
-                let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                short(&words, MOST_SHOWN)
-            }
+            (Some(text), _) => short(&one_line(text), MOST_SHOWN),
             (None, Some(file)) => file.display().to_string(),
             (None, None) => String::new(),
         };

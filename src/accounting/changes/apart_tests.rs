@@ -20,10 +20,8 @@ fn rules(connector: &str, settings: &[(&str, &str)]) -> CaptureRules {
 
 fn settle(transactions: &[CommittedTransaction], events: &[ReadEvent], rules: &[CaptureRules]) -> Reconciliation {
     let confirmed = Some(Lsn(u64::MAX));
-    let connectors: Vec<ScopedConnector<'_>> = rules
-        .iter()
-        .map(|rules| ScopedConnector { rules, confirmed, stored: None, streaming_from: None, made_at: None })
-        .collect();
+    let connectors: Vec<ScopedConnector<'_>> =
+        rules.iter().map(|rules| ScopedConnector { confirmed, ..ScopedConnector::of(rules) }).collect();
     let expectation = all_read(transactions, &connectors);
     let result = reconciled(&expectation, events);
     assert_eq!(result.sheet.imbalance(), None, "{result:?}");

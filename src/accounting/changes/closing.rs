@@ -223,13 +223,8 @@ mod tests {
             pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         let rules = CaptureRules::of("c", &config, PublicationFacts::Unknown);
         let streaming_from = streaming_from(&world);
-        let connectors = [ScopedConnector {
-            rules: &rules,
-            confirmed: Some(Lsn(u64::MAX)),
-            stored: None,
-            streaming_from,
-            made_at: None,
-        }];
+        let connectors =
+            [ScopedConnector { confirmed: Some(Lsn(u64::MAX)), streaming_from, ..ScopedConnector::of(&rules) }];
         let expectation = all_read(&world.transactions, &connectors);
         (reconcile(&expectation, &read(&world.records)), missing)
     }
@@ -270,8 +265,7 @@ mod tests {
         let settled = |events: &[crate::debezium::ReadEvent], stored: Option<u64>, partitions: i32, calm: bool| {
             let rules = crate::accounting::changes::history_tests::rules();
             let (confirmed, stored) = (None, stored.map(Lsn));
-            let connectors =
-                [ScopedConnector { rules: &rules, confirmed, stored, streaming_from: None, made_at: None }];
+            let connectors = [ScopedConnector { confirmed, stored, ..ScopedConnector::of(&rules) }];
             let partitions = [("cdc.public.orders".to_owned(), (0..partitions).collect())].into();
             let expectation =
                 Expectation { calm, partitions: Some(&partitions), ..all_read(&world.transactions, &connectors) };
@@ -301,8 +295,7 @@ mod tests {
         let settled = |late_us: Option<i64>| {
             let rules = crate::accounting::changes::history_tests::rules();
             let confirmed = Some(Lsn(u64::MAX));
-            let connectors =
-                [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None, made_at: None }];
+            let connectors = [ScopedConnector { confirmed, ..ScopedConnector::of(&rules) }];
             let expectation = Expectation { late_us, ..all_read(&world.transactions, &connectors) };
             let result = reconcile(&expectation, &read(&world.records));
             (result.lost, result.sheet.unjudged)

@@ -66,7 +66,7 @@ fn follow_all(
     transactions: &[CommittedTransaction],
     events: &[ReadEvent],
 ) -> Result<Courses, String> {
-    let connectors = [ScopedConnector { rules, confirmed: None, stored: None, streaming_from, made_at: None }];
+    let connectors = [ScopedConnector { streaming_from, ..ScopedConnector::of(rules) }];
     let expectation = Expectation { window: (Lsn(0), Lsn(1_000)), samples: 0, ..all_read(transactions, &connectors) };
     courses(&expectation, events)
 }
@@ -133,8 +133,7 @@ fn the_oldest_change_that_is_not_confirmed_is_one_that_the_connector_has_to_deli
         committed(&table, 3, 130, 3_000),
     ];
     let rules = rules(&[("table.include.list", "public.orders")]);
-    let connector =
-        ScopedConnector { rules: &rules, confirmed: None, stored: None, streaming_from: None, made_at: None };
+    let connector = ScopedConnector::of(&rules);
     let oldest =
         |confirmed: u64| oldest_unconfirmed(&SettledPast::default(), &transactions, &connector, Lsn(confirmed));
     assert_eq!((oldest(0), oldest(115)), (Some(1_000 * MS), Some(1_000 * MS)), "a commit ends behind its position");

@@ -87,7 +87,7 @@ fn settle(
     };
     let events: Vec<ReadEvent> = records.iter().enumerate().map(read).collect();
     let confirmed = Some(Lsn(u64::MAX));
-    let connectors = [ScopedConnector { rules, confirmed, stored: None, streaming_from: None, made_at: None }];
+    let connectors = [ScopedConnector { confirmed, ..ScopedConnector::of(rules) }];
     let result = reconciled(&all_read(transactions, &connectors), &events);
     assert_eq!(result.sheet.imbalance(), None, "{result:?}");
     result

@@ -133,7 +133,7 @@ fn settle_with(
     confirmed: Option<Lsn>,
 ) -> Reconciliation {
     let rules = rules();
-    let connectors = [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None, made_at: None }];
+    let connectors = [ScopedConnector { confirmed, ..ScopedConnector::of(&rules) }];
     let expectation = Expectation { claimed, drained, ..stored_tests::all_read(transactions, &connectors) };
     let result = stored_tests::reconciled(&expectation, events);
     assert_eq!(result.sheet.imbalance(), None, "{result:?}");

@@ -23,7 +23,7 @@ fn settle_with(
     let config: ConnectorConfig =
         common.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let rules = CaptureRules::of("c", &config, PublicationFacts::Unknown);
-    let connectors = [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None, made_at: None }];
+    let connectors = [ScopedConnector { confirmed, ..ScopedConnector::of(&rules) }];
     let result = reconciled(&all_read(transactions, &connectors), &read(records));
     assert_eq!(result.sheet.imbalance(), None, "{result:?}");
     result

@@ -144,8 +144,7 @@ mod tests {
             common.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let rules = CaptureRules::of("c", &config, PublicationFacts::Unknown);
         let confirmed = Some(Lsn(u64::MAX));
-        let connectors =
-            [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None, made_at: None }];
+        let connectors = [ScopedConnector { confirmed, ..ScopedConnector::of(&rules) }];
         let kind = EventDecoder::default().decode(Some(b"k"), value.map(str::as_bytes));
         let event = ReadEvent { topic: topic.into(), partition: 0, offset: 0, read_us: 1, kind };
         let topics = [topic.to_owned()].into();

@@ -27,8 +27,7 @@ fn settle_from(
     events: &[ReadEvent],
     streaming_from: Option<Lsn>,
 ) -> Reconciliation {
-    let connectors =
-        [ScopedConnector { rules, confirmed: Some(Lsn(u64::MAX)), stored: None, streaming_from, made_at: None }];
+    let connectors = [ScopedConnector { confirmed: Some(Lsn(u64::MAX)), streaming_from, ..ScopedConnector::of(rules) }];
     let result = reconciled(&all_read(transactions, &connectors), events);
     assert_eq!(result.sheet.imbalance(), None, "{result:?}");
     result
@@ -204,8 +203,7 @@ fn a_truncation_that_was_never_committed_is_a_phantom() {
             let early = BTreeMap::from([(TableName::new("public", "orders"), 1)]);
             let blind = Blind { early, ..Blind::default() };
             let confirmed = Some(Lsn(u64::MAX));
-            let connectors =
-                [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None, made_at: None }];
+            let connectors = [ScopedConnector { confirmed, ..ScopedConnector::of(&rules) }];
             let expectation = Expectation { blind: &blind, ..all_read(&world.transactions, &connectors) };
             let result = reconciled(&expectation, &read(&records));
             assert_eq!((result.phantom, result.sheet.unjudged_records), (0, 1), "{result:?}");

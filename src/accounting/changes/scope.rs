@@ -24,6 +24,13 @@ pub struct ScopedConnector<'a> {
     pub made_at: Option<Lsn>,
 }
 
+impl<'a> ScopedConnector<'a> {
+    /// One of which nothing else is known.
+    pub fn of(rules: &'a CaptureRules) -> Self {
+        Self { rules, confirmed: None, stored: None, streaming_from: None, made_at: None }
+    }
+}
+
 /// What should have arrived, and what is known about the reading.
 #[derive(Clone, Copy, Debug)]
 pub struct Expectation<'a> {

@@ -30,8 +30,7 @@ fn settled(
     transactions: &[CommittedTransaction],
     events: &[ReadEvent],
 ) -> Reconciliation {
-    let connectors =
-        [ScopedConnector { rules, confirmed: Some(Lsn(u64::MAX)), stored: None, streaming_from: None, made_at: None }];
+    let connectors = [ScopedConnector { confirmed: Some(Lsn(u64::MAX)), ..ScopedConnector::of(rules) }];
     let result = reconcile(&Expectation { settled: Some(past), ..all_read(transactions, &connectors) }, events);
     assert_eq!(result.sheet.imbalance(), None, "{result:?}");
     result

@@ -14,7 +14,7 @@ use std::sync::Arc;
 fn settled(world: &World, records: &[Record]) -> Reconciliation {
     let rules = rules();
     let confirmed = Some(Lsn(u64::MAX));
-    let connectors = [ScopedConnector { rules: &rules, confirmed, stored: None, streaming_from: None, made_at: None }];
+    let connectors = [ScopedConnector { confirmed, ..ScopedConnector::of(&rules) }];
     let result = reconciled(&all_read(&world.transactions, &connectors), &read(records));
     assert_eq!(result.sheet.imbalance(), None, "{result:?}");
     result
@@ -67,7 +67,7 @@ fn records_of_a_workers_own_converter_are_no_loss() {
     };
     let settled = |rules: &CaptureRules, events: &[ReadEvent]| {
         let confirmed = Some(Lsn(u64::MAX));
-        let connectors = [ScopedConnector { rules, confirmed, stored: None, streaming_from: None, made_at: None }];
+        let connectors = [ScopedConnector { confirmed, ..ScopedConnector::of(rules) }];
         reconciled(&all_read(&world.transactions, &connectors), events)
     };
     let result = settled(&rules(), &events(changes));

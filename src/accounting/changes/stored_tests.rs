@@ -147,13 +147,7 @@ impl World {
         let connectors: Vec<ScopedConnector<'_>> = self
             .rules
             .iter()
-            .map(|rules| ScopedConnector {
-                rules,
-                confirmed: Some(Lsn(u64::MAX)),
-                stored: None,
-                streaming_from: None,
-                made_at: None,
-            })
+            .map(|rules| ScopedConnector { confirmed: Some(Lsn(u64::MAX)), ..ScopedConnector::of(rules) })
             .collect();
         let expectation = Expectation {
             transactions: &self.transactions,

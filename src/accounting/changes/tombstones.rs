@@ -232,13 +232,7 @@ mod tests {
         }
         let connectors: Vec<ScopedConnector<'_>> = rules
             .iter()
-            .map(|rules| ScopedConnector {
-                rules,
-                confirmed: Some(Lsn(u64::MAX)),
-                stored: None,
-                streaming_from: None,
-                made_at: None,
-            })
+            .map(|rules| ScopedConnector { confirmed: Some(Lsn(u64::MAX)), ..ScopedConnector::of(rules) })
             .collect();
         let result = reconciled(&all_read(&world.transactions, &connectors), &read(&world.records));
         assert_eq!(result.sheet.imbalance(), None, "{result:?}");

@@ -238,13 +238,7 @@ mod tests {
         let config: ConnectorConfig =
             pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         let rules = CaptureRules::of("c", &config, PublicationFacts::Unknown);
-        let connectors = [ScopedConnector {
-            rules: &rules,
-            confirmed: Some(Lsn(u64::MAX)),
-            stored: None,
-            streaming_from: None,
-            made_at: None,
-        }];
+        let connectors = [ScopedConnector { confirmed: Some(Lsn(u64::MAX)), ..ScopedConnector::of(&rules) }];
         let expectation = all_read(&world.transactions, &connectors);
         let result = reconciled(&expectation, &events);
         assert_eq!(result.sheet.imbalance(), None);

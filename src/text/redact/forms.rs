@@ -5,6 +5,7 @@
 //! searched, and commands cut the line break at the end of a file: a secret is one without that, too.
 
 use super::{SecretPattern, TELLING};
+use crate::text::one_line;
 use crate::text::view::DecodedView;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -62,7 +63,7 @@ pub(super) fn forms(secret: &str, twice: bool, patterns: &mut BTreeSet<SecretPat
 /// is left of it has to say something.
 fn on_one_line(secret: &str) -> impl Iterator<Item = String> {
     let spaced = secret.replace(['\n', '\r'], " ");
-    let single = secret.split_whitespace().collect::<Vec<_>>().join(" ");
+    let single = one_line(secret);
     let trimmed = [secret.trim().to_owned(), spaced.trim().to_owned(), spaced, single];
     trimmed.into_iter().filter(move |form| form.len() >= TELLING)
 }

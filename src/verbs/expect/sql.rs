@@ -5,7 +5,7 @@ use crate::database::QueryResult;
 use crate::record::{CheckOutcome, Demand, Observed, Quantity, Unit, demand};
 use crate::scenario::predicate::Predicate;
 use crate::scenario::units::Count;
-use crate::text::{HIDDEN, Problem, Redactor};
+use crate::text::{HIDDEN, Problem, Redactor, one_line};
 use crate::verb::{CheckContext, StepContext, StepError};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -64,8 +64,7 @@ impl SqlSubject {
             StepError::broken("sql", error.to_string()).because(error).at(format!("{pointer}/query"))
         })?;
         let mut checked = Vec::new();
-        let subject =
-            |what: &str| format!("sql {what} of `{}`", self.query.split_whitespace().collect::<Vec<_>>().join(" "));
+        let subject = |what: &str| format!("sql {what} of `{}`", one_line(&self.query));
         if let Some(wanted) = &self.value {
             let (demand, observed) = value(wanted, &result)?;
             let shown = hidden(wanted, result.scalar(), (&demand, &observed), &cx.run.recorder.redactor());

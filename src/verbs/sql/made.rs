@@ -5,6 +5,7 @@ use super::RECONNECT;
 use super::failure::broken;
 use crate::database::{Database, DatabaseError, DatabaseResult, Statement};
 use crate::faults::Resource;
+use crate::text::one_line;
 use crate::verb::{StepContext, StepError};
 use std::time::Duration;
 
@@ -56,7 +57,7 @@ async fn present(database: &Database, patience: Duration) -> DatabaseResult<Vec<
 
 /// Whether a text in lower case may make a slot or a publication.
 fn may_make(sql: &str) -> bool {
-    let words = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = one_line(sql);
     let makes = ["create publication", "pg_create_logical_replication_slot", "pg_copy_logical_replication_slot"];
     makes.iter().any(|way| words.contains(way))
 }
@@ -64,7 +65,7 @@ fn may_make(sql: &str) -> bool {
 /// Whether a script in lower case that went through has dropped such a thing and made it again. Where it does one of both only on a
 /// condition, nobody knows.
 fn is_made_anew(sql: &str, resource: &Resource) -> bool {
-    let words = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = one_line(sql);
     let drops = match resource {
         Resource::Slot(_) => words.contains("pg_drop_replication_slot"),
         Resource::Publication(_) => words.contains("drop publication"),

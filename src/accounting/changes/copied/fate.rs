@@ -19,10 +19,10 @@ impl CopyLedger<'_> {
     /// One row of the source and what the table shows of it.
     pub(super) fn row(&mut self, key: &str, steps: &[SourceStep<'_>], shown: TableShows) {
         let duties: Vec<Owed> = steps.iter().map(|step| self.duty(step)).collect();
-        let excused = |place: &usize| matches!(duties[*place], Owed::Excused(_));
+        let excused = |place: usize| matches!(duties[place], Owed::Excused(_));
         // What does not have to come leaves the row as the change before it did. A truncation may come, or not.
-        let last = (0..steps.len()).rev().find(|place| !excused(place) || steps[*place].emptied);
-        let judged = (0..steps.len()).rev().find(|place| steps[*place].claimed && !excused(place));
+        let last = (0..steps.len()).rev().find(|place| !excused(*place) || steps[*place].emptied);
+        let judged = (0..steps.len()).rev().find(|place| steps[*place].claimed && !excused(*place));
         for (place, step) in steps.iter().enumerate().filter(|(_, step)| step.claimed) {
             match &duties[place] {
                 Owed::Excused(reason) => self.result.excuse(self.copy.source, step.change.op, reason),
@@ -35,8 +35,8 @@ impl CopyLedger<'_> {
             Some(place) if last == Some(place) => self.own(key, steps, place, &duties[place], shown),
             Some(place) => {
                 // What came behind may have taken the row away, and another one's row may be on its way yet.
-                let goes = |at: &usize| steps[*at].emptied || steps[*at].deletes() && !excused(at);
-                let gone = (place..steps.len()).any(|at| goes(&at));
+                let goes = |at: usize| steps[at].emptied || steps[at].deletes() && !excused(at);
+                let gone = (place..steps.len()).any(goes);
                 self.of_others(key, steps, place, &duties[place], shown, gone);
             }
             // Whatever the table shows is another's, or does not have to come.

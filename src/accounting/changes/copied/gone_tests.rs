@@ -56,7 +56,7 @@ fn settled_of(
         }),
     };
     let rules = rules(&[], publication);
-    let connector = ScopedConnector { rules: &rules, confirmed: None, stored: None, streaming_from, made_at: None };
+    let connector = ScopedConnector { streaming_from, ..ScopedConnector::of(&rules) };
     let tables = ["orders", "copy"].map(|name| TableName::new("public", name));
     let rows: Vec<[&str; 2]> = names.iter().map(|name| ["1", *name]).collect();
     let rows: Vec<&[&str]> = rows.iter().map(|row| &row[..]).collect();
@@ -103,8 +103,7 @@ fn a_row_whose_last_change_is_another_steps_has_to_be_there() {
     // A table that is not there is no empty one.
     let (transactions, none) = (committed(&updated), HashSet::new());
     let rules = rules(&[], PublicationFacts::Unknown);
-    let connector =
-        &ScopedConnector { rules: &rules, confirmed: None, stored: None, streaming_from: None, made_at: None };
+    let connector = &ScopedConnector::of(&rules);
     let (name, rows) = (TableName::new("public", "orders"), TableRows::default());
     let (source, table, rows) = (&name, &name, &rows);
     let (source_rows, keeps_deleted, may_keep_deleted, passed) = (None, None, None, false);
@@ -133,7 +132,7 @@ fn an_update_that_takes_a_row_out_of_the_publication_takes_it_out_of_the_table()
     let rules = filtered_tests::rules(filtered_tests::EU, 9);
     let of = |changes: &[(RowOp, filtered_tests::Row, filtered_tests::Row)], rows: &[&[&str]], streaming_from| {
         let transactions = filtered_tests::committed(true, changes);
-        let connector = ScopedConnector { rules: &rules, confirmed: None, stored: None, streaming_from, made_at: None };
+        let connector = ScopedConnector { streaming_from, ..ScopedConnector::of(&rules) };
         let rows = holding(&transactions[0].changes[0].relation.columns, rows);
         let (source, table) = (TableName::parse("t"), TableName::parse("copy"));
         let copy = TableCopy {

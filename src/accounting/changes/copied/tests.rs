@@ -50,8 +50,7 @@ fn settle_by(
     settings: &[(&str, &str)],
 ) -> Reconciliation {
     let rules = rules(settings, PublicationFacts::Unknown);
-    let connector =
-        ScopedConnector { rules: &rules, confirmed: None, stored: None, streaming_from: None, made_at: None };
+    let connector = ScopedConnector::of(&rules);
     let tables = ["orders", "copy"].map(|name| TableName::new("public", name));
     let [source, table] = &tables;
     let connector = &connector;

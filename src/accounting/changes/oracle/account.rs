@@ -58,13 +58,7 @@ impl World {
 
     fn look<R>(&self, rules: &CaptureRules, look: impl FnOnce(&Expectation<'_>) -> R) -> R {
         let (blind, topics) = (Blind::default(), self.topics());
-        let connectors = [ScopedConnector {
-            rules,
-            confirmed: Some(Lsn(u64::MAX)),
-            stored: None,
-            streaming_from: None,
-            made_at: None,
-        }];
+        let connectors = [ScopedConnector { confirmed: Some(Lsn(u64::MAX)), ..ScopedConnector::of(rules) }];
         look(&Expectation {
             transactions: &self.transactions,
             settled: None,

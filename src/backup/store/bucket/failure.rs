@@ -1,7 +1,7 @@
 //! What an object store says when it fails, as an error of this system.
 
 use crate::ground::innermost;
-use crate::text::{Redactor, is_credential};
+use crate::text::{Redactor, is_credential, one_line, short};
 use object_store::Error;
 use std::io::{self, ErrorKind};
 use std::sync::LazyLock;
@@ -64,12 +64,7 @@ fn brief(text: &str) -> String {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         _ => text.to_owned(),
     };
-    let mut line = told.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = line.char_indices().nth(MOST) {
-        line.truncate(end);
-        line.push('…');
-    }
-    line
+    short(&one_line(&told), MOST)
 }
 
 #[cfg(test)]
