@@ -55,9 +55,13 @@ fn missing(sample: &MachineSample, own: bool) -> Option<(Range<f64>, String)> {
     }
 }
 
+/// Figures that a loaded machine changes beside times and rates, and rates of a step as a whole.
+const OF_SPEED: [&str; 4] = ["max_lag", "data_rate", "slot_lag", "slot_retained"];
+const OF_WHOLE: [&str; 2] = ["data_rate", "drain_rate"];
+
 /// Bounds on what a loaded machine changes.
 fn is_performance(name: &str, demand: &Demand) -> bool {
-    matches!(demand, Demand::Number { unit: Unit::Duration | Unit::Rate, .. }) || name == "max_lag"
+    matches!(demand, Demand::Number { unit: Unit::Duration | Unit::Rate, .. }) || OF_SPEED.contains(&name)
 }
 
 /// The time that a figure is about: the load's own, or that of a step's faults and what came of them, which was `observed`.
@@ -225,9 +229,16 @@ fn in_clean_time(
     clean: &[Range<f64>],
     spoiled: &[Range<f64>],
 ) -> Observed {
-    match Outages::of(step).filter(|_| name == "unavailability") {
-        Some(outages) => Observed::Number(Quantity::seconds(outages.apart_from(spoiled))),
-        None => observe(record, step, name, statistic, Some(clean)),
+    if let Some(outages) = Outages::of(step).filter(|_| name == "unavailability") {
+        return Observed::Number(Quantity::seconds(outages.apart_from(spoiled)));
+    }
+    match step.metrics.get(name) {
+        // As if nothing had been done in the time that was spoiled.
+        Some(rate) if statistic.is_none() && OF_WHOLE.contains(&name) => {
+            let seconds = clean.iter().map(|span| span.end - span.start).sum::<f64>();
+            Observed::Number(Quantity::new(rate.value * (step.ended - step.started) / seconds, rate.unit))
+        }
+        _ => observe(record, step, name, statistic, Some(clean)),
     }
 }
 
@@ -291,6 +302,23 @@ mod tests {
         ignored.run.noise = Noise::Ignore;
         assert_eq!(p99(&ignored), CheckOutcome::Fail);
         assert_eq!(p99(&record(vec![frozen], 10_000, 1_000)), CheckOutcome::Pass);
+    }
+
+    #[test]
+    fn a_rate_of_a_whole_step_is_excused_by_no_more_than_the_time_that_was_spoiled() {
+        let frozen = MachineSample { from: 1.0, to: 4.1, pause: 1.1, pause_end: 4.1, ..MachineSample::default() };
+        let asked = Demand::Number { unit: Unit::Bytes, min: Some(1e8), max: None, equals: None, not: None };
+        let decided = |strain: Vec<MachineSample>, rate: f64| {
+            let mut record = record(strain, 1_000, 1_000);
+            let step = &mut record.steps[0];
+            (step.produced, step.started, step.ended) = (None, 0.0, 10.0);
+            step.metrics.insert("data_rate".to_owned(), Quantity::new(rate, Unit::Bytes));
+            let observed = observe(&record, &record.steps[0], "data_rate", None, None);
+            decide(&asked, &excused(&record, &record.steps[0], ("data_rate", None), None, &asked, observed))
+        };
+        assert_eq!(decided(vec![], 9e7), CheckOutcome::Fail);
+        assert_eq!(decided(vec![frozen.clone()], 9e7), CheckOutcome::Unknown);
+        assert_eq!(decided(vec![frozen], 5e7), CheckOutcome::Fail, "too slow even without the time that was spoiled");
     }
 
     /// The load ran in the second of two workers on other machines.

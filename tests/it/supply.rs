@@ -132,3 +132,23 @@ fn images_are_pinned_by_the_digests_that_their_registries_have() {
     assert_eq!(pin(&answers[1], &[]).0, Some(0));
     assert!(texts().iter().all(|text| !text.contains(&digests[0]) && text.contains(&digests[1])));
 }
+
+/// The programs of fuzz/ are locked by themselves: a crate that kscen has taken up since would keep them from being built.
+#[test]
+fn the_programs_that_fuzz_are_locked_with_the_crates_that_are_used() {
+    let used = |lock: &str| {
+        let text = fs::read_to_string(root().join(lock)).expect("a lock");
+        let (_, kscen) = text.split_once("name = \"kscen\"\n").expect("kscen is in it");
+        let names =
+            kscen.split_once("dependencies = [\n").and_then(|(_, rest)| rest.split_once(']')).expect("a list").0;
+        let name = |line: &str| line.trim().trim_matches(['"', ',']).split(' ').next().map(str::to_owned);
+        names.lines().filter_map(name).collect::<std::collections::BTreeSet<_>>()
+    };
+    let (all, locked) = (used("Cargo.lock"), used("fuzz/Cargo.lock"));
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("a manifest");
+    let (_, dev) = manifest.split_once("[dev-dependencies]\n").expect("there are some");
+    let (dev, _) = dev.split_once("\n[").expect("an end");
+    let is_dev = |name: &str| dev.lines().any(|line| line.starts_with(&format!("{name} =")));
+    let missing: Vec<_> = all.difference(&locked).filter(|name| !is_dev(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}: cargo metadata --manifest-path fuzz/Cargo.toml");
+}
