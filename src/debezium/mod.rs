@@ -21,6 +21,6 @@ pub use rules::{
 };
 pub use schema::{EnvelopeSchema, Violation};
 pub use value::{
-    Agreement, canonical_json, canonical_text, canonical_value, compare, compare_cells, compare_rows, may_be_filled,
+    Agreement, bytes, canonical_json, canonical_text, canonical_value, compare, compare_cells, compare_rows, may_be_filled,
     plain,
 };

@@ -23,7 +23,7 @@ impl ChangeLedger<'_> {
         let border = placed.into_iter().chain(lane.shown_at).fold(streaming, Lsn::min);
         // Rows of the snapshot say where it was.
         let sure = lane.made_at.filter(|_| lane.shown_at.is_none()).map_or(border, |made_at| made_at.min(border));
-        for history in histories.values() {
+        for history in histories.all() {
             let covered = lane.stood_for(&history.entries, sure);
             let doubtful = lane.stood_for(&history.entries, border).max(covered);
             for index in &history.entries[..covered] {
@@ -52,7 +52,7 @@ impl ChangeLedger<'_> {
         .into();
         let calm = self.expectation.calm;
         let lane = &mut self.lanes[lane];
-        for history in histories.values() {
+        for history in histories.all() {
             for index in lane.before_a_snapshot(&history.entries, flat, calm) {
                 let entry = &mut lane.entries[index];
                 if entry.owed == Owed::Yes && !entry.has_arrived() {
