@@ -8,7 +8,7 @@ use crate::accounting::Claims;
 use crate::accounting::changes::last_to_come;
 use crate::connect::{ConfigRedactor, ConnectClient, ConnectorConfig};
 use crate::database::{Lsn, TableName};
-use crate::debezium::{CaptureRules, EventDecoder, Form, ReadKind, matches_whole};
+use crate::debezium::{CaptureRules, EventDecoder, Form, ReadKind, SinkRules, matches_whole};
 use crate::moment;
 use crate::verb::{SharedRun, StepError};
 use std::collections::BTreeMap;
@@ -41,19 +41,27 @@ impl Sinks {
         asked.unwrap_or_else(|_| Self { all: Vec::new(), failures: vec!["Kafka Connect does not answer".to_owned()] })
     }
 
-    /// Whether rows stay that were deleted, by the settings of the connectors that read these topics.
-    pub(super) fn keeps_deleted(&self, topics: &Result<Vec<String>, String>) -> KeptDeletes {
+    /// What the connectors are told that read these topics; `envelopes`: these have Debezium's envelopes.
+    pub(super) fn told(&self, topics: &Result<Vec<String>, String>, envelopes: bool) -> ToldSinks {
         let reads = self.all.iter().map(|sink| (sink, topics.as_ref().map_or(None, |topics| sink.reads_any(topics))));
         let readers: Vec<(&Sink, bool)> =
             reads.filter(|(_, reads)| *reads != Some(false)).map(|(sink, reads)| (sink, reads.is_some())).collect();
-        let Some((keeping, _)) = readers.iter().find(|(sink, _)| sink.keeps_deleted()) else { return KeptDeletes::No };
-        let reason =
-            format!("delete.enabled of connector {} is not `true`, so rows that were deleted stay", keeping.name);
-        if readers.iter().all(|(sink, is_sure)| sink.keeps_deleted() && *is_sure) {
-            KeptDeletes::Yes(reason)
-        } else {
-            KeptDeletes::Perhaps(format!("{reason}, if it is the one that writes the table"))
-        }
+        let first = |setting: fn(SinkRules) -> Option<String>, does: &str| {
+            readers.iter().find_map(|(sink, _)| {
+                let setting = setting(SinkRules::of(&sink.config))?;
+                Some(format!("{setting} of connector {} may {does}", sink.name))
+            })
+        };
+        let kept: Vec<Option<(String, bool)>> =
+            readers.iter().map(|(sink, is_sure)| sink.kept(envelopes).map(|(why, sure)| (why, sure && *is_sure))).collect();
+        let deletes = match kept.iter().flatten().next() {
+            None => KeptDeletes::No,
+            Some((why, _)) if kept.iter().all(|kept| matches!(kept, Some((_, true)))) => KeptDeletes::Yes(why.clone()),
+            Some((why, _)) => KeptDeletes::Perhaps(format!("{why}, if it is the one that writes the table")),
+        };
+        let (may_drop, may_change) =
+            (first(|rules| rules.may_drop, "leave rows out"), first(|rules| rules.may_change, "change values"));
+        ToldSinks { deletes, may_drop, may_change }
     }
 
     fn of_topic<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a Sink> {
@@ -81,11 +89,18 @@ impl Sink {
         reads.iter().all(Option::is_some).then_some(false)
     }
 
-    /// Whether it is one that takes no row away, because nobody told it to.
-    fn keeps_deleted(&self) -> bool {
+    /// Why it takes no row away that was deleted, and whether that is certain.
+    fn kept(&self, envelopes: bool) -> Option<(String, bool)> {
+        let name = &self.name;
         let of_tables =
             self.config.get("connector.class").is_some_and(|class| class.ends_with("jdbc.JdbcSinkConnector"));
-        of_tables && self.config.get("delete.enabled").map(String::as_str) != Some("true")
+        if of_tables && self.config.get("delete.enabled").map(String::as_str) != Some("true") {
+            let why = format!("delete.enabled of connector {name} is not `true`, so rows that were deleted stay");
+            return Some((why, true));
+        }
+        let (setting, is_sure) = SinkRules::of(&self.config).drops_deletes.filter(|_| envelopes)?;
+        let why = format!("{setting} of connector {name} drops deletes unless delete.tombstone.handling.mode says otherwise");
+        Some((why, is_sure))
     }
 }
 
@@ -104,6 +119,16 @@ async fn asked(connect: &ConnectClient) -> Sinks {
         sinks.all.push(Sink { name, config });
     }
     sinks
+}
+
+/// What connectors are told that bring rows into a table.
+#[derive(Debug)]
+pub(super) struct ToldSinks {
+    pub(super) deletes: KeptDeletes,
+    /// The setting by which rows may not come.
+    pub(super) may_drop: Option<String>,
+    /// The setting by which values may be others.
+    pub(super) may_change: Option<String>,
 }
 
 /// Whether rows stay in a table that were deleted.
@@ -301,7 +326,7 @@ mod tests {
         let kept = |all: Vec<Sink>| {
             let sinks = Sinks { all, failures: Vec::new() };
             [Ok(vec!["cdc.public.orders".to_owned()]), Err("strategy".to_owned())]
-                .map(|topics| sinks.keeps_deleted(&topics))
+                .map(|topics| sinks.told(&topics, true).deletes)
         };
         let takes_away = || sink("a", &[("topics", "cdc.public.orders, other"), ("delete.enabled", "true")]);
         let other = || sink("b", &[("topics", "other")]);
@@ -321,6 +346,28 @@ mod tests {
         assert!(matches!(kept(vec![sink("d", &[("topics.regex", "(")])])[0], KeptDeletes::Perhaps(_)));
         let file = sink("e", &[("topics", "cdc.public.orders"), ("connector.class", "FileStreamSink")]);
         assert_eq!(kept(vec![file])[0], KeptDeletes::No);
+    }
+
+    #[test]
+    fn what_a_sink_drops_or_changes_is_told_of_those_that_read_the_topic() {
+        let topics = Ok(vec!["cdc.public.orders".to_owned()]);
+        let told = |words: &[(&str, &str)], envelopes| {
+            let own = [("topics", "cdc.public.orders"), ("delete.enabled", "true"), ("transforms", "t")];
+            let other = [("topics", "other"), ("transforms", "f"), ("transforms.f.type", "a.Filter")];
+            let all = vec![sink("b", &other), sink("a", &[&own[..], words].concat())];
+            Sinks { all, failures: Vec::new() }.told(&topics, envelopes)
+        };
+        let filter = told(&[("transforms.t.type", "a.Filter")], true);
+        assert_eq!(filter.may_drop.as_deref(), Some("transforms.t.type=a.Filter of connector a may leave rows out"));
+        assert_eq!((filter.may_change, filter.deletes), (None, KeptDeletes::No));
+        let mask = told(&[("transforms.t.type", "a.MaskField$Value")], true);
+        assert!(mask.may_drop.is_none() && mask.may_change.is_some_and(|why| why.contains("connector a may change")));
+        let class = ("transforms.t.type", "io.debezium.transforms.ExtractNewRecordState");
+        let dropped = [class, ("transforms.t.delete.handling.mode", "drop")];
+        assert!(matches!(told(&dropped, true).deletes, KeptDeletes::Yes(_)));
+        assert!(matches!(told(&[class], true).deletes, KeptDeletes::Perhaps(_)));
+        // Rows that are flat already pass it as they are.
+        assert_eq!(told(&dropped, false).deletes, KeptDeletes::No);
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Transforms {
     }
 
     /// The transforms that give records another form: their places, and when each applies.
-    fn shapes(&self) -> impl Iterator<Item = (usize, &When, &Form)> {
+    pub(super) fn shapes(&self) -> impl Iterator<Item = (usize, &When, &Form)> {
         self.steps.iter().enumerate().filter_map(|(place, (when, effect))| match effect {
             Effect::Shape(form) => Some((place, when, form)),
             Effect::Route(_) => None,
