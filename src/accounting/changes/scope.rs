@@ -309,15 +309,15 @@ impl<'a> ConnectorScope<'a> {
 const OF_THE_ROOT: &str = "changes of its partitions are published under the name of their root (publish_via_partition_root), and a \
                            truncation is told only of the root: one of a single partition is told to nobody";
 
-/// Why nothing can be read of a connector whose worker decides how records are written: there are only such as have the id of a schema in a
-/// registry. `silent`: nothing of it could be read.
+/// Why nothing can be read of a connector whose worker decides how records are written: there are only such as another converter has
+/// written. `silent`: nothing of it could be read.
 fn unread_by_worker(rules: &CaptureRules, silent: bool, events: &[ReadEvent]) -> Option<String> {
-    if !silent || rules.has_converter() || !events.iter().any(ReadEvent::has_schema_id) {
+    if !silent || rules.has_converter() || !events.iter().any(ReadEvent::is_of_another_converter) {
         return None;
     }
     let mut topics: HashMap<&str, bool> = HashMap::new();
     for read in events.iter().filter(|read| !matches!(read.kind, ReadKind::Tombstone { .. })) {
-        *topics.entry(&read.topic).or_insert(true) &= read.has_schema_id();
+        *topics.entry(&read.topic).or_insert(true) &= read.is_of_another_converter();
     }
     topics.values().any(|only| *only).then(|| OF_WORKER.to_owned())
 }
