@@ -21,6 +21,8 @@ pub(super) struct KnownConnector {
     pub(super) rules: CaptureRules,
     confirmed: Option<Lsn>,
     stored: Option<Lsn>,
+    /// Kafka Connect says that it has stored no place in the log: it begins with a snapshot, whatever it did before.
+    unplaced: bool,
     streaming_from: Option<Lsn>,
     made_at: Option<Lsn>,
 }
@@ -55,7 +57,8 @@ impl KnownConnector {
             let (streaming_from, made_at) =
                 capture.map_or((None, None), |capture| (capture.streaming_from, capture.made_at));
             let rules = CaptureRules::each(&name, &config, &former, &publication);
-            let known = |rules| Self { rules, confirmed: None, stored: None, streaming_from, made_at };
+            let known =
+                |rules| Self { rules, confirmed: None, stored: None, unplaced: false, streaming_from, made_at };
             all.extend(rules.into_iter().map(known));
         }
         (all, is_sure)
@@ -64,7 +67,7 @@ impl KnownConnector {
     /// Asks the database how far each has confirmed; a slot that is gone delivers nothing any more. `matters`: whether the answer says
     /// anything about what readers have.
     pub(super) async fn ask(known: &mut [Self], run: &SharedRun, matters: bool) {
-        known.iter_mut().for_each(|known| (known.confirmed, known.stored) = (None, None));
+        known.iter_mut().for_each(|known| (known.confirmed, known.stored, known.unplaced) = (None, None, false));
         if let (true, Ok(connect)) = (matters, run.connect()) {
             // Older versions of Kafka Connect do not tell it.
             let stored = tokio::time::timeout(ANSWER, ask_connect(known, &connect)).await;
@@ -75,8 +78,7 @@ impl KnownConnector {
         let Ok(slots) = session.slots().await else { return };
         for known in known {
             let Some(name) = &known.rules.slot else { continue };
-            let begun = known.stored.is_some() || known.streaming_from.is_some();
-            known.confirmed = passed_by(slots.iter().find(|slot| slot.name == *name), begun);
+            known.confirmed = passed_by(slots.iter().find(|slot| slot.name == *name), known.has_begun());
         }
     }
 
@@ -98,9 +100,14 @@ impl KnownConnector {
             && any(&is_of_another)
     }
 
+    /// Whether it is known to have streamed, and goes on from there.
+    fn has_begun(&self) -> bool {
+        self.stored.is_some() || (self.streaming_from.is_some() && !self.unplaced)
+    }
+
     /// For an account.
     pub(super) fn connector(&self) -> ScopedConnector<'_> {
-        let Self { rules, confirmed, stored, streaming_from, made_at } = self;
+        let Self { rules, confirmed, stored, streaming_from, made_at, .. } = self;
         let (confirmed, stored, streaming_from, made_at) = (*confirmed, *stored, *streaming_from, *made_at);
         ScopedConnector { rules, confirmed, stored, streaming_from, made_at }
     }
@@ -163,6 +170,7 @@ async fn ask_connect(known: &mut [KnownConnector], connect: &ConnectClient) {
     for known in known.iter_mut().filter(|known| !known.rules.connector.is_empty()) {
         let Ok(offsets) = connect.offsets(&known.rules.connector).await else { continue };
         known.stored = offsets.iter().filter_map(streamed_to).max();
+        known.unplaced = known.stored.is_none();
     }
 }
 
@@ -295,6 +303,23 @@ mod tests {
         ] {
             assert_eq!(passed_by(slot.as_ref(), begun), passed, "{slot:?} {begun}");
         }
+    }
+
+    /// A connector whose offsets were reset takes a snapshot, and may have another slot by then.
+    #[test]
+    fn a_connector_that_has_no_place_any_more_begins_again() {
+        let known = |stored: Option<u64>, unplaced, streaming_from: Option<u64>| KnownConnector {
+            rules: CaptureRules::assumed(),
+            confirmed: None,
+            stored: stored.map(Lsn),
+            unplaced,
+            streaming_from: streaming_from.map(Lsn),
+            made_at: None,
+        };
+        // Where Kafka Connect does not answer, what was seen of it counts.
+        assert!(known(None, false, Some(5)).has_begun() && known(Some(7), false, None).has_begun());
+        assert!(!known(None, true, Some(5)).has_begun() && !known(None, false, None).has_begun());
+        assert_eq!(passed_by(None, known(None, true, Some(5)).has_begun()), None);
     }
 
     #[test]
