@@ -210,7 +210,16 @@ mod tests {
             [result.lost, result.covered_by_snapshot, result.sheet.unjudged]
         };
         assert_eq!(unknown(None, &[]), [0, 0, 2]);
-        assert_eq!(unknown(Some("r"), &TOLD), [0, 1, 2]);
+        assert_eq!(unknown(Some("r"), &TOLD), [0, 3, 0]);
+        let told = [("transforms.u.add.fields", "op")];
+        assert_eq!(unknown(Some("r"), &told), [0, 1, 2]);
+        // Behind a snapshot that says where it was it is lost.
+        let mut behind = FlatWorld::default();
+        behind.insert(1, "v1");
+        behind.row(1, "v1", Some("r"));
+        behind.update(1, "v2");
+        behind.update(1, "v1");
+        assert_eq!(figures(&behind, &TOLD, Some(900)), [2, 1, 0]);
         // Another state was not shown.
         let mut other = world(None);
         other.update(1, "v3");

@@ -191,6 +191,7 @@ impl<'a> ChangeLedger<'a> {
             }
             _ => {
                 if op == Some(Op::Read) {
+                    told.lsn = lsn;
                     self.lanes[lane].has_shown(lsn);
                 }
                 self.take_state(lane, histories, &told, &identity, false);
@@ -334,6 +335,13 @@ impl History {
     fn find(&self, lane: &ConnectorLane<'_>, told: &Told<'_>) -> Option<usize> {
         let fits = |index: &&usize| lane.scope.shows(told, lane.entries[**index].change);
         let open = |index: &&usize| !lane.entries[**index].has_arrived();
+        if let (Some(Op::Read), Some(lsn)) = (told.op, told.lsn) {
+            // What is behind a snapshot comes by itself, also where it left the row so again.
+            let until = self.entries.partition_point(|index| lane.entries[*index].change.lsn <= lsn);
+            if let Some(shown) = self.entries[..until].iter().rev().find(fits) {
+                return Some(*shown);
+            }
+        }
         let from = self.shown.map_or(0, |shown| self.entries.partition_point(|index| *index <= shown));
         let (all, later) = (|| self.entries.iter(), || self.entries[from..].iter());
         let found = later().filter(open).find(fits);
