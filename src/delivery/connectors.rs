@@ -1,7 +1,7 @@
 //! The connectors whose events readers may have: their effective configuration, and how far they have come.
 
 use crate::accounting::changes::ScopedConnector;
-use crate::connect::{ConnectClient, ConnectError, ConnectorConfig, ConnectorOffset};
+use crate::connect::{ConnectClient, ConnectorConfig, ConnectorOffset};
 use crate::database::{Lsn, ReplicationSlot, Session};
 use crate::debezium::{CaptureRules, PublicationFacts, ReadEvent, ReadKind, plain};
 use crate::load::consume::ReaderCapture;
@@ -183,18 +183,8 @@ fn streamed_to(place: &ConnectorOffset) -> Option<Lsn> {
 
 /// The connectors of PostgreSQL that Kafka Connect has; `None` where it does not say.
 async fn effective(connect: &ConnectClient) -> Option<BTreeMap<String, ConnectorConfig>> {
-    let mut configs = BTreeMap::new();
-    for name in connect.list().await.ok()? {
-        let config = match connect.config(&name).await {
-            Ok(config) => config,
-            // It was deleted in between.
-            Err(ConnectError::NotFound { .. }) => continue,
-            Err(_) => return None,
-        };
-        if config.get("connector.class").is_some_and(|class| class.ends_with("PostgresConnector")) {
-            configs.insert(name, config);
-        }
-    }
+    let mut configs = connect.configs().await.ok()?;
+    configs.retain(|_, config| config.get("connector.class").is_some_and(|class| class.ends_with("PostgresConnector")));
     Some(configs)
 }
 

@@ -8,7 +8,7 @@ use crate::accounting::Claims;
 use crate::accounting::changes::last_to_come;
 use crate::connect::{ConfigRedactor, ConnectClient, ConnectorConfig};
 use crate::database::{Lsn, TableName};
-use crate::debezium::{CaptureRules, EventDecoder, Form, ReadKind, SinkRules, matches_whole};
+use crate::debezium::{CaptureRules, EventDecoder, Form, ReadKind, matches_whole};
 use crate::moment;
 use crate::verb::{SharedRun, StepError};
 use std::collections::BTreeMap;
@@ -21,47 +21,26 @@ const ANSWER: Duration = Duration::from_secs(3);
 const FRESH: Duration = Duration::from_secs(3);
 
 /// A connector that takes messages from topics.
-struct Sink {
-    name: String,
-    config: ConnectorConfig,
+pub(super) struct Sink {
+    pub(super) name: String,
+    pub(super) config: ConnectorConfig,
 }
 
 /// The connectors that take messages from topics.
+#[derive(Default)]
 pub(super) struct Sinks {
-    all: Vec<Sink>,
-    /// What those say of themselves that do not run.
-    failures: Vec<String>,
+    pub(super) all: Vec<Sink>,
+    /// What those say of themselves that do not run, and what Kafka Connect says in place of an answer.
+    pub(super) failures: Vec<String>,
 }
 
 impl Sinks {
     /// Those of the environment's Kafka Connect; none where it does not answer.
     pub(super) async fn of(run: &SharedRun) -> Self {
-        let Ok(connect) = run.connect() else { return Self { all: Vec::new(), failures: Vec::new() } };
+        let Ok(connect) = run.connect() else { return Self::default() };
         let asked = tokio::time::timeout(ANSWER, asked(&connect)).await;
-        asked.unwrap_or_else(|_| Self { all: Vec::new(), failures: vec!["Kafka Connect does not answer".to_owned()] })
-    }
-
-    /// What the connectors are told that read these topics; `envelopes`: these have Debezium's envelopes.
-    pub(super) fn told(&self, topics: &Result<Vec<String>, String>, envelopes: bool) -> ToldSinks {
-        let reads = self.all.iter().map(|sink| (sink, topics.as_ref().map_or(None, |topics| sink.reads_any(topics))));
-        let readers: Vec<(&Sink, bool)> =
-            reads.filter(|(_, reads)| *reads != Some(false)).map(|(sink, reads)| (sink, reads.is_some())).collect();
-        let first = |setting: fn(SinkRules) -> Option<String>, does: &str| {
-            readers.iter().find_map(|(sink, _)| {
-                let setting = setting(SinkRules::of(&sink.config))?;
-                Some(format!("{setting} of connector {} may {does}", sink.name))
-            })
-        };
-        let kept: Vec<Option<(String, bool)>> =
-            readers.iter().map(|(sink, is_sure)| sink.kept(envelopes).map(|(why, sure)| (why, sure && *is_sure))).collect();
-        let deletes = match kept.iter().flatten().next() {
-            None => KeptDeletes::No,
-            Some((why, _)) if kept.iter().all(|kept| matches!(kept, Some((_, true)))) => KeptDeletes::Yes(why.clone()),
-            Some((why, _)) => KeptDeletes::Perhaps(format!("{why}, if it is the one that writes the table")),
-        };
-        let (may_drop, may_change) =
-            (first(|rules| rules.may_drop, "leave rows out"), first(|rules| rules.may_change, "change values"));
-        ToldSinks { deletes, may_drop, may_change }
+        let silent = || Self { failures: vec!["Kafka Connect does not answer".to_owned()], ..Self::default() };
+        asked.unwrap_or_else(|_| silent())
     }
 
     fn of_topic<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a Sink> {
@@ -81,33 +60,22 @@ impl Sink {
     }
 
     /// Whether it takes messages from any of these topics; `None` where that cannot be told.
-    fn reads_any(&self, topics: &[String]) -> Option<bool> {
+    pub(super) fn reads_any(&self, topics: &[String]) -> Option<bool> {
         let reads: Vec<Option<bool>> = topics.iter().map(|topic| self.reads(topic)).collect();
         if reads.contains(&Some(true)) {
             return Some(true);
         }
         reads.iter().all(Option::is_some).then_some(false)
     }
-
-    /// Why it takes no row away that was deleted, and whether that is certain.
-    fn kept(&self, envelopes: bool) -> Option<(String, bool)> {
-        let name = &self.name;
-        let of_tables =
-            self.config.get("connector.class").is_some_and(|class| class.ends_with("jdbc.JdbcSinkConnector"));
-        if of_tables && self.config.get("delete.enabled").map(String::as_str) != Some("true") {
-            let why = format!("delete.enabled of connector {name} is not `true`, so rows that were deleted stay");
-            return Some((why, true));
-        }
-        let (setting, is_sure) = SinkRules::of(&self.config).drops_deletes.filter(|_| envelopes)?;
-        let why = format!("{setting} of connector {name} drops deletes unless delete.tombstone.handling.mode says otherwise");
-        Some((why, is_sure))
-    }
 }
 
 async fn asked(connect: &ConnectClient) -> Sinks {
-    let mut sinks = Sinks { all: Vec::new(), failures: Vec::new() };
-    for name in connect.list().await.unwrap_or_default() {
-        let Ok(config) = connect.config(&name).await else { continue };
+    let mut sinks = Sinks::default();
+    let configs = match connect.configs().await {
+        Ok(configs) => configs,
+        Err(error) => return Sinks { failures: vec![error.to_string()], ..sinks },
+    };
+    for (name, config) in configs {
         if !config.contains_key("topics") && !config.contains_key("topics.regex") {
             continue;
         }
@@ -119,26 +87,6 @@ async fn asked(connect: &ConnectClient) -> Sinks {
         sinks.all.push(Sink { name, config });
     }
     sinks
-}
-
-/// What connectors are told that bring rows into a table.
-#[derive(Debug)]
-pub(super) struct ToldSinks {
-    pub(super) deletes: KeptDeletes,
-    /// The setting by which rows may not come.
-    pub(super) may_drop: Option<String>,
-    /// The setting by which values may be others.
-    pub(super) may_change: Option<String>,
-}
-
-/// Whether rows stay in a table that were deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum KeptDeletes {
-    No,
-    /// By a setting, in words.
-    Yes(String),
-    /// By a setting of a connector of which nobody knows whether it is the one.
-    Perhaps(String),
 }
 
 /// The way of the senders' changes, as far as it is known to be empty.
@@ -286,6 +234,8 @@ async fn taken(
 ) -> Result<(), String> {
     let admin = run.admin().map_err(|error| error.message)?;
     let mut readers = 0;
+    let failures = sinks.failures.join("; ");
+    let failures = if failures.is_empty() { failures } else { format!(": {failures}") };
     for topic in topics {
         for sink in sinks.of_topic(topic) {
             readers += 1;
@@ -295,8 +245,6 @@ async fn taken(
             for ((_, partition), end) in ends.iter().filter(|((known, _), end)| known == topic && **end > 0) {
                 let committed = lag.get(partition).and_then(|lag| lag.committed).unwrap_or(0);
                 if committed < *end {
-                    let failures = sinks.failures.join("; ");
-                    let failures = if failures.is_empty() { String::new() } else { format!(": {failures}") };
                     return Err(format!(
                         "connector {} has taken {topic}-{partition} up to {committed} of {end}{failures}",
                         sink.name
@@ -306,7 +254,7 @@ async fn taken(
         }
     }
     match readers {
-        0 => Err(format!("no connector of Kafka Connect reads {}", topics.join(", "))),
+        0 => Err(format!("no connector of Kafka Connect reads {}{failures}", topics.join(", "))),
         _ => Ok(()),
     }
 }
@@ -314,61 +262,6 @@ async fn taken(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sink(name: &str, words: &[(&str, &str)]) -> Sink {
-        let common = [("connector.class", "io.debezium.connector.jdbc.JdbcSinkConnector")];
-        let config = common.iter().chain(words).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Sink { name: name.to_owned(), config }
-    }
-
-    #[test]
-    fn a_sink_of_another_topic_says_nothing_of_deletes() {
-        let kept = |all: Vec<Sink>| {
-            let sinks = Sinks { all, failures: Vec::new() };
-            [Ok(vec!["cdc.public.orders".to_owned()]), Err("strategy".to_owned())]
-                .map(|topics| sinks.told(&topics, true).deletes)
-        };
-        let takes_away = || sink("a", &[("topics", "cdc.public.orders, other"), ("delete.enabled", "true")]);
-        let other = || sink("b", &[("topics", "other")]);
-        let keeps = || sink("c", &[("topics.regex", "cdc\\..*")]);
-        let [known, unknown] = kept(vec![takes_away(), other()]);
-        assert_eq!(known, KeptDeletes::No);
-        // Of topics that are not known each connector may be the one.
-        assert!(matches!(unknown, KeptDeletes::Perhaps(why) if why.contains("connector b")));
-        let [known, unknown] = kept(vec![keeps(), other()]);
-        assert!(matches!(known, KeptDeletes::Yes(why) if why.contains("connector c")));
-        assert!(matches!(unknown, KeptDeletes::Perhaps(_)));
-        // Two that do not say the same.
-        assert!(
-            matches!(&kept(vec![takes_away(), keeps()])[0], KeptDeletes::Perhaps(why) if why.contains("connector c"))
-        );
-        // A pattern that is not understood, and a connector that writes no tables.
-        assert!(matches!(kept(vec![sink("d", &[("topics.regex", "(")])])[0], KeptDeletes::Perhaps(_)));
-        let file = sink("e", &[("topics", "cdc.public.orders"), ("connector.class", "FileStreamSink")]);
-        assert_eq!(kept(vec![file])[0], KeptDeletes::No);
-    }
-
-    #[test]
-    fn what_a_sink_drops_or_changes_is_told_of_those_that_read_the_topic() {
-        let topics = Ok(vec!["cdc.public.orders".to_owned()]);
-        let told = |words: &[(&str, &str)], envelopes| {
-            let own = [("topics", "cdc.public.orders"), ("delete.enabled", "true"), ("transforms", "t")];
-            let other = [("topics", "other"), ("transforms", "f"), ("transforms.f.type", "a.Filter")];
-            let all = vec![sink("b", &other), sink("a", &[&own[..], words].concat())];
-            Sinks { all, failures: Vec::new() }.told(&topics, envelopes)
-        };
-        let filter = told(&[("transforms.t.type", "a.Filter")], true);
-        assert_eq!(filter.may_drop.as_deref(), Some("transforms.t.type=a.Filter of connector a may leave rows out"));
-        assert_eq!((filter.may_change, filter.deletes), (None, KeptDeletes::No));
-        let mask = told(&[("transforms.t.type", "a.MaskField$Value")], true);
-        assert!(mask.may_drop.is_none() && mask.may_change.is_some_and(|why| why.contains("connector a may change")));
-        let class = ("transforms.t.type", "io.debezium.transforms.ExtractNewRecordState");
-        let dropped = [class, ("transforms.t.delete.handling.mode", "drop")];
-        assert!(matches!(told(&dropped, true).deletes, KeptDeletes::Yes(_)));
-        assert!(matches!(told(&[class], true).deletes, KeptDeletes::Perhaps(_)));
-        // Rows that are flat already pass it as they are.
-        assert_eq!(told(&dropped, false).deletes, KeptDeletes::No);
-    }
 
     #[test]
     fn where_something_was_disturbed_a_later_change_in_another_partition_proves_nothing() {

@@ -4,7 +4,8 @@ use super::Settled;
 use super::changes::{Reconciled, basis, claims};
 use super::connectors::KnownConnector;
 use super::judged::SettledFrom;
-use super::sinks::{KeptDeletes, Passage, Sinks};
+use super::sinks::{Passage, Sinks};
+use super::told_sinks::KeptDeletes;
 use crate::accounting::Claims;
 use crate::accounting::changes::{
     ChangeBasis, ChangeSettlement, Expectation, NotStored, ScopedConnector, TableCopy, reconcile_table, written_table,
