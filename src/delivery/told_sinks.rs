@@ -58,9 +58,8 @@ impl Sink {
             let why = format!("delete.enabled of connector {name} is not `true`, so rows that were deleted stay");
             return Some((why, true));
         }
-        let (setting, is_sure) = SinkRules::of(&self.config).drops_deletes.filter(|_| envelopes)?;
-        let why = format!("{setting} of connector {name} drops deletes unless delete.tombstone.handling.mode says otherwise");
-        Some((why, is_sure))
+        let (setting, is_sure) = SinkRules::of(&self.config).keeps_deleted.filter(|_| envelopes)?;
+        Some((format!("{setting}.delete.tombstone.handling.mode of connector {name} keeps rows that were deleted"), is_sure))
     }
 }
 

@@ -12,8 +12,8 @@ pub struct SinkRules {
     pub may_drop: Option<String>,
     /// The setting by which values may be others.
     pub may_change: Option<String>,
-    /// Of envelopes: the setting by which deletes are dropped, and whether they certainly are.
-    pub drops_deletes: Option<(String, bool)>,
+    /// Of envelopes: the setting by which rows stay that were deleted, and whether they certainly do.
+    pub keeps_deleted: Option<(String, bool)>,
 }
 
 /// Settings of sinks that leave fields out.
@@ -26,19 +26,20 @@ impl SinkRules {
         let told = |key: &str| config.get(key).filter(|value| !value.trim().is_empty());
         let updates = told("insert.mode").filter(|mode| mode.eq_ignore_ascii_case("update"));
         let lists = LISTS.into_iter().find(|key| told(key).is_some()).map(str::to_owned);
-        let drops_deletes = transforms.shapes().find_map(|(_, when, form)| {
+        let keeps_deleted = transforms.shapes().find_map(|(_, when, form)| {
             let Form::Flat(flat) = form else { return None };
             let setting = format!("transforms.{}", flat.transform);
             match flat.deletes {
                 Deletes::Dropped => Some((setting, matches!(when, When::Always))),
-                Deletes::Tombstone if !flat.deletes_declared => Some((setting, false)),
-                Deletes::Tombstone | Deletes::Rewritten => None,
+                // Behind a row that is marked as deleted a tombstone may follow.
+                Deletes::Rewritten => Some((setting, false)),
+                Deletes::Tombstone => (!flat.deletes_declared).then_some((setting, false)),
             }
         });
         Self {
             may_drop: transforms.may_drop.clone().or_else(|| updates.map(|mode| format!("insert.mode={mode}"))),
             may_change: transforms.changes_values.clone().or(lists),
-            drops_deletes,
+            keeps_deleted,
         }
     }
 }
@@ -51,8 +52,8 @@ mod tests {
     fn what_a_sink_leaves_out_or_changes_is_named_by_its_setting() {
         let of = |pairs: &[(&str, &str)]| {
             let config = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-            let SinkRules { may_drop, may_change, drops_deletes } = SinkRules::of(&config);
-            (may_drop, may_change, drops_deletes)
+            let SinkRules { may_drop, may_change, keeps_deleted } = SinkRules::of(&config);
+            (may_drop, may_change, keeps_deleted)
         };
         let (transform, kafka) = (("transforms", "t"), "org.apache.kafka.connect.transforms");
         let setting = |class: &str| Some(format!("transforms.t.type={kafka}.{class}"));
@@ -77,5 +78,7 @@ mod tests {
         // What becomes of them is a matter of the version.
         assert_eq!(flat(&[]), Some(("transforms.t".to_owned(), false)));
         assert_eq!(flat(&[("transforms.t.delete.tombstone.handling.mode", "tombstone")]), None);
+        let marked = ("transforms.t.delete.tombstone.handling.mode", "rewrite");
+        assert_eq!(flat(&[marked]), Some(("transforms.t".to_owned(), false)));
     }
 }
