@@ -95,7 +95,7 @@ impl KnownConnector {
         }
         let says_nothing =
             |read: &ReadEvent| matches!(read.kind, ReadKind::Tombstone { .. } | ReadKind::Ignored(_)) || is_of_another(read);
-        known.iter().any(|known| !known.rules.has_converter())
+        known.iter().all(|known| !known.rules.has_converter())
             && !any(&|read: &ReadEvent| !says_nothing(read))
             && any(&is_of_another)
     }

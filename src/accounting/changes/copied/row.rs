@@ -72,8 +72,13 @@ impl TableColumns {
         for column in relation.columns.iter().filter(|column| column.key) {
             let place = self.place(&column.name)?;
             let own = Column { type_modifier: column.type_modifier, ..rows.columns[place].clone() };
+            let form = |column: &Column, text: &str| canonical_text(column, text, &scope.rules.modes);
             parts.push(match &row[place] {
-                ColumnValue::Text(text) => format!("{:?}", canonical_text(&own, text, &scope.rules.modes)?),
+                // As a text it may be what the source's type writes.
+                ColumnValue::Text(text) if !are_of_one_kind(column, &own) => {
+                    format!("{:?}", form(column, text).or_else(|| form(&own, text))?)
+                }
+                ColumnValue::Text(text) => format!("{:?}", form(&own, text)?),
                 ColumnValue::Null | ColumnValue::Unchanged => "null".to_owned(),
             });
         }

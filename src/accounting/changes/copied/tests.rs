@@ -251,6 +251,37 @@ fn rows_that_cannot_be_told_by_their_key_are_not_lost() {
 }
 
 #[test]
+fn a_key_that_the_table_has_as_text_is_found() {
+    use tokio_postgres::types::Type;
+    let uuid = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
+    for (ty, key, text) in [
+        (Type::BPCHAR, "ab   ", "ab"),
+        (Type::NUMERIC, "1.50", "1.5"),
+        (Type::UUID, uuid, uuid),
+        (Type::TIMESTAMP, "2026-01-02 03:04:05", "2026-01-02T03:04:05Z"),
+    ] {
+        let mut relation = (*orders("name")).clone();
+        relation.columns[0].type_oid = ty.oid();
+        let row = |key: &str| vec![ColumnValue::Text(key.to_owned()), ColumnValue::Text("x".to_owned())];
+        let insert = RowChange {
+            relation: Arc::new(relation),
+            op: RowOp::Insert,
+            key: format!("id={key}"),
+            before: None,
+            after: Some(row(key)),
+            lsn: Lsn(1000),
+        };
+        let mut columns = insert.relation.columns.clone();
+        columns[0].type_oid = Type::TEXT.oid();
+        let transaction =
+            CommittedTransaction { xid: 700, commit_lsn: Lsn(1008), committed_us: 1, changes: vec![insert] };
+        let world = World { transactions: vec![transaction], records: Vec::new() };
+        let result = settle(&world, &TableRows { columns, rows: vec![row(text)] }, true, &[]);
+        assert_eq!((faults(&result), result.sheet.once, result.foreign), (vec![], 1, 0), "{ty}: {result:?}");
+    }
+}
+
+#[test]
 fn what_a_sink_may_drop_or_change_is_neither_lost_nor_corrupted() {
     let world = world(&mut StdRng::seed_from_u64(7));
     let whole = copied(&world, world.transactions.len());
