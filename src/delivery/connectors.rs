@@ -202,6 +202,8 @@ async fn publication(session: Option<&Session>, config: &ConnectorConfig) -> Opt
 mod tests {
     use super::*;
     use crate::connect::memory::{WorkerScript, listen};
+    use crate::load::consume::Tapped;
+    use crate::record::RunClock;
     use futures_util::future::BoxFuture;
     use serde_json::{Value, json};
     use std::sync::Weak;
@@ -295,16 +297,42 @@ mod tests {
         }
     }
 
+    fn with(rules: CaptureRules) -> KnownConnector {
+        KnownConnector { rules, confirmed: None, stored: None, unplaced: false, streaming_from: None, made_at: None }
+    }
+
+    #[test]
+    fn records_of_a_converter_that_is_not_read_are_not_waited_for() {
+        let cloud = br#"{"specversion":"1.0","type":"io.debezium.connector.postgresql.DataChangeEvent"}"#;
+        let unreadable = |words: &[(&str, &str)], values: &[&[u8]]| {
+            let capture = ReaderCapture::new("t", RunClock::start(), true, None);
+            for payload in values.iter().copied().map(Some) {
+                let (partition, offset, timestamp_ms, key, identity) = (0, 0, None, None, None);
+                let headers = Vec::new();
+                capture.take(&Tapped { partition, offset, timestamp_ms, key, payload, headers, identity });
+            }
+            let config = words.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            let known = [with(CaptureRules::of("c", &config, PublicationFacts::Unknown))];
+            KnownConnector::are_unreadable(&known, &[Arc::new(capture)])
+        };
+        let (avro, plain) = (&b"\0\0\0\0\x07\x02"[..], &b"{\"id\":7}"[..]);
+        let told = [("value.converter", "io.debezium.converters.CloudEventsConverter")];
+        let json = [("value.converter", "org.apache.kafka.connect.json.JsonConverter")];
+        // The connector says so, or its worker does by all that it writes.
+        assert!(unreadable(&told, &[cloud]) && unreadable(&[], &[cloud]) && unreadable(&[], &[avro, avro]));
+        for (words, values) in [(&told[..], &[][..]), (&[], &[]), (&[], &[avro, plain]), (&json, &[avro])] {
+            assert!(!unreadable(words, values), "{words:?} {values:?}");
+        }
+    }
+
     /// A connector whose offsets were reset takes a snapshot, and may have another slot by then.
     #[test]
     fn a_connector_that_has_no_place_any_more_begins_again() {
         let known = |stored: Option<u64>, unplaced, streaming_from: Option<u64>| KnownConnector {
-            rules: CaptureRules::assumed(),
-            confirmed: None,
             stored: stored.map(Lsn),
             unplaced,
             streaming_from: streaming_from.map(Lsn),
-            made_at: None,
+            ..with(CaptureRules::assumed())
         };
         // Where Kafka Connect does not answer, what was seen of it counts.
         assert!(known(None, false, Some(5)).has_begun() && known(Some(7), false, None).has_begun());
