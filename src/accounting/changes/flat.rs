@@ -187,6 +187,10 @@ impl<'a> ChangeLedger<'a> {
         match (lsn, op) {
             (Some(lsn), Some(Op::Create | Op::Update | Op::Delete)) => {
                 told.lsn = Some(lsn);
+                if self.lanes[lane].scope.rules.buries_twice(flat) {
+                    // What comes behind a row is the first of a delete.
+                    self.is_second(lane, histories, read, &identity);
+                }
                 self.streamed(lane, &told, Snapshot::No);
             }
             _ => {

@@ -159,7 +159,7 @@ fn a_delete_that_becomes_two_records_without_value_has_come_once() {
         for (place, records) in buried.iter().enumerate() {
             let value = format!("v{place}");
             world.insert(1, &value);
-            world.row(1, &value, None);
+            world.row(1, &value, settings.last().filter(|last| last.1.contains("op")).map(|_| "c"));
             world.delete(1);
             (0..*records).for_each(|_| world.record(1, None));
         }
@@ -171,6 +171,9 @@ fn a_delete_that_becomes_two_records_without_value_has_come_once() {
     // A version that knows the settings no more sends one, and what is sent again is two more.
     assert_eq!(figures(&legacy, &[1, 2]), [4, 0, 0, 1]);
     assert_eq!(figures(&legacy, &[2, 4]), [3, 0, 1, 3]);
+    // The same of rows that have a position.
+    let placed = [legacy[0], legacy[1], legacy[2], ("transforms.u.add.fields", "op,source.lsn")];
+    assert_eq!((figures(&placed, &[2, 2]), figures(&placed, &[1, 2])), ([4, 0, 0, 2], [4, 0, 0, 1]));
     // Without the connector's tombstones, or without one of the settings, a second one is a copy.
     let alone = [legacy[0], legacy[1], legacy[2], ("tombstones.on.delete", "false")];
     assert_eq!(figures(&alone, &[1]), [2, 0, 0, 0]);
