@@ -347,6 +347,11 @@ impl History {
             }
         }
         let from = self.shown.map_or(0, |shown| self.entries.partition_point(|index| *index <= shown));
+        if told.op != Some(Op::Read)
+            && let Some(again) = self.again(lane, told, from)
+        {
+            return Some(again);
+        }
         let (all, later) = (|| self.entries.iter(), || self.entries[from..].iter());
         let found = later().filter(open).find(fits);
         let found = found.or_else(|| all().filter(open).find(fits)).or_else(|| all().find(fits));
@@ -354,6 +359,18 @@ impl History {
         let same_kind =
             |index: &&usize| (lane.entries[**index].change.op == RowOp::Delete) == (told.op == Some(Op::Delete));
         found.or_else(|| later().filter(open).find(same_kind)).or_else(|| all().find(same_kind)).copied()
+    }
+}
+
+impl History {
+    /// The change of a record where only its order decides: whoever sends again goes on from change to change, and no row is deleted twice.
+    fn again(&self, lane: &ConnectorLane<'_>, told: &Told<'_>, from: usize) -> Option<usize> {
+        if lane.scope.rules.scatters().is_some() {
+            return None;
+        }
+        let next = self.entries.get(from).filter(|index| lane.scope.shows(told, lane.entries[**index].change));
+        let deleted = self.shown.filter(|shown| lane.entries[*shown].change.op == RowOp::Delete);
+        next.copied().or(deleted.filter(|_| told.op == Some(Op::Delete)))
     }
 }
 

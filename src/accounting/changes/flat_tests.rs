@@ -181,6 +181,29 @@ fn a_delete_that_becomes_two_records_without_value_has_come_once() {
     assert_eq!(figures(&legacy[..2], &[2]), [1, 0, 1, 0]);
 }
 
+/// A killed worker sends again what it had sent since its last stored place.
+#[test]
+fn what_is_sent_again_is_not_taken_for_what_comes_later() {
+    let figures = |records: &[Option<&str>]| {
+        let mut world = FlatWorld::default();
+        for value in ["v0", "v1"] {
+            world.insert(1, value);
+            world.delete(1);
+        }
+        for record in records {
+            world.record(1, record.map(|value| json!({"id": 1, "__v": value})));
+        }
+        let result = settled(&world, &[]);
+        [result.sheet.once, result.sheet.duplicated, result.out_of_order, result.lost]
+    };
+    let (first, second) = (Some("v0"), Some("v1"));
+    assert_eq!(figures(&[first, None, second, None]), [4, 0, 0, 0]);
+    assert_eq!(figures(&[first, None, first, None, second, None]), [2, 2, 0, 0]);
+    assert_eq!(figures(&[first, None, None, second, None]), [3, 1, 0, 0]);
+    // What is really later, before what it follows, is out of order.
+    assert_eq!(figures(&[second, None, first, None])[2..], [2, 0]);
+}
+
 #[test]
 fn rows_of_before_the_account_are_no_phantoms() {
     let figures = |begins: u64, made_at: Option<u64>| {
