@@ -232,6 +232,15 @@ mod tests {
         settled_as(Type::TEXT, payload, settings, topic, value)
     }
 
+    /// A change of another table.
+    fn of_accounts(op: RowOp) -> RowChange {
+        let mut relation = (*orders("name")).clone();
+        relation.name.table = "accounts".to_owned();
+        let row = vec![ColumnValue::Text("1".to_owned()), ColumnValue::Text("x".to_owned())];
+        let (before, after) = if op == RowOp::Delete { (Some(row), None) } else { (None, Some(row)) };
+        RowChange { relation: Arc::new(relation), op, key: "id=1".to_owned(), before, after, lsn: Lsn(1004) }
+    }
+
     /// The same with a payload of that type.
     fn settled_as(
         ty: Type,
@@ -239,6 +248,17 @@ mod tests {
         settings: &[(&str, &str)],
         topic: &str,
         value: Option<&str>,
+    ) -> Reconciliation {
+        settled_beside(ty, payload, settings, (topic, value), None)
+    }
+
+    /// The same with a change of another table in its transaction.
+    fn settled_beside(
+        ty: Type,
+        payload: Option<&str>,
+        settings: &[(&str, &str)],
+        (topic, value): (&str, Option<&str>),
+        beside: Option<RowChange>,
     ) -> Reconciliation {
         let mut relation = (*orders("id")).clone();
         let text = relation.columns[1].clone();
@@ -250,8 +270,8 @@ mod tests {
         let after = vec![known("1"), known("sale"), known("k"), payload.map_or(ColumnValue::Null, known)];
         let (relation, key, lsn) = (Arc::new(relation), "id=1".to_owned(), Lsn(1000));
         let change = RowChange { relation, op: RowOp::Insert, key, before: None, after: Some(after), lsn };
-        let transactions =
-            [CommittedTransaction { xid: 7, commit_lsn: Lsn(1008), committed_us: 1, changes: vec![change] }];
+        let changes = std::iter::once(change).chain(beside).collect();
+        let transactions = [CommittedTransaction { xid: 7, commit_lsn: Lsn(1008), committed_us: 1, changes }];
         let common = [
             ("topic.prefix", "cdc"),
             ("transforms", "o,r"),
@@ -294,6 +314,20 @@ mod tests {
         assert_eq!(figures(&settled(Some(""), &[], TOPIC, None)), [0, 1, 0, 0, 0]);
         assert_eq!(figures(&settled(Some("x"), &[], TOPIC, None)), [0, 1, 0, 0, 0]);
         assert_eq!(figures(&settled(Some("x"), &[], TOPIC, Some("y"))), [0, 1, 1, 0, 0]);
+    }
+
+    /// An outbox is written where something else is changed.
+    #[test]
+    fn what_the_same_transaction_changes_beside_the_outbox_is_none_of_the_routers_business() {
+        let lists: [&[(&str, &str)]; 2] = [&[], &[("table.include.list", "public.orders")]];
+        for listed in lists {
+            for op in [RowOp::Insert, RowOp::Update, RowOp::Delete] {
+                let message = (TOPIC, Some("x"));
+                let result = settled_beside(Type::TEXT, Some("x"), listed, message, Some(of_accounts(op)));
+                assert_eq!(figures(&result), [1, 0, 0, 1, 0], "{op:?} {listed:?}");
+                assert!(result.excused[0].reason.contains("no reader"), "{result:?}");
+            }
+        }
     }
 
     #[test]

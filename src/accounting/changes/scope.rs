@@ -283,15 +283,16 @@ impl<'a> ConnectorScope<'a> {
 
     /// The topic of an outbox's message depends on its row.
     fn of_outbox(&self, outbox: &crate::debezium::Outbox, change: &RowChange) -> Owed {
-        let column = |name: &str| {
-            let index = change.relation.columns.iter().position(|column| column.name == name)?;
-            change.after.as_ref()?.get(index).and_then(ColumnValue::text)
-        };
+        // What has no such column is no outbox, whatever becomes of its rows.
+        let place = change.relation.columns.iter().position(|column| column.name == outbox.route_by);
+        let Some(place) = place else { return Owed::Elsewhere };
         if change.op != RowOp::Insert {
-            return self.by_rules(change);
+            let captured = self.table(&change.relation).captured;
+            return if captured { self.by_rules(change) } else { Owed::Elsewhere };
         }
         let Some(topics) = self.topics else { return self.by_rules(change) };
-        let Some(routed) = column(&outbox.route_by) else { return Owed::Elsewhere };
+        let routed = change.after.as_ref().and_then(|cells| cells.get(place)).and_then(ColumnValue::text);
+        let Some(routed) = routed else { return Owed::Elsewhere };
         let connector = &self.rules.connector;
         let unknown = match self.rules.message_topics(routed) {
             Ok(names) if !names.iter().any(|name| topics.contains(name)) => return Owed::Elsewhere,
