@@ -192,6 +192,7 @@ impl TableLook {
                 keeps_deleted: keeps_deleted.as_deref(),
                 may_keep_deleted: may_keep_deleted.as_deref(),
                 may_drop: told.may_drop.as_deref(),
+                changes: told.changes.as_deref(),
                 may_change: told.may_change.as_deref(),
                 passed,
                 ..TableCopy::of(&wanted.source, &wanted.table, rows, &connector)

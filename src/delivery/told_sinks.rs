@@ -9,7 +9,9 @@ pub(super) struct ToldSinks {
     pub(super) deletes: KeptDeletes,
     /// The setting by which rows may not come.
     pub(super) may_drop: Option<String>,
-    /// The setting by which values may be others.
+    /// The setting by which whoever writes the table may write other values.
+    pub(super) changes: Option<String>,
+    /// The same of a connector of which nobody knows whether it is the one.
     pub(super) may_change: Option<String>,
 }
 
@@ -42,9 +44,10 @@ impl Sinks {
             Some((why, _)) if kept.iter().all(|kept| matches!(kept, Some((_, true)))) => KeptDeletes::Yes(why.clone()),
             Some((why, _)) => KeptDeletes::Perhaps(format!("{why}, if it is the one that writes the table")),
         };
-        let (may_drop, may_change) =
-            (first(|rules| rules.may_drop, "leave rows out"), first(|rules| rules.may_change, "change values"));
-        ToldSinks { deletes, may_drop, may_change }
+        let change = first(|rules| rules.may_change, "change values");
+        let does = |(sink, is_sure): &(&Sink, bool)| *is_sure && SinkRules::of(&sink.config).may_change.is_some();
+        let (changes, may_change) = if readers.iter().all(does) { (change, None) } else { (None, change) };
+        ToldSinks { deletes, may_drop: first(|rules| rules.may_drop, "leave rows out"), changes, may_change }
     }
 }
 
@@ -109,11 +112,19 @@ mod tests {
             let all = vec![sink("b", &other), sink("a", &[&own[..], words].concat())];
             Sinks { all, ..Sinks::default() }.told(&topics, envelopes)
         };
+        let beside = |words: &[(&str, &str)]| {
+            let own = [("topics", "cdc.public.orders"), ("delete.enabled", "true"), ("transforms", "t")];
+            let all = vec![sink("a", &[&own[..], words].concat()), sink("b", &own[..2])];
+            Sinks { all, ..Sinks::default() }.told(&topics, true)
+        };
         let filter = told(&[("transforms.t.type", "a.Filter")], true);
         assert_eq!(filter.may_drop.as_deref(), Some("transforms.t.type=a.Filter of connector a may leave rows out"));
-        assert_eq!((filter.may_change, filter.deletes), (None, KeptDeletes::No));
-        let mask = told(&[("transforms.t.type", "a.MaskField$Value")], true);
-        assert!(mask.may_drop.is_none() && mask.may_change.is_some_and(|why| why.contains("connector a may change")));
+        assert_eq!((filter.changes, filter.may_change, filter.deletes), (None, None, KeptDeletes::No));
+        let mask = [("transforms.t.type", "a.MaskField$Value")];
+        let (only, one_of_two) = (told(&mask, true), beside(&mask));
+        assert!(only.changes.is_some_and(|why| why.contains("connector a may change")));
+        assert!(only.may_change.is_none() && only.may_drop.is_none());
+        assert!(one_of_two.changes.is_none() && one_of_two.may_change.is_some());
         let class = ("transforms.t.type", "io.debezium.transforms.ExtractNewRecordState");
         let dropped = [class, ("transforms.t.delete.handling.mode", "drop")];
         assert!(matches!(told(&dropped, true).deletes, KeptDeletes::Yes(_)));

@@ -71,6 +71,10 @@ impl CopyLedger<'_> {
             _ if step.published.is_some() && step.deletes() && !self.has_streamed(step) => {
                 self.result.gap(Some(self.copy.source), OF_A_SNAPSHOT, 1, 1);
             }
+            TableShows::Never(_) | TableShows::Before if self.copy.may_change.is_some() && !step.deletes() => {
+                let reason = self.copy.may_change.unwrap_or_default();
+                self.result.gap(Some(self.copy.source), reason, 1, 1);
+            }
             TableShows::Never(difference) if !step.deletes() => self.damaged(step, &difference),
             shown => {
                 self.result.sheet.beside += 1;
@@ -92,8 +96,13 @@ impl CopyLedger<'_> {
         gone: bool,
     ) {
         let step = &steps[place];
-        if let TableShows::Never(_) = shown {
-            self.result.gap(Some(self.copy.source), OF_ANOTHER, 1, 1);
+        let unknown = match shown {
+            TableShows::Never(_) => Some(OF_ANOTHER),
+            TableShows::Before => self.copy.may_change,
+            _ => None,
+        };
+        if let Some(reason) = unknown {
+            self.result.gap(Some(self.copy.source), reason, 1, 1);
             return;
         }
         let detail = as_left(steps, &shown);

@@ -43,6 +43,8 @@ pub struct TableCopy<'a> {
     /// The setting of whoever writes the table by which rows may not come.
     pub may_drop: Option<&'a str>,
     /// The same by which values may be others.
+    pub changes: Option<&'a str>,
+    /// The same of somebody of whom nobody knows whether it is the one who writes the table.
     pub may_change: Option<&'a str>,
     /// Nothing is on its way any more.
     pub passed: bool,
@@ -65,6 +67,7 @@ impl<'a> TableCopy<'a> {
             keeps_deleted: None,
             may_keep_deleted: None,
             may_drop: None,
+            changes: None,
             may_change: None,
             passed: false,
         }
@@ -209,7 +212,7 @@ impl<'a> CopyLedger<'a> {
         strangers.into_iter().for_each(|key| self.stranger(key.as_deref(), old.as_ref()));
         for (key, steps) in std::mem::take(&mut self.histories) {
             let row = shown.get(&key).copied();
-            let shown = columns.shown(&self.scope, self.copy.rows, &steps, row, self.copy.may_change);
+            let shown = columns.shown(&self.scope, self.copy.rows, &steps, row, self.copy.changes);
             self.row(&key, &steps, shown);
         }
     }

@@ -129,7 +129,7 @@ impl TableColumns {
         rows: &TableRows,
         steps: &[SourceStep<'_>],
         row: Option<&Vec<ColumnValue>>,
-        may_change: Option<&str>,
+        changes: Option<&str>,
     ) -> TableShows {
         let Some(row) = row else { return TableShows::Nothing };
         let mut difference = None;
@@ -143,10 +143,10 @@ impl TableColumns {
             }
         }
         // Who changes values has changed these, of the last state that the row can have.
-        if may_change.is_some()
+        if changes.is_some()
             && let Some((place, cells)) = states(false).find_map(|(place, _)| Some((place, whole(steps, place)?)))
             && let Ok((compared, skipped)) =
-                self.compare((scope, rows), &steps[place].change.relation, &cells, row, may_change)
+                self.compare((scope, rows), &steps[place].change.relation, &cells, row, changes)
         {
             return TableShows::State { place, compared, skipped };
         }
@@ -157,14 +157,14 @@ impl TableColumns {
         }
     }
 
-    /// Holds a row against a state of it; `may_change`: the setting by which values may be others.
+    /// Holds a row against a state of it; `changes`: the setting by which values may be others.
     fn compare(
         &self,
         (scope, rows): (&ConnectorScope<'_>, &TableRows),
         relation: &Relation,
         cells: &[ColumnValue],
         row: &[ColumnValue],
-        may_change: Option<&str>,
+        changes: Option<&str>,
     ) -> Result<(u32, Vec<(String, String)>), String> {
         let rules = scope.table(relation);
         let (mut compared, mut skipped) = (0, Vec::new());
@@ -185,7 +185,7 @@ impl TableColumns {
                 }
                 Agreement::NotCompared => skip("it has another type in the other table, or its value is not known"),
                 Agreement::Different => {
-                    if let Some(setting) = may_change {
+                    if let Some(setting) = changes {
                         skip(setting);
                         continue;
                     }
