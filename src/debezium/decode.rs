@@ -75,7 +75,8 @@ impl PlainRecord {
     /// Whether Debezium's converter for CloudEvents has written it, and not somebody else into an outbox.
     fn is_cloud_event(&self) -> bool {
         let is_one = |value: &Value| {
-            let of_debezium = value.get("type").and_then(Value::as_str).is_some_and(|ty| ty.starts_with("io.debezium."));
+            let of_debezium =
+                value.get("type").and_then(Value::as_str).is_some_and(|ty| ty.starts_with("io.debezium."));
             of_debezium && value.get("specversion").is_some_and(Value::is_string)
         };
         self.value.contains("\"specversion\"") && is_one(&self.value())
@@ -334,7 +335,8 @@ mod tests {
             let kind = decode(None, Some(value));
             ReadEvent { topic: "t".into(), partition: 0, offset: 0, read_us: 1, kind }.is_of_another_converter()
         };
-        let cloud = |ty: &str| json!({"id": "name:cdc;lsn:1", "specversion": "1.0", "type": ty, "data": {}}).to_string();
+        let cloud =
+            |ty: &str| json!({"id": "name:cdc;lsn:1", "specversion": "1.0", "type": ty, "data": {}}).to_string();
         assert!(is_of_another(cloud("io.debezium.connector.postgresql.DataChangeEvent").as_bytes()));
         assert!(is_of_another(b"\x00\x00\x00\x00\x01") && !is_of_another(b"\x00\x01"));
         assert!(!is_of_another(cloud("shop.OrderPlaced").as_bytes()), "a message of an outbox");

@@ -21,6 +21,6 @@ pub use rules::{
 };
 pub use schema::{EnvelopeSchema, Violation};
 pub use value::{
-    Agreement, are_of_one_kind, bytes, canonical_json, canonical_text, canonical_value, compare, compare_cells, compare_rows, may_be_filled,
-    plain,
+    Agreement, are_of_one_kind, bytes, canonical_json, canonical_text, canonical_value, compare, compare_cells,
+    compare_rows, may_be_filled, plain,
 };

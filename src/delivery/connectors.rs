@@ -57,8 +57,7 @@ impl KnownConnector {
             let (streaming_from, made_at) =
                 capture.map_or((None, None), |capture| (capture.streaming_from, capture.made_at));
             let rules = CaptureRules::each(&name, &config, &former, &publication);
-            let known =
-                |rules| Self { rules, confirmed: None, stored: None, unplaced: false, streaming_from, made_at };
+            let known = |rules| Self { rules, confirmed: None, stored: None, unplaced: false, streaming_from, made_at };
             all.extend(rules.into_iter().map(known));
         }
         (all, is_sure)
@@ -93,8 +92,9 @@ impl KnownConnector {
         if known.iter().any(|known| known.rules.unreadable.is_some()) {
             return any(&unreadable);
         }
-        let says_nothing =
-            |read: &ReadEvent| matches!(read.kind, ReadKind::Tombstone { .. } | ReadKind::Ignored(_)) || is_of_another(read);
+        let says_nothing = |read: &ReadEvent| {
+            matches!(read.kind, ReadKind::Tombstone { .. } | ReadKind::Ignored(_)) || is_of_another(read)
+        };
         known.iter().all(|known| !known.rules.has_converter())
             && !any(&|read: &ReadEvent| !says_nothing(read))
             && any(&is_of_another)

@@ -37,8 +37,10 @@ impl Sinks {
                 Some(format!("{setting} of connector {} may {does}", sink.name))
             })
         };
-        let kept: Vec<Option<(String, bool)>> =
-            readers.iter().map(|(sink, is_sure)| sink.kept(envelopes).map(|(why, sure)| (why, sure && *is_sure))).collect();
+        let kept: Vec<Option<(String, bool)>> = readers
+            .iter()
+            .map(|(sink, is_sure)| sink.kept(envelopes).map(|(why, sure)| (why, sure && *is_sure)))
+            .collect();
         let deletes = match kept.iter().flatten().next() {
             None => KeptDeletes::No,
             Some((why, _)) if kept.iter().all(|kept| matches!(kept, Some((_, true)))) => KeptDeletes::Yes(why.clone()),
@@ -62,7 +64,10 @@ impl Sink {
             return Some((why, true));
         }
         let (setting, is_sure) = SinkRules::of(&self.config).keeps_deleted.filter(|_| envelopes)?;
-        Some((format!("{setting}.delete.tombstone.handling.mode of connector {name} keeps rows that were deleted"), is_sure))
+        Some((
+            format!("{setting}.delete.tombstone.handling.mode of connector {name} keeps rows that were deleted"),
+            is_sure,
+        ))
     }
 }
 

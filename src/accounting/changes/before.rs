@@ -84,7 +84,8 @@ impl ConnectorLane<'_> {
         let shown = history.iter().rposition(|index| self.entries[*index].has_arrived());
         let Some(last) = history[..before].last().map(|last| self.entries[*last].change) else { return 0 };
         // A row that is shown as it was then may have been so before, and is taken for the earlier change.
-        let is_so = |index: &usize| self.entries[*index].has_arrived() && self.entries[*index].change.after == last.after;
+        let is_so =
+            |index: &usize| self.entries[*index].has_arrived() && self.entries[*index].change.after == last.after;
         if last.op == RowOp::Delete || history[..before].iter().any(is_so) {
             before
         } else {

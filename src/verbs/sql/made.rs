@@ -170,12 +170,16 @@ mod tests {
         assert_eq!(certain(&["SELECT pg_copy_logical_replication_slot('theirs' , 'mine')"]), [slot("mine")]);
         assert_eq!(certain(&["CREATE PUBLICATION \"Store\""]), [publication("Store")]);
         // What is only named beside it, and what is made on a condition, by a parameter, or taken back, may be somebody else's.
-        let beside = ["SELECT pg_drop_replication_slot('mine')", "ALTER PUBLICATION theirs ADD TABLE a", "{\"a\":\"theirs\"}"];
+        let beside =
+            ["SELECT pg_drop_replication_slot('mine')", "ALTER PUBLICATION theirs ADD TABLE a", "{\"a\":\"theirs\"}"];
         assert_eq!(certain(&beside), []);
         let careful = format!("{makes} WHERE NOT EXISTS (SELECT FROM pg_replication_slots)");
         assert_eq!(certain(&["SELECT pg_create_logical_replication_slot('theirs', 'pgoutput') FROM missing"]), []);
         let block = format!("DO $$ BEGIN {makes}; EXCEPTION WHEN others THEN NULL; END $$");
-        assert_eq!(certain(&[careful.as_str(), &block, "SELECT pg_create_logical_replication_slot($1, 'pgoutput')"]), []);
+        assert_eq!(
+            certain(&[careful.as_str(), &block, "SELECT pg_create_logical_replication_slot($1, 'pgoutput')"]),
+            []
+        );
         assert_eq!(certain(&["BEGIN", all[2], all[3], "ROLLBACK"]), []);
     }
 

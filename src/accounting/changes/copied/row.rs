@@ -86,7 +86,12 @@ impl TableColumns {
     }
 
     /// Why rows of the table may not be told by the key that they have in the source, by each of these tables that it was.
-    pub(super) fn doubt(&self, scope: &ConnectorScope<'_>, rows: &TableRows, relations: &[&Relation]) -> Option<String> {
+    pub(super) fn doubt(
+        &self,
+        scope: &ConnectorScope<'_>,
+        rows: &TableRows,
+        relations: &[&Relation],
+    ) -> Option<String> {
         let reasons: Option<Vec<String>> =
             relations.iter().map(|relation| self.doubt_by(scope, rows, relation)).collect();
         let reason = reasons?.into_iter().next()?;

@@ -302,7 +302,10 @@ fn what_a_sink_may_drop_or_change_is_neither_lost_nor_corrupted() {
     masked.rows[0][1] = ColumnValue::Text("***".into());
     assert_eq!(faults(&settled(&masked, [None; 3])), [(RowClass::WrongContent, 1)]);
     let changed = settled(&masked, [None, Some("a mask"), None]);
-    assert_eq!((faults(&changed), changed.values_not_compared, changed.sheet.once), (vec![], 1, whole.rows.len() as u64));
+    assert_eq!(
+        (faults(&changed), changed.values_not_compared, changed.sheet.once),
+        (vec![], 1, whole.rows.len() as u64)
+    );
     assert_eq!(changed.not_compared[0].reason, "a mask");
     // Of somebody of whom nobody knows whether it writes this table.
     let doubtful = settled(&masked, [None, None, Some("a mask")]);
