@@ -1,10 +1,16 @@
 //! All connectors and their tasks in words, for people who ask how things are.
 
-use super::{ConfigRedactor, ConnectClient, ConnectResult, ConnectorStatus, short_trace};
+use super::{
+    ConfigRedactor, ConnectClient, ConnectError, ConnectResult, ConnectorConfig, ConnectorStatus, short_trace,
+};
+use futures_util::{StreamExt as _, stream};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Lines of a trace that are shown.
 const TRACE_LINES: usize = 6;
+/// Questions that are open at once: a worker may have hundreds of connectors.
+const AT_ONCE: usize = 16;
 
 /// A connector's states, and why what failed has failed.
 #[derive(Clone, Debug)]
@@ -38,7 +44,7 @@ impl ConnectClient {
     /// Every connector, by name. An empty list: the worker answers and has none.
     ///
     /// # Errors
-    /// See [`super::ConnectError`]; a connector that is deleted meanwhile is left out.
+    /// See [`ConnectError`]; a connector that is deleted meanwhile is left out.
     pub async fn overview(&self) -> ConnectResult<Vec<ConnectorReport>> {
         let mut names = self.list().await?;
         names.sort();
@@ -46,7 +52,7 @@ impl ConnectClient {
         for name in names {
             let status = match self.status(&name).await {
                 Ok(status) => status,
-                Err(super::ConnectError::NotFound { .. }) => continue,
+                Err(ConnectError::NotFound { .. }) => continue,
                 Err(error) => return Err(error),
             };
             let redactor = self.config(&name).await.map(|config| ConfigRedactor::of(&config)).unwrap_or_default();
@@ -61,5 +67,25 @@ impl ConnectClient {
             reports.push(ConnectorReport { status, failures });
         }
         Ok(reports)
+    }
+
+    /// The configuration of every connector, secrets included: see [`ConfigRedactor`].
+    ///
+    /// # Errors
+    /// See [`ConnectError`]; a connector that is deleted meanwhile is left out.
+    pub async fn configs(&self) -> ConnectResult<BTreeMap<String, ConnectorConfig>> {
+        let asked = self.list().await?.into_iter().map(|name| async move {
+            let config = self.config(&name).await;
+            (name, config)
+        });
+        let (mut answers, mut configs) = (stream::iter(asked).buffer_unordered(AT_ONCE), BTreeMap::new());
+        while let Some((name, config)) = answers.next().await {
+            match config {
+                Ok(config) => drop(configs.insert(name, config)),
+                Err(ConnectError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(configs)
     }
 }

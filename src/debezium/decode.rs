@@ -71,6 +71,16 @@ impl PlainRecord {
     pub fn value(&self) -> Value {
         serde_json::from_str(&self.value).unwrap_or_default()
     }
+
+    /// Whether Debezium's converter for CloudEvents has written it, and not somebody else into an outbox.
+    fn is_cloud_event(&self) -> bool {
+        let is_one = |value: &Value| {
+            let of_debezium =
+                value.get("type").and_then(Value::as_str).is_some_and(|ty| ty.starts_with("io.debezium."));
+            of_debezium && value.get("specversion").is_some_and(Value::is_string)
+        };
+        self.value.contains("\"specversion\"") && is_one(&self.value())
+    }
 }
 
 /// A record of a Debezium topic as a reader saw it.
@@ -89,9 +99,14 @@ pub struct ReadEvent {
 }
 
 impl ReadEvent {
-    /// Whether its value begins with the id of a schema in a registry, so that nothing of it can be read.
-    pub fn has_schema_id(&self) -> bool {
-        matches!(&self.kind, ReadKind::Unreadable(why) if why.starts_with(SCHEMA_ID))
+    /// Whether a converter has written it whose records are not read here: the value begins with the id of a schema in a registry, or is a
+    /// CloudEvent.
+    pub fn is_of_another_converter(&self) -> bool {
+        match &self.kind {
+            ReadKind::Unreadable(why) => why.starts_with(SCHEMA_ID),
+            ReadKind::Plain(record) => record.is_cloud_event(),
+            _ => false,
+        }
     }
 
     /// Whether an account that is stored is read again with it.
@@ -316,6 +331,15 @@ mod tests {
             matches!(decode(None, Some(b"\x00\x00\x00\x00\x01")), ReadKind::Unreadable(why) if why.contains("id of a schema"))
         );
         assert!(matches!(decode(None, Some(b"\x00\x01")), ReadKind::Unreadable(why) if why.contains("is not JSON")));
+        let is_of_another = |value: &[u8]| {
+            let kind = decode(None, Some(value));
+            ReadEvent { topic: "t".into(), partition: 0, offset: 0, read_us: 1, kind }.is_of_another_converter()
+        };
+        let cloud =
+            |ty: &str| json!({"id": "name:cdc;lsn:1", "specversion": "1.0", "type": ty, "data": {}}).to_string();
+        assert!(is_of_another(cloud("io.debezium.connector.postgresql.DataChangeEvent").as_bytes()));
+        assert!(is_of_another(b"\x00\x00\x00\x00\x01") && !is_of_another(b"\x00\x01"));
+        assert!(!is_of_another(cloud("shop.OrderPlaced").as_bytes()), "a message of an outbox");
         let broken = json!({"op": "x", "source": {}});
         assert!(matches!(kind(broken), ReadKind::Unreadable(why) if why.contains("/op")));
     }

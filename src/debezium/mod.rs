@@ -17,10 +17,10 @@ pub use envelope::{
 };
 pub use rules::{
     CaptureRules, Deletes, Duty, Flat, Form, Outbox, PublicationFacts, PublishedRows, Publishing, RulesSource,
-    matches_whole, published_as,
+    SinkRules, matches_whole, published_as,
 };
 pub use schema::{EnvelopeSchema, Violation};
 pub use value::{
-    Agreement, canonical_json, canonical_text, canonical_value, compare, compare_cells, compare_rows, may_be_filled,
-    plain,
+    Agreement, are_of_one_kind, bytes, canonical_json, canonical_text, canonical_value, compare, compare_cells,
+    compare_rows, may_be_filled, plain,
 };

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// Pause between two looks at readers and connectors.
 const GLANCE: Duration = Duration::from_millis(150);
+/// Pause before those are asked again how connectors are configured who have not answered.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Offenders kept of each class.
 const SAMPLES: usize = 50;
 /// After this time nothing is left of a disturbance that keeps what was sent from coming.
@@ -56,8 +58,7 @@ pub(crate) async fn settle(
     if let Some(id) = from.iter().find(|id| run.live.attempts(id).is_empty()) {
         missing.get_or_insert_with(|| format!("`{id}` did not start"));
     }
-    let mut known = KnownConnector::of(run).await;
-    let Reconciled { changes, rows } = wait(run, &claims, &readers, &captures, &mut known, deadline).await?;
+    let Reconciled { changes, rows } = wait(run, &claims, &readers, &captures, deadline).await?;
     if let Some(imbalance) = changes.sheet.imbalance() {
         let message = format!("the sheet of this delivery does not balance: {imbalance}");
         return Err(StepError::broken("sheet", message)
@@ -110,15 +111,21 @@ async fn wait(
     claims: &Claims,
     readers: &[Arc<dyn LiveReader>],
     captures: &[Arc<ReaderCapture>],
-    known: &mut [KnownConnector],
     deadline: Instant,
 ) -> Result<Reconciled, StepError> {
     let mut passed_since: Option<Instant> = None;
+    let (mut known, mut is_sure) = KnownConnector::answered(run).await;
+    let mut asked = moment::now();
     loop {
+        // Whoever was disturbed when the check began knows more now than it is guessed without them.
+        if !is_sure && moment::since(asked) >= AGAIN {
+            (known, is_sure) = KnownConnector::answered(run).await;
+            asked = moment::now();
+        }
         // Asked before the readers are drained: what the connector has confirmed is in the log by then.
         // Of a reader that has ended it says nothing.
         let running = readers.iter().all(|reader| reader.is_running());
-        KnownConnector::ask(known, run, running).await;
+        KnownConnector::ask(&mut known, run, running).await;
         let patience = deadline.saturating_duration_since(moment::now());
         let mut drained = true;
         for reader in readers {
@@ -126,12 +133,8 @@ async fn wait(
         }
         let database = run.database().ok().map(|database| database.name().to_owned());
         let mut evidence =
-            ChangeEvidence { claims, captures, known, drained, database, seen: SeenByReaders::of(readers) };
-        // Records that cannot be read do not become readable by waiting.
-        let unreadable = |read: &[ReadEvent]| read.iter().any(|read| matches!(read.kind, ReadKind::Unreadable(_)));
-        let hopeless = known.iter().any(|known| known.rules.unreadable.is_some())
-            && captures.iter().any(|capture| capture.events(unreadable));
-        let late = hopeless || moment::now() >= deadline;
+            ChangeEvidence { claims, captures, known: &known, drained, database, seen: SeenByReaders::of(readers) };
+        let late = KnownConnector::are_unreadable(&known, captures) || moment::now() >= deadline;
         let flat = known.iter().any(|known| *known.rules.form() != Form::Envelope);
         let passed = drained && evidence.passed(run).await?;
         if !late && !passed && !flat {
@@ -144,8 +147,8 @@ async fn wait(
         evidence.seen.calm = is_calm(run);
         // Partitions are written side by side: a later change may be in the log a moment before an earlier one, and where one broker
         // does not take it, longer than that.
-        let enough = passed_since.is_some_and(|since| moment::since(since) >= GRACE);
-        if let Some(last) = evidence.last(run, late, enough).await? {
+        let enough = is_sure && passed_since.is_some_and(|since| moment::since(since) >= GRACE);
+        if let Some(last) = evidence.last(run, (late, is_sure), enough).await? {
             return Ok(last);
         }
         tokio::time::sleep(GLANCE).await;
@@ -259,12 +262,19 @@ impl ChangeEvidence<'_> {
     }
 
     /// What became of every change, with what that follows from, where it is too `late` for another look, where nothing is missing, or
-    /// where `enough` time went by and nothing is still on its way.
-    async fn last(&self, run: &SharedRun, late: bool, enough: bool) -> Result<Option<Reconciled>, StepError> {
+    /// where `enough` time went by and nothing is still on its way. `is_sure`: all that is known of connectors was asked.
+    async fn last(
+        &self,
+        run: &SharedRun,
+        (late, is_sure): (bool, bool),
+        enough: bool,
+    ) -> Result<Option<Reconciled>, StepError> {
         // Both in one look: the reader reads on.
         self.with(run, |expectation, events| {
             let changes = reconcile(expectation, events);
-            let last = late || (enough && changes.unread == 0) || (changes.is_complete() && self.drained);
+            let is_right = is_sure || (changes.wrong_content == 0 && changes.phantom == 0);
+            let whole = changes.is_complete() && self.drained && is_right;
+            let last = late || (enough && changes.unread == 0) || whole;
             last.then(|| Reconciled { changes, rows: written(expectation, events) })
         })
         .await

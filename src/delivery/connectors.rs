@@ -3,9 +3,11 @@
 use crate::accounting::changes::ScopedConnector;
 use crate::connect::{ConnectClient, ConnectorConfig, ConnectorOffset};
 use crate::database::{Lsn, ReplicationSlot, Session};
-use crate::debezium::{CaptureRules, PublicationFacts, plain};
+use crate::debezium::{CaptureRules, PublicationFacts, ReadEvent, ReadKind, plain};
+use crate::load::consume::ReaderCapture;
 use crate::verb::{Capture, SharedRun};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long Kafka Connect may take to say how a connector is configured; it may be the one that a fault has stopped.
@@ -19,6 +21,8 @@ pub(super) struct KnownConnector {
     pub(super) rules: CaptureRules,
     confirmed: Option<Lsn>,
     stored: Option<Lsn>,
+    /// Kafka Connect says that it has stored no place in the log: it begins with a snapshot, whatever it did before.
+    unplaced: bool,
     streaming_from: Option<Lsn>,
     made_at: Option<Lsn>,
 }
@@ -27,31 +31,42 @@ impl KnownConnector {
     /// All connectors of PostgreSQL: those of the run, and others that Kafka Connect has. One whose records have several forms is there once
     /// for each.
     pub(super) async fn of(run: &SharedRun) -> Vec<Self> {
+        Self::answered(run).await.0
+    }
+
+    /// The same, and whether all have answered who know how they are configured: what a fault has stopped may do so later.
+    pub(super) async fn answered(run: &SharedRun) -> (Vec<Self>, bool) {
         let captures = run.changes.captures();
         // What Kafka Connect has is what works; where it does not answer, what it was given.
-        let effective = tokio::time::timeout(ANSWER, effective(run)).await.ok();
-        let session = match run.database() {
-            // Row filters have values in them.
-            Ok(database) => database.reading().connect().await.ok(),
-            Err(_) => None,
+        let effective = match run.connect() {
+            Ok(connect) => tokio::time::timeout(ANSWER, effective(&connect)).await.ok().flatten(),
+            Err(_) => Some(BTreeMap::new()),
         };
-        let mut all = Vec::new();
+        let database = run.database().ok();
+        let session = match &database {
+            // Row filters have values in them.
+            Some(database) => database.reading().connect().await.ok(),
+            None => None,
+        };
+        let (mut all, mut is_sure) = (Vec::new(), effective.is_some());
         for (name, Told { config, former }) in told(&captures, effective) {
             let publication = publication(session.as_ref(), &config).await;
+            is_sure &= publication.is_some() || database.is_none();
+            let publication = publication.unwrap_or(PublicationFacts::Unknown);
             let capture = captures.get(&name);
             let (streaming_from, made_at) =
                 capture.map_or((None, None), |capture| (capture.streaming_from, capture.made_at));
             let rules = CaptureRules::each(&name, &config, &former, &publication);
-            let known = |rules| Self { rules, confirmed: None, stored: None, streaming_from, made_at };
+            let known = |rules| Self { rules, confirmed: None, stored: None, unplaced: false, streaming_from, made_at };
             all.extend(rules.into_iter().map(known));
         }
-        all
+        (all, is_sure)
     }
 
     /// Asks the database how far each has confirmed; a slot that is gone delivers nothing any more. `matters`: whether the answer says
     /// anything about what readers have.
     pub(super) async fn ask(known: &mut [Self], run: &SharedRun, matters: bool) {
-        known.iter_mut().for_each(|known| (known.confirmed, known.stored) = (None, None));
+        known.iter_mut().for_each(|known| (known.confirmed, known.stored, known.unplaced) = (None, None, false));
         if let (true, Ok(connect)) = (matters, run.connect()) {
             // Older versions of Kafka Connect do not tell it.
             let stored = tokio::time::timeout(ANSWER, ask_connect(known, &connect)).await;
@@ -62,14 +77,37 @@ impl KnownConnector {
         let Ok(slots) = session.slots().await else { return };
         for known in known {
             let Some(name) = &known.rules.slot else { continue };
-            let begun = known.stored.is_some() || known.streaming_from.is_some();
-            known.confirmed = passed_by(slots.iter().find(|slot| slot.name == *name), begun);
+            known.confirmed = passed_by(slots.iter().find(|slot| slot.name == *name), known.has_begun());
         }
+    }
+
+    /// Whether records were read that do not become readable by waiting: those of a connector of which that is known, or nothing but records
+    /// that another converter has written, which is the worker's then.
+    pub(super) fn are_unreadable(known: &[Self], captures: &[Arc<ReaderCapture>]) -> bool {
+        let is_of_another = |read: &ReadEvent| read.is_of_another_converter();
+        let unreadable = |read: &ReadEvent| matches!(read.kind, ReadKind::Unreadable(_)) || is_of_another(read);
+        let any = |fits: &dyn Fn(&ReadEvent) -> bool| {
+            captures.iter().any(|capture| capture.events(|events| events.iter().any(fits)))
+        };
+        if known.iter().any(|known| known.rules.unreadable.is_some()) {
+            return any(&unreadable);
+        }
+        let says_nothing = |read: &ReadEvent| {
+            matches!(read.kind, ReadKind::Tombstone { .. } | ReadKind::Ignored(_)) || is_of_another(read)
+        };
+        known.iter().all(|known| !known.rules.has_converter())
+            && !any(&|read: &ReadEvent| !says_nothing(read))
+            && any(&is_of_another)
+    }
+
+    /// Whether it is known to have streamed, and goes on from there.
+    fn has_begun(&self) -> bool {
+        self.stored.is_some() || (self.streaming_from.is_some() && !self.unplaced)
     }
 
     /// For an account.
     pub(super) fn connector(&self) -> ScopedConnector<'_> {
-        let Self { rules, confirmed, stored, streaming_from, made_at } = self;
+        let Self { rules, confirmed, stored, streaming_from, made_at, .. } = self;
         let (confirmed, stored, streaming_from, made_at) = (*confirmed, *stored, *streaming_from, *made_at);
         ScopedConnector { rules, confirmed, stored, streaming_from, made_at }
     }
@@ -132,6 +170,7 @@ async fn ask_connect(known: &mut [KnownConnector], connect: &ConnectClient) {
     for known in known.iter_mut().filter(|known| !known.rules.connector.is_empty()) {
         let Ok(offsets) = connect.offsets(&known.rules.connector).await else { continue };
         known.stored = offsets.iter().filter_map(streamed_to).max();
+        known.unplaced = known.stored.is_none();
     }
 }
 
@@ -142,33 +181,63 @@ fn streamed_to(place: &ConnectorOffset) -> Option<Lsn> {
     offset.get("lsn")?.as_u64().map(Lsn).filter(|_| !in_snapshot)
 }
 
-async fn effective(run: &SharedRun) -> BTreeMap<String, ConnectorConfig> {
-    let mut configs = BTreeMap::new();
-    let Ok(connect) = run.connect() else { return configs };
-    for name in connect.list().await.unwrap_or_default() {
-        if let Ok(config) = connect.config(&name).await
-            && config.get("connector.class").is_some_and(|class| class.ends_with("PostgresConnector"))
-        {
-            configs.insert(name, config);
-        }
-    }
-    configs
+/// The connectors of PostgreSQL that Kafka Connect has; `None` where it does not say.
+async fn effective(connect: &ConnectClient) -> Option<BTreeMap<String, ConnectorConfig>> {
+    let mut configs = connect.configs().await.ok()?;
+    configs.retain(|_, config| config.get("connector.class").is_some_and(|class| class.ends_with("PostgresConnector")));
+    Some(configs)
 }
 
-async fn publication(session: Option<&Session>, config: &ConnectorConfig) -> PublicationFacts {
-    let Some(session) = session else { return PublicationFacts::Unknown };
+/// What is known of a connector's publication; `None` where the database does not answer.
+async fn publication(session: Option<&Session>, config: &ConnectorConfig) -> Option<PublicationFacts> {
     let name = config.get("publication.name").map_or(PUBLICATION, String::as_str);
-    match session.publication(name).await {
-        Ok(Some(publication)) => PublicationFacts::Known(publication),
+    Some(match session?.publication(name).await.ok()? {
+        Some(publication) => PublicationFacts::Known(publication),
         // A connector without its publication does not stream: what it owes is unread.
-        Ok(None) | Err(_) => PublicationFacts::Unknown,
-    }
+        None => PublicationFacts::Unknown,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::connect::memory::{WorkerScript, listen};
+    use crate::load::consume::Tapped;
+    use crate::record::RunClock;
+    use futures_util::future::BoxFuture;
+    use serde_json::{Value, json};
+    use std::sync::Weak;
+
+    /// A worker with two connectors, and the statuses of its answers to what these are and how the second is configured.
+    struct TwoConnectors(u16, u16);
+
+    impl WorkerScript for TwoConnectors {
+        fn answer<'a>(&'a self, _: &'a str, path: &'a str, _: Option<&'a Value>) -> BoxFuture<'a, (u16, String)> {
+            let answer = match path {
+                "/connectors" => (self.0, json!(["a", "b"])),
+                "/connectors/a/config" => (200, json!({"connector.class": "x.PostgresConnector"})),
+                _ => (self.1, json!({"connector.class": "x.PostgresConnector", "message": "no"})),
+            };
+            Box::pin(async move { (answer.0, answer.1.to_string()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_does_not_answer_is_not_one_without_connectors() {
+        for (statuses, expected) in [
+            ((200, 200), Some(2)),
+            // One that is deleted in between is none.
+            ((200, 404), Some(1)),
+            ((200, 403), None),
+            ((500, 200), None),
+        ] {
+            let worker = Arc::new(TwoConnectors(statuses.0, statuses.1));
+            let host = format!("two-connectors-{}-{}", statuses.0, statuses.1);
+            listen(&host, Arc::downgrade(&worker) as Weak<dyn WorkerScript>);
+            let client = ConnectClient::new(&format!("http://{host}")).expect("an address");
+            assert_eq!(effective(&client).await.map(|configs| configs.len()), expected, "{statuses:?}");
+        }
+    }
 
     #[test]
     fn what_a_connector_was_told_before_is_known() {
@@ -226,6 +295,49 @@ mod tests {
         ] {
             assert_eq!(passed_by(slot.as_ref(), begun), passed, "{slot:?} {begun}");
         }
+    }
+
+    fn with(rules: CaptureRules) -> KnownConnector {
+        KnownConnector { rules, confirmed: None, stored: None, unplaced: false, streaming_from: None, made_at: None }
+    }
+
+    #[test]
+    fn records_of_a_converter_that_is_not_read_are_not_waited_for() {
+        let cloud = br#"{"specversion":"1.0","type":"io.debezium.connector.postgresql.DataChangeEvent"}"#;
+        let unreadable = |words: &[(&str, &str)], values: &[&[u8]]| {
+            let capture = ReaderCapture::new("t", RunClock::start(), true, None);
+            for payload in values.iter().copied().map(Some) {
+                let (partition, offset, timestamp_ms, key, identity) = (0, 0, None, None, None);
+                let headers = Vec::new();
+                capture.take(&Tapped { partition, offset, timestamp_ms, key, payload, headers, identity });
+            }
+            let config = words.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            let known = [with(CaptureRules::of("c", &config, PublicationFacts::Unknown))];
+            KnownConnector::are_unreadable(&known, &[Arc::new(capture)])
+        };
+        let (avro, plain) = (&b"\0\0\0\0\x07\x02"[..], &b"{\"id\":7}"[..]);
+        let told = [("value.converter", "io.debezium.converters.CloudEventsConverter")];
+        let json = [("value.converter", "org.apache.kafka.connect.json.JsonConverter")];
+        // The connector says so, or its worker does by all that it writes.
+        assert!(unreadable(&told, &[cloud]) && unreadable(&[], &[cloud]) && unreadable(&[], &[avro, avro]));
+        for (words, values) in [(&json[..], &[avro][..]), (&[], &[avro, plain]), (&[], &[]), (&told, &[])] {
+            assert!(!unreadable(words, values), "{words:?} {values:?}");
+        }
+    }
+
+    /// A connector whose offsets were reset takes a snapshot, and may have another slot by then.
+    #[test]
+    fn a_connector_that_has_no_place_any_more_begins_again() {
+        let known = |stored: Option<u64>, unplaced, streaming_from: Option<u64>| KnownConnector {
+            stored: stored.map(Lsn),
+            unplaced,
+            streaming_from: streaming_from.map(Lsn),
+            ..with(CaptureRules::assumed())
+        };
+        // Where Kafka Connect does not answer, what was seen of it counts.
+        assert!(known(None, false, Some(5)).has_begun() && known(Some(7), false, None).has_begun());
+        assert!(!known(None, true, Some(5)).has_begun() && !known(None, false, None).has_begun());
+        assert_eq!(passed_by(None, known(None, true, Some(5)).has_begun()), None);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod settler;
 mod sinks;
 mod slots;
 mod tables;
+mod told_sinks;
 
 pub use accounts::write_accounts;
 pub use changes::arrive;

@@ -21,39 +21,26 @@ const ANSWER: Duration = Duration::from_secs(3);
 const FRESH: Duration = Duration::from_secs(3);
 
 /// A connector that takes messages from topics.
-struct Sink {
-    name: String,
-    config: ConnectorConfig,
+pub(super) struct Sink {
+    pub(super) name: String,
+    pub(super) config: ConnectorConfig,
 }
 
 /// The connectors that take messages from topics.
+#[derive(Default)]
 pub(super) struct Sinks {
-    all: Vec<Sink>,
-    /// What those say of themselves that do not run.
-    failures: Vec<String>,
+    pub(super) all: Vec<Sink>,
+    /// What those say of themselves that do not run, and what Kafka Connect says in place of an answer.
+    pub(super) failures: Vec<String>,
 }
 
 impl Sinks {
     /// Those of the environment's Kafka Connect; none where it does not answer.
     pub(super) async fn of(run: &SharedRun) -> Self {
-        let Ok(connect) = run.connect() else { return Self { all: Vec::new(), failures: Vec::new() } };
+        let Ok(connect) = run.connect() else { return Self::default() };
         let asked = tokio::time::timeout(ANSWER, asked(&connect)).await;
-        asked.unwrap_or_else(|_| Self { all: Vec::new(), failures: vec!["Kafka Connect does not answer".to_owned()] })
-    }
-
-    /// Whether rows stay that were deleted, by the settings of the connectors that read these topics.
-    pub(super) fn keeps_deleted(&self, topics: &Result<Vec<String>, String>) -> KeptDeletes {
-        let reads = self.all.iter().map(|sink| (sink, topics.as_ref().map_or(None, |topics| sink.reads_any(topics))));
-        let readers: Vec<(&Sink, bool)> =
-            reads.filter(|(_, reads)| *reads != Some(false)).map(|(sink, reads)| (sink, reads.is_some())).collect();
-        let Some((keeping, _)) = readers.iter().find(|(sink, _)| sink.keeps_deleted()) else { return KeptDeletes::No };
-        let reason =
-            format!("delete.enabled of connector {} is not `true`, so rows that were deleted stay", keeping.name);
-        if readers.iter().all(|(sink, is_sure)| sink.keeps_deleted() && *is_sure) {
-            KeptDeletes::Yes(reason)
-        } else {
-            KeptDeletes::Perhaps(format!("{reason}, if it is the one that writes the table"))
-        }
+        let silent = || Self { failures: vec!["Kafka Connect does not answer".to_owned()], ..Self::default() };
+        asked.unwrap_or_else(|_| silent())
     }
 
     fn of_topic<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a Sink> {
@@ -73,26 +60,22 @@ impl Sink {
     }
 
     /// Whether it takes messages from any of these topics; `None` where that cannot be told.
-    fn reads_any(&self, topics: &[String]) -> Option<bool> {
+    pub(super) fn reads_any(&self, topics: &[String]) -> Option<bool> {
         let reads: Vec<Option<bool>> = topics.iter().map(|topic| self.reads(topic)).collect();
         if reads.contains(&Some(true)) {
             return Some(true);
         }
         reads.iter().all(Option::is_some).then_some(false)
     }
-
-    /// Whether it is one that takes no row away, because nobody told it to.
-    fn keeps_deleted(&self) -> bool {
-        let of_tables =
-            self.config.get("connector.class").is_some_and(|class| class.ends_with("jdbc.JdbcSinkConnector"));
-        of_tables && self.config.get("delete.enabled").map(String::as_str) != Some("true")
-    }
 }
 
 async fn asked(connect: &ConnectClient) -> Sinks {
-    let mut sinks = Sinks { all: Vec::new(), failures: Vec::new() };
-    for name in connect.list().await.unwrap_or_default() {
-        let Ok(config) = connect.config(&name).await else { continue };
+    let mut sinks = Sinks::default();
+    let configs = match connect.configs().await {
+        Ok(configs) => configs,
+        Err(error) => return Sinks { failures: vec![error.to_string()], ..sinks },
+    };
+    for (name, config) in configs {
         if !config.contains_key("topics") && !config.contains_key("topics.regex") {
             continue;
         }
@@ -104,16 +87,6 @@ async fn asked(connect: &ConnectClient) -> Sinks {
         sinks.all.push(Sink { name, config });
     }
     sinks
-}
-
-/// Whether rows stay in a table that were deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum KeptDeletes {
-    No,
-    /// By a setting, in words.
-    Yes(String),
-    /// By a setting of a connector of which nobody knows whether it is the one.
-    Perhaps(String),
 }
 
 /// The way of the senders' changes, as far as it is known to be empty.
@@ -261,6 +234,8 @@ async fn taken(
 ) -> Result<(), String> {
     let admin = run.admin().map_err(|error| error.message)?;
     let mut readers = 0;
+    let failures = sinks.failures.join("; ");
+    let failures = if failures.is_empty() { failures } else { format!(": {failures}") };
     for topic in topics {
         for sink in sinks.of_topic(topic) {
             readers += 1;
@@ -270,8 +245,6 @@ async fn taken(
             for ((_, partition), end) in ends.iter().filter(|((known, _), end)| known == topic && **end > 0) {
                 let committed = lag.get(partition).and_then(|lag| lag.committed).unwrap_or(0);
                 if committed < *end {
-                    let failures = sinks.failures.join("; ");
-                    let failures = if failures.is_empty() { String::new() } else { format!(": {failures}") };
                     return Err(format!(
                         "connector {} has taken {topic}-{partition} up to {committed} of {end}{failures}",
                         sink.name
@@ -281,7 +254,7 @@ async fn taken(
         }
     }
     match readers {
-        0 => Err(format!("no connector of Kafka Connect reads {}", topics.join(", "))),
+        0 => Err(format!("no connector of Kafka Connect reads {}{failures}", topics.join(", "))),
         _ => Ok(()),
     }
 }
@@ -289,39 +262,6 @@ async fn taken(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sink(name: &str, words: &[(&str, &str)]) -> Sink {
-        let common = [("connector.class", "io.debezium.connector.jdbc.JdbcSinkConnector")];
-        let config = common.iter().chain(words).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Sink { name: name.to_owned(), config }
-    }
-
-    #[test]
-    fn a_sink_of_another_topic_says_nothing_of_deletes() {
-        let kept = |all: Vec<Sink>| {
-            let sinks = Sinks { all, failures: Vec::new() };
-            [Ok(vec!["cdc.public.orders".to_owned()]), Err("strategy".to_owned())]
-                .map(|topics| sinks.keeps_deleted(&topics))
-        };
-        let takes_away = || sink("a", &[("topics", "cdc.public.orders, other"), ("delete.enabled", "true")]);
-        let other = || sink("b", &[("topics", "other")]);
-        let keeps = || sink("c", &[("topics.regex", "cdc\\..*")]);
-        let [known, unknown] = kept(vec![takes_away(), other()]);
-        assert_eq!(known, KeptDeletes::No);
-        // Of topics that are not known each connector may be the one.
-        assert!(matches!(unknown, KeptDeletes::Perhaps(why) if why.contains("connector b")));
-        let [known, unknown] = kept(vec![keeps(), other()]);
-        assert!(matches!(known, KeptDeletes::Yes(why) if why.contains("connector c")));
-        assert!(matches!(unknown, KeptDeletes::Perhaps(_)));
-        // Two that do not say the same.
-        assert!(
-            matches!(&kept(vec![takes_away(), keeps()])[0], KeptDeletes::Perhaps(why) if why.contains("connector c"))
-        );
-        // A pattern that is not understood, and a connector that writes no tables.
-        assert!(matches!(kept(vec![sink("d", &[("topics.regex", "(")])])[0], KeptDeletes::Perhaps(_)));
-        let file = sink("e", &[("topics", "cdc.public.orders"), ("connector.class", "FileStreamSink")]);
-        assert_eq!(kept(vec![file])[0], KeptDeletes::No);
-    }
 
     #[test]
     fn where_something_was_disturbed_a_later_change_in_another_partition_proves_nothing() {

@@ -4,12 +4,14 @@ use super::Settled;
 use super::changes::{Reconciled, basis, claims};
 use super::connectors::KnownConnector;
 use super::judged::SettledFrom;
-use super::sinks::{KeptDeletes, Passage, Sinks};
+use super::sinks::{Passage, Sinks};
+use super::told_sinks::KeptDeletes;
 use crate::accounting::Claims;
 use crate::accounting::changes::{
     ChangeBasis, ChangeSettlement, Expectation, NotStored, ScopedConnector, TableCopy, reconcile_table, written_table,
 };
 use crate::database::{Database, DatabaseError, TableName, TableRows};
+use crate::debezium::Form;
 use crate::judge::terms;
 use crate::moment;
 use crate::verb::{SharedRun, StepError};
@@ -163,7 +165,8 @@ impl TableLook {
         let unknown = ScopedConnector::of(&assumed);
         let connector = self.known.first().map_or(unknown, KnownConnector::connector);
         let topics = connector.rules.topics(&wanted.source);
-        let (keeps_deleted, may_keep_deleted) = match self.sinks.keeps_deleted(&topics) {
+        let told = self.sinks.told(&topics, *connector.rules.form() == Form::Envelope);
+        let (keeps_deleted, may_keep_deleted) = match told.deletes {
             KeptDeletes::No => (None, None),
             KeptDeletes::Yes(setting) => (Some(setting), None),
             KeptDeletes::Perhaps(setting) => (None, Some(setting)),
@@ -185,14 +188,14 @@ impl TableLook {
                 samples: SAMPLES,
             };
             let copy = TableCopy {
-                source: &wanted.source,
-                table: &wanted.table,
-                rows,
-                connector: &connector,
                 source_rows,
                 keeps_deleted: keeps_deleted.as_deref(),
                 may_keep_deleted: may_keep_deleted.as_deref(),
+                may_drop: told.may_drop.as_deref(),
+                changes: told.changes.as_deref(),
+                may_change: told.may_change.as_deref(),
                 passed,
+                ..TableCopy::of(&wanted.source, &wanted.table, rows, &connector)
             };
             let changes = reconcile_table(&expectation, copy);
             let writes = is_last || changes.is_complete();

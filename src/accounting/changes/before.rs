@@ -1,7 +1,7 @@
 //! Flattened rows of before their connector streamed: a snapshot shows the last state of each, and nothing of those that were gone by then.
 
 use super::flat::Histories;
-use super::ledger::{ChangeLedger, ConnectorLane};
+use super::ledger::{ChangeFate, ChangeLedger, ConnectorLane};
 use super::scope::Owed;
 use crate::database::{Lsn, RowOp};
 use crate::debezium::Flat;
@@ -23,7 +23,7 @@ impl ChangeLedger<'_> {
         let border = placed.into_iter().chain(lane.shown_at).fold(streaming, Lsn::min);
         // Rows of the snapshot say where it was.
         let sure = lane.made_at.filter(|_| lane.shown_at.is_none()).map_or(border, |made_at| made_at.min(border));
-        for history in histories.values() {
+        for history in histories.all() {
             let covered = lane.stood_for(&history.entries, sure);
             let doubtful = lane.stood_for(&history.entries, border).max(covered);
             for index in &history.entries[..covered] {
@@ -52,7 +52,7 @@ impl ChangeLedger<'_> {
         .into();
         let calm = self.expectation.calm;
         let lane = &mut self.lanes[lane];
-        for history in histories.values() {
+        for history in histories.all() {
             for index in lane.before_a_snapshot(&history.entries, flat, calm) {
                 let entry = &mut lane.entries[index];
                 if entry.owed == Owed::Yes && !entry.has_arrived() {
@@ -82,8 +82,23 @@ impl ConnectorLane<'_> {
     fn stood_for(&self, history: &[usize], position: Lsn) -> usize {
         let before = history.partition_point(|index| self.entries[*index].transaction.commit_lsn < position);
         let shown = history.iter().rposition(|index| self.entries[*index].has_arrived());
-        let gone = before > 0 && self.entries[history[before - 1]].change.op == RowOp::Delete;
-        if gone { before } else { before.min(shown.unwrap_or(0)) }
+        let Some(last) = history[..before].last().map(|last| self.entries[*last].change) else { return 0 };
+        // A row that is shown as it was then may have been so before, and is taken for the earlier change.
+        let is_so =
+            |index: &usize| self.entries[*index].has_arrived() && self.entries[*index].change.after == last.after;
+        if last.op == RowOp::Delete || history[..before].iter().any(is_so) {
+            before
+        } else {
+            before.min(shown.unwrap_or(0))
+        }
+    }
+
+    /// Behind a change that a snapshot may have shown, or behind the last one that left the row so again before another one came.
+    fn as_shown(&self, history: &[usize], shown: usize) -> usize {
+        let (after, behind) = (&self.entries[history[shown]].change.after, &history[shown + 1..]);
+        let came = behind.iter().position(|index| self.entries[*index].has_arrived()).unwrap_or(behind.len());
+        let is_so = |index: &usize| after.is_some() && self.entries[*index].change.after == *after;
+        behind[..came].iter().rposition(is_so).map_or(shown, |again| shown + 2 + again)
     }
 
     /// The changes of a row, in order, that a snapshot of it may stand for.
@@ -95,7 +110,9 @@ impl ConnectorLane<'_> {
         let first = history.iter().position(has_arrived);
         let shown = if calm { first } else { history.iter().rposition(has_arrived) };
         let until = match (shown, history.last()) {
-            (Some(shown), _) if !told => shown,
+            (Some(shown), _) if !told || self.entries[history[shown]].fate == ChangeFate::Covered => {
+                self.as_shown(history, shown)
+            }
             (Some(_), _) | (None, None) => 0,
             (None, Some(last)) if self.entries[*last].change.op == RowOp::Delete => history.len(),
             (None, Some(_)) if told => 0,
@@ -172,6 +189,42 @@ mod tests {
         world.row(1, "v2", None);
         assert_eq!(figures(&world, &[], Some(900)), [0, 0, 1]);
         assert_eq!(figures(&world, &[], Some(1010)), [0, 1, 0]);
+    }
+
+    /// A snapshot shows it once, and as it was at first.
+    #[test]
+    fn a_row_that_was_changed_back_before_its_snapshot_is_not_lost() {
+        let world = |op: Option<&str>| {
+            let mut world = FlatWorld::default();
+            world.insert(1, "v1");
+            world.update(1, "v2");
+            world.update(1, "v1");
+            world.row(1, "v1", op);
+            world
+        };
+        assert_eq!(figures(&world(None), &[], Some(1100)), [0, 2, 0]);
+        assert_eq!(figures(&world(Some("r")), &TOLD, Some(1100)), [0, 3, 0]);
+        assert_eq!(figures(&world(None), &[], Some(1010)), [0, 0, 2]);
+        // Where nobody knows when the connector began.
+        let unknown = |op: Option<&str>, settings: &[(&str, &str)]| {
+            let result = settled(&world(op), settings);
+            [result.lost, result.covered_by_snapshot, result.sheet.unjudged]
+        };
+        assert_eq!(unknown(None, &[]), [0, 0, 2]);
+        assert_eq!(unknown(Some("r"), &TOLD), [0, 3, 0]);
+        let told = [("transforms.u.add.fields", "op")];
+        assert_eq!(unknown(Some("r"), &told), [0, 1, 2]);
+        // Behind a snapshot that says where it was it is lost.
+        let mut behind = FlatWorld::default();
+        behind.insert(1, "v1");
+        behind.row(1, "v1", Some("r"));
+        behind.update(1, "v2");
+        behind.update(1, "v1");
+        assert_eq!(figures(&behind, &TOLD, Some(900)), [2, 1, 0]);
+        // Another state was not shown.
+        let mut other = world(None);
+        other.update(1, "v3");
+        assert_eq!(figures(&other, &[], Some(1100)), [3, 0, 0]);
     }
 
     #[test]

@@ -21,9 +21,24 @@ use std::collections::{HashMap, HashSet};
 pub(super) struct History {
     pub(super) entries: Vec<usize>,
     shown: Option<usize>,
+    /// The last record of it was one without value, and that of a delete.
+    buried: bool,
 }
 
-pub(super) type Histories<'a> = HashMap<(String, String), History>;
+/// The rows of a lane.
+#[derive(Default)]
+pub(super) struct Histories<'a> {
+    /// By table, and by key in one form.
+    rows: HashMap<(String, String), History>,
+    /// The tables as they ever were, the latest first.
+    relations: Vec<&'a Relation>,
+}
+
+impl Histories<'_> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &History> {
+        self.rows.values()
+    }
+}
 
 impl ConnectorLane<'_> {
     /// The setting by which nobody can tell the topics of its messages, if there is one.
@@ -64,6 +79,7 @@ impl<'a> ChangeLedger<'a> {
         let mut histories = self.histories(lane);
         let mut unexplained: HashSet<&str> = HashSet::new();
         let mut names: HashMap<&str, bool> = HashMap::new();
+        let twice = self.lanes[lane].scope.rules.buries_twice(flat);
         for read in records {
             match &read.kind {
                 ReadKind::Tombstone { key } => {
@@ -72,6 +88,9 @@ impl<'a> ChangeLedger<'a> {
                     {
                         let key = key.row();
                         names.entry(&*read.topic).or_insert_with(|| self.names_a_row(lane, &read.topic, &key));
+                        if twice && self.is_second(lane, &mut histories, read, &key) {
+                            continue;
+                        }
                         let told = self.told_flat(read, Some(Op::Delete), Some(key.clone()), None, None);
                         self.take_state(lane, &mut histories, &told, &key, true);
                     }
@@ -168,10 +187,15 @@ impl<'a> ChangeLedger<'a> {
         match (lsn, op) {
             (Some(lsn), Some(Op::Create | Op::Update | Op::Delete)) => {
                 told.lsn = Some(lsn);
+                if self.lanes[lane].scope.rules.buries_twice(flat) {
+                    // What comes behind a row is the first of a delete.
+                    self.is_second(lane, histories, read, &identity);
+                }
                 self.streamed(lane, &told, Snapshot::No);
             }
             _ => {
                 if op == Some(Op::Read) {
+                    told.lsn = lsn;
                     self.lanes[lane].has_shown(lsn);
                 }
                 self.take_state(lane, histories, &told, &identity, false);
@@ -194,13 +218,21 @@ impl<'a> ChangeLedger<'a> {
     fn histories(&self, lane: usize) -> Histories<'a> {
         let lane = &self.lanes[lane];
         let mut histories = Histories::default();
+        let mut known = HashSet::new();
+        for entry in lane.entries.iter().rev() {
+            let change: &'a RowChange = entry.change;
+            let relation: &'a Relation = &change.relation;
+            if known.insert(std::ptr::from_ref(relation)) {
+                histories.relations.push(relation);
+            }
+        }
         for (index, entry) in lane.entries.iter().enumerate() {
             let change = entry.change;
             let cells = change.after.as_ref().or(change.before.as_ref());
             let whole = !change.relation.has_key();
             if let Some(key) = cells.and_then(|cells| lane.scope.canonical_cells(&change.relation, cells, whole)) {
                 let table = lane.scope.name_of(&change.relation).to_string();
-                histories.entry((table, key)).or_default().entries.push(index);
+                histories.rows.entry((table, key)).or_default().entries.push(index);
             }
         }
         histories
@@ -214,25 +246,28 @@ impl<'a> ChangeLedger<'a> {
         read: &ReadEvent,
         row: &RowValues,
     ) -> Option<(String, String)> {
-        let lane = &self.lanes[lane];
-        let mut tried = HashSet::new();
-        for entry in lane.entries.iter().rev() {
-            let relation = &entry.change.relation;
-            if !tried.insert(std::sync::Arc::as_ptr(relation)) {
-                continue;
+        let scope = &self.lanes[lane].scope;
+        histories.relations.iter().find_map(|relation| {
+            let table = scope.name_of(relation);
+            if scope.rules.topics(table).is_ok_and(|topics| !topics.iter().any(|topic| **topic == *read.topic)) {
+                return None;
             }
-            let table = lane.scope.name_of(relation);
-            if lane.scope.rules.topics(table).is_ok_and(|topics| !topics.iter().any(|topic| **topic == *read.topic)) {
-                continue;
-            }
-            if let Some(key) = lane.scope.canonical_row(relation, row, !relation.has_key()) {
-                let place = (table.to_string(), key);
-                if histories.contains_key(&place) {
-                    return Some(place);
-                }
-            }
-        }
-        None
+            let key = scope.canonical_row(relation, row, !relation.has_key())?;
+            let place = (table.to_string(), key);
+            histories.rows.contains_key(&place).then_some(place)
+        })
+    }
+
+    /// Whether a record without value is the second of a delete that becomes two of them. The next one of its row is none again.
+    fn is_second(&self, lane: usize, histories: &mut Histories<'a>, read: &ReadEvent, key: &RowValues) -> bool {
+        let place = self.place_of(lane, histories, read, key);
+        let history = place.and_then(|place| histories.rows.get_mut(&place));
+        history.is_some_and(|history| std::mem::take(&mut history.buried))
+    }
+
+    /// Whether records of a lane can only be of changes in the account: its connector was made behind the account's beginning.
+    fn is_of_the_account(&self, lane: usize) -> bool {
+        self.lanes[lane].made_at.unwrap_or_default() >= self.expectation.window.0
     }
 
     /// A record that shows a state of a row.
@@ -245,12 +280,12 @@ impl<'a> ChangeLedger<'a> {
         tombstone: bool,
     ) {
         let place = self.place_of(lane, histories, told.read, row);
-        let history = place.and_then(|place| histories.get_mut(&place));
+        let history = place.and_then(|place| histories.rows.get_mut(&place));
         let found = history.and_then(|history| {
             let lane = &self.lanes[lane];
             let index = history.find(lane, told)?;
-            history.shown = Some(index);
-            Some((index, history.entries.clone()))
+            (history.shown, history.buried) = (Some(index), tombstone);
+            Some((index, history))
         });
         match found {
             Some((index, _)) if self.lanes[lane].entries[index].owed == Owed::Foreign => {
@@ -261,7 +296,7 @@ impl<'a> ChangeLedger<'a> {
             Some((index, history)) if told.op == Some(Op::Read) => {
                 self.result.snapshot_rows += 1;
                 self.result.sheet.snapshot_rows += 1;
-                for entry in history.into_iter().filter(|entry| *entry <= index) {
+                for entry in history.entries.iter().copied().take_while(|entry| *entry <= index) {
                     self.lanes[lane].cover(entry);
                 }
             }
@@ -279,7 +314,7 @@ impl<'a> ChangeLedger<'a> {
                 self.result.snapshot_rows += 1;
                 self.result.sheet.snapshot_rows += 1;
             }
-            None if told.op.is_some() => {
+            None if told.op.is_some() && self.is_of_the_account(lane) => {
                 self.result.sheet.phantom += 1;
                 let detail = "the database committed no such change";
                 self.note(RowClass::Phantom, || super::anomalies::about(told, RowClass::Phantom, detail));
@@ -290,7 +325,8 @@ impl<'a> ChangeLedger<'a> {
                     _ => String::new(),
                 };
                 let reason = format!(
-                    "flattened rows that no change explains may be of a snapshot: set transforms.{transform}.add.fields to op,source.lsn"
+                    "flattened rows that no change explains may be of a snapshot, or of before the account: set \
+                     transforms.{transform}.add.fields to op,source.lsn"
                 );
                 self.result.gap(None, &reason, 0, 1);
             }
@@ -303,14 +339,38 @@ impl History {
     fn find(&self, lane: &ConnectorLane<'_>, told: &Told<'_>) -> Option<usize> {
         let fits = |index: &&usize| lane.scope.shows(told, lane.entries[**index].change);
         let open = |index: &&usize| !lane.entries[**index].has_arrived();
-        let later = |index: &&usize| self.shown.is_none_or(|shown| **index > shown);
-        let all = || self.entries.iter();
-        let found = all().filter(later).filter(open).find(fits);
+        if let (Some(Op::Read), Some(lsn)) = (told.op, told.lsn) {
+            // What is behind a snapshot comes by itself, also where it left the row so again.
+            let until = self.entries.partition_point(|index| lane.entries[*index].change.lsn <= lsn);
+            if let Some(shown) = self.entries[..until].iter().rev().find(fits) {
+                return Some(*shown);
+            }
+        }
+        let from = self.shown.map_or(0, |shown| self.entries.partition_point(|index| *index <= shown));
+        if told.op != Some(Op::Read)
+            && let Some(again) = self.again(lane, told, from)
+        {
+            return Some(again);
+        }
+        let (all, later) = (|| self.entries.iter(), || self.entries[from..].iter());
+        let found = later().filter(open).find(fits);
         let found = found.or_else(|| all().filter(open).find(fits)).or_else(|| all().find(fits));
         // A state that the row never had belongs to the next change of the row, whose record it stands in for.
         let same_kind =
             |index: &&usize| (lane.entries[**index].change.op == RowOp::Delete) == (told.op == Some(Op::Delete));
-        found.or_else(|| all().filter(later).filter(open).find(same_kind)).or_else(|| all().find(same_kind)).copied()
+        found.or_else(|| later().filter(open).find(same_kind)).or_else(|| all().find(same_kind)).copied()
+    }
+}
+
+impl History {
+    /// The change of a record where only its order decides: whoever sends again goes on from change to change, and no row is deleted twice.
+    fn again(&self, lane: &ConnectorLane<'_>, told: &Told<'_>, from: usize) -> Option<usize> {
+        if lane.scope.rules.scatters().is_some() {
+            return None;
+        }
+        let next = self.entries.get(from).filter(|index| lane.scope.shows(told, lane.entries[**index].change));
+        let deleted = self.shown.filter(|shown| lane.entries[*shown].change.op == RowOp::Delete);
+        next.copied().or(deleted.filter(|_| told.op == Some(Op::Delete)))
     }
 }
 

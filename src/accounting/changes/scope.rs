@@ -283,15 +283,16 @@ impl<'a> ConnectorScope<'a> {
 
     /// The topic of an outbox's message depends on its row.
     fn of_outbox(&self, outbox: &crate::debezium::Outbox, change: &RowChange) -> Owed {
-        let column = |name: &str| {
-            let index = change.relation.columns.iter().position(|column| column.name == name)?;
-            change.after.as_ref()?.get(index).and_then(ColumnValue::text)
-        };
+        // What has no such column is no outbox, whatever becomes of its rows.
+        let place = change.relation.columns.iter().position(|column| column.name == outbox.route_by);
+        let Some(place) = place else { return Owed::Elsewhere };
         if change.op != RowOp::Insert {
-            return self.by_rules(change);
+            let captured = self.table(&change.relation).captured;
+            return if captured { self.by_rules(change) } else { Owed::Elsewhere };
         }
         let Some(topics) = self.topics else { return self.by_rules(change) };
-        let Some(routed) = column(&outbox.route_by) else { return Owed::Elsewhere };
+        let routed = change.after.as_ref().and_then(|cells| cells.get(place)).and_then(ColumnValue::text);
+        let Some(routed) = routed else { return Owed::Elsewhere };
         let connector = &self.rules.connector;
         let unknown = match self.rules.message_topics(routed) {
             Ok(names) if !names.iter().any(|name| topics.contains(name)) => return Owed::Elsewhere,
@@ -309,15 +310,15 @@ impl<'a> ConnectorScope<'a> {
 const OF_THE_ROOT: &str = "changes of its partitions are published under the name of their root (publish_via_partition_root), and a \
                            truncation is told only of the root: one of a single partition is told to nobody";
 
-/// Why nothing can be read of a connector whose worker decides how records are written: there are only such as have the id of a schema in a
-/// registry. `silent`: nothing of it could be read.
+/// Why nothing can be read of a connector whose worker decides how records are written: there are only such as another converter has
+/// written. `silent`: nothing of it could be read.
 fn unread_by_worker(rules: &CaptureRules, silent: bool, events: &[ReadEvent]) -> Option<String> {
-    if !silent || rules.has_converter() || !events.iter().any(ReadEvent::has_schema_id) {
+    if !silent || rules.has_converter() || !events.iter().any(ReadEvent::is_of_another_converter) {
         return None;
     }
     let mut topics: HashMap<&str, bool> = HashMap::new();
     for read in events.iter().filter(|read| !matches!(read.kind, ReadKind::Tombstone { .. })) {
-        *topics.entry(&read.topic).or_insert(true) &= read.has_schema_id();
+        *topics.entry(&read.topic).or_insert(true) &= read.is_of_another_converter();
     }
     topics.values().any(|only| *only).then(|| OF_WORKER.to_owned())
 }

@@ -5,7 +5,7 @@ use super::history_tests::{World, envelope, read, rules, world};
 use super::stored_tests::all_read;
 use super::*;
 use crate::database::{CommittedTransaction, Lsn};
-use crate::debezium::ReadEvent;
+use crate::debezium::{ReadEvent, ReadKind};
 use rand::prelude::*;
 use rand::rngs::StdRng;
 use serde_json::json;
@@ -127,6 +127,23 @@ fn a_tombstone_of_a_row_that_nobody_saw_says_nothing() {
     let (result, count) = in_two_turns(&world, world.records.len(), vec![tombstone]);
     assert!(count > 0);
     assert_eq!((result.phantom, result.sheet.unjudged_records), (0, 0), "{result:?}");
+}
+
+/// Where all topics go into one, it has the ends of transactions as well.
+#[test]
+fn changes_whose_transactions_are_judged_are_not_settled_early() {
+    let world = world(&mut StdRng::seed_from_u64(3));
+    let (mut transactions, mut events) = (world.transactions.clone(), read(&world.records));
+    let end = json!({"status": "END", "id": "700:1", "event_count": 1, "data_collections": []});
+    let end = behind(&world, read(&[(json!({"id": "700:1"}), Some(end), None)]).remove(0));
+    assert!(matches!(end.kind, ReadKind::Boundary(_)));
+    let mut past = SettledPast::default();
+    past.settle(&rules(), None, &mut transactions, &mut events.clone(), BUDGET);
+    assert!(!past.is_empty());
+    let (mut past, mut transactions) = (SettledPast::default(), world.transactions.clone());
+    events.push(end);
+    past.settle(&rules(), None, &mut transactions, &mut events, BUDGET);
+    assert!(past.is_empty());
 }
 
 #[test]

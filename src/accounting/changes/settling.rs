@@ -23,8 +23,8 @@ pub(super) struct Arrivals<'e> {
 }
 
 impl<'e> Arrivals<'e> {
-    /// Looks through what was read; `None` where a snapshot is among it, or records that nobody can place: their account is settled as a
-    /// whole.
+    /// Looks through what was read; `None` where a snapshot is among it, the end of a transaction, or a record that nobody can place: their
+    /// account is settled as a whole.
     pub(super) fn of(scope: &ConnectorScope<'_>, settled: &SettledPast, events: &'e [ReadEvent]) -> Option<Self> {
         let mut all = Self {
             events,
@@ -42,8 +42,9 @@ impl<'e> Arrivals<'e> {
                 continue;
             }
             let (key, lsn) = match &read.kind {
-                ReadKind::Ignored(_) | ReadKind::Boundary(_) => continue,
-                ReadKind::Plain(_) | ReadKind::Unreadable(_) => return None,
+                ReadKind::Ignored(_) => continue,
+                // Of what is settled nobody asks for the end of its transaction.
+                ReadKind::Boundary(_) | ReadKind::Plain(_) | ReadKind::Unreadable(_) => return None,
                 ReadKind::Tombstone { key } => (key, None),
                 ReadKind::Change(event) => {
                     if event.op == Op::Read || event.source.snapshot != Snapshot::No {

@@ -40,6 +40,8 @@ pub struct Flat {
     pub deletes_declared: bool,
     /// Which record without value a delete becomes, where it becomes one.
     pub(super) buried: Buried,
+    /// A delete becomes a record without value, and the tombstone that the connector writes behind it is kept.
+    pub(super) keeps_both: bool,
     /// The names of the fields that are added to those of the row.
     pub added: Vec<String>,
     /// The one of them that says whether the row was deleted.
@@ -74,6 +76,7 @@ pub(super) fn flat<'a>(name: &str, get: &dyn Fn(&str) -> Option<&'a str>) -> Fla
         deletes,
         deletes_declared: declared,
         buried,
+        keeps_both: mode.is_none() && former.as_deref() == Some("none") && keeps_tombstones,
         deleted,
         lsn: named(&["source.lsn", "lsn"]),
         op: named(&["op"]),
@@ -90,6 +93,11 @@ fn added<'a>(prefix: &str, field: &'a str) -> (&'a str, String) {
 }
 
 impl CaptureRules {
+    /// Whether each delete becomes two records without value.
+    pub fn buries_twice(&self, flat: &Flat) -> bool {
+        flat.keeps_both && self.tombstones
+    }
+
     /// What a flattened record cannot say.
     pub(super) fn flattened(&self, flat: &Flat, relation: &Relation, op: RowOp) -> Option<Duty> {
         let setting = format!("transforms.{} of connector {}", flat.transform, self.connector);

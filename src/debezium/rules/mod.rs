@@ -13,6 +13,7 @@ mod pattern;
 mod predicate;
 mod row_filter;
 mod settings;
+mod sink;
 mod snapshots;
 mod source;
 mod transforms;
@@ -21,6 +22,7 @@ pub use duty::Duty;
 pub use flattened::{Deletes, Flat};
 pub use pattern::matches_whole;
 pub use row_filter::{PublishedRows, Publishing, published_as};
+pub use sink::SinkRules;
 pub use source::RulesSource;
 pub use transforms::{Form, Outbox};
 

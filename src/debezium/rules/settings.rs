@@ -44,7 +44,7 @@ const OWN: [&str; 34] = [
 /// What settings that name columns by patterns begin with.
 const BEGINNINGS: [&str; 2] = ["column.mask.", "column.truncate.to."];
 /// Settings of a transform, behind its name.
-const OF_TRANSFORMS: [&str; 19] = [
+const OF_TRANSFORMS: [&str; 20] = [
     "add.fields",
     "add.fields.prefix",
     "delete.handling.mode",
@@ -58,6 +58,7 @@ const OF_TRANSFORMS: [&str; 19] = [
     "route.tombstone.on.empty.payload",
     "route.topic.regex",
     "route.topic.replacement",
+    "table.expand.json.payload",
     "table.field.event.key",
     "table.field.event.payload",
     "table.fields.additional.placement",

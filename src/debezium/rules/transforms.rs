@@ -35,6 +35,8 @@ pub struct Outbox {
     pub buries_empty: bool,
     /// The value contains more columns than the payload.
     pub envelope: bool,
+    /// A payload of JSON becomes a value with fields of its own.
+    pub expands: bool,
 }
 
 /// What a transform does to the name of a topic.
@@ -124,7 +126,7 @@ impl Transforms {
     }
 
     /// The transforms that give records another form: their places, and when each applies.
-    fn shapes(&self) -> impl Iterator<Item = (usize, &When, &Form)> {
+    pub(super) fn shapes(&self) -> impl Iterator<Item = (usize, &When, &Form)> {
         self.steps.iter().enumerate().filter_map(|(place, (when, effect))| match effect {
             Effect::Shape(form) => Some((place, when, form)),
             Effect::Route(_) => None,
@@ -264,5 +266,6 @@ fn outbox<'a>(name: &str, get: &dyn Fn(&str) -> Option<&'a str>) -> Outbox {
         regex: get("route.topic.regex").map(str::to_owned),
         buries_empty: get("route.tombstone.on.empty.payload") == Some("true"),
         envelope: placed.split(',').any(|placement| placement.contains(":envelope")),
+        expands: get("table.expand.json.payload") == Some("true"),
     }
 }

@@ -330,6 +330,16 @@ fn point(text: &str) -> Option<String> {
     Some(format!("{},{}", number::float(x.parse().ok()?)?, number::float(y.parse().ok()?)?))
 }
 
+/// Whether equal values of two columns have one canonical form.
+pub fn are_of_one_kind(one: &Column, other: &Column) -> bool {
+    ValueKind::of(one) == ValueKind::of(other)
+}
+
+/// The bytes of PostgreSQL's text of a `bytea`; `None` for a value of another type.
+pub fn bytes(column: &Column, text: &str) -> Option<Vec<u8>> {
+    if ValueKind::of(column) == ValueKind::Bytea { binary::bytea(text) } else { None }
+}
+
 /// JSON in one form; `None` for what is not JSON or cannot be told exactly.
 pub fn canonical_json(text: &str) -> Option<String> {
     compound::json(text)

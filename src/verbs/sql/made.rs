@@ -16,6 +16,8 @@ const GLANCE: Duration = Duration::from_secs(5);
 pub(super) struct Making {
     /// The step's statements and parameters.
     sql: String,
+    /// What these make, whatever there is: where that is there, they fail.
+    certain: Vec<Resource>,
     before: Vec<Resource>,
 }
 
@@ -33,7 +35,7 @@ impl Making {
             return Ok(None);
         }
         match cx.unless_stopped(present(database, RECONNECT)).await? {
-            Ok(before) => Ok(Some(Self { sql, before })),
+            Ok(before) => Ok(Some(Self { sql, certain: certain(&texts), before })),
             Err(error @ DatabaseError::Sql(_)) => Err(StepError::broken("database", error.to_string()).because(error)),
             Err(error) => Err(broken(&error, cx).await),
         }
@@ -43,7 +45,7 @@ impl Making {
     pub(super) async fn end(self, database: &Database, succeeded: bool, cx: &StepContext) {
         if let Ok(Ok(after)) = tokio::time::timeout(GLANCE, present(database, GLANCE)).await {
             let mut before = self.before;
-            before.retain(|resource| !(succeeded && is_made_anew(&self.sql, resource)));
+            before.retain(|resource| !(succeeded && self.certain.contains(resource)));
             cx.run.changes.made(made(&self.sql, &before, after));
         }
     }
@@ -62,16 +64,55 @@ fn may_make(sql: &str) -> bool {
     makes.iter().any(|way| words.contains(way))
 }
 
-/// Whether a script in lower case that went through has dropped such a thing and made it again. Where it does one of both only on a
-/// condition, nobody knows.
-fn is_made_anew(sql: &str, resource: &Resource) -> bool {
-    let words = one_line(sql);
-    let drops = match resource {
-        Resource::Slot(_) => words.contains("pg_drop_replication_slot"),
-        Resource::Publication(_) => words.contains("drop publication"),
-        _ => false,
+/// What the statements of a script that went through have made, though there was one of that name before: somebody has dropped it. What one of
+/// them may have taken back is none of it.
+fn certain(statements: &[&str]) -> Vec<Resource> {
+    const BACK: [&str; 3] = ["rollback", "abort", "prepare transaction"];
+    let words: Vec<String> = statements.iter().map(|statement| one_line(statement)).collect();
+    if words.iter().any(|words| BACK.iter().any(|back| starts_with(words, back))) {
+        return Vec::new();
+    }
+    words.iter().filter_map(|words| created(words)).collect()
+}
+
+fn starts_with(words: &str, start: &str) -> bool {
+    words.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
+}
+
+/// The slot or the publication that a statement makes, if it does nothing else and asks for nothing before.
+fn created(words: &str) -> Option<Resource> {
+    const PUBLICATION: &str = "create publication ";
+    const CONDITIONS: [&str; 6] = [" where ", "case ", " limit ", " having ", " join ", "exists"];
+    if starts_with(words, PUBLICATION) {
+        return identifier(&words[PUBLICATION.len()..]).map(Resource::Publication);
+    }
+    let lower = words.to_ascii_lowercase();
+    // What another table has no rows for is not made.
+    let source = lower.split_once(" from ").map(|(_, source)| source.trim_start_matches("pg_catalog."));
+    let is_certain = source.is_none_or(|source| source.starts_with("pg_c"));
+    if !is_certain || !lower.starts_with("select ") || CONDITIONS.iter().any(|condition| lower.contains(condition)) {
+        return None;
+    }
+    let behind = |function: &str| Some(&words[lower.find(function)? + function.len()..]);
+    let name = match (behind("pg_create_logical_replication_slot("), behind("pg_copy_logical_replication_slot(")) {
+        (Some(arguments), None) => literal(arguments)?.0,
+        (None, Some(arguments)) => literal(literal(arguments)?.1.trim_start().strip_prefix(',')?)?.0,
+        _ => return None,
     };
-    drops && !["not exists", "exception", "case ", "not active"].iter().any(|condition| words.contains(condition))
+    Some(Resource::Slot(name.to_owned()))
+}
+
+/// A name as PostgreSQL reads it.
+fn identifier(text: &str) -> Option<String> {
+    match text.strip_prefix('"') {
+        Some(quoted) => Some(quoted.split_once('"')?.0.to_owned()),
+        None => text.split([' ', ';']).next().map(str::to_ascii_lowercase),
+    }
+}
+
+/// A text in quotes, and what stands behind it.
+fn literal(text: &str) -> Option<(&str, &str)> {
+    text.trim_start().strip_prefix('\'')?.split_once('\'')
 }
 
 /// What is new and named by the statements; others may make some at the same time.
@@ -122,18 +163,24 @@ mod tests {
 
     #[test]
     fn what_a_script_drops_and_makes_again_is_its_own() {
-        let drop_slot = "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = 'shop'";
-        let make_slot = "select pg_create_logical_replication_slot('shop', 'pgoutput')";
-        let script = format!("{drop_slot};\n{make_slot};\ndrop  publication if exists shop;\ncreate publication shop");
-        assert!(is_made_anew(&script, &slot("shop")) && is_made_anew(&script, &publication("shop")));
-        assert!(!is_made_anew(&format!("{drop_slot};\n{make_slot}"), &publication("shop")));
-        // One that could not be dropped would be taken for the run's.
-        for careful in [
-            format!("{drop_slot} and not active;\n{make_slot} where not exists (select from pg_replication_slots)"),
-            format!("do $$ begin {drop_slot}; {make_slot}; exception when others then null; end $$"),
-        ] {
-            assert!(!is_made_anew(&careful, &slot("shop")), "{careful}");
-        }
+        let drops = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'shop'";
+        let makes = "SELECT lsn\n FROM pg_create_logical_replication_slot( 'shop', 'pgoutput')";
+        let all = [drops, makes, "DROP  PUBLICATION IF EXISTS shop", "CREATE  PUBLICATION Shop FOR TABLE a"];
+        assert_eq!(certain(&all), [slot("shop"), publication("shop")]);
+        assert_eq!(certain(&["SELECT pg_copy_logical_replication_slot('theirs' , 'mine')"]), [slot("mine")]);
+        assert_eq!(certain(&["CREATE PUBLICATION \"Store\""]), [publication("Store")]);
+        // What is only named beside it, and what is made on a condition, by a parameter, or taken back, may be somebody else's.
+        let beside =
+            ["SELECT pg_drop_replication_slot('mine')", "ALTER PUBLICATION theirs ADD TABLE a", "{\"a\":\"theirs\"}"];
+        assert_eq!(certain(&beside), []);
+        let careful = format!("{makes} WHERE NOT EXISTS (SELECT FROM pg_replication_slots)");
+        assert_eq!(certain(&["SELECT pg_create_logical_replication_slot('theirs', 'pgoutput') FROM missing"]), []);
+        let block = format!("DO $$ BEGIN {makes}; EXCEPTION WHEN others THEN NULL; END $$");
+        assert_eq!(
+            certain(&[careful.as_str(), &block, "SELECT pg_create_logical_replication_slot($1, 'pgoutput')"]),
+            []
+        );
+        assert_eq!(certain(&["BEGIN", all[2], all[3], "ROLLBACK"]), []);
     }
 
     #[test]

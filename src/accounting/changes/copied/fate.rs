@@ -18,6 +18,12 @@ const OF_ANOTHER: &str = "the table has the row as it never was, and its last ch
 impl CopyLedger<'_> {
     /// One row of the source and what the table shows of it.
     pub(super) fn row(&mut self, key: &str, steps: &[SourceStep<'_>], shown: TableShows) {
+        if let (TableShows::Nothing, Some(reason)) = (&shown, &self.untold) {
+            for _ in steps.iter().filter(|step| step.claimed) {
+                self.result.gap(Some(self.copy.source), reason, 1, 0);
+            }
+            return;
+        }
         let duties: Vec<Owed> = steps.iter().map(|step| self.duty(step)).collect();
         let excused = |place: usize| matches!(duties[place], Owed::Excused(_));
         // What does not have to come leaves the row as the change before it did. A truncation may come, or not.
@@ -65,6 +71,10 @@ impl CopyLedger<'_> {
             _ if step.published.is_some() && step.deletes() && !self.has_streamed(step) => {
                 self.result.gap(Some(self.copy.source), OF_A_SNAPSHOT, 1, 1);
             }
+            TableShows::Never(_) | TableShows::Before if self.copy.may_change.is_some() && !step.deletes() => {
+                let reason = self.copy.may_change.unwrap_or_default();
+                self.result.gap(Some(self.copy.source), reason, 1, 1);
+            }
             TableShows::Never(difference) if !step.deletes() => self.damaged(step, &difference),
             shown => {
                 self.result.sheet.beside += 1;
@@ -86,8 +96,13 @@ impl CopyLedger<'_> {
         gone: bool,
     ) {
         let step = &steps[place];
-        if let TableShows::Never(_) = shown {
-            self.result.gap(Some(self.copy.source), OF_ANOTHER, 1, 1);
+        let unknown = match shown {
+            TableShows::Never(_) => Some(OF_ANOTHER),
+            TableShows::Before => self.copy.may_change,
+            _ => None,
+        };
+        if let Some(reason) = unknown {
+            self.result.gap(Some(self.copy.source), reason, 1, 1);
             return;
         }
         let detail = as_left(steps, &shown);
@@ -122,8 +137,8 @@ impl CopyLedger<'_> {
     /// The table has not the row, and is not to have it. Before everything has come it may not have had it yet.
     fn gone(&mut self, key: &str, step: &SourceStep<'_>, owed: &Owed) {
         match owed {
-            // Who may keep deleted rows did not keep this one.
-            Owed::Perhaps(reason) if self.copy.may_keep_deleted != Some(&**reason) => {
+            // Who may keep deleted rows did not keep this one, and who may drop rows has left none.
+            Owed::Perhaps(reason) if ![self.copy.may_keep_deleted, self.copy.may_drop].contains(&Some(&**reason)) => {
                 self.result.gap(Some(self.copy.source), reason, 1, 0);
             }
             Owed::Barred(reason) => self.result.gap(Some(self.copy.source), reason, 1, 0),
@@ -153,8 +168,9 @@ impl CopyLedger<'_> {
         if matches!(self.scope.rules.form(), Form::Outbox(_)) {
             return Owed::Barred(MESSAGES.into());
         }
-        match (self.scope.owed(step.transaction.xid, step.change), self.copy.may_keep_deleted) {
-            (Owed::Yes, Some(setting)) if step.deletes() => Owed::Perhaps(setting.into()),
+        let setting = self.copy.may_keep_deleted.filter(|_| step.deletes()).or(self.copy.may_drop);
+        match (self.scope.owed(step.transaction.xid, step.change), setting) {
+            (Owed::Yes, Some(setting)) => Owed::Perhaps(setting.into()),
             (owed, _) => owed,
         }
     }

@@ -60,15 +60,11 @@ fn settled_of(
     let tables = ["orders", "copy"].map(|name| TableName::new("public", name));
     let rows: Vec<[&str; 2]> = names.iter().map(|name| ["1", *name]).collect();
     let rows: Vec<&[&str]> = rows.iter().map(|row| &row[..]).collect();
+    let rows = holding(&orders("name").columns, &rows);
     let copy = TableCopy {
-        source: &tables[0],
-        table: &tables[1],
-        rows: &holding(&orders("name").columns, &rows),
-        connector: &connector,
-        source_rows: None,
         keeps_deleted: keeps_deleted.then_some("delete.enabled=false"),
-        may_keep_deleted: None,
         passed,
+        ..TableCopy::of(&tables[0], &tables[1], &rows, &connector)
     };
     let claimed: HashSet<u32> = (10..10 + senders).collect();
     let result = judged(transactions, Some(&claimed), copy);
@@ -105,9 +101,7 @@ fn a_row_whose_last_change_is_another_steps_has_to_be_there() {
     let rules = rules(&[], PublicationFacts::Unknown);
     let connector = &ScopedConnector::of(&rules);
     let (name, rows) = (TableName::new("public", "orders"), TableRows::default());
-    let (source, table, rows) = (&name, &name, &rows);
-    let (source_rows, keeps_deleted, may_keep_deleted, passed) = (None, None, None, false);
-    let copy = TableCopy { source, table, rows, connector, source_rows, keeps_deleted, may_keep_deleted, passed };
+    let copy = TableCopy::of(&name, &name, &rows, connector);
     assert!(!judged(&transactions, Some(&none), copy).drained);
 }
 
@@ -135,16 +129,7 @@ fn an_update_that_takes_a_row_out_of_the_publication_takes_it_out_of_the_table()
         let connector = ScopedConnector { streaming_from, ..ScopedConnector::of(&rules) };
         let rows = holding(&transactions[0].changes[0].relation.columns, rows);
         let (source, table) = (TableName::parse("t"), TableName::parse("copy"));
-        let copy = TableCopy {
-            source: &source,
-            table: &table,
-            rows: &rows,
-            connector: &connector,
-            source_rows: None,
-            keeps_deleted: None,
-            may_keep_deleted: None,
-            passed: true,
-        };
+        let copy = TableCopy { passed: true, ..TableCopy::of(&source, &table, &rows, &connector) };
         let sheet = judged(&transactions, None, copy).sheet;
         [sheet.once, sheet.lost, sheet.superseded, sheet.excused, sheet.unjudged]
     };

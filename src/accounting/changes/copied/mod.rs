@@ -40,8 +40,38 @@ pub struct TableCopy<'a> {
     pub keeps_deleted: Option<&'a str>,
     /// The setting of somebody of whom nobody knows whether it is the one who writes the table.
     pub may_keep_deleted: Option<&'a str>,
+    /// The setting of whoever writes the table by which rows may not come.
+    pub may_drop: Option<&'a str>,
+    /// The same by which values may be others.
+    pub changes: Option<&'a str>,
+    /// The same of somebody of whom nobody knows whether it is the one who writes the table.
+    pub may_change: Option<&'a str>,
     /// Nothing is on its way any more.
     pub passed: bool,
+}
+
+impl<'a> TableCopy<'a> {
+    /// One of which nothing is known but its rows.
+    pub fn of(
+        source: &'a TableName,
+        table: &'a TableName,
+        rows: &'a TableRows,
+        connector: &'a ScopedConnector<'a>,
+    ) -> Self {
+        Self {
+            source,
+            table,
+            rows,
+            connector,
+            source_rows: None,
+            keeps_deleted: None,
+            may_keep_deleted: None,
+            may_drop: None,
+            changes: None,
+            may_change: None,
+            passed: false,
+        }
+    }
 }
 
 /// A change of the source, with whether it is the senders'.
@@ -74,6 +104,8 @@ struct CopyLedger<'a> {
     scope: ConnectorScope<'a>,
     histories: BTreeMap<String, Vec<SourceStep<'a>>>,
     lost: HashSet<String>,
+    /// Why rows of the table cannot be told by their keys, where some are there and others are missing.
+    untold: Option<String>,
     result: Reconciliation,
 }
 
@@ -89,6 +121,7 @@ pub fn reconcile_table(expectation: &Expectation<'_>, copy: TableCopy<'_>) -> Re
         scope: ConnectorScope::new(copy.connector.rules, None, &[]),
         histories: BTreeMap::new(),
         lost: HashSet::new(),
+        untold: None,
         result: Reconciliation { version: VERSION, ..Reconciliation::default() },
     };
     ledger.enter();
@@ -158,7 +191,7 @@ impl<'a> CopyLedger<'a> {
         }
         let columns = TableColumns::of(self.copy.rows);
         let old = self.copy.source_rows.map(|rows| TableColumns::of(rows).keys(&self.scope, rows, &relations));
-        let mut shown = BTreeMap::new();
+        let (mut shown, mut strangers) = (BTreeMap::new(), Vec::new());
         for row in &self.copy.rows.rows {
             let known = |key: &String| self.histories.contains_key(key);
             match columns.key(&self.scope, self.copy.rows, row, &relations, &known) {
@@ -168,18 +201,29 @@ impl<'a> CopyLedger<'a> {
                         self.twice();
                     }
                 }
-                Some(key) => self.stranger(&key, old.as_ref()),
-                None => self.result.gap(Some(self.copy.table), NO_KEY, 0, 1),
+                stranger => strangers.push(stranger),
             }
         }
+        let stays = |steps: &Vec<SourceStep<'_>>| steps.last().is_some_and(|last| !last.deletes() && !last.emptied);
+        let is_missing = self.histories.iter().any(|(key, steps)| !shown.contains_key(key) && stays(steps));
+        if is_missing && !strangers.is_empty() {
+            self.untold = columns.doubt(&self.scope, self.copy.rows, &relations);
+        }
+        strangers.into_iter().for_each(|key| self.stranger(key.as_deref(), old.as_ref()));
         for (key, steps) in std::mem::take(&mut self.histories) {
-            let shown = columns.shown(&self.scope, self.copy.rows, &steps, shown.get(&key).copied());
+            let row = shown.get(&key).copied();
+            let shown = columns.shown(&self.scope, self.copy.rows, &steps, row, self.copy.changes);
             self.row(&key, &steps, shown);
         }
     }
 
     /// A row of which the account has no change: one of before, or one that the source has not.
-    fn stranger(&mut self, key: &str, old: Option<&HashSet<String>>) {
+    fn stranger(&mut self, key: Option<&str>, old: Option<&HashSet<String>>) {
+        let (Some(key), None) = (key, &self.untold) else {
+            let reason = self.untold.as_deref().unwrap_or(NO_KEY);
+            self.result.gap(Some(self.copy.table), reason, 0, 1);
+            return;
+        };
         if old.is_none_or(|old| old.contains(key)) {
             self.result.foreign += 1;
             self.result.sheet.foreign += 1;

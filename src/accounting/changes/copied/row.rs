@@ -3,7 +3,7 @@
 use super::super::scope::ConnectorScope;
 use super::SourceStep;
 use crate::database::{Column, ColumnValue, Relation, RowOp, TableRows};
-use crate::debezium::{Agreement, canonical_text, compare_cells, may_be_filled};
+use crate::debezium::{Agreement, are_of_one_kind, canonical_text, compare_cells, may_be_filled};
 use std::collections::{HashMap, HashSet};
 
 /// What a table shows of a row.
@@ -72,12 +72,46 @@ impl TableColumns {
         for column in relation.columns.iter().filter(|column| column.key) {
             let place = self.place(&column.name)?;
             let own = Column { type_modifier: column.type_modifier, ..rows.columns[place].clone() };
+            let form = |column: &Column, text: &str| canonical_text(column, text, &scope.rules.modes);
             parts.push(match &row[place] {
-                ColumnValue::Text(text) => format!("{:?}", canonical_text(&own, text, &scope.rules.modes)?),
+                // As a text it may be what the source's type writes.
+                ColumnValue::Text(text) if !are_of_one_kind(column, &own) => {
+                    format!("{:?}", form(column, text).or_else(|| form(&own, text))?)
+                }
+                ColumnValue::Text(text) => format!("{:?}", form(&own, text)?),
                 ColumnValue::Null | ColumnValue::Unchanged => "null".to_owned(),
             });
         }
         Some(parts.join(","))
+    }
+
+    /// Why rows of the table may not be told by the key that they have in the source, by each of these tables that it was.
+    pub(super) fn doubt(
+        &self,
+        scope: &ConnectorScope<'_>,
+        rows: &TableRows,
+        relations: &[&Relation],
+    ) -> Option<String> {
+        let reasons: Option<Vec<String>> =
+            relations.iter().map(|relation| self.doubt_by(scope, rows, relation)).collect();
+        let reason = reasons?.into_iter().next()?;
+        Some(format!("which row of one table is which of the other cannot be told by the key: {reason}"))
+    }
+
+    fn doubt_by(&self, scope: &ConnectorScope<'_>, rows: &TableRows, relation: &Relation) -> Option<String> {
+        let rules = scope.table(relation);
+        let mut key = relation.columns.iter().enumerate().filter(|(_, column)| column.key);
+        key.find_map(|(index, column)| {
+            let name = &column.name;
+            match (&rules.columns[index], self.place(name)) {
+                (Some(setting), _) => Some(format!("{setting} changes column {name}")),
+                (None, None) => Some(format!("the other table has no column {name}")),
+                (None, Some(place)) if !are_of_one_kind(column, &rows.columns[place]) => {
+                    Some(format!("column {name} has another type in the other table"))
+                }
+                (None, Some(_)) => None,
+            }
+        })
     }
 
     /// The keys of all rows, by all of these columns of the source.
@@ -100,17 +134,26 @@ impl TableColumns {
         rows: &TableRows,
         steps: &[SourceStep<'_>],
         row: Option<&Vec<ColumnValue>>,
+        changes: Option<&str>,
     ) -> TableShows {
         let Some(row) = row else { return TableShows::Nothing };
         let mut difference = None;
         let states = |hidden: bool| steps.iter().enumerate().rev().filter(move |(_, step)| step.hidden == hidden);
         for (place, step) in states(false).chain(states(true)) {
             let Some(cells) = whole(steps, place) else { continue };
-            match self.compare(scope, rows, &step.change.relation, &cells, row) {
+            match self.compare((scope, rows), &step.change.relation, &cells, row, None) {
                 Ok(_) if step.hidden => return TableShows::Hidden(place),
                 Ok((compared, skipped)) => return TableShows::State { place, compared, skipped },
                 Err(words) => difference = difference.or(Some(words)),
             }
+        }
+        // Who changes values has changed these, of the last state that the row can have.
+        if changes.is_some()
+            && let Some((place, cells)) = states(false).find_map(|(place, _)| Some((place, whole(steps, place)?)))
+            && let Ok((compared, skipped)) =
+                self.compare((scope, rows), &steps[place].change.relation, &cells, row, changes)
+        {
+            return TableShows::State { place, compared, skipped };
         }
         // A row that was there before the account began may be as it was then.
         match difference {
@@ -119,13 +162,14 @@ impl TableColumns {
         }
     }
 
+    /// Holds a row against a state of it; `changes`: the setting by which values may be others.
     fn compare(
         &self,
-        scope: &ConnectorScope<'_>,
-        rows: &TableRows,
+        (scope, rows): (&ConnectorScope<'_>, &TableRows),
         relation: &Relation,
         cells: &[ColumnValue],
         row: &[ColumnValue],
+        changes: Option<&str>,
     ) -> Result<(u32, Vec<(String, String)>), String> {
         let rules = scope.table(relation);
         let (mut compared, mut skipped) = (0, Vec::new());
@@ -146,6 +190,10 @@ impl TableColumns {
                 }
                 Agreement::NotCompared => skip("it has another type in the other table, or its value is not known"),
                 Agreement::Different => {
+                    if let Some(setting) = changes {
+                        skip(setting);
+                        continue;
+                    }
                     let text = |cell: &ColumnValue| cell.text().map_or("NULL".to_owned(), |text| format!("{text:?}"));
                     let (database, table) = (text(cell), text(&row[place]));
                     return Err(format!("column {}: {database} in the database, {table} in the table", column.name));

@@ -26,6 +26,12 @@ struct WrittenCopy<'a> {
     keeps_deleted: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     may_keep_deleted: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    may_drop: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changes: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    may_change: Option<Cow<'a, str>>,
     passed: bool,
     relations: Vec<Cow<'a, Relation>>,
     /// The source's changes.
@@ -73,6 +79,9 @@ pub fn written_table(expectation: &Expectation<'_>, copy: TableCopy<'_>) -> Resu
         connector: WrittenConnector::of(copy.connector),
         keeps_deleted: copy.keeps_deleted.map(Cow::Borrowed),
         may_keep_deleted: copy.may_keep_deleted.map(Cow::Borrowed),
+        may_drop: copy.may_drop.map(Cow::Borrowed),
+        changes: copy.changes.map(Cow::Borrowed),
+        may_change: copy.may_change.map(Cow::Borrowed),
         passed: copy.passed,
         relations: relations.list,
         transactions,
@@ -132,14 +141,14 @@ impl CopiedRows {
             samples: written.samples.min(MOST_SAMPLES),
         };
         let copy = TableCopy {
-            source: &written.source,
-            table: &written.table,
-            rows: &written.rows,
-            connector: &connector,
             source_rows: written.source_rows.as_deref(),
             keeps_deleted: written.keeps_deleted.as_deref(),
             may_keep_deleted: written.may_keep_deleted.as_deref(),
+            may_drop: written.may_drop.as_deref(),
+            changes: written.changes.as_deref(),
+            may_change: written.may_change.as_deref(),
             passed: written.passed,
+            ..TableCopy::of(&written.source, &written.table, &written.rows, &connector)
         };
         reconcile_table(&expectation, copy)
     }

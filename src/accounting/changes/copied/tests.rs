@@ -53,12 +53,8 @@ fn settle_by(
     let connector = ScopedConnector::of(&rules);
     let tables = ["orders", "copy"].map(|name| TableName::new("public", name));
     let [source, table] = &tables;
-    let connector = &connector;
-    judged(
-        &world.transactions,
-        None,
-        TableCopy { source, table, rows, connector, source_rows, keeps_deleted, may_keep_deleted, passed },
-    )
+    let copy = TableCopy::of(source, table, rows, &connector);
+    judged(&world.transactions, None, TableCopy { source_rows, keeps_deleted, may_keep_deleted, passed, ..copy })
 }
 
 pub(super) fn rules(settings: &[(&str, &str)], publication: PublicationFacts) -> CaptureRules {
@@ -207,10 +203,113 @@ fn columns_that_are_masked_left_out_or_of_another_type_are_counted_not_compared(
     short.rows.iter_mut().for_each(|row| drop(row.pop()));
     let result = settle(&world, &short, true, &[]);
     assert_eq!((faults(&result), result.values_not_compared), (vec![], rows.rows.len() as u64));
-    // Without its key no row can be told.
-    short.columns[0].name = "number".into();
-    let result = settle(&world, &short, true, &[]);
-    assert_eq!(result.sheet.unjudged_records, rows.rows.len() as u64);
+}
+
+/// What is not found by a key that the table has in another form, or not at all, may be there.
+#[test]
+fn rows_that_cannot_be_told_by_their_key_are_not_lost() {
+    let world = world(&mut StdRng::seed_from_u64(7));
+    let rows = copied(&world, world.transactions.len());
+    let all = rows.rows.len() as u64;
+    let settled = |change: &dyn Fn(&mut TableRows), settings: &[(&str, &str)]| {
+        let mut rows = rows.clone();
+        change(&mut rows);
+        let result = settle(&world, &rows, true, settings);
+        let reasons: Vec<String> = result.unjudged.iter().map(|gap| gap.reason.clone()).collect();
+        (faults(&result), result.foreign, result.sheet.unjudged_records, reasons.join(" "))
+    };
+    let renamed = |rows: &mut TableRows| rows.columns[0].name = "number".into();
+    let masked = |rows: &mut TableRows| {
+        rows.rows.iter_mut().for_each(|row| row[0] = ColumnValue::Text(format!("9{}", row[0].text().expect("a key"))));
+    };
+    let retyped = |rows: &mut TableRows| {
+        rows.columns[0].type_oid = tokio_postgres::types::Type::TEXT.oid();
+        masked(rows);
+    };
+    let cases: [(&dyn Fn(&mut TableRows), &[(&str, &str)], &str); 3] = [
+        (&renamed, &[], "no column id"),
+        (&retyped, &[], "column id has another type"),
+        (&masked, &[("column.mask.hash.SHA-256.with.salt.x", "public.orders.id")], "changes column id"),
+    ];
+    for (change, settings, why) in cases {
+        let (faults, foreign, unjudged, reasons) = settled(change, settings);
+        assert_eq!((faults, foreign, unjudged), (vec![], 0, all), "{reasons}");
+        assert!(reasons.contains(why), "{reasons}");
+    }
+    // Where nothing came nothing may be there, and where every row is found the others are old ones.
+    let empty = |rows: &mut TableRows| {
+        renamed(rows);
+        rows.rows.clear();
+    };
+    assert_eq!(settled(&empty, &[]).0, [(RowClass::Lost, all)]);
+    let old = |rows: &mut TableRows| {
+        rows.columns[0].type_oid = tokio_postgres::types::Type::TEXT.oid();
+        rows.rows.push(vec![ColumnValue::Text("old".into()), ColumnValue::Null]);
+    };
+    let (faults, foreign, unjudged, _) = settled(&old, &[]);
+    assert_eq!((faults, foreign, unjudged), (vec![], 1, 0));
+}
+
+#[test]
+fn a_key_that_the_table_has_as_text_is_found() {
+    use tokio_postgres::types::Type;
+    let uuid = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
+    for (ty, key, text) in [
+        (Type::BPCHAR, "ab   ", "ab"),
+        (Type::NUMERIC, "1.50", "1.5"),
+        (Type::UUID, uuid, uuid),
+        (Type::TIMESTAMP, "2026-01-02 03:04:05", "2026-01-02T03:04:05Z"),
+    ] {
+        let mut relation = (*orders("name")).clone();
+        relation.columns[0].type_oid = ty.oid();
+        let row = |key: &str| vec![ColumnValue::Text(key.to_owned()), ColumnValue::Text("x".to_owned())];
+        let insert = RowChange {
+            relation: Arc::new(relation),
+            op: RowOp::Insert,
+            key: format!("id={key}"),
+            before: None,
+            after: Some(row(key)),
+            lsn: Lsn(1000),
+        };
+        let mut columns = insert.relation.columns.clone();
+        columns[0].type_oid = Type::TEXT.oid();
+        let transaction =
+            CommittedTransaction { xid: 700, commit_lsn: Lsn(1008), committed_us: 1, changes: vec![insert] };
+        let world = World { transactions: vec![transaction], records: Vec::new() };
+        let result = settle(&world, &TableRows { columns, rows: vec![row(text)] }, true, &[]);
+        assert_eq!((faults(&result), result.sheet.once, result.foreign), (vec![], 1, 0), "{ty}: {result:?}");
+    }
+}
+
+#[test]
+fn what_a_sink_may_drop_or_change_is_neither_lost_nor_corrupted() {
+    let world = world(&mut StdRng::seed_from_u64(7));
+    let whole = copied(&world, world.transactions.len());
+    let settled = |rows: &TableRows, [may_drop, changes, may_change]: [Option<&str>; 3]| {
+        let rules = rules(&[], PublicationFacts::Unknown);
+        let connector = ScopedConnector::of(&rules);
+        let [source, table] = ["orders", "copy"].map(|name| TableName::new("public", name));
+        let copy = TableCopy::of(&source, &table, rows, &connector);
+        judged(&world.transactions, None, TableCopy { may_drop, changes, may_change, passed: true, ..copy })
+    };
+    let mut short = whole.clone();
+    short.rows.pop();
+    assert_eq!(faults(&settled(&short, [None; 3])), [(RowClass::Lost, 1)]);
+    let dropped = settled(&short, [Some("a filter"), None, None]);
+    assert_eq!((faults(&dropped), dropped.sheet.unjudged), (vec![], 1));
+    assert_eq!(settled(&whole, [Some("a filter"), None, None]).unjudged, [], "rows that are gone may be gone");
+    let mut masked = whole.clone();
+    masked.rows[0][1] = ColumnValue::Text("***".into());
+    assert_eq!(faults(&settled(&masked, [None; 3])), [(RowClass::WrongContent, 1)]);
+    let changed = settled(&masked, [None, Some("a mask"), None]);
+    assert_eq!(
+        (faults(&changed), changed.values_not_compared, changed.sheet.once),
+        (vec![], 1, whole.rows.len() as u64)
+    );
+    assert_eq!(changed.not_compared[0].reason, "a mask");
+    // Of somebody of whom nobody knows whether it writes this table.
+    let doubtful = settled(&masked, [None, None, Some("a mask")]);
+    assert_eq!((faults(&doubtful), doubtful.sheet.unjudged, doubtful.sheet.unjudged_records), (vec![], 1, 1));
 }
 
 /// The usual way to drop old rows.
