@@ -17,9 +17,52 @@ const GLANCE: Duration = Duration::from_millis(10);
 /// Every so many seconds a group is reminded of partitions that nobody holds.
 const REMIND: u64 = 5;
 
+/// How long a reader that asks for more waits for a transaction that holds messages back: one whose producer is gone is ended after a
+/// minute, unless configured otherwise, and its coordinator looks for such every ten seconds.
+const HELD_BACK: Duration = Duration::from_secs(90);
+
+/// What lies behind the ends of a reader of committed messages.
+#[derive(Default)]
+struct Beyond {
+    all: Option<OffsetReader>,
+    /// Since when an open transaction is known to hold something back.
+    since: Option<Instant>,
+}
+
+impl Beyond {
+    /// Whether nothing is to come any more, or it was waited for long enough.
+    fn is_over(&mut self, shared: &Shared, offsets: &OffsetReader) -> bool {
+        let held = self.holds_back(shared, offsets);
+        self.gives_up(held, Instant::now())
+    }
+
+    /// Whether the log goes on behind the last stable offsets; `None` where the cluster does not tell.
+    fn holds_back(&mut self, shared: &Shared, offsets: &OffsetReader) -> Option<bool> {
+        let (spec, partitions) = (&shared.spec, shared.partitions());
+        if !spec.read_committed {
+            return Some(false);
+        }
+        let stable = offsets.ends(&spec.topic, &partitions, ANSWER).ok()?;
+        if self.all.is_none() {
+            self.all = OffsetReader::new(&spec.connection, false, spec.logs.clone()).ok();
+        }
+        let high = self.all.as_ref()?.ends(&spec.topic, &partitions, ANSWER).ok()?;
+        Some(high.iter().any(|(partition, end)| stable.get(partition).is_none_or(|stable| stable < end)))
+    }
+
+    fn gives_up(&mut self, held: Option<bool>, now: Instant) -> bool {
+        match held {
+            Some(false) => true,
+            Some(true) => now.saturating_duration_since(*self.since.get_or_insert(now)) >= HELD_BACK,
+            None => false,
+        }
+    }
+}
+
 /// Runs until the reader is finished.
 pub(super) fn watch(shared: &Arc<Shared>, offsets: &OffsetReader, until_ends: Option<BTreeMap<i32, i64>>) {
     let mut next_second = shared.clock.now_us() / 1_000_000 + 1;
+    let mut beyond = Beyond::default();
     loop {
         let wake = shared.clock.instant(Duration::from_secs(next_second));
         let idle = shared.spec.until.idle;
@@ -56,7 +99,8 @@ pub(super) fn watch(shared: &Arc<Shared>, offsets: &OffsetReader, until_ends: Op
             // A cluster that does not tell ends has no news of partitions either.
             let grown = read.is_some() && follow_topic(shared, offsets, next_second);
             let _ = read.is_some() && shared.look_at_logs(false);
-            if over && read == Some(true) && !grown && !shared.live.is_until_reached() {
+            let nothing_left = over && read == Some(true) && !grown && !shared.live.is_until_reached();
+            if nothing_left && beyond.is_over(shared, offsets) {
                 shared.live.exhausted.store(true, Ordering::Release);
                 shared.live.notify();
             }
@@ -201,6 +245,16 @@ mod tests {
         assert_eq!(stood(), BTreeMap::from([(0, 40)]), "nothing was asked for");
         reader.shared().books().asks_for(9_000);
         assert_eq!(stood(), BTreeMap::from([(0, 40)]), "nothing has happened since");
+    }
+
+    #[test]
+    fn what_an_open_transaction_holds_back_is_waited_for_and_not_for_ever() {
+        let (mut beyond, now) = (Beyond::default(), Instant::now());
+        assert!(!beyond.gives_up(None, now), "nobody tells");
+        assert!(!beyond.gives_up(Some(true), now));
+        assert!(!beyond.gives_up(Some(true), now + HELD_BACK - Duration::from_secs(1)));
+        assert!(beyond.gives_up(Some(true), now + HELD_BACK));
+        assert!(Beyond::default().gives_up(Some(false), now), "the log ends there");
     }
 
     #[test]
