@@ -17,7 +17,9 @@ use super::rights::{self, Use};
 use super::topic::check_topic_name;
 use crate::delivery::arrive;
 use crate::environment::{Grant, Needs};
-use crate::load::consume::{CommitMode as LoadCommit, ReadFrom as LoadFrom, ReadLimit as LoadUntil, ReaderCapture};
+use crate::load::consume::{
+    CommitMode as LoadCommit, LiveConsume, ReadFrom as LoadFrom, ReadLimit as LoadUntil, ReaderCapture,
+};
 use crate::load::{ConsumeJob, ConsumeSpec};
 use crate::record::ConsumeReport;
 use crate::scenario::Guarantee;
@@ -229,7 +231,7 @@ impl Step for Consume {
             reason = cx.stop.asked() => Some(reason),
         };
         let mut drained = self.come_to_its_end(&reader, stop, capture.as_ref(), cx).await?;
-        let (exhausted, own, whole) = (live.is_exhausted(), live.own(), reader.is_whole());
+        let (own, whole) = (live.own(), reader.is_whole());
         let report = joined(&reader, stop, drained).await?;
         if let Some(pauses) = report.pauses() {
             let words = format!("{}: its figures include the time for which the scenario paused {pauses}", cx.id);
@@ -250,7 +252,7 @@ impl Step for Consume {
         if let (Some(total), Some(false)) = (total, reached) {
             let read = if counts_own { own } else { outcome.consumed.as_ref().map_or(0, |report| report.read) };
             if whole {
-                return Err(not_reached(read, total, exhausted).after(outcome));
+                return Err(not_reached(read, total, &live).after(outcome));
             }
             content::held_back(read, total, cx);
             drained = false;
@@ -274,11 +276,14 @@ async fn joined(reader: &Reader, stop: Option<Stop>, drained: bool) -> Result<Co
     Ok(report)
 }
 
-/// Fewer messages were read than `until` asks for; `exhausted`: there are no more.
-fn not_reached(read: u64, total: u64, exhausted: bool) -> StepError {
-    let why = match exhausted {
-        true => ": every step that writes the topic is over, and the log is read to its end",
-        false => "",
+/// Fewer messages were read than `until` asks for, and why, where there are no more.
+fn not_reached(read: u64, total: u64, live: &LiveConsume) -> StepError {
+    let why = match (live.is_exhausted(), live.is_left_to_strangers()) {
+        (true, false) => ": every step that writes the topic is over, and the log is read to its end",
+        (true, true) => {
+            ": every step that writes the topic is over, and the group has given what is left to nobody of this run"
+        }
+        (false, _) => "",
     };
     StepError::check("count-not-reached", format!("{read} of {total} different messages were read{why}"))
         .at("/until/count")

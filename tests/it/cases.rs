@@ -76,6 +76,7 @@ cases! {
         k93_input_deleted_before_its_check
         k95_latencies_before_an_open_transaction
         k96_named_twice
+        k98_two_topics_of_one_group
         r41_fenced
         r53_tombstones
         r54_past_timestamps
@@ -181,6 +182,7 @@ cases! {
         k53_rows_before_a_connector_without_snapshot
         k62_writer_that_no_check_names
         k94_count_behind_an_open_transaction
+        k97_a_count_that_strangers_have
         r02_decimal_string
         r04_time_key
         r05_unwrap
