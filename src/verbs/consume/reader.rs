@@ -382,6 +382,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn members_that_are_down_are_waited_for_as_long_as_there_is_time() {
+        let (reader, patience) = (reader(BUSY), TURN + Duration::from_millis(300));
+        let began = Instant::now();
+        assert!(!reader.drain(patience).await.expect("it runs"), "nobody reads");
+        assert!(began.elapsed() >= patience, "somebody may bring them back meanwhile");
+    }
+
+    #[tokio::test]
     async fn a_reader_that_answers_is_joined_as_ever() {
         let reader = reader(BUSY);
         reader.revive().await.expect("nothing to start");
