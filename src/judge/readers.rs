@@ -104,6 +104,32 @@ pub(super) fn piped(
     }
 }
 
+/// A reader of what a program under test makes of a load, after a fault on the brokers of both: with its first message, where it had to wait
+/// for that longer than it did before.
+pub(super) fn programmed(record: &Record, load: &StepRecord, report: &ConsumeReport, course: &Course) -> Recovered {
+    let usual = longest_wait(report, course.effective);
+    match piped(record, load, report, course, true) {
+        Recovered::At(at) | Recovered::Never(at) | Recovered::NotYet(at) if at - course.undone <= usual => {
+            Recovered::NotConcerned
+        }
+        recovered => recovered,
+    }
+}
+
+/// The longest time between two messages of a reader up to a time of the run, in seconds.
+fn longest_wait(report: &ConsumeReport, until: f64) -> f64 {
+    let (mut last, mut longest) = (None, 0.0_f64);
+    for slice in report.timeline.iter().filter(|slice| slice.sample.read > 0) {
+        let (from, to) = (seconds_of(slice.start_us), seconds_of(slice.end_us));
+        if to > until {
+            break;
+        }
+        longest = longest.max(last.map_or(0.0, |last| from - last));
+        last = Some(to);
+    }
+    longest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,6 +207,8 @@ mod tests {
         let broker = |steps: Vec<StepRecord>| of("kafka-1", TargetKind::Service, steps);
         assert!(is(&broker(vec![fed(), program(), reading("out", &[5, 14], &[])]), 4.0));
         assert!(broker(vec![fed(), program(), reading("out", &[5], &[])]).is_open());
+        assert!(is(&broker(vec![fed(), program(), reading("out", &[3, 5, 14], &[])]), 4.0));
+        assert!(is(&broker(vec![fed(), program(), reading("out", &[1, 5, 12], &[])]), 0.0), "it writes only so often");
         assert!(is(&broker(vec![fed(), reading("out", &[5, 14], &[])]), 0.0), "others write it, and nobody knows when");
     }
 }

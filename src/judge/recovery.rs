@@ -8,7 +8,7 @@
 
 use super::measure::seconds_of;
 use super::met::{Course, Dues};
-use super::readers::{feeds_programs, piped, read_again};
+use super::readers::{feeds_programs, piped, programmed, read_again};
 use crate::environment::{Action, ServiceId};
 use crate::record::gaps::FirstAck;
 use crate::record::{
@@ -100,12 +100,12 @@ pub fn recovered(record: &Record, load: &StepRecord, fault: &FaultRecord) -> Rec
         (hit, Some(report)) => {
             // Between topics messages are what it is fed with; a reader that never had any may be of a topic for errors.
             let had_some = report.first_read_us.is_some_and(|first| seconds_of(first) < course.effective);
-            let between = match hit {
-                Hit::Pipeline => !is_of_database(fault),
-                Hit::Brokers => feeds_programs(record, &course),
-                Hit::Reader => false,
-            };
-            piped(record, load, report, &course, between && had_some)
+            let by_messages = matches!(hit, Hit::Pipeline) && !is_of_database(fault) && had_some;
+            let of_a_program = matches!(hit, Hit::Brokers) && had_some && feeds_programs(record, &course);
+            match piped(record, load, report, &course, by_messages) {
+                Recovered::NotConcerned if of_a_program => programmed(record, load, report, &course),
+                recovered => recovered,
+            }
         }
     }
 }
