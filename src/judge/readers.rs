@@ -118,7 +118,7 @@ pub(super) fn programmed(record: &Record, load: &StepRecord, report: &ConsumeRep
 
 /// The longest time between two messages of a reader up to a time of the run, in seconds.
 fn longest_wait(report: &ConsumeReport, until: f64) -> f64 {
-    let (mut last, mut longest) = (None, 0.0_f64);
+    let (mut last, mut longest): (Option<f64>, f64) = (None, 0.0);
     for slice in report.timeline.iter().filter(|slice| slice.sample.read > 0) {
         let (from, to) = (seconds_of(slice.start_us), seconds_of(slice.end_us));
         if to > until {
