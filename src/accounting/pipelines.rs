@@ -43,7 +43,13 @@ impl Remembered {
         let is_it = |read: &Read| read.reader == reader && read.topics == *topics && read.by == *by;
         let place = self.read.iter().position(is_it).unwrap_or_else(|| {
             let (topics, by) = (topics.clone(), by.clone());
-            self.read.push(Read { reader: reader.to_owned(), topics, by, seen: BTreeMap::new(), placed: Arc::default() });
+            self.read.push(Read {
+                reader: reader.to_owned(),
+                topics,
+                by,
+                seen: BTreeMap::new(),
+                placed: Arc::default(),
+            });
             self.read.len() - 1
         });
         &mut self.read[place]
@@ -180,7 +186,8 @@ mod tests {
         (sender.sent, sender.complete, sender.acked) = (3, true, (0..3).collect());
         let report = Ledger::new([&sender], [&account]).settle(None);
         assert_eq!(report.sheet.imbalance(), None);
-        let [lost, doubled, foreign] = [Class::Lost, Class::Duplicated, Class::Foreign].map(|class| report.count(class));
+        let [lost, doubled, foreign] =
+            [Class::Lost, Class::Duplicated, Class::Foreign].map(|class| report.count(class));
         [lost, doubled, foreign, unknown]
     }
 

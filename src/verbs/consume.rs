@@ -25,9 +25,7 @@ use crate::record::ConsumeReport;
 use crate::scenario::Guarantee;
 use crate::scenario::units::{Count, Length};
 use crate::text::Problem;
-use crate::verb::{
-    CheckContext, FOREVER, Facts, Live, LiveReader, Scope, Step, StepContext, StepError, StepOutcome, Stop, Work,
-};
+use crate::verb::{CheckContext, FOREVER, Facts, Live, Scope, Step, StepContext, StepError, StepOutcome, Stop, Work};
 use content::{measure, read_schema, tap};
 use schemars::JsonSchema;
 use serde::Deserialize;
